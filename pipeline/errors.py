@@ -1,0 +1,40 @@
+"""Everything the pipeline raises on purpose.
+
+RecorteError                 a sentence for the person who asked
+├── InputError               what was given is at fault: the sentence says which part and what to do
+│   ├── VideoError           the video cannot be opened, holds no picture, or is damaged
+│   ├── PromptError          a mark outside the frame, or after the end
+│   ├── BackgroundError      the background is no colour, no picture, or too large
+│   └── FormatError          the format is unknown or cannot hold what is asked of it
+└── RunError                 the machine is at fault: disk full, folder not writable, encoder failed
+
+The message is the sentence that is shown; it names the file by its name, never by its path.
+"""
+
+
+class RecorteError(Exception):
+    """Base of all; its text is a sentence that may be shown to the user as it is."""
+
+
+class InputError(RecorteError):
+    """What the user gave cannot be used."""
+
+
+class VideoError(InputError):
+    """The file is no video that can be used."""
+
+
+class PromptError(InputError):
+    """A mark does not fit the video it is put on."""
+
+
+class BackgroundError(InputError):
+    """The background cannot be used."""
+
+
+class FormatError(InputError):
+    """The output format is unknown or cannot hold what was asked."""
+
+
+class RunError(RecorteError):
+    """The input was fine; the machine could not finish."""
