@@ -1,0 +1,97 @@
+"""All checks, one after another: `python -m tests [arguments for pytest]`.
+
+The tests read clips back with ffmpeg and drive the page with Chromium. Where one is missing it is installed
+if that can be done without asking; otherwise one sentence says what to install, and the run has failed.
+"""
+
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests import browser
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def missing() -> list[str]:
+    """Debian's names of the packages whose programs are not there."""
+    packages = [] if shutil.which("ffmpeg") and shutil.which("ffprobe") else ["ffmpeg"]
+    try:
+        browser.chromium()
+    except FileNotFoundError:
+        packages.append("chromium")
+    return packages
+
+
+def system() -> str:
+    """The distribution's identifier, such as `debian`; empty where there is none."""
+    try:
+        return platform.freedesktop_os_release()["ID"]
+    except OSError:
+        return ""
+
+
+def as_root() -> list[str] | None:
+    """What to put before a command so that root runs it without a question, or None if nothing does."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return []
+    sudo = ["sudo", "-n"]
+    if shutil.which("sudo") and subprocess.run([*sudo, "true"], capture_output=True).returncode == 0:
+        return sudo
+    return None
+
+
+def run(*command: str) -> None:
+    """Echo a command and run it in the repository root; where it fails, end with its exit status."""
+    print("$", shlex.join(command), flush=True)
+    status = subprocess.run(command, cwd=ROOT).returncode
+    if status:
+        # A signal's negative status becomes what a shell would say, never a 0.
+        sys.exit(status if status > 0 else 128 - status)
+
+
+def check(module: str, *arguments: str) -> None:
+    """Run a checker of this environment, whichever of its name the PATH holds."""
+    run(sys.executable, "-m", module, *arguments)
+
+
+def provide_programs() -> None:
+    packages = missing()
+    if not packages:
+        return
+    if os.environ.get("CHROMIUM") and "chromium" in packages:
+        sys.exit("CHROMIUM names no browser that runs: correct it, or unset it to have one looked for.")
+    if "chromium" in packages and system() == "ubuntu":
+        sys.exit(
+            "Chromium is missing, and Ubuntu's package of it is a snap: install it with "
+            "`sudo snap install chromium`, or name another with CHROMIUM=/path/to/chrome."
+        )
+    prefix = as_root()
+    if prefix is not None and shutil.which("apt-get"):
+        apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]
+        run(*apt, "update", "-qq")
+        run(*apt, "install", "-y", "-qq", "--no-install-recommends", *packages)
+        packages = missing()
+    if packages:
+        sys.exit(
+            f"The tests need {' and '.join(packages)}: install them with the system's package manager "
+            "(on Debian: `sudo apt-get install ffmpeg chromium`) and try again."
+        )
+
+
+def main() -> None:
+    if sys.version_info < (3, 11):
+        sys.exit(f"Recorte needs Python 3.11 or newer; this is {platform.python_version()}.")
+    provide_programs()
+    check("ruff", "check", ".")
+    check("ruff", "format", "--check", ".")
+    check("mypy")
+    check("pytest", *sys.argv[1:])  # last, so that its closing line is the last of the output
+
+
+if __name__ == "__main__":
+    main()
