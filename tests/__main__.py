@@ -84,7 +84,7 @@ def provide_programs() -> None:
 
 
 def main() -> None:
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - whoever runs this may have an older one
         sys.exit(f"Recorte needs Python 3.11 or newer; this is {platform.python_version()}.")
     provide_programs()
     check("ruff", "check", ".")

@@ -23,9 +23,10 @@ ARGS = (
 def chromium() -> str:
     """Path of a Chromium that runs: `CHROMIUM` if set, else the first of NAMES. FileNotFoundError if none."""
     named = os.environ.get("CHROMIUM")
-    for name in (named,) if named else NAMES:
+    names = (named,) if named else NAMES
+    for name in names:
         path = shutil.which(name)
         # Ubuntu's chromium-browser is a stub that asks for a snap and fails, so being there is not enough.
         if path and subprocess.run([path, "--version"], capture_output=True).returncode == 0:
             return path
-    raise FileNotFoundError(f"CHROMIUM names no working browser: {named}" if named else "Chromium was not found")
+    raise FileNotFoundError(f"No browser that runs under the name {' or '.join(names)}")
