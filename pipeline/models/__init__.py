@@ -83,3 +83,9 @@ def card(key: str) -> Card:
         return cards()[key]
     except KeyError:
         raise InputError(f"There is no model called {key!r}. There are: {', '.join(cards())}.") from None
+
+
+@cache
+def loaded(key: str, device: str) -> Model:
+    """The model of a key on a device, loaded once; its streams keep their own state."""
+    return card(key).load(device)

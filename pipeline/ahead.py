@@ -1,0 +1,67 @@
+"""Working ahead: an iterator that is run in a thread of its own."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Generator, Iterator
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+_POLL_SECONDS = 0.1
+
+
+class _End:
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
+
+
+def ahead(items: Iterator[Item], depth: int) -> Generator[Item, None, None]:
+    """The same items, made by another thread that is up to `depth` of them ahead.
+
+    An error in `items` is raised here, at its place in the order. Closing this generator stops the thread,
+    closes `items` in it, and returns when both are done.
+    """
+    line: queue.Queue[Item | _End] = queue.Queue(maxsize=depth)
+    stopped = threading.Event()
+
+    def put(item: Item | _End) -> bool:
+        while not stopped.is_set():
+            try:
+                line.put(item, timeout=_POLL_SECONDS)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def work() -> None:
+        error: BaseException | None = None
+        try:
+            for item in items:
+                if not put(item):
+                    break
+        except BaseException as caught:  # raised again in the consumer's thread
+            error = caught
+        finally:
+            close = getattr(items, "close", None)
+            if close is not None:
+                try:
+                    close()
+                except BaseException as caught:
+                    error = error or caught
+            put(_End(error))
+
+    thread = threading.Thread(target=work, name="ahead", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item = line.get()
+            if isinstance(item, _End):
+                if item.error is not None:
+                    raise item.error
+                return
+            yield item
+    finally:
+        stopped.set()
+        thread.join()

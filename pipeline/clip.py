@@ -1,0 +1,51 @@
+"""What probing a video tells."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A video that was looked at. Sizes are those of the displayed frame: upright, square pixels."""
+
+    path: Path
+    name: str
+    width: int
+    height: int
+    frames: int
+    """Pictures that the container promises to show; a damaged stream may decode to fewer."""
+    duration: float
+    """Seconds from the first frame's time to the end of the last one's."""
+    rate: Fraction
+    """Mean frames per second."""
+    variable: bool
+    """The gaps between frames differ by more than a tick of the container's clock."""
+    time_base: Fraction
+    """Seconds per tick of a frame's pts."""
+    codec: str
+    depth: int
+    """Bits per colour sample."""
+    sound: tuple[str, ...]
+    """The codec of each sound track."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the path, which belongs to the machine."""
+        data = asdict(self)
+        del data["path"]
+        return data | {"rate": str(self.rate), "time_base": str(self.time_base), "sound": list(self.sound)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any], path: Path) -> Clip:
+        return cls(
+            **data
+            | {
+                "path": path,
+                "rate": Fraction(data["rate"]),
+                "time_base": Fraction(data["time_base"]),
+                "sound": tuple(data["sound"]),
+            }
+        )

@@ -1,0 +1,146 @@
+"""Job and Progress: what is asked of the pipeline and what it says back, both plain data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pipeline import background, formats, models, prompts, video
+from pipeline.background import Background, Colour, Transparent
+from pipeline.clip import Clip
+from pipeline.errors import FormatError, InputError, PromptError
+from pipeline.prompts import Prompt
+
+GREEN = Colour(0, 177, 64)
+"""Chroma-key green, what a cut-out is laid on where nothing else is asked for."""
+
+_SAMPLED_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that decides a result. What is not in here does not change it."""
+
+    source: Path
+    output: Path
+    model: str = "grabcut"
+    prompts: tuple[Prompt, ...] = ()
+    background: Background = GREEN
+    format: str = "mp4"
+    start: float = 0.0
+    """Seconds from the first frame; frames from here on are in the result."""
+    end: float | None = None
+    """Seconds; the first frame not before it is no longer in the result. None: the whole rest."""
+    sound: bool = True
+    device: str = "auto"
+    matte: Path | None = None
+    """Where the matte is kept, and found again; None: it is not kept."""
+
+    def check(self, clip: Clip) -> None:
+        """Raise InputError where the job does not fit the clip or contradicts itself."""
+        card = models.card(self.model)
+        form = formats.by_key(self.format)
+        if isinstance(self.background, Transparent) and not form.alpha:
+            able = ", ".join(f.label for f in formats.FORMATS.values() if f.alpha)
+            raise FormatError(f"{form.label} cannot hold transparency. Choose {able}, or another background.")
+        if not 0 <= self.start < clip.duration:
+            raise InputError(
+                f"The start, {self.start:g} s, lies outside {clip.name}, which is {clip.duration:.2f} s long."
+            )
+        if self.end is not None and self.end <= self.start:
+            raise InputError(f"The end, {self.end:g} s, must come after the start, {self.start:g} s.")
+        for prompt in self.prompts:
+            prompt.check(clip.width, clip.height, clip.duration)
+            if (prompt.points and not card.points) or (prompt.box and not card.box):
+                raise PromptError(f"{card.label} takes no such marks. Remove them or choose another model.")
+        if not self.prompts and not card.automatic:
+            raise PromptError(f"{card.label} needs to be told what to keep. Click on the subject first.")
+
+    def span(self, clip: Clip) -> tuple[int, int]:
+        """The pts range [first, past the last) of the frames in the result."""
+        times = video.index(clip.path).pts
+        tick = float(clip.time_base)
+        # Half a tick of grace: a typed time is a rounded one.
+        first = next((p for p in times if p * tick >= self.start - tick / 2), times[-1])
+        past = times[-1] + 1
+        if self.end is not None:
+            past = next((p for p in times if p * tick >= self.end - tick / 2), past)
+        return first, max(past, first + 1)
+
+    @cached_property
+    def matte_key(self) -> str:
+        """Names what the matte depends on: the video's content, the model, the prompts, the range."""
+        what = {
+            "source": _digest(self.source),
+            "model": [self.model, models.card(self.model).version],
+            "prompts": prompts.to_json(self.prompts),
+            "range": [self.start, self.end],
+        }
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+    def to_json(self, folder: Path) -> dict[str, Any]:
+        """Paths are written as seen from `folder`, so that the folder may move."""
+
+        def seen(path: Path) -> str:
+            return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+
+        return {
+            "source": seen(self.source),
+            "output": seen(self.output),
+            "model": self.model,
+            "prompts": prompts.to_json(self.prompts),
+            "background": background.spec(self.background, folder),
+            "format": self.format,
+            "start": self.start,
+            "end": self.end,
+            "sound": self.sound,
+            "device": self.device,
+            "matte": None if self.matte is None else seen(self.matte),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any], folder: Path) -> Self:
+        return cls(
+            **data
+            | {
+                "source": folder / data["source"],
+                "output": folder / data["output"],
+                "prompts": prompts.from_json(data["prompts"]),
+                "background": background.parse(data["background"], folder),
+                "matte": None if data["matte"] is None else folder / data["matte"],
+            }
+        )
+
+
+def _digest(path: Path) -> str:
+    """Of the size and both ends: two videos that agree in these are the same one."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(_SAMPLED_BYTES)
+        file.seek(max(0, size - _SAMPLED_BYTES))
+        tail = file.read(_SAMPLED_BYTES)
+    return hashlib.sha256(b"%d" % size + head + tail).hexdigest()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is."""
+
+    stage: Literal["matte", "render"]
+    """"matte": the model works, and what is ready is rendered alongside; "render": that alone."""
+    done: int
+    total: int
+    """Frames; the total is what the container promises."""
+    rate: float
+    """Frames per second since the stage began."""
+    left: float | None
+    """Seconds to go; None before it can be told."""
+    frames: int = 0
+    """Frames written to the result."""
+
+    def to_json(self) -> dict[str, Any]:
+        return dict(vars(self))

@@ -1,0 +1,77 @@
+"""A look at single frames before the whole is paid for.
+
+The model is run over a thinned clip: the frames that are asked for, those with marks, and a few between to
+carry the mask along. Far from the marks it therefore shows a little worse a cut than the full run makes.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pipeline import models, stretches, video
+from pipeline.clip import Clip
+from pipeline.job import Job
+from pipeline.matte import Kept
+from pipeline.stretches import Pair, Stretch
+from pipeline.video import Index
+
+STEPS = 24
+"""Frames between a marked frame and one that is asked for."""
+
+
+def spread(clip: Clip, job: Job, count: int) -> list[float]:
+    """`count` times in seconds, at the middles of equal parts of what the job keeps."""
+    first, past = job.span(clip)
+    return [float((first + (past - first) * (k + 0.5) / count) * clip.time_base) for k in range(count)]
+
+
+def frames(job: Job, times: Iterable[float], steps: int = STEPS) -> Iterator[Pair]:
+    """The frames on screen at `times` (seconds), in order and each once, with their mattes.
+
+    Takes them from the job's kept matte where there is one. Raises InputError as `process` does; writes
+    nothing.
+    """
+    clip = video.probe(job.source)
+    job.check(clip)
+    index = video.index(clip.path)
+    wanted = sorted({index.at(round(t / clip.time_base)) for t in times})
+    kept = Kept.find(job.matte, job.matte_key)
+    if kept is not None:
+        yield from kept.only(clip, wanted)
+        return
+    streams = stretches.plan(job.prompts, clip, 0, index.pts[-1] + 1)
+    last = max(k for k, s in enumerate(streams) if any(s.lo <= p < s.hi for p in wanted))
+    streams = streams[: last + 1]
+    thinned = _thinned(streams, wanted, index, steps)
+    model = models.loaded(job.model, job.device)
+    numbers = itertools.count()
+    with tempfile.TemporaryDirectory(prefix="recorte-") as folder:
+        scratch = lambda: Path(folder, f"{next(numbers)}.mkv")  # noqa: E731
+        for piece in stretches.pieces(clip, model, streams, scratch, only=thinned):
+            for frame, alpha in piece:
+                if frame.pts in wanted:
+                    yield frame, alpha
+                    if frame.pts == wanted[-1]:
+                        return
+
+
+def _thinned(streams: list[Stretch], wanted: list[int], index: Index, steps: int) -> frozenset[int]:
+    """The pts of `wanted`, of every marked frame, and of at most `steps` on each way between them."""
+    chosen = set(wanted)
+    for stretch in streams:
+        served = [p for p in wanted if stretch.lo <= p < stretch.hi] + [stretch.at]
+        if stretch.reach > stretch.hi and stretch is not streams[-1]:
+            served.append(index.at(stretch.reach - 1))
+        for end in (min(served), max(served)):
+            chosen.update(_between(index, stretch.at, end, steps))
+    return frozenset(chosen)
+
+
+def _between(index: Index, start: int, end: int, steps: int) -> list[int]:
+    a, b = sorted((bisect.bisect_left(index.pts, start), bisect.bisect_left(index.pts, end)))
+    count = min(b - a, steps)
+    return [index.pts[a + round((b - a) * k / count)] for k in range(count + 1)] if count else [start]

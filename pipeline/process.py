@@ -1,0 +1,167 @@
+"""process(job): a video is turned into a matte and the matte is rendered, both in one pass.
+
+Decoding with the model, and composite with encoding, run in threads of their own, joined by a bounded queue;
+OpenCV and FFmpeg work outside Python's lock, so the whole takes about as long as its slowest part. Closing
+the generator cancels: every thread ends, every file is closed, nothing half-written stays.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+import time
+from collections import deque
+from collections.abc import Generator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+from pipeline import formats, matte, models, stretches, video
+from pipeline.ahead import ahead
+from pipeline.background import Transparent
+from pipeline.clip import Clip
+from pipeline.composite import composer
+from pipeline.errors import InputError, VideoError
+from pipeline.job import Job, Progress
+from pipeline.matte import Kept
+from pipeline.models import Matte
+from pipeline.video import Frame, Writer
+
+_QUEUED_BYTES = 64 * 2**20
+_PACE_SECONDS = 5.0
+
+
+def process(job: Job) -> Generator[Progress, None, None]:
+    """Make `job.output`, and `job.matte` where it is kept; a kept matte of the same job is used again.
+
+    Yields after every frame. Raises InputError where the job cannot be done, before anything is written,
+    and RunError where the machine fails; both leave the files of before as they were.
+    """
+    clip = video.probe(job.source)
+    job.check(clip)
+    kept = Kept.find(job.matte, job.matte_key)
+    if kept is not None:
+        yield from render(job, kept)
+        return
+    first, past = job.span(clip)
+    _check_output(job)
+    with ExitStack() as stack:
+        result = stack.enter_context(_Result(job, clip, first))
+        keep = None
+        if job.matte is not None:
+            keep = stack.enter_context(matte.writer(job.matte, clip, key=job.matte_key, start=first))
+        folder = stack.enter_context(
+            tempfile.TemporaryDirectory(prefix=".recorte-", dir=job.output.parent, ignore_cleanup_errors=True)
+        )
+        streams = stretches.plan(job.prompts, clip, first, past)
+        numbers = itertools.count()
+        pieces = stretches.pieces(
+            clip,
+            models.loaded(job.model, job.device),
+            streams,
+            scratch=lambda: Path(folder, f"{next(numbers)}.mkv"),
+        )
+        pace = _Pace("matte", stretches.work(streams, clip))
+        for piece in stack.enter_context(closing(ahead(pieces, _depth(clip)))):
+            pace.step()
+            for frame, alpha in piece:
+                if keep is not None:
+                    keep.write(alpha, frame.pts)
+                result.add(frame, alpha)
+                yield pace.progress(result.frames)
+            yield pace.progress(result.frames)
+
+
+def render(job: Job, kept: Kept) -> Generator[Progress, None, None]:
+    """The cheap half alone: the source over a background by a matte file. Raises as `process` does."""
+    clip = video.probe(job.source)
+    job.check(clip)
+    _check_output(job)
+    pace = _Pace("render", len(video.index(kept.path).pts))
+    with (
+        _Result(job, clip, kept.start) as result,
+        closing(ahead(kept.pairs(clip), _depth(clip))) as pairs,
+    ):
+        for frame, alpha in pairs:
+            result.add(frame, alpha)
+            pace.step()
+            yield pace.progress(result.frames)
+
+
+class _Result:
+    """Composite and encode: takes frames with their mattes, writes the result."""
+
+    def __init__(self, job: Job, clip: Clip, first: int) -> None:
+        self._clip = clip
+        self._compose = composer(job.background, clip.width, clip.height)
+        self._writer = Writer(
+            job.output,
+            formats.by_key(job.format),
+            width=clip.width,
+            height=clip.height,
+            time_base=clip.time_base,
+            rate=clip.rate,
+            alpha=isinstance(job.background, Transparent),
+            sound=job.source if job.sound else None,
+            span=(float(first * clip.time_base), job.end),
+        )
+        self.frames = 0
+
+    def add(self, frame: Frame, alpha: Matte) -> None:
+        seconds = float(frame.pts * self._clip.time_base)
+        self._writer.write(self._compose(frame.image, alpha, seconds), frame.pts)
+        self.frames += 1
+
+    def __enter__(self) -> Self:
+        self._writer.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None and not self.frames:
+            missing = VideoError(f"{self._clip.name}: not one picture of this video could be decoded.")
+            self._writer.__exit__(VideoError, missing, None)
+            raise missing
+        self._writer.__exit__(kind, error, trace)
+
+
+def _check_output(job: Job) -> None:
+    if job.output.is_dir():
+        raise InputError(f"{job.output.name}: this is a folder. Give the name of a file to write.")
+    if job.output.exists() and job.output.samefile(job.source):
+        raise InputError(f"{job.output.name}: the result would overwrite the video it is made from.")
+    if not os.access(job.output.parent, os.W_OK):
+        raise InputError(f"{job.output.name}: its folder does not exist or nothing can be written into it.")
+
+
+def _depth(clip: Clip) -> int:
+    """How many frames with their mattes may wait between two threads."""
+    return max(2, min(32, _QUEUED_BYTES // (clip.width * clip.height * 4)))
+
+
+class _Pace:
+    """Counts frames, and tells the rate of the last seconds and what is left at it."""
+
+    def __init__(self, stage: Literal["matte", "render"], total: int) -> None:
+        self.stage = stage
+        self.total = total
+        self.done = 0
+        self._marks: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
+
+    def step(self) -> None:
+        self.done += 1
+        self._marks.append((time.monotonic(), self.done))
+        while self._marks[-1][0] - self._marks[0][0] > _PACE_SECONDS and len(self._marks) > 2:
+            self._marks.popleft()
+
+    def progress(self, written: int) -> Progress:
+        (then, before), (now, done) = self._marks[0], self._marks[-1]
+        rate = (done - before) / (now - then) if now > then else 0.0
+        left = max(0, self.total - done) / rate if rate else None
+        return Progress(self.stage, done, max(self.total, done), rate, left, written)
