@@ -82,8 +82,7 @@ class Prompt:
         """Raises PromptError where `data` is not what `to_json` writes."""
         try:
             points = tuple(
-                Point(float(p["x"]), float(p["y"]), bool(p.get("keep", True)))
-                for p in data.get("points", ())
+                Point(float(p["x"]), float(p["y"]), bool(p.get("keep", True))) for p in data.get("points", ())
             )
             box = Box.between(*(float(v) for v in data["box"])) if data.get("box") else None
             return cls(float(data.get("time", 0.0)), points, box)
