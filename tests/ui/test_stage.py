@@ -1,0 +1,566 @@
+"""The stage in a real browser: a Gradio server in a thread, and pictures drawn here for want of a session."""
+
+from __future__ import annotations
+
+import copy
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import cv2
+import gradio as gr
+import numpy as np
+import pytest
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from tests import browser as system_browser
+from ui import text
+from ui.stage import answer, on_edit, stage
+
+# Gradio's server runs in this process and uses what pandas is about to give up.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+WIDTH, HEIGHT, FRAMES, RATE = 640, 360, 40, 10.0
+
+
+def png(image: np.ndarray) -> bytes:
+    return cv2.imencode(".png", image)[1].tobytes()
+
+
+def frame(index: int, view: str) -> bytes:
+    """A disc that walks to the right; tinted in the mask, on nothing in the cut-out. HWC uint8, BGR(A)."""
+    image = np.full((HEIGHT, WIDTH, 4), (90, 80, 70, 255), np.uint8)
+    disc = np.zeros((HEIGHT, WIDTH), np.uint8)
+    cv2.circle(disc, (100 + index * 10, 180), 60, 255, -1)
+    image[disc > 0] = (200, 120, 40, 255) if view == "mask" else (60, 160, 230, 255)
+    if view == "cutout":
+        image[..., 3] = disc
+    return png(image)
+
+
+def video() -> bytes:
+    """The header of a WebM that promises nothing: what counts here is that the player asks for it."""
+    return b"\x1aE\xdf\xa3"
+
+
+class Fake:
+    """The session behind the page: what it shows, what it was told, how slow it is, what it refuses."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.value: dict[str, Any] | None = self.session("one")
+        self.edits: list[dict[str, Any]] = []
+        self.asked: list[str] = []
+        self.slow = 0.0  # seconds that Python takes to answer an edit
+        self.thinking = 0.0  # seconds that a mask takes
+        self.refused: str | None = None  # the sentence with which a mask is refused
+
+    @staticmethod
+    def session(name: str, **changes: Any) -> dict[str, Any]:
+        value = {
+            "media": f"/media/{name}",
+            "width": WIDTH,
+            "height": HEIGHT,
+            "frames": FRAMES,
+            "prompts": [],
+            "rev": "r0",
+            "can_point": True,
+            "can_box": True,
+            "result": None,
+            "message": None,
+        }
+        return value | changes
+
+    def edited(self, value: dict[str, Any]) -> dict[str, Any]:
+        self.edits.append(copy.deepcopy(value))
+        time.sleep(self.slow)
+        return answer(value, rev=f"r{len(self.edits)}")
+
+    @property
+    def prompts(self) -> list[dict[str, Any]]:
+        return self.edits[-1]["prompts"] if self.edits else []
+
+    @property
+    def points(self) -> list[dict[str, Any]]:
+        return [point for prompt in self.prompts for point in prompt["points"]]
+
+
+def application(fake: Fake) -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/media/{name}/times")
+    def times(name: str) -> list[float]:
+        return [i / RATE for i in range(FRAMES)]
+
+    @app.get("/media/{name}/strip")
+    def strip(name: str) -> Response:
+        return Response(png(np.full((45, 960, 3), 90, np.uint8)), media_type="image/png")
+
+    @app.get("/media/{name}/frames/{index}")
+    def picture(name: str, index: int, view: str, request: Request) -> Response:
+        fake.asked.append(f"{request.url.path}?{request.url.query}")
+        if view != "original":
+            time.sleep(fake.thinking)
+            if fake.refused:
+                return JSONResponse({"error": fake.refused}, 409)
+        return Response(frame(index, view), media_type="image/png")
+
+    @app.get("/media/{name}/results/{result}")
+    def result(name: str, result: str) -> Response:
+        fake.asked.append(f"/media/{name}/results/{result}")
+        return Response(video(), media_type="video/webm")
+
+    with gr.Blocks() as page:
+        component = stage()
+        push = gr.Button("push", elem_id="push")
+        gr.Textbox(label="name", elem_id="name")
+        on_edit(component, fake.edited)
+        page.load(lambda: fake.value, outputs=component, show_progress="hidden")
+        push.click(lambda: fake.value, outputs=component, show_progress="hidden")
+    return gr.mount_gradio_app(app, page, path="/", footer_links=[])
+
+
+@pytest.fixture(scope="module")
+def fake() -> Fake:
+    return Fake()
+
+
+@pytest.fixture(scope="module")
+def address(fake: Fake) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(application(fake), port=port, log_level="error", ws="none"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{port}/"
+    server.should_exit = True
+    thread.join(5)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=system_browser.chromium(), args=list(system_browser.ARGS)
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def tab(chromium: Browser) -> Iterator[Page]:
+    context = chromium.new_context(viewport={"width": 1024, "height": 900}, locale="en-GB")
+    page = context.new_page()
+    page.set_default_timeout(5000)
+    expect.set_options(timeout=5000)
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def opened(fake: Fake, tab: Page, address: str) -> Iterator[Callable[..., Page]]:
+    """Loads the page anew with a session's value; fails the test if the console complained."""
+    complaints: list[str] = []
+
+    def complain(message: Any) -> None:
+        # The browser itself reports a refused picture, which is part of the play, and the sham video.
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            complaints.append(message.text)
+
+    def failed(error: Any) -> None:
+        complaints.append(str(error))
+
+    def load(**changes: Any) -> Page:
+        fake.value = Fake.session("one", **changes)
+        tab.goto(address)
+        expect(tab.locator(".layer.shown")).to_have_count(1)
+        expect(tab.locator("[data-part=slider]")).to_have_attribute("max", str(FRAMES - 1))
+        return tab
+
+    fake.reset()
+    tab.on("console", complain)
+    tab.on("pageerror", failed)
+    yield load
+    tab.remove_listener("console", complain)
+    tab.remove_listener("pageerror", failed)
+    tab.goto("about:blank")  # Gradio's own requests complain of being cut off, which is nobody's fault here
+    assert complaints == []
+
+
+def picture(page: Page) -> Locator:
+    return page.locator("[data-part=picture]")
+
+
+def box_of(page: Page) -> dict[str, float]:
+    box = picture(page).bounding_box()
+    assert box is not None
+    return box  # type: ignore[return-value]
+
+
+def on_screen(page: Page, x: float, y: float) -> tuple[float, float]:
+    """Where a pixel of the frame lies in the window, nothing being zoomed."""
+    box = box_of(page)
+    return box["x"] + x * box["width"] / WIDTH, box["y"] + y * box["height"] / HEIGHT
+
+
+def click(page: Page, x: float, y: float, **options: Any) -> None:
+    page.mouse.click(*on_screen(page, x, y), **options)
+
+
+def drag(page: Page, x0: float, y0: float, x1: float, y1: float) -> None:
+    page.mouse.move(*on_screen(page, x0, y0))
+    page.mouse.down()
+    page.mouse.move(*on_screen(page, (x0 + x1) / 2, (y0 + y1) / 2))
+    page.mouse.move(*on_screen(page, x1, y1))
+    page.mouse.up()
+
+
+def eventually(true: Callable[[], Any], seconds: float = 5.0) -> None:
+    """Wait for what happens in the server's thread; the page's own waiting is Playwright's."""
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until, "it did not happen"
+        time.sleep(0.02)
+
+
+def move_to(page: Page, index: int) -> None:
+    page.locator("[data-part=slider]").fill(str(index))
+
+
+def settled(page: Page, fake: Fake, edits: int) -> None:
+    """Python has had `edits` calls, and the page shows the picture made after the last."""
+    eventually(lambda: len(fake.edits) >= edits)
+    expect(picture(page)).to_have_attribute("aria-busy", "false")
+
+
+def test_a_click_keeps_in_pixels_of_the_frame(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened()
+    assert abs(box_of(page)["width"] - WIDTH) > 50, "the picture is shown scaled"
+    click(page, 320, 90)
+    settled(page, fake, 1)
+    (point,) = fake.points
+    assert point["keep"] is True
+    assert (point["x"], point["y"]) == pytest.approx((320, 90), abs=1)
+    assert fake.prompts[0]["time"] == 0.0
+    expect(page.get_by_role("button", name="Keep, at 320, 90")).to_be_visible()
+
+
+def test_right_and_shift_click_and_the_tool_remove(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened()
+    click(page, 100, 100, button="right")
+    page.keyboard.down("Shift")
+    click(page, 200, 100)
+    page.keyboard.up("Shift")
+    page.get_by_role("button", name="Remove", exact=True).click()
+    click(page, 300, 100)
+    eventually(lambda: len(fake.points) == 3)
+    assert [point["keep"] for point in fake.points] == [False] * 3
+
+
+def test_a_drag_draws_the_one_box_of_the_frame(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened()
+    drag(page, 300, 250, 100, 50)
+    settled(page, fake, 1)
+    assert fake.prompts[0]["box"] == pytest.approx([100, 50, 300, 250], abs=1.5)
+    assert fake.prompts[0]["points"] == []
+    page.get_by_role("button", name="Box", exact=True).click()
+    drag(page, 400, 100, 500, 200)
+    settled(page, fake, 2)
+    assert len(fake.prompts) == 1
+    assert fake.prompts[0]["box"] == pytest.approx([400, 100, 500, 200], abs=1.5)
+    drag(page, 500, 200, 550, 250)  # by its corner
+    settled(page, fake, 3)
+    assert fake.prompts[0]["box"] == pytest.approx([400, 100, 550, 250], abs=2)
+
+
+def test_a_mark_is_moved_and_deleted(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened(prompts=[{"time": 0.0, "points": [{"x": 200, "y": 200, "keep": True}]}])
+    drag(page, 200, 200, 260, 220)
+    settled(page, fake, 1)
+    assert (fake.points[0]["x"], fake.points[0]["y"]) == pytest.approx((260, 220), abs=1.5)
+    page.mouse.move(*on_screen(page, 260, 220))
+    page.get_by_role("button", name="Delete this mark").click()
+    settled(page, fake, 2)
+    assert fake.prompts == []
+    page.keyboard.press("z")
+    expect(page.locator(".mark")).to_have_count(1)
+    click(page, 260, 220)
+    page.keyboard.press("Alt+ArrowRight")
+    page.keyboard.press("Delete")
+    expect(page.locator(".mark")).to_have_count(0)
+
+
+def test_undo_redo_clear(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened()
+    undo, redo = (page.get_by_role("button", name=name, exact=True) for name in ("Undo", "Redo"))
+    expect(undo).to_be_disabled()
+    click(page, 100, 100)
+    click(page, 200, 100)
+    undo.click()
+    eventually(lambda: len(fake.points) == 1)
+    redo.click()
+    eventually(lambda: len(fake.points) == 2)
+    page.get_by_role("button", name="Clear").click()
+    eventually(lambda: fake.prompts == [])
+    undo.click()
+    eventually(lambda: len(fake.points) == 2)
+    expect(page.locator(".mark")).to_have_count(2)
+
+
+def test_marks_stay_with_their_frames(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened()
+    click(page, 100, 100)
+    move_to(page, 20)
+    expect(page.locator(".mark")).to_have_count(0)
+    expect(page.locator("[data-part=time]")).to_have_text("00:02.00")
+    click(page, 300, 100)
+    click(page, 300, 200)
+    eventually(lambda: len(fake.points) == 3)
+    assert [(p["time"], len(p["points"])) for p in fake.prompts] == [(0.0, 1), (2.0, 2)]
+    expect(page.locator(".diamond")).to_have_count(2)
+    page.get_by_role("button", name="Go to the marks at 00:00.00").click()
+    expect(page.locator(".mark")).to_have_count(1)
+    page.get_by_role("button", name="Go to the marks at 00:02.00").click()
+    expect(page.locator(".mark")).to_have_count(2)
+    page.keyboard.press("z")
+    expect(page.locator(".mark")).to_have_count(1)
+
+
+def test_no_click_is_lost_while_python_is_slow(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened()
+    move_to(page, 7)
+    fake.slow = 0.5
+    for x in (100, 200, 300, 400, 500):
+        click(page, x, 100)
+        page.wait_for_timeout(60)
+    expect(page.locator(".mark")).to_have_count(5)
+    eventually(lambda: len(fake.points) == 5)
+    page.wait_for_timeout(700)  # the last answer, and none after it
+    expect(page.locator(".mark")).to_have_count(5)
+    assert len(fake.edits) < 5, "edits made while Python is busy go as one"
+    assert "Frame 8 of" in page.locator("[data-part=count]").inner_text()
+
+
+def test_an_old_answer_does_not_undo_a_new_mark(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened()
+    click(page, 100, 100)
+    settled(page, fake, 1)
+    old = answer(fake.edits[-1], rev="old", message="From before")
+    click(page, 200, 100)
+    settled(page, fake, 2)
+    fake.value = old
+    page.locator("#push").click()
+    expect(page.get_by_text("From before")).to_be_visible()
+    expect(page.locator(".mark")).to_have_count(2)
+    click(page, 300, 100)
+    eventually(lambda: len(fake.points) == 3)
+
+
+def test_the_servers_own_marks_replace_ours(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened()
+    click(page, 100, 100)
+    settled(page, fake, 1)
+    fake.value = answer(fake.edits[-1], rev="other", prompts=[{"time": 0.0, "box": [10, 10, 90, 90]}])
+    page.locator("#push").click()
+    expect(page.locator(".box")).to_have_count(1)
+    expect(page.locator(".mark")).to_have_count(0)
+    expect(page.get_by_role("button", name="Undo", exact=True)).to_be_disabled()
+
+
+def test_views_ask_for_their_pictures(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened()
+    eventually(lambda: "/media/one/frames/0?view=mask&rev=r0" in fake.asked)
+    page.get_by_role("button", name="Cut-out").click()
+    eventually(lambda: "/media/one/frames/0?view=cutout&rev=r0" in fake.asked)
+    page.get_by_role("button", name="Original").click()
+    eventually(lambda: any("view=original" in url for url in fake.asked))
+    page.get_by_role("button", name="Mask").click()
+    click(page, 100, 100)
+    eventually(lambda: "/media/one/frames/0?view=mask&rev=r1" in fake.asked)
+    expect(page.get_by_role("button", name="Result")).to_be_disabled()
+    assert len(fake.asked) == len(set(fake.asked)), "what was shown once is not asked for again"
+
+
+def test_a_slow_mask_locks_nothing_and_the_frame_is_right(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened()
+    fake.thinking = 0.8
+    move_to(page, 12)
+    eventually(lambda: any("frames/12?view=original" in url for url in fake.asked))
+    expect(page.get_by_text("Thinking…")).to_be_visible()
+    click(page, 100, 100)
+    click(page, 200, 100)
+    expect(page.locator(".mark")).to_have_count(2)
+    assert page.evaluate("document.querySelectorAll('.mark .dot')[1].getAnimations().length") == 1
+    expect(picture(page)).to_have_attribute("aria-busy", "false")
+    assert page.evaluate("document.querySelectorAll('.mark .dot')[1].getAnimations().length") == 0
+    expect(page.locator(".layer.shown")).to_have_count(1)
+
+
+def test_a_refusal_is_said(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened()
+    fake.refused = "Click the subject first <b>please</b>."
+    move_to(page, 3)
+    expect(page.locator("[data-part=message]")).to_have_text("Click the subject first <b>please</b>.")
+    expect(page.locator("#stage b")).to_have_count(0)
+    eventually(lambda: any("frames/3?view=original" in url for url in fake.asked))
+    fake.refused = None
+    move_to(page, 4)
+    expect(page.locator("[data-part=message]")).not_to_contain_text("first")
+
+
+def test_a_new_result_takes_the_stage(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened()
+    url = "/media/one/results/7.webm"
+    fake.value = Fake.session("one", rev="r9", result={"url": url, "type": "video/webm", "transparent": True})
+    page.locator("#push").click()
+    expect(page.locator("video")).to_be_visible()
+    expect(page.locator("video")).to_have_attribute("src", url)
+    eventually(lambda: url in fake.asked)
+    expect(page.get_by_role("button", name="Keep", exact=True)).to_be_disabled()
+    move_to(page, 5)
+    expect(page.locator("video")).to_be_hidden()
+    page.get_by_role("button", name="Result").click()
+    expect(page.locator("video")).to_be_visible()
+    fake.value = Fake.session("one", rev="r10")
+    page.locator("#push").click()
+    expect(page.locator("video")).to_be_hidden()
+
+
+def test_keys(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened()
+    count = page.locator("[data-part=count]")
+    page.locator("body").click(position={"x": 2, "y": 2})
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowLeft")
+    expect(count).to_have_text("Frame 2 of 40")
+    page.keyboard.press("Shift+ArrowRight")
+    expect(count).to_have_text("Frame 12 of 40")
+    for key, name in (("c", "Cut-out"), ("o", "Original"), ("m", "Mask"), ("x", "Remove"), ("b", "Box")):
+        page.keyboard.press(key)
+        button = page.get_by_role("button", name=name, exact=True)
+        expect(button).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("k")
+    click(page, 100, 100)
+    page.keyboard.press("z")
+    expect(page.locator(".mark")).to_have_count(0)
+    page.keyboard.press("Shift+Z")
+    expect(page.locator(".mark")).to_have_count(1)
+    page.locator("#name input, #name textarea").first.click()
+    page.keyboard.type("oz")
+    expect(page.locator(".mark")).to_have_count(1)
+    expect(page.get_by_role("button", name="Mask")).to_have_attribute("aria-pressed", "true")
+
+
+def test_the_keyboard_alone_can_mark(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened()
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.dataset.part") == "picture":
+            break
+    page.keyboard.press("Enter")
+    page.keyboard.press("Alt+Shift+ArrowDown")
+    eventually(lambda: len(fake.points) == 1 and fake.points[0]["y"] == pytest.approx(190, abs=1))
+    assert fake.points[0]["x"] == pytest.approx(320, abs=1)
+
+
+def test_clicks_are_right_when_zoomed(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened()
+    page.mouse.move(*on_screen(page, 480, 90))
+    for _ in range(4):
+        page.mouse.wheel(0, -200)
+    expect(page.get_by_role("button", name="Fit")).to_be_visible()
+    zoom = float(
+        page.locator("[data-part=pan]").evaluate("e => new DOMMatrix(getComputedStyle(e).transform).a")
+    )
+    assert zoom > 3
+    at = on_screen(page, 480, 90)  # the wheel turned here, so this pixel stayed
+    page.mouse.click(at[0], at[1])
+    settled(page, fake, 1)
+    page.mouse.click(at[0] + 100, at[1] + 50)
+    settled(page, fake, 2)
+    scale = WIDTH / box_of(page)["width"] / zoom
+    assert (fake.points[0]["x"], fake.points[0]["y"]) == pytest.approx((480, 90), abs=1)
+    expected = (480 + 100 * scale, 90 + 50 * scale)
+    assert (fake.points[1]["x"], fake.points[1]["y"]) == pytest.approx(expected, abs=1)
+    mark = page.locator(".mark .dot").nth(1).bounding_box()
+    assert mark is not None
+    centre = (mark["x"] + mark["width"] / 2, mark["y"] + mark["height"] / 2)
+    assert centre == pytest.approx((at[0] + 100, at[1] + 50), abs=1.5)
+    page.keyboard.down("Space")
+    page.mouse.move(at[0], at[1])
+    page.mouse.down()
+    page.mouse.move(at[0] + 60, at[1] + 20)
+    page.mouse.up()
+    page.keyboard.up("Space")
+    assert len(fake.edits) == 2, "panning marks nothing"
+    page.get_by_role("button", name="Fit").click()
+    expect(page.get_by_role("button", name="Fit")).to_be_hidden()
+
+
+def test_touch_and_a_narrow_page(chromium: Browser, fake: Fake, address: str) -> None:
+    fake.reset()
+    context = chromium.new_context(viewport={"width": 390, "height": 800}, has_touch=True, locale="es-MX")
+    page = context.new_page()
+    page.goto(address)
+    expect(page.locator(".layer.shown")).to_have_count(1, timeout=5000)
+    expect(page.get_by_role("button", name="Conservar", exact=True)).to_be_visible()
+    page.touchscreen.tap(*on_screen(page, 320, 180))
+    settled(page, fake, 1)
+    assert (fake.points[0]["x"], fake.points[0]["y"]) == pytest.approx((320, 180), abs=1.5)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    pinch(page)
+    expect(page.get_by_role("button", name="Ajustar")).to_be_visible()
+    assert len(fake.edits) == 1, "two fingers mark nothing"
+    context.close()
+
+
+def pinch(page: Page) -> None:
+    """Two fingers that part, by the browser's own protocol, as Playwright's touchscreen has one finger."""
+    x, y = on_screen(page, 320, 180)
+    client = page.context.new_cdp_session(page)
+    for kind, gap in (("touchStart", 20), ("touchMove", 60), ("touchMove", 90)):
+        fingers = [{"x": x - gap, "y": y, "id": 0}, {"x": x + gap, "y": y, "id": 1}]
+        client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+    client.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
+def test_another_video_starts_afresh(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened()
+    move_to(page, 9)
+    click(page, 100, 100)
+    settled(page, fake, 1)
+    fake.value = Fake.session("two", can_box=False, width=HEIGHT, height=WIDTH)
+    page.locator("#push").click()
+    eventually(lambda: "/media/two/frames/0?view=mask&rev=r0" in fake.asked)
+    expect(page.locator(".mark")).to_have_count(0)
+    expect(page.locator("[data-part=count]")).to_have_text("Frame 1 of 40")
+    expect(page.get_by_role("button", name="Box", exact=True)).to_be_disabled()
+    assert box_of(page)["height"] <= 0.68 * 900 + 1
+    fake.value = None
+    page.locator("#push").click()
+    expect(page.get_by_text("Your video will appear here.")).to_be_visible()
+
+
+def test_the_table_of_words_is_whole() -> None:
+    assert text.STAGE["en"].keys() == text.STAGE["es"].keys()
+    fields = re.compile(r"\{\w+\}")
+    for key, english in text.STAGE["en"].items():
+        assert sorted(fields.findall(english)) == sorted(fields.findall(text.STAGE["es"][key])), key
+
+
+def test_nothing_in_the_templates_is_taken_for_a_placeholder() -> None:
+    component = stage()
+    for template in (component.html_template, component.css_template):
+        assert not re.search(r"`|\$\{|\{\{|\\|@children", template)

@@ -1,0 +1,97 @@
+"""The stage: the picture with its marks, their tools, the views, the timeline and the result's player.
+
+One `gr.HTML` whose template, style and script stand in `assets/stage.*`. What it shows is one value, `None`
+for "no video yet" or a dictionary:
+
+    media       str         address under which this session's pictures are served, such as "/media/<id>"
+    width       int         pixels of the displayed (upright) frame
+    height      int
+    frames      int         how many there are
+    prompts     list        marks by frame: {"time": seconds from the first frame,
+                            "points": [{"x": pixels, "y": pixels, "keep": bool}, ...],
+                            "box": [x0, y0, x1, y1]}; origin top left; a missing "box" or "points" is none
+    rev         str         changes whenever marks, model, background or matte do, so pictures are asked anew
+    can_point   bool        whether the chosen model takes points
+    can_box     bool        and boxes
+    result      dict|None   {"url": str, "type": "video/mp4", "transparent": bool}
+    message     str|None    a sentence for the line under the picture
+    seq         int         the browser's count of its edits; hand it back as it came
+
+An edit in the browser arrives as the `input` event with the new `prompts`, a higher `seq` and `rev` None; the
+handler answers with `answer(value, rev=...)`. An answer to an older edit does not undo a newer one. What the
+browser sends is not to be believed beyond `prompts` and `seq`: which session it is, the server knows.
+
+Under `media` the stage asks for `times` (a JSON list, seconds), `strip` (12 thumbnails side by side) and
+`frames/<index>?view=original|mask|cutout&rev=<rev>`; a refusal is JSON, {"error": "a sentence"}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ui import text
+
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
+HTML = (ASSETS / "stage.html").read_text(encoding="utf-8")
+CSS = (ASSETS / "stage.css").read_text(encoding="utf-8")
+JS = (ASSETS / "stage.js").read_text(encoding="utf-8")
+
+Words = Mapping[str, Mapping[str, str]]
+
+
+def stage(
+    value: dict[str, Any] | None = None,
+    *,
+    words: Words = text.STAGE,
+    language: str | None = None,
+    elem_id: str = "stage",
+    **options: Any,
+) -> gr.HTML:
+    """The component; see the module for its value.
+
+    `words` holds the strings by language, English among them; `language` picks one ("en", "es"), and None
+    leaves it to the browser. Both are ordinary properties: an event may return `gr.HTML(language="es")`.
+    """
+    return gr.HTML(
+        value=value,
+        html_template=HTML,
+        css_template=CSS,
+        js_on_load=JS,
+        apply_default_css=False,
+        elem_id=elem_id,
+        words={code: dict(table) for code, table in words.items()},
+        language=language,
+        **options,
+    )
+
+
+def answer(value: Mapping[str, Any], *, rev: str, **changes: Any) -> dict[str, Any]:
+    """The stage's value in answer to an edit: as the browser sent it, with a new `rev` and other changes."""
+    return {**value, **changes, "rev": rev}
+
+
+def on_edit(
+    component: gr.HTML,
+    handler: Callable[..., Any],
+    inputs: Sequence[gr.components.Component] = (),
+    outputs: Sequence[gr.components.Component] = (),
+    **options: Any,
+) -> Any:
+    """Call `handler(value, *inputs)` after an edit; it returns the stage's value, then the other `outputs`.
+
+    While a call is under way later edits wait and go as one, the last: Gradio's default would drop them. No
+    progress is drawn over the stage, or it would grey out under the hand that marks it.
+    """
+    settings: dict[str, Any] = {
+        "trigger_mode": "always_last",
+        "show_progress": "hidden",
+        "concurrency_limit": None,
+        "api_visibility": "private",
+    }
+    return component.input(
+        handler, inputs=[component, *inputs], outputs=[component, *outputs], **(settings | options)
+    )
