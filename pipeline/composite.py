@@ -84,15 +84,19 @@ def composer(background: Background, width: int, height: int) -> Composer:
             return lambda image, matte, _seconds: cut_out(image, matte)
 
 
-def opened(path: Path) -> Pixels:
-    """A picture's file as upright RGB; raises BackgroundError."""
+def opened(path: Path, name: str | None = None) -> Pixels:
+    """A picture's file as upright RGB, transparency on black; raises BackgroundError.
+
+    `name` is what the user calls the file, for sentences.
+    """
+    name = name or path.name
     if not path.is_file():
-        raise BackgroundError(f"{path.name}: there is no such background picture.")
+        raise BackgroundError(f"{name}: there is no such background picture.")
     try:
         with Image.open(path) as picture:
             if picture.width * picture.height > _MOST_PIXELS:
                 raise BackgroundError(
-                    f"{path.name}: the picture has {picture.width} × {picture.height} pixels, which is too "
+                    f"{name}: the picture has {picture.width} × {picture.height} pixels, which is too "
                     "many. Scale it down and try again."
                 )
             upright = ImageOps.exif_transpose(picture)
@@ -101,7 +105,7 @@ def opened(path: Path) -> Pixels:
             return np.asarray(Image.alpha_composite(ground, rgba).convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BackgroundError(
-            f"{path.name}: this is no picture that can be used as a background. Choose a JPEG, PNG or WebP."
+            f"{name}: this is no picture that can be used as a background. Choose a JPEG, PNG or WebP."
         ) from error
 
 

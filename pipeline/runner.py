@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
+from pipeline import background
 from pipeline.errors import RecorteError
 from pipeline.job import Job, Progress
 from pipeline.process import process
@@ -21,14 +22,15 @@ _TOLD_SECONDS = 0.5
 
 
 class Sink(Protocol):
-    """Who is told how a job fares; called from the runner's thread, one call at a time.
+    """Who is told how a job fares, in plain data; called from the runner's thread, one call at a time.
 
-    An error in one of these is logged and changes nothing for the job.
+    `result` says format, background, model, file (its name), bytes, frames and seconds. An error in one of
+    these calls is logged and changes nothing for the job.
     """
 
     def started(self, key: str) -> None: ...
-    def progressed(self, key: str, progress: Progress) -> None: ...
-    def finished(self, key: str, job: Job, seconds: float, last: Progress) -> None: ...
+    def progressed(self, key: str, progress: dict[str, Any]) -> None: ...
+    def finished(self, key: str, result: dict[str, Any]) -> None: ...
     def failed(self, key: str, sentence: str) -> None: ...
     def cancelled(self, key: str) -> None: ...
 
@@ -110,7 +112,7 @@ class Runner:
                         break
                     if time.monotonic() - told >= _TOLD_SECONDS:
                         told = time.monotonic()
-                        self._tell(self._sink.progressed, key, progress)
+                        self._tell(self._sink.progressed, key, progress.to_json())
         except RecorteError as error:
             self._tell(self._sink.failed, key, str(error))
         except Exception:
@@ -122,10 +124,23 @@ class Runner:
             if entry.cancel.is_set():
                 self._tell(self._sink.cancelled, key)
             elif entry.progress is not None:
-                self._tell(self._sink.finished, key, entry.job, time.monotonic() - began, entry.progress)
+                self._tell(self._sink.finished, key, _result(entry, time.monotonic() - began))
 
     def _tell(self, call: Callable[..., None], *what: object) -> None:
         try:
             call(*what)
         except Exception:
             log.exception("the sink did not take %s", call.__name__)
+
+
+def _result(entry: _Entry, seconds: float) -> dict[str, Any]:
+    job = entry.job
+    return {
+        "format": job.format,
+        "background": background.spec(job.background, job.output.parent),
+        "model": job.model,
+        "file": job.output.name,
+        "bytes": job.output.stat().st_size,
+        "frames": entry.progress.frames if entry.progress else 0,
+        "seconds": seconds,
+    }
