@@ -1,5 +1,6 @@
 // The stage's behaviour. Gradio runs this once for every mount, as the body of a function of
-// (element, trigger, props, server, upload, watch). ES2020, no build step, no other host.
+// (element, trigger, props, server, upload, watch); ui/stage.py puts WORDS, the strings by language, before it.
+// ES2020, no build step, no other host.
 
 /**
  * Coordinates are pixels of the displayed frame, origin top left; times are seconds from the first frame.
@@ -55,7 +56,7 @@ const state = {
 function table() {
   const language = props.language || navigator.language || "en";
   const code = language.toLowerCase().split("-")[0];
-  return props.words[code] || props.words.en;
+  return WORDS[code] || WORDS.en;
 }
 
 /** A string of the table with its {fields} filled in. */
@@ -66,7 +67,6 @@ function say(key, fields = {}) {
 function label() {
   for (const node of element.querySelectorAll("[data-text]")) {
     node.textContent = say(node.dataset.text);
-    node.dataset.word = node.textContent;
   }
   for (const node of element.querySelectorAll("[data-label]")) {
     node.setAttribute("aria-label", say(node.dataset.label));
@@ -305,10 +305,7 @@ function address(index, view) {
   return `${state.value.media}/frames/${index}?view=${view}&rev=${encodeURIComponent(rev)}`;
 }
 
-/**
- * Fetches frames and shows them in two stacked <img>, so that one is always whole. One request is under way
- * at a time; a newer wish takes its place.
- */
+/** Fetches frames and shows them. One request is under way at a time; a newer wish takes its place. */
 const pictures = (() => {
   /** @type {Map<string, string>} address -> object URL, the least recently shown first */
   const cache = new Map();
@@ -339,15 +336,13 @@ const pictures = (() => {
     return source;
   }
 
+  /** Put a picture in the other's place once it is decoded, so that nothing blank is seen between them. */
   async function show(picture, source, stillWanted) {
-    const { front, back } = part;
-    back.src = source;
-    await back.decode();
-    if (!stillWanted() || back.src !== source) return;
-    back.classList.add("shown");
-    front.classList.remove("shown");
-    part.front = back;
-    part.back = front;
+    const fresh = node("img", "layer", { alt: "", draggable: "false" });
+    fresh.src = source;
+    await fresh.decode();
+    if (!stillWanted()) return;
+    part.pan.replaceChildren(fresh);
     shown = { url: picture.url, index: picture.index };
   }
 
@@ -427,10 +422,7 @@ const pictures = (() => {
       clearTimeout(fallback);
       wanted = null;
       shown = null;
-      for (const node of [part.front, part.back]) {
-        node.classList.remove("shown");
-        node.removeAttribute("src");
-      }
+      part.pan.replaceChildren();
       for (const blob of cache.values()) URL.revokeObjectURL(blob);
       cache.clear();
     },
@@ -1047,7 +1039,7 @@ part.video.addEventListener("error", () => {
 document.addEventListener("keydown", onKey);
 document.addEventListener("keyup", onKeyUp);
 watch("value", () => adopt(props.value));
-watch(["words", "language"], () => {
+watch("language", () => {
   label();
   render();
 });

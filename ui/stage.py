@@ -27,6 +27,7 @@ Under `media` the stage asks for `times` (a JSON list, seconds), `strip` (12 thu
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,16 +55,17 @@ def stage(
     """The component; see the module for its value.
 
     `words` holds the strings by language, English among them; `language` picks one ("en", "es"), and None
-    leaves it to the browser. Both are ordinary properties: an event may return `gr.HTML(language="es")`.
+    leaves it to the browser. An event may change it by returning `gr.HTML(language="es")`.
     """
+    # Not a property like `language`: an update such as `gr.HTML(visible=False)` makes Gradio drop those.
+    table = json.dumps({code: dict(strings) for code, strings in words.items()})
     return gr.HTML(
         value=value,
         html_template=HTML,
         css_template=CSS,
-        js_on_load=JS,
+        js_on_load=f"const WORDS = {table};\n{JS}",
         apply_default_css=False,
         elem_id=elem_id,
-        words={code: dict(table) for code, table in words.items()},
         language=language,
         **options,
     )

@@ -59,6 +59,7 @@ class Fake:
         self.value: dict[str, Any] | None = self.session("one")
         self.edits: list[dict[str, Any]] = []
         self.asked: list[str] = []
+        self.read: list[dict[str, Any]] = []  # the stage's value as another control's event saw it
         self.slow = 0.0  # seconds that Python takes to answer an edit
         self.thinking = 0.0  # seconds that a mask takes
         self.refused: str | None = None  # the sentence with which a mask is refused
@@ -125,6 +126,12 @@ def application(fake: Fake) -> FastAPI:
         on_edit(component, fake.edited)
         page.load(lambda: fake.value, outputs=component, show_progress="hidden")
         push.click(lambda: fake.value, outputs=component, show_progress="hidden")
+        gr.Button("read", elem_id="read").click(
+            lambda value: fake.read.append(value), component, show_progress="hidden"
+        )
+        gr.Button("spanish").click(lambda: gr.HTML(language="es"), None, component, show_progress="hidden")
+        gr.Button("away").click(lambda: gr.HTML(visible=False), None, component)
+        gr.Button("back").click(lambda: gr.HTML(visible=True), None, component)
     return gr.mount_gradio_app(app, page, path="/", footer_links=[])
 
 
@@ -184,7 +191,7 @@ def opened(fake: Fake, tab: Page, address: str) -> Iterator[Callable[..., Page]]
     def load(**changes: Any) -> Page:
         fake.value = Fake.session("one", **changes)
         tab.goto(address)
-        expect(tab.locator(".layer.shown")).to_have_count(1)
+        expect(tab.locator(".layer")).to_have_count(1)
         expect(tab.locator("[data-part=slider]")).to_have_attribute("max", str(FRAMES - 1))
         return tab
 
@@ -404,7 +411,7 @@ def test_a_slow_mask_locks_nothing_and_the_frame_is_right(opened: Callable[..., 
     assert page.evaluate("document.querySelectorAll('.mark .dot')[1].getAnimations().length") == 1
     expect(picture(page)).to_have_attribute("aria-busy", "false")
     assert page.evaluate("document.querySelectorAll('.mark .dot')[1].getAnimations().length") == 0
-    expect(page.locator(".layer.shown")).to_have_count(1)
+    expect(page.locator(".layer")).to_have_count(1)
 
 
 def test_a_refusal_is_said(opened: Callable[..., Page], fake: Fake) -> None:
@@ -514,7 +521,7 @@ def test_touch_and_a_narrow_page(chromium: Browser, fake: Fake, address: str) ->
     context = chromium.new_context(viewport={"width": 390, "height": 800}, has_touch=True, locale="es-MX")
     page = context.new_page()
     page.goto(address)
-    expect(page.locator(".layer.shown")).to_have_count(1, timeout=5000)
+    expect(page.locator(".layer")).to_have_count(1, timeout=5000)
     expect(page.get_by_role("button", name="Conservar", exact=True)).to_be_visible()
     page.touchscreen.tap(*on_screen(page, 320, 180))
     settled(page, fake, 1)
@@ -534,6 +541,37 @@ def pinch(page: Page) -> None:
         fingers = [{"x": x - gap, "y": y, "id": 0}, {"x": x + gap, "y": y, "id": 1}]
         client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
     client.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
+def test_other_events_see_marks_that_python_has_not_answered(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened()
+    fake.slow = 0.6
+    click(page, 100, 100)
+    click(page, 200, 100)
+    page.locator("#read").click()
+    eventually(lambda: fake.read)
+    assert len(fake.read[0]["prompts"][0]["points"]) == 2
+
+
+def test_the_language_can_be_chosen(opened: Callable[..., Page]) -> None:
+    page = opened(prompts=[{"time": 0.0, "points": [{"x": 200, "y": 200, "keep": True}]}])
+    page.get_by_role("button", name="spanish").click()
+    expect(page.get_by_role("button", name="Quitar", exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name="Conservar, en 200, 200")).to_be_visible()
+
+
+def test_a_second_mount_answers_keys_once(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened()
+    click(page, 100, 100)
+    settled(page, fake, 1)
+    page.get_by_role("button", name="away").click()
+    expect(page.locator(".stage")).to_be_hidden()
+    page.get_by_role("button", name="back").click()
+    expect(page.locator(".mark")).to_have_count(1)
+    page.locator("body").click(position={"x": 2, "y": 2})
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("[data-part=count]")).to_have_text("Frame 3 of 40")
 
 
 def test_another_video_starts_afresh(opened: Callable[..., Page], fake: Fake) -> None:
