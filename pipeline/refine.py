@@ -1,0 +1,125 @@
+"""Edges: bringing a small mask to the full size of its frame so that it follows the picture.
+
+The filters are the guided filter of He, Sun and Tang ("Guided Image Filtering", ECCV 2010) with a
+colour guide, and its fast form of He and Sun ("Fast Guided Filter", 2015), in which the linear
+coefficients are found on a small picture and applied to the large one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Image = NDArray[np.uint8]
+Matte = NDArray[np.uint8]
+
+
+def floats(image: Any) -> Floats:
+    """`image` as float32: what OpenCV's functions return is typed as an array of anything."""
+    return np.asarray(image, np.float32)
+
+
+def box(image: Floats, radius: int) -> Floats:
+    """The mean over a square of side `2 * radius + 1`; any `[H, W]` or `[H, W, C]` float image."""
+    side = 2 * radius + 1
+    return floats(cv2.blur(image, (side, side), borderType=cv2.BORDER_REFLECT))
+
+
+def dilate(mask: Image, radius: int) -> Image:
+    """`mask` (`[H, W]`, uint8) grown by `radius` pixels all round."""
+    return np.asarray(cv2.dilate(mask, _disc(radius)), np.uint8)
+
+
+def erode(mask: Image, radius: int) -> Image:
+    """`mask` (`[H, W]`, uint8) shrunk by `radius` pixels; the picture's own border does not eat it."""
+    return np.asarray(cv2.erode(mask, _disc(radius)), np.uint8)
+
+
+def _disc(radius: int) -> Image:
+    side = 2 * radius + 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.uint8)
+
+
+class Guide:
+    """A picture by which many images are to be filtered: its local statistics are found once.
+
+    Within each window the result is `a · colour + b`, with `a = (Σ + ε)⁻¹ cov(colour, image)`.
+    """
+
+    def __init__(self, picture: Image, radius: int, eps: float) -> None:
+        """`picture` is `[H, W, 3]` uint8; `eps` the variance that passes for flat, colours being 0 to 1."""
+        self.radius = radius
+        self.picture = floats(picture) / np.float32(255)
+        self._mean = box(self.picture, radius)
+        r, g, b = cv2.split(self.picture)
+        mr, mg, mb = cv2.split(self._mean)
+        squares = cv2.split(box(floats(cv2.merge((r * r, g * g, b * b))), radius))
+        products = cv2.split(box(floats(cv2.merge((r * g, r * b, g * b))), radius))
+        rr, gg, bb = (s - m * m + eps for s, m in zip(squares, (mr, mg, mb), strict=True))
+        pairs = (mr * mg, mr * mb, mg * mb)
+        rg, rb, gb = (p - m for p, m in zip(products, pairs, strict=True))
+        # The inverse of a symmetric 3 × 3 matrix by its cofactors: much faster than a solver per pixel.
+        c = (gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb)
+        d = (rr * bb - rb * rb, rb * rg - rr * gb, rr * gg - rg * rg)
+        self._scale = 1 / (rr * c[0] + rg * c[1] + rb * c[2])
+        self._cofactors = ((c[0], c[1], c[2]), (c[1], d[0], d[1]), (c[2], d[1], d[2]))
+
+    def coefficients(self, image: Floats) -> tuple[Floats, Floats]:
+        """The smoothed `a` (`[H, W, 3]`) and `b` (`[H, W]`) that give `image` (`[H, W]`) from the picture."""
+        mean = box(image, self.radius)
+        moment = box(self.picture * image[..., None], self.radius)
+        covariance = cv2.split(moment - self._mean * mean[..., None])
+        rows = (sum(k * c for k, c in zip(row, covariance, strict=True)) for row in self._cofactors)
+        a = floats(cv2.merge([floats(self._scale * row) for row in rows]))
+        b = mean - _dot(a, self._mean)
+        return box(a, self.radius), box(b, self.radius)
+
+    def filter(self, image: Floats) -> Floats:
+        """`image` (`[H, W]`) smoothed, its edges drawn to those of the picture."""
+        a, b = self.coefficients(image)
+        return _dot(a, self.picture) + b
+
+
+def upsample(mask: Floats, frame: Image, radius: int = 4, eps: float = 1e-4, band: int = 5) -> Matte:
+    """A small soft mask at the size of its frame.
+
+    `mask` is `[h, w]`, 0 to 1; `frame` is `[H, W, 3]` uint8, not smaller. `radius` and `band` are pixels of
+    the mask's grid. Only within `band` of the mask's edge can the result be soft: further inside it is
+    exactly 255, further outside exactly 0.
+    """
+    height, width = frame.shape[:2]
+    hard = (mask > 0.5).astype(np.uint8)
+    inside, around = erode(hard, band), dilate(hard, band)
+    matte = _enlarged(inside, width, height) * np.uint8(255)
+    y, x = (_enlarged(around, width, height) > _enlarged(inside, width, height)).nonzero()
+    if not len(x):
+        return matte
+    small = cv2.resize(frame, mask.shape[::-1], interpolation=cv2.INTER_AREA)
+    a, b = Guide(np.asarray(small, np.uint8), radius, eps).coefficients(mask)
+    scale = mask.shape[1] / width, mask.shape[0] / height
+    lines = _sample(np.dstack((a, b)), (x + 0.5) * scale[0] - 0.5, (y + 0.5) * scale[1] - 0.5)
+    alpha = (lines[:, :3] * frame[y, x]).sum(1) / 255 + lines[:, 3]
+    # A filtered step reaches 0 and 1 only slowly: stretched, so that the true edge alone stays soft.
+    matte[y, x] = np.rint(255 * np.clip((alpha - 0.5) * 1.6 + 0.5, 0, 1))
+    return matte
+
+
+def _enlarged(mask: Image, width: int, height: int) -> Image:
+    return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
+
+
+def _sample(image: Floats, x: NDArray[Any], y: NDArray[Any]) -> Floats:
+    """The values `[N, C]` of an image `[H, W, C]` at N places between its pixels."""
+    # OpenCV's pictures may be no wider than 32767, so the places are laid out in rows.
+    shape = -(-len(x) // 1024), 1024
+    places = floats(np.resize(x, shape)), floats(np.resize(y, shape))
+    values = cv2.remap(image, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return floats(values).reshape(-1, image.shape[2])[: len(x)]
+
+
+def _dot(a: Floats, picture: Floats) -> Floats:
+    return floats(np.einsum("hwc,hwc->hw", a, picture))

@@ -1,0 +1,136 @@
+"""The model without weights, on a rendered subject whose alpha is known."""
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.models import Matte, card
+from pipeline.models.grabcut import GrabCut
+from pipeline.prompts import Box, Point, Prompt
+from tests.rendered import subject_over_background
+
+
+def overlap(matte: np.ndarray, truth: np.ndarray) -> float:
+    """Intersection over union of what is more than half covered."""
+    a, b = matte > 127, truth > 127
+    return float((a & b).sum() / max(1, (a | b).sum()))
+
+
+def box_around(alpha: np.ndarray) -> Prompt:
+    x, y, width, height = cv2.boundingRect((alpha > 127).astype(np.uint8))
+    return Prompt(box=Box(x, y, x + width, y + height))
+
+
+def run(frames: list[np.ndarray], prompt: Prompt | None, prior: Matte | None = None) -> list[Matte]:
+    return list(GrabCut().mattes(iter(frames), prompt, prior))
+
+
+@pytest.fixture(scope="module")
+def clip() -> tuple[list[np.ndarray], list[np.ndarray]]:
+    return subject_over_background(16)
+
+
+Clip = tuple[list[np.ndarray], list[np.ndarray]]
+
+
+@pytest.fixture(scope="module")
+def mattes(clip: Clip) -> list[Matte]:
+    return run(clip[0], box_around(clip[1][0]))
+
+
+def test_one_box_cuts_every_frame(clip: Clip, mattes: list[Matte]) -> None:
+    assert [m.shape for m in mattes] == [a.shape for a in clip[1]]
+    assert all(m.dtype == np.uint8 for m in mattes)
+    assert min(overlap(m, a) for m, a in zip(mattes, clip[1], strict=True)) >= 0.97
+
+
+def test_only_the_edge_is_soft(clip: Clip, mattes: list[Matte]) -> None:
+    for matte, alpha in zip(mattes, clip[1], strict=True):
+        soft = (matte > 0) & (matte < 255)
+        assert 0 < soft.mean() < 0.06
+        assert np.abs(matte.astype(float) - alpha).mean() < 1.5
+
+
+def test_the_same_input_gives_the_same_output(clip: Clip, mattes: list[Matte]) -> None:
+    again = run(clip[0][:4], box_around(clip[1][0]))
+    assert all(np.array_equal(a, b) for a, b in zip(again, mattes, strict=False))
+
+
+def test_streams_do_not_meet(clip: Clip, mattes: list[Matte]) -> None:
+    model = GrabCut()
+    one = model.mattes(iter(clip[0][:3]), box_around(clip[1][0]))
+    two = model.mattes(iter(clip[0][8:11]), box_around(clip[1][8]))
+    mixed = [m for pair in zip(one, two, strict=True) for m in pair]
+    assert all(np.array_equal(a, b) for a, b in zip(mixed[::2], mattes, strict=False))
+
+
+def test_a_stream_is_read_no_further_than_it_is_asked(clip: Clip) -> None:
+    taken = []
+
+    def frames() -> Iterator[np.ndarray]:
+        for n, frame in enumerate(clip[0]):
+            taken.append(n)
+            yield frame
+
+    next(GrabCut().mattes(frames(), box_around(clip[1][0])))
+    assert taken == [0]
+
+
+def test_a_click_to_keep_mends_what_is_missing(clip: Clip) -> None:
+    frame, alpha = clip[0][0], clip[1][0]
+    head = np.zeros(alpha.shape, bool)
+    head[: alpha.shape[0] // 2 - 10] = True
+    headless = np.where(head, 0, alpha).astype(np.uint8)
+    y, x = (int(v.mean()) for v in ((alpha > 127) & head).nonzero())
+    (matte,) = run([frame], Prompt(points=(Point(x, y),)), headless)
+    assert overlap(headless, alpha) < 0.85
+    assert overlap(matte, alpha) > 0.95
+
+
+def test_a_click_to_remove_takes_away_what_is_too_much(clip: Clip) -> None:
+    frame, alpha = clip[0][0], clip[1][0]
+    spoilt = alpha.copy()
+    spoilt[60:150, 480:600] = 255
+    (matte,) = run([frame], Prompt(points=(Point(540, 105, keep=False),)), spoilt)
+    assert overlap(spoilt, alpha) < 0.85
+    assert overlap(matte, alpha) > 0.95
+
+
+def test_a_correction_lasts(clip: Clip) -> None:
+    frames, alphas = clip
+    spoilt = alphas[0].copy()
+    spoilt[60:150, 480:600] = 255
+    mattes = run(frames[:8], Prompt(points=(Point(540, 105, keep=False),)), spoilt)
+    assert min(overlap(m, a) for m, a in zip(mattes, alphas, strict=False)) > 0.95
+
+
+def test_points_alone_find_the_subject(clip: Clip) -> None:
+    frame, alpha = clip[0][0], clip[1][0]
+    left, top, width, height = cv2.boundingRect((alpha > 127).astype(np.uint8))
+    x, y = left + width // 2, top + 2 * height // 3
+    (matte,) = run([frame], Prompt(points=(Point(x, y),)))
+    assert overlap(matte, alpha) > 0.6
+
+
+def test_without_a_prompt_the_moving_subject_is_proposed(clip: Clip) -> None:
+    mattes = run(clip[0], None)
+    assert len(mattes) == len(clip[0])
+    assert overlap(mattes[-1], clip[1][-1]) > 0.8
+
+
+@pytest.mark.parametrize("prompt", [None, Prompt(points=(Point(0, 0),)), Prompt(box=Box(0, 0, 1, 1))])
+@pytest.mark.parametrize("size", [(1, 1), (2, 90), (33, 17)])
+def test_the_smallest_pictures_are_taken(size: tuple[int, int], prompt: Prompt | None) -> None:
+    random = np.random.default_rng(0)
+    frames = [random.integers(0, 256, (*size, 3), np.uint8) for _ in range(4)]
+    assert [m.shape for m in run(frames, prompt)] == [size] * 4
+
+
+def test_an_empty_stream_has_no_mattes() -> None:
+    assert run([], None) == []
+
+
+def test_the_card_names_the_model() -> None:
+    assert isinstance(card("grabcut").load("cpu"), GrabCut)

@@ -1,0 +1,87 @@
+"""Small masks are brought to full size along the edges of the picture."""
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline import refine
+
+
+def disc(height: int, width: int, x: float, y: float, radius: float) -> np.ndarray:
+    """The exact coverage of a disc, `[height, width]`, 0 to 1."""
+    down, across = np.mgrid[:height, :width]
+    away = np.hypot(across + 0.5 - x, down + 0.5 - y)
+    return np.asarray(np.clip(radius + 0.5 - away, 0, 1), np.float32)
+
+
+def painted(alpha: np.ndarray, noise: float = 3) -> np.ndarray:
+    """A warm figure of this alpha before a cool ground, uint8 RGB."""
+    random = np.random.default_rng(1)
+    picture = alpha[..., None] * (220, 120, 40) + (1 - alpha[..., None]) * (40, 90, 130)
+    return np.clip(picture + random.normal(0, noise, picture.shape), 0, 255).astype(np.uint8)
+
+
+def test_box_is_the_mean_of_the_square() -> None:
+    image = np.random.default_rng(0).random((20, 30), np.float32)
+    assert refine.box(image, 2)[10, 15] == pytest.approx(image[8:13, 13:18].mean(), abs=1e-6)
+
+
+def test_guided_filter_is_the_textbook_one() -> None:
+    """Each window's coefficients by a plain solve, as the paper writes them."""
+    random = np.random.default_rng(2)
+    picture = random.integers(0, 256, (16, 16, 3), np.uint8)
+    image = random.random((16, 16), np.float32)
+    radius, eps = 2, 1e-2
+    a, b = refine.Guide(picture, radius, eps).coefficients(image)
+
+    def window(y: int, x: int) -> np.ndarray:
+        near = slice(y - radius, y + radius + 1), slice(x - radius, x + radius + 1)
+        colours, values = picture[near].reshape(-1, 3) / 255, image[near].ravel()
+        sigma = np.cov(colours.T, bias=True) + eps * np.eye(3)
+        slope = np.linalg.solve(sigma, (colours * values[:, None]).mean(0) - colours.mean(0) * values.mean())
+        return np.append(slope, values.mean() - slope @ colours.mean(0))
+
+    expected = np.mean([window(y, x) for y in range(6, 11) for x in range(6, 11)], axis=0)
+    assert np.append(a[8, 8], b[8, 8]) == pytest.approx(expected, abs=1e-3)
+
+
+def test_filter_follows_the_picture_and_keeps_what_is_flat() -> None:
+    alpha = disc(90, 120, 60, 45, 30)
+    guide = refine.Guide(painted(alpha, noise=1), radius=4, eps=1e-4)
+    off = disc(90, 120, 61, 46, 30)  # by a pixel each way
+    wrong = [((mask > 0.5) != (alpha > 0.5)).mean() for mask in (off, guide.filter(off))]
+    assert wrong[1] < 0.3 * wrong[0]
+    assert guide.filter(np.full((90, 120), 0.7, np.float32)) == pytest.approx(0.7, abs=1e-3)
+
+
+@pytest.mark.parametrize("size", [(360, 640), (359, 641), (720, 405)])
+def test_upsample_follows_the_full_picture(size: tuple[int, int]) -> None:
+    height, width = size
+    truth = disc(height, width, 0.45 * width, 0.5 * height, 0.3 * min(size))
+    shape = round(width / 4), round(height / 4)
+    small = cv2.resize(truth, shape, interpolation=cv2.INTER_AREA)
+    matte = refine.upsample((small > 0.5).astype(np.float32), painted(truth))
+    assert matte.shape == size and matte.dtype == np.uint8
+    apart = np.abs(matte / 255 - truth)
+    stairs = np.abs(cv2.resize((small > 0.5).astype(np.float32), (width, height)) - truth)
+    assert apart.mean() < 0.5 * stairs.mean()
+    off = np.hypot(*(np.mgrid[:height, :width] - np.array([[[0.5 * height]], [[0.45 * width]]])))
+    assert (matte[off < 0.3 * min(size) - 25] == 255).all()
+    assert (matte[off > 0.3 * min(size) + 25] == 0).all()
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_a_mask_without_edge_stays_hard(value: int) -> None:
+    frame = np.random.default_rng(3).integers(0, 256, (40, 60, 3), np.uint8)
+    assert (refine.upsample(np.full((20, 30), value, np.float32), frame) == 255 * value).all()
+
+
+def test_the_smallest_picture_has_a_matte() -> None:
+    assert refine.upsample(np.ones((1, 1), np.float32), np.zeros((1, 1, 3), np.uint8)).tolist() == [[255]]
+
+
+def test_erode_leaves_what_the_picture_cuts() -> None:
+    mask = np.zeros((20, 20), np.uint8)
+    mask[5:, 4:16] = 1
+    assert refine.erode(mask, 3)[-1].tolist() == [0] * 7 + [1] * 6 + [0] * 7
+    assert refine.dilate(mask, 2).sum() > mask.sum()
