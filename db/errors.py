@@ -1,0 +1,20 @@
+"""Everything the database raises on purpose.
+
+DatabaseError       a sentence for the person who asked
+├── DatabaseAway    the server cannot be reached, or went away: trying again later may work
+└── NotFound        there is no such session
+
+The message is the sentence that is shown; it never holds a password.
+"""
+
+
+class DatabaseError(Exception):
+    """Base of all; its text is a sentence that may be shown to the user as it is."""
+
+
+class DatabaseAway(DatabaseError):
+    """The server cannot be reached, or the connection was lost; nothing of the transaction is kept."""
+
+
+class NotFound(DatabaseError):
+    """There is no session of that id."""

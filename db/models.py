@@ -1,0 +1,103 @@
+"""The tables."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import BigInteger, Enum, ForeignKey, Index, MetaData, Text, false, func
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.types import TypeEngine
+
+Json = dict[str, Any]
+
+
+class State(StrEnum):
+    """Where a session stands; which state may follow which is said in `db.repository`."""
+
+    READY = "ready"
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+
+
+COLUMN_TYPES: dict[Any, TypeEngine[Any]] = {
+    str: Text(),
+    datetime: TIMESTAMP(timezone=True),
+    Json: JSONB(none_as_null=True),
+    State: Enum(
+        State,
+        name="state",
+        native_enum=False,  # a CHECK is easier to migrate than a type
+        create_constraint=True,
+        values_callable=lambda states: [state.value for state in states],
+    ),
+}
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+        }
+    )
+    type_annotation_map = COLUMN_TYPES
+    # What the server fills in comes back with the statement: rows are read after their transaction.
+    __mapper_args__ = {"eager_defaults": True}  # noqa: RUF012
+
+
+class SessionRow(Base):
+    """One upload with all that was chosen for it, and how far it came."""
+
+    __tablename__ = "sessions"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    name: Mapped[str]
+    starred: Mapped[bool] = mapped_column(server_default=false())
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+    state: Mapped[State] = mapped_column(server_default=State.READY.value)
+    source: Mapped[str]  # a file's name inside the session's folder
+    clip: Mapped[Json]  # what probing told
+    job: Mapped[Json]  # what the page built: model, prompts, background, format
+    progress: Mapped[Json | None]  # stage, done, total, rate, left
+    error: Mapped[str | None]
+    queued_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    results: Mapped[list[Result]] = relationship(
+        order_by="Result.created_at.desc(), Result.id.desc()",
+        lazy="selectin",
+        cascade="all, delete-orphan",
+        passive_deletes=True,
+    )
+
+    __table_args__ = (Index("ix_sessions_newest", "created_at", "id"),)
+
+
+class Result(Base):
+    """A file that a session made."""
+
+    __tablename__ = "results"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    session_id: Mapped[UUID] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    format: Mapped[str]
+    background: Mapped[str]
+    model: Mapped[str]
+    file: Mapped[str]  # a name inside the session's folder
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    frames: Mapped[int]
+    seconds: Mapped[float]
+
+    __table_args__ = (Index("ix_results_newest", "session_id", "created_at", "id"),)

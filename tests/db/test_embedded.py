@@ -1,0 +1,187 @@
+"""The embedded server: any folder, any user, whatever happened before."""
+
+import os
+import pwd
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+from sqlalchemy import text
+
+from db import repository
+from db.embedded import EmbeddedServer
+from db.engine import Database
+from db.errors import DatabaseAway
+
+ROOT = Path(__file__).parents[2]
+HOLD = """
+import sys, time
+from pathlib import Path
+from db import repository
+from db.engine import Database
+database = Database.open(None, Path(sys.argv[1]))
+with database.begin() as tx:
+    repository.create(tx, name="kept", source="a.mp4", clip={}, job={})
+print("open", flush=True)
+sys.stdin.read()
+database.close()
+"""
+
+
+def names(database: Database) -> list[str]:
+    with database.begin() as tx:
+        return [row.name for row in repository.page(tx)]
+
+
+def note(folder: Path) -> Path:
+    """Where the running server writes its process number."""
+    return folder / "data" / "postmaster.pid"
+
+
+def postmaster(folder: Path) -> psutil.Process:
+    return psutil.Process(int(note(folder).read_text().splitlines()[0]))
+
+
+def hold(folder: Path) -> subprocess.Popen[str]:
+    """Another process that has the database open, with one session in it, until its input ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout and process.stdout.readline() == "open\n"
+    return process
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One that holds a session, and whose user and server were both killed."""
+    folder = tmp_path_factory.mktemp("embedded")
+    with hold(folder) as process:
+        process.send_signal(signal.SIGKILL)
+    postmaster(folder).kill()
+    yield folder
+    assert not note(folder).exists()
+
+
+def test_everything_was_killed(folder: Path) -> None:
+    with Database.open(None, folder) as database:
+        assert names(database) == ["kept"]
+
+
+def test_its_user_was_killed_and_it_runs_on(folder: Path) -> None:
+    with hold(folder) as process:
+        process.send_signal(signal.SIGKILL)
+    running = postmaster(folder)
+    with Database.open(None, folder) as database:
+        assert postmaster(folder) == running
+        assert names(database)[0] == "kept"
+    assert not note(folder).exists()
+
+
+def test_the_dead_servers_number_is_anothers_now(folder: Path) -> None:
+    for file in (note(folder), folder / "data" / ".s.PGSQL.5432.lock"):
+        file.write_text(f"{os.getpid()}\n{folder}/data\n1\n5432\n\n\n1 1\nready\n")
+    with Database.open(None, folder) as database:
+        assert names(database)
+
+
+def test_its_note_was_cut_short(folder: Path) -> None:
+    note(folder).write_text("")
+    with Database.open(None, folder) as database:
+        assert names(database)
+
+
+def test_a_second_start_is_fast(folder: Path) -> None:
+    start = time.monotonic()
+    with Database.open(None, folder):
+        assert time.monotonic() - start < 2
+
+
+def test_the_last_to_leave_stops_it(folder: Path) -> None:
+    with hold(folder) as other:
+        with Database.open(None, folder):
+            pass
+        with Database.open(None, folder) as database:
+            other.communicate("")
+            assert names(database)
+    assert not note(folder).exists()
+
+
+def test_closing_twice_is_no_mistake(folder: Path) -> None:
+    with Database.open(None, folder) as database:
+        database.close()
+
+
+def test_two_start_at_once_in_an_odd_and_deep_folder(tmp_path: Path) -> None:
+    deep = tmp_path / "a, b 'c' \"d\" %e $f" / ("deep" * 20) / "ñ"
+    with ThreadPoolExecutor(2) as both:
+        one, two = both.map(lambda _: Database.open(None, deep), range(2))
+    with two:
+        with one:
+            assert names(one) == []
+        assert names(two) == []
+        socket = Path(str(two.engine.url.query["host"]))
+        assert socket.stat().st_mode & 0o777 == 0o700
+    assert not note(deep).exists()
+    assert not socket.exists()
+
+
+def test_making_its_files_was_cut_short(tmp_path: Path) -> None:
+    (tmp_path / "data.new").mkdir()
+    (tmp_path / "data.new" / "PG_VERSION").write_text("18")
+    with EmbeddedServer(tmp_path):
+        assert [entry.name for entry in tmp_path.iterdir() if entry.is_dir()] == ["data"]
+
+
+def test_others_are_kept_out(database: Database) -> None:
+    data = Path(str(database.engine.url.query["host"]))
+    assert data.stat().st_mode & 0o777 == 0o700
+    with database.begin() as tx:
+        assert tx.scalar(text("SHOW listen_addresses")) == ""
+
+
+def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DatabaseAway, match="DATABASE_URL"):
+        Database.open(None, tmp_path / "file" / "folder")
+
+
+def test_data_it_cannot_read(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o700)
+    with pytest.raises(DatabaseAway, match=r"could not be started \(.+\): choose") as caught:
+        Database.open(None, tmp_path)
+    assert "non-zero exit" not in str(caught.value)
+
+
+def test_as_an_ordinary_user(folder: Path, tmp_path: Path) -> None:
+    """And then as root, who leaves the files to their owner."""
+    if os.geteuid() != 0:
+        pytest.skip("every other test shows it")
+    if not all(folder.stat().st_mode & stat.S_IXOTH for folder in ROOT.parents):
+        pytest.skip("the repository is closed to others")
+    nobody = pwd.getpwnam("nobody")
+    tmp_path.chmod(0o711)
+    (theirs := tmp_path / "theirs").mkdir()
+    os.chown(theirs, nobody.pw_uid, nobody.pw_gid)
+    become = f"import os; os.setgroups([]); os.setgid({nobody.pw_gid}); os.setuid({nobody.pw_uid})"
+    # First as root: Python itself may lie where nobody cannot load any more of it.
+    script = f"{HOLD}\n{become}\nsys.argv[1] = sys.argv[2]\n{HOLD}"
+    subprocess.run(
+        [sys.executable, "-c", script, str(folder), str(theirs)],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        check=True,
+    )
+    with Database.open(None, theirs) as database:
+        assert names(database) == ["kept"]
+        assert postmaster(theirs).uids().real == nobody.pw_uid

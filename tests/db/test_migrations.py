@@ -1,0 +1,47 @@
+"""The migrations make what the models say, and can be taken back."""
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, inspect
+
+from db.engine import Database, migrations
+from db.models import Base, SessionRow
+
+
+def differences(connection: Connection) -> list[object]:
+    return compare_metadata(MigrationContext.configure(connection), Base.metadata)
+
+
+def checks(connection: Connection) -> dict[str | None, str]:
+    found = inspect(connection).get_check_constraints(SessionRow.__tablename__)
+    return {check["name"]: check["sqltext"] for check in found}
+
+
+def test_they_make_what_the_models_say(database: Database) -> None:
+    with database.engine.connect() as connection:
+        assert differences(connection) == []
+
+
+def test_down_and_up_again(database: Database) -> None:
+    config = migrations()
+    with database.engine.connect() as connection, connection.begin() as outer:
+        config.attributes["connection"] = connection
+        before = checks(connection)
+        command.downgrade(config, "base")
+        assert inspect(connection).get_table_names() == ["alembic_version"]
+        command.upgrade(config, "head")
+        assert differences(connection) == []
+        assert checks(connection) == before
+        outer.rollback()
+
+
+def test_the_check_is_that_of_the_models(database: Database) -> None:
+    """Alembic's comparison does not look at CHECKs."""
+    with database.engine.connect() as connection, connection.begin() as outer:
+        migrated = checks(connection)
+        Base.metadata.drop_all(connection)
+        Base.metadata.create_all(connection)
+        assert checks(connection) == migrated
+        assert list(migrated) == ["ck_sessions_state"]
+        outer.rollback()

@@ -1,0 +1,235 @@
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import inspect, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from db import repository
+from db.errors import NotFound
+from db.models import Result, SessionRow, State
+
+JOB = {"model": "robust", "prompts": [], "background": "#00ff00", "format": "mp4"}
+FINISHED = ("done", "failed", "cancelled", "interrupted")
+ALLOWED = {
+    ("ready", "queued"),
+    *product(FINISHED, ["queued"]),
+    *product(["queued"], ["running", "cancelled", "failed", "interrupted"]),
+    *product(["running"], FINISHED),
+}
+WAY = {  # how a session comes to a state
+    "ready": [],
+    "queued": ["queued"],
+    "running": ["queued", "running"],
+    **{state: ["queued", "running", state] for state in FINISHED},
+}
+
+
+def make(tx: Session, name: str = "Beach", **more: Any) -> SessionRow:
+    return repository.create(tx, name=name, source="beach.mp4", clip={"frames": 90}, job=JOB, **more)
+
+
+def make_aged(tx: Session, minutes: int, name: str = "Beach") -> SessionRow:
+    row = make(tx, name)
+    row.created_at = datetime(2030, 1, 1, tzinfo=UTC) - timedelta(minutes=minutes)
+    tx.flush()
+    return row
+
+
+def make_result(tx: Session, id: UUID | str, file: str = "a.mp4") -> Result:
+    return repository.add_result(
+        tx,
+        id=id,
+        format="mp4",
+        background="#00ff00",
+        model="robust",
+        file=file,
+        bytes=5_000_000_000,
+        frames=90,
+        seconds=1.5,
+    )
+
+
+def go(tx: Session, id: UUID, state: str) -> SessionRow:
+    for step in WAY[state]:
+        repository.change_state(tx, id=id, state=State(step))
+    return repository.get(tx, id=id)
+
+
+def test_a_new_session(tx: Session) -> None:
+    id = make(tx).id
+    tx.expire_all()
+    row = repository.get(tx, id=str(id))
+    assert (row.name, row.source, row.clip, row.job) == ("Beach", "beach.mp4", {"frames": 90}, JOB)
+    assert (row.state, row.starred, row.results) == (State.READY, False, [])
+    assert (row.progress, row.error, row.queued_at, row.finished_at) == (None, None, None, None)
+    assert row.created_at.tzinfo and row.updated_at == row.created_at
+
+
+def test_the_id_may_be_the_callers(tx: Session) -> None:
+    id = uuid4()
+    assert make(tx, id=id).id == id
+    assert make(tx, id="5f0c0f0e-0000-4000-8000-000000000001").id.hex.startswith("5f0c")
+    with pytest.raises(ValueError):
+        make(tx, id="../../etc")
+
+
+def test_rows_are_readable_after_their_transaction(tx: Session) -> None:
+    made = make(tx)
+    result = make_result(tx, made.id)
+    changed = repository.change_state(tx, id=made.id, state=State.QUEUED)
+    tx.commit()
+    tx.close()
+    assert changed.queued_at == changed.updated_at
+    assert [one.file for one in changed.results] == ["a.mp4"]
+    assert result.session_id == made.id and result.created_at == made.created_at
+
+
+def test_no_progress_is_null_not_json_null(tx: Session) -> None:
+    id = make(tx).id
+    repository.save_progress(tx, id=id, progress={"stage": "model", "done": 3, "total": 90})
+    assert repository.get(tx, id=id).progress == {"stage": "model", "done": 3, "total": 90}
+    repository.save_progress(tx, id=id, progress=None)
+    asked = text("SELECT progress IS NULL FROM sessions WHERE id = :id")
+    assert tx.scalar(asked, {"id": id}) is True
+
+
+def test_rename_star_and_job(tx: Session) -> None:
+    id = make(tx).id
+    repository.rename(tx, id=id, name="Praia")
+    repository.star(tx, id=id, starred=True)
+    repository.save_job(tx, id=id, job={"model": "other"})
+    tx.expire_all()
+    row = repository.get(tx, id=id)
+    assert (row.name, row.starred, row.job) == ("Praia", True, {"model": "other"})
+
+
+def test_a_change_is_dated(tx: Session) -> None:
+    row = make(tx)
+    tx.execute(text("UPDATE sessions SET updated_at = '2001-01-01Z'"))
+    tx.refresh(row)
+    assert row.updated_at.year == 2001
+    assert repository.rename(tx, id=row.id, name="Praia").updated_at == row.created_at
+
+
+@pytest.mark.parametrize("id", [uuid4(), "no id", "", "'; DROP TABLE sessions", "\x00", "é" * 36])
+def test_no_such_session(tx: Session, id: UUID | str) -> None:
+    for call in (
+        lambda: repository.get(tx, id=id),
+        lambda: repository.rename(tx, id=id, name="x"),
+        lambda: repository.star(tx, id=id, starred=True),
+        lambda: repository.save_job(tx, id=id, job={}),
+        lambda: repository.save_progress(tx, id=id, progress={}),
+        lambda: repository.change_state(tx, id=id, state=State.QUEUED),
+        lambda: make_result(tx, id),
+        lambda: repository.delete(tx, id=id),
+    ):
+        with pytest.raises(NotFound, match="There is no session"):
+            call()
+
+
+@pytest.mark.parametrize(("before", "after"), [*product(WAY, WAY)])
+def test_which_state_may_follow_which(tx: Session, before: str, after: str) -> None:
+    id = go(tx, make(tx).id, before).id
+    if (before, after) in ALLOWED:
+        assert repository.change_state(tx, id=id, state=State(after)).state is State(after)
+    else:
+        with pytest.raises(ValueError, match=f"{before} cannot become {after}"):
+            repository.change_state(tx, id=id, state=State(after))
+        assert repository.get(tx, id=id).state is State(before)
+
+
+def test_times_progress_and_error_of_a_run_and_the_next(tx: Session) -> None:
+    id = make(tx).id
+    row = go(tx, id, "queued")
+    assert row.queued_at and row.started_at is None and row.finished_at is None
+    row = repository.change_state(tx, id=id, state=State.RUNNING)
+    assert row.started_at and row.finished_at is None
+    repository.save_progress(tx, id=id, progress={"done": 40})
+    row = repository.change_state(tx, id=id, state=State.FAILED, error="The disk is full.")
+    assert (row.error, row.progress) == ("The disk is full.", {"done": 40})
+    assert row.finished_at
+    row = repository.change_state(tx, id=id, state=State.QUEUED)
+    assert (row.error, row.progress, row.started_at, row.finished_at) == (None, None, None, None)
+    repository.change_state(tx, id=id, state=State.RUNNING)
+    repository.save_progress(tx, id=id, progress={"done": 90})
+    row = repository.change_state(tx, id=id, state=State.DONE)
+    assert (row.progress, row.error) == (None, None)
+
+
+def test_the_table_refuses_a_state_it_does_not_know(tx: Session) -> None:
+    make(tx)
+    with pytest.raises(IntegrityError, match="ck_sessions_state"):
+        tx.execute(text("UPDATE sessions SET state = 'lost'"))
+
+
+def test_newest_first_page_by_page(tx: Session) -> None:
+    """Two of one instant are told apart: none is shown twice, none is left out."""
+    ages = [3, 0, 2, 2, 2, 1, 4]
+    rows = [make_aged(tx, age) for age in ages]
+    newest = sorted(rows, key=lambda row: (row.created_at, row.id), reverse=True)
+    seen: list[UUID] = []
+    before = None
+    while shown := repository.page(tx, limit=2, before=before):
+        seen += [row.id for row in shown]
+        before = (shown[-1].created_at, shown[-1].id)
+    assert seen == [row.id for row in newest]
+
+
+def test_a_page_brings_its_results(tx: Session) -> None:
+    for minutes in range(3):
+        row = make_aged(tx, minutes)
+        for hour, file in enumerate(["old", "new"]):
+            make_result(tx, row.id, file).created_at = datetime(2031, 1, 1, hour, tzinfo=UTC)
+    tx.flush()
+    tx.expunge_all()
+    shown = repository.page(tx)
+    assert all("results" not in inspect(row).unloaded for row in shown)
+    assert [[result.file for result in row.results] for row in shown] == [["new", "old"]] * 3
+    assert shown[0].results[0].bytes == 5_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [
+        ("100%", {"100% wool"}),
+        ("_", {"take_2"}),
+        ("/", {"a/b"}),
+        ("\\", {"c:\\clips"}),
+        ("'", {"it's"}),
+        ("ЁЖ ÑAN", {"Ёж ñandú"}),
+        ("", {"100% wool", "1000 wools", "take_2", "take 2", "a/b", "c:\\clips", "it's", "Ёж ñandú"}),
+        ("nothing", set()),
+    ],
+)
+def test_search_takes_every_sign_as_it_is(tx: Session, search: str, found: set[str]) -> None:
+    for name in ("100% wool", "1000 wools", "take_2", "take 2", "a/b", "c:\\clips", "it's", "Ёж ñandú"):
+        make(tx, name)
+    assert {row.name for row in repository.page(tx, search=search)} == found
+
+
+def test_delete_takes_the_results_along(tx: Session) -> None:
+    kept, gone = make(tx), make(tx)
+    for row in (kept, gone):
+        make_result(tx, row.id)
+    tx.expunge_all()
+    repository.delete(tx, id=gone.id)
+    assert [row.id for row in repository.page(tx)] == [kept.id]
+    assert tx.scalar(text("SELECT count(*) FROM results")) == 1
+
+
+def test_what_nobody_runs_any_more_is_interrupted(tx: Session) -> None:
+    ids = {state: go(tx, make(tx).id, state).id for state in WAY}
+    repository.save_progress(tx, id=ids["running"], progress={"done": 40})
+    assert set(repository.interrupt_unfinished(tx)) == {ids["queued"], ids["running"]}
+    tx.expire_all()
+    for state in ("queued", "running"):
+        row = repository.get(tx, id=ids[state])
+        assert (row.state, row.error) == (State.INTERRUPTED, repository.INTERRUPTED)
+        assert row.finished_at
+    assert repository.get(tx, id=ids["running"]).progress == {"done": 40}
+    assert repository.get(tx, id=ids["done"]).state is State.DONE
+    assert repository.interrupt_unfinished(tx) == []
