@@ -97,3 +97,199 @@ STAGE: dict[str, dict[str, str]] = {
         "unplayable": "Este formato no se reproduce en el navegador. Descarga el resultado para verlo.",
     },
 }
+
+PAGE: dict[str, dict[str, str]] = {
+    "en": {
+        "title": "Recorte",
+        "tagline": "Cut the subject out of a video.",
+        "tab_cut": "Cut out",
+        "tab_sessions": "Sessions",
+        "drop": "Drop a video here, or click to choose one",
+        "sample": "Try the sample clip",
+        "video": "Video",
+        "another": "Another video",
+        "subject": "Subject",
+        "model": "Model",
+        "background": "Background",
+        "kind": "Behind the subject",
+        "kind_colour": "Colour",
+        "kind_picture": "Picture",
+        "kind_blur": "Blur",
+        "kind_transparent": "Transparent",
+        "colour": "Colour",
+        "green": "Green",
+        "blue": "Blue",
+        "white": "White",
+        "black": "Black",
+        "picture": "Choose a picture",
+        "fit": "Picture's place",
+        "fit_fill": "Fill",
+        "fit_fit": "Fit",
+        "fit_stretch": "Stretch",
+        "radius": "Blur, in pixels",
+        "result": "Result",
+        "format": "Format",
+        "sound": "Keep the sound",
+        "preview": "Preview six frames",
+        "make": "Make the video",
+        "cancel": "Cancel",
+        "previews": "Previews",
+        "search": "Search by name",
+        "refresh": "Refresh",
+        # Filled in on the server, in the browser's language.
+        "facts": "{width} × {height} · {length} · {rate}/s · {sound}",
+        "with_sound": "with sound",
+        "without_sound": "no sound",
+        "licence": "Licence",
+        "click_better": "Without a mark the model guesses the subject; a click on it will do better.",
+        "queued": "Waiting: {place} before it.",
+        "starting": "Starting…",
+        "matte": "Cutting out: {done} of {total} frames",
+        "render": "Laying over the background: {done} of {total} frames",
+        "rate": "{rate}/s",
+        "left": "{left} left",
+        "previewing": "Previewing: {done} of {total}",
+        "cancelled": "Cancelled. Nothing was changed.",
+        "done": "Done in {seconds}.",
+        "download": "Download {format} · {size}",
+        "original": "Original",
+        "uploading": "Reading {name}…",
+        "gone": "This session does not exist.",
+        "broken": "Something went wrong inside the program; its log has the details.",
+    },
+    "es": {
+        "title": "Recorte",
+        "tagline": "Recorta al sujeto de un vídeo.",
+        "tab_cut": "Recortar",
+        "tab_sessions": "Sesiones",
+        "drop": "Suelta un vídeo aquí, o haz clic para elegirlo",
+        "sample": "Probar el vídeo de muestra",
+        "video": "Vídeo",
+        "another": "Otro vídeo",
+        "subject": "Sujeto",
+        "model": "Modelo",
+        "background": "Fondo",
+        "kind": "Detrás del sujeto",
+        "kind_colour": "Color",
+        "kind_picture": "Imagen",
+        "kind_blur": "Desenfoque",
+        "kind_transparent": "Transparente",
+        "colour": "Color",
+        "green": "Verde",
+        "blue": "Azul",
+        "white": "Blanco",
+        "black": "Negro",
+        "picture": "Elegir una imagen",
+        "fit": "Lugar de la imagen",
+        "fit_fill": "Llenar",
+        "fit_fit": "Encajar",
+        "fit_stretch": "Estirar",
+        "radius": "Desenfoque, en píxeles",
+        "result": "Resultado",
+        "format": "Formato",
+        "sound": "Conservar el sonido",
+        "preview": "Ver seis fotogramas",
+        "make": "Hacer el vídeo",
+        "cancel": "Cancelar",
+        "previews": "Muestras",
+        "search": "Buscar por nombre",
+        "refresh": "Actualizar",
+        "facts": "{width} × {height} · {length} · {rate}/s · {sound}",
+        "with_sound": "con sonido",
+        "without_sound": "sin sonido",
+        "licence": "Licencia",
+        "click_better": "Sin marcas, el modelo adivina al sujeto; un clic sobre él lo hará mejor.",
+        "queued": "En espera: {place} delante.",
+        "starting": "Empezando…",
+        "matte": "Recortando: {done} de {total} fotogramas",
+        "render": "Poniendo el fondo: {done} de {total} fotogramas",
+        "rate": "{rate}/s",
+        "left": "quedan {left}",
+        "previewing": "Muestras: {done} de {total}",
+        "cancelled": "Cancelado. No se ha cambiado nada.",
+        "done": "Hecho en {seconds}.",
+        "download": "Descargar {format} · {size}",
+        "original": "Original",
+        "uploading": "Leyendo {name}…",
+        "gone": "Esta sesión no existe.",
+        "broken": "Algo ha fallado dentro del programa; su registro tiene los detalles.",
+    },
+}
+
+# The cards of the sessions, put together in the browser.
+CARDS: dict[str, dict[str, str]] = {
+    "en": {
+        "empty": "No sessions yet. Upload a video and it will be kept here.",
+        "open": "Open",
+        "download": "Download {format}",
+        "delete": "Delete",
+        "sure": "Delete for good?",
+        "yes": "Delete",
+        "no": "Keep",
+        "took": "took {seconds}",
+        "ready": "ready",
+        "queued": "waiting",
+        "running": "running",
+        "done": "done",
+        "failed": "failed",
+        "cancelled": "cancelled",
+        "interrupted": "interrupted",
+        "frames": "{done} of {total} frames",
+        "transparent": "transparent",
+        "blur": "blur",
+        "picture": "picture",
+    },
+    "es": {
+        "empty": "Todavía no hay sesiones. Sube un vídeo y se guardará aquí.",
+        "open": "Abrir",
+        "download": "Descargar {format}",
+        "delete": "Borrar",
+        "sure": "¿Borrar para siempre?",
+        "yes": "Borrar",
+        "no": "Conservar",
+        "took": "tardó {seconds}",
+        "ready": "lista",
+        "queued": "en espera",
+        "running": "en curso",
+        "done": "hecha",
+        "failed": "fallida",
+        "cancelled": "cancelada",
+        "interrupted": "interrumpida",
+        "frames": "{done} de {total} fotogramas",
+        "transparent": "transparente",
+        "blur": "desenfoque",
+        "picture": "imagen",
+    },
+}
+
+
+def say(language: str, key: str, **fields: object) -> str:
+    """The page's text in a language of the table, or in English."""
+    return PAGE.get(language, PAGE["en"])[key].format(**fields)
+
+
+def language(accepted: str | None) -> str:
+    """The first language of an Accept-Language header that the table has; English where none is."""
+    for entry in (accepted or "").split(","):
+        code = entry.split(";")[0].strip().lower().split("-")[0]
+        if code in PAGE:
+            return code
+    return "en"
+
+
+def length(seconds: float) -> str:
+    """3.2 s, 4:05 or 1:02:03."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def size(count: int) -> str:
+    """A number of bytes as a person says it."""
+    if count < 1_000_000:
+        return f"{max(1, round(count / 1000))} kB"
+    if count < 1_000_000_000:
+        return f"{count / 1e6:.1f} MB"
+    return f"{count / 1e9:.1f} GB"

@@ -1,0 +1,382 @@
+"""What the page's events do, free of Gradio.
+
+A session is a folder named by its id, holding the video, its background picture, its matte and its results,
+and a row in the database that says the rest. Every error that leaves here is a sentence.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db import repository
+from db.engine import Database
+from db.models import Result, SessionRow, State
+from pipeline import background, formats, models, preview, prompts, video
+from pipeline.background import Fit, Footage, Picture, Transparent
+from pipeline.clip import Clip
+from pipeline.composite import composer, opened
+from pipeline.errors import InputError, VideoError
+from pipeline.job import GREEN, Job, Progress
+from pipeline.matte import Kept
+from pipeline.runner import Runner
+from ui import overlay
+
+Pixels = NDArray[np.uint8]
+
+PREVIEWS = 6
+_CLICK_STEPS = 8
+_STRIP = 12
+_KEPT_MATTES = 48
+_LONGEST_NAME = 120
+_CANCEL_POLLS = 50
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A session as it stands: its row, and what the row means."""
+
+    row: SessionRow
+    clip: Clip
+    job: Job
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        return str(self.row.id)
+
+    @property
+    def running(self) -> bool:
+        return self.row.state in (State.QUEUED, State.RUNNING)
+
+
+class Actions:
+    def __init__(self, home: Path, database: Database, runner: Runner, sample: Path) -> None:
+        self._folder = home / "sessions"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._database = database
+        self._runner = runner
+        self._sample = sample
+        self._model_lock = threading.Lock()
+        self._mattes: OrderedDict[tuple[str, int], Pixels] = OrderedDict()
+
+    # ------------------------------------------------------------------ sessions
+
+    def create(self, file: Path, name: str) -> str:
+        """A new session with the uploaded `file`, which is moved into it; gives its id.
+
+        Raises VideoError where it is no video that can be used; the file is then removed.
+        """
+        try:
+            clip = video.probe(file, name)
+            return self._keep(file, clip)
+        finally:
+            file.unlink(missing_ok=True)
+
+    def create_sample(self) -> str:
+        copy = self._folder / f".{uuid4()}{self._sample.suffix}"
+        shutil.copyfile(self._sample, copy)
+        return self.create(copy, self._sample.name)
+
+    def _keep(self, file: Path, clip: Clip) -> str:
+        id = str(uuid4())
+        folder = self._folder / id
+        folder.mkdir()
+        try:
+            source = folder / f"source{_plain_suffix(clip.name)}"
+            shutil.move(file, source)
+            clip = replace(clip, path=source)
+            first = next(video.read(source), None)
+            if first is None:
+                raise VideoError(f"{clip.name}: not one picture of this video could be decoded.")
+            job = Job(source, folder / "result", matte=folder / "matte.mkv")
+            name = clip.name[:_LONGEST_NAME]
+            with self._database.begin() as tx:
+                repository.create(
+                    tx, id=id, name=name, source=source.name, clip=clip.to_json(), job=job.to_json(folder)
+                )
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return id
+
+    def open(self, id: str) -> Opened:
+        """Raises db's NotFound where there is no such session."""
+        with self._database.begin() as tx:
+            return self._opened(repository.get(tx, id=id))
+
+    def _opened(self, row: SessionRow) -> Opened:
+        folder = self._folder / str(row.id)
+        clip = Clip.from_json(row.clip, folder / row.source)
+        return Opened(row, clip, Job.from_json(row.job, folder), folder)
+
+    def sessions(self, search: str | None = None) -> list[Opened]:
+        """Sessions, newest first."""
+        with self._database.begin() as tx:
+            return [self._opened(row) for row in repository.page(tx, limit=200, search=search or None)]
+
+    def unfinished(self) -> str | None:
+        """The newest session that is queued or running."""
+        return next((found.id for found in self.sessions() if found.running), None)
+
+    def rename(self, id: str, name: str) -> None:
+        name = " ".join(name.split())[:_LONGEST_NAME]
+        if name:
+            with self._database.begin() as tx:
+                repository.rename(tx, id=id, name=name)
+
+    def delete(self, id: str) -> None:
+        """Row and files together: first out of sight, then gone, so that neither stays without the other."""
+        found = self.open(id)
+        self._runner.cancel(found.id)
+        for _ in range(_CANCEL_POLLS):
+            if self._runner.place(found.id) is None:
+                break
+            time.sleep(0.1)
+        hidden = found.folder.with_name(f".deleted-{found.id}")
+        with suppress(FileNotFoundError):
+            found.folder.rename(hidden)
+        try:
+            with self._database.begin() as tx:
+                repository.delete(tx, id=id)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                hidden.rename(found.folder)
+            raise
+        shutil.rmtree(hidden, ignore_errors=True)
+
+    # ------------------------------------------------------------------ choices
+
+    def _change(self, id: str, **changes: Any) -> Opened:
+        found = self.open(id)
+        job = replace(found.job, **changes)
+        with self._database.begin() as tx:
+            repository.save_job(tx, id=id, job=job.to_json(found.folder))
+        return replace(found, job=job)
+
+    def mark(self, id: str, marks: Any) -> Opened:
+        """Keep the prompts that the stage sends; raises PromptError where they do not fit the clip."""
+        clip = self.open(id).clip
+        checked = prompts.from_json(marks)
+        for prompt in checked:
+            prompt.check(clip.width, clip.height, clip.duration)
+        return self._change(id, prompts=checked)
+
+    def choose_model(self, id: str, key: str) -> Opened:
+        models.card(key)
+        return self._change(id, model=key)
+
+    def choose_background(self, id: str, spec: str) -> Opened:
+        """`#rrggbb`, "blur", "blur:RADIUS" or "transparent"; a format that cannot hold it gives way."""
+        behind = background.parse(spec)
+        if isinstance(behind, Picture | Footage):
+            raise InputError("A picture is uploaded, not named.")
+        return self._lay(id, behind)
+
+    def choose_picture(self, id: str, file: Path, name: str, fit: Fit = "fill") -> Opened:
+        """Take an uploaded picture into the session; raises BackgroundError where it is none."""
+        try:
+            picture = opened(file, name)
+        finally:
+            file.unlink(missing_ok=True)
+        folder = self.open(id).folder
+        # Written again from its pixels: upright, without what else a picture's file may carry.
+        kept = folder / f"background-{uuid4().hex[:8]}.png"
+        with video.replacing(kept) as part:
+            overlay.save_png(picture, part)
+        for old in folder.glob("background-*.png"):
+            if old != kept and not self._runner.progress(id):
+                old.unlink(missing_ok=True)
+        return self._lay(id, Picture(kept, fit))
+
+    def fit_picture(self, id: str, fit: Fit) -> Opened:
+        found = self.open(id)
+        if isinstance(found.job.background, Picture):
+            return self._lay(id, replace(found.job.background, fit=fit))
+        return found
+
+    def _lay(self, id: str, behind: background.Background) -> Opened:
+        form = self.open(id).job.format
+        if isinstance(behind, Transparent) and not formats.by_key(form).alpha:
+            form = next(f.key for f in formats.FORMATS.values() if f.alpha)
+        return self._change(id, background=behind, format=form)
+
+    def choose_format(self, id: str, key: str) -> Opened:
+        """A format without alpha takes a transparent background's place with a colour."""
+        behind = self.open(id).job.background
+        if isinstance(behind, Transparent) and not formats.by_key(key).alpha:
+            behind = GREEN
+        return self._change(id, format=key, background=behind)
+
+    def choose_sound(self, id: str, sound: bool) -> Opened:
+        return self._change(id, sound=sound)
+
+    # ------------------------------------------------------------------ looking
+
+    def times(self, id: str) -> list[float]:
+        """Seconds of every frame from the first."""
+        clip = self.open(id).clip
+        return [float(pts * clip.time_base) for pts in video.index(clip.path).pts]
+
+    def look(self, id: str, index: int, view: str) -> Pixels:
+        """Frame number `index`: "original", "mask" (tinted), "cutout" (RGBA) or "over" its background.
+
+        A frame whose mask is not known yet is shown as it is. Raises InputError for a frame or view that is
+        none, or where the model refuses.
+        """
+        found = self.open(id)
+        order = video.index(found.clip.path).pts
+        if not 0 <= index < len(order):
+            raise InputError(f"{found.clip.name} has no frame number {index}.")
+        pts = order[index]
+        matte = None if view == "original" else self._matte(found, pts)
+        frame = next(video.read(found.clip.path, pts, only=[pts]), None)
+        if frame is None:
+            raise VideoError(f"{found.clip.name}: frame {index} cannot be decoded.")
+        if matte is None:
+            return frame.image
+        if view == "mask":
+            return overlay.tinted(frame.image, matte)
+        if view == "cutout":
+            return np.dstack((frame.image, matte))
+        if view == "over":
+            compose = composer(found.job.background, found.clip.width, found.clip.height)
+            return compose(frame.image, matte, float(pts * found.clip.time_base))
+        raise InputError(f"There is no view called {view!r}.")
+
+    def _matte(self, found: Opened, pts: int) -> Pixels | None:
+        """From the kept matte, from a look before, or, on a frame with marks, from the model now."""
+        key = (found.job.matte_key, pts)
+        if key in self._mattes:
+            self._mattes.move_to_end(key)
+            return self._mattes[key]
+        kept = _kept(found.job)
+        seconds = float(pts * found.clip.time_base)
+        marked = {p.time for p in found.job.prompts} or {0.0}
+        index = video.index(found.clip.path)
+        here = pts in {index.at(round(t / found.clip.time_base)) for t in marked}
+        if kept is None and not here:
+            return None
+        if kept is None and not found.job.prompts and not models.card(found.job.model).automatic:
+            return None
+        with self._model_lock:
+            for frame, matte in preview.frames(_to_look_at(found.job), [seconds], _CLICK_STEPS):
+                self._remember((found.job.matte_key, frame.pts), matte)
+        return self._mattes.get(key)
+
+    def _remember(self, key: tuple[str, int], matte: Pixels) -> None:
+        self._mattes[key] = matte
+        while len(self._mattes) > _KEPT_MATTES:
+            self._mattes.popitem(last=False)
+
+    def previews(self, id: str) -> Iterator[list[int]]:
+        """Make the six previews; yields the numbers of the frames that are ready, one more each time."""
+        found = self.open(id)
+        job = _to_look_at(found.job)
+        order = video.index(found.clip.path).pts
+        ready: list[int] = []
+        with self._model_lock:
+            for frame, matte in preview.frames(job, preview.spread(found.clip, job, PREVIEWS)):
+                self._remember((found.job.matte_key, frame.pts), matte)
+                ready.append(order.index(frame.pts))
+                yield list(ready)
+
+    def known(self, found: Opened) -> list[int]:
+        """The numbers of the preview frames whose mattes are at hand, ascending."""
+        index = video.index(found.clip.path)
+        spread = preview.spread(found.clip, found.job, PREVIEWS)
+        wanted = {index.at(round(t / found.clip.time_base)) for t in spread}
+        if _kept(found.job) is None:
+            wanted = {pts for pts in wanted if (found.job.matte_key, pts) in self._mattes}
+        return sorted(index.pts.index(pts) for pts in wanted)
+
+    def strip(self, id: str) -> bytes:
+        """Twelve thumbnails side by side, as a JPEG; made once."""
+        found = self.open(id)
+        kept = found.folder / "strip.jpg"
+        if not kept.exists():
+            index = video.index(found.clip.path)
+            wanted = [index.pts[k * len(index.pts) // _STRIP] for k in range(_STRIP)]
+            pictures = {f.pts: f.image for f in video.read(found.clip.path, only=set(wanted))}
+            fallback = next(iter(pictures.values()))
+            data = overlay.strip([pictures.get(p, fallback) for p in wanted])
+            with video.replacing(kept) as part:
+                part.write_bytes(data)
+        return kept.read_bytes()
+
+    def poster(self, id: str) -> tuple[bytes, str]:
+        """A small picture of the session: cut out where its matte is kept. With its MIME type."""
+        found = self.open(id)
+        middle = video.index(found.clip.path).pts[found.clip.frames // 2 - 1]
+        number = video.index(found.clip.path).pts.index(middle)
+        if _kept(found.job) is None:
+            return overlay.encoded(self.look(id, 0, "original"), width=320)
+        return overlay.encoded(self.look(id, number, "cutout"), width=320)
+
+    def revision(self, found: Opened) -> str:
+        """Changes whenever the pictures of the session may."""
+        kept = "kept" if _kept(found.job) is not None else ""
+        return f"{found.job.matte_key[:16]}{kept}-{background.spec(found.job.background, found.folder)}"
+
+    # ------------------------------------------------------------------ running
+
+    def run(self, id: str) -> None:
+        """Queue the session's job; raises InputError where it cannot be done as it stands."""
+        found = self.open(id)
+        form = formats.by_key(found.job.format)
+        job = replace(found.job, output=found.folder / f"result-{uuid4().hex[:8]}{form.suffix}")
+        job.check(found.clip)
+        if found.running or self._runner.place(id) is not None:
+            raise InputError(f"{found.row.name} is being made already.")
+        with self._database.begin() as tx:
+            repository.change_state(tx, id=id, state=State.QUEUED)
+        self._runner.submit(id, job)
+
+    def cancel(self, id: str) -> None:
+        self._runner.cancel(id)
+
+    def place(self, id: str) -> int | None:
+        """0: running, 1: next in line; None: neither."""
+        return self._runner.place(id)
+
+    def progress(self, id: str) -> Progress | None:
+        return self._runner.progress(id)
+
+    def result(self, id: str, result: str) -> tuple[Path, str, str]:
+        """A result's file, its MIME type, and the name to download it under."""
+        found = self.open(id)
+        for kept in found.row.results:
+            if str(kept.id) == result:
+                form = formats.by_key(kept.format)
+                return found.folder / kept.file, form.mime, download_name(found.row, kept)
+        raise InputError("There is no such result.")
+
+
+def download_name(row: SessionRow, result: Result) -> str:
+    return f"{Path(row.name).stem}-recorte{formats.by_key(result.format).suffix}"
+
+
+def _kept(job: Job) -> Kept | None:
+    return Kept.find(job.matte, job.matte_key)
+
+
+def _to_look_at(job: Job) -> Job:
+    """The job without what only matters for its result."""
+    return replace(job, background=GREEN, format="mp4")
+
+
+def _plain_suffix(name: str) -> str:
+    """The name's suffix where it is a harmless one: names from users never become paths."""
+    suffix = Path(name).suffix.lower()
+    return suffix if suffix[1:].isalnum() and suffix.isascii() and len(suffix) <= 6 else ""

@@ -1,0 +1,94 @@
+"""What the sections share: every component, and how an open session is shown in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from pipeline import models
+from ui import media
+from ui.actions import Actions, Opened
+from ui.events import Updates
+from ui.sections import background, preview, result, sessions, subject, video
+
+
+@dataclass(frozen=True)
+class Page:
+    actions: Actions
+    current: gr.Textbox
+    """The id of the session on the stage, or nothing."""
+    stage: gr.HTML
+    editor: gr.Column
+    side: gr.Column
+    tabs: gr.Tabs
+    sessions_tab: gr.Tab
+    timer: gr.Timer
+    """Ticks while the session is queued or running."""
+    video: video.Section
+    subject: subject.Section
+    background: background.Section
+    result: result.Section
+    preview: preview.Section
+    sessions: sessions.Section
+
+    @property
+    def shown(self) -> list[Any]:
+        """The outputs of a handler that returns `show(...)`."""
+        sections = (self.video, self.subject, self.background, self.result, self.preview)
+        parts = [part for section in sections for part in vars(section).values()]
+        return [self.current, self.stage, self.editor, self.side, self.timer, *parts]
+
+    def show(self, found: Opened, language: str, edit: dict[str, Any] | None = None) -> Updates:
+        """Everything that the page says of a session; `edit` is what the stage sent, where it asked."""
+        return {
+            self.current: found.id,
+            self.stage: self.on_stage(found, edit),
+            self.editor: gr.Column(visible=True),
+            self.side: gr.Column(visible=True),
+            self.timer: gr.Timer(active=found.running),
+            **video.show(self.video, found, language),
+            **subject.show(self.subject, found, language),
+            **background.show(self.background, found),
+            **result.show(self.result, self.actions, found, language),
+            **preview.show(self.preview, self.actions, found, language),
+        }
+
+    def nothing(self) -> Updates:
+        """The page before there is a video."""
+        return {
+            self.current: "",
+            self.stage: None,
+            self.editor: gr.Column(visible=False),
+            self.side: gr.Column(visible=False),
+            self.timer: gr.Timer(active=False),
+            self.video.drop: gr.File(value=None, visible=True),
+            self.video.sample: gr.Button(visible=True),
+        }
+
+    def on_stage(self, found: Opened, edit: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The stage's value; see `ui.stage`."""
+        card = models.card(found.job.model)
+        newest = found.row.results[0] if found.row.results else None
+        shown: dict[str, Any] | None = None
+        if newest is not None and not found.running:
+            _path, mime, _name = self.actions.result(found.id, str(newest.id))
+            shown = {
+                "url": f"{media.address(found.id)}/results/{newest.id}",
+                "type": mime,
+                "transparent": newest.background == "transparent",
+            }
+        return {
+            "media": media.address(found.id),
+            "width": found.clip.width,
+            "height": found.clip.height,
+            "frames": found.clip.frames,
+            "prompts": [prompt.to_json() for prompt in found.job.prompts],
+            "rev": self.actions.revision(found),
+            "can_point": card.points,
+            "can_box": card.box,
+            "result": shown,
+            "message": found.row.error,
+            "seq": edit.get("seq") if edit else None,
+        }

@@ -1,0 +1,126 @@
+"""What stands behind the subject."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+from pipeline.background import BLUR_RADIUS, FITS, Blur, Colour, Fit, Picture, Transparent, spec
+from pipeline.errors import BackgroundError
+from pipeline.job import GREEN
+from ui.actions import Opened
+from ui.events import Say, Updates, language, told
+
+if TYPE_CHECKING:
+    from ui.page import Page
+
+SWATCHES = {"green": spec(GREEN), "blue": "#0047bb", "white": "#ffffff", "black": "#000000"}
+
+
+@dataclass(frozen=True)
+class Section:
+    kind: gr.Radio
+    colours: gr.Row
+    colour: gr.ColorPicker
+    pictures: gr.Row
+    picture: gr.UploadButton
+    fit: gr.Radio
+    radius: gr.Slider
+    green: gr.Button
+    blue: gr.Button
+    white: gr.Button
+    black: gr.Button
+
+
+def render(say: Say) -> Section:
+    kind = gr.Radio(
+        [(say(f"kind_{kind}"), kind) for kind in ("colour", "picture", "blur", "transparent")],
+        value="colour",
+        label=say("kind"),
+        elem_id="kind",
+    )
+    with gr.Row(elem_id="colours") as colours:
+        colour = gr.ColorPicker(SWATCHES["green"], label=say("colour"), elem_id="colour", min_width=60)
+        swatches = {
+            name: gr.Button(say(name), size="sm", elem_id=f"swatch-{name}", min_width=40) for name in SWATCHES
+        }
+    with gr.Row(visible=False, elem_id="pictures") as pictures:
+        picture = gr.UploadButton(say("picture"), file_types=["image"], size="sm", elem_id="picture")
+        fit = gr.Radio(
+            [(say(f"fit_{fit}"), fit) for fit in FITS], value=FITS[0], label=say("fit"), elem_id="fit"
+        )
+    radius = gr.Slider(
+        4, 100, BLUR_RADIUS, step=1, label=say("radius"), visible=False, elem_id="radius", buttons=[]
+    )
+    return Section(kind, colours, colour, pictures, picture, fit, radius, **swatches)
+
+
+def show(section: Section, found: Opened) -> Updates:
+    behind = found.job.background
+    kind = {Colour: "colour", Picture: "picture", Blur: "blur", Transparent: "transparent"}[type(behind)]
+    updates: Updates = {section.kind: kind, **_open(section, kind)}
+    match behind:
+        case Colour():
+            updates[section.colour] = spec(behind)
+        case Picture(_, fit):
+            updates[section.fit] = fit
+        case Blur(radius):
+            updates[section.radius] = gr.Slider(value=radius, visible=True)
+    return updates
+
+
+def _open(section: Section, kind: str) -> Updates:
+    """The controls that belong to one kind of background."""
+    return {
+        section.colours: gr.Row(visible=kind == "colour"),
+        section.pictures: gr.Row(visible=kind == "picture"),
+        section.radius: gr.Slider(visible=kind == "blur"),
+    }
+
+
+def hexadecimal(colour: str) -> str:
+    """`#rrggbb` from what the colour picker gives, which may also be "rgba(r, g, b, a)"."""
+    if numbers := re.match(r"rgba?\(\s*([\d.]+)[,\s]+([\d.]+)[,\s]+([\d.]+)", colour):
+        return "#" + "".join(f"{min(255, round(float(n))):02x}" for n in numbers.groups())
+    if re.fullmatch(r"#[0-9a-fA-F]{6}", colour):
+        return colour.lower()
+    raise BackgroundError(f"{colour!r} is no colour. Choose one with the picker.")
+
+
+def wire(page: Page) -> None:
+    section, actions = page.background, page.actions
+
+    @told
+    def choose(id: str, kind: str, colour: str, radius: float, request: gr.Request) -> Updates:
+        if kind == "picture" and not isinstance(actions.open(id).job.background, Picture):
+            return {section.kind: kind, **_open(section, kind)}  # nothing changes before there is one
+        if kind == "picture":
+            return page.show(actions.open(id), language(request))
+        short = {"colour": hexadecimal(colour), "blur": f"blur:{radius:g}", "transparent": "transparent"}
+        return page.show(actions.choose_background(id, short[kind]), language(request))
+
+    @told
+    def take(id: str, file: str, fit: Fit, request: gr.Request) -> Updates:
+        path = Path(file)
+        return page.show(actions.choose_picture(id, path, path.name, fit), language(request))
+
+    @told
+    def place(id: str, fit: Fit, request: gr.Request) -> Updates:
+        return page.show(actions.fit_picture(id, fit), language(request))
+
+    inputs = [page.current, section.kind, section.colour, section.radius]
+    for event in (section.kind.input, section.colour.input, section.radius.release):
+        event(choose, inputs, page.shown, show_progress="hidden", trigger_mode="always_last")
+    for name, colour in SWATCHES.items():
+
+        @told
+        def paint(id: str, request: gr.Request, colour: str = colour) -> Updates:
+            return page.show(actions.choose_background(id, colour), language(request))
+
+        getattr(section, name).click(paint, page.current, page.shown, show_progress="hidden")
+    section.picture.upload(take, [page.current, section.picture, section.fit], page.shown)
+    section.fit.input(place, [page.current, section.fit], page.shown, show_progress="hidden")

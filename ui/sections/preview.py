@@ -1,0 +1,74 @@
+"""Six frames as they will look, beside the originals."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+from pipeline import video
+from ui import media, text
+from ui.actions import PREVIEWS, Actions, Opened
+from ui.events import Say, Updates, language, told
+
+if TYPE_CHECKING:
+    from ui.page import Page
+
+
+@dataclass(frozen=True)
+class Section:
+    make: gr.Button
+    gallery: gr.HTML
+
+
+def render(say: Say) -> Section:
+    return Section(
+        make=gr.Button(say("preview"), elem_id="preview"),
+        gallery=gr.HTML(elem_id="gallery", visible=False),
+    )
+
+
+def show(section: Section, actions: Actions, found: Opened, language: str) -> Updates:
+    """The previews that are known for the session as it stands."""
+    return {section.gallery: gallery(actions, found, actions.known(found), language)}
+
+
+def gallery(
+    actions: Actions, found: Opened, numbers: list[int], language: str, waiting: bool = False
+) -> gr.HTML:
+    """The frames of these numbers, each beside its original."""
+    rev = html.escape(actions.revision(found), quote=True).replace("#", "%23").replace("&amp;", "%26")
+    times = video.index(found.clip.path).pts
+    cards = []
+    for number in numbers:
+        at = text.length(float(times[number] * found.clip.time_base))
+        frame = f"{media.address(found.id)}/frames/{number}"
+        cards.append(
+            f'<figure><img src="{frame}?view=over&rev={rev}" alt="{at}">'
+            f'<img src="{frame}?view=original" alt="{text.say(language, "original")}, {at}">'
+            f"<figcaption>{at}</figcaption></figure>"
+        )
+    state = ""
+    if waiting:
+        done = text.say(language, "previewing", done=len(numbers), total=PREVIEWS)
+        state = f'<p class="quiet" role="status">{done}</p>'
+    return gr.HTML(f'{state}<div class="previews">{"".join(cards)}</div>', visible=bool(cards) or waiting)
+
+
+def wire(page: Page) -> None:
+    section, actions = page.preview, page.actions
+
+    @told
+    def make(id: str, request: gr.Request) -> Iterator[Updates]:
+        tongue = language(request)
+        found = actions.open(id)
+        yield {section.gallery: gallery(actions, found, [], tongue, waiting=True)}
+        numbers: list[int] = []
+        for numbers in actions.previews(id):
+            yield {section.gallery: gallery(actions, found, numbers, tongue, waiting=True)}
+        yield {section.gallery: gallery(actions, found, numbers, tongue)}
+
+    section.make.click(make, page.current, [section.gallery], show_progress="hidden")

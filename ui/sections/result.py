@@ -1,0 +1,143 @@
+"""The result: its format, the run, and what can be downloaded."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+from db.models import State
+from pipeline import formats
+from ui import media, text
+from ui.actions import Actions, Opened
+from ui.events import Say, Updates, language, told
+
+if TYPE_CHECKING:
+    from ui.page import Page
+
+
+@dataclass(frozen=True)
+class Section:
+    format: gr.Dropdown
+    sound: gr.Checkbox
+    make: gr.Button
+    progress: gr.HTML
+    cancel: gr.Button
+    downloads: gr.HTML
+
+
+def render(say: Say) -> Section:
+    return Section(
+        format=gr.Dropdown(
+            [(form.label, form.key) for form in formats.FORMATS.values()],
+            label=say("format"),
+            elem_id="format",
+            interactive=True,
+        ),
+        sound=gr.Checkbox(True, label=say("sound"), elem_id="sound"),
+        make=gr.Button(say("make"), variant="primary", elem_id="make"),
+        progress=gr.HTML(elem_id="progress", visible=False),
+        cancel=gr.Button(say("cancel"), variant="stop", visible=False, elem_id="cancel"),
+        downloads=gr.HTML(elem_id="downloads"),
+    )
+
+
+def show(section: Section, actions: Actions, found: Opened, language: str) -> Updates:
+    return {
+        section.format: found.job.format,
+        section.sound: gr.Checkbox(value=found.job.sound, visible=bool(found.clip.sound)),
+        section.downloads: downloads(found, language),
+        **show_run(section, actions, found, language),
+    }
+
+
+def show_run(section: Section, actions: Actions, found: Opened, language: str) -> Updates:
+    """How the session's run stands."""
+    status = _status(actions, found, language)
+    return {
+        section.make: gr.Button(visible=not found.running),
+        section.cancel: gr.Button(visible=found.running),
+        section.progress: gr.HTML(status, visible=bool(status)),
+    }
+
+
+def _status(actions: Actions, found: Opened, language: str) -> str:
+    row = found.row
+    if row.state is State.QUEUED and (place := actions.place(found.id)):
+        return _said(text.say(language, "queued", place=place))
+    if found.running:
+        progress = actions.progress(found.id)
+        if progress is None:
+            return _said(text.say(language, "starting"))
+        parts = [
+            text.say(language, progress.stage, done=progress.done, total=progress.total),
+            text.say(language, "rate", rate=f"{progress.rate:.1f}"),
+        ]
+        if progress.left is not None:
+            parts.append(text.say(language, "left", left=text.length(progress.left)))
+        bar = f'<progress max="{progress.total}" value="{progress.done}"></progress>'
+        return bar + _said(" · ".join(parts))
+    if row.state is State.DONE and row.results:
+        return _said(text.say(language, "done", seconds=text.length(row.results[0].seconds)))
+    if row.state is State.CANCELLED:
+        return _said(text.say(language, "cancelled"))
+    return f'<p class="error" role="alert">{html.escape(row.error)}</p>' if row.error else ""
+
+
+def _said(sentence: str) -> str:
+    return f'<p class="quiet" role="status">{html.escape(sentence)}</p>'
+
+
+def downloads(found: Opened, language: str) -> str:
+    """A link for the newest result of each format."""
+    links = []
+    for result in {kept.format: kept for kept in reversed(found.row.results)}.values():
+        label = text.say(
+            language,
+            "download",
+            format=formats.by_key(result.format).label,
+            size=text.size(result.bytes),
+        )
+        links.append(
+            f'<a class="download" href="{media.address(found.id)}/results/{result.id}?download" download>'
+            f"{html.escape(label)}</a>"
+        )
+    return "".join(links)
+
+
+def wire(page: Page) -> None:
+    section, actions = page.result, page.actions
+
+    @told
+    def choose(id: str, key: str, request: gr.Request) -> Updates:
+        return page.show(actions.choose_format(id, key), language(request))
+
+    @told
+    def hear(id: str, sound: bool) -> None:
+        actions.choose_sound(id, sound)
+
+    @told
+    def make(id: str, request: gr.Request) -> Updates:
+        actions.run(id)
+        return page.show(actions.open(id), language(request))
+
+    @told
+    def cancel(id: str) -> None:
+        actions.cancel(id)
+
+    @told
+    def tick(id: str, request: gr.Request) -> Updates:
+        if not id:
+            return {page.timer: gr.Timer(active=False)}
+        found = actions.open(id)
+        if found.running:
+            return show_run(section, actions, found, language(request))
+        return page.show(found, language(request))
+
+    section.format.input(choose, [page.current, section.format], page.shown, show_progress="hidden")
+    section.sound.input(hear, [page.current, section.sound], None, show_progress="hidden")
+    section.make.click(make, page.current, page.shown, show_progress="hidden")
+    section.cancel.click(cancel, page.current, None, show_progress="hidden")
+    page.timer.tick(tick, page.current, page.shown, show_progress="hidden")

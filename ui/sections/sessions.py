@@ -1,0 +1,105 @@
+"""Every session again: cards, newest first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from pipeline import formats, models
+from pipeline.background import Blur, Colour, Transparent, spec
+from ui import media, text
+from ui.actions import Opened
+from ui.events import Say, Updates, language, told
+
+if TYPE_CHECKING:
+    from ui.page import Page
+
+_ASSETS = Path(__file__).resolve().parents[2] / "assets"
+
+
+@dataclass(frozen=True)
+class Section:
+    search: gr.Textbox
+    cards: gr.HTML
+
+
+def render(say: Say) -> Section:
+    return Section(
+        search=gr.Textbox(label=say("search"), elem_id="search", max_lines=1),
+        cards=gr.HTML(
+            value=[],
+            html_template='<div class="cards" data-part="cards"></div>',
+            js_on_load=(_ASSETS / "cards.js").read_text(encoding="utf-8"),
+            apply_default_css=False,
+            elem_id="cards",
+            words=text.CARDS,
+        ),
+    )
+
+
+def card(found: Opened) -> dict[str, Any]:
+    """What a card shows, as plain data; the browser sets it as text."""
+    row, behind = found.row, found.job.background
+    match behind:
+        case Colour():
+            shown = spec(behind)
+        case Blur():
+            shown = "blur"
+        case Transparent():
+            shown = "transparent"
+        case _:
+            shown = "picture"
+    newest = {kept.format: kept for kept in reversed(row.results)}.values()
+    return {
+        "id": found.id,
+        "poster": f"{media.address(found.id)}/poster?at={row.updated_at.timestamp():.0f}",
+        "name": row.name,
+        "when": row.created_at.isoformat(),
+        "model": models.cards()[found.job.model].label
+        if found.job.model in models.cards()
+        else found.job.model,
+        "background": shown,
+        "state": row.state.value,
+        "progress": row.progress,
+        "error": row.error,
+        "took": text.length(row.results[0].seconds) if row.results else None,
+        "results": [
+            {
+                "url": f"{media.address(found.id)}/results/{kept.id}?download",
+                "format": formats.by_key(kept.format).label,
+            }
+            for kept in newest
+        ],
+    }
+
+
+def wire(page: Page) -> None:
+    section, actions = page.sessions, page.actions
+
+    def listed(search: str) -> Updates:
+        return {section.cards: [card(found) for found in actions.sessions(search)]}
+
+    @told
+    def refresh(search: str) -> Updates:
+        return listed(search)
+
+    @told
+    def reopen(request: gr.Request, event: gr.EventData) -> Updates:
+        shown = page.show(actions.open(str(event.id)), language(request))
+        return {page.tabs: gr.Tabs(selected="cut"), **shown}
+
+    @told
+    def delete(current: str, search: str, event: gr.EventData) -> Updates:
+        id = str(event.id)
+        actions.delete(id)
+        cleared = page.nothing() if current == id else {}
+        return {**cleared, **listed(search)}
+
+    outputs = [section.cards, page.tabs, *page.shown]
+    section.search.input(refresh, section.search, [section.cards], trigger_mode="always_last")
+    section.cards.select(reopen, None, outputs, show_progress="hidden")
+    section.cards.delete(delete, [page.current, section.search], outputs, show_progress="hidden")
+    page.sessions_tab.select(refresh, section.search, [section.cards], show_progress="hidden")
