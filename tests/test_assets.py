@@ -1,0 +1,36 @@
+"""The files that the application ships are what the page and assets/README.md say they are."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import pytest
+
+from tests import ffprobe
+
+ASSETS = Path(__file__).parent.parent / "assets"
+SAMPLE = ASSETS / "sample.mp4"
+BACKGROUNDS = sorted((ASSETS / "backgrounds").glob("*.jpg"))
+
+
+def test_the_sample_plays_everywhere_and_says_its_colours() -> None:
+    video, audio = ffprobe.stream(SAMPLE), ffprobe.stream(SAMPLE, "audio")
+    assert (video["codec_name"], video["pix_fmt"], audio["codec_name"]) == ("h264", "yuv420p", "aac")
+    assert (video["width"], video["height"]) == (960, 540)
+    colours = (video["color_space"], video["color_range"], video["color_transfer"], video["color_primaries"])
+    assert colours == ("bt709", "tv", "bt709", "bt709")
+    assert ffprobe.frame_times(SAMPLE) == [Fraction(n, 24) for n in range(132)]
+    assert ffprobe.sound_duration(SAMPLE) == pytest.approx(5.5, abs=0.03)
+
+
+def test_the_sample_is_small_and_starts_at_once() -> None:
+    content = SAMPLE.read_bytes()
+    assert len(content) < 1_500_000
+    assert content.index(b"moov") < content.index(b"mdat")
+
+
+def test_there_are_backgrounds_to_choose_from() -> None:
+    assert len(BACKGROUNDS) >= 3
+    pictures = [cv2.imread(str(path)) for path in BACKGROUNDS]
+    assert all(picture is not None and picture.shape == (1080, 1920, 3) for picture in pictures)
+    assert sum(path.stat().st_size for path in BACKGROUNDS) < 900_000
