@@ -1,0 +1,165 @@
+"""What a run costs: python -m benchmarks.run CLIP [--model KEY] [--box X0,Y0,X1,Y1] [--rounds 3] [--times 10]
+
+Two tables. Speed: each stage alone (decode; decode with the model; composite; encode), the straightforward
+loop that does them one after the other, and `process`, which overlaps them; wall over the slowest stage is
+what overlapping leaves. Memory: peak resident size of `python -m pipeline run` on the clip and on the clip
+repeated, each in a process of its own; it must not grow with the length.
+
+Figures are medians of interleaved rounds, since machines are noisy. The clip is repeated with the ffmpeg
+program (`-stream_loop`), without encoding it again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline import formats, matte, models, video
+from pipeline.composite import composer
+from pipeline.job import Job
+from pipeline.process import process
+from pipeline.prompts import Box, Prompt
+from pipeline.stretches import pairs
+from pipeline.video import Writer
+
+
+def timed(action: Callable[[], int]) -> float:
+    """Frames per second of `action`, which says how many it did."""
+    began = time.perf_counter()
+    count = action()
+    return count / (time.perf_counter() - began)
+
+
+def stages(job: Job, folder: Path) -> dict[str, Callable[[], int]]:
+    """Each stage alone, over the whole clip; composite and encode take a kept matte."""
+    clip = video.probe(job.source)
+    first = job.prompts[0] if job.prompts else None
+    model = models.loaded(job.model, job.device)
+    kept = folder / "kept.mkv"
+    for _ in process(replace(job, matte=kept)):
+        pass
+    held = matte.Kept.open(kept)
+    compose = composer(job.background, clip.width, clip.height)
+
+    def writer(path: Path) -> Writer:
+        return Writer(
+            path,
+            formats.by_key(job.format),
+            width=clip.width,
+            height=clip.height,
+            time_base=clip.time_base,
+            rate=clip.rate,
+            sound=job.source,
+        )
+
+    def decode() -> int:
+        return sum(1 for _ in video.read(job.source))
+
+    def model_alone() -> int:
+        return sum(1 for _ in pairs(model, video.read(job.source), first, None))
+
+    def composite() -> int:
+        return sum(1 for frame, alpha in held.pairs(clip) if compose(frame.image, alpha, 0.0) is not None)
+
+    def encode() -> int:
+        count = 0
+        with writer(folder / "encode.mp4") as out:
+            for frame in video.read(job.source):
+                out.write(frame.image, frame.pts)
+                count += 1
+        return count
+
+    def loop() -> int:
+        count = 0
+        with writer(folder / "loop.mp4") as out:
+            for frame, alpha in pairs(model, video.read(job.source), first, None):
+                out.write(compose(frame.image, alpha, 0.0), frame.pts)
+                count += 1
+        return count
+
+    def overlapped() -> int:
+        return [progress.frames for progress in process(job)][-1]
+
+    return {
+        "decode": decode,
+        "decode, composite": composite,
+        "decode, encode": encode,
+        "decode, model": model_alone,
+        "one after the other": loop,
+        "process": overlapped,
+    }
+
+
+def peak(job: Job, arguments: list[str]) -> tuple[int, float]:
+    """Peak resident bytes and frames per second of the command line on a video."""
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline",
+        "run",
+        str(job.source),
+        str(job.output),
+        "--json",
+        *arguments,
+    ]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    summary = json.loads(done.stdout.splitlines()[-1])
+    return summary["peak_memory_bytes"], summary["frames_per_second"]
+
+
+def repeated(clip: Path, times: int, folder: Path) -> Path:
+    out = folder / f"repeated{clip.suffix}"
+    loop = ["-stream_loop", str(times - 1), "-i", str(clip), "-c", "copy", str(out)]
+    subprocess.run(["ffmpeg", "-v", "error", "-y", *loop], check=True)
+    return out
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("clip", type=Path)
+    parser.add_argument("--model", default=Job.model)
+    parser.add_argument("--box", help="around the subject on the first frame")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--times", type=int, default=10, help="length of the repeated clip; 0: no memory table"
+    )
+    options = parser.parse_args()
+    prompts = (Prompt(box=Box.between(*map(float, options.box.split(",")))),) if options.box else ()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        job = Job(options.clip, folder / "out.mp4", model=options.model, prompts=prompts)
+        actions = stages(job, folder)
+        rates: dict[str, list[float]] = {stage: [] for stage in actions}
+        for _ in range(options.rounds):
+            for stage, action in actions.items():
+                rates[stage].append(timed(action))
+        print(f"{options.clip.name}, {options.model}: frames per second, median of {options.rounds}")
+        for stage, seen in rates.items():
+            print(f"  {stage:20} {statistics.median(seen):8.1f}")
+        walls = [model / whole for model, whole in zip(rates["decode, model"], rates["process"], strict=True)]
+        loops = [
+            whole / loop for whole, loop in zip(rates["process"], rates["one after the other"], strict=True)
+        ]
+        print(f"  process over the slowest stage (wall): {statistics.median(walls):.2f}")
+        print(f"  process over one after the other (rate): {statistics.median(loops):.2f}")
+        if options.times:
+            arguments = ["--model", options.model, *(["--box", options.box] if options.box else [])]
+            once, _ = peak(job, arguments)
+            long = replace(job, source=repeated(options.clip, options.times, folder))
+            often, rate = peak(long, arguments)
+            print(
+                f"peak memory: {once / 2**20:.0f} MiB; {options.times} times as long: {often / 2**20:.0f} MiB"
+            )
+            print(f"  ratio {often / once:.3f}, at {rate:.1f} frames per second")
+
+
+if __name__ == "__main__":
+    main()
