@@ -70,7 +70,8 @@ def parse(spec: str, folder: Path = Path()) -> Background:
         return Blur(_radius(blur[1]) if blur[1] else BLUR_RADIUS)
     if not any(mark in spec for mark in "./\\"):
         return _colour(spec)
-    name, _, fit = spec.partition("?")
+    # A name may hold a question mark itself.
+    name, fit = cast(re.Match[str], re.fullmatch(r"(.+?)(?:\?(\w+))?", spec, re.DOTALL)).groups("")
     path = folder / name
     if fit not in ("", *FITS):
         raise BackgroundError(f"{path.name}: a picture can be laid {', '.join(FITS)}, not {fit!r}.")
@@ -88,7 +89,7 @@ def spec(background: Background, folder: Path = Path()) -> str:
             # A bare name must not read as a colour.
             return f"{seen}?{fit}" if len(seen.parts) > 1 or seen.suffix else f"./{seen}?{fit}"
         case Blur(radius):
-            return f"blur:{radius:g}"
+            return f"blur:{radius}".removesuffix(".0")
         case Transparent():
             return "transparent"
 

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 
 from pipeline import video
 from pipeline.background import Background, Blur, Colour, Fit, Footage, Picture, Transparent
-from pipeline.errors import BackgroundError
+from pipeline.errors import BackgroundError, VideoError
 
 Pixels = NDArray[np.uint8]
 
@@ -63,7 +63,8 @@ def blurred(image: Pixels, matte: Pixels, radius: float) -> Pixels:
     weight += 1e-3
     picture = cv2.resize(image, small, interpolation=cv2.INTER_AREA).astype(np.float32)
     soft = cv2.GaussianBlur(np.dstack((picture * weight, weight)), (0, 0), sigma)
-    return np.asarray(cv2.resize((soft[..., :3] / soft[..., 3:]).astype(np.uint8), (width, height)), np.uint8)
+    spread = np.rint(soft[..., :3] / soft[..., 3:]).clip(0, 255).astype(np.uint8)
+    return np.asarray(cv2.resize(spread, (width, height)), np.uint8)
 
 
 def composer(background: Background, width: int, height: int) -> Composer:
@@ -134,7 +135,10 @@ class _Footage:
     """A video behind the subject: asked for ascending times, it repeats itself."""
 
     def __init__(self, path: Path, width: int, height: int, fit: Fit) -> None:
-        self._clip = video.probe(path)
+        try:
+            self._clip = video.probe(path)
+        except VideoError as error:
+            raise BackgroundError(str(error)) from error
         self._canvas = (width, height, fit)
         self._frames = self._endless()
         self._now = self._next = next(self._frames)

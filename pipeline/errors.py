@@ -6,7 +6,7 @@ RecorteError                 a sentence for the person who asked
 │   ├── PromptError          a mark outside the frame, or after the end
 │   ├── BackgroundError      the background is no colour, no picture, or too large
 │   └── FormatError          the format is unknown or cannot hold what is asked of it
-└── RunError                 the machine is at fault: disk full, folder not writable, encoder failed
+└── RunError                 the machine is at fault: disk full, encoder failed
 
 The message is the sentence that is shown; it names the file by its name, never by its path.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -51,7 +52,7 @@ class Job:
             raise InputError(
                 f"The start, {self.start:g} s, lies outside {clip.name}, which is {clip.duration:.2f} s long."
             )
-        if self.end is not None and self.end <= self.start:
+        if self.end is not None and not self.start < self.end < math.inf:
             raise InputError(f"The end, {self.end:g} s, must come after the start, {self.start:g} s.")
         for prompt in self.prompts:
             prompt.check(clip.width, clip.height, clip.duration)

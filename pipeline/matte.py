@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -62,14 +63,26 @@ class Kept:
             return None  # a damaged matte is made again
         return kept if kept.key == key else None
 
-    def pairs(self, clip: Clip, end: int | None = None) -> Iterator[tuple[Frame, Matte]]:
-        """Each frame with its matte; raises InputError where they are of different size or number."""
-        frames = video.read(clip.path, self.start, end)
-        mattes = video.read(self.path, pixel_format="gray")
-        for frame in frames:
-            matte = next(mattes, None)
-            if matte is None:
-                return
+    @cached_property
+    def count(self) -> int:
+        """For how many frames there is a matte."""
+        return len(video.index(self.path).pts)
+
+    def past(self, clip: Clip) -> int | None:
+        """The pts of the clip's first frame behind those with a matte; None where they reach its end."""
+        left = [p for p in video.index(clip.path).pts if p >= self.start][self.count :]
+        return left[0] if left else None
+
+    def pairs(self, clip: Clip) -> Iterator[tuple[Frame, Matte]]:
+        """Each frame with its matte; raises InputError where the file was not made from this clip."""
+        frames = video.read(clip.path, self.start)
+        for matte in video.read(self.path, pixel_format="gray"):
+            frame = next(frames, None)
+            if frame is None:
+                raise InputError(
+                    f"{self.path.name}: this matte has {self.count} pictures, more than {clip.name} has "
+                    "frames for. Give the one made from it."
+                )
             if matte.image.shape != frame.image.shape[:2]:
                 raise InputError(
                     f"{self.path.name}: this matte has {matte.image.shape[1]} × {matte.image.shape[0]} "
@@ -79,12 +92,20 @@ class Kept:
 
     def only(self, clip: Clip, wanted: list[int]) -> Iterator[tuple[Frame, Matte]]:
         """The frames whose pts is in `wanted` (ascending), with their mattes, where the file reaches them."""
-        own = [p for p in video.index(clip.path).pts if p >= self.start]
-        place = dict(zip(own, video.index(self.path).pts, strict=False))
+        place = self._places(clip)
         reached = [p for p in wanted if p in place]
         frames = video.read(clip.path, only=reached)
         mattes = video.read(self.path, only=[place[p] for p in reached], pixel_format="gray")
         yield from ((frame, kept.image) for frame, kept in zip(frames, mattes, strict=True))
+
+    def reaches(self, clip: Clip, wanted: list[int]) -> bool:
+        """Whether there is a matte for each of these frames."""
+        return self._places(clip).keys() >= set(wanted)
+
+    def _places(self, clip: Clip) -> dict[int, int]:
+        """The pts in this file for each pts of the clip."""
+        own = [p for p in video.index(clip.path).pts if p >= self.start]
+        return dict(zip(own, video.index(self.path).pts, strict=False))
 
 
 def writer(
@@ -98,5 +119,6 @@ def writer(
         height=clip.height,
         time_base=time_base or clip.time_base,
         rate=clip.rate,
+        start=start,
         metadata={_KEY: key, _START: str(start)},
     )

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import bisect
 import itertools
+import math
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipeline import models, stretches, video
 from pipeline.clip import Clip
+from pipeline.errors import InputError
 from pipeline.job import Job
 from pipeline.matte import Kept
 from pipeline.stretches import Pair, Stretch
@@ -32,15 +34,18 @@ def spread(clip: Clip, job: Job, count: int) -> list[float]:
 def frames(job: Job, times: Iterable[float], steps: int = STEPS) -> Iterator[Pair]:
     """The frames on screen at `times` (seconds), in order and each once, with their mattes.
 
-    Takes them from the job's kept matte where there is one. Raises InputError as `process` does; writes
+    Takes them from the job's kept matte where that reaches them. Raises InputError as `process` does; writes
     nothing.
     """
     clip = video.probe(job.source)
     job.check(clip)
     index = video.index(clip.path)
+    times = list(times)
+    if not all(map(math.isfinite, times)):
+        raise InputError("A time is a number of seconds.")
     wanted = sorted({index.at(round(t / clip.time_base)) for t in times})
     kept = Kept.find(job.matte, job.matte_key)
-    if kept is not None:
+    if kept is not None and kept.reaches(clip, wanted):
         yield from kept.only(clip, wanted)
         return
     streams = stretches.plan(job.prompts, clip, 0, index.pts[-1] + 1)

@@ -8,7 +8,6 @@ the generator cancels: every thread ends, every file is closed, nothing half-wri
 from __future__ import annotations
 
 import itertools
-import os
 import tempfile
 import time
 from collections import deque
@@ -20,7 +19,7 @@ from typing import Literal, Self
 
 from pipeline import formats, matte, models, stretches, video
 from pipeline.ahead import ahead
-from pipeline.background import Transparent
+from pipeline.background import Footage, Picture, Transparent
 from pipeline.clip import Clip
 from pipeline.composite import composer
 from pipeline.errors import InputError, VideoError
@@ -46,9 +45,9 @@ def process(job: Job) -> Generator[Progress, None, None]:
         yield from render(job, kept)
         return
     first, past = job.span(clip)
-    _check_output(job)
+    _check_outputs(job, [job.output] if job.matte is None else [job.output, job.matte])
     with ExitStack() as stack:
-        result = stack.enter_context(_Result(job, clip, first))
+        result = stack.enter_context(_Result(job, clip, first, _sound_end(job, clip, past)))
         keep = None
         if job.matte is not None:
             keep = stack.enter_context(matte.writer(job.matte, clip, key=job.matte_key, start=first))
@@ -72,28 +71,38 @@ def process(job: Job) -> Generator[Progress, None, None]:
                 result.add(frame, alpha)
                 yield pace.progress(result.frames)
             yield pace.progress(result.frames)
+        result.check()
 
 
 def render(job: Job, kept: Kept) -> Generator[Progress, None, None]:
     """The cheap half alone: the source over a background by a matte file. Raises as `process` does."""
     clip = video.probe(job.source)
     job.check(clip)
-    _check_output(job)
-    pace = _Pace("render", len(video.index(kept.path).pts))
+    _check_outputs(job, [job.output], kept.path)
+    pace = _Pace("render", kept.count)
+    past = kept.past(clip) or video.index(clip.path).pts[-1] + 1
     with (
-        _Result(job, clip, kept.start) as result,
+        _Result(job, clip, kept.start, _sound_end(job, clip, past)) as result,
         closing(ahead(kept.pairs(clip), _depth(clip))) as pairs,
     ):
         for frame, alpha in pairs:
             result.add(frame, alpha)
             pace.step()
             yield pace.progress(result.frames)
+        result.check()
+
+
+def _sound_end(job: Job, clip: Clip, past: int) -> int | None:
+    """Where the sound ends for a picture that ends before `past`; None: with the source's."""
+    if past <= video.index(clip.path).pts[-1]:
+        return past
+    return None if job.end is None else round(clip.duration / clip.time_base)
 
 
 class _Result:
     """Composite and encode: takes frames with their mattes, writes the result."""
 
-    def __init__(self, job: Job, clip: Clip, first: int) -> None:
+    def __init__(self, job: Job, clip: Clip, first: int, end: int | None) -> None:
         self._clip = clip
         self._compose = composer(job.background, clip.width, clip.height)
         self._writer = Writer(
@@ -103,9 +112,10 @@ class _Result:
             height=clip.height,
             time_base=clip.time_base,
             rate=clip.rate,
+            start=first,
+            end=end,
             alpha=isinstance(job.background, Transparent),
             sound=job.source if job.sound else None,
-            span=(float(first * clip.time_base), job.end),
         )
         self.frames = 0
 
@@ -113,6 +123,11 @@ class _Result:
         seconds = float(frame.pts * self._clip.time_base)
         self._writer.write(self._compose(frame.image, alpha, seconds), frame.pts)
         self.frames += 1
+
+    def check(self) -> None:
+        """Raise VideoError where there was nothing to add."""
+        if not self.frames:
+            raise VideoError(f"{self._clip.name}: not one picture of this video could be decoded.")
 
     def __enter__(self) -> Self:
         self._writer.__enter__()
@@ -124,20 +139,19 @@ class _Result:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None and not self.frames:
-            missing = VideoError(f"{self._clip.name}: not one picture of this video could be decoded.")
-            self._writer.__exit__(VideoError, missing, None)
-            raise missing
         self._writer.__exit__(kind, error, trace)
 
 
-def _check_output(job: Job) -> None:
-    if job.output.is_dir():
-        raise InputError(f"{job.output.name}: this is a folder. Give the name of a file to write.")
-    if job.output.exists() and job.output.samefile(job.source):
-        raise InputError(f"{job.output.name}: the result would overwrite the video it is made from.")
-    if not os.access(job.output.parent, os.W_OK):
-        raise InputError(f"{job.output.name}: its folder does not exist or nothing can be written into it.")
+def _check_outputs(job: Job, written: list[Path], *read: Path) -> None:
+    """Raise InputError where a file would take the place of one that is read, or of the other."""
+    read += (job.source,)
+    if isinstance(job.background, Picture | Footage):
+        read += (job.background.path,)
+    for path in written:
+        if any(path.exists() and other.exists() and path.samefile(other) for other in read):
+            raise InputError(f"{path.name}: the result would overwrite a file that it is made from.")
+    if len({path.resolve() for path in written}) < len(written):
+        raise InputError(f"{job.output.name}: the result and the matte cannot be the same file.")
 
 
 def _depth(clip: Clip) -> int:

@@ -51,6 +51,10 @@ class Prompt:
     def __bool__(self) -> bool:
         return bool(self.points) or self.box is not None
 
+    def joined(self, other: Prompt) -> Prompt:
+        """These marks and those of `other`, which is the later one: its box stands where both have one."""
+        return Prompt(self.time, self.points + other.points, other.box or self.box)
+
     def check(self, width: int, height: int, duration: float) -> None:
         """Raise PromptError where a mark lies outside a `width` x `height` frame or the video's length."""
         if not math.isfinite(self.time) or not 0 <= self.time <= duration:
@@ -97,8 +101,7 @@ def ordered(prompts: Iterable[Prompt]) -> tuple[Prompt, ...]:
     """By time, marks at one time joined (the last box stands), empty ones dropped."""
     joined: dict[float, Prompt] = {}
     for p in prompts:
-        before = joined.get(p.time, Prompt(p.time))
-        joined[p.time] = Prompt(p.time, before.points + p.points, p.box or before.box)
+        joined[p.time] = joined.get(p.time, Prompt(p.time)).joined(p)
     return tuple(sorted((p for p in joined.values() if p), key=lambda p: p.time))
 
 

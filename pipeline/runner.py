@@ -68,7 +68,7 @@ class Runner:
             entry = self._entries.get(key)
         if entry is None:
             return False
-        entry.cancel.set()
+        entry.cancel.set()  # a job in line is let go of when the running one has done its frame
         return True
 
     def place(self, key: str) -> int | None:
@@ -92,10 +92,22 @@ class Runner:
     def _work(self) -> None:
         while (entry := self._line.get()) is not None:
             try:
-                self._run(entry)
+                if self._entries.get(entry.key) is entry:  # else it was cancelled in line
+                    self._run(entry)
             finally:
-                with self._lock:
-                    del self._entries[entry.key]
+                self._forget(entry)
+
+    def _forget(self, entry: _Entry) -> None:
+        with self._lock:
+            if self._entries.get(entry.key) is entry:
+                del self._entries[entry.key]
+
+    def _drop_cancelled(self, running: _Entry) -> None:
+        with self._lock:
+            dropped = [e for e in self._entries.values() if e.cancel.is_set() and e is not running]
+        for entry in dropped:
+            self._forget(entry)
+            self._tell(self._sink.cancelled, entry.key)
 
     def _run(self, entry: _Entry) -> None:
         key = entry.key
@@ -104,15 +116,19 @@ class Runner:
             return
         self._tell(self._sink.started, key)
         began = told = time.monotonic()
+        whole = False
         try:
             with closing(process(entry.job)) as steps:
                 for progress in steps:
                     entry.progress = progress
+                    self._drop_cancelled(entry)
                     if entry.cancel.is_set():
                         break
                     if time.monotonic() - told >= _TOLD_SECONDS:
                         told = time.monotonic()
                         self._tell(self._sink.progressed, key, progress.to_json())
+                else:
+                    whole = True
         except RecorteError as error:
             self._tell(self._sink.failed, key, str(error))
         except Exception:
@@ -121,7 +137,7 @@ class Runner:
                 self._sink.failed, key, "Something went wrong inside the program; the log has the details."
             )
         else:
-            if entry.cancel.is_set():
+            if not whole:
                 self._tell(self._sink.cancelled, key)
             elif entry.progress is not None:
                 self._tell(self._sink.finished, key, _result(entry, time.monotonic() - began))

@@ -14,6 +14,8 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
+
 from pipeline import matte, video
 from pipeline.clip import Clip
 from pipeline.errors import RunError
@@ -33,7 +35,7 @@ _SPOOL_TICK = Fraction(1, 25)
 
 @dataclass(frozen=True)
 class Stretch:
-    """One prompted frame and the frames that get their mattes from it, in pts: lo <= at < hi."""
+    """One prompted frame and the frames that get their mattes from it, in pts: lo <= p < hi."""
 
     at: int
     prompt: Prompt | None
@@ -42,11 +44,18 @@ class Stretch:
     reach: int
     """Where the stream ends: beyond `hi` if the next prompt corrects what is carried to it."""
 
+    def before(self, times: Iterable[int]) -> list[int]:
+        """Those of `times` that are reached by running backward."""
+        return [p for p in times if self.lo <= p < min(self.at, self.hi)]
+
 
 def plan(prompts: Iterable[Prompt], clip: Clip, lo: int, hi: int) -> list[Stretch]:
     """The stretches that together cover lo <= pts < hi, in order."""
     times = video.index(clip.path)
-    marked = {times.at(round(p.time / clip.time_base)): p for p in prompts}
+    marked: dict[int, Prompt] = {}
+    for prompt in prompts:  # two times may fall on one frame
+        at = times.at(round(prompt.time / clip.time_base))
+        marked[at] = marked[at].joined(prompt) if at in marked else prompt
     if not marked:
         return [Stretch(lo, None, lo, hi, hi)]
     frames = sorted(marked)
@@ -59,18 +68,22 @@ def plan(prompts: Iterable[Prompt], clip: Clip, lo: int, hi: int) -> list[Stretc
             break
         past = min(end, hi)
         corrects = following is not None and end < hi and marked[following].box is None
+        if past <= lo and not corrects:
+            continue
         reach = following + 1 if following is not None and corrects else max(past, at + 1)
         stretches.append(Stretch(at, marked[at], max(begin, lo), past, reach))
     return stretches
 
 
-def work(stretches: Iterable[Stretch], clip: Clip, only: Collection[int] | None = None) -> int:
+def work(stretches: Collection[Stretch], clip: Clip, only: Collection[int] | None = None) -> int:
     """How many frames the model will be given."""
-    times = [p for p in video.index(clip.path).pts if only is None or p in only]
-    return sum(
-        sum(s.lo <= p <= s.at for p in times) * (s.lo < s.at) + sum(s.at <= p < s.reach for p in times)
-        for s in stretches
-    )
+    times = _times(clip, only)
+    forward = sum(s.at <= p < s.reach for s in stretches for p in times)
+    return forward + sum(s.lo <= p <= s.at for s in stretches if s.before(times) for p in times)
+
+
+def _times(clip: Clip, only: Collection[int] | None) -> list[int]:
+    return [p for p in video.index(clip.path).pts if only is None or p in only]
 
 
 def pieces(
@@ -84,10 +97,11 @@ def pieces(
 
     `scratch` gives the path of a new temporary file. With `only`, the clip is thinned to those frames.
     """
+    times = _times(clip, only)
     carried: Matte | None = None
     for stretch in stretches:
         prior = carried if stretch.prompt is not None and stretch.prompt.box is None else None
-        if stretch.lo < stretch.at:
+        if stretch.before(times):
             yield from _backward(clip, model, stretch, prior, scratch(), only)
         frames = video.read(clip.path, stretch.at, stretch.reach, only)
         for frame, result in pairs(model, frames, stretch.prompt, prior):
@@ -128,8 +142,8 @@ def pairs(
             yield frame.image
 
     for result in model.mattes(images(), prompt, prior):
-        if not waiting or result.shape != waiting[0].image.shape[:2]:
+        if not waiting or result.dtype != np.uint8 or result.shape != waiting[0].image.shape[:2]:
             raise RunError("The model returned a matte that belongs to no frame.")
         yield waiting.popleft(), result
-    if waiting:
-        raise RunError(f"The model returned no matte for {len(waiting)} frames.")
+    if waiting or next(frames, None) is not None:
+        raise RunError("The model returned fewer mattes than there are frames.")

@@ -21,14 +21,17 @@ from typing import Any, Literal, Self, cast
 
 import av
 import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from pipeline.clip import Clip
-from pipeline.errors import RunError, VideoError
+from pipeline.errors import InputError, RunError, VideoError
 from pipeline.formats import Format
 
 # Demuxers that follow references to other files, or that take a still picture for a video.
@@ -78,20 +81,31 @@ class Index:
 
 @contextmanager
 def _foreign_errors(name: str) -> Iterator[None]:
-    """FFmpeg's errors become ours."""
+    """FFmpeg's errors while reading become ours."""
     try:
         yield
     except av.error.FFmpegError as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise RunError(f"{name}: the disk is full. Free some space and run it again.") from error
-        if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise RunError(f"{name}: there is no permission to use this file or its folder.") from error
+        if isinstance(error, PermissionError):
+            raise VideoError(f"{name}: there is no permission to read this file.") from error
         if isinstance(error, FileNotFoundError):
             raise VideoError(f"{name}: there is no such file.") from error
         raise VideoError(
             f"{name}: this cannot be read as a video. It may be damaged, protected or of an unknown kind; "
             "check that it plays elsewhere, or convert it to MP4."
         ) from error
+
+
+@contextmanager
+def _write_errors(name: str) -> Iterator[None]:
+    """The system's and FFmpeg's errors while writing become ours."""
+    try:
+        yield
+    except (OSError, av.error.FFmpegError) as error:
+        code = getattr(error, "errno", None)
+        if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise RunError(f"{name}: the disk is full. Free some space and run it again.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise RunError(f"{name}: this could not be written ({reason}).") from error
 
 
 class _Source:
@@ -107,7 +121,8 @@ class _Source:
                 raise VideoError(f"{self.name}: this is no file.")
             if path.stat().st_size == 0:
                 raise VideoError(f"{self.name}: the file is empty (0 bytes). Copy or download it again.")
-            self.container = av.open(os.fspath(path), options={"protocol_whitelist": "file"})
+            # Absolute, since FFmpeg takes what stands before a colon for a protocol.
+            self.container = av.open(os.fspath(path.absolute()), options={"protocol_whitelist": "file"})
         try:
             self._choose_stream()
         except BaseException:
@@ -134,6 +149,11 @@ class _Source:
                 f"{self.name}: its video is of an unknown kind or damaged. Convert it to MP4 and try again."
             )
         self.stream.thread_type = "AUTO"
+        ratio = self.stream.sample_aspect_ratio or Fraction(1)
+        context = self.stream.codec_context
+        # Width and height of a stored frame in square pixels, before it is turned upright. A stream may
+        # change its size on the way; what leaves here does not.
+        self.size = (max(1, round(context.width * ratio)), context.height)
 
     def close(self) -> None:
         self.container.close()
@@ -145,23 +165,29 @@ class _Source:
         self.close()
 
     def decode(self) -> Iterator[av.VideoFrame]:
+        """The pictures from here on; as in a player, without those that are damaged or cut off."""
+        packets = self.container.demux(self.stream)
         with _foreign_errors(self.name):
-            yield from self.container.decode(self.stream)
+            while True:
+                try:
+                    packet = next(packets, None)
+                except av.error.InvalidDataError:
+                    yield from self.stream.decode(None)
+                    return
+                if packet is None:
+                    return
+                with suppress(av.error.InvalidDataError):
+                    yield from packet.decode()
 
     def seek(self, pts: int) -> None:
         with _foreign_errors(self.name):
             self.container.seek(pts, stream=self.stream, backward=True)
 
-    def size(self) -> tuple[int, int]:
-        """Width and height of the stored frame in square pixels, before it is turned upright."""
-        context = self.stream.codec_context
-        ratio = self.stream.sample_aspect_ratio or Fraction(1)
-        return max(1, round(context.width * ratio)), context.height
-
     def upright(self, frame: av.VideoFrame, pixel_format: str) -> NDArray[np.uint8]:
         """The frame as it is shown, in `pixel_format` ("rgb24" or "gray")."""
-        width, height = self.size()
-        guess = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
+        width, height = self.size
+        large = frame.width >= 1280 or frame.height > 576
+        guess = Colorspace.ITU709 if large else Colorspace.ITU601
         grey = pixel_format == "gray"
         converted = self._reformatter.reformat(
             frame,
@@ -219,23 +245,25 @@ def probe(path: Path, name: str | None = None) -> Clip:
         first = next(source.decode(), None)
         if first is None:
             raise VideoError(f"{source.name}: there is not one picture in this video.")
-        width, height = source.size()
+        width, height = source.size
         matrix = _display_matrix(first)
         if matrix is not None and abs(matrix[1]) > abs(matrix[0]):
             width, height = height, width
-        codec = stream.codec_context.name
+        codec = _codec(stream)
         depth = max(c.bits for c in first.format.components)
-        promised = stream.frames
+        # What an edit list leaves out was not promised.
+        promised = min(stream.frames, len(stream.index_entries) or stream.frames)
         time_base = _time_base(stream)
-        sound = tuple(s.codec_context.name for s in source.container.streams.audio if s.codec_context)
+        sound = tuple(_codec(s) for s in source.container.streams.audio if s.codec_context)
         mean_rate = stream.average_rate or stream.guessed_rate
         own_name = source.name
-    pts = index(path).pts
+    scan = _scan(path)
+    pts = scan.index.pts
     if not pts:
         raise VideoError(f"{own_name}: there is not one picture in this video.")
-    if promised - len(pts) > max(2, promised // 50):
+    if promised - scan.packets > max(2, promised // 50):
         raise VideoError(
-            f"{own_name}: the file is cut short: it promises {promised} frames and holds {len(pts)}. "
+            f"{own_name}: the file is cut short: it promises {promised} frames and holds {scan.packets}. "
             "Copy or download it again."
         )
     gaps = np.diff(np.asarray(pts))
@@ -248,7 +276,7 @@ def probe(path: Path, name: str | None = None) -> Clip:
         height=height,
         frames=len(pts),
         duration=float(duration),
-        rate=Fraction(len(pts) / duration).limit_denominator(1001),
+        rate=max(Fraction(len(pts) / duration).limit_denominator(1001), Fraction(1, 1001)),
         variable=bool(len(gaps)) and int(gaps.max() - gaps.min()) > 1,
         time_base=time_base,
         codec=codec,
@@ -261,43 +289,58 @@ def _time_base(stream: Any) -> Fraction:
     return Fraction(stream.time_base or 1 / Fraction(stream.guessed_rate or 25))
 
 
+def _codec(stream: VideoStream | AudioStream) -> str:
+    """The codec's own name; FFmpeg's decoders have others, such as mp3float and libdav1d."""
+    return stream.codec_context.codec.canonical_name
+
+
+@dataclass(frozen=True)
+class _Scan:
+    index: Index
+    origin: int
+    """The container's own pts of the first frame."""
+    packets: int
+    """How many pictures the file holds, those that an edit list hides among them."""
+
+
 def index(path: Path) -> Index:
     """The frame times of a video, read from its packets without decoding; kept for the last few files."""
-    stat = path.stat()
-    return _index(path, stat.st_mtime_ns, stat.st_size)[0]
+    return _scan(path).index
 
 
-def _origin(path: Path) -> int:
-    """The container's own pts of the first frame."""
+def _scan(path: Path) -> _Scan:
     stat = path.stat()
-    return _index(path, stat.st_mtime_ns, stat.st_size)[1]
+    return _scanned(path, stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=16)
-def _index(path: Path, _mtime_ns: int, _size: int) -> tuple[Index, int]:
+def _scanned(path: Path, _mtime_ns: int, _size: int) -> _Scan:
     shown: set[int] = set()
     keys: set[int] = set()
+    held = 0
     with _Source(path) as source:
         packets = source.container.demux(source.stream)
         while True:
             try:
-                packet = next(packets)
-            except StopIteration:
-                break
+                packet = next(packets, None)
             except av.error.InvalidDataError:
                 break  # what was read so far stands; probe compares it with what the container promised
             except av.error.FFmpegError as error:
                 raise VideoError(f"{source.name}: the file cannot be read to its end.") from error
+            if packet is None:
+                break
             pts = packet.pts if packet.pts is not None else packet.dts
-            if pts is None or not packet.size or packet.is_discard:
+            if pts is None or not packet.size:
+                continue
+            held += 1
+            if packet.is_discard:
                 continue
             shown.add(pts)
             if packet.is_keyframe:
                 keys.add(pts)
     origin = min(shown, default=0)
-    return Index(
-        tuple(sorted(pts - origin for pts in shown)), tuple(sorted(pts - origin for pts in keys))
-    ), origin
+    times = Index(tuple(sorted(pts - origin for pts in shown)), tuple(sorted(pts - origin for pts in keys)))
+    return _Scan(times, origin, held)
 
 
 def read(
@@ -311,15 +354,15 @@ def read(
 
     Decodes from the keyframe before, and jumps over the stretches in which nothing is wanted.
     """
-    times, origin = index(path), _origin(path)
-    with _Source(path) as source:
-        wanted = (
-            sorted(p for p in only if p >= start and (end is None or p < end)) if only is not None else None
-        )
-        target = wanted[0] if wanted else start
-        if wanted == []:
+    scan = _scan(path)
+    wanted = None
+    if only is not None:
+        wanted = sorted(p for p in only if p >= start and (end is None or p < end))
+        if not wanted:
             return
-        yield from _from(source, times, origin, target, end, wanted, pixel_format)
+    with _Source(path) as source:
+        target = wanted[0] if wanted else start
+        yield from _from(source, scan.index, scan.origin, target, end, wanted, pixel_format)
 
 
 def _from(
@@ -334,19 +377,17 @@ def _from(
     """Decode from `target` on, seeking again where the next wanted frame lies behind a later keyframe."""
     asked = frozenset(wanted) if wanted is not None else None
     here = -1
+    misled = False
     while True:
-        key = times.key_before(target)
+        key = 0 if misled else times.key_before(target)
         jumped = key > max(here, 0)
-        if jumped:
+        if jumped or misled:
             source.seek(origin + key)
-        landed = False
+        landed = misled = False
         for frame in source.decode():
             pts = _pts(frame, origin, here, times)
-            if not landed and jumped and pts > target:
-                # The container's index led behind the target: decode from the start instead.
-                source.seek(origin)
-                jumped = False
-                continue
+            if jumped and not landed and pts > target:
+                break
             landed = True
             if pts < target or pts <= here:
                 continue
@@ -365,7 +406,10 @@ def _from(
             if times.key_before(target) > pts:
                 break
         else:
-            return
+            if landed or not jumped:
+                return
+        # Where the container's own index led behind the target, decode from the start instead.
+        misled = jumped and not landed
 
 
 def _pts(frame: av.VideoFrame, origin: int, before: int, times: Index) -> int:
@@ -386,10 +430,10 @@ def read_backward(
 ) -> Iterator[Frame]:
     """The frames of `read`, last first, holding no more than a bounded chunk of them."""
     pts = [p for p in index(path).pts if start <= p < end and (only is None or p in only)]
+    with _Source(path) as source:
+        width, height = source.size
+    chunk = max(1, _BACKWARD_BYTES // (width * height * (1 if pixel_format == "gray" else 3)))
     while pts:
-        with _Source(path) as source:
-            width, height = source.size()
-        chunk = max(1, _BACKWARD_BYTES // (width * height * (1 if pixel_format == "gray" else 3)))
         part, pts = pts[-chunk:], pts[:-chunk]
         upper = part[-1] + 1
         yield from reversed(list(read(path, part[0], upper, only, pixel_format)))
@@ -399,7 +443,8 @@ class Writer:
     """Writes one video, beside its final name until it is whole.
 
     A context manager: leaving it without an error moves the file into place, with one removes it.
-    `sound` is a video whose sound goes along, from `span[0]` to `span[1]` seconds of that video.
+    `start` is the pts of the first frame: second 0 of the result. `sound` is a video whose sound goes along,
+    from there to `end`, in the same ticks.
     """
 
     def __init__(
@@ -411,9 +456,10 @@ class Writer:
         height: int,
         time_base: Fraction,
         rate: Fraction,
+        start: int = 0,
+        end: int | None = None,
         alpha: bool = False,
         sound: Path | None = None,
-        span: tuple[float, float | None] = (0.0, None),
         metadata: dict[str, str] | None = None,
         options: dict[str, str] | None = None,
     ) -> None:
@@ -423,11 +469,11 @@ class Writer:
         self._reformatter = VideoReformatter()
         self._tick = time_base
         self._gap = max(1, round(1 / rate / time_base))
-        self._start: int | None = None
+        self._start = start
         self._sound: _Sound | None = None
         self._part = _beside(path)
         try:
-            with _foreign_errors(path.name):
+            with _write_errors(path.name):
                 self._out = av.open(
                     os.fspath(self._part),
                     "w",
@@ -451,19 +497,23 @@ class Writer:
                     context.color_range = ColorRange.MPEG
                 self._stream = stream
                 if sound is not None and form.sound_codec is not None:
-                    self._sound = _Sound.open(sound, self._out, form, *span)
+                    self._sound = _Sound.open(
+                        sound,
+                        self._out,
+                        form,
+                        start * time_base,
+                        None if end is None else end * time_base,
+                    )
         except BaseException:
             self._abandon()
             raise
 
     def write(self, image: NDArray[np.uint8], pts: int) -> None:
         """Add `[H, W, 3]` RGB, `[H, W, 4]` RGBA (straight alpha) or `[H, W]` grey at `pts` ticks."""
-        if self._start is None:
-            self._start = pts
         pts -= self._start
-        with _foreign_errors(self.path.name):
+        with _write_errors(self.path.name):
             if self._sound is not None:
-                self._sound.mux(until=float(pts * self._tick))
+                self._sound.mux(until=pts * self._tick)
             self._out.mux(self._stream.encode(self._frame(image, pts)))
 
     def _frame(self, image: NDArray[np.uint8], pts: int) -> av.VideoFrame:
@@ -501,13 +551,13 @@ class Writer:
             self._abandon()
             return
         try:
-            with _foreign_errors(self.path.name):
+            with _write_errors(self.path.name):
                 self._out.mux(self._stream.encode(None))
                 if self._sound is not None:
                     self._sound.mux(until=None)
                     self._sound.close()
                 self._out.close()
-            _into_place(self._part, self.path)
+                _into_place(self._part, self.path)
         except BaseException:
             self._abandon()
             raise
@@ -516,7 +566,7 @@ class Writer:
         if self._sound is not None:
             self._sound.close()
         if hasattr(self, "_out"):
-            with suppress(av.error.FFmpegError):  # a full disk refuses the trailer too
+            with suppress(OSError, av.error.FFmpegError):  # a full disk refuses the trailer too
                 self._out.close()
         self._part.unlink(missing_ok=True)
 
@@ -526,19 +576,23 @@ def replacing(path: Path) -> Iterator[Path]:
     """A new file beside `path` that takes its place when the block ends well, and is removed when not."""
     part = _beside(path)
     try:
-        yield part
-        _into_place(part, path)
+        with _write_errors(path.name):
+            yield part
+            _into_place(part, path)
     finally:
         part.unlink(missing_ok=True)
 
 
 def _beside(path: Path) -> Path:
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=".part", dir=path.parent)
-    except FileNotFoundError as error:
-        raise RunError(f"{path.name}: the folder {path.parent.name!r} does not exist.") from error
-    except OSError as error:
-        raise RunError(f"{path.name}: nothing can be written into its folder ({error.strerror}).") from error
+    if path.is_dir():
+        raise InputError(f"{path.name}: this is a folder. Give the name of a file to write.")
+    if not path.parent.is_dir():
+        raise InputError(f"{path.name}: the folder to write it into does not exist.")
+    with _write_errors(path.name):
+        try:
+            handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}-", suffix=".part", dir=path.parent)
+        except (PermissionError, FileNotFoundError) as error:  # /proc says there is no such file
+            raise InputError(f"{path.name}: nothing can be written into its folder.") from error
     os.close(handle)
     return Path(name)
 
@@ -556,36 +610,46 @@ def _umask() -> int:
 
 
 class _Sound:
-    """The first sound track of a video on its way into a result."""
+    """The first sound track of a video on its way into a result.
+
+    `start` and `end` are seconds from the video's first picture; `start` is second 0 of the result.
+    """
 
     # Sound may run ahead of the picture, which waits in the encoder's look-ahead anyway.
     _LEAD = 1
+    # Times that lie this far (in seconds) beside the sound before them are a gap and not a rounding.
+    _GAP = Fraction(1, 10)
 
     def __init__(
-        self, source: _Source, out: OutputContainer, form: Format, start: float, end: float | None
+        self,
+        source: _Source,
+        track: AudioStream,
+        out: OutputContainer,
+        form: Format,
+        start: Fraction,
+        end: Fraction | None,
     ) -> None:
         self._source = source
-        track = source.container.streams.audio[0]
         self._tick = Fraction(track.time_base or Fraction(1, track.codec_context.sample_rate))
-        # The first picture is second 0 of the result; sound keeps its distance to it.
-        first = _origin(source.path) * _time_base(source.stream)
-        self._zero = first + Fraction(start).limit_denominator(10**6)
-        self._last = None if end is None else first + Fraction(end).limit_denominator(10**6)
-        self._packets = self._within(track, start)
+        # Sound keeps its distance to the first picture.
+        first = _scan(source.path).origin * _time_base(source.stream)
+        self._zero = first + start
+        self._last = None if end is None else first + end
+        self._packets = self._within(track, seek=start > 0)
         self._waiting: Packet[AudioStream] | None = None
-        # FFmpeg decodes MP3 into floats under a name of its own.
-        copied = track.codec_context.name.removesuffix("float") in form.sound_copied
+        copied = _codec(track) in form.sound_copied
         self._send = self._copy(track, out) if copied else self._encode(track, out, form)
 
     @classmethod
     def open(
-        cls, path: Path, out: OutputContainer, form: Format, start: float, end: float | None
+        cls, path: Path, out: OutputContainer, form: Format, start: Fraction, end: Fraction | None
     ) -> _Sound | None:
-        """None where the video has no sound."""
+        """None where the video has no sound that can be decoded."""
         source = _Source(path)
         try:
-            if any(True for _ in source.container.streams.audio):
-                return cls(source, out, form, start, end)
+            for track in source.container.streams.audio:
+                if track.codec_context:
+                    return cls(source, track, out, form, start, end)
         except BaseException:
             source.close()
             raise
@@ -595,9 +659,9 @@ class _Sound:
     def close(self) -> None:
         self._source.close()
 
-    def mux(self, until: float | None) -> None:
+    def mux(self, until: Fraction | None) -> None:
         """Pass on what begins up to `until` seconds of the result; None: all the rest."""
-        limit = None if until is None else self._zero + Fraction(until) + self._LEAD
+        limit = None if until is None else self._zero + until + self._LEAD
         while True:
             packet = self._waiting or next(self._packets, None)
             self._waiting = None
@@ -610,18 +674,19 @@ class _Sound:
         if limit is None:
             self._send(None)
 
-    def _within(self, track: AudioStream, start: float) -> Iterator[Packet[AudioStream]]:
-        if start > 0:
-            self._source.container.seek(int(self._zero / self._tick), stream=track, backward=True)
-        for packet in self._source.container.demux(track):
-            if packet.pts is None or not packet.size:
-                continue
-            begin = packet.pts * self._tick
-            if start > 0 and begin + (packet.duration or 0) * self._tick <= self._zero:
-                continue
-            if self._last is not None and begin >= self._last:
-                return
-            yield packet
+    def _within(self, track: AudioStream, seek: bool) -> Iterator[Packet[AudioStream]]:
+        with _foreign_errors(self._source.name), suppress(av.error.InvalidDataError):
+            if seek:
+                self._source.container.seek(int(self._zero / self._tick), stream=track, backward=True)
+            for packet in self._source.container.demux(track):
+                if packet.pts is None or not packet.size:
+                    continue
+                begin = packet.pts * self._tick
+                if seek and begin + (packet.duration or 0) * self._tick <= self._zero:
+                    continue
+                if self._last is not None and begin >= self._last:
+                    return
+                yield packet
 
     def _copy(self, track: AudioStream, out: OutputContainer) -> Callable[[Packet[AudioStream] | None], None]:
         stream = out.add_stream_from_template(track)
@@ -644,16 +709,39 @@ class _Sound:
         layout = "mono" if track.codec_context.layout.nb_channels == 1 else "stereo"
         stream = cast(AudioStream, out.add_stream(cast(Any, form.sound_codec), rate=rate, layout=layout))
         stream.codec_context.bit_rate = 96_000 if layout == "mono" else 160_000
+        resampler = AudioResampler(format="fltp", layout=layout, rate=rate)
+        past = None if self._last is None else round((self._last - self._zero) * rate)
+        written = 0
+
+        def add(samples: NDArray[np.float32]) -> None:
+            nonlocal written
+            block = AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=layout)
+            block.sample_rate, block.time_base, block.pts = rate, Fraction(1, rate), written
+            written += samples.shape[1]
+            out.mux(stream.encode(block))
+
+        def place(frame: AudioFrame) -> None:
+            """Put the samples where their time says: what lies before second 0 is cut, a gap is silence."""
+            samples = cast(NDArray[np.float32], frame.to_ndarray())
+            at = written
+            if frame.pts is not None and frame.time_base is not None:
+                exact = frame.pts * frame.time_base - self._zero
+                if not written or abs(exact - Fraction(written, rate)) > self._GAP:
+                    at = round(exact * rate)
+            while written < at and (past is None or written < past):
+                add(np.zeros((len(samples), min(at - written, rate)), np.float32))
+            samples = samples[:, written - at : None if past is None else max(0, past - at)]
+            if samples.shape[1]:
+                add(samples)
 
         def send(packet: Packet[AudioStream] | None) -> None:
-            for frame in track.decode(packet):
-                if frame.pts is not None and frame.time_base is not None:
-                    begin = frame.pts * frame.time_base - self._zero
-                    if begin + Fraction(frame.samples, frame.sample_rate) <= 0:
-                        continue
-                    frame.pts = round(begin / frame.time_base)
-                out.mux(stream.encode(frame))
+            with suppress(av.error.InvalidDataError):  # a damaged one leaves a gap
+                for frame in track.decode(packet):
+                    for part in resampler.resample(frame):
+                        place(part)
             if packet is None:
+                for part in resampler.resample(None):
+                    place(part)
                 out.mux(stream.encode(None))
 
         return send

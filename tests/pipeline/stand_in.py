@@ -1,0 +1,168 @@
+"""Models whose mattes are known beforehand, in place of the real ones.
+
+`python -m tests.pipeline.stand_in ARGUMENTS` is the command line of the pipeline with them among its models.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pipeline import models
+from pipeline.__main__ import main
+from pipeline.models import Card, Image, Matte, Model
+from pipeline.prompts import Prompt
+
+
+class Threshold:
+    """Keeps what is redder than blue, softly; every matte depends on its own frame alone."""
+
+    def __init__(self) -> None:
+        self.streams = 0
+        self.frames = 0
+
+    def mattes(
+        self, frames: Iterator[Image], prompt: Prompt | None = None, prior: Matte | None = None
+    ) -> Iterator[Matte]:
+        self.streams += 1
+        for frame in frames:
+            self.frames += 1
+            yield threshold(frame)
+
+
+def threshold(frame: Image) -> Matte:
+    difference = frame[..., 0].astype(np.int16) - frame[..., 2]
+    return (difference * 4).clip(0, 255).astype(np.uint8)
+
+
+@dataclass
+class Stream:
+    """What the carrying model was given in one call."""
+
+    prompt: Prompt | None
+    prior: Matte | None
+    numbers: list[int] = field(default_factory=list)
+
+
+class Carrying:
+    """Writes down what it is given. Its mattes hold the number of the stream, a lane for each."""
+
+    def __init__(self) -> None:
+        self.streams: list[Stream] = []
+
+    def mattes(
+        self, frames: Iterator[Image], prompt: Prompt | None = None, prior: Matte | None = None
+    ) -> Iterator[Matte]:
+        self.streams.append(stream := Stream(prompt, prior))
+        value = len(self.streams)
+        for frame in frames:
+            stream.numbers.append(number(frame))
+            yield np.full(frame.shape[:2], value, np.uint8)
+
+
+def numbered(count: int, width: int = 64, height: int = 64) -> list[np.ndarray]:
+    """Frames that carry their own number, for `number` to read back after lossy coding."""
+    frames = []
+    for n in range(count):
+        bits = np.array([(n >> bit) & 1 for bit in range(8)], np.uint8) * 255
+        frames.append(np.repeat(np.repeat(bits[None, :, None], height, 0), width // 8, 1).repeat(3, 2))
+    return frames
+
+
+def number(frame: Image) -> int:
+    lanes = frame[:, :, 1].reshape(frame.shape[0], 8, -1).mean((0, 2)) > 128
+    return sum(1 << bit for bit, lit in enumerate(lanes) if lit)
+
+
+class Failing:
+    """Raises after three frames."""
+
+    def mattes(
+        self, frames: Iterator[Image], prompt: Prompt | None = None, prior: Matte | None = None
+    ) -> Iterator[Matte]:
+        for done, frame in enumerate(frames):
+            if done == 3:
+                raise ZeroDivisionError("a fault in a model")
+            yield threshold(frame)
+
+
+class Short:
+    """Stops after three frames without a word."""
+
+    def mattes(
+        self, frames: Iterator[Image], prompt: Prompt | None = None, prior: Matte | None = None
+    ) -> Iterator[Matte]:
+        for _ in range(3):
+            yield threshold(next(frames))
+
+
+class Greedy:
+    """Takes every frame and keeps the last two mattes to itself."""
+
+    def mattes(
+        self, frames: Iterator[Image], prompt: Prompt | None = None, prior: Matte | None = None
+    ) -> Iterator[Matte]:
+        results = [threshold(frame) for frame in frames]
+        yield from results[:-2]
+
+
+class Small:
+    """Returns mattes of another size."""
+
+    def mattes(
+        self, frames: Iterator[Image], prompt: Prompt | None = None, prior: Matte | None = None
+    ) -> Iterator[Matte]:
+        for frame in frames:
+            yield threshold(frame)[::2, ::2]
+
+
+class Slow:
+    """Takes its time over each frame."""
+
+    def mattes(
+        self, frames: Iterator[Image], prompt: Prompt | None = None, prior: Matte | None = None
+    ) -> Iterator[Matte]:
+        for frame in frames:
+            time.sleep(0.1)
+            yield threshold(frame)
+
+
+def card(key: str, load: Callable[[str], Model], **changed: Any) -> Card:
+    fields = {"points": True, "box": True, "automatic": True} | changed
+    return Card(key, key.capitalize(), "For tests.", licence="-", licence_url="-", load=load, **fields)
+
+
+CARDS = (
+    card("threshold", lambda _device: Threshold()),
+    card("carrying", lambda _device: Carrying()),
+    card("failing", lambda _device: Failing()),
+    card("short", lambda _device: Short()),
+    card("greedy", lambda _device: Greedy()),
+    card("small", lambda _device: Small()),
+    card("slow", lambda _device: Slow()),
+    card("shy", lambda _device: Threshold(), automatic=False),
+    card("blind", lambda _device: Threshold(), points=False, box=False),
+)
+
+
+@contextmanager
+def registered() -> Iterator[None]:
+    """Put the stand-ins among the models, freshly loaded, and take them away again."""
+    models.loaded.cache_clear()
+    models.cards().update({card.key: card for card in CARDS})
+    try:
+        yield
+    finally:
+        for card in CARDS:
+            models.cards().pop(card.key, None)
+        models.loaded.cache_clear()
+
+
+if __name__ == "__main__":
+    with registered():
+        status = main()
+    sys.exit(status)

@@ -1,0 +1,75 @@
+"""Marks: order, checks, JSON."""
+
+import json
+import math
+
+import pytest
+
+from pipeline import prompts
+from pipeline.errors import PromptError
+from pipeline.prompts import Box, Point, Prompt
+
+
+def test_json_round_trip() -> None:
+    given = (
+        Prompt(0.0, (Point(1, 2), Point(3.5, 4.25, keep=False)), Box(0, 1, 10.5, 20)),
+        Prompt(1 / 3, (Point(0.1, 0.2),)),
+        Prompt(2.5, box=Box(1, 2, 3, 4)),
+    )
+    assert prompts.from_json(json.loads(json.dumps(prompts.to_json(given)))) == given
+
+
+def test_ordered_by_time_joined_and_without_empty_ones() -> None:
+    a, b, c = Point(1, 1), Point(2, 2, keep=False), Point(3, 3)
+    first, second = Box(0, 0, 5, 5), Box(1, 1, 6, 6)
+    given = [Prompt(2, (a,)), Prompt(1), Prompt(0, (b,), first), Prompt(0, (c,), second)]
+    assert prompts.ordered(given) == (Prompt(0, (b, c), second), Prompt(2, (a,)))
+
+
+def test_corners_of_a_box_come_in_any_order() -> None:
+    assert Box.between(9, 8, 1, 2) == Box(1, 2, 9, 8)
+    assert prompts.from_json([{"box": [9, 8, 1, 2]}]) == (Prompt(box=Box(1, 2, 9, 8)),)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        "text",
+        [7],
+        [{"points": [{"x": 1}]}],
+        [{"points": [[1, 2]]}],
+        [{"points": 3}],
+        [{"box": [1, 2, 3]}],
+        [{"box": ["a", 2, 3, 4]}],
+        [{"time": "soon", "points": [{"x": 1, "y": 2}]}],
+        [{"time": None, "points": [{"x": 1, "y": 2}]}],
+    ],
+)
+def test_what_is_no_list_of_marks_is_refused(data: object) -> None:
+    with pytest.raises(PromptError):
+        prompts.from_json(data)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "word"),
+    [
+        (Prompt(0, (Point(101, 10),)), "outside the picture"),
+        (Prompt(0, (Point(-1, 10),)), "outside the picture"),
+        (Prompt(0, (Point(10, 50.5),)), "outside the picture"),
+        (Prompt(0, (Point(math.nan, 10),)), "outside the picture"),
+        (Prompt(0, box=Box(10, 10, 120, 20)), "outside the picture"),
+        (Prompt(0, box=Box(10, 10, 10.5, 20)), "less than one pixel"),
+        (Prompt(0, box=Box(math.nan, 10, 20, 20)), "outside the picture"),
+        (Prompt(2.1, (Point(1, 1),)), "2.00 s long"),
+        (Prompt(-0.1, (Point(1, 1),)), "2.00 s long"),
+        (Prompt(math.nan, (Point(1, 1),)), "2.00 s long"),
+    ],
+)
+def test_a_mark_that_does_not_fit_is_refused(prompt: Prompt, word: str) -> None:
+    with pytest.raises(PromptError, match=word):
+        prompt.check(100, 50, 2.0)
+
+
+def test_marks_on_the_rim_fit() -> None:
+    Prompt(2.0, (Point(0, 0), Point(100, 50)), Box(0, 0, 100, 50)).check(100, 50, 2.0)

@@ -1,0 +1,510 @@
+"""Reading and writing files. What is written is read back by ffmpeg, what is read was written by PyAV."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline import formats, video
+from pipeline.errors import RunError
+from pipeline.formats import FORMATS
+from pipeline.video import Index, Writer
+from tests import ffprobe
+from tests.pipeline.stand_in import number, numbered
+from tests.rendered import subject_over_background, write_clip
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+NTSC = Fraction(30000, 1001)
+RATE: dict[str, Any] = {"time_base": Fraction(1, 24), "rate": Fraction(24)}
+
+
+def error(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.abs(np.asarray(a, np.float32) - np.asarray(b, np.float32)).mean())
+
+
+def ffmpeg(*arguments: str | Path) -> None:
+    subprocess.run(["ffmpeg", "-v", "error", "-y", *map(str, arguments)], check=True)
+
+
+def times(path: Path) -> list[Fraction]:
+    clip = video.probe(path)
+    return [frame.pts * clip.time_base for frame in video.read(path)]
+
+
+# Reading: times
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".webm"])
+@pytest.mark.parametrize("rate", [Fraction(24), NTSC])
+def test_times_at_a_constant_rate(tmp_path: Path, suffix: str, rate: Fraction) -> None:
+    codec = {".webm": "libvpx-vp9", ".avi": "mpeg4"}.get(suffix, "libx264")
+    path = write_clip(tmp_path / f"clip{suffix}", numbered(12), rate=rate, codec=codec)
+    truth = [n / rate for n in range(12)]
+    grace = Fraction(1, 1000) if suffix in (".mkv", ".webm") else 0  # Matroska counts milliseconds
+    assert all(abs(a - b) <= grace for a, b in zip(times(path), truth, strict=True))
+    assert [number(frame.image) for frame in video.read(path)] == list(range(12))
+    clip = video.probe(path)
+    assert clip.frames == 12 and not clip.variable
+    assert float(clip.rate) == pytest.approx(float(rate), rel=0.003)
+    assert clip.duration == pytest.approx(12 / rate, abs=0.003)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_times_at_a_variable_rate(tmp_path: Path, suffix: str) -> None:
+    pts = [0, 40, 50, 170, 230, 1000]
+    path = write_clip(tmp_path / f"clip{suffix}", numbered(6), pts=pts, time_base=Fraction(1, 1000))
+    assert times(path) == [Fraction(p, 1000) for p in pts]
+    assert video.probe(path).variable
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+def test_the_first_picture_is_second_0(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"late{suffix}"
+    write_clip(path, numbered(8), pts=[50 + n for n in range(8)], time_base=Fraction(1, 20))
+    assert ffprobe.frame_times(path)[0] >= 2.5
+    assert times(path) == [Fraction(n, 20) for n in range(8)]
+    assert video.probe(path).duration == pytest.approx(0.4)
+
+
+def test_b_frames_come_in_the_order_of_their_times(tmp_path: Path) -> None:
+    options = {"preset": "medium", "crf": "12", "bf": "4", "b_adapt": "0", "b-pyramid": "normal"}
+    path = write_clip(tmp_path / "clip.mp4", numbered(24), options=options)
+    assert ffprobe.stream(path)["has_b_frames"] > 0
+    assert [number(frame.image) for frame in video.read(path)] == list(range(24))
+
+
+def test_what_an_edit_list_hides_is_not_read(tmp_path: Path, counted_path: Path) -> None:
+    path = tmp_path / "cut.mp4"
+    ffmpeg("-ss", "0.7", "-i", counted_path, "-t", "0.5", "-c", "copy", path)
+    truth = [number(frame) for frame in ffprobe.frames(path)]
+    assert truth[0] == 14
+    clip = video.probe(path)
+    read = list(video.read(path))
+    assert [number(frame.image) for frame in read] == truth
+    assert read[0].pts == 0
+    assert clip.frames == len(truth)
+
+
+def test_one_frame_and_a_very_slow_one(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "one.mp4", numbered(1))
+    clip = video.probe(path)
+    assert (clip.frames, clip.duration, clip.rate) == (1, pytest.approx(1 / 24), 24)
+    slides = write_clip(tmp_path / "slides.mp4", numbered(2), pts=[0, 4000], time_base=Fraction(1))
+    assert 0 < video.probe(slides).rate < 1
+
+
+def test_probe_tells_what_ffprobe_tells(clip_path: Path) -> None:
+    clip = video.probe(clip_path, "Holiday.mp4")
+    told = ffprobe.stream(clip_path)
+    assert (clip.width, clip.height, clip.frames) == (told["width"], told["height"], int(told["nb_frames"]))
+    assert clip.rate == Fraction(told["avg_frame_rate"])
+    assert (clip.codec, clip.depth, clip.sound, clip.name) == ("h264", 8, ("aac",), "Holiday.mp4")
+
+
+def test_probe_knows_ten_bits(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "deep.mkv", numbered(2), codec="ffv1", pix_fmt="yuv444p10le")
+    assert video.probe(path).depth == 10
+
+
+# Reading: jumping about
+
+
+def test_a_range_holds_its_start_and_not_its_end(counted_path: Path) -> None:
+    everything = [frame.pts for frame in video.read(counted_path)]
+    part = list(video.read(counted_path, everything[13], everything[27]))
+    assert [number(frame.image) for frame in part] == list(range(13, 27))
+    assert [frame.pts for frame in part] == everything[13:27]
+    between = everything[13] + 1
+    assert [number(f.image) for f in video.read(counted_path, between, everything[15])] == [14]
+
+
+@pytest.mark.parametrize(
+    "chosen", [[0], [39], [3, 4], [9, 10, 11], [0, 12, 13, 31, 39], [19, 21], list(range(0, 40, 7))]
+)
+def test_jumping_gives_the_pixels_of_plain_decoding(counted_path: Path, chosen: list[int]) -> None:
+    whole = list(video.read(counted_path))
+    only = [whole[n].pts for n in chosen]
+    found = list(video.read(counted_path, only=only))
+    assert [frame.pts for frame in found] == only
+    assert all(np.array_equal(frame.image, whole[n].image) for frame, n in zip(found, chosen, strict=True))
+
+
+def test_jumping_passes_over_what_lies_between(counted_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = 0
+    decode = video._Source.decode
+
+    def counting(source: Any) -> Any:
+        nonlocal decoded
+        for frame in decode(source):
+            decoded += 1
+            yield frame
+
+    whole = list(video.read(counted_path))
+    monkeypatch.setattr(video._Source, "decode", counting)
+    assert len(list(video.read(counted_path, only=[whole[1].pts, whole[31].pts]))) == 2
+    assert decoded <= 6
+
+
+def test_an_index_that_misleads_costs_time_and_no_frame(
+    counted_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = list(video.read(counted_path))
+    seek = video._Source.seek
+
+    def astray(source: Any, pts: int) -> None:
+        seek(source, whole[30].pts if pts else 0)  # every jump lands at the last keyframe
+
+    monkeypatch.setattr(video._Source, "seek", astray)
+    for chosen in ([15, 16], [3, 25], [15, 25, 39]):
+        found = list(video.read(counted_path, only=[whole[n].pts for n in chosen]))
+        assert [number(frame.image) for frame in found] == chosen
+    assert [number(f.image) for f in video.read(counted_path, whole[12].pts)] == list(range(12, 40))
+
+
+def test_nothing_wanted_is_nothing_read(counted_path: Path) -> None:
+    assert list(video.read(counted_path, only=[])) == []
+    assert list(video.read(counted_path, 10, 10)) == []
+
+
+@pytest.mark.parametrize("frames_held", [1, 3, 7, 100])
+def test_backward_is_forward_reversed(
+    counted_path: Path, monkeypatch: pytest.MonkeyPatch, frames_held: int
+) -> None:
+    monkeypatch.setattr(video, "_BACKWARD_BYTES", frames_held * 64 * 64 * 3)
+    whole = list(video.read(counted_path))
+    for first, last, only in ((0, 39, None), (5, 27, None), (0, 39, {whole[n].pts for n in (2, 13, 14, 38)})):
+        lo, hi = whole[first].pts, whole[last].pts + 1
+        forward = list(video.read(counted_path, lo, hi, only))
+        backward = list(video.read_backward(counted_path, lo, hi, only))
+        assert [frame.pts for frame in backward] == [frame.pts for frame in reversed(forward)]
+        pairs = zip(backward, reversed(forward), strict=True)
+        assert all(np.array_equal(a.image, b.image) for a, b in pairs)
+
+
+def test_the_frame_on_screen() -> None:
+    index = Index((0, 10, 25), (0,))
+    assert [index.at(p) for p in (-5, 0, 9, 10, 24, 25, 99)] == [0, 0, 0, 10, 10, 25, 25]
+
+
+# Reading: shape and colour
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_turned_clips_stand_upright(tmp_path: Path, degrees: int) -> None:
+    frames, _ = subject_over_background(2, 160, 90)
+    path = write_clip(tmp_path / "turned.mp4", frames, rotation=degrees)
+    image = next(video.read(path)).image
+    assert error(image, np.rot90(frames[0], -degrees // 90)) < 3
+    clip = video.probe(path)
+    assert (clip.height, clip.width) == image.shape[:2]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "truth"),
+    [
+        ((-1, 0, 0, 1), lambda image: image[:, ::-1]),
+        ((1, 0, 0, -1), lambda image: image[::-1]),
+        ((-1, 0, 0, -1), lambda image: image[::-1, ::-1]),
+        ((0, 1, 1, 0), lambda image: image.swapaxes(0, 1)),
+        ((0, 1, -1, 0), lambda image: np.rot90(image, -1)),
+        ((0, -1, 1, 0), lambda image: np.rot90(image, 1)),
+        ((0, -1, -1, 0), lambda image: np.rot90(image, 2).swapaxes(0, 1)),
+    ],
+)
+def test_mirrored_clips_stand_upright(tmp_path: Path, matrix: tuple[int, ...], truth: Any) -> None:
+    frames, _ = subject_over_background(1, 160, 90)
+    path = write_clip(tmp_path / "mirrored.mp4", frames, rotation=90)
+    # The display matrix in the track header: three rows of three, the last column in 2.30.
+    a, b, c, d = (value * 65536 for value in matrix)
+    new = np.array([a, b, 0, c, d, 0, 0, 0, 2**30], ">i4").tobytes()
+    data = path.read_bytes()
+    old = data.index(b"tkhd") + 4 + 4 + 20 + 8 + 8
+    path.write_bytes(data[:old] + new + data[old + 36 :])
+    assert error(next(video.read(path)).image, truth(frames[0])) < 3
+
+
+@pytest.mark.parametrize(("ratio", "width"), [(Fraction(4, 3), 213), (Fraction(1, 2), 80)])
+def test_pixels_become_square(tmp_path: Path, ratio: Fraction, width: int) -> None:
+    frames, _ = subject_over_background(1, 160, 90)
+    path = write_clip(tmp_path / "wide.mp4", frames, sample_aspect_ratio=ratio)
+    clip = video.probe(path)
+    assert (clip.width, clip.height) == (width, 90)
+    image = next(video.read(path)).image
+    assert image.shape == (90, width, 3)
+    assert np.abs(image.mean((0, 1)) - frames[0].mean((0, 1))).max() < 2
+
+
+def test_a_turned_clip_of_wide_pixels(tmp_path: Path) -> None:
+    frames, _ = subject_over_background(1, 160, 90)
+    path = write_clip(tmp_path / "both.mp4", frames, sample_aspect_ratio=Fraction(4, 3), rotation=90)
+    clip = video.probe(path)
+    assert (clip.width, clip.height) == (90, 213)
+    assert next(video.read(path)).image.shape == (213, 90, 3)
+
+
+GREY, RED, SKIN = (128, 128, 128), (220, 30, 30), (224, 172, 140)
+WEIGHTS = {"bt709": (0.2126, 0.0722), "smpte170m": (0.299, 0.114), "bt2020nc": (0.2627, 0.0593)}
+
+
+def planes(colour: Sequence[int], matrix: str, full: bool) -> list[int]:
+    """Y, Cb, Cr of a colour by the equations of the standard itself."""
+    red, green, blue = (value / 255 for value in colour)
+    kr, kb = WEIGHTS[matrix]
+    luma = kr * red + (1 - kr - kb) * green + kb * blue
+    cb, cr = (blue - luma) / (2 * (1 - kb)), (red - luma) / (2 * (1 - kr))
+    if full:
+        return [round(255 * luma), round(128 + 255 * cb), round(128 + 255 * cr)]
+    return [round(16 + 219 * luma), round(128 + 224 * cb), round(128 + 224 * cr)]
+
+
+def patches(path: Path, matrix: str, full: bool, width: int, height: int, tagged: bool) -> Path:
+    """A clip with three patches whose YUV values are known, without a conversion by anybody."""
+    raw = path.with_suffix(".yuv")
+    third = width // 6
+    with raw.open("wb") as file:
+        for plane, size in ((0, 1), (1, 2), (2, 2)):
+            row = np.zeros(width // size, np.uint8)
+            for n, colour in enumerate((GREY, RED, SKIN)):
+                row[n * third * 2 // size :] = planes(colour, matrix, full)[plane]
+            file.write(np.tile(row, (height // size, 1)).tobytes())
+    size_ = ("-s", f"{width}x{height}", "-pix_fmt", "yuv420p")
+    tags = ("-colorspace", matrix, "-color_range", "pc" if full else "tv") if tagged else ()
+    ffmpeg("-f", "rawvideo", *size_, "-i", raw, "-c:v", "libx264", "-qp", "0", *tags, path)
+    return path
+
+
+def seen(path: Path) -> np.ndarray:
+    image = next(video.read(path)).image
+    height, width = image.shape[:2]
+    return np.stack([image[height // 2, width // 6 * (2 * n + 1)] for n in range(3)])
+
+
+@pytest.mark.parametrize("matrix", ["bt709", "smpte170m", "bt2020nc"])
+@pytest.mark.parametrize("full", [False, True])
+def test_colours_are_read_by_the_matrix_and_range_that_the_file_names(
+    tmp_path: Path, matrix: str, full: bool
+) -> None:
+    path = patches(tmp_path / "patches.mp4", matrix, full, 192, 64, tagged=True)
+    assert ffprobe.stream(path)["color_space"] == matrix
+    assert np.abs(seen(path).astype(int) - [GREY, RED, SKIN]).max() <= 3
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "matrix"),
+    [(192, 64, "smpte170m"), (720, 576, "smpte170m"), (1280, 544, "bt709"), (720, 1280, "bt709")],
+)
+def test_colours_without_a_name_are_guessed_by_the_size(
+    tmp_path: Path, width: int, height: int, matrix: str
+) -> None:
+    path = patches(tmp_path / "patches.mp4", matrix, False, width, height, tagged=False)
+    assert "color_space" not in ffprobe.stream(path)
+    assert np.abs(seen(path).astype(int) - [GREY, RED, SKIN]).max() <= 3
+
+
+def test_rgb_and_grey_files_are_full_range(tmp_path: Path) -> None:
+    frames, _ = subject_over_background(1, 160, 90)
+    path = write_clip(tmp_path / "rgb.mkv", frames, codec="ffv1", pix_fmt="bgr0")
+    assert np.array_equal(next(video.read(path)).image, frames[0])
+
+
+def test_a_stream_that_changes_its_size_keeps_the_first(tmp_path: Path) -> None:
+    small, _ = subject_over_background(4, 160, 90)
+    large, _ = subject_over_background(4, 320, 180)
+    a = write_clip(tmp_path / "a.ts", small, pts=range(4), time_base=Fraction(1, 25))
+    b = write_clip(tmp_path / "b.ts", large, pts=range(4, 8), time_base=Fraction(1, 25))
+    path = tmp_path / "both.ts"
+    path.write_bytes(a.read_bytes() + b.read_bytes())
+    images = [frame.image for frame in video.read(path)]
+    assert len(images) > 4
+    assert {image.shape for image in images} == {(90, 160, 3)}
+
+
+def test_a_name_with_a_colon_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_clip(tmp_path / "clip.mp4", numbered(2)).rename("10:30.mp4")
+    assert video.probe(Path("10:30.mp4")).frames == 2
+
+
+# Reading: what is damaged
+
+
+def test_a_damaged_packet_costs_only_itself(tmp_path: Path) -> None:
+    options = {"preset": "veryfast", "crf": "12", "g": "1"}
+    path = write_clip(tmp_path / "hurt.mp4", numbered(10), options=options)
+    packets = ffprobe._output("ffprobe", "-show_entries", "packet=pos,size", "-of", "csv=p=0", path)
+    size, position = (int(field) for field in packets.decode().splitlines()[4].split(",")[:2])
+    data = bytearray(path.read_bytes())
+    data[position : position + size] = b"\xff" * size
+    path.write_bytes(data)
+    assert [number(frame.image) for frame in video.read(path)] == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+    assert video.probe(path).frames == 10
+
+
+def test_a_file_cut_by_less_than_a_few_frames_is_read_to_there(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "cut.mp4", numbered(100))
+    ffmpeg("-i", path, "-c", "copy", "-movflags", "+faststart", tmp_path / "fast.mp4")
+    packets = ffprobe._output(
+        "ffprobe", "-show_entries", "packet=pos", "-of", "csv=p=0", tmp_path / "fast.mp4"
+    )
+    last = max(int(line.split(",")[0]) for line in packets.decode().split())
+    os.truncate(tmp_path / "fast.mp4", last)
+    clip = video.probe(tmp_path / "fast.mp4")
+    assert clip.frames == 99
+    assert len(list(video.read(tmp_path / "fast.mp4"))) >= 97
+
+
+# Writing
+
+
+def save(path: Path, images: Sequence[np.ndarray], **changed: Any) -> Path:
+    """Write `images` with the pipeline's own writer."""
+    form = changed.pop("form", None) or formats.by_suffix(path)
+    pts = changed.pop("pts", range(len(images)))
+    height, width = images[0].shape[:2]
+    with Writer(path, form, width=width, height=height, **RATE | changed) as writer:
+        for image, moment in zip(images, pts, strict=True):
+            writer.write(image, moment)
+    return path
+
+
+@pytest.mark.parametrize("key", FORMATS)
+@pytest.mark.parametrize(
+    ("time_base", "pts"),
+    [
+        (Fraction(1, 24), range(12)),
+        (1 / NTSC, range(12)),
+        (Fraction(1, 30000), range(0, 12012, 1001)),
+        (Fraction(1, 90000), [n * 3754 + n % 2 for n in range(12)]),
+        (Fraction(1, 1000), [0, 40, 50, 170, 230, 231, 400, 700, 701, 702, 1000, 3000]),
+    ],
+)
+def test_each_frame_has_the_time_it_was_given(
+    tmp_path: Path, key: str, time_base: Fraction, pts: Sequence[int]
+) -> None:
+    form = FORMATS[key]
+    rate = (len(pts) - 1) / ((pts[-1] - pts[0]) * time_base)
+    path = save(tmp_path / f"out{form.suffix}", numbered(12), pts=pts, time_base=time_base, rate=rate)
+    written = ffprobe.frame_times(path)
+    grace = 0 if key == "mp4" else Fraction(1, 2000)
+    assert all(abs(a - p * time_base) <= grace for a, p in zip(written, pts, strict=True))
+    assert [number(frame) for frame in ffprobe.frames(path)] == list(range(12))
+
+
+def test_times_count_from_the_start_that_was_named(tmp_path: Path) -> None:
+    path = save(
+        tmp_path / "out.mp4", numbered(3), pts=[1000, 1040, 1080], time_base=Fraction(1, 1000), start=960
+    )
+    assert ffprobe.frame_times(path) == [Fraction(p, 1000) for p in (40, 80, 120)]
+
+
+@pytest.mark.parametrize("key", FORMATS)
+@pytest.mark.parametrize(("width", "height"), [(320, 180), (161, 121), (2, 2), (1, 1)])
+def test_sizes(tmp_path: Path, key: str, width: int, height: int) -> None:
+    form = FORMATS[key]
+    frames, _ = subject_over_background(2, max(width, 32), max(height, 32))
+    images = [frame[:height, :width] for frame in frames]
+    path = save(tmp_path / f"out{form.suffix}", images)
+    told = ffprobe.stream(path)
+    wanted = (width + width % 2, height + height % 2) if key == "mp4" else (width, height)
+    assert (told["width"], told["height"]) == wanted
+    read = ffprobe.frames(path)[:, :height, :width]
+    assert error(read, np.stack(images)) < (4 if width > 2 else 20)  # chroma is shared by four pixels
+
+
+@pytest.mark.parametrize(("key", "codec"), [("mp4", "h264"), ("webm", "vp9")])
+def test_codec_tags_and_colours(
+    tmp_path: Path, drawn: tuple[np.ndarray, np.ndarray], key: str, codec: str
+) -> None:
+    images = drawn[0][:6]
+    path = save(tmp_path / f"out{FORMATS[key].suffix}", images)
+    told = ffprobe.stream(path)
+    assert (told["codec_name"], told["pix_fmt"]) == (codec, "yuv420p")
+    tags = [told[f"color_{name}"] for name in ("space", "primaries", "transfer", "range")]
+    assert tags == ["bt709", "bt709", "bt709", "tv"]
+    read = ffprobe.frames(path)
+    assert error(read, images) < 4
+    assert np.abs(read.mean((0, 1, 2)) - images.mean((0, 1, 2))).max() < 1
+
+
+def test_flat_colours_survive(tmp_path: Path) -> None:
+    for colour in (GREY, RED, SKIN, (0, 177, 64)):
+        image = np.full((64, 64, 3), colour, np.uint8)
+        for key, form in FORMATS.items():
+            read = ffprobe.frames(save(tmp_path / f"{key}{form.suffix}", [image]))
+            assert np.abs(read[0, 32, 32].astype(int) - colour).max() <= 3
+
+
+def test_an_mp4_plays_before_it_is_all_there(tmp_path: Path) -> None:
+    data = save(tmp_path / "out.mp4", numbered(3)).read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+
+
+def test_alpha_is_in_the_webm(tmp_path: Path, drawn: tuple[np.ndarray, np.ndarray]) -> None:
+    images = [np.dstack(pair) for pair in zip(drawn[0][:6], drawn[1][:6], strict=True)]
+    path = save(tmp_path / "out.webm", images, alpha=True)
+    read = ffprobe.frames(path, "rgba")
+    truth = np.stack(images)
+    assert len(read) == 6
+    assert error(read[..., 3], truth[..., 3]) < 2
+    inside = truth[..., 3] > 250
+    assert error(read[..., :3][inside], truth[..., :3][inside]) < 6
+    assert read[..., 3][truth[..., 3] == 0].mean() < 1
+    tags = {key.lower(): value for key, value in ffprobe.stream(path)["tags"].items()}
+    assert tags["alpha_mode"] == "1"
+
+
+def test_a_file_is_as_readable_as_the_users_others(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.touch()
+    assert save(tmp_path / "out.mp4", numbered(1)).stat().st_mode == other.stat().st_mode
+
+
+# Writing: whole or not at all
+
+
+@pytest.mark.parametrize("before", [None, b"what was there before"])
+def test_an_error_leaves_what_was_there(tmp_path: Path, before: bytes | None) -> None:
+    path = tmp_path / "out.mp4"
+    if before is not None:
+        path.write_bytes(before)
+    with (
+        pytest.raises(ZeroDivisionError),
+        Writer(path, FORMATS["mp4"], width=64, height=64, **RATE) as writer,
+    ):
+        writer.write(numbered(1)[0], 0)
+        raise ZeroDivisionError
+    assert [entry.name for entry in tmp_path.iterdir()] == ([] if before is None else ["out.mp4"])
+    assert before is None or path.read_bytes() == before
+
+
+def test_an_encoder_that_fails_is_the_machines_fault(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"^out\.mp4: "):
+        save(tmp_path / "out.mp4", numbered(2), options={"profile": "no such profile"})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    script = f"""
+import resource, signal
+from pathlib import Path
+import numpy as np
+from pipeline.errors import RunError
+from tests.pipeline.test_video import save
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+frames = [np.random.default_rng(n).integers(0, 255, (360, 640, 3), np.uint8) for n in range(8)]
+try:
+    save(Path({str(tmp_path / "out.mp4")!r}), frames)
+except RunError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == "out.mp4: the disk is full. Free some space and run it again.\n", done.stderr
+    assert not list(tmp_path.iterdir())
