@@ -19,6 +19,7 @@ const CACHED_PICTURES = 80;
 const DRAG_PX = { mouse: 4, pen: 5, touch: 8 }; // CSS pixels before a press becomes a drag
 const FALLBACK_MS = 180; // after this a new frame is shown plain while its mask is still being made
 const SCRUB_MS = 150; // a frame younger than this is let through before the next one is asked for
+const RESEND_MS = 1500;
 const ANSWER_MS = 20000; // a mark stops pulsing after this, should the answer have been lost
 
 const part = Object.fromEntries(
@@ -149,8 +150,7 @@ function apply(prompts, newest = null) {
   state.newest = newest && { index: state.index, mark: newest };
   state.seq += 1;
   const seq = state.seq;
-  hand({ ...state.value, prompts: plain(prompts), seq, rev: null });
-  trigger("input", { seq });
+  send();
   setTimeout(() => {
     if (!element.isConnected || state.answered >= seq || state.seq !== seq) return;
     state.newest = null;
@@ -159,10 +159,24 @@ function apply(prompts, newest = null) {
   render();
 }
 
-/** Put a value where Gradio reads it for the next event. */
-function hand(value) {
-  props.value = value;
+/** Put the marks where Gradio reads them for the next event, whichever control it comes from. */
+function hand() {
+  props.value = { ...state.value, prompts: plain(state.prompts), seq: state.seq, rev: null };
 }
+
+function send() {
+  hand();
+  trigger("input", { seq: state.seq });
+}
+
+/** Gradio calls again by itself after an older edit's answer; should that call have missed ours, this one does not. */
+function sendAgain() {
+  clearTimeout(resend);
+  resend = setTimeout(() => {
+    if (element.isConnected && state.value && state.answered < state.seq) send();
+  }, RESEND_MS);
+}
+let resend = 0;
 
 function travel(from, to) {
   const entry = from.pop();
@@ -215,6 +229,18 @@ function clear() {
   edit(changed(() => ({ points: [], box: null })));
 }
 
+/** Whether a value answers an edit of a video that has left the stage since. */
+function late(incoming) {
+  const media = state.value && state.value.media;
+  return Boolean(incoming && incoming.seq != null && incoming.media !== media);
+}
+
+function onValue() {
+  if (!late(props.value)) return adopt(props.value);
+  if (state.value) hand();
+  else props.value = null;
+}
+
 /** Take in a value that the server sent. */
 function adopt(incoming) {
   if (!incoming || !incoming.media) return close();
@@ -224,7 +250,8 @@ function adopt(incoming) {
   if (stale) {
     // Made before the newest edit here: its marks and pictures are older than what the hand has done since.
     state.value = { ...incoming, rev: state.value.rev };
-    hand({ ...incoming, prompts: plain(state.prompts), seq: state.seq, rev: null });
+    hand();
+    if (state.answered < state.seq) sendAgain();
   } else {
     state.value = incoming;
     state.seq = Math.max(state.seq, incoming.seq || 0);
@@ -301,7 +328,7 @@ async function refusal(response) {
 }
 
 function address(index, view) {
-  const rev = view === "original" ? "0" : state.value.rev || "0"; // the plain frame never changes
+  const rev = view === "original" ? "0" : state.value.rev || ""; // the plain frame never changes
   return `${state.value.media}/frames/${index}?view=${view}&rev=${encodeURIComponent(rev)}`;
 }
 
@@ -545,8 +572,8 @@ function begin(event) {
   if (event.button === 1 || spaceHeld) return { ...common, kind: "pan", x: state.x, y: state.y };
   const found = hit(event.target);
   if (found) {
-    const box = marksAt(state.prompts, state.index).box;
-    return found.corner ? { ...common, kind: "corner", box, corner: found.corner } : { ...common, kind: "mark", ...found };
+    if (!found.corner) return { ...common, kind: "mark", ...found };
+    return { ...common, kind: "corner", box: marksAt(state.prompts, state.index).box, corner: found.corner };
   }
   const second = event.button === 2 || event.shiftKey || event.ctrlKey;
   return { ...common, kind: "press", second };
@@ -1038,7 +1065,7 @@ part.video.addEventListener("error", () => {
 });
 document.addEventListener("keydown", onKey);
 document.addEventListener("keyup", onKeyUp);
-watch("value", () => adopt(props.value));
+watch("value", onValue);
 watch("language", () => {
   label();
   render();
