@@ -19,7 +19,7 @@ const CACHED_PICTURES = 80;
 const DRAG_PX = { mouse: 4, pen: 5, touch: 8 }; // CSS pixels before a press becomes a drag
 const FALLBACK_MS = 180; // after this a new frame is shown plain while its mask is still being made
 const SCRUB_MS = 150; // a frame younger than this is let through before the next one is asked for
-const RESEND_MS = 1500;
+const RESEND_MS = 3000;
 const ANSWER_MS = 20000; // a mark stops pulsing after this, should the answer have been lost
 
 const part = Object.fromEntries(
@@ -35,6 +35,7 @@ const state = {
   /** @type {?Prompt[]} */ draft: null, // what a drag under way would make of the prompts
   seq: 0, // of the newest edit made here
   answered: 0, // of the newest edit that the server has answered
+  before: -1, // of the last edit made before this video came; answers up to it are late
   /** @type {number[]} */ times: [],
   index: 0,
   view: "mask",
@@ -149,13 +150,8 @@ function apply(prompts, newest = null) {
   state.prompts = prompts;
   state.newest = newest && { index: state.index, mark: newest };
   state.seq += 1;
-  const seq = state.seq;
   send();
-  setTimeout(() => {
-    if (!element.isConnected || state.answered >= seq || state.seq !== seq) return;
-    state.newest = null;
-    render();
-  }, ANSWER_MS);
+  expectAnswer(state.seq);
   render();
 }
 
@@ -169,14 +165,19 @@ function send() {
   trigger("input", { seq: state.seq });
 }
 
-/** Gradio calls again by itself after an older edit's answer; should that call have missed ours, this one does not. */
-function sendAgain() {
-  clearTimeout(resend);
-  resend = setTimeout(() => {
-    if (element.isConnected && state.value && state.answered < state.seq) send();
-  }, RESEND_MS);
+/**
+ * See that an edit is not lost. Gradio drops the call that waited if the one before it failed, so an edit made
+ * while another was under way is sent once more; a lone one is not, as it was then refused in so many words.
+ */
+function expectAnswer(seq) {
+  const open = () => element.isConnected && state.value && state.seq === seq && state.answered < seq;
+  setTimeout(() => open() && seq - state.answered > 1 && send(), RESEND_MS);
+  setTimeout(() => {
+    if (!open()) return;
+    state.newest = null;
+    render();
+  }, ANSWER_MS);
 }
-let resend = 0;
 
 function travel(from, to) {
   const entry = from.pop();
@@ -229,10 +230,10 @@ function clear() {
   edit(changed(() => ({ points: [], box: null })));
 }
 
-/** Whether a value answers an edit of a video that has left the stage since. */
+/** Whether a value answers an edit made before this video came on the stage, of this or another one. */
 function late(incoming) {
-  const media = state.value && state.value.media;
-  return Boolean(incoming && incoming.seq != null && incoming.media !== media);
+  if (!incoming || incoming.seq == null) return false;
+  return !state.value || incoming.media !== state.value.media || incoming.seq <= state.before;
 }
 
 function onValue() {
@@ -251,7 +252,6 @@ function adopt(incoming) {
     // Made before the newest edit here: its marks and pictures are older than what the hand has done since.
     state.value = { ...incoming, rev: state.value.rev };
     hand();
-    if (state.answered < state.seq) sendAgain();
   } else {
     state.value = incoming;
     state.seq = Math.max(state.seq, incoming.seq || 0);
@@ -279,7 +279,6 @@ function close() {
   Object.assign(state, {
     value: null, prompts: [], draft: null, times: [], index: 0, undo: [], redo: [], selected: null, newest: null,
     zoom: 1, x: 0, y: 0, loading: false, error: "", rubber: null, view: "mask", back: "mask", tool: "keep",
-    seq: 0, answered: 0,
   });
   gesture = null;
   render();
@@ -289,7 +288,8 @@ function open(value) {
   close();
   state.value = value;
   state.prompts = tidy(value.prompts);
-  state.seq = value.seq || 0;
+  state.before = value.seq == null ? state.seq : -1;
+  state.seq = Math.max(state.seq, value.seq || 0);
   state.answered = state.seq;
   state.tool = value.can_point || !value.can_box ? "keep" : "box";
   part.strip.src = `${value.media}/strip`;
