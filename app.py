@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
+import shutil
+import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from platformdirs import user_data_path
 
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
 ASSETS = Path(__file__).resolve().parent / "assets"
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LOOPBACK = "127.0.0.1"
+
+
+class CannotStart(Exception):
+    """The program cannot start as it is set up; the message says what to do about it."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +40,12 @@ class Settings:
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
-        """Raises ValueError with a sentence where a setting is none."""
+        """Raises CannotStart for a value that is none."""
         home = environment.get("RECORTE_HOME")
         return cls(
             home=Path(home).expanduser().resolve() if home else user_data_path("recorte"),
             database_url=environment.get("DATABASE_URL") or None,
-            host=environment.get("RECORTE_HOST") or LOOPBACK[0],
+            host=environment.get("RECORTE_HOST") or LOOPBACK,
             port=_number(environment, "RECORTE_PORT", 7860, 0, 65535),
             upload_bytes=_number(environment, "RECORTE_UPLOAD_MB", 4096, 1, 10**6) * 10**6,
         )
@@ -42,84 +54,96 @@ class Settings:
 def _number(environment: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
     text = environment.get(name) or str(default)
     if not text.isdecimal() or not least <= int(text) <= most:
-        raise ValueError(f"{name} is {text!r}; it must be a whole number from {least} to {most}.")
+        raise CannotStart(f"{name} is {text!r}; it must be a whole number from {least} to {most}.")
     return int(text)
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """Raises ValueError with a sentence where the address cannot be had."""
+    """Raises CannotStart where the address cannot be had."""
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        raise ValueError(
+        raise CannotStart(
             f"Nothing can be served at {host}:{port} ({error.strerror}). "
             "Another program may be there: choose with RECORTE_HOST and RECORTE_PORT."
         ) from error
 
 
+@contextmanager
+def alone(home: Path) -> Iterator[None]:
+    """Hold a data folder. Raises CannotStart where another server holds it.
+
+    A starting server takes what was under way for interrupted, and would do so to a running neighbour's.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "in-use.lock").open("a") as lock:  # the kernel frees it, however the process ends
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CannotStart(
+                f"Another Recorte is running on {home}. Use that one, "
+                "or choose another folder with RECORTE_HOME."
+            ) from None
+        yield
+
+
 def serve(settings: Settings) -> None:
     """Run until interrupted."""
-    settings.home.mkdir(parents=True, exist_ok=True)
-    # Gradio reads these when it is imported.
-    os.environ["GRADIO_TEMP_DIR"] = str(settings.home / "uploads")
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    with listening(settings.host, settings.port) as port, alone(settings.home):
+        uploads = settings.home / "uploads"
+        shutil.rmtree(uploads, ignore_errors=True)  # what a server that was killed left half received
+        # Gradio reads these when it is imported.
+        os.environ["GRADIO_TEMP_DIR"] = str(uploads)
+        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+        os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
-    import gradio as gr
+        from db import repository
+        from db.engine import Database
+        from db.ledger import Ledger
+        from pipeline.runner import Runner
+        from ui import blocks
+        from ui.actions import Actions
+
+        with Database.open(settings.database_url, settings.home / "database") as database:
+            with database.begin() as tx:
+                repository.interrupt_unfinished(tx)
+            with closing(Ledger(database)) as ledger, closing(Runner(ledger)) as runner:
+                actions = Actions(settings.home, database, runner, ASSETS / "sample.mp4")
+                page = blocks.application(actions, upload_bytes=settings.upload_bytes)
+                answer(page, port)
+
+
+def answer(page: FastAPI, port: socket.socket) -> None:
+    """Answer requests until interrupted; says where, once it does."""
     import uvicorn
-    from fastapi import FastAPI
 
-    from db import repository
-    from db.engine import Database
-    from db.ledger import Ledger
-    from pipeline.runner import Runner
-    from ui import blocks, media
-    from ui.actions import Actions
+    host, number, *_ = port.getsockname()
+    address = f"http://[{host}]:{number}" if ":" in host else f"http://{host}:{number}"
 
-    with Database.open(settings.database_url, settings.home / "database") as database:
-        with database.begin() as tx:
-            repository.interrupt_unfinished(tx)
-        ledger = Ledger(database)
-        runner = Runner(ledger)
-        actions = Actions(settings.home, database, runner, ASSETS / "sample.mp4")
-        server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-        server.include_router(media.router(actions))
-        gr.mount_gradio_app(
-            server,
-            blocks.build(actions),
-            path="/",
-            footer_links=[],
-            run_history=False,
-            max_file_size=settings.upload_bytes,
-            show_error=True,
-            ssr_mode=False,
-            i18n=blocks.I18N,
-            theme=blocks.THEME,
-            css_paths=[blocks.CSS],
-        )
-        try:
-            with listening(settings.host, settings.port) as port:
-                print(f"Recorte is at http://{settings.host}:{port.getsockname()[1]}", flush=True)
-                uvicorn.Server(uvicorn.Config(server, log_level="warning")).run(sockets=[port])
-        finally:
-            runner.close()
-            ledger.close()
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            print(f"Recorte is at {address}", flush=True)
+
+    # A page that is open holds a connection; it must not keep the server from ending.
+    config = uvicorn.Config(page, log_level="warning", timeout_graceful_shutdown=2)
+    Server(config).run(sockets=[port])
 
 
 def main() -> int:
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
-    try:
-        settings = Settings.read(os.environ)
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 2
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    for package in ("db", "pipeline", "ui"):
+        logging.getLogger(package).setLevel(logging.INFO)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that everything is closed then, too
     from db.errors import DatabaseError
 
     try:
-        serve(settings)
-    except (ValueError, DatabaseError) as error:
+        serve(Settings.read(os.environ))
+    except (CannotStart, DatabaseError) as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

@@ -40,7 +40,7 @@ function deleter(card) {
 
 function background(card) {
   if (card.background.startsWith("#")) {
-    const dot = make("span", "swatch");
+    const dot = make("span", "dot");
     dot.style.background = card.background;
     dot.title = card.background;
     return dot;

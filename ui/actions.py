@@ -7,58 +7,29 @@ and a row in the database that says the rest. Every error that leaves here is a 
 from __future__ import annotations
 
 import shutil
-import threading
 import time
-from collections import OrderedDict
-from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import numpy as np
-from numpy.typing import NDArray
-
 from db import repository
 from db.engine import Database
 from db.models import Result, SessionRow, State
-from pipeline import background, formats, models, preview, prompts, video
+from pipeline import background, formats, models, prompts, video
 from pipeline.background import Fit, Footage, Picture, Transparent
 from pipeline.clip import Clip
-from pipeline.composite import composer, opened
+from pipeline.composite import opened
 from pipeline.errors import InputError, VideoError
 from pipeline.job import GREEN, Job, Progress
-from pipeline.matte import Kept
 from pipeline.runner import Runner
 from ui import overlay
+from ui.looks import Looks
+from ui.opened import Opened
 
-Pixels = NDArray[np.uint8]
-
-PREVIEWS = 6
-_CLICK_STEPS = 8
-_STRIP = 12
-_KEPT_MATTES = 48
 _LONGEST_NAME = 120
 _CANCEL_POLLS = 50
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A session as it stands: its row, and what the row means."""
-
-    row: SessionRow
-    clip: Clip
-    job: Job
-    folder: Path
-
-    @property
-    def id(self) -> str:
-        return str(self.row.id)
-
-    @property
-    def running(self) -> bool:
-        return self.row.state in (State.QUEUED, State.RUNNING)
 
 
 class Actions:
@@ -68,8 +39,7 @@ class Actions:
         self._database = database
         self._runner = runner
         self._sample = sample
-        self._model_lock = threading.Lock()
-        self._mattes: OrderedDict[tuple[str, int], Pixels] = OrderedDict()
+        self.looks = Looks(self.open)
 
     # ------------------------------------------------------------------ sessions
 
@@ -130,11 +100,13 @@ class Actions:
         """The newest session that is queued or running."""
         return next((found.id for found in self.sessions() if found.running), None)
 
-    def rename(self, id: str, name: str) -> None:
+    def rename(self, id: str, name: str) -> Opened:
+        """An empty name changes nothing."""
         name = " ".join(name.split())[:_LONGEST_NAME]
         if name:
             with self._database.begin() as tx:
                 repository.rename(tx, id=id, name=name)
+        return self.open(id)
 
     def delete(self, id: str) -> None:
         """Row and files together: first out of sight, then gone, so that neither stays without the other."""
@@ -196,7 +168,7 @@ class Actions:
         with video.replacing(kept) as part:
             overlay.save_png(picture, part)
         for old in folder.glob("background-*.png"):
-            if old != kept and not self._runner.progress(id):
+            if old != kept and self._runner.place(id) is None:  # a run may need it
                 old.unlink(missing_ok=True)
         return self._lay(id, Picture(kept, fit))
 
@@ -221,113 +193,6 @@ class Actions:
 
     def choose_sound(self, id: str, sound: bool) -> Opened:
         return self._change(id, sound=sound)
-
-    # ------------------------------------------------------------------ looking
-
-    def times(self, id: str) -> list[float]:
-        """Seconds of every frame from the first."""
-        clip = self.open(id).clip
-        return [float(pts * clip.time_base) for pts in video.index(clip.path).pts]
-
-    def look(self, id: str, index: int, view: str) -> Pixels:
-        """Frame number `index`: "original", "mask" (tinted), "cutout" (RGBA) or "over" its background.
-
-        A frame whose mask is not known yet is shown as it is. Raises InputError for a frame or view that is
-        none, or where the model refuses.
-        """
-        found = self.open(id)
-        order = video.index(found.clip.path).pts
-        if not 0 <= index < len(order):
-            raise InputError(f"{found.clip.name} has no frame number {index}.")
-        pts = order[index]
-        matte = None if view == "original" else self._matte(found, pts)
-        frame = next(video.read(found.clip.path, pts, only=[pts]), None)
-        if frame is None:
-            raise VideoError(f"{found.clip.name}: frame {index} cannot be decoded.")
-        if matte is None:
-            return frame.image
-        if view == "mask":
-            return overlay.tinted(frame.image, matte)
-        if view == "cutout":
-            return np.dstack((frame.image, matte))
-        if view == "over":
-            compose = composer(found.job.background, found.clip.width, found.clip.height)
-            return compose(frame.image, matte, float(pts * found.clip.time_base))
-        raise InputError(f"There is no view called {view!r}.")
-
-    def _matte(self, found: Opened, pts: int) -> Pixels | None:
-        """From the kept matte, from a look before, or, on a frame with marks, from the model now."""
-        key = (found.job.matte_key, pts)
-        if key in self._mattes:
-            self._mattes.move_to_end(key)
-            return self._mattes[key]
-        kept = _kept(found.job)
-        seconds = float(pts * found.clip.time_base)
-        marked = {p.time for p in found.job.prompts} or {0.0}
-        index = video.index(found.clip.path)
-        here = pts in {index.at(round(t / found.clip.time_base)) for t in marked}
-        if kept is None and not here:
-            return None
-        if kept is None and not found.job.prompts and not models.card(found.job.model).automatic:
-            return None
-        with self._model_lock:
-            for frame, matte in preview.frames(_to_look_at(found.job), [seconds], _CLICK_STEPS):
-                self._remember((found.job.matte_key, frame.pts), matte)
-        return self._mattes.get(key)
-
-    def _remember(self, key: tuple[str, int], matte: Pixels) -> None:
-        self._mattes[key] = matte
-        while len(self._mattes) > _KEPT_MATTES:
-            self._mattes.popitem(last=False)
-
-    def previews(self, id: str) -> Iterator[list[int]]:
-        """Make the six previews; yields the numbers of the frames that are ready, one more each time."""
-        found = self.open(id)
-        job = _to_look_at(found.job)
-        order = video.index(found.clip.path).pts
-        ready: list[int] = []
-        with self._model_lock:
-            for frame, matte in preview.frames(job, preview.spread(found.clip, job, PREVIEWS)):
-                self._remember((found.job.matte_key, frame.pts), matte)
-                ready.append(order.index(frame.pts))
-                yield list(ready)
-
-    def known(self, found: Opened) -> list[int]:
-        """The numbers of the preview frames whose mattes are at hand, ascending."""
-        index = video.index(found.clip.path)
-        spread = preview.spread(found.clip, found.job, PREVIEWS)
-        wanted = {index.at(round(t / found.clip.time_base)) for t in spread}
-        if _kept(found.job) is None:
-            wanted = {pts for pts in wanted if (found.job.matte_key, pts) in self._mattes}
-        return sorted(index.pts.index(pts) for pts in wanted)
-
-    def strip(self, id: str) -> bytes:
-        """Twelve thumbnails side by side, as a JPEG; made once."""
-        found = self.open(id)
-        kept = found.folder / "strip.jpg"
-        if not kept.exists():
-            index = video.index(found.clip.path)
-            wanted = [index.pts[k * len(index.pts) // _STRIP] for k in range(_STRIP)]
-            pictures = {f.pts: f.image for f in video.read(found.clip.path, only=set(wanted))}
-            fallback = next(iter(pictures.values()))
-            data = overlay.strip([pictures.get(p, fallback) for p in wanted])
-            with video.replacing(kept) as part:
-                part.write_bytes(data)
-        return kept.read_bytes()
-
-    def poster(self, id: str) -> tuple[bytes, str]:
-        """A small picture of the session: cut out where its matte is kept. With its MIME type."""
-        found = self.open(id)
-        middle = video.index(found.clip.path).pts[found.clip.frames // 2 - 1]
-        number = video.index(found.clip.path).pts.index(middle)
-        if _kept(found.job) is None:
-            return overlay.encoded(self.look(id, 0, "original"), width=320)
-        return overlay.encoded(self.look(id, number, "cutout"), width=320)
-
-    def revision(self, found: Opened) -> str:
-        """Changes whenever the pictures of the session may."""
-        kept = "kept" if _kept(found.job) is not None else ""
-        return f"{found.job.matte_key[:16]}{kept}-{background.spec(found.job.background, found.folder)}"
 
     # ------------------------------------------------------------------ running
 
@@ -365,15 +230,6 @@ class Actions:
 
 def download_name(row: SessionRow, result: Result) -> str:
     return f"{Path(row.name).stem}-recorte{formats.by_key(result.format).suffix}"
-
-
-def _kept(job: Job) -> Kept | None:
-    return Kept.find(job.matte, job.matte_key)
-
-
-def _to_look_at(job: Job) -> Job:
-    """The job without what only matters for its result."""
-    return replace(job, background=GREEN, format="mp4")
 
 
 def _plain_suffix(name: str) -> str:

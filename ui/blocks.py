@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any, cast
 
 import gradio as gr
+from fastapi import FastAPI
 
 from db.errors import NotFound
-from ui import stage, text
+from ui import media, stage, text
 from ui.actions import Actions
 from ui.events import Updates, language, told
 from ui.page import Page
 from ui.sections import background, preview, result, sessions, subject, video
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
-CSS = ASSETS / "page.css"
 
 # System fonts and neutral greys: nothing from another host, and colours on the stage are judged rightly.
 _FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
@@ -26,12 +26,25 @@ THEME = gr.themes.Default(
     font_mono=["ui-monospace", "Consolas", "monospace"],
     spacing_size="md",
     radius_size="sm",
+).set(
+    # Gradio's own are too pale: these have the contrast that WCAG's AA asks for.
+    body_text_color_subdued="*neutral_500",
+    input_placeholder_color="*neutral_500",
+    input_placeholder_color_dark="*neutral_400",
+    button_primary_background_fill="*primary_600",
+    button_primary_background_fill_hover="*primary_700",
+    error_text_color_dark="#fca5a5",
 )
 
-# Gradio has words of its own under plain keys such as "video".
+# Ours by keys that Gradio does not use: it has a "video" of its own, for one. Two of its own are told anew.
 _KEY = "recorte_{}"
+_GRADIOS = {"upload_text.drop_file": "drop", "upload_text.click_to_upload": "browse"}
 I18N = gr.I18n(
-    **{code: {_KEY.format(key): said for key, said in words.items()} for code, words in text.PAGE.items()}
+    **{
+        code: {_KEY.format(key): said for key, said in words.items()}
+        | {theirs: words[ours] for theirs, ours in _GRADIOS.items()}
+        for code, words in text.PAGE.items()
+    }
 )
 
 
@@ -48,6 +61,34 @@ _ADDRESS = """(id) => {
 }"""
 
 
+# For screen readers and hyphenation; Gradio's page always says "en".
+_LANGUAGE = f"""() => {{
+  const code = navigator.language.toLowerCase().split("-")[0];
+  document.documentElement.lang = {sorted(text.PAGE)}.includes(code) ? code : "en";
+}}"""
+
+
+def application(actions: Actions, *, upload_bytes: int) -> FastAPI:
+    """The whole server: the page, and the pictures and results that it shows."""
+    server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    server.include_router(media.router(actions))
+    gr.mount_gradio_app(
+        server,
+        build(actions),
+        path="/",
+        favicon_path=str(ASSETS / "icon.svg"),
+        footer_links=[],
+        run_history=False,
+        max_file_size=upload_bytes,
+        ssr_mode=False,
+        i18n=I18N,
+        theme=THEME,
+        css_paths=[ASSETS / "page.css"],
+        js=_LANGUAGE,
+    )
+    return server
+
+
 def build(actions: Actions) -> gr.Blocks:
     with gr.Blocks(title="Recorte", fill_width=True, analytics_enabled=False) as blocks:
         page = _render(actions)
@@ -61,7 +102,7 @@ def _render(actions: Actions) -> Page:
     # In the browser and not in gr.State: it outlives the server, and the page's address follows it.
     current = gr.Textbox("", visible="hidden", elem_id="current")
     timer = gr.Timer(0.7, active=False)
-    gr.HTML('<h1 class="brand">Recorte</h1>', elem_id="brand")
+    gr.HTML('<h1 class="brand">Recorte</h1>', elem_id="brand", padding=False)
     with gr.Tabs(selected="cut") as tabs:
         with gr.Tab(say("tab_cut"), id="cut"), gr.Row(elem_id="desk"):
             with gr.Column(scale=3, min_width=320, elem_id="picture-side"):
@@ -71,7 +112,7 @@ def _render(actions: Actions) -> Page:
                     previews = preview.render(say)
             with gr.Column(scale=1, min_width=320, visible=False, elem_id="side") as side:
                 with _group("video"):
-                    facts, another = video.render_facts(say)
+                    name, facts, another = video.render_facts(say)
                 with _group("subject"):
                     subjects = subject.render(say)
                 with _group("background"):
@@ -89,7 +130,7 @@ def _render(actions: Actions) -> Page:
         tabs=tabs,
         sessions_tab=sessions_tab,
         timer=timer,
-        video=video.Section(drop, sample, facts, another),
+        video=video.Section(drop, sample, name, facts, another),
         subject=subjects,
         background=backgrounds,
         result=results,
@@ -99,7 +140,7 @@ def _render(actions: Actions) -> Page:
 
 
 def _group(name: str) -> Any:
-    group = gr.Column(elem_classes="group", elem_id=f"group-{name}")
+    group = gr.Column(elem_classes="part", elem_id=f"part-{name}")
     with group:
         gr.Markdown(say(name), elem_classes="heading")
     return group
@@ -126,7 +167,7 @@ def _wire(page: Page, blocks: gr.Blocks) -> None:
         return {
             page.stage: page.on_stage(found, edit=value),
             **subject.show(page.subject, found, tongue),
-            **preview.show(page.preview, page.actions, found, tongue),
+            **preview.show(page.preview, page.actions.looks, found, tongue),
         }
 
     blocks.load(arrive, None, page.shown, show_progress="hidden")

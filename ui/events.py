@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import logging
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from inspect import isgeneratorfunction
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -29,16 +31,32 @@ def language(request: gr.Request) -> str:
 
 
 @contextmanager
+def uploaded(file: str) -> Iterator[Path]:
+    """An upload to be taken from Gradio's folder: it lies in one of its own, which then goes."""
+    path = Path(file)
+    try:
+        yield path
+    finally:
+        with suppress(OSError):
+            path.parent.rmdir()
+
+
+@contextmanager
 def _sentences() -> Iterator[None]:
     try:
         yield
     except (RecorteError, DatabaseError) as error:
-        raise gr.Error(str(error), print_exception=False) from error
+        raise _toast(str(error)) from error
     except gr.Error:
         raise
     except Exception as error:
         log.exception("a handler failed")
-        raise gr.Error(text.say("en", "broken"), print_exception=False) from error
+        raise _toast(text.say("en", "broken")) from error
+
+
+def _toast(sentence: str) -> gr.Error:
+    # Gradio reads the sentence as HTML, and it may hold a file's name.
+    return gr.Error(html.escape(sentence), print_exception=False)
 
 
 def told(handler: Callable[..., Any]) -> Callable[..., Any]:

@@ -27,22 +27,34 @@ def router(actions: Actions) -> APIRouter:
     """Plain (not async) handlers: each runs in a thread of the server's pool."""
     routes = APIRouter(prefix=PREFIX)
 
+    looks = actions.looks
+
     @routes.get("/{id}/times")
     def times(id: str) -> Response:
-        return _answered(lambda: JSONResponse(actions.times(id), headers=_LASTING))
+        return _answered(lambda: JSONResponse(looks.times(actions.open(id)), headers=_LASTING))
 
     @routes.get("/{id}/strip")
     def strip(id: str) -> Response:
-        return _answered(lambda: Response(actions.strip(id), media_type="image/jpeg", headers=_LASTING))
+        def made() -> Response:
+            return Response(looks.strip(actions.open(id)), media_type="image/jpeg", headers=_LASTING)
+
+        return _answered(made)
 
     @routes.get("/{id}/poster")
-    def poster(id: str) -> Response:
-        return _answered(lambda: _picture(actions.poster(id), _FRESH))
+    def poster(id: str, at: str = "") -> Response:
+        """`at` is when the session last changed."""
+        return _answered(lambda: _picture(looks.poster(actions.open(id)), _LASTING if at else _FRESH))
 
     @routes.get("/{id}/frames/{index}")
     def frame(id: str, index: int, view: str = "original", rev: str = "") -> Response:
-        kept = _LASTING if rev or view == "original" else _FRESH
-        return _answered(lambda: _picture(overlay.encoded(actions.look(id, index, view)), kept))
+        def seen() -> Response:
+            found = actions.open(id)
+            shown = looks.look(found, index, view)
+            # Kept by the browser only if it is the picture of that revision, and the last word on it.
+            lasting = shown.final and (view == "original" or rev == looks.revision(found))
+            return _picture(overlay.encoded(shown.picture), _LASTING if lasting else _FRESH)
+
+        return _answered(seen)
 
     @routes.get("/{id}/results/{result}")
     def result(id: str, result: str, request: Request) -> Response:

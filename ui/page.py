@@ -9,8 +9,9 @@ import gradio as gr
 
 from pipeline import models
 from ui import media
-from ui.actions import Actions, Opened
+from ui.actions import Actions
 from ui.events import Updates
+from ui.opened import Opened
 from ui.sections import background, preview, result, sessions, subject, video
 
 
@@ -52,7 +53,7 @@ class Page:
             **subject.show(self.subject, found, language),
             **background.show(self.background, found),
             **result.show(self.result, self.actions, found, language),
-            **preview.show(self.preview, self.actions, found, language),
+            **preview.show(self.preview, self.actions.looks, found, language),
         }
 
     def nothing(self) -> Updates:
@@ -85,10 +86,10 @@ class Page:
             "height": found.clip.height,
             "frames": found.clip.frames,
             "prompts": [prompt.to_json() for prompt in found.job.prompts],
-            "rev": self.actions.revision(found),
+            "rev": self.actions.looks.revision(found),
             "can_point": card.points,
             "can_box": card.box,
             "result": shown,
-            "message": found.row.error,
+            "message": None,
             "seq": edit.get("seq") if edit else None,
         }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gradio as gr
@@ -12,8 +11,8 @@ import gradio as gr
 from pipeline.background import BLUR_RADIUS, FITS, Blur, Colour, Fit, Picture, Transparent, spec
 from pipeline.errors import BackgroundError
 from pipeline.job import GREEN
-from ui.actions import Opened
-from ui.events import Say, Updates, language, told
+from ui.events import Say, Updates, language, told, uploaded
+from ui.opened import Opened
 
 if TYPE_CHECKING:
     from ui.page import Page
@@ -41,20 +40,44 @@ def render(say: Say) -> Section:
         [(say(f"kind_{kind}"), kind) for kind in ("colour", "picture", "blur", "transparent")],
         value="colour",
         label=say("kind"),
+        show_label=False,
+        container=False,
         elem_id="kind",
     )
     with gr.Row(elem_id="colours") as colours:
-        colour = gr.ColorPicker(SWATCHES["green"], label=say("colour"), elem_id="colour", min_width=60)
         swatches = {
-            name: gr.Button(say(name), size="sm", elem_id=f"swatch-{name}", min_width=40) for name in SWATCHES
+            name: gr.Button(say(name), elem_id=f"swatch-{name}", elem_classes="swatch", min_width=32, scale=0)
+            for name in SWATCHES
         }
+        colour = gr.ColorPicker(
+            SWATCHES["green"],
+            label=say("colour"),
+            show_label=False,
+            container=False,
+            elem_id="colour",
+            min_width=48,
+            scale=0,
+        )
     with gr.Row(visible=False, elem_id="pictures") as pictures:
         picture = gr.UploadButton(say("picture"), file_types=["image"], size="sm", elem_id="picture")
         fit = gr.Radio(
-            [(say(f"fit_{fit}"), fit) for fit in FITS], value=FITS[0], label=say("fit"), elem_id="fit"
+            [(say(f"fit_{fit}"), fit) for fit in FITS],
+            value=FITS[0],
+            label=say("fit"),
+            show_label=False,
+            container=False,
+            elem_id="fit",
         )
     radius = gr.Slider(
-        4, 100, BLUR_RADIUS, step=1, label=say("radius"), visible=False, elem_id="radius", buttons=[]
+        4,
+        100,
+        BLUR_RADIUS,
+        step=1,
+        label=say("radius"),
+        container=False,
+        visible=False,
+        elem_id="radius",
+        buttons=[],
     )
     return Section(kind, colours, colour, pictures, picture, fit, radius, **swatches)
 
@@ -105,8 +128,8 @@ def wire(page: Page) -> None:
 
     @told
     def take(id: str, file: str, fit: Fit, request: gr.Request) -> Updates:
-        path = Path(file)
-        return page.show(actions.choose_picture(id, path, path.name, fit), language(request))
+        with uploaded(file) as path:
+            return page.show(actions.choose_picture(id, path, path.name, fit), language(request))
 
     @told
     def place(id: str, fit: Fit, request: gr.Request) -> Updates:

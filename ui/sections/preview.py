@@ -11,8 +11,9 @@ import gradio as gr
 
 from pipeline import video
 from ui import media, text
-from ui.actions import PREVIEWS, Actions, Opened
 from ui.events import Say, Updates, language, told
+from ui.looks import PREVIEWS, Looks
+from ui.opened import Opened
 
 if TYPE_CHECKING:
     from ui.page import Page
@@ -26,21 +27,19 @@ class Section:
 
 def render(say: Say) -> Section:
     return Section(
-        make=gr.Button(say("preview"), elem_id="preview"),
-        gallery=gr.HTML(elem_id="gallery", visible=False),
+        make=gr.Button(say("preview"), size="md", elem_id="preview"),
+        gallery=gr.HTML(elem_id="gallery", padding=False, visible=False),
     )
 
 
-def show(section: Section, actions: Actions, found: Opened, language: str) -> Updates:
+def show(section: Section, looks: Looks, found: Opened, language: str) -> Updates:
     """The previews that are known for the session as it stands."""
-    return {section.gallery: gallery(actions, found, actions.known(found), language)}
+    return {section.gallery: gallery(looks, found, looks.known(found), language)}
 
 
-def gallery(
-    actions: Actions, found: Opened, numbers: list[int], language: str, waiting: bool = False
-) -> gr.HTML:
+def gallery(looks: Looks, found: Opened, numbers: list[int], language: str, waiting: bool = False) -> gr.HTML:
     """The frames of these numbers, each beside its original."""
-    rev = html.escape(actions.revision(found), quote=True).replace("#", "%23").replace("&amp;", "%26")
+    rev = html.escape(looks.revision(found), quote=True).replace("#", "%23").replace("&amp;", "%26")
     times = video.index(found.clip.path).pts
     cards = []
     for number in numbers:
@@ -59,16 +58,16 @@ def gallery(
 
 
 def wire(page: Page) -> None:
-    section, actions = page.preview, page.actions
+    section, looks = page.preview, page.actions.looks
 
     @told
     def make(id: str, request: gr.Request) -> Iterator[Updates]:
         tongue = language(request)
-        found = actions.open(id)
-        yield {section.gallery: gallery(actions, found, [], tongue, waiting=True)}
+        found = page.actions.open(id)
+        yield {section.gallery: gallery(looks, found, [], tongue, waiting=True)}
         numbers: list[int] = []
-        for numbers in actions.previews(id):
-            yield {section.gallery: gallery(actions, found, numbers, tongue, waiting=True)}
-        yield {section.gallery: gallery(actions, found, numbers, tongue)}
+        for numbers in looks.previews(found):
+            yield {section.gallery: gallery(looks, found, numbers, tongue, waiting=True)}
+        yield {section.gallery: gallery(looks, found, numbers, tongue)}
 
     section.make.click(make, page.current, [section.gallery], show_progress="hidden")

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from db.errors import DatabaseAway, NotFound
 from db.models import State
 from pipeline import formats
 from ui import media, text
-from ui.actions import Actions, Opened
+from ui.actions import Actions
 from ui.events import Say, Updates, language, told
+from ui.opened import Opened
 
 if TYPE_CHECKING:
     from ui.page import Page
@@ -33,14 +35,16 @@ def render(say: Say) -> Section:
         format=gr.Dropdown(
             [(form.label, form.key) for form in formats.FORMATS.values()],
             label=say("format"),
+            show_label=False,
+            container=False,
             elem_id="format",
             interactive=True,
         ),
-        sound=gr.Checkbox(True, label=say("sound"), elem_id="sound"),
+        sound=gr.Checkbox(True, label=say("sound"), container=False, elem_id="sound"),
         make=gr.Button(say("make"), variant="primary", elem_id="make"),
-        progress=gr.HTML(elem_id="progress", visible=False),
-        cancel=gr.Button(say("cancel"), variant="stop", visible=False, elem_id="cancel"),
-        downloads=gr.HTML(elem_id="downloads"),
+        progress=gr.HTML(elem_id="progress", padding=False, visible=False),
+        cancel=gr.Button(say("cancel"), visible=False, elem_id="cancel"),
+        downloads=gr.HTML(elem_id="downloads", padding=False),
     )
 
 
@@ -83,7 +87,11 @@ def _status(actions: Actions, found: Opened, language: str) -> str:
         return _said(text.say(language, "done", seconds=text.length(row.results[0].seconds)))
     if row.state is State.CANCELLED:
         return _said(text.say(language, "cancelled"))
-    return f'<p class="error" role="alert">{html.escape(row.error)}</p>' if row.error else ""
+    return _failed(row.error) if row.error else ""
+
+
+def _failed(sentence: str) -> str:
+    return f'<p class="error" role="alert">{html.escape(sentence)}</p>'
 
 
 def _said(sentence: str) -> str:
@@ -129,9 +137,12 @@ def wire(page: Page) -> None:
 
     @told
     def tick(id: str, request: gr.Request) -> Updates:
-        if not id:
-            return {page.timer: gr.Timer(active=False)}
-        found = actions.open(id)
+        try:
+            found = actions.open(id)
+        except DatabaseAway as error:  # said once, in its place, until it is back
+            return {section.progress: gr.HTML(_failed(str(error)), visible=True)}
+        except NotFound:  # deleted meanwhile, from another window
+            return page.nothing()
         if found.running:
             return show_run(section, actions, found, language(request))
         return page.show(found, language(request))

@@ -11,8 +11,8 @@ import gradio as gr
 from pipeline import formats, models
 from pipeline.background import Blur, Colour, Transparent, spec
 from ui import media, text
-from ui.actions import Opened
 from ui.events import Say, Updates, language, told
+from ui.opened import Opened
 
 if TYPE_CHECKING:
     from ui.page import Page
@@ -28,12 +28,20 @@ class Section:
 
 def render(say: Say) -> Section:
     return Section(
-        search=gr.Textbox(label=say("search"), elem_id="search", max_lines=1),
+        search=gr.Textbox(
+            label=say("search"),
+            placeholder=say("search"),
+            show_label=False,
+            container=False,
+            elem_id="search",
+            max_lines=1,
+        ),
         cards=gr.HTML(
             value=[],
             html_template='<div class="cards" data-part="cards"></div>',
             js_on_load=(_ASSETS / "cards.js").read_text(encoding="utf-8"),
             apply_default_css=False,
+            padding=False,
             elem_id="cards",
             words=text.CARDS,
         ),

@@ -10,8 +10,8 @@ import gradio as gr
 
 from pipeline import models
 from ui import text
-from ui.actions import Opened
 from ui.events import Say, Updates, language, told
+from ui.opened import Opened
 
 if TYPE_CHECKING:
     from ui.page import Page
@@ -27,9 +27,14 @@ def render(say: Say) -> Section:
     cards = models.cards().values()
     return Section(
         model=gr.Dropdown(
-            [(card.label, card.key) for card in cards], label=say("model"), elem_id="model", interactive=True
+            [(card.label, card.key) for card in cards],
+            label=say("model"),
+            show_label=False,
+            container=False,
+            elem_id="model",
+            interactive=True,
         ),
-        about=gr.HTML(elem_id="about-model"),
+        about=gr.HTML(elem_id="about-model", padding=False),
     )
 
 

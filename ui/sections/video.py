@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gradio as gr
 
 from ui import text
-from ui.actions import Opened
-from ui.events import Say, Updates, language, told
+from ui.events import Say, Updates, language, told, uploaded
+from ui.opened import Opened
 
 if TYPE_CHECKING:
     from ui.page import Page
@@ -24,6 +23,7 @@ _SUFFIXES = [".mkv", ".mov", ".avi", ".mxf", ".mts", ".m2ts", ".ts", ".flv", ".w
 class Section:
     drop: gr.File
     sample: gr.Button
+    name: gr.Textbox
     facts: gr.HTML
     another: gr.Button
 
@@ -32,20 +32,21 @@ def render_drop(say: Say) -> tuple[gr.File, gr.Button]:
     """The empty stage's place: drop a video, or take the sample."""
     drop = gr.File(
         label=say("drop"),
+        show_label=False,
         file_types=["video", *_SUFFIXES],
         file_count="single",
         type="filepath",
         elem_id="drop",
-        height=280,
     )
     sample = gr.Button(say("sample"), elem_id="sample")
     return drop, sample
 
 
-def render_facts(say: Say) -> tuple[gr.HTML, gr.Button]:
-    facts = gr.HTML(elem_id="facts")
+def render_facts(say: Say) -> tuple[gr.Textbox, gr.HTML, gr.Button]:
+    name = gr.Textbox(label=say("name"), show_label=False, container=False, max_lines=1, elem_id="name")
+    facts = gr.HTML(elem_id="facts", padding=False)
     another = gr.Button(say("another"), size="sm", elem_id="another")
-    return facts, another
+    return name, facts, another
 
 
 def show(section: Section, found: Opened, language: str) -> Updates:
@@ -61,11 +62,11 @@ def show(section: Section, found: Opened, language: str) -> Updates:
         rate=rate,
         sound=sound,
     )
-    name = html.escape(found.row.name)
     return {
         section.drop: gr.File(value=None, visible=False),
         section.sample: gr.Button(visible=False),
-        section.facts: f'<p class="name" title="{name}">{name}</p><p class="quiet">{html.escape(facts)}</p>',
+        section.name: found.row.name,
+        section.facts: f'<p class="quiet">{html.escape(facts)}</p>',
     }
 
 
@@ -74,13 +75,22 @@ def wire(page: Page) -> None:
 
     @told
     def upload(file: str, request: gr.Request) -> Updates:
-        path = Path(file)
-        return page.show(actions.open(actions.create(path, path.name)), language(request))
+        with uploaded(file) as path:
+            return page.show(actions.open(actions.create(path, path.name)), language(request))
 
     @told
     def sample(request: gr.Request) -> Updates:
         return page.show(actions.open(actions.create_sample()), language(request))
 
-    section.drop.upload(upload, section.drop, page.shown, show_progress="full", show_progress_on=section.drop)
+    @told
+    def rename(id: str, name: str) -> str:
+        return actions.rename(id, name).row.name
+
+    sent = section.drop.upload(
+        upload, section.drop, page.shown, show_progress="full", show_progress_on=section.drop
+    )
+    sent.failure(None, None, section.drop, js="() => null")  # ready for another one
     section.sample.click(sample, None, page.shown, show_progress_on=section.sample)
     section.another.click(page.nothing, None, page.shown, show_progress="hidden")
+    section.name.submit(None, None, None, js="() => document.activeElement.blur()")
+    section.name.blur(rename, [page.current, section.name], section.name, show_progress="hidden")

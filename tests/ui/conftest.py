@@ -1,0 +1,165 @@
+"""A real server in a process of its own, and a real browser that looks at it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.error import URLError
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from tests import browser as system_browser
+from tests import rendered
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 60.0
+
+
+class Server:
+    """`python app.py` on a data folder of its own; may be killed and started again."""
+
+    def __init__(self, home: Path, **settings: str) -> None:
+        self.home = home
+        self.log = home.parent / f"{home.name}.log"
+        self.settings = settings
+        self.url = ""
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        environment = {k: v for k, v in os.environ.items() if k != "DATABASE_URL"}
+        with self.log.open("ab") as log:
+            said = log.tell()
+            self._process = subprocess.Popen(
+                [sys.executable, "-u", "app.py"],
+                cwd=ROOT,
+                env=environment | {"RECORTE_HOME": str(self.home), "RECORTE_PORT": "0"} | self.settings,
+                stdout=log,
+                stderr=log,
+            )
+        until = time.monotonic() + PATIENCE
+        while "Recorte is at " not in self.said()[said:]:
+            if self._process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"the server did not start:\n{self.said()}")
+            time.sleep(0.1)
+        self.url = self.said()[said:].split("Recorte is at ")[1].split()[0]
+
+    def said(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        if self._process is not None:
+            self._process.send_signal(how)
+            try:
+                self._process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+                raise
+            finally:
+                self._process = None
+
+    def status(self, path: str) -> int:
+        """What the server answers to a plain request."""
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=30) as response:
+                return int(response.status)
+        except urllib.error.HTTPError as refused:
+            with refused:
+                return refused.code
+        except URLError:
+            return 0
+
+    @property
+    def sessions(self) -> Path:
+        return self.home / "sessions"
+
+    def files(self) -> list[str]:
+        """Every file of every session."""
+        return sorted(str(p.relative_to(self.sessions)) for p in self.sessions.rglob("*") if p.is_file())
+
+
+@pytest.fixture(scope="module")
+def serve() -> Iterator[Callable[..., Server]]:
+    """Starts servers; each is stopped at the end, and none may have had an accident of its own."""
+    running: list[Server] = []
+    with tempfile.TemporaryDirectory(prefix="recorte-page-", ignore_cleanup_errors=True) as folder:
+
+        def start(**settings: str) -> Server:
+            server = Server(Path(folder) / f"home-{len(running)}", **settings)
+            running.append(server)
+            server.start()
+            return server
+
+        yield start
+        for server in running:
+            server.stop()
+        accidents = [line for server in running for line in server.said().splitlines() if "Traceback" in line]
+        assert not accidents, "\n".join(server.said() for server in running)
+
+
+@pytest.fixture(scope="module")
+def server(serve: Callable[..., Server]) -> Server:
+    return serve()
+
+
+@pytest.fixture(scope="module")
+def chrome() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=system_browser.chromium(), args=list(system_browser.ARGS)
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chrome: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens the page as a new visitor would; fails the test for what a console, a host or a status tells."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+    hosts: set[str] = set()
+    expect.set_options(timeout=20_000)
+
+    def go(url: str, locale: str = "en-GB", **options: object) -> Page:
+        context = chrome.new_context(locale=locale, accept_downloads=True, **options)  # type: ignore[arg-type]
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("response", lambda r: complaints.append(f"{r.status} {r.url}") if r.status >= 500 else None)
+        page.on("request", lambda r: hosts.add(urlsplit(r.url).netloc))
+        page.goto(url)
+        expect(page.locator("#drop input[type=file]").or_(page.locator("#side"))).to_be_attached()
+        hosts.discard("")  # blob: and data:
+        assert hosts == {urlsplit(url).netloc}
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+    assert complaints == []
+    assert len(hosts - {""}) <= 1, hosts
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A second of a moving figure, with sound."""
+    frames, _alphas = rendered.subject_over_background(24, 320, 180)
+    return rendered.write_clip(tmp_path_factory.mktemp("clip") / "figure.mp4", frames, sound=True)
+
+
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One that takes long enough to be stopped in the middle."""
+    frames, _alphas = rendered.subject_over_background(60, 320, 180)
+    return rendered.write_clip(tmp_path_factory.mktemp("clip") / "longer.mp4", frames * 8)

@@ -1,0 +1,451 @@
+"""The page as a person meets it: the real server, the real database, a real browser."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from playwright.sync_api import Download, Locator, Page, expect
+
+from tests import ffprobe
+from tests.ui.conftest import Server
+
+Visit = Callable[..., Page]
+
+WIDTH, HEIGHT = 320, 180
+
+
+# ---------------------------------------------------------------- what a hand does
+
+
+def upload(page: Page, file: Path) -> None:
+    page.locator("#drop input[type=file]").set_input_files(file)
+
+
+def ready(page: Page) -> None:
+    """A session is on the stage and its picture has come."""
+    expect(page.locator("#side")).to_be_visible()
+    expect(picture(page)).to_have_attribute("aria-busy", "false")
+    expect(page.locator(".layer")).not_to_have_count(0)
+
+
+def picture(page: Page) -> Locator:
+    return page.locator("[data-part=picture]")
+
+
+def on_screen(page: Page, x: float, y: float) -> tuple[float, float]:
+    picture(page).scroll_into_view_if_needed()
+    box = picture(page).bounding_box()
+    assert box is not None
+    return box["x"] + x * box["width"] / WIDTH, box["y"] + y * box["height"] / HEIGHT
+
+
+def choose(page: Page, kind: str) -> None:
+    page.locator("#kind").get_by_text(kind, exact=True).click()
+
+
+def choose_format(page: Page, label: str) -> None:
+    page.locator("#format input").click()
+    page.get_by_role("option", name=re.compile(label)).click()
+
+
+def chosen_format(page: Page) -> Locator:
+    return page.locator("#format input")
+
+
+def make(page: Page) -> None:
+    page.locator("#make").click()
+    done(page)
+
+
+def done(page: Page) -> None:
+    expect(page.locator("#cancel")).to_be_hidden(timeout=60_000)
+    expect(page.locator("#progress")).to_contain_text("Done in", timeout=60_000)
+
+
+def download(page: Page, label: str) -> Download:
+    with page.expect_download() as waiting:
+        page.locator("#downloads a", has_text=label).click()
+    return waiting.value
+
+
+def session(page: Page) -> str:
+    """The id in the page's address."""
+    page.wait_for_url(re.compile("session="))
+    return page.url.split("session=")[1].split("&")[0]
+
+
+def address(server: Server, id: str) -> str:
+    return f"{server.url}/?session={id}"
+
+
+def until(true: Callable[[], Any], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def started(server: Server, visit: Visit, file: Path) -> Page:
+    """A page with this clip's new session on it."""
+    page = visit(server.url)
+    upload(page, file)
+    ready(page)
+    return page
+
+
+# ---------------------------------------------------------------- arriving
+
+
+def test_the_sample_is_one_click_away(server: Server, visit: Visit) -> None:
+    page = visit(server.url)
+    expect(page).to_have_title("Recorte")
+    assert page.evaluate("document.documentElement.lang") == "en"
+    page.locator("#sample").click()
+    ready(page)
+    expect(page.locator("#drop")).to_be_hidden()
+    expect(page.locator("#name input, #name textarea")).to_have_value("sample.mp4")
+    facts = page.locator("#facts").inner_text()
+    assert re.fullmatch(r"\d+ × \d+ · [\d.:]+( s)? · [\d.]+/s · with sound", facts.strip()), facts
+
+
+def test_an_upload_says_what_it_is(server: Server, visit: Visit, clip: Path) -> None:
+    page = started(server, visit, clip)
+    expect(page.locator("#facts")).to_have_text("320 × 180 · 1.0 s · 24/s · with sound")
+    folder = server.sessions / session(page)
+    assert (folder / "source.mp4").read_bytes() == clip.read_bytes()
+    left = [p for p in (server.home / "uploads").rglob("*") if p.is_file() and p.stat().st_size]
+    assert left == []
+    assert server.status(f"/gradio_api/file={folder / 'source.mp4'}") in (403, 404)
+
+
+def test_a_file_that_is_no_video_is_refused_with_a_sentence(
+    server: Server, visit: Visit, clip: Path, tmp_path: Path
+) -> None:
+    bad = tmp_path / "letter.mp4"
+    bad.write_text("Dear all, this is no video.\n" * 40)
+    before = server.files()
+    page = visit(server.url)
+    upload(page, bad)
+    toast = page.get_by_test_id("toast-body")
+    expect(toast).to_contain_text("letter.mp4")
+    assert server.files() == before
+    assert [p for p in (server.home / "uploads").rglob("*") if p.is_file() and p.stat().st_size] == []
+    upload(page, clip)  # and the page goes on
+    ready(page)
+    expect(page.locator("#facts")).to_contain_text("320 × 180")
+
+
+# ---------------------------------------------------------------- saying what to keep
+
+
+def test_marks_change_the_mask_and_stay(server: Server, visit: Visit, clip: Path) -> None:
+    page = started(server, visit, clip)
+    asked: list[str] = []
+    page.on("response", lambda r: asked.append(r.url) if "view=mask" in r.url and r.ok else None)
+    page.mouse.click(*on_screen(page, 170, 130))
+    page.mouse.click(*on_screen(page, 20, 20), button="right")
+    page.mouse.move(*on_screen(page, 90, 20))
+    page.mouse.down()
+    page.mouse.move(*on_screen(page, 200, 90))
+    page.mouse.move(*on_screen(page, 260, 175))
+    page.mouse.up()
+    expect(page.locator(".dot.keep[aria-label]")).to_have_count(1)
+    expect(page.locator(".dot.remove[aria-label]")).to_have_count(1)
+    expect(page.locator(".boxes .box")).to_have_count(1)
+    until(lambda: asked)
+    expect(picture(page)).to_have_attribute("aria-busy", "false")
+    expect(picture(page)).to_have_attribute("aria-busy", "false", timeout=30_000)
+    page.wait_for_timeout(500)
+    shown = pixels(page, asked[-1])
+    plain = pixels(page, re.sub(r"view=mask.*", "view=original", asked[-1]))
+    tinted = np.abs(shown.astype(int) - plain).max(axis=2) > 24
+    assert 0.05 < tinted.mean() < 0.7
+    assert tinted[120:140, 160:180].mean() > 0.9 and tinted[:15, :40].mean() < 0.1
+
+    slider = page.locator("[data-part=slider]")
+    slider.fill("12")
+    expect(page.locator(".boxes .box")).to_have_count(0)
+    slider.fill("0")
+    expect(page.locator(".boxes .box")).to_have_count(1)
+    expect(page.locator(".dot.keep[aria-label]")).to_have_count(1)
+
+    page.reload()
+    ready(page)
+    expect(page.locator(".boxes .box")).to_have_count(1)
+    expect(page.locator(".dot.remove[aria-label]")).to_have_count(1)
+
+
+def pixels(page: Page, url: str) -> np.ndarray:
+    response = page.request.get(url)
+    assert response.ok, response.text()
+    image = cv2.imdecode(np.frombuffer(response.body(), np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    return image
+
+
+# ---------------------------------------------------------------- what stands behind
+
+
+def test_backgrounds_and_formats_agree(server: Server, visit: Visit, clip: Path, tmp_path: Path) -> None:
+    page = started(server, visit, clip)
+    expect(chosen_format(page)).to_have_value(re.compile("MP4"))
+    page.locator("#swatch-blue").click()
+    choose(page, "Blur")
+    expect(page.locator("#radius")).to_be_visible()
+    expect(page.locator("#colours")).to_be_hidden()
+    choose(page, "Picture")
+    expect(page.locator("#pictures")).to_be_visible()
+    red = tmp_path / "red.png"
+    cv2.imwrite(str(red), np.full((90, 90, 3), (0, 0, 220), np.uint8))
+    page.locator("#pictures input[type=file]").set_input_files(red)
+    until(lambda: list((server.sessions / session(page)).glob("background-*.png")))
+    page.locator("#fit").get_by_text("Stretch").click()
+
+    choose(page, "Transparent")
+    expect(chosen_format(page)).to_have_value(re.compile("WebM"))
+    choose_format(page, "MP4")
+    expect(page.locator("#kind input:checked")).to_have_attribute("value", "colour")
+    expect(chosen_format(page)).to_have_value(re.compile("MP4"))
+    expect(page.locator("#colours")).to_be_visible()
+
+
+def test_a_preview_gives_six_pairs(server: Server, visit: Visit, clip: Path) -> None:
+    page = started(server, visit, clip)
+    page.locator("#preview").click()
+    expect(page.locator(".previews figure")).to_have_count(6, timeout=40_000)
+    expect(page.locator("#gallery [role=status]")).to_have_count(0)
+    for image in page.locator(".previews img").all():
+        image.scroll_into_view_if_needed()
+        until(lambda image=image: image.evaluate("i => i.complete"))
+        assert image.evaluate("i => i.naturalWidth") == WIDTH
+    over = page.locator(".previews img").first.get_attribute("src")
+    assert over is not None
+    corner = pixels(page, server.url + over)[5, 5]
+    assert np.abs(corner.astype(int) - (64, 177, 0)).max() < 12  # laid over the green
+
+
+# ---------------------------------------------------------------- the result
+
+
+def test_a_run_can_be_watched_and_cancelled(server: Server, visit: Visit, long_clip: Path) -> None:
+    page = started(server, visit, long_clip)
+    folder = server.sessions / session(page)
+    page.locator("#make").click()
+    line = page.locator("#progress")
+    expect(line).to_contain_text(re.compile(r"Cutting out: \d+ of 480 frames · [\d.]+/s · [\d.:]+( s)? left"))
+    expect(page.locator("#make")).to_be_hidden()
+    first = int(re.search(r": (\d+) of", line.inner_text())[1])  # type: ignore[index]
+    until(lambda: int(re.search(r": (\d+) of", line.inner_text())[1]) > first)  # type: ignore[index]
+    pressed = time.monotonic()
+    page.locator("#cancel").click()
+    until(lambda: not [p for p in folder.iterdir() if p.name.startswith(".")], 10)
+    assert time.monotonic() - pressed < 4  # two seconds are promised; the rest is a slow machine's
+    expect(line).to_contain_text("Cancelled")
+    expect(page.locator("#make")).to_be_visible()
+    assert not list(folder.glob("result-*"))
+    assert page.locator("#downloads a").count() == 0
+
+
+def test_results_are_downloaded_and_another_background_is_cheap(
+    server: Server, visit: Visit, clip: Path, tmp_path: Path
+) -> None:
+    page = started(server, visit, clip)
+    folder = server.sessions / session(page)
+    make(page)
+    expect(page.locator("[data-part=video]")).to_have_attribute("src", re.compile("/results/"))
+    matte = (folder / "matte.mkv").stat().st_mtime_ns
+
+    got = download(page, "MP4")
+    assert got.suggested_filename == "figure-recorte.mp4"
+    mp4 = tmp_path / "out.mp4"
+    got.save_as(mp4)
+    assert ffprobe.stream(mp4)["codec_name"] == "h264"
+    assert ffprobe.frame_times(mp4) == ffprobe.frame_times(clip)
+    assert ffprobe.stream(mp4, "audio")["codec_name"] == "aac"
+    green = ffprobe.frames(mp4)[:, 4, 4]
+    assert np.abs(green.astype(int) - (0, 177, 64)).max() < 16
+
+    said: list[str] = []
+    choose(page, "Transparent")
+    expect(chosen_format(page)).to_have_value(re.compile("WebM"))
+    page.locator("#make").click()
+    until(lambda: said.append(page.locator("#progress").inner_text()) or "Done in" in said[-1], 60)
+    assert not any("Cutting out" in line for line in said), said
+    assert (folder / "matte.mkv").stat().st_mtime_ns == matte
+    expect(page.locator("#downloads a")).to_have_count(2)
+
+    got = download(page, "WebM")
+    assert got.suggested_filename == "figure-recorte.webm"
+    webm = tmp_path / "out.webm"
+    got.save_as(webm)
+    assert ffprobe.stream(webm)["codec_name"] == "vp9"
+    assert ffprobe.stream(webm, "audio")["codec_name"] == "opus"
+    alpha = ffprobe.frames(webm, "rgba")[..., 3]
+    assert len(alpha) == 24
+    assert alpha[:, 4, 4].max() < 10 and (alpha > 240).mean() > 0.02
+
+
+# ---------------------------------------------------------------- coming back
+
+
+def test_a_run_outlives_its_tab(server: Server, visit: Visit, long_clip: Path) -> None:
+    page = started(server, visit, long_clip)
+    page.locator("#swatch-black").click()
+    page.locator("#make").click()
+    expect(page.locator("#progress")).to_contain_text("of 480 frames")
+    id = session(page)
+    page.context.close()
+
+    page = visit(server.url)  # without the session's address: what runs is found
+    expect(page.locator("#progress")).to_contain_text("of 480 frames")
+    assert session(page) == id
+    page.reload()
+    done(page)
+    expect(page.locator("#downloads a")).to_have_count(1)
+
+    page = visit(address(server, id))
+    ready(page)
+    expect(page.locator("#downloads a")).to_have_count(1)
+    expect(page.locator("[data-part=video]")).to_be_visible()
+    expect(page.locator("#timeline, [data-part=timeline]")).to_be_visible()
+
+
+def test_sessions_are_listed_opened_and_deleted(server: Server, visit: Visit, clip: Path) -> None:
+    page = started(server, visit, clip)
+    older = session(page)
+    make(page)
+    page.locator("#another").click()
+    expect(page.locator("#drop")).to_be_visible()
+    upload(page, clip)
+    ready(page)
+    until(lambda: session(page) != older)
+    newer = session(page)
+    name = page.locator("#name input, #name textarea")
+    name.fill("A beach, with <b>people</b>")
+    name.press("Enter")
+    choose(page, "Blur")
+    expect(page.locator("#radius")).to_be_visible()
+
+    page.get_by_role("tab", name="Sessions").click()
+    cards = page.locator(".card")
+    expect(cards.first).to_have_attribute("data-id", newer)
+    expect(cards.nth(1)).to_have_attribute("data-id", older)
+    expect(cards.first.locator("h3")).to_have_text("A beach, with <b>people</b>")
+    expect(cards.first).to_contain_text("GrabCut")
+    expect(cards.first).to_contain_text("blur")
+    expect(cards.first).to_contain_text("ready")
+    expect(cards.nth(1)).to_contain_text("done")
+    expect(cards.nth(1)).to_contain_text(re.compile(r"took [\d.]+ s"))
+    expect(cards.nth(1)).to_contain_text(re.compile(r"\d\d?/\d\d?/20\d\d"))
+    until(lambda: cards.nth(1).locator("img").evaluate("i => i.naturalWidth") > 0)
+
+    page.get_by_label("Search by name").fill("beach")
+    expect(cards).to_have_count(1)
+    page.get_by_label("Search by name").fill("")
+    expect(cards.nth(1)).to_be_visible()
+
+    cards.nth(1).get_by_role("button", name="Open").click()
+    ready(page)
+    until(lambda: session(page) == older)
+    expect(page.locator("#downloads a")).to_have_count(1)
+
+    page.get_by_role("tab", name="Sessions").click()
+    card = page.locator(f'.card[data-id="{older}"]')
+    card.get_by_role("button", name="Delete").click()
+    expect(card).to_contain_text("Delete for good?")
+    card.get_by_role("button", name="Keep").click()
+    assert (server.sessions / older).exists()
+    card.get_by_role("button", name="Delete").click()
+    card.get_by_role("button", name="Delete").click()
+    expect(card).to_have_count(0)
+    assert not (server.sessions / older).exists()
+    page.get_by_role("tab", name="Cut out").click()
+    expect(page.locator("#drop")).to_be_visible()  # it was the one on the stage
+
+    page = visit(address(server, older))
+    expect(page.get_by_test_id("toast-body")).to_contain_text("This session does not exist")
+    expect(page.locator("#drop")).to_be_visible()
+
+
+def test_a_session_that_never_was_gives_a_message(server: Server, visit: Visit) -> None:
+    page = visit(address(server, "nonsense"))
+    expect(page.get_by_test_id("toast-body")).to_contain_text("This session does not exist")
+    expect(page.locator("#drop")).to_be_visible()
+    expect(page.locator("#side")).to_be_hidden()
+
+
+def test_a_killed_server_comes_back_with_everything(
+    serve: Callable[..., Server], visit: Visit, clip: Path, long_clip: Path
+) -> None:
+    server = serve()
+    page = started(server, visit, clip)
+    make(page)
+    finished = session(page)
+    page.locator("#another").click()
+    upload(page, long_clip)
+    ready(page)
+    until(lambda: session(page) != finished)
+    cut_short = session(page)
+    page.locator("#make").click()
+    expect(page.locator("#progress")).to_contain_text("of 480 frames")
+    page.context.close()
+    server.stop(signal.SIGKILL)
+    server.start()
+
+    page = visit(address(server, cut_short))
+    ready(page)
+    expect(page.locator("#progress [role=alert]")).to_contain_text("stopped before this was finished")
+    expect(page.locator("#make")).to_be_visible()
+    page.get_by_role("tab", name="Sessions").click()
+    expect(page.locator(f'.card[data-id="{cut_short}"]')).to_contain_text("interrupted")
+    expect(page.locator(f'.card[data-id="{finished}"]')).to_contain_text("done")
+    assert not list((server.sessions / cut_short).glob("result*"))
+
+
+# ---------------------------------------------------------------- all kinds of visitors
+
+
+def test_spanish_is_spoken(server: Server, visit: Visit, clip: Path) -> None:
+    page = visit(server.url, locale="es-ES")
+    expect(page.locator("#sample")).to_have_text("Probar el vídeo de muestra")
+    assert page.evaluate("document.documentElement.lang") == "es"
+    upload(page, clip)
+    ready(page)
+    expect(page.locator("#make")).to_have_text("Hacer el vídeo")
+    expect(page.locator("#facts")).to_contain_text("con sonido")
+    expect(page.locator("[data-view=cutout]")).to_have_text("Recorte")
+    expect(page.get_by_role("tab", name="Sesiones")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [1440, 1024, 390])
+def test_nothing_scrolls_sideways(server: Server, visit: Visit, clip: Path, width: int) -> None:
+    page = visit(server.url, viewport={"width": width, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    upload(page, clip)
+    ready(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.get_by_role("tab", name="Sessions").click()
+    expect(page.locator(".card").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_too_large_an_upload_is_refused_with_a_sentence(
+    serve: Callable[..., Server], visit: Visit, clip: Path, tmp_path: Path
+) -> None:
+    server = serve(RECORTE_UPLOAD_MB="1")
+    large = tmp_path / "large.mp4"
+    large.write_bytes(clip.read_bytes() + bytes(2_000_000))
+    page = visit(server.url)
+    upload(page, large)
+    expect(page.get_by_test_id("toast-body")).to_contain_text("1 MB")
+    assert server.files() == []
+    page = started(server, visit, clip)
+    expect(page.locator("#facts")).to_contain_text("320 × 180")
