@@ -53,11 +53,8 @@ class GrabCut:
         if first is None:
             return
         small = _shrink(first)
-        scale = small.shape[1] / first.shape[1]
         if prompt:
-            mask = _prompted(
-                small, _scaled(prompt, scale), None if prior is None else _shrink_matte(prior, small)
-            )
+            mask = _prompted(first, small, prompt, prior)
         else:
             ahead = list(itertools.islice(frames, _look_ahead(first)))
             frames = itertools.chain(ahead, frames)
@@ -75,16 +72,8 @@ def _shrink(frame: Image) -> Image:
     return np.ascontiguousarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _shrink_matte(matte: Matte, small: Image) -> Floats:
-    height, width = small.shape[:2]
-    return floats(cv2.resize(matte, (width, height), interpolation=cv2.INTER_AREA)) / np.float32(255)
-
-
-def _scaled(prompt: Prompt, scale: float) -> Prompt:
-    box = prompt.box and Box(
-        *(v * scale for v in (prompt.box.x0, prompt.box.y0, prompt.box.x1, prompt.box.y1))
-    )
-    return Prompt(prompt.time, tuple(Point(p.x * scale, p.y * scale, p.keep) for p in prompt.points), box)
+def _shrink_mask(mask: Floats, small: Image) -> Floats:
+    return floats(cv2.resize(mask, small.shape[1::-1], interpolation=cv2.INTER_AREA))
 
 
 # Colours and edges.
@@ -139,26 +128,28 @@ def _depth(mask: NDArray[Any]) -> Floats:
 # The prompted frame.
 
 
-def _prompted(small: Image, prompt: Prompt, prior: Floats | None) -> Floats:
-    """The mask of a prompted frame, `[h, w]`, 0 to 1; prompt in the frame's own, small pixels."""
+def _prompted(frame: Image, small: Image, prompt: Prompt, prior: Matte | None) -> Floats:
+    """The mask of a prompted frame on the working grid, `[h, w]`, 0 to 1."""
+    across, down = small.shape[1] / frame.shape[1], small.shape[0] / frame.shape[0]
+    points = tuple(Point(p.x * across, p.y * down, p.keep) for p in prompt.points)
     if prompt.box is not None:
-        mask = _cut(small, prompt.box)
-    elif prior is not None and prior.max() > 0.5:
-        mask = prior
+        mask = _shrink_mask(_cut(frame, prompt.box), small)
+    elif prior is not None and prior.max() > 127:
+        mask = _shrink_mask(floats(prior) / np.float32(255), small)
     else:
-        mask = _around(small, prompt.points)
-    return _corrected(small, mask, prompt.points) if prompt.points else mask
+        mask = _around(small, points)
+    return _corrected(small, mask, points) if points else mask
 
 
-def _cut(small: Image, box: Box) -> Floats:
+def _cut(frame: Image, box: Box) -> Floats:
     """What the box is drawn around: GrabCut on a cut-out of one size, whatever the subject's."""
-    height, width = small.shape[:2]
+    height, width = frame.shape[:2]
     margin = 0.3 * max(box.x1 - box.x0, box.y1 - box.y0)
     left, top = int(max(0, box.x0 - margin)), int(max(0, box.y0 - margin))
     right, bottom = int(min(width, box.x1 + margin + 1)), int(min(height, box.y1 + margin + 1))
-    scale = 300 / max(right - left, bottom - top)
+    scale = 240 / max(right - left, bottom - top)
     around = cv2.resize(
-        small[top:bottom, left:right],
+        frame[top:bottom, left:right],
         None,
         fx=scale,
         fy=scale,
