@@ -101,6 +101,8 @@ def opened(path: Path, name: str | None = None) -> Pixels:
                     "many. Scale it down and try again."
                 )
             upright = ImageOps.exif_transpose(picture)
+            if upright.mode.startswith("I"):  # 16 bits of grey, which Pillow would clip and not scale
+                upright = Image.fromarray((np.asarray(upright) >> 8).clip(0, 255).astype(np.uint8))
             rgba = upright.convert("RGBA")
             ground = Image.new("RGBA", rgba.size, "black")
             return np.asarray(Image.alpha_composite(ground, rgba).convert("RGB"))

@@ -70,7 +70,8 @@ class Job:
         past = times[-1] + 1
         if self.end is not None:
             past = next((p for p in times if p * tick >= self.end - tick / 2), past)
-        return first, max(past, first + 1)
+        # A range between two frames holds one all the same.
+        return first, max(past, next((p for p in times if p > first), first + 1))
 
     @cached_property
     def matte_key(self) -> str:

@@ -116,9 +116,10 @@ def _backward(
     frames = video.read_backward(clip.path, stretch.lo, stretch.at + 1, only)
     with matte.writer(path, clip, time_base=_SPOOL_TICK) as spool:
         for done, (frame, result) in enumerate(pairs(model, frames, stretch.prompt, prior)):
+            if done:
+                yield []
             if frame.pts < upper:
                 spool.write(result, done)
-            yield []
     yield _turned(clip, stretch.lo, upper, path, only)
 
 

@@ -50,6 +50,9 @@ _MATRIX = {
     10: Colorspace.BT2020,
 }
 
+# What FFmpeg says of data that it cannot make out; some decoders let numbers of their own out.
+_DAMAGED = (av.error.InvalidDataError, av.error.PatchWelcomeError, av.error.UndefinedError)
+
 # What frames may be held while a stretch of video is turned round.
 _BACKWARD_BYTES = 256 * 2**20
 
@@ -154,6 +157,8 @@ class _Source:
         # Width and height of a stored frame in square pixels, before it is turned upright. A stream may
         # change its size on the way; what leaves here does not.
         self.size = (max(1, round(context.width * ratio)), context.height)
+        # AVI tells when a frame is decoded and not when it is shown, which differs with B-frames.
+        self.unstamped = "avi" in kinds and context.has_b_frames > 0
 
     def close(self) -> None:
         self.container.close()
@@ -171,12 +176,12 @@ class _Source:
             while True:
                 try:
                     packet = next(packets, None)
-                except av.error.InvalidDataError:
+                except _DAMAGED:
                     yield from self.stream.decode(None)
                     return
                 if packet is None:
                     return
-                with suppress(av.error.InvalidDataError):
+                with suppress(*_DAMAGED):
                     yield from packet.decode()
 
     def seek(self, pts: int) -> None:
@@ -323,13 +328,13 @@ def _scanned(path: Path, _mtime_ns: int, _size: int) -> _Scan:
         while True:
             try:
                 packet = next(packets, None)
-            except av.error.InvalidDataError:
+            except _DAMAGED:
                 break  # what was read so far stands; probe compares it with what the container promised
             except av.error.FFmpegError as error:
                 raise VideoError(f"{source.name}: the file cannot be read to its end.") from error
             if packet is None:
                 break
-            pts = packet.pts if packet.pts is not None else packet.dts
+            pts = packet.dts if packet.pts is None or source.unstamped else packet.pts
             if pts is None or not packet.size:
                 continue
             held += 1
@@ -384,8 +389,9 @@ def _from(
         if jumped or misled:
             source.seek(origin + key)
         landed = misled = False
+        pts = key - 1 if jumped else -1
         for frame in source.decode():
-            pts = _pts(frame, origin, here, times)
+            pts = _pts(source, frame, origin, pts, times)
             if jumped and not landed and pts > target:
                 break
             landed = True
@@ -412,10 +418,10 @@ def _from(
         misled = jumped and not landed
 
 
-def _pts(frame: av.VideoFrame, origin: int, before: int, times: Index) -> int:
-    """The frame's time; a missing one follows the frame before by the usual gap."""
+def _pts(source: _Source, frame: av.VideoFrame, origin: int, before: int, times: Index) -> int:
+    """The frame's time; where it has none, that of the index which follows the frame before."""
     stamp = frame.pts if frame.pts is not None else frame.dts
-    if stamp is not None:
+    if stamp is not None and not source.unstamped:
         return stamp - origin
     later = bisect.bisect_right(times.pts, before)
     return times.pts[later] if later < len(times.pts) else before + 1
@@ -617,8 +623,9 @@ class _Sound:
 
     # Sound may run ahead of the picture, which waits in the encoder's look-ahead anyway.
     _LEAD = 1
-    # Times that lie this far (in seconds) beside the sound before them are a gap and not a rounding.
-    _GAP = Fraction(1, 10)
+    # Times that lie this far (in seconds) beside the sound before them are a gap and not a rounding; less
+    # than what lips and voice may differ by unnoticed (ITU-R BT.1359).
+    _GAP = Fraction(1, 25)
 
     def __init__(
         self,
@@ -675,7 +682,7 @@ class _Sound:
             self._send(None)
 
     def _within(self, track: AudioStream, seek: bool) -> Iterator[Packet[AudioStream]]:
-        with _foreign_errors(self._source.name), suppress(av.error.InvalidDataError):
+        with _foreign_errors(self._source.name), suppress(*_DAMAGED):
             if seek:
                 self._source.container.seek(int(self._zero / self._tick), stream=track, backward=True)
             for packet in self._source.container.demux(track):
@@ -735,7 +742,7 @@ class _Sound:
                 add(samples)
 
         def send(packet: Packet[AudioStream] | None) -> None:
-            with suppress(av.error.InvalidDataError):  # a damaged one leaves a gap
+            with suppress(*_DAMAGED):  # a damaged one leaves a gap
                 for frame in track.decode(packet):
                     for part in resampler.resample(frame):
                         place(part)

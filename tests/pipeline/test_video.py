@@ -79,6 +79,18 @@ def test_b_frames_come_in_the_order_of_their_times(tmp_path: Path) -> None:
     assert [number(frame.image) for frame in video.read(path)] == list(range(24))
 
 
+def test_b_frames_in_an_avi_which_has_no_times_of_its_own(tmp_path: Path) -> None:
+    options = {"preset": "veryfast", "crf": "12", "bf": "3", "b_adapt": "0", "g": "10"}
+    path = write_clip(tmp_path / "clip.avi", numbered(30), rate=Fraction(10), options=options)
+    assert ffprobe.stream(path)["has_b_frames"] > 0
+    whole = list(video.read(path))
+    assert [number(frame.image) for frame in whole] == list(range(30))
+    assert times(path) == [Fraction(n, 10) for n in range(30)]
+    assert [number(f.image) for f in video.read(path, whole[14].pts, whole[26].pts)] == list(range(14, 26))
+    backward = video.read_backward(path, 0, whole[-1].pts + 1)
+    assert [number(frame.image) for frame in backward] == list(range(29, -1, -1))
+
+
 def test_what_an_edit_list_hides_is_not_read(tmp_path: Path, counted_path: Path) -> None:
     path = tmp_path / "cut.mp4"
     ffmpeg("-ss", "0.7", "-i", counted_path, "-t", "0.5", "-c", "copy", path)

@@ -1,0 +1,21 @@
+"""What probing tells, as data."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+from pipeline import video
+from pipeline.clip import Clip
+
+
+def test_json_round_trip(clip_path: Path) -> None:
+    clip = video.probe(clip_path)
+    data = json.loads(json.dumps(clip.to_json()))
+    assert Clip.from_json(data, clip_path) == clip
+    assert "path" not in data and str(clip_path.parent) not in json.dumps(data)
+
+
+def test_fractions_stay_exact() -> None:
+    rate = Fraction(30000, 1001)
+    clip = Clip(Path("a"), "a", 4, 2, 9, 0.3, rate, True, 1 / rate, "h264", 8, ("aac", "opus"))
+    assert Clip.from_json(json.loads(json.dumps(clip.to_json())), Path("a")) == clip

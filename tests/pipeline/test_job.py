@@ -1,0 +1,145 @@
+"""Job and Progress as data, and what a job is checked for."""
+
+import json
+import math
+from dataclasses import fields, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import video
+from pipeline.background import Blur, Colour, Footage, Picture, Transparent
+from pipeline.errors import FormatError, InputError, PromptError
+from pipeline.job import Job, Progress
+from pipeline.prompts import Box, Point, Prompt
+from tests.pipeline.stand_in import numbered
+from tests.rendered import write_clip
+
+FOLDER = Path("/home/someone/sessions/7")
+JOBS = [
+    Job(FOLDER / "in.mp4", FOLDER / "out.mp4"),
+    Job(
+        FOLDER / "in.mov",
+        Path("/elsewhere/out.webm"),
+        model="grabcut",
+        prompts=(Prompt(0, (Point(1, 2), Point(3, 4, False)), Box(0, 0, 9, 9)), Prompt(1.5, (Point(5, 6),))),
+        background=Transparent(),
+        format="webm",
+        start=0.25,
+        end=3.125,
+        sound=False,
+        device="cuda:1",
+        matte=FOLDER / "matte.mkv",
+    ),
+    Job(FOLDER / "in.mp4", FOLDER / "out.mp4", background=Picture(FOLDER / "beach.png", "fit")),
+    Job(FOLDER / "in.mp4", FOLDER / "out.mp4", background=Footage(Path("/other/sea.mp4"), "stretch")),
+    Job(FOLDER / "in.mp4", FOLDER / "out.mp4", background=Blur(12.5)),
+    Job(FOLDER / "in.mp4", FOLDER / "out.mp4", background=Colour(1, 2, 3)),
+]
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_json_round_trip(job: Job) -> None:
+    data = json.loads(json.dumps(job.to_json(FOLDER)))
+    assert Job.from_json(data, FOLDER) == job
+    assert data.keys() == {field.name for field in fields(Job)}  # what is not in the Job changes nothing
+
+
+def test_a_job_moves_with_its_folder() -> None:
+    data = JOBS[1].to_json(FOLDER)
+    moved = Job.from_json(data, Path("/new"))
+    assert (moved.source, moved.matte) == (Path("/new/in.mov"), Path("/new/matte.mkv"))
+    assert moved.output == Path("/elsewhere/out.webm")
+
+
+def test_progress_is_plain_data() -> None:
+    progress = Progress("matte", 3, 10, 2.5, None, 2)
+    assert json.loads(json.dumps(progress.to_json())) == {
+        "stage": "matte", "done": 3, "total": 10, "rate": 2.5, "left": None, "frames": 2
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.parametrize(
+    ("changed", "kind", "word"),
+    [
+        ({"model": "magic"}, InputError, "no model called 'magic'"),
+        ({"format": "avi"}, FormatError, "no format called 'avi'"),
+        ({"background": Transparent()}, FormatError, "cannot hold transparency"),
+        ({"start": 1.0}, InputError, "lies outside"),
+        ({"start": -0.1}, InputError, "lies outside"),
+        ({"start": math.nan}, InputError, "lies outside"),
+        ({"end": 0.0}, InputError, "after the start"),
+        ({"start": 0.5, "end": 0.4}, InputError, "after the start"),
+        ({"end": math.nan}, InputError, "after the start"),
+        ({"end": math.inf}, InputError, "after the start"),
+        ({"prompts": (Prompt(0, (Point(321, 5),)),)}, PromptError, "outside the picture"),
+        ({"prompts": (Prompt(1.5, (Point(1, 5),)),)}, PromptError, "1.00 s long"),
+        ({"model": "shy"}, PromptError, "needs to be told"),
+        ({"model": "blind", "prompts": (Prompt(0, (Point(1, 5),)),)}, PromptError, "takes no such marks"),
+        (
+            {"model": "blind", "prompts": (Prompt(0, box=Box(1, 1, 9, 9)),)},
+            PromptError,
+            "takes no such marks",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    clip_path: Path, changed: dict[str, Any], kind: type[Exception], word: str
+) -> None:
+    job = Job(clip_path, Path("out.mp4"), model="threshold")
+    clip = video.probe(clip_path)
+    job.check(clip)
+    with pytest.raises(kind, match=word):
+        replace(job, **changed).check(clip)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "first", "past"),
+    [
+        (0, None, 0, 24),
+        (0.5, None, 12, 24),
+        (0.5, 0.75, 12, 18),
+        (0.4999, 0.7501, 12, 19),  # 0.7501 is after the frame at 0.75
+        (0.04, 0.05, 1, 2),
+        (0.99, None, 23, 24),
+        (0.97, 99, 23, 24),
+        (0.458333, 0.541667, 11, 13),  # rounded by whoever typed them
+        (0.46, 0.47, 12, 13),  # between two frames: not nothing
+    ],
+)
+def test_span(
+    tmp_path: Path, clip_path: Path, start: float, end: float | None, first: int, past: int
+) -> None:
+    clip = video.probe(clip_path)
+    pts = [*video.index(clip_path).pts, video.index(clip_path).pts[-1] + 1]
+    assert Job(clip_path, Path("x"), start=start, end=end).span(clip) == (pts[first], pts[past])
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_the_matte_key_names_what_the_matte_depends_on_and_nothing_else(
+    tmp_path: Path, clip_path: Path
+) -> None:
+    job = Job(clip_path, tmp_path / "out.mp4", model="threshold", matte=tmp_path / "m.mkv")
+    same = (
+        {"output": tmp_path / "else.mp4"},
+        {"background": Blur()},
+        {"format": "webm"},
+        {"sound": False},
+        {"matte": None},
+        {"source": tmp_path / "copy.mp4"},
+    )
+    (tmp_path / "copy.mp4").write_bytes(clip_path.read_bytes())
+    assert all(replace(job, **changed).matte_key == job.matte_key for changed in same)
+    other = write_clip(tmp_path / "other.mp4", [*numbered(1)], rate=Fraction(5))
+    different = (
+        {"source": other},
+        {"model": "carrying"},
+        {"prompts": (Prompt(0, (Point(1, 1),)),)},
+        {"start": 0.1},
+        {"end": 0.9},
+    )
+    keys = {replace(job, **changed).matte_key for changed in different}
+    assert len(keys) == len(different) and job.matte_key not in keys

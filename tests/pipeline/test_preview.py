@@ -1,0 +1,96 @@
+"""A look at single frames."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import models, preview, video
+from pipeline.errors import InputError
+from pipeline.job import Job
+from pipeline.process import process
+from pipeline.prompts import Box, Point, Prompt
+from tests.pipeline.stand_in import Carrying, Threshold, number, threshold
+
+pytestmark = pytest.mark.usefixtures("stand_ins")
+BOX = Box(1, 1, 60, 60)
+
+
+def carrying() -> Carrying:
+    model = models.loaded("carrying", "auto")
+    assert isinstance(model, Carrying)
+    return model
+
+
+@pytest.fixture
+def job(counted_path: Path, tmp_path: Path) -> Job:
+    return Job(counted_path, tmp_path / "out.mp4", model="carrying")
+
+
+def test_the_frames_on_screen_each_once_and_in_order(job: Job) -> None:
+    found = list(preview.frames(job, [1.0, 0.0, 1.02, 0.26, 99, -1]))
+    assert [number(frame.image) for frame, _ in found] == [0, 5, 20, 39]
+
+
+def test_the_model_sees_few_frames_and_each_mark(job: Job) -> None:
+    job = replace(job, prompts=(Prompt(0.5, box=BOX), Prompt(1.5, (Point(5, 5),))))
+    found = list(preview.frames(job, [0.1, 1.9], steps=4))
+    assert [number(frame.image) for frame, _ in found] == [2, 38]
+    first, second, *rest = carrying().streams
+    assert first.numbers[0] == second.numbers[0] == 10
+    assert first.numbers[-1] <= 2 and second.numbers[-1] == 30
+    assert all(stream.numbers[0] == 30 and stream.prior is not None for stream in rest)
+    assert 30 in second.numbers and 38 in rest[-1].numbers
+    assert all(len(stream.numbers) <= 6 for stream in carrying().streams)
+
+
+def test_marks_behind_what_is_asked_for_are_left_alone(job: Job) -> None:
+    job = replace(job, prompts=(Prompt(0, box=BOX), Prompt(1.9, box=BOX)))
+    assert len(list(preview.frames(job, [0.2]))) == 1
+    assert [stream.numbers[0] for stream in carrying().streams] == [0]
+
+
+@pytest.mark.parametrize("marks", [[10], [10, 11], [0, 39], [5, 20, 35]])
+@pytest.mark.parametrize("points", [False, True])
+def test_every_frame_can_be_asked_for(job: Job, marks: list[int], points: bool) -> None:
+    prompts = [Prompt(n / 20, (Point(5, 5),), None if points and k else BOX) for k, n in enumerate(marks)]
+    job = replace(job, prompts=tuple(prompts))
+    for n in range(0, 40, 3):
+        found = list(preview.frames(job, [n / 20], steps=3))
+        assert [number(frame.image) for frame, _ in found] == [n]
+
+
+def test_a_kept_matte_is_shown_where_it_reaches(counted_path: Path, clip_path: Path, tmp_path: Path) -> None:
+    job = Job(
+        clip_path, tmp_path / "o.mp4", model="threshold", start=0.25, end=0.75, matte=tmp_path / "m.mkv"
+    )
+    list(process(job))
+    model = models.loaded("threshold", "auto")
+    assert isinstance(model, Threshold)
+    before = model.streams
+    ((frame, alpha),) = preview.frames(job, [0.5])
+    assert model.streams == before
+    assert np.array_equal(alpha, threshold(frame.image))
+    assert len(list(preview.frames(job, [0.5, 0.9]))) == 2  # beyond the range: made for the occasion
+    assert model.streams > before
+
+
+def test_times_spread_over_what_is_kept(job: Job) -> None:
+    clip = video.probe(job.source)
+    assert preview.spread(clip, replace(job, start=0.5, end=1.5), 4) == pytest.approx(
+        [0.625, 0.875, 1.125, 1.375]
+    )
+
+
+def test_a_time_that_is_none_is_refused(job: Job) -> None:
+    with pytest.raises(InputError):
+        list(preview.frames(job, [math.nan]))
+
+
+def test_stopping_early_leaves_nothing(job: Job, tmp_path: Path) -> None:
+    steps = preview.frames(replace(job, prompts=(Prompt(1, box=BOX),)), [0.0, 0.5, 1.5])
+    next(iter(steps))
+    del steps
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,389 @@
+"""The whole run: what comes out, what is kept, and what is left when it does not end well."""
+
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline import models, video
+from pipeline import process as module
+from pipeline.background import Blur, Colour, Footage, Picture, Transparent
+from pipeline.errors import InputError, RecorteError, RunError, VideoError
+from pipeline.job import Job, Progress
+from pipeline.matte import Kept
+from pipeline.process import process, render
+from pipeline.prompts import Box, Point, Prompt
+from tests import ffprobe
+from tests.pipeline.stand_in import Carrying, Threshold, numbered, threshold
+from tests.rendered import write_clip
+
+pytestmark = pytest.mark.usefixtures("stand_ins")
+
+
+def error(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.abs(np.asarray(a, np.float32) - np.asarray(b, np.float32)).mean())
+
+
+def run(job: Job) -> list[Progress]:
+    with closing(process(job)) as steps:
+        return list(steps)
+
+
+Composed = dict[str, list[tuple[int, str]]]
+
+
+@pytest.fixture
+def composed(monkeypatch: pytest.MonkeyPatch) -> Composed:
+    """What the encoders are given, by the name of the file: with threads, x264 itself is not exact."""
+    given: Composed = {}
+    write = video.Writer.write
+
+    def writing(writer: video.Writer, image: np.ndarray, pts: int) -> None:
+        given.setdefault(writer.path.name, []).append((pts, hashlib.md5(image.tobytes()).hexdigest()))
+        write(writer, image, pts)
+
+    monkeypatch.setattr(video.Writer, "write", writing)
+    return given
+
+
+def model(job: Job) -> Any:
+    return models.loaded(job.model, job.device)
+
+
+@pytest.fixture
+def job(clip_path: Path, tmp_path: Path) -> Job:
+    return Job(clip_path, tmp_path / "out.mp4", model="threshold")
+
+
+def test_the_result_is_the_known_frames_over_the_background(job: Job, clip_path: Path) -> None:
+    run(job)
+    source = ffprobe.frames(clip_path)
+    alpha = np.stack([threshold(frame) for frame in source])[..., None] / 255.0
+    truth = alpha * source + (1 - alpha) * (0, 177, 64)
+    result = ffprobe.frames(job.output)
+    assert result.shape == source.shape
+    assert error(result, truth) < 3  # what H.264 at this quality loses
+    assert ffprobe.frame_times(job.output) == ffprobe.frame_times(clip_path)
+    assert ffprobe.stream(job.output, "audio")["codec_name"] == "aac"
+
+
+@pytest.mark.parametrize("kind", ["picture", "footage", "blur"])
+def test_the_other_backgrounds(job: Job, clip_path: Path, tmp_path: Path, kind: str) -> None:
+    picture = np.tile(np.arange(320, dtype=np.uint8)[None, :, None] // 2 + 60, (180, 1, 3))
+    Image.fromarray(picture).save(tmp_path / "behind.png")
+    write_clip(tmp_path / "behind.mp4", [picture, 255 - picture], rate=24)
+    background = {
+        "picture": Picture(tmp_path / "behind.png"),
+        "footage": Footage(tmp_path / "behind.mp4"),
+        "blur": Blur(),
+    }[kind]
+    run(replace(job, background=background))
+    source = ffprobe.frames(clip_path)
+    result = ffprobe.frames(job.output)
+    outside = np.stack([threshold(frame) for frame in source]) == 0
+    for n in range(0, 24, 5):
+        if kind == "blur":
+            assert result[n][outside[n]].std() < source[n][outside[n]].std()
+            continue
+        behind = 255 - picture if kind == "footage" and n % 2 else picture
+        assert error(result[n][outside[n]], behind[outside[n]]) < 3
+
+
+def test_a_transparent_result_holds_the_models_alpha(job: Job, clip_path: Path, tmp_path: Path) -> None:
+    job = replace(job, output=tmp_path / "out.webm", format="webm", background=Transparent())
+    run(job)
+    source = ffprobe.frames(clip_path)
+    alpha = np.stack([threshold(frame) for frame in source])
+    read = ffprobe.frames(job.output, "rgba")
+    assert error(read[..., 3], alpha) < 3
+    assert error(read[..., :3][alpha > 250], source[alpha > 250]) < 7
+    assert ffprobe.stream(job.output, "audio")["codec_name"] == "opus"
+
+
+def test_the_matte_is_lossless_and_has_the_times_of_the_source(
+    job: Job, clip_path: Path, tmp_path: Path
+) -> None:
+    job = replace(job, matte=tmp_path / "matte.mkv")
+    run(job)
+    assert job.matte is not None
+    seen = [frame.image for frame in video.read(clip_path)]
+    assert np.array_equal(ffprobe.frames(job.matte, "gray"), np.stack([threshold(image) for image in seen]))
+    truth = ffprobe.frame_times(clip_path)
+    pairs = zip(ffprobe.frame_times(job.matte), truth, strict=True)
+    assert all(abs(a - b) <= Fraction(1, 2000) for a, b in pairs)
+
+
+def test_a_variable_rate_goes_through(tmp_path: Path) -> None:
+    pts = [0, 40, 50, 170, 230, 1000]
+    clip = write_clip(tmp_path / "clip.mp4", numbered(6), pts=pts, time_base=Fraction(1, 1000))
+    run(Job(clip, tmp_path / "out.mp4", model="threshold"))
+    assert ffprobe.frame_times(tmp_path / "out.mp4") == [Fraction(p, 1000) for p in pts]
+
+
+def test_progress_counts_up_to_the_end(job: Job) -> None:
+    steps = run(job)
+    assert all(0 <= step.done <= step.total for step in steps)
+    assert [step.frames for step in steps] == sorted(step.frames for step in steps)
+    assert (steps[-1].stage, steps[-1].done, steps[-1].total, steps[-1].frames) == ("matte", 24, 24, 24)
+    assert steps[-1].left == 0 and steps[-1].rate > 0
+
+
+# A matte is made once
+
+
+def test_another_look_does_not_call_the_model_again(job: Job, tmp_path: Path, composed: Composed) -> None:
+    job = replace(job, matte=tmp_path / "matte.mkv")
+    run(job)
+    stand_in: Threshold = model(job)
+    assert (stand_in.streams, stand_in.frames) == (1, 24)
+    for n, changed in enumerate(
+        ({"background": Colour(9, 9, 200)}, {"background": Blur()}, {"sound": False})
+    ):
+        again = replace(job, output=tmp_path / f"again{n}.mp4", **changed)
+        assert {step.stage for step in run(again)} == {"render"}
+        assert stand_in.streams == 1
+        at_once = replace(again, output=tmp_path / f"once{n}.mp4", matte=None)
+        run(at_once)
+        assert len(composed[again.output.name]) == 24
+        assert composed[again.output.name] == composed[at_once.output.name]
+        assert error(ffprobe.frames(again.output), ffprobe.frames(at_once.output)) < 1
+        assert ffprobe.frame_times(again.output) == ffprobe.frame_times(at_once.output)
+        stand_in.streams = 1
+    webm = replace(job, output=tmp_path / "again.webm", format="webm", background=Transparent())
+    run(webm)
+    assert stand_in.streams == 1
+    assert ffprobe.stream(webm.output)["codec_name"] == "vp9"
+
+
+def test_another_cut_calls_it_again(job: Job, tmp_path: Path) -> None:
+    job = replace(job, matte=tmp_path / "matte.mkv")
+    run(job)
+    for changed in (
+        {"prompts": (Prompt(0, (Point(1, 1),)),)},
+        {"start": 0.25},
+        {"start": 0.25, "end": 0.5},
+    ):
+        before = model(job).streams
+        job = replace(job, **changed)
+        assert {step.stage for step in run(job)} == {"matte"}
+        assert model(job).streams > before
+    other = replace(job, model="carrying")
+    assert {step.stage for step in run(other)} == {"matte"}
+
+
+def test_a_damaged_matte_is_made_again(job: Job, tmp_path: Path) -> None:
+    job = replace(job, matte=tmp_path / "matte.mkv")
+    (tmp_path / "matte.mkv").write_bytes(b"not a matte")
+    assert {step.stage for step in run(job)} == {"matte"}
+    assert {step.stage for step in run(job)} == {"render"}
+
+
+def test_a_cut_run_is_the_same_from_its_matte(job: Job, tmp_path: Path, composed: Composed) -> None:
+    job = replace(job, start=0.26, end=0.75, matte=tmp_path / "matte.mkv")
+    assert job.matte is not None
+
+    def seen(path: Path) -> tuple[object, ...]:
+        return composed.pop(path.name), ffprobe.frame_times(path), ffprobe.sound_duration(path)
+
+    run(job)
+    first = seen(job.output)
+    assert first[1] == [Fraction(n, 24) for n in range(11)]
+    assert ffprobe.sound_duration(job.output) == pytest.approx(11 / 24, abs=0.05)
+    assert {step.stage for step in run(job)} == {"render"}
+    assert seen(job.output) == first
+    # The cheap half alone is told nothing of the range; the matte itself says it.
+    list(render(Job(job.source, tmp_path / "alone.mp4", model="threshold"), Kept.open(job.matte)))
+    assert seen(tmp_path / "alone.mp4") == first
+
+
+def test_render_refuses_the_matte_of_another_clip(job: Job, counted_path: Path, tmp_path: Path) -> None:
+    job = replace(job, matte=tmp_path / "matte.mkv")
+    run(job)
+    assert job.matte is not None
+    kept = Kept.open(job.matte)
+    with pytest.raises(InputError, match=r"320 × 180 pixels and counted\.mp4 has 64 × 64"):
+        list(render(Job(counted_path, tmp_path / "else.mp4", model="threshold"), kept))
+    short = write_clip(tmp_path / "short.mp4", list(ffprobe.frames(job.source))[:10])
+    with pytest.raises(InputError, match="24 pictures, more than"):
+        list(render(Job(short, tmp_path / "else.mp4", model="threshold"), kept))
+    assert not (tmp_path / "else.mp4").exists()
+
+
+def test_prompts_run_both_ways_and_the_file_is_in_order(counted_path: Path, tmp_path: Path) -> None:
+    prompts = (Prompt(0.5, box=Box(1, 1, 60, 60)), Prompt(1.5, (Point(5, 5),)))
+    job = Job(counted_path, tmp_path / "out.mp4", model="carrying", prompts=prompts, matte=tmp_path / "m.mkv")
+    steps = run(job)
+    assert job.matte is not None
+    assert [int(matte[0, 0]) for matte in ffprobe.frames(job.matte, "gray")] == [1] * 10 + [2] * 11 + [
+        3
+    ] * 9 + [4] * 10
+    carrying: Carrying = model(job)
+    assert len(carrying.streams) == 4
+    assert steps[-1].done == steps[-1].total == sum(len(stream.numbers) for stream in carrying.streams)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["m.mkv", "out.mp4"]
+
+
+# What is left when it does not end well
+
+
+@pytest.fixture(params=["nothing", "a file"])
+def untouched(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], None]]:
+    """Afterwards the folder must be as it was, and no thread may be left."""
+    before = {} if request.param == "nothing" else {"out.mp4": b"the result of before", "m.mkv": b"its matte"}
+    for name, content in before.items():
+        (tmp_path / name).write_bytes(content)
+
+    def check() -> None:
+        assert {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()} == before
+        assert not [thread for thread in threading.enumerate() if thread.name == "ahead"]
+
+    yield check
+    check()
+
+
+def test_closing_in_the_middle_ends_everything(
+    long_path: Path, tmp_path: Path, untouched: Callable[[], None]
+) -> None:
+    job = Job(long_path, tmp_path / "out.mp4", model="slow", matte=tmp_path / "m.mkv")
+    steps = process(job)
+    for _ in range(3):
+        next(steps)
+    began = time.monotonic()
+    steps.close()
+    assert time.monotonic() - began < 2
+    untouched()
+
+
+def test_closing_while_a_stretch_is_turned_round(
+    counted_path: Path, tmp_path: Path, untouched: Callable[[], None]
+) -> None:
+    prompts = (Prompt(1.0, (Point(5, 5),)),)
+    for taken in (5, 25):
+        job = Job(
+            counted_path, tmp_path / "out.mp4", model="threshold", prompts=prompts, matte=tmp_path / "m.mkv"
+        )
+        steps = process(job)
+        for _ in range(taken):
+            next(steps)
+        steps.close()
+        untouched()
+
+
+@pytest.mark.parametrize("name", ["failing", "short", "greedy", "small"])
+def test_an_error_in_the_model(
+    clip_path: Path, tmp_path: Path, name: str, untouched: Callable[[], None]
+) -> None:
+    with pytest.raises(ZeroDivisionError if name == "failing" else RunError):
+        run(Job(clip_path, tmp_path / "out.mp4", model=name, matte=tmp_path / "m.mkv"))
+    untouched()
+
+
+def test_an_error_in_the_reader(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, untouched: Callable[[], None]
+) -> None:
+    read = video.read
+
+    def breaking(*arguments: Any, **named: Any) -> Iterator[video.Frame]:
+        for n, frame in enumerate(read(*arguments, **named)):
+            if n == 5:
+                raise VideoError("subject.mp4: gone.")
+            yield frame
+
+    monkeypatch.setattr(video, "read", breaking)
+    with pytest.raises(VideoError, match="gone"):
+        run(replace(job, matte=tmp_path / "m.mkv"))
+    untouched()
+
+
+@pytest.mark.parametrize("place", ["write", "_frame"])
+def test_an_error_in_the_encoder(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, untouched: Callable[[], None]
+) -> None:
+    def breaking(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(video.Writer, place, breaking)
+    with pytest.raises((OSError, RunError)):
+        run(replace(job, matte=tmp_path / "m.mkv"))
+    untouched()
+
+
+def test_an_error_when_the_model_is_loaded(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, untouched: Callable[[], None]
+) -> None:
+    def breaking(_key: str, _device: str) -> None:
+        raise RunError("The weights are not there.")
+
+    monkeypatch.setattr(models, "loaded", breaking)
+    with pytest.raises(RunError, match="weights"):
+        run(replace(job, matte=tmp_path / "m.mkv"))
+    untouched()
+
+
+def test_not_one_picture(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, untouched: Callable[[], None]
+) -> None:
+    monkeypatch.setattr(module.stretches, "pieces", lambda *_a, **_n: iter(()))
+    with pytest.raises(VideoError, match="not one picture"):
+        run(replace(job, matte=tmp_path / "m.mkv"))
+    untouched()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"start": 3.0},
+        {"background": Picture(Path("missing.png"))},
+        {"background": Footage(Path("missing.mp4"))},
+        {"prompts": (Prompt(0, (Point(999, 1),)),)},
+    ],
+)
+def test_a_refused_job_writes_nothing(
+    job: Job, changed: dict[str, Any], untouched: Callable[[], None]
+) -> None:
+    with pytest.raises(InputError):
+        run(replace(job, **changed))
+    untouched()
+
+
+def test_nothing_that_is_read_is_written_over(job: Job, clip_path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.mp4"
+    copy.write_bytes(clip_path.read_bytes())
+    os.link(copy, tmp_path / "link.mp4")
+    job = replace(job, source=copy)
+    for changed in (
+        {"output": copy},
+        {"output": tmp_path / "link.mp4"},
+        {"matte": copy},
+        {"matte": job.output},
+        {"source": clip_path, "background": Footage(copy), "output": copy},
+    ):
+        with pytest.raises(InputError, match=r"overwrite|same file"):
+            run(replace(job, **changed))
+    kept = replace(job, matte=tmp_path / "m.webm")
+    run(kept)
+    with pytest.raises(InputError, match="overwrite"):
+        list(render(replace(job, output=tmp_path / "m.webm", format="webm"), Kept.open(tmp_path / "m.webm")))
+    assert copy.read_bytes() == clip_path.read_bytes()
+
+
+@pytest.mark.parametrize("place", ["folder.mp4", "missing/out.mp4", "file/out.mp4"])
+def test_an_output_that_cannot_be(job: Job, tmp_path: Path, place: str) -> None:
+    (tmp_path / "folder.mp4").mkdir()
+    (tmp_path / "file").touch()
+    for changed in ({"output": tmp_path / place}, {"matte": tmp_path / place}):
+        with pytest.raises(RecorteError, match=r"folder") as caught:
+            run(replace(job, **changed))
+        assert isinstance(caught.value, InputError)
+        assert str(tmp_path) not in str(caught.value)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "folder.mp4"]
