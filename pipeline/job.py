@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -48,6 +49,8 @@ class Job:
         if isinstance(self.background, Transparent) and not form.alpha:
             able = ", ".join(f.label for f in formats.FORMATS.values() if f.alpha)
             raise FormatError(f"{form.label} cannot hold transparency. Choose {able}, or another background.")
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
+            raise InputError(f"{self.device!r} is no device. There are auto, cpu, cuda and cuda:N.")
         if not 0 <= self.start < clip.duration:
             raise InputError(
                 f"The start, {self.start:g} s, lies outside {clip.name}, which is {clip.duration:.2f} s long."

@@ -88,7 +88,7 @@ def _foreign_errors(name: str) -> Iterator[None]:
     try:
         yield
     except av.error.FFmpegError as error:
-        if isinstance(error, PermissionError):
+        if isinstance(error, OSError) and error.errno == errno.EACCES:
             raise VideoError(f"{name}: there is no permission to read this file.") from error
         if isinstance(error, FileNotFoundError):
             raise VideoError(f"{name}: there is no such file.") from error

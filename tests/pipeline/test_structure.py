@@ -1,0 +1,100 @@
+"""Who may import whom, what is declared, what is explained."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline import errors, models
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SOURCES = sorted((ROOT / "pipeline").rglob("*.py"))
+HEAVY = ("torch", "gradio", "sqlalchemy", "transformers")
+
+
+def imported(code: str) -> set[str]:
+    """The top-level modules that a clean process has loaded after running `code`."""
+    script = f"import json, sys\n{code}\nprint(json.dumps([name.partition('.')[0] for name in sys.modules]))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import pipeline",
+        "import pipeline.models; assert pipeline.models.cards()",
+        "import pipeline.runner, pipeline.preview, pipeline.__main__",
+    ],
+)
+def test_the_pipeline_is_light_until_a_model_is_loaded(code: str) -> None:
+    assert not imported(code) & {*HEAVY, "db", "ui", "app"}
+
+
+def test_the_database_knows_nobody() -> None:
+    modules = [path.stem for path in (ROOT / "db").glob("*.py") if not path.stem.startswith("_")]
+    code = "\n".join(f"import db.{name}" for name in sorted(modules)) or "import db"
+    assert not imported(code) & {"gradio", "torch", "pipeline", "ui", "app"}
+
+
+def names(path: Path) -> set[str]:
+    """The top-level modules that the file imports, anywhere in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def test_only_one_module_speaks_to_ffmpeg() -> None:
+    assert [path.name for path in SOURCES if "av" in names(path)] == ["video.py"]
+
+
+def test_the_pipeline_imports_nothing_of_the_house() -> None:
+    for path in SOURCES:
+        assert not names(path) & {"ui", "db", "app", "gradio", "sqlalchemy", "tests"}, path.name
+
+
+def test_torch_is_imported_where_a_model_is_loaded_and_not_before() -> None:
+    for path in SOURCES:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        top = ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], [])
+        found = {
+            alias.name.partition(".")[0]
+            for node in ast.walk(top)
+            if isinstance(node, ast.Import)
+            for alias in node.names
+        }
+        assert "torch" not in found, path.name
+
+
+def test_every_module_says_what_it_is() -> None:
+    for path in SOURCES:
+        text = path.read_text(encoding="utf-8")
+        assert not text.strip() or ast.get_docstring(ast.parse(text)), path.name
+
+
+def test_every_error_is_drawn_in_the_tree() -> None:
+    raised = [name for name, value in vars(errors).items() if isinstance(value, type)]
+    assert len(raised) >= 7
+    assert errors.__doc__ is not None
+    assert all(name in errors.__doc__ for name in raised)
+    assert all(issubclass(getattr(errors, name), errors.RecorteError) for name in raised)
+
+
+def test_every_card_is_filled_in() -> None:
+    cards = models.cards()
+    assert cards
+    for key, card in cards.items():
+        assert key == card.key
+        assert card.label and card.purpose.endswith(".") and card.licence
+        assert card.licence_url.startswith("https://")
+        assert card.points or card.box or card.automatic
+        assert json.loads(json.dumps(card.to_json()))["key"] == key
