@@ -47,7 +47,7 @@ class Settings:
             database_url=environment.get("DATABASE_URL") or None,
             host=environment.get("RECORTE_HOST") or LOOPBACK,
             port=_number(environment, "RECORTE_PORT", 7860, 0, 65535),
-            upload_bytes=_number(environment, "RECORTE_UPLOAD_MB", 4096, 1, 10**6) * 10**6,
+            upload_bytes=_number(environment, "RECORTE_UPLOAD_MB", 4096, 1, 10**6) * 2**20,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +16,16 @@ from urllib.error import URLError
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    Response,
+    expect,
+    sync_playwright,
+)
 
 from tests import browser as system_browser
 from tests import rendered
@@ -55,7 +65,7 @@ class Server:
     def said(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
 
-    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self._process is not None:
             self._process.send_signal(how)
             try:
@@ -108,7 +118,7 @@ def serve() -> Iterator[Callable[..., Server]]:
 
 @pytest.fixture(scope="module")
 def server(serve: Callable[..., Server]) -> Server:
-    return serve()
+    return serve(RECORTE_UPLOAD_MB="8")
 
 
 @pytest.fixture(scope="module")
@@ -126,29 +136,39 @@ def visit(chrome: Browser) -> Iterator[Callable[..., Page]]:
     """Opens the page as a new visitor would; fails the test for what a console, a host or a status tells."""
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
-    hosts: set[str] = set()
     expect.set_options(timeout=20_000)
+
+    def said(message: ConsoleMessage) -> None:
+        # What could not be loaded is told by its answer; "Response" is Gradio's echo of one.
+        if message.type == "error" and not re.match("Failed to load resource|Response$", message.text):
+            complaints.append(message.text)
+
+    def asked(request: Request) -> None:
+        if urlsplit(request.url).hostname not in (None, "127.0.0.1"):  # None: blob and data
+            complaints.append(f"asked of another host: {request.url}")
+
+    def answered(response: Response) -> None:
+        # Gradio's page may ask how far an upload is before or after the server knows of it.
+        if response.status >= 400 and "/upload_progress" not in response.url:
+            complaints.append(f"{response.status} {response.url}")
 
     def go(url: str, locale: str = "en-GB", **options: object) -> Page:
         context = chrome.new_context(locale=locale, accept_downloads=True, **options)  # type: ignore[arg-type]
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(20_000)
-        page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+        page.on("console", said)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("response", lambda r: complaints.append(f"{r.status} {r.url}") if r.status >= 500 else None)
-        page.on("request", lambda r: hosts.add(urlsplit(r.url).netloc))
+        page.on("response", answered)
+        page.on("request", asked)
         page.goto(url)
         expect(page.locator("#drop input[type=file]").or_(page.locator("#side"))).to_be_attached()
-        hosts.discard("")  # blob: and data:
-        assert hosts == {urlsplit(url).netloc}
         return page
 
     yield go
     for context in contexts:
         context.close()
     assert complaints == []
-    assert len(hosts - {""}) <= 1, hosts
 
 
 @pytest.fixture(scope="module")
@@ -162,4 +182,4 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One that takes long enough to be stopped in the middle."""
     frames, _alphas = rendered.subject_over_background(60, 320, 180)
-    return rendered.write_clip(tmp_path_factory.mktemp("clip") / "longer.mp4", frames * 8)
+    return rendered.write_clip(tmp_path_factory.mktemp("clip") / "longer.mp4", frames * 3)

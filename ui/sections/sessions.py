@@ -107,7 +107,7 @@ def wire(page: Page) -> None:
         return {**cleared, **listed(search)}
 
     outputs = [section.cards, page.tabs, *page.shown]
-    section.search.input(refresh, section.search, [section.cards], trigger_mode="always_last")
+    section.search.change(refresh, section.search, [section.cards], trigger_mode="always_last")
     section.cards.select(reopen, None, outputs, show_progress="hidden")
     section.cards.delete(delete, [page.current, section.search], outputs, show_progress="hidden")
     page.sessions_tab.select(refresh, section.search, [section.cards], show_progress="hidden")
