@@ -66,6 +66,24 @@ def test_streams_do_not_meet(clip: Clip, mattes: list[Matte]) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(mixed[::2], mattes, strict=False))
 
 
+def test_a_subject_that_left_is_found_again() -> None:
+    random = np.random.default_rng(4)
+    wall = cv2.resize(random.random((12, 20), np.float32), (320, 180), interpolation=cv2.INTER_CUBIC)
+    frames, truths = [], []
+    for x in (*range(160, 401, 24), 400, 400, *range(360, 159, -24)):  # out to the right and back
+        truth = cv2.circle(np.zeros((180, 320), np.uint8), (x, 90), 36, 255, cv2.FILLED, cv2.LINE_AA)
+        share = truth[..., None] / 255
+        behind = wall[..., None] * (30, 90, 60) + (20, 60, 90)
+        noise = random.normal(0, 3, (180, 320, 3))
+        frames.append(np.clip(share * (210, 110, 40) + (1 - share) * behind + noise, 0, 255).astype(np.uint8))
+        truths.append(truth)
+    mattes = run(frames, box_around(truths[0]))
+    gone = [n for n, truth in enumerate(truths) if not truth.any()]
+    assert len(gone) > 2
+    assert not any(mattes[n].any() for n in gone)
+    assert min(overlap(m, t) for m, t in zip(mattes[-4:], truths[-4:], strict=True)) > 0.95
+
+
 def test_a_stream_is_read_no_further_than_it_is_asked(clip: Clip) -> None:
     taken = []
 

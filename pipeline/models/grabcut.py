@@ -10,7 +10,8 @@ carried: each next frame asks four witnesses, whose log odds are added,
 - movement against the camera's, where the subject moves by itself;
 
 and their sum is made to follow the edges of the picture: mean-field inference (Krähenbühl and Koltun,
-"Efficient Inference in Fully Connected CRFs", NIPS 2011) whose messages are passed by a guided filter.
+"Efficient Inference in Fully Connected CRFs", NIPS 2011) whose messages are passed by a guided filter. A
+subject that left is looked for everywhere until it is found again.
 """
 
 from __future__ import annotations
@@ -37,6 +38,12 @@ _SIDE = 480
 
 _CELLS = (16, 32, 32)
 """Lightness, a and b: a fourfold finer look at hue, which shade does not change."""
+
+_LOST = 0.05
+"""The share of its area below which the subject is no longer followed but looked for."""
+
+_WAITING_BYTES = 96 * 2**20
+"""What full frames may take while a subject is looked for in them."""
 
 _TRUSTED = 1.5
 """Pixels by which going forward and back may miss and the flow is still believed."""
@@ -65,9 +72,9 @@ class GrabCut:
             yield refine.upsample(subject.step(_shrink(frame)), frame)
 
 
-def _shrink(frame: Image) -> Image:
+def _shrink(frame: Image, side: int = _SIDE) -> Image:
     height, width = frame.shape[:2]
-    scale = min(1.0, _SIDE / max(height, width))
+    scale = min(1.0, side / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     return np.ascontiguousarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
 
@@ -133,7 +140,10 @@ def _prompted(frame: Image, small: Image, prompt: Prompt, prior: Matte | None) -
     across, down = small.shape[1] / frame.shape[1], small.shape[0] / frame.shape[0]
     points = tuple(Point(p.x * across, p.y * down, p.keep) for p in prompt.points)
     if prompt.box is not None:
-        mask = _shrink_mask(_cut(frame, prompt.box), small)
+        large = _shrink(frame, 1280)
+        finer = large.shape[1] / frame.shape[1]
+        corners = (prompt.box.x0, prompt.box.y0, prompt.box.x1, prompt.box.y1)
+        mask = _shrink_mask(_cut(large, Box(*(c * finer for c in corners))), small)
     elif prior is not None and prior.max() > 127:
         mask = _shrink_mask(floats(prior) / np.float32(255), small)
     else:
@@ -142,9 +152,17 @@ def _prompted(frame: Image, small: Image, prompt: Prompt, prior: Matte | None) -
 
 
 def _cut(frame: Image, box: Box) -> Floats:
-    """What the box is drawn around: GrabCut on a cut-out of one size, whatever the subject's."""
+    """What the box is drawn around, `[H, W]`, 0 to 1: the vote of three views of its surroundings.
+
+    GrabCut's result can hang on the last bit of a colour; what most views agree on does not.
+    """
+    return floats(np.median([_view(frame, box, share) for share in (0.15, 0.3, 0.5)], axis=0))
+
+
+def _view(frame: Image, box: Box, share: float) -> Floats:
+    """GrabCut on a cut-out of one size, whatever the subject's, with this share of the box around it."""
     height, width = frame.shape[:2]
-    margin = 0.3 * max(box.x1 - box.x0, box.y1 - box.y0)
+    margin = share * max(box.x1 - box.x0, box.y1 - box.y0)
     left, top = int(max(0, box.x0 - margin)), int(max(0, box.y0 - margin))
     right, bottom = int(min(width, box.x1 + margin + 1)), int(min(height, box.y1 + margin + 1))
     scale = 240 / max(right - left, bottom - top)
@@ -249,23 +267,23 @@ def _corrected(small: Image, mask: Floats, points: tuple[Point, ...]) -> Floats:
 
 
 def _clicked(bins: Bins, guide: Guide, mask: Floats, point: Point, distance: Floats) -> Floats:
+    """The mask after one click; `distance` is each pixel's from it. Only what touches the click changes."""
     sign = 1.0 if point.keep else -1.0
-    height, width = mask.shape
-    spot = distance < max(2.0, 0.008 * max(height, width))
+    side = max(mask.shape)
+    spot = distance < max(2.0, 0.008 * side)
     # A click speaks for a neighbourhood in proportion to the subject.
-    reach = max(0.25 * float(np.sqrt((mask > 0.5).sum())), 0.04 * max(height, width))
+    reach = max(0.25 * float(np.sqrt((mask > 0.5).sum())), 0.04 * side)
     near = np.exp(-((distance / reach) ** 2))
-    own, other = (mask, 1 - mask) if point.keep else (1 - mask, mask)
-    same = _histogram(bins, np.exp(-((distance / (0.4 * reach)) ** 2)) * 0.5 * (1 - own) + spot)
-    rest = _histogram(bins, other * (1 - near))
-    click = _odds(same, rest, bins) + 1.5
-    odds = 3 * np.tanh(_depth(mask) / 6) + sign * 2.5 * near * click + sign * 20 * spot
-    settled = _settle(odds.astype(np.float32), guide)
-    changed = (settled > 0.5) != (mask > 0.5)
-    changed &= (settled > mask) if point.keep else (settled < mask)
-    _, parts = cv2.connectedComponents((changed | spot).astype(np.uint8))
-    touched = np.isin(parts, np.unique(parts[spot])) & (changed | spot)
-    return np.where(touched, np.where(spot, max(sign, 0.0), settled), mask).astype(np.float32)
+    wrong = 1 - mask if point.keep else mask
+    beside = 0.5 * wrong * np.exp(-((distance / (0.4 * reach)) ** 2))
+    likeness = _odds(_histogram(bins, beside + spot), _histogram(bins, wrong * (1 - near)), bins)
+    place = 3 * np.tanh(_depth(mask) / 6) + sign * (2.5 * near * (likeness + 1.5) + 20 * spot)
+    settled = _settle(floats(place), guide)
+    crossed = (settled > 0.5) != (mask > 0.5)
+    mended = spot | (crossed & (sign * (settled - mask) > 0))
+    _, parts = cv2.connectedComponents(mended.astype(np.uint8))
+    touched = mended & np.isin(parts, parts[spot])
+    return floats(np.where(touched, np.where(spot, point.keep, settled), mask))
 
 
 # Without a prompt.
@@ -291,16 +309,24 @@ def _moving(small: Image, ahead: list[Image]) -> Floats | None:
     steps = ahead[1::4]
     for other in steps:
         apart, trusted = _against_camera(small, other)
-        share += (trusted & (apart > np.percentile(apart, 50) + 1.5)) / len(steps)
+        share += (trusted & (apart > np.median(apart) + 1.5)) / np.float32(len(steps))
     seen = cv2.morphologyEx((share > 0.3).astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
-    count, _, stats, _ = cv2.connectedComponentsWithStats(refine.dilate(np.asarray(seen, np.uint8), 6))
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(refine.dilate(np.asarray(seen, np.uint8), 6))
     if count < 2:
         return None
-    largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
-    x, y, w, h, area = stats[largest].tolist()
+    # Leaves and passers-by move too: what is filmed is mostly in the middle.
+    weights = np.bincount(parts.ravel(), (share * _middle(small)).ravel())
+    x, y, w, h, area = stats[1 + int(np.argmax(weights[1:]))].tolist()
     if not 0.004 < area / share.size < 0.6:
         return None
     return _cut(small, Box(x, y, x + w, y + h))
+
+
+def _middle(small: Image) -> Floats:
+    """1 in the middle of the picture, falling to about an eighth at its corners."""
+    height, width = small.shape[:2]
+    y, x = (np.linspace(-1, 1, n, dtype=np.float32) for n in (height, width))
+    return floats(np.exp(-(y[:, None] ** 2) - x**2))
 
 
 def _against_camera(here: Image, there: Image) -> tuple[Floats, NDArray[np.bool_]]:
@@ -350,6 +376,8 @@ class _Subject:
     def __init__(self, small: Image, mask: Floats) -> None:
         bins, depth = _bins(small), _depth(mask)
         self._mask = mask
+        self._area = float((mask > 0.5).sum())
+        """What the subject covers when it is to be seen whole."""
         self._grey = propagate.grey(small)
         self._background = _Background(small.astype(np.float32), _bare(depth))
         # Colours near the subject count most: they are the ones to be told apart.
@@ -365,13 +393,14 @@ class _Subject:
         carried = np.asarray(propagate.warp(self._mask, way), np.float32)
         camera = propagate.camera_way(propagate.camera(way, trusted & (carried < 0.3)), *grey.shape)
         self._background.follow(camera)
-        odds = (
-            _odds(*self._colours, bins)
-            + _position(carried, trusted)
-            + self._background.odds(picture)
-            + _movement(way - camera, carried, trusted)
-        )
-        self._mask = _settle(odds.astype(np.float32), _guide(small))
+        odds = _odds(*self._colours, bins) + self._background.odds(picture)
+        if (carried > 0.5).sum() > _LOST * self._area:
+            odds += _position(carried, trusted) + _movement(way - camera, carried, trusted)
+            self._mask = _settle(odds, _guide(small))
+        else:
+            # Anywhere, then; but colour alone is not enough where the background is known.
+            self._mask = _largest(_settle(odds - 2, _guide(small)), _LOST * self._area)
+        self._area = max(0.98 * self._area, float((self._mask > 0.5).sum()))
         self._grey = grey
         depth = _depth(self._mask)
         self._background.learn(picture, _bare(depth))
@@ -386,6 +415,15 @@ class _Subject:
             for colours, now, first, hold in zip(self._colours, seen, self._first, (0.3, 0.1), strict=True)
         )
         self._colours = subject, background
+
+
+def _largest(mask: Floats, least: float) -> Floats:
+    """The largest connected part of the mask; nothing if it covers no more than `least` pixels."""
+    _, parts, stats, _ = cv2.connectedComponentsWithStats((mask > 0.5).astype(np.uint8))
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    if not len(areas) or areas.max() <= least:
+        return np.zeros_like(mask)
+    return mask * (refine.dilate((parts == 1 + np.argmax(areas)).astype(np.uint8), 2) > 0)
 
 
 def _bare(depth: Floats) -> Floats:
@@ -410,8 +448,6 @@ def _movement(apart: Floats, carried: Floats, trusted: NDArray[np.bool_]) -> Flo
     weight = np.clip((usual - 1) / 2, 0, 1)
     return floats(np.where(trusted, weight * np.clip(2 * speed / max(usual, 0.1) - 1, -1, 1), 0))
 
-
-_WAITING_BYTES = 96 * 2**20
 
 CARDS = (
     Card(
