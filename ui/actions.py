@@ -7,6 +7,7 @@ and a row in the database that says the rest. Every error that leaves here is a 
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -39,6 +40,7 @@ class Actions:
         self._database = database
         self._runner = runner
         self._sample = sample
+        self._changing = threading.Lock()
         self.looks = Looks(self.open)
 
     # ------------------------------------------------------------------ sessions
@@ -82,7 +84,13 @@ class Actions:
         return id
 
     def open(self, id: str) -> Opened:
-        """Raises db's NotFound where there is no such session."""
+        """Raises db's NotFound where there is no such session, VideoError where its video was removed."""
+        found = self._found(id)
+        if not found.job.source.exists():
+            raise VideoError(f"{found.row.name}: this video is no longer on the disk. Upload it again.")
+        return found
+
+    def _found(self, id: str) -> Opened:
         with self._database.begin() as tx:
             return self._opened(repository.get(tx, id=id))
 
@@ -106,11 +114,11 @@ class Actions:
         if name:
             with self._database.begin() as tx:
                 repository.rename(tx, id=id, name=name)
-        return self.open(id)
+        return self._found(id)
 
     def delete(self, id: str) -> None:
         """Row and files together: first out of sight, then gone, so that neither stays without the other."""
-        found = self.open(id)
+        found = self._found(id)
         self._runner.cancel(found.id)
         for _ in range(_CANCEL_POLLS):
             if self._runner.place(found.id) is None:
@@ -131,10 +139,11 @@ class Actions:
     # ------------------------------------------------------------------ choices
 
     def _change(self, id: str, **changes: Any) -> Opened:
-        found = self.open(id)
-        job = replace(found.job, **changes)
-        with self._database.begin() as tx:
-            repository.save_job(tx, id=id, job=job.to_json(found.folder))
+        with self._changing:  # of two at once the second sees what the first has left
+            found = self.open(id)
+            job = replace(found.job, **changes)
+            with self._database.begin() as tx:
+                repository.save_job(tx, id=id, job=job.to_json(found.folder))
         return replace(found, job=job)
 
     def mark(self, id: str, marks: Any) -> Opened:
@@ -186,8 +195,9 @@ class Actions:
 
     def choose_format(self, id: str, key: str) -> Opened:
         """A format without alpha takes a transparent background's place with a colour."""
+        form = formats.by_key(key)
         behind = self.open(id).job.background
-        if isinstance(behind, Transparent) and not formats.by_key(key).alpha:
+        if isinstance(behind, Transparent) and not form.alpha:
             behind = GREEN
         return self._change(id, format=key, background=behind)
 
@@ -220,7 +230,7 @@ class Actions:
 
     def result(self, id: str, result: str) -> tuple[Path, str, str]:
         """A result's file, its MIME type, and the name to download it under."""
-        found = self.open(id)
+        found = self._found(id)
         for kept in found.row.results:
             if str(kept.id) == result:
                 form = formats.by_key(kept.format)

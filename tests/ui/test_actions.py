@@ -1,0 +1,415 @@
+"""What the page's events do, on a real database and with a real model, without a browser."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from db.embedded import EmbeddedServer
+from db.engine import Database
+from db.errors import DatabaseAway, NotFound
+from db.ledger import Ledger
+from db.models import State
+from pipeline.background import Blur, Colour, Picture, Transparent
+from pipeline.errors import BackgroundError, InputError, PromptError, VideoError
+from pipeline.job import GREEN
+from pipeline.runner import Runner
+from tests import ffprobe, rendered
+from ui.actions import Actions
+from ui.opened import Opened
+
+WIDTH, HEIGHT = 160, 90
+SAMPLE = Path(__file__).resolve().parents[2] / "assets" / "sample.mp4"
+MARKS = [{"time": 0.0, "points": [{"x": 85, "y": 65, "keep": True}]}]
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """short.mp4 has 12 frames, long.mp4 has 240."""
+    folder = tmp_path_factory.mktemp("clips")
+    frames, _alphas = rendered.subject_over_background(60, WIDTH, HEIGHT)
+    rendered.write_clip(folder / "short.mp4", frames[:12], sound=True)
+    rendered.write_clip(folder / "long.mp4", frames * 4)
+    return folder
+
+
+@pytest.fixture
+def working() -> Iterator[Callable[[Path, Database], Actions]]:
+    """Makes actions with a runner and a ledger, and closes these."""
+    closing: list[Callable[[], None]] = []
+
+    def make(home: Path, database: Database) -> Actions:
+        ledger = Ledger(database)
+        runner = Runner(ledger)
+        closing.extend([ledger.close, runner.close])
+        return Actions(home, database, runner, SAMPLE)
+
+    yield make
+    for close in reversed(closing):
+        close()
+
+
+@pytest.fixture
+def actions(tmp_path: Path, database: Database, working: Any) -> Iterator[Actions]:
+    """Actions on a folder of their own; what a test puts into the shared database goes again."""
+    made = working(tmp_path / "home", database)
+    yield made
+    for found in made.sessions():
+        made.delete(found.id)
+
+
+@pytest.fixture
+def upload(clips: Path, tmp_path: Path) -> Callable[..., Path]:
+    """A copy of a clip, as an upload would leave it."""
+
+    def copy(which: str = "short.mp4", name: str = "upload.mp4") -> Path:
+        folder = tmp_path / "uploads"
+        folder.mkdir(exist_ok=True)
+        return Path(shutil.copyfile(clips / which, folder / name))
+
+    return copy
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.is_file())
+
+
+def wait(true: Callable[[], Any], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def finished(actions: Actions, id: str) -> Opened:
+    wait(lambda: actions.place(id) is None and not actions.open(id).running)
+    return actions.open(id)
+
+
+# ---------------------------------------------------------------- uploads
+
+
+def test_an_upload_becomes_a_session(actions: Actions, upload: Any) -> None:
+    file = upload()
+    found = actions.open(actions.create(file, "Holiday.mp4"))
+    assert not file.exists()
+    assert found.row.name == "Holiday.mp4" and found.row.state is State.READY
+    assert (found.clip.width, found.clip.height, found.clip.frames) == (WIDTH, HEIGHT, 12)
+    assert found.clip.name == "Holiday.mp4" and found.clip.sound
+    assert files(found.folder) == [found.job.source]
+    assert [s.id for s in actions.sessions()] == [found.id]
+    assert actions.sessions("HOLI")[0].id == found.id and actions.sessions("%") == []
+
+
+def test_the_sample_is_copied(actions: Actions) -> None:
+    found = actions.open(actions.create_sample())
+    assert found.row.name == SAMPLE.name
+    assert SAMPLE.exists() and found.job.source.read_bytes() == SAMPLE.read_bytes()
+    assert [p.name for p in found.folder.parent.iterdir()] == [found.id]
+
+
+@pytest.mark.parametrize("content", [b"", b"no video\n" * 99, b"\x00\x00\x00\x18ftypmp42" + bytes(500)])
+def test_nothing_stays_of_a_bad_upload(actions: Actions, upload: Any, content: bytes) -> None:
+    file = upload()
+    file.write_bytes(content)
+    with pytest.raises(VideoError, match=r"^bad\.mp4"):
+        actions.create(file, "bad.mp4")
+    assert actions.sessions() == []
+    assert not file.exists() and not [p for p in file.parent.parent.rglob("*") if p.is_file()]
+
+
+NAMES = [
+    "../../etc/x.mp4",
+    "/etc/passwd",
+    "a\"b'c;<script>.mp4",
+    "line\nbreak.mp4",
+    ".mp4",
+    "x" * 500 + ".mp4",
+    "п.ж",
+    "",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_never_becomes_a_path(actions: Actions, upload: Any, tmp_path: Path, name: str) -> None:
+    found = actions.open(actions.create(upload(), name))
+    assert found.job.source.parent == found.folder
+    assert found.job.source.name in ("source.mp4", "source")
+    assert {p.relative_to(tmp_path).parts[0] for p in files(tmp_path)} == {"home"}
+    actions.mark(found.id, MARKS)
+    actions.run(found.id)
+    done = finished(actions, found.id)
+    path, mime, offered = actions.result(found.id, str(done.row.results[0].id))
+    assert path.parent == found.folder and mime == "video/mp4"
+    assert offered.endswith("-recorte.mp4") and "/" not in offered
+
+
+# ---------------------------------------------------------------- choices
+
+
+def test_marks_are_kept_and_checked(actions: Actions, upload: Any) -> None:
+    id = actions.create(upload(), "a.mp4")
+    box = [{"time": 0.25, "points": [], "box": [1, 2, 100, 80]}]
+    actions.mark(id, MARKS + box)
+    kept = actions.open(id).job.prompts
+    assert [p.time for p in kept] == [0.0, 0.25]
+    assert kept[0].points[0].keep and kept[1].box is not None
+    bad: list[Any] = [
+        [{"time": 9, "points": [{"x": 1, "y": 1, "keep": True}]}],
+        [{"time": 0, "points": [{"x": WIDTH + 1, "y": 1, "keep": True}]}],
+        [{"time": 0, "points": [{"x": "no", "y": 1, "keep": True}]}],
+        {"not": "a list"},
+        "text",
+        None,
+        [[]],
+    ]
+    for marks in bad:
+        with pytest.raises(PromptError):
+            actions.mark(id, marks)
+    assert actions.open(id).job.prompts == kept
+
+
+def test_backgrounds_and_formats_give_way_to_each_other(actions: Actions, upload: Any) -> None:
+    id = actions.create(upload(), "a.mp4")
+    assert actions.choose_background(id, "#102030").job.background == Colour(16, 32, 48)
+    assert actions.choose_background(id, "blur:9").job.background == Blur(9)
+    laid = actions.choose_background(id, "transparent").job
+    assert laid.background == Transparent() and laid.format == "webm"
+    laid = actions.choose_format(id, "mp4").job
+    assert laid.background == GREEN and laid.format == "mp4"
+    assert actions.open(id).job == laid
+    for spec in ("/etc/passwd", "a.png", "nonsense", "blur:-1"):
+        with pytest.raises(InputError):
+            actions.choose_background(id, spec)
+    with pytest.raises(InputError):
+        actions.choose_format(id, "gif")
+    with pytest.raises(InputError):
+        actions.choose_model(id, "nonsense")
+    assert not actions.choose_sound(id, False).job.sound
+    assert actions.open(id).job == actions.choose_model(id, "grabcut").job
+
+
+def test_a_picture_is_taken_upright(actions: Actions, upload: Any, tmp_path: Path) -> None:
+    id = actions.create(upload(), "a.mp4")
+    folder = actions.open(id).folder
+    turned = Image.new("RGB", (60, 20), "red")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned a quarter clockwise
+    turned.save(tmp_path / "turned.jpg", exif=exif)
+    laid = actions.choose_picture(id, tmp_path / "turned.jpg", "turned.jpg", "fit").job.background
+    assert isinstance(laid, Picture) and laid.fit == "fit" and laid.path.parent == folder
+    with Image.open(laid.path) as kept:
+        assert kept.size == (20, 60) and not kept.getexif()
+    assert not (tmp_path / "turned.jpg").exists()
+    assert actions.fit_picture(id, "stretch").job.background == Picture(laid.path, "stretch")
+
+    (tmp_path / "bad.png").write_text("no picture")
+    with pytest.raises(BackgroundError, match=r"^letter\.png"):
+        actions.choose_picture(id, tmp_path / "bad.png", "letter.png")
+    assert not (tmp_path / "bad.png").exists()
+    assert list(folder.glob("background-*")) == [laid.path]
+
+    Image.new("RGB", (8, 8), "blue").save(tmp_path / "second.png")
+    second = actions.choose_picture(id, tmp_path / "second.png", "second.png").job.background
+    assert isinstance(second, Picture) and list(folder.glob("background-*")) == [second.path]
+
+
+def test_a_name_can_be_changed(actions: Actions, upload: Any) -> None:
+    id = actions.create(upload(), "a.mp4")
+    assert actions.rename(id, "  Our \n beach ").row.name == "Our beach"
+    assert actions.rename(id, "   ").row.name == "Our beach"
+    assert len(actions.rename(id, "x" * 1000).row.name) == 120
+
+
+# ---------------------------------------------------------------- looking
+
+
+def test_a_look_needs_a_mark_or_a_matte(actions: Actions, upload: Any) -> None:
+    id = actions.create(upload(), "a.mp4")
+    found = actions.mark(id, MARKS)
+    looks = actions.looks
+    assert np.allclose(looks.times(found), np.arange(12) / 24, atol=1e-3)
+    plain = looks.look(found, 0, "original").picture
+    mask = looks.look(found, 0, "mask")
+    assert mask.final and plain.shape == mask.picture.shape == (HEIGHT, WIDTH, 3)
+    assert (plain != mask.picture).any(axis=2).mean() > 0.05
+    assert looks.look(found, 0, "cutout").picture.shape == (HEIGHT, WIDTH, 4)
+    over = looks.look(found, 0, "over").picture
+    assert np.abs(over[2, 2].astype(int) - (0, 177, 64)).max() < 4
+    # Away from the marks there is nothing to show before previews or a run, and it may yet come.
+    later = looks.look(found, 8, "mask")
+    assert not later.final and np.array_equal(later.picture, looks.look(found, 8, "original").picture)
+    for index, view in ((12, "mask"), (-1, "mask"), (0, "sideways")):
+        with pytest.raises(InputError):
+            looks.look(found, index, view)
+
+
+def test_previews_come_one_by_one(actions: Actions, upload: Any) -> None:
+    found = actions.mark(actions.create(upload(), "a.mp4"), MARKS)
+    assert actions.looks.known(found) == []
+    numbers = list(actions.looks.previews(found))
+    assert [len(n) for n in numbers] == [1, 2, 3, 4, 5, 6]
+    assert actions.looks.known(found) == sorted(numbers[-1])
+    assert actions.looks.look(found, numbers[-1][3], "over").final
+    before = actions.looks.revision(found)
+    moved = actions.mark(found.id, [{"time": 0.0, "points": [{"x": 80, "y": 60, "keep": True}]}])
+    assert actions.looks.revision(moved) != before and actions.looks.known(moved) == []
+
+
+def test_a_look_that_was_overtaken_is_not_made(actions: Actions, upload: Any) -> None:
+    stale = actions.mark(actions.create(upload(), "a.mp4"), MARKS)
+    actions.mark(stale.id, [])
+    with pytest.raises(InputError, match="have changed"):
+        actions.looks.look(stale, 0, "mask")
+
+
+def test_many_look_at_once(actions: Actions, upload: Any) -> None:
+    found = actions.mark(actions.create(upload(), "a.mp4"), MARKS)
+    seen: list[np.ndarray] = []
+    threads = [
+        threading.Thread(target=lambda: seen.append(actions.looks.look(found, 0, "cutout").picture))
+        for _ in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 6 and all(np.array_equal(seen[0], other) for other in seen)
+
+
+def test_thumbnails(actions: Actions, upload: Any) -> None:
+    found = actions.open(actions.create(upload(), "a.mp4"))
+    assert actions.looks.strip(found).startswith(b"\xff\xd8")
+    assert actions.looks.poster(found)[1] == "image/jpeg"
+    actions.run(found.id)
+    assert actions.looks.poster(finished(actions, found.id))[1] == "image/webp"
+
+
+# ---------------------------------------------------------------- running
+
+
+def test_a_run_makes_a_result_and_the_next_one_only_renders(actions: Actions, upload: Any) -> None:
+    id = actions.create(upload(), "figure.mp4")
+    actions.mark(id, MARKS)
+    actions.run(id)
+    done = finished(actions, id)
+    assert done.row.state is State.DONE and done.row.error is None
+    (result,) = done.row.results
+    path, mime, offered = actions.result(id, str(result.id))
+    assert (mime, offered) == ("video/mp4", "figure-recorte.mp4")
+    assert result.bytes == path.stat().st_size and result.frames == 12
+    assert len(ffprobe.frame_times(path)) == 12 and ffprobe.stream(path, "audio")
+    assert done.job.matte is not None
+    matte = done.job.matte.stat().st_mtime_ns
+
+    actions.choose_background(id, "transparent")
+    actions.run(id)
+    done = finished(actions, id)
+    newest, older = done.row.results
+    assert (newest.format, newest.background, older.format) == ("webm", "transparent", "mp4")
+    assert done.job.matte.stat().st_mtime_ns == matte
+    assert (done.folder / older.file).exists() and (done.folder / newest.file).exists()
+    assert not [p for p in files(done.folder) if p.name.startswith(".")]
+    with pytest.raises(InputError):
+        actions.result(id, "nonsense")
+
+
+def test_a_session_runs_once_at_a_time(actions: Actions, upload: Any) -> None:
+    id = actions.create(upload("long.mp4"), "long.mp4")
+    actions.run(id)
+    with pytest.raises(InputError, match=r"long\.mp4 is being made already"):
+        actions.run(id)
+    waiting = actions.create(upload(), "b.mp4")
+    actions.run(waiting)
+    assert actions.place(waiting) == 1
+    assert actions.unfinished() == waiting
+    actions.cancel(waiting)
+    actions.cancel(id)
+    for each in (id, waiting):
+        found = finished(actions, each)
+        assert found.row.state is State.CANCELLED and found.row.results == []
+        assert files(found.folder) == [found.job.source]
+    actions.run(waiting)  # and may be made again
+    assert finished(actions, waiting).row.state is State.DONE
+
+
+def test_cancelling_takes_less_than_two_seconds(actions: Actions, upload: Any) -> None:
+    id = actions.create(upload("long.mp4"), "long.mp4")
+    actions.run(id)
+    wait(lambda: actions.open(id).row.progress)
+    pressed = time.monotonic()
+    actions.cancel(id)
+    wait(lambda: actions.place(id) is None)
+    assert time.monotonic() - pressed < 2
+    found = finished(actions, id)
+    assert found.row.state is State.CANCELLED
+    assert found.row.progress is not None and found.row.progress["done"] > 0  # how far it came
+    assert files(found.folder) == [found.job.source]
+
+
+def test_a_running_session_can_be_deleted(actions: Actions, upload: Any) -> None:
+    id = actions.create(upload("long.mp4"), "long.mp4")
+    actions.run(id)
+    wait(lambda: actions.progress(id))
+    folder = actions.open(id).folder
+    actions.delete(id)
+    assert actions.place(id) is None
+    assert list(folder.parent.iterdir()) == []
+    with pytest.raises(NotFound):
+        actions.open(id)
+    with pytest.raises(NotFound):
+        actions.delete(id)
+
+
+def test_a_video_that_somebody_removed_is_missed_in_a_sentence(actions: Actions, upload: Any) -> None:
+    id = actions.create(upload(), "a.mp4")
+    actions.open(id).job.source.unlink()
+    with pytest.raises(VideoError, match=r"^a\.mp4: this video is no longer"):
+        actions.run(id)
+    assert [found.id for found in actions.sessions()] == [id]
+    actions.delete(id)
+    assert actions.sessions() == []
+
+
+def test_a_run_that_fails_says_why(actions: Actions, upload: Any) -> None:
+    first = actions.create(upload("long.mp4"), "first.mp4")
+    id = actions.create(upload("long.mp4"), "long.mp4")
+    actions.run(first)
+    actions.run(id)
+    actions.open(id).job.source.write_bytes(b"no longer a video" * 9)  # while it waits in the line
+    actions.cancel(first)
+    found = finished(actions, id)
+    assert found.row.state is State.FAILED and "source.mp4" in (found.row.error or "")
+    assert files(found.folder) == [found.job.source]
+
+
+def test_a_run_outlives_its_database(tmp_path: Path, upload: Any, working: Any) -> None:
+    folder = tmp_path / "database"
+    with Database.open(None, folder) as database:
+        actions = working(tmp_path / "home", database)
+        id = actions.create(upload("long.mp4"), "long.mp4")
+        actions.run(id)
+        wait(lambda: actions.open(id).row.progress)
+        server = psutil.Process(int((folder / "data" / "postmaster.pid").read_text().splitlines()[0]))
+        server.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
+        server.wait(30)
+        with pytest.raises(DatabaseAway):
+            actions.open(id)
+        with pytest.raises(DatabaseAway):
+            actions.create(upload(), "b.mp4")
+        assert len(list((tmp_path / "home" / "sessions").iterdir())) == 1
+        wait(lambda: actions.place(id) is None)
+        with EmbeddedServer(folder):
+            found = finished(actions, id)
+            assert found.row.state is State.DONE and found.row.error is None
+            assert (found.folder / found.row.results[0].file).exists()

@@ -1,0 +1,204 @@
+"""How the program starts, what it refuses to start with, and what its parts may know of each other."""
+
+from __future__ import annotations
+
+import ast
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import app
+from ui import text
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def settings(**environment: str) -> app.Settings:
+    return app.Settings.read(environment)
+
+
+def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {k: v for k, v in os.environ.items() if k != "DATABASE_URL" and not k.startswith("RECORTE_")}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=clean | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+# ---------------------------------------------------------------- settings
+
+
+def test_the_defaults_are_private() -> None:
+    read = settings()
+    assert (read.host, read.port, read.database_url) == ("127.0.0.1", 7860, None)
+    assert read.home.is_absolute() and read.home.name == "recorte"
+    assert read.upload_bytes == 4 * 2**30 // 1024 * 1000 or read.upload_bytes == 4096 * 2**20
+
+
+def test_every_setting_is_read(tmp_path: Path) -> None:
+    read = settings(
+        RECORTE_HOME=str(tmp_path / ".." / "there"),
+        RECORTE_HOST="0.0.0.0",
+        RECORTE_PORT="0",
+        RECORTE_UPLOAD_MB="7",
+        DATABASE_URL="postgresql://a@b/c",
+    )
+    assert read.home == tmp_path.parent / "there"
+    assert (read.host, read.port, read.upload_bytes) == ("0.0.0.0", 0, 7 * 2**20)
+    assert read.database_url == "postgresql://a@b/c"
+    assert settings(RECORTE_HOME="~/x").home == Path.home() / "x"
+    assert settings(RECORTE_PORT="", DATABASE_URL="").port == 7860
+
+
+@pytest.mark.parametrize("value", ["-1", "65536", "80.5", "http", " ", "٣x", "²"])
+def test_a_bad_number_is_named(value: str) -> None:
+    with pytest.raises(
+        app.CannotStart, match=r"^RECORTE_PORT is .*: must be|^RECORTE_PORT is .*whole number"
+    ):
+        settings(RECORTE_PORT=value)
+
+
+# ---------------------------------------------------------------- starting
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """The one sentence with which the program ended."""
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    (sentence,) = done.stderr.strip().splitlines()
+    return sentence
+
+
+def test_a_bad_setting_ends_it_with_a_sentence(tmp_path: Path) -> None:
+    said = refused(python("app.py", RECORTE_HOME=str(tmp_path), RECORTE_UPLOAD_MB="much"))
+    assert said == "RECORTE_UPLOAD_MB is 'much'; it must be a whole number from 1 to 1000000."
+
+
+def test_a_database_that_is_not_there_ends_it_with_a_sentence(tmp_path: Path) -> None:
+    url = "postgresql://user:geheim@127.0.0.1:1/nothing"
+    said = refused(python("app.py", RECORTE_HOME=str(tmp_path), RECORTE_PORT="0", DATABASE_URL=url))
+    assert "DATABASE_URL" in said and "geheim" not in said
+
+
+def test_a_taken_port_ends_it_with_a_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        said = refused(python("app.py", RECORTE_HOME=str(tmp_path / "home"), RECORTE_PORT=port))
+    assert port in said and "RECORTE_PORT" in said
+    assert not (tmp_path / "home").exists()
+
+
+def test_two_do_not_share_a_folder(tmp_path: Path) -> None:
+    with app.alone(tmp_path):
+        said = refused(python("app.py", RECORTE_HOME=str(tmp_path), RECORTE_PORT="0"))
+    assert str(tmp_path) in said and "RECORTE_HOME" in said
+    with app.alone(tmp_path):  # and it is free again
+        pass
+
+
+def test_an_address_of_nobody_is_named() -> None:
+    with pytest.raises(app.CannotStart, match="RECORTE_HOST"):
+        app.listening("no.such.host.invalid", 0)
+    with app.listening("127.0.0.1", 0) as port:
+        assert port.getsockname()[1] > 0
+
+
+# ---------------------------------------------------------------- who knows whom
+
+# From DESIGN's rooms: app -> ui, pipeline, db; ui takes types and sentences and touches no database.
+MAY_NOT = {
+    "ui": {"torch", "sqlalchemy", "psycopg2", "alembic", "av", "app"},
+    "ui/actions.py": {"gradio"},
+    "ui/looks.py": {"gradio", "db.repository", "db.engine"},
+    "ui/opened.py": {"gradio", "db.repository", "db.engine"},
+    "ui/sections": {"db.repository", "db.engine", "db.ledger"},
+    "pipeline": {"gradio", "fastapi", "sqlalchemy", "db", "ui", "app"},
+    "db": {"gradio", "fastapi", "torch", "pipeline", "ui", "app"},
+}
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Every module that a file imports, wherever it does so."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: modules are imported by their full names"
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+@pytest.mark.parametrize("place", MAY_NOT)
+def test_imports_run_one_way(place: str) -> None:
+    where = ROOT / place
+    files = sorted(where.rglob("*.py")) if where.is_dir() else [where]
+    assert files
+    for file in files:
+        for module in imported(file):
+            for banned in MAY_NOT[place]:
+                assert not f"{module}.".startswith(f"{banned}."), f"{file.relative_to(ROOT)} imports {module}"
+
+
+BUILD = """
+import sys
+from pathlib import Path
+from ui import blocks
+from ui.actions import Actions
+class Away: pass
+blocks.application(Actions(Path(sys.argv[1]), Away(), Away(), Path("assets/sample.mp4")), upload_bytes=1)
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def test_the_page_is_built_without_a_model(tmp_path: Path) -> None:
+    done = python("-c", BUILD, str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert "gradio" in loaded
+    assert not loaded & {"torch", "torchvision", "transformers", "segment_anything", "psycopg2"}
+
+
+PLAIN = "import sys; import {package}; print(*sorted({{n.partition('.')[0] for n in sys.modules}}))"
+
+
+@pytest.mark.parametrize("package", ["pipeline.process", "pipeline.models", "db.repository", "app"])
+def test_each_package_stands_alone(package: str) -> None:
+    done = python("-c", PLAIN.format(package=package))
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert not loaded & {"torch", "gradio", "ui"}
+    assert not ({"pipeline", "db"} <= loaded)
+
+
+# ---------------------------------------------------------------- words
+
+
+@pytest.mark.parametrize("table", [text.STAGE, text.PAGE, text.CARDS])
+def test_both_languages_say_the_same(table: dict[str, dict[str, str]]) -> None:
+    import string
+
+    assert table["en"].keys() == table["es"].keys()
+    for key, sentence in table["en"].items():
+        fields = [
+            {f for _, f, _, _ in string.Formatter().parse(t) if f} for t in (sentence, table["es"][key])
+        ]
+        assert fields[0] == fields[1], key
+
+
+def test_the_language_is_the_visitors_first_that_is_spoken() -> None:
+    assert text.language("es-MX,es;q=0.9,en;q=0.8") == "es"
+    assert text.language("de,fr;q=0.5,es;q=0.1") == "es"
+    assert text.language("de") == text.language("") == text.language(None) == "en"
+
+
+def test_lengths_and_sizes() -> None:
+    assert [text.length(s) for s in (0, 3.21, 65, 3723.4)] == ["0.0 s", "3.2 s", "1:05", "1:02:03"]
+    assert [text.size(n) for n in (1, 1500, 2_340_000, 5 * 10**9)] == ["1 kB", "2 kB", "2.3 MB", "5.0 GB"]
