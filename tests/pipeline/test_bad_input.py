@@ -83,10 +83,11 @@ def make(name: str, folder: Path, clip: Path) -> Path:
         case "concat-unsafe":
             path.write_text(f"ffconcat version 1.0\nfile {folder / 'secret.ts'}\n")
         case "dash":
+            period = "<BaseURL>secret.ts</BaseURL></Representation></AdaptationSet></Period>"
             path.write_text(
                 '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
-                'mediaPresentationDuration="PT1S"><Period><AdaptationSet mimeType="video/mp4"><Representation '
-                'id="1" bandwidth="1"><BaseURL>secret.ts</BaseURL></Representation></AdaptationSet></Period></MPD>'
+                'mediaPresentationDuration="PT1S"><Period><AdaptationSet mimeType="video/mp4">'
+                f'<Representation id="1" bandwidth="1">{period}</MPD>'
             )
         case "folder":
             path.mkdir()

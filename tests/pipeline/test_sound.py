@@ -2,6 +2,7 @@
 
 import subprocess
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def clicks(path: Path) -> list[float]:
     # What FFmpeg decodes begins at second 0 of the file, or where the sound begins.
     rate, samples = ffprobe.sound(path)
     loud = np.flatnonzero(np.abs(samples).max(axis=1) > 0.5) / rate + max(0.0, first)
-    starts = [loud[0], *(b for a, b in zip(loud, loud[1:], strict=False) if b - a > 0.5)]
+    starts = [loud[0], *(b for a, b in pairwise(loud) if b - a > 0.5)]
     return [float(moment) for moment in starts]
 
 
