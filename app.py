@@ -125,7 +125,11 @@ def answer(page: FastAPI, port: socket.socket) -> None:
             await super().startup(sockets)
             print(f"Recorte is at {address}", flush=True)
 
-    # A page that is open holds a connection; it must not keep the server from ending.
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            # A page that is open holds a connection for as long; to cut that off now is no error to report.
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+            await super().shutdown(sockets)
+
     config = uvicorn.Config(page, log_level="warning", timeout_graceful_shutdown=2)
     Server(config).run(sockets=[port])
 

@@ -95,6 +95,8 @@ def build(actions: Actions) -> gr.Blocks:
         for section in (video, subject, background, preview, result, sessions):
             section.wire(page)
         _wire(page, blocks)
+    # Gradio would let one visitor at a time upload, preview or watch a run.
+    blocks.queue(default_concurrency_limit=16)
     return cast(gr.Blocks, blocks)
 
 

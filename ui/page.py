@@ -64,7 +64,8 @@ class Page:
             self.editor: gr.Column(visible=False),
             self.side: gr.Column(visible=False),
             self.timer: gr.Timer(active=False),
-            self.video.drop: gr.File(value=None, visible=True),
+            # Its value is left alone: on arrival somebody may be quicker than this with an upload.
+            self.video.drop: gr.File(visible=True),
             self.video.sample: gr.Button(visible=True),
         }
 

@@ -98,27 +98,14 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def serve() -> Iterator[Callable[..., Server]]:
-    """Starts servers; each is stopped at the end, and none may have had an accident of its own."""
-    running: list[Server] = []
+def server() -> Iterator[Server]:
+    """A server that is stopped at the end and may not have had an accident of its own."""
     with tempfile.TemporaryDirectory(prefix="recorte-page-", ignore_cleanup_errors=True) as folder:
-
-        def start(**settings: str) -> Server:
-            server = Server(Path(folder) / f"home-{len(running)}", **settings)
-            running.append(server)
-            server.start()
-            return server
-
-        yield start
-        for server in running:
-            server.stop()
-        accidents = [line for server in running for line in server.said().splitlines() if "Traceback" in line]
-        assert not accidents, "\n".join(server.said() for server in running)
-
-
-@pytest.fixture(scope="module")
-def server(serve: Callable[..., Server]) -> Server:
-    return serve(RECORTE_UPLOAD_MB="8")
+        server = Server(Path(folder) / "home", RECORTE_UPLOAD_MB="8")
+        server.start()
+        yield server
+        server.stop()
+        assert "Traceback" not in server.said(), server.said()
 
 
 @pytest.fixture(scope="module")
@@ -181,5 +168,5 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One that takes long enough to be stopped in the middle."""
-    frames, _alphas = rendered.subject_over_background(60, 320, 180)
+    frames, _alphas = rendered.subject_over_background(60, 240, 136)
     return rendered.write_clip(tmp_path_factory.mktemp("clip") / "longer.mp4", frames * 3)

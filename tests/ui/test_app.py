@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import socket
+import string
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -41,7 +42,7 @@ def test_the_defaults_are_private() -> None:
     read = settings()
     assert (read.host, read.port, read.database_url) == ("127.0.0.1", 7860, None)
     assert read.home.is_absolute() and read.home.name == "recorte"
-    assert read.upload_bytes == 4 * 2**30 // 1024 * 1000 or read.upload_bytes == 4096 * 2**20
+    assert read.upload_bytes == 4 * 2**30
 
 
 def test_every_setting_is_read(tmp_path: Path) -> None:
@@ -61,9 +62,7 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", ["-1", "65536", "80.5", "http", " ", "٣x", "²"])
 def test_a_bad_number_is_named(value: str) -> None:
-    with pytest.raises(
-        app.CannotStart, match=r"^RECORTE_PORT is .*: must be|^RECORTE_PORT is .*whole number"
-    ):
+    with pytest.raises(app.CannotStart, match=r"^RECORTE_PORT is .* whole number from 0"):
         settings(RECORTE_PORT=value)
 
 
@@ -181,16 +180,15 @@ def test_each_package_stands_alone(package: str) -> None:
 # ---------------------------------------------------------------- words
 
 
+def fields(sentence: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(sentence) if name}
+
+
 @pytest.mark.parametrize("table", [text.STAGE, text.PAGE, text.CARDS])
 def test_both_languages_say_the_same(table: dict[str, dict[str, str]]) -> None:
-    import string
-
     assert table["en"].keys() == table["es"].keys()
     for key, sentence in table["en"].items():
-        fields = [
-            {f for _, f, _, _ in string.Formatter().parse(t) if f} for t in (sentence, table["es"][key])
-        ]
-        assert fields[0] == fields[1], key
+        assert fields(sentence) == fields(table["es"][key]), key
 
 
 def test_the_language_is_the_visitors_first_that_is_spoken() -> None:

@@ -37,6 +37,7 @@ def render(say: Say) -> Section:
             label=say("format"),
             show_label=False,
             container=False,
+            filterable=False,
             elem_id="format",
             interactive=True,
         ),

@@ -31,6 +31,7 @@ def render(say: Say) -> Section:
             label=say("model"),
             show_label=False,
             container=False,
+            filterable=False,
             elem_id="model",
             interactive=True,
         ),
