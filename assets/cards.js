@@ -72,7 +72,7 @@ function draw(card) {
   }
   tools.append(deleter(card));
   node.append(poster, make("h3", "", card.name), facts, state);
-  if (card.error) node.append(make("p", "error", card.error));
+  if (card.error) node.append(make("p", "failure", card.error));
   node.append(tools);
   return node;
 }

@@ -92,7 +92,7 @@ def _status(actions: Actions, found: Opened, language: str) -> str:
 
 
 def _failed(sentence: str) -> str:
-    return f'<p class="error" role="alert">{html.escape(sentence)}</p>'
+    return f'<p class="failure" role="alert">{html.escape(sentence)}</p>'
 
 
 def _said(sentence: str) -> str:
