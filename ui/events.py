@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import logging
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import wraps
 from inspect import isgeneratorfunction
@@ -42,7 +42,7 @@ def uploaded(file: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _sentences() -> Iterator[None]:
+def _sentences(args: Iterable[Any]) -> Iterator[None]:
     try:
         yield
     except (RecorteError, DatabaseError) as error:
@@ -51,7 +51,8 @@ def _sentences() -> Iterator[None]:
         raise
     except Exception as error:
         log.exception("a handler failed")
-        raise _toast(text.say("en", "broken")) from error
+        tongue = next((language(arg) for arg in args if isinstance(arg, gr.Request)), "en")
+        raise _toast(text.say(tongue, "broken")) from error
 
 
 def _toast(sentence: str) -> gr.Error:
@@ -65,14 +66,14 @@ def told(handler: Callable[..., Any]) -> Callable[..., Any]:
 
         @wraps(handler)
         def steps(*args: Any, **kwargs: Any) -> Generator[Any, None, None]:
-            with _sentences():
+            with _sentences(args):
                 yield from handler(*args, **kwargs)
 
         return steps
 
     @wraps(handler)
     def call(*args: Any, **kwargs: Any) -> Any:
-        with _sentences():
+        with _sentences(args):
             return handler(*args, **kwargs)
 
     return call

@@ -24,7 +24,7 @@ PREVIEWS = 6
 _CLICK_STEPS = 8
 _STRIP = 12
 _POSTER_WIDTH = 320
-_KEPT_MATTES = 48
+_KEPT_BYTES = 128 * 2**20
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Look:
 
 
 class Looks:
-    """Makes the pictures and remembers a few mattes; `open` gives a session as it stands now."""
+    """Makes the pictures and remembers the latest mattes; `open` gives a session as it stands now."""
 
     def __init__(self, open: Callable[[str], Opened]) -> None:
         self._open = open
@@ -150,6 +150,6 @@ class Looks:
                     return
                 frame, matte = pair
                 self._mattes[key, frame.pts] = matte
-                while len(self._mattes) > _KEPT_MATTES:
+                while sum(kept.nbytes for kept in self._mattes.values()) > _KEPT_BYTES:
                     self._mattes.popitem(last=False)
             yield frame

@@ -100,8 +100,6 @@ STAGE: dict[str, dict[str, str]] = {
 
 PAGE: dict[str, dict[str, str]] = {
     "en": {
-        "title": "Recorte",
-        "tagline": "Cut the subject out of a video.",
         "tab_cut": "Cut out",
         "tab_sessions": "Sessions",
         "drop": "Drop a video here",
@@ -137,7 +135,6 @@ PAGE: dict[str, dict[str, str]] = {
         "cancel": "Cancel",
         "previews": "Previews",
         "search": "Search by name",
-        "refresh": "Refresh",
         # Filled in on the server, in the browser's language.
         "facts": "{width} × {height} · {length} · {rate}/s · {sound}",
         "with_sound": "with sound",
@@ -155,13 +152,10 @@ PAGE: dict[str, dict[str, str]] = {
         "done": "Done in {seconds}.",
         "download": "Download {format} · {size}",
         "original": "Original",
-        "uploading": "Reading {name}…",
         "gone": "This session does not exist.",
         "broken": "Something went wrong inside the program; its log has the details.",
     },
     "es": {
-        "title": "Recorte",
-        "tagline": "Recorta al sujeto de un vídeo.",
         "tab_cut": "Recortar",
         "tab_sessions": "Sesiones",
         "drop": "Suelta un vídeo aquí",
@@ -197,7 +191,6 @@ PAGE: dict[str, dict[str, str]] = {
         "cancel": "Cancelar",
         "previews": "Muestras",
         "search": "Buscar por nombre",
-        "refresh": "Actualizar",
         "facts": "{width} × {height} · {length} · {rate}/s · {sound}",
         "with_sound": "con sonido",
         "without_sound": "sin sonido",
@@ -214,7 +207,6 @@ PAGE: dict[str, dict[str, str]] = {
         "done": "Hecho en {seconds}.",
         "download": "Descargar {format} · {size}",
         "original": "Original",
-        "uploading": "Leyendo {name}…",
         "gone": "Esta sesión no existe.",
         "broken": "Algo ha fallado dentro del programa; su registro tiene los detalles.",
     },
