@@ -14,7 +14,8 @@ import pytest
 from pipeline import formats, video
 from pipeline.errors import RunError
 from pipeline.formats import FORMATS
-from pipeline.video import Index, Writer
+from pipeline.video import Index, Writer, reading
+from pipeline.video.source import Source
 from tests import ffprobe
 from tests.pipeline.stand_in import number, numbered
 from tests.rendered import subject_over_background, write_clip
@@ -149,7 +150,7 @@ def test_jumping_gives_the_pixels_of_plain_decoding(counted_path: Path, chosen: 
 
 def test_jumping_passes_over_what_lies_between(counted_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded = 0
-    decode = video._Source.decode
+    decode = Source.decode
 
     def counting(source: Any) -> Any:
         nonlocal decoded
@@ -158,7 +159,7 @@ def test_jumping_passes_over_what_lies_between(counted_path: Path, monkeypatch: 
             yield frame
 
     whole = list(video.read(counted_path))
-    monkeypatch.setattr(video._Source, "decode", counting)
+    monkeypatch.setattr(Source, "decode", counting)
     assert len(list(video.read(counted_path, only=[whole[1].pts, whole[31].pts]))) == 2
     assert decoded <= 6
 
@@ -167,12 +168,12 @@ def test_an_index_that_misleads_costs_time_and_no_frame(
     counted_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = list(video.read(counted_path))
-    seek = video._Source.seek
+    seek = Source.seek
 
     def astray(source: Any, pts: int) -> None:
         seek(source, whole[30].pts if pts else 0)  # every jump lands at the last keyframe
 
-    monkeypatch.setattr(video._Source, "seek", astray)
+    monkeypatch.setattr(Source, "seek", astray)
     for chosen in ([15, 16], [3, 25], [15, 25, 39]):
         found = list(video.read(counted_path, only=[whole[n].pts for n in chosen]))
         assert [number(frame.image) for frame in found] == chosen
@@ -188,7 +189,7 @@ def test_nothing_wanted_is_nothing_read(counted_path: Path) -> None:
 def test_backward_is_forward_reversed(
     counted_path: Path, monkeypatch: pytest.MonkeyPatch, frames_held: int
 ) -> None:
-    monkeypatch.setattr(video, "_BACKWARD_BYTES", frames_held * 64 * 64 * 3)
+    monkeypatch.setattr(reading, "_BACKWARD_BYTES", frames_held * 64 * 64 * 3)
     whole = list(video.read(counted_path))
     for first, last, only in ((0, 39, None), (5, 27, None), (0, 39, {whole[n].pts for n in (2, 13, 14, 38)})):
         lo, hi = whole[first].pts, whole[last].pts + 1

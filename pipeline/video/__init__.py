@@ -1,0 +1,14 @@
+"""Reading and writing video files; the only package that imports av.
+
+Frames leave here upright, in square pixels, as full-range RGB; they arrive here as RGB or RGBA. Every
+pts is counted in ticks of `Clip.time_base` from the clip's first frame, so 0 is the first picture.
+"""
+
+from pipeline.video.probing import probe
+from pipeline.video.reading import Frame, read, read_backward
+from pipeline.video.source import metadata
+from pipeline.video.times import Index, index
+from pipeline.video.whole import replacing
+from pipeline.video.writing import Writer
+
+__all__ = ["Frame", "Index", "Writer", "index", "metadata", "probe", "read", "read_backward", "replacing"]

@@ -1,0 +1,41 @@
+"""Where FFmpeg's and the system's errors become ours."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import av
+
+from pipeline.errors import RunError, VideoError
+
+# What FFmpeg says of data that it cannot make out; some decoders let numbers of their own out.
+DAMAGED = (av.error.InvalidDataError, av.error.PatchWelcomeError, av.error.UndefinedError)
+
+
+@contextmanager
+def read_errors(name: str) -> Iterator[None]:
+    """FFmpeg's errors while reading become ours."""
+    try:
+        yield
+    except av.error.FFmpegError as error:
+        if isinstance(error, OSError) and error.errno == errno.EACCES:
+            raise VideoError(f"{name}: there is no permission to read this file.") from error
+        if isinstance(error, FileNotFoundError):
+            raise VideoError(f"{name}: there is no such file.") from error
+        raise VideoError(
+            f"{name}: this cannot be read as a video. It may be damaged, protected or of an unknown kind; "
+            "check that it plays elsewhere, or convert it to MP4."
+        ) from error
+
+
+@contextmanager
+def write_errors(name: str) -> Iterator[None]:
+    """The system's and FFmpeg's errors while writing become ours."""
+    try:
+        yield
+    except (OSError, av.error.FFmpegError) as error:
+        code = getattr(error, "errno", None)
+        if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise RunError(f"{name}: the disk is full. Free some space and run it again.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise RunError(f"{name}: this could not be written ({reason}).") from error

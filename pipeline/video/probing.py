@@ -1,0 +1,62 @@
+"""What a look at a video tells of it."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.clip import Clip
+from pipeline.errors import VideoError
+from pipeline.video.source import Source, codec_name, display_matrix, time_base
+from pipeline.video.times import scan_of
+
+
+def probe(path: Path, name: str | None = None) -> Clip:
+    """Look at a video without decoding more than its first frame.
+
+    `name` is what the user calls the file, for sentences. Raises VideoError where it is no video that can
+    be used.
+    """
+    with Source(path, name) as source:
+        stream = source.stream
+        first = next(source.decode(), None)
+        if first is None:
+            raise VideoError(f"{source.name}: there is not one picture in this video.")
+        width, height = source.size
+        matrix = display_matrix(first)
+        if matrix is not None and abs(matrix[1]) > abs(matrix[0]):
+            width, height = height, width
+        codec = codec_name(stream)
+        depth = max(c.bits for c in first.format.components)
+        # What an edit list leaves out was not promised.
+        promised = min(stream.frames, len(stream.index_entries) or stream.frames)
+        tick = time_base(stream)
+        sound = tuple(codec_name(s) for s in source.container.streams.audio if s.codec_context)
+        mean_rate = stream.average_rate or stream.guessed_rate
+        own_name = source.name
+    scan = scan_of(path)
+    pts = scan.index.pts
+    if not pts:
+        raise VideoError(f"{own_name}: there is not one picture in this video.")
+    if promised - scan.packets > max(2, promised // 50):
+        raise VideoError(
+            f"{own_name}: the file is cut short: it promises {promised} frames and holds {scan.packets}. "
+            "Copy or download it again."
+        )
+    gaps = np.diff(np.asarray(pts))
+    usual = int(np.median(gaps)) if len(gaps) else max(1, round(1 / (mean_rate or 25) / tick))
+    duration = (pts[-1] + usual) * tick
+    return Clip(
+        path=path,
+        name=own_name,
+        width=width,
+        height=height,
+        frames=len(pts),
+        duration=float(duration),
+        rate=max(Fraction(len(pts) / duration).limit_denominator(1001), Fraction(1, 1001)),
+        variable=bool(len(gaps)) and int(gaps.max() - gaps.min()) > 1,
+        time_base=tick,
+        codec=codec,
+        depth=depth,
+        sound=sound,
+    )

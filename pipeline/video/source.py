@@ -1,0 +1,182 @@
+"""One opened video: its stream is chosen, its frames are decoded and made upright RGB."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Self
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from pipeline.errors import VideoError
+from pipeline.video.border import DAMAGED, read_errors
+
+# Demuxers that follow references to other files, or that take a still picture for a video.
+_REFUSED_CONTAINERS = frozenset(
+    {"hls", "dash", "concat", "concatf", "image2", "sdp", "rtsp", "webvtt", "lavfi"}
+)
+
+# AVColorSpace (ITU-T H.273 matrix coefficients) to swscale's name for it.
+_MATRIX = {
+    1: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    5: Colorspace.ITU601,
+    6: Colorspace.ITU601,
+    7: Colorspace.SMPTE240M,
+    9: Colorspace.BT2020,
+    10: Colorspace.BT2020,
+}
+
+
+CLEAN_SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+
+
+class Source:
+    """One opened video: seeks, decodes, converts."""
+
+    def __init__(self, path: Path, name: str | None = None) -> None:
+        self.path = path
+        self.name = name or path.name
+        with read_errors(self.name):
+            if not path.exists():
+                raise VideoError(f"{self.name}: there is no such file.")
+            if not path.is_file():
+                raise VideoError(f"{self.name}: this is no file.")
+            if path.stat().st_size == 0:
+                raise VideoError(f"{self.name}: the file is empty (0 bytes). Copy or download it again.")
+            # Absolute, since FFmpeg takes what stands before a colon for a protocol.
+            self.container = av.open(os.fspath(path.absolute()), options={"protocol_whitelist": "file"})
+        try:
+            self._choose_stream()
+        except BaseException:
+            self.container.close()
+            raise
+        self._reformatter = VideoReformatter()
+
+    def _choose_stream(self) -> None:
+        kinds = set(self.container.format.name.split(","))
+        if kinds & _REFUSED_CONTAINERS:
+            raise VideoError(
+                f"{self.name}: playlists and lists of files are not taken. Upload the video itself."
+            )
+        if any(kind.endswith("_pipe") for kind in kinds):
+            raise VideoError(f"{self.name}: this is a picture, not a video.")
+        # A cover picture in a music file is a video stream too.
+        streams = [s for s in self.container.streams.video if not s.disposition & s.disposition.attached_pic]
+        if not streams:
+            held = "sound only" if self.container.streams.audio else "no picture"
+            raise VideoError(f"{self.name}: the file holds {held}. Choose a file with a video in it.")
+        self.stream = streams[0]
+        if not self.stream.codec_context or not self.stream.codec_context.width:
+            raise VideoError(
+                f"{self.name}: its video is of an unknown kind or damaged. Convert it to MP4 and try again."
+            )
+        self.stream.thread_type = "AUTO"
+        ratio = self.stream.sample_aspect_ratio or Fraction(1)
+        context = self.stream.codec_context
+        # Width and height of a stored frame in square pixels, before it is turned upright. A stream may
+        # change its size on the way; what leaves here does not.
+        self.size = (max(1, round(context.width * ratio)), context.height)
+        # AVI tells when a frame is decoded and not when it is shown, which differs with B-frames.
+        self.unstamped = "avi" in kinds and context.has_b_frames > 0
+
+    def close(self) -> None:
+        self.container.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def decode(self) -> Iterator[av.VideoFrame]:
+        """The pictures from here on; as in a player, without those that are damaged or cut off."""
+        packets = self.container.demux(self.stream)
+        with read_errors(self.name):
+            while True:
+                try:
+                    packet = next(packets, None)
+                except DAMAGED:
+                    yield from self.stream.decode(None)
+                    return
+                if packet is None:
+                    return
+                with suppress(*DAMAGED):
+                    yield from packet.decode()
+
+    def seek(self, pts: int) -> None:
+        with read_errors(self.name):
+            self.container.seek(pts, stream=self.stream, backward=True)
+
+    def upright(self, frame: av.VideoFrame, pixel_format: str) -> NDArray[np.uint8]:
+        """The frame as it is shown, in `pixel_format` ("rgb24" or "gray")."""
+        width, height = self.size
+        large = frame.width >= 1280 or frame.height > 576
+        guess = Colorspace.ITU709 if large else Colorspace.ITU601
+        grey = pixel_format == "gray"
+        converted = self._reformatter.reformat(
+            frame,
+            width=width,
+            height=height,
+            format=pixel_format,
+            src_colorspace=None if grey else _MATRIX.get(frame.colorspace, guess),
+            src_color_range=_range(frame),
+            dst_color_range=ColorRange.JPEG,
+            interpolation=CLEAN_SCALING,
+            threads=1,
+        )
+        return _turned(converted.to_ndarray().astype(np.uint8, copy=False), display_matrix(frame))
+
+
+def _range(frame: av.VideoFrame) -> int:
+    if frame.color_range in (ColorRange.MPEG, ColorRange.JPEG):
+        return frame.color_range
+    full = frame.format.name.startswith(("yuvj", "rgb", "bgr", "gbr", "gray", "pal8", "argb", "abgr"))
+    return ColorRange.JPEG if full else ColorRange.MPEG
+
+
+def display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int] | None:
+    """a, b, c, d of the display matrix (ISO/IEC 14496-12, 8.3.2): x' = ax + cy, y' = bx + dy."""
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return None
+    a, b, _, c, d, *_rest = np.frombuffer(bytes(matrix), dtype=np.int32)
+    return int(a), int(b), int(c), int(d)
+
+
+def _turned(image: NDArray[np.uint8], matrix: tuple[int, int, int, int] | None) -> NDArray[np.uint8]:
+    """`image` under the quarter turn or mirroring that `matrix` is nearest to."""
+    if matrix is None:
+        return image
+    a, b, c, d = matrix
+    if abs(b) > abs(a):  # x and y change places
+        image = image.swapaxes(0, 1)
+        a, d = c, b
+    if a < 0:
+        image = image[:, ::-1]
+    if d < 0:
+        image = image[::-1]
+    return np.ascontiguousarray(image)
+
+
+def time_base(stream: Any) -> Fraction:
+    return Fraction(stream.time_base or 1 / Fraction(stream.guessed_rate or 25))
+
+
+def codec_name(stream: VideoStream | AudioStream) -> str:
+    """The codec's own name; FFmpeg's decoders have others, such as mp3float and libdav1d."""
+    return stream.codec_context.codec.canonical_name
+
+
+def metadata(path: Path) -> dict[str, str]:
+    """The container's tags; raises VideoError where the file cannot be opened."""
+    with Source(path) as source:
+        return dict(source.container.metadata)
