@@ -151,5 +151,7 @@ def wire(page: Page) -> None:
     section.format.input(choose, [page.current, section.format], page.shown, show_progress="hidden")
     section.sound.input(hear, [page.current, section.sound], None, show_progress="hidden")
     section.make.click(make, page.current, page.shown, show_progress="hidden")
-    section.cancel.click(cancel, page.current, None, show_progress="hidden")
-    page.timer.tick(tick, page.current, page.shown, show_progress="hidden")
+    # Not by Gradio's queue: it closes its stream of answers when none is due, and an event that is just then
+    # on its way waits for the next one. A tick would wait for ever, for it is not sent again meanwhile.
+    section.cancel.click(cancel, page.current, None, show_progress="hidden", queue=False)
+    page.timer.tick(tick, page.current, page.shown, show_progress="hidden", queue=False)
