@@ -27,7 +27,7 @@ from pipeline.composite import composer
 from pipeline.job import Job
 from pipeline.process import process
 from pipeline.prompts import Box, Prompt
-from pipeline.stretches import pairs
+from pipeline.stretches import marked, pairs
 from pipeline.video import Writer
 
 
@@ -41,7 +41,7 @@ def timed(action: Callable[[], int]) -> float:
 def stages(job: Job, folder: Path) -> dict[str, Callable[[], int]]:
     """Each stage alone, over the whole clip; composite and encode take a kept matte."""
     clip = video.probe(job.source)
-    first = job.prompts[0] if job.prompts else None
+    marks = marked(job.prompts, clip)
     model = models.loaded(job.model, job.device)
     kept = folder / "kept.mkv"
     for _ in process(replace(job, matte=kept)):
@@ -64,7 +64,7 @@ def stages(job: Job, folder: Path) -> dict[str, Callable[[], int]]:
         return sum(1 for _ in video.read(job.source))
 
     def model_alone() -> int:
-        return sum(1 for _ in pairs(model, video.read(job.source), first, None))
+        return sum(1 for _ in pairs(model, video.read(job.source), marks))
 
     def composite() -> int:
         return sum(1 for frame, alpha in held.pairs(clip) if compose(frame.image, alpha, 0.0) is not None)
@@ -80,7 +80,7 @@ def stages(job: Job, folder: Path) -> dict[str, Callable[[], int]]:
     def loop() -> int:
         count = 0
         with writer(folder / "loop.mp4") as out:
-            for frame, alpha in pairs(model, video.read(job.source), first, None):
+            for frame, alpha in pairs(model, video.read(job.source), marks):
                 out.write(compose(frame.image, alpha, 0.0), frame.pts)
                 count += 1
         return count

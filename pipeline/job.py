@@ -61,7 +61,7 @@ class Job:
             prompt.check(clip.width, clip.height, clip.duration)
             if (prompt.points and not card.points) or (prompt.box and not card.box):
                 raise PromptError(f"{card.label} takes no such marks. Remove them or choose another model.")
-        if not self.prompts and not card.automatic:
+        if not card.automatic and not any(prompt.starts for prompt in self.prompts):
             raise PromptError(f"{card.label} needs to be told what to keep. Click on the subject first.")
 
     def span(self, clip: Clip) -> tuple[int, int]:

@@ -49,30 +49,29 @@ def frames(job: Job, times: Iterable[float], steps: int = STEPS) -> Iterator[Pai
         yield from kept.only(clip, wanted)
         return
     streams = stretches.plan(job.prompts, clip, 0, index.pts[-1] + 1)
-    last = max(k for k, s in enumerate(streams) if any(s.lo <= p < s.hi for p in wanted))
-    streams = streams[: last + 1]
-    thinned = _thinned(streams, wanted, index, steps)
+    streams = [s for s in streams if any(s.lo <= p < s.hi for p in wanted)]
     model = models.loaded(job.model, job.device)
     numbers = itertools.count()
     with tempfile.TemporaryDirectory(prefix="recorte-") as folder:
         scratch = lambda: Path(folder, f"{next(numbers)}.mkv")  # noqa: E731
-        for piece in stretches.pieces(clip, model, streams, scratch, only=thinned):
-            for frame, alpha in piece:
-                if frame.pts in wanted:
-                    yield frame, alpha
-                    if frame.pts == wanted[-1]:
-                        return
+        pieces = stretches.pieces(clip, model, streams, scratch, _thinned(streams, wanted, index, steps))
+        for frame, alpha in itertools.chain.from_iterable(pieces):
+            if frame.pts in wanted:
+                yield frame, alpha
+            if frame.pts == wanted[-1]:
+                return
 
 
 def _thinned(streams: list[Stretch], wanted: list[int], index: Index, steps: int) -> frozenset[int]:
-    """The pts of `wanted`, of every marked frame, and of at most `steps` on each way between them."""
+    """The pts of `wanted`, of the marks on the way to them, and of at most `steps` from each to the next."""
     chosen = set(wanted)
     for stretch in streams:
-        served = [p for p in wanted if stretch.lo <= p < stretch.hi] + [stretch.at]
-        if stretch.reach > stretch.hi and stretch is not streams[-1]:
-            served.append(index.at(stretch.reach - 1))
+        served = [p for p in wanted if stretch.lo <= p < stretch.hi]
         for end in (min(served), max(served)):
-            chosen.update(_between(index, stretch.at, end, steps))
+            first, last = sorted((stretch.at, end))
+            stops = [first, *(p for p in stretch.marks if first < p < last), last]
+            for a, b in itertools.pairwise(stops):
+                chosen.update(_between(index, a, b, steps))
     return frozenset(chosen)
 
 

@@ -40,13 +40,18 @@ class Box:
 class Prompt:
     """The marks on one frame.
 
-    A box says where the subject is, so it starts afresh; points without a box, on a frame to which a
-    mask was already carried, correct that mask.
+    A box says what the subject is, and so starts afresh; points without a box correct the mask that was
+    carried to their frame, and only start where there is no box at all.
     """
 
     time: float = 0.0
     points: tuple[Point, ...] = field(default=())
     box: Box | None = None
+
+    @property
+    def starts(self) -> bool:
+        """Whether these marks alone can say what the subject is: a box, or a point to keep."""
+        return self.box is not None or any(point.keep for point in self.points)
 
     def __bool__(self) -> bool:
         return bool(self.points) or self.box is not None

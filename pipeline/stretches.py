@@ -1,14 +1,15 @@
 """The order in which a clip is given to a prompted model.
 
-A model carries a mask from the first frame of its stream to the last, so the clip is cut into streams:
-from each prompted frame forward, and backward from it to half-way towards the prompted frame before. Points
-without a box on a later frame correct what was carried there; a box starts afresh.
+A model carries a mask from the first frame of its stream to the last, so the clip is cut into streams, from
+each frame whose marks say what the subject is: forward from it, and backward from it, meeting half-way where
+there are several such frames. A box says so anywhere; where there is none, the first points to keep do. All
+other marks are corrections: they lie in a stream, and hold from their frame on, the way the stream runs.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -19,7 +20,7 @@ import numpy as np
 from pipeline import matte, video
 from pipeline.clip import Clip
 from pipeline.errors import RunError
-from pipeline.models import Image, Matte, Model
+from pipeline.models import Matte, Model, Still
 from pipeline.prompts import Prompt
 from pipeline.video import Frame
 
@@ -29,57 +30,57 @@ Piece = Iterable[Pair]
 """What became final when the model had done one more frame: nothing, that frame, or a whole stretch that was
 run backward and is read again from disk."""
 
+Marks = Mapping[int, Prompt]
+"""The prompts by the pts of their frames."""
+
 # A spool's pictures have an order and no times of their own; a whole number of Matroska's milliseconds.
 _SPOOL_TICK = Fraction(1, 25)
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """One prompted frame and the frames that get their mattes from it, in pts: lo <= p < hi."""
+    """The frame that streams start from and those that get their mattes by them, in pts: lo <= p < hi."""
 
     at: int
-    prompt: Prompt | None
     lo: int
     hi: int
-    reach: int
-    """Where the stream ends: beyond `hi` if the next prompt corrects what is carried to it."""
+    marks: Marks
 
-    def before(self, times: Iterable[int]) -> list[int]:
-        """Those of `times` that are reached by running backward."""
-        return [p for p in times if self.lo <= p < min(self.at, self.hi)]
+    def forward(self, times: Iterable[int]) -> list[int]:
+        """Those of `times` that the stream forward is given."""
+        return [p for p in times if self.at <= p < self.hi]
+
+    def backward(self, times: Iterable[int]) -> list[int]:
+        """Those of `times` that the stream backward is given; none where no matte would come of it."""
+        given = [p for p in times if self.lo <= p <= self.at]
+        return given if given and given[0] < min(self.at, self.hi) else []
 
 
 def plan(prompts: Iterable[Prompt], clip: Clip, lo: int, hi: int) -> list[Stretch]:
     """The stretches that together cover lo <= pts < hi, in order."""
+    marks = marked(prompts, clip)
+    starts = [p for p, prompt in marks.items() if prompt.box is not None]
+    starts = starts or [p for p, prompt in marks.items() if prompt.starts][:1] or [lo]
+    middles = [(a + b) // 2 + 1 for a, b in pairwise(starts)]
+    spans = zip(starts, [lo, *middles], [*middles, hi], strict=True)
+    stretches = [Stretch(at, max(begin, lo), min(end, hi), marks) for at, begin, end in spans]
+    return [s for s in stretches if s.lo < s.hi]
+
+
+def marked(prompts: Iterable[Prompt], clip: Clip) -> Marks:
+    """The prompts on the frames that are shown at their times, ascending."""
     times = video.index(clip.path)
-    marked: dict[int, Prompt] = {}
+    marks: dict[int, Prompt] = {}
     for prompt in prompts:  # two times may fall on one frame
         at = times.at(round(prompt.time / clip.time_base))
-        marked[at] = marked[at].joined(prompt) if at in marked else prompt
-    if not marked:
-        return [Stretch(lo, None, lo, hi, hi)]
-    frames = sorted(marked)
-    middles = [(a + b) // 2 + 1 for a, b in pairwise(frames)]
-    stretches = []
-    for at, following, begin, end in zip(
-        frames, [*frames[1:], None], [lo, *middles], [*middles, hi], strict=True
-    ):
-        if begin >= hi and at != frames[0]:
-            break
-        past = min(end, hi)
-        corrects = following is not None and end < hi and marked[following].box is None
-        if past <= lo and not corrects:
-            continue
-        reach = following + 1 if following is not None and corrects else max(past, at + 1)
-        stretches.append(Stretch(at, marked[at], max(begin, lo), past, reach))
-    return stretches
+        marks[at] = marks[at].joined(prompt) if at in marks else prompt
+    return dict(sorted(marks.items()))
 
 
 def work(stretches: Collection[Stretch], clip: Clip, only: Collection[int] | None = None) -> int:
     """How many frames the model will be given."""
     times = _times(clip, only)
-    forward = sum(s.at <= p < s.reach for s in stretches for p in times)
-    return forward + sum(s.lo <= p <= s.at for s in stretches if s.before(times) for p in times)
+    return sum(len(s.forward(times)) + len(s.backward(times)) for s in stretches)
 
 
 def _times(clip: Clip, only: Collection[int] | None) -> list[int]:
@@ -98,51 +99,51 @@ def pieces(
     `scratch` gives the path of a new temporary file. With `only`, the clip is thinned to those frames.
     """
     times = _times(clip, only)
-    carried: Matte | None = None
     for stretch in stretches:
-        prior = carried if stretch.prompt is not None and stretch.prompt.box is None else None
-        if stretch.before(times):
-            yield from _backward(clip, model, stretch, prior, scratch(), only)
-        frames = video.read(clip.path, stretch.at, stretch.reach, only)
-        for frame, result in pairs(model, frames, stretch.prompt, prior):
-            carried = result
-            yield [(frame, result)] if stretch.lo <= frame.pts < stretch.hi else []
+        if stretch.backward(times):
+            yield from _backward(clip, model, stretch, scratch(), only)
+        if stretch.forward(times):
+            frames = video.read(clip.path, stretch.at, stretch.hi, only)
+            for frame, result in pairs(model, frames, stretch.marks):
+                yield [(frame, result)] if stretch.lo <= frame.pts else []
 
 
 def _backward(
-    clip: Clip, model: Model, stretch: Stretch, prior: Matte | None, path: Path, only: Collection[int] | None
+    clip: Clip, model: Model, stretch: Stretch, path: Path, only: Collection[int] | None
 ) -> Iterator[Piece]:
     upper = min(stretch.at, stretch.hi)
     frames = video.read_backward(clip.path, stretch.lo, stretch.at + 1, only)
+    spooled: list[int] = []
     with matte.writer(path, clip, time_base=_SPOOL_TICK) as spool:
-        for done, (frame, result) in enumerate(pairs(model, frames, stretch.prompt, prior)):
+        for done, (frame, result) in enumerate(pairs(model, frames, stretch.marks)):
             if done:
                 yield []
             if frame.pts < upper:
-                spool.write(result, done)
-    yield _turned(clip, stretch.lo, upper, path, only)
+                spool.write(result, len(spooled))
+                spooled.append(frame.pts)
+    yield _turned(clip, spooled, path)
 
 
-def _turned(clip: Clip, lo: int, hi: int, path: Path, only: Collection[int] | None) -> Iterator[Pair]:
+def _turned(clip: Clip, spooled: list[int], path: Path) -> Iterator[Pair]:
+    """The frames of these times, which descend, with their mattes from the spool, ascending."""
     mattes = video.read_backward(path, 0, video.index(path).pts[-1] + 1, pixel_format="gray")
-    yield from (
-        (frame, kept.image) for frame, kept in zip(video.read(clip.path, lo, hi, only), mattes, strict=True)
-    )
+    kept = zip(reversed(spooled), mattes, strict=True)
+    for frame in video.read(clip.path, only=frozenset(spooled)):
+        # A frame of a damaged clip that this pass could not decode is passed over.
+        yield frame, next(result.image for pts, result in kept if pts == frame.pts)
     path.unlink()
 
 
-def pairs(
-    model: Model, frames: Iterator[Frame], prompt: Prompt | None, prior: Matte | None
-) -> Iterator[Pair]:
+def pairs(model: Model, frames: Iterator[Frame], marks: Marks) -> Iterator[Pair]:
     """Each frame with the model's matte for it; raises RunError where the model breaks one for one."""
     waiting: deque[Frame] = deque()
 
-    def images() -> Iterator[Image]:
+    def stills() -> Iterator[Still]:
         for frame in frames:
             waiting.append(frame)
-            yield frame.image
+            yield Still(frame.image, marks.get(frame.pts))
 
-    for result in model.mattes(images(), prompt, prior):
+    for result in model.mattes(stills()):
         if not waiting or result.dtype != np.uint8 or result.shape != waiting[0].image.shape[:2]:
             raise RunError("The model returned a matte that belongs to no frame.")
         yield waiting.popleft(), result

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.models import Matte, card
+from pipeline.models import Matte, Still, card
 from pipeline.models.grabcut import GrabCut
 from pipeline.prompts import Box, Point, Prompt
 from tests.rendered import subject_over_background
@@ -23,8 +23,10 @@ def box_around(alpha: np.ndarray) -> Prompt:
     return Prompt(box=Box(x, y, x + width, y + height))
 
 
-def run(frames: list[np.ndarray], prompt: Prompt | None, prior: Matte | None = None) -> list[Matte]:
-    return list(GrabCut().mattes(iter(frames), prompt, prior))
+def run(frames: list[np.ndarray], prompt: Prompt | None, **later: Prompt) -> list[Matte]:
+    """The mattes of a stream with marks on its first frame, and `at5=...` on the one of that number."""
+    marks = {0: prompt} | {int(name.removeprefix("at")): marks for name, marks in later.items()}
+    return list(GrabCut().mattes(Still(frame, marks.get(n)) for n, frame in enumerate(frames)))
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +62,11 @@ def test_the_same_input_gives_the_same_output(clip: Clip, mattes: list[Matte]) -
 
 def test_streams_do_not_meet(clip: Clip, mattes: list[Matte]) -> None:
     model = GrabCut()
-    one = model.mattes(iter(clip[0][:3]), box_around(clip[1][0]))
-    two = model.mattes(iter(clip[0][8:11]), box_around(clip[1][8]))
+    starts = {n: box_around(clip[1][n]) for n in (0, 8)}
+    one, two = (
+        model.mattes(iter([Still(clip[0][n + k], None if k else start) for k in range(3)]))
+        for n, start in starts.items()
+    )
     mixed = [m for pair in zip(one, two, strict=True) for m in pair]
     assert all(np.array_equal(a, b) for a, b in zip(mixed[::2], mattes, strict=False))
 
@@ -87,41 +92,52 @@ def test_a_subject_that_left_is_found_again() -> None:
 def test_a_stream_is_read_no_further_than_it_is_asked(clip: Clip) -> None:
     taken = []
 
-    def frames() -> Iterator[np.ndarray]:
+    def stills() -> Iterator[Still]:
         for n, frame in enumerate(clip[0]):
             taken.append(n)
-            yield frame
+            yield Still(frame, box_around(clip[1][0]))
 
-    next(GrabCut().mattes(frames(), box_around(clip[1][0])))
+    next(GrabCut().mattes(stills()))
     assert taken == [0]
 
 
-def test_a_click_to_keep_mends_what_is_missing(clip: Clip) -> None:
-    frame, alpha = clip[0][0], clip[1][0]
-    head = np.zeros(alpha.shape, bool)
-    head[: alpha.shape[0] // 2 - 10] = True
-    headless = np.where(head, 0, alpha).astype(np.uint8)
-    y, x = (int(v.mean()) for v in ((alpha > 127) & head).nonzero())
-    (matte,) = run([frame], Prompt(points=(Point(x, y),)), headless)
-    assert overlap(headless, alpha) < 0.85
-    assert overlap(matte, alpha) > 0.95
+def spoilt(frames: list[np.ndarray]) -> list[np.ndarray]:
+    """A still patch of the subject's colours hangs in the background, which the box takes in."""
+    patch = frames[0][60:150, 480:600].copy()
+    patch[:] = (205, 90, 40)
+    changed = [frame.copy() for frame in frames]
+    for frame in changed:
+        frame[60:150, 480:600] = patch
+    return changed
 
 
-def test_a_click_to_remove_takes_away_what_is_too_much(clip: Clip) -> None:
-    frame, alpha = clip[0][0], clip[1][0]
-    spoilt = alpha.copy()
-    spoilt[60:150, 480:600] = 255
-    (matte,) = run([frame], Prompt(points=(Point(540, 105, keep=False),)), spoilt)
-    assert overlap(spoilt, alpha) < 0.85
-    assert overlap(matte, alpha) > 0.95
+def test_a_click_to_remove_takes_away_what_is_too_much_and_lasts(clip: Clip) -> None:
+    frames, alphas = spoilt(clip[0][:10]), clip[1]
+    x, y, width, height = cv2.boundingRect((alphas[0] > 127).astype(np.uint8))
+    start = Prompt(points=(Point(x + width / 2, y + height / 2), Point(540, 105)))
+    before = run(frames, start)
+    after = run(frames, start, at4=Prompt(points=(Point(540, 105, keep=False),)))
+    assert all(np.array_equal(a, b) for a, b in zip(before[:4], after[:4], strict=True))
+    assert min((m[70:140, 490:590] > 127).mean() for m in before[4:]) > 0.9
+    assert max((m[70:140, 490:590] > 127).mean() for m in after[4:]) < 0.05
+    assert min(overlap(m, b) for m, b in zip(after[4:], before[4:], strict=True)) > 0.5
 
 
-def test_a_correction_lasts(clip: Clip) -> None:
-    frames, alphas = clip
-    spoilt = alphas[0].copy()
-    spoilt[60:150, 480:600] = 255
-    mattes = run(frames[:8], Prompt(points=(Point(540, 105, keep=False),)), spoilt)
-    assert min(overlap(m, a) for m, a in zip(mattes, alphas, strict=False)) > 0.95
+def test_a_click_to_keep_adds_what_is_missing_and_lasts(clip: Clip) -> None:
+    frames, alphas = spoilt(clip[0][:10]), clip[1]
+    before = run(frames, box_around(alphas[0]))
+    after = run(frames, box_around(alphas[0]), at4=Prompt(points=(Point(540, 105),)))
+    assert all(np.array_equal(a, b) for a, b in zip(before[:4], after[:4], strict=True))
+    assert max((m[70:140, 490:590] > 127).mean() for m in before) < 0.05
+    assert min((m[70:140, 490:590] > 127).mean() for m in after[4:]) > 0.9
+
+
+def test_points_to_remove_alone_correct_what_is_proposed(clip: Clip) -> None:
+    frame = clip[0][0]
+    (proposed,) = run([frame], None)
+    y, x = np.argwhere(cv2.erode(proposed, np.ones((25, 25))) > 250)[0]
+    (mended,) = run([frame], Prompt(points=(Point(x, y, keep=False),)))
+    assert proposed[y, x] == 255 and mended[y, x] == 0
 
 
 def test_points_alone_find_the_subject(clip: Clip) -> None:

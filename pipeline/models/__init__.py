@@ -11,7 +11,7 @@ import pkgutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,18 +26,23 @@ Matte = NDArray[np.uint8]
 """One alpha image, `[H, W]`, 0 (background) to 255 (subject)."""
 
 
+class Still(NamedTuple):
+    """One frame as a model is given it, with the marks on it, if any."""
+
+    image: Image
+    prompt: Prompt | None = None
+
+
 class Model(Protocol):
-    """A stream transformer: frames in, mattes out, in order and one for one."""
+    """A stream transformer: stills in, mattes out, in order and one for one."""
 
-    def mattes(
-        self, frames: Iterator[Image], prompt: Prompt | None = None, prior: Matte | None = None
-    ) -> Iterator[Matte]:
-        """Yield one matte for each frame.
+    def mattes(self, stills: Iterator[Still]) -> Iterator[Matte]:
+        """Yield one matte for each still.
 
-        `prompt` belongs to the first frame of the stream; None asks the model to find the subject by
-        itself. `prior` is the matte that was carried to that first frame, where there is one: the
-        points of `prompt` correct it. A stream may run backwards in time; the model need not know.
-        Batches, look-ahead and memory are the model's own and live in this generator only.
+        The first still's marks say what the subject is (`Prompt.starts`); where they do not, the model finds
+        it by itself, if it can. Marks on the first still beyond that, and points on a later one, correct
+        what the model has there and from there on. A stream may run backwards in time; the model need
+        not know. Batches, look-ahead and memory are the model's own and live in this generator only.
         """
         ...
 
@@ -59,7 +64,7 @@ class Card:
     licence: str
     licence_url: str
     load: Callable[[str], Model]
-    """`load(device)` with "cpu", "cuda" or "cuda:N"; may be slow."""
+    """`load(device)` with "auto", "cpu", "cuda" or "cuda:N"; may be slow."""
     version: int = 1
     """Raised when the same input would give another matte, so that kept mattes are not reused."""
 

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import propagate, refine
-from pipeline.models import Card, Image, Matte
+from pipeline.models import Card, Image, Matte, Still
 from pipeline.prompts import Box, Point, Prompt
 from pipeline.refine import Floats, Guide, floats
 
@@ -52,24 +52,29 @@ _TRUSTED = 1.5
 class GrabCut:
     """The model; it holds nothing, each stream has its own state."""
 
-    def mattes(
-        self, frames: Iterator[Image], prompt: Prompt | None = None, prior: Matte | None = None
-    ) -> Iterator[Matte]:
-        frames = iter(frames)
-        first = next(frames, None)
+    def mattes(self, stills: Iterator[Still]) -> Iterator[Matte]:
+        stills = iter(stills)
+        first = next(stills, None)
         if first is None:
             return
-        small = _shrink(first)
-        if prompt:
-            mask = _prompted(first, small, prompt, prior)
+        image, prompt = first
+        small = _shrink(image)
+        if prompt and prompt.starts:
+            mask = _started(image, small, prompt)
         else:
-            ahead = list(itertools.islice(frames, _look_ahead(first)))
-            frames = itertools.chain(ahead, frames)
-            mask = _proposed(small, [_shrink(frame) for frame in ahead])
+            ahead = list(itertools.islice(stills, _look_ahead(image)))
+            stills = itertools.chain(ahead, stills)
+            mask = _proposed(small, [_shrink(still.image) for still in ahead])
+        if prompt and prompt.points:
+            mask = _corrected(small, mask, _points(prompt, image, small))
         subject = _Subject(small, mask)
-        yield refine.upsample(mask, first)
-        for frame in frames:
-            yield refine.upsample(subject.step(_shrink(frame)), frame)
+        yield refine.upsample(mask, image)
+        for image, prompt in stills:
+            small = _shrink(image)
+            mask = subject.step(small)
+            if prompt and prompt.points:
+                mask = subject.mend(small, _points(prompt, image, small))
+            yield refine.upsample(mask, image)
 
 
 def _shrink(frame: Image, side: int = _SIDE) -> Image:
@@ -77,10 +82,6 @@ def _shrink(frame: Image, side: int = _SIDE) -> Image:
     scale = min(1.0, side / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     return np.ascontiguousarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _shrink_mask(mask: Floats, small: Image) -> Floats:
-    return floats(cv2.resize(mask, small.shape[1::-1], interpolation=cv2.INTER_AREA))
 
 
 # Colours and edges.
@@ -135,20 +136,21 @@ def _depth(mask: NDArray[Any]) -> Floats:
 # The prompted frame.
 
 
-def _prompted(frame: Image, small: Image, prompt: Prompt, prior: Matte | None) -> Floats:
-    """The mask of a prompted frame on the working grid, `[h, w]`, 0 to 1."""
+def _points(prompt: Prompt, frame: Image, small: Image) -> tuple[Point, ...]:
+    """The prompt's points on the working grid."""
     across, down = small.shape[1] / frame.shape[1], small.shape[0] / frame.shape[0]
-    points = tuple(Point(p.x * across, p.y * down, p.keep) for p in prompt.points)
-    if prompt.box is not None:
-        large = _shrink(frame, 1280)
-        finer = large.shape[1] / frame.shape[1]
-        corners = (prompt.box.x0, prompt.box.y0, prompt.box.x1, prompt.box.y1)
-        mask = _shrink_mask(_cut(large, Box(*(c * finer for c in corners))), small)
-    elif prior is not None and prior.max() > 127:
-        mask = _shrink_mask(floats(prior) / np.float32(255), small)
-    else:
-        mask = _around(small, points)
-    return _corrected(small, mask, points) if points else mask
+    return tuple(Point(p.x * across, p.y * down, p.keep) for p in prompt.points)
+
+
+def _started(frame: Image, small: Image, prompt: Prompt) -> Floats:
+    """What the box is drawn around, or the points to keep lie on; `[h, w]` on the working grid, 0 to 1."""
+    if prompt.box is None:
+        return _around(small, _points(prompt, frame, small))
+    large = _shrink(frame, 1280)
+    finer = large.shape[1] / frame.shape[1]
+    corners = (prompt.box.x0, prompt.box.y0, prompt.box.x1, prompt.box.y1)
+    mask = _cut(large, Box(*(c * finer for c in corners)))
+    return floats(cv2.resize(mask, small.shape[1::-1], interpolation=cv2.INTER_AREA))
 
 
 def _cut(frame: Image, box: Box) -> Floats:
@@ -245,11 +247,8 @@ def _by_colour(picture: Image, place: Floats, allowed: NDArray[np.bool_], rounds
 def _around(small: Image, points: tuple[Point, ...]) -> Floats:
     """A mask from points alone: what has the colours found around the points to keep."""
     height, width = small.shape[:2]
-    kept = [p for p in points if p.keep]
-    if not kept:
-        return np.zeros((height, width), np.float32)
     reach = 0.25 * min(height, width)
-    near = np.max([np.exp(-((_distance(small, p) / reach) ** 2)) for p in kept], axis=0)
+    near = np.max([np.exp(-((_distance(small, p) / reach) ** 2)) for p in points if p.keep], axis=0)
     return _by_colour(small, (6 * near - 3).astype(np.float32), near > 0.05)
 
 
@@ -363,6 +362,10 @@ class _Background:
         beyond = np.maximum(picture - cv2.dilate(self.picture, near), cv2.erode(self.picture, near) - picture)
         return floats(np.clip(np.maximum(beyond, 0).max(2) / 20 - 1, -1, 2) * self.known)
 
+    def unlearn(self, subject: Floats) -> None:
+        """Forget what was taken for background where `subject` (0 to 1) now is."""
+        self.known = self.known * (1 - subject)
+
     def learn(self, picture: Floats, bare: Floats) -> None:
         """Take in what is seen where `bare` (0 to 1) says that no subject is."""
         rate = bare * np.where(self.known > 0.5, 0.3, 1)
@@ -382,7 +385,7 @@ class _Subject:
         self._background = _Background(small.astype(np.float32), _bare(depth))
         # Colours near the subject count most: they are the ones to be told apart.
         near = np.where(depth > -max(small.shape) / 4, 1, 0.2)
-        self._first = _histogram(bins, mask), _histogram(bins, (1 - mask) * near)
+        self._first = np.stack((_histogram(bins, mask), _histogram(bins, (1 - mask) * near)))
         self._colours = self._first
 
     def step(self, small: Image) -> Floats:
@@ -393,7 +396,8 @@ class _Subject:
         carried = np.asarray(propagate.warp(self._mask, way), np.float32)
         camera = propagate.camera_way(propagate.camera(way, trusted & (carried < 0.3)), *grey.shape)
         self._background.follow(camera)
-        odds = _odds(*self._colours, bins) + self._background.odds(picture)
+        subject, background = self._colours
+        odds = _odds(subject, background, bins) + self._background.odds(picture)
         if (carried > 0.5).sum() > _LOST * self._area:
             odds += _position(carried, trusted) + _movement(way - camera, carried, trusted)
             self._mask = _settle(odds, _guide(small))
@@ -407,14 +411,40 @@ class _Subject:
         self._renew(bins, depth)
         return self._mask
 
+    def mend(self, small: Image, points: tuple[Point, ...]) -> Floats:
+        """The mask of the present frame after clicks on it, from which the subject is carried on."""
+        bins = _bins(small)
+        before, self._mask = self._mask, _corrected(small, self._mask, points)
+        self._area = float((self._mask > 0.5).sum())
+        gained, lost = np.maximum(self._mask - before, 0), np.maximum(before - self._mask, 0)
+        passed = np.stack(
+            (_passed(bins, gained, lost, self._mask), _passed(bins, lost, gained, 1 - self._mask))
+        )
+        self._first, self._colours = (
+            _normal(c * (1 - passed[:, 0]) + passed[:, 1]) for c in (self._first, self._colours)
+        )
+        self._background.unlearn(self._mask)
+        self._background.learn(small.astype(np.float32), _bare(_depth(self._mask)))
+        return self._mask
+
     def _renew(self, bins: Bins, depth: Floats) -> None:
         """Learn a little of the present colours; the prompted frame's are never forgotten."""
-        seen = (_histogram(bins, depth > 3), _histogram(bins, (depth < -3) & (depth > -80)))
-        subject, background = (
-            (1 - hold) * (0.95 * colours + 0.05 * now) + hold * first
-            for colours, now, first, hold in zip(self._colours, seen, self._first, (0.3, 0.1), strict=True)
-        )
-        self._colours = subject, background
+        seen = np.stack((_histogram(bins, depth > 3), _histogram(bins, (depth < -3) & (depth > -80))))
+        hold = np.array([[0.3], [0.1]], np.float32)
+        self._colours = floats((1 - hold) * (0.95 * self._colours + 0.05 * seen) + hold * self._first)
+
+
+def _passed(bins: Bins, gained: Floats, lost: Floats, now: Floats) -> Floats:
+    """What a correction does to the colours of what now covers `now`; `[2, cells]`.
+
+    The share of each colour that went with what was lost, and the colours that came with what was gained.
+    """
+    came, went, stays = (_histogram(bins, part) * part.sum() for part in (gained, lost, now))
+    return floats(np.stack((went / (went + stays + 1e-3), came / max(float(now.sum()), 1.0))))
+
+
+def _normal(colours: Floats) -> Floats:
+    return floats(colours / np.maximum(colours.sum(1, keepdims=True), 1e-6))
 
 
 def _largest(mask: Floats, least: float) -> Floats:

@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline import models
 from pipeline.__main__ import main
-from pipeline.models import Card, Image, Matte, Model
+from pipeline.models import Card, Image, Matte, Model, Still
 from pipeline.prompts import Prompt
 
 
@@ -25,13 +25,11 @@ class Threshold:
         self.streams = 0
         self.frames = 0
 
-    def mattes(
-        self, frames: Iterator[Image], prompt: Prompt | None = None, prior: Matte | None = None
-    ) -> Iterator[Matte]:
+    def mattes(self, stills: Iterator[Still]) -> Iterator[Matte]:
         self.streams += 1
-        for frame in frames:
+        for image, _ in stills:
             self.frames += 1
-            yield threshold(frame)
+            yield threshold(image)
 
 
 def threshold(frame: Image) -> Matte:
@@ -43,9 +41,8 @@ def threshold(frame: Image) -> Matte:
 class Stream:
     """What the carrying model was given in one call."""
 
-    prompt: Prompt | None
-    prior: Matte | None
     numbers: list[int] = field(default_factory=list)
+    marks: dict[int, Prompt] = field(default_factory=dict)
 
 
 class Carrying:
@@ -54,14 +51,14 @@ class Carrying:
     def __init__(self) -> None:
         self.streams: list[Stream] = []
 
-    def mattes(
-        self, frames: Iterator[Image], prompt: Prompt | None = None, prior: Matte | None = None
-    ) -> Iterator[Matte]:
-        self.streams.append(stream := Stream(prompt, prior))
+    def mattes(self, stills: Iterator[Still]) -> Iterator[Matte]:
+        self.streams.append(stream := Stream())
         value = len(self.streams)
-        for frame in frames:
-            stream.numbers.append(number(frame))
-            yield np.full(frame.shape[:2], value, np.uint8)
+        for image, prompt in stills:
+            stream.numbers.append(number(image))
+            if prompt is not None:
+                stream.marks[number(image)] = prompt
+            yield np.full(image.shape[:2], value, np.uint8)
 
 
 def numbered(count: int, width: int = 64, height: int = 64) -> list[np.ndarray]:
@@ -81,54 +78,44 @@ def number(frame: Image) -> int:
 class Failing:
     """Raises after three frames."""
 
-    def mattes(
-        self, frames: Iterator[Image], prompt: Prompt | None = None, prior: Matte | None = None
-    ) -> Iterator[Matte]:
-        for done, frame in enumerate(frames):
+    def mattes(self, stills: Iterator[Still]) -> Iterator[Matte]:
+        for done, still in enumerate(stills):
             if done == 3:
                 raise ZeroDivisionError("a fault in a model")
-            yield threshold(frame)
+            yield threshold(still.image)
 
 
 class Short:
     """Stops after three frames without a word."""
 
-    def mattes(
-        self, frames: Iterator[Image], prompt: Prompt | None = None, prior: Matte | None = None
-    ) -> Iterator[Matte]:
+    def mattes(self, stills: Iterator[Still]) -> Iterator[Matte]:
         for _ in range(3):
-            yield threshold(next(frames))
+            yield threshold(next(stills).image)
 
 
 class Greedy:
     """Takes every frame and keeps the last two mattes to itself."""
 
-    def mattes(
-        self, frames: Iterator[Image], prompt: Prompt | None = None, prior: Matte | None = None
-    ) -> Iterator[Matte]:
-        results = [threshold(frame) for frame in frames]
+    def mattes(self, stills: Iterator[Still]) -> Iterator[Matte]:
+        results = [threshold(still.image) for still in stills]
         yield from results[:-2]
 
 
 class Small:
     """Returns mattes of another size."""
 
-    def mattes(
-        self, frames: Iterator[Image], prompt: Prompt | None = None, prior: Matte | None = None
-    ) -> Iterator[Matte]:
-        for frame in frames:
-            yield threshold(frame)[::2, ::2]
+    def mattes(self, stills: Iterator[Still]) -> Iterator[Matte]:
+        for image, _ in stills:
+            yield threshold(image)[::2, ::2]
 
 
 class Slow:
     """Takes its time over each frame."""
 
-    def mattes(
-        self, frames: Iterator[Image], prompt: Prompt | None = None, prior: Matte | None = None
-    ) -> Iterator[Matte]:
-        for frame in frames:
+    def mattes(self, stills: Iterator[Still]) -> Iterator[Matte]:
+        for image, _ in stills:
             time.sleep(0.1)
-            yield threshold(frame)
+            yield threshold(image)
 
 
 def card(key: str, load: Callable[[str], Model], **changed: Any) -> Card:

@@ -220,7 +220,7 @@ def test_render_refuses_the_matte_of_another_clip(job: Job, counted_path: Path, 
 
 
 def test_prompts_run_both_ways_and_the_file_is_in_order(counted_path: Path, tmp_path: Path) -> None:
-    prompts = (Prompt(0.5, box=Box(1, 1, 60, 60)), Prompt(1.5, (Point(5, 5),)))
+    prompts = (Prompt(0.5, box=Box(1, 1, 60, 60)), Prompt(1.5, box=Box(1, 1, 60, 60)))
     job = Job(counted_path, tmp_path / "out.mp4", model="carrying", prompts=prompts, matte=tmp_path / "m.mkv")
     steps = run(job)
     assert job.matte is not None

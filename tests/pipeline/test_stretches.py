@@ -53,7 +53,7 @@ def test_without_prompts_the_clip_is_one_stream(counted_path: Path, tmp_path: Pa
     model, came, _ = run(counted_path, tmp_path, [], 5, 30)
     assert came == list(range(5, 30))
     (stream,) = model.streams
-    assert (stream.prompt, stream.prior, stream.numbers) == (None, None, list(range(5, 30)))
+    assert (stream.marks, stream.numbers) == ({}, list(range(5, 30)))
 
 
 def test_a_prompt_in_the_middle_runs_both_ways(counted_path: Path, tmp_path: Path) -> None:
@@ -61,43 +61,58 @@ def test_a_prompt_in_the_middle_runs_both_ways(counted_path: Path, tmp_path: Pat
     assert came == list(range(40))
     back, forth = model.streams
     assert back.numbers == list(range(15, -1, -1)) and forth.numbers == list(range(15, 40))
-    assert back.prompt == forth.prompt == box(15)
-    assert back.prior is None and forth.prior is None
+    assert back.marks == forth.marks == {15: box(15)}
     assert streams == [1] * 15 + [2] * 25
 
 
 def test_two_boxes_meet_half_way(counted_path: Path, tmp_path: Path) -> None:
     model, came, streams = run(counted_path, tmp_path, [box(30), box(10)])
     assert came == list(range(40))
-    assert [stream.prompt for stream in model.streams] == [box(10), box(10), box(30), box(30)]
-    assert all(stream.prior is None for stream in model.streams)
+    assert [list(stream.marks) for stream in model.streams] == [[10], [10], [30], [30]]
     assert streams == [1] * 10 + [2] * 11 + [3] * 9 + [4] * 10
 
 
-def test_points_on_a_later_frame_correct_what_was_carried_there(counted_path: Path, tmp_path: Path) -> None:
-    model, came, streams = run(counted_path, tmp_path, [box(0), points(20)])
+def test_points_on_a_later_frame_lie_in_the_stream(counted_path: Path, tmp_path: Path) -> None:
+    model, came, _ = run(counted_path, tmp_path, [box(0), points(20)])
     assert came == list(range(40))
-    first, back, forth = model.streams
-    assert first.numbers == list(range(21)) and first.prior is None
-    for stream in (back, forth):
-        assert stream.prompt == points(20)
-        assert stream.prior is not None and stream.prior[0, 0] == 1
-    assert back.numbers == list(range(20, 10, -1)) and forth.numbers == list(range(20, 40))
-    assert streams == [1] * 11 + [2] * 9 + [3] * 20
+    (stream,) = model.streams
+    assert stream.numbers == list(range(40))
+    assert stream.marks == {0: box(0), 20: points(20)}
 
 
-def test_points_alone_on_the_first_marked_frame_have_no_prior(counted_path: Path, tmp_path: Path) -> None:
-    model, came, _ = run(counted_path, tmp_path, [points(7)])
+def test_points_before_the_only_box_correct_the_stream_backward(counted_path: Path, tmp_path: Path) -> None:
+    model, came, _ = run(counted_path, tmp_path, [points(5), box(20)])
     assert came == list(range(40))
-    assert all(stream.prior is None for stream in model.streams)
+    back, forth = model.streams
+    assert back.numbers == list(range(20, -1, -1)) and list(back.marks) == [20, 5]
+    assert forth.numbers == list(range(20, 40)) and list(forth.marks) == [20]
 
 
-@pytest.mark.parametrize("second", [box(16), points(16)])
-def test_neighbouring_marked_frames(counted_path: Path, tmp_path: Path, second: Prompt) -> None:
-    model, came, streams = run(counted_path, tmp_path, [box(15), second])
+def test_without_a_box_the_first_points_to_keep_start(counted_path: Path, tmp_path: Path) -> None:
+    away = Prompt(3 * STEP, (Point(9, 9, keep=False),))
+    model, came, _ = run(counted_path, tmp_path, [away, points(7), points(12)])
     assert came == list(range(40))
-    assert streams == [1] * 15 + [2] + [3] * 24
-    assert len(model.streams) == 3
+    back, forth = model.streams
+    assert list(back.marks) == [7, 3] and list(forth.marks) == [7, 12]
+
+
+def test_points_to_remove_alone_correct_what_the_model_finds(counted_path: Path, tmp_path: Path) -> None:
+    away = Prompt(3 * STEP, (Point(9, 9, keep=False),))
+    model, came, _ = run(counted_path, tmp_path, [away], 2, 30)
+    assert came == list(range(2, 30))
+    (stream,) = model.streams
+    assert stream.numbers == list(range(2, 30)) and stream.marks == {3: away}
+
+
+@pytest.mark.parametrize(
+    ("second", "expected"), [(box(16), [1] * 15 + [2] + [3] * 24), (points(16), [1] * 15 + [2] * 25)]
+)
+def test_neighbouring_marked_frames(
+    counted_path: Path, tmp_path: Path, second: Prompt, expected: list[int]
+) -> None:
+    _, came, streams = run(counted_path, tmp_path, [box(15), second])
+    assert came == list(range(40))
+    assert streams == expected
 
 
 def test_every_frame_marked(counted_path: Path, tmp_path: Path) -> None:
@@ -110,8 +125,7 @@ def test_every_frame_marked(counted_path: Path, tmp_path: Path) -> None:
 def test_marks_at_two_times_on_one_frame_are_joined(counted_path: Path, tmp_path: Path) -> None:
     model, came, _ = run(counted_path, tmp_path, [Prompt(0.0, (Point(5, 5),)), Prompt(0.02, (Point(9, 9),))])
     assert came == list(range(40))
-    assert model.streams[0].prompt is not None
-    assert model.streams[0].prompt.points == (Point(5, 5), Point(9, 9))
+    assert model.streams[0].marks[0].points == (Point(5, 5), Point(9, 9))
 
 
 @pytest.mark.parametrize(("lo", "hi"), [(12, 30), (0, 8), (33, 40), (19, 21), (20, 21), (9, 40)])
@@ -121,6 +135,7 @@ def test_marks_at_two_times_on_one_frame_are_joined(counted_path: Path, tmp_path
         [box(0)],
         [box(20)],
         [box(39)],
+        [points(20)],
         [box(5), box(35)],
         [box(5), points(10)],
         [box(5), points(25), points(35)],
@@ -134,25 +149,17 @@ def test_a_cut_clip_gets_each_of_its_frames_once_and_in_order(
 ) -> None:
     model, came, streams = run(counted_path, tmp_path, prompts, lo, hi)
     assert came == list(range(lo, hi))
-    marks = {round(prompt.time / STEP): prompt for prompt in prompts}
+    starts = [round(p.time / STEP) for p in prompts if p.box] or [round(prompts[0].time / STEP)]
     for n, stream in zip(came, streams, strict=True):
-        given = model.streams[stream - 1]
-        assert given.prompt is not None
-        mark = round(given.prompt.time / STEP)
-        # From the nearest mark; half-way between two, from either. Before the range's end a later mark
-        # may be left out only if an earlier one is as near.
-        nearest = min(abs(mark_ - n) for mark_ in marks)
-        assert abs(mark - n) <= nearest + 1
+        start = model.streams[stream - 1].numbers[0]
+        # From the nearest start; half-way between two, from either.
+        assert abs(start - n) <= min(abs(other - n) for other in starts) + 1
     for given in model.streams:
-        assert given.prompt is not None
-        mark = round(given.prompt.time / STEP)
-        assert given.numbers[0] == mark
+        assert given.numbers[0] in starts
         steps = np.diff(given.numbers)
         assert (steps == 1).all() or (steps == -1).all()
-        if given.prompt.box is not None:
-            assert given.prior is None
-        elif mark != min(marks):
-            assert given.prior is not None
+        marked = {round(p.time / STEP): p for p in prompts}
+        assert given.marks == {n: marked[n] for n in given.numbers if n in marked}
 
 
 def test_marks_far_before_a_cut_cost_nothing(counted_path: Path, tmp_path: Path) -> None:
@@ -164,7 +171,7 @@ def test_a_thinned_clip(counted_path: Path, tmp_path: Path) -> None:
     only = {0, 4, 9, 10, 20, 21, 39}
     model, came, _ = run(counted_path, tmp_path, [box(10), points(20)], only=only)
     assert came == sorted(only)
-    assert [stream.numbers for stream in model.streams] == [[10, 9, 4, 0], [10, 20], [20, 21, 39]]
+    assert [stream.numbers for stream in model.streams] == [[10, 9, 4, 0], [10, 20, 21, 39]]
 
 
 @pytest.mark.parametrize(
@@ -173,4 +180,4 @@ def test_a_thinned_clip(counted_path: Path, tmp_path: Path) -> None:
 )
 def test_a_model_that_breaks_one_for_one_is_found_out(counted_path: Path, model: Short, word: str) -> None:
     with pytest.raises(RunError, match=word):
-        list(stretches.pairs(model, video.read(counted_path), None, None))
+        list(stretches.pairs(model, video.read(counted_path), {}))
