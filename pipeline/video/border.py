@@ -23,8 +23,8 @@ def read_errors(name: str) -> Iterator[None]:
         if isinstance(error, FileNotFoundError):
             raise VideoError(f"{name}: there is no such file.") from error
         raise VideoError(
-            f"{name}: this cannot be read as a video. It may be damaged, protected or of an unknown kind; "
-            "check that it plays elsewhere, or convert it to MP4."
+            f"{name}: this cannot be read as a video. It may be damaged, protected, a playlist or of an "
+            "unknown kind; check that it plays elsewhere, or convert it to MP4."
         ) from error
 
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import av
+import cv2
 import numpy as np
 from av.audio.stream import AudioStream
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
@@ -19,10 +20,18 @@ from numpy.typing import NDArray
 from pipeline.errors import VideoError
 from pipeline.video.border import DAMAGED, read_errors
 
-# Demuxers that follow references to other files, or that take a still picture for a video.
-_REFUSED_CONTAINERS = frozenset(
-    {"hls", "dash", "concat", "concatf", "image2", "sdp", "rtsp", "webvtt", "lavfi"}
+# The demuxers that may open a file: none that follows references to other files. A picture is let in and
+# so is sound, each to be told apart by a sentence.
+_PICTURES = frozenset(name for name in av.formats_available if name.endswith("_pipe"))
+_SOUNDS = frozenset({"aac", "ac3", "aiff", "amr", "flac", "mp3", "wav"})
+_VIDEOS = frozenset(
+    {
+        *("apng", "asf", "av1", "avi", "dv", "flv", "gif", "h264", "hevc", "ivf", "m4v", "matroska", "mjpeg"),
+        *("mov", "mpeg", "mpegts", "mpegvideo", "mxf", "nut", "obu", "ogg", "rm", "vc1", "vvc", "wtv"),
+        "yuv4mpegpipe",
+    }
 )
+_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": ",".join(_VIDEOS | _SOUNDS | _PICTURES)}
 
 # AVColorSpace (ITU-T H.273 matrix coefficients) to swscale's name for it.
 _MATRIX = {
@@ -53,7 +62,7 @@ class Source:
             if path.stat().st_size == 0:
                 raise VideoError(f"{self.name}: the file is empty (0 bytes). Copy or download it again.")
             # Absolute, since FFmpeg takes what stands before a colon for a protocol.
-            self.container = av.open(os.fspath(path.absolute()), options={"protocol_whitelist": "file"})
+            self.container = av.open(os.fspath(path.absolute()), options=_OPTIONS)
         try:
             self._choose_stream()
         except BaseException:
@@ -63,11 +72,7 @@ class Source:
 
     def _choose_stream(self) -> None:
         kinds = set(self.container.format.name.split(","))
-        if kinds & _REFUSED_CONTAINERS:
-            raise VideoError(
-                f"{self.name}: playlists and lists of files are not taken. Upload the video itself."
-            )
-        if any(kind.endswith("_pipe") for kind in kinds):
+        if kinds & _PICTURES:
             raise VideoError(f"{self.name}: this is a picture, not a video.")
         # A cover picture in a music file is a video stream too.
         streams = [s for s in self.container.streams.video if not s.disposition & s.disposition.attached_pic]
@@ -85,6 +90,8 @@ class Source:
         # Width and height of a stored frame in square pixels, before it is turned upright. A stream may
         # change its size on the way; what leaves here does not.
         self.size = (max(1, round(context.width * ratio)), context.height)
+        # In these containers FFmpeg's parser finds where a picture begins and how long it lasts.
+        self.parsed = bool(kinds & {"mpeg", "mpegts"})
         # AVI tells when a frame is decoded and not when it is shown, which differs with B-frames.
         self.unstamped = "avi" in kinds and context.has_b_frames > 0
 
@@ -158,13 +165,10 @@ def _turned(image: NDArray[np.uint8], matrix: tuple[int, int, int, int] | None) 
         return image
     a, b, c, d = matrix
     if abs(b) > abs(a):  # x and y change places
-        image = image.swapaxes(0, 1)
-        a, d = c, b
-    if a < 0:
-        image = image[:, ::-1]
-    if d < 0:
-        image = image[::-1]
-    return np.ascontiguousarray(image)
+        image, a, d = cast(NDArray[np.uint8], cv2.transpose(image)), c, b
+    if a < 0 or d < 0:
+        image = cast(NDArray[np.uint8], cv2.flip(image, -1 if a < 0 and d < 0 else 1 if a < 0 else 0))
+    return image
 
 
 def time_base(stream: Any) -> Fraction:

@@ -11,6 +11,7 @@ import av
 
 from pipeline.errors import VideoError
 from pipeline.video.border import DAMAGED
+from pipeline.video.pictures import Pictures
 from pipeline.video.source import Source
 
 
@@ -35,7 +36,7 @@ class Scan:
     origin: int
     """The container's own pts of the first frame."""
     packets: int
-    """How many pictures the file holds, those that an edit list hides among them."""
+    """How many packets of the stream the file holds, those that show nothing among them."""
 
 
 def index(path: Path) -> Index:
@@ -54,6 +55,7 @@ def _scanned(path: Path, _mtime_ns: int, _size: int) -> Scan:
     keys: set[int] = set()
     held = 0
     with Source(path) as source:
+        pictures = Pictures(source)
         packets = source.container.demux(source.stream)
         while True:
             try:
@@ -68,9 +70,11 @@ def _scanned(path: Path, _mtime_ns: int, _size: int) -> Scan:
             if pts is None or not packet.size:
                 continue
             held += 1
+            brings = pictures.brings(packet, pts)
             if packet.is_discard:
                 continue
-            shown.add(pts)
+            if brings:
+                shown.add(pts)
             if packet.is_keyframe:
                 keys.add(pts)
     origin = min(shown, default=0)

@@ -6,13 +6,14 @@ import sys
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
 import pytest
 
 from pipeline import formats, video
-from pipeline.errors import RunError
+from pipeline.errors import RunError, VideoError
 from pipeline.formats import FORMATS
 from pipeline.video import Index, Writer, reading
 from pipeline.video.source import Source
@@ -36,6 +37,12 @@ def ffmpeg(*arguments: str | Path) -> None:
 def times(path: Path) -> list[Fraction]:
     clip = video.probe(path)
     return [frame.pts * clip.time_base for frame in video.read(path)]
+
+
+def decoded(path: Path) -> int:
+    """How many pictures ffprobe decodes, those that it finds no time for among them."""
+    entries = ("-select_streams", "v:0", "-count_frames", "-show_entries", "stream=nb_read_frames")
+    return int(ffprobe._output("ffprobe", *entries, "-of", "csv=p=0", path).split()[0].strip(b","))
 
 
 # Reading: times
@@ -123,6 +130,53 @@ def test_probe_tells_what_ffprobe_tells(clip_path: Path) -> None:
 def test_probe_knows_ten_bits(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "deep.mkv", numbered(2), codec="ffv1", pix_fmt="yuv444p10le")
     assert video.probe(path).depth == 10
+
+
+ALTERNATE = ("-auto-alt-ref", "1", "-lag-in-frames", "25", "-deadline", "good", "-b:v", "200k")
+
+
+def with_hidden_frames(path: Path, codec: str, *options: str) -> Path:
+    """60 frames with alternate references, which libvpx makes in the second of two passes."""
+    frames, _ = subject_over_background(60, 160, 90)
+    source = write_clip(path.with_name("source.mp4"), frames)
+    log = path.with_name("log")
+    encoder = ("-c:v", codec, *ALTERNATE, "-passlogfile", str(log), "-pass")
+    ffmpeg("-i", source, *encoder, "1", "-f", "null", "-")
+    ffmpeg("-i", source, *encoder, "2", *options, path)
+    return path
+
+
+@pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
+def test_hidden_frames_are_not_counted(tmp_path: Path, codec: str) -> None:
+    path = with_hidden_frames(tmp_path / "clip.webm", codec)
+    assert video.index(path).pts == tuple(frame.pts for frame in video.read(path))
+    assert decoded(path) == video.probe(path).frames == 60
+
+
+def test_hidden_frames_in_packets_of_their_own_are_not_counted(tmp_path: Path) -> None:
+    joined = with_hidden_frames(tmp_path / "joined.webm", "libvpx-vp9")
+    path = tmp_path / "parted.nut"
+    ffmpeg("-i", joined, "-c", "copy", "-bsf:v", "vp9_superframe_split,setts=ts=N", path)
+    packets = ffprobe._output("ffprobe", "-show_entries", "packet=pts", "-of", "csv=p=0", path).split()
+    assert len(packets) > 60
+    assert decoded(path) == video.probe(path).frames == 60
+    assert video.index(path).pts == tuple(frame.pts for frame in video.read(path))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [
+        (".ts", ("-c:v", "libx264", "-x264opts", "tff=1")),
+        (".ts", ("-c:v", "libx264", "-bsf:v", "h264_metadata=tick_rate=120")),  # says it is twice as fast
+        (".mpg", ("-c:v", "mpeg2video", "-flags", "+ildct+ilme", "-bf", "2")),
+    ],
+)
+def test_frames_that_are_no_fields_are_all_counted(
+    tmp_path: Path, clip_path: Path, suffix: str, options: Sequence[str]
+) -> None:
+    path = tmp_path / f"clip{suffix}"
+    ffmpeg("-i", clip_path, *options, path)
+    assert decoded(path) == video.probe(path).frames == 24
 
 
 # Reading: jumping about
@@ -344,6 +398,76 @@ def test_a_name_with_a_colon_is_no_protocol(tmp_path: Path, monkeypatch: pytest.
     assert video.probe(Path("10:30.mp4")).frames == 2
 
 
+# Reading: what may be opened
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("clip.3gp", ("-c:v", "h263", "-s", "352x288")),
+        ("clip.apng", ()),
+        ("clip.asf", ("-c:v", "wmv2")),
+        ("clip.dv", ("-s", "720x576", "-r", "25", "-pix_fmt", "yuv420p")),
+        ("clip.flv", ("-c:v", "libx264")),
+        ("clip.gif", ()),
+        ("clip.m2ts", ("-c:v", "libx264")),
+        ("clip.m4v", ("-c:v", "mpeg4")),
+        ("clip.mov", ("-c:v", "prores")),
+        ("clip.mpg", ("-c:v", "mpeg1video")),
+        ("clip.mxf", ("-c:v", "mpeg2video")),
+        ("clip.nut", ("-c:v", "libx264")),
+        ("clip.ogv", ("-c:v", "libtheora")),
+        ("clip.vob", ("-c:v", "mpeg2video")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_containers(tmp_path: Path, clip_path: Path, name: str, options: Sequence[str]) -> None:
+    path = tmp_path / name
+    ffmpeg("-i", clip_path, "-an", *options, path)
+    assert len(list(video.read(path))) == video.probe(path).frames == decoded(path) > 20
+
+
+MPD = (
+    '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
+    'mediaPresentationDuration="PT1S"><Period><AdaptationSet mimeType="video/mp4">'
+    '<Representation id="1" bandwidth="1"><BaseURL>other.ts</BaseURL></Representation></AdaptationSet>'
+    "</Period></MPD>"
+)
+M3U8 = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n#EXTINF:1.0,\nother.ts\n#EXT-X-ENDLIST\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.m3u8", M3U8),
+        ("list.mp4", M3U8),
+        ("list.mp4", "ffconcat version 1.0\nfile other.ts\n"),
+        ("list.mpd", MPD),
+        ("%05d.png", "a pattern for pictures"),
+    ],
+)
+def test_a_file_that_names_another_does_not_open_it(tmp_path: Path, name: str, text: str) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    others = [tmp_path / "other.ts", tmp_path / "00001.png"]
+    opened: list[Path] = []
+
+    def watch(pipe: Path) -> None:
+        with pipe.open("wb"):  # waits until somebody opens it for reading
+            opened.append(pipe)
+
+    threads = [Thread(target=watch, args=(other,), daemon=True) for other in others]
+    for other, thread in zip(others, threads, strict=True):
+        os.mkfifo(other)
+        thread.start()
+    with pytest.raises(VideoError, match="cannot be read as a video"):
+        video.probe(path)
+    assert not opened
+    for other, thread in zip(others, threads, strict=True):
+        with other.open("rb"):
+            thread.join()
+
+
 # Reading: what is damaged
 
 
@@ -507,7 +631,7 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
 import resource, signal
 from pathlib import Path
 import numpy as np
-from pipeline.errors import RunError
+from pipeline.errors import RunError, VideoError
 from tests.pipeline.test_video import save
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
