@@ -1,8 +1,8 @@
 """The matte file: one lossless grey picture for each frame, at the frame's time.
 
-FFV1 (RFC 9043) in Matroska, every frame a keyframe. Matroska counts milliseconds, so a frame's matte is
-found by its order and not by its time. The file says what it was made from, so that it is used again only
-for the same, and from which frame of the video on it runs.
+FFV1 (RFC 9043) in Matroska, every frame a keyframe. Matroska counts milliseconds, so a frame's matte is the
+one that is nearest in time: where a frame is missing, those behind it keep theirs. The file says what it was
+made from, so that it is used again only for the same, and from which frame of the video on it runs.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pipeline import video
 from pipeline.clip import Clip
@@ -70,19 +73,44 @@ class Kept:
 
     def past(self, clip: Clip) -> int | None:
         """The pts of the clip's first frame behind those with a matte; None where they reach its end."""
-        left = [p for p in video.index(clip.path).pts if p >= self.start][self.count :]
-        return left[0] if left else None
+        last = max(self._places(clip), default=self.start - 1)
+        return next((p for p in video.index(clip.path).pts if p > last), None)
 
     def pairs(self, clip: Clip) -> Iterator[tuple[Frame, Matte]]:
         """Each frame with its matte; raises InputError where the file was not made from this clip."""
+        if self.count > sum(p >= self.start for p in video.index(clip.path).pts):
+            raise InputError(
+                f"{self.path.name}: this matte has {self.count} pictures, more than {clip.name} has "
+                "frames for. Give the one made from it."
+            )
         frames = video.read(clip.path, self.start)
-        for matte in video.read(self.path, pixel_format="gray"):
-            frame = next(frames, None)
-            if frame is None:
-                raise InputError(
-                    f"{self.path.name}: this matte has {self.count} pictures, more than {clip.name} has "
-                    "frames for. Give the one made from it."
-                )
+        yield from self._joined(clip, frames, video.read(self.path, pixel_format="gray"))
+
+    def only(self, clip: Clip, wanted: list[int]) -> Iterator[tuple[Frame, Matte]]:
+        """The frames whose pts is in `wanted` (ascending), with their mattes, where the file reaches them."""
+        place = self._places(clip)
+        reached = [p for p in wanted if p in place]
+        mattes = video.read(self.path, only=[place[p] for p in reached], pixel_format="gray")
+        yield from self._joined(clip, video.read(clip.path, only=reached), mattes)
+
+    def reaches(self, clip: Clip, wanted: list[int]) -> bool:
+        """Whether there is a matte for each of these frames."""
+        return self._places(clip).keys() >= set(wanted)
+
+    def _joined(
+        self, clip: Clip, frames: Iterator[Frame], mattes: Iterator[Frame]
+    ) -> Iterator[tuple[Frame, Matte]]:
+        """The frames with their mattes; either may lack some of its pictures."""
+        place = self._places(clip)
+        matte = next(mattes, None)
+        for frame in frames:
+            at = place.get(frame.pts)
+            while matte is not None and at is not None and matte.pts < at:
+                matte = next(mattes, None)
+            if matte is None:
+                return
+            if matte.pts != at:
+                continue
             if matte.image.shape != frame.image.shape[:2]:
                 raise InputError(
                     f"{self.path.name}: this matte has {matte.image.shape[1]} × {matte.image.shape[0]} "
@@ -90,22 +118,30 @@ class Kept:
                 )
             yield frame, matte.image
 
-    def only(self, clip: Clip, wanted: list[int]) -> Iterator[tuple[Frame, Matte]]:
-        """The frames whose pts is in `wanted` (ascending), with their mattes, where the file reaches them."""
-        place = self._places(clip)
-        reached = [p for p in wanted if p in place]
-        frames = video.read(clip.path, only=reached)
-        mattes = video.read(self.path, only=[place[p] for p in reached], pixel_format="gray")
-        yield from ((frame, kept.image) for frame, kept in zip(frames, mattes, strict=True))
-
-    def reaches(self, clip: Clip, wanted: list[int]) -> bool:
-        """Whether there is a matte for each of these frames."""
-        return self._places(clip).keys() >= set(wanted)
-
     def _places(self, clip: Clip) -> dict[int, int]:
-        """The pts in this file for each pts of the clip."""
+        """The pts in this file for each pts of the clip that has a matte, both ascending."""
+        index = video.index(self.path)
         own = [p for p in video.index(clip.path).pts if p >= self.start]
-        return dict(zip(own, video.index(self.path).pts, strict=False))
+        if not self.key and len(own) == len(index.pts):
+            return dict(zip(own, index.pts, strict=True))  # one for each, if at a rate of its own
+        if not own or not index.pts:
+            return {}
+        # What Recorte wrote counts from `start`, be its first picture missing; others from their first.
+        zero = index.origin if self.key else 0
+        frames = (np.asarray(own) - self.start) * float(clip.time_base)
+        mattes = (np.asarray(index.pts) + zero) * float(index.tick)
+        nearest, back = _nearest(frames, mattes), _nearest(mattes, frames)
+        # Each is the other's nearest, by less than half a frame.
+        mutual = back[nearest] == np.arange(len(own))
+        close = np.abs(mattes[nearest] - frames) < 0.5 / float(clip.rate)
+        return {own[n]: index.pts[nearest[n]] for n in np.flatnonzero(mutual & close)}
+
+
+def _nearest(times: NDArray[np.float64], among: NDArray[np.float64]) -> NDArray[np.intp]:
+    """For each of `times` the place of the nearest one in `among`, which ascends."""
+    right = np.searchsorted(among, times).clip(max=len(among) - 1)
+    left = (right - 1).clip(min=0)
+    return np.where(times - among[left] < among[right] - times, left, right)
 
 
 def writer(

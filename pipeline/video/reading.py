@@ -46,7 +46,7 @@ def read(
             return
     with Source(path) as source:
         target = wanted[0] if wanted else start
-        yield from _from(source, scan.index, scan.origin, target, end, wanted, pixel_format)
+        yield from _from(source, scan.index, scan.index.origin, target, end, wanted, pixel_format)
 
 
 def _from(

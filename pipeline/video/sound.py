@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from pipeline.formats import Format
 from pipeline.video.border import DAMAGED, read_errors
-from pipeline.video.source import Source, codec_name, time_base
-from pipeline.video.times import scan_of
+from pipeline.video.source import Source, codec_name
+from pipeline.video.times import index
 
 
 class Sound:
@@ -46,7 +46,8 @@ class Sound:
         self._source = source
         self._tick = Fraction(track.time_base or Fraction(1, track.codec_context.sample_rate))
         # Sound keeps its distance to the first picture.
-        first = scan_of(source.path).origin * time_base(source.stream)
+        times = index(source.path)
+        first = times.origin * times.tick
         self._zero = first + start
         self._last = None if end is None else first + end
         self._packets = self._within(track, seek=start > 0)

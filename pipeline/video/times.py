@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import av
 from pipeline.errors import VideoError
 from pipeline.video.border import DAMAGED
 from pipeline.video.pictures import Pictures
-from pipeline.video.source import Source
+from pipeline.video.source import Source, time_base
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,10 @@ class Index:
 
     pts: tuple[int, ...]
     keys: tuple[int, ...]
+    origin: int = 0
+    """The container's own pts of the first frame."""
+    tick: Fraction = Fraction(1)
+    """How many seconds one of pts is."""
 
     def at(self, pts: int) -> int:
         """The pts of the frame on screen at `pts`: the last one not after it, else the first."""
@@ -33,8 +38,6 @@ class Index:
 @dataclass(frozen=True)
 class Scan:
     index: Index
-    origin: int
-    """The container's own pts of the first frame."""
     packets: int
     """How many packets of the stream the file holds, those that show nothing among them."""
 
@@ -77,6 +80,7 @@ def _scanned(path: Path, _mtime_ns: int, _size: int) -> Scan:
                 shown.add(pts)
             if packet.is_keyframe:
                 keys.add(pts)
+        tick = time_base(source.stream)
     origin = min(shown, default=0)
-    times = Index(tuple(sorted(pts - origin for pts in shown)), tuple(sorted(pts - origin for pts in keys)))
-    return Scan(times, origin, held)
+    times, starts = (tuple(sorted(pts - origin for pts in found)) for found in (shown, keys))
+    return Scan(Index(times, starts, origin, tick), held)

@@ -1,7 +1,9 @@
 """The matte file."""
 
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -55,6 +57,68 @@ def test_frames_and_mattes_find_each_other(counted_path: Path, tmp_path: Path) -
     assert not Kept.open(path).reaches(clip, wanted)
 
 
+def without(path: Path, source: Path, lost: set[int]) -> Path:
+    """The file again, less some of its pictures, each at the time it had."""
+    with av.open(str(source)) as old, av.open(str(path), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        new.metadata.update(old.metadata)
+        for n, packet in enumerate(old.demux(old.streams.video[0])):
+            if packet.size and n not in lost:
+                packet.stream = stream
+                new.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("lost", [{0}, {19}, {7}, {0, 1, 2, 9, 10, 18}])
+def test_a_missing_picture_moves_no_other(counted_path: Path, tmp_path: Path, lost: set[int]) -> None:
+    images = save(tmp_path / "whole.mkv", counted_path, 8, 20)
+    kept = Kept.open(without(tmp_path / "m.mkv", tmp_path / "whole.mkv", lost))
+    assert (kept.key, kept.count) == ("k", 20 - len(lost))
+    clip = video.probe(counted_path)
+    pts = video.index(counted_path).pts
+    left = [n for n in range(20) if n not in lost]
+    for found in (list(kept.pairs(clip)), list(kept.only(clip, list(pts)))):
+        assert [number(frame.image) - 8 for frame, _ in found] == left
+        assert all(np.array_equal(a, images[n]) for (_, a), n in zip(found, left, strict=True))
+    assert kept.reaches(clip, [pts[n + 8] for n in left])
+    assert not any(kept.reaches(clip, [pts[n + 8]]) for n in lost)
+    assert kept.past(clip) == pts[left[-1] + 9]
+
+
+def test_a_frame_that_cannot_be_decoded_moves_no_other(tmp_path: Path) -> None:
+    options = {"preset": "veryfast", "crf": "12", "g": "1"}
+    path = write_clip(tmp_path / "clip.mp4", numbered(10), options=options)
+    images = save(tmp_path / "m.mkv", path, 0, 10)
+    packets = ffprobe._output("ffprobe", "-show_entries", "packet=pos,size", "-of", "csv=p=0", path)
+    size, position = (int(field) for field in packets.decode().splitlines()[4].split(",")[:2])
+    data = bytearray(path.read_bytes())
+    data[position : position + size] = b"\xff" * size
+    path.write_bytes(data)
+    clip, kept = video.probe(path), Kept.open(tmp_path / "m.mkv")
+    for found in (list(kept.pairs(clip)), list(kept.only(clip, list(video.index(path).pts)))):
+        assert [number(frame.image) for frame, _ in found] == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+        assert all(np.array_equal(a, images[number(frame.image)]) for frame, a in found)
+
+
+@pytest.mark.parametrize(
+    ("tick", "pts"),
+    [
+        (Fraction(1001, 60000), list(range(12))),
+        (Fraction(1, 90000), [n * 750 + n % 2 for n in range(12)]),  # 120 frames a second
+        (Fraction(1, 1000), [0, 40, 50, 170, 230, 231, 400, 700, 701, 702, 1000, 3000]),
+    ],
+)
+def test_at_any_rate(tmp_path: Path, tick: Fraction, pts: list[int]) -> None:
+    path = write_clip(tmp_path / "clip.mp4", numbered(12), pts=pts, time_base=tick)
+    images = save(tmp_path / "whole.mkv", path, 0, 12)
+    clip = video.probe(path)
+    for lost in (set(), {0}, {5}, {2, 8, 10}):
+        kept = Kept.open(without(tmp_path / "m.mkv", tmp_path / "whole.mkv", lost))
+        found = list(kept.pairs(clip))
+        assert [number(frame.image) for frame, _ in found] == [n for n in range(12) if n not in lost]
+        assert all(np.array_equal(a, images[number(frame.image)]) for frame, a in found)
+
+
 def test_a_matte_to_the_end_has_nothing_past_it(counted_path: Path, tmp_path: Path) -> None:
     save(tmp_path / "m.mkv", counted_path, 30, 10)
     assert Kept.open(tmp_path / "m.mkv").past(video.probe(counted_path)) is None
@@ -73,7 +137,17 @@ def test_any_grey_video_will_do(counted_path: Path, tmp_path: Path) -> None:
     mattes = write_clip(tmp_path / "hand.mp4", numbered(40))
     kept = Kept.open(mattes)
     assert (kept.key, kept.start) == ("", 0)
-    assert len(list(kept.pairs(video.probe(counted_path)))) == 40
+    assert len(list(kept.pairs(video.probe(counted_path)))) == 40  # as many, at another rate
+
+
+def test_a_shorter_grey_video_is_laid_beside_by_its_times(counted_path: Path, tmp_path: Path) -> None:
+    rate = Fraction(19990, 1000)
+    images = [np.full((64, 64, 3), 6 * n, np.uint8) for n in range(30)]
+    whole = write_clip(tmp_path / "whole.mp4", images, rate=rate, options={"crf": "8", "g": "1"})
+    kept = Kept.open(without(tmp_path / "hand.mp4", whole, {11}))
+    found = list(kept.pairs(video.probe(counted_path)))
+    assert [number(frame.image) for frame, _ in found] == [n for n in range(30) if n != 11]
+    assert all(abs(int(a.mean()) - 6 * number(frame.image)) <= 2 for frame, a in found)
 
 
 def test_what_is_no_matte(tmp_path: Path) -> None:
