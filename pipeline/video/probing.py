@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.clip import Clip
 from pipeline.errors import VideoError
-from pipeline.video.source import Source, codec_name, display_matrix, time_base
+from pipeline.video.source import Source, codec_name, display_matrix
 from pipeline.video.times import scan_of
 
 
@@ -30,12 +30,11 @@ def probe(path: Path, name: str | None = None) -> Clip:
         depth = max(c.bits for c in first.format.components)
         # What an edit list leaves out was not promised.
         promised = min(stream.frames, len(stream.index_entries) or stream.frames)
-        tick = time_base(stream)
         sound = tuple(codec_name(s) for s in source.container.streams.audio if s.codec_context)
         mean_rate = stream.average_rate or stream.guessed_rate
         own_name = source.name
     scan = scan_of(path)
-    pts = scan.index.pts
+    pts, tick = scan.index.pts, scan.index.tick
     if not pts:
         raise VideoError(f"{own_name}: there is not one picture in this video.")
     if promised - scan.packets > max(2, promised // 50):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.video.source import Source
-from pipeline.video.times import Index, index, scan_of
+from pipeline.video.times import Index, index
 
 # What frames may be held while a stretch of video is turned round.
 _BACKWARD_BYTES = 256 * 2**20
@@ -38,7 +38,7 @@ def read(
 
     Decodes from the keyframe before, and jumps over the stretches in which nothing is wanted.
     """
-    scan = scan_of(path)
+    times = index(path)
     wanted = None
     if only is not None:
         wanted = sorted(p for p in only if p >= start and (end is None or p < end))
@@ -46,13 +46,12 @@ def read(
             return
     with Source(path) as source:
         target = wanted[0] if wanted else start
-        yield from _from(source, scan.index, scan.index.origin, target, end, wanted, pixel_format)
+        yield from _from(source, times, target, end, wanted, pixel_format)
 
 
 def _from(
     source: Source,
     times: Index,
-    origin: int,
     target: int,
     end: int | None,
     wanted: list[int] | None,
@@ -66,11 +65,11 @@ def _from(
         key = 0 if misled else times.key_before(target)
         jumped = key > max(here, 0)
         if jumped or misled:
-            source.seek(origin + key)
+            source.seek(times.origin + key)
         landed = misled = False
         pts = key - 1 if jumped else -1
         for frame in source.decode():
-            pts = _pts(source, frame, origin, pts, times)
+            pts = _pts(source, frame, pts, times)
             if jumped and not landed and pts > target:
                 break
             landed = True
@@ -97,11 +96,11 @@ def _from(
         misled = jumped and not landed
 
 
-def _pts(source: Source, frame: av.VideoFrame, origin: int, before: int, times: Index) -> int:
+def _pts(source: Source, frame: av.VideoFrame, before: int, times: Index) -> int:
     """The frame's time; where it has none, that of the index which follows the frame before."""
     stamp = frame.pts if frame.pts is not None else frame.dts
     if stamp is not None and not source.unstamped:
-        return stamp - origin
+        return stamp - times.origin
     later = bisect.bisect_right(times.pts, before)
     return times.pts[later] if later < len(times.pts) else before + 1
 
