@@ -25,7 +25,7 @@ from pipeline.composite import opened
 from pipeline.errors import InputError, VideoError
 from pipeline.job import GREEN, Job, Progress
 from pipeline.runner import Runner
-from ui import overlay
+from ui import overlay, scenes
 from ui.looks import Looks
 from ui.opened import Opened
 
@@ -171,12 +171,23 @@ class Actions:
             picture = opened(file, name)
         finally:
             file.unlink(missing_ok=True)
-        folder = self.open(id).folder
+        kept = self.open(id).folder / f"background-{uuid4().hex[:8]}.png"
         # Written again from its pixels: upright, without what else a picture's file may carry.
-        kept = folder / f"background-{uuid4().hex[:8]}.png"
         with video.replacing(kept) as part:
             overlay.save_png(picture, part)
-        for old in folder.glob("background-*.png"):
+        return self._hang(id, kept, fit)
+
+    def choose_scene(self, id: str, name: str, fit: Fit = "fill") -> Opened:
+        """Take one of scenes.NAMES into the session, as an uploaded picture; raises InputError for others."""
+        shipped = scenes.path(name)
+        kept = self.open(id).folder / f"background-{name}{shipped.suffix}"
+        with video.replacing(kept) as part:
+            shutil.copyfile(shipped, part)
+        return self._hang(id, kept, fit)
+
+    def _hang(self, id: str, kept: Path, fit: Fit) -> Opened:
+        """Lay a picture in the session's folder behind the subject, in place of the ones before."""
+        for old in kept.parent.glob("background-*"):
             if old != kept and self._runner.place(id) is None:  # a run may need it
                 old.unlink(missing_ok=True)
         return self._lay(id, Picture(kept, fit))

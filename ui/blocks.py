@@ -170,6 +170,7 @@ def _wire(page: Page, blocks: gr.Blocks) -> None:
             page.stage: page.on_stage(found, edit=value),
             **subject.show(page.subject, found, tongue),
             **preview.show(page.preview, page.actions.looks, found, tongue),
+            page.result.downloads: result.downloads(found, tongue),
         }
 
     blocks.load(arrive, None, page.shown, show_progress="hidden")
@@ -178,5 +179,5 @@ def _wire(page: Page, blocks: gr.Blocks) -> None:
         page.stage,
         mark,
         inputs=[page.current],
-        outputs=[*vars(page.subject).values(), *vars(page.preview).values()],
+        outputs=[*vars(page.subject).values(), *vars(page.preview).values(), page.result.downloads],
     )

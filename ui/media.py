@@ -9,7 +9,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 
 from db.errors import DatabaseAway, NotFound
 from pipeline.errors import RecorteError
-from ui import overlay
+from ui import overlay, scenes
 from ui.actions import Actions
 
 PREFIX = "/media"
@@ -28,6 +28,10 @@ def router(actions: Actions) -> APIRouter:
     routes = APIRouter(prefix=PREFIX)
 
     looks = actions.looks
+
+    @routes.get("/scenes/{name}")
+    def scene(name: str) -> Response:
+        return _answered(lambda: _picture(scenes.thumbnail(name), _FRESH))
 
     @routes.get("/{id}/times")
     def times(id: str) -> Response:

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from db.models import SessionRow, State
+from pipeline import background
+from pipeline.background import Picture
 from pipeline.clip import Clip
 from pipeline.job import Job
 from pipeline.matte import Kept
+from ui import scenes
 
 
 @dataclass(frozen=True)
@@ -32,3 +35,20 @@ class Opened:
     def kept(self) -> Kept | None:
         """The matte file, where it was made from just this job."""
         return Kept.find(self.job.matte, self.job.matte_key)
+
+    @property
+    def scene(self) -> str | None:
+        """Which of the shipped pictures stands behind the subject."""
+        behind = self.job.background
+        stem = behind.path.stem.removeprefix("background-") if isinstance(behind, Picture) else ""
+        return stem if stem in scenes.NAMES else None
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the newest result was made by other choices or other marks than the present ones."""
+        if not self.row.results:
+            return False
+        made, job = self.row.results[0], self.job
+        chosen = (background.spec(job.background, self.folder), job.format, job.model)
+        other_marks = job.matte is not None and job.matte.exists() and self.kept is None
+        return (made.background, made.format, made.model) != chosen or other_marks

@@ -25,6 +25,7 @@ from pipeline.errors import BackgroundError, InputError, PromptError, VideoError
 from pipeline.job import GREEN
 from pipeline.runner import Runner
 from tests import ffprobe, rendered
+from ui import scenes
 from ui.actions import Actions
 from ui.opened import Opened
 
@@ -224,6 +225,26 @@ def test_a_picture_is_taken_upright(actions: Actions, upload: Any, tmp_path: Pat
     assert isinstance(second, Picture) and list(folder.glob("background-*")) == [second.path]
 
 
+def test_a_shipped_picture_is_chosen_by_its_name(actions: Actions, upload: Any) -> None:
+    id = actions.create(upload(), "a.mp4")
+    assert actions.open(id).scene is None
+    for name in scenes.NAMES:
+        found = actions.choose_scene(id, name, "fit")
+        laid = found.job.background
+        assert isinstance(laid, Picture) and laid.fit == "fit" and found.scene == name
+        assert laid.path.read_bytes() == scenes.path(name).read_bytes()
+        assert list(found.folder.glob("background-*")) == [laid.path]
+    assert actions.choose_scene(id, name, "fill").job.background == Picture(laid.path, "fill")
+    before = actions.open(id).job
+    for bad in ("", "studio.jpg", "../sample", "/etc/passwd", "STUDIO"):
+        with pytest.raises(InputError, match="no background called"):
+            actions.choose_scene(id, bad)
+        with pytest.raises(InputError):
+            scenes.thumbnail(bad)
+    assert actions.open(id).job == before
+    assert actions.choose_background(id, "blur").scene is None
+
+
 def test_a_name_can_be_changed(actions: Actions, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     assert actions.rename(id, "  Our \n beach ").row.name == "Our beach"
@@ -322,6 +343,20 @@ def test_a_run_makes_a_result_and_the_next_one_only_renders(actions: Actions, up
     assert not [p for p in files(done.folder) if p.name.startswith(".")]
     with pytest.raises(InputError):
         actions.result(id, "nonsense")
+
+
+def test_a_result_that_the_choices_have_left_behind_is_known(actions: Actions, upload: Any) -> None:
+    id = actions.create(upload(), "a.mp4")
+    actions.mark(id, MARKS)
+    assert not actions.open(id).outdated
+    actions.run(id)
+    assert not finished(actions, id).outdated
+    assert actions.choose_background(id, "#102030").outdated
+    assert not actions.choose_background(id, "#00b140").outdated
+    assert actions.choose_format(id, "webm").outdated
+    assert not actions.choose_format(id, "mp4").outdated
+    assert actions.mark(id, []).outdated
+    assert not actions.mark(id, MARKS).outdated
 
 
 def test_a_session_runs_once_at_a_time(actions: Actions, upload: Any) -> None:

@@ -206,6 +206,15 @@ def test_backgrounds_and_formats_agree(server: Server, visit: Visit, clip: Path,
     page.locator("#pictures input[type=file]").set_input_files(red)
     until(lambda: list((server.sessions / session(page)).glob("background-*.png")))
     page.locator("#fit").get_by_text("Stretch").click()
+    studio = page.get_by_role("button", name="Studio")
+    expect(studio).to_have_css("background-image", re.compile("/media/scenes/studio"))
+    assert pixels(page, server.url + "/media/scenes/studio").shape[:2] == (108, 192)
+    assert server.status("/media/scenes/..%2Fsample") == 404 and server.status("/media/scenes/x") == 422
+    studio.click()
+    expect(studio).to_have_class(re.compile(r"\bchosen\b"))
+    assert [p.name for p in (server.sessions / session(page)).glob("background-*")] == [
+        "background-studio.jpg"
+    ]
 
     choose(page, "Transparent")
     expect(chosen_format(page)).to_have_value(re.compile("WebM"))
@@ -271,14 +280,18 @@ def test_results_are_downloaded_and_another_background_is_cheap(
     green = ffprobe.frames(mp4)[:, 4, 4]
     assert np.abs(green.astype(int) - (0, 177, 64)).max() < 16
 
+    old = page.get_by_text("This result was made before your last change.")
+    expect(old).to_have_count(0)
     said: list[str] = []
     choose(page, "Transparent")
+    expect(old).to_be_visible()
     expect(chosen_format(page)).to_have_value(re.compile("WebM"))
     page.locator("#make").click()
     until(lambda: said.append(page.locator("#progress").inner_text()) or "Done in" in said[-1], 60)
     assert not any("Cutting out" in line for line in said), said
     assert (folder / "matte.mkv").stat().st_mtime_ns == matte
     expect(page.locator("#downloads a")).to_have_count(2)
+    expect(old).to_have_count(0)
 
     got = download(page, "WebM")
     assert got.suggested_filename == "figure-recorte.webm"

@@ -11,6 +11,7 @@ import gradio as gr
 from pipeline.background import BLUR_RADIUS, FITS, Blur, Colour, Fit, Picture, Transparent, spec
 from pipeline.errors import BackgroundError
 from pipeline.job import GREEN
+from ui import scenes
 from ui.events import Say, Updates, language, told, uploaded
 from ui.opened import Opened
 
@@ -25,7 +26,7 @@ class Section:
     kind: gr.Radio
     colours: gr.Row
     colour: gr.ColorPicker
-    pictures: gr.Row
+    pictures: gr.Column
     picture: gr.UploadButton
     fit: gr.Radio
     radius: gr.Slider
@@ -33,6 +34,10 @@ class Section:
     blue: gr.Button
     white: gr.Button
     black: gr.Button
+    studio: gr.Button
+    city: gr.Button
+    garden: gr.Button
+    brick: gr.Button
 
 
 def render(say: Say) -> Section:
@@ -58,7 +63,14 @@ def render(say: Say) -> Section:
             min_width=48,
             scale=0,
         )
-    with gr.Row(visible=False, elem_id="pictures") as pictures:
+    with gr.Column(visible=False, elem_id="pictures") as pictures:
+        with gr.Row(elem_id="scenes"):
+            shipped = {
+                name: gr.Button(
+                    say(name), elem_id=f"scene-{name}", elem_classes=_scene_classes(False), min_width=64
+                )
+                for name in scenes.NAMES
+            }
         picture = gr.UploadButton(say("picture"), file_types=["image"], size="sm", elem_id="picture")
         fit = gr.Radio(
             [(say(f"fit_{fit}"), fit) for fit in FITS],
@@ -79,13 +91,15 @@ def render(say: Say) -> Section:
         elem_id="radius",
         buttons=[],
     )
-    return Section(kind, colours, colour, pictures, picture, fit, radius, **swatches)
+    return Section(kind, colours, colour, pictures, picture, fit, radius, **swatches, **shipped)
 
 
 def show(section: Section, found: Opened) -> Updates:
     behind = found.job.background
     kind = {Colour: "colour", Picture: "picture", Blur: "blur", Transparent: "transparent"}[type(behind)]
     updates: Updates = {section.kind: kind, **_open(section, kind)}
+    for name in scenes.NAMES:
+        updates[getattr(section, name)] = gr.Button(elem_classes=_scene_classes(found.scene == name))
     match behind:
         case Colour():
             updates[section.colour] = spec(behind)
@@ -96,11 +110,15 @@ def show(section: Section, found: Opened) -> Updates:
     return updates
 
 
+def _scene_classes(chosen: bool) -> list[str]:
+    return ["scene", "chosen"] if chosen else ["scene"]
+
+
 def _open(section: Section, kind: str) -> Updates:
     """The controls that belong to one kind of background."""
     return {
         section.colours: gr.Row(visible=kind == "colour"),
-        section.pictures: gr.Row(visible=kind == "picture"),
+        section.pictures: gr.Column(visible=kind == "picture"),
         section.radius: gr.Slider(visible=kind == "blur"),
     }
 
@@ -145,5 +163,12 @@ def wire(page: Page) -> None:
             return page.show(actions.choose_background(id, colour), language(request))
 
         getattr(section, name).click(paint, page.current, page.shown, show_progress="hidden")
+    for name in scenes.NAMES:
+
+        @told
+        def hang(id: str, fit: Fit, request: gr.Request, name: str = name) -> Updates:
+            return page.show(actions.choose_scene(id, name, fit), language(request))
+
+        getattr(section, name).click(hang, [page.current, section.fit], page.shown, show_progress="hidden")
     section.picture.upload(take, [page.current, section.picture, section.fit], page.shown)
     section.fit.input(place, [page.current, section.fit], page.shown, show_progress="hidden")

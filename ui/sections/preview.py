@@ -41,13 +41,14 @@ def gallery(looks: Looks, found: Opened, numbers: list[int], language: str, wait
     """The frames of these numbers, each beside its original."""
     rev = html.escape(looks.revision(found), quote=True).replace("#", "%23").replace("&amp;", "%26")
     times = video.index(found.clip.path).pts
+    size = f'width="{found.clip.width}" height="{found.clip.height}"'  # its place before it has come
     cards = []
     for number in numbers:
         at = text.length(float(times[number] * found.clip.time_base))
         frame = f"{media.address(found.id)}/frames/{number}"
         cards.append(
-            f'<figure><img src="{frame}?view=over&rev={rev}" alt="{at}">'
-            f'<img src="{frame}?view=original" alt="{text.say(language, "original")}, {at}">'
+            f'<figure><img src="{frame}?view=over&rev={rev}" {size} alt="{at}">'
+            f'<img src="{frame}?view=original" {size} alt="{text.say(language, "original")}, {at}">'
             f"<figcaption>{at}</figcaption></figure>"
         )
     state = ""

@@ -100,7 +100,7 @@ def _said(sentence: str) -> str:
 
 
 def downloads(found: Opened, language: str) -> str:
-    """A link for the newest result of each format."""
+    """A link for the newest result of each format, and a word where it is not by the present choices."""
     links = []
     for result in {kept.format: kept for kept in reversed(found.row.results)}.values():
         label = text.say(
@@ -113,7 +113,8 @@ def downloads(found: Opened, language: str) -> str:
             f'<a class="download" href="{media.address(found.id)}/results/{result.id}?download" download>'
             f"{html.escape(label)}</a>"
         )
-    return "".join(links)
+    stale = _said(text.say(language, "outdated")) if found.outdated and not found.running else ""
+    return stale + "".join(links)
 
 
 def wire(page: Page) -> None:
