@@ -65,11 +65,12 @@ def process(job: Job) -> Generator[Progress, None, None]:
         pace = _Pace("matte", stretches.work(streams, clip))
         for piece in stack.enter_context(closing(ahead(pieces, _depth(clip)))):
             pace.step()
-            for frame, alpha in piece:
+            for number, (frame, alpha) in enumerate(piece):
+                if number:  # a long piece is to be left in the middle too
+                    yield pace.progress(result.frames)
                 if keep is not None:
                     keep.write(alpha, frame.pts)
                 result.add(frame, alpha)
-                yield pace.progress(result.frames)
             yield pace.progress(result.frames)
         result.check()
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.clip import Clip
 from pipeline.errors import VideoError
-from pipeline.video.source import Source, codec_name, display_matrix
+from pipeline.video.source import Source, codec_name
 from pipeline.video.times import scan_of
 
 
@@ -23,8 +23,8 @@ def probe(path: Path, name: str | None = None) -> Clip:
         if first is None:
             raise VideoError(f"{source.name}: there is not one picture in this video.")
         width, height = source.size
-        matrix = display_matrix(first)
-        if matrix is not None and abs(matrix[1]) > abs(matrix[0]):
+        across, down, _, _ = source.turn(first)
+        if abs(down) > abs(across):
             width, height = height, width
         codec = codec_name(stream)
         depth = max(c.bits for c in first.format.components)

@@ -48,6 +48,12 @@ _MATRIX = {
 CLEAN_SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 
+_Matrix = tuple[int, int, int, int]
+"""a, b, c, d of the display matrix (ISO/IEC 14496-12, 8.3.2): x' = ax + cy, y' = bx + dy."""
+
+_UPRIGHT: _Matrix = (1, 0, 0, 1)
+
+
 class Source:
     """One opened video: seeks, decodes, converts."""
 
@@ -69,6 +75,7 @@ class Source:
             self.container.close()
             raise
         self._reformatter = VideoReformatter()
+        self._turn: _Matrix | None = None
 
     def _choose_stream(self) -> None:
         kinds = set(self.container.format.name.split(","))
@@ -123,6 +130,16 @@ class Source:
         with read_errors(self.name):
             self.container.seek(pts, stream=self.stream, backward=True)
 
+    def turn(self, frame: av.VideoFrame) -> _Matrix:
+        """The display matrix, which the first frame tells for all.
+
+        It is asked for once because PyAV ties a frame to its side data in a circle: each frame that was
+        asked would stay in memory until the garbage collector came by.
+        """
+        if self._turn is None:
+            self._turn = _display_matrix(frame)
+        return self._turn
+
     def upright(self, frame: av.VideoFrame, pixel_format: str) -> NDArray[np.uint8]:
         """The frame as it is shown, in `pixel_format` ("rgb24" or "gray")."""
         width, height = self.size
@@ -140,7 +157,7 @@ class Source:
             interpolation=CLEAN_SCALING,
             threads=1,
         )
-        return _turned(converted.to_ndarray().astype(np.uint8, copy=False), display_matrix(frame))
+        return _turned(converted.to_ndarray().astype(np.uint8, copy=False), self.turn(frame))
 
 
 def _range(frame: av.VideoFrame) -> int:
@@ -150,19 +167,16 @@ def _range(frame: av.VideoFrame) -> int:
     return ColorRange.JPEG if full else ColorRange.MPEG
 
 
-def display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int] | None:
-    """a, b, c, d of the display matrix (ISO/IEC 14496-12, 8.3.2): x' = ax + cy, y' = bx + dy."""
+def _display_matrix(frame: av.VideoFrame) -> _Matrix:
     matrix: Any = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
-        return None
+        return _UPRIGHT
     a, b, _, c, d, *_rest = np.frombuffer(bytes(matrix), dtype=np.int32)
     return int(a), int(b), int(c), int(d)
 
 
-def _turned(image: NDArray[np.uint8], matrix: tuple[int, int, int, int] | None) -> NDArray[np.uint8]:
+def _turned(image: NDArray[np.uint8], matrix: _Matrix) -> NDArray[np.uint8]:
     """`image` under the quarter turn or mirroring that `matrix` is nearest to."""
-    if matrix is None:
-        return image
     a, b, c, d = matrix
     if abs(b) > abs(a):  # x and y change places
         image, a, d = cast(NDArray[np.uint8], cv2.transpose(image)), c, b
