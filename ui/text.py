@@ -268,6 +268,19 @@ CARDS: dict[str, dict[str, str]] = {
     },
 }
 
+# What a model is for, where its card's own English is not the page's language.
+_PURPOSES: dict[str, dict[str, str]] = {
+    "es": {
+        "grabcut": "No necesita pesos: para un sujeto que se distingue por sus colores o su movimiento, "
+        "en cualquier procesador.",
+    },
+}
+
+
+def purpose(language: str, model: str, english: str) -> str:
+    """What a model is for: in the language where it was told, else as its card has it."""
+    return _PURPOSES.get(language, {}).get(model, english)
+
 
 def say(language: str, key: str, **fields: object) -> str:
     """The page's text in a language of the table, or in English."""

@@ -430,6 +430,7 @@ def test_spanish_is_spoken(server: Server, visit: Visit, clip: Path) -> None:
     ready(page)
     expect(page.locator("#make")).to_have_text("Hacer el vídeo")
     expect(page.locator("#facts")).to_contain_text("con sonido")
+    expect(page.locator("#about-model")).to_contain_text("No necesita pesos")
     expect(page.locator("[data-view=cutout]")).to_have_text("Recorte")
     expect(page.get_by_role("tab", name="Sesiones")).to_be_visible()
 

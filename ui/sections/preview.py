@@ -55,7 +55,8 @@ def gallery(looks: Looks, found: Opened, numbers: list[int], language: str, wait
     if waiting:
         done = text.say(language, "previewing", done=len(numbers), total=PREVIEWS)
         state = f'<p class="quiet" role="status">{done}</p>'
-    return gr.HTML(f'{state}<div class="previews">{"".join(cards)}</div>', visible=bool(cards) or waiting)
+    shape = "previews tall" if found.clip.height > found.clip.width else "previews"
+    return gr.HTML(f'{state}<div class="{shape}">{"".join(cards)}</div>', visible=bool(cards) or waiting)
 
 
 def wire(page: Page) -> None:

@@ -45,7 +45,8 @@ def show(section: Section, found: Opened, language: str) -> Updates:
         f'{text.say(language, "licence")}: <a href="{html.escape(card.licence_url)}" target="_blank" '
         f'rel="noreferrer">{html.escape(card.licence)}</a>'
     )
-    about = f'<p class="quiet">{html.escape(card.purpose)} {licence}</p>'
+    purpose = text.purpose(language, card.key, card.purpose)
+    about = f'<p class="quiet">{html.escape(purpose)} {licence}</p>'
     if not found.job.prompts and (card.points or card.box):
         about += f'<p class="hint">{html.escape(text.say(language, "click_better"))}</p>'
     return {section.model: card.key, section.about: about}
