@@ -107,6 +107,7 @@ def _add_cut(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start", metavar="SECONDS", type=float, default=0.0)
     parser.add_argument("--end", metavar="SECONDS", type=float)
     parser.add_argument("--device", metavar="auto|cpu|cuda[:N]", default="auto")
+    parser.add_argument("--weights", metavar="PATH", type=Path, help="the model's weights, where it has any")
 
 
 def _add_look(parser: argparse.ArgumentParser) -> None:
@@ -128,6 +129,8 @@ def _job(options: argparse.Namespace) -> Job:
     """The job that the arguments of `run`, `preview` or `render` describe."""
     cut: dict[str, Any] = {}
     if hasattr(options, "model"):
+        if options.weights is not None:
+            raise InputError(f"{models.card(options.model).label} has no weights: leave --weights out.")
         cut = {
             "model": options.model,
             "prompts": _prompts(options),
