@@ -62,7 +62,8 @@ class Fake:
         self.read: list[dict[str, Any]] = []  # the stage's value as another control's event saw it
         self.slow = 0.0  # seconds that Python takes to answer an edit
         self.fails = 0  # how many of the next edits Python fails to answer
-        self.thinking = 0.0  # seconds that a mask takes
+        self.thought = threading.Event()  # until it is set, masks are being thought about
+        self.thought.set()
         self.refused: str | None = None  # the sentence with which a mask is refused
 
     @staticmethod
@@ -113,7 +114,7 @@ def application(fake: Fake) -> FastAPI:
     def picture(name: str, index: int, view: str, request: Request) -> Response:
         fake.asked.append(f"{request.url.path}?{request.url.query}")
         if view != "original":
-            time.sleep(fake.thinking)
+            fake.thought.wait(30)
             if fake.refused:
                 return JSONResponse({"error": fake.refused}, 409)
         return Response(frame(index, view), media_type="image/png")
@@ -363,13 +364,13 @@ def test_marks_stay_with_their_frames(opened: Callable[..., Page], fake: Fake) -
 def test_no_click_is_lost_while_python_is_slow(opened: Callable[..., Page], fake: Fake) -> None:
     page = opened()
     move_to(page, 7)
-    fake.slow = 0.5
+    fake.slow = 1.5
     for x in (100, 200, 300, 400, 500):
         click(page, x, 100)
         page.wait_for_timeout(60)
     expect(page.locator(".mark")).to_have_count(5)
     eventually(lambda: len(fake.points) == 5)
-    page.wait_for_timeout(700)  # the last answer, and none after it
+    page.wait_for_timeout(1700)  # the last answer, and none after it
     expect(page.locator(".mark")).to_have_count(5)
     assert len(fake.edits) < 5, "edits made while Python is busy go as one"
     assert "Frame 8 of" in page.locator("[data-part=count]").inner_text()
@@ -428,7 +429,7 @@ def test_views_ask_for_their_pictures(opened: Callable[..., Page], fake: Fake) -
 
 def test_a_slow_mask_locks_nothing_and_the_frame_is_right(opened: Callable[..., Page], fake: Fake) -> None:
     page = opened()
-    fake.thinking = 0.8
+    fake.thought.clear()
     move_to(page, 12)
     eventually(lambda: any("frames/12?view=original" in url for url in fake.asked))
     expect(page.get_by_text("Thinking…")).to_be_visible()
@@ -437,6 +438,7 @@ def test_a_slow_mask_locks_nothing_and_the_frame_is_right(opened: Callable[..., 
     expect(page.locator(".mark")).to_have_count(2)
     pulses = "document.querySelectorAll('.mark .dot')[1].getAnimations().length"
     page.wait_for_function(f"{pulses} === 1")
+    fake.thought.set()
     page.wait_for_function(f"{pulses} === 0")
     expect(picture(page)).to_have_attribute("aria-busy", "false")
     expect(page.locator(".layer")).to_have_count(1)
