@@ -14,8 +14,7 @@ from collections import deque
 from collections.abc import Generator
 from contextlib import ExitStack, closing
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
 from pipeline import formats, matte, models, stretches, video
 from pipeline.ahead import ahead
@@ -47,7 +46,8 @@ def process(job: Job) -> Generator[Progress, None, None]:
     first, past = job.span(clip)
     _check_outputs(job, [job.output] if job.matte is None else [job.output, job.matte])
     with ExitStack() as stack:
-        result = stack.enter_context(_Result(job, clip, first, _sound_end(job, clip, past)))
+        writer = stack.enter_context(_writer(job, clip, first, _sound_end(job, clip, past)))
+        result = _Result(job, clip, writer)
         keep = None
         if job.matte is not None:
             keep = stack.enter_context(matte.writer(job.matte, clip, key=job.matte_key, start=first))
@@ -83,9 +83,10 @@ def render(job: Job, kept: Kept) -> Generator[Progress, None, None]:
     pace = _Pace("render", kept.count)
     past = kept.past(clip) or video.index(clip.path).pts[-1] + 1
     with (
-        _Result(job, clip, kept.start, _sound_end(job, clip, past)) as result,
+        _writer(job, clip, kept.start, _sound_end(job, clip, past)) as writer,
         closing(ahead(kept.pairs(clip), _depth(clip))) as pairs,
     ):
+        result = _Result(job, clip, writer)
         for frame, alpha in pairs:
             result.add(frame, alpha)
             pace.step()
@@ -100,24 +101,28 @@ def _sound_end(job: Job, clip: Clip, past: int) -> int | None:
     return None if job.end is None else round(clip.duration / clip.time_base)
 
 
-class _Result:
-    """Composite and encode: takes frames with their mattes, writes the result."""
+def _writer(job: Job, clip: Clip, first: int, end: int | None) -> Writer:
+    return Writer(
+        job.output,
+        formats.by_key(job.format),
+        width=clip.width,
+        height=clip.height,
+        time_base=clip.time_base,
+        rate=clip.rate,
+        start=first,
+        end=end,
+        alpha=isinstance(job.background, Transparent),
+        sound=job.source if job.sound else None,
+    )
 
-    def __init__(self, job: Job, clip: Clip, first: int, end: int | None) -> None:
+
+class _Result:
+    """Composite and encode: lays frames over the job's background by their mattes and writes them."""
+
+    def __init__(self, job: Job, clip: Clip, writer: Writer) -> None:
         self._clip = clip
         self._compose = composer(job.background, clip.width, clip.height)
-        self._writer = Writer(
-            job.output,
-            formats.by_key(job.format),
-            width=clip.width,
-            height=clip.height,
-            time_base=clip.time_base,
-            rate=clip.rate,
-            start=first,
-            end=end,
-            alpha=isinstance(job.background, Transparent),
-            sound=job.source if job.sound else None,
-        )
+        self._writer = writer
         self.frames = 0
 
     def add(self, frame: Frame, alpha: Matte) -> None:
@@ -129,18 +134,6 @@ class _Result:
         """Raise VideoError where there was nothing to add."""
         if not self.frames:
             raise VideoError(f"{self._clip.name}: not one picture of this video could be decoded.")
-
-    def __enter__(self) -> Self:
-        self._writer.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._writer.__exit__(kind, error, trace)
 
 
 def _check_outputs(job: Job, written: list[Path], *read: Path) -> None:

@@ -46,8 +46,6 @@ class Writer:
         options: dict[str, str] | None = None,
     ) -> None:
         self.path = path
-        self._alpha = alpha
-        self._form = form
         self._reformatter = VideoReformatter()
         self._tick = time_base
         self._gap = max(1, round(1 / rate / time_base))
