@@ -109,6 +109,7 @@ def serve(settings: Settings) -> None:
                 repository.interrupt_unfinished(tx)
             with closing(Ledger(database)) as ledger, closing(Runner(ledger)) as runner:
                 actions = Actions(settings.home, database, runner, ASSETS / "sample.mp4")
+                actions.mend()
                 page = blocks.application(actions, upload_bytes=settings.upload_bytes)
                 answer(page, port)
 

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from db import repository
 from db.engine import Database
+from db.errors import NotFound
 from db.models import Result, SessionRow, State
 from pipeline import background, formats, models, prompts, video
 from pipeline.background import Fit, Footage, Picture, Transparent
@@ -31,6 +32,7 @@ from ui.opened import Opened
 
 _LONGEST_NAME = 120
 _CANCEL_POLLS = 50
+_DELETED = ".deleted-"
 
 
 class Actions:
@@ -124,7 +126,7 @@ class Actions:
             if self._runner.place(found.id) is None:
                 break
             time.sleep(0.1)
-        hidden = found.folder.with_name(f".deleted-{found.id}")
+        hidden = found.folder.with_name(f"{_DELETED}{found.id}")
         with suppress(FileNotFoundError):
             found.folder.rename(hidden)
         try:
@@ -135,6 +137,22 @@ class Actions:
                 hidden.rename(found.folder)
             raise
         shutil.rmtree(hidden, ignore_errors=True)
+
+    def mend(self) -> None:
+        """Clear away what a server that was killed left half-made, all of which is hidden.
+
+        Only before anything runs. A session whose row outlived its deletion gets its files back.
+        """
+        for hidden in self._folder.glob(f"{_DELETED}*"):
+            id = hidden.name.removeprefix(_DELETED)
+            with suppress(NotFound):
+                self._found(id)
+                hidden.rename(self._folder / id)
+        for left in [*self._folder.glob(".*"), *self._folder.glob("*/.*")]:
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
 
     # ------------------------------------------------------------------ choices
 

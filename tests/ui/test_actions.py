@@ -448,3 +448,18 @@ def test_a_run_outlives_its_database(tmp_path: Path, upload: Any, working: Any) 
             found = finished(actions, id)
             assert found.row.state is State.DONE and found.row.error is None
             assert (found.folder / found.row.results[0].file).exists()
+
+
+def test_what_a_killed_server_left_is_mended(actions: Actions, upload: Any, tmp_path: Path) -> None:
+    kept, halfway = (actions.create(upload(), name) for name in ("kept.mp4", "halfway.mp4"))
+    folder = tmp_path / "home" / "sessions"
+    whole = {path.relative_to(folder) for path in folder.rglob("*")}
+    (folder / kept / ".result-1-x.part").write_bytes(b"half a result")
+    (folder / kept / ".recorte-x").mkdir()
+    (folder / kept / ".recorte-x" / "0.mkv").write_bytes(b"half a matte")
+    (folder / ".upload.mp4").write_bytes(b"half an upload")
+    (folder / halfway).rename(folder / f".deleted-{halfway}")
+    (folder / ".deleted-00000000-0000-0000-0000-000000000000").mkdir()
+    actions.mend()
+    assert {path.relative_to(folder) for path in folder.rglob("*")} == whole
+    assert actions.open(halfway).row.name == "halfway.mp4"
