@@ -106,7 +106,13 @@ def test_interrupted_is_130_and_leaves_what_was_there(
     command = [*WITH_STAND_INS, "run", str(long_path), str(out), "--model", "slow", "--json"]
     command += ["--matte", str(tmp_path / "m.mkv")]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        # A shell's background job ignores the keyboard's signal, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stdout is not None
         for _ in range(3):
