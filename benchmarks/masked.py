@@ -11,7 +11,6 @@ FOLDER holds davis/NAME.mp4 with davis/NAME_masks/*.png, and sav/NAME_rgb.mp4 wi
 from __future__ import annotations
 
 import argparse
-import itertools
 import tempfile
 import time
 from collections.abc import Iterator
@@ -53,9 +52,8 @@ def run(clip: Clip, model: Model, prompts: list[Prompt]) -> Masks:
     """The masks of all frames, as the application would make them."""
     past = 1 + video.index(clip.path).pts[-1]
     with tempfile.TemporaryDirectory() as folder:
-        names = (Path(folder, f"{n}.mkv") for n in itertools.count())
         plan = stretches.plan(ordered(prompts), clip, 0, past)
-        pieces = stretches.pieces(clip, model, plan, lambda: next(names))
+        pieces = stretches.pieces(clip, model, plan, Path(folder))
         return [matte > 127 for piece in pieces for _, matte in piece]
 
 

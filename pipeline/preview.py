@@ -51,10 +51,9 @@ def frames(job: Job, times: Iterable[float], steps: int = STEPS) -> Iterator[Pai
     streams = stretches.plan(job.prompts, clip, 0, index.pts[-1] + 1)
     streams = [s for s in streams if any(s.lo <= p < s.hi for p in wanted)]
     model = models.loaded(job.model, job.device)
-    numbers = itertools.count()
     with tempfile.TemporaryDirectory(prefix="recorte-") as folder:
-        scratch = lambda: Path(folder, f"{next(numbers)}.mkv")  # noqa: E731
-        pieces = stretches.pieces(clip, model, streams, scratch, _thinned(streams, wanted, index, steps))
+        thinned = _thinned(streams, wanted, index, steps)
+        pieces = stretches.pieces(clip, model, streams, Path(folder), thinned)
         for frame, alpha in itertools.chain.from_iterable(pieces):
             if frame.pts in wanted:
                 yield frame, alpha

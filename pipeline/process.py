@@ -7,7 +7,6 @@ the generator cancels: every thread ends, every file is closed, nothing half-wri
 
 from __future__ import annotations
 
-import itertools
 import tempfile
 import time
 from collections import deque
@@ -55,12 +54,11 @@ def process(job: Job) -> Generator[Progress, None, None]:
             tempfile.TemporaryDirectory(prefix=".recorte-", dir=job.output.parent, ignore_cleanup_errors=True)
         )
         streams = stretches.plan(job.prompts, clip, first, past)
-        numbers = itertools.count()
         pieces = stretches.pieces(
             clip,
             models.loaded(job.model, job.device),
             streams,
-            scratch=lambda: Path(folder, f"{next(numbers)}.mkv"),
+            Path(folder),
         )
         pace = _Pace("matte", stretches.work(streams, clip))
         for piece in stack.enter_context(closing(ahead(pieces, _depth(clip)))):

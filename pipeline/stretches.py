@@ -9,7 +9,7 @@ other marks are corrections: they lie in a stream, and hold from their frame on,
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -91,17 +91,17 @@ def pieces(
     clip: Clip,
     model: Model,
     stretches: list[Stretch],
-    scratch: Callable[[], Path],
+    folder: Path,
     only: Collection[int] | None = None,
 ) -> Iterator[Piece]:
     """Run the model over the stretches; the pieces, one after the other, hold every frame in order.
 
-    `scratch` gives the path of a new temporary file. With `only`, the clip is thinned to those frames.
+    Temporary files are made in `folder`. With `only`, the clip is thinned to those frames.
     """
     times = _times(clip, only)
     for stretch in stretches:
         if stretch.backward(times):
-            yield from _backward(clip, model, stretch, scratch(), only)
+            yield from _backward(clip, model, stretch, folder / f"{stretch.at}.mkv", only)
         if stretch.forward(times):
             frames = video.read(clip.path, stretch.at, stretch.hi, only)
             for frame, result in pairs(model, frames, stretch.marks):

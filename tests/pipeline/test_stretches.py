@@ -1,6 +1,5 @@
 """Which frames reach the model from which prompt, in which direction."""
 
-import itertools
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +30,10 @@ def run(
     plan = stretches.plan(prompts, clip, pts[lo], pts[hi])
     model = Carrying()
     thinned = None if only is None else {pts[n] for n in only}
-    numbers = itertools.count()
     came: list[int] = []
     streams: list[int] = []
     steps = 0
-    for piece in stretches.pieces(clip, model, plan, lambda: folder / f"{next(numbers)}.mkv", thinned):
+    for piece in stretches.pieces(clip, model, plan, folder, thinned):
         steps += 1
         for frame, matte in piece:
             assert frame.image.shape == (64, 64, 3)
