@@ -54,6 +54,10 @@ class Database:
         engine = create_engine(
             address,
             pool_pre_ping=True,
+            # A page asks for a dozen pictures at once: better to wait for one of a few open connections than
+            # to open one for each, which a busy machine may not manage within the time to connect.
+            pool_size=8,
+            max_overflow=0,
             # The second: a server that vanished from the network is missed after seconds, not a quarter hour.
             connect_args={"connect_timeout": 3, "tcp_user_timeout": 10_000},
         )
