@@ -14,6 +14,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -53,8 +54,8 @@ def run(clip: Clip, model: Model, prompts: list[Prompt]) -> Masks:
     past = 1 + video.index(clip.path).pts[-1]
     with tempfile.TemporaryDirectory() as folder:
         plan = stretches.plan(ordered(prompts), clip, 0, past)
-        pieces = stretches.pieces(clip, model, plan, Path(folder))
-        return [matte > 127 for piece in pieces for _, matte in piece]
+        steps = stretches.steps(clip, partial(stretches.pairs, model), plan, Path(folder))
+        return [step.pair[1].matte > 127 for step in steps if step.pair is not None]
 
 
 def tight_box(mask: NDArray[np.bool_]) -> Box:
@@ -99,7 +100,7 @@ def main() -> None:
     parser.add_argument("--clicks", type=int, default=3)
     parser.add_argument("--only", default="", help="clips whose path holds this")
     options = parser.parse_args()
-    model = models.card(options.model).load(options.device)
+    model = models.loaded(options.model, options.device)
     after = "".join(f"  {n:2d} clk" for n in range(1, options.clicks + 1))
     print(f"{'clip':24}  first     box{after}     fps")
     rows = []

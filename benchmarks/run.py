@@ -22,12 +22,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline import formats, matte, models, video
+from pipeline import formats, matte, stretches, video
 from pipeline.composite import composer
 from pipeline.job import Job
 from pipeline.process import process
 from pipeline.prompts import Box, Prompt
-from pipeline.stretches import marked, pairs
+from pipeline.stretches import marked
 from pipeline.video import Writer
 
 
@@ -42,7 +42,7 @@ def stages(job: Job, folder: Path) -> dict[str, Callable[[], int]]:
     """Each stage alone, over the whole clip; composite and encode take a kept matte."""
     clip = video.probe(job.source)
     marks = marked(job.prompts, clip)
-    model = models.loaded(job.model, job.device)
+    stream = stretches.stream(job)
     kept = folder / "kept.mkv"
     for _ in process(replace(job, matte=kept)):
         pass
@@ -64,7 +64,7 @@ def stages(job: Job, folder: Path) -> dict[str, Callable[[], int]]:
         return sum(1 for _ in video.read(job.source))
 
     def model_alone() -> int:
-        return sum(1 for _ in pairs(model, video.read(job.source), marks))
+        return sum(1 for _ in stream(video.read(job.source), marks))
 
     def composite() -> int:
         return sum(1 for frame, alpha in held.pairs(clip) if compose(frame.image, alpha, 0.0) is not None)
@@ -80,8 +80,8 @@ def stages(job: Job, folder: Path) -> dict[str, Callable[[], int]]:
     def loop() -> int:
         count = 0
         with writer(folder / "loop.mp4") as out:
-            for frame, alpha in pairs(model, video.read(job.source), marks):
-                out.write(compose(frame.image, alpha, 0.0), frame.pts)
+            for frame, found in stream(video.read(job.source), marks):
+                out.write(compose(frame.image, found.matte, 0.0), frame.pts)
                 count += 1
         return count
 

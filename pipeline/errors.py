@@ -5,7 +5,8 @@ RecorteError                 a sentence for the person who asked
 │   ├── VideoError           the video cannot be opened, holds no picture, or is damaged
 │   ├── PromptError          a mark outside the frame, or after the end
 │   ├── BackgroundError      the background is no colour, no picture, or too large
-│   └── FormatError          the format is unknown or cannot hold what is asked of it
+│   ├── FormatError          the format is unknown or cannot hold what is asked of it
+│   └── WeightsError         a model's weights are missing, cannot be fetched, or are not what they should be
 └── RunError                 the machine is at fault: disk full, encoder failed
 
 The message is the sentence that is shown; it names the file by its name, never by its path.
@@ -34,6 +35,10 @@ class BackgroundError(InputError):
 
 class FormatError(InputError):
     """The output format is unknown or cannot hold what was asked."""
+
+
+class WeightsError(InputError):
+    """A model's weights are missing, cannot be fetched, or are not what they should be."""
 
 
 class RunError(RecorteError):

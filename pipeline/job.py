@@ -11,11 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pipeline import background, formats, models, prompts, video
+from pipeline import background, formats, models, prompts, video, weights
 from pipeline.background import Background, Colour, Transparent
 from pipeline.clip import Clip
 from pipeline.errors import FormatError, InputError, PromptError
-from pipeline.prompts import Prompt
+from pipeline.prompts import Object, Prompt
 
 GREEN = Colour(0, 177, 64)
 """Chroma-key green, what a cut-out is laid on where nothing else is asked for."""
@@ -31,6 +31,8 @@ class Job:
     output: Path
     model: str = "grabcut"
     prompts: tuple[Prompt, ...] = ()
+    objects: tuple[Object, ...] = ()
+    """The things that the prompts are about; one that is not listed has no name and is in the result."""
     background: Background = GREEN
     format: str = "mp4"
     start: float = 0.0
@@ -39,6 +41,10 @@ class Job:
     """Seconds; the first frame not before it is no longer in the result. None: the whole rest."""
     sound: bool = True
     device: str = "auto"
+    weights: Path | None = None
+    """The model's weights, a file or a folder; None: where `pipeline.weights` looks."""
+    stable: bool = True
+    """Whether an automatic model's flicker is calmed."""
     matte: Path | None = None
     """Where the matte is kept, and found again; None: it is not kept."""
 
@@ -57,12 +63,26 @@ class Job:
             )
         if self.end is not None and not self.start < self.end < math.inf:
             raise InputError(f"The end, {self.end:g} s, must come after the start, {self.start:g} s.")
+        models.check(card, self.weights)
         for prompt in self.prompts:
             prompt.check(clip.width, clip.height, clip.duration)
-            if (prompt.points and not card.points) or (prompt.box and not card.box):
+            chosen = prompt.candidate is not None
+            if (
+                (prompt.points and not card.points)
+                or (prompt.box and not card.box)
+                or (chosen and not card.candidates)
+            ):
                 raise PromptError(f"{card.label} takes no such marks. Remove them or choose another model.")
-        if not card.automatic and not any(prompt.starts for prompt in self.prompts):
+        if self.prompts and not self.asked:
+            raise PromptError("Every object is switched off. Switch one on, or there is nothing to keep.")
+        if not card.automatic and not any(prompt.starts for prompt in self.asked):
             raise PromptError(f"{card.label} needs to be told what to keep. Click on the subject first.")
+
+    @property
+    def asked(self) -> tuple[Prompt, ...]:
+        """The prompts of the objects that are switched on."""
+        off = {thing.number for thing in self.objects if not thing.on}
+        return tuple(prompt for prompt in self.prompts if prompt.object not in off)
 
     def span(self, clip: Clip) -> tuple[int, int]:
         """The pts range [first, past the last) of the frames in the result."""
@@ -82,7 +102,9 @@ class Job:
         what = {
             "source": _digest(self.source),
             "model": [self.model, models.card(self.model).version],
-            "prompts": prompts.to_json(self.prompts),
+            "weights": None if self.weights is None else weights.identity(self.weights),
+            "stable": self.stable,
+            "prompts": prompts.to_json(self.asked),
             "range": [self.start, self.end],
         }
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
@@ -98,17 +120,23 @@ class Job:
             "output": seen(self.output),
             "model": self.model,
             "prompts": prompts.to_json(self.prompts),
+            "objects": [thing.to_json() for thing in self.objects],
             "background": background.spec(self.background, folder),
             "format": self.format,
             "start": self.start,
             "end": self.end,
             "sound": self.sound,
             "device": self.device,
+            "weights": None if self.weights is None else seen(self.weights),
+            "stable": self.stable,
             "matte": None if self.matte is None else seen(self.matte),
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any], folder: Path) -> Self:
+        def path(key: str) -> Path | None:
+            return None if data.get(key) is None else folder / data[key]
+
         return cls(
             **data
             | {
@@ -116,7 +144,9 @@ class Job:
                 "output": folder / data["output"],
                 "prompts": prompts.from_json(data["prompts"]),
                 "background": background.parse(data["background"], folder),
-                "matte": None if data["matte"] is None else folder / data["matte"],
+                "objects": tuple(Object.from_json(entry) for entry in data.get("objects", ())),
+                "weights": path("weights"),
+                "matte": path("matte"),
             }
         )
 
@@ -146,6 +176,8 @@ class Progress:
     """Seconds to go; None before it can be told."""
     frames: int = 0
     """Frames written to the result."""
+    checks: tuple[float, ...] = ()
+    """Seconds from the first frame: where the model lost confidence, and the cut should be looked at."""
 
     def to_json(self) -> dict[str, Any]:
-        return dict(vars(self))
+        return vars(self) | {"checks": list(self.checks)}

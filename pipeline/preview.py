@@ -7,10 +7,11 @@ carry the mask along. Far from the marks it therefore shows a little worse a cut
 from __future__ import annotations
 
 import bisect
-import itertools
 import math
 import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import chain, pairwise
 from pathlib import Path
 
 from pipeline import models, stretches, video
@@ -18,6 +19,7 @@ from pipeline.clip import Clip
 from pipeline.errors import InputError
 from pipeline.job import Job
 from pipeline.matte import Kept
+from pipeline.models import Found
 from pipeline.stretches import Pair, Stretch
 from pipeline.video import Index
 
@@ -46,30 +48,37 @@ def frames(job: Job, times: Iterable[float], steps: int = STEPS) -> Iterator[Pai
     wanted = sorted({index.at(round(t / clip.time_base)) for t in times})
     kept = Kept.find(job.matte, job.matte_key)
     if kept is not None and kept.reaches(clip, wanted):
-        yield from kept.only(clip, wanted)
+        yield from ((frame, Found(matte)) for frame, matte in kept.only(clip, wanted))
         return
-    streams = stretches.plan(job.prompts, clip, 0, index.pts[-1] + 1)
-    streams = [s for s in streams if any(s.lo <= p < s.hi for p in wanted)]
-    model = models.loaded(job.model, job.device)
+    plan = [
+        [s for s in own if any(s.lo <= p < s.hi for p in wanted)]
+        for own in stretches.plan(job.asked, clip, 0, index.pts[-1] + 1)
+    ]
+    stream = stretches.stream(replace(job, stable=False))  # neighbours are far apart here
+    steps = min(steps, models.card(job.model).steps)
     with tempfile.TemporaryDirectory(prefix="recorte-") as folder:
-        thinned = _thinned(streams, wanted, index, steps)
-        pieces = stretches.pieces(clip, model, streams, Path(folder), thinned)
-        for frame, alpha in itertools.chain.from_iterable(pieces):
-            if frame.pts in wanted:
-                yield frame, alpha
-            if frame.pts == wanted[-1]:
-                return
+        thinned = _thinned(list(chain.from_iterable(plan)), wanted, index, steps)
+        for step in stretches.steps(clip, stream, plan, Path(folder), thinned):
+            if step.pair is not None and step.pair[0].pts in wanted:
+                yield step.pair
+                if step.pair[0].pts == wanted[-1]:
+                    return
 
 
 def _thinned(streams: list[Stretch], wanted: list[int], index: Index, steps: int) -> frozenset[int]:
-    """The pts of `wanted`, of the marks on the way to them, and of at most `steps` from each to the next."""
+    """The pts of `wanted`, of the marks on the way to them, and of at most `steps` from each to the next.
+
+    No steps: a model that needs no other frames.
+    """
     chosen = set(wanted)
+    if not steps:
+        return frozenset(chosen)
     for stretch in streams:
         served = [p for p in wanted if stretch.lo <= p < stretch.hi]
         for end in (min(served), max(served)):
             first, last = sorted((stretch.at, end))
             stops = [first, *(p for p in stretch.marks if first < p < last), last]
-            for a, b in itertools.pairwise(stops):
+            for a, b in pairwise(stops):
                 chosen.update(_between(index, a, b, steps))
     return frozenset(chosen)
 

@@ -15,7 +15,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Literal
 
-from pipeline import formats, matte, models, stretches, video
+from pipeline import formats, matte, stretches, video
 from pipeline.ahead import ahead
 from pipeline.background import Footage, Picture, Transparent
 from pipeline.clip import Clip
@@ -23,7 +23,7 @@ from pipeline.composite import composer
 from pipeline.errors import InputError, VideoError
 from pipeline.job import Job, Progress
 from pipeline.matte import Kept
-from pipeline.models import Matte
+from pipeline.models import DOUBT, Found, Matte
 from pipeline.video import Frame, Writer
 
 _QUEUED_BYTES = 64 * 2**20
@@ -53,23 +53,19 @@ def process(job: Job) -> Generator[Progress, None, None]:
         folder = stack.enter_context(
             tempfile.TemporaryDirectory(prefix=".recorte-", dir=job.output.parent, ignore_cleanup_errors=True)
         )
-        streams = stretches.plan(job.prompts, clip, first, past)
-        pieces = stretches.pieces(
-            clip,
-            models.loaded(job.model, job.device),
-            streams,
-            Path(folder),
-        )
-        pace = _Pace("matte", stretches.work(streams, clip))
-        for piece in stack.enter_context(closing(ahead(pieces, _depth(clip)))):
-            pace.step()
-            for number, (frame, alpha) in enumerate(piece):
-                if number:  # a long piece is to be left in the middle too
-                    yield pace.progress(result.frames)
+        plan = stretches.plan(job.asked, clip, first, past)
+        steps = stretches.steps(clip, stretches.stream(job), plan, Path(folder))
+        pace = _Pace("matte", stretches.work(plan, clip))
+        checks = _Checks(clip)
+        for step in stack.enter_context(closing(ahead(steps, _depth(clip)))):
+            pace.step(step.work)
+            if step.pair is not None:
+                frame, found = step.pair
+                checks.add(frame, found)
                 if keep is not None:
-                    keep.write(alpha, frame.pts)
-                result.add(frame, alpha)
-            yield pace.progress(result.frames)
+                    keep.write(found.matte, frame.pts)
+                result.add(frame, found.matte)
+            yield pace.progress(result.frames, checks.times)
         result.check()
 
 
@@ -151,6 +147,21 @@ def _depth(clip: Clip) -> int:
     return max(2, min(32, _QUEUED_BYTES // (clip.width * clip.height * 4)))
 
 
+class _Checks:
+    """Where the cut should be looked at: the first frame of each run of them that the model doubts."""
+
+    def __init__(self, clip: Clip) -> None:
+        self._tick = clip.time_base
+        self._doubted = False
+        self.times: tuple[float, ...] = ()
+
+    def add(self, frame: Frame, found: Found) -> None:
+        doubted = found.confidence < DOUBT
+        if doubted and not self._doubted:
+            self.times += (float(frame.pts * self._tick),)
+        self._doubted = doubted
+
+
 class _Pace:
     """Counts frames, and tells the rate of the last seconds and what is left at it."""
 
@@ -160,14 +171,14 @@ class _Pace:
         self.done = 0
         self._marks: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
 
-    def step(self) -> None:
-        self.done += 1
+    def step(self, frames: int = 1) -> None:
+        self.done += frames
         self._marks.append((time.monotonic(), self.done))
         while self._marks[-1][0] - self._marks[0][0] > _PACE_SECONDS and len(self._marks) > 2:
             self._marks.popleft()
 
-    def progress(self, written: int) -> Progress:
+    def progress(self, written: int, checks: tuple[float, ...] = ()) -> Progress:
         (then, before), (now, done) = self._marks[0], self._marks[-1]
         rate = (done - before) / (now - then) if now > then else 0.0
         left = max(0, self.total - done) / rate if rate else None
-        return Progress(self.stage, done, max(self.total, done), rate, left, written)
+        return Progress(self.stage, done, max(self.total, done), rate, left, written, checks)

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipeline.errors import PromptError
+
+
+CANDIDATES = 3
+"""How many readings a lone click may have: the part, the thing, the whole."""
 
 
 @dataclass(frozen=True)
@@ -38,27 +42,38 @@ class Box:
 
 @dataclass(frozen=True)
 class Prompt:
-    """The marks on one frame.
+    """The marks that one object has on one frame.
 
-    A box says what the subject is, and so starts afresh; points without a box correct the mask that was
+    A box says what the object is, and so starts afresh; points without a box correct the mask that was
     carried to their frame, and only start where there is no box at all.
     """
 
     time: float = 0.0
     points: tuple[Point, ...] = field(default=())
     box: Box | None = None
+    object: int = 1
+    """The number of the object that the marks are about."""
+    candidate: int | None = None
+    """Which of the `CANDIDATES` readings of a lone click is meant; None: the one that the model scores best."""
 
     @property
     def starts(self) -> bool:
         """Whether these marks alone can say what the subject is: a box, or a point to keep."""
         return self.box is not None or any(point.keep for point in self.points)
 
+    @property
+    def lone(self) -> bool:
+        """Whether this is a single click, which may mean a part or the whole of what it lies on."""
+        return self.box is None and len(self.points) == 1 and self.points[0].keep
+
     def __bool__(self) -> bool:
         return bool(self.points) or self.box is not None
 
     def joined(self, other: Prompt) -> Prompt:
         """These marks and those of `other`, which is the later one: its box stands where both have one."""
-        return Prompt(self.time, self.points + other.points, other.box or self.box)
+        both = replace(self, points=self.points + other.points, box=other.box or self.box)
+        chosen = self.candidate if other.candidate is None else other.candidate
+        return replace(both, candidate=chosen if both.lone else None)
 
     def check(self, width: int, height: int, duration: float) -> None:
         """Raise PromptError where a mark lies outside a `width` x `height` frame or the video's length."""
@@ -67,6 +82,10 @@ class Prompt:
                 f"A mark sits at {self.time:g} s, but the video is {duration:.2f} s long. "
                 "Give a time within the video."
             )
+        if self.object < 1:
+            raise PromptError(f"Objects are numbered from 1; {self.object} is none.")
+        if self.candidate is not None and not (self.lone and 0 <= self.candidate < CANDIDATES):
+            raise PromptError(f"A candidate is chosen for a single click, by a number below {CANDIDATES}.")
         corners = [(p.x, p.y) for p in self.points]
         if self.box is not None:
             corners += [(self.box.x0, self.box.y0), (self.box.x1, self.box.y1)]
@@ -84,6 +103,10 @@ class Prompt:
             out["points"] = [{"x": p.x, "y": p.y, "keep": p.keep} for p in self.points]
         if self.box is not None:
             out["box"] = [self.box.x0, self.box.y0, self.box.x1, self.box.y1]
+        if self.object != 1:
+            out["object"] = self.object
+        if self.candidate is not None:
+            out["candidate"] = self.candidate
         return out
 
     @classmethod
@@ -94,7 +117,14 @@ class Prompt:
                 Point(float(p["x"]), float(p["y"]), bool(p.get("keep", True))) for p in data.get("points", ())
             )
             box = Box.between(*(float(v) for v in data["box"])) if data.get("box") else None
-            return cls(float(data.get("time", 0.0)), points, box)
+            chosen = data.get("candidate")
+            return cls(
+                float(data.get("time", 0.0)),
+                points,
+                box,
+                int(data.get("object", 1)),
+                None if chosen is None else int(chosen),
+            )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise PromptError(
                 'Marks are read as {"time": 0.0, "points": [{"x": 1, "y": 2, "keep": true}], '
@@ -102,12 +132,46 @@ class Prompt:
             ) from error
 
 
+@dataclass(frozen=True)
+class Object:
+    """One of the things to keep; its marks are the prompts that name its number."""
+
+    number: int
+    name: str = ""
+    """What the user calls it; empty: nothing yet."""
+    on: bool = True
+    """Whether it is in the result."""
+
+    def to_json(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+    @classmethod
+    def from_json(cls, data: Any) -> Object:
+        """Raises PromptError where `data` is not what `to_json` writes."""
+        try:
+            made = cls(int(data["number"]), str(data.get("name", ""))[:60], bool(data.get("on", True)))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise PromptError(f"This is no object to keep: {data!r:.120}") from error
+        if made.number < 1:
+            raise PromptError(f"Objects are numbered from 1; {made.number} is none.")
+        return made
+
+
 def ordered(prompts: Iterable[Prompt]) -> tuple[Prompt, ...]:
-    """By time, marks at one time joined (the last box stands), empty ones dropped."""
-    joined: dict[float, Prompt] = {}
+    """By time and object, marks of one object at one time joined (the last box stands), empty ones dropped."""
+    joined: dict[tuple[float, int], Prompt] = {}
     for p in prompts:
-        joined[p.time] = joined.get(p.time, Prompt(p.time)).joined(p)
-    return tuple(sorted((p for p in joined.values() if p), key=lambda p: p.time))
+        at = p.time, p.object
+        joined[at] = joined[at].joined(p) if at in joined else p
+    return tuple(sorted((p for p in joined.values() if p), key=lambda p: (p.time, p.object)))
+
+
+def by_object(prompts: Iterable[Prompt]) -> dict[int, tuple[Prompt, ...]]:
+    """The prompts of each object, the objects in the order of their numbers."""
+    parted: dict[int, tuple[Prompt, ...]] = {}
+    for p in sorted(prompts, key=lambda p: p.object):
+        parted[p.object] = (*parted.get(p.object, ()), p)
+    return parted
 
 
 def from_json(data: Any) -> tuple[Prompt, ...]:

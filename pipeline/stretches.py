@@ -1,37 +1,55 @@
-"""The order in which a clip is given to a prompted model.
+"""The order in which a clip is given to a model.
 
 A model carries a mask from the first frame of its stream to the last, so the clip is cut into streams, from
-each frame whose marks say what the subject is: forward from it, and backward from it, meeting half-way where
+each frame whose marks say what the object is: forward from it, and backward from it, meeting half-way where
 there are several such frames. A box says so anywhere; where there is none, the first points to keep do. All
 other marks are corrections: they lie in a stream, and hold from their frame on, the way the stream runs.
+
+Several objects are carried by streams of their own, in step, so that what a model knows of a frame serves them
+all; the matte is their union. A scene cut ends the carrying of what was marked before it: the frames behind it
+are empty until marks start again.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from pipeline import matte, video
+from pipeline import matte, models, prompts, steady, video
 from pipeline.clip import Clip
+from pipeline.cuts import Scenes
 from pipeline.errors import RunError
-from pipeline.models import Matte, Model, Still
+from pipeline.job import Job
+from pipeline.models import Found, Model, Still
 from pipeline.prompts import Prompt
 from pipeline.video import Frame
 
-Pair = tuple[Frame, Matte]
-
-Piece = Iterable[Pair]
-"""What became final when the model had done one more frame: nothing, that frame, or a whole stretch that was
-run backward and is read again from disk."""
+Pair = tuple[Frame, Found]
 
 Marks = Mapping[int, Prompt]
-"""The prompts by the pts of their frames."""
+"""One object's prompts by the pts of their frames."""
+
+Stream = Callable[[Iterator[Frame], Marks], Iterator[Pair]]
+"""Runs a model over frames of which the first is where it starts."""
+
+
+class Step(NamedTuple):
+    """What the model's next frame brought."""
+
+    pair: Pair | None
+    """A frame whose matte is final; they come in order. None: not yet another."""
+    work: int
+    """How many frames the model has done for it: one, or none where the matte was only waiting."""
+
 
 # A spool's pictures have an order and no times of their own; a whole number of Matroska's milliseconds.
 _SPOOL_TICK = Fraction(1, 25)
@@ -56,9 +74,16 @@ class Stretch:
         return given if given and given[0] < min(self.at, self.hi) else []
 
 
-def plan(prompts: Iterable[Prompt], clip: Clip, lo: int, hi: int) -> list[Stretch]:
-    """The stretches that together cover lo <= pts < hi, in order."""
-    marks = marked(prompts, clip)
+def plan(asked: Iterable[Prompt], clip: Clip, lo: int, hi: int) -> list[list[Stretch]]:
+    """For each object the stretches that together cover lo <= pts < hi, in order."""
+    objects = prompts.by_object(asked).values()
+    # One that nothing says what it is would be guessed; that is for a clip without any such word.
+    told = [own for own in objects if any(prompt.starts for prompt in own)]
+    return [_plan(own, clip, lo, hi) for own in told or objects or [()]]
+
+
+def _plan(own: Iterable[Prompt], clip: Clip, lo: int, hi: int) -> list[Stretch]:
+    marks = marked(own, clip)
     starts = [p for p, prompt in marks.items() if prompt.box is not None]
     starts = starts or [p for p, prompt in marks.items() if prompt.starts][:1] or [lo]
     middles = [(a + b) // 2 + 1 for a, b in pairwise(starts)]
@@ -67,75 +92,146 @@ def plan(prompts: Iterable[Prompt], clip: Clip, lo: int, hi: int) -> list[Stretc
     return [s for s in stretches if s.lo < s.hi]
 
 
-def marked(prompts: Iterable[Prompt], clip: Clip) -> Marks:
-    """The prompts on the frames that are shown at their times, ascending."""
+def marked(own: Iterable[Prompt], clip: Clip) -> Marks:
+    """One object's prompts on the frames that are shown at their times, ascending."""
     times = video.index(clip.path)
     marks: dict[int, Prompt] = {}
-    for prompt in prompts:  # two times may fall on one frame
+    for prompt in own:  # two times may fall on one frame
         at = times.at(round(prompt.time / clip.time_base))
         marks[at] = marks[at].joined(prompt) if at in marks else prompt
     return dict(sorted(marks.items()))
 
 
-def work(stretches: Collection[Stretch], clip: Clip, only: Collection[int] | None = None) -> int:
+def work(plans: Collection[Collection[Stretch]], clip: Clip, only: Collection[int] | None = None) -> int:
     """How many frames the model will be given."""
     times = _times(clip, only)
-    return sum(len(s.forward(times)) + len(s.backward(times)) for s in stretches)
+    return sum(len(s.forward(times)) + len(s.backward(times)) for s in itertools.chain.from_iterable(plans))
 
 
 def _times(clip: Clip, only: Collection[int] | None) -> list[int]:
     return [p for p in video.index(clip.path).pts if only is None or p in only]
 
 
-def pieces(
+def steps(
     clip: Clip,
-    model: Model,
-    stretches: list[Stretch],
+    stream: Stream,
+    plans: Collection[list[Stretch]],
     folder: Path,
     only: Collection[int] | None = None,
-) -> Iterator[Piece]:
-    """Run the model over the stretches; the pieces, one after the other, hold every frame in order.
+) -> Iterator[Step]:
+    """Run the streams of every object; the steps hold every frame in order, with the union of its mattes.
 
     Temporary files are made in `folder`. With `only`, the clip is thinned to those frames.
     """
+    return _united(
+        [
+            _stretched(clip, stream, stretches, folder / f"{number}", only)
+            for number, stretches in enumerate(plans)
+        ]
+    )
+
+
+def _united(objects: list[Iterator[Step]]) -> Iterator[Step]:
+    """The steps of several objects as one's; none runs ahead of the others by a frame that is ready."""
+    going: dict[int, Iterator[Step]] = dict(enumerate(objects))
+    ready: dict[int, Pair] = {}
+    while going or ready:
+        work = 0
+        for number in [n for n in going if n not in ready]:
+            step = next(going[number], None)
+            if step is None:
+                del going[number]
+                continue
+            work += step.work
+            if step.pair is not None:
+                ready[number] = step.pair
+        pair = None
+        if ready and going.keys() <= ready.keys():
+            # A frame of a damaged clip may be missing from one of them.
+            first = min(frame.pts for frame, _ in ready.values())
+            pair = _union([ready.pop(n) for n in list(ready) if ready[n][0].pts == first])
+        if work or pair is not None:
+            yield Step(pair, work)
+
+
+def _union(pairs: list[Pair]) -> Pair:
+    mattes = [found.matte for _, found in pairs]
+    confidence = min(found.confidence for _, found in pairs)
+    return pairs[0][0], Found(np.maximum.reduce(mattes) if mattes[1:] else mattes[0], confidence)
+
+
+def _stretched(
+    clip: Clip, stream: Stream, stretches: list[Stretch], folder: Path, only: Collection[int] | None
+) -> Iterator[Step]:
+    """One object's steps."""
     times = _times(clip, only)
     for stretch in stretches:
         if stretch.backward(times):
-            yield from _backward(clip, model, stretch, folder / f"{stretch.at}.mkv", only)
+            folder.mkdir(exist_ok=True)
+            yield from _backward(clip, stream, stretch, folder / f"{stretch.at}.mkv", only)
         if stretch.forward(times):
             frames = video.read(clip.path, stretch.at, stretch.hi, only)
-            for frame, result in pairs(model, frames, stretch.marks):
-                yield [(frame, result)] if stretch.lo <= frame.pts else []
+            for pair in stream(frames, stretch.marks):
+                yield Step(pair if stretch.lo <= pair[0].pts else None, 1)
 
 
 def _backward(
-    clip: Clip, model: Model, stretch: Stretch, path: Path, only: Collection[int] | None
-) -> Iterator[Piece]:
+    clip: Clip, stream: Stream, stretch: Stretch, path: Path, only: Collection[int] | None
+) -> Iterator[Step]:
     upper = min(stretch.at, stretch.hi)
     frames = video.read_backward(clip.path, stretch.lo, stretch.at + 1, only)
-    spooled: list[int] = []
+    spooled: dict[int, float] = {}
+    """The confidence by the pts of each frame whose matte is on the disk, descending."""
     with matte.writer(path, clip, time_base=_SPOOL_TICK) as spool:
-        for done, (frame, result) in enumerate(pairs(model, frames, stretch.marks)):
-            if done:
-                yield []
+        for frame, found in stream(frames, stretch.marks):
+            yield Step(None, 1)
             if frame.pts < upper:
-                spool.write(result, len(spooled))
-                spooled.append(frame.pts)
-    yield _turned(clip, spooled, path)
-
-
-def _turned(clip: Clip, spooled: list[int], path: Path) -> Iterator[Pair]:
-    """The frames of these times, which descend, with their mattes from the spool, ascending."""
+                spool.write(found.matte, len(spooled))
+                spooled[frame.pts] = found.confidence
     mattes = video.read_backward(path, 0, video.index(path).pts[-1] + 1, pixel_format="gray")
     kept = zip(reversed(spooled), mattes, strict=True)
     for frame in video.read(clip.path, only=frozenset(spooled)):
         # A frame of a damaged clip that this pass could not decode is passed over.
-        yield frame, next(result.image for pts, result in kept if pts == frame.pts)
+        image = next(result.image for pts, result in kept if pts == frame.pts)
+        yield Step((frame, Found(image, spooled[frame.pts])), 0)
     path.unlink()
 
 
-def pairs(model: Model, frames: Iterator[Frame], marks: Marks) -> Iterator[Pair]:
-    """Each frame with the model's matte for it; raises RunError where the model breaks one for one."""
+def stream(job: Job) -> Stream:
+    """The job's model, ready to be run; loads it. Raises WeightsError and InputError as `models.loaded`."""
+    card = models.card(job.model)
+    model = models.loaded(job.model, job.device, job.weights)
+    return partial(pairs, model, remembers=card.remembers, calm=card.flickers and job.stable)
+
+
+def pairs(
+    model: Model, frames: Iterator[Frame], marks: Marks, *, remembers: bool = False, calm: bool = False
+) -> Iterator[Pair]:
+    """Each frame with what the model finds on it; raises RunError where it breaks one for one.
+
+    A model that `remembers` runs through scene cuts. `calm` steadies the mattes of one that flickers.
+    """
+    frames = iter(frames)
+    first = next(frames, None)
+    if first is None:
+        return
+    frames = itertools.chain([first], frames)
+    told = first.pts in marks and marks[first.pts].starts
+    scenes = [(0, frames)] if remembers else itertools.groupby(frames, Scenes())
+    for number, scene in scenes:
+        if number and told:
+            for frame in scene:
+                if frame.pts in marks and marks[frame.pts].starts:
+                    scene = itertools.chain([frame], scene)
+                    break
+                yield frame, Found(np.zeros(frame.image.shape[:2], np.uint8), 0)
+            else:
+                continue
+        found = _found(model, scene, marks)
+        yield from steady.steadied(found) if calm else found
+
+
+def _found(model: Model, frames: Iterator[Frame], marks: Marks) -> Iterator[Pair]:
     waiting: deque[Frame] = deque()
 
     def stills() -> Iterator[Still]:
@@ -143,9 +239,10 @@ def pairs(model: Model, frames: Iterator[Frame], marks: Marks) -> Iterator[Pair]
             waiting.append(frame)
             yield Still(frame.image, marks.get(frame.pts))
 
-    for result in model.mattes(stills()):
+    for found in model.mattes(stills()):
+        result = found.matte
         if not waiting or result.dtype != np.uint8 or result.shape != waiting[0].image.shape[:2]:
             raise RunError("The model returned a matte that belongs to no frame.")
-        yield waiting.popleft(), result
+        yield waiting.popleft(), found
     if waiting or next(frames, None) is not None:
         raise RunError("The model returned fewer mattes than there are frames.")

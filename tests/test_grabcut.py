@@ -26,7 +26,8 @@ def box_around(alpha: np.ndarray) -> Prompt:
 def run(frames: list[np.ndarray], prompt: Prompt | None, **later: Prompt) -> list[Matte]:
     """The mattes of a stream with marks on its first frame, and `at5=...` on the one of that number."""
     marks = {0: prompt} | {int(name.removeprefix("at")): marks for name, marks in later.items()}
-    return list(GrabCut().mattes(Still(frame, marks.get(n)) for n, frame in enumerate(frames)))
+    stills = (Still(frame, marks.get(n)) for n, frame in enumerate(frames))
+    return [found.matte for found in GrabCut().mattes(stills)]
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def test_streams_do_not_meet(clip: Clip, mattes: list[Matte]) -> None:
         for n, start in starts.items()
     )
     mixed = [m for pair in zip(one, two, strict=True) for m in pair]
-    assert all(np.array_equal(a, b) for a, b in zip(mixed[::2], mattes, strict=False))
+    assert all(np.array_equal(a.matte, b) for a, b in zip(mixed[::2], mattes, strict=False))
 
 
 def test_a_subject_that_left_is_found_again() -> None:
@@ -167,4 +168,4 @@ def test_an_empty_stream_has_no_mattes() -> None:
 
 
 def test_the_card_names_the_model() -> None:
-    assert isinstance(card("grabcut").load("cpu"), GrabCut)
+    assert isinstance(card("grabcut").load("cpu", []), GrabCut)

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, NamedTuple, Protocol
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import InputError
+from pipeline import weights
+from pipeline.errors import InputError, WeightsError
 from pipeline.prompts import Prompt
+from pipeline.weights import Weights
 
 Image = NDArray[np.uint8]
 """One frame, `[H, W, 3]`, RGB, 0 to 255."""
@@ -33,17 +37,46 @@ class Still(NamedTuple):
     prompt: Prompt | None = None
 
 
+class Found(NamedTuple):
+    """What a model finds on one still."""
+
+    matte: Matte
+    confidence: float = 1.0
+    """0 to 1: how sure the model is that it still has its subject. Below `DOUBT` a person should look."""
+
+
+DOUBT = 0.5
+
+
 class Model(Protocol):
     """A stream transformer: stills in, mattes out, in order and one for one."""
 
-    def mattes(self, stills: Iterator[Still]) -> Iterator[Matte]:
-        """Yield one matte for each still.
+    def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
+        """Yield what is found on each still.
 
-        The first still's marks say what the subject is (`Prompt.starts`); where they do not, the model finds
-        it by itself, if it can. Marks on the first still beyond that, and points on a later one, correct
-        what the model has there and from there on. A stream may run backwards in time; the model need
-        not know. Batches, look-ahead and memory are the model's own and live in this generator only.
+        A stream is about one object. The first still's marks say what it is (`Prompt.starts`); where they do
+        not, the model finds a subject by itself, if it can. Marks on the first still beyond that, and points
+        on a later one, correct what the model has there and from there on. A stream may run backwards in
+        time; the model need not know. Batches, look-ahead and memory are the model's own and live in this
+        generator only; what depends on a frame alone, such as its embedding, may be kept for other streams.
         """
+        ...
+
+
+class Candidate(NamedTuple):
+    """One reading of a click that has several."""
+
+    matte: Matte
+    score: float
+    """The model's own estimate of how good the mask is, 0 to 1."""
+
+
+@runtime_checkable
+class Ambiguous(Protocol):
+    """A model that has several answers to a lone click; `Prompt.candidate` chooses one."""
+
+    def candidates(self, still: Still) -> list[Candidate]:
+        """The readings of the still's lone click, in the order that `Prompt.candidate` counts in."""
         ...
 
 
@@ -63,13 +96,27 @@ class Card:
     """Finds a subject without any prompt."""
     licence: str
     licence_url: str
-    load: Callable[[str], Model]
-    """`load(device)` with "auto", "cpu", "cuda" or "cuda:N"; may be slow."""
+    load: Callable[[str, list[Path]], Model]
+    """`load(device, files)` with "auto", "cpu", "cuda" or "cuda:N" and a file for each of `weights.files`;
+    may be slow. Raises WeightsError for files that do not fit, InputError for a device that is not there."""
+    weights: Weights | None = None
+    """What has to be fetched before it can be loaded; None: nothing."""
+    restriction: str = ""
+    """What the licence forbids, in a sentence that the user has to acknowledge once; empty: nothing."""
+    candidates: bool = False
+    """Whether it is `Ambiguous`."""
+    remembers: bool = False
+    """Whether it knows its subject again in another scene; one that does not ends with its scene."""
+    flickers: bool = False
+    """Whether it finds each frame's matte by itself, so that consecutive ones want to be calmed."""
+    steps: int = 24
+    """At most so many frames lie between a mark and a preview; few where each of them is slow."""
     version: int = 1
     """Raised when the same input would give another matte, so that kept mattes are not reused."""
 
     def to_json(self) -> dict[str, Any]:
-        return {k: v for k, v in vars(self).items() if k != "load"}
+        shown = {k: v for k, v in vars(self).items() if k not in ("load", "weights")}
+        return shown | {"weights": None if self.weights is None else self.weights.to_json()}
 
 
 @cache
@@ -90,7 +137,56 @@ def card(key: str) -> Card:
         raise InputError(f"There is no model called {key!r}. There are: {', '.join(cards())}.") from None
 
 
-@cache
-def loaded(key: str, device: str) -> Model:
-    """The model of a key on a device, loaded once; its streams keep their own state."""
-    return card(key).load(device)
+AUTOMATIC, WEIGHTLESS = "rmbg", "grabcut"
+
+
+def default(marked: bool = False) -> tuple[str, str]:
+    """The model for somebody who has chosen none, and why it is, in a sentence; `marked`: there are marks."""
+    best, spare = card(AUTOMATIC), card(WEIGHTLESS)
+    if marked and not best.points:
+        return spare.key, f"{spare.label} is used: it takes marks and needs no weights."
+    if best.weights is not None and not weights.present(best.weights):
+        return spare.key, f"{spare.label} is used: the weights of {best.label} are not here."
+    if best.restriction and not weights.acknowledged(best.key):
+        return spare.key, f"{spare.label} is used: the licence of {best.label} is not acknowledged yet."
+    return best.key, f"{best.label} is used: its weights are here."
+
+
+def check(card: Card, folder: Path | None = None) -> None:
+    """Raise WeightsError where the model cannot be loaded: its weights or the user's word are missing."""
+    if card.weights is not None:
+        weights.located(card.weights, card.label, card.key, folder)
+    if card.restriction and not weights.acknowledged(card.key):
+        raise WeightsError(
+            f"{card.restriction} Read {card.licence_url}, then acknowledge it once: on the page, or with "
+            "--accept-licence."
+        )
+
+
+def loaded(key: str, device: str, folder: Path | None = None) -> Model:
+    """The model of a key on a device, loaded once; its streams keep their own state.
+
+    `folder` (or a file) is where its weights are; None: where `pipeline.weights` looks.
+    """
+    asked = card(key)
+    check(asked, folder)
+    files = () if asked.weights is None else weights.located(asked.weights, asked.label, key, folder)
+    return _loaded(key, device, tuple(files))
+
+
+_loading = threading.Lock()
+
+
+def _loaded(key: str, device: str, files: tuple[Path, ...]) -> Model:
+    with _loading:  # two that ask at once are to have the same one
+        return _load(key, device, files)
+
+
+def unload() -> None:
+    """Let go of the models that are loaded; streams that run keep theirs."""
+    _load.cache_clear()
+
+
+@lru_cache(maxsize=2)  # the largest take gigabytes
+def _load(key: str, device: str, files: tuple[Path, ...]) -> Model:
+    return card(key).load(device, list(files))

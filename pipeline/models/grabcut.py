@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import propagate, refine
-from pipeline.models import Card, Image, Matte, Still
+from pipeline.models import Card, Found, Image, Still
 from pipeline.prompts import Box, Point, Prompt
 from pipeline.refine import Floats, Guide, floats
 
@@ -52,7 +52,7 @@ _TRUSTED = 1.5
 class GrabCut:
     """The model; it holds nothing, each stream has its own state."""
 
-    def mattes(self, stills: Iterator[Still]) -> Iterator[Matte]:
+    def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
         stills = iter(stills)
         first = next(stills, None)
         if first is None:
@@ -68,13 +68,13 @@ class GrabCut:
         if prompt and prompt.points:
             mask = _corrected(small, mask, _points(prompt, image, small))
         subject = _Subject(small, mask)
-        yield refine.upsample(mask, image)
+        yield Found(refine.upsample(mask, image))
         for image, prompt in stills:
             small = _shrink(image)
             mask = subject.step(small)
             if prompt and prompt.points:
                 mask = subject.mend(small, _points(prompt, image, small))
-            yield refine.upsample(mask, image)
+            yield Found(refine.upsample(mask, image), 0.0 if subject.lost else 1.0)
 
 
 def _shrink(frame: Image, side: int = _SIDE) -> Image:
@@ -388,6 +388,11 @@ class _Subject:
         self._first = np.stack((_histogram(bins, mask), _histogram(bins, (1 - mask) * near)))
         self._colours = self._first
 
+    @property
+    def lost(self) -> bool:
+        """Whether next to nothing is left of the subject, or it left the picture."""
+        return bool((self._mask > 0.5).sum() <= _LOST * self._area)
+
     def step(self, small: Image) -> Floats:
         """The mask of the next frame, `[h, w]`, 0 to 1."""
         grey, bins, picture = propagate.grey(small), _bins(small), small.astype(np.float32)
@@ -489,6 +494,6 @@ CARDS = (
         automatic=True,
         licence="Apache-2.0",
         licence_url="https://github.com/opencv/opencv/blob/5.x/LICENSE",
-        load=lambda device: GrabCut(),
+        load=lambda device, files: GrabCut(),
     ),
 )

@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline import models
 from pipeline.__main__ import main
-from pipeline.models import Card, Image, Matte, Model, Still
+from pipeline.models import Card, Found, Image, Matte, Model, Still
 from pipeline.prompts import Prompt
 
 
@@ -25,11 +25,11 @@ class Threshold:
         self.streams = 0
         self.frames = 0
 
-    def mattes(self, stills: Iterator[Still]) -> Iterator[Matte]:
+    def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
         self.streams += 1
         for image, _ in stills:
             self.frames += 1
-            yield threshold(image)
+            yield Found(threshold(image))
 
 
 def threshold(frame: Image) -> Matte:
@@ -51,14 +51,14 @@ class Carrying:
     def __init__(self) -> None:
         self.streams: list[Stream] = []
 
-    def mattes(self, stills: Iterator[Still]) -> Iterator[Matte]:
+    def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
         self.streams.append(stream := Stream())
         value = len(self.streams)
         for image, prompt in stills:
             stream.numbers.append(number(image))
             if prompt is not None:
                 stream.marks[number(image)] = prompt
-            yield np.full(image.shape[:2], value, np.uint8)
+            yield Found(np.full(image.shape[:2], value, np.uint8))
 
 
 def numbered(count: int, width: int = 64, height: int = 64) -> list[np.ndarray]:
@@ -78,75 +78,75 @@ def number(frame: Image) -> int:
 class Failing:
     """Raises after three frames."""
 
-    def mattes(self, stills: Iterator[Still]) -> Iterator[Matte]:
+    def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
         for done, still in enumerate(stills):
             if done == 3:
                 raise ZeroDivisionError("a fault in a model")
-            yield threshold(still.image)
+            yield Found(threshold(still.image))
 
 
 class Short:
     """Stops after three frames without a word."""
 
-    def mattes(self, stills: Iterator[Still]) -> Iterator[Matte]:
+    def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
         for _ in range(3):
-            yield threshold(next(stills).image)
+            yield Found(threshold(next(stills).image))
 
 
 class Greedy:
     """Takes every frame and keeps the last two mattes to itself."""
 
-    def mattes(self, stills: Iterator[Still]) -> Iterator[Matte]:
-        results = [threshold(still.image) for still in stills]
+    def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
+        results = [Found(threshold(still.image)) for still in stills]
         yield from results[:-2]
 
 
 class Small:
     """Returns mattes of another size."""
 
-    def mattes(self, stills: Iterator[Still]) -> Iterator[Matte]:
+    def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
         for image, _ in stills:
-            yield threshold(image)[::2, ::2]
+            yield Found(threshold(image)[::2, ::2])
 
 
 class Slow:
     """Takes its time over each frame."""
 
-    def mattes(self, stills: Iterator[Still]) -> Iterator[Matte]:
+    def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
         for image, _ in stills:
             time.sleep(0.1)
-            yield threshold(image)
+            yield Found(threshold(image))
 
 
-def card(key: str, load: Callable[[str], Model], **changed: Any) -> Card:
+def card(key: str, load: Callable[[], Model], **changed: Any) -> Card:
     fields = {"points": True, "box": True, "automatic": True} | changed
-    return Card(key, key.capitalize(), "For tests.", licence="-", licence_url="-", load=load, **fields)
+    return Card(key, key.capitalize(), "For tests.", licence="-", licence_url="-", load=lambda _device, _files: load(), **fields)
 
 
 CARDS = (
-    card("threshold", lambda _device: Threshold()),
-    card("carrying", lambda _device: Carrying()),
-    card("failing", lambda _device: Failing()),
-    card("short", lambda _device: Short()),
-    card("greedy", lambda _device: Greedy()),
-    card("small", lambda _device: Small()),
-    card("slow", lambda _device: Slow()),
-    card("shy", lambda _device: Threshold(), automatic=False),
-    card("blind", lambda _device: Threshold(), points=False, box=False),
+    card("threshold", Threshold),
+    card("carrying", Carrying, remembers=True),
+    card("failing", Failing),
+    card("short", Short),
+    card("greedy", Greedy),
+    card("small", Small),
+    card("slow", Slow),
+    card("shy", Threshold, automatic=False),
+    card("blind", Threshold, points=False, box=False),
 )
 
 
 @contextmanager
 def registered() -> Iterator[None]:
     """Put the stand-ins among the models, freshly loaded, and take them away again."""
-    models.loaded.cache_clear()
+    models.unload()
     models.cards().update({card.key: card for card in CARDS})
     try:
         yield
     finally:
         for card in CARDS:
             models.cards().pop(card.key, None)
-        models.loaded.cache_clear()
+        models.unload()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pipeline import video
 from pipeline.background import Blur, Colour, Footage, Picture, Transparent
 from pipeline.errors import FormatError, InputError, PromptError
 from pipeline.job import Job, Progress
-from pipeline.prompts import Box, Point, Prompt
+from pipeline.prompts import Box, Object, Point, Prompt
 from tests.pipeline.stand_in import numbered
 from tests.rendered import write_clip
 
@@ -31,6 +31,9 @@ JOBS = [
         end=3.125,
         sound=False,
         device="cuda:1",
+        objects=(Object(1, "Man"), Object(2, on=False)),
+        weights=Path("/elsewhere/weights"),
+        stable=False,
         matte=FOLDER / "matte.mkv",
     ),
     Job(FOLDER / "in.mp4", FOLDER / "out.mp4", background=Picture(FOLDER / "beach.png", "fit")),
@@ -47,6 +50,13 @@ def test_json_round_trip(job: Job) -> None:
     assert data.keys() == {field.name for field in fields(Job)}  # what is not in the Job changes nothing
 
 
+def test_a_job_of_before_there_were_objects_is_read() -> None:
+    data = JOBS[0].to_json(FOLDER)
+    for key in ("objects", "weights", "stable"):
+        del data[key]
+    assert Job.from_json(data, FOLDER) == JOBS[0]
+
+
 def test_a_job_moves_with_its_folder() -> None:
     data = JOBS[1].to_json(FOLDER)
     moved = Job.from_json(data, Path("/new"))
@@ -55,9 +65,10 @@ def test_a_job_moves_with_its_folder() -> None:
 
 
 def test_progress_is_plain_data() -> None:
-    progress = Progress("matte", 3, 10, 2.5, None, 2)
+    progress = Progress("matte", 3, 10, 2.5, None, 2, (1.5,))
     assert json.loads(json.dumps(progress.to_json())) == {
-        "stage": "matte", "done": 3, "total": 10, "rate": 2.5, "left": None, "frames": 2
+        "stage": "matte", "done": 3, "total": 10, "rate": 2.5, "left": None, "frames": 2,
+        "checks": [1.5],
     }  # fmt: skip
 
 
@@ -79,6 +90,21 @@ def test_progress_is_plain_data() -> None:
         ({"prompts": (Prompt(1.5, (Point(1, 5),)),)}, PromptError, "1.00 s long"),
         ({"model": "shy"}, PromptError, "needs to be told"),
         ({"model": "blind", "prompts": (Prompt(0, (Point(1, 5),)),)}, PromptError, "takes no such marks"),
+        (
+            {"prompts": (Prompt(0, (Point(1, 5),)),), "objects": (Object(1, on=False),)},
+            PromptError,
+            "switched off",
+        ),
+        (
+            {
+                "model": "shy",
+                "prompts": (Prompt(0, (Point(1, 5),)), Prompt(0, (Point(9, 5, False),), object=2)),
+                "objects": (Object(1, on=False),),
+            },
+            PromptError,
+            "needs to be told",
+        ),
+        ({"prompts": (Prompt(0, (Point(1, 5),), candidate=1),)}, PromptError, "takes no such marks"),
         (
             {"model": "blind", "prompts": (Prompt(0, box=Box(1, 1, 9, 9)),)},
             PromptError,
@@ -130,6 +156,8 @@ def test_the_matte_key_names_what_the_matte_depends_on_and_nothing_else(
         {"sound": False},
         {"matte": None},
         {"source": tmp_path / "copy.mp4"},
+        {"objects": (Object(1, "Man"),)},
+        {"prompts": (Prompt(0, (Point(1, 1),), object=2),), "objects": (Object(2, on=False),)},
     )
     (tmp_path / "copy.mp4").write_bytes(clip_path.read_bytes())
     assert all(replace(job, **changed).matte_key == job.matte_key for changed in same)
@@ -138,6 +166,10 @@ def test_the_matte_key_names_what_the_matte_depends_on_and_nothing_else(
         {"source": other},
         {"model": "carrying"},
         {"prompts": (Prompt(0, (Point(1, 1),)),)},
+        {"prompts": (Prompt(0, (Point(1, 1),), object=2),)},
+        {"prompts": (Prompt(0, (Point(1, 1),), candidate=1),)},
+        {"stable": False},
+        {"weights": clip_path},
         {"start": 0.1},
         {"end": 0.9},
     )

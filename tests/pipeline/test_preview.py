@@ -69,9 +69,9 @@ def test_a_kept_matte_is_shown_where_it_reaches(counted_path: Path, clip_path: P
     model = models.loaded("threshold", "auto")
     assert isinstance(model, Threshold)
     before = model.streams
-    ((frame, alpha),) = preview.frames(job, [0.5])
+    ((frame, found),) = preview.frames(job, [0.5])
     assert model.streams == before
-    assert np.array_equal(alpha, threshold(frame.image))
+    assert np.array_equal(found.matte, threshold(frame.image))
     assert len(list(preview.frames(job, [0.5, 0.9]))) == 2  # beyond the range: made for the occasion
     assert model.streams > before
 

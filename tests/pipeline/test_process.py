@@ -321,7 +321,7 @@ def test_an_error_in_the_encoder(
 def test_an_error_when_the_model_is_loaded(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, untouched: Callable[[], None]
 ) -> None:
-    def breaking(_key: str, _device: str) -> None:
+    def breaking(*_: Any) -> None:
         raise RunError("The weights are not there.")
 
     monkeypatch.setattr(models, "loaded", breaking)
@@ -333,7 +333,7 @@ def test_an_error_when_the_model_is_loaded(
 def test_not_one_picture(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, untouched: Callable[[], None]
 ) -> None:
-    monkeypatch.setattr(module.stretches, "pieces", lambda *_a, **_n: iter(()))
+    monkeypatch.setattr(module.stretches, "steps", lambda *_a, **_n: iter(()))
     with pytest.raises(VideoError, match="not one picture"):
         run(replace(job, matte=tmp_path / "m.mkv"))
     untouched()

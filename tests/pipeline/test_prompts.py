@@ -7,7 +7,7 @@ import pytest
 
 from pipeline import prompts
 from pipeline.errors import PromptError
-from pipeline.prompts import Box, Point, Prompt
+from pipeline.prompts import Box, Object, Point, Prompt
 
 
 def test_json_round_trip() -> None:
@@ -15,6 +15,7 @@ def test_json_round_trip() -> None:
         Prompt(0.0, (Point(1, 2), Point(3.5, 4.25, keep=False)), Box(0, 1, 10.5, 20)),
         Prompt(1 / 3, (Point(0.1, 0.2),)),
         Prompt(2.5, box=Box(1, 2, 3, 4)),
+        Prompt(2.5, (Point(5, 6),), object=2, candidate=0),
     )
     assert prompts.from_json(json.loads(json.dumps(prompts.to_json(given)))) == given
 
@@ -24,6 +25,34 @@ def test_ordered_by_time_joined_and_without_empty_ones() -> None:
     first, second = Box(0, 0, 5, 5), Box(1, 1, 6, 6)
     given = [Prompt(2, (a,)), Prompt(1), Prompt(0, (b,), first), Prompt(0, (c,), second)]
     assert prompts.ordered(given) == (Prompt(0, (b, c), second), Prompt(2, (a,)))
+
+
+def test_marks_of_two_objects_on_one_frame_stay_apart() -> None:
+    a, b, c = Point(1, 1), Point(2, 2), Point(3, 3)
+    given = [Prompt(0, (b,), object=2), Prompt(0, (a,)), Prompt(0, (c,), object=2)]
+    assert prompts.ordered(given) == (Prompt(0, (a,)), Prompt(0, (b, c), object=2))
+    assert prompts.by_object([*given, Prompt(1, (c,))]) == {
+        1: (Prompt(0, (a,)), Prompt(1, (c,))),
+        2: (Prompt(0, (b,), object=2), Prompt(0, (c,), object=2)),
+    }
+
+
+def test_a_candidate_is_chosen_for_a_lone_click() -> None:
+    lone = Prompt(0, (Point(1, 1),), candidate=2)
+    lone.check(100, 50, 2.0)
+    assert lone.joined(Prompt(0)).candidate == 2
+    assert lone.joined(Prompt(0, (Point(2, 2),))).candidate is None
+    assert lone.joined(Prompt(0, box=Box(0, 0, 9, 9))).candidate is None
+
+
+def test_objects_as_data() -> None:
+    thing = Object(3, "Ball", on=False)
+    assert Object.from_json(json.loads(json.dumps(thing.to_json()))) == thing
+    assert Object.from_json({"number": 2}) == Object(2)
+    assert len(Object.from_json({"number": 1, "name": "x" * 999}).name) < 100
+    for wrong in (None, {}, {"number": "one"}, {"number": 0}, [1]):
+        with pytest.raises(PromptError):
+            Object.from_json(wrong)
 
 
 def test_corners_of_a_box_come_in_any_order() -> None:
@@ -64,6 +93,12 @@ def test_what_is_no_list_of_marks_is_refused(data: object) -> None:
         (Prompt(2.1, (Point(1, 1),)), "2.00 s long"),
         (Prompt(-0.1, (Point(1, 1),)), "2.00 s long"),
         (Prompt(math.nan, (Point(1, 1),)), "2.00 s long"),
+        (Prompt(0, (Point(1, 1),), object=0), "numbered from 1"),
+        (Prompt(0, (Point(1, 1),), candidate=3), "single click"),
+        (Prompt(0, (Point(1, 1),), candidate=-1), "single click"),
+        (Prompt(0, (Point(1, 1), Point(2, 2)), candidate=0), "single click"),
+        (Prompt(0, (Point(1, 1, keep=False),), candidate=0), "single click"),
+        (Prompt(0, (Point(1, 1),), Box(0, 0, 9, 9), candidate=0), "single click"),
     ],
 )
 def test_a_mark_that_does_not_fit_is_refused(prompt: Prompt, word: str) -> None:

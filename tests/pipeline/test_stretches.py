@@ -1,5 +1,8 @@
 """Which frames reach the model from which prompt, in which direction."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +10,10 @@ import pytest
 
 from pipeline import stretches, video
 from pipeline.errors import RunError
+from pipeline.models import Found, Still
 from pipeline.prompts import Box, Point, Prompt
 from tests.pipeline.stand_in import Carrying, Greedy, Short, Small, number
+from tests.rendered import subject_over_background, write_clip
 
 STEP = 1 / 20  # of the counted clip
 
@@ -32,18 +37,20 @@ def run(
     thinned = None if only is None else {pts[n] for n in only}
     came: list[int] = []
     streams: list[int] = []
-    steps = 0
-    for piece in stretches.pieces(clip, model, plan, folder, thinned):
-        steps += 1
-        for frame, matte in piece:
+    work = 0
+    stream = partial(stretches.pairs, model, remembers=True)  # these frames are no scene
+    for step in stretches.steps(clip, stream, plan, folder, thinned):
+        assert step.work or step.pair  # a step is never for nothing
+        work += step.work
+        if step.pair is not None:
+            frame, found = step.pair
             assert frame.image.shape == (64, 64, 3)
-            assert len(np.unique(matte)) == 1
+            assert len(np.unique(found.matte)) == 1
             came.append(number(frame.image))
-            streams.append(int(matte[0, 0]))
+            streams.append(int(found.matte[0, 0]))
     given = sum(len(stream.numbers) for stream in model.streams)
-    assert given == stretches.work(plan, clip, thinned)
-    assert steps == given  # a piece for each, so that progress can be counted
-    assert not list(folder.iterdir())  # what was turned round is gone when it was read
+    assert given == work == stretches.work(plan, clip, thinned)  # so that progress can be counted
+    assert not list(folder.glob("*/*"))  # what was turned round is gone when it was read
     return model, came, streams
 
 
@@ -179,3 +186,96 @@ def test_a_thinned_clip(counted_path: Path, tmp_path: Path) -> None:
 def test_a_model_that_breaks_one_for_one_is_found_out(counted_path: Path, model: Short, word: str) -> None:
     with pytest.raises(RunError, match=word):
         list(stretches.pairs(model, video.read(counted_path), {}))
+
+
+def lanes(clip: Path, folder: Path, prompts: list[Prompt]) -> tuple[Carrying, dict[int, int]]:
+    """The model and the lane, a stream's number, that the union shows on each frame."""
+    model = Carrying()
+    read = video.probe(clip)
+    plan = stretches.plan(prompts, read, 0, video.index(clip).pts[-1] + 1)
+    steps = stretches.steps(read, partial(stretches.pairs, model, remembers=True), plan, folder)
+    union = {number(s.pair[0].image): int(s.pair[1].matte[0, 0]) for s in steps if s.pair is not None}
+    return model, union
+
+
+def test_objects_have_streams_of_their_own_and_the_matte_is_their_union(
+    counted_path: Path, tmp_path: Path
+) -> None:
+    marks = [box(0), replace(box(25), object=2)]
+    model, union = lanes(counted_path, tmp_path, marks)
+    assert list(union) == list(range(40))
+    by_start = {tuple(stream.numbers[:2]): n + 1 for n, stream in enumerate(model.streams)}
+    first, back, forth = by_start[0, 1], by_start[25, 24], by_start[25, 26]
+    assert [union[n] for n in (0, 24, 25, 39)] == [
+        max(first, back), max(first, back), max(first, forth), max(first, forth)
+    ]  # fmt: skip
+    assert model.streams[first - 1].numbers == list(range(40))
+    assert model.streams[first - 1].marks == {0: marks[0]}
+    assert model.streams[forth - 1].marks == {25: marks[1]}
+
+
+def test_objects_marked_on_one_frame_are_carried_in_step(counted_path: Path, tmp_path: Path) -> None:
+    given: list[int] = []
+
+    class Noting(Carrying):
+        def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
+            for still in stills:
+                given.append(number(still.image))
+                yield Found(np.zeros(still.image.shape[:2], np.uint8))
+
+    clip = video.probe(counted_path)
+    plan = stretches.plan([box(20), replace(points(20), object=2)], clip, 0, 10**9)
+    list(stretches.steps(clip, partial(stretches.pairs, Noting(), remembers=True), plan, tmp_path))
+    # One after the other on each frame, so that what is known of it serves both.
+    back, forth = list(range(20, -1, -1)), list(range(20, 40))
+    assert given == [n for n in back + forth for _ in range(2)]
+
+
+def test_an_object_of_which_nothing_says_what_it_is_is_left_out(counted_path: Path, tmp_path: Path) -> None:
+    away = Prompt(0, (Point(9, 9, keep=False),), object=2)
+    model, _ = lanes(counted_path, tmp_path, [box(0), away])
+    assert len(model.streams) == 1
+
+
+@pytest.fixture(scope="module")
+def cut_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight frames of one scene, eight of another, and eight of the first again."""
+    here, _ = subject_over_background(8, 320, 180)
+    there = [np.ascontiguousarray(255 - frame[::-1]) for frame in here]
+    return write_clip(tmp_path_factory.mktemp("clips") / "cut.mp4", here + there + here)
+
+
+def seen(path: Path, folder: Path, prompts: list[Prompt], *, remembers: bool = False) -> list[Found]:
+    clip = video.probe(path)
+    plan = stretches.plan(prompts, clip, 0, video.index(path).pts[-1] + 1)
+    stream = partial(stretches.pairs, Carrying(), remembers=remembers)
+    return [s.pair[1] for s in stretches.steps(clip, stream, plan, folder) if s.pair is not None]
+
+
+def tops(found: list[Found]) -> list[int]:
+    return [int(f.matte.max()) for f in found]
+
+
+def test_carrying_ends_with_its_scene(cut_path: Path, tmp_path: Path) -> None:
+    start = Prompt(0, box=Box(1, 1, 60, 60))
+    found = seen(cut_path, tmp_path, [start])
+    assert tops(found) == [1] * 8 + [0] * 16
+    assert [f.confidence for f in found] == [1] * 8 + [0] * 16  # somebody should look
+    assert tops(seen(cut_path, tmp_path, [start], remembers=True)) == [1] * 24
+
+
+def test_marks_take_over_behind_a_cut(cut_path: Path, tmp_path: Path) -> None:
+    later = Prompt(11 / 24, (Point(5, 5),))
+    found = seen(cut_path, tmp_path, [Prompt(0, box=Box(1, 1, 60, 60)), later])
+    assert tops(found) == [1] * 8 + [0] * 3 + [2] * 5 + [0] * 8
+
+
+def test_carrying_backward_ends_with_its_scene_too(cut_path: Path, tmp_path: Path) -> None:
+    found = seen(cut_path, tmp_path, [Prompt(12 / 24, box=Box(1, 1, 60, 60))])
+    assert tops(found) == [0] * 8 + [1] * 4 + [2] * 4 + [0] * 8
+
+
+def test_what_finds_its_subject_by_itself_begins_anew_in_each_scene(cut_path: Path, tmp_path: Path) -> None:
+    found = seen(cut_path, tmp_path, [])
+    assert tops(found) == [1] * 8 + [2] * 8 + [3] * 8
+    assert {f.confidence for f in found} == {1}
