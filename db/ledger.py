@@ -43,6 +43,9 @@ class Ledger:
         if not self._away:
             self._entries.put(lambda tx: repository.save_progress(tx, id=key, progress=progress))
 
+    def checked(self, key: str, checks: Json) -> None:
+        self._entries.put(lambda tx: repository.save_checks(tx, id=key, checks=checks))
+
     def finished(self, key: str, result: Json) -> None:
         def enter(tx: Session) -> None:
             repository.add_result(tx, id=key, **result)

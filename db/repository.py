@@ -99,6 +99,14 @@ def save_progress(tx: Session, *, id: UUID | str, progress: Json | None) -> Sess
     return row
 
 
+def save_checks(tx: Session, *, id: UUID | str, checks: Json) -> SessionRow:
+    """Keep where the session's newest matte should be looked at. Raises: NotFound."""
+    row = _get(tx, id)
+    row.checks = checks
+    tx.flush()
+    return row
+
+
 def change_state(tx: Session, *, id: UUID | str, state: State, error: str | None = None) -> SessionRow:
     """Move the session on. Of two that try at once the second waits, and sees what the first has left.
 

@@ -24,12 +24,14 @@ _TOLD_SECONDS = 0.5
 class Sink(Protocol):
     """Who is told how a job fares, in plain data; called from the runner's thread, one call at a time.
 
+    `checks` says where the matte that was made should be looked at: "times" in seconds, and "matte", its key.
     `result` says format, background, model, file (its name), bytes, frames and seconds. An error in one of
     these calls is logged and changes nothing for the job.
     """
 
     def started(self, key: str) -> None: ...
     def progressed(self, key: str, progress: dict[str, Any]) -> None: ...
+    def checked(self, key: str, checks: dict[str, Any]) -> None: ...
     def finished(self, key: str, result: dict[str, Any]) -> None: ...
     def failed(self, key: str, sentence: str) -> None: ...
     def cancelled(self, key: str) -> None: ...
@@ -140,6 +142,9 @@ class Runner:
             if not whole:
                 self._tell(self._sink.cancelled, key)
             elif entry.progress is not None:
+                if entry.progress.stage == "matte":
+                    times = list(entry.progress.checks)
+                    self._tell(self._sink.checked, key, {"matte": entry.job.matte_key, "times": times})
                 self._tell(self._sink.finished, key, _result(entry, time.monotonic() - began))
 
     def _tell(self, call: Callable[..., None], *what: object) -> None:

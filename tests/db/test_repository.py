@@ -233,3 +233,12 @@ def test_what_nobody_runs_any_more_is_interrupted(tx: Session) -> None:
     assert repository.get(tx, id=ids["running"]).progress == {"done": 40}
     assert repository.get(tx, id=ids["done"]).state is State.DONE
     assert repository.interrupt_unfinished(tx) == []
+
+
+def test_where_a_cut_may_have_slipped_is_kept(tx: Session) -> None:
+    row = make(tx)
+    assert row.checks is None
+    checks = {"matte": "key", "times": [0.5, 2.25]}
+    repository.save_checks(tx, id=row.id, checks=checks)
+    tx.expire_all()
+    assert repository.get(tx, id=row.id).checks == checks

@@ -28,6 +28,9 @@ class Sink:
     def progressed(self, key: str, progress: dict[str, Any]) -> None:
         self.told.append(("progressed", key, progress))
 
+    def checked(self, key: str, checks: dict[str, Any]) -> None:
+        self.told.append(("checked", key, checks))
+
     def finished(self, key: str, result: dict[str, Any]) -> None:
         self.told.append(("finished", key, result))
 
@@ -38,7 +41,7 @@ class Sink:
         self.told.append(("cancelled", key))
 
     def ends(self) -> list[tuple[str, str]]:
-        return [(what, key) for what, key, *_ in self.told if what not in ("started", "progressed")]
+        return [(what, key) for what, key, *_ in self.told if what not in ("started", "progressed", "checked")]
 
 
 class Broken(Sink):
@@ -46,7 +49,7 @@ class Broken(Sink):
 
     def __getattribute__(self, name: str) -> Any:
         found = super().__getattribute__(name)
-        if name not in ("started", "progressed", "finished", "failed", "cancelled"):
+        if name not in ("started", "progressed", "checked", "finished", "failed", "cancelled"):
             return found
 
         def call(*what: Any) -> None:
@@ -94,11 +97,25 @@ def test_in_order_and_one_at_a_time(runner: Runner, sink: Sink, quick: Job, tmp_
         runner.submit(key, replace(quick, output=tmp_path / f"{key}.mp4"))
     until(lambda: len(sink.ends()) == 3)
     steps = [(what, key) for what, key, *_ in sink.told if what != "progressed"]
-    assert steps == [(what, key) for key in "cab" for what in ("started", "finished")]
+    assert steps == [(what, key) for key in "cab" for what in ("started", "checked", "finished")]
     result = sink.told[-1][2]
     assert len(ffprobe.frame_times(tmp_path / "b.mp4")) == result["frames"] == 40
     assert (result["file"], result["bytes"]) == ("b.mp4", (tmp_path / "b.mp4").stat().st_size)
     until(lambda: runner.place("b") is None)
+
+
+def test_where_the_cut_may_have_slipped_is_told_of_the_matte_that_was_made(
+    runner: Runner, sink: Sink, quick: Job, tmp_path: Path
+) -> None:
+    job = replace(quick, model="doubting", matte=tmp_path / "m.mkv")
+    runner.submit("a", job)
+    until(lambda: len(sink.ends()) == 1)
+    ((_, _, checks),) = [told for told in sink.told if told[0] == "checked"]
+    assert checks["matte"] == job.matte_key
+    assert checks["times"] == pytest.approx([5 / 20, 20 / 20])  # one for each run of doubtful frames
+    runner.submit("b", replace(job, output=tmp_path / "again.mp4"))
+    until(lambda: len(sink.ends()) == 2)
+    assert [told[1] for told in sink.told if told[0] == "checked"] == ["a"]  # the kept matte was laid again
 
 
 def test_place_and_progress(runner: Runner, sink: Sink, slow: Job, quick: Job) -> None:
