@@ -1,0 +1,113 @@
+"""Where a network runs: the device, the precision that is fast on it, and batches that fit its memory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
+
+from pipeline.errors import InputError, RunError
+
+if TYPE_CHECKING:
+    import torch
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_SPARE = 0.2
+"""The share of a device's free memory that is left alone: others use it too, and it is held in pieces."""
+
+
+def pick(name: str) -> torch.device:
+    """The device that "auto", "cpu", "cuda" or "cuda:N" means here; "auto" is CUDA where there is any.
+
+    Raises InputError for another name and for a device that this machine does not have.
+    """
+    import torch
+
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise InputError(f"{name!r} is no device. There are auto, cpu, cuda and cuda:N.")
+    count = torch.cuda.device_count() if name != "cpu" and torch.cuda.is_available() else 0
+    if name == "cpu" or (name == "auto" and not count):
+        return torch.device("cpu")
+    if not count:
+        raise InputError("There is no CUDA device that can be used here. Choose the device auto or cpu.")
+    number = int(name.partition(":")[2] or 0)
+    if number >= count:
+        raise InputError(f"There is no device cuda:{number}: the CUDA devices are numbered 0 to {count - 1}.")
+    return torch.device("cuda", number)
+
+
+def precision(device: torch.device) -> torch.dtype:
+    """The number format to run a network in: half the bits where the hardware computes with them.
+
+    CUDA: bfloat16 from Ampere on, float16 before. CPU: bfloat16 with AVX512-BF16 or AMX, else float32.
+    """
+    import torch
+
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
+    able = torch.cpu.get_capabilities()
+    return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
+
+
+def autocast(device: torch.device) -> AbstractContextManager[object]:
+    """A context in which a network of float32 weights computes in `precision(device)`."""
+    import torch
+
+    dtype = precision(device)
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+
+
+def batch_size(device: torch.device, each: int, most: int = 16) -> int:
+    """How many inputs of `each` bytes of working memory the device's free memory holds, 1 to `most`.
+
+    A CPU computes one at a time: its cores are busy with one, and more only take more memory.
+    """
+    import torch
+
+    if device.type != "cuda":
+        return 1
+    free, _ = torch.cuda.mem_get_info(device)
+    # What torch has taken and not given out is free to it, though not to others.
+    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return max(1, min(most, int(free * (1 - _SPARE)) // each))
+
+
+def batched(
+    run: Callable[[Sequence[Item]], Sequence[Result]], items: Iterator[Item], size: int
+) -> Iterator[Result]:
+    """The result of each item, in order, found by `run` in batches of up to `size`.
+
+    `run` gives one result for each item. Where it runs out of memory the batch is halved, for good, and the
+    same items are tried again; raises RunError where one item alone does not fit.
+    """
+    while batch := list(islice(items, size)):
+        while batch:
+            results = _tried(run, batch[:size])
+            if results is None:
+                if size == 1:
+                    raise RunError(
+                        "The device has too little free memory for a single frame. Free some, or choose "
+                        "the device cpu or a smaller model."
+                    )
+                size = max(1, min(size, len(batch)) // 2)
+                continue
+            del batch[:size]
+            yield from results
+
+
+def _tried(
+    run: Callable[[Sequence[Item]], Sequence[Result]], batch: Sequence[Item]
+) -> Sequence[Result] | None:
+    """What `run` makes of the batch; None where the memory was too small, after it was cleared."""
+    import torch
+
+    try:
+        return run(batch)
+    except torch.OutOfMemoryError:
+        pass  # The error holds the frames of `run`, and they the tensors: cleared once it is gone.
+    torch.cuda.empty_cache()
+    return None
