@@ -1,0 +1,89 @@
+"""Checkpoints are data: reading one runs nobody's code, and one that does not fit is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import WeightsError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_SHOWN = 3
+"""How many names of each kind a sentence lists."""
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint by their names, on the CPU.
+
+    `.safetensors` holds nothing else; `.pth`, `.pt` and `.bin` are pickles, of which torch reads tensors and
+    plain containers alone (`weights_only`). Raises WeightsError for a file that is missing, damaged, of
+    another kind, or with anything else in it.
+    """
+    import pickle
+
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        if path.suffix not in (".pth", ".pt", ".bin"):
+            raise WeightsError(
+                f"{path.name}: weights are read from .safetensors, .pth, .pt and .bin files only."
+            )
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path.name} holds more than plain tensors, or is damaged, and was not loaded. Fetch it again "
+            "from its source."
+        ) from error
+    except OSError as error:
+        raise WeightsError(f"{path.name} cannot be read: {error.strerror or error}.") from error
+    # A damaged archive or pickle fails wherever its reader happens to stumble.
+    except (SafetensorError, RuntimeError, EOFError, ValueError, LookupError, TypeError) as error:
+        raise WeightsError(f"{path.name} is damaged or no checkpoint. Fetch it again.") from error
+    if not isinstance(found, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in found.items()
+    ):
+        raise WeightsError(f"{path.name} holds something other than tensors by name, and was not loaded.")
+    return dict(found)
+
+
+def load_into(module: nn.Module, path: Path) -> None:
+    """Give `module` the weights of a checkpoint, which has its names and shapes exactly.
+
+    Raises WeightsError as `read`, and where a name is missing, is not the module's, or has another shape or
+    a number format that is not kept in this one; the module is then as it was.
+    """
+    given, own = read(path), module.state_dict()
+    faults = {
+        "lacks": [name for name in own if name not in given],
+        "has in excess": [name for name in given if name not in own],
+        "has in another shape": [
+            f"{name} ({_shape(given[name])} for {_shape(own[name])})"
+            for name in own
+            if name in given and given[name].shape != own[name].shape
+        ],
+        "has as another kind of number": [
+            f"{name} ({given[name].dtype} for {own[name].dtype})"
+            for name in own
+            if name in given and given[name].is_floating_point() != own[name].is_floating_point()
+        ],
+    }
+    told = "; it ".join(f"{what} {_listed(names)}" for what, names in faults.items() if names)
+    if told:
+        raise WeightsError(f"{path.name} is not this model's: it {told}.")
+    module.load_state_dict(given, strict=True)
+
+
+def _shape(tensor: Tensor) -> str:
+    return "×".join(map(str, tensor.shape)) or "one number"
+
+
+def _listed(names: list[str]) -> str:
+    rest = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
