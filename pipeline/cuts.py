@@ -24,9 +24,7 @@ class Scenes:
         self._before: tuple[NDArray[np.uint8], NDArray[np.float32]] | None = None
 
     def __call__(self, frame: Frame) -> int:
-        small = np.asarray(
-            cv2.resize(frame.image, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA), np.uint8
-        )
+        small = np.asarray(cv2.resize(frame.image, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
         now = propagate.grey(small), _colours(small)
         if self._before is not None and _apart(self._before[1], now[1]) > _COLOURS:
             self.number += _followed(self._before[0], now[0]) < _FOLLOWED

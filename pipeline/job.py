@@ -144,7 +144,7 @@ class Job:
                 "output": folder / data["output"],
                 "prompts": prompts.from_json(data["prompts"]),
                 "background": background.parse(data["background"], folder),
-                "objects": tuple(Object.from_json(entry) for entry in data.get("objects", ())),
+                "objects": prompts.objects_from_json(data.get("objects", [])),
                 "weights": path("weights"),
                 "matte": path("matte"),
             }

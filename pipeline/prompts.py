@@ -13,7 +13,6 @@ from typing import Any
 
 from pipeline.errors import PromptError
 
-
 CANDIDATES = 3
 """How many readings a lone click may have: the part, the thing, the whole."""
 
@@ -54,7 +53,7 @@ class Prompt:
     object: int = 1
     """The number of the object that the marks are about."""
     candidate: int | None = None
-    """Which of the `CANDIDATES` readings of a lone click is meant; None: the one that the model scores best."""
+    """Which of the `CANDIDATES` readings of a lone click is meant; None: the one that scores best."""
 
     @property
     def starts(self) -> bool:
@@ -158,7 +157,7 @@ class Object:
 
 
 def ordered(prompts: Iterable[Prompt]) -> tuple[Prompt, ...]:
-    """By time and object, marks of one object at one time joined (the last box stands), empty ones dropped."""
+    """By time and object; one object's marks at one time joined (the last box stands), empty ones dropped."""
     joined: dict[tuple[float, int], Prompt] = {}
     for p in prompts:
         at = p.time, p.object
@@ -179,6 +178,14 @@ def from_json(data: Any) -> tuple[Prompt, ...]:
     if not isinstance(data, list):
         raise PromptError("Prompts are a JSON list, one entry for each marked frame.")
     return ordered(Prompt.from_json(entry) for entry in data)
+
+
+def objects_from_json(data: Any) -> tuple[Object, ...]:
+    """A JSON list of objects, by number; raises PromptError."""
+    if not isinstance(data, list) or len(data) > 99:
+        raise PromptError("Objects are a short JSON list, one entry for each thing to keep.")
+    things = {thing.number: thing for thing in map(Object.from_json, data)}
+    return tuple(things[number] for number in sorted(things))
 
 
 def to_json(prompts: Sequence[Prompt]) -> list[dict[str, Any]]:

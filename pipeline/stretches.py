@@ -5,9 +5,9 @@ each frame whose marks say what the object is: forward from it, and backward fro
 there are several such frames. A box says so anywhere; where there is none, the first points to keep do. All
 other marks are corrections: they lie in a stream, and hold from their frame on, the way the stream runs.
 
-Several objects are carried by streams of their own, in step, so that what a model knows of a frame serves them
-all; the matte is their union. A scene cut ends the carrying of what was marked before it: the frames behind it
-are empty until marks start again.
+Several objects are carried by streams of their own, in step, so that what a model knows of a frame serves
+them all; the matte is their union. A scene cut ends the carrying of what was marked before it: the frames
+behind it are empty until marks start again.
 """
 
 from __future__ import annotations

@@ -105,6 +105,8 @@ class Card:
     """What the licence forbids, in a sentence that the user has to acknowledge once; empty: nothing."""
     candidates: bool = False
     """Whether it is `Ambiguous`."""
+    reads: bool = False
+    """Whether it reads a frame first, slowly, and then answers marks on it fast."""
     remembers: bool = False
     """Whether it knows its subject again in another scene; one that does not ends with its scene."""
     flickers: bool = False

@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline import models
 from pipeline.__main__ import main
-from pipeline.models import Card, Found, Image, Matte, Model, Still
+from pipeline.models import Candidate, Card, Found, Image, Matte, Model, Still
 from pipeline.prompts import Prompt
 
 
@@ -83,6 +83,35 @@ class Doubting:
             yield Found(threshold(image), 0.2 if n in (5, 6, 7, 8, 20) else 0.9)
 
 
+class Pointing:
+    """Keeps a disc round each click, on every frame; a lone click means a small, a middling or a large one."""
+
+    RADII = (6, 14, 30)
+    SCORES = (0.55, 0.95, 0.75)
+
+    def candidates(self, still: Still) -> list[Candidate]:
+        assert still.prompt is not None
+        return [
+            Candidate(self._discs(still.image, still.prompt, radius), score)
+            for radius, score in zip(self.RADII, self.SCORES, strict=True)
+        ]
+
+    def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
+        for n, (image, prompt) in enumerate(stills):
+            if n == 0:
+                started = prompt
+            assert started is not None
+            which = 1 if started.candidate is None else started.candidate
+            yield Found(self._discs(image, started, self.RADII[which]))
+
+    def _discs(self, image: Image, prompt: Prompt, radius: int) -> Matte:
+        y, x = np.mgrid[: image.shape[0], : image.shape[1]]
+        matte = np.zeros(image.shape[:2], np.uint8)
+        for point in prompt.points:
+            matte[np.hypot(x - point.x, y - point.y) < radius] = 255 * point.keep
+        return matte
+
+
 class Failing:
     """Raises after three frames."""
 
@@ -137,6 +166,7 @@ CARDS = (
     card("threshold", Threshold),
     card("carrying", Carrying, remembers=True),
     card("doubting", Doubting, remembers=True),
+    card("pointing", Pointing, box=False, automatic=False, candidates=True, reads=True),
     card("failing", Failing),
     card("short", Short),
     card("greedy", Greedy),
