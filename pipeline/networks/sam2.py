@@ -1,0 +1,292 @@
+"""SAM 2, given one frame after the other: an object's mask, carried by the network's own memory.
+
+The network is that of Ravi et al., "SAM 2: Segment Anything in Images and Videos" (2024), as transformers has
+it. Its session keeps all that it ever computed; a `Track` drops what no later frame looks at:
+
+- A frame looks at the memories of the first frame and of the `num_maskmem - 1` frames before it, and at the
+  object pointers of the first frame and of the `max_object_pointers_in_encoder - 1` frames before it.
+- Pixels, features and masks are looked at on their own frame alone.
+- A frame that is marked later is answered with the memory of those before it, and remembered like any other.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import (
+    Sam2HieraDetConfig,
+    Sam2ImageProcessor,
+    Sam2VideoConfig,
+    Sam2VideoInferenceSession,
+    Sam2VideoModel,
+    Sam2VideoProcessor,
+    Sam2VideoVideoProcessor,
+    Sam2VisionConfig,
+)
+from transformers.initialization import no_init_weights
+
+from pipeline import checkpoints, devices
+from pipeline.errors import WeightsError
+from pipeline.prompts import Prompt
+
+Image = NDArray[np.uint8]
+
+_OBJECT = 1
+"""The number of a session's only object; each stream has a session of its own."""
+
+_UNSEEN = torch.empty(3, 0, 0)
+"""In place of a frame's pixels, where the session has its features. That there is a frame at all tells the
+network that the clip is a stream, whose length is not known."""
+
+
+class Answer(NamedTuple):
+    """What the network says of one frame."""
+
+    logits: Tensor
+    """K masks on the network's grid, which is stretched over the frame; `[K, h, w]`, above 0 is inside."""
+    scores: list[float]
+    """The IoU with the truth that the network expects of each mask, 0 to 1."""
+    presence: float
+    """How probable it is that the object is in sight, 0 to 1; the masks are empty up to a half."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the image encoder makes of a frame."""
+
+    levels: list[Tensor]
+    """From fine to coarse, each `[h * w, 1, C]`."""
+    places: list[Tensor]
+    """The encoding of places, of the coarsest level alone: nobody looks at the others, which take 80 MB."""
+
+    @property
+    def nbytes(self) -> int:
+        return sum(tensor.nbytes for tensor in (*self.levels, *self.places))
+
+
+class Network:
+    """The network with its weights; it keeps nothing. One decoding runs at a time, whoever asks."""
+
+    def __init__(self, module: Any, device: torch.device) -> None:
+        """`module` is a `Sam2VideoModel`, whose calls transformers does not type; it is moved to `device`."""
+        self.config: Sam2VideoConfig = module.config
+        self.device = device
+        self.module = module.to(device).eval()
+        size: Any = {"height": self.config.image_size, "width": self.config.image_size}
+        self.processor: Any = Sam2VideoProcessor(
+            Sam2ImageProcessor(size=size), Sam2VideoVideoProcessor(size=size)
+        )
+        self._lock = threading.Lock()
+
+    def embed(self, image: Image) -> Features:
+        """What the image encoder makes of a frame, `[H, W, 3]`; nearly all of the work on it."""
+        # A copy: the frame may be read-only, which torch does not know of.
+        pixels = self.processor(
+            images=torch.tensor(np.ascontiguousarray(image)),
+            input_data_format="channels_last",
+            device=self.device,
+            return_tensors="pt",
+        )["pixel_values"]
+        with torch.inference_mode(), devices.autocast(self.device):
+            found = self.module.get_image_features(pixels.to(self.device), return_dict=True)
+        return Features(found.fpn_hidden_states, found.fpn_position_encoding[-1:])
+
+    def enlarged(self, logits: Tensor, height: int, width: int) -> NDArray[np.float32]:
+        """One mask's logits `[h, w]` for a frame of another size, `[height, width]`."""
+        masks = self.processor.post_process_masks([logits[None, None]], [(height, width)], binarize=False)
+        return np.asarray(masks[0][0, 0].cpu(), np.float32)
+
+    def run(
+        self,
+        session: Sam2VideoInferenceSession,
+        number: int,
+        choice: int | None = None,
+        memorise: bool = True,
+    ) -> tuple[Any, _Heard]:
+        """The session's object on a frame that it has the features of, and what the mask decoder said."""
+        with (
+            self._lock,
+            torch.inference_mode(),
+            devices.autocast(self.device),
+            _listening(self.module.mask_decoder, choice) as heard,
+        ):
+            output = self.module(session, frame_idx=number, frame=_UNSEEN, run_mem_encoder=memorise)
+        return output, heard
+
+
+class Track:
+    """One object's memory along a stream; of bounded size, however long the stream."""
+
+    def __init__(self, network: Network, embed: Callable[[Image], Features]) -> None:
+        """`embed` is the network's, or one that remembers."""
+        self._network = network
+        self._embed = embed
+        self._session: Sam2VideoInferenceSession = network.processor.init_video_session(
+            inference_device=network.device
+        )
+        self._number = 0
+        """That of the next frame."""
+
+    def step(self, image: Image, prompt: Prompt | None = None) -> Answer:
+        """The object on the stream's next frame, `[H, W, 3]`.
+
+        On the first frame the prompt says what it is; on a later one it corrects what is carried there.
+        """
+        self._show(image)
+        if self._number:
+            output, heard = self._network.run(self._session, self._number)
+        if prompt:
+            self._mark(image, prompt)
+            output, heard = self._network.run(self._session, self._number, prompt.candidate)
+        self._forget()
+        self._number += 1
+        return Answer(output.pred_masks[0].float(), [heard.scores.max().item()], _presence(output))
+
+    def readings(self, image: Image, prompt: Prompt) -> Answer:
+        """All that the prompt may mean on the first frame: three masks for a lone click, else one.
+
+        Nothing comes after it: the track knows of none.
+        """
+        self._show(image)
+        self._mark(image, prompt)
+        output, heard = self._network.run(self._session, 0, memorise=False)
+        presence = _presence(output)
+        masks = heard.masks if presence > 0.5 else torch.full_like(heard.masks, output.pred_masks.min())
+        return Answer(masks[0, 0].float(), heard.scores[0, 0].tolist(), presence)
+
+    def _show(self, image: Image) -> None:
+        features = self._embed(image)
+        self._session.cache.cache_vision_features(
+            self._number, {"vision_feats": features.levels, "vision_pos_embeds": features.places}
+        )
+
+    def _mark(self, image: Image, prompt: Prompt) -> None:
+        box, points = prompt.box, prompt.points
+        self._network.processor.add_inputs_to_inference_session(
+            self._session,
+            self._number,
+            _OBJECT,
+            input_points=[[[[p.x, p.y] for p in points]]] if points else None,
+            input_labels=[[[int(p.keep) for p in points]]] if points else None,
+            input_boxes=[[[box.x0, box.y0, box.x1, box.y1]]] if box else None,
+            original_size=image.shape[:2],
+        )
+
+    def _forget(self) -> None:
+        """Drop what no later frame looks at."""
+        session: Any = self._session
+        config = self._network.config
+        session.cache.clear_all()
+        session.processed_frames.clear()
+        session.point_inputs_per_obj[0].clear()
+        session.frames_tracked_per_obj[0].clear()
+        following = self._number + 1
+        for outputs in session.output_dict_per_obj[0].values():
+            for number, output in list(outputs.items()):
+                age = following - number
+                wanted = set()
+                if number == 0 or age < config.max_object_pointers_in_encoder:
+                    wanted.add("object_pointer")
+                if number == 0 or age < config.num_maskmem:
+                    wanted |= {"maskmem_features", "maskmem_pos_enc"}
+                if wanted:
+                    outputs[number] = {name: output[name] for name in output.keys() & wanted}
+                else:
+                    del outputs[number]
+
+
+@dataclass
+class _Heard:
+    """What the mask decoder answered."""
+
+    masks: Tensor
+    """`[1, 1, K, h, w]`, logits."""
+    scores: Tensor
+    """`[1, 1, K]`."""
+
+
+@contextmanager
+def _listening(decoder: nn.Module, choice: int | None) -> Iterator[_Heard]:
+    """Hear what the mask decoder answers; of several masks only the chosen one goes on from there."""
+    heard = _Heard(torch.empty(0), torch.empty(0))
+
+    def hear(_module: nn.Module, _given: Any, answer: tuple[Tensor, Tensor, Tensor, Tensor]) -> Any:
+        masks, scores, tokens, presence = answer
+        if choice is not None and masks.shape[2] > 1:
+            one = slice(choice, choice + 1)
+            masks, scores, tokens = masks[:, :, one], scores[:, :, one], tokens[:, :, one]
+        heard.masks, heard.scores = masks, scores
+        return masks, scores, tokens, presence
+
+    hook = decoder.register_forward_hook(hear)
+    try:
+        yield heard
+    finally:
+        hook.remove()
+
+
+def _presence(output: Any) -> float:
+    return float(output.object_score_logits.float().sigmoid())
+
+
+def load(weights: Path, config: Path, device: str) -> Network:
+    """The network that a published `config.json` describes, with the weights of its `model.safetensors`.
+
+    Both are read as data. Raises WeightsError for files that are damaged or do not fit, InputError for a
+    device that is not there.
+    """
+    where = devices.pick(device)
+    module = _built(config)
+    checkpoints.load_into(module, weights)
+    return Network(module, where)
+
+
+def _built(path: Path) -> Sam2VideoModel:
+    """The network that a configuration describes, with weights that mean nothing."""
+    try:
+        told = json.loads(path.read_bytes())
+    except OSError as error:
+        raise WeightsError(f"{path.name} cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise WeightsError(f"{path.name} is damaged or no configuration. Fetch it again.") from error
+    if not isinstance(told, dict) or told.get("model_type") != Sam2VideoConfig.model_type:
+        raise WeightsError(
+            f"{path.name} does not describe SAM 2 for video. Put the one of its weights there."
+        )
+    theta = told.pop("memory_attention_rope_theta", None)  # the older name, which published files have
+    if theta is not None:
+        told.setdefault("rope_parameters", {"rope_type": "axial", "rope_theta": theta})
+    try:
+        config = Sam2VideoConfig.from_dict(told)
+        vision = config.vision_config
+        # Other kinds are looked for among all of the library's models.
+        if not isinstance(vision, Sam2VisionConfig):
+            raise ValueError("The image encoder is of another kind.")
+        if not isinstance(vision.backbone_config, Sam2HieraDetConfig):
+            raise ValueError("The image encoder's backbone is of another kind.")
+        if not isinstance(config.image_size, int):
+            raise ValueError("The network's own frame is no square.")
+        with no_init_weights():
+            return Sam2VideoModel(config)
+    # A wrong value is noticed wherever a layer happens to stumble over it.
+    except (
+        StrictDataclassError,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise WeightsError(f"{path.name} describes no network that can be built. Fetch it again.") from error

@@ -1,0 +1,489 @@
+"""SAM 2: what is streamed with a bounded memory is what the library finds with the whole clip at hand.
+
+The network is small and its weights are random: the masks mean nothing, but they depend on every frame, mark
+and memory that they should depend on. Both sides do the same operations in float32: they agree to the bit.
+"""
+
+import gc
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from transformers import Sam2Config, Sam2Model, Sam2VideoConfig, Sam2VideoModel
+from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
+
+from pipeline import devices, models
+from pipeline.errors import InputError, PromptError, WeightsError
+from pipeline.models import Found, Still
+from pipeline.models.sam2 import Sam2
+from pipeline.networks import sam2
+from pipeline.prompts import Box, Point, Prompt
+
+CLICK = Prompt(points=(Point(40, 31),))
+BOX = Prompt(box=Box(21, 14, 62, 55))
+BOTH = Prompt(box=Box(21, 14, 62, 55), points=(Point(40, 31), Point(27, 52.5, keep=False)))
+LATER = Prompt(points=(Point(33, 47), Point(60, 20, keep=False)))
+
+
+def config() -> Sam2VideoConfig:
+    """A small network of the same kind: frames of 128 pixels a side, masks of 32."""
+    size, width = 128, 128
+    return Sam2VideoConfig(
+        image_size=size,
+        vision_config={
+            "model_type": "sam2_vision_model",
+            "backbone_config": {
+                "model_type": "sam2_hiera_det_model",
+                "image_size": [size, size],
+                "hidden_size": 8,
+                "blocks_per_stage": [1, 1, 2, 1],
+                "embed_dim_per_stage": [8, 16, 32, 64],
+                "num_attention_heads_per_stage": [1, 1, 2, 2],
+                "window_size_per_stage": [4, 2, 2, 2],
+                "global_attention_blocks": [3],
+                "window_positional_embedding_background_size": [2, 2],
+            },
+            "backbone_channel_list": [64, 32, 16, 8],
+            "backbone_feature_sizes": [[32, 32], [16, 16], [8, 8]],
+            "fpn_hidden_size": width,
+        },
+        prompt_encoder_config={"hidden_size": width, "image_size": size, "mask_input_channels": 4},
+        mask_decoder_config={
+            "hidden_size": width,
+            "mlp_dim": 32,
+            "num_attention_heads": 2,
+            "iou_head_hidden_dim": 32,
+        },
+        memory_attention_hidden_size=width,
+        memory_attention_num_layers=2,
+        memory_attention_feed_forward_hidden_size=64,
+        memory_attention_rope_feat_sizes=[8, 8],
+        memory_encoder_hidden_size=width,
+        mask_downsampler_embed_dim=width,
+        memory_fuser_embed_dim=width,
+        memory_fuser_intermediate_dim=64,
+    )
+
+
+def module(presence: float) -> Sam2VideoModel:
+    """Random weights, large enough for the memory to matter; `presence` is added to the object's score."""
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(SEED)
+        made = Sam2VideoModel(config()).eval()
+        for name, weight in made.named_parameters():
+            if "norm" not in name:
+                fan = weight[0].numel()
+                scale = 1.5 / math.sqrt(fan) if weight.dim() > 1 and fan > 1 else 0.1
+                weight.copy_(torch.randn(weight.shape) * scale)
+        made.mask_decoder.pred_obj_score_head.proj_out.bias += presence
+        # One and the same, as in the published weights.
+        made.shared_image_embedding.positional_embedding.copy_(
+            made.prompt_encoder.shared_embedding.positional_embedding
+        )
+    return made
+
+
+SEED = 3
+SEEN, HIDDEN, GONE = 5.0, -0.7, -5.0
+"""The object is in sight on every frame; it comes and goes; it never shows."""
+
+
+@pytest.fixture(scope="module", params=[SEEN, HIDDEN], ids=["seen", "hidden"])
+def network(request: pytest.FixtureRequest) -> sam2.Network:
+    return sam2.Network(module(request.param), torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def seen() -> sam2.Network:
+    return sam2.Network(module(SEEN), torch.device("cpu"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def single() -> Iterator[None]:
+    """One thread: the network is so small that sharing the work among several costs more than it saves."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In float32, wherever the tests run."""
+    monkeypatch.setattr(devices, "precision", lambda _device: torch.float32)
+
+
+def clip(count: int, width: int = 93, height: int = 71) -> np.ndarray:
+    """A disc before noise, `[count, height, width, 3]`."""
+    y, x = np.mgrid[:height, :width]
+    ground = np.random.default_rng(1).integers(0, 255, (height, width, 3))
+    discs = [((x - 20 - 2 * i) ** 2 + (y - 30 - i) ** 2 < 150)[..., None] for i in range(count)]
+    frames = np.stack([np.where(disc, [230, 40, 30], ground) for disc in discs]).astype(np.uint8)
+    frames.setflags(write=False)  # as a decoder may hand them over
+    return frames
+
+
+def streamed(network: sam2.Network, frames: np.ndarray, marks: Mapping[int, Prompt]) -> list[torch.Tensor]:
+    track = sam2.Track(network, network.embed)
+    return [track.step(frame, marks.get(number)).logits for number, frame in enumerate(frames)]
+
+
+def whole(
+    network: sam2.Network, frames: np.ndarray, marks: Mapping[int, Prompt], reverse: bool = False
+) -> list[torch.Tensor]:
+    """The library's masks for a clip that it has in full; it keeps everything.
+
+    A correction is made as a person would: the clip is followed to its frame, marked, and followed again from
+    there. With `reverse` it starts at the last frame.
+    """
+    session = network.processor.init_video_session(video=list(frames))
+    masks: dict[int, torch.Tensor] = {}
+    numbers = sorted(marks, reverse=reverse)
+    for number, following in zip(numbers, [*numbers[1:], 0 if reverse else len(frames) - 1], strict=True):
+        mark = marks[number]
+        network.processor.add_inputs_to_inference_session(
+            inference_session=session,
+            frame_idx=number,
+            obj_ids=7,
+            input_points=[[[[point.x, point.y] for point in mark.points]]] if mark.points else None,
+            input_labels=[[[1 if point.keep else 0 for point in mark.points]]] if mark.points else None,
+            input_boxes=[[[mark.box.x0, mark.box.y0, mark.box.x1, mark.box.y1]]] if mark.box else None,
+        )
+        for found in network.module.propagate_in_video_iterator(
+            session,
+            start_frame_idx=number,
+            max_frame_num_to_track=abs(following - number),
+            reverse=reverse,
+        ):
+            masks[found.frame_idx] = found.pred_masks[0]
+    return [masks[number] for number in range(len(frames))]
+
+
+def equal(ours: list[torch.Tensor], theirs: list[torch.Tensor]) -> bool:
+    return len(ours) == len(theirs) and all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+class TestStreaming:
+    @pytest.mark.parametrize("prompt", [CLICK, BOX, BOTH], ids=["click", "box", "both"])
+    def test_equals_the_whole_video(self, network: sam2.Network, prompt: Prompt) -> None:
+        frames = clip(24)  # longer than any window of 7 memories or 16 pointers
+        found = streamed(network, frames, {0: prompt})
+        assert equal(found, whole(network, frames, {0: prompt}))
+        assert any(mask.max() > 0 for mask in found)
+
+    @pytest.mark.parametrize("at", [1, 19])
+    def test_equals_it_after_a_correction(self, network: sam2.Network, at: int) -> None:
+        frames = clip(24)
+        found = streamed(network, frames, {0: BOX, at: LATER})
+        assert equal(found, whole(network, frames, {0: BOX, at: LATER}))
+
+    def test_a_correction_holds_from_its_frame_on(self, seen: sam2.Network) -> None:
+        frames = clip(24)
+        found, uncorrected = streamed(seen, frames, {0: BOX, 9: LATER}), streamed(seen, frames, {0: BOX})
+        assert equal(found[:9], uncorrected[:9])
+        assert not any(torch.equal(a, b) for a, b in zip(found[9:], uncorrected[9:], strict=True))
+
+    @pytest.mark.parametrize("size", [(71, 93), (128, 128), (301, 40)], ids=str)
+    def test_equals_it_for_upright_and_odd_frames(self, seen: sam2.Network, size: tuple[int, int]) -> None:
+        frames = clip(17, *size)
+        marks = {0: Prompt(box=Box(5.5, 3, 38, 36.25)), 8: Prompt(points=(Point(20, 33),))}
+        assert equal(streamed(seen, frames, marks), whole(seen, frames, marks))
+
+    def test_equals_it_for_turned_frames(self, seen: sam2.Network) -> None:
+        turned = np.rot90(clip(17), axes=(1, 2))
+        assert equal(streamed(seen, turned, {0: BOX}), whole(seen, turned.copy(), {0: BOX}))
+
+    def test_equals_it_backwards_in_time(self, seen: sam2.Network) -> None:
+        frames = clip(20)
+        found = streamed(seen, frames[::-1], {0: BOX, 9: LATER})
+        assert equal(found[::-1], whole(seen, frames, {19: BOX, 10: LATER}, reverse=True))
+
+    def test_holds_no_more_the_longer_it_runs(self, seen: sam2.Network) -> None:
+        track = sam2.Track(seen, seen.embed)
+        held = {}
+        for number, frame in enumerate(clip(61, 40, 30)):
+            track.step(frame, CLICK if number == 0 else LATER if number % 13 == 5 else None)
+            if number % 20 < 2:
+                held[number] = tensor_bytes()
+        # The windows are full from the 16th frame on.
+        assert held[20] == held[40] == held[60] > held[1]
+
+    def test_leaves_nothing_behind(self, seen: sam2.Network) -> None:
+        found = Sam2(seen).mattes(Still(frame, BOX) for frame in clip(3))
+        next(found)
+        assert sessions() == 1
+        found.close()
+        assert sessions() == 0
+
+    def test_streams_do_not_know_of_each_other(self, seen: sam2.Network) -> None:
+        frames = clip(6)
+        tracks = [sam2.Track(seen, seen.embed), sam2.Track(seen, seen.embed)]
+        found = [
+            [
+                track.step(frame, prompt if number == 0 else None).logits
+                for track, prompt in zip(tracks, (BOX, CLICK), strict=True)
+            ]
+            for number, frame in enumerate(frames)
+        ]
+        assert equal([boxed for boxed, _ in found], streamed(seen, frames, {0: BOX}))
+        assert equal([clicked for _, clicked in found], streamed(seen, frames, {0: CLICK}))
+
+
+def tensor_bytes() -> int:
+    """What all tensors of this process hold."""
+    gc.collect()
+    tensors = [found for found in gc.get_objects() if issubclass(type(found), torch.Tensor)]
+    return sum({t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}.values())
+
+
+def sessions() -> int:
+    gc.collect()
+    return sum(type(found) is Sam2VideoInferenceSession for found in gc.get_objects())
+
+
+class TestFeatures:
+    @pytest.fixture
+    def encoded(self, seen: sam2.Network) -> Iterator[list[int]]:
+        """Grows by one for each frame that is encoded."""
+        runs: list[int] = []
+        hook = seen.module.vision_encoder.register_forward_hook(lambda *_: runs.append(1))
+        yield runs
+        hook.remove()
+
+    def test_serve_every_object_and_click_on_a_frame(self, seen: sam2.Network, encoded: list[int]) -> None:
+        model, frames = Sam2(seen), clip(5, 50, 44)
+        objects = [
+            model.mattes(Still(f, None if n else CLICK) for n, f in enumerate(frames)) for _ in range(3)
+        ]
+        for _ in zip(*objects, strict=True):
+            pass
+        model.candidates(Still(frames[-1].copy(), CLICK))
+        assert len(encoded) == len(frames)
+
+    def test_know_their_size(self, seen: sam2.Network) -> None:
+        # Three levels of 16, 32 and 128 channels, and the places of the coarsest.
+        numbers = 32 * 32 * 16 + 16 * 16 * 32 + 8 * 8 * 128 + 8 * 8 * 128
+        assert seen.embed(clip(1)[0]).nbytes == 4 * numbers
+
+
+class TestMattes:
+    def test_the_mask_at_full_size_is_the_librarys(self, network: sam2.Network) -> None:
+        frames = clip(16, 301, 187)
+        theirs = whole(network, frames, {0: BOX})
+        for logits, mask in zip(streamed(network, frames, {0: BOX}), theirs, strict=True):
+            exact = network.processor.post_process_masks([mask[None]], [(187, 301)])[0][0, 0].numpy()
+            assert exact.shape == (187, 301) and exact.dtype == bool
+            np.testing.assert_array_equal(network.enlarged(logits[0], 187, 301) > 0, exact)
+
+    @pytest.mark.parametrize(
+        ("width", "height", "reach", "share"),
+        [(233, 171, 6, 1), (512, 300, 6, 1), (640, 361, 9, 0.99), (300, 700, 9, 0.99)],
+    )
+    def test_the_matte_is_that_mask_but_for_its_edge(
+        self, seen: sam2.Network, width: int, height: int, reach: int, share: float
+    ) -> None:
+        frame = clip(1, width, height)[0]
+        matte, _ = next(Sam2(seen).mattes(iter([Still(frame, BOX)])))
+        assert matte.shape == (height, width) and matte.dtype == np.uint8
+        exact = seen.enlarged(sam2.Track(seen, seen.embed).step(frame, BOX).logits[0], height, width) > 0
+        assert exact.any() and not exact.all()
+        square = np.ones((2 * reach + 1,) * 2, np.uint8)
+        around, within = (move(exact.astype(np.uint8), square) > 0 for move in (cv2.dilate, cv2.erode))
+        assert within.any()
+        assert not around.all()
+        # Where the frame is larger, what is thinner than a pixel of the mask may come or go.
+        assert (matte[within] == 255).mean() >= share
+        assert (matte[~around] == 0).mean() >= share
+
+    def test_confidence_is_presence_and_fit(self, network: sam2.Network) -> None:
+        """On each frame the sigmoid of the object score, times the IoU expected of the mask that is taken."""
+        heard: list[float] = []
+        hook = network.module.mask_decoder.register_forward_hook(
+            lambda _module, _given, answer: heard.append(float(answer[3].sigmoid() * answer[1].max()))
+        )
+        frames = clip(20)
+        whole(network, frames, {0: BOX})
+        hook.remove()
+        found = list(Sam2(network).mattes(Still(f, None if n else BOX) for n, f in enumerate(frames)))
+        assert [confidence for _, confidence in found] == pytest.approx(heard)
+        for matte, confidence in found:
+            assert matte.any() or confidence < models.DOUBT
+
+    def test_a_hidden_subject_is_in_doubt_and_found_again(self) -> None:
+        stills = (Still(frame, None if number else BOX) for number, frame in enumerate(clip(20)))
+        hidden = sam2.Network(module(HIDDEN), torch.device("cpu"))
+        found = list(Sam2(hidden).mattes(stills))
+        empty = "".join("." if matte.any() else "-" for matte, _ in found)
+        assert "-." in empty and ".-" in empty
+        assert all(confidence < models.DOUBT for matte, confidence in found if not matte.any())
+
+    @pytest.mark.parametrize(
+        "prompt", [None, Prompt(points=(Point(3, 4, keep=False),))], ids=["none", "remove"]
+    )
+    def test_asks_what_to_keep(self, seen: sam2.Network, prompt: Prompt | None) -> None:
+        with pytest.raises(PromptError, match="told what to keep"):
+            next(Sam2(seen).mattes(iter([Still(clip(1)[0], prompt)])))
+
+    def test_no_frames_no_mattes(self, seen: sam2.Network) -> None:
+        assert list(Sam2(seen).mattes(iter([]))) == []
+
+
+class TestCandidates:
+    def test_are_the_three_masks_of_the_image_model(self, seen: sam2.Network) -> None:
+        """Of the library's model for single images, with the same weights."""
+        given = config()
+        still = Sam2Model(
+            Sam2Config(
+                vision_config=given.vision_config,
+                prompt_encoder_config=given.prompt_encoder_config.to_dict(),
+                mask_decoder_config=given.mask_decoder_config.to_dict(),
+            )
+        ).eval()
+        weights = seen.module.state_dict()
+        still.load_state_dict({name: weights[name] for name in still.state_dict()})
+        frame = clip(1)[0]
+        answer = sam2.Track(seen, seen.embed).readings(frame, CLICK)
+        inputs = seen.processor(
+            images=frame.copy(), input_points=[[[[40, 31]]]], input_labels=[[[1]]], return_tensors="pt"
+        )
+        with torch.no_grad():
+            theirs = still(
+                pixel_values=inputs["pixel_values"],
+                input_points=inputs["input_points"],
+                input_labels=inputs["input_labels"],
+                multimask_output=True,
+            )
+        torch.testing.assert_close(answer.logits, theirs.pred_masks[0, 0])
+        assert answer.scores == pytest.approx(theirs.iou_scores[0, 0].tolist())
+        assert answer.presence == pytest.approx(theirs.object_score_logits.sigmoid().item())
+
+    def test_the_chosen_one_begins_the_stream(self, seen: sam2.Network) -> None:
+        model, frame = Sam2(seen), clip(1)[0]
+        candidates = model.candidates(Still(frame, CLICK))
+        assert len(candidates) == 3 and len({c.matte.tobytes() for c in candidates}) == 3
+        for number, candidate in enumerate(candidates):
+            chosen = Prompt(points=CLICK.points, candidate=number)
+            found = next(model.mattes(iter([Still(frame, chosen)])))
+            np.testing.assert_array_equal(found.matte, candidate.matte)
+            assert found.confidence < candidate.score
+        best = max(candidates, key=lambda candidate: candidate.score)
+        np.testing.assert_array_equal(next(model.mattes(iter([Still(frame, CLICK)]))).matte, best.matte)
+
+    def test_the_chosen_one_is_remembered(self, seen: sam2.Network) -> None:
+        frames = clip(4)
+        scores = [candidate.score for candidate in Sam2(seen).candidates(Still(frames[0], CLICK))]
+        runs = [streamed(seen, frames, {0: Prompt(points=CLICK.points, candidate=n)}) for n in range(3)]
+        assert equal(runs[int(np.argmax(scores))], streamed(seen, frames, {0: CLICK}))
+        assert not any(torch.equal(a[3], b[3]) for a, b in zip(runs, [*runs[1:], runs[0]], strict=True))
+
+    def test_a_box_has_one_reading(self, seen: sam2.Network) -> None:
+        frame = clip(1)[0]
+        (only,) = Sam2(seen).candidates(Still(frame, BOX))
+        np.testing.assert_array_equal(next(Sam2(seen).mattes(iter([Still(frame, BOX)]))).matte, only.matte)
+
+    def test_are_empty_where_nothing_is_seen(self) -> None:
+        hidden = sam2.Network(module(GONE), torch.device("cpu"))
+        answer = sam2.Track(hidden, hidden.embed).readings(clip(1)[0], CLICK)
+        assert answer.presence < 0.5 and (answer.logits < 0).all()
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of weights, its files as they are published. Not to be changed."""
+    folder = tmp_path_factory.mktemp("weights")
+    module(SEEN).save_pretrained(folder / "facebook/sam2.1-hiera-tiny")
+    described = folder / "facebook/sam2.1-hiera-tiny/config.json"
+    told = json.loads(described.read_text())
+    told["memory_attention_rope_theta"] = told.pop("rope_parameters")["rope_theta"]
+    described.write_text(json.dumps(told))
+    return folder
+
+
+class TestLoading:
+    @pytest.fixture
+    def files(self, published: Path, tmp_path: Path) -> list[Path]:
+        """A copy of them, in the order that the card names them in."""
+        weights = models.card("sam2-tiny").weights
+        assert weights is not None
+        copies = [tmp_path / Path(file.name).name for file in weights.files]
+        for file, copy in zip(weights.files, copies, strict=True):
+            copy.write_bytes((published / file.name).read_bytes())
+        return copies
+
+    def test_the_published_layout_gives_the_same_masks(self, files: list[Path], seen: sam2.Network) -> None:
+        model = models.card("sam2-tiny").load("cpu", files)
+        stills = [Still(frame, None if number else BOTH) for number, frame in enumerate(clip(4))]
+        for ours, loaded in zip(Sam2(seen).mattes(iter(stills)), model.mattes(iter(stills)), strict=True):
+            np.testing.assert_array_equal(loaded.matte, ours.matte)
+            assert loaded.confidence == ours.confidence
+        assert isinstance(model, models.Ambiguous)
+
+    def test_runs_in_half_precision(self, files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+        model = models.card("sam2-tiny").load("cpu", files)
+        stills = [Still(frame, None if number else BOX) for number, frame in enumerate(clip(3))]
+        exact = list(model.mattes(iter(stills)))
+        monkeypatch.setattr(devices, "precision", lambda _device: torch.bfloat16)
+        near = list(models.card("sam2-tiny").load("cpu", files).mattes(iter(stills)))
+        assert agreement(exact, near) > 0.9
+
+    def test_a_device_that_is_not_there(self, files: list[Path]) -> None:
+        with pytest.raises(InputError, match=r"cuda:99|CUDA"):
+            models.card("sam2-tiny").load("cuda:99", files)
+
+    def test_weights_cut_short(self, files: list[Path]) -> None:
+        whole = files[0].read_bytes()
+        files[0].write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(WeightsError, match=r"model\.safetensors is damaged"):
+            models.card("sam2-tiny").load("cpu", files)
+
+    @pytest.mark.parametrize(
+        "change",
+        [{"memory_encoder_output_channels": 32}, {"mask_downsampler_embed_dim": 64}, {"num_maskmem": 3}],
+        ids=str,
+    )
+    def test_weights_of_another_shape(self, files: list[Path], change: dict[str, int]) -> None:
+        files[1].write_text(json.dumps(json.loads(files[1].read_text()) | change))
+        with pytest.raises(WeightsError, match=r"shape|no network"):
+            models.card("sam2-tiny").load("cpu", files)
+
+    @pytest.mark.parametrize(
+        ("text", "sentence"),
+        [
+            ("{", "damaged"),
+            ("[]", "does not describe SAM 2"),
+            ('{"model_type": "sam"}', "does not describe SAM 2"),
+            ('{"model_type": "sam2_video", "num_maskmem": "seven"}', "no network"),
+            ('{"model_type": "sam2_video", "image_size": [512, 1024]}', "no network"),
+            ('{"model_type": "sam2_video", "memory_attention_hidden_size": -1}', "no network"),
+            ('{"model_type": "sam2_video", "vision_config": {"model_type": "vit"}}', "no network"),
+            ('{"model_type": "sam2_video", "vision_config": {"model_type": "my_own"}}', "no network"),
+        ],
+    )
+    def test_a_configuration_that_is_none(self, files: list[Path], text: str, sentence: str) -> None:
+        files[1].write_text(text)
+        with pytest.raises(WeightsError, match=rf"config\.json.*{sentence}"):
+            models.card("sam2-tiny").load("cpu", files)
+
+    def test_a_configuration_that_is_missing(self, files: list[Path]) -> None:
+        files[1].unlink()
+        with pytest.raises(WeightsError, match=r"config\.json cannot be read"):
+            models.card("sam2-tiny").load("cpu", files)
+
+    @pytest.mark.parametrize("size", ["tiny", "small", "base-plus", "large"])
+    def test_each_size_has_its_files(self, size: str) -> None:
+        card = models.card(f"sam2-{size}")
+        assert card.weights is not None and card.candidates and card.remembers and not card.automatic
+        for file, name in zip(card.weights.files, ("model.safetensors", "config.json"), strict=True):
+            assert file.name == f"facebook/sam2.1-hiera-{size}/{name}"
+            assert file.url == f"https://huggingface.co/facebook/sam2.1-hiera-{size}/resolve/main/{name}"
+
+
+def agreement(some: list[Found], others: list[Found]) -> float:
+    """The share of pixels that are on the same side in both."""
+    pairs = zip(some, others, strict=True)
+    return float(np.mean([((a.matte > 127) == (b.matte > 127)).mean() for a, b in pairs]))
