@@ -15,7 +15,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Literal
 
-from pipeline import formats, matte, stretches, video
+from pipeline import devices, formats, matte, models, speeds, stretches, video
 from pipeline.ahead import ahead
 from pipeline.background import Footage, Picture, Transparent
 from pipeline.clip import Clip
@@ -28,6 +28,7 @@ from pipeline.video import Frame, Writer
 
 _QUEUED_BYTES = 64 * 2**20
 _PACE_SECONDS = 5.0
+_TELLING_FRAMES = 24
 
 
 def process(job: Job) -> Generator[Progress, None, None]:
@@ -67,6 +68,7 @@ def process(job: Job) -> Generator[Progress, None, None]:
                 result.add(frame, found.matte)
             yield pace.progress(result.frames, checks.times)
         result.check()
+    _remember_speed(job, clip, pace)
 
 
 def render(job: Job, kept: Kept) -> Generator[Progress, None, None]:
@@ -86,6 +88,14 @@ def render(job: Job, kept: Kept) -> Generator[Progress, None, None]:
             pace.step()
             yield pace.progress(result.frames)
         result.check()
+
+
+def _remember_speed(job: Job, clip: Clip, pace: _Pace) -> None:
+    """Keep how fast this went, for whoever chooses a model; a short run says little."""
+    if pace.done < _TELLING_FRAMES:
+        return
+    device = "cpu" if models.card(job.model).weights is None else devices.pick(job.device).type
+    speeds.record(job.model, device, (clip.width, clip.height), pace.whole)
 
 
 def _sound_end(job: Job, clip: Clip, past: int) -> int | None:
@@ -169,7 +179,13 @@ class _Pace:
         self.stage = stage
         self.total = total
         self.done = 0
+        self._began = time.monotonic()
         self._marks: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
+
+    @property
+    def whole(self) -> float:
+        """Frames per second from the start on."""
+        return self.done / max(time.monotonic() - self._began, 1e-6)
 
     def step(self, frames: int = 1) -> None:
         self.done += frames

@@ -1,10 +1,23 @@
 """What tests of several packages share."""
 
+import atexit
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 
 import pytest
 
-from db.engine import Database
+# Neither found nor left behind in the folders of whoever runs the tests: weights, what was measured, caches.
+# Before anything is imported, for some libraries read these when they are.
+_HOME = tempfile.mkdtemp(prefix="recorte-tests-")
+atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
+for _name in ("HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT", "TORCH_HOME", "RECORTE_COMPILE"):
+    os.environ.pop(_name, None)
+os.environ["XDG_CACHE_HOME"] = f"{_HOME}/cache"
+os.environ["RECORTE_WEIGHTS"] = f"{_HOME}/weights"
+
+from db.engine import Database  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from db import repository
 from db.engine import Database
 from db.errors import NotFound
 from db.models import Result, SessionRow, State
-from pipeline import background, formats, models, prompts, video
+from pipeline import background, formats, models, prompts, video, weights
 from pipeline.background import Fit, Footage, Picture, Transparent
 from pipeline.clip import Clip
 from pipeline.composite import opened
@@ -27,6 +27,7 @@ from pipeline.errors import InputError, VideoError
 from pipeline.job import GREEN, Job, Progress
 from pipeline.runner import Runner
 from ui import overlay, scenes
+from ui.downloads import Downloads
 from ui.looks import Looks
 from ui.opened import Opened
 
@@ -44,6 +45,7 @@ class Actions:
         self._sample = sample
         self._changing = threading.Lock()
         self.looks = Looks(self.open)
+        self.downloads = Downloads()
 
     # ------------------------------------------------------------------ sessions
 
@@ -74,7 +76,8 @@ class Actions:
             first = next(video.read(source), None)
             if first is None:
                 raise VideoError(f"{clip.name}: not one picture of this video could be decoded.")
-            job = Job(source, folder / "result", matte=folder / "matte.mkv")
+            model, _why = models.default()
+            job = Job(source, folder / "result", model=model, matte=folder / "matte.mkv")
             name = clip.name[:_LONGEST_NAME]
             with self._database.begin() as tx:
                 repository.create(
@@ -164,17 +167,23 @@ class Actions:
                 repository.save_job(tx, id=id, job=job.to_json(found.folder))
         return replace(found, job=job)
 
-    def mark(self, id: str, marks: Any) -> Opened:
-        """Keep the prompts that the stage sends; raises PromptError where they do not fit the clip."""
+    def mark(self, id: str, marks: Any, objects: Any = None) -> Opened:
+        """Keep the prompts and objects that the stage sends; raises PromptError where they do not fit."""
         clip = self.open(id).clip
         checked = prompts.from_json(marks)
         for prompt in checked:
             prompt.check(clip.width, clip.height, clip.duration)
-        return self._change(id, prompts=checked)
+        return self._change(id, prompts=checked, objects=prompts.objects_from_json(objects or []))
 
     def choose_model(self, id: str, key: str) -> Opened:
         models.card(key)
         return self._change(id, model=key)
+
+    def acknowledge(self, key: str) -> None:
+        """Remember that what the licence of a model forbids was read. Raises WeightsError."""
+        card = models.card(key)
+        if card.restriction:
+            weights.acknowledge(key, card.licence_url)
 
     def choose_background(self, id: str, spec: str) -> Opened:
         """`#rrggbb`, "blur", "blur:RADIUS" or "transparent"; a format that cannot hold it gives way."""
@@ -239,7 +248,7 @@ class Actions:
         """Queue the session's job; raises InputError where it cannot be done as it stands."""
         found = self.open(id)
         form = formats.by_key(found.job.format)
-        job = replace(found.job, output=found.folder / f"result-{uuid4().hex[:8]}{form.suffix}")
+        job = replace(found.cut, output=found.folder / f"result-{uuid4().hex[:8]}{form.suffix}")
         job.check(found.clip)
         if found.running or self._runner.place(id) is not None:
             raise InputError(f"{found.row.name} is being made already.")

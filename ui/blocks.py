@@ -164,11 +164,11 @@ def _wire(page: Page, blocks: gr.Blocks) -> None:
     def mark(value: dict[str, Any], id: str, request: gr.Request) -> Updates:
         if not id:
             return {page.stage: None}
-        found = page.actions.mark(id, value.get("prompts"))
+        found = page.actions.mark(id, value.get("prompts"), value.get("objects"))
         tongue = language(request)
         return {
             page.stage: page.on_stage(found, edit=value),
-            **subject.show(page.subject, found, tongue),
+            **subject.show(page.subject, page.actions.downloads, found, tongue),
             **preview.show(page.preview, page.actions.looks, found, tongue),
             page.result.downloads: result.downloads(found, tongue),
         }

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import background, models, preview, video
+from pipeline import background, models, preview, prompts, video
 from pipeline.composite import composer
-from pipeline.errors import InputError, VideoError
-from pipeline.job import GREEN
+from pipeline.errors import InputError, VideoError, WeightsError
+from pipeline.job import GREEN, Job
+from pipeline.models import Ambiguous, Still
 from pipeline.video import Frame
 from ui import overlay
 from ui.opened import Opened
@@ -43,6 +44,7 @@ class Looks:
         self._model = threading.Lock()
         """Held for one frame at a time: a look goes between the frames of somebody's previews."""
         self._mattes: OrderedDict[tuple[str, int], Pixels] = OrderedDict()
+        """By matte key and pts, one for each object: a mark on one does not make the others anew."""
 
     def times(self, found: Opened) -> list[float]:
         """Seconds of every frame from the first."""
@@ -60,24 +62,52 @@ class Looks:
         if not 0 <= index < len(order):
             raise InputError(f"{found.clip.name} has no frame number {index}.")
         pts = order[index]
-        matte = None if view == "original" else self._matte(found, pts)
+        mattes = {} if view == "original" else self._mattes_of(found, pts)
         frame = next(video.read(found.clip.path, pts, only=[pts]), None)
         if frame is None:
             raise VideoError(f"{found.clip.name}: frame {index} cannot be decoded.")
-        if matte is None:
+        if not mattes:
             return Look(frame.image, final=view == "original")
         if view == "mask":
-            return Look(overlay.tinted(frame.image, matte), final=True)
+            return Look(overlay.tinted(frame.image, mattes), final=True)
+        matte = np.maximum.reduce(list(mattes.values()))
         if view == "cutout":
             return Look(np.dstack((frame.image, matte)), final=True)
         compose = composer(found.job.background, found.clip.width, found.clip.height)
         return Look(compose(frame.image, matte, float(pts * found.clip.time_base)), final=True)
 
+    def candidates(self, found: Opened, index: int, number: int) -> list[tuple[float, Pixels]]:
+        """The readings of the lone click that object `number` has on frame `index`, with their scores.
+
+        None where it has no such click, or the model only one answer.
+        """
+        order = video.index(found.clip.path).pts
+        if not 0 <= index < len(order):
+            raise InputError(f"{found.clip.name} has no frame number {index}.")
+        job = found.cut
+        at = video.index(found.clip.path).at
+        own = prompts.by_object(job.asked).get(number, ())
+        prompt = next((p for p in own if at(round(p.time / found.clip.time_base)) == order[index]), None)
+        if prompt is None or not prompt.lone or not models.card(job.model).candidates:
+            return []
+        frame = next(video.read(found.clip.path, order[index], only=[order[index]]))
+        model = models.loaded(job.model, job.device, job.weights)
+        if not isinstance(model, Ambiguous):
+            return []
+        with self._model:
+            read = model.candidates(Still(frame.image, prompt))
+        return [(c.score, overlay.tinted(frame.image, {number: c.matte})) for c in read]
+
     def previews(self, found: Opened) -> Iterator[list[int]]:
         """Make the six previews; yields the numbers of the frames that are ready, one more each time."""
         order = video.index(found.clip.path).pts
+        wanted = preview.spread(found.clip, found.job, PREVIEWS)
+        *others, last = _parted(found.cut).values() or [found.cut]
+        for job in others:
+            for _ in self._run(found, job, wanted):
+                yield []
         ready: list[int] = []
-        for frame in self._run(found, preview.spread(found.clip, found.job, PREVIEWS)):
+        for frame in self._run(found, last, wanted):
             ready.append(order.index(frame.pts))
             yield list(ready)
 
@@ -87,7 +117,8 @@ class Looks:
         spread = preview.spread(found.clip, found.job, PREVIEWS)
         wanted = {index.at(round(t / found.clip.time_base)) for t in spread}
         if found.kept is None:
-            wanted = {pts for pts in wanted if (found.job.matte_key, pts) in self._mattes}
+            keys = [job.matte_key for job in _parted(found.cut).values()]
+            wanted = {pts for pts in wanted if all((key, pts) in self._mattes for key in keys)}
         return sorted(index.pts.index(pts) for pts in wanted)
 
     def strip(self, found: Opened) -> bytes:
@@ -112,44 +143,74 @@ class Looks:
     def revision(self, found: Opened) -> str:
         """Changes whenever the pictures of the session may."""
         kept = "" if found.kept is None else "kept"
-        return f"{found.job.matte_key[:16]}{kept}-{background.spec(found.job.background, found.folder)}"
+        ready = "" if _ready(found.cut) else "unready"
+        behind = background.spec(found.job.background, found.folder)
+        return f"{found.cut.matte_key[:16]}{kept}{ready}-{behind}"
 
-    def _matte(self, found: Opened, pts: int) -> Pixels | None:
-        """From the kept matte, from a look before, or, on a frame with marks, from the model now."""
-        key = (found.job.matte_key, pts)
-        matte = self._mattes.get(key)
-        if matte is not None or not self._answers(found, pts):
-            return matte
-        for _ in self._run(found, [float(pts * found.clip.time_base)], _CLICK_STEPS):
-            pass
-        return self._mattes.get(key)
+    def _mattes_of(self, found: Opened, pts: int) -> dict[int, Pixels]:
+        """The mattes on this frame by object: from looks before or, where it can answer at once, from the
+        model now. Nothing where they are not known yet.
+
+        A kept matte is what the result has; it is the union of all objects, and stands for the first.
+        """
+        jobs = _parted(found.cut)
+        if found.kept is not None:
+            for _, matte in found.kept.only(found.clip, [pts]):
+                return {min(jobs): matte}
+        for job in jobs.values() if self._answers(found, pts) else ():
+            if (job.matte_key, pts) not in self._mattes:
+                for _ in self._run(found, job, [float(pts * found.clip.time_base)], _CLICK_STEPS):
+                    pass
+        mattes = {n: self._mattes.get((job.matte_key, pts)) for n, job in jobs.items()}
+        return {n: matte for n, matte in mattes.items() if matte is not None}
 
     def _answers(self, found: Opened, pts: int) -> bool:
-        """Whether this frame's mask can be had at once."""
-        if found.kept is not None:
-            return True
-        if not found.job.prompts and not models.card(found.job.model).automatic:
+        """Whether the model can tell this frame's mask at once."""
+        job = found.cut
+        card = models.card(job.model)
+        if not _ready(job) or not (job.asked or card.automatic):
             return False
+        if card.flickers:  # each frame's is found by itself
+            return True
         index = video.index(found.clip.path)
-        marked = {prompt.time for prompt in found.job.prompts} or {0.0}
+        marked = {prompt.time for prompt in job.asked} or {0.0}
         return pts in {index.at(round(t / found.clip.time_base)) for t in marked}
 
-    def _run(self, found: Opened, times: Iterable[float], steps: int = preview.STEPS) -> Iterator[Frame]:
-        """Have the mattes of these frames made and remembered; a change of the marks ends it."""
-        key = found.job.matte_key
+    def _run(
+        self, found: Opened, job: Job, times: Iterable[float], steps: int = preview.STEPS
+    ) -> Iterator[Frame]:
+        """Have one object's mattes of these frames made and remembered; a change of the marks ends it."""
+        asked = found.cut.matte_key
         # Without what only matters for the result, and might forbid it.
-        job = replace(found.job, background=GREEN, format="mp4")
-        stream = preview.frames(job, times, steps)
+        stream = preview.frames(replace(job, background=GREEN, format="mp4"), times, steps)
         while True:
             with self._model:
                 # Clicks wait here for their turn; one that a newer click has overtaken need not be done.
-                if self._open(found.id).job.matte_key != key:
+                if self._open(found.id).cut.matte_key != asked:
                     raise InputError("The marks have changed since.")
                 pair = next(stream, None)
                 if pair is None:
                     return
-                frame, matte = pair
-                self._mattes[key, frame.pts] = matte
+                frame, made = pair
+                self._mattes[job.matte_key, frame.pts] = made.matte
                 while sum(kept.nbytes for kept in self._mattes.values()) > _KEPT_BYTES:
                     self._mattes.popitem(last=False)
             yield frame
+
+
+def _parted(job: Job) -> dict[int, Job]:
+    """The job of each object that is switched on, by its number; without marks, the job as it is."""
+    parted = {
+        number: replace(job, prompts=own, objects=()) for number, own in prompts.by_object(job.asked).items()
+    }
+    told = {n: one for n, one in parted.items() if any(prompt.starts for prompt in one.prompts)}
+    return told or parted or {1: job}
+
+
+def _ready(job: Job) -> bool:
+    """Whether the job's model can be loaded."""
+    try:
+        models.check(models.card(job.model), job.weights)
+    except WeightsError:
+        return False
+    return True

@@ -60,6 +60,18 @@ def router(actions: Actions) -> APIRouter:
 
         return _answered(seen)
 
+    @routes.get("/{id}/frames/{index}/candidates")
+    def candidates(id: str, index: int, object: int = 1, rev: str = "") -> Response:
+        def told() -> Response:
+            found = actions.open(id)
+            shown = [
+                {"score": score, "picture": overlay.address(picture)}
+                for score, picture in looks.candidates(found, index, object)
+            ]
+            return JSONResponse(shown, headers=_FRESH)
+
+        return _answered(told)
+
     @routes.get("/{id}/results/{result}")
     def result(id: str, result: str, request: Request) -> Response:
         def found() -> Response:

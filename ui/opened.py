@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from db.models import SessionRow, State
-from pipeline import background
+from pipeline import background, models, prompts
 from pipeline.background import Picture
 from pipeline.clip import Clip
 from pipeline.job import Job
@@ -34,7 +34,28 @@ class Opened:
     @property
     def kept(self) -> Kept | None:
         """The matte file, where it was made from just this job."""
-        return Kept.find(self.job.matte, self.job.matte_key)
+        return Kept.find(self.job.matte, self.cut.matte_key)
+
+    @property
+    def checks(self) -> list[float]:
+        """Seconds where the cut that the present marks make may have slipped, as far as that is known."""
+        told = self.row.checks
+        return told["times"] if told is not None and told["matte"] == self.cut.matte_key else []
+
+    @property
+    def cut(self) -> Job:
+        """The job with those of its marks that its model takes: the others wait for a model that does."""
+        card = models.card(self.job.model)
+        taken = (
+            replace(
+                prompt,
+                points=prompt.points if card.points else (),
+                box=prompt.box if card.box else None,
+                candidate=prompt.candidate if card.candidates else None,
+            )
+            for prompt in self.job.prompts
+        )
+        return replace(self.job, prompts=prompts.ordered(taken))
 
     @property
     def scene(self) -> str | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import io
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
 
 Pixels = NDArray[np.uint8]
 
-_TINT = "#2f81f7"
+PALETTE = ("#2f81f7", "#e8833a", "#2da44e", "#a475f9", "#d4a72c", "#1b9aaa", "#e5534b", "#c255a0", "#7d8590")
+"""The colour of each object, by its number from 1; then from the start."""
+
 _OPACITY = 0.4
 _MOST_WIDTH = 1600
 """Stage pictures are no wider than this; a 4K frame says no more on the page."""
@@ -27,20 +31,22 @@ def _annotators() -> tuple[Any, Any]:
     import supervision as sv
 
     return (
-        sv.MaskAnnotator(color=sv.Color.from_hex(_TINT), opacity=_OPACITY),
+        sv.MaskAnnotator(color=sv.ColorPalette.from_hex(list(PALETTE)), opacity=_OPACITY),
         sv.PolygonAnnotator(color=sv.Color.WHITE, thickness=2),
     )
 
 
-def tinted(image: Pixels, matte: Pixels) -> Pixels:
-    """`image` (`[H, W, 3]` RGB) with the subject tinted and a crisp line round it."""
-    mask = matte > 127
-    if not mask.any():
+def tinted(image: Pixels, mattes: Mapping[int, Pixels]) -> Pixels:
+    """`image` (`[H, W, 3]` RGB) with each object tinted in its colour and a crisp line round it."""
+    masks = {number: matte > 127 for number, matte in mattes.items()}
+    shown = {number: mask for number, mask in masks.items() if mask.any()}
+    if not shown:
         return image
     import supervision as sv
 
+    mask = np.stack(list(shown.values()))
     found: sv.Detections = sv.Detections(
-        xyxy=sv.mask_to_xyxy(mask[None]), mask=mask[None], class_id=np.zeros(1, int)
+        xyxy=sv.mask_to_xyxy(mask), mask=mask, class_id=np.array(list(shown)) - 1
     )
     scene = np.ascontiguousarray(image[..., ::-1])  # supervision draws in OpenCV's order, BGR
     for annotator in _annotators():
@@ -60,6 +66,12 @@ def encoded(picture: Pixels, width: int | None = None) -> tuple[bytes, str]:
         return out.getvalue(), "image/webp"
     image.save(out, "JPEG", quality=88)
     return out.getvalue(), "image/jpeg"
+
+
+def address(picture: Pixels, width: int = 240) -> str:
+    """A small picture as the address that is the picture itself (RFC 2397)."""
+    data, mime = encoded(picture, width)
+    return f"data:{mime};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def strip(pictures: list[Pixels], height: int = 56) -> bytes:

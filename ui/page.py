@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from pipeline import models
-from ui import media
+from ui import media, overlay
 from ui.actions import Actions
 from ui.events import Updates
 from ui.opened import Opened
@@ -48,9 +48,9 @@ class Page:
             self.stage: self.on_stage(found, edit),
             self.editor: gr.Column(visible=True),
             self.side: gr.Column(visible=True),
-            self.timer: gr.Timer(active=found.running),
+            self.timer: gr.Timer(active=found.running or subject.waiting(self.actions.downloads, found)),
             **video.show(self.video, found, language),
-            **subject.show(self.subject, found, language),
+            **subject.show(self.subject, self.actions.downloads, found, language),
             **background.show(self.background, found),
             **result.show(self.result, self.actions, found, language),
             **preview.show(self.preview, self.actions.looks, found, language),
@@ -87,9 +87,15 @@ class Page:
             "height": found.clip.height,
             "frames": found.clip.frames,
             "prompts": [prompt.to_json() for prompt in found.job.prompts],
+            "objects": [thing.to_json() for thing in found.job.objects],
+            "palette": list(overlay.PALETTE),
             "rev": self.actions.looks.revision(found),
+            "model": card.key,
             "can_point": card.points,
             "can_box": card.box,
+            "candidates": card.candidates,
+            "reads": card.reads,
+            "checks": found.checks,
             "result": shown,
             "message": None,
             "seq": edit.get("seq") if edit else None,

@@ -158,6 +158,11 @@ def check(card: Card, folder: Path | None = None) -> None:
     """Raise WeightsError where the model cannot be loaded: its weights or the user's word are missing."""
     if card.weights is not None:
         weights.located(card.weights, card.label, card.key, folder)
+    check_licence(card)
+
+
+def check_licence(card: Card) -> None:
+    """Raise WeightsError where the user has not acknowledged what the licence forbids."""
     if card.restriction and not weights.acknowledged(card.key):
         raise WeightsError(
             f"{card.restriction} Read {card.licence_url}, then acknowledge it once: on the page, or with "
@@ -172,16 +177,16 @@ def loaded(key: str, device: str, folder: Path | None = None) -> Model:
     """
     asked = card(key)
     check(asked, folder)
-    files = () if asked.weights is None else weights.located(asked.weights, asked.label, key, folder)
-    return _loaded(key, device, tuple(files))
+    files: list[Path] = []
+    if asked.weights is not None:
+        files = weights.located(asked.weights, asked.label, key, folder)
+    with _loading:  # two that ask at once are to have the same one
+        if asked.weights is not None and folder is None:
+            weights.verified(asked.weights, files)
+        return _load(key, device, tuple(files))
 
 
 _loading = threading.Lock()
-
-
-def _loaded(key: str, device: str, files: tuple[Path, ...]) -> Model:
-    with _loading:  # two that ask at once are to have the same one
-        return _load(key, device, files)
 
 
 def unload() -> None:

@@ -35,10 +35,14 @@ PATIENCE = 60.0
 
 
 class Server:
-    """`python app.py` on a data folder of its own; may be killed and started again."""
+    """`python app.py` on a data folder of its own; may be killed and started again.
 
-    def __init__(self, home: Path, **settings: str) -> None:
+    `program` is what Python is given instead of it.
+    """
+
+    def __init__(self, home: Path, *, program: tuple[str, ...] = ("app.py",), **settings: str) -> None:
         self.home = home
+        self.program = program
         self.log = home.parent / f"{home.name}.log"
         self.settings = settings
         self.url = ""
@@ -49,7 +53,7 @@ class Server:
         with self.log.open("ab") as log:
             said = log.tell()
             self._process = subprocess.Popen(
-                [sys.executable, "-u", "app.py"],
+                [sys.executable, "-u", *self.program],
                 cwd=ROOT,
                 env=environment | {"RECORTE_HOME": str(self.home), "RECORTE_PORT": "0"} | self.settings,
                 stdout=log,

@@ -20,11 +20,13 @@ from db.engine import Database
 from db.errors import DatabaseAway, NotFound
 from db.ledger import Ledger
 from db.models import State
+from pipeline import models
 from pipeline.background import Blur, Colour, Picture, Transparent
 from pipeline.errors import BackgroundError, InputError, PromptError, VideoError
 from pipeline.job import GREEN
 from pipeline.runner import Runner
 from tests import ffprobe, rendered
+from tests.pipeline import stand_in
 from ui import scenes
 from ui.actions import Actions
 from ui.opened import Opened
@@ -285,6 +287,114 @@ def test_previews_come_one_by_one(actions: Actions, upload: Any) -> None:
     before = actions.looks.revision(found)
     moved = actions.mark(found.id, [{"time": 0.0, "points": [{"x": 80, "y": 60, "keep": True}]}])
     assert actions.looks.revision(moved) != before and actions.looks.known(moved) == []
+
+
+def disc(look: np.ndarray, x: int, y: int) -> int:
+    """The radius of the disc of the stand-in that shows round a place in a cut-out."""
+    return int((look[y, x:, 3] > 127).argmin())
+
+
+def lone(x: float, y: float, **more: Any) -> dict[str, Any]:
+    return {"time": 0.0, "points": [{"x": x, "y": y, "keep": True}], **more}
+
+
+@pytest.fixture
+def pointed(actions: Actions, upload: Any) -> Iterator[str]:
+    """A session whose model keeps a disc round each click."""
+    with stand_in.registered():
+        id = actions.create(upload(), "a.mp4")
+        actions.choose_model(id, "pointing")
+        yield id
+        actions.choose_model(id, "grabcut")
+
+
+def test_a_lone_click_has_candidates_and_one_of_them_is_chosen(actions: Actions, pointed: str) -> None:
+    found = actions.mark(pointed, [lone(40, 45)])
+    read = actions.looks.candidates(found, 0, 1)
+    assert [score for score, _ in read] == [0.55, 0.95, 0.75]
+    assert all(picture.shape == (HEIGHT, WIDTH, 3) for _, picture in read)
+    assert disc(actions.looks.look(found, 0, "cutout").picture, 40, 45) == 14  # the best
+    chosen = actions.mark(pointed, [lone(40, 45, candidate=2)])
+    assert disc(actions.looks.look(chosen, 0, "cutout").picture, 40, 45) == 30
+    assert actions.looks.revision(chosen) != actions.looks.revision(found)
+    # No longer a lone click, another object, another frame, a model that has but one answer.
+    assert actions.looks.candidates(chosen, 0, 2) == []
+    assert actions.looks.candidates(chosen, 3, 1) == []
+    two = actions.mark(pointed, [{"time": 0, "points": [{"x": 40, "y": 45}, {"x": 60, "y": 45}]}])
+    assert actions.looks.candidates(two, 0, 1) == []
+    assert (
+        actions.looks.candidates(actions.choose_model(actions.mark(pointed, [lone(40, 45)]).id, "shy"), 0, 1)
+        == []
+    )
+    with pytest.raises(InputError, match="no frame number"):
+        actions.looks.candidates(found, 12, 1)
+
+
+def test_objects_have_colours_and_can_be_switched_off(actions: Actions, pointed: str) -> None:
+    marks = [lone(40, 45), lone(110, 45, object=2)]
+    both = actions.mark(pointed, marks, [{"number": 1, "name": "Man"}, {"number": 2, "on": True}])
+    assert [thing.name for thing in both.job.objects] == ["Man", ""]
+    cut = actions.looks.look(both, 0, "cutout").picture
+    assert disc(cut, 40, 45) == disc(cut, 110, 45) == 14  # the union
+    plain = actions.looks.look(both, 0, "original").picture[45].astype(int)
+    tints = actions.looks.look(both, 0, "mask").picture[45].astype(int) - plain
+    assert tints[40, 2] > 5 > tints[40, 0] and tints[110, 0] > 5 > tints[110, 2]  # blue and orange
+    off = actions.mark(pointed, marks, [{"number": 1, "on": False}, {"number": 2}])
+    cut = actions.looks.look(off, 0, "cutout").picture
+    assert (disc(cut, 40, 45), disc(cut, 110, 45)) == (0, 14)
+    actions.run(pointed)
+    done = finished(actions, pointed)
+    assert done.kept is not None
+    matte = next(iter(done.kept.pairs(done.clip)))[1]
+    assert (matte[45, 40], matte[45, 110]) == (0, 255)
+    with pytest.raises(InputError, match="switched off"):
+        actions.mark(pointed, marks, [{"number": 1, "on": False}, {"number": 2, "on": False}])
+        actions.run(pointed)
+
+
+def test_a_mark_on_one_object_does_not_make_the_others_anew(actions: Actions, pointed: str) -> None:
+    made: list[int] = []
+    model = models.loaded("pointing", "auto")
+    original = model.mattes
+
+    def counting(stills: Any) -> Any:
+        for found in original(stills):
+            made.append(1)
+            yield found
+
+    model.mattes = counting  # type: ignore[method-assign]
+    found = actions.mark(pointed, [lone(40, 45), lone(110, 45, object=2)])
+    actions.looks.look(found, 0, "mask")
+    assert len(made) == 2
+    moved = actions.mark(pointed, [lone(40, 45), lone(110, 50, object=2)])
+    actions.looks.look(moved, 0, "mask")
+    assert len(made) == 3
+
+
+def test_what_is_no_object_is_refused(actions: Actions, pointed: str) -> None:
+    for wrong in ([{"number": 0}], [7], {"number": 1}, "all", [{"number": 1}] * 100):
+        with pytest.raises(PromptError):
+            actions.mark(pointed, [], wrong)
+
+
+def test_marks_wait_for_a_model_that_takes_them(actions: Actions, pointed: str) -> None:
+    actions.mark(pointed, [lone(40, 45)])
+    blind = actions.choose_model(pointed, "blind")
+    assert blind.job.prompts and not blind.cut.prompts
+    actions.run(pointed)
+    assert finished(actions, pointed).row.state is State.DONE
+    again = actions.choose_model(pointed, "pointing")
+    assert again.cut.prompts == again.job.prompts
+
+
+def test_where_the_cut_may_have_slipped_is_shown_for_just_that_cut(actions: Actions, pointed: str) -> None:
+    actions.mark(pointed, [lone(40, 45)])
+    actions.choose_model(pointed, "doubting")
+    actions.run(pointed)
+    done = finished(actions, pointed)
+    assert done.checks == pytest.approx([5 / 24], abs=1e-3)
+    assert actions.mark(pointed, [lone(41, 45)]).checks == []
+    assert actions.mark(pointed, [lone(40, 45)]).checks == done.checks
 
 
 def test_a_look_that_was_overtaken_is_not_made(actions: Actions, upload: Any) -> None:

@@ -10,11 +10,12 @@ import gradio as gr
 
 from db.errors import DatabaseAway, NotFound
 from db.models import State
-from pipeline import formats
+from pipeline import formats, models
 from ui import media, text
 from ui.actions import Actions
 from ui.events import Say, Updates, language, told
 from ui.opened import Opened
+from ui.sections import subject
 
 if TYPE_CHECKING:
     from ui.page import Page
@@ -145,8 +146,12 @@ def wire(page: Page) -> None:
             return {section.progress: gr.HTML(_failed(str(error)), visible=True)}
         except NotFound:  # deleted meanwhile, from another window
             return page.nothing()
-        if found.running:
-            return show_run(section, actions, found, language(request))
+        fetching = subject.waiting(actions.downloads, found)
+        if found.running or fetching:
+            ready = subject.show_ready(
+                page.subject, actions.downloads, models.card(found.job.model), language(request)
+            )
+            return show_run(section, actions, found, language(request)) | ready
         return page.show(found, language(request))
 
     section.format.input(choose, [page.current, section.format], page.shown, show_progress="hidden")

@@ -1,4 +1,4 @@
-"""The subject: which model finds it."""
+"""The subject: which model finds it, whether it is ready, and what makes it so."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from pipeline import models
+from pipeline import models, speeds, weights
+from pipeline.models import Card
 from ui import text
+from ui.downloads import Download, Downloads
 from ui.events import Say, Updates, language, told
 from ui.opened import Opened
 
@@ -21,13 +23,16 @@ if TYPE_CHECKING:
 class Section:
     model: gr.Dropdown
     about: gr.HTML
+    acknowledge: gr.Checkbox
+    download: gr.Button
+    fetching: gr.HTML
+    stop: gr.Button
 
 
 def render(say: Say) -> Section:
-    cards = models.cards().values()
     return Section(
         model=gr.Dropdown(
-            [(card.label, card.key) for card in cards],
+            [(card.label, card.key) for card in models.cards().values()],
             label=say("model"),
             show_label=False,
             container=False,
@@ -36,25 +41,124 @@ def render(say: Say) -> Section:
             interactive=True,
         ),
         about=gr.HTML(elem_id="about-model", padding=False),
+        acknowledge=gr.Checkbox(
+            False, label=say("acknowledge"), container=False, visible=False, elem_id="acknowledge"
+        ),
+        download=gr.Button(say("fetch"), visible=False, elem_id="download-weights"),
+        fetching=gr.HTML(elem_id="fetching", padding=False, visible=False),
+        stop=gr.Button(say("cancel"), visible=False, size="sm", elem_id="stop-download"),
     )
 
 
-def show(section: Section, found: Opened, language: str) -> Updates:
+def waiting(downloads: Downloads, found: Opened) -> bool:
+    """Whether the weights of the session's model are being fetched."""
+    download = downloads.state(found.job.model)
+    return download is not None and not download.error
+
+
+def show(section: Section, downloads: Downloads, found: Opened, language: str) -> Updates:
     card = models.card(found.job.model)
+    return {
+        section.model: gr.Dropdown(
+            [(_label(card), card.key) for card in models.cards().values()], value=card.key
+        ),
+        section.about: _about(card, found, language),
+        **show_ready(section, downloads, card, language),
+    }
+
+
+def show_ready(section: Section, downloads: Downloads, card: Card, language: str) -> Updates:
+    """What is still to be done before the model can be used."""
+    download = downloads.state(card.key)
+    bound = bool(card.restriction) and not weights.acknowledged(card.key)
+    missing = card.weights is not None and not weights.present(card.weights)
+    going = download is not None and not download.error
+    fetch = text.say(language, "fetch")
+    if card.weights is not None:
+        fetch = text.say(language, "fetch_size", size=text.size(card.weights.bytes))
+    return {
+        section.acknowledge: gr.Checkbox(value=False, visible=bound),
+        section.download: gr.Button(fetch, visible=missing and not bound and not going),
+        section.fetching: gr.HTML(_fetching(download, language), visible=missing and download is not None),
+        section.stop: gr.Button(visible=missing and going),
+    }
+
+
+def _fetching(download: Download | None, language: str) -> str:
+    if download is None:
+        return ""
+    if download.error:
+        return f'<p class="failure" role="alert">{html.escape(download.error)}</p>'
+    said = text.say(language, "fetching", done=text.size(download.done), total=text.size(download.total))
+    return (
+        f'<progress max="{max(1, download.total)}" value="{download.done}"></progress>'
+        f'<p class="quiet" role="status">{html.escape(said)}</p>'
+    )
+
+
+def _label(card: Card) -> str:
+    """The model's name, and how much there is to fetch before it can be used."""
+    if card.weights is None or weights.present(card.weights):
+        return card.label
+    return f"{card.label} ↓ {text.size(card.weights.bytes)}"
+
+
+def _about(card: Card, found: Opened, language: str) -> str:
     licence = (
         f'{text.say(language, "licence")}: <a href="{html.escape(card.licence_url)}" target="_blank" '
         f'rel="noreferrer">{html.escape(card.licence)}</a>'
     )
-    purpose = text.purpose(language, card.key, card.purpose)
-    about = f'<p class="quiet">{html.escape(purpose)} {licence}</p>'
-    if not found.job.prompts and (card.points or card.box):
-        about += f'<p class="hint">{html.escape(text.say(language, "click_better"))}</p>'
-    return {section.model: card.key, section.about: about}
+    said = [f"{html.escape(text.purpose(language, card.key, card.purpose))} {licence}"]
+    speed = speeds.known(card.key)
+    if speed:
+        measured = text.say(language, "measured", speed=speeds.label(speed[-1]))
+        said.append(html.escape(measured))
+    about = "".join(f'<p class="quiet">{line}</p>' for line in said)
+    if card.restriction:
+        restriction = text.restriction(language, card.key, card.restriction)
+        about += f'<p class="notice">{html.escape(restriction)}</p>'
+    if not found.job.asked:
+        key, _why = models.default()
+        if key == card.key and card.weights is None:
+            best = models.card(models.AUTOMATIC).label
+            about += _hint(text.say(language, "chosen_weightless", best=best))
+        elif key == card.key:
+            about += _hint(text.say(language, "chosen_best"))
+        if card.points or card.box:
+            about += _hint(text.say(language, "click_better" if card.automatic else "click_first"))
+    return about
+
+
+def _hint(sentence: str) -> str:
+    return f'<p class="hint">{html.escape(sentence)}</p>'
 
 
 def wire(page: Page) -> None:
+    section, actions = page.subject, page.actions
+
     @told
     def choose(id: str, key: str, request: gr.Request) -> Updates:
-        return page.show(page.actions.choose_model(id, key), language(request))
+        return page.show(actions.choose_model(id, key), language(request))
 
-    page.subject.model.input(choose, [page.current, page.subject.model], page.shown, show_progress="hidden")
+    @told
+    def acknowledge(id: str, agreed: bool, request: gr.Request) -> Updates:
+        found = actions.open(id)
+        if agreed:
+            actions.acknowledge(found.job.model)
+        return page.show(found, language(request))
+
+    @told
+    def fetch(id: str, request: gr.Request) -> Updates:
+        found = actions.open(id)
+        actions.downloads.start(found.job.model)
+        return page.show(found, language(request))
+
+    @told
+    def stop(id: str) -> None:
+        actions.downloads.cancel(actions.open(id).job.model)
+
+    shown = page.shown
+    section.model.input(choose, [page.current, section.model], shown, show_progress="hidden")
+    section.acknowledge.input(acknowledge, [page.current, section.acknowledge], shown, show_progress="hidden")
+    section.download.click(fetch, page.current, shown, show_progress="hidden")
+    section.stop.click(stop, page.current, None, show_progress="hidden", queue=False)

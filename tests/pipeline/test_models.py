@@ -1,0 +1,110 @@
+"""Which model is used, and what has to be there first."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import models, video, weights
+from pipeline.errors import InputError, WeightsError
+from pipeline.job import Job
+from pipeline.models import Card
+from pipeline.weights import File, Weights
+from tests.pipeline import stand_in
+from tests.pipeline.stand_in import Threshold
+
+DATA = np.random.default_rng(2).bytes(4096)
+RIGHT = hashlib.sha256(DATA).hexdigest()
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where weights are put, empty."""
+    monkeypatch.setenv("RECORTE_WEIGHTS", str(tmp_path / "weights"))
+    (tmp_path / "weights").mkdir()
+    return tmp_path / "weights"
+
+
+@pytest.fixture
+def heavy(place: Path, stand_ins: None) -> Card:
+    """A model with one file of weights and a licence that forbids something; it counts its loads."""
+    files = (File("someone/heavy.pth", "https://nowhere.invalid/heavy.pth", len(DATA), RIGHT),)
+    card = stand_in.card(
+        "heavy", Threshold, weights=Weights(files), restriction="Not to be sold.", points=False, box=False
+    )
+    models.cards()["heavy"] = card
+    return card
+
+
+def put(place: Path, data: bytes = DATA) -> Path:
+    path = place / "someone" / "heavy.pth"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def forget() -> object:
+    yield
+    models.cards().pop("heavy", None)
+    models.unload()
+
+
+def test_weights_and_the_users_word_come_before_the_model(heavy: Card, place: Path, clip_path: Path) -> None:
+    job = Job(clip_path, Path("out.mp4"), model="heavy")
+    with pytest.raises(WeightsError, match=r"heavy\.pth .*python -m pipeline download heavy"):
+        job.check(video.probe(clip_path))
+    put(place)
+    with pytest.raises(WeightsError, match=r"Not to be sold\. .*--accept-licence"):
+        models.loaded("heavy", "auto")
+    weights.acknowledge("heavy", heavy.licence_url)
+    job.check(video.probe(clip_path))
+    assert models.loaded("heavy", "auto") is models.loaded("heavy", "auto")
+
+
+def test_what_is_not_the_published_file_is_not_loaded(heavy: Card, place: Path) -> None:
+    weights.acknowledge("heavy", heavy.licence_url)
+    put(place, DATA[:-1] + b"x")
+    with pytest.raises(WeightsError, match=r"heavy\.pth.*SHA-256"):
+        models.loaded("heavy", "auto")
+    put(place)
+    assert models.loaded("heavy", "auto")
+
+
+def test_weights_of_ones_own_are_taken_as_they_are(heavy: Card, place: Path, tmp_path: Path) -> None:
+    weights.acknowledge("heavy", heavy.licence_url)
+    own = tmp_path / "mine.pth"
+    own.write_bytes(b"trained at home")
+    assert models.loaded("heavy", "auto", own)
+    with pytest.raises(WeightsError, match="no such file"):
+        models.loaded("heavy", "auto", tmp_path / "nothing")
+
+
+def test_the_model_for_who_has_chosen_none(heavy: Card, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "AUTOMATIC", "heavy")
+    key, why = models.default()
+    assert key == "grabcut" and "weights of Heavy are not here" in why
+    put(place)
+    key, why = models.default()
+    assert key == "grabcut" and "licence of Heavy" in why
+    weights.acknowledge("heavy", heavy.licence_url)
+    key, why = models.default()
+    assert key == "heavy" and "weights are here" in why
+    key, why = models.default(marked=True)
+    assert key == "grabcut" and "takes marks" in why
+
+
+def test_every_card_is_whole() -> None:
+    for key, card in models.cards().items():
+        assert key == card.key and card.licence_url.startswith("https://")
+        assert card.automatic or card.points or card.box
+        for file in card.weights.files if card.weights else ():
+            assert file.url.startswith("https://") and file.bytes > 0
+            assert not file.sha256 or len(file.sha256) == 64
+            assert not Path(file.name).is_absolute() and ".." not in Path(file.name).parts
+
+
+def test_a_key_that_is_none() -> None:
+    with pytest.raises(InputError, match="no model called 'magic'.*grabcut"):
+        models.loaded("magic", "auto")

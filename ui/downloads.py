@@ -1,0 +1,73 @@
+"""Weights that are being fetched, each in a thread of its own, for everybody who watches."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, field
+
+from pipeline import models, weights
+from pipeline.errors import RecorteError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Download:
+    """How far one model's weights are."""
+
+    done: int = 0
+    total: int = 0
+    """Bytes."""
+    error: str = ""
+    """Why it ended, in a sentence; empty: it has not, or it was stopped."""
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+class Downloads:
+    """What is under way, and what failed, by the model's key; what is done is forgotten."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._going: dict[str, Download] = {}
+
+    def start(self, key: str) -> None:
+        """Fetch a model's weights, unless that is under way. Raises InputError for a key that is none."""
+        needed = models.card(key).weights
+        if needed is None:
+            return
+        with self._lock:
+            before = self._going.get(key)
+            if before is not None and not before.error:
+                return
+            download = self._going[key] = Download(total=needed.bytes)
+        work = threading.Thread(
+            target=self._fetch, args=(key, needed, download), name="download", daemon=True
+        )
+        work.start()
+
+    def state(self, key: str) -> Download | None:
+        """None: not under way."""
+        with self._lock:
+            return self._going.get(key)
+
+    def cancel(self, key: str) -> None:
+        """What was fetched so far is kept, and gone on from."""
+        download = self.state(key)
+        if download is not None:
+            download.stop.set()
+
+    def _fetch(self, key: str, needed: weights.Weights, download: Download) -> None:
+        try:
+            for step in weights.download(needed):
+                download.done, download.total = step.done, step.total
+                if download.stop.is_set():
+                    break
+        except RecorteError as error:
+            download.error = str(error)
+        except Exception:
+            log.exception("the weights of %s", key)
+            download.error = "Something went wrong inside the program; its log has the details."
+        if not download.error:
+            with self._lock:
+                self._going.pop(key, None)
