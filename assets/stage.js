@@ -6,16 +6,24 @@
  * Coordinates are pixels of the displayed frame, origin top left; times are seconds from the first frame.
  * @typedef {{x: number, y: number, keep: boolean}} Point
  * @typedef {[number, number, number, number]} Box  x0, y0, x1, y1
- * @typedef {{time: number, points: Point[], box: ?Box}} Prompt  the marks of one frame
+ * @typedef {{time: number, object: number, points: Point[], box: ?Box, candidate: ?number}} Prompt  the marks of
+ *   one object on one frame
+ * @typedef {{number: number, name: string, on: boolean}} Thing  an object to keep
+ * @typedef {{score: number, picture: string}} Reading  what a lone click may mean
  * @typedef {{url: string, type: string, transparent: boolean}} Result
- * @typedef {{media: string, width: number, height: number, frames: number, prompts: Prompt[], rev: ?string,
- *            can_point: boolean, can_box: boolean, result: ?Result, message: ?string, seq: ?number}} Value
- * @typedef {{kind: "point", i: number} | {kind: "box"}} MarkRef  a mark of the frame that is shown
+ * @typedef {{media: string, width: number, height: number, frames: number, prompts: Prompt[], objects: Thing[],
+ *            palette: string[], checks: number[], rev: ?string, model: ?string, can_point: boolean,
+ *            can_box: boolean, candidates: boolean, reads: boolean, result: ?Result, message: ?string,
+ *            seq: ?number}} Value
+ * @typedef {{kind: "point", object: number, i: number} | {kind: "box", object: number}} MarkRef  a mark of the
+ *   frame that is shown
+ * @typedef {{prompts: Prompt[], objects: Thing[], active: number, index: number}} Moment  where undo leads
  */
 
 const VIEWS = ["mask", "cutout", "original", "result"];
 const MAX_ZOOM = 12;
 const CACHED_PICTURES = 80;
+const MOST_OBJECTS = 9;
 const DRAG_PX = { mouse: 4, pen: 5, touch: 8 }; // CSS pixels before a press becomes a drag
 const FALLBACK_MS = 180; // after this a new frame is shown plain while its mask is still being made
 const SCRUB_MS = 150; // a frame younger than this is let through before the next one is asked for
@@ -33,6 +41,9 @@ const state = {
   /** @type {?Value} */ value: null,
   /** @type {Prompt[]} */ prompts: [],
   /** @type {?Prompt[]} */ draft: null, // what a drag under way would make of the prompts
+  /** @type {Thing[]} */ objects: [], // by number, never empty while there is a video
+  active: 1, // the number of the object that new marks belong to
+  /** @type {?number} */ renaming: null, // the number of the object whose name is being written
   seq: 0, // of the newest edit made here
   answered: 0, // of the newest edit that the server has answered
   before: -1, // of the last edit made before this video came; answers up to it are late
@@ -44,8 +55,8 @@ const state = {
   zoom: 1,
   x: 0, // where the picture's left edge lies, in widths of the frame: 0 to 1 - zoom
   y: 0,
-  /** @type {{prompts: Prompt[], index: number}[]} */ undo: [],
-  /** @type {{prompts: Prompt[], index: number}[]} */ redo: [],
+  /** @type {Moment[]} */ undo: [],
+  /** @type {Moment[]} */ redo: [],
   /** @type {?MarkRef} */ selected: null,
   /** @type {?{index: number, mark: MarkRef}} */ newest: null,
   loading: false,
@@ -55,15 +66,16 @@ const state = {
 
 // ---------------------------------------------------------------- words
 
-function table() {
+/** The language of the table that is spoken. */
+function tongue() {
   const language = props.language || navigator.language || "en";
   const code = language.toLowerCase().split("-")[0];
-  return WORDS[code] || WORDS.en;
+  return code in WORDS ? code : "en";
 }
 
 /** A string of the table with its {fields} filled in. */
 function say(key, fields = {}) {
-  return (table()[key] || key).replace(/\{(\w+)\}/g, (whole, name) => (name in fields ? fields[name] : whole));
+  return (WORDS[tongue()][key] || key).replace(/\{(\w+)\}/g, (whole, name) => (name in fields ? fields[name] : whole));
 }
 
 function label() {
@@ -84,23 +96,72 @@ function clock(seconds) {
   return `${pad(Math.floor(hundredths / 6000))}:${pad(Math.floor(hundredths / 100) % 60)}.${pad(hundredths % 100)}`;
 }
 
-// ---------------------------------------------------------------- prompts
+// ---------------------------------------------------------------- prompts and objects
 
-/** Same shape whoever wrote them: by time, no empty ones, no missing keys. */
+/** A single click, which may mean a part or the whole of what it lies on. */
+const isLone = ({ points, box }) => !box && points.length === 1 && points[0].keep;
+
+/** Same shape whoever wrote them: by time and object, no empty ones, no missing keys; a lone click's choice only. */
 function tidy(prompts) {
   return (prompts || [])
     .map((p) => ({
       time: p.time || 0,
+      object: p.object || 1,
       points: (p.points || []).map(({ x, y, keep }) => ({ x, y, keep: keep !== false })),
       box: p.box || null,
+      candidate: p.candidate == null ? null : p.candidate,
     }))
     .filter((p) => p.points.length || p.box)
-    .sort((a, b) => a.time - b.time);
+    .map((p) => (isLone(p) ? p : { ...p, candidate: null }))
+    .sort((a, b) => a.time - b.time || a.object - b.object);
 }
 
-/** As the server reads and writes them: no box, no key. */
+/** As the server reads and writes them: what goes without saying has no key. */
 function plain(prompts) {
-  return prompts.map(({ time, points, box }) => (box ? { time, points, box } : { time, points }));
+  return prompts.map(({ time, object, points, box, candidate }) => ({
+    time,
+    points,
+    ...(box && { box }),
+    ...(object !== 1 && { object }),
+    ...(candidate !== null && { candidate }),
+  }));
+}
+
+/** The objects listed, those that the prompts name besides, and the first where there is none. */
+function tidyObjects(listed, prompts) {
+  const known = new Map();
+  for (const { number, name, on } of listed || []) known.set(number, { number, name: name || "", on: on !== false });
+  const named = prompts.map((p) => p.object);
+  for (const number of known.size || named.length ? named : [1]) {
+    if (!known.has(number)) known.set(number, { number, name: "", on: true });
+  }
+  return [...known.values()].sort((a, b) => a.number - b.number);
+}
+
+const objectOf = (number) => state.objects.find((thing) => thing.number === number);
+/** The object to go on with when `number` was the active one. */
+const activeAmong = (objects, number) => (objects.some((o) => o.number === number) ? number : objects[0].number);
+const nameOf = ({ number, name }) => name || say("object", { number });
+
+function colourOf(number) {
+  const palette = (state.value && state.value.palette) || [];
+  return palette.length ? palette[(number - 1) % palette.length] : "";
+}
+
+/** White where it can be told from the colour (3 to 1, as for any sign), else near black. */
+function inkOn(colour) {
+  if (!colour) return "";
+  const [r, g, b] = [1, 3, 5]
+    .map((at) => parseInt(colour.slice(at, at + 2), 16) / 255)
+    .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+  return 1.05 / (0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05) >= 3 ? "#fff" : "#111";
+}
+
+/** Have what is drawn in `target` wear an object's colour. */
+function paint(target, number) {
+  const colour = colourOf(number);
+  target.style.setProperty("--own", colour);
+  target.style.setProperty("--ink", inkOn(colour));
 }
 
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
@@ -121,33 +182,36 @@ function indexOf(time) {
   return time - times[low] <= times[high] - time ? low : high;
 }
 
-/** The marks of the frame at `index`, as one prompt, be it empty. */
-function marksAt(prompts, index) {
-  const here = prompts.filter((p) => indexOf(p.time) === index);
+/** The marks of an object on the frame at `index`, as one prompt, be it empty. */
+function marksAt(prompts, index, object = state.active) {
+  const here = prompts.filter((p) => p.object === object && indexOf(p.time) === index);
   if (here.length === 1) return here[0];
   const boxes = here.map((p) => p.box).filter(Boolean);
-  return { time: timeOf(index), points: here.flatMap((p) => p.points), box: boxes.pop() || null };
+  const points = here.flatMap((p) => p.points);
+  return { time: timeOf(index), object, points, box: boxes.pop() || null, candidate: null };
 }
 
-/** The prompts with the shown frame's marks replaced by what `change` makes of them. */
-function changed(change) {
-  const before = marksAt(state.prompts, state.index);
-  const others = state.prompts.filter((p) => indexOf(p.time) !== state.index);
+/** The prompts with an object's marks on the shown frame replaced by what `change` makes of them. */
+function changed(change, object = state.active) {
+  const before = marksAt(state.prompts, state.index, object);
+  const others = state.prompts.filter((p) => p.object !== object || indexOf(p.time) !== state.index);
   return tidy([...others, { ...before, ...change(before) }]);
 }
 
 // ---------------------------------------------------------------- edits, and the server's answers
 
-/** Make an edit: remember the way back, show it, tell the server. */
-function edit(prompts, newest = null) {
-  if (same(prompts, state.prompts)) return;
-  state.undo.push({ prompts: state.prompts, index: state.index });
+/** Make an edit of prompts, objects or both: remember the way back, show it, tell the server. */
+function edit({ prompts = state.prompts, objects = state.objects, active = state.active }, newest = null) {
+  if (same(prompts, state.prompts) && same(objects, state.objects)) return;
+  state.undo.push(momentAt(state.index));
   state.redo = [];
-  apply(prompts, newest);
+  apply({ prompts, objects, active }, newest);
 }
 
-function apply(prompts, newest = null) {
-  state.prompts = prompts;
+const momentAt = (index) => ({ prompts: state.prompts, objects: state.objects, active: state.active, index });
+
+function apply({ prompts, objects, active }, newest = null) {
+  Object.assign(state, { prompts, objects, active });
   state.newest = newest && { index: state.index, mark: newest };
   state.seq += 1;
   send();
@@ -157,7 +221,7 @@ function apply(prompts, newest = null) {
 
 /** Put the marks where Gradio reads them for the next event, whichever control it comes from. */
 function hand() {
-  props.value = { ...state.value, prompts: plain(state.prompts), seq: state.seq, rev: null };
+  props.value = { ...state.value, prompts: plain(state.prompts), objects: state.objects, seq: state.seq, rev: null };
 }
 
 function send() {
@@ -182,10 +246,10 @@ function expectAnswer(seq) {
 function travel(from, to) {
   const entry = from.pop();
   if (!entry) return;
-  to.push({ prompts: state.prompts, index: entry.index });
+  to.push(momentAt(entry.index));
   go(entry.index);
   state.selected = null;
-  apply(entry.prompts);
+  apply(entry);
 }
 
 const undo = () => travel(state.undo, state.redo);
@@ -195,13 +259,13 @@ function addPoint(x, y, keep) {
   if (!state.value.can_point) return;
   const { points } = marksAt(state.prompts, state.index);
   edit(
-    changed(() => ({ points: [...points, { x, y, keep }] })),
-    { kind: "point", i: points.length },
+    { prompts: changed(() => ({ points: [...points, { x, y, keep }] })) },
+    { kind: "point", object: state.active, i: points.length },
   );
 }
 
-function withBox(box) {
-  return changed(() => ({ box }));
+function withBox(box, object) {
+  return changed(() => ({ box }), object);
 }
 
 function moved(mark, dx, dy) {
@@ -213,21 +277,51 @@ function moved(mark, dx, dy) {
     const sx = Math.min(Math.max(dx, -box[0]), width - box[2]);
     const sy = Math.min(Math.max(dy, -box[1]), height - box[3]);
     return { box: [box[0] + sx, box[1] + sy, box[2] + sx, box[3] + sy].map(tenth) };
-  });
+  }, mark.object);
 }
 
 function deleteMark(mark) {
   state.selected = null;
-  edit(
-    changed(({ points, box }) =>
-      mark.kind === "point" ? { points: points.filter((_, i) => i !== mark.i), box } : { box: null },
-    ),
-  );
+  const without = ({ points }) =>
+    mark.kind === "point" ? { points: points.filter((_, i) => i !== mark.i) } : { box: null };
+  edit({ prompts: changed(without, mark.object) });
 }
 
 function clear() {
   state.selected = null;
-  edit(changed(() => ({ points: [], box: null })));
+  edit({ prompts: changed(() => ({ points: [], box: null })) });
+}
+
+/** New marks belong to this object from now on. */
+function activate(number) {
+  state.active = number;
+  if (state.selected && state.selected.object !== number) state.selected = null;
+}
+
+function addObject() {
+  const taken = state.objects.map((thing) => thing.number);
+  const number = Array.from({ length: MOST_OBJECTS }, (_, i) => i + 1).find((n) => !taken.includes(n));
+  if (!number) return;
+  state.selected = null;
+  edit({ objects: tidyObjects([...state.objects, { number }], []), active: number });
+}
+
+/** With its marks; the one after it, else the one before it, goes on as the active one. */
+function deleteObject(number) {
+  const at = state.objects.findIndex((thing) => thing.number === number);
+  const objects = state.objects.filter((thing) => thing.number !== number);
+  if (!objects.length) return;
+  const next = objects[Math.min(at, objects.length - 1)].number;
+  state.selected = null;
+  edit({
+    prompts: state.prompts.filter((p) => p.object !== number),
+    objects,
+    active: state.active === number ? next : state.active,
+  });
+}
+
+function changeObject(number, change) {
+  edit({ objects: state.objects.map((thing) => (thing.number === number ? { ...thing, ...change } : thing)) });
 }
 
 /** Whether a value answers an edit made before this video came on the stage, of this or another one. */
@@ -257,9 +351,12 @@ function adopt(incoming) {
     state.seq = Math.max(state.seq, incoming.seq || 0);
     state.answered = state.seq;
     const prompts = tidy(incoming.prompts);
-    if (!same(prompts, state.prompts)) {
+    const objects = tidyObjects(incoming.objects, prompts);
+    if (!same(prompts, state.prompts) || !same(objects, state.objects)) {
       // The server's own change, such as another subject: the way back led through other marks.
-      Object.assign(state, { prompts, undo: [], redo: [], selected: null, newest: null, draft: null });
+      const active = activeAmong(objects, state.active);
+      Object.assign(state, { prompts, objects, active, renaming: null, undo: [], redo: [] });
+      Object.assign(state, { selected: null, newest: null, draft: null });
     }
   }
   state.error = "";
@@ -277,7 +374,8 @@ function followResult(before) {
 function close() {
   pictures.forget();
   Object.assign(state, {
-    value: null, prompts: [], draft: null, times: [], index: 0, undo: [], redo: [], selected: null, newest: null,
+    value: null, prompts: [], objects: [], active: 1, renaming: null, draft: null, times: [], index: 0, undo: [],
+    redo: [], selected: null, newest: null,
     zoom: 1, x: 0, y: 0, loading: false, error: "", rubber: null, view: "mask", back: "mask", tool: "keep",
   });
   gesture = null;
@@ -288,6 +386,8 @@ function open(value) {
   close();
   state.value = value;
   state.prompts = tidy(value.prompts);
+  state.objects = tidyObjects(value.objects, state.prompts);
+  state.active = state.objects[0].number;
   state.before = value.seq == null ? state.seq : -1;
   state.seq = Math.max(state.seq, value.seq || 0);
   state.answered = state.seq;
@@ -416,6 +516,7 @@ const pictures = (() => {
     if (wanted && wanted.url !== mine.url) return void start();
     clearTimeout(fallback);
     state.loading = false;
+    readFrames.note(mine);
     render();
   }
 
@@ -456,6 +557,83 @@ const pictures = (() => {
   };
 })();
 
+/**
+ * Which frames the model has read. A picture of a frame without marks is no proof of it: nothing was asked of the
+ * model then.
+ */
+const readFrames = (() => {
+  const known = new Set();
+  const key = (index) => JSON.stringify([state.value.media, state.value.model, index]);
+  return {
+    note({ index, view }) {
+      const told = state.prompts.some((p) => objectOf(p.object).on && indexOf(p.time) === index);
+      if (told && view !== "original" && state.answered >= state.seq) known.add(key(index));
+    },
+    /** Whether what is waited for is the slow first answer about the shown frame. */
+    lacks: () => Boolean(state.value.reads) && state.view !== "original" && !known.has(key(state.index)),
+  };
+})();
+
+/** What the active object's lone click on the shown frame may mean: asked for once its mask is there. */
+const readings = (() => {
+  let asked = ""; // the address of the newest question
+  let click = ""; // the click that `list` is about
+  /** @type {Reading[]} */
+  let list = [];
+  let controller = new AbortController();
+
+  /** The lone click that can be asked about, as a string that changes with it; "" for none. */
+  function current() {
+    const { value, view, index, active } = state;
+    if (!value || !value.candidates || (view !== "mask" && view !== "cutout")) return "";
+    const marks = marksAt(state.draft || state.prompts, index, active);
+    return isLone(marks) ? JSON.stringify([value.media, value.model, index, active, marks.points[0]]) : "";
+  }
+
+  async function ask(url, about) {
+    controller.abort();
+    controller = new AbortController();
+    asked = url;
+    let answer = [];
+    try {
+      const response = await fetch(url, { signal: controller.signal });
+      if (response.ok) answer = await response.json();
+    } catch (error) {
+      // No answer, no choice: the best reading is what the picture shows anyway.
+    }
+    if (asked !== url) return;
+    [click, list] = [about, answer];
+    render();
+  }
+
+  return {
+    /** Ask what is not known yet. While one choice is answered by new pictures, the old ones stay to be seen. */
+    follow() {
+      const about = current();
+      const { value, loading, error } = state;
+      if (!about || loading || error || !value.rev || state.answered < state.seq) return;
+      const query = `object=${state.active}&rev=${encodeURIComponent(value.rev)}`;
+      const url = `${value.media}/frames/${state.index}/candidates?${query}`;
+      if (url !== asked) ask(url, about);
+    },
+    /** Those to choose from, in the order of their numbers; one alone is no choice. */
+    get shown() {
+      const about = current();
+      return about && about === click && list.length > 1 ? list : [];
+    },
+    /** The number of the one that holds, from 0. */
+    get chosen() {
+      const { candidate } = marksAt(state.prompts, state.index);
+      const scores = list.map((reading) => reading.score);
+      return candidate === null ? scores.indexOf(Math.max(...scores)) : candidate;
+    },
+    choose(number) {
+      if (number >= this.shown.length) return;
+      edit({ prompts: changed(() => ({ candidate: number })) }, { kind: "point", object: state.active, i: 0 });
+    },
+  };
+})();
+
 /** Ask for the picture that the state calls for, then draw. */
 function refresh() {
   if (state.value && state.view !== "result") pictures.want(state.index, state.view);
@@ -476,6 +654,17 @@ function go(index) {
 function leap(seconds) {
   const target = indexOf(timeOf(state.index) + seconds);
   go(target === state.index ? state.index + Math.sign(seconds) : target);
+}
+
+/** The frames where the cut may have slipped. */
+function checkedFrames() {
+  if (!state.value || !state.times.length) return [];
+  return [...new Set((state.value.checks || []).map(indexOf))].sort((a, b) => a - b);
+}
+
+function nextCheck() {
+  const frames = checkedFrames();
+  if (frames.length) go(frames.find((index) => index > state.index) ?? frames[0]);
 }
 
 function setView(view) {
@@ -549,14 +738,16 @@ let lastTap = { time: 0, clientX: 0, clientY: 0 };
 function hit(target) {
   const node = target.closest("[data-mark]");
   if (!node) return null;
-  const mark = node.dataset.mark === "box" ? { kind: "box" } : { kind: "point", i: Number(node.dataset.mark) };
+  const object = Number(node.dataset.object);
+  const i = node.dataset.mark;
+  const mark = i === "box" ? { kind: "box", object } : { kind: "point", object, i: Number(i) };
   const corner = target.closest("[data-corner]");
   return { mark, corner: corner && corner.dataset.corner };
 }
 
 function onDown(event) {
   part.picture.classList.remove("aim");
-  if (!state.value || state.view === "result" || event.target.closest("[data-delete], .fit")) return;
+  if (!state.value || state.view === "result" || event.target.closest("[data-delete], .fit, .candidates")) return;
   if (pointers.size && event.pointerType === "mouse") return;
   pointers.set(event.pointerId, event);
   part.picture.setPointerCapture(event.pointerId);
@@ -572,8 +763,9 @@ function begin(event) {
   if (event.button === 1 || spaceHeld) return { ...common, kind: "pan", x: state.x, y: state.y };
   const found = hit(event.target);
   if (found) {
+    activate(found.mark.object);
     if (!found.corner) return { ...common, kind: "mark", ...found };
-    return { ...common, kind: "corner", box: marksAt(state.prompts, state.index).box, corner: found.corner };
+    return { ...common, kind: "corner", box: marksAt(state.prompts, state.index).box, ...found };
   }
   const second = event.button === 2 || event.shiftKey || event.ctrlKey;
   return { ...common, kind: "press", second };
@@ -614,7 +806,7 @@ function drag(event) {
     state.selected = gesture.mark;
     state.draft = moved(gesture.mark, b.x - a.x, b.y - a.y);
   } else if (gesture.kind === "corner") {
-    state.draft = withBox(resized(gesture.box, gesture.corner, b));
+    state.draft = withBox(resized(gesture.box, gesture.corner, b), gesture.mark.object);
   } else if (gesture.kind === "pan") {
     const rect = part.picture.getBoundingClientRect();
     const dx = (event.clientX - gesture.from.clientX) / rect.width;
@@ -654,9 +846,11 @@ function onUp(event) {
   const { rubber, draft } = state;
   Object.assign(state, { rubber: null, draft: null });
   if (done.kind === "box" && rubber) {
-    if (rubber[2] - rubber[0] >= 2 && rubber[3] - rubber[1] >= 2) edit(withBox(rubber), { kind: "box" });
+    if (rubber[2] - rubber[0] >= 2 && rubber[3] - rubber[1] >= 2) {
+      edit({ prompts: withBox(rubber) }, { kind: "box", object: state.active });
+    }
   } else if (draft) {
-    edit(draft, done.mark || { kind: "box" });
+    edit({ prompts: draft }, done.mark);
   } else if (!done.dragged) {
     tap(done, event);
   }
@@ -717,6 +911,11 @@ const KEYS = {
   arrowleft: (event) => (event.shiftKey ? leap(-1) : go(state.index - 1)),
   arrowright: (event) => (event.shiftKey ? leap(1) : go(state.index + 1)),
   z: (event) => (event.shiftKey ? redo() : undo()),
+  1: () => readings.choose(0),
+  2: () => readings.choose(1),
+  3: () => readings.choose(2),
+  n: nextCheck,
+  f2: (event) => rename(numberAt(event.target)),
   m: () => setView("mask"),
   c: () => setView("cutout"),
   o: () => setView("original"),
@@ -747,7 +946,7 @@ function onKey(event) {
     const step = event.shiftKey ? 10 : 1;
     const [dx, dy] = NUDGES[event.key];
     event.preventDefault();
-    return edit(moved(state.selected, dx * step, dy * step), state.selected);
+    return edit({ prompts: moved(state.selected, dx * step, dy * step) }, state.selected);
   }
   if (event.key === "Enter" && part.picture.classList.contains("aim") && event.target === part.picture) {
     event.preventDefault();
@@ -774,7 +973,7 @@ function markMiddle() {
   const rect = part.picture.getBoundingClientRect();
   const { x, y } = pixelOf({ clientX: rect.left + rect.width / 2, clientY: rect.top + rect.height / 2 });
   addPoint(x, y, state.tool !== "remove");
-  const dots = part.points.querySelectorAll("button.dot");
+  const dots = part.points.querySelectorAll(`[data-object="${state.active}"] button.dot`);
   if (dots.length) dots[dots.length - 1].focus();
 }
 
@@ -825,7 +1024,7 @@ function setBox(target, [x0, y0, x1, y1]) {
   });
 }
 
-const isMark = (a, b) => Boolean(a && b && a.kind === b.kind && a.i === b.i);
+const isMark = (a, b) => Boolean(a && b && a.kind === b.kind && a.object === b.object && a.i === b.i);
 
 /** Whether the model still thinks about this mark. */
 function pulses(mark) {
@@ -852,22 +1051,43 @@ function pulse(target, on) {
 
 function drawMarks() {
   const live = state.value && state.view !== "result";
-  const marks = live ? marksAt(state.draft || state.prompts, state.index) : { points: [], box: null };
-  pool(part.points, marks.points.length, makePoint).forEach((target, i) => drawPoint(target, marks.points[i], i));
-  for (const target of pool(part.boxes, marks.box ? 1 : 0, makeBox)) {
-    setBox(target, marks.box);
-    target.classList.toggle("selected", isMark(state.selected, { kind: "box" }));
-    target.querySelector(".delete").setAttribute("aria-label", say("delete_box"));
-    pulse(target, pulses({ kind: "box" }));
-  }
+  const here = live ? state.objects.map((o) => marksAt(state.draft || state.prompts, state.index, o.number)) : [];
+  const points = here.flatMap(({ object, points }) => points.map((point, i) => ({ ...point, object, i })));
+  const boxes = here.filter((marks) => marks.box);
+  pool(part.points, points.length, makePoint).forEach((target, n) => drawPoint(target, points[n]));
+  pool(part.boxes, boxes.length, makeBox).forEach((target, n) => drawBox(target, boxes[n]));
   part.rubber.hidden = !state.rubber;
   if (state.rubber) setBox(part.rubber, state.rubber);
+  paint(part.rubber, state.active);
 }
 
-function drawPoint(target, { x, y, keep }, i) {
+/** Show whose mark it is. */
+function own(target, object) {
+  target.dataset.object = object;
+  target.classList.toggle("active", object === state.active);
+  target.classList.toggle("off", !objectOf(object).on);
+  paint(target, object);
+}
+
+/** What a mark is called; where there are several objects, after its object. */
+function called(object, words) {
+  return state.objects.length > 1 ? `${nameOf(objectOf(object))}: ${words}` : words;
+}
+
+function drawBox(target, { object, box }) {
+  const mark = { kind: "box", object };
+  own(target, object);
+  setBox(target, box);
+  target.classList.toggle("selected", isMark(state.selected, mark));
+  target.querySelector(".delete").setAttribute("aria-label", called(object, say("delete_box")));
+  pulse(target, pulses(mark));
+}
+
+function drawPoint(target, { x, y, keep, object, i }) {
   const { left, top } = percentOf(x, y);
   const [dot, remove] = target.children;
-  const mark = { kind: "point", i };
+  const mark = { kind: "point", object, i };
+  own(target, object);
   Object.assign(target.style, { left: `${left}%`, top: `${top}%` });
   target.dataset.mark = i;
   target.hidden = left < 0 || left > 100 || top < 0 || top > 100; // zoomed out of sight
@@ -875,7 +1095,8 @@ function drawPoint(target, { x, y, keep }, i) {
   target.classList.toggle("left", left > 88);
   target.classList.toggle("selected", isMark(state.selected, mark));
   dot.className = `dot ${keep ? "keep" : "remove"}`;
-  dot.setAttribute("aria-label", say(keep ? "keep_at" : "remove_at", { x: Math.round(x), y: Math.round(y) }));
+  const at = { x: Math.round(x), y: Math.round(y) };
+  dot.setAttribute("aria-label", called(object, say(keep ? "keep_at" : "remove_at", at)));
   remove.setAttribute("aria-label", say("delete"));
   pulse(dot, pulses(mark));
 }
@@ -897,6 +1118,34 @@ function drawPicture() {
   part.picture.setAttribute("aria-busy", String(state.loading));
   part.fit.hidden = zoom === 1 || state.view === "result";
   part.thinking.hidden = !(state.loading && state.slow) || state.view === "result";
+  part.thinking.textContent = value ? say(readFrames.lacks() ? "reading" : "thinking") : "";
+}
+
+/** Along the picture's lower edge, or its upper one where it would lie over the click it is about. */
+function drawCandidates() {
+  const shown = readings.shown;
+  const [click] = shown.length ? marksAt(state.prompts, state.index).points : [];
+  const above = Boolean(click) && percentOf(click.x, click.y).top > 60;
+  part.candidates.hidden = !click;
+  part.candidates.classList.toggle("above", above);
+  part.picture.classList.toggle("choosing", Boolean(click) && !above);
+  pool(part.readings, shown.length, makeReading).forEach((button, i) => {
+    const [image, percent] = button.children;
+    const number = i + 1;
+    const score = Math.min(Math.max(shown[i].score, 0), 1).toLocaleString(tongue(), { style: "percent" });
+    if (image.getAttribute("src") !== shown[i].picture) image.src = shown[i].picture;
+    percent.textContent = score;
+    button.setAttribute("aria-label", say("candidate", { number, score }));
+    button.setAttribute("aria-pressed", String(i === readings.chosen));
+    button.setAttribute("aria-keyshortcuts", String(number));
+    button.title = say("candidate_tip", { number });
+  });
+}
+
+function makeReading() {
+  const button = node("button", "reading", { type: "button" });
+  button.append(node("img", "", { alt: "", draggable: "false" }), node("span", ""));
+  return button;
 }
 
 /** "Thinking" is said only of what takes long enough to be wondered about. */
@@ -938,6 +1187,7 @@ function drawToolbar() {
   const { value, view } = state;
   const busy = !value || view === "result";
   const here = value ? marksAt(state.prompts, state.index) : { points: [], box: null };
+  paint(part.toolbar, state.active);
   for (const button of part.toolbar.querySelectorAll("[data-tool]")) {
     const able = value && (button.dataset.tool === "box" ? value.can_box : value.can_point);
     button.disabled = busy || !able;
@@ -951,6 +1201,77 @@ function drawToolbar() {
     button.setAttribute("aria-pressed", String(view === button.dataset.view));
     button.disabled = !value || (button.dataset.view === "result" && !value.result);
   }
+}
+
+function drawObjects() {
+  const { value, objects, active } = state;
+  const busy = !value || state.view === "result";
+  part.objects.hidden = !value || !(value.can_point || value.can_box);
+  if (!value) return;
+  pool(part.chips, objects.length, makeChip).forEach((chip, i) => drawChip(chip, objects[i]));
+  const several = objects.length > 1;
+  part.objects.classList.toggle("several", several);
+  const thing = objectOf(active);
+  const { add, rename, drop } = byDeed(part.objects);
+  rename.hidden = !several && !thing.name;
+  drop.hidden = !several;
+  rename.title = say("rename", { name: nameOf(thing) });
+  drop.title = say("drop", { name: nameOf(thing) });
+  for (const button of [rename, drop]) button.setAttribute("aria-label", button.title);
+  for (const button of part.objects.querySelectorAll("button")) button.disabled = busy;
+  add.disabled = busy || objects.length >= MOST_OBJECTS;
+}
+
+const byDeed = (parent) => Object.fromEntries([...parent.querySelectorAll("[data-do]")].map((n) => [n.dataset.do, n]));
+const makeChip = () => part.chip.content.firstElementChild.cloneNode(true);
+
+function drawChip(chip, thing) {
+  const { number, on } = thing;
+  const name = nameOf(thing);
+  const { pick, toggle } = byDeed(chip);
+  const input = chip.querySelector("input");
+  own(chip, number);
+  pick.setAttribute("aria-pressed", String(number === state.active));
+  pick.title = say("object_tip");
+  pick.querySelector(".name").textContent = name;
+  pick.hidden = number === state.renaming;
+  input.hidden = number !== state.renaming;
+  input.placeholder = say("object", { number });
+  input.setAttribute("aria-label", say("name_of", { name }));
+  toggle.hidden = on && state.objects.length === 1;
+  toggle.setAttribute("aria-pressed", String(on));
+  toggle.setAttribute("aria-label", say("in_result", { name }));
+  toggle.title = say(on ? "in_result" : "not_in_result", { name });
+}
+
+/** The object whose chip this is in, else the active one. */
+function numberAt(target) {
+  const chip = target.closest(".chip");
+  return chip ? Number(chip.dataset.object) : state.active;
+}
+
+const chipOf = (number) => part.chips.querySelector(`[data-object="${number}"]`);
+
+/** Have an object's name written in its place. */
+function rename(number) {
+  if (!state.value || part.objects.hidden || state.view === "result") return;
+  activate(number);
+  state.renaming = number;
+  render();
+  const input = chipOf(number).querySelector("input");
+  input.value = objectOf(number).name;
+  input.focus();
+  input.select();
+}
+
+/** End the writing of a name, which is taken over or not. */
+function renamed(taken) {
+  const number = state.renaming;
+  if (number === null) return;
+  state.renaming = null;
+  const chip = chipOf(number);
+  if (taken && chip) changeObject(number, { name: chip.querySelector("input").value.replace(/\s+/g, " ").trim() });
+  render();
 }
 
 function drawTimeline() {
@@ -971,6 +1292,15 @@ function drawTimeline() {
     target.setAttribute("aria-label", say("goto", { time: clock(timeOf(marked[i])) }));
     target.title = clock(timeOf(marked[i]));
   });
+  const checked = checkedFrames();
+  pool(part.checks, checked.length, () => node("button", "triangle", { type: "button" })).forEach((target, i) => {
+    const seconds = { time: timeOf(checked[i]).toFixed(1) };
+    target.dataset.index = checked[i];
+    target.style.left = `${(checked[i] / Math.max(1, frames - 1)) * 100}%`;
+    target.setAttribute("aria-current", String(checked[i] === state.index));
+    target.setAttribute("aria-label", say("check", seconds));
+    target.title = say("check_tip", seconds);
+  });
 }
 
 /** The line under the picture: what went wrong, else what the server says, else what to do first. */
@@ -978,8 +1308,9 @@ function drawMessage() {
   const { value } = state;
   let text = "";
   if (value) {
+    const marked = state.prompts.some((p) => p.object === state.active);
     text = state.error || value.message || "";
-    if (!text && state.view !== "result" && !state.prompts.length) text = say(hintKey(value));
+    if (!text && state.view !== "result" && !marked) text = say(hintKey(value));
   }
   part.message.classList.toggle("error", Boolean(state.error));
   if (part.message.textContent !== text) part.message.textContent = text;
@@ -997,9 +1328,12 @@ function render() {
   drawPicture();
   drawMarks();
   drawResult();
+  drawCandidates();
   drawToolbar();
+  drawObjects();
   drawTimeline();
   drawMessage();
+  readings.follow();
 }
 
 // ---------------------------------------------------------------- wiring
@@ -1013,6 +1347,32 @@ function onToolbar(event) {
   if (tool) setTool(tool);
   if (act) ACTS[act]();
   if (VIEWS.includes(view)) setView(view);
+}
+
+function onObjects(event) {
+  const button = event.target.closest("[data-do]");
+  if (!button) return;
+  const number = numberAt(button);
+  const deeds = {
+    pick: () => activate(number),
+    add: addObject,
+    rename: () => rename(number),
+    toggle: () => changeObject(number, { on: !objectOf(number).on }),
+    drop: () => deleteObject(number),
+  };
+  deeds[button.dataset.do]();
+  render();
+  if (button.dataset.do === "drop") byDeed(chipOf(state.active)).pick.focus();
+}
+
+/** Enter takes the name, Escape leaves the old one. */
+function onNameKey(event) {
+  if (event.target.tagName !== "INPUT" || event.isComposing || !["Enter", "Escape"].includes(event.key)) return;
+  event.preventDefault();
+  event.stopPropagation();
+  const number = state.renaming;
+  renamed(event.key === "Enter");
+  if (objectOf(number)) byDeed(chipOf(number)).pick.focus();
 }
 
 function onPictureClick(event) {
@@ -1053,10 +1413,20 @@ part.picture.addEventListener("focusin", onFocus);
 part.picture.addEventListener("focusout", () => part.picture.classList.remove("aim"));
 part.fit.addEventListener("click", fit);
 part.toolbar.addEventListener("click", onToolbar);
+part.objects.addEventListener("click", onObjects);
+part.chips.addEventListener("dblclick", (event) => {
+  if (event.target.closest(".pick")) rename(numberAt(event.target));
+});
+part.chips.addEventListener("keydown", onNameKey);
+part.chips.addEventListener("focusout", (event) => event.target.tagName === "INPUT" && renamed(true));
+part.readings.addEventListener("click", (event) => {
+  const button = event.target.closest(".reading");
+  if (button) readings.choose([...part.readings.children].indexOf(button));
+});
 part.slider.addEventListener("input", () => go(Number(part.slider.value)));
-part.diamonds.addEventListener("click", (event) => {
-  const diamond = event.target.closest(".diamond");
-  if (diamond) go(Number(diamond.dataset.index));
+part.timeline.addEventListener("click", (event) => {
+  const place = event.target.closest("[data-index]");
+  if (place) go(Number(place.dataset.index));
 });
 part.video.addEventListener("error", () => {
   if (!part.video.getAttribute("src")) return;

@@ -7,23 +7,37 @@ for "no video yet" or a dictionary:
     width       int         pixels of the displayed (upright) frame
     height      int
     frames      int         how many there are
-    prompts     list        marks by frame: {"time": seconds from the first frame,
+    objects     list        the things to keep: {"number": from 1, "name": "" for none yet, "on": bool}; an
+                            empty list is object 1 alone, and one that only marks name is there as well
+    palette     list        "#rrggbb"; object n has palette[(n - 1) % len], none at all is green
+    prompts     list        marks by frame and object: {"time": seconds from the first frame,
                             "points": [{"x": pixels, "y": pixels, "keep": bool}, ...],
-                            "box": [x0, y0, x1, y1]}; origin top left; a missing "box" or "points" is none
-    rev         str         changes whenever marks, model, background or matte do, so pictures are asked anew
-    can_point   bool        whether the chosen model takes points
+                            "box": [x0, y0, x1, y1], "object": number, "candidate": 0 to 2}; origin top left;
+                            a missing "box" or "points" is none, a missing "object" 1; "candidate" is the
+                            reading of a lone click (one point to keep, no box), where missing the best
+    rev         str         changes whenever marks, objects, model, background or matte do, so pictures are
+                            asked anew
+    model       str         key of the chosen model: a frame that one has read is new to another
+    can_point   bool        whether it takes points
     can_box     bool        and boxes
+    candidates  bool        whether it has several readings of a lone click
+    reads       bool        whether its first answer about a frame is slow and later ones are not
+    checks      list        seconds where the cut may have slipped
     result      dict|None   {"url": str, "type": "video/mp4", "transparent": bool}
     message     str|None    a sentence for the line under the picture
     seq         int|None    the browser's count of its edits: handed back in the answer to one, else None
 
-An edit in the browser arrives as the `input` event with the new `prompts`, a higher `seq` and `rev` None; the
-handler answers with `answer(value, rev=...)`. An answer to an older edit does not undo a newer one, and one
-that comes after its video has left the stage is passed over; so another video comes without a `seq`. What
-the browser sends is not to be believed beyond `prompts` and `seq`: which session it is, the server knows.
+What is missing is empty or false. An edit in the browser arrives as the `input` event with the new `prompts`
+and `objects`, a higher `seq` and `rev` None; the handler answers with `answer(value, rev=...)`. An answer to
+an older edit does not undo a newer one, and one that comes after its video has left the stage is passed over;
+so another video comes without a `seq`. What the browser sends is not to be believed beyond `prompts`,
+`objects` and `seq`: which session it is, the server knows.
 
 Under `media` the stage asks for `times` (a JSON list, seconds), `strip` (12 thumbnails side by side) and
-`frames/<index>?view=original|mask|cutout&rev=<rev>`; a refusal is JSON, {"error": "a sentence"}.
+`frames/<index>?view=original|mask|cutout&rev=<rev>`; a refusal is JSON, {"error": "a sentence"}. Where the
+model has `candidates`, the mask of a lone click is followed by
+`frames/<index>/candidates?object=<n>&rev=<rev>`, a JSON list of up to 3 {"score": 0 to 1, "picture":
+"data:image/...;base64,..."}; after a refusal no choice is offered.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import re
 import socket
@@ -65,6 +66,7 @@ class Fake:
         self.thought = threading.Event()  # until it is set, masks are being thought about
         self.thought.set()
         self.refused: str | None = None  # the sentence with which a mask is refused
+        self.readings: list[dict[str, Any]] | None = []  # of any lone click; None: that is refused
 
     @staticmethod
     def session(name: str, **changes: Any) -> dict[str, Any]:
@@ -81,6 +83,11 @@ class Fake:
             "message": None,
         }
         return value | changes
+
+    def read_as(self, *scores: float) -> None:
+        """From now on a lone click has readings with these scores."""
+        picture = "data:image/png;base64," + base64.b64encode(png(np.full((9, 16, 3), 90, np.uint8))).decode()
+        self.readings = [{"score": score, "picture": picture} for score in scores]
 
     def edited(self, value: dict[str, Any]) -> dict[str, Any]:
         self.edits.append(copy.deepcopy(value))
@@ -118,6 +125,13 @@ def application(fake: Fake) -> FastAPI:
             if fake.refused:
                 return JSONResponse({"error": fake.refused}, 409)
         return Response(frame(index, view), media_type="image/png")
+
+    @app.get("/media/{name}/frames/{index}/candidates")
+    def candidates(name: str, index: int, object: int, rev: str, request: Request) -> Response:
+        fake.asked.append(f"{request.url.path}?{request.url.query}")
+        if fake.readings is None:
+            return JSONResponse({"error": "Not this one."}, 422)
+        return JSONResponse(fake.readings)
 
     @app.get("/media/{name}/results/{result}")
     def result(name: str, result: str) -> Response:
@@ -394,6 +408,7 @@ def test_an_old_answer_does_not_undo_a_new_mark(opened: Callable[..., Page], fak
     old = answer(fake.edits[-1], rev="old", message="From before")
     click(page, 200, 100)
     settled(page, fake, 2)
+    eventually(lambda: any("rev=r2" in url for url in fake.asked))
     fake.value = old
     page.locator("#push").click()
     expect(page.get_by_text("From before")).to_be_visible()
@@ -652,6 +667,275 @@ def test_another_video_starts_afresh(opened: Callable[..., Page], fake: Fake) ->
     fake.value = None
     page.locator("#push").click()
     expect(page.get_by_text("Your video will appear here.")).to_be_visible()
+
+
+PALETTE = ["#2f81f7", "#e8833a"]
+MAN, BALL = {"number": 1, "name": "Man", "on": True}, {"number": 2, "name": "Ball", "on": True}
+
+
+def marks(object: int, *points: tuple[float, float], time: float = 0.0, **more: Any) -> dict[str, Any]:
+    """Points to keep as the server tells them."""
+    told = {"time": time, "points": [{"x": x, "y": y, "keep": True} for x, y in points], **more}
+    return told if object == 1 else told | {"object": object}
+
+
+def of(fake: Fake, object: int) -> list[dict[str, Any]]:
+    return [prompt for prompt in fake.prompts if prompt.get("object", 1) == object]
+
+
+def button(page: Page, name: str) -> Locator:
+    return page.get_by_role("button", name=name, exact=True)
+
+
+def chips(page: Page) -> list[str]:
+    return page.locator(".chip .name").all_inner_texts()
+
+
+def test_a_lone_object_makes_little_of_itself(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened()
+    assert chips(page) == ["Object 1"]
+    expect(page.locator("[data-part=objects] button:visible")).to_have_count(2)
+    click(page, 100, 100)
+    settled(page, fake, 1)
+    assert "object" not in fake.prompts[0]
+    assert fake.edits[0]["objects"] == [{"number": 1, "name": "", "on": True}]
+    fake.value = Fake.session("two", can_point=False, can_box=False)
+    page.locator("#push").click()
+    expect(page.locator("[data-part=objects]")).to_be_hidden()
+
+
+def test_new_marks_belong_to_the_active_object(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened(palette=PALETTE)
+    click(page, 100, 100)
+    button(page, "+ Object").click()
+    expect(button(page, "Object 2")).to_have_attribute("aria-pressed", "true")
+    click(page, 300, 100)
+    drag(page, 250, 50, 350, 200)
+    button(page, "Object 1").click()
+    click(page, 120, 120)
+    drag(page, 50, 50, 200, 200)
+    eventually(lambda: len(of(fake, 1)) == 1 and of(fake, 1)[0].get("box"))
+    assert [len(prompt["points"]) for prompt in of(fake, 1) + of(fake, 2)] == [2, 1]
+    assert of(fake, 2)[0]["box"] == pytest.approx([250, 50, 350, 200], abs=1.5), "each has a box of its own"
+    assert [thing["number"] for thing in fake.edits[-1]["objects"]] == [1, 2]
+    expect(page.locator(".box")).to_have_count(2)
+    colours = "nodes => nodes.map(e => getComputedStyle(e).borderTopColor)"
+    assert page.locator(".box").evaluate_all(colours) == ["rgb(47, 129, 247)", "rgb(232, 131, 58)"]
+    expect(page.get_by_role("button", name="Object 2: Keep, at 300, 100")).to_be_visible()
+
+
+def test_a_mark_makes_its_object_the_active_one(opened: Callable[..., Page], fake: Fake) -> None:
+    prompts = [marks(1, (100, 100)), marks(2, (300, 100), box=[250, 50, 350, 300])]
+    page = opened(palette=PALETTE, objects=[MAN, {**BALL, "on": False}], prompts=prompts)
+    expect(button(page, "Man")).to_have_attribute("aria-pressed", "true")
+    faint = "nodes => nodes.map(e => Number(getComputedStyle(e).opacity))"
+    assert page.locator(".mark").evaluate_all(faint) == [1, 0.4], "what is off is hardly there"
+    click(page, 300, 100)
+    expect(button(page, "Ball")).to_have_attribute("aria-pressed", "true")
+    assert not fake.edits, "looking at a mark changes nothing"
+    drag(page, 100, 100, 140, 120)
+    expect(button(page, "Man")).to_have_attribute("aria-pressed", "true")
+    drag(page, 350, 300, 400, 320)  # the other's box, by its corner
+    expect(button(page, "Ball")).to_have_attribute("aria-pressed", "true")
+    settled(page, fake, 2)
+    assert (of(fake, 1)[0]["points"][0]["x"], of(fake, 1)[0]["points"][0]["y"]) == pytest.approx(
+        (140, 120), abs=2
+    )
+    assert of(fake, 2)[0]["box"] == pytest.approx([250, 50, 400, 320], abs=2)
+
+
+def test_clear_leaves_the_other_objects_and_frames(opened: Callable[..., Page], fake: Fake) -> None:
+    prompts = [marks(1, (100, 100)), marks(1, (100, 100), time=1.0), marks(2, (300, 100))]
+    page = opened(objects=[MAN, BALL], prompts=prompts)
+    button(page, "Clear").click()
+    settled(page, fake, 1)
+    assert [(p["time"], p.get("object", 1)) for p in fake.prompts] == [(0.0, 2), (1.0, 1)]
+    expect(button(page, "Clear")).to_be_disabled()
+
+
+def test_an_object_is_named_switched_and_deleted(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened(objects=[MAN, BALL], prompts=[marks(1, (100, 100)), marks(2, (300, 100))])
+    button(page, "Ball").dblclick()
+    page.keyboard.type("  Juggling   ball ")
+    page.keyboard.press("Enter")
+    settled(page, fake, 1)
+    assert fake.edits[-1]["objects"][1] == {"number": 2, "name": "Juggling ball", "on": True}
+    page.keyboard.press("F2")
+    page.keyboard.type("zzz")
+    page.keyboard.press("Escape")
+    assert chips(page) == ["Man", "Juggling ball"]
+    expect(button(page, "Juggling ball")).to_be_focused()
+    button(page, "Man is in the result").click()
+    settled(page, fake, 2)
+    assert [thing["on"] for thing in fake.edits[-1]["objects"]] == [False, True]
+    expect(button(page, "Man is in the result")).to_have_attribute("aria-pressed", "false")
+    button(page, "Rename Juggling ball").click()
+    page.keyboard.press("Delete")
+    button(page, "Man").click()  # leaving a name is taking it
+    settled(page, fake, 3)
+    assert chips(page) == ["Man", "Object 2"]
+    button(page, "Delete Man and its marks").click()
+    settled(page, fake, 4)
+    assert chips(page) == ["Object 2"] and [p["object"] for p in fake.prompts] == [2]
+    button(page, "+ Object").click()
+    assert chips(page) == ["Object 1", "Object 2"], "the free number is taken"
+    for _ in range(4):
+        button(page, "Undo").click()
+    expect(page.locator(".mark")).to_have_count(2)
+    assert chips(page) == ["Man", "Juggling ball"]
+    expect(button(page, "Man is in the result")).to_have_attribute("aria-pressed", "true")
+    button(page, "Redo").click()
+    expect(button(page, "Man is in the result")).to_have_attribute("aria-pressed", "false")
+    eventually(lambda: fake.edits[-1]["objects"] == [{**MAN, "on": False}, {**BALL, "name": "Juggling ball"}])
+
+
+def test_there_are_nine_objects_at_most(opened: Callable[..., Page]) -> None:
+    page = opened()
+    for _ in range(8):
+        button(page, "+ Object").click()
+    expect(button(page, "+ Object")).to_be_disabled()
+    assert chips(page) == [f"Object {number}" for number in range(1, 10)]
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1024
+
+
+def test_a_lone_click_has_readings_to_choose_from(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened(candidates=True)
+    fake.read_as(0.71, 0.93, 1.02)
+    before = page.locator(".stage").bounding_box()
+    click(page, 100, 100)
+    options = page.get_by_role("group", name="Which one?").get_by_role("button")
+    expect(options).to_have_count(3)
+    mask, candidates = (
+        "/media/one/frames/0" + end for end in ("?view=mask&rev=r1", "/candidates?object=1&rev=r1")
+    )
+    assert fake.asked.index(mask) < fake.asked.index(candidates), "the mask comes first"
+    assert page.locator(".stage").bounding_box() == before, "nothing moves"
+    expect(page.get_by_role("button", name="Option 3: 100%", pressed=True)).to_be_visible()
+    page.keyboard.press("1")
+    settled(page, fake, 2)
+    assert fake.prompts[0]["candidate"] == 0
+    expect(page.get_by_role("button", name="Option 1: 71%", pressed=True)).to_be_visible()
+    page.get_by_role("button", name="Option 2").click()
+    settled(page, fake, 3)
+    assert fake.prompts[0]["candidate"] == 1
+    assert len(fake.points) == 1, "a choice is no mark"
+    page.keyboard.press("z")
+    settled(page, fake, 4)
+    assert fake.prompts[0]["candidate"] == 0
+    click(page, 200, 100)
+    expect(options).to_have_count(0)
+    settled(page, fake, 5)
+    assert "candidate" not in fake.prompts[0]
+    page.keyboard.press("1")
+    page.keyboard.press("z")
+    settled(page, fake, 6)
+    expect(options).to_have_count(3)
+    assert fake.prompts[0]["candidate"] == 0
+    drag(page, 50, 50, 300, 300)
+    settled(page, fake, 7)
+    assert "candidate" not in fake.prompts[0]
+    expect(options).to_have_count(0)
+
+
+def test_the_readings_are_of_the_active_object_on_this_frame(opened: Callable[..., Page], fake: Fake) -> None:
+    fake.read_as(0.7, 0.9)
+    prompts = [marks(1, (100, 100)), marks(2, (300, 330)), marks(2, (300, 100), time=1.0, candidate=0)]
+    page = opened(candidates=True, objects=[MAN, BALL], prompts=prompts)
+    row, options = page.locator(".candidates"), page.locator(".reading")
+    expect(options).to_have_count(2)
+    button(page, "Ball").click()
+    eventually(lambda: "/media/one/frames/0/candidates?object=2&rev=r0" in fake.asked)
+    expect(row).to_be_visible()
+    place, whole = row.bounding_box(), box_of(page)
+    assert place is not None and place["y"] < whole["y"] + whole["height"] / 2, "it does not hide the click"
+    move_to(page, 5)
+    expect(row).to_be_hidden()
+    move_to(page, 10)
+    expect(page.get_by_role("button", name="Option 1: 70%", pressed=True)).to_be_visible()
+    page.keyboard.press("o")
+    expect(row).to_be_hidden()
+
+
+def test_without_readings_no_choice_is_offered(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened()
+    fake.read_as(0.7, 0.9)
+    click(page, 100, 100)
+    settled(page, fake, 1)
+    assert not any("candidates" in url for url in fake.asked), "this model has none"
+    for readings in (None, []):
+        fake.value = Fake.session("two" if readings is None else "three", candidates=True)
+        fake.readings = readings
+        page.locator("#push").click()
+        expect(page.locator(".mark")).to_have_count(0)
+        asked = len(fake.asked)
+        click(page, 100, 100)
+        eventually(lambda: any("candidates" in url for url in fake.asked[asked:]))  # noqa: B023
+        expect(picture(page)).to_have_attribute("aria-busy", "false")
+        expect(page.locator(".candidates")).to_be_hidden()
+        expect(page.locator("[data-part=message]")).to_have_text("")
+
+
+def test_frames_to_check_are_on_the_timeline(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened(checks=[3.2, 0.9, 3.2], prompts=[marks(1, (100, 100), time=2.0)])
+    count = page.locator("[data-part=count]")
+    expect(page.get_by_role("group", name="Frames to check").get_by_role("button")).to_have_count(2)
+    button(page, "Check here: 3.2 s").click()
+    expect(count).to_have_text("Frame 33 of 40")
+    for frame in (10, 33):
+        page.keyboard.press("n")
+        expect(count).to_have_text(f"Frame {frame} of 40")
+    button(page, "Check here: 0.9 s").press("Enter")
+    expect(count).to_have_text("Frame 10 of 40")
+    page.get_by_role("button", name="Go to the marks at 00:02.00").click()
+    expect(count).to_have_text("Frame 21 of 40")
+    fake.value = Fake.session("one", rev="r1")
+    page.locator("#push").click()
+    expect(page.locator(".triangle")).to_have_count(0)
+
+
+def test_the_first_answer_about_a_frame_is_read(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened(reads=True, model="sam")
+    waiting = page.locator("[data-part=thinking]")
+
+    def said(x: float, words: str) -> None:
+        fake.thought.clear()
+        click(page, x, 100)
+        expect(page.locator(".mark")).to_have_count(len(range(100, int(x) + 1, 100)))
+        expect(waiting).to_be_visible()
+        expect(waiting).to_have_text(words)
+        fake.thought.set()
+        expect(waiting).to_be_hidden()
+
+    said(100, "Reading the frame…")
+    said(200, "Thinking…")
+    fake.value = answer(fake.edits[-1], rev="other", model="another", seq=None)
+    page.locator("#push").click()
+    eventually(lambda: any("rev=other" in url for url in fake.asked))
+    expect(picture(page)).to_have_attribute("aria-busy", "false")
+    fake.thought.clear()
+    move_to(page, 7)
+    expect(waiting).to_have_text("Reading the frame…")
+    page.get_by_role("button", name="spanish").click()
+    expect(waiting).to_have_text("Leyendo el fotograma…")
+    page.get_by_role("button", name="english").click()
+    fake.thought.set()
+
+
+def test_a_crowded_stage_is_no_wider_than_the_page(chromium: Browser, fake: Fake, address: str) -> None:
+    fake.reset()
+    fake.read_as(0.7, 0.9, 0.8)
+    long = {"number": 3, "name": "A name as long as a name may be, and that is sixty characters", "on": False}
+    crowd = {"objects": [MAN, BALL, long], "palette": PALETTE, "candidates": True, "checks": [0.0, 1.0, 3.9]}
+    fake.value = Fake.session("one", prompts=[marks(1, (100, 100)), marks(3, (300, 300))], **crowd)
+    for width in (390, 1024, 1440):
+        context = chromium.new_context(viewport={"width": width, "height": 800}, locale="es-MX")
+        page = context.new_page()
+        page.goto(address)
+        expect(page.locator(".reading")).to_have_count(3)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        row, whole = page.locator(".candidates").bounding_box(), box_of(page)
+        assert row is not None and row["width"] <= whole["width"] and row["height"] <= whole["height"] / 3
+        context.close()
 
 
 def test_the_table_of_words_is_whole() -> None:
