@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pipeline import background, formats, models, prompts, video, weights
+from pipeline import background, digest, formats, models, prompts, video, weights
 from pipeline.background import Background, Colour, Transparent
 from pipeline.clip import Clip
 from pipeline.errors import FormatError, InputError, PromptError
@@ -19,8 +19,6 @@ from pipeline.prompts import Object, Prompt
 
 GREEN = Colour(0, 177, 64)
 """Chroma-key green, what a cut-out is laid on where nothing else is asked for."""
-
-_SAMPLED_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ class Job:
     def matte_key(self) -> str:
         """Names what the matte depends on: the video's content, the model, the prompts, the range."""
         what = {
-            "source": _digest(self.source),
+            "source": digest.sampled(self.source),
             "model": [self.model, models.card(self.model).version],
             "weights": None if self.weights is None else weights.identity(self.weights),
             "stable": self.stable,
@@ -149,16 +147,6 @@ class Job:
                 "matte": path("matte"),
             }
         )
-
-
-def _digest(path: Path) -> str:
-    """Of the size and both ends: two videos that agree in these are the same one."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(_SAMPLED_BYTES)
-        file.seek(max(0, size - _SAMPLED_BYTES))
-        tail = file.read(_SAMPLED_BYTES)
-    return hashlib.sha256(b"%d" % size + head + tail).hexdigest()
 
 
 @dataclass(frozen=True)
