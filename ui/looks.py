@@ -96,7 +96,8 @@ class Looks:
             return []
         with self._model:
             read = model.candidates(Still(frame.image, prompt))
-        return [(c.score, overlay.tinted(frame.image, {number: c.matte})) for c in read]
+        near = overlay.around([c.matte for c in read])
+        return [(c.score, overlay.tinted(frame.image[near], {number: c.matte[near]})) for c in read]
 
     def previews(self, found: Opened) -> Iterator[list[int]]:
         """Make the six previews; yields the numbers of the frames that are ready, one more each time."""

@@ -74,6 +74,21 @@ def address(picture: Pixels, width: int = 240) -> str:
     return f"data:{mime};base64,{base64.b64encode(data).decode('ascii')}"
 
 
+def around(mattes: list[Pixels], margin: float = 0.25) -> tuple[slice, slice]:
+    """The rows and columns that hold all of these mattes (`[H, W]`) and a margin, a share of their extent.
+
+    No less than an eighth of the picture each way, so that it can be told where this is.
+    """
+    mask = np.maximum.reduce(mattes) > 127
+    spans = []
+    for axis, length in enumerate(mask.shape):
+        seen = np.flatnonzero(mask.any(1 - axis))
+        first, last = (int(seen[0]), int(seen[-1]) + 1) if len(seen) else (0, length)
+        more = max((last - first) * margin, (length / 8 - (last - first)) / 2)
+        spans.append(slice(max(0, round(first - more)), min(length, round(last + more))))
+    return spans[0], spans[1]
+
+
 def strip(pictures: list[Pixels], height: int = 56) -> bytes:
     """Thumbnails side by side, as a JPEG."""
     small = [Image.fromarray(p) for p in pictures]

@@ -179,6 +179,14 @@ PAGE: dict[str, dict[str, str]] = {
         "without_sound": "no sound",
         "licence": "Licence",
         "click_better": "Without a mark the model guesses the subject; a click on it will do better.",
+        "click_first": "Click on the subject, or draw a box around it.",
+        "acknowledge": "I have read the licence and keep to it",
+        "fetch": "Download the weights",
+        "fetch_size": "Download the weights ({size})",
+        "fetching": "Downloading: {done} of {total}",
+        "measured": "Last run on this machine: {speed}.",
+        "chosen_weightless": "Chosen because it needs no weights; {best} is not ready on this machine.",
+        "chosen_best": "Chosen because its weights are on this machine.",
         "queued": "Waiting: {place} before it.",
         "starting": "Starting…",
         "matte": "Cutting out: {done} of {total} frames",
@@ -238,6 +246,14 @@ PAGE: dict[str, dict[str, str]] = {
         "with_sound": "con sonido",
         "without_sound": "sin sonido",
         "licence": "Licencia",
+        "click_first": "Haz clic en el sujeto, o dibuja un recuadro a su alrededor.",
+        "acknowledge": "He leído la licencia y la respeto",
+        "fetch": "Descargar los pesos",
+        "fetch_size": "Descargar los pesos ({size})",
+        "fetching": "Descargando: {done} de {total}",
+        "measured": "Última vez en esta máquina: {speed}.",
+        "chosen_weightless": "Elegido porque no necesita pesos; {best} no está listo en esta máquina.",
+        "chosen_best": "Elegido porque sus pesos están en esta máquina.",
         "click_better": "Sin marcas, el modelo adivina al sujeto; un clic sobre él lo hará mejor.",
         "queued": "En espera: {place} delante.",
         "starting": "Empezando…",
@@ -307,6 +323,20 @@ _PURPOSES: dict[str, dict[str, str]] = {
     "es": {
         "grabcut": "No necesita pesos: para un sujeto que se distingue por sus colores o su movimiento, "
         "en cualquier procesador.",
+        "rmbg": "Encuentra por sí solo a la persona o cosa principal en cada fotograma, con bordes suaves.",
+        "sam-vit-b": "Recorta lo que señalas con clics y recuadros; el más ligero de los tres SAM.",
+        "sam-vit-l": "Recorta lo que señalas con clics y recuadros; más fino y unas tres veces más lento.",
+        "sam-vit-h": "Recorta lo que señalas con clics y recuadros; el más fino, para una GPU.",
+        "sam2-tiny": "Sigue lo que señalas por todo el vídeo con memoria propia; el más ligero.",
+        "sam2-small": "Sigue lo que señalas por todo el vídeo con memoria propia; pequeño.",
+        "sam2-base-plus": "Sigue lo que señalas por todo el vídeo con memoria propia; más fino.",
+        "sam2-large": "Sigue lo que señalas por todo el vídeo con memoria propia; el más fino, para una GPU.",
+    },
+}
+
+_RESTRICTIONS: dict[str, dict[str, str]] = {
+    "es": {
+        "rmbg": "Los pesos de RMBG-1.4 son solo para uso no comercial, salvo acuerdo con BRIA.",
     },
 }
 
@@ -314,6 +344,11 @@ _PURPOSES: dict[str, dict[str, str]] = {
 def purpose(language: str, model: str, english: str) -> str:
     """What a model is for: in the language where it was told, else as its card has it."""
     return _PURPOSES.get(language, {}).get(model, english)
+
+
+def restriction(language: str, model: str, english: str) -> str:
+    """What a model's licence forbids: in the language where it was told, else as its card has it."""
+    return _RESTRICTIONS.get(language, {}).get(model, english)
 
 
 def say(language: str, key: str, **fields: object) -> str:

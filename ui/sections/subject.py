@@ -44,7 +44,7 @@ def render(say: Say) -> Section:
         acknowledge=gr.Checkbox(
             False, label=say("acknowledge"), container=False, visible=False, elem_id="acknowledge"
         ),
-        download=gr.Button(say("fetch"), visible=False, elem_id="download-weights"),
+        download=gr.Button(say("fetch"), visible=False, size="md", elem_id="download-weights"),
         fetching=gr.HTML(elem_id="fetching", padding=False, visible=False),
         stop=gr.Button(say("cancel"), visible=False, size="sm", elem_id="stop-download"),
     )
