@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,9 +90,13 @@ class Network:
         self._lock = threading.Lock()
 
     def embed(self, image: Image) -> Features:
-        """What the image encoder makes of a frame, `[H, W, 3]`; nearly all of the work on it."""
-        # A copy: the frame may be read-only, which torch does not know of.
+        """What the image encoder makes of a frame, `[H, W, 3]`; raises RunError where it has no room."""
+        return next(devices.batched(self._embed, iter([image]), 1))
+
+    def _embed(self, images: Sequence[Image]) -> list[Features]:
+        (image,) = images
         pixels = self.processor(
+            # A copy: the frame may be read-only, which torch does not know of.
             images=torch.tensor(np.ascontiguousarray(image)),
             input_data_format="channels_last",
             device=self.device,
@@ -100,7 +104,7 @@ class Network:
         )["pixel_values"]
         with torch.inference_mode(), devices.autocast(self.device):
             found = self.module.get_image_features(pixels.to(self.device), return_dict=True)
-        return Features(found.fpn_hidden_states, found.fpn_position_encoding[-1:])
+        return [Features(found.fpn_hidden_states, found.fpn_position_encoding[-1:])]
 
     def enlarged(self, logits: Tensor, height: int, width: int) -> NDArray[np.float32]:
         """One mask's logits `[h, w]` for a frame of another size, `[height, width]`."""
@@ -141,7 +145,8 @@ class Track:
     def step(self, image: Image, prompt: Prompt | None = None) -> Answer:
         """The object on the stream's next frame, `[H, W, 3]`.
 
-        On the first frame the prompt says what it is; on a later one it corrects what is carried there.
+        On the first frame the prompt says what it is, and has to be there; on a later one it corrects what is
+        carried there.
         """
         self._show(image)
         if self._number:
@@ -264,6 +269,9 @@ def _built(path: Path) -> Sam2VideoModel:
         raise WeightsError(
             f"{path.name} does not describe SAM 2 for video. Put the one of its weights there."
         )
+    # An implementation may be a name on the hub, whose code would be fetched and run.
+    told = {name: value for name, value in told.items() if "implementation" not in name}
+    told["attn_implementation"] = "sdpa"
     theta = told.pop("memory_attention_rope_theta", None)  # the older name, which published files have
     if theta is not None:
         told.setdefault("rope_parameters", {"rope_type": "axial", "rope_theta": theta})

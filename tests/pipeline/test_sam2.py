@@ -469,6 +469,13 @@ class TestLoading:
         with pytest.raises(WeightsError, match=rf"config\.json.*{sentence}"):
             models.card("sam2-tiny").load("cpu", files)
 
+    @pytest.mark.parametrize("name", ["attn_implementation", "_attn_implementation"])
+    def test_a_configuration_that_names_foreign_code(self, files: list[Path], name: str) -> None:
+        """It would be fetched from the hub and run."""
+        files[1].write_text(json.dumps(json.loads(files[1].read_text()) | {name: "kernels-community/any"}))
+        network = sam2.load(*files, "cpu")
+        assert network.module.config._attn_implementation == "sdpa"
+
     def test_a_configuration_that_is_missing(self, files: list[Path]) -> None:
         files[1].unlink()
         with pytest.raises(WeightsError, match=r"config\.json cannot be read"):
