@@ -78,12 +78,12 @@ def _load(device: str, files: list[Path]) -> Model:
 _HUB = "https://huggingface.co/{folder}/resolve/main/{file}"
 
 
-def _card(key: str, size: str, bytes: int, purpose: str) -> Card:
-    folder = f"facebook/sam2.1-hiera-{size.lower().replace(' ', '-')}"
+def _card(size: str, purpose: str, bytes: int) -> Card:
+    folder = f"facebook/sam2.1-hiera-{size}"
     files = (("model.safetensors", bytes), ("config.json", 4_000))
     return Card(
-        key=key,
-        label=f"SAM 2.1 {size}",
+        key=f"sam2-{size}",
+        label=f"SAM 2.1 {size.replace('-', ' ').title()}",
         purpose=purpose,
         points=True,
         box=True,
@@ -106,17 +106,23 @@ def _card(key: str, size: str, bytes: int, purpose: str) -> Card:
 
 CARDS = (
     _card(
-        "sam2-tiny",
-        "Tiny",
+        "tiny",
+        "Follows what you click on through the whole clip, cuts included; the fastest of its family.",
         155_908_064,
-        "Whatever you click on, found through the whole clip; the fastest SAM 2.",
     ),
-    _card("sam2-small", "Small", 184_305_280, "As SAM 2.1 Tiny, a little slower and surer."),
     _card(
-        "sam2-base-plus",
-        "Base Plus",
-        323_476_296,
-        "As SAM 2.1 Tiny, at half its speed and surer where things are alike.",
+        "small",
+        "Follows what you click on through the whole clip; a little surer and slower than Tiny.",
+        184_305_280,
     ),
-    _card("sam2-large", "Large", 897_897_416, "The surest SAM 2, for a GPU."),
+    _card(
+        "base-plus",
+        "Follows what you click on through the whole clip; surer than Small among things that look alike.",
+        323_476_296,
+    ),
+    _card(
+        "large",
+        "Follows what you click on through the whole clip; the surest of its family, for a GPU.",
+        897_897_416,
+    ),
 )
