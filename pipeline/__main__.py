@@ -16,12 +16,13 @@ from typing import Any, NoReturn
 
 from PIL import Image
 
-from pipeline import background, formats, models, preview, prompts, video
+from pipeline import background, formats, models, preview, prompts, speeds, video, weights
 from pipeline.background import Transparent
 from pipeline.composite import composer
 from pipeline.errors import InputError, PromptError, RecorteError
 from pipeline.job import GREEN, Job, Progress
 from pipeline.matte import Kept
+from pipeline.models import Card
 from pipeline.process import process, render
 from pipeline.prompts import Box, Point, Prompt
 
@@ -91,11 +92,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_json(made)
     made = command("download", _download, "Fetch a model's weights ahead of their first use.")
     made.add_argument("key", metavar="KEY")
+    _add_licence(made)
+    _add_json(made)
     return parser
 
 
 def _add_cut(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", metavar="KEY", default=Job.model)
+    parser.add_argument("--model", metavar="KEY", help="default: the best of those that are ready")
     for name, form, text in (
         ("--point", "X,Y[@SECONDS]", "a point on the subject"),
         ("--exclude", "X,Y[@SECONDS]", "a point that is not on it"),
@@ -107,7 +110,19 @@ def _add_cut(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start", metavar="SECONDS", type=float, default=0.0)
     parser.add_argument("--end", metavar="SECONDS", type=float)
     parser.add_argument("--device", metavar="auto|cpu|cuda[:N]", default="auto")
-    parser.add_argument("--weights", metavar="PATH", type=Path, help="the model's weights, where it has any")
+    parser.add_argument(
+        "--weights", metavar="PATH", type=Path, help="the model's weights, a file or a folder"
+    )
+    _add_licence(parser)
+    parser.add_argument(
+        "--no-steady", action="store_true", help="leave the flicker of an automatic model as it is"
+    )
+
+
+def _add_licence(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--accept-licence", action="store_true", help="acknowledge what the model's licence forbids, once"
+    )
 
 
 def _add_look(parser: argparse.ArgumentParser) -> None:
@@ -129,11 +144,12 @@ def _job(options: argparse.Namespace) -> Job:
     """The job that the arguments of `run`, `preview` or `render` describe."""
     cut: dict[str, Any] = {}
     if hasattr(options, "model"):
-        if options.weights is not None:
-            raise InputError(f"{models.card(options.model).label} has no weights: leave --weights out.")
+        marks = _prompts(options)
         cut = {
-            "model": options.model,
-            "prompts": _prompts(options),
+            "model": _chosen(options, bool(marks)).key,
+            "prompts": marks,
+            "weights": options.weights,
+            "stable": not options.no_steady,
             "matte": options.matte,
             "start": options.start,
             "end": options.end,
@@ -146,6 +162,43 @@ def _job(options: argparse.Namespace) -> Job:
         else formats.by_suffix(options.output).key
     )
     return Job(options.input, options.output, background=behind, format=form, **cut)
+
+
+def _chosen(options: argparse.Namespace, marked: bool) -> Card:
+    """The model that is asked for, or the best that is ready; says which on standard error."""
+    key = options.model
+    if key is None:
+        key, why = models.default(marked)
+        print(why, file=sys.stderr)
+    card = models.card(key)
+    if card.weights is None and options.weights is not None:
+        raise InputError(f"{card.label} has no weights: leave --weights out.")
+    return card
+
+
+def _ready(card: Card, options: argparse.Namespace) -> None:
+    """The licence first, then the weights: what may not be used is not fetched."""
+    if card.restriction and options.accept_licence:
+        weights.acknowledge(card.key, card.licence_url)
+    models.check_licence(card)
+    if card.weights is None:
+        return
+    with closing(weights.download(card.weights)) as steps:
+        shown = False
+        for step in steps:
+            if options.json:
+                print(json.dumps(step.to_json()), flush=True)
+            elif sys.stderr.isatty():
+                shown = True
+                done, total = weights.size(step.done), weights.size(step.total)
+                print(
+                    f"\r{_filled(step.done, step.total)} {done} of {total} · {step.file}   ",
+                    end="",
+                    file=sys.stderr,
+                    flush=True,
+                )
+        if shown:
+            print(file=sys.stderr)
 
 
 def _prompts(options: argparse.Namespace) -> tuple[Prompt, ...]:
@@ -179,7 +232,18 @@ def _numbers(text: str, count: int) -> tuple[list[float], float]:
 
 
 def _run(options: argparse.Namespace) -> None:
-    _follow(process(_job(options)), options)
+    job = _job(options)
+    video.probe(job.source)  # before hundreds of megabytes are fetched for it
+    _prepare(job, options)
+    _follow(process(job), options)
+
+
+def _prepare(job: Job, options: argparse.Namespace) -> None:
+    card = models.card(job.model)
+    if job.weights is None:
+        _ready(card, options)
+    elif card.restriction and options.accept_licence:
+        weights.acknowledge(card.key, card.licence_url)
 
 
 def _render(options: argparse.Namespace) -> None:
@@ -206,6 +270,7 @@ def _follow(steps: Any, options: argparse.Namespace) -> None:
         "frames_per_second": round(frames / seconds, 2),
         "peak_memory_bytes": _peak_memory(),
         "output": str(options.output),
+        "check": list(last.checks) if last else [],
     }
     if options.json:
         print(json.dumps(summary))
@@ -213,6 +278,9 @@ def _follow(steps: Any, options: argparse.Namespace) -> None:
     if sys.stderr.isatty():
         print(file=sys.stderr)
     print(f"{options.output}: {frames} frames in {seconds:.1f} s ({frames / seconds:.1f} a second).")
+    if last and last.checks:
+        times = ", ".join(f"{at:.2f} s" for at in last.checks)
+        print(f"Look at {times}: the cut may have slipped there.")
 
 
 def _peak_memory() -> int:
@@ -228,10 +296,14 @@ def _peak_memory() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def _bar(progress: Progress, width: int = 30) -> str:
-    filled = round(width * progress.done / max(1, progress.total))
+def _filled(done: int, total: int, width: int = 30) -> str:
+    filled = round(width * min(1, done / max(1, total)))
+    return "█" * filled + "░" * (width - filled)
+
+
+def _bar(progress: Progress) -> str:
     left = "" if progress.left is None else f" · {progress.left:.0f} s left"
-    bar = "█" * filled + "░" * (width - filled)
+    bar = _filled(progress.done, progress.total)
     return f"{bar} {progress.done} of {progress.total} frames · {progress.rate:.1f}/s{left}   "
 
 
@@ -240,10 +312,11 @@ def _preview(options: argparse.Namespace) -> None:
         raise InputError(f"{options.output.name}: the name must end in .png.")
     job = _job(options)
     clip = video.probe(job.source)
+    _prepare(job, options)
     compose = composer(job.background, clip.width, clip.height)
-    for frame, alpha in preview.frames(job, [options.at]):
+    for frame, found in preview.frames(job, [options.at]):
         seconds = float(frame.pts * clip.time_base)
-        picture = Image.fromarray(compose(frame.image, alpha, seconds))
+        picture = Image.fromarray(compose(frame.image, found.matte, seconds))
         with video.replacing(options.output) as part:
             picture.save(part, format="PNG")
         _say(
@@ -267,11 +340,39 @@ def _probe(options: argparse.Namespace) -> None:
 
 def _models(options: argparse.Namespace) -> None:
     for card in models.cards().values():
-        _say(options, card.to_json(), f"{card.key:10} {card.purpose} ({card.licence})")
+        present = card.weights is None or weights.present(card.weights)
+        accepted = not card.restriction or weights.acknowledged(card.key)
+        measured = speeds.known(card.key) or []
+        size = card.weights.bytes if card.weights else 0
+        facts = {
+            "present": present,
+            "bytes": size,
+            "acknowledged": accepted,
+            "speeds": [speed._asdict() for speed in measured],
+        }
+        licence = f"{card.licence}, {card.licence_url}"
+        if card.restriction:
+            licence += f"\n{'':18}{card.restriction} ({'' if accepted else 'not yet '}acknowledged)"
+        kinds = (("points", card.points), ("box", card.box), ("none", card.automatic))
+        rows = {
+            "weights": "ready" if present else f"not here ({weights.size(size)})",
+            "marks": " or ".join(kind for kind, takes in kinds if takes),
+            "licence": licence,
+            "speed": "; ".join(map(speeds.label, measured)) or "not yet run here",
+        }
+        lines = [f"{card.key:17} {card.label}: {card.purpose}"]
+        lines += [f"{'':6}{name:11} {told}" for name, told in rows.items()]
+        _say(options, card.to_json() | facts, "\n".join(lines))
 
 
 def _download(options: argparse.Namespace) -> None:
-    print(f"{models.card(options.key).label} needs no weights.")
+    card = models.card(options.key)
+    if card.weights is None:
+        _say(options, {"model": card.key, "files": []}, f"{card.label} needs no weights.")
+        return
+    _ready(card, options)
+    files = [str(path) for path in weights.located(card.weights, card.label, card.key)]
+    _say(options, {"model": card.key, "files": files}, f"{card.label} is here: {', '.join(files)}")
 
 
 def _say(options: argparse.Namespace, data: dict[str, Any], text: str) -> None:

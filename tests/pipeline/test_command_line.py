@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,22 @@ from PIL import Image
 
 from pipeline import models
 from tests import ffprobe
+from tests.pipeline.hub import CONTENT, Hub, apart
 from tests.pipeline.stand_in import threshold
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WITH_STAND_INS = [sys.executable, "-m", "tests.pipeline.stand_in"]
-SUMMARY = {"frames", "seconds", "frames_per_second", "peak_memory_bytes", "output"}
+WITH_HUB = [sys.executable, "-m", "tests.pipeline.hub"]
+SUMMARY = {"frames", "seconds", "frames_per_second", "peak_memory_bytes", "output", "check"}
 
 
-def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*WITH_STAND_INS, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT)
+@pytest.fixture(autouse=True)
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return apart(monkeypatch, tmp_path_factory.mktemp("user"))
+
+
+def call(*arguments: str | Path, program: Sequence[str] = WITH_STAND_INS) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*program, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT)
 
 
 def lines(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
@@ -35,7 +43,9 @@ def test_run_and_render(clip_path: Path, tmp_path: Path) -> None:
     told = lines(call("run", clip_path, out, "--model", "threshold", "--matte", matte, "--json"))
     *steps, summary = told
     assert len(steps) >= 24
-    assert all(step.keys() == {"stage", "done", "total", "rate", "left", "frames"} for step in steps)
+    assert all(
+        step.keys() == {"stage", "done", "total", "rate", "left", "frames", "checks"} for step in steps
+    )
     assert steps[-1]["done"] == steps[-1]["total"] == 24
     assert summary.keys() == SUMMARY
     assert (summary["frames"], summary["output"]) == (24, str(out))
@@ -95,6 +105,52 @@ def test_models() -> None:
     assert all(
         {"key", "label", "purpose", "points", "box", "automatic", "licence"} <= card.keys() for card in told
     )
+
+
+def test_weights_are_fetched_on_first_use(
+    clip_path: Path, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = Hub()
+    arguments = ("run", clip_path, tmp_path / "o.mp4", "--model", "cutter", "--json")
+    with hub.serving():
+        monkeypatch.setenv("HF_ENDPOINT", hub.address)
+        refused = call(*arguments, program=WITH_HUB)
+        assert (refused.returncode, refused.stdout, hub.requests) == (2, "", [])
+        assert refused.stderr.startswith("Not to be sold. Read https://example.org/licence")
+        told = lines(call(*arguments, "--accept-licence", program=WITH_HUB))
+        fetching = [step for step in told if step.get("stage") == "download"]
+        assert fetching == told[: len(fetching)] and fetching[-1] == {
+            "stage": "download", "done": len(CONTENT), "total": len(CONTENT), "file": "cutter.pth"
+        }  # fmt: skip
+        assert told[-1]["frames"] == 24
+    again = lines(call(*arguments, program=WITH_HUB))
+    assert {step.get("stage") for step in again} == {"matte", None}
+    (card,) = [c for c in lines(call("models", "--json", program=WITH_HUB)) if c["key"] == "cutter"]
+    assert (card["present"], card["bytes"], card["acknowledged"]) == (True, len(CONTENT), True)
+    mine = tmp_path / "mine.pth"
+    (folder / "cutter.pth").rename(mine)
+    lines(call(*arguments, "--weights", mine, program=WITH_HUB))
+    assert not (folder / "cutter.pth").exists()
+
+
+def test_what_needs_no_weights(clip_path: Path, tmp_path: Path) -> None:
+    assert call("download", "grabcut").stdout == "GrabCut needs no weights.\n"
+    done = call("preview", clip_path, tmp_path / "o.png", "--model", "threshold", "--weights", tmp_path)
+    assert (done.returncode, done.stderr) == (2, "Threshold has no weights: leave --weights out.\n")
+
+
+def test_the_model_that_nobody_chose_is_named(clip_path: Path, tmp_path: Path) -> None:
+    done = call("preview", clip_path, tmp_path / "o.png")
+    assert (done.returncode, done.stderr.count("\n")) == (0, 1)
+    assert done.stderr.startswith("GrabCut is used: the weights of RMBG")
+
+
+def test_where_to_look_again(clip_path: Path, tmp_path: Path) -> None:
+    arguments = ("run", clip_path, tmp_path / "o.mp4", "--model", "doubting", "--box", "1,1,60,60")
+    told = lines(call(*arguments, "--json"))[-1]["check"]
+    said = call(*arguments).stdout.splitlines()
+    times = ", ".join(f"{at:.2f} s" for at in told)
+    assert told and said[1:] == [f"Look at {times}: the cut may have slipped there."]
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
