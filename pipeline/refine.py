@@ -108,6 +108,34 @@ def upsample(mask: Floats, frame: Image, radius: int = 4, eps: float = 1e-4, ban
     return matte
 
 
+def upsample_soft(mask: Floats, frame: Image, radius: int = 4, eps: float = 1e-4) -> Matte:
+    """A small matte at the size of its frame, as soft as it is: for hair, smoke and glass.
+
+    `mask` is `[h, w]`, 0 to 1; `frame` is `[H, W, 3]` uint8, not smaller. The mask is enlarged as it is, and
+    where it changes, what the frame shows finer than the mask's grid is added to it by the slopes of the
+    guided filter: nothing is smoothed, nothing hardened. `radius` is pixels of the mask's grid.
+    """
+    height, width = frame.shape[:2]
+    matte = np.asarray(cv2.resize(np.rint(255 * mask).astype(np.uint8), (width, height)), np.uint8)
+    changing = dilate(((mask > _SURE) & (mask < 1 - _SURE)).astype(np.uint8), radius)
+    y, x = _enlarged(changing, width, height).nonzero()
+    if not len(x) or mask.shape == (height, width):
+        return matte
+    small = np.asarray(cv2.resize(frame, mask.shape[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+    a, _ = Guide(small, radius, eps).coefficients(mask)
+    scale = mask.shape[1] / width, mask.shape[0] / height
+    grids = np.dstack((a, floats(small), mask))
+    values = _sample(grids, (x + 0.5) * scale[0] - 0.5, (y + 0.5) * scale[1] - 0.5)
+    slope, coarse, alpha = values[:, :3], values[:, 3:6], values[:, 6]
+    alpha = alpha + (slope * (frame[y, x] - coarse)).sum(1) / 255
+    matte[y, x] = np.rint(255 * np.clip(alpha, 0, 1))
+    return matte
+
+
+_SURE = 0.02
+"""Nearer than this to 0 or 1 a soft matte is taken not to change."""
+
+
 def _enlarged(mask: Image, width: int, height: int) -> Image:
     return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
 

@@ -1,0 +1,118 @@
+"""IS-Net and what was trained on its architecture: mattes of the most prominent subject, by itself.
+
+The network is our own (`pipeline.networks.isnet`), the checkpoint is read as data. A relative with the same
+names and shapes, such as the general IS-Net, is one more card here.
+
+Where the environment variable RECORTE_COMPILE is 1 when a model is loaded, its network is compiled by torch:
+a slow first frame, faster ones after it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+
+from pipeline import checkpoints, devices, refine
+from pipeline.models import Card, Found, Image, Still
+from pipeline.refine import Floats, floats
+from pipeline.weights import File, Weights
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+SIDE = 1024
+"""Pixels of the network's grid, both ways, whatever the frame's shape."""
+
+_FRAME_BYTES = 2**30
+"""About what one frame takes on the device while the network works on it."""
+
+
+class Isnet:
+    """The model; its streams share the network and nothing else."""
+
+    def __init__(self, network: nn.Module, device: torch.device) -> None:
+        """`network` makes logits `[N, 1, H, W]` of pictures `[N, 3, H, W]`, RGB, -0.5 to 0.5."""
+        import torch
+
+        self._device = device
+        network = network.eval().to(device).to(memory_format=torch.channels_last)
+        self._network = torch.compile(network) if os.environ.get("RECORTE_COMPILE") == "1" else network
+
+    def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
+        size = devices.batch_size(self._device, _FRAME_BYTES)
+        yield from devices.batched(self._found, iter(stills), size)
+
+    def _found(self, stills: Sequence[Still]) -> list[Found]:
+        import torch
+
+        with torch.inference_mode():
+            grids = torch.cat([_grid(still.image, self._device) for still in stills])
+            with devices.autocast(self._device):
+                logits = self._network(grids.contiguous(memory_format=torch.channels_last))
+            masks = logits[:, 0].float().sigmoid().cpu().numpy()
+        return [Found(_sized(mask, still.image)) for mask, still in zip(masks, stills, strict=True)]
+
+
+def _grid(image: Image, device: torch.device) -> torch.Tensor:
+    """The network's input for a frame, `[1, 3, 1024, 1024]` float32, -0.5 to 0.5."""
+    import torch
+    from torch.nn import functional
+
+    picture = torch.tensor(image).to(device).permute(2, 0, 1)[None].float()
+    return functional.interpolate(picture, (SIDE, SIDE), mode="bilinear") / 255 - 0.5
+
+
+def _sized(mask: Floats, image: Image) -> refine.Matte:
+    """The network's mask, `[1024, 1024]`, 0 to 1, at the size of its frame.
+
+    As it is: to stretch each frame's mask to its own least and greatest value, as some do, makes a video
+    flicker and turns the noise of an empty frame into a subject.
+    """
+    height, width = image.shape[:2]
+    # The network's grid is square; where the frame has fewer pixels one way, the frame's are enough.
+    size = min(width, SIDE), min(height, SIDE)
+    return refine.upsample_soft(floats(cv2.resize(mask, size, interpolation=cv2.INTER_AREA)), image)
+
+
+def _load(device: str, files: list[Path]) -> Isnet:
+    import torch
+
+    from pipeline.networks import isnet
+
+    chosen = devices.pick(device)
+    with torch.device("meta"):  # without drawing 44 million numbers that are replaced at once
+        network = isnet.Isnet().to_empty(device="cpu")
+    checkpoints.load_into(network, files[0])
+    return Isnet(network, chosen)
+
+
+CARDS = (
+    Card(
+        key="rmbg",
+        label="RMBG-1.4",
+        purpose="Finds the subject of every frame by itself, hair and soft edges too; fast on a GPU.",
+        points=False,
+        box=False,
+        automatic=True,
+        licence="bria-rmbg-1.4, non-commercial",
+        licence_url="https://bria.ai/bria-huggingface-model-license-agreement/",
+        restriction="RMBG-1.4's weights may not be used commercially without an agreement with BRIA.",
+        load=_load,
+        weights=Weights(
+            (
+                File(
+                    name="briaai/RMBG-1.4/model.safetensors",
+                    url="https://huggingface.co/briaai/RMBG-1.4/resolve/main/model.safetensors",
+                    bytes=176_381_984,
+                ),
+            )
+        ),
+        flickers=True,
+        steps=0,
+    ),
+)
