@@ -64,6 +64,8 @@ def test_the_pipeline_imports_nothing_of_the_house() -> None:
 
 def test_torch_is_imported_where_a_model_is_loaded_and_not_before() -> None:
     for path in SOURCES:
+        if path.parent.name == "networks":  # which is what a model loads
+            continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
         top = ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], [])
         found = {

@@ -1,0 +1,67 @@
+"""What a network makes of a frame, made once and kept for everybody who looks at that frame."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Sized(Protocol):
+    @property
+    def nbytes(self) -> int: ...
+
+
+Embedding = TypeVar("Embedding", bound=Sized)
+
+_BYTES = 256 * 2**20
+"""Of what is kept: some sixty frames at the 4 MB that SAM makes of each."""
+
+
+class Embeddings(Generic[Embedding]):
+    """Call it with a frame, `[H, W, 3]` uint8, from any thread.
+
+    Frames are embedded one at a time, in the order in which they were asked for, so that nobody's long work
+    stands before another's single frame; who asks for a frame that is kept does not wait at all. Frames are
+    told apart by their pixels. The ones that were not asked for the longest make room.
+    """
+
+    def __init__(self, embed: Callable[[NDArray[np.uint8]], Embedding], limit: int = _BYTES) -> None:
+        self._embed = embed
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="embed")
+        self._asked: dict[bytes, Future[Embedding]] = {}
+        """By frame; the one that was asked for last is the last."""
+
+    def __call__(self, frame: NDArray[np.uint8]) -> Embedding:
+        """The frame's embedding; raises what making it raises, and tries again the next time."""
+        key = _digest(frame)
+        with self._lock:
+            asked = self._asked.pop(key, None) or self._worker.submit(self._embed, frame)
+            self._asked[key] = asked
+        try:
+            return asked.result()
+        finally:
+            with self._lock:
+                self._make_room()
+
+    def _make_room(self) -> None:
+        done = [(key, asked) for key, asked in reversed(self._asked.items()) if asked.done()]
+        taken = 0
+        for key, asked in done:
+            failed = asked.cancelled() or asked.exception() is not None
+            taken += 0 if failed else asked.result().nbytes
+            if failed or taken > self._limit:
+                del self._asked[key]
+
+
+def _digest(frame: NDArray[np.uint8]) -> bytes:
+    found = hashlib.blake2b(str(frame.shape).encode(), digest_size=16)
+    found.update(np.ascontiguousarray(frame).data)
+    return found.digest()

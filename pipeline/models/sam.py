@@ -1,0 +1,90 @@
+"""SAM: what a few clicks or a box mean, on one frame and carried through the others.
+
+The network is that of Kirillov and others, "Segment Anything" (ICCV 2023).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from pipeline.carry import Carried
+from pipeline.embeddings import Embeddings
+from pipeline.models import Candidate, Card, Found, Image, Still
+from pipeline.prompts import Prompt
+from pipeline.segmenter import Segmenter, View, readings
+from pipeline.weights import File, Weights
+
+
+class Sam:
+    """The model. What it keeps depends on frames alone; each stream has its own state."""
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        self._segmenter = segmenter
+        self._embed = Embeddings(segmenter.embed)
+
+    def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
+        carried = Carried()
+        for image, prompt in stills:
+            yield carried(self._view(image), prompt)
+
+    def candidates(self, still: Still) -> list[Candidate]:
+        """Three readings of a lone click, in the network's order; the one of marks that are not ambiguous."""
+        view = self._view(still.image)
+        found = readings(view, still.prompt or Prompt())
+        return [Candidate(view.matte(reading.logits), reading.score) for reading in found]
+
+    def _view(self, image: Image) -> View:
+        return View(image, self._segmenter, self._embed)
+
+
+def _load(name: str, device: str, files: list[Path]) -> Sam:
+    from pipeline.networks import sam
+
+    return Sam(sam.load(name, device, files[0]))
+
+
+def _card(size: str, purpose: str, file: str, bytes: int, sha256: str) -> Card:
+    return Card(
+        key=f"sam-vit-{size}",
+        label=f"SAM ViT-{size.upper()}",
+        purpose=purpose,
+        points=True,
+        box=True,
+        automatic=False,
+        candidates=True,
+        reads=True,
+        steps=6,
+        licence="Apache-2.0",
+        licence_url="https://github.com/facebookresearch/segment-anything/blob/main/LICENSE",
+        load=partial(_load, f"vit_{size}"),
+        weights=Weights(
+            (File(file, f"https://dl.fbaipublicfiles.com/segment_anything/{file}", bytes, sha256),)
+        ),
+    )
+
+
+CARDS = (
+    _card(
+        "b",
+        "Cuts out anything by a click or a box; the smallest and fastest of its family.",
+        "sam_vit_b_01ec64.pth",
+        375_042_383,
+        "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
+    ),
+    _card(
+        "l",
+        "Surer of what a mark means than ViT-B, and several times slower.",
+        "sam_vit_l_0b3195.pth",
+        1_249_524_607,
+        "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
+    ),
+    _card(
+        "h",
+        "The surest of its family, and by far the slowest: for a GPU.",
+        "sam_vit_h_4b8939.pth",
+        2_564_550_879,
+        "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
+    ),
+)
