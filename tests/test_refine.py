@@ -80,6 +80,42 @@ def test_the_smallest_picture_has_a_matte() -> None:
     assert refine.upsample(np.ones((1, 1), np.float32), np.zeros((1, 1, 3), np.uint8)).tolist() == [[255]]
 
 
+def strands(height: int, width: int) -> np.ndarray:
+    """Fine, half-transparent hair and a pane of glass, `[height, width]`, 0 to 1."""
+    random = np.random.default_rng(4)
+    drawn = np.zeros((height, width), np.uint8)
+    drawn[height // 2 :, : width // 3] = 110
+    for x in np.linspace(0.4 * width, 0.95 * width, 14):
+        path = [(x + 8 * np.sin(y / 40 + x), y) for y in range(0, height, 8)]
+        opacity, thick = int(random.integers(90, 255)), int(random.integers(1, 5))
+        cv2.polylines(drawn, [np.array(path, np.int32)], False, opacity, thick, cv2.LINE_AA)
+    return np.asarray(cv2.GaussianBlur(drawn, (0, 0), 0.8), np.float32) / 255
+
+
+@pytest.mark.parametrize("grid", [(180, 240), (360, 240)])
+def test_soft_upsampling_keeps_what_is_soft_and_finds_what_is_fine(grid: tuple[int, int]) -> None:
+    truth = strands(360, 640)
+    frame = painted(truth, noise=1)
+    small = cv2.resize(truth, grid[::-1], interpolation=cv2.INTER_AREA)
+    soft, hard = refine.upsample_soft(small, frame) / 255, refine.upsample(small, frame) / 255
+    plain = cv2.resize(small, (640, 360))
+    apart = {"soft": soft - truth, "hard": hard - truth, "plain": plain - truth}
+    wrong = {name: np.abs(difference).mean() for name, difference in apart.items()}
+    assert wrong["soft"] < 0.5 * wrong["plain"] and wrong["soft"] < 0.2 * wrong["hard"]
+    pane = np.s_[200:340, 20:190]
+    assert np.abs(apart["soft"][pane]).max() < 0.03
+
+
+def test_soft_upsampling_invents_nothing_in_a_busy_picture() -> None:
+    frame = np.random.default_rng(3).integers(0, 256, (90, 120, 3), np.uint8)
+    for value in (0, 0.4, 1):
+        matte = refine.upsample_soft(np.full((45, 60), value, np.float32), frame)
+        assert matte.shape == (90, 120) and matte.dtype == np.uint8
+        assert np.abs(matte - 255 * value).max() < 1
+    mask = np.random.default_rng(3).random((90, 120), np.float32)
+    assert np.array_equal(refine.upsample_soft(mask, frame), np.rint(255 * mask))
+
+
 def test_erode_leaves_what_the_picture_cuts() -> None:
     mask = np.zeros((20, 20), np.uint8)
     mask[5:, 4:16] = 1
