@@ -1,7 +1,7 @@
 """RMBG at 1080p: python -m benchmarks.rmbg [--device auto] [--frames 24] [--only NAME]
 
 On random weights, each in a process of its own and after a warm-up: `process` on a rendered clip, the
-straightforward loop (OpenCV reads and writes, the network in float32, one frame at a time, each mask stretched
+straightforward loop (OpenCV reads and writes, the network in float32, one frame at a time, masks stretched
 as the model card does it), and the stages of `process` alone, the model also in float32 and by two frames.
 Printed are frames per second, `process` over the loop, and the peaks of host and device memory.
 """
