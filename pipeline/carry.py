@@ -36,6 +36,9 @@ _WHOLE = 0.9
 _ALIKE = 0.6
 """The share of a mask that has the subject's colours, from which on it may be the subject."""
 
+_RELIT = 0.5
+"""The share of a picture's colours that the next one has at least, unless the light has changed."""
+
 _ROOM = 1.5
 """How many times the subject's usual area may be taken for it."""
 
@@ -82,6 +85,8 @@ class Carried:
 
     def _followed(self, view: View, known: _Known, move: _Move) -> Found:
         """The network's answer to the warped mask, if it is the subject; else what is."""
+        if move.relit:
+            known.relearn(view, move.mask)
         asked, points = move.mask, _interior(view, move.mask, move.trusted)
         if not known.whole(move.mask):
             # Something stands before it: no point may lie on that, and what comes out behind it is not found
@@ -141,6 +146,9 @@ class _Move:
         if logits is not None:
             self.logits = floats(propagate.warp(logits, way, border=_OUTSIDE))
         self.mask: Mask = self.logits > 0
+        shared = np.minimum(_histogram(view), _histogram(before)).sum()
+        self.relit = bool(shared < _RELIT)
+        """Whether everything has other colours."""
         background = propagate.camera(way, self.trusted & ~self.mask)
         self.camera = propagate.camera_way(background, *view.grid)
         """The way back of what stands still."""
@@ -180,6 +188,10 @@ class _Known:
                 self._speed += max(0.3, 1 / self._followed) * (move.own - self._speed)
         self.area = max(0.98 * self.area, float(mask.sum()))
         self.stand(mask)
+
+    def relearn(self, view: View, mask: Mask) -> None:
+        """Take its colours from this mask alone: the light has changed."""
+        self._first = self._colours = _histogram(view, mask)
 
     def find(self, mask: Mask) -> None:
         """It is here, after it was hidden; how it moves now is not known."""
@@ -230,7 +242,7 @@ class _Known:
 
     def likely(self, view: View) -> Mask:
         """Where its colours are to be seen and would be rare in the picture without it."""
-        picture = _histogram(view, np.ones(view.grid, bool)) * view.grey.size
+        picture = _histogram(view) * view.grey.size
         share = floats(np.minimum(1, self._colours * self.area / np.maximum(picture, 1e-6)))[_bins(view)]
         radius = max(1, round(0.05 * float(np.sqrt(self.area))))
         return np.asarray((refine.box(share, radius) > 0.5) & (share > 0.5))
@@ -296,11 +308,12 @@ def _bins(view: View) -> NDArray[np.int32]:
     return np.asarray(((lab[..., 0] >> 5) * 16 + a) * 16 + b, np.int32)
 
 
-def _histogram(view: View, mask: Mask) -> Floats:
-    """The share of each colour in a mask, a little smoothed; `[cells]`."""
-    count = np.bincount(_bins(view)[mask], minlength=int(np.prod(_CELLS))).reshape(_CELLS).astype(np.float32)
+def _histogram(view: View, mask: Mask | None = None) -> Floats:
+    """The share of each colour in a mask, or in the whole picture, a little smoothed; `[cells]`."""
+    bins = _bins(view) if mask is None else _bins(view)[mask]
+    count = np.bincount(bins.ravel(), minlength=int(np.prod(_CELLS))).reshape(_CELLS).astype(np.float32)
     near = np.array([0.25, 0.5, 0.25], np.float32)
     for plane in count:
         plane[:] = cv2.sepFilter2D(plane, -1, near, near, borderType=cv2.BORDER_REFLECT)
     light = cv2.sepFilter2D(count.reshape(_CELLS[0], -1), -1, np.ones(1, np.float32), near)
-    return floats(light.ravel() / max(1.0, float(mask.sum())))
+    return floats(light.ravel() / max(1, bins.size))

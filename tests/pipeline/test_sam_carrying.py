@@ -6,7 +6,7 @@ It is always sure of itself, and finds something wherever it is asked, so that a
 carrying. All else is what runs in the product.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
@@ -319,6 +319,32 @@ def test_a_network_that_is_unsure_is_doubted_and_its_masks_are_kept() -> None:
     assert doubted(found) == list(range(8))
     assert max(f.confidence for f in found) <= 0.3 + 1e-6
     assert overlaps(found, truths).min() > 0.95
+
+
+@pytest.mark.parametrize(
+    "light", [lambda n: 1 - 0.5 * n / 24, lambda n: 0.6 if n > 12 else 1.0], ids=["fading", "switched"]
+)
+def test_light_may_change(light: Callable[[int], float]) -> None:
+    frames, truths = Scene().clip(np.linspace(60, 180, 24))
+    found = run(
+        [(frame * light(n)).astype(np.uint8) for n, frame in enumerate(frames)], {0: box_around(truths[0])}
+    )
+    assert overlaps(found, truths).min() > 0.95
+    assert not doubted(found)
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (361, 641)])
+def test_frames_of_any_size_are_carried(size: tuple[int, int]) -> None:
+    frames, truths = Scene(pillar=(120, 200)).clip(np.linspace(40, 290, 36))
+    if size[1] > size[0]:
+        frames, truths = ([np.ascontiguousarray(np.rot90(i)) for i in images] for images in (frames, truths))
+    frames = [cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC) for frame in frames]
+    truths = [cv2.resize(truth.astype(np.float32), size) > 0.5 for truth in truths]
+    found = run(frames, {0: box_around(truths[0])})
+    doubts = doubted(found)
+    assert set(np.flatnonzero(shares(truths) < 0.02)) <= set(doubts)
+    assert doubts == list(range(doubts[0], doubts[-1] + 1))
+    assert overlaps(found, truths)[shares(truths) > 0.25].min() > 0.93
 
 
 def patched(frames: list[Image]) -> list[Image]:
