@@ -165,12 +165,8 @@ def _job(options: argparse.Namespace) -> Job:
 
 
 def _chosen(options: argparse.Namespace, marked: bool) -> Card:
-    """The model that is asked for, or the best that is ready; says which on standard error."""
-    key = options.model
-    if key is None:
-        key, why = models.default(marked)
-        print(why, file=sys.stderr)
-    card = models.card(key)
+    """The model that is asked for, or the best that is ready."""
+    card = models.card(options.model or models.default(marked)[0])
     if card.weights is None and options.weights is not None:
         raise InputError(f"{card.label} has no weights: leave --weights out.")
     return card
@@ -232,18 +228,22 @@ def _numbers(text: str, count: int) -> tuple[list[float], float]:
 
 
 def _run(options: argparse.Namespace) -> None:
+    _follow(process(_prepared(options)), options)
+
+
+def _prepared(options: argparse.Namespace) -> Job:
+    """The job of `run` or `preview`, with all that it needs; says on standard error which model was chosen."""
     job = _job(options)
-    video.probe(job.source)  # before hundreds of megabytes are fetched for it
-    _prepare(job, options)
-    _follow(process(job), options)
-
-
-def _prepare(job: Job, options: argparse.Namespace) -> None:
+    clip = video.probe(job.source)  # before hundreds of megabytes are fetched for it
     card = models.card(job.model)
     if job.weights is None:
         _ready(card, options)
     elif card.restriction and options.accept_licence:
         weights.acknowledge(card.key, card.licence_url)
+    job.check(clip)
+    if options.model is None:
+        print(models.default(bool(job.prompts))[1], file=sys.stderr)
+    return job
 
 
 def _render(options: argparse.Namespace) -> None:
@@ -310,9 +310,8 @@ def _bar(progress: Progress) -> str:
 def _preview(options: argparse.Namespace) -> None:
     if options.output.suffix.lower() != ".png":
         raise InputError(f"{options.output.name}: the name must end in .png.")
-    job = _job(options)
+    job = _prepared(options)
     clip = video.probe(job.source)
-    _prepare(job, options)
     compose = composer(job.background, clip.width, clip.height)
     for frame, found in preview.frames(job, [options.at]):
         seconds = float(frame.pts * clip.time_base)

@@ -7,6 +7,7 @@ the generator cancels: every thread ends, every file is closed, nothing half-wri
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from collections import deque
@@ -94,7 +95,9 @@ def _remember_speed(job: Job, clip: Clip, pace: _Pace) -> None:
     """Keep how fast this went, for whoever chooses a model; a short run says little."""
     if pace.done < _TELLING_FRAMES:
         return
-    device = "cpu" if models.card(job.model).weights is None else devices.pick(job.device).type
+    # A model without weights, or one that did without torch, has the processor alone.
+    networked = models.card(job.model).weights is not None and "torch" in sys.modules
+    device = devices.pick(job.device).type if networked else "cpu"
     speeds.record(job.model, device, (clip.width, clip.height), pace.whole)
 
 

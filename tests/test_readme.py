@@ -19,7 +19,9 @@ def test_the_model_table_has_each_model_in_its_own_words(card: models.Card) -> N
 
 
 def test_each_setting_is_listed() -> None:
-    read = set(re.findall(r'"((?:RECORTE|DATABASE)_\w+)"', (ROOT / "app.py").read_text(encoding="utf-8")))
+    sources = [ROOT / "app.py", *(ROOT / "pipeline").rglob("*.py")]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    read = set(re.findall(r'"((?:RECORTE|DATABASE)_(?!KEY|START)\w+)"', code))
     assert read == set(re.findall(r"^\| `([A-Z_]+)` \|", README, re.MULTILINE))
 
 

@@ -66,7 +66,8 @@ class Network:
 
     def _embed(self, images: Sequence[Image]) -> list[Tensor]:
         (image,) = images
-        pixels = torch.as_tensor(np.ascontiguousarray(image), device=self._sam.device)
+        # A copy: torch takes no array that is read-only or turned over.
+        pixels = torch.from_numpy(np.array(image, order="C")).to(self._sam.device)
         pixels = resized(pixels, *self._grid((image.shape[0], image.shape[1])))
         square = self._sam.preprocess(pixels.permute(2, 0, 1).contiguous()[None])
         with torch.autocast(square.device.type, self._precision, enabled=self._precision != torch.float32):

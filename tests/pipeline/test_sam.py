@@ -134,6 +134,14 @@ def test_masks_are_the_predictors_to_the_last_pixel(
             assert 0.02 < ours.mean() < 0.98  # else there is nothing to compare
 
 
+def test_any_array_is_taken(network: Network) -> None:
+    image = picture(96, 128)
+    turned = np.ascontiguousarray(image[::-1])[::-1]
+    fixed = image.copy()
+    fixed.flags.writeable = False
+    assert all(torch.equal(network.embed(image), network.embed(other)) for other in (turned, fixed))
+
+
 def test_labels_belong_to_their_points(network: Network, sam: Sam) -> None:
     image = picture(211, 317)
     points = marks(211, 317)["points"].points

@@ -1,0 +1,147 @@
+"""Choosing a model on the page: objects, candidates, weights and licences, with models that are played."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.pipeline.hub import Hub
+from tests.ui.conftest import Server
+from tests.ui.test_page import Visit, choose, make, on_screen, picture, ready, started
+
+WEIGHTS = np.random.default_rng(3).bytes(6 * 2**20)  # of no network: what is shown is the way there
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[Hub]:
+    with Hub() as hub:
+        yield hub
+
+
+@pytest.fixture(scope="module")
+def server(hub: Hub) -> Iterator[Server]:
+    """A server with stand-ins among its models, whose hub is played."""
+    with tempfile.TemporaryDirectory(prefix="recorte-page-", ignore_cleanup_errors=True) as folder:
+        server = Server(
+            Path(folder) / "home",
+            program=("-m", "tests.ui.stand_in_app"),
+            RECORTE_WEIGHTS=str(Path(folder) / "weights"),
+            HF_HOME=str(Path(folder) / "cache"),
+            HF_ENDPOINT=hub.url,
+        )
+        server.start()
+        yield server
+        server.stop()
+        assert "Traceback" not in server.said(), server.said()
+
+
+def choose_model(page: Page, label: str) -> None:
+    page.locator("#model input").click()
+    page.get_by_role("option", name=re.compile(f"^{re.escape(label)}")).click()
+
+
+
+
+def test_a_lone_click_offers_three_readings(server: Server, visit: Visit, clip: Path) -> None:
+    page = started(server, visit, clip)
+    choose_model(page, "Pointing")
+    expect(page.locator("#about-model")).to_contain_text("Click on the subject")
+    page.mouse.click(*on_screen(page, 100, 90))
+    readings = page.locator("[data-part=readings] button")
+    expect(readings).to_have_count(3)
+    expect(readings.nth(1)).to_contain_text("95")
+    expect(readings.nth(1)).to_have_attribute("aria-pressed", "true")  # the best
+    readings.nth(2).click()
+    expect(readings.nth(2)).to_have_attribute("aria-pressed", "true")
+    page.reload()
+    ready(page)
+    expect(readings.nth(2)).to_have_attribute("aria-pressed", "true")  # part of what is kept
+    page.mouse.click(*on_screen(page, 200, 90))
+    expect(page.locator("[data-part=candidates]")).to_be_hidden()  # two clicks are not ambiguous
+
+
+def test_objects_are_added_named_and_switched_off(server: Server, visit: Visit, clip: Path) -> None:
+    page = started(server, visit, clip)
+    choose_model(page, "Pointing")
+    page.mouse.click(*on_screen(page, 80, 90))
+    page.locator("[data-do=add]").click()
+    page.mouse.click(*on_screen(page, 220, 90))
+    chips = page.locator("[data-part=chips] .chip")
+    expect(chips).to_have_count(2)
+    chips.nth(1).locator("[data-do=pick]").dblclick()
+    chips.nth(1).locator("input").fill("Ball")
+    chips.nth(1).locator("input").press("Enter")
+    expect(chips.nth(1)).to_contain_text("Ball")
+    chips.nth(0).locator("[data-do=toggle]").click()
+    expect(picture(page)).to_have_attribute("aria-busy", "false")
+    make(page)
+    page.reload()
+    ready(page)
+    expect(chips.nth(1)).to_contain_text("Ball")
+    expect(chips.nth(0).locator("[data-do=toggle]")).to_have_attribute("aria-pressed", "false")
+
+
+def test_where_the_cut_may_have_slipped_is_on_the_timeline(server: Server, visit: Visit, clip: Path) -> None:
+    page = started(server, visit, clip)
+    choose_model(page, "Doubting")
+    make(page)
+    checks = page.locator("[data-part=checks] button")
+    expect(checks).to_have_count(2)
+    checks.first.click()
+    expect(page.locator("[data-part=slider]")).to_have_value("5")
+
+
+def test_weights_are_fetched_after_the_licence_was_read(
+    server: Server, visit: Visit, clip: Path, hub: Hub
+) -> None:
+    hub.serve("briaai/RMBG-1.4/resolve/main/model.safetensors", WEIGHTS, pace=2 * 2**20)
+    page = started(server, visit, clip)
+    expect(page.locator("#about-model")).to_contain_text("RMBG-1.4 is not ready on this machine")
+    choose_model(page, "RMBG-1.4")
+    expect(page.locator("#about-model")).to_contain_text("non-commercial")
+    expect(page.locator("#download-weights")).to_be_hidden()
+    page.locator("#acknowledge input").check()
+    expect(page.locator("#acknowledge")).to_be_hidden()
+    page.locator("#download-weights").click()
+    expect(page.locator("#fetching progress")).to_be_visible()
+    expect(page.locator("#fetching")).to_contain_text(re.compile(r"Downloading: [\d.]+ [kM]B of"))
+    page.locator("#stop-download").click()
+    expect(page.locator("#download-weights")).to_be_visible()
+    # Another visitor sees that the licence was read, and goes on from what is there.
+    before = hub.sent
+    other = started(server, visit, clip)
+    choose_model(other, "RMBG-1.4")
+    expect(other.locator("#acknowledge")).to_be_hidden()
+    other.locator("#download-weights").click()
+    expect(other.locator("#fetching")).to_be_hidden(timeout=40_000)
+    assert hub.sent - before < len(WEIGHTS)
+
+
+def test_without_a_network_it_is_said_what_to_put_where(
+    server: Server, visit: Visit, clip: Path, hub: Hub
+) -> None:
+    hub.away = True
+    try:
+        page = started(server, visit, clip)
+        choose_model(page, "SAM 2.1 Tiny")
+        page.locator("#download-weights").click()
+        failure = page.locator("#fetching [role=alert]")
+        expect(failure).to_contain_text("model.safetensors", timeout=40_000)
+        expect(page.locator("#download-weights")).to_be_visible()
+    finally:
+        hub.away = False
+
+
+def test_spanish_says_what_a_licence_forbids(server: Server, visit: Visit, clip: Path) -> None:
+    page = visit(server.url, locale="es-ES")
+    page.locator("#drop input[type=file]").set_input_files(clip)
+    ready(page)
+    choose_model(page, "RMBG-1.4")
+    expect(page.locator("#about-model")).to_contain_text("solo para uso no comercial")
+    choose(page, "Color")
