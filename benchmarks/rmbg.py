@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from unittest.mock import patch
 
@@ -39,11 +40,17 @@ from tests.rendered import subject_over_background, write_clip
 NAMES = ("process", "loop", "decode", "model", "model, float32", "model, by two", "composite", "encode")
 
 
-def loop(source: Path, output: Path, file: Path, device: torch.device) -> int:
-    """What one writes first."""
+@cache
+def network_of(file: Path, device: torch.device) -> torch.nn.Module:
+    """Loaded once: what is measured is the work on frames."""
     network = isnet.Isnet()
     checkpoints.load_into(network, file)
-    network.eval().to(device)
+    return network.eval().to(device)
+
+
+def loop(source: Path, output: Path, file: Path, device: torch.device) -> int:
+    """What one writes first."""
+    network = network_of(file, device)
     reader = cv2.VideoCapture(str(source))
     size = int(reader.get(cv2.CAP_PROP_FRAME_WIDTH)), int(reader.get(cv2.CAP_PROP_FRAME_HEIGHT))
     rate = reader.get(cv2.CAP_PROP_FPS)

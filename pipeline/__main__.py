@@ -232,7 +232,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _prepared(options: argparse.Namespace) -> Job:
-    """The job of `run` or `preview`, with all that it needs; says on standard error which model was chosen."""
+    """The job of `run` or `preview`, with all that it needs; says which model was chosen, and why."""
     job = _job(options)
     clip = video.probe(job.source)  # before hundreds of megabytes are fetched for it
     card = models.card(job.model)

@@ -23,6 +23,12 @@ def floats(image: Any) -> Floats:
     return np.asarray(image, np.float32)
 
 
+def logistic(logits: Floats) -> Floats:
+    """The probabilities that a network's logits stand for, 0 to 1."""
+    # In the form that does not overflow.
+    return floats((np.tanh(logits / 2) + 1) / 2)
+
+
 def box(image: Floats, radius: int) -> Floats:
     """The mean over a square of side `2 * radius + 1`; any `[H, W]` or `[H, W, C]` float image."""
     side = 2 * radius + 1

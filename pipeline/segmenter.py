@@ -106,7 +106,7 @@ class View:
 
     def matte(self, logits: Floats) -> Matte:
         """The mask that these logits on the working grid are, its soft edge drawn to that of the picture."""
-        return refine.upsample(floats(1 / (1 + np.exp(-logits.clip(-30, 30)))), self.image)
+        return refine.upsample(refine.logistic(logits), self.image)
 
     def pixel(self, point: Point) -> tuple[int, int]:
         """The row and column of the working grid that a point of the frame lies on."""

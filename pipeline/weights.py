@@ -416,7 +416,7 @@ def _sentences(file: File) -> Iterator[None]:
 
 
 def _by_hand(file: File) -> str:
-    return f"fetch {_address(file.url)} on another way and put it into {folder()} as {file.name}."
+    return f"get {_address(file.url)} some other way and put it into {folder()} as {file.name}."
 
 
 def _broken_off(file: File, have: int) -> WeightsError:

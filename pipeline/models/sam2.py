@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from pipeline import refine
 from pipeline.embeddings import Embeddings
 from pipeline.errors import PromptError
@@ -64,8 +62,7 @@ class Sam2:
         height, width = image.shape[:2]
         scale = min(1.0, _SIDE / max(height, width))
         mask = self._network.enlarged(logits, max(1, round(height * scale)), max(1, round(width * scale)))
-        # The logistic function, in a form that does not overflow.
-        return refine.upsample(refine.floats((np.tanh(mask / 2) + 1) / 2), image)
+        return refine.upsample(refine.logistic(mask), image)
 
 
 def _load(device: str, files: list[Path]) -> Model:

@@ -84,7 +84,7 @@ class Doubting:
 
 
 class Pointing:
-    """Keeps a disc round each click, on every frame; a lone click means a small, a middling or a large one."""
+    """Keeps a disc round each click, on every frame; a lone click means a small, a medium or a large one."""
 
     RADII = (6, 14, 30)
     SCORES = (0.55, 0.95, 0.75)

@@ -106,5 +106,5 @@ def test_every_card_is_whole() -> None:
 
 
 def test_a_key_that_is_none() -> None:
-    with pytest.raises(InputError, match="no model called 'magic'.*grabcut"):
+    with pytest.raises(InputError, match=r"no model called 'magic'.*grabcut"):
         models.loaded("magic", "auto")

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import models, video
+from pipeline import models, speeds, video
 from pipeline import process as module
 from pipeline.background import Blur, Colour, Footage, Picture, Transparent
 from pipeline.errors import InputError, RecorteError, RunError, VideoError
 from pipeline.job import Job, Progress
 from pipeline.matte import Kept
 from pipeline.process import process, render
-from pipeline.prompts import Box, Point, Prompt
+from pipeline.prompts import Box, Object, Point, Prompt
 from tests import ffprobe
 from tests.pipeline.stand_in import Carrying, Threshold, numbered, threshold
 from tests.rendered import write_clip
@@ -387,3 +387,24 @@ def test_an_output_that_cannot_be(job: Job, tmp_path: Path, place: str) -> None:
         assert isinstance(caught.value, InputError)
         assert str(tmp_path) not in str(caught.value)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "folder.mp4"]
+
+
+def test_how_fast_a_model_ran_is_remembered(counted_path: Path, clip_path: Path, tmp_path: Path) -> None:
+    run(Job(counted_path, tmp_path / "o.mp4", model="shy", prompts=(Prompt(0, (Point(5, 5),)),)))
+    told = speeds.known("shy")
+    assert told is not None and told[-1][:3] == ("cpu", 64, 64) and told[-1].rate > 1
+    # A few frames say little, and the cheap half nothing.
+    kept = tmp_path / "m.mkv"
+    run(Job(clip_path, tmp_path / "o.mp4", model="blind", start=0.5, matte=kept))
+    assert speeds.known("blind") is None
+
+
+def test_objects_are_united_in_what_comes_out(counted_path: Path, tmp_path: Path) -> None:
+    marks = tuple(Prompt(0, (Point(x, 32),), object=n) for n, x in ((1, 12), (2, 50)))
+    job = Job(counted_path, tmp_path / "o.mp4", model="pointing", prompts=marks, matte=tmp_path / "m.mkv")
+    run(job)
+    both = next(Kept.open(tmp_path / "m.mkv").pairs(video.probe(counted_path)))[1]
+    assert (both[32, 12], both[32, 31], both[32, 50]) == (255, 0, 255)
+    run(replace(job, objects=(Object(2, on=False),)))
+    one = next(Kept.open(tmp_path / "m.mkv").pairs(video.probe(counted_path)))[1]
+    assert (one[32, 12], one[32, 50]) == (255, 0)

@@ -41,7 +41,9 @@ class Sink:
         self.told.append(("cancelled", key))
 
     def ends(self) -> list[tuple[str, str]]:
-        return [(what, key) for what, key, *_ in self.told if what not in ("started", "progressed", "checked")]
+        return [
+            (what, key) for what, key, *_ in self.told if what not in ("started", "progressed", "checked")
+        ]
 
 
 class Broken(Sink):

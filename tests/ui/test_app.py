@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import app
+from pipeline import models
 from ui import text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -200,3 +201,10 @@ def test_the_language_is_the_visitors_first_that_is_spoken() -> None:
 def test_lengths_and_sizes() -> None:
     assert [text.length(s) for s in (0, 3.21, 65, 3723.4)] == ["0.0 s", "3.2 s", "1:05", "1:02:03"]
     assert [text.size(n) for n in (1, 1500, 2_340_000, 5 * 10**9)] == ["1 kB", "2 kB", "2.3 MB", "5.0 GB"]
+
+
+def test_every_model_is_told_of_in_every_language() -> None:
+    for key, card in models.cards().items():
+        assert text.purpose("en", key, card.purpose) == card.purpose
+        assert text.purpose("es", key, card.purpose) != card.purpose
+        assert not card.restriction or text.restriction("es", key, card.restriction) != card.restriction
