@@ -323,13 +323,16 @@ _PURPOSES: dict[str, dict[str, str]] = {
     "es": {
         "grabcut": "No necesita pesos: para un sujeto que se distingue por sus colores o su movimiento, "
         "en cualquier procesador.",
-        "rmbg": "Encuentra por sí solo al sujeto de cada fotograma, también pelo y bordes suaves; rápido con GPU.",
-        "sam-vit-b": "Recorta cualquier cosa con un clic o un recuadro; el más pequeño y rápido de su familia.",
+        "rmbg": "Encuentra por sí solo al sujeto de cada fotograma, también pelo y bordes "
+        "suaves; rápido con GPU.",
+        "sam-vit-b": "Recorta cualquier cosa con un clic o un recuadro; el más pequeño y rápido de su "
+        "familia.",
         "sam-vit-l": "Entiende mejor que ViT-B lo que señala una marca, y es varias veces más lento.",
         "sam-vit-h": "El más seguro de su familia y, con mucho, el más lento: para una GPU.",
         "sam2-tiny": "Sigue lo que señalas por todo el vídeo, cortes incluidos; el más rápido de su familia.",
         "sam2-small": "Sigue lo que señalas por todo el vídeo; algo más seguro y más lento que Tiny.",
-        "sam2-base-plus": "Sigue lo que señalas por todo el vídeo; más seguro que Small entre cosas parecidas.",
+        "sam2-base-plus": "Sigue lo que señalas por todo el vídeo; más seguro que Small entre cosas "
+        "parecidas.",
         "sam2-large": "Sigue lo que señalas por todo el vídeo; el más seguro de su familia, para una GPU.",
     },
 }
