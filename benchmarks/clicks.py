@@ -1,8 +1,8 @@
 """How long a click takes to answer: python -m benchmarks.clicks [--model sam-vit-b] [--weights PATH]
 
-Seconds, as the page would wait for them, on a 1080p frame: loading, the first click on a frame (which has to be
-read), further clicks there (medians), the readings of a lone click, and each frame that the mask is carried
-on to. Without `--weights` on random ones of the published architecture, which take the same time.
+Seconds, as the page would wait for them, on a 1080p frame: loading, the first click on a frame (which has to
+be read), further clicks there (medians), the readings of a lone click, and each frame that the mask is
+carried on to. Without `--weights` on random ones of the published architecture, which take the same time.
 """
 
 from __future__ import annotations
