@@ -166,6 +166,10 @@ def _job(options: argparse.Namespace) -> Job:
 
 def _chosen(options: argparse.Namespace, marked: bool) -> Card:
     """The model that is asked for, or the best that is ready."""
+    if options.model is None and options.weights is not None:
+        raise InputError("Name the model that these weights are for, with --model.")
+    if options.model is None and options.accept_licence:
+        _acknowledge(models.card(models.AUTOMATIC))
     card = models.card(options.model or models.default(marked)[0])
     if card.weights is None and options.weights is not None:
         raise InputError(f"{card.label} has no weights: leave --weights out.")
@@ -174,8 +178,8 @@ def _chosen(options: argparse.Namespace, marked: bool) -> Card:
 
 def _ready(card: Card, options: argparse.Namespace) -> None:
     """The licence first, then the weights: what may not be used is not fetched."""
-    if card.restriction and options.accept_licence:
-        weights.acknowledge(card.key, card.licence_url)
+    if options.accept_licence:
+        _acknowledge(card)
     models.check_licence(card)
     if card.weights is None:
         return
@@ -195,6 +199,11 @@ def _ready(card: Card, options: argparse.Namespace) -> None:
                 )
         if shown:
             print(file=sys.stderr)
+
+
+def _acknowledge(card: Card) -> None:
+    if card.restriction:
+        weights.acknowledge(card.key, card.licence_url)
 
 
 def _prompts(options: argparse.Namespace) -> tuple[Prompt, ...]:
@@ -234,13 +243,12 @@ def _run(options: argparse.Namespace) -> None:
 def _prepared(options: argparse.Namespace) -> Job:
     """The job of `run` or `preview`, with all that it needs; says which model was chosen, and why."""
     job = _job(options)
-    clip = video.probe(job.source)  # before hundreds of megabytes are fetched for it
+    job.check(video.probe(job.source))  # before hundreds of megabytes are fetched for it
     card = models.card(job.model)
-    if job.weights is None:
+    if job.weights is None and Kept.find(job.matte, job.matte_key) is None:
         _ready(card, options)
-    elif card.restriction and options.accept_licence:
-        weights.acknowledge(card.key, card.licence_url)
-    job.check(clip)
+    elif options.accept_licence:
+        _acknowledge(card)
     if options.model is None:
         print(models.default(bool(job.prompts))[1], file=sys.stderr)
     return job
@@ -259,7 +267,9 @@ def _follow(steps: Any, options: argparse.Namespace) -> None:
     with closing(steps):
         for last in steps:
             if options.json:
-                print(json.dumps(last.to_json()), flush=True)
+                told = last.to_json()
+                del told["checks"]  # the summary has them
+                print(json.dumps(told), flush=True)
             elif sys.stderr.isatty():
                 print(f"\r{_bar(last)}", end="", file=sys.stderr, flush=True)
     seconds = time.monotonic() - began

@@ -51,6 +51,7 @@ def ahead(items: Iterator[Item], depth: int) -> Generator[Item, None, None]:
                 except BaseException as caught:
                     error = error or caught
             put(_End(error))
+            del error  # it holds this frame, and this frame it: a circle that would keep what `items` opened
 
     thread = threading.Thread(target=work, name="ahead", daemon=True)
     thread.start()

@@ -71,7 +71,7 @@ class Carried:
 
     def _told(self, view: View, prompt: Prompt) -> Found:
         """What the person's marks say, by themselves or of the mask that was carried here."""
-        if self._logits is None or prompt.box is not None:
+        if self._logits is None or prompt.box is not None or prompt.candidate is not None:
             found = readings(view, prompt)
             best = max(range(len(found)), key=lambda n: found[n].score)
             reading = found[best if prompt.candidate is None else prompt.candidate]

@@ -38,14 +38,16 @@ def read(path: Path) -> dict[str, Tensor]:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{path.name} holds more than plain tensors, or is damaged, and was not loaded. Fetch it again "
-            "from its source."
+            f"{path.name} in {path.parent} holds more than plain tensors, or is damaged, and was not loaded. "
+            "Delete it, and download it again."
         ) from error
     except OSError as error:
         raise WeightsError(f"{path.name} cannot be read: {error.strerror or error}.") from error
     # A damaged archive or pickle fails wherever its reader happens to stumble.
     except (SafetensorError, RuntimeError, EOFError, ValueError, LookupError, TypeError) as error:
-        raise WeightsError(f"{path.name} is damaged or no checkpoint. Fetch it again.") from error
+        raise WeightsError(
+            f"{path.name} in {path.parent} is damaged or no checkpoint. Delete it, and download it again."
+        ) from error
     if not isinstance(found, Mapping) or not all(
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in found.items()
     ):

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from pathlib import Path
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import propagate
+from pipeline import propagate, video
 from pipeline.video import Frame
 
 _WIDTH, _HEIGHT = 160, 90
+
+
+def scanned(path: Path, first: int, last: int) -> Generator[int | None, None, None]:
+    """For each frame from pts `first` to `last` its pts where it begins another scene than the one before."""
+    scenes, before = Scenes(), 0
+    for frame in video.read(path, first, last + 1):
+        number = scenes(frame)
+        yield frame.pts if number > before else None
+        before = number
 
 
 class Scenes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -35,7 +36,8 @@ class Embeddings(Generic[Embedding]):
         self._embed = embed
         self._limit = limit
         self._lock = threading.Lock()
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="embed")
+        self._waiting: deque[tuple[Future[Embedding], NDArray[np.uint8]]] = deque()
+        self._working = False
         self._asked: dict[bytes, Future[Embedding]] = {}
         """By frame; the one that was asked for last is the last."""
 
@@ -43,13 +45,35 @@ class Embeddings(Generic[Embedding]):
         """The frame's embedding; raises what making it raises, and tries again the next time."""
         key = _digest(frame)
         with self._lock:
-            asked = self._asked.pop(key, None) or self._worker.submit(self._embed, frame)
+            asked = self._asked.pop(key, None) or self._submit(frame)
             self._asked[key] = asked
         try:
             return asked.result()
         finally:
             with self._lock:
                 self._make_room()
+
+    def _submit(self, frame: NDArray[np.uint8]) -> Future[Embedding]:
+        """Put a frame in the line; under the lock."""
+        asked: Future[Embedding] = Future()
+        self._waiting.append((asked, frame))
+        if not self._working:
+            self._working = True
+            # Not an executor: the program would not end before all that waits is done.
+            threading.Thread(target=self._work, name="embed", daemon=True).start()
+        return asked
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._working = False
+                    return
+                asked, frame = self._waiting.popleft()
+            try:
+                asked.set_result(self._embed(frame))
+            except BaseException as error:  # raised again where it was asked for
+                asked.set_exception(error)
 
     def _make_room(self) -> None:
         done = [(key, asked) for key, asked in reversed(self._asked.items()) if asked.done()]

@@ -9,7 +9,8 @@ RecorteError                 a sentence for the person who asked
 │   └── WeightsError         a model's weights are missing, cannot be fetched, or are not what they should be
 └── RunError                 the machine is at fault: disk full, encoder failed
 
-The message is the sentence that is shown; it names the file by its name, never by its path.
+The message is the sentence that is shown; it names the file by its name, never by its path. Only weights are
+told with their folder, where somebody has to put them.
 """
 
 

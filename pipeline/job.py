@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pipeline import background, digest, formats, models, prompts, video, weights
+from pipeline import background, digest, formats, models, prompts, video
 from pipeline.background import Background, Colour, Transparent
 from pipeline.clip import Clip
 from pipeline.errors import FormatError, InputError, PromptError
@@ -61,7 +61,6 @@ class Job:
             )
         if self.end is not None and not self.start < self.end < math.inf:
             raise InputError(f"The end, {self.end:g} s, must come after the start, {self.start:g} s.")
-        models.check(card, self.weights)
         for prompt in self.prompts:
             prompt.check(clip.width, clip.height, clip.duration)
             chosen = prompt.candidate is not None
@@ -97,11 +96,12 @@ class Job:
     @cached_property
     def matte_key(self) -> str:
         """Names what the matte depends on: the video's content, the model, the prompts, the range."""
+        card = models.card(self.model)
         what = {
             "source": digest.sampled(self.source),
-            "model": [self.model, models.card(self.model).version],
-            "weights": None if self.weights is None else weights.identity(self.weights),
-            "stable": self.stable,
+            "model": [self.model, card.version],
+            "weights": models.identity(card, self.weights),
+            "stable": self.stable and card.flickers,
             "prompts": prompts.to_json(self.asked),
             "range": [self.start, self.end],
         }

@@ -9,8 +9,7 @@ from __future__ import annotations
 import bisect
 import math
 import tempfile
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Generator, Iterable, Iterator
 from itertools import chain, pairwise
 from pathlib import Path
 
@@ -34,7 +33,15 @@ def spread(clip: Clip, job: Job, count: int) -> list[float]:
 
 
 def frames(job: Job, times: Iterable[float], steps: int = STEPS) -> Iterator[Pair]:
-    """The frames on screen at `times` (seconds), in order and each once, with their mattes.
+    """The frames on screen at `times` (seconds), in order and each once, with what is found on them.
+
+    Raises as `made` does.
+    """
+    return (pair for pair in made(job, times, steps) if pair is not None)
+
+
+def made(job: Job, times: Iterable[float], steps: int = STEPS) -> Generator[Pair | None, None, None]:
+    """As `frames`; None where the model has done a frame on the way to one of them.
 
     Takes them from the job's kept matte where that reaches them. Raises InputError as `process` does; writes
     nothing.
@@ -54,15 +61,15 @@ def frames(job: Job, times: Iterable[float], steps: int = STEPS) -> Iterator[Pai
         [s for s in own if any(s.lo <= p < s.hi for p in wanted)]
         for own in stretches.plan(job.asked, clip, 0, index.pts[-1] + 1)
     ]
-    stream = stretches.stream(replace(job, stable=False))  # neighbours are far apart here
+    stream = stretches.stream(job, thinned=True)
     steps = min(steps, models.card(job.model).steps)
     with tempfile.TemporaryDirectory(prefix="recorte-") as folder:
         thinned = _thinned(list(chain.from_iterable(plan)), wanted, index, steps)
         for step in stretches.steps(clip, stream, plan, Path(folder), thinned):
-            if step.pair is not None and step.pair[0].pts in wanted:
-                yield step.pair
-                if step.pair[0].pts == wanted[-1]:
-                    return
+            asked = step.pair is not None and step.pair[0].pts in wanted
+            yield step.pair if asked else None
+            if step.pair is not None and step.pair[0].pts == wanted[-1]:
+                return
 
 
 def _thinned(streams: list[Stretch], wanted: list[int], index: Index, steps: int) -> frozenset[int]:

@@ -16,7 +16,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Literal
 
-from pipeline import devices, formats, matte, models, speeds, stretches, video
+from pipeline import cuts, devices, formats, matte, models, speeds, stretches, video
 from pipeline.ahead import ahead
 from pipeline.background import Footage, Picture, Transparent
 from pipeline.clip import Clip
@@ -46,6 +46,8 @@ def process(job: Job) -> Generator[Progress, None, None]:
         return
     first, past = job.span(clip)
     _check_outputs(job, [job.output] if job.matte is None else [job.output, job.matte])
+    stream = stretches.stream(job)
+    scenes = yield from _cuts(job, clip)
     with ExitStack() as stack:
         writer = stack.enter_context(_writer(job, clip, first, _sound_end(job, clip, past)))
         result = _Result(job, clip, writer)
@@ -55,8 +57,8 @@ def process(job: Job) -> Generator[Progress, None, None]:
         folder = stack.enter_context(
             tempfile.TemporaryDirectory(prefix=".recorte-", dir=job.output.parent, ignore_cleanup_errors=True)
         )
-        plan = stretches.plan(job.asked, clip, first, past)
-        steps = stretches.steps(clip, stretches.stream(job), plan, Path(folder))
+        plan = stretches.plan(job.asked, clip, first, past, scenes)
+        steps = stretches.steps(clip, stream, plan, Path(folder))
         pace = _Pace("matte", stretches.work(plan, clip))
         checks = _Checks(clip)
         for step in stack.enter_context(closing(ahead(steps, _depth(clip)))):
@@ -89,6 +91,21 @@ def render(job: Job, kept: Kept) -> Generator[Progress, None, None]:
             pace.step()
             yield pace.progress(result.frames)
         result.check()
+
+
+def _cuts(job: Job, clip: Clip) -> Generator[Progress, None, list[int]]:
+    """Where scenes begin between the first and the last frame that a stream could start from."""
+    told = stretches.marked((prompt for prompt in job.asked if prompt.starts), clip)
+    if len(told) < 2 or models.card(job.model).remembers:
+        return []
+    found: list[int] = []
+    pace = _Pace("matte", clip.frames)
+    with closing(cuts.scanned(clip.path, min(told), max(told))) as scan:
+        for at in scan:
+            if at is not None:
+                found.append(at)
+            yield pace.progress(0)
+    return found
 
 
 def _remember_speed(job: Job, clip: Clip, pace: _Pace) -> None:

@@ -17,6 +17,10 @@ CANDIDATES = 3
 """How many readings a lone click may have: the part, the thing, the whole."""
 
 
+_MOST_OBJECTS = 99
+"""Each is carried by a stream of its own."""
+
+
 @dataclass(frozen=True)
 class Point:
     x: float
@@ -121,8 +125,8 @@ class Prompt:
                 float(data.get("time", 0.0)),
                 points,
                 box,
-                int(data.get("object", 1)),
-                None if chosen is None else int(chosen),
+                _whole(data.get("object", 1)),
+                None if chosen is None else _whole(chosen),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise PromptError(
@@ -148,7 +152,7 @@ class Object:
     def from_json(cls, data: Any) -> Object:
         """Raises PromptError where `data` is not what `to_json` writes."""
         try:
-            made = cls(int(data["number"]), str(data.get("name", ""))[:60], bool(data.get("on", True)))
+            made = cls(_whole(data["number"]), str(data.get("name", ""))[:60], bool(data.get("on", True)))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise PromptError(f"This is no object to keep: {data!r:.120}") from error
         if made.number < 1:
@@ -177,15 +181,25 @@ def from_json(data: Any) -> tuple[Prompt, ...]:
     """A JSON list of prompts, ordered; raises PromptError."""
     if not isinstance(data, list):
         raise PromptError("Prompts are a JSON list, one entry for each marked frame.")
-    return ordered(Prompt.from_json(entry) for entry in data)
+    made = ordered(Prompt.from_json(entry) for entry in data)
+    if len({prompt.object for prompt in made}) > _MOST_OBJECTS:
+        raise PromptError(f"These marks are about more than {_MOST_OBJECTS} objects, which is too many.")
+    return made
 
 
 def objects_from_json(data: Any) -> tuple[Object, ...]:
     """A JSON list of objects, by number; raises PromptError."""
-    if not isinstance(data, list) or len(data) > 99:
+    if not isinstance(data, list) or len(data) > _MOST_OBJECTS:
         raise PromptError("Objects are a short JSON list, one entry for each thing to keep.")
     things = {thing.number: thing for thing in map(Object.from_json, data)}
     return tuple(things[number] for number in sorted(things))
+
+
+def _whole(value: Any) -> int:
+    """Raises ValueError for what is no whole number."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"{value!r} is no whole number")
+    return value
 
 
 def to_json(prompts: Sequence[Prompt]) -> list[dict[str, Any]]:

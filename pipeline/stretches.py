@@ -7,14 +7,16 @@ other marks are corrections: they lie in a stream, and hold from their frame on,
 
 Several objects are carried by streams of their own, in step, so that what a model knows of a frame serves
 them all; the matte is their union. A scene cut ends the carrying of what was marked before it: the frames
-behind it are empty until marks start again.
+behind it are empty until marks start again. Where the cuts are known beforehand, each scene has starts of its
+own, and streams meet at a cut rather than half-way.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -74,22 +76,35 @@ class Stretch:
         return given if given and given[0] < min(self.at, self.hi) else []
 
 
-def plan(asked: Iterable[Prompt], clip: Clip, lo: int, hi: int) -> list[list[Stretch]]:
-    """For each object the stretches that together cover lo <= pts < hi, in order."""
+def plan(
+    asked: Iterable[Prompt], clip: Clip, lo: int, hi: int, cuts: Collection[int] = ()
+) -> list[list[Stretch]]:
+    """For each object the stretches that together cover lo <= pts < hi, in order.
+
+    `cuts` are the pts of the frames that begin a scene, ascending, as far as they are known and matter.
+    """
     objects = prompts.by_object(asked).values()
     # One that nothing says what it is would be guessed; that is for a clip without any such word.
     told = [own for own in objects if any(prompt.starts for prompt in own)]
-    return [_plan(own, clip, lo, hi) for own in told or objects or [()]]
+    return [_plan(own, clip, lo, hi, cuts) for own in told or objects or [()]]
 
 
-def _plan(own: Iterable[Prompt], clip: Clip, lo: int, hi: int) -> list[Stretch]:
+def _plan(own: Iterable[Prompt], clip: Clip, lo: int, hi: int, cuts: Collection[int]) -> list[Stretch]:
     marks = marked(own, clip)
-    starts = [p for p, prompt in marks.items() if prompt.box is not None]
-    starts = starts or [p for p, prompt in marks.items() if prompt.starts][:1] or [lo]
-    middles = [(a + b) // 2 + 1 for a, b in pairwise(starts)]
+    scenes: dict[int, list[int]] = {}
+    for at in marks:
+        scenes.setdefault(sum(cut <= at for cut in cuts), []).append(at)
+    starts = [at for scene in scenes.values() for at in _starts(scene, marks)] or [lo]
+    middles = [next((c for c in cuts if a < c <= b), (a + b) // 2 + 1) for a, b in pairwise(starts)]
     spans = zip(starts, [lo, *middles], [*middles, hi], strict=True)
     stretches = [Stretch(at, max(begin, lo), min(end, hi), marks) for at, begin, end in spans]
     return [s for s in stretches if s.lo < s.hi]
+
+
+def _starts(scene: list[int], marks: Marks) -> list[int]:
+    """Which of one scene's marked frames streams start from: those with a box, else the first that can."""
+    boxed = [at for at in scene if marks[at].box is not None]
+    return boxed or [at for at in scene if marks[at].starts][:1]
 
 
 def marked(own: Iterable[Prompt], clip: Clip) -> Marks:
@@ -131,27 +146,30 @@ def steps(
     )
 
 
-def _united(objects: list[Iterator[Step]]) -> Iterator[Step]:
+def _united(objects: list[Generator[Step, None, None]]) -> Iterator[Step]:
     """The steps of several objects as one's; none runs ahead of the others by a frame that is ready."""
     going: dict[int, Iterator[Step]] = dict(enumerate(objects))
     ready: dict[int, Pair] = {}
-    while going or ready:
-        work = 0
-        for number in [n for n in going if n not in ready]:
-            step = next(going[number], None)
-            if step is None:
-                del going[number]
-                continue
-            work += step.work
-            if step.pair is not None:
-                ready[number] = step.pair
-        pair = None
-        if ready and going.keys() <= ready.keys():
-            # A frame of a damaged clip may be missing from one of them.
-            first = min(frame.pts for frame, _ in ready.values())
-            pair = _union([ready.pop(n) for n in list(ready) if ready[n][0].pts == first])
-        if work or pair is not None:
-            yield Step(pair, work)
+    with ExitStack() as stack:
+        for steps in objects:
+            stack.enter_context(closing(steps))
+        while going or ready:
+            work = 0
+            for number in [n for n in going if n not in ready]:
+                step = next(going[number], None)
+                if step is None:
+                    del going[number]
+                    continue
+                work += step.work
+                if step.pair is not None:
+                    ready[number] = step.pair
+            pair = None
+            if ready and going.keys() <= ready.keys():
+                # A frame of a damaged clip may be missing from one of them.
+                first = min(frame.pts for frame, _ in ready.values())
+                pair = _union([ready.pop(n) for n in list(ready) if ready[n][0].pts == first])
+            if work or pair is not None:
+                yield Step(pair, work)
 
 
 def _union(pairs: list[Pair]) -> Pair:
@@ -162,7 +180,7 @@ def _union(pairs: list[Pair]) -> Pair:
 
 def _stretched(
     clip: Clip, stream: Stream, stretches: list[Stretch], folder: Path, only: Collection[int] | None
-) -> Iterator[Step]:
+) -> Generator[Step, None, None]:
     """One object's steps."""
     times = _times(clip, only)
     for stretch in stretches:
@@ -197,11 +215,15 @@ def _backward(
     path.unlink()
 
 
-def stream(job: Job) -> Stream:
-    """The job's model, ready to be run; loads it. Raises WeightsError and InputError as `models.loaded`."""
+def stream(job: Job, *, thinned: bool = False) -> Stream:
+    """The job's model, ready to be run; loads it. Raises WeightsError and InputError as `models.loaded`.
+
+    In a thinned clip neighbours are far apart: neither a cut nor flicker can be told from movement there.
+    """
     card = models.card(job.model)
     model = models.loaded(job.model, job.device, job.weights)
-    return partial(pairs, model, remembers=card.remembers, calm=card.flickers and job.stable)
+    calm = card.flickers and job.stable and not thinned
+    return partial(pairs, model, remembers=card.remembers or thinned, calm=calm)
 
 
 def pairs(
@@ -220,11 +242,13 @@ def pairs(
     scenes = [(0, frames)] if remembers else itertools.groupby(frames, Scenes())
     for number, scene in scenes:
         if number and told:
+            sure = 0.0  # of the first one: somebody should look whether more was meant
             for frame in scene:
                 if frame.pts in marks and marks[frame.pts].starts:
                     scene = itertools.chain([frame], scene)
                     break
-                yield frame, Found(np.zeros(frame.image.shape[:2], np.uint8), 0)
+                yield frame, Found(np.zeros(frame.image.shape[:2], np.uint8), sure)
+                sure = 1.0
             else:
                 continue
         found = _found(model, scene, marks)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 HUB = "https://huggingface.co"
 _ON_HUB = re.compile(re.escape(HUB) + r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)")
-_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".json")
 _WAIT_SECONDS = 0.2
 """Between two looks at a file that somebody else is fetching."""
 _CONNECT_SECONDS, _STALL_SECONDS = 15, 60
@@ -219,6 +219,8 @@ def identity(path: Path) -> str:
     try:
         if path.is_dir():
             files = sorted(p for p in path.rglob("*") if p.suffix in _SUFFIXES and p.is_file())
+            if not files:
+                raise WeightsError(f"{path.name}: there are no weights in this folder.")
             parts = [f"{p.relative_to(path)} {digest.sampled(p)}" for p in files]
             return hashlib.sha256("\n".join(parts).encode()).hexdigest()
         return digest.sampled(path)
@@ -339,6 +341,12 @@ def _parts(client: httpx.Client, file: File, out: BinaryIO, tag: Path) -> Iterat
             out.truncate(0)
         elif response.status_code not in ((200, 206) if version else (200,)):
             raise _refused(file, response.status_code)
+        elif response.headers.get("Content-Type", "").startswith("text/html"):
+            # What a network says that wants a login first, or a host that has moved.
+            raise WeightsError(
+                f"{urlsplit(_address(file.url)).hostname} answered with a page instead of {file.name}. Open "
+                f"it in a browser to see what it says, or {_by_hand(file)}"
+            )
         else:
             if response.status_code == 200:
                 have = 0
@@ -435,7 +443,8 @@ def _refused(file: File, status: int) -> WeightsError:
         )
     if status in (404, 410):
         return WeightsError(
-            f"{host} has no {file.name} any more ({status}). If you have it, {_by_hand(file)}"
+            f"{host} has no {file.name} any more ({status} for {_address(file.url)}). If you have it, put it "
+            f"into {folder()} as {file.name}."
         )
     if status >= 500 or status == 429:
         return WeightsError(

@@ -250,6 +250,8 @@ class Actions:
         form = formats.by_key(found.job.format)
         job = replace(found.cut, output=found.folder / f"result-{uuid4().hex[:8]}{form.suffix}")
         job.check(found.clip)
+        if found.kept is None:
+            models.check(models.card(job.model), job.weights)
         if found.running or self._runner.place(id) is not None:
             raise InputError(f"{found.row.name} is being made already.")
         with self._database.begin() as tx:

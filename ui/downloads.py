@@ -38,7 +38,7 @@ class Downloads:
             return
         with self._lock:
             before = self._going.get(key)
-            if before is not None and not before.error:
+            if before is not None and not before.error and not before.stop.is_set():
                 return
             download = self._going[key] = Download(total=needed.bytes)
         work = threading.Thread(
@@ -70,4 +70,5 @@ class Downloads:
             download.error = "Something went wrong inside the program; its log has the details."
         if not download.error:
             with self._lock:
-                self._going.pop(key, None)
+                if self._going.get(key) is download:
+                    del self._going[key]

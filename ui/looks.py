@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import background, models, preview, prompts, video
+from pipeline.clip import Clip
 from pipeline.composite import composer
 from pipeline.errors import InputError, VideoError, WeightsError
 from pipeline.job import GREEN, Job
@@ -62,19 +64,19 @@ class Looks:
         if not 0 <= index < len(order):
             raise InputError(f"{found.clip.name} has no frame number {index}.")
         pts = order[index]
-        mattes = {} if view == "original" else self._mattes_of(found, pts)
+        mattes, whole = ({}, True) if view == "original" else self._mattes_of(found, pts)
         frame = next(video.read(found.clip.path, pts, only=[pts]), None)
         if frame is None:
             raise VideoError(f"{found.clip.name}: frame {index} cannot be decoded.")
         if not mattes:
             return Look(frame.image, final=view == "original")
         if view == "mask":
-            return Look(overlay.tinted(frame.image, mattes), final=True)
+            return Look(overlay.tinted(frame.image, mattes), final=whole)
         matte = np.maximum.reduce(list(mattes.values()))
         if view == "cutout":
-            return Look(np.dstack((frame.image, matte)), final=True)
+            return Look(np.dstack((frame.image, matte)), final=whole)
         compose = composer(found.job.background, found.clip.width, found.clip.height)
-        return Look(compose(frame.image, matte, float(pts * found.clip.time_base)), final=True)
+        return Look(compose(frame.image, matte, float(pts * found.clip.time_base)), final=whole)
 
     def candidates(self, found: Opened, index: int, number: int) -> list[tuple[float, Pixels]]:
         """The readings of the lone click that object `number` has on frame `index`, with their scores.
@@ -103,7 +105,8 @@ class Looks:
         """Make the six previews; yields the numbers of the frames that are ready, one more each time."""
         order = video.index(found.clip.path).pts
         wanted = preview.spread(found.clip, found.job, PREVIEWS)
-        *others, last = _parted(found.cut).values() or [found.cut]
+        # What the result has is the union of all objects, and is at hand.
+        *others, last = _parted(found.cut).values() if found.kept is None else [found.cut]
         for job in others:
             for _ in self._run(found, job, wanted):
                 yield []
@@ -148,55 +151,69 @@ class Looks:
         behind = background.spec(found.job.background, found.folder)
         return f"{found.cut.matte_key[:16]}{kept}{ready}-{behind}"
 
-    def _mattes_of(self, found: Opened, pts: int) -> dict[int, Pixels]:
-        """The mattes on this frame by object: from looks before or, where it can answer at once, from the
-        model now. Nothing where they are not known yet.
+    def _mattes_of(self, found: Opened, pts: int) -> tuple[dict[int, Pixels], bool]:
+        """The mattes on this frame by object, and whether these are all there will be.
 
-        A kept matte is what the result has; it is the union of all objects, and stands for the first.
+        From looks before or, where it can answer at once, from the model now; others are not known yet. A
+        kept matte is what the result has; it is the union of all objects, and stands for the first.
         """
         jobs = _parted(found.cut)
         if found.kept is not None:
             for _, matte in found.kept.only(found.clip, [pts]):
-                return {min(jobs): matte}
-        for job in jobs.values() if self._answers(found, pts) else ():
-            if (job.matte_key, pts) not in self._mattes:
+                return {min(jobs): matte}, True
+        mattes = {}
+        for number, job in jobs.items():
+            key = job.matte_key, pts
+            if key not in self._mattes and self._answers(found.clip, job, pts):
                 for _ in self._run(found, job, [float(pts * found.clip.time_base)], _CLICK_STEPS):
                     pass
-        mattes = {n: self._mattes.get((job.matte_key, pts)) for n, job in jobs.items()}
-        return {n: matte for n, matte in mattes.items() if matte is not None}
+            if key in self._mattes:
+                mattes[number] = self._mattes[key]
+        return mattes, len(mattes) == len(jobs)
 
-    def _answers(self, found: Opened, pts: int) -> bool:
-        """Whether the model can tell this frame's mask at once."""
-        job = found.cut
+    def _answers(self, clip: Clip, job: Job, pts: int) -> bool:
+        """Whether the model can tell this frame's mask of one object at once."""
         card = models.card(job.model)
-        if not _ready(job) or not (job.asked or card.automatic):
+        if not _ready(job) or not (job.prompts or card.automatic):
             return False
         if card.flickers:  # each frame's is found by itself
             return True
-        index = video.index(found.clip.path)
-        marked = {prompt.time for prompt in job.asked} or {0.0}
-        return pts in {index.at(round(t / found.clip.time_base)) for t in marked}
+        at = video.index(clip.path).at
+        marked = {prompt.time for prompt in job.prompts} or {0.0}
+        return pts in {at(round(t / clip.time_base)) for t in marked}
 
     def _run(
         self, found: Opened, job: Job, times: Iterable[float], steps: int = preview.STEPS
     ) -> Iterator[Frame]:
         """Have one object's mattes of these frames made and remembered; a change of the marks ends it."""
-        asked = found.cut.matte_key
+        asked, index = found.cut.matte_key, video.index(found.clip.path)
+        times = list(times)
+        wanted = [(job.matte_key, index.at(round(t / found.clip.time_base))) for t in times]
+        if found.kept is None:
+            models.loaded(job.model, job.device, job.weights)  # slow, and out here in nobody's way
         # Without what only matters for the result, and might forbid it.
-        stream = preview.frames(replace(job, background=GREEN, format="mp4"), times, steps)
-        while True:
-            with self._model:
-                # Clicks wait here for their turn; one that a newer click has overtaken need not be done.
-                if self._open(found.id).cut.matte_key != asked:
-                    raise InputError("The marks have changed since.")
-                pair = next(stream, None)
-                if pair is None:
-                    return
-                frame, made = pair
-                self._mattes[job.matte_key, frame.pts] = made.matte
-                while sum(kept.nbytes for kept in self._mattes.values()) > _KEPT_BYTES:
-                    self._mattes.popitem(last=False)
-            yield frame
+        with closing(preview.made(replace(job, background=GREEN, format="mp4"), times, steps)) as stream:
+            while True:
+                with self._model:
+                    # Clicks wait here for their turn. One that a newer click has overtaken need not be done,
+                    # and of several that ask for the same frame only the first.
+                    if self._open(found.id).cut.matte_key != asked:
+                        raise InputError("The marks have changed since.")
+                    if len(wanted) == 1 and wanted[0] in self._mattes:
+                        return
+                    try:
+                        pair = next(stream)
+                    except StopIteration:
+                        return
+                    if pair is not None:
+                        self._remember((job.matte_key, pair[0].pts), pair[1].matte)
+                if pair is not None:
+                    yield pair[0]
+
+    def _remember(self, key: tuple[str, int], matte: Pixels) -> None:
+        self._mattes[key] = matte
+        while sum(kept.nbytes for kept in self._mattes.values()) > _KEPT_BYTES:
+            self._mattes.popitem(last=False)
 
 
 def _parted(job: Job) -> dict[int, Job]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from db.models import SessionRow, State
@@ -42,7 +43,7 @@ class Opened:
         told = self.row.checks
         return told["times"] if told is not None and told["matte"] == self.cut.matte_key else []
 
-    @property
+    @cached_property
     def cut(self) -> Job:
         """The job with those of its marks that its model takes: the others wait for a model that does."""
         card = models.card(self.job.model)

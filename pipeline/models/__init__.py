@@ -173,20 +173,35 @@ def check_licence(card: Card) -> None:
 def loaded(key: str, device: str, folder: Path | None = None) -> Model:
     """The model of a key on a device, loaded once; its streams keep their own state.
 
-    `folder` (or a file) is where its weights are; None: where `pipeline.weights` looks.
+    `folder` (or a file) is where its weights are; None: where `pipeline.weights` looks. Raises WeightsError
+    where they or the user's word are missing, or they are not what they should be.
     """
     asked = card(key)
-    check(asked, folder)
+    check_licence(asked)
     files: list[Path] = []
     if asked.weights is not None:
         files = weights.located(asked.weights, asked.label, key, folder)
-    with _loading:  # two that ask at once are to have the same one
+    which = key, device, tuple(files)
+    with _loading.setdefault(which, threading.Lock()):  # two that ask at once are to have the same one
         if asked.weights is not None and folder is None:
             weights.verified(asked.weights, files)
-        return _load(key, device, tuple(files))
+        return _load(*which)
 
 
-_loading = threading.Lock()
+_loading: dict[tuple[str, str, tuple[Path, ...]], threading.Lock] = {}
+
+
+def identity(card: Card, folder: Path | None = None) -> list[str]:
+    """Names the weights that the card itself does not: the user's own, and those of no known SHA-256."""
+    if card.weights is None:
+        return []
+    if folder is not None:
+        return [weights.identity(folder)]
+    if not weights.present(card.weights):
+        return []
+    paths = weights.located(card.weights, card.label, card.key)
+    unknown = [path for file, path in zip(card.weights.files, paths, strict=True) if not file.sha256]
+    return [weights.identity(path) for path in unknown]
 
 
 def unload() -> None:

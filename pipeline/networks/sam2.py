@@ -264,7 +264,9 @@ def _built(path: Path) -> Sam2VideoModel:
     except OSError as error:
         raise WeightsError(f"{path.name} cannot be read: {error.strerror or error}.") from error
     except ValueError as error:
-        raise WeightsError(f"{path.name} is damaged or no configuration. Fetch it again.") from error
+        raise WeightsError(
+            f"{path.name} in {path.parent} is damaged or no configuration. Delete it, and download it again."
+        ) from error
     if not isinstance(told, dict) or told.get("model_type") != Sam2VideoConfig.model_type:
         raise WeightsError(
             f"{path.name} does not describe SAM 2 for video. Put the one of its weights there."
@@ -297,4 +299,7 @@ def _built(path: Path) -> Sam2VideoModel:
         TypeError,
         ValueError,
     ) as error:
-        raise WeightsError(f"{path.name} describes no network that can be built. Fetch it again.") from error
+        raise WeightsError(
+            f"{path.name} in {path.parent} describes no network that can be built. Delete it, and download "
+            "it again."
+        ) from error

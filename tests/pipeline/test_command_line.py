@@ -43,9 +43,7 @@ def test_run_and_render(clip_path: Path, tmp_path: Path) -> None:
     told = lines(call("run", clip_path, out, "--model", "threshold", "--matte", matte, "--json"))
     *steps, summary = told
     assert len(steps) >= 24
-    assert all(
-        step.keys() == {"stage", "done", "total", "rate", "left", "frames", "checks"} for step in steps
-    )
+    assert all(step.keys() == {"stage", "done", "total", "rate", "left", "frames"} for step in steps)
     assert steps[-1]["done"] == steps[-1]["total"] == 24
     assert summary.keys() == SUMMARY
     assert (summary["frames"], summary["output"]) == (24, str(out))

@@ -157,6 +157,8 @@ def test_the_matte_key_names_what_the_matte_depends_on_and_nothing_else(
         {"matte": None},
         {"source": tmp_path / "copy.mp4"},
         {"objects": (Object(1, "Man"),)},
+        {"stable": False},  # this model does not flicker, and has no weights
+        {"weights": clip_path},
         {"prompts": (Prompt(0, (Point(1, 1),), object=2),), "objects": (Object(2, on=False),)},
     )
     (tmp_path / "copy.mp4").write_bytes(clip_path.read_bytes())
@@ -168,8 +170,6 @@ def test_the_matte_key_names_what_the_matte_depends_on_and_nothing_else(
         {"prompts": (Prompt(0, (Point(1, 1),)),)},
         {"prompts": (Prompt(0, (Point(1, 1),), object=2),)},
         {"prompts": (Prompt(0, (Point(1, 1),), candidate=1),)},
-        {"stable": False},
-        {"weights": clip_path},
         {"start": 0.1},
         {"end": 0.9},
     )

@@ -1,15 +1,18 @@
 """Which model is used, and what has to be there first."""
 
 import hashlib
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipeline import models, video, weights
+from pipeline import models, weights
 from pipeline.errors import InputError, WeightsError
 from pipeline.job import Job
 from pipeline.models import Card
+from pipeline.process import process
 from pipeline.weights import File, Weights
 from tests.pipeline import stand_in
 from tests.pipeline.stand_in import Threshold
@@ -52,15 +55,55 @@ def forget() -> object:
 
 
 def test_weights_and_the_users_word_come_before_the_model(heavy: Card, place: Path, clip_path: Path) -> None:
-    job = Job(clip_path, Path("out.mp4"), model="heavy")
+    job = Job(clip_path, place / "out.mp4", model="heavy")
     with pytest.raises(WeightsError, match=r"heavy\.pth .*python -m pipeline download heavy"):
-        job.check(video.probe(clip_path))
+        models.check(heavy)
     put(place)
     with pytest.raises(WeightsError, match=r"Not to be sold\. .*--accept-licence"):
-        models.loaded("heavy", "auto")
+        list(process(job))
+    assert not job.output.exists()
     weights.acknowledge("heavy", heavy.licence_url)
-    job.check(video.probe(clip_path))
+    models.check(heavy)
     assert models.loaded("heavy", "auto") is models.loaded("heavy", "auto")
+
+
+def test_a_kept_matte_needs_no_weights(heavy: Card, place: Path, clip_path: Path) -> None:
+    job = Job(clip_path, place / "out.mp4", model="heavy", matte=place / "m.mkv")
+    put(place)
+    weights.acknowledge("heavy", heavy.licence_url)
+    list(process(job))
+    put(place).unlink()
+    assert len(list(process(replace(job, output=place / "again.mp4")))) == 24
+
+
+def test_other_weights_make_other_mattes(heavy: Card, place: Path, clip_path: Path, tmp_path: Path) -> None:
+    job = Job(clip_path, place / "out.mp4", model="heavy")
+    own = tmp_path / "mine.pth"
+    own.write_bytes(b"trained at home")
+    keys = {job.matte_key, replace(job, weights=own).matte_key}
+    own.write_bytes(b"trained for longer")
+    keys.add(replace(job, weights=own).matte_key)
+    assert len(keys) == 3
+    models.cards()["heavy"] = replace(heavy, flickers=True)
+    assert replace(job).matte_key != replace(job, stable=False).matte_key
+
+
+def test_a_model_that_is_being_loaded_keeps_nobody_from_another(heavy: Card, stand_ins: None) -> None:
+    begun, free = threading.Event(), threading.Event()
+
+    def slow() -> Threshold:
+        begun.set()
+        free.wait(20)
+        return Threshold()
+
+    models.cards()["heavy"] = stand_in.card("heavy", slow)
+    thread = threading.Thread(target=lambda: models.loaded("heavy", "auto"))
+    thread.start()
+    try:
+        assert begun.wait(20) and models.loaded("threshold", "auto")
+    finally:
+        free.set()
+        thread.join()
 
 
 def test_what_is_not_the_published_file_is_not_loaded(heavy: Card, place: Path) -> None:

@@ -50,7 +50,7 @@ def test_objects_as_data() -> None:
     assert Object.from_json(json.loads(json.dumps(thing.to_json()))) == thing
     assert Object.from_json({"number": 2}) == Object(2)
     assert len(Object.from_json({"number": 1, "name": "x" * 999}).name) < 100
-    for wrong in (None, {}, {"number": "one"}, {"number": 0}, [1]):
+    for wrong in (None, {}, {"number": "one"}, {"number": 1.5}, {"number": math.inf}, {"number": 0}, [1]):
         with pytest.raises(PromptError):
             Object.from_json(wrong)
 
@@ -72,6 +72,10 @@ def test_corners_of_a_box_come_in_any_order() -> None:
         [{"box": [1, 2, 3]}],
         [{"box": ["a", 2, 3, 4]}],
         [{"time": "soon", "points": [{"x": 1, "y": 2}]}],
+        [{"object": 1.7, "points": [{"x": 1, "y": 2}]}],
+        [{"object": math.inf, "points": [{"x": 1, "y": 2}]}],
+        [{"candidate": "best", "points": [{"x": 1, "y": 2}]}],
+        [{"object": n, "points": [{"x": 1, "y": 2}]} for n in range(1, 101)],
         [{"time": None, "points": [{"x": 1, "y": 2}]}],
     ],
 )

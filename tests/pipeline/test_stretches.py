@@ -8,10 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import stretches, video
+from pipeline import cuts, models, stretches, video
 from pipeline.errors import RunError
+from pipeline.job import Job
+from pipeline.matte import Kept
 from pipeline.models import Found, Still
+from pipeline.process import process
 from pipeline.prompts import Box, Point, Prompt
+from tests.pipeline import stand_in
 from tests.pipeline.stand_in import Carrying, Greedy, Short, Small, number
 from tests.rendered import subject_over_background, write_clip
 
@@ -260,7 +264,8 @@ def test_carrying_ends_with_its_scene(cut_path: Path, tmp_path: Path) -> None:
     start = Prompt(0, box=Box(1, 1, 60, 60))
     found = seen(cut_path, tmp_path, [start])
     assert tops(found) == [1] * 8 + [0] * 16
-    assert [f.confidence for f in found] == [1] * 8 + [0] * 16  # somebody should look
+    # Somebody should look where a scene begins.
+    assert [f.confidence for f in found] == [1] * 8 + ([0] + [1] * 7) * 2
     assert tops(seen(cut_path, tmp_path, [start], remembers=True)) == [1] * 24
 
 
@@ -279,3 +284,68 @@ def test_what_finds_its_subject_by_itself_begins_anew_in_each_scene(cut_path: Pa
     found = seen(cut_path, tmp_path, [])
     assert tops(found) == [1] * 8 + [2] * 8 + [3] * 8
     assert {f.confidence for f in found} == {1}
+
+
+def known_cuts(path: Path) -> list[int]:
+    pts = video.index(path).pts
+    return [at for at in cuts.scanned(path, pts[0], pts[-1]) if at is not None]
+
+
+def met(path: Path, folder: Path, prompts: list[Prompt]) -> list[int]:
+    """Which stream each frame is from where the cuts are known."""
+    clip = video.probe(path)
+    plan = stretches.plan(prompts, clip, 0, video.index(path).pts[-1] + 1, known_cuts(path))
+    found = stretches.steps(clip, partial(stretches.pairs, Carrying()), plan, folder)
+    return tops([s.pair[1] for s in found if s.pair is not None])
+
+
+def test_cuts_are_found(cut_path: Path) -> None:
+    pts = video.index(cut_path).pts
+    assert known_cuts(cut_path) == [pts[8], pts[16]]
+
+
+@pytest.mark.parametrize(
+    ("marks", "expected"),
+    [
+        ([box(0), box(9)], [1] * 8 + [2] + [3] * 7 + [0] * 8),  # half-way would be the fifth
+        ([box(7), box(15)], [1] * 7 + [2] + [3] * 7 + [4] + [0] * 8),
+        ([box(0), points(14)], [1] * 8 + [2] * 6 + [3] * 2 + [0] * 8),  # a click is enough behind a cut
+        ([points(0), points(4), points(14)], [1] * 8 + [2] * 6 + [3] * 2 + [0] * 8),
+        ([box(2), box(20)], [1] * 2 + [2] * 6 + [0] * 8 + [3] * 4 + [4] * 4),
+    ],
+)
+def test_streams_meet_at_a_cut(
+    cut_path: Path, tmp_path: Path, marks: list[Prompt], expected: list[int]
+) -> None:
+    at24 = [replace(mark, time=mark.time * 20 / 24) for mark in marks]
+    assert met(cut_path, tmp_path, at24) == expected
+
+
+def test_a_whole_run_looks_for_the_cuts_between_marks(cut_path: Path, tmp_path: Path) -> None:
+    marks = (Prompt(0, box=Box(1, 1, 60, 60)), Prompt(14 / 24, (Point(5, 5),)))
+    with stand_in.registered():
+        models.cards()["plain"] = stand_in.card("plain", Carrying)
+        job = Job(cut_path, tmp_path / "o.mp4", model="plain", prompts=marks, matte=tmp_path / "m.mkv")
+        *_, last = process(job)
+        del models.cards()["plain"]
+    mattes = [matte for _, matte in Kept.open(tmp_path / "m.mkv").pairs(video.probe(cut_path))]
+    assert [int(m.max()) for m in mattes] == [1] * 8 + [2] * 6 + [3] * 2 + [0] * 8
+    assert last.checks == pytest.approx([16 / 24], abs=1e-3)
+
+
+def test_closing_ends_the_streams_of_every_object(counted_path: Path, tmp_path: Path) -> None:
+    ended: list[int] = []
+
+    class Ending(Carrying):
+        def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
+            try:
+                yield from super().mattes(stills)
+            finally:
+                ended.append(1)
+
+    clip = video.probe(counted_path)
+    plan = stretches.plan([box(0), replace(box(0), object=2)], clip, 0, 10**9)
+    steps = stretches.steps(clip, partial(stretches.pairs, Ending(), remembers=True), plan, tmp_path)
+    next(steps)
+    steps.close()
+    assert len(ended) == 2

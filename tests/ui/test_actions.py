@@ -574,3 +574,65 @@ def test_what_a_killed_server_left_is_mended(actions: Actions, upload: Any, tmp_
     actions.mend()
     assert {path.relative_to(folder) for path in folder.rglob("*")} == whole
     assert actions.open(halfway).row.name == "halfway.mp4"
+
+
+# ---------------------------------------------------------------- several objects, several lookers
+
+
+def test_a_frame_on_which_an_object_is_not_known_yet_is_not_final(actions: Actions, pointed: str) -> None:
+    found = actions.mark(pointed, [lone(40, 45)])
+    for _ in actions.looks.previews(found):
+        pass
+    shown = actions.looks.known(found)[-1]
+    assert actions.looks.look(found, shown, "cutout").final
+    both = actions.mark(pointed, [lone(40, 45), lone(110, 45, object=2)])
+    partly = actions.looks.look(both, shown, "cutout")
+    assert not partly.final and disc(partly.picture, 40, 45) == 14 and disc(partly.picture, 110, 45) == 0
+    assert actions.looks.known(both) == []
+    for _ in actions.looks.previews(both):
+        pass
+    whole = actions.looks.look(both, shown, "cutout")
+    assert whole.final and disc(whole.picture, 110, 45) == 14
+
+
+def test_a_click_does_not_wait_for_somebody_elses_previews(
+    actions: Actions, upload: Any, pointed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for one frame of them."""
+    model = models.loaded("pointing", "auto")
+    original = model.mattes
+
+    def slow(stills: Any) -> Any:
+        for found in original(stills):
+            time.sleep(0.2)
+            yield found
+
+    monkeypatch.setattr(model, "mattes", slow)
+    other = actions.create(upload(), "b.mp4")
+    actions.choose_model(other, "pointing")
+    far = actions.mark(other, [{"time": 11 / 24, "points": [{"x": 40, "y": 45, "keep": True}]}])
+    begun = threading.Event()
+    order: list[str] = []
+
+    def preview() -> None:
+        begun.set()
+        for _ in actions.looks.previews(far):
+            order.append("preview")
+
+    thread = threading.Thread(target=preview)
+    thread.start()
+    begun.wait()
+    time.sleep(0.3)  # in the middle of carrying the mask back, before any preview is ready
+    actions.looks.look(actions.mark(pointed, [lone(40, 45)]), 0, "mask")
+    order.append("click")
+    thread.join()
+    assert order[0] == "click"
+
+
+def test_objects_of_a_kept_matte_are_not_made_anew(actions: Actions, pointed: str) -> None:
+    actions.mark(pointed, [lone(40, 45), lone(110, 45, object=2)])
+    actions.run(pointed)
+    done = finished(actions, pointed)
+    model = models.loaded("pointing", "auto")
+    model.mattes = None  # type: ignore[method-assign,assignment]
+    assert [len(n) for n in actions.looks.previews(done)] == [1, 2, 3, 4, 5, 6]

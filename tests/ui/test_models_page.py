@@ -118,7 +118,7 @@ def test_weights_are_fetched_after_the_licence_was_read(
     server: Server, visit: Visit, clip: Path, hub: Played
 ) -> None:
     page = started(server, visit, clip)
-    expect(page.locator("#about-model")).to_contain_text("RMBG-1.4 is not ready on this machine")
+    expect(page.locator("#about-model")).to_contain_text("RMBG-1.4 is not ready here")
     choose_model(page, "RMBG-1.4")
     expect(page.locator("#about-model")).to_contain_text("non-commercial")
     expect(page.locator("#download-weights")).to_be_hidden()
@@ -140,7 +140,7 @@ def test_weights_are_fetched_after_the_licence_was_read(
     assert 0 < hub.sent - before < len(hub.content)
     ready(other)  # with a mask now
     third = started(server, visit, clip)
-    expect(third.locator("#about-model")).to_contain_text("Chosen because its weights are on this machine")
+    expect(third.locator("#about-model")).to_contain_text("its weights are on this machine")
 
 
 def test_without_a_network_it_is_said_what_to_put_where(

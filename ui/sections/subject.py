@@ -111,8 +111,8 @@ def _about(card: Card, found: Opened, language: str) -> str:
     said = [f"{html.escape(text.purpose(language, card.key, card.purpose))} {licence}"]
     speed = speeds.known(card.key)
     if speed:
-        measured = text.say(language, "measured", speed=speeds.label(speed[-1]))
-        said.append(html.escape(measured))
+        last = speed[-1]._asdict() | {"rate": f"{speed[-1].rate:.1f}"}
+        said.append(html.escape(text.say(language, "measured", **last)))
     about = "".join(f'<p class="quiet">{line}</p>' for line in said)
     if card.restriction:
         restriction = text.restriction(language, card.key, card.restriction)
