@@ -42,6 +42,7 @@ class Hub:
     """Breaks off after so many bytes of each answer."""
     pause: float = 0.0
     """Seconds between two pieces of 64 KiB."""
+    kind: str = "application/octet-stream"
     location: str = "/stored/cutter"
     """Where an address of the hub leads to."""
     sent: int = 0
@@ -92,6 +93,7 @@ class Hub:
         body = self.content[start:] if status in (200, 206) else b""
         to.send_response(status)
         to.send_header("ETag", self.tag)
+        to.send_header("Content-Type", self.kind)
         to.send_header("Content-Length", str(len(body)))
         span = f"{start}-{len(self.content) - 1}" if status == 206 else "*"
         if status in (206, 416):

@@ -396,6 +396,17 @@ def test_a_chosen_candidate_is_what_is_carried() -> None:
     assert [c.score for c in given] == pytest.approx([0.6, 0.95, 0.7])
 
 
+def test_a_candidate_chosen_where_a_click_corrects_takes_over() -> None:
+    frames, truths = Scene().clip(np.linspace(60, 120, 5))
+    y, x = np.argwhere(truths[3]).mean(0)
+    areas = []
+    for candidate in (0, 2, None):
+        click = Prompt(points=(Point(x, y),), candidate=candidate)
+        found = run(frames, {0: box_around(truths[0]), 3: click})
+        areas.append((found[3].matte > 127).sum())
+    assert areas[0] < areas[2] < areas[1]
+
+
 def test_nothing_is_found_until_something_is_said() -> None:
     frames, truths = Scene().clip(np.linspace(60, 100, 5))
     away = Prompt(points=(Point(5, 5, keep=False),))

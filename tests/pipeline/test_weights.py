@@ -202,6 +202,14 @@ def test_refused(hub: Hub, folder: Path, status: int, words: str) -> None:
     assert words in said and hub.address + PATH in said and f"into {folder} as cutter.pth." in said
 
 
+def test_a_page_is_no_file_of_weights(hub: Hub, folder: Path) -> None:
+    """A network that wants a login first answers everything with its own page."""
+    hub.kind, hub.content = "text/html; charset=utf-8", b"<html>Welcome to our hotel</html>"
+    with pytest.raises(WeightsError, match="with a page instead of") as error:
+        fetch(Weights((LOOSE,)))
+    assert LOOSE.name in str(error.value) and not (folder / LOOSE.name).exists()
+
+
 def test_no_network(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
     with pytest.raises(WeightsError) as error:
