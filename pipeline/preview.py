@@ -18,9 +18,9 @@ from pipeline.clip import Clip
 from pipeline.errors import InputError
 from pipeline.job import Job
 from pipeline.matte import Kept
-from pipeline.models import Found
+from pipeline.models import Ambiguous, Candidate, Found, Still
 from pipeline.stretches import Pair, Stretch
-from pipeline.video import Index
+from pipeline.video import Frame, Index
 
 STEPS = 24
 """Frames between a marked frame and one that is asked for."""
@@ -70,6 +70,24 @@ def made(job: Job, times: Iterable[float], steps: int = STEPS) -> Generator[Pair
             yield step.pair if asked else None
             if step.pair is not None and step.pair[0].pts == wanted[-1]:
                 return
+
+
+def candidates(job: Job, pts: int) -> tuple[Frame, list[Candidate]] | None:
+    """What the lone click that the job has on this frame may mean, with the frame.
+
+    For a job about one object. None where it has no such click there, or its model but one answer. Raises
+    InputError as `process` does.
+    """
+    clip = video.probe(job.source)
+    job.check(clip)
+    prompt = stretches.marked(job.asked, clip).get(pts)
+    if prompt is None or not prompt.lone or not models.card(job.model).candidates:
+        return None
+    model = models.loaded(job.model, job.device, job.weights)
+    frame = next(video.read(clip.path, pts, only=[pts]), None)
+    if frame is None or not isinstance(model, Ambiguous):
+        return None
+    return frame, model.candidates(Still(frame.image, prompt))
 
 
 def _thinned(streams: list[Stretch], wanted: list[int], index: Index, steps: int) -> frozenset[int]:

@@ -16,7 +16,6 @@ from pipeline.clip import Clip
 from pipeline.composite import composer
 from pipeline.errors import InputError, VideoError, WeightsError
 from pipeline.job import GREEN, Job
-from pipeline.models import Ambiguous, Still
 from pipeline.video import Frame
 from ui import overlay
 from ui.opened import Opened
@@ -86,20 +85,17 @@ class Looks:
         order = video.index(found.clip.path).pts
         if not 0 <= index < len(order):
             raise InputError(f"{found.clip.name} has no frame number {index}.")
-        job = found.cut
-        at = video.index(found.clip.path).at
-        own = prompts.by_object(job.asked).get(number, ())
-        prompt = next((p for p in own if at(round(p.time / found.clip.time_base)) == order[index]), None)
-        if prompt is None or not prompt.lone or not models.card(job.model).candidates:
+        job = _parted(found.cut).get(number)
+        if job is None:
             return []
-        frame = next(video.read(found.clip.path, order[index], only=[order[index]]))
-        model = models.loaded(job.model, job.device, job.weights)
-        if not isinstance(model, Ambiguous):
-            return []
+        self._load(job)
         with self._model:
-            read = model.candidates(Still(frame.image, prompt))
-        near = overlay.around([c.matte for c in read])
-        return [(c.score, overlay.tinted(frame.image[near], {number: c.matte[near]})) for c in read]
+            read = preview.candidates(replace(job, background=GREEN, format="mp4"), order[index])
+        if read is None:
+            return []
+        frame, candidates = read
+        near = overlay.around([c.matte for c in candidates])
+        return [(c.score, overlay.tinted(frame.image[near], {number: c.matte[near]})) for c in candidates]
 
     def previews(self, found: Opened) -> Iterator[list[int]]:
         """Make the six previews; yields the numbers of the frames that are ready, one more each time."""
@@ -190,7 +186,7 @@ class Looks:
         times = list(times)
         wanted = [(job.matte_key, index.at(round(t / found.clip.time_base))) for t in times]
         if found.kept is None:
-            models.loaded(job.model, job.device, job.weights)  # slow, and out here in nobody's way
+            self._load(job)
         # Without what only matters for the result, and might forbid it.
         with closing(preview.made(replace(job, background=GREEN, format="mp4"), times, steps)) as stream:
             while True:
@@ -209,6 +205,10 @@ class Looks:
                         self._remember((job.matte_key, pair[0].pts), pair[1].matte)
                 if pair is not None:
                     yield pair[0]
+
+    def _load(self, job: Job) -> None:
+        """Have the model loaded before it is this one's turn: that is slow, and in nobody's way here."""
+        models.loaded(job.model, job.device, job.weights)
 
     def _remember(self, key: tuple[str, int], matte: Pixels) -> None:
         self._mattes[key] = matte
