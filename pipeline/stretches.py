@@ -173,9 +173,13 @@ def _united(objects: list[Generator[Step, None, None]]) -> Iterator[Step]:
 
 
 def _union(pairs: list[Pair]) -> Pair:
-    mattes = [found.matte for _, found in pairs]
-    confidence = min(found.confidence for _, found in pairs)
-    return pairs[0][0], Found(np.maximum.reduce(mattes) if mattes[1:] else mattes[0], confidence)
+    found = [found for _, found in pairs]
+    if not found[1:]:
+        return pairs[0]
+    # An object that is told of in other scenes says nothing of how sure the others are in this one.
+    telling = [one for one in found if one.told] or found
+    matte = np.maximum.reduce([one.matte for one in found])
+    return pairs[0][0], Found(matte, min(one.confidence for one in telling))
 
 
 def _stretched(
@@ -198,20 +202,20 @@ def _backward(
 ) -> Iterator[Step]:
     upper = min(stretch.at, stretch.hi)
     frames = video.read_backward(clip.path, stretch.lo, stretch.at + 1, only)
-    spooled: dict[int, float] = {}
-    """The confidence by the pts of each frame whose matte is on the disk, descending."""
+    spooled: dict[int, tuple[float, bool]] = {}
+    """What `Found` has beside the matte, by the pts of each frame whose matte is on the disk, descending."""
     with matte.writer(path, clip, time_base=_SPOOL_TICK) as spool:
         for frame, found in stream(frames, stretch.marks):
             yield Step(None, 1)
             if frame.pts < upper:
                 spool.write(found.matte, len(spooled))
-                spooled[frame.pts] = found.confidence
+                spooled[frame.pts] = found[1:]
     mattes = video.read_backward(path, 0, video.index(path).pts[-1] + 1, pixel_format="gray")
     kept = zip(reversed(spooled), mattes, strict=True)
     for frame in video.read(clip.path, only=frozenset(spooled)):
         # A frame of a damaged clip that this pass could not decode is passed over.
         image = next(result.image for pts, result in kept if pts == frame.pts)
-        yield Step((frame, Found(image, spooled[frame.pts])), 0)
+        yield Step((frame, Found(image, *spooled[frame.pts])), 0)
     path.unlink()
 
 
@@ -242,13 +246,11 @@ def pairs(
     scenes = [(0, frames)] if remembers else itertools.groupby(frames, Scenes())
     for number, scene in scenes:
         if number and told:
-            sure = 0.0  # of the first one: somebody should look whether more was meant
             for frame in scene:
                 if frame.pts in marks and marks[frame.pts].starts:
                     scene = itertools.chain([frame], scene)
                     break
-                yield frame, Found(np.zeros(frame.image.shape[:2], np.uint8), sure)
-                sure = 1.0
+                yield frame, Found(np.zeros(frame.image.shape[:2], np.uint8), 0, told=False)
             else:
                 continue
         found = _found(model, scene, marks)

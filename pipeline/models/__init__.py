@@ -43,6 +43,8 @@ class Found(NamedTuple):
     matte: Matte
     confidence: float = 1.0
     """0 to 1: how sure the model is that it still has its subject. Below `DOUBT` a person should look."""
+    told: bool = True
+    """False: no model was asked, for nothing says what is to be kept in this scene."""
 
 
 DOUBT = 0.5

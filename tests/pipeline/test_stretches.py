@@ -264,9 +264,13 @@ def test_carrying_ends_with_its_scene(cut_path: Path, tmp_path: Path) -> None:
     start = Prompt(0, box=Box(1, 1, 60, 60))
     found = seen(cut_path, tmp_path, [start])
     assert tops(found) == [1] * 8 + [0] * 16
-    # Somebody should look where a scene begins.
-    assert [f.confidence for f in found] == [1] * 8 + ([0] + [1] * 7) * 2
+    assert [f.confidence for f in found] == [1] * 8 + [0] * 16  # somebody should look
     assert tops(seen(cut_path, tmp_path, [start], remembers=True)) == [1] * 24
+
+
+def test_a_scene_that_another_object_is_told_of_in_is_not_in_doubt(cut_path: Path, tmp_path: Path) -> None:
+    found = seen(cut_path, tmp_path, [Prompt(0, box=Box(1, 1, 60, 60)), replace(box(10), object=2)])
+    assert [f.confidence for f in found] == [1] * 16 + [0] * 8
 
 
 def test_marks_take_over_behind_a_cut(cut_path: Path, tmp_path: Path) -> None:
