@@ -288,7 +288,7 @@ class TestMattes:
         self, seen: sam2.Network, width: int, height: int, reach: int, share: float
     ) -> None:
         frame = clip(1, width, height)[0]
-        matte, _ = next(Sam2(seen).mattes(iter([Still(frame, BOX)])))
+        matte = next(Sam2(seen).mattes(iter([Still(frame, BOX)]))).matte
         assert matte.shape == (height, width) and matte.dtype == np.uint8
         exact = seen.enlarged(sam2.Track(seen, seen.embed).step(frame, BOX).logits[0], height, width) > 0
         assert exact.any() and not exact.all()
@@ -310,17 +310,17 @@ class TestMattes:
         whole(network, frames, {0: BOX})
         hook.remove()
         found = list(Sam2(network).mattes(Still(f, None if n else BOX) for n, f in enumerate(frames)))
-        assert [confidence for _, confidence in found] == pytest.approx(heard)
-        for matte, confidence in found:
-            assert matte.any() or confidence < models.DOUBT
+        assert [one.confidence for one in found] == pytest.approx(heard)
+        for one in found:
+            assert one.matte.any() or one.confidence < models.DOUBT
 
     def test_a_hidden_subject_is_in_doubt_and_found_again(self) -> None:
         stills = (Still(frame, None if number else BOX) for number, frame in enumerate(clip(20)))
         hidden = sam2.Network(module(HIDDEN), torch.device("cpu"))
         found = list(Sam2(hidden).mattes(stills))
-        empty = "".join("." if matte.any() else "-" for matte, _ in found)
+        empty = "".join("." if one.matte.any() else "-" for one in found)
         assert "-." in empty and ".-" in empty
-        assert all(confidence < models.DOUBT for matte, confidence in found if not matte.any())
+        assert all(one.confidence < models.DOUBT for one in found if not one.matte.any())
 
     @pytest.mark.parametrize(
         "prompt", [None, Prompt(points=(Point(3, 4, keep=False),))], ids=["none", "remove"]
