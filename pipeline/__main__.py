@@ -349,8 +349,7 @@ def _probe(options: argparse.Namespace) -> None:
 
 def _models(options: argparse.Namespace) -> None:
     for card in models.cards().values():
-        present = card.weights is None or weights.present(card.weights)
-        accepted = not card.restriction or weights.acknowledged(card.key)
+        present, accepted = card.present, card.acknowledged
         measured = speeds.known(card.key) or []
         size = card.weights.bytes if card.weights else 0
         facts = {

@@ -24,9 +24,6 @@ from pipeline.segmenter import Mask, View, readings
 _OUTSIDE = -10.0
 """The logit of what was not in the picture."""
 
-_TRUSTED = 1.5
-"""Pixels by which going forward and back may miss and the flow is still believed."""
-
 _LOST, _AGAIN = 0.05, 0.1
 """The shares of its area below which the subject counts as hidden, and above which it is seen again."""
 
@@ -141,7 +138,7 @@ class _Move:
 
     def __init__(self, view: View, before: View, logits: Floats | None) -> None:
         way = propagate.flow(view.grey, before.grey)
-        self.trusted: Mask = propagate.disagreement(way, propagate.flow(before.grey, view.grey)) < _TRUSTED
+        self.trusted: Mask = propagate.trusted(way, propagate.flow(before.grey, view.grey))
         self.logits = np.full(view.grid, _OUTSIDE, np.float32)
         if logits is not None:
             self.logits = floats(propagate.warp(logits, way, border=_OUTSIDE))

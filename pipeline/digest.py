@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 
 _SAMPLED_BYTES = 2**20
@@ -13,7 +14,12 @@ def sampled(path: Path) -> str:
 
     Raises OSError where the file cannot be read.
     """
-    size = path.stat().st_size
+    stat = path.stat()
+    return _sampled(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)  # it is asked for with every frame that is looked at
+def _sampled(path: Path, size: int, changed: int) -> str:
     with path.open("rb") as file:
         head = file.read(_SAMPLED_BYTES)
         file.seek(max(0, size - _SAMPLED_BYTES))

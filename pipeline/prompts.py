@@ -170,11 +170,15 @@ def ordered(prompts: Iterable[Prompt]) -> tuple[Prompt, ...]:
 
 
 def by_object(prompts: Iterable[Prompt]) -> dict[int, tuple[Prompt, ...]]:
-    """The prompts of each object, the objects in the order of their numbers."""
+    """The prompts of each object, the objects in the order of their numbers.
+
+    One that nothing says what it is would be guessed; that is for a clip in which none is told of.
+    """
     parted: dict[int, tuple[Prompt, ...]] = {}
     for p in sorted(prompts, key=lambda p: p.object):
         parted[p.object] = (*parted.get(p.object, ()), p)
-    return parted
+    told = {number: own for number, own in parted.items() if any(prompt.starts for prompt in own)}
+    return told or parted
 
 
 def from_json(data: Any) -> tuple[Prompt, ...]:

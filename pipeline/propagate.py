@@ -64,6 +64,15 @@ def disagreement(way: Floats, back: Floats) -> Floats:
     return np.asarray(np.linalg.norm(way + there, axis=2), np.float32)
 
 
+_TRUSTED = 1.5
+"""Pixels by which going forward and back may miss and the flow is still believed."""
+
+
+def trusted(way: Floats, back: Floats) -> NDArray[np.bool_]:
+    """Where a flow is believed, `[H, W]`: going along `way` and then `back` ends about where it started."""
+    return disagreement(way, back) < _TRUSTED
+
+
 def camera(way: Floats, background: NDArray[np.bool_], step: int = 8) -> NDArray[np.float64]:
     """The homography that a flow's `background` pixels agree on, `[3, 3]`, from its grid to the other.
 

@@ -23,6 +23,18 @@ def floats(image: Any) -> Floats:
     return np.asarray(image, np.float32)
 
 
+def within(height: int, width: int, side: int) -> tuple[int, int]:
+    """The height and width of a picture shrunk to a long side of no more than `side`; neither is ever 0."""
+    scale = min(1.0, side / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def shrunk(frame: Image, side: int) -> Image:
+    """`frame` (`[H, W, 3]`, uint8) with a long side of no more than `side`."""
+    height, width = within(frame.shape[0], frame.shape[1], side)
+    return np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def logistic(logits: Floats) -> Floats:
     """The probabilities that a network's logits stand for, 0 to 1."""
     # In the form that does not overflow.

@@ -81,8 +81,7 @@ class View:
         self.size: tuple[int, int] = (image.shape[0], image.shape[1])
         self._segmenter = segmenter
         self._embed = embed
-        scale = min(1.0, _SIDE / max(self.size))
-        self.grid = max(1, round(self.size[0] * scale)), max(1, round(self.size[1] * scale))
+        self.grid = refine.within(*self.size, _SIDE)
         self._step = self.size[1] / self.grid[1], self.size[0] / self.grid[0]
 
     @cached_property

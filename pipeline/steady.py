@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from pipeline import propagate
+from pipeline import propagate, refine
 from pipeline.models import Found, Image, Matte
 from pipeline.refine import Floats, floats
 from pipeline.video import Frame
@@ -40,17 +40,10 @@ def steadied(pairs: Iterator[Pair]) -> Iterator[Pair]:
     """The pairs of one scene, in order and one for one, with calmer mattes."""
     before: tuple[Image, Matte] | None = None
     for frame, found in pairs:
-        small = _shrunk(frame.image)
+        small = refine.shrunk(frame.image, _SIDE)
         matte = found.matte if before is None else _blended(small, found.matte, *before)
         before = small, matte
         yield frame, found._replace(matte=matte)
-
-
-def _shrunk(frame: Image) -> Image:
-    height, width = frame.shape[:2]
-    scale = min(1.0, _SIDE / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _blended(small: Image, matte: Matte, small_before: Image, before: Matte) -> Matte:

@@ -83,10 +83,8 @@ def plan(
 
     `cuts` are the pts of the frames that begin a scene, ascending, as far as they are known and matter.
     """
-    objects = prompts.by_object(asked).values()
-    # One that nothing says what it is would be guessed; that is for a clip without any such word.
-    told = [own for own in objects if any(prompt.starts for prompt in own)]
-    return [_plan(own, clip, lo, hi, cuts) for own in told or objects or [()]]
+    objects = prompts.by_object(asked).values() or [()]
+    return [_plan(own, clip, lo, hi, cuts) for own in objects]
 
 
 def _plan(own: Iterable[Prompt], clip: Clip, lo: int, hi: int, cuts: Collection[int]) -> list[Stretch]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import background, models, preview, prompts, video
+from pipeline import background, models, preview, prompts, stretches, video
 from pipeline.clip import Clip
 from pipeline.composite import composer
 from pipeline.errors import InputError, VideoError, WeightsError
@@ -59,10 +59,7 @@ class Looks:
         """
         if view not in ("original", "mask", "cutout", "over"):
             raise InputError(f"There is no view called {view!r}.")
-        order = video.index(found.clip.path).pts
-        if not 0 <= index < len(order):
-            raise InputError(f"{found.clip.name} has no frame number {index}.")
-        pts = order[index]
+        pts = _pts(found, index)
         mattes, whole = ({}, True) if view == "original" else self._mattes_of(found, pts)
         frame = next(video.read(found.clip.path, pts, only=[pts]), None)
         if frame is None:
@@ -82,15 +79,13 @@ class Looks:
 
         None where it has no such click, or the model only one answer.
         """
-        order = video.index(found.clip.path).pts
-        if not 0 <= index < len(order):
-            raise InputError(f"{found.clip.name} has no frame number {index}.")
+        pts = _pts(found, index)
         job = _parted(found.cut).get(number)
         if job is None:
             return []
         self._load(job)
         with self._model:
-            read = preview.candidates(replace(job, background=GREEN, format="mp4"), order[index])
+            read = preview.candidates(job, pts)
         if read is None:
             return []
         frame, candidates = read
@@ -102,7 +97,7 @@ class Looks:
         order = video.index(found.clip.path).pts
         wanted = preview.spread(found.clip, found.job, PREVIEWS)
         # What the result has is the union of all objects, and is at hand.
-        *others, last = _parted(found.cut).values() if found.kept is None else [found.cut]
+        *others, last = _parted(found.cut).values() if found.kept is None else [_plain(found.cut)]
         for job in others:
             for _ in self._run(found, job, wanted):
                 yield []
@@ -174,9 +169,7 @@ class Looks:
             return False
         if card.flickers:  # each frame's is found by itself
             return True
-        at = video.index(clip.path).at
-        marked = {prompt.time for prompt in job.prompts} or {0.0}
-        return pts in {at(round(t / clip.time_base)) for t in marked}
+        return pts in (stretches.marked(job.prompts, clip) or {video.index(clip.path).at(0)})
 
     def _run(
         self, found: Opened, job: Job, times: Iterable[float], steps: int = preview.STEPS
@@ -187,8 +180,7 @@ class Looks:
         wanted = [(job.matte_key, index.at(round(t / found.clip.time_base))) for t in times]
         if found.kept is None:
             self._load(job)
-        # Without what only matters for the result, and might forbid it.
-        with closing(preview.made(replace(job, background=GREEN, format="mp4"), times, steps)) as stream:
+        with closing(preview.made(job, times, steps)) as stream:
             while True:
                 with self._model:
                     # Clicks wait here for their turn. One that a newer click has overtaken need not be done,
@@ -216,13 +208,23 @@ class Looks:
             self._mattes.popitem(last=False)
 
 
+def _pts(found: Opened, index: int) -> int:
+    """That of frame number `index`; raises InputError where there is none."""
+    order = video.index(found.clip.path).pts
+    if not 0 <= index < len(order):
+        raise InputError(f"{found.clip.name} has no frame number {index}.")
+    return order[index]
+
+
 def _parted(job: Job) -> dict[int, Job]:
     """The job of each object that is switched on, by its number; without marks, the job as it is."""
-    parted = {
-        number: replace(job, prompts=own, objects=()) for number, own in prompts.by_object(job.asked).items()
-    }
-    told = {n: one for n, one in parted.items() if any(prompt.starts for prompt in one.prompts)}
-    return told or parted or {1: job}
+    plain, objects = _plain(job), prompts.by_object(job.asked)
+    return {n: replace(plain, prompts=own, objects=()) for n, own in objects.items()} or {1: plain}
+
+
+def _plain(job: Job) -> Job:
+    """The job without what only matters for the result, and might forbid it."""
+    return replace(job, background=GREEN, format="mp4")
 
 
 def _ready(job: Job) -> bool:

@@ -118,6 +118,16 @@ class Card:
     version: int = 1
     """Raised when the same input would give another matte, so that kept mattes are not reused."""
 
+    @property
+    def present(self) -> bool:
+        """Whether its weights are on this machine, or it needs none."""
+        return self.weights is None or weights.present(self.weights)
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether the user has acknowledged what its licence forbids, or it forbids nothing."""
+        return not self.restriction or weights.acknowledged(self.key)
+
     def to_json(self) -> dict[str, Any]:
         shown = {k: v for k, v in vars(self).items() if k not in ("load", "weights")}
         return shown | {"weights": None if self.weights is None else self.weights.to_json()}
@@ -149,9 +159,9 @@ def default(marked: bool = False) -> tuple[str, str]:
     best, spare = card(AUTOMATIC), card(WEIGHTLESS)
     if marked and not best.points:
         return spare.key, f"{spare.label} is used: it takes marks and needs no weights."
-    if best.weights is not None and not weights.present(best.weights):
+    if not best.present:
         return spare.key, f"{spare.label} is used: the weights of {best.label} are not here."
-    if best.restriction and not weights.acknowledged(best.key):
+    if not best.acknowledged:
         return spare.key, f"{spare.label} is used: the licence of {best.label} is not acknowledged yet."
     return best.key, f"{best.label} is used: its weights are here."
 
@@ -165,7 +175,7 @@ def check(card: Card, folder: Path | None = None) -> None:
 
 def check_licence(card: Card) -> None:
     """Raise WeightsError where the user has not acknowledged what the licence forbids."""
-    if card.restriction and not weights.acknowledged(card.key):
+    if not card.acknowledged:
         raise WeightsError(
             f"{card.restriction} Read {card.licence_url}, then acknowledge it once: on the page, or with "
             "--accept-licence."
@@ -199,7 +209,7 @@ def identity(card: Card, folder: Path | None = None) -> list[str]:
         return []
     if folder is not None:
         return [weights.identity(folder)]
-    if not weights.present(card.weights):
+    if not card.present:
         return []
     paths = weights.located(card.weights, card.label, card.key)
     unknown = [path for file, path in zip(card.weights.files, paths, strict=True) if not file.sha256]

@@ -45,9 +45,6 @@ _LOST = 0.05
 _WAITING_BYTES = 96 * 2**20
 """What full frames may take while a subject is looked for in them."""
 
-_TRUSTED = 1.5
-"""Pixels by which going forward and back may miss and the flow is still believed."""
-
 
 class GrabCut:
     """The model; it holds nothing, each stream has its own state."""
@@ -58,30 +55,23 @@ class GrabCut:
         if first is None:
             return
         image, prompt = first
-        small = _shrink(image)
+        small = refine.shrunk(image, _SIDE)
         if prompt and prompt.starts:
             mask = _started(image, small, prompt)
         else:
             ahead = list(itertools.islice(stills, _look_ahead(image)))
             stills = itertools.chain(ahead, stills)
-            mask = _proposed(small, [_shrink(still.image) for still in ahead])
+            mask = _proposed(small, [refine.shrunk(still.image, _SIDE) for still in ahead])
         if prompt and prompt.points:
             mask = _corrected(small, mask, _points(prompt, image, small))
         subject = _Subject(small, mask)
         yield Found(refine.upsample(mask, image))
         for image, prompt in stills:
-            small = _shrink(image)
+            small = refine.shrunk(image, _SIDE)
             mask = subject.step(small)
             if prompt and prompt.points:
                 mask = subject.mend(small, _points(prompt, image, small))
             yield Found(refine.upsample(mask, image), 0.0 if subject.lost else 1.0)
-
-
-def _shrink(frame: Image, side: int = _SIDE) -> Image:
-    height, width = frame.shape[:2]
-    scale = min(1.0, side / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.ascontiguousarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 # Colours and edges.
@@ -146,7 +136,7 @@ def _started(frame: Image, small: Image, prompt: Prompt) -> Floats:
     """What the box is drawn around, or the points to keep lie on; `[h, w]` on the working grid, 0 to 1."""
     if prompt.box is None:
         return _around(small, _points(prompt, frame, small))
-    large = _shrink(frame, 1280)
+    large = refine.shrunk(frame, 1280)
     finer = large.shape[1] / frame.shape[1]
     corners = (prompt.box.x0, prompt.box.y0, prompt.box.x1, prompt.box.y1)
     mask = _cut(large, Box(*(c * finer for c in corners)))
@@ -332,7 +322,7 @@ def _against_camera(here: Image, there: Image) -> tuple[Floats, NDArray[np.bool_
     """How far each pixel moves apart from the camera's movement, and whether that can be trusted."""
     a, b = propagate.grey(here), propagate.grey(there)
     way = propagate.flow(a, b)
-    trusted = propagate.disagreement(way, propagate.flow(b, a)) < _TRUSTED
+    trusted = propagate.trusted(way, propagate.flow(b, a))
     camera = propagate.camera_way(propagate.camera(way, trusted), *a.shape)
     return np.asarray(np.linalg.norm(way - camera, axis=2), np.float32), trusted
 
@@ -397,7 +387,7 @@ class _Subject:
         """The mask of the next frame, `[h, w]`, 0 to 1."""
         grey, bins, picture = propagate.grey(small), _bins(small), small.astype(np.float32)
         way = propagate.flow(grey, self._grey)
-        trusted = propagate.disagreement(way, propagate.flow(self._grey, grey)) < _TRUSTED
+        trusted = propagate.trusted(way, propagate.flow(self._grey, grey))
         carried = np.asarray(propagate.warp(self._mask, way), np.float32)
         camera = propagate.camera_way(propagate.camera(way, trusted & (carried < 0.3)), *grey.shape)
         self._background.follow(camera)

@@ -59,9 +59,8 @@ class Sam2:
         return Track(self._network, self._embed)
 
     def _matte(self, logits: Tensor, image: Image) -> Matte:
-        height, width = image.shape[:2]
-        scale = min(1.0, _SIDE / max(height, width))
-        mask = self._network.enlarged(logits, max(1, round(height * scale)), max(1, round(width * scale)))
+        height, width = refine.within(image.shape[0], image.shape[1], _SIDE)
+        mask = self._network.enlarged(logits, height, width)
         return refine.upsample(refine.logistic(mask), image)
 
 

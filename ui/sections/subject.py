@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from pipeline import models, speeds, weights
+from pipeline import models, speeds
 from pipeline.models import Card
 from ui import text
 from ui.downloads import Download, Downloads
@@ -70,8 +70,7 @@ def show(section: Section, downloads: Downloads, found: Opened, language: str) -
 def show_ready(section: Section, downloads: Downloads, card: Card, language: str) -> Updates:
     """What is still to be done before the model can be used."""
     download = downloads.state(card.key)
-    bound = bool(card.restriction) and not weights.acknowledged(card.key)
-    missing = card.weights is not None and not weights.present(card.weights)
+    bound, missing = not card.acknowledged, not card.present
     going = download is not None and not download.error
     fetch = text.say(language, "fetch")
     if card.weights is not None:
@@ -98,7 +97,7 @@ def _fetching(download: Download | None, language: str) -> str:
 
 def _label(card: Card) -> str:
     """The model's name, and how much there is to fetch before it can be used."""
-    if card.weights is None or weights.present(card.weights):
+    if card.weights is None or card.present:
         return card.label
     return f"{card.label} ↓ {text.size(card.weights.bytes)}"
 
