@@ -1,0 +1,217 @@
+"""Recorte's own network: a picture, marks, and what is remembered of the subject; out comes its matte.
+
+The encoder is EfficientNet-Lite0 (Tan and Le, "EfficientNet", ICML 2019, in the form without squeeze-and-
+excitation that Google published for phones in 2020). Its first half sees the picture alone, so that what it
+finds serves every mark on the frame and can be compared with other frames; half-way the marks and the memory
+are added, and its second half and a feature pyramid (Lin and others, CVPR 2017) make the matte of all three.
+
+The memory is that of tracking by matching (Voigtlaender and others, "FEELVOS", CVPR 2019): for each place,
+how much it looks like what was inside and like what was outside the mask on the remembered frames.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+STRIDE = 32
+"""Height and width of a picture are multiples of this."""
+
+MARKS = 3
+"""Planes of marks beside a picture: kept points and the box, removed points, the mask so far."""
+
+
+class Row(NamedTuple):
+    """One stage of the encoder: `count` inverted bottlenecks."""
+
+    count: int
+    width: int
+    stride: int
+    kernel: int
+    expand: int
+
+
+LITE0 = (
+    Row(1, 16, 1, 3, 1),
+    Row(2, 24, 2, 3, 6),
+    Row(2, 40, 2, 5, 6),
+    Row(3, 80, 2, 3, 6),
+    Row(3, 112, 1, 5, 6),
+    Row(4, 192, 2, 5, 6),
+    Row(1, 320, 1, 3, 6),
+)
+"""EfficientNet-Lite0 without its classifier: 2.95 million weights."""
+
+_STEM = 32
+_SIGHT = 4
+"""How many of the stages see the picture alone; the last of them, of stride 16, is what is compared."""
+
+_KEY = 64
+"""Numbers that stand for one place when frames are compared."""
+
+_UP = (128, 64, 48, 24)
+"""Channels on the way back up, at strides 16, 8, 4 and 2."""
+
+
+class Features(NamedTuple):
+    """What the picture alone tells, at strides 2, 4, 8 and 16, `[N, C, h, w]` each."""
+
+    half: Tensor
+    quarter: Tensor
+    eighth: Tensor
+    sixteenth: Tensor
+
+
+class Memory(NamedTuple):
+    """Places of other frames, and whether each lay inside the mask."""
+
+    keys: Tensor
+    """`[N, _KEY, M]`, each of length 1."""
+    inside: Tensor
+    """`[N, M]`, 0 to 1."""
+
+
+class Recorte(nn.Module):
+    """3.4 million weights; pictures are RGB, 0 to 1, `[N, 3, H, W]` of sides that `STRIDE` divides."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = _unit(3, _STEM, 3, stride=2, act=nn.ReLU6)
+        self.stages = nn.ModuleList()
+        into = _STEM
+        for row in LITE0:
+            blocks = [_Bottleneck(into if n == 0 else row.width, row, n == 0) for n in range(row.count)]
+            self.stages.append(nn.Sequential(*blocks))
+            into = row.width
+        half, quarter, eighth, sixteenth, deep, _, deepest = (row.width for row in LITE0)
+        self.key = nn.Conv2d(sixteenth, _KEY, 1)
+        self.sharpness = nn.Parameter(torch.tensor(3.0))
+        """The logarithm of how much more a place counts that looks alike."""
+        self.recall = nn.Sequential(nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, sixteenth, 1))
+        widths = (MARKS, half, quarter, eighth, sixteenth)
+        self.marks = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(a, b, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(b, b, 1))
+            for a, b in zip(widths, widths[1:], strict=False)
+        )
+        self.up = nn.ModuleList(
+            _Up(into, beside, out)
+            for into, beside, out in zip(
+                (deepest, *_UP), (deep, eighth, quarter, half), _UP, strict=False
+            )
+        )
+        self.coarse = nn.Conv2d(_UP[0], 1, 1)
+        """The matte at stride 16: only training looks at it."""
+        # Four numbers for each place of the finest level: the logits of its four pixels.
+        self.head = nn.Sequential(nn.Conv2d(_UP[-1], 4, 3, padding=1), nn.PixelShuffle(2))
+        # Marks and memory begin by saying nothing, so that the second half starts as it was pretrained.
+        for last in (self.recall[-1], self.marks[-1][-1]):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def embed(self, picture: Tensor) -> Features:
+        """What the picture alone tells."""
+        x = self.stem(2 * picture - 1)
+        found = []
+        for stage in self.stages[:_SIGHT]:
+            x = stage(x)
+            found.append(x)
+        return Features(*found)
+
+    def remember(self, features: Features, matte: Tensor) -> Memory:
+        """A frame and its matte (`[N, 1, H, W]`, 0 to 1), to be compared with others."""
+        inside = functional.adaptive_avg_pool2d(matte, features.sixteenth.shape[-2:])
+        return Memory(self._keys(features).float(), inside.flatten(1).float())
+
+    def look(self, features: Features, memory: Memory) -> Tensor:
+        """How the frame compares with a memory, `[N, 3, h, w]` at stride 16.
+
+        The share of what looks alike that lay inside, and the likeness to the most alike place inside, and
+        outside, -1 to 1.
+        """
+        keys = self._keys(features).float()
+        alike = keys.transpose(1, 2) @ memory.keys
+        share = (torch.softmax(alike * self.sharpness.exp(), 2) @ memory.inside[..., None])[..., 0]
+        within = memory.inside[:, None] > 0.5
+        best = [alike.masked_fill(hidden, -1).amax(2) for hidden in (~within, within)]
+        return torch.stack((share, *best), 1).unflatten(2, features.sixteenth.shape[-2:])
+
+    def decode(self, features: Features, marks: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """The matte's logits, `[N, 1, H, W]`, and coarse ones at stride 16 that training looks at.
+
+        `marks` is `[N, MARKS, H, W]`, 0 to 1; `seen` what `look` found, or zeros where nothing is remembered.
+        """
+        levels: list[Tensor] = []
+        x = marks
+        for told, feature in zip(self.marks, features, strict=True):
+            x = told(x)
+            levels.append(feature + x)
+        x = levels.pop() + self.recall(seen)
+        for n, stage in enumerate(self.stages[_SIGHT:]):
+            x = stage(x)
+            if n == 0:
+                levels.append(x)
+        coarse = None
+        for up in self.up:
+            x = up(x, levels.pop())
+            if coarse is None:
+                coarse = self.coarse(x)
+        return self.head(x), coarse
+
+    def forward(self, picture: Tensor, marks: Tensor, seen: Tensor | None = None) -> Tensor:
+        """The logits of the matte, `[N, 1, H, W]`; `seen` as in `decode`."""
+        features = self.embed(picture)
+        if seen is None:
+            seen = torch.zeros_like(features.sixteenth[:, :3])
+        return self.decode(features, marks, seen)[0]
+
+    def _keys(self, features: Features) -> Tensor:
+        return functional.normalize(self.key(features.sixteenth).flatten(2), dim=1)
+
+
+class _Bottleneck(nn.Sequential):
+    """An inverted bottleneck (Sandler and others, "MobileNetV2", CVPR 2018)."""
+
+    def __init__(self, into: int, row: Row, first: bool) -> None:
+        inner = into * row.expand
+        stride = row.stride if first else 1
+        units = [_unit(into, inner, 1, act=nn.ReLU6)] if row.expand > 1 else []
+        units.append(_unit(inner, inner, row.kernel, stride=stride, groups=inner, act=nn.ReLU6))
+        units.append(_unit(inner, row.width, 1, act=None))
+        super().__init__(*units)
+        self.residual = stride == 1 and into == row.width
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = super().forward(x)
+        return x + y if self.residual else y
+
+
+class _Up(nn.Module):
+    """From one level to the next finer: enlarged, joined by what was seen on the way down, smoothed."""
+
+    def __init__(self, into: int, beside: int, out: int) -> None:
+        super().__init__()
+        self.inward, self.beside = nn.Conv2d(into, out, 1), nn.Conv2d(beside, out, 1)
+        self.smooth = _unit(out, out, 3)
+
+    def forward(self, x: Tensor, beside: Tensor) -> Tensor:
+        mixed: Tensor = self.smooth(_resized(self.inward(x), beside) + self.beside(beside))
+        return mixed
+
+
+def _unit(
+    into: int, out: int, kernel: int, stride: int = 1, groups: int = 1, act: type[nn.Module] | None = nn.ReLU
+) -> nn.Sequential:
+    """Convolution, normalisation, and what `act` is."""
+    parts: list[nn.Module] = [
+        nn.Conv2d(into, out, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(out, eps=1e-3),
+    ]
+    return nn.Sequential(*parts, *([act(inplace=True)] if act else []))
+
+
+def _resized(x: Tensor, like: Tensor) -> Tensor:
+    size = like.shape[-2:]
+    return x if x.shape[-2:] == size else functional.interpolate(x, size, mode="bilinear")

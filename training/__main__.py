@@ -1,0 +1,75 @@
+"""Train Recorte's own network: python -m training DATA FOLDER [--steps N] [--device auto|cpu|cuda]
+
+DATA holds photos/KIND_NAME.jpg and masks/KIND_NAME.png. FOLDER is where the state is kept, to go on from
+when the same command is given again, and where the best weights so far are written as recorte.safetensors,
+with their figures on what was held out beside them in recorte.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+from pipeline import devices
+from training import measure, pretrained
+from training.learn import Recipe, Training
+from training.photos import Photos
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--steps", type=int, default=20000, help="of the whole schedule")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--every", type=int, default=250, help="steps between two measurements")
+    parser.add_argument("--workers", type=int, default=2, help="processes that make what is learnt from")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        learnt, held_out = (Photos(options.data, held_out=out) for out in (False, True))
+    except ValueError as error:
+        sys.exit(str(error))
+    device = devices.pick(options.device)
+    recipe = Recipe(options.steps, options.seed, options.workers)
+    training = Training(recipe, learnt, device, pretrained.encoder())
+    state = options.folder / "state.pt"
+    if state.exists():
+        training.load(state)
+        print(f"Going on from step {training.step}.", flush=True)
+    began, paid = time.monotonic(), 0.0
+    for cost, rate in training.run():
+        paid += (cost - paid) * max(0.02, 1 / (training.step % options.every or options.every))
+        if training.step % 25 == 0:
+            print(f"step {training.step} cost {paid:.3f} {rate:.1f} frames a second", flush=True)
+        if training.step % options.every == 0 or training.step == recipe.steps:
+            _measured(training, held_out, options.folder, time.monotonic() - began)
+            training.save(state)
+
+
+def _measured(training: Training, held_out: Photos, folder: Path, seconds: float) -> None:
+    figures = measure.figures(training.average, held_out, training.device)
+    overall = measure.overall(figures)
+    told = {"step": training.step, "episodes": training.episodes, "seconds": round(seconds), "overall": overall}
+    print(json.dumps({**told, **figures}), flush=True)
+    if overall <= training.best:
+        return
+    training.best = overall
+    weights = {
+        name: (value.half() if value.is_floating_point() else value).contiguous().cpu()
+        for name, value in training.average.state_dict().items()
+    }
+    beside = folder / "recorte.safetensors.part"
+    save_file(weights, beside)
+    beside.replace(folder / "recorte.safetensors")
+    (folder / "recorte.json").write_text(json.dumps({**told, **figures}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
