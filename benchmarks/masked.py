@@ -1,9 +1,14 @@
-"""How well a prompted model carries a subject: python -m benchmarks.masked FOLDER [--model KEY] [--clicks 3]
+"""How well a subject is cut out: python -m benchmarks.masked FOLDER [--model KEY] [--clicks 3 | --automatic]
 
 For each clip of a folder with true masks: J, the mean over all frames of intersection over union, from the
 tight box around the subject on its first frame; then again after each of a few corrective clicks. A click
 is placed by rule on the worst frame, in the middle of its largest fault, as the interactive DAVIS challenge
-does it (Caelles and others, "The 2018 DAVIS Challenge on Video Object Segmentation").
+does it (Caelles and others, "The 2018 DAVIS Challenge on Video Object Segmentation"). With --automatic J is
+that of a run without any marks. Beside J: the overlap on the subject's first frame, the flicker (what
+`benchmarks.flicker` says beyond the truth's) and the frames a second, all of the run without clicks.
+
+The mattes are those of a job as it is by default: calmed where the model flickers, cut where scenes are.
+Left out are the threads that overlap the model with the rest, and the composite and encoding after it.
 
 FOLDER holds davis/NAME.mp4 with davis/NAME_masks/*.png, and sav/NAME_rgb.mp4 with sav/NAME_mask.mp4.
 """
@@ -11,59 +16,82 @@ FOLDER holds davis/NAME.mp4 with davis/NAME_masks/*.png, and sav/NAME_rgb.mp4 wi
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 import time
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import models, stretches, video
-from pipeline.clip import Clip
-from pipeline.models import Model
+from benchmarks.flicker import flicker
+from pipeline import cuts, models, stretches, video
+from pipeline.job import Job
+from pipeline.models import Image, Matte
 from pipeline.prompts import Box, Point, Prompt, ordered
 
-Masks = list[NDArray[np.bool_]]
+Mask = NDArray[np.bool_]
+
+Figures = dict[str, float]
+"""What is printed of a clip, by the heads of the columns."""
+
+_GROUPS = {"davis": "DAVIS", "sav": "SA-V"}
+"""What the clips of a sub-folder are called together."""
 
 
-def clips(folder: Path) -> Iterator[tuple[str, Path, Masks]]:
+def clips(folder: Path) -> Iterator[tuple[str, Path, list[Mask]]]:
     """Name, video and true masks of each clip."""
     for path in sorted(folder.glob("davis/*.mp4")):
         files = sorted(path.with_name(f"{path.stem}_masks").glob("*.png"))
         yield path.stem, path, [np.asarray(cv2.imread(str(f), cv2.IMREAD_GRAYSCALE)) > 127 for f in files]
     for path in sorted(folder.glob("sav/*_rgb.mp4")):
         truth = path.with_name(path.name.replace("_rgb", "_mask"))
-        yield path.stem.removesuffix("_rgb"), path, [f.image[..., 0] > 127 for f in _frames(truth)]
+        yield path.stem.removesuffix("_rgb"), path, [image[..., 0] > 127 for image in _images(truth)]
 
 
-def _frames(path: Path) -> Iterator[video.Frame]:
-    return video.read(path, 0, 1 + video.index(path).pts[-1])
+def _images(path: Path) -> list[Image]:
+    return [frame.image for frame in video.read(path)]
 
 
-def overlap(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
+def soft(mask: Mask) -> Matte:
+    """A hard mask as an alpha: it has stairs where that has an edge."""
+    return cv2.GaussianBlur(255 * mask.astype(np.float32), (0, 0), 1).astype(np.uint8)
+
+
+def overlap(found: Mask, truth: Mask) -> float:
     """Intersection over union; 1 where there is nothing to find and nothing was found."""
     either = np.count_nonzero(found | truth)
     return np.count_nonzero(found & truth) / either if either else 1.0
 
 
-def run(clip: Clip, model: Model, prompts: list[Prompt]) -> Masks:
-    """The masks of all frames, as the application would make them."""
-    past = 1 + video.index(clip.path).pts[-1]
+def overlaps(mattes: Sequence[Matte], truth: Sequence[Mask]) -> list[float]:
+    return [overlap(matte > 127, mask) for matte, mask in zip(mattes, truth, strict=True)]
+
+
+def run(job: Job, *marks: Prompt) -> list[Matte]:
+    """The mattes of all frames, as `process` makes them of the job with these marks; nothing is written."""
+    job = replace(job, prompts=ordered(marks))
+    clip = video.probe(job.source)
+    job.check(clip)
+    told = stretches.marked((mark for mark in job.asked if mark.starts), clip)
+    scenes = []
+    if len(told) > 1 and not models.card(job.model).remembers:
+        scenes = [at for at in cuts.scanned(clip.path, min(told), max(told)) if at is not None]
+    plan = stretches.plan(job.asked, clip, *job.span(clip), scenes)
     with tempfile.TemporaryDirectory() as folder:
-        plan = stretches.plan(ordered(prompts), clip, 0, past)
-        steps = stretches.steps(clip, partial(stretches.pairs, model), plan, Path(folder))
-        return [step.pair[1].matte > 127 for step in steps if step.pair is not None]
+        steps = stretches.steps(clip, stretches.stream(job), plan, Path(folder))
+        return [step.pair[1].matte for step in steps if step.pair is not None]
 
 
-def tight_box(mask: NDArray[np.bool_]) -> Box:
+def tight_box(mask: Mask) -> Box:
     x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
     return Box(x, y, x + width, y + height)
 
 
-def click(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> Point:
+def click(found: Mask, truth: Mask) -> Point:
     """The innermost point of the largest fault, to keep if it was missed."""
     _, parts, stats, _ = cv2.connectedComponentsWithStats((found != truth).astype(np.uint8))
     largest = parts == 1 + np.argmax(stats[1:, cv2.CC_STAT_AREA])
@@ -72,49 +100,67 @@ def click(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> Point:
     return Point(x + 0.5, y + 0.5, keep=bool(truth[y, x]))
 
 
-def measure(path: Path, truth: Masks, model: Model, clicks: int) -> tuple[list[float], float, float]:
-    """J with the box and after each click, the first frame's overlap with the box, and frames a second."""
-    clip = video.probe(path)
-    times = [float(pts * clip.time_base) for pts in video.index(path).pts]
+def measure(job: Job, truth: list[Mask], clicks: int | None) -> Figures:
+    """The figures of one clip with a box and so many clicks; None: without any marks."""
+    clip = video.probe(job.source)
+    times = [float(pts * clip.time_base) for pts in video.index(clip.path).pts]
     first = next(n for n, mask in enumerate(truth) if mask.any())
-    prompts = [Prompt(times[first], box=tight_box(truth[first]))]
+    marks = [] if clicks is None else [Prompt(times[first], box=tight_box(truth[first]))]
     began = time.monotonic()
-    found = run(clip, model, prompts)
-    rate = len(found) / (time.monotonic() - began)
-    start = overlap(found[first], truth[first])
-    scores = [[overlap(f, t) for f, t in zip(found, truth, strict=True)]]
-    for _ in range(clicks):
-        worst = int(np.argmin(scores[-1]))
-        if scores[-1][worst] < 1:
-            prompts.append(Prompt(times[worst], (click(found[worst], truth[worst]),)))
-            found = run(clip, model, prompts)
-        scores.append([overlap(f, t) for f, t in zip(found, truth, strict=True)])
-    return [float(np.mean(s)) for s in scores], start, rate
+    mattes = run(job, *marks)
+    rate = len(mattes) / (time.monotonic() - began)
+    changes = flicker(_images(job.source), mattes, [soft(mask) for mask in truth])
+    scores = overlaps(mattes, truth)
+    figures = {"first": scores[first], "box" if marks else "no mark": float(np.mean(scores))}
+    for n in range(1, 1 + (clicks or 0)):
+        worst = int(np.argmin(scores))
+        if scores[worst] < 1:
+            marks.append(Prompt(times[worst], (click(mattes[worst] > 127, truth[worst]),)))
+            mattes = run(job, *marks)
+            scores = overlaps(mattes, truth)
+        figures[f"{n} clk"] = float(np.mean(scores))
+    return figures | {"flicker": changes, "fps": rate}
+
+
+def mean(rows: Sequence[Figures]) -> Figures:
+    return {head: float(np.mean([row[head] for row in rows])) for head in rows[0]}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--model", default="grabcut")
+    parser.add_argument("--model", default=Job.model)
+    parser.add_argument("--weights", type=Path, help="those of a checkpoint; without, the model's own")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--clicks", type=int, default=3)
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--clicks", type=int, default=3)
+    kind.add_argument("--automatic", action="store_true", help="no marks at all")
     parser.add_argument("--only", default="", help="clips whose path holds this")
+    parser.add_argument("--json", type=Path, help="where the figures are written as well")
     options = parser.parse_args()
-    model = models.loaded(options.model, options.device)
-    after = "".join(f"  {n:2d} clk" for n in range(1, options.clicks + 1))
-    print(f"{'clip':24}  first     box{after}     fps")
-    rows = []
+    models.loaded(options.model, options.device, options.weights)  # not a part of the first clip's time
+    rows: dict[str, Figures] = {}
+    groups: dict[str, list[Figures]] = {}
     for name, path, truth in clips(options.folder):
         if options.only not in str(path):
             continue
-        scores, first, rate = measure(path, truth, model, options.clicks)
-        rows.append([first, *scores, rate])
-        print(_line(name, rows[-1]), flush=True)
-    print(_line("mean", np.mean(rows, axis=0).tolist()))
+        job = Job(path, path, model=options.model, device=options.device, weights=options.weights)
+        rows[name] = measure(job, truth, None if options.automatic else options.clicks)
+        groups.setdefault(_GROUPS[path.parent.name], []).append(rows[name])
+        if len(rows) == 1:
+            print(f"{'clip':24}" + "".join(f"{head:>9}" for head in rows[name]))
+        _show(name, rows[name])
+    if not rows:
+        parser.error(f"there is no such clip in {options.folder}")
+    means = {group: mean(own) for group, own in (groups | {"all": list(rows.values())}).items()}
+    for group, figures in means.items():
+        _show(f"mean, {group}", figures)
+    if options.json is not None:
+        options.json.write_text(json.dumps({"model": options.model, "clips": rows, "means": means}, indent=1))
 
 
-def _line(name: str, figures: list[float]) -> str:
-    return f"{name:24}" + "".join(f"  {v:6.3f}" for v in figures[:-1]) + f"  {figures[-1]:6.1f}"
+def _show(name: str, figures: Figures) -> None:
+    print(f"{name:24}" + "".join(f"{figure:9.3f}" for figure in figures.values()), flush=True)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.masked import clips
+from benchmarks.flicker import flicker
+from benchmarks.masked import clips, soft
 from pipeline import propagate, video
 from pipeline.models import Found, Image, Matte
 from pipeline.steady import steadied
@@ -46,18 +47,6 @@ def calmed(frames: list[Image], mattes: list[Matte]) -> list[Matte]:
     return [found.matte for _, found in steadied(iter(pairs))]
 
 
-def flicker(frames: list[Image], mattes: list[Matte]) -> float:
-    """The mean absolute change of the mattes along the flow, at full size, where it comes back."""
-    changes = []
-    for n in range(1, len(frames)):
-        before, now = propagate.grey(frames[n - 1]), propagate.grey(frames[n])
-        way = propagate.flow(now, before)
-        followed = propagate.disagreement(way, propagate.flow(before, now)) < 1
-        carried = propagate.warp(mattes[n - 1], way).astype(np.float32)
-        changes.append(np.abs(carried - mattes[n])[followed].mean())
-    return float(np.mean(changes))
-
-
 def error(mattes: list[Matte], truth: list[Matte]) -> float:
     apart = [np.abs(m.astype(np.float32) - t).mean() for m, t in zip(mattes, truth, strict=True)]
     return float(np.mean(apart))
@@ -68,9 +57,7 @@ def samples(folder: Path | None, count: int) -> Iterator[tuple[str, list[Image],
         yield f"rendered {width}x{height}", *subject_over_background(count, width, height)
     for name, path, masks in clips(folder) if folder else ():
         frames = [frame.image for frame in itertools.islice(video.read(path), count)]
-        # A hard mask has stairs where an alpha has an edge.
-        soft = [cv2.GaussianBlur(255 * m.astype(np.float32), (0, 0), 1).astype(np.uint8) for m in masks]
-        yield name, frames, soft[: len(frames)]
+        yield name, frames, [soft(mask) for mask in masks[: len(frames)]]
 
 
 def main() -> None:

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.steady import calmed, error, flicker, perturbed
+from benchmarks.flicker import flicker
+from benchmarks.steady import calmed, error, perturbed
 from pipeline.models import Found, Image, Matte
 from pipeline.steady import steadied
 from pipeline.video import Frame
@@ -57,6 +58,14 @@ def test_flicker_falls_and_the_error_does_not_rise(
     calm = calmed(frames, mattes)
     assert flicker(frames, calm) < 0.95 * flicker(frames, mattes)
     assert error(calm, truth) < error(mattes, truth)
+
+
+def test_flicker_beyond_the_truths_is_the_faults_alone(rendered: Clip) -> None:
+    frames, truth = rendered
+    faulty = [perturbed(alpha, np.random.default_rng(n)) for n, alpha in enumerate(truth)]
+    assert flicker(frames, truth, truth) == 0
+    assert 0 < flicker(frames, faulty, truth) < flicker(frames, faulty)
+    assert flicker(frames, [np.zeros_like(alpha) for alpha in truth], truth) == 0
 
 
 # In the veil two things move in one pixel, and flow can follow but one of them.
