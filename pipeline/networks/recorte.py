@@ -11,11 +11,13 @@ how much it looks like what was inside and like what was outside the mask on the
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 STRIDE = 32
 """Height and width of a picture are multiples of this."""
@@ -25,13 +27,17 @@ MARKS = 3
 
 
 class Row(NamedTuple):
-    """One stage of the encoder: `count` inverted bottlenecks."""
+    """One stage of the encoder."""
 
-    count: int
+    repeats: int
+    """How many inverted bottlenecks follow each other."""
     width: int
+    """Channels of what it makes."""
     stride: int
+    """Of its first bottleneck."""
     kernel: int
     expand: int
+    """How many times wider a bottleneck is inside."""
 
 
 LITE0 = (
@@ -43,11 +49,14 @@ LITE0 = (
     Row(4, 192, 2, 5, 6),
     Row(1, 320, 1, 3, 6),
 )
-"""EfficientNet-Lite0 without its classifier: 2.95 million weights."""
+"""EfficientNet-Lite0 without its classifier: 2.96 million weights."""
 
 _STEM = 32
 _SIGHT = 4
-"""How many of the stages see the picture alone; the last of them, of stride 16, is what is compared."""
+"""How many of the stages see the picture alone; what the last of them makes is compared."""
+
+_COMPARED = 16
+"""The stride at which frames are compared."""
 
 _KEY = 64
 """Numbers that stand for one place when frames are compared."""
@@ -75,31 +84,26 @@ class Memory(NamedTuple):
 
 
 class Recorte(nn.Module):
-    """3.4 million weights; pictures are RGB, 0 to 1, `[N, 3, H, W]` of sides that `STRIDE` divides."""
+    """3.3 million weights; pictures are RGB, 0 to 1, `[N, 3, H, W]` of sides that `STRIDE` divides."""
 
     def __init__(self) -> None:
         super().__init__()
         self.stem = _unit(3, _STEM, 3, stride=2, act=nn.ReLU6)
-        self.stages = nn.ModuleList()
-        into = _STEM
-        for row in LITE0:
-            blocks = [_Bottleneck(into if n == 0 else row.width, row, n == 0) for n in range(row.count)]
-            self.stages.append(nn.Sequential(*blocks))
-            into = row.width
+        before = (_STEM, *(row.width for row in LITE0))
+        self.stages = nn.ModuleList(_stage(into, row) for into, row in zip(before, LITE0, strict=False))
         half, quarter, eighth, sixteenth, deep, _, deepest = (row.width for row in LITE0)
         self.key = nn.Conv2d(sixteenth, _KEY, 1)
         self.sharpness = nn.Parameter(torch.tensor(3.0))
         """The logarithm of how much more a place counts that looks alike."""
         self.recall = nn.Sequential(nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, sixteenth, 1))
-        widths = (MARKS, half, quarter, eighth, sixteenth)
         self.marks = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(a, b, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(b, b, 1))
-            for a, b in zip(widths, widths[1:], strict=False)
+            nn.Sequential(nn.Conv2d(into, out, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(out, out, 1))
+            for into, out in pairwise((MARKS, half, quarter, eighth, sixteenth))
         )
         self.up = nn.ModuleList(
             _Up(into, beside, out)
-            for into, beside, out in zip(
-                (deepest, *_UP), (deep, eighth, quarter, half), _UP, strict=False
+            for (into, out), beside in zip(
+                pairwise((deepest, *_UP)), (deep, eighth, quarter, half), strict=True
             )
         )
         self.coarse = nn.Conv2d(_UP[0], 1, 1)
@@ -107,9 +111,8 @@ class Recorte(nn.Module):
         # Four numbers for each place of the finest level: the logits of its four pixels.
         self.head = nn.Sequential(nn.Conv2d(_UP[-1], 4, 3, padding=1), nn.PixelShuffle(2))
         # Marks and memory begin by saying nothing, so that the second half starts as it was pretrained.
-        for last in (self.recall[-1], self.marks[-1][-1]):
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+        _silence(self.recall)
+        _silence(self.marks[-1])
 
     def embed(self, picture: Tensor) -> Features:
         """What the picture alone tells."""
@@ -122,7 +125,7 @@ class Recorte(nn.Module):
 
     def remember(self, features: Features, matte: Tensor) -> Memory:
         """A frame and its matte (`[N, 1, H, W]`, 0 to 1), to be compared with others."""
-        inside = functional.adaptive_avg_pool2d(matte, features.sixteenth.shape[-2:])
+        inside = functional.avg_pool2d(matte, _COMPARED)
         return Memory(self._keys(features).float(), inside.flatten(1).float())
 
     def look(self, features: Features, memory: Memory) -> Tensor:
@@ -136,7 +139,7 @@ class Recorte(nn.Module):
         share = (torch.softmax(alike * self.sharpness.exp(), 2) @ memory.inside[..., None])[..., 0]
         within = memory.inside[:, None] > 0.5
         best = [alike.masked_fill(hidden, -1).amax(2) for hidden in (~within, within)]
-        return torch.stack((share, *best), 1).unflatten(2, features.sixteenth.shape[-2:])
+        return torch.stack((share, *best), 1).reshape(-1, 3, *features.sixteenth.shape[-2:])
 
     def decode(self, features: Features, marks: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
         """The matte's logits, `[N, 1, H, W]`, and coarse ones at stride 16 that training looks at.
@@ -148,16 +151,16 @@ class Recorte(nn.Module):
         for told, feature in zip(self.marks, features, strict=True):
             x = told(x)
             levels.append(feature + x)
-        x = levels.pop() + self.recall(seen)
-        for n, stage in enumerate(self.stages[_SIGHT:]):
+        level, *deeper = self.stages[_SIGHT:]
+        x = level(levels.pop() + self.recall(seen))
+        levels.append(x)
+        for stage in deeper:
             x = stage(x)
-            if n == 0:
-                levels.append(x)
-        coarse = None
-        for up in self.up:
+        deepest, *finer = self.up
+        x = deepest(x, levels.pop())
+        coarse = self.coarse(x)
+        for up in finer:
             x = up(x, levels.pop())
-            if coarse is None:
-                coarse = self.coarse(x)
         return self.head(x), coarse
 
     def forward(self, picture: Tensor, marks: Tensor, seen: Tensor | None = None) -> Tensor:
@@ -165,26 +168,37 @@ class Recorte(nn.Module):
         features = self.embed(picture)
         if seen is None:
             seen = torch.zeros_like(features.sixteenth[:, :3])
-        return self.decode(features, marks, seen)[0]
+        logits, _ = self.decode(features, marks, seen)
+        return logits
 
     def _keys(self, features: Features) -> Tensor:
         return functional.normalize(self.key(features.sixteenth).flatten(2), dim=1)
 
 
+def fused(network: Recorte) -> Recorte:
+    """The network with its normalisations made part of the convolutions before them: the same, and faster."""
+    network.eval()
+    for module in network.modules():
+        if isinstance(module, nn.Sequential) and len(module) > 1 and isinstance(module[1], nn.BatchNorm2d):
+            module[0] = fuse_conv_bn_eval(module[0], module[1])
+            module[1] = nn.Identity()
+    return network
+
+
 class _Bottleneck(nn.Sequential):
     """An inverted bottleneck (Sandler and others, "MobileNetV2", CVPR 2018)."""
 
-    def __init__(self, into: int, row: Row, first: bool) -> None:
+    def __init__(self, into: int, stride: int, row: Row) -> None:
         inner = into * row.expand
-        stride = row.stride if first else 1
-        units = [_unit(into, inner, 1, act=nn.ReLU6)] if row.expand > 1 else []
-        units.append(_unit(inner, inner, row.kernel, stride=stride, groups=inner, act=nn.ReLU6))
-        units.append(_unit(inner, row.width, 1, act=None))
-        super().__init__(*units)
+        wider = [_unit(into, inner, 1, act=nn.ReLU6)] if row.expand > 1 else []
+        around = _unit(inner, inner, row.kernel, stride=stride, groups=inner, act=nn.ReLU6)
+        super().__init__(*wider, around, _unit(inner, row.width, 1, act=None))
         self.residual = stride == 1 and into == row.width
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = super().forward(x)
+        y = x
+        for unit in self:
+            y = unit(y)
         return x + y if self.residual else y
 
 
@@ -201,6 +215,11 @@ class _Up(nn.Module):
         return mixed
 
 
+def _stage(into: int, row: Row) -> nn.Sequential:
+    first = _Bottleneck(into, row.stride, row)
+    return nn.Sequential(first, *(_Bottleneck(row.width, 1, row) for _ in range(row.repeats - 1)))
+
+
 def _unit(
     into: int, out: int, kernel: int, stride: int = 1, groups: int = 1, act: type[nn.Module] | None = nn.ReLU
 ) -> nn.Sequential:
@@ -210,6 +229,13 @@ def _unit(
         nn.BatchNorm2d(out, eps=1e-3),
     ]
     return nn.Sequential(*parts, *([act(inplace=True)] if act else []))
+
+
+def _silence(branch: nn.Module) -> None:
+    """Let the last layer of a branch answer zero to everything."""
+    *_, last = branch.children()
+    for parameter in last.parameters():
+        nn.init.zeros_(parameter)
 
 
 def _resized(x: Tensor, like: Tensor) -> Tensor:
