@@ -11,17 +11,20 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from safetensors.torch import save_file
+from torch import nn
 
 from pipeline import devices
+from pipeline.errors import RecorteError
 from training import measure, pretrained
 from training.learn import Recipe, Training
 from training.photos import Photos
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("folder", type=Path)
@@ -30,45 +33,59 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--every", type=int, default=250, help="steps between two measurements")
     parser.add_argument("--workers", type=int, default=2, help="processes that make what is learnt from")
-    options = parser.parse_args()
-    options.folder.mkdir(parents=True, exist_ok=True)
     try:
-        learnt, held_out = (Photos(options.data, held_out=out) for out in (False, True))
-    except ValueError as error:
+        _train(parser.parse_args(argv))
+    except RecorteError as error:
         sys.exit(str(error))
-    device = devices.pick(options.device)
+
+
+def _train(options: argparse.Namespace) -> None:
+    learnt, held_out = (Photos(options.data, held_out=out) for out in (False, True))
     recipe = Recipe(options.steps, options.seed, options.workers)
-    training = Training(recipe, learnt, device, pretrained.encoder())
+    training = Training(recipe, learnt, devices.pick(options.device), pretrained.encoder())
+    options.folder.mkdir(parents=True, exist_ok=True)
     state = options.folder / "state.pt"
     if state.exists():
         training.load(state)
         print(f"Going on from step {training.step}.", flush=True)
-    began, paid = time.monotonic(), 0.0
+    began, mean = time.monotonic(), 0.0
     for cost, rate in training.run():
-        paid += (cost - paid) * max(0.02, 1 / (training.step % options.every or options.every))
+        since = training.step % options.every or options.every
+        mean += (cost - mean) * max(0.02, 1 / since)  # of about the last fifty steps since a measurement
         if training.step % 25 == 0:
-            print(f"step {training.step} cost {paid:.3f} {rate:.1f} frames a second", flush=True)
-        if training.step % options.every == 0 or training.step == recipe.steps:
+            print(f"step {training.step} cost {mean:.3f} {rate:.1f} frames a second", flush=True)
+        if since == options.every or training.step == recipe.steps:
             _measured(training, held_out, options.folder, time.monotonic() - began)
             training.save(state)
 
 
 def _measured(training: Training, held_out: Photos, folder: Path, seconds: float) -> None:
+    """Print the figures of the average's weights, and keep these where they are the best so far."""
     figures = measure.figures(training.average, held_out, training.device)
     overall = measure.overall(figures)
-    told = {"step": training.step, "episodes": training.episodes, "seconds": round(seconds), "overall": overall}
-    print(json.dumps({**told, **figures}), flush=True)
-    if overall <= training.best:
-        return
-    training.best = overall
+    told = {
+        "step": training.step,
+        "episodes": training.episodes,
+        "seconds": round(seconds),
+        "overall": overall,
+        **figures,
+    }
+    print(json.dumps(told), flush=True)
+    if overall > training.best:
+        training.best = overall
+        _keep(training.average, folder / "recorte.safetensors")
+        (folder / "recorte.json").write_text(json.dumps(told, indent=1) + "\n")
+
+
+def _keep(network: nn.Module, path: Path) -> None:
+    """Write the weights, in half precision; a file that is there stays whole until the new one is."""
     weights = {
         name: (value.half() if value.is_floating_point() else value).contiguous().cpu()
-        for name, value in training.average.state_dict().items()
+        for name, value in network.state_dict().items()
     }
-    beside = folder / "recorte.safetensors.part"
+    beside = path.with_suffix(".part")
     save_file(weights, beside)
-    beside.replace(folder / "recorte.safetensors")
-    (folder / "recorte.json").write_text(json.dumps({**told, **figures}, indent=1) + "\n")
+    beside.replace(path)
 
 
 if __name__ == "__main__":

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from pipeline import propagate
-from pipeline.models import Image
+from pipeline import planes, propagate
 from training import marks, scenes
 from training.photos import Photos
 
@@ -25,6 +23,8 @@ STEPS = scenes.FRAMES
 
 
 class Episode(TypedDict):
+    """One story; as small numbers, since processes hand it to each other."""
+
     pictures: NDArray[np.uint8]
     """`[STEPS, H, W, 3]`, RGB."""
     alphas: NDArray[np.uint8]
@@ -53,31 +53,25 @@ class Episodes(Dataset[Episode]):
 
     def __getitem__(self, number: int) -> Episode:
         rng = np.random.default_rng((self._seed, self._first + number))
-        carried = rng.random() < 0.6
+        carried = bool(rng.random() < 0.6)
         automatic = rng.random() < (0.2 if carried else 0.5)
         frames = scenes.made(self._photos, scenes.Wish(self._side, automatic, carried), rng)
-        given = np.zeros((3, self._side, self._side), np.float32)
-        if not automatic:
-            given = marks.started(frames[0].alpha, rng)
+        given = planes.drawn(self._side, self._side) if automatic else marks.started(frames[0].alpha, rng)
         prior = np.zeros((self._side, self._side), np.float32)
         way = np.zeros((self._side, self._side, 2), np.float32)
         if carried:
             if rng.random() < 0.8:
                 prior = marks.disturbed(frames[1].alpha, rng)
-            way = propagate.flow(*(_grey(frame.picture) for frame in (frames[2], frames[1])))
+            way = propagate.flow(*(propagate.grey(frame.picture) for frame in (frames[2], frames[1])))
         return Episode(
             pictures=np.stack([frame.picture for frame in frames]),
             alphas=np.stack([frame.alpha for frame in frames]),
             marks=np.rint(255 * given[:2]).astype(np.uint8),
             prior=np.rint(255 * prior).astype(np.uint8),
             way=way.astype(np.float16),
-            carried=bool(carried),
+            carried=carried,
             told=bool(rng.random() < 0.4),
         )
-
-
-def _grey(picture: Image) -> Image:
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def batch(found: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -22,9 +22,19 @@ from training import episodes, marks
 from training.episodes import Episodes
 from training.photos import Photos
 
-_SIZES = ((0.35, 160, 24), (0.75, 224, 12), (1.0, 320, 6))
-"""Up to which share of all steps, the frames' side in pixels, and how many episodes are a batch: small
-pictures teach most of what there is to learn, several times as fast."""
+
+class Size(NamedTuple):
+    """A part of the training: up to which share of all steps, of which pictures."""
+
+    until: float
+    side: int
+    """Pixels of a frame's height and width, a multiple of the network's stride."""
+    batch: int
+    """How many episodes are learnt from at once."""
+
+
+SIZES = (Size(0.35, 160, 24), Size(0.75, 224, 12), Size(1.0, 320, 6))
+"""Small pictures teach most of what there is to learn, several times as fast."""
 
 _RATE, _PRETRAINED_RATE = 1e-3, 3e-4
 _WARM, _FALL = 50, 0.65
@@ -47,14 +57,15 @@ class Recipe:
     steps: int
     seed: int = 0
     workers: int = 2
-    """Processes that make episodes."""
+    """Processes that make episodes; 0: the one that learns."""
+    sizes: Sequence[Size] = SIZES
 
 
 # One batch
 
 
 def cost(network: Recorte, batch: dict[str, Tensor]) -> Tensor:
-    """The mean cost of all steps of a batch of episodes, to be derived."""
+    """The mean cost of all steps of a batch of episodes (`episodes.batch`), to be derived."""
     total = torch.zeros((), device=batch["prior"].device)
     carried, told = batch["carried"][:, None, None, None], batch["told"][:, None, None, None]
     given = torch.cat((batch["marks"], torch.zeros_like(batch["prior"])), 1)
@@ -68,7 +79,7 @@ def cost(network: Recorte, batch: dict[str, Tensor]) -> Tensor:
             seen = torch.where(carried, network.look(features, memory).to(seen.dtype), seen)
         logits, coarse = network.decode(features, given, seen)
         total = total + _wrong(logits.float(), alpha)
-        small = functional.adaptive_avg_pool2d(alpha, coarse.shape[-2:])
+        small = functional.avg_pool2d(alpha, alpha.shape[-1] // coarse.shape[-1])
         total = total + _COARSE * functional.binary_cross_entropy_with_logits(coarse.float(), small)
         found = logits.detach().float().sigmoid()
         if memory is None:
@@ -89,18 +100,15 @@ def _wrong(logits: Tensor, alpha: Tensor) -> Tensor:
 
 def _next(given: Tensor, found: Tensor, step: int, batch: dict[str, Tensor]) -> Tensor:
     """The planes for the step after `step`, made of what was given and found at it; `[N, 3, H, W]`."""
-    if step == 0:
-        so_far = batch["prior"]
-    else:
-        so_far = _warped(found, batch["way"])
-    so_far = torch.where(batch["carried"][:, None, None, None], so_far, found)
+    carried = batch["prior"] if step == 0 else _warped(found, batch["way"])
+    so_far = torch.where(batch["carried"][:, None, None, None], carried, found)
     following = torch.cat((given[:, :2], so_far), 1).cpu().numpy()
     truth = batch["alphas"][:, step + 1, 0].cpu().numpy() > 0.5
-    for n, carried in enumerate(batch["carried"].tolist()):
-        if carried:
-            following[n, :2] = 0
+    for n, moved in enumerate(batch["carried"].tolist()):
+        if moved:
+            following[n, :2] = 0  # the marks were on another frame
         # A person clicks on some of the frames that a mask was carried to, too.
-        if not carried or (n % 4 == 0 and following[n, planes.SO_FAR].any()):
+        if not moved or (n % 4 == 0 and following[n, planes.SO_FAR].any()):
             point = marks.correction(following[n, planes.SO_FAR] > 0.5, truth[n])
             if point:
                 planes.add(following[n], point)
@@ -124,14 +132,15 @@ def _warped(image: Tensor, way: Tensor) -> Tensor:
 class Training:
     """What a training has reached; it goes on where it stopped."""
 
-    def __init__(self, recipe: Recipe, photos: Photos, device: torch.device, encoder: dict[str, Tensor]) -> None:
+    def __init__(
+        self, recipe: Recipe, photos: Photos, device: torch.device, encoder: dict[str, Tensor]
+    ) -> None:
         """`encoder`: the pretrained weights, by the network's names."""
         torch.manual_seed(recipe.seed)
         self.recipe, self.device = recipe, device
         self._photos = photos
-        self.network = Recorte()
+        self.network = Recorte().to(device).to(memory_format=torch.channels_last)
         self.network.load_state_dict(encoder, strict=False)
-        self.network.to(device, memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         old = [p for name, p in self.network.named_parameters() if name in encoder]
         new = [p for name, p in self.network.named_parameters() if name not in encoder]
@@ -143,6 +152,7 @@ class Training:
         """The best figure so far."""
 
     def save(self, path: Path) -> None:
+        """Write all that `load` needs; a file that is there stays whole until the new one is."""
         beside = path.with_suffix(".part")
         torch.save(
             {
@@ -157,6 +167,7 @@ class Training:
         beside.replace(path)
 
     def load(self, path: Path) -> None:
+        """Take up a state that `save` wrote."""
         state = torch.load(path, map_location=self.device, weights_only=True)
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
@@ -166,18 +177,22 @@ class Training:
 
     def run(self) -> Iterator[tuple[float, float]]:
         """Learn; after each step yields its cost and how many frames a second it took."""
-        for share, side, size in _SIZES:
-            past = round(share * self.recipe.steps)
+        for size in self.recipe.sizes:
+            past = round(size.until * self.recipe.steps)
             if self.step < past:
-                yield from self._sized(side, size, past - self.step)
+                yield from self._sized(size, past - self.step)
 
-    def _sized(self, side: int, size: int, steps: int) -> Iterator[tuple[float, float]]:
-        made = Episodes(self._photos, side, self.recipe.seed, self.episodes, steps * size)
+    def _sized(self, size: Size, steps: int) -> Iterator[tuple[float, float]]:
+        made = Episodes(self._photos, size.side, self.recipe.seed, self.episodes, steps * size.batch)
         loader: DataLoader[Any] = DataLoader(
-            made, size, num_workers=self.recipe.workers, worker_init_fn=_alone, pin_memory=self.device.type == "cuda"
+            made,
+            size.batch,
+            num_workers=self.recipe.workers,
+            worker_init_fn=_alone,
+            pin_memory=self.device.type == "cuda",
         )
         self.network.train()
-        if size < _FEW:
+        if size.batch < _FEW:
             for module in self.network.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
@@ -185,8 +200,8 @@ class Training:
             began = time.monotonic()
             paid = self._learn(episodes.batch(found, self.device))
             self.step += 1
-            self.episodes += size
-            yield paid, episodes.STEPS * size / (time.monotonic() - began)
+            self.episodes += size.batch
+            yield paid, episodes.STEPS * size.batch / (time.monotonic() - began)
 
     def _learn(self, batch: dict[str, Tensor]) -> float:
         for group in self._optimizer.param_groups:
@@ -194,7 +209,7 @@ class Training:
         with devices.autocast(self.device):
             paid = cost(self.network, batch)
         self._optimizer.zero_grad(set_to_none=True)
-        paid.backward()
+        torch.autograd.backward(paid)
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self._optimizer.step()
         self._keep()

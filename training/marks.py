@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import planes
+from pipeline import planes, propagate
 from pipeline.prompts import Box, Point
 from pipeline.refine import Floats, floats
 from training.photos import Alpha
@@ -49,19 +49,22 @@ def correction(found: Mask, truth: Mask) -> Point | None:
 def started(alpha: Alpha, rng: np.random.Generator) -> Floats:
     """The planes of the marks that say what the subject is: a box, or points; `[3, H, W]`."""
     mask = alpha > 127
-    points: list[Point] = []
-    box = None
     kind = rng.random()
-    if kind < 0.5 and mask.any():
-        box = _around(mask, rng)
-    if box is None or kind < 0.08:
-        for _ in range(int(rng.choice([1, 1, 1, 2, 3]))):
-            point = within(mask, rng)
-            points += [point] if point else []
-        aside = within(~mask, rng, 0.0)
-        if aside and rng.random() < 0.3:
-            points.append(Point(aside.x, aside.y, keep=False))
-    return planes.drawn(*alpha.shape, points, box)
+    boxed = kind < 0.5 and bool(mask.any())
+    box = _around(mask, rng) if boxed else None
+    points = [] if boxed and kind > 0.08 else _pointed(mask, rng)
+    height, width = alpha.shape
+    return planes.drawn(height, width, points, box)
+
+
+def _pointed(mask: Mask, rng: np.random.Generator) -> list[Point]:
+    """One to three points in the subject, and now and then one beside it."""
+    found = [within(mask, rng) for _ in range(int(rng.choice([1, 1, 1, 2, 3])))]
+    points = [point for point in found if point]
+    aside = within(~mask, rng, 0.0)
+    if aside and rng.random() < 0.3:
+        points.append(Point(aside.x, aside.y, keep=False))
+    return points
 
 
 def _around(mask: Mask, rng: np.random.Generator) -> Box:
@@ -77,30 +80,44 @@ def _around(mask: Mask, rng: np.random.Generator) -> Box:
 
 def disturbed(alpha: Alpha, rng: np.random.Generator) -> Floats:
     """A mask as it might have been carried here: shifted, bent, grown, eaten away, spilt; 0 to 1."""
-    height, width = alpha.shape
-    image = floats(alpha) / 255
-    size = max(2.0, float(np.sqrt((alpha > 127).sum())))
+    size = max(2.0, float(np.sqrt(np.count_nonzero(alpha > 127))))
+    image = _bent(_shifted(floats(alpha / 255), size, rng), size, rng)
+    if rng.random() < 0.5:
+        radius = 1 + int(rng.uniform(0, 0.06) * size)
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
+        image = floats(cv2.erode(image, disc) if rng.random() < 0.5 else cv2.dilate(image, disc))
+    for _ in range(int(rng.choice([0, 0, 1, 1, 2, 3]))):
+        _spill(image, size, rng)
+    if rng.random() < 0.7:
+        image = floats(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 2.5)))
+    return image
+
+
+def _shifted(image: Floats, size: float, rng: np.random.Generator) -> Floats:
+    """Moved, turned and grown a little; `size` is the subject's, in pixels."""
+    height, width = image.shape
     far = rng.uniform(0, 0.12) * size
     angle, grown = rng.normal(0, 0.06), np.exp(rng.normal(0, 0.06))
     linear = grown * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     centre = np.array([width, height]) / 2
     way = np.hstack((linear, (centre - linear @ centre + rng.normal(0, 1, 2) * far)[:, None]))
-    bent = floats(rng.normal(0, 1, (4, 4, 2))) * np.float32(0.06 * size * rng.random())
-    bent = floats(cv2.resize(bent, (width, height), interpolation=cv2.INTER_CUBIC))
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    image = floats(cv2.warpAffine(image, way, (width, height)))
-    image = floats(cv2.remap(image, x + bent[..., 0], y + bent[..., 1], cv2.INTER_LINEAR))
-    if rng.random() < 0.5:
-        radius = 1 + int(rng.uniform(0, 0.06) * size)
-        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
-        image = floats(cv2.erode(image, disc) if rng.random() < 0.5 else cv2.dilate(image, disc))
-    for _ in range(int(rng.choice([0, 0, 1, 1, 2, 3]))):  # a part that was lost, or won
-        lost = rng.random() < 0.5
-        place = within((image > 0.5) if lost or rng.random() < 0.5 else (image <= 0.5), rng, 0.0)
-        if place is None:
-            continue
+    return floats(cv2.warpAffine(image, way, (width, height)))
+
+
+def _bent(image: Floats, size: float, rng: np.random.Generator) -> Floats:
+    """Moved by a little here and a little there, smoothly."""
+    height, width = image.shape
+    few = floats(0.06 * size * rng.random() * rng.normal(0, 1, (4, 4, 2)))
+    return floats(
+        propagate.warp(image, floats(cv2.resize(few, (width, height), interpolation=cv2.INTER_CUBIC)))
+    )
+
+
+def _spill(image: Floats, size: float, rng: np.random.Generator) -> None:
+    """Draw an ellipse that the mask has lost, or won."""
+    lost = rng.random() < 0.5
+    place = within(image > 0.5 if lost or rng.random() < 0.5 else image <= 0.5, rng, 0.0)
+    if place:
         axes = np.maximum(1, rng.uniform(0.05, 0.3, 2) * size).astype(int).tolist()
-        cv2.ellipse(image, (int(place.x), int(place.y)), axes, rng.uniform(0, 180), 0, 360, 0.0 if lost else 1.0, -1)
-    if rng.random() < 0.7:
-        image = floats(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 2.5)))
-    return image
+        centre, angle, value = (int(place.x), int(place.y)), rng.uniform(0, 180), 0.0 if lost else 1.0
+        cv2.ellipse(image, centre, axes, angle, 0, 360, value, cv2.FILLED)

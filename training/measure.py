@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import cv2
 import numpy as np
 import torch
@@ -31,10 +29,9 @@ def figures(network: Recorte, photos: Photos, device: torch.device, most: int = 
     found: dict[str, float] = {}
     with torch.inference_mode(), devices.autocast(device):
         for kind, label in _KINDS.items():
-            rows = [list(_asked(network, photos.read(name), device)) for name in photos.names[kind]]
-            if rows:
-                for what, value in zip(("automatic", "box", "click", "clicks"), np.mean(rows, 0), strict=True):
-                    found[f"{label}, {what}"] = float(value)
+            rows = [_asked(Look(network, photos.read(name), device)) for name in photos.names[kind]]
+            for what in rows[0] if rows else ():
+                found[f"{label}, {what}"] = float(np.mean([row[what] for row in rows]))
         scenes = [[photos.read(name) for name in names[:most]] for names in photos.scenes.values()]
         if scenes:
             found["carried"] = float(np.mean([_carried(network, scene, device) for scene in scenes]))
@@ -55,20 +52,23 @@ class Look:
     """A photograph as the network is given it."""
 
     def __init__(self, network: Recorte, photo: Photo, device: torch.device) -> None:
-        height, width = photo.alpha.shape
-        scale = _SIDE / max(height, width)
-        self.size = tuple(max(1, round(side * scale / STRIDE)) * STRIDE for side in (height, width))
-        small = cv2.resize(photo.picture, self.size[::-1], interpolation=cv2.INTER_AREA)
+        scale = _SIDE / max(photo.alpha.shape)
+        height, width = (max(1, round(side * scale / STRIDE)) * STRIDE for side in photo.alpha.shape)
+        small, alpha = (cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) for image in photo)
         self.grey = propagate.grey(np.asarray(small, np.uint8))
-        self.truth: Mask = cv2.resize(photo.alpha, self.size[::-1], interpolation=cv2.INTER_AREA) > 127
+        self.truth: Mask = np.asarray(alpha) > 127
         self._network, self._device = network, device
         tensor = torch.from_numpy(small).to(device).permute(2, 0, 1)[None].float() / 255
-        self.picture = tensor.contiguous(memory_format=torch.channels_last)
-        self.features = network.embed(self.picture)
+        self._features = network.embed(tensor.contiguous(memory_format=torch.channels_last))
+
+    def planes(self, box: Box | None = None, mask: Floats | None = None) -> Floats:
+        """Planes of marks on its grid."""
+        height, width = self.truth.shape
+        return planes.drawn(height, width, box=box, mask=mask)
 
     def answer(self, given: Floats, memory: Memory | None = None) -> Floats:
-        """The matte for planes of marks, `[h, w]`, 0 to 1."""
-        features = self.features
+        """The matte for planes of marks, `[H, W]`, 0 to 1."""
+        features = self._features
         seen = torch.zeros_like(features.sixteenth[:, :3])
         if memory is not None:
             seen = self._network.look(features, memory).to(seen.dtype)
@@ -77,36 +77,42 @@ class Look:
         return floats(logits[0, 0].float().sigmoid().cpu().numpy())
 
     def remembered(self, matte: Floats) -> Memory:
-        return self._network.remember(self.features, torch.from_numpy(matte)[None, None].to(self._device))
+        return self._network.remember(self._features, torch.from_numpy(matte)[None, None].to(self._device))
 
     def box(self) -> Box:
+        """The tight one around the subject."""
         x, y, width, height = cv2.boundingRect(self.truth.astype(np.uint8))
         return Box(x, y, x + width, y + height)
 
 
-def _asked(network: Recorte, photo: Photo, device: torch.device) -> Iterator[float]:
-    look = Look(network, photo, device)
-    yield overlap(look.answer(planes.drawn(*look.size)) > 0.5, look.truth)
-    yield overlap(look.answer(planes.drawn(*look.size, box=look.box())) > 0.5, look.truth)
-    given = planes.drawn(*look.size)
-    for count in range(1, 4):
+def _asked(look: Look) -> dict[str, float]:
+    """The overlap without a mark, with a box, and after the first and the third click on what is wrong."""
+
+    def score(given: Floats) -> float:
+        return overlap(look.answer(given) > 0.5, look.truth)
+
+    found = {"automatic": score(look.planes()), "box": score(look.planes(look.box()))}
+    given = look.planes()
+    for label in ("click", "", "clicks"):
         point = marks.correction(given[planes.SO_FAR] > 0.5, look.truth)
         if point:
             planes.add(given, point)
         given[planes.SO_FAR] = look.answer(given)
-        if count in (1, 3):
-            yield overlap(given[planes.SO_FAR] > 0.5, look.truth)
+        if label:
+            found[label] = overlap(given[planes.SO_FAR] > 0.5, look.truth)
+    return found
 
 
 def _carried(network: Recorte, scene: list[Photo], device: torch.device) -> float:
+    """The mean overlap on the frames of a scene that is told by a box on the first."""
     before = Look(network, scene[0], device)
-    matte = before.answer(planes.drawn(*before.size, box=before.box()))
+    matte = before.answer(before.planes(before.box()))
     memory = before.remembered(matte)
     scores = [overlap(matte > 0.5, before.truth)]
     for photo in scene[1:]:
         look = Look(network, photo, device)
         way = propagate.flow(look.grey, before.grey)
-        matte = look.answer(planes.drawn(*look.size, mask=floats(propagate.warp(matte, way))), memory)
+        matte = look.answer(look.planes(mask=floats(propagate.warp(matte, way))), memory)
         scores.append(overlap(matte > 0.5, look.truth))
         before = look
     return float(np.mean(scores))

@@ -6,26 +6,23 @@ beside something else, moved, blurred, with hair, by a worse camera.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.refine import Floats, floats
-from training.photos import Alpha, Photo, Photos, Picture
+from training.photos import CONSECUTIVE, Alpha, Photo, Photos, Picture, scene_of
 
 FRAMES = 3
 
 Affine = NDArray[np.float64]
 """`[2, 3]`: from a photograph's pixels to the frame's."""
 
-
-class Frame(NamedTuple):
-    picture: Picture
-    alpha: Alpha
+Softener = Callable[[Floats], Floats]
+"""What is done to a picture of colours, `[H, W, 3]`, and to its alpha, `[H, W]`, alike."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +37,17 @@ class Wish:
     """The second frame is some time after the first, the third soon after the second; else all are one."""
 
 
-def made(photos: Photos, wish: Wish, rng: np.random.Generator) -> list[Frame]:
+def made(photos: Photos, wish: Wish, rng: np.random.Generator) -> list[Photo]:
     """`FRAMES` frames of one scene."""
     kind, name = photos.draw(rng)
-    if kind == "davis":
+    if kind == CONSECUTIVE:
         taken = _filmed(photos, name, wish, rng)
     elif rng.random() < 0.5:
         taken = _taken(photos.read(name), wish, rng)
     else:
         taken = _composed(photos, photos.read(name), wish, rng)
-    taken = _developed(taken, rng)
-    return taken if wish.moving else [taken[0]] * FRAMES
+    developed = _developed(taken, rng)
+    return developed if wish.moving else developed[:1] * FRAMES
 
 
 # Where the camera stands
@@ -66,146 +63,188 @@ def _view(alpha: Alpha, wish: Wish, rng: np.random.Generator) -> Affine:
     if wish.automatic and rng.random() < 0.65:
         scale = whole * rng.uniform(0.9, 1.3)
         centre = np.array([width, height]) / 2 + rng.uniform(-0.1, 0.1, 2) * (width, height)
+    elif down > 1.5 * across and rng.random() < 0.35:  # a person from the waist up, as before a webcam
+        scale = wish.side * rng.uniform(0.6, 1.1) / (0.5 * down)
+        centre = np.array([x + across / 2, y + rng.uniform(0.15, 0.35) * down])
     else:
         scale = wish.side * rng.uniform(0.25, 1.0) / max(across, down)
         scale = min(max(scale, 0.6 * whole), 4 * whole)
         centre = np.array([x + across / 2, y + down / 2])
         centre += rng.uniform(-0.25, 0.25, 2) * (across, down) + rng.normal(0, 0.05, 2) * wish.side / scale
-        if down > 1.5 * across and rng.random() < 0.35:  # a person from the waist up, as before a webcam
-            scale = wish.side * rng.uniform(0.6, 1.1) / (0.5 * down)
-            centre = np.array([x + across / 2, y + rng.uniform(0.15, 0.35) * down])
-    angle = rng.normal(0, 0.12)
-    stretch = np.exp(rng.normal(0, 0.1))
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    linear = scale * turn @ np.diag([stretch, 1 / stretch])
+    linear = scale * _turned(rng.normal(0, 0.12)) @ _squeezed(rng.normal(0, 0.1))
     return np.hstack((linear, (wish.side / 2 - linear @ centre)[:, None]))
 
 
-def _moved(way: Affine, centre: NDArray[np.float64], far: float, side: int, rng: np.random.Generator) -> Affine:
-    """`way` after a movement about `centre` (in the frame); `far` 1 is as much as a subject moves at most."""
-    angle, grown, squeezed = rng.normal(0, 0.15 * far), rng.normal(0, 0.15 * far), rng.normal(0, 0.08 * far)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    linear = np.exp(grown) * turn @ np.diag([np.exp(squeezed), np.exp(-squeezed)])
+def _turned(angle: float) -> NDArray[np.float64]:
+    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+
+
+def _squeezed(much: float) -> NDArray[np.float64]:
+    """Wider by as much as it is lower: e to the power of `much`."""
+    return np.diag(np.exp([much, -much]))
+
+
+def _moved(way: Affine, far: float, side: int, rng: np.random.Generator) -> Affine:
+    """`way` after a movement about the frame's middle; `far` 1 is as much as a subject moves at most."""
+    grown = np.exp(rng.normal(0, 0.15 * far))
+    linear = grown * _turned(rng.normal(0, 0.15 * far)) @ _squeezed(rng.normal(0, 0.08 * far))
+    centre = np.full(2, side / 2)
     offset = centre - linear @ centre + rng.normal(0, 0.12 * far * side, 2)
     return np.hstack((linear @ way[:, :2], (linear @ way[:, 2] + offset)[:, None]))
 
 
-def _laid(image: NDArray[np.uint8], way: Affine, side: int, border: int) -> NDArray[np.uint8]:
-    shrinks = np.sqrt(abs(np.linalg.det(way[:, :2]))) < 0.6
-    if shrinks:
-        image = np.asarray(cv2.GaussianBlur(image, (3, 3), 0.8), np.uint8)
-    return np.asarray(cv2.warpAffine(image, way, (side, side), flags=cv2.INTER_LINEAR, borderMode=border), np.uint8)
-
-
 def _ways(first: Affine, side: int, far: float, rng: np.random.Generator) -> list[Affine]:
     """Where something is on the frames: far from the first to the second, near from there to the third."""
-    centre = np.full(2, side / 2)
-    second = _moved(first, centre, far, side, rng)
-    return [first, second, _moved(second, centre, far * rng.uniform(0.05, 0.5), side, rng)]
+    second = _moved(first, far, side, rng)
+    return [first, second, _moved(second, far * rng.uniform(0.05, 0.5), side, rng)]
+
+
+def _laid(image: NDArray[np.uint8], way: Affine, side: int, border: int) -> NDArray[np.uint8]:
+    """An image on a frame's grid; `border` says, by OpenCV's constant, what is beyond its edge."""
+    if abs(np.linalg.det(way[:, :2])) < 0.6**2:  # so much smaller that fine patterns would flicker
+        image = np.asarray(cv2.GaussianBlur(image, (3, 3), 0.8), np.uint8)
+    laid = cv2.warpAffine(image, way, (side, side), flags=cv2.INTER_LINEAR, borderMode=border)
+    return np.asarray(laid, np.uint8)
+
+
+def _seen(photo: Photo, way: Affine, side: int) -> Photo:
+    """A photograph and its alpha on a frame's grid."""
+    picture, alpha = (_laid(image, way, side, cv2.BORDER_REPLICATE) for image in photo)
+    return Photo(picture, alpha)
+
+
+def _mirrored(photo: Photo) -> Photo:
+    picture, alpha = (np.ascontiguousarray(image[:, ::-1]) for image in photo)
+    return Photo(picture, alpha)
+
+
+def _either_way(photo: Photo, rng: np.random.Generator) -> Photo:
+    """Every other photograph mirrored."""
+    return photo if rng.random() < 0.5 else _mirrored(photo)
 
 
 # Scenes
 
 
-def _filmed(photos: Photos, name: str, wish: Wish, rng: np.random.Generator) -> list[Frame]:
-    """Real movement: a frame of a video, one up to 30 frames away, and the one beside that."""
-    scene = name.partition("_")[2].rpartition("_")[0]
-    names = photos.scenes[scene]
+def _filmed(photos: Photos, name: str, wish: Wish, rng: np.random.Generator) -> list[Photo]:
+    """Real movement: a frame of a video, one up to 30 frames away, and one near that."""
+    names = photos.scenes[scene_of(name)]
     here, last = names.index(name), len(names) - 1
     there = int(np.clip(here + rng.choice([-1, 1]) * rng.integers(1, 31), 0, last))
-    step = int(rng.choice([-1, 1])) * int(rng.integers(1, 6))
-    beyond = there + step if 0 <= there + step <= last else there - step
-    taken = [photos.read(names[int(np.clip(n, 0, last))]) for n in (here, there, beyond)]
-    way = _view(taken[0].alpha, wish, rng)
+    step = int(rng.choice([-1, 1]) * rng.integers(1, 6))
+    beyond = there + step if 0 <= there + step <= last else int(np.clip(there - step, 0, last))
+    taken = [photos.read(names[n]) for n in (here, there, beyond)]
     if rng.random() < 0.5:
-        taken = [Photo(p.picture[:, ::-1].copy(), p.alpha[:, ::-1].copy()) for p in taken]
-        way = _view(taken[0].alpha, wish, rng)
-    ways = _ways(way, wish.side, rng.uniform(0, 0.5), rng) if wish.moving else [way] * FRAMES
+        taken = [_mirrored(photo) for photo in taken]
+    first = taken[0].alpha
+    way = _view(first, wish, rng)
+    ways = [way] * FRAMES
     if wish.moving:  # the crop follows the subject, as it does where a mask is carried
-        ways = [_followed(w, taken[0].alpha, p.alpha) for w, p in zip(ways, taken, strict=True)]
-    return [Frame(_laid(p.picture, w, wish.side, cv2.BORDER_REPLICATE), _laid(p.alpha, w, wish.side, cv2.BORDER_REPLICATE)) for p, w in zip(taken, ways, strict=True)]
+        moved = _ways(way, wish.side, rng.uniform(0, 0.5), rng)
+        ways = [_followed(way, first, photo.alpha) for way, photo in zip(moved, taken, strict=True)]
+    return [_seen(photo, way, wish.side) for photo, way in zip(taken, ways, strict=True)]
 
 
 def _followed(way: Affine, first: Alpha, now: Alpha) -> Affine:
     """`way`, moved by as much as the subject moved from the first frame."""
     if not first.any() or not now.any():
         return way
-    moved = np.subtract(*(np.array([a.nonzero()[1].mean(), a.nonzero()[0].mean()]) for a in (now, first)))
+    moved = _middle(now) - _middle(first)
     return np.hstack((way[:, :2], (way[:, 2] - way[:, :2] @ moved)[:, None]))
 
 
-def _taken(photo: Photo, wish: Wish, rng: np.random.Generator) -> list[Frame]:
+def _middle(alpha: Alpha) -> NDArray[np.float64]:
+    """The mean place of a subject, x before y."""
+    ys, xs = alpha.nonzero()
+    return np.array([xs.mean(), ys.mean()])
+
+
+def _taken(photo: Photo, wish: Wish, rng: np.random.Generator) -> list[Photo]:
     """The photograph as it is, the camera moving."""
-    photo = _mirrored(photo, rng)
+    photo = _either_way(photo, rng)
     ways = _ways(_view(photo.alpha, wish, rng), wish.side, rng.uniform(0.1, 1), rng)
-    return [Frame(_laid(photo.picture, w, wish.side, cv2.BORDER_REPLICATE), _laid(photo.alpha, w, wish.side, cv2.BORDER_REPLICATE)) for w in ways]
+    return [_seen(photo, way, wish.side) for way in ways]
 
 
-def _mirrored(photo: Photo, rng: np.random.Generator) -> Photo:
-    if rng.random() < 0.5:
-        return photo
-    return Photo(np.ascontiguousarray(photo.picture[:, ::-1]), np.ascontiguousarray(photo.alpha[:, ::-1]))
+# Compositions
 
 
-def _composed(photos: Photos, photo: Photo, wish: Wish, rng: np.random.Generator) -> list[Frame]:
-    """The subject, or something of its texture, before the background of another photograph."""
-    photo = _mirrored(photo, rng)
-    behind = _mirrored(photos.read(photos.draw(rng)[1]), rng)
+def _composed(photos: Photos, photo: Photo, wish: Wish, rng: np.random.Generator) -> list[Photo]:
+    """The subject, or something of its texture, before the background of another photograph.
+
+    Where marks tell which is meant, the other photograph's own subject may be left in it, and a third one
+    may stand behind or before the subject.
+    """
+    side, far = wish.side, rng.uniform(0.1, 1)
+    photo = _either_way(photo, rng)
+    behind = _drawn(photos, rng)
     if not wish.automatic and rng.random() < 0.3:
         photo = Photo(photo.picture, _scrap(photo.alpha.shape, rng))
-    subject = extended(photo)
-    alone = wish.automatic or rng.random() < 0.4
-    background = extended(Photo(behind.picture, 255 - behind.alpha)) if alone else behind.picture
-    subject = _relit(subject, photo.alpha, background, rng)
-    side = wish.side
-    first = _view(photo.alpha, wish, rng)
-    far = rng.uniform(0.1, 1)
-    camera = _ways(_view(np.full(behind.alpha.shape, 255, np.uint8), wish, rng), side, far, rng)
-    ways = _ways(first, side, far, rng)
+    emptied = wish.automatic or rng.random() < 0.4
+    background = extended(Photo(behind.picture, 255 - behind.alpha)) if emptied else behind.picture
+    subject = Photo(_relit(extended(photo), photo.alpha, background, rng), photo.alpha)
+    hair = _strands(photo.alpha, rng) if rng.random() < 0.25 else np.zeros_like(photo.alpha)
     soft = _softener(side, rng)
-    hair = _strands(photo.alpha, rng) if rng.random() < 0.25 else None
-    other = None
-    if not wish.automatic and rng.random() < 0.4:
-        other = _mirrored(photos.read(photos.draw(rng)[1]), rng)
-        aside = _ways(_moved(_view(other.alpha, wish, rng), np.full(2, side / 2), 2, side, rng), side, far, rng)
-        before = rng.random() < 0.4
+    everything = np.full(behind.alpha.shape, 255, np.uint8)
+    camera = _ways(_view(everything, wish, rng), side, far, rng)
+    ways = _ways(_view(photo.alpha, wish, rng), side, far, rng)
+    other = _Other(photos, wish, far, rng) if not wish.automatic and rng.random() < 0.4 else None
     frames = []
     for n, way in enumerate(ways):
         picture = floats(_laid(background, camera[n], side, cv2.BORDER_REFLECT_101))
-        alpha = _laid(photo.alpha, way, side, cv2.BORDER_REPLICATE)
-        if hair is not None:
-            alpha = np.maximum(alpha, _laid(hair, way, side, cv2.BORDER_CONSTANT))
-        colours = floats(_laid(subject, way, side, cv2.BORDER_REPLICATE))
-        share = soft(floats(alpha) / 255)
-        if other is not None and not before:
-            picture = _over(other, aside[n], picture)[0]
-        picture = picture + share[..., None] * (soft(colours) - picture)
-        if other is not None and before:
-            picture, hidden = _over(other, aside[n], picture)
-            share = share * (1 - hidden)
-        frames.append(Frame(picture.clip(0, 255).astype(np.uint8), np.rint(255 * share).astype(np.uint8)))
+        if other and not other.before:
+            picture, _ = other.laid_over(picture, n)
+        shown = _seen(subject, way, side)
+        alpha = np.maximum(shown.alpha, _laid(hair, way, side, cv2.BORDER_CONSTANT))
+        share = soft(floats(alpha / 255))
+        picture = _over(picture, soft(floats(shown.picture)), share)
+        if other and other.before:
+            picture, hidden = other.laid_over(picture, n)
+            share = floats(share * (1 - hidden))
+        frames.append(Photo(picture.clip(0, 255).astype(np.uint8), np.rint(255 * share).astype(np.uint8)))
     return frames
 
 
-def _over(photo: Photo, way: Affine, picture: Floats) -> tuple[Floats, Floats]:
-    """The photograph's subject laid over a picture, and its alpha, 0 to 1."""
-    side = picture.shape[0]
-    share = floats(_laid(photo.alpha, way, side, cv2.BORDER_CONSTANT)) / 255
-    colours = floats(_laid(photo.picture, way, side, cv2.BORDER_CONSTANT))
-    return picture + share[..., None] * (colours - picture), share
+class _Other:
+    """The subject of another photograph, which is not the one that is meant."""
+
+    def __init__(self, photos: Photos, wish: Wish, far: float, rng: np.random.Generator) -> None:
+        self._photo = _drawn(photos, rng)
+        aside = _moved(_view(self._photo.alpha, wish, rng), 2, wish.side, rng)
+        self._ways = _ways(aside, wish.side, far, rng)
+        self.before = bool(rng.random() < 0.4)
+        """Whether it stands before the subject, and hides a part of it."""
+
+    def laid_over(self, picture: Floats, frame: int) -> tuple[Floats, Floats]:
+        """The picture with it, and its alpha, 0 to 1."""
+        colours, alpha = (
+            floats(_laid(image, self._ways[frame], len(picture), cv2.BORDER_CONSTANT))
+            for image in self._photo
+        )
+        share = floats(alpha / 255)
+        return _over(picture, colours, share), share
+
+
+def _drawn(photos: Photos, rng: np.random.Generator) -> Photo:
+    _, name = photos.draw(rng)
+    return _either_way(photos.read(name), rng)
+
+
+def _over(picture: Floats, colours: Floats, share: Floats) -> Floats:
+    return floats(picture + share[..., None] * (colours - picture))
 
 
 def extended(photo: Photo) -> Picture:
-    """The picture with the subject's colours carried on outwards, so that no old background shines through."""
+    """The picture, the subject's colours carried on outwards so that no old background shines through."""
     share = floats(photo.alpha > 127)
     picture = floats(photo.picture)
-    found, weight = picture * share[..., None], share
-    result, known = found.copy(), share.copy()
-    for radius in (7, 31, 127):
+    result, known = picture * share[..., None], share.copy()
+    found = result.copy()
+    for radius in (7, 31, 127):  # pixels: from near where the subject is near, else from further away
         size = (2 * radius + 1,) * 2
-        near, count = cv2.blur(found, size), cv2.blur(weight, size)
+        near, count = floats(cv2.blur(found, size)), floats(cv2.blur(share, size))
         new = (known < 0.5) & (count > 1e-3)
-        result[new] = (floats(near) / np.maximum(count, 1e-6)[..., None])[new]
+        result[new] = near[new] / count[new][:, None]
         known[new] = 1
     if share.any():
         result[known < 0.5] = picture[share > 0.5].mean(0)
@@ -220,11 +259,12 @@ def _scrap(shape: tuple[int, ...], rng: np.random.Generator) -> Alpha:
     reach = rng.uniform(0.4, 1, count)[:, None] * rng.uniform(0.1, 0.35, 2) * (width, height)
     corners = np.array([width, height]) * rng.uniform(0.3, 0.7, 2)
     corners = corners + reach * np.stack((np.cos(angles), np.sin(angles)), 1)
-    shape_ = np.zeros((height, width), np.uint8)
-    cv2.fillPoly(shape_, [corners.astype(np.int32)], 255)
+    filled = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(filled, [corners.astype(np.int32)], 255)
     if rng.random() < 0.6:  # rounded
-        shape_ = np.asarray((cv2.GaussianBlur(shape_, (0, 0), 0.04 * max(shape)) > 127) * np.uint8(255))
-    return shape_
+        rounded = floats(cv2.GaussianBlur(filled, (0, 0), 0.04 * max(height, width)))
+        filled = np.asarray(255 * (rounded > 127), np.uint8)
+    return filled
 
 
 def _relit(subject: Picture, alpha: Alpha, background: Picture, rng: np.random.Generator) -> Picture:
@@ -236,7 +276,7 @@ def _relit(subject: Picture, alpha: Alpha, background: Picture, rng: np.random.G
     return np.asarray((subject * gain ** rng.uniform(0, 0.7)).clip(0, 255), np.uint8)
 
 
-def _softener(side: int, rng: np.random.Generator):  # type: ignore[no-untyped-def]
+def _softener(side: int, rng: np.random.Generator) -> Softener:
     """What the lens or the movement does to the subject and its alpha alike."""
     kind = rng.random()
     if kind < 0.5:
@@ -270,57 +310,51 @@ def _strands(alpha: Alpha, rng: np.random.Generator) -> Alpha:
         bend = np.array([-away[1], away[0]]) * rng.normal(0, 0.6)
         t = np.linspace(-0.2, 1, 6)[:, None]
         line = root + length * rng.uniform(0.3, 1) * (away * t + bend * t**2)
-        cv2.polylines(strands, [np.rint(line * 8).astype(np.int32)], False, int(rng.integers(90, 256)), 1, cv2.LINE_AA, 3)
+        eighths = np.rint(8 * line).astype(np.int32)
+        opacity = int(rng.integers(90, 256))
+        cv2.polylines(strands, [eighths], False, opacity, 1, cv2.LINE_AA, shift=3)
     return strands
 
 
 # The camera and the light
 
 
-def _developed(frames: Sequence[Frame], rng: np.random.Generator) -> list[Frame]:
+def _developed(frames: Sequence[Photo], rng: np.random.Generator) -> list[Photo]:
     """The frames as some camera would have taken them; all of them by the same one."""
-    gain = np.exp(rng.normal(0, 0.2)) * np.exp(rng.normal(0, 0.07, 3))
-    gamma = np.exp(rng.normal(0, 0.2)) * (rng.uniform(1.3, 2.2) if rng.random() < 0.1 else 1)  # dusk
-    grey = rng.random() < 0.06
-    contrast, saturation = np.exp(rng.normal(0, 0.15)), np.exp(rng.normal(0, 0.25))
-    tones = np.arange(256) / 255
-    tones = ((tones**gamma - 0.5) * contrast + 0.5)[:, None] * gain
-    table = (255 * tones.clip(0, 1)).astype(np.uint8)[None]
-    noise = rng.uniform(0, 12) if rng.random() < 0.4 else 0
-    blur = rng.uniform(0.4, 1.2) if rng.random() < 0.2 else 0
-    quality = int(rng.integers(15, 80)) if rng.random() < 0.35 else 0
-    worse = rng.uniform(0.3, 0.8) if rng.random() < 0.2 else 1
-    return [
-        Frame(_exposed(f.picture, table, saturation, grey, noise, blur, quality, worse, rng), f.alpha)
-        for f in frames
-    ]
+    camera = _Camera(rng)
+    return [Photo(camera.taken(frame.picture, rng), frame.alpha) for frame in frames]
 
 
-def _exposed(
-    picture: Picture,
-    table: NDArray[np.uint8],
-    saturation: float,
-    grey: bool,
-    noise: float,
-    blur: float,
-    quality: int,
-    worse: float,
-    rng: np.random.Generator,
-) -> Picture:
-    picture = np.asarray(cv2.LUT(picture, table), np.uint8)
-    light = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)[..., None].repeat(3, 2)
-    much = 0.0 if grey else saturation
-    picture = np.asarray(cv2.addWeighted(picture, much, light, 1 - much, 0), np.uint8)
-    side = picture.shape[0]
-    if worse < 1:
-        small = cv2.resize(picture, None, fx=worse, fy=worse, interpolation=cv2.INTER_AREA)
-        picture = np.asarray(cv2.resize(small, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
-    if blur:
-        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), blur), np.uint8)
-    if noise:
-        grain = rng.standard_normal(picture.shape, np.float32) * np.float32(noise)
-        picture = (picture + grain).clip(0, 255).astype(np.uint8)
-    if quality:
-        _, packed = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        picture = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
-    return picture
+class _Camera:
+    """A camera in some light, good or bad."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        gain = np.exp(rng.normal(0, 0.2)) * np.exp(rng.normal(0, 0.07, 3))
+        gamma = np.exp(rng.normal(0, 0.2)) * (rng.uniform(1.3, 2.2) if rng.random() < 0.1 else 1)  # dusk
+        contrast = np.exp(rng.normal(0, 0.15))
+        tones = (((np.arange(256) / 255) ** gamma - 0.5) * contrast + 0.5)[:, None] * gain
+        self._tones = (255 * tones.clip(0, 1)).astype(np.uint8)[None]
+        self._saturation = 0.0 if rng.random() < 0.06 else float(np.exp(rng.normal(0, 0.25)))
+        self._scale = rng.uniform(0.3, 0.8) if rng.random() < 0.2 else 1
+        self._blur = rng.uniform(0.4, 1.2) if rng.random() < 0.2 else 0
+        self._noise = rng.uniform(0, 12) if rng.random() < 0.4 else 0
+        self._quality = int(rng.integers(15, 80)) if rng.random() < 0.35 else None
+
+    def taken(self, picture: Picture, rng: np.random.Generator) -> Picture:
+        """The picture as this camera gives it; `rng` is for its noise, which is new on each frame."""
+        height, width = picture.shape[:2]
+        image = cv2.LUT(picture, self._tones)
+        grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        image = cv2.addWeighted(image, self._saturation, grey, 1 - self._saturation, 0)
+        if self._scale < 1:
+            small = cv2.resize(image, None, fx=self._scale, fy=self._scale, interpolation=cv2.INTER_AREA)
+            image = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+        if self._blur:
+            image = cv2.GaussianBlur(image, (0, 0), self._blur)
+        if self._noise:
+            grain = rng.standard_normal(picture.shape, np.float32) * np.float32(self._noise)
+            image = (image + grain).clip(0, 255).astype(np.uint8)
+        if self._quality is not None:
+            _, packed = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
+            image = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR))
+        return np.asarray(image, np.uint8)

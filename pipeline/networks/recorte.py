@@ -179,9 +179,10 @@ def fused(network: Recorte) -> Recorte:
     """The network with its normalisations made part of the convolutions before them: the same, and faster."""
     network.eval()
     for module in network.modules():
-        if isinstance(module, nn.Sequential) and len(module) > 1 and isinstance(module[1], nn.BatchNorm2d):
-            module[0] = fuse_conv_bn_eval(module[0], module[1])
-            module[1] = nn.Identity()
+        if isinstance(module, nn.Sequential) and len(module) > 1:
+            convolution, normalisation = module[0], module[1]
+            if isinstance(convolution, nn.Conv2d) and isinstance(normalisation, nn.BatchNorm2d):
+                module[0], module[1] = fuse_conv_bn_eval(convolution, normalisation), nn.Identity()
     return network
 
 
