@@ -90,7 +90,7 @@ def disturbed(alpha: Alpha, rng: np.random.Generator) -> Floats:
         _spill(image, size, rng)
     if rng.random() < 0.7:
         image = floats(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 2.5)))
-    return image
+    return image.clip(0, 1)  # a blur may round up
 
 
 def _shifted(image: Floats, size: float, rng: np.random.Generator) -> Floats:

@@ -1,0 +1,25 @@
+"""A data folder of made photographs, small enough to learn from in a test."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.training import made
+from training import photos
+from training.photos import Photos
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Only read from."""
+    return made.folder(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(autouse=True)
+def few_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photos, "HELD_OUT", {"ecssd": 1, "ccp": 1, "cat": 1, "davis": 1})
+
+
+@pytest.fixture
+def learnt(data: Path) -> Photos:
+    return Photos(data)

@@ -1,0 +1,162 @@
+"""Scenes of three frames: the alpha that is told is that of the picture that is shown."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.training import made
+from training import scenes
+from training.photos import Photo, Photos
+from training.scenes import Wish
+
+SIDE = 64
+SEEDS = range(60)
+
+
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The colours stay as they are, and every shape is that of the photographs."""
+
+    def as_they_are(frames: Sequence[Photo], _: np.random.Generator) -> list[Photo]:
+        return list(frames)
+
+    monkeypatch.setattr(scenes, "_developed", as_they_are)
+    monkeypatch.setattr(scenes, "_relit", lambda subject, *_: subject)
+    monkeypatch.setattr(scenes, "_scrap", lambda shape, _: made.disc(*shape))
+
+
+def warm(picture: np.ndarray) -> np.ndarray:
+    """Where some subject is to be seen."""
+    return np.asarray(picture[..., 0] > 128)
+
+
+@pytest.mark.parametrize("moving", [True, False])
+@pytest.mark.parametrize("automatic", [True, False])
+def test_alpha_and_picture_go_together(plain: None, learnt: Photos, automatic: bool, moving: bool) -> None:
+    """Of filmed, photographed and composed scenes; with others beside, behind and before the subject."""
+    kinds, others = set(), 0
+    for seed in SEEDS:
+        kind, name = learnt.draw(np.random.default_rng(seed))  # which is what a scene begins with
+        kinds.add(kind)
+        frames = scenes.made(learnt, Wish(SIDE, automatic, moving), np.random.default_rng(seed))
+        for picture, alpha in frames:
+            assert picture.shape == (SIDE, SIDE, 3) and alpha.shape == (SIDE, SIDE)
+            assert picture.dtype == alpha.dtype == np.uint8
+            apart = np.abs(picture.astype(int) - made.colour(name)).max(2)
+            assert (apart[alpha == 255] < 12).mean() > 0.98 if (alpha == 255).any() else True
+            others += int((warm(picture) & (alpha == 0)).sum() > 20)
+    assert kinds == {"ecssd", "ccp", "cat", "horse", "davis"}
+    # A subject that is to be found without a mark is the only one.
+    assert not others if automatic else others > 10
+
+
+@pytest.mark.parametrize("automatic", [True, False])
+def test_what_does_not_move_is_one_frame(learnt: Photos, automatic: bool) -> None:
+    for seed in SEEDS:
+        first, *rest = scenes.made(learnt, Wish(SIDE, automatic, False), np.random.default_rng(seed))
+        for frame in rest:
+            assert np.array_equal(frame.picture, first.picture) and np.array_equal(frame.alpha, first.alpha)
+
+
+def test_what_moves_goes_further_to_the_second_frame_than_to_the_third(plain: None, learnt: Photos) -> None:
+    far, near = [], []
+    for seed in SEEDS:
+        found = scenes.made(learnt, Wish(SIDE, False, True), np.random.default_rng(seed))
+        first, second, third = (frame.alpha > 127 for frame in found)
+        far.append((first ^ second).mean())
+        near.append((second ^ third).mean())
+    assert np.mean(far) > 2 * np.mean(near) > 0.01
+
+
+def test_a_scene_can_be_made_again(learnt: Photos) -> None:
+    wish = Wish(SIDE, False, True)
+    one, same, another = (scenes.made(learnt, wish, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert all(np.array_equal(a.picture, b.picture) for a, b in zip(one, same, strict=True))
+    assert not any(np.array_equal(a.picture, b.picture) for a, b in zip(one, another, strict=True))
+
+
+def test_no_old_background_is_left_beside_a_subject() -> None:
+    subject = np.array([230, 40, 20])
+    alpha = made.disc(300, 400)
+    found = scenes.extended(Photo(made.painted(alpha, subject), alpha))
+    assert np.abs(found.astype(int) - subject).max() <= 1
+
+
+def test_a_subjects_colours_are_carried_on_from_near() -> None:
+    """A disc that is red on its left and yellow on its right stays so beyond its edge."""
+    alpha = made.disc(100, 100)
+    picture = made.painted(alpha, np.array([200, 0, 0]))
+    picture[:, 50:, 1] = np.where(alpha[:, 50:] > 0, 200, picture[:, 50:, 1])
+    found = scenes.extended(Photo(picture, alpha))
+    assert np.abs(found[50, 20].astype(int) - (200, 0, 0)).max() <= 1
+    assert np.abs(found[50, 80].astype(int) - (200, 200, 0)).max() <= 1
+
+
+def test_a_picture_without_a_subject_can_be_extended() -> None:
+    empty = np.zeros((40, 50), np.uint8)
+    assert scenes.extended(Photo(made.painted(empty, made.GROUND), empty)).shape == (40, 50, 3)
+
+
+def test_the_lens_softens_colours_and_alpha_alike() -> None:
+    alpha = np.asarray(made.disc(64, 64) / 255, np.float32)
+    softened = 0
+    for seed in range(20):
+        soft = scenes._softener(SIDE, np.random.default_rng(seed))
+        found, flat = soft(alpha), soft(np.full((64, 64, 3), 7, np.float32))
+        assert flat == pytest.approx(7, abs=1e-3)
+        assert found.min() >= -1e-6 and found.max() <= 1 + 1e-6
+        assert found.sum() == pytest.approx(alpha.sum(), rel=0.02)
+        assert np.array_equal(soft(np.dstack([alpha] * 3))[..., 1], found)
+        softened += int(((found > 0.1) & (found < 0.9)).sum() > 20)
+    assert 5 < softened < 15
+
+
+def test_hair_leaves_the_outline() -> None:
+    alpha = made.disc(200, 200)
+    hair = scenes._strands(alpha, np.random.default_rng(0))
+    outside = hair[alpha == 0]
+    assert 50 < (outside > 0).sum() < 0.5 * outside.size and ((outside > 0) & (outside < 255)).any()
+    root = cv2.dilate(alpha, np.ones((3, 3), np.uint8)) > 0
+    assert hair[root & (alpha == 0)].any()
+    assert not scenes._strands(np.zeros((50, 50), np.uint8), np.random.default_rng(0)).any()
+
+
+def test_a_shape_of_no_thing_fills_a_part_of_the_picture() -> None:
+    for seed in range(20):
+        shape = scenes._scrap((60, 90), np.random.default_rng(seed))
+        assert set(np.unique(shape)) <= {0, 255} and 0.01 < (shape > 0).mean() < 0.6
+
+
+def test_a_scene_is_taken_by_one_camera() -> None:
+    alpha = made.disc()
+    photo = Photo(made.painted(alpha, np.array([180, 90, 60])), alpha)
+    looks = []
+    for seed in range(20):
+        found = scenes._developed([photo] * 3, np.random.default_rng(seed))
+        means = np.array([frame.picture.mean((0, 1)) for frame in found])
+        assert np.ptp(means, 0).max() < 2
+        assert all(np.array_equal(frame.alpha, alpha) for frame in found)
+        looks.append(means[0])
+    assert np.std(looks, 0).min() > 8
+
+
+def test_a_subject_is_lit_as_its_background() -> None:
+    alpha = made.disc()
+    subject = made.painted(alpha, np.array([150, 150, 150]))
+    dusk = np.full((30, 30, 3), (20, 20, 60), np.uint8)
+    for seed in range(10):
+        inside = scenes._relit(subject, alpha, dusk, np.random.default_rng(seed))[alpha > 0].mean(0)
+        assert inside[0] <= inside[2] <= 150
+    assert inside[0] < 140
+
+
+def test_the_crop_follows_the_subject(learnt: Photos) -> None:
+    photos = [learnt.read(name) for name in learnt.scenes["scene-0"]]
+    way = np.array([[0.8, 0, 1], [0, 0.8, 2]])
+    moved = scenes._followed(way, photos[0].alpha, photos[3].alpha)
+    here, there = scenes._seen(photos[0], way, SIDE), scenes._seen(photos[3], moved, SIDE)
+    assert np.abs(scenes._middle(here.alpha) - scenes._middle(there.alpha)).max() < 1
+    nothing = np.zeros_like(photos[0].alpha)
+    assert np.array_equal(scenes._followed(way, photos[0].alpha, nothing), way)
