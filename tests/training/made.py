@@ -1,4 +1,4 @@
-"""Made photographs: a disc of a warm colour of its own on cool ground, so that each pixel tells what it is."""
+"""Made photographs: a disc of a warm colour on cool ground, so that each pixel tells what it is."""
 
 from pathlib import Path
 

@@ -1,0 +1,63 @@
+"""The whole of it: from a data folder to weights that the network can be given."""
+
+import json
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipeline import checkpoints
+from pipeline.networks.recorte import Recorte
+from training import __main__ as command
+from training import learn, measure
+from training.learn import Size
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "Recipe", partial(learn.Recipe, sizes=(Size(0.5, 32, 2), Size(1.0, 64, 2))))
+    monkeypatch.setattr(measure, "_SIDE", 64)
+
+
+def test_one_command_makes_weights_and_goes_on(
+    tiny: None, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "made" / "here"
+    told = [str(data), str(folder), "--device", "cpu", "--workers", "0", "--every", "2", "--steps"]
+    command.main([*told, "2"])
+    (line,) = capsys.readouterr().out.splitlines()
+    figures = json.loads(line)
+    assert (figures["step"], figures["episodes"]) == (2, 4)
+    kinds = {
+        f"{kind}, {how}"
+        for kind in ("things", "people", "cats")
+        for how in ("automatic", "box", "click", "clicks")
+    }
+    assert kinds | {"carried"} == figures.keys() - {"step", "episodes", "seconds", "overall"}
+    assert all(0 <= figures[name] <= 1 for name in kinds)
+    assert json.loads((folder / "recorte.json").read_text()) == figures
+
+    weights = checkpoints.read(folder / "recorte.safetensors")
+    assert {v.dtype for v in weights.values() if v.is_floating_point()} == {torch.float16}
+    network = Recorte()
+    checkpoints.load_into(network, folder / "recorte.safetensors")
+    assert all(p.dtype == torch.float32 and p.isfinite().all() for p in network.parameters())
+
+    command.main([*told, "4"])
+    first, last = capsys.readouterr().out.splitlines()
+    assert first == "Going on from step 2." and json.loads(last)["step"] == 4
+    kept = json.loads((folder / "recorte.json").read_text())
+    assert kept["overall"] == max(figures["overall"], json.loads(last)["overall"])
+    assert {path.name for path in folder.iterdir()} == {"recorte.json", "recorte.safetensors", "state.pt"}
+
+
+def test_what_cannot_be_used_is_told_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"^nowhere has too few photos/KIND_\*\.jpg to learn by"):
+        command.main([str(tmp_path / "nowhere"), str(tmp_path / "made")])
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_device_that_there_is_not_is_told(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="'fast' is no device"):
+        command.main([str(data), str(tmp_path), "--device", "fast"])
