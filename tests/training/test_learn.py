@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from pipeline import planes, propagate
-from pipeline.networks.recorte import Recorte
+from pipeline.networks.recorte import Features, Memory, Recorte
 from training import episodes, learn
 from training.episodes import STEPS, Episodes
 from training.learn import Recipe, Size, Training
@@ -66,6 +66,23 @@ def test_memory_is_of_carried_episodes_alone(network: Recorte, batch: dict[str, 
     corrected = {**batch, "carried": torch.zeros(4, dtype=torch.bool)}
     torch.autograd.backward(learn.cost(network, corrected))
     assert network.sharpness.grad is None or network.sharpness.grad == 0
+
+
+def test_what_is_remembered_is_the_truth_or_what_was_found(
+    network: Recorte, batch: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mattes: list[Tensor] = []
+
+    def remember(features: Features, matte: Tensor) -> Memory:
+        mattes.append(matte)
+        return Recorte.remember(network, features, matte)
+
+    monkeypatch.setattr(network, "remember", remember)
+    learn.cost(network, {**batch, "told": torch.tensor([True, False] * 2)})
+    (matte,) = mattes  # once: of the first frame
+    truth = batch["alphas"][:, 0]
+    assert torch.equal(matte[::2], truth[::2])
+    assert (matte[1::2] - truth[1::2]).abs().mean() > 0.1 and not matte.requires_grad
 
 
 def test_a_right_answer_costs_less_than_a_wrong_one() -> None:
