@@ -177,6 +177,10 @@ def test_a_training_goes_on_where_it_stopped(learnt: Photos, tmp_path: Path) -> 
     second = training(learnt)
     second.load(tmp_path / "state.pt")
     assert (second.step, second.episodes, second.best) == (2, 4, 0.25)
+    # The next costs would hardly tell: the rate has only begun to rise.
+    moments = second._optimizer.state_dict()["state"]
+    assert len(moments) > 100
+    torch.testing.assert_close(moments, torch.load(tmp_path / "state.pt")["optimizer"]["state"])
     assert [cost for cost, _ in second.run()] == pytest.approx(expected, rel=1e-3)
     for name, value in first.average.state_dict().items():
         torch.testing.assert_close(value, second.average.state_dict()[name], rtol=1e-2, atol=1e-3)
