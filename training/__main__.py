@@ -28,10 +28,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--steps", type=int, default=20000, help="of the whole schedule")
+    parser.add_argument("--steps", type=int, default=3000, help="of the whole schedule")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--every", type=int, default=250, help="steps between two measurements")
+    parser.add_argument("--every", type=int, default=300, help="steps between two measurements")
     parser.add_argument("--workers", type=int, default=2, help="processes that make what is learnt from")
     try:
         _train(parser.parse_args(argv))

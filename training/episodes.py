@@ -53,7 +53,7 @@ class Episodes(Dataset[Episode]):
 
     def __getitem__(self, number: int) -> Episode:
         rng = np.random.default_rng((self._seed, self._first + number))
-        carried = bool(rng.random() < 0.6)
+        carried = bool(rng.random() < 0.65)
         automatic = rng.random() < (0.2 if carried else 0.5)
         frames = scenes.made(self._photos, scenes.Wish(self._side, automatic, carried), rng)
         given = planes.drawn(self._side, self._side) if automatic else marks.started(frames[0].alpha, rng)

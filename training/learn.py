@@ -33,8 +33,9 @@ class Size(NamedTuple):
     """How many episodes are learnt from at once."""
 
 
-SIZES = (Size(0.35, 160, 24), Size(0.75, 224, 12), Size(1.0, 320, 6))
-"""Small pictures teach most of what there is to learn, several times as fast."""
+SIZES = (Size(0.33, 160, 12), Size(0.8, 224, 8), Size(1.0, 256, 6))
+"""Small pictures teach most of what there is to learn, several times as fast; the last have the size that the
+network is used with."""
 
 _RATE, _PRETRAINED_RATE = 1e-3, 3e-4
 _WARM, _FALL = 50, 0.65
@@ -42,9 +43,6 @@ _WARM, _FALL = 50, 0.65
 
 _AVERAGE = 0.998
 """The exponential average of the weights that is kept: this much of it stays with every step."""
-
-_FEW = 8
-"""Batches smaller than this are normalised by what was seen so far, and no longer by themselves."""
 
 _COARSE = 0.4
 """What the matte at stride 16 counts in the cost."""
@@ -192,10 +190,6 @@ class Training:
             pin_memory=self.device.type == "cuda",
         )
         self.network.train()
-        if size.batch < _FEW:
-            for module in self.network.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.eval()
         for found in loader:
             began = time.monotonic()
             paid = self._learn(episodes.batch(found, self.device))

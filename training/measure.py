@@ -16,7 +16,7 @@ from training.photos import Photo, Photos
 
 Mask = NDArray[np.bool_]
 
-_SIDE = 320
+_SIDE = 256
 """Pixels of the long side."""
 
 _KINDS = {"ecssd": "things", "ccp": "people", "cat": "cats"}

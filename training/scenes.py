@@ -188,7 +188,7 @@ def _composed(photos: Photos, photo: Photo, wish: Wish, rng: np.random.Generator
     everything = np.full(behind.alpha.shape, 255, np.uint8)
     camera = _ways(_view(everything, wish, rng), side, far, rng)
     ways = _ways(_view(photo.alpha, wish, rng), side, far, rng)
-    other = _Other(photos, wish, far, rng) if not wish.automatic and rng.random() < 0.4 else None
+    other = _Other(photos, wish, far, rng) if not wish.automatic and rng.random() < 0.55 else None
     frames = []
     for n, way in enumerate(ways):
         picture = floats(_laid(background, camera[n], side, cv2.BORDER_REFLECT_101))
@@ -209,8 +209,9 @@ class _Other:
     """The subject of another photograph, which is not the one that is meant."""
 
     def __init__(self, photos: Photos, wish: Wish, far: float, rng: np.random.Generator) -> None:
-        self._photo = _drawn(photos, rng)
-        aside = _moved(_view(self._photo.alpha, wish, rng), 2, wish.side, rng)
+        photo = _drawn(photos, rng)
+        self._photo = Photo(extended(photo), photo.alpha)
+        aside = _moved(_view(photo.alpha, wish, rng), 2, wish.side, rng)
         self._ways = _ways(aside, wish.side, far, rng)
         self.before = bool(rng.random() < 0.4)
         """Whether it stands before the subject, and hides a part of it."""
@@ -237,6 +238,8 @@ def _over(picture: Floats, colours: Floats, share: Floats) -> Floats:
 def extended(photo: Photo) -> Picture:
     """The picture, the subject's colours carried on outwards so that no old background shines through."""
     share = floats(photo.alpha > 127)
+    if not share.any():
+        return photo.picture
     picture = floats(photo.picture)
     result, known = picture * share[..., None], share.copy()
     found = result.copy()
@@ -246,8 +249,7 @@ def extended(photo: Photo) -> Picture:
         new = (known < 0.5) & (count > 1e-3)
         result[new] = near[new] / count[new][:, None]
         known[new] = 1
-    if share.any():
-        result[known < 0.5] = picture[share > 0.5].mean(0)
+    result[known < 0.5] = picture[share > 0.5].mean(0)
     return np.asarray(result.clip(0, 255), np.uint8)
 
 

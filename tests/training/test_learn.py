@@ -188,14 +188,6 @@ def test_a_training_goes_on_where_it_stopped(learnt: Photos, tmp_path: Path) -> 
     assert list(second.run()) == []  # all steps are done
 
 
-def test_small_batches_are_normalised_by_what_was_seen_before(learnt: Photos) -> None:
-    for size, moves in ((2, False), (learn._FEW, True)):
-        taught = training(learnt, size)
-        before = copy.deepcopy(taught.network.stem[1].running_mean)
-        next(taught.run())
-        assert torch.equal(taught.network.stem[1].running_mean, before) is not moves
-
-
 def test_the_average_follows_slowly(learnt: Photos) -> None:
     taught = training(learnt)
     began = copy.deepcopy(taught.network.head[0].weight.detach())
