@@ -13,7 +13,7 @@ from pipeline.refine import Floats
 KEPT, REMOVED, SO_FAR = range(3)
 """The planes: points to keep and the box, points to remove, the mask that there is so far."""
 
-_RADIUS = 4
+RADIUS = 4
 """Pixels around a point that stand for it."""
 
 _WITHIN = 0.5
@@ -38,4 +38,4 @@ def drawn(
 def add(planes: Floats, point: Point) -> None:
     """Draw one more point."""
     plane = planes[KEPT if point.keep else REMOVED]
-    cv2.circle(plane, (int(point.x), int(point.y)), _RADIUS, 1.0, cv2.FILLED)
+    cv2.circle(plane, (int(point.x), int(point.y)), RADIUS, 1.0, cv2.FILLED)

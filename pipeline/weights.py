@@ -1,8 +1,8 @@
 """Where a model's weights come from, and that they are what they should be.
 
-Looked for in the folder that `RECORTE_WEIGHTS` names (or the user's data folder), then in the caches of the
-Hugging Face Hub and of torch; fetched into the first of these, beside the final name, and moved into place
-when they are whole and, where their SHA-256 is known, right.
+Some come with the application. Others are looked for in the folder that `RECORTE_WEIGHTS` names (or the
+user's data folder), then in the caches of the Hugging Face Hub and of torch; fetched into the first of these,
+beside the final name, and moved into place when they are whole and, where their SHA-256 is known, right.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 HUB = "https://huggingface.co"
 _ON_HUB = re.compile(re.escape(HUB) + r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)")
+SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "models"
+"""Where the weights are that come with the application."""
+
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".json")
 _WAIT_SECONDS = 0.2
 """Between two looks at a file that somebody else is fetching."""
@@ -46,6 +49,7 @@ class File:
     name: str
     """Its path below a folder of weights, such as "sam_vit_b_01ec64.pth"."""
     url: str
+    """Where it is fetched from; empty: it comes with the application."""
     bytes: int
     """About; exactly where `sha256` is known."""
     sha256: str = ""
@@ -61,6 +65,11 @@ class Weights:
     @property
     def bytes(self) -> int:
         return sum(file.bytes for file in self.files)
+
+    @property
+    def shipped(self) -> bool:
+        """Whether they come with the application."""
+        return not any(file.url for file in self.files)
 
     def to_json(self) -> dict[str, Any]:
         return {"bytes": self.bytes, "files": [vars(file) for file in self.files]}
@@ -109,11 +118,21 @@ def located(weights: Weights, label: str, key: str, folder: Path | None = None) 
     found = {file: _found(file) for file in weights.files}
     missing = [file for file, path in found.items() if path is None]
     if missing:
+        _check_shipped(weights)
         raise WeightsError(
             f"{label} needs its weights, {_listed(missing)}. Download them with `python -m pipeline download "
             f"{key}`, or put the {'file' if len(missing) == 1 else 'files'} into {_home()}."
         )
     return [path for path in found.values() if path is not None]
+
+
+def _check_shipped(weights: Weights) -> None:
+    """Raise WeightsError for missing weights that are nowhere to be fetched from."""
+    if weights.shipped:
+        raise WeightsError(
+            f"{_listed(weights.files)} should be in {SHIPPED}, but is not there. Put the application's files "
+            "back, or choose another model."
+        )
 
 
 def _given(weights: Weights, label: str, place: Path) -> list[Path]:
@@ -134,6 +153,8 @@ def _given(weights: Weights, label: str, place: Path) -> list[Path]:
 
 
 def _found(file: File) -> Path | None:
+    if not file.url:
+        return _first(SHIPPED / file.name)
     # By its whole name only: a model.safetensors that lies about could be any model's.
     return _first(folder() / file.name) or _in_hub_cache(file) or _first(_torch_cache() / file.name)
 
@@ -262,6 +283,7 @@ def download(weights: Weights) -> Generator[Downloaded, None, None]:
     missing = [file for file in weights.files if _found(file) is None]
     if not missing:
         return
+    _check_shipped(weights)
     import httpx
 
     timeout = httpx.Timeout(_STALL_SECONDS, connect=_CONNECT_SECONDS)

@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
 
+from pipeline.prompts import Box, Prompt
+
 SAMPLE_RATE = 48000
 SOUND_CODECS = {".webm": "libopus", ".avi": "pcm_s16le"}  # what the container's players expect; else AAC
 OPTIONS = {
@@ -183,3 +185,15 @@ def _picture(array: np.ndarray, pix_fmt: str) -> av.VideoFrame:
         dst_color_primaries=ColorPrimaries.BT709,
         interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP,
     )
+
+
+def overlap(matte: np.ndarray, truth: np.ndarray) -> float:
+    """Intersection over union of what is more than half covered."""
+    a, b = matte > 127, truth > 127
+    return float((a & b).sum() / max(1, (a | b).sum()))
+
+
+def box_around(alpha: np.ndarray) -> Prompt:
+    """The mark that is a tight box around what is more than half covered."""
+    x, y, width, height = cv2.boundingRect((alpha > 127).astype(np.uint8))
+    return Prompt(box=Box(x, y, x + width, y + height))

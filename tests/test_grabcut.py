@@ -9,18 +9,7 @@ import pytest
 from pipeline.models import Matte, Still, card
 from pipeline.models.grabcut import GrabCut
 from pipeline.prompts import Box, Point, Prompt
-from tests.rendered import subject_over_background
-
-
-def overlap(matte: np.ndarray, truth: np.ndarray) -> float:
-    """Intersection over union of what is more than half covered."""
-    a, b = matte > 127, truth > 127
-    return float((a & b).sum() / max(1, (a | b).sum()))
-
-
-def box_around(alpha: np.ndarray) -> Prompt:
-    x, y, width, height = cv2.boundingRect((alpha > 127).astype(np.uint8))
-    return Prompt(box=Box(x, y, x + width, y + height))
+from tests.rendered import box_around, overlap, subject_over_background
 
 
 def run(frames: list[np.ndarray], prompt: Prompt | None, **later: Prompt) -> list[Matte]:

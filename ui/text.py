@@ -185,8 +185,7 @@ PAGE: dict[str, dict[str, str]] = {
         "fetch_size": "Download the weights ({size})",
         "fetching": "Downloading: {done} of {total}",
         "measured": "Last run on this machine: {rate} frames/s at {width} × {height} ({device}).",
-        "chosen_weightless": "Used unless another is chosen: it needs no weights, and {best} is not "
-        "ready here.",
+        "chosen_spare": "Used unless another is chosen: it needs no download, and {best} is not ready here.",
         "chosen_best": "Used unless another is chosen: its weights are on this machine.",
         "queued": "Waiting: {place} before it.",
         "starting": "Starting…",
@@ -253,7 +252,7 @@ PAGE: dict[str, dict[str, str]] = {
         "fetch_size": "Descargar los pesos ({size})",
         "fetching": "Descargando: {done} de {total}",
         "measured": "Última vez en esta máquina: {rate} fotogramas/s a {width} × {height} ({device}).",
-        "chosen_weightless": "Se usa si no eliges otro: no necesita pesos, y {best} no está listo aquí.",
+        "chosen_spare": "Se usa si no eliges otro: no necesita descargas, y {best} no está listo aquí.",
         "chosen_best": "Se usa si no eliges otro: sus pesos están en esta máquina.",
         "click_better": "Sin marcas, el modelo adivina al sujeto; un clic sobre él lo hará mejor.",
         "queued": "En espera: {place} delante.",
@@ -324,6 +323,8 @@ _PURPOSES: dict[str, dict[str, str]] = {
     "es": {
         "grabcut": "No necesita pesos: para un sujeto que se distingue por sus colores o su movimiento, "
         "en cualquier procesador.",
+        "recorte": "Viene con la aplicación: encuentra al sujeto por sí solo o por tus marcas, casi en "
+        "tiempo real en cualquier equipo.",
         "rmbg": "Encuentra por sí solo al sujeto de cada fotograma, también pelo y bordes "
         "suaves; rápido con GPU.",
         "sam-vit-b": "Recorta cualquier cosa con un clic o un recuadro; el más pequeño y rápido de su "

@@ -151,14 +151,16 @@ def card(key: str) -> Card:
         raise InputError(f"There is no model called {key!r}. There are: {', '.join(cards())}.") from None
 
 
-AUTOMATIC, WEIGHTLESS = "rmbg", "grabcut"
+AUTOMATIC, OWN, WEIGHTLESS = "rmbg", "recorte", "grabcut"
 
 
 def default(marked: bool = False) -> tuple[str, str]:
     """The model for somebody who has chosen none, and why it is, in a sentence; `marked`: there are marks."""
-    best, spare = card(AUTOMATIC), card(WEIGHTLESS)
+    best, spare = card(AUTOMATIC), card(OWN)
+    if not spare.present:
+        spare = card(WEIGHTLESS)
     if marked and not best.points:
-        return spare.key, f"{spare.label} is used: it takes marks and needs no weights."
+        return spare.key, f"{spare.label} is used: it takes marks and needs no download."
     if not best.present:
         return spare.key, f"{spare.label} is used: the weights of {best.label} are not here."
     if not best.acknowledged:

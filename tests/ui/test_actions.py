@@ -199,7 +199,7 @@ def test_backgrounds_and_formats_give_way_to_each_other(actions: Actions, upload
     with pytest.raises(InputError):
         actions.choose_model(id, "nonsense")
     assert not actions.choose_sound(id, False).job.sound
-    assert actions.open(id).job == actions.choose_model(id, "grabcut").job
+    assert actions.open(id).job == actions.choose_model(id, "recorte").job
 
 
 def test_a_picture_is_taken_upright(actions: Actions, upload: Any, tmp_path: Path) -> None:

@@ -118,11 +118,11 @@ def _about(card: Card, found: Opened, language: str) -> str:
         about += f'<p class="notice">{html.escape(restriction)}</p>'
     if not found.job.asked:
         key, _why = models.default()
-        if key == card.key and card.weights is None:
-            best = models.card(models.AUTOMATIC).label
-            about += _hint(text.say(language, "chosen_weightless", best=best))
-        elif key == card.key:
+        if key == card.key == models.AUTOMATIC:
             about += _hint(text.say(language, "chosen_best"))
+        elif key == card.key:
+            best = models.card(models.AUTOMATIC).label
+            about += _hint(text.say(language, "chosen_spare", best=best))
         if card.points or card.box:
             about += _hint(text.say(language, "click_better" if card.automatic else "click_first"))
     return about
