@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pipeline.networks.recorte import Recorte as Network
 
 _PIXELS = 288 * 288
-"""Of the grid that the network sees, whatever its shape; its last pictures in training were a little smaller."""
+"""Of the grid that the network sees, whatever its shape: a little more than it was trained with."""
 
 _ROOM = 0.35
 """What is seen around a subject, as a share of its sides."""
@@ -58,8 +58,11 @@ _AS_ALIKE = 0.65
 """How much a part of a mask has to look like what is remembered, as a share of how its largest part does."""
 
 _SURE, _UNSURE = 1.0, 0.7
-"""The mean of a mask's inside where it is beyond doubt, and where it is a guess: on pictures without the
-subject it is about 0.8 or less, on it hardly ever below 0.9."""
+"""The mean of a mask's inside where it is beyond doubt, and where it is a guess: on the first picture without
+the subject it is 0.87 at most, on the subject hardly ever below 0.92."""
+
+_LOST = 0.4
+"""The confidence below which the subject is not there, whatever else is."""
 
 
 class Recorte:
@@ -148,22 +151,23 @@ class _Stream:
         self._window: Window | None = None
         self._memories: list[Memory] = []
         """Empty: nothing has been found yet."""
-        self._usual = 0.0
+        self._usual = 1.0
         """How much the subject looks like what is remembered, of late; 0 to 1."""
 
     def step(self, still: Still) -> Found:
         image, prompt = still
         points = prompt.points if prompt else ()
+        familiar = 1.0
         if prompt and prompt.starts and (prompt.box is not None or not self._memories):
             look, mask = self._started(image, prompt)
         elif self._memories:
-            look, mask = self._carried(image, points)
+            look, mask, familiar = self._carried(image, points)
         else:
             look, mask = self._proposed(image, points)
-        confidence = _sureness(mask)
+        confidence = familiar * _sureness(mask)
         if points:
             mask = _obeyed(mask, look.window, points)
-        elif not prompt and confidence < DOUBT and (self._memories or not confidence):
+        elif not prompt and confidence < (_LOST if self._memories else 1e-6):
             mask = np.zeros_like(mask)
         if prompt or confidence >= DOUBT:
             self._learn(look, mask, prompt)
@@ -177,7 +181,7 @@ class _Stream:
             return
         if not self._memories or (prompt and prompt.box is not None):
             self._memories = [look.remembered(mask)]
-            self._usual = 1.0
+            self._usual = _likeness(mask, look.compared(self._memories))
         elif prompt and prompt.points:
             self._memories = [
                 self._memories[0],
@@ -213,8 +217,8 @@ class _Stream:
 
     # On the others
 
-    def _carried(self, image: Image, points: Sequence[Point]) -> tuple[Look, Floats]:
-        """The mask before, moved on and seen anew."""
+    def _carried(self, image: Image, points: Sequence[Point]) -> tuple[Look, Floats, float]:
+        """The mask before, moved on and seen anew, and how much it looks as it usually does, 0 to 1."""
         if self._before is None or self._window is None:
             raise RuntimeError("There is nothing to carry before the first frame.")
         picture, matte = self._before
@@ -228,19 +232,23 @@ class _Stream:
         alike = look.compared(self._memories)
         mask = look.mask(points, None, before, alike)
         if points:
-            return look, mask
+            return look, mask, 1.0
         mask = _own(mask, before, alike)
-        self._usual += 0.1 * (_likeness(mask, alike) - self._usual)
-        return look, mask
+        likeness = _likeness(mask, alike)
+        familiar = min(1.0, likeness / self._usual)
+        if familiar > _ALIKE:
+            self._usual += 0.1 * (likeness - self._usual)
+        return look, mask, familiar
 
-    def _sought(self, image: Image, points: Sequence[Point]) -> tuple[Look, Floats]:
+    def _sought(self, image: Image, points: Sequence[Point]) -> tuple[Look, Floats, float]:
         """The subject, where it comes out again: what looks like it; else nothing."""
         look = self._model.look(image, window.whole(_size(image), _PIXELS))
         alike = look.compared(self._memories)
         mask = look.mask(points, None, None, alike)
-        if points or _likeness(mask, alike) > _ALIKE * self._usual:
-            return look, mask
-        return look, np.zeros_like(mask)
+        if points:
+            return look, mask, 1.0
+        familiar = min(1.0, _likeness(mask, alike) / self._usual)
+        return look, mask if familiar > _ALIKE else np.zeros_like(mask), familiar
 
 
 def _size(image: Image) -> tuple[int, int]:
@@ -294,7 +302,7 @@ def _obeyed(mask: Floats, place: Window, points: Sequence[Point]) -> Floats:
         x, y = int(there.x), int(there.y)
         y, x = min(max(y, 0), mask.shape[0] - 1), min(max(x, 0), mask.shape[1] - 1)
         if (mask[y, x] > 0.5) != point.keep:
-            cv2.circle(mask, (x, y), planes.RADIUS, float(point.keep), cv2.FILLED)
+            cv2.circle(mask, (x, y), 2 * planes.RADIUS, float(point.keep), cv2.FILLED)
     return mask
 
 

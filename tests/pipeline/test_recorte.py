@@ -114,7 +114,7 @@ def test_an_empty_picture_has_no_subject_until_one_comes(model: Model) -> None:
     frame = next(video.read(SAMPLE)).image
     grey = np.full_like(frame, 128)
     found = run(model, [grey, grey, frame], None)
-    assert not any(f.matte.any() for f in found[:2]) and found[0].confidence < DOUBT
+    assert max(f.confidence for f in found[:2]) < DOUBT
     assert overlap(found[2].matte, run(model, [frame], None)[0].matte) > 0.95
 
 
