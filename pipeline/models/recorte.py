@@ -167,7 +167,7 @@ class _Stream:
         confidence = familiar * _sureness(mask)
         if points:
             mask = _obeyed(mask, look.window, points)
-        elif not prompt and confidence < (_LOST if self._memories else 1e-6):
+        elif not prompt and (confidence < _LOST if self._memories else not confidence):
             mask = np.zeros_like(mask)
         if prompt or confidence >= DOUBT:
             self._learn(look, mask, prompt)
@@ -181,7 +181,7 @@ class _Stream:
             return
         if not self._memories or (prompt and prompt.box is not None):
             self._memories = [look.remembered(mask)]
-            self._usual = _likeness(mask, look.compared(self._memories))
+            self._usual = max(1e-3, _likeness(mask, look.compared(self._memories)))
         elif prompt and prompt.points:
             self._memories = [
                 self._memories[0],

@@ -140,7 +140,7 @@ def test_what_needs_no_weights(clip_path: Path, tmp_path: Path) -> None:
 def test_the_model_that_nobody_chose_is_named(clip_path: Path, tmp_path: Path) -> None:
     done = call("preview", clip_path, tmp_path / "o.png")
     assert (done.returncode, done.stderr.count("\n")) == (0, 1)
-    assert done.stderr.startswith("GrabCut is used: the weights of RMBG")
+    assert done.stderr.startswith("Recorte is used: the weights of RMBG")
 
 
 def test_where_to_look_again(clip_path: Path, tmp_path: Path) -> None:

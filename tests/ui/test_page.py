@@ -349,7 +349,7 @@ def test_sessions_are_listed_opened_and_deleted(server: Server, visit: Visit, cl
     expect(cards.first).to_have_attribute("data-id", newer)
     expect(cards.nth(1)).to_have_attribute("data-id", older)
     expect(cards.first.locator("h3")).to_have_text("A beach, with <b>people</b>")
-    expect(cards.first).to_contain_text("GrabCut")
+    expect(cards.first).to_contain_text("Recorte")
     expect(cards.first).to_contain_text("blur")
     expect(cards.first).to_contain_text("ready")
     expect(cards.nth(1)).to_contain_text("done")
@@ -430,7 +430,7 @@ def test_spanish_is_spoken(server: Server, visit: Visit, clip: Path) -> None:
     ready(page)
     expect(page.locator("#make")).to_have_text("Hacer el vídeo")
     expect(page.locator("#facts")).to_contain_text("con sonido")
-    expect(page.locator("#about-model")).to_contain_text("No necesita pesos")
+    expect(page.locator("#about-model")).to_contain_text("Viene con la aplicación")
     expect(page.locator("[data-view=cutout]")).to_have_text("Recorte")
     expect(page.get_by_role("tab", name="Sesiones")).to_be_visible()
 
