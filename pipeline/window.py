@@ -43,7 +43,7 @@ class Window(NamedTuple):
 
     def cut(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """What the network sees of a frame or a matte; `[rows, columns]`, or with the channels."""
-        shrinks = self.width * self.height > self.columns * self.rows
+        shrinks = self.area > self.columns * self.rows
         how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         return np.asarray(
             cv2.resize(image[self._place], (self.columns, self.rows), interpolation=how), np.uint8
@@ -88,14 +88,8 @@ def around(extent: Box, room: float, size: tuple[int, int], pixels: int) -> Wind
     high, wide = size
     across, down = ((1 + 2 * room) * side for side in (extent.x1 - extent.x0, extent.y1 - extent.y0))
     across, down = max(across, down / _SLIM), max(down, across / _SLIM)
-    spans = [
-        _span((low + up) / 2, length, end)
-        for low, up, length, end in (
-            (extent.x0, extent.x1, across, wide),
-            (extent.y0, extent.y1, down, high),
-        )
-    ]
-    (left, right), (top, bottom) = spans
+    left, right = _span((extent.x0 + extent.x1) / 2, across, wide)
+    top, bottom = _span((extent.y0 + extent.y1) / 2, down, high)
     scale = np.sqrt(pixels / ((right - left) * (bottom - top)))
     columns, rows = (
         max(1, round(float(scale) * length / _STRIDE)) * _STRIDE for length in (right - left, bottom - top)

@@ -92,7 +92,7 @@ class Look:
     def __init__(self, network: Network, device: torch.device, image: Image, place: Window) -> None:
         import torch
 
-        self.image, self.window = image, place
+        self.window = place
         self._network, self._device = network, device
         self.small: Image = place.cut(image)
         with torch.inference_mode(), devices.autocast(device):
@@ -147,8 +147,7 @@ class _Stream:
 
     def __init__(self, model: Recorte) -> None:
         self._model = model
-        self._before: tuple[Image, Matte] | None = None
-        self._window: Window | None = None
+        self._before: tuple[Image, Matte, Window] | None = None
         self._memories: list[Memory] = []
         """Empty: nothing has been found yet."""
         self._usual = 1.0
@@ -172,7 +171,7 @@ class _Stream:
         if prompt or confidence >= DOUBT:
             self._learn(look, mask, prompt)
         matte = look.window.laid(_clear(mask), image)
-        self._before, self._window = (image, matte), look.window
+        self._before = image, matte, look.window
         return Found(matte, confidence)
 
     def _learn(self, look: Look, mask: Floats, prompt: Prompt | None) -> None:
@@ -219,13 +218,13 @@ class _Stream:
 
     def _carried(self, image: Image, points: Sequence[Point]) -> tuple[Look, Floats, float]:
         """The mask before, moved on and seen anew, and how much it looks as it usually does, 0 to 1."""
-        if self._before is None or self._window is None:
+        if self._before is None:
             raise RuntimeError("There is nothing to carry before the first frame.")
-        picture, matte = self._before
+        picture, matte, old = self._before
         found = window.extent(matte)
         if found is None:
             return self._sought(image, points)
-        place = window.follow(self._window, _with(found, points), _ROOM, _size(image), _PIXELS)
+        place = window.follow(old, _with(found, points), _ROOM, _size(image), _PIXELS)
         look = self._model.look(image, place)
         way = propagate.flow(propagate.grey(look.small), propagate.grey(place.cut(picture)))
         before = floats(propagate.warp(_seen(matte, place), way))
