@@ -36,10 +36,11 @@ class Picture:
 
 @dataclass(frozen=True)
 class Footage:
-    """A video, repeated for as long as the clip lasts."""
+    """A video: shorter than the clip it is repeated, or its last frame is held."""
 
     path: Path
     fit: Fit = "fill"
+    held: bool = False
 
 
 @dataclass(frozen=True)

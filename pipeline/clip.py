@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+Transfer = Literal["sdr", "pq", "hlg"]
+Remark = Literal["hdr", "interlaced", "mended"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,22 @@ class Clip:
     """Bits per colour sample."""
     sound: tuple[str, ...]
     """The codec of each sound track."""
+    transfer: Transfer = "sdr"
+    """How light was coded; what is HDR (ITU-R BT.2100) is brought to SDR when it is read."""
+    interlaced: bool = False
+    """Frames hold two fields, which are made into one picture when they are read."""
+    mended: int = 0
+    """Frames whose time was missing or repeated, and was put right."""
+
+    @property
+    def remarks(self) -> tuple[Remark, ...]:
+        """What was done to the video on its way in, and a person should know."""
+        said: dict[Remark, bool] = {
+            "hdr": self.transfer != "sdr",
+            "interlaced": self.interlaced,
+            "mended": self.mended > 0,
+        }
+        return tuple(remark for remark, holds in said.items() if holds)
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the path, which belongs to the machine."""

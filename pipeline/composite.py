@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 
 from pipeline import video
 from pipeline.background import Background, Blur, Colour, Fit, Footage, Picture, Transparent
+from pipeline.edges import CLEAN, Edges
 from pipeline.errors import BackgroundError, VideoError
 
 Pixels = NDArray[np.uint8]
@@ -67,7 +68,7 @@ def blurred(image: Pixels, matte: Pixels, radius: float) -> Pixels:
     return np.asarray(cv2.resize(spread, (width, height)), np.uint8)
 
 
-def composer(background: Background, width: int, height: int) -> Composer:
+def composer(background: Background, width: int, height: int, edges: Edges = CLEAN) -> Composer:
     """What lays frames of this size over `background`; raises BackgroundError where it cannot be opened."""
     match background:
         case Colour(red, green, blue):

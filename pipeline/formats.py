@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
+from typing import Literal, get_args
 
 from pipeline.errors import FormatError
+
+Quality = Literal["small", "balanced", "high", "best"]
+QUALITIES: tuple[Quality, ...] = get_args(Quality)
 
 
 @dataclass(frozen=True)
@@ -29,10 +34,25 @@ class Format:
     """What sound is encoded to where it cannot be copied; None where the format has no sound."""
     sound_copied: frozenset[str] = frozenset()
     """Sound codecs that go over bit for bit."""
+    deep_pixel_format: str | None = None
+    """The pixel format with more than 8 bits; None where the format has none."""
+    deep_alpha_pixel_format: str | None = None
+    content: Literal["picture", "matte", "pair"] = "picture"
+    """What is in it: the picture over its background, the matte alone, or foreground and matte apart."""
+    most_rate: Fraction | None = None
+    """Frames a second that players can show; what has more is resampled."""
+    hardware: str | None = None
+    """The encoder of a graphics card that makes the same; None where there is none."""
+    plays: bool = True
+    """Whether browsers show it."""
 
     @property
     def alpha(self) -> bool:
         return self.alpha_pixel_format is not None
+
+    def deep(self, alpha: bool) -> bool:
+        """Whether it holds more than 8 bits, with alpha where that is asked for."""
+        return (self.deep_alpha_pixel_format if alpha else self.deep_pixel_format) is not None
 
 
 FORMATS: dict[str, Format] = {

@@ -7,18 +7,26 @@ import json
 import math
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pipeline import background, digest, formats, models, prompts, video
-from pipeline.background import Background, Colour, Transparent
+from pipeline.background import Background, Colour, Footage, Transparent
 from pipeline.clip import Clip
+from pipeline.edges import CLEAN, Edges
 from pipeline.errors import FormatError, InputError, PromptError
+from pipeline.formats import Quality
 from pipeline.prompts import Object, Prompt
+
+Sound = Literal["own", "behind", "none"]
+"""Whose sound the result has: the video's own, that of the video behind the subject, or nobody's."""
 
 GREEN = Colour(0, 177, 64)
 """Chroma-key green, what a cut-out is laid on where nothing else is asked for."""
+
+_MOST_RATE = 240
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,13 @@ class Job:
     """Seconds from the first frame; frames from here on are in the result."""
     end: float | None = None
     """Seconds; the first frame not before it is no longer in the result. None: the whole rest."""
-    sound: bool = True
+    sound: Sound = "own"
+    quality: Quality = "high"
+    edges: Edges = CLEAN
+    rate: Fraction | None = None
+    """Frames a second of the result, evenly; None: each frame at its own time."""
+    hardware: bool = False
+    """Encode on a graphics card where there is one that can."""
     device: str = "auto"
     weights: Path | None = None
     """The model's weights, a file or a folder; None: where `pipeline.weights` looks."""
@@ -50,11 +64,20 @@ class Job:
         """Raise InputError where the job does not fit the clip or contradicts itself."""
         card = models.card(self.model)
         form = formats.by_key(self.format)
-        if isinstance(self.background, Transparent) and not form.alpha:
+        if isinstance(self.background, Transparent) and not form.alpha and form.content == "picture":
             able = ", ".join(f.label for f in formats.FORMATS.values() if f.alpha)
             raise FormatError(f"{form.label} cannot hold transparency. Choose {able}, or another background.")
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
             raise InputError(f"{self.device!r} is no device. There are auto, cpu, cuda and cuda:N.")
+        self.edges.check()
+        if self.quality not in formats.QUALITIES:
+            raise InputError(f"{self.quality!r} is no quality. There are {', '.join(formats.QUALITIES)}.")
+        if self.sound not in get_args(Sound):
+            raise InputError(f"{self.sound!r} is no choice of sound. There are {', '.join(get_args(Sound))}.")
+        if self.sound == "behind" and not isinstance(self.background, Footage):
+            raise InputError("The sound of the background is wanted, but the background is no video.")
+        if self.rate is not None and not 1 <= self.rate <= _MOST_RATE:
+            raise InputError(f"A result has from 1 to {_MOST_RATE} frames a second.")
         if not 0 <= self.start < clip.duration:
             raise InputError(
                 f"The start, {self.start:g} s, lies outside {clip.name}, which is {clip.duration:.2f} s long."
@@ -107,6 +130,17 @@ class Job:
         }
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
+    def deep(self, clip: Clip) -> bool:
+        """Whether frames are rendered with more than 8 bits: where the video has and the format holds them."""
+        alpha = isinstance(self.background, Transparent)
+        return clip.depth > 8 and formats.by_key(self.format).deep(alpha)
+
+    def result_key(self, folder: Path) -> str:
+        """Names what the result depends on: its matte, and how it is rendered; `folder` as in `to_json`."""
+        what = self.to_json(folder)
+        look = {key: what[key] for key in ("background", "format", "sound", "quality", "edges", "rate")}
+        return hashlib.sha256(json.dumps([self.matte_key, look], sort_keys=True).encode()).hexdigest()
+
     def to_json(self, folder: Path) -> dict[str, Any]:
         """Paths are written as seen from `folder`, so that the folder may move."""
 
@@ -124,6 +158,10 @@ class Job:
             "start": self.start,
             "end": self.end,
             "sound": self.sound,
+            "quality": self.quality,
+            "edges": self.edges.to_json(),
+            "rate": None if self.rate is None else str(self.rate),
+            "hardware": self.hardware,
             "device": self.device,
             "weights": None if self.weights is None else seen(self.weights),
             "stable": self.stable,
@@ -143,6 +181,9 @@ class Job:
                 "prompts": prompts.from_json(data["prompts"]),
                 "background": background.parse(data["background"], folder),
                 "objects": prompts.objects_from_json(data.get("objects", [])),
+                "sound": {True: "own", False: "none"}.get(data["sound"], data["sound"]),
+                "edges": Edges.from_json(data.get("edges", {})),
+                "rate": None if data.get("rate") is None else Fraction(data["rate"]),
                 "weights": path("weights"),
                 "matte": path("matte"),
             }
@@ -166,6 +207,8 @@ class Progress:
     """Frames written to the result."""
     checks: tuple[float, ...] = ()
     """Seconds from the first frame: where the model lost confidence, and the cut should be looked at."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what was done otherwise than asked, such as an encoder that was not there."""
 
     def to_json(self) -> dict[str, Any]:
-        return vars(self) | {"checks": list(self.checks)}
+        return vars(self) | {"checks": list(self.checks), "notes": list(self.notes)}

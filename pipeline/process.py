@@ -136,7 +136,7 @@ def _writer(job: Job, clip: Clip, first: int, end: int | None) -> Writer:
         start=first,
         end=end,
         alpha=isinstance(job.background, Transparent),
-        sound=job.source if job.sound else None,
+        sound=job.source if job.sound == "own" else None,
     )
 
 

@@ -240,7 +240,7 @@ class Actions:
         return self._change(id, format=key, background=behind)
 
     def choose_sound(self, id: str, sound: bool) -> Opened:
-        return self._change(id, sound=sound)
+        return self._change(id, sound="own" if sound else "none")
 
     # ------------------------------------------------------------------ running
 

@@ -21,10 +21,14 @@ _BACKWARD_BYTES = 256 * 2**20
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture: `image` is `[H, W, 3]` RGB (or `[H, W]` grey), uint8; `pts` as the module says."""
+    """One picture: `image` is `[H, W, 3]` RGB (or `[H, W]` grey), uint8; `pts` as the module says.
+
+    `deep` is the same picture in 16 bits, 0 to 65535, where it was asked for.
+    """
 
     pts: int
     image: NDArray[np.uint8]
+    deep: NDArray[np.uint16] | None = None
 
 
 def read(

@@ -29,7 +29,7 @@ JOBS = [
         format="webm",
         start=0.25,
         end=3.125,
-        sound=False,
+        sound="none",
         device="cuda:1",
         objects=(Object(1, "Man"), Object(2, on=False)),
         weights=Path("/elsewhere/weights"),

@@ -53,7 +53,7 @@ def render(say: Say) -> Section:
 def show(section: Section, actions: Actions, found: Opened, language: str) -> Updates:
     return {
         section.format: found.job.format,
-        section.sound: gr.Checkbox(value=found.job.sound, visible=bool(found.clip.sound)),
+        section.sound: gr.Checkbox(value=found.job.sound != "none", visible=bool(found.clip.sound)),
         section.downloads: downloads(found, language),
         **show_run(section, actions, found, language),
     }
