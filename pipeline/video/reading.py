@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 import av
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,10 +38,12 @@ def read(
     end: int | None = None,
     only: Collection[int] | None = None,
     pixel_format: Literal["rgb24", "gray"] = "rgb24",
+    deep: bool = False,
 ) -> Iterator[Frame]:
     """The frames with start <= pts < end, in order; with `only`, those whose pts is in it.
 
-    Decodes from the keyframe before, and jumps over the stretches in which nothing is wanted.
+    Decodes from the keyframe before, and jumps over the stretches in which nothing is wanted. With `deep`
+    a frame comes in 16 bits, too: RGB, whatever `pixel_format` says.
     """
     times = index(path)
     wanted = None
@@ -50,7 +53,7 @@ def read(
             return
     with Source(path) as source:
         target = wanted[0] if wanted else start
-        yield from _from(source, times, target, end, wanted, pixel_format)
+        yield from _from(source, times, target, end, wanted, pixel_format, deep)
 
 
 def _from(
@@ -60,6 +63,7 @@ def _from(
     end: int | None,
     wanted: list[int] | None,
     pixel_format: str,
+    deep: bool,
 ) -> Iterator[Frame]:
     """Decode from `target` on, seeking again where the next wanted frame lies behind a later keyframe."""
     asked = frozenset(wanted) if wanted is not None else None
@@ -83,10 +87,10 @@ def _from(
                 return
             here = pts
             if asked is None:
-                yield Frame(pts, source.upright(frame, pixel_format))
+                yield _seen(source, frame, pts, pixel_format, deep)
                 continue
             if pts in asked:
-                yield Frame(pts, source.upright(frame, pixel_format))
+                yield _seen(source, frame, pts, pixel_format, deep)
             position = bisect.bisect_right(cast(list[int], wanted), pts)
             if position == len(cast(list[int], wanted)):
                 return
@@ -98,6 +102,13 @@ def _from(
                 return
         # Where the container's own index led behind the target, decode from the start instead.
         misled = jumped and not landed
+
+
+def _seen(source: Source, frame: av.VideoFrame, pts: int, pixel_format: str, deep: bool) -> Frame:
+    if not deep:
+        return Frame(pts, cast(NDArray[np.uint8], source.upright(frame, pixel_format)))
+    image = cast(NDArray[np.uint16], source.upright(frame, "rgb48le"))
+    return Frame(pts, cast(NDArray[np.uint8], cv2.convertScaleAbs(image, alpha=1 / 257)), image)
 
 
 def _pts(source: Source, frame: av.VideoFrame, before: int, times: Index) -> int:
@@ -115,13 +126,15 @@ def read_backward(
     end: int,
     only: Collection[int] | None = None,
     pixel_format: Literal["rgb24", "gray"] = "rgb24",
+    deep: bool = False,
 ) -> Iterator[Frame]:
     """The frames of `read`, last first, holding no more than a bounded chunk of them."""
     pts = [p for p in index(path).pts if start <= p < end and (only is None or p in only)]
     with Source(path) as source:
         width, height = source.size
-    chunk = max(1, _BACKWARD_BYTES // (width * height * (1 if pixel_format == "gray" else 3)))
+    pixel = 3 + 6 if deep else 1 if pixel_format == "gray" else 3
+    chunk = max(1, _BACKWARD_BYTES // (width * height * pixel))
     while pts:
         part, pts = pts[-chunk:], pts[:-chunk]
         upper = part[-1] + 1
-        yield from reversed(list(read(path, part[0], upper, only, pixel_format)))
+        yield from reversed(list(read(path, part[0], upper, only, pixel_format, deep)))

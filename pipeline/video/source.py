@@ -48,6 +48,8 @@ _MATRIX = {
 CLEAN_SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 
+Image = NDArray[np.uint8] | NDArray[np.uint16]
+
 _Matrix = tuple[int, int, int, int]
 """a, b, c, d of the display matrix (ISO/IEC 14496-12, 8.3.2): x' = ax + cy, y' = bx + dy."""
 
@@ -140,8 +142,8 @@ class Source:
             self._turn = _display_matrix(frame)
         return self._turn
 
-    def upright(self, frame: av.VideoFrame, pixel_format: str) -> NDArray[np.uint8]:
-        """The frame as it is shown, in `pixel_format` ("rgb24" or "gray")."""
+    def upright(self, frame: av.VideoFrame, pixel_format: str) -> Image:
+        """The frame as it is shown, in `pixel_format` ("rgb24", "gray" or, of 16 bits, "rgb48le")."""
         width, height = self.size
         large = frame.width >= 1280 or frame.height > 576
         guess = Colorspace.ITU709 if large else Colorspace.ITU601
@@ -157,7 +159,7 @@ class Source:
             interpolation=CLEAN_SCALING,
             threads=1,
         )
-        return _turned(converted.to_ndarray().astype(np.uint8, copy=False), self.turn(frame))
+        return _turned(cast(Image, converted.to_ndarray()), self.turn(frame))
 
 
 def _range(frame: av.VideoFrame) -> int:
@@ -175,13 +177,13 @@ def _display_matrix(frame: av.VideoFrame) -> _Matrix:
     return int(a), int(b), int(c), int(d)
 
 
-def _turned(image: NDArray[np.uint8], matrix: _Matrix) -> NDArray[np.uint8]:
+def _turned(image: Image, matrix: _Matrix) -> Image:
     """`image` under the quarter turn or mirroring that `matrix` is nearest to."""
     a, b, c, d = matrix
     if abs(b) > abs(a):  # x and y change places
-        image, a, d = cast(NDArray[np.uint8], cv2.transpose(image)), c, b
+        image, a, d = cast(Image, cv2.transpose(image)), c, b
     if a < 0 or d < 0:
-        image = cast(NDArray[np.uint8], cv2.flip(image, -1 if a < 0 and d < 0 else 1 if a < 0 else 0))
+        image = cast(Image, cv2.flip(image, -1 if a < 0 and d < 0 else 1 if a < 0 else 0))
     return image
 
 
