@@ -57,7 +57,7 @@ def stages(job: Job, folder: Path) -> dict[str, Callable[[], int]]:
             height=clip.height,
             time_base=clip.time_base,
             rate=clip.rate,
-            sound=job.source,
+            sound=video.Heard(job.source),
         )
 
     def decode() -> int:

@@ -25,7 +25,7 @@ from pipeline.errors import InputError, VideoError
 from pipeline.job import Job, Progress
 from pipeline.matte import Kept
 from pipeline.models import DOUBT, Found, Matte
-from pipeline.video import Frame, Writer
+from pipeline.video import Frame, Heard, Writer
 
 _QUEUED_BYTES = 64 * 2**20
 _PACE_SECONDS = 5.0
@@ -134,10 +134,16 @@ def _writer(job: Job, clip: Clip, first: int, end: int | None) -> Writer:
         time_base=clip.time_base,
         rate=clip.rate,
         start=first,
-        end=end,
         alpha=isinstance(job.background, Transparent),
-        sound=job.source if job.sound == "own" else None,
+        sound=_heard(job, clip, first, end),
     )
+
+
+def _heard(job: Job, clip: Clip, first: int, end: int | None) -> Heard | None:
+    if job.sound != "own":
+        return None
+    tick = clip.time_base
+    return Heard(job.source, first * tick, None if end is None else end * tick)
 
 
 class _Result:

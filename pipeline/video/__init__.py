@@ -6,9 +6,21 @@ pts is counted in ticks of `Clip.time_base` from the clip's first frame, so 0 is
 
 from pipeline.video.probing import probe
 from pipeline.video.reading import Frame, read, read_backward
+from pipeline.video.sound import Heard
 from pipeline.video.source import metadata
 from pipeline.video.times import Index, index
 from pipeline.video.whole import replacing
 from pipeline.video.writing import Writer
 
-__all__ = ["Frame", "Index", "Writer", "index", "metadata", "probe", "read", "read_backward", "replacing"]
+__all__ = [
+    "Frame",
+    "Heard",
+    "Index",
+    "Writer",
+    "index",
+    "metadata",
+    "probe",
+    "read",
+    "read_backward",
+    "replacing",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -22,11 +23,26 @@ from pipeline.video.source import Source, codec_name
 from pipeline.video.times import index
 
 
-class Sound:
-    """The first sound track of a video on its way into a result.
+@dataclass(frozen=True)
+class Heard:
+    """What is heard of a video: from `start` to `end`, in seconds from its first picture.
 
-    `start` and `end` are seconds from the video's first picture; `start` is second 0 of the result.
+    With `repeat` its sound begins again every so many seconds, and `end` is a must; else None for `end` is
+    where its sound ends.
     """
+
+    path: Path
+    start: Fraction = Fraction(0)
+    end: Fraction | None = None
+    repeat: Fraction | None = None
+
+    def __post_init__(self) -> None:
+        if self.repeat is not None and (self.end is None or self.repeat <= 0):
+            raise ValueError("sound that repeats needs a length above 0 to repeat after, and an end")
+
+
+class Sound:
+    """The first sound track of a video on its way into a result, whose second 0 is `Heard.start`."""
 
     # Sound may run ahead of the picture, which waits in the encoder's look-ahead anyway.
     _LEAD = 1
@@ -40,31 +56,29 @@ class Sound:
         track: AudioStream,
         out: OutputContainer,
         form: Format,
-        start: Fraction,
-        end: Fraction | None,
+        heard: Heard,
     ) -> None:
+        self.tracks = 1
         self._source = source
         self._tick = Fraction(track.time_base or Fraction(1, track.codec_context.sample_rate))
         # Sound keeps its distance to the first picture.
         times = index(source.path)
         first = times.origin * times.tick
-        self._zero = first + start
-        self._last = None if end is None else first + end
-        self._packets = self._within(track, seek=start > 0)
+        self._zero = first + heard.start
+        self._last = None if heard.end is None else first + heard.end
+        self._packets = self._within(track, seek=heard.start > 0)
         self._waiting: Packet[AudioStream] | None = None
         copied = codec_name(track) in form.sound_copied
         self._send = self._copy(track, out) if copied else self._encode(track, out, form)
 
     @classmethod
-    def open(
-        cls, path: Path, out: OutputContainer, form: Format, start: Fraction, end: Fraction | None
-    ) -> Sound | None:
+    def open(cls, heard: Heard, out: OutputContainer, form: Format) -> Sound | None:
         """None where the video has no sound that can be decoded."""
-        source = Source(path)
+        source = Source(heard.path)
         try:
             for track in source.container.streams.audio:
                 if track.codec_context:
-                    return cls(source, track, out, form, start, end)
+                    return cls(source, track, out, form, heard)
         except BaseException:
             source.close()
             raise

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.formats import Format
 from pipeline.video.border import write_errors
-from pipeline.video.sound import Sound
+from pipeline.video.sound import Heard, Sound
 from pipeline.video.source import CLEAN_SCALING
 from pipeline.video.whole import beside, into_place
 
@@ -25,8 +25,7 @@ class Writer:
     """Writes one video, beside its final name until it is whole.
 
     A context manager: leaving it without an error moves the file into place, with one removes it.
-    `start` is the pts of the first frame: second 0 of the result. `sound` is a video whose sound goes along,
-    from there to `end`, in the same ticks.
+    `start` is the pts of the first frame: second 0 of the result, where `sound` begins to be heard.
     """
 
     def __init__(
@@ -39,9 +38,8 @@ class Writer:
         time_base: Fraction,
         rate: Fraction,
         start: int = 0,
-        end: int | None = None,
         alpha: bool = False,
-        sound: Path | None = None,
+        sound: Heard | None = None,
         metadata: dict[str, str] | None = None,
         options: dict[str, str] | None = None,
     ) -> None:
@@ -77,13 +75,7 @@ class Writer:
                     context.color_range = ColorRange.MPEG
                 self._stream = stream
                 if sound is not None and form.sound_codec is not None:
-                    self._sound = Sound.open(
-                        sound,
-                        self._out,
-                        form,
-                        start * time_base,
-                        None if end is None else end * time_base,
-                    )
+                    self._sound = Sound.open(sound, self._out, form)
         except BaseException:
             self._abandon()
             raise

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline import formats, video
 from pipeline.formats import FORMATS
-from pipeline.video import Writer
+from pipeline.video import Heard, Writer
 from tests import ffprobe
 from tests.pipeline.stand_in import numbered
 from tests.rendered import write_clip
@@ -59,8 +59,7 @@ def save(source: Path, target: Path, start: Fraction | int = 0, end: Fraction | 
         time_base=clip.time_base,
         rate=clip.rate,
         start=first,
-        end=past,
-        sound=source,
+        sound=Heard(source, first * clip.time_base, None if end is None else Fraction(end)),
     ) as writer:
         for frame in video.read(source, first, past):
             writer.write(frame.image, frame.pts)
