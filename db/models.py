@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import BigInteger, Enum, ForeignKey, Index, MetaData, Text, false, func
-from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeEngine
 
@@ -31,6 +31,7 @@ COLUMN_TYPES: dict[Any, TypeEngine[Any]] = {
     str: Text(),
     datetime: TIMESTAMP(timezone=True),
     Json: JSONB(none_as_null=True),
+    list[str]: ARRAY(Text()),
     State: Enum(
         State,
         name="state",
@@ -100,5 +101,7 @@ class Result(Base):
     bytes: Mapped[int] = mapped_column(BigInteger)
     frames: Mapped[int]
     seconds: Mapped[float]
+    key: Mapped[str | None]  # of all that it was made from; none in rows from before it was kept
+    notes: Mapped[list[str]] = mapped_column(server_default="{}")  # what was done otherwise than asked
 
     __table_args__ = (Index("ix_results_newest", "session_id", "created_at", "id"),)

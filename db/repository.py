@@ -133,8 +133,10 @@ def add_result(
     bytes: int,
     frames: int,
     seconds: float,
+    key: str | None = None,
+    notes: Sequence[str] = (),
 ) -> Result:
-    """A file that the session `id` made. Raises: NotFound."""
+    """A file that the session `id` made; `key` names all that decided it. Raises: NotFound."""
     result = Result(
         format=format,
         background=background,
@@ -143,6 +145,8 @@ def add_result(
         bytes=bytes,
         frames=frames,
         seconds=seconds,
+        key=key,
+        notes=list(notes),
     )
     row = _get(tx, id)
     row.results.insert(0, result)

@@ -3,8 +3,10 @@
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.orm import Session
 
+from db import repository
 from db.engine import Database, migrations
 from db.models import Base, SessionRow
 
@@ -33,6 +35,26 @@ def test_down_and_up_again(database: Database) -> None:
         command.upgrade(config, "head")
         assert differences(connection) == []
         assert checks(connection) == before
+        outer.rollback()
+
+
+def test_a_result_from_before_keys_and_notes_stays(database: Database) -> None:
+    config = migrations()
+    with database.engine.connect() as connection, connection.begin() as outer:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0002")
+        connection.execute(
+            text(
+                "INSERT INTO sessions (id, name, source, clip, job) VALUES (:id, 'a', 'a.mp4', '{}', '{}');"
+                "INSERT INTO results (id, session_id, format, background, model, file, bytes, frames,"
+                " seconds) VALUES (gen_random_uuid(), :id, 'mp4', 'blur', 'grabcut', 'a.mp4', 1, 2, 3)"
+            ),
+            {"id": "5f0c0f0e-0000-4000-8000-000000000001"},
+        )
+        command.upgrade(config, "head")
+        with Session(connection) as tx:
+            (kept,) = repository.get(tx, id="5f0c0f0e-0000-4000-8000-000000000001").results
+            assert (kept.file, kept.key, kept.notes) == ("a.mp4", None, [])
         outer.rollback()
 
 

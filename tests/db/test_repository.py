@@ -39,7 +39,7 @@ def make_aged(tx: Session, minutes: int, name: str = "Beach") -> SessionRow:
     return row
 
 
-def make_result(tx: Session, id: UUID | str, file: str = "a.mp4") -> Result:
+def make_result(tx: Session, id: UUID | str, file: str = "a.mp4", **more: Any) -> Result:
     return repository.add_result(
         tx,
         id=id,
@@ -50,6 +50,7 @@ def make_result(tx: Session, id: UUID | str, file: str = "a.mp4") -> Result:
         bytes=5_000_000_000,
         frames=90,
         seconds=1.5,
+        **more,
     )
 
 
@@ -209,6 +210,14 @@ def test_search_takes_every_sign_as_it_is(tx: Session, search: str, found: set[s
     for name in ("100% wool", "1000 wools", "take_2", "take 2", "a/b", "c:\\clips", "it's", "Ёж ñandú"):
         make(tx, name)
     assert {row.name for row in repository.page(tx, search=search)} == found
+
+
+def test_a_result_says_what_it_was_made_from_and_what_went_otherwise(tx: Session) -> None:
+    id = make(tx).id
+    assert (make_result(tx, id).key, make_result(tx, id).notes) == (None, [])
+    kept = make_result(tx, id, key="ab12", notes=("The card has no encoder.",))
+    tx.expire_all()
+    assert (kept.key, kept.notes) == ("ab12", ["The card has no encoder."])
 
 
 def test_delete_takes_the_results_along(tx: Session) -> None:
