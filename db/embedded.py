@@ -25,7 +25,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Self, TextIO
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 from sqlalchemy import URL
 
 from db.errors import DatabaseAway

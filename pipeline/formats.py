@@ -43,6 +43,8 @@ class Format:
     """Frames a second that players can show; what has more is resampled."""
     hardware: str | None = None
     """The encoder of a graphics card that makes the same; None where there is none."""
+    bytes_per_pixel: float = 0.1
+    """What a frame may take on the disk at the usual quality: rather more than less."""
     plays: bool = True
     """Whether browsers show it."""
 

@@ -27,6 +27,7 @@ GREEN = Colour(0, 177, 64)
 """Chroma-key green, what a cut-out is laid on where nothing else is asked for."""
 
 _MOST_RATE = 240
+_LOOK = ("background", "format", "start", "end", "sound", "quality", "edges", "rate")
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,10 @@ class Job:
 
     @cached_property
     def matte_key(self) -> str:
-        """Names what the matte depends on: the video's content, the model, the prompts, the range."""
+        """Names what the matte depends on: the video's content, the model and the prompts.
+
+        Not the range: a matte serves every range that it reaches.
+        """
         card = models.card(self.model)
         what = {
             "source": digest.sampled(self.source),
@@ -126,19 +130,18 @@ class Job:
             "weights": models.identity(card, self.weights),
             "stable": self.stable and card.flickers,
             "prompts": prompts.to_json(self.asked),
-            "range": [self.start, self.end],
         }
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
     def deep(self, clip: Clip) -> bool:
-        """Whether frames are rendered with more than 8 bits: where the video has and the format holds them."""
+        """Whether it is rendered with more than 8 bits: the video has them and the format holds them."""
         alpha = isinstance(self.background, Transparent)
         return clip.depth > 8 and formats.by_key(self.format).deep(alpha)
 
     def result_key(self, folder: Path) -> str:
         """Names what the result depends on: its matte, and how it is rendered; `folder` as in `to_json`."""
         what = self.to_json(folder)
-        look = {key: what[key] for key in ("background", "format", "sound", "quality", "edges", "rate")}
+        look = {key: what[key] for key in _LOOK}
         return hashlib.sha256(json.dumps([self.matte_key, look], sort_keys=True).encode()).hexdigest()
 
     def to_json(self, folder: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ made from, so that it is used again only for the same, and from which frame of t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -35,7 +35,7 @@ FORMAT = Format(
     options={"g": "1", "level": "3", "slicecrc": "1"},
 )
 
-_KEY, _START = "RECORTE_KEY", "RECORTE_START"
+_KEY, _START, _PAST = "RECORTE_KEY", "RECORTE_START", "RECORTE_PAST"
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,15 @@ class Kept:
     """What it was made from; empty where the file does not say."""
     start: int
     """The pts of the clip's frame that its first picture belongs to."""
+    end: int = 0
+    """The pts that all frames it was made for lie before; 0 where the file does not say."""
 
     @classmethod
     def open(cls, path: Path) -> Self:
         """Raises VideoError where `path` is no video at all."""
         tags = video.metadata(path)
-        start = tags.get(_START, "0")
-        return cls(path, tags.get(_KEY, ""), int(start) if start.isdecimal() else 0)
+        start, end = (int(tags[name]) if tags.get(name, "").isdecimal() else 0 for name in (_START, _PAST))
+        return cls(path, tags.get(_KEY, ""), start, end)
 
     @classmethod
     def find(cls, path: Path | None, key: str) -> Self | None:
@@ -66,42 +68,60 @@ class Kept:
             return None  # a damaged matte is made again
         return kept if kept.key == key else None
 
+    def serves(self, first: int, past: int) -> bool:
+        """Whether it was made for all of the frames with first <= pts < past."""
+        return self.start <= first and past <= self.end
+
     @cached_property
     def count(self) -> int:
         """For how many frames there is a matte."""
         return len(video.index(self.path).pts)
 
-    def past(self, clip: Clip) -> int | None:
-        """The pts of the clip's first frame behind those with a matte; None where they reach its end."""
-        last = max(self._places(clip), default=self.start - 1)
-        return next((p for p in video.index(clip.path).pts if p > last), None)
+    def span(self, clip: Clip) -> tuple[int, int]:
+        """The pts range [first, past the last) of the clip's frames that have a matte.
 
-    def pairs(self, clip: Clip) -> Iterator[tuple[Frame, Matte]]:
-        """Each frame with its matte; raises InputError where the file was not made from this clip."""
-        if self.count > sum(p >= self.start for p in video.index(clip.path).pts):
+        Raises InputError where the file was not made from this clip.
+        """
+        times = video.index(clip.path).pts
+        if self.count > sum(p >= self.start for p in times):
             raise InputError(
                 f"{self.path.name}: this matte has {self.count} pictures, more than {clip.name} has "
                 "frames for. Give the one made from it."
             )
-        frames = video.read(clip.path, self.start)
-        yield from self._joined(clip, frames, video.read(self.path, pixel_format="gray"))
+        places = self._places(clip)
+        if not places:
+            raise InputError(f"{self.path.name}: there is no matte for any frame of {clip.name} in it.")
+        last = max(places)
+        return min(places), next((p for p in times if p > last), last + 1)
+
+    def pairs(
+        self, clip: Clip, span: tuple[int, int] | None = None, *, deep: bool = False
+    ) -> Iterator[tuple[Frame, Matte]]:
+        """Each frame of `span` (None: its own) that has a matte, with it; `deep` as in `video.read`.
+
+        Raises InputError where the file was not made from this clip.
+        """
+        first, past = span or self.span(clip)
+        place = self._places(clip)
+        begin = next((at for pts, at in place.items() if pts >= first), 0)
+        mattes = video.read(self.path, begin, pixel_format="gray")
+        yield from self._joined(clip, place, video.read(clip.path, first, past, deep=deep), mattes)
 
     def only(self, clip: Clip, wanted: list[int]) -> Iterator[tuple[Frame, Matte]]:
         """The frames whose pts is in `wanted` (ascending), with their mattes, where the file reaches them."""
         place = self._places(clip)
         reached = [p for p in wanted if p in place]
         mattes = video.read(self.path, only=[place[p] for p in reached], pixel_format="gray")
-        yield from self._joined(clip, video.read(clip.path, only=reached), mattes)
+        yield from self._joined(clip, place, video.read(clip.path, only=reached), mattes)
 
     def reaches(self, clip: Clip, wanted: list[int]) -> bool:
         """Whether there is a matte for each of these frames."""
         return self._places(clip).keys() >= set(wanted)
 
     def _joined(
-        self, clip: Clip, frames: Iterator[Frame], mattes: Iterator[Frame]
+        self, clip: Clip, place: Mapping[int, int], frames: Iterator[Frame], mattes: Iterator[Frame]
     ) -> Iterator[tuple[Frame, Matte]]:
         """The frames with their mattes; either may lack some of its pictures."""
-        place = self._places(clip)
         matte = next(mattes, None)
         for frame in frames:
             at = place.get(frame.pts)
@@ -145,9 +165,15 @@ def _nearest(times: NDArray[np.float64], among: NDArray[np.float64]) -> NDArray[
 
 
 def writer(
-    path: Path, clip: Clip, *, key: str = "", start: int = 0, time_base: Fraction | None = None
+    path: Path,
+    clip: Clip,
+    *,
+    key: str = "",
+    start: int = 0,
+    past: int = 0,
+    time_base: Fraction | None = None,
 ) -> Writer:
-    """Writes mattes `[H, W]` for the frames of `clip` from pts `start` on."""
+    """Writes mattes `[H, W]` for the frames of `clip` with start <= pts < past."""
     return Writer(
         path,
         FORMAT,
@@ -156,5 +182,5 @@ def writer(
         time_base=time_base or clip.time_base,
         rate=clip.rate,
         start=start,
-        metadata={_KEY: key, _START: str(start)},
+        metadata={_KEY: key, _START: str(start), _PAST: str(past)},
     )

@@ -80,7 +80,7 @@ def render(job: Job, kept: Kept) -> Generator[Progress, None, None]:
     job.check(clip)
     _check_outputs(job, [job.output], kept.path)
     pace = _Pace("render", kept.count)
-    past = kept.past(clip) or video.index(clip.path).pts[-1] + 1
+    past = kept.span(clip)[1]
     with (
         _writer(job, clip, kept.start, _sound_end(job, clip, past)) as writer,
         closing(ahead(kept.pairs(clip), _depth(clip))) as pairs,

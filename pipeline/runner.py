@@ -25,7 +25,8 @@ class Sink(Protocol):
     """Who is told how a job fares, in plain data; called from the runner's thread, one call at a time.
 
     `checks` says where the matte that was made should be looked at: "times" in seconds, and "matte", its key.
-    `result` says format, background, model, file (its name), bytes, frames and seconds. An error in one of
+    `result` says format, background, model, file (its name), bytes, frames, seconds, `key` (what all of it
+    was made from) and `notes` (sentences on what was done otherwise than asked). An error in one of
     these calls is logged and changes nothing for the job.
     """
 
@@ -164,4 +165,6 @@ def _result(entry: _Entry, seconds: float) -> dict[str, Any]:
         "bytes": job.output.stat().st_size,
         "frames": entry.progress.frames if entry.progress else 0,
         "seconds": seconds,
+        "key": job.result_key(job.output.parent),
+        "notes": list(entry.progress.notes) if entry.progress else [],
     }

@@ -131,14 +131,16 @@ def steps(
     plans: Collection[list[Stretch]],
     folder: Path,
     only: Collection[int] | None = None,
+    deep: bool = False,
 ) -> Iterator[Step]:
     """Run the streams of every object; the steps hold every frame in order, with the union of its mattes.
 
-    Temporary files are made in `folder`. With `only`, the clip is thinned to those frames.
+    Temporary files are made in `folder`. With `only`, the clip is thinned to those frames. `deep`, as in
+    `video.read`, is about the frames that are given out.
     """
     return _united(
         [
-            _stretched(clip, stream, stretches, folder / f"{number}", only)
+            _stretched(clip, stream, stretches, folder / f"{number}", only, deep)
             for number, stretches in enumerate(plans)
         ]
     )
@@ -181,22 +183,27 @@ def _union(pairs: list[Pair]) -> Pair:
 
 
 def _stretched(
-    clip: Clip, stream: Stream, stretches: list[Stretch], folder: Path, only: Collection[int] | None
+    clip: Clip,
+    stream: Stream,
+    stretches: list[Stretch],
+    folder: Path,
+    only: Collection[int] | None,
+    deep: bool,
 ) -> Generator[Step, None, None]:
     """One object's steps."""
     times = _times(clip, only)
     for stretch in stretches:
         if stretch.backward(times):
             folder.mkdir(exist_ok=True)
-            yield from _backward(clip, stream, stretch, folder / f"{stretch.at}.mkv", only)
+            yield from _backward(clip, stream, stretch, folder / f"{stretch.at}.mkv", only, deep)
         if stretch.forward(times):
-            frames = video.read(clip.path, stretch.at, stretch.hi, only)
+            frames = video.read(clip.path, stretch.at, stretch.hi, only, deep=deep)
             for pair in stream(frames, stretch.marks):
                 yield Step(pair if stretch.lo <= pair[0].pts else None, 1)
 
 
 def _backward(
-    clip: Clip, stream: Stream, stretch: Stretch, path: Path, only: Collection[int] | None
+    clip: Clip, stream: Stream, stretch: Stretch, path: Path, only: Collection[int] | None, deep: bool
 ) -> Iterator[Step]:
     upper = min(stretch.at, stretch.hi)
     frames = video.read_backward(clip.path, stretch.lo, stretch.at + 1, only)
@@ -210,7 +217,7 @@ def _backward(
                 spooled[frame.pts] = found[1:]
     mattes = video.read_backward(path, 0, video.index(path).pts[-1] + 1, pixel_format="gray")
     kept = zip(reversed(spooled), mattes, strict=True)
-    for frame in video.read(clip.path, only=frozenset(spooled)):
+    for frame in video.read(clip.path, only=frozenset(spooled), deep=deep):
         # A frame of a damaged clip that this pass could not decode is passed over.
         image = next(result.image for pts, result in kept if pts == frame.pts)
         yield Step((frame, Found(image, *spooled[frame.pts])), 0)

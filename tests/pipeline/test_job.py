@@ -11,6 +11,7 @@ import pytest
 
 from pipeline import video
 from pipeline.background import Blur, Colour, Footage, Picture, Transparent
+from pipeline.edges import Edges
 from pipeline.errors import FormatError, InputError, PromptError
 from pipeline.job import Job, Progress
 from pipeline.prompts import Box, Object, Point, Prompt
@@ -38,7 +39,16 @@ JOBS = [
     ),
     Job(FOLDER / "in.mp4", FOLDER / "out.mp4", background=Picture(FOLDER / "beach.png", "fit")),
     Job(FOLDER / "in.mp4", FOLDER / "out.mp4", background=Footage(Path("/other/sea.mp4"), "stretch")),
-    Job(FOLDER / "in.mp4", FOLDER / "out.mp4", background=Blur(12.5)),
+    Job(FOLDER / "in.mp4", FOLDER / "out.mp4", background=Blur(12.5), rate=Fraction(30000, 1001)),
+    Job(
+        FOLDER / "in.mp4",
+        FOLDER / "out.mp4",
+        background=Footage(Path("/other/sea.mp4")),
+        sound="behind",
+        quality="best",
+        edges=Edges(False, -1.5, 2.0, "green"),
+        hardware=True,
+    ),
     Job(FOLDER / "in.mp4", FOLDER / "out.mp4", background=Colour(1, 2, 3)),
 ]
 
@@ -68,7 +78,7 @@ def test_progress_is_plain_data() -> None:
     progress = Progress("matte", 3, 10, 2.5, None, 2, (1.5,))
     assert json.loads(json.dumps(progress.to_json())) == {
         "stage": "matte", "done": 3, "total": 10, "rate": 2.5, "left": None, "frames": 2,
-        "checks": [1.5],
+        "checks": [1.5], "notes": [],
     }  # fmt: skip
 
 
@@ -79,6 +89,14 @@ def test_progress_is_plain_data() -> None:
         ({"model": "magic"}, InputError, "no model called 'magic'"),
         ({"format": "avi"}, FormatError, "no format called 'avi'"),
         ({"background": Transparent()}, FormatError, "cannot hold transparency"),
+        ({"quality": "great"}, InputError, "no quality"),
+        ({"sound": "loud"}, InputError, "no choice of sound"),
+        ({"sound": "behind"}, InputError, "the background is no video"),
+        ({"rate": Fraction(1, 2)}, InputError, "from 1 to 240"),
+        ({"rate": Fraction(1000)}, InputError, "from 1 to 240"),
+        ({"edges": Edges(grow=51)}, InputError, "at most 50"),
+        ({"edges": Edges(grow=math.nan)}, InputError, "at most 50"),
+        ({"edges": Edges(feather=-1)}, InputError, "0 to 50"),
         ({"start": 1.0}, InputError, "lies outside"),
         ({"start": -0.1}, InputError, "lies outside"),
         ({"start": math.nan}, InputError, "lies outside"),
@@ -153,8 +171,10 @@ def test_the_matte_key_names_what_the_matte_depends_on_and_nothing_else(
         {"output": tmp_path / "else.mp4"},
         {"background": Blur()},
         {"format": "webm"},
-        {"sound": False},
+        {"sound": "none"},
         {"matte": None},
+        {"start": 0.1},  # a matte serves every range that it reaches
+        {"end": 0.9},
         {"source": tmp_path / "copy.mp4"},
         {"objects": (Object(1, "Man"),)},
         {"stable": False},  # this model does not flicker, and has no weights
@@ -170,8 +190,34 @@ def test_the_matte_key_names_what_the_matte_depends_on_and_nothing_else(
         {"prompts": (Prompt(0, (Point(1, 1),)),)},
         {"prompts": (Prompt(0, (Point(1, 1),), object=2),)},
         {"prompts": (Prompt(0, (Point(1, 1),), candidate=1),)},
-        {"start": 0.1},
-        {"end": 0.9},
     )
     keys = {replace(job, **changed).matte_key for changed in different}
     assert len(keys) == len(different) and job.matte_key not in keys
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_the_result_key_names_all_that_the_result_depends_on(tmp_path: Path, clip_path: Path) -> None:
+    job = Job(clip_path, tmp_path / "out.mp4", model="threshold", matte=tmp_path / "m.mkv")
+    same = ({"output": tmp_path / "else.mp4"}, {"matte": None}, {"device": "cpu"}, {"hardware": True})
+    assert all(replace(job, **changed).result_key(tmp_path) == job.result_key(tmp_path) for changed in same)
+    different = (
+        {"model": "carrying"},
+        {"background": Blur()},
+        {"format": "webm"},
+        {"start": 0.1},
+        {"end": 0.9},
+        {"sound": "none"},
+        {"quality": "small"},
+        {"edges": Edges(grow=1)},
+        {"rate": Fraction(25)},
+    )
+    keys = {replace(job, **changed).result_key(tmp_path) for changed in different}
+    assert len(keys) == len(different) and job.result_key(tmp_path) not in keys
+
+
+def test_a_job_of_an_earlier_version_is_read() -> None:
+    data = JOBS[0].to_json(FOLDER) | {"sound": True}
+    for key in ("quality", "edges", "rate", "hardware"):
+        del data[key]
+    assert Job.from_json(data, FOLDER) == replace(JOBS[0], sound="own")
+    assert Job.from_json(data | {"sound": False}, FOLDER).sound == "none"

@@ -33,7 +33,7 @@ def test_it_is_lossless_and_says_what_it_was_made_from(counted_path: Path, tmp_p
     assert ffprobe.stream(path)["codec_name"] == "ffv1"
     kept = Kept.open(path)
     assert (kept.key, kept.start, kept.count) == ("k", video.index(counted_path).pts[8], 20)
-    assert kept.past(video.probe(counted_path)) == video.index(counted_path).pts[28]
+    assert kept.span(video.probe(counted_path))[1] == video.index(counted_path).pts[28]
     assert Kept.find(path, "k") == kept
     assert Kept.find(path, "another") is None
     assert Kept.find(tmp_path / "missing.mkv", "k") is None
@@ -82,7 +82,7 @@ def test_a_missing_picture_moves_no_other(counted_path: Path, tmp_path: Path, lo
         assert all(np.array_equal(a, images[n]) for (_, a), n in zip(found, left, strict=True))
     assert kept.reaches(clip, [pts[n + 8] for n in left])
     assert not any(kept.reaches(clip, [pts[n + 8]]) for n in lost)
-    assert kept.past(clip) == pts[left[-1] + 9]
+    assert kept.span(clip)[1] == pts[left[-1] + 9]
 
 
 def test_a_frame_that_cannot_be_decoded_moves_no_other(tmp_path: Path) -> None:
@@ -119,9 +119,24 @@ def test_at_any_rate(tmp_path: Path, tick: Fraction, pts: list[int]) -> None:
         assert all(np.array_equal(a, images[number(frame.image)]) for frame, a in found)
 
 
-def test_a_matte_to_the_end_has_nothing_past_it(counted_path: Path, tmp_path: Path) -> None:
+def test_a_matte_reaches_from_its_first_frame_to_behind_its_last(counted_path: Path, tmp_path: Path) -> None:
     save(tmp_path / "m.mkv", counted_path, 30, 10)
-    assert Kept.open(tmp_path / "m.mkv").past(video.probe(counted_path)) is None
+    times = video.index(counted_path).pts
+    kept = Kept.open(tmp_path / "m.mkv")
+    assert kept.span(video.probe(counted_path)) == (times[30], times[-1] + 1)
+
+
+def test_a_matte_serves_the_ranges_inside_its_own(counted_path: Path, tmp_path: Path) -> None:
+    times = video.index(counted_path).pts
+    clip = video.probe(counted_path)
+    with matte.writer(tmp_path / "m.mkv", clip, start=times[10], past=times[30]) as writer:
+        for pts in times[10:30]:
+            writer.write(np.zeros((clip.height, clip.width), np.uint8), pts)
+    kept = Kept.open(tmp_path / "m.mkv")
+    assert kept.serves(times[10], times[30]) and kept.serves(times[12], times[13])
+    assert not kept.serves(times[9], times[30]) and not kept.serves(times[10], times[31])
+    inside = [number(frame.image) for frame, _ in kept.pairs(clip, (times[12], times[15]))]
+    assert inside == [12, 13, 14]
 
 
 def test_the_matte_of_another_clip_is_refused(counted_path: Path, clip_path: Path, tmp_path: Path) -> None:

@@ -1,0 +1,78 @@
+"""What a run will need, estimated before it begins, so that it is refused in a sentence and does not die."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import psutil
+
+from pipeline import formats, weights
+from pipeline.clip import Clip
+from pipeline.errors import InputError
+from pipeline.job import Job
+
+# Measured with `python -m benchmarks.run` and rounded up: what the program, its libraries and a model hold
+# at any size, and what decoder, queues, compositing and encoder hold for each pixel of a frame.
+_BASE_BYTES = 700 * 2**20
+_BYTES_PER_PIXEL = 420
+_DEEP_BYTES_PER_PIXEL = 640
+
+# A matte is losslessly coded, but most of it is flat: bytes per pixel, more than real ones have taken.
+_MATTE_BYTES_PER_PIXEL = 0.06
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def check(job: Job, clip: Clip, frames: int) -> None:
+    """Raise InputError where memory or disk will not do for rendering `frames` of `clip`."""
+    _check_memory(job, clip)
+    _check_disk(job, clip, frames)
+
+
+def memory(job: Job, clip: Clip) -> int:
+    """Bytes that a run may hold at its peak; they grow with the frame's size, never with the length."""
+    each = _DEEP_BYTES_PER_PIXEL if job.deep(clip) else _BYTES_PER_PIXEL
+    return _BASE_BYTES + each * clip.width * clip.height
+
+
+def disk(job: Job, clip: Clip, frames: int) -> int:
+    """Bytes that the result, the kept matte and what is put by meanwhile may take."""
+    form = formats.by_key(job.format)
+    pixels = frames * clip.width * clip.height
+    mattes = (job.matte is not None) + any(prompt.time > job.start for prompt in job.asked)
+    return round(pixels * (form.bytes_per_pixel + mattes * _MATTE_BYTES_PER_PIXEL))
+
+
+def _check_memory(job: Job, clip: Clip) -> None:
+    need, free = memory(job, clip), _free_memory()
+    if need > free:
+        raise InputError(
+            f"{clip.name}: frames of {clip.width} × {clip.height} need about {weights.size(need)} of memory, "
+            f"and {weights.size(free)} are free. Close other programs, or scale the video down first."
+        )
+
+
+def _check_disk(job: Job, clip: Clip, frames: int) -> None:
+    folder = job.output.parent
+    need, free = disk(job, clip, frames), shutil.disk_usage(folder).free
+    if need > free:
+        raise InputError(
+            f"{job.output.name}: this may take {weights.size(need)} on the disk, and {weights.size(free)} "
+            "are free. Free some space, cut a shorter part, or choose a smaller format or quality."
+        )
+
+
+def _free_memory() -> int:
+    """Bytes that can be had without swapping, in this machine or the part of it that is ours."""
+    free = int(psutil.virtual_memory().available)
+    try:
+        most, used, stat = (
+            (_CGROUP / f"memory.{name}").read_text(encoding="ascii") for name in ("max", "current", "stat")
+        )
+    except OSError:
+        return free
+    if not most.strip().isdecimal():
+        return free
+    cached = int(stat.split("inactive_file ")[1].split()[0])  # given back when it is asked for
+    return min(free, int(most) - int(used) + cached)
