@@ -44,6 +44,7 @@ class Writer:
         options: dict[str, str] | None = None,
     ) -> None:
         self.path = path
+        self.notes: tuple[str, ...] = ()
         self._reformatter = VideoReformatter()
         self._tick = time_base
         self._gap = max(1, round(1 / rate / time_base))
@@ -80,7 +81,7 @@ class Writer:
             self._abandon()
             raise
 
-    def write(self, image: NDArray[np.uint8], pts: int) -> None:
+    def write(self, image: NDArray[np.uint8] | NDArray[np.uint16], pts: int) -> None:
         """Add `[H, W, 3]` RGB, `[H, W, 4]` RGBA (straight alpha) or `[H, W]` grey at `pts` ticks."""
         pts -= self._start
         with write_errors(self.path.name):
@@ -88,12 +89,12 @@ class Writer:
                 self._sound.mux(until=pts * self._tick)
             self._out.mux(self._stream.encode(self._frame(image, pts)))
 
-    def _frame(self, image: NDArray[np.uint8], pts: int) -> av.VideoFrame:
+    def _frame(self, image: NDArray[np.uint8] | NDArray[np.uint16], pts: int) -> av.VideoFrame:
         grey = image.ndim == 2
         if not grey and any(after for _, after in self._pad):
-            image = np.pad(image, self._pad, mode="symmetric")
+            image = cast(Any, np.pad(image, self._pad, mode="symmetric"))
         kind = "gray" if grey else "rgba" if image.shape[2] == 4 else "rgb24"
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=kind)
+        frame = av.VideoFrame.from_ndarray(cast(Any, np.ascontiguousarray(image)), format=kind)
         if not grey:
             frame = self._reformatter.reformat(
                 frame,
