@@ -1,21 +1,14 @@
-"""What a run costs: python -m benchmarks.run CLIP [--model KEY] [--box X0,Y0,X1,Y1] [--rounds 3] [--times 10]
+"""How fast a run is: python -m benchmarks.run CLIP [--model KEY] [--box X0,Y0,X1,Y1] [--rounds 3]
 
-Two tables. Speed: each stage alone (decode; decode with the model; composite; encode), the straightforward
-loop that does them one after the other, and `process`, which overlaps them; wall over the slowest stage is
-what overlapping leaves. Memory: peak resident size of `python -m pipeline run` on the clip and on the clip
-repeated, each in a process of its own; it must not grow with the length.
-
-Figures are medians of interleaved rounds, since machines are noisy. The clip is repeated with the ffmpeg
-program (`-stream_loop`), without encoding it again.
+Each stage alone (decode; decode with the model; composite; encode), the straightforward loop that does them
+one after the other, and `process`, which overlaps them; wall over the slowest stage is what overlapping
+leaves. Figures are medians of interleaved rounds, since machines are noisy.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -98,39 +91,12 @@ def stages(job: Job, folder: Path) -> dict[str, Callable[[], int]]:
     }
 
 
-def peak(job: Job, arguments: list[str]) -> tuple[int, float]:
-    """Peak resident bytes and frames per second of the command line on a video."""
-    command = [
-        sys.executable,
-        "-m",
-        "pipeline",
-        "run",
-        str(job.source),
-        str(job.output),
-        "--json",
-        *arguments,
-    ]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    summary = json.loads(done.stdout.splitlines()[-1])
-    return summary["peak_memory_bytes"], summary["frames_per_second"]
-
-
-def repeated(clip: Path, times: int, folder: Path) -> Path:
-    out = folder / f"repeated{clip.suffix}"
-    loop = ["-stream_loop", str(times - 1), "-i", str(clip), "-c", "copy", str(out)]
-    subprocess.run(["ffmpeg", "-v", "error", "-y", *loop], check=True)
-    return out
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("clip", type=Path)
     parser.add_argument("--model", default=Job.model)
     parser.add_argument("--box", help="around the subject on the first frame")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument(
-        "--times", type=int, default=10, help="length of the repeated clip; 0: no memory table"
-    )
     options = parser.parse_args()
     prompts = (Prompt(box=Box.between(*map(float, options.box.split(",")))),) if options.box else ()
     with tempfile.TemporaryDirectory() as name:
@@ -150,15 +116,6 @@ def main() -> None:
         ]
         print(f"  process over the slowest stage (wall): {statistics.median(walls):.2f}")
         print(f"  process over one after the other (rate): {statistics.median(loops):.2f}")
-        if options.times:
-            arguments = ["--model", options.model, *(["--box", options.box] if options.box else [])]
-            once, _ = peak(job, arguments)
-            long = replace(job, source=repeated(options.clip, options.times, folder))
-            often, rate = peak(long, arguments)
-            print(
-                f"peak memory: {once / 2**20:.0f} MiB; {options.times} times as long: {often / 2**20:.0f} MiB"
-            )
-            print(f"  ratio {often / once:.3f}, at {rate:.1f} frames per second")
 
 
 if __name__ == "__main__":
