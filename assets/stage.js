@@ -10,14 +10,17 @@
  *   one object on one frame
  * @typedef {{number: number, name: string, on: boolean}} Thing  an object to keep
  * @typedef {{score: number, picture: string}} Reading  what a lone click may mean
- * @typedef {{url: string, type: string, transparent: boolean}} Result
- * @typedef {{media: string, width: number, height: number, frames: number, prompts: Prompt[], objects: Thing[],
- *            palette: string[], checks: number[], rev: ?string, model: ?string, can_point: boolean,
- *            can_box: boolean, candidates: boolean, reads: boolean, result: ?Result, message: ?string,
- *            seq: ?number}} Value
+ * @typedef {{start: number, end: ?number}} Range  what of the video is kept; the frame at `end` no longer is, null
+ *   is the whole rest
+ * @typedef {{url: string, type: string, plays: boolean, transparent: boolean}} Result
+ * @typedef {{media: string, width: number, height: number, frames: number, duration: number, prompts: Prompt[],
+ *            objects: Thing[], start: number, end: ?number, palette: string[], checks: number[], rev: ?string,
+ *            model: ?string, can_point: boolean, can_box: boolean, candidates: boolean, reads: boolean,
+ *            result: ?Result, message: ?string, seq: ?number}} Value
  * @typedef {{kind: "point", object: number, i: number} | {kind: "box", object: number}} MarkRef  a mark of the
  *   frame that is shown
- * @typedef {{prompts: Prompt[], objects: Thing[], active: number, index: number}} Moment  where undo leads
+ * @typedef {{prompts: Prompt[], objects: Thing[], range: Range, active: number, index: number}} Moment  where undo
+ *   leads
  */
 
 const VIEWS = ["mask", "cutout", "original", "result"];
@@ -41,6 +44,8 @@ const state = {
   /** @type {?Value} */ value: null,
   /** @type {Prompt[]} */ prompts: [],
   /** @type {?Prompt[]} */ draft: null, // what a drag under way would make of the prompts
+  /** @type {Range} */ range: { start: 0, end: null },
+  /** @type {?{first: number, last: number}} */ trimming: null, // the frames kept if a handle is let go now
   /** @type {Thing[]} */ objects: [], // by number, never empty while there is a video
   active: 1, // the number of the object that new marks belong to
   /** @type {?number} */ renaming: null, // the number of the object whose name is being written
@@ -61,6 +66,7 @@ const state = {
   /** @type {?{index: number, mark: MarkRef}} */ newest: null,
   loading: false,
   error: "",
+  broken: "", // the address of a result that the player could not play after all
   /** @type {?Box} */ rubber: null,
 };
 
@@ -94,6 +100,13 @@ function clock(seconds) {
   const hundredths = Math.round(seconds * 100);
   const pad = (n) => String(n).padStart(2, "0");
   return `${pad(Math.floor(hundredths / 6000))}:${pad(Math.floor(hundredths / 100) % 60)}.${pad(hundredths % 100)}`;
+}
+
+/** "00:03.21", "1:02:03" or "3.21" -> seconds; null for what is no time. */
+function seconds(text) {
+  const written = text.trim().replace(",", ".");
+  if (!/^(\d+:){0,2}\d+(\.\d*)?$/.test(written)) return null;
+  return written.split(":").reduce((sum, unit) => sum * 60 + Number(unit), 0);
 }
 
 // ---------------------------------------------------------------- prompts and objects
@@ -169,8 +182,7 @@ const frameCount = () => state.times.length || (state.value ? state.value.frames
 const timeOf = (index) => state.times[index] || 0;
 
 /** The frame nearest to a time in seconds. */
-function indexOf(time) {
-  const times = state.times;
+function indexOf(time, times = state.times) {
   let low = 0;
   let high = times.length - 1;
   if (high < 1) return 0;
@@ -200,18 +212,23 @@ function changed(change, object = state.active) {
 
 // ---------------------------------------------------------------- edits, and the server's answers
 
-/** Make an edit of prompts, objects or both: remember the way back, show it, tell the server. */
-function edit({ prompts = state.prompts, objects = state.objects, active = state.active }, newest = null) {
-  if (same(prompts, state.prompts) && same(objects, state.objects)) return;
-  state.undo.push(momentAt(state.index));
+/** Make an edit of prompts, objects or range: remember the way back, show it, tell the server. */
+function edit(change, newest = null) {
+  const now = momentAt(state.index);
+  const next = { ...now, ...change };
+  if (["prompts", "objects", "range"].every((what) => same(next[what], now[what]))) return;
+  state.undo.push(now);
   state.redo = [];
-  apply({ prompts, objects, active }, newest);
+  apply(next, newest);
 }
 
-const momentAt = (index) => ({ prompts: state.prompts, objects: state.objects, active: state.active, index });
+function momentAt(index) {
+  const { prompts, objects, range, active } = state;
+  return { prompts, objects, range, active, index };
+}
 
-function apply({ prompts, objects, active }, newest = null) {
-  Object.assign(state, { prompts, objects, active });
+function apply({ prompts, objects, range, active }, newest = null) {
+  Object.assign(state, { prompts, objects, range, active });
   state.newest = newest && { index: state.index, mark: newest };
   state.seq += 1;
   send();
@@ -221,7 +238,8 @@ function apply({ prompts, objects, active }, newest = null) {
 
 /** Put the marks where Gradio reads them for the next event, whichever control it comes from. */
 function hand() {
-  props.value = { ...state.value, prompts: plain(state.prompts), objects: state.objects, seq: state.seq, rev: null };
+  const edited = { prompts: plain(state.prompts), objects: state.objects, ...state.range };
+  props.value = { ...state.value, ...edited, seq: state.seq, rev: null };
 }
 
 function send() {
@@ -352,10 +370,11 @@ function adopt(incoming) {
     state.answered = state.seq;
     const prompts = tidy(incoming.prompts);
     const objects = tidyObjects(incoming.objects, prompts);
-    if (!same(prompts, state.prompts) || !same(objects, state.objects)) {
+    const range = rangeOf(incoming);
+    if (!same(prompts, state.prompts) || !same(objects, state.objects) || !same(range, state.range)) {
       // The server's own change, such as another subject: the way back led through other marks.
       const active = activeAmong(objects, state.active);
-      Object.assign(state, { prompts, objects, active, renaming: null, undo: [], redo: [] });
+      Object.assign(state, { prompts, objects, range, active, renaming: null, undo: [], redo: [] });
       Object.assign(state, { selected: null, newest: null, draft: null });
     }
   }
@@ -374,8 +393,8 @@ function followResult(before) {
 function close() {
   pictures.forget();
   Object.assign(state, {
-    value: null, prompts: [], objects: [], active: 1, renaming: null, draft: null, times: [], index: 0, undo: [],
-    redo: [], selected: null, newest: null,
+    value: null, prompts: [], objects: [], range: { start: 0, end: null }, trimming: null, active: 1, renaming: null,
+    draft: null, times: [], index: 0, undo: [], redo: [], selected: null, newest: null, broken: "",
     zoom: 1, x: 0, y: 0, loading: false, error: "", rubber: null, view: "mask", back: "mask", tool: "keep",
   });
   gesture = null;
@@ -387,6 +406,7 @@ function open(value) {
   state.value = value;
   state.prompts = tidy(value.prompts);
   state.objects = tidyObjects(value.objects, state.prompts);
+  state.range = rangeOf(value);
   state.active = state.objects[0].number;
   state.before = value.seq == null ? state.seq : -1;
   state.seq = Math.max(state.seq, value.seq || 0);
@@ -410,6 +430,77 @@ async function loadTimes(media) {
     state.error = (error instanceof Refusal && error.message) || say("failed", { frame: 1 });
   }
   refresh();
+}
+
+// ---------------------------------------------------------------- trimming
+
+const rangeOf = ({ start, end }) => ({ start: start || 0, end: end == null ? null : end });
+
+/** The numbers of the first and the last frame that are kept. */
+function kept() {
+  if (state.trimming) return state.trimming;
+  const { start, end } = state.range;
+  const first = indexOf(start);
+  return { first, last: end === null ? frameCount() - 1 : Math.max(first, indexOf(end) - 1) };
+}
+
+/** When the frame after this one begins; after the last one, when the video ends. */
+const endOf = (index) => (index + 1 < state.times.length ? timeOf(index + 1) : state.value.duration || 0);
+
+/** The same frames with one end moved to frame `index`, but not past the other. */
+function withEnd(end, index) {
+  const { first, last } = kept();
+  return end === "start" ? { first: Math.min(index, last), last } : { first, last: Math.max(index, first) };
+}
+
+function trim({ first, last }) {
+  if (!state.times.length) return;
+  const end = last + 1 < state.times.length ? timeOf(last + 1) : null;
+  edit({ range: { start: first ? timeOf(first) : 0, end } });
+}
+
+/** Have the result begin or end with the frame at `index`, and show that frame. */
+function moveEnd(end, index) {
+  const range = withEnd(end, Math.min(Math.max(index, 0), frameCount() - 1));
+  trim(range);
+  go(end === "start" ? range.first : range.last);
+}
+
+const trimWhole = () => trim({ first: 0, last: state.times.length - 1 });
+
+/** While a handle is dragged the stage shows the frame that would be the first or the last. */
+function onHandle({ target }) {
+  const { end } = target.dataset;
+  state.trimming = withEnd(end, Number(target.value));
+  go(end === "start" ? state.trimming.first : state.trimming.last);
+}
+
+function onHandled() {
+  const { trimming } = state;
+  state.trimming = null;
+  if (trimming) trim(trimming);
+  render();
+}
+
+/** By a second; by a frame the browser moves a handle itself. */
+function leapHandle({ dataset: { end } }, seconds) {
+  const { first, last } = kept();
+  moveEnd(end, indexOf(timeOf(end === "start" ? first : last) + seconds));
+}
+
+/** When the result begins or ends, as it is written in the field for that. */
+const written = (end) => clock(end === "start" ? timeOf(kept().first) : endOf(kept().last));
+
+function onTyped({ target }) {
+  const end = target.dataset.typed;
+  const time = seconds(target.value);
+  if (time !== null && state.times.length) {
+    const ends = [...state.times, endOf(frameCount() - 1)];
+    moveEnd(end, end === "start" ? indexOf(time) : indexOf(time, ends) - 1);
+  }
+  target.value = written(end);
+  state.error = time === null ? say("no_time") : "";
+  render();
 }
 
 // ---------------------------------------------------------------- pictures
@@ -659,7 +750,7 @@ function leap(seconds) {
 /** The frames where the cut may have slipped. */
 function checkedFrames() {
   if (!state.value || !state.times.length) return [];
-  return [...new Set((state.value.checks || []).map(indexOf))].sort((a, b) => a - b);
+  return [...new Set((state.value.checks || []).map((time) => indexOf(time)))].sort((a, b) => a - b);
 }
 
 function nextCheck() {
@@ -911,6 +1002,8 @@ const KEYS = {
   arrowleft: (event) => (event.shiftKey ? leap(-1) : go(state.index - 1)),
   arrowright: (event) => (event.shiftKey ? leap(1) : go(state.index + 1)),
   z: (event) => (event.shiftKey ? redo() : undo()),
+  q: () => moveEnd("start", state.index),
+  w: () => moveEnd("end", state.index),
   1: () => readings.choose(0),
   2: () => readings.choose(1),
   3: () => readings.choose(2),
@@ -956,7 +1049,10 @@ function onKey(event) {
   const command = event.ctrlKey || event.metaKey;
   if (event.altKey || (command && key !== "z") || !KEYS[key]) return;
   if (event.target.closest("video") && key.startsWith("arrow")) return; // the player seeks with them
+  const handle = event.target.matches(".handle") && key.startsWith("arrow");
+  if (handle && !event.shiftKey) return; // the browser moves it
   event.preventDefault();
+  if (handle) return leapHandle(event.target, key === "arrowright" ? 1 : -1);
   KEYS[key](event);
 }
 
@@ -1166,12 +1262,16 @@ function watchPace() {
 function drawResult() {
   const result = state.value && state.value.result;
   const shown = Boolean(result) && state.view === "result";
-  const still = shown && result.type.startsWith("image/");
+  const plays = Boolean(result) && result.plays !== false && result.url !== state.broken;
+  const moving = plays && !result.type.startsWith("image/");
+  const still = shown && plays && !moving;
   const { video, still: image } = part;
-  video.hidden = !shown || still;
+  video.hidden = !shown || !moving;
   image.hidden = !still;
+  part.unplayable.hidden = !shown || plays;
+  if (result) part.fetch.href = `${result.url}?download`;
   part.points.hidden = shown;
-  const url = result && !result.type.startsWith("image/") ? result.url : "";
+  const url = moving ? result.url : "";
   if ((video.getAttribute("src") || "") !== url) {
     if (url) video.src = url;
     else {
@@ -1292,6 +1392,7 @@ function drawTimeline() {
     target.setAttribute("aria-label", say("goto", { time: clock(timeOf(marked[i])) }));
     target.title = clock(timeOf(marked[i]));
   });
+  drawTrim();
   const checked = checkedFrames();
   pool(part.checks, checked.length, () => node("button", "triangle", { type: "button" })).forEach((target, i) => {
     const seconds = { time: timeOf(checked[i]).toFixed(1) };
@@ -1301,6 +1402,30 @@ function drawTimeline() {
     target.setAttribute("aria-label", say("check", seconds));
     target.title = say("check_tip", seconds);
   });
+}
+
+/** The handles at both ends, what lies outside of them, and the same as times. */
+function drawTrim() {
+  const frames = frameCount();
+  const { first, last } = kept();
+  const trimmed = first > 0 || last < frames - 1;
+  const able = Boolean(state.value) && state.times.length > 1;
+  part.timeline.classList.toggle("trimmed", trimmed);
+  part.timeline.style.setProperty("--from", first / Math.max(1, frames - 1));
+  part.timeline.style.setProperty("--to", last / Math.max(1, frames - 1));
+  for (const handle of part.timeline.querySelectorAll(".handle")) {
+    const index = handle.dataset.end === "start" ? first : last;
+    handle.max = part.slider.max;
+    handle.value = String(index);
+    handle.disabled = !able;
+    const place = say("frame_of", { frame: index + 1, frames });
+    handle.setAttribute("aria-valuetext", `${able ? written(handle.dataset.end) : clock(0)}, ${place}`);
+  }
+  for (const input of part.timeline.querySelectorAll("[data-typed]")) {
+    input.disabled = !able;
+    if (document.activeElement !== input) input.value = able ? written(input.dataset.typed) : "";
+  }
+  part.whole.hidden = !trimmed;
 }
 
 /** The line under the picture: what went wrong, else what the server says, else what to do first. */
@@ -1424,13 +1549,19 @@ part.readings.addEventListener("click", (event) => {
   if (button) readings.choose([...part.readings.children].indexOf(button));
 });
 part.slider.addEventListener("input", () => go(Number(part.slider.value)));
+for (const handle of part.timeline.querySelectorAll(".handle")) {
+  handle.addEventListener("input", onHandle);
+  handle.addEventListener("change", onHandled);
+}
+for (const input of part.timeline.querySelectorAll("[data-typed]")) input.addEventListener("change", onTyped);
+part.whole.addEventListener("click", trimWhole);
 part.timeline.addEventListener("click", (event) => {
   const place = event.target.closest("[data-index]");
   if (place) go(Number(place.dataset.index));
 });
 part.video.addEventListener("error", () => {
   if (!part.video.getAttribute("src")) return;
-  state.error = say("unplayable");
+  state.broken = state.value.result.url;
   render();
 });
 document.addEventListener("keydown", onKey);

@@ -6,6 +6,8 @@ and a row in the database that says the rest. Every error that leaves here is a 
 
 from __future__ import annotations
 
+import bisect
+import math
 import shutil
 import threading
 import time
@@ -175,6 +177,23 @@ class Actions:
             prompt.check(clip.width, clip.height, clip.duration)
         return self._change(id, prompts=checked, objects=prompts.objects_from_json(objects or []))
 
+    def trim(self, id: str, start: Any, end: Any) -> Opened:
+        """Keep the frames from `start` to before `end`, seconds put to the nearest frame; None: no bound.
+
+        Raises InputError where that is no time, or leaves nothing.
+        """
+        found = self.open(id)
+        times = self.looks.times(found)
+        first = _nearest(times, 0.0 if start is None else start)
+        # The end of the last frame is an end, too.
+        past = len(times) if end is None else _nearest([*times, found.clip.duration], end)
+        if past <= first:
+            raise InputError("The end must come after the start.")
+        kept = (times[first], None if past == len(times) else times[past])
+        if kept == (found.job.start, found.job.end):
+            return found
+        return self._change(id, start=kept[0], end=kept[1])
+
     def choose_model(self, id: str, key: str) -> Opened:
         models.card(key)
         return self._change(id, model=key)
@@ -280,6 +299,15 @@ class Actions:
 
 def download_name(row: SessionRow, result: Result) -> str:
     return f"{Path(row.name).stem}-recorte{formats.by_key(result.format).suffix}"
+
+
+def _nearest(times: list[float], time: Any) -> int:
+    """The place in `times`, which ascend, of the one that is nearest."""
+    if isinstance(time, bool) or not isinstance(time, int | float) or not math.isfinite(time):
+        raise InputError("A time is a number of seconds.")
+    right = min(bisect.bisect_left(times, time), len(times) - 1)
+    left = max(right - 1, 0)
+    return left if time - times[left] < times[right] - time else right
 
 
 def _plain_suffix(name: str) -> str:

@@ -164,7 +164,8 @@ def _wire(page: Page, blocks: gr.Blocks) -> None:
     def mark(value: dict[str, Any], id: str, request: gr.Request) -> Updates:
         if not id:
             return {page.stage: None}
-        found = page.actions.mark(id, value.get("prompts"), value.get("objects"))
+        page.actions.mark(id, value.get("prompts"), value.get("objects"))
+        found = page.actions.trim(id, value.get("start"), value.get("end"))
         tongue = language(request)
         return {
             page.stage: page.on_stage(found, edit=value),

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from pipeline import models
+from pipeline import formats, models
 from ui import media, overlay
 from ui.actions import Actions
 from ui.events import Updates
@@ -75,10 +75,11 @@ class Page:
         newest = found.row.results[0] if found.row.results else None
         shown: dict[str, Any] | None = None
         if newest is not None and not found.running:
-            _path, mime, _name = self.actions.result(found.id, str(newest.id))
+            form = formats.by_key(newest.format)
             shown = {
                 "url": f"{media.address(found.id)}/results/{newest.id}",
-                "type": mime,
+                "type": form.mime,
+                "plays": form.plays,
                 "transparent": newest.background == "transparent",
             }
         return {
@@ -86,6 +87,9 @@ class Page:
             "width": found.clip.width,
             "height": found.clip.height,
             "frames": found.clip.frames,
+            "duration": found.clip.duration,
+            "start": found.job.start,
+            "end": found.job.end,
             "prompts": [prompt.to_json() for prompt in found.job.prompts],
             "objects": [thing.to_json() for thing in found.job.objects],
             "palette": list(overlay.PALETTE),

@@ -7,6 +7,9 @@ for "no video yet" or a dictionary:
     width       int         pixels of the displayed (upright) frame
     height      int
     frames      int         how many there are
+    duration    float       seconds from the first frame to the end of the last
+    start       float       seconds: what of the video is kept begins with the frame here
+    end         float|None  and ends before the frame here; None: with the last
     objects     list        the things to keep: {"number": from 1, "name": "" for none yet, "on": bool}; an
                             empty list is object 1 alone, and one that only marks name is there as well
     palette     list        "#rrggbb"; object n has palette[(n - 1) % len], none at all is green
@@ -23,15 +26,16 @@ for "no video yet" or a dictionary:
     candidates  bool        whether it has several readings of a lone click
     reads       bool        whether its first answer about a frame is slow and later ones are not
     checks      list        seconds where the cut may have slipped
-    result      dict|None   {"url": str, "type": "video/mp4", "transparent": bool}
+    result      dict|None   {"url": str, "type": "video/mp4", "plays": bool, "transparent": bool}; one that
+                            browsers do not play ("plays" is false) is offered to be downloaded
     message     str|None    a sentence for the line under the picture
     seq         int|None    the browser's count of its edits: handed back in the answer to one, else None
 
-What is missing is empty or false. An edit in the browser arrives as the `input` event with the new `prompts`
-and `objects`, a higher `seq` and `rev` None; the handler answers with `answer(value, rev=...)`. An answer to
+What is missing is empty or false. An edit in the browser arrives as the `input` event with the new `prompts`,
+`objects`, `start` and `end`, a higher `seq` and `rev` None; the handler answers with `answer(value, rev=...)`. An answer to
 an older edit does not undo a newer one, and one that comes after its video has left the stage is passed over;
-so another video comes without a `seq`. What the browser sends is not to be believed beyond `prompts`,
-`objects` and `seq`: which session it is, the server knows.
+so another video comes without a `seq`. What the browser sends is not to be believed beyond these and `seq`:
+which session it is, the server knows.
 
 Under `media` the stage asks for `times` (a JSON list, seconds), `strip` (12 thumbnails side by side) and
 `frames/<index>?view=original|mask|cutout&rev=<rev>`; a refusal is JSON, {"error": "a sentence"}. Where the
