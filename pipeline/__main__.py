@@ -10,23 +10,32 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from fractions import Fraction
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 from PIL import Image
 
 from pipeline import background, formats, models, preview, prompts, speeds, video, weights
 from pipeline.background import Transparent
+from pipeline.clip import Clip, Remark
 from pipeline.composite import composer
+from pipeline.edges import CLEAN, Despill, Edges
 from pipeline.errors import InputError, PromptError, RecorteError
-from pipeline.job import GREEN, Job, Progress
+from pipeline.job import GREEN, Job, Progress, Sound
 from pipeline.matte import Kept
 from pipeline.models import Card
 from pipeline.process import process, render
 from pipeline.prompts import Box, Point, Prompt
 
 DONE, FAILED, AT_FAULT, INTERRUPTED = 0, 1, 2, 130
+
+_REMARKS: dict[Remark, str] = {
+    "hdr": "It is HDR: it is brought to the standard range for the cut and for the result.",
+    "interlaced": "It is interlaced: the two fields of each frame are made into one picture.",
+    "mended": "The times of {count} frames were missing or repeated, and were put right.",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -107,8 +116,6 @@ def _add_cut(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(name, metavar=form, action="append", default=[], help=text)
     parser.add_argument("--prompts", metavar="FILE.json", type=Path, help="marks as a JSON list")
     parser.add_argument("--matte", metavar="FILE.mkv", type=Path, help="keep the matte here, and reuse it")
-    parser.add_argument("--start", metavar="SECONDS", type=float, default=0.0)
-    parser.add_argument("--end", metavar="SECONDS", type=float)
     parser.add_argument("--device", metavar="auto|cpu|cuda[:N]", default="auto")
     parser.add_argument(
         "--weights", metavar="PATH", type=Path, help="the model's weights, a file or a folder"
@@ -132,8 +139,37 @@ def _add_look(parser: argparse.ArgumentParser) -> None:
         default=background.spec(GREEN),
         help="#rrggbb, a colour's name, a picture, a video, blur, blur:RADIUS or transparent",
     )
+    parser.add_argument("--start", metavar="SECONDS", type=float, default=0.0)
+    parser.add_argument("--end", metavar="SECONDS", type=float)
     parser.add_argument("--format", metavar="KEY", help="default: by OUTPUT's suffix")
+    parser.add_argument("--quality", choices=formats.QUALITIES, default=Job.quality)
+    parser.add_argument(
+        "--sound", choices=get_args(Sound), default=Job.sound, help="the video's, the background's, or none"
+    )
+    parser.add_argument("--rate", metavar="FPS", type=_rate, help="an even rate; default: the video's times")
+    parser.add_argument("--hardware", action="store_true", help="encode on the graphics card if it can")
+    parser.add_argument("--grow", metavar="PIXELS", type=float, default=CLEAN.grow, help="widen the cut")
+    parser.add_argument("--feather", metavar="PIXELS", type=float, default=CLEAN.feather, help="soften it")
+    parser.add_argument(
+        "--despill",
+        choices=get_args(Despill),
+        default=CLEAN.despill,
+        help="take a coloured screen's light off the subject",
+    )
+    parser.add_argument(
+        "--no-clean-edges", action="store_true", help="leave the old background's colour in the edges"
+    )
     _add_json(parser)
+
+
+def _rate(text: str) -> Fraction:
+    """`25`, `29.97` or `30000/1001`; the television rates by their usual short names are exact."""
+    try:
+        rate = Fraction(text)
+    except ZeroDivisionError as error:
+        raise ValueError(text) from error
+    exact = Fraction(round(rate * 1001 / 1000) * 1000, 1001)
+    return exact if text in ("23.98", "23.976", "29.97", "59.94", "119.88") else rate
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:
@@ -151,8 +187,6 @@ def _job(options: argparse.Namespace) -> Job:
             "weights": options.weights,
             "stable": not options.no_steady,
             "matte": options.matte,
-            "start": options.start,
-            "end": options.end,
             "device": options.device,
         }
     behind = background.parse(options.background)
@@ -161,7 +195,20 @@ def _job(options: argparse.Namespace) -> Job:
         if options.run is _preview
         else formats.by_suffix(options.output).key
     )
-    return Job(options.input, options.output, background=behind, format=form, **cut)
+    return Job(
+        options.input,
+        options.output,
+        background=behind,
+        format=form,
+        start=options.start,
+        end=options.end,
+        quality=options.quality,
+        sound=options.sound,
+        rate=options.rate,
+        hardware=options.hardware,
+        edges=Edges(not options.no_clean_edges, options.grow, options.feather, options.despill),
+        **cut,
+    )
 
 
 def _chosen(options: argparse.Namespace, marked: bool) -> Card:
@@ -243,7 +290,9 @@ def _run(options: argparse.Namespace) -> None:
 def _prepared(options: argparse.Namespace) -> Job:
     """The job of `run` or `preview`, with all that it needs; says which model was chosen, and why."""
     job = _job(options)
-    job.check(video.probe(job.source))  # before hundreds of megabytes are fetched for it
+    clip = video.probe(job.source)
+    job.check(clip)  # before hundreds of megabytes are fetched for it
+    _remark(clip)
     card = models.card(job.model)
     if job.weights is None and Kept.find(job.matte, job.matte_key) is None:
         _ready(card, options)
@@ -257,7 +306,14 @@ def _prepared(options: argparse.Namespace) -> Job:
 def _render(options: argparse.Namespace) -> None:
     if not options.kept.is_file():
         raise InputError(f"{options.kept.name}: there is no such matte file.")
-    _follow(render(_job(options), Kept.open(options.kept)), options)
+    job = _job(options)
+    _remark(video.probe(job.source))
+    _follow(render(job, Kept.open(options.kept)), options)
+
+
+def _remark(clip: Clip) -> None:
+    for remark in clip.remarks:
+        print(_REMARKS[remark].format(count=clip.mended), file=sys.stderr)
 
 
 def _follow(steps: Any, options: argparse.Namespace) -> None:
@@ -268,7 +324,7 @@ def _follow(steps: Any, options: argparse.Namespace) -> None:
         for last in steps:
             if options.json:
                 told = last.to_json()
-                del told["checks"]  # the summary has them
+                del told["checks"], told["notes"]  # the summary has them
                 print(json.dumps(told), flush=True)
             elif sys.stderr.isatty():
                 print(f"\r{_bar(last)}", end="", file=sys.stderr, flush=True)
@@ -281,6 +337,7 @@ def _follow(steps: Any, options: argparse.Namespace) -> None:
         "peak_memory_bytes": _peak_memory(),
         "output": str(options.output),
         "check": list(last.checks) if last else [],
+        "notes": list(last.notes) if last else [],
     }
     if options.json:
         print(json.dumps(summary))
@@ -288,6 +345,8 @@ def _follow(steps: Any, options: argparse.Namespace) -> None:
     if sys.stderr.isatty():
         print(file=sys.stderr)
     print(f"{options.output}: {frames} frames in {seconds:.1f} s ({frames / seconds:.1f} a second).")
+    for note in last.notes if last else ():
+        print(note)
     if last and last.checks:
         times = ", ".join(f"{at:.2f} s" for at in last.checks)
         print(f"Look at {times}: the cut may have slipped there.")
@@ -322,17 +381,17 @@ def _preview(options: argparse.Namespace) -> None:
         raise InputError(f"{options.output.name}: the name must end in .png.")
     job = _prepared(options)
     clip = video.probe(job.source)
-    compose = composer(job.background, clip.width, clip.height)
-    for frame, found in preview.frames(job, [options.at]):
-        seconds = float(frame.pts * clip.time_base)
-        picture = Image.fromarray(compose(frame.image, found.matte, seconds))
-        with video.replacing(options.output) as part:
-            picture.save(part, format="PNG")
-        _say(
-            options,
-            {"output": str(options.output), "at": seconds},
-            f"{options.output}: frame at {seconds:.2f} s.",
-        )
+    with closing(composer(job.background, clip.width, clip.height, job.edges)) as compose:
+        for frame, found in preview.frames(job, [options.at]):
+            seconds = float(frame.pts * clip.time_base)
+            picture = Image.fromarray(compose(frame.image, found.matte, seconds))
+            with video.replacing(options.output) as part:
+                picture.save(part, format="PNG")
+            _say(
+                options,
+                {"output": str(options.output), "at": seconds},
+                f"{options.output}: frame at {seconds:.2f} s.",
+            )
 
 
 def _probe(options: argparse.Namespace) -> None:
@@ -345,6 +404,7 @@ def _probe(options: argparse.Namespace) -> None:
         f"sound: {sound}"
     )
     _say(options, clip.to_json(), text)
+    _remark(clip)
 
 
 def _models(options: argparse.Namespace) -> None:

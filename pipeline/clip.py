@@ -42,6 +42,11 @@ class Clip:
     """Frames whose time was missing or repeated, and was put right."""
 
     @property
+    def length(self) -> Fraction:
+        """`duration`, exactly: a whole number of ticks."""
+        return round(self.duration / self.time_base) * self.time_base
+
+    @property
     def remarks(self) -> tuple[Remark, ...]:
         """What was done to the video on its way in, and a person should know."""
         said: dict[Remark, bool] = {

@@ -1,6 +1,6 @@
 """process(job): a video is turned into a matte and the matte is rendered, both in one pass.
 
-Decoding with the model, and composite with encoding, run in threads of their own, joined by a bounded queue;
+Decoding with the model, compositing, and encoding run in threads of their own, joined by bounded queues;
 OpenCV and FFmpeg work outside Python's lock, so the whole takes about as long as its slowest part. Closing
 the generator cancels: every thread ends, every file is closed, nothing half-written stays.
 """
@@ -11,21 +11,26 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
+from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple, Self
 
-from pipeline import cuts, devices, formats, matte, models, speeds, stretches, video
+from pipeline import cuts, devices, formats, guard, matte, models, speeds, stretches, video
 from pipeline.ahead import ahead
 from pipeline.background import Footage, Picture, Transparent
 from pipeline.clip import Clip
-from pipeline.composite import composer
+from pipeline.composite import Pixels, composer
+from pipeline.edges import shaped
 from pipeline.errors import InputError, VideoError
 from pipeline.job import Job, Progress
 from pipeline.matte import Kept
-from pipeline.models import DOUBT, Found, Matte
-from pipeline.video import Frame, Heard, Writer
+from pipeline.models import DOUBT, Found
+from pipeline.resample import Even
+from pipeline.stretches import Pair, Step
+from pipeline.video import Frame, Heard, Output, Writer
 
 _QUEUED_BYTES = 64 * 2**20
 _PACE_SECONDS = 5.0
@@ -33,44 +38,35 @@ _TELLING_FRAMES = 24
 
 
 def process(job: Job) -> Generator[Progress, None, None]:
-    """Make `job.output`, and `job.matte` where it is kept; a kept matte of the same job is used again.
+    """Make `job.output`, and `job.matte` where it is kept; a kept matte that serves the job is used again.
 
     Yields after every frame. Raises InputError where the job cannot be done, before anything is written,
     and RunError where the machine fails; both leave the files of before as they were.
     """
     clip = video.probe(job.source)
     job.check(clip)
+    span = job.span(clip)
     kept = Kept.find(job.matte, job.matte_key)
-    if kept is not None:
+    if kept is not None and kept.serves(*span):
         yield from render(job, kept)
         return
-    first, past = job.span(clip)
     _check_outputs(job, [job.output] if job.matte is None else [job.output, job.matte])
+    guard.check(job, clip, len(_times(clip, span)))
     stream = stretches.stream(job)
     scenes = yield from _cuts(job, clip)
     with ExitStack() as stack:
-        writer = stack.enter_context(_writer(job, clip, first, _sound_end(job, clip, past)))
-        result = _Result(job, clip, writer)
         keep = None
         if job.matte is not None:
-            keep = stack.enter_context(matte.writer(job.matte, clip, key=job.matte_key, start=first))
+            first, past = span
+            keep = matte.writer(job.matte, clip, key=job.matte_key, start=first, past=past)
+            stack.enter_context(keep)
         folder = stack.enter_context(
             tempfile.TemporaryDirectory(prefix=".recorte-", dir=job.output.parent, ignore_cleanup_errors=True)
         )
-        plan = stretches.plan(job.asked, clip, first, past, scenes)
-        steps = stretches.steps(clip, stream, plan, Path(folder))
+        plan = stretches.plan(job.asked, clip, *span, scenes)
+        steps = stretches.steps(clip, stream, plan, Path(folder), deep=job.deep(clip))
         pace = _Pace("matte", stretches.work(plan, clip))
-        checks = _Checks(clip)
-        for step in stack.enter_context(closing(ahead(steps, _depth(clip)))):
-            pace.step(step.work)
-            if step.pair is not None:
-                frame, found = step.pair
-                checks.add(frame, found)
-                if keep is not None:
-                    keep.write(found.matte, frame.pts)
-                result.add(frame, found.matte)
-            yield pace.progress(result.frames, checks.times)
-        result.check()
+        yield from _written(job, clip, span, steps, pace, keep)
     _remember_speed(job, clip, pace)
 
 
@@ -78,19 +74,54 @@ def render(job: Job, kept: Kept) -> Generator[Progress, None, None]:
     """The cheap half alone: the source over a background by a matte file. Raises as `process` does."""
     clip = video.probe(job.source)
     job.check(clip)
+    (first, past), (begin, end) = job.span(clip), kept.span(clip)
+    span = max(first, begin), min(past, end)
+    if span[0] >= span[1]:
+        raise InputError(
+            f"{kept.path.name}: this matte has no picture for the part of {clip.name} asked for."
+        )
     _check_outputs(job, [job.output], kept.path)
-    pace = _Pace("render", kept.count)
-    past = kept.span(clip)[1]
+    times = _times(clip, span)
+    guard.check(job, clip, len(times))
+    pairs = kept.pairs(clip, span, deep=job.deep(clip))
+    steps = (Step((frame, Found(alpha)), 1) for frame, alpha in pairs)
+    pace = _Pace("render", len(times))
+    yield from _written(job, clip, span, steps, pace)
+
+
+def _written(
+    job: Job,
+    clip: Clip,
+    span: tuple[int, int],
+    steps: Iterator[Step],
+    pace: _Pace,
+    keep: Writer | None = None,
+) -> Generator[Progress, None, None]:
+    """Render what `steps` bring: the model's work, the compositing and the encoding overlap."""
+    checks = _Checks(clip)
+    frames = 0
     with (
-        _writer(job, clip, kept.start, _sound_end(job, clip, past)) as writer,
-        closing(ahead(kept.pairs(clip), _depth(clip))) as pairs,
+        _output(job, clip, span) as out,
+        _Look(job, clip, span) as look,
+        closing(ahead(steps, _depth(job, clip))) as made,
+        closing(ahead(look.rendered(made, keep), _depth(job, clip))) as rendered,
     ):
-        result = _Result(job, clip, writer)
-        for frame, alpha in pairs:
-            result.add(frame, alpha)
-            pace.step()
-            yield pace.progress(result.frames)
-        result.check()
+        for one in rendered:
+            if isinstance(one, _Picture):
+                out.write(one.pixels, one.pts)
+                frames += 1
+                continue
+            pace.step(one.work)
+            if one.pair is not None:
+                checks.add(*one.pair)
+            yield pace.progress(frames, checks.times, out.notes)
+        if not frames:
+            raise VideoError(f"{clip.name}: not one picture of this video could be decoded.")
+    yield pace.progress(frames, checks.times, out.notes)
+
+
+def _times(clip: Clip, span: tuple[int, int]) -> list[int]:
+    return [p for p in video.index(clip.path).pts if span[0] <= p < span[1]]
 
 
 def _cuts(job: Job, clip: Clip) -> Generator[Progress, None, list[int]]:
@@ -118,52 +149,115 @@ def _remember_speed(job: Job, clip: Clip, pace: _Pace) -> None:
     speeds.record(job.model, device, (clip.width, clip.height), pace.whole)
 
 
-def _sound_end(job: Job, clip: Clip, past: int) -> int | None:
-    """Where the sound ends for a picture that ends before `past`; None: with the source's."""
-    if past <= video.index(clip.path).pts[-1]:
-        return past
-    return None if job.end is None else round(clip.duration / clip.time_base)
+def _rate(job: Job, clip: Clip) -> Fraction | None:
+    """The even rate of the result; None where each frame keeps its time."""
+    most = formats.by_key(job.format).most_rate
+    if most is not None and (job.rate or _quickest(clip)) > most:
+        return most
+    return job.rate
 
 
-def _writer(job: Job, clip: Clip, first: int, end: int | None) -> Writer:
-    return Writer(
+def _quickest(clip: Clip) -> Fraction:
+    """Frames a second where they follow each other most quickly."""
+    gaps = (b - a for a, b in pairwise(video.index(clip.path).pts))
+    return 1 / (clip.time_base * min(gaps, default=round(1 / clip.rate / clip.time_base)))
+
+
+def _output(job: Job, clip: Clip, span: tuple[int, int]) -> Output:
+    rate = _rate(job, clip)
+    return video.create(
         job.output,
         formats.by_key(job.format),
         width=clip.width,
         height=clip.height,
-        time_base=clip.time_base,
-        rate=clip.rate,
-        start=first,
+        time_base=1 / rate if rate else clip.time_base,
+        rate=rate or clip.rate,
+        start=0 if rate else span[0],
         alpha=isinstance(job.background, Transparent),
-        sound=_heard(job, clip, first, end),
+        deep=job.deep(clip),
+        sound=_heard(job, clip, span),
+        quality=job.quality,
+        hardware=job.hardware,
     )
 
 
-def _heard(job: Job, clip: Clip, first: int, end: int | None) -> Heard | None:
-    if job.sound != "own":
-        return None
-    tick = clip.time_base
-    return Heard(job.source, first * tick, None if end is None else end * tick)
+def _stop(clip: Clip, past: int) -> Fraction:
+    """When the picture before `past` ends, in seconds."""
+    return past * clip.time_base if past <= video.index(clip.path).pts[-1] else clip.length
 
 
-class _Result:
-    """Composite and encode: lays frames over the job's background by their mattes and writes them."""
+def _heard(job: Job, clip: Clip, span: tuple[int, int]) -> Heard | None:
+    """The sound of the result, on the clip's time from its first picture on."""
+    first, past = span
+    begin, stop = first * clip.time_base, _stop(clip, past)
+    if job.sound == "behind" and isinstance(job.background, Footage):
+        behind = video.probe(job.background.path)
+        repeat = None if job.background.held else behind.length
+        return Heard(behind.path, begin, stop, repeat)
+    if job.sound == "own":
+        # Sound that is longer than the picture is left whole where nothing was cut.
+        whole = stop == clip.length and job.end is None
+        return Heard(job.source, begin, None if whole else stop)
+    return None
 
-    def __init__(self, job: Job, clip: Clip, writer: Writer) -> None:
+
+class _Picture(NamedTuple):
+    """One picture of the result."""
+
+    pts: int
+    pixels: Pixels
+
+
+class _Look:
+    """Lays frames over the job's background by their mattes, at the times that the result shows them."""
+
+    def __init__(self, job: Job, clip: Clip, span: tuple[int, int]) -> None:
         self._clip = clip
-        self._compose = composer(job.background, clip.width, clip.height)
-        self._writer = writer
-        self.frames = 0
+        self._begin = span[0] * clip.time_base
+        self._alone = formats.by_key(job.format).content == "matte"
+        self._edges = job.edges
+        apart = formats.by_key(job.format).content == "pair"
+        behind = Transparent() if apart else job.background
+        self._compose = composer(behind, clip.width, clip.height, job.edges)
+        rate = _rate(job, clip)
+        self._even = Even[Pair](rate, _stop(clip, span[1]) - self._begin) if rate else None
+        self._tick = 1 / rate if rate else clip.time_base
 
-    def add(self, frame: Frame, alpha: Matte) -> None:
-        seconds = float(frame.pts * self._clip.time_base)
-        self._writer.write(self._compose(frame.image, alpha, seconds), frame.pts)
-        self.frames += 1
+    def __enter__(self) -> Self:
+        return self
 
-    def check(self) -> None:
-        """Raise VideoError where there was nothing to add."""
-        if not self.frames:
-            raise VideoError(f"{self._clip.name}: not one picture of this video could be decoded.")
+    def __exit__(self, *_: object) -> None:
+        self._compose.close()
+
+    def rendered(self, steps: Iterator[Step], keep: Writer | None) -> Iterator[_Picture | Step]:
+        """The pictures that each step brings, and then the step; mattes are kept in `keep` on the way."""
+        for step in steps:
+            if step.pair is not None:
+                frame, found = step.pair
+                if keep is not None:
+                    keep.write(found.matte, frame.pts)
+                yield from self._shown(step.pair)
+            yield step
+        if self._even is not None:
+            yield from (self._picture(pair, number) for number, pair in self._even.rest())
+
+    def _shown(self, pair: Pair) -> Iterator[_Picture]:
+        pts = pair[0].pts
+        if self._even is None:
+            yield self._picture(pair, pts)
+            return
+        seconds = pts * self._clip.time_base - self._begin
+        yield from (self._picture(shown, number) for number, shown in self._even.add(seconds, pair))
+
+    def _picture(self, pair: Pair, pts: int) -> _Picture:
+        """`pts` is the result's."""
+        frame, found = pair
+        if self._alone:
+            return _Picture(pts, shaped(found.matte, self._edges))
+        image = frame.image if frame.deep is None else frame.deep
+        # What is behind the subject goes on by the result's times, also while a frame is repeated.
+        seconds = pts * self._tick + (0 if self._even is None else self._begin)
+        return _Picture(pts, self._compose(image, found.matte, float(seconds)))
 
 
 def _check_outputs(job: Job, written: list[Path], *read: Path) -> None:
@@ -178,9 +272,10 @@ def _check_outputs(job: Job, written: list[Path], *read: Path) -> None:
         raise InputError(f"{job.output.name}: the result and the matte cannot be the same file.")
 
 
-def _depth(clip: Clip) -> int:
+def _depth(job: Job, clip: Clip) -> int:
     """How many frames with their mattes may wait between two threads."""
-    return max(2, min(32, _QUEUED_BYTES // (clip.width * clip.height * 4)))
+    each = clip.width * clip.height * (10 if job.deep(clip) else 4)
+    return max(2, min(32, _QUEUED_BYTES // each))
 
 
 class _Checks:
@@ -219,8 +314,8 @@ class _Pace:
         while self._marks[-1][0] - self._marks[0][0] > _PACE_SECONDS and len(self._marks) > 2:
             self._marks.popleft()
 
-    def progress(self, written: int, checks: tuple[float, ...] = ()) -> Progress:
+    def progress(self, written: int, checks: tuple[float, ...] = (), notes: tuple[str, ...] = ()) -> Progress:
         (then, before), (now, done) = self._marks[0], self._marks[-1]
         rate = (done - before) / (now - then) if now > then else 0.0
         left = max(0, self.total - done) / rate if rate else None
-        return Progress(self.stage, done, max(self.total, done), rate, left, written, checks)
+        return Progress(self.stage, done, max(self.total, done), rate, left, written, checks, notes)

@@ -18,6 +18,7 @@ from PIL import Image
 from pipeline import models, speeds, video
 from pipeline import process as module
 from pipeline.background import Blur, Colour, Footage, Picture, Transparent
+from pipeline.edges import Edges
 from pipeline.errors import InputError, RecorteError, RunError, VideoError
 from pipeline.job import Job, Progress
 from pipeline.matte import Kept
@@ -147,7 +148,7 @@ def test_another_look_does_not_call_the_model_again(job: Job, tmp_path: Path, co
     stand_in: Threshold = model(job)
     assert (stand_in.streams, stand_in.frames) == (1, 24)
     for n, changed in enumerate(
-        ({"background": Colour(9, 9, 200)}, {"background": Blur()}, {"sound": False})
+        ({"background": Colour(9, 9, 200)}, {"background": Blur()}, {"sound": "none"})
     ):
         again = replace(job, output=tmp_path / f"again{n}.mp4", **changed)
         assert {step.stage for step in run(again)} == {"render"}
@@ -169,9 +170,9 @@ def test_another_cut_calls_it_again(job: Job, tmp_path: Path) -> None:
     job = replace(job, matte=tmp_path / "matte.mkv")
     run(job)
     for changed in (
-        {"prompts": (Prompt(0, (Point(1, 1),)),)},
-        {"start": 0.25},
-        {"start": 0.25, "end": 0.5},
+        {"start": 0.25, "end": 0.5, "prompts": (Prompt(0, (Point(1, 1),)),)},
+        {"start": 0.2},  # earlier and longer than what there is a matte for
+        {"end": None},
     ):
         before = model(job).streams
         job = replace(job, **changed)
@@ -179,6 +180,59 @@ def test_another_cut_calls_it_again(job: Job, tmp_path: Path) -> None:
         assert model(job).streams > before
     other = replace(job, model="carrying")
     assert {step.stage for step in run(other)} == {"matte"}
+
+
+def test_a_part_of_what_was_cut_needs_no_model(job: Job, tmp_path: Path, composed: Composed) -> None:
+    job = replace(job, matte=tmp_path / "matte.mkv")
+    run(job)
+    whole = composed.pop("out.mp4")
+    part = replace(job, output=tmp_path / "part.mp4", start=0.25, end=0.5)
+    assert {step.stage for step in run(part)} == {"render"}
+    assert [picture for _, picture in composed["part.mp4"]] == [picture for _, picture in whole[6:12]]
+    assert ffprobe.frame_times(part.output) == [Fraction(n, 24) for n in range(6)]
+    assert ffprobe.sound_duration(part.output) == pytest.approx(0.25, abs=0.05)
+
+
+# What is asked of the result
+
+
+@pytest.mark.parametrize("rate", [Fraction(10), Fraction(25), Fraction(60)])
+def test_an_even_rate(tmp_path: Path, rate: Fraction) -> None:
+    pts = [0, 30, 75, 76, 200, 480, 500, 1000]  # milliseconds
+    path = write_clip(tmp_path / "in.mp4", numbered(8), pts=pts, time_base=Fraction(1, 1000))
+    job = Job(path, tmp_path / "out.mp4", model="carrying", rate=rate, background=Colour(0, 0, 0))
+    last = run(replace(job, start=0.05))[-1]
+    times = ffprobe.frame_times(job.output)
+    assert times == [n / rate for n in range(len(times))] and last.frames == len(times)
+    # From the frame at 75 ms to the end of the last one, which lasts as long as the usual gap.
+    assert len(times) == -(-(video.probe(path).length - Fraction(75, 1000)) * rate // 1)
+
+
+def test_the_subject_alone_and_its_matte(job: Job, clip_path: Path, tmp_path: Path) -> None:
+    run(replace(job, output=tmp_path / "m.mkv", format="matte-lossless", background=Colour(9, 9, 9)))
+    truth = np.stack([threshold(frame.image) for frame in video.read(clip_path)])
+    assert np.array_equal(ffprobe.frames(tmp_path / "m.mkv", "gray"), truth)
+    wider = replace(job, output=tmp_path / "w.mkv", format="matte-lossless", edges=Edges(grow=8))
+    run(wider)
+    assert ffprobe.frames(wider.output, "gray").mean() > truth.mean() + 1
+
+
+def test_the_sound_of_what_is_behind(job: Job, tmp_path: Path) -> None:
+    frames = numbered(10)
+    silent = write_clip(tmp_path / "silent.mp4", frames, rate=10)
+    behind = write_clip(tmp_path / "behind.mp4", frames[:5], rate=10, sound=True)
+    own = replace(job, source=silent, model="carrying")
+    run(own)
+    assert [stream["codec_type"] for stream in ffprobe.probe(own.output)["streams"]] == ["video"]
+    for held, seconds in ((False, 1.0), (True, 0.5)):
+        run(replace(own, background=Footage(behind, held=held), sound="behind"))
+        assert ffprobe.sound_duration(own.output) == pytest.approx(seconds, abs=0.05)
+
+
+def test_what_was_done_otherwise_is_told(job: Job) -> None:
+    last = run(replace(job, hardware=True))[-1]
+    told = " ".join(last.notes)
+    assert ("h264_nvenc" in ffprobe.stream(job.output).get("tags", {}).get("encoder", "")) or told
 
 
 def test_a_damaged_matte_is_made_again(job: Job, tmp_path: Path) -> None:

@@ -1,0 +1,140 @@
+"""What reading and writing cost: python -m benchmarks.rates CLIP [--heights 720 1080] [--formats KEY ...]
+
+Frames per second at each height of decoding, of laying a cut-out over a background (with and without the old
+background's colour taken out of the edges), and of decoding and encoding to each format, beside what the
+ffmpeg program alone does for the same: medians of interleaved rounds, and ours over ffmpeg's as a ratio.
+
+ffmpeg is asked for the same twice: as it likes best, frames staying YUV from decoder to encoder; and by way
+of RGB, which compositing needs, so that the difference is the price of that and not of our code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from benchmarks.memory import ffmpeg, scaled
+from pipeline import formats, video
+from pipeline.background import Colour
+from pipeline.composite import composer
+from pipeline.edges import CLEAN, Edges
+from pipeline.formats import Format
+
+Action = Callable[[], object]
+
+
+def seconds(action: Action) -> float:
+    began = time.perf_counter()
+    action()
+    return time.perf_counter() - began
+
+
+def disc(width: int, height: int) -> np.ndarray:
+    """A matte whose soft edge is as long and as wide as a person's: `[H, W]` uint8."""
+    matte = np.zeros((height, width), np.uint8)
+    cv2.circle(matte, (width // 2, height // 2), height // 3, 255, cv2.FILLED)
+    return np.asarray(cv2.GaussianBlur(matte, (0, 0), height / 360))
+
+
+def decoding(clip: Path) -> dict[str, Action]:
+    return {
+        "ours": lambda: sum(1 for _ in video.read(clip)),
+        "ffmpeg": lambda: ffmpeg("-i", clip, "-f", "null", "-"),
+        "ffmpeg, RGB": lambda: ffmpeg("-i", clip, "-pix_fmt", "rgb24", "-f", "rawvideo", "/dev/null"),
+    }
+
+
+def compositing(clip: Path) -> dict[str, Action]:
+    told = video.probe(clip)
+    frames = [frame.image for frame, _ in zip(video.read(clip), range(12), strict=False)]
+    matte = disc(told.width, told.height)
+
+    def composed(edges: Edges) -> None:
+        with composer(Colour(0, 177, 64), told.width, told.height, edges) as compose:
+            for n in range(told.frames):
+                compose(frames[n % len(frames)], matte, 0.0)
+
+    return {"clean edges": lambda: composed(CLEAN), "edges as they are": lambda: composed(Edges(clean=False))}
+
+
+def encoding(clip: Path, form: Format, folder: Path) -> dict[str, Action]:
+    told = video.probe(clip)
+
+    def ours() -> None:
+        out = video.create(
+            folder / f"ours{form.suffix}",
+            form,
+            width=told.width,
+            height=told.height,
+            time_base=told.time_base,
+            rate=told.rate,
+        )
+        with out:
+            for frame in video.read(clip):
+                out.write(frame.image, frame.pts)
+
+    chosen = form.options | form.qualities.get("high", {})
+    options = [word for name, value in chosen.items() for word in (f"-{name}", value)]
+    coded = ["-c:v", form.codec, *options, "-an", "-f", form.container, folder / "theirs"]
+
+    def theirs(*filters: str) -> None:
+        ffmpeg("-i", clip, "-vf", ",".join([*filters, f"format={form.pixel_format}"]), *coded)
+
+    return {"ours": ours, "ffmpeg": theirs, "ffmpeg, RGB": lambda: theirs("format=rgb24")}
+
+
+def encoders() -> str:
+    return subprocess.run(["ffmpeg", "-v", "error", "-encoders"], capture_output=True, text=True).stdout
+
+
+def measured(what: str, actions: dict[str, Action], frames: int, rounds: int) -> None:
+    taken: dict[str, list[float]] = {name: [] for name in actions}
+    for _ in range(rounds):
+        for name, action in actions.items():
+            taken[name].append(seconds(action))
+    rates = {name: frames / statistics.median(took) for name, took in taken.items()}
+    ours = next(iter(taken.values()))
+    told = "  ".join(f"{name} {rate:.1f}" for name, rate in rates.items())
+    ratios = [
+        f"{statistics.median(b / a for a, b in zip(ours, took, strict=True)):.2f}"
+        for took in list(taken.values())[1:]
+    ]
+    print(f"  {what:24} {told}   ratio {', '.join(ratios)}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("clip", type=Path)
+    parser.add_argument("--heights", type=int, nargs="+", default=[720, 1080])
+    parser.add_argument("--frames", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--formats", nargs="+", default=list(formats.FORMATS))
+    options = parser.parse_args()
+    if shutil.which("ffmpeg") is None:
+        parser.error("the ffmpeg program is what is measured against, and is not installed")
+    able = encoders()
+    length = options.frames / float(video.probe(options.clip).rate)
+    for height in options.heights:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            clip = scaled(options.clip, height, length, folder)
+            frames = video.probe(clip).frames
+            print(f"{options.clip.name} at {height} lines, {frames} frames: frames a second")
+            measured("decode", decoding(clip), frames, options.rounds)
+            measured("composite", compositing(clip), frames, options.rounds)
+            for form in map(formats.by_key, options.formats):
+                if form.content == "picture" and f" {form.codec} " in able:
+                    measured(f"decode, {form.key}", encoding(clip, form, folder), frames, options.rounds)
+
+
+if __name__ == "__main__":
+    main()
