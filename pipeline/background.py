@@ -18,7 +18,16 @@ FITS: tuple[Fit, ...] = ("fill", "fit", "stretch")
 BLUR_RADIUS = 24.0
 """Default blur, in pixels of a frame 720 high; it grows with the frame."""
 
-_PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"})
+HOLD = "hold"
+"""The word by which a video's last frame is held."""
+
+# fmt: off
+_PICTURES = frozenset({
+    ".apng", ".avif", ".bmp", ".dds", ".dib", ".eps", ".gif", ".heic", ".heif", ".icns", ".ico", ".j2k",
+    ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pcx", ".pgm", ".png", ".pnm", ".ppm",
+    ".psd", ".qoi", ".sgi", ".svg", ".tga", ".tif", ".tiff", ".webp",
+})
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -61,8 +70,8 @@ Background = Colour | Picture | Footage | Blur | Transparent
 def parse(spec: str, folder: Path = Path()) -> Background:
     """Read `#rrggbb`, a CSS colour name, `blur`, `blur:RADIUS`, `transparent`, or a file's path.
 
-    A path is seen from `folder` and may end in `?fit`, `?fill` or `?stretch`. Raises BackgroundError; what
-    the file holds is found out when it is opened.
+    A path is seen from `folder` and may end in `?fill`, `?fit` or `?stretch`; a video's also in `?hold`, or
+    both, as in `?fit,hold`. Raises BackgroundError; what the file holds is found out when it is opened.
     """
     spec = spec.strip()
     if spec == "transparent":
@@ -72,12 +81,22 @@ def parse(spec: str, folder: Path = Path()) -> Background:
     if not any(mark in spec for mark in "./\\"):
         return _colour(spec)
     # A name may hold a question mark itself.
-    name, fit = cast(re.Match[str], re.fullmatch(r"(.+?)(?:\?(\w+))?", spec, re.DOTALL)).groups("")
+    name, words = cast(re.Match[str], re.fullmatch(r"(.+?)(?:\?([\w,]+))?", spec, re.DOTALL)).groups("")
     path = folder / name
-    if fit not in ("", *FITS):
-        raise BackgroundError(f"{path.name}: a picture can be laid {', '.join(FITS)}, not {fit!r}.")
-    kind = Picture if path.suffix.lower() in _PICTURES else Footage
-    return kind(path, cast(Fit, fit or "fill"))
+    is_picture = path.suffix.lower() in _PICTURES
+    fit: Fit = "fill"
+    held = False
+    for word in words.split(",") if words else ():
+        if word in FITS:
+            fit = word
+        elif word == HOLD and not is_picture:
+            held = True
+        else:
+            raise BackgroundError(
+                f"{path.name}: {word!r} says nothing. A picture or video can be laid {', '.join(FITS)}, and "
+                f"a video's last frame can be held with {HOLD!r}."
+            )
+    return Picture(path, fit) if is_picture else Footage(path, fit, held)
 
 
 def spec(background: Background, folder: Path = Path()) -> str:
@@ -85,14 +104,21 @@ def spec(background: Background, folder: Path = Path()) -> str:
     match background:
         case Colour(red, green, blue):
             return f"#{red:02x}{green:02x}{blue:02x}"
-        case Picture(path, fit) | Footage(path, fit):
-            seen = path.relative_to(folder) if path.is_relative_to(folder) else path
-            # A bare name must not read as a colour.
-            return f"{seen}?{fit}" if len(seen.parts) > 1 or seen.suffix else f"./{seen}?{fit}"
+        case Picture(path, fit):
+            return f"{_seen(path, folder)}?{fit}"
+        case Footage(path, fit, held):
+            return f"{_seen(path, folder)}?{fit}" + (f",{HOLD}" if held else "")
         case Blur(radius):
             return f"blur:{radius}".removesuffix(".0")
         case Transparent():
             return "transparent"
+
+
+def _seen(path: Path, folder: Path) -> str:
+    """As seen from `folder` where it lies in it, and so that it reads as nothing but a path."""
+    seen = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+    plain = seen == seen.strip() and not seen.startswith("blur:") and any(mark in seen for mark in "./\\")
+    return seen if plain else f"./{seen}"
 
 
 def _radius(text: str) -> float:

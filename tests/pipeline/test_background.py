@@ -1,10 +1,13 @@
 """The short form of backgrounds."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pipeline.background import Background, Blur, Colour, Footage, Picture, Transparent, parse, spec
+from pipeline.background import FITS, Background, Blur, Colour, Footage, Picture, Transparent, parse, spec
 from pipeline.errors import BackgroundError
 
 
@@ -23,6 +26,8 @@ from pipeline.errors import BackgroundError
         Footage(Path("/home/someone/session/sea.mp4"), "fit"),
         Footage(Path("/home/someone/session/red")),
         Footage(Path("/elsewhere/blur")),
+        Footage(Path("/home/someone/session/sea.mp4"), held=True),
+        Footage(Path("/home/someone/session/sea?fit,hold.mp4"), "stretch", held=True),
     ],
 )
 def test_round_trip(background: Background) -> None:
@@ -34,6 +39,27 @@ def test_round_trip(background: Background) -> None:
 def test_paths_move_with_their_folder() -> None:
     kept = spec(Picture(Path("/a/in/beach.jpg")), Path("/a"))
     assert parse(kept, Path("/b")) == Picture(Path("/b/in/beach.jpg"))
+
+
+fits = st.sampled_from(FITS)
+names = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=12)
+paths = st.lists(names, min_size=1, max_size=3).map(lambda parts: Path(*parts)).filter(lambda path: path.name)
+backgrounds = st.one_of(
+    st.builds(Colour, *[st.integers(0, 255)] * 3),
+    st.builds(Blur, st.floats(1e-3, 500)),
+    st.builds(Picture, st.builds(lambda path: path.with_name(path.name + ".png"), paths), fits),
+    st.builds(
+        Footage, st.builds(lambda path: path.with_name(path.name + ".mp4"), paths), fits, st.booleans()
+    ),
+    st.just(Transparent()),
+)
+
+
+@given(backgrounds, st.sampled_from([Path(), Path("/home/someone")]))
+def test_whatever_is_written_is_read(background: Background, folder: Path) -> None:
+    if isinstance(background, Picture | Footage):
+        background = replace(background, path=folder / background.path)
+    assert parse(spec(background, folder), folder) == background
 
 
 @pytest.mark.parametrize(
@@ -49,6 +75,9 @@ def test_paths_move_with_their_folder() -> None:
         ("beach.jpg", Picture(Path("beach.jpg"))),
         ("beach.webp?fit", Picture(Path("beach.webp"), "fit")),
         ("in/sea.mkv?stretch", Footage(Path("in/sea.mkv"), "stretch")),
+        ("sea.mov?hold", Footage(Path("sea.mov"), held=True)),
+        ("sea.mov?fit,hold", Footage(Path("sea.mov"), "fit", held=True)),
+        ("sea.mov?hold,fit", Footage(Path("sea.mov"), "fit", held=True)),
     ],
 )
 def test_parse(text: str, background: Background) -> None:
@@ -57,7 +86,7 @@ def test_parse(text: str, background: Background) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "reddish", "#12", "#12345g", "Transparent!", "beach.jpg?zoom"]
+    ["", "reddish", "#12", "#12345g", "Transparent!", "beach.jpg?zoom", "beach.jpg?hold", "a.mp4?fit,"]
     + [f"blur:{radius}" for radius in ("", "much", "0", "-3", "501", "nan")],
 )
 def test_what_is_no_background_is_refused(text: str) -> None:

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import composite
+from pipeline import backdrop, pictures
 from pipeline.background import Background, Blur, Colour, Footage, Picture, Transparent
-from pipeline.composite import composer, cut_out, laid, over
+from pipeline.composite import composer, cut_out, over
 from pipeline.errors import BackgroundError
+from pipeline.pictures import laid
 from tests.pipeline.stand_in import number, numbered
 from tests.rendered import write_clip
 
@@ -55,23 +56,23 @@ def test_blur_holds_nothing_of_the_subject() -> None:
     matte = np.zeros((240, 320), np.uint8)
     matte[80:160, 100:220] = 255
     image[matte > 0] = (255, 0, 0)
-    seen = composite.blurred(image, matte, 24)[matte == 0]
+    seen = backdrop.blurred(image, matte, 24)[matte == 0]
     assert np.abs(seen.astype(int) - (0, 0, 200)).max() <= 2
 
 
 def test_blur_softens_and_keeps_the_brightness() -> None:
     image, matte = noise(240, 320, 3), np.zeros((240, 320), np.uint8)
-    behind = composite.blurred(image, matte, 24)
+    behind = backdrop.blurred(image, matte, 24)
     assert behind.std() < image.std() / 10
     assert np.abs(behind.mean((0, 1)) - image.mean((0, 1))).max() < 0.6
-    assert composite.blurred(image, matte, 6).std() > behind.std() * 2
+    assert backdrop.blurred(image, matte, 6).std() > behind.std() * 2
 
 
 def test_blur_grows_with_the_frame() -> None:
     edge = np.zeros((720, 640, 3), np.uint8)
     edge[:, 320:] = 255
-    large = composite.blurred(edge, np.zeros((720, 640), np.uint8), 24)
-    small = composite.blurred(edge[::2, ::2], np.zeros((360, 320), np.uint8), 24)
+    large = backdrop.blurred(edge, np.zeros((720, 640), np.uint8), 24)
+    small = backdrop.blurred(edge[::2, ::2], np.zeros((360, 320), np.uint8), 24)
     assert np.abs(large[::2, ::2].astype(int) - small).mean() < 2
 
 
@@ -113,21 +114,21 @@ def test_a_picture_stands_upright_and_its_holes_are_black(tmp_path: Path) -> Non
     exif = picture.getexif()
     exif[0x0112] = 6  # turned a quarter clockwise by the viewer
     picture.save(tmp_path / "turned.png", exif=exif)
-    assert np.array_equal(composite.opened(tmp_path / "turned.png"), np.rot90(np.asarray(picture), -1))
+    assert np.array_equal(pictures.opened(tmp_path / "turned.png"), np.rot90(np.asarray(picture), -1))
     Image.new("RGBA", (4, 4), (255, 255, 255, 0)).save(tmp_path / "hole.png")
-    assert not composite.opened(tmp_path / "hole.png").any()
+    assert not pictures.opened(tmp_path / "hole.png").any()
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "CMYK", "I;16", "RGBA"])
 def test_pictures_of_every_kind(tmp_path: Path, mode: str) -> None:
     suffix = ".tif" if mode == "CMYK" else ".png"
     Image.new(mode, (8, 6)).save(tmp_path / f"a{suffix}")
-    assert composite.opened(tmp_path / f"a{suffix}").shape == (6, 8, 3)
+    assert pictures.opened(tmp_path / f"a{suffix}").shape == (6, 8, 3)
 
 
 def test_sixteen_bit_grey_keeps_its_brightness(tmp_path: Path) -> None:
     Image.fromarray(np.full((6, 8), 32768, np.uint16)).save(tmp_path / "deep.png")
-    assert np.abs(composite.opened(tmp_path / "deep.png").astype(int) - 128).max() <= 1
+    assert np.abs(pictures.opened(tmp_path / "deep.png").astype(int) - 128).max() <= 1
 
 
 def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
@@ -146,10 +147,10 @@ def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
 def test_a_picture_that_is_too_large_is_refused_before_it_is_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(composite, "_MOST_PIXELS", 99)
+    monkeypatch.setattr(pictures, "_MOST_PIXELS", 99)
     Image.new("RGB", (10, 10)).save(tmp_path / "a.png")
     with pytest.raises(BackgroundError, match="10 × 10"):
-        composite.opened(tmp_path / "a.png")
+        pictures.opened(tmp_path / "a.png")
 
 
 def test_footage_keeps_its_own_time_and_begins_again(tmp_path: Path) -> None:

@@ -1,0 +1,119 @@
+"""Pictures from files, opened safely whatever they are, and laid on a canvas."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps
+
+from pipeline.background import Fit
+from pipeline.errors import BackgroundError
+
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+
+_MOST_PIXELS = 100_000_000
+_PROGRAMS = frozenset({"EPS", "WMF"})
+"""Formats that are run or drawn by another program, and not decoded."""
+
+_SRGB = ImageCms.createProfile("sRGB")
+
+
+def opened(path: Path, name: str | None = None, least: int | None = None) -> NDArray[np.uint8]:
+    """A picture's file as upright sRGB, `[H, W, 3]`, transparency on black; raises BackgroundError.
+
+    Of several pictures in a file, the first. `name` is what the user calls it, for sentences. With `least`,
+    a picture much larger than that is made smaller on its way, both sides staying at least so long.
+    """
+    name = name or path.name
+    if not path.is_file():
+        raise BackgroundError(f"{name}: there is no such background picture.")
+    try:
+        with Image.open(path) as picture:
+            if picture.width * picture.height > _MOST_PIXELS:
+                raise BackgroundError(
+                    f"{name}: the picture has {picture.width} × {picture.height} pixels, which is too "
+                    "many. Scale it down and try again."
+                )
+            if picture.format in _PROGRAMS:
+                raise ValueError(f"{picture.format} is not decoded")
+            return np.asarray(_decoded(picture, least))
+    except BackgroundError:
+        raise
+    except Exception as error:  # decoders raise whatever a damaged file makes them stumble over
+        raise BackgroundError(
+            f"{name}: this is no picture that can be used as a background. Choose a JPEG, PNG or WebP."
+        ) from error
+
+
+def _decoded(picture: Image.Image, least: int | None) -> Image.Image:
+    if least:
+        picture.draft(None, (least, least))  # a JPEG is decoded smaller
+    ImageOps.exif_transpose(picture, in_place=True)
+    profile = picture.info.get("icc_profile")
+    plain = _in_bytes(picture)
+    if least:
+        plain = plain.reduce(max(1, min(plain.size) // least))
+    if plain.mode != "RGBA":
+        return _in_srgb(plain, profile)
+    ground = Image.new("RGB", plain.size)
+    ground.paste(_in_srgb(plain.convert("RGB"), profile), mask=plain.getchannel("A"))
+    return ground
+
+
+def _in_bytes(picture: Image.Image) -> Image.Image:
+    """In a mode with 8 bits a channel that can be scaled: grey, RGB, CMYK, or RGBA where it has holes."""
+    if picture.mode.startswith("I"):  # 16 bits of grey, which Pillow would clip and not scale
+        return Image.fromarray((np.asarray(picture) >> 8).clip(0, 255).astype(np.uint8))
+    if picture.has_transparency_data:
+        return picture.convert("RGBA")
+    return picture if picture.mode in ("L", "RGB", "CMYK") else picture.convert("RGB")
+
+
+def _in_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
+    """RGB in the colours that the embedded profile means."""
+    if profile:
+        try:
+            own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            if picture.mode == "L" and own.profile.xcolor_space.strip() == "RGB":
+                picture = picture.convert("RGB")
+            meant = ImageCms.profileToProfile(picture, own, _SRGB, outputMode="RGB")
+            if meant is not None:
+                return meant
+        except (ImageCms.PyCMSError, OSError):
+            pass  # a damaged profile, or one for other channels, says nothing: browsers pass over it, too
+    return picture.convert("RGB")
+
+
+def laid(picture: Pixels, width: int, height: int, fit: Fit) -> Pixels:
+    """`picture` on a `width` × `height` canvas: "fill" covers it, "fit" stays inside on black."""
+    if fit == "stretch":
+        return _resized(picture, width, height)
+    choose = max if fit == "fill" else min
+    scale = choose(width / picture.shape[1], height / picture.shape[0])
+    # What lies far outside is cut off before the rest is scaled: of a long strip that is nearly all.
+    down, across = (
+        slice(cut, n - cut)
+        for n, whole in ((picture.shape[0], height), (picture.shape[1], width))
+        for cut in [max(0, (n - math.ceil(whole / scale) - 2) // 2)]
+    )
+    picture = picture[down, across]
+    size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
+    scaled = _resized(picture, *size)
+    canvas = np.zeros((height, width, 3), picture.dtype)
+    left, top = (width - size[0]) // 2, (height - size[1]) // 2
+    inner = scaled[max(0, -top) :, max(0, -left) :][:height, :width]
+    canvas[max(0, top) :, max(0, left) :][: inner.shape[0], : inner.shape[1]] = inner
+    return canvas
+
+
+def _resized(picture: Pixels, width: int, height: int) -> Pixels:
+    shrinks = width * height < picture.shape[0] * picture.shape[1]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    scaled: Any = cv2.resize(picture, (width, height), interpolation=method)
+    return np.asarray(scaled)
