@@ -7,6 +7,7 @@ import numpy as np
 
 from pipeline.clip import Clip
 from pipeline.errors import VideoError
+from pipeline.video.colour import transfer
 from pipeline.video.source import Source, codec_name
 from pipeline.video.times import scan_of
 
@@ -27,6 +28,7 @@ def probe(path: Path, name: str | None = None) -> Clip:
         if abs(down) > abs(across):
             width, height = height, width
         codec = codec_name(stream)
+        coded, interlaced = transfer(first), source.interlaced
         depth = max(c.bits for c in first.format.components)
         # What an edit list leaves out was not promised.
         promised = min(stream.frames, len(stream.index_entries) or stream.frames)
@@ -58,4 +60,6 @@ def probe(path: Path, name: str | None = None) -> Clip:
         codec=codec,
         depth=depth,
         sound=sound,
+        transfer=coded,
+        interlaced=interlaced,
     )

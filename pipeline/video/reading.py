@@ -73,7 +73,7 @@ def _from(
         key = 0 if misled else times.key_before(target)
         jumped = key > max(here, 0)
         if jumped or misled:
-            source.seek(times.origin + key)
+            source.seek(times.origin + max(0, key - source.early))
         landed = misled = False
         pts = key - 1 if jumped else -1
         for frame in source.decode():

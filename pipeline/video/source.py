@@ -13,12 +13,12 @@ import av
 import cv2
 import numpy as np
 from av.audio.stream import AudioStream
-from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
 from pipeline.errors import VideoError
 from pipeline.video.border import DAMAGED, read_errors
+from pipeline.video.colour import Conversion, Image
+from pipeline.video.fields import woven
 
 # The demuxers that may open a file: none that follows references to other files. A picture is let in and
 # so is sound, each to be told apart by a sentence.
@@ -32,23 +32,6 @@ _VIDEOS = frozenset(
     }
 )
 _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": ",".join(_VIDEOS | _SOUNDS | _PICTURES)}
-
-# AVColorSpace (ITU-T H.273 matrix coefficients) to swscale's name for it.
-_MATRIX = {
-    1: Colorspace.ITU709,
-    4: Colorspace.FCC,
-    5: Colorspace.ITU601,
-    6: Colorspace.ITU601,
-    7: Colorspace.SMPTE240M,
-    9: Colorspace.BT2020,
-    10: Colorspace.BT2020,
-}
-
-
-CLEAN_SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-
-
-Image = NDArray[np.uint8] | NDArray[np.uint16]
 
 _Matrix = tuple[int, int, int, int]
 """a, b, c, d of the display matrix (ISO/IEC 14496-12, 8.3.2): x' = ax + cy, y' = bx + dy."""
@@ -76,7 +59,7 @@ class Source:
         except BaseException:
             self.container.close()
             raise
-        self._reformatter = VideoReformatter()
+        self._conversion = Conversion()
         self._turn: _Matrix | None = None
 
     def _choose_stream(self) -> None:
@@ -103,6 +86,11 @@ class Source:
         self.parsed = bool(kinds & {"mpeg", "mpegts"})
         # AVI tells when a frame is decoded and not when it is shown, which differs with B-frames.
         self.unstamped = "avi" in kinds and context.has_b_frames > 0
+        # Whether there are frames of two fields among those that were decoded.
+        self.interlaced = False
+        # A picture made of fields depends on the frame before it, so that decoding has to begin this many
+        # ticks before a keyframe that is wanted.
+        self.early = int(context.field_order > 1 and not self.unstamped)
 
     def close(self) -> None:
         self.container.close()
@@ -115,18 +103,23 @@ class Source:
 
     def decode(self) -> Iterator[av.VideoFrame]:
         """The pictures from here on; as in a player, without those that are damaged or cut off."""
-        packets = self.container.demux(self.stream)
         with read_errors(self.name):
-            while True:
-                try:
-                    packet = next(packets, None)
-                except DAMAGED:
-                    yield from self.stream.decode(None)
-                    return
-                if packet is None:
-                    return
-                with suppress(*DAMAGED):
-                    yield from packet.decode()
+            yield from woven(self._decoded())
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        packets = self.container.demux(self.stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except DAMAGED:
+                yield from self.stream.decode(None)
+                return
+            if packet is None:
+                return
+            with suppress(*DAMAGED):
+                for frame in packet.decode():
+                    self.interlaced |= frame.interlaced_frame
+                    yield frame
 
     def seek(self, pts: int) -> None:
         with read_errors(self.name):
@@ -145,28 +138,11 @@ class Source:
     def upright(self, frame: av.VideoFrame, pixel_format: str) -> Image:
         """The frame as it is shown, in `pixel_format` ("rgb24", "gray" or, of 16 bits, "rgb48le")."""
         width, height = self.size
-        large = frame.width >= 1280 or frame.height > 576
-        guess = Colorspace.ITU709 if large else Colorspace.ITU601
-        grey = pixel_format == "gray"
-        converted = self._reformatter.reformat(
-            frame,
-            width=width,
-            height=height,
-            format=pixel_format,
-            src_colorspace=None if grey else _MATRIX.get(frame.colorspace, guess),
-            src_color_range=_range(frame),
-            dst_color_range=ColorRange.JPEG,
-            interpolation=CLEAN_SCALING,
-            threads=1,
-        )
-        return _turned(cast(Image, converted.to_ndarray()), self.turn(frame))
-
-
-def _range(frame: av.VideoFrame) -> int:
-    if frame.color_range in (ColorRange.MPEG, ColorRange.JPEG):
-        return frame.color_range
-    full = frame.format.name.startswith(("yuvj", "rgb", "bgr", "gbr", "gray", "pal8", "argb", "abgr"))
-    return ColorRange.JPEG if full else ColorRange.MPEG
+        if pixel_format == "gray":
+            image: Image = self._conversion.grey(frame, width, height)
+        else:
+            image = self._conversion.rgb(frame, width, height, deep=pixel_format == "rgb48le")
+        return _turned(image, self.turn(frame))
 
 
 def _display_matrix(frame: av.VideoFrame) -> _Matrix:

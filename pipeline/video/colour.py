@@ -1,0 +1,165 @@
+"""What a frame's tags say of its colours, and the RGB that is made of it: full range, BT.709, SDR."""
+
+from __future__ import annotations
+
+import tempfile
+from fractions import Fraction
+from typing import Any, cast
+
+import av
+import cv2
+import numpy as np
+from av.filter import Graph
+from av.video.reformatter import (
+    ColorPrimaries,
+    ColorRange,
+    Colorspace,
+    ColorTrc,
+    Interpolation,
+    VideoReformatter,
+)
+from numpy.typing import NDArray
+
+from pipeline.clip import Transfer
+from pipeline.video import light
+from pipeline.video.border import write_errors
+
+Image = NDArray[np.uint8] | NDArray[np.uint16]
+
+CLEAN_SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+
+# AVColorSpace (ITU-T H.273 matrix coefficients) to swscale's name for it.
+_MATRIX = {
+    1: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    5: Colorspace.ITU601,
+    6: Colorspace.ITU601,
+    7: Colorspace.SMPTE240M,
+    9: Colorspace.BT2020,
+    10: Colorspace.BT2020,
+}
+
+# The curves of BT.601, BT.709, SMPTE 240M, BT.2020 and sRGB are all meant for much the same screens, which
+# show a file's signal as it is: between them nothing is converted, nor is it by players. Only these two are
+# meant for others.
+_TRANSFER: dict[int, Transfer] = {ColorTrc.SMPTE2084: "pq", ColorTrc.ARIB_STD_B67: "hlg"}
+
+# The primaries of BT.601 lie so near to those of BT.709 that the difference is less than that between two
+# screens; these are much wider, and a face would be pale without them.
+_WIDE = (ColorPrimaries.BT2020, ColorPrimaries.SMPTE432)
+
+
+def transfer(frame: av.VideoFrame) -> Transfer:
+    return _TRANSFER.get(frame.color_trc, "sdr")
+
+
+_TICK = Fraction(1, 1000)  # of a graph that passes frames on whatever their times
+
+
+class Conversion:
+    """Makes grey or RGB of the frames of one video."""
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+        self._peak: float | None = None
+        self._table: Graph | None = None
+        self._table_of: tuple[Any, ...] = ()
+
+    def grey(self, frame: av.VideoFrame, width: int, height: int) -> NDArray[np.uint8]:
+        """`[H, W]`: the luma, brought to full range."""
+        return cast(NDArray[np.uint8], self._reformatted(frame, width, height, "gray", None).to_ndarray())
+
+    def rgb(self, frame: av.VideoFrame, width: int, height: int, deep: bool) -> Image:
+        """`[H, W, 3]`, uint8 or, if `deep`, uint16."""
+        coded, primaries = transfer(frame), frame.color_primaries
+        if coded != "sdr" and primaries not in light.PRIMARIES:
+            primaries = ColorPrimaries.BT2020
+        foreign = coded != "sdr" or primaries in _WIDE
+        bits = max(component.bits for component in frame.format.components)
+        # Planes, not pixels, because swscale is several times quicker at them.
+        if not (deep or bits > 8 or foreign):
+            planes = self._reformatted(frame, width, height, "gbrp", _matrix(frame, coded))
+            return cast(Image, cv2.merge(_planes(planes, np.uint8)))
+        limited = _range(frame) == ColorRange.MPEG
+        planes = self._reformatted(frame, width, height, "gbrp16le", _matrix(frame, coded))
+        # swscale widens a sample by zeros, so that white is not yet 65535.
+        white = 0xFF00 if limited else ((1 << bits) - 1) << (16 - bits) if bits < 16 else 0xFFFF
+        if foreign:
+            planes = self._shown(planes, coded, primaries, 0xFFFF / white, frame)
+            white = 0xFFFF
+        if deep:
+            wide = [cv2.addWeighted(p, 0xFFFF / white, p, 0, 0) for p in _planes(planes, np.uint16)]
+            return cast(Image, cv2.merge(wide))
+        return cast(
+            Image, cv2.merge([cv2.convertScaleAbs(p, alpha=0xFF / white) for p in _planes(planes, np.uint16)])
+        )
+
+    def _reformatted(
+        self, frame: av.VideoFrame, width: int, height: int, pixel_format: str, matrix: Colorspace | None
+    ) -> av.VideoFrame:
+        return self._reformatter.reformat(
+            frame,
+            width=width,
+            height=height,
+            format=pixel_format,
+            src_colorspace=matrix,
+            src_color_range=_range(frame),
+            dst_color_range=ColorRange.JPEG,
+            interpolation=CLEAN_SCALING,
+            threads=1,
+        )
+
+    def _shown(
+        self, planes: av.VideoFrame, coded: Transfer, primaries: int, reach: float, frame: av.VideoFrame
+    ) -> av.VideoFrame:
+        """`planes` as SDR of BT.709, by a table, whose inputs end at `reach` times white."""
+        if self._peak is None:  # asked of one frame alone, which its side data keeps alive for a while
+            self._peak = _peak(frame) if coded == "pq" else light.PEAK
+        key = (coded, primaries, reach, planes.width, planes.height)
+        if self._table is None or self._table_of != key:
+            self._table, self._table_of = Graph(), key
+            with write_errors("table of colours"), tempfile.NamedTemporaryFile(suffix=".cube") as file:
+                file.write(light.cube(coded, primaries, self._peak, reach))
+                file.flush()
+                source = self._table.add_buffer(
+                    width=planes.width, height=planes.height, format=planes.format, time_base=_TICK
+                )
+                table = self._table.add("lut3d", file=file.name, interp="tetrahedral")
+            self._table.link_nodes(source, table, self._table.add("buffersink")).configure()
+        self._table.push(planes)
+        return cast(av.VideoFrame, self._table.pull())
+
+
+def _planes(frame: av.VideoFrame, kind: type[np.uint8 | np.uint16]) -> list[Any]:
+    """Red, green and blue of a planar frame, each `[H, W]`."""
+    green, blue, red = (
+        np.frombuffer(memoryview(plane), kind).reshape(frame.height, -1)[:, : frame.width]
+        for plane in frame.planes[:3]
+    )
+    return [red, green, blue]
+
+
+def _matrix(frame: av.VideoFrame, coded: Transfer) -> Colorspace:
+    large = frame.width >= 1280 or frame.height > 576
+    guess = Colorspace.ITU709 if large else Colorspace.ITU601
+    return _MATRIX.get(frame.colorspace, guess if coded == "sdr" else Colorspace.BT2020)
+
+
+def _range(frame: av.VideoFrame) -> int:
+    if frame.color_range in (ColorRange.MPEG, ColorRange.JPEG):
+        return frame.color_range
+    full = frame.format.name.startswith(("yuvj", "rgb", "bgr", "gbr", "gray", "pal8", "argb", "abgr"))
+    return ColorRange.JPEG if full else ColorRange.MPEG
+
+
+def _peak(frame: av.VideoFrame) -> float:
+    """The most light that a PQ video holds, in cd/m2: the less of what its two statements allow."""
+    told = []
+    level: Any = frame.side_data.get("CONTENT_LIGHT_LEVEL")
+    if level is not None:  # AVContentLightMetadata: MaxCLL, MaxFALL
+        told.append(float(np.frombuffer(bytes(level), np.uint32)[0]))
+    screen: Any = frame.side_data.get("MASTERING_DISPLAY_METADATA")
+    if screen is not None:  # AVMasteringDisplayMetadata: ten fractions, the last the most light
+        over, under = np.frombuffer(bytes(screen), np.int32)[18:20].tolist()
+        told.append(over / under if under else 0)
+    return min((t for t in told if t >= light.WHITE), default=light.PEAK)

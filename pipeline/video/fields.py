@@ -1,0 +1,84 @@
+"""Frames that hold two fields, filmed one after the other, become one picture each."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import cast
+
+import av
+from av.filter import Graph
+
+
+def woven(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+    """The frames, one for one and at their own times; none is interlaced any longer.
+
+    Of an interlaced frame one field stays, and FFmpeg's bwdif makes the lines of the other anew from the
+    frames before and after; so each comes when the next one is known. Whole frames are not touched.
+    """
+    weaver: _Weaver | None = None
+    before: av.VideoFrame | None = None
+    for frame in frames:
+        if weaver is not None and not weaver.takes(frame):
+            yield from weaver.rest()
+            weaver = before = None
+        if weaver is None and frame.interlaced_frame:
+            weaver = _Weaver(frame)
+            if before is not None and weaver.takes(before):
+                weaver.look_at(before)
+        if weaver is None:
+            before = frame
+            yield frame
+        else:
+            yield from weaver.put(frame)
+    if weaver is not None:
+        yield from weaver.rest()
+
+
+class _Weaver:
+    """FFmpeg's filter, and the times of the frames that are in it, which it would count in other ticks."""
+
+    def __init__(self, frame: av.VideoFrame) -> None:
+        self._shape = _shape(frame)
+        self._times: deque[tuple[int | None, int | None] | None] = deque()
+        self._tick = frame.time_base
+        self._graph = Graph()
+        source = self._graph.add_buffer(
+            width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+        )
+        bwdif = self._graph.add("bwdif", mode="send_frame", deint="interlaced")
+        self._graph.link_nodes(source, bwdif, self._graph.add("buffersink")).configure()
+
+    def takes(self, frame: av.VideoFrame) -> bool:
+        """A stream may change its size on the way; a filter does not."""
+        return _shape(frame) == self._shape
+
+    def look_at(self, frame: av.VideoFrame) -> None:
+        """Take in a frame that does not come out, because it was shown before."""
+        self._times.append(None)
+        self._graph.push(frame)
+
+    def put(self, frame: av.VideoFrame) -> Iterator[av.VideoFrame]:
+        self._times.append((frame.pts, frame.dts))
+        self._graph.push(frame)
+        yield from self._ready()
+
+    def rest(self) -> Iterator[av.VideoFrame]:
+        self._graph.push(None)
+        yield from self._ready()
+
+    def _ready(self) -> Iterator[av.VideoFrame]:
+        while True:
+            try:
+                frame = cast(av.VideoFrame, self._graph.pull())
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+            times = self._times.popleft()
+            if times is not None:
+                frame.pts, frame.dts = times
+                frame.time_base = self._tick
+                yield frame
+
+
+def _shape(frame: av.VideoFrame) -> tuple[int, int, str]:
+    return frame.width, frame.height, frame.format.name
