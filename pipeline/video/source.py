@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -13,10 +13,12 @@ import av
 import cv2
 import numpy as np
 from av.audio.stream import AudioStream
+from av.packet import Packet
 from av.video.stream import VideoStream
 
 from pipeline.errors import VideoError
 from pipeline.video.border import DAMAGED, read_errors
+from pipeline.video.colour import CLEAN_SCALING as CLEAN_SCALING
 from pipeline.video.colour import Conversion, Image
 from pipeline.video.fields import woven
 
@@ -33,6 +35,9 @@ _VIDEOS = frozenset(
 )
 _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": ",".join(_VIDEOS | _SOUNDS | _PICTURES)}
 
+MOST_PIXELS = 2**27
+"""No picture is larger, which lets 16K in and keeps out what a damaged file claims."""
+
 _Matrix = tuple[int, int, int, int]
 """a, b, c, d of the display matrix (ISO/IEC 14496-12, 8.3.2): x' = ax + cy, y' = bx + dy."""
 
@@ -45,6 +50,12 @@ class Source:
     def __init__(self, path: Path, name: str | None = None) -> None:
         self.path = path
         self.name = name or path.name
+        self._conversion = Conversion()
+        self._turn: _Matrix | None = None
+        self._open()
+
+    def _open(self) -> None:
+        path = self.path
         with read_errors(self.name):
             if not path.exists():
                 raise VideoError(f"{self.name}: there is no such file.")
@@ -59,8 +70,6 @@ class Source:
         except BaseException:
             self.container.close()
             raise
-        self._conversion = Conversion()
-        self._turn: _Matrix | None = None
 
     def _choose_stream(self) -> None:
         kinds = set(self.container.format.name.split(","))
@@ -82,10 +91,19 @@ class Source:
         # Width and height of a stored frame in square pixels, before it is turned upright. A stream may
         # change its size on the way; what leaves here does not.
         self.size = (max(1, round(context.width * ratio)), context.height)
+        if max(self.size[0], context.width) * context.height > MOST_PIXELS:
+            raise VideoError(
+                f"{self.name}: its pictures are {self.size[0]} × {self.size[1]}, which is more than can be "
+                "handled or is not true. Convert it to a smaller size and try again."
+            )
+        context.options = {"max_pixels": str(MOST_PIXELS)}  # what comes later may claim to be larger
         # In these containers FFmpeg's parser finds where a picture begins and how long it lasts.
         self.parsed = bool(kinds & {"mpeg", "mpegts"})
-        # AVI tells when a frame is decoded and not when it is shown, which differs with B-frames.
-        self.unstamped = "avi" in kinds and context.has_b_frames > 0
+        # Whether frames come in another order than they are shown in.
+        self.reorders = context.has_b_frames > 0
+        # AVI tells when a frame is decoded and not when it is shown. FFmpeg knows it nevertheless, but not
+        # where frames may come in any order.
+        self.unstamped = "avi" in kinds and self.reorders and codec_name(self.stream) in ("h264", "hevc")
         # Whether there are frames of two fields among those that were decoded.
         self.interlaced = False
         # A picture made of fields depends on the frame before it, so that decoding has to begin this many
@@ -101,29 +119,44 @@ class Source:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def decode(self) -> Iterator[av.VideoFrame]:
-        """The pictures from here on; as in a player, without those that are damaged or cut off."""
-        with read_errors(self.name):
-            yield from woven(self._decoded())
-
-    def _decoded(self) -> Iterator[av.VideoFrame]:
+    def packets(self) -> Iterator[Packet[VideoStream]]:
+        """What the stream holds from here on, to where the file is damaged; at last an empty packet."""
         packets = self.container.demux(self.stream)
-        while True:
-            try:
-                packet = next(packets, None)
-            except DAMAGED:
-                yield from self.stream.decode(None)
-                return
-            if packet is None:
-                return
+        with read_errors(self.name), suppress(*DAMAGED):
+            yield from packets
+            return
+        last = Packet()
+        last.stream, last.time_base = self.stream, time_base(self.stream)
+        yield last
+
+    def decode(
+        self, packets: Iterable[Packet[VideoStream]] | None = None, since: int | None = None
+    ) -> Iterator[av.VideoFrame]:
+        """The pictures from here on; as in a player, without those that are damaged or cut off.
+
+        Pictures before the container's pts `since` may be left out where no other is made from them.
+        """
+        with read_errors(self.name):
+            yield from woven(self._decoded(self.packets() if packets is None else packets, since))
+
+    def _decoded(self, packets: Iterable[Packet[VideoStream]], since: int | None) -> Iterator[av.VideoFrame]:
+        for packet in packets:
+            if since is not None:
+                early = packet.pts is not None and packet.pts < since
+                self.stream.codec_context.skip_frame = "NONREF" if early else "DEFAULT"
             with suppress(*DAMAGED):
-                for frame in packet.decode():
+                for frame in self.stream.decode(packet):
                     self.interlaced |= frame.interlaced_frame
                     yield frame
 
     def seek(self, pts: int) -> None:
         with read_errors(self.name):
             self.container.seek(pts, stream=self.stream, backward=True)
+
+    def rewind(self) -> None:
+        """Begin anew, as a seek to the start does not in every container."""
+        self.close()
+        self._open()
 
     def turn(self, frame: av.VideoFrame) -> _Matrix:
         """The display matrix, which the first frame tells for all.
