@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal, get_args
@@ -14,6 +14,27 @@ Quality = Literal["small", "balanced", "high", "best"]
 QUALITIES: tuple[Quality, ...] = get_args(Quality)
 
 
+Options = Mapping[str, str]
+Steps = Mapping[Quality, Options]
+
+
+def _steps(option: str, *values: int) -> Steps:
+    """What an encoder is told at each quality, the smallest first."""
+    return {quality: {option: str(value)} for quality, value in zip(QUALITIES, values, strict=True)}
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """An encoder of a graphics card."""
+
+    codec: str
+    qualities: Steps
+    deep_pixel_format: str | None = None
+    options: Options = field(
+        default_factory=lambda: {"preset": "p5", "tune": "hq", "rc": "vbr", "b": "0", "spatial-aq": "1"}
+    )
+
+
 @dataclass(frozen=True)
 class Format:
     key: str
@@ -21,15 +42,17 @@ class Format:
     suffix: str
     mime: str
     container: str
-    """FFmpeg's name of the muxer."""
+    """FFmpeg's name of the muxer; "zip" for files in a zip."""
     codec: str
     pixel_format: str
     alpha_pixel_format: str | None = None
     """The pixel format that also holds alpha; None where the format has no place for it."""
-    options: Mapping[str, str] = field(default_factory=dict)
-    container_options: Mapping[str, str] = field(default_factory=dict)
+    options: Options = field(default_factory=dict)
+    container_options: Options = field(default_factory=dict)
     even: bool = False
     """Width and height must be even."""
+    least: int = 1
+    """Pixels that width and height must have."""
     sound_codec: str | None = None
     """What sound is encoded to where it cannot be copied; None where the format has no sound."""
     sound_copied: frozenset[str] = frozenset()
@@ -41,12 +64,21 @@ class Format:
     """What is in it: the picture over its background, the matte alone, or foreground and matte apart."""
     most_rate: Fraction | None = None
     """Frames a second that players can show; what has more is resampled."""
-    hardware: str | None = None
-    """The encoder of a graphics card that makes the same; None where there is none."""
+    hardware: Hardware | None = None
+    """What makes the same on a graphics card; None where there is nothing."""
     bytes_per_pixel: float = 0.1
     """What a frame may take on the disk at the usual quality: rather more than less."""
     plays: bool = True
     """Whether browsers show it."""
+    qualities: Steps = field(default_factory=dict)
+    """The codec's options at each quality; empty where there is nothing to choose."""
+    tag: str | None = None
+    """The codec's name in the container where players want another than FFmpeg's."""
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """How a name may end; without a suffix, single pictures go into a folder of that name."""
+        return (self.suffix, "") if self.codec == "png" else (self.suffix,)
 
     @property
     def alpha(self) -> bool:
@@ -56,6 +88,40 @@ class Format:
         """Whether it holds more than 8 bits, with alpha where that is asked for."""
         return (self.deep_alpha_pixel_format if alpha else self.deep_pixel_format) is not None
 
+    def pixels(self, *, alpha: bool, deep: bool) -> str:
+        """The pixel format that holds what is asked for, or the most of it."""
+        plain, rich = self.pixel_format, self.deep_pixel_format
+        if alpha and self.alpha_pixel_format is not None:
+            plain, rich = self.alpha_pixel_format, self.deep_alpha_pixel_format
+        return rich if deep and rich is not None else plain
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """What pictures of this size are padded to."""
+        wide, high = max(width, self.least), max(height, self.least)
+        return (wide + wide % 2, high + high % 2) if self.even else (wide, high)
+
+    def asked(self, quality: Quality) -> Options:
+        """What the codec is told."""
+        return {**self.options, **self.qualities.get(quality, {})}
+
+    @property
+    def accelerated(self) -> Format:
+        """The same, made by the graphics card; itself where there is nothing for that."""
+        if self.hardware is None:
+            return self
+        return replace(
+            self,
+            codec=self.hardware.codec,
+            options=self.hardware.options,
+            qualities=self.hardware.qualities,
+            deep_pixel_format=self.deep_pixel_format and self.hardware.deep_pixel_format,
+        )
+
+
+_X264 = {"preset": "veryfast", "profile": "high"}
+_X264_STEPS = _steps("crf", 28, 23, 18, 14)
+# The index goes to the front so that a browser starts to play before it has it all.
+_INDEX_FIRST = {"movflags": "+faststart"}
 
 FORMATS: dict[str, Format] = {
     entry.key: entry
@@ -68,12 +134,33 @@ FORMATS: dict[str, Format] = {
             container="mp4",
             codec="libx264",
             pixel_format="yuv420p",
-            options={"crf": "18", "preset": "veryfast", "profile": "high"},
-            # The index goes to the front so that a browser starts to play before it has it all.
-            container_options={"movflags": "+faststart"},
+            options=_X264,
+            qualities=_X264_STEPS,
+            container_options=_INDEX_FIRST,
             even=True,
             sound_codec="aac",
             sound_copied=frozenset({"aac", "mp3"}),
+            hardware=Hardware("h264_nvenc", _steps("cq", 32, 27, 22, 17)),
+        ),
+        Format(
+            key="hevc",
+            label="MP4 · HEVC",
+            suffix=".mp4",
+            mime="video/mp4",
+            container="mp4",
+            codec="libx265",
+            tag="hvc1",  # Apple's players do not show what is called hev1
+            pixel_format="yuv420p",
+            deep_pixel_format="yuv420p10le",
+            options={"preset": "veryfast", "x265-params": "log-level=error"},
+            qualities=_steps("crf", 30, 25, 20, 16),
+            container_options=_INDEX_FIRST,
+            even=True,
+            least=32,
+            sound_codec="aac",
+            sound_copied=frozenset({"aac", "mp3"}),
+            hardware=Hardware("hevc_nvenc", _steps("cq", 33, 28, 23, 18), deep_pixel_format="p010le"),
+            plays=False,
         ),
         Format(
             key="webm",
@@ -85,16 +172,133 @@ FORMATS: dict[str, Format] = {
             pixel_format="yuv420p",
             alpha_pixel_format="yuva420p",
             # Alternate reference frames cannot be used with alpha (libvpx refuses to combine them).
-            options={
-                "crf": "24",
-                "b": "0",
-                "deadline": "good",
-                "cpu-used": "6",
-                "row-mt": "1",
-                "auto-alt-ref": "0",
-            },
+            options={"b": "0", "deadline": "good", "cpu-used": "6", "row-mt": "1", "auto-alt-ref": "0"},
+            qualities=_steps("crf", 42, 33, 24, 15),
             sound_codec="libopus",
             sound_copied=frozenset({"opus", "vorbis"}),
+        ),
+        Format(
+            key="av1",
+            label="WebM · AV1",
+            suffix=".webm",
+            mime="video/webm",
+            container="webm",
+            codec="libsvtav1",
+            pixel_format="yuv420p",
+            deep_pixel_format="yuv420p10le",
+            least=4,
+            options={"preset": "8"},
+            qualities=_steps("crf", 48, 38, 28, 18),
+            sound_codec="libopus",
+            sound_copied=frozenset({"opus", "vorbis"}),
+            hardware=Hardware("av1_nvenc", _steps("cq", 42, 36, 29, 22), deep_pixel_format="p010le"),
+        ),
+        Format(
+            key="prores",
+            bytes_per_pixel=1.5,
+            label="MOV · ProRes 4444",
+            suffix=".mov",
+            mime="video/quicktime",
+            container="mov",
+            codec="prores_ks",
+            pixel_format="yuv444p10le",
+            alpha_pixel_format="yuva444p10le",
+            deep_pixel_format="yuv444p10le",
+            deep_alpha_pixel_format="yuva444p10le",
+            options={"profile": "4444", "vendor": "apl0", "alpha_bits": "16"},
+            container_options=_INDEX_FIRST,
+            sound_codec="aac",
+            sound_copied=frozenset({"aac", "mp3", "alac", "pcm_s16le", "pcm_s16be", "pcm_s24le"}),
+            plays=False,
+        ),
+        Format(
+            key="gif",
+            bytes_per_pixel=1.0,
+            label="GIF",
+            suffix=".gif",
+            mime="image/gif",
+            container="gif",
+            codec="gif",
+            pixel_format="pal8",
+            alpha_pixel_format="pal8",
+            container_options={"loop": "0"},
+            qualities=_steps("colours", 32, 80, 160, 255),
+            most_rate=Fraction(50),  # browsers show a picture for a fiftieth of a second or else for a tenth
+        ),
+        Format(
+            key="webp",
+            bytes_per_pixel=0.4,
+            label="WebP · animated",
+            suffix=".webp",
+            mime="image/webp",
+            container="webp",
+            # libwebp_anim would hold the whole file in memory; here the muxer joins single pictures.
+            codec="libwebp",
+            pixel_format="bgra",
+            alpha_pixel_format="bgra",
+            container_options={"loop": "0"},
+            qualities=_steps("quality", 45, 65, 82, 95),
+        ),
+        Format(
+            key="png",
+            bytes_per_pixel=8.0,
+            label="PNG sequence",
+            suffix=".zip",
+            mime="application/zip",
+            container="zip",
+            codec="png",
+            pixel_format="rgb24",
+            alpha_pixel_format="rgba",
+            deep_pixel_format="rgb48be",
+            deep_alpha_pixel_format="rgba64be",
+            options={"compression_level": "3", "pred": "sub"},
+            plays=False,
+        ),
+        Format(
+            key="matte",
+            label="Matte · MP4 H.264",
+            suffix=".mp4",
+            mime="video/mp4",
+            container="mp4",
+            codec="libx264",
+            pixel_format="yuv420p",
+            options=_X264,
+            qualities=_X264_STEPS,
+            container_options=_INDEX_FIRST,
+            even=True,
+            content="matte",
+            hardware=Hardware("h264_nvenc", _steps("cq", 32, 27, 22, 17)),
+        ),
+        Format(
+            key="matte-lossless",
+            label="Matte · MKV FFV1",
+            suffix=".mkv",
+            mime="video/x-matroska",
+            container="matroska",
+            codec="ffv1",
+            pixel_format="gray",
+            options={"g": "1", "level": "3", "slicecrc": "1"},
+            content="matte",
+            plays=False,
+        ),
+        Format(
+            key="pair",
+            bytes_per_pixel=0.15,
+            label="Foreground + matte · MP4 H.264",
+            suffix=".zip",
+            mime="application/zip",
+            container="zip",
+            codec="libx264",
+            pixel_format="yuv420p",
+            options=_X264,
+            qualities=_X264_STEPS,
+            container_options=_INDEX_FIRST,
+            even=True,
+            sound_codec="aac",
+            sound_copied=frozenset({"aac", "mp3"}),
+            content="pair",
+            hardware=Hardware("h264_nvenc", _steps("cq", 32, 27, 22, 17)),
+            plays=False,
         ),
     )
 }
@@ -109,9 +313,12 @@ def by_key(key: str) -> Format:
 
 
 def by_suffix(path: Path) -> Format:
-    """The first format with the suffix of `path`; raises FormatError where there is none."""
+    """The first format with the suffix of `path`, which for a folder of pictures is none.
+
+    Raises FormatError where there is no such format.
+    """
     for entry in FORMATS.values():
-        if entry.suffix == path.suffix.lower():
+        if path.suffix.lower() in entry.suffixes:
             return entry
     suffixes = ", ".join(dict.fromkeys(entry.suffix for entry in FORMATS.values()))
-    raise FormatError(f"{path.name}: the name must end in one of {suffixes}.")
+    raise FormatError(f"{path.name}: the name must end in one of {suffixes}, or be that of a folder.")

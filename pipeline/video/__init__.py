@@ -4,6 +4,7 @@ Frames leave here upright, in square pixels, as full-range RGB; they arrive here
 pts is counted in ticks of `Clip.time_base` from the clip's first frame, so 0 is the first picture.
 """
 
+from pipeline.video.hardware import accelerates, any_accelerates
 from pipeline.video.output import Output, create
 from pipeline.video.probing import probe
 from pipeline.video.reading import Frame, read, read_backward
@@ -19,6 +20,8 @@ __all__ = [
     "Index",
     "Output",
     "Writer",
+    "accelerates",
+    "any_accelerates",
     "create",
     "index",
     "metadata",

@@ -5,16 +5,23 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Protocol, Self, TypedDict
 
 from pipeline.formats import Format, Quality
+from pipeline.video.frames import Image
+from pipeline.video.hardware import accelerates
+from pipeline.video.pair import Pair
+from pipeline.video.sequence import Sequence
 from pipeline.video.sound import Heard
 from pipeline.video.writing import Writer
 
-Image = NDArray[np.uint8] | NDArray[np.uint16]
+
+class _Shape(TypedDict):
+    width: int
+    height: int
+    time_base: Fraction
+    rate: Fraction
+    start: int
 
 
 class Output(Protocol):
@@ -55,16 +62,37 @@ def create(
     It is given `[H, W, 3]` RGB or, with alpha and for a pair, `[H, W, 4]` straight RGBA, for a matte
     `[H, W]` grey; uint8 or, with `deep`, uint16 over the whole range.
     """
-    return Writer(
-        path,
-        form,
-        width=width,
-        height=height,
-        time_base=time_base,
-        rate=rate,
-        start=start,
-        alpha=alpha,
-        sound=sound,
-        metadata=metadata,
-        options=options,
-    )
+    if form.content == "matte":
+        alpha = False
+    shape: _Shape = {"width": width, "height": height, "time_base": time_base, "rate": rate, "start": start}
+    notes: tuple[str, ...] = ()
+    if hardware:
+        form, notes = _accelerated(form, width, height, deep)
+    made: Writer | Sequence | Pair
+    if form.codec == "png":
+        made = Sequence(path, form, **shape, alpha=alpha, deep=deep, quality=quality)
+    elif form.content == "pair":
+        made = Pair(path, form, **shape, sound=sound, quality=quality, metadata=metadata, options=options)
+    else:
+        made = Writer(
+            path,
+            form,
+            **shape,
+            alpha=alpha,
+            deep=deep,
+            sound=sound,
+            quality=quality,
+            metadata=metadata,
+            options=options,
+        )
+    made.notes += notes
+    return made
+
+
+def _accelerated(form: Format, width: int, height: int, deep: bool) -> tuple[Format, tuple[str, ...]]:
+    """The format as a graphics card makes it, or as it is and a sentence why."""
+    if form.hardware is None:
+        return form, (f"There is no encoder for {form.label} on graphics cards; the processor did it.",)
+    if accelerates(form, *form.size(width, height), deep=deep):
+        return form.accelerated, ()
+    return form, ("No graphics card here could encode this; the processor did it.",)

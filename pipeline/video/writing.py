@@ -1,8 +1,9 @@
-"""Writing one video, with the sound of another if wanted."""
+"""Writing one video file, with the sound of another if wanted."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -10,19 +11,23 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 import av
-import numpy as np
-from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
-from numpy.typing import NDArray
+from av.video.reformatter import ColorRange, Colorspace
 
-from pipeline.formats import Format
+from pipeline.formats import Format, Quality
 from pipeline.video.border import write_errors
+from pipeline.video.frames import Converter, Image, coverage, depth, padded
+from pipeline.video.palette import Paletted
+from pipeline.video.schedule import Schedule
 from pipeline.video.sound import Heard, Sound
-from pipeline.video.source import CLEAN_SCALING
+from pipeline.video.verified import Content, check, content
 from pipeline.video.whole import beside, into_place
+
+# SVT-AV1 tells of itself on standard error, unless it is asked not to.
+os.environ.setdefault("SVT_LOG", "0")
 
 
 class Writer:
-    """Writes one video, beside its final name until it is whole.
+    """Writes one video file, beside its final name until it is whole and was checked.
 
     A context manager: leaving it without an error moves the file into place, with one removes it.
     `start` is the pts of the first frame: second 0 of the result, where `sound` begins to be heard.
@@ -39,17 +44,27 @@ class Writer:
         rate: Fraction,
         start: int = 0,
         alpha: bool = False,
+        deep: bool = False,
         sound: Heard | None = None,
+        quality: Quality = "high",
         metadata: dict[str, str] | None = None,
         options: dict[str, str] | None = None,
     ) -> None:
         self.path = path
         self.notes: tuple[str, ...] = ()
-        self._reformatter = VideoReformatter()
-        self._tick = time_base
-        self._gap = max(1, round(1 / rate / time_base))
-        self._start = start
+        self._form = form
+        self._schedule = Schedule(tick=time_base, rate=rate, start=start)
+        self._waiting: av.VideoFrame | None = None
+        self._coverage: float | None = None
         self._sound: Sound | None = None
+        self._size = form.size(width, height)
+        self._pixels = form.pixels(alpha=alpha, deep=deep)
+        asked = {**form.asked(quality), **(options or {})}
+        self._framed: Callable[[Image], av.VideoFrame]
+        if form.codec == "gif":
+            self._framed = Paletted(int(asked.pop("colours")))
+        else:
+            self._framed = Converter(self._pixels)
         self._part = beside(path)
         try:
             with write_errors(path.name):
@@ -60,56 +75,39 @@ class Writer:
                     container_options=dict(form.container_options),
                 )
                 self._out.metadata.update(metadata or {})
-                stream = self._out.add_stream(
-                    cast(Any, form.codec), rate=rate, options={**form.options, **(options or {})}
-                )
-                stream.width = width + width % 2 if form.even else width
-                stream.height = height + height % 2 if form.even else height
-                self._pad = ((0, stream.height - height), (0, stream.width - width), (0, 0))
-                stream.pix_fmt = (form.alpha_pixel_format if alpha else None) or form.pixel_format
-                stream.codec_context.time_base = time_base
-                stream.time_base = time_base
-                if not stream.pix_fmt.startswith("gray"):
-                    context = stream.codec_context
+                self._stream = self._out.add_stream(cast(Any, form.codec), rate=rate, options=asked)
+                self._stream.width, self._stream.height = self._size
+                self._stream.pix_fmt = self._pixels
+                context = self._stream.codec_context
+                self._stream.time_base = context.time_base = time_base
+                if form.tag is not None:
+                    context.codec_tag = form.tag
+                if self._pixels.startswith(("yuv", "p01")):
                     context.colorspace = Colorspace.ITU709
-                    context.color_primaries = context.color_trc = 1  # BT.709, as frames are tagged below
+                    context.color_primaries = context.color_trc = 1  # BT.709, as its frames are tagged
                     context.color_range = ColorRange.MPEG
-                self._stream = stream
                 if sound is not None and form.sound_codec is not None:
                     self._sound = Sound.open(sound, self._out, form)
         except BaseException:
             self._abandon()
             raise
 
-    def write(self, image: NDArray[np.uint8] | NDArray[np.uint16], pts: int) -> None:
+    def write(self, image: Image, pts: int) -> None:
         """Add `[H, W, 3]` RGB, `[H, W, 4]` RGBA (straight alpha) or `[H, W]` grey at `pts` ticks."""
-        pts -= self._start
+        if not len(self._schedule) and image.shape[-1] == 4:
+            self._coverage = coverage(image, hard=self._pixels == "pal8")
+        frame = self._framed(padded(image, *self._size))
+        frame.pts, frame.time_base = self._schedule.add(pts), self._schedule.tick
+        if self._waiting is not None:
+            self._encode(self._waiting, frame.pts - cast(int, self._waiting.pts))
+        self._waiting = frame
+
+    def _encode(self, frame: av.VideoFrame, lasts: int) -> None:
+        frame.duration = lasts
         with write_errors(self.path.name):
             if self._sound is not None:
-                self._sound.mux(until=pts * self._tick)
-            self._out.mux(self._stream.encode(self._frame(image, pts)))
-
-    def _frame(self, image: NDArray[np.uint8] | NDArray[np.uint16], pts: int) -> av.VideoFrame:
-        grey = image.ndim == 2
-        if not grey and any(after for _, after in self._pad):
-            image = cast(Any, np.pad(image, self._pad, mode="symmetric"))
-        kind = "gray" if grey else "rgba" if image.shape[2] == 4 else "rgb24"
-        frame = av.VideoFrame.from_ndarray(cast(Any, np.ascontiguousarray(image)), format=kind)
-        if not grey:
-            frame = self._reformatter.reformat(
-                frame,
-                format=self._stream.pix_fmt,
-                dst_colorspace=Colorspace.ITU709,
-                src_color_range=ColorRange.JPEG,
-                dst_color_range=ColorRange.MPEG,
-                interpolation=CLEAN_SCALING,
-                threads=1,
-            )
-            frame.color_trc = frame.color_primaries = 1
-        frame.pts = pts
-        frame.time_base = self._tick
-        frame.duration = self._gap
-        return frame
+                self._sound.mux(until=cast(int, frame.pts) * self._schedule.tick)
+            self._out.mux(self._stream.encode(frame))
 
     def __enter__(self) -> Self:
         return self
@@ -125,15 +123,33 @@ class Writer:
             return
         try:
             with write_errors(self.path.name):
-                self._out.mux(self._stream.encode(None))
-                if self._sound is not None:
-                    self._sound.mux(until=None)
-                    self._sound.close()
-                self._out.close()
+                self._finish()
                 into_place(self._part, self.path)
         except BaseException:
             self._abandon()
             raise
+
+    def _finish(self) -> None:
+        if self._waiting is not None:
+            self._encode(self._waiting, self._schedule.usual)
+        self._out.mux(self._stream.encode(None))
+        if self._sound is not None:
+            self._sound.mux(until=None)
+            self._sound.close()
+        self._out.close()
+        if len(self._schedule):
+            check(self.path.name, self._promised(), content(self._part, self._form))
+
+    def _promised(self) -> Content:
+        return Content(
+            codec=self._stream.codec_context.codec.canonical_name,
+            size=self._size,
+            depth=depth(self._pixels),
+            times=self._schedule.seconds,
+            lasts=self._schedule.end,
+            coverage=self._coverage,
+            tracks=0 if self._sound is None else self._sound.tracks,
+        )
 
     def _abandon(self) -> None:
         if self._sound is not None:

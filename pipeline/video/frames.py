@@ -1,0 +1,77 @@
+"""Images on their way to an encoder: as frames of the pixel format that it takes."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8] | NDArray[np.uint16]
+"""`[H, W, 3]` RGB, `[H, W, 4]` straight RGBA or `[H, W]` grey, over the whole range of its type."""
+
+_CLEAN = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
+
+_KINDS = {
+    (2, 1): "gray",
+    (3, 1): "rgb24",
+    (4, 1): "rgba",
+    (2, 2): "gray16le",
+    (3, 2): "rgb48le",
+    (4, 2): "rgba64le",
+}
+
+
+def framed(image: Image) -> av.VideoFrame:
+    """The image itself as a frame, without a copy."""
+    kind = _KINDS[image.shape[2] if image.ndim == 3 else 2, image.itemsize]
+    return av.VideoFrame.from_numpy_buffer(cast(Any, np.ascontiguousarray(image)), format=kind)
+
+
+def padded(image: Image, width: int, height: int) -> Image:
+    """The image with columns and rows mirrored at its right and lower edge, up to this size."""
+    down, across = height - image.shape[0], width - image.shape[1]
+    if not down and not across:
+        return image
+    return cast(Image, cv2.copyMakeBorder(image, 0, down, 0, across, cv2.BORDER_REFLECT))
+
+
+class Converter:
+    """Makes frames of one pixel format; what is YUV is BT.709 in limited range, and says so."""
+
+    def __init__(self, pixels: str) -> None:
+        self._pixels = pixels
+        self._yuv = not pixels.startswith(("gray", "rgb", "bgr"))
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, image: Image) -> av.VideoFrame:
+        frame = framed(image)
+        if frame.format.name == self._pixels:
+            return av.VideoFrame.from_ndarray(cast(Any, image), format=self._pixels)
+        made = self._reformatter.reformat(
+            frame,
+            format=self._pixels,
+            dst_colorspace=Colorspace.ITU709 if self._yuv else None,
+            src_color_range=ColorRange.JPEG,
+            dst_color_range=ColorRange.MPEG if self._yuv else ColorRange.JPEG,
+            interpolation=_CLEAN,
+            threads=1,
+        )
+        if self._yuv:
+            made.color_trc = made.color_primaries = 1  # BT.709
+        return made
+
+
+def depth(pixels: str) -> int:
+    """Bits per sample of a pixel format."""
+    return max(part.bits for part in av.VideoFormat(pixels).components)
+
+
+def coverage(image: Image, hard: bool = False) -> float:
+    """The mean alpha of RGBA, from 0 to 1; `hard`: once it is all or nothing."""
+    alpha = image[..., 3]
+    most = np.iinfo(image.dtype).max
+    return float(np.mean(alpha > most // 2) if hard else np.mean(alpha) / most)

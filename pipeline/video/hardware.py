@@ -1,0 +1,46 @@
+"""Encoders of graphics cards: whether they really work here."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any, cast
+
+import av
+from av.codec.context import CodecContext
+
+from pipeline.formats import FORMATS, Format
+
+_FRAMES = 5
+
+
+def accelerates(form: Format, width: int = 640, height: int = 360, *, deep: bool = False) -> bool:
+    """Whether a graphics card of this machine encodes this format at this size; tried out once."""
+    card = form.accelerated
+    return card is not form and _works(
+        card.codec, card.pixels(alpha=False, deep=deep), width, height, tuple(card.asked("high").items())
+    )
+
+
+def any_accelerates() -> bool:
+    """Whether there is a format that a graphics card of this machine encodes."""
+    return any(accelerates(form) for form in FORMATS.values())
+
+
+@lru_cache(maxsize=64)
+def _works(codec: str, pixels: str, width: int, height: int, options: tuple[tuple[str, str], ...]) -> bool:
+    """Whether the encoder makes as many packets as it is given pictures: being listed says nothing."""
+    try:
+        encoder = cast(Any, CodecContext.create(codec, "w"))
+        encoder.width, encoder.height, encoder.pix_fmt = width, height, pixels
+        encoder.time_base, encoder.framerate = Fraction(1, 25), Fraction(25)
+        encoder.options = dict(options)
+        packets = []
+        for number in range(_FRAMES):
+            frame = av.VideoFrame(width, height, pixels)
+            frame.pts, frame.time_base = number, encoder.time_base
+            packets += encoder.encode(frame)
+        packets += encoder.encode(None)
+    except (av.error.FFmpegError, av.codec.codec.UnknownCodecError, ValueError):
+        return False
+    return len(packets) == _FRAMES and all(packet.size for packet in packets)

@@ -1,0 +1,150 @@
+"""Where several files become one result: a zip, or a folder."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Protocol
+from zipfile import ZIP_STORED, ZipFile, ZipInfo
+
+from pipeline.errors import InputError
+from pipeline.video.whole import beside, into_place
+
+TABLE = "times.csv"
+"""What a sequence's own table is called; its first column names the pictures."""
+
+
+class Store(Protocol):
+    """Takes files, beside the final name; `keep` puts them there, `drop` leaves what was there before."""
+
+    def add(self, name: str, data: bytes | memoryview) -> None: ...
+
+    def close(self) -> None:
+        """Nothing is added after this; what is there can be read."""
+
+    def names(self) -> list[str]: ...
+
+    def read(self, name: str) -> bytes: ...
+
+    def keep(self) -> None: ...
+
+    def drop(self) -> None:
+        """Remove what was not kept."""
+
+
+class Zip:
+    """Files as they are: what is in them is compressed already."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._part = beside(path)
+        self._zip = ZipFile(self._part, "w", ZIP_STORED)
+
+    def add(self, name: str, data: bytes | memoryview) -> None:
+        self._zip.writestr(_entry(name), bytes(data))
+
+    def copy(self, path: Path) -> None:
+        """Add a file under its own name."""
+        with path.open("rb") as source, self._zip.open(_entry(path.name), "w", force_zip64=True) as target:
+            shutil.copyfileobj(source, target, 2**20)
+
+    def close(self) -> None:
+        self._zip.close()
+        self._zip = ZipFile(self._part)
+
+    def names(self) -> list[str]:
+        return self._zip.namelist()
+
+    def read(self, name: str) -> bytes:
+        return self._zip.read(name)
+
+    def keep(self) -> None:
+        self._zip.close()
+        into_place(self._part, self._path)
+
+    def drop(self) -> None:
+        try:
+            self._zip.close()
+        except OSError:  # a full disk refuses the directory too
+            self._zip.fp = None
+        finally:
+            self._part.unlink(missing_ok=True)
+
+
+def _entry(name: str) -> ZipInfo:
+    entry = ZipInfo(name)
+    entry.external_attr = 0o644 << 16
+    return entry
+
+
+class Folder:
+    """Files in a folder. One that is there already is replaced if it is empty or a sequence of before."""
+
+    def __init__(self, path: Path) -> None:
+        _check(path)
+        self._path = path
+        try:
+            self._part = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}-", suffix=".part", dir=path.parent))
+        except FileNotFoundError as error:
+            raise InputError(f"{path.name}: the folder to write it into does not exist.") from error
+        except PermissionError as error:
+            raise InputError(f"{path.name}: nothing can be written into its folder.") from error
+
+    def add(self, name: str, data: bytes | memoryview) -> None:
+        (self._part / name).write_bytes(data)
+
+    def close(self) -> None:
+        pass
+
+    def names(self) -> list[str]:
+        return [entry.name for entry in self._part.iterdir()]
+
+    def read(self, name: str) -> bytes:
+        return (self._part / name).read_bytes()
+
+    def keep(self) -> None:
+        _check(self._path)
+        # mkdtemp's folder is for its owner alone; the mode of one that is made plainly tells what is usual.
+        plain = self._part / "plain"
+        plain.mkdir()
+        self._part.chmod(plain.stat().st_mode)
+        plain.rmdir()
+        if not self._path.exists():
+            self._part.rename(self._path)
+            return
+        old = self._part.with_suffix(".old")
+        self._path.rename(old)
+        self._part.rename(self._path)
+        shutil.rmtree(old)
+
+    def drop(self) -> None:
+        shutil.rmtree(self._part, ignore_errors=True)
+
+
+def _check(path: Path) -> None:
+    """Raise InputError where something is at `path` that is not ours to remove."""
+    if path.is_dir() and not path.is_symlink():
+        if _ours(path):
+            return
+        raise InputError(
+            f"{path.name}: there are other files in this folder. Give the name of a new or an empty one."
+        )
+    if path.exists() or path.is_symlink():
+        raise InputError(f"{path.name}: this is a file. Give the name of a folder, or one that ends in .zip.")
+
+
+def _ours(folder: Path) -> bool:
+    """Whether a folder is empty, or holds a sequence and not one file besides."""
+    names = {entry.name for entry in folder.iterdir()}
+    if TABLE not in names:
+        return not names
+    try:
+        with (folder / TABLE).open(encoding="ascii", newline="") as file:
+            listed = {row[0] for row in csv.reader(file) if row}
+    except (OSError, UnicodeError, csv.Error):
+        return False
+    pictures = {name for name in listed if re.fullmatch(r"\d+\.png", name)}
+    return names - {TABLE} <= pictures and not any(entry.is_dir() for entry in folder.iterdir())
