@@ -1,176 +1,212 @@
-"""The sound of a video on its way into a result."""
+"""The sound of a video on its way into a result: copied where the container takes it, else encoded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+import struct
+from collections.abc import Generator, Iterator
 from fractions import Fraction
-from pathlib import Path
-from typing import Any, cast
+from itertools import chain
+from typing import Any, TypeAlias, cast
 
+import av
 import numpy as np
 from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
-from av.packet import Packet
-from numpy.typing import NDArray
+from av.packet import Packet, PacketSideData
+from av.stream import Disposition
 
 from pipeline.formats import Format
-from pipeline.video.border import DAMAGED, read_errors
+from pipeline.video.listening import LEAD, Heard, Kind, Piece, pieces, samples
 from pipeline.video.source import Source, codec_name
-from pipeline.video.times import index
 
+__all__ = ["Heard", "Sound"]
 
-@dataclass(frozen=True)
-class Heard:
-    """What is heard of a video: from `start` to `end`, in seconds from its first picture.
+# Seconds that sound may run ahead of the picture, which waits in the encoder's look-ahead anyway.
+_AHEAD = 1
+# By how much sound and picture may part (in seconds), as nobody notices.
+_SYNC = Fraction(1, 100)
+# Packets that a decoder wants before the first that is heard: one that overlaps with it, one more for what is
+# predicted from it (HE-AAC), and for MP3 as many as its bits may be spread over.
+_LEAD = 2
+_LEADS = {"mp3": 10}
+# Channels to the layout that the encoders of AAC and Opus both hold; four or seven find a place in the next.
+_LAYOUTS = ("mono", "stereo", "3.0", "5.0", "5.0", "5.1", "7.1", "7.1")
+_OPUS_RATE = 48_000
+_SKIP_SAMPLES = 11  # AV_PKT_DATA_SKIP_SAMPLES, for which PyAV has no name to make one by
 
-    With `repeat` its sound begins again every so many seconds, and `end` is a must; else None for `end` is
-    where its sound ends.
-    """
-
-    path: Path
-    start: Fraction = Fraction(0)
-    end: Fraction | None = None
-    repeat: Fraction | None = None
-
-    def __post_init__(self) -> None:
-        if self.repeat is not None and (self.end is None or self.repeat <= 0):
-            raise ValueError("sound that repeats needs a length above 0 to repeat after, and an end")
+_Packets: TypeAlias = "Generator[Packet[AudioStream], None, None]"
 
 
 class Sound:
-    """The first sound track of a video on its way into a result, whose second 0 is `Heard.start`."""
+    """All sound tracks of a video on their way into a result, whose second 0 is `Heard.start`."""
 
-    # Sound may run ahead of the picture, which waits in the encoder's look-ahead anyway.
-    _LEAD = 1
-    # Times that lie this far (in seconds) beside the sound before them are a gap and not a rounding; less
-    # than what lips and voice may differ by unnoticed (ITU-R BT.1359).
-    _GAP = Fraction(1, 25)
-
-    def __init__(
-        self,
-        source: Source,
-        track: AudioStream,
-        out: OutputContainer,
-        form: Format,
-        heard: Heard,
-    ) -> None:
-        self.tracks = 1
-        self._source = source
-        self._tick = Fraction(track.time_base or Fraction(1, track.codec_context.sample_rate))
-        # Sound keeps its distance to the first picture.
-        times = index(source.path)
-        first = times.origin * times.tick
-        self._zero = first + heard.start
-        self._last = None if heard.end is None else first + heard.end
-        self._packets = self._within(track, seek=heard.start > 0)
-        self._waiting: Packet[AudioStream] | None = None
-        copied = codec_name(track) in form.sound_copied
-        self._send = self._copy(track, out) if copied else self._encode(track, out, form)
+    def __init__(self, out: OutputContainer, tracks: list[_Track]) -> None:
+        self._out = out
+        self._tracks = tracks
+        self.tracks = len(tracks)
 
     @classmethod
     def open(cls, heard: Heard, out: OutputContainer, form: Format) -> Sound | None:
-        """None where the video has no sound that can be decoded."""
-        source = Source(heard.path)
-        try:
-            for track in source.container.streams.audio:
-                if track.codec_context:
-                    return cls(source, track, out, form, heard)
-        except BaseException:
-            source.close()
-            raise
-        source.close()
-        return None
-
-    def close(self) -> None:
-        self._source.close()
+        """Adds a stream to `out` for each track; None where nothing is heard that can be decoded."""
+        if form.sound_codec is None:
+            return None
+        with Source(heard.path) as source:
+            found = [
+                _Track(packets)
+                for number, track in enumerate(source.container.streams.audio)
+                if track.codec_context
+                and track.codec_context.sample_rate
+                and track.codec_context.channels
+                and (packets := _passed_on(heard, number, track, out, form)) is not None
+            ]
+        return cls(out, found) if found else None
 
     def mux(self, until: Fraction | None) -> None:
         """Pass on what begins up to `until` seconds of the result; None: all the rest."""
-        limit = None if until is None else self._zero + until + self._LEAD
-        while True:
-            packet = self._waiting or next(self._packets, None)
+        for track in self._tracks:
+            for packet in track.until(None if until is None else until + _AHEAD):
+                self._out.mux(packet)
+
+    def close(self) -> None:
+        for track in self._tracks:
+            track.close()
+
+
+class _Track:
+    """The packets of one track, to be taken in portions."""
+
+    def __init__(self, packets: _Packets) -> None:
+        self._packets = packets
+        self._waiting: Packet[AudioStream] | None = None
+
+    def until(self, limit: Fraction | None) -> Iterator[Packet[AudioStream]]:
+        """Those that begin up to `limit` seconds; None: all that are left."""
+        while (packet := self._waiting or next(self._packets, None)) is not None:
+            self._waiting = packet
+            if limit is not None and cast(int, packet.pts) * packet.time_base > limit:
+                return
             self._waiting = None
-            if packet is None:
-                break
-            if limit is not None and cast(int, packet.pts) * self._tick > limit:
-                self._waiting = packet
-                return
-            self._send(packet)
-        if limit is None:
-            self._send(None)
+            yield packet
 
-    def _within(self, track: AudioStream, seek: bool) -> Iterator[Packet[AudioStream]]:
-        with read_errors(self._source.name), suppress(*DAMAGED):
-            if seek:
-                self._source.container.seek(int(self._zero / self._tick), stream=track, backward=True)
-            for packet in self._source.container.demux(track):
-                if packet.pts is None or not packet.size:
-                    continue
-                begin = packet.pts * self._tick
-                if seek and begin + (packet.duration or 0) * self._tick <= self._zero:
-                    continue
-                if self._last is not None and begin >= self._last:
-                    return
-                yield packet
+    def close(self) -> None:
+        self._packets.close()
 
-    def _copy(self, track: AudioStream, out: OutputContainer) -> Callable[[Packet[AudioStream] | None], None]:
+
+def _passed_on(
+    heard: Heard, number: int, track: AudioStream, out: OutputContainer, form: Format
+) -> _Packets | None:
+    """The packets that go into `out` for a track, for which a stream is added; None where it is not heard."""
+    codec = codec_name(track)
+    matroska = form.container in ("webm", "matroska")
+    found = pieces(heard, number, lead=LEAD if matroska else _LEADS.get(codec, _LEAD))
+    first = next(found, None)
+    if first is None:
+        return None
+    end = None if heard.end is None or heard.repeat is not None else heard.end - heard.start
+    # PCM has no packets of its own: its samples go over as they are, and can be cut anywhere.
+    pcm, copied = codec.startswith("pcm_"), codec in form.sound_copied
+    fits = _starts(first, track) if matroska else _ends(first, end)
+    if copied and not pcm and fits and heard.repeat is None:
         stream = out.add_stream_from_template(track)
-        offset = round(self._zero / self._tick)
+        packets = _copied(chain([first], found), stream, end, matroska)
+    else:
+        stream = _encoder(track, out, codec if copied and pcm else cast(str, form.sound_codec))
+        packets = _encoded(heard, number, stream)
+    stream.metadata.update({k: v for k, v in track.metadata.items() if k in ("language", "title")})
+    stream.disposition = track.disposition & Disposition.default
+    return packets
 
-        def send(packet: Packet[AudioStream] | None) -> None:
-            if packet is None:
-                return
-            packet.pts = cast(int, packet.pts) - offset
-            packet.dts = packet.pts if packet.dts is None else packet.dts - offset
-            packet.stream = stream
-            out.mux(packet)
 
-        return send
+def _starts(first: Piece, track: AudioStream) -> bool:
+    """Whether Matroska can say where copied sound begins.
 
-    def _encode(
-        self, track: AudioStream, out: OutputContainer, form: Format
-    ) -> Callable[[Packet[AudioStream] | None], None]:
-        rate = 48_000 if form.sound_codec == "libopus" else track.codec_context.sample_rate
-        layout = "mono" if track.codec_context.layout.nb_channels == 1 else "stereo"
-        stream = cast(AudioStream, out.add_stream(cast(Any, form.sound_codec), rate=rate, layout=layout))
-        stream.codec_context.bit_rate = 96_000 if layout == "mono" else 160_000
-        resampler = AudioResampler(format="fltp", layout=layout, rate=rate)
-        past = None if self._last is None else round((self._last - self._zero) * rate)
-        written = 0
+    It has no word for what is decoded and not heard, but for what an Opus decoder drops in any case.
+    """
+    return first.begin >= -_SYNC - _priming(track)
 
-        def add(samples: NDArray[np.float32]) -> None:
-            nonlocal written
-            block = AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=layout)
-            block.sample_rate, block.time_base, block.pts = rate, Fraction(1, rate), written
-            written += samples.shape[1]
-            out.mux(stream.encode(block))
 
-        def place(frame: AudioFrame) -> None:
-            """Put the samples where their time says: what lies before second 0 is cut, a gap is silence."""
-            samples = cast(NDArray[np.float32], frame.to_ndarray())
-            at = written
-            if frame.pts is not None and frame.time_base is not None:
-                exact = frame.pts * frame.time_base - self._zero
-                if not written or abs(exact - Fraction(written, rate)) > self._GAP:
-                    at = round(exact * rate)
-            while written < at and (past is None or written < past):
-                add(np.zeros((len(samples), min(at - written, rate)), np.float32))
-            samples = samples[:, written - at : None if past is None else max(0, past - at)]
-            if samples.shape[1]:
-                add(samples)
+def _ends(first: Piece, end: Fraction | None) -> bool:
+    """Whether copied sound in MP4 can end near enough to `end`: players play a packet whole.
 
-        def send(packet: Packet[AudioStream] | None) -> None:
-            with suppress(*DAMAGED):  # a damaged one leaves a gap
-                for frame in track.decode(packet):
-                    for part in resampler.resample(frame):
-                        place(part)
-            if packet is None:
-                for part in resampler.resample(None):
-                    place(part)
-                out.mux(stream.encode(None))
+    Where sound begins an edit list says to the sample.
+    """
+    if end is None:
+        return True
+    beyond = -(end - first.begin) % first.length if first.length else _SYNC
+    return min(beyond, first.length - beyond) <= _SYNC
 
-        return send
+
+def _priming(track: AudioStream) -> Fraction:
+    """Seconds that an Opus decoder is told to drop at the start (RFC 7845, 5.1: pre-skip)."""
+    head = track.codec_context.extradata or b""
+    if not head.startswith(b"OpusHead"):
+        return Fraction(0)
+    return Fraction(int.from_bytes(head[10:12], "little"), _OPUS_RATE)
+
+
+def _copied(found: Iterator[Piece], stream: AudioStream, end: Fraction | None, matroska: bool) -> _Packets:
+    """The packets as they are, at their times; the last one says how much of it is heard."""
+    last, reached = None, None
+    for piece in found:
+        if reached is not None and piece.end < reached:
+            continue  # a clock that was set back
+        reached = piece.end
+        packet = piece.packet
+        tick = packet.time_base
+        packet.pts = round((max(piece.begin, -_priming(stream)) if matroska else piece.begin) / tick)
+        if last is not None:
+            packet.pts = max(packet.pts, last + 1)
+        packet.dts = last = packet.pts
+        packet.stream = stream
+        beyond = Fraction(0) if end is None else piece.end - end
+        if beyond > piece.length / 2 and not matroska:
+            return
+        if beyond > 0:
+            packet.duration = max(1, round((piece.length - beyond) / tick))
+            _discard(packet, round(beyond * stream.codec_context.sample_rate))
+        yield packet
+
+
+def _discard(packet: Packet[AudioStream], count: int) -> None:
+    """Say that the last `count` samples of a packet are not heard (FFmpeg's AV_PKT_DATA_SKIP_SAMPLES)."""
+    told = cast(Any, PacketSideData)(_SKIP_SAMPLES, 10)
+    told.update(struct.pack("<IIBB", 0, count, 0, 0))
+    packet.set_sidedata(told)
+
+
+def _encoder(track: AudioStream, out: OutputContainer, codec: str) -> AudioStream:
+    """A stream of `out` that holds as much of a track as its codec can: channels, rate."""
+    channels = track.codec_context.layout.nb_channels
+    pcm = codec.startswith("pcm_")
+    layout = track.codec_context.layout.name if pcm else _LAYOUTS[min(channels, len(_LAYOUTS)) - 1]
+    rate = _rate(codec, track.codec_context.sample_rate)
+    stream = cast(AudioStream, out.add_stream(cast(Any, codec), rate=rate, layout=layout))
+    context = stream.codec_context
+    taken = context.codec.audio_formats or []
+    context.format = next((each for each in taken if each.name.startswith("flt")), taken[0])
+    if not pcm:
+        context.bit_rate = 32_000 + 64_000 * context.layout.nb_channels
+    return stream
+
+
+def _rate(codec: str, rate: int) -> int:
+    """The rate that an encoder takes which loses nothing, else the highest that it takes."""
+    if codec == "libopus":
+        return _OPUS_RATE  # what any Opus is decoded at
+    taken = av.Codec(codec, "w").audio_rates
+    if not taken:
+        return rate
+    return min((each for each in taken if each >= rate), default=max(taken))
+
+
+def _encoded(heard: Heard, number: int, stream: AudioStream) -> _Packets:
+    context = stream.codec_context
+    kind = Kind(context.format.planar.name, context.layout.name, context.sample_rate)
+    written = 0
+    for block in samples(heard, number, kind):
+        frame = AudioFrame.from_ndarray(np.ascontiguousarray(block), format=kind.format, layout=kind.layout)
+        frame.sample_rate, frame.time_base, frame.pts = kind.rate, Fraction(1, kind.rate), written
+        written += block.shape[1]
+        yield from stream.encode(frame)
+    yield from stream.encode(None)
