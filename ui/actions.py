@@ -13,6 +13,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -25,13 +26,15 @@ from pipeline import background, formats, models, prompts, video, weights
 from pipeline.background import Fit, Footage, Picture, Transparent
 from pipeline.clip import Clip
 from pipeline.composite import opened
+from pipeline.edges import Edges
 from pipeline.errors import InputError, VideoError
-from pipeline.job import GREEN, Job, Progress
+from pipeline.formats import Format, Quality
+from pipeline.job import GREEN, Job, Progress, Sound
 from pipeline.runner import Runner
 from ui import overlay, scenes
 from ui.downloads import Downloads
 from ui.looks import Looks
-from ui.opened import Opened
+from ui.opened import Opened, sounds
 
 _LONGEST_NAME = 120
 _CANCEL_POLLS = 50
@@ -208,7 +211,7 @@ class Actions:
         """`#rrggbb`, "blur", "blur:RADIUS" or "transparent"; a format that cannot hold it gives way."""
         behind = background.parse(spec)
         if isinstance(behind, Picture | Footage):
-            raise InputError("A picture is uploaded, not named.")
+            raise InputError("A picture or video is uploaded, not named.")
         return self._lay(id, behind)
 
     def choose_picture(self, id: str, file: Path, name: str, fit: Fit = "fill") -> Opened:
@@ -221,7 +224,21 @@ class Actions:
         # Written again from its pixels: upright, without what else a picture's file may carry.
         with video.replacing(kept) as part:
             overlay.save_png(picture, part)
-        return self._hang(id, kept, fit)
+        return self._hang(id, Picture(kept, fit))
+
+    def choose_footage(self, id: str, file: Path, name: str, fit: Fit = "fill", held: bool = False) -> Opened:
+        """Take an uploaded video into the session as its background; raises VideoError where it is none."""
+        try:
+            video.probe(file, name)
+            if next(video.read(file), None) is None:
+                raise VideoError(f"{name}: not one picture of this video could be decoded.")
+            # A name that does not read as a picture's, whatever the upload was called.
+            kept = self.open(id).folder / f"background-{uuid4().hex[:8]}.video"
+            with video.replacing(kept) as part:
+                shutil.move(file, part)
+        finally:
+            file.unlink(missing_ok=True)
+        return self._hang(id, Footage(kept, fit, held))
 
     def choose_scene(self, id: str, name: str, fit: Fit = "fill") -> Opened:
         """Take one of scenes.NAMES into the session, as an uploaded picture; raises InputError for others."""
@@ -229,37 +246,59 @@ class Actions:
         kept = self.open(id).folder / f"background-{name}{shipped.suffix}"
         with video.replacing(kept) as part:
             shutil.copyfile(shipped, part)
-        return self._hang(id, kept, fit)
+        return self._hang(id, Picture(kept, fit))
 
-    def _hang(self, id: str, kept: Path, fit: Fit) -> Opened:
-        """Lay a picture in the session's folder behind the subject, in place of the ones before."""
-        for old in kept.parent.glob("background-*"):
-            if old != kept and self._runner.place(id) is None:  # a run may need it
+    def _hang(self, id: str, behind: Picture | Footage) -> Opened:
+        """Lay a file in the session's folder behind the subject, in place of the ones before."""
+        for old in behind.path.parent.glob("background-*"):
+            if old != behind.path and self._runner.place(id) is None:  # a run may need it
                 old.unlink(missing_ok=True)
-        return self._lay(id, Picture(kept, fit))
+        return self._lay(id, behind)
 
-    def fit_picture(self, id: str, fit: Fit) -> Opened:
+    def fit_background(self, id: str, fit: Fit, held: bool = False) -> Opened:
+        """How a picture or video is laid; `held` as in `Footage`. Other backgrounds stay as they are."""
         found = self.open(id)
-        if isinstance(found.job.background, Picture):
-            return self._lay(id, replace(found.job.background, fit=fit))
+        match found.job.background:
+            case Picture(path):
+                return self._lay(id, Picture(path, fit))
+            case Footage(path):
+                return self._lay(id, Footage(path, fit, held))
         return found
 
     def _lay(self, id: str, behind: background.Background) -> Opened:
-        form = self.open(id).job.format
-        if isinstance(behind, Transparent) and not formats.by_key(form).alpha:
+        job = self.open(id).job
+        form, sound = job.format, job.sound
+        if isinstance(behind, Transparent) and not _see_through(formats.by_key(form)):
             form = next(f.key for f in formats.FORMATS.values() if f.alpha)
-        return self._change(id, background=behind, format=form)
+        if sound == "behind" and not sounds(behind):
+            sound = "own"
+        return self._change(id, background=behind, format=form, sound=sound)
+
+    def choose_edges(self, id: str, edges: Edges) -> Opened:
+        """Raises InputError for what is out of range."""
+        edges.check()
+        return self._change(id, edges=edges)
 
     def choose_format(self, id: str, key: str) -> Opened:
         """A format without alpha takes a transparent background's place with a colour."""
         form = formats.by_key(key)
         behind = self.open(id).job.background
-        if isinstance(behind, Transparent) and not form.alpha:
+        if isinstance(behind, Transparent) and not _see_through(form):
             behind = GREEN
         return self._change(id, format=key, background=behind)
 
-    def choose_sound(self, id: str, sound: bool) -> Opened:
-        return self._change(id, sound="own" if sound else "none")
+    def choose_quality(self, id: str, quality: Quality) -> Opened:
+        return self._change(id, quality=quality)
+
+    def choose_sound(self, id: str, sound: Sound) -> Opened:
+        return self._change(id, sound=sound)
+
+    def choose_rate(self, id: str, rate: Fraction | None) -> Opened:
+        """Frames a second, evenly; None: each at its own time."""
+        return self._change(id, rate=rate)
+
+    def choose_hardware(self, id: str, hardware: bool) -> Opened:
+        return self._change(id, hardware=hardware)
 
     # ------------------------------------------------------------------ running
 
@@ -298,7 +337,14 @@ class Actions:
 
 
 def download_name(row: SessionRow, result: Result) -> str:
-    return f"{Path(row.name).stem}-recorte{formats.by_key(result.format).suffix}"
+    form = formats.by_key(result.format)
+    what = "recorte" if form.content == "picture" else form.content
+    return f"{Path(row.name).stem}-{what}{form.suffix}"
+
+
+def _see_through(form: Format) -> bool:
+    """Whether it goes with a transparent background."""
+    return form.alpha or form.content != "picture"
 
 
 def _nearest(times: list[float], time: Any) -> int:

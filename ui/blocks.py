@@ -13,7 +13,7 @@ from ui import media, stage, text
 from ui.actions import Actions
 from ui.events import Updates, language, told
 from ui.page import Page
-from ui.sections import background, preview, result, sessions, subject, video
+from ui.sections import background, edges, preview, result, sessions, subject, video
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
@@ -92,7 +92,7 @@ def application(actions: Actions, *, upload_bytes: int) -> FastAPI:
 def build(actions: Actions) -> gr.Blocks:
     with gr.Blocks(title="Recorte", fill_width=True, analytics_enabled=False) as blocks:
         page = _render(actions)
-        for section in (video, subject, background, preview, result, sessions):
+        for section in (video, subject, background, edges, preview, result, sessions):
             section.wire(page)
         _wire(page, blocks)
     # Gradio would let one visitor at a time upload, preview or watch a run.
@@ -119,6 +119,7 @@ def _render(actions: Actions) -> Page:
                     subjects = subject.render(say)
                 with _group("background"):
                     backgrounds = background.render(say)
+                    edging = edges.render(say)
                 with _group("result"):
                     results = result.render(say)
         with gr.Tab(say("tab_sessions"), id="sessions") as sessions_tab:
@@ -135,6 +136,7 @@ def _render(actions: Actions) -> Page:
         video=video.Section(drop, sample, name, facts, another),
         subject=subjects,
         background=backgrounds,
+        edges=edging,
         result=results,
         preview=previews,
         sessions=listed,

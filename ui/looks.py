@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import background, models, preview, prompts, stretches, video
+from pipeline.background import Transparent
 from pipeline.clip import Clip
 from pipeline.composite import composer
 from pipeline.errors import InputError, VideoError, WeightsError
@@ -69,9 +70,8 @@ class Looks:
         if view == "mask":
             return Look(overlay.tinted(frame.image, mattes), final=whole)
         matte = np.maximum.reduce(list(mattes.values()))
-        if view == "cutout":
-            return Look(np.dstack((frame.image, matte)), final=whole)
-        compose = composer(found.job.background, found.clip.width, found.clip.height)
+        behind = Transparent() if view == "cutout" else found.job.background
+        compose = composer(behind, found.clip.width, found.clip.height, found.job.edges)
         return Look(compose(frame.image, matte, float(pts * found.clip.time_base)), final=whole)
 
     def candidates(self, found: Opened, index: int, number: int) -> list[tuple[float, Pixels]]:
@@ -140,7 +140,8 @@ class Looks:
         kept = "" if found.kept is None else "kept"
         ready = "" if _ready(found.cut) else "unready"
         behind = background.spec(found.job.background, found.folder)
-        return f"{found.cut.matte_key[:16]}{kept}{ready}-{behind}"
+        edges = "-".join(map(str, found.job.edges.to_json().values()))
+        return f"{found.cut.matte_key[:16]}{kept}{ready}-{behind}-{edges}"
 
     def _mattes_of(self, found: Opened, pts: int) -> tuple[dict[int, Pixels], bool]:
         """The mattes on this frame by object, and whether these are all there will be.
@@ -224,7 +225,7 @@ def _parted(job: Job) -> dict[int, Job]:
 
 def _plain(job: Job) -> Job:
     """The job without what only matters for the result, and might forbid it."""
-    return replace(job, background=GREEN, format="mp4")
+    return replace(job, background=GREEN, format="mp4", sound="own")
 
 
 def _ready(job: Job) -> bool:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from db.models import SessionRow, State
-from pipeline import background, models, prompts
-from pipeline.background import Picture
+from pipeline import models, prompts, video
+from pipeline.background import Background, Footage, Picture
 from pipeline.clip import Clip
 from pipeline.job import Job
 from pipeline.matte import Kept
@@ -32,10 +32,11 @@ class Opened:
     def running(self) -> bool:
         return self.row.state in (State.QUEUED, State.RUNNING)
 
-    @property
+    @cached_property
     def kept(self) -> Kept | None:
-        """The matte file, where it was made from just this job."""
-        return Kept.find(self.job.matte, self.cut.matte_key)
+        """The matte file, where it was made from just this job and for all that it keeps of the video."""
+        kept = Kept.find(self.job.matte, self.cut.matte_key)
+        return kept if kept is not None and kept.serves(*self.job.span(self.clip)) else None
 
     @property
     def checks(self) -> list[float]:
@@ -67,10 +68,16 @@ class Opened:
 
     @property
     def outdated(self) -> bool:
-        """Whether the newest result was made by other choices or other marks than the present ones."""
-        if not self.row.results:
-            return False
-        made, job = self.row.results[0], self.job
-        chosen = (background.spec(job.background, self.folder), job.format, job.model)
-        other_marks = job.matte is not None and job.matte.exists() and self.kept is None
-        return (made.background, made.format, made.model) != chosen or other_marks
+        """Whether the newest result was made by other choices or other marks, as far as that is known."""
+        made = self.row.results[0].key if self.row.results else None
+        return made is not None and made != self.cut.result_key(self.folder)
+
+
+def sounds(behind: Background) -> bool:
+    """Whether a video with sound stands behind the subject."""
+    return isinstance(behind, Footage) and behind.path.exists() and _has_sound(behind.path)
+
+
+@lru_cache(maxsize=64)
+def _has_sound(path: Path) -> bool:
+    return bool(video.probe(path).sound)

@@ -12,7 +12,7 @@ from ui import media, overlay
 from ui.actions import Actions
 from ui.events import Updates
 from ui.opened import Opened
-from ui.sections import background, preview, result, sessions, subject, video
+from ui.sections import background, edges, preview, result, sessions, subject, video
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Page:
     video: video.Section
     subject: subject.Section
     background: background.Section
+    edges: edges.Section
     result: result.Section
     preview: preview.Section
     sessions: sessions.Section
@@ -37,7 +38,7 @@ class Page:
     @property
     def shown(self) -> list[Any]:
         """The outputs of a handler that returns `show(...)`."""
-        sections = (self.video, self.subject, self.background, self.result, self.preview)
+        sections = (self.video, self.subject, self.background, self.edges, self.result, self.preview)
         parts = [part for section in sections for part in vars(section).values()]
         return [self.current, self.stage, self.editor, self.side, self.timer, *parts]
 
@@ -52,6 +53,7 @@ class Page:
             **video.show(self.video, found, language),
             **subject.show(self.subject, self.actions.downloads, found, language),
             **background.show(self.background, found),
+            **edges.show(self.edges, found),
             **result.show(self.result, self.actions, found, language),
             **preview.show(self.preview, self.actions.looks, found, language),
         }

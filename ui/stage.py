@@ -32,10 +32,10 @@ for "no video yet" or a dictionary:
     seq         int|None    the browser's count of its edits: handed back in the answer to one, else None
 
 What is missing is empty or false. An edit in the browser arrives as the `input` event with the new `prompts`,
-`objects`, `start` and `end`, a higher `seq` and `rev` None; the handler answers with `answer(value, rev=...)`. An answer to
-an older edit does not undo a newer one, and one that comes after its video has left the stage is passed over;
-so another video comes without a `seq`. What the browser sends is not to be believed beyond these and `seq`:
-which session it is, the server knows.
+`objects`, `start` and `end`, a higher `seq` and `rev` None; the handler answers with `answer(value, rev=…)`.
+An answer to an older edit does not undo a newer one, and one that comes after its video has left the stage
+is passed over; so another video comes without a `seq`. What the browser sends is not to be believed beyond
+these and `seq`: which session it is, the server knows.
 
 Under `media` the stage asks for `times` (a JSON list, seconds), `strip` (12 thumbnails side by side) and
 `frames/<index>?view=original|mask|cutout&rev=<rev>`; a refusal is JSON, {"error": "a sentence"}. Where the

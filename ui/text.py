@@ -170,6 +170,7 @@ PAGE: dict[str, dict[str, str]] = {
         "kind": "Behind the subject",
         "kind_colour": "Colour",
         "kind_picture": "Picture",
+        "kind_video": "Video",
         "kind_blur": "Blur",
         "kind_transparent": "Transparent",
         "colour": "Colour",
@@ -178,6 +179,10 @@ PAGE: dict[str, dict[str, str]] = {
         "white": "White",
         "black": "Black",
         "picture": "Choose a picture",
+        "film": "Choose a video",
+        "ending": "Where it is too short",
+        "repeated": "Repeat it",
+        "held": "Hold its last frame",
         "studio": "Studio",
         "city": "City",
         "garden": "Garden",
@@ -187,9 +192,26 @@ PAGE: dict[str, dict[str, str]] = {
         "fit_fit": "Fit",
         "fit_stretch": "Stretch",
         "radius": "Blur, in pixels",
+        "edges": "Edges",
+        "clean": "Take the old background's colour out",
+        "grow": "Grow or shrink, px",
+        "feather": "Feather, px",
+        "despill": "Light of a screen, taken off",
+        "despill_none": "None",
+        "despill_green": "Green",
+        "despill_blue": "Blue",
         "result": "Result",
         "format": "Format",
+        "quality": "Quality",
+        "quality_small": "Small",
+        "quality_balanced": "Balanced",
+        "quality_high": "High",
+        "quality_best": "Best",
+        "advanced": "Advanced",
+        "rate_of": "Frames a second",
+        "rate_own": "Each frame at its own time",
         "sound": "Keep the sound",
+        "whose": "Sound",
         "preview": "Preview six frames",
         "make": "Make the video",
         "cancel": "Cancel",
@@ -199,6 +221,12 @@ PAGE: dict[str, dict[str, str]] = {
         "facts": "{width} × {height} · {length} · {rate}/s · {sound}",
         "with_sound": "with sound",
         "without_sound": "no sound",
+        "sound_own": "The video's own",
+        "sound_behind": "The background's",
+        "sound_none": "None",
+        "remark_hdr": "HDR: brought to standard range for the cut and the result.",
+        "remark_interlaced": "Interlaced: its half pictures are joined to whole ones.",
+        "remark_mended": "{count} frames had a missing or repeated time, which was put right.",
         "licence": "Licence",
         "click_better": "Without a mark the model guesses the subject; a click on it will do better.",
         "click_first": "Click on the subject, or draw a box around it.",
@@ -239,6 +267,7 @@ PAGE: dict[str, dict[str, str]] = {
         "kind": "Detrás del sujeto",
         "kind_colour": "Color",
         "kind_picture": "Imagen",
+        "kind_video": "Vídeo",
         "kind_blur": "Desenfoque",
         "kind_transparent": "Transparente",
         "colour": "Color",
@@ -247,6 +276,10 @@ PAGE: dict[str, dict[str, str]] = {
         "white": "Blanco",
         "black": "Negro",
         "picture": "Elegir una imagen",
+        "film": "Elegir un vídeo",
+        "ending": "Si es demasiado corto",
+        "repeated": "Repetirlo",
+        "held": "Dejar su último fotograma",
         "studio": "Estudio",
         "city": "Ciudad",
         "garden": "Jardín",
@@ -256,9 +289,26 @@ PAGE: dict[str, dict[str, str]] = {
         "fit_fit": "Encajar",
         "fit_stretch": "Estirar",
         "radius": "Desenfoque, en píxeles",
+        "edges": "Bordes",
+        "clean": "Quitar el color del fondo anterior",
+        "grow": "Ampliar o reducir, px",
+        "feather": "Suavizar, px",
+        "despill": "Luz de una pantalla, quitada",
+        "despill_none": "Ninguna",
+        "despill_green": "Verde",
+        "despill_blue": "Azul",
         "result": "Resultado",
         "format": "Formato",
+        "quality": "Calidad",
+        "quality_small": "Ligera",
+        "quality_balanced": "Media",
+        "quality_high": "Alta",
+        "quality_best": "Máxima",
+        "advanced": "Avanzado",
+        "rate_of": "Fotogramas por segundo",
+        "rate_own": "Cada fotograma a su tiempo",
         "sound": "Conservar el sonido",
+        "whose": "Sonido",
         "preview": "Ver seis fotogramas",
         "make": "Hacer el vídeo",
         "cancel": "Cancelar",
@@ -267,6 +317,12 @@ PAGE: dict[str, dict[str, str]] = {
         "facts": "{width} × {height} · {length} · {rate}/s · {sound}",
         "with_sound": "con sonido",
         "without_sound": "sin sonido",
+        "sound_own": "El del vídeo",
+        "sound_behind": "El del fondo",
+        "sound_none": "Ninguno",
+        "remark_hdr": "HDR: llevado al rango estándar para el recorte y el resultado.",
+        "remark_interlaced": "Entrelazado: sus medias imágenes se unen en enteras.",
+        "remark_mended": "{count} fotogramas tenían un tiempo ausente o repetido, que se ha corregido.",
         "licence": "Licencia",
         "click_first": "Haz clic en el sujeto, o dibuja un recuadro a su alrededor.",
         "acknowledge": "He leído la licencia y la respeto",
@@ -361,6 +417,17 @@ _PURPOSES: dict[str, dict[str, str]] = {
     },
 }
 
+# Formats whose label says more than names.
+_FORMATS: dict[str, dict[str, str]] = {
+    "es": {
+        "webp": "WebP · animado",
+        "png": "Secuencia PNG",
+        "matte": "Máscara sola · MP4 H.264",
+        "matte-lossless": "Máscara sola · MKV FFV1",
+        "pair": "Primer plano y máscara · MP4 H.264",
+    },
+}
+
 _RESTRICTIONS: dict[str, dict[str, str]] = {
     "es": {
         "rmbg": "Los pesos de RMBG-1.4 son solo para uso no comercial, salvo acuerdo con BRIA.",
@@ -371,6 +438,11 @@ _RESTRICTIONS: dict[str, dict[str, str]] = {
 def purpose(language: str, model: str, english: str) -> str:
     """What a model is for: in the language where it was told, else as its card has it."""
     return _PURPOSES.get(language, {}).get(model, english)
+
+
+def format_name(language: str, format: str, english: str) -> str:
+    """What a format is called: in the language where it was told, else as its entry has it."""
+    return _FORMATS.get(language, {}).get(format, english)
 
 
 def restriction(language: str, model: str, english: str) -> str:

@@ -15,13 +15,15 @@ import psutil
 import pytest
 from PIL import Image
 
+from db import repository
 from db.embedded import EmbeddedServer
 from db.engine import Database
 from db.errors import DatabaseAway, NotFound
 from db.ledger import Ledger
 from db.models import State
 from pipeline import models
-from pipeline.background import Blur, Colour, Picture, Transparent
+from pipeline.background import Blur, Colour, Footage, Picture, Transparent
+from pipeline.edges import Edges
 from pipeline.errors import BackgroundError, InputError, PromptError, VideoError
 from pipeline.job import GREEN
 from pipeline.runner import Runner
@@ -29,7 +31,7 @@ from tests import ffprobe, rendered
 from tests.pipeline import stand_in
 from ui import scenes
 from ui.actions import Actions
-from ui.opened import Opened
+from ui.opened import Opened, sounds
 
 WIDTH, HEIGHT = 160, 90
 SAMPLE = Path(__file__).resolve().parents[2] / "assets" / "sample.mp4"
@@ -195,10 +197,10 @@ def test_backgrounds_and_formats_give_way_to_each_other(actions: Actions, upload
         with pytest.raises(InputError):
             actions.choose_background(id, spec)
     with pytest.raises(InputError):
-        actions.choose_format(id, "gif")
+        actions.choose_format(id, "avi")
     with pytest.raises(InputError):
         actions.choose_model(id, "nonsense")
-    assert not actions.choose_sound(id, False).job.sound
+    assert actions.choose_sound(id, "none").job.sound == "none"
     assert actions.open(id).job == actions.choose_model(id, "recorte").job
 
 
@@ -214,7 +216,7 @@ def test_a_picture_is_taken_upright(actions: Actions, upload: Any, tmp_path: Pat
     with Image.open(laid.path) as kept:
         assert kept.size == (20, 60) and not kept.getexif()
     assert not (tmp_path / "turned.jpg").exists()
-    assert actions.fit_picture(id, "stretch").job.background == Picture(laid.path, "stretch")
+    assert actions.fit_background(id, "stretch").job.background == Picture(laid.path, "stretch")
 
     (tmp_path / "bad.png").write_text("no picture")
     with pytest.raises(BackgroundError, match=r"^letter\.png"):
@@ -245,6 +247,85 @@ def test_a_shipped_picture_is_chosen_by_its_name(actions: Actions, upload: Any) 
             scenes.thumbnail(bad)
     assert actions.open(id).job == before
     assert actions.choose_background(id, "blur").scene is None
+
+
+def test_a_video_is_moved_behind_the_subject(actions: Actions, upload: Any) -> None:
+    id = actions.create(upload(), "a.mp4")
+    file = upload("long.mp4", "beach.gif")  # a name that would read as a picture's
+    place = file.stat().st_ino
+    found = actions.choose_footage(id, file, "beach.gif", "fit", held=True)
+    laid = found.job.background
+    assert isinstance(laid, Footage) and (laid.fit, laid.held) == ("fit", True)
+    assert laid.path.parent == found.folder and laid.path.stat().st_ino == place and not file.exists()
+    assert actions.open(id).job == found.job
+    other = actions.fit_background(id, "stretch", held=False).job.background
+    assert other == Footage(laid.path, "stretch")
+    assert actions.fit_background(actions.choose_scene(id, "city").id, "fill").scene == "city"
+    assert not laid.path.exists()
+
+    letter = upload(name="letter.mp4")
+    letter.write_text("Dear all, this is no video.\n" * 40)
+    before = actions.open(id).job
+    with pytest.raises(VideoError, match=r"^letter\.mp4"):
+        actions.choose_footage(id, letter, "letter.mp4")
+    assert actions.open(id).job == before and not letter.exists()
+
+
+def test_the_sound_of_a_background_gives_way_with_it(actions: Actions, upload: Any) -> None:
+    id = actions.create(upload(), "a.mp4")
+    heard = actions.choose_footage(id, upload("short.mp4"), "b.mp4").job.background
+    silent = actions.create(upload("long.mp4"), "silent.mp4")
+    assert sounds(heard) and not sounds(GREEN)
+    assert actions.choose_sound(id, "behind").job.sound == "behind"
+    assert actions.fit_background(id, "fit").job.sound == "behind"
+    assert actions.choose_background(id, "blur").job.sound == "own"
+    actions.choose_footage(silent, upload("short.mp4"), "b.mp4")
+    actions.choose_sound(silent, "behind")
+    laid = actions.choose_footage(silent, upload("long.mp4"), "c.mp4").job
+    assert not sounds(laid.background) and laid.sound == "own"
+
+
+def test_edges_are_kept_and_checked(actions: Actions, upload: Any) -> None:
+    id = actions.create(upload(), "a.mp4")
+    edges = Edges(clean=False, grow=-3, feather=2, despill="blue")
+    assert actions.choose_edges(id, edges).job.edges == edges == actions.open(id).job.edges
+    with pytest.raises(InputError):
+        actions.choose_edges(id, Edges(grow=1000))
+    assert actions.open(id).job.edges == edges
+
+
+def test_what_is_kept_is_put_to_frames(actions: Actions, upload: Any) -> None:
+    id = actions.create(upload(), "a.mp4")
+    times = actions.looks.times(actions.open(id))
+    trimmed = actions.trim(id, 0.13, 0.35).job  # typed: between frames
+    assert (trimmed.start, trimmed.end) == (times[3], times[8]) == (actions.open(id).job.start, times[8])
+    assert actions.trim(id, times[3], 0.49).job.end is None
+    assert actions.trim(id, None, None).job.start == 0.0
+    assert actions.trim(id, -5, 99).job == actions.open(id).job
+    for start, end in ((0.3, 0.1), (0.3, 0.3), ("soon", None), (0, "late"), (float("nan"), None), (True, 1)):
+        with pytest.raises(InputError):
+            actions.trim(id, start, end)
+
+
+def test_a_session_from_before_opens_as_it_was(actions: Actions, upload: Any, database: Database) -> None:
+    """Its job and clip know nothing of what came later, and its result has no key."""
+    id = actions.create(upload(), "a.mp4")
+    actions.run(id)
+    found = finished(actions, id)
+    job = found.job.to_json(found.folder) | {"sound": False}
+    clip = found.clip.to_json()
+    for later in ("quality", "edges", "rate", "hardware"):
+        del job[later]
+    for later in ("transfer", "interlaced", "mended"):
+        del clip[later]
+    with database.begin() as tx:
+        row = repository.save_job(tx, id=id, job=job)
+        row.clip, row.results[0].key = clip, None
+    opened = actions.open(id)
+    assert opened.job.edges == Edges() and opened.job.sound == "none" and opened.clip.remarks == ()
+    assert not opened.outdated and not actions.choose_format(id, "webm").outdated
+    actions.run(id)
+    assert finished(actions, id).row.state is State.DONE
 
 
 def test_a_name_can_be_changed(actions: Actions, upload: Any) -> None:
@@ -329,6 +410,17 @@ def test_a_lone_click_has_candidates_and_one_of_them_is_chosen(actions: Actions,
     )
     with pytest.raises(InputError, match="no frame number"):
         actions.looks.candidates(found, 12, 1)
+
+
+def test_edges_show_in_the_looks(actions: Actions, pointed: str) -> None:
+    before = actions.mark(pointed, [lone(40, 45)])
+    narrow = actions.looks.look(before, 0, "cutout").picture
+    wider = actions.choose_edges(pointed, Edges(grow=40))  # 5 pixels at this size
+    wide = actions.looks.look(wider, 0, "cutout").picture
+    assert 3 <= disc(wide, 40, 45) - disc(narrow, 40, 45) <= 7
+    over = [actions.looks.look(found, 0, "over").picture for found in (before, wider)]
+    assert (over[0] != over[1]).any()
+    assert actions.looks.revision(before) != actions.looks.revision(wider)
 
 
 def test_objects_have_colours_and_can_be_switched_off(actions: Actions, pointed: str) -> None:
@@ -454,6 +546,45 @@ def test_a_run_makes_a_result_and_the_next_one_only_renders(actions: Actions, up
     assert not [p for p in files(done.folder) if p.name.startswith(".")]
     with pytest.raises(InputError):
         actions.result(id, "nonsense")
+
+
+def test_a_trimmed_result_has_just_these_frames(actions: Actions, upload: Any) -> None:
+    id = actions.create(upload(), "a.mp4")
+    actions.mark(id, MARKS)
+    actions.run(id)
+    whole = finished(actions, id)
+    matte = whole.job.matte
+    assert matte is not None
+    made = matte.stat().st_mtime_ns
+    times = actions.looks.times(whole)
+    assert actions.trim(id, times[3], times[9]).outdated
+    actions.run(id)
+    newest = finished(actions, id).row.results[0]
+    path = whole.folder / newest.file
+    assert newest.frames == 6 and matte.stat().st_mtime_ns == made
+    assert np.allclose([float(t) for t in ffprobe.frame_times(path)], np.arange(6) / 24, atol=1e-3)
+    assert ffprobe.sound_duration(path) == pytest.approx(6 / 24, abs=0.03)
+
+
+def test_a_matte_of_a_part_is_made_again_for_more(actions: Actions, upload: Any) -> None:
+    id = actions.create(upload(), "a.mp4")
+    actions.trim(id, 0.25, None)
+    actions.run(id)
+    assert finished(actions, id).kept is not None
+    more = actions.trim(id, 0, None)
+    assert more.kept is None
+    assert [len(n) for n in actions.looks.previews(more)] == [1, 2, 3, 4, 5, 6]
+    actions.run(id)
+    assert finished(actions, id).row.results[0].frames == 12
+
+
+def test_quality_changes_the_size(actions: Actions, upload: Any) -> None:
+    id = actions.create(upload(), "a.mp4")
+    for quality in ("small", "best"):
+        assert actions.choose_quality(id, quality).outdated == (quality == "best")
+        actions.run(id)
+        best, *small = finished(actions, id).row.results
+    assert best.bytes > 1.3 * small[0].bytes
 
 
 def test_a_result_that_the_choices_have_left_behind_is_known(actions: Actions, upload: Any) -> None:

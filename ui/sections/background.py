@@ -8,16 +8,24 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from pipeline.background import BLUR_RADIUS, FITS, Blur, Colour, Fit, Picture, Transparent, spec
+from pipeline.background import BLUR_RADIUS, FITS, Blur, Colour, Fit, Footage, Picture, Transparent, spec
 from pipeline.errors import BackgroundError
 from pipeline.job import GREEN
 from ui import scenes
 from ui.events import Say, Updates, language, told, uploaded
 from ui.opened import Opened
+from ui.sections.video import SUFFIXES
 
 if TYPE_CHECKING:
     from ui.page import Page
 
+KINDS = {
+    "colour": Colour,
+    "picture": Picture,
+    "video": Footage,
+    "blur": Blur,
+    "transparent": Transparent,
+}
 SWATCHES = {"green": spec(GREEN), "blue": "#0047bb", "white": "#ffffff", "black": "#000000"}
 
 
@@ -28,6 +36,9 @@ class Section:
     colour: gr.ColorPicker
     pictures: gr.Column
     picture: gr.UploadButton
+    footage: gr.Column
+    film: gr.UploadButton
+    ending: gr.Radio
     fit: gr.Radio
     radius: gr.Slider
     green: gr.Button
@@ -42,12 +53,13 @@ class Section:
 
 def render(say: Say) -> Section:
     kind = gr.Radio(
-        [(say(f"kind_{kind}"), kind) for kind in ("colour", "picture", "blur", "transparent")],
+        [(say(f"kind_{kind}"), kind) for kind in KINDS],
         value="colour",
         label=say("kind"),
         show_label=False,
         container=False,
         elem_id="kind",
+        elem_classes="steps",
     )
     with gr.Row(elem_id="colours") as colours:
         swatches = {
@@ -72,14 +84,27 @@ def render(say: Say) -> Section:
                 for name in scenes.NAMES
             }
         picture = gr.UploadButton(say("picture"), file_types=["image"], size="sm", elem_id="picture")
-        fit = gr.Radio(
-            [(say(f"fit_{fit}"), fit) for fit in FITS],
-            value=FITS[0],
-            label=say("fit"),
+    with gr.Column(visible=False, elem_id="footage") as footage:
+        film = gr.UploadButton(say("film"), file_types=["video", *SUFFIXES], size="sm", elem_id="film")
+        ending = gr.Radio(
+            [(say("repeated"), "repeated"), (say("held"), "held")],
+            value="repeated",
+            label=say("ending"),
             show_label=False,
             container=False,
-            elem_id="fit",
+            elem_id="ending",
+            elem_classes="steps",
         )
+    fit = gr.Radio(
+        [(say(f"fit_{fit}"), fit) for fit in FITS],
+        value=FITS[0],
+        label=say("fit"),
+        show_label=False,
+        container=False,
+        visible=False,
+        elem_id="fit",
+        elem_classes="steps",
+    )
     radius = gr.Slider(
         4,
         100,
@@ -91,12 +116,14 @@ def render(say: Say) -> Section:
         elem_id="radius",
         buttons=[],
     )
-    return Section(kind, colours, colour, pictures, picture, fit, radius, **swatches, **shipped)
+    return Section(
+        kind, colours, colour, pictures, picture, footage, film, ending, fit, radius, **swatches, **shipped
+    )
 
 
 def show(section: Section, found: Opened) -> Updates:
     behind = found.job.background
-    kind = {Colour: "colour", Picture: "picture", Blur: "blur", Transparent: "transparent"}[type(behind)]
+    kind = next(kind for kind, one in KINDS.items() if isinstance(behind, one))
     updates: Updates = {section.kind: kind, **_open(section, kind)}
     for name in scenes.NAMES:
         updates[getattr(section, name)] = gr.Button(elem_classes=_scene_classes(found.scene == name))
@@ -104,7 +131,10 @@ def show(section: Section, found: Opened) -> Updates:
         case Colour():
             updates[section.colour] = spec(behind)
         case Picture(_, fit):
-            updates[section.fit] = fit
+            updates[section.fit] = gr.Radio(value=fit, visible=True)
+        case Footage(_, fit, held):
+            updates[section.fit] = gr.Radio(value=fit, visible=True)
+            updates[section.ending] = "held" if held else "repeated"
         case Blur(radius):
             updates[section.radius] = gr.Slider(value=radius, visible=True)
     return updates
@@ -119,6 +149,8 @@ def _open(section: Section, kind: str) -> Updates:
     return {
         section.colours: gr.Row(visible=kind == "colour"),
         section.pictures: gr.Column(visible=kind == "picture"),
+        section.footage: gr.Column(visible=kind == "video"),
+        section.fit: gr.Radio(visible=kind in ("picture", "video")),
         section.radius: gr.Slider(visible=kind == "blur"),
     }
 
@@ -137,10 +169,11 @@ def wire(page: Page) -> None:
 
     @told
     def choose(id: str, kind: str, colour: str, radius: float, request: gr.Request) -> Updates:
-        if kind == "picture" and not isinstance(actions.open(id).job.background, Picture):
-            return {section.kind: kind, **_open(section, kind)}  # nothing changes before there is one
-        if kind == "picture":
-            return page.show(actions.open(id), language(request))
+        if kind in ("picture", "video"):
+            found = actions.open(id)
+            if not isinstance(found.job.background, KINDS[kind]):
+                return {section.kind: kind, **_open(section, kind)}  # nothing changes before there is one
+            return page.show(found, language(request))
         short = {"colour": hexadecimal(colour), "blur": f"blur:{radius:g}", "transparent": "transparent"}
         return page.show(actions.choose_background(id, short[kind]), language(request))
 
@@ -150,8 +183,14 @@ def wire(page: Page) -> None:
             return page.show(actions.choose_picture(id, path, path.name, fit), language(request))
 
     @told
-    def place(id: str, fit: Fit, request: gr.Request) -> Updates:
-        return page.show(actions.fit_picture(id, fit), language(request))
+    def roll(id: str, file: str, fit: Fit, ending: str, request: gr.Request) -> Updates:
+        with uploaded(file) as path:
+            found = actions.choose_footage(id, path, path.name, fit, held=ending == "held")
+            return page.show(found, language(request))
+
+    @told
+    def place(id: str, fit: Fit, ending: str, request: gr.Request) -> Updates:
+        return page.show(actions.fit_background(id, fit, held=ending == "held"), language(request))
 
     inputs = [page.current, section.kind, section.colour, section.radius]
     for event in (section.kind.input, section.colour.input, section.radius.release):
@@ -171,4 +210,7 @@ def wire(page: Page) -> None:
 
         getattr(section, name).click(hang, [page.current, section.fit], page.shown, show_progress="hidden")
     section.picture.upload(take, [page.current, section.picture, section.fit], page.shown)
-    section.fit.input(place, [page.current, section.fit], page.shown, show_progress="hidden")
+    section.film.upload(roll, [page.current, section.film, section.fit, section.ending], page.shown)
+    for laid in (section.fit, section.ending):
+        inputs = [page.current, section.fit, section.ending]
+        laid.input(place, inputs, page.shown, show_progress="hidden")

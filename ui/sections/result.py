@@ -4,27 +4,46 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, get_args
 
 import gradio as gr
 
 from db.errors import DatabaseAway, NotFound
 from db.models import State
 from pipeline import formats, models
+from pipeline.formats import QUALITIES, Quality
+from pipeline.job import Sound
 from ui import media, text
 from ui.actions import Actions
 from ui.events import Say, Updates, language, told
-from ui.opened import Opened
+from ui.opened import Opened, sounds
 from ui.sections import subject
 
 if TYPE_CHECKING:
     from ui.page import Page
 
 
+_RATES = {
+    "23.976": "24000/1001",
+    "24": "24",
+    "25": "25",
+    "29.97": "30000/1001",
+    "30": "30",
+    "50": "50",
+    "59.94": "60000/1001",
+    "60": "60",
+}
+
+
 @dataclass(frozen=True)
 class Section:
     format: gr.Dropdown
+    quality: gr.Radio
     sound: gr.Checkbox
+    whose: gr.Radio
+    """Whose sound, where there is a choice."""
+    rate: gr.Dropdown
     make: gr.Button
     progress: gr.HTML
     cancel: gr.Button
@@ -34,7 +53,7 @@ class Section:
 def render(say: Say) -> Section:
     return Section(
         format=gr.Dropdown(
-            [(form.label, form.key) for form in formats.FORMATS.values()],
+            _formats("en"),
             label=say("format"),
             show_label=False,
             container=False,
@@ -42,7 +61,24 @@ def render(say: Say) -> Section:
             elem_id="format",
             interactive=True,
         ),
+        quality=gr.Radio(
+            [(say(f"quality_{quality}"), quality) for quality in QUALITIES],
+            label=say("quality"),
+            show_label=False,
+            container=False,
+            elem_id="quality",
+            elem_classes="steps",
+        ),
         sound=gr.Checkbox(True, label=say("sound"), container=False, elem_id="sound"),
+        whose=gr.Radio(
+            _voices("en", own=True),
+            label=say("whose"),
+            visible=False,
+            elem_id="whose",
+            elem_classes="steps",
+            interactive=True,
+        ),
+        **_advanced(say),
         make=gr.Button(say("make"), variant="primary", elem_id="make"),
         progress=gr.HTML(elem_id="progress", padding=False, visible=False),
         cancel=gr.Button(say("cancel"), visible=False, elem_id="cancel"),
@@ -50,10 +86,41 @@ def render(say: Say) -> Section:
     )
 
 
+def _advanced(say: Say) -> dict[str, Any]:
+    with gr.Accordion(say("advanced"), open=False, elem_id="advanced", elem_classes="fold"):
+        rate = gr.Dropdown(
+            [(say("rate_own"), ""), *_RATES.items()],
+            value="",
+            label=say("rate_of"),
+            filterable=False,
+            elem_id="rate",
+            interactive=True,
+        )
+    return {"rate": rate}
+
+
+def _formats(language: str) -> list[tuple[str, str]]:
+    return [(text.format_name(language, f.key, f.label), f.key) for f in formats.FORMATS.values()]
+
+
+def _voices(language: str, *, own: bool) -> list[tuple[str, str]]:
+    """The choices of sound; the video's own where it has any."""
+    return [
+        (text.say(language, f"sound_{voice}"), voice) for voice in get_args(Sound) if voice != "own" or own
+    ]
+
+
 def show(section: Section, actions: Actions, found: Opened, language: str) -> Updates:
+    job, form, own = found.job, formats.by_key(found.job.format), bool(found.clip.sound)
+    heard, choice = form.sound_codec is not None, sounds(found.job.background)
+    voices = _voices(language, own=own)
+    voice = job.sound if own or job.sound != "own" else "none"
     return {
-        section.format: found.job.format,
-        section.sound: gr.Checkbox(value=found.job.sound != "none", visible=bool(found.clip.sound)),
+        section.format: gr.Dropdown(_formats(language), value=form.key),
+        section.quality: gr.Radio(value=job.quality, visible=bool(form.qualities)),
+        section.sound: gr.Checkbox(value=job.sound != "none", visible=heard and own and not choice),
+        section.whose: gr.Radio(voices, value=voice, visible=heard and choice),
+        section.rate: "" if job.rate is None else str(job.rate),
         section.downloads: downloads(found, language),
         **show_run(section, actions, found, language),
     }
@@ -84,9 +151,10 @@ def _status(actions: Actions, found: Opened, language: str) -> str:
         if progress.left is not None:
             parts.append(text.say(language, "left", left=text.length(progress.left)))
         bar = f'<progress max="{progress.total}" value="{progress.done}"></progress>'
-        return bar + _said(" · ".join(parts))
+        return bar + _said(" · ".join(parts), *progress.notes)
     if row.state is State.DONE and row.results:
-        return _said(text.say(language, "done", seconds=text.length(row.results[0].seconds)))
+        newest = row.results[0]
+        return _said(text.say(language, "done", seconds=text.length(newest.seconds)), *newest.notes)
     if row.state is State.CANCELLED:
         return _said(text.say(language, "cancelled"))
     return _failed(row.error) if row.error else ""
@@ -96,20 +164,19 @@ def _failed(sentence: str) -> str:
     return f'<p class="failure" role="alert">{html.escape(sentence)}</p>'
 
 
-def _said(sentence: str) -> str:
-    return f'<p class="quiet" role="status">{html.escape(sentence)}</p>'
+def _said(sentence: str, *notes: str) -> str:
+    """How it stands, and what was done otherwise than asked."""
+    noted = "".join(f'<p class="notice">{html.escape(note)}</p>' for note in notes)
+    return f'<p class="quiet" role="status">{html.escape(sentence)}</p>{noted}'
 
 
 def downloads(found: Opened, language: str) -> str:
     """A link for the newest result of each format, and a word where it is not by the present choices."""
     links = []
     for result in {kept.format: kept for kept in reversed(found.row.results)}.values():
-        label = text.say(
-            language,
-            "download",
-            format=formats.by_key(result.format).label,
-            size=text.size(result.bytes),
-        )
+        form = formats.by_key(result.format)
+        name = text.format_name(language, form.key, form.label)
+        label = text.say(language, "download", format=name, size=text.size(result.bytes))
         links.append(
             f'<a class="download" href="{media.address(found.id)}/results/{result.id}?download" download>'
             f"{html.escape(label)}</a>"
@@ -126,8 +193,22 @@ def wire(page: Page) -> None:
         return page.show(actions.choose_format(id, key), language(request))
 
     @told
-    def hear(id: str, sound: bool) -> None:
-        actions.choose_sound(id, sound)
+    def weigh(id: str, quality: Quality, request: gr.Request) -> Updates:
+        return {section.downloads: downloads(actions.choose_quality(id, quality), language(request))}
+
+    @told
+    def hear(id: str, sound: bool, request: gr.Request) -> Updates:
+        found = actions.choose_sound(id, "own" if sound else "none")
+        return {section.downloads: downloads(found, language(request))}
+
+    @told
+    def listen(id: str, whose: Sound, request: gr.Request) -> Updates:
+        return {section.downloads: downloads(actions.choose_sound(id, whose), language(request))}
+
+    @told
+    def pace(id: str, rate: str, request: gr.Request) -> Updates:
+        found = actions.choose_rate(id, Fraction(rate) if rate else None)
+        return {section.downloads: downloads(found, language(request))}
 
     @told
     def make(id: str, request: gr.Request) -> Updates:
@@ -155,7 +236,13 @@ def wire(page: Page) -> None:
         return page.show(found, language(request))
 
     section.format.input(choose, [page.current, section.format], page.shown, show_progress="hidden")
-    section.sound.input(hear, [page.current, section.sound], None, show_progress="hidden")
+    for component, handler in (
+        (section.quality, weigh),
+        (section.sound, hear),
+        (section.whose, listen),
+        (section.rate, pace),
+    ):
+        component.input(handler, [page.current, component], section.downloads, show_progress="hidden")
     section.make.click(make, page.current, page.shown, show_progress="hidden")
     # Not by Gradio's queue: it closes its stream of answers when none is due, and an event that is just then
     # on its way waits for the next one. A tick would wait for ever, for it is not sent again meanwhile.

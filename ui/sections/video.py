@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ui.page import Page
 
 # Beside what the browser knows to be video: kinds that it has no name for.
-_SUFFIXES = [".mkv", ".mov", ".avi", ".mxf", ".mts", ".m2ts", ".ts", ".flv", ".wmv", ".3gp", ".gif", ".ogv"]
+SUFFIXES = [".mkv", ".mov", ".avi", ".mxf", ".mts", ".m2ts", ".ts", ".flv", ".wmv", ".3gp", ".gif", ".ogv"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def render_drop(say: Say) -> tuple[gr.File, gr.Button]:
     drop = gr.File(
         label=say("drop"),
         show_label=False,
-        file_types=["video", *_SUFFIXES],
+        file_types=["video", *SUFFIXES],
         file_count="single",
         type="filepath",
         elem_id="drop",
@@ -62,11 +62,12 @@ def show(section: Section, found: Opened, language: str) -> Updates:
         rate=rate,
         sound=sound,
     )
+    remarks = [text.say(language, f"remark_{remark}", count=clip.mended) for remark in clip.remarks]
     return {
         section.drop: gr.File(value=None, visible=False),
         section.sample: gr.Button(visible=False),
         section.name: found.row.name,
-        section.facts: f'<p class="quiet">{html.escape(facts)}</p>',
+        section.facts: "".join(f'<p class="quiet">{html.escape(said)}</p>' for said in (facts, *remarks)),
     }
 
 
