@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import tempfile
 from fractions import Fraction
 from typing import Any, cast
@@ -49,9 +51,29 @@ _TRANSFER: dict[int, Transfer] = {ColorTrc.SMPTE2084: "pq", ColorTrc.ARIB_STD_B6
 _WIDE = (ColorPrimaries.BT2020, ColorPrimaries.SMPTE432)
 
 
+# Matrices that swscale does not know: YCgCo and its kin, SMPTE 2085, ICtCp and Dolby's own.
+_UNKNOWN = frozenset({8, 11, 14, 15, 16, 17})
+
+
 def transfer(frame: av.VideoFrame) -> Transfer:
     return _TRANSFER.get(frame.color_trc, "sdr")
 
+
+def known(frame: av.VideoFrame) -> bool:
+    """Whether RGB can be made of a frame: it cannot where only a screen for Dolby Vision knows how."""
+    dolby: Any = frame.side_data.get("DOVI_METADATA")
+    return frame.colorspace not in _UNKNOWN and not (dolby is not None and without_base(bytes(dolby)))
+
+
+def without_base(dolby: bytes) -> bool:
+    """Whether FFmpeg's AVDOVIMetadata is of profile 5, whose pictures are not those of HDR10, HLG or SDR."""
+    start = int.from_bytes(dolby[:8], sys.byteorder)
+    profile, full_range = dolby[start + 4], dolby[start + 10]
+    return profile == 0 and full_range == 1
+
+
+# Decoding has cores of its own; where there are few, dividing the work costs more than it gains.
+_THREADS = max(1, min(4, (os.cpu_count() or 1) // 4))
 
 _TICK = Fraction(1, 1000)  # of a graph that passes frames on whatever their times
 
@@ -80,19 +102,14 @@ class Conversion:
         if not (deep or bits > 8 or foreign):
             planes = self._reformatted(frame, width, height, "gbrp", _matrix(frame, coded))
             return cast(Image, cv2.merge(_planes(planes, np.uint8)))
-        limited = _range(frame) == ColorRange.MPEG
         planes = self._reformatted(frame, width, height, "gbrp16le", _matrix(frame, coded))
-        # swscale widens a sample by zeros, so that white is not yet 65535.
-        white = 0xFF00 if limited else ((1 << bits) - 1) << (16 - bits) if bits < 16 else 0xFFFF
+        white = _white(frame, bits)
         if foreign:
-            planes = self._shown(planes, coded, primaries, 0xFFFF / white, frame)
-            white = 0xFFFF
+            planes, white = self._shown(planes, coded, primaries, 0xFFFF / white, frame), 0xFFFF
+        channels = _planes(planes, np.uint16)
         if deep:
-            wide = [cv2.addWeighted(p, 0xFFFF / white, p, 0, 0) for p in _planes(planes, np.uint16)]
-            return cast(Image, cv2.merge(wide))
-        return cast(
-            Image, cv2.merge([cv2.convertScaleAbs(p, alpha=0xFF / white) for p in _planes(planes, np.uint16)])
-        )
+            return cast(Image, cv2.merge([cv2.addWeighted(c, 0xFFFF / white, c, 0, 0) for c in channels]))
+        return cast(Image, cv2.merge([cv2.convertScaleAbs(c, alpha=0xFF / white) for c in channels]))
 
     def _reformatted(
         self, frame: av.VideoFrame, width: int, height: int, pixel_format: str, matrix: Colorspace | None
@@ -106,7 +123,7 @@ class Conversion:
             src_color_range=_range(frame),
             dst_color_range=ColorRange.JPEG,
             interpolation=CLEAN_SCALING,
-            threads=1,
+            threads=_THREADS,
         )
 
     def _shown(
@@ -148,8 +165,20 @@ def _matrix(frame: av.VideoFrame, coded: Transfer) -> Colorspace:
 def _range(frame: av.VideoFrame) -> int:
     if frame.color_range in (ColorRange.MPEG, ColorRange.JPEG):
         return frame.color_range
-    full = frame.format.name.startswith(("yuvj", "rgb", "bgr", "gbr", "gray", "pal8", "argb", "abgr"))
+    full = _plain(frame) or frame.format.name.startswith("yuvj")
     return ColorRange.JPEG if full else ColorRange.MPEG
+
+
+def _plain(frame: av.VideoFrame) -> bool:
+    """Whether the samples are RGB or grey, whose range swscale takes for full whatever they say."""
+    return frame.format.name.startswith(("rgb", "bgr", "gbr", "gray", "pal8", "argb", "abgr"))
+
+
+def _white(frame: av.VideoFrame, bits: int) -> int:
+    """What white is in swscale's 16 bits, to which it widens a sample by zeros."""
+    if _range(frame) == ColorRange.MPEG and not _plain(frame):
+        return 0xFF00
+    return ((1 << bits) - 1) << (16 - bits) if bits < 16 else 0xFFFF
 
 
 def _peak(frame: av.VideoFrame) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.clip import Clip
 from pipeline.errors import VideoError
-from pipeline.video.colour import transfer
+from pipeline.video.colour import known, transfer
 from pipeline.video.source import Source, codec_name
 from pipeline.video.times import scan_of
 
@@ -23,6 +23,11 @@ def probe(path: Path, name: str | None = None) -> Clip:
         first = next(source.decode(), None)
         if first is None:
             raise VideoError(f"{source.name}: there is not one picture in this video.")
+        if not known(first):
+            raise VideoError(
+                f"{source.name}: its colours are coded in a way (Dolby Vision profile 5, YCgCo) that is not "
+                "known here. Convert it to SDR or HDR10 and try again."
+            )
         width, height = source.size
         across, down, _, _ = source.turn(first)
         if abs(down) > abs(across):
@@ -62,4 +67,5 @@ def probe(path: Path, name: str | None = None) -> Clip:
         sound=sound,
         transfer=coded,
         interlaced=interlaced,
+        mended=scan.mended,
     )

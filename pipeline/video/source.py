@@ -18,7 +18,6 @@ from av.video.stream import VideoStream
 
 from pipeline.errors import VideoError
 from pipeline.video.border import DAMAGED, read_errors
-from pipeline.video.colour import CLEAN_SCALING as CLEAN_SCALING
 from pipeline.video.colour import Conversion, Image
 from pipeline.video.fields import woven
 
@@ -141,7 +140,7 @@ class Source:
 
     def _decoded(self, packets: Iterable[Packet[VideoStream]], since: int | None) -> Iterator[av.VideoFrame]:
         for packet in packets:
-            if since is not None:
+            if since is not None and not self.early:  # of fields, a picture is made from that before it
                 early = packet.pts is not None and packet.pts < since
                 self.stream.codec_context.skip_frame = "NONREF" if early else "DEFAULT"
             with suppress(*DAMAGED):
