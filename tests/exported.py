@@ -1,0 +1,65 @@
+"""Reads results of every format through programs and libraries that share no code with what is tested."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import accumulate
+from pathlib import Path
+from zipfile import ZipFile
+
+import numpy as np
+from PIL import Image
+
+from pipeline.formats import Format
+from tests import ffprobe
+
+
+@dataclass
+class Exported:
+    pictures: np.ndarray
+    """`[N, H, W, C]`, or `[N, H, W]` of gray."""
+    times: Sequence[Fraction]
+    """When each is shown, in seconds."""
+    end: Fraction
+    """When the last one is no longer shown."""
+
+
+def read(path: Path, form: Format, pixels: str = "rgb24", member: str = "foreground.mp4") -> Exported:
+    """What a player shows of a result; of a pair, its `member`."""
+    if form.container == "zip":
+        folder = path.with_suffix(".unpacked")
+        ZipFile(path).extractall(folder)
+        return _sequence(folder, pixels) if form.codec == "png" else _video(folder / member, pixels)
+    if path.is_dir():
+        return _sequence(path, pixels)
+    return _animated(path, pixels) if form.key == "webp" else _video(path, pixels)
+
+
+def _video(path: Path, pixels: str) -> Exported:
+    told = ffprobe.probe(path)
+    end = Fraction(told["streams"][0].get("duration", told["format"]["duration"]))
+    return Exported(ffprobe.frames(path, pixels), ffprobe.frame_times(path), end)
+
+
+def _sequence(folder: Path, pixels: str) -> Exported:
+    with (folder / "times.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = [row["picture"] for row in rows]
+    assert sorted(names) == names == sorted(found.name for found in folder.glob("*.png"))
+    times = [Fraction(row["seconds"]) for row in rows]
+    return Exported(
+        ffprobe.frames(folder / "%06d.png", pixels), times, times[-1] + Fraction(rows[-1]["lasts"])
+    )
+
+
+def _animated(path: Path, pixels: str) -> Exported:
+    mode = {"rgb24": "RGB", "rgba": "RGBA", "gray": "L"}[pixels]
+    pictures, lengths = [], []
+    with Image.open(path) as image:
+        for n in range(getattr(image, "n_frames", 1)):
+            image.seek(n)
+            pictures.append(np.asarray(image.convert("RGBA" if mode == "RGBA" else "RGB").convert(mode)))
+            lengths.append(image.info.get("duration", 0))
+    ends = [Fraction(ms, 1000) for ms in accumulate(lengths)]
+    return Exported(np.stack(pictures), [Fraction(0), *ends[:-1]], ends[-1])
