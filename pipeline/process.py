@@ -55,6 +55,7 @@ def process(job: Job) -> Generator[Progress, None, None]:
     stream = stretches.stream(job)
     scenes = yield from _cuts(job, clip)
     with ExitStack() as stack:
+        out = stack.enter_context(_output(job, clip, span))
         keep = None
         if job.matte is not None:
             first, past = span
@@ -66,7 +67,7 @@ def process(job: Job) -> Generator[Progress, None, None]:
         plan = stretches.plan(job.asked, clip, *span, scenes)
         steps = stretches.steps(clip, stream, plan, Path(folder), deep=job.deep(clip))
         pace = _Pace("matte", stretches.work(plan, clip))
-        yield from _written(job, clip, span, steps, pace, keep)
+        yield from _written(job, clip, span, steps, pace, out, keep)
     _remember_speed(job, clip, pace)
 
 
@@ -86,7 +87,8 @@ def render(job: Job, kept: Kept) -> Generator[Progress, None, None]:
     pairs = kept.pairs(clip, span, deep=job.deep(clip))
     steps = (Step((frame, Found(alpha)), 1) for frame, alpha in pairs)
     pace = _Pace("render", len(times))
-    yield from _written(job, clip, span, steps, pace)
+    with _output(job, clip, span) as out:
+        yield from _written(job, clip, span, steps, pace, out)
 
 
 def _written(
@@ -95,13 +97,13 @@ def _written(
     span: tuple[int, int],
     steps: Iterator[Step],
     pace: _Pace,
+    out: Output,
     keep: Writer | None = None,
 ) -> Generator[Progress, None, None]:
-    """Render what `steps` bring: the model's work, the compositing and the encoding overlap."""
+    """Render what `steps` bring to `out`: the model's work, the compositing and the encoding overlap."""
     checks = _Checks(clip)
     frames = 0
     with (
-        _output(job, clip, span) as out,
         _Look(job, clip, span) as look,
         closing(ahead(steps, _depth(job, clip))) as made,
         closing(ahead(look.rendered(made, keep), _depth(job, clip))) as rendered,
@@ -115,8 +117,8 @@ def _written(
             if one.pair is not None:
                 checks.add(*one.pair)
             yield pace.progress(frames, checks.times, out.notes)
-        if not frames:
-            raise VideoError(f"{clip.name}: not one picture of this video could be decoded.")
+    if not frames:
+        raise VideoError(f"{clip.name}: not one picture of this video could be decoded.")
     yield pace.progress(frames, checks.times, out.notes)
 
 

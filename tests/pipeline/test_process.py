@@ -359,7 +359,7 @@ def test_an_error_in_the_reader(
     untouched()
 
 
-@pytest.mark.parametrize("place", ["write", "_frame"])
+@pytest.mark.parametrize("place", ["write", "_encode"])
 def test_an_error_in_the_encoder(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, untouched: Callable[[], None]
 ) -> None:
