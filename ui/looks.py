@@ -71,8 +71,9 @@ class Looks:
             return Look(overlay.tinted(frame.image, mattes), final=whole)
         matte = np.maximum.reduce(list(mattes.values()))
         behind = Transparent() if view == "cutout" else found.job.background
-        compose = composer(behind, found.clip.width, found.clip.height, found.job.edges)
-        return Look(compose(frame.image, matte, float(pts * found.clip.time_base)), final=whole)
+        with closing(composer(behind, found.clip.width, found.clip.height, found.job.edges)) as compose:
+            picture = compose(frame.image, matte, float(pts * found.clip.time_base))
+        return Look(np.asarray(picture, np.uint8), final=whole)
 
     def candidates(self, found: Opened, index: int, number: int) -> list[tuple[float, Pixels]]:
         """The readings of the lone click that object `number` has on frame `index`, with their scores.

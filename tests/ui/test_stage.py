@@ -6,9 +6,12 @@ import base64
 import copy
 import re
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -21,6 +24,7 @@ from fastapi.responses import JSONResponse
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests import browser as system_browser
+from tests import rendered
 from ui import text
 from ui.stage import answer, on_edit, stage
 
@@ -45,9 +49,14 @@ def frame(index: int, view: str) -> bytes:
     return png(image)
 
 
-def video() -> bytes:
-    """The header of a WebM that promises nothing: what counts here is that the player asks for it."""
-    return b"\x1aE\xdf\xa3"
+@cache
+def video(suffix: str) -> bytes:
+    """A short one; with the suffix of none, the header of a WebM that promises nothing."""
+    if suffix == ".broken":
+        return b"\x1aE\xdf\xa3"
+    with tempfile.TemporaryDirectory() as folder:
+        grey = np.full((32, 32, 3), 90, np.uint8)
+        return rendered.write_clip(Path(folder) / f"a{suffix}", [grey] * 5, codec="libvpx").read_bytes()
 
 
 class Fake:
@@ -75,6 +84,7 @@ class Fake:
             "width": WIDTH,
             "height": HEIGHT,
             "frames": FRAMES,
+            "duration": FRAMES / RATE,
             "prompts": [],
             "rev": "r0",
             "can_point": True,
@@ -136,7 +146,7 @@ def application(fake: Fake) -> FastAPI:
     @app.get("/media/{name}/results/{result}")
     def result(name: str, result: str) -> Response:
         fake.asked.append(f"/media/{name}/results/{result}")
-        return Response(video(), media_type="video/webm")
+        return Response(video(Path(result).suffix), media_type="video/webm")
 
     with gr.Blocks() as page:
         with gr.Row():
@@ -487,6 +497,106 @@ def test_a_new_result_takes_the_stage(opened: Callable[..., Page], fake: Fake) -
     fake.value = Fake.session("one", rev="r10")
     page.locator("#push").click()
     expect(page.locator("video")).to_be_hidden()
+
+
+def test_what_no_browser_plays_is_offered_to_be_downloaded(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened()
+    url = "/media/one/results/8.zip"
+    result = {"url": url, "type": "application/zip", "plays": False, "transparent": True}
+    fake.value = Fake.session("one", rev="r9", result=result)
+    page.locator("#push").click()
+    told = page.locator("[data-part=unplayable]")
+    expect(told).to_contain_text("does not play in the browser")
+    expect(told.get_by_role("link", name="Download")).to_have_attribute("href", f"{url}?download")
+    expect(page.locator("video")).to_be_hidden()
+    assert url not in fake.asked
+    page.get_by_role("button", name="Mask").click()
+    expect(told).to_be_hidden()
+    # And what this browser turns out not to play.
+    result = {"url": "/media/one/results/9.broken", "type": "video/webm", "plays": True, "transparent": True}
+    fake.value = Fake.session("one", rev="r10", result=result)
+    page.locator("#push").click()
+    expect(told).to_be_visible()
+    expect(page.locator("video")).to_be_hidden()
+
+
+def handle(page: Page, name: str) -> Locator:
+    return page.get_by_role("slider", name=f"{name} of the result")
+
+
+def kept(fake: Fake) -> tuple[float, float | None]:
+    return fake.edits[-1]["start"], fake.edits[-1]["end"]
+
+
+def test_handles_trim_by_mouse_and_keys(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened()
+    start, end = handle(page, "Start"), handle(page, "End")
+    track = page.locator(".track").bounding_box()
+    assert track is not None
+    middle, frame = track["y"] + track["height"] / 2, (track["width"] - 14) / (FRAMES - 1)
+    page.mouse.move(track["x"] - 7, middle)
+    page.mouse.down()
+    page.mouse.move(track["x"] - 7 + 5 * frame, middle, steps=3)
+    expect(page.locator("[data-part=count]")).to_have_text("Frame 6 of 40")  # seen while it is dragged
+    assert fake.edits == []
+    page.mouse.move(track["x"] - 7 + 10 * frame, middle, steps=3)
+    page.mouse.up()
+    settled(page, fake, 1)
+    assert kept(fake) == (1.0, None)
+    end.focus()
+    page.keyboard.press("ArrowLeft")
+    settled(page, fake, 2)
+    assert kept(fake) == (1.0, 3.9)
+    page.keyboard.press("Shift+ArrowLeft")
+    settled(page, fake, 3)
+    assert kept(fake) == (1.0, 2.9)
+    expect(page.locator("[data-part=count]")).to_have_text("Frame 29 of 40")
+    expect(end).to_have_attribute("aria-valuetext", "00:02.90, Frame 29 of 40")
+    start.fill("35")  # no farther than the other one
+    settled(page, fake, 4)
+    assert kept(fake) == (2.8, 2.9)
+    page.keyboard.press("z")
+    settled(page, fake, 5)
+    assert kept(fake) == (1.0, 2.9)
+    page.get_by_role("button", name="Whole video").click()
+    settled(page, fake, 6)
+    assert kept(fake) == (0, None)
+    expect(page.get_by_role("button", name="Whole video")).to_be_hidden()
+    move_to(page, 7)
+    page.keyboard.press("q")
+    move_to(page, 12)
+    page.keyboard.press("w")
+    eventually(lambda: kept(fake) == (0.7, 1.3))
+
+
+def test_times_can_be_typed(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened(start=0.5, end=3.0)
+    first, past = page.get_by_label("From", exact=True), page.get_by_label("to", exact=True)
+    expect(first).to_have_value("00:00.50")
+    expect(past).to_have_value("00:03.00")
+    first.fill("1,24")
+    first.press("Enter")
+    settled(page, fake, 1)
+    assert kept(fake) == (1.2, 3.0)
+    expect(first).to_have_value("00:01.20")
+    past.fill("0:02.31")
+    past.press("Enter")
+    settled(page, fake, 2)
+    assert kept(fake) == (1.2, 2.3)
+    expect(page.locator("[data-part=count]")).to_have_text("Frame 23 of 40")  # the last one that is kept
+    past.fill("soon")
+    past.press("Enter")
+    expect(page.locator("[data-part=message]")).to_contain_text("00:03.20")
+    expect(past).to_have_value("00:02.30")
+    past.fill("1:00:00")
+    past.press("Enter")
+    settled(page, fake, 3)
+    assert kept(fake) == (1.2, None)
+    expect(past).to_have_value("00:04.00")
+    fake.value = Fake.session("one", rev="r20", start=2.0, end=2.5)  # the server's own change
+    page.locator("#push").click()
+    expect(past).to_have_value("00:02.50")
+    expect(handle(page, "Start")).to_have_value("20")
 
 
 def test_keys(opened: Callable[..., Page], fake: Fake) -> None:
