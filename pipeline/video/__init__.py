@@ -8,9 +8,10 @@ from pipeline.video.hardware import accelerates, any_accelerates
 from pipeline.video.output import Output, create
 from pipeline.video.probing import probe
 from pipeline.video.reading import Frame, read, read_backward
+from pipeline.video.scanning import Index
 from pipeline.video.sound import Heard
 from pipeline.video.source import metadata
-from pipeline.video.times import Index, index
+from pipeline.video.times import index, keep_index
 from pipeline.video.whole import replacing
 from pipeline.video.writing import Writer
 
@@ -24,6 +25,7 @@ __all__ = [
     "any_accelerates",
     "create",
     "index",
+    "keep_index",
     "metadata",
     "probe",
     "read",

@@ -18,10 +18,12 @@ class Pictures:
         rate = source.stream.codec_context.framerate
         parsed = self._codec == "h264" and source.parsed
         self._field = round(1 / rate / time_base(source.stream) / 2) if parsed and rate else None
-        self._second: int | None = None
-        """When the other field of the picture before would come."""
+        self._half = False
+        """Whether the picture before waits for its other field."""
+        self._due: int | None = None
+        """When that field comes, where the picture before has a time."""
 
-    def brings(self, packet: Packet[VideoStream], pts: int) -> bool:
+    def brings(self, packet: Packet[VideoStream], pts: int | None) -> bool:
         match self._codec:
             case "vp8":
                 return bool(memoryview(packet)[0] & 0x10)  # show_frame: RFC 6386, 9.1
@@ -31,10 +33,12 @@ class Pictures:
                 return self._first_field(pts, packet.duration or 0)
         return True
 
-    def _first_field(self, pts: int, duration: int) -> bool:
+    def _first_field(self, pts: int | None, duration: int) -> bool:
         field = self._field is not None and abs(duration - self._field) <= 1
-        second = field and self._second is not None and abs(pts - self._second) <= 1
-        self._second = pts + duration if field and not second else None
+        timely = pts is None or self._due is None or abs(pts - self._due) <= 1
+        second = field and self._half and timely
+        self._half = field and not second
+        self._due = None if pts is None else pts + duration
         return not second
 
 

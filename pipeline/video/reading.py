@@ -5,16 +5,21 @@ from __future__ import annotations
 import bisect
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal, cast
 
 import av
 import cv2
 import numpy as np
+from av.packet import Packet
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from pipeline.errors import VideoError
+from pipeline.video.scanning import Index
 from pipeline.video.source import Source
-from pipeline.video.times import Index, index
+from pipeline.video.times import index
 
 # What frames may be held while a stretch of video is turned round.
 _BACKWARD_BYTES = 256 * 2**20
@@ -52,56 +57,104 @@ def read(
         if not wanted:
             return
     with Source(path) as source:
-        target = wanted[0] if wanted else start
-        yield from _from(source, times, target, end, wanted, pixel_format, deep)
+        for pts, frame in _pictures(source, times, start, end, wanted):
+            yield _seen(source, frame, pts, pixel_format, deep)
 
 
-def _from(
-    source: Source,
-    times: Index,
-    target: int,
-    end: int | None,
-    wanted: list[int] | None,
-    pixel_format: str,
-    deep: bool,
-) -> Iterator[Frame]:
-    """Decode from `target` on, seeking again where the next wanted frame lies behind a later keyframe."""
-    asked = frozenset(wanted) if wanted is not None else None
+def _pictures(
+    source: Source, times: Index, start: int, end: int | None, wanted: list[int] | None
+) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Decode what is wanted, jumping wherever a keyframe lies between here and the next wanted frame."""
     here = -1
-    misled = False
+    target = wanted[0] if wanted else start
+    lands = True
     while True:
-        key = 0 if misled else times.key_before(target)
-        jumped = key > max(here, 0)
-        if jumped or misled:
-            source.seek(times.origin + max(0, key - source.early))
-        landed = misled = False
-        pts = key - 1 if jumped else -1
-        for frame in source.decode():
-            pts = _pts(source, frame, pts, times)
-            if jumped and not landed and pts > target:
-                break
-            landed = True
-            if pts < target or pts <= here:
+        clock = _Clock(times)
+        packets = None
+        if lands and _behind(times, target - source.early, max(here, 0)):
+            packets = _landed(source, times, target - source.early, clock)
+            if packets is None:
+                lands = False  # the container's own index leads astray: decode from the start instead
+                source.rewind()
+        since = None if times.stamps or source.early else times.origin + target
+        for frame in source.decode(packets, since):
+            pts = clock.pts(frame.pts)
+            if pts is None or pts < target or pts <= here:
                 continue
             if end is not None and pts >= end:
                 return
             here = pts
-            if asked is None:
-                yield _seen(source, frame, pts, pixel_format, deep)
+            if wanted is None:
+                yield pts, frame
                 continue
-            if pts in asked:
-                yield _seen(source, frame, pts, pixel_format, deep)
-            position = bisect.bisect_right(cast(list[int], wanted), pts)
-            if position == len(cast(list[int], wanted)):
+            place = bisect.bisect_left(wanted, pts)
+            if place < len(wanted) and wanted[place] == pts:
+                yield pts, frame
+                place += 1
+            if place == len(wanted):
                 return
-            target = cast(list[int], wanted)[position]
-            if times.key_before(target) > pts:
+            target = wanted[place]
+            if lands and _behind(times, target - source.early, here):
                 break
         else:
-            if landed or not jumped:
-                return
-        # Where the container's own index led behind the target, decode from the start instead.
-        misled = jumped and not landed
+            return
+
+
+def _behind(times: Index, target: int, here: int) -> bool:
+    """Whether a keyframe lies behind `here` and not behind `target`."""
+    return here < times.key_before(target) <= target
+
+
+def _landed(source: Source, times: Index, target: int, clock: _Clock) -> Iterator[Packet[VideoStream]] | None:
+    """The packets from a keyframe before `target` on; None where the container does not lead there."""
+    key = bisect.bisect_right(times.keys, target) - 1
+    for aim in (key, key - 1):  # some containers land behind what was aimed at
+        if aim < 0:
+            break
+        try:
+            source.seek(times.marks[aim][0])
+        except VideoError:
+            break
+        packets = source.packets()
+        first = next((packet for packet in packets if packet.is_keyframe or not packet.size), None)
+        if first is None:
+            continue
+        mark = first.pts, first.size
+        landed = next((n for n in range(key, -1, -1) if times.marks[n] == mark), None)
+        if landed is not None:
+            clock.begin(times.keys[landed])
+            return chain((first,), packets)
+    return None
+
+
+class _Clock:
+    """Tells the index's time of each picture, in the order in which they are decoded."""
+
+    def __init__(self, times: Index) -> None:
+        self._times = times
+        self._told = {
+            stamp: pts for stamp, pts in zip(times.stamps, times.pts, strict=False) if stamp is not None
+        }
+        self._before = -1
+
+    def begin(self, pts: int) -> None:
+        """Go on with the frame at `pts`."""
+        self._before = pts - 1
+
+    def pts(self, stamp: int | None) -> int | None:
+        """The time of the next picture, which the container puts at `stamp`; None behind the last."""
+        times = self._times
+        if times.stamps or stamp is None:
+            pts = self._told.get(stamp, -1) if stamp is not None else -1
+            if pts <= self._before:
+                later = bisect.bisect_right(times.pts, self._before)
+                if later == len(times.pts):
+                    return None
+                pts = times.pts[later]
+        else:
+            pts = stamp - times.origin
+        self._before = pts
+        return pts
 
 
 def _seen(source: Source, frame: av.VideoFrame, pts: int, pixel_format: str, deep: bool) -> Frame:
@@ -109,15 +162,6 @@ def _seen(source: Source, frame: av.VideoFrame, pts: int, pixel_format: str, dee
         return Frame(pts, cast(NDArray[np.uint8], source.upright(frame, pixel_format)))
     image = cast(NDArray[np.uint16], source.upright(frame, "rgb48le"))
     return Frame(pts, cast(NDArray[np.uint8], cv2.convertScaleAbs(image, alpha=1 / 257)), image)
-
-
-def _pts(source: Source, frame: av.VideoFrame, before: int, times: Index) -> int:
-    """The frame's time; where it has none, that of the index which follows the frame before."""
-    stamp = frame.pts if frame.pts is not None else frame.dts
-    if stamp is not None and not source.unstamped:
-        return stamp - times.origin
-    later = bisect.bisect_right(times.pts, before)
-    return times.pts[later] if later < len(times.pts) else before + 1
 
 
 def read_backward(

@@ -124,7 +124,7 @@ class Source:
         with read_errors(self.name), suppress(*DAMAGED):
             yield from packets
             return
-        last = Packet()
+        last = cast("Packet[VideoStream]", Packet())
         last.stream, last.time_base = self.stream, time_base(self.stream)
         yield last
 
