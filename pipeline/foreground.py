@@ -50,10 +50,8 @@ def estimated(image: Pixels, matte: Mask, where: Mask | None = None) -> Pixels:
     inside the subject nothing changes, and outside its colours go on beyond its edge. `image` may be uint8
     or uint16; it is left as it is, and returned itself where there is nothing to do.
     """
-    mixed = (
-        cv2.inRange(matte, 1, 254) if where is None else cv2.bitwise_and(cv2.inRange(matte, 0, 254), where)
-    )
-    places = np.flatnonzero(np.asarray(mixed).astype(bool))
+    wanted = matte if where is None else where
+    places = np.flatnonzero(cv2.bitwise_and(wanted, wanted, mask=cv2.inRange(matte, 0, 254)))
     if not len(places):
         return image
     subject, behind = _spread(image, matte)
@@ -77,7 +75,7 @@ def _replace(
     alpha = np.take(matte, places).astype(np.float32) / 255
     share = alpha * own_variance
     gain = share / (alpha * share + (1 - alpha) ** 2 * other_variance + _NOISE)
-    seen = np.take(image.reshape(-1, 3), places, 0)
+    seen: Any = np.take(image.reshape(-1, 3), places, 0)
     likeliest = np.empty_like(seen)
     for channel in range(3):
         left = seen[:, channel] / unit - alpha * own[channel] - (1 - alpha) * other[channel]
@@ -95,10 +93,9 @@ def _spread(image: Pixels, matte: Mask) -> tuple[Floats, Floats]:
     size = -(-width // step), -(-height // step)
     picture, shares = (cv2.resize(what, size, interpolation=cv2.INTER_NEAREST) for what in (image, matte))
     colours = _floats(picture) / np.float32(np.iinfo(image.dtype).max / 255)
-    square = _floats(np.einsum("hwc,hwc->hw", colours, colours)) / 3
-    return _near(colours, square, cv2.LUT(shares, _TOLD)), _near(
-        colours, square, cv2.LUT(shares, _TOLD[::-1])
-    )
+    square = _floats(np.einsum("hwc,hwc->hw", colours, colours) / 3)
+    subject, behind = cv2.LUT(shares, _TOLD), cv2.LUT(shares, _TOLD[::-1])
+    return _near(colours, square, subject), _near(colours, square, behind)
 
 
 def _near(colours: Floats, square: Floats, told: Any) -> Floats:
