@@ -27,18 +27,17 @@ class Exported:
 
 def read(path: Path, form: Format, pixels: str = "rgb24", member: str = "foreground.mp4") -> Exported:
     """What a player shows of a result; of a pair, its `member`."""
+    if path.is_dir():
+        return _sequence(path, pixels)
     if form.container == "zip":
         folder = path.with_suffix(".unpacked")
         ZipFile(path).extractall(folder)
         return _sequence(folder, pixels) if form.codec == "png" else _video(folder / member, pixels)
-    if path.is_dir():
-        return _sequence(path, pixels)
     return _animated(path, pixels) if form.key == "webp" else _video(path, pixels)
 
 
 def _video(path: Path, pixels: str) -> Exported:
-    told = ffprobe.probe(path)
-    end = Fraction(told["streams"][0].get("duration", told["format"]["duration"]))
+    end = Fraction(ffprobe.probe(path)["format"]["duration"])
     return Exported(ffprobe.frames(path, pixels), ffprobe.frame_times(path), end)
 
 

@@ -16,19 +16,21 @@ Image = NDArray[np.uint8] | NDArray[np.uint16]
 _CLEAN = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
 
 _KINDS = {
-    (2, 1): "gray",
+    (1, 1): "gray",
     (3, 1): "rgb24",
     (4, 1): "rgba",
-    (2, 2): "gray16le",
+    (1, 2): "gray16le",
     (3, 2): "rgb48le",
     (4, 2): "rgba64le",
 }
 
 
 def framed(image: Image) -> av.VideoFrame:
-    """The image itself as a frame, without a copy."""
-    kind = _KINDS[image.shape[2] if image.ndim == 3 else 2, image.itemsize]
-    return av.VideoFrame.from_numpy_buffer(cast(Any, np.ascontiguousarray(image)), format=kind)
+    """The image itself as a frame, without a copy where its rows are whole."""
+    samples = image.shape[2] if image.ndim == 3 else 1
+    if image.strides[1] != samples * image.itemsize or image.strides[-1] != image.itemsize:
+        image = image.copy()
+    return av.VideoFrame.from_numpy_buffer(cast(Any, image), format=_KINDS[samples, image.itemsize])
 
 
 def padded(image: Image, width: int, height: int) -> Image:

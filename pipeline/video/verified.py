@@ -21,6 +21,7 @@ from pipeline.errors import RunError
 from pipeline.formats import Format
 from pipeline.video.frames import Image, coverage, depth
 from pipeline.video.source import codec_name, time_base
+from pipeline.video.webp import pictures
 
 # By how much the mean alpha of a picture may differ for the encoder's losses.
 _ALPHA_GRACE = 0.03
@@ -38,7 +39,7 @@ class Content:
     times: Sequence[Fraction] = field(repr=False)
     """Of each picture, in seconds, ascending."""
     lasts: Fraction | None
-    """Seconds from 0 to the end of the last picture; None where the file does not say."""
+    """Seconds from 0 to the end; None where the file does not say."""
     coverage: float | None
     """The mean alpha of the first picture, from 0 to 1; None where it has none."""
     tracks: int = 0
@@ -70,9 +71,10 @@ def _difference(promised: Content, found: Content) -> str | None:
         if abs(is_ - should) > found.tick / 2:
             return f"picture {number + 1} is shown at {float(is_):.4f} s and not at {float(should):.4f} s"
     if found.lasts is not None and promised.lasts is not None:
-        # Where the clock is coarse, the last picture's own length is rounded once more.
+        # A coarse clock rounds the last picture's own length once more; sound may go on after it.
         grace = max(found.tick, promised.lasts - promised.times[-1])
-        if abs(found.lasts - promised.lasts) > grace:
+        over = found.lasts - promised.lasts
+        if over < -grace or (over > grace and not promised.tracks):
             return f"it lasts {float(found.lasts):.3f} s and not {float(promised.lasts):.3f} s"
     if promised.coverage is not None:
         if found.coverage is None:
@@ -107,17 +109,12 @@ def _video(path: Path) -> Content:
                 first = next(iter(decoder.decode(cast(Any, packet if packet.size else None))), None)
         if first is None:
             raise RunError(f"{path.name}: not one picture of what was written can be decoded.")
-        lasts = None
-        if stream.duration is not None:
-            lasts = stream.duration * tick
-        elif container.duration is not None and not heard:
-            lasts = Fraction(container.duration, av.time_base)
         return Content(
             codec=codec_name(stream),
             size=(first.width, first.height),
             depth=depth(first.format.name),
             times=sorted(times),
-            lasts=lasts,
+            lasts=None if container.duration is None else Fraction(container.duration, av.time_base),
             coverage=_coverage(first),
             tracks=len(heard),
             tick=tick,
@@ -139,42 +136,20 @@ def _coverage(frame: VideoFrame) -> float | None:
 
 
 def _webp(path: Path) -> Content:
-    """Of an animated WebP (RFC 9649), which FFmpeg does not read."""
-    lengths: list[int] = []
-    first = b""
     with path.open("rb") as file:
-        file.seek(12)  # RIFF, its size, WEBP
-        while len(head := file.read(8)) == 8:
-            size = int.from_bytes(head[4:], "little")
-            if head[:4] != b"ANMF":
-                file.seek(size + size % 2, os.SEEK_CUR)
-                continue
-            about = file.read(16)
-            lengths.append(int.from_bytes(about[12:15], "little"))
-            if first:
-                file.seek(size - 16 + size % 2, os.SEEK_CUR)
-            else:
-                first = _still(about[6:12], file.read(size - 16 + size % 2))
-    # One picture alone is not called an animation.
-    image = decoded(first or path.read_bytes())
-    alpha = image.shape[2] == 4
-    ends = list(accumulate(lengths))
+        found = list(pictures(file))
+        # One picture alone is no animation.
+        image = decoded(found[0].still(file) if found else path.read_bytes())
+    ends = list(accumulate(picture.milliseconds for picture in found))
     return Content(
         codec="webp",
         size=(image.shape[1], image.shape[0]),
         depth=8 * image.itemsize,
         times=[Fraction(ms, 1000) for ms in [0, *ends[:-1]]],
         lasts=Fraction(ends[-1], 1000) if ends else None,
-        coverage=coverage(image) if alpha else None,
+        coverage=coverage(image) if image.shape[2] == 4 else None,
         tick=Fraction(1, 1000),
     )
-
-
-def _still(size: bytes, data: bytes) -> bytes:
-    """One picture of an animation as a file of its own; `size` is as VP8X has it, three bytes each."""
-    about = b"VP8X" + (10).to_bytes(4, "little") + bytes([0x10, 0, 0, 0]) + size
-    rest = b"WEBP" + (about if data.startswith(b"ALPH") else b"") + data
-    return b"RIFF" + len(rest).to_bytes(4, "little") + rest
 
 
 def decoded(data: bytes) -> Image:

@@ -11,7 +11,10 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 import av
+from av.codec.context import Flags
+from av.packet import Packet
 from av.video.reformatter import ColorRange, Colorspace
+from av.video.stream import VideoStream
 
 from pipeline.formats import Format, Quality
 from pipeline.video.border import write_errors
@@ -20,6 +23,7 @@ from pipeline.video.palette import Paletted
 from pipeline.video.schedule import Schedule
 from pipeline.video.sound import Heard, Sound
 from pipeline.video.verified import Content, check, content
+from pipeline.video.webp import unblend
 from pipeline.video.whole import beside, into_place
 
 # SVT-AV1 tells of itself on standard error, unless it is asked not to.
@@ -55,6 +59,8 @@ class Writer:
         self._form = form
         self._schedule = Schedule(tick=time_base, rate=rate, start=start)
         self._waiting: av.VideoFrame | None = None
+        self._early: int | None = None
+        """How many ticks before its time the first picture is decoded."""
         self._coverage: float | None = None
         self._sound: Sound | None = None
         self._size = form.size(width, height)
@@ -80,6 +86,7 @@ class Writer:
                 self._stream.pix_fmt = self._pixels
                 context = self._stream.codec_context
                 self._stream.time_base = context.time_base = time_base
+                context.flags |= Flags.frame_duration  # else they are passed over
                 if form.tag is not None:
                     context.codec_tag = form.tag
                 if self._pixels.startswith(("yuv", "p01")):
@@ -107,7 +114,30 @@ class Writer:
         with write_errors(self.path.name):
             if self._sound is not None:
                 self._sound.mux(until=cast(int, frame.pts) * self._schedule.tick)
-            self._out.mux(self._stream.encode(frame))
+            self._mux(self._stream.encode(frame))
+
+    def _mux(self, packets: list[Packet[VideoStream]]) -> None:
+        if packets and self._early is None:
+            self._early = cast(int, packets[0].pts) - cast(int, packets[0].dts)
+        self._out.mux(packets)
+
+    def _ended(self, packets: list[Packet[VideoStream]]) -> list[Packet[VideoStream]]:
+        """The last packets, whose lengths make up the whole.
+
+        MP4 adds up how long packets last in the order of decoding, and the last one decoded need not be the
+        last one shown, nor last as long.
+        """
+        if len(self._schedule) < 3:  # x265 does not say when so few are decoded
+            for packet in packets:
+                packet.dts = packet.pts
+        if packets:
+            first, last = packets[0], packets[-1]
+            pts, dts = cast(int, last.pts), cast(int, last.dts)
+            early = cast(int, first.pts) - cast(int, first.dts) if self._early is None else self._early
+            end = round(self._schedule.end / last.time_base)
+            last.dts = min(pts, max(dts, pts - early))
+            last.duration = end - early - last.dts
+        return packets
 
     def __enter__(self) -> Self:
         return self
@@ -132,11 +162,13 @@ class Writer:
     def _finish(self) -> None:
         if self._waiting is not None:
             self._encode(self._waiting, self._schedule.usual)
-        self._out.mux(self._stream.encode(None))
+        self._mux(self._ended(self._stream.encode(None)))
         if self._sound is not None:
             self._sound.mux(until=None)
             self._sound.close()
         self._out.close()
+        if self._form.container == "webp":
+            unblend(self._part)
         if len(self._schedule):
             check(self.path.name, self._promised(), content(self._part, self._form))
 
