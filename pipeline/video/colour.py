@@ -28,6 +28,8 @@ from pipeline.video.border import write_errors
 
 Image = NDArray[np.uint8] | NDArray[np.uint16]
 
+# Without the last two swscale repeats a chroma sample instead of interpolating, and rounds down: pictures come
+# out two steps too dark.
 CLEAN_SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 # AVColorSpace (ITU-T H.273 matrix coefficients) to swscale's name for it.
@@ -41,13 +43,13 @@ _MATRIX = {
     10: Colorspace.BT2020,
 }
 
-# The curves of BT.601, BT.709, SMPTE 240M, BT.2020 and sRGB are all meant for much the same screens, which
-# show a file's signal as it is: between them nothing is converted, nor is it by players. Only these two are
-# meant for others.
+# The curves of BT.470, BT.601, BT.709, SMPTE 240M, BT.2020 and sRGB are cameras'. All of them are meant for
+# much the same screens, which show a file's signal as it is: nothing is converted between them, nor is it by
+# players. Only these two are meant for others.
 _TRANSFER: dict[int, Transfer] = {ColorTrc.SMPTE2084: "pq", ColorTrc.ARIB_STD_B67: "hlg"}
 
 # The primaries of BT.601 lie so near to those of BT.709 that the difference is less than that between two
-# screens; these are much wider, and a face would be pale without them.
+# screens; these are much wider, and a face would be pale without them. A file that names none means BT.709.
 _WIDE = (ColorPrimaries.BT2020, ColorPrimaries.SMPTE432)
 
 

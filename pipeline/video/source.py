@@ -140,7 +140,7 @@ class Source:
 
     def _decoded(self, packets: Iterable[Packet[VideoStream]], since: int | None) -> Iterator[av.VideoFrame]:
         for packet in packets:
-            if since is not None and not self.early:  # of fields, a picture is made from that before it
+            if since is not None:
                 early = packet.pts is not None and packet.pts < since
                 self.stream.codec_context.skip_frame = "NONREF" if early else "DEFAULT"
             with suppress(*DAMAGED):
