@@ -28,8 +28,8 @@ from pipeline.video.border import write_errors
 
 Image = NDArray[np.uint8] | NDArray[np.uint16]
 
-# Without the last two swscale repeats a chroma sample instead of interpolating, and rounds down: pictures come
-# out two steps too dark.
+# Without the last two swscale repeats chroma samples instead of interpolating them, and rounds down: pictures
+# come out a step or two too dark.
 CLEAN_SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 # AVColorSpace (ITU-T H.273 matrix coefficients) to swscale's name for it.
