@@ -27,7 +27,7 @@ Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 _SHORT_SIDE = 180
 """Of the small picture, which has one of many pixels of the frame: mixed none, and few are enough."""
 
-_RADII = (22, 10, 5, 2, 1)
+_RADII = (64, 22, 10, 5, 2, 1)
 """Of the box filters, on the small picture; each counts `_NEARER` times as much as the one before."""
 
 _NEARER = 10.0
@@ -40,7 +40,7 @@ _PLACES = 1 << 15
 # How much a pixel tells of the subject, by its alpha: what is surely subject everything. The trace of the
 # others counts where nothing else is to be had, as in a cut-out of smoke.
 _SHARES = np.arange(256) / 255
-_TOLD = np.asarray(_SHARES**64 + 1e-6 * _SHARES**2 + 1e-12, np.float32)
+_TOLD = np.asarray(_SHARES**128 + 1e-9 * _SHARES**2 + 1e-12, np.float32)
 
 
 def estimated(image: Pixels, matte: Mask, where: Mask | None = None) -> Pixels:
