@@ -63,7 +63,8 @@ class Source:
             if path.stat().st_size == 0:
                 raise VideoError(f"{self.name}: the file is empty (0 bytes). Copy or download it again.")
             # Absolute, since FFmpeg takes what stands before a colon for a protocol.
-            self.container = av.open(os.fspath(path.absolute()), options=_OPTIONS)
+            # Tags are in any encoding; a title that cannot be made out is no reason to refuse a video.
+            self.container = av.open(os.fspath(path.absolute()), options=_OPTIONS, metadata_errors="replace")
         try:
             self._choose_stream()
         except BaseException:
