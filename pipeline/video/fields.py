@@ -9,6 +9,9 @@ from typing import cast
 import av
 from av.filter import Graph
 
+_LEAST = 16
+"""Lines and columns of a picture, of which the filter needs a few: smaller ones have no comb to speak of."""
+
 
 def woven(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
     """The frames, one for one and at their own times; none is interlaced any longer.
@@ -22,7 +25,7 @@ def woven(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
         if weaver is not None and not weaver.takes(frame):
             yield from weaver.rest()
             weaver = before = None
-        if weaver is None and frame.interlaced_frame:
+        if weaver is None and frame.interlaced_frame and min(frame.width, frame.height) >= _LEAST:
             weaver = _Weaver(frame)
             if before is not None and weaver.takes(before):
                 weaver.look_at(before)

@@ -171,10 +171,11 @@ class Source:
     def upright(self, frame: av.VideoFrame, pixel_format: str) -> Image:
         """The frame as it is shown, in `pixel_format` ("rgb24", "gray" or, of 16 bits, "rgb48le")."""
         width, height = self.size
-        if pixel_format == "gray":
-            image: Image = self._conversion.grey(frame, width, height)
-        else:
-            image = self._conversion.rgb(frame, width, height, deep=pixel_format == "rgb48le")
+        with read_errors(self.name):
+            if pixel_format == "gray":
+                image: Image = self._conversion.grey(frame, width, height)
+            else:
+                image = self._conversion.rgb(frame, width, height, deep=pixel_format == "rgb48le")
         return _turned(image, self.turn(frame))
 
 

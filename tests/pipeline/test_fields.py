@@ -154,6 +154,15 @@ def test_a_size_that_changes_on_the_way(tmp_path: Path, moments: list[np.ndarray
     assert {image.shape for image in images} == {(HEIGHT, WIDTH, 3)}
 
 
+@pytest.mark.parametrize("size", ["2x2", "3x5", "6x30", "16x16"])
+def test_the_smallest_pictures(tmp_path: Path, size: str) -> None:
+    path = tmp_path / "tiny.mkv"
+    fields = ("-vf", "setfield=tff,format=yuv444p", "-c:v", "ffv1", "-flags", "+ilme+ildct")
+    ffmpeg("-f", "lavfi", "-i", f"testsrc=size={size}:rate=25:duration=0.2", *fields, path)
+    assert video.probe(path).interlaced
+    assert len(list(video.read(path))) == 5
+
+
 def test_a_progressive_clip_goes_straight_through(tmp_path: Path, moments: list[np.ndarray]) -> None:
     pictures = [np.repeat(m[..., None], 3, axis=2) for m in moments[:6]]
     path = write_clip(tmp_path / "whole.mkv", pictures, codec="ffv1", pix_fmt="bgr0", rate=Fraction(25))
