@@ -78,6 +78,7 @@ class Actions:
             source = folder / f"source{_plain_suffix(clip.name)}"
             shutil.move(file, source)
             clip = replace(clip, path=source)
+            video.keep_index(source)
             first = next(video.read(source), None)
             if first is None:
                 raise VideoError(f"{clip.name}: not one picture of this video could be decoded.")

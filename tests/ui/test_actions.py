@@ -89,6 +89,11 @@ def files(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.is_file())
 
 
+def uploaded(found: Opened) -> list[Path]:
+    """What is there of a session before it makes anything."""
+    return [found.job.source, found.job.source.with_name(f"{found.job.source.name}.index")]
+
+
 def wait(true: Callable[[], Any], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not true():
@@ -111,7 +116,7 @@ def test_an_upload_becomes_a_session(actions: Actions, upload: Any) -> None:
     assert found.row.name == "Holiday.mp4" and found.row.state is State.READY
     assert (found.clip.width, found.clip.height, found.clip.frames) == (WIDTH, HEIGHT, 12)
     assert found.clip.name == "Holiday.mp4" and found.clip.sound
-    assert files(found.folder) == [found.job.source]
+    assert files(found.folder) == uploaded(found)
     assert [s.id for s in actions.sessions()] == [found.id]
     assert actions.sessions("HOLI")[0].id == found.id and actions.sessions("%") == []
 
@@ -615,7 +620,7 @@ def test_a_session_runs_once_at_a_time(actions: Actions, upload: Any) -> None:
     for each in (id, waiting):
         found = finished(actions, each)
         assert found.row.state is State.CANCELLED and found.row.results == []
-        assert files(found.folder) == [found.job.source]
+        assert files(found.folder) == uploaded(found)
     actions.run(waiting)  # and may be made again
     assert finished(actions, waiting).row.state is State.DONE
 
@@ -631,7 +636,7 @@ def test_cancelling_takes_less_than_two_seconds(actions: Actions, upload: Any) -
     found = finished(actions, id)
     assert found.row.state is State.CANCELLED
     assert found.row.progress is not None and found.row.progress["done"] > 0  # how far it came
-    assert files(found.folder) == [found.job.source]
+    assert files(found.folder) == uploaded(found)
 
 
 def test_a_running_session_can_be_deleted(actions: Actions, upload: Any) -> None:
@@ -667,7 +672,7 @@ def test_a_run_that_fails_says_why(actions: Actions, upload: Any) -> None:
     actions.cancel(first)
     found = finished(actions, id)
     assert found.row.state is State.FAILED and "source.mp4" in (found.row.error or "")
-    assert files(found.folder) == [found.job.source]
+    assert files(found.folder) == uploaded(found)
 
 
 def test_a_run_outlives_its_database(tmp_path: Path, upload: Any, working: Any) -> None:

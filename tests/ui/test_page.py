@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -302,6 +303,78 @@ def test_results_are_downloaded_and_another_background_is_cheap(
     alpha = ffprobe.frames(webm, "rgba")[..., 3]
     assert len(alpha) == 24
     assert alpha[:, 4, 4].max() < 10 and (alpha > 240).mean() > 0.02
+
+
+def test_a_part_is_kept_by_handle_and_by_typing(
+    server: Server, visit: Visit, clip: Path, tmp_path: Path
+) -> None:
+    page = started(server, visit, clip)
+    with told(page):
+        page.locator(".handle.start").fill("6")
+    with told(page):
+        page.get_by_label("to", exact=True).fill("0:00.75")
+        page.get_by_label("to", exact=True).press("Enter")
+    expect(page.locator("[data-part=count]")).to_have_text("Frame 18 of 24")
+    make(page)
+    part = tmp_path / "part.mp4"
+    download(page, "MP4").save_as(part)
+    assert ffprobe.frame_times(part) == ffprobe.frame_times(clip)[:12]
+    kept = ffprobe.frames(clip)[6:18, 60:, 100:220].astype(int)  # where the figure is
+    same = np.abs(ffprobe.frames(part)[:, 60:, 100:220].astype(int) - kept).max(axis=3) < 24
+    assert same.mean(axis=(1, 2)).min() > 0.2
+    assert float(ffprobe.sound_duration(part)) < 0.6
+    page.reload()
+    ready(page)
+    expect(page.get_by_label("From", exact=True)).to_have_value("00:00.25")
+    expect(page.get_by_label("to", exact=True)).to_have_value("00:00.75")
+
+
+@contextmanager
+def told(page: Page) -> Iterator[None]:
+    """An edit on the stage, which the server then has."""
+    with page.expect_response(lambda r: "/gradio_api/run/" in r.url and r.request.method == "POST"):
+        yield
+
+
+def test_a_video_behind_edges_and_a_small_gif(
+    server: Server, visit: Visit, clip: Path, long_clip: Path, tmp_path: Path
+) -> None:
+    page = started(server, visit, clip)
+    folder = server.sessions / session(page)
+    choose(page, "Video")
+    bad = tmp_path / "letter.mp4"
+    bad.write_text("Dear all, this is no video.\n" * 40)
+    film = page.locator("#footage input[type=file]")
+    film.set_input_files(bad)
+    expect(page.get_by_test_id("toast-body")).to_contain_text("letter.mp4")
+    film.set_input_files(long_clip)
+    until(lambda: [p for p in folder.glob("background-*") if p.stat().st_size == long_clip.stat().st_size])
+    page.get_by_text("Hold its last frame").click()
+    expect(page.locator("#whose")).to_be_hidden()
+    expect(page.locator("#sound")).to_be_visible()
+    film.set_input_files(clip)  # this one is heard
+    expect(page.locator("#whose")).to_be_visible()
+    expect(page.locator("#sound")).to_be_hidden()
+
+    page.locator("#preview").click()
+    shown = page.locator(".previews img").first
+    expect(page.locator(".previews figure")).to_have_count(6, timeout=60_000)
+    before = shown.get_attribute("src")
+    page.locator("#edges").get_by_role("button", name="Edges").click()
+    page.get_by_label("Take the old background's colour out").click()
+    expect(shown).not_to_have_attribute("src", str(before))
+
+    expect(page.locator("#quality")).to_be_visible()
+    choose_format(page, "ProRes")
+    expect(page.locator("#quality")).to_be_hidden()
+    choose_format(page, "GIF")
+    expect(page.locator("#whose")).to_be_hidden()
+    page.locator("#quality").get_by_text("Small").click()
+    make(page)
+    expect(page.locator("[data-part=still]")).to_be_visible()
+    gif = tmp_path / "out.gif"
+    download(page, "GIF").save_as(gif)
+    assert ffprobe.stream(gif)["codec_name"] == "gif" and len(ffprobe.frames(gif)) == 24
 
 
 # ---------------------------------------------------------------- coming back

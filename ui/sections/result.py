@@ -5,13 +5,13 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 import gradio as gr
 
 from db.errors import DatabaseAway, NotFound
 from db.models import State
-from pipeline import formats, models
+from pipeline import formats, models, video
 from pipeline.formats import QUALITIES, Quality
 from pipeline.job import Sound
 from ui import media, text
@@ -44,6 +44,7 @@ class Section:
     whose: gr.Radio
     """Whose sound, where there is a choice."""
     rate: gr.Dropdown
+    hardware: gr.Checkbox
     make: gr.Button
     progress: gr.HTML
     cancel: gr.Button
@@ -51,42 +52,32 @@ class Section:
 
 
 def render(say: Say) -> Section:
-    return Section(
-        format=gr.Dropdown(
-            _formats("en"),
-            label=say("format"),
-            show_label=False,
-            container=False,
-            filterable=False,
-            elem_id="format",
-            interactive=True,
-        ),
-        quality=gr.Radio(
-            [(say(f"quality_{quality}"), quality) for quality in QUALITIES],
-            label=say("quality"),
-            show_label=False,
-            container=False,
-            elem_id="quality",
-            elem_classes="steps",
-        ),
-        sound=gr.Checkbox(True, label=say("sound"), container=False, elem_id="sound"),
-        whose=gr.Radio(
-            _voices("en", own=True),
-            label=say("whose"),
-            visible=False,
-            elem_id="whose",
-            elem_classes="steps",
-            interactive=True,
-        ),
-        **_advanced(say),
-        make=gr.Button(say("make"), variant="primary", elem_id="make"),
-        progress=gr.HTML(elem_id="progress", padding=False, visible=False),
-        cancel=gr.Button(say("cancel"), visible=False, elem_id="cancel"),
-        downloads=gr.HTML(elem_id="downloads", padding=False),
+    form = gr.Dropdown(
+        _formats("en"),
+        label=say("format"),
+        show_label=False,
+        container=False,
+        filterable=False,
+        elem_id="format",
+        interactive=True,
     )
-
-
-def _advanced(say: Say) -> dict[str, Any]:
+    quality = gr.Radio(
+        [(say(f"quality_{quality}"), quality) for quality in QUALITIES],
+        label=say("quality"),
+        show_label=False,
+        container=False,
+        elem_id="quality",
+        elem_classes="steps",
+    )
+    sound = gr.Checkbox(True, label=say("sound"), container=False, elem_id="sound")
+    whose = gr.Radio(
+        _voices("en", own=True),
+        label=say("whose"),
+        container=False,
+        visible=False,
+        elem_id="whose",
+        elem_classes="steps",
+    )
     with gr.Accordion(say("advanced"), open=False, elem_id="advanced", elem_classes="fold"):
         rate = gr.Dropdown(
             [(say("rate_own"), ""), *_RATES.items()],
@@ -96,7 +87,21 @@ def _advanced(say: Say) -> dict[str, Any]:
             elem_id="rate",
             interactive=True,
         )
-    return {"rate": rate}
+        hardware = gr.Checkbox(
+            False, label=say("hardware"), container=False, visible=False, elem_id="hardware"
+        )
+    return Section(
+        form,
+        quality,
+        sound,
+        whose,
+        rate,
+        hardware,
+        make=gr.Button(say("make"), variant="primary", elem_id="make"),
+        progress=gr.HTML(elem_id="progress", padding=False, visible=False),
+        cancel=gr.Button(say("cancel"), visible=False, elem_id="cancel"),
+        downloads=gr.HTML(elem_id="downloads", padding=False),
+    )
 
 
 def _formats(language: str) -> list[tuple[str, str]]:
@@ -121,6 +126,7 @@ def show(section: Section, actions: Actions, found: Opened, language: str) -> Up
         section.sound: gr.Checkbox(value=job.sound != "none", visible=heard and own and not choice),
         section.whose: gr.Radio(voices, value=voice, visible=heard and choice),
         section.rate: "" if job.rate is None else str(job.rate),
+        section.hardware: gr.Checkbox(value=job.hardware, visible=video.accelerates(form)),
         section.downloads: downloads(found, language),
         **show_run(section, actions, found, language),
     }
@@ -211,6 +217,10 @@ def wire(page: Page) -> None:
         return {section.downloads: downloads(found, language(request))}
 
     @told
+    def speed(id: str, hardware: bool, request: gr.Request) -> Updates:
+        return {section.downloads: downloads(actions.choose_hardware(id, hardware), language(request))}
+
+    @told
     def make(id: str, request: gr.Request) -> Updates:
         actions.run(id)
         return page.show(actions.open(id), language(request))
@@ -241,6 +251,7 @@ def wire(page: Page) -> None:
         (section.sound, hear),
         (section.whose, listen),
         (section.rate, pace),
+        (section.hardware, speed),
     ):
         component.input(handler, [page.current, component], section.downloads, show_progress="hidden")
     section.make.click(make, page.current, page.shown, show_progress="hidden")
