@@ -10,11 +10,13 @@ from typing import Any, TypeAlias, cast
 
 import av
 import numpy as np
+from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet, PacketSideData
 from av.stream import Disposition
+from numpy.typing import NDArray
 
 from pipeline.formats import Format
 from pipeline.video.listening import LEAD, Heard, Kind, Piece, pieces, samples
@@ -111,9 +113,18 @@ def _passed_on(
         stream = out.add_stream_from_template(track)
         packets = _copied(chain([first], found), stream, end, matroska)
     else:
-        stream = _encoder(track, out, codec if copied and pcm else cast(str, form.sound_codec))
-        packets = _encoded(heard, number, stream)
-    stream.metadata.update({k: v for k, v in track.metadata.items() if k in ("language", "title")})
+        codec = codec if copied and pcm else cast(str, form.sound_codec)
+        kind = _kind(track.codec_context, codec)
+        blocks = samples(heard, number, kind)
+        block = next(blocks, None)
+        if block is None:
+            return None
+        stream = _encoder(out, codec, kind)
+        packets = _encoded(chain([block], blocks), stream, kind)
+    told = track.metadata
+    stream.metadata["language"] = told.get("language", "und")
+    if title := told.get("title") or told.get("name"):  # in MP4 it is a name
+        stream.metadata["title"] = title
     stream.disposition = track.disposition & Disposition.default
     return packets
 
@@ -147,24 +158,24 @@ def _priming(track: AudioStream) -> Fraction:
 
 def _copied(found: Iterator[Piece], stream: AudioStream, end: Fraction | None, matroska: bool) -> _Packets:
     """The packets as they are, at their times; the last one says how much of it is heard."""
+    rate = stream.codec_context.sample_rate
     last, reached = None, None
     for piece in found:
+        beyond = Fraction(0) if end is None else piece.end - end
+        if beyond > piece.length / 2 and not matroska:
+            return
         if reached is not None and piece.end < reached:
             continue  # a clock that was set back
         reached = piece.end
         packet = piece.packet
-        tick = packet.time_base
-        packet.pts = round((max(piece.begin, -_priming(stream)) if matroska else piece.begin) / tick)
-        if last is not None:
-            packet.pts = max(packet.pts, last + 1)
+        begin = max(piece.begin, -_priming(stream)) if matroska else piece.begin
+        packet.time_base = Fraction(1, rate)  # a container's own may be as long as a packet
+        packet.pts = round(begin * rate) if last is None else max(round(begin * rate), last + 1)
         packet.dts = last = packet.pts
+        packet.duration = max(1, round((piece.length - max(Fraction(0), beyond)) * rate))
         packet.stream = stream
-        beyond = Fraction(0) if end is None else piece.end - end
-        if beyond > piece.length / 2 and not matroska:
-            return
         if beyond > 0:
-            packet.duration = max(1, round((piece.length - beyond) / tick))
-            _discard(packet, round(beyond * stream.codec_context.sample_rate))
+            _discard(packet, round(beyond * rate))
         yield packet
 
 
@@ -175,19 +186,13 @@ def _discard(packet: Packet[AudioStream], count: int) -> None:
     packet.set_sidedata(told)
 
 
-def _encoder(track: AudioStream, out: OutputContainer, codec: str) -> AudioStream:
-    """A stream of `out` that holds as much of a track as its codec can: channels, rate."""
-    channels = track.codec_context.layout.nb_channels
-    pcm = codec.startswith("pcm_")
-    layout = track.codec_context.layout.name if pcm else _LAYOUTS[min(channels, len(_LAYOUTS)) - 1]
-    rate = _rate(codec, track.codec_context.sample_rate)
-    stream = cast(AudioStream, out.add_stream(cast(Any, codec), rate=rate, layout=layout))
-    context = stream.codec_context
-    taken = context.codec.audio_formats or []
-    context.format = next((each for each in taken if each.name.startswith("flt")), taken[0])
-    if not pcm:
-        context.bit_rate = 32_000 + 64_000 * context.layout.nb_channels
-    return stream
+def _kind(context: AudioCodecContext, codec: str) -> Kind:
+    """As much of a track as a codec can hold: its channels, its rate."""
+    form = (av.Codec(codec, "w").audio_formats or [context.format])[0]
+    layout = context.layout.name
+    if not codec.startswith("pcm_"):
+        layout = _LAYOUTS[min(context.layout.nb_channels, len(_LAYOUTS)) - 1]
+    return Kind(form.planar.name, layout, _rate(codec, context.sample_rate))
 
 
 def _rate(codec: str, rate: int) -> int:
@@ -200,11 +205,16 @@ def _rate(codec: str, rate: int) -> int:
     return min((each for each in taken if each >= rate), default=max(taken))
 
 
-def _encoded(heard: Heard, number: int, stream: AudioStream) -> _Packets:
-    context = stream.codec_context
-    kind = Kind(context.format.planar.name, context.layout.name, context.sample_rate)
+def _encoder(out: OutputContainer, codec: str, kind: Kind) -> AudioStream:
+    stream = cast(AudioStream, out.add_stream(cast(Any, codec), rate=kind.rate, layout=kind.layout))
+    if not codec.startswith("pcm_"):
+        stream.codec_context.bit_rate = 32_000 + 64_000 * stream.codec_context.layout.nb_channels
+    return stream
+
+
+def _encoded(blocks: Iterator[NDArray[Any]], stream: AudioStream, kind: Kind) -> _Packets:
     written = 0
-    for block in samples(heard, number, kind):
+    for block in blocks:
         frame = AudioFrame.from_ndarray(np.ascontiguousarray(block), format=kind.format, layout=kind.layout)
         frame.sample_rate, frame.time_base, frame.pts = kind.rate, Fraction(1, kind.rate), written
         written += block.shape[1]
