@@ -1,18 +1,20 @@
 """Alpha and colour arithmetic against plain formulas."""
 
-from fractions import Fraction
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline import backdrop, pictures
 from pipeline.background import Background, Blur, Colour, Footage, Picture, Transparent
 from pipeline.composite import composer, cut_out, over
-from pipeline.errors import BackgroundError
-from pipeline.pictures import laid
-from tests.pipeline.stand_in import number, numbered
+from pipeline.edges import Edges, shaped
+from tests.pipeline.stand_in import numbered
 from tests.rendered import write_clip
 
 
@@ -51,29 +53,100 @@ def test_cut_out_keeps_the_alpha_and_wipes_what_was_removed() -> None:
     assert not result[:10, :, :3].any() and not result[:, 50:, :3].any()
 
 
-def test_blur_holds_nothing_of_the_subject() -> None:
-    image = np.full((240, 320, 3), (0, 0, 200), np.uint8)
-    matte = np.zeros((240, 320), np.uint8)
-    matte[80:160, 100:220] = 255
-    image[matte > 0] = (255, 0, 0)
-    seen = backdrop.blurred(image, matte, 24)[matte == 0]
-    assert np.abs(seen.astype(int) - (0, 0, 200)).max() <= 2
+def test_over_in_sixteen_bits_is_rounded_to_nearest() -> None:
+    random = np.random.default_rng(0)
+    image, behind = random.integers(0, 65536, (2, 130, 70, 3), np.uint16)
+    matte = noise(130, 70, seed=2)
+    alpha = matte[..., None].astype(np.float64) / 255
+    exact = alpha * image + (1 - alpha) * behind
+    result = over(image, matte, behind)
+    assert result.dtype == np.uint16
+    assert np.abs(result - exact).max() <= 0.51
+    ends = np.where(noise(130, 70, seed=4) > 99, 255, 0).astype(np.uint8)
+    assert np.array_equal(over(image, ends, behind), np.where(ends[..., None] == 255, image, behind))
 
 
-def test_blur_softens_and_keeps_the_brightness() -> None:
-    image, matte = noise(240, 320, 3), np.zeros((240, 320), np.uint8)
-    behind = backdrop.blurred(image, matte, 24)
-    assert behind.std() < image.std() / 10
-    assert np.abs(behind.mean((0, 1)) - image.mean((0, 1))).max() < 0.6
-    assert backdrop.blurred(image, matte, 6).std() > behind.std() * 2
+def green_screen() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A frame of a plain red ball before green, its matte, and where the ball is not and nothing is near."""
+    matte = np.zeros((360, 480), np.uint8)
+    cv2.circle(matte, (240, 180), 90, 255, cv2.FILLED)
+    far = cv2.dilate(matte, np.ones((41, 41), np.uint8)) == 0
+    matte = cv2.GaussianBlur(matte, (0, 0), 3)
+    ball, wall = (
+        np.full((360, 480, 3), (200, 60, 30), np.uint8),
+        np.full((360, 480, 3), (0, 220, 0), np.uint8),
+    )
+    return over(ball, matte, wall), matte, far
 
 
-def test_blur_grows_with_the_frame() -> None:
-    edge = np.zeros((720, 640, 3), np.uint8)
-    edge[:, 320:] = 255
-    large = backdrop.blurred(edge, np.zeros((720, 640), np.uint8), 24)
-    small = backdrop.blurred(edge[::2, ::2], np.zeros((360, 320), np.uint8), 24)
-    assert np.abs(large[::2, ::2].astype(int) - small).mean() < 2
+@pytest.mark.parametrize("sixteen", [False, True])
+@pytest.mark.parametrize("edges", [Edges(), Edges(grow=3), Edges(grow=-3), Edges(feather=8)])
+def test_nothing_of_the_old_background_is_in_a_cut_out(edges: Edges, sixteen: bool) -> None:
+    image, matte, far = green_screen()
+    unit = 257 if sixteen else 1
+    image = image.astype(np.uint16) * unit if sixteen else image
+    result = composer(Transparent(), 480, 360, edges)(image, matte, 0.0)
+    assert result.dtype == image.dtype
+    assert np.array_equal(result[..., 3], shaped(matte, edges).astype(int) * unit)
+    assert not result[far & (result[..., 3] == 0)].any()
+    shown = result[..., :3].any(2)
+    assert shown[result[..., 3] > 0].all()
+    assert np.abs(result[shown][:, :3].astype(int) // unit - (200, 60, 30)).max() <= 6
+
+
+def test_grown_outwards_the_subject_is_what_is_seen() -> None:
+    image, matte, _ = green_screen()
+    grown = Edges(grow=20)
+    clean, dirty = (
+        composer(Colour(0, 0, 0), 480, 360, edges)(image, matte, 0.0)
+        for edges in (grown, replace(grown, clean=False))
+    )
+    ring = (shaped(matte, grown) == 255) & (matte < 40)
+    assert ring.sum() > 300
+    assert np.abs(clean[ring].astype(int) - (200, 60, 30)).max() <= 6
+    assert dirty[ring][:, 1].min() > 150
+
+
+def test_what_is_whole_is_untouched_and_what_is_nothing_is_the_background() -> None:
+    image, matte = noise(90, 120, 3), cv2.GaussianBlur(noise(9, 12), (0, 0), 0.1)
+    matte = cv2.resize(matte, (120, 90)).astype(float)
+    matte = ((matte - 128) * 4 + 128).clip(0, 255).astype(np.uint8)
+    result = composer(Colour(9, 8, 7), 120, 90)(image, matte, 0.0)
+    assert 0 < (matte == 255).mean() < 1 and (matte == 0).any()
+    assert np.array_equal(result[matte == 255], image[matte == 255])
+    assert (result[matte == 0] == (9, 8, 7)).all()
+
+
+def test_despill_is_for_the_whole_subject() -> None:
+    image = np.full((60, 80, 3), (150, 190, 150), np.uint8)
+    matte = np.full((60, 80), 255, np.uint8)
+    grey = composer(Colour(0, 0, 0), 80, 60, Edges(despill="green"))(image, matte, 0.0)
+    assert np.ptp(grey[30, 40].astype(int)) <= 1
+    kept = composer(Colour(0, 0, 0), 80, 60, Edges(despill="blue"))(image, matte, 0.0)
+    assert np.array_equal(kept, image)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.tuples(st.integers(1, 60), st.integers(1, 60)),
+    st.builds(
+        Edges, st.booleans(), st.floats(-9, 9), st.floats(0, 9), st.sampled_from(["none", "green", "blue"])
+    ),
+    st.sampled_from([Colour(1, 2, 3), Blur(), Transparent()]),
+    st.integers(0, 99),
+)
+def test_sixteen_bits_show_what_eight_do(
+    size: tuple[int, int], edges: Edges, background: Background, seed: int
+) -> None:
+    image, matte = noise(*size, 3, seed=seed), noise(*size, seed=seed + 1)
+    matte[image[..., 0] < 60], matte[image[..., 0] > 190] = 0, 255
+    kept = image.copy(), matte.copy()
+    compose = composer(background, size[1], size[0], edges)
+    plain, fine = compose(image, matte, 0.0), compose(image.astype(np.uint16) * 257, matte, 0.0)
+    assert plain.dtype == np.uint8 and fine.dtype == np.uint16
+    assert plain.shape == fine.shape == (*size, 4 if background == Transparent() else 3)
+    assert np.abs(fine / 257 - plain).max() <= 3
+    assert np.array_equal(image, kept[0]) and np.array_equal(matte, kept[1])
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (3, 700), (161, 121)])
@@ -86,76 +159,7 @@ def test_every_background_at_every_size(tmp_path: Path, size: tuple[int, int]) -
     for fit in ("fill", "fit", "stretch"):
         kinds += [Picture(tmp_path / "a.png", fit), Footage(tmp_path / "a.mp4", fit)]
     for background in kinds:
-        result = composer(background, width, height)(*images, 0.0)
+        with closing(composer(background, width, height)) as compose:
+            result = compose(*images, 0.0)
         assert result.dtype == np.uint8
         assert result.shape == (height, width, 4 if background == Transparent() else 3)
-
-
-def test_how_pictures_are_laid() -> None:
-    left, right = (200, 0, 0), (0, 0, 200)
-    wide = np.zeros((40, 80, 3), np.uint8)
-    wide[:, :40], wide[:, 40:] = left, right
-    fill, fit, stretch = (laid(wide, 60, 60, name) for name in ("fill", "fit", "stretch"))
-    assert tuple(fill[30, 1]) == left and tuple(fill[30, 58]) == right and fill[0].any(1).all()
-    assert not fit[:15].any() and not fit[45:].any() and tuple(fit[30, 1]) == left
-    assert tuple(stretch[1, 1]) == left and tuple(stretch[58, 58]) == right
-    square = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(16, 16, 3)
-    for name in ("fill", "fit", "stretch"):
-        assert np.array_equal(laid(square, 16, 16, name), square)
-
-
-def test_fill_shows_the_middle() -> None:
-    ramp = np.tile(np.arange(90, dtype=np.uint8)[None, :, None], (30, 1, 3))
-    assert np.array_equal(laid(ramp, 30, 30, "fill"), ramp[:, 30:60])
-
-
-def test_a_picture_stands_upright_and_its_holes_are_black(tmp_path: Path) -> None:
-    picture = Image.fromarray(noise(20, 30, 3))
-    exif = picture.getexif()
-    exif[0x0112] = 6  # turned a quarter clockwise by the viewer
-    picture.save(tmp_path / "turned.png", exif=exif)
-    assert np.array_equal(pictures.opened(tmp_path / "turned.png"), np.rot90(np.asarray(picture), -1))
-    Image.new("RGBA", (4, 4), (255, 255, 255, 0)).save(tmp_path / "hole.png")
-    assert not pictures.opened(tmp_path / "hole.png").any()
-
-
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "CMYK", "I;16", "RGBA"])
-def test_pictures_of_every_kind(tmp_path: Path, mode: str) -> None:
-    suffix = ".tif" if mode == "CMYK" else ".png"
-    Image.new(mode, (8, 6)).save(tmp_path / f"a{suffix}")
-    assert pictures.opened(tmp_path / f"a{suffix}").shape == (6, 8, 3)
-
-
-def test_sixteen_bit_grey_keeps_its_brightness(tmp_path: Path) -> None:
-    Image.fromarray(np.full((6, 8), 32768, np.uint16)).save(tmp_path / "deep.png")
-    assert np.abs(pictures.opened(tmp_path / "deep.png").astype(int) - 128).max() <= 1
-
-
-def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(b"no picture")
-    (tmp_path / "empty.jpg").touch()
-    Image.fromarray(noise(50, 50, 3)).save(tmp_path / "whole.png")
-    (tmp_path / "half.png").write_bytes((tmp_path / "whole.png").read_bytes()[:3000])
-    for name in ("a.png", "empty.jpg", "half.png", "missing.png"):
-        with pytest.raises(BackgroundError, match=f"^{name}: "):
-            composer(Picture(tmp_path / name), 8, 8)
-    for name in ("a.png", "missing.mp4"):
-        with pytest.raises(BackgroundError, match=f"^{name}: "):
-            composer(Footage(tmp_path / name), 8, 8)
-
-
-def test_a_picture_that_is_too_large_is_refused_before_it_is_decoded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pictures, "_MOST_PIXELS", 99)
-    Image.new("RGB", (10, 10)).save(tmp_path / "a.png")
-    with pytest.raises(BackgroundError, match="10 × 10"):
-        pictures.opened(tmp_path / "a.png")
-
-
-def test_footage_keeps_its_own_time_and_begins_again(tmp_path: Path) -> None:
-    path = write_clip(tmp_path / "behind.mp4", numbered(5), rate=Fraction(10))
-    compose = composer(Footage(path), 64, 64)
-    nothing = np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), np.uint8)
-    moments = [0.0, 0.05, 0.1, 0.25, 0.26, 0.45, 0.5, 0.55, 1.0, 1.35, 9.95]
-    assert [number(compose(*nothing, t)) for t in moments] == [0, 0, 1, 2, 2, 4, 0, 0, 0, 3, 4]
