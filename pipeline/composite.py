@@ -16,7 +16,6 @@ from pipeline.backdrop import Backdrop, backdrop
 from pipeline.background import Background, Transparent
 from pipeline.edges import CLEAN, Edges, shaped
 from pipeline.foreground import despilled, estimated
-from pipeline.pictures import opened as opened
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 Mask = NDArray[np.uint8]

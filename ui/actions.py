@@ -25,11 +25,11 @@ from db.models import Result, SessionRow, State
 from pipeline import background, formats, models, prompts, video, weights
 from pipeline.background import Fit, Footage, Picture, Transparent
 from pipeline.clip import Clip
-from pipeline.composite import opened
 from pipeline.edges import Edges
 from pipeline.errors import InputError, VideoError
 from pipeline.formats import Format, Quality
 from pipeline.job import GREEN, Job, Progress, Sound
+from pipeline.pictures import opened
 from pipeline.runner import Runner
 from ui import overlay, scenes
 from ui.downloads import Downloads

@@ -96,7 +96,7 @@ def test_nothing_of_the_old_background_is_in_a_cut_out(edges: Edges, sixteen: bo
 
 def test_grown_outwards_the_subject_is_what_is_seen() -> None:
     image, matte, _ = green_screen()
-    grown = Edges(grow=20)
+    grown = Edges(grow=40)
     clean, dirty = (
         composer(Colour(0, 0, 0), 480, 360, edges)(image, matte, 0.0)
         for edges in (grown, replace(grown, clean=False))
