@@ -374,6 +374,7 @@ CARDS: dict[str, dict[str, str]] = {
         "transparent": "transparent",
         "blur": "blur",
         "picture": "picture",
+        "video": "video",
     },
     "es": {
         "empty": "Todavía no hay sesiones. Sube un vídeo y se guardará aquí.",
@@ -395,6 +396,7 @@ CARDS: dict[str, dict[str, str]] = {
         "transparent": "transparente",
         "blur": "desenfoque",
         "picture": "imagen",
+        "video": "vídeo",
     },
 }
 

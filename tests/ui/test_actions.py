@@ -32,6 +32,7 @@ from tests.pipeline import stand_in
 from ui import scenes
 from ui.actions import Actions
 from ui.opened import Opened, sounds
+from ui.sections import result, video
 
 WIDTH, HEIGHT = 160, 90
 SAMPLE = Path(__file__).resolve().parents[2] / "assets" / "sample.mp4"
@@ -604,6 +605,26 @@ def test_a_result_that_the_choices_have_left_behind_is_known(actions: Actions, u
     assert not actions.choose_format(id, "mp4").outdated
     assert actions.mark(id, []).outdated
     assert not actions.mark(id, MARKS).outdated
+
+
+def test_what_was_done_otherwise_than_asked_is_said(
+    actions: Actions, upload: Any, database: Database
+) -> None:
+    id = actions.create(upload(), "a.mp4")
+    actions.run(id)
+    made = finished(actions, id)
+    with database.begin() as tx:
+        row = repository.get(tx, id=id)
+        row.results[0].notes = ["The card would not <encode>."]
+        row.clip = made.clip.to_json() | {"transfer": "pq", "mended": 3}
+    found = actions.open(id)
+    results = result.Section(*map(str, range(10)))  # type: ignore[arg-type]
+    status = result.show_run(results, actions, found, "en")[results.progress].value
+    assert "Done in" in status and "The card would not &lt;encode&gt;." in status
+    videos = video.Section(*map(str, range(5)))  # type: ignore[arg-type]
+    for tongue, words in (("en", "HDR: brought to standard range"), ("es", "HDR: llevado al rango")):
+        facts = video.show(videos, found, tongue)[videos.facts]
+        assert words in facts and "3 f" in facts and facts.count("<p") == 3
 
 
 def test_a_session_runs_once_at_a_time(actions: Actions, upload: Any) -> None:

@@ -53,7 +53,7 @@ def choose(page: Page, kind: str) -> None:
 
 def choose_format(page: Page, label: str) -> None:
     page.locator("#format input").click()
-    page.get_by_role("option", name=re.compile(label)).click()
+    page.get_by_role("option", name=label, exact=True).click()
 
 
 def chosen_format(page: Page) -> Locator:
@@ -219,7 +219,7 @@ def test_backgrounds_and_formats_agree(server: Server, visit: Visit, clip: Path,
 
     choose(page, "Transparent")
     expect(chosen_format(page)).to_have_value(re.compile("WebM"))
-    choose_format(page, "MP4")
+    choose_format(page, "MP4 · H.264")
     expect(page.locator("#kind input:checked")).to_have_attribute("value", "colour")
     expect(chosen_format(page)).to_have_value(re.compile("MP4"))
     expect(page.locator("#colours")).to_be_visible()
@@ -365,7 +365,7 @@ def test_a_video_behind_edges_and_a_small_gif(
     expect(shown).not_to_have_attribute("src", str(before))
 
     expect(page.locator("#quality")).to_be_visible()
-    choose_format(page, "ProRes")
+    choose_format(page, "PNG sequence")
     expect(page.locator("#quality")).to_be_hidden()
     choose_format(page, "GIF")
     expect(page.locator("#whose")).to_be_hidden()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from pipeline import formats, models
-from pipeline.background import Blur, Colour, Transparent, spec
+from pipeline.background import Blur, Colour, Footage, Transparent, spec
 from ui import media, text
 from ui.events import Say, Updates, language, told
 from ui.opened import Opened
@@ -56,6 +56,8 @@ def card(found: Opened) -> dict[str, Any]:
             shown = spec(behind)
         case Blur():
             shown = "blur"
+        case Footage():
+            shown = "video"
         case Transparent():
             shown = "transparent"
         case _:
