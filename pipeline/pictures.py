@@ -17,7 +17,9 @@ from pipeline.errors import BackgroundError
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
-_MOST_PIXELS = 100_000_000
+_MOST_PIXELS = 89_000_000
+"""Of more Pillow itself warns, and refuses twice as many."""
+
 _PROGRAMS = frozenset({"EPS", "WMF"})
 """Formats that are run or drawn by another program, and not decoded."""
 
@@ -36,15 +38,15 @@ def opened(path: Path, name: str | None = None, least: int | None = None) -> NDA
     try:
         with Image.open(path) as picture:
             if picture.width * picture.height > _MOST_PIXELS:
-                raise BackgroundError(
-                    f"{name}: the picture has {picture.width} × {picture.height} pixels, which is too "
-                    "many. Scale it down and try again."
-                )
+                raise Image.DecompressionBombError
             if picture.format in _PROGRAMS:
                 raise ValueError(f"{picture.format} is not decoded")
             return np.asarray(_decoded(picture, least))
-    except BackgroundError:
-        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise BackgroundError(
+            f"{name}: the picture has more than {_MOST_PIXELS // 1_000_000} million pixels, too many. "
+            "Scale it down and try again."
+        ) from error
     except Exception as error:  # decoders raise whatever a damaged file makes them stumble over
         raise BackgroundError(
             f"{name}: this is no picture that can be used as a background. Choose a JPEG, PNG or WebP."
@@ -71,8 +73,13 @@ def _in_bytes(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I"):  # 16 bits of grey, which Pillow would clip and not scale
         return Image.fromarray((np.asarray(picture) >> 8).clip(0, 255).astype(np.uint8))
     if picture.has_transparency_data:
-        return picture.convert("RGBA")
-    return picture if picture.mode in ("L", "RGB", "CMYK") else picture.convert("RGB")
+        return _as(picture, "RGBA")
+    return picture if picture.mode in ("L", "CMYK") else _as(picture, "RGB")
+
+
+def _as(picture: Image.Image, mode: str) -> Image.Image:
+    """In this mode; itself where it is, which Pillow would copy."""
+    return picture if picture.mode == mode else picture.convert(mode)
 
 
 def _in_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
@@ -87,7 +94,7 @@ def _in_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
                 return meant
         except (ImageCms.PyCMSError, OSError):
             pass  # a damaged profile, or one for other channels, says nothing: browsers pass over it, too
-    return picture.convert("RGB")
+    return _as(picture, "RGB")
 
 
 def laid(picture: Pixels, width: int, height: int, fit: Fit) -> Pixels:

@@ -1,6 +1,8 @@
 """Pictures from files: any kind, any way up, any colours, and bounds against what is meant to do harm."""
 
+import tracemalloc
 import warnings
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, features
 
-from pipeline import background, pictures
+from pipeline import background
 from pipeline.errors import BackgroundError
 from pipeline.pictures import laid, opened
 from tests.pipeline.test_composite import noise
@@ -200,10 +202,44 @@ def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
             opened(tmp_path / name)
 
 
-def test_a_picture_that_is_too_large_is_refused_before_it_is_decoded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pictures, "_MOST_PIXELS", 99)
-    Image.new("RGB", (10, 10)).save(tmp_path / "a.png")
-    with pytest.raises(BackgroundError, match="10 × 10"):
+def png(*chunks: tuple[bytes, bytes]) -> bytes:
+    """A file of these chunks, made by hand."""
+    parts = [
+        len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+        for kind, data in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def header(width: int, height: int) -> tuple[bytes, bytes]:
+    return b"IHDR", width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes((8, 2, 0, 0, 0))
+
+
+@pytest.mark.parametrize("side", [10_000, 20_000, 2**31 - 1])
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_a_picture_that_is_too_large_is_refused_before_it_is_decoded(tmp_path: Path, side: int) -> None:
+    (tmp_path / "a.png").write_bytes(png(header(side, side), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")))
+    with pytest.raises(BackgroundError, match="more than 89 million pixels"):
         opened(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        (b"iCCP", b"profile\0\0" + zlib.compress(bytes(200 * 2**20), 9)),
+        (b"zTXt", b"comment\0\0" + zlib.compress(bytes(200 * 2**20), 9)),
+        (b"iTXt", b"comment\0\1\0\0\0" + zlib.compress(bytes(200 * 2**20), 9)),
+    ],
+    ids=["profile", "text", "unicode"],
+)
+def test_what_swells_beside_the_picture_is_not_unpacked(tmp_path: Path, chunk: tuple[bytes, bytes]) -> None:
+    pixels = b"".join(b"\0" + bytes(30) for _ in range(10))
+    whole = png(header(10, 10), chunk, (b"IDAT", zlib.compress(pixels)), (b"IEND", b""))
+    (tmp_path / "a.png").write_bytes(whole)
+    tracemalloc.start()
+    try:
+        with suppress(BackgroundError):
+            opened(tmp_path / "a.png")
+        assert tracemalloc.get_traced_memory()[1] < 80 * 2**20
+    finally:
+        tracemalloc.stop()
