@@ -1,8 +1,8 @@
 """Looks at damaged videos, one after the other, where a crash harms nobody.
 
-`python -m tests.pipeline.mutated FIRST LAST SEED...` changes the files SEED in ways that the numbers from FIRST
-to before LAST stand for, and looks at each of them as the application would. Each number is printed before
-its turn; after it, one line of JSON where anything was raised that is not ours.
+`python -m tests.pipeline.mutated FIRST LAST SEED...` changes the files SEED in ways that the numbers from
+FIRST to before LAST stand for, and looks at each of them as the application would. Each number is printed
+before its turn; after it, one line of JSON where anything was raised that is not ours.
 """
 
 import faulthandler

@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -84,7 +85,7 @@ def looked_at(seeds: list[Path], first: int, last: int) -> list[str]:
 def test_mutated_files(seeds: list[Path]) -> None:
     bounds = [FILES * n // WORKERS for n in range(WORKERS + 1)]
     with ThreadPoolExecutor(WORKERS) as pool:
-        found = pool.map(lambda part: looked_at(seeds, *part), zip(bounds, bounds[1:], strict=False))
+        found = pool.map(lambda part: looked_at(seeds, *part), pairwise(bounds))
     wrong = [told for part in found for told in part]
     assert not wrong, "\n\n".join(wrong)
 
