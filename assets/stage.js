@@ -445,7 +445,10 @@ function kept() {
 }
 
 /** When the frame after this one begins; after the last one, when the video ends. */
-const endOf = (index) => (index + 1 < state.times.length ? timeOf(index + 1) : Math.max(state.value.duration || 0, timeOf(index)));
+function endOf(index) {
+  if (index + 1 < state.times.length) return timeOf(index + 1);
+  return Math.max(state.value.duration || 0, timeOf(index));
+}
 
 /** The same frames with one end moved to frame `index`, but not past the other. */
 function withEnd(end, index) {

@@ -331,8 +331,8 @@ def test_a_part_is_kept_by_handle_and_by_typing(
 
 @contextmanager
 def told(page: Page) -> Iterator[None]:
-    """An edit on the stage, which the server then has."""
-    with page.expect_response(lambda r: "/gradio_api/run/" in r.url and r.request.method == "POST"):
+    """A change on the page, which the server then has."""
+    with page.expect_response(lambda r: r.request.method == "POST" and "/gradio_api/" in r.url):
         yield
 
 
@@ -370,11 +370,15 @@ def test_a_video_behind_edges_and_a_small_gif(
     choose_format(page, "GIF")
     expect(page.locator("#whose")).to_be_hidden()
     page.locator("#quality").get_by_text("Small").click()
+    page.locator("#advanced").get_by_role("button", name="Advanced").click()
+    page.locator("#rate input").click()
+    with told(page):
+        page.get_by_role("option", name="50", exact=True).click()
     make(page)
     expect(page.locator("[data-part=still]")).to_be_visible()
     gif = tmp_path / "out.gif"
     download(page, "GIF").save_as(gif)
-    assert ffprobe.stream(gif)["codec_name"] == "gif" and len(ffprobe.frames(gif)) == 24
+    assert ffprobe.stream(gif)["codec_name"] == "gif" and len(ffprobe.frames(gif)) == 50
 
 
 # ---------------------------------------------------------------- coming back

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import gradio as gr
 
 from db.errors import DatabaseAway, NotFound
 from db.models import State
 from pipeline import formats, models, video
-from pipeline.formats import QUALITIES, Quality
+from pipeline.formats import QUALITIES
 from pipeline.job import Sound
 from ui import media, text
 from ui.actions import Actions
@@ -198,27 +199,14 @@ def wire(page: Page) -> None:
     def choose(id: str, key: str, request: gr.Request) -> Updates:
         return page.show(actions.choose_format(id, key), language(request))
 
-    @told
-    def weigh(id: str, quality: Quality, request: gr.Request) -> Updates:
-        return {section.downloads: downloads(actions.choose_quality(id, quality), language(request))}
+    def rendered(change: Callable[[str, Any], Opened]) -> Callable[..., Updates]:
+        """What follows a choice that only tells how the result is rendered."""
 
-    @told
-    def hear(id: str, sound: bool, request: gr.Request) -> Updates:
-        found = actions.choose_sound(id, "own" if sound else "none")
-        return {section.downloads: downloads(found, language(request))}
+        @told
+        def choose(id: str, value: Any, request: gr.Request) -> Updates:
+            return {section.downloads: downloads(change(id, value), language(request))}
 
-    @told
-    def listen(id: str, whose: Sound, request: gr.Request) -> Updates:
-        return {section.downloads: downloads(actions.choose_sound(id, whose), language(request))}
-
-    @told
-    def pace(id: str, rate: str, request: gr.Request) -> Updates:
-        found = actions.choose_rate(id, Fraction(rate) if rate else None)
-        return {section.downloads: downloads(found, language(request))}
-
-    @told
-    def speed(id: str, hardware: bool, request: gr.Request) -> Updates:
-        return {section.downloads: downloads(actions.choose_hardware(id, hardware), language(request))}
+        return choose
 
     @told
     def make(id: str, request: gr.Request) -> Updates:
@@ -246,14 +234,16 @@ def wire(page: Page) -> None:
         return page.show(found, language(request))
 
     section.format.input(choose, [page.current, section.format], page.shown, show_progress="hidden")
-    for component, handler in (
-        (section.quality, weigh),
-        (section.sound, hear),
-        (section.whose, listen),
-        (section.rate, pace),
-        (section.hardware, speed),
-    ):
-        component.input(handler, [page.current, component], section.downloads, show_progress="hidden")
+    changes: dict[Any, Callable[[str, Any], Opened]] = {
+        section.quality: actions.choose_quality,
+        section.sound: lambda id, on: actions.choose_sound(id, "own" if on else "none"),
+        section.whose: actions.choose_sound,
+        section.rate: lambda id, rate: actions.choose_rate(id, Fraction(rate) if rate else None),
+        section.hardware: actions.choose_hardware,
+    }
+    for component, change in changes.items():
+        inputs = [page.current, component]
+        component.input(rendered(change), inputs, section.downloads, show_progress="hidden")
     section.make.click(make, page.current, page.shown, show_progress="hidden")
     # Not by Gradio's queue: it closes its stream of answers when none is due, and an event that is just then
     # on its way waits for the next one. A tick would wait for ever, for it is not sent again meanwhile.
