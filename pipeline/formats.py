@@ -120,6 +120,8 @@ class Format:
 
 _X264 = {"preset": "veryfast", "profile": "high"}
 _X264_STEPS = _steps("crf", 28, 23, 18, 14)
+# What FFmpeg multiplies a quantizer with where it stands for a quality (FF_QP2LAMBDA).
+_LAMBDA = 118
 # The index goes to the front so that a browser starts to play before it has it all.
 _INDEX_FIRST = {"movflags": "+faststart"}
 
@@ -156,7 +158,7 @@ FORMATS: dict[str, Format] = {
             qualities=_steps("crf", 30, 25, 20, 16),
             container_options=_INDEX_FIRST,
             even=True,
-            least=32,
+            least=64,  # x265 writes beyond its memory where a picture is smaller than its largest block
             sound_codec="aac",
             sound_copied=frozenset({"aac", "mp3"}),
             hardware=Hardware("hevc_nvenc", _steps("cq", 33, 28, 23, 18), deep_pixel_format="p010le"),
@@ -195,7 +197,7 @@ FORMATS: dict[str, Format] = {
         ),
         Format(
             key="prores",
-            bytes_per_pixel=1.5,
+            bytes_per_pixel=1.6,
             label="MOV · ProRes 4444",
             suffix=".mov",
             mime="video/quicktime",
@@ -205,7 +207,9 @@ FORMATS: dict[str, Format] = {
             alpha_pixel_format="yuva444p10le",
             deep_pixel_format="yuv444p10le",
             deep_alpha_pixel_format="yuva444p10le",
-            options={"profile": "4444", "vendor": "apl0", "alpha_bits": "16"},
+            # A fixed quantizer: without it the encoder looks for one that fits a rate, and takes six times as long.
+            options={"profile": "4444", "vendor": "apl0", "alpha_bits": "16", "flags": "+qscale"},
+            qualities=_steps("global_quality", 12 * _LAMBDA, 8 * _LAMBDA, 4 * _LAMBDA, 2 * _LAMBDA),
             container_options=_INDEX_FIRST,
             sound_codec="aac",
             sound_copied=frozenset({"aac", "mp3", "alac", "pcm_s16le", "pcm_s16be", "pcm_s24le"}),
@@ -213,7 +217,7 @@ FORMATS: dict[str, Format] = {
         ),
         Format(
             key="gif",
-            bytes_per_pixel=1.0,
+            bytes_per_pixel=0.5,
             label="GIF",
             suffix=".gif",
             mime="image/gif",
@@ -237,11 +241,12 @@ FORMATS: dict[str, Format] = {
             pixel_format="bgra",
             alpha_pixel_format="bgra",
             container_options={"loop": "0"},
+            options={"compression_level": "2"},  # twice as fast as more, and hardly larger
             qualities=_steps("quality", 45, 65, 82, 95),
         ),
         Format(
             key="png",
-            bytes_per_pixel=8.0,
+            bytes_per_pixel=4.0,
             label="PNG sequence",
             suffix=".zip",
             mime="application/zip",
