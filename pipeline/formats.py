@@ -207,7 +207,7 @@ FORMATS: dict[str, Format] = {
             alpha_pixel_format="yuva444p10le",
             deep_pixel_format="yuv444p10le",
             deep_alpha_pixel_format="yuva444p10le",
-            # A fixed quantizer: without it the encoder looks for one that fits a rate, and takes six times as long.
+            # A fixed quantizer: looking for one that fits a rate takes six times as long.
             options={"profile": "4444", "vendor": "apl0", "alpha_bits": "16", "flags": "+qscale"},
             qualities=_steps("global_quality", 12 * _LAMBDA, 8 * _LAMBDA, 4 * _LAMBDA, 2 * _LAMBDA),
             container_options=_INDEX_FIRST,
