@@ -26,7 +26,7 @@ _ROWS = 32
 
 
 class Composer:
-    """Lays frames of one size, in ascending order of their times, over a background."""
+    """Lays frames of one size over a background; quickest in the order of their times."""
 
     def __init__(self, backdrop: Backdrop | None, edges: Edges) -> None:
         """Without a backdrop the subject is cut out."""

@@ -51,7 +51,8 @@ def estimated(image: Pixels, matte: Mask, where: Mask | None = None) -> Pixels:
     or uint16; it is left as it is, and returned itself where there is nothing to do.
     """
     wanted = matte if where is None else where
-    places = np.flatnonzero(cv2.bitwise_and(wanted, wanted, mask=cv2.inRange(matte, 0, 254)))
+    mixed = cv2.bitwise_and(wanted, wanted, mask=cv2.inRange(matte, 0, 254))
+    places = np.flatnonzero(np.asarray(mixed).astype(bool))  # of bytes it is ten times as slow
     if not len(places):
         return image
     subject, behind = _spread(image, matte)
