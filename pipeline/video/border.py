@@ -17,6 +17,11 @@ def read_errors(name: str) -> Iterator[None]:
     """FFmpeg's errors while reading become ours."""
     try:
         yield
+    except MemoryError as error:  # FFmpeg's, too
+        raise RunError(
+            f"{name}: there is not enough memory for its pictures. Close other programs, or convert it to a "
+            "smaller size."
+        ) from error
     except av.error.FFmpegError as error:
         if isinstance(error, OSError) and error.errno == errno.EACCES:
             raise VideoError(f"{name}: there is no permission to read this file.") from error

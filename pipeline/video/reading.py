@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from pipeline.errors import VideoError
+from pipeline.video.border import read_errors
 from pipeline.video.scanning import Index
 from pipeline.video.source import Source
 from pipeline.video.times import index
@@ -58,7 +59,9 @@ def read(
             return
     with Source(path) as source:
         for pts, frame in _pictures(source, times, start, end, wanted):
-            yield _seen(source, frame, pts, pixel_format, deep)
+            with read_errors(source.name):
+                seen = _seen(source, frame, pts, pixel_format, deep)
+            yield seen
 
 
 def _pictures(
@@ -101,8 +104,9 @@ def _pictures(
 
 
 def _behind(times: Index, target: int, here: int) -> bool:
-    """Whether a keyframe lies behind `here` and not behind `target`."""
-    return here < times.key_before(target) <= target
+    """Whether frames lie between `here` and a keyframe that is not behind `target`."""
+    key = times.key_before(target)
+    return key <= target and here < times.at(key - 1)
 
 
 def _landed(source: Source, times: Index, target: int, clock: _Clock) -> Iterator[Packet[VideoStream]] | None:
@@ -116,9 +120,7 @@ def _landed(source: Source, times: Index, target: int, clock: _Clock) -> Iterato
         except VideoError:
             break
         packets = source.packets()
-        first = next((packet for packet in packets if packet.is_keyframe or not packet.size), None)
-        if first is None:
-            continue
+        first = next(packet for packet in packets if packet.is_keyframe or not packet.size)
         mark = first.pts, first.size
         landed = next((n for n in range(key, -1, -1) if times.marks[n] == mark), None)
         if landed is not None:
