@@ -75,7 +75,7 @@ class _Blurred:
 
 
 class _Footage:
-    """A video behind the subject: asked for ascending times, it repeats itself, or holds its last frame."""
+    """A video behind the subject: it repeats itself, or holds its last frame."""
 
     def __init__(self, path: Path, width: int, height: int, fit: Fit, held: bool) -> None:
         try:
@@ -92,6 +92,7 @@ class _Footage:
     def at(self, image: Pixels, matte: Mask, seconds: float) -> Pixels:
         deep = image.dtype == np.uint16
         if deep != self._deep or not self._begins <= seconds < self._ends + _SKIPPED_SECONDS:
+            self.close()
             self._start(seconds, deep)
         while self._ends <= seconds:
             self._step()
