@@ -20,6 +20,7 @@ from pipeline import video
 from pipeline.video import scanning, times
 from pipeline.video.kept import load
 from pipeline.video.mending import mended
+from pipeline.video.source import Source
 from tests import ffprobe
 from tests.pipeline.stand_in import number, numbered
 from tests.rendered import write_clip
@@ -208,14 +209,28 @@ def test_what_is_written_is_read_at_its_time(tmp_path: Path, clip: dict[str, Any
 # Jumping
 
 
-def test_a_jump_leaves_out_what_no_picture_is_made_from(tmp_path: Path) -> None:
+def test_a_jump_leaves_out_what_no_picture_is_made_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     frames = [np.roll(frame, n, 0) for n, frame in enumerate(numbered(60))]
     options = REORDERED | {"g": "60", "b-pyramid": "normal"}
     path = write_clip(tmp_path / "clip.mp4", frames, options=options)
     whole = list(video.read(path))
+    decode = Source.decode
+    decoded = 0
+
+    def counting(source: Any, *where: Any) -> Any:
+        nonlocal decoded
+        for frame in decode(source, *where):
+            decoded += 1
+            yield frame
+
+    monkeypatch.setattr(Source, "decode", counting)
     for n in (5, 23, 58):
+        decoded = 0
         (alone,) = video.read(path, only=[whole[n].pts])
         assert np.array_equal(alone.image, whole[n].image)
+        assert decoded <= n * 0.6 + 4
 
 
 # The index that is kept
