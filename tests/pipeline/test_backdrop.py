@@ -76,12 +76,12 @@ def test_footage_may_be_asked_for_any_time(tmp_path: Path, held: bool) -> None:
         assert frames_at(behind, moments) == expected
 
 
-def test_a_far_time_is_not_decoded_up_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_far_time_is_not_decoded_up_to(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "behind.mp4", numbered(5), rate=Fraction(10))
     with closing(backdrop(Footage(path), 64, 64)) as behind:
         began = time.monotonic()
         assert frames_at(behind, [36000.2]) == [2]
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 20  # and not the minutes that ten hours of frames take
 
 
 @pytest.mark.parametrize("rate", [Fraction(5), Fraction(24000, 1001), Fraction(60000, 1001), Fraction(120)])
