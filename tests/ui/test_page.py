@@ -160,7 +160,7 @@ def test_marks_change_the_mask_and_stay(server: Server, visit: Visit, clip: Path
     expect(page.locator(".dot.keep[aria-label]")).to_have_count(1)
     expect(page.locator(".dot.remove[aria-label]")).to_have_count(1)
     expect(page.locator(".boxes .box")).to_have_count(1)
-    until(lambda: asked)
+    until(lambda: page.wait_for_timeout(50) or asked)  # the page is heard only while it is waited for
     page.wait_for_timeout(500)
     expect(picture(page)).to_have_attribute("aria-busy", "false")
     shown = pixels(page, asked[-1])
@@ -332,7 +332,7 @@ def test_a_part_is_kept_by_handle_and_by_typing(
 @contextmanager
 def told(page: Page) -> Iterator[None]:
     """A change on the page, which the server then has."""
-    with page.expect_response(lambda r: r.request.method == "POST" and "/gradio_api/" in r.url):
+    with page.expect_response(lambda r: r.request.method == "POST" and "/gradio_api/run/" in r.url):
         yield
 
 
@@ -369,7 +369,8 @@ def test_a_video_behind_edges_and_a_small_gif(
     expect(page.locator("#quality")).to_be_hidden()
     choose_format(page, "GIF")
     expect(page.locator("#whose")).to_be_hidden()
-    page.locator("#quality").get_by_text("Small").click()
+    with told(page):
+        page.locator("#quality").get_by_text("Small").click()
     page.locator("#advanced").get_by_role("button", name="Advanced").click()
     page.locator("#rate input").click()
     with told(page):

@@ -241,9 +241,9 @@ def wire(page: Page) -> None:
         section.rate: lambda id, rate: actions.choose_rate(id, Fraction(rate) if rate else None),
         section.hardware: actions.choose_hardware,
     }
-    for component, change in changes.items():
+    for component, change in changes.items():  # not by the queue: "make" may be the next to be pressed
         inputs = [page.current, component]
-        component.input(rendered(change), inputs, section.downloads, show_progress="hidden")
+        component.input(rendered(change), inputs, section.downloads, show_progress="hidden", queue=False)
     section.make.click(make, page.current, page.shown, show_progress="hidden")
     # Not by Gradio's queue: it closes its stream of answers when none is due, and an event that is just then
     # on its way waits for the next one. A tick would wait for ever, for it is not sent again meanwhile.
