@@ -50,6 +50,7 @@ class Sequence:
         self._form = form
         self._pixels = form.pixels(alpha=alpha, deep=deep)
         self._schedule = Schedule(tick=time_base, rate=rate, start=start)
+        self._alpha = alpha
         self._coverage: float | None = None
         self._convert = Converter(self._pixels)
         self._encoder = cast(Any, CodecContext.create(form.codec, "w"))
@@ -62,7 +63,7 @@ class Sequence:
 
     def write(self, image: Image, pts: int) -> None:
         """Add `[H, W, 3]` RGB or `[H, W, 4]` RGBA (straight alpha) at `pts` ticks."""
-        if not len(self._schedule) and image.shape[-1] == 4:
+        if self._alpha and not len(self._schedule):
             self._coverage = coverage(image)
         frame = self._convert(image)
         frame.pts, frame.time_base = self._schedule.add(pts), self._schedule.tick

@@ -61,6 +61,7 @@ class Writer:
         self._waiting: av.VideoFrame | None = None
         self._early: int | None = None
         """How many ticks before its time the first picture is decoded."""
+        self._alpha = alpha and form.alpha
         self._coverage: float | None = None
         self._sound: Sound | None = None
         self._size = form.size(width, height)
@@ -101,9 +102,10 @@ class Writer:
 
     def write(self, image: Image, pts: int) -> None:
         """Add `[H, W, 3]` RGB, `[H, W, 4]` RGBA (straight alpha) or `[H, W]` grey at `pts` ticks."""
-        if not len(self._schedule) and image.shape[-1] == 4:
+        if self._alpha and not len(self._schedule):
             self._coverage = coverage(image, hard=self._pixels == "pal8")
-        frame = self._framed(padded(image, *self._size))
+        with write_errors(self.path.name):
+            frame = self._framed(padded(image, *self._size))
         frame.pts, frame.time_base = self._schedule.add(pts), self._schedule.tick
         if self._waiting is not None:
             self._encode(self._waiting, frame.pts - cast(int, self._waiting.pts))

@@ -236,6 +236,14 @@ def test_a_matte_comes_out_grey(tmp_path: Path, drawn: tuple[np.ndarray, np.ndar
         assert error(foreground, truth[..., :3]) < 6
 
 
+def test_four_columns_of_grey_are_no_alpha(tmp_path: Path) -> None:
+    image = np.full((8, 4), 200, np.uint8)
+    for key in ("matte", "matte-lossless"):
+        form = FORMATS[key]
+        read = exported.read(save(tmp_path / f"out{form.suffix}", [image], form), form).pictures
+        assert error(read[:, :, :4], np.full((1, 8, 4, 3), 200)) < 2
+
+
 def test_an_mp4_plays_before_it_is_all_there(tmp_path: Path) -> None:
     for key in ("mp4", "hevc", "prores"):
         form = FORMATS[key]
