@@ -36,7 +36,7 @@ _GAP = Fraction(1, 25)
 # Where the times run away from the samples slowly, as a recorder's clocks do, by more than this (in seconds),
 # the samples are stretched after them.
 _DRIFT = Fraction(1, 200)
-_TYPES = {"fltp": np.float32, "s16p": np.int16, "s32p": np.int32, "dblp": np.float64}
+_TYPES = {"flt": np.float32, "s16": np.int16, "s32": np.int32, "dbl": np.float64}
 
 _Block = tuple[Fraction | None, NDArray[Any]]
 
@@ -74,17 +74,20 @@ class Piece:
 
 @dataclass(frozen=True)
 class Kind:
-    """What samples are turned into: FFmpeg's names of a planar sample format and of a layout, and Hz."""
+    """What samples are turned into: FFmpeg's names of a packed sample format and of a layout, and Hz."""
 
     format: str
     layout: str
     rate: int
 
+    @property
+    def channels(self) -> int:
+        return av.AudioLayout(self.layout).nb_channels
+
     def silence(self, length: int) -> Iterator[NDArray[Any]]:
         """`length` samples in blocks of a second."""
-        channels = av.AudioLayout(self.layout).nb_channels
         for begin in range(0, length, self.rate):
-            yield np.zeros((channels, min(self.rate, length - begin)), _TYPES[self.format])
+            yield np.zeros((min(self.rate, length - begin), self.channels), _TYPES[self.format])
 
 
 def pieces(heard: Heard, track: int, lead: int = 0) -> Generator[Piece, None, None]:
@@ -95,7 +98,7 @@ def pieces(heard: Heard, track: int, lead: int = 0) -> Generator[Piece, None, No
 
 
 def samples(heard: Heard, track: int, kind: Kind) -> Iterator[NDArray[Any]]:
-    """What is heard of a track, as arrays `[channels, n]` that follow one another without a gap."""
+    """What is heard of a track, as arrays `[n, channels]` that follow one another without a gap."""
     if heard.repeat is None or heard.end is None:
         length = None if heard.end is None else round((heard.end - heard.start) * kind.rate)
         yield from _laid(_decoded(heard.path, track, heard.start, heard.end, kind), kind, length)
@@ -123,30 +126,32 @@ def _laid(
             if not written or abs(beside) > _GAP * kind.rate:
                 reached, drift = reached + beside, 0.0
             else:
-                drift += (beside - drift) * min(1, block.shape[1] / kind.rate)
+                drift += (beside - drift) * min(1, len(block) / kind.rate)
                 if abs(drift) > _DRIFT * kind.rate:
                     block = _stretched(block, drift)
-        at, reached = reached, reached + block.shape[1]
+        at, reached = reached, reached + len(block)
         if length is not None:
-            at, block = min(at, length), block[:, : max(0, length - at)]
+            at, block = min(at, length), block[: max(0, length - at)]
         if reached <= 0:
             continue
         yield from kind.silence(at - written)
         written = max(written, at)
-        block = block[:, written - at :]
-        if block.shape[1]:
+        block = block[written - at :]
+        if len(block):
             yield block
-            written += block.shape[1]
+            written += len(block)
     if filled:
         yield from kind.silence((length or 0) - written)
 
 
 def _stretched(block: NDArray[Any], by: float) -> NDArray[Any]:
     """`block` longer by `by` samples, or by as many as nobody hears."""
-    length = block.shape[1]
+    length = len(block)
     most = max(1, length // 200)
     places = np.linspace(0, length - 1, length + round(max(-most, min(most, by))))
-    return np.stack([np.interp(places, np.arange(length), row) for row in block]).astype(block.dtype)
+    return np.stack([np.interp(places, np.arange(length), row) for row in block.T], axis=1).astype(
+        block.dtype
+    )
 
 
 def _decoded(path: Path, track: int, start: Fraction, end: Fraction | None, kind: Kind) -> Iterator[_Block]:
@@ -157,12 +162,12 @@ def _decoded(path: Path, track: int, start: Fraction, end: Fraction | None, kind
         for frame in _frames(stream, _within(timed, None if end is None else end - start + _DELAY, LEAD)):
             shape = frame and (frame.format.name, frame.layout.name, frame.sample_rate)
             if turned is not None and shape != like:  # broadcasts change between stereo and 5.1 on the way
-                yield from _parts(turned, None, zero)
+                yield from _parts(turned, None, zero, kind.channels)
                 turned = None
             if frame is not None:
                 turned = turned or AudioResampler(kind.format, kind.layout, kind.rate)
                 like = shape
-                yield from _parts(turned, frame, zero)
+                yield from _parts(turned, frame, zero, kind.channels)
 
 
 def _frames(stream: AudioStream, packets: Iterator[Piece]) -> Iterator[AudioFrame | None]:
@@ -175,12 +180,14 @@ def _frames(stream: AudioStream, packets: Iterator[Piece]) -> Iterator[AudioFram
     yield None
 
 
-def _parts(resampler: AudioResampler, frame: AudioFrame | None, zero: Fraction) -> Iterator[_Block]:
+def _parts(
+    resampler: AudioResampler, frame: AudioFrame | None, zero: Fraction, channels: int
+) -> Iterator[_Block]:
     for part in resampler.resample(frame):
         begin = None
         if part.pts is not None and part.time_base is not None:
             begin = part.pts * part.time_base - zero
-        yield begin, part.to_ndarray()
+        yield begin, part.to_ndarray().reshape(-1, channels)
 
 
 def _within(timed: Iterator[Piece], seconds: Fraction | None, lead: int) -> Iterator[Piece]:

@@ -192,7 +192,7 @@ def _kind(context: AudioCodecContext, codec: str) -> Kind:
     layout = context.layout.name
     if not codec.startswith("pcm_"):
         layout = _LAYOUTS[min(context.layout.nb_channels, len(_LAYOUTS)) - 1]
-    return Kind(form.planar.name, layout, _rate(codec, context.sample_rate))
+    return Kind(form.packed.name, layout, _rate(codec, context.sample_rate))
 
 
 def _rate(codec: str, rate: int) -> int:
@@ -215,8 +215,9 @@ def _encoder(out: OutputContainer, codec: str, kind: Kind) -> AudioStream:
 def _encoded(blocks: Iterator[NDArray[Any]], stream: AudioStream, kind: Kind) -> _Packets:
     written = 0
     for block in blocks:
-        frame = AudioFrame.from_ndarray(np.ascontiguousarray(block), format=kind.format, layout=kind.layout)
+        packed = np.ascontiguousarray(block).reshape(1, -1)
+        frame = AudioFrame.from_ndarray(packed, format=kind.format, layout=kind.layout)
         frame.sample_rate, frame.time_base, frame.pts = kind.rate, Fraction(1, kind.rate), written
-        written += block.shape[1]
+        written += len(block)
         yield from stream.encode(frame)
     yield from stream.encode(None)
