@@ -38,6 +38,10 @@ _GAP = Fraction(1, 25)
 _DRIFT = Fraction(1, 200)
 _TYPES = {"flt": np.float32, "s16": np.int16, "s32": np.int32, "dbl": np.float64}
 
+# PyAV frees a layout of channels in an order of their own once too often, which ends the process; these are
+# never freed. They are few and small.
+_UNFREED: list[av.AudioLayout] = []
+
 _Block = tuple[Fraction | None, NDArray[Any]]
 
 
@@ -88,6 +92,21 @@ class Kind:
         """`length` samples in blocks of a second."""
         for begin in range(0, length, self.rate):
             yield np.zeros((min(self.rate, length - begin), self.channels), _TYPES[self.format])
+
+
+def sound_tracks(source: Source) -> list[AudioStream]:
+    """The sound tracks of a video, to be got here alone.
+
+    Of channels in an order of their own only the number is kept.
+    """
+    tracks = list(source.container.streams.audio)
+    for track in tracks:
+        if track.codec_context:
+            layout = track.codec_context.layout
+            if " channels (" in layout.name:
+                _UNFREED.append(layout)
+                track.codec_context.layout = f"{layout.nb_channels} channels"
+    return tracks
 
 
 def pieces(heard: Heard, track: int, lead: int = 0) -> Generator[Piece, None, None]:
@@ -210,18 +229,19 @@ def _timed(path: Path, track: int, start: Fraction) -> Iterator[tuple[AudioStrea
     zero = _zero(path) + start
     if start > _RUN_UP:
         with Source(path) as source, read_errors(source.name):
-            found = _pieces(source, track, zero, sought=True)
+            stream = sound_tracks(source)[track]
+            found = _pieces(source, stream, zero, sought=True)
             first = next(found, None)
             # Where the container's own index is wrong or missing, read from the start instead.
             if first is not None and first.begin <= 0:
-                yield source.container.streams.audio[track], chain([first], found)
+                yield stream, chain([first], found)
                 return
     with Source(path) as source, read_errors(source.name):
-        yield source.container.streams.audio[track], _pieces(source, track, zero)
+        stream = sound_tracks(source)[track]
+        yield stream, _pieces(source, stream, zero)
 
 
-def _pieces(source: Source, track: int, zero: Fraction, sought: bool = False) -> Iterator[Piece]:
-    stream = source.container.streams.audio[track]
+def _pieces(source: Source, stream: AudioStream, zero: Fraction, sought: bool = False) -> Iterator[Piece]:
     if sought:
         with suppress(av.error.FFmpegError):
             source.container.seek(int((zero - _RUN_UP) * av.time_base), backward=True)

@@ -19,7 +19,7 @@ from av.stream import Disposition
 from numpy.typing import NDArray
 
 from pipeline.formats import Format
-from pipeline.video.listening import LEAD, Heard, Kind, Piece, pieces, samples
+from pipeline.video.listening import LEAD, Heard, Kind, Piece, pieces, samples, sound_tracks
 from pipeline.video.source import Source, codec_name
 
 __all__ = ["Heard", "Sound"]
@@ -56,10 +56,10 @@ class Sound:
         with Source(heard.path) as source:
             found = [
                 _Track(packets)
-                for number, track in enumerate(source.container.streams.audio)
+                for number, track in enumerate(sound_tracks(source))
                 if track.codec_context
                 and track.codec_context.sample_rate
-                and track.codec_context.channels
+                and track.codec_context.layout.nb_channels
                 and (packets := _passed_on(heard, number, track, out, form)) is not None
             ]
         return cls(out, found) if found else None
