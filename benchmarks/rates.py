@@ -28,6 +28,10 @@ from pipeline.background import Colour
 from pipeline.composite import composer
 from pipeline.edges import CLEAN, Edges
 from pipeline.formats import Format
+from pipeline.video import Shape
+
+# As exactly as we convert; what ffmpeg does by itself repeats chroma samples and cuts off fractions.
+_CLEAN = "scale=flags=bicubic+accurate_rnd+full_chroma_int"
 
 Action = Callable[[], object]
 
@@ -49,7 +53,7 @@ def decoding(clip: Path) -> dict[str, Action]:
     return {
         "ours": lambda: sum(1 for _ in video.read(clip)),
         "ffmpeg": lambda: ffmpeg("-i", clip, "-f", "null", "-"),
-        "ffmpeg, RGB": lambda: ffmpeg("-i", clip, "-pix_fmt", "rgb24", "-f", "rawvideo", "/dev/null"),
+        "ffmpeg, RGB": lambda: ffmpeg("-i", clip, "-vf", f"{_CLEAN},format=gbrp", "-f", "null", "-"),
     }
 
 
@@ -73,23 +77,20 @@ def encoding(clip: Path, form: Format, folder: Path) -> dict[str, Action]:
         out = video.create(
             folder / f"ours{form.suffix}",
             form,
-            width=told.width,
-            height=told.height,
-            time_base=told.time_base,
-            rate=told.rate,
+            Shape(told.width, told.height, told.time_base, told.rate),
         )
         with out:
             for frame in video.read(clip):
                 out.write(frame.image, frame.pts)
 
-    chosen = form.options | form.qualities.get("high", {})
+    chosen = form.asked("high")
     options = [word for name, value in chosen.items() for word in (f"-{name}", value)]
     coded = ["-c:v", form.codec, *options, "-an", "-f", form.container, folder / "theirs"]
 
     def theirs(*filters: str) -> None:
         ffmpeg("-i", clip, "-vf", ",".join([*filters, f"format={form.pixel_format}"]), *coded)
 
-    return {"ours": ours, "ffmpeg": theirs, "ffmpeg, RGB": lambda: theirs("format=rgb24")}
+    return {"ours": ours, "ffmpeg": theirs, "ffmpeg, RGB": lambda: theirs(_CLEAN, "format=gbrp", _CLEAN)}
 
 
 def encoders() -> str:

@@ -34,7 +34,7 @@ from pipeline.job import GREEN, Job
 from pipeline.models import Still
 from pipeline.networks import isnet
 from pipeline.process import process
-from pipeline.video import Writer
+from pipeline.video import Shape, Writer
 from tests.rendered import subject_over_background, write_clip
 
 NAMES = ("process", "loop", "decode", "model", "model, float32", "model, by two", "composite", "encode")
@@ -94,10 +94,7 @@ def action(name: str, job: Job, file: Path) -> Callable[[Job], int]:
         with Writer(
             job.output,
             formats.by_key(job.format),
-            width=clip.width,
-            height=clip.height,
-            time_base=clip.time_base,
-            rate=clip.rate,
+            Shape(clip.width, clip.height, clip.time_base, clip.rate),
         ) as out:
             for frame in video.read(job.source):
                 out.write(frame.image, frame.pts)

@@ -21,7 +21,7 @@ from pipeline.job import Job
 from pipeline.process import process
 from pipeline.prompts import Box, Prompt
 from pipeline.stretches import marked
-from pipeline.video import Writer
+from pipeline.video import Shape, Writer
 
 
 def timed(action: Callable[[], int]) -> float:
@@ -46,10 +46,7 @@ def stages(job: Job, folder: Path) -> dict[str, Callable[[], int]]:
         return Writer(
             path,
             formats.by_key(job.format),
-            width=clip.width,
-            height=clip.height,
-            time_base=clip.time_base,
-            rate=clip.rate,
+            Shape(clip.width, clip.height, clip.time_base, clip.rate),
             sound=video.Heard(job.source),
         )
 

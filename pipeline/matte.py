@@ -22,7 +22,7 @@ from pipeline.clip import Clip
 from pipeline.errors import InputError, VideoError
 from pipeline.formats import Format
 from pipeline.models import Matte
-from pipeline.video import Frame, Writer
+from pipeline.video import Frame, Shape, Writer
 
 FORMAT = Format(
     key="matte",
@@ -177,10 +177,6 @@ def writer(
     return Writer(
         path,
         FORMAT,
-        width=clip.width,
-        height=clip.height,
-        time_base=time_base or clip.time_base,
-        rate=clip.rate,
-        start=start,
+        Shape(clip.width, clip.height, time_base or clip.time_base, clip.rate, start),
         metadata={_KEY: key, _START: str(start), _PAST: str(past)},
     )

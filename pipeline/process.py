@@ -30,7 +30,7 @@ from pipeline.matte import Kept
 from pipeline.models import DOUBT, Found
 from pipeline.resample import Even
 from pipeline.stretches import Pair, Step
-from pipeline.video import Frame, Heard, Output, Writer
+from pipeline.video import Frame, Heard, Output, Shape, Writer
 
 _QUEUED_BYTES = 64 * 2**20
 _PACE_SECONDS = 5.0
@@ -167,14 +167,11 @@ def _quickest(clip: Clip) -> Fraction:
 
 def _output(job: Job, clip: Clip, span: tuple[int, int]) -> Output:
     rate = _rate(job, clip)
+    even = rate and Shape(clip.width, clip.height, 1 / rate, rate)
     return video.create(
         job.output,
         formats.by_key(job.format),
-        width=clip.width,
-        height=clip.height,
-        time_base=1 / rate if rate else clip.time_base,
-        rate=rate or clip.rate,
-        start=0 if rate else span[0],
+        even or Shape(clip.width, clip.height, clip.time_base, clip.rate, span[0]),
         alpha=isinstance(job.background, Transparent),
         deep=job.deep(clip),
         sound=_heard(job, clip, span),

@@ -10,6 +10,7 @@ from pipeline.video.output import Output, create
 from pipeline.video.probing import probe
 from pipeline.video.reading import Frame, read, read_backward
 from pipeline.video.scanning import Index
+from pipeline.video.schedule import Shape
 from pipeline.video.sound import Heard
 from pipeline.video.source import metadata
 from pipeline.video.times import index, keep_index
@@ -21,6 +22,7 @@ __all__ = [
     "Heard",
     "Index",
     "Output",
+    "Shape",
     "Writer",
     "accelerates",
     "any_accelerates",

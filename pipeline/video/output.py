@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, TypedDict
+from typing import Protocol, Self
 
 from pipeline.formats import Format, Quality
 from pipeline.video.frames import Image
 from pipeline.video.hardware import accelerates
 from pipeline.video.pair import Pair
+from pipeline.video.schedule import Shape
 from pipeline.video.sequence import Sequence
 from pipeline.video.sound import Heard
 from pipeline.video.writing import Writer
-
-
-class _Shape(TypedDict):
-    width: int
-    height: int
-    time_base: Fraction
-    rate: Fraction
-    start: int
 
 
 class Output(Protocol):
@@ -43,12 +35,8 @@ class Output(Protocol):
 def create(
     path: Path,
     form: Format,
+    shape: Shape,
     *,
-    width: int,
-    height: int,
-    time_base: Fraction,
-    rate: Fraction,
-    start: int = 0,
     alpha: bool = False,
     deep: bool = False,
     sound: Heard | None = None,
@@ -57,27 +45,26 @@ def create(
     metadata: dict[str, str] | None = None,
     options: dict[str, str] | None = None,
 ) -> Output:
-    """The result of a format. `start` is the pts of the first frame: second 0, where `sound` begins.
+    """The result of a format; `sound` begins to be heard at its second 0.
 
     It is given `[H, W, 3]` RGB or, with alpha and for a pair, `[H, W, 4]` straight RGBA, for a matte
     `[H, W]` grey; uint8 or, with `deep`, uint16 over the whole range.
     """
     if form.content == "matte":
         alpha = False
-    shape: _Shape = {"width": width, "height": height, "time_base": time_base, "rate": rate, "start": start}
     notes: tuple[str, ...] = ()
     if hardware:
-        form, notes = _accelerated(form, width, height, deep)
+        form, notes = _accelerated(form, shape.width, shape.height, deep)
     made: Writer | Sequence | Pair
     if form.codec == "png":
-        made = Sequence(path, form, **shape, alpha=alpha, deep=deep, quality=quality)
+        made = Sequence(path, form, shape, alpha=alpha, deep=deep, quality=quality)
     elif form.content == "pair":
-        made = Pair(path, form, **shape, sound=sound, quality=quality, metadata=metadata, options=options)
+        made = Pair(path, form, shape, sound=sound, quality=quality, metadata=metadata, options=options)
     else:
         made = Writer(
             path,
             form,
-            **shape,
+            shape,
             alpha=alpha,
             deep=deep,
             sound=sound,

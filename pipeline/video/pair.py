@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -13,6 +12,7 @@ from typing import Self
 from pipeline.formats import Format, Quality
 from pipeline.video.border import write_errors
 from pipeline.video.frames import Image
+from pipeline.video.schedule import Shape
 from pipeline.video.sound import Heard
 from pipeline.video.store import Zip
 from pipeline.video.writing import Writer
@@ -25,12 +25,8 @@ class Pair:
         self,
         path: Path,
         form: Format,
+        shape: Shape,
         *,
-        width: int,
-        height: int,
-        time_base: Fraction,
-        rate: Fraction,
-        start: int = 0,
         sound: Heard | None = None,
         quality: Quality = "high",
         metadata: dict[str, str] | None = None,
@@ -44,11 +40,7 @@ class Pair:
             return Writer(
                 Path(folder, name),
                 each,
-                width=width,
-                height=height,
-                time_base=time_base,
-                rate=rate,
-                start=start,
+                shape,
                 sound=sound,
                 quality=quality,
                 metadata=metadata,

@@ -1,20 +1,35 @@
-"""When the pictures of a result are shown, and for how long."""
+"""What the pictures of a result are: how large, when they are shown, and for how long."""
 
 from __future__ import annotations
 
 from array import array
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
 
+@dataclass(frozen=True)
+class Shape:
+    """What is known of a result's pictures before the first of them."""
+
+    width: int
+    height: int
+    time_base: Fraction
+    """Seconds in a tick of their pts."""
+    rate: Fraction
+    """How many there are in a second, about: for how long a lone one lasts, and for encoders."""
+    start: int = 0
+    """The pts of the first picture: second 0 of the result."""
+
+
 class Schedule:
     """The times of a result's pictures, as they come: a picture lasts until the next."""
 
-    def __init__(self, *, tick: Fraction, rate: Fraction, start: int) -> None:
-        self.tick = tick
-        self._start = start
-        self._gap = max(1, round(1 / rate / tick))
+    def __init__(self, shape: Shape) -> None:
+        self.tick = shape.time_base
+        self._start = shape.start
+        self._gap = max(1, round(1 / shape.rate / shape.time_base))
         self._pts = array("q")
 
     def __len__(self) -> int:

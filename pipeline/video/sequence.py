@@ -16,7 +16,7 @@ from av.codec.context import CodecContext
 from pipeline.formats import Format, Quality
 from pipeline.video.border import write_errors
 from pipeline.video.frames import Converter, Image, coverage, depth
-from pipeline.video.schedule import Schedule
+from pipeline.video.schedule import Schedule, Shape
 from pipeline.video.store import TABLE, Folder, Store, Zip
 from pipeline.video.verified import Content, check, decoded
 
@@ -35,12 +35,8 @@ class Sequence:
         self,
         path: Path,
         form: Format,
+        shape: Shape,
         *,
-        width: int,
-        height: int,
-        time_base: Fraction,
-        rate: Fraction,
-        start: int = 0,
         alpha: bool = False,
         deep: bool = False,
         quality: Quality = "high",
@@ -49,13 +45,17 @@ class Sequence:
         self.notes: tuple[str, ...] = ()
         self._form = form
         self._pixels = form.pixels(alpha=alpha, deep=deep)
-        self._schedule = Schedule(tick=time_base, rate=rate, start=start)
+        self._schedule = Schedule(shape)
         self._alpha = alpha
         self._coverage: float | None = None
         self._convert = Converter(self._pixels)
         self._encoder = cast(Any, CodecContext.create(form.codec, "w"))
-        self._encoder.width, self._encoder.height, self._encoder.pix_fmt = width, height, self._pixels
-        self._encoder.time_base = time_base
+        self._encoder.width, self._encoder.height, self._encoder.pix_fmt = (
+            shape.width,
+            shape.height,
+            self._pixels,
+        )
+        self._encoder.time_base = shape.time_base
         self._encoder.options = dict(form.asked(quality))
         self._encoder.thread_type, self._encoder.thread_count = "FRAME", _THREADS
         self._written = 0

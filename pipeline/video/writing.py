@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -20,7 +19,7 @@ from pipeline.formats import Format, Quality
 from pipeline.video.border import write_errors
 from pipeline.video.frames import Converter, Image, coverage, depth, padded
 from pipeline.video.palette import Paletted
-from pipeline.video.schedule import Schedule
+from pipeline.video.schedule import Schedule, Shape
 from pipeline.video.sound import Heard, Sound
 from pipeline.video.verified import Content, check, content
 from pipeline.video.webp import unblend
@@ -34,19 +33,15 @@ class Writer:
     """Writes one video file, beside its final name until it is whole and was checked.
 
     A context manager: leaving it without an error moves the file into place, with one removes it.
-    `start` is the pts of the first frame: second 0 of the result, where `sound` begins to be heard.
+    `sound` begins to be heard at second 0 of the result.
     """
 
     def __init__(
         self,
         path: Path,
         form: Format,
+        shape: Shape,
         *,
-        width: int,
-        height: int,
-        time_base: Fraction,
-        rate: Fraction,
-        start: int = 0,
         alpha: bool = False,
         deep: bool = False,
         sound: Heard | None = None,
@@ -57,14 +52,14 @@ class Writer:
         self.path = path
         self.notes: tuple[str, ...] = ()
         self._form = form
-        self._schedule = Schedule(tick=time_base, rate=rate, start=start)
+        self._schedule = Schedule(shape)
         self._waiting: av.VideoFrame | None = None
         self._early: int | None = None
         """How many ticks before its time the first picture is decoded."""
         self._alpha = alpha and form.alpha
         self._coverage: float | None = None
         self._sound: Sound | None = None
-        self._size = form.size(width, height)
+        self._size = form.size(shape.width, shape.height)
         self._pixels = form.pixels(alpha=alpha, deep=deep)
         asked = {**form.asked(quality), **(options or {})}
         self._framed: Callable[[Image], av.VideoFrame]
@@ -82,11 +77,11 @@ class Writer:
                     container_options=dict(form.container_options),
                 )
                 self._out.metadata.update(metadata or {})
-                self._stream = self._out.add_stream(cast(Any, form.codec), rate=rate, options=asked)
+                self._stream = self._out.add_stream(cast(Any, form.codec), rate=shape.rate, options=asked)
                 self._stream.width, self._stream.height = self._size
                 self._stream.pix_fmt = self._pixels
                 context = self._stream.codec_context
-                self._stream.time_base = context.time_base = time_base
+                self._stream.time_base = context.time_base = shape.time_base
                 context.flags |= Flags.frame_duration  # else they are passed over
                 if form.tag is not None:
                     context.codec_tag = form.tag

@@ -177,7 +177,7 @@ ARGUMENTS: dict[str, tuple[list[str], str]] = {
     "transparent": (["--background", "transparent"], "cannot hold transparency"),
     "radius": (["--background", "blur:-1"], "the radius is a number"),
     "picture": (["--background", "nowhere/beach.png"], "no such background picture"),
-    "fit": (["--background", "beach.png?zoom"], "not 'zoom'"),
+    "fit": (["--background", "beach.png?zoom"], "'zoom' says nothing"),
     "prompts missing": (["--prompts", "nowhere.json"], "no JSON file of marks"),
     "start is a word": (["--start", "soon"], "invalid float value"),
     "unknown option": (["--colour", "red"], "unrecognized arguments"),

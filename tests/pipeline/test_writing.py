@@ -16,7 +16,7 @@ import pytest
 from pipeline import formats, video
 from pipeline.errors import InputError, RunError
 from pipeline.formats import FORMATS, QUALITIES, Format, Hardware
-from pipeline.video import Heard, Writer, store
+from pipeline.video import Heard, Shape, Writer, store
 from pipeline.video.palette import Paletted
 from pipeline.video.sound import Sound
 from pipeline.video.verified import Content, check
@@ -26,7 +26,7 @@ from tests.rendered import subject_over_background
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NTSC = Fraction(30000, 1001)
-RATE: dict[str, Any] = {"time_base": Fraction(1, 24), "rate": Fraction(24)}
+RATE = (Fraction(1, 24), Fraction(24))
 ALPHA = [key for key, form in FORMATS.items() if form.alpha]
 DEEP = [key for key, form in FORMATS.items() if form.deep(False)]
 EVEN = {"mp4", "hevc", "matte", "pair"}
@@ -44,7 +44,9 @@ def save(path: Path, images: Sequence[np.ndarray], form: Format | None = None, *
     form = form or formats.by_suffix(path)
     pts = changed.pop("pts", range(len(images)))
     height, width = images[0].shape[:2]
-    with video.create(path, form, width=width, height=height, **RATE | changed) as output:
+    time_base, rate = changed.pop("time_base", RATE[0]), changed.pop("rate", RATE[1])
+    shape = Shape(width, height, time_base, rate, changed.pop("start", 0))
+    with video.create(path, form, shape, **changed) as output:
         for image, moment in zip(images, pts, strict=True):
             if form.content == "matte" and image.ndim == 3:
                 image = np.ascontiguousarray(image[..., 0])
@@ -335,7 +337,7 @@ def test_a_folder_that_a_file_came_into_meanwhile_is_left_alone(tmp_path: Path) 
     path = tmp_path / "pictures"
     with (
         pytest.raises(InputError, match="other files"),
-        video.create(path, FORMATS["png"], width=64, height=64, **RATE) as output,
+        video.create(path, FORMATS["png"], Shape(64, 64, *RATE)) as output,
     ):
         output.write(numbered(1)[0], 0)
         path.mkdir()
@@ -372,7 +374,7 @@ def test_an_error_leaves_what_was_there(tmp_path: Path, key: str, before: bytes 
     shape = {"matte": (64, 64), "pair": (64, 64, 4)}.get(form.content, (64, 64, 3))
     with (
         pytest.raises(ZeroDivisionError),
-        video.create(path, form, width=64, height=64, **RATE) as output,
+        video.create(path, form, Shape(64, 64, *RATE)) as output,
     ):
         output.write(np.zeros(shape, np.uint8), 0)
         raise ZeroDivisionError
@@ -489,7 +491,7 @@ def test_a_card_that_works_is_used(tmp_path: Path) -> None:
     # Another encoder of the processor in the place of a card's.
     form = replace(FORMATS["mp4"], hardware=Hardware("mpeg4", formats._steps("qmin", 9, 6, 3, 2), options={}))
     assert video.accelerates(form)
-    with video.create(tmp_path / "out.mp4", form, width=64, height=64, hardware=True, **RATE) as output:
+    with video.create(tmp_path / "out.mp4", form, Shape(64, 64, *RATE), hardware=True) as output:
         for n, frame in enumerate(numbered(4)):
             output.write(frame, n)
     assert output.notes == ()
@@ -500,7 +502,7 @@ def test_a_card_that_works_is_used(tmp_path: Path) -> None:
 def test_a_card_that_does_not_work_is_told_and_done_without(tmp_path: Path, codec: str) -> None:
     # The last refuses so small a size.
     form = replace(FORMATS["mp4"], hardware=Hardware(codec, {}, options={}))
-    with video.create(tmp_path / "out.mp4", form, width=2, height=2, hardware=True, **RATE) as output:
+    with video.create(tmp_path / "out.mp4", form, Shape(2, 2, *RATE), hardware=True) as output:
         output.write(np.zeros((2, 2, 3), np.uint8), 0)
     assert output.notes == ("No graphics card here could encode this; the processor did it.",)
     assert ffprobe.stream(tmp_path / "out.mp4")["codec_name"] == "h264"
@@ -511,7 +513,7 @@ def test_a_card_is_asked_for_in_any_format(tmp_path: Path, key: str) -> None:
     form = FORMATS[key]
     shape = {"matte": (64, 64), "pair": (64, 64, 4)}.get(form.content, (64, 64, 3))
     path = tmp_path / f"out{form.suffix}"
-    with video.create(path, form, width=64, height=64, hardware=True, **RATE) as output:
+    with video.create(path, form, Shape(64, 64, *RATE), hardware=True) as output:
         output.write(np.zeros(shape, np.uint8), 0)
     worked = video.accelerates(form, *form.size(64, 64))
     assert len(output.notes) == (not worked)
