@@ -61,7 +61,8 @@ def _check_disk(job: Job, clip: Clip, frames: int) -> None:
     if need > there.free and there.total:  # what has no size, such as /proc, is no disk
         raise InputError(
             f"{job.output.name}: this may take {weights.size(need)} on the disk, and "
-            f"{weights.size(there.free)} are free. Free some space, cut a shorter part, or choose a smaller format or quality."
+            f"{weights.size(there.free)} are free. Free some space, cut a shorter part, or choose a smaller "
+            "format or quality."
         )
 
 
