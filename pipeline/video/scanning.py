@@ -72,12 +72,13 @@ def scanned(path: Path) -> Scan:
             if not packet.size:
                 continue
             held += 1
-            pts = None if source.unstamped else _time(packet.pts)
-            dts = _time(packet.dts)
+            pts, dts = _time(packet.pts), _time(packet.dts)
             if pictures.brings(packet, dts if pts is None else pts) and not packet.is_discard:
                 shown.append(_Shown(pts, dts, packet.size, packet.is_keyframe))
         tick = time_base(source.stream)
         rate = source.stream.average_rate or source.stream.guessed_rate or 25
+        if source.guesses and any(s.pts != s.dts for s in shown):
+            shown = [s._replace(pts=None) for s in shown]
         reorders = source.reorders or any(s.pts != s.dts for s in shown if None not in (s.pts, s.dts))
     index, count = _indexed(shown, tick, max(1, round(1 / Fraction(rate) / tick)), reorders)
     return Scan(index, held, count)

@@ -101,14 +101,14 @@ class Source:
         self.parsed = bool(kinds & {"mpeg", "mpegts"})
         # Whether frames come in another order than they are shown in.
         self.reorders = context.has_b_frames > 0
-        # AVI tells when a frame is decoded and not when it is shown. FFmpeg knows it nevertheless, but not
-        # where frames may come in any order.
-        self.unstamped = "avi" in kinds and self.reorders and codec_name(self.stream) in ("h264", "hevc")
+        # AVI tells when a frame is decoded and not when it is shown. FFmpeg knows it nevertheless, but can
+        # only guess where frames may come in any order.
+        self.guesses = "avi" in kinds and codec_name(self.stream) in ("h264", "hevc")
         # Whether there are frames of two fields among those that were decoded.
         self.interlaced = False
         # A picture made of fields depends on the frame before it, so that decoding has to begin this many
         # ticks before a keyframe that is wanted.
-        self.early = int(context.field_order > 1 and not self.unstamped)
+        self.early = int(context.field_order > 1 and not self.guesses)
 
     def close(self) -> None:
         self.container.close()

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline import formats, video
-from pipeline.video import Heard, listening
+from pipeline.video import Heard, Shape, listening
 from pipeline.video.listening import Kind
 from tests import ffprobe
 from tests.hearing import ffmpeg, hear, melody, write_melody, write_wav
@@ -84,11 +84,7 @@ def save(
     with video.create(
         path,
         formats.by_key(key),
-        width=clip.width,
-        height=clip.height,
-        time_base=tick,
-        rate=clip.rate,
-        start=first,
+        Shape(clip.width, clip.height, tick, clip.rate, first),
         sound=sound or Heard(source, first * tick, None if end is None else Fraction(end)),
     ) as out:
         for frame in video.read(source, first, past):
@@ -114,6 +110,15 @@ COPIED = {
     "prores": {"ts": "aac", "alac": "alac", "pcm": "pcm_s24le", "avi": "pcm_s16le"},
 }
 ELSE = {"mp4": "aac", "webm": "opus", "prores": "aac"}
+
+
+def test_sound_beside_pictures_whose_times_are_not_told(tmp_path: Path) -> None:
+    """H.264 in AVI, where ffprobe itself can only guess when the first picture is shown: at the sound's."""
+    sound = write_melody(tmp_path / "in.wav", SECONDS, 48_000)
+    source = make(tmp_path / "in.avi", sound, "pcm_s16le", *H264)
+    path, _ = save(source, tmp_path, "mp4")
+    for at in (0.02, SECONDS - 0.45):
+        assert hear(path).late(at) == pytest.approx(0, abs=SYNC)
 
 
 @pytest.mark.parametrize(
