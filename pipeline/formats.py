@@ -84,6 +84,11 @@ class Format:
     def alpha(self) -> bool:
         return self.alpha_pixel_format is not None
 
+    @property
+    def opaque(self) -> bool:
+        """Whether there must be something behind the subject: no alpha, and no matte either."""
+        return not self.alpha and self.content == "picture"
+
     def deep(self, alpha: bool) -> bool:
         """Whether it holds more than 8 bits, with alpha where that is asked for."""
         return (self.deep_alpha_pixel_format if alpha else self.deep_pixel_format) is not None

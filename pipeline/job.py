@@ -65,7 +65,7 @@ class Job:
         """Raise InputError where the job does not fit the clip or contradicts itself."""
         card = models.card(self.model)
         form = formats.by_key(self.format)
-        if isinstance(self.background, Transparent) and not form.alpha and form.content == "picture":
+        if isinstance(self.background, Transparent) and form.opaque:
             able = ", ".join(f.label for f in formats.FORMATS.values() if f.alpha)
             raise FormatError(f"{form.label} cannot hold transparency. Choose {able}, or another background.")
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):

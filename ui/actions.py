@@ -27,7 +27,7 @@ from pipeline.background import Fit, Footage, Picture, Transparent
 from pipeline.clip import Clip
 from pipeline.edges import Edges
 from pipeline.errors import InputError, VideoError
-from pipeline.formats import Format, Quality
+from pipeline.formats import Quality
 from pipeline.job import GREEN, Job, Progress, Sound
 from pipeline.pictures import opened
 from pipeline.runner import Runner
@@ -269,7 +269,7 @@ class Actions:
     def _lay(self, id: str, behind: background.Background) -> Opened:
         job = self.open(id).job
         form, sound = job.format, job.sound
-        if isinstance(behind, Transparent) and not _see_through(formats.by_key(form)):
+        if isinstance(behind, Transparent) and formats.by_key(form).opaque:
             form = next(f.key for f in formats.FORMATS.values() if f.alpha)
         if sound == "behind" and not sounds(behind):
             sound = "own"
@@ -284,7 +284,7 @@ class Actions:
         """A format without alpha takes a transparent background's place with a colour."""
         form = formats.by_key(key)
         behind = self.open(id).job.background
-        if isinstance(behind, Transparent) and not _see_through(form):
+        if isinstance(behind, Transparent) and form.opaque:
             behind = GREEN
         return self._change(id, format=key, background=behind)
 
@@ -341,11 +341,6 @@ def download_name(row: SessionRow, result: Result) -> str:
     form = formats.by_key(result.format)
     what = "recorte" if form.content == "picture" else form.content
     return f"{Path(row.name).stem}-{what}{form.suffix}"
-
-
-def _see_through(form: Format) -> bool:
-    """Whether it goes with a transparent background."""
-    return form.alpha or form.content != "picture"
 
 
 def _nearest(times: list[float], time: Any) -> int:

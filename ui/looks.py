@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
@@ -132,7 +133,9 @@ class Looks:
 
     def poster(self, found: Opened) -> tuple[bytes, str]:
         """A small picture of the session: cut out where its matte is kept. With its MIME type."""
-        middle = len(video.index(found.clip.path).pts) // 2
+        order = video.index(found.clip.path).pts
+        first, past = found.job.span(found.clip)
+        middle = (bisect.bisect_left(order, first) + bisect.bisect_left(order, past)) // 2
         view = "original" if found.kept is None else "cutout"
         return overlay.encoded(self.look(found, middle, view).picture, width=_POSTER_WIDTH)
 
