@@ -251,10 +251,14 @@ class Actions:
 
     def _hang(self, id: str, behind: Picture | Footage) -> Opened:
         """Lay a file in the session's folder behind the subject, in place of the ones before."""
+        before = self.open(id).job.background
+        found = self._lay(id, behind)
+        # Whoever was on the way to a picture over the one before may still find it.
+        needed = {b.path for b in (before, behind) if isinstance(b, Picture | Footage)}
         for old in behind.path.parent.glob("background-*"):
-            if old != behind.path and self._runner.place(id) is None:  # a run may need it
+            if old not in needed and self._runner.place(id) is None:  # a run may need it
                 old.unlink(missing_ok=True)
-        return self._lay(id, behind)
+        return found
 
     def fit_background(self, id: str, fit: Fit, held: bool = False) -> Opened:
         """How a picture or video is laid; `held` as in `Footage`. Other backgrounds stay as they are."""

@@ -21,7 +21,7 @@ from tests.pipeline.stand_in import threshold
 ROOT = Path(__file__).resolve().parent.parent.parent
 WITH_STAND_INS = [sys.executable, "-m", "tests.pipeline.stand_in"]
 WITH_HUB = [sys.executable, "-m", "tests.pipeline.hub"]
-SUMMARY = {"frames", "seconds", "frames_per_second", "peak_memory_bytes", "output", "check"}
+SUMMARY = {"frames", "seconds", "frames_per_second", "peak_memory_bytes", "output", "check", "notes"}
 
 
 @pytest.fixture(autouse=True)

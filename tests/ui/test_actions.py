@@ -232,7 +232,10 @@ def test_a_picture_is_taken_upright(actions: Actions, upload: Any, tmp_path: Pat
 
     Image.new("RGB", (8, 8), "blue").save(tmp_path / "second.png")
     second = actions.choose_picture(id, tmp_path / "second.png", "second.png").job.background
-    assert isinstance(second, Picture) and list(folder.glob("background-*")) == [second.path]
+    assert isinstance(second, Picture)
+    assert set(folder.glob("background-*")) == {laid.path, second.path}  # somebody may be looking at the first
+    third = actions.choose_scene(id, scenes.NAMES[0]).job.background
+    assert isinstance(third, Picture) and set(folder.glob("background-*")) == {second.path, third.path}
 
 
 def test_a_shipped_picture_is_chosen_by_its_name(actions: Actions, upload: Any) -> None:
@@ -243,7 +246,7 @@ def test_a_shipped_picture_is_chosen_by_its_name(actions: Actions, upload: Any) 
         laid = found.job.background
         assert isinstance(laid, Picture) and laid.fit == "fit" and found.scene == name
         assert laid.path.read_bytes() == scenes.path(name).read_bytes()
-        assert list(found.folder.glob("background-*")) == [laid.path]
+        assert laid.path in (kept := list(found.folder.glob("background-*"))) and len(kept) <= 2
     assert actions.choose_scene(id, name, "fill").job.background == Picture(laid.path, "fill")
     before = actions.open(id).job
     for bad in ("", "studio.jpg", "../sample", "/etc/passwd", "STUDIO"):
@@ -267,6 +270,7 @@ def test_a_video_is_moved_behind_the_subject(actions: Actions, upload: Any) -> N
     other = actions.fit_background(id, "stretch", held=False).job.background
     assert other == Footage(laid.path, "stretch")
     assert actions.fit_background(actions.choose_scene(id, "city").id, "fill").scene == "city"
+    actions.choose_scene(id, "garden")
     assert not laid.path.exists()
 
     letter = upload(name="letter.mp4")
@@ -779,11 +783,10 @@ def test_a_click_does_not_wait_for_somebody_elses_previews(
     thread = threading.Thread(target=preview)
     thread.start()
     begun.wait()
-    time.sleep(0.3)  # in the middle of carrying the mask back, before any preview is ready
     actions.looks.look(actions.mark(pointed, [lone(40, 45)]), 0, "mask")
     order.append("click")
     thread.join()
-    assert order[0] == "click"
+    assert order[-1] == "preview"
 
 
 def test_objects_of_a_kept_matte_are_not_made_anew(actions: Actions, pointed: str) -> None:
