@@ -233,7 +233,8 @@ def test_a_picture_is_taken_upright(actions: Actions, upload: Any, tmp_path: Pat
     Image.new("RGB", (8, 8), "blue").save(tmp_path / "second.png")
     second = actions.choose_picture(id, tmp_path / "second.png", "second.png").job.background
     assert isinstance(second, Picture)
-    assert set(folder.glob("background-*")) == {laid.path, second.path}  # somebody may be looking at the first
+    # Somebody may be looking at the first.
+    assert set(folder.glob("background-*")) == {laid.path, second.path}
     third = actions.choose_scene(id, scenes.NAMES[0]).job.background
     assert isinstance(third, Picture) and set(folder.glob("background-*")) == {second.path, third.path}
 
