@@ -12,11 +12,12 @@ from pipeline.clip import Clip
 from pipeline.errors import InputError
 from pipeline.job import Job
 
-# Measured with `python -m benchmarks.run` and rounded up: what the program, its libraries and a model hold
-# at any size, and what decoder, queues, compositing and encoder hold for each pixel of a frame.
+# Measured with `python -m benchmarks.memory`, with the hungriest encoders, and rounded up: what the program,
+# its libraries and a model hold at any size, and what decoder, queues, compositing and encoder hold for each
+# pixel of a frame.
 _BASE_BYTES = 700 * 2**20
-_BYTES_PER_PIXEL = 420
-_DEEP_BYTES_PER_PIXEL = 640
+_BYTES_PER_PIXEL = 230
+_DEEP_BYTES_PER_PIXEL = 360
 
 # A matte is losslessly coded, but most of it is flat: bytes per pixel, more than real ones have taken.
 _MATTE_BYTES_PER_PIXEL = 0.06
