@@ -23,7 +23,7 @@
  *   leads
  */
 
-const VIEWS = ["mask", "cutout", "original", "result"];
+const VIEWS = ["mask", "cutout", "split", "original", "result"];
 const MAX_ZOOM = 12;
 const CACHED_PICTURES = 80;
 const MOST_OBJECTS = 9;
@@ -60,6 +60,8 @@ const state = {
   zoom: 1,
   x: 0, // where the picture's left edge lies, in widths of the frame: 0 to 1 - zoom
   y: 0,
+  split: 0.5, // where the line between before and after stands, in parts of the frame's box
+  /** @type {?{time: number, since: number}} */ playing: null, // from which time on, and since when
   /** @type {Moment[]} */ undo: [],
   /** @type {Moment[]} */ redo: [],
   /** @type {?MarkRef} */ selected: null,
@@ -228,7 +230,7 @@ function momentAt(index) {
 }
 
 function apply({ prompts, objects, range, active }, newest = null) {
-  Object.assign(state, { prompts, objects, range, active });
+  Object.assign(state, { prompts, objects, range, active, playing: null });
   state.newest = newest && { index: state.index, mark: newest };
   state.seq += 1;
   send();
@@ -394,7 +396,7 @@ function close() {
   pictures.forget();
   Object.assign(state, {
     value: null, prompts: [], objects: [], range: { start: 0, end: null }, trimming: null, active: 1, renaming: null,
-    draft: null, times: [], index: 0, undo: [], redo: [], selected: null, newest: null, broken: "",
+    playing: null, draft: null, times: [], index: 0, undo: [], redo: [], selected: null, newest: null, broken: "",
     zoom: 1, x: 0, y: 0, loading: false, error: "", rubber: null, view: "mask", back: "mask", tool: "keep",
   });
   gesture = null;
@@ -523,7 +525,8 @@ async function refusal(response) {
 
 function address(index, view) {
   const rev = view === "original" ? "0" : state.value.rev || ""; // the plain frame never changes
-  return `${state.value.media}/frames/${index}?view=${view}&rev=${encodeURIComponent(rev)}`;
+  const asked = view === "split" ? "over" : view;
+  return `${state.value.media}/frames/${index}?view=${asked}&rev=${encodeURIComponent(rev)}`;
 }
 
 /** Fetches frames and shows them. One request is under way at a time; a newer wish takes its place. */
@@ -534,7 +537,7 @@ const pictures = (() => {
   let running = null;
   /** @type {?{url: string, index: number, view: string}} */
   let wanted = null;
-  /** @type {?{url: string, index: number}} */
+  /** @type {?{url: string, index: number, view: string}} */
   let shown = null;
   let turn = 0; // counts wishes and clearings, so that a late decode knows that it is late
   let fallback = 0;
@@ -557,14 +560,23 @@ const pictures = (() => {
     return source;
   }
 
+  async function decoded(source, className) {
+    const image = node("img", className, { alt: "", draggable: "false" });
+    image.src = source;
+    await image.decode();
+    return image;
+  }
+
   /** Put a picture in the other's place once it is decoded, so that nothing blank is seen between them. */
   async function show(picture, source, stillWanted) {
-    const fresh = node("img", "layer", { alt: "", draggable: "false" });
-    fresh.src = source;
-    await fresh.decode();
+    const layers = [await decoded(source, "layer")];
+    if (picture.view === "split") {
+      const before = await get(address(picture.index, "original"));
+      layers.push(await decoded(before, "layer before"));
+    }
     if (!stillWanted()) return;
-    part.pan.replaceChildren(fresh);
-    shown = { url: picture.url, index: picture.index };
+    part.pan.replaceChildren(...layers);
+    shown = { url: picture.url, index: picture.index, view: picture.view };
   }
 
   /** The frame without a mask, for as long as the one with it is not there. */
@@ -618,7 +630,8 @@ const pictures = (() => {
     /** Show this frame in this view as soon as it can be had. */
     want(index, view) {
       const url = address(index, view);
-      if (wanted && wanted.url === url && (running || (shown && shown.url === url))) return;
+      const same = wanted && wanted.url === url && wanted.view === view;
+      if (same && (running || (shown && shown.url === url && shown.view === view))) return;
       turn += 1;
       wanted = { url, index, view };
       state.loading = true;
@@ -737,6 +750,7 @@ function refresh() {
 // ---------------------------------------------------------------- moving about
 
 function go(index) {
+  state.playing = null;
   const last = Math.max(0, (state.times.length || 1) - 1);
   const target = Math.min(Math.max(0, index), last);
   if (state.view === "result") state.view = state.back;
@@ -748,6 +762,38 @@ function go(index) {
 function leap(seconds) {
   const target = indexOf(timeOf(state.index) + seconds);
   go(target === state.index ? state.index + Math.sign(seconds) : target);
+}
+
+/** Play what is kept from the shown frame on, or stop; the result's player does so by itself. */
+function play() {
+  if (state.view === "result") {
+    if (!part.video.hidden) part.video.paused ? part.video.play() : part.video.pause();
+    return;
+  }
+  if (state.playing || state.times.length < 2) {
+    state.playing = null;
+    return render();
+  }
+  const { first, last } = kept();
+  if (state.index >= last || state.index < first) go(first);
+  state.playing = { time: timeOf(state.index), since: performance.now() };
+  requestAnimationFrame(playOn);
+  render();
+}
+
+/** Show the frame that is due; those that cannot be had in time are passed over. */
+function playOn() {
+  const { playing } = state;
+  if (!playing || !element.isConnected) return;
+  const due = playing.time + (performance.now() - playing.since) / 1000;
+  const { last } = kept();
+  if (due >= endOf(last)) return go(last);
+  if (!state.loading) {
+    const index = Math.min(indexOf(due), last);
+    if (index !== state.index) go(index);
+    state.playing = playing;
+  }
+  requestAnimationFrame(playOn);
 }
 
 /** The frames where the cut may have slipped. */
@@ -765,6 +811,7 @@ function setView(view) {
   if (view === "result" && !state.value.result) return;
   if (view !== state.view) state.error = "";
   if (view !== "result") state.back = view;
+  else state.playing = null;
   state.view = view;
   refresh();
 }
@@ -826,6 +873,7 @@ const pointers = new Map();
 /** What the hand is doing: {kind: "press"|"box"|"mark"|"corner"|"pan"|"pinch", ...} */
 let gesture = null;
 let spaceHeld = false;
+let spacePanned = false;
 let lastTap = { time: 0, clientX: 0, clientY: 0 };
 
 /** The mark under an event's target, and its corner if it is one. */
@@ -841,7 +889,7 @@ function hit(target) {
 
 function onDown(event) {
   part.picture.classList.remove("aim");
-  if (!state.value || state.view === "result" || event.target.closest("[data-delete], .fit, .candidates")) return;
+  if (!state.value || state.view === "result" || event.target.closest("[data-delete], .fit, .candidates, .divider")) return;
   if (pointers.size && event.pointerType === "mouse") return;
   pointers.set(event.pointerId, event);
   part.picture.setPointerCapture(event.pointerId);
@@ -854,6 +902,7 @@ function onDown(event) {
 
 function begin(event) {
   const common = { id: event.pointerId, from: event, type: event.pointerType };
+  spacePanned = spaceHeld;
   if (event.button === 1 || spaceHeld) return { ...common, kind: "pan", x: state.x, y: state.y };
   const found = hit(event.target);
   if (found) {
@@ -1014,6 +1063,7 @@ const KEYS = {
   f2: (event) => rename(numberAt(event.target)),
   m: () => setView("mask"),
   c: () => setView("cutout"),
+  s: () => setView("split"),
   o: () => setView("original"),
   r: () => setView("result"),
   k: () => setTool("keep"),
@@ -1033,7 +1083,8 @@ const NUDGES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
 function onKey(event) {
   if (!element.isConnected) return detach();
   if (event.defaultPrevented || !ours(event.target)) return;
-  if (event.key === " " && event.target === part.picture) {
+  if (event.key === " " && (event.target === part.picture || event.target === document.body)) {
+    if (!event.repeat) spacePanned = false;
     spaceHeld = true;
     event.preventDefault();
     return render();
@@ -1052,6 +1103,7 @@ function onKey(event) {
   const command = event.ctrlKey || event.metaKey;
   if (event.altKey || (command && key !== "z") || !KEYS[key]) return;
   if (event.target.closest("video") && key.startsWith("arrow")) return; // the player seeks with them
+  if (event.target.matches(".divider") && key.startsWith("arrow")) return; // the browser moves it
   const handle = event.target.matches(".handle") && key.startsWith("arrow");
   if (handle && !event.shiftKey) return; // the browser moves it
   event.preventDefault();
@@ -1063,6 +1115,7 @@ function onKeyUp(event) {
   if (!element.isConnected) return detach();
   if (event.key === " " && spaceHeld) {
     spaceHeld = false;
+    if (!spacePanned) play(); // it was pressed for itself, and not to move the picture
     render();
   }
 }
@@ -1207,6 +1260,9 @@ function drawPicture() {
   style.setProperty("--frame-height", value ? value.height : 9);
   const width = part.picture.clientWidth || 1;
   part.pan.style.transform = zoom === 1 ? "none" : `translate(${state.x * 100}%, ${state.y * 100}%) scale(${zoom})`;
+  part.pan.style.setProperty("--split", Math.min(Math.max((state.split - state.x) / zoom, 0), 1));
+  part.divider.hidden = !value || state.view !== "split";
+  part.divider.style.setProperty("--at", state.split);
   const dense = value && (zoom * width) / value.width > 4;
   part.pan.style.imageRendering = dense ? "pixelated" : "auto"; // whoever looks this close looks for pixels
   const passive = !value || state.view === "result" || !(value.can_point || value.can_box);
@@ -1395,6 +1451,9 @@ function drawTimeline() {
     target.setAttribute("aria-label", say("goto", { time: clock(timeOf(marked[i])) }));
     target.title = clock(timeOf(marked[i]));
   });
+  part.play.disabled = !state.value || state.times.length < 2;
+  part.play.classList.toggle("playing", Boolean(state.playing));
+  part.play.setAttribute("aria-label", say(state.playing ? "pause" : "play"));
   drawTrim();
   const checked = checkedFrames();
   pool(part.checks, checked.length, () => node("button", "triangle", { type: "button" })).forEach((target, i) => {
@@ -1552,6 +1611,11 @@ part.readings.addEventListener("click", (event) => {
   if (button) readings.choose([...part.readings.children].indexOf(button));
 });
 part.slider.addEventListener("input", () => go(Number(part.slider.value)));
+part.play.addEventListener("click", play);
+part.divider.addEventListener("input", () => {
+  state.split = Number(part.divider.value) / 1000;
+  render();
+});
 for (const handle of part.timeline.querySelectorAll(".handle")) {
   handle.addEventListener("input", onHandle);
   handle.addEventListener("change", onHandled);

@@ -448,6 +448,8 @@ def test_views_ask_for_their_pictures(opened: Callable[..., Page], fake: Fake) -
     page.get_by_role("button", name="Mask").click()
     click(page, 100, 100)
     eventually(lambda: "/media/one/frames/0?view=mask&rev=r1" in fake.asked)
+    page.get_by_role("button", name="Split").click()
+    eventually(lambda: "/media/one/frames/0?view=over&rev=r1" in fake.asked)
     expect(page.get_by_role("button", name="Result")).to_be_disabled()
     assert len(fake.asked) == len(set(fake.asked)), "what was shown once is not asked for again"
 
@@ -669,6 +671,42 @@ def test_clicks_are_right_when_zoomed(opened: Callable[..., Page], fake: Fake) -
     assert len(fake.edits) == 2, "panning marks nothing"
     page.get_by_role("button", name="Fit").click()
     expect(page.get_by_role("button", name="Fit")).to_be_hidden()
+
+
+def test_before_and_after_lie_on_both_sides_of_a_line(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened()
+    page.get_by_role("button", name="Split").click()
+    before = page.locator("[data-part=pan] .before")
+    expect(before).to_have_attribute("src", re.compile("^blob:"))
+    covered = "e => getComputedStyle(e).clipPath"
+    assert before.evaluate(covered) == "inset(0px 50% 0px 0px)"
+    drag(page, WIDTH / 2, 40, WIDTH / 4, 40)
+    assert before.evaluate(covered) == "inset(0px 75% 0px 0px)"
+    assert not fake.edits, "the line is no mark"
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("[data-part=count]")).to_have_text("Frame 1 of 40")
+    click(page, 0.9 * WIDTH, 100)
+    eventually(lambda: len(fake.edits) == 1)
+
+
+def test_what_is_kept_is_played_in_its_own_time(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened()
+    count = page.locator("[data-part=count]")
+    page.locator("body").click(position={"x": 2, "y": 2})
+    move_to(page, 30)
+    page.keyboard.press("w")  # the last frame that is kept
+    move_to(page, 25)
+    page.locator("body").click(position={"x": 2, "y": 2})
+    page.keyboard.press("Space")
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    expect(count).to_have_text("Frame 31 of 40")
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    page.get_by_role("button", name="Play").click()  # from the start again
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    click(page, 100, 100)
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    settled(page, fake, 2)
+    assert len({n for n in range(40) if any(f"frames/{n}?" in url for url in fake.asked)}) > 3
 
 
 def test_touch_and_a_narrow_page(chromium: Browser, fake: Fake, address: str) -> None:
