@@ -38,8 +38,8 @@ is passed over; so another video comes without a `seq`. What the browser sends i
 these and `seq`: which session it is, the server knows.
 
 Under `media` the stage asks for `times` (a JSON list, seconds), `strip` (12 thumbnails side by side) and
-`frames/<index>?view=original|mask|cutout|over&rev=<rev>`; a refusal is JSON, {"error": "a sentence"}. Where the
-model has `candidates`, the mask of a lone click is followed by
+`frames/<index>?view=original|mask|cutout|over&rev=<rev>`; a refusal is JSON, {"error": "a sentence"}.
+Where the model has `candidates`, the mask of a lone click is followed by
 `frames/<index>/candidates?object=<n>&rev=<rev>`, a JSON list of up to 3 {"score": 0 to 1, "picture":
 "data:image/...;base64,..."}; after a refusal no choice is offered.
 """
