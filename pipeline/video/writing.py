@@ -19,11 +19,12 @@ from pipeline.formats import Format, Quality
 from pipeline.video.border import write_errors
 from pipeline.video.frames import Converter, Image, coverage, depth, padded
 from pipeline.video.palette import Paletted
+from pipeline.video.priority import ordinary
 from pipeline.video.schedule import Schedule, Shape
 from pipeline.video.sound import Heard, Sound
 from pipeline.video.verified import Content, check, content
 from pipeline.video.webp import unblend
-from pipeline.video.whole import beside, into_place
+from pipeline.video.whole import beside, drop, into_place
 
 # SVT-AV1 tells of itself on standard error, unless it is asked not to.
 os.environ.setdefault("SVT_LOG", "0")
@@ -109,6 +110,9 @@ class Writer:
     def _encode(self, frame: av.VideoFrame, lasts: int) -> None:
         frame.duration = lasts
         with write_errors(self.path.name):
+            if not self._stream.codec_context.is_open:
+                with ordinary():
+                    self._stream.codec_context.open()
             if self._sound is not None:
                 self._sound.mux(until=cast(int, frame.pts) * self._schedule.tick)
             self._mux(self._stream.encode(frame))
@@ -186,4 +190,4 @@ class Writer:
         if hasattr(self, "_out"):
             with suppress(OSError, av.error.FFmpegError):  # a full disk refuses the trailer too
                 self._out.close()
-        self._part.unlink(missing_ok=True)
+        drop(self._part)

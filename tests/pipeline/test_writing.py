@@ -18,6 +18,7 @@ from pipeline.errors import InputError, RunError
 from pipeline.formats import FORMATS, QUALITIES, Format, Hardware
 from pipeline.video import Heard, Shape, Writer, store
 from pipeline.video.palette import Paletted
+from pipeline.video.priority import real_time
 from pipeline.video.sound import Sound
 from pipeline.video.verified import Content, check
 from tests import exported, ffprobe
@@ -91,6 +92,18 @@ def test_each_frame_has_the_time_it_was_given(
         assert abs(found.end - (pts[-1] + usual) * time_base) <= 2 * grace + time_base + Fraction(1, 1000)
         if member != "matte.mp4":  # which is white
             assert [number(frame) for frame in found.pictures] == list(range(len(pts)))
+
+
+@pytest.mark.parametrize("key", FORMATS)
+def test_no_encoder_keeps_the_machine_to_itself(tmp_path: Path, key: str) -> None:
+    """As root some take real-time priority, for this program and for all that it starts."""
+    form, (width, height) = FORMATS[key], (160, 90)
+    with video.create(tmp_path / f"out{form.suffix}", form, Shape(width, height, *RATE)) as output:
+        for n in range(3):
+            channels = {"matte": (), "pair": (4,)}.get(form.content, (3,))
+            output.write(np.full((height, width, *channels), 40 * n, np.uint8), n)
+            assert not real_time()
+    assert not real_time()
 
 
 def test_times_count_from_the_start_that_was_named(tmp_path: Path) -> None:
