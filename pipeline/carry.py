@@ -11,15 +11,20 @@ histograms, and a subject that is hidden is looked for with their backprojection
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import propagate, refine
-from pipeline.models import DOUBT, Found
+from pipeline.models import DOUBT, Found, Image
 from pipeline.prompts import Point, Prompt
 from pipeline.refine import Floats, floats
 from pipeline.segmenter import Mask, View, readings
+from pipeline.state import State
 
 _OUTSIDE = -10.0
 """The logit of what was not in the picture."""
@@ -50,6 +55,23 @@ class Carried:
         self._known: _Known | None = None
         """None: nothing has said yet what the subject is."""
 
+    def state(self) -> State:
+        """What it takes to go on with the next frame, as plain data."""
+        return {
+            "before": None if self._before is None else self._before.image,
+            "logits": self._logits,
+            "known": None if self._known is None else dict(vars(self._known)),
+        }
+
+    @classmethod
+    def restored(cls, state: State, view: Callable[[Image], View]) -> Self:
+        """One that goes on where `state` was taken."""
+        carried = cls()
+        carried._before = None if state["before"] is None else view(state["before"])
+        carried._logits = state["logits"]
+        carried._known = None if state["known"] is None else _Known(**state["known"])
+        return carried
+
     def __call__(self, view: View, prompt: Prompt | None) -> Found:
         before, self._before = self._before, view
         move = None
@@ -77,7 +99,7 @@ class Carried:
             for point in prompt.points:
                 mask[view.pixel(point)] |= point.keep
             (reading,) = view.ask(Prompt(points=prompt.points, box=view.box(mask)), self._logits)
-        self._known = _Known(view, reading.logits > 0)
+        self._known = _Known.shown(view, reading.logits > 0)
         return self._settled(view, reading.logits, reading.score)
 
     def _followed(self, view: View, known: _Known, move: _Move) -> Found:
@@ -154,19 +176,28 @@ class _Move:
         """How the subject moved against the background, x and y; None where that cannot be seen."""
 
 
+@dataclass
 class _Known:
     """What is known of a subject from the frames on which it was surely seen."""
 
-    def __init__(self, view: View, mask: Mask) -> None:
-        self.area = max(1.0, float(mask.sum()))
-        """What it covers when it is to be seen whole, in pixels of the working grid."""
-        self._first = self._colours = _histogram(view, mask)
-        self.place = self._seen_at = _extent(mask)
-        """The top left and the bottom right corner of all of it, as far as it went on as it went before; and
-        where it was seen last."""
-        self._speed = np.zeros(2)
-        """Against the background, in pixels a frame, as it went lately."""
-        self._followed = 0
+    area: float
+    """What it covers when it is to be seen whole, in pixels of the working grid."""
+    first: Floats
+    """Its colours on the frame that says what it is, as `_histogram`."""
+    colours: Floats
+    place: NDArray[np.float64]
+    """The top left and the bottom right corner of all of it, as far as it went on as it went before."""
+    seen_at: NDArray[np.float64]
+    """Those of where it was seen last."""
+    speed: NDArray[np.float64]
+    """Against the background, in pixels a frame, as it went lately."""
+    followed: int = 0
+
+    @classmethod
+    def shown(cls, view: View, mask: Mask) -> Self:
+        """As it is on the frame that says what it is."""
+        colours, place = _histogram(view, mask), _extent(mask)
+        return cls(max(1.0, float(mask.sum())), colours, colours, place, place, np.zeros(2))
 
     def seen(self, mask: Mask) -> bool:
         """Whether more than next to nothing of it is in this mask."""
@@ -179,20 +210,20 @@ class _Known:
     def learn(self, view: View, mask: Mask, move: _Move) -> None:
         """Take in a mask that is believed."""
         if self.whole(mask):  # of a part the rest would be unlearnt
-            self._colours = 0.95 * self._colours + 0.04 * _histogram(view, mask) + 0.01 * self._first
+            self.colours = 0.95 * self.colours + 0.04 * _histogram(view, mask) + 0.01 * self.first
             if move.own is not None:
-                self._followed += 1
-                self._speed += max(0.3, 1 / self._followed) * (move.own - self._speed)
+                self.followed += 1
+                self.speed += max(0.3, 1 / self.followed) * (move.own - self.speed)
         self.area = max(0.98 * self.area, float(mask.sum()))
         self.stand(mask)
 
     def relearn(self, view: View, mask: Mask) -> None:
         """Take its colours from this mask alone: the light has changed."""
-        self._first = self._colours = _histogram(view, mask)
+        self.first = self.colours = _histogram(view, mask)
 
     def find(self, mask: Mask) -> None:
         """It is here, after it was hidden; how it moves now is not known."""
-        self._speed, self._followed = np.zeros(2), 0
+        self.speed, self.followed = np.zeros(2), 0
         self.stand(mask)
 
     def stand(self, mask: Mask) -> None:
@@ -203,24 +234,24 @@ class _Known:
         else:  # the rest of it lies where it would be, but so that this is a part of it
             self.place = self.place + np.minimum(extent[0] - self.place[0], 0)
             self.place = self.place + np.maximum(extent[1] - self.place[1], 0)
-        self._seen_at = self.place
+        self.seen_at = self.place
 
     def follow(self, camera: Floats) -> None:
         """Go on with the background and by itself; `camera` is the way back to the frame before."""
         height, width = camera.shape[:2]
         x, y = self.place.mean(0)
         way = camera[int(np.clip(y, 0, height - 1)), int(np.clip(x, 0, width - 1))]
-        self.place = self.place - way + self._speed
-        self._seen_at = self._seen_at - way
+        self.place = self.place - way + self.speed
+        self.seen_at = self.seen_at - way
 
     def surroundings(self, view: View, room: float) -> NDArray[np.float64]:
         """Where one would look for it: from where it was seen last to where it should be.
 
         Two corners; `room` is a share of its size.
         """
-        both = np.vstack((self.place, self._seen_at))
+        both = np.vstack((self.place, self.seen_at))
         both = both.clip(0, view.grid[::-1])  # where it left the picture it comes in again
-        margin = room * np.ptp(self.place, axis=0) + 0.25 * np.abs(self.place - self._seen_at).max(0)
+        margin = room * np.ptp(self.place, axis=0) + 0.25 * np.abs(self.place - self.seen_at).max(0)
         return np.stack((both.min(0) - margin, both.max(0) + margin))
 
     def likeness(self, view: View, mask: Mask) -> float:
@@ -234,13 +265,13 @@ class _Known:
     def _shared(self, view: View, mask: Mask) -> float:
         """The share of the mask that has the subject's colours, none of them more often than it has them."""
         count = mask.sum()
-        own, there = self._colours * self.area * _ROOM, _histogram(view, mask) * count
+        own, there = self.colours * self.area * _ROOM, _histogram(view, mask) * count
         return float(np.minimum(own, there).sum() / max(count, 1))
 
     def likely(self, view: View) -> Mask:
         """Where its colours are to be seen and would be rare in the picture without it."""
         picture = _histogram(view) * view.grey.size
-        share = floats(np.minimum(1, self._colours * self.area / np.maximum(picture, 1e-6)))[_bins(view)]
+        share = floats(np.minimum(1, self.colours * self.area / np.maximum(picture, 1e-6)))[_bins(view)]
         radius = max(1, round(0.05 * float(np.sqrt(self.area))))
         return np.asarray((refine.box(share, radius) > 0.5) & (share > 0.5))
 

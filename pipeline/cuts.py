@@ -31,17 +31,28 @@ class Scenes:
     the colours are others, too. Either alone is no cut: fast movement loses the flow, a lamp changes colours.
     """
 
-    def __init__(self) -> None:
-        self.number = 0
-        self._before: tuple[NDArray[np.uint8], NDArray[np.float32]] | None = None
+    def __init__(self, number: int = 0, before: NDArray[np.uint8] | None = None) -> None:
+        """To go on in a stream: the number of its last frame, and what `small` makes of that."""
+        self.number = number
+        self._before = None if before is None else _seen(before)
 
     def __call__(self, frame: Frame) -> int:
-        small = np.asarray(cv2.resize(frame.image, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
-        now = propagate.grey(small), _colours(small)
+        now = _seen(small(frame))
         if self._before is not None and _apart(self._before[1], now[1]) > _COLOURS:
             self.number += _followed(self._before[0], now[0]) < _FOLLOWED
         self._before = now
         return self.number
+
+
+def small(frame: Frame) -> NDArray[np.uint8]:
+    """All that is looked at of a frame, `[h, w, 3]`."""
+    size = _WIDTH, _HEIGHT
+    return np.asarray(cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _seen(picture: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Its brightness and its colours."""
+    return propagate.grey(picture), _colours(picture)
 
 
 _COLOURS = 0.45

@@ -21,6 +21,7 @@ _DEEP_BYTES_PER_PIXEL = 360
 
 # A matte is losslessly coded, but most of it is flat: bytes per pixel, more than real ones have taken.
 _MATTE_BYTES_PER_PIXEL = 0.06
+_SPOOLED_BYTES_PER_PIXEL = 0.12
 
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -41,8 +42,13 @@ def disk(job: Job, clip: Clip, frames: int) -> int:
     """Bytes that the result, the kept matte and what is put by meanwhile may take."""
     form = formats.by_key(job.format)
     pixels = frames * clip.width * clip.height
-    mattes = (job.matte is not None) + any(prompt.time > job.start for prompt in job.asked)
-    return round(pixels * (form.bytes_per_pixel + mattes * _MATTE_BYTES_PER_PIXEL))
+    each = form.bytes_per_pixel
+    if job.matte is not None:
+        each += _MATTE_BYTES_PER_PIXEL
+    # For a matte that is kept all that each object's streams find is put by, else what runs backward.
+    if job.matte is not None or any(prompt.time > job.start for prompt in job.asked):
+        each += _SPOOLED_BYTES_PER_PIXEL * max(1, len({prompt.object for prompt in job.asked}))
+    return round(pixels * each)
 
 
 def _check_memory(job: Job, clip: Clip) -> None:

@@ -8,7 +8,6 @@ the generator cancels: every thread ends, every file is closed, nothing half-wri
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Generator, Iterator
@@ -18,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
-from pipeline import cuts, devices, formats, guard, matte, models, speeds, stretches, video
+from pipeline import cuts, devices, formats, guard, journal, matte, models, speeds, stretches, video
 from pipeline.ahead import ahead
 from pipeline.background import Footage, Picture, Transparent
 from pipeline.clip import Clip
@@ -40,6 +39,9 @@ _TELLING_FRAMES = 24
 def process(job: Job) -> Generator[Progress, None, None]:
     """Make `job.output`, and `job.matte` where it is kept; a kept matte that serves the job is used again.
 
+    Where the matte is kept, a run that ended on the way left what it had found (`pipeline.journal`), and this
+    one goes on with it: the matte and the result are those of a run that was not disturbed.
+
     Yields after every frame. Raises InputError where the job cannot be done, before anything is written,
     and RunError where the machine fails; both leave the files of before as they were.
     """
@@ -48,26 +50,30 @@ def process(job: Job) -> Generator[Progress, None, None]:
     span = job.span(clip)
     kept = Kept.find(job.matte, job.matte_key)
     if kept is not None and kept.serves(*span):
+        journal.clear(kept)  # the run that made it may have been killed just then
         yield from render(job, kept)
         return
-    _check_outputs(job, [job.output] if job.matte is None else [job.output, job.matte])
+    _ready(job, [job.output] if job.matte is None else [job.output, job.matte])
     guard.check(job, clip, len(_times(clip, span)))
     stream = stretches.stream(job)
     scenes = yield from _cuts(job, clip)
     with ExitStack() as stack:
         out = stack.enter_context(_output(job, clip, span))
         keep = None
-        if job.matte is not None:
+        if job.matte is None:
+            folder = stack.enter_context(video.scratch(job.output))
+        else:
             first, past = span
             keep = matte.writer(job.matte, clip, key=job.matte_key, start=first, past=past)
             stack.enter_context(keep)
-        folder = stack.enter_context(
-            tempfile.TemporaryDirectory(prefix=".recorte-", dir=job.output.parent, ignore_cleanup_errors=True)
-        )
+            folder = stack.enter_context(journal.opened(job, job.matte, clip))
         plan = stretches.plan(job.asked, clip, *span, scenes)
-        steps = stretches.steps(clip, stream, plan, Path(folder), deep=job.deep(clip))
+        lasting = job.matte is not None
+        steps = stretches.steps(clip, stream, plan, folder, deep=job.deep(clip), lasting=lasting)
         pace = _Pace("matte", stretches.work(plan, clip))
         yield from _written(job, clip, span, steps, pace, out, keep)
+    if job.matte is not None:
+        journal.clear(Kept.open(job.matte))
     _remember_speed(job, clip, pace)
 
 
@@ -81,7 +87,7 @@ def render(job: Job, kept: Kept) -> Generator[Progress, None, None]:
         raise InputError(
             f"{kept.path.name}: this matte has no picture for the part of {clip.name} asked for."
         )
-    _check_outputs(job, [job.output], kept.path)
+    _ready(job, [job.output], kept.path)
     times = _times(clip, span)
     guard.check(job, clip, len(times))
     pairs = kept.pairs(clip, span, deep=job.deep(clip))
@@ -113,7 +119,7 @@ def _written(
                 out.write(one.pixels, one.pts)
                 frames += 1
                 continue
-            pace.step(one.work)
+            pace.step(one.work, one.kept)
             if one.pair is not None:
                 checks.add(*one.pair)
             yield pace.progress(frames, checks.times, out.notes)
@@ -143,7 +149,7 @@ def _cuts(job: Job, clip: Clip) -> Generator[Progress, None, list[int]]:
 
 def _remember_speed(job: Job, clip: Clip, pace: _Pace) -> None:
     """Keep how fast this went, for whoever chooses a model; a short run says little."""
-    if pace.done < _TELLING_FRAMES:
+    if pace.made < _TELLING_FRAMES:
         return
     # A model without weights, or one that did without torch, has the processor alone.
     networked = models.card(job.model).weights is not None and "torch" in sys.modules
@@ -259,8 +265,11 @@ class _Look:
         return _Picture(pts, self._compose(image, found.matte, float(seconds)))
 
 
-def _check_outputs(job: Job, written: list[Path], *read: Path) -> None:
-    """Raise InputError where a file would take the place of one that is read, or of the other."""
+def _ready(job: Job, written: list[Path], *read: Path) -> None:
+    """Clear away what killed runs left of what is to be written.
+
+    Raises InputError where a file would take the place of one that is read, or of the other.
+    """
     read += (job.source,)
     if isinstance(job.background, Picture | Footage):
         read += (job.background.path,)
@@ -269,6 +278,8 @@ def _check_outputs(job: Job, written: list[Path], *read: Path) -> None:
             raise InputError(f"{path.name}: the result would overwrite a file that it is made from.")
     if len({path.resolve() for path in written}) < len(written):
         raise InputError(f"{job.output.name}: the result and the matte cannot be the same file.")
+    for path in written:
+        video.clear(path)
 
 
 def _depth(job: Job, clip: Clip) -> int:
@@ -293,28 +304,41 @@ class _Checks:
 
 
 class _Pace:
-    """Counts frames, and tells the rate of the last seconds and what is left at it."""
+    """Counts frames, and tells the rate of the last seconds and what is left at it.
+
+    Frames that a run before had kept go by fast and say nothing of the rate, nor does the time they take.
+    """
 
     def __init__(self, stage: Literal["matte", "render"], total: int) -> None:
         self.stage = stage
         self.total = total
         self.done = 0
-        self._began = time.monotonic()
-        self._marks: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
+        self.made = 0
+        """Those that were not kept."""
+        self._worked = 0.0
+        """Seconds that those took."""
+        self._last = time.monotonic()
+        self._marks: deque[tuple[float, int]] = deque([(0.0, 0)])
 
     @property
     def whole(self) -> float:
         """Frames per second from the start on."""
-        return self.done / max(time.monotonic() - self._began, 1e-6)
+        return self.made / max(self._worked, 1e-6)
 
-    def step(self, frames: int = 1) -> None:
+    def step(self, frames: int = 1, kept: int = 0) -> None:
+        now = time.monotonic()
         self.done += frames
-        self._marks.append((time.monotonic(), self.done))
+        self.made += frames - kept
+        if not kept:
+            self._worked += now - self._last
+        self._last = now
+        self._marks.append((self._worked, self.made))
         while self._marks[-1][0] - self._marks[0][0] > _PACE_SECONDS and len(self._marks) > 2:
             self._marks.popleft()
 
     def progress(self, written: int, checks: tuple[float, ...] = (), notes: tuple[str, ...] = ()) -> Progress:
-        (then, before), (now, done) = self._marks[0], self._marks[-1]
-        rate = (done - before) / (now - then) if now > then else 0.0
-        left = max(0, self.total - done) / rate if rate else None
-        return Progress(self.stage, done, max(self.total, done), rate, left, written, checks, notes)
+        (then, before), (now, made) = self._marks[0], self._marks[-1]
+        rate = (made - before) / (now - then) if now > then else 0.0
+        total = max(self.total, self.done)
+        left = 0.0 if self.done == total else (total - self.done) / rate if rate else None
+        return Progress(self.stage, self.done, total, rate, left, written, checks, notes)

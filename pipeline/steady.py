@@ -8,7 +8,8 @@ was found. Of the past only one matte and one small frame are kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from pipeline import propagate, refine
 from pipeline.models import Found, Image, Matte
 from pipeline.refine import Floats, floats
+from pipeline.state import State
 from pipeline.video import Frame
 
 Pair = tuple[Frame, Found]
@@ -36,14 +38,24 @@ _MARGIN = 2
 """Pixels of the small frame by which doubt spreads: beside a hidden or uncovered place flow is wrong, too."""
 
 
-def steadied(pairs: Iterator[Pair]) -> Iterator[Pair]:
-    """The pairs of one scene, in order and one for one, with calmer mattes."""
+def steadied(pairs: Iterator[Pair], state: State | None = None) -> Iterator[Pair]:
+    """The pairs of one scene, in order and one for one, with calmer mattes.
+
+    Their states hold those of `pairs` as "found". With such a state the scene goes on behind its pair.
+    """
     before: tuple[Image, Matte] | None = None
+    if state is not None:
+        before = state["small"], state["matte"]
     for frame, found in pairs:
         small = refine.shrunk(frame.image, _SIDE)
         matte = found.matte if before is None else _blended(small, found.matte, *before)
         before = small, matte
-        yield frame, found._replace(matte=matte)
+        kept = found.state and partial(_state, small, matte, found.state)
+        yield frame, found._replace(matte=matte, state=kept)
+
+
+def _state(small: Image, matte: Matte, found: Callable[[], State]) -> State:
+    return {"small": small, "matte": matte, "found": found()}
 
 
 def _blended(small: Image, matte: Matte, small_before: Image, before: Matte) -> Matte:

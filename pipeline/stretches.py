@@ -18,7 +18,6 @@ from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -26,13 +25,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline import matte, models, prompts, steady, video
+from pipeline import cuts, models, prompts, steady, video
 from pipeline.clip import Clip
 from pipeline.cuts import Scenes
 from pipeline.errors import RunError
 from pipeline.job import Job
 from pipeline.models import Found, Model, Still
 from pipeline.prompts import Prompt
+from pipeline.spool import Spool
+from pipeline.state import State
 from pipeline.video import Frame
 
 Pair = tuple[Frame, Found]
@@ -40,8 +41,9 @@ Pair = tuple[Frame, Found]
 Marks = Mapping[int, Prompt]
 """One object's prompts by the pts of their frames."""
 
-Stream = Callable[[Iterator[Frame], Marks], Iterator[Pair]]
-"""Runs a model over frames of which the first is where it starts."""
+Stream = Callable[[Iterator[Frame], Marks, State | None], Iterator[Pair]]
+"""Runs a model over frames of which the first is where it starts; with the state of one of its pairs, over
+those behind that one."""
 
 
 class Step(NamedTuple):
@@ -51,10 +53,8 @@ class Step(NamedTuple):
     """A frame whose matte is final; they come in order. None: not yet another."""
     work: int
     """How many frames the model has done for it: one, or none where the matte was only waiting."""
-
-
-# A spool's pictures have an order and no times of their own; a whole number of Matroska's milliseconds.
-_SPOOL_TICK = Fraction(1, 25)
+    kept: int = 0
+    """How many of them a run before this one has done."""
 
 
 @dataclass(frozen=True)
@@ -132,15 +132,17 @@ def steps(
     folder: Path,
     only: Collection[int] | None = None,
     deep: bool = False,
+    lasting: bool = False,
 ) -> Iterator[Step]:
     """Run the streams of every object; the steps hold every frame in order, with the union of its mattes.
 
-    Temporary files are made in `folder`. With `only`, the clip is thinned to those frames. `deep`, as in
-    `video.read`, is about the frames that are given out.
+    With `only`, the clip is thinned to those frames. `deep`, as in `video.read`, is about the frames that are
+    given out. What has to wait is put by in `folder`. `lasting`: all that is found is, stays there, and is
+    gone on with when the same is run again.
     """
     return _united(
         [
-            _stretched(clip, stream, stretches, folder / f"{number}", only, deep)
+            _stretched(_Run(clip, stream, folder, number, only, deep, lasting), stretches)
             for number, stretches in enumerate(plans)
         ]
     )
@@ -154,13 +156,14 @@ def _united(objects: list[Generator[Step, None, None]]) -> Iterator[Step]:
         for steps in objects:
             stack.enter_context(closing(steps))
         while going or ready:
-            work = 0
+            work = kept = 0
             for number in [n for n in going if n not in ready]:
                 step = next(going[number], None)
                 if step is None:
                     del going[number]
                     continue
                 work += step.work
+                kept += step.kept
                 if step.pair is not None:
                     ready[number] = step.pair
             pair = None
@@ -169,7 +172,7 @@ def _united(objects: list[Generator[Step, None, None]]) -> Iterator[Step]:
                 first = min(frame.pts for frame, _ in ready.values())
                 pair = _union([ready.pop(n) for n in list(ready) if ready[n][0].pts == first])
             if work or pair is not None:
-                yield Step(pair, work)
+                yield Step(pair, work, kept)
 
 
 def _union(pairs: list[Pair]) -> Pair:
@@ -182,46 +185,81 @@ def _union(pairs: list[Pair]) -> Pair:
     return pairs[0][0], Found(matte, min(one.confidence for one in telling))
 
 
-def _stretched(
-    clip: Clip,
-    stream: Stream,
-    stretches: list[Stretch],
-    folder: Path,
-    only: Collection[int] | None,
-    deep: bool,
-) -> Generator[Step, None, None]:
+@dataclass(frozen=True)
+class _Run:
+    """One object's streams: what they have in common."""
+
+    clip: Clip
+    stream: Stream
+    folder: Path
+    number: int
+    """The object's."""
+    only: Collection[int] | None
+    deep: bool
+    lasting: bool
+
+    def spool(self, stretch: Stretch, direction: str) -> Spool:
+        folder = self.folder / f"{self.number}-{stretch.at}-{direction}"
+        return Spool(folder, self.clip, lasting=self.lasting)
+
+
+def _stretched(run: _Run, stretches: list[Stretch]) -> Generator[Step, None, None]:
     """One object's steps."""
-    times = _times(clip, only)
+    times = _times(run.clip, run.only)
     for stretch in stretches:
         if stretch.backward(times):
-            folder.mkdir(exist_ok=True)
-            yield from _backward(clip, stream, stretch, folder / f"{stretch.at}.mkv", only, deep)
+            yield from _backward(run, stretch)
         if stretch.forward(times):
-            frames = video.read(clip.path, stretch.at, stretch.hi, only, deep=deep)
-            for pair in stream(frames, stretch.marks):
-                yield Step(pair if stretch.lo <= pair[0].pts else None, 1)
+            yield from _put_by(run, stretch) if run.lasting else _forward(run, stretch)
 
 
-def _backward(
-    clip: Clip, stream: Stream, stretch: Stretch, path: Path, only: Collection[int] | None, deep: bool
-) -> Iterator[Step]:
-    upper = min(stretch.at, stretch.hi)
-    frames = video.read_backward(clip.path, stretch.lo, stretch.at + 1, only)
-    spooled: dict[int, tuple[float, bool]] = {}
-    """What `Found` has beside the matte, by the pts of each frame whose matte is on the disk, descending."""
-    with matte.writer(path, clip, time_base=_SPOOL_TICK) as spool:
-        for frame, found in stream(frames, stretch.marks):
+def _forward(run: _Run, stretch: Stretch) -> Iterator[Step]:
+    frames = video.read(run.clip.path, stretch.at, stretch.hi, run.only, deep=run.deep)
+    for pair in run.stream(frames, stretch.marks, None):
+        yield Step(pair if stretch.lo <= pair[0].pts else None, 1)
+
+
+def _put_by(run: _Run, stretch: Stretch) -> Iterator[Step]:
+    """As `_forward`, by way of a spool."""
+    frames = video.read(run.clip.path, stretch.at, stretch.hi, run.only, deep=run.deep)
+    with run.spool(stretch, "forward") as spool:
+        known, kept = frozenset(spool.pts), spool.found()
+        last = max(known, default=-1)
+        for frame in frames:
+            if frame.pts > last:
+                frames = itertools.chain([frame], frames)
+                break
+            # A damaged clip's frames need not be the same ones each time that it is read.
+            if frame.pts in known:
+                pair = frame, next(found for pts, found in kept if pts == frame.pts)
+                yield Step(pair if stretch.lo <= frame.pts else None, 1, 1)
+        rest = iter(()) if spool.ended else run.stream(frames, stretch.marks, spool.state)
+        for frame, found in rest:
+            spool.add(frame.pts, found)
+            yield Step((frame, found) if stretch.lo <= frame.pts else None, 1)
+        spool.end()
+
+
+def _backward(run: _Run, stretch: Stretch) -> Iterator[Step]:
+    with run.spool(stretch, "backward") as spool:
+        known = spool.pts
+        if known:
+            yield Step(None, len(known), len(known))
+        upper = min(known, default=stretch.at + 1)
+        frames = video.read_backward(run.clip.path, stretch.lo, upper, run.only)
+        rest = iter(()) if spool.ended else run.stream(frames, stretch.marks, spool.state)
+        for frame, found in rest:
+            spool.add(frame.pts, found)
             yield Step(None, 1)
-            if frame.pts < upper:
-                spool.write(found.matte, len(spooled))
-                spooled[frame.pts] = found[1:]
-    mattes = video.read_backward(path, 0, video.index(path).pts[-1] + 1, pixel_format="gray")
-    kept = zip(reversed(spooled), mattes, strict=True)
-    for frame in video.read(clip.path, only=frozenset(spooled), deep=deep):
-        # A frame of a damaged clip that this pass could not decode is passed over.
-        image = next(result.image for pts, result in kept if pts == frame.pts)
-        yield Step((frame, Found(image, *spooled[frame.pts])), 0)
-    path.unlink()
+        spool.end()
+        # The frame that it starts from, and what lies behind the stretch, were only on the way.
+        served = frozenset(p for p in spool.pts if p < min(stretch.at, stretch.hi))
+        kept = spool.backward()
+        for frame in video.read(run.clip.path, only=served, deep=run.deep):
+            # A frame of a damaged clip that this pass could not decode is passed over.
+            yield Step((frame, next(found for pts, found in kept if pts == frame.pts)), 0)
+    if not run.lasting:
+        spool.remove()
 
 
 def stream(job: Job, *, thinned: bool = False) -> Stream:
@@ -236,33 +274,58 @@ def stream(job: Job, *, thinned: bool = False) -> Stream:
 
 
 def pairs(
-    model: Model, frames: Iterator[Frame], marks: Marks, *, remembers: bool = False, calm: bool = False
+    model: Model,
+    frames: Iterator[Frame],
+    marks: Marks,
+    state: State | None = None,
+    *,
+    remembers: bool = False,
+    calm: bool = False,
 ) -> Iterator[Pair]:
     """Each frame with what the model finds on it; raises RunError where it breaks one for one.
 
-    A model that `remembers` runs through scene cuts. `calm` steadies the mattes of one that flickers.
+    With `state`, that of an earlier pair of the same stream, the frames are those behind it. A model that
+    `remembers` runs through scene cuts. `calm` steadies the mattes of one that flickers.
     """
     frames = iter(frames)
-    first = next(frames, None)
-    if first is None:
-        return
-    frames = itertools.chain([first], frames)
-    told = first.pts in marks and marks[first.pts].starts
-    scenes = [(0, frames)] if remembers else itertools.groupby(frames, Scenes())
-    for number, scene in scenes:
-        if number and told:
+    if state is None:
+        first = next(frames, None)
+        if first is None:
+            return
+        frames = itertools.chain([first], frames)
+        state = {"scene": 0, "told": first.pts in marks and marks[first.pts].starts, "small": None}
+    begun = "found" in state
+    told = state["told"]
+    scenes = itertools.groupby(frames, Scenes(state["scene"], state["small"]))
+    for number, scene in [(0, frames)] if remembers else scenes:
+        # In the scene that the state is of, the model is gone on with, if it was asked there at all.
+        model_state = state["found"] if begun and number == state["scene"] else None
+        if number and told and model_state is None:
             for frame in scene:
                 if frame.pts in marks and marks[frame.pts].starts:
                     scene = itertools.chain([frame], scene)
                     break
-                yield frame, Found(np.zeros(frame.image.shape[:2], np.uint8), 0, told=False)
+                behind = partial(_state, frame, number, told, None)
+                yield frame, Found(np.zeros(frame.image.shape[:2], np.uint8), 0, told=False, state=behind)
             else:
                 continue
-        found = _found(model, scene, marks)
-        yield from steady.steadied(found) if calm else found
+        if calm:
+            inner = model_state and model_state["found"]
+            found = steady.steadied(_found(model, scene, marks, inner), model_state)
+        else:
+            found = _found(model, scene, marks, model_state)
+        for frame, result in found:
+            goes_on = result.state and partial(_state, frame, number, told, result.state)
+            yield frame, result._replace(state=goes_on)
 
 
-def _found(model: Model, frames: Iterator[Frame], marks: Marks) -> Iterator[Pair]:
+def _state(frame: Frame, scene: int, told: bool, found: Callable[[], State] | None) -> State:
+    """A stream's state behind a frame; `found` is the model's, None where it was not asked."""
+    small = cuts.small(frame)
+    return {"scene": scene, "told": told, "small": small, "found": found and found()}
+
+
+def _found(model: Model, frames: Iterator[Frame], marks: Marks, state: State | None) -> Iterator[Pair]:
     waiting: deque[Frame] = deque()
 
     def stills() -> Iterator[Still]:
@@ -270,7 +333,9 @@ def _found(model: Model, frames: Iterator[Frame], marks: Marks) -> Iterator[Pair
             waiting.append(frame)
             yield Still(frame.image, marks.get(frame.pts))
 
-    for found in model.mattes(stills()):
+    # A model that gives no state is never asked to go on from one, and need not know how.
+    going = model.mattes(stills()) if state is None else model.mattes(stills(), state)
+    for found in going:
         result = found.matte
         if not waiting or result.dtype != np.uint8 or result.shape != waiting[0].image.shape[:2]:
             raise RunError("The model returned a matte that belongs to no frame.")

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pipeline import weights
 from pipeline.errors import InputError, WeightsError
 from pipeline.prompts import Prompt
+from pipeline.state import State
 from pipeline.weights import Weights
 
 Image = NDArray[np.uint8]
@@ -45,6 +46,9 @@ class Found(NamedTuple):
     """0 to 1: how sure the model is that it still has its subject. Below `DOUBT` a person should look."""
     told: bool = True
     """False: no model was asked, for nothing says what is to be kept in this scene."""
+    state: Callable[[], State] | None = None
+    """Gives what a stream needs to go on behind this still; to be called before the next one is asked for.
+    None: it cannot go on just here."""
 
 
 DOUBT = 0.5
@@ -53,8 +57,12 @@ DOUBT = 0.5
 class Model(Protocol):
     """A stream transformer: stills in, mattes out, in order and one for one."""
 
-    def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
+    def mattes(self, stills: Iterator[Still], state: State | None = None) -> Iterator[Found]:
         """Yield what is found on each still.
+
+        With `state`, which `Found.state` gave, the stream goes on: the first still is the one behind that on
+        which it was given, and what is found is just what would have been, had the stream not been left. A
+        model without memory gives an empty state; one that gives none is begun anew.
 
         A stream is about one object. The first still's marks say what it is (`Prompt.starts`); where they do
         not, the model finds a subject by itself, if it can. Marks on the first still beyond that, and points

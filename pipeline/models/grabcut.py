@@ -19,7 +19,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -29,6 +29,7 @@ from pipeline import propagate, refine
 from pipeline.models import Card, Found, Image, Still
 from pipeline.prompts import Box, Point, Prompt
 from pipeline.refine import Floats, Guide, floats
+from pipeline.state import State
 
 Bins = NDArray[np.int32]
 """For each pixel the cell of the colour histogram that it falls into, `[h, w]`."""
@@ -49,8 +50,11 @@ _WAITING_BYTES = 96 * 2**20
 class GrabCut:
     """The model; it holds nothing, each stream has its own state."""
 
-    def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
+    def mattes(self, stills: Iterator[Still], state: State | None = None) -> Iterator[Found]:
         stills = iter(stills)
+        if state is not None:
+            yield from _followed(_Subject.restored(state), stills)
+            return
         first = next(stills, None)
         if first is None:
             return
@@ -64,14 +68,19 @@ class GrabCut:
             mask = _proposed(small, [refine.shrunk(still.image, _SIDE) for still in ahead])
         if prompt and prompt.points:
             mask = _corrected(small, mask, _points(prompt, image, small))
-        subject = _Subject(small, mask)
-        yield Found(refine.upsample(mask, image))
-        for image, prompt in stills:
-            small = refine.shrunk(image, _SIDE)
-            mask = subject.step(small)
-            if prompt and prompt.points:
-                mask = subject.mend(small, _points(prompt, image, small))
-            yield Found(refine.upsample(mask, image), 0.0 if subject.lost else 1.0)
+        subject = _Subject.shown(small, mask)
+        yield Found(refine.upsample(mask, image), state=subject.state)
+        yield from _followed(subject, stills)
+
+
+def _followed(subject: _Subject, stills: Iterator[Still]) -> Iterator[Found]:
+    """What is found of the subject on the next stills."""
+    for image, prompt in stills:
+        small = refine.shrunk(image, _SIDE)
+        mask = subject.step(small)
+        if prompt and prompt.points:
+            mask = subject.mend(small, _points(prompt, image, small))
+        yield Found(refine.upsample(mask, image), 0.0 if subject.lost else 1.0, state=subject.state)
 
 
 # Colours and edges.
@@ -363,70 +372,89 @@ class _Background:
         self.known = np.maximum(0.98 * self.known, bare)
 
 
+@dataclass
 class _Subject:
     """The state of one stream: the last mask and what was learnt of subject and background."""
 
-    def __init__(self, small: Image, mask: Floats) -> None:
+    mask: Floats
+    area: float
+    """What the subject covers when it is to be seen whole."""
+    grey: Image
+    """The last frame, `[h, w]`."""
+    background: _Background
+    first: Floats
+    """The colours of subject and background on the prompted frame, `[2, cells]`."""
+    colours: Floats
+    """As they are now."""
+
+    @classmethod
+    def shown(cls, small: Image, mask: Floats) -> Self:
+        """As it is on the prompted frame."""
         bins, depth = _bins(small), _depth(mask)
-        self._mask = mask
-        self._area = float((mask > 0.5).sum())
-        """What the subject covers when it is to be seen whole."""
-        self._grey = propagate.grey(small)
-        self._background = _Background(small.astype(np.float32), _bare(depth))
+        background = _Background(small.astype(np.float32), _bare(depth))
         # Colours near the subject count most: they are the ones to be told apart.
         near = np.where(depth > -max(small.shape) / 4, 1, 0.2)
-        self._first = np.stack((_histogram(bins, mask), _histogram(bins, (1 - mask) * near)))
-        self._colours = self._first
+        first = np.stack((_histogram(bins, mask), _histogram(bins, (1 - mask) * near)))
+        return cls(mask, float((mask > 0.5).sum()), propagate.grey(small), background, first, first)
+
+    def state(self) -> State:
+        """All of it as plain data."""
+        return {**vars(self), "background": dict(vars(self.background))}
+
+    @classmethod
+    def restored(cls, state: State) -> Self:
+        """The one that `state` was taken of."""
+        return cls(**{**state, "background": _Background(**state["background"])})
 
     @property
     def lost(self) -> bool:
         """Whether next to nothing is left of the subject, or it left the picture."""
-        return bool((self._mask > 0.5).sum() <= _LOST * self._area)
+        return bool((self.mask > 0.5).sum() <= _LOST * self.area)
 
     def step(self, small: Image) -> Floats:
         """The mask of the next frame, `[h, w]`, 0 to 1."""
         grey, bins, picture = propagate.grey(small), _bins(small), small.astype(np.float32)
-        way = propagate.flow(grey, self._grey)
-        trusted = propagate.trusted(way, propagate.flow(self._grey, grey))
-        carried = np.asarray(propagate.warp(self._mask, way), np.float32)
+        way = propagate.flow(grey, self.grey)
+        trusted = propagate.trusted(way, propagate.flow(self.grey, grey))
+        carried = np.asarray(propagate.warp(self.mask, way), np.float32)
         camera = propagate.camera_way(propagate.camera(way, trusted & (carried < 0.3)), *grey.shape)
-        self._background.follow(camera)
-        subject, background = self._colours
-        odds = _odds(subject, background, bins) + self._background.odds(picture)
-        if (carried > 0.5).sum() > _LOST * self._area:
+        self.background.follow(camera)
+        subject, background = self.colours
+        odds = _odds(subject, background, bins) + self.background.odds(picture)
+        if (carried > 0.5).sum() > _LOST * self.area:
             odds += _position(carried, trusted) + _movement(way - camera, carried, trusted)
-            self._mask = _settle(odds, _guide(small))
+            self.mask = _settle(odds, _guide(small))
         else:
             # Anywhere, then; but colour alone is not enough where the background is known.
-            self._mask = _largest(_settle(odds - 2, _guide(small)), _LOST * self._area)
-        self._area = max(0.98 * self._area, float((self._mask > 0.5).sum()))
-        self._grey = grey
-        depth = _depth(self._mask)
-        self._background.learn(picture, _bare(depth))
+            self.mask = _largest(_settle(odds - 2, _guide(small)), _LOST * self.area)
+        self.area = max(0.98 * self.area, float((self.mask > 0.5).sum()))
+        self.grey = grey
+        depth = _depth(self.mask)
+        self.background.learn(picture, _bare(depth))
         self._renew(bins, depth)
-        return self._mask
+        return self.mask
 
     def mend(self, small: Image, points: tuple[Point, ...]) -> Floats:
         """The mask of the present frame after clicks on it, from which the subject is carried on."""
         bins = _bins(small)
-        before, self._mask = self._mask, _corrected(small, self._mask, points)
-        self._area = float((self._mask > 0.5).sum())
-        gained, lost = np.maximum(self._mask - before, 0), np.maximum(before - self._mask, 0)
+        before, self.mask = self.mask, _corrected(small, self.mask, points)
+        self.area = float((self.mask > 0.5).sum())
+        gained, lost = np.maximum(self.mask - before, 0), np.maximum(before - self.mask, 0)
         passed = np.stack(
-            (_passed(bins, gained, lost, self._mask), _passed(bins, lost, gained, 1 - self._mask))
+            (_passed(bins, gained, lost, self.mask), _passed(bins, lost, gained, 1 - self.mask))
         )
-        self._first, self._colours = (
-            _normal(c * (1 - passed[:, 0]) + passed[:, 1]) for c in (self._first, self._colours)
+        self.first, self.colours = (
+            _normal(c * (1 - passed[:, 0]) + passed[:, 1]) for c in (self.first, self.colours)
         )
-        self._background.unlearn(self._mask)
-        self._background.learn(small.astype(np.float32), _bare(_depth(self._mask)))
-        return self._mask
+        self.background.unlearn(self.mask)
+        self.background.learn(small.astype(np.float32), _bare(_depth(self.mask)))
+        return self.mask
 
     def _renew(self, bins: Bins, depth: Floats) -> None:
         """Learn a little of the present colours; the prompted frame's are never forgotten."""
         seen = np.stack((_histogram(bins, depth > 3), _histogram(bins, (depth < -3) & (depth > -80))))
         hold = np.array([[0.3], [0.1]], np.float32)
-        self._colours = floats((1 - hold) * (0.95 * self._colours + 0.05 * seen) + hold * self._first)
+        self.colours = floats((1 - hold) * (0.95 * self.colours + 0.05 * seen) + hold * self.first)
 
 
 def _passed(bins: Bins, gained: Floats, lost: Floats, now: Floats) -> Floats:

@@ -19,6 +19,7 @@ import cv2
 from pipeline import checkpoints, devices, refine
 from pipeline.models import Card, Found, Image, Still
 from pipeline.refine import Floats, floats
+from pipeline.state import State
 from pipeline.weights import File, Weights
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Isnet:
         network = network.eval().to(device).to(memory_format=torch.channels_last)
         self._network = torch.compile(network) if os.environ.get("RECORTE_COMPILE") == "1" else network
 
-    def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
+    def mattes(self, stills: Iterator[Still], state: State | None = None) -> Iterator[Found]:
         size = devices.batch_size(self._device, _FRAME_BYTES)
         yield from devices.batched(self._found, iter(stills), size)
 
@@ -55,7 +56,9 @@ class Isnet:
             with devices.autocast(self._device):
                 logits = self._network(grids.contiguous(memory_format=torch.channels_last))
             masks = logits[:, 0].float().sigmoid().cpu().numpy()
-        return [Found(_sized(mask, still.image)) for mask, still in zip(masks, stills, strict=True)]
+        found = [Found(_sized(mask, still.image)) for mask, still in zip(masks, stills, strict=True)]
+        # Who goes on at the end of a batch makes the same batches: on a GPU the last bit hangs on them.
+        return [*found[:-1], found[-1]._replace(state=dict)]
 
 
 def _grid(image: Image, device: torch.device) -> torch.Tensor:

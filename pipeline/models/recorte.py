@@ -18,6 +18,7 @@ from pipeline import checkpoints, devices, planes, propagate, window
 from pipeline.models import DOUBT, Card, Found, Image, Matte, Model, Still
 from pipeline.prompts import Box, Point, Prompt
 from pipeline.refine import Floats, floats
+from pipeline.state import State
 from pipeline.weights import File, Weights
 from pipeline.window import Window
 
@@ -76,10 +77,12 @@ class Recorte:
         self._network = fused(network).to(device).to(memory_format=torch.channels_last)
         self._device = device
 
-    def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
+    def mattes(self, stills: Iterator[Still], state: State | None = None) -> Iterator[Found]:
         stream = _Stream(self)
+        if state is not None:
+            stream.restore(state, self._device)
         for still in stills:
-            yield stream.step(still)
+            yield stream.step(still)._replace(state=stream.state)
 
     def look(self, image: Image, place: Window) -> Look:
         """What is to be seen in a window of a frame."""
@@ -152,6 +155,28 @@ class _Stream:
         """Empty: nothing has been found yet."""
         self._usual = 1.0
         """How much the subject looks like what is remembered, of late; 0 to 1."""
+
+    def state(self) -> State:
+        """All of it as plain data."""
+        before = None
+        if self._before is not None:
+            image, matte, place = self._before
+            before = {"image": image, "matte": matte, "window": list(place)}
+        return {
+            "before": before,
+            "memories": [list(memory) for memory in self._memories],
+            "usual": self._usual,
+        }
+
+    def restore(self, state: State, device: torch.device) -> None:
+        """Go on where `state` was taken."""
+        from pipeline.networks.recorte import Memory
+
+        before = state["before"]
+        if before is not None:
+            self._before = before["image"], before["matte"], Window(*before["window"])
+        self._memories = [Memory(*(part.to(device) for part in memory)) for memory in state["memories"]]
+        self._usual = state["usual"]
 
     def step(self, still: Still) -> Found:
         image, prompt = still

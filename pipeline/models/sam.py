@@ -14,6 +14,7 @@ from pipeline.embeddings import Embeddings
 from pipeline.models import Candidate, Card, Found, Image, Still
 from pipeline.prompts import Prompt
 from pipeline.segmenter import Segmenter, View, readings
+from pipeline.state import State
 from pipeline.weights import File, Weights
 
 
@@ -24,10 +25,10 @@ class Sam:
         self._segmenter = segmenter
         self._embed = Embeddings(segmenter.embed)
 
-    def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
-        carried = Carried()
+    def mattes(self, stills: Iterator[Still], state: State | None = None) -> Iterator[Found]:
+        carried = Carried() if state is None else Carried.restored(state, self._view)
         for image, prompt in stills:
-            yield carried(self._view(image), prompt)
+            yield carried(self._view(image), prompt)._replace(state=carried.state)
 
     def candidates(self, still: Still) -> list[Candidate]:
         """Three readings of a lone click, in the network's order; the one of marks that are not ambiguous."""

@@ -14,6 +14,7 @@ from pipeline import refine
 from pipeline.embeddings import Embeddings
 from pipeline.errors import PromptError
 from pipeline.models import Candidate, Card, Found, Image, Matte, Model, Still
+from pipeline.state import State
 from pipeline.weights import File, Weights
 
 if TYPE_CHECKING:
@@ -32,15 +33,15 @@ class Sam2:
         self._network = network
         self._embed = Embeddings(network.embed)
 
-    def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
+    def mattes(self, stills: Iterator[Still], state: State | None = None) -> Iterator[Found]:
         """As `Model.mattes`; raises PromptError where the first still's marks do not say what is meant."""
-        track = self._track()
-        for number, (image, prompt) in enumerate(stills):
-            if not number and not (prompt and prompt.starts):
+        track = self._track(state)
+        for image, prompt in stills:
+            if not track.begun and not (prompt and prompt.starts):
                 raise PromptError("SAM 2 needs to be told what to keep. Click on the subject first.")
             answer = track.step(image, prompt)
             confidence = answer.presence * answer.scores[0]
-            yield Found(self._matte(answer.logits[0], image), confidence)
+            yield Found(self._matte(answer.logits[0], image), confidence, state=track.state)
 
     def candidates(self, still: Still) -> list[Candidate]:
         """As `Ambiguous.candidates`; one alone where the still's marks have but one reading."""
@@ -53,10 +54,10 @@ class Sam2:
             for logits, score in zip(answer.logits, answer.scores, strict=True)
         ]
 
-    def _track(self) -> Track:
+    def _track(self, state: State | None = None) -> Track:
         from pipeline.networks.sam2 import Track
 
-        return Track(self._network, self._embed)
+        return Track(self._network, self._embed, state)
 
     def _matte(self, logits: Tensor, image: Image) -> Matte:
         height, width = refine.within(image.shape[0], image.shape[1], _SIDE)

@@ -39,6 +39,7 @@ from transformers.initialization import no_init_weights
 from pipeline import checkpoints, devices
 from pipeline.errors import WeightsError
 from pipeline.prompts import Prompt
+from pipeline.state import State
 
 Image = NDArray[np.uint8]
 
@@ -132,8 +133,10 @@ class Network:
 class Track:
     """One object's memory along a stream; of bounded size, however long the stream."""
 
-    def __init__(self, network: Network, embed: Callable[[Image], Features]) -> None:
-        """`embed` is the network's, or one that remembers."""
+    def __init__(
+        self, network: Network, embed: Callable[[Image], Features], state: State | None = None
+    ) -> None:
+        """`embed` is the network's, or one that remembers; `state` is that of a track to go on with."""
         self._network = network
         self._embed = embed
         self._session: Sam2VideoInferenceSession = network.processor.init_video_session(
@@ -141,6 +144,33 @@ class Track:
         )
         self._number = 0
         """That of the next frame."""
+        if state is not None:
+            self._restore(state)
+
+    @property
+    def begun(self) -> bool:
+        """Whether there was a frame."""
+        return self._number > 0
+
+    def state(self) -> State:
+        """What is remembered: plain data, from which a track goes on with the next frame."""
+        session: Any = self._session
+        kinds = session.output_dict_per_obj[0]
+        return {
+            "number": self._number,
+            # By lists, for a dict's order counts: the network looks at memories in it.
+            "outputs": {kind: [[n, dict(out)] for n, out in outs.items()] for kind, outs in kinds.items()},
+        }
+
+    def _restore(self, state: State) -> None:
+        session: Any = self._session
+        self._number = state["number"]
+        first = session.obj_id_to_idx(_OBJECT)
+        for kind, outputs in state["outputs"].items():
+            session.output_dict_per_obj[first][kind] = {
+                n: {name: tensor.to(self._network.device) for name, tensor in output.items()}
+                for n, output in outputs
+            }
 
     def step(self, image: Image, prompt: Prompt | None = None) -> Answer:
         """The object on the stream's next frame, `[H, W, 3]`.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
@@ -15,6 +14,7 @@ from pipeline.video.frames import Image
 from pipeline.video.schedule import Shape
 from pipeline.video.sound import Heard
 from pipeline.video.store import Zip
+from pipeline.video.whole import scratch
 from pipeline.video.writing import Writer
 
 
@@ -50,10 +50,7 @@ class Pair:
         with ExitStack() as stack:
             self._zip = Zip(path)
             stack.callback(self._zip.drop)
-            with write_errors(path.name):
-                folder = stack.enter_context(
-                    TemporaryDirectory(prefix=".recorte-", dir=path.parent, ignore_cleanup_errors=True)
-                )
+            folder = stack.enter_context(scratch(path))
             self._writers = ExitStack()
             stack.push(self._writers)
             self._foreground = self._writers.enter_context(writer("foreground.mp4", sound))

@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import re
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Protocol
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from pipeline.errors import InputError
-from pipeline.video.whole import beside, into_place
+from pipeline.video.whole import beside, drop, folder_beside, into_place, release
 
 TABLE = "times.csv"
 """What a sequence's own table is called; its first column names the pictures."""
@@ -71,7 +70,7 @@ class Zip:
         except OSError:  # a full disk refuses the directory too
             self._zip.fp = None
         finally:
-            self._part.unlink(missing_ok=True)
+            drop(self._part)
 
 
 def _entry(name: str) -> ZipInfo:
@@ -86,12 +85,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         _check(path)
         self._path = path
-        try:
-            self._part = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}-", suffix=".part", dir=path.parent))
-        except FileNotFoundError as error:
-            raise InputError(f"{path.name}: the folder to write it into does not exist.") from error
-        except PermissionError as error:
-            raise InputError(f"{path.name}: nothing can be written into its folder.") from error
+        self._part = folder_beside(path)
 
     def add(self, name: str, data: bytes | memoryview) -> None:
         (self._part / name).write_bytes(data)
@@ -114,14 +108,16 @@ class Folder:
         plain.rmdir()
         if not self._path.exists():
             self._part.rename(self._path)
+            release(self._part)
             return
         old = self._part.with_suffix(".old")
         self._path.rename(old)
         self._part.rename(self._path)
+        release(self._part)
         shutil.rmtree(old)
 
     def drop(self) -> None:
-        shutil.rmtree(self._part, ignore_errors=True)
+        drop(self._part)
 
 
 def _check(path: Path) -> None:

@@ -1,9 +1,12 @@
 """Models whose mattes are known beforehand, in place of the real ones.
 
-`python -m tests.pipeline.stand_in ARGUMENTS` is the command line of the pipeline with them among its models.
+`python -m tests.pipeline.stand_in ARGUMENTS` is the command line of the pipeline with them among its models;
+SEGMENT_SECONDS in its environment is how often what was found is put by for good.
 """
 
+import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import models
+from pipeline import models, spool
 from pipeline.__main__ import main
 from pipeline.models import Candidate, Card, Found, Image, Matte, Model, Still
 from pipeline.prompts import Prompt
+from pipeline.state import State
 
 
 class Threshold:
@@ -25,11 +29,11 @@ class Threshold:
         self.streams = 0
         self.frames = 0
 
-    def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
+    def mattes(self, stills: Iterator[Still], state: State | None = None) -> Iterator[Found]:
         self.streams += 1
         for image, _ in stills:
             self.frames += 1
-            yield Found(threshold(image))
+            yield Found(threshold(image), state=dict)
 
 
 def threshold(frame: Image) -> Matte:
@@ -138,6 +142,27 @@ class Greedy:
         yield from results[:-2]
 
 
+@dataclass
+class Remembering:
+    """Its mattes hang on every frame and mark that came before, in the last bit of a sum."""
+
+    seconds: float = 0
+    """What each takes."""
+    frames: int = 0
+
+    def mattes(self, stills: Iterator[Still], state: State | None = None) -> Iterator[Found]:
+        known = {"mean": None, "marks": 1} if state is None else state
+        for image, prompt in stills:
+            time.sleep(self.seconds)
+            self.frames += 1
+            grey = image.mean(2) / 255
+            known["marks"] += bool(prompt)
+            known["mean"] = grey if known["mean"] is None else 0.7 * known["mean"] + 0.3 * grey
+            matte = np.rint(known["mean"] * 255 * 97 / known["marks"]) % 256
+            confidence = float(known["mean"].mean()) % 1
+            yield Found(matte.astype(np.uint8), confidence, state=lambda: known)
+
+
 class Small:
     """Returns mattes of another size."""
 
@@ -152,6 +177,16 @@ class Slow:
     def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
         for image, _ in stills:
             time.sleep(0.1)
+            yield Found(threshold(image))
+
+
+class Hanging:
+    """Does three frames, and then nothing for ever."""
+
+    def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
+        for done, (image, _) in enumerate(stills):
+            if done == 3:
+                threading.Event().wait()
             yield Found(threshold(image))
 
 
@@ -172,6 +207,9 @@ CARDS = (
     card("greedy", Greedy),
     card("small", Small),
     card("slow", Slow),
+    card("remembering", Remembering),
+    card("dwelling", lambda: Remembering(0.04)),
+    card("hanging", Hanging),
     card("shy", Threshold, automatic=False),
     card("blind", Threshold, points=False, box=False),
 )
@@ -191,6 +229,7 @@ def registered() -> Iterator[None]:
 
 
 if __name__ == "__main__":
+    spool.SECONDS = float(os.environ.get("SEGMENT_SECONDS", spool.SECONDS))
     with registered():
         status = main()
     sys.exit(status)

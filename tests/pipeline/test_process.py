@@ -323,9 +323,7 @@ def test_closing_while_a_stretch_is_turned_round(
 ) -> None:
     prompts = (Prompt(1.0, (Point(5, 5),)),)
     for taken in (5, 25):
-        job = Job(
-            counted_path, tmp_path / "out.mp4", model="threshold", prompts=prompts, matte=tmp_path / "m.mkv"
-        )
+        job = Job(counted_path, tmp_path / "out.mp4", model="threshold", prompts=prompts)
         steps = process(job)
         for _ in range(taken):
             next(steps)

@@ -1,0 +1,112 @@
+"""What a run has found so far, in a folder beside the matte that it will be.
+
+It stays where a run ended on the way with something in it, and a run of the same matte goes on with it. A run
+of another matte under the same name throws it away, and when the matte is in place it has served.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline import remembered, video
+from pipeline.clip import Clip
+from pipeline.errors import RunError
+from pipeline.job import Job
+
+if TYPE_CHECKING:
+    from pipeline.matte import Kept
+
+_VERSION = 1
+"""Raised when streams are laid or written otherwise, so that what an older program left is not used."""
+
+_TITLE = "journal.json"
+
+
+def begun(job: Job, clip: Clip) -> bool:
+    """Whether a run of this job was stopped on the way and left something to go on with."""
+    if job.matte is None or not _folder(job.matte).is_dir():
+        return False
+    folder = _folder(job.matte)
+    return remembered.read(folder / _TITLE) == _title(job, clip) and _filled(folder)
+
+
+@contextmanager
+def opened(job: Job, matte: Path, clip: Clip) -> Iterator[Path]:
+    """The folder for the streams of a run, with what an earlier run of the same left in it.
+
+    Raises RunError where nothing can be written, or another run is writing there now.
+    """
+    folder, title = _folder(matte), _title(job, clip)
+    with video.write_errors(matte.name):
+        folder.mkdir(exist_ok=True)
+        lock = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(lock, matte)
+        try:
+            with video.write_errors(matte.name):
+                if remembered.read(folder / _TITLE) != title:
+                    _empty(folder)
+                    remembered.write(folder / _TITLE, title)
+            yield folder
+        finally:
+            if not _filled(folder):
+                _remove(folder)
+    finally:
+        os.close(lock)
+
+
+def clear(kept: Kept) -> None:
+    """Remove what a run found whose matte is in place, and holds all of it."""
+    folder = _folder(kept.path)
+    title = remembered.read(folder / _TITLE)
+    if title.get("matte") == kept.key and kept.serves(*title["span"]):
+        _remove(folder)
+
+
+def _folder(matte: Path) -> Path:
+    return matte.with_name(f"{matte.name}.parts")
+
+
+def _title(job: Job, clip: Clip) -> dict[str, Any]:
+    """What has to be the same for a run to go on with what another found."""
+    return {
+        "version": _VERSION,
+        "matte": job.matte_key,
+        "span": list(job.span(clip)),
+        # A frame that is decoded for more than 8 bits is not to the bit what a model is given otherwise.
+        "deep": job.deep(clip),
+    }
+
+
+def _filled(folder: Path) -> bool:
+    """Whether there is a finished segment."""
+    return any(folder.glob("*/*.json"))
+
+
+def _lock(folder: int, matte: Path) -> None:
+    """Held for as long as this process lives and the folder is open."""
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise RunError(f"{matte.name}: another run is making this matte. Wait for it, or stop it.") from error
+
+
+def _empty(folder: Path) -> None:
+    # The title first: what is left without one is nobody's, should this be the end of the program.
+    (folder / _TITLE).unlink(missing_ok=True)
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _remove(folder: Path) -> None:
+    (folder / _TITLE).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)

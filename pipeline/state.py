@@ -1,0 +1,104 @@
+"""What a stream needs to go on, as a file: plain data goes in and comes back to the bit.
+
+None, bool, int, float, str, lists, dicts by str, numpy arrays and torch tensors, on whatever device they are.
+A file holds nothing else and is read as data: it cannot name code that would be run. It is numpy's `npz` of
+the arrays, of which one is JSON that says where each of them belongs.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+State = dict[str, Any]
+"""Of the kinds above."""
+
+_PLAN = "plan"
+
+
+def save(path: Path, state: State) -> None:
+    """Raises TypeError for what is no plain data, OSError where it cannot be written."""
+    arrays: dict[str, NDArray[Any]] = {}
+    text = json.dumps(_packed(state, arrays))
+    arrays[_PLAN] = np.frombuffer(text.encode(), np.uint8)
+    with path.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+
+
+def load(path: Path) -> State:
+    """What was saved; a tensor comes back on the CPU, laid out in memory as it was.
+
+    For the order in which numbers are added up, and with it the last bit of a sum, hangs on that.
+
+    Raises OSError where it cannot be read, ValueError or KeyError where it is not what `save` writes.
+    """
+    with np.load(path, allow_pickle=False) as arrays:
+        state = _unpacked(json.loads(arrays[_PLAN].tobytes()), arrays)
+    if not isinstance(state, dict):
+        raise ValueError("this is no state")
+    return state
+
+
+# In the JSON a list stands for itself, and a dict for what its only key says.
+
+
+def _packed(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if type(value) is list:
+        return [_packed(each, arrays) for each in value]
+    if type(value) is dict and all(type(key) is str for key in value):
+        return {"dict": {key: _packed(each, arrays) for key, each in value.items()}}
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        return {"array": _put(value, arrays)}
+    torch = sys.modules.get("torch")  # who has a tensor has it loaded
+    if torch is not None and isinstance(value, torch.Tensor):
+        return {"tensor": _tensor(value, arrays)}
+    raise TypeError(f"A state holds plain data, and no {type(value).__name__}.")
+
+
+def _put(array: NDArray[Any], arrays: dict[str, NDArray[Any]]) -> str:
+    name = f"{len(arrays)}"
+    arrays[name] = array
+    return name
+
+
+def _tensor(value: Any, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    value = value.detach().cpu()
+    order = sorted(range(value.dim()), key=lambda axis: -value.stride(axis))
+    # numpy has no bfloat16, so all of them are kept as bytes.
+    flat = value.permute(order).contiguous().flatten()
+    data = flat.view(sys.modules["torch"].uint8).numpy()
+    kind = str(value.dtype).removeprefix("torch.")
+    return {"data": _put(data, arrays), "kind": kind, "shape": list(value.shape), "order": order}
+
+
+def _unpacked(value: Any, arrays: Any) -> Any:
+    if isinstance(value, list):
+        return [_unpacked(each, arrays) for each in value]
+    if not isinstance(value, dict):
+        return value
+    ((kind, what),) = value.items()
+    if kind == "dict":
+        return {key: _unpacked(each, arrays) for key, each in what.items()}
+    return arrays[what] if kind == "array" else _untensored(what, arrays)
+
+
+def _untensored(what: dict[str, Any], arrays: Any) -> Any:
+    import torch
+
+    dtype = getattr(torch, what["kind"], None)
+    if not isinstance(dtype, torch.dtype):
+        raise ValueError("this is no state")
+    order, shape = what["order"], what["shape"]
+    # A copy, into memory of torch's own: numpy's is not laid out for what torch computes fastest.
+    flat = torch.empty(math.prod(shape), dtype=dtype)
+    flat.view(torch.uint8).copy_(torch.from_numpy(arrays[what["data"]]))
+    back = [order.index(axis) for axis in range(len(order))]
+    return flat.view([shape[axis] for axis in order]).permute(back)
