@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
@@ -38,6 +39,17 @@ def pick(name: str) -> torch.device:
     if number >= count:
         raise InputError(f"There is no device cuda:{number}: the CUDA devices are numbered 0 to {count - 1}.")
     return torch.device("cuda", number)
+
+
+def lost(error: BaseException) -> bool:
+    """Whether this error says that the device is of no more use to this process, as after a fault in CUDA.
+
+    A device that is only out of memory goes on.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None or isinstance(error, torch.OutOfMemoryError):
+        return False
+    return isinstance(error, torch.AcceleratorError)
 
 
 def precision(device: torch.device) -> torch.dtype:
@@ -111,3 +123,11 @@ def _tried(
         pass  # The error holds the frames of `run`, and they the tensors: cleared once it is gone.
     torch.cuda.empty_cache()
     return None
+
+
+def described(device: torch.device) -> tuple[str, int]:
+    """A CUDA device's name, and its memory in bytes."""
+    import torch
+
+    properties = torch.cuda.get_device_properties(device)
+    return str(properties.name), int(properties.total_memory)

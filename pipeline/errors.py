@@ -8,6 +8,7 @@ RecorteError                 a sentence for the person who asked
 │   ├── FormatError          the format is unknown or cannot hold what is asked of it
 │   └── WeightsError         a model's weights are missing, cannot be fetched, or are not what they should be
 └── RunError                 the machine is at fault: disk full, encoder failed
+    └── WorkerLost           the process that did the work ended in the middle of it
 
 The message is the sentence that is shown; it names the file by its name, never by its path. Only weights are
 told with their folder, where somebody has to put them.
@@ -44,3 +45,17 @@ class WeightsError(InputError):
 
 class RunError(RecorteError):
     """The input was fine; the machine could not finish."""
+
+
+class WorkerLost(RunError):
+    """The process that did the work ended in the middle of it.
+
+    `how` says it as the end of a sentence, such as "it was killed, and memory may have run out".
+    """
+
+    def __init__(self, sentence: str, how: str) -> None:
+        super().__init__(sentence, how)
+        self.how = how
+
+    def __str__(self) -> str:
+        return str(self.args[0])

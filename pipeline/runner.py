@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pipeline import background
-from pipeline.errors import RecorteError
+from pipeline.errors import RecorteError, WorkerLost
 from pipeline.job import Job, Progress
-from pipeline.process import process
 
 log = logging.getLogger(__name__)
 
+STALL_SECONDS = 600.0
+
 _TOLD_SECONDS = 0.5
+_PATIENCE_SECONDS = 8.0
+"""A job that is to stop, and is not between two frames, is not waited for any longer."""
+
+STOPPED = "The program was stopped before this was finished: start it again to continue."
 
 
 class Sink(Protocol):
-    """Who is told how a job fares, in plain data; called from the runner's thread, one call at a time.
+    """Who is told how a job fares, in plain data; one call at a time, from threads of the runner.
 
     `checks` says where the matte that was made should be looked at: "times" in seconds, and "matte", its key.
     `result` says format, background, model, file (its name), bytes, frames, seconds, `key` (what all of it
-    was made from) and `notes` (sentences on what was done otherwise than asked). An error in one of
-    these calls is logged and changes nothing for the job.
+    was made from) and `notes` (sentences on what was done otherwise than asked). A job that was `interrupted`
+    is not at fault itself, and may be run again. An error in one of these calls is logged and changes nothing
+    for the job.
     """
 
     def started(self, key: str) -> None: ...
@@ -35,124 +40,265 @@ class Sink(Protocol):
     def checked(self, key: str, checks: dict[str, Any]) -> None: ...
     def finished(self, key: str, result: dict[str, Any]) -> None: ...
     def failed(self, key: str, sentence: str) -> None: ...
+    def interrupted(self, key: str, sentence: str) -> None: ...
     def cancelled(self, key: str) -> None: ...
 
 
-@dataclass
+@dataclass(eq=False)
 class _Entry:
     key: str
     job: Job
-    cancel: threading.Event = field(default_factory=threading.Event)
+    user: str
+    seconds: float | None
+    """How long it may take, as far as that is known."""
+    cancelled: bool = False
     progress: Progress | None = None
+    began: float = 0.0
+    sign: float = field(default_factory=time.monotonic)
+    """When it was last heard of."""
+    stopping: float | None = None
+    """Since when it is to stop."""
+    stalled: bool = False
 
 
 class Runner:
-    """A line of jobs for one device. `close` cancels what is left and returns when the thread has ended."""
+    """A line of jobs for one device. Users take turns, and each one's jobs go in the order they came in.
 
-    def __init__(self, sink: Sink) -> None:
+    `process` runs a job; it is closed to stop it, between two frames. `kill` ends it whatever it does, so
+    that it raises WorkerLost: that is for a job of which nothing is heard for `stall_seconds`, be it that its
+    model is being loaded, and for one that is to stop and does not. Without it those are waited for.
+
+    `close` stops what runs, leaves alone what waits, and returns when the threads have ended.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        process: Callable[[Job], Generator[Progress, None, None]],
+        *,
+        kill: Callable[[], None] | None = None,
+        stall_seconds: float = STALL_SECONDS,
+    ) -> None:
         self._sink = sink
-        self._entries: dict[str, _Entry] = {}
-        self._lock = threading.Lock()
-        self._line: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="runner", daemon=True)
-        self._thread.start()
+        self._process = process
+        self._kill = kill
+        self._stall_seconds = stall_seconds
+        self._changed = threading.Condition()
+        self._waiting: list[_Entry] = []
+        self._running: _Entry | None = None
+        self._served: dict[str, int] = {}
+        """When each user had the latest turn, counted in turns."""
+        self._closing = False
+        self._telling = threading.Lock()
+        self._threads = [
+            threading.Thread(target=work, name="runner", daemon=True) for work in (self._work, self._watch)
+        ]
+        for thread in self._threads:
+            thread.start()
 
-    def submit(self, key: str, job: Job) -> None:
-        """Queue a job; raises ValueError where one of this key is queued or running."""
-        with self._lock:
-            if key in self._entries:
+    def submit(self, key: str, job: Job, user: str = "", seconds: float | None = None) -> None:
+        """Queue a job of a user's; raises ValueError where one of this key is queued or running.
+
+        `seconds` is how long it may take, for those who wait behind it.
+        """
+        with self._changed:
+            if self._find(key) is not None:
                 raise ValueError(f"a job of {key} is under way")
-            entry = self._entries[key] = _Entry(key, job)
-        self._line.put(entry)
+            self._waiting.append(_Entry(key, job, user, seconds))
+            self._changed.notify_all()
 
     def cancel(self, key: str) -> bool:
         """Stop the job of this key, queued or running; False where there is none."""
-        with self._lock:
-            entry = self._entries.get(key)
-        if entry is None:
-            return False
-        entry.cancel.set()  # a job in line is let go of when the running one has done its frame
+        with self._changed:
+            entry = self._find(key)
+            if entry is None:
+                return False
+            entry.cancelled = True
+            entry.stopping = entry.stopping or time.monotonic()
+            self._changed.notify_all()
         return True
 
     def place(self, key: str) -> int | None:
         """0: running, 1: next in line, …; None: not here."""
-        with self._lock:
-            return list(self._entries).index(key) if key in self._entries else None
+        with self._changed:
+            return next((n for n, entry in enumerate(self._order()) if entry and entry.key == key), None)
+
+    def wait(self, key: str) -> float | None:
+        """In how many seconds the job is expected to start; 0 for a running one, None where nobody knows."""
+        expected = 0.0
+        with self._changed:
+            for entry in self._order():
+                if entry is None:
+                    continue
+                if entry.key == key:
+                    return expected
+                left = _left(entry)
+                if left is None:
+                    return None
+                expected += left
+        return None
 
     def progress(self, key: str) -> Progress | None:
         """The latest of a running job."""
-        with self._lock:
-            entry = self._entries.get(key)
+        with self._changed:
+            entry = self._find(key)
         return None if entry is None else entry.progress
 
+    def waiting(self) -> int:
+        """How many jobs are in line, the running one not among them."""
+        with self._changed:
+            return len(self._waiting)
+
     def close(self) -> None:
-        with self._lock:
-            for entry in self._entries.values():
-                entry.cancel.set()
-        self._line.put(None)
-        self._thread.join()
+        with self._changed:
+            self._closing = True
+            if self._running is not None:
+                self._running.stopping = self._running.stopping or time.monotonic()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    # ------------------------------------------------------------------ the line
+
+    def _find(self, key: str) -> _Entry | None:
+        return next((entry for entry in self._order() if entry and entry.key == key), None)
+
+    def _order(self) -> list[_Entry | None]:
+        """The running job (None: there is none), then the others as they will run."""
+        left, served = list(self._waiting), dict(self._served)
+        order: list[_Entry | None] = [self._running]
+        for turn in range(len(left)):
+            # Whoever had a turn longest ago, or none yet; of one user's jobs, and where that decides nothing,
+            # the one that came first.
+            entry = min(left, key=lambda entry: served.get(entry.user, -1))
+            served[entry.user] = max(self._served.values(), default=0) + turn + 1
+            left.remove(entry)
+            order.append(entry)
+        return order
+
+    def _next(self) -> _Entry | None:
+        """Wait for the job whose turn it is, and take it out of the line; None: no more."""
+        with self._changed:
+            while not self._closing:
+                entry = next((entry for entry in self._order() if entry and not entry.cancelled), None)
+                if entry is not None:
+                    self._waiting.remove(entry)
+                    self._served[entry.user] = max(self._served.values(), default=0) + 1
+                    self._running = entry
+                    entry.began = entry.sign = time.monotonic()
+                    self._changed.notify_all()
+                    return entry
+                if not self._waiting:
+                    self._served.clear()  # nobody has to wait for a turn
+                self._changed.wait()
+        return None
+
+    # ------------------------------------------------------------------ the threads
 
     def _work(self) -> None:
-        while (entry := self._line.get()) is not None:
+        while (entry := self._next()) is not None:
             try:
-                if self._entries.get(entry.key) is entry:  # else it was cancelled in line
-                    self._run(entry)
+                self._run(entry)
             finally:
-                self._forget(entry)
+                with self._changed:
+                    self._running = None
+                    self._changed.notify_all()
 
-    def _forget(self, entry: _Entry) -> None:
-        with self._lock:
-            if self._entries.get(entry.key) is entry:
-                del self._entries[entry.key]
+    def _watch(self) -> None:
+        """Lets go of what was cancelled in line, and ends what is not heard of."""
+        while True:
+            with self._changed:
+                gone = [entry for entry in self._waiting if entry.cancelled]
+                self._waiting = [entry for entry in self._waiting if not entry.cancelled]
+                running = self._running
+                if not gone:
+                    if self._closing and running is None:
+                        return
+                    self._changed.wait(_TOLD_SECONDS if running else None)
+            for entry in gone:
+                self._tell(self._sink.cancelled, entry.key)
+            if running is not None and self._kill is not None and self._overdue(running):
+                log.warning("job %s: it is not heard of, and its process is ended", running.key)
+                self._kill()
 
-    def _drop_cancelled(self, running: _Entry) -> None:
-        with self._lock:
-            dropped = [e for e in self._entries.values() if e.cancel.is_set() and e is not running]
-        for entry in dropped:
-            self._forget(entry)
-            self._tell(self._sink.cancelled, entry.key)
+    def _overdue(self, entry: _Entry) -> bool:
+        """Whether a job has to be ended whatever it does; if so, its time begins anew."""
+        now = time.monotonic()
+        with self._changed:
+            if self._running is not entry:
+                return False
+            silent = now - entry.sign
+            if entry.stopping is None:
+                overdue = silent > self._stall_seconds
+                entry.stalled |= overdue
+            else:
+                overdue = min(silent, now - entry.stopping) > _PATIENCE_SECONDS
+            if overdue:
+                entry.sign = now
+            return overdue
 
     def _run(self, entry: _Entry) -> None:
         key = entry.key
-        if entry.cancel.is_set():
-            self._tell(self._sink.cancelled, key)
-            return
         self._tell(self._sink.started, key)
-        began = told = time.monotonic()
+        told = time.monotonic()
         whole = False
         try:
-            with closing(process(entry.job)) as steps:
+            with closing(self._process(entry.job)) as steps:
                 for progress in steps:
-                    entry.progress = progress
-                    self._drop_cancelled(entry)
-                    if entry.cancel.is_set():
+                    entry.progress, entry.sign = progress, time.monotonic()
+                    if entry.stopping is not None:
                         break
-                    if time.monotonic() - told >= _TOLD_SECONDS:
-                        told = time.monotonic()
+                    if entry.sign - told >= _TOLD_SECONDS:
+                        told = entry.sign
                         self._tell(self._sink.progressed, key, progress.to_json())
                 else:
                     whole = True
+        except WorkerLost as error:
+            if entry.stopping is None:
+                self._tell(self._sink.interrupted, key, self._why(entry, error))
+                return
         except RecorteError as error:
             self._tell(self._sink.failed, key, str(error))
+            return
         except Exception:
             log.exception("job %s", key)
             self._tell(
                 self._sink.failed, key, "Something went wrong inside the program; the log has the details."
             )
+            return
+        if whole and entry.progress is not None:
+            if entry.progress.stage == "matte":
+                times = list(entry.progress.checks)
+                self._tell(self._sink.checked, key, {"matte": entry.job.matte_key, "times": times})
+            self._tell(self._sink.finished, key, _result(entry, time.monotonic() - entry.began))
+        elif entry.cancelled:
+            self._tell(self._sink.cancelled, key)
         else:
-            if not whole:
-                self._tell(self._sink.cancelled, key)
-            elif entry.progress is not None:
-                if entry.progress.stage == "matte":
-                    times = list(entry.progress.checks)
-                    self._tell(self._sink.checked, key, {"matte": entry.job.matte_key, "times": times})
-                self._tell(self._sink.finished, key, _result(entry, time.monotonic() - began))
+            self._tell(self._sink.interrupted, key, STOPPED)
+
+    def _why(self, entry: _Entry, error: WorkerLost) -> str:
+        if entry.stalled:
+            return (
+                f"Not one frame was finished for {self._stall_seconds / 60:.3g} minutes, so this was ended: "
+                "start it again to continue."
+            )
+        return f"The process that worked on this was lost: {error.how}. Start it again to continue."
 
     def _tell(self, call: Callable[..., None], *what: object) -> None:
-        try:
-            call(*what)
-        except Exception:
-            log.exception("the sink did not take %s", call.__name__)
+        with self._telling:
+            try:
+                call(*what)
+            except Exception:
+                log.exception("the sink did not take %s", call.__name__)
+
+
+def _left(entry: _Entry) -> float | None:
+    """For how many seconds more it takes the device; None where that is not known."""
+    if entry.progress is not None and entry.progress.left is not None:
+        return entry.progress.left
+    if entry.seconds is None or not entry.began:
+        return entry.seconds
+    return max(0.0, entry.seconds - (time.monotonic() - entry.began))
 
 
 def _result(entry: _Entry, seconds: float) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,6 +53,20 @@ def record(key: str, device: str, size: tuple[int, int], rate: float) -> None:
 def known(key: str) -> list[Speed] | None:
     """What was measured, the latest last; None: the model has not run here yet."""
     return _read(remembered.read(_path()).get(key)) or None
+
+
+def expected(key: str, size: tuple[int, int], frames: int) -> float | None:
+    """How many seconds so many frames of this (width, height) may take; None where nothing was measured.
+
+    By what was measured at the size nearest to it, the latest of these.
+    """
+    pixels = size[0] * size[1]
+    measured = [speed for speed in known(key) or () if speed.rate > 0 and speed.width * speed.height > 0]
+    if not measured or not pixels:
+        return None
+    # Reversed, for of several that are as near the first is taken.
+    near = min(reversed(measured), key=lambda speed: abs(math.log(speed.width * speed.height / pixels)))
+    return frames / near.rate * pixels / (near.width * near.height)
 
 
 def label(speed: Speed) -> str:

@@ -1,241 +1,196 @@
-"""The pictures of a session: single frames with their masks, previews, thumbnails."""
+"""The pictures of a session, as the page asks for them: a worker makes them, and what is known is told here.
+
+In this process no video is decoded and no model is loaded; what is asked with every tick of an open page does
+not go to the worker either.
+"""
 
 from __future__ import annotations
 
-import bisect
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pipeline import background, models, preview, prompts, stretches, video
-from pipeline.background import Transparent
-from pipeline.clip import Clip
-from pipeline.composite import composer
-from pipeline.errors import InputError, VideoError, WeightsError
-from pipeline.job import GREEN, Job
-from pipeline.video import Frame
-from ui import overlay
+from pipeline import background, video
+from pipeline.background import Background, Footage
+from pipeline.errors import InputError, WorkerLost
+from pipeline.formats import Format
 from ui.opened import Opened
+from ui.work import Look, ready
 
-Pixels = NDArray[np.uint8]
-
-PREVIEWS = 6
-_CLICK_STEPS = 8
-_STRIP = 12
-_POSTER_WIDTH = 320
-_KEPT_BYTES = 128 * 2**20
+if TYPE_CHECKING:
+    from ui.darkroom import Darkroom
 
 
-@dataclass(frozen=True)
-class Look:
-    picture: Pixels
-    """`[H, W, 3]`, or `[H, W, 4]` where what is behind shows through."""
-    final: bool
-    """Whether the same question will have the same answer: not so while a mask is not known yet."""
+def darkroom() -> Darkroom:
+    """What a worker is to host; made over there, for it brings all that this process is spared."""
+    from ui.darkroom import Darkroom
+
+    return Darkroom()
+
+
+class Host(Protocol):
+    """What hosts a `ui.darkroom.Darkroom`, such as a `pipeline.worker.Worker`."""
+
+    def call(self, name: str, *args: Any) -> Any: ...
+    def stream(self, name: str, *args: Any) -> Generator[Any, None, None]: ...
 
 
 class Looks:
-    """Makes the pictures and remembers the latest mattes; `open` gives a session as it stands now."""
+    """Safe to ask from many threads. Whatever is made over there may raise WorkerLost."""
 
-    def __init__(self, open: Callable[[str], Opened]) -> None:
-        self._open = open
-        self._model = threading.Lock()
-        """Held for one frame at a time: a look goes between the frames of somebody's previews."""
-        self._mattes: OrderedDict[tuple[str, int], Pixels] = OrderedDict()
-        """By matte key and pts, one for each object: a mark on one does not make the others anew."""
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._lock = threading.Lock()
+        self._newest: dict[str, tuple[int, tuple[Any, ...]]] = {}
+        """How often each session's marks have changed, and to what."""
+        self._under_way: Counter[str] = Counter()
+        """How many questions about each session's marks are being answered."""
+        # What a file says is asked once for each state of it.
+        self._matte = lru_cache(maxsize=512)(lambda path, _state: self._told("matte", path))
+        self._sounds = lru_cache(maxsize=512)(lambda path, _state: bool(self._told("sounds", path)))
+        self._accelerates = lru_cache(maxsize=64)(lambda key: bool(self._told("accelerates", key)))
+        self._keep_index = lru_cache(maxsize=512)(self._index_kept)
 
-    def times(self, found: Opened) -> list[float]:
-        """Seconds of every frame from the first."""
-        return [float(pts * found.clip.time_base) for pts in video.index(found.clip.path).pts]
+    # ------------------------------------------------------------------ pictures
 
     def look(self, found: Opened, index: int, view: str) -> Look:
         """Frame number `index`: "original", "mask" (tinted), "cutout" (RGBA) or "over" its background.
 
         A frame whose mask is not known yet is shown as it is. Raises InputError for a frame or view that is
-        none, or where the model refuses.
+        none, where the model refuses, and where the marks have changed since `found` was opened.
         """
-        if view not in ("original", "mask", "cutout", "over"):
-            raise InputError(f"There is no view called {view!r}.")
-        pts = _pts(found, index)
-        mattes, whole = ({}, True) if view == "original" else self._mattes_of(found, pts)
-        frame = next(video.read(found.clip.path, pts, only=[pts]), None)
-        if frame is None:
-            raise VideoError(f"{found.clip.name}: frame {index} cannot be decoded.")
-        if not mattes:
-            return Look(frame.image, final=view == "original")
-        if view == "mask":
-            return Look(overlay.tinted(frame.image, mattes), final=whole)
-        matte = np.maximum.reduce(list(mattes.values()))
-        behind = Transparent() if view == "cutout" else found.job.background
-        with closing(composer(behind, found.clip.width, found.clip.height, found.job.edges)) as compose:
-            picture = compose(frame.image, matte, float(pts * found.clip.time_base))
-        return Look(np.asarray(picture, np.uint8), final=whole)
+        marked = view != "original"
+        with self._asking(found) if marked else nullcontext(0) as version:
+            look: Look = self._host.call("look", found.work, version, index, view)
+        return look
 
-    def candidates(self, found: Opened, index: int, number: int) -> list[tuple[float, Pixels]]:
+    def candidates(self, found: Opened, index: int, number: int) -> list[tuple[float, str]]:
         """The readings of the lone click that object `number` has on frame `index`, with their scores.
 
-        None where it has no such click, or the model only one answer.
+        Each is a picture as an address (`ui.overlay.address`). None where it has no such click, or the model
+        only one answer.
         """
-        pts = _pts(found, index)
-        job = _parted(found.cut).get(number)
-        if job is None:
-            return []
-        self._load(job)
-        with self._model:
-            read = preview.candidates(job, pts)
-        if read is None:
-            return []
-        frame, candidates = read
-        near = overlay.around([c.matte for c in candidates])
-        return [(c.score, overlay.tinted(frame.image[near], {number: c.matte[near]})) for c in candidates]
+        read: list[tuple[float, str]] = self._host.call("candidates", found.work, index, number)
+        return read
 
     def previews(self, found: Opened) -> Iterator[list[int]]:
         """Make the six previews; yields the numbers of the frames that are ready, one more each time."""
-        order = video.index(found.clip.path).pts
-        wanted = preview.spread(found.clip, found.job, PREVIEWS)
-        # What the result has is the union of all objects, and is at hand.
-        *others, last = _parted(found.cut).values() if found.kept is None else [_plain(found.cut)]
-        for job in others:
-            for _ in self._run(found, job, wanted):
-                yield []
-        ready: list[int] = []
-        for frame in self._run(found, last, wanted):
-            ready.append(order.index(frame.pts))
-            yield list(ready)
+        with self._asking(found) as version:
+            yield from self._host.stream("previews", found.work, version)
 
     def known(self, found: Opened) -> list[int]:
         """The numbers of the preview frames whose mattes are at hand, ascending."""
-        index = video.index(found.clip.path)
-        spread = preview.spread(found.clip, found.job, PREVIEWS)
-        wanted = {index.at(round(t / found.clip.time_base)) for t in spread}
-        if found.kept is None:
-            keys = [job.matte_key for job in _parted(found.cut).values()]
-            wanted = {pts for pts in wanted if all((key, pts) in self._mattes for key in keys)}
-        return sorted(index.pts.index(pts) for pts in wanted)
+        try:
+            known: list[int] = self._told("known", found.work)
+        except WorkerLost:
+            return []
+        return known
 
     def strip(self, found: Opened) -> bytes:
         """Twelve thumbnails side by side, as a JPEG; made once."""
         kept = found.folder / "strip.jpg"
         if not kept.exists():
-            order = video.index(found.clip.path).pts
-            wanted = [order[k * len(order) // _STRIP] for k in range(_STRIP)]
-            pictures = {f.pts: f.image for f in video.read(found.clip.path, only=set(wanted))}
-            fallback = next(iter(pictures.values()))
-            data = overlay.strip([pictures.get(p, fallback) for p in wanted])
-            with video.replacing(kept) as part:
-                part.write_bytes(data)
+            self._host.call("strip", found.work, kept)
         return kept.read_bytes()
 
     def poster(self, found: Opened) -> tuple[bytes, str]:
         """A small picture of the session: cut out where its matte is kept. With its MIME type."""
-        order = video.index(found.clip.path).pts
-        first, past = found.job.span(found.clip)
-        middle = (bisect.bisect_left(order, first) + bisect.bisect_left(order, past)) // 2
-        view = "original" if found.kept is None else "cutout"
-        return overlay.encoded(self.look(found, middle, view).picture, width=_POSTER_WIDTH)
+        data, mime = self._host.call("poster", found.work)
+        return data, mime
+
+    # ------------------------------------------------------------------ what is known
+
+    def times(self, found: Opened) -> list[float]:
+        """Seconds of every frame from the first."""
+        self._indexed(found)
+        return [float(pts * found.clip.time_base) for pts in video.index(found.clip.path).pts]
 
     def revision(self, found: Opened) -> str:
         """Changes whenever the pictures of the session may."""
-        kept = "" if found.kept is None else "kept"
-        ready = "" if _ready(found.cut) else "unready"
+        kept = "kept" if self.kept(found) else ""
+        loadable = "" if ready(found.cut) else "unready"
         behind = background.spec(found.job.background, found.folder)
         edges = "-".join(map(str, found.job.edges.to_json().values()))
-        return f"{found.cut.matte_key[:16]}{kept}{ready}-{behind}-{edges}"
+        return f"{found.cut.matte_key[:16]}{kept}{loadable}-{behind}-{edges}"
 
-    def _mattes_of(self, found: Opened, pts: int) -> tuple[dict[int, Pixels], bool]:
-        """The mattes on this frame by object, and whether these are all there will be.
-
-        From looks before or, where it can answer at once, from the model now; others are not known yet. A
-        kept matte is what the result has; it is the union of all objects, and stands for the first.
-        """
-        jobs = _parted(found.cut)
-        if found.kept is not None:
-            for _, matte in found.kept.only(found.clip, [pts]):
-                return {min(jobs): matte}, True
-        mattes = {}
-        for number, job in jobs.items():
-            key = job.matte_key, pts
-            if key not in self._mattes and self._answers(found.clip, job, pts):
-                for _ in self._run(found, job, [float(pts * found.clip.time_base)], _CLICK_STEPS):
-                    pass
-            if key in self._mattes:
-                mattes[number] = self._mattes[key]
-        return mattes, len(mattes) == len(jobs)
-
-    def _answers(self, clip: Clip, job: Job, pts: int) -> bool:
-        """Whether the model can tell this frame's mask of one object at once."""
-        card = models.card(job.model)
-        if not _ready(job) or not (job.prompts or card.automatic):
+    def kept(self, found: Opened) -> bool:
+        """Whether there is a matte made from just this job, for all that it keeps of the video."""
+        path = found.job.matte
+        state = None if path is None else _state(path)
+        if path is None or state is None:
             return False
-        if card.flickers:  # each frame's is found by itself
-            return True
-        return pts in (stretches.marked(job.prompts, clip) or {video.index(clip.path).at(0)})
+        told = self._matte(path, state)
+        if told is None or told[0] != found.cut.matte_key:
+            return False
+        self._indexed(found)
+        first, past = found.job.span(found.clip)
+        return bool(told[1] <= first and past <= told[2])
 
-    def _run(
-        self, found: Opened, job: Job, times: Iterable[float], steps: int = preview.STEPS
-    ) -> Iterator[Frame]:
-        """Have one object's mattes of these frames made and remembered; a change of the marks ends it."""
-        asked, index = found.cut.matte_key, video.index(found.clip.path)
-        times = list(times)
-        wanted = [(job.matte_key, index.at(round(t / found.clip.time_base))) for t in times]
-        if found.kept is None:
-            self._load(job)
-        with closing(preview.made(job, times, steps)) as stream:
-            while True:
-                with self._model:
-                    # Clicks wait here for their turn. One that a newer click has overtaken need not be done,
-                    # and of several that ask for the same frame only the first.
-                    if self._open(found.id).cut.matte_key != asked:
-                        raise InputError("The marks have changed since.")
-                    if len(wanted) == 1 and wanted[0] in self._mattes:
-                        return
-                    try:
-                        pair = next(stream)
-                    except StopIteration:
-                        return
-                    if pair is not None:
-                        self._remember((job.matte_key, pair[0].pts), pair[1].matte)
-                if pair is not None:
-                    yield pair[0]
+    def sounds(self, behind: Background) -> bool:
+        """Whether a video with sound stands behind the subject."""
+        state = _state(behind.path) if isinstance(behind, Footage) else None
+        return isinstance(behind, Footage) and state is not None and self._sounds(behind.path, state)
 
-    def _load(self, job: Job) -> None:
-        """Have the model loaded before it is this one's turn: that is slow, and in nobody's way here."""
-        models.loaded(job.model, job.device, job.weights)
+    def accelerates(self, form: Format) -> bool:
+        """Whether a graphics card of this machine encodes this format."""
+        return form.accelerated is not form and self._accelerates(form.key)
 
-    def _remember(self, key: tuple[str, int], matte: Pixels) -> None:
-        self._mattes[key] = matte
-        while sum(kept.nbytes for kept in self._mattes.values()) > _KEPT_BYTES:
-            self._mattes.popitem(last=False)
+    def changed(self, found: Opened) -> None:
+        """The session is now as `found`: what is being made for other marks than these need not be."""
+        with self._lock:
+            version, asked = self._newest.get(found.id, (0, None))
+            if asked == found.work.asked:
+                return
+            version += 1
+            self._newest[found.id] = version, found.work.asked
+            busy = self._under_way[found.id] > 0
+        if busy:
+            with suppress(WorkerLost):  # then nothing is being made, either
+                self._host.call("changed", found.id, version)
+
+    # ------------------------------------------------------------------ asking
+
+    @contextmanager
+    def _asking(self, found: Opened) -> Iterator[int]:
+        """While something is made for the marks as they are in `found`; gives their version."""
+        with self._lock:
+            version, asked = self._newest.get(found.id, (0, found.work.asked))
+            if asked != found.work.asked:
+                raise InputError("The marks have changed since.")
+            self._under_way[found.id] += 1
+        try:
+            yield version
+        finally:
+            with self._lock:
+                self._under_way[found.id] -= 1
+                if not self._under_way[found.id]:
+                    del self._under_way[found.id]
+
+    def _told(self, name: str, *args: Any) -> Any:
+        """What the worker knows. Asked twice where it was lost: most likely by what another asked of it."""
+        with suppress(WorkerLost):
+            return self._host.call(name, *args)
+        return self._host.call(name, *args)
+
+    def _indexed(self, found: Opened) -> None:
+        """See to it that the frame times lie beside the video, so that they need not be read from it here."""
+        path = found.clip.path
+        if (state := _state(path)) is not None:
+            self._keep_index(path, state)
+
+    def _index_kept(self, path: Path, _state: tuple[int, int]) -> None:
+        if not video.index_kept(path):
+            self._told("keep_index", path)
 
 
-def _pts(found: Opened, index: int) -> int:
-    """That of frame number `index`; raises InputError where there is none."""
-    order = video.index(found.clip.path).pts
-    if not 0 <= index < len(order):
-        raise InputError(f"{found.clip.name} has no frame number {index}.")
-    return order[index]
-
-
-def _parted(job: Job) -> dict[int, Job]:
-    """The job of each object that is switched on, by its number; without marks, the job as it is."""
-    plain, objects = _plain(job), prompts.by_object(job.asked)
-    return {n: replace(plain, prompts=own, objects=()) for n, own in objects.items()} or {1: plain}
-
-
-def _plain(job: Job) -> Job:
-    """The job without what only matters for the result, and might forbid it."""
-    return replace(job, background=GREEN, format="mp4", sound="own")
-
-
-def _ready(job: Job) -> bool:
-    """Whether the job's model can be loaded."""
+def _state(path: Path) -> tuple[int, int] | None:
+    """What changes with the file; None where there is none."""
     try:
-        models.check(models.card(job.model), job.weights)
-    except WeightsError:
-        return False
-    return True
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size

@@ -6,7 +6,6 @@ import base64
 import io
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,7 +100,3 @@ def strip(pictures: list[Pixels], height: int = 56) -> bytes:
     out = io.BytesIO()
     row.save(out, "JPEG", quality=80)
     return out.getvalue()
-
-
-def save_png(picture: Pixels, path: Path) -> None:
-    Image.fromarray(picture).save(path, format="PNG", compress_level=1)

@@ -1,20 +1,18 @@
 """Where FFmpeg's and the system's errors become ours."""
 
 import errno
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import av
-
 from pipeline.errors import RunError, VideoError
-
-# What FFmpeg says of data that it cannot make out; some decoders let numbers of their own out.
-DAMAGED = (av.error.InvalidDataError, av.error.PatchWelcomeError, av.error.UndefinedError)
 
 
 @contextmanager
 def read_errors(name: str) -> Iterator[None]:
     """FFmpeg's errors while reading become ours."""
+    import av
+
     try:
         yield
     except MemoryError as error:  # FFmpeg's, too
@@ -38,9 +36,15 @@ def write_errors(name: str) -> Iterator[None]:
     """The system's and FFmpeg's errors while writing become ours."""
     try:
         yield
-    except (OSError, av.error.FFmpegError) as error:
+    except _writing() as error:
         code = getattr(error, "errno", None)
         if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise RunError(f"{name}: the disk is full. Free some space and run it again.") from error
         reason = getattr(error, "strerror", None) or error
         raise RunError(f"{name}: this could not be written ({reason}).") from error
+
+
+def _writing() -> tuple[type[Exception], ...]:
+    """What may go wrong: FFmpeg has no part in it where it was not even imported."""
+    av = sys.modules.get("av")
+    return (OSError,) if av is None else (OSError, av.error.FFmpegError)

@@ -1,4 +1,4 @@
-"""Encoders of graphics cards: whether they really work here."""
+"""Encoders, those of graphics cards above all: whether they really work here."""
 
 from __future__ import annotations
 
@@ -25,6 +25,17 @@ def accelerates(form: Format, width: int = 640, height: int = 360, *, deep: bool
 def any_accelerates() -> bool:
     """Whether there is a format that a graphics card of this machine encodes."""
     return any(accelerates(form) for form in FORMATS.values())
+
+
+def encodes(form: Format) -> bool:
+    """Whether the library has the encoders that this format asks for, picture and sound."""
+    try:
+        for codec in (form.codec, form.sound_codec):
+            if codec:
+                av.codec.Codec(codec, "w")
+    except av.codec.codec.UnknownCodecError:
+        return False
+    return True
 
 
 @lru_cache(maxsize=64)

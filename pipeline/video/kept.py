@@ -30,14 +30,14 @@ def save(path: Path, scan: Scan) -> None:
         "packets": scan.packets,
         "mended": scan.mended,
     }
-    with replacing(_beside(path)) as part:
+    with replacing(beside(path)) as part:
         part.write_text(json.dumps(data, separators=(",", ":")))
 
 
 def load(path: Path) -> Scan | None:
     """What was kept of this very video; None where there is nothing, or nothing that fits it."""
     try:
-        data = json.loads(_beside(path).read_bytes())
+        data = json.loads(beside(path).read_bytes())
         if data["version"] != _VERSION or data["video"] != sampled(path):
             return None
         return _checked(data)
@@ -64,5 +64,6 @@ def _checked(data: dict[str, Any]) -> Scan:
     return Scan(index, data["packets"], data["mended"])
 
 
-def _beside(path: Path) -> Path:
+def beside(path: Path) -> Path:
+    """Where that file is."""
     return path.with_name(f"{path.name}.index")

@@ -20,8 +20,8 @@ from av.packet import Packet
 from av.stream import Discard
 from numpy.typing import NDArray
 
-from pipeline.video.border import DAMAGED, read_errors
-from pipeline.video.source import Source
+from pipeline.video.border import read_errors
+from pipeline.video.source import DAMAGED, Source
 from pipeline.video.times import index
 
 # Seconds by which a seek aims too early, since containers lay sound down beside pictures of another time.

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.video.mending import mended
-from pipeline.video.pictures import Pictures
-from pipeline.video.source import Source, time_base
 
 # What a damaged file says beyond this is no time.
 _LATEST = 2**52
@@ -64,6 +62,9 @@ class _Shown(NamedTuple):
 
 def scanned(path: Path) -> Scan:
     """Read all packets. Raises VideoError where the file is no video."""
+    from pipeline.video.pictures import Pictures
+    from pipeline.video.source import Source, time_base
+
     shown: list[_Shown] = []
     held = 0
     with Source(path) as source:

@@ -17,9 +17,12 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from pipeline.errors import VideoError
-from pipeline.video.border import DAMAGED, read_errors
+from pipeline.video.border import read_errors
 from pipeline.video.colour import Conversion, Image
 from pipeline.video.fields import woven
+
+# What FFmpeg says of data that it cannot make out; some decoders let numbers of their own out.
+DAMAGED = (av.error.InvalidDataError, av.error.PatchWelcomeError, av.error.UndefinedError)
 
 # The demuxers that may open a file: none that follows references to other files. A picture is let in and
 # so is sound, each to be told apart by a sentence.

@@ -25,6 +25,16 @@ def keep_index(path: Path) -> None:
         kept.save(path, scan_of(path))
 
 
+def index_kept(path: Path) -> bool:
+    """Whether the index lies beside the video, so that nothing of the video has to be read for it."""
+    return kept.load(path) is not None
+
+
+def index_file(path: Path) -> Path:
+    """Where the index of a video is kept."""
+    return kept.beside(path)
+
+
 def scan_of(path: Path) -> Scan:
     stat = path.stat()
     return _scan_of(path, stat.st_mtime_ns, stat.st_size)

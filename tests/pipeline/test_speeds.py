@@ -46,3 +46,13 @@ def test_a_run_goes_on_where_nothing_can_be_kept(path: Path, caplog: pytest.LogC
     path.parent.write_bytes(b"")
     speeds.record("grabcut", "cpu", (4, 2), 1)
     assert speeds.known("grabcut") is None and "cannot be written" in caplog.text
+
+
+def test_what_is_expected_of_the_nearest_size() -> None:
+    assert speeds.expected("grabcut", (640, 360), 100) is None
+    speeds.record("grabcut", "cuda:0", (1280, 720), 20)
+    speeds.record("grabcut", "cpu", (160, 90), 40)
+    assert speeds.expected("grabcut", (640, 360), 100) == pytest.approx(100 / 20 / 4)
+    assert speeds.expected("grabcut", (80, 45), 100) == pytest.approx(100 / 40 / 4)
+    speeds.record("grabcut", "cpu", (1280, 720), 2)
+    assert speeds.expected("grabcut", (1280, 720), 100) == pytest.approx(50)  # the latest

@@ -1,0 +1,67 @@
+"""What a process may take of the machine, and how one ends that takes more."""
+
+from __future__ import annotations
+
+import resource
+import signal
+from dataclasses import dataclass
+
+NO_MEMORY = "There is not enough memory for this. Close other programs, or use a smaller video."
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the kernel holds a process to; None: no bound of ours."""
+
+    memory_bytes: int | None = None
+    """What it may write to: a reservation that is never used, as allocators and CUDA make, does not count."""
+    open_files: int | None = None
+    cpu_seconds: int | None = None
+    """Of all its threads together; it is killed at the end of them."""
+    seconds: int | None = None
+    """From now on, by the clock; it is killed at the end of them."""
+
+    def apply(self) -> None:
+        """Bind this process for good, and all that it starts. It never leaves its memory in a core file."""
+        _lower(resource.RLIMIT_CORE, 0)
+        if self.memory_bytes is not None:
+            _lower(resource.RLIMIT_DATA, self.memory_bytes)
+        if self.open_files is not None:
+            _lower(resource.RLIMIT_NOFILE, self.open_files)
+        if self.cpu_seconds is not None:
+            _lower(resource.RLIMIT_CPU, self.cpu_seconds, self.cpu_seconds + 1)
+        if self.seconds is not None:
+            signal.setitimer(signal.ITIMER_REAL, self.seconds)
+
+
+def _lower(what: int, soft: int, hard: int | None = None) -> None:
+    """Set both bounds, neither above what was there before."""
+    before, most = resource.getrlimit(what)
+    soft, hard = soft, soft if hard is None else hard
+    if most != resource.RLIM_INFINITY:
+        hard = min(hard, most)
+    if before != resource.RLIM_INFINITY:
+        soft = min(soft, before)
+    resource.setrlimit(what, (min(soft, hard), hard))
+
+
+DEVICE_LOST = 70
+"""The exit status of a process that left because its device no longer answers."""
+
+
+def ending(status: int | None) -> str:
+    """How a process ended that was not meant to, as the end of a sentence on it; `status` as in `Popen`."""
+    if status is None:
+        return "it ended"
+    if status == DEVICE_LOST:
+        return "the graphics card no longer answered it"
+    match -status:
+        case signal.SIGKILL:
+            return "it was killed, and memory may have run out"
+        case signal.SIGXCPU | signal.SIGALRM:
+            return "it took too long"
+        case signal.SIGSEGV | signal.SIGBUS | signal.SIGABRT | signal.SIGILL | signal.SIGFPE:
+            return "it crashed"
+        case number if number > 0:
+            return f"it was ended by signal {number}"
+    return f"it ended with status {status}"

@@ -1,0 +1,37 @@
+"""What the page's worker hosts, in this process or in one of its own, with stand-ins among its models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any, Self
+
+from pipeline import models
+from tests.pipeline import stand_in
+from ui.darkroom import Darkroom
+
+
+def darkroom() -> Darkroom:
+    """For a worker: the models are registered where they are made."""
+    models.cards().update({card.key: card for card in stand_in.CARDS})
+    return Darkroom()
+
+
+class Here:
+    """In place of a `pipeline.worker.Worker`: hosts in this process, within a test's reach."""
+
+    pid = None
+
+    def __init__(self, factory: Callable[[], Any], **_: Any) -> None:
+        self.hosted = factory()
+
+    def call(self, name: str, *args: Any) -> Any:
+        return getattr(self.hosted, name)(*args)
+
+    def stream(self, name: str, *args: Any) -> Generator[Any, None, None]:
+        yield from getattr(self.hosted, name)(*args)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
