@@ -31,8 +31,10 @@ class Database:
         self._sessions = sessionmaker(engine, expire_on_commit=False)
 
     @classmethod
-    def open(cls, url: str | None, folder: Path) -> Database:
+    def open(cls, url: str | None, folder: Path, *, migrate: bool = True) -> Database:
         """Connect to the server at `url`, or start the embedded one in `folder`; then bring up the tables.
+
+        Without `migrate` the tables are left as they are, be it that there are none.
 
         Raises:
             DatabaseAway: the server cannot be reached or started.
@@ -63,7 +65,8 @@ class Database:
         )
         database = cls(engine, server)
         try:
-            database._migrate()
+            if migrate:
+                database._migrate()
         except BaseException:
             database.close()
             raise
@@ -78,6 +81,11 @@ class Database:
         """
         with self._ours(), self._sessions.begin() as tx:
             yield tx
+
+    def version(self) -> str:
+        """The server's, such as "18.0". Raises DatabaseAway."""
+        with self.begin() as tx:
+            return str(tx.scalars(select(func.current_setting("server_version"))).one()).split()[0]
 
     def close(self) -> None:
         """Close all connections and leave the embedded server. Doing so twice is no mistake."""

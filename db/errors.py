@@ -2,7 +2,8 @@
 
 DatabaseError       a sentence for the person who asked
 ├── DatabaseAway    the server cannot be reached, or went away: trying again later may work
-└── NotFound        there is no such session
+├── NotFound        there is no such session, or it is somebody else's
+└── AccountError    a name or password that cannot be taken, or a user who is not there
 
 The message is the sentence that is shown; it never holds a password.
 """
@@ -17,4 +18,8 @@ class DatabaseAway(DatabaseError):
 
 
 class NotFound(DatabaseError):
-    """There is no session of that id."""
+    """There is no session of that id for who asks: another's is not told from one that never was."""
+
+
+class AccountError(DatabaseError):
+    """A name or a password that cannot be taken, or a user who is not there."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 
 from sqlalchemy.orm import Session
@@ -17,6 +18,8 @@ from db.models import Json, State
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 1.0
+_BEAT_SECONDS = 5.0
+"""How long a run may be silent before a sign of it is written."""
 
 Entry = Callable[[Session], object]
 
@@ -25,7 +28,8 @@ class Ledger:
     """What a runner tells its sink; `key` is a session's id.
 
     Each call returns at once: a thread writes, one short transaction an entry, and tries again until the
-    database is back. Progress alone is not worth waiting for: it is dropped while the database is away.
+    database is back. Progress alone is not worth waiting for: it is dropped while the database is away. A run
+    that is silent is given a sign of life every few seconds, for as long as this process watches over it.
     """
 
     def __init__(self, database: Database) -> None:
@@ -33,14 +37,19 @@ class Ledger:
         self._entries: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._away = False
+        self._lock = threading.Lock()
+        self._signs: dict[str, float] = {}
+        """When each run that is under way last gave one, by `time.monotonic`."""
         self._thread = threading.Thread(target=self._write, name="ledger", daemon=True)
         self._thread.start()
 
     def started(self, key: str) -> None:
+        self._sign(key)
         self._change(key, State.RUNNING)
 
     def progressed(self, key: str, progress: Json) -> None:
         if not self._away:
+            self._sign(key)
             self._entries.put(lambda tx: repository.save_progress(tx, id=key, progress=progress))
 
     def checked(self, key: str, checks: Json) -> None:
@@ -51,13 +60,20 @@ class Ledger:
             repository.add_result(tx, id=key, **result)
             repository.change_state(tx, id=key, state=State.DONE)
 
+        self._end(key)
         self._entries.put(enter)
 
     def failed(self, key: str, sentence: str) -> None:
+        self._end(key)
         self._change(key, State.FAILED, sentence)
 
     def cancelled(self, key: str) -> None:
+        self._end(key)
         self._change(key, State.CANCELLED)
+
+    def interrupted(self, key: str, sentence: str) -> None:
+        self._end(key)
+        self._change(key, State.INTERRUPTED, sentence)
 
     def close(self) -> None:
         """Write what is left and end; without a database, what is left is lost."""
@@ -65,25 +81,67 @@ class Ledger:
         self._entries.put(None)
         self._thread.join()
 
+    def _sign(self, key: str) -> None:
+        with self._lock:
+            self._signs[key] = time.monotonic()
+
+    def _end(self, key: str) -> None:
+        with self._lock:
+            self._signs.pop(key, None)
+
+    def _silent(self) -> list[str]:
+        """The runs that have been silent for long enough; a sign of each is about to be written."""
+        now = time.monotonic()
+        with self._lock:
+            silent = [key for key, last in self._signs.items() if now - last >= _BEAT_SECONDS]
+            self._signs.update(dict.fromkeys(silent, now))
+        return silent
+
     def _change(self, key: str, state: State, error: str | None = None) -> None:
         self._entries.put(lambda tx: repository.change_state(tx, id=key, state=state, error=error))
 
     def _write(self) -> None:
-        while (entry := self._entries.get()) is not None:
-            while True:
-                try:
-                    with self._database.begin() as tx:
-                        entry(tx)
-                except DatabaseAway as error:
-                    if not self._away:
-                        log.warning("%s", error)
-                    self._away = True
-                    if self._closing.wait(_RETRY_SECONDS):
-                        break
-                    continue
-                except NotFound:
-                    pass  # the session was deleted while it ran
-                except Exception:
+        while True:
+            try:
+                entry = self._entries.get(timeout=_BEAT_SECONDS / 5)
+            except queue.Empty:
+                pass
+            else:
+                if entry is None:
+                    return
+                self._enter(entry)
+            if silent := self._silent():
+                self._beat(silent)
+
+    def _enter(self, entry: Entry) -> None:
+        again = False
+        while True:
+            try:
+                with self._database.begin() as tx:
+                    entry(tx)
+            except DatabaseAway as error:
+                if not self._away:
+                    log.warning("%s", error)
+                self._away = again = True
+                if self._closing.wait(_RETRY_SECONDS):
+                    return
+                continue
+            except NotFound:
+                pass  # the session was deleted while it ran
+            except Exception as error:
+                if again and isinstance(error, ValueError):
+                    # What was committed just when the database went away cannot be entered twice.
+                    log.info("an entry was written already: %s", error)
+                else:
                     log.exception("an entry could not be written")
-                self._away = False
-                break
+            self._away = False
+            return
+
+    def _beat(self, keys: list[str]) -> None:
+        try:
+            with self._database.begin() as tx:
+                repository.beat(tx, ids=keys)
+        except DatabaseAway:
+            pass  # the next entry waits for it, and says so
+        except Exception:
+            log.exception("a sign of life could not be written")

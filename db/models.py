@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, Enum, ForeignKey, Index, MetaData, Text, false, func
+from sqlalchemy import BigInteger, Enum, ForeignKey, Index, MetaData, Text, false, func, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeEngine
@@ -55,12 +55,30 @@ class Base(DeclarativeBase):
     __mapper_args__ = {"eager_defaults": True}  # noqa: RUF012
 
 
+class User(Base):
+    """Somebody who may sign in."""
+
+    __tablename__ = "users"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    name: Mapped[str]
+    password: Mapped[str]  # an argon2 hash, which names its own parameters and salt
+    admin: Mapped[bool] = mapped_column(server_default=false())
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (Index("ix_users_name", text("lower(name)"), unique=True),)
+
+
 class SessionRow(Base):
-    """One upload with all that was chosen for it, and how far it came."""
+    """One upload with all that was chosen for it, and how far it came.
+
+    One without an owner belongs to the local user, whom a program without accounts serves alone.
+    """
 
     __tablename__ = "sessions"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    owner_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     name: Mapped[str]
     starred: Mapped[bool] = mapped_column(server_default=false())
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -75,6 +93,7 @@ class SessionRow(Base):
     queued_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    beat_at: Mapped[datetime | None]  # when its run last gave a sign
 
     results: Mapped[list[Result]] = relationship(
         order_by="Result.created_at.desc(), Result.id.desc()",
@@ -83,7 +102,10 @@ class SessionRow(Base):
         passive_deletes=True,
     )
 
-    __table_args__ = (Index("ix_sessions_newest", "created_at", "id"),)
+    __table_args__ = (
+        Index("ix_sessions_newest", "created_at", "id"),
+        Index("ix_sessions_owner", "owner_id", "created_at", "id"),
+    )
 
 
 class Result(Base):

@@ -4,17 +4,24 @@
         row = repository.create(tx, name="Beach", source="beach.mp4", clip={...}, job={...})
 
 Rows stay readable after their transaction, results included.
+
+What the page asks is asked for an `owner`: a session of somebody else is not found, as one that is not there.
+The owner None is the local user, who has the sessions without one; whoever forgets to say who asks sees no
+session of any account. What is asked for everybody stands apart, and says so.
 """
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import ColumnElement, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from db.errors import NotFound
-from db.models import Json, Result, SessionRow, State
+from db.models import Json, Result, SessionRow, State, User
 
 Cursor = tuple[datetime, UUID]
 """`(created_at, id)` of the last session of a page; the next page begins after it."""
@@ -31,14 +38,21 @@ INTERRUPTED = "The program stopped before this was finished: start it again to c
 
 
 def create(
-    tx: Session, *, name: str, source: str, clip: Json, job: Json, id: UUID | str | None = None
+    tx: Session,
+    *,
+    name: str,
+    source: str,
+    clip: Json,
+    job: Json,
+    id: UUID | str | None = None,
+    owner: UUID | None = None,
 ) -> SessionRow:
     """A new session, ready to be queued.
 
     Raises:
         ValueError: `id` is no UUID.
     """
-    row = SessionRow(name=name, source=source, clip=clip, job=job, results=[])
+    row = SessionRow(name=name, source=source, clip=clip, job=job, owner_id=owner, results=[])
     if id is not None:
         row.id = UUID(str(id))
     tx.add(row)
@@ -46,57 +60,112 @@ def create(
     return row
 
 
-def get(tx: Session, *, id: UUID | str) -> SessionRow:
+def get(tx: Session, *, id: UUID | str, owner: UUID | None = None) -> SessionRow:
     """The session with its results, newest first.
 
     Raises:
-        NotFound: there is no such session, or `id` is no id at all.
+        NotFound: the owner has no such session, or `id` is no id at all.
     """
-    return _get(tx, id)
+    return _owned(tx, id, owner)
 
 
 def page(
-    tx: Session, *, limit: int = 50, before: Cursor | None = None, search: str | None = None
+    tx: Session,
+    *,
+    limit: int = 50,
+    before: Cursor | None = None,
+    search: str | None = None,
+    owner: UUID | None = None,
 ) -> Sequence[SessionRow]:
     """Sessions newest first, with their results; those after `before`, those whose name holds `search`."""
-    query = select(SessionRow).order_by(SessionRow.created_at.desc(), SessionRow.id.desc()).limit(limit)
+    query = select(SessionRow).where(_belongs(owner)).order_by(*_NEWEST).limit(limit)
     if before is not None:
-        query = query.where(tuple_(SessionRow.created_at, SessionRow.id) < before)
+        query = query.where(_after(before))
     if search:
         query = query.where(SessionRow.name.icontains(search, autoescape=True))
     return tx.scalars(query).all()
 
 
-def rename(tx: Session, *, id: UUID | str, name: str) -> SessionRow:
+def ids(tx: Session, *, owner: UUID | None = None) -> list[UUID]:
+    """Every session of the owner, oldest first."""
+    query = select(SessionRow.id).where(_belongs(owner)).order_by(SessionRow.created_at, SessionRow.id)
+    return list(tx.scalars(query))
+
+
+def rename(tx: Session, *, id: UUID | str, name: str, owner: UUID | None = None) -> SessionRow:
     """Raises: NotFound."""
-    row = _get(tx, id)
+    row = _owned(tx, id, owner)
     row.name = name
     tx.flush()
     return row
 
 
-def star(tx: Session, *, id: UUID | str, starred: bool) -> SessionRow:
+def star(tx: Session, *, id: UUID | str, starred: bool, owner: UUID | None = None) -> SessionRow:
     """Raises: NotFound."""
-    row = _get(tx, id)
+    row = _owned(tx, id, owner)
     row.starred = starred
     tx.flush()
     return row
 
 
-def save_job(tx: Session, *, id: UUID | str, job: Json) -> SessionRow:
+def save_job(tx: Session, *, id: UUID | str, job: Json, owner: UUID | None = None) -> SessionRow:
     """Keep what the page built, in place of what was kept before. Raises: NotFound."""
-    row = _get(tx, id)
+    row = _owned(tx, id, owner)
     row.job = job
     tx.flush()
     return row
 
 
+def queue(tx: Session, *, id: UUID | str, owner: UUID | None = None) -> bool:
+    """Put the session in line; False where it is there already, or running.
+
+    Of two that ask at once the second waits, and is told so. Raises: NotFound.
+    """
+    row = _owned(tx, id, owner, lock=True)
+    if row.state in (State.QUEUED, State.RUNNING):
+        return False
+    _enter(row, State.QUEUED, None, now(tx))
+    tx.flush()
+    return True
+
+
+def leave_queue(tx: Session, *, id: UUID | str, owner: UUID | None = None) -> bool:
+    """Take the session out of the line, cancelled; False where it was not in it. Raises: NotFound."""
+    row = _owned(tx, id, owner, lock=True)
+    if row.state is not State.QUEUED:
+        return False
+    _enter(row, State.CANCELLED, None, now(tx))
+    tx.flush()
+    return True
+
+
+def delete(tx: Session, *, id: UUID | str, owner: UUID | None = None) -> None:
+    """Forget the session and its results; their files are the caller's. Raises: NotFound."""
+    tx.delete(_owned(tx, id, owner))
+    tx.flush()
+
+
+# ---------------------------------------------------------------- how a run fares, whoever's it is
+
+
 def save_progress(tx: Session, *, id: UUID | str, progress: Json | None) -> SessionRow:
-    """Raises: NotFound."""
+    """Keep how far the run is, which is a sign of it as well. Raises: NotFound."""
     row = _get(tx, id)
     row.progress = progress
+    if progress is not None:
+        row.beat_at = now(tx)
     tx.flush()
     return row
+
+
+def beat(tx: Session, *, ids: Sequence[UUID | str]) -> None:
+    """Keep that those of the sessions that are running gave a sign now; that is no change of theirs."""
+    query = (
+        update(SessionRow)
+        .where(SessionRow.id.in_([UUID(str(id)) for id in ids]), SessionRow.state == State.RUNNING)
+        .values(beat_at=func.now(), updated_at=SessionRow.updated_at)
+    )
+    tx.execute(query, execution_options={"synchronize_session": False})
 
 
 def save_checks(tx: Session, *, id: UUID | str, checks: Json) -> SessionRow:
@@ -117,7 +186,7 @@ def change_state(tx: Session, *, id: UUID | str, state: State, error: str | None
         ValueError: `state` is none, or may not follow the one the session is in.
     """
     row = _get(tx, id, lock=True)
-    _enter(row, State(state), error, _now(tx))
+    _enter(row, State(state), error, now(tx))
     tx.flush()
     return row
 
@@ -154,26 +223,136 @@ def add_result(
     return result
 
 
-def delete(tx: Session, *, id: UUID | str) -> None:
-    """Forget the session and its results; their files are the caller's. Raises: NotFound."""
-    tx.delete(_get(tx, id))
-    tx.flush()
+# ---------------------------------------------------------------- everybody's: for the server and its admin
 
 
-def interrupt_unfinished(tx: Session) -> list[UUID]:
-    """On start: what was queued or running has nobody left who runs it. Gives the ids, oldest first."""
+class Owned(NamedTuple):
+    """A session, and the name of whom it belongs to; None: the local user."""
+
+    row: SessionRow
+    owner: str | None
+
+
+def now(tx: Session) -> datetime:
+    """The server's clock, by which all times are kept: that of this machine may go otherwise."""
+    return tx.scalars(select(func.now())).one()
+
+
+def interrupt_running(tx: Session) -> list[UUID]:
+    """On start: what was running has nobody left who runs it. Everybody's; gives the ids, oldest first."""
     query = (
         select(SessionRow)
-        .where(SessionRow.state.in_([State.QUEUED, State.RUNNING]))
+        .where(SessionRow.state == State.RUNNING)
         .order_by(SessionRow.created_at, SessionRow.id)
         .with_for_update()
     )
     rows = tx.scalars(query, execution_options={"populate_existing": True}).all()
-    now = _now(tx)
     for row in rows:
-        _enter(row, State.INTERRUPTED, INTERRUPTED, now)
+        _enter(row, State.INTERRUPTED, INTERRUPTED, now(tx))
     tx.flush()
     return [row.id for row in rows]
+
+
+def queued(tx: Session) -> Sequence[SessionRow]:
+    """Everybody's sessions that are in line, in the order in which they came into it."""
+    query = (
+        select(SessionRow)
+        .where(SessionRow.state == State.QUEUED)
+        .order_by(SessionRow.queued_at, SessionRow.created_at, SessionRow.id)
+    )
+    return tx.scalars(query).all()
+
+
+def under_way(tx: Session) -> list[Owned]:
+    """Everybody's sessions that are queued or running, in the order in which they came into line."""
+    query = (
+        select(SessionRow, User.name)
+        .outerjoin(User, User.id == SessionRow.owner_id)
+        .where(SessionRow.state.in_([State.QUEUED, State.RUNNING]))
+        .order_by(SessionRow.queued_at, SessionRow.created_at, SessionRow.id)
+    )
+    return [Owned(row, owner) for row, owner in tx.execute(query)]
+
+
+def anyones(tx: Session, *, id: UUID | str) -> SessionRow:
+    """A session, whoever's it is. Raises: NotFound."""
+    return _get(tx, id)
+
+
+def everything(tx: Session) -> Sequence[SessionRow]:
+    """Every session of all users, oldest first."""
+    return tx.scalars(select(SessionRow).order_by(SessionRow.created_at, SessionRow.id)).all()
+
+
+def by_state(tx: Session) -> dict[State, int]:
+    """How many sessions of all users are in each state."""
+    query = select(SessionRow.state, func.count()).group_by(SessionRow.state)
+    counts = dict.fromkeys(State, 0)
+    for state, count in tx.execute(query):
+        counts[state] = count
+    return counts
+
+
+def expired(tx: Session, *, before: datetime) -> list[UUID]:
+    """All users' sessions that did not change since `before`, oldest first.
+
+    Not those with a star, nor those that are queued or running.
+    """
+    query = select(SessionRow.id).where(*_expired(before)).order_by(SessionRow.updated_at, SessionRow.id)
+    return list(tx.scalars(query))
+
+
+def expire(tx: Session, *, id: UUID | str, before: datetime) -> None:
+    """Forget a session that is `expired`, whoever's it is. Raises: NotFound, also where it no longer is."""
+    query = select(SessionRow).where(SessionRow.id == UUID(str(id)), *_expired(before)).with_for_update()
+    row = tx.scalars(query, execution_options={"populate_existing": True}).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no session {id} that nobody needs any more.")
+    tx.delete(row)
+    tx.flush()
+
+
+def discard(tx: Session, *, id: UUID | str) -> None:
+    """Forget a session, whoever's it is. Raises: NotFound."""
+    tx.delete(_get(tx, id))
+    tx.flush()
+
+
+def discard_results(tx: Session, *, ids: Sequence[UUID]) -> None:
+    """Forget results, whoever's they are; those that are not there are none the less forgotten."""
+    for id in ids:
+        result = tx.get(Result, id)
+        if result is not None:
+            tx.delete(result)
+    tx.flush()
+
+
+# ----------------------------------------------------------------
+
+_NEWEST = (SessionRow.created_at.desc(), SessionRow.id.desc())
+
+
+def _after(last: Cursor) -> ColumnElement[bool]:
+    return tuple_(SessionRow.created_at, SessionRow.id) < last
+
+
+def _belongs(owner: UUID | None) -> ColumnElement[bool]:
+    return SessionRow.owner_id.is_(None) if owner is None else SessionRow.owner_id == owner
+
+
+def _expired(before: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (
+        SessionRow.updated_at < before,
+        SessionRow.starred.is_(False),
+        SessionRow.state.not_in([State.QUEUED, State.RUNNING]),
+    )
+
+
+def _owned(tx: Session, id: UUID | str, owner: UUID | None, *, lock: bool = False) -> SessionRow:
+    row = _get(tx, id, lock=lock)
+    if row.owner_id != owner:
+        raise NotFound(f"There is no session {id}.")
+    return row
 
 
 def _get(tx: Session, id: UUID | str, *, lock: bool = False) -> SessionRow:
@@ -190,21 +369,16 @@ def _get(tx: Session, id: UUID | str, *, lock: bool = False) -> SessionRow:
     return row
 
 
-def _now(tx: Session) -> datetime:
-    """The server's clock, which also writes `created_at`: that of this machine may go otherwise."""
-    return tx.scalars(select(func.now())).one()
-
-
-def _enter(row: SessionRow, state: State, error: str | None, now: datetime) -> None:
+def _enter(row: SessionRow, state: State, error: str | None, at: datetime) -> None:
     if state not in _MAY_FOLLOW[row.state]:
         raise ValueError(f"A session that is {row.state} cannot become {state}.")
     row.state = state
     row.error = error
     if state is State.QUEUED:
-        row.queued_at, row.started_at, row.finished_at = now, None, None
+        row.queued_at, row.started_at, row.finished_at, row.beat_at = at, None, None, None
     elif state is State.RUNNING:
-        row.started_at = now
+        row.started_at = row.beat_at = at
     else:
-        row.finished_at = now
+        row.finished_at = at
     if state in (State.QUEUED, State.DONE):
         row.progress = None

@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, timedelta
+from inspect import isfunction, signature
 from itertools import product
 from typing import Any
 from uuid import UUID, uuid4
@@ -10,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from db import repository
 from db.errors import NotFound
-from db.models import Result, SessionRow, State
+from db.models import Result, SessionRow, State, User
 
 JOB = {"model": "robust", "prompts": [], "background": "#00ff00", "format": "mp4"}
 FINISHED = ("done", "failed", "cancelled", "interrupted")
@@ -32,8 +33,8 @@ def make(tx: Session, name: str = "Beach", **more: Any) -> SessionRow:
     return repository.create(tx, name=name, source="beach.mp4", clip={"frames": 90}, job=JOB, **more)
 
 
-def make_aged(tx: Session, minutes: int, name: str = "Beach") -> SessionRow:
-    row = make(tx, name)
+def make_aged(tx: Session, minutes: int, name: str = "Beach", **more: Any) -> SessionRow:
+    row = make(tx, name, **more)
     row.created_at = datetime(2030, 1, 1, tzinfo=UTC) - timedelta(minutes=minutes)
     tx.flush()
     return row
@@ -233,15 +234,14 @@ def test_delete_takes_the_results_along(tx: Session) -> None:
 def test_what_nobody_runs_any_more_is_interrupted(tx: Session) -> None:
     ids = {state: go(tx, make(tx).id, state).id for state in WAY}
     repository.save_progress(tx, id=ids["running"], progress={"done": 40})
-    assert set(repository.interrupt_unfinished(tx)) == {ids["queued"], ids["running"]}
+    assert repository.interrupt_running(tx) == [ids["running"]]
     tx.expire_all()
-    for state in ("queued", "running"):
-        row = repository.get(tx, id=ids[state])
-        assert (row.state, row.error) == (State.INTERRUPTED, repository.INTERRUPTED)
-        assert row.finished_at
-    assert repository.get(tx, id=ids["running"]).progress == {"done": 40}
-    assert repository.get(tx, id=ids["done"]).state is State.DONE
-    assert repository.interrupt_unfinished(tx) == []
+    row = repository.get(tx, id=ids["running"])
+    assert (row.state, row.error) == (State.INTERRUPTED, repository.INTERRUPTED)
+    assert row.finished_at and row.progress == {"done": 40}
+    for state in WAY:
+        assert state == "running" or repository.get(tx, id=ids[state]).state is State(state)
+    assert repository.interrupt_running(tx) == []
 
 
 def test_where_a_cut_may_have_slipped_is_kept(tx: Session) -> None:
@@ -251,3 +251,155 @@ def test_where_a_cut_may_have_slipped_is_kept(tx: Session) -> None:
     repository.save_checks(tx, id=row.id, checks=checks)
     tx.expire_all()
     assert repository.get(tx, id=row.id).checks == checks
+
+
+# ---------------------------------------------------------------- whose a session is
+
+
+@pytest.fixture
+def owners(tx: Session) -> list[UUID]:
+    rows = [User(name=name, password="") for name in ("Ana", "Eva")]
+    tx.add_all(rows)
+    tx.flush()
+    return [row.id for row in rows]
+
+
+FOR_AN_OWNER: dict[str, Any] = {
+    "get": {},
+    "rename": {"name": "x"},
+    "star": {"starred": True},
+    "save_job": {"job": {}},
+    "queue": {},
+    "leave_queue": {},
+    "delete": {},
+}
+
+
+def test_every_function_with_an_owner_is_in_the_table() -> None:
+    told = {
+        name
+        for name, function in vars(repository).items()
+        if public(function) and "owner" in signature(function).parameters
+    }
+    assert told == {*FOR_AN_OWNER, "create", "page", "ids"}
+
+
+def public(value: Any) -> bool:
+    return isfunction(value) and not value.__name__.startswith("_")
+
+
+@pytest.mark.parametrize("name", FOR_AN_OWNER)
+def test_anothers_session_is_not_there(tx: Session, owners: list[UUID], name: str) -> None:
+    call = getattr(repository, name)
+    everybody = [None, *owners]
+    for owner in everybody:
+        row = make(tx, owner=owner)
+        for other in everybody:
+            if other != owner:
+                with pytest.raises(NotFound, match=f"^There is no session {row.id}\\.$"):
+                    call(tx, id=row.id, owner=other, **FOR_AN_OWNER[name])
+        tx.expire_all()
+        assert repository.get(tx, id=row.id, owner=owner).name == "Beach"
+        call(tx, id=row.id, owner=owner, **FOR_AN_OWNER[name])
+
+
+def test_each_lists_their_own(tx: Session, owners: list[UUID]) -> None:
+    theirs = {owner: [make_aged(tx, age, owner=owner).id for age in (2, 1)] for owner in (None, *owners)}
+    for owner, ids in theirs.items():
+        assert [row.id for row in repository.page(tx, owner=owner)] == ids[::-1]
+        assert [row.id for row in repository.page(tx, owner=owner, search="BEACH", limit=1)] == ids[1:]
+        assert repository.ids(tx, owner=owner) == ids
+    assert repository.page(tx, owner=uuid4()) == []
+
+
+def test_an_admin_sees_all_of_them(tx: Session, owners: list[UUID]) -> None:
+    ages = {owner: age for age, owner in enumerate((None, *owners))}
+    rows = {owner: make_aged(tx, age, owner=owner) for owner, age in ages.items()}
+    for owner in (None, owners[1]):
+        repository.queue(tx, id=rows[owner].id, owner=owner)
+    seen = repository.under_way(tx)
+    assert {(one.row.owner_id, one.owner) for one in seen} == {(None, None), (owners[1], "Eva")}
+    assert repository.by_state(tx) == dict.fromkeys(State, 0) | {State.READY: 1, State.QUEUED: 2}
+    assert {row.id for row in repository.everything(tx)} == {row.id for row in rows.values()}
+
+
+# ---------------------------------------------------------------- the line, and signs of life
+
+
+def test_who_is_in_line_or_running_is_not_queued_again(tx: Session) -> None:
+    for before in WAY:
+        id = go(tx, make(tx).id, before).id
+        assert repository.queue(tx, id=id) == (before not in ("queued", "running"))
+        assert repository.get(tx, id=id).state is State("running" if before == "running" else "queued")
+
+
+def test_only_who_is_in_line_leaves_it(tx: Session) -> None:
+    for before in WAY:
+        id = go(tx, make(tx).id, before).id
+        assert repository.leave_queue(tx, id=id) == (before == "queued")
+        assert repository.get(tx, id=id).state is State("cancelled" if before == "queued" else before)
+
+
+def test_the_line_is_in_the_order_of_queueing(tx: Session, owners: list[UUID]) -> None:
+    rows = [make(tx, owner=owner) for owner in (owners[0], None, owners[1], None)]
+    for minute, place in enumerate((2, 0, 3)):
+        repository.queue(tx, id=rows[place].id, owner=rows[place].owner_id)
+        rows[place].queued_at = datetime(2030, 1, 1, 0, minute, tzinfo=UTC)
+    tx.flush()
+    assert [row.id for row in repository.queued(tx)] == [rows[place].id for place in (2, 0, 3)]
+
+
+def test_a_run_gives_signs(tx: Session) -> None:
+    ids = {state: go(tx, make(tx).id, state).id for state in WAY}
+    assert {state for state, id in ids.items() if repository.get(tx, id=id).beat_at} == {
+        "running",
+        *FINISHED,  # when they last gave one
+    }
+    tx.execute(text("UPDATE sessions SET beat_at = '2001-01-01Z', updated_at = '2001-01-01Z'"))
+    repository.beat(tx, ids=[str(ids["running"]), ids["done"], uuid4()])
+    tx.expire_all()
+    years = {state: repository.get(tx, id=id).beat_at.year for state, id in ids.items()}  # type: ignore[union-attr]
+    assert years.pop("running") >= 2024 and set(years.values()) == {2001}
+    assert repository.get(tx, id=ids["running"]).updated_at.year == 2001  # nothing has changed
+    repository.save_progress(tx, id=ids["failed"], progress={"done": 1})
+    assert repository.get(tx, id=ids["failed"]).beat_at == repository.now(tx)
+    repository.queue(tx, id=ids["failed"])
+    assert repository.get(tx, id=ids["failed"]).beat_at is None
+    repository.beat(tx, ids=[])
+
+
+# ---------------------------------------------------------------- what nobody needs any more
+
+
+def test_what_nobody_changed_for_long_is_expired(tx: Session, owners: list[UUID]) -> None:
+    ids = {state: go(tx, make(tx, owner=None).id, state).id for state in WAY}
+    starred, young, theirs = make(tx), make(tx), make(tx, owner=owners[0])
+    repository.star(tx, id=starred.id, starred=True)
+    now = repository.now(tx)
+    tx.execute(text("UPDATE sessions SET updated_at = now() - interval '3 days'"))
+    repository.rename(tx, id=young.id, name="needed")
+    expected = {id for state, id in ids.items() if state not in ("queued", "running")} | {theirs.id}
+    assert set(repository.expired(tx, before=now - timedelta(days=2))) == expected
+    assert repository.expired(tx, before=now - timedelta(days=4)) == []
+    for id in (starred.id, young.id, ids["queued"], ids["running"], uuid4()):
+        with pytest.raises(NotFound):
+            repository.expire(tx, id=id, before=now - timedelta(days=2))
+    for id in expected:
+        repository.expire(tx, id=id, before=now - timedelta(days=2))
+    assert {row.id for row in repository.everything(tx)} == {
+        starred.id,
+        young.id,
+        ids["queued"],
+        ids["running"],
+    }
+
+
+def test_what_was_lost_is_forgotten(tx: Session, owners: list[UUID]) -> None:
+    row = make(tx, owner=owners[0])
+    gone, kept = (make_result(tx, row.id, file) for file in "ab")
+    repository.discard_results(tx, ids=[gone.id, uuid4()])
+    tx.expire_all()
+    assert [result.id for result in repository.anyones(tx, id=row.id).results] == [kept.id]
+    repository.discard(tx, id=row.id)
+    with pytest.raises(NotFound):
+        repository.discard(tx, id=row.id)

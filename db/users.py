@@ -1,0 +1,142 @@
+"""Who may sign in: functions that take a transaction and never end it.
+
+Names are one whatever their case; passwords are kept as argon2 hashes only.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import cache
+from typing import NamedTuple
+from uuid import UUID
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from db.errors import AccountError
+from db.models import SessionRow, User
+
+LONGEST_NAME = 64
+SHORTEST_PASSWORD = 8
+_LONGEST_PASSWORD = 1024  # one of gigabytes would be hashed for as long
+
+_hasher = PasswordHasher()
+
+
+class Listed(NamedTuple):
+    user: User
+    sessions: int
+
+
+def add(tx: Session, *, name: str, password: str, admin: bool = False) -> User:
+    """Raises AccountError for a name that is none or taken, and for a password that is too short."""
+    name = _plain(name)
+    if len(name) > LONGEST_NAME or not _visible(name):
+        raise AccountError(f"A name has 1 to {LONGEST_NAME} characters, all of them visible ones.")
+    _check_password(password)
+    user = User(name=name, password=_hashed(password), admin=admin)
+    try:
+        with tx.begin_nested():  # so that what else the transaction holds outlives a refusal
+            tx.add(user)
+    except IntegrityError as error:
+        raise AccountError(f"There is a user called {name} already: choose another name.") from error
+    return user
+
+
+def check(tx: Session, *, name: str, password: str) -> User | None:
+    """The user of this name and password; as slow for a name of nobody as for a wrong password.
+
+    A hash by older parameters than today's is replaced.
+    """
+    nobodys = _nobodys()  # made before it is known whether it is needed
+    user = _named(tx, name)
+    kept = nobodys if user is None else user.password
+    try:
+        # One that no account can have is not worth its time, whoever sends it.
+        _hasher.verify(kept, password[: _LONGEST_PASSWORD + 1].encode("utf-8", "surrogatepass"))
+    except (VerificationError, InvalidHashError):
+        return None
+    if user is None or len(password) > _LONGEST_PASSWORD:
+        return None
+    if _hasher.check_needs_rehash(user.password):
+        user.password = _hashed(password)
+        tx.flush()
+    return user
+
+
+def get(tx: Session, *, id: UUID | str) -> User | None:
+    try:
+        return tx.get(User, UUID(str(id)))
+    except ValueError:
+        return None
+
+
+def count(tx: Session) -> int:
+    return tx.scalars(select(func.count()).select_from(User)).one()
+
+
+def listed(tx: Session) -> list[Listed]:
+    """Everybody with the number of their sessions, by name."""
+    sessions = select(func.count()).where(SessionRow.owner_id == User.id).correlate(User).scalar_subquery()
+    query = select(User, sessions).order_by(func.lower(User.name))
+    return [Listed(user, number) for user, number in tx.execute(query)]
+
+
+def change_password(tx: Session, *, name: str, password: str) -> User:
+    """Raises AccountError where nobody is called so, and for a password that is too short."""
+    user = _named(tx, name)
+    if user is None:
+        raise AccountError(f"There is no user called {_plain(name)!r}.")
+    _check_password(password)
+    user.password = _hashed(password)
+    tx.flush()
+    return user
+
+
+def remove(tx: Session, *, name: str) -> User:
+    """Forget a user and their sessions; the folders of these are set aside when the server next starts.
+
+    Raises AccountError where nobody is called so.
+    """
+    user = _named(tx, name)
+    if user is None:
+        raise AccountError(f"There is no user called {_plain(name)!r}.")
+    tx.delete(user)
+    tx.flush()
+    return user
+
+
+def _check_password(password: str) -> None:
+    if len(password) < SHORTEST_PASSWORD:
+        raise AccountError(f"A password has at least {SHORTEST_PASSWORD} characters.")
+    if len(password) > _LONGEST_PASSWORD:
+        raise AccountError(f"A password has at most {_LONGEST_PASSWORD} characters.")
+
+
+def _named(tx: Session, name: str) -> User | None:
+    name = _plain(name)
+    if not _visible(name):  # which PostgreSQL may not even take
+        return None
+    return tx.scalars(select(User).where(func.lower(User.name) == func.lower(name))).one_or_none()
+
+
+def _visible(name: str) -> bool:
+    return bool(name) and not any(unicodedata.category(sign).startswith("C") for sign in name)
+
+
+def _plain(name: str) -> str:
+    """The name as it is kept: letters with their accents composed, for keyboards differ in that."""
+    return unicodedata.normalize("NFC", name.strip())
+
+
+def _hashed(password: str) -> str:
+    return _hasher.hash(password.encode("utf-8", "surrogatepass"))
+
+
+@cache
+def _nobodys() -> str:
+    """A hash to be compared with in vain."""
+    return _hashed("nobody's")
