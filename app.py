@@ -1,24 +1,29 @@
-"""Recorte's server: reads the settings once, starts the database, puts the parts together, serves."""
+"""Recorte: reads the settings once, starts the database, puts the parts together, serves.
+
+python app.py                                  serve the page
+python app.py doctor                           look over what it needs
+python app.py user add NAME [--admin]          let somebody sign in; `list`, `password NAME`, `remove NAME`
+"""
 
 from __future__ import annotations
 
+import argparse
 import fcntl
+import getpass
 import logging
 import os
 import shutil
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
 from platformdirs import user_data_path
-
-if TYPE_CHECKING:
-    from fastapi import FastAPI
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 LOOPBACK = "127.0.0.1"
@@ -36,7 +41,16 @@ class Settings:
     database_url: str | None
     host: str
     port: int
+    open: bool
+    users: bool
+    hosts: tuple[str, ...]
     upload_bytes: int
+    quota_bytes: int
+    most_seconds: int
+    most_pixels: int
+    keep_days: int
+    stall_seconds: int
+    log: Literal["json", "text"] | None
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
@@ -47,8 +61,25 @@ class Settings:
             database_url=environment.get("DATABASE_URL") or None,
             host=environment.get("RECORTE_HOST") or LOOPBACK,
             port=_number(environment, "RECORTE_PORT", 7860, 0, 65535),
+            open=_switch(environment, "RECORTE_OPEN"),
+            users=_switch(environment, "RECORTE_USERS"),
+            hosts=_hosts(environment, "RECORTE_HOSTS"),
             upload_bytes=_number(environment, "RECORTE_UPLOAD_MB", 4096, 1, 10**6) * 2**20,
+            quota_bytes=_number(environment, "RECORTE_QUOTA_GB", 0, 0, 10**6) * 2**30,
+            most_seconds=_number(environment, "RECORTE_MOST_MINUTES", 0, 0, 10**5) * 60,
+            most_pixels=_number(environment, "RECORTE_MOST_PIXELS", 0, 0, 10**9),
+            keep_days=_number(environment, "RECORTE_KEEP_DAYS", 0, 0, 10**5),
+            stall_seconds=_number(environment, "RECORTE_STALL_MINUTES", 10, 1, 10**4) * 60,
+            log=_form(environment, "RECORTE_LOG"),
         )
+
+    @property
+    def beyond(self) -> bool:
+        """Whether others than this machine's users may reach it: by its address, or through a proxy."""
+        return self.host not in _HERE or bool(self.hosts)
+
+
+_HERE = (LOOPBACK, "::1", "localhost")
 
 
 def _number(environment: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
@@ -56,6 +87,33 @@ def _number(environment: Mapping[str, str], name: str, default: int, least: int,
     if not text.isdecimal() or not least <= int(text) <= most:
         raise CannotStart(f"{name} is {text!r}; it must be a whole number from {least} to {most}.")
     return int(text)
+
+
+def _switch(environment: Mapping[str, str], name: str) -> bool:
+    text = environment.get(name) or "0"
+    if text not in ("0", "1"):
+        raise CannotStart(f"{name} is {text!r}; it must be 1, or 0 as if it were not there.")
+    return text == "1"
+
+
+def _hosts(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    hosts = tuple(host.strip() for host in (environment.get(name) or "").split(",") if host.strip())
+    for host in hosts:
+        if "/" in host or " " in host or "*" in host:
+            raise CannotStart(f"{name} holds {host!r}; write names alone, as in recorte.example.org.")
+    return hosts
+
+
+def _form(environment: Mapping[str, str], name: str) -> Literal["json", "text"] | None:
+    match environment.get(name) or "":
+        case "":
+            return None
+        case "json":
+            return "json"
+        case "text":
+            return "text"
+        case other:
+            raise CannotStart(f"{name} is {other!r}; it must be json or text.")
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -97,53 +155,179 @@ def serve(settings: Settings) -> None:
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
-        from db import repository
         from db.engine import Database
         from db.ledger import Ledger
         from pipeline.runner import Runner
-        from ui import blocks
+        from pipeline.worker import Worker
+        from ui import blocks, signs
+        from ui.accounts import DatabaseAccounts
         from ui.actions import Actions
+        from ui.allowance import Allowance
+        from ui.cleaner import Cleaner
+        from ui.house import ServerHouse
+        from ui.looks import darkroom
+        from ui.server import answer
+        from ui.signin import SignedIn, SignedInVisitors
+        from ui.uploads import Uploads
 
-        with Database.open(settings.database_url, settings.home / "database") as database:
-            with database.begin() as tx:
-                repository.interrupt_unfinished(tx)
-            with closing(Ledger(database)) as ledger, closing(Runner(ledger)) as runner:
-                actions = Actions(settings.home, database, runner, ASSETS / "sample.mp4")
+        allowance = Allowance(
+            upload_bytes=settings.upload_bytes,
+            seconds=settings.most_seconds,
+            pixels=settings.most_pixels,
+            quota_bytes=settings.quota_bytes,
+        )
+        with (
+            Database.open(settings.database_url, settings.home / "database") as database,
+            closing(Ledger(database)) as ledger,
+            Worker(darkroom, patience=settings.stall_seconds + 60) as worker,
+        ):
+            accounts = DatabaseAccounts(database)
+            if settings.beyond and not (settings.open or settings.users or accounts.any()):
+                raise CannotStart(
+                    "Without accounts this is served to this machine alone. Make one with `python app.py "
+                    "user add NAME`, or set RECORTE_OPEN=1 if everybody who reaches it may see everything."
+                )
+            house = ServerHouse(database, worker)
+            figures = signs.Figures(house, settings.home)
+            logging.getLogger().addHandler(signs.CountedErrors(figures))
+            running = Runner(
+                signs.Watched(ledger, figures),
+                partial(worker.stream, "process"),
+                kill=worker.kill,
+                stall_seconds=settings.stall_seconds,
+            )
+            with closing(running) as runner:
+                worker.start()
+                actions = Actions(settings.home, database, runner, ASSETS / "sample.mp4", worker, allowance)
+                house.actions = actions
                 actions.mend()
-                page = blocks.application(actions, upload_bytes=settings.upload_bytes)
-                answer(page, port)
+                actions.resume()
+                visitors = SignedInVisitors(
+                    accounts,
+                    SignedIn(settings.home / "signed-in.json"),
+                    # Never open to others again because the last account was removed.
+                    required=settings.users or (settings.beyond and not settings.open),
+                )
+                page = blocks.application(
+                    actions,
+                    upload_bytes=settings.upload_bytes,
+                    uploads=Uploads(uploads, settings.upload_bytes, house.room(settings.quota_bytes)),
+                    visitors=visitors,
+                    hosts=settings.hosts,
+                    routers=[signs.router(house, figures, settings.home)],
+                    answered=figures.answered,
+                )
+                with closing(Cleaner(actions, settings.keep_days)):
+                    answer(page, port)
 
 
-def answer(page: FastAPI, port: socket.socket) -> None:
-    """Answer requests until interrupted; says where, once it does."""
-    import uvicorn
+def doctor(settings: Settings) -> int:
+    """Print a sentence on each thing that is needed; 0: the server can serve, 1: it cannot."""
+    from ui import doctor as ward
 
-    host, number, *_ = port.getsockname()
-    address = f"http://[{host}]:{number}" if ":" in host else f"http://{host}:{number}"
-
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            print(f"Recorte is at {address}", flush=True)
-
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            # A page that is open holds a connection for as long; to cut that off now is no error to report.
-            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-            await super().shutdown(sockets)
-
-    config = uvicorn.Config(page, log_level="warning", timeout_graceful_shutdown=2)
-    Server(config).run(sockets=[port])
+    with _held_if_free(settings.home) as running:
+        found = ward.examine(
+            settings.home, settings.database_url, settings.host, settings.port, running=running
+        )
+        stops = False
+        for finding in found:
+            print(finding, flush=True)
+            stops |= finding.stops
+    print("It cannot serve like this." if stops else "It can serve.")
+    return int(stops)
 
 
-def main() -> int:
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
-    for package in ("db", "pipeline", "ui"):
-        logging.getLogger(package).setLevel(logging.INFO)
+@contextmanager
+def _held_if_free(home: Path) -> Iterator[bool]:
+    """Whether a server runs on the folder; none can start on it meanwhile."""
+    if not home.exists():
+        yield False
+        return
+    try:
+        holding = alone(home)
+        holding.__enter__()
+    except CannotStart:
+        yield True
+        return
+    except OSError:
+        yield False  # nothing can be written there, which is found as well
+        return
+    try:
+        yield False
+    finally:
+        holding.__exit__(None, None, None)
+
+
+def change_users(settings: Settings, what: str, name: str, admin: bool) -> int:
+    """Also while a server runs: its database is joined then."""
+    from db import users
+    from db.engine import Database
+
+    password = _password() if what in ("add", "password") else ""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with Database.open(settings.database_url, settings.home / "database") as database, database.begin() as tx:
+        match what:
+            case "add":
+                said = f"{users.add(tx, name=name, password=password, admin=admin).name} may sign in."
+            case "password":
+                changed = users.change_password(tx, name=name, password=password).name
+                said = f"{changed} has a new password, and has to sign in again everywhere."
+            case "remove":
+                said = f"{users.remove(tx, name=name).name} and their sessions are removed."
+            case _:
+                listed = users.listed(tx)
+                rows = (f"{u.name}{' (admin)' if u.admin else ''}: {n} sessions" for u, n in listed)
+                said = "\n".join(rows) or "There are no users."
+    print(said)
+    return 0
+
+
+def _password() -> str:
+    """Asked for twice without being shown; the first line of what is no terminal."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    password = getpass.getpass("Password: ")
+    if getpass.getpass("The same again: ") != password:
+        raise CannotStart("The two are not the same. Nothing was changed.")
+    return password
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="app.py", description="Recorte: cuts the background out of videos.")
+    commands = parser.add_subparsers(dest="command")
+    commands.add_parser("doctor", help="look over what the server needs")
+    user = commands.add_parser("user", help="who may sign in")
+    what = user.add_subparsers(dest="what", required=True)
+    what.add_parser("list", help="everybody")
+    for name, help in (
+        ("add", "let somebody sign in"),
+        ("password", "give somebody a new password"),
+        ("remove", "remove somebody with their sessions"),
+    ):
+        one = what.add_parser(name, help=help)
+        one.add_argument("name")
+        if name == "add":
+            one.add_argument("--admin", action="store_true", help="sees what the server is doing")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    asked = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that everything is closed then, too
     from db.errors import DatabaseError
 
     try:
-        serve(Settings.read(os.environ))
+        settings = Settings.read(os.environ)
+        if asked.command == "doctor":
+            return doctor(settings)
+        if asked.command == "user":
+            return change_users(
+                settings, asked.what, getattr(asked, "name", ""), getattr(asked, "admin", False)
+            )
+        from ui import logs
+
+        logs.setup(settings.log)
+        serve(settings)
     except (CannotStart, DatabaseError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -70,7 +70,13 @@ function draw(card) {
     link.download = "";
     tools.append(link);
   }
-  tools.append(deleter(card));
+  const star = button(card.starred ? "★" : "☆", "star", () =>
+    trigger("like", { id: card.id, starred: !card.starred }),
+  );
+  star.title = say("star");
+  star.setAttribute("aria-label", say("star"));
+  star.setAttribute("aria-pressed", String(card.starred));
+  tools.append(star, deleter(card));
   node.append(poster, make("h3", "", card.name), facts, state);
   if (card.error) node.append(make("p", "failure", card.error));
   node.append(tools);

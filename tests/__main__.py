@@ -6,6 +6,7 @@ if that can be done without asking; otherwise one sentence says what to install,
 
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -83,6 +84,24 @@ def provide_programs() -> None:
         )
 
 
+def audit() -> None:
+    """Say what known holes the installed packages have.
+
+    A hole that is found tomorrow is no fault of what is tested today, so it is told and ends nothing.
+    """
+    command = [sys.executable, "-m", "pip_audit", "--progress-spinner", "off", "--timeout", "10"]
+    said = "Known holes could not be asked for."
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+        if done.returncode == 0:
+            said = "No installed package has a known hole."
+        elif re.search(r"Found \d+ known vulnerabilit", done.stderr):
+            said = f"{done.stdout}\nInstalled packages have known holes: see above."
+    except subprocess.TimeoutExpired:
+        pass
+    print(said, flush=True)
+
+
 def main() -> None:
     if sys.version_info < (3, 11):  # noqa: UP036 - whoever runs this may have an older one
         sys.exit(f"Recorte needs Python 3.11 or newer; this is {platform.python_version()}.")
@@ -90,6 +109,7 @@ def main() -> None:
     check("ruff", "check", ".")
     check("ruff", "format", "--check", ".")
     check("mypy")
+    audit()
     check("pytest", *sys.argv[1:])  # last, so that its closing line is the last of the output
 
 

@@ -5,8 +5,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from uuid import uuid4
 
 import pytest
+from sqlalchemy import create_engine, text
 
 # Neither found nor left behind in the folders of whoever runs the tests: weights, what was measured, caches.
 # Before anything is imported, for some libraries read these when they are.
@@ -25,3 +27,17 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """A real PostgreSQL with its tables, for the whole run: who commits to it tidies up."""
     with Database.open(None, tmp_path_factory.mktemp("database")) as database:
         yield database
+
+
+@pytest.fixture
+def own(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """A database that nobody else has anything in, on the same server."""
+    name = f"own_{uuid4().hex}"
+    engine = create_engine(database.engine.url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+        address = database.engine.url.set(database=name).render_as_string(hide_password=False)
+        with Database.open(address, tmp_path_factory.mktemp("unused")) as made:
+            yield made
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()

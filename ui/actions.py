@@ -2,68 +2,112 @@
 
 A session is a folder named by its id, holding the video, its background picture, its matte and its results,
 and a row in the database that says the rest. Every error that leaves here is a sentence.
+
+What is asked is asked for one user, `Actions.of(owner)`: a session of somebody else does not exist for them.
 """
 
 from __future__ import annotations
 
 import bisect
+import copy
+import logging
 import math
+import os
 import shutil
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime, timedelta
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from db import repository
 from db.engine import Database
 from db.errors import NotFound
 from db.models import Result, SessionRow, State
-from pipeline import background, formats, models, prompts, video, weights
+from pipeline import background, formats, guard, intake, models, prompts, speeds, video, weights
 from pipeline.background import Fit, Footage, Picture, Transparent
 from pipeline.clip import Clip
 from pipeline.edges import Edges
-from pipeline.errors import InputError, VideoError
+from pipeline.errors import InputError, RecorteError, VideoError
 from pipeline.formats import Quality
 from pipeline.job import GREEN, Job, Progress, Sound
-from pipeline.pictures import opened
 from pipeline.runner import Runner
-from ui import overlay, scenes
+from ui import scenes
+from ui.allowance import Allowance
 from ui.downloads import Downloads
-from ui.looks import Looks
-from ui.opened import Opened, sounds
+from ui.looks import Host, Looks
+from ui.opened import Opened
+
+log = logging.getLogger(__name__)
 
 _LONGEST_NAME = 120
 _CANCEL_POLLS = 50
 _DELETED = ".deleted-"
+_RESULT = "result-"
+_IN_HAND = (".recorte-*", ".result-*.part", ".matte-*.part")
 
 
 class Actions:
-    def __init__(self, home: Path, database: Database, runner: Runner, sample: Path) -> None:
+    """Those of the local user; `of` gives the same for others."""
+
+    def __init__(
+        self,
+        home: Path,
+        database: Database,
+        runner: Runner,
+        sample: Path,
+        worker: Host,
+        allowance: Allowance | None = None,
+    ) -> None:
         self._folder = home / "sessions"
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._lost = home / "lost"
         self._database = database
         self._runner = runner
         self._sample = sample
+        self._allowance = allowance or Allowance()
+        self._owner: UUID | None = None
         self._changing = threading.Lock()
-        self.looks = Looks(self.open)
+        self._queueing = threading.Lock()
+        """Held while a session's row and the runner are told of the same thing."""
+        self._submitted: dict[str, UUID | None] = {}
+        """Whose the sessions are that the runner was given."""
+        self.looks = Looks(worker)
         self.downloads = Downloads()
+
+    def of(self, owner: UUID | None) -> Actions:
+        """The same, for this user; None: the local one."""
+        theirs = copy.copy(self)  # locks, runner and all that is shared stay the same objects
+        theirs._owner = owner
+        return theirs
 
     # ------------------------------------------------------------------ sessions
 
     def create(self, file: Path, name: str) -> str:
         """A new session with the uploaded `file`, which is moved into it; gives its id.
 
-        Raises VideoError where it is no video that can be used; the file is then removed.
+        Raises VideoError where it is no video that can be used, InputError where it is more than may be;
+        the file is then removed.
         """
         try:
-            clip = video.probe(file, name)
+            self._allowance.check_bytes(name, file.stat().st_size)
+            clip = intake.footage(file, name, index=True, admit=partial(self._admit, file))
             return self._keep(file, clip)
         finally:
             file.unlink(missing_ok=True)
+            video.index_file(file).unlink(missing_ok=True)
+
+    def _admit(self, file: Path, clip: Clip) -> None:
+        """Raise InputError where an upload, as it was probed, is more than may be."""
+        size = file.stat().st_size
+        self._allowance.check(clip, size)
+        self._allowance.check_quota(self._owner, self._folders, size)
 
     def create_sample(self) -> str:
         copy = self._folder / f".{uuid4()}{self._sample.suffix}"
@@ -77,33 +121,34 @@ class Actions:
         try:
             source = folder / f"source{_plain_suffix(clip.name)}"
             shutil.move(file, source)
+            shutil.move(video.index_file(file), video.index_file(source))
             clip = replace(clip, path=source)
-            video.keep_index(source)
-            first = next(video.read(source), None)
-            if first is None:
-                raise VideoError(f"{clip.name}: not one picture of this video could be decoded.")
             model, _why = models.default()
             job = Job(source, folder / "result", model=model, matte=folder / "matte.mkv")
             name = clip.name[:_LONGEST_NAME]
             with self._database.begin() as tx:
                 repository.create(
-                    tx, id=id, name=name, source=source.name, clip=clip.to_json(), job=job.to_json(folder)
+                    tx,
+                    id=id,
+                    name=name,
+                    source=source.name,
+                    clip=clip.to_json(),
+                    job=job.to_json(folder),
+                    owner=self._owner,
                 )
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
+        self._allowance.forget()
         return id
 
     def open(self, id: str) -> Opened:
         """Raises db's NotFound where there is no such session, VideoError where its video was removed."""
-        found = self._found(id)
-        if not found.job.source.exists():
-            raise VideoError(f"{found.row.name}: this video is no longer on the disk. Upload it again.")
-        return found
+        return _playable(self._found(id))
 
     def _found(self, id: str) -> Opened:
         with self._database.begin() as tx:
-            return self._opened(repository.get(tx, id=id))
+            return self._opened(repository.get(tx, id=id, owner=self._owner))
 
     def _opened(self, row: SessionRow) -> Opened:
         folder = self._folder / str(row.id)
@@ -113,7 +158,8 @@ class Actions:
     def sessions(self, search: str | None = None) -> list[Opened]:
         """Sessions, newest first."""
         with self._database.begin() as tx:
-            return [self._opened(row) for row in repository.page(tx, limit=200, search=search or None)]
+            rows = repository.page(tx, limit=200, search=search or None, owner=self._owner)
+            return [self._opened(row) for row in rows]
 
     def unfinished(self) -> str | None:
         """The newest session that is queued or running."""
@@ -124,44 +170,131 @@ class Actions:
         name = " ".join(name.split())[:_LONGEST_NAME]
         if name:
             with self._database.begin() as tx:
-                repository.rename(tx, id=id, name=name)
+                repository.rename(tx, id=id, name=name, owner=self._owner)
+        return self._found(id)
+
+    def star(self, id: str, starred: bool) -> Opened:
+        """One with a star is kept for longer than others."""
+        with self._database.begin() as tx:
+            repository.star(tx, id=id, starred=starred, owner=self._owner)
         return self._found(id)
 
     def delete(self, id: str) -> None:
         """Row and files together: first out of sight, then gone, so that neither stays without the other."""
         found = self._found(id)
         self._runner.cancel(found.id)
-        for _ in range(_CANCEL_POLLS):
-            if self._runner.place(found.id) is None:
-                break
-            time.sleep(0.1)
-        hidden = found.folder.with_name(f"{_DELETED}{found.id}")
-        with suppress(FileNotFoundError):
-            found.folder.rename(hidden)
+        self._gone(found.id)
+        self._remove(found.id, partial(repository.delete, id=found.id, owner=self._owner))
+
+    def _remove(self, id: str, forget: Callable[[Any], object]) -> None:
+        """`forget` takes the row, and holds it against others who change it."""
+        folder = self._folder / id
+        hidden = folder.with_name(f"{_DELETED}{id}")
         try:
             with self._database.begin() as tx:
-                repository.delete(tx, id=id)
+                forget(tx)
+                with suppress(FileNotFoundError):
+                    folder.rename(hidden)
         except BaseException:
             with suppress(FileNotFoundError):
-                hidden.rename(found.folder)
+                hidden.rename(folder)
             raise
         shutil.rmtree(hidden, ignore_errors=True)
+        self._submitted.pop(id, None)
+        self._allowance.forget()
+
+    def used(self) -> int:
+        """Bytes that the user's sessions take on the disk."""
+        return self._allowance.used(self._owner, self._folders)
+
+    def _folders(self) -> list[Path]:
+        with self._database.begin() as tx:
+            return [self._folder / str(id) for id in repository.ids(tx, owner=self._owner)]
+
+    # ------------------------------------------------------------------ for the server: everybody's sessions
+
+    def expire(self, age: timedelta) -> Iterator[str]:
+        """Delete the sessions that nobody changed for so long, and what was set aside; yields their names.
+
+        By the database's clock, as their times are. Kept is what has a star, and what is queued or running.
+        """
+        with self._database.begin() as tx:
+            before = repository.now(tx) - age
+            ids = repository.expired(tx, before=before)
+        for id in map(str, ids):
+            with suppress(NotFound):  # needed after all: somebody was quicker
+                self._remove(id, partial(repository.expire, id=id, before=before))
+                yield id
+        for folder in self._lost.glob("*"):
+            if folder.lstat().st_mtime < before.timestamp():
+                _erase(folder)
+                yield folder.name
 
     def mend(self) -> None:
-        """Clear away what a server that was killed left half-made, all of which is hidden.
+        """Set right what a server that was killed left half-made. Only before anything runs.
 
-        Only before anything runs. A session whose row outlived its deletion gets its files back.
+        What is hidden is cleared away; a session whose row outlived its deletion gets its files back. A
+        folder without a row is set aside in `lost`, for its row may be in another database. A row without its
+        folder goes, and a result without its file; a result's file that no row tells of goes as well.
         """
+        with self._database.begin() as tx:
+            rows = {str(row.id): row for row in repository.everything(tx)}
+            now = repository.now(tx)
         for hidden in self._folder.glob(f"{_DELETED}*"):
             id = hidden.name.removeprefix(_DELETED)
-            with suppress(NotFound):
-                self._found(id)
+            if id in rows and not (self._folder / id).exists():
                 hidden.rename(self._folder / id)
         for left in [*self._folder.glob(".*"), *self._folder.glob("*/.*")]:
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
+            _erase(left)
+        folders = {path.name: path for path in self._folder.iterdir()}
+        for name in folders.keys() - rows.keys():
+            self._set_aside(folders[name], now)
+        missing = rows.keys() - folders.keys()
+        if missing and missing == rows.keys():
+            # Rather than that everybody's folder was lost, this is not the place where they are.
+            log.warning("not one of %d sessions has its folder in this data folder", len(missing))
+            return
+        for id in missing:
+            log.warning("session %s has no files any more and is forgotten", id)
+            with self._database.begin() as tx:
+                repository.discard(tx, id=id)
+        for id in rows.keys() & folders.keys():
+            self._mend_results(folders[id], rows[id].results)
+
+    def _mend_results(self, folder: Path, results: list[Result]) -> None:
+        gone = [result.id for result in results if not (folder / result.file).exists()]
+        if gone:
+            log.warning("session %s has lost %d results", folder.name, len(gone))
+            with self._database.begin() as tx:
+                repository.discard_results(tx, ids=gone)
+        told = {result.file for result in results}
+        for file in folder.glob(f"{_RESULT}*"):
+            if file.name not in told:
+                _erase(file)
+
+    def _set_aside(self, folder: Path, now: datetime) -> None:
+        log.warning("%s belongs to no session and is set aside", folder.name)
+        self._lost.mkdir(exist_ok=True)
+        place = self._lost / folder.name
+        if place.exists():
+            place = self._lost / f"{folder.name}-{uuid4().hex[:8]}"
+        # From now on it is kept for as long as a session that nobody changes.
+        os.utime(folder, (now.timestamp(), now.timestamp()), follow_symlinks=False)
+        folder.rename(place)
+
+    def resume(self) -> None:
+        """On start: what was running is interrupted; what was queued goes to the runner again, in order."""
+        with self._database.begin() as tx:
+            repository.interrupt_running(tx)
+            waiting = [self._opened(row) for row in repository.queued(tx)]
+        for found in waiting:
+            try:
+                job, seconds = self._checked(_playable(found))
+            except RecorteError as error:
+                with self._database.begin() as tx:
+                    repository.change_state(tx, id=found.id, state=State.FAILED, error=str(error))
             else:
-                left.unlink(missing_ok=True)
+                self.of(found.row.owner_id)._submit(found, job, seconds)
 
     # ------------------------------------------------------------------ choices
 
@@ -170,8 +303,10 @@ class Actions:
             found = self.open(id)
             job = replace(found.job, **changes)
             with self._database.begin() as tx:
-                repository.save_job(tx, id=id, job=job.to_json(found.folder))
-        return replace(found, job=job)
+                repository.save_job(tx, id=id, job=job.to_json(found.folder), owner=self._owner)
+            found = replace(found, job=job)
+            self.looks.changed(found)
+        return found
 
     def mark(self, id: str, marks: Any, objects: Any = None) -> Opened:
         """Keep the prompts and objects that the stage sends; raises PromptError where they do not fit."""
@@ -218,23 +353,23 @@ class Actions:
     def choose_picture(self, id: str, file: Path, name: str, fit: Fit = "fill") -> Opened:
         """Take an uploaded picture into the session; raises BackgroundError where it is none."""
         try:
-            picture = opened(file, name)
+            kept = self.open(id).folder / f"background-{uuid4().hex[:8]}.png"
+            self._allowance.check_bytes(name, file.stat().st_size)
+            self._allowance.check_quota(self._owner, self._folders, file.stat().st_size)
+            with video.replacing(kept) as part:
+                intake.picture(file, name, part)
         finally:
             file.unlink(missing_ok=True)
-        kept = self.open(id).folder / f"background-{uuid4().hex[:8]}.png"
-        # Written again from its pixels: upright, without what else a picture's file may carry.
-        with video.replacing(kept) as part:
-            overlay.save_png(picture, part)
         return self._hang(id, Picture(kept, fit))
 
     def choose_footage(self, id: str, file: Path, name: str, fit: Fit = "fill", held: bool = False) -> Opened:
         """Take an uploaded video into the session as its background; raises VideoError where it is none."""
         try:
-            video.probe(file, name)
-            if next(video.read(file), None) is None:
-                raise VideoError(f"{name}: not one picture of this video could be decoded.")
+            folder = self.open(id).folder
+            self._allowance.check_bytes(name, file.stat().st_size)
+            intake.footage(file, name, admit=partial(self._admit, file))
             # A name that does not read as a picture's, whatever the upload was called.
-            kept = self.open(id).folder / f"background-{uuid4().hex[:8]}.video"
+            kept = folder / f"background-{uuid4().hex[:8]}.video"
             with video.replacing(kept) as part:
                 shutil.move(file, part)
         finally:
@@ -275,7 +410,7 @@ class Actions:
         form, sound = job.format, job.sound
         if isinstance(behind, Transparent) and formats.by_key(form).opaque:
             form = next(f.key for f in formats.FORMATS.values() if f.alpha)
-        if sound == "behind" and not sounds(behind):
+        if sound == "behind" and not self.looks.sounds(behind):
             sound = "own"
         return self._change(id, background=behind, format=form, sound=sound)
 
@@ -308,28 +443,75 @@ class Actions:
     # ------------------------------------------------------------------ running
 
     def run(self, id: str) -> None:
-        """Queue the session's job; raises InputError where it cannot be done as it stands."""
+        """Queue the session's job; raises InputError where it cannot be done as it stands.
+
+        Asked twice it runs once.
+        """
         found = self.open(id)
+        job, seconds = self._checked(found)
+        self._allowance.check_quota(self._owner, self._folders, self._needs(found, job))
+        with self._queueing:
+            with self._database.begin() as tx:
+                if not repository.queue(tx, id=found.id, owner=self._owner):
+                    return
+            self._submit(found, job, seconds)
+
+    def _checked(self, found: Opened) -> tuple[Job, float | None]:
+        """What a run of the session does, and how many seconds it may take, where that is known.
+
+        Raises InputError where it cannot be done as it stands.
+        """
         form = formats.by_key(found.job.format)
-        job = replace(found.cut, output=found.folder / f"result-{uuid4().hex[:8]}{form.suffix}")
+        job = replace(found.cut, output=found.folder / f"{_RESULT}{uuid4().hex[:8]}{form.suffix}")
         job.check(found.clip)
-        if found.kept is None:
-            models.check(models.card(job.model), job.weights)
-        if found.running or self._runner.place(id) is not None:
-            raise InputError(f"{found.row.name} is being made already.")
-        with self._database.begin() as tx:
-            repository.change_state(tx, id=id, state=State.QUEUED)
-        self._runner.submit(id, job)
+        if self.looks.kept(found):
+            return job, None  # what that saves is most of it, and has not been measured
+        models.check(models.card(job.model), job.weights)
+        size = found.clip.width, found.clip.height
+        return job, speeds.expected(job.model, size, found.clip.frames)
+
+    def _needs(self, found: Opened, job: Job) -> int:
+        """Bytes that a run may take on the disk."""
+        times = self.looks.times(found)
+        start, end = (float(pts * found.clip.time_base) for pts in job.span(found.clip))
+        return guard.disk(job, found.clip, sum(start <= time < end for time in times))
+
+    def _submit(self, found: Opened, job: Job, seconds: float | None) -> None:
+        self._gone(found.id)  # the run before it, whose end is told already, may be about to leave
+        _sweep(found.folder)
+        self._submitted[found.id] = self._owner
+        self._runner.submit(found.id, job, str(self._owner or ""), seconds)
+
+    def _gone(self, id: str) -> None:
+        """Wait until the runner has let go of a session's job, for as long as that may take."""
+        for _ in range(_CANCEL_POLLS):
+            if self._runner.place(id) is None:
+                break
+            time.sleep(0.1)
 
     def cancel(self, id: str) -> None:
-        self._runner.cancel(id)
+        """Stop the session's run, or take it out of the line; without either there is nothing to do."""
+        if not self._mine(id):
+            id = self._found(id).id
+        with self._queueing:
+            if not self._runner.cancel(id):
+                with self._database.begin() as tx:
+                    repository.leave_queue(tx, id=id, owner=self._owner)
 
     def place(self, id: str) -> int | None:
         """0: running, 1: next in line; None: neither."""
-        return self._runner.place(id)
+        return self._runner.place(id) if self._mine(id) else None
+
+    def wait(self, id: str) -> float | None:
+        """In how many seconds the run is expected to start; None where nobody knows."""
+        return self._runner.wait(id) if self._mine(id) else None
 
     def progress(self, id: str) -> Progress | None:
-        return self._runner.progress(id)
+        return self._runner.progress(id) if self._mine(id) else None
+
+    def _mine(self, id: str) -> bool:
+        """Whether the runner has had this session from its user; known also while the database is away."""
+        return id in self._submitted and self._submitted[id] == self._owner
 
     def result(self, id: str, result: str) -> tuple[Path, str, str]:
         """A result's file, its MIME type, and the name to download it under."""
@@ -339,6 +521,27 @@ class Actions:
                 form = formats.by_key(kept.format)
                 return found.folder / kept.file, form.mime, download_name(found.row, kept)
         raise InputError("There is no such result.")
+
+
+def _playable(found: Opened) -> Opened:
+    if not found.job.source.exists():
+        raise VideoError(f"{found.row.name}: this video is no longer on the disk. Upload it again.")
+    return found
+
+
+def _erase(path: Path) -> None:
+    """Whatever it is, and also where a part of it cannot be."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Clear away what a run whose process was killed had in hand; none may be running."""
+    for pattern in _IN_HAND:
+        for left in folder.glob(pattern):
+            _erase(left)
 
 
 def download_name(row: SessionRow, result: Result) -> str:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, cast
 
 import gradio as gr
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI, Request
+from gradio.utils import get_upload_folder
+from starlette.types import ASGIApp
 
 from db.errors import NotFound
-from ui import media, stage, text
+from ui import media, plain, signin, stage, text
 from ui.actions import Actions
 from ui.events import Updates, language, told
+from ui.gate import Gate, Visitor
 from ui.page import Page
 from ui.sections import background, edges, preview, result, sessions, subject, video
+from ui.signin import NoAccounts, SignedIn, SignedInVisitors
+from ui.uploads import Uploads
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
@@ -68,17 +75,61 @@ _LANGUAGE = f"""() => {{
 }}"""
 
 
-def application(actions: Actions, *, upload_bytes: int) -> FastAPI:
-    """The whole server: the page, and the pictures and results that it shows."""
+# Who is signed in may sign out: a form of its own, for what changes something is no link.
+_ACCOUNT = f"""() => {{
+  const name = window.gradio_config?.username, brand = document.getElementById("brand");
+  if (!name || !brand) return;
+  const said = {json.dumps({code: words["sign_out"] for code, words in text.DOOR.items()})};
+  const form = document.createElement("form"), who = document.createElement("span");
+  const out = document.createElement("button");
+  form.method = "post"; form.action = "/logout"; form.id = "account";
+  who.textContent = name;
+  out.textContent = said[document.documentElement.lang] ?? said.en;
+  form.append(who, out);
+  brand.append(form);
+}}"""
+
+
+def application(
+    actions: Actions,
+    *,
+    upload_bytes: int,
+    uploads: Uploads | None = None,
+    visitors: SignedInVisitors | None = None,
+    hosts: Iterable[str] = (),
+    routers: Iterable[APIRouter] = (),
+    answered: Callable[[int], None] = lambda status: None,
+) -> ASGIApp:
+    """The whole server behind its gate: the page with its pictures and results, uploads, and `routers`.
+
+    Without `visitors` there is one, who need not sign in.
+    """
+    uploads = uploads or Uploads(Path(get_upload_folder()), upload_bytes)
+    visitors = visitors or SignedInVisitors(NoAccounts(), SignedIn())
     server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    server.include_router(media.router(actions))
+    for routes in (
+        media.router(actions),
+        uploads.router(),
+        signin.router(visitors),
+        plain.router(),
+        *routers,
+    ):
+        server.include_router(routes)
+    blocks = build(actions)
+    with blocks:
+        blocks.load(None, None, None, js=_ACCOUNT, show_progress="hidden")
+    blocks.queue(default_concurrency_limit=16, api_open=False)
     gr.mount_gradio_app(
         server,
-        build(actions),
+        blocks,
         path="/",
         favicon_path=str(ASSETS / "icon.svg"),
         footer_links=[],
         run_history=False,
+        auth_dependency=_name,
+        show_error=False,
+        enable_monitoring=False,
+        mcp_server=False,
         max_file_size=upload_bytes,
         ssr_mode=False,
         i18n=I18N,
@@ -86,7 +137,16 @@ def application(actions: Actions, *, upload_bytes: int) -> FastAPI:
         css_paths=[ASSETS / "page.css"],
         js=_LANGUAGE,
     )
-    return server
+    # Gradio holds files that an event names to its own folder only once it was launched, which a mounted one
+    # never is.
+    blocks.has_launched = True
+    return Gate(server, visitors=visitors, hosts=hosts, uploads=uploads.of, answered=answered)
+
+
+def _name(request: Request) -> str | None:
+    """The visitor's name; None, and Gradio refuses, where the gate has let nobody in."""
+    visitor: Visitor | None = getattr(request.state, "user", None)
+    return None if visitor is None else visitor.name
 
 
 def build(actions: Actions) -> gr.Blocks:
@@ -153,11 +213,12 @@ def _group(name: str) -> Any:
 def _wire(page: Page, blocks: gr.Blocks) -> None:
     @told
     def arrive(request: gr.Request) -> Updates:
-        id = request.query_params.get("session") or page.actions.unfinished()
+        mine = page.mine(request)
+        id = request.query_params.get("session") or mine.unfinished()
         if id is None:
             return page.nothing()
         try:
-            return page.show(page.actions.open(id), language(request))
+            return page.show(mine.open(id), language(request))
         except NotFound:
             gr.Info(text.say(language(request), "gone"))
             return page.nothing()
@@ -166,8 +227,9 @@ def _wire(page: Page, blocks: gr.Blocks) -> None:
     def mark(value: dict[str, Any], id: str, request: gr.Request) -> Updates:
         if not id:
             return {page.stage: None}
-        page.actions.mark(id, value.get("prompts"), value.get("objects"))
-        found = page.actions.trim(id, value.get("start"), value.get("end"))
+        mine = page.mine(request)
+        mine.mark(id, value.get("prompts"), value.get("objects"))
+        found = mine.trim(id, value.get("start"), value.get("end"))
         tongue = language(request)
         return {
             page.stage: page.on_stage(found, edit=value),

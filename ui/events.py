@@ -10,7 +10,9 @@ from functools import wraps
 from inspect import isgeneratorfunction
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import fastapi
 import gradio as gr
 
 from db.errors import DatabaseError
@@ -30,6 +32,19 @@ def language(request: gr.Request) -> str:
     return text.language(request.headers.get("accept-language"))
 
 
+def owner(request: gr.Request | fastapi.Request) -> UUID | None:
+    """Who asks: the visitor that the gate left in the request's state; None: the local user.
+
+    Gradio wraps the request that brought an event, also one that waits in its queue.
+    """
+    asked = request.request if isinstance(request, gr.Request) else request
+    visitor = getattr(asked.state, "user", None) if asked is not None else None
+    if visitor is None:
+        return None
+    id: UUID | None = visitor.id
+    return id
+
+
 @contextmanager
 def uploaded(file: str) -> Iterator[Path]:
     """An upload to be taken from Gradio's folder: it lies in one of its own, which then goes."""
@@ -46,6 +61,7 @@ def _sentences(args: Iterable[Any]) -> Iterator[None]:
     try:
         yield
     except (RecorteError, DatabaseError) as error:
+        log.info("refused", extra={"kind": type(error).__name__})
         raise _toast(str(error)) from error
     except gr.Error:
         raise

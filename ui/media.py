@@ -9,8 +9,10 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 
 from db.errors import DatabaseAway, NotFound
 from pipeline.errors import RecorteError
-from ui import overlay, scenes
+from ui import scenes
 from ui.actions import Actions
+from ui.events import owner
+from ui.opened import Opened
 
 PREFIX = "/media"
 
@@ -24,48 +26,54 @@ def address(id: str) -> str:
 
 
 def router(actions: Actions) -> APIRouter:
-    """Plain (not async) handlers: each runs in a thread of the server's pool."""
+    """Plain (not async) handlers: each runs in a thread of the server's pool.
+
+    Each opens the session for who asks; another's is answered as one that is not there.
+    """
     routes = APIRouter(prefix=PREFIX)
 
     looks = actions.looks
+
+    def opened(id: str, request: Request) -> Opened:
+        return actions.of(owner(request)).open(id)
 
     @routes.get("/scenes/{name}")
     def scene(name: str) -> Response:
         return _answered(lambda: _picture(scenes.thumbnail(name), _FRESH))
 
     @routes.get("/{id}/times")
-    def times(id: str) -> Response:
-        return _answered(lambda: JSONResponse(looks.times(actions.open(id)), headers=_LASTING))
+    def times(id: str, request: Request) -> Response:
+        return _answered(lambda: JSONResponse(looks.times(opened(id, request)), headers=_LASTING))
 
     @routes.get("/{id}/strip")
-    def strip(id: str) -> Response:
+    def strip(id: str, request: Request) -> Response:
         def made() -> Response:
-            return Response(looks.strip(actions.open(id)), media_type="image/jpeg", headers=_LASTING)
+            return Response(looks.strip(opened(id, request)), media_type="image/jpeg", headers=_LASTING)
 
         return _answered(made)
 
     @routes.get("/{id}/poster")
-    def poster(id: str, at: str = "") -> Response:
+    def poster(id: str, request: Request, at: str = "") -> Response:
         """`at` is when the session last changed."""
-        return _answered(lambda: _picture(looks.poster(actions.open(id)), _LASTING if at else _FRESH))
+        return _answered(lambda: _picture(looks.poster(opened(id, request)), _LASTING if at else _FRESH))
 
     @routes.get("/{id}/frames/{index}")
-    def frame(id: str, index: int, view: str = "original", rev: str = "") -> Response:
+    def frame(id: str, index: int, request: Request, view: str = "original", rev: str = "") -> Response:
         def seen() -> Response:
-            found = actions.open(id)
+            found = opened(id, request)
             shown = looks.look(found, index, view)
             # Kept by the browser only if it is the picture of that revision, and the last word on it.
             lasting = shown.final and (view == "original" or rev == looks.revision(found))
-            return _picture(overlay.encoded(shown.picture), _LASTING if lasting else _FRESH)
+            return _picture((shown.data, shown.mime), _LASTING if lasting else _FRESH)
 
         return _answered(seen)
 
     @routes.get("/{id}/frames/{index}/candidates")
-    def candidates(id: str, index: int, object: int = 1, rev: str = "") -> Response:
+    def candidates(id: str, index: int, request: Request, object: int = 1, rev: str = "") -> Response:
         def told() -> Response:
-            found = actions.open(id)
+            found = opened(id, request)
             shown = [
-                {"score": score, "picture": overlay.address(picture)}
+                {"score": score, "picture": picture}
                 for score, picture in looks.candidates(found, index, object)
             ]
             return JSONResponse(shown, headers=_FRESH)
@@ -75,7 +83,7 @@ def router(actions: Actions) -> APIRouter:
     @routes.get("/{id}/results/{result}")
     def result(id: str, result: str, request: Request) -> Response:
         def found() -> Response:
-            path, mime, name = actions.result(id, result)
+            path, mime, name = actions.of(owner(request)).result(id, result)
             kind = "attachment" if "download" in request.query_params else "inline"
             return FileResponse(
                 path, media_type=mime, filename=name, content_disposition_type=kind, headers=_FRESH

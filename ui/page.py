@@ -10,7 +10,7 @@ import gradio as gr
 from pipeline import formats, models
 from ui import media, overlay
 from ui.actions import Actions
-from ui.events import Updates
+from ui.events import Updates, owner
 from ui.opened import Opened
 from ui.sections import background, edges, preview, result, sessions, subject, video
 
@@ -42,6 +42,10 @@ class Page:
         parts = [part for section in sections for part in vars(section).values()]
         return [self.current, self.stage, self.editor, self.side, self.timer, *parts]
 
+    def mine(self, request: gr.Request) -> Actions:
+        """What who asks may do."""
+        return self.actions.of(owner(request))
+
     def show(self, found: Opened, language: str, edit: dict[str, Any] | None = None) -> Updates:
         """Everything that the page says of a session; `edit` is what the stage sent, where it asked."""
         return {
@@ -54,7 +58,7 @@ class Page:
             **subject.show(self.subject, self.actions.downloads, found, language),
             **background.show(self.background, found),
             **edges.show(self.edges, found),
-            **result.show(self.result, self.actions, found, language),
+            **result.show(self.result, self.actions.of(found.row.owner_id), found, language),
             **preview.show(self.preview, self.actions.looks, found, language),
         }
 

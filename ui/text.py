@@ -227,6 +227,7 @@ PAGE: dict[str, dict[str, str]] = {
         "whose": "Sound",
         "preview": "Preview six frames",
         "make": "Make the video",
+        "continue": "Continue",
         "cancel": "Cancel",
         "previews": "Previews",
         "search": "Search by name",
@@ -250,7 +251,8 @@ PAGE: dict[str, dict[str, str]] = {
         "measured": "Last run on this machine: {rate} frames/s at {width} × {height} ({device}).",
         "chosen_spare": "Used unless another is chosen: it needs no download, and {best} is not ready here.",
         "chosen_best": "Used unless another is chosen: its weights are on this machine.",
-        "queued": "Waiting: {place} before it.",
+        "queued": "Waiting: number {place} in line",
+        "expected": "starts in about {wait}",
         "starting": "Starting…",
         "matte": "Cutting out: {done} of {total} frames",
         "render": "Laying over the background: {done} of {total} frames",
@@ -258,6 +260,7 @@ PAGE: dict[str, dict[str, str]] = {
         "left": "{left} left",
         "previewing": "Previewing: {done} of {total}",
         "cancelled": "Cancelled. Nothing was changed.",
+        "stopped": "Cancelled. What was finished is kept, and can be continued.",
         "done": "Done in {seconds}.",
         "download": "Download {format} · {size}",
         "outdated": "This result was made before your last change.",
@@ -325,6 +328,7 @@ PAGE: dict[str, dict[str, str]] = {
         "whose": "Sonido",
         "preview": "Ver seis fotogramas",
         "make": "Hacer el vídeo",
+        "continue": "Continuar",
         "cancel": "Cancelar",
         "previews": "Muestras",
         "search": "Buscar por nombre",
@@ -347,7 +351,8 @@ PAGE: dict[str, dict[str, str]] = {
         "chosen_spare": "Se usa si no eliges otro: no necesita descargas, y {best} no está listo aquí.",
         "chosen_best": "Se usa si no eliges otro: sus pesos están en esta máquina.",
         "click_better": "Sin marcas, el modelo adivina al sujeto; un clic sobre él lo hará mejor.",
-        "queued": "En espera: {place} delante.",
+        "queued": "En espera: número {place} en la cola",
+        "expected": "empieza en unos {wait}",
         "starting": "Empezando…",
         "matte": "Recortando: {done} de {total} fotogramas",
         "render": "Poniendo el fondo: {done} de {total} fotogramas",
@@ -355,6 +360,7 @@ PAGE: dict[str, dict[str, str]] = {
         "left": "quedan {left}",
         "previewing": "Muestras: {done} de {total}",
         "cancelled": "Cancelado. No se ha cambiado nada.",
+        "stopped": "Cancelado. Lo terminado se conserva y se puede continuar.",
         "done": "Hecho en {seconds}.",
         "download": "Descargar {format} · {size}",
         "outdated": "Este resultado se hizo antes de tu último cambio.",
@@ -370,6 +376,7 @@ CARDS: dict[str, dict[str, str]] = {
         "empty": "No sessions yet. Upload a video and it will be kept here.",
         "open": "Open",
         "download": "Download {format}",
+        "star": "Star: stays however old it is",
         "delete": "Delete",
         "sure": "Delete for good?",
         "yes": "Delete",
@@ -392,6 +399,7 @@ CARDS: dict[str, dict[str, str]] = {
         "empty": "Todavía no hay sesiones. Sube un vídeo y se guardará aquí.",
         "open": "Abrir",
         "download": "Descargar {format}",
+        "star": "Estrella: se queda por vieja que sea",
         "delete": "Borrar",
         "sure": "¿Borrar para siempre?",
         "yes": "Borrar",
@@ -409,6 +417,108 @@ CARDS: dict[str, dict[str, str]] = {
         "blur": "desenfoque",
         "picture": "imagen",
         "video": "vídeo",
+    },
+}
+
+# What is said before the page: signing in, and why something is refused.
+DOOR: dict[str, dict[str, str]] = {
+    "en": {
+        "sign_in": "Sign in",
+        "sign_out": "Sign out",
+        "name": "Name",
+        "password": "Password",
+        "wrong": "This name and password do not go together. Check both and try again.",
+        "wait": "Too many attempts. Try again in {seconds} s.",
+        "away": "The database does not answer. Try again in a moment.",
+        "sign_in_first": "You are not signed in. Load the page again and sign in.",
+        "host": "This server is not called that. Open it by its own address; RECORTE_HOSTS lists its names.",
+        "elsewhere": "This was asked for by a page of another address. Open Recorte by itself.",
+        "nothing": "There is nothing at this address.",
+        "malformed": "What was sent cannot be read. Load the page again and try once more.",
+        "too_much": "More was sent than this address takes.",
+        "no_upload": "This file was not uploaded by you. Upload it again.",
+        "one_file": "One file at a time: choose one and upload it.",
+        "too_large": "This file is too large: the largest that may be uploaded has {size}.",
+        "no_room": "There is no room for this file: {size} are left for you. Delete sessions to make some.",
+        "disk_full": "The server's disk is full. Delete sessions to make room, and upload it again.",
+    },
+    "es": {
+        "sign_in": "Entrar",
+        "sign_out": "Salir",
+        "name": "Nombre",
+        "password": "Contraseña",
+        "wrong": "Este nombre y esta contraseña no van juntos. Revisa ambos e inténtalo de nuevo.",
+        "wait": "Demasiados intentos. Inténtalo de nuevo dentro de {seconds} s.",
+        "away": "La base de datos no responde. Inténtalo de nuevo en un momento.",
+        "sign_in_first": "No has entrado. Vuelve a cargar la página y entra.",
+        "host": "Este servidor no se llama así. Ábrelo por su dirección; RECORTE_HOSTS enumera sus nombres.",
+        "elsewhere": "Lo ha pedido una página de otra dirección. Abre Recorte por sí solo.",
+        "nothing": "No hay nada en esta dirección.",
+        "malformed": "Lo enviado no se puede leer. Vuelve a cargar la página e inténtalo otra vez.",
+        "too_much": "Se ha enviado más de lo que esta dirección admite.",
+        "no_upload": "Este archivo no lo has subido tú. Vuelve a subirlo.",
+        "one_file": "Un archivo cada vez: elige uno y súbelo.",
+        "too_large": "Este archivo es demasiado grande: el mayor que se puede subir tiene {size}.",
+        "no_room": "No hay sitio para este archivo: te quedan {size}. Borra sesiones para hacer sitio.",
+        "disk_full": "El disco del servidor está lleno. Borra sesiones para hacer sitio y vuelve a subirlo.",
+    },
+}
+
+# The page of the admins.
+ADMIN: dict[str, dict[str, str]] = {
+    "en": {
+        "title": "Server",
+        "back": "Back to the page",
+        "away": "The database does not answer. Load this page again in a moment.",
+        "disk": "Disk",
+        "disk_says": "{free} of {total} are free.",
+        "queue": "Queue",
+        "no_runs": "Nothing is running, and nobody waits.",
+        "users": "Users",
+        "place": "Place",
+        "user": "User",
+        "state": "State",
+        "model": "Model",
+        "progress": "Progress",
+        "since": "Since",
+        "role": "Role",
+        "sessions": "Sessions",
+        "bytes": "On the disk",
+        "local": "this machine's user",
+        "queued": "waiting",
+        "running": "running",
+        "frames": "{done} of {total} frames · {rate}/s",
+        "minutes": "{minutes} min",
+        "cancel": "Cancel",
+        "admin": "admin",
+        "member": "user",
+    },
+    "es": {
+        "title": "Servidor",
+        "back": "Volver a la página",
+        "away": "La base de datos no responde. Vuelve a cargar esta página en un momento.",
+        "disk": "Disco",
+        "disk_says": "{free} de {total} están libres.",
+        "queue": "Cola",
+        "no_runs": "No hay nada en curso y nadie espera.",
+        "users": "Usuarios",
+        "place": "Lugar",
+        "user": "Usuario",
+        "state": "Estado",
+        "model": "Modelo",
+        "progress": "Progreso",
+        "since": "Desde hace",
+        "role": "Papel",
+        "sessions": "Sesiones",
+        "bytes": "En el disco",
+        "local": "el usuario de esta máquina",
+        "queued": "en espera",
+        "running": "en curso",
+        "frames": "{done} de {total} fotogramas · {rate}/s",
+        "minutes": "{minutes} min",
+        "cancel": "Cancelar",
+        "admin": "administra",
+        "member": "usa",
     },
 }
 
@@ -471,6 +581,16 @@ def say(language: str, key: str, **fields: object) -> str:
     return PAGE.get(language, PAGE["en"])[key].format(**fields)
 
 
+def door(language: str, key: str, **fields: object) -> str:
+    """What is said before the page, in a language of the table, or in English."""
+    return DOOR.get(language, DOOR["en"])[key].format(**fields)
+
+
+def admin(language: str, key: str, **fields: object) -> str:
+    """What the admins' page says, in a language of the table, or in English."""
+    return ADMIN.get(language, ADMIN["en"])[key].format(**fields)
+
+
 def language(accepted: str | None) -> str:
     """The first language of an Accept-Language header that the table has; English where none is."""
     for entry in (accepted or "").split(","):
@@ -487,6 +607,12 @@ def length(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def roughly(seconds: float) -> str:
+    """1 min, 2 min, 3 h: as one tells a time that is only guessed."""
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes} min" if minutes < 100 else f"{round(minutes / 60)} h"
 
 
 def size(count: int) -> str:

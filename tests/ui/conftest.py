@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 from playwright.sync_api import (
     Browser,
@@ -66,8 +67,16 @@ class Server:
             time.sleep(0.1)
         self.url = self.said()[said:].split("Recorte is at ")[1].split()[0]
 
+    @property
+    def process(self) -> psutil.Process:
+        return psutil.Process(None if self._process is None else self._process.pid)
+
     def said(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+
+    def failed(self) -> bool:
+        """Whether it has said that something went wrong inside it."""
+        return re.search(r'Traceback|"level": "(error|critical)"', self.said()) is not None
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self._process is not None:
@@ -109,7 +118,7 @@ def server() -> Iterator[Server]:
         server.start()
         yield server
         server.stop()
-        assert "Traceback" not in server.said(), server.said()
+        assert not server.failed(), server.said()
 
 
 @pytest.fixture(scope="module")
@@ -174,3 +183,21 @@ def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One that takes long enough to be stopped in the middle."""
     frames, _alphas = rendered.subject_over_background(60, 240, 136)
     return rendered.write_clip(tmp_path_factory.mktemp("clip") / "longer.mp4", frames * 3)
+
+
+@pytest.fixture
+def watched() -> Callable[[Page], list[str]]:
+    """What a page has to complain of, other than that something was refused."""
+
+    def watch(page: Page) -> list[str]:
+        complaints: list[str] = []
+
+        def said(message: ConsoleMessage) -> None:
+            if message.type == "error" and not message.text.startswith("Failed to load resource"):
+                complaints.append(message.text)
+
+        page.on("console", said)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        return complaints
+
+    return watch

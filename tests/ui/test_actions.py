@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import shutil
 import signal
 import threading
@@ -21,18 +23,23 @@ from db.engine import Database
 from db.errors import DatabaseAway, NotFound
 from db.ledger import Ledger
 from db.models import State
-from pipeline import models
+from pipeline import intake, models
 from pipeline.background import Blur, Colour, Footage, Picture, Transparent
 from pipeline.edges import Edges
 from pipeline.errors import BackgroundError, InputError, PromptError, VideoError
 from pipeline.job import GREEN
+from pipeline.matte import Kept
+from pipeline.process import process
 from pipeline.runner import Runner
 from tests import ffprobe, rendered
 from tests.pipeline import stand_in
+from tests.ui.hosted import Here
 from ui import scenes
 from ui.actions import Actions
-from ui.opened import Opened, sounds
+from ui.darkroom import Darkroom
+from ui.opened import Opened
 from ui.sections import result, video
+from ui.work import Look
 
 WIDTH, HEIGHT = 160, 90
 SAMPLE = Path(__file__).resolve().parents[2] / "assets" / "sample.mp4"
@@ -49,16 +56,22 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Uploads are looked at in this process; in one of their own in `test_arrangement`."""
+    monkeypatch.setattr(intake, "Worker", Here)
+
+
 @pytest.fixture
 def working() -> Iterator[Callable[[Path, Database], Actions]]:
-    """Makes actions with a runner and a ledger, and closes these."""
+    """Makes actions with a runner and a ledger, all in this process, and closes these."""
     closing: list[Callable[[], None]] = []
 
     def make(home: Path, database: Database) -> Actions:
         ledger = Ledger(database)
-        runner = Runner(ledger)
+        runner = Runner(ledger, process)
         closing.extend([ledger.close, runner.close])
-        return Actions(home, database, runner, SAMPLE)
+        return Actions(home, database, runner, SAMPLE, Here(Darkroom))
 
     yield make
     for close in reversed(closing):
@@ -84,6 +97,11 @@ def upload(clips: Path, tmp_path: Path) -> Callable[..., Path]:
         return Path(shutil.copyfile(clips / which, folder / name))
 
     return copy
+
+
+def pixels(look: Look) -> np.ndarray:
+    with Image.open(io.BytesIO(look.data)) as picture:
+        return np.asarray(picture)
 
 
 def files(folder: Path) -> list[Path]:
@@ -286,14 +304,14 @@ def test_the_sound_of_a_background_gives_way_with_it(actions: Actions, upload: A
     id = actions.create(upload(), "a.mp4")
     heard = actions.choose_footage(id, upload("short.mp4"), "b.mp4").job.background
     silent = actions.create(upload("long.mp4"), "silent.mp4")
-    assert sounds(heard) and not sounds(GREEN)
+    assert actions.looks.sounds(heard) and not actions.looks.sounds(GREEN)
     assert actions.choose_sound(id, "behind").job.sound == "behind"
     assert actions.fit_background(id, "fit").job.sound == "behind"
     assert actions.choose_background(id, "blur").job.sound == "own"
     actions.choose_footage(silent, upload("short.mp4"), "b.mp4")
     actions.choose_sound(silent, "behind")
     laid = actions.choose_footage(silent, upload("long.mp4"), "c.mp4").job
-    assert not sounds(laid.background) and laid.sound == "own"
+    assert not actions.looks.sounds(laid.background) and laid.sound == "own"
 
 
 def test_edges_are_kept_and_checked(actions: Actions, upload: Any) -> None:
@@ -354,16 +372,16 @@ def test_a_look_needs_a_mark_or_a_matte(actions: Actions, upload: Any) -> None:
     found = actions.mark(id, MARKS)
     looks = actions.looks
     assert np.allclose(looks.times(found), np.arange(12) / 24, atol=1e-3)
-    plain = looks.look(found, 0, "original").picture
+    plain = pixels(looks.look(found, 0, "original"))
     mask = looks.look(found, 0, "mask")
-    assert mask.final and plain.shape == mask.picture.shape == (HEIGHT, WIDTH, 3)
-    assert (plain != mask.picture).any(axis=2).mean() > 0.05
-    assert looks.look(found, 0, "cutout").picture.shape == (HEIGHT, WIDTH, 4)
-    over = looks.look(found, 0, "over").picture
+    assert mask.final and plain.shape == pixels(mask).shape == (HEIGHT, WIDTH, 3)
+    assert (plain != pixels(mask)).any(axis=2).mean() > 0.05
+    assert pixels(looks.look(found, 0, "cutout")).shape == (HEIGHT, WIDTH, 4)
+    over = pixels(looks.look(found, 0, "over"))
     assert np.abs(over[2, 2].astype(int) - (0, 177, 64)).max() < 4
     # Away from the marks there is nothing to show before previews or a run, and it may yet come.
     later = looks.look(found, 8, "mask")
-    assert not later.final and np.array_equal(later.picture, looks.look(found, 8, "original").picture)
+    assert not later.final and np.array_equal(pixels(later), pixels(looks.look(found, 8, "original")))
     for index, view in ((12, "mask"), (-1, "mask"), (0, "sideways")):
         with pytest.raises(InputError):
             looks.look(found, index, view)
@@ -404,11 +422,12 @@ def test_a_lone_click_has_candidates_and_one_of_them_is_chosen(actions: Actions,
     found = actions.mark(pointed, [lone(40, 45)])
     read = actions.looks.candidates(found, 0, 1)
     assert [score for score, _ in read] == [0.55, 0.95, 0.75]
-    assert len({picture.shape for _, picture in read}) == 1  # as near as shows the largest of them
-    assert 60 < read[0][1].shape[1] < 100
-    assert disc(actions.looks.look(found, 0, "cutout").picture, 40, 45) == 14  # the best
+    pictures = [base64.b64decode(address.removeprefix("data:image/jpeg;base64,")) for _, address in read]
+    sizes = {Image.open(io.BytesIO(picture)).size for picture in pictures}
+    assert len(sizes) == 1 and 60 < sizes.pop()[0] < 100  # as near as shows the largest of them
+    assert disc(pixels(actions.looks.look(found, 0, "cutout")), 40, 45) == 14  # the best
     chosen = actions.mark(pointed, [lone(40, 45, candidate=2)])
-    assert disc(actions.looks.look(chosen, 0, "cutout").picture, 40, 45) == 30
+    assert disc(pixels(actions.looks.look(chosen, 0, "cutout")), 40, 45) == 30
     assert actions.looks.revision(chosen) != actions.looks.revision(found)
     # No longer a lone click, another object, another frame, a model that has but one answer.
     assert actions.looks.candidates(chosen, 0, 2) == []
@@ -425,11 +444,11 @@ def test_a_lone_click_has_candidates_and_one_of_them_is_chosen(actions: Actions,
 
 def test_edges_show_in_the_looks(actions: Actions, pointed: str) -> None:
     before = actions.mark(pointed, [lone(40, 45)])
-    narrow = actions.looks.look(before, 0, "cutout").picture
+    narrow = pixels(actions.looks.look(before, 0, "cutout"))
     wider = actions.choose_edges(pointed, Edges(grow=40))  # 5 pixels at this size
-    wide = actions.looks.look(wider, 0, "cutout").picture
+    wide = pixels(actions.looks.look(wider, 0, "cutout"))
     assert 3 <= disc(wide, 40, 45) - disc(narrow, 40, 45) <= 7
-    over = [actions.looks.look(found, 0, "over").picture for found in (before, wider)]
+    over = [pixels(actions.looks.look(found, 0, "over")) for found in (before, wider)]
     assert (over[0] != over[1]).any()
     assert actions.looks.revision(before) != actions.looks.revision(wider)
 
@@ -438,18 +457,18 @@ def test_objects_have_colours_and_can_be_switched_off(actions: Actions, pointed:
     marks = [lone(40, 45), lone(110, 45, object=2)]
     both = actions.mark(pointed, marks, [{"number": 1, "name": "Man"}, {"number": 2, "on": True}])
     assert [thing.name for thing in both.job.objects] == ["Man", ""]
-    cut = actions.looks.look(both, 0, "cutout").picture
+    cut = pixels(actions.looks.look(both, 0, "cutout"))
     assert disc(cut, 40, 45) == disc(cut, 110, 45) == 14  # the union
-    plain = actions.looks.look(both, 0, "original").picture[45].astype(int)
-    tints = actions.looks.look(both, 0, "mask").picture[45].astype(int) - plain
+    plain = pixels(actions.looks.look(both, 0, "original"))[45].astype(int)
+    tints = pixels(actions.looks.look(both, 0, "mask"))[45].astype(int) - plain
     assert tints[40, 2] > 5 > tints[40, 0] and tints[110, 0] > 5 > tints[110, 2]  # blue and orange
     off = actions.mark(pointed, marks, [{"number": 1, "on": False}, {"number": 2}])
-    cut = actions.looks.look(off, 0, "cutout").picture
+    cut = pixels(actions.looks.look(off, 0, "cutout"))
     assert (disc(cut, 40, 45), disc(cut, 110, 45)) == (0, 14)
     actions.run(pointed)
     done = finished(actions, pointed)
-    assert done.kept is not None
-    matte = next(iter(done.kept.pairs(done.clip)))[1]
+    assert actions.looks.kept(done) and done.job.matte is not None
+    matte = next(iter(Kept.open(done.job.matte).pairs(done.clip)))[1]
     assert (matte[45, 40], matte[45, 110]) == (0, 255)
     with pytest.raises(InputError, match="switched off"):
         actions.mark(pointed, marks, [{"number": 1, "on": False}, {"number": 2, "on": False}])
@@ -512,7 +531,7 @@ def test_many_look_at_once(actions: Actions, upload: Any) -> None:
     found = actions.mark(actions.create(upload(), "a.mp4"), MARKS)
     seen: list[np.ndarray] = []
     threads = [
-        threading.Thread(target=lambda: seen.append(actions.looks.look(found, 0, "cutout").picture))
+        threading.Thread(target=lambda: seen.append(pixels(actions.looks.look(found, 0, "cutout"))))
         for _ in range(6)
     ]
     for thread in threads:
@@ -581,9 +600,9 @@ def test_a_matte_of_a_part_is_made_again_for_more(actions: Actions, upload: Any)
     id = actions.create(upload(), "a.mp4")
     actions.trim(id, 0.25, None)
     actions.run(id)
-    assert finished(actions, id).kept is not None
+    assert actions.looks.kept(finished(actions, id))
     more = actions.trim(id, 0, None)
-    assert more.kept is None
+    assert not actions.looks.kept(more)
     assert [len(n) for n in actions.looks.previews(more)] == [1, 2, 3, 4, 5, 6]
     actions.run(id)
     assert finished(actions, id).row.results[0].frames == 12
@@ -635,8 +654,7 @@ def test_what_was_done_otherwise_than_asked_is_said(
 def test_a_session_runs_once_at_a_time(actions: Actions, upload: Any) -> None:
     id = actions.create(upload("long.mp4"), "long.mp4")
     actions.run(id)
-    with pytest.raises(InputError, match=r"long\.mp4 is being made already"):
-        actions.run(id)
+    actions.run(id)  # is no error, and changes nothing
     waiting = actions.create(upload(), "b.mp4")
     actions.run(waiting)
     assert actions.place(waiting) == 1
@@ -749,27 +767,26 @@ def test_a_frame_on_which_an_object_is_not_known_yet_is_not_final(actions: Actio
     assert actions.looks.look(found, shown, "cutout").final
     both = actions.mark(pointed, [lone(40, 45), lone(110, 45, object=2)])
     partly = actions.looks.look(both, shown, "cutout")
-    assert not partly.final and disc(partly.picture, 40, 45) == 14 and disc(partly.picture, 110, 45) == 0
+    assert not partly.final and disc(pixels(partly), 40, 45) == 14 and disc(pixels(partly), 110, 45) == 0
     assert actions.looks.known(both) == []
     for _ in actions.looks.previews(both):
         pass
     whole = actions.looks.look(both, shown, "cutout")
-    assert whole.final and disc(whole.picture, 110, 45) == 14
+    assert whole.final and disc(pixels(whole), 110, 45) == 14
 
 
 def test_a_click_does_not_wait_for_somebody_elses_previews(
     actions: Actions, upload: Any, pointed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It waits for one frame of them."""
-    model = models.loaded("pointing", "auto")
-    original = model.mattes
+    original = stand_in.Pointing.mattes
 
-    def slow(stills: Any) -> Any:
-        for found in original(stills):
+    def slow(self: stand_in.Pointing, stills: Any) -> Any:
+        for found in original(self, stills):
             time.sleep(0.2)
             yield found
 
-    monkeypatch.setattr(model, "mattes", slow)
+    monkeypatch.setattr(stand_in.Pointing, "mattes", slow)
     other = actions.create(upload(), "b.mp4")
     actions.choose_model(other, "pointing")
     far = actions.mark(other, [{"time": 11 / 24, "points": [{"x": 40, "y": 45, "keep": True}]}])

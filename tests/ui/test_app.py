@@ -43,7 +43,7 @@ def test_the_defaults_are_private() -> None:
     read = settings()
     assert (read.host, read.port, read.database_url) == ("127.0.0.1", 7860, None)
     assert read.home.is_absolute() and read.home.name == "recorte"
-    assert read.upload_bytes == 4 * 2**30
+    assert read.upload_bytes == 4 * 2**30 and read.stall_seconds == 600
 
 
 def test_every_setting_is_read(tmp_path: Path) -> None:
@@ -52,10 +52,12 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         RECORTE_HOST="0.0.0.0",
         RECORTE_PORT="0",
         RECORTE_UPLOAD_MB="7",
+        RECORTE_STALL_MINUTES="3",
         DATABASE_URL="postgresql://a@b/c",
     )
     assert read.home == tmp_path.parent / "there"
     assert (read.host, read.port, read.upload_bytes) == ("0.0.0.0", 0, 7 * 2**20)
+    assert read.stall_seconds == 180
     assert read.database_url == "postgresql://a@b/c"
     assert settings(RECORTE_HOME="~/x").home == Path.home() / "x"
     assert settings(RECORTE_PORT="", DATABASE_URL="").port == 7860
@@ -119,6 +121,8 @@ MAY_NOT = {
     "ui": {"torch", "sqlalchemy", "psycopg2", "alembic", "av", "app"},
     "ui/actions.py": {"gradio"},
     "ui/looks.py": {"gradio", "db.repository", "db.engine"},
+    "ui/darkroom.py": {"gradio", "db", "ui.opened", "ui.actions"},
+    "ui/work.py": {"gradio", "db"},
     "ui/opened.py": {"gradio", "db.repository", "db.engine"},
     "ui/sections": {"db.repository", "db.engine", "db.ledger"},
     "pipeline": {"gradio", "fastapi", "sqlalchemy", "db", "ui", "app"},
@@ -153,7 +157,9 @@ from pathlib import Path
 from ui import blocks
 from ui.actions import Actions
 class Away: pass
-blocks.application(Actions(Path(sys.argv[1]), Away(), Away(), Path("assets/sample.mp4")), upload_bytes=1)
+blocks.application(
+    Actions(Path(sys.argv[1]), Away(), Away(), Path("assets/sample.mp4"), Away()), upload_bytes=1
+)
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
 
@@ -163,7 +169,7 @@ def test_the_page_is_built_without_a_model(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     loaded = set(done.stdout.split())
     assert "gradio" in loaded
-    assert not loaded & {"torch", "torchvision", "transformers", "segment_anything", "psycopg2"}
+    assert not loaded & {"torch", "torchvision", "transformers", "segment_anything", "psycopg2", "av"}
 
 
 PLAIN = "import sys; import {package}; print(*sorted({{n.partition('.')[0] for n in sys.modules}}))"
@@ -185,7 +191,7 @@ def fields(sentence: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(sentence) if name}
 
 
-@pytest.mark.parametrize("table", [text.STAGE, text.PAGE, text.CARDS])
+@pytest.mark.parametrize("table", [text.STAGE, text.PAGE, text.CARDS, text.DOOR, text.ADMIN])
 def test_both_languages_say_the_same(table: dict[str, dict[str, str]]) -> None:
     assert table["en"].keys() == table["es"].keys()
     for key, sentence in table["en"].items():

@@ -48,7 +48,7 @@ def server(hub: Played) -> Iterator[Server]:
         server.start()
         yield server
         server.stop()
-        assert "Traceback" not in server.said(), server.said()
+        assert not server.failed(), server.said()
 
 
 def choose_model(page: Page, label: str) -> None:

@@ -438,6 +438,11 @@ def test_sessions_are_listed_opened_and_deleted(server: Server, visit: Visit, cl
     page.get_by_label("Search by name").fill("")
     expect(cards.nth(1)).to_be_visible()
 
+    star = cards.nth(1).get_by_role("button", name="Star")
+    for pressed in ("true", "false", "true"):
+        star.click()
+        expect(star).to_have_attribute("aria-pressed", pressed)
+
     cards.nth(1).get_by_role("button", name="Open").click()
     ready(page)
     until(lambda: session(page) == older)

@@ -165,32 +165,34 @@ def hexadecimal(colour: str) -> str:
 
 
 def wire(page: Page) -> None:
-    section, actions = page.background, page.actions
+    section = page.background
 
     @told
     def choose(id: str, kind: str, colour: str, radius: float, request: gr.Request) -> Updates:
         if kind in ("picture", "video"):
-            found = actions.open(id)
+            found = page.mine(request).open(id)
             if not isinstance(found.job.background, KINDS[kind]):
                 return {section.kind: kind, **_open(section, kind)}  # nothing changes before there is one
             return page.show(found, language(request))
         short = {"colour": hexadecimal(colour), "blur": f"blur:{radius:g}", "transparent": "transparent"}
-        return page.show(actions.choose_background(id, short[kind]), language(request))
+        return page.show(page.mine(request).choose_background(id, short[kind]), language(request))
 
     @told
     def take(id: str, file: str, fit: Fit, request: gr.Request) -> Updates:
         with uploaded(file) as path:
-            return page.show(actions.choose_picture(id, path, path.name, fit), language(request))
+            return page.show(page.mine(request).choose_picture(id, path, path.name, fit), language(request))
 
     @told
     def roll(id: str, file: str, fit: Fit, ending: str, request: gr.Request) -> Updates:
         with uploaded(file) as path:
-            found = actions.choose_footage(id, path, path.name, fit, held=ending == "held")
+            held = ending == "held"
+            found = page.mine(request).choose_footage(id, path, path.name, fit, held=held)
             return page.show(found, language(request))
 
     @told
     def place(id: str, fit: Fit, ending: str, request: gr.Request) -> Updates:
-        return page.show(actions.fit_background(id, fit, held=ending == "held"), language(request))
+        found = page.mine(request).fit_background(id, fit, held=ending == "held")
+        return page.show(found, language(request))
 
     inputs = [page.current, section.kind, section.colour, section.radius]
     for event in (section.kind.input, section.colour.input, section.radius.release):
@@ -199,14 +201,14 @@ def wire(page: Page) -> None:
 
         @told
         def paint(id: str, request: gr.Request, colour: str = colour) -> Updates:
-            return page.show(actions.choose_background(id, colour), language(request))
+            return page.show(page.mine(request).choose_background(id, colour), language(request))
 
         getattr(section, name).click(paint, page.current, page.shown, show_progress="hidden")
     for name in scenes.NAMES:
 
         @told
         def hang(id: str, fit: Fit, request: gr.Request, name: str = name) -> Updates:
-            return page.show(actions.choose_scene(id, name, fit), language(request))
+            return page.show(page.mine(request).choose_scene(id, name, fit), language(request))
 
         getattr(section, name).click(hang, [page.current, section.fit], page.shown, show_progress="hidden")
     section.picture.upload(take, [page.current, section.picture, section.fit], page.shown)

@@ -51,13 +51,14 @@ def show(section: Section, found: Opened) -> Updates:
 
 
 def wire(page: Page) -> None:
-    section, actions = page.edges, page.actions
+    section = page.edges
 
     @told
     def choose(
         id: str, clean: bool, grow: float, feather: float, despill: Despill, request: gr.Request
     ) -> Updates:
-        return page.show(actions.choose_edges(id, Edges(clean, grow, feather, despill)), language(request))
+        found = page.mine(request).choose_edges(id, Edges(clean, grow, feather, despill))
+        return page.show(found, language(request))
 
     inputs = [page.current, section.clean, section.grow, section.feather, section.despill]
     for event in (section.clean.input, section.grow.release, section.feather.release, section.despill.input):

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from pipeline import video
 from ui import media, text
 from ui.events import Say, Updates, language, told
-from ui.looks import PREVIEWS, Looks
+from ui.looks import Looks
 from ui.opened import Opened
+from ui.work import PREVIEWS
 
 if TYPE_CHECKING:
     from ui.page import Page
@@ -40,11 +40,11 @@ def show(section: Section, looks: Looks, found: Opened, language: str) -> Update
 def gallery(looks: Looks, found: Opened, numbers: list[int], language: str, waiting: bool = False) -> gr.HTML:
     """The frames of these numbers, each beside its original."""
     rev = html.escape(looks.revision(found), quote=True).replace("#", "%23").replace("&amp;", "%26")
-    times = video.index(found.clip.path).pts
+    times = looks.times(found)
     size = f'width="{found.clip.width}" height="{found.clip.height}"'  # its place before it has come
     cards = []
     for number in numbers:
-        at = text.length(float(times[number] * found.clip.time_base))
+        at = text.length(times[number])
         frame = f"{media.address(found.id)}/frames/{number}"
         cards.append(
             f'<figure><img src="{frame}?view=over&rev={rev}" {size} alt="{at}">'
@@ -65,7 +65,7 @@ def wire(page: Page) -> None:
     @told
     def make(id: str, request: gr.Request) -> Iterator[Updates]:
         tongue = language(request)
-        found = page.actions.open(id)
+        found = page.mine(request).open(id)
         yield {section.gallery: gallery(looks, found, [], tongue, waiting=True)}
         numbers: list[int] = []
         for numbers in looks.previews(found):

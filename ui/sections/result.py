@@ -12,13 +12,13 @@ import gradio as gr
 
 from db.errors import DatabaseAway, NotFound
 from db.models import State
-from pipeline import formats, models, video
+from pipeline import formats, models
 from pipeline.formats import QUALITIES
 from pipeline.job import Sound
 from ui import media, text
 from ui.actions import Actions
 from ui.events import Say, Updates, language, told
-from ui.opened import Opened, sounds
+from ui.opened import Opened
 from ui.sections import subject
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _voices(language: str, *, own: bool) -> list[tuple[str, str]]:
 
 def show(section: Section, actions: Actions, found: Opened, language: str) -> Updates:
     job, form, own = found.job, formats.by_key(found.job.format), bool(found.clip.sound)
-    heard, choice = form.sound_codec is not None, sounds(found.job.background)
+    heard, choice = form.sound_codec is not None, actions.looks.sounds(found.job.background)
     voices = _voices(language, own=own)
     voice = job.sound if own or job.sound != "own" else "none"
     return {
@@ -127,7 +127,7 @@ def show(section: Section, actions: Actions, found: Opened, language: str) -> Up
         section.sound: gr.Checkbox(value=job.sound != "none", visible=heard and own and not choice),
         section.whose: gr.Radio(voices, value=voice, visible=heard and choice),
         section.rate: "" if job.rate is None else str(job.rate),
-        section.hardware: gr.Checkbox(value=job.hardware, visible=video.accelerates(form)),
+        section.hardware: gr.Checkbox(value=job.hardware, visible=actions.looks.accelerates(form)),
         section.downloads: downloads(found, language),
         **show_run(section, actions, found, language),
     }
@@ -137,7 +137,9 @@ def show_run(section: Section, actions: Actions, found: Opened, language: str) -
     """How the session's run stands."""
     status = _status(actions, found, language)
     return {
-        section.make: gr.Button(visible=not found.running),
+        section.make: gr.Button(
+            text.say(language, "continue" if found.begun else "make"), visible=not found.running
+        ),
         section.cancel: gr.Button(visible=found.running),
         section.progress: gr.HTML(status, visible=bool(status)),
     }
@@ -146,7 +148,11 @@ def show_run(section: Section, actions: Actions, found: Opened, language: str) -
 def _status(actions: Actions, found: Opened, language: str) -> str:
     row = found.row
     if row.state is State.QUEUED and (place := actions.place(found.id)):
-        return _said(text.say(language, "queued", place=place))
+        said = text.say(language, "queued", place=place)
+        wait = actions.wait(found.id)
+        if wait is not None:
+            said += " · " + text.say(language, "expected", wait=text.roughly(wait))
+        return _said(said)
     if found.running:
         progress = actions.progress(found.id)
         if progress is None:
@@ -163,7 +169,7 @@ def _status(actions: Actions, found: Opened, language: str) -> str:
         newest = row.results[0]
         return _said(text.say(language, "done", seconds=text.length(newest.seconds)), *newest.notes)
     if row.state is State.CANCELLED:
-        return _said(text.say(language, "cancelled"))
+        return _said(text.say(language, "stopped" if found.begun else "cancelled"))
     return _failed(row.error) if row.error else ""
 
 
@@ -197,30 +203,32 @@ def wire(page: Page) -> None:
 
     @told
     def choose(id: str, key: str, request: gr.Request) -> Updates:
-        return page.show(actions.choose_format(id, key), language(request))
+        return page.show(page.mine(request).choose_format(id, key), language(request))
 
-    def rendered(change: Callable[[str, Any], Opened]) -> Callable[..., Updates]:
+    def rendered(change: Callable[[Actions, str, Any], Opened]) -> Callable[..., Updates]:
         """What follows a choice that only tells how the result is rendered."""
 
         @told
         def choose(id: str, value: Any, request: gr.Request) -> Updates:
-            return {section.downloads: downloads(change(id, value), language(request))}
+            return {section.downloads: downloads(change(page.mine(request), id, value), language(request))}
 
         return choose
 
     @told
     def make(id: str, request: gr.Request) -> Updates:
-        actions.run(id)
-        return page.show(actions.open(id), language(request))
+        mine = page.mine(request)
+        mine.run(id)
+        return page.show(mine.open(id), language(request))
 
     @told
-    def cancel(id: str) -> None:
-        actions.cancel(id)
+    def cancel(id: str, request: gr.Request) -> None:
+        page.mine(request).cancel(id)
 
     @told
     def tick(id: str, request: gr.Request) -> Updates:
+        mine = page.mine(request)
         try:
-            found = actions.open(id)
+            found = mine.open(id)
         except DatabaseAway as error:  # said once, in its place, until it is back
             return {section.progress: gr.HTML(_failed(str(error)), visible=True)}
         except NotFound:  # deleted meanwhile, from another window
@@ -230,16 +238,16 @@ def wire(page: Page) -> None:
             ready = subject.show_ready(
                 page.subject, actions.downloads, models.card(found.job.model), language(request)
             )
-            return show_run(section, actions, found, language(request)) | ready
+            return show_run(section, mine, found, language(request)) | ready
         return page.show(found, language(request))
 
     section.format.input(choose, [page.current, section.format], page.shown, show_progress="hidden")
-    changes: dict[Any, Callable[[str, Any], Opened]] = {
-        section.quality: actions.choose_quality,
-        section.sound: lambda id, on: actions.choose_sound(id, "own" if on else "none"),
-        section.whose: actions.choose_sound,
-        section.rate: lambda id, rate: actions.choose_rate(id, Fraction(rate) if rate else None),
-        section.hardware: actions.choose_hardware,
+    changes: dict[Any, Callable[[Actions, str, Any], Opened]] = {
+        section.quality: Actions.choose_quality,
+        section.sound: lambda mine, id, on: mine.choose_sound(id, "own" if on else "none"),
+        section.whose: Actions.choose_sound,
+        section.rate: lambda mine, id, rate: mine.choose_rate(id, Fraction(rate) if rate else None),
+        section.hardware: Actions.choose_hardware,
     }
     for component, change in changes.items():  # not by the queue: "make" may be the next to be pressed
         inputs = [page.current, component]

@@ -67,6 +67,7 @@ def card(found: Opened) -> dict[str, Any]:
         "id": found.id,
         "poster": f"{media.address(found.id)}/poster?at={row.updated_at.timestamp():.0f}",
         "name": row.name,
+        "starred": row.starred,
         "when": row.created_at.isoformat(),
         "model": models.cards()[found.job.model].label
         if found.job.model in models.cards()
@@ -87,29 +88,35 @@ def card(found: Opened) -> dict[str, Any]:
 
 
 def wire(page: Page) -> None:
-    section, actions = page.sessions, page.actions
+    section = page.sessions
 
-    def listed(search: str) -> Updates:
-        return {section.cards: [card(found) for found in actions.sessions(search)]}
+    def listed(search: str, request: gr.Request) -> Updates:
+        return {section.cards: [card(found) for found in page.mine(request).sessions(search)]}
 
     @told
-    def refresh(search: str) -> Updates:
-        return listed(search)
+    def refresh(search: str, request: gr.Request) -> Updates:
+        return listed(search, request)
 
     @told
     def reopen(request: gr.Request, event: gr.EventData) -> Updates:
-        shown = page.show(actions.open(str(event.id)), language(request))
+        shown = page.show(page.mine(request).open(str(event.id)), language(request))
         return {page.tabs: gr.Tabs(selected="cut"), **shown}
 
     @told
-    def delete(current: str, search: str, event: gr.EventData) -> Updates:
+    def star(search: str, request: gr.Request, event: gr.EventData) -> Updates:
+        page.mine(request).star(str(event.id), event.starred is True)
+        return listed(search, request)
+
+    @told
+    def delete(current: str, search: str, request: gr.Request, event: gr.EventData) -> Updates:
         id = str(event.id)
-        actions.delete(id)
+        page.mine(request).delete(id)
         cleared = page.nothing() if current == id else {}
-        return {**cleared, **listed(search)}
+        return {**cleared, **listed(search, request)}
 
     outputs = [section.cards, page.tabs, *page.shown]
     section.search.change(refresh, section.search, [section.cards], trigger_mode="always_last")
     section.cards.select(reopen, None, outputs, show_progress="hidden")
+    section.cards.like(star, section.search, [section.cards], show_progress="hidden")
     section.cards.delete(delete, [page.current, section.search], outputs, show_progress="hidden")
     page.sessions_tab.select(refresh, section.search, [section.cards], show_progress="hidden")

@@ -137,24 +137,24 @@ def wire(page: Page) -> None:
 
     @told
     def choose(id: str, key: str, request: gr.Request) -> Updates:
-        return page.show(actions.choose_model(id, key), language(request))
+        return page.show(page.mine(request).choose_model(id, key), language(request))
 
     @told
     def acknowledge(id: str, agreed: bool, request: gr.Request) -> Updates:
-        found = actions.open(id)
+        found = page.mine(request).open(id)
         if agreed:
             actions.acknowledge(found.job.model)
         return page.show(found, language(request))
 
     @told
     def fetch(id: str, request: gr.Request) -> Updates:
-        found = actions.open(id)
+        found = page.mine(request).open(id)
         actions.downloads.start(found.job.model)
         return page.show(found, language(request))
 
     @told
-    def stop(id: str) -> None:
-        actions.downloads.cancel(actions.open(id).job.model)
+    def stop(id: str, request: gr.Request) -> None:
+        actions.downloads.cancel(page.mine(request).open(id).job.model)
 
     shown = page.shown
     section.model.input(choose, [page.current, section.model], shown, show_progress="hidden")

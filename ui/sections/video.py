@@ -72,20 +72,22 @@ def show(section: Section, found: Opened, language: str) -> Updates:
 
 
 def wire(page: Page) -> None:
-    section, actions = page.video, page.actions
+    section = page.video
 
     @told
     def upload(file: str, request: gr.Request) -> Updates:
         with uploaded(file) as path:
-            return page.show(actions.open(actions.create(path, path.name)), language(request))
+            mine = page.mine(request)
+            return page.show(mine.open(mine.create(path, path.name)), language(request))
 
     @told
     def sample(request: gr.Request) -> Updates:
-        return page.show(actions.open(actions.create_sample()), language(request))
+        mine = page.mine(request)
+        return page.show(mine.open(mine.create_sample()), language(request))
 
     @told
-    def rename(id: str, name: str) -> str:
-        return actions.rename(id, name).row.name
+    def rename(id: str, name: str, request: gr.Request) -> str:
+        return page.mine(request).rename(id, name).row.name
 
     sent = section.drop.upload(
         upload, section.drop, page.shown, show_progress="full", show_progress_on=section.drop

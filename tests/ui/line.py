@@ -1,0 +1,136 @@
+"""Sessions and a line of jobs in which nothing is computed: who may do what, and what stays."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Connection, create_engine
+
+from db import repository
+from db.engine import Database
+from pipeline import video
+from pipeline.job import Job
+from tests.ui.hosted import Here
+from ui.actions import Actions
+from ui.darkroom import Darkroom
+
+SAMPLE = Path(__file__).resolve().parents[2] / "assets" / "sample.mp4"
+
+
+class Line:
+    """In place of the runner: a job is done when the test says `step`, by writing a file."""
+
+    def __init__(self, sink: Any) -> None:
+        self._sink = sink
+        self._lock = threading.Lock()
+        self.jobs: dict[str, Job] = {}
+        self.submitted: list[str] = []
+        self.users: list[str] = []
+
+    def submit(self, key: str, job: Job, user: str = "", seconds: float | None = None) -> None:
+        with self._lock:
+            if key in self.jobs:
+                raise ValueError(f"a job of {key} is under way")
+            self.jobs[key] = job
+            self.submitted.append(key)
+            self.users.append(user)
+
+    def cancel(self, key: str) -> bool:
+        with self._lock:
+            if self.jobs.pop(key, None) is None:
+                return False
+        self._sink.cancelled(key)
+        return True
+
+    def place(self, key: str) -> int | None:
+        with self._lock:
+            return list(self.jobs).index(key) + 1 if key in self.jobs else None
+
+    def wait(self, key: str) -> float | None:
+        place = self.place(key)
+        return None if place is None else 90.0 * place
+
+    def progress(self, key: str) -> None:
+        return None
+
+    def step(self) -> str | None:
+        """Do the first job in the line, and give its key."""
+        with self._lock:
+            if not self.jobs:
+                return None
+            key, job = next(iter(self.jobs.items()))
+        self._sink.started(key)
+        job.output.write_bytes(b"result")
+        with self._lock:
+            del self.jobs[key]
+        self._sink.finished(key, told(job.output.name))
+        return key
+
+
+def told(file: str) -> dict[str, Any]:
+    """What a runner tells of a result."""
+    return {
+        "format": "mp4",
+        "background": "#00ff00",
+        "model": "grabcut",
+        "file": file,
+        "bytes": 6,
+        "frames": 12,
+        "seconds": 1.0,
+    }
+
+
+def actions_on(home: Path, database: Database, line: Line, **more: Any) -> Actions:
+    return Actions(home, database, line, SAMPLE, Here(Darkroom), **more)  # type: ignore[arg-type]
+
+
+def maker(home: Path, database: Database, clip: Path) -> Callable[..., str]:
+    """Makes sessions as an upload would, only quicker."""
+    probed = video.probe(clip, "a.mp4")
+    (home / "sessions").mkdir(parents=True, exist_ok=True)
+
+    def make(owner: UUID | None = None, name: str = "a.mp4") -> str:
+        id = str(uuid4())
+        folder = home / "sessions" / id
+        folder.mkdir()
+        source = folder / "source.mp4"
+        shutil.copyfile(clip, source)
+        video.keep_index(source)
+        job = Job(source, folder / "result", model="grabcut", matte=folder / "matte.mkv")
+        with database.begin() as tx:
+            repository.create(
+                tx,
+                id=id,
+                name=name,
+                source=source.name,
+                clip=probed.to_json(),
+                job=job.to_json(folder),
+                owner=owner,
+            )
+        return id
+
+    return make
+
+
+def result_of(database: Database, home: Path, id: str, file: str = "result-1.mp4") -> str:
+    """Give a session a result; the result's id."""
+    (home / "sessions" / id / file).write_bytes(b"result")
+    with database.begin() as tx:
+        return str(repository.add_result(tx, id=id, **told(file)).id)
+
+
+@contextmanager
+def administrator(database: Database) -> Iterator[Connection]:
+    """A connection that may make and drop databases on the same server."""
+    engine = create_engine(database.engine.url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()

@@ -1,0 +1,352 @@
+"""The parts as the program puts them together: a database, a worker, and processes that look at uploads."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from PIL import Image
+
+from db.engine import Database
+from db.ledger import Ledger
+from db.models import State
+from pipeline import intake
+from pipeline.background import Footage, Picture
+from pipeline.errors import BackgroundError, InputError, VideoError, WorkerLost
+from pipeline.job import Job
+from pipeline.limits import Limits
+from pipeline.runner import Runner
+from pipeline.worker import Worker
+from tests import ffprobe, rendered
+from tests.pipeline import stand_in
+from tests.pipeline.test_runner import Sink
+from tests.ui import hosted
+from tests.ui.conftest import Server
+from ui.actions import Actions
+from ui.opened import Opened
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLE = ROOT / "assets" / "sample.mp4"
+FRAMES = 48
+MARKS = [{"time": 0.0, "points": [{"x": 40, "y": 45, "keep": True}]}]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    frames, _alphas = rendered.subject_over_background(FRAMES, 160, 90)
+    return rendered.write_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", frames, sound=True)
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    with stand_in.registered(), Worker(hosted.darkroom) as worker:
+        yield worker
+
+
+@pytest.fixture(scope="module")
+def actions(
+    worker: Worker, database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Actions]:
+    home = tmp_path_factory.mktemp("home")
+    with (
+        closing(Ledger(database)) as ledger,
+        closing(Runner(ledger, partial(worker.stream, "process"), kill=worker.kill)) as runner,
+    ):
+        made = Actions(home, database, runner, SAMPLE, worker)
+        yield made
+        for found in made.sessions():
+            made.delete(found.id)
+
+
+@pytest.fixture
+def session(actions: Actions, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """One that was made without waiting for a process."""
+    with monkeypatch.context() as patched:
+        patched.setattr(intake, "Worker", hosted.Here)
+        id = actions.create(Path(shutil.copyfile(clip, tmp_path / "upload.mp4")), "clip.mp4")
+    actions.choose_model(id, "slow")
+    return id
+
+
+def until(true: Callable[[], Any], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.01)
+
+
+def ended(actions: Actions, id: str) -> Opened:
+    until(lambda: actions.place(id) is None and not actions.open(id).running)
+    return actions.open(id)
+
+
+def zombies() -> list[psutil.Process]:
+    return [c for c in psutil.Process().children(recursive=True) if c.status() == psutil.STATUS_ZOMBIE]
+
+
+# ---------------------------------------------------------------- the worker
+
+
+def test_a_session_is_served_by_the_worker(actions: Actions, session: str) -> None:
+    actions.choose_model(session, "pointing")
+    found = actions.mark(session, MARKS)
+    looks = actions.looks
+    assert len(looks.times(found)) == FRAMES
+    assert looks.look(found, 0, "cutout").mime == "image/webp"
+    assert [score for score, _ in looks.candidates(found, 0, 1)] == [0.55, 0.95, 0.75]
+    assert [len(n) for n in looks.previews(found)] == [1, 2, 3, 4, 5, 6]
+    assert len(looks.known(found)) == 6 and not looks.kept(found)
+    assert looks.strip(found).startswith(b"\xff\xd8") and looks.poster(found)[1] == "image/jpeg"
+    before = looks.revision(found)
+    actions.run(session)
+    done = ended(actions, session)
+    assert done.row.state is State.DONE and looks.kept(done) and not done.outdated
+    assert looks.poster(done)[1] == "image/webp" and looks.revision(done) != before
+    with pytest.raises(InputError, match="no frame number"):
+        looks.look(done, FRAMES, "mask")
+
+
+def test_what_was_overtaken_is_not_made_over_there(actions: Actions, session: str) -> None:
+    """Not even what was under way when the marks changed."""
+    actions.choose_model(session, "slow")
+    found = actions.mark(session, MARKS)
+    steps = iter(actions.looks.previews(found))
+    next(steps)
+    actions.mark(session, [])
+    with pytest.raises(InputError, match="have changed since"):
+        list(steps)
+    with pytest.raises(InputError, match="have changed since"):
+        actions.looks.look(found, 0, "mask")
+
+
+def test_the_page_answers_while_a_run_is_under_way(actions: Actions, session: str) -> None:
+    actions.run(session)
+    until(lambda: actions.progress(session))
+    found = actions.open(session)
+    assert actions.looks.look(found, 0, "original").final
+    assert actions.wait(session) == 0
+    actions.cancel(session)
+    assert ended(actions, session).row.state is State.CANCELLED
+
+
+def test_the_worker_is_killed_at_any_moment_and_the_run_goes_on(
+    actions: Actions, worker: Worker, session: str, tmp_path: Path
+) -> None:
+    """The session says so, the page answers, the next run finishes, and nothing is left of the one before."""
+    actions.choose_model(session, "slow")
+    actions.choose_sound(session, "none")
+    before = {path.name for path in actions.open(session).folder.iterdir()}
+    dice = random.Random(6)
+    for moment in range(10):
+        actions.run(session)
+        until(lambda: actions.place(session) == 0)
+        if moment:  # the first before anything was heard of it
+            until(lambda: actions.progress(session))
+            time.sleep(dice.uniform(0, 1.5))
+        pid = worker.pid
+        if pid is not None:
+            psutil.Process(pid).kill()
+        found = ended(actions, session)
+        assert found.row.state is State.INTERRUPTED, moment
+        assert found.row.error == (
+            "The process that worked on this was lost: it was killed, and memory may have run out. "
+            "Start it again to continue."
+        )
+        assert found.row.results == [] and not actions.looks.kept(found)
+        assert actions.looks.look(found, 0, "original").final and worker.pid not in (None, pid)
+        assert not zombies()
+    actions.run(session)
+    done = ended(actions, session)
+    assert done.row.state is State.DONE and done.row.error is None
+    (result,) = done.row.results
+    assert len(ffprobe.frame_times(done.folder / result.file)) == FRAMES
+    left = {path.name for path in done.folder.iterdir()} - before
+    assert left - {"strip.jpg"} == {"matte.mkv", result.file}
+
+
+def test_a_look_under_which_the_worker_dies_is_told_in_a_sentence(
+    actions: Actions, worker: Worker, session: str
+) -> None:
+    found = actions.mark(session, MARKS)
+    steps = iter(actions.looks.previews(found))
+    next(steps)
+    worker.kill()
+    with pytest.raises(WorkerLost, match=r"was lost: .*\. Try again\.$"):
+        list(steps)
+    assert actions.looks.known(found) == []  # they went with it
+    assert len(list(actions.looks.previews(found))) >= 6
+
+
+def test_a_model_that_hangs_is_ended_and_the_next_job_runs(
+    worker: Worker, clip: Path, tmp_path: Path
+) -> None:
+    sink = Sink()
+    run = partial(worker.stream, "process")
+    with closing(Runner(sink, run, kill=worker.kill, stall_seconds=6)) as runner:
+        runner.submit("stuck", Job(clip, tmp_path / "stuck.mp4", model="hanging"))
+        runner.submit("good", Job(clip, tmp_path / "good.mp4", model="threshold"))
+        until(lambda: len(sink.ends()) == 2)
+    assert sink.ends() == [("interrupted", "stuck"), ("finished", "good")]
+    assert sink.said("stuck").startswith("Not one frame was finished for 0.1 minutes")
+    assert not (tmp_path / "stuck.mp4").exists() and not zombies()
+
+
+def test_the_server_outlives_its_worker_and_takes_it_with_it(tmp_path: Path) -> None:
+    def workers() -> list[psutil.Process]:
+        return [child for child in server.children() if "spawn_main" in " ".join(child.cmdline())]
+
+    program = Server(tmp_path / "home", program=("-m", "tests.ui.stand_in_app"))
+    program.start()
+    server = program.process
+    try:
+        (first,) = workers()  # from the start on, for the first click is not to wait for it
+        first.kill()
+        until(lambda: not psutil.pid_exists(first.pid))  # as a zombie would
+        assert program.status("/") == 200
+        family = server.children(recursive=True)
+    finally:
+        program.stop()
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert not alive and not program.failed()
+
+
+# ---------------------------------------------------------------- uploads
+
+
+def test_an_upload_is_looked_at_in_a_process_of_its_own(actions: Actions, clip: Path, tmp_path: Path) -> None:
+    file = Path(shutil.copyfile(clip, tmp_path / "upload.mp4"))
+    found = actions.open(actions.create(file, "Ours.mp4"))
+    assert (found.clip.name, found.clip.frames, found.clip.path) == ("Ours.mp4", FRAMES, found.job.source)
+    assert {p.name for p in found.folder.iterdir()} == {"source.mp4", "source.mp4.index"}
+    assert list(tmp_path.iterdir()) == []
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(b"no video" * 99)
+    with pytest.raises(VideoError, match=r"^Theirs\.mp4: this cannot be read as a video"):
+        actions.create(bad, "Theirs.mp4")
+    assert list(tmp_path.iterdir()) == []
+    film = Path(shutil.copyfile(clip, tmp_path / "film.mp4"))
+    laid = actions.choose_footage(found.id, film, "film.mp4").job.background
+    assert isinstance(laid, Footage) and actions.looks.sounds(laid)
+    Image.new("RGB", (8, 4), "red").save(tmp_path / "red.gif")
+    laid = actions.choose_picture(found.id, tmp_path / "red.gif", "red.gif").job.background
+    assert isinstance(laid, Picture)
+    with Image.open(laid.path) as kept:
+        assert kept.size == (8, 4) and kept.format == "PNG"
+    assert list(tmp_path.iterdir()) == []
+
+
+CRASHING = {
+    Limits(seconds=1): "it took too long",
+    Limits(cpu_seconds=1): "it took too long",
+    Limits(memory_bytes=2**28): "not enough memory|cannot be read safely",
+}
+
+
+class Trap(intake.Desk):
+    """Reads for ever, or takes all there is."""
+
+    def footage(self, path: Path, name: str, index: bool) -> Any:
+        return self.picture(path, name, path)
+
+    def picture(self, path: Path, name: str, kept: Path) -> None:
+        held = []
+        while True:
+            held.append(bytes(2**20))
+            held[2000:] = []
+
+
+@pytest.mark.parametrize("bounds", CRASHING)
+def test_an_upload_that_wants_too_much_is_refused_in_a_sentence(
+    actions: Actions, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bounds: Limits
+) -> None:
+    monkeypatch.setattr(intake, "Desk", Trap)
+    monkeypatch.setattr(intake, "LIMITS", bounds)
+    before = {found.id for found in actions.sessions()}
+    file = Path(shutil.copyfile(clip, tmp_path / "upload.mp4"))
+    with pytest.raises((VideoError, Exception), match=CRASHING[bounds]) as told:
+        actions.create(file, "big.mp4")
+    assert "cannot be read safely" in str(told.value) or bounds.memory_bytes
+    assert {found.id for found in actions.sessions()} == before and list(tmp_path.iterdir()) == []
+    if bounds.memory_bytes is None:
+        shutil.copyfile(clip, tmp_path / "p.png")
+        with pytest.raises(BackgroundError, match=r"^p\.png: this file cannot be read safely"):
+            actions.choose_picture(next(iter(before)), tmp_path / "p.png", "p.png")
+
+
+# ---------------------------------------------------------------- the server's own process
+
+SERVE = """
+import sys
+from functools import partial
+from pathlib import Path
+
+from db.engine import Database
+from db.ledger import Ledger
+from pipeline.runner import Runner
+from pipeline.worker import Worker
+from ui import blocks, scenes
+from ui.actions import Actions
+from ui.looks import darkroom
+
+if __name__ == "__main__":
+    import shutil, time
+    from fastapi.testclient import TestClient
+
+    home, clip, root = map(Path, sys.argv[1:])
+    sys.path.insert(0, str(root))
+    shutil.copyfile(clip, home / "upload.mp4")
+    with Database.open(None, home / "database") as database, Worker(darkroom) as worker:
+        ledger = Ledger(database)
+        runner = Runner(ledger, partial(worker.stream, "process"), kill=worker.kill)
+        actions = Actions(home, database, runner, root / "assets" / "sample.mp4", worker)
+        page = blocks.application(actions, upload_bytes=2**30)
+        id = actions.create(home / "upload.mp4", "a.mp4")
+        actions.mark(id, [{"time": 0.0, "points": [{"x": 85, "y": 65, "keep": True}]}])
+        actions.choose_scene(id, "city")
+        actions.trim(id, 0.2, 0.6)
+        found = actions.open(id)
+        assert len(list(actions.looks.previews(found))) == 6
+        actions.run(id)
+        while actions.place(id) is not None or actions.open(id).running:
+            time.sleep(0.05)
+        found = actions.open(id)
+        assert found.row.state == "done", found.row.error
+        assert actions.looks.kept(found) and actions.looks.revision(found)
+        client = TestClient(page)
+        for asked in ("times", "strip", "poster", "frames/3?view=over", "frames/3/candidates"):
+            answer = client.get(f"/media/{id}/{asked}")
+            assert answer.status_code == 200, (asked, answer.text)
+        assert client.get("/media/scenes/city").status_code == 200
+        runner.close()
+        ledger.close()
+    print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def test_the_server_decodes_nothing_and_loads_no_model(clip: Path, tmp_path: Path) -> None:
+    script = tmp_path / "serve.py"
+    script.write_text(SERVE)
+    home = tmp_path / "home"
+    home.mkdir()
+    done = subprocess.run(
+        [sys.executable, str(script), str(home), str(clip), str(ROOT)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=170,
+    )
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert "gradio" in loaded
+    assert not loaded & {"torch", "av", "transformers", "supervision"}

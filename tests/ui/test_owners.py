@@ -1,0 +1,460 @@
+"""What is somebody else's does not exist: in every action, every route and every handler of the page."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import gradio as gr
+import pytest
+from fastapi import FastAPI, Request
+from fastapi.testclient import TestClient
+from PIL import Image
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from db import repository
+from db.engine import Database
+from db.errors import NotFound
+from db.ledger import Ledger
+from db.models import State, User
+from pipeline import intake
+from pipeline.edges import Edges
+from tests import rendered
+from tests.ui import line
+from tests.ui.hosted import Here
+from ui import blocks, events, media, scenes
+from ui.actions import Actions
+
+
+class Visitor(NamedTuple):
+    """As the gate leaves one."""
+
+    id: UUID | None
+    name: str = ""
+    admin: bool = False
+
+
+class Gate:
+    """Believes a header: `x-user` is an id."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            name = dict(scope["headers"]).get(b"x-user")
+            scope.setdefault("state", {})["user"] = Visitor(UUID(name.decode()) if name else None)
+        await self._app(scope, receive, send)
+
+
+class House(NamedTuple):
+    """Actions with one session for each of two users and the local one, each with a result."""
+
+    actions: Actions
+    line: line.Line
+    home: Path
+    ids: dict[UUID | None, str]
+    results: dict[UUID | None, str]
+
+    @property
+    def strangers(self) -> list[tuple[UUID | None, str]]:
+        """Everybody with every session that is not theirs."""
+        return [(who, id) for who in self.ids for whose, id in self.ids.items() if who != whose]
+
+
+def built(make: Callable[[], Any]) -> Any:
+    """Where no event loop runs while a page is built, Gradio makes some that nobody closes."""
+
+    async def inside() -> Any:
+        return make()
+
+    return asyncio.run(inside())
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Uploads are looked at in this process."""
+    monkeypatch.setattr(intake, "Worker", Here)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    frames, _alphas = rendered.subject_over_background(12, 160, 90)
+    return rendered.write_clip(tmp_path_factory.mktemp("clip") / "a.mp4", frames)
+
+
+@pytest.fixture(scope="module")
+def users(database: Database) -> Iterator[list[UUID]]:
+    with database.begin() as tx:
+        rows = [User(name=f"owner {n}", password="") for n in range(2)]
+        tx.add_all(rows)
+        tx.flush()
+        ids = [row.id for row in rows]
+    yield ids
+    with database.begin() as tx:
+        for id in ids:
+            tx.delete(tx.get_one(User, id))
+
+
+@pytest.fixture(scope="module")
+def house(
+    database: Database, users: list[UUID], clip: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[House]:
+    home = tmp_path_factory.mktemp("home")
+    with closing(Ledger(database)) as ledger:
+        queue = line.Line(ledger)
+        actions = line.actions_on(home, database, queue)
+        make = line.maker(home, database, clip)
+        ids = {owner: make(owner) for owner in (None, *users)}
+        results = {owner: line.result_of(database, home, id) for owner, id in ids.items()}
+        yield House(actions, queue, home, ids, results)
+        for owner, id in ids.items():
+            with suppress(NotFound):
+                actions.of(owner).delete(id)
+
+
+# ---------------------------------------------------------------- actions
+
+PICTURE = object()
+VIDEO = object()
+ACTIONS: dict[str, tuple[Any, ...]] = {
+    "open": (),
+    "rename": ("Mine",),
+    "star": (True,),
+    "delete": (),
+    "mark": ([],),
+    "trim": (0.1, 0.3),
+    "choose_model": ("recorte",),
+    "choose_background": ("#102030",),
+    "choose_picture": (PICTURE, "a.png"),
+    "choose_footage": (VIDEO, "a.mp4"),
+    "choose_scene": (scenes.NAMES[0],),
+    "fit_background": ("fit",),
+    "choose_edges": (Edges(grow=3),),
+    "choose_format": ("webm",),
+    "choose_quality": ("best",),
+    "choose_sound": ("none",),
+    "choose_rate": (Fraction(25),),
+    "choose_hardware": (True,),
+    "run": (),
+    "cancel": (),
+    "result": ("any",),
+}
+SILENT = {"place": None, "wait": None, "progress": None}
+"""These tell nothing."""
+NO_SESSION = {"create", "create_sample", "sessions", "unfinished", "used", "acknowledge", "of"}
+SERVERS = {"expire", "mend", "resume"}
+"""What only the server itself does."""
+
+
+def test_every_action_is_in_a_table() -> None:
+    public = {name for name, _ in inspect.getmembers(Actions, inspect.isfunction) if not name.startswith("_")}
+    assert public == {*ACTIONS, *SILENT, *NO_SESSION, *SERVERS}
+
+
+def state_of(house: House, database: Database) -> Any:
+    """All that is kept of all sessions."""
+    with database.begin() as tx:
+        rows = [
+            {key: value for key, value in vars(row).items() if not key.startswith("_") and key != "results"}
+            for row in repository.everything(tx)
+            if str(row.id) in house.ids.values()
+        ]
+    files = sorted(str(path) for path in house.home.rglob("*"))
+    return rows, files, list(house.line.jobs)
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_an_action_finds_no_session_of_somebody_else(
+    house: House, database: Database, clip: Path, tmp_path: Path, name: str
+) -> None:
+    before = state_of(house, database)
+    for who, id in house.strangers:
+        arguments = []
+        for argument in ACTIONS[name]:
+            if argument is PICTURE:
+                Image.new("RGB", (8, 8)).save(argument := tmp_path / "a.png")
+            elif argument is VIDEO:
+                argument = shutil.copyfile(clip, tmp_path / "a.mp4")
+            arguments.append(argument)
+        with pytest.raises(NotFound, match=f"^There is no session {id}\\.$"):
+            getattr(house.actions.of(who), name)(id, *arguments)
+        assert not list(tmp_path.iterdir())
+    assert state_of(house, database) == before
+
+
+def test_nothing_is_told_of_somebody_elses_run(house: House, database: Database, users: list[UUID]) -> None:
+    for owner, id in house.ids.items():
+        house.actions.of(owner).run(id)
+    assert [house.actions.of(owner).place(id) for owner, id in house.ids.items()] == [1, 2, 3]
+    assert [house.actions.of(owner).wait(id) for owner, id in house.ids.items()] == [90, 180, 270]
+    for who, id in house.strangers:
+        theirs = house.actions.of(who)
+        assert all(getattr(theirs, name)(id) is told for name, told in SILENT.items())
+        with pytest.raises(NotFound):
+            theirs.cancel(id)
+        assert theirs.unfinished() == house.ids[who]
+    assert len(house.line.jobs) == 3
+    for owner, id in house.ids.items():
+        house.actions.of(owner).cancel(id)
+        wait(lambda owner=owner, id=id: house.actions.of(owner).open(id).row.state is State.CANCELLED)
+    assert house.actions.of(users[0]).unfinished() is None
+
+
+def wait(true: Callable[[], Any], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_each_sees_their_own_sessions(house: House) -> None:
+    for owner, id in house.ids.items():
+        mine = house.actions.of(owner)
+        assert [found.id for found in mine.sessions()] == [id] == [found.id for found in mine.sessions("A.M")]
+        path, _mime, _name = mine.result(id, house.results[owner])
+        assert path.parent.name == id
+        assert mine.used() == sum(p.stat().st_size for p in path.parent.iterdir())
+
+
+def test_what_somebody_uploads_is_theirs(house: House, clip: Path, users: list[UUID], tmp_path: Path) -> None:
+    mine = house.actions.of(users[0])
+    id = mine.create(shutil.copyfile(clip, tmp_path / "b.mp4"), "b.mp4")
+    assert mine.open(id).row.owner_id == users[0]
+    for other in (None, users[1]):
+        assert id not in [found.id for found in house.actions.of(other).sessions()]
+    mine.delete(id)
+
+
+# ---------------------------------------------------------------- over HTTP
+
+
+@pytest.fixture(scope="module")
+def server(house: House) -> Iterator[TestClient]:
+    """The pictures and results, behind a gate that believes a header."""
+    served = FastAPI()
+    served.include_router(media.router(house.actions))
+    served.add_middleware(Gate)
+    with TestClient(served) as client:
+        yield client
+
+
+def routes() -> list[str]:
+    """Every address under which something of a session is served."""
+    table: dict[str, str] = {
+        "/{id}/times": "",
+        "/{id}/strip": "",
+        "/{id}/poster": "?at=5",
+        "/{id}/frames/{index}": "?view=original",
+        "/{id}/frames/{index}/candidates": "?object=1",
+        "/{id}/results/{result}": "?download",
+    }
+    served = media.router(object_with_looks()).routes
+    known = {route.path.removeprefix(media.PREFIX) for route in served}  # type: ignore[attr-defined]
+    assert known - {"/scenes/{name}"} == table.keys()
+    return [media.PREFIX + path + query for path, query in table.items()]
+
+
+def object_with_looks() -> Any:
+    class Bare:
+        looks = None
+
+    return Bare()
+
+
+@pytest.mark.parametrize("address", routes())
+def test_every_route_answers_404_for_what_is_somebody_elses(
+    house: House, server: TestClient, address: str
+) -> None:
+    def ask(who: UUID | None, whose: UUID | None, id: str) -> Any:
+        url = address.format(id=id, index=0, result=house.results[whose])
+        return server.get(url, headers={"x-user": str(who)} if who else {})
+
+    for whose, id in house.ids.items():
+        assert ask(whose, whose, id).status_code == 200
+        for who in house.ids.keys() - {whose}:
+            answer = ask(who, whose, id)
+            nobodys = ask(who, whose, nothing := "00000000-0000-4000-8000-000000000000")
+            assert answer.status_code == nobodys.status_code == 404
+            assert answer.text.replace(id, nothing) == nobodys.text
+
+
+def test_one_may_not_take_a_result_by_way_of_ones_own_session(house: House, server: TestClient) -> None:
+    for who, own in house.ids.items():
+        for whose in house.ids.keys() - {who}:
+            url = f"{media.PREFIX}/{own}/results/{house.results[whose]}"
+            assert server.get(url, headers={"x-user": str(who)} if who else {}).status_code == 422
+
+
+# ---------------------------------------------------------------- handlers
+
+
+def asking(who: UUID | None, **query: str) -> gr.Request:
+    scope: dict[str, Any] = {
+        "type": "http",
+        "headers": [],
+        "query_string": "&".join(f"{key}={value}" for key, value in query.items()).encode(),
+        "state": {"user": Visitor(who)},
+    }
+    return gr.Request(Request(scope))
+
+
+def given(handler: Callable[..., Any], id: str, request: gr.Request, file: Path) -> list[Any]:
+    """What a handler is called with by a browser that names this session; a KeyError for what is new."""
+    section = handler.__module__.rpartition(".")[2]
+    values = {
+        "id": id,
+        "current": id,
+        "event": gr.EventData(None, {"id": id, "starred": True}),
+        "request": request,
+        "value": "25" if section == "result" else {"prompts": [], "objects": [], "start": 0.1, "end": 0.3},
+        "key": "webm" if section == "result" else "recorte",
+        "agreed": True,
+        "search": "",
+        "kind": "picture",
+        "file": str(file),
+        "colour": "#102030",
+        "radius": 9.0,
+        "fit": "fit",
+        "ending": "held",
+        "clean": True,
+        "grow": 1.0,
+        "feather": 1.0,
+        "despill": "none",
+        "name": "Mine",
+    }
+    parameters = inspect.signature(handler).parameters.values()
+    return [values[one.name] for one in parameters if one.default is one.empty]
+
+
+def test_every_handler_of_the_page_opens_the_session_for_who_asks(
+    house: House, database: Database, clip: Path, tmp_path: Path
+) -> None:
+    """Called with somebody else's session, each refuses, or shows nothing of it."""
+    page = built(lambda: blocks.build(house.actions))
+    handlers = [function.fn for function in page.fns.values() if function.fn is not None]
+    before = state_of(house, database)
+    for who, id in house.strangers:
+        refused = []
+        for handler in handlers:
+            if handler.__name__ in ("upload", "sample"):
+                continue  # these make one of one's own
+            (folder := tmp_path / "upload").mkdir()
+            file = Path(shutil.copyfile(clip, folder / "a.mp4"))
+            try:
+                told = handler(*given(handler, id, asking(who, session=id), file))
+                told = dict(told or {}) if not inspect.isgenerator(told) else list(told)
+            except gr.Error as error:
+                assert error.message == f"There is no session {id}."
+                refused.append(handler.__name__)
+            else:
+                assert handler.__name__ in ("arrive", "refresh", "tick", "nothing")
+                assert id not in repr([*map(shown, told.values())])
+            shutil.rmtree(folder, ignore_errors=True)
+        assert len(refused) > 20 and {"mark", "make", "cancel", "delete", "star", "reopen", "stop"} <= {
+            *refused
+        }
+    assert state_of(house, database) == before
+
+
+def shown(value: Any) -> Any:
+    """What an update says."""
+    return value if not isinstance(value, gr.blocks.Block) else vars(value).get("_constructor_args")
+
+
+def test_who_asks_is_known_to_the_handlers_of_queued_events_too(users: list[UUID]) -> None:
+    def once(request: gr.Request) -> str:
+        return str(events.owner(request))
+
+    def steps(request: gr.Request) -> Iterator[str]:
+        for _ in range(2):
+            yield str(events.owner(request))
+
+    def served() -> FastAPI:
+        server = FastAPI()
+        with gr.Blocks() as page:
+            told = gr.Textbox()
+            gr.Button().click(once, None, told, api_name="queued")
+            gr.Button().click(once, None, told, api_name="direct", queue=False)
+            gr.Button().click(steps, None, told, api_name="steps")
+        gr.mount_gradio_app(server, page, path="/", ssr_mode=False)
+        server.add_middleware(Gate)
+        return server
+
+    server = built(served)
+    with TestClient(server) as client:
+        for who in (None, *users):
+            headers = {"x-user": str(who)} if who else {}
+            for number, name in ((0, "queued"), (2, "steps")):
+                body = {"data": [], "fn_index": number, "session_hash": f"{name}{who}"}
+                assert client.post("/gradio_api/queue/join", json=body, headers=headers).status_code == 200
+                # The stream of answers may be asked for by anybody: it is the event that counts.
+                answers = client.get(f"/gradio_api/queue/data?session_hash={name}{who}").text
+                outputs = [
+                    message["output"]["data"]
+                    for text in answers.split("data: ")[1:]
+                    if (message := json.loads(text))["msg"] == "process_completed"
+                ]
+                assert outputs == [[str(who)]], answers
+            answer = client.post("/gradio_api/run/direct", json={"data": []}, headers=headers)
+            assert answer.json()["data"] == [str(who)]
+    assert events.owner(gr.Request()) is None
+    assert events.owner(Request({"type": "http", "headers": []})) is None
+
+
+# ---------------------------------------------------------------- the line
+
+
+def test_twenty_sessions_of_two_users_in_line_and_five_of_them_cancelled(
+    database: Database, users: list[UUID], clip: Path, tmp_path: Path
+) -> None:
+    with closing(Ledger(database)) as ledger:
+        queue = line.Line(ledger)
+        actions = line.actions_on(tmp_path, database, queue)
+        make = line.maker(tmp_path, database, clip)
+        owners = {make(users[n % 2], f"{n}.mp4"): users[n % 2] for n in range(20)}
+        # Both press at once, every button twice, from two threads each.
+        threads = [
+            threading.Thread(target=lambda id=id, owner=owner: actions.of(owner).run(id))
+            for id, owner in [*owners.items(), *owners.items()]
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(queue.submitted) == sorted(owners)
+        dropped = list(owners)[3:18:3]
+        for id in dropped:
+            actions.of(owners[id]).cancel(id)
+            actions.of(owners[id]).cancel(id)  # twice is no mistake
+        done = []
+        while (id := queue.step()) is not None:
+            done.append(id)
+        assert sorted(done + dropped) == sorted(owners) and len(dropped) == 5
+
+        def states() -> list[State]:
+            return [actions.of(owner).open(id).row.state for id, owner in owners.items()]
+
+        wait(lambda: not {State.QUEUED, State.RUNNING} & set(states()))
+        for id, owner in owners.items():
+            found = actions.of(owner).open(id)
+            assert found.row.state is (State.CANCELLED if id in dropped else State.DONE)
+            assert [result.file for result in found.row.results] == [
+                path.name for path in found.folder.glob("result-*")
+            ]
+            assert len(found.row.results) == (id not in dropped)
+        for owner in users:
+            assert len(actions.of(owner).sessions()) == 10 + 1  # and that of the house
+        for id, owner in owners.items():
+            actions.of(owner).delete(id)
+    assert not list((tmp_path / "sessions").iterdir())

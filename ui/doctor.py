@@ -1,0 +1,156 @@
+"""Looks over what the server needs, and says in a sentence each how it stands."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from db.engine import Database
+from db.errors import DatabaseError
+from pipeline import devices, formats, models, video, weights
+from pipeline.errors import RecorteError
+from ui import text
+
+_LITTLE_DISK = 5 * 2**30
+_NO_DISK = 200 * 2**20
+_LITTLE_MEMORY = 2 * 2**30
+
+
+@dataclass(frozen=True)
+class Finding:
+    sentence: str
+    well: bool = True
+    stops: bool = False
+    """Whether the server cannot serve as it is."""
+
+    def __str__(self) -> str:
+        return f"{'ok' if self.well else '!!' if self.stops else '--'}  {self.sentence}"
+
+
+def examine(
+    home: Path, database_url: str | None, host: str, port: int, *, running: bool
+) -> Iterator[Finding]:
+    """`running`: a server holds the folder, so that its port is in use as it should be."""
+    yield from _folder(home)
+    yield _database(home, database_url)
+    yield _port(host, port, running=running)
+    yield _memory()
+    yield _device()
+    yield from _models()
+    yield _encoders()
+
+
+def _folder(home: Path) -> Iterator[Finding]:
+    place = home
+    while not place.exists():
+        place = place.parent
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        yield Finding(
+            f"Nothing can be written into the data folder {home} ({error.strerror}): mend that, or name "
+            "another with RECORTE_HOME.",
+            well=False,
+            stops=True,
+        )
+        return
+    made = "" if home.exists() else ", which is made at the first start"
+    yield Finding(f"The data folder is {home}{made}.")
+    disk = shutil.disk_usage(place)
+    said = f"{text.size(disk.free)} of {text.size(disk.total)} are free on its disk"
+    if disk.free < _NO_DISK:
+        yield Finding(f"{said}: make room before anything is run.", well=False, stops=True)
+    elif disk.free < _LITTLE_DISK:
+        yield Finding(f"{said}: that is soon used up by uploads and results.", well=False)
+    else:
+        yield Finding(f"{said}.")
+
+
+def _database(home: Path, url: str | None) -> Finding:
+    folder = home / "database"
+    if url is None and not (folder / "data").exists():
+        return Finding("The embedded database is made at the first start.")
+    try:
+        # That of a running server is joined, never started a second time; and no table is touched.
+        with Database.open(url, folder, migrate=False) as database:
+            version = database.version()
+    except DatabaseError as error:
+        return Finding(str(error), well=False, stops=True)
+    which = "The embedded database" if url is None else "The database that DATABASE_URL names"
+    return Finding(f"{which} answers: PostgreSQL {version}.")
+
+
+def _port(host: str, port: int, *, running: bool) -> Finding:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.create_server((host, port), family=family):
+            return Finding(f"{host}:{port} is free to be served at.")
+    except OSError as error:
+        if running:
+            return Finding(f"{host}:{port} is in use, and a Recorte is running on the data folder.")
+        return Finding(
+            f"Nothing can be served at {host}:{port} ({error.strerror}): choose with RECORTE_HOST and "
+            "RECORTE_PORT.",
+            well=False,
+            stops=True,
+        )
+
+
+def _memory() -> Finding:
+    memory = psutil.virtual_memory()
+    said = f"{text.size(memory.available)} of {text.size(memory.total)} of memory are free"
+    if memory.available < _LITTLE_MEMORY:
+        return Finding(f"{said}: a run takes about 2 GB, larger models more.", well=False)
+    return Finding(f"{said}.")
+
+
+def _device() -> Finding:
+    try:
+        device = devices.pick("auto")
+    except (RecorteError, ImportError, OSError) as error:
+        return Finding(f"No device can be used for models ({error}).", well=False, stops=True)
+    if device.type != "cuda":
+        return Finding(f"Models run on the processor, with {os.cpu_count()} cores: there is no CUDA device.")
+    name, memory = devices.described(device)
+    return Finding(f"Models run on {device}: {name}, {text.size(memory)}.")
+
+
+def _models() -> Iterator[Finding]:
+    for card in models.cards().values():
+        if card.weights is None:
+            yield Finding(f"{card.label} needs no weights.")
+        elif card.present:
+            yield Finding(f"{card.label}: its weights are here.")
+        elif card.weights.shipped:
+            yield Finding(
+                f"{card.label}: its weights should have come with the application. Put its files back.",
+                well=False,
+            )
+        else:
+            yield Finding(
+                f"{card.label}: its weights are not here. `python -m pipeline download {card.key}` fetches "
+                f"{weights.size(card.weights.bytes)}.",
+                well=False,
+            )
+
+
+def _encoders() -> Finding:
+    missing = [form.label for form in formats.FORMATS.values() if not video.encodes(form)]
+    if missing:
+        every = len(missing) == len(formats.FORMATS)
+        return Finding(
+            f"These formats cannot be encoded here: {', '.join(missing)}. Install the package av again.",
+            well=False,
+            stops=every,
+        )
+    fast = [form.label for form in formats.FORMATS.values() if video.accelerates(form)]
+    cards = f"; a graphics card encodes {', '.join(fast)}" if fast else ""
+    return Finding(f"All {len(formats.FORMATS)} formats can be encoded{cards}.")

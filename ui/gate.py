@@ -1,0 +1,354 @@
+"""The door before everything that the server answers: which host, from which page, who, and which address.
+
+    app = Gate(app, visitors=..., hosts={"recorte.example.org"})
+
+A plain ASGI layer, so that what streams goes on streaming. A request is let through when
+1. its Host is one of this server's names: a page elsewhere that points a name of its own at this machine has
+   no business here (DNS rebinding);
+2. it does not come from a page of another origin, unless somebody follows a link to the page itself;
+3. who asks is known, or what is asked for is open to all (`_OPEN`);
+4. its address is one that the page needs (`_ROUTES`): Gradio answers many more, which read, list and fetch;
+5. what it sends to Gradio's events names nobody else's event stream, and no file but the visitor's uploads.
+
+Handlers find the visitor as `request.state.user`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import parse_qs, quote, urlsplit
+from uuid import UUID
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from db.errors import DatabaseAway
+from ui import text
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Who asks."""
+
+    id: UUID | None
+    """None: the one user of a server without accounts."""
+    name: str
+    admin: bool = False
+    stamp: str = field(default="", repr=False)
+    """Changes with the password, so that whoever signed in with an older one is out."""
+
+
+LOCAL = Visitor(None, "", admin=True)
+
+UPLOAD = "/gradio_api/upload"
+
+# What the page asks for, by method; a HEAD may ask what a GET may. All else is not there.
+_NAME = r"[\w@-][\w@.-]*"
+_ROUTES = {
+    "GET": re.compile(
+        rf"/|/(assets|static)/({_NAME}/)*{_NAME}|/theme\.css|/favicon\.ico|/manifest\.json|/plain\.css"
+        r"|/gradio_api/queue/data|/gradio_api/upload_progress"
+        rf"|/media/({_NAME}/)*{_NAME}|/login|/healthz|/metrics|/admin"
+    ),
+    "POST": re.compile(
+        rf"/gradio_api/queue/join|/gradio_api/run/predict|{UPLOAD}|/login|/logout|/admin/cancel/[0-9a-f-]+"
+    ),
+}
+_ROUTES["HEAD"] = _ROUTES["GET"]
+
+# Open to all. A browser asks for the manifest without its cookies.
+_OPEN = {"/login", "/plain.css", "/healthz", "/metrics", "/favicon.ico", "/manifest.json"}
+
+# Gradio's page has scripts in its HTML and makes functions from words, so those two cannot be forbidden; but
+# nothing is loaded from, sent to or framed by another origin.
+_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "media-src 'self' blob:",
+        "font-src 'self' data:",
+        "connect-src 'self' data: blob:",
+        "worker-src 'self' blob:",
+        "object-src 'none'",
+        "base-uri 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+PLAIN_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+"""Of the pages that have no script."""
+
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=(), display-capture=()",
+}
+_A_YEAR = "max-age=31536000"
+
+_MOST_BODY = 4 * 2**20
+"""Bytes of what is no upload: the page's events are a few kB."""
+_MOST_CLAIMS = 20_000
+
+
+class Visitors(Protocol):
+    """Who is asking."""
+
+    async def of(self, cookies: dict[str, str]) -> Visitor | None:
+        """None: has to sign in first. Raises DatabaseAway."""
+
+
+class _Refused(Exception):
+    def __init__(self, response: Response) -> None:
+        self.response = response
+
+
+class Gate:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        visitors: Visitors,
+        hosts: Iterable[str] = (),
+        uploads: Callable[[Visitor], Path] | None = None,
+        answered: Callable[[int], None] = lambda status: None,
+    ) -> None:
+        """`hosts`: names of this server beside those of this machine for itself, without ports.
+
+        `uploads` tells where what a visitor uploaded lies; `answered` hears the status of every answer.
+        """
+        self._app = app
+        self._visitors = visitors
+        self._hosts = {host.lower().rstrip(".") for host in hosts}
+        self._uploads = uploads
+        self._answered = answered
+        # Whose an event stream is: who named it first.
+        self._claims: OrderedDict[str, UUID | None] = OrderedDict()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})  # there are none here
+            return
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        send = self._guarded(scope, send)
+        try:
+            receive = await self._let_in(scope, receive)
+        except _Refused as refused:
+            await refused.response(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    # ------------------------------------------------------------------ on the way in
+
+    async def _let_in(self, scope: Scope, receive: Receive) -> Receive:
+        request = Request(scope)
+        language = text.language(request.headers.get("accept-language"))
+        if not self._is_ours(scope, request.headers):
+            raise _refused(400, text.door(language, "host"))
+        _check_origin(scope, request.headers, language)
+        visitor = await self._who(request, language)
+        scope.setdefault("state", {})["user"] = visitor
+        path, method = scope["path"], scope["method"]
+        if method not in _ROUTES or not _ROUTES[method].fullmatch(path):
+            raise _refused(404, text.door(language, "nothing"))
+        if visitor is not None:
+            asked = parse_qs(scope["query_string"].decode("latin-1"))
+            for kind in ("session_hash", "upload_id"):
+                for name in asked.get(kind, []):
+                    self._claim(f"{kind}={name}", visitor, language)
+        if method != "POST" or path == UPLOAD:
+            return receive
+        body = await _whole(receive, language)
+        if visitor is not None and path.startswith("/gradio_api/"):
+            self._check_event(body, visitor, language)
+        return _replayed(body, receive)
+
+    def _is_ours(self, scope: Scope, headers: Headers) -> bool:
+        """Whether the Host is a name of this server, on whatever port: a proxy may be before it."""
+        named = headers.getlist("host")
+        if len(named) != 1:
+            return False
+        host = host_of(named[0])
+        if host is None:
+            return False
+        arrived, _port = scope.get("server") or (None, None)
+        return is_loopback(host) or host in self._hosts or host == arrived
+
+    async def _who(self, request: Request, language: str) -> Visitor | None:
+        """Raises _Refused for those who have to sign in first."""
+        public = request.url.path in _OPEN
+        try:
+            visitor = await self._visitors.of(request.cookies)
+        except DatabaseAway as error:
+            if public:
+                return None
+            raise _refused(503, str(error)) from error
+        if visitor is not None or public:
+            return visitor
+        if request.method not in ("GET", "HEAD") or "text/html" not in request.headers.get("accept", ""):
+            raise _refused(401, text.door(language, "sign_in_first"))
+        if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+            # Whoever follows a link from elsewhere comes without the cookie; from here they come with it.
+            again = HTMLResponse(
+                '<!doctype html><meta http-equiv="refresh" content="0"><title>Recorte</title>',
+                headers={"Content-Security-Policy": PLAIN_POLICY, "Cache-Control": "no-store"},
+            )
+            raise _Refused(again)
+        wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        raise _Refused(
+            RedirectResponse(
+                f"/login?next={quote(wanted, safe='')}", 303, headers={"Cache-Control": "no-store"}
+            )
+        )
+
+    # ------------------------------------------------------------------ Gradio's events
+
+    def _claim(self, name: str, visitor: Visitor, language: str) -> None:
+        """Raises _Refused where this is somebody else's."""
+        if self._claims.setdefault(name, visitor.id) != visitor.id:
+            raise _refused(404, text.door(language, "nothing"))
+        self._claims.move_to_end(name)
+        if len(self._claims) > _MOST_CLAIMS:
+            self._claims.popitem(last=False)
+
+    def _check_event(self, body: bytes, visitor: Visitor, language: str) -> None:
+        """What the page sends names the visitor's own event stream and uploads, and nothing else.
+
+        Gradio itself would take any file of this machine, and any address of the web, for an upload.
+        """
+        try:
+            event = json.loads(body)
+        except (ValueError, RecursionError):
+            event = None
+        if not isinstance(event, dict):
+            raise _refused(400, text.door(language, "malformed"))
+        name = event.get("session_hash")
+        if isinstance(name, str):
+            self._claim(f"session_hash={name}", visitor, language)
+        folder = None if self._uploads is None else self._uploads(visitor).resolve()
+        for path in _files(event):
+            if folder is None or not _is_inside(path, folder):
+                raise _refused(404, text.door(language, "no_upload"))
+
+    # ------------------------------------------------------------------ on the way out
+
+    def _guarded(self, scope: Scope, send: Send) -> Send:
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._answered(message["status"])
+                headers = MutableHeaders(raw=message.setdefault("headers", []))
+                for name in [n for n in headers if n.startswith("access-control-")]:
+                    del headers[name]  # Gradio opens itself to every page that this machine serves
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                if scope["path"] == "/":
+                    headers["Cache-Control"] = "no-store"
+                if scope["scheme"] == "https":
+                    headers.setdefault("Strict-Transport-Security", _A_YEAR)
+                message["headers"] = headers.raw
+            await send(message)
+
+        return sent
+
+
+def is_loopback(host: str) -> bool:
+    """Whether this name or address is one of this machine for itself."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def host_of(netloc: str) -> str | None:
+    """The name or address in a Host header; None for what is none."""
+    try:
+        parts = urlsplit(f"//{netloc}")
+        _ = parts.port  # raises for what is no port
+    except ValueError:
+        return None
+    if parts.netloc != netloc or parts.username is not None or not parts.hostname:
+        return None
+    return parts.hostname.rstrip(".")
+
+
+def _check_origin(scope: Scope, headers: Headers, language: str) -> None:
+    """Raise _Refused for a request that a page of another origin has sent.
+
+    Browsers say so in Sec-Fetch-Site, older ones in Origin; what is no browser carries nobody's cookies.
+    """
+    site, origin = headers.get("sec-fetch-site", "none"), headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc.lower() != headers["host"].lower():
+        raise _refused(403, text.door(language, "elsewhere"))
+    if site not in ("same-origin", "none"):
+        link = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+        if scope["method"] not in ("GET", "HEAD") or not link:
+            raise _refused(403, text.door(language, "elsewhere"))
+
+
+def _files(event: Any) -> Iterable[str]:
+    """Every path in what was sent, however deep."""
+    left = [event]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            if isinstance(value.get("path"), str):
+                yield value["path"]
+            left.extend(value.values())
+        elif isinstance(value, list):
+            left.extend(value)
+
+
+def _is_inside(path: str, folder: Path) -> bool:
+    try:
+        return Path(path).is_absolute() and Path(path).resolve().is_relative_to(folder)
+    except (OSError, ValueError, RuntimeError):  # too long, a null character, a loop of links
+        return False
+
+
+async def _whole(receive: Receive, language: str) -> bytes:
+    """The body. Raises _Refused for more than the page ever sends, as soon as it is more."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > _MOST_BODY:
+            raise _refused(413, text.door(language, "too_much"))
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def _replayed(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
+    """The body that was read, and then what comes after it: that the visitor has gone."""
+    left = [body]
+
+    async def received() -> Message:
+        if left:
+            return {"type": "http.request", "body": left.pop(), "more_body": False}
+        return await receive()
+
+    return received
+
+
+def _refused(status: int, sentence: str) -> _Refused:
+    return _Refused(JSONResponse({"error": sentence}, status, headers={"Cache-Control": "no-store"}))

@@ -1,0 +1,356 @@
+"""Signing in and out: who has done so, the pages for it, and patience with those who guess."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from ipaddress import IPv6Address, ip_address, ip_network
+from pathlib import Path
+from typing import Protocol
+from uuid import UUID
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from db.errors import DatabaseAway
+from ui import plain, text
+from ui.gate import LOCAL, Visitor
+
+log = logging.getLogger(__name__)
+
+COOKIE = "recorte"
+SECURE_COOKIE = "__Host-recorte"
+"""Behind https: with this name a browser takes it from this host alone, and only so."""
+_LASTS_SECONDS = 30 * 24 * 3600
+_FRESH_SECONDS = 5.0
+"""How long an account is taken to be as it was last read."""
+_CHECKS_AT_ONCE = 2
+"""Each takes a core, and memory on purpose."""
+_LONGEST = 256
+"""Characters of a name or password that are looked at."""
+# Where one may be led after signing in: nowhere else, and to no other host.
+_NEXT = re.compile(r"/(\?session=[0-9a-f-]{36})?|/admin")
+
+
+class Accounts(Protocol):
+    """Those who may sign in. Each raises DatabaseAway."""
+
+    def check(self, name: str, password: str) -> Visitor | None: ...
+    def get(self, id: UUID) -> Visitor | None: ...
+    def any(self) -> bool: ...
+
+
+class NoAccounts:
+    """There are none, and none can be made."""
+
+    def check(self, name: str, password: str) -> Visitor | None:
+        return None
+
+    def get(self, id: UUID) -> Visitor | None:
+        return None
+
+    def any(self) -> bool:
+        return False
+
+
+# ---------------------------------------------------------------- who has signed in
+
+
+@dataclass(frozen=True)
+class _Entry:
+    user: str
+    stamp: str
+    until: float
+
+
+class SignedIn:
+    """Who has signed in, by the hash of what their cookie holds; kept in a file over a restart."""
+
+    def __init__(self, file: Path | None = None, clock: Callable[[], float] = time.time) -> None:
+        self._file = file
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._entries: dict[str, _Entry] = {}
+        if file is not None:
+            # Damaged or of another version: everybody signs in again.
+            with suppress(OSError, ValueError, TypeError, AttributeError):
+                kept = json.loads(file.read_text(encoding="utf-8"))
+                self._entries = {key: _Entry(**entry) for key, entry in kept.items()}
+
+    def add(self, visitor: Visitor) -> str:
+        """The secret for the visitor's cookie."""
+        token = secrets.token_urlsafe(32)
+        now = self._clock()
+        with self._lock:
+            self._entries = {key: entry for key, entry in self._entries.items() if entry.until > now}
+            self._entries[_key(token)] = _Entry(str(visitor.id), visitor.stamp, now + _LASTS_SECONDS)
+            self._keep()
+        return token
+
+    def of(self, token: str) -> tuple[UUID, str] | None:
+        """The account and its stamp at the time; None: not signed in, or too long ago."""
+        entry = self._entries.get(_key(token))
+        if entry is None or entry.until <= self._clock():
+            return None
+        return UUID(entry.user), entry.stamp
+
+    def drop(self, tokens: Iterable[str]) -> None:
+        with self._lock:
+            gone = [self._entries.pop(_key(token), None) for token in tokens]
+            if any(gone):
+                self._keep()
+
+    def _keep(self) -> None:
+        if self._file is None:
+            return
+        part = self._file.with_name(f".{self._file.name}.part")
+        entries = json.dumps({key: asdict(entry) for key, entry in self._entries.items()})
+        try:
+            part.unlink(missing_ok=True)
+            part.touch(0o600)
+            part.write_text(entries, encoding="utf-8")
+            part.replace(self._file)
+        except OSError:
+            # Nobody who signed out is in again after a restart: rather everybody signs in again then.
+            log.exception("who is signed in cannot be kept")
+            with suppress(OSError):
+                self._file.unlink(missing_ok=True)
+
+
+def _key(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
+
+
+class SignedInVisitors:
+    """The visitor by their cookie; the local user as long as there are no accounts.
+
+    `required`: to sign in is needed also while there are no accounts. Once there was one, it stays so.
+    """
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        signed_in: SignedIn,
+        *,
+        required: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.accounts = accounts
+        self.signed_in = signed_in
+        self._required = required
+        self._clock = clock
+        self._looked = float("-inf")
+        self._known: OrderedDict[UUID, tuple[float, Visitor | None]] = OrderedDict()
+
+    async def of(self, cookies: dict[str, str]) -> Visitor | None:
+        if not await self.required():
+            return LOCAL
+        for token in tokens(cookies):
+            found = self.signed_in.of(token)
+            if found is not None:
+                id, stamp = found
+                visitor = await self._get(id)
+                if visitor is not None and visitor.stamp == stamp:
+                    return visitor
+        return None
+
+    async def required(self) -> bool:
+        if not self._required and self._clock() - self._looked > _FRESH_SECONDS:
+            self._required = await to_thread.run_sync(self.accounts.any)
+            self._looked = self._clock()
+        return self._required
+
+    async def _get(self, id: UUID) -> Visitor | None:
+        read, visitor = self._known.get(id, (float("-inf"), None))
+        if self._clock() - read <= _FRESH_SECONDS:
+            return visitor
+        try:
+            visitor = await to_thread.run_sync(self.accounts.get, id)
+        except DatabaseAway:
+            # Who was known a moment ago may go on watching a run that goes on, too.
+            if visitor is None:
+                raise
+            return visitor
+        self._known[id] = (self._clock(), visitor)
+        if len(self._known) > 1000:
+            self._known.popitem(last=False)
+        return visitor
+
+
+def tokens(cookies: dict[str, str]) -> list[str]:
+    return [cookies[name] for name in (SECURE_COOKIE, COOKIE) if name in cookies]
+
+
+# ---------------------------------------------------------------- patience
+
+
+class Patience:
+    """Makes who guesses wait: by name, by address, and longest by both; in memory.
+
+    Of each there are some attempts without a wait, then one after 1, 2, 4, … seconds up to a bound. A name
+    alone is never shut for long: that would let anybody keep its owner out.
+    """
+
+    # (attempts without a wait, the longest wait in seconds)
+    _BOTH, _NAME, _ADDRESS = (3, 300.0), (10, 30.0), (20, 300.0)
+    _FORGETS_SECONDS = 900.0
+    _MOST = 10_000
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._tried: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
+
+    def wait(self, name: str, address: str) -> float:
+        """Seconds until another attempt is heard; 0: this one is, and counts as failed until forgiven.
+
+        Counted beforehand, so that a hundred at once are not heard at once.
+        """
+        now = self._clock()
+        with self._lock:
+            keys = self._keys(name, address)
+            wait = 0.0
+            for key, (free, longest) in keys.items():
+                count, last = self._tried.get(key, (0, now))
+                if now - last > self._FORGETS_SECONDS:
+                    count = 0
+                pause = 0.0 if count < free else min(2.0 ** min(count - free, 30), longest)
+                wait = max(wait, last + pause - now)
+            if wait <= 0:
+                for key in keys:
+                    count, last = self._tried.get(key, (0, now))
+                    self._tried[key] = (1 if now - last > self._FORGETS_SECONDS else count + 1, now)
+                    self._tried.move_to_end(key)
+                while len(self._tried) > self._MOST:
+                    self._tried.popitem(last=False)
+        return max(0.0, wait)
+
+    def forgive(self, name: str, address: str) -> None:
+        """The attempt was right. What failed from this address under other names stays counted."""
+        with self._lock:
+            both, named, from_here = self._keys(name, address)
+            self._tried.pop(both, None)
+            self._tried.pop(named, None)
+            count, last = self._tried.get(from_here, (1, 0.0))
+            self._tried[from_here] = (max(0, count - 1), last)
+
+    def _keys(self, name: str, address: str) -> dict[tuple[str, str], tuple[int, float]]:
+        name, address = name.casefold(), _neighbourhood(address)
+        return {(name, address): self._BOTH, (name, ""): self._NAME, ("", address): self._ADDRESS}
+
+
+def _neighbourhood(address: str) -> str:
+    """The address, or the network that one subscriber has of IPv6 addresses."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is None:
+        return str(ip_network((found, 64), strict=False))
+    return address
+
+
+# ---------------------------------------------------------------- pages
+
+
+def router(visitors: SignedInVisitors, patience: Patience | None = None) -> APIRouter:
+    routes = APIRouter()
+    patient = patience or Patience()
+    limiter = CapacityLimiter(_CHECKS_AT_ONCE)
+
+    @routes.get("/login")
+    async def login(request: Request, next: str = "/") -> Response:
+        if request.state.user is not None:
+            return RedirectResponse(_next(next), 303)
+        return _page(request, next)
+
+    @routes.post("/login")
+    async def sign_in(request: Request) -> Response:
+        form = await request.form(max_files=0, max_fields=3)
+        name, password = _word(form.get("name")).strip(), _word(form.get("password"))
+        next = _word(form.get("next"))
+        address = request.client.host if request.client else ""
+        wait = patient.wait(name, address)
+        if wait > 0:
+            return _page(request, next, 429, "wait", name, seconds=int(wait) + 1)
+        try:
+            visitor = await to_thread.run_sync(
+                visitors.accounts.check, name[:_LONGEST], password[:_LONGEST], limiter=limiter
+            )
+        except DatabaseAway:
+            return _page(request, next, 503, "away", name)
+        if visitor is None:
+            return _page(request, next, 401, "wrong", name)
+        patient.forgive(name, address)
+        # A fresh secret for each, and the one of before is nobody's any more.
+        visitors.signed_in.drop(tokens(request.cookies))
+        response = RedirectResponse(_next(next), 303, headers={"Cache-Control": "no-store"})
+        secure = request.url.scheme == "https"
+        response.set_cookie(
+            SECURE_COOKIE if secure else COOKIE,
+            visitors.signed_in.add(visitor),
+            max_age=_LASTS_SECONDS,
+            httponly=True,
+            secure=secure,
+            samesite="strict",
+        )
+        return response
+
+    @routes.post("/logout")
+    async def sign_out(request: Request) -> Response:
+        visitors.signed_in.drop(tokens(request.cookies))
+        # What the browser has kept of the pictures is the next one's to find otherwise.
+        response = RedirectResponse(
+            "/login", 303, headers={"Cache-Control": "no-store", "Clear-Site-Data": '"cache"'}
+        )
+        for cookie in (COOKIE, SECURE_COOKIE):
+            response.delete_cookie(cookie, secure=cookie == SECURE_COOKIE, httponly=True, samesite="strict")
+        return response
+
+    return routes
+
+
+def _page(
+    request: Request, next: str, status: int = 200, why: str = "", name: str = "", **fields: object
+) -> Response:
+    language = text.language(request.headers.get("accept-language"))
+
+    def say(key: str, **fields: object) -> str:
+        return plain.escape(text.door(language, key, **fields))
+
+    failure = f'<p class="failure" role="alert">{say(why, **fields)}</p>' if why else ""
+    return plain.page(
+        language,
+        text.door(language, "sign_in"),
+        f"""<main class="narrow"><h1>Recorte</h1>
+<form method="post" action="/login">
+<input type="hidden" name="next" value="{plain.escape(_next(next))}">
+<label for="name">{say("name")}</label>
+<input id="name" name="name" value="{plain.escape(name[:_LONGEST])}" autocomplete="username"
+ autocapitalize="none" spellcheck="false" required{"" if name else " autofocus"}>
+<label for="password">{say("password")}</label>
+<input id="password" name="password" type="password" autocomplete="current-password" required
+ {"autofocus" if name else ""}>
+{failure}<button>{say("sign_in")}</button>
+</form></main>""",
+        status,
+        {"Retry-After": str(fields["seconds"])} if "seconds" in fields else {},
+    )
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _next(wanted: str) -> str:
+    return wanted if _NEXT.fullmatch(wanted) else "/"
