@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from pipeline import formats, weights
+from pipeline import formats, journal, weights
 from pipeline.clip import Clip
 from pipeline.errors import InputError
 from pipeline.job import Job
@@ -39,7 +39,7 @@ def memory(job: Job, clip: Clip) -> int:
 
 
 def disk(job: Job, clip: Clip, frames: int) -> int:
-    """Bytes that the result, the kept matte and what is put by meanwhile may take."""
+    """Bytes that the result, the kept matte and what is put by meanwhile may take beyond what lies there."""
     form = formats.by_key(job.format)
     pixels = frames * clip.width * clip.height
     each = form.bytes_per_pixel
@@ -48,7 +48,7 @@ def disk(job: Job, clip: Clip, frames: int) -> int:
     # For a matte that is kept all that each object's streams find is put by, else what runs backward.
     if job.matte is not None or any(prompt.time > job.start for prompt in job.asked):
         each += _SPOOLED_BYTES_PER_PIXEL * max(1, len({prompt.object for prompt in job.asked}))
-    return round(pixels * each)
+    return max(0, round(pixels * each) - journal.put_by(job.matte))
 
 
 def _check_memory(job: Job, clip: Clip) -> None:

@@ -69,6 +69,13 @@ def clear(kept: Kept) -> None:
         _remove(folder)
 
 
+def put_by(matte: Path | None) -> int:
+    """Bytes that an earlier run of this matte has left: the next one uses them, or removes them."""
+    if matte is None:
+        return 0
+    return sum(path.stat().st_size for path in _folder(matte).rglob("*") if path.is_file())
+
+
 def _folder(matte: Path) -> Path:
     return matte.with_name(f"{matte.name}.parts")
 

@@ -53,6 +53,15 @@ def test_what_is_kept_and_put_by_counts(job: Job, clip: Clip, changed: dict[str,
     assert more > less
 
 
+def test_what_a_stopped_run_has_put_by_is_not_needed_again(job: Job, clip: Clip, tmp_path: Path) -> None:
+    kept = replace(job, matte=tmp_path / "m.mkv")
+    whole = guard.disk(kept, clip, 1000)
+    (parts := tmp_path / "m.mkv.parts" / "0-0-forward").mkdir(parents=True)
+    (parts / "matte-00000.mattes").write_bytes(b"x" * 5000)
+    assert guard.disk(kept, clip, 1000) == whole - 5000
+    assert guard.disk(kept, replace(clip, width=8), 1) == 0
+
+
 @pytest.mark.parametrize(
     ("most", "free"), [("max", 8 * 2**30), (f"{2**30}", 2**30 - 600 * 2**20 + 100 * 2**20), ("", 8 * 2**30)]
 )
