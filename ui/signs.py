@@ -344,7 +344,7 @@ def _run(run: Run, say: _Say) -> list[str]:
     minutes = max(0, round((datetime.now(UTC) - run.since).total_seconds() / 60))
     far = run.state == "running" and run.total > 0
     return [
-        "–" if run.place is None else str(run.place),
+        str(run.place or "–"),
         plain.escape(run.user) or say("local"),
         say(run.state),
         plain.escape(run.model),
