@@ -20,6 +20,14 @@ os.environ["XDG_CACHE_HOME"] = f"{_HOME}/cache"
 os.environ["RECORTE_WEIGHTS"] = f"{_HOME}/weights"
 
 from db.engine import Database  # noqa: E402
+from pipeline.video.priority import real_time  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def no_priority() -> Iterator[None]:
+    """What a test leaves to the next, and to the browsers it starts, keeps the machine to nobody."""
+    yield
+    assert not real_time()
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import av
 from av.codec.context import CodecContext
 
 from pipeline.formats import FORMATS, Format
+from pipeline.video.priority import ordinary
 
 _FRAMES = 5
 
@@ -46,6 +47,8 @@ def _works(codec: str, pixels: str, width: int, height: int, options: tuple[tupl
         encoder.width, encoder.height, encoder.pix_fmt = width, height, pixels
         encoder.time_base, encoder.framerate = Fraction(1, 25), Fraction(25)
         encoder.options = dict(options)
+        with ordinary():
+            encoder.open()
         packets = []
         for number in range(_FRAMES):
             frame = av.VideoFrame(width, height, pixels)
