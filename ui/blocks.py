@@ -68,6 +68,9 @@ _ADDRESS = """(id) => {
 }"""
 
 
+STREAMS = f"<script>{(ASSETS / 'streams.js').read_text(encoding='utf-8')}</script>"
+
+
 # For screen readers and hyphenation; Gradio's page always says "en".
 _LANGUAGE = f"""() => {{
   const code = navigator.language.toLowerCase().split("-")[0];
@@ -118,7 +121,6 @@ def application(
     blocks = build(actions)
     with blocks:
         blocks.load(None, None, None, js=_ACCOUNT, show_progress="hidden")
-    blocks.queue(default_concurrency_limit=16, api_open=False)
     gr.mount_gradio_app(
         server,
         blocks,
@@ -136,6 +138,7 @@ def application(
         theme=THEME,
         css_paths=[ASSETS / "page.css"],
         js=_LANGUAGE,
+        head=STREAMS,
     )
     # Gradio holds files that an event names to its own folder only once it was launched, which a mounted one
     # never is.
@@ -156,7 +159,7 @@ def build(actions: Actions) -> gr.Blocks:
             section.wire(page)
         _wire(page, blocks)
     # Gradio would let one visitor at a time upload, preview or watch a run.
-    blocks.queue(default_concurrency_limit=16)
+    blocks.queue(default_concurrency_limit=16, api_open=False)
     return cast(gr.Blocks, blocks)
 
 

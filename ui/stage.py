@@ -110,7 +110,6 @@ def on_edit(
     settings: dict[str, Any] = {
         "trigger_mode": "always_last",
         "show_progress": "hidden",
-        "queue": False,  # the answer comes with the call; Gradio's stream of answers has lost one under load
         "api_visibility": "private",
     }
     return component.input(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import cv2
 import numpy as np
@@ -141,6 +142,19 @@ def test_a_file_that_is_no_video_is_refused_with_a_sentence(
     upload(page, clip)  # and the page goes on
     ready(page)
     expect(page.locator("#facts")).to_contain_text("320 × 180")
+
+
+def test_no_event_is_lost_that_comes_as_the_one_before_it_ends(
+    server: Server, visit: Visit, clip: Path
+) -> None:
+    """A page that has hardly come is asked for the sessions, while what it was opened with is answered."""
+    page = started(server, visit, clip)
+    mine = session(page)
+    for _ in range(12):
+        page.goto(f"{server.url}/?session={uuid4()}")
+        expect(page.locator("#drop")).to_be_visible()
+        page.get_by_role("tab", name="Sessions").click()
+        expect(page.locator(f'.card[data-id="{mine}"]')).to_be_visible()
 
 
 # ---------------------------------------------------------------- saying what to keep
@@ -464,6 +478,30 @@ def test_sessions_are_listed_opened_and_deleted(server: Server, visit: Visit, cl
     page = visit(address(server, older))
     expect(page.get_by_test_id("toast-body")).to_contain_text("This session does not exist")
     expect(page.locator("#drop")).to_be_visible()
+
+
+def test_what_is_asked_of_a_session_that_was_deleted_meanwhile_is_refused_with_a_sentence(
+    server: Server, visit: Visit, clip: Path
+) -> None:
+    page = started(server, visit, clip)
+    gone = session(page)
+    elsewhere = visit(server.url)
+    elsewhere.get_by_role("tab", name="Sessions").click()
+    card = elsewhere.locator(f'.card[data-id="{gone}"]')
+    for _ in range(2):
+        card.get_by_role("button", name="Delete").click()
+    expect(card).to_have_count(0)
+    toast = page.get_by_test_id("toast-body")
+    for ask in (
+        lambda: page.mouse.click(*on_screen(page, 170, 130)),
+        lambda: page.locator("#quality").get_by_text("Small", exact=True).click(),
+        lambda: choose(page, "Blur"),
+        lambda: page.locator("#make").click(),
+    ):
+        ask()
+        expect(toast).to_contain_text(f"There is no session {gone}.")
+        page.get_by_test_id("toast-close").click()
+        expect(toast).to_have_count(0)
 
 
 def test_a_session_that_never_was_gives_a_message(server: Server, visit: Visit) -> None:

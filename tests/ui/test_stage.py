@@ -26,6 +26,7 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from tests import browser as system_browser
 from tests import rendered
 from ui import text
+from ui.blocks import STREAMS
 from ui.stage import answer, on_edit, stage
 
 # Gradio's server runs in this process and uses what pandas is about to give up.
@@ -164,7 +165,7 @@ def application(fake: Fake) -> FastAPI:
         english.click(lambda: gr.HTML(language="en"), None, component, show_progress="hidden")
         away.click(lambda: gr.HTML(visible=False), None, component)
         back.click(lambda: gr.HTML(visible=True), None, component)
-    return gr.mount_gradio_app(app, page, path="/", footer_links=[])
+    return gr.mount_gradio_app(app, page, path="/", footer_links=[], head=STREAMS)
 
 
 @pytest.fixture(scope="module")

@@ -249,11 +249,10 @@ def wire(page: Page) -> None:
         section.rate: lambda mine, id, rate: mine.choose_rate(id, Fraction(rate) if rate else None),
         section.hardware: Actions.choose_hardware,
     }
-    for component, change in changes.items():  # not by the queue: "make" may be the next to be pressed
+    for component, change in changes.items():
         inputs = [page.current, component]
-        component.input(rendered(change), inputs, section.downloads, show_progress="hidden", queue=False)
+        component.input(rendered(change), inputs, section.downloads, show_progress="hidden")
     section.make.click(make, page.current, page.shown, show_progress="hidden")
-    # Not by Gradio's queue: it closes its stream of answers when none is due, and an event that is just then
-    # on its way waits for the next one. A tick would wait for ever, for it is not sent again meanwhile.
-    section.cancel.click(cancel, page.current, None, show_progress="hidden", queue=False)
+    section.cancel.click(cancel, page.current, None, show_progress="hidden")
+    # Not by Gradio's queue: a tick that fails says nothing, and the next one comes soon.
     page.timer.tick(tick, page.current, page.shown, show_progress="hidden", queue=False)

@@ -160,4 +160,4 @@ def wire(page: Page) -> None:
     section.model.input(choose, [page.current, section.model], shown, show_progress="hidden")
     section.acknowledge.input(acknowledge, [page.current, section.acknowledge], shown, show_progress="hidden")
     section.download.click(fetch, page.current, shown, show_progress="hidden")
-    section.stop.click(stop, page.current, None, show_progress="hidden", queue=False)
+    section.stop.click(stop, page.current, None, show_progress="hidden")
