@@ -52,11 +52,8 @@
       for await (const message of messages(answer)) {
         const { msg, event_id: event } = JSON.parse(message.slice("data:".length));
         if (msg === "process_completed" && !due.delete(event)) early.add(event);
-        if (msg === "close_stream") {
-          closing = message;
-          break;
-        }
-        yield message;
+        if (msg === "close_stream") closing = message; // and is the last
+        else yield message;
       }
       if (closing === null) return;
       await Promise.allSettled([...joining]);

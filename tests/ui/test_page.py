@@ -150,11 +150,12 @@ def test_no_event_is_lost_that_comes_as_the_one_before_it_ends(
     """A page that has hardly come is asked for the sessions, while what it was opened with is answered."""
     page = started(server, visit, clip)
     mine = session(page)
-    for _ in range(12):
+    for _ in range(10):
         page.goto(f"{server.url}/?session={uuid4()}")
         expect(page.locator("#drop")).to_be_visible()
         page.get_by_role("tab", name="Sessions").click()
         expect(page.locator(f'.card[data-id="{mine}"]')).to_be_visible()
+        page.wait_for_load_state("networkidle")  # its stream is closed, and not cut off by leaving
 
 
 # ---------------------------------------------------------------- saying what to keep
@@ -344,7 +345,7 @@ def test_a_part_is_kept_by_handle_and_by_typing(
 @contextmanager
 def told(page: Page) -> Iterator[None]:
     """A change on the page, which the server then has."""
-    with page.expect_response(lambda r: r.request.method == "POST" and "/gradio_api/run/" in r.url):
+    with page.expect_event("requestfinished", lambda r: "/gradio_api/queue/data" in r.url):
         yield
 
 
