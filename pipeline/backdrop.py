@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline import video
 from pipeline.background import Blur, Colour, Fit, Footage, Picture
 from pipeline.clip import Clip
-from pipeline.errors import BackgroundError, VideoError
+from pipeline.errors import BackgroundError, VideoError, no_picture
 from pipeline.pictures import laid, opened
 from pipeline.video import Frame
 
@@ -112,7 +112,7 @@ class _Footage:
         self._frames = self._run(seconds)
         first = next(self._frames, None)
         if first is None:
-            raise BackgroundError(f"{self._clip.name}: not one picture of this video could be decoded.")
+            raise BackgroundError(no_picture(self._clip.name))
         self._ends, self._next = first
         self._step()
         self._begins = min(self._begins, seconds)  # where the frame of this time is damaged

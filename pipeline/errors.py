@@ -14,6 +14,14 @@ The message is the sentence that is shown; it names the file by its name, never 
 told with their folder, where somebody has to put them.
 """
 
+BROKEN = "Something went wrong inside the program; its log has the details."
+"""For whoever asked, where an error was raised that is none of these."""
+
+
+def no_picture(name: str) -> str:
+    """The sentence on a video that holds nothing which can be decoded."""
+    return f"{name}: not one picture of this video could be decoded."
+
 
 class RecorteError(Exception):
     """Base of all; its text is a sentence that may be shown to the user as it is."""

@@ -13,7 +13,7 @@ from PIL import Image
 
 from pipeline import pictures, video
 from pipeline.clip import Clip
-from pipeline.errors import BackgroundError, VideoError, WorkerLost
+from pipeline.errors import BackgroundError, VideoError, WorkerLost, no_picture
 from pipeline.limits import Limits
 from pipeline.worker import Worker
 
@@ -67,7 +67,7 @@ class Desk:
         if index:
             video.keep_index(path)
         if next(video.read(path), None) is None:
-            raise VideoError(f"{name}: not one picture of this video could be decoded.")
+            raise VideoError(no_picture(name))
 
     def picture(self, path: Path, name: str, kept: Path) -> None:
         Image.fromarray(pictures.opened(path, name)).save(kept, format="PNG", compress_level=1)

@@ -37,7 +37,7 @@ class Limits:
 def _lower(what: int, soft: int, hard: int | None = None) -> None:
     """Set both bounds, neither above what was there before."""
     before, most = resource.getrlimit(what)
-    soft, hard = soft, soft if hard is None else hard
+    hard = soft if hard is None else hard
     if most != resource.RLIM_INFINITY:
         hard = min(hard, most)
     if before != resource.RLIM_INFINITY:

@@ -23,7 +23,7 @@ from pipeline.background import Footage, Picture, Transparent
 from pipeline.clip import Clip
 from pipeline.composite import Pixels, composer
 from pipeline.edges import shaped
-from pipeline.errors import InputError, VideoError
+from pipeline.errors import InputError, VideoError, no_picture
 from pipeline.job import Job, Progress
 from pipeline.matte import Kept
 from pipeline.models import DOUBT, Found
@@ -124,7 +124,7 @@ def _written(
                 checks.add(*one.pair)
             yield pace.progress(frames, checks.times, out.notes)
     if not frames:
-        raise VideoError(f"{clip.name}: not one picture of this video could be decoded.")
+        raise VideoError(no_picture(clip.name))
     yield pace.progress(frames, checks.times, out.notes)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pipeline import background
-from pipeline.errors import RecorteError, WorkerLost
+from pipeline.errors import BROKEN, RecorteError, WorkerLost
 from pipeline.job import Job, Progress
 
 log = logging.getLogger(__name__)
@@ -121,15 +121,15 @@ class Runner:
     def place(self, key: str) -> int | None:
         """0: running, 1: next in line, …; None: not here."""
         with self._changed:
-            return next((n for n, entry in enumerate(self._order()) if entry and entry.key == key), None)
+            if any(entry.key == key for entry in self._begun()):
+                return 0
+            return next((n for n, entry in enumerate(self._order(), 1) if entry.key == key), None)
 
     def wait(self, key: str) -> float | None:
         """In how many seconds the job is expected to start; 0 for a running one, None where nobody knows."""
         expected = 0.0
         with self._changed:
-            for entry in self._order():
-                if entry is None:
-                    continue
+            for entry in [*self._begun(), *self._order()]:
                 if entry.key == key:
                     return expected
                 left = _left(entry)
@@ -161,17 +161,21 @@ class Runner:
     # ------------------------------------------------------------------ the line
 
     def _find(self, key: str) -> _Entry | None:
-        return next((entry for entry in self._order() if entry and entry.key == key), None)
+        return next((entry for entry in [*self._begun(), *self._waiting] if entry.key == key), None)
 
-    def _order(self) -> list[_Entry | None]:
-        """The running job (None: there is none), then the others as they will run."""
+    def _begun(self) -> list[_Entry]:
+        """The running job, where there is one."""
+        return [] if self._running is None else [self._running]
+
+    def _order(self) -> list[_Entry]:
+        """Those that wait, as they will run."""
         left, served = list(self._waiting), dict(self._served)
-        order: list[_Entry | None] = [self._running]
-        for turn in range(len(left)):
+        order = []
+        while left:
             # Whoever had a turn longest ago, or none yet; of one user's jobs, and where that decides nothing,
             # the one that came first.
             entry = min(left, key=lambda entry: served.get(entry.user, -1))
-            served[entry.user] = max(self._served.values(), default=0) + turn + 1
+            _serve(served, entry)
             left.remove(entry)
             order.append(entry)
         return order
@@ -180,10 +184,10 @@ class Runner:
         """Wait for the job whose turn it is, and take it out of the line; None: no more."""
         with self._changed:
             while not self._closing:
-                entry = next((entry for entry in self._order() if entry and not entry.cancelled), None)
+                entry = next((entry for entry in self._order() if not entry.cancelled), None)
                 if entry is not None:
                     self._waiting.remove(entry)
-                    self._served[entry.user] = max(self._served.values(), default=0) + 1
+                    _serve(self._served, entry)
                     self._running = entry
                     entry.began = entry.sign = time.monotonic()
                     self._changed.notify_all()
@@ -262,9 +266,7 @@ class Runner:
             return
         except Exception:
             log.exception("job %s", key)
-            self._tell(
-                self._sink.failed, key, "Something went wrong inside the program; the log has the details."
-            )
+            self._tell(self._sink.failed, key, BROKEN)
             return
         if whole and entry.progress is not None:
             if entry.progress.stage == "matte":
@@ -290,6 +292,11 @@ class Runner:
                 call(*what)
             except Exception:
                 log.exception("the sink did not take %s", call.__name__)
+
+
+def _serve(served: dict[str, int], entry: _Entry) -> None:
+    """Count this turn as its user's latest."""
+    served[entry.user] = max(served.values(), default=0) + 1
 
 
 def _left(entry: _Entry) -> float | None:

@@ -348,7 +348,7 @@ class Actions:
         behind = background.parse(spec)
         if isinstance(behind, Picture | Footage):
             raise InputError("A picture or video is uploaded, not named.")
-        return self._lay(id, behind)
+        return self._lay(self.open(id), behind)
 
     def choose_picture(self, id: str, file: Path, name: str, fit: Fit = "fill") -> Opened:
         """Take an uploaded picture into the session; raises BackgroundError where it is none."""
@@ -386,10 +386,10 @@ class Actions:
 
     def _hang(self, id: str, behind: Picture | Footage) -> Opened:
         """Lay a file in the session's folder behind the subject, in place of the ones before."""
-        before = self.open(id).job.background
-        found = self._lay(id, behind)
+        before = self.open(id)
+        found = self._lay(before, behind)
         # Whoever was on the way to a picture over the one before may still find it.
-        needed = {b.path for b in (before, behind) if isinstance(b, Picture | Footage)}
+        needed = {b.path for b in (before.job.background, behind) if isinstance(b, Picture | Footage)}
         for old in behind.path.parent.glob("background-*"):
             if old not in needed and self._runner.place(id) is None:  # a run may need it
                 old.unlink(missing_ok=True)
@@ -400,19 +400,18 @@ class Actions:
         found = self.open(id)
         match found.job.background:
             case Picture(path):
-                return self._lay(id, Picture(path, fit))
+                return self._lay(found, Picture(path, fit))
             case Footage(path):
-                return self._lay(id, Footage(path, fit, held))
+                return self._lay(found, Footage(path, fit, held))
         return found
 
-    def _lay(self, id: str, behind: background.Background) -> Opened:
-        job = self.open(id).job
-        form, sound = job.format, job.sound
+    def _lay(self, found: Opened, behind: background.Background) -> Opened:
+        form, sound = found.job.format, found.job.sound
         if isinstance(behind, Transparent) and formats.by_key(form).opaque:
             form = next(f.key for f in formats.FORMATS.values() if f.alpha)
         if sound == "behind" and not self.looks.sounds(behind):
             sound = "own"
-        return self._change(id, background=behind, format=form, sound=sound)
+        return self._change(found.id, background=behind, format=form, sound=sound)
 
     def choose_edges(self, id: str, edges: Edges) -> Opened:
         """Raises InputError for what is out of range."""
@@ -472,9 +471,8 @@ class Actions:
 
     def _needs(self, found: Opened, job: Job) -> int:
         """Bytes that a run may take on the disk."""
-        times = self.looks.times(found)
-        start, end = (float(pts * found.clip.time_base) for pts in job.span(found.clip))
-        return guard.disk(job, found.clip, sum(start <= time < end for time in times))
+        first, past = job.span(found.clip)
+        return guard.disk(job, found.clip, sum(first <= pts < past for pts in self.looks.pts(found)))
 
     def _submit(self, found: Opened, job: Job, seconds: float | None) -> None:
         self._gone(found.id)  # the run before it, whose end is told already, may be about to leave

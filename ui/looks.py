@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -104,10 +104,14 @@ class Looks:
 
     # ------------------------------------------------------------------ what is known
 
+    def pts(self, found: Opened) -> Sequence[int]:
+        """Those of every frame, ascending, in the clip's time base."""
+        self._indexed(found)
+        return video.index(found.clip.path).pts
+
     def times(self, found: Opened) -> list[float]:
         """Seconds of every frame from the first."""
-        self._indexed(found)
-        return [float(pts * found.clip.time_base) for pts in video.index(found.clip.path).pts]
+        return [float(pts * found.clip.time_base) for pts in self.pts(found)]
 
     def revision(self, found: Opened) -> str:
         """Changes whenever the pictures of the session may."""

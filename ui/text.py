@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pipeline.errors import BROKEN
+
 # `{name}` is filled in where the sentence is shown; `_tip` is what hovering over a control tells.
 STAGE: dict[str, dict[str, str]] = {
     "en": {
@@ -266,7 +268,7 @@ PAGE: dict[str, dict[str, str]] = {
         "outdated": "This result was made before your last change.",
         "original": "Original",
         "gone": "This session does not exist.",
-        "broken": "Something went wrong inside the program; its log has the details.",
+        "broken": BROKEN,
     },
     "es": {
         "tab_cut": "Recortar",
