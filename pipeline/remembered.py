@@ -19,7 +19,10 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def write(path: Path, data: dict[str, Any]) -> None:
-    """Take the place of what is there, whole or not at all; raises OSError where nothing can be written."""
+    """Take the place of what is there, whole or not at all, and for nobody else to read.
+
+    Raises OSError where nothing can be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=".part", dir=path.parent)
     part = Path(name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import re
 import secrets
@@ -23,6 +22,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from db.errors import DatabaseAway
+from pipeline import remembered
 from ui import plain, text
 from ui.gate import LOCAL, Visitor
 
@@ -83,8 +83,8 @@ class SignedIn:
         self._entries: dict[str, _Entry] = {}
         if file is not None:
             # Damaged or of another version: everybody signs in again.
-            with suppress(OSError, ValueError, TypeError, AttributeError):
-                kept = json.loads(file.read_text(encoding="utf-8"))
+            with suppress(TypeError):
+                kept = remembered.read(file)
                 self._entries = {key: _Entry(**entry) for key, entry in kept.items()}
 
     def add(self, visitor: Visitor) -> str:
@@ -113,13 +113,8 @@ class SignedIn:
     def _keep(self) -> None:
         if self._file is None:
             return
-        part = self._file.with_name(f".{self._file.name}.part")
-        entries = json.dumps({key: asdict(entry) for key, entry in self._entries.items()})
         try:
-            part.unlink(missing_ok=True)
-            part.touch(0o600)
-            part.write_text(entries, encoding="utf-8")
-            part.replace(self._file)
+            remembered.write(self._file, {key: asdict(entry) for key, entry in self._entries.items()})
         except OSError:
             # Nobody who signed out is in again after a restart: rather everybody signs in again then.
             log.exception("who is signed in cannot be kept")

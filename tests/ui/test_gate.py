@@ -641,7 +641,7 @@ def test_on_a_full_disk_one_still_signs_in_and_out(tmp_path: Path, monkeypatch: 
     file = tmp_path / "signed-in.json"
     kept = SignedIn(file)
     out = kept.add(ANA)
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "replace", full)
     stays = kept.add(BEN)
     kept.drop([out])
     assert kept.of(stays) == (BEN.id, "1") and kept.of(out) is None
