@@ -1,0 +1,96 @@
+"""What it costs that a run can be continued: python -m benchmarks.journal [--frames 480] [--repeat 3]
+
+A rendered clip is matted at 720p, and what is found is put by as it comes, as where the matte is kept. For
+each model that needs no download, the medians of as many runs: milliseconds a frame of all the work, those
+of putting by, and those of a second run, which finds all of it there and reads it, with the frames decoded
+anew; the size of a stream's state, and that of a matte.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from pipeline import spool, stretches, video
+from pipeline.job import Job
+from pipeline.prompts import Point, Prompt
+from tests import rendered
+
+WIDTH, HEIGHT, RATE = 1280, 720, Fraction(30)
+
+
+class Clock:
+    """How long the calls of a function took."""
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self.seconds = 0.0
+        self._call = call
+
+    def __call__(self, *args: Any) -> Any:
+        began = time.perf_counter()
+        try:
+            return self._call(*args)
+        finally:
+            self.seconds += time.perf_counter() - began
+
+
+class Timed(spool.Spool):
+    """A spool that tells what it spends."""
+
+    adding: Clock
+
+    def add(self, pts: int, found: Any) -> None:
+        Timed.adding(self, pts, found)
+
+
+def measured(job: Job, folder: Path) -> tuple[float, float, float, int, int]:
+    """Seconds of all, of putting by, and of the second run; bytes of the last state, and of all mattes."""
+    clip = video.probe(job.source)
+    span = job.span(clip)
+    plan = stretches.plan(job.asked, clip, *span)
+
+    def run() -> float:
+        began = time.perf_counter()
+        for _ in stretches.steps(clip, stretches.stream(job), plan, folder, lasting=True):
+            pass
+        return time.perf_counter() - began
+
+    Timed.adding = Clock(spool.Spool.add)
+    whole = run()
+    states = sorted(folder.rglob("*.state"))
+    mattes = sum(path.stat().st_size for path in folder.rglob("*.mattes"))
+    again = run()
+    return whole, Timed.adding.seconds, again, states[-1].stat().st_size if states else 0, mattes
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--frames", type=int, default=480)
+    parser.add_argument("--repeat", type=int, default=3)
+    options = parser.parse_args()
+    stretches.Spool = Timed  # type: ignore[misc]
+    print(f"{'model':10}  ms a frame  putting by        second run   state  a matte")
+    with tempfile.TemporaryDirectory() as name:
+        frames, _alphas = rendered.subject_over_background(options.frames, WIDTH, HEIGHT)
+        source = rendered.write_clip(Path(name) / "in.mp4", frames, rate=RATE)
+        middle = Prompt(points=(Point(WIDTH / 2, HEIGHT / 2),))
+        for model in ("grabcut", "recorte"):
+            job = Job(source, Path(name) / "out.mp4", model=model, prompts=(middle,))
+            runs = [measured(job, Path(name) / f"{model}-{n}") for n in range(options.repeat)]
+            whole, put, read, state, mattes = (statistics.median(of) for of in zip(*runs, strict=True))
+            each = 1000 / options.frames
+            print(
+                f"{model:10}  {whole * each:10.1f}  {put * each:5.2f} ({put / whole:5.1%})"
+                f"  {read * each:13.2f}  {state / 1e6:5.1f} MB  {mattes / options.frames / 1e3:5.1f} kB",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
