@@ -102,7 +102,7 @@ def test_killed_ten_times_a_run_ends_as_if_nothing_had_been(
         whole = [name for name in there if not Path(name).name.startswith(".")]
         assert all(NAMES.fullmatch(name) for name in whole), there
         assert not results(server, id)
-        segments = len([name for name in there if re.search(r"\.parts/.*\.mattes$", name)])
+        segments = len([name for name in there if re.search(r"\.parts/.*/segment-\d+\.json$", name)])
         assert segments >= kept
         kept = segments
     assert kept >= 4, "what was finished stays"
