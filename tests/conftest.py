@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 
 # Neither found nor left behind in the folders of whoever runs the tests: weights, what was measured, caches.
 # Before anything is imported, for some libraries read these when they are.
@@ -21,6 +21,7 @@ os.environ["RECORTE_WEIGHTS"] = f"{_HOME}/weights"
 
 from db.engine import Database  # noqa: E402
 from pipeline.video.priority import real_time  # noqa: E402
+from tests.postgres import administrator  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -41,11 +42,9 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
 def own(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """A database that nobody else has anything in, on the same server."""
     name = f"own_{uuid4().hex}"
-    engine = create_engine(database.engine.url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
+    with administrator(database) as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
         address = database.engine.url.set(database=name).render_as_string(hide_password=False)
         with Database.open(address, tmp_path_factory.mktemp("unused")) as made:
             yield made
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    engine.dispose()

@@ -19,6 +19,7 @@ from db.engine import Database
 from db.errors import DatabaseAway
 from db.ledger import Ledger
 from db.models import SessionRow, State
+from tests.waiting import until
 
 RESULT = {
     "format": "mp4",
@@ -29,13 +30,6 @@ RESULT = {
     "frames": 2,
     "seconds": 1.0,
 }
-
-
-def wait(true: Callable[[], Any], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def queued(database: Database) -> str:
@@ -80,9 +74,9 @@ def test_every_end_is_written(database: Database, ledger: Ledger, id: str) -> No
         (lambda: ledger.finished(id, RESULT), State.DONE, None),
     ):
         ledger.started(id)
-        wait(lambda: read(database, id).state is State.RUNNING)
+        until(lambda: read(database, id).state is State.RUNNING)
         tell()
-        wait(lambda state=state: read(database, id).state is state)
+        until(lambda state=state: read(database, id).state is state)
         row = read(database, id)
         assert row.error == error and row.finished_at and not ledger._signs
         with database.begin() as tx:
@@ -96,9 +90,9 @@ def test_a_silent_run_gives_signs_and_a_dead_one_none(
     monkeypatch.setattr(module, "_BEAT_SECONDS", 0.2)
     with closing(Ledger(database)) as ledger:
         ledger.started(id)
-        wait(lambda: read(database, id).beat_at)
+        until(lambda: read(database, id).beat_at)
         signs: set[Any] = set()
-        wait(lambda: signs.add(read(database, id).beat_at) or len(signs) > 3)
+        until(lambda: signs.add(read(database, id).beat_at) or len(signs) > 3)
         changed = read(database, id).updated_at
         assert changed < max(signs)
     last = read(database, id).beat_at
@@ -110,7 +104,7 @@ def test_what_runs_is_not_queued_from_elsewhere(database: Database, ledger: Ledg
     """Several ask at once, each in a transaction: one is told to run it."""
     ledger.started(id)
     ledger.cancelled(id)
-    wait(lambda: read(database, id).state is State.CANCELLED)
+    until(lambda: read(database, id).state is State.CANCELLED)
     told: list[bool] = []
     gate = threading.Barrier(6)
 
@@ -131,7 +125,7 @@ def test_what_was_committed_as_the_connection_broke_is_not_entered_twice(
     database: Database, ledger: Ledger, id: str, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
     ledger.started(id)
-    wait(lambda: read(database, id).state is State.RUNNING)
+    until(lambda: read(database, id).state is State.RUNNING)
     monkeypatch.setattr(module, "_RETRY_SECONDS", 0.05)
     whole, broken = repository.change_state, []
 
@@ -146,7 +140,7 @@ def test_what_was_committed_as_the_connection_broke_is_not_entered_twice(
     monkeypatch.setattr(repository, "change_state", change_state)
     ledger.finished(id, RESULT)
     ledger.checked(id, {"times": []})  # what comes after it is written
-    wait(lambda: read(database, id).checks is not None)
+    until(lambda: read(database, id).checks is not None)
     row = read(database, id)
     assert row.state is State.DONE and len(row.results) == 1
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
@@ -173,7 +167,7 @@ def test_a_run_outlives_five_stops_of_its_database(tmp_path: Path, monkeypatch: 
         for accident in range(5):
             one, other, following = ids[2 * accident : 2 * accident + 3]
             told(ledger.progressed, one, {"done": 1})
-            wait(lambda one=one: read(database, one).progress)
+            until(lambda one=one: read(database, one).progress)
             stop(tmp_path)
             for done in range(2, 50):
                 told(ledger.progressed, one, {"done": done})
@@ -185,7 +179,7 @@ def test_a_run_outlives_five_stops_of_its_database(tmp_path: Path, monkeypatch: 
             with pytest.raises(DatabaseAway):
                 read(database, one)
             servers.enter_context(EmbeddedServer(tmp_path))
-            wait(lambda following=following: read(database, following).state is State.RUNNING)
+            until(lambda following=following: read(database, following).state is State.RUNNING)
             row = read(database, one)
             assert row.state is State.DONE and row.checks == {"times": [accident]}
             assert len(row.results) == 1 and row.started_at

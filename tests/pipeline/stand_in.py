@@ -215,11 +215,16 @@ CARDS = (
 )
 
 
+def register() -> None:
+    """Put the stand-ins among the models of this process."""
+    models.cards().update({card.key: card for card in CARDS})
+
+
 @contextmanager
 def registered() -> Iterator[None]:
     """Put the stand-ins among the models, freshly loaded, and take them away again."""
     models.unload()
-    models.cards().update({card.key: card for card in CARDS})
+    register()
     try:
         yield
     finally:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from pipeline.errors import WorkerLost
 from pipeline.job import Job, Progress
 from pipeline.process import process
 from pipeline.runner import STOPPED, Runner
-from tests import ffprobe
+from tests import ffprobe, waiting
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
 
@@ -85,13 +86,7 @@ def runner(sink: Sink) -> Iterator[Runner]:
     assert not [thread for thread in threading.enumerate() if thread.name in ("runner", "ahead")]
 
 
-def until(true: Callable[[], bool], seconds: float = 20) -> float:
-    """Wait until something is so, and tell how long it took."""
-    began = time.monotonic()
-    while not true():
-        assert time.monotonic() - began < seconds, "it never came"
-        time.sleep(0.01)
-    return time.monotonic() - began
+until = partial(waiting.until, seconds=20)
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ import pytest
 from pipeline import models, weights
 from pipeline.errors import WeightsError
 from pipeline.weights import Weights
+from tests import waiting
 from tests.pipeline.hub import CARD, CONTENT, LOOSE, PATH, PINNED, Hub, apart
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -267,18 +268,14 @@ def test_two_at_once_fetch_it_once(hub: Hub, folder: Path) -> None:
     assert (folder / "cutter.pth").read_bytes() == CONTENT and hub.sent == len(CONTENT)
 
 
-def wait(until: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not until():
-        assert time.monotonic() < end
-        time.sleep(0.01)
+until = partial(waiting.until, seconds=20)
 
 
 def test_a_killed_process_leaves_a_part_that_the_next_goes_on_from(hub: Hub, folder: Path) -> None:
     hub.pause = 0.02
     part = folder / "cutter.pth.part"
     with subprocess.Popen(COMMAND, cwd=ROOT, env=os.environ.copy()) as process:
-        wait(lambda: part.exists() and part.stat().st_size > 500_000)
+        until(lambda: part.exists() and part.stat().st_size > 500_000)
         process.send_signal(signal.SIGKILL)
     had = part.stat().st_size
     assert had < len(CONTENT) and not (folder / "cutter.pth").exists()

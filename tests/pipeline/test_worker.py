@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import pytest
 from pipeline.errors import InputError, RunError, WorkerLost
 from pipeline.limits import Limits
 from pipeline.worker import Worker
+from tests import waiting
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -130,11 +132,7 @@ def children() -> list[psutil.Process]:
     return [c for c in own if c.status() == psutil.STATUS_ZOMBIE or "spawn_main" in " ".join(c.cmdline())]
 
 
-def until(true: Callable[[], Any], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.01)
+until = partial(waiting.until, seconds=20)
 
 
 # ---------------------------------------------------------------- calls

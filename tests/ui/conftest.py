@@ -28,8 +28,10 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from pipeline import intake
 from tests import browser as system_browser
 from tests import rendered
+from tests.ui.hosted import Here
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0
@@ -176,6 +178,19 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A second of a moving figure, with sound."""
     frames, _alphas = rendered.subject_over_background(24, 320, 180)
     return rendered.write_clip(tmp_path_factory.mktemp("clip") / "figure.mp4", frames, sound=True)
+
+
+@pytest.fixture(scope="module")
+def small_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Half a second, for who has nothing to see in it."""
+    frames, _alphas = rendered.subject_over_background(12, 160, 90)
+    return rendered.write_clip(tmp_path_factory.mktemp("clip") / "a.mp4", frames)
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Uploads are looked at in this process; in one of their own in `test_arrangement`."""
+    monkeypatch.setattr(intake, "Worker", Here)
 
 
 @pytest.fixture(scope="module")

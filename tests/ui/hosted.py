@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any, Self
 
-from pipeline import models
 from tests.pipeline import stand_in
 from ui.darkroom import Darkroom
 
 
 def darkroom() -> Darkroom:
     """For a worker: the models are registered where they are made."""
-    models.cards().update({card.key: card for card in stand_in.CARDS})
+    stand_in.register()
     return Darkroom()
 
 

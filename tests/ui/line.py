@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
-
-from sqlalchemy import Connection, create_engine
 
 from db import repository
 from db.engine import Database
@@ -123,14 +120,3 @@ def result_of(database: Database, home: Path, id: str, file: str = "result-1.mp4
     (home / "sessions" / id / file).write_bytes(b"result")
     with database.begin() as tx:
         return str(repository.add_result(tx, id=id, **told(file)).id)
-
-
-@contextmanager
-def administrator(database: Database) -> Iterator[Connection]:
-    """A connection that may make and drop databases on the same server."""
-    engine = create_engine(database.engine.url.set(database="postgres"), isolation_level="AUTOCOMMIT")
-    try:
-        with engine.connect() as connection:
-            yield connection
-    finally:
-        engine.dispose()

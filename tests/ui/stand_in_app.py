@@ -7,7 +7,7 @@ import os
 import sys
 
 import app
-from pipeline import models, spool
+from pipeline import spool
 from tests.pipeline import stand_in
 
 if __name__ == "__main__":
@@ -15,5 +15,5 @@ if __name__ == "__main__":
         status = app.main()
     sys.exit(status)
 elif __name__ == "__mp_main__":  # a process that the server has started, which has the same models
-    models.cards().update({card.key: card for card in stand_in.CARDS})
+    stand_in.register()
     spool.SECONDS = float(os.environ.get("SEGMENT_SECONDS", spool.SECONDS))

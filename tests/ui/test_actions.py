@@ -23,7 +23,7 @@ from db.engine import Database
 from db.errors import DatabaseAway, NotFound
 from db.ledger import Ledger
 from db.models import State
-from pipeline import intake, models
+from pipeline import models
 from pipeline.background import Blur, Colour, Footage, Picture, Transparent
 from pipeline.edges import Edges
 from pipeline.errors import BackgroundError, InputError, PromptError, VideoError
@@ -34,6 +34,7 @@ from pipeline.runner import Runner
 from tests import ffprobe, rendered
 from tests.pipeline import stand_in
 from tests.ui.hosted import Here
+from tests.waiting import until
 from ui import scenes
 from ui.actions import Actions
 from ui.darkroom import Darkroom
@@ -56,10 +57,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Uploads are looked at in this process; in one of their own in `test_arrangement`."""
-    monkeypatch.setattr(intake, "Worker", Here)
+pytestmark = pytest.mark.usefixtures("at_once")
 
 
 @pytest.fixture
@@ -113,15 +111,8 @@ def uploaded(found: Opened) -> list[Path]:
     return [found.job.source, found.job.source.with_name(f"{found.job.source.name}.index")]
 
 
-def wait(true: Callable[[], Any], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def finished(actions: Actions, id: str) -> Opened:
-    wait(lambda: actions.place(id) is None and not actions.open(id).running)
+    until(lambda: actions.place(id) is None and not actions.open(id).running)
     return actions.open(id)
 
 
@@ -672,10 +663,10 @@ def test_a_session_runs_once_at_a_time(actions: Actions, upload: Any) -> None:
 def test_cancelling_takes_less_than_two_seconds(actions: Actions, upload: Any) -> None:
     id = actions.create(upload("long.mp4"), "long.mp4")
     actions.run(id)
-    wait(lambda: actions.open(id).row.progress)
+    until(lambda: actions.open(id).row.progress)
     pressed = time.monotonic()
     actions.cancel(id)
-    wait(lambda: actions.place(id) is None)
+    until(lambda: actions.place(id) is None)
     assert time.monotonic() - pressed < 2
     found = finished(actions, id)
     assert found.row.state is State.CANCELLED
@@ -686,7 +677,7 @@ def test_cancelling_takes_less_than_two_seconds(actions: Actions, upload: Any) -
 def test_a_running_session_can_be_deleted(actions: Actions, upload: Any) -> None:
     id = actions.create(upload("long.mp4"), "long.mp4")
     actions.run(id)
-    wait(lambda: actions.progress(id))
+    until(lambda: actions.progress(id))
     folder = actions.open(id).folder
     actions.delete(id)
     assert actions.place(id) is None
@@ -725,7 +716,7 @@ def test_a_run_outlives_its_database(tmp_path: Path, upload: Any, working: Any) 
         actions = working(tmp_path / "home", database)
         id = actions.create(upload("long.mp4"), "long.mp4")
         actions.run(id)
-        wait(lambda: actions.open(id).row.progress)
+        until(lambda: actions.open(id).row.progress)
         server = psutil.Process(int((folder / "data" / "postmaster.pid").read_text().splitlines()[0]))
         server.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
         server.wait(30)
@@ -734,7 +725,7 @@ def test_a_run_outlives_its_database(tmp_path: Path, upload: Any, working: Any) 
         with pytest.raises(DatabaseAway):
             actions.create(upload(), "b.mp4")
         assert len(list((tmp_path / "home" / "sessions").iterdir())) == 1
-        wait(lambda: actions.place(id) is None)
+        until(lambda: actions.place(id) is None)
         with EmbeddedServer(folder):
             found = finished(actions, id)
             assert found.row.state is State.DONE and found.row.error is None

@@ -14,25 +14,13 @@ import pytest
 from db import repository
 from db.engine import Database
 from db.models import State, User
-from pipeline import intake, video
+from pipeline import video
 from pipeline.errors import InputError
-from tests import rendered
 from tests.ui import line
-from tests.ui.hosted import Here
 from ui import allowance as module
 from ui.allowance import Allowance, measured
 
-
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Uploads are looked at in this process."""
-    monkeypatch.setattr(intake, "Worker", Here)
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    frames, _alphas = rendered.subject_over_background(12, 160, 90)
-    return rendered.write_clip(tmp_path_factory.mktemp("clip") / "a.mp4", frames)
+pytestmark = pytest.mark.usefixtures("at_once")
 
 
 LIMITS = {
@@ -43,9 +31,9 @@ LIMITS = {
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-def test_what_is_more_than_may_be_is_refused_in_a_sentence(clip: Path, limit: str) -> None:
+def test_what_is_more_than_may_be_is_refused_in_a_sentence(small_clip: Path, limit: str) -> None:
     most, sentence = LIMITS[limit]
-    large = replace(video.probe(clip, "a.mp4"), width=1920, height=1080, duration=90.0)
+    large = replace(video.probe(small_clip, "a.mp4"), width=1920, height=1080, duration=90.0)
     Allowance().check(large, 3_000_000)
     enough: dict[str, Any] = {"upload_bytes": 3_000_000, "seconds": 90, "pixels": 1920 * 1080}
     Allowance(**enough).check(large, 3_000_000)
@@ -81,15 +69,15 @@ def test_what_one_keeps_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     Allowance().check_quota(None, lambda: pytest.fail("there is nothing to be compared with"), 10**15)
 
 
-def test_each_has_a_quota_of_their_own(own: Database, clip: Path, tmp_path: Path) -> None:
+def test_each_has_a_quota_of_their_own(own: Database, small_clip: Path, tmp_path: Path) -> None:
     with own.begin() as tx:
         tx.add(ana := User(name="Ana", password=""))
-    one = clip.stat().st_size
+    one = small_clip.stat().st_size
     allowance = Allowance(quota_bytes=round(one * 2.7))
     actions = line.actions_on(tmp_path, own, queue := line.Line(None), allowance=allowance)
 
     def upload(who: Any) -> str:
-        return actions.of(who).create(Path(shutil.copyfile(clip, tmp_path / "up.mp4")), "up.mp4")
+        return actions.of(who).create(Path(shutil.copyfile(small_clip, tmp_path / "up.mp4")), "up.mp4")
 
     ids = [upload(ana.id) for _ in range(2)]
     with pytest.raises(InputError, match="that you may keep here"):
@@ -99,9 +87,9 @@ def test_each_has_a_quota_of_their_own(own: Database, clip: Path, tmp_path: Path
     other = upload(None)  # whose folder is still empty
     mine = actions.of(ana.id)
     with pytest.raises(InputError, match="that you may keep here"):
-        mine.choose_footage(ids[0], Path(shutil.copyfile(clip, tmp_path / "up.mp4")), "up.mp4")
+        mine.choose_footage(ids[0], Path(shutil.copyfile(small_clip, tmp_path / "up.mp4")), "up.mp4")
     with pytest.raises(InputError, match="that you may keep here"):
-        mine.choose_picture(ids[0], Path(shutil.copyfile(clip, tmp_path / "up.png")), "up.png")
+        mine.choose_picture(ids[0], Path(shutil.copyfile(small_clip, tmp_path / "up.png")), "up.png")
     assert {path.name for path in tmp_path.iterdir()} <= {"sessions", "clip"}
     # What a run may make counts before it begins.
     mine.choose_model(ids[0], "grabcut")
@@ -113,7 +101,7 @@ def test_each_has_a_quota_of_their_own(own: Database, clip: Path, tmp_path: Path
     assert upload(ana.id) and actions.open(other)
 
 
-def test_limits_hold_for_uploads(own: Database, clip: Path, tmp_path: Path) -> None:
+def test_limits_hold_for_uploads(own: Database, small_clip: Path, tmp_path: Path) -> None:
     for limit in (
         {"seconds": 0.2},
         {"pixels": 1000},
@@ -121,12 +109,12 @@ def test_limits_hold_for_uploads(own: Database, clip: Path, tmp_path: Path) -> N
     ):
         actions = line.actions_on(tmp_path, own, line.Line(None), allowance=Allowance(**limit))  # type: ignore[arg-type]
         with pytest.raises(InputError, match=r"^up\.mp4: "):
-            actions.create(Path(shutil.copyfile(clip, tmp_path / "up.mp4")), "up.mp4")
+            actions.create(Path(shutil.copyfile(small_clip, tmp_path / "up.mp4")), "up.mp4")
         assert not list((tmp_path / "sessions").iterdir()) and not (tmp_path / "up.mp4").exists()
 
 
-def test_a_run_asked_for_from_many_threads_is_one(own: Database, clip: Path, tmp_path: Path) -> None:
-    id = line.maker(tmp_path, own, clip)()
+def test_a_run_asked_for_from_many_threads_is_one(own: Database, small_clip: Path, tmp_path: Path) -> None:
+    id = line.maker(tmp_path, own, small_clip)()
     # Two servers' worth of actions: it is the row that decides.
     both = [line.actions_on(tmp_path, own, line.Line(None)) for _ in range(2)]
     gate = threading.Barrier(8)

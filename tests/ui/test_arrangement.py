@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,7 @@ from tests.pipeline import stand_in
 from tests.pipeline.test_runner import Sink
 from tests.ui import hosted
 from tests.ui.conftest import Server
+from tests.waiting import until
 from ui.actions import Actions
 from ui.opened import Opened
 
@@ -77,13 +78,6 @@ def session(actions: Actions, clip: Path, tmp_path: Path, monkeypatch: pytest.Mo
         id = actions.create(Path(shutil.copyfile(clip, tmp_path / "upload.mp4")), "clip.mp4")
     actions.choose_model(id, "slow")
     return id
-
-
-def until(true: Callable[[], Any], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.01)
 
 
 def ended(actions: Actions, id: str) -> Opened:

@@ -20,8 +20,9 @@ from sqlalchemy import text
 from db import repository
 from db.engine import Database
 from db.errors import DatabaseAway
-from tests import rendered
+from tests.postgres import administrator
 from tests.ui import line
+from tests.waiting import until
 from ui import cleaner as module
 from ui.actions import Actions
 from ui.cleaner import Cleaner
@@ -29,16 +30,10 @@ from ui.cleaner import Cleaner
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    frames, _alphas = rendered.subject_over_background(12, 160, 90)
-    return rendered.write_clip(tmp_path_factory.mktemp("clip") / "a.mp4", frames)
-
-
 @pytest.fixture
-def make(own: Database, clip: Path, tmp_path: Path) -> Callable[..., str]:
+def make(own: Database, small_clip: Path, tmp_path: Path) -> Callable[..., str]:
     """A session that was changed some days ago."""
-    plain = line.maker(tmp_path, own, clip)
+    plain = line.maker(tmp_path, own, small_clip)
 
     def aged(days: float, **more: Any) -> str:
         id = plain(**more)
@@ -131,13 +126,6 @@ def cleaner(actions: Any, days: int) -> Iterator[Cleaner]:
         yield cleaner
 
 
-def wait(true: Callable[[], Any], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def test_it_goes_round(
     actions: Actions, own: Database, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,9 +133,9 @@ def test_it_goes_round(
     make(8)
     young = make(1)
     with cleaner(actions, 7):
-        wait(lambda: len(actions.sessions()) == 1)
+        until(lambda: len(actions.sessions()) == 1)
         make(30)
-        wait(lambda: [found.id for found in actions.sessions()] == [young])
+        until(lambda: [found.id for found in actions.sessions()] == [young])
     assert left(own, tmp_path) == {young}
 
 
@@ -172,7 +160,7 @@ def test_it_outlives_what_goes_wrong(monkeypatch: pytest.MonkeyPatch, caplog: An
             yield "a name"
 
     with caplog.at_level(logging.INFO), cleaner(Troubled(), 3):
-        wait(lambda: len(rounds) > 3)
+        until(lambda: len(rounds) > 3)
     assert set(rounds) == {3}
     errors = [record for record in caplog.records if record.levelname == "ERROR"]
     assert len(errors) == 1 and "a name was not changed for 3 days" in caplog.text
@@ -244,7 +232,7 @@ def test_killed_at_any_moment_it_leaves_what_the_next_start_mends(
     places = tmp_path / "places"
     address = own.engine.url.set(database="DATABASE").render_as_string(hide_password=False)
     own.engine.dispose()
-    with line.administrator(own) as connection:
+    with administrator(own) as connection:
         for name in names:
             shutil.copytree(tmp_path / "sessions", places / name / "sessions")
             connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {own.engine.url.database}"))

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import fields
@@ -20,8 +19,8 @@ from db.engine import Database
 from db.errors import NotFound
 from db.ledger import Ledger
 from db.models import State, User
-from tests import rendered
 from tests.ui import line
+from tests.waiting import until
 from ui import text
 from ui.actions import Actions
 from ui.sections import result
@@ -29,15 +28,9 @@ from ui.sections import result
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    frames, _alphas = rendered.subject_over_background(12, 160, 90)
-    return rendered.write_clip(tmp_path_factory.mktemp("clip") / "a.mp4", frames)
-
-
 @pytest.fixture
-def make(own: Database, clip: Path, tmp_path: Path) -> Callable[..., str]:
-    return line.maker(tmp_path, own, clip)
+def make(own: Database, small_clip: Path, tmp_path: Path) -> Callable[..., str]:
+    return line.maker(tmp_path, own, small_clip)
 
 
 @pytest.fixture
@@ -50,13 +43,6 @@ def owner(database: Database) -> Any:
         tx.add(row := User(name="Ana", password=""))
         tx.flush()
         return row.id
-
-
-def wait(true: Callable[[], Any], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def kept(folder: Path) -> set[str]:
@@ -301,7 +287,7 @@ def test_what_was_queued_is_queued_again_in_order_and_what_ran_is_interrupted(
         second.of(whose[order[0]]).run(order[0])  # and may be made again
         while queue.step():
             pass
-        wait(lambda: not {State.QUEUED, State.RUNNING} & {row.state for row in rows(own)})
+        until(lambda: not {State.QUEUED, State.RUNNING} & {row.state for row in rows(own)})
         done = {str(row.id) for row in rows(own) if row.state is State.DONE}
         assert done == {order[0], order[1], order[3], order[4]}
         second.resume()
@@ -331,7 +317,7 @@ def test_cancelling_in_every_state(own: Database, make: Any, tmp_path: Path) -> 
         id = make()
         actions.run(id)
         actions.cancel(id)
-        wait(lambda: actions.open(id).row.state is State.CANCELLED)
+        until(lambda: actions.open(id).row.state is State.CANCELLED)
         assert not queue.jobs
         with pytest.raises(NotFound):
             actions.cancel("no id")

@@ -7,7 +7,6 @@ import inspect
 import json
 import shutil
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from fractions import Fraction
@@ -27,11 +26,9 @@ from db.engine import Database
 from db.errors import NotFound
 from db.ledger import Ledger
 from db.models import State, User
-from pipeline import intake
 from pipeline.edges import Edges
-from tests import rendered
 from tests.ui import line
-from tests.ui.hosted import Here
+from tests.waiting import until
 from ui import blocks, events, media, scenes
 from ui.actions import Actions
 
@@ -81,16 +78,7 @@ def built(make: Callable[[], Any]) -> Any:
     return asyncio.run(inside())
 
 
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Uploads are looked at in this process."""
-    monkeypatch.setattr(intake, "Worker", Here)
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    frames, _alphas = rendered.subject_over_background(12, 160, 90)
-    return rendered.write_clip(tmp_path_factory.mktemp("clip") / "a.mp4", frames)
+pytestmark = pytest.mark.usefixtures("at_once")
 
 
 @pytest.fixture(scope="module")
@@ -108,13 +96,13 @@ def users(database: Database) -> Iterator[list[UUID]]:
 
 @pytest.fixture(scope="module")
 def house(
-    database: Database, users: list[UUID], clip: Path, tmp_path_factory: pytest.TempPathFactory
+    database: Database, users: list[UUID], small_clip: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[House]:
     home = tmp_path_factory.mktemp("home")
     with closing(Ledger(database)) as ledger:
         queue = line.Line(ledger)
         actions = line.actions_on(home, database, queue)
-        make = line.maker(home, database, clip)
+        make = line.maker(home, database, small_clip)
         ids = {owner: make(owner) for owner in (None, *users)}
         results = {owner: line.result_of(database, home, id) for owner, id in ids.items()}
         yield House(actions, queue, home, ids, results)
@@ -176,7 +164,7 @@ def state_of(house: House, database: Database) -> Any:
 
 @pytest.mark.parametrize("name", ACTIONS)
 def test_an_action_finds_no_session_of_somebody_else(
-    house: House, database: Database, clip: Path, tmp_path: Path, name: str
+    house: House, database: Database, small_clip: Path, tmp_path: Path, name: str
 ) -> None:
     before = state_of(house, database)
     for who, id in house.strangers:
@@ -185,7 +173,7 @@ def test_an_action_finds_no_session_of_somebody_else(
             if argument is PICTURE:
                 Image.new("RGB", (8, 8)).save(argument := tmp_path / "a.png")
             elif argument is VIDEO:
-                argument = shutil.copyfile(clip, tmp_path / "a.mp4")
+                argument = shutil.copyfile(small_clip, tmp_path / "a.mp4")
             arguments.append(argument)
         with pytest.raises(NotFound, match=f"^There is no session {id}\\.$"):
             getattr(house.actions.of(who), name)(id, *arguments)
@@ -207,15 +195,8 @@ def test_nothing_is_told_of_somebody_elses_run(house: House, database: Database,
     assert len(house.line.jobs) == 3
     for owner, id in house.ids.items():
         house.actions.of(owner).cancel(id)
-        wait(lambda owner=owner, id=id: house.actions.of(owner).open(id).row.state is State.CANCELLED)
+        until(lambda owner=owner, id=id: house.actions.of(owner).open(id).row.state is State.CANCELLED)
     assert house.actions.of(users[0]).unfinished() is None
-
-
-def wait(true: Callable[[], Any], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_each_sees_their_own_sessions(house: House) -> None:
@@ -227,9 +208,11 @@ def test_each_sees_their_own_sessions(house: House) -> None:
         assert mine.used() == sum(p.stat().st_size for p in path.parent.iterdir())
 
 
-def test_what_somebody_uploads_is_theirs(house: House, clip: Path, users: list[UUID], tmp_path: Path) -> None:
+def test_what_somebody_uploads_is_theirs(
+    house: House, small_clip: Path, users: list[UUID], tmp_path: Path
+) -> None:
     mine = house.actions.of(users[0])
-    id = mine.create(shutil.copyfile(clip, tmp_path / "b.mp4"), "b.mp4")
+    id = mine.create(shutil.copyfile(small_clip, tmp_path / "b.mp4"), "b.mp4")
     assert mine.open(id).row.owner_id == users[0]
     for other in (None, users[1]):
         assert id not in [found.id for found in house.actions.of(other).sessions()]
@@ -338,7 +321,7 @@ def given(handler: Callable[..., Any], id: str, request: gr.Request, file: Path)
 
 
 def test_every_handler_of_the_page_opens_the_session_for_who_asks(
-    house: House, database: Database, clip: Path, tmp_path: Path
+    house: House, database: Database, small_clip: Path, tmp_path: Path
 ) -> None:
     """Called with somebody else's session, each refuses, or shows nothing of it."""
     page = built(lambda: blocks.build(house.actions))
@@ -350,7 +333,7 @@ def test_every_handler_of_the_page_opens_the_session_for_who_asks(
             if handler.__name__ in ("upload", "sample"):
                 continue  # these make one of one's own
             (folder := tmp_path / "upload").mkdir()
-            file = Path(shutil.copyfile(clip, folder / "a.mp4"))
+            file = Path(shutil.copyfile(small_clip, folder / "a.mp4"))
             try:
                 told = handler(*given(handler, id, asking(who, session=id), file))
                 told = dict(told or {}) if not inspect.isgenerator(told) else list(told)
@@ -416,12 +399,12 @@ def test_who_asks_is_known_to_the_handlers_of_queued_events_too(users: list[UUID
 
 
 def test_twenty_sessions_of_two_users_in_line_and_five_of_them_cancelled(
-    database: Database, users: list[UUID], clip: Path, tmp_path: Path
+    database: Database, users: list[UUID], small_clip: Path, tmp_path: Path
 ) -> None:
     with closing(Ledger(database)) as ledger:
         queue = line.Line(ledger)
         actions = line.actions_on(tmp_path, database, queue)
-        make = line.maker(tmp_path, database, clip)
+        make = line.maker(tmp_path, database, small_clip)
         owners = {make(users[n % 2], f"{n}.mp4"): users[n % 2] for n in range(20)}
         # Both press at once, every button twice, from two threads each.
         threads = [
@@ -445,7 +428,7 @@ def test_twenty_sessions_of_two_users_in_line_and_five_of_them_cancelled(
         def states() -> list[State]:
             return [actions.of(owner).open(id).row.state for id, owner in owners.items()]
 
-        wait(lambda: not {State.QUEUED, State.RUNNING} & set(states()))
+        until(lambda: not {State.QUEUED, State.RUNNING} & set(states()))
         for id, owner in owners.items():
             found = actions.of(owner).open(id)
             assert found.row.state is (State.CANCELLED if id in dropped else State.DONE)

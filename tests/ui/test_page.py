@@ -7,15 +7,15 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import cv2
 import numpy as np
 from playwright.sync_api import Download, Locator, Page, expect
 
-from tests import ffprobe
+from tests import ffprobe, waiting
 from tests.ui.conftest import Server
 
 Visit = Callable[..., Page]
@@ -87,11 +87,7 @@ def address(server: Server, id: str) -> str:
     return f"{server.url}/?session={id}"
 
 
-def until(true: Callable[[], Any], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.1)
+until = partial(waiting.until, seconds=30)
 
 
 def started(server: Server, visit: Visit, file: Path) -> Page:
@@ -267,7 +263,7 @@ def test_a_run_can_be_watched_and_cancelled(server: Server, visit: Visit, long_c
     until(lambda: int(re.search(r": (\d+) of", line.inner_text())[1]) > first)  # type: ignore[index]
     pressed = time.monotonic()
     page.locator("#cancel").click()
-    until(lambda: not [p for p in folder.iterdir() if p.name.startswith(".")], 10)
+    until(lambda: not [p for p in folder.iterdir() if p.name.startswith(".")], seconds=10)
     assert time.monotonic() - pressed < 4  # two seconds are promised; the rest is a slow machine's
     expect(line).to_contain_text("Cancelled")
     expect(page.locator("#make")).to_be_visible()
@@ -301,7 +297,7 @@ def test_results_are_downloaded_and_another_background_is_cheap(
     expect(old).to_be_visible()
     expect(chosen_format(page)).to_have_value(re.compile("WebM"))
     page.locator("#make").click()
-    until(lambda: said.append(page.locator("#progress").inner_text()) or "Done in" in said[-1], 60)
+    until(lambda: said.append(page.locator("#progress").inner_text()) or "Done in" in said[-1], seconds=60)
     assert not any("Cutting out" in line for line in said), said
     assert (folder / "matte.mkv").stat().st_mtime_ns == matte
     expect(page.locator("#downloads a")).to_have_count(2)

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests import browser as system_browser
 from tests import rendered
+from tests.waiting import until
 from ui import text
 from ui.blocks import STREAMS
 from ui.stage import answer, on_edit, stage
@@ -275,12 +276,8 @@ def drag(page: Page, x0: float, y0: float, x1: float, y1: float) -> None:
     page.mouse.up()
 
 
-def eventually(true: Callable[[], Any], seconds: float = 15.0) -> None:
-    """Wait for what happens in the server's thread; the page's own waiting is Playwright's."""
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until, "it did not happen"
-        time.sleep(0.02)
+eventually = partial(until, seconds=15)
+"""For what happens in the server's thread; the page's own waiting is Playwright's."""
 
 
 def move_to(page: Page, index: int) -> None:
