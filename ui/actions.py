@@ -50,7 +50,6 @@ _LONGEST_NAME = 120
 _CANCEL_POLLS = 50
 _DELETED = ".deleted-"
 _RESULT = "result-"
-_IN_HAND = (".recorte-*", ".result-*.part", ".matte-*.part")
 
 
 class Actions:
@@ -476,7 +475,9 @@ class Actions:
 
     def _submit(self, found: Opened, job: Job, seconds: float | None) -> None:
         self._gone(found.id)  # the run before it, whose end is told already, may be about to leave
-        _sweep(found.folder)
+        # What a killed one had in hand of its result: that name does not come again.
+        for left in found.folder.glob(f".{_RESULT}*.part"):
+            _erase(left)
         self._submitted[found.id] = self._owner
         self._runner.submit(found.id, job, str(self._owner or ""), seconds)
 
@@ -533,13 +534,6 @@ def _erase(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-def _sweep(folder: Path) -> None:
-    """Clear away what a run whose process was killed had in hand; none may be running."""
-    for pattern in _IN_HAND:
-        for left in folder.glob(pattern):
-            _erase(left)
 
 
 def download_name(row: SessionRow, result: Result) -> str:
