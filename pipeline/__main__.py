@@ -17,7 +17,7 @@ from typing import Any, NoReturn, get_args
 
 from PIL import Image
 
-from pipeline import background, formats, models, preview, prompts, speeds, video, weights
+from pipeline import background, formats, journal, models, preview, prompts, speeds, video, weights
 from pipeline.background import Transparent
 from pipeline.clip import Clip, Remark
 from pipeline.composite import composer
@@ -30,6 +30,8 @@ from pipeline.process import process, render
 from pipeline.prompts import Box, Point, Prompt
 
 DONE, FAILED, AT_FAULT, INTERRUPTED = 0, 1, 2, 130
+
+_GOES_ON = "Interrupted; what was found so far is kept beside the matte. Run the same again to continue."
 
 _REMARKS: dict[Remark, str] = {
     "hdr": "It is HDR: it is brought to the standard range for the cut and for the result.",
@@ -50,8 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RecorteError as error:
         print(error, file=sys.stderr)
         return FAILED
-    except KeyboardInterrupt:
-        print("Interrupted; nothing was changed.", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(str(interrupt) or "Interrupted; nothing was changed.", file=sys.stderr)
         return INTERRUPTED
     return DONE
 
@@ -284,7 +286,13 @@ def _numbers(text: str, count: int) -> tuple[list[float], float]:
 
 
 def _run(options: argparse.Namespace) -> None:
-    _follow(process(_prepared(options)), options)
+    job = _prepared(options)
+    try:
+        _follow(process(job), options)
+    except KeyboardInterrupt:
+        if journal.begun(job, video.probe(job.source)):
+            raise KeyboardInterrupt(_GOES_ON) from None
+        raise
 
 
 def _prepared(options: argparse.Namespace) -> Job:

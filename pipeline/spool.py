@@ -2,9 +2,9 @@
 
 A spool that lasts is there for another run, too: a segment is closed every few seconds of work, with the
 state of the stream behind its last frame, so that a run that was killed is gone on with where the last one
-ends. A segment is complete by itself: its mattes, the state, and a note of what they are. The note is put
-into place last, and whole, with the digests of both: without it there is no segment. The first one that is
-damaged ends what can be used.
+ends; one that is stopped closes its segment, and loses nothing. A segment is complete by itself: its mattes,
+the state, and a note of what they are. The note is put into place last, and whole, with the digests of both:
+without it there is no segment. The first one that is damaged ends what can be used.
 
 The mattes are planes of bytes, each deflated at the fastest level: a third of what FFV1 takes of the
 processor, for twice the bytes, which are not kept for long; and they are as easily read backwards.
@@ -16,7 +16,7 @@ import hashlib
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -29,6 +29,7 @@ from pipeline import remembered, state, video
 from pipeline.clip import Clip
 from pipeline.models import Found
 from pipeline.state import State
+from pipeline.video import Frame
 
 SECONDS = 15.0
 """Of work that are lost at most when a run is killed: how often a segment is closed."""
@@ -66,6 +67,8 @@ class Spool:
         """The mattes of the segment that is open, if one is."""
         self._noted, self._digest = _Noted([], [], [], []), hashlib.blake2b()
         """What they are, and what was written so far."""
+        self._behind: Callable[[], State] | None = None
+        """Gives the state behind the last frame; None: the stream cannot go on just there."""
         self._began = time.monotonic()
         self._find()
 
@@ -73,6 +76,30 @@ class Spool:
     def pts(self) -> list[int]:
         """Of the frames whose mattes are in the finished segments, in the order of the stream."""
         return [pts for noted in self._segments for pts in noted.pts]
+
+    def put_by(self, pairs: Iterator[tuple[Frame, Found]]) -> Generator[tuple[Frame, Found], None, None]:
+        """Yield the pairs of the stream to its end, each put by before. Closed, it keeps what was found."""
+        resumable = self.state is not None
+        try:
+            for frame, found in pairs:
+                self.add(frame.pts, found)
+                resumable |= found.state is not None
+                yield frame, found
+        except GeneratorExit:
+            if self._lasting and resumable:
+                self._pause(pairs)
+            raise
+        self.end()
+
+    def _pause(self, pairs: Iterator[tuple[Frame, Found]]) -> None:
+        """Close the open segment, at the next frame behind which the stream can go on.
+
+        That is this one, or for a model that works in batches the last of a batch, which is done already.
+        """
+        while self._file is not None and self._behind is None and (pair := next(pairs, None)):
+            self.add(pair[0].pts, pair[1])
+        if self._file is not None and self._behind is not None:
+            self._close(self._behind())
 
     def add(self, pts: int, found: Found) -> None:
         """Put by what the stream found last; to be called before it goes on."""
@@ -88,6 +115,7 @@ class Spool:
         self._noted.confidence.append(float(found.confidence))
         self._noted.told.append(found.told)
         self._noted.bytes.append(len(data))
+        self._behind = found.state
         due = self._lasting and time.monotonic() - self._began >= SECONDS
         if due and found.state is not None:
             self._close(found.state())

@@ -234,10 +234,9 @@ def _put_by(run: _Run, stretch: Stretch) -> Iterator[Step]:
                 pair = frame, next(found for pts, found in kept if pts == frame.pts)
                 yield Step(pair if stretch.lo <= frame.pts else None, 1, 1)
         rest = iter(()) if spool.ended else run.stream(frames, stretch.marks, spool.state)
-        for frame, found in rest:
-            spool.add(frame.pts, found)
-            yield Step((frame, found) if stretch.lo <= frame.pts else None, 1)
-        spool.end()
+        with closing(spool.put_by(rest)) as put_by:
+            for frame, found in put_by:
+                yield Step((frame, found) if stretch.lo <= frame.pts else None, 1)
 
 
 def _backward(run: _Run, stretch: Stretch) -> Iterator[Step]:
@@ -248,10 +247,9 @@ def _backward(run: _Run, stretch: Stretch) -> Iterator[Step]:
         upper = min(known, default=stretch.at + 1)
         frames = video.read_backward(run.clip.path, stretch.lo, upper, run.only)
         rest = iter(()) if spool.ended else run.stream(frames, stretch.marks, spool.state)
-        for frame, found in rest:
-            spool.add(frame.pts, found)
-            yield Step(None, 1)
-        spool.end()
+        with closing(spool.put_by(rest)) as put_by:
+            for _ in put_by:
+                yield Step(None, 1)
         # The frame that it starts from, and what lies behind the stretch, were only on the way.
         served = frozenset(p for p in spool.pts if p < min(stretch.at, stretch.hi))
         kept = spool.backward()

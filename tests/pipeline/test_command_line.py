@@ -151,6 +151,24 @@ def test_where_to_look_again(clip_path: Path, tmp_path: Path) -> None:
     assert told and said[1:] == [f"Look at {times}: the cut may have slipped there."]
 
 
+def test_interrupted_says_what_is_kept(long_path: Path, tmp_path: Path) -> None:
+    command = [*WITH_STAND_INS, "run", str(long_path), str(tmp_path / "out.mp4"), "--model", "dwelling"]
+    command += ["--matte", str(tmp_path / "m.mkv"), "--json"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    ) as process:
+        assert process.stdout is not None
+        for _ in range(3):
+            json.loads(process.stdout.readline())
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert said == (
+        "Interrupted; what was found so far is kept beside the matte. Run the same again to continue.\n"
+    )
+    assert [entry.name for entry in tmp_path.iterdir()] == ["m.mkv.parts"]
+
+
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_is_130_and_leaves_what_was_there(
     long_path: Path, tmp_path: Path, end: signal.Signals

@@ -233,6 +233,29 @@ def test_what_was_found_is_not_looked_for_again(path: Path, tmp_path: Path) -> N
     assert before >= 8 and model.frames <= 11 - 8 + 2
 
 
+@pytest.fixture
+def seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No segment is closed for its age."""
+    monkeypatch.setattr(spool, "SECONDS", 1e9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_that_is_stopped_at_once_keeps_what_it_found(
+    family: None, seldom: None, path: Path, tmp_path: Path, kind: str
+) -> None:
+    """Cancelled before a segment was due; and what goes on from there is bit for bit the same."""
+    key, prompts = KINDS[kind]
+    job = Job(path, tmp_path / "o.zip", model=key, prompts=prompts, format="png", matte=tmp_path / "m.mkv")
+    expected = made(replace(job, output=tmp_path / "whole.zip", matte=tmp_path / "w.mkv"))
+    assert stopped(job, 7)
+    assert journal.begun(job, video.probe(job.source))
+    with closing(process(job)) as steps:
+        kept = max((step.done for step in steps if not step.rate), default=0)
+    assert kept >= 6
+    assert (ffprobe.frames(tmp_path / "m.mkv", "gray") == expected[0]).all()
+    assert job.output.read_bytes() == expected[1]
+
+
 def test_progress_is_not_fooled_by_what_was_kept(path: Path, tmp_path: Path) -> None:
     job = Job(path, tmp_path / "o.mp4", model="dwelling", matte=tmp_path / "m.mkv")
     assert stopped(job, 5)
