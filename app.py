@@ -197,6 +197,7 @@ def serve(settings: Settings) -> None:
                 stall_seconds=settings.stall_seconds,
             )
             with closing(running) as runner:
+                ledger.orphaned = runner.cancel
                 worker.start()
                 actions = Actions(settings.home, database, runner, ASSETS / "sample.mp4", worker, allowance)
                 house.actions = actions
@@ -262,22 +263,25 @@ def change_users(settings: Settings, what: str, name: str, admin: bool) -> int:
     """Also while a server runs: its database is joined then."""
     from db import users
     from db.engine import Database
+    from ui.removal import remove_user
 
     password = _password() if what in ("add", "password") else ""
     settings.home.mkdir(parents=True, exist_ok=True)
-    with Database.open(settings.database_url, settings.home / "database") as database, database.begin() as tx:
-        match what:
-            case "add":
-                said = f"{users.add(tx, name=name, password=password, admin=admin).name} may sign in."
-            case "password":
-                changed = users.change_password(tx, name=name, password=password).name
-                said = f"{changed} has a new password, and has to sign in again everywhere."
-            case "remove":
-                said = f"{users.remove(tx, name=name).name} and their sessions are removed."
-            case _:
-                listed = users.listed(tx)
-                rows = (f"{u.name}{' (admin)' if u.admin else ''}: {n} sessions" for u, n in listed)
-                said = "\n".join(rows) or "There are no users."
+    with Database.open(settings.database_url, settings.home / "database") as database:
+        if what == "remove":
+            print(f"{remove_user(database, settings.home, name)} and their sessions are removed.")
+            return 0
+        with database.begin() as tx:
+            match what:
+                case "add":
+                    said = f"{users.add(tx, name=name, password=password, admin=admin).name} may sign in."
+                case "password":
+                    changed = users.change_password(tx, name=name, password=password).name
+                    said = f"{changed} has a new password, and has to sign in again everywhere."
+                case _:
+                    listed = users.listed(tx)
+                    rows = (f"{u.name}{' (admin)' if u.admin else ''}: {n} sessions" for u, n in listed)
+                    said = "\n".join(rows) or "There are no users."
     print(said)
     return 0
 

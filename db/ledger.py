@@ -30,11 +30,14 @@ class Ledger:
     Each call returns at once: a thread writes, one short transaction an entry, and tries again until the
     database is back. Progress alone is not worth waiting for: it is dropped while the database is away. A run
     that is silent is given a sign of life every few seconds, for as long as this process watches over it.
+
+    `orphaned` is told of a run whose session is not in the database any more: it is to be stopped.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._entries: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
+        self.orphaned: Callable[[str], object] = lambda key: None
+        self._entries: queue.SimpleQueue[tuple[str, Entry] | None] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._away = False
         self._lock = threading.Lock()
@@ -50,10 +53,10 @@ class Ledger:
     def progressed(self, key: str, progress: Json) -> None:
         if not self._away:
             self._sign(key)
-            self._entries.put(lambda tx: repository.save_progress(tx, id=key, progress=progress))
+            self._put(key, lambda tx: repository.save_progress(tx, id=key, progress=progress))
 
     def checked(self, key: str, checks: Json) -> None:
-        self._entries.put(lambda tx: repository.save_checks(tx, id=key, checks=checks))
+        self._put(key, lambda tx: repository.save_checks(tx, id=key, checks=checks))
 
     def finished(self, key: str, result: Json) -> None:
         def enter(tx: Session) -> None:
@@ -61,7 +64,7 @@ class Ledger:
             repository.change_state(tx, id=key, state=State.DONE)
 
         self._end(key)
-        self._entries.put(enter)
+        self._put(key, enter)
 
     def failed(self, key: str, sentence: str) -> None:
         self._end(key)
@@ -98,7 +101,10 @@ class Ledger:
         return silent
 
     def _change(self, key: str, state: State, error: str | None = None) -> None:
-        self._entries.put(lambda tx: repository.change_state(tx, id=key, state=state, error=error))
+        self._put(key, lambda tx: repository.change_state(tx, id=key, state=state, error=error))
+
+    def _put(self, key: str, entry: Entry) -> None:
+        self._entries.put((key, entry))
 
     def _write(self) -> None:
         while True:
@@ -109,11 +115,11 @@ class Ledger:
             else:
                 if entry is None:
                     return
-                self._enter(entry)
+                self._enter(*entry)
             if silent := self._silent():
                 self._beat(silent)
 
-    def _enter(self, entry: Entry) -> None:
+    def _enter(self, key: str, entry: Entry) -> None:
         again = False
         while True:
             try:
@@ -127,7 +133,7 @@ class Ledger:
                     return
                 continue
             except NotFound:
-                pass  # the session was deleted while it ran
+                self.orphaned(key)  # deleted while it ran
             except Exception as error:
                 if again and isinstance(error, ValueError):
                     # What was committed just when the database went away cannot be entered twice.

@@ -96,14 +96,21 @@ def change_password(tx: Session, *, name: str, password: str) -> User:
     return user
 
 
-def remove(tx: Session, *, name: str) -> User:
-    """Forget a user and their sessions; the folders of these are set aside when the server next starts.
-
-    Raises AccountError where nobody is called so.
-    """
+def lock(tx: Session, *, name: str) -> User:
+    """Hold a user against whoever adds a session to them. Raises AccountError where nobody is called so."""
     user = _named(tx, name)
     if user is None:
         raise AccountError(f"There is no user called {_plain(name)!r}.")
+    tx.refresh(user, with_for_update=True)
+    return user
+
+
+def remove(tx: Session, *, name: str) -> User:
+    """Forget a user and their sessions; the files of these are the caller's.
+
+    Raises AccountError where nobody is called so.
+    """
+    user = lock(tx, name=name)
     tx.delete(user)
     tx.flush()
     return user

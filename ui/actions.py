@@ -43,12 +43,12 @@ from ui.allowance import Allowance
 from ui.downloads import Downloads
 from ui.looks import Host, Looks
 from ui.opened import Opened
+from ui.removal import HIDDEN, Removal
 
 log = logging.getLogger(__name__)
 
 _LONGEST_NAME = 120
 _CANCEL_POLLS = 50
-_DELETED = ".deleted-"
 _RESULT = "result-"
 
 
@@ -187,18 +187,9 @@ class Actions:
 
     def _remove(self, id: str, forget: Callable[[Any], object]) -> None:
         """`forget` takes the row, and holds it against others who change it."""
-        folder = self._folder / id
-        hidden = folder.with_name(f"{_DELETED}{id}")
-        try:
-            with self._database.begin() as tx:
-                forget(tx)
-                with suppress(FileNotFoundError):
-                    folder.rename(hidden)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                hidden.rename(folder)
-            raise
-        shutil.rmtree(hidden, ignore_errors=True)
+        with Removal() as removal, self._database.begin() as tx:
+            forget(tx)
+            removal.hide(self._folder / id)
         self._submitted.pop(id, None)
         self._allowance.forget()
 
@@ -239,8 +230,8 @@ class Actions:
         with self._database.begin() as tx:
             rows = {str(row.id): row for row in repository.everything(tx)}
             now = repository.now(tx)
-        for hidden in self._folder.glob(f"{_DELETED}*"):
-            id = hidden.name.removeprefix(_DELETED)
+        for hidden in self._folder.glob(f"{HIDDEN}*"):
+            id = hidden.name.removeprefix(HIDDEN)
             if id in rows and not (self._folder / id).exists():
                 hidden.rename(self._folder / id)
         for left in [*self._folder.glob(".*"), *self._folder.glob("*/.*")]:
