@@ -1,6 +1,6 @@
 """Who may sign in: functions that take a transaction and never end it.
 
-Names are one whatever their case; passwords are kept as argon2 hashes only.
+Names are one whatever their case and spelling (`normal_name`); passwords are kept as argon2 hashes only.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ LONGEST_NAME = 64
 SHORTEST_PASSWORD = 8
 _LONGEST_PASSWORD = 1024  # one of gigabytes would be hashed for as long
 
+_TAKEN = "There is a user called {name} already: choose another name."
+
 _hasher = PasswordHasher()
 
 
@@ -31,18 +33,30 @@ class Listed(NamedTuple):
     sessions: int
 
 
+def normal_name(name: str) -> str:
+    """Return the form in which names are compared: NFC, stripped, casefolded, and no longer than a name is.
+
+    All that is done with a name that somebody typed is done with this one: what counts attempts by another
+    form than is looked up can be walked round by spelling.
+    """
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name.strip()).casefold())
+    return folded[:LONGEST_NAME].strip()
+
+
 def add(tx: Session, *, name: str, password: str, admin: bool = False) -> User:
     """Raises AccountError for a name that is none or taken, and for a password that is too short."""
     name = _plain(name)
     if len(name) > LONGEST_NAME or not _visible(name):
         raise AccountError(f"A name has 1 to {LONGEST_NAME} characters, all of them visible ones.")
     _check_password(password)
+    if _named(tx, name) is not None:
+        raise AccountError(_TAKEN.format(name=name))
     user = User(name=name, password=_hashed(password), admin=admin)
     try:
         with tx.begin_nested():  # so that what else the transaction holds outlives a refusal
             tx.add(user)
     except IntegrityError as error:
-        raise AccountError(f"There is a user called {name} already: choose another name.") from error
+        raise AccountError(_TAKEN.format(name=name)) from error  # somebody was faster
     return user
 
 
@@ -124,10 +138,15 @@ def _check_password(password: str) -> None:
 
 
 def _named(tx: Session, name: str) -> User | None:
-    name = _plain(name)
-    if not _visible(name):  # which PostgreSQL may not even take
-        return None
-    return tx.scalars(select(User).where(func.lower(User.name) == func.lower(name))).one_or_none()
+    """Find a user by the normal form of their name.
+
+    Compared here and not by the database, whose idea of a letter's case is another one than Python's.
+    The spelling itself goes first: of older accounts two may have one normal form.
+    """
+    wanted = normal_name(name)
+    alike = [row for row in tx.execute(select(User.id, User.name)) if normal_name(row.name) == wanted]
+    alike.sort(key=lambda row: row.name != _plain(name))
+    return tx.get(User, alike[0].id) if alike else None
 
 
 def _visible(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Signing in and out: who has done so, the pages for it, and patience with those who guess."""
+"""Signing in and out: who has done so, and the pages for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from ipaddress import IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
@@ -22,9 +21,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from db.errors import DatabaseAway
+from db.users import LONGEST_NAME, normal_name
 from pipeline import remembered
 from ui import plain, text
 from ui.gate import LOCAL, Visitor
+from ui.throttle import LoginThrottle
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +37,6 @@ _FRESH_SECONDS = 5.0
 """How long an account is taken to be as it was last read."""
 _CHECKS_AT_ONCE = 2
 """Each takes a core, and memory on purpose."""
-_LONGEST = 256
-"""Characters of a name or password that are looked at."""
 # Where one may be led after signing in: nowhere else, and to no other host.
 _NEXT = re.compile(r"/(\?session=[0-9a-f-]{36})?|/admin")
 
@@ -45,7 +44,9 @@ _NEXT = re.compile(r"/(\?session=[0-9a-f-]{36})?|/admin")
 class Accounts(Protocol):
     """Those who may sign in. Each raises DatabaseAway."""
 
-    def check(self, name: str, password: str) -> Visitor | None: ...
+    def check(self, name: str, password: str) -> Visitor | None:
+        """`name` is in its normal form (`db.users.normal_name`)."""
+
     def get(self, id: UUID) -> Visitor | None: ...
     def any(self) -> bool: ...
 
@@ -186,81 +187,12 @@ def tokens(cookies: dict[str, str]) -> list[str]:
     return [cookies[name] for name in (SECURE_COOKIE, COOKIE) if name in cookies]
 
 
-# ---------------------------------------------------------------- patience
-
-
-class Patience:
-    """Makes who guesses wait: by name, by address, and longest by both; in memory.
-
-    Of each there are some attempts without a wait, then one after 1, 2, 4, … seconds up to a bound. A name
-    alone is never shut for long: that would let anybody keep its owner out.
-    """
-
-    # (attempts without a wait, the longest wait in seconds)
-    _BOTH, _NAME, _ADDRESS = (3, 300.0), (10, 30.0), (20, 300.0)
-    _FORGETS_SECONDS = 900.0
-    _MOST = 10_000
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._tried: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
-
-    def wait(self, name: str, address: str) -> float:
-        """Seconds until another attempt is heard; 0: this one is, and counts as failed until forgiven.
-
-        Counted beforehand, so that a hundred at once are not heard at once.
-        """
-        now = self._clock()
-        with self._lock:
-            keys = self._keys(name, address)
-            wait = 0.0
-            for key, (free, longest) in keys.items():
-                count, last = self._tried.get(key, (0, now))
-                if now - last > self._FORGETS_SECONDS:
-                    count = 0
-                pause = 0.0 if count < free else min(2.0 ** min(count - free, 30), longest)
-                wait = max(wait, last + pause - now)
-            if wait <= 0:
-                for key in keys:
-                    count, last = self._tried.get(key, (0, now))
-                    self._tried[key] = (1 if now - last > self._FORGETS_SECONDS else count + 1, now)
-                    self._tried.move_to_end(key)
-                while len(self._tried) > self._MOST:
-                    self._tried.popitem(last=False)
-        return max(0.0, wait)
-
-    def forgive(self, name: str, address: str) -> None:
-        """The attempt was right. What failed from this address under other names stays counted."""
-        with self._lock:
-            both, named, from_here = self._keys(name, address)
-            self._tried.pop(both, None)
-            self._tried.pop(named, None)
-            count, last = self._tried.get(from_here, (1, 0.0))
-            self._tried[from_here] = (max(0, count - 1), last)
-
-    def _keys(self, name: str, address: str) -> dict[tuple[str, str], tuple[int, float]]:
-        name, address = name.casefold(), _neighbourhood(address)
-        return {(name, address): self._BOTH, (name, ""): self._NAME, ("", address): self._ADDRESS}
-
-
-def _neighbourhood(address: str) -> str:
-    """The address, or the network that one subscriber has of IPv6 addresses."""
-    try:
-        found = ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(found, IPv6Address) and found.ipv4_mapped is None:
-        return str(ip_network((found, 64), strict=False))
-    return address
-
-
 # ---------------------------------------------------------------- pages
 
 
-def router(visitors: SignedInVisitors, patience: Patience | None = None) -> APIRouter:
+def router(visitors: SignedInVisitors, throttle: LoginThrottle | None = None) -> APIRouter:
     routes = APIRouter()
-    patient = patience or Patience()
+    throttle = throttle or LoginThrottle()
     limiter = CapacityLimiter(_CHECKS_AT_ONCE)
 
     @routes.get("/login")
@@ -272,21 +204,21 @@ def router(visitors: SignedInVisitors, patience: Patience | None = None) -> APIR
     @routes.post("/login")
     async def sign_in(request: Request) -> Response:
         form = await request.form(max_files=0, max_fields=3)
-        name, password = _word(form.get("name")).strip(), _word(form.get("password"))
+        typed, password = _word(form.get("name")), _word(form.get("password"))
+        # Made once, for counting and for looking up: where they differ, every attempt has a count of its own.
+        name = normal_name(typed)
         next = _word(form.get("next"))
         address = request.client.host if request.client else ""
-        wait = patient.wait(name, address)
+        wait = throttle.wait(name, address)
         if wait > 0:
-            return _page(request, next, 429, "wait", name, seconds=int(wait) + 1)
+            return _page(request, next, 429, "wait", typed, seconds=int(wait) + 1)
         try:
-            visitor = await to_thread.run_sync(
-                visitors.accounts.check, name[:_LONGEST], password[:_LONGEST], limiter=limiter
-            )
+            visitor = await to_thread.run_sync(visitors.accounts.check, name, password, limiter=limiter)
         except DatabaseAway:
-            return _page(request, next, 503, "away", name)
+            return _page(request, next, 503, "away", typed)
         if visitor is None:
-            return _page(request, next, 401, "wrong", name)
-        patient.forgive(name, address)
+            return _page(request, next, 401, "wrong", typed)
+        throttle.forgive(name, address)
         # A fresh secret for each, and the one of before is nobody's any more.
         visitors.signed_in.drop(tokens(request.cookies))
         response = RedirectResponse(_next(next), 303, headers={"Cache-Control": "no-store"})
@@ -331,7 +263,7 @@ def _page(
 <form method="post" action="/login">
 <input type="hidden" name="next" value="{plain.escape(_next(next))}">
 <label for="name">{say("name")}</label>
-<input id="name" name="name" value="{plain.escape(name[:_LONGEST])}" autocomplete="username"
+<input id="name" name="name" value="{plain.escape(name[:LONGEST_NAME])}" autocomplete="username"
  autocapitalize="none" spellcheck="false" required{"" if name else " autofocus"}>
 <label for="password">{say("password")}</label>
 <input id="password" name="password" type="password" autocomplete="current-password" required

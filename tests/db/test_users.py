@@ -1,10 +1,13 @@
 """Who may sign in."""
 
 import statistics
+import sys
 import time
 
 import pytest
 from argon2 import PasswordHasher
+from hypothesis import example, given
+from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
@@ -53,6 +56,49 @@ def test_accents_are_one_however_they_are_typed(tx: Session) -> None:
     assert users.check(tx, name="JOSÉ", password="correct horse") is not None
     with pytest.raises(AccountError, match="already"):
         add(tx, "josé")
+
+
+@pytest.mark.parametrize(
+    ("kept", "typed"),
+    [
+        ("Straße", "STRASSE"),
+        ("STRAẞE", "straße"),
+        ("ΑΝΝΑΣ", "ανναs".replace("s", "ς")),
+        ("Émile", "E\u0301MILE"),
+        ("Ana", "ana" + " " * 300 + "x"),
+    ],
+)
+def test_a_name_is_found_by_its_normal_form(tx: Session, kept: str, typed: str) -> None:
+    id = add(tx, kept).id
+    found = users.check(tx, name=users.normal_name(typed), password="correct horse")
+    assert found is not None and found.id == id
+    with pytest.raises(AccountError, match="already"):
+        add(tx, typed[:64])
+
+
+@given(st.text(st.characters(), max_size=100))
+@example("ᾳ\u0345İ")
+@example("a" * 63 + " b")
+def test_the_normal_form_is_the_last_word(name: str) -> None:
+    normal = users.normal_name(name)
+    assert users.normal_name(normal) == normal and len(normal) <= users.LONGEST_NAME
+
+
+def test_the_last_word_for_each_letter() -> None:
+    for point in range(sys.maxunicode + 1):
+        normal = users.normal_name(chr(point))
+        assert users.normal_name(normal) == normal, hex(point)
+
+
+def test_of_two_older_accounts_that_are_alike_each_is_found_by_its_spelling(tx: Session) -> None:
+    ids = {}
+    for name in ("Straße", "Strasse"):
+        user = User(name=name, password=CHEAP.hash("correct horse"), admin=False)
+        tx.add(user)
+        tx.flush()
+        ids[name] = user.id
+    for name, id in ids.items():
+        assert users.change_password(tx, name=name, password="another horse").id == id
 
 
 @pytest.mark.parametrize("name", ["", "   ", "a\nb", "\x7f", "x" * 65, "a\u200bb", "\0"])

@@ -19,6 +19,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from fastapi import FastAPI
 from playwright.sync_api import Browser, expect
 from starlette.responses import StreamingResponse
 from starlette.routing import Mount
@@ -26,15 +27,20 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Message
 
 from db.errors import DatabaseAway
+from db.users import normal_name
 from tests.ui.conftest import ROOT, Server
+from ui import signin
 from ui.actions import Actions
 from ui.gate import LOCAL, UPLOAD, Gate, Visitor
-from ui.signin import Patience, SignedIn, SignedInVisitors
+from ui.signin import SignedIn, SignedInVisitors
+from ui.throttle import LoginThrottle
 
 MOST = 300_000
 HTML = {"accept": "text/html"}
 JSON = {"content-type": "application/json"}
-ANA, BEN = (Visitor(uuid4(), name, admin, "1") for name, admin in (("Ana", True), ("Ben", False)))
+ANA, BEN, REN = (
+    Visitor(uuid4(), name, admin, "1") for name, admin in (("Ana", True), ("Ben", False), ("Renée", False))
+)
 
 
 class Known:
@@ -42,13 +48,16 @@ class Known:
 
     def __init__(self, *visitors: Visitor) -> None:
         self.visitors = {visitor.id: visitor for visitor in visitors}
+        self.passwords: dict[str, str] = {}
         self.away = False
 
     def check(self, name: str, password: str) -> Visitor | None:
         self.asked()
-        return next(
-            (v for v in self.visitors.values() if v.name == name and password == f"{name}'s password"), None
-        )
+        for visitor in self.visitors.values():
+            right = self.passwords.get(visitor.name, f"{visitor.name}'s password")
+            if normal_name(visitor.name) == name and password == right:
+                return visitor
+        return None
 
     def get(self, id: UUID) -> Visitor | None:
         self.asked()
@@ -134,6 +143,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 def alone(built: House) -> House:
     """As without accounts."""
     built.accounts.visitors.clear()
+    built.accounts.passwords.clear()
     built.accounts.away = False
     built.visitors._required, built.visitors._looked = False, float("-inf")
     built.visitors._known.clear()
@@ -648,61 +658,60 @@ def test_on_a_full_disk_one_still_signs_in_and_out(tmp_path: Path, monkeypatch: 
     assert SignedIn(file).of(out) is None
 
 
-# ---------------------------------------------------------------- patience
+# ---------------------------------------------------------------- who guesses
 
 
-def tried(patience: Patience, clock: Clock, seconds: int, name: str, address: str) -> int:
+def tried(throttle: LoginThrottle, clock: Clock, seconds: int, name: str, address: str) -> int:
     """How many attempts are heard within these seconds, of ten a second."""
     heard = 0
     for _ in range(seconds * 10):
-        heard += patience.wait(name, address) == 0
+        heard += throttle.wait(name, address) == 0
         clock.now += 0.1
     return heard
 
 
 def test_who_guesses_waits_ever_longer() -> None:
     clock = Clock()
-    patience = Patience(clock)
-    assert [patience.wait("ana", "1.2.3.4") for _ in range(3)] == [0, 0, 0]
-    assert patience.wait("ana", "1.2.3.4") > 0
-    assert tried(patience, clock, 3600, "ana", "1.2.3.4") < 30
-    assert patience.wait("ANA", "1.2.3.4") > 0
+    throttle = LoginThrottle(clock)
+    assert [throttle.wait("ana", "1.2.3.4") for _ in range(3)] == [0, 0, 0]
+    assert throttle.wait("ana", "1.2.3.4") > 0
+    assert tried(throttle, clock, 3600, "ana", "1.2.3.4") < 30
 
 
 def test_who_guesses_from_everywhere_waits_but_locks_nobody_out_for_long() -> None:
     clock = Clock()
-    patience = Patience(clock)
+    throttle = LoginThrottle(clock)
     heard = 0
     for n in range(6000):
-        heard += patience.wait("ana", f"10.0.{n // 250}.{n % 250}") == 0
+        heard += throttle.wait("ana", f"10.0.{n // 250}.{n % 250}") == 0
         clock.now += 0.1
     assert heard < 40
-    assert patience.wait("ana", "192.168.0.1") <= 30
-    assert patience.wait("ben", "192.168.0.1") == 0
+    assert throttle.wait("ana", "192.168.0.1") <= 30
+    assert throttle.wait("ben", "192.168.0.1") == 0
 
 
 def test_who_guesses_many_names_waits_also() -> None:
     clock = Clock()
-    patience = Patience(clock)
-    heard = sum(patience.wait(f"name{n}", "1.2.3.4") == 0 for n in range(1000))
+    throttle = LoginThrottle(clock)
+    heard = sum(throttle.wait(f"name{n}", "1.2.3.4") == 0 for n in range(1000))
     assert heard == 20
-    of_one_network = sum(patience.wait(f"name{n}", f"2001:db8:1:2::{n:x}") == 0 for n in range(1000))
+    of_one_network = sum(throttle.wait(f"name{n}", f"2001:db8:1:2::{n:x}") == 0 for n in range(1000))
     assert of_one_network == 20
 
 
 def test_who_is_right_is_forgiven_and_memory_is_bounded() -> None:
     clock = Clock()
-    patience = Patience(clock)
+    throttle = LoginThrottle(clock)
     for _ in range(2):
-        assert patience.wait("ana", "1.2.3.4") == 0
-    patience.forgive("ana", "1.2.3.4")
-    assert [patience.wait("ana", "1.2.3.4") for _ in range(3)] == [0, 0, 0]
+        assert throttle.wait("ana", "1.2.3.4") == 0
+    throttle.forgive("ana", "1.2.3.4")
+    assert [throttle.wait("ana", "1.2.3.4") for _ in range(3)] == [0, 0, 0]
     for n in range(50_000):
-        patience.wait(f"name{n}", f"{n}")
+        throttle.wait(f"name{n}", f"{n}")
         clock.now += 0.001
-    assert len(patience._tried) <= 10_000
+    assert len(throttle._tried) <= 10_000
     clock.now += 1000
-    assert patience.wait("name49999", "49999") == 0
+    assert throttle.wait("name49999", "49999") == 0
 
 
 def test_guessing_is_slowed_down_at_the_door(team: House) -> None:
@@ -712,6 +721,55 @@ def test_guessing_is_slowed_down_at_the_door(team: House) -> None:
     refused = client.post("/login", data={"name": "Ben", "password": "Ben's password"})
     assert refused.status_code == 429 and int(refused.headers["retry-after"]) >= 1
     assert sign_in(team.client(address="9.9.9.8"), "Ben") == 303
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        lambda n: "Renée" + " " * 300 + f"x{n}",
+        lambda n: " " * n + "Renée" + "\u2003" * n,
+        lambda n: "".join(c.upper() if n >> i & 1 else c for i, c in enumerate("renée")),
+        lambda n: "Rene\u0301e" if n % 2 else "Renée",
+    ],
+    ids=["padded", "blanks", "case", "accents"],
+)
+def test_no_spelling_of_a_name_has_attempts_of_its_own(team: House, spelled: Callable[[int], str]) -> None:
+    team.accounts.visitors[REN.id] = REN
+    server = FastAPI()
+    server.include_router(signin.router(team.visitors, LoginThrottle(Clock())))
+    app = Gate(server, visitors=team.visitors)
+    said = []
+    for n in range(30):
+        client = TestClient(app, base_url="http://127.0.0.1", client=(f"10.1.0.{n}", 1))
+        said.append(sign_in(client, spelled(n), "wrong"))  # ten of a name are without a wait
+    assert said == [401] * 10 + [429] * 20
+
+
+def test_each_spelling_signs_in(team: House) -> None:
+    team.accounts.visitors[REN.id] = REN
+    for spelled in ("Renée", " RENE\u0301E ", "renée" + " " * 300):
+        form = {"name": spelled, "password": "Renée's password"}
+        assert team.client().post("/login", data=form).status_code == 303
+
+
+def test_long_names_that_failed_are_not_kept() -> None:
+    clock = Clock()
+    throttle = LoginThrottle(clock)
+    tracemalloc.start()
+    for n in range(200):
+        assert throttle.wait(f"{n}" * 500_000, f"10.2.0.{n}") == 0
+    now, _peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert now < 500_000
+    clock.now += 1000
+    assert throttle.wait("ana", "1.2.3.4") == 0 and len(throttle._tried) == 3  # what is old is forgotten
+
+
+def test_a_long_password_signs_in(team: House) -> None:
+    long = "🎬" * 1024
+    team.accounts.passwords["Ana"] = long
+    assert sign_in(team.client(), "Ana", long) == 303
+    assert sign_in(team.client(), "Ana", long[:256]) == 401
 
 
 # ---------------------------------------------------------------- uploads

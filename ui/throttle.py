@@ -1,0 +1,108 @@
+"""Throttle of failed logins."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import NamedTuple
+
+
+class _Bound(NamedTuple):
+    free: int
+    """Attempts without a wait."""
+    longest: float
+    """The longest wait in seconds."""
+
+
+class _Failed(NamedTuple):
+    attempts: int
+    last: float
+
+
+class LoginThrottle:
+    """Count of failed attempts by name, by address and by both, in bounded memory; the most by both.
+
+    Of each there are some attempts without a wait, then one after 1, 2, 4, … seconds up to a bound. A name
+    alone is never shut for long: that would let anybody keep its owner out.
+
+    Names are given in their normal form (`db.users.normal_name`): the one that is looked up, so that no other
+    spelling has a count of its own. Kept are keyed digests, for what is typed as a name may be a password,
+    and no longer than `_FORGETS_SECONDS`.
+    """
+
+    _BOTH, _NAME, _ADDRESS = _Bound(3, 300.0), _Bound(10, 30.0), _Bound(20, 300.0)
+    _FORGETS_SECONDS = 900.0
+    _MOST = 10_000
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._secret = secrets.token_bytes(16)
+        self._tried: OrderedDict[bytes, _Failed] = OrderedDict()  # by age, the oldest first
+
+    def wait(self, name: str, address: str) -> float:
+        """Return the seconds until another attempt is heard.
+
+        0: this one is, and counts as failed until forgiven. Counted beforehand, so that a hundred at once are
+        not heard at once.
+        """
+        now = self._clock()
+        with self._lock:
+            self._forget(now)
+            bounds = self._bounds(name, address)
+            wait = 0.0
+            for key, bound in bounds.items():
+                count, last = self._tried.get(key, _Failed(0, now))
+                over = count - bound.free
+                pause = 0.0 if over < 0 else min(2.0 ** min(over, 30), bound.longest)
+                wait = max(wait, last + pause - now)
+            if wait <= 0:
+                for key in bounds:
+                    count = self._tried[key].attempts if key in self._tried else 0
+                    self._tried[key] = _Failed(count + 1, now)
+                    self._tried.move_to_end(key)
+                while len(self._tried) > self._MOST:
+                    self._tried.popitem(last=False)
+        return max(0.0, wait)
+
+    def forgive(self, name: str, address: str) -> None:
+        """Take back an attempt that was right; what failed from here under other names stays counted."""
+        with self._lock:
+            both, named, from_here = self._bounds(name, address)
+            self._tried.pop(both, None)
+            self._tried.pop(named, None)
+            if from_here in self._tried:
+                count, last = self._tried[from_here]
+                self._tried[from_here] = _Failed(max(0, count - 1), last)
+
+    def _forget(self, now: float) -> None:
+        while self._tried and now - next(iter(self._tried.values())).last > self._FORGETS_SECONDS:
+            self._tried.popitem(last=False)
+
+    def _bounds(self, name: str, address: str) -> dict[bytes, _Bound]:
+        network = _network(address)
+        return {
+            self._digest("both", name, network): self._BOTH,
+            self._digest("name", name): self._NAME,
+            self._digest("address", network): self._ADDRESS,
+        }
+
+    def _digest(self, *parts: str) -> bytes:
+        told = repr(parts).encode("utf-8", "backslashreplace")
+        return hashlib.blake2b(told, digest_size=16, key=self._secret).digest()
+
+
+def _network(address: str) -> str:
+    """Return the address, or the network that one subscriber has of IPv6 addresses."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is None:
+        return str(ip_network((found, 64), strict=False))
+    return address
