@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from pipeline.clip import Transfer
 from pipeline.video import light
 from pipeline.video.border import write_errors
+from pipeline.video.side_data import side_data
 
 Image = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -63,8 +64,8 @@ def transfer(frame: av.VideoFrame) -> Transfer:
 
 def known(frame: av.VideoFrame) -> bool:
     """Whether RGB can be made of a frame: it cannot where only a screen for Dolby Vision knows how."""
-    dolby: Any = frame.side_data.get("DOVI_METADATA")
-    return frame.colorspace not in _UNKNOWN and not (dolby is not None and without_base(bytes(dolby)))
+    dolby = side_data(frame, "DOVI_METADATA")
+    return frame.colorspace not in _UNKNOWN and not (dolby is not None and without_base(dolby))
 
 
 def without_base(dolby: bytes) -> bool:
@@ -186,11 +187,11 @@ def _white(frame: av.VideoFrame, bits: int) -> int:
 def _peak(frame: av.VideoFrame) -> float:
     """The most light that a PQ video holds, in cd/m2: the less of what its two statements allow."""
     told = []
-    level: Any = frame.side_data.get("CONTENT_LIGHT_LEVEL")
+    level = side_data(frame, "CONTENT_LIGHT_LEVEL")
     if level is not None:  # AVContentLightMetadata: MaxCLL, MaxFALL
-        told.append(float(np.frombuffer(bytes(level), np.uint32)[0]))
-    screen: Any = frame.side_data.get("MASTERING_DISPLAY_METADATA")
+        told.append(float(np.frombuffer(level, np.uint32)[0]))
+    screen = side_data(frame, "MASTERING_DISPLAY_METADATA")
     if screen is not None:  # AVMasteringDisplayMetadata: ten fractions, the last the most light
-        over, under = np.frombuffer(bytes(screen), np.int32)[18:20].tolist()
+        over, under = np.frombuffer(screen, np.int32)[18:20].tolist()
         told.append(over / under if under else 0)
     return min((t for t in told if t >= light.WHITE), default=light.PEAK)

@@ -20,13 +20,14 @@ from pipeline.errors import VideoError
 from pipeline.video.border import read_errors
 from pipeline.video.colour import Conversion, Image
 from pipeline.video.fields import woven
+from pipeline.video.side_data import side_data
 
 # What FFmpeg says of data that it cannot make out; some decoders let numbers of their own out.
 DAMAGED = (av.error.InvalidDataError, av.error.PatchWelcomeError, av.error.UndefinedError)
 
 # The demuxers that may open a file: none that follows references to other files. A picture is let in and
 # so is sound, each to be told apart by a sentence.
-_PICTURES = frozenset(name for name in av.formats_available if name.endswith("_pipe"))
+_PICTURES = frozenset(name for name in av.formats_available if name.endswith("_pipe")) | {"image2"}
 _SOUNDS = frozenset({"aac", "ac3", "aiff", "amr", "flac", "mp3", "wav"})
 _VIDEOS = frozenset(
     {
@@ -36,6 +37,9 @@ _VIDEOS = frozenset(
     }
 )
 _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": ",".join(_VIDEOS | _SOUNDS | _PICTURES)}
+
+# The brands (ISO/IEC 23008-12) of a photo in a container of videos: those of its animations are others.
+_PHOTO_BRANDS = frozenset({"avif", "heic", "heim", "heis", "heix", "mif1", "mif2"})
 
 MOST_PIXELS = 2**27
 """No picture is larger, which lets 16K in and keeps out what a damaged file claims."""
@@ -76,7 +80,7 @@ class Source:
 
     def _choose_stream(self) -> None:
         kinds = set(self.container.format.name.split(","))
-        if kinds & _PICTURES:
+        if kinds & _PICTURES or self.container.metadata.get("major_brand") in _PHOTO_BRANDS:
             raise VideoError(f"{self.name}: this is a picture, not a video.")
         # A cover picture in a music file is a video stream too.
         streams = [s for s in self.container.streams.video if not s.disposition & s.disposition.attached_pic]
@@ -164,8 +168,7 @@ class Source:
     def turn(self, frame: av.VideoFrame) -> _Matrix:
         """The display matrix, which the first frame tells for all.
 
-        It is asked for once because PyAV ties a frame to its side data in a circle: each frame that was
-        asked would stay in memory until the garbage collector came by.
+        Asked for once, as `side_data` says.
         """
         if self._turn is None:
             self._turn = _display_matrix(frame)
@@ -183,10 +186,10 @@ class Source:
 
 
 def _display_matrix(frame: av.VideoFrame) -> _Matrix:
-    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    matrix = side_data(frame, "DISPLAYMATRIX")
     if matrix is None:
         return _UPRIGHT
-    a, b, _, c, d, *_rest = np.frombuffer(bytes(matrix), dtype=np.int32)
+    a, b, _, c, d, *_rest = np.frombuffer(matrix, dtype=np.int32)
     return int(a), int(b), int(c), int(d)
 
 
