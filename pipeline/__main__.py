@@ -36,6 +36,7 @@ _GOES_ON = "Interrupted; what was found so far is kept beside the matte. Run the
 _REMARKS: dict[Remark, str] = {
     "hdr": "It is HDR: it is brought to the standard range for the cut and for the result.",
     "interlaced": "It is interlaced: the two fields of each frame are made into one picture.",
+    "alpha": "It is transparent in part: what is transparent stays out.",
     "mended": "The times of {count} frames were missing or repeated, and were put right.",
 }
 
@@ -392,7 +393,7 @@ def _preview(options: argparse.Namespace) -> None:
     with closing(composer(job.background, clip.width, clip.height, job.edges)) as compose:
         for frame, found in preview.frames(job, [options.at]):
             seconds = float(frame.pts * clip.time_base)
-            picture = Image.fromarray(compose(frame.image, found.matte, seconds))
+            picture = Image.fromarray(compose(frame.image, found.matte, seconds, frame.alpha))
             with video.replacing(options.output) as part:
                 picture.save(part, format="PNG")
             _say(

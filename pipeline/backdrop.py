@@ -16,7 +16,7 @@ from pipeline import video
 from pipeline.background import Blur, Colour, Fit, Footage, Picture
 from pipeline.clip import Clip
 from pipeline.errors import BackgroundError, VideoError, no_picture
-from pipeline.pictures import laid, opened
+from pipeline.pictures import laid, limited, on_black, opened
 from pipeline.video import Frame
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
@@ -27,8 +27,14 @@ _SKIPPED_SECONDS = 2.0
 
 
 class Backdrop(Protocol):
-    def at(self, image: Pixels, matte: Mask, seconds: float) -> Pixels:
-        """What is behind `image` (`[H, W, 3]`) at this time, of its size and dtype."""
+    notes: tuple[str, ...]
+    """Sentences on what was done with it otherwise than asked."""
+
+    def at(self, image: Pixels, matte: Mask, seconds: float, own: Mask | None = None) -> Pixels:
+        """What is behind `image` (`[H, W, 3]`) at this time, of its size and dtype.
+
+        `matte` and `own`, the image's own alpha, are `[H, W]`, uint8; None: the image is opaque.
+        """
 
     def close(self) -> None:
         """Let go of what is open."""
@@ -48,11 +54,13 @@ def backdrop(background: Colour | Picture | Footage | Blur, width: int, height: 
 
 
 class _Still:
+    notes: tuple[str, ...] = ()
+
     def __init__(self, picture: Pixels) -> None:
         self._picture = picture
         self._deep: Pixels | None = None
 
-    def at(self, image: Pixels, matte: Mask, seconds: float) -> Pixels:
+    def at(self, image: Pixels, matte: Mask, seconds: float, own: Mask | None = None) -> Pixels:
         if image.dtype == np.uint8:
             return self._picture
         if self._deep is None:
@@ -64,10 +72,14 @@ class _Still:
 
 
 class _Blurred:
+    notes: tuple[str, ...] = ()
+
     def __init__(self, radius: float) -> None:
         self._radius = radius
 
-    def at(self, image: Pixels, matte: Mask, seconds: float) -> Pixels:
+    def at(self, image: Pixels, matte: Mask, seconds: float, own: Mask | None = None) -> Pixels:
+        if own is not None:
+            image, matte = _unsubjected(image, matte, own), limited(matte, own)
         return blurred(image, matte, self._radius)
 
     def close(self) -> None:
@@ -76,6 +88,8 @@ class _Blurred:
 
 class _Footage:
     """A video behind the subject: it repeats itself, or holds its last frame."""
+
+    notes: tuple[str, ...] = ()
 
     def __init__(self, path: Path, width: int, height: int, fit: Fit, held: bool) -> None:
         try:
@@ -89,7 +103,7 @@ class _Footage:
         self._laid: Pixels | None
         self._start(0.0, deep=False)
 
-    def at(self, image: Pixels, matte: Mask, seconds: float) -> Pixels:
+    def at(self, image: Pixels, matte: Mask, seconds: float, own: Mask | None = None) -> Pixels:
         deep = image.dtype == np.uint16
         if deep != self._deep or not self._begins <= seconds < self._ends + _SKIPPED_SECONDS:
             self.close()
@@ -98,7 +112,9 @@ class _Footage:
             self._step()
         if self._laid is None:
             picture = self._frame.image if self._frame.deep is None else self._frame.deep
-            self._laid = laid(picture, *self._canvas)
+            if self._frame.alpha is not None:
+                self.notes = (_lies_on_black(self._clip.name),)
+            self._laid = laid(on_black(picture, self._frame.alpha), *self._canvas)
             if deep and picture.dtype == np.uint8:
                 self._laid = _deepened(self._laid)
         return self._laid
@@ -160,6 +176,17 @@ def blurred(image: Pixels, matte: Mask, radius: float) -> Pixels:
     soft = cv2.GaussianBlur(np.dstack((picture * weight, weight)), (0, 0), sigma)
     spread = np.rint(soft[..., :3] / soft[..., 3:]).clip(0, np.iinfo(image.dtype).max).astype(image.dtype)
     return np.asarray(cv2.resize(spread, (width, height)), spread.dtype)
+
+
+def _unsubjected(image: Pixels, matte: Mask, own: Mask) -> Pixels:
+    """What is seen of the clip's background where it is transparent itself: on black, without the subject."""
+    subject, opaque = matte.astype(np.float32) / 255, own.astype(np.float32) / 255
+    share = (1 - subject) * opaque / np.maximum(1 - subject * opaque, 1e-6)
+    return on_black(image, np.rint(share * 255).astype(np.uint8))
+
+
+def _lies_on_black(name: str) -> str:
+    return f"{name}: this background is transparent in part, and lies on black there."
 
 
 def _deepened(picture: Pixels) -> NDArray[np.uint16]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 Transfer = Literal["sdr", "pq", "hlg"]
-Remark = Literal["hdr", "interlaced", "mended"]
+Remark = Literal["hdr", "interlaced", "mended", "alpha"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Clip:
     """Frames hold two fields, which are made into one picture when they are read."""
     mended: int = 0
     """Frames whose time was missing or repeated, and was put right."""
+    alpha: bool = False
+    """The first frame is transparent in part, and what is transparent stays out."""
 
     @property
     def length(self) -> Fraction:
@@ -53,6 +55,7 @@ class Clip:
             "hdr": self.transfer != "sdr",
             "interlaced": self.interlaced,
             "mended": self.mended > 0,
+            "alpha": self.alpha,
         }
         return tuple(remark for remark, holds in said.items() if holds)
 

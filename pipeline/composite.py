@@ -16,6 +16,7 @@ from pipeline.backdrop import Backdrop, backdrop
 from pipeline.background import Background, Transparent
 from pipeline.edges import CLEAN, Edges, shaped
 from pipeline.foreground import despilled, estimated
+from pipeline.pictures import limited
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 Mask = NDArray[np.uint8]
@@ -33,19 +34,25 @@ class Composer:
         self._backdrop = backdrop
         self._edges = edges
 
-    def __call__(self, image: Pixels, matte: Mask, seconds: float) -> Pixels:
+    def __call__(self, image: Pixels, matte: Mask, seconds: float, own: Mask | None = None) -> Pixels:
         """`[H, W, 3]`, or `[H, W, 4]` with straight alpha where transparent, of the image's dtype.
 
-        `image` is `[H, W, 3]`, uint8 or uint16; `matte` is `[H, W]`, uint8.
+        `image` is `[H, W, 3]`, uint8 or uint16; `matte` is `[H, W]`, uint8. So is `own`, the alpha that the
+        image itself has: what is transparent in it stays out. None: it is opaque.
         """
-        alpha = shaped(matte, self._edges)
+        alpha = limited(shaped(matte, self._edges), own)
         near = alpha if self._backdrop is not None else _around(alpha)
-        subject = estimated(image, matte, near) if self._edges.clean else image
+        subject = estimated(image, matte, near, own) if self._edges.clean else image
         if self._edges.despill != "none":
             subject = despilled(subject, self._edges.despill)
         if self._backdrop is None:
             return cut_out(subject, alpha)
-        return over(subject, alpha, self._backdrop.at(image, matte, seconds))
+        return over(subject, alpha, self._backdrop.at(image, matte, seconds, own))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what was done with the background otherwise than asked."""
+        return () if self._backdrop is None else self._backdrop.notes
 
     def close(self) -> None:
         """Let go of a background's video."""

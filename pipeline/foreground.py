@@ -34,6 +34,8 @@ _NEARER = 10.0
 _NOISE = 20.0
 """The variance of a pixel's own noise, colours being 0 to 255."""
 
+_LEAST = np.float32(1e-30)
+
 _PLACES = 1 << 15
 """So many at a time fit in a processor's cache."""
 
@@ -42,20 +44,26 @@ _PLACES = 1 << 15
 _SHARES = np.arange(256) / 255
 _TOLD = np.asarray(_SHARES**128 + 1e-9 * _SHARES**2 + 1e-12, np.float32)
 
+# How much that counts by the image's own alpha: what has no colour less than any trace of what has one.
+_COUNTED = np.asarray(_SHARES + 1e-15, np.float32)
 
-def estimated(image: Pixels, matte: Mask, where: Mask | None = None) -> Pixels:
+
+def estimated(image: Pixels, matte: Mask, where: Mask | None = None, own: Mask | None = None) -> Pixels:
     """`image` (`[H, W, 3]`) with the subject's colour for the mixed one wherever 0 < `matte` < 255.
 
     `matte` is `[H, W]`, 0 to 255. With `where` (`[H, W]`, not 0 where colours are wanted) that is done there:
-    inside the subject nothing changes, and outside its colours go on beyond its edge. `image` may be uint8
-    or uint16; it is left as it is, and returned itself where there is nothing to do.
+    inside the subject nothing changes, and outside its colours go on beyond its edge. `own` (`[H, W]`, 0 to
+    255) is the alpha that the image has itself: a colour counts by it, and there is none where it is 0.
+    `image` may be uint8 or uint16; it is left as it is, and returned itself where there is nothing to do.
     """
     wanted = matte if where is None else where
+    if own is not None:
+        matte = np.asarray(cv2.bitwise_and(matte, matte, mask=own), np.uint8)
     mixed = cv2.bitwise_and(wanted, wanted, mask=cv2.inRange(matte, 0, 254))
     places = np.flatnonzero(np.asarray(mixed).astype(bool))  # of bytes it is ten times as slow
     if not len(places):
         return image
-    subject, behind = _spread(image, matte)
+    subject, behind = _spread(image, matte, own)
     result = image.copy()
     for start in range(0, len(places), _PLACES):
         _replace(result, image, matte, places[start : start + _PLACES], subject, behind)
@@ -84,7 +92,7 @@ def _replace(
     result.reshape(-1, 3)[places] = likeliest
 
 
-def _spread(image: Pixels, matte: Mask) -> tuple[Floats, Floats]:
+def _spread(image: Pixels, matte: Mask, own: Mask | None) -> tuple[Floats, Floats]:
     """What the subject and what the background look like near each place, on a small picture.
 
     Each `[h, w, 4]`: the mean colour, 0 to 255, and its variance, which is never less than 1.
@@ -96,6 +104,9 @@ def _spread(image: Pixels, matte: Mask) -> tuple[Floats, Floats]:
     colours = _floats(picture) / np.float32(np.iinfo(image.dtype).max / 255)
     square = _floats(np.einsum("hwc,hwc->hw", colours, colours) / 3)
     subject, behind = cv2.LUT(shares, _TOLD), cv2.LUT(shares, _TOLD[::-1])
+    if own is not None:
+        weight = cv2.LUT(cv2.resize(own, size, interpolation=cv2.INTER_NEAREST), _COUNTED)
+        subject, behind = cv2.multiply(subject, weight), cv2.multiply(behind, weight)
     return _near(colours, square, subject), _near(colours, square, behind)
 
 
@@ -104,6 +115,7 @@ def _near(colours: Floats, square: Floats, told: Any) -> Floats:
     # OpenCV filters four channels at once, and five one by one.
     four = _summed(cv2.merge((*(cv2.multiply(plane, told) for plane in cv2.split(colours)), told)))
     *lit, count = cv2.split(four)
+    count = np.maximum(count, _LEAST)  # where there is no colour far and wide
     mean = [plane / count for plane in lit]
     variance = _summed(cv2.multiply(square, told)) / count - _floats(sum(plane * plane for plane in mean)) / 3
     return _floats(cv2.merge((*mean, np.maximum(variance, 0) + 1)))

@@ -97,6 +97,20 @@ def _in_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
     return _as(picture, "RGB")
 
 
+def limited(matte: NDArray[np.uint8], own: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    """`matte` times the alpha that the image itself has (both `[H, W]`, 0 to 255), rounded to nearest."""
+    return matte if own is None else np.asarray(cv2.multiply(matte, own, scale=1 / 255), np.uint8)
+
+
+def on_black(image: Pixels, alpha: NDArray[np.uint8] | None) -> Pixels:
+    """`image` (`[H, W, 3]`, straight) over black by its own alpha (`[H, W]`); None: it is opaque."""
+    if alpha is None:
+        return image
+    depth = cv2.CV_8U if image.dtype == np.uint8 else cv2.CV_16U
+    dimmed: Any = cv2.multiply(image, cv2.merge((alpha,) * 3), scale=1 / 255, dtype=depth)
+    return np.asarray(dimmed)
+
+
 def laid(picture: Pixels, width: int, height: int, fit: Fit) -> Pixels:
     """`picture` on a `width` × `height` canvas: "fill" covers it, "fit" stays inside on black."""
     if fit == "stretch":

@@ -27,6 +27,7 @@ from pipeline.errors import InputError, VideoError, no_picture
 from pipeline.job import Job, Progress
 from pipeline.matte import Kept
 from pipeline.models import DOUBT, Found
+from pipeline.pictures import limited
 from pipeline.resample import Even
 from pipeline.stretches import Pair, Step
 from pipeline.video import Frame, Heard, Output, Shape, Writer
@@ -122,10 +123,10 @@ def _written(
             pace.step(one.work, one.kept)
             if one.pair is not None:
                 checks.add(*one.pair)
-            yield pace.progress(frames, checks.times, out.notes)
+            yield pace.progress(frames, checks.times, out.notes + look.notes)
     if not frames:
         raise VideoError(no_picture(clip.name))
-    yield pace.progress(frames, checks.times, out.notes)
+    yield pace.progress(frames, checks.times, out.notes + look.notes)
 
 
 def _times(clip: Clip, span: tuple[int, int]) -> list[int]:
@@ -234,6 +235,10 @@ class _Look:
     def __exit__(self, *_: object) -> None:
         self._compose.close()
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self._compose.notes
+
     def rendered(self, steps: Iterator[Step], keep: Writer | None) -> Iterator[_Picture | Step]:
         """The pictures that each step brings, and then the step; mattes are kept in `keep` on the way."""
         for step in steps:
@@ -258,11 +263,11 @@ class _Look:
         """`pts` is the result's."""
         frame, found = pair
         if self._alone:
-            return _Picture(pts, shaped(found.matte, self._edges))
+            return _Picture(pts, limited(shaped(found.matte, self._edges), frame.alpha))
         image = frame.image if frame.deep is None else frame.deep
         # What is behind the subject goes on by the result's times, also while a frame is repeated.
         seconds = pts * self._tick + (0 if self._even is None else self._begin)
-        return _Picture(pts, self._compose(image, found.matte, float(seconds)))
+        return _Picture(pts, self._compose(image, found.matte, float(seconds), frame.alpha))
 
 
 def _ready(job: Job, written: list[Path], *read: Path) -> None:

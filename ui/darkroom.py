@@ -24,6 +24,7 @@ from pipeline.composite import composer
 from pipeline.errors import InputError, VideoError
 from pipeline.job import GREEN, Job, Progress
 from pipeline.matte import Kept
+from pipeline.pictures import limited, on_black
 from pipeline.process import process
 from pipeline.video import Frame
 from ui import overlay
@@ -110,7 +111,10 @@ class Darkroom:
         """Write twelve thumbnails side by side, as a JPEG."""
         order = video.index(work.clip.path).pts
         wanted = [order[k * len(order) // _STRIP] for k in range(_STRIP)]
-        pictures = {f.pts: f.image for f in video.read(work.clip.path, only=set(wanted))}
+        pictures = {
+            f.pts: np.asarray(on_black(f.image, f.alpha), np.uint8)
+            for f in video.read(work.clip.path, only=set(wanted))
+        }
         fallback = next(iter(pictures.values()))
         data = overlay.strip([pictures.get(p, fallback) for p in wanted])
         with video.replacing(kept) as part:
@@ -153,14 +157,16 @@ class Darkroom:
         frame = next(video.read(work.clip.path, pts, only=[pts]), None)
         if frame is None:
             raise VideoError(f"{work.clip.name}: frame {index} cannot be decoded.")
+        shown = on_black(frame.image, frame.alpha)
         if not mattes:
-            return frame.image, view == "original"
+            return np.asarray(shown, np.uint8), view == "original"
         if view == "mask":
-            return overlay.tinted(frame.image, mattes), whole
+            kept = {number: limited(matte, frame.alpha) for number, matte in mattes.items()}
+            return overlay.tinted(np.asarray(shown, np.uint8), kept), whole
         matte = np.maximum.reduce(list(mattes.values()))
         behind = Transparent() if view == "cutout" else work.job.background
         with closing(composer(behind, work.clip.width, work.clip.height, work.job.edges)) as compose:
-            picture = compose(frame.image, matte, float(pts * work.clip.time_base))
+            picture = compose(frame.image, matte, float(pts * work.clip.time_base), frame.alpha)
         return np.asarray(picture, np.uint8), whole
 
     def _mattes_of(self, work: Work, version: int, pts: int) -> tuple[dict[int, Pixels], bool]:

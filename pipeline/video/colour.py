@@ -94,6 +94,23 @@ class Conversion:
         """`[H, W]`: the luma, brought to full range."""
         return cast(NDArray[np.uint8], self._reformatted(frame, width, height, "gray", None).to_ndarray())
 
+    def alpha(self, frame: av.VideoFrame, width: int, height: int) -> NDArray[np.uint8] | None:
+        """`[H, W]`, 0 to 255: how opaque the frame itself is; None where it is so everywhere."""
+        form = frame.format
+        if not (form.has_palette or any(component.is_alpha for component in form.components)):
+            return None
+        if form.is_planar and not form.is_big_endian:
+            plane, bits = frame.planes[-1], form.components[-1].bits
+            samples = np.frombuffer(memoryview(plane), np.uint8 if bits == 8 else np.uint16)
+            alpha: Any = samples.reshape(frame.height, -1)[:, : frame.width]
+            if bits > 8:  # opaque is all ones, or 255 with zeros behind it where somebody widened 8 bits
+                alpha = cv2.convertScaleAbs(alpha, alpha=1 / (1 << bits - 8))
+            if alpha.shape != (height, width):
+                alpha = cv2.resize(alpha, (width, height), interpolation=cv2.INTER_LINEAR)
+        else:
+            alpha = self._reformatted(frame, width, height, "rgba", None).to_ndarray()[..., 3]
+        return None if alpha.min() == 0xFF else np.ascontiguousarray(alpha)
+
     def rgb(self, frame: av.VideoFrame, width: int, height: int, deep: bool) -> Image:
         """`[H, W, 3]`, uint8 or, if `deep`, uint16."""
         coded, primaries = transfer(frame), frame.color_primaries

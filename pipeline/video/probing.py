@@ -33,7 +33,7 @@ def probe(path: Path, name: str | None = None) -> Clip:
         if abs(down) > abs(across):
             width, height = height, width
         codec = codec_name(stream)
-        coded, interlaced = transfer(first), source.interlaced
+        coded, interlaced, alpha = transfer(first), source.interlaced, source.alpha(first) is not None
         depth = max(c.bits for c in first.format.components)
         # What an edit list leaves out was not promised.
         promised = min(stream.frames, len(stream.index_entries) or stream.frames)
@@ -68,4 +68,5 @@ def probe(path: Path, name: str | None = None) -> Clip:
         transfer=coded,
         interlaced=interlaced,
         mended=scan.mended,
+        alpha=alpha,
     )

@@ -30,12 +30,14 @@ _BACKWARD_BYTES = 256 * 2**20
 class Frame:
     """One picture: `image` is `[H, W, 3]` RGB (or `[H, W]` grey), uint8; `pts` as the module says.
 
-    `deep` is the same picture in 16 bits, 0 to 65535, where it was asked for.
+    `deep` is the same picture in 16 bits, 0 to 65535, where it was asked for. `alpha` is `[H, W]`, uint8: how
+    opaque the video itself is there, its colours being straight; None where it is so everywhere.
     """
 
     pts: int
     image: NDArray[np.uint8]
     deep: NDArray[np.uint16] | None = None
+    alpha: NDArray[np.uint8] | None = None
 
 
 def read(
@@ -160,10 +162,13 @@ class _Clock:
 
 
 def _seen(source: Source, frame: av.VideoFrame, pts: int, pixel_format: str, deep: bool) -> Frame:
-    if not deep:
+    if pixel_format == "gray" and not deep:
         return Frame(pts, cast(NDArray[np.uint8], source.upright(frame, pixel_format)))
+    alpha = source.alpha(frame)
+    if not deep:
+        return Frame(pts, cast(NDArray[np.uint8], source.upright(frame, pixel_format)), alpha=alpha)
     image = cast(NDArray[np.uint16], source.upright(frame, "rgb48le"))
-    return Frame(pts, cast(NDArray[np.uint8], cv2.convertScaleAbs(image, alpha=1 / 257)), image)
+    return Frame(pts, cast(NDArray[np.uint8], cv2.convertScaleAbs(image, alpha=1 / 257)), image, alpha)
 
 
 def read_backward(
@@ -178,7 +183,7 @@ def read_backward(
     pts = [p for p in index(path).pts if start <= p < end and (only is None or p in only)]
     with Source(path) as source:
         width, height = source.size
-    pixel = 3 + 6 if deep else 1 if pixel_format == "gray" else 3
+    pixel = 4 + 6 if deep else 1 if pixel_format == "gray" else 4
     chunk = max(1, _BACKWARD_BYTES // (width * height * pixel))
     while pts:
         part, pts = pts[-chunk:], pts[:-chunk]

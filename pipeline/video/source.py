@@ -13,8 +13,11 @@ import av
 import cv2
 import numpy as np
 from av.audio.stream import AudioStream
+from av.codec.context import CodecContext
 from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from pipeline.errors import VideoError
 from pipeline.video.border import read_errors
@@ -43,6 +46,9 @@ _PHOTO_BRANDS = frozenset({"avif", "heic", "heim", "heis", "heix", "mif1", "mif2
 
 MOST_PIXELS = 2**27
 """No picture is larger, which lets 16K in and keeps out what a damaged file claims."""
+
+# FFmpeg's own decoders of these pass over the alpha that Matroska puts beside their packets.
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 _Matrix = tuple[int, int, int, int]
 """a, b, c, d of the display matrix (ISO/IEC 14496-12, 8.3.2): x' = ax + cy, y' = bx + dy."""
@@ -104,6 +110,13 @@ class Source:
                 "handled or is not true. Convert it to a smaller size and try again."
             )
         context.options = {"max_pixels": str(MOST_PIXELS)}  # what comes later may claim to be larger
+        # AVI has no word for alpha: the fourth byte of its plain pixels is often a mere filling of zeros.
+        self._filled = "avi" in kinds and codec_name(self.stream) == "rawvideo"
+        self._decoder: VideoCodecContext = context
+        if self.stream.metadata.get("alpha_mode") == "1" and codec_name(self.stream) in _ALPHA_DECODERS:
+            name = _ALPHA_DECODERS[codec_name(self.stream)]
+            self._decoder = cast(VideoCodecContext, CodecContext.create(name, "r"))
+            self._decoder.options = dict(context.options)
         # In these containers FFmpeg's parser finds where a picture begins and how long it lasts.
         self.parsed = bool(kinds & {"mpeg", "mpegts"})
         # Whether frames come in another order than they are shown in.
@@ -150,15 +163,17 @@ class Source:
         for packet in packets:
             if since is not None:
                 early = packet.pts is not None and packet.pts < since
-                self.stream.codec_context.skip_frame = "NONREF" if early else "DEFAULT"
+                self._decoder.skip_frame = "NONREF" if early else "DEFAULT"
             with suppress(*DAMAGED):
-                for frame in self.stream.decode(packet):
+                for frame in self._decoder.decode(packet):
                     self.interlaced |= frame.interlaced_frame
                     yield frame
 
     def seek(self, pts: int) -> None:
         with read_errors(self.name):
             self.container.seek(pts, stream=self.stream, backward=True)
+            if self._decoder is not self.stream.codec_context:
+                self._decoder.flush_buffers()
 
     def rewind(self) -> None:
         """Begin anew, as a seek to the start does not in every container."""
@@ -183,6 +198,14 @@ class Source:
             else:
                 image = self._conversion.rgb(frame, width, height, deep=pixel_format == "rgb48le")
         return _turned(image, self.turn(frame))
+
+    def alpha(self, frame: av.VideoFrame) -> NDArray[np.uint8] | None:
+        """`[H, W]`, 0 to 255: how opaque the frame is, as it is shown; None where it is so everywhere."""
+        with read_errors(self.name):
+            alpha = self._conversion.alpha(frame, *self.size)
+        if alpha is None or (self._filled and not alpha.any()):
+            return None
+        return cast(NDArray[np.uint8], _turned(alpha, self.turn(frame)))
 
 
 def _display_matrix(frame: av.VideoFrame) -> _Matrix:
