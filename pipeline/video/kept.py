@@ -12,7 +12,8 @@ from pipeline.digest import sampled
 from pipeline.video.scanning import Index, Scan
 from pipeline.video.whole import replacing
 
-_VERSION = 1
+_VERSION = 2
+"""Raised when a scan finds other tracks or times, so that what an older program kept is not used."""
 
 
 def save(path: Path, scan: Scan) -> None:

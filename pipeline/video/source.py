@@ -24,6 +24,7 @@ from pipeline.video.border import read_errors
 from pipeline.video.colour import Conversion, Image
 from pipeline.video.fields import woven
 from pipeline.video.side_data import side_data
+from pipeline.video.tracks import film
 
 # What FFmpeg says of data that it cannot make out; some decoders let numbers of their own out.
 DAMAGED = (av.error.InvalidDataError, av.error.PatchWelcomeError, av.error.UndefinedError)
@@ -88,12 +89,11 @@ class Source:
         kinds = set(self.container.format.name.split(","))
         if kinds & _PICTURES or self.container.metadata.get("major_brand") in _PHOTO_BRANDS:
             raise VideoError(f"{self.name}: this is a picture, not a video.")
-        # A cover picture in a music file is a video stream too.
-        streams = [s for s in self.container.streams.video if not s.disposition & s.disposition.attached_pic]
-        if not streams:
+        stream = film(self.path, list(self.container.streams.video), _OPTIONS)
+        if stream is None:
             held = "sound only" if self.container.streams.audio else "no picture"
             raise VideoError(f"{self.name}: the file holds {held}. Choose a file with a video in it.")
-        self.stream = streams[0]
+        self.stream = stream
         if not self.stream.codec_context or not self.stream.codec_context.width:
             raise VideoError(
                 f"{self.name}: its video is of an unknown kind or damaged. Convert it to MP4 and try again."
