@@ -212,7 +212,7 @@ def serve(settings: Settings) -> None:
                 page = blocks.application(
                     actions,
                     upload_bytes=settings.upload_bytes,
-                    uploads=Uploads(uploads, settings.upload_bytes, house.room(settings.quota_bytes)),
+                    uploads=Uploads(uploads, settings.upload_bytes, actions.quota),
                     visitors=visitors,
                     hosts=settings.hosts,
                     routers=[signs.router(house, figures, settings.home)],

@@ -7,6 +7,7 @@ and time, and for this one file alone.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -18,7 +19,10 @@ from pipeline.limits import Limits
 from pipeline.worker import Worker
 
 LIMITS = Limits(memory_bytes=6 * 2**30, open_files=256, cpu_seconds=900, seconds=1800)
-"""Memory for what a decoder's sixteen threads may hold, each a picture of the largest size that is taken."""
+"""Of a video. Memory for what a decoder's sixteen threads may hold, each a picture of the largest size."""
+
+PICTURE_LIMITS = replace(LIMITS, cpu_seconds=30, seconds=120)
+"""Of a picture: the largest that is taken needs a few seconds."""
 
 
 def footage(
@@ -47,7 +51,7 @@ def picture(path: Path, name: str, kept: Path) -> None:
     Raises BackgroundError where it is no picture that can be used.
     """
     try:
-        with Worker(Desk, limits=LIMITS) as worker:
+        with Worker(Desk, limits=PICTURE_LIMITS) as worker:
             worker.call("picture", path, name, kept)
     except WorkerLost as error:
         raise BackgroundError(f"{name}: this file cannot be read safely: {_reading(error)}.") from error

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
+from pipeline import jpeg
 from pipeline.background import Fit
 from pipeline.errors import BackgroundError
 
@@ -35,6 +36,11 @@ def opened(path: Path, name: str | None = None, least: int | None = None) -> NDA
     name = name or path.name
     if not path.is_file():
         raise BackgroundError(f"{name}: there is no such background picture.")
+    if jpeg.count_scans(path) > jpeg.MOST_SCANS:
+        raise BackgroundError(
+            f"{name}: this JPEG has more than {jpeg.MOST_SCANS} scans, too many. "
+            "Save it again with a picture program and try again."
+        )
     try:
         with Image.open(path) as picture:
             if picture.width * picture.height > _MOST_PIXELS:

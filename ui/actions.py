@@ -43,13 +43,17 @@ from ui.allowance import Allowance
 from ui.downloads import Downloads
 from ui.looks import Host, Looks
 from ui.opened import Opened
+from ui.quota import Quota, Reservation, uploads_folder
 from ui.removal import HIDDEN, Removal
+from ui.shares import Turns
 
 log = logging.getLogger(__name__)
 
 _LONGEST_NAME = 120
 _CANCEL_POLLS = 50
 _RESULT = "result-"
+_INTAKES, _INTAKES_EACH, _INTAKES_WAITING = 6, 2, 2
+"""Uploads that are looked at at once in all, of each user, and how many more of each user wait."""
 
 
 class Actions:
@@ -70,7 +74,10 @@ class Actions:
         self._database = database
         self._runner = runner
         self._sample = sample
+        self._uploads = home / "uploads"
         self._allowance = allowance or Allowance()
+        self._intakes = Turns(_INTAKES, _INTAKES_EACH, _INTAKES_WAITING)
+        self.quota = Quota(self._allowance.quota_bytes, self._folders)
         self._owner: UUID | None = None
         self._changing = threading.Lock()
         self._queueing = threading.Lock()
@@ -96,17 +103,16 @@ class Actions:
         """
         try:
             self._allowance.check_bytes(name, file.stat().st_size)
-            clip = intake.footage(file, name, index=True, admit=partial(self._admit, file))
-            return self._keep(file, clip)
+            with self.quota.reserve(self._owner, file), self._intakes.turn(self._owner):
+                clip = intake.footage(file, name, index=True, admit=partial(self._admit, file))
+                return self._keep(file, clip)
         finally:
             file.unlink(missing_ok=True)
             video.index_file(file).unlink(missing_ok=True)
 
     def _admit(self, file: Path, clip: Clip) -> None:
         """Raise InputError where an upload, as it was probed, is more than may be."""
-        size = file.stat().st_size
-        self._allowance.check(clip, size)
-        self._allowance.check_quota(self._owner, self._folders, size)
+        self._allowance.check(clip, file.stat().st_size)
 
     def create_sample(self) -> str:
         copy = self._folder / f".{uuid4()}{self._sample.suffix}"
@@ -138,7 +144,7 @@ class Actions:
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        self._allowance.forget()
+        self.quota.forget()
         return id
 
     def open(self, id: str) -> Opened:
@@ -191,15 +197,17 @@ class Actions:
             forget(tx)
             removal.hide(self._folder / id)
         self._submitted.pop(id, None)
-        self._allowance.forget()
+        self.quota.forget()
 
     def used(self) -> int:
         """Bytes that the user's sessions take on the disk."""
-        return self._allowance.used(self._owner, self._folders)
+        return self.quota.used(self._owner)
 
-    def _folders(self) -> list[Path]:
+    def _folders(self, owner: UUID | None) -> list[Path]:
+        """All that counts as a user's."""
         with self._database.begin() as tx:
-            return [self._folder / str(id) for id in repository.ids(tx, owner=self._owner)]
+            sessions = [self._folder / str(id) for id in repository.ids(tx, owner=owner)]
+        return [*sessions, uploads_folder(self._uploads, owner)]
 
     # ------------------------------------------------------------------ for the server: everybody's sessions
 
@@ -280,11 +288,14 @@ class Actions:
         for found in waiting:
             try:
                 job, seconds = self._checked(_playable(found))
+                need = self._needs(found, job) if self.quota.most else 0
             except RecorteError as error:
                 with self._database.begin() as tx:
                     repository.change_state(tx, id=found.id, state=State.FAILED, error=str(error))
             else:
-                self.of(found.row.owner_id)._submit(found, job, seconds)
+                owner = found.row.owner_id
+                held = self.quota.hold(owner, found.folder, need, checked=False)
+                self.of(owner)._submit(found, job, seconds, held)
 
     # ------------------------------------------------------------------ choices
 
@@ -344,10 +355,15 @@ class Actions:
         """Take an uploaded picture into the session; raises BackgroundError where it is none."""
         try:
             kept = self.open(id).folder / f"background-{uuid4().hex[:8]}.png"
-            self._allowance.check_bytes(name, file.stat().st_size)
-            self._allowance.check_quota(self._owner, self._folders, file.stat().st_size)
-            with video.replacing(kept) as part:
+            size = file.stat().st_size
+            self._allowance.check_bytes(name, size)
+            with (
+                video.replacing(kept) as part,
+                self.quota.reserve(self._owner, part, size) as held,
+                self._intakes.turn(self._owner),
+            ):
                 intake.picture(file, name, part)
+                held.grow(part.stat().st_size)  # what is written may be more than what came
         finally:
             file.unlink(missing_ok=True)
         return self._hang(id, Picture(kept, fit))
@@ -357,11 +373,12 @@ class Actions:
         try:
             folder = self.open(id).folder
             self._allowance.check_bytes(name, file.stat().st_size)
-            intake.footage(file, name, admit=partial(self._admit, file))
-            # A name that does not read as a picture's, whatever the upload was called.
-            kept = folder / f"background-{uuid4().hex[:8]}.video"
-            with video.replacing(kept) as part:
-                shutil.move(file, part)
+            with self.quota.reserve(self._owner, file), self._intakes.turn(self._owner):
+                intake.footage(file, name, admit=partial(self._admit, file))
+                # A name that does not read as a picture's, whatever the upload was called.
+                kept = folder / f"background-{uuid4().hex[:8]}.video"
+                with video.replacing(kept) as part:
+                    shutil.move(file, part)
         finally:
             file.unlink(missing_ok=True)
         return self._hang(id, Footage(kept, fit, held))
@@ -370,7 +387,10 @@ class Actions:
         """Take one of scenes.NAMES into the session, as an uploaded picture; raises InputError for others."""
         shipped = scenes.path(name)
         kept = self.open(id).folder / f"background-{name}{shipped.suffix}"
-        with video.replacing(kept) as part:
+        with (
+            video.replacing(kept) as part,
+            self.quota.reserve(self._owner, part, shipped.stat().st_size),
+        ):
             shutil.copyfile(shipped, part)
         return self._hang(id, Picture(kept, fit))
 
@@ -438,12 +458,15 @@ class Actions:
         """
         found = self.open(id)
         job, seconds = self._checked(found)
-        self._allowance.check_quota(self._owner, self._folders, self._needs(found, job))
+        need = self._needs(found, job) if self.quota.most else 0
         with self._queueing:
-            with self._database.begin() as tx:
-                if not repository.queue(tx, id=found.id, owner=self._owner):
-                    return
-            self._submit(found, job, seconds)
+            if self.open(id).running:
+                return
+            with self.quota.reserve(self._owner, found.folder, need) as held:
+                with self._database.begin() as tx:
+                    if not repository.queue(tx, id=found.id, owner=self._owner):
+                        return
+                self._submit(found, job, seconds, held)
 
     def _checked(self, found: Opened) -> tuple[Job, float | None]:
         """What a run of the session does, and how many seconds it may take, where that is known.
@@ -464,13 +487,15 @@ class Actions:
         first, past = job.span(found.clip)
         return guard.disk(job, found.clip, sum(first <= pts < past for pts in self.looks.pts(found)))
 
-    def _submit(self, found: Opened, job: Job, seconds: float | None) -> None:
+    def _submit(self, found: Opened, job: Job, seconds: float | None, held: Reservation) -> None:
+        """`held` is the room for what the run makes: until it is over."""
         self._gone(found.id)  # the run before it, whose end is told already, may be about to leave
         # What a killed one had in hand of its result: that name does not come again.
         for left in found.folder.glob(f".{_RESULT}*.part"):
             _erase(left)
         self._submitted[found.id] = self._owner
         self._runner.submit(found.id, job, str(self._owner or ""), seconds)
+        held.keep(until=lambda: self._runner.place(found.id) is None)
 
     def _gone(self, id: str) -> None:
         """Wait until the runner has let go of a session's job, for as long as that may take."""

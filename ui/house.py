@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
@@ -12,7 +12,6 @@ from db import repository, users
 from db.engine import Database
 from db.models import SessionRow
 from ui.actions import Actions
-from ui.gate import Visitor
 from ui.signs import Account, Run
 
 
@@ -30,14 +29,6 @@ class ServerHouse:
         self._process = process
         self.actions: Actions | None = None
         """Given once they are there: their runner tells what is counted here."""
-
-    def room(self, quota: int) -> Callable[[Visitor], int | None]:
-        """How many bytes of `quota` a visitor has left; 0: there is no quota."""
-
-        def left(visitor: Visitor) -> int | None:
-            return max(0, quota - self._bytes(visitor.id)) if quota else None
-
-        return left
 
     def worker(self) -> bool:
         """Whether runs go on: their line, without which none would ever start, and their process.

@@ -16,6 +16,7 @@ from typing import Self
 
 from db import repository, users
 from db.engine import Database
+from ui.quota import uploads_folder
 
 HIDDEN = ".deleted-"
 """Begins the name of a folder that is about to be erased; what follows is its own name."""
@@ -55,5 +56,5 @@ def remove_user(database: Database, home: Path, name: str) -> str:
         user = users.lock(tx, name=name)  # from here on no session is added to it
         for id in repository.ids(tx, owner=user.id):
             removal.hide(home / "sessions" / str(id))
-        removal.hide(home / "uploads" / str(user.id))
+        removal.hide(uploads_folder(home / "uploads", user.id))
         return users.remove(tx, name=name).name

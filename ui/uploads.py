@@ -11,12 +11,11 @@ import logging
 import secrets
 import shutil
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from anyio import to_thread
+from anyio import CancelScope, to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from gradio.routes import file_upload_statuses
@@ -27,14 +26,14 @@ from starlette.requests import ClientDisconnect
 from db.errors import DatabaseAway
 from ui import text
 from ui.gate import UPLOAD, Visitor
+from ui.quota import Quota, QuotaExceeded, uploads_folder
 
 log = logging.getLogger(__name__)
 
-Room = Callable[[Visitor], int | None]
-"""How many bytes a visitor may still upload; None: no bound."""
-
 _FORM = 64 * 1024
 """Bytes that a form may be larger than its file."""
+_STEP = 8 * 2**20
+"""Bytes that are reserved at once for an upload that does not say how large it is."""
 _LONGEST_NAME = 200
 """Bytes; a file system takes 255."""
 _FORGOTTEN_SECONDS = 24 * 3600.0
@@ -47,15 +46,15 @@ class _Refused(Exception):
 
 
 class Uploads:
-    def __init__(self, folder: Path, most: int, room: Room = lambda visitor: None) -> None:
+    def __init__(self, folder: Path, most: int, quota: Quota | None = None) -> None:
         """`most` is the largest upload in bytes."""
         self._folder = folder
         self._most = most
-        self._room = room
+        self._quota = quota or Quota()
 
     def of(self, visitor: Visitor) -> Path:
         """Where what this visitor uploads lies."""
-        return self._folder / (str(visitor.id) if visitor.id else "local")
+        return uploads_folder(self._folder, visitor.id)
 
     def router(self) -> APIRouter:
         routes = APIRouter()
@@ -68,6 +67,9 @@ class Uploads:
             except _Refused as refused:
                 said = text.door(language, refused.key, **refused.fields)
                 return PlainTextResponse(said, refused.status, headers={"Cache-Control": "no-store"})
+            except QuotaExceeded as exceeded:
+                said = text.door(language, "no_room", size=text.size(exceeded.left))
+                return PlainTextResponse(said, 413, headers={"Cache-Control": "no-store"})
             except DatabaseAway:
                 return PlainTextResponse(
                     text.door(language, "away"), 503, headers={"Cache-Control": "no-store"}
@@ -83,20 +85,24 @@ class Uploads:
 
     async def _receive(self, request: Request, upload_id: str) -> Path:
         visitor: Visitor = request.state.user
-        most = await to_thread.run_sync(self._allowed, visitor)
         declared = request.headers.get("content-length", "0")
-        if not declared.isdecimal() or int(declared) > most + _FORM:
-            raise self._too_large(most)
+        if not declared.isdecimal() or int(declared) > self._most + _FORM:
+            raise self._too_large()
+        await to_thread.run_sync(self._tidy)
         # A name that nobody guesses: it is all that is needed to make a session of the upload.
         place = self.of(visitor) / secrets.token_hex(16)
+        held = await to_thread.run_sync(self._quota.hold, visitor.id, place, int(declared))
         try:
             await to_thread.run_sync(lambda: place.mkdir(parents=True))
             form = _Form(place / "part", request.headers.get("content-type", ""))
             try:
                 async for chunk in request.stream():
                     for data in form.file_data(chunk):
-                        if form.written + len(data) > most:
-                            raise self._too_large(most)
+                        need = form.written + len(data)
+                        if need > self._most:
+                            raise self._too_large()
+                        if self._quota.most and need > held.bytes:
+                            await to_thread.run_sync(held.grow, need, need + _STEP)
                         await to_thread.run_sync(form.write, data)
                         if upload_id:
                             file_upload_statuses.append(upload_id, form.name, data)
@@ -115,15 +121,9 @@ class Uploads:
         except BaseException:  # refused, gone away, or this server is stopped
             shutil.rmtree(place, ignore_errors=True)
             raise
-
-    def _allowed(self, visitor: Visitor) -> int:
-        """Bytes that the visitor may upload now; what lies here of theirs counts already."""
-        self._tidy()
-        room = self._room(visitor)
-        if room is None:
-            return self._most
-        waiting = sum(path.stat().st_size for path in self.of(visitor).rglob("*") if path.is_file())
-        return max(0, min(self._most, room - waiting))
+        finally:
+            with CancelScope(shield=True):
+                await to_thread.run_sync(held.release)
 
     def _tidy(self) -> None:
         """Remove what was uploaded long ago and never used, and the empty files that Gradio leaves."""
@@ -138,10 +138,8 @@ class Uploads:
                     else:
                         path.unlink(missing_ok=True)
 
-    def _too_large(self, most: int) -> _Refused:
-        if most < self._most:
-            return _Refused(413, "no_room", size=text.size(most))
-        return _Refused(413, "too_large", size=text.size(most))
+    def _too_large(self) -> _Refused:
+        return _Refused(413, "too_large", size=text.size(self._most))
 
 
 class _Form:

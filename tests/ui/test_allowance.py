@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from db import repository
 from db.engine import Database
@@ -17,8 +21,9 @@ from db.models import State, User
 from pipeline import video
 from pipeline.errors import InputError
 from tests.ui import line
-from ui import allowance as module
-from ui.allowance import Allowance, measured
+from ui import quota as module
+from ui.allowance import Allowance
+from ui.quota import Quota, QuotaExceeded, measured
 
 pytestmark = pytest.mark.usefixtures("at_once")
 
@@ -48,25 +53,88 @@ def test_what_one_keeps_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "a" / "link").symlink_to("/dev/zero")
     size = measured(tmp_path / "a")
     assert 15 < size < 40 and measured(tmp_path / "gone") == 0
+    assert measured(tmp_path / "a", {str(tmp_path / "a" / "b"), str(tmp_path / "a" / ".3")}) == size - 10
+    assert measured(tmp_path / "a" / "1") == 5
     asked: list[int] = []
 
-    def folders() -> list[Path]:
+    def folders(owner: Any) -> list[Path]:
         asked.append(1)
         return [tmp_path / "a"]
 
-    allowance = Allowance(quota_bytes=100)
-    assert allowance.used(None, folders) == allowance.used(None, folders) == size
+    quota = Quota(100, folders)
+    assert quota.used(None) == quota.used(None) == size
     assert len(asked) == 1  # it was a moment ago
-    allowance.check_quota(None, folders, 100 - size)
-    with pytest.raises(InputError, match=r"^This may take 1 kB, and 1 kB are left of the 1 kB"):
-        allowance.check_quota(None, folders, 101 - size)
-    allowance.forget()
+    new = tmp_path / "new"
+    with quota.reserve(None, new, 100 - size):
+        pass
+    with (
+        pytest.raises(InputError, match=r"^This may take 1 kB, and 1 kB are left of the 1 kB"),
+        quota.reserve(None, new, 101 - size),
+    ):
+        pass
+    quota.forget()
     (tmp_path / "a" / "1").unlink()
-    assert allowance.used(None, folders) == size - 5
+    assert quota.used(None) == size - 5
     monkeypatch.setattr(module, "_FRESH_SECONDS", 0.0)
     (tmp_path / "a" / ".3").unlink()
-    assert allowance.used(None, folders) == size - 10
-    Allowance().check_quota(None, lambda: pytest.fail("there is nothing to be compared with"), 10**15)
+    assert quota.used(None) == size - 10
+    with Quota(0, lambda owner: pytest.fail("nothing is compared")).reserve(None, new, 10**15) as held:
+        held.grow(10**16)
+
+
+def test_what_is_reserved_counts_until_it_is_released(tmp_path: Path) -> None:
+    (folder := tmp_path / "a").mkdir()
+    quota = Quota(100_000, lambda owner: [folder] if owner is None else [])
+
+    def fits(bytes: int, path: Path = tmp_path / "x", owner: Any = None) -> bool:
+        try:
+            with quota.reserve(owner, path, bytes):
+                return True
+        except QuotaExceeded:
+            return False
+
+    with quota.reserve(None, folder / "new", 60_000) as held:
+        assert fits(40_000) and not fits(40_001)
+        # As it is written it is the same bytes, and not others.
+        (folder / "new").write_bytes(bytes(50_000))
+        assert fits(40_000) and not fits(40_001)
+        # More than was reserved is more.
+        (folder / "new").write_bytes(bytes(70_000))
+        assert fits(30_000) and not fits(30_001)
+        with pytest.raises(QuotaExceeded):
+            held.grow(100_001)
+        held.grow(100_000)
+        assert not fits(1) and fits(100_000, owner=uuid4())  # another's is another's
+    assert fits(30_000) and not fits(30_001)
+    # What a run will need is held beyond the block, until it is over, and a part of its folder by itself.
+    over = False
+    with quota.reserve(None, folder, 20_000) as run:
+        run.keep(until=lambda: over)
+    assert fits(10_000) and not fits(10_001)
+    assert fits(10_000, folder / "part")
+    over = True
+    assert fits(30_000)
+
+
+def test_of_many_that_need_the_last_bytes_some_are_refused(tmp_path: Path) -> None:
+    quota = Quota(100_000, lambda owner: [tmp_path])
+    start, refused = threading.Barrier(8), []
+
+    def take(number: int) -> None:
+        start.wait()
+        try:
+            with quota.reserve(None, file := tmp_path / str(number), 30_000):
+                time.sleep(0.1)
+                file.write_bytes(bytes(30_000))
+        except QuotaExceeded as error:
+            refused.append(error.left)
+
+    threads = [threading.Thread(target=take, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert measured(tmp_path) == 90_000 and refused == [10_000] * 5
 
 
 def test_each_has_a_quota_of_their_own(own: Database, small_clip: Path, tmp_path: Path) -> None:
@@ -99,6 +167,80 @@ def test_each_has_a_quota_of_their_own(own: Database, small_clip: Path, tmp_path
     assert mine.open(ids[0]).row.state is State.READY and not queue.jobs
     mine.delete(ids[0])
     assert upload(ana.id) and actions.open(other)
+
+
+def test_sessions_made_at_once_hold_the_quota(own: Database, small_clip: Path, tmp_path: Path) -> None:
+    one = small_clip.stat().st_size
+    actions = line.actions_on(
+        tmp_path, own, line.Line(None), allowance=Allowance(quota_bytes=round(one * 2.7))
+    )
+    start, refused = threading.Barrier(4), []
+
+    def upload(number: int) -> None:
+        file = Path(shutil.copyfile(small_clip, tmp_path / f"{number}.mp4"))
+        start.wait()
+        try:
+            actions.create(file, file.name)
+        except QuotaExceeded as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=upload, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(refused) == 2 and len(actions.sessions()) == 2
+    assert actions.used() <= one * 2.7
+
+
+def test_queued_runs_count_what_they_will_need(own: Database, small_clip: Path, tmp_path: Path) -> None:
+    make = line.maker(tmp_path, own, small_clip)
+    ids = [make() for _ in range(4)]
+    actions = line.actions_on(tmp_path, own, queue := line.Line(None))
+    found = actions.open(ids[0])
+    need = actions._needs(found, actions._checked(found)[0])
+
+    def within(runs: float) -> Any:
+        allowance = Allowance(quota_bytes=round(actions.used() + need * runs))
+        return line.actions_on(tmp_path, own, queue, allowance=allowance)
+
+    limited = within(2.5)
+    for id in ids[:2]:
+        limited.run(id)
+    limited.run(ids[0])  # once more is no other run
+    with pytest.raises(QuotaExceeded, match=r"^This may take"):
+        limited.run(ids[2])
+    assert limited.open(ids[2]).row.state is State.READY and len(queue.jobs) == 2
+    with pytest.raises(QuotaExceeded):  # nor may anything else have that room
+        limited.create(Path(shutil.copyfile(small_clip, tmp_path / "a.mp4")), "a.mp4")
+    # After a start what was queued counts as before.
+    queue.jobs.clear()
+    again = within(2.5)
+    again.resume()
+    assert len(queue.jobs) == 2
+    with pytest.raises(QuotaExceeded):
+        again.run(ids[2])
+    # One that is over makes room.
+    queue.jobs.pop(ids[0])
+    again.run(ids[2])
+    with pytest.raises(QuotaExceeded):
+        again.run(ids[3])
+
+
+def test_a_picture_counts_as_it_is_kept(own: Database, small_clip: Path, tmp_path: Path) -> None:
+    """A small JPEG may be a large PNG."""
+    id = line.maker(tmp_path, own, small_clip)()
+    used = line.actions_on(tmp_path, own, line.Line(None)).used()
+    actions = line.actions_on(tmp_path, own, line.Line(None), allowance=Allowance(quota_bytes=used + 150_000))
+    file = tmp_path / "a.jpg"
+    noise = np.random.default_rng(1).integers(0, 255, (400, 400, 3), np.uint8)
+    Image.fromarray(noise).save(file, quality=25)
+    assert file.stat().st_size < 100_000
+    with pytest.raises(QuotaExceeded):
+        actions.choose_picture(id, file, "a.jpg")
+    assert not list(actions.open(id).folder.glob("*background*"))
+    Image.new("RGB", (400, 400)).save(file)
+    assert actions.choose_picture(id, file, "a.jpg")
 
 
 def test_limits_hold_for_uploads(own: Database, small_clip: Path, tmp_path: Path) -> None:

@@ -266,6 +266,7 @@ def test_an_upload_that_wants_too_much_is_refused_in_a_sentence(
 ) -> None:
     monkeypatch.setattr(intake, "Desk", Trap)
     monkeypatch.setattr(intake, "LIMITS", bounds)
+    monkeypatch.setattr(intake, "PICTURE_LIMITS", bounds)
     before = {found.id for found in actions.sessions()}
     file = Path(shutil.copyfile(clip, tmp_path / "upload.mp4"))
     with pytest.raises((VideoError, Exception), match=CRASHING[bounds]) as told:

@@ -85,14 +85,16 @@ class House:
 
     def __init__(self, folder: Path) -> None:
         from ui import blocks  # Gradio, which comes with it, is imported with its settings set
+        from ui.quota import Quota, uploads_folder
         from ui.uploads import Uploads
 
         self.home = folder / "home"
         self.accounts = Known()
         self.clock = Clock()
-        self.room: int | None = None
         self.statuses: list[int] = []
-        self.uploads = Uploads(folder / "home" / "uploads", MOST, lambda visitor: self.room)
+        uploads = folder / "home" / "uploads"
+        self.quota = Quota(0, lambda owner: [uploads_folder(uploads, owner)])
+        self.uploads = Uploads(uploads, MOST, self.quota)
         self.visitors = SignedInVisitors(self.accounts, SignedIn(), clock=self.clock)
         away: Any = None
         self.app = blocks.application(
@@ -149,7 +151,7 @@ def alone(built: House) -> House:
     built.visitors._known.clear()
     built.visitors.signed_in = SignedIn()
     built.app._claims.clear()  # type: ignore[attr-defined]
-    built.room = None
+    built.quota.most = 0
     shutil.rmtree(built.home / "uploads", ignore_errors=True)
     return built
 
@@ -864,13 +866,65 @@ def test_an_upload_without_a_length_is_cut_off_when_it_is_too_large(alone: House
 
 def test_a_visitors_room_bounds_what_they_upload(alone: House) -> None:
     client = alone.client()
-    alone.room = 1000
+    alone.quota.most = 1000
     assert upload(client, data=b"x" * 600).status_code == 200
     answer = client.post(UPLOAD, content=form(iter([b"x" * 600])), headers=FORM)
     assert answer.status_code == 413 and "no room for this file" in answer.text  # the first one counts
-    alone.room = 0
+    alone.quota.most = 600
     assert upload(client, data=b"x" * 100_000).status_code == 413
     assert len(left(alone)) == 1
+
+
+def test_uploads_at_once_leave_no_more_than_there_is_room_for(alone: House) -> None:
+    """Each is smaller than what is left, and together they are not: with a length, and without."""
+    alone.quota.most = 100_000
+    for length in ({"content_length": "40200"}, {}):
+        shutil.rmtree(alone.home / "uploads", ignore_errors=True)
+        sent: list[list[Message]] = [[] for _ in range(4)]
+
+        async def one(number: int, length: dict[str, str], sent: list[list[Message]] = sent) -> None:
+            pieces = form(iter([b"x" * 10_000] * 4))
+
+            async def receive() -> Message:
+                await asyncio.sleep(0.05)  # so that all are under way before the first is done
+                piece = next(pieces, None)
+                return {"type": "http.request", "body": piece or b"", "more_body": piece is not None}
+
+            async def send(message: Message) -> None:
+                sent[number].append(message)
+
+            await alone.app(request(UPLOAD, content_type=FORM["content-type"], **length), receive, send)
+
+        async def all_at_once(length: dict[str, str] = length, one: Any = one) -> None:
+            await asyncio.gather(*(one(number, length) for number in range(4)))
+
+        asyncio.run(all_at_once())
+        statuses = sorted(messages[0]["status"] for messages in sent)
+        assert sum(path.stat().st_size for path in left(alone)) <= alone.quota.most
+        assert statuses.count(200) in (1, 2) and set(statuses) == {200, 413}, statuses
+        # What was held for those that were refused is free again.
+        alone.quota.most = 100_000 + 40_500
+        assert upload(alone.client(), data=b"x" * 40_000).status_code == 200
+        alone.quota.most = 100_000
+
+
+def test_an_upload_is_measured_while_others_of_the_same_user_go(
+    alone: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that was there a moment ago is no error."""
+    alone.quota.most = MOST
+    client = alone.client()
+    (other,) = map(Path, upload(client).json())
+    listing = os.walk
+
+    def gone(*arguments: Any, **options: Any) -> Iterator[Any]:
+        for found in listing(*arguments, **options):
+            shutil.rmtree(other.parent, ignore_errors=True)
+            yield found
+
+    monkeypatch.setattr("os.walk", gone)
+    assert upload(client).status_code == 200
+    assert not other.exists() and len(left(alone)) == 1
 
 
 def test_an_upload_that_breaks_off_leaves_nothing(alone: House) -> None:
@@ -935,10 +989,11 @@ def test_a_full_disk_is_told(alone: House, monkeypatch: pytest.MonkeyPatch) -> N
 def test_without_a_database_nobody_knows_how_much_room_there_is(
     alone: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(_: Visitor) -> None:
+    def away(_: UUID | None) -> None:
         raise DatabaseAway("The database is away.")
 
-    monkeypatch.setattr(alone.uploads, "_room", away)
+    alone.quota.most = 1000
+    monkeypatch.setattr(alone.quota, "_folders", away)
     assert upload(alone.client()).status_code == 503
     assert left(alone) == []
 

@@ -357,6 +357,3 @@ def test_everybodys_runs_and_files_are_seen(database: Database, ana: UUID) -> No
     assert mine.cancelled == [(ana, str(row.id))]
     with pytest.raises(NotFound):
         house.cancel(str(uuid4()))
-    room = house.room(1500)
-    assert room(ADMIN) == 500 and room(LOCAL) == 1490
-    assert house.room(900)(ADMIN) == 0 and house.room(0)(ADMIN) is None

@@ -1,0 +1,162 @@
+"""Quota: how many bytes each user may keep, counting what is under way as well."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+from pipeline.errors import InputError
+from ui import text
+
+Folders = Callable[[UUID | None], Iterable[Path]]
+"""Everything of a user's that counts."""
+
+_FRESH_SECONDS = 5.0
+
+
+class QuotaExceeded(InputError):
+    """More than the user may keep."""
+
+    def __init__(self, need: int, left: int, most: int) -> None:
+        super().__init__(
+            f"This may take {text.size(need)}, and {text.size(left)} are left of the {text.size(most)} "
+            "that you may keep here. Delete sessions that you no longer need."
+        )
+        self.need, self.left, self.most = need, left, most
+
+    def __reduce__(self) -> tuple[type[QuotaExceeded], tuple[int, int, int]]:
+        return QuotaExceeded, (self.need, self.left, self.most)
+
+
+class Reservation:
+    """Bytes that a file or folder may grow to; it counts as those, or as what is there where that is more."""
+
+    def __init__(self, quota: Quota, owner: UUID | None, path: Path) -> None:
+        self.owner, self.path, self.bytes = owner, path, 0
+        self._quota = quota
+        self._until: Callable[[], bool] | None = None
+
+    def grow(self, least: int, wanted: int = 0) -> None:
+        """Reserve `wanted` bytes in all, or what there is room for. Raises QuotaExceeded below `least`."""
+        self._quota._take(self, max(least, wanted), least)
+
+    def keep(self, until: Callable[[], bool]) -> None:
+        """Outlive the block that made it: it is released once `until` is true."""
+        self._until = until
+
+    @property
+    def over(self) -> bool:
+        return self._until is not None and self._until()
+
+    def release(self) -> None:
+        """Whether it is to be kept is for `until` to say."""
+        if self._until is None:
+            self._quota._drop(self)
+
+
+class Quota:
+    """Safe to ask from many threads: of two that need the last bytes one is refused."""
+
+    def __init__(self, most: int = 0, folders: Folders = lambda owner: ()) -> None:
+        """`most` bytes of one user; 0: no bound. `folders` may raise DatabaseAway, and so do the methods."""
+        self.most = most
+        self._folders = folders
+        self._lock = threading.Lock()
+        self._turns: defaultdict[UUID | None, threading.Lock] = defaultdict(threading.Lock)
+        """Held while what a user has is measured: others do not wait for it."""
+        self._held: dict[UUID | None, list[Reservation]] = {}
+        self._measured: dict[UUID | None, tuple[float, int]] = {}
+        """By user: when, by `time.monotonic`, and how many bytes."""
+
+    @contextmanager
+    def reserve(self, owner: UUID | None, path: Path, more: int = 0) -> Iterator[Reservation]:
+        """Hold room for what lies at `path` and `more` bytes there, for the length of the block.
+
+        Raises QuotaExceeded where that is more than the user may keep.
+        """
+        held = self.hold(owner, path, more)
+        try:
+            yield held
+        finally:
+            held.release()
+
+    def hold(self, owner: UUID | None, path: Path, more: int = 0, *, checked: bool = True) -> Reservation:
+        """As `reserve`, until it is released. Not `checked`: it was before."""
+        held = Reservation(self, owner, path)
+        if self.most:
+            bytes = measured(path) + more
+            self._take(held, bytes, bytes if checked else 0, more or bytes)
+        return held
+
+    def used(self, owner: UUID | None) -> int:
+        """Bytes of all files in the user's folders, as they were a few seconds ago at most."""
+        with self._lock:
+            when, known = self._measured.get(owner, (-_FRESH_SECONDS, 0))
+        now = time.monotonic()
+        if now - when < _FRESH_SECONDS:
+            return known
+        used = sum(map(measured, self._folders(owner)))
+        with self._lock:
+            self._measured[owner] = now, used
+        return used
+
+    def forget(self) -> None:
+        """Measure anew when it is asked next what somebody uses: files have come or gone."""
+        with self._lock:
+            self._measured.clear()
+
+    def _take(self, asked: Reservation, wanted: int, least: int, told: int | None = None) -> None:
+        if not self.most:
+            return
+        with self._lock:
+            turn = self._turns[asked.owner]
+        with turn:
+            others = [held for held in self._held.get(asked.owner, ()) if held is not asked and not held.over]
+            apart = {str(held.path) for held in (asked, *others)}
+            taken = sum(measured(folder, apart) for folder in self._folders(asked.owner))
+            taken += sum(max(held.bytes, measured(held.path, apart - {str(held.path)})) for held in others)
+            left = max(0, self.most - taken)
+            if least > left:
+                raise QuotaExceeded(least if told is None else told, left, self.most)
+            asked.bytes = min(wanted, left) if least else wanted
+            self._held[asked.owner] = [*others, asked]
+
+    def _drop(self, held: Reservation) -> None:
+        with self._lock:
+            turn = self._turns[held.owner]
+        with turn:
+            self._held[held.owner] = [one for one in self._held.get(held.owner, ()) if one is not held]
+
+
+def uploads_folder(uploads: Path, owner: UUID | None) -> Path:
+    """The folder with what a user has uploaded and not used yet; None: the local user."""
+    return uploads / ("local" if owner is None else str(owner))
+
+
+def measured(path: Path, apart: Collection[str] = ()) -> int:
+    """Bytes of a file, or of all files below a folder, but for the paths `apart`.
+
+    One that is gone meanwhile counts for nothing.
+    """
+    if str(path) in apart:
+        return 0
+    total = _size(str(path)) if not path.is_dir() else 0
+    for place, folders, names in os.walk(path):
+        folders[:] = [name for name in folders if os.path.join(place, name) not in apart]  # noqa: PTH118
+        for file in (os.path.join(place, name) for name in names):  # noqa: PTH118
+            if file not in apart:
+                total += _size(file)
+    return total
+
+
+def _size(path: str) -> int:
+    try:
+        return os.lstat(path).st_size
+    except FileNotFoundError:
+        return 0
