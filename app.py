@@ -215,6 +215,7 @@ def serve(settings: Settings) -> None:
                     uploads=Uploads(uploads, settings.upload_bytes, actions.quota),
                     visitors=visitors,
                     hosts=settings.hosts,
+                    open=settings.open,
                     routers=[signs.router(house, figures, settings.home)],
                     answered=figures.answered,
                 )

@@ -100,12 +100,13 @@ def application(
     uploads: Uploads | None = None,
     visitors: SignedInVisitors | None = None,
     hosts: Iterable[str] = (),
+    open: bool = False,
     routers: Iterable[APIRouter] = (),
     answered: Callable[[int], None] = lambda status: None,
 ) -> ASGIApp:
     """The whole server behind its gate: the page with its pictures and results, uploads, and `routers`.
 
-    Without `visitors` there is one, who need not sign in.
+    Without `visitors` there is one, who need not sign in and, unless it is `open`, asks from this machine.
     """
     uploads = uploads or Uploads(Path(get_upload_folder()), upload_bytes)
     visitors = visitors or SignedInVisitors(NoAccounts(), SignedIn())
@@ -143,7 +144,7 @@ def application(
     # Gradio holds files that an event names to its own folder only once it was launched, which a mounted one
     # never is.
     blocks.has_launched = True
-    return Gate(server, visitors=visitors, hosts=hosts, uploads=uploads.of, answered=answered)
+    return Gate(server, visitors=visitors, hosts=hosts, open=open, uploads=uploads.of, answered=answered)
 
 
 def _name(request: Request) -> str | None:

@@ -6,11 +6,11 @@ A plain ASGI layer, so that what streams goes on streaming. A request is let thr
 1. its Host is one of this server's names: a page elsewhere that points a name of its own at this machine has
    no business here (DNS rebinding);
 2. it does not come from a page of another origin, unless somebody follows a link to the page itself;
-3. who asks is known, or what is asked for is open to all (`_OPEN`);
+3. who asks is known, or what is asked for is open to all (`_OPEN`); without accounts this machine alone asks;
 4. its address is one that the page needs (`_ROUTES`): Gradio answers many more, which read, list and fetch;
 5. what it sends to Gradio's events names nobody else's event stream, and no file but the visitor's uploads.
 
-Handlers find the visitor as `request.state.user`.
+Handlers find the visitor as `request.state.user`, and as `request.state.local` whether this machine asks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,12 +26,13 @@ from urllib.parse import parse_qs, quote, urlsplit
 from uuid import UUID
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from db.errors import DatabaseAway
 from ui import text
+from ui.claims import NAME, Claims
 
 
 @dataclass(frozen=True)
@@ -105,13 +105,18 @@ _A_YEAR = "max-age=31536000"
 
 _MOST_BODY = 4 * 2**20
 """Bytes of what is no upload: the page's events are a few kB."""
-_MOST_CLAIMS = 20_000
+_MOST_FIELDS = 50
+"""Of an address."""
+
+_SERVER_NAMES = (b"x-forwarded-", b"forwarded", b"x-gradio-server")
+"""Beginnings of headers from which Gradio's page would take its server's name, whoever sent them. What a
+trusted proxy says in them uvicorn has put into the scope already."""
 
 
 class Visitors(Protocol):
     """Who is asking."""
 
-    async def of(self, cookies: dict[str, str]) -> Visitor | None:
+    async def of(self, request: HTTPConnection) -> Visitor | None:
         """None: has to sign in first. Raises DatabaseAway."""
 
 
@@ -127,20 +132,22 @@ class Gate:
         *,
         visitors: Visitors,
         hosts: Iterable[str] = (),
+        open: bool = False,
         uploads: Callable[[Visitor], Path] | None = None,
         answered: Callable[[int], None] = lambda status: None,
     ) -> None:
         """`hosts`: names of this server beside those of this machine for itself, without ports.
 
+        `open`: without accounts others than this machine may ask as well.
         `uploads` tells where what a visitor uploaded lies; `answered` hears the status of every answer.
         """
         self._app = app
         self._visitors = visitors
         self._hosts = {host.lower().rstrip(".") for host in hosts}
+        self._open = open
         self._uploads = uploads
         self._answered = answered
-        # Whose an event stream is: who named it first.
-        self._claims: OrderedDict[str, UUID | None] = OrderedDict()
+        self._claims = Claims()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -155,6 +162,7 @@ class Gate:
         except _Refused as refused:
             await refused.response(scope, receive, send)
             return
+        scope["headers"] = [header for header in scope["headers"] if not header[0].startswith(_SERVER_NAMES)]
         await self._app(scope, receive, send)
 
     # ------------------------------------------------------------------ on the way in
@@ -166,15 +174,12 @@ class Gate:
             raise _refused(400, text.door(language, "host"))
         _check_origin(scope, request.headers, language)
         visitor = await self._who(request, language)
-        scope.setdefault("state", {})["user"] = visitor
+        scope.setdefault("state", {}).update(user=visitor, local=is_local(request))
         path, method = scope["path"], scope["method"]
         if method not in _ROUTES or not _ROUTES[method].fullmatch(path):
             raise _refused(404, text.door(language, "nothing"))
         if visitor is not None:
-            asked = parse_qs(scope["query_string"].decode("latin-1"))
-            for kind in ("session_hash", "upload_id"):
-                for name in asked.get(kind, []):
-                    self._claim(f"{kind}={name}", visitor, language)
+            self._check_query(scope["query_string"], visitor, language)
         if method != "POST" or path == UPLOAD:
             return receive
         body = await _whole(receive, language)
@@ -197,11 +202,15 @@ class Gate:
         """Raises _Refused for those who have to sign in first."""
         public = request.url.path in _OPEN
         try:
-            visitor = await self._visitors.of(request.cookies)
+            visitor = await self._visitors.of(request)
         except DatabaseAway as error:
             if public:
                 return None
             raise _refused(503, str(error)) from error
+        if visitor is not None and visitor.id is None and not self._open and not is_local(request):
+            if public:
+                return None
+            raise _refused(403, text.door(language, "not_local"))
         if visitor is not None or public:
             return visitor
         if request.method not in ("GET", "HEAD") or "text/html" not in request.headers.get("accept", ""):
@@ -222,13 +231,24 @@ class Gate:
 
     # ------------------------------------------------------------------ Gradio's events
 
-    def _claim(self, name: str, visitor: Visitor, language: str) -> None:
-        """Raises _Refused where this is somebody else's."""
-        if self._claims.setdefault(name, visitor.id) != visitor.id:
+    def _claim(self, kind: str, name: object, visitor: Visitor, language: str) -> None:
+        """Raises _Refused where this is no name, or somebody else's."""
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise _refused(400, text.door(language, "malformed"))
+        if not self._claims.claim(f"{kind}={name}", visitor.id):
             raise _refused(404, text.door(language, "nothing"))
-        self._claims.move_to_end(name)
-        if len(self._claims) > _MOST_CLAIMS:
-            self._claims.popitem(last=False)
+
+    def _check_query(self, query: bytes, visitor: Visitor, language: str) -> None:
+        try:
+            asked = parse_qs(query.decode("latin-1"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+        except ValueError as error:
+            raise _refused(400, text.door(language, "malformed")) from error
+        for kind in ("session_hash", "upload_id"):
+            names = asked.get(kind, [])
+            if len(names) > 1:
+                raise _refused(400, text.door(language, "malformed"))
+            for name in names:
+                self._claim(kind, name, visitor, language)
 
     def _check_event(self, body: bytes, visitor: Visitor, language: str) -> None:
         """What the page sends names the visitor's own event stream and uploads, and nothing else.
@@ -242,8 +262,8 @@ class Gate:
         if not isinstance(event, dict):
             raise _refused(400, text.door(language, "malformed"))
         name = event.get("session_hash")
-        if isinstance(name, str):
-            self._claim(f"session_hash={name}", visitor, language)
+        if name is not None:
+            self._claim("session_hash", name, visitor, language)
         folder = None if self._uploads is None else self._uploads(visitor).resolve()
         for path in _files(event):
             if folder is None or not _is_inside(path, folder):
@@ -275,9 +295,31 @@ def is_loopback(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
         return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+def is_local(request: HTTPConnection) -> bool:
+    """Tell whether this machine asks itself, with no proxy between that may pass on what others ask.
+
+    A proxy sends headers of its own, or the server's public name; one that is set up to send neither (nginx
+    as it comes, up to 1.29.6) speaks HTTP/1.0, which no browser does.
+    """
+    peer, host = request.client, host_of(request.headers.get("host", ""))
+    passed_on = any(
+        name in ("forwarded", "via") or name.startswith("x-forwarded-") for name in request.headers
+    )
+    return (
+        peer is not None
+        and is_loopback(peer.host)
+        and host is not None
+        and is_loopback(host)
+        and not passed_on
+        and request.scope["http_version"] != "1.0"
+    )
 
 
 def host_of(netloc: str) -> str | None:
@@ -298,8 +340,12 @@ def _check_origin(scope: Scope, headers: Headers, language: str) -> None:
     Browsers say so in Sec-Fetch-Site, older ones in Origin; what is no browser carries nobody's cookies.
     """
     site, origin = headers.get("sec-fetch-site", "none"), headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != headers["host"].lower():
-        raise _refused(403, text.door(language, "elsewhere"))
+    if origin is not None:
+        scheme, _, host = origin.lower().partition("://")
+        if host != headers["host"].lower():
+            raise _refused(403, text.door(language, "elsewhere"))
+        if scheme != scope["scheme"]:
+            raise _refused(403, text.door(language, "scheme"))
     if site not in ("same-origin", "none"):
         link = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
         if scope["method"] not in ("GET", "HEAD") or not link:

@@ -9,7 +9,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from uuid import UUID
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
+from starlette.requests import HTTPConnection
 
 from db.errors import DatabaseAway
 from db.users import LONGEST_NAME, normal_name
@@ -105,10 +106,9 @@ class SignedIn:
             return None
         return UUID(entry.user), entry.stamp
 
-    def drop(self, tokens: Iterable[str]) -> None:
+    def drop(self, token: str) -> None:
         with self._lock:
-            gone = [self._entries.pop(_key(token), None) for token in tokens]
-            if any(gone):
+            if self._entries.pop(_key(token), None) is not None:
                 self._keep()
 
     def _keep(self) -> None:
@@ -148,16 +148,15 @@ class SignedInVisitors:
         self._looked = float("-inf")
         self._known: OrderedDict[UUID, tuple[float, Visitor | None]] = OrderedDict()
 
-    async def of(self, cookies: dict[str, str]) -> Visitor | None:
+    async def of(self, request: HTTPConnection) -> Visitor | None:
         if not await self.required():
             return LOCAL
-        for token in tokens(cookies):
-            found = self.signed_in.of(token)
-            if found is not None:
-                id, stamp = found
-                visitor = await self._get(id)
-                if visitor is not None and visitor.stamp == stamp:
-                    return visitor
+        found = self.signed_in.of(token(request))
+        if found is not None:
+            id, stamp = found
+            visitor = await self._get(id)
+            if visitor is not None and visitor.stamp == stamp:
+                return visitor
         return None
 
     async def required(self) -> bool:
@@ -183,8 +182,17 @@ class SignedInVisitors:
         return visitor
 
 
-def tokens(cookies: dict[str, str]) -> list[str]:
-    return [cookies[name] for name in (SECURE_COOKIE, COOKIE) if name in cookies]
+def cookie(request: HTTPConnection) -> str:
+    """Return the name of the cookie that fits the request's scheme.
+
+    The other one is not looked at: anybody who answers in a host's name without TLS can set a plain one.
+    """
+    return SECURE_COOKIE if request.url.scheme == "https" else COOKIE
+
+
+def token(request: HTTPConnection) -> str:
+    """Return the secret that the request's cookie holds; empty without one."""
+    return request.cookies.get(cookie(request), "")
 
 
 # ---------------------------------------------------------------- pages
@@ -220,28 +228,27 @@ def router(visitors: SignedInVisitors, throttle: LoginThrottle | None = None) ->
             return _page(request, next, 401, "wrong", typed)
         throttle.forgive(name, address)
         # A fresh secret for each, and the one of before is nobody's any more.
-        visitors.signed_in.drop(tokens(request.cookies))
+        visitors.signed_in.drop(token(request))
         response = RedirectResponse(_next(next), 303, headers={"Cache-Control": "no-store"})
-        secure = request.url.scheme == "https"
         response.set_cookie(
-            SECURE_COOKIE if secure else COOKIE,
+            cookie(request),
             visitors.signed_in.add(visitor),
             max_age=_LASTS_SECONDS,
             httponly=True,
-            secure=secure,
+            secure=cookie(request) == SECURE_COOKIE,
             samesite="strict",
         )
         return response
 
     @routes.post("/logout")
     async def sign_out(request: Request) -> Response:
-        visitors.signed_in.drop(tokens(request.cookies))
+        visitors.signed_in.drop(token(request))
         # What the browser has kept of the pictures is the next one's to find otherwise.
         response = RedirectResponse(
             "/login", 303, headers={"Cache-Control": "no-store", "Clear-Site-Data": '"cache"'}
         )
-        for cookie in (COOKIE, SECURE_COOKIE):
-            response.delete_cookie(cookie, secure=cookie == SECURE_COOKIE, httponly=True, samesite="strict")
+        for name in (COOKIE, SECURE_COOKIE):
+            response.delete_cookie(name, secure=name == SECURE_COOKIE, httponly=True, samesite="strict")
         return response
 
     return routes

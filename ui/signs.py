@@ -24,7 +24,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from db.errors import DatabaseError
 from pipeline.runner import Sink
 from ui import logs, plain, text
-from ui.gate import Visitor, host_of, is_loopback
+from ui.gate import Visitor
 
 log = logging.getLogger(__name__)
 
@@ -242,7 +242,7 @@ def router(house: House, figures: Figures, home: Path) -> APIRouter:
 
     @routes.get("/metrics")
     def metrics(request: Request) -> Response:
-        if not (_is_admin(request) or _is_here(request)):
+        if not (_is_admin(request) or request.state.local):
             return _nothing(request)
         return Response(
             generate_latest(figures.registry),
@@ -285,12 +285,6 @@ def _visitor(request: Request) -> Visitor:
 def _is_admin(request: Request) -> bool:
     visitor: Visitor | None = request.state.user
     return visitor is not None and visitor.admin
-
-
-def _is_here(request: Request) -> bool:
-    """Whether this machine asks itself. What a proxy passes on has the server's public name."""
-    asked = host_of(request.headers.get("host", ""))
-    return bool(request.client and is_loopback(request.client.host) and asked and is_loopback(asked))
 
 
 def _nothing(request: Request) -> Response:

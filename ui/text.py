@@ -437,6 +437,10 @@ DOOR: dict[str, dict[str, str]] = {
         "sign_in_first": "You are not signed in. Load the page again and sign in.",
         "host": "This server is not called that. Open it by its own address; RECORTE_HOSTS lists its names.",
         "elsewhere": "This was asked for by a page of another address. Open Recorte by itself.",
+        "scheme": "The page was opened by https and passed on as http, or the other way round. Have the "
+        "proxy send X-Forwarded-Proto, and load the page again.",
+        "not_local": "Without accounts only this machine is answered. Make one with `python app.py user add "
+        "NAME`, or set RECORTE_OPEN=1 if everybody who reaches it may see everything.",
         "nothing": "There is nothing at this address.",
         "malformed": "What was sent cannot be read. Load the page again and try once more.",
         "too_much": "More was sent than this address takes.",
@@ -457,6 +461,10 @@ DOOR: dict[str, dict[str, str]] = {
         "sign_in_first": "No has entrado. Vuelve a cargar la página y entra.",
         "host": "Este servidor no se llama así. Ábrelo por su dirección; RECORTE_HOSTS enumera sus nombres.",
         "elsewhere": "Lo ha pedido una página de otra dirección. Abre Recorte por sí solo.",
+        "scheme": "La página se abrió por https y llegó como http, o al revés. Haz que el proxy envíe "
+        "X-Forwarded-Proto y vuelve a cargar la página.",
+        "not_local": "Sin cuentas solo se atiende a esta máquina. Crea una con `python app.py user add "
+        "NOMBRE`, o pon RECORTE_OPEN=1 si cualquiera que llegue puede verlo todo.",
         "nothing": "No hay nada en esta dirección.",
         "malformed": "Lo enviado no se puede leer. Vuelve a cargar la página e inténtalo otra vez.",
         "too_much": "Se ha enviado más de lo que esta dirección admite.",

@@ -318,7 +318,7 @@ if __name__ == "__main__":
         found = actions.open(id)
         assert found.row.state == "done", found.row.error
         assert actions.looks.kept(found) and actions.looks.revision(found)
-        client = TestClient(page)
+        client = TestClient(page, "http://localhost", client=("127.0.0.1", 1))
         for asked in ("times", "strip", "poster", "frames/3?view=over", "frames/3/candidates"):
             answer = client.get(f"/media/{id}/{asked}")
             assert answer.status_code == 200, (asked, answer.text)

@@ -21,6 +21,7 @@ from uuid import UUID, uuid4
 import pytest
 from fastapi import FastAPI
 from playwright.sync_api import Browser, expect
+from starlette.requests import HTTPConnection
 from starlette.responses import StreamingResponse
 from starlette.routing import Mount
 from starlette.testclient import TestClient
@@ -31,6 +32,7 @@ from db.users import normal_name
 from tests.ui.conftest import ROOT, Server
 from ui import signin
 from ui.actions import Actions
+from ui.claims import Claims
 from ui.gate import LOCAL, UPLOAD, Gate, Visitor
 from ui.signin import SignedIn, SignedInVisitors
 from ui.throttle import LoginThrottle
@@ -150,7 +152,8 @@ def alone(built: House) -> House:
     built.visitors._required, built.visitors._looked = False, float("-inf")
     built.visitors._known.clear()
     built.visitors.signed_in = SignedIn()
-    built.app._claims.clear()  # type: ignore[attr-defined]
+    built.app._claims = Claims()  # type: ignore[attr-defined]
+    built.app._open = False  # type: ignore[attr-defined]
     built.quota.most = 0
     shutil.rmtree(built.home / "uploads", ignore_errors=True)
     return built
@@ -369,6 +372,10 @@ def test_another_hosts_name_is_refused(alone: House, host: str, status: int) -> 
         ({"origin": "http://localhost:7860"}, 403),
         ({"origin": "https://evil.example"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "https://127.0.0.1:7860"}, 403),
+        ({"origin": "127.0.0.1:7860"}, 403),
+        ({"origin": "http://["}, 403),
+        ({"origin": ""}, 403),
         ({"sec-fetch-site": "same-origin", "origin": "https://evil.example"}, 403),
         ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}, 403),
     ],
@@ -376,6 +383,76 @@ def test_another_hosts_name_is_refused(alone: House, host: str, status: int) -> 
 def test_a_page_of_another_origin_changes_nothing(alone: House, headers: dict[str, str], status: int) -> None:
     client = alone.client()
     assert client.post("/gradio_api/queue/join/", headers=headers, json={}).status_code == status
+
+
+def test_a_page_without_tls_changes_nothing_behind_it(alone: House) -> None:
+    alone.app._open = True  # type: ignore[attr-defined]
+    client = alone.client("https://recorte.example.org")
+    join = "/gradio_api/queue/join/"
+    assert client.post(join, headers={"origin": "https://recorte.example.org"}, json={}).status_code == 404
+    refused = client.post(join, headers={"origin": "http://recorte.example.org"}, json={})
+    assert refused.status_code == 403 and "X-Forwarded-Proto" in refused.json()["error"]
+
+
+@pytest.mark.parametrize("header", ["x-forwarded-host", "x-gradio-server", "x-forwarded-proto"])
+def test_no_header_tells_the_page_where_its_server_is(alone: House, header: str) -> None:
+    alone.app._open = True  # type: ignore[attr-defined]
+    value = "https" if header.endswith("proto") else "https://evil.example"
+    for path in ("/", "/manifest.json"):
+        page = alone.client().get(path, headers=HTML | {header: value}).text
+        assert "evil.example" not in page and "https://127.0.0.1" not in page
+    secure = alone.client("https://recorte.example.org").get("/", headers=HTML).text
+    assert '"root":"https://recorte.example.org"' in secure.replace(" ", "")
+
+
+# ---------------------------------------------------------------- without accounts
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"x-forwarded-for": "9.9.9.9"},
+        {"x-forwarded-for": "127.0.0.1"},
+        {"x-forwarded-proto": "http"},
+        {"x-forwarded-host": "localhost"},
+        {"X-Forwarded-Anything": ""},
+        {"forwarded": "for=9.9.9.9"},
+        {"via": "1.1 proxy"},
+    ],
+)
+def test_without_accounts_nothing_that_a_proxy_passes_on_is_answered(
+    alone: House, header: dict[str, str]
+) -> None:
+    client = alone.client()
+    for answer in (
+        client.get("/", headers=HTML | header),
+        client.get("/theme.css", headers=header),
+        client.post(UPLOAD, headers=header),
+        client.get("/admin", headers=header),
+    ):
+        assert answer.status_code == 403 and "RECORTE_OPEN" in answer.json()["error"]
+    assert client.get("/login", headers=header).status_code == 200  # open to all, and nobody's
+    alone.app._open = True  # type: ignore[attr-defined]
+    assert client.get("/", headers=HTML | header).status_code == 200
+
+
+def test_without_accounts_nobody_else_is_answered(alone: House) -> None:
+    assert alone.client(address="10.0.0.7").get("/theme.css").status_code == 403
+    assert alone.client("http://recorte.example.org").get("/theme.css").status_code == 403
+    for address in ("127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"):
+        assert alone.client(address=address).get("/theme.css").status_code == 200, address
+    # nginx as it comes: the Host is that of this server, and nothing else is said.
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = request("/theme.css", "GET", host="127.0.0.1:7860", connection="close")
+    asyncio.run(alone.app(scope | {"http_version": "1.0"}, receive, send))
+    assert sent[0]["status"] == 403
 
 
 def test_a_page_of_another_origin_reads_nothing_but_may_link_here(alone: House) -> None:
@@ -439,7 +516,7 @@ def test_what_streams_goes_on_streaming() -> None:
         raise AssertionError
 
     class Anybody:
-        async def of(self, cookies: dict[str, str]) -> Visitor | None:
+        async def of(self, request: HTTPConnection) -> Visitor | None:
             return LOCAL
 
     scope = request("/gradio_api/queue/data", "GET")
@@ -482,9 +559,41 @@ def test_an_event_stream_is_whose_it_was_first(team: House) -> None:
     assert joined(ana, hash="anas") == 200
     assert joined(ben, hash="anas") == 404
     assert ben.get("/gradio_api/queue/data?session_hash=anas").status_code == 404
-    assert ben.get("/gradio_api/queue/data?session_hash=bens&session_hash=anas").status_code == 404
-    upload(ana, params={"upload_id": "anas-upload"})
-    assert ben.get("/gradio_api/upload_progress?upload_id=anas-upload").status_code == 404
+    assert ben.get("/gradio_api/queue/data?session_hash=bens&session_hash=anas").status_code == 400
+    upload(ana, params={"upload_id": "anasupload"})
+    assert ben.get("/gradio_api/upload_progress?upload_id=anasupload").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a-b", "a" * 65, "ñ", "a%00", "a%0A", "../x", "x&session_hash=y", "x" * 50_000]
+)
+@pytest.mark.parametrize("kind", ["session_hash", "upload_id"])
+def test_what_is_no_name_of_an_event_stream_is_refused(alone: House, kind: str, name: str) -> None:
+    name = name.replace("session_hash", kind)
+    for path in ("/gradio_api/queue/data", "/gradio_api/upload_progress"):
+        answer = alone.client().get(f"{path}?{kind}={name}")
+        assert answer.status_code == 400 and answer.json()["error"].startswith("What was sent")
+    assert not alone.app._claims._owners  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["", "a-b", "x" * 3_000_000, 1, ["a"], {"a": 1}, True])
+def test_nor_is_it_in_an_event(alone: House, name: Any) -> None:
+    assert joined(alone.client(), hash=name) == 400
+
+
+def test_an_address_has_a_bounded_number_of_fields(alone: House) -> None:
+    fields = "&".join(f"a{n}=b" for n in range(5000))
+    assert alone.client().get(f"/theme.css?{fields}").status_code == 400
+
+
+def test_nobodys_event_streams_are_pushed_out_by_anothers() -> None:
+    claims = Claims()
+    assert claims.claim("first", ANA.id)
+    for n in range(50_000):
+        assert claims.claim(f"b{n}", BEN.id)
+    assert not claims.claim("first", BEN.id) and claims.claim("first", ANA.id)
+    assert len(claims._owners) <= 1001 and not claims.claim("b49999", ANA.id)
+    assert claims.claim("b0", ANA.id)  # Ben's own, pushed out by himself
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"1", b"[" * 100_000, b"\xff"])
@@ -551,6 +660,18 @@ def test_the_cookie_is_for_this_host_and_no_script(team: House) -> None:
         team.client("https://recorte.example.org").post("/login", data=form).headers["set-cookie"].lower()
     )
     assert secure.startswith("__host-recorte=") and "; secure" in secure and "httponly" in secure
+
+
+def test_only_the_cookie_that_fits_the_scheme_lets_in(team: House) -> None:
+    form = {"name": "Ana", "password": "Ana's password"}
+    plain, secure = "http://127.0.0.1:7860", "https://recorte.example.org"
+    for base, right in ((plain, "recorte"), (secure, "__Host-recorte")):
+        secret = (
+            team.client(base).post("/login", data=form).headers["set-cookie"].split(";")[0].split("=", 1)[1]
+        )
+        for name in ("recorte", "__Host-recorte"):
+            answer = team.client(base).get("/theme.css", headers={"cookie": f"{name}={secret}"})
+            assert answer.status_code == (200 if name == right else 401), (base, name)
 
 
 def test_a_wrong_password_and_an_unknown_name_are_told_alike(team: House) -> None:
@@ -636,7 +757,7 @@ def test_who_signed_in_is_remembered_over_a_restart(tmp_path: Path) -> None:
     assert token not in file.read_text() and other not in file.read_text()
     again = SignedIn(file, clock)
     assert again.of(token) == (ANA.id, "1")
-    again.drop([token])
+    again.drop(token)
     assert SignedIn(file, clock).of(token) is None and SignedIn(file, clock).of(other) == (BEN.id, "1")
     clock.now += 31 * 24 * 3600
     assert again.of(other) is None
@@ -655,7 +776,7 @@ def test_on_a_full_disk_one_still_signs_in_and_out(tmp_path: Path, monkeypatch: 
     out = kept.add(ANA)
     monkeypatch.setattr(Path, "replace", full)
     stays = kept.add(BEN)
-    kept.drop([out])
+    kept.drop(out)
     assert kept.of(stays) == (BEN.id, "1") and kept.of(out) is None
     assert SignedIn(file).of(out) is None
 

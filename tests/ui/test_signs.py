@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from fastapi import FastAPI
+from starlette.requests import HTTPConnection
 from starlette.testclient import TestClient
 
 from db import repository, users
@@ -70,7 +71,7 @@ class Somebody:
     def __init__(self) -> None:
         self.visitor: Visitor | None = LOCAL
 
-    async def of(self, cookies: dict[str, str]) -> Visitor | None:
+    async def of(self, request: HTTPConnection) -> Visitor | None:
         return self.visitor
 
 

@@ -1,0 +1,36 @@
+"""Whose an event stream or an upload is: who named it first.
+
+Gradio knows them by a name that the page makes up, and hands them to whoever tells it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from uuid import UUID
+
+NAME = re.compile("[A-Za-z0-9]{1,64}")
+"""What Gradio's page makes up has 9 to 13 of these."""
+
+_MOST = 1000
+
+
+class Claims:
+    """Names, each with the user who claimed it; of each user the last `_MOST`, so that none pushes out
+    another's."""
+
+    def __init__(self) -> None:
+        self._owners: dict[str, UUID | None] = {}
+        self._claimed: dict[UUID | None, OrderedDict[str, None]] = {}
+
+    def claim(self, name: str, user: UUID | None) -> bool:
+        """Claim a name for a user; False: it is another's."""
+        if self._owners.setdefault(name, user) != user:
+            return False
+        mine = self._claimed.setdefault(user, OrderedDict())
+        mine[name] = None
+        mine.move_to_end(name)
+        if len(mine) > _MOST:
+            oldest, _ = mine.popitem(last=False)
+            del self._owners[oldest]
+        return True
