@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -19,6 +20,7 @@ from db import repository
 from db.embedded import EmbeddedServer
 from db.engine import Database
 from db.errors import DatabaseAway
+from tests import children
 
 ROOT = Path(__file__).parents[2]
 HOLD = """
@@ -49,17 +51,18 @@ def postmaster(folder: Path) -> psutil.Process:
     return psutil.Process(int(note(folder).read_text().splitlines()[0]))
 
 
-def hold(folder: Path) -> subprocess.Popen[str]:
+@contextmanager
+def hold(folder: Path) -> Iterator[subprocess.Popen[str]]:
     """Another process that has the database open, with one session in it, until its input ends."""
-    process = subprocess.Popen(
+    with children.running(
         [sys.executable, "-c", HOLD, str(folder)],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    )
-    assert process.stdout and process.stdout.readline() == "open\n"
-    return process
+    ) as process:
+        assert process.stdout and process.stdout.readline() == "open\n"
+        yield process
 
 
 @pytest.fixture(scope="module")
@@ -101,10 +104,16 @@ def test_its_note_was_cut_short(folder: Path) -> None:
         assert names(database)
 
 
-def test_a_second_start_is_fast(folder: Path) -> None:
-    start = time.monotonic()
-    with Database.open(None, folder):
-        assert time.monotonic() - start < 2
+def test_a_second_start_is_faster_than_the_first(tmp_path: Path) -> None:
+    """That makes the server's files; of three later ones one is not held up by others' work."""
+
+    def start() -> float:
+        began = time.monotonic()
+        with EmbeddedServer(tmp_path):
+            return time.monotonic() - began
+
+    first = start()
+    assert min(start() for _ in range(3)) < first / 2
 
 
 def test_the_last_to_leave_stops_it(folder: Path) -> None:

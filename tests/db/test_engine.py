@@ -15,6 +15,7 @@ from db.embedded import EmbeddedServer
 from db.engine import Database
 from db.errors import DatabaseAway, DatabaseError
 from db.models import SessionRow, State
+from tests.waiting import DEADLINE
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def test_of_two_runners_one_takes_the_session(database: Database, session: Sessi
         try:
             with database.begin() as tx:
                 repository.get(tx, id=session.id)  # both have seen it queued
-                start.wait(10)
+                start.wait(DEADLINE)
                 repository.change_state(tx, id=session.id, state=State.RUNNING)
             ends.append("taken")
         except ValueError as error:
@@ -58,7 +59,7 @@ def test_of_two_runners_one_takes_the_session(database: Database, session: Sessi
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(DEADLINE)
     assert sorted(ends) == ["A session that is running cannot become running.", "taken"]
 
 

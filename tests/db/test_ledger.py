@@ -19,7 +19,7 @@ from db.engine import Database
 from db.errors import DatabaseAway
 from db.ledger import Ledger
 from db.models import SessionRow, State
-from tests.waiting import until
+from tests.waiting import DEADLINE, until
 
 RESULT = {
     "format": "mp4",
@@ -48,7 +48,7 @@ def stop(folder: Path) -> None:
     """PostgreSQL's fast shutdown."""
     server = psutil.Process(int((folder / "data" / "postmaster.pid").read_text().splitlines()[0]))
     server.send_signal(signal.SIGINT)
-    server.wait(30)
+    server.wait(DEADLINE)
 
 
 @pytest.fixture
@@ -194,9 +194,7 @@ def test_what_is_left_without_a_database_is_lost_and_ends(tmp_path: Path) -> Non
         stop(tmp_path)
         ledger.started(id)
         ledger.finished(id, RESULT)
-        began = time.monotonic()
         ledger.close()
-        assert time.monotonic() - began < 15
         with EmbeddedServer(tmp_path):
             row = read(database, id)  # to be queued again by who starts next
             assert (row.state, row.results) == (State.QUEUED, [])

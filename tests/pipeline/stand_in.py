@@ -174,10 +174,29 @@ class Small:
 class Slow:
     """Takes its time over each frame."""
 
+    SECONDS = 0.1
+
+    def __init__(self) -> None:
+        self.frames = 0
+
     def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
         for image, _ in stills:
-            time.sleep(0.1)
+            time.sleep(self.SECONDS)
+            self.frames += 1
             yield Found(threshold(image))
+
+
+@contextmanager
+def stopped_within(seconds: float) -> Iterator[None]:
+    """Check that a run with the slow model ends in the block, and within so many seconds of the model's own.
+
+    They are counted in its frames: those of a clock are longer where a machine does other work as well.
+    """
+    model: Any = models.loaded("slow", "auto")
+    before = model.frames
+    yield
+    done = model.frames - before
+    assert done <= seconds / model.SECONDS, f"{done} frames were made after it was to stop"
 
 
 class Hanging:

@@ -28,7 +28,7 @@ from pipeline.models import Found
 from pipeline.process import process, render
 from pipeline.prompts import Box, Prompt
 from pipeline.spool import Spool
-from tests import ffprobe
+from tests import children, ffprobe
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -110,7 +110,7 @@ def test_ten_kills_lose_nothing(job: Job, undisturbed: Callable[[Job], Made], tm
     done = []
     for _ in range(10):
         environment = {**os.environ, "SEGMENT_SECONDS": "0.1"}
-        run = subprocess.Popen(
+        run = children.start(
             list(map(str, program)), stdout=subprocess.PIPE, cwd=ROOT, env=environment, text=True
         )
         assert run.stdout is not None

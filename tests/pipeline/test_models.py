@@ -16,6 +16,7 @@ from pipeline.process import process
 from pipeline.weights import File, Weights
 from tests.pipeline import stand_in
 from tests.pipeline.stand_in import Threshold
+from tests.waiting import DEADLINE
 
 DATA = np.random.default_rng(2).bytes(4096)
 RIGHT = hashlib.sha256(DATA).hexdigest()
@@ -94,14 +95,14 @@ def test_a_model_that_is_being_loaded_keeps_nobody_from_another(heavy: Card, sta
 
     def slow() -> Threshold:
         begun.set()
-        free.wait(20)
+        free.wait(DEADLINE)
         return Threshold()
 
     models.cards()["heavy"] = stand_in.card("heavy", slow)
     thread = threading.Thread(target=lambda: models.loaded("heavy", "auto"))
     thread.start()
     try:
-        assert begun.wait(20) and models.loaded("threshold", "auto")
+        assert begun.wait(DEADLINE) and models.loaded("threshold", "auto")
     finally:
         free.set()
         thread.join()

@@ -25,6 +25,7 @@ from pipeline.networks.sam import Network, resized
 from pipeline.prompts import Box, Point, Prompt
 from pipeline.segmenter import View
 from tests.rendered import subject_over_background
+from tests.waiting import DEADLINE
 
 SIDE = 128
 """Of the small network's square; the package's networks have 1024."""
@@ -302,7 +303,7 @@ class Counting:
         self.calls += 1
         self.at_once += 1
         self.most = max(self.most, self.at_once)
-        assert self.go.wait(10)
+        assert self.go.wait(DEADLINE)
         self.at_once -= 1
         if not frame.any():
             raise RunError("No room.")

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,8 +16,9 @@ import pytest
 from pipeline import models, weights
 from pipeline.errors import WeightsError
 from pipeline.weights import Weights
-from tests import waiting
+from tests import children
 from tests.pipeline.hub import CARD, CONTENT, LOOSE, PATH, PINNED, Hub, apart
+from tests.waiting import DEADLINE, until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ONE = Weights((PINNED,))
@@ -263,18 +263,15 @@ def test_two_at_once_fetch_it_once(hub: Hub, folder: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(DEADLINE)
     assert not errors and names(folder) == ["cutter.pth"]
     assert (folder / "cutter.pth").read_bytes() == CONTENT and hub.sent == len(CONTENT)
-
-
-until = partial(waiting.until, seconds=20)
 
 
 def test_a_killed_process_leaves_a_part_that_the_next_goes_on_from(hub: Hub, folder: Path) -> None:
     hub.pause = 0.02
     part = folder / "cutter.pth.part"
-    with subprocess.Popen(COMMAND, cwd=ROOT, env=os.environ.copy()) as process:
+    with children.running(COMMAND, cwd=ROOT, env=os.environ.copy()) as process:
         until(lambda: part.exists() and part.stat().st_size > 500_000)
         process.send_signal(signal.SIGKILL)
     had = part.stat().st_size

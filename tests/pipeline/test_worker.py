@@ -11,8 +11,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ import pytest
 from pipeline.errors import InputError, RunError, WorkerLost
 from pipeline.limits import Limits
 from pipeline.worker import Worker
-from tests import waiting
+from tests import children as processes
+from tests.waiting import DEADLINE, until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,6 +39,7 @@ class Hosted:
     def __init__(self) -> None:
         self.closed = 0
         self.waiting = threading.Barrier(4)
+        self.asleep = 0
 
     def pid(self) -> int:
         return os.getpid()
@@ -59,10 +61,15 @@ class Hosted:
 
     def together(self) -> int:
         """Returns once four threads are in here."""
-        return self.waiting.wait(10)
+        return self.waiting.wait(DEADLINE)
 
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
+    def sleep(self) -> None:
+        """For ever."""
+        self.asleep += 1
+        threading.Event().wait()
+
+    def how_many_sleep(self) -> int:
+        return self.asleep
 
     def crash(self) -> None:
         ctypes.string_at(0)
@@ -130,9 +137,6 @@ def children() -> list[psutil.Process]:
     """Those of this process that host something, or did and were not waited for; not what all tests share."""
     own = [child for child in psutil.Process().children() if child.pid not in spared]
     return [c for c in own if c.status() == psutil.STATUS_ZOMBIE or "spawn_main" in " ".join(c.cmdline())]
-
-
-until = partial(waiting.until, seconds=20)
 
 
 # ---------------------------------------------------------------- calls
@@ -229,23 +233,38 @@ def test_closing_it_closes_the_one_over_there(shared: Worker, size: int) -> None
 # ---------------------------------------------------------------- its end
 
 
-def killed(worker: Worker, during: Callable[[], Any]) -> str:
-    """What somebody is told whose call the process was killed under."""
-    threading.Timer(0.3, lambda: psutil.Process(worker.pid).kill()).start()
-    with pytest.raises(WorkerLost) as caught:
-        during()
-    assert not children()
-    return str(caught.value)
+def asleep(worker: Worker, count: int) -> list[tuple[threading.Thread, list[str]]]:
+    """Calls that never return, each in a thread, and how each ends; they are under way over there."""
+
+    def ask(told: list[str]) -> None:
+        with pytest.raises(WorkerLost) as caught:
+            worker.call("sleep")
+        told.append(caught.value.how)
+
+    asked: list[tuple[threading.Thread, list[str]]] = []
+    for _ in range(count):
+        told: list[str] = []
+        asked.append((threading.Thread(target=ask, args=(told,)), told))
+    for thread, _ in asked:
+        thread.start()
+    until(lambda: worker.call("how_many_sleep") == count)
+    return asked
 
 
 def test_it_comes_back_after_it_was_killed(worker: Worker) -> None:
     first = worker.call("pid")
-    assert "it was killed, and memory may have run out." in killed(worker, lambda: worker.call("sleep", 60))
+    ((thread, told),) = asleep(worker, 1)
+    psutil.Process(worker.pid).kill()
+    thread.join(DEADLINE)
+    assert told == ["it was killed, and memory may have run out"] and not children()
     second = worker.call("pid")
     assert first != second == worker.pid
     steps = worker.stream("count", 10**6, 0.01)
     assert next(steps) == 0
-    assert "killed" in killed(worker, lambda: list(steps))
+    psutil.Process(worker.pid).kill()
+    with pytest.raises(WorkerLost, match="killed"):
+        list(steps)
+    assert not children()
     assert worker.call("add", 1, 2) == 3
     psutil.Process(worker.pid).kill()  # while nothing is asked of it
     assert worker.call("add", 1, 2) == 3
@@ -258,22 +277,11 @@ def test_it_comes_back_after_it_was_killed(worker: Worker) -> None:
 
 
 def test_all_who_wait_are_told(worker: Worker) -> None:
-    worker.call("pid")
-    told: list[str] = []
-
-    def ask() -> None:
-        with pytest.raises(WorkerLost) as caught:
-            worker.call("sleep", 60)
-        told.append(caught.value.how)
-
-    threads = [threading.Thread(target=ask) for _ in range(5)]
-    for thread in threads:
-        thread.start()
-    time.sleep(0.3)
+    asked = asleep(worker, 5)
     worker.kill()
-    for thread in threads:
-        thread.join(5)
-    assert told == ["it was killed, and memory may have run out"] * 5
+    for thread, told in asked:
+        thread.join(DEADLINE)
+        assert told == ["it was killed, and memory may have run out"]
 
 
 def test_closing_a_stream_whose_process_is_gone(worker: Worker) -> None:
@@ -291,19 +299,11 @@ def test_what_does_not_start_is_told(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_closing_ends_what_is_under_way(worker: Worker) -> None:
-    def asleep() -> None:
-        with pytest.raises(WorkerLost):
-            worker.call("sleep", 60)
-
     steps = worker.stream("count", 10**6, 0.01)
     next(steps)
-    stuck = threading.Thread(target=asleep)
-    stuck.start()
-    time.sleep(0.2)
-    began = time.monotonic()
+    ((stuck, _),) = asleep(worker, 1)
     worker.close()
-    assert time.monotonic() - began < 6
-    stuck.join(5)
+    stuck.join(DEADLINE)
     assert not stuck.is_alive() and not children()
     with pytest.raises(WorkerLost, match="being stopped"):
         worker.call("pid")
@@ -323,7 +323,8 @@ if __name__ == "__main__":
         print(worker.pid, flush=True)
     try:
         for n in worker.stream("count", 10**6, 0.01):
-            pass
+            if n == 0:
+                print("streaming", flush=True)
     except KeyboardInterrupt:
         print(worker.call("add", 1, 2), flush=True)
         worker.close()
@@ -331,10 +332,10 @@ if __name__ == "__main__":
 """
 
 
-def parent(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
+def parent(tmp_path: Path, *arguments: str) -> AbstractContextManager[subprocess.Popen[str]]:
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
-    return subprocess.Popen(
+    return processes.running(
         [sys.executable, str(script), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -352,17 +353,23 @@ def test_it_does_not_outlive_who_started_it(tmp_path: Path, when: str) -> None:
         family = psutil.Process(started.pid).children(recursive=True)
         assert pid in [process.pid for process in family]
         started.kill()
-    _, alive = psutil.wait_procs(family, timeout=10)
+    _, alive = psutil.wait_procs(family, DEADLINE)
     assert not alive
 
 
-def test_ctrl_c_at_the_terminal_leaves_it_to_be_closed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ignored", [False, True], ids=["heard", "ignored by who started the tests"])
+def test_ctrl_c_at_the_terminal_leaves_it_to_be_closed(
+    tmp_path: Path, ignored: bool, request: pytest.FixtureRequest
+) -> None:
+    if ignored:  # as by nohup, or by a script's &
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     with parent(tmp_path) as started:
         assert started.stdout is not None
-        started.stdout.readline()
-        time.sleep(0.3)
+        while started.stdout.readline() != "streaming\n":
+            assert started.poll() is None
         os.killpg(started.pid, signal.SIGINT)
-        said, complaint = started.communicate(timeout=20)
+        said, complaint = started.communicate(timeout=DEADLINE)
     assert said.split() == ["3", "closed"] and complaint == ""
 
 

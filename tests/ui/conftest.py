@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,11 +29,10 @@ from playwright.sync_api import (
 
 from pipeline import intake
 from tests import browser as system_browser
-from tests import rendered
+from tests import children, rendered, waiting
 from tests.ui.hosted import Here
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 60.0
 
 
 class Server:
@@ -55,18 +53,16 @@ class Server:
         environment = {k: v for k, v in os.environ.items() if k != "DATABASE_URL"}
         with self.log.open("ab") as log:
             said = log.tell()
-            self._process = subprocess.Popen(
+            self._process = process = children.start(
                 [sys.executable, "-u", *self.program],
                 cwd=ROOT,
                 env=environment | {"RECORTE_HOME": str(self.home), "RECORTE_PORT": "0"} | self.settings,
                 stdout=log,
                 stderr=log,
             )
-        until = time.monotonic() + PATIENCE
-        while "Recorte is at " not in self.said()[said:]:
-            if self._process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"the server did not start:\n{self.said()}")
-            time.sleep(0.1)
+        waiting.until(lambda: "Recorte is at " in self.said()[said:] or process.poll() is not None)
+        if process.poll() is not None:
+            raise RuntimeError(f"the server did not start:\n{self.said()}")
         self.url = self.said()[said:].split("Recorte is at ")[1].split()[0]
 
     @property
@@ -84,7 +80,7 @@ class Server:
         if self._process is not None:
             self._process.send_signal(how)
             try:
-                self._process.wait(PATIENCE)
+                self._process.wait(waiting.DEADLINE)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
@@ -95,7 +91,7 @@ class Server:
     def status(self, path: str) -> int:
         """What the server answers to a plain request."""
         try:
-            with urllib.request.urlopen(self.url + path, timeout=30) as response:
+            with urllib.request.urlopen(self.url + path, timeout=waiting.DEADLINE) as response:
                 return int(response.status)
         except urllib.error.HTTPError as refused:
             with refused:
@@ -125,10 +121,14 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def chrome() -> Iterator[Browser]:
+    """A browser in which every wait has the tests' one deadline."""
+    milliseconds = 1000 * waiting.DEADLINE
+    expect.set_options(timeout=milliseconds)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=system_browser.chromium(), args=list(system_browser.ARGS)
         )
+        browser.on("context", lambda context: context.set_default_timeout(milliseconds))
         yield browser
         browser.close()
 
@@ -138,7 +138,6 @@ def visit(chrome: Browser) -> Iterator[Callable[..., Page]]:
     """Opens the page as a new visitor would; fails the test for what a console, a host or a status tells."""
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
-    expect.set_options(timeout=20_000)
 
     def said(message: ConsoleMessage) -> None:
         # What could not be loaded is told by its answer; "Response" is Gradio's echo of one.
@@ -158,7 +157,6 @@ def visit(chrome: Browser) -> Iterator[Callable[..., Page]]:
         context = chrome.new_context(locale=locale, accept_downloads=True, **options)  # type: ignore[arg-type]
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(20_000)
         page.on("console", said)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("response", answered)

@@ -32,7 +32,6 @@ def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
         env=clean | environment,
         capture_output=True,
         text=True,
-        timeout=120,
     )
 
 

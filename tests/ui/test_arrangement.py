@@ -28,7 +28,7 @@ from pipeline.job import Job
 from pipeline.limits import Limits
 from pipeline.runner import Runner
 from pipeline.worker import Worker
-from tests import ffprobe, rendered
+from tests import ffprobe, rendered, waiting
 from tests.pipeline import stand_in
 from tests.pipeline.test_runner import Sink
 from tests.ui import hosted
@@ -211,7 +211,7 @@ def test_the_server_outlives_its_worker_and_takes_it_with_it(tmp_path: Path) -> 
         family = server.children(recursive=True)
     finally:
         program.stop()
-    _, alive = psutil.wait_procs(family, timeout=10)
+    _, alive = psutil.wait_procs(family, waiting.DEADLINE)
     assert not alive and not program.failed()
 
 
@@ -339,7 +339,6 @@ def test_the_server_decodes_nothing_and_loads_no_model(clip: Path, tmp_path: Pat
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=170,
     )
     assert done.returncode == 0, done.stderr
     loaded = set(done.stdout.split())

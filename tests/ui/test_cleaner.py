@@ -242,7 +242,6 @@ def test_killed_at_any_moment_it_leaves_what_the_next_start_mends(
                 cwd=ROOT,
                 capture_output=True,
                 text=True,
-                timeout=300,
             )
             ended = done.stdout.split()
             assert ended == ["-9"] * (len(MOMENTS) - 1) + ["0"], done.stderr

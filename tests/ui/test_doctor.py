@@ -30,7 +30,6 @@ def program(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str
         input="",
         capture_output=True,
         text=True,
-        timeout=120,
     )
 
 

@@ -18,7 +18,7 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests import ffprobe, rendered
+from tests import ffprobe, rendered, waiting
 from tests.ui.conftest import ROOT, Server
 from tests.ui.test_page import Visit, address, done, ready, session, started, upload
 
@@ -90,13 +90,13 @@ def test_killed_ten_times_a_run_ends_as_if_nothing_had_been(
                 hosted.kill()
             server.stop(signal.SIGKILL)
             # PostgreSQL's processes are looked after by the next server; ours went with their parent.
-            _, alive = psutil.wait_procs([p for p in family if p.name() == hosted_name(p)], timeout=20)
+            _, alive = psutil.wait_procs([p for p in family if p.name() == hosted_name(p)], waiting.DEADLINE)
             assert not alive
             server.start()
             page = visit(address(server, id))
         else:
             hosted.kill()
-        expect(page.locator("#progress [role=alert]")).to_be_visible(timeout=30_000)
+        expect(page.locator("#progress [role=alert]")).to_be_visible()
         ready(page)
         there = files(server, id)
         whole = [name for name in there if not Path(name).name.startswith(".")]
@@ -132,7 +132,6 @@ def sign_in(page: Page, name: str) -> None:
 
 
 def test_two_people_in_two_browsers_know_nothing_of_each_other(chrome: Browser, clip: Path) -> None:
-    expect.set_options(timeout=20_000)
     with tempfile.TemporaryDirectory(prefix="recorte-two-", ignore_cleanup_errors=True) as folder:
         server = Server(Path(folder) / "home")
         for name in ("ana", "bea"):

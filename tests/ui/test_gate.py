@@ -1142,7 +1142,6 @@ def user(home: Path, *arguments: str, password: str = "") -> str:
         input=f"{password}\n",
         capture_output=True,
         text=True,
-        timeout=120,
     )
     return (done.stdout or done.stderr).splitlines()[-1]
 

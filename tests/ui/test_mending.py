@@ -19,6 +19,7 @@ from db.engine import Database
 from db.errors import NotFound
 from db.ledger import Ledger
 from db.models import State, User
+from tests import children
 from tests.ui import line
 from tests.waiting import until
 from ui import text
@@ -247,15 +248,10 @@ def address(database: Database) -> str:
 @contextmanager
 def started(program: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """A process that has said that it is ready."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    with process:
-        try:
-            assert process.stdout is not None and process.stdout.readline() == "ready\n"
-            yield process
-        finally:
-            process.kill()
+    command = [sys.executable, "-c", program, *arguments]
+    with children.running(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        yield process
 
 
 def test_what_was_queued_is_queued_again_in_order_and_what_ran_is_interrupted(

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,8 +13,9 @@ import cv2
 import numpy as np
 from playwright.sync_api import Download, Locator, Page, expect
 
-from tests import ffprobe, waiting
+from tests import ffprobe
 from tests.ui.conftest import Server
+from tests.waiting import until
 
 Visit = Callable[..., Page]
 
@@ -67,8 +66,8 @@ def make(page: Page) -> None:
 
 
 def done(page: Page) -> None:
-    expect(page.locator("#cancel")).to_be_hidden(timeout=60_000)
-    expect(page.locator("#progress")).to_contain_text("Done in", timeout=60_000)
+    expect(page.locator("#cancel")).to_be_hidden()
+    expect(page.locator("#progress")).to_contain_text("Done in")
 
 
 def download(page: Page, label: str) -> Download:
@@ -85,9 +84,6 @@ def session(page: Page) -> str:
 
 def address(server: Server, id: str) -> str:
     return f"{server.url}/?session={id}"
-
-
-until = partial(waiting.until, seconds=30)
 
 
 def started(server: Server, visit: Visit, file: Path) -> Page:
@@ -171,14 +167,18 @@ def test_marks_change_the_mask_and_stay(server: Server, visit: Visit, clip: Path
     expect(page.locator(".dot.keep[aria-label]")).to_have_count(1)
     expect(page.locator(".dot.remove[aria-label]")).to_have_count(1)
     expect(page.locator(".boxes .box")).to_have_count(1)
-    until(lambda: page.wait_for_timeout(50) or asked)  # the page is heard only while it is waited for
-    page.wait_for_timeout(500)
-    expect(picture(page)).to_have_attribute("aria-busy", "false")
-    shown = pixels(page, asked[-1])
-    plain = pixels(page, re.sub(r"view=mask.*", "view=original", asked[-1]))
-    tinted = np.abs(shown.astype(int) - plain).max(axis=2) > 24
-    assert 0.05 < tinted.mean() < 0.7
-    assert tinted[120:140, 160:180].mean() > 0.9 and tinted[:15, :40].mean() < 0.1
+
+    def follows_the_marks() -> bool:
+        expect(picture(page)).to_have_attribute("aria-busy", "false")  # the page is heard while it is asked
+        if not asked:
+            return False
+        shown = pixels(page, asked[-1])
+        plain = pixels(page, re.sub(r"view=mask.*", "view=original", asked[-1]))
+        tinted = np.abs(shown.astype(int) - plain).max(axis=2) > 24
+        inside, outside = tinted[120:140, 160:180].mean(), tinted[:15, :40].mean()
+        return bool(0.05 < tinted.mean() < 0.7 and inside > 0.9 and outside < 0.1)
+
+    until(follows_the_marks)
 
     slider = page.locator("[data-part=slider]")
     slider.fill("12")
@@ -237,7 +237,7 @@ def test_backgrounds_and_formats_agree(server: Server, visit: Visit, clip: Path,
 def test_a_preview_gives_six_pairs(server: Server, visit: Visit, clip: Path) -> None:
     page = started(server, visit, clip)
     page.locator("#preview").click()
-    expect(page.locator(".previews figure")).to_have_count(6, timeout=40_000)
+    expect(page.locator(".previews figure")).to_have_count(6)
     expect(page.locator("#gallery [role=status]")).to_have_count(0)
     for image in page.locator(".previews img").all():
         image.scroll_into_view_if_needed()
@@ -261,11 +261,9 @@ def test_a_run_can_be_watched_and_cancelled(server: Server, visit: Visit, long_c
     expect(page.locator("#make")).to_be_hidden()
     first = int(re.search(r": (\d+) of", line.inner_text())[1])  # type: ignore[index]
     until(lambda: int(re.search(r": (\d+) of", line.inner_text())[1]) > first)  # type: ignore[index]
-    pressed = time.monotonic()
     page.locator("#cancel").click()
-    until(lambda: not [p for p in folder.iterdir() if p.name.startswith(".")], seconds=10)
-    assert time.monotonic() - pressed < 4  # two seconds are promised; the rest is a slow machine's
     expect(line).to_contain_text("Cancelled")
+    until(lambda: not [p for p in folder.iterdir() if p.name.startswith(".")])
     expect(page.locator("#make")).to_be_visible()
     assert not list(folder.glob("result-*"))
     assert page.locator("#downloads a").count() == 0
@@ -297,7 +295,7 @@ def test_results_are_downloaded_and_another_background_is_cheap(
     expect(old).to_be_visible()
     expect(chosen_format(page)).to_have_value(re.compile("WebM"))
     page.locator("#make").click()
-    until(lambda: said.append(page.locator("#progress").inner_text()) or "Done in" in said[-1], seconds=60)
+    until(lambda: said.append(page.locator("#progress").inner_text()) or "Done in" in said[-1])
     assert not any("Cutting out" in line for line in said), said
     assert (folder / "matte.mkv").stat().st_mtime_ns == matte
     expect(page.locator("#downloads a")).to_have_count(2)
@@ -367,7 +365,7 @@ def test_a_video_behind_edges_and_a_small_gif(
 
     page.locator("#preview").click()
     shown = page.locator(".previews img").first
-    expect(page.locator(".previews figure")).to_have_count(6, timeout=60_000)
+    expect(page.locator(".previews figure")).to_have_count(6)
     before = shown.get_attribute("src")
     page.locator("#edges").get_by_role("button", name="Edges").click()
     page.get_by_label("Take the old background's colour out").click()

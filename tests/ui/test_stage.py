@@ -8,9 +8,8 @@ import re
 import socket
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,10 @@ import pytest
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests import browser as system_browser
 from tests import rendered
-from tests.waiting import until
+from tests.waiting import DEADLINE, until
 from ui import text
 from ui.blocks import STREAMS
 from ui.stage import answer, on_edit, stage
@@ -72,7 +70,9 @@ class Fake:
         self.edits: list[dict[str, Any]] = []
         self.asked: list[str] = []
         self.read: list[dict[str, Any]] = []  # the stage's value as another control's event saw it
-        self.slow = 0.0  # seconds that Python takes to answer an edit
+        self.answering = threading.Event()  # until it is set, edits are not answered
+        self.answering.set()
+        self.answered = 0
         self.fails = 0  # how many of the next edits Python fails to answer
         self.thought = threading.Event()  # until it is set, masks are being thought about
         self.thought.set()
@@ -103,7 +103,8 @@ class Fake:
 
     def edited(self, value: dict[str, Any]) -> dict[str, Any]:
         self.edits.append(copy.deepcopy(value))
-        time.sleep(self.slow)
+        self.answering.wait(DEADLINE)
+        self.answered += 1
         if self.fails:
             self.fails -= 1
             raise gr.Error("Not now.", print_exception=False)
@@ -133,7 +134,7 @@ def application(fake: Fake) -> FastAPI:
     def picture(name: str, index: int, view: str, request: Request) -> Response:
         fake.asked.append(f"{request.url.path}?{request.url.query}")
         if view != "original":
-            fake.thought.wait(30)
+            fake.thought.wait(DEADLINE)
             if fake.refused:
                 return JSONResponse({"error": fake.refused}, 409)
         return Response(frame(index, view), media_type="image/png")
@@ -182,29 +183,16 @@ def address(fake: Fake) -> Iterator[str]:
     server = uvicorn.Server(uvicorn.Config(application(fake), port=port, log_level="error", ws="none"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    while not server.started:
-        time.sleep(0.02)
+    until(lambda: server.started)
     yield f"http://127.0.0.1:{port}/"
     server.should_exit = True
-    thread.join(5)
+    thread.join(DEADLINE)
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=system_browser.chromium(), args=list(system_browser.ARGS)
-        )
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def tab(chromium: Browser) -> Iterator[Page]:
-    context = chromium.new_context(viewport={"width": 1024, "height": 900}, locale="en-GB")
+def tab(chrome: Browser) -> Iterator[Page]:
+    context = chrome.new_context(viewport={"width": 1024, "height": 900}, locale="en-GB")
     page = context.new_page()
-    page.set_default_timeout(15000)
-    expect.set_options(timeout=15000)
     yield page
     context.close()
 
@@ -276,17 +264,13 @@ def drag(page: Page, x0: float, y0: float, x1: float, y1: float) -> None:
     page.mouse.up()
 
 
-eventually = partial(until, seconds=15)
-"""For what happens in the server's thread; the page's own waiting is Playwright's."""
-
-
 def move_to(page: Page, index: int) -> None:
     page.locator("[data-part=slider]").fill(str(index))
 
 
 def settled(page: Page, fake: Fake, edits: int) -> None:
     """Python has had `edits` calls, and the page shows the picture made after the last."""
-    eventually(lambda: len(fake.edits) >= edits)
+    until(lambda: len(fake.edits) >= edits)
     expect(picture(page)).to_have_attribute("aria-busy", "false")
 
 
@@ -310,7 +294,7 @@ def test_right_and_shift_click_and_the_tool_remove(opened: Callable[..., Page], 
     page.keyboard.up("Shift")
     page.get_by_role("button", name="Remove", exact=True).click()
     click(page, 300, 100)
-    eventually(lambda: len(fake.points) == 3)
+    until(lambda: len(fake.points) == 3)
     assert [point["keep"] for point in fake.points] == [False] * 3
 
 
@@ -354,13 +338,13 @@ def test_undo_redo_clear(opened: Callable[..., Page], fake: Fake) -> None:
     click(page, 100, 100)
     click(page, 200, 100)
     undo.click()
-    eventually(lambda: len(fake.points) == 1)
+    until(lambda: len(fake.points) == 1)
     redo.click()
-    eventually(lambda: len(fake.points) == 2)
+    until(lambda: len(fake.points) == 2)
     page.get_by_role("button", name="Clear").click()
-    eventually(lambda: fake.prompts == [])
+    until(lambda: fake.prompts == [])
     undo.click()
-    eventually(lambda: len(fake.points) == 2)
+    until(lambda: len(fake.points) == 2)
     expect(page.locator(".mark")).to_have_count(2)
 
 
@@ -372,7 +356,7 @@ def test_marks_stay_with_their_frames(opened: Callable[..., Page], fake: Fake) -
     expect(page.locator("[data-part=time]")).to_have_text("00:02.00")
     click(page, 300, 100)
     click(page, 300, 200)
-    eventually(lambda: len(fake.points) == 3)
+    until(lambda: len(fake.points) == 3)
     assert [(p["time"], len(p["points"])) for p in fake.prompts] == [(0.0, 1), (2.0, 2)]
     expect(page.locator(".diamond")).to_have_count(2)
     page.get_by_role("button", name="Go to the marks at 00:00.00").click()
@@ -386,13 +370,14 @@ def test_marks_stay_with_their_frames(opened: Callable[..., Page], fake: Fake) -
 def test_no_click_is_lost_while_python_is_slow(opened: Callable[..., Page], fake: Fake) -> None:
     page = opened()
     move_to(page, 7)
-    fake.slow = 1.5
-    for x in (100, 200, 300, 400, 500):
+    fake.answering.clear()
+    for number, x in enumerate((100, 200, 300, 400, 500), 1):
         click(page, x, 100)
-        page.wait_for_timeout(60)
-    expect(page.locator(".mark")).to_have_count(5)
-    eventually(lambda: len(fake.points) == 5)
-    page.wait_for_timeout(1700)  # the last answer, and none after it
+        expect(page.locator(".mark")).to_have_count(number)
+    until(lambda: fake.edits)
+    fake.answering.set()
+    until(lambda: len(fake.points) == 5)
+    until(lambda: any(f"rev=r{len(fake.edits)}" in url for url in fake.asked))  # the last answer has come
     expect(page.locator(".mark")).to_have_count(5)
     assert len(fake.edits) < 5, "edits made while Python is busy go as one"
     assert "Frame 8 of" in page.locator("[data-part=count]").inner_text()
@@ -400,11 +385,14 @@ def test_no_click_is_lost_while_python_is_slow(opened: Callable[..., Page], fake
 
 def test_no_click_is_lost_when_python_fails_once(opened: Callable[..., Page], fake: Fake) -> None:
     page = opened()
-    fake.slow, fake.fails = 0.5, 1
+    fake.fails = 1
+    fake.answering.clear()
     click(page, 100, 100)
-    eventually(lambda: fake.edits)
+    until(lambda: fake.edits)
     click(page, 200, 100)
-    eventually(lambda: len(fake.points) == 2)
+    expect(page.locator(".mark")).to_have_count(2)
+    fake.answering.set()
+    until(lambda: len(fake.points) == 2)
     expect(page.locator(".mark")).to_have_count(2)
     # Gradio keeps in mind that one waited, and sends the same again behind the next that is answered.
     settled(page, fake, 3)
@@ -417,13 +405,13 @@ def test_an_old_answer_does_not_undo_a_new_mark(opened: Callable[..., Page], fak
     old = answer(fake.edits[-1], rev="old", message="From before")
     click(page, 200, 100)
     settled(page, fake, 2)
-    eventually(lambda: any("rev=r2" in url for url in fake.asked))
+    until(lambda: any("rev=r2" in url for url in fake.asked))
     fake.value = old
     page.locator("#push").click()
     expect(page.get_by_text("From before")).to_be_visible()
     expect(page.locator(".mark")).to_have_count(2)
     click(page, 300, 100)
-    eventually(lambda: len(fake.points) == 3)
+    until(lambda: len(fake.points) == 3)
 
 
 def test_the_servers_own_marks_replace_ours(opened: Callable[..., Page], fake: Fake) -> None:
@@ -439,16 +427,16 @@ def test_the_servers_own_marks_replace_ours(opened: Callable[..., Page], fake: F
 
 def test_views_ask_for_their_pictures(opened: Callable[..., Page], fake: Fake) -> None:
     page = opened()
-    eventually(lambda: "/media/one/frames/0?view=mask&rev=r0" in fake.asked)
+    until(lambda: "/media/one/frames/0?view=mask&rev=r0" in fake.asked)
     page.get_by_role("button", name="Cut-out").click()
-    eventually(lambda: "/media/one/frames/0?view=cutout&rev=r0" in fake.asked)
+    until(lambda: "/media/one/frames/0?view=cutout&rev=r0" in fake.asked)
     page.get_by_role("button", name="Original").click()
-    eventually(lambda: any("view=original" in url for url in fake.asked))
+    until(lambda: any("view=original" in url for url in fake.asked))
     page.get_by_role("button", name="Mask").click()
     click(page, 100, 100)
-    eventually(lambda: "/media/one/frames/0?view=mask&rev=r1" in fake.asked)
+    until(lambda: "/media/one/frames/0?view=mask&rev=r1" in fake.asked)
     page.get_by_role("button", name="Split").click()
-    eventually(lambda: "/media/one/frames/0?view=over&rev=r1" in fake.asked)
+    until(lambda: "/media/one/frames/0?view=over&rev=r1" in fake.asked)
     expect(page.get_by_role("button", name="Result")).to_be_disabled()
     assert len(fake.asked) == len(set(fake.asked)), "what was shown once is not asked for again"
 
@@ -457,7 +445,7 @@ def test_a_slow_mask_locks_nothing_and_the_frame_is_right(opened: Callable[..., 
     page = opened()
     fake.thought.clear()
     move_to(page, 12)
-    eventually(lambda: any("frames/12?view=original" in url for url in fake.asked))
+    until(lambda: any("frames/12?view=original" in url for url in fake.asked))
     expect(page.get_by_text("Thinking…")).to_be_visible()
     click(page, 100, 100)
     click(page, 200, 100)
@@ -476,7 +464,7 @@ def test_a_refusal_is_said(opened: Callable[..., Page], fake: Fake) -> None:
     move_to(page, 3)
     expect(page.locator("[data-part=message]")).to_have_text("Click the subject first <b>please</b>.")
     expect(page.locator("#stage b")).to_have_count(0)
-    eventually(lambda: any("frames/3?view=original" in url for url in fake.asked))
+    until(lambda: any("frames/3?view=original" in url for url in fake.asked))
     fake.refused = None
     move_to(page, 4)
     expect(page.locator("[data-part=message]")).not_to_contain_text("first")
@@ -489,7 +477,7 @@ def test_a_new_result_takes_the_stage(opened: Callable[..., Page], fake: Fake) -
     page.locator("#push").click()
     expect(page.locator("video")).to_be_visible()
     expect(page.locator("video")).to_have_attribute("src", url)
-    eventually(lambda: url in fake.asked)
+    until(lambda: url in fake.asked)
     expect(page.get_by_role("button", name="Keep", exact=True)).to_be_disabled()
     move_to(page, 5)
     expect(page.locator("video")).to_be_hidden()
@@ -567,7 +555,7 @@ def test_handles_trim_by_mouse_and_keys(opened: Callable[..., Page], fake: Fake)
     page.keyboard.press("q")
     move_to(page, 12)
     page.keyboard.press("w")
-    eventually(lambda: kept(fake) == (0.7, 1.3))
+    until(lambda: kept(fake) == (0.7, 1.3))
 
 
 def test_times_can_be_typed(opened: Callable[..., Page], fake: Fake) -> None:
@@ -634,7 +622,7 @@ def test_the_keyboard_alone_can_mark(opened: Callable[..., Page], fake: Fake) ->
             break
     page.keyboard.press("Enter")
     page.keyboard.press("Alt+Shift+ArrowDown")
-    eventually(lambda: len(fake.points) == 1 and fake.points[0]["y"] == pytest.approx(190, abs=1))
+    until(lambda: len(fake.points) == 1 and fake.points[0]["y"] == pytest.approx(190, abs=1))
     assert fake.points[0]["x"] == pytest.approx(320, abs=1)
 
 
@@ -685,7 +673,7 @@ def test_before_and_after_lie_on_both_sides_of_a_line(opened: Callable[..., Page
     page.keyboard.press("ArrowLeft")
     expect(page.locator("[data-part=count]")).to_have_text("Frame 1 of 40")
     click(page, 0.9 * WIDTH, 100)
-    eventually(lambda: len(fake.edits) == 1)
+    until(lambda: len(fake.edits) == 1)
 
 
 def test_what_is_kept_is_played_in_its_own_time(opened: Callable[..., Page], fake: Fake) -> None:
@@ -708,9 +696,9 @@ def test_what_is_kept_is_played_in_its_own_time(opened: Callable[..., Page], fak
     assert len({n for n in range(40) if any(f"frames/{n}?" in url for url in fake.asked)}) > 3
 
 
-def test_touch_and_a_narrow_page(chromium: Browser, fake: Fake, address: str) -> None:
+def test_touch_and_a_narrow_page(chrome: Browser, fake: Fake, address: str) -> None:
     fake.reset()
-    context = chromium.new_context(viewport={"width": 390, "height": 800}, has_touch=True, locale="es-MX")
+    context = chrome.new_context(viewport={"width": 390, "height": 800}, has_touch=True, locale="es-MX")
     page = context.new_page()
     page.goto(address)
     expect(page.locator(".layer")).to_have_count(1)
@@ -737,24 +725,37 @@ def pinch(page: Page) -> None:
 
 def test_other_events_see_marks_that_python_has_not_answered(opened: Callable[..., Page], fake: Fake) -> None:
     page = opened()
-    fake.slow = 0.6
+    fake.answering.clear()
     click(page, 100, 100)
     click(page, 200, 100)
     page.locator("#read").click()
-    eventually(lambda: fake.read)
+    until(lambda: fake.read)
+    fake.answering.set()
     assert len(fake.read[0]["prompts"][0]["points"]) == 2
     settled(page, fake, 2)
 
 
+def late_answer(page: Page, fake: Fake) -> None:
+    """Let the edit be answered that is held up, and wait until the page has the answer.
+
+    Answers come to the page in their order, and that to the change of language is seen there.
+    """
+    fake.answering.set()
+    until(lambda: fake.answered)
+    for language in ("es", "en"):
+        page.get_by_role("button", name="spanish" if language == "es" else "english").click()
+        expect(page.get_by_text(text.STAGE[language]["empty"])).to_be_attached()
+
+
 def test_an_answer_that_comes_too_late_brings_no_video_back(opened: Callable[..., Page], fake: Fake) -> None:
     page = opened()
-    fake.slow = 0.8
+    fake.answering.clear()
     click(page, 100, 100)
-    eventually(lambda: fake.edits)
+    until(lambda: fake.edits)
     fake.value = None
     page.locator("#push").click()
     expect(page.locator(".stage.empty")).to_be_visible()
-    page.wait_for_timeout(900)
+    late_answer(page, fake)
     expect(page.locator(".stage.empty")).to_be_visible()
 
 
@@ -762,18 +763,17 @@ def test_a_video_opened_again_does_not_take_its_earlier_answers(
     opened: Callable[..., Page], fake: Fake
 ) -> None:
     page = opened()
-    fake.slow = 0.8
+    fake.answering.clear()
     click(page, 100, 100)
-    eventually(lambda: fake.edits)
+    until(lambda: fake.edits)
     for value in (None, Fake.session("one", rev="again")):
         fake.value = value
         page.locator("#push").click()
         expect(page.locator(".layer")).to_have_count(0 if value is None else 1)
-    page.wait_for_timeout(900)
+    late_answer(page, fake)
     expect(page.locator(".mark")).to_have_count(0)
-    fake.slow = 0.0
     click(page, 200, 100)
-    eventually(lambda: [point["x"] for point in fake.points] == [pytest.approx(200, abs=1)])
+    until(lambda: [point["x"] for point in fake.points] == [pytest.approx(200, abs=1)])
 
 
 def test_the_language_can_be_chosen(opened: Callable[..., Page]) -> None:
@@ -806,7 +806,7 @@ def test_another_video_starts_afresh(opened: Callable[..., Page], fake: Fake) ->
     settled(page, fake, 1)
     fake.value = Fake.session("two", can_box=False, width=HEIGHT, height=WIDTH)
     page.locator("#push").click()
-    eventually(lambda: "/media/two/frames/0?view=mask&rev=r0" in fake.asked)
+    until(lambda: "/media/two/frames/0?view=mask&rev=r0" in fake.asked)
     expect(page.locator(".mark")).to_have_count(0)
     expect(page.locator("[data-part=count]")).to_have_text("Frame 1 of 40")
     expect(page.get_by_role("button", name="Box", exact=True)).to_be_disabled()
@@ -861,7 +861,7 @@ def test_new_marks_belong_to_the_active_object(opened: Callable[..., Page], fake
     button(page, "Object 1").click()
     click(page, 120, 120)
     drag(page, 50, 50, 200, 200)
-    eventually(lambda: len(of(fake, 1)) == 1 and of(fake, 1)[0].get("box"))
+    until(lambda: len(of(fake, 1)) == 1 and of(fake, 1)[0].get("box"))
     assert [len(prompt["points"]) for prompt in of(fake, 1) + of(fake, 2)] == [2, 1]
     assert of(fake, 2)[0]["box"] == pytest.approx([250, 50, 350, 200], abs=1.5), "each has a box of its own"
     assert [thing["number"] for thing in fake.edits[-1]["objects"]] == [1, 2]
@@ -933,7 +933,7 @@ def test_an_object_is_named_switched_and_deleted(opened: Callable[..., Page], fa
     expect(button(page, "Man is in the result")).to_have_attribute("aria-pressed", "true")
     button(page, "Redo").click()
     expect(button(page, "Man is in the result")).to_have_attribute("aria-pressed", "false")
-    eventually(lambda: fake.edits[-1]["objects"] == [{**MAN, "on": False}, {**BALL, "name": "Juggling ball"}])
+    until(lambda: fake.edits[-1]["objects"] == [{**MAN, "on": False}, {**BALL, "name": "Juggling ball"}])
 
 
 def test_there_are_nine_objects_at_most(opened: Callable[..., Page]) -> None:
@@ -991,7 +991,7 @@ def test_the_readings_are_of_the_active_object_on_this_frame(opened: Callable[..
     row, options = page.locator(".candidates"), page.locator(".reading")
     expect(options).to_have_count(2)
     button(page, "Ball").click()
-    eventually(lambda: "/media/one/frames/0/candidates?object=2&rev=r0" in fake.asked)
+    until(lambda: "/media/one/frames/0/candidates?object=2&rev=r0" in fake.asked)
     expect(row).to_be_visible()
     place, whole = row.bounding_box(), box_of(page)
     assert place is not None and place["y"] < whole["y"] + whole["height"] / 2, "it does not hide the click"
@@ -1016,7 +1016,7 @@ def test_without_readings_no_choice_is_offered(opened: Callable[..., Page], fake
         expect(page.locator(".mark")).to_have_count(0)
         asked = len(fake.asked)
         click(page, 100, 100)
-        eventually(lambda: any("candidates" in url for url in fake.asked[asked:]))  # noqa: B023
+        until(lambda: any("candidates" in url for url in fake.asked[asked:]))  # noqa: B023
         expect(picture(page)).to_have_attribute("aria-busy", "false")
         expect(page.locator(".candidates")).to_be_hidden()
         expect(page.locator("[data-part=message]")).to_have_text("")
@@ -1057,7 +1057,7 @@ def test_the_first_answer_about_a_frame_is_read(opened: Callable[..., Page], fak
     said(200, "Thinking…")
     fake.value = answer(fake.edits[-1], rev="other", model="another", seq=None)
     page.locator("#push").click()
-    eventually(lambda: any("rev=other" in url for url in fake.asked))
+    until(lambda: any("rev=other" in url for url in fake.asked))
     expect(picture(page)).to_have_attribute("aria-busy", "false")
     fake.thought.clear()
     move_to(page, 7)
@@ -1068,14 +1068,14 @@ def test_the_first_answer_about_a_frame_is_read(opened: Callable[..., Page], fak
     fake.thought.set()
 
 
-def test_a_crowded_stage_is_no_wider_than_the_page(chromium: Browser, fake: Fake, address: str) -> None:
+def test_a_crowded_stage_is_no_wider_than_the_page(chrome: Browser, fake: Fake, address: str) -> None:
     fake.reset()
     fake.read_as(0.7, 0.9, 0.8)
     long = {"number": 3, "name": "A name as long as a name may be, and that is sixty characters", "on": False}
     crowd = {"objects": [MAN, BALL, long], "palette": PALETTE, "candidates": True, "checks": [0.0, 1.0, 3.9]}
     fake.value = Fake.session("one", prompts=[marks(1, (100, 100)), marks(3, (300, 300))], **crowd)
     for width in (390, 1024, 1440):
-        context = chromium.new_context(viewport={"width": width, "height": 800}, locale="es-MX")
+        context = chrome.new_context(viewport={"width": width, "height": 800}, locale="es-MX")
         page = context.new_page()
         page.goto(address)
         expect(page.locator(".reading")).to_have_count(3)
