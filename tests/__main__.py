@@ -16,6 +16,8 @@ from pathlib import Path
 from tests import browser
 
 ROOT = Path(__file__).resolve().parent.parent
+WORKERS = max(2, min(4, os.cpu_count() or 2))
+"""Processes that run the tests side by side, each with a database, ports and folders of its own."""
 
 
 def missing() -> list[str]:
@@ -110,7 +112,9 @@ def main() -> None:
     check("ruff", "format", "--check", ".")
     check("mypy")
     audit()
-    check("pytest", *sys.argv[1:])  # last, so that its closing line is the last of the output
+    # A module's tests stay together, for they share servers and clips. Last, so that its closing line is the
+    # last of the output.
+    check("pytest", "-n", str(WORKERS), "--dist", "loadscope", "--no-loadscope-reorder", *sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -21,7 +21,30 @@ os.environ["RECORTE_WEIGHTS"] = f"{_HOME}/weights"
 
 from db.engine import Database  # noqa: E402
 from pipeline.video.priority import real_time  # noqa: E402
+from tests.pipeline import stand_in  # noqa: E402
 from tests.postgres import administrator  # noqa: E402
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the run a folder of its own, and not one below pytest's of all runs.
+
+    Each pytest that starts closes that to all others than its user; PostgreSQL of a run as root is another's.
+    """
+    if config.option.basetemp is None:
+        config.option.basetemp = f"{_HOME}/pytest"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that drive a browser, so that they can be left out: `-m "not browser"`.
+
+    Their modules come first, for they take longest: of several processes none is left with one at the end.
+    """
+    for item in items:
+        if isinstance(item, pytest.Function) and "chrome" in item.fixturenames:
+            item.add_marker("browser")
+    long = {item.path for item in items if item.get_closest_marker("browser")}
+    items.sort(key=lambda item: item.path not in long)
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +52,13 @@ def no_priority() -> Iterator[None]:
     """What a test leaves to the next, and to the browsers it starts, keeps the machine to nobody."""
     yield
     assert not real_time()
+
+
+@pytest.fixture
+def stand_ins() -> Iterator[None]:
+    """Models whose mattes are known beforehand, among the others."""
+    with stand_in.registered():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """What the pipeline's tests share."""
 
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,12 +8,6 @@ import pytest
 
 from tests.pipeline import stand_in
 from tests.rendered import subject_over_background, write_clip
-
-
-@pytest.fixture
-def stand_ins() -> Iterator[None]:
-    with stand_in.registered():
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -85,7 +85,16 @@ def test_a_part_of_a_tensor_is_kept_alone(tmp_path: Path) -> None:
     assert (tmp_path / "a.state").stat().st_size < 10_000
 
 
-@pytest.mark.parametrize("value", [(1, 2), {1: 2}, object(), np.array([object()]), np.float32(1)], ids=str)
+NOTHING_ELSE = {
+    "a tuple": (1, 2),
+    "a key that is no string": {1: 2},
+    "an object": object(),
+    "an array of objects": np.array([object()]),
+    "a number of numpy's": np.float32(1),
+}
+
+
+@pytest.mark.parametrize("value", NOTHING_ELSE.values(), ids=NOTHING_ELSE.keys())
 def test_nothing_else_is_taken(tmp_path: Path, value: Any) -> None:
     with pytest.raises(TypeError, match="plain data"):
         state.save(tmp_path / "a.state", {"it": value})
