@@ -154,14 +154,14 @@ def test_where_to_look_again(clip_path: Path, tmp_path: Path) -> None:
 def test_interrupted_says_what_is_kept(long_path: Path, tmp_path: Path) -> None:
     command = [*WITH_STAND_INS, "run", str(long_path), str(tmp_path / "out.mp4"), "--model", "dwelling"]
     command += ["--matte", str(tmp_path / "m.mkv"), "--json"]
-    with subprocess.Popen(
+    with children.running(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
     ) as process:
         assert process.stdout is not None
         for _ in range(3):
             json.loads(process.stdout.readline())
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=DEADLINE)
     assert process.returncode == 130
     assert said == (
         "Interrupted; what was found so far is kept beside the matte. Run the same again to continue.\n"

@@ -20,7 +20,7 @@ from db.errors import AccountError
 from db.ledger import Ledger
 from db.models import User
 from tests.ui import line
-from tests.waiting import until
+from tests.waiting import DEADLINE, until
 from ui.removal import remove_user
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,7 +91,7 @@ def test_one_that_is_killed_halfway_is_undone_or_finished(
 ) -> None:
     ids = {make(account(own)) for _ in range(1)}
     url = own.engine.url.render_as_string(hide_password=False)
-    done = subprocess.run([sys.executable, "-c", KILLED, url, str(tmp_path), when], cwd=ROOT, timeout=120)
+    done = subprocess.run([sys.executable, "-c", KILLED, url, str(tmp_path), when], cwd=ROOT)
     assert done.returncode == 9 and not folders(tmp_path) & ids
     line.actions_on(tmp_path, own, line.Line(None)).mend()
     assert folders(tmp_path) == (ids if when == "before" else set())
@@ -118,6 +118,7 @@ def test_a_session_that_is_made_meanwhile_is_refused(own: Database, make: Any, t
     ana = account(own)
     make(ana)
     ends: list[str] = []
+    ended = threading.Event()
 
     def creates() -> None:
         try:
@@ -125,6 +126,7 @@ def test_a_session_that_is_made_meanwhile_is_refused(own: Database, make: Any, t
             ends.append("made")
         except IntegrityError:
             ends.append("refused")
+        ended.set()
 
     with own.begin() as tx:
         from db import users
@@ -132,10 +134,9 @@ def test_a_session_that_is_made_meanwhile_is_refused(own: Database, make: Any, t
         users.lock(tx, name="Ana")
         thread = threading.Thread(target=creates)
         thread.start()
-        thread.join(0.5)
-        assert thread.is_alive()  # it waits to see whether the account stays
+        assert not ended.wait(0.5)  # it waits to see whether the account stays
         users.remove(tx, name="Ana")
-    thread.join(20)
+    thread.join(DEADLINE)
     assert ends == ["refused"]
 
 
