@@ -55,6 +55,7 @@ class Pair:
             stack.push(self._writers)
             self._foreground = self._writers.enter_context(writer("foreground.mp4", sound))
             self._matte = self._writers.enter_context(writer("matte.mp4", None))
+            self.notes += self._foreground.notes
             self._stack = stack.pop_all()
 
     def write(self, image: Image, pts: int) -> None:

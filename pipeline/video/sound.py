@@ -43,26 +43,32 @@ _Packets: TypeAlias = "Generator[Packet[AudioStream], None, None]"
 class Sound:
     """All sound tracks of a video on their way into a result, whose second 0 is `Heard.start`."""
 
-    def __init__(self, out: OutputContainer, tracks: list[_Track]) -> None:
+    def __init__(self, out: OutputContainer, tracks: list[_Track], notes: tuple[str, ...] = ()) -> None:
         self._out = out
         self._tracks = tracks
         self.tracks = len(tracks)
+        self.notes = notes
+        """Sentences on what could not be read of it."""
 
     @classmethod
-    def open(cls, heard: Heard, out: OutputContainer, form: Format) -> Sound | None:
-        """Adds a stream to `out` for each track; None where nothing is heard that can be decoded."""
-        if form.sound_codec is None:
-            return None
+    def open(cls, heard: Heard, out: OutputContainer, form: Format) -> Sound:
+        """Adds a stream to `out` for each track in which something is heard, and that can be decoded.
+
+        `form` is one with sound.
+        """
+        found: list[_Track] = []
+        unread = 0
         with Source(heard.path) as source:
-            found = [
-                _Track(packets)
-                for number, track in enumerate(sound_tracks(source))
-                if track.codec_context
-                and track.codec_context.sample_rate
-                and track.codec_context.layout.nb_channels
-                and (packets := _passed_on(heard, number, track, out, form)) is not None
-            ]
-        return cls(out, found) if found else None
+            tracks = sound_tracks(source)
+            for number, track in enumerate(tracks):
+                try:
+                    packets = _passed_on(heard, number, track, out, form)
+                except _Unread:
+                    unread += 1
+                    continue
+                if packets is not None:
+                    found.append(_Track(packets))
+        return cls(out, found, _unread(source.name, unread, len(tracks)))
 
     def mux(self, until: Fraction | None) -> None:
         """Pass on what begins up to `until` seconds of the result; None: all the rest."""
@@ -73,6 +79,24 @@ class Sound:
     def close(self) -> None:
         for track in self._tracks:
             track.close()
+
+
+class _Unread(Exception):
+    """There is sound in a track, and nothing here can decode it."""
+
+
+def _unread(name: str, count: int, tracks: int) -> tuple[str, ...]:
+    """The sentence on tracks that could not be read."""
+    if not count:
+        return ()
+    if count == tracks:
+        return (
+            f"{name}: its sound could not be read, so the result has none. Convert it to AAC to keep it.",
+        )
+    return (
+        f"{name}: {count} of its {tracks} sound tracks could not be read, and the result is without. "
+        "Convert them to AAC to keep them.",
+    )
 
 
 class _Track:
@@ -98,7 +122,13 @@ class _Track:
 def _passed_on(
     heard: Heard, number: int, track: AudioStream, out: OutputContainer, form: Format
 ) -> _Packets | None:
-    """The packets that go into `out` for a track, for which a stream is added; None where it is not heard."""
+    """The packets that go into `out` for a track, for which a stream is added; None where it is not heard.
+
+    Raises _Unread where it cannot be decoded.
+    """
+    context = track.codec_context
+    if not (context and context.sample_rate and context.layout.nb_channels):
+        raise _Unread
     codec = codec_name(track)
     matroska = form.container in ("webm", "matroska")
     found = pieces(heard, number, lead=LEAD if matroska else _LEADS.get(codec, _LEAD))
@@ -118,7 +148,7 @@ def _passed_on(
         blocks = samples(heard, number, kind)
         block = next(blocks, None)
         if block is None:
-            return None
+            raise _Unread
         stream = _encoder(out, codec, kind)
         packets = _encoded(chain([block], blocks), stream, kind)
     told = track.metadata

@@ -92,6 +92,7 @@ class Writer:
                     context.color_range = ColorRange.MPEG
                 if sound is not None and form.sound_codec is not None:
                     self._sound = Sound.open(sound, self._out, form)
+                    self.notes += self._sound.notes
         except BaseException:
             self._abandon()
             raise

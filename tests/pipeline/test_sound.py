@@ -416,3 +416,37 @@ def test_clocks_that_drift_apart_do_not_take_the_sound_with_them() -> None:
         assert reached == pytest.approx(float(timed[-1][0]) + 0.1, abs=SYNC)
         assert all(block.all() for block in laid)
         assert max(len(block) for block in laid) <= 101
+
+
+def muted(path: Path, sounds: int) -> Path:
+    """A clip with sounds of a kind that nothing here decodes, as phones and television sets write them."""
+    tone = ("-f", "lavfi", "-i", "sine=440:d=1:r=48000")
+    maps = [word for n in range(1 + sounds) for word in ("-map", n)]
+    picture = ("-f", "lavfi", "-i", "testsrc=s=64x48:r=25:d=1")
+    ffmpeg(*picture, *(tone * sounds), *maps, *H264, "-pix_fmt", "yuv420p", "-c:a", "aac", path)
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"mp4a", b"apac", 1).replace(b"esds", b"free", 1))
+    return path
+
+
+@pytest.mark.parametrize("key", ["mp4", "webm", "prores", "pair"])
+def test_sound_that_cannot_be_read_is_told(tmp_path: Path, key: str) -> None:
+    form = formats.by_key(key)
+    for sounds, said in ((1, "its sound could not be read, so the result has none"), (2, "1 of its 2 sound")):
+        source = muted(tmp_path / f"{sounds}.mp4", sounds)
+        shape = Shape(64, 48, Fraction(1, 25), Fraction(25))
+        content = 4 if key == "pair" else 3
+        out = tmp_path / f"out{sounds}{form.suffix}"
+        with video.create(out, form, shape, sound=Heard(source)) as made:
+            for number in range(25):
+                made.write(np.zeros((48, 64, content), np.uint8), number)
+        assert len(made.notes) == 1
+        assert made.notes[0].startswith(f"{source.name}: {said}")
+
+
+def test_a_format_without_sound_does_not_tell_of_it(tmp_path: Path) -> None:
+    source = muted(tmp_path / "a.mp4", 1)
+    shape = Shape(64, 48, Fraction(1, 25), Fraction(25))
+    with video.create(tmp_path / "a.gif", formats.by_key("gif"), shape, sound=Heard(source)) as made:
+        made.write(np.zeros((48, 64, 3), np.uint8), 0)
+    assert made.notes == ()
