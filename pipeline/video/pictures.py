@@ -1,10 +1,11 @@
-"""Packets that bring no picture of their own to the screen: hidden frames and second fields."""
+"""Packets that bring no picture of their own to the screen: hidden frames, second fields, empty ones."""
 
 from __future__ import annotations
 
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from pipeline.video import mpeg4
 from pipeline.video.source import Source, codec_name, time_base
 
 
@@ -22,6 +23,11 @@ class Pictures:
         """Whether the picture before waits for its other field."""
         self._due: int | None = None
         """When that field comes, where the picture before has a time."""
+        self._mpeg4 = mpeg4.Counter(source.stream.codec_context.extradata)
+        self.packed = False
+        """Whether a packet brought two pictures, as from DivX: the container's times then say nothing."""
+        self._owed = 0
+        """Pictures that came in a packet beside another, which an empty one is to follow for each."""
 
     def brings(self, packet: Packet[VideoStream], pts: int | None) -> bool:
         match self._codec:
@@ -29,9 +35,19 @@ class Pictures:
                 return bool(memoryview(packet)[0] & 0x10)  # show_frame: RFC 6386, 9.1
             case "vp9":
                 return _shown_vp9(memoryview(packet))
+            case "mpeg4":
+                return self._coded(memoryview(packet))
             case "h264" if self._field is not None:
                 return self._first_field(pts, packet.duration or 0)
         return True
+
+    def _coded(self, data: memoryview) -> bool:
+        """Whether an MPEG-4 packet brings a picture, or makes room for one that came in a packet before."""
+        found = self._mpeg4.coded(bytes(data))
+        self.packed |= found > 1
+        brings = found + self._owed > 0
+        self._owed = max(0, self._owed + found - 1)
+        return brings
 
     def _first_field(self, pts: int | None, duration: int) -> bool:
         field = self._field is not None and abs(duration - self._field) <= 1

@@ -19,8 +19,8 @@ def probe(path: Path, name: str | None = None) -> Clip:
     be used.
     """
     with Source(path, name) as source:
+        first = source.first()
         stream = source.stream
-        first = next(source.decode(), None)
         if first is None:
             raise VideoError(f"{source.name}: there is not one picture in this video.")
         if not known(first):

@@ -70,17 +70,18 @@ def _pictures(
     source: Source, times: Index, start: int, end: int | None, wanted: list[int] | None
 ) -> Iterator[tuple[int, av.VideoFrame]]:
     """Decode what is wanted, jumping wherever a keyframe lies between here and the next wanted frame."""
-    here = -1
+    here, reached = -1, 0
     target = wanted[0] if wanted else start
+    last = wanted[-1] if wanted else times.last_before(end)
     lands = True
     while True:
         clock = _Clock(times)
         packets = None
-        if lands and _behind(times, target - source.early, max(here, 0)):
+        if lands and _behind(times, target - source.early, reached):
             packets = _landed(source, times, target - source.early, clock)
             if packets is None:
                 lands = False  # the container's own index leads astray: decode from the start instead
-                source.rewind()
+                source.rewind(source.threaded)
         since = None if times.stamps or source.early else times.origin + target
         for frame in source.decode(packets, since):
             pts = clock.pts(frame.pts)
@@ -88,7 +89,7 @@ def _pictures(
                 continue
             if end is not None and pts >= end:
                 return
-            here = pts
+            here = reached = pts
             if wanted is None:
                 yield pts, frame
                 continue
@@ -102,7 +103,11 @@ def _pictures(
             if lands and _behind(times, target - source.early, here):
                 break
         else:
-            return
+            if here >= last or not source.threaded:
+                return
+            # What the decoder still held is lost; without threads it holds nothing back.
+            source.rewind(threaded=False)
+            target, reached = max(target, here + 1), 0
 
 
 def _behind(times: Index, target: int, here: int) -> bool:

@@ -38,6 +38,11 @@ class Index:
         """The pts of the frame on screen at `pts`: the last one not after it, else the first."""
         return self.pts[max(0, bisect.bisect_right(self.pts, pts) - 1)]
 
+    def last_before(self, end: int | None) -> int:
+        """The pts of the last frame before `end`, or of all; -1 where there is none."""
+        place = len(self.pts) if end is None else bisect.bisect_left(self.pts, end)
+        return self.pts[place - 1] if place else -1
+
     def key_before(self, pts: int) -> int:
         return self.keys[max(0, bisect.bisect_right(self.keys, pts) - 1)] if self.keys else 0
 
@@ -78,7 +83,7 @@ def scanned(path: Path) -> Scan:
                 shown.append(_Shown(pts, dts, packet.size, packet.is_keyframe))
         tick = time_base(source.stream)
         rate = source.stream.average_rate or source.stream.guessed_rate or 25
-        if source.guesses and any(s.pts != s.dts for s in shown):
+        if pictures.packed or (source.guesses and any(s.pts != s.dts for s in shown)):
             shown = [s._replace(pts=None) for s in shown]
         reorders = source.reorders or any(s.pts != s.dts for s in shown if None not in (s.pts, s.dts))
     index, count = _indexed(shown, tick, max(1, round(1 / Fraction(rate) / tick)), reorders)

@@ -31,7 +31,7 @@ DAMAGED = (av.error.InvalidDataError, av.error.PatchWelcomeError, av.error.Undef
 
 # The demuxers that may open a file: none that follows references to other files. A picture is let in and
 # so is sound, each to be told apart by a sentence.
-_PICTURES = frozenset(name for name in av.formats_available if name.endswith("_pipe")) | {"image2"}
+_PICTURES = frozenset(name for name in av.formats_available if name.endswith("_pipe"))
 _SOUNDS = frozenset({"aac", "ac3", "aiff", "amr", "flac", "mp3", "wav"})
 _VIDEOS = frozenset(
     {
@@ -65,6 +65,8 @@ class Source:
         self.name = name or path.name
         self._conversion = Conversion()
         self._turn: _Matrix | None = None
+        self.threaded = True
+        """Whether the decoder may use several threads."""
         self._open()
 
     def _open(self) -> None:
@@ -98,7 +100,10 @@ class Source:
             raise VideoError(
                 f"{self.name}: its video is of an unknown kind or damaged. Convert it to MP4 and try again."
             )
-        self.stream.thread_type = "AUTO"
+        if self.threaded:
+            self.stream.thread_type = "AUTO"
+        else:
+            self.stream.thread_count = 1
         ratio = self.stream.sample_aspect_ratio or Fraction(1)
         context = self.stream.codec_context
         # Width and height of a stored frame in square pixels, before it is turned upright. A stream may
@@ -149,6 +154,14 @@ class Source:
         last.stream, last.time_base = self.stream, time_base(self.stream)
         yield last
 
+    def first(self) -> av.VideoFrame | None:
+        """The first picture that can be decoded, of a source that was just opened."""
+        frame = next(self.decode(), None)
+        if frame is None and self.threaded:
+            self.rewind(threaded=False)
+            frame = next(self.decode(), None)
+        return frame
+
     def decode(
         self, packets: Iterable[Packet[VideoStream]] | None = None, since: int | None = None
     ) -> Iterator[av.VideoFrame]:
@@ -175,8 +188,13 @@ class Source:
             if self._decoder is not self.stream.codec_context:
                 self._decoder.flush_buffers()
 
-    def rewind(self) -> None:
-        """Begin anew, as a seek to the start does not in every container."""
+    def rewind(self, threaded: bool = True) -> None:
+        """Begin anew, as a seek to the start does not in every container.
+
+        Where FFmpeg meets damage while its decoder is emptied at the end, PyAV leaves the rest in it: as many
+        pictures as it has threads. A decoder without threads holds none back.
+        """
+        self.threaded = threaded
         self.close()
         self._open()
 

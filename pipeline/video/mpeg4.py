@@ -1,0 +1,68 @@
+"""How many pictures are coded in a packet of MPEG-4 Visual (ISO/IEC 14496-2): DivX packs two into one."""
+
+from __future__ import annotations
+
+import re
+
+_LAYER = re.compile(rb"\x00\x00\x01[\x20-\x2f]")
+_PICTURE = b"\0\0\1\xb6"
+# What may stand before a picture's own data: one bit for each second since the picture before, and a few.
+_HEAD_BYTES = 64
+# A rectangular layer whose pictures are numbered in 16 bits at most.
+_INCREMENT_BITS = 16
+
+
+class Counter:
+    """Counts the coded pictures of packets, which may bring a header that those behind it are read by."""
+
+    def __init__(self, header: bytes | None) -> None:
+        self._increment = _INCREMENT_BITS
+        """How many bits a picture's time takes."""
+        self._learn(header or b"")
+
+    def coded(self, data: bytes) -> int:
+        """How many pictures are in a packet but for those that only repeat the one before."""
+        self._learn(data)
+        found, at = 0, data.find(_PICTURE)
+        while at >= 0:
+            found += self._is_coded(data[at + 4 : at + 4 + _HEAD_BYTES])
+            at = data.find(_PICTURE, at + 4)
+        return found
+
+    def _learn(self, data: bytes) -> None:
+        layer = _LAYER.search(data)
+        if layer is None:
+            return
+        bits = _Bits(data[layer.end() : layer.end() + _HEAD_BYTES])
+        bits.take(9)  # random_accessible_vol, video_object_type_indication
+        if bits.take(1):  # is_object_layer_identifier
+            bits.take(7)
+        if bits.take(4) == 15:  # aspect_ratio_info: extended
+            bits.take(16)
+        # vol_control_parameters: chroma_format, low_delay, vbv_parameters
+        if bits.take(1) and bits.take(4) & 1:
+            bits.take(79)
+        bits.take(3)  # video_object_layer_shape, marker
+        self._increment = max(1, (max(1, bits.take(16)) - 1).bit_length())
+
+    def _is_coded(self, data: bytes) -> bool:
+        """vop_coded."""
+        bits = _Bits(data)
+        bits.take(2)  # vop_coding_type
+        while bits.take(1):  # modulo_time_base
+            pass
+        bits.take(1 + self._increment + 1)  # marker, vop_time_increment, marker
+        return bool(bits.take(1))
+
+
+class _Bits:
+    """Reads numbers from the front of some bytes; zeros behind them."""
+
+    def __init__(self, data: bytes) -> None:
+        self._value = int.from_bytes(data, "big")
+        self._left = 8 * len(data)
+
+    def take(self, count: int) -> int:
+        self._left -= count
+        shifted = self._value >> self._left if self._left >= 0 else self._value << -self._left
+        return shifted & ((1 << count) - 1)
