@@ -18,7 +18,6 @@ from typing import Any, NoReturn, get_args
 from PIL import Image
 
 from pipeline import background, formats, journal, models, preview, prompts, speeds, video, weights
-from pipeline.background import Transparent
 from pipeline.clip import Clip, Remark
 from pipeline.composite import composer
 from pipeline.edges import CLEAN, Despill, Edges
@@ -193,11 +192,8 @@ def _job(options: argparse.Namespace) -> Job:
             "device": options.device,
         }
     behind = background.parse(options.background)
-    form = options.format or (
-        ("webm" if isinstance(behind, Transparent) else Job.format)
-        if options.run is _preview
-        else formats.by_suffix(options.output).key
-    )
+    # A preview is a single picture, of whatever size.
+    form = options.format or ("png" if options.run is _preview else formats.by_suffix(options.output).key)
     return Job(
         options.input,
         options.output,

@@ -53,6 +53,8 @@ class Format:
     """Width and height must be even."""
     least: int = 1
     """Pixels that width and height must have."""
+    most: tuple[int, int] | None = None
+    """The widest and highest picture that encoder and container take; None: any."""
     sound_codec: str | None = None
     """What sound is encoded to where it cannot be copied; None where the format has no sound."""
     sound_copied: frozenset[str] = frozenset()
@@ -105,6 +107,11 @@ class Format:
         wide, high = max(width, self.least), max(height, self.least)
         return (wide + wide % 2, high + high % 2) if self.even else (wide, high)
 
+    def holds(self, width: int, height: int) -> bool:
+        """Whether pictures of this size are not too large for it."""
+        wide, high = self.size(width, height)
+        return self.most is None or (wide <= self.most[0] and high <= self.most[1])
+
     def asked(self, quality: Quality) -> Options:
         """What the codec is told."""
         return {**self.options, **self.qualities.get(quality, {})}
@@ -123,6 +130,7 @@ class Format:
         )
 
 
+_X264_MOST = 16384, 16384
 _X264 = {"preset": "veryfast", "profile": "high"}
 _X264_STEPS = _steps("crf", 28, 23, 18, 14)
 # What FFmpeg multiplies a quantizer with where it stands for a quality (FF_QP2LAMBDA).
@@ -145,6 +153,7 @@ FORMATS: dict[str, Format] = {
             qualities=_X264_STEPS,
             container_options=_INDEX_FIRST,
             even=True,
+            most=_X264_MOST,
             sound_codec="aac",
             sound_copied=frozenset({"aac", "mp3"}),
             hardware=Hardware("h264_nvenc", _steps("cq", 32, 27, 22, 17)),
@@ -163,6 +172,7 @@ FORMATS: dict[str, Format] = {
             qualities=_steps("crf", 30, 25, 20, 16),
             container_options=_INDEX_FIRST,
             even=True,
+            most=(65535, 65535),
             least=64,  # x265 writes beyond its memory where a picture is smaller than its largest block
             sound_codec="aac",
             sound_copied=frozenset({"aac", "mp3"}),
@@ -180,6 +190,7 @@ FORMATS: dict[str, Format] = {
             alpha_pixel_format="yuva420p",
             # Alternate reference frames cannot be used with alpha (libvpx refuses to combine them).
             options={"b": "0", "deadline": "good", "cpu-used": "6", "row-mt": "1", "auto-alt-ref": "0"},
+            most=(65535, 65535),
             qualities=_steps("crf", 42, 33, 24, 15),
             sound_codec="libopus",
             sound_copied=frozenset({"opus", "vorbis"}),
@@ -194,11 +205,31 @@ FORMATS: dict[str, Format] = {
             pixel_format="yuv420p",
             deep_pixel_format="yuv420p10le",
             least=4,
+            most=(16384, 8704),
             options={"preset": "8"},
             qualities=_steps("crf", 48, 38, 28, 18),
             sound_codec="libopus",
             sound_copied=frozenset({"opus", "vorbis"}),
             hardware=Hardware("av1_nvenc", _steps("cq", 42, 36, 29, 22), deep_pixel_format="p010le"),
+        ),
+        Format(
+            key="mkv",
+            label="MKV · H.264",
+            suffix=".mkv",
+            mime="video/x-matroska",
+            container="matroska",
+            codec="libx264",
+            pixel_format="yuv420p",
+            options=_X264,
+            qualities=_X264_STEPS,
+            even=True,
+            most=_X264_MOST,
+            sound_codec="aac",
+            sound_copied=frozenset(
+                {"aac", "mp3", "opus", "vorbis", "flac", "alac", "ac3", "eac3", "pcm_s16le", "pcm_s24le"}
+            ),
+            hardware=Hardware("h264_nvenc", _steps("cq", 32, 27, 22, 17)),
+            plays=False,
         ),
         Format(
             key="prores",
@@ -216,6 +247,7 @@ FORMATS: dict[str, Format] = {
             options={"profile": "4444", "vendor": "apl0", "alpha_bits": "16", "flags": "+qscale"},
             qualities=_steps("global_quality", 12 * _LAMBDA, 8 * _LAMBDA, 4 * _LAMBDA, 2 * _LAMBDA),
             container_options=_INDEX_FIRST,
+            most=(65535, 65535),
             sound_codec="aac",
             sound_copied=frozenset({"aac", "mp3", "alac", "pcm_s16le", "pcm_s16be", "pcm_s24le"}),
             plays=False,
@@ -231,6 +263,7 @@ FORMATS: dict[str, Format] = {
             pixel_format="pal8",
             alpha_pixel_format="pal8",
             container_options={"loop": "0"},
+            most=(65535, 65535),
             qualities=_steps("colours", 32, 80, 160, 255),
             most_rate=Fraction(50),  # browsers show a picture for a fiftieth of a second or else for a tenth
         ),
@@ -246,6 +279,7 @@ FORMATS: dict[str, Format] = {
             pixel_format="bgra",
             alpha_pixel_format="bgra",
             container_options={"loop": "0"},
+            most=(16383, 16383),
             options={"compression_level": "2"},  # twice as fast as more, and hardly larger
             qualities=_steps("quality", 45, 65, 82, 95),
         ),
@@ -276,6 +310,7 @@ FORMATS: dict[str, Format] = {
             qualities=_X264_STEPS,
             container_options=_INDEX_FIRST,
             even=True,
+            most=_X264_MOST,
             content="matte",
             hardware=Hardware("h264_nvenc", _steps("cq", 32, 27, 22, 17)),
         ),
@@ -304,6 +339,7 @@ FORMATS: dict[str, Format] = {
             qualities=_X264_STEPS,
             container_options=_INDEX_FIRST,
             even=True,
+            most=_X264_MOST,
             sound_codec="aac",
             sound_copied=frozenset({"aac", "mp3"}),
             content="pair",

@@ -70,6 +70,19 @@ class Job:
             raise FormatError(f"{form.label} cannot hold transparency. Choose {able}, or another background.")
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
             raise InputError(f"{self.device!r} is no device. There are auto, cpu, cuda and cuda:N.")
+        if form.most is not None and not form.holds(clip.width, clip.height):
+            large = [
+                f.label
+                for f in formats.FORMATS.values()
+                if f.holds(clip.width, clip.height)
+                and f.content == form.content
+                and not (isinstance(self.background, Transparent) and f.opaque)
+            ]
+            raise FormatError(
+                f"{clip.name}: pictures of {clip.width} × {clip.height} are too large for {form.label}, "
+                f"whose largest are {form.most[0]} × {form.most[1]}. "
+                + (f"Choose {', '.join(large)}." if large else "Scale the video down first.")
+            )
         self.edges.check()
         if self.quality not in formats.QUALITIES:
             raise InputError(f"{self.quality!r} is no quality. There are {', '.join(formats.QUALITIES)}.")

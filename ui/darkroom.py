@@ -258,4 +258,4 @@ def _parted(job: Job) -> dict[int, Job]:
 
 def _plain(job: Job) -> Job:
     """The job without what only matters for the result, and might forbid it."""
-    return replace(job, background=GREEN, format="mp4", sound="own")
+    return replace(job, background=GREEN, format="png", sound="own")

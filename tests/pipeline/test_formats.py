@@ -1,11 +1,20 @@
 """The output formats."""
 
+import re
+from fractions import Fraction
 from pathlib import Path
+from typing import Any, cast
 
+import av
+import numpy as np
 import pytest
+from av.codec.context import CodecContext
 
-from pipeline import formats
+from pipeline import formats, video
 from pipeline.errors import FormatError
+from pipeline.job import Job
+from pipeline.video.priority import ordinary
+from tests.rendered import write_clip
 
 
 def test_a_format_is_found_by_its_key_and_by_its_suffix() -> None:
@@ -37,7 +46,7 @@ def test_the_first_with_a_suffix_is_what_the_suffix_means() -> None:
         ".gif": "gif",
         ".webp": "webp",
         ".zip": "png",
-        ".mkv": "matte-lossless",
+        ".mkv": "mkv",
     }
     assert formats.by_suffix(Path("pictures")).key == "png"
 
@@ -57,3 +66,65 @@ def test_the_pixel_format_holds_the_most_of_what_is_asked() -> None:
     assert hevc.pixels(alpha=True, deep=True) == "yuv420p10le"
     assert hevc.accelerated.pixels(alpha=False, deep=True) == "p010le"
     assert webm.accelerated is webm
+
+
+def test_mkv_is_the_composite_and_the_bare_matte_is_asked_for() -> None:
+    form = formats.by_suffix(Path("out.mkv"))
+    assert form.content == "picture" and form.sound_codec is not None
+    assert formats.by_key("matte-lossless").suffix == ".mkv"
+
+
+@pytest.mark.parametrize("size", [(17000, 64), (64, 17000), (64, 9000), (70000, 16), (16383, 16)])
+def test_what_is_too_large_is_refused_with_what_holds_it(tmp_path: Path, size: tuple[int, int]) -> None:
+    source = write_clip(
+        tmp_path / "wide.mkv",
+        [np.zeros((size[1], size[0], 3), np.uint8)] * 2,
+        codec="ffv1",
+        pix_fmt="yuv444p",
+        options={},
+    )
+    clip = video.probe(source)
+    for form in formats.FORMATS.values():
+        job = Job(source, tmp_path / f"out{form.suffix}", format=form.key)
+        if form.holds(*size):
+            job.check(clip)
+            continue
+        with pytest.raises(FormatError, match=re.escape(f"are too large for {form.label},")) as raised:
+            job.check(clip)
+        named = str(raised.value).partition("Choose ")[2]
+        for other in formats.FORMATS.values():
+            suits = other.holds(*size) and other.content == form.content
+            assert (other.label in named) == suits
+
+
+@pytest.mark.parametrize("key", formats.FORMATS)
+def test_an_encoder_takes_what_its_format_is_said_to_hold(key: str) -> None:
+    """And refuses, or would spoil, the next size; x265 alone takes more than its container."""
+    form = formats.by_key(key)
+    if form.most is None or form.codec == "gif":
+        sizes = [(17000, 16)]
+    else:
+        sizes = [(form.most[0] // 2 * 2, 64), (64, form.most[1] // 2 * 2)]
+    for width, height in sizes:
+        assert form.holds(width, height) and encoded(form, width, height)
+    if form.codec in ("libx264", "libsvtav1", "libwebp"):
+        assert form.most is not None
+        assert not encoded(form, form.most[0] + 2, 64) and not encoded(form, 64, form.most[1] + 2)
+
+
+def encoded(form: formats.Format, width: int, height: int) -> bool:
+    """Whether the format's encoder takes pictures of this size."""
+    encoder = cast(Any, CodecContext.create(form.codec, "w"))
+    encoder.width, encoder.height, encoder.pix_fmt = width, height, form.pixel_format
+    encoder.time_base, encoder.framerate = Fraction(1, 25), Fraction(25)
+    encoder.options = {k: v for k, v in form.asked("small").items() if k != "colours"}
+    try:
+        with ordinary():
+            encoder.open()
+        if form.codec == "libsvtav1":
+            return True  # all that it would say, it has said
+        frame = av.VideoFrame(width, height, form.pixel_format)
+        frame.pts, frame.time_base = 0, encoder.time_base
+        return bool([*encoder.encode(frame), *encoder.encode(None)])
+    except av.error.FFmpegError:
+        return False

@@ -30,7 +30,7 @@ NTSC = Fraction(30000, 1001)
 RATE = (Fraction(1, 24), Fraction(24))
 ALPHA = [key for key, form in FORMATS.items() if form.alpha]
 DEEP = [key for key, form in FORMATS.items() if form.deep(False)]
-EVEN = {"mp4", "hevc", "matte", "pair"}
+EVEN = {"mkv", "mp4", "hevc", "matte", "pair"}
 # Half of what each container counts in.
 GRACE = {"webm": 2000, "matroska": 2000, "webp": 2000, "gif": 200, "zip": 2 * 10**6}
 GREY, RED, SKIN, GREEN = (128, 128, 128), (220, 30, 30), (224, 172, 140), (0, 177, 64)
