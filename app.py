@@ -8,6 +8,7 @@ python app.py user add NAME [--admin]          let somebody sign in; `list`, `pa
 from __future__ import annotations
 
 import argparse
+import errno
 import fcntl
 import getpass
 import logging
@@ -16,6 +17,8 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -27,6 +30,8 @@ from platformdirs import user_data_path
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 LOOPBACK = "127.0.0.1"
+PATIENCE = 5.0
+"""Seconds: a server that was killed frees its port and its folder once its memory has been given back."""
 
 
 class CannotStart(Exception):
@@ -55,9 +60,8 @@ class Settings:
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
         """Raises CannotStart for a value that is none."""
-        home = environment.get("RECORTE_HOME")
         return cls(
-            home=Path(home).expanduser().resolve() if home else user_data_path("recorte"),
+            home=_folder(environment, "RECORTE_HOME") or user_data_path("recorte"),
             database_url=environment.get("DATABASE_URL") or None,
             host=environment.get("RECORTE_HOST") or LOOPBACK,
             port=_number(environment, "RECORTE_PORT", 7860, 0, 65535),
@@ -104,6 +108,14 @@ def _hosts(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
     return hosts
 
 
+def _folder(environment: Mapping[str, str], name: str) -> Path | None:
+    text = environment.get(name)
+    try:
+        return Path(text).expanduser().resolve() if text else None
+    except (RuntimeError, OSError) as error:  # the home of nobody; links in a circle
+        raise CannotStart(f"{name} is {text!r}, which is no folder ({error}).") from error
+
+
 def _form(environment: Mapping[str, str], name: str) -> Literal["json", "text"] | None:
     match environment.get(name) or "":
         case "":
@@ -116,40 +128,91 @@ def _form(environment: Mapping[str, str], name: str) -> Literal["json", "text"] 
             raise CannotStart(f"{name} is {other!r}; it must be json or text.")
 
 
-def listening(host: str, port: int) -> socket.socket:
-    """Raises CannotStart where the address cannot be had."""
+def listening(host: str, port: int, patience: float = PATIENCE) -> socket.socket:
+    """Raises CannotStart where the address cannot be had within `patience` seconds."""
+    until = time.monotonic() + patience
+    while True:
+        try:
+            return socket.create_server(
+                (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+            )
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE and time.monotonic() < until:
+                time.sleep(0.1)
+                continue
+            raise CannotStart(
+                f"Nothing can be served at {host}:{port} ({error.strerror}). "
+                "Another program may be there: choose with RECORTE_HOST and RECORTE_PORT."
+            ) from error
+
+
+def prepare_data_dir(home: Path) -> Path:
+    """Make the data folder (which is returned) and what has to be in it, closed to the machine's other users.
+
+    Raises CannotStart where it cannot be used.
+    """
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (home / "sessions", home / "uploads"):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        for folder in (home, home / "sessions", home / "uploads"):
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        # An earlier version left them open. The data folder itself may be open on purpose; what is ours in it
+        # is not, but to pass through (o+x), which the embedded database needs where root starts it.
+        for name in ("sessions", "uploads", "database", "lost"):
+            folder = home / name
+            if folder.is_dir() and folder.stat().st_mode & 0o066 and folder.stat().st_uid == os.geteuid():
+                folder.chmod(0o700)
     except OSError as error:
-        raise CannotStart(
-            f"Nothing can be served at {host}:{port} ({error.strerror}). "
-            "Another program may be there: choose with RECORTE_HOST and RECORTE_PORT."
-        ) from error
+        raise CannotStart(_unusable(home, error)) from error
+    return home
+
+
+def _unusable(home: Path, error: OSError) -> str:
+    where = f": {error.filename}" if error.filename and str(error.filename) != str(home) else ""
+    return (
+        f"The data folder {home} cannot be used ({error.strerror}{where}): mend that, or name another with "
+        "RECORTE_HOME."
+    )
+
+
+class InUse(CannotStart):
+    """Another server holds the data folder."""
 
 
 @contextmanager
-def alone(home: Path) -> Iterator[None]:
-    """Hold a data folder. Raises CannotStart where another server holds it.
+def alone(home: Path, patience: float = PATIENCE) -> Iterator[None]:
+    """Hold a data folder. Raises InUse where another server holds it longer than `patience` seconds.
 
     A starting server takes what was under way for interrupted, and would do so to a running neighbour's.
     """
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "in-use.lock").open("a") as lock:  # the kernel frees it, however the process ends
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CannotStart(
-                f"Another Recorte is running on {home}. Use that one, "
-                "or choose another folder with RECORTE_HOME."
-            ) from None
+    try:
+        lock = (home / "in-use.lock").open("a")  # the kernel frees it, however the process ends
+    except OSError as error:
+        raise CannotStart(_unusable(home, error)) from error
+    until = time.monotonic() + patience
+    with lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise InUse(
+                        f"Another Recorte is running on {home}. Use that one, "
+                        "or choose another folder with RECORTE_HOME."
+                    ) from None
+                time.sleep(0.1)
         yield
 
 
 def serve(settings: Settings) -> None:
     """Run until interrupted."""
-    with listening(settings.host, settings.port) as port, alone(settings.home):
+    with listening(settings.host, settings.port) as port, alone(prepare_data_dir(settings.home)):
         uploads = settings.home / "uploads"
         shutil.rmtree(uploads, ignore_errors=True)  # what a server that was killed left half received
+        uploads.mkdir(mode=0o700, exist_ok=True)
         # Gradio reads these when it is imported.
         os.environ["GRADIO_TEMP_DIR"] = str(uploads)
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -246,12 +309,12 @@ def _held_if_free(home: Path) -> Iterator[bool]:
         yield False
         return
     try:
-        holding = alone(home)
+        holding = alone(home, patience=0)
         holding.__enter__()
-    except CannotStart:
+    except InUse:
         yield True
         return
-    except OSError:
+    except CannotStart:
         yield False  # nothing can be written there, which is found as well
         return
     try:
@@ -267,7 +330,7 @@ def change_users(settings: Settings, what: str, name: str, admin: bool) -> int:
     from ui.removal import remove_user
 
     password = _password() if what in ("add", "password") else ""
-    settings.home.mkdir(parents=True, exist_ok=True)
+    prepare_data_dir(settings.home)
     with Database.open(settings.database_url, settings.home / "database") as database:
         if what == "remove":
             print(f"{remove_user(database, settings.home, name)} and their sessions are removed.")

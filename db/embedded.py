@@ -77,7 +77,7 @@ class EmbeddedServer:
         if self._in_use is not None:
             return
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._door():
                 if not self.data.exists():
                     self._create()

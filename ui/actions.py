@@ -69,7 +69,7 @@ class Actions:
         allowance: Allowance | None = None,
     ) -> None:
         self._folder = home / "sessions"
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lost = home / "lost"
         self._database = database
         self._runner = runner
@@ -272,7 +272,7 @@ class Actions:
 
     def _set_aside(self, folder: Path, now: datetime) -> None:
         log.warning("%s belongs to no session and is set aside", folder.name)
-        self._lost.mkdir(exist_ok=True)
+        self._lost.mkdir(mode=0o700, exist_ok=True)
         place = self._lost / folder.name
         if place.exists():
             place = self._lost / f"{folder.name}-{uuid4().hex[:8]}"

@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import os
 import socket
+import stat
 import string
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -88,6 +91,89 @@ def test_a_database_that_is_not_there_ends_it_with_a_sentence(tmp_path: Path) ->
     url = "postgresql://user:geheim@127.0.0.1:1/nothing"
     said = refused(python("app.py", RECORTE_HOME=str(tmp_path), RECORTE_PORT="0", DATABASE_URL=url))
     assert "DATABASE_URL" in said and "geheim" not in said
+
+
+@pytest.mark.parametrize("command", [[], ["user", "list"], ["user", "add", "Ana"]])
+def test_a_data_folder_that_cannot_be_used_ends_it_with_a_sentence(
+    tmp_path: Path, command: list[str]
+) -> None:
+    (tmp_path / "file").write_text("kept")
+    said = refused(python("app.py", *command, RECORTE_HOME=str(tmp_path / "file"), RECORTE_PORT="0"))
+    assert str(tmp_path) in said and "RECORTE_HOME" in said and "Errno" not in said
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    ("home", "in_the_way"),
+    [
+        ("file/below", "file"),
+        ("home", "home/sessions"),
+        ("home", "home/uploads"),
+        ("loop/below", ""),
+        ("~nobody-of-that-name/x", ""),
+        ("x" * 300, ""),
+    ],
+)
+def test_whatever_is_wrong_with_the_data_folder_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str, in_the_way: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("loop")
+    if in_the_way:
+        Path(in_the_way).parent.mkdir(exist_ok=True)
+        Path(in_the_way).write_text("kept")
+    with pytest.raises(app.CannotStart, match="RECORTE_HOME"):
+        app.prepare_data_dir(settings(RECORTE_HOME=home).home)
+    assert not in_the_way or Path(in_the_way).read_text() == "kept"
+
+
+def test_a_lock_that_cannot_be_taken_is_told(tmp_path: Path) -> None:
+    (tmp_path / "in-use.lock").mkdir()
+    with pytest.raises(app.CannotStart, match=r"in-use\.lock\): mend that"), app.alone(tmp_path):
+        pass
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_data_folders_are_closed_to_other_users(tmp_path: Path) -> None:
+    fresh = tmp_path / "a" / "b"
+    app.prepare_data_dir(fresh)
+    assert [mode(folder) for folder in (fresh, fresh / "sessions", fresh / "uploads")] == [0o700] * 3
+    # One that was named may be open on purpose; what an earlier server made in it is not.
+    older = tmp_path / "older"
+    for name in ("", "sessions", "uploads", "database", "lost", "another's"):
+        (older / name).mkdir()
+        (older / name).chmod(0o755)
+    app.prepare_data_dir(older)
+    assert mode(older) == mode(older / "another's") == 0o755
+    assert {mode(older / name) for name in ("sessions", "uploads", "database", "lost")} == {0o700}
+    (older / "database").chmod(0o701)  # as root lets the embedded server's account pass
+    app.prepare_data_dir(older)
+    assert mode(older / "database") == 0o701
+
+
+def test_what_a_killed_server_still_holds_is_waited_for(tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken, app.alone(tmp_path):
+        port = taken.getsockname()[1]
+        free = threading.Timer(1, taken.close)
+        free.start()
+        with app.listening("127.0.0.1", port):
+            free.join()
+        with (
+            pytest.raises(app.CannotStart, match="RECORTE_PORT"),
+            socket.create_server(("127.0.0.1", 0)) as other,
+        ):
+            app.listening("127.0.0.1", other.getsockname()[1], patience=0.2)
+        with pytest.raises(app.InUse), app.alone(tmp_path, patience=0.2):
+            pass
+    holding = app.alone(tmp_path)
+    holding.__enter__()
+    free = threading.Timer(1, holding.__exit__, (None, None, None))
+    free.start()
+    with app.alone(tmp_path):
+        free.join()
 
 
 def test_a_taken_port_ends_it_with_a_sentence(tmp_path: Path) -> None:

@@ -11,15 +11,19 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from fastapi import FastAPI
+from hypothesis import example, given
+from hypothesis import strategies as st
 from playwright.sync_api import Browser, expect
 from starlette.requests import HTTPConnection
 from starlette.responses import StreamingResponse
@@ -36,6 +40,7 @@ from ui.claims import Claims
 from ui.gate import LOCAL, UPLOAD, Gate, Visitor
 from ui.signin import SignedIn, SignedInVisitors
 from ui.throttle import LoginThrottle
+from ui.uploads import _Form, _Refused
 
 MOST = 300_000
 HTML = {"accept": "text/html"}
@@ -1081,6 +1086,27 @@ def test_what_is_no_upload_is_refused(alone: House) -> None:
     assert answer.status_code == 400 and "One file at a time" in answer.text
     assert client.post(UPLOAD, data={"files": "x"}, files={"y": b""}).status_code in (200, 400)
     assert all(path.stat().st_size == 0 for path in left(alone))
+
+
+@pytest.mark.parametrize("length", [257, 5000])
+def test_a_boundary_that_is_too_long_is_refused(alone: House, length: int) -> None:
+    headers = {"content-type": f"multipart/form-data; boundary={'x' * length}"}
+    for path in (UPLOAD, "/login"):
+        answer = alone.client().post(path, content=b"--" + b"x" * length + b"\r\n", headers=headers)
+        assert answer.status_code in (400, 415) and answer.text, path
+    assert left(alone) == []
+
+
+_ODD = st.text("abc=;\"\\'*%0- \r\nñ", max_size=300)
+
+
+@given(_ODD, _ODD, st.binary(max_size=300))
+@example("boundary*=utf-8''x", 'form-data; filename*="', b"--x\r\n")
+def test_no_form_is_an_error_of_the_server(options: str, disposition: str, data: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder, suppress(_Refused):
+        form = _Form(Path(folder) / "part", f"multipart/form-data; {options}; boundary=x")
+        part = f"--x\r\nContent-Disposition: {disposition}\r\n\r\n".encode()
+        form.file_data(part), form.file_data(data), form.file_data(b"\r\n--x--\r\n")
 
 
 def test_a_forms_fields_do_not_fill_the_memory(alone: House) -> None:
