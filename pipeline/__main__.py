@@ -191,7 +191,7 @@ def _job(options: argparse.Namespace) -> Job:
             "matte": options.matte,
             "device": options.device,
         }
-    behind = background.parse(options.background)
+    behind = background.named(options.background)
     # A preview is a single picture, of whatever size.
     form = options.format or ("png" if options.run is _preview else formats.by_suffix(options.output).key)
     return Job(

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
-from PIL import ImageColor
-
+from pipeline import colours
 from pipeline.errors import BackgroundError
 
 Fit = Literal["fill", "fit", "stretch"]
@@ -28,6 +27,10 @@ _PICTURES = frozenset({
     ".psd", ".qoi", ".sgi", ".svg", ".tga", ".tif", ".tiff", ".webp",
 })
 # fmt: on
+
+
+_FUNCTION = re.compile(r"[a-z-]+\(.*\)", re.IGNORECASE | re.DOTALL)
+"""A colour such as `hsl(120.5 50% 50%)`, which no path is taken for."""
 
 
 @dataclass(frozen=True)
@@ -68,17 +71,17 @@ Background = Colour | Picture | Footage | Blur | Transparent
 
 
 def parse(spec: str, folder: Path = Path()) -> Background:
-    """Read `#rrggbb`, a CSS colour name, `blur`, `blur:RADIUS`, `transparent`, or a file's path.
+    """Read a CSS colour, `blur`, `blur:RADIUS`, `transparent`, or a file's path.
 
     A path is seen from `folder` and may end in `?fill`, `?fit` or `?stretch`; a video's also in `?hold`, or
     both, as in `?fit,hold`. Raises BackgroundError; what the file holds is found out when it is opened.
     """
     spec = spec.strip()
-    if spec == "transparent":
+    if spec.lower() == "transparent":
         return Transparent()
     if blur := re.fullmatch(r"blur(?::(.+))?", spec):
         return Blur(_radius(blur[1]) if blur[1] else BLUR_RADIUS)
-    if not any(mark in spec for mark in "./\\"):
+    if _FUNCTION.fullmatch(spec) or not any(mark in spec for mark in "./\\"):
         return _colour(spec)
     # A name may hold a question mark itself.
     name, words = cast(re.Match[str], re.fullmatch(r"(.+?)(?:\?([\w,]+))?", spec, re.DOTALL)).groups("")
@@ -97,6 +100,16 @@ def parse(spec: str, folder: Path = Path()) -> Background:
                 f"a video's last frame can be held with {HOLD!r}."
             )
     return Picture(path, fit) if is_picture else Footage(path, fit, held)
+
+
+def named(text: str) -> Background:
+    """As `parse`, for whoever may name files: what is no colour and the name of one is that file."""
+    try:
+        return parse(text)
+    except BackgroundError:
+        if any(mark in text for mark in "./\\") or not Path(text.partition("?")[0].strip()).is_file():
+            raise
+        return parse(f"./{text.strip()}")
 
 
 def spec(background: Background, folder: Path = Path()) -> str:
@@ -133,9 +146,15 @@ def _radius(text: str) -> float:
 
 def _colour(text: str) -> Colour:
     try:
-        return Colour(*ImageColor.getrgb(text)[:3])
+        red, green, blue, alpha = colours.parse(text)
     except ValueError:
         raise BackgroundError(
             f"{text!r} is no background. Give a colour such as #00b140 or white, a picture's path, "
             "blur, or transparent."
         ) from None
+    if alpha < 1:
+        raise BackgroundError(
+            f"{text!r} is transparent in part, and a colour behind the subject is opaque. Leave its "
+            "alpha out, or give transparent."
+        )
+    return Colour(red, green, blue)
