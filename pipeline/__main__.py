@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
+import os
 import resource
 import signal
 import sys
@@ -52,10 +54,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RecorteError as error:
         print(error, file=sys.stderr)
         return FAILED
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        print(_too_long(str(error.filename)), file=sys.stderr)
+        return AT_FAULT
     except KeyboardInterrupt as interrupt:
         print(str(interrupt) or "Interrupted; nothing was changed.", file=sys.stderr)
         return INTERRUPTED
     return DONE
+
+
+def _too_long(path: str) -> str:
+    """The sentence on a name that no file can have, be it one made from what was given."""
+    longest = max(Path(path).parts, key=lambda part: len(os.fsencode(part)), default=path)
+    return f"{longest[:40]}…: this name is too long for a file. Give a shorter one."
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:

@@ -287,3 +287,36 @@ sys.exit(status)
     assert "the disk is full" in done.stderr and done.stderr.count("\n") == 1
     assert [entry.name for entry in tmp_path.iterdir()] == ["out.mp4"]
     assert (tmp_path / "out.mp4").read_bytes() == before
+
+
+LONG = "b" * 300
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("probe", f"{LONG}.mp4"),
+        ("run", "IN", f"{LONG}.mp4"),
+        ("run", "IN", "out.mp4", "--matte", f"{LONG}.mkv"),
+        ("run", "IN", "out.mp4", "--matte", f"{'b' * 250}.mkv"),  # what is kept beside it has a longer name
+        ("run", "IN", "out.mp4", "--background", f"{LONG}.png"),
+        ("run", "IN", "out.mp4", "--background", LONG),
+        ("run", "IN", f"{LONG}/out.mp4"),
+        ("run", "IN", LONG),
+        ("render", "IN", f"{LONG}.mkv", "out.mp4"),
+        ("preview", "IN", f"{LONG}.png"),
+    ],
+)
+def test_a_name_too_long_for_a_file_is_told(
+    clip_path: Path,
+    tmp_path: Path,
+    words: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = ("--model", "grabcut") if words[0] in ("run", "preview") else ()
+    assert main([str(clip_path) if word == "IN" else word for word in (*words, *model)]) == 2
+    (sentence,) = capsys.readouterr().err.splitlines()
+    assert sentence.startswith("b" * 40 + "…: this name is too long")
+    assert not list(tmp_path.iterdir())

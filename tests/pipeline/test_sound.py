@@ -38,7 +38,7 @@ SOURCES = {
     "avi": (".avi", "pcm_s16le", 11_025),
     "alac": (".mov", "alac", 44_100),
 }
-SUFFIX = {"mp4": ".mp4", "webm": ".webm", "prores": ".mov"}
+SUFFIX = {"mp4": ".mp4", "mkv": ".mkv", "webm": ".webm", "prores": ".mov"}
 
 
 def make(
@@ -107,9 +107,10 @@ def sounds(path: Path) -> list[dict[str, Any]]:
 COPIED = {
     "mp4": {"aac": "aac", "aac-ms": "aac", "ts": "aac", "phone": "aac", "mp3": "mp3"},
     "webm": {"opus": "opus", "vorbis": "vorbis"},
+    "mkv": {"opus": "opus", "flac": "flac", "pcm": "pcm_s24le", "avi": "pcm_s16le"},
     "prores": {"ts": "aac", "alac": "alac", "pcm": "pcm_s24le", "avi": "pcm_s16le"},
 }
-ELSE = {"mp4": "aac", "webm": "opus", "prores": "aac"}
+ELSE = {"mp4": "aac", "mkv": "aac", "webm": "opus", "prores": "aac"}
 
 
 def test_sound_beside_pictures_whose_times_are_not_told(tmp_path: Path) -> None:
@@ -125,6 +126,7 @@ def test_sound_beside_pictures_whose_times_are_not_told(tmp_path: Path) -> None:
     ("name", "key"),
     [(name, "mp4") for name in SOURCES]
     + [(name, "webm") for name in ("aac", "mp3", "opus", "vorbis", "flac", "avi")]
+    + [(name, "mkv") for name in ("aac", "mp3", "opus", "flac", "pcm")]
     + [(name, "prores") for name in ("ts", "opus", "pcm", "alac")],
 )
 def test_sound_is_in_sync_whole_and_cut(
