@@ -32,6 +32,8 @@ ASSETS = Path(__file__).resolve().parent / "assets"
 LOOPBACK = "127.0.0.1"
 PATIENCE = 5.0
 """Seconds: a server that was killed frees its port and its folder once its memory has been given back."""
+MOST_PIXELS = 8192 * 4320
+"""Of a frame: 8K."""
 
 
 class CannotStart(Exception):
@@ -71,7 +73,7 @@ class Settings:
             upload_bytes=_number(environment, "RECORTE_UPLOAD_MB", 4096, 1, 10**6) * 2**20,
             quota_bytes=_number(environment, "RECORTE_QUOTA_GB", 0, 0, 10**6) * 2**30,
             most_seconds=_number(environment, "RECORTE_MOST_MINUTES", 0, 0, 10**5) * 60,
-            most_pixels=_number(environment, "RECORTE_MOST_PIXELS", 0, 0, 10**9),
+            most_pixels=_number(environment, "RECORTE_MOST_PIXELS", MOST_PIXELS, 0, 10**9),
             keep_days=_number(environment, "RECORTE_KEEP_DAYS", 0, 0, 10**5),
             stall_seconds=_number(environment, "RECORTE_STALL_MINUTES", 10, 1, 10**4) * 60,
             log=_form(environment, "RECORTE_LOG"),
@@ -220,6 +222,8 @@ def serve(settings: Settings) -> None:
 
         from db.engine import Database
         from db.ledger import Ledger
+        from pipeline import guard
+        from pipeline.limits import Limits
         from pipeline.runner import Runner
         from pipeline.worker import Worker
         from ui import blocks, signs
@@ -242,7 +246,12 @@ def serve(settings: Settings) -> None:
         with (
             Database.open(settings.database_url, settings.home / "database") as database,
             closing(Ledger(database)) as ledger,
-            Worker(darkroom, patience=settings.stall_seconds + 60) as worker,
+            Worker(
+                darkroom,
+                # More than the machine has is refused to it, and not taken from others.
+                limits=Limits(memory_bytes=guard.machine_memory()),
+                patience=settings.stall_seconds + 60,
+            ) as worker,
         ):
             accounts = DatabaseAccounts(database)
             if settings.beyond and not (settings.open or settings.users or accounts.any()):

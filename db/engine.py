@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import URL, Engine, create_engine, exc, func, make_url, select
+from sqlalchemy import URL, Engine, create_engine, event, exc, func, make_url, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
+from db import timeouts
 from db.errors import DatabaseAway, DatabaseError
 
 if TYPE_CHECKING:
     from db.embedded import EmbeddedServer
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+_MIGRATION_SECONDS = 600.0
 MIGRATION_LOCK = 0x5EC0_127E  # any number, as long as every starter takes the same
 
 
@@ -60,9 +62,12 @@ class Database:
             # to open one for each, which a busy machine may not manage within the time to connect.
             pool_size=8,
             max_overflow=0,
+            pool_timeout=timeouts.ANSWER_SECONDS,
             # The second: a server that vanished from the network is missed after seconds, not a quarter hour.
             connect_args={"connect_timeout": 3, "tcp_user_timeout": 10_000},
         )
+        timeouts.install()
+        event.listen(engine, "connect", _bound_statements)
         database = cls(engine, server)
         try:
             if migrate:
@@ -101,7 +106,8 @@ class Database:
 
     def _migrate(self) -> None:
         try:
-            with self._ours(), self.engine.begin() as connection:
+            with self._ours(), timeouts.patience(_MIGRATION_SECONDS), self.engine.begin() as connection:
+                connection.execute(text("SET LOCAL statement_timeout = 0"))
                 # Held to the end of the transaction: a second starter waits, and finds nothing left to do.
                 connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
                 config = migrations()
@@ -147,6 +153,13 @@ def migrations() -> Config:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
+
+
+def _bound_statements(connection: Any, _record: object) -> None:
+    """Have the server end what takes it too long; said here, for a pooler may take no options."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET statement_timeout = {round(timeouts.STATEMENT_SECONDS * 1000)}")
+    connection.commit()
 
 
 def _address(url: str) -> URL:

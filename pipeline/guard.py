@@ -19,6 +19,9 @@ _BASE_BYTES = 700 * 2**20
 _BYTES_PER_PIXEL = 230
 _DEEP_BYTES_PER_PIXEL = 360
 
+# What decoder, compositing and the encoded picture hold for each pixel of a frame that is looked at.
+_FRAME_BYTES_PER_PIXEL = 60
+
 # A matte is losslessly coded, but most of it is flat: bytes per pixel, more than real ones have taken.
 _MATTE_BYTES_PER_PIXEL = 0.06
 _SPOOLED_BYTES_PER_PIXEL = 0.12
@@ -30,6 +33,13 @@ def check(job: Job, clip: Clip, frames: int) -> None:
     """Raise InputError where memory or disk will not do for rendering `frames` of `clip`."""
     _check_memory(job, clip)
     _check_disk(job, clip, frames)
+
+
+def check_frame(clip: Clip) -> None:
+    """Raise InputError where memory will not do for decoding single frames of `clip` and showing them."""
+    need, free = _FRAME_BYTES_PER_PIXEL * clip.width * clip.height, _free_memory()
+    if need > free:
+        raise InputError(_too_large(clip, need, free))
 
 
 def memory(job: Job, clip: Clip) -> int:
@@ -54,10 +64,14 @@ def disk(job: Job, clip: Clip, frames: int) -> int:
 def _check_memory(job: Job, clip: Clip) -> None:
     need, free = memory(job, clip), _free_memory()
     if need > free:
-        raise InputError(
-            f"{clip.name}: frames of {clip.width} × {clip.height} need about {weights.size(need)} of memory, "
-            f"and {weights.size(free)} are free. Close other programs, or scale the video down first."
-        )
+        raise InputError(_too_large(clip, need, free))
+
+
+def _too_large(clip: Clip, need: int, free: int) -> str:
+    return (
+        f"{clip.name}: frames of {clip.width} × {clip.height} need about {weights.size(need)} of memory, "
+        f"and {weights.size(free)} are free. Close other programs, or scale the video down first."
+    )
 
 
 def _check_disk(job: Job, clip: Clip, frames: int) -> None:
@@ -71,6 +85,16 @@ def _check_disk(job: Job, clip: Clip, frames: int) -> None:
             f"{weights.size(there.free)} are free. Free some space, cut a shorter part, or choose a smaller "
             "format or quality."
         )
+
+
+def machine_memory() -> int:
+    """Bytes of memory that this machine has, or the part of it that is ours."""
+    whole = int(psutil.virtual_memory().total)
+    try:
+        most = (_CGROUP / "memory.max").read_text(encoding="ascii").strip()
+    except OSError:
+        return whole
+    return min(whole, int(most)) if most.isdecimal() else whole
 
 
 def _free_memory() -> int:

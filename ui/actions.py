@@ -76,7 +76,12 @@ class Actions:
         self._sample = sample
         self._uploads = home / "uploads"
         self._allowance = allowance or Allowance()
-        self._intakes = Turns(_INTAKES, _INTAKES_EACH, _INTAKES_WAITING)
+        self._intakes = Turns(
+            _INTAKES,
+            _INTAKES_EACH,
+            _INTAKES_WAITING,
+            "Several of your uploads are being looked at. Try again when they are done.",
+        )
         self.quota = Quota(self._allowance.quota_bytes, self._folders)
         self._owner: UUID | None = None
         self._changing = threading.Lock()

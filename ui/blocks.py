@@ -22,6 +22,10 @@ from ui.sections import background, edges, preview, result, sessions, subject, v
 from ui.signin import NoAccounts, SignedIn, SignedInVisitors
 from ui.uploads import Uploads
 
+_PAGES_REMEMBERED = 200
+_THREADS = 32
+"""For the page's events; of 40, Gradio makes none of its own."""
+
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
 # System fonts and neutral greys: nothing from another host, and colours on the stage are judged rightly.
@@ -122,6 +126,12 @@ def application(
     blocks = build(actions)
     with blocks:
         blocks.load(None, None, None, js=_ACCOUNT, show_progress="hidden")
+    # Gradio keeps 0.3 MiB for each page that is opened, for ten thousand of them. Of older ones it forgets
+    # how components differ from those of a page that was just opened; what values they take is the same.
+    blocks.state_session_capacity = _PAGES_REMEMBERED
+    # Else its events run in the threads that the whole server shares.
+    blocks.max_threads = _THREADS
+    blocks.create_limiter()  # type: ignore[no-untyped-call]
     gr.mount_gradio_app(
         server,
         blocks,

@@ -67,6 +67,8 @@ _ROUTES["HEAD"] = _ROUTES["GET"]
 
 # Open to all. A browser asks for the manifest without its cookies.
 _OPEN = {"/login", "/plain.css", "/healthz", "/metrics", "/favicon.ico", "/manifest.json"}
+# Of these, answered alike to whoever asks: nobody has to be looked up.
+_ALIKE = {"/plain.css", "/healthz", "/favicon.ico", "/manifest.json"}
 
 # Gradio's page has scripts in its HTML and makes functions from words, so those two cannot be forbidden; but
 # nothing is loaded from, sent to or framed by another origin.
@@ -200,6 +202,8 @@ class Gate:
 
     async def _who(self, request: Request, language: str) -> Visitor | None:
         """Raises _Refused for those who have to sign in first."""
+        if request.url.path in _ALIKE:
+            return None
         public = request.url.path in _OPEN
         try:
             visitor = await self._visitors.of(request)

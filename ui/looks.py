@@ -14,15 +14,21 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pipeline import background, video
+from pipeline import background, guard, video
 from pipeline.background import Background, Footage
 from pipeline.errors import InputError, WorkerLost
 from pipeline.formats import Format
 from ui.opened import Opened
+from ui.shares import Budget, Turns
 from ui.work import Look, ready
 
 if TYPE_CHECKING:
     from ui.darkroom import Darkroom
+
+PIXELS = 8192 * 4320
+"""Of all frames that are decoded at once for pictures: one of 8K, or four of 4K."""
+_PREVIEWS, _PREVIEWS_EACH = 4, 2
+"""Sets of previews that are made at once in all, and of each user; as many more of each wait."""
 
 
 def darkroom() -> Darkroom:
@@ -49,6 +55,14 @@ class Looks:
         """How often each session's marks have changed, and to what."""
         self._under_way: Counter[str] = Counter()
         """How many questions about each session's marks are being answered."""
+        self._pixels, self._preview_pixels = Budget(PIXELS), Budget(PIXELS)
+        """Of the frames that are decoded at once for pictures, and for previews, which take longer."""
+        self._previews = Turns(
+            _PREVIEWS,
+            _PREVIEWS_EACH,
+            _PREVIEWS_EACH,
+            "Previews of yours are being made already. Try again when they are done.",
+        )
         # What a file says is asked once for each state of it.
         self._matte = lru_cache(maxsize=512)(lambda path, _state: self._told("matte", path))
         self._sounds = lru_cache(maxsize=512)(lambda path, _state: bool(self._told("sounds", path)))
@@ -64,7 +78,7 @@ class Looks:
         none, where the model refuses, and where the marks have changed since `found` was opened.
         """
         marked = view != "original"
-        with self._asking(found) if marked else nullcontext(0) as version:
+        with self._decoding(found), self._asking(found) if marked else nullcontext(0) as version:
             look: Look = self._host.call("look", found.work, version, index, view)
         return look
 
@@ -74,12 +88,18 @@ class Looks:
         Each is a picture as an address (`ui.overlay.address`). None where it has no such click, or the model
         only one answer.
         """
-        read: list[tuple[float, str]] = self._host.call("candidates", found.work, index, number)
+        with self._decoding(found):
+            read: list[tuple[float, str]] = self._host.call("candidates", found.work, index, number)
         return read
 
     def previews(self, found: Opened) -> Iterator[list[int]]:
         """Make the six previews; yields the numbers of the frames that are ready, one more each time."""
-        with self._asking(found) as version:
+        guard.check_frame(found.clip)
+        with (
+            self._previews.turn(found.row.owner_id),
+            self._preview_pixels.part(_pixels(found)),
+            self._asking(found) as version,
+        ):
             yield from self._host.stream("previews", found.work, version)
 
     def known(self, found: Opened) -> list[int]:
@@ -94,12 +114,14 @@ class Looks:
         """Twelve thumbnails side by side, as a JPEG; made once."""
         kept = found.folder / "strip.jpg"
         if not kept.exists():
-            self._host.call("strip", found.work, kept)
+            with self._decoding(found):
+                self._host.call("strip", found.work, kept)
         return kept.read_bytes()
 
     def poster(self, found: Opened) -> tuple[bytes, str]:
         """A small picture of the session: cut out where its matte is kept. With its MIME type."""
-        data, mime = self._host.call("poster", found.work)
+        with self._decoding(found):
+            data, mime = self._host.call("poster", found.work)
         return data, mime
 
     # ------------------------------------------------------------------ what is known
@@ -159,6 +181,13 @@ class Looks:
     # ------------------------------------------------------------------ asking
 
     @contextmanager
+    def _decoding(self, found: Opened) -> Iterator[None]:
+        """While frames of the session are decoded. Raises InputError where one does not fit into memory."""
+        with self._pixels.part(_pixels(found)):
+            guard.check_frame(found.clip)
+            yield
+
+    @contextmanager
     def _asking(self, found: Opened) -> Iterator[int]:
         """While something is made for the marks as they are in `found`; gives their version."""
         with self._lock:
@@ -189,6 +218,10 @@ class Looks:
     def _index_kept(self, path: Path, _state: tuple[int, int]) -> None:
         if not video.index_kept(path):
             self._told("keep_index", path)
+
+
+def _pixels(found: Opened) -> int:
+    return found.clip.width * found.clip.height
 
 
 def _state(path: Path) -> tuple[int, int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 from fastapi import APIRouter, Request
@@ -13,8 +14,14 @@ from ui import scenes
 from ui.actions import Actions
 from ui.events import owner
 from ui.opened import Opened
+from ui.shares import Threads
 
 PREFIX = "/media"
+
+# Threads in all, and for each user.
+_PICTURES = max(4, os.cpu_count() or 1)
+_PICTURES_EACH = _PICTURES // 2
+_READS, _READS_EACH = 8, 4
 
 # A picture's address holds the revision of what it shows, so it never changes; the page's own user only.
 _LASTING = {"Cache-Control": "private, max-age=86400, immutable"}
@@ -26,13 +33,15 @@ def address(id: str) -> str:
 
 
 def router(actions: Actions) -> APIRouter:
-    """Plain (not async) handlers: each runs in a thread of the server's pool.
+    """Each opens the session for who asks; another's is answered as one that is not there.
 
-    Each opens the session for who asks; another's is answered as one that is not there.
+    What the worker has to make has threads of its own, of which each user may have a few.
     """
     routes = APIRouter(prefix=PREFIX)
 
     looks = actions.looks
+    making: Threads[Response] = Threads(_PICTURES, _PICTURES_EACH)
+    reading: Threads[Response] = Threads(_READS, _READS_EACH)
 
     def opened(id: str, request: Request) -> Opened:
         return actions.of(owner(request)).open(id)
@@ -42,23 +51,29 @@ def router(actions: Actions) -> APIRouter:
         return _answered(lambda: _picture(scenes.thumbnail(name), _FRESH))
 
     @routes.get("/{id}/times")
-    def times(id: str, request: Request) -> Response:
-        return _answered(lambda: JSONResponse(looks.times(opened(id, request)), headers=_LASTING))
+    async def times(id: str, request: Request) -> Response:
+        return await _made(
+            making, request, lambda: JSONResponse(looks.times(opened(id, request)), headers=_LASTING)
+        )
 
     @routes.get("/{id}/strip")
-    def strip(id: str, request: Request) -> Response:
+    async def strip(id: str, request: Request) -> Response:
         def made() -> Response:
             return Response(looks.strip(opened(id, request)), media_type="image/jpeg", headers=_LASTING)
 
-        return _answered(made)
+        return await _made(making, request, made)
 
     @routes.get("/{id}/poster")
-    def poster(id: str, request: Request, at: str = "") -> Response:
+    async def poster(id: str, request: Request, at: str = "") -> Response:
         """`at` is when the session last changed."""
-        return _answered(lambda: _picture(looks.poster(opened(id, request)), _LASTING if at else _FRESH))
+        return await _made(
+            making,
+            request,
+            lambda: _picture(looks.poster(opened(id, request)), _LASTING if at else _FRESH),
+        )
 
     @routes.get("/{id}/frames/{index}")
-    def frame(id: str, index: int, request: Request, view: str = "original", rev: str = "") -> Response:
+    async def frame(id: str, index: int, request: Request, view: str = "original", rev: str = "") -> Response:
         def seen() -> Response:
             found = opened(id, request)
             shown = looks.look(found, index, view)
@@ -66,10 +81,10 @@ def router(actions: Actions) -> APIRouter:
             lasting = shown.final and (view == "original" or rev == looks.revision(found))
             return _picture((shown.data, shown.mime), _LASTING if lasting else _FRESH)
 
-        return _answered(seen)
+        return await _made(making, request, seen)
 
     @routes.get("/{id}/frames/{index}/candidates")
-    def candidates(id: str, index: int, request: Request, object: int = 1, rev: str = "") -> Response:
+    async def candidates(id: str, index: int, request: Request, object: int = 1, rev: str = "") -> Response:
         def told() -> Response:
             found = opened(id, request)
             shown = [
@@ -78,20 +93,33 @@ def router(actions: Actions) -> APIRouter:
             ]
             return JSONResponse(shown, headers=_FRESH)
 
-        return _answered(told)
+        return await _made(making, request, told)
 
     @routes.get("/{id}/results/{result}")
-    def result(id: str, result: str, request: Request) -> Response:
+    async def result(id: str, result: str, request: Request) -> Response:
         def found() -> Response:
             path, mime, name = actions.of(owner(request)).result(id, result)
             kind = "attachment" if "download" in request.query_params else "inline"
             return FileResponse(
-                path, media_type=mime, filename=name, content_disposition_type=kind, headers=_FRESH
+                path,
+                media_type=mime,
+                filename=name,
+                content_disposition_type=kind,
+                headers=_FRESH,
+                stat_result=path.stat(),
             )
 
-        return _answered(found)
+        return await _made(reading, request, found)
 
     return routes
+
+
+async def _made(threads: Threads[Response], request: Request, make: Callable[[], Response]) -> Response:
+    """Answer by `make` in one of the threads, unless whoever asked has gone while they waited for it."""
+    async with threads.turn(owner(request)) as run:
+        if await request.is_disconnected():
+            return Response(status_code=499)
+        return await run(lambda: _answered(make))
 
 
 def _picture(data: tuple[bytes, str], headers: dict[str, str]) -> Response:
@@ -106,6 +134,8 @@ def _answered(make: Callable[[], Response]) -> Response:
         return _refused(404, error)
     except DatabaseAway as error:
         return _refused(503, error)
+    except FileNotFoundError:
+        return _refused(404, NotFound("This is no longer here."))  # deleted a moment ago
     except RecorteError as error:
         return _refused(422, error)
 

@@ -3,22 +3,51 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Generic, TypeVar
 from uuid import UUID
 
+from anyio import CapacityLimiter, Semaphore, to_thread
+
 from pipeline.errors import InputError
+
+T = TypeVar("T")
+
+
+class Threads(Generic[T]):
+    """Threads for what is asked over HTTP: `in_all`, and for each user fewer.
+
+    Who waits for one keeps none of those that others are served by.
+    """
+
+    def __init__(self, in_all: int, each: int) -> None:
+        self._threads = CapacityLimiter(in_all)
+        self._each = each
+        self._turns: dict[UUID | None, Semaphore] = {}
+
+    @asynccontextmanager
+    async def turn(self, owner: UUID | None) -> AsyncIterator[Callable[[Callable[[], T]], Awaitable[T]]]:
+        """Wait until it is a user's turn; gives a function that runs another in a thread."""
+
+        def run(work: Callable[[], T]) -> Awaitable[T]:
+            return to_thread.run_sync(work, limiter=self._threads)
+
+        async with self._turns.setdefault(owner, Semaphore(self._each)):
+            yield run
 
 
 class Turns:
     """Turns at work of which few may be under way: `in_all`, and `each` user fewer; for threads.
 
-    `waiting` more of each user wait for their turn, in the thread that asks; what comes beyond is refused.
+    `waiting` more of each user wait for their turn, in the thread that asks; what comes beyond is `refused`
+    in this sentence.
     """
 
-    def __init__(self, in_all: int, each: int, waiting: int) -> None:
+    def __init__(self, in_all: int, each: int, waiting: int, refused: str) -> None:
         self._in_all, self._each, self._waiting = in_all, each, waiting
+        self._refused = refused
         self._changed = threading.Condition()
         self._here: Counter[UUID | None] = Counter()
         self._at_work: Counter[UUID | None] = Counter()
@@ -28,10 +57,7 @@ class Turns:
         """Wait for a turn, and have it for the length of the block. Raises InputError where too many wait."""
         with self._changed:
             if self._here[owner] >= self._each + self._waiting:
-                raise InputError(
-                    f"{self._each} of your uploads are being looked at, and {self._waiting} wait. "
-                    "Try again when they are done."
-                )
+                raise InputError(self._refused)
             self._here[owner] += 1
         try:
             with self._changed:
@@ -51,3 +77,31 @@ class Turns:
 
     def _has_turn(self, owner: UUID | None) -> bool:
         return self._at_work[owner] < self._each and self._at_work.total() < self._in_all
+
+
+class Budget:
+    """An amount that threads share. They wait for their part in the order in which they ask."""
+
+    def __init__(self, most: int) -> None:
+        self._most = self._left = most
+        self._changed = threading.Condition()
+        self._line: deque[object] = deque()
+
+    @contextmanager
+    def part(self, amount: int) -> Iterator[None]:
+        """Have a part for the length of the block; who asks for more than there is has it all."""
+        amount, ticket = min(amount, self._most), object()
+        with self._changed:
+            self._line.append(ticket)
+            try:
+                self._changed.wait_for(lambda: self._line[0] is ticket and self._left >= amount)
+                self._left -= amount
+            finally:
+                self._line.remove(ticket)
+                self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._left += amount
+                self._changed.notify_all()

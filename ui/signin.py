@@ -8,7 +8,6 @@ import re
 import secrets
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -26,6 +25,7 @@ from db.users import LONGEST_NAME, normal_name
 from pipeline import remembered
 from ui import plain, text
 from ui.gate import LOCAL, Visitor
+from ui.lookups import K, Lookups, V
 from ui.throttle import LoginThrottle
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,10 @@ SECURE_COOKIE = "__Host-recorte"
 _LASTS_SECONDS = 30 * 24 * 3600
 _FRESH_SECONDS = 5.0
 """How long an account is taken to be as it was last read."""
+_PATIENCE_SECONDS, _SHORT_PATIENCE_SECONDS = 5.0, 1.0
+"""How long one waits for the database to say who asks; the second where that is known from before."""
+_LOOKUPS = 4
+"""Threads that ask it."""
 _CHECKS_AT_ONCE = 2
 """Each takes a core, and memory on purpose."""
 # Where one may be led after signing in: nowhere else, and to no other host.
@@ -144,9 +148,12 @@ class SignedInVisitors:
         self.accounts = accounts
         self.signed_in = signed_in
         self._required = required
-        self._clock = clock
-        self._looked = float("-inf")
-        self._known: OrderedDict[UUID, tuple[float, Visitor | None]] = OrderedDict()
+        self._any: Lookups[None, bool] = Lookups(
+            lambda _: accounts.any(), fresh_seconds=_FRESH_SECONDS, name="accounts", clock=clock
+        )
+        self._accounts = Lookups(
+            accounts.get, fresh_seconds=_FRESH_SECONDS, threads=_LOOKUPS, name="accounts", clock=clock
+        )
 
     async def of(self, request: HTTPConnection) -> Visitor | None:
         if not await self.required():
@@ -160,26 +167,30 @@ class SignedInVisitors:
         return None
 
     async def required(self) -> bool:
-        if not self._required and self._clock() - self._looked > _FRESH_SECONDS:
-            self._required = await to_thread.run_sync(self.accounts.any)
-            self._looked = self._clock()
+        self._required = self._required or await _known_or_new(self._any, None)
         return self._required
 
     async def _get(self, id: UUID) -> Visitor | None:
-        read, visitor = self._known.get(id, (float("-inf"), None))
-        if self._clock() - read <= _FRESH_SECONDS:
-            return visitor
-        try:
-            visitor = await to_thread.run_sync(self.accounts.get, id)
-        except DatabaseAway:
-            # Who was known a moment ago may go on watching a run that goes on, too.
-            if visitor is None:
-                raise
-            return visitor
-        self._known[id] = (self._clock(), visitor)
-        if len(self._known) > 1000:
-            self._known.popitem(last=False)
-        return visitor
+        return await _known_or_new(self._accounts, id)
+
+    def forget(self) -> None:
+        """Look everything up again when it is asked next."""
+        self._any.clear()
+        self._accounts.clear()
+
+
+async def _known_or_new(lookups: Lookups[K, V], key: K) -> V:
+    """The answer, or the last there was where the database does not give one soon.
+
+    Who was known a moment ago may go on watching a run that goes on, too. Raises DatabaseAway.
+    """
+    known = lookups.last(key)
+    try:
+        return await lookups.get(key, _PATIENCE_SECONDS if known is None else _SHORT_PATIENCE_SECONDS)
+    except DatabaseAway:
+        if known is None:
+            raise
+        return known
 
 
 def cookie(request: HTTPConnection) -> str:

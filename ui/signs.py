@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import shutil
 import threading
@@ -17,18 +18,22 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import psutil
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
 
-from db.errors import DatabaseError
+from db.errors import DatabaseAway, DatabaseError
 from pipeline.runner import Sink
 from ui import logs, plain, text
 from ui.gate import Visitor
+from ui.lookups import Lookups
 
 log = logging.getLogger(__name__)
 
 _FRESH_SECONDS = 2.0
+_HEALTH_SECONDS = 1.5
+_THREADS = 4
 _UNDER_WAY = ("queued", "running")
 
 
@@ -225,23 +230,52 @@ def _workers_memory() -> float:
 # ---------------------------------------------------------------- addresses
 
 
+class Health:
+    """Whether database and worker are well, asked by threads that do nothing else."""
+
+    def __init__(self, house: House) -> None:
+        self._database: Lookups[None, bool] = Lookups(
+            lambda _: _succeeds(house.check), fresh_seconds=_FRESH_SECONDS, name="health"
+        )
+        self._worker: Lookups[None, bool] = Lookups(lambda _: house.worker(), fresh_seconds=0, name="health")
+
+    async def read(self) -> dict[str, bool]:
+        """Both, within two seconds: what does not answer until then is not well."""
+
+        async def well(lookups: Lookups[None, bool]) -> bool:
+            try:
+                return await lookups.get(None, _HEALTH_SECONDS)
+            except DatabaseAway:
+                return False
+
+        database, worker = await asyncio.gather(well(self._database), well(self._worker))
+        return {"database": database, "worker": worker}
+
+
+def _succeeds(check: Callable[[], None]) -> bool:
+    try:
+        check()
+    except DatabaseError:
+        return False
+    return True
+
+
 def router(house: House, figures: Figures, home: Path) -> APIRouter:
-    """Plain (not async) handlers: each runs in a thread of the server's pool."""
+    """What has to ask the database does so in threads of its own: nobody else waits for one that hangs."""
     routes = APIRouter()
-    check = _Remembered(house.check)
+    health = Health(house)
+    limiter = CapacityLimiter(_THREADS)
 
     @routes.get("/healthz")
-    def healthz() -> Response:
-        try:
-            check()
-            database = True
-        except DatabaseError:
-            database = False
-        said = {"database": database, "worker": house.worker()}
+    async def healthz() -> Response:
+        said = await health.read()
         return JSONResponse(said, 200 if all(said.values()) else 503, headers={"Cache-Control": "no-store"})
 
     @routes.get("/metrics")
-    def metrics(request: Request) -> Response:
+    async def metrics(request: Request) -> Response:
+        return await to_thread.run_sync(_metrics, request, limiter=limiter)
+
+    def _metrics(request: Request) -> Response:
         if not (_is_admin(request) or request.state.local):
             return _nothing(request)
         return Response(
@@ -251,7 +285,10 @@ def router(house: House, figures: Figures, home: Path) -> APIRouter:
         )
 
     @routes.get("/admin")
-    def admin(request: Request) -> Response:
+    async def admin(request: Request) -> Response:
+        return await to_thread.run_sync(_overview, request, limiter=limiter)
+
+    def _overview(request: Request) -> Response:
         if not _is_admin(request):
             return _nothing(request)
         language = text.language(request.headers.get("accept-language"))
@@ -263,7 +300,10 @@ def router(house: House, figures: Figures, home: Path) -> APIRouter:
         return plain.page(language, text.admin(language, "title"), body)
 
     @routes.post("/admin/cancel/{session}")
-    def cancel(session: str, request: Request) -> Response:
+    async def cancel(session: str, request: Request) -> Response:
+        return await to_thread.run_sync(_cancel, session, request, limiter=limiter)
+
+    def _cancel(session: str, request: Request) -> Response:
         if not _is_admin(request):
             return _nothing(request)
         try:

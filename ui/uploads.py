@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from anyio import CancelScope, to_thread
+from anyio import CancelScope, CapacityLimiter, to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from gradio.routes import file_upload_statuses
@@ -34,6 +34,8 @@ _FORM = 64 * 1024
 """Bytes that a form may be larger than its file."""
 _STEP = 8 * 2**20
 """Bytes that are reserved at once for an upload that does not say how large it is."""
+_THREADS = 8
+"""For what asks the database how much room there is."""
 _LONGEST_NAME = 200
 """Bytes; a file system takes 255."""
 _FORGOTTEN_SECONDS = 24 * 3600.0
@@ -51,6 +53,7 @@ class Uploads:
         self._folder = folder
         self._most = most
         self._quota = quota or Quota()
+        self._limiter = CapacityLimiter(_THREADS)
 
     def of(self, visitor: Visitor) -> Path:
         """Where what this visitor uploads lies."""
@@ -88,10 +91,12 @@ class Uploads:
         declared = request.headers.get("content-length", "0")
         if not declared.isdecimal() or int(declared) > self._most + _FORM:
             raise self._too_large()
-        await to_thread.run_sync(self._tidy)
+        await to_thread.run_sync(self._tidy, limiter=self._limiter)
         # A name that nobody guesses: it is all that is needed to make a session of the upload.
         place = self.of(visitor) / secrets.token_hex(16)
-        held = await to_thread.run_sync(self._quota.hold, visitor.id, place, int(declared))
+        held = await to_thread.run_sync(
+            self._quota.hold, visitor.id, place, int(declared), limiter=self._limiter
+        )
         try:
             await to_thread.run_sync(lambda: place.mkdir(parents=True))
             form = _Form(place / "part", request.headers.get("content-type", ""))
@@ -102,7 +107,7 @@ class Uploads:
                         if need > self._most:
                             raise self._too_large()
                         if self._quota.most and need > held.bytes:
-                            await to_thread.run_sync(held.grow, need, need + _STEP)
+                            await to_thread.run_sync(held.grow, need, need + _STEP, limiter=self._limiter)
                         await to_thread.run_sync(form.write, data)
                         if upload_id:
                             file_upload_statuses.append(upload_id, form.name, data)
@@ -123,7 +128,7 @@ class Uploads:
             raise
         finally:
             with CancelScope(shield=True):
-                await to_thread.run_sync(held.release)
+                await to_thread.run_sync(held.release, limiter=self._limiter)
 
     def _tidy(self) -> None:
         """Remove what was uploaded long ago and never used, and the empty files that Gradio leaves."""

@@ -12,6 +12,8 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator
@@ -154,8 +156,8 @@ def alone(built: House) -> House:
     built.accounts.visitors.clear()
     built.accounts.passwords.clear()
     built.accounts.away = False
-    built.visitors._required, built.visitors._looked = False, float("-inf")
-    built.visitors._known.clear()
+    built.visitors._required = False
+    built.visitors.forget()
     built.visitors.signed_in = SignedIn()
     built.app._claims = Claims()  # type: ignore[attr-defined]
     built.app._open = False  # type: ignore[attr-defined]
@@ -320,6 +322,27 @@ def test_the_page_tells_no_more_of_itself_than_it_needs(alone: House) -> None:
     assert page.status_code == 200 and "gradio_config" in page.text
     assert str(alone.home) not in page.text and str(ROOT) not in page.text
     assert page.headers["cache-control"] == "no-store"
+
+
+def test_what_is_kept_of_pages_is_bounded(alone: House) -> None:
+    """Gradio keeps how the components of a page stand, and is never told that it was closed."""
+    (mounted,) = (route.app for route in alone.app._app.routes if isinstance(route, Mount))  # type: ignore[attr-defined]
+    held = mounted.state_holder
+    for number in range(300):
+        held[f"page{number}"]
+    kept = len(held.session_data)
+    tracemalloc.start()
+    for number in range(20):
+        held[f"newer{number}"]
+    each = tracemalloc.get_traced_memory()[0] / 20
+    tracemalloc.stop()
+    assert "newer19" in held and "page0" not in held and len(held.time_last_used) == kept
+    assert kept == len(held.session_data) and kept * each < 100 * 2**20
+
+
+def test_the_pages_events_have_threads_of_their_own(alone: House) -> None:
+    (mounted,) = (route.app for route in alone.app._app.routes if isinstance(route, Mount))  # type: ignore[attr-defined]
+    assert mounted.get_blocks().limiter is not None
 
 
 def test_a_websocket_is_closed(alone: House) -> None:
@@ -741,11 +764,30 @@ def test_while_the_database_is_away(team: House) -> None:
     team.clock.now += 60
     assert ana.get("/theme.css").status_code == 200  # who is in goes on watching
     assert sign_in(team.client(), "Ben") == 503
-    team.visitors._known.clear()
+    team.visitors.forget()
     assert ana.get("/theme.css").status_code == 503
-    team.visitors._required, team.visitors._looked = False, float("-inf")
+    team.visitors._required = False
     assert team.client().get("/theme.css").status_code == 503  # not taken for one without accounts
     assert team.client().get("/login").status_code == 200
+
+
+def test_with_a_database_that_hangs_what_needs_none_is_answered(
+    team: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana = team.signed_in("Ana")
+    assert ana.get("/theme.css").status_code == 200
+    answers = threading.Event()
+    monkeypatch.setattr(team.accounts, "asked", lambda: answers.wait(30))
+    team.clock.now += 60
+    try:
+        began = time.monotonic()
+        for path in ("/theme.css", "/manifest.json", "/plain.css", "/theme.css"):
+            assert ana.get(path).status_code == 200
+        nobody = team.client()
+        assert nobody.get("/plain.css").status_code == 200
+        assert time.monotonic() - began < 4  # one second of it for the first who is looked up again
+    finally:
+        answers.set()
 
 
 def test_what_a_link_from_elsewhere_meets_is_asked_again_from_here(team: House) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from anyio import to_thread
 from PIL import Image
 
 from db.engine import Database
@@ -16,7 +19,7 @@ from pipeline import intake
 from pipeline.errors import InputError
 from tests.ui import line
 from tests.waiting import until
-from ui.shares import Turns
+from ui.shares import Budget, Threads, Turns
 
 
 class Work:
@@ -51,7 +54,7 @@ class Work:
 
 def test_one_user_leaves_turns_to_others() -> None:
     ana, ben, eva = (uuid4() for _ in range(3))
-    work = Work(Turns(3, each=2, waiting=1))
+    work = Work(Turns(3, each=2, waiting=1, refused="no"))
     work.start(ana, 8)
     until(lambda: work.at_work == [ana, ana] and len(work.refused) == 5)
     work.start(ben)
@@ -66,11 +69,11 @@ def test_one_user_leaves_turns_to_others() -> None:
 
 
 def test_a_turn_is_over_when_its_work_fails() -> None:
-    turns = Turns(1, each=1, waiting=0)
+    turns = Turns(1, each=1, waiting=0, refused="not now")
     for _ in range(3):
         with pytest.raises(ZeroDivisionError), turns.turn(None):
             raise ZeroDivisionError
-        with turns.turn(None), pytest.raises(InputError, match=r"^1 of your uploads"), turns.turn(None):
+        with turns.turn(None), pytest.raises(InputError, match=r"^not now$"), turns.turn(None):
             pass
 
 
@@ -109,7 +112,7 @@ def test_uploads_of_one_user_are_looked_at_a_few_at_a_time(
     for thread in threads:
         thread.start()
     until(lambda: len(refused) == 12)
-    assert at_work == [2] and all(said.startswith("2 of your uploads") for said in refused)
+    assert at_work == [2] and all(said.startswith("Several of your uploads") for said in refused)
 
     def take_another() -> None:
         with pytest.raises(InputError, match=r"^no$"):
@@ -122,3 +125,61 @@ def test_uploads_of_one_user_are_looked_at_a_few_at_a_time(
     for thread in [*threads, stranger]:
         thread.join()
     assert peak == [3] and len(refused) == 16
+
+
+# ---------------------------------------------------------------- threads and budgets
+
+
+def test_threads_of_one_user_leave_some_to_others() -> None:
+    go, at_work = threading.Event(), Counter[str]()
+
+    def work(name: str) -> str:
+        at_work[name] += 1
+        assert go.wait(20)
+        return name
+
+    async def ask(threads: Threads[str], owner: UUID, name: str) -> str:
+        async with threads.turn(owner) as run:
+            return await run(lambda: work(name))
+
+    async def run() -> list[str]:
+        threads: Threads[str] = Threads(4, each=2)
+        ana, ben = uuid4(), uuid4()
+        many = [asyncio.create_task(ask(threads, ana, "ana")) for _ in range(45)]
+        await asyncio.sleep(0.2)
+        assert at_work == {"ana": 2}
+        few = asyncio.create_task(ask(threads, ben, "ben"))
+        await asyncio.sleep(0.2)
+        assert at_work == {"ana": 2, "ben": 1}
+        # What they wait for keeps none of the threads that all share.
+        assert await to_thread.run_sync(lambda: 5) == 5
+        go.set()
+        return await asyncio.gather(few, *many)
+
+    assert asyncio.run(run()).count("ana") == 45
+
+
+def test_a_budget_is_shared_in_the_order_of_those_who_ask() -> None:
+    budget, order, held, peak = Budget(10), [], [0], [0]
+    lock = threading.Lock()
+
+    def take(name: str, amount: int) -> None:
+        with budget.part(amount):
+            with lock:
+                order.append(name)
+                held[0] += min(amount, 10)
+                peak[0] = max(peak[0], held[0])
+            time.sleep(0.05)
+            with lock:
+                held[0] -= min(amount, 10)
+
+    with budget.part(6):
+        threads = []
+        for name, amount in (("large", 8), ("small", 4), ("beyond all", 99), ("last", 1)):
+            threads.append(threading.Thread(target=take, args=(name, amount)))
+            threads[-1].start()
+            until(lambda: len(budget._line) == len(threads))
+        assert order == []  # the small one does not go before the large one
+    for thread in threads:
+        thread.join()
+    assert order == ["large", "small", "beyond all", "last"] and peak[0] <= 10 and budget._left == 10

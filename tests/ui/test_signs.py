@@ -21,6 +21,7 @@ from db import repository, users
 from db.engine import Database
 from db.errors import DatabaseAway, NotFound
 from db.models import State
+from tests.waiting import until
 from ui.gate import LOCAL, Gate, Visitor
 from ui.house import ServerHouse
 from ui.signs import Account, CountedErrors, Figures, Run, Watched, router
@@ -119,6 +120,29 @@ def test_what_is_not_well_is_503(server: Server, what: str) -> None:
     assert answer.status_code == 503
     assert answer.json() == {"database": what != "away", "worker": what != "works"}
     assert "geheim" not in answer.text
+
+
+@pytest.mark.parametrize("what", ["check", "worker"])
+def test_health_answers_also_when_what_it_asks_does_not(
+    server: Server, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    answers, asked = threading.Event(), []
+
+    def hang() -> bool:
+        asked.append(what)
+        return answers.wait(30)
+
+    monkeypatch.setattr(server.house, what, hang)
+    try:
+        for _ in range(3):
+            began = time.monotonic()
+            answer = server.client().get("/healthz")
+            assert answer.status_code == 503 and time.monotonic() - began < 4
+            assert answer.json() == {"database": what != "check", "worker": what != "worker"}
+        assert len(asked) == 1
+    finally:
+        answers.set()
+    until(lambda: server.client().get("/healthz").status_code == 200)
 
 
 def test_who_asks_for_health_often_does_not_keep_the_database_busy(server: Server) -> None:

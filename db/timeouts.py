@@ -1,0 +1,52 @@
+"""Bounds on how long PostgreSQL may take to answer; psycopg2 itself waits for ever."""
+
+from __future__ import annotations
+
+import select
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from psycopg2 import OperationalError
+from psycopg2.extensions import POLL_OK, POLL_READ, STATUS_SETUP, connection, set_wait_callback
+
+CONNECT_SECONDS = 3.0
+ANSWER_SECONDS = 6.0
+"""Longer than the server is given for a statement: it says better what went wrong."""
+STATEMENT_SECONDS = 5.0
+
+_local = threading.local()
+
+
+def install() -> None:
+    """Bound every wait of psycopg2 in this process; twice is once."""
+    set_wait_callback(_wait)
+
+
+@contextmanager
+def patience(seconds: float) -> Iterator[None]:
+    """Wait for so long in this thread, for what is known to take its time."""
+    before = getattr(_local, "seconds", None)
+    _local.seconds = seconds
+    try:
+        yield
+    finally:
+        _local.seconds = before
+
+
+def _wait(connection: connection) -> None:
+    """Wait for the server, as `psycopg2.extras.wait_select` does, but not for ever.
+
+    psycopg2 closes the connection of a wait that raises.
+    """
+    seconds = getattr(_local, "seconds", None)
+    if seconds is None:
+        seconds = CONNECT_SECONDS if connection.status == STATUS_SETUP else ANSWER_SECONDS
+    until = time.monotonic() + seconds
+    ready = select.poll()  # not `select`, which knows no descriptor beyond 1023
+    while (state := connection.poll()) != POLL_OK:
+        ready.register(connection.fileno(), select.POLLIN if state == POLL_READ else select.POLLOUT)
+        if not ready.poll(max(0.0, until - time.monotonic()) * 1000):
+            raise OperationalError(f"it did not answer for {seconds:.3g} seconds")
+        ready.unregister(connection.fileno())

@@ -1,0 +1,88 @@
+"""Lookups in the database for an event loop: in threads of their own, remembered, not waited for long."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+from db.errors import DatabaseAway
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+_MOST_KNOWN = 1000
+
+
+class Lookups(Generic[K, V]):
+    """Answers of `ask` by key, asked anew after `fresh_seconds`; of several who ask at once one does.
+
+    Nothing else runs in its threads, so that whoever keeps others busy does not keep these.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[K], V],
+        *,
+        fresh_seconds: float,
+        threads: int = 1,
+        name: str = "lookups",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ask = ask
+        self._fresh_seconds = fresh_seconds
+        self._clock = clock
+        self._threads = ThreadPoolExecutor(threads, name)
+        self._lock = threading.Lock()
+        self._known: OrderedDict[K, tuple[float, V]] = OrderedDict()
+        self._under_way: dict[K, tuple[float, Future[V]]] = {}
+
+    async def get(self, key: K, patience: float) -> V:
+        """Return the answer. Raises what `ask` raises, or DatabaseAway after `patience` seconds.
+
+        The seconds count from when it was asked, by whomever: of many who ask a database that hangs only the
+        first wait.
+        """
+        with self._lock:
+            when, answer = self._known.get(key, (float("-inf"), None))
+            if self._clock() - when <= self._fresh_seconds:
+                return answer  # type: ignore[return-value]
+            began, future = self._under_way.get(key) or self._start(key)
+        left = max(0.0, began + patience - time.monotonic())
+        waiting = asyncio.wrap_future(future)
+        waiting.add_done_callback(lambda done: done.cancelled() or done.exception())  # it may come too late
+        await asyncio.wait({waiting}, timeout=left)
+        if not waiting.done():
+            raise DatabaseAway("The database does not answer.")
+        return waiting.result()
+
+    def last(self, key: K) -> V | None:
+        """The latest answer, however old; None where there was none."""
+        with self._lock:
+            return self._known.get(key, (0.0, None))[1]
+
+    def clear(self) -> None:
+        with self._lock:
+            self._known.clear()
+
+    def _start(self, key: K) -> tuple[float, Future[V]]:
+        begun = time.monotonic(), self._threads.submit(self._answer, key)
+        self._under_way[key] = begun
+        return begun
+
+    def _answer(self, key: K) -> V:
+        try:
+            answer = self._ask(key)
+            with self._lock:
+                self._known[key] = self._clock(), answer
+                self._known.move_to_end(key)
+                if len(self._known) > _MOST_KNOWN:
+                    self._known.popitem(last=False)
+            return answer
+        finally:
+            with self._lock:
+                del self._under_way[key]
