@@ -10,14 +10,17 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import ipaddress
 import os
 import re
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
@@ -54,6 +57,11 @@ class File:
     """About; exactly where `sha256` is known."""
     sha256: str = ""
     """In hexadecimal; empty where it is not known."""
+
+    @property
+    def on_hub(self) -> bool:
+        """Whether it comes from the Hugging Face Hub."""
+        return self.url.startswith(f"{HUB}/")
 
 
 @dataclass(frozen=True)
@@ -170,8 +178,12 @@ def _in_hub_cache(file: File) -> Path | None:
         return None
     from huggingface_hub import try_to_load_from_cache
 
-    path = try_to_load_from_cache(address["repo"], address["file"], revision=address["revision"])
-    return Path(path) if isinstance(path, str) else None
+    # Other revisions may hold the same file; that it is the same is found out when it is verified.
+    for revision in (address["revision"], "main"):
+        path = try_to_load_from_cache(address["repo"], address["file"], revision=revision)
+        if isinstance(path, str):
+            return Path(path)
+    return None
 
 
 def _torch_cache() -> Path:
@@ -287,7 +299,8 @@ def download(weights: Weights) -> Generator[Downloaded, None, None]:
     import httpx
 
     timeout = httpx.Timeout(_STALL_SECONDS, connect=_CONNECT_SECONDS)
-    hooks = {"request": [_check_address]}
+    hosts = {urlsplit(_address(file.url)).hostname or "" for file in missing}
+    hooks = {"request": [partial(_check_address, hosts)]}
     with httpx.Client(timeout=timeout, follow_redirects=True, event_hooks=hooks) as client:
         done, total = 0, sum(file.bytes for file in missing)
         for file in missing:
@@ -412,12 +425,29 @@ def _address(url: str) -> str:
     return mirror + url.removeprefix(HUB) if mirror and url.startswith(f"{HUB}/") else url
 
 
-def _check_address(request: httpx.Request) -> None:
-    """Raise WeightsError for an address, or one it leads to, where the file could be changed on its way."""
+def _check_address(hosts: set[str], request: httpx.Request) -> None:
+    """Raise WeightsError for an address that one of the `hosts`, which were asked for, should not lead to.
+
+    One without encryption, where the file could be changed on its way; and one in this machine's own network,
+    unless the host that was asked for lies in there itself.
+    """
+    host = request.url.host
     mirror = urlsplit(os.environ.get("HF_ENDPOINT", ""))
-    known = {"localhost", "127.0.0.1", "::1", mirror.hostname if mirror.scheme == "http" else None}
-    if request.url.scheme != "https" and request.url.host not in known:
-        raise WeightsError(f"{request.url.host} offers the weights without encryption; nothing was fetched.")
+    if request.url.scheme != "https" and not (mirror.scheme == "http" and host == mirror.hostname):
+        raise WeightsError(f"{host} offers the weights without encryption; nothing was fetched.")
+    if host not in hosts and _is_private(host) and not any(map(_is_private, hosts)):
+        raise WeightsError(
+            f"The weights are said to be at {host}, in this machine's own network; nothing was fetched."
+        )
+
+
+def _is_private(host: str) -> bool:
+    """Whether a host is, or its name stands for, an address that is not of the public Internet."""
+    try:
+        found = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
+    except OSError:
+        return False  # then it cannot be asked either, or a proxy asks it
+    return any(not ipaddress.ip_address(address.partition("%")[0]).is_global for address in found)
 
 
 # What is said when it fails

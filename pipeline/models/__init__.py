@@ -214,7 +214,10 @@ _loading: dict[tuple[str, str, tuple[Path, ...]], threading.Lock] = {}
 
 
 def identity(card: Card, folder: Path | None = None) -> list[str]:
-    """Names the weights that the card itself does not: the user's own, and those of no known SHA-256."""
+    """Names the weights that the card itself does not: the user's own, and those of no known SHA-256.
+
+    Those of the hub as well, which were of no known one: mattes that were made with them are kept under it.
+    """
     if card.weights is None:
         return []
     if folder is not None:
@@ -222,8 +225,8 @@ def identity(card: Card, folder: Path | None = None) -> list[str]:
     if not card.present:
         return []
     paths = weights.located(card.weights, card.label, card.key)
-    unknown = [path for file, path in zip(card.weights.files, paths, strict=True) if not file.sha256]
-    return [weights.identity(path) for path in unknown]
+    found = zip(card.weights.files, paths, strict=True)
+    return [weights.identity(path) for file, path in found if file.on_hub or not file.sha256]
 
 
 def unload() -> None:

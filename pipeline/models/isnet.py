@@ -110,8 +110,10 @@ CARDS = (
             (
                 File(
                     name="briaai/RMBG-1.4/model.safetensors",
-                    url="https://huggingface.co/briaai/RMBG-1.4/resolve/main/model.safetensors",
+                    url="https://huggingface.co/briaai/RMBG-1.4/resolve/"
+                    "2ceba5a5efaec153162aedea169f76caf9b46cf8/model.safetensors",
                     bytes=176_381_984,
+                    sha256="46ef7fe46f2ae284d8f1aaa24bfa5fca5ef25a34e2c7caa890a0029eb100e87f",
                 ),
             )
         ),

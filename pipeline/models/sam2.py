@@ -72,12 +72,13 @@ def _load(device: str, files: list[Path]) -> Model:
     return Sam2(load(weights, config, device))
 
 
-_HUB = "https://huggingface.co/{folder}/resolve/main/{file}"
+_HUB = "https://huggingface.co/{folder}/resolve/{revision}/{file}"
 
 
-def _card(size: str, purpose: str, bytes: int) -> Card:
+def _card(size: str, purpose: str, revision: str, *published: tuple[int, str]) -> Card:
+    """`published`: bytes and SHA-256 of the weights and of their configuration."""
     folder = f"facebook/sam2.1-hiera-{size}"
-    files = (("model.safetensors", bytes), ("config.json", 4_000))
+    files = zip(("model.safetensors", "config.json"), published, strict=True)
     return Card(
         key=f"sam2-{size}",
         label=f"SAM 2.1 {size.replace('-', ' ').title()}",
@@ -90,8 +91,13 @@ def _card(size: str, purpose: str, bytes: int) -> Card:
         load=_load,
         weights=Weights(
             tuple(
-                File(f"{folder}/{file}", _HUB.format(folder=folder, file=file), bytes)
-                for file, bytes in files
+                File(
+                    f"{folder}/{file}",
+                    _HUB.format(folder=folder, revision=revision, file=file),
+                    bytes,
+                    sha256,
+                )
+                for file, (bytes, sha256) in files
             )
         ),
         candidates=True,
@@ -105,21 +111,29 @@ CARDS = (
     _card(
         "tiny",
         "Follows what you click on through the whole clip, cuts included; the fastest of its family.",
-        155_908_064,
+        "de431c4043854a71d8101e17995dfe596bf101a5",
+        (155_908_064, "48c14467e5cf9e51870511feb72c89688e82dd74523142c0538b663e193ac2a7"),
+        (5695, "860aff9751b139d83a4ad7df1e5535416fded533e0ead02625edbefcb9953cce"),
     ),
     _card(
         "small",
         "Follows what you click on through the whole clip; a little surer and slower than Tiny.",
-        184_305_280,
+        "ee5bba1d82bb8749febdf90f45e84b687142ba03",
+        (184_305_280, "0a4067b11ce1e23d5229203f11c718a823060d15a4b23fa2372a7d4b77cbbc60"),
+        (5698, "97ff9f65b76d107acda4247885f0a5555d0048850ae3c5f97183df289aaecde9"),
     ),
     _card(
         "base-plus",
         "Follows what you click on through the whole clip; surer than Small among things that look alike.",
-        323_476_296,
+        "b7320756a13354e7530a63935656d35b2f91a290",
+        (323_476_296, "2012733a0de5d03efd1bba550a2847c4551be9ef2e0d497c83074df66189f780"),
+        (5705, "8e24a93b6a40d4dad86eaec383ce7b4044f37ec6360136460f5ff2ce55f87390"),
     ),
     _card(
         "large",
         "Follows what you click on through the whole clip; the surest of its family, for a GPU.",
-        897_897_416,
+        "665f8e2ad61cf5f53d65644ff27c8ee525124610",
+        (897_897_416, "dc407dce21301fd94abb395c5099b4f2c455fdc8a8f261ac3d0ea6d4cd197230"),
+        (5705, "00446988cf4d617118d2d347eabe2c46aebed744628facdd540508be30b69ec3"),
     ),
 )

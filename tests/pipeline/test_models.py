@@ -1,6 +1,7 @@
 """Which model is used, and what has to be there first."""
 
 import hashlib
+import re
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -145,9 +146,10 @@ def test_every_card_is_whole() -> None:
         assert key == card.key and card.licence_url.startswith("https://")
         assert card.automatic or card.points or card.box
         for file in card.weights.files if card.weights else ():
-            # What has no address comes with the application, and is known to the last byte.
-            assert file.url.startswith("https://") or (not file.url and file.sha256)
-            assert file.bytes > 0 and (not file.sha256 or len(file.sha256) == 64)
+            # What has no address comes with the application; all are known to the last byte.
+            assert file.url.startswith("https://") or not file.url
+            assert file.bytes > 0 and re.fullmatch(r"[0-9a-f]{64}", file.sha256)
+            assert not file.on_hub or re.search(r"/resolve/[0-9a-f]{40}/", file.url), "it moves"
             assert not Path(file.name).is_absolute() and ".." not in Path(file.name).parts
 
 

@@ -3,6 +3,7 @@
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,6 +74,17 @@ def test_the_folder_comes_first_then_the_hubs_cache_then_torchs(folder: Path, tm
     assert located() == [cached]
     own = put(folder / "cutter.pth")
     assert located() == [own]
+
+
+def test_a_pinned_revision_is_found_in_the_hubs_cache_and_else_what_is_newest_there(tmp_path: Path) -> None:
+    revision = "0123456789" * 4
+    pinned = Weights((replace(PINNED, url=PINNED.url.replace("/main/", f"/{revision}/")),))
+    repository = tmp_path / "hub" / "models--tests--cutter"
+    newest = put(repository / "snapshots" / "abc" / "cutter.pth")
+    put(repository / "refs" / "main", b"abc")
+    assert located(wanted=pinned) == [newest]
+    exact = put(repository / "snapshots" / revision / "cutter.pth")
+    assert located(wanted=pinned) == [exact]
 
 
 def test_a_named_place_is_the_only_one(folder: Path, tmp_path: Path) -> None:
@@ -223,6 +236,39 @@ def test_nothing_is_fetched_without_encryption(hub: Hub) -> None:
     hub.location = "http://example.org/cutter"
     with pytest.raises(WeightsError, match=r"example\.org offers the weights without encryption"):
         fetch()
+
+
+INNER = ("127.0.0.1", "localhost", "10.1.2.3", "169.254.169.254", "[::1]", "[fe80::1]", "inner.test")
+
+
+@pytest.fixture
+def public(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    """The hub as one of the Internet: by its name, which stands for a public address, but is met here."""
+    look_up = socket.getaddrinfo
+
+    def found(name: str, port: int | None, *more: int) -> list[Any]:
+        there = {"inner.test": "192.168.0.9", "hub.test": "127.0.0.1" if port else "93.184.215.14"}
+        return look_up(there.get(name, name), port, *more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+    monkeypatch.setenv("HF_ENDPOINT", hub.address.replace("127.0.0.1", "hub.test"))
+    return hub
+
+
+def test_a_public_hub_is_fetched_from(public: Hub, folder: Path) -> None:
+    fetch()
+    assert (folder / "cutter.pth").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("host", INNER)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_public_hub_sends_nobody_into_this_machines_own_network(
+    public: Hub, folder: Path, host: str, scheme: str
+) -> None:
+    public.location = f"{scheme}://{host}:{public.address.rpartition(':')[2]}/stored/cutter"
+    with pytest.raises(WeightsError, match="nothing was fetched"):
+        fetch()
+    assert [path for path, _ in public.requests] == [PATH] and names(folder) == ["cutter.pth.part"]
 
 
 def test_no_room_is_known_before(folder: Path) -> None:

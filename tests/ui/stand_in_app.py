@@ -1,19 +1,34 @@
 """`python -m tests.ui.stand_in_app`: the server, with stand-ins among its models.
 
-SEGMENT_SECONDS in its environment is as for `tests.pipeline.stand_in`.
+SEGMENT_SECONDS in its environment is as for `tests.pipeline.stand_in`; RMBG_PUBLISHED, "BYTES SHA256", says what
+RMBG's file of weights is, for a hub that is played.
 """
 
 import os
 import sys
+from dataclasses import replace
 
 import app
-from pipeline import spool
+from pipeline import models, spool
+from pipeline.weights import Weights
 from tests.pipeline import stand_in
 
+
+def publish() -> None:
+    card = models.card("rmbg")
+    bytes, _, sha256 = os.environ.get("RMBG_PUBLISHED", "").partition(" ")
+    if bytes and card.weights is not None:
+        (file,) = card.weights.files
+        made = replace(file, bytes=int(bytes), sha256=sha256)
+        models.cards()[card.key] = replace(card, weights=Weights((made,)))
+
+
 if __name__ == "__main__":
+    publish()
     with stand_in.registered():
         status = app.main()
     sys.exit(status)
 elif __name__ == "__mp_main__":  # a process that the server has started, which has the same models
+    publish()
     stand_in.register()
     spool.SECONDS = float(os.environ.get("SEGMENT_SECONDS", spool.SECONDS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tempfile
 from collections.abc import Iterator
@@ -44,6 +45,7 @@ def server(hub: Played) -> Iterator[Server]:
             RECORTE_WEIGHTS=str(Path(folder) / "weights"),
             HF_HOME=str(Path(folder) / "cache"),
             HF_ENDPOINT=hub.address,
+            RMBG_PUBLISHED=f"{len(hub.content)} {hashlib.sha256(hub.content).hexdigest()}",
         )
         server.start()
         yield server
