@@ -53,12 +53,13 @@ function draw(card) {
   node.dataset.id = card.id;
   const open = () => trigger("select", { id: card.id });
   const poster = make("img", "poster");
-  poster.src = card.poster;
+  if (card.poster) poster.src = card.poster;
   poster.alt = "";
   poster.loading = "lazy";
   poster.addEventListener("click", open);
   const facts = make("p", "quiet");
-  facts.append(new Date(card.when).toLocaleString(), " · ", card.model, " · ", background(card));
+  facts.append(new Date(card.when).toLocaleString());
+  if (card.model) facts.append(" · ", card.model, " · ", background(card));
   const state = make("p", `state ${card.state}`, say(card.state));
   if (card.state === "running" && card.progress) state.append(" · ", say("frames", card.progress));
   if (card.state === "done" && card.took) state.append(" · ", say("took", { seconds: card.took }));

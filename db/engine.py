@@ -133,6 +133,10 @@ class Database:
             if not error.connection_invalidated:
                 raise
             raise self._away(error) from error
+        except exc.StatementError as error:
+            if isinstance(error.orig, DatabaseError):  # of a column that refused a value
+                raise error.orig from None
+            raise
 
     def _away(self, error: exc.SQLAlchemyError) -> DatabaseAway:
         if self._server is not None:

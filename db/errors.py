@@ -3,6 +3,7 @@
 DatabaseError       a sentence for the person who asked
 ├── DatabaseAway    the server cannot be reached, or went away: trying again later may work
 ├── NotFound        there is no such session, or it is somebody else's
+├── Unstorable      a character or a number that no column can hold
 └── AccountError    a name or password that cannot be taken, or a user who is not there
 
 The message is the sentence that is shown; it never holds a password.
@@ -19,6 +20,10 @@ class DatabaseAway(DatabaseError):
 
 class NotFound(DatabaseError):
     """There is no session of that id for who asks: another's is not told from one that never was."""
+
+
+class Unstorable(DatabaseError):
+    """A character or a number that no column can hold."""
 
 
 class AccountError(DatabaseError):

@@ -7,10 +7,12 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, Enum, ForeignKey, Index, MetaData, Text, false, func, text
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
+from sqlalchemy import BigInteger, Enum, ForeignKey, Index, MetaData, false, func, text
+from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeEngine
+
+from db.storable import PlainJson, PlainText
 
 Json = dict[str, Any]
 
@@ -28,10 +30,10 @@ class State(StrEnum):
 
 
 COLUMN_TYPES: dict[Any, TypeEngine[Any]] = {
-    str: Text(),
+    str: PlainText(),
     datetime: TIMESTAMP(timezone=True),
-    Json: JSONB(none_as_null=True),
-    list[str]: ARRAY(Text()),
+    Json: PlainJson(),
+    list[str]: ARRAY(PlainText()),
     State: Enum(
         State,
         name="state",

@@ -7,6 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
+from pipeline.errors import UNREADABLE, InputError
+
 Transfer = Literal["sdr", "pq", "hlg"]
 Remark = Literal["hdr", "interlaced", "mended", "alpha"]
 
@@ -67,12 +69,14 @@ class Clip:
 
     @classmethod
     def from_json(cls, data: dict[str, Any], path: Path) -> Clip:
-        return cls(
-            **data
-            | {
+        """Raises InputError where `data` is not what `to_json` writes."""
+        try:
+            read = {
                 "path": path,
                 "rate": Fraction(data["rate"]),
                 "time_base": Fraction(data["time_base"]),
                 "sound": tuple(data["sound"]),
             }
-        )
+            return cls(**data | read)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise InputError(UNREADABLE) from error

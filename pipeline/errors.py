@@ -14,8 +14,17 @@ The message is the sentence that is shown; it names the file by its name, never 
 told with their folder, where somebody has to put them.
 """
 
+import errno
+
 BROKEN = "Something went wrong inside the program; its log has the details."
 """For whoever asked, where an error was raised that is none of these."""
+
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""The numbers of an OSError that says so."""
+
+UNREADABLE = "This was written by another version of the program, or is damaged."
+"""Where something kept cannot be read."""
 
 
 def no_picture(name: str) -> str:

@@ -16,7 +16,7 @@ from pipeline import background, digest, formats, models, prompts, video
 from pipeline.background import Background, Colour, Footage, Transparent
 from pipeline.clip import Clip
 from pipeline.edges import CLEAN, Edges
-from pipeline.errors import FormatError, InputError, PromptError
+from pipeline.errors import UNREADABLE, FormatError, InputError, PromptError
 from pipeline.formats import Quality
 from pipeline.prompts import Object, Prompt
 
@@ -28,6 +28,14 @@ GREEN = Colour(0, 177, 64)
 
 _MOST_RATE = 240
 _LOOK = ("background", "format", "start", "end", "sound", "quality", "edges", "rate")
+
+
+_PLAIN: dict[str, Any] = {
+    **dict.fromkeys(("model", "format", "sound", "quality", "device"), str),
+    "start": float | int,
+    "end": float | int | None,
+}
+"""What is kept as it is, and so of the kind that JSON gave it."""
 
 
 @dataclass(frozen=True)
@@ -186,6 +194,18 @@ class Job:
 
     @classmethod
     def from_json(cls, data: dict[str, Any], folder: Path) -> Self:
+        """Raises InputError where `data` is not what `to_json` writes."""
+        try:
+            job = cls._from_json(data, folder)
+            for name, kind in _PLAIN.items():
+                if not isinstance(getattr(job, name), kind):
+                    raise TypeError(name)
+            return job
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise InputError(UNREADABLE) from error
+
+    @classmethod
+    def _from_json(cls, data: dict[str, Any], folder: Path) -> Self:
         def path(key: str) -> Path | None:
             return None if data.get(key) is None else folder / data[key]
 

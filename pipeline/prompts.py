@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pipeline import names
 from pipeline.errors import PromptError
 
 CANDIDATES = 3
@@ -19,6 +20,8 @@ CANDIDATES = 3
 
 _MOST_OBJECTS = 99
 """Each is carried by a stream of its own."""
+
+_HIGHEST_NUMBER = 9999
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,7 @@ class Prompt:
                 f"A mark sits at {self.time:g} s, but the video is {duration:.2f} s long. "
                 "Give a time within the video."
             )
-        if self.object < 1:
-            raise PromptError(f"Objects are numbered from 1; {self.object} is none.")
+        _check_number(self.object)
         if self.candidate is not None and not (self.lone and 0 <= self.candidate < CANDIDATES):
             raise PromptError(f"A candidate is chosen for a single click, by a number below {CANDIDATES}.")
         corners = [(p.x, p.y) for p in self.points]
@@ -121,18 +123,20 @@ class Prompt:
             )
             box = Box.between(*(float(v) for v in data["box"])) if data.get("box") else None
             chosen = data.get("candidate")
-            return cls(
+            made = cls(
                 float(data.get("time", 0.0)),
                 points,
                 box,
                 _whole(data.get("object", 1)),
                 None if chosen is None else _whole(chosen),
             )
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise PromptError(
                 'Marks are read as {"time": 0.0, "points": [{"x": 1, "y": 2, "keep": true}], '
                 f'"box": [x0, y0, x1, y1]}}, and this is none: {data!r:.120}'
             ) from error
+        _check_number(made.object)
+        return made
 
 
 @dataclass(frozen=True)
@@ -152,11 +156,14 @@ class Object:
     def from_json(cls, data: Any) -> Object:
         """Raises PromptError where `data` is not what `to_json` writes."""
         try:
-            made = cls(_whole(data["number"]), str(data.get("name", ""))[:60], bool(data.get("on", True)))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            made = cls(
+                _whole(data["number"]),
+                names.plain(str(data.get("name", "")))[:60],
+                bool(data.get("on", True)),
+            )
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise PromptError(f"This is no object to keep: {data!r:.120}") from error
-        if made.number < 1:
-            raise PromptError(f"Objects are numbered from 1; {made.number} is none.")
+        _check_number(made.number)
         return made
 
 
@@ -197,6 +204,11 @@ def objects_from_json(data: Any) -> tuple[Object, ...]:
         raise PromptError("Objects are a short JSON list, one entry for each thing to keep.")
     things = {thing.number: thing for thing in map(Object.from_json, data)}
     return tuple(things[number] for number in sorted(things))
+
+
+def _check_number(number: int) -> None:
+    if not 1 <= number <= _HIGHEST_NUMBER:
+        raise PromptError(f"Objects are numbered from 1 to {_HIGHEST_NUMBER}.")
 
 
 def _whole(value: Any) -> int:

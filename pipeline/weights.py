@@ -7,7 +7,6 @@ beside the final name, and moved into place when they are whole and, where their
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import ipaddress
@@ -28,7 +27,7 @@ from urllib.parse import urlsplit
 from platformdirs import user_data_path
 
 from pipeline import digest, remembered
-from pipeline.errors import WeightsError
+from pipeline.errors import DISK_FULL, WeightsError
 
 if TYPE_CHECKING:
     import httpx
@@ -42,7 +41,6 @@ _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".json")
 _WAIT_SECONDS = 0.2
 """Between two looks at a file that somebody else is fetching."""
 _CONNECT_SECONDS, _STALL_SECONDS = 15, 60
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -506,7 +504,7 @@ def _refused(file: File, status: int) -> WeightsError:
 
 
 def _unwritable(name: str, error: OSError) -> WeightsError:
-    if error.errno in _NO_ROOM:
+    if error.errno in DISK_FULL:
         return WeightsError(_no_room(name))
     return WeightsError(
         f"{name} cannot be written into {folder()}: {error.strerror or error}. Mend that, or name another "

@@ -11,7 +11,6 @@ from __future__ import annotations
 import bisect
 import copy
 import logging
-import math
 import os
 import shutil
 import threading
@@ -30,11 +29,11 @@ from db import repository
 from db.engine import Database
 from db.errors import NotFound
 from db.models import Result, SessionRow, State
-from pipeline import background, formats, guard, intake, models, prompts, speeds, video, weights
+from pipeline import background, formats, guard, intake, models, names, prompts, speeds, video, weights
 from pipeline.background import Fit, Footage, Picture, Transparent
 from pipeline.clip import Clip
 from pipeline.edges import Edges
-from pipeline.errors import InputError, RecorteError, VideoError
+from pipeline.errors import BROKEN, InputError, RecorteError, VideoError
 from pipeline.formats import Quality
 from pipeline.job import GREEN, Job, Progress, Sound
 from pipeline.runner import Runner
@@ -42,7 +41,7 @@ from ui import scenes
 from ui.allowance import Allowance
 from ui.downloads import Downloads
 from ui.looks import Host, Looks
-from ui.opened import Opened
+from ui.opened import Opened, Unreadable
 from ui.quota import Quota, Reservation, uploads_folder
 from ui.removal import HIDDEN, Removal
 from ui.shares import Turns
@@ -106,6 +105,7 @@ class Actions:
         Raises VideoError where it is no video that can be used, InputError where it is more than may be;
         the file is then removed.
         """
+        name = names.plain(name)
         try:
             self._allowance.check_bytes(name, file.stat().st_size)
             with self.quota.reserve(self._owner, file), self._intakes.turn(self._owner):
@@ -121,7 +121,11 @@ class Actions:
 
     def create_sample(self) -> str:
         copy = self._folder / f".{uuid4()}{self._sample.suffix}"
-        shutil.copyfile(self._sample, copy)
+        try:
+            shutil.copyfile(self._sample, copy)
+        except BaseException:
+            copy.unlink(missing_ok=True)
+            raise
         return self.create(copy, self._sample.name)
 
     def _keep(self, file: Path, clip: Clip) -> str:
@@ -153,23 +157,33 @@ class Actions:
         return id
 
     def open(self, id: str) -> Opened:
-        """Raises db's NotFound where there is no such session, VideoError where its video was removed."""
+        """Raises db's NotFound where there is no such session, InputError where it cannot be read.
+
+        VideoError, which is one, where its video was removed.
+        """
         return _playable(self._found(id))
 
-    def _found(self, id: str) -> Opened:
+    def _row(self, id: str) -> SessionRow:
         with self._database.begin() as tx:
-            return self._opened(repository.get(tx, id=id, owner=self._owner))
+            return repository.get(tx, id=id, owner=self._owner)
 
-    def _opened(self, row: SessionRow) -> Opened:
+    def _found(self, id: str) -> Opened:
+        return _readable(self._read(self._row(id)))
+
+    def _read(self, row: SessionRow) -> Opened | Unreadable:
         folder = self._folder / str(row.id)
-        clip = Clip.from_json(row.clip, folder / row.source)
-        return Opened(row, clip, Job.from_json(row.job, folder), folder)
+        try:
+            clip = Clip.from_json(row.clip, folder / row.source)
+            return Opened(row, clip, Job.from_json(row.job, folder), folder)
+        except InputError:
+            log.warning("a session cannot be read", extra={"session": str(row.id)})
+            return Unreadable(row)
 
-    def sessions(self, search: str | None = None) -> list[Opened]:
+    def sessions(self, search: str | None = None) -> list[Opened | Unreadable]:
         """Sessions, newest first."""
         with self._database.begin() as tx:
             rows = repository.page(tx, limit=200, search=search or None, owner=self._owner)
-            return [self._opened(row) for row in rows]
+        return [self._read(row) for row in rows]
 
     def unfinished(self) -> str | None:
         """The newest session that is queued or running."""
@@ -177,7 +191,7 @@ class Actions:
 
     def rename(self, id: str, name: str) -> Opened:
         """An empty name changes nothing."""
-        name = " ".join(name.split())[:_LONGEST_NAME]
+        name = names.plain(name)[:_LONGEST_NAME]
         if name:
             with self._database.begin() as tx:
                 repository.rename(tx, id=id, name=name, owner=self._owner)
@@ -191,10 +205,10 @@ class Actions:
 
     def delete(self, id: str) -> None:
         """Row and files together: first out of sight, then gone, so that neither stays without the other."""
-        found = self._found(id)
-        self._runner.cancel(found.id)
-        self._gone(found.id)
-        self._remove(found.id, partial(repository.delete, id=found.id, owner=self._owner))
+        id = str(self._row(id).id)
+        self._runner.cancel(id)
+        self._gone(id)
+        self._remove(id, partial(repository.delete, id=id, owner=self._owner))
 
     def _remove(self, id: str, forget: Callable[[Any], object]) -> None:
         """`forget` takes the row, and holds it against others who change it."""
@@ -289,18 +303,24 @@ class Actions:
         """On start: what was running is interrupted; what was queued goes to the runner again, in order."""
         with self._database.begin() as tx:
             repository.interrupt_running(tx)
-            waiting = [self._opened(row) for row in repository.queued(tx)]
-        for found in waiting:
+            waiting = repository.queued(tx)
+        for row in waiting:
             try:
+                found = _readable(self._read(row))
                 job, seconds = self._checked(_playable(found))
                 need = self._needs(found, job) if self.quota.most else 0
             except RecorteError as error:
-                with self._database.begin() as tx:
-                    repository.change_state(tx, id=found.id, state=State.FAILED, error=str(error))
+                self._fail(row, str(error))
+            except Exception:  # one session keeps nobody's server from starting
+                log.exception("a session could not be queued again", extra={"session": str(row.id)})
+                self._fail(row, BROKEN)
             else:
-                owner = found.row.owner_id
-                held = self.quota.hold(owner, found.folder, need, checked=False)
-                self.of(owner)._submit(found, job, seconds, held)
+                held = self.quota.hold(row.owner_id, found.folder, need, checked=False)
+                self.of(row.owner_id)._submit(found, job, seconds, held)
+
+    def _fail(self, row: SessionRow, sentence: str) -> None:
+        with self._database.begin() as tx:
+            repository.change_state(tx, id=row.id, state=State.FAILED, error=sentence)
 
     # ------------------------------------------------------------------ choices
 
@@ -512,7 +532,7 @@ class Actions:
     def cancel(self, id: str) -> None:
         """Stop the session's run, or take it out of the line; without either there is nothing to do."""
         if not self._mine(id):
-            id = self._found(id).id
+            id = str(self._row(id).id)
         with self._queueing:
             if not self._runner.cancel(id):
                 with self._database.begin() as tx:
@@ -535,12 +555,18 @@ class Actions:
 
     def result(self, id: str, result: str) -> tuple[Path, str, str]:
         """A result's file, its MIME type, and the name to download it under."""
-        found = self._found(id)
-        for kept in found.row.results:
+        row = self._row(id)
+        for kept in row.results:
             if str(kept.id) == result:
                 form = formats.by_key(kept.format)
-                return found.folder / kept.file, form.mime, download_name(found.row, kept)
+                return self._folder / str(row.id) / kept.file, form.mime, download_name(row, kept)
         raise InputError("There is no such result.")
+
+
+def _readable(found: Opened | Unreadable) -> Opened:
+    if isinstance(found, Unreadable):
+        raise InputError(found.sentence)
+    return found
 
 
 def _playable(found: Opened) -> Opened:
@@ -565,7 +591,7 @@ def download_name(row: SessionRow, result: Result) -> str:
 
 def _nearest(times: list[float], time: Any) -> int:
     """The place in `times`, which ascend, of the one that is nearest."""
-    if isinstance(time, bool) or not isinstance(time, int | float) or not math.isfinite(time):
+    if isinstance(time, bool) or not isinstance(time, int | float) or not abs(time) < 10**9:
         raise InputError("A time is a number of seconds.")
     right = min(bisect.bisect_left(times, time), len(times) - 1)
     left = max(right - 1, 0)

@@ -16,7 +16,7 @@ import fastapi
 import gradio as gr
 
 from db.errors import DatabaseError
-from pipeline.errors import RecorteError
+from pipeline.errors import DISK_FULL, RecorteError
 from ui import text
 
 log = logging.getLogger(__name__)
@@ -66,9 +66,11 @@ def _sentences(args: Iterable[Any]) -> Iterator[None]:
     except gr.Error:
         raise
     except Exception as error:
-        log.exception("a handler failed")
+        full = isinstance(error, OSError) and error.errno in DISK_FULL
+        log.exception("the disk is full" if full else "a handler failed")
         tongue = next((language(arg) for arg in args if isinstance(arg, gr.Request)), "en")
-        raise _toast(text.say(tongue, "broken")) from error
+        said = text.door(tongue, "disk_full") if full else text.say(tongue, "broken")
+        raise _toast(said) from error
 
 
 def _toast(sentence: str) -> gr.Error:

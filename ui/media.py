@@ -9,8 +9,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from db.errors import DatabaseAway, NotFound
-from pipeline.errors import RecorteError
-from ui import scenes
+from pipeline.errors import DISK_FULL, RecorteError, RunError
+from ui import scenes, text
 from ui.actions import Actions
 from ui.events import owner
 from ui.opened import Opened
@@ -138,6 +138,10 @@ def _answered(make: Callable[[], Response]) -> Response:
         return _refused(404, NotFound("This is no longer here."))  # deleted a moment ago
     except RecorteError as error:
         return _refused(422, error)
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        return _refused(507, RunError(text.door("en", "disk_full")))
 
 
 def _refused(status: int, error: Exception) -> Response:

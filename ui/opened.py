@@ -64,3 +64,23 @@ class Opened:
         """Whether the newest result was made by other choices or other marks, as far as that is known."""
         made = self.row.results[0].key if self.row.results else None
         return made is not None and made != self.cut.result_key(self.folder)
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A session whose row this version of the program cannot read: it can be listed and deleted."""
+
+    row: SessionRow
+
+    running = False
+
+    @property
+    def id(self) -> str:
+        return str(self.row.id)
+
+    @property
+    def sentence(self) -> str:
+        return (
+            f"{self.row.name}: this session was written by another version of the program, or is damaged. "
+            "Update the program, or delete the session."
+        )

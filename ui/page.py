@@ -108,5 +108,10 @@ class Page:
             "checks": found.checks,
             "result": shown,
             "message": None,
-            "seq": edit.get("seq") if edit else None,
+            "seq": _number(edit.get("seq")) if edit else None,
         }
+
+
+def _number(value: Any) -> int | None:
+    """A number that JavaScript made, and that can be told to it again."""
+    return value if isinstance(value, int) and abs(value) < 2**53 else None

@@ -448,7 +448,7 @@ DOOR: dict[str, dict[str, str]] = {
         "one_file": "One file at a time: choose one and upload it.",
         "too_large": "This file is too large: the largest that may be uploaded has {size}.",
         "no_room": "There is no room for this file: {size} are left for you. Delete sessions to make some.",
-        "disk_full": "The server's disk is full. Delete sessions to make room, and upload it again.",
+        "disk_full": "The server's disk is full. Delete sessions to make room, and try again.",
     },
     "es": {
         "sign_in": "Entrar",
@@ -472,7 +472,7 @@ DOOR: dict[str, dict[str, str]] = {
         "one_file": "Un archivo cada vez: elige uno y súbelo.",
         "too_large": "Este archivo es demasiado grande: el mayor que se puede subir tiene {size}.",
         "no_room": "No hay sitio para este archivo: te quedan {size}. Borra sesiones para hacer sitio.",
-        "disk_full": "El disco del servidor está lleno. Borra sesiones para hacer sitio y vuelve a subirlo.",
+        "disk_full": "El disco del servidor está lleno. Borra sesiones para hacer sitio y prueba otra vez.",
     },
 }
 

@@ -6,7 +6,6 @@ what broke off on the disk, and puts the same file of two people into one place.
 
 from __future__ import annotations
 
-import errno
 import logging
 import secrets
 import shutil
@@ -24,6 +23,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
 
 from db.errors import DatabaseAway
+from pipeline.errors import DISK_FULL
 from ui import text
 from ui.gate import UPLOAD, Visitor
 from ui.quota import Quota, QuotaExceeded, uploads_folder
@@ -119,7 +119,7 @@ class Uploads:
             return form.path.rename(place / _kept(form.name))
         except OSError as error:
             shutil.rmtree(place, ignore_errors=True)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno in DISK_FULL:
                 log.error("no room for an upload", extra={"kind": "DiskFull"})
                 raise _Refused(507, "disk_full") from error
             raise

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pipeline.errors import RunError, VideoError
+from pipeline.errors import DISK_FULL, RunError, VideoError
 
 
 @contextmanager
@@ -38,7 +38,7 @@ def write_errors(name: str) -> Iterator[None]:
         yield
     except _writing() as error:
         code = getattr(error, "errno", None)
-        if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if code in DISK_FULL:
             raise RunError(f"{name}: the disk is full. Free some space and run it again.") from error
         reason = getattr(error, "strerror", None) or error
         raise RunError(f"{name}: this could not be written ({reason}).") from error

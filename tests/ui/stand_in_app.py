@@ -1,7 +1,7 @@
 """`python -m tests.ui.stand_in_app`: the server, with stand-ins among its models.
 
-SEGMENT_SECONDS in its environment is as for `tests.pipeline.stand_in`; RMBG_PUBLISHED, "BYTES SHA256", says what
-RMBG's file of weights is, for a hub that is played.
+SEGMENT_SECONDS in its environment is as for `tests.pipeline.stand_in`; RMBG_PUBLISHED, "BYTES SHA256", says
+what RMBG's file of weights is, for a hub that is played.
 """
 
 import os

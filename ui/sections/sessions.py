@@ -12,7 +12,7 @@ from pipeline import formats, models
 from pipeline.background import Blur, Colour, Footage, Transparent, spec
 from ui import media, text
 from ui.events import Say, Updates, language, told
-from ui.opened import Opened
+from ui.opened import Opened, Unreadable
 
 if TYPE_CHECKING:
     from ui.page import Page
@@ -48,9 +48,32 @@ def render(say: Say) -> Section:
     )
 
 
-def card(found: Opened) -> dict[str, Any]:
+def card(found: Opened | Unreadable) -> dict[str, Any]:
     """What a card shows, as plain data; the browser sets it as text."""
-    row, behind = found.row, found.job.background
+    shown = _chosen(found) if isinstance(found, Opened) else {"model": "", "background": "", "poster": None}
+    row = found.row
+    newest = {kept.format: kept for kept in reversed(row.results)}.values()
+    return shown | {
+        "id": found.id,
+        "name": row.name,
+        "starred": row.starred,
+        "when": row.created_at.isoformat(),
+        "state": row.state.value,
+        "progress": row.progress,
+        "error": row.error if isinstance(found, Opened) else found.sentence,
+        "took": text.length(row.results[0].seconds) if row.results else None,
+        "results": [
+            {
+                "url": f"{media.address(found.id)}/results/{kept.id}?download",
+                "format": formats.by_key(kept.format).label,
+            }
+            for kept in newest
+        ],
+    }
+
+
+def _chosen(found: Opened) -> dict[str, Any]:
+    behind = found.job.background
     match behind:
         case Colour():
             shown = spec(behind)
@@ -62,28 +85,12 @@ def card(found: Opened) -> dict[str, Any]:
             shown = "transparent"
         case _:
             shown = "picture"
-    newest = {kept.format: kept for kept in reversed(row.results)}.values()
     return {
-        "id": found.id,
-        "poster": f"{media.address(found.id)}/poster?at={row.updated_at.timestamp():.0f}",
-        "name": row.name,
-        "starred": row.starred,
-        "when": row.created_at.isoformat(),
+        "poster": f"{media.address(found.id)}/poster?at={found.row.updated_at.timestamp():.0f}",
         "model": models.cards()[found.job.model].label
         if found.job.model in models.cards()
         else found.job.model,
         "background": shown,
-        "state": row.state.value,
-        "progress": row.progress,
-        "error": row.error,
-        "took": text.length(row.results[0].seconds) if row.results else None,
-        "results": [
-            {
-                "url": f"{media.address(found.id)}/results/{kept.id}?download",
-                "format": formats.by_key(kept.format).label,
-            }
-            for kept in newest
-        ],
     }
 
 

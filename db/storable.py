@@ -1,0 +1,62 @@
+"""Columns that hold what PostgreSQL and a browser can: refused before it is sent, in a sentence.
+
+PostgreSQL takes no NUL and no half of a surrogate pair, its JSON no NaN; and a number of more than 64 bits
+would be stored, but could not be told to a browser again.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from sqlalchemy import Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+from db.errors import Unstorable
+
+_HIGHEST = 2**63 - 1
+
+
+def check(value: Any) -> None:
+    """Raise Unstorable where a value, or one inside it, cannot be stored and told again."""
+    match value:
+        case str():
+            if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+                raise Unstorable("This holds a character that cannot be kept. Take it out, and try again.")
+        case float():
+            if not math.isfinite(value):
+                raise Unstorable("This holds a number that is none, and cannot be kept.")
+        case int():
+            if abs(value) > _HIGHEST:
+                raise Unstorable("This holds a number that is too large to be kept.")
+        case dict():
+            for key, held in value.items():
+                check(key)
+                check(held)
+        case list() | tuple():
+            for held in value:
+                check(held)
+
+
+class PlainText(TypeDecorator[str]):
+    """TEXT."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        check(value)
+        return value
+
+
+class PlainJson(TypeDecorator[dict[str, Any]]):
+    """JSONB, in which None is NULL."""
+
+    impl = JSONB(none_as_null=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: dict[str, Any] | None, dialect: Dialect) -> dict[str, Any] | None:
+        check(value)
+        return value

@@ -1,0 +1,48 @@
+"""What no column takes is refused in a sentence, before PostgreSQL sees it."""
+
+import math
+from typing import Any
+
+import pytest
+
+from db import repository
+from db.engine import Database
+from db.errors import Unstorable
+
+REFUSED = {
+    "NUL": "a\0b",
+    "half a surrogate pair": "a\ud83d",
+    "no number": math.nan,
+    "an endless number": -math.inf,
+    "a number of more than 64 bits": 10**30,
+}
+
+
+@pytest.mark.parametrize("value", REFUSED.values(), ids=REFUSED.keys())
+@pytest.mark.parametrize("inside", [lambda v: v, lambda v: [{"deep": v}]], ids=["plain", "deep"])
+def test_no_json_holds_it(database: Database, value: Any, inside: Any) -> None:
+    with pytest.raises(Unstorable, match=r"cannot be kept|too large"), database.begin() as tx:
+        repository.create(tx, name="a", source="a.mp4", clip={}, job={"x": inside(value)})
+    with database.begin() as tx:
+        assert repository.page(tx) == []
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud83d"])
+def test_no_text_holds_it(database: Database, name: str) -> None:
+    with pytest.raises(Unstorable), database.begin() as tx:
+        repository.create(tx, name=name, source="a.mp4", clip={}, job={})
+    with pytest.raises(Unstorable), database.begin() as tx:
+        repository.create(tx, name="a", source="a.mp4", clip={}, job={name: 1})
+    with pytest.raises(Unstorable), database.begin() as tx:
+        repository.page(tx, search=name)
+
+
+def test_what_it_takes_comes_back(database: Database) -> None:
+    job = {"n": 2**63 - 1, "m": -(2**62), "x": 0.1, "none": None, "list": [True, "😀 \x7f"], "": {}}
+    with database.begin() as tx:
+        id = repository.create(tx, name="😀", source="a.mp4", clip={}, job=job).id
+    with database.begin() as tx:
+        row = repository.get(tx, id=id)
+        assert row.job == job and row.name == "😀" and row.progress is None
+        assert [found.id for found in repository.page(tx, search="😀")] == [id]
+        repository.delete(tx, id=id)

@@ -1,0 +1,176 @@
+"""A row that cannot be read, and what would make one."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from db import repository
+from db.engine import Database
+from db.ledger import Ledger
+from db.models import State
+from pipeline.errors import InputError, PromptError
+from tests.ui import line
+from ui import events, media
+from ui.actions import Actions
+from ui.opened import Unreadable
+from ui.sections import sessions
+
+Change = Callable[[dict[str, Any]], Any]
+
+SPOILT: dict[str, tuple[str, Change]] = {
+    "no job": ("job", lambda job: {}),
+    "a list": ("job", lambda job: [1, 2]),
+    "a choice that is not known": ("job", lambda job: job | {"smell": "roses"}),
+    "marks that are none": ("job", lambda job: job | {"prompts": [{"time": 0, "points": 7}]}),
+    "an object that no browser can be told of": (
+        "job",
+        lambda job: job | {"prompts": [{"time": 0, "box": [0, 0, 9, 9], "object": 10**18}]},
+    ),
+    "a background that is none": ("job", lambda job: job | {"background": "a smell"}),
+    "a rate by nothing": ("job", lambda job: job | {"rate": "1/0"}),
+    "a start that is no number": ("job", lambda job: job | {"start": "soon"}),
+    "a clip of another kind": ("clip", lambda clip: {"width": 3}),
+}
+
+
+@pytest.fixture
+def make(own: Database, small_clip: Path, tmp_path: Path) -> Callable[..., str]:
+    return line.maker(tmp_path, own, small_clip)
+
+
+def spoil(own: Database, id: str, column: str, change: Change) -> None:
+    with own.begin() as tx:
+        row = repository.anyones(tx, id=id)
+        setattr(row, column, change(getattr(row, column)))
+
+
+@pytest.mark.parametrize(("column", "change"), SPOILT.values(), ids=SPOILT.keys())
+def test_it_hides_no_other_stops_no_start_and_can_be_deleted(
+    own: Database, make: Callable[..., str], tmp_path: Path, column: str, change: Change
+) -> None:
+    before, spoilt, after = make(name="before.mp4"), make(name="spoilt.mp4"), make(name="after.mp4")
+    for id in (before, spoilt, after):
+        with own.begin() as tx:
+            repository.queue(tx, id=id)
+    line.result_of(own, tmp_path, spoilt)
+    spoil(own, spoilt, column, change)
+    with closing(Ledger(own)) as ledger:
+        actions = line.actions_on(tmp_path, own, queue := line.Line(ledger))
+        actions.mend()
+        actions.resume()
+        assert queue.submitted == [before, after]
+        listed = actions.sessions()
+        assert [found.id for found in listed] == [after, spoilt, before]
+        assert [isinstance(found, Unreadable) for found in listed] == [False, True, False]
+        card = sessions.card(listed[1])
+        assert card["name"] == "spoilt.mp4" and card["results"] and card["state"] == State.FAILED
+        assert card["error"].startswith("spoilt.mp4: this session was written by another version")
+        with pytest.raises(
+            InputError, match=r"^spoilt\.mp4: .* Update the program, or delete the session\.$"
+        ):
+            actions.open(spoilt)
+        assert actions.unfinished() == after
+        result = card["results"][0]["url"].rpartition("/")[2].removesuffix("?download")
+        assert actions.result(spoilt, result)[0].read_bytes() == b"result"
+        actions.cancel(spoilt)
+        actions.delete(spoilt)
+        assert [found.id for found in actions.sessions()] == [after, before]
+        assert not (tmp_path / "sessions" / spoilt).exists()
+
+
+def test_a_session_that_breaks_something_keeps_no_server_from_starting(
+    own: Database, make: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [make() for _ in range(3)]
+    for id in ids:
+        with own.begin() as tx:
+            repository.queue(tx, id=id)
+    whole = Actions._checked
+
+    def checked(self: Actions, found: Any) -> Any:
+        if found.id == ids[1]:
+            raise ZeroDivisionError
+        return whole(self, found)
+
+    monkeypatch.setattr(Actions, "_checked", checked)
+    with closing(Ledger(own)) as ledger:
+        actions = line.actions_on(tmp_path, own, queue := line.Line(ledger))
+        actions.resume()
+        assert queue.submitted == [ids[0], ids[2]]
+        assert actions.open(ids[1]).row.state is State.FAILED
+
+
+NUMBERS = {
+    "an object": {"box": [0, 0, 9, 9], "object": 10**30},
+    "an object below 1": {"box": [0, 0, 9, 9], "object": 0},
+    "a time": {"time": 10**400, "box": [0, 0, 9, 9]},
+    "no time": {"time": float("nan"), "box": [0, 0, 9, 9]},
+    "a point": {"points": [{"x": 10**400, "y": 1}]},
+    "no point": {"points": [{"x": float("nan"), "y": 1}]},
+    "a box": {"box": [0, 0, float("inf"), 9]},
+    "a candidate": {"points": [{"x": 1, "y": 1}], "candidate": 10**30},
+}
+
+
+@pytest.mark.parametrize("mark", NUMBERS.values(), ids=NUMBERS.keys())
+def test_no_mark_has_a_number_that_no_browser_can_be_told(
+    own: Database, make: Callable[..., str], tmp_path: Path, mark: dict[str, Any]
+) -> None:
+    actions, id = line.actions_on(tmp_path, own, line.Line(None)), make()
+    with pytest.raises(PromptError):
+        actions.mark(id, [{"time": 0.0} | mark])
+    with pytest.raises(PromptError):
+        actions.mark(id, [], [{"number": 10**30, "name": "a"}])
+    for time in (10**400, float("nan"), float("-inf"), True, "0"):
+        with pytest.raises(InputError):
+            actions.trim(id, time, None)
+    assert actions.open(id).job.prompts == ()
+
+
+def test_names_are_of_one_line_and_of_letters(
+    own: Database, make: Callable[..., str], tmp_path: Path, small_clip: Path, at_once: None
+) -> None:
+    actions, id = line.actions_on(tmp_path, own, line.Line(None)), make()
+    actions.mark(id, [], [{"number": 1, "name": "The\0 man\ud800\n  left"}])
+    assert actions.open(id).job.objects[0].name == "The man left"
+    assert actions.rename(id, "\0\ud800").row.name == "a.mp4"
+    assert actions.rename(id, "A\0 beach\t\x1b[31m 😀").row.name == "A beach [31m 😀"
+    made = actions.create(Path(shutil.copyfile(small_clip, tmp_path / "u.mp4")), "b\0\udfff.mp4")
+    assert actions.open(made).row.name == actions.open(made).clip.name == "b.mp4"
+
+
+@pytest.mark.parametrize("number", [10**30, -(2**60), 1.5, "7", None])
+def test_what_the_stage_counts_by_is_told_back_only_where_it_can_be(number: Any) -> None:
+    from ui.page import _number
+
+    assert _number(number) is None and _number(7) == 7
+
+
+# ---------------------------------------------------------------- a full disk
+
+
+def test_a_full_disk_is_said_in_the_language_of_who_asks(
+    own: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    actions = line.actions_on(tmp_path, own, line.Line(None))
+
+    def full(source: Path, target: Path) -> None:
+        target.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(gr.Error, match=r"disk is full\. .* try again\."):
+        events.told(actions.create_sample)()
+    assert list((tmp_path / "sessions").iterdir()) == []
+    answer = media._answered(lambda: full(tmp_path, tmp_path / "x"))  # type: ignore[arg-type,return-value]
+    assert answer.status_code == 507 and b"disk is full" in bytes(answer.body)
+    with pytest.raises(OSError, match="other"):
+        media._answered(lambda: (_ for _ in ()).throw(OSError("other")))
