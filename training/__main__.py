@@ -1,8 +1,9 @@
-"""Train Recorte's own network: python -m training DATA FOLDER [--steps N] [--device auto|cpu|cuda]
+"""Train Recorte's own network: python -m training DATA FOLDER [--start WEIGHTS] [--steps N]
 
-DATA holds photos/KIND_NAME.jpg and masks/KIND_NAME.png. FOLDER is where the state is kept, to go on from
-when the same command is given again, and where the best weights so far are written as recorte.safetensors,
-with their figures on what was held out beside them in recorte.json.
+DATA holds photos/KIND_NAME.jpg, and for each masks/KIND_NAME.png (hard) or alphas/KIND_NAME.png (soft).
+FOLDER is where the state is kept, to go on from when the same command is given again, and where the best
+weights so far are written as recorte.safetensors, with their figures on what was held out beside them in
+recorte.json.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import nn
 
-from pipeline import devices
+from pipeline import checkpoints, devices
 from pipeline.errors import RecorteError
 from training import measure, pretrained
 from training.learn import Recipe, Training
@@ -28,10 +29,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("folder", type=Path)
+    parser.add_argument(
+        "--start", type=Path, help="weights of this network, to learn on from; else the encoder's"
+    )
     parser.add_argument("--steps", type=int, default=3000, help="of the whole schedule")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--every", type=int, default=300, help="steps between two measurements")
+    parser.add_argument("--save", type=int, default=50, help="steps after which the state is kept")
     parser.add_argument("--workers", type=int, default=2, help="processes that make what is learnt from")
     try:
         _train(parser.parse_args(argv))
@@ -42,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _train(options: argparse.Namespace) -> None:
     learnt, held_out = (Photos(options.data, held_out=out) for out in (False, True))
     recipe = Recipe(options.steps, options.seed, options.workers)
-    training = Training(recipe, learnt, devices.pick(options.device), pretrained.encoder())
+    weights = pretrained.encoder() if options.start is None else checkpoints.read(options.start)
+    training = Training(recipe, learnt, devices.pick(options.device), weights)
     options.folder.mkdir(parents=True, exist_ok=True)
     state = options.folder / "state.pt"
     if state.exists():
@@ -54,8 +60,10 @@ def _train(options: argparse.Namespace) -> None:
         mean += (cost - mean) * max(0.02, 1 / since)  # of about the last fifty steps since a measurement
         if training.step % 25 == 0:
             print(f"step {training.step} cost {mean:.3f} {rate:.1f} frames a second", flush=True)
-        if since == options.every or training.step == recipe.steps:
+        measured = since == options.every or training.step == recipe.steps
+        if measured:
             _measured(training, held_out, options.folder, time.monotonic() - began)
+        if measured or training.step % options.save == 0:
             training.save(state)
 
 

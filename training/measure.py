@@ -32,7 +32,7 @@ def figures(network: Recorte, photos: Photos, device: torch.device, most: int = 
             rows = [_asked(Look(network, photos.read(name), device)) for name in photos.names[kind]]
             for what in rows[0] if rows else ():
                 found[f"{label}, {what}"] = float(np.mean([row[what] for row in rows]))
-        scenes = [[photos.read(name) for name in names[:most]] for names in photos.scenes.values()]
+        scenes = [[photos.read(name) for name in names[:most]] for names in photos.scenes["davis"].values()]
         if scenes:
             found["carried"] = float(np.mean([_carried(network, scene, device) for scene in scenes]))
     return found

@@ -1,4 +1,4 @@
-"""Three frames of a scene with known alpha, made of photographs.
+"""Five frames of a scene with known alpha, made of photographs.
 
 Photographs are few, so each is seen anew: from elsewhere, in another light, before another background,
 beside something else, moved, blurred, with hair, by a worse camera.
@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.refine import Floats, floats
-from training.photos import CONSECUTIVE, Alpha, Photo, Photos, Picture, scene_of
+from training.photos import KINDS, Alpha, Photo, Photos, Picture, scene_of
 
-FRAMES = 3
+FRAMES = 5
 
 Affine = NDArray[np.float64]
 """`[2, 3]`: from a photograph's pixels to the frame's."""
@@ -34,20 +34,20 @@ class Wish:
     automatic: bool
     """The subject has to be found without a mark: nothing else may stand out."""
     moving: bool
-    """The second frame is some time after the first, the third soon after the second; else all are one."""
+    """The second frame is some time after the first, each later one soon after the one before; else there is
+    one frame."""
 
 
 def made(photos: Photos, wish: Wish, rng: np.random.Generator) -> list[Photo]:
-    """`FRAMES` frames of one scene."""
-    kind, name = photos.draw(rng)
-    if kind == CONSECUTIVE:
-        taken = _filmed(photos, name, wish, rng)
+    """`FRAMES` frames of one scene, or one where nothing moves."""
+    kind, name = photos.draw(rng, marked=not wish.automatic)
+    if KINDS[kind].step and rng.random() < 0.85:
+        taken = _filmed(photos, kind, name, wish, rng)
     elif rng.random() < 0.5:
         taken = _taken(photos.read(name), wish, rng)
     else:
         taken = _composed(photos, photos.read(name), wish, rng)
-    developed = _developed(taken, rng)
-    return developed if wish.moving else developed[:1] * FRAMES
+    return _developed(taken, rng)
 
 
 # Where the camera stands
@@ -66,8 +66,9 @@ def _view(alpha: Alpha, wish: Wish, rng: np.random.Generator) -> Affine:
     elif down > 1.5 * across and rng.random() < 0.35:  # a person from the waist up, as before a webcam
         scale = wish.side * rng.uniform(0.6, 1.1) / (0.5 * down)
         centre = np.array([x + across / 2, y + rng.uniform(0.15, 0.35) * down])
-    else:
-        scale = wish.side * rng.uniform(0.25, 1.0) / max(across, down)
+    else:  # mostly as large as in the window that the model looks at
+        size = rng.uniform(0.45, 0.75) if rng.random() < 0.6 else rng.uniform(0.25, 1.0)
+        scale = wish.side * size / max(across, down)
         scale = min(max(scale, 0.6 * whole), 4 * whole)
         centre = np.array([x + across / 2, y + down / 2])
         centre += rng.uniform(-0.25, 0.25, 2) * (across, down) + rng.normal(0, 0.05, 2) * wish.side / scale
@@ -84,7 +85,7 @@ def _squeezed(much: float) -> NDArray[np.float64]:
     return np.diag(np.exp([much, -much]))
 
 
-def _moved(way: Affine, far: float, side: int, rng: np.random.Generator) -> Affine:
+def _moved(way: Affine, side: int, far: float, rng: np.random.Generator) -> Affine:
     """`way` after a movement about the frame's middle; `far` 1 is as much as a subject moves at most."""
     grown = np.exp(rng.normal(0, 0.15 * far))
     linear = grown * _turned(rng.normal(0, 0.15 * far)) @ _squeezed(rng.normal(0, 0.08 * far))
@@ -93,10 +94,15 @@ def _moved(way: Affine, far: float, side: int, rng: np.random.Generator) -> Affi
     return np.hstack((linear @ way[:, :2], (linear @ way[:, 2] + offset)[:, None]))
 
 
-def _ways(first: Affine, side: int, far: float, rng: np.random.Generator) -> list[Affine]:
-    """Where something is on the frames: far from the first to the second, near from there to the third."""
-    second = _moved(first, far, side, rng)
-    return [first, second, _moved(second, far * rng.uniform(0.05, 0.5), side, rng)]
+def _ways(first: Affine, wish: Wish, far: float, rng: np.random.Generator) -> list[Affine]:
+    """Where something is on the frames: far from the first to the second, near from each to the next."""
+    ways = [first]
+    if wish.moving:
+        ways.append(_moved(first, wish.side, far, rng))
+        near = far * rng.uniform(0.05, 0.5)
+        while len(ways) < FRAMES:
+            ways.append(_moved(ways[-1], wish.side, near, rng))
+    return ways
 
 
 def _laid(image: NDArray[np.uint8], way: Affine, side: int, border: int) -> NDArray[np.uint8]:
@@ -126,23 +132,32 @@ def _either_way(photo: Photo, rng: np.random.Generator) -> Photo:
 # Scenes
 
 
-def _filmed(photos: Photos, name: str, wish: Wish, rng: np.random.Generator) -> list[Photo]:
-    """Real movement: a frame of a video, one up to 30 frames away, and one near that."""
-    names = photos.scenes[scene_of(name)]
-    here, last = names.index(name), len(names) - 1
-    there = int(np.clip(here + rng.choice([-1, 1]) * rng.integers(1, 31), 0, last))
-    step = int(rng.choice([-1, 1]) * rng.integers(1, 6))
-    beyond = there + step if 0 <= there + step <= last else int(np.clip(there - step, 0, last))
-    taken = [photos.read(names[n]) for n in (here, there, beyond)]
+def _filmed(photos: Photos, kind: str, name: str, wish: Wish, rng: np.random.Generator) -> list[Photo]:
+    """Real movement: a frame of a video, one some time away, and those that follow it."""
+    taken = [photos.read(name) for name in _times(photos.scenes[kind][scene_of(name)], name, kind, wish, rng)]
     if rng.random() < 0.5:
         taken = [_mirrored(photo) for photo in taken]
     first = taken[0].alpha
     way = _view(first, wish, rng)
-    ways = [way] * FRAMES
-    if wish.moving:  # the crop follows the subject, as it does where a mask is carried
-        moved = _ways(way, wish.side, rng.uniform(0, 0.5), rng)
-        ways = [_followed(way, first, photo.alpha) for way, photo in zip(moved, taken, strict=True)]
+    # The crop follows the subject, as it does where a mask is carried.
+    moved = _ways(way, wish, rng.uniform(0, 0.5), rng)
+    ways = [_followed(way, first, photo.alpha) for way, photo in zip(moved, taken, strict=True)]
     return [_seen(photo, way, wish.side) for photo, way in zip(taken, ways, strict=True)]
+
+
+def _times(names: list[str], name: str, kind: str, wish: Wish, rng: np.random.Generator) -> list[str]:
+    """Frames of a scene, `name` the first: one further away, and those after it, either way in time."""
+    if not wish.moving:
+        return [name]
+    here, last, most = names.index(name), len(names) - 1, KINDS[kind].step
+    there = int(np.clip(here + rng.choice([-1, 1]) * rng.integers(1, 5 * most + 1), 0, last))
+    step = int(rng.choice([-1, 1]) * rng.integers(1, most + 1))
+    chosen = [here, there]
+    while len(chosen) < FRAMES:
+        if not 0 <= chosen[-1] + step <= last:
+            step = -step  # as if the video were played back from its end
+        chosen.append(int(np.clip(chosen[-1] + step, 0, last)))
+    return [names[n] for n in chosen]
 
 
 def _followed(way: Affine, first: Alpha, now: Alpha) -> Affine:
@@ -162,7 +177,7 @@ def _middle(alpha: Alpha) -> NDArray[np.float64]:
 def _taken(photo: Photo, wish: Wish, rng: np.random.Generator) -> list[Photo]:
     """The photograph as it is, the camera moving."""
     photo = _either_way(photo, rng)
-    ways = _ways(_view(photo.alpha, wish, rng), wish.side, rng.uniform(0.1, 1), rng)
+    ways = _ways(_view(photo.alpha, wish, rng), wish, rng.uniform(0.1, 1), rng)
     return [_seen(photo, way, wish.side) for way in ways]
 
 
@@ -177,7 +192,7 @@ def _composed(photos: Photos, photo: Photo, wish: Wish, rng: np.random.Generator
     """
     side, far = wish.side, rng.uniform(0.1, 1)
     photo = _either_way(photo, rng)
-    behind = _drawn(photos, rng)
+    behind = _drawn(photos, wish, rng)
     if not wish.automatic and rng.random() < 0.3:
         photo = Photo(photo.picture, _scrap(photo.alpha.shape, rng))
     emptied = wish.automatic or rng.random() < 0.4
@@ -186,9 +201,12 @@ def _composed(photos: Photos, photo: Photo, wish: Wish, rng: np.random.Generator
     hair = _strands(photo.alpha, rng) if rng.random() < 0.25 else np.zeros_like(photo.alpha)
     soft = _softener(side, rng)
     everything = np.full(behind.alpha.shape, 255, np.uint8)
-    camera = _ways(_view(everything, wish, rng), side, far, rng)
-    ways = _ways(_view(photo.alpha, wish, rng), side, far, rng)
-    other = _Other(photos, wish, far, rng) if not wish.automatic and rng.random() < 0.55 else None
+    camera = _ways(_view(everything, wish, rng), wish, far, rng)
+    ways = _ways(_view(photo.alpha, wish, rng), wish, far, rng)
+    other = None
+    if not wish.automatic and rng.random() < 0.55:  # one time in three it looks like the subject
+        alike = rng.random() < 0.35
+        other = _Other(_either_way(photo, rng) if alike else _drawn(photos, wish, rng), wish, far, rng)
     frames = []
     for n, way in enumerate(ways):
         picture = floats(_laid(background, camera[n], side, cv2.BORDER_REFLECT_101))
@@ -206,13 +224,12 @@ def _composed(photos: Photos, photo: Photo, wish: Wish, rng: np.random.Generator
 
 
 class _Other:
-    """The subject of another photograph, which is not the one that is meant."""
+    """A subject, of this photograph or another, which is not the one that is meant."""
 
-    def __init__(self, photos: Photos, wish: Wish, far: float, rng: np.random.Generator) -> None:
-        photo = _drawn(photos, rng)
+    def __init__(self, photo: Photo, wish: Wish, far: float, rng: np.random.Generator) -> None:
         self._photo = Photo(extended(photo), photo.alpha)
-        aside = _moved(_view(photo.alpha, wish, rng), 2, wish.side, rng)
-        self._ways = _ways(aside, wish.side, far, rng)
+        aside = _moved(_view(photo.alpha, wish, rng), wish.side, 2, rng)
+        self._ways = _ways(aside, wish, far, rng)
         self.before = bool(rng.random() < 0.4)
         """Whether it stands before the subject, and hides a part of it."""
 
@@ -226,8 +243,8 @@ class _Other:
         return _over(picture, colours, share), share
 
 
-def _drawn(photos: Photos, rng: np.random.Generator) -> Photo:
-    _, name = photos.draw(rng)
+def _drawn(photos: Photos, wish: Wish, rng: np.random.Generator) -> Photo:
+    _, name = photos.draw(rng, marked=not wish.automatic)
     return _either_way(photos.read(name), rng)
 
 
