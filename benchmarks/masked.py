@@ -129,7 +129,7 @@ def mean(rows: Sequence[Figures]) -> Figures:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--model", default=Job.model)
+    parser.add_argument("--model", default="recorte")
     parser.add_argument("--weights", type=Path, help="those of a checkpoint; without, the model's own")
     parser.add_argument("--device", default="cpu")
     kind = parser.add_mutually_exclusive_group()

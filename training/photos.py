@@ -94,11 +94,14 @@ class Photos:
                 f"KIND being one of . Name the folder of the training data."
             )
 
-    def read(self, name: str) -> Photo:
-        """Raises InputError where the photograph, or both its alpha and its mask, cannot be read."""
+    def read(self, name: str, hard: bool = False) -> Photo:
+        """Its alpha, or its mask; `hard`: the mask if there is one, as whoever marked it left it.
+
+        Raises InputError where one of them cannot be read.
+        """
         picture = cv2.imread(str(self._folder / "photos" / f"{name}.jpg"), cv2.IMREAD_COLOR)
-        soft = self._folder / "alphas" / f"{name}.png"
-        path = soft if soft.exists() else self._folder / "masks" / f"{name}.png"
+        paths = [self._folder / part / f"{name}.png" for part in ("alphas", "masks")]
+        path = next((path for path in (paths[::-1] if hard else paths) if path.exists()), paths[-1])
         alpha = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         if picture is None or alpha is None or picture.shape[:2] != alpha.shape:
             raise InputError(
@@ -108,7 +111,10 @@ class Photos:
         return Photo(np.ascontiguousarray(picture[..., ::-1], np.uint8), np.asarray(alpha, np.uint8))
 
     def draw(self, rng: np.random.Generator, marked: bool = True) -> tuple[str, str]:
-        """The kind and the name of a photograph, drawn by the kinds' shares; `marked`: by marks, too."""
+        """The kind and the name of a photograph, drawn by the kinds' shares.
+
+        `marked`: a mark will tell its subject, which need not be found without.
+        """
         shares = {
             kind: (1 if marked else KINDS[kind].unmarked) * KINDS[kind].share * bool(names)
             for kind, names in self.names.items()

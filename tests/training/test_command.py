@@ -11,12 +11,13 @@ from pipeline import checkpoints
 from pipeline.networks.recorte import Recorte
 from training import __main__ as command
 from training import learn, measure
-from training.learn import Size
+from training.learn import Size, Stage
 
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "Recipe", partial(learn.Recipe, sizes=(Size(0.5, 32, 2), Size(1.0, 64, 2))))
+    stages = Stage(0.5, [Size(32, 2)], [1]), Stage(1.0, [Size(64, 2)], [1])
+    monkeypatch.setattr(command, "Recipe", partial(learn.Recipe, stages=stages))
     monkeypatch.setattr(measure, "_SIDE", 64)
 
 
@@ -50,6 +51,21 @@ def test_one_command_makes_weights_and_goes_on(
     kept = json.loads((folder / "recorte.json").read_text())
     assert kept["overall"] == max(figures["overall"], json.loads(last)["overall"])
     assert {path.name for path in folder.iterdir()} == {"recorte.json", "recorte.safetensors", "state.pt"}
+
+
+def test_it_learns_on_from_weights_that_are_named(
+    tiny: None, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = ["--device", "cpu", "--workers", "0", "--steps", "1", "--save", "1"]
+    command.main([str(data), str(tmp_path / "one"), *told])
+    start = tmp_path / "one" / "recorte.safetensors"
+    command.main([str(data), str(tmp_path / "two"), *told, "--start", str(start)])
+    before, after = (
+        checkpoints.read(tmp_path / name / "recorte.safetensors")["stem.0.weight"] for name in ("one", "two")
+    )
+    assert torch.allclose(before, after, atol=1e-2) and (tmp_path / "two" / "state.pt").exists()
+    with pytest.raises(SystemExit, match=r"^none.safetensors cannot be read"):
+        command.main([str(data), str(tmp_path / "two"), *told, "--start", str(tmp_path / "none.safetensors")])
 
 
 def test_what_cannot_be_used_is_told_in_a_sentence(tmp_path: Path) -> None:

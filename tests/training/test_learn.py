@@ -12,22 +12,29 @@ from torch.utils.data import default_collate
 from pipeline import planes, propagate
 from pipeline.networks.recorte import Features, Memory, Recorte
 from training import episodes, learn
-from training.episodes import STEPS, Episodes
-from training.learn import Recipe, Size, Training
+from training.episodes import STEPS, Episodes, Request
+from training.learn import Recipe, Size, Stage, Training
 from training.photos import Photos
 
 CPU = torch.device("cpu")
 SIDE = 64
 
 
+def four(learnt: Photos, carried: bool) -> dict[str, Tensor]:
+    made = Episodes(learnt, seed=3)
+    return episodes.batch(default_collate([made[Request(n, SIDE, carried)] for n in range(4)]), CPU)
+
+
 @pytest.fixture(scope="module")
 def batch(learnt: Photos) -> dict[str, Tensor]:
-    """Four episodes, by turns carried and corrected."""
-    made = Episodes(learnt, SIDE, seed=3, first=0, count=20)
-    found = sorted((made[n] for n in range(len(made))), key=lambda episode: episode["carried"])
-    chosen = [found[-1], found[0], found[-2], found[1]]
-    assert [episode["carried"] for episode in chosen] == [True, False, True, False]
-    return episodes.batch(default_collate(chosen), CPU)
+    """Four carried episodes."""
+    return four(learnt, True)
+
+
+@pytest.fixture(scope="module")
+def corrected(learnt: Photos) -> dict[str, Tensor]:
+    """Four corrected ones."""
+    return four(learnt, False)
 
 
 @pytest.fixture
@@ -62,8 +69,7 @@ def test_marks_and_memory_can_begin_to_speak(batch: dict[str, Tensor]) -> None:
         assert last.weight.grad is not None and last.weight.grad.abs().sum() > 0
 
 
-def test_memory_is_of_carried_episodes_alone(network: Recorte, batch: dict[str, Tensor]) -> None:
-    corrected = {**batch, "carried": torch.zeros(4, dtype=torch.bool)}
+def test_memory_is_of_carried_episodes_alone(network: Recorte, corrected: dict[str, Tensor]) -> None:
     torch.autograd.backward(learn.cost(network, corrected))
     assert network.sharpness.grad is None or network.sharpness.grad == 0
 
@@ -78,11 +84,44 @@ def test_what_is_remembered_is_the_truth_or_what_was_found(
         return Recorte.remember(network, features, matte)
 
     monkeypatch.setattr(network, "remember", remember)
-    learn.cost(network, {**batch, "told": torch.tensor([True, False] * 2)})
+    told = {**batch, "told": torch.tensor([True, False] * 2)}
+    learn.cost(network, told, grows=False)
     (matte,) = mattes  # once: of the first frame
     truth = batch["alphas"][:, 0]
     assert torch.equal(matte[::2], truth[::2])
     assert (matte[1::2] - truth[1::2]).abs().mean() > 0.1 and not matte.requires_grad
+
+
+def test_what_was_found_later_may_be_remembered_too(
+    network: Recorte, batch: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places: list[int] = []
+
+    def look(features: Features, memory: Memory) -> Tensor:
+        places.append(memory.inside.shape[-1])
+        return Recorte.look(network, features, memory)
+
+    monkeypatch.setattr(network, "look", look)
+    for grows, frames in ((False, [1, 1, 1, 1]), (True, [1, 2, 2, 3])):
+        places.clear()
+        learn.cost(network, batch, grows)
+        assert places == [count * (SIDE // 16) ** 2 for count in frames]
+
+
+def test_a_frame_that_is_corrected_is_seen_once(
+    network: Recorte, batch: dict[str, Tensor], corrected: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[Tensor] = []
+
+    def embed(picture: Tensor) -> Features:
+        shown.append(picture)
+        return Recorte.embed(network, picture)
+
+    monkeypatch.setattr(network, "embed", embed)
+    for given, count in ((batch, STEPS), (corrected, 1)):
+        shown.clear()
+        learn.cost(network, given)
+        assert len(shown) == count
 
 
 def test_a_right_answer_costs_less_than_a_wrong_one() -> None:
@@ -96,6 +135,22 @@ def test_a_right_answer_costs_less_than_a_wrong_one() -> None:
     assert float(learn._wrong(empty - 12, empty)) < 0.01  # nothing found where nothing is
 
 
+def test_an_edge_is_where_alpha_changes_and_counts_more() -> None:
+    alpha = torch.zeros(1, 1, 32, 32)
+    alpha[..., 8:24, 8:24] = 1
+    edge = learn._edge(alpha)
+    assert edge[0, 0, 16, 6:10].all() and not edge[0, 0, 16, 12:20].any() and not edge[0, 0, :4].any()
+    soft = alpha * 0.5
+    sure, unsure = (
+        float(learn._wrong(torch.logit(guess.clamp(0.001, 0.999)), soft)) for guess in (alpha, soft)
+    )
+    assert unsure < sure  # softness is learnt
+    within, beside = 6 * (2 * alpha - 1), 6 * (2 * alpha - 1)
+    within[..., 14:18, 14:18] *= -1
+    beside[..., 14:18, 8:12] *= -1
+    assert float(learn._wrong(beside, alpha)) > float(learn._wrong(within, alpha))
+
+
 def test_flows_are_followed_as_in_the_pipeline() -> None:
     random = np.random.default_rng(0)
     image = random.random((2, 40, 56), np.float32)
@@ -105,33 +160,52 @@ def test_flows_are_followed_as_in_the_pipeline() -> None:
         assert np.abs(found[n, 0].numpy() - propagate.warp(image[n], way[n])).max() < 0.04
 
 
-def test_the_next_step_is_given_what_was_found(batch: dict[str, Tensor]) -> None:
+def test_the_next_step_of_a_carried_episode_is_given_the_mask_moved_on(batch: dict[str, Tensor]) -> None:
     found = torch.full((4, 1, SIDE, SIDE), 0.2)
     given = torch.cat((torch.ones(4, 2, SIDE, SIDE), torch.zeros(4, 1, SIDE, SIDE)), 1)
     for step in range(STEPS - 1):
         following = learn._next(given, found, step, batch)
         assert following.shape == (4, 3, SIDE, SIDE)
-        expected = learn._warped(found, batch["way"]) if step else batch["prior"]
-        for n, carried in enumerate(batch["carried"].tolist()):
-            assert torch.equal(following[n, planes.SO_FAR], (expected if carried else found)[n, 0])
-            if carried and n % 4:
+        expected = learn._warped(found, batch["ways"][:, step - 1]) if step else batch["prior"]
+        assert torch.equal(following[:, planes.SO_FAR], expected[:, 0])
+        for n in range(4):
+            if (n + step) % learn._CLICKED:
                 assert not following[n, : planes.SO_FAR].any()
-            if not carried:
-                assert following[n, : planes.SO_FAR].all()  # earlier marks stay
 
 
-def test_a_person_clicks_on_what_is_wrong(batch: dict[str, Tensor]) -> None:
+def test_the_next_step_of_a_corrected_episode_keeps_its_marks(corrected: dict[str, Tensor]) -> None:
+    found = torch.full((4, 1, SIDE, SIDE), 0.2)
+    given = torch.cat((torch.ones(4, 2, SIDE, SIDE), torch.zeros(4, 1, SIDE, SIDE)), 1)
+    for step in range(STEPS - 1):
+        following = learn._next(given, found, step, corrected)
+        assert torch.equal(following[:, planes.SO_FAR], found[:, 0])
+        assert following[:, : planes.SO_FAR].all()
+
+
+@pytest.mark.parametrize("step", range(4))
+def test_a_person_clicks_on_what_was_carried_wrong(batch: dict[str, Tensor], step: int) -> None:
     alphas = torch.zeros(4, STEPS, 1, SIDE, SIDE)
     alphas[..., 10:40, 10:40] = 1
+    wrong = torch.ones(4, 1, SIDE, SIDE)
+    carried = {**batch, "alphas": alphas, "prior": wrong, "ways": torch.zeros_like(batch["ways"])}
+    following = learn._next(torch.zeros(4, 3, SIDE, SIDE), wrong, step, carried)
+    clicked = [n for n in range(4) if following[n, planes.REMOVED].any()]
+    assert clicked == [n for n in range(4) if (n + step) % learn._CLICKED == 0]
+    assert not following[:, planes.KEPT].any()
+
+
+def test_a_person_clicks_on_what_is_wrong(corrected: dict[str, Tensor]) -> None:
+    alphas = torch.zeros(4, 1, 1, SIDE, SIDE)
+    alphas[..., 10:40, 10:40] = 1
     given = torch.zeros(4, 3, SIDE, SIDE)
-    corrected = {**batch, "alphas": alphas, "carried": torch.zeros(4, dtype=torch.bool)}
-    lacking = learn._next(given, torch.zeros(4, 1, SIDE, SIDE), 0, corrected)
-    spilt = learn._next(given, torch.ones(4, 1, SIDE, SIDE), 0, corrected)
+    told = {**corrected, "alphas": alphas}
+    lacking = learn._next(given, torch.zeros(4, 1, SIDE, SIDE), 0, told)
+    spilt = learn._next(given, torch.ones(4, 1, SIDE, SIDE), 0, told)
     for n in range(4):
         assert lacking[n, planes.KEPT, 25, 25] == 1 and not lacking[n, planes.REMOVED].any()
         assert spilt[n, planes.REMOVED].any() and not spilt[n, planes.KEPT].any()
-        assert not (spilt[n, planes.REMOVED] * alphas[n, 1, 0]).any()
-    assert not learn._next(given, alphas[:, 0], 0, corrected)[:, : planes.SO_FAR].any()
+        assert not (spilt[n, planes.REMOVED] * alphas[n, 0, 0]).any()
+    assert not learn._next(given, alphas[:, 0], 0, told)[:, : planes.SO_FAR].any()
 
 
 # All of it
@@ -140,7 +214,9 @@ def test_a_person_clicks_on_what_is_wrong(batch: dict[str, Tensor]) -> None:
 def training(learnt: Photos, batch: int = 2, steps: int = 4) -> Training:
     torch.manual_seed(7)
     encoder = {name: v for name, v in Recorte().state_dict().items() if name.startswith(("stem", "stages"))}
-    recipe = Recipe(steps, seed=0, workers=0, sizes=(Size(0.5, 32, batch), Size(1.0, SIDE, batch)))
+    sizes = Size(32, batch), Size(SIDE, batch)
+    stages = Stage(0.5, sizes, (1, 0)), Stage(1.0, sizes, (0.5, 0.5))
+    recipe = Recipe(steps, seed=0, workers=0, stages=stages)
     return Training(recipe, learnt, CPU, encoder)
 
 
@@ -204,4 +280,31 @@ def test_the_rate_rises_stays_and_falls(learnt: Photos) -> None:
     paces = []
     for taught.step in (0, 100, 640, 825, 999):
         paces.append(taught._pace())
-    assert paces == pytest.approx([1 / learn._WARM, 1, 1, 0.5, 0.01])
+    assert paces == pytest.approx([1 / learn._WARM, 1, 0.72, 0.35, 0.01])
+
+
+def test_each_step_has_the_size_of_its_stage_and_numbers_of_its_own(learnt: Photos) -> None:
+    taught = training(learnt, steps=60)
+    batches = taught._requests()
+    assert len(batches) == 60
+    assert [request.number for batch in batches for request in batch] == [*range(120)]
+    sides = [{request.side for request in batch} for batch in batches]
+    assert all(side == {32} for side in sides[:30]) and {32, SIDE} == set.union(*sides[30:])
+    carried = [{request.carried for request in batch} for batch in batches]
+    assert all(len(kinds) == 1 for kinds in carried) and {True, False} == set.union(*carried)
+    taught.step, taught.episodes = 20, 40
+    assert taught._requests() == batches[20:]
+
+
+def test_who_has_learnt_before_goes_on_gently(learnt: Photos, batch: dict[str, Tensor]) -> None:
+    weights = Recorte().state_dict()
+    taught = Training(Recipe(1000, workers=0), learnt, CPU, weights)
+    for name, value in taught.network.state_dict().items():
+        assert torch.equal(value, weights[name]), name
+    taught.step = 100
+    assert taught._pace() == learn._AGAIN
+    taught.step, taught.recipe = 0, training(learnt, steps=1).recipe
+    assert len([*taught.run()]) == 1
+    found = taught.network.state_dict()
+    assert torch.equal(found["stem.1.running_mean"], weights["stem.1.running_mean"])
+    assert not torch.equal(found["head.0.weight"], weights["head.0.weight"])

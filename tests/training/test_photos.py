@@ -22,14 +22,19 @@ def test_no_photograph_and_no_scene_is_both_learnt_and_held_out(data: Path) -> N
     learnt, held_out = Photos(data), Photos(data, held_out=True)
     assert every(learnt) | every(held_out) == set(made.names())
     assert not every(learnt) & every(held_out)
-    assert not learnt.scenes.keys() & held_out.scenes.keys()
+    assert not learnt.scenes["davis"].keys() & held_out.scenes["davis"].keys()
     counts = {kind: len(names) for kind, names in held_out.names.items()}
-    assert counts == {"ecssd": 1, "ccp": 1, "cat": 1, "davis": made.LENGTH, "horse": 0}
-    assert [*held_out.scenes] == ["scene-2"] and len(learnt.scenes) == made.SCENES - 1
+    assert {kind: count for kind, count in counts.items() if count} == {
+        "ecssd": 1,
+        "ccp": 1,
+        "cat": 1,
+        "davis": made.LENGTH,
+    }
+    assert [*held_out.scenes["davis"]] == ["scene-2"] and len(learnt.scenes["davis"]) == made.SCENES - 1
 
 
 def test_the_frames_of_a_scene_are_in_order(learnt: Photos) -> None:
-    assert learnt.scenes["scene-1"] == [f"davis_scene-1_{n:03}" for n in range(made.LENGTH)]
+    assert learnt.scenes["davis"]["scene-1"] == [f"davis_scene-1_{n:03}" for n in range(made.LENGTH)]
     assert photos.scene_of("davis_dance-twirl_00012") == "dance-twirl"
 
 
@@ -47,8 +52,37 @@ def test_kinds_are_drawn_by_their_shares(learnt: Photos) -> None:
     drawn = [learnt.draw(rng) for _ in range(2000)]
     assert all(name in learnt.names[kind] for kind, name in drawn)
     assert {name for _, name in drawn} == every(learnt)
+    shares = {kind: photos.KINDS[kind].share for kind, names in learnt.names.items() if names}
     for kind, count in Counter(kind for kind, _ in drawn).items():
-        assert count / len(drawn) == pytest.approx(photos.SHARES[kind], abs=0.04)
+        assert count / len(drawn) == pytest.approx(shares[kind] / sum(shares.values()), abs=0.04)
+
+
+def test_what_only_a_mark_singles_out_is_not_drawn_without(
+    learnt: Photos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(photos.KINDS, "horse", photos.KINDS["horse"]._replace(share=0.5, unmarked=0))
+    for marked in (True, False):
+        rng = np.random.default_rng(0)
+        kinds = {learnt.draw(rng, marked)[0] for _ in range(200)}
+        assert ("horse" in kinds) == marked and "ecssd" in kinds
+
+
+def test_every_kind_has_a_share_and_says_how_its_frames_follow() -> None:
+    assert sum(kind.share for kind in photos.KINDS.values()) > 0.9
+    for kind in photos.KINDS.values():
+        assert kind.share > 0 and 0 <= kind.unmarked <= 1 and kind.step >= 0
+
+
+def test_an_alpha_is_learnt_before_a_mask_and_a_mask_is_measured_by(tmp_path: Path, data: Path) -> None:
+    folder = shutil.copytree(data, tmp_path / "data")
+    (folder / "alphas").mkdir()
+    cv2.imwrite(str(folder / "alphas" / "horse_00.png"), np.full(made.SIZE, 77, np.uint8))
+    cv2.imwrite(str(folder / "alphas" / "horse_01.png"), np.full(made.SIZE, 78, np.uint8))
+    (folder / "masks" / "horse_01.png").unlink()
+    found = Photos(folder)
+    assert (found.read("horse_00").alpha == 77).all()
+    assert np.array_equal(found.read("horse_00", hard=True).alpha, made.disc())
+    assert (found.read("horse_01", hard=True).alpha == 78).all()
 
 
 @pytest.mark.parametrize(("held_out", "what"), [(False, "to learn by"), (True, "to measure by")])

@@ -1,0 +1,106 @@
+"""How many clicks a photograph takes: python -m benchmarks.clicks_photos FOLDER [--model KEY]
+
+The protocol of RITM (Sofiiuk, Petrov and Konushin, "Reviving Iterative Training with Mask Guidance for
+Interactive Segmentation", ICIP 2022): each click is in the middle of the largest error, the first in the
+middle of the subject, until the intersection over union is 0.9, or 20 clicks are made. Of each kind of
+photographs the mean number of clicks (NoC@90), the share of those that are not there after 20, and the mean
+overlap after 1, 3 and 5 clicks.
+
+FOLDER is a data folder of `python -m training`; those that are held out from the training are asked about.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.masked import Figures, mean, overlap
+from pipeline import models
+from pipeline.models import Image, Model, Still
+from pipeline.prompts import Point, Prompt
+from training.photos import Photos
+
+Mask = NDArray[np.bool_]
+
+MOST = 20
+"""Clicks after which a photograph is given up."""
+
+_KINDS = {"ecssd": "things", "ccp": "people", "cat": "cats"}
+
+
+def robot_click(found: Mask, truth: Mask) -> Point:
+    """The innermost point of what is missed or of what is too much, whichever is deeper inside."""
+    missed, spilt = (_depth(wrong) for wrong in (truth & ~found, found & ~truth))
+    keep = bool(missed.max() > spilt.max())
+    depth = missed if keep else spilt
+    y, x = np.unravel_index(np.argmax(depth), depth.shape)
+    return Point(x + 0.5, y + 0.5, keep=keep)
+
+
+def _depth(wrong: Mask) -> NDArray[np.float32]:
+    """The distance of each pixel to the end of the error it is in, of which the picture's border is one."""
+    padded = np.pad(wrong, 1).astype(np.uint8)
+    return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32)[
+        1:-1, 1:-1
+    ]
+
+
+def overlaps(model: Model, image: Image, truth: Mask, target: float, most: int = MOST) -> Iterator[float]:
+    """The overlap after each click, up to the one that reaches the target, or the last."""
+    found, points = np.zeros_like(truth), []
+    for _ in range(most):
+        points.append(robot_click(found, truth))
+        (answer,) = model.mattes(iter([Still(image, Prompt(points=tuple(points)))]))
+        found = np.asarray(answer.matte) > 127
+        score = overlap(found, truth)
+        yield score
+        if score >= target:
+            return
+
+
+def figures(scores: list[float], target: float) -> Figures:
+    """Of one photograph, from the overlap after each of its clicks."""
+    reached = scores[-1] >= target
+    after = {f"IoU {n}": scores[min(n, len(scores)) - 1] for n in (1, 3, 5)}
+    return {"clicks": float(len(scores)), "failed": float(not reached)} | after
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--model", default="recorte")
+    parser.add_argument("--weights", type=Path, help="those of a checkpoint; without, the model's own")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--target", type=float, default=0.9, help="the overlap to be reached")
+    parser.add_argument("--every", type=int, default=1, help="ask about one photograph in so many")
+    parser.add_argument("--json", type=Path, help="where the figures are written as well")
+    options = parser.parse_args()
+    photos = Photos(options.folder, held_out=True)
+    model = models.loaded(options.model, options.device, options.weights)
+    means: dict[str, Figures] = {}
+    every: list[Figures] = []
+    for kind, label in _KINDS.items():
+        rows = []
+        for name in photos.names[kind][:: options.every]:
+            photo = photos.read(name, hard=True)
+            scores = [*overlaps(model, photo.picture, photo.alpha > 127, options.target)]
+            rows.append(figures(scores, options.target))
+        if rows:
+            means[label] = mean(rows)
+            every += rows
+    means["all"] = mean(every)
+    print(f"{'':12}" + "".join(f"{head:>9}" for head in means["all"]))
+    for label, row in means.items():
+        print(f"{label:12}" + "".join(f"{figure:9.3f}" for figure in row.values()))
+    if options.json is not None:
+        options.json.write_text(json.dumps({"model": options.model, "means": means}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

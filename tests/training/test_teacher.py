@@ -1,0 +1,120 @@
+"""The teacher: its weights out of an ONNX file, and where its mattes are believed."""
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+from pipeline.errors import WeightsError
+from pipeline.networks import isnet
+from pipeline.networks.isnet import Isnet, Row
+from tests.rendered import subject_over_background, write_clip
+from tests.training import made
+from training import teacher
+from training.photos import Photos
+
+CPU = torch.device("cpu")
+FEW = (Row("stage1", 4, 2, 4, 3), Row("stage2", 4, 2, 4, 2), Row("stage1d", 8, 2, 4, 3))
+"""An IS-Net of two levels."""
+
+
+class Bright(nn.Module):
+    """Finds what is red."""
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        return 40 * picture[:, :1]
+
+
+def write_onnx(path: Path, network: nn.Module, half: bool) -> None:
+    """The convolutions of a network as an exporter leaves them: named by their modules, cast from half."""
+    nodes, tensors = [], []
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d):
+            for part, value in module.named_parameters():
+                array = value.detach().numpy().astype(np.float16 if half else np.float32)
+                tensors.append(numpy_helper.from_array(array, f"{name}.{part}"))
+                if half:
+                    inputs, outputs = [f"{name}.{part}"], [f"cast {name}.{part}"]
+                    nodes.append(helper.make_node("Cast", inputs, outputs, to=TensorProto.FLOAT))
+            cast = "cast " if half else ""
+            inputs = ["input", f"{cast}{name}.weight", f"{cast}{name}.bias"]
+            nodes.append(helper.make_node("Conv", inputs, [name], name=f"/{name.replace('.', '/')}/Conv"))
+    onnx.save(helper.make_model(helper.make_graph(nodes, "network", [], [], tensors)), path)
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_an_onnx_file_becomes_the_network_that_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, half: bool
+) -> None:
+    monkeypatch.setattr(teacher, "Isnet", lambda: Isnet(FEW))
+    torch.manual_seed(0)
+    network = Isnet(FEW).eval()
+    for module in network.modules():
+        if isinstance(module, isnet._Unit):
+            module.bn_s1 = nn.Identity()
+    write_onnx(tmp_path / "isnet.onnx", network, half)
+    picture = torch.rand(1, 3, 64, 64) - 0.5
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            teacher.load(tmp_path / "isnet.onnx")(picture), network(picture), rtol=1e-2, atol=1e-3
+        )
+
+
+def test_another_file_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "other.onnx").write_bytes(b"no network")
+    with pytest.raises(WeightsError, match=r"^other.onnx is no IS-Net"):
+        teacher.load(tmp_path / "other.onnx")
+
+
+def test_the_mask_wins_where_it_is_certain_and_the_teacher_at_its_edge() -> None:
+    mask = made.disc(200, 200)
+    taught = np.asarray(cv2.GaussianBlur(mask, (0, 0), 1.5))
+    taught[90:110, 90:110] = 0  # a hole
+    taught[5:25, 5:25] = 255  # something else
+    found = teacher.softened(mask, taught)
+    edge = teacher._distance(mask > 127) <= 2
+    assert np.array_equal(found[edge], taught[edge]) and ((found > 20) & (found < 235)).any()
+    assert (found[90:110, 90:110] == 255).all() and not found[5:25, 5:25].any()
+
+
+def test_a_teacher_that_misses_the_subject_is_not_asked_about_its_edge() -> None:
+    mask = made.disc(200, 200)
+    assert np.array_equal(teacher.softened(mask, np.zeros_like(mask)), mask)
+    half = np.where(np.arange(200) < 100, mask, 0).astype(np.uint8)
+    found = teacher.softened(mask, half)
+    assert np.array_equal(found[:, 120:], mask[:, 120:])
+
+
+def test_photographs_are_taught_once(tmp_path: Path, data: Path) -> None:
+    folder = shutil.copytree(data, tmp_path / "data")
+    (folder / "alphas").mkdir()
+    kept = folder / "alphas" / "horse_00.png"
+    cv2.imwrite(str(kept), np.full(made.SIZE, 9, np.uint8))
+    teacher.teach_photos(Bright(), folder, ["horse"], CPU)
+    assert {path.stem for path in (folder / "alphas").iterdir()} == {"horse_00", "horse_01"}
+    photos = Photos(folder)
+    assert (photos.read("horse_00").alpha == 9).all()
+    assert ((photos.read("horse_01").alpha > 127) == (made.disc() > 127)).mean() > 0.99
+
+
+def test_frames_of_a_video_come_with_what_the_teacher_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teacher, "_CLIP_SIDE", 64)
+    frames, _ = subject_over_background(12, 480, 200)
+    write_clip(tmp_path / "a_dog.mkv", frames)
+    data = tmp_path / "data"
+    for folder in ("photos", "alphas"):
+        (data / folder).mkdir(parents=True)
+    teacher.teach_clip(Bright(), tmp_path / "a_dog.mkv", data, CPU)
+    names = Photos(data).scenes["clip"]["a-dog"]
+    assert 2 <= len(names) <= 12 and names == sorted(names)
+    picture, alpha = Photos(data).read(names[0])
+    assert alpha.shape == (160, 384) and 0 < alpha.mean() < 255
+    assert picture[alpha > 250, 0].mean() > picture[alpha < 5, 0].mean()
