@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -21,22 +21,41 @@ PALETTE = ("#2f81f7", "#e8833a", "#2da44e", "#a475f9", "#d4a72c", "#1b9aaa", "#e
 """The colour of each object, by its number from 1; then from the start."""
 
 _OPACITY = 0.4
+_CONTRAST = 16.0
+"""How far a tinted thing is from itself without the tint, in CIELAB: enough to be told at a glance."""
+_DARK = 60.0
+"""CIELAB lightness up to which a colour is made lighter to be told from its like, and darker beyond."""
 _MOST_WIDTH = 1600
 """Stage pictures are no wider than this; a 4K frame says no more on the page."""
 
 
-@cache
-def _annotators() -> tuple[Any, Any]:
-    import supervision as sv
+def _lab(colours: NDArray[np.float32]) -> NDArray[np.float32]:
+    """CIELAB of RGB colours (`[N, 3]`, 0 to 255)."""
+    lab: NDArray[np.float32] = np.asarray(cv2.cvtColor(colours[None] / np.float32(255), cv2.COLOR_RGB2LAB)[0])
+    return lab
 
-    return (
-        sv.MaskAnnotator(color=sv.ColorPalette.from_hex(list(PALETTE)), opacity=_OPACITY),
-        sv.PolygonAnnotator(color=sv.Color.WHITE, thickness=2),
-    )
+
+def tint(number: int, under: NDArray[np.float32]) -> str:
+    """Choose a tint, "#rrggbb": the object's own colour, or as much lighter or darker as it takes.
+
+    `under` is the colour that is tinted, on average: RGB (`[3]`, 0 to 255). An object's colour always goes
+    the same way, and little by little, so that its tint does not flicker from frame to frame.
+    """
+    name = PALETTE[(number - 1) % len(PALETTE)]
+    own = np.array([int(name[at : at + 2], 16) for at in (1, 3, 5)], np.float32)
+    away = np.float32(255 if _lab(own[None])[0, 0] <= _DARK else 0)
+    shares = np.linspace(0, 1, 33, dtype=np.float32)[:, None]
+    colours = own + shares * (away - own)
+    seen = _lab(under + np.float32(_OPACITY) * (colours - under))
+    contrast = np.linalg.norm(seen - _lab(under[None]), axis=1)
+    enough = np.flatnonzero(contrast >= _CONTRAST)
+    chosen = colours[enough[0] if len(enough) else int(contrast.argmax())]
+    red, green, blue = np.rint(chosen).astype(int)
+    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def tinted(image: Pixels, mattes: Mapping[int, Pixels]) -> Pixels:
-    """`image` (`[H, W, 3]` RGB) with each object tinted in its colour and a crisp line round it."""
+    """`image` (`[H, W, 3]` RGB) with each object tinted so that it is seen, and a crisp line round it."""
     masks = {number: matte > 127 for number, matte in mattes.items()}
     shown = {number: mask for number, mask in masks.items() if mask.any()}
     if not shown:
@@ -45,10 +64,14 @@ def tinted(image: Pixels, mattes: Mapping[int, Pixels]) -> Pixels:
 
     mask = np.stack(list(shown.values()))
     found: sv.Detections = sv.Detections(
-        xyxy=sv.mask_to_xyxy(mask), mask=mask, class_id=np.array(list(shown)) - 1
+        xyxy=sv.mask_to_xyxy(mask), mask=mask, class_id=np.arange(len(shown))
     )
+    tints = [tint(number, image[under].mean(0, np.float32)) for number, under in shown.items()]
     scene = np.ascontiguousarray(image[..., ::-1])  # supervision draws in OpenCV's order, BGR
-    for annotator in _annotators():
+    for annotator in (
+        sv.MaskAnnotator(color=sv.ColorPalette.from_hex(tints), opacity=_OPACITY),
+        sv.PolygonAnnotator(color=sv.Color.WHITE, thickness=2),
+    ):
         scene = annotator.annotate(scene, found)
     return np.ascontiguousarray(scene[..., ::-1])
 
