@@ -89,6 +89,7 @@ class SessionRow(Base):
     source: Mapped[str]  # a file's name inside the session's folder
     clip: Mapped[Json]  # what probing told
     job: Mapped[Json]  # what the page built: model, prompts, background, format
+    format_before: Mapped[str | None]  # what made way for a format with transparency, and comes back after it
     checks: Mapped[Json | None]  # where the cut may have slipped: seconds, and the matte they are told of
     progress: Mapped[Json | None]  # stage, done, total, rate, left
     error: Mapped[str | None]

@@ -108,10 +108,18 @@ def star(tx: Session, *, id: UUID | str, starred: bool, owner: UUID | None = Non
     return row
 
 
-def save_job(tx: Session, *, id: UUID | str, job: Json, owner: UUID | None = None) -> SessionRow:
+def save_job(
+    tx: Session,
+    *,
+    id: UUID | str,
+    job: Json,
+    format_before: str | None = None,
+    owner: UUID | None = None,
+) -> SessionRow:
     """Keep what the page built, in place of what was kept before. Raises: NotFound."""
     row = _owned(tx, id, owner)
     row.job = job
+    row.format_before = format_before
     tx.flush()
     return row
 

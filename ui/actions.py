@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID, uuid4
 
 from db import repository
@@ -88,6 +88,8 @@ class Actions:
         """Held while a session's row and the runner are told of the same thing."""
         self._submitted: dict[str, UUID | None] = {}
         """Whose the sessions are that the runner was given."""
+        self._awaited: dict[str, str] = {}
+        """As `Opened.awaited`, by session."""
         self.looks = Looks(worker)
         self.downloads = Downloads()
 
@@ -174,10 +176,11 @@ class Actions:
         folder = self._folder / str(row.id)
         try:
             clip = Clip.from_json(row.clip, folder / row.source)
-            return Opened(row, clip, Job.from_json(row.job, folder), folder)
+            job = Job.from_json(row.job, folder)
         except InputError:
             log.warning("a session cannot be read", extra={"session": str(row.id)})
             return Unreadable(row)
+        return Opened(row, clip, job, folder, self._awaited.get(str(row.id)))
 
     def sessions(self, search: str | None = None) -> list[Opened | Unreadable]:
         """Sessions, newest first."""
@@ -216,6 +219,7 @@ class Actions:
             forget(tx)
             removal.hide(self._folder / id)
         self._submitted.pop(id, None)
+        self._awaited.pop(id, None)
         self.quota.forget()
 
     def used(self) -> int:
@@ -328,8 +332,10 @@ class Actions:
         with self._changing:  # of two at once the second sees what the first has left
             found = self.open(id)
             job = replace(found.job, **changes)
+            before = _format_before(found, job)
             with self._database.begin() as tx:
-                repository.save_job(tx, id=id, job=job.to_json(found.folder), owner=self._owner)
+                kept = job.to_json(found.folder)
+                repository.save_job(tx, id=id, job=kept, format_before=before, owner=self._owner)
             found = replace(found, job=job)
             self.looks.changed(found)
         return found
@@ -368,6 +374,15 @@ class Actions:
         card = models.card(key)
         if card.restriction:
             weights.acknowledge(key, card.licence_url)
+
+    def await_background(self, id: str, kind: Literal["picture", "video"]) -> Opened:
+        """Have a picture or video behind the subject that is still to be chosen; one that is there stays."""
+        found = self.open(id)
+        if isinstance(found.job.background, Picture if kind == "picture" else Footage):
+            self._awaited.pop(found.id, None)
+        else:
+            self._awaited[found.id] = kind
+        return replace(found, awaited=self._awaited.get(found.id))
 
     def choose_background(self, id: str, spec: str) -> Opened:
         """`#rrggbb`, "blur", "blur:RADIUS" or "transparent"; a format that cannot hold it gives way."""
@@ -444,6 +459,9 @@ class Actions:
         form, sound = found.job.format, found.job.sound
         if isinstance(behind, Transparent) and formats.by_key(form).opaque:
             form = next(f.key for f in formats.FORMATS.values() if f.alpha)
+        elif not isinstance(behind, Transparent):
+            form = found.row.format_before or form
+        self._awaited.pop(found.id, None)
         if sound == "behind" and not self.looks.sounds(behind):
             sound = "own"
         return self._change(found.id, background=behind, format=form, sound=sound)
@@ -482,6 +500,8 @@ class Actions:
         Asked twice it runs once.
         """
         found = self.open(id)
+        if found.awaited:
+            raise InputError(f"Choose the {found.awaited} that is to stand behind the subject first.")
         job, seconds = self._checked(found)
         need = self._needs(found, job) if self.quota.most else 0
         with self._queueing:
@@ -567,6 +587,16 @@ def _readable(found: Opened | Unreadable) -> Opened:
     if isinstance(found, Unreadable):
         raise InputError(found.sentence)
     return found
+
+
+def _format_before(found: Opened, job: Job) -> str | None:
+    """Which format comes back after transparency, once the session's job is this one."""
+    if not isinstance(job.background, Transparent):
+        return None
+    if isinstance(found.job.background, Transparent):
+        # A format that is chosen meanwhile is meant.
+        return found.row.format_before if job.format == found.job.format else None
+    return found.job.format if job.format != found.job.format else None
 
 
 def _playable(found: Opened) -> Opened:

@@ -247,7 +247,7 @@ def _wire(page: Page, blocks: gr.Blocks) -> None:
         tongue = language(request)
         return {
             page.stage: page.on_stage(found, edit=value),
-            **subject.show(page.subject, page.actions.downloads, found, tongue),
+            **subject.show(page.subject, page.actions, found, tongue),
             **preview.show(page.preview, page.actions.looks, found, tongue),
             page.result.downloads: result.downloads(found, tongue),
         }

@@ -28,6 +28,16 @@ Updates = dict[Any, Any]
 """What a handler returns: new values, by component."""
 
 
+READ = "() => window.recorte.read()"
+"""To be run in the browser when what was uploaded has been dealt with; see `assets/uploads.js`."""
+
+
+def no_change() -> Updates:
+    """What a handler returns where nothing is to be done."""
+    nothing: Updates = gr.skip()
+    return nothing
+
+
 def language(request: gr.Request) -> str:
     return text.language(request.headers.get("accept-language"))
 
@@ -71,6 +81,11 @@ def _sentences(args: Iterable[Any]) -> Iterator[None]:
         tongue = next((language(arg) for arg in args if isinstance(arg, gr.Request)), "en")
         said = text.door(tongue, "disk_full") if full else text.say(tongue, "broken")
         raise _toast(said) from error
+
+
+def refusal(request: gr.Request, key: str) -> gr.Error:
+    """An error that says a sentence of the page's text, to be raised by a handler."""
+    return _toast(text.say(language(request), key))
 
 
 def _toast(sentence: str) -> gr.Error:

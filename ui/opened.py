@@ -23,6 +23,8 @@ class Opened:
     clip: Clip
     job: Job
     folder: Path
+    awaited: str | None = None
+    """"picture" or "video" where that was chosen to stand behind the subject, and has not come yet."""
 
     @property
     def id(self) -> str:

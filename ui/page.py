@@ -55,7 +55,7 @@ class Page:
             self.side: gr.Column(visible=True),
             self.timer: gr.Timer(active=found.running or subject.waiting(self.actions.downloads, found)),
             **video.show(self.video, found, language),
-            **subject.show(self.subject, self.actions.downloads, found, language),
+            **subject.show(self.subject, self.actions, found, language),
             **background.show(self.background, found),
             **edges.show(self.edges, found),
             **result.show(self.result, self.actions.of(found.row.owner_id), found, language),
@@ -87,6 +87,7 @@ class Page:
                 "type": form.mime,
                 "plays": form.plays,
                 "transparent": newest.background == "transparent",
+                "outdated": found.outdated,
             }
         return {
             "media": media.address(found.id),

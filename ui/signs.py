@@ -342,15 +342,17 @@ def _admin(language: str, house: House, home: Path) -> str:
     disk = shutil.disk_usage(home)
     runs, accounts = house.runs(), house.accounts()
     used = f"{disk.used / disk.total:.4f}"
+    queue = _table(_RUNS, say, [_run(run, say, language) for run in runs]) if runs else ""
+    free, total = (text.size(count, language) for count in (disk.free, disk.total))
     return f"""<main>
 <header><h1>Recorte</h1><p class="quiet"><a href="/">{say("back")}</a></p></header>
 <h2>{say("disk")}</h2>
 <meter min="0" max="1" high="0.9" value="{used}" aria-label="{say("disk")}"></meter>
-<p class="quiet">{say("disk_says", free=text.size(disk.free), total=text.size(disk.total))}</p>
+<p class="quiet">{say("disk_says", free=free, total=total)}</p>
 <h2>{say("queue")}</h2>
-{_table(_RUNS, say, [_run(run, say) for run in runs]) if runs else f'<p class="quiet">{say("no_runs")}</p>'}
+{queue or f'<p class="quiet">{say("no_runs")}</p>'}
 <h2>{say("users")}</h2>
-{_table(_ACCOUNTS, say, [_account(account, say) for account in accounts])}
+{_table(_ACCOUNTS, say, [_account(account, say, language) for account in accounts])}
 </main>"""
 
 
@@ -374,7 +376,7 @@ def _table(columns: Sequence[str], say: _Say, rows: Sequence[Sequence[str]]) -> 
     return f'<div class="wide"><table class="stacked">{table}</table></div>'
 
 
-def _run(run: Run, say: _Say) -> list[str]:
+def _run(run: Run, say: _Say, language: str) -> list[str]:
     minutes = max(0, round((datetime.now(UTC) - run.since).total_seconds() / 60))
     far = run.state == "running" and run.total > 0
     return [
@@ -382,17 +384,17 @@ def _run(run: Run, say: _Say) -> list[str]:
         plain.escape(run.user) or say("local"),
         say(run.state),
         plain.escape(run.model),
-        say("frames", done=run.done, total=run.total, rate=f"{run.rate:.1f}") if far else "–",
+        say("frames", done=run.done, total=run.total, rate=text.number(run.rate, language)) if far else "–",
         say("minutes", minutes=minutes),
         f'<form method="post" action="/admin/cancel/{plain.escape(run.session)}">'
         f'<button class="small">{say("cancel")}</button></form>',
     ]
 
 
-def _account(account: Account, say: _Say) -> list[str]:
+def _account(account: Account, say: _Say, language: str) -> list[str]:
     return [
         plain.escape(account.name) or say("local"),
         say("admin") if account.admin else say("member"),
         str(account.sessions),
-        text.size(account.bytes) if account.bytes else "0",
+        text.size(account.bytes, language) if account.bytes else "0",
     ]

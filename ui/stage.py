@@ -26,8 +26,10 @@ for "no video yet" or a dictionary:
     candidates  bool        whether it has several readings of a lone click
     reads       bool        whether its first answer about a frame is slow and later ones are not
     checks      list        seconds where the cut may have slipped
-    result      dict|None   {"url": str, "type": "video/mp4", "plays": bool, "transparent": bool}; one that
-                            browsers do not play ("plays" is false) is offered to be downloaded
+    result      dict|None   {"url": str, "type": "video/mp4", "plays": bool, "transparent": bool, "outdated":
+                            bool}; one that browsers do not play ("plays" is false) is offered to be
+                            downloaded; in place of one that a run would not make any more ("outdated") a
+                            frame is shown as it would, once it looks otherwise
     message     str|None    a sentence for the line under the picture
     seq         int|None    the browser's count of its edits: handed back in the answer to one, else None
 

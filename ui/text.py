@@ -84,6 +84,7 @@ STAGE: dict[str, dict[str, str]] = {
         "delete": "Delete this mark",
         "delete_box": "Delete the box",
         "failed": "Frame {frame} could not be loaded. Check the connection and move to it again.",
+        "after": "One frame as it will look. Make the video to have it all so; Result shows what you have.",
         "unplayable": "This format does not play in the browser. Download it to see it.",
     },
     "es": {
@@ -157,13 +158,14 @@ STAGE: dict[str, dict[str, str]] = {
         "to": "a",
         "whole": "Vídeo entero",
         "whole_tip": "Volver a conservarlo todo",
-        "no_time": "Eso no es un tiempo. Escribe minutos y segundos, como 00:03.20.",
+        "no_time": "Eso no es un tiempo. Escribe minutos y segundos, como 00:03,20.",
         "download": "Descargar",
         "keep_at": "Conservar, en {x}, {y}. Alt y flechas la mueven, Supr la borra.",
         "remove_at": "Quitar, en {x}, {y}. Alt y flechas la mueven, Supr la borra.",
         "delete": "Borrar esta marca",
         "delete_box": "Borrar el recuadro",
         "failed": "No se pudo cargar el fotograma {frame}. Revisa la conexión y vuelve a él.",
+        "after": "Un fotograma como quedará. Haz el vídeo para tenerlo así; Resultado muestra el que tienes.",
         "unplayable": "Este formato no se reproduce en el navegador. Descárgalo para verlo.",
     },
 }
@@ -188,6 +190,8 @@ PAGE: dict[str, dict[str, str]] = {
         "kind_blur": "Blur",
         "kind_transparent": "Transparent",
         "colour": "Colour",
+        "hex": "Colour as a number or a name, such as #00b140",
+        "no_colour": "That is no colour. Write one such as #00b140 or teal.",
         "green": "Green",
         "blue": "Blue",
         "white": "White",
@@ -227,6 +231,8 @@ PAGE: dict[str, dict[str, str]] = {
         "hardware": "Encode on the graphics card: faster, a little larger",
         "sound": "Keep the sound",
         "whose": "Sound",
+        "picture_first": "Choose a picture to stand behind the subject, or another background.",
+        "video_first": "Choose a video to stand behind the subject, or another background.",
         "preview": "Preview six frames",
         "make": "Make the video",
         "continue": "Continue",
@@ -251,7 +257,7 @@ PAGE: dict[str, dict[str, str]] = {
         "fetch": "Download the weights",
         "fetch_size": "Download the weights ({size})",
         "fetching": "Downloading: {done} of {total}",
-        "measured": "Last run on this machine: {rate} frames/s at {width} × {height} ({device}).",
+        "takes": "This clip will take about {time}, going by earlier runs on this machine.",
         "chosen_spare": "Used unless another is chosen: it needs no download, and {best} is not ready here.",
         "chosen_best": "Used unless another is chosen: its weights are on this machine.",
         "queued": "Waiting: number {place} in line",
@@ -290,6 +296,8 @@ PAGE: dict[str, dict[str, str]] = {
         "kind_blur": "Desenfoque",
         "kind_transparent": "Transparente",
         "colour": "Color",
+        "hex": "Color como número o nombre inglés, como #00b140",
+        "no_colour": "Eso no es un color. Escribe uno como #00b140 o teal.",
         "green": "Verde",
         "blue": "Azul",
         "white": "Blanco",
@@ -329,6 +337,8 @@ PAGE: dict[str, dict[str, str]] = {
         "hardware": "Codificar en la tarjeta gráfica: más rápido, algo más grande",
         "sound": "Conservar el sonido",
         "whose": "Sonido",
+        "picture_first": "Elige una imagen para detrás del sujeto, u otro fondo.",
+        "video_first": "Elige un vídeo para detrás del sujeto, u otro fondo.",
         "preview": "Ver seis fotogramas",
         "make": "Hacer el vídeo",
         "continue": "Continuar",
@@ -351,7 +361,7 @@ PAGE: dict[str, dict[str, str]] = {
         "fetch": "Descargar los pesos",
         "fetch_size": "Descargar los pesos ({size})",
         "fetching": "Descargando: {done} de {total}",
-        "measured": "Última vez en esta máquina: {rate} fotogramas/s a {width} × {height} ({device}).",
+        "takes": "Este vídeo tardará unos {time}, según lo que se tardó antes en esta máquina.",
         "chosen_spare": "Se usa si no eliges otro: no necesita descargas, y {best} no está listo aquí.",
         "chosen_best": "Se usa si no eliges otro: sus pesos están en esta máquina.",
         "click_better": "Sin marcas, el modelo adivina al sujeto; un clic sobre él lo hará mejor.",
@@ -371,6 +381,28 @@ PAGE: dict[str, dict[str, str]] = {
         "original": "Original",
         "gone": "Esta sesión no existe.",
         "broken": "Algo ha fallado dentro del programa; su registro tiene los detalles.",
+    },
+}
+
+# What is said while a file is sent.
+UPLOAD: dict[str, dict[str, str]] = {
+    "en": {
+        "uploading": "Uploading {name}",
+        "bytes": "{done} of {total}",
+        "reading": "Reading {name}…",
+        "broken": "The connection broke before {name} was here whole. Try again.",
+        "cancel": "Cancel",
+        "again": "Try again",
+        "drop": "Drop it: a video to cut out, or a picture to stand behind",
+    },
+    "es": {
+        "uploading": "Subiendo {name}",
+        "bytes": "{done} de {total}",
+        "reading": "Leyendo {name}…",
+        "broken": "La conexión se cortó antes de que {name} llegara entero. Inténtalo de nuevo.",
+        "cancel": "Cancelar",
+        "again": "Intentarlo de nuevo",
+        "drop": "Suéltalo: un vídeo que recortar, o una imagen para detrás",
     },
 }
 
@@ -566,6 +598,9 @@ _FORMATS: dict[str, dict[str, str]] = {
     },
 }
 
+# Languages that write 3,2 for 3.2.
+_DECIMAL_COMMA = {"es"}
+
 _RESTRICTIONS: dict[str, dict[str, str]] = {
     "es": {
         "rmbg": "Los pesos de RMBG-1.4 son solo para uso no comercial, salvo acuerdo con BRIA.",
@@ -612,25 +647,33 @@ def language(accepted: str | None) -> str:
     return "en"
 
 
-def length(seconds: float) -> str:
-    """3.2 s, 4:05 or 1:02:03."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
+def number(value: float, language: str = "en", digits: int = 1) -> str:
+    """With so many decimals, by the sign that the language puts before them."""
+    written = f"{value:.{digits}f}"
+    return written.replace(".", ",") if language in _DECIMAL_COMMA else written
+
+
+def length(seconds: float, language: str = "en") -> str:
+    """3.2 s, 4:05 min or 1:02:03 h."""
+    if seconds < 59.95:
+        return f"{number(seconds, language)} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return f"{hours}:{minutes:02}:{rest:02} h" if hours else f"{minutes}:{rest:02} min"
 
 
 def roughly(seconds: float) -> str:
-    """1 min, 2 min, 3 h: as one tells a time that is only guessed."""
-    minutes = max(1, round(seconds / 60))
+    """15 s, 2 min, 3 h: as one tells a time that is only guessed."""
+    if seconds < 57:
+        return f"{max(5, 5 * round(seconds / 5))} s"
+    minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 100 else f"{round(minutes / 60)} h"
 
 
-def size(count: int) -> str:
+def size(count: int, language: str = "en") -> str:
     """A number of bytes as a person says it."""
     if count < 1_000_000:
         return f"{max(1, round(count / 1000))} kB"
     if count < 1_000_000_000:
-        return f"{count / 1e6:.1f} MB"
-    return f"{count / 1e9:.1f} GB"
+        return f"{number(count / 1e6, language)} MB"
+    return f"{number(count / 1e9, language)} GB"

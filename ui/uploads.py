@@ -43,8 +43,9 @@ _FORGOTTEN_SECONDS = 24 * 3600.0
 
 
 class _Refused(Exception):
-    def __init__(self, status: int, key: str, **fields: object) -> None:
-        self.status, self.key, self.fields = status, key, fields
+    def __init__(self, status: int, key: str, **sizes: int) -> None:
+        """`sizes`, in bytes, are filled into the sentence."""
+        self.status, self.key, self.sizes = status, key, sizes
 
 
 class Uploads:
@@ -68,10 +69,11 @@ class Uploads:
             try:
                 path = await self._receive(request, upload_id)
             except _Refused as refused:
-                said = text.door(language, refused.key, **refused.fields)
+                sizes = {name: text.size(count, language) for name, count in refused.sizes.items()}
+                said = text.door(language, refused.key, **sizes)
                 return PlainTextResponse(said, refused.status, headers={"Cache-Control": "no-store"})
             except QuotaExceeded as exceeded:
-                said = text.door(language, "no_room", size=text.size(exceeded.left))
+                said = text.door(language, "no_room", size=text.size(exceeded.left, language))
                 return PlainTextResponse(said, 413, headers={"Cache-Control": "no-store"})
             except DatabaseAway:
                 return PlainTextResponse(
@@ -144,7 +146,7 @@ class Uploads:
                         path.unlink(missing_ok=True)
 
     def _too_large(self) -> _Refused:
-        return _Refused(413, "too_large", size=text.size(self._most))
+        return _Refused(413, "too_large", size=self._most)
 
 
 class _Form:

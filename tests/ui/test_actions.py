@@ -218,6 +218,54 @@ def test_backgrounds_and_formats_give_way_to_each_other(actions: Actions, upload
     assert actions.open(id).job == actions.choose_model(id, "recorte").job
 
 
+def test_the_format_from_before_transparency_comes_back_after_it(
+    tmp_path: Path, database: Database, working: Any, actions: Actions, upload: Any
+) -> None:
+    id = actions.create(upload("short.mp4"), "a.mp4")
+    actions.choose_format(id, "hevc")
+    assert actions.choose_background(id, "transparent").job.format == "webm"
+    actions.choose_background(id, "transparent")
+    actions.choose_quality(id, "small")
+    later = working(tmp_path / "home", database)  # it outlives the server
+    assert later.choose_background(id, "blur").job.format == "hevc"
+    assert later.choose_background(id, "#ffffff").job.format == "hevc"
+
+
+def test_a_format_that_was_chosen_for_itself_stays_after_transparency(actions: Actions, upload: Any) -> None:
+    id = actions.create(upload("short.mp4"), "a.mp4")
+    actions.choose_background(id, "transparent")
+    actions.choose_format(id, "prores")
+    assert actions.choose_background(id, "#ffffff").job.format == "prores"
+    actions.choose_format(id, "webm")
+    actions.choose_background(id, "transparent")
+    assert actions.choose_scene(id, "city").job.format == "webm"
+
+
+@pytest.mark.parametrize("kind", ["picture", "video"])
+def test_a_run_waits_for_the_picture_or_video_that_was_announced(
+    actions: Actions, upload: Any, kind: Any
+) -> None:
+    id = actions.create(upload("short.mp4"), "a.mp4")
+    actions.choose_background(id, "blur")
+    assert actions.await_background(id, kind).awaited == kind
+    actions.choose_edges(id, Edges(grow=2))
+    assert actions.open(id).awaited == kind  # whatever else is chosen meanwhile
+    with pytest.raises(InputError, match=f"Choose the {kind}"):
+        actions.run(id)
+    assert actions.open(id).row.state is State.READY
+    assert actions.choose_background(id, "blur").awaited is None
+    actions.run(id)
+    finished(actions, id)
+
+
+def test_a_picture_that_is_there_is_not_asked_for_again(actions: Actions, upload: Any) -> None:
+    id = actions.create(upload("short.mp4"), "a.mp4")
+    actions.choose_scene(id, "city")
+    actions.await_background(id, "video")
+    found = actions.await_background(id, "picture")
+    assert found.awaited is None and found.scene == "city"
+
+
 def test_a_picture_is_taken_upright(actions: Actions, upload: Any, tmp_path: Path) -> None:
     id = actions.create(upload(), "a.mp4")
     folder = actions.open(id).folder

@@ -276,7 +276,7 @@ def fields(sentence: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(sentence) if name}
 
 
-@pytest.mark.parametrize("table", [text.STAGE, text.PAGE, text.CARDS, text.DOOR, text.ADMIN])
+@pytest.mark.parametrize("table", [text.STAGE, text.PAGE, text.UPLOAD, text.CARDS, text.DOOR, text.ADMIN])
 def test_both_languages_say_the_same(table: dict[str, dict[str, str]]) -> None:
     assert table["en"].keys() == table["es"].keys()
     for key, sentence in table["en"].items():
@@ -290,8 +290,15 @@ def test_the_language_is_the_visitors_first_that_is_spoken() -> None:
 
 
 def test_lengths_and_sizes() -> None:
-    assert [text.length(s) for s in (0, 3.21, 65, 3723.4)] == ["0.0 s", "3.2 s", "1:05", "1:02:03"]
+    assert [text.length(s) for s in (0, 3.21, 65, 3723.4)] == ["0.0 s", "3.2 s", "1:05 min", "1:02:03 h"]
+    assert text.length(59.97) == "1:00 min"
     assert [text.size(n) for n in (1, 1500, 2_340_000, 5 * 10**9)] == ["1 kB", "2 kB", "2.3 MB", "5.0 GB"]
+
+
+def test_spanish_writes_a_comma_before_decimals() -> None:
+    assert [text.length(s, "es") for s in (3.21, 65)] == ["3,2 s", "1:05 min"]
+    assert [text.size(n, "es") for n in (1500, 2_340_000, 5 * 10**9)] == ["2 kB", "2,3 MB", "5,0 GB"]
+    assert text.number(29.97, "es", 2) == "29,97" and text.number(29.97, "en", 2) == "29.97"
 
 
 def test_every_model_is_told_of_in_every_language() -> None:

@@ -106,7 +106,7 @@ def test_the_sample_is_one_click_away(server: Server, visit: Visit) -> None:
     expect(page.locator("#drop")).to_be_hidden()
     expect(page.locator("#name input, #name textarea")).to_have_value("sample.mp4")
     facts = page.locator("#facts").inner_text()
-    assert re.fullmatch(r"\d+ × \d+ · [\d.:]+( s)? · [\d.]+/s · with sound", facts.strip()), facts
+    assert re.fullmatch(r"\d+ × \d+ · [\d.:]+ (s|min) · [\d.]+/s · with sound", facts.strip()), facts
 
 
 def test_an_upload_says_what_it_is(server: Server, visit: Visit, clip: Path) -> None:
@@ -257,7 +257,9 @@ def test_a_run_can_be_watched_and_cancelled(server: Server, visit: Visit, long_c
     folder = server.sessions / session(page)
     page.locator("#make").click()
     line = page.locator("#progress")
-    expect(line).to_contain_text(re.compile(r"Cutting out: \d+ of 180 frames · [\d.]+/s · [\d.:]+( s)? left"))
+    expect(line).to_contain_text(
+        re.compile(r"Cutting out: \d+ of 180 frames · [\d.]+/s · [\d.:]+ (s|min) left")
+    )
     expect(page.locator("#make")).to_be_hidden()
     first = int(re.search(r": (\d+) of", line.inner_text())[1])  # type: ignore[index]
     until(lambda: int(re.search(r": (\d+) of", line.inner_text())[1]) > first)  # type: ignore[index]

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import gradio as gr
 
-from pipeline.background import BLUR_RADIUS, FITS, Blur, Colour, Fit, Footage, Picture, Transparent, spec
+from pipeline.background import (
+    BLUR_RADIUS,
+    FITS,
+    Background,
+    Blur,
+    Colour,
+    Fit,
+    Footage,
+    Picture,
+    Transparent,
+    spec,
+)
 from pipeline.errors import BackgroundError
 from pipeline.job import GREEN
 from ui import scenes
@@ -19,13 +30,15 @@ from ui.sections.video import SUFFIXES
 if TYPE_CHECKING:
     from ui.page import Page
 
-KINDS = {
+Kind = Literal["colour", "picture", "video", "blur", "transparent"]
+KINDS: dict[Kind, type[Background]] = {
     "colour": Colour,
     "picture": Picture,
     "video": Footage,
     "blur": Blur,
     "transparent": Transparent,
 }
+_LAID = ("picture", "video")
 SWATCHES = {"green": spec(GREEN), "blue": "#0047bb", "white": "#ffffff", "black": "#000000"}
 
 
@@ -123,7 +136,7 @@ def render(say: Say) -> Section:
 
 def show(section: Section, found: Opened) -> Updates:
     behind = found.job.background
-    kind = next(kind for kind, one in KINDS.items() if isinstance(behind, one))
+    kind = found.awaited or next(kind for kind, one in KINDS.items() if isinstance(behind, one))
     updates: Updates = {section.kind: kind, **_open(section, kind)}
     for name in scenes.NAMES:
         updates[getattr(section, name)] = gr.Button(elem_classes=_scene_classes(found.scene == name))
@@ -131,12 +144,12 @@ def show(section: Section, found: Opened) -> Updates:
         case Colour():
             updates[section.colour] = spec(behind)
         case Picture(_, fit):
-            updates[section.fit] = gr.Radio(value=fit, visible=True)
+            updates[section.fit] = gr.Radio(value=fit, visible=kind in _LAID)
         case Footage(_, fit, held):
-            updates[section.fit] = gr.Radio(value=fit, visible=True)
+            updates[section.fit] = gr.Radio(value=fit, visible=kind in _LAID)
             updates[section.ending] = "held" if held else "repeated"
         case Blur(radius):
-            updates[section.radius] = gr.Slider(value=radius, visible=True)
+            updates[section.radius] = gr.Slider(value=radius, visible=kind == "blur")
     return updates
 
 
@@ -150,7 +163,7 @@ def _open(section: Section, kind: str) -> Updates:
         section.colours: gr.Row(visible=kind == "colour"),
         section.pictures: gr.Column(visible=kind == "picture"),
         section.footage: gr.Column(visible=kind == "video"),
-        section.fit: gr.Radio(visible=kind in ("picture", "video")),
+        section.fit: gr.Radio(visible=kind in _LAID),
         section.radius: gr.Slider(visible=kind == "blur"),
     }
 
@@ -168,12 +181,9 @@ def wire(page: Page) -> None:
     section = page.background
 
     @told
-    def choose(id: str, kind: str, colour: str, radius: float, request: gr.Request) -> Updates:
+    def choose(id: str, kind: Kind, colour: str, radius: float, request: gr.Request) -> Updates:
         if kind in ("picture", "video"):
-            found = page.mine(request).open(id)
-            if not isinstance(found.job.background, KINDS[kind]):
-                return {section.kind: kind, **_open(section, kind)}  # nothing changes before there is one
-            return page.show(found, language(request))
+            return page.show(page.mine(request).await_background(id, kind), language(request))
         short = {"colour": hexadecimal(colour), "blur": f"blur:{radius:g}", "transparent": "transparent"}
         return page.show(page.mine(request).choose_background(id, short[kind]), language(request))
 

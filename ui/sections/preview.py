@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from ui import media, text
-from ui.events import Say, Updates, language, told
+from ui.events import Say, Updates, language, refusal, told
 from ui.looks import Looks
 from ui.opened import Opened
 from ui.work import PREVIEWS
@@ -44,7 +44,7 @@ def gallery(looks: Looks, found: Opened, numbers: list[int], language: str, wait
     size = f'width="{found.clip.width}" height="{found.clip.height}"'  # its place before it has come
     cards = []
     for number in numbers:
-        at = text.length(times[number])
+        at = text.length(times[number], language)
         frame = f"{media.address(found.id)}/frames/{number}"
         cards.append(
             f'<figure><img src="{frame}?view=over&rev={rev}" {size} alt="{at}">'
@@ -66,6 +66,8 @@ def wire(page: Page) -> None:
     def make(id: str, request: gr.Request) -> Iterator[Updates]:
         tongue = language(request)
         found = page.mine(request).open(id)
+        if found.awaited:
+            raise refusal(request, f"{found.awaited}_first")
         yield {section.gallery: gallery(looks, found, [], tongue, waiting=True)}
         numbers: list[int] = []
         for numbers in looks.previews(found):

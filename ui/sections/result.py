@@ -17,7 +17,7 @@ from pipeline.formats import QUALITIES
 from pipeline.job import Sound
 from ui import media, text
 from ui.actions import Actions
-from ui.events import Say, Updates, language, told
+from ui.events import Say, Updates, language, refusal, told
 from ui.opened import Opened
 from ui.sections import subject
 
@@ -159,15 +159,15 @@ def _status(actions: Actions, found: Opened, language: str) -> str:
             return _said(text.say(language, "starting"))
         parts = [
             text.say(language, progress.stage, done=progress.done, total=progress.total),
-            text.say(language, "rate", rate=f"{progress.rate:.1f}"),
+            text.say(language, "rate", rate=text.number(progress.rate, language)),
         ]
         if progress.left is not None:
-            parts.append(text.say(language, "left", left=text.length(progress.left)))
+            parts.append(text.say(language, "left", left=text.length(progress.left, language)))
         bar = f'<progress max="{progress.total}" value="{progress.done}"></progress>'
         return bar + _said(" · ".join(parts), *progress.notes)
     if row.state is State.DONE and row.results:
         newest = row.results[0]
-        return _said(text.say(language, "done", seconds=text.length(newest.seconds)), *newest.notes)
+        return _said(text.say(language, "done", seconds=text.length(newest.seconds, language)), *newest.notes)
     if row.state is State.CANCELLED:
         return _said(text.say(language, "stopped" if found.begun else "cancelled"))
     return _failed(row.error) if row.error else ""
@@ -189,7 +189,7 @@ def downloads(found: Opened, language: str) -> str:
     for result in {kept.format: kept for kept in reversed(found.row.results)}.values():
         form = formats.by_key(result.format)
         name = text.format_name(language, form.key, form.label)
-        label = text.say(language, "download", format=name, size=text.size(result.bytes))
+        label = text.say(language, "download", format=name, size=text.size(result.bytes, language))
         links.append(
             f'<a class="download" href="{media.address(found.id)}/results/{result.id}?download" download>'
             f"{html.escape(label)}</a>"
@@ -217,6 +217,8 @@ def wire(page: Page) -> None:
     @told
     def make(id: str, request: gr.Request) -> Updates:
         mine = page.mine(request)
+        if awaited := mine.open(id).awaited:
+            raise refusal(request, f"{awaited}_first")
         mine.run(id)
         return page.show(mine.open(id), language(request))
 

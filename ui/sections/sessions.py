@@ -48,7 +48,7 @@ def render(say: Say) -> Section:
     )
 
 
-def card(found: Opened | Unreadable) -> dict[str, Any]:
+def card(found: Opened | Unreadable, language: str = "en") -> dict[str, Any]:
     """What a card shows, as plain data; the browser sets it as text."""
     shown = _chosen(found) if isinstance(found, Opened) else {"model": "", "background": "", "poster": None}
     row = found.row
@@ -61,7 +61,7 @@ def card(found: Opened | Unreadable) -> dict[str, Any]:
         "state": row.state.value,
         "progress": row.progress,
         "error": row.error if isinstance(found, Opened) else found.sentence,
-        "took": text.length(row.results[0].seconds) if row.results else None,
+        "took": text.length(row.results[0].seconds, language) if row.results else None,
         "results": [
             {
                 "url": f"{media.address(found.id)}/results/{kept.id}?download",
@@ -98,7 +98,8 @@ def wire(page: Page) -> None:
     section = page.sessions
 
     def listed(search: str, request: gr.Request) -> Updates:
-        return {section.cards: [card(found) for found in page.mine(request).sessions(search)]}
+        found, tongue = page.mine(request).sessions(search), language(request)
+        return {section.cards: [card(one, tongue) for one in found]}
 
     @told
     def refresh(search: str, request: gr.Request) -> Updates:
@@ -122,7 +123,9 @@ def wire(page: Page) -> None:
         return {**cleared, **listed(search, request)}
 
     outputs = [section.cards, page.tabs, *page.shown]
-    section.search.change(refresh, section.search, [section.cards], trigger_mode="always_last")
+    section.search.change(
+        refresh, section.search, [section.cards], show_progress="hidden", trigger_mode="always_last"
+    )
     section.cards.select(reopen, None, outputs, show_progress="hidden")
     section.cards.like(star, section.search, [section.cards], show_progress="hidden")
     section.cards.delete(delete, [page.current, section.search], outputs, show_progress="hidden")

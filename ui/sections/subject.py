@@ -11,6 +11,7 @@ import gradio as gr
 from pipeline import models, speeds
 from pipeline.models import Card
 from ui import text
+from ui.actions import Actions
 from ui.downloads import Download, Downloads
 from ui.events import Say, Updates, language, told
 from ui.opened import Opened
@@ -56,14 +57,14 @@ def waiting(downloads: Downloads, found: Opened) -> bool:
     return download is not None and not download.error
 
 
-def show(section: Section, downloads: Downloads, found: Opened, language: str) -> Updates:
+def show(section: Section, actions: Actions, found: Opened, language: str) -> Updates:
     card = models.card(found.job.model)
     return {
         section.model: gr.Dropdown(
-            [(_label(card), card.key) for card in models.cards().values()], value=card.key
+            [(_label(card, language), card.key) for card in models.cards().values()], value=card.key
         ),
-        section.about: _about(card, found, language),
-        **show_ready(section, downloads, card, language),
+        section.about: _about(card, found, _expected(actions, found), language),
+        **show_ready(section, actions.downloads, card, language),
     }
 
 
@@ -74,7 +75,7 @@ def show_ready(section: Section, downloads: Downloads, card: Card, language: str
     going = download is not None and not download.error
     fetch = text.say(language, "fetch")
     if card.weights is not None:
-        fetch = text.say(language, "fetch_size", size=text.size(card.weights.bytes))
+        fetch = text.say(language, "fetch_size", size=text.size(card.weights.bytes, language))
     return {
         section.acknowledge: gr.Checkbox(value=False, visible=bound),
         section.download: gr.Button(fetch, visible=missing and not bound and not going),
@@ -88,30 +89,29 @@ def _fetching(download: Download | None, language: str) -> str:
         return ""
     if download.error:
         return f'<p class="failure" role="alert">{html.escape(download.error)}</p>'
-    said = text.say(language, "fetching", done=text.size(download.done), total=text.size(download.total))
+    done, total = (text.size(count, language) for count in (download.done, download.total))
+    said = text.say(language, "fetching", done=done, total=total)
     return (
         f'<progress max="{max(1, download.total)}" value="{download.done}"></progress>'
         f'<p class="quiet" role="status">{html.escape(said)}</p>'
     )
 
 
-def _label(card: Card) -> str:
+def _label(card: Card, language: str) -> str:
     """The model's name, and how much there is to fetch before it can be used."""
     if card.weights is None or card.present:
         return card.label
-    return f"{card.label} ↓ {text.size(card.weights.bytes)}"
+    return f"{card.label} ↓ {text.size(card.weights.bytes, language)}"
 
 
-def _about(card: Card, found: Opened, language: str) -> str:
+def _about(card: Card, found: Opened, takes: float | None, language: str) -> str:
     licence = (
         f'{text.say(language, "licence")}: <a href="{html.escape(card.licence_url)}" target="_blank" '
         f'rel="noreferrer">{html.escape(card.licence)}</a>'
     )
     said = [f"{html.escape(text.purpose(language, card.key, card.purpose))} {licence}"]
-    speed = speeds.known(card.key)
-    if speed:
-        last = speed[-1]._asdict() | {"rate": f"{speed[-1].rate:.1f}"}
-        said.append(html.escape(text.say(language, "measured", **last)))
+    if takes is not None:
+        said.append(html.escape(text.say(language, "takes", time=text.roughly(takes))))
     about = "".join(f'<p class="quiet">{line}</p>' for line in said)
     if card.restriction:
         restriction = text.restriction(language, card.key, card.restriction)
@@ -126,6 +126,19 @@ def _about(card: Card, found: Opened, language: str) -> str:
         if card.points or card.box:
             about += _hint(text.say(language, "click_better" if card.automatic else "click_first"))
     return about
+
+
+def _expected(actions: Actions, found: Opened) -> float | None:
+    """How many seconds the part that is kept of this clip may take; None where that is not known.
+
+    With a matte that is kept it takes next to nothing of what was measured.
+    """
+    if actions.looks.kept(found):
+        return None
+    clip, job = found.clip, found.job
+    past = clip.duration if job.end is None else min(job.end, clip.duration)
+    kept = (past - job.start) / clip.duration if clip.duration else 1.0
+    return speeds.expected(job.model, (clip.width, clip.height), max(1, round(clip.frames * kept)))
 
 
 def _hint(sentence: str) -> str:

@@ -52,13 +52,13 @@ def render_facts(say: Say) -> tuple[gr.Textbox, gr.HTML, gr.Button]:
 def show(section: Section, found: Opened, language: str) -> Updates:
     clip = found.clip
     sound = text.say(language, "with_sound" if clip.sound else "without_sound")
-    rate = f"{float(clip.rate):.2f}".rstrip("0").rstrip(".")
+    rate = text.number(float(clip.rate), language, 2).rstrip("0").rstrip(".,")
     facts = text.say(
         language,
         "facts",
         width=clip.width,
         height=clip.height,
-        length=text.length(clip.duration),
+        length=text.length(clip.duration, language),
         rate=rate,
         sound=sound,
     )
