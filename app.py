@@ -404,7 +404,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from ui import logs
 
         logs.setup(settings.log)
-        serve(settings)
+        with logs.printing_logged():
+            serve(settings)
     except (CannotStart, DatabaseError) as error:
         print(error, file=sys.stderr)
         return 2

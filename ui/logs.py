@@ -15,10 +15,11 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, TextIO
+from typing import Any, Literal, TextIO, cast
 
 Form = Literal["json", "text"]
 
@@ -75,6 +76,49 @@ def setup(form: Form | None = None, stream: TextIO | None = None) -> None:
     logging.captureWarnings(True)
     threading.excepthook = _thread_ended
     sys.excepthook = _ended
+
+
+@contextmanager
+def printing_logged() -> Iterator[None]:
+    """Log what libraries print on standard error, where the log is JSON; the words themselves are dropped.
+
+    Gradio prints the errors of its own checks with all that the visitor has sent.
+    """
+    (handler,) = logging.getLogger().handlers[:1]
+    if not isinstance(handler.formatter, Lines):
+        yield
+        return
+    with redirect_stderr(cast(TextIO, _Printed(sys.stderr))):
+        yield
+
+
+class _Printed:
+    """In place of standard error: each error that is printed is one event, and so is each other line."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._own = threading.local()
+        """Of each thread: the error that was logged last, and whether one is being logged."""
+
+    def write(self, text: str) -> int:
+        error, own = sys.exception(), self._own.__dict__
+        if own.get("logging") or not text.strip() or (error is not None and own.get("last") is error):
+            return len(text)
+        own.update(logging=True, last=error)
+        try:
+            log = logging.getLogger("app")
+            if error is None:
+                log.warning(
+                    "a library printed something", extra={"bytes": len(text.encode("utf-8", "replace"))}
+                )
+            else:
+                log.error("a library printed an error", exc_info=error)
+        finally:
+            own["logging"] = False
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _thread_ended(args: threading.ExceptHookArgs) -> None:

@@ -116,3 +116,53 @@ def test_everything_goes_the_same_way() -> None:
 
 def test_words_can_be_had_without_a_terminal() -> None:
     assert "ValueError: geheim.mp4" in said("text")
+
+
+PRINTS = """
+import logging, sys, traceback, warnings
+warnings.simplefilter("ignore")
+import gradio as gr
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from ui import logs
+logs.setup({form!r})
+with logs.printing_logged():
+    with gr.Blocks() as page:
+        choice = gr.Dropdown(["a"])
+        choice.input(lambda x: x, choice, None, api_name="direct", queue=False)
+        choice.change(lambda x: x, choice, None, api_name="queued")
+    app = gr.mount_gradio_app(FastAPI(), page, path="/", ssr_mode=False)
+    with TestClient(app) as client:
+        client.post("/gradio_api/run/direct", json={{"data": ["geheim.mp4"]}})
+        event = {{"data": ["geheim.mp4"], "fn_index": 1, "session_hash": "x"}}
+        client.post("/gradio_api/queue/join", json=event)
+        client.get("/gradio_api/queue/data?session_hash=x")
+    print("geheim.mp4", file=sys.stderr)
+    logging.getLogger("ui.x").info("and goes on")
+print("A sentence.", file=sys.stderr)
+"""
+
+
+def printed(form: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", PRINTS.format(form=form)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr.splitlines()
+
+
+def test_what_gradio_prints_is_an_event_without_its_words() -> None:
+    *said, last = printed("json")
+    assert last == "A sentence." and "geheim" not in " ".join(said)
+    lines = [json.loads(line) for line in said]
+    assert [line["event"] for line in lines] == [
+        "a library printed an error",
+        "a library printed an error",
+        "a library printed something",
+        "and goes on",
+    ]
+    assert lines[0]["errors"][0]["kind"] == lines[1]["errors"][0]["kind"] == "gradio.exceptions.Error"
+
+
+def test_on_a_terminal_it_is_printed() -> None:
+    assert any("geheim.mp4" in line for line in printed("text"))
