@@ -76,7 +76,7 @@ class EmbeddedServer:
         """
         if self._in_use is not None:
             return
-        try:
+        with _start_errors():
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._door():
                 if not self.data.exists():
@@ -85,11 +85,16 @@ class EmbeddedServer:
                     self._launch()
                 self._in_use = (self.folder / "users.lock").open("a")
                 fcntl.flock(self._in_use, fcntl.LOCK_SH)
-        except (OSError, subprocess.SubprocessError) as error:
-            raise DatabaseAway(
-                f"The embedded database could not be started ({_reason(error)}): "
-                "choose another data folder, or set DATABASE_URL to a PostgreSQL server."
-            ) from error
+
+    def revive(self) -> bool:
+        """Start the server again where it died under its users; whether that was so. Raises DatabaseAway."""
+        if self._in_use is None or self._process() is not None:
+            return False
+        with _start_errors(), self._door():
+            if self._in_use is None or self._join():  # left meanwhile, or somebody was quicker
+                return False
+            self._launch()
+        return True
 
     def stop(self) -> None:
         """Leave the server; it stops when nobody else uses it. Doing so twice is no mistake."""
@@ -233,6 +238,17 @@ class EmbeddedServer:
             group=account.pw_gid if account else None,
             extra_groups=[] if account else None,
         )
+
+
+@contextmanager
+def _start_errors() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, subprocess.SubprocessError) as error:
+        raise DatabaseAway(
+            f"The embedded database could not be started ({_reason(error)}): "
+            "choose another data folder, or set DATABASE_URL to a PostgreSQL server."
+        ) from error
 
 
 def _reason(error: OSError | subprocess.SubprocessError) -> str:

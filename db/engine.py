@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +22,11 @@ from db.errors import DatabaseAway, DatabaseError
 if TYPE_CHECKING:
     from db.embedded import EmbeddedServer
 
+log = logging.getLogger(__name__)
+
+_REVIVAL_SECONDS = 5.0
+"""Between two attempts to start an embedded server again that does not start."""
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_SECONDS = 600.0
 MIGRATION_LOCK = 0x5EC0_127E  # any number, as long as every starter takes the same
@@ -30,6 +38,7 @@ class Database:
     def __init__(self, engine: Engine, server: EmbeddedServer | None = None) -> None:
         self.engine = engine
         self._server = server
+        self._reviving = threading.Lock()
         self._sessions = sessionmaker(engine, expire_on_commit=False)
 
     @classmethod
@@ -140,8 +149,10 @@ class Database:
 
     def _away(self, error: exc.SQLAlchemyError) -> DatabaseAway:
         if self._server is not None:
+            self._revive(self._server)
             return DatabaseAway(
-                f"The embedded database does not answer ({_said(error)}): start the program again."
+                f"The embedded database does not answer ({_said(error)}). It is started again where it has "
+                "ended: try again in a moment. If it stays so, start the program again."
             )
         url = self.engine.url
         host = url.host or url.query.get("host") or "this machine"
@@ -149,6 +160,22 @@ class Database:
             f'The database "{url.database or url.username}" on {host} cannot be reached ({_said(error)}): '
             "check DATABASE_URL, or unset it to use the embedded database."
         )
+
+    def _revive(self, server: EmbeddedServer) -> None:
+        """Have an embedded server that died started again, in a thread: nobody waits for it."""
+
+        def start() -> None:
+            try:
+                if server.revive():
+                    log.warning("the embedded database had ended, and was started again")
+            except DatabaseAway as error:
+                log.error("the embedded database could not be started again", exc_info=error)
+                time.sleep(_REVIVAL_SECONDS)
+            finally:
+                self._reviving.release()
+
+        if self._reviving.acquire(blocking=False):
+            threading.Thread(target=start, name="revival", daemon=True).start()
 
 
 def migrations() -> Config:

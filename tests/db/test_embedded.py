@@ -16,11 +16,12 @@ import psutil
 import pytest
 from sqlalchemy import text
 
-from db import repository
+from db import engine, repository
 from db.embedded import EmbeddedServer
 from db.engine import Database
 from db.errors import DatabaseAway
 from tests import children
+from tests.waiting import DEADLINE, until
 
 ROOT = Path(__file__).parents[2]
 HOLD = """
@@ -114,6 +115,51 @@ def test_a_second_start_is_faster_than_the_first(tmp_path: Path) -> None:
 
     first = start()
     assert min(start() for _ in range(3)) < first / 2
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "stopped"])
+def test_one_that_ends_under_its_user_is_started_again(tmp_path: Path, how: signal.Signals) -> None:
+    with Database.open(None, tmp_path) as database:
+        with database.begin() as tx:
+            repository.create(tx, name="kept", source="a.mp4", clip={}, job={})
+        for _ in range(2):
+            first = postmaster(tmp_path)
+            first.send_signal(how)
+            first.wait(DEADLINE)
+            with pytest.raises(DatabaseAway, match=r"It is started again .* try again in a moment"):
+                names(database)
+            until(lambda: answers(database))
+            assert names(database) == ["kept"] and postmaster(tmp_path) != first
+    assert not note(tmp_path).exists()
+
+
+def answers(database: Database) -> bool:
+    try:
+        names(database)
+    except DatabaseAway:
+        return False
+    return True
+
+
+def test_one_that_does_not_start_again_is_tried_once_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(engine, "_REVIVAL_SECONDS", 0.01)
+    tried: list[int] = []
+
+    def fails(self: EmbeddedServer) -> None:
+        tried.append(1)
+        raise OSError("no room")
+
+    with Database.open(None, tmp_path) as database:
+        first = postmaster(tmp_path)
+        with monkeypatch.context() as patch:
+            patch.setattr(EmbeddedServer, "_launch", fails)
+            first.kill()
+            first.wait(DEADLINE)
+            until(lambda: not answers(database) and len(tried) > 2)
+            assert "could not be started again" in caplog.text
+        until(lambda: answers(database))
 
 
 def test_the_last_to_leave_stops_it(folder: Path) -> None:

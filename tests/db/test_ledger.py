@@ -19,6 +19,7 @@ from db.engine import Database
 from db.errors import DatabaseAway
 from db.ledger import Ledger
 from db.models import SessionRow, State
+from tests.postgres import on_a_server_of_its_own
 from tests.waiting import DEADLINE, until
 
 RESULT = {
@@ -159,7 +160,7 @@ def test_a_run_outlives_five_stops_of_its_database(tmp_path: Path, monkeypatch: 
 
     with (
         ExitStack() as servers,
-        Database.open(None, tmp_path) as database,
+        on_a_server_of_its_own(tmp_path) as database,
         closing(Ledger(database)) as ledger,
     ):
         ids = [queued(database) for _ in range(11)]
@@ -188,7 +189,7 @@ def test_a_run_outlives_five_stops_of_its_database(tmp_path: Path, monkeypatch: 
 
 
 def test_what_is_left_without_a_database_is_lost_and_ends(tmp_path: Path) -> None:
-    with Database.open(None, tmp_path) as database:
+    with on_a_server_of_its_own(tmp_path) as database:
         id = queued(database)
         ledger = Ledger(database)
         stop(tmp_path)

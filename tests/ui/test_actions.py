@@ -32,6 +32,7 @@ from pipeline.process import process
 from pipeline.runner import Runner
 from tests import ffprobe, rendered
 from tests.pipeline import stand_in
+from tests.postgres import on_a_server_of_its_own
 from tests.ui.hosted import Here
 from tests.waiting import DEADLINE, until
 from ui import scenes
@@ -760,7 +761,7 @@ def test_a_run_that_fails_says_why(actions: Actions, upload: Any) -> None:
 
 def test_a_run_outlives_its_database(tmp_path: Path, upload: Any, working: Any) -> None:
     folder = tmp_path / "database"
-    with Database.open(None, folder) as database:
+    with on_a_server_of_its_own(folder) as database:
         actions = working(tmp_path / "home", database)
         id = actions.create(upload("long.mp4"), "long.mp4")
         actions.run(id)
