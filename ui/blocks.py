@@ -13,7 +13,7 @@ from gradio.utils import get_upload_folder
 from starlette.types import ASGIApp
 
 from db.errors import NotFound
-from ui import media, plain, signin, stage, text
+from ui import connections, media, plain, signin, stage, text
 from ui.actions import Actions
 from ui.events import Updates, language, told
 from ui.gate import Gate, Visitor
@@ -154,7 +154,15 @@ def application(
     # Gradio holds files that an event names to its own folder only once it was launched, which a mounted one
     # never is.
     blocks.has_launched = True
-    return Gate(server, visitors=visitors, hosts=hosts, open=open, uploads=uploads.of, answered=answered)
+    return Gate(
+        server,
+        visitors=visitors,
+        hosts=hosts,
+        open=open,
+        uploads=uploads.of,
+        answered=answered,
+        most=connections.most_connections() - connections.RESERVED,
+    )
 
 
 def _name(request: Request) -> str | None:

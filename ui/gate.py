@@ -19,6 +19,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,6 +33,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from db.errors import DatabaseAway
 from ui import text
+from ui.bodies import Bodies, Body, TooMuchHeld, paced
 from ui.claims import NAME, Claims
 
 
@@ -105,8 +107,10 @@ _HEADERS = {
 }
 _A_YEAR = "max-age=31536000"
 
-_MOST_BODY = 4 * 2**20
-"""Bytes of what is no upload: the page's events are a few kB."""
+_MOST_EVENT = 4 * 2**20
+"""Bytes of what the page sends that is no upload: a few kB."""
+_MOST_FORM = 16 * 2**10
+"""Bytes of what a page without a script sends: the longest name and password that may be."""
 _MOST_FIELDS = 50
 """Of an address."""
 
@@ -137,11 +141,13 @@ class Gate:
         open: bool = False,
         uploads: Callable[[Visitor], Path] | None = None,
         answered: Callable[[int], None] = lambda status: None,
+        most: int = 1000,
     ) -> None:
         """`hosts`: names of this server beside those of this machine for itself, without ports.
 
         `open`: without accounts others than this machine may ask as well.
         `uploads` tells where what a visitor uploaded lies; `answered` hears the status of every answer.
+        `most`: requests that are worked on at once, beside those for the server's health.
         """
         self._app = app
         self._visitors = visitors
@@ -149,7 +155,10 @@ class Gate:
         self._open = open
         self._uploads = uploads
         self._answered = answered
+        self._most = most
+        self._active = 0
         self._claims = Claims()
+        self._bodies = Bodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -158,20 +167,30 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        send = self._guarded(scope, send)
+        send, receive = self._guarded(scope, send), paced(receive)
+        self._active += 1
         try:
-            receive = await self._let_in(scope, receive)
-        except _Refused as refused:
-            await refused.response(scope, receive, send)
-            return
-        scope["headers"] = [header for header in scope["headers"] if not header[0].startswith(_SERVER_NAMES)]
-        await self._app(scope, receive, send)
+            with ExitStack() as held:
+                try:
+                    receive = await self._let_in(scope, receive, held)
+                except _Refused as refused:
+                    await refused.response(scope, receive, send)
+                    return
+                scope["headers"] = [
+                    header for header in scope["headers"] if not header[0].startswith(_SERVER_NAMES)
+                ]
+                await self._app(scope, receive, send)
+        finally:
+            self._active -= 1
 
     # ------------------------------------------------------------------ on the way in
 
-    async def _let_in(self, scope: Scope, receive: Receive) -> Receive:
+    async def _let_in(self, scope: Scope, receive: Receive, held: ExitStack) -> Receive:
+        """`held` is closed when the request has been answered."""
         request = Request(scope)
         language = text.language(request.headers.get("accept-language"))
+        if self._active > self._most and scope["path"] != "/healthz":
+            raise _refused(503, text.door(language, "busy"))
         if not self._is_ours(scope, request.headers):
             raise _refused(400, text.door(language, "host"))
         _check_origin(scope, request.headers, language)
@@ -184,8 +203,12 @@ class Gate:
             self._check_query(scope["query_string"], visitor, language)
         if method != "POST" or path == UPLOAD:
             return receive
-        body = await _whole(receive, language)
-        if visitor is not None and path.startswith("/gradio_api/"):
+        event = visitor is not None and path.startswith("/gradio_api/")
+        with_bound = self._bodies.hold(visitor.id if visitor else None)
+        body = await _whole(
+            receive, _MOST_EVENT if event else _MOST_FORM, held.enter_context(with_bound), language
+        )
+        if visitor is not None and event:
             self._check_event(body, visitor, language)
         return _replayed(body, receive)
 
@@ -376,14 +399,20 @@ def _is_inside(path: str, folder: Path) -> bool:
         return False
 
 
-async def _whole(receive: Receive, language: str) -> bytes:
+async def _whole(receive: Receive, most: int, held: Body, language: str) -> bytes:
     """The body. Raises _Refused for more than the page ever sends, as soon as it is more."""
     body = bytearray()
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _refused(408, text.door(language, "too_slow"))  # read by who is still there
         body += message.get("body", b"")
-        if len(body) > _MOST_BODY:
+        if len(body) > most:
             raise _refused(413, text.door(language, "too_much"))
+        try:
+            held.grow(len(body))
+        except TooMuchHeld as error:
+            raise _refused(429, text.door(language, "busy")) from error
         if not message.get("more_body", False):
             return bytes(body)
 

@@ -63,6 +63,33 @@ class Words(logging.Formatter):
         return said
 
 
+class OnceASecond(logging.Filter):
+    """Lets each event through once a second, with how often it came (`count`).
+
+    What a client can cause at will does not fill the disk.
+    """
+
+    _MOST = 100
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._last: dict[str, tuple[float, int]] = {}  # when it was let through, and how many came since
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        key = str((_first_line(record), [_told(each) for each in _chain(error)] if error else []))
+        with self._lock:
+            last, missed = self._last.pop(key, (float("-inf"), 0))
+            passes = record.created - last >= 1.0
+            self._last[key] = (record.created, 0) if passes else (last, missed + 1)
+            if len(self._last) > self._MOST:
+                del self._last[next(iter(self._last))]
+        if missed and passes:
+            record.count = missed + 1
+        return passes
+
+
 def setup(form: Form | None = None, stream: TextIO | None = None) -> None:
     """Have everything logged to `stream` (standard error), in the `form` or in the one that fits it."""
     out = stream or sys.stderr
@@ -73,6 +100,8 @@ def setup(form: Form | None = None, stream: TextIO | None = None) -> None:
     root.setLevel(logging.WARNING)
     for package in ("app", "db", "pipeline", "ui"):
         logging.getLogger(package).setLevel(logging.INFO)
+    for outside in ("asyncio", "uvicorn.error"):
+        logging.getLogger(outside).filters[:] = [OnceASecond()]
     logging.captureWarnings(True)
     threading.excepthook = _thread_ended
     sys.excepthook = _ended

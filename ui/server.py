@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import logging
 import socket
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from ui.connections import ACCEPTED_AT_ONCE, BoundedProtocol, Connections, most_connections
+
 log = logging.getLogger(__name__)
+
+_WAITING = 1024
 
 
 def answer(page: ASGIApp, port: socket.socket) -> None:
@@ -19,6 +25,9 @@ def answer(page: ASGIApp, port: socket.socket) -> None:
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
+            for listening in sockets or []:
+                # uvicorn has one number for how many may wait to be accepted and how many are at once.
+                listening.listen(_WAITING)
             print(f"Recorte is at {address}", flush=True)
             log.info("serving")
 
@@ -34,6 +43,9 @@ def answer(page: ASGIApp, port: socket.socket) -> None:
         log_level="warning",
         access_log=False,
         server_header=False,
+        http=cast(Any, partial(BoundedProtocol, bounds=Connections(most_connections()))),
+        ws="none",
+        backlog=ACCEPTED_AT_ONCE,
         timeout_graceful_shutdown=2,
     )
     Server(config).run(sockets=[port])

@@ -79,8 +79,9 @@ class Uploads:
                 return PlainTextResponse(
                     text.door(language, "away"), 503, headers={"Cache-Control": "no-store"}
                 )
-            except ClientDisconnect:
-                return Response(status_code=499)  # nobody is there to read it
+            except ClientDisconnect:  # gone; or too slow, which is then still there to read it
+                said = text.door(language, "too_slow")
+                return PlainTextResponse(said, 408, headers={"Cache-Control": "no-store"})
             finally:
                 if upload_id:
                     file_upload_statuses.set_done(upload_id)

@@ -1,0 +1,153 @@
+"""Bounds on connections: how many are open, and how long one may stay without getting on.
+
+uvicorn takes as many as come and waits for them without end, so that silent ones use up the files that the
+system lets a process have, and nobody else gets in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import resource
+import sys
+import termios
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+HEADER_SECONDS = 10.0
+"""In which a request's headers have to come, from the first moment on."""
+LINGER_SECONDS = 30.0
+"""How long what follows an answer is read or written without getting on."""
+STALL_SECONDS = 300.0
+"""The same in the middle of an answer: a browser reads no further in a video that is paused."""
+
+RESERVED = 16
+"""Connections beyond the requests that are worked on: to hear that the server is busy, and for /healthz."""
+ACCEPTED_AT_ONCE = 32
+"""Connections that are accepted before they are counted."""
+
+_OWN_FILES = 128  # of the database, the worker, the libraries and the log, and those accepted at once
+_MOST = 1000
+
+
+def most_connections() -> int:
+    """Return how many connections may be open: each may need a second file, that which it reads or writes."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return _MOST
+    return max(2 * RESERVED, min(_MOST, (files - _OWN_FILES) // 2))
+
+
+class Connections:
+    """Those that are open. One too many takes the place of that which has waited longest for a request."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._open: set[BoundedProtocol] = set()
+        self._waiting: dict[BoundedProtocol, None] = {}  # the longest waiting first
+
+    def add(self, connection: BoundedProtocol) -> None:
+        self._open.add(connection)
+        self._waiting[connection] = None
+        if len(self._open) > self._most:
+            others = [waiting for waiting in self._waiting if waiting is not connection]
+            idle = (waiting for waiting in others if not waiting.unsent)
+            next(idle, others[0] if others else connection).drop()
+
+    def discard(self, connection: BoundedProtocol) -> None:
+        self._open.discard(connection)
+        self._waiting.pop(connection, None)
+
+    def work(self, connection: BoundedProtocol) -> None:
+        """A request of this one is worked on."""
+        self._waiting.pop(connection, None)
+
+    def wait(self, connection: BoundedProtocol) -> None:
+        if connection in self._open:
+            self._waiting[connection] = None
+
+
+class BoundedProtocol(H11Protocol):
+    """A connection that is closed when the client takes too long, or when others need its place."""
+
+    def __init__(self, *args: Any, bounds: Connections, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._bounds = bounds
+        self._timer: asyncio.TimerHandle | None = None
+        self._stall: asyncio.TimerHandle | None = None
+
+    @property
+    def unsent(self) -> int:
+        """Bytes of answers that the client has not taken yet, with those that the system holds for it.
+
+        Of these it tells the transport only when a third is free, which takes a slow client minutes.
+        """
+        ours = self.transport.get_write_buffer_size()
+        try:
+            queued = fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+        except (OSError, ValueError):  # closed already; or a system that does not tell
+            return ours
+        return ours + int.from_bytes(queued, sys.byteorder)
+
+    def drop(self) -> None:
+        self._bounds.discard(self)
+        self.transport.abort()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._bounds.add(self)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._bounds.discard(self)
+        for timer in (self._timer, self._stall):
+            if timer is not None:
+                timer.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch()
+
+    def _watch(self) -> None:
+        """Have the client send a request in time, unless one is worked on."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._bounds.work(self)
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+        elif self._timer is None:
+            self._bounds.wait(self)
+            asks = self.conn.their_state is h11.IDLE and not self.transport.is_closing()
+            seconds = HEADER_SECONDS if asks else LINGER_SECONDS  # else: the rest of a body that nobody reads
+            self._timer = self.loop.call_later(seconds, self._too_late, self.unsent)
+
+    def _too_late(self, unsent: int) -> None:
+        """Close the connection; at once where the client takes nothing of what is still to be sent."""
+        if self.transport.is_closing() and self.unsent >= unsent:
+            self.transport.abort()
+            return
+        self._timer = self.loop.call_later(LINGER_SECONDS, self._too_late, self.unsent)
+        self.transport.close()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stall = self.loop.call_later(STALL_SECONDS, self._stalled, self.unsent)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+
+    def _stalled(self, unsent: int) -> None:
+        if self.unsent >= unsent:
+            self.transport.abort()
+        else:
+            self._stall = self.loop.call_later(STALL_SECONDS, self._stalled, self.unsent)
