@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import video
+from pipeline import pictures, video
 from pipeline.background import Blur, Colour, Fit, Footage, Picture
 from pipeline.clip import Clip
 from pipeline.errors import BackgroundError, VideoError, no_picture
-from pipeline.pictures import laid, limited, on_black, opened
+from pipeline.pictures import laid, limited, on_black
 from pipeline.video import Frame
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
@@ -45,18 +45,29 @@ def backdrop(background: Colour | Picture | Footage | Blur, width: int, height: 
     match background:
         case Colour(red, green, blue):
             return _Still(np.full((height, width, 3), (red, green, blue), np.uint8))
+        case Picture(path, fit) if pictures.moves(path):
+            return _Footage(path, width, height, fit, held=False)
         case Picture(path, fit):
-            return _Still(laid(opened(path, least=max(width, height)), width, height, fit))
+            return _picture(path, width, height, fit)
         case Footage(path, fit, held):
-            return _Footage(path, width, height, fit, held)
+            try:
+                return _Footage(path, width, height, fit, held)
+            except BackgroundError:  # what a name does not tell, the content does
+                if not pictures.known(path):
+                    raise
+                return _picture(path, width, height, fit)
         case Blur(radius):
             return _Blurred(radius)
 
 
-class _Still:
-    notes: tuple[str, ...] = ()
+def _picture(path: Path, width: int, height: int, fit: Fit) -> _Still:
+    picture, holes = pictures.read(path, least=max(width, height))
+    return _Still(laid(picture, width, height, fit), (_lies_on_black(path.name),) if holes else ())
 
-    def __init__(self, picture: Pixels) -> None:
+
+class _Still:
+    def __init__(self, picture: Pixels, notes: tuple[str, ...] = ()) -> None:
+        self.notes = notes
         self._picture = picture
         self._deep: Pixels | None = None
 

@@ -19,7 +19,16 @@ from pipeline.errors import BackgroundError
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 _MOST_PIXELS = 89_000_000
-"""Of more Pillow itself warns, and refuses twice as many."""
+"""Of a picture when it is decoded."""
+
+_MOST_CLAIMED = 2**28
+"""Of a JPEG, which is decoded smaller where it has more than `_MOST_PIXELS`: phones take photographs of 200
+million."""
+
+Image.MAX_IMAGE_PIXELS = _MOST_CLAIMED  # of more Pillow itself warns, and refuses twice as many
+
+_MOVING = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
+"""Formats in which several pictures are an animation, and not pages or views."""
 
 _PROGRAMS = frozenset({"EPS", "WMF"})
 """Formats that are run or drawn by another program, and not decoded."""
@@ -31,8 +40,14 @@ def opened(path: Path, name: str | None = None, least: int | None = None) -> NDA
     """A picture's file as upright sRGB, `[H, W, 3]`, transparency on black; raises BackgroundError.
 
     Of several pictures in a file, the first. `name` is what the user calls it, for sentences. With `least`,
-    a picture much larger than that is made smaller on its way, both sides staying at least so long.
+    a picture much larger than that is made smaller on its way, both sides staying at least so long. So is a
+    JPEG that would take too much memory.
     """
+    return read(path, name, least)[0]
+
+
+def read(path: Path, name: str | None = None, least: int | None = None) -> tuple[NDArray[np.uint8], bool]:
+    """As `opened`, and whether the picture is transparent in part."""
     name = name or path.name
     if not path.is_file():
         raise BackgroundError(f"{name}: there is no such background picture.")
@@ -43,11 +58,13 @@ def opened(path: Path, name: str | None = None, least: int | None = None) -> NDA
         )
     try:
         with Image.open(path) as picture:
+            _reduce(picture, least)
             if picture.width * picture.height > _MOST_PIXELS:
                 raise Image.DecompressionBombError
             if picture.format in _PROGRAMS:
                 raise ValueError(f"{picture.format} is not decoded")
-            return np.asarray(_decoded(picture, least))
+            decoded, holes = _decoded(picture, least)
+            return np.asarray(decoded), holes
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BackgroundError(
             f"{name}: the picture has more than {_MOST_PIXELS // 1_000_000} million pixels, too many. "
@@ -59,28 +76,71 @@ def opened(path: Path, name: str | None = None, least: int | None = None) -> NDA
         ) from error
 
 
-def _decoded(picture: Image.Image, least: int | None) -> Image.Image:
+def moves(path: Path) -> bool:
+    """Whether the file is a picture of those that may be animated, and is."""
+    try:
+        with Image.open(path) as picture:
+            return picture.format in _MOVING and bool(getattr(picture, "is_animated", False))
+    except Exception:  # as above: what it is, whoever opens it says
+        return False
+
+
+def known(path: Path) -> bool:
+    """Whether the file is a picture, by its content."""
+    try:
+        with Image.open(path) as picture:
+            return picture.format not in _PROGRAMS
+    except Exception:
+        return False
+
+
+def _reduce(picture: Image.Image, least: int | None) -> None:
+    """Have a JPEG decoded smaller, by a power of two: down to `least`, or so that it is not too large."""
+    pixels = picture.width * picture.height
+    if pixels > _MOST_CLAIMED or (pixels <= _MOST_PIXELS and not least):
+        return
+    times = next(n for n in (1, 2, 4, 8) if pixels <= _MOST_PIXELS * n * n)
     if least:
-        picture.draft(None, (least, least))  # a JPEG is decoded smaller
+        times = max(times, min(picture.size) // least)
+    picture.draft(None, (max(1, picture.width // times), max(1, picture.height // times)))
+
+
+def _decoded(picture: Image.Image, least: int | None) -> tuple[Image.Image, bool]:
+    """In sRGB over black, and whether it is transparent in part."""
     ImageOps.exif_transpose(picture, in_place=True)
     profile = picture.info.get("icc_profile")
     plain = _in_bytes(picture)
     if least:
         plain = plain.reduce(max(1, min(plain.size) // least))
     if plain.mode != "RGBA":
-        return _in_srgb(plain, profile)
-    ground = Image.new("RGB", plain.size)
-    ground.paste(_in_srgb(plain.convert("RGB"), profile), mask=plain.getchannel("A"))
-    return ground
+        return _in_srgb(plain, profile), False
+    ground, alpha = Image.new("RGB", plain.size), plain.getchannel("A")
+    ground.paste(_in_srgb(plain.convert("RGB"), profile), mask=alpha)
+    return ground, alpha.getextrema()[0] != 255
 
 
 def _in_bytes(picture: Image.Image) -> Image.Image:
     """In a mode with 8 bits a channel that can be scaled: grey, RGB, CMYK, or RGBA where it has holes."""
-    if picture.mode.startswith("I"):  # 16 bits of grey, which Pillow would clip and not scale
-        return Image.fromarray((np.asarray(picture) >> 8).clip(0, 255).astype(np.uint8))
+    if picture.mode.startswith(("I", "F")):  # more than 8 bits of grey, which Pillow would clip and not scale
+        grey = np.nan_to_num(np.asarray(picture, np.float32))
+        level = 255 / _white(picture, float(grey.max()))
+        return Image.fromarray(np.rint(grey * level).clip(0, 255).astype(np.uint8))
     if picture.has_transparency_data:
         return _as(picture, "RGBA")
     return picture if picture.mode in ("L", "CMYK") else _as(picture, "RGB")
+
+
+def _white(picture: Image.Image, peak: float) -> float:
+    """Which value of a deep grey picture is white; `peak` is the largest in it.
+
+    Numbers with a point run to 1; where there are larger ones, to those. A TIFF may hold fewer bits than the
+    type that they are stored in, and most do not say so: nothing above 12 bits is taken for 12.
+    """
+    if picture.mode.startswith("F"):
+        return max(1.0, peak)
+    if picture.format == "TIFF" and peak < 4096:
+        return 4095.0
+    return max(65535.0, peak)
 
 
 def _as(picture: Image.Image, mode: str) -> Image.Image:

@@ -109,7 +109,7 @@ class Conversion:
                 alpha = cv2.resize(alpha, (width, height), interpolation=cv2.INTER_LINEAR)
         else:
             alpha = self._reformatted(frame, width, height, "rgba", None).to_ndarray()[..., 3]
-        return None if alpha.min() == 0xFF else np.ascontiguousarray(alpha)
+        return None if alpha.min() == 0xFF else np.array(alpha)  # the frame's memory is used again
 
     def rgb(self, frame: av.VideoFrame, width: int, height: int, deep: bool) -> Image:
         """`[H, W, 3]`, uint8 or, if `deep`, uint16."""

@@ -32,7 +32,7 @@ def probe(path: Path, name: str | None = None) -> Clip:
         across, down, _, _ = source.turn(first)
         if abs(down) > abs(across):
             width, height = height, width
-        codec = codec_name(stream)
+        codec = source.codec
         coded, interlaced, alpha = transfer(first), source.interlaced, source.alpha(first) is not None
         depth = max(c.bits for c in first.format.components)
         # What an edit list leaves out was not promised.

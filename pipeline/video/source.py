@@ -7,19 +7,21 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, BinaryIO, Self, cast
 
 import av
 import cv2
 import numpy as np
 from av.audio.stream import AudioStream
 from av.codec.context import CodecContext
+from av.container import InputContainer
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from pipeline.errors import VideoError
+from pipeline.video import animation
 from pipeline.video.border import read_errors
 from pipeline.video.colour import Conversion, Image
 from pipeline.video.fields import woven
@@ -80,11 +82,16 @@ class Source:
                 raise VideoError(f"{self.name}: the file is empty (0 bytes). Copy or download it again.")
             # Absolute, since FFmpeg takes what stands before a colon for a protocol.
             # Tags are in any encoding; a title that cannot be made out is no reason to refuse a video.
-            self.container = av.open(os.fspath(path.absolute()), options=_OPTIONS, metadata_errors="replace")
+            drawn = animation.opened(path)
+            self._copy: BinaryIO | None
+            self._canvas: animation.Canvas | None
+            self._copy, self._canvas = drawn or (None, None)
+            file: Any = self._copy or os.fspath(path.absolute())
+            self.container: InputContainer = av.open(file, options=_OPTIONS, metadata_errors="replace")
         try:
             self._choose_stream()
         except BaseException:
-            self.container.close()
+            self.close()
             raise
 
     def _choose_stream(self) -> None:
@@ -122,6 +129,12 @@ class Source:
             name = _ALPHA_DECODERS[codec_name(self.stream)]
             self._decoder = cast(VideoCodecContext, CodecContext.create(name, "r"))
             self._decoder.options = dict(context.options)
+        self.codec = codec_name(self.stream)
+        """The codec's own name."""
+        if self._canvas is not None:
+            self.codec = "webp"
+            self._decoder = cast(VideoCodecContext, CodecContext.create(self.codec, "r"))
+            self._decoder.options = dict(context.options)
         # In these containers FFmpeg's parser finds where a picture begins and how long it lasts.
         self.parsed = bool(kinds & {"mpeg", "mpegts"})
         # Whether frames come in another order than they are shown in.
@@ -137,6 +150,8 @@ class Source:
 
     def close(self) -> None:
         self.container.close()
+        if self._copy is not None:
+            self._copy.close()
 
     def __enter__(self) -> Self:
         return self
@@ -178,7 +193,8 @@ class Source:
                 early = packet.pts is not None and packet.pts < since
                 self._decoder.skip_frame = "NONREF" if early else "DEFAULT"
             with suppress(*DAMAGED):
-                for frame in self._decoder.decode(packet):
+                for decoded in self._decoder.decode(packet):
+                    frame = decoded if self._canvas is None else self._canvas.draw(decoded)
                     self.interlaced |= frame.interlaced_frame
                     yield frame
 

@@ -10,6 +10,10 @@ from typing import BinaryIO
 
 _ALONE = 0b10
 """Flag of a picture: it is not blended with the one before."""
+_CLEARED = 0b01
+"""Flag of a picture: it is taken away before the next one."""
+_ANIMATED = 0b10
+"""Flag of a file."""
 
 
 @dataclass(frozen=True)
@@ -19,15 +23,41 @@ class Picture:
     flags_at: int
     """Where in the file its flags are."""
     milliseconds: int
-    _size: bytes
+    _head: bytes
+    """Left and top, halved, width and height, less one: three bytes each."""
     _data_at: int
     _data_size: int
+    _flags: int
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """Left and top."""
+        return 2 * _number(self._head[:3]), 2 * _number(self._head[3:6])
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return _number(self._head[6:9]) + 1, _number(self._head[9:]) + 1
+
+    @property
+    def alone(self) -> bool:
+        """Whether it takes the place of what it lies on, and is not blended with that."""
+        return bool(self._flags & _ALONE)
+
+    @property
+    def cleared(self) -> bool:
+        """Whether its place is empty when the next one comes."""
+        return bool(self._flags & _CLEARED)
+
+    def covers(self, size: tuple[int, int]) -> bool:
+        """Whether it fills a canvas of this size."""
+        return self.corner == (0, 0) and self.size == size
 
     def still(self, file: BinaryIO) -> bytes:
         """It as a file of its own."""
         file.seek(self._data_at)
         data = file.read(self._data_size)
-        about = b"VP8X" + (10).to_bytes(4, "little") + bytes([0x10, 0, 0, 0]) + self._size
+        about = b"VP8X" + (10).to_bytes(4, "little") + bytes([0x10, 0, 0, 0]) + self._head[6:]
         rest = b"WEBP" + (about if data.startswith(b"ALPH") else b"") + data
         return b"RIFF" + len(rest).to_bytes(4, "little") + rest
 
@@ -37,14 +67,27 @@ def pictures(file: BinaryIO) -> Iterator[Picture]:
     at = 12  # behind RIFF, its size, WEBP
     while True:
         file.seek(at)
-        head = file.read(24)
+        head = file.read(24)  # of the chunk, and of a picture
         if len(head) < 8:
             return
         size = int.from_bytes(head[4:8], "little")
         if head[:4] == b"ANMF":
             # Left, top, width and height less one, duration: 3 bytes each; then flags.
-            yield Picture(at + 23, int.from_bytes(head[20:23], "little"), head[14:20], at + 24, size - 16)
+            yield Picture(at + 23, _number(head[20:23]), head[8:20], at + 24, size - 16, head[23])
         at += 8 + size + size % 2
+
+
+def canvas(file: BinaryIO) -> tuple[int, int] | None:
+    """Width and height of an animation; None where the file is none."""
+    file.seek(0)
+    head = file.read(30)
+    if len(head) < 30 or head[:4] != b"RIFF" or head[8:16] != b"WEBPVP8X" or not head[20] & _ANIMATED:
+        return None
+    return _number(head[24:27]) + 1, _number(head[27:30]) + 1
+
+
+def _number(data: bytes) -> int:
+    return int.from_bytes(data, "little")
 
 
 def unblend(path: Path) -> None:

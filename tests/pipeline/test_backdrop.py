@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.backdrop import Backdrop, backdrop, blurred
-from pipeline.background import Colour, Footage, Picture
+from pipeline.background import Colour, Footage, Picture, parse
 from pipeline.errors import BackgroundError
 from tests.pipeline.stand_in import number, numbered
 from tests.pipeline.test_composite import noise
@@ -152,3 +153,53 @@ def test_blur_in_sixteen_bits_is_that_in_eight() -> None:
     image, matte = noise(120, 160, 3), noise(120, 160, seed=1)
     fine = blurred(image.astype(np.uint16) * 257, matte, 24)
     assert np.abs(fine / 257 - blurred(image, matte, 24)).max() <= 2
+
+
+def first_shown(background: Picture | Footage, side: int = 64) -> tuple[np.ndarray, tuple[str, ...]]:
+    nothing = np.zeros((side, side, 3), np.uint8), np.zeros((side, side), np.uint8)
+    with closing(backdrop(background, side, side)) as behind:
+        return np.array(behind.at(*nothing, 0.0)), behind.notes
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF"])
+def test_a_picture_without_a_suffix_is_told_by_its_content(tmp_path: Path, format: str) -> None:
+    Image.new("RGB", (64, 64), (200, 50, 90)).save(tmp_path / "beach", format)
+    Image.new("RGB", (64, 64), (200, 50, 90)).save(tmp_path / "beach.mp4", format)
+    for name in ("beach", "beach.mp4"):
+        background = parse(str(tmp_path / name))
+        assert isinstance(background, Footage)
+        shown, _ = first_shown(background)
+        assert np.abs(shown[5, 5].astype(int) - (200, 50, 90)).max() <= 3
+
+
+def test_a_video_without_a_suffix_is_told_by_its_content(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mp4", numbered(5), rate=Fraction(10)).rename(tmp_path / "sea")
+    with closing(backdrop(parse(str(path)), 64, 64)) as behind:
+        assert frames_at(behind, [0.0, 0.25]) == [0, 2]
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.png", "a.apng", "a.webp"])
+def test_an_animated_picture_moves(tmp_path: Path, name: str) -> None:
+    pictures = [Image.fromarray(frame) for frame in numbered(5)]
+    options = {"save_all": True, "append_images": pictures[1:], "duration": 100, "loop": 0, "lossless": True}
+    pictures[0].save(tmp_path / name, "PNG" if "png" in name else None, **options)
+    background = parse(str(tmp_path / name))
+    assert isinstance(background, Picture)
+    with closing(backdrop(background, 64, 64)) as behind:
+        assert frames_at(behind, [0.0, 0.1, 0.25, 0.45, 0.5, 1.35]) == [0, 1, 2, 4, 0, 3]
+
+
+def test_a_photograph_of_two_views_stands_still(tmp_path: Path) -> None:
+    views = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue")]
+    views[0].save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=views[1:])
+    shown, _ = first_shown(Picture(tmp_path / "a.jpg"))
+    assert shown[5, 5, 0] > 200
+
+
+def test_a_picture_with_holes_says_so(tmp_path: Path) -> None:
+    Image.new("RGBA", (64, 64), (255, 0, 0, 128)).save(tmp_path / "a.png")
+    Image.new("RGBA", (64, 64), (255, 0, 0, 255)).save(tmp_path / "b.png")
+    shown, notes = first_shown(Picture(tmp_path / "a.png"))
+    assert tuple(shown[5, 5]) == (128, 0, 0)
+    assert notes == ("a.png: this background is transparent in part, and lies on black there.",)
+    assert first_shown(Picture(tmp_path / "b.png"))[1] == ()

@@ -1,5 +1,9 @@
 """Pictures from files: any kind, any way up, any colours, and bounds against what is meant to do harm."""
 
+import json
+import struct
+import subprocess
+import sys
 import tracemalloc
 import warnings
 import zlib
@@ -243,3 +247,63 @@ def test_what_swells_beside_the_picture_is_not_unpacked(tmp_path: Path, chunk: t
         assert tracemalloc.get_traced_memory()[1] < 80 * 2**20
     finally:
         tracemalloc.stop()
+
+
+def tiff_of_twelve_bits(path: Path, values: np.ndarray) -> Path:
+    """Grey values packed as scanners and microscopes write them: two in three bytes."""
+    height, width = values.shape
+    bits = ((values[..., None] >> np.arange(11, -1, -1)) & 1).astype(np.uint8)
+    data = np.packbits(bits.reshape(height, -1), axis=1).tobytes()
+    # Width, height, bits, no compression, black is zero, where the data is, samples, rows, bytes.
+    tags = {256: width, 257: height, 258: 12, 259: 1, 262: 1, 273: 8, 277: 1, 278: height, 279: len(data)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    head = b"II*\0" + struct.pack("<I", 8 + len(data))
+    path.write_bytes(head + data + struct.pack("<H", len(tags)) + entries + bytes(4))
+    return path
+
+
+def test_deep_grey_is_not_black(tmp_path: Path) -> None:
+    ramp = np.tile(np.linspace(0, 1, 64, dtype=np.float32), (48, 1))
+    Image.fromarray(ramp).save(tmp_path / "float.tif")
+    Image.fromarray(ramp * 255).save(tmp_path / "bytes.tif")
+    Image.fromarray(ramp).save(tmp_path / "float.pfm")
+    Image.fromarray((ramp * 4095).astype(np.uint16)).save(tmp_path / "stored.tif")
+    Image.fromarray((ramp * 65535).astype(np.uint16)).save(tmp_path / "sixteen.tif")
+    Image.fromarray((ramp * 2**30).astype(np.int32)).save(tmp_path / "long.tif")
+    tiff_of_twelve_bits(tmp_path / "packed.tif", np.rint(ramp * 4095).astype(np.uint16))
+    (tmp_path / "a.pgm").write_bytes(b"P5\n64 48\n4095\n" + (ramp * 4095).astype(">u2").tobytes())
+    paths = sorted(tmp_path.iterdir())
+    assert len(paths) == 8
+    for path in paths:
+        assert np.abs(opened(path)[..., 0] - ramp * 255).max() <= 1.5, path.name
+
+
+def test_floats_that_are_no_numbers(tmp_path: Path) -> None:
+    values = np.full((4, 4), 0.5, np.float32)
+    values[0] = (np.nan, -3, 0.25, 1)
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    assert opened(tmp_path / "a.tif")[..., 0].tolist()[0] == [0, 0, 64, 255]
+
+
+def test_a_dark_picture_of_sixteen_bits_stays_dark(tmp_path: Path) -> None:
+    Image.fromarray(np.full((4, 4), 3000, np.uint16)).save(tmp_path / "a.png")
+    assert opened(tmp_path / "a.png").max() == 12
+
+
+@pytest.mark.parametrize("least", [None, 1920])
+def test_a_very_large_photograph_is_reduced_while_it_is_read(tmp_path: Path, least: int | None) -> None:
+    """108 million pixels, as phones take them: whole they would take 324 MB, and as much again on the way."""
+    Image.new("RGB", (12_000, 9_000), (200, 50, 90)).save(tmp_path / "a.jpg", quality=50)
+    code = (
+        "import json, pathlib, resource, sys\nfrom pipeline.pictures import opened\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "picture = opened(pathlib.Path(sys.argv[1]), least=json.loads(sys.argv[2]))\n"
+        "grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before\n"
+        "print(json.dumps([picture.shape, picture[9, 9].tolist(), grown]))"
+    )
+    run = [sys.executable, "-W", "error", "-c", code, str(tmp_path / "a.jpg"), json.dumps(least)]
+    told = json.loads(subprocess.run(run, capture_output=True, text=True, check=True).stdout)
+    shape, colour, kilobytes = told
+    assert shape == ([2250, 3000, 3] if least else [4500, 6000, 3])
+    assert np.abs(np.array(colour) - (200, 50, 90)).max() <= 3
+    assert kilobytes < 250 * 1024
