@@ -7,6 +7,7 @@ the generator cancels: every thread ends, every file is closed, nothing half-wri
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections import deque
@@ -35,6 +36,8 @@ from pipeline.video import Frame, Heard, Output, Shape, Writer
 _QUEUED_BYTES = 64 * 2**20
 _PACE_SECONDS = 5.0
 _TELLING_FRAMES = 24
+_ONE_DOUBT_SECONDS = 0.4
+"""Doubted frames that are no further apart are one place to look at."""
 
 
 def process(job: Job) -> Generator[Progress, None, None]:
@@ -294,18 +297,21 @@ def _depth(job: Job, clip: Clip) -> int:
 
 
 class _Checks:
-    """Where the cut should be looked at: the first frame of each run of them that the model doubts."""
+    """Where the cut should be looked at: the first frame of each run of them that are doubted."""
 
     def __init__(self, clip: Clip) -> None:
         self._tick = clip.time_base
-        self._doubted = False
+        self._doubted = -math.inf
+        """When the last doubted frame was, in seconds."""
         self.times: tuple[float, ...] = ()
 
     def add(self, frame: Frame, found: Found) -> None:
-        doubted = found.confidence < DOUBT
-        if doubted and not self._doubted:
-            self.times += (float(frame.pts * self._tick),)
-        self._doubted = doubted
+        if found.confidence >= DOUBT:
+            return
+        now = float(frame.pts * self._tick)
+        if now - self._doubted > _ONE_DOUBT_SECONDS:
+            self.times += (now,)
+        self._doubted = now
 
 
 class _Pace:

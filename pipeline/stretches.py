@@ -32,6 +32,7 @@ from pipeline.errors import RunError
 from pipeline.job import Job
 from pipeline.models import Found, Model, Still
 from pipeline.prompts import Prompt
+from pipeline.review import Review
 from pipeline.spool import Spool
 from pipeline.state import State
 from pipeline.video import Frame
@@ -263,12 +264,14 @@ def _backward(run: _Run, stretch: Stretch) -> Iterator[Step]:
 def stream(job: Job, *, thinned: bool = False) -> Stream:
     """The job's model, ready to be run; loads it. Raises WeightsError and InputError as `models.loaded`.
 
-    In a thinned clip neighbours are far apart: neither a cut nor flicker can be told from movement there.
+    In a thinned clip neighbours are far apart: neither a cut nor flicker nor a leap can be told from movement
+    there.
     """
     card = models.card(job.model)
     model = models.loaded(job.model, job.device, job.weights)
     calm = card.flickers and job.stable and not thinned
-    return partial(pairs, model, remembers=card.remembers or thinned, calm=calm)
+    remembers = card.remembers or thinned
+    return partial(pairs, model, remembers=remembers, calm=calm, reviewed=not thinned)
 
 
 def pairs(
@@ -279,11 +282,13 @@ def pairs(
     *,
     remembers: bool = False,
     calm: bool = False,
+    reviewed: bool = False,
 ) -> Iterator[Pair]:
     """Each frame with what the model finds on it; raises RunError where it breaks one for one.
 
     With `state`, that of an earlier pair of the same stream, the frames are those behind it. A model that
-    `remembers` runs through scene cuts. `calm` steadies the mattes of one that flickers.
+    `remembers` runs through scene cuts. `calm` steadies the mattes of one that flickers. `reviewed`: what
+    cannot be right is doubted, see `pipeline.review`.
     """
     frames = iter(frames)
     if state is None:
@@ -294,6 +299,8 @@ def pairs(
         state = {"scene": 0, "told": first.pts in marks and marks[first.pts].starts, "small": None}
     begun = "found" in state
     told = state["told"]
+    # A run of before there were reviews has left none.
+    review = Review.restored(state["review"]) if state.get("review") else Review()
     scenes = itertools.groupby(frames, Scenes(state["scene"], state["small"]))
     for number, scene in [(0, frames)] if remembers else scenes:
         # In the scene that the state is of, the model is gone on with, if it was asked there at all.
@@ -303,7 +310,7 @@ def pairs(
                 if frame.pts in marks and marks[frame.pts].starts:
                     scene = itertools.chain([frame], scene)
                     break
-                behind = partial(_state, frame, number, told, None)
+                behind = partial(_state, frame, number, told, review, None)
                 yield frame, Found(np.zeros(frame.image.shape[:2], np.uint8), 0, told=False, state=behind)
             else:
                 continue
@@ -312,15 +319,24 @@ def pairs(
             found = steady.steadied(_found(model, scene, marks, inner), model_state)
         else:
             found = _found(model, scene, marks, model_state)
+        if model_state is None:
+            review.begin_scene()
         for frame, result in found:
-            goes_on = result.state and partial(_state, frame, number, told, result.state)
+            if reviewed:
+                result = review(frame.image, result, frame.pts in marks)
+            goes_on = result.state and partial(_state, frame, number, told, review, result.state)
             yield frame, result._replace(state=goes_on)
 
 
-def _state(frame: Frame, scene: int, told: bool, found: Callable[[], State] | None) -> State:
+def _state(frame: Frame, scene: int, told: bool, review: Review, found: Callable[[], State] | None) -> State:
     """A stream's state behind a frame; `found` is the model's, None where it was not asked."""
-    small = cuts.small(frame)
-    return {"scene": scene, "told": told, "small": small, "found": found and found()}
+    return {
+        "scene": scene,
+        "told": told,
+        "small": cuts.small(frame),
+        "review": review.state(),
+        "found": found and found(),
+    }
 
 
 def _found(model: Model, frames: Iterator[Frame], marks: Marks, state: State | None) -> Iterator[Pair]:

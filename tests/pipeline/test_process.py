@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import models, speeds, video
+from pipeline import journal, models, speeds, video
 from pipeline import process as module
 from pipeline.background import Blur, Colour, Footage, Picture, Transparent
 from pipeline.edges import Edges
@@ -365,6 +366,9 @@ def test_an_error_in_the_encoder(
     monkeypatch.setattr(video.Writer, place, breaking)
     with pytest.raises((OSError, RunError)):
         run(replace(job, matte=tmp_path / "m.mkv"))
+    # What the model had found is not lost with it.
+    assert journal.begun(replace(job, matte=tmp_path / "m.mkv"), video.probe(job.source))
+    shutil.rmtree(tmp_path / "m.mkv.parts")
     untouched()
 
 

@@ -110,14 +110,14 @@ def test_in_order_and_one_at_a_time(runner: Runner, sink: Sink, quick: Job, tmp_
 
 
 def test_where_the_cut_may_have_slipped_is_told_of_the_matte_that_was_made(
-    runner: Runner, sink: Sink, quick: Job, tmp_path: Path
+    runner: Runner, sink: Sink, quick: Job, clip_path: Path, tmp_path: Path
 ) -> None:
-    job = replace(quick, model="doubting", matte=tmp_path / "m.mkv")
+    job = replace(quick, source=clip_path, model="doubting", matte=tmp_path / "m.mkv")
     runner.submit("a", job)
     until(lambda: len(sink.ends()) == 1)
     ((_, _, checks),) = [told for told in sink.told if told[0] == "checked"]
     assert checks["matte"] == job.matte_key
-    assert checks["times"] == pytest.approx([5 / 20, 20 / 20])  # one for each run of doubtful frames
+    assert checks["times"] == pytest.approx([5 / 24, 20 / 24], abs=1e-3)  # one for each run of doubts
     runner.submit("b", replace(job, output=tmp_path / "again.mp4"))
     until(lambda: len(sink.ends()) == 2)
     assert [told[1] for told in sink.told if told[0] == "checked"] == ["a"]  # the kept matte was laid again
