@@ -293,6 +293,7 @@ def serve(settings: Settings) -> None:
                 )
                 with closing(Cleaner(actions, settings.keep_days)):
                     answer(page, port)
+                    actions.purge_all()
 
 
 def doctor(settings: Settings) -> int:

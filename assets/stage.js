@@ -31,6 +31,7 @@ const DRAG_PX = { mouse: 4, pen: 5, touch: 8 }; // CSS pixels before a press bec
 const FALLBACK_MS = 180; // after this a new frame is shown plain while its mask is still being made
 const SCRUB_MS = 150; // a frame younger than this is let through before the next one is asked for
 const RESEND_MS = 3000;
+const FOLLOW_MS = 3000; // how often it is asked whether another window has changed the session
 const ANSWER_MS = 20000; // a mark stops pulsing after this, should the answer have been lost
 
 const part = Object.fromEntries(
@@ -67,6 +68,7 @@ const state = {
   /** @type {?MarkRef} */ selected: null,
   /** @type {?{index: number, mark: MarkRef}} */ newest: null,
   loading: false,
+  refining: false, // what is shown was made in haste, and a picture by a full run's mask is on its way
   error: "",
   broken: "", // the address of a result that the player could not play after all
   /** @type {?Box} */ rubber: null,
@@ -112,6 +114,13 @@ function seconds(text) {
 }
 
 // ---------------------------------------------------------------- prompts and objects
+
+/** Those of the marks that the chosen model takes: the others wait for one that does. */
+function taken(prompts) {
+  const { can_point, can_box } = state.value;
+  if (can_point && can_box) return prompts;
+  return tidy(prompts.map((p) => ({ ...p, points: can_point ? p.points : [], box: can_box ? p.box : null })));
+}
 
 /** A single click, which may mean a part or the whole of what it lies on. */
 const isLone = ({ points, box }) => !box && points.length === 1 && points[0].keep;
@@ -238,14 +247,17 @@ function apply({ prompts, objects, range, active }, newest = null) {
   render();
 }
 
+const edited = () => ({ prompts: plain(state.prompts), objects: state.objects, ...state.range });
+const editedOf = ({ prompts, objects, start, end }) => ({ prompts, objects, start, end });
+
 /** Put the marks where Gradio reads them for the next event, whichever control it comes from. */
 function hand() {
-  const edited = { prompts: plain(state.prompts), objects: state.objects, ...state.range };
-  props.value = { ...state.value, ...edited, seq: state.seq, rev: null };
+  props.value = { ...state.value, ...edited(), base: state.base, seq: state.seq, rev: null };
 }
 
 function send() {
   hand();
+  state.sent.set(state.seq, edited());
   trigger("input", { seq: state.seq });
 }
 
@@ -364,12 +376,15 @@ function adopt(incoming) {
   const stale = incoming.rev == null || (incoming.seq == null ? state.answered < state.seq : incoming.seq < state.seq);
   if (stale) {
     // Made before the newest edit here: its marks and pictures are older than what the hand has done since.
+    state.base = state.sent.get(incoming.seq) || state.base;
     state.value = { ...incoming, rev: state.value.rev };
     hand();
   } else {
     state.value = incoming;
     state.seq = Math.max(state.seq, incoming.seq || 0);
     state.answered = state.seq;
+    state.base = editedOf(incoming);
+    state.sent.clear();
     const prompts = tidy(incoming.prompts);
     const objects = tidyObjects(incoming.objects, prompts);
     const range = rangeOf(incoming);
@@ -383,6 +398,28 @@ function adopt(incoming) {
   state.error = "";
   followResult(result);
   refresh();
+}
+
+/** Whether the hand is at work here: what others have changed is told afterwards. */
+function occupied() {
+  return state.answered < state.seq || Boolean(gesture) || document.activeElement.matches(TYPING);
+}
+
+/** See whether the session was changed from another window, and have the page brought up to date. */
+async function follow() {
+  if (!element.isConnected) return clearInterval(following);
+  if (!state.value || document.hidden || part.stage.offsetParent === null || occupied()) return;
+  const { media, version } = state.value;
+  if (!version) return;
+  let now = version;
+  try {
+    const response = await fetch(`${media}/version`);
+    if (response.ok) now = await response.json();
+  } catch (error) {
+    // Whoever has no connection is told so by what they do.
+  }
+  const same = state.value && state.value.media === media && state.value.version === version;
+  if (same && now !== version && !occupied()) trigger("tick", {});
 }
 
 /** Show the result when a new one came, leave it when it went. */
@@ -409,6 +446,8 @@ function open(value) {
   state.prompts = tidy(value.prompts);
   state.objects = tidyObjects(value.objects, state.prompts);
   state.range = rangeOf(value);
+  state.base = editedOf(value);
+  state.sent.clear();
   state.active = state.objects[0].number;
   state.before = value.seq == null ? state.seq : -1;
   state.seq = Math.max(state.seq, value.seq || 0);
@@ -533,6 +572,9 @@ function address(index, view) {
 const pictures = (() => {
   /** @type {Map<string, string>} address -> object URL, the least recently shown first */
   const cache = new Map();
+  /** @type {Set<string>} the addresses of pictures that were made in haste */
+  const hasty = new Set();
+  let better = new AbortController(); // of the question for a better one
   /** @type {?{url: string, index: number, view: string, since: number, controller: AbortController}} */
   let running = null;
   /** @type {?{url: string, index: number, view: string}} */
@@ -543,12 +585,19 @@ const pictures = (() => {
   let fallback = 0;
   let patience = 0;
 
+  /** Fetch a picture into the cache; `query` is added to its address, and asks for a better one. */
+  async function load(url, signal, query = "") {
+    const response = await fetch(url + query, { signal });
+    if (!response.ok) throw await refusal(response);
+    const source = URL.createObjectURL(await response.blob());
+    if (cache.has(url)) URL.revokeObjectURL(cache.get(url));
+    cache.set(url, source);
+    if (response.headers.get("Recorte-Final") === "0") hasty.add(url);
+    else hasty.delete(url);
+  }
+
   async function get(url, signal) {
-    if (!cache.has(url)) {
-      const response = await fetch(url, { signal });
-      if (!response.ok) throw await refusal(response);
-      cache.set(url, URL.createObjectURL(await response.blob()));
-    }
+    if (!cache.has(url)) await load(url, signal);
     const source = cache.get(url);
     cache.delete(url);
     cache.set(url, source);
@@ -623,7 +672,33 @@ const pictures = (() => {
     clearTimeout(fallback);
     state.loading = false;
     readFrames.note(mine);
+    refine(mine);
     render();
+  }
+
+  /** Have a marked frame that was shown in haste shown as a run will make it. */
+  async function refine(picture) {
+    const marked = state.prompts.some((p) => objectOf(p.object).on && indexOf(p.time) === picture.index);
+    if (!hasty.has(picture.url) || !marked) return;
+    const mine = (better = new AbortController());
+    state.refining = true;
+    try {
+      await load(picture.url, mine.signal, "&patient=1");
+      hasty.delete(picture.url); // asked once
+      const waiting = () => mine === better && !mine.signal.aborted;
+      if (waiting()) await show(picture, await get(picture.url), waiting);
+    } catch (error) {
+      // What is shown stays, until the frame is come to again.
+    }
+    if (mine !== better) return;
+    state.refining = false;
+    render();
+  }
+
+  function hurry() {
+    better.abort();
+    better = new AbortController();
+    state.refining = false;
   }
 
   return {
@@ -632,6 +707,7 @@ const pictures = (() => {
       const url = address(index, view);
       const same = wanted && wanted.url === url && wanted.view === view;
       if (same && (running || (shown && shown.url === url && shown.view === view))) return;
+      hurry();
       turn += 1;
       wanted = { url, index, view };
       state.loading = true;
@@ -654,6 +730,8 @@ const pictures = (() => {
     forget() {
       turn += 1;
       stop();
+      hurry();
+      hasty.clear();
       clearTimeout(fallback);
       wanted = null;
       shown = null;
@@ -1182,7 +1260,7 @@ const isMark = (a, b) => Boolean(a && b && a.kind === b.kind && a.object === b.o
 function pulses(mark) {
   const newest = state.newest;
   if (!newest || newest.index !== state.index || !isMark(newest.mark, mark)) return false;
-  return state.answered < state.seq || state.loading;
+  return state.answered < state.seq || state.loading || state.refining;
 }
 
 /** Start or end a mark's pulse. By script, as Gradio nests our style sheet, where no @keyframes may stand. */
@@ -1203,7 +1281,8 @@ function pulse(target, on) {
 
 function drawMarks() {
   const live = state.value && state.view !== "result";
-  const here = live ? state.objects.map((o) => marksAt(state.draft || state.prompts, state.index, o.number)) : [];
+  const marks = live ? taken(state.draft || state.prompts) : [];
+  const here = live ? state.objects.map((o) => marksAt(marks, state.index, o.number)) : [];
   const points = here.flatMap(({ object, points }) => points.map((point, i) => ({ ...point, object, i })));
   const boxes = here.filter((marks) => marks.box);
   pool(part.points, points.length, makePoint).forEach((target, n) => drawPoint(target, points[n]));
@@ -1270,9 +1349,9 @@ function drawPicture() {
   part.picture.classList.toggle("grab", spaceHeld || Boolean(gesture && gesture.kind === "pan"));
   part.picture.classList.toggle("hold", zoom > 1 || (state.tool === "box" && !passive));
   part.picture.setAttribute("aria-label", value ? say("picture", { time: clock(timeOf(state.index)) }) : say("empty"));
-  part.picture.setAttribute("aria-busy", String(state.loading));
+  part.picture.setAttribute("aria-busy", String(state.loading || state.refining));
   part.fit.hidden = zoom === 1 || state.view === "result";
-  part.thinking.hidden = !(state.loading && state.slow) || state.view === "result";
+  part.thinking.hidden = !((state.loading || state.refining) && state.slow) || state.view === "result";
   part.thinking.textContent = value ? say(readFrames.lacks() ? "reading" : "thinking") : "";
 }
 
@@ -1306,7 +1385,7 @@ function makeReading() {
 /** "Thinking" is said only of what takes long enough to be wondered about. */
 let slowly = 0;
 function watchPace() {
-  if (!state.loading) {
+  if (!state.loading && !state.refining) {
     clearTimeout(slowly);
     slowly = 0;
     state.slow = false;
@@ -1345,7 +1424,7 @@ function drawResult() {
 function drawToolbar() {
   const { value, view } = state;
   const busy = !value || view === "result";
-  const here = value ? marksAt(state.prompts, state.index) : { points: [], box: null };
+  const here = value ? marksAt(taken(state.prompts), state.index) : { points: [], box: null };
   paint(part.toolbar, state.active);
   for (const button of part.toolbar.querySelectorAll("[data-tool]")) {
     const able = value && (button.dataset.tool === "box" ? value.can_box : value.can_point);
@@ -1443,7 +1522,7 @@ function drawTimeline() {
   slider.setAttribute("aria-valuetext", `${time}, ${say("frame_of", numbers)}`);
   part.time.textContent = time;
   part.count.textContent = say("frame_of", numbers);
-  const marked = state.times.length ? [...new Set(state.prompts.map((p) => indexOf(p.time)))] : [];
+  const marked = state.times.length ? [...new Set(taken(state.prompts).map((p) => indexOf(p.time)))] : [];
   pool(part.diamonds, marked.length, () => node("button", "diamond", { type: "button" })).forEach((target, i) => {
     target.dataset.index = marked[i];
     target.style.left = `${(marked[i] / Math.max(1, frames - 1)) * 100}%`;
@@ -1495,12 +1574,20 @@ function drawMessage() {
   const { value } = state;
   let text = "";
   if (value) {
-    const marked = state.prompts.some((p) => p.object === state.active);
-    text = state.error || value.message || "";
+    const marked = taken(state.prompts).some((p) => p.object === state.active);
+    text = state.error || value.message || waiting(value);
     if (!text && state.view !== "result" && !marked) text = say(hintKey(value));
   }
   part.message.classList.toggle("error", Boolean(state.error));
   if (part.message.textContent !== text) part.message.textContent = text;
+}
+
+/** What is said of marks that the chosen model does not take. */
+function waiting({ can_point, can_box }) {
+  const points = !can_point && state.prompts.some((p) => p.points.length);
+  const boxes = !can_box && state.prompts.some((p) => p.box);
+  if (!points && !boxes) return "";
+  return say(can_box ? "points_wait" : can_point ? "boxes_wait" : "marks_wait");
 }
 
 function hintKey({ can_point, can_box }) {
@@ -1582,10 +1669,21 @@ function onFocus(event) {
   part.picture.classList.toggle("aim", Boolean(aimed) && Boolean(state.value) && state.value.can_point);
 }
 
+/** What the page says of a frame leads to it. */
+function onGoto(event) {
+  if (!element.isConnected) return detach();
+  const place = event.target.closest("[data-goto]");
+  if (!place || !state.value) return;
+  go(Number(place.dataset.goto));
+  part.stage.scrollIntoView({ block: "nearest" });
+}
+
 /** Gradio tells nobody of an unmount; the first key after it does. */
 function detach() {
   document.removeEventListener("keydown", onKey);
   document.removeEventListener("keyup", onKeyUp);
+  document.removeEventListener("click", onGoto);
+  document.removeEventListener("visibilitychange", follow);
   pictures.forget();
 }
 
@@ -1633,6 +1731,9 @@ part.video.addEventListener("error", () => {
 });
 document.addEventListener("keydown", onKey);
 document.addEventListener("keyup", onKeyUp);
+document.addEventListener("click", onGoto);
+document.addEventListener("visibilitychange", follow);
+const following = setInterval(follow, FOLLOW_MS);
 watch("value", onValue);
 watch("language", () => {
   label();

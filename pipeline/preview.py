@@ -7,9 +7,12 @@ carry the mask along. Far from the marks it therefore shows a little worse a cut
 from __future__ import annotations
 
 import bisect
+import copy
 import math
 import tempfile
+from collections import OrderedDict
 from collections.abc import Generator, Iterable, Iterator
+from dataclasses import replace
 from itertools import chain, pairwise
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from pipeline.errors import InputError
 from pipeline.job import Job
 from pipeline.matte import Kept
 from pipeline.models import Ambiguous, Candidate, Found, Still
+from pipeline.state import State
 from pipeline.stretches import Pair, Stretch
 from pipeline.video import Frame, Index
 
@@ -70,6 +74,71 @@ def made(job: Job, times: Iterable[float], steps: int = STEPS) -> Generator[Pair
             yield step.pair if asked else None
             if step.pair is not None and step.pair[0].pts == wanted[-1]:
                 return
+
+
+class Trail:
+    """The states of streams at frames that were looked at, so that the next look goes on from there."""
+
+    def __init__(self, most: int = 6) -> None:
+        """`most` states are kept: some models' take tens of megabytes."""
+        self._most = most
+        self._states: OrderedDict[tuple[str, int, int], State] = OrderedDict()
+
+    def find(self, job: Job, stretch: Stretch, pts: int) -> State | None:
+        """The state behind frame `pts` of the stream, as the marks up to there make it."""
+        key = self._key(job, stretch, pts)
+        if key not in self._states:
+            return None
+        self._states.move_to_end(key)
+        return copy.deepcopy(self._states[key])  # whoever goes on from it may change it
+
+    def keep(self, job: Job, stretch: Stretch, pts: int, state: State) -> None:
+        self._states[self._key(job, stretch, pts)] = copy.deepcopy(state)
+        while len(self._states) > self._most:
+            self._states.popitem(last=False)
+
+    def _key(self, job: Job, stretch: Stretch, pts: int) -> tuple[str, int, int]:
+        first, last = sorted((stretch.at, pts))
+        passed = tuple(prompt for at, prompt in stretch.marks.items() if first <= at <= last)
+        return replace(job, prompts=passed, objects=()).matte_key, stretch.at, pts
+
+
+def corrected(clip: Clip, job: Job, pts: int) -> Stretch | None:
+    """The stretch in which marks on this frame correct what a run carries there, of a job about one object.
+
+    None where there are none, where the subject starts on the frame, or the model carries nothing.
+    """
+    marks = stretches.marked(job.asked, clip)
+    if pts not in marks or models.card(job.model).flickers:
+        return None
+    first, past = job.span(clip)
+    (plan,) = stretches.plan(job.asked, clip, min(first, pts), max(past, pts + 1))
+    return next((s for s in plan if s.lo <= pts < s.hi and s.at != pts), None)
+
+
+def carried(job: Job, pts: int, trail: Trail) -> Generator[Pair | None, None, None]:
+    """What a run of a job about one object finds on a frame that is `corrected`, to the bit.
+
+    Yields None for every frame on the way, and then that one. Raises InputError as `process` does.
+    """
+    clip = video.probe(job.source)
+    job.check(clip)
+    stretch = corrected(clip, job, pts)
+    if stretch is None:
+        return
+    order = [p for p in video.index(clip.path).pts if min(stretch.at, pts) <= p <= max(stretch.at, pts)]
+    if pts < stretch.at:
+        order.reverse()
+    known = ((n, trail.find(job, stretch, order[n])) for n in range(len(order) - 2, -1, -1))
+    passed, state = next(((n, state) for n, state in known if state is not None), (-1, None))
+    if pts < stretch.at:
+        frames = video.read_backward(clip.path, pts, order[passed + 1] + 1)
+    else:
+        frames = video.read(clip.path, order[passed + 1], pts + 1)
+    for frame, found in stretches.stream(job)(frames, stretch.marks, state):
+        if found.state is not None and frame.pts in order[-2:]:
+            trail.keep(job, stretch, frame.pts, found.state())
+        yield (frame, found) if frame.pts == pts else None
 
 
 def candidates(job: Job, pts: int) -> tuple[Frame, list[Candidate]] | None:

@@ -41,12 +41,16 @@ from ui import scenes
 from ui.allowance import Allowance
 from ui.downloads import Downloads
 from ui.looks import Host, Looks
+from ui.merging import Clash, Marks, merge
 from ui.opened import Opened, Unreadable
 from ui.quota import Quota, Reservation, uploads_folder
 from ui.removal import HIDDEN, Removal
 from ui.shares import Turns
 
 log = logging.getLogger(__name__)
+
+AWAY_SECONDS = 30.0
+"""For so long a session that was put away can be brought back."""
 
 _LONGEST_NAME = 120
 _CANCEL_POLLS = 50
@@ -86,6 +90,9 @@ class Actions:
         self._changing = threading.Lock()
         self._queueing = threading.Lock()
         """Held while a session's row and the runner are told of the same thing."""
+        self._purging = threading.RLock()
+        self._away: dict[str, tuple[float, UUID | None]] = {}
+        """Sessions that are about to be deleted: since when, by `time.monotonic`, and whose they are."""
         self._submitted: dict[str, UUID | None] = {}
         """Whose the sessions are that the runner was given."""
         self._awaited: dict[str, str] = {}
@@ -108,6 +115,8 @@ class Actions:
         the file is then removed.
         """
         name = names.plain(name)
+        if self.quota.most:  # nobody has more than they may for having put some of it away
+            self._purge(lambda _since, owner: owner == self._owner)
         try:
             self._allowance.check_bytes(name, file.stat().st_size)
             with self.quota.reserve(self._owner, file), self._intakes.turn(self._owner):
@@ -170,6 +179,8 @@ class Actions:
             return repository.get(tx, id=id, owner=self._owner)
 
     def _found(self, id: str) -> Opened:
+        if id in self._away:
+            raise NotFound(f"There is no session {id}.")
         return _readable(self._read(self._row(id)))
 
     def _read(self, row: SessionRow) -> Opened | Unreadable:
@@ -186,7 +197,7 @@ class Actions:
         """Sessions, newest first."""
         with self._database.begin() as tx:
             rows = repository.page(tx, limit=200, search=search or None, owner=self._owner)
-        return [self._read(row) for row in rows]
+        return [self._read(row) for row in rows if str(row.id) not in self._away]
 
     def unfinished(self) -> str | None:
         """The newest session that is queued or running."""
@@ -205,6 +216,51 @@ class Actions:
         with self._database.begin() as tx:
             repository.star(tx, id=id, starred=starred, owner=self._owner)
         return self._found(id)
+
+    def put_away(self, id: str) -> SessionRow:
+        """Delete the session in a while: until then it is out of sight, and can be brought back.
+
+        Should the program end before, it was not deleted.
+        """
+        row = self._row(id)
+        id = str(row.id)
+        if id in self._away:
+            raise NotFound(f"There is no session {id}.")
+        self._runner.cancel(id)
+        self._away[id] = time.monotonic(), self._owner
+        later = threading.Timer(AWAY_SECONDS + 1, self._purge_later)
+        later.daemon = True
+        later.start()
+        return row
+
+    def bring_back(self, id: str) -> None:
+        """Raises NotFound where that is too late, or it was never put away."""
+        with self._purging:
+            self._row(id)
+            self._away.pop(id, None)
+
+    def purge(self) -> None:
+        """Delete what was put away long enough ago, whoever's it is."""
+        now = time.monotonic()
+        self._purge(lambda since, _owner: now - since >= AWAY_SECONDS)
+
+    def _purge_later(self) -> None:
+        try:
+            self.purge()
+        except Exception:  # it stays out of sight, and goes with the next
+            log.exception("what was put away could not be deleted")
+
+    def purge_all(self) -> None:
+        """Delete what was put away, at once: at the end of the program."""
+        self._purge(lambda _since, _owner: True)
+
+    def _purge(self, due: Callable[[float, UUID | None], bool]) -> None:
+        with self._purging:
+            for id, (since, owner) in list(self._away.items()):
+                if due(since, owner):
+                    with suppress(NotFound):
+                        self.of(owner).delete(id)
+                    del self._away[id]
 
     def delete(self, id: str) -> None:
         """Row and files together: first out of sight, then gone, so that neither stays without the other."""
@@ -229,7 +285,9 @@ class Actions:
     def _folders(self, owner: UUID | None) -> list[Path]:
         """All that counts as a user's."""
         with self._database.begin() as tx:
-            sessions = [self._folder / str(id) for id in repository.ids(tx, owner=owner)]
+            ids = [str(id) for id in repository.ids(tx, owner=owner)]
+        # One that was put away makes room; what is brought next deletes it.
+        sessions = [self._folder / id for id in ids if id not in self._away]
         return [*sessions, uploads_folder(self._uploads, owner)]
 
     # ------------------------------------------------------------------ for the server: everybody's sessions
@@ -329,9 +387,12 @@ class Actions:
     # ------------------------------------------------------------------ choices
 
     def _change(self, id: str, **changes: Any) -> Opened:
+        return self._alter(id, lambda job: replace(job, **changes))
+
+    def _alter(self, id: str, change: Callable[[Job], Job]) -> Opened:
         with self._changing:  # of two at once the second sees what the first has left
             found = self.open(id)
-            job = replace(found.job, **changes)
+            job = change(found.job)
             before = _format_before(found, job)
             with self._database.begin() as tx:
                 kept = job.to_json(found.folder)
@@ -354,16 +415,47 @@ class Actions:
         Raises InputError where that is no time, or leaves nothing.
         """
         found = self.open(id)
+        kept = self._range(found, start, end)
+        if kept == (found.job.start, found.job.end):
+            return found
+        return self._change(id, start=kept[0], end=kept[1])
+
+    def _range(self, found: Opened, start: Any, end: Any) -> tuple[float, float | None]:
         times = self.looks.times(found)
         first = _nearest(times, 0.0 if start is None else start)
         # The end of the last frame is an end, too.
         past = len(times) if end is None else _nearest([*times, found.clip.duration], end)
         if past <= first:
             raise InputError("The end must come after the start.")
-        kept = (times[first], None if past == len(times) else times[past])
-        if kept == (found.job.start, found.job.end):
-            return found
-        return self._change(id, start=kept[0], end=kept[1])
+        return times[first], None if past == len(times) else times[past]
+
+    def edit(self, id: str, edited: Any, base: Any = None) -> tuple[Opened, list[Clash]]:
+        """Take over what the stage sends of marks, objects and range; `base` is what it had before the edit.
+
+        What was changed elsewhere since then stays; gives as well where both have changed the same. Without
+        a `base` all is as the stage has it. Raises as `mark` and `trim`.
+        """
+        found = self.open(id)
+        mine = self._marks(found, edited)
+        before = None if base is None else self._marks(found, base)
+        clashes: list[Clash] = []
+
+        def change(job: Job) -> Job:
+            marks, odds = merge(before or Marks.of(job), mine, Marks.of(job))
+            clashes.extend(odds)
+            if marks.end is not None and marks.end <= marks.start:
+                marks = replace(marks, start=mine.start, end=mine.end)
+            return replace(job, **vars(marks))
+
+        return self._alter(id, change), clashes
+
+    def _marks(self, found: Opened, value: Any) -> Marks:
+        value = value if isinstance(value, dict) else {}
+        clip, checked = found.clip, prompts.from_json(value.get("prompts"))
+        for prompt in checked:
+            prompt.check(clip.width, clip.height, clip.duration)
+        objects = prompts.objects_from_json(value.get("objects") or [])
+        return Marks(checked, objects, *self._range(found, value.get("start"), value.get("end")))
 
     def choose_model(self, id: str, key: str) -> Opened:
         models.card(key)

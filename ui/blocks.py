@@ -17,6 +17,7 @@ from ui import connections, media, plain, signin, stage, text
 from ui.actions import Actions
 from ui.events import Updates, language, told
 from ui.gate import Gate, Visitor
+from ui.merging import Clash
 from ui.page import Page
 from ui.sections import background, edges, preview, result, sessions, subject, video
 from ui.signin import NoAccounts, SignedIn, SignedInVisitors
@@ -188,7 +189,7 @@ def _render(actions: Actions) -> Page:
     timer = gr.Timer(0.7, active=False)
     gr.HTML('<h1 class="brand">Recorte</h1>', elem_id="brand", padding=False)
     with gr.Tabs(selected="cut") as tabs:
-        with gr.Tab(say("tab_cut"), id="cut"), gr.Row(elem_id="desk"):
+        with gr.Tab(say("tab_cut"), id="cut") as cut_tab, gr.Row(elem_id="desk"):
             with gr.Column(scale=3, min_width=320, elem_id="picture-side"):
                 drop, sample = video.render_drop(say)
                 with gr.Column(visible=False) as editor:
@@ -213,6 +214,7 @@ def _render(actions: Actions) -> Page:
         editor=editor,
         side=side,
         tabs=tabs,
+        cut_tab=cut_tab,
         sessions_tab=sessions_tab,
         timer=timer,
         video=video.Section(drop, sample, name, facts, another),
@@ -232,6 +234,15 @@ def _group(name: str) -> Any:
     return group
 
 
+def _clash(clash: Clash, language: str) -> str:
+    """What is said where two windows have changed the same thing."""
+    if clash.object is None:
+        return text.say(language, "clash_range")
+    if clash.time is None:
+        return text.say(language, "clash_object", number=clash.object)
+    return text.say(language, "clash_frame", time=text.length(clash.time))
+
+
 def _wire(page: Page, blocks: gr.Blocks) -> None:
     @told
     def arrive(request: gr.Request) -> Updates:
@@ -249,18 +260,29 @@ def _wire(page: Page, blocks: gr.Blocks) -> None:
     def mark(value: dict[str, Any], id: str, request: gr.Request) -> Updates:
         if not id:
             return {page.stage: None}
-        mine = page.mine(request)
-        mine.mark(id, value.get("prompts"), value.get("objects"))
-        found = mine.trim(id, value.get("start"), value.get("end"))
         tongue = language(request)
+        found, clashes = page.mine(request).edit(id, value, value.get("base"))
+        message = " ".join(_clash(clash, tongue) for clash in clashes[:2]) or None
         return {
-            page.stage: page.on_stage(found, edit=value),
+            page.stage: page.on_stage(found, edit=value, message=message),
             **subject.show(page.subject, page.actions, found, tongue),
             **preview.show(page.preview, page.actions.looks, found, tongue),
             page.result.downloads: result.downloads(found, tongue),
         }
 
-    blocks.load(arrive, None, page.shown, show_progress="hidden")
+    @told
+    def follow(id: str, request: gr.Request) -> Updates:
+        """Another window has changed the session."""
+        try:
+            return page.show(page.mine(request).open(id), language(request))
+        except NotFound:
+            gr.Info(text.say(language(request), "gone"))
+            return page.nothing()
+
+    arrived = blocks.load(arrive, None, page.shown, show_progress="hidden")
+    # Also where nothing came of it: an address that names no session is not kept.
+    arrived.then(None, page.current, None, js=_ADDRESS, show_progress="hidden")
+    page.stage.tick(follow, page.current, page.shown, show_progress="hidden")
     page.current.change(None, page.current, None, js=_ADDRESS)
     stage.on_edit(
         page.stage,

@@ -26,6 +26,7 @@ from pipeline.job import GREEN, Job, Progress
 from pipeline.matte import Kept
 from pipeline.pictures import limited, on_black
 from pipeline.process import process
+from pipeline.stretches import Pair
 from pipeline.video import Frame
 from ui import overlay
 from ui.work import PREVIEWS, Look, Work, ready
@@ -50,6 +51,9 @@ class Darkroom:
         """Held for one frame at a time: a look goes between the frames of somebody's previews."""
         self._mattes: OrderedDict[tuple[str, int], Pixels] = OrderedDict()
         """By matte key and pts, one for each object: a mark on one does not make the others anew."""
+        self._carried: set[tuple[str, int]] = set()
+        """Those among them that were carried frame by frame, as a run would."""
+        self._trail = preview.Trail()
         self._newest: dict[str, int] = {}
         """The newest version of each session that was told of."""
 
@@ -60,9 +64,9 @@ class Darkroom:
         """The marks of a session are others from this version on."""
         self._newest[id] = max(version, self._newest.get(id, 0))
 
-    def look(self, work: Work, version: int, index: int, view: str) -> Look:
+    def look(self, work: Work, version: int, index: int, view: str, patient: bool) -> Look:
         """As `ui.looks` says."""
-        picture, final = self._look(work, version, index, view)
+        picture, final = self._look(work, version, index, view, patient)
         return Look(*overlay.encoded(picture), final)
 
     def candidates(self, work: Work, index: int, number: int) -> list[tuple[float, str]]:
@@ -149,11 +153,13 @@ class Darkroom:
 
     # ------------------------------------------------------------------ how it is made
 
-    def _look(self, work: Work, version: int, index: int, view: str) -> tuple[Pixels, bool]:
+    def _look(
+        self, work: Work, version: int, index: int, view: str, patient: bool = False
+    ) -> tuple[Pixels, bool]:
         if view not in ("original", "mask", "cutout", "over"):
             raise InputError(f"There is no view called {view!r}.")
         pts = _pts(work, index)
-        mattes, whole = ({}, True) if view == "original" else self._mattes_of(work, version, pts)
+        mattes, whole = ({}, True) if view == "original" else self._mattes_of(work, version, pts, patient)
         frame = next(video.read(work.clip.path, pts, only=[pts]), None)
         if frame is None:
             raise VideoError(f"{work.clip.name}: frame {index} cannot be decoded.")
@@ -169,31 +175,37 @@ class Darkroom:
             picture = compose(frame.image, matte, float(pts * work.clip.time_base), frame.alpha)
         return np.asarray(picture, np.uint8), whole
 
-    def _mattes_of(self, work: Work, version: int, pts: int) -> tuple[dict[int, Pixels], bool]:
+    def _mattes_of(self, work: Work, version: int, pts: int, patient: bool) -> tuple[dict[int, Pixels], bool]:
         """The mattes on this frame by object, and whether these are all there will be.
 
         From looks before or, where it can answer at once, from the model now; others are not known yet. A
-        kept matte is what the result has; it is the union of all objects, and stands for the first.
+        correction is shown in haste as a few frames carry it there, and to a `patient` look as a run would.
+        A kept matte is what the result has; it is the union of all objects, and stands for the first.
         """
         jobs, kept = _parted(work.cut), _kept(work)
         if kept is not None:
             for _, matte in kept.only(work.clip, [pts]):
                 return {min(jobs): matte}, True
-        mattes = {}
+        mattes, rough = {}, False
         for number, job in jobs.items():
             key = job.matte_key, pts
-            if key not in self._mattes and self._answers(work.clip, job, pts):
+            answers = ready(job) and self._answers(work.clip, job, pts)
+            carries = answers and preview.corrected(work.clip, job, pts) is not None
+            if carries and patient:
+                self._carry(work, version, job, pts)
+            elif key not in self._mattes and answers:
                 at = [float(pts * work.clip.time_base)]
                 for _ in self._run(work, version, job, at, _CLICK_STEPS):
                     pass
             if key in self._mattes:
                 mattes[number] = self._mattes[key]
-        return mattes, len(mattes) == len(jobs)
+            rough |= carries and key not in self._carried
+        return mattes, len(mattes) == len(jobs) and not rough
 
     def _answers(self, clip: Clip, job: Job, pts: int) -> bool:
         """Whether the model can tell this frame's mask of one object at once."""
         card = models.card(job.model)
-        if not ready(job) or not (job.prompts or card.automatic):
+        if not (job.prompts or card.automatic):
             return False
         if card.flickers:  # each frame's is found by itself
             return True
@@ -209,31 +221,56 @@ class Darkroom:
         if _kept(work) is None:
             self._load(job)
         with closing(preview.made(job, times, steps)) as stream:
-            while True:
-                with self._model:
-                    # Clicks wait here for their turn. Of several that ask for the same frame only the first
-                    # need be done, and not one that a newer click has overtaken.
-                    if len(wanted) == 1 and wanted[0] in self._mattes:
-                        return
-                    if self._newest.get(work.id, 0) > version:
-                        raise InputError("The marks have changed since.")
-                    try:
-                        pair = next(stream)
-                    except StopIteration:
-                        return
-                    if pair is not None:
-                        self._remember((job.matte_key, pair[0].pts), pair[1].matte)
+            yield from self._turns(work, version, stream, wanted)
+
+    def _carry(self, work: Work, version: int, job: Job, pts: int) -> None:
+        """Have one object's matte of a frame carried there as a run would; a change of the marks ends it."""
+        self._load(job)
+        with closing(preview.carried(job, pts, self._trail)) as stream:
+            for _ in self._turns(work, version, stream, [(job.matte_key, pts)], carried=True):
+                pass
+
+    def _turns(
+        self,
+        work: Work,
+        version: int,
+        stream: Iterator[Pair | None],
+        wanted: list[tuple[str, int]],
+        *,
+        carried: bool = False,
+    ) -> Iterator[Frame]:
+        """Run a stream that has the model for one frame at a time, and remember what it finds."""
+        known = self._carried if carried else self._mattes
+        while True:
+            with self._model:
+                # Clicks wait here for their turn. Of several that ask for the same frame only the first
+                # need be done, and not one that a newer click has overtaken.
+                if len(wanted) == 1 and wanted[0] in known:
+                    return
+                if self._newest.get(work.id, 0) > version:
+                    raise InputError("The marks have changed since.")
+                try:
+                    pair = next(stream)
+                except StopIteration:
+                    return
                 if pair is not None:
-                    yield pair[0]
+                    self._remember((wanted[0][0], pair[0].pts), pair[1].matte, carried=carried)
+            if pair is not None:
+                yield pair[0]
 
     def _load(self, job: Job) -> None:
         """Have the model loaded before it is this one's turn: that is slow, and in nobody's way here."""
         models.loaded(job.model, job.device, job.weights)
 
-    def _remember(self, key: tuple[str, int], matte: Pixels) -> None:
+    def _remember(self, key: tuple[str, int], matte: Pixels, *, carried: bool = False) -> None:
+        if key in self._carried and not carried:
+            return  # what is known is better
         self._mattes[key] = matte
+        if carried:
+            self._carried.add(key)
         while sum(kept.nbytes for kept in self._mattes.values()) > _KEPT_BYTES:
-            self._mattes.popitem(last=False)
+            gone, _ = self._mattes.popitem(last=False)
+            self._carried.discard(gone)
 
 
 def _kept(work: Work) -> Kept | None:

@@ -17,7 +17,7 @@ import gradio as gr
 
 from db.errors import DatabaseError
 from pipeline.errors import DISK_FULL, RecorteError
-from ui import text
+from ui import refusals, text
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def no_change() -> Updates:
     return nothing
 
 
-def language(request: gr.Request) -> str:
+def language(request: gr.Request | fastapi.Request) -> str:
     return text.language(request.headers.get("accept-language"))
 
 
@@ -72,15 +72,20 @@ def _sentences(args: Iterable[Any]) -> Iterator[None]:
         yield
     except (RecorteError, DatabaseError) as error:
         log.info("refused", extra={"kind": type(error).__name__})
-        raise _toast(str(error)) from error
+        raise _toast(refusals.say(_tongue(args), str(error))) from error
     except gr.Error:
         raise
     except Exception as error:
         full = isinstance(error, OSError) and error.errno in DISK_FULL
         log.exception("the disk is full" if full else "a handler failed")
-        tongue = next((language(arg) for arg in args if isinstance(arg, gr.Request)), "en")
+        tongue = _tongue(args)
         said = text.door(tongue, "disk_full") if full else text.say(tongue, "broken")
         raise _toast(said) from error
+
+
+def _tongue(args: Iterable[Any]) -> str:
+    """The language of whoever called a handler with these arguments."""
+    return next((language(arg) for arg in args if isinstance(arg, gr.Request)), "en")
 
 
 def refusal(request: gr.Request, key: str) -> gr.Error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -71,15 +71,24 @@ class Looks:
 
     # ------------------------------------------------------------------ pictures
 
-    def look(self, found: Opened, index: int, view: str) -> Look:
+    def look(self, found: Opened, index: int, view: str, patient: bool = False) -> Look:
         """Frame number `index`: "original", "mask" (tinted), "cutout" (RGBA) or "over" its background.
 
-        A frame whose mask is not known yet is shown as it is. Raises InputError for a frame or view that is
-        none, where the model refuses, and where the marks have changed since `found` was opened.
+        A frame whose mask is not known yet is shown as it is, and one on which marks correct what is carried
+        there as a few frames carry it; who is `patient` waits until it is carried as a run would.
+
+        Raises InputError for a frame or view that is none, where the model refuses, and where the marks have
+        changed since `found` was opened.
         """
         marked = view != "original"
-        with self._decoding(found), self._asking(found) if marked else nullcontext(0) as version:
-            look: Look = self._host.call("look", found.work, version, index, view)
+        with ExitStack() as stack:
+            if patient:
+                # It goes frame by frame, as previews do, and takes as long.
+                stack.enter_context(self._previewing(found))
+            else:
+                stack.enter_context(self._decoding(found))
+            version = stack.enter_context(self._asking(found)) if marked else 0
+            look: Look = self._host.call("look", found.work, version, index, view, patient)
         return look
 
     def candidates(self, found: Opened, index: int, number: int) -> list[tuple[float, str]]:
@@ -94,12 +103,7 @@ class Looks:
 
     def previews(self, found: Opened) -> Iterator[list[int]]:
         """Make the six previews; yields the numbers of the frames that are ready, one more each time."""
-        guard.check_frame(found.clip)
-        with (
-            self._previews.turn(found.row.owner_id),
-            self._preview_pixels.part(_pixels(found)),
-            self._asking(found) as version,
-        ):
+        with self._previewing(found), self._asking(found) as version:
             yield from self._host.stream("previews", found.work, version)
 
     def known(self, found: Opened) -> list[int]:
@@ -179,6 +183,13 @@ class Looks:
                 self._host.call("changed", found.id, version)
 
     # ------------------------------------------------------------------ asking
+
+    @contextmanager
+    def _previewing(self, found: Opened) -> Iterator[None]:
+        """While frames of the session are made one after the other, for as long as that takes."""
+        guard.check_frame(found.clip)
+        with self._previews.turn(found.row.owner_id), self._preview_pixels.part(_pixels(found)):
+            yield
 
     @contextmanager
     def _decoding(self, found: Opened) -> Iterator[None]:

@@ -10,9 +10,9 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 
 from db.errors import DatabaseAway, NotFound
 from pipeline.errors import DISK_FULL, RecorteError, RunError
-from ui import scenes, text
+from ui import refusals, scenes, text
 from ui.actions import Actions
-from ui.events import owner
+from ui.events import language, owner
 from ui.opened import Opened
 from ui.shares import Threads
 
@@ -22,6 +22,8 @@ PREFIX = "/media"
 _PICTURES = max(4, os.cpu_count() or 1)
 _PICTURES_EACH = _PICTURES // 2
 _READS, _READS_EACH = 8, 4
+_CARRIED, _CARRIED_EACH = 4, 1
+"""Of pictures that take as long as a run does up to there."""
 
 # A picture's address holds the revision of what it shows, so it never changes; the page's own user only.
 _LASTING = {"Cache-Control": "private, max-age=86400, immutable"}
@@ -41,20 +43,33 @@ def router(actions: Actions) -> APIRouter:
 
     looks = actions.looks
     making: Threads[Response] = Threads(_PICTURES, _PICTURES_EACH)
+    carrying: Threads[Response] = Threads(_CARRIED, _CARRIED_EACH)
     reading: Threads[Response] = Threads(_READS, _READS_EACH)
 
     def opened(id: str, request: Request) -> Opened:
         return actions.of(owner(request)).open(id)
 
     @routes.get("/scenes/{name}")
-    def scene(name: str) -> Response:
-        return _answered(lambda: _picture(scenes.thumbnail(name), _FRESH))
+    def scene(name: str, request: Request) -> Response:
+        return _answered(request, lambda: _picture(scenes.thumbnail(name), _FRESH))
 
     @routes.get("/{id}/times")
     async def times(id: str, request: Request) -> Response:
         return await _made(
             making, request, lambda: JSONResponse(looks.times(opened(id, request)), headers=_LASTING)
         )
+
+    @routes.get("/{id}/version")
+    async def version(id: str, request: Request) -> Response:
+        """For a page that is open, to see whether what it shows is still so; null: the session is gone."""
+
+        def told() -> Response:
+            try:
+                return JSONResponse(opened(id, request).version, headers=_FRESH)
+            except NotFound:
+                return JSONResponse(None, headers=_FRESH)
+
+        return await _made(reading, request, told)
 
     @routes.get("/{id}/strip")
     async def strip(id: str, request: Request) -> Response:
@@ -73,15 +88,18 @@ def router(actions: Actions) -> APIRouter:
         )
 
     @routes.get("/{id}/frames/{index}")
-    async def frame(id: str, index: int, request: Request, view: str = "original", rev: str = "") -> Response:
+    async def frame(
+        id: str, index: int, request: Request, view: str = "original", rev: str = "", patient: bool = False
+    ) -> Response:
         def seen() -> Response:
             found = opened(id, request)
-            shown = looks.look(found, index, view)
+            shown = looks.look(found, index, view, patient)
             # Kept by the browser only if it is the picture of that revision, and the last word on it.
             lasting = shown.final and (view == "original" or rev == looks.revision(found))
-            return _picture((shown.data, shown.mime), _LASTING if lasting else _FRESH)
+            headers = _LASTING if lasting else _FRESH
+            return _picture((shown.data, shown.mime), headers | {"Recorte-Final": str(int(shown.final))})
 
-        return await _made(making, request, seen)
+        return await _made(carrying if patient else making, request, seen)
 
     @routes.get("/{id}/frames/{index}/candidates")
     async def candidates(id: str, index: int, request: Request, object: int = 1, rev: str = "") -> Response:
@@ -119,30 +137,30 @@ async def _made(threads: Threads[Response], request: Request, make: Callable[[],
     async with threads.turn(owner(request)) as run:
         if await request.is_disconnected():
             return Response(status_code=499)
-        return await run(lambda: _answered(make))
+        return await run(lambda: _answered(request, make))
 
 
 def _picture(data: tuple[bytes, str], headers: dict[str, str]) -> Response:
     return Response(data[0], media_type=data[1], headers=headers)
 
 
-def _answered(make: Callable[[], Response]) -> Response:
-    """What `make` gives, or the sentence that it raised."""
+def _answered(request: Request, make: Callable[[], Response]) -> Response:
+    """What `make` gives, or the sentence that it raised, in the language of who asks."""
     try:
         return make()
     except NotFound as error:
-        return _refused(404, error)
+        return _refused(404, request, error)
     except DatabaseAway as error:
-        return _refused(503, error)
+        return _refused(503, request, error)
     except FileNotFoundError:
-        return _refused(404, NotFound("This is no longer here."))  # deleted a moment ago
+        return _refused(404, request, NotFound("This is no longer here."))  # deleted a moment ago
     except RecorteError as error:
-        return _refused(422, error)
+        return _refused(422, request, error)
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise
-        return _refused(507, RunError(text.door("en", "disk_full")))
+        return _refused(507, request, RunError(text.door(language(request), "disk_full")))
 
 
-def _refused(status: int, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, status_code=status)
+def _refused(status: int, request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": refusals.say(language(request), str(error))}, status_code=status)

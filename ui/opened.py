@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -47,6 +49,15 @@ class Opened:
     def begun(self) -> bool:
         """Whether a run of just this job stopped short, and the next one goes on from what it finished."""
         return not self.running and journal.begun(self.cut, self.clip)
+
+    @cached_property
+    def version(self) -> str:
+        """Changes with everything that a page shows of it, but how far a run is."""
+        row = self.row
+        results = [str(result.id) for result in row.results]
+        shown = [row.name, row.state.value, row.error, self.awaited, row.checks, results]
+        shown.append(self.job.to_json(self.folder))
+        return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def checks(self) -> list[float]:

@@ -24,6 +24,7 @@ class Page:
     editor: gr.Column
     side: gr.Column
     tabs: gr.Tabs
+    cut_tab: gr.Tab
     sessions_tab: gr.Tab
     timer: gr.Timer
     """Ticks while the session is queued or running."""
@@ -75,7 +76,9 @@ class Page:
             self.video.sample: gr.Button(visible=True),
         }
 
-    def on_stage(self, found: Opened, edit: dict[str, Any] | None = None) -> dict[str, Any]:
+    def on_stage(
+        self, found: Opened, edit: dict[str, Any] | None = None, message: str | None = None
+    ) -> dict[str, Any]:
         """The stage's value; see `ui.stage`."""
         card = models.card(found.job.model)
         newest = found.row.results[0] if found.row.results else None
@@ -108,7 +111,8 @@ class Page:
             "reads": card.reads,
             "checks": found.checks,
             "result": shown,
-            "message": None,
+            "message": message,
+            "version": found.version,
             "seq": _number(edit.get("seq")) if edit else None,
         }
 

@@ -31,16 +31,22 @@ for "no video yet" or a dictionary:
                             downloaded; in place of one that a run would not make any more ("outdated") a
                             frame is shown as it would, once it looks otherwise
     message     str|None    a sentence for the line under the picture
+    version     str         changes with whatever the page shows of the session
     seq         int|None    the browser's count of its edits: handed back in the answer to one, else None
 
 What is missing is empty or false. An edit in the browser arrives as the `input` event with the new `prompts`,
-`objects`, `start` and `end`, a higher `seq` and `rev` None; the handler answers with `answer(value, rev=…)`.
-An answer to an older edit does not undo a newer one, and one that comes after its video has left the stage
-is passed over; so another video comes without a `seq`. What the browser sends is not to be believed beyond
-these and `seq`: which session it is, the server knows.
+`objects`, `start` and `end`, a higher `seq` and `rev` None, and as `base` the same four as the server had
+them when the edit was made, so that what others have changed since is not undone; the handler answers with
+`answer(value, rev=…)`. An answer to an older edit does not undo a newer one, and one that comes after its
+video has left the stage is passed over; so another video comes without a `seq`. What the browser sends is not
+to be believed beyond these and `seq`: which session it is, the server knows.
 
 Under `media` the stage asks for `times` (a JSON list, seconds), `strip` (12 thumbnails side by side) and
-`frames/<index>?view=original|mask|cutout|over&rev=<rev>`; a refusal is JSON, {"error": "a sentence"}.
+`frames/<index>?view=original|mask|cutout|over&rev=<rev>`; a refusal is JSON, {"error": "a sentence"}. A
+picture whose header `Recorte-Final` is 0 was made in haste; on a frame with marks it is asked for once more
+with `&patient=1`, which is answered when the mask is what a run would make. Every few seconds it asks for
+`version`, unless something is edited, and where that is another than in the value, the event `tick` asks the
+page to show the session anew.
 Where the model has `candidates`, the mask of a lone click is followed by
 `frames/<index>/candidates?object=<n>&rev=<rev>`, a JSON list of up to 3 {"score": 0 to 1, "picture":
 "data:image/...;base64,..."}; after a refusal no choice is offered.

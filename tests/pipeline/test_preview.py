@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from pipeline import models, preview, video
 from pipeline.errors import InputError
 from pipeline.job import Job
+from pipeline.matte import Kept
 from pipeline.process import process
 from pipeline.prompts import Box, Point, Prompt
 from tests.pipeline.stand_in import Carrying, Threshold, number, threshold
@@ -93,3 +95,35 @@ def test_stopping_early_leaves_nothing(job: Job, tmp_path: Path) -> None:
     next(iter(steps))
     del steps
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("at", [35, 4], ids=["forward", "backward"])
+def test_a_correction_is_carried_as_a_run_carries_it(job: Job, tmp_path: Path, at: int) -> None:
+    def corrected(x: float) -> Job:
+        prompts = (Prompt(1.0, box=BOX), Prompt(at / 20, (Point(x, 5),)))
+        return replace(job, model="remembering", prompts=prompts, matte=tmp_path / f"{x:g}.mkv")
+
+    clip, trail = video.probe(job.source), preview.Trail()
+    pts = video.index(job.source).pts[at]
+    model: Any = models.loaded("remembering", "auto")
+    given = []
+    for asked in (corrected(5), corrected(9)):
+        model.frames = 0
+        *way, pair = preview.carried(replace(asked, matte=None), pts, trail)
+        given.append(model.frames)
+        assert pair is not None and pair[0].pts == pts and not any(way)
+        for _ in process(asked):
+            pass
+        kept = Kept.find(asked.matte, asked.matte_key)
+        assert kept is not None
+        ((_, matte),) = kept.only(clip, [pts])
+        assert np.array_equal(pair[1].matte, matte)
+    # The second click on a frame goes on from the frame before it.
+    assert given == [16 if at > 20 else 17, 1]
+
+
+def test_only_a_correction_is_carried(job: Job) -> None:
+    clip, pts = video.probe(job.source), video.index(job.source).pts
+    job = replace(job, prompts=(Prompt(0.5, box=BOX), Prompt(1.0, (Point(5, 5),)), Prompt(1.5, box=BOX)))
+    assert [n for n in range(40) if preview.corrected(clip, job, pts[n])] == [20]
+    assert not list(preview.carried(job, pts[10], preview.Trail()))

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import psutil
@@ -29,15 +30,18 @@ from pipeline.errors import BackgroundError, InputError, PromptError, VideoError
 from pipeline.job import GREEN
 from pipeline.matte import Kept
 from pipeline.process import process
+from pipeline.prompts import Point, Prompt
 from pipeline.runner import Runner
 from tests import ffprobe, rendered
 from tests.pipeline import stand_in
 from tests.postgres import on_a_server_of_its_own
 from tests.ui.hosted import Here
 from tests.waiting import DEADLINE, until
+from ui import actions as module
 from ui import scenes
 from ui.actions import Actions
 from ui.darkroom import Darkroom
+from ui.merging import Clash, Marks, merge
 from ui.opened import Opened
 from ui.sections import result, video
 from ui.work import Look
@@ -396,6 +400,113 @@ def test_a_session_from_before_opens_as_it_was(actions: Actions, upload: Any, da
     assert finished(actions, id).row.state is State.DONE
 
 
+def test_edits_of_two_windows_are_put_together(actions: Actions, upload: Any) -> None:
+    def stage(found: Opened, *prompts: Any, **more: Any) -> dict[str, Any]:
+        return {"prompts": list(prompts), "objects": [], "start": 0, "end": None, **more}
+
+    def point(x: float, frame: int = 0, **more: Any) -> dict[str, Any]:
+        return {"time": frame / 24, "points": [{"x": x, "y": 5, "keep": True}], **more}
+
+    def xs(found: Opened) -> list[list[float]]:
+        return [[point.x for point in prompt.points] for prompt in found.job.prompts]
+
+    found = actions.open(actions.create(upload(), "a.mp4"))
+    id, nothing = found.id, stage(found)
+    both = stage(found, point(1))
+    assert xs(actions.edit(id, both, nothing)[0]) == [[1]]
+    # The other window knows of none of these: on another frame, and on the same one.
+    found, clashes = actions.edit(id, stage(found, point(2, frame=4)), nothing)
+    assert (xs(found), clashes) == ([[1], [2]], [])
+    found, clashes = actions.edit(id, stage(found, point(3)), nothing)
+    assert (xs(found), clashes) == ([[1, 3], [2]], [])
+    # What was taken away goes, and what was trimmed or switched off elsewhere stays.
+    actions.edit(id, stage(found, start=2 / 24, objects=[{"number": 1, "on": False}]), stage(found))
+    found, clashes = actions.edit(id, stage(found), both)
+    assert (xs(found), clashes) == ([[3], [2]], [])
+    assert found.job.start == pytest.approx(2 / 24, abs=1e-3) and not found.job.objects[0].on
+    # Both have drawn the box, each another one: the newer stands, and it is said.
+    for corner in (50, 60):
+        boxed = stage(found, {"time": 0.0, "box": [1, 1, corner, 60]})
+        found, clashes = actions.edit(id, boxed, stage(found))
+    assert found.job.prompts[0].box is not None and found.job.prompts[0].box.x1 == 60
+    assert clashes == [(1, 0.0)] and xs(found) == [[3], [2]]
+    assert actions.edit(id, stage(found, point(7)))[0].job.prompts == actions.open(id).job.prompts
+    assert xs(actions.open(id)) == [[7]]  # without a base all is as it says
+    for bad in (None, [], {"prompts": "text"}, stage(found, point(7, frame=99))):
+        with pytest.raises(PromptError):
+            actions.edit(id, bad, nothing)
+
+
+def test_points_moved_in_two_windows_clash() -> None:
+    def marks(*xs: float) -> Marks:
+        prompt = Prompt(0.5, tuple(Point(x, 1) for x in xs))
+        return Marks((prompt,) if xs else (), (), 0, None)
+
+    assert merge(marks(1, 2), marks(1, 3), marks(1, 2)) == (marks(1, 3), [])
+    merged, clashes = merge(marks(1), marks(2), marks(3))
+    assert clashes == [Clash(1, 0.5)] and {p.x for p in merged.prompts[0].points} == {2, 3}
+    assert merge(marks(1), marks(), marks(1, 4)) == (marks(4), [])
+    assert merge(marks(1), marks(), marks()) == (marks(), [])
+
+
+def test_the_version_tells_what_the_page_shows(actions: Actions, upload: Any) -> None:
+    found = actions.open(actions.create(upload(), "a.mp4"))
+    assert actions.open(found.id).version == found.version
+    versions = {
+        found.version,
+        actions.mark(found.id, MARKS).version,
+        actions.choose_quality(found.id, "small").version,
+        actions.rename(found.id, "b").version,
+    }
+    assert len(versions) == 4
+    actions.run(found.id)
+    assert finished(actions, found.id).version not in versions
+
+
+def test_what_was_put_away_can_be_brought_back(actions: Actions, upload: Any, monkeypatch: Any) -> None:
+    id, other = actions.create(upload(), "a.mp4"), actions.create(upload(), "b.mp4")
+    assert actions.put_away(id).name == "a.mp4"
+    assert [found.id for found in actions.sessions()] == [other]
+    for ask in (actions.open, actions.put_away, lambda id: actions.mark(id, MARKS), actions.run):
+        with pytest.raises(NotFound):
+            ask(id)
+    with pytest.raises(NotFound):
+        actions.of(uuid4()).bring_back(id)
+    actions.bring_back(id)
+    assert actions.open(id).id == id and len(actions.sessions()) == 2
+    actions.put_away(id)
+    folder = actions.open(other).folder.with_name(id)
+    actions.purge()
+    assert folder.exists()  # not yet
+    monkeypatch.setattr(module, "AWAY_SECONDS", 0)
+    actions.purge()
+    assert not folder.exists()
+    with pytest.raises(NotFound):
+        actions.bring_back(id)
+
+
+def test_what_was_put_away_makes_room(actions: Actions, upload: Any, monkeypatch: Any) -> None:
+    id = actions.create(upload(), "a.mp4")
+    monkeypatch.setattr(actions.quota, "most", round(1.5 * actions.quota.used(None)))
+    with pytest.raises(InputError, match="Delete sessions"):
+        actions.create(upload(), "b.mp4")
+    folder = actions.open(id).folder
+    actions.put_away(id)
+    assert actions.open(actions.create(upload(), "b.mp4")).row.name == "b.mp4"
+    assert not folder.exists()  # so that nobody keeps more than they may
+
+
+def test_a_running_session_that_is_put_away_stops(actions: Actions, upload: Any) -> None:
+    id = actions.create(upload("long.mp4"), "a.mp4")
+    actions.run(id)
+    until(lambda: actions.progress(id) is not None)
+    actions.put_away(id)
+    until(lambda: actions.place(id) is None)
+    actions.bring_back(id)
+    until(lambda: not actions.open(id).running)
+    assert actions.open(id).row.state is State.CANCELLED and actions.open(id).begun
+
+
 def test_a_name_can_be_changed(actions: Actions, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     assert actions.rename(id, "  Our \n beach ").row.name == "Our beach"
@@ -531,6 +642,25 @@ def test_a_mark_on_one_object_does_not_make_the_others_anew(actions: Actions, po
     moved = actions.mark(pointed, [lone(40, 45), lone(110, 50, object=2)])
     actions.looks.look(moved, 0, "mask")
     assert len(made) == 3
+
+
+def test_a_correction_is_shown_as_a_run_makes_it(actions: Actions, upload: Any) -> None:
+    """In haste by a few frames on the way to it; who is patient sees what the result will have."""
+    with stand_in.registered():
+        id = actions.create(upload(), "a.mp4")
+        actions.choose_model(id, "remembering")
+        box = {"time": 0.0, "box": [10, 10, 90, 80]}
+        found = actions.mark(id, [box, {"time": 11 / 24, "points": [{"x": 40, "y": 45, "keep": True}]}])
+        hasty = actions.looks.look(found, 11, "cutout")
+        patient = actions.looks.look(found, 11, "cutout", patient=True)
+        assert not hasty.final and patient.final
+        assert actions.looks.look(found, 11, "cutout") == patient  # and from now on to all
+        actions.run(id)
+        done = finished(actions, id)
+        assert actions.looks.kept(done)
+        assert np.array_equal(pixels(actions.looks.look(done, 11, "cutout")), pixels(patient))
+        assert not np.array_equal(pixels(hasty), pixels(patient))
+        actions.choose_model(id, "grabcut")
 
 
 def test_what_is_no_object_is_refused(actions: Actions, pointed: str) -> None:

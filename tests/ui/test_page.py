@@ -462,13 +462,8 @@ def test_sessions_are_listed_opened_and_deleted(server: Server, visit: Visit, cl
     page.get_by_role("tab", name="Sessions").click()
     card = page.locator(f'.card[data-id="{older}"]')
     card.get_by_role("button", name="Delete").click()
-    expect(card).to_contain_text("Delete for good?")
-    card.get_by_role("button", name="Keep").click()
-    assert (server.sessions / older).exists()
-    card.get_by_role("button", name="Delete").click()
-    card.get_by_role("button", name="Delete").click()
     expect(card).to_have_count(0)
-    assert not (server.sessions / older).exists()
+    assert (server.sessions / older).exists()  # for as long as it can be brought back
     page.get_by_role("tab", name="Cut out").click()
     expect(page.locator("#drop")).to_be_visible()  # it was the one on the stage
 
@@ -485,8 +480,8 @@ def test_what_is_asked_of_a_session_that_was_deleted_meanwhile_is_refused_with_a
     elsewhere = visit(server.url)
     elsewhere.get_by_role("tab", name="Sessions").click()
     card = elsewhere.locator(f'.card[data-id="{gone}"]')
-    for _ in range(2):
-        card.get_by_role("button", name="Delete").click()
+    page.route("**/version", lambda route: route.abort())  # it would be told of it
+    card.get_by_role("button", name="Delete").click()
     expect(card).to_have_count(0)
     toast = page.get_by_test_id("toast-body")
     for ask in (

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, get_args
+from urllib.parse import quote
 
 import gradio as gr
 
@@ -15,15 +16,18 @@ from db.models import State
 from pipeline import formats, models
 from pipeline.formats import QUALITIES
 from pipeline.job import Sound
-from ui import media, text
+from ui import media, refusals, text
 from ui.actions import Actions
 from ui.events import Say, Updates, language, refusal, told
+from ui.looks import Looks
 from ui.opened import Opened
 from ui.sections import subject
 
 if TYPE_CHECKING:
     from ui.page import Page
 
+_MOST_PLACES = 6
+"""So many frames are shown beside the word at most; the timeline has them all."""
 
 _RATES = {
     "23.976": "24000/1001",
@@ -138,11 +142,19 @@ def show_run(section: Section, actions: Actions, found: Opened, language: str) -
     status = _status(actions, found, language)
     return {
         section.make: gr.Button(
-            text.say(language, "continue" if found.begun else "make"), visible=not found.running
+            text.say(language, "continue" if found.begun else "make"),
+            visible=not found.running,
+            interactive=found.running or _ready(actions, found),
         ),
         section.cancel: gr.Button(visible=found.running),
         section.progress: gr.HTML(status, visible=bool(status)),
     }
+
+
+def _ready(actions: Actions, found: Opened) -> bool:
+    """Whether there is what a run needs: the model's weights and the user's word, or a matte that serves."""
+    card = models.card(found.job.model)
+    return (card.present and card.acknowledged) or actions.looks.kept(found)
 
 
 def _status(actions: Actions, found: Opened, language: str) -> str:
@@ -164,17 +176,49 @@ def _status(actions: Actions, found: Opened, language: str) -> str:
         if progress.left is not None:
             parts.append(text.say(language, "left", left=text.length(progress.left, language)))
         bar = f'<progress max="{progress.total}" value="{progress.done}"></progress>'
-        return bar + _said(" · ".join(parts), *progress.notes)
+        return bar + _said(" · ".join(parts), *_notes(progress.notes, language))
     if row.state is State.DONE and row.results:
         newest = row.results[0]
-        return _said(text.say(language, "done", seconds=text.length(newest.seconds, language)), *newest.notes)
+        took = text.length(newest.seconds, language)
+        if not found.checks:
+            return _said(text.say(language, "done", seconds=took), *_notes(newest.notes, language))
+        key = "done_check" if len(found.checks) == 1 else "done_checks"
+        said = text.say(language, key, seconds=took, count=len(found.checks))
+        return _said(said, *_notes(newest.notes, language)) + _places(actions.looks, found, language)
+    if not _ready(actions, found):
+        return _said(text.say(language, "not_ready", label=models.card(found.job.model).label))
     if row.state is State.CANCELLED:
         return _said(text.say(language, "stopped" if found.begun else "cancelled"))
-    return _failed(row.error) if row.error else ""
+    return _failed(row.error, language) if row.error else ""
 
 
-def _failed(sentence: str) -> str:
-    return f'<p class="failure" role="alert">{html.escape(sentence)}</p>'
+def _places(looks: Looks, found: Opened, language: str) -> str:
+    """The frames where the cut may have slipped, each a button that leads there."""
+    rev = html.escape(quote(looks.revision(found), safe=""))
+    times = looks.times(found)
+    size = f'width="{found.clip.width}" height="{found.clip.height}"'  # its place before it has come
+    shown = []
+    for seconds in found.checks[:_MOST_PLACES]:
+        number = min(range(len(times)), key=lambda n: abs(times[n] - seconds))
+        at = text.length(seconds)
+        label = html.escape(text.say(language, "go_check", time=at))
+        frame = f"{media.address(found.id)}/frames/{number}?view=mask&rev={rev}"
+        shown.append(
+            f'<button type="button" data-goto="{number}" title="{label}" aria-label="{label}">'
+            f'<img src="{frame}" {size} alt="" loading="lazy">'
+            f"<span>{at}</span></button>"
+        )
+    more = len(found.checks) - len(shown)
+    rest = f'<span class="quiet">{text.say(language, "more", count=more)}</span>' if more > 0 else ""
+    return f'<div class="places">{"".join(shown)}{rest}</div>'
+
+
+def _failed(sentence: str, language: str) -> str:
+    return f'<p class="failure" role="alert">{html.escape(refusals.say(language, sentence))}</p>'
+
+
+def _notes(notes: Iterable[str], language: str) -> list[str]:
+    return [refusals.say(language, note) for note in notes]
 
 
 def _said(sentence: str, *notes: str) -> str:
@@ -232,7 +276,7 @@ def wire(page: Page) -> None:
         try:
             found = mine.open(id)
         except DatabaseAway as error:  # said once, in its place, until it is back
-            return {section.progress: gr.HTML(_failed(str(error)), visible=True)}
+            return {section.progress: gr.HTML(_failed(str(error), language(request)), visible=True)}
         except NotFound:  # deleted meanwhile, from another window
             return page.nothing()
         fetching = subject.waiting(actions.downloads, found)

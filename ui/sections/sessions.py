@@ -8,15 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from db.models import SessionRow
 from pipeline import formats, models
 from pipeline.background import Blur, Colour, Footage, Transparent, spec
-from ui import media, text
+from ui import media, refusals, text
+from ui.actions import AWAY_SECONDS
 from ui.events import Say, Updates, language, told
 from ui.opened import Opened, Unreadable
 
 if TYPE_CHECKING:
     from ui.page import Page
 
+_HTML = """
+<div class="undo" data-part="undo" role="status" hidden><span></span> <button type="button"></button></div>
+<div class="cards" data-part="cards"></div>
+<p class="quiet" data-part="none" hidden></p>
+"""
 _ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
 
@@ -24,6 +31,8 @@ _ASSETS = Path(__file__).resolve().parents[2] / "assets"
 class Section:
     search: gr.Textbox
     cards: gr.HTML
+    timer: gr.Timer
+    """Ticks while one of the sessions that are seen is queued or running."""
 
 
 def render(say: Say) -> Section:
@@ -37,21 +46,23 @@ def render(say: Say) -> Section:
             max_lines=1,
         ),
         cards=gr.HTML(
-            value=[],
-            html_template='<div class="cards" data-part="cards"></div>',
+            value={"cards": [], "search": "", "gone": None},
+            html_template=_HTML,
             js_on_load=(_ASSETS / "cards.js").read_text(encoding="utf-8"),
             apply_default_css=False,
             padding=False,
             elem_id="cards",
             words=text.CARDS,
         ),
+        timer=gr.Timer(1.0, active=False),
     )
 
 
-def card(found: Opened | Unreadable, language: str = "en") -> dict[str, Any]:
+def card(found: Opened | Unreadable, language: str) -> dict[str, Any]:
     """What a card shows, as plain data; the browser sets it as text."""
     shown = _chosen(found) if isinstance(found, Opened) else {"model": "", "background": "", "poster": None}
     row = found.row
+    error = row.error if isinstance(found, Opened) else found.sentence
     newest = {kept.format: kept for kept in reversed(row.results)}.values()
     return shown | {
         "id": found.id,
@@ -60,7 +71,7 @@ def card(found: Opened | Unreadable, language: str = "en") -> dict[str, Any]:
         "when": row.created_at.isoformat(),
         "state": row.state.value,
         "progress": row.progress,
-        "error": row.error if isinstance(found, Opened) else found.sentence,
+        "error": error and refusals.say(language, error),
         "took": text.length(row.results[0].seconds, language) if row.results else None,
         "results": [
             {
@@ -86,7 +97,8 @@ def _chosen(found: Opened) -> dict[str, Any]:
         case _:
             shown = "picture"
     return {
-        "poster": f"{media.address(found.id)}/poster?at={found.row.updated_at.timestamp():.0f}",
+        # Changes with the picture, and not with every frame of a run.
+        "poster": f"{media.address(found.id)}/poster?at={found.version}",
         "model": models.cards()[found.job.model].label
         if found.job.model in models.cards()
         else found.job.model,
@@ -97,9 +109,15 @@ def _chosen(found: Opened) -> dict[str, Any]:
 def wire(page: Page) -> None:
     section = page.sessions
 
-    def listed(search: str, request: gr.Request) -> Updates:
+    def listed(search: str, request: gr.Request, gone: SessionRow | None = None) -> Updates:
+        """`gone` was deleted just now, and may be brought back."""
         found, tongue = page.mine(request).sessions(search), language(request)
-        return {section.cards: [card(one, tongue) for one in found]}
+        undo = None if gone is None else {"id": str(gone.id), "name": gone.name, "seconds": AWAY_SECONDS}
+        cards = [card(one, tongue) for one in found]
+        return {
+            section.cards: {"cards": cards, "search": search, "gone": undo},
+            section.timer: gr.Timer(active=any(one.running for one in found)),
+        }
 
     @told
     def refresh(search: str, request: gr.Request) -> Updates:
@@ -108,7 +126,7 @@ def wire(page: Page) -> None:
     @told
     def reopen(request: gr.Request, event: gr.EventData) -> Updates:
         shown = page.show(page.mine(request).open(str(event.id)), language(request))
-        return {page.tabs: gr.Tabs(selected="cut"), **shown}
+        return {page.tabs: gr.Tabs(selected="cut"), section.timer: gr.Timer(active=False), **shown}
 
     @told
     def star(search: str, request: gr.Request, event: gr.EventData) -> Updates:
@@ -116,17 +134,30 @@ def wire(page: Page) -> None:
         return listed(search, request)
 
     @told
-    def delete(current: str, search: str, request: gr.Request, event: gr.EventData) -> Updates:
-        id = str(event.id)
-        page.mine(request).delete(id)
-        cleared = page.nothing() if current == id else {}
-        return {**cleared, **listed(search, request)}
+    def rename(current: str, search: str, request: gr.Request, event: gr.EventData) -> Updates:
+        found = page.mine(request).rename(str(event.id), str(event.name))
+        shown = page.show(found, language(request)) if current == found.id else {}
+        return {**shown, **listed(search, request)}
 
-    outputs = [section.cards, page.tabs, *page.shown]
-    section.search.change(
-        refresh, section.search, [section.cards], show_progress="hidden", trigger_mode="always_last"
-    )
+    @told
+    def delete(current: str, search: str, request: gr.Request, event: gr.EventData) -> Updates:
+        gone = page.mine(request).put_away(str(event.id))
+        cleared = page.nothing() if current == str(gone.id) else {}
+        return {**cleared, **listed(search, request, gone)}
+
+    @told
+    def undo(search: str, request: gr.Request, event: gr.EventData) -> Updates:
+        page.mine(request).bring_back(str(event.id))
+        return listed(search, request)
+
+    shown = [section.cards, section.timer]
+    outputs = [*shown, page.tabs, *page.shown]
+    section.search.change(refresh, section.search, shown, show_progress="hidden", trigger_mode="always_last")
     section.cards.select(reopen, None, outputs, show_progress="hidden")
-    section.cards.like(star, section.search, [section.cards], show_progress="hidden")
+    section.cards.like(star, section.search, shown, show_progress="hidden")
+    section.cards.edit(rename, [page.current, section.search], outputs, show_progress="hidden")
     section.cards.delete(delete, [page.current, section.search], outputs, show_progress="hidden")
-    page.sessions_tab.select(refresh, section.search, [section.cards], show_progress="hidden")
+    section.cards.undo(undo, section.search, shown, show_progress="hidden")
+    section.timer.tick(refresh, section.search, shown, show_progress="hidden", queue=False)
+    page.sessions_tab.select(refresh, section.search, shown, show_progress="hidden")
+    page.cut_tab.select(lambda: gr.Timer(active=False), None, section.timer, show_progress="hidden")

@@ -10,7 +10,7 @@ import gradio as gr
 
 from pipeline import models, speeds
 from pipeline.models import Card
-from ui import text
+from ui import refusals, text
 from ui.actions import Actions
 from ui.downloads import Download, Downloads
 from ui.events import Say, Updates, language, told
@@ -88,7 +88,7 @@ def _fetching(download: Download | None, language: str) -> str:
     if download is None:
         return ""
     if download.error:
-        return f'<p class="failure" role="alert">{html.escape(download.error)}</p>'
+        return f'<p class="failure" role="alert">{html.escape(refusals.say(language, download.error))}</p>'
     done, total = (text.size(count, language) for count in (download.done, download.total))
     said = text.say(language, "fetching", done=done, total=total)
     return (

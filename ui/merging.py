@@ -1,0 +1,94 @@
+"""Edits of one session from several windows, put together.
+
+An edit comes with what its window had before it. What it changed of that is done to what the session has now;
+what another window has changed meanwhile stays. Marks are told apart by object and frame, points one by one.
+Where both changed the same thing the edit stands, as the newer, and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeVar
+
+from pipeline.job import Job
+from pipeline.prompts import Object, Point, Prompt, ordered
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What is edited on the stage."""
+
+    prompts: tuple[Prompt, ...]
+    objects: tuple[Object, ...]
+    start: float
+    end: float | None
+
+    @classmethod
+    def of(cls, job: Job) -> Marks:
+        return cls(job.prompts, job.objects, job.start, job.end)
+
+
+class Clash(NamedTuple):
+    """What two windows have changed, each in its own way."""
+
+    object: int | None
+    """None: the part of the video that is kept."""
+    time: float | None
+    """Seconds; None: the object itself."""
+
+
+def merge(base: Marks, mine: Marks, theirs: Marks) -> tuple[Marks, list[Clash]]:
+    """`theirs` with the change from `base` to `mine`, and where it was at odds with another one."""
+    clashes: list[Clash] = []
+    prompts = []
+    befores, edited, now = ({(p.object, p.time): p for p in m.prompts} for m in (base, mine, theirs))
+    for key in sorted(befores.keys() | edited.keys() | now.keys()):
+        nothing = Prompt(key[1], object=key[0])
+        prompt, clash = _prompt(*(marks.get(key, nothing) for marks in (befores, edited, now)))
+        prompts.append(prompt)
+        if clash:
+            clashes.append(Clash(*key))
+    things = []
+    before, edits, current = ({thing.number: thing for thing in m.objects} for m in (base, mine, theirs))
+    for number in sorted(before.keys() | edits.keys() | current.keys()):
+        thing, clash = _pick(before.get(number), edits.get(number), current.get(number))
+        if thing is not None:
+            things.append(thing)
+        if clash:
+            clashes.append(Clash(number, None))
+    (start, end), clash = _pick(*((m.start, m.end) for m in (base, mine, theirs)))
+    if clash:
+        clashes.append(Clash(None, None))
+    return Marks(ordered(prompts), tuple(things), start, end), clashes
+
+
+def _prompt(base: Prompt, mine: Prompt, theirs: Prompt) -> tuple[Prompt, bool]:
+    """One object's marks on one frame."""
+    points, moved = _points(base.points, mine.points, theirs.points)
+    box, drawn = _pick(base.box, mine.box, theirs.box)
+    candidate, chosen = _pick(base.candidate, mine.candidate, theirs.candidate)
+    made = replace(theirs, points=points, box=box, candidate=candidate)
+    return (made if made.lone else replace(made, candidate=None)), moved or drawn or (chosen and made.lone)
+
+
+def _points(
+    base: Iterable[Point], mine: Iterable[Point], theirs: Iterable[Point]
+) -> tuple[tuple[Point, ...], bool]:
+    base, mine, theirs = list(base), list(mine), list(theirs)
+    gone = [point for point in base if point not in mine]
+    new = [point for point in mine if point not in base]
+    kept = [point for point in theirs if point not in gone]
+    added = [point for point in new if point not in theirs]
+    # A point that was moved is gone and new; moved in both windows, it is now in two places.
+    moved = bool(new) and any(point not in theirs for point in gone) and added != []
+    return tuple(kept + added), moved
+
+
+def _pick(base: Value, mine: Value, theirs: Value) -> tuple[Value, bool]:
+    """What is changed in one place only is taken from there."""
+    if mine == base:
+        return theirs, False
+    return mine, theirs not in (base, mine)
