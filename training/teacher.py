@@ -31,10 +31,13 @@ from training.photos import Alpha, Picture
 _SIDE = 640
 """Pixels of the teacher's grid for photographs of 400 pixels and fewer; it was trained at 1024."""
 
-_CLIP_SIDE = 1024
-_FRAMES, _APART = 40, 0.4
+_CLIP_SIDE = 768
+_FRAMES, _APART = 24, 0.4
 """Of a video so many frames at most, and so many seconds at most between two."""
 _LONG_SIDE = 384
+
+_DOUBT = 0.06
+"""The share of what the teacher finds in a frame of a video in doubt, at most; else it is left out."""
 
 _BAND = 0.02
 """The breadth of the band beside a mask's edge that is not certain, as a share of the subject's size."""
@@ -85,10 +88,22 @@ def matte(network: nn.Module, picture: Picture, side: int, device: torch.device)
     )
 
 
+def doubt(found: Alpha) -> float:
+    """The share of a matte that is broadly neither inside nor outside, 0 to 1; 1 where there is nothing.
+
+    A soft edge is no doubt: what counts is wider than that.
+    """
+    inside = np.count_nonzero(found > 25)
+    between = ((found > 25) & (found < 230)).astype(np.uint8)
+    size = max(3, round(0.012 * max(found.shape)))
+    wide = cv2.morphologyEx(between, cv2.MORPH_OPEN, np.ones((size, size), np.uint8))
+    return np.count_nonzero(wide) / inside if inside else 1.0
+
+
 def softened(mask: Alpha, found: Alpha) -> Alpha:
     """The mask, and beside its edge what the teacher found where that agrees with the mask around."""
     inside = mask > 127
-    size = float(np.sqrt(max(1, np.count_nonzero(inside))))
+    size = float(np.count_nonzero(inside)) ** 0.5
     band = max(2.0, _BAND * size)
     away = _distance(inside)
     uncertain = away <= band
@@ -102,11 +117,8 @@ def softened(mask: Alpha, found: Alpha) -> Alpha:
 
 def _distance(inside: NDArray[np.bool_]) -> Floats:
     """The distance of each pixel to the mask's edge, in pixels."""
-    return floats(
-        np.maximum(
-            *(cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, 3) for part in (inside, ~inside))
-        )
-    )
+    within, beside = (cv2.distanceTransform(p.astype(np.uint8), cv2.DIST_L2, 3) for p in (inside, ~inside))
+    return floats(np.maximum(within, beside))
 
 
 def teach_photos(network: nn.Module, data: Path, kinds: Sequence[str], device: torch.device) -> None:
@@ -136,6 +148,8 @@ def teach_clip(network: nn.Module, path: Path, data: Path, device: torch.device)
         if target.exists():
             continue
         found = matte(network, frame.image, _CLIP_SIDE, device)
+        if doubt(found) > _DOUBT:
+            continue
         height, width = frame.image.shape[:2]
         scale = _LONG_SIDE / max(height, width)
         size = round(width * scale), round(height * scale)

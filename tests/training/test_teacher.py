@@ -91,6 +91,15 @@ def test_a_teacher_that_misses_the_subject_is_not_asked_about_its_edge() -> None
     assert np.array_equal(found[:, 120:], mask[:, 120:])
 
 
+def test_doubt_is_what_is_broadly_in_between() -> None:
+    sure = made.disc(200, 200)
+    soft = np.asarray(cv2.GaussianBlur(sure, (0, 0), 1))
+    half = np.where(np.arange(200) < 100, soft, soft // 2).astype(np.uint8)
+    assert teacher.doubt(sure) == 0 and teacher.doubt(soft) < 0.02
+    assert teacher.doubt(half) == pytest.approx(0.5, abs=0.05)
+    assert teacher.doubt(np.zeros_like(sure)) == 1
+
+
 def test_photographs_are_taught_once(tmp_path: Path, data: Path) -> None:
     folder = shutil.copytree(data, tmp_path / "data")
     (folder / "alphas").mkdir()
@@ -107,6 +116,7 @@ def test_frames_of_a_video_come_with_what_the_teacher_finds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(teacher, "_CLIP_SIDE", 64)
+    monkeypatch.setattr(teacher, "doubt", lambda _: 0.0)
     frames, _ = subject_over_background(12, 480, 200)
     write_clip(tmp_path / "a_dog.mkv", frames)
     data = tmp_path / "data"
@@ -118,3 +128,13 @@ def test_frames_of_a_video_come_with_what_the_teacher_finds(
     picture, alpha = Photos(data).read(names[0])
     assert alpha.shape == (160, 384) and 0 < alpha.mean() < 255
     assert picture[alpha > 250, 0].mean() > picture[alpha < 5, 0].mean()
+
+
+def test_a_frame_that_the_teacher_is_not_sure_of_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teacher, "doubt", lambda _: 0.5)
+    frames, _ = subject_over_background(3, 320, 180)
+    write_clip(tmp_path / "a_dog.mkv", frames)
+    teacher.teach_clip(Bright(), tmp_path / "a_dog.mkv", tmp_path / "data", CPU)
+    assert not (tmp_path / "data").exists()
