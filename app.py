@@ -249,7 +249,7 @@ def serve(settings: Settings) -> None:
             Worker(
                 darkroom,
                 # More than the machine has is refused to it, and not taken from others.
-                limits=Limits(memory_bytes=guard.machine_memory()),
+                limits=Limits(memory_bytes=guard.machine_memory(), pixels=settings.most_pixels or None),
                 patience=settings.stall_seconds + 60,
             ) as worker,
         ):

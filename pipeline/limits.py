@@ -20,9 +20,13 @@ class Limits:
     """Of all its threads together; it is killed at the end of them."""
     seconds: int | None = None
     """From now on, by the clock; it is killed at the end of them."""
+    pixels: int | None = None
+    """Of one picture of a video, wherever in it; the reader holds to it, see `most_pixels`."""
 
     def apply(self) -> None:
         """Bind this process for good, and all that it starts. It never leaves its memory in a core file."""
+        global _pixels
+        _pixels = self.pixels
         _lower(resource.RLIMIT_CORE, 0)
         if self.memory_bytes is not None:
             _lower(resource.RLIMIT_DATA, self.memory_bytes)
@@ -32,6 +36,14 @@ class Limits:
             _lower(resource.RLIMIT_CPU, self.cpu_seconds, self.cpu_seconds + 1)
         if self.seconds is not None:
             signal.setitimer(signal.ITIMER_REAL, self.seconds)
+
+
+def most_pixels() -> int | None:
+    """How many pixels a picture of a video may have in this process; None: no bound of ours."""
+    return _pixels
+
+
+_pixels: int | None = None
 
 
 def _lower(what: int, soft: int, hard: int | None = None) -> None:

@@ -20,6 +20,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from pipeline import limits
 from pipeline.errors import VideoError
 from pipeline.video import animation
 from pipeline.video.border import read_errors
@@ -121,7 +122,10 @@ class Source:
                 f"{self.name}: its pictures are {self.size[0]} × {self.size[1]}, which is more than can be "
                 "handled or is not true. Convert it to a smaller size and try again."
             )
-        context.options = {"max_pixels": str(MOST_PIXELS)}  # what comes later may claim to be larger
+        # What comes later may be larger, or claim to be. What is too large by little is decoded, to be told
+        # from damage; the first size was admitted by whoever took the video in.
+        self._most = max(limits.most_pixels() or MOST_PIXELS, context.width * context.height)
+        context.options = {"max_pixels": str(min(MOST_PIXELS, 4 * self._most))}
         # AVI has no word for alpha: the fourth byte of its plain pixels is often a mere filling of zeros.
         self._filled = "avi" in kinds and codec_name(self.stream) == "rawvideo"
         self._decoder: VideoCodecContext = context
@@ -194,9 +198,23 @@ class Source:
                 self._decoder.skip_frame = "NONREF" if early else "DEFAULT"
             with suppress(*DAMAGED):
                 for decoded in self._decoder.decode(packet):
+                    self._check_size(decoded.width, decoded.height)
                     frame = decoded if self._canvas is None else self._canvas.draw(decoded)
                     self.interlaced |= frame.interlaced_frame
                     yield frame
+            self._check_size(self._decoder.width, self._decoder.height)
+
+    def _check_size(self, width: int, height: int) -> None:
+        """Raise VideoError for a picture that is larger than may be, which the first one need not be.
+
+        What no video has is damage, and passed over as such.
+        """
+        if self._most < width * height <= MOST_PIXELS:
+            raise VideoError(
+                f"{self.name}: its pictures grow to {width} × {height} on the way, and "
+                f"{self._most / 1e6:.1f} million pixels are the most that can be taken here. Bring the whole "
+                "video to one size first."
+            )
 
     def seek(self, pts: int) -> None:
         with read_errors(self.name):

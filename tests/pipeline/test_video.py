@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import video
+from pipeline import limits, video
 from pipeline.errors import VideoError
+from pipeline.limits import Limits
 from pipeline.video import Index, reading
 from pipeline.video.source import Source
+from pipeline.worker import Worker
 from tests import ffprobe
 from tests.pipeline.stand_in import number, numbered
 from tests.rendered import subject_over_background, write_clip
@@ -388,6 +390,44 @@ def test_a_stream_that_changes_its_size_keeps_the_first(tmp_path: Path) -> None:
     images = [frame.image for frame in video.read(path)]
     assert len(images) > 4
     assert {image.shape for image in images} == {(90, 160, 3)}
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
+@pytest.mark.parametrize("turned_round", [False, True])
+def test_a_stream_that_grows_beyond_the_bound_is_refused_where_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str, turned_round: bool
+) -> None:
+    """The bound of the process that reads it; what comes before is given, and the first size was admitted."""
+    small, _ = subject_over_background(8, 160, 90)
+    large, _ = subject_over_background(8, 320, 180)
+    parts = [
+        write_clip(
+            tmp_path / f"{n}.ts", frames, pts=range(8 * n, 8 * n + 8), time_base=Fraction(1, 25), codec=codec
+        )
+        for n, frames in enumerate((small, large))
+    ]
+    path = tmp_path / "both.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    assert len(list(video.read(path))) > 8
+    for most in (1000, 160 * 90, 160 * 90 * 3):
+        monkeypatch.setattr(limits, "_pixels", most)
+        pts = video.index(path).pts
+        with pytest.raises(VideoError, match=r"^both\.ts: its pictures grow to 320 × 180 on the way"):
+            list(video.read_backward(path, 0, pts[-1] + 1) if turned_round else video.read(path))
+        assert next(video.read(path)).image.shape == (90, 160, 3)
+        assert len(list(video.read(parts[0]))) >= 7
+    monkeypatch.setattr(limits, "_pixels", 320 * 180)
+    assert len(list(video.read(path))) > 8
+
+
+def test_a_worker_holds_its_videos_to_its_bound(tmp_path: Path) -> None:
+    with Worker(Bounded, limits=Limits(pixels=1234)) as worker, Worker(Bounded) as free:
+        assert worker.call("most") == 1234 and free.call("most") is None
+
+
+class Bounded:
+    def most(self) -> int | None:
+        return limits.most_pixels()
 
 
 def test_a_name_with_a_colon_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
