@@ -71,6 +71,12 @@ def _like(said: tuple[str, str], *english: str) -> list[_Entry]:
 _ENTRIES: list[_Entry] = [
     # Videos
     _Entry("{name}: there is no such file.", "{name}: no existe ese archivo."),
+    _Entry(
+        "{name}: its pictures grow to {width} × {height} on the way, and {most} million pixels are the most "
+        "that can be taken here. Bring the whole video to one size first.",
+        "{name}: sus imágenes crecen a {width} × {height} por el camino, y aquí se admiten como mucho {most} "
+        "millones de píxeles. Pon antes todo el vídeo al mismo tamaño.",
+    ),
     _Entry("{name}: this is no file.", "{name}: esto no es un archivo."),
     _Entry(
         "{name}: there is no permission to read this file.", "{name}: no hay permiso para leer este archivo."
@@ -260,9 +266,6 @@ _ENTRIES: list[_Entry] = [
     _Entry(
         "A mark sits at {time} s, but the video is {length} s long. Give a time within the video.",
         "Una marca está en {time} s, pero el vídeo dura {length} s. Ponla dentro del vídeo.",
-    ),
-    _Entry(
-        "Objects are numbered from 1; {number} is none.", "Los objetos se numeran desde 1; {number} no lo es."
     ),
     _Entry("Objects are numbered from 1 to {most}.", "Los objetos se numeran de 1 a {most}."),
     _Entry(
@@ -578,10 +581,30 @@ _ENTRIES: list[_Entry] = [
         "The download of {file} broke off after {have} of {total}. Start it again: it goes on from there.",
         "La descarga de {file} se cortó tras {have} de {total}. Empiézala otra vez: sigue desde ahí.",
     ),
+    # What is kept
+    _Entry(
+        "{name}: this session was written by another version of the program, or is damaged. Update the "
+        "program, or delete the session.",
+        "{name}: esta sesión la escribió otra versión del programa, o está dañada. Actualiza el programa o "
+        "borra la sesión.",
+    ),
+    _Entry(
+        "This holds a character that cannot be kept. Take it out, and try again.",
+        "Esto tiene un carácter que no se puede guardar. Quítalo e inténtalo otra vez.",
+    ),
+    _Entry(
+        "This holds a number that is none, and cannot be kept.",
+        "Esto tiene un número que no lo es, y no se puede guardar.",
+    ),
+    _Entry(
+        "This holds a number that is too large to be kept.",
+        "Esto tiene un número demasiado grande para guardarlo.",
+    ),
     # The database
     *_like(
         _AWAY,
-        "The embedded database does not answer ({reason}): start the program again.",
+        "The embedded database does not answer ({reason}). It is started again where it has ended: try again "
+        "in a moment. If it stays so, start the program again.",
         'The database "{name}" on {host} cannot be reached ({reason}): check DATABASE_URL, or unset it to '
         "use the embedded database.",
     ),

@@ -16,7 +16,7 @@ from ui import refusals
 ROOT = Path(__file__).resolve().parents[2]
 ERRORS = {
     "InputError", "VideoError", "PromptError", "BackgroundError", "FormatError", "WeightsError", "RunError",
-    "WorkerLost", "NotFound",
+    "WorkerLost", "NotFound", "Unstorable",
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 import pytest
+from fastapi import Request
 
 from db import repository
 from db.engine import Database
@@ -70,7 +71,7 @@ def test_it_hides_no_other_stops_no_start_and_can_be_deleted(
         listed = actions.sessions()
         assert [found.id for found in listed] == [after, spoilt, before]
         assert [isinstance(found, Unreadable) for found in listed] == [False, True, False]
-        card = sessions.card(listed[1])
+        card = sessions.card(listed[1], "en")
         assert card["name"] == "spoilt.mp4" and card["results"] and card["state"] == State.FAILED
         assert card["error"].startswith("spoilt.mp4: this session was written by another version")
         with pytest.raises(
@@ -170,7 +171,8 @@ def test_a_full_disk_is_said_in_the_language_of_who_asks(
     with pytest.raises(gr.Error, match=r"disk is full\. .* try again\."):
         events.told(actions.create_sample)()
     assert list((tmp_path / "sessions").iterdir()) == []
-    answer = media._answered(lambda: full(tmp_path, tmp_path / "x"))  # type: ignore[arg-type,return-value]
-    assert answer.status_code == 507 and b"disk is full" in bytes(answer.body)
+    asked = Request({"type": "http", "headers": [(b"accept-language", b"es-ES")]})
+    answer = media._answered(asked, lambda: full(tmp_path, tmp_path / "x"))  # type: ignore[arg-type,return-value]
+    assert answer.status_code == 507 and "está lleno" in bytes(answer.body).decode()
     with pytest.raises(OSError, match="other"):
-        media._answered(lambda: (_ for _ in ()).throw(OSError("other")))
+        media._answered(asked, lambda: (_ for _ in ()).throw(OSError("other")))
