@@ -31,7 +31,7 @@ from pipeline.models import DOUBT, Found
 from pipeline.pictures import limited
 from pipeline.resample import Even
 from pipeline.stretches import Pair, Step
-from pipeline.video import Frame, Heard, Output, Shape, Writer
+from pipeline.video import Frame, Heard, Labels, Output, Shape, Writer
 
 _QUEUED_BYTES = 64 * 2**20
 _PACE_SECONDS = 5.0
@@ -187,7 +187,15 @@ def _output(job: Job, clip: Clip, span: tuple[int, int]) -> Output:
         sound=_heard(job, clip, span),
         quality=job.quality,
         hardware=job.hardware,
+        labels=_labels(job, clip, span),
     )
+
+
+def _labels(job: Job, clip: Clip, span: tuple[int, int]) -> Labels:
+    """Title, timecode and chapters of the result."""
+    first, past = span
+    stop = None if past > video.index(clip.path).pts[-1] else past * clip.time_base
+    return Labels.read(job.source, clip.rate).cut(first * clip.time_base, stop, clip.rate)
 
 
 def _stop(clip: Clip, past: int) -> Fraction:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipeline.video.border import write_errors
     from pipeline.video.hardware import accelerates, any_accelerates, encodes
+    from pipeline.video.labels import Labels
     from pipeline.video.output import Output, create
     from pipeline.video.probing import probe
     from pipeline.video.reading import Frame, read, read_backward
@@ -31,6 +32,7 @@ __all__ = [
     "Frame",
     "Heard",
     "Index",
+    "Labels",
     "Output",
     "Shape",
     "Writer",
@@ -65,6 +67,7 @@ _HOMES = {
     "index_file": "times",
     "index_kept": "times",
     "keep_index": "times",
+    "Labels": "labels",
     "metadata": "source",
     "Output": "output",
     "probe": "probing",

@@ -9,6 +9,7 @@ from typing import Protocol, Self
 from pipeline.formats import Format, Quality
 from pipeline.video.frames import Image
 from pipeline.video.hardware import accelerates
+from pipeline.video.labels import Labels
 from pipeline.video.pair import Pair
 from pipeline.video.schedule import Shape
 from pipeline.video.sequence import Sequence
@@ -43,9 +44,10 @@ def create(
     quality: Quality = "high",
     hardware: bool = False,
     metadata: dict[str, str] | None = None,
+    labels: Labels | None = None,
     options: dict[str, str] | None = None,
 ) -> Output:
-    """The result of a format; `sound` begins to be heard at its second 0.
+    """The result of a format; `sound` begins to be heard at its second 0, `labels` count from there.
 
     It is given `[H, W, 3]` RGB or, with alpha and for a pair, `[H, W, 4]` straight RGBA, for a matte
     `[H, W]` grey; uint8 or, with `deep`, uint16 over the whole range.
@@ -59,7 +61,16 @@ def create(
     if form.codec == "png":
         made = Sequence(path, form, shape, alpha=alpha, deep=deep, quality=quality)
     elif form.content == "pair":
-        made = Pair(path, form, shape, sound=sound, quality=quality, metadata=metadata, options=options)
+        made = Pair(
+            path,
+            form,
+            shape,
+            sound=sound,
+            quality=quality,
+            metadata=metadata,
+            labels=labels,
+            options=options,
+        )
     else:
         made = Writer(
             path,
@@ -70,6 +81,7 @@ def create(
             sound=sound,
             quality=quality,
             metadata=metadata,
+            labels=labels,
             options=options,
         )
     made.notes += notes

@@ -11,6 +11,7 @@ from typing import Self
 from pipeline.formats import Format, Quality
 from pipeline.video.border import write_errors
 from pipeline.video.frames import Image
+from pipeline.video.labels import Labels
 from pipeline.video.schedule import Shape
 from pipeline.video.sound import Heard
 from pipeline.video.store import Zip
@@ -30,6 +31,7 @@ class Pair:
         sound: Heard | None = None,
         quality: Quality = "high",
         metadata: dict[str, str] | None = None,
+        labels: Labels | None = None,
         options: dict[str, str] | None = None,
     ) -> None:
         self.path = path
@@ -44,6 +46,7 @@ class Pair:
                 sound=sound,
                 quality=quality,
                 metadata=metadata,
+                labels=labels,
                 options=options,
             )
 

@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from pipeline.formats import Format, Quality
 from pipeline.video.border import write_errors
 from pipeline.video.frames import Converter, Image, coverage, depth, padded
+from pipeline.video.labels import Labels
 from pipeline.video.palette import Paletted
 from pipeline.video.priority import ordinary
 from pipeline.video.schedule import Schedule, Shape
@@ -48,6 +49,7 @@ class Writer:
         sound: Heard | None = None,
         quality: Quality = "high",
         metadata: dict[str, str] | None = None,
+        labels: Labels | None = None,
         options: dict[str, str] | None = None,
     ) -> None:
         self.path = path
@@ -78,6 +80,8 @@ class Writer:
                     container_options=dict(form.container_options),
                 )
                 self._out.metadata.update(metadata or {})
+                if labels is not None:
+                    labels.put(self._out, shape.rate)
                 self._stream = self._out.add_stream(cast(Any, form.codec), rate=shape.rate, options=asked)
                 self._stream.width, self._stream.height = self._size
                 self._stream.pix_fmt = self._pixels

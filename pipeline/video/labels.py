@@ -1,0 +1,164 @@
+"""What a container tells of its video: title, time of creation, timecode and chapters."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Self
+
+from av.container import OutputContainer
+
+from pipeline.video.source import Source
+from pipeline.video.times import index
+
+_HOLDING = frozenset({"mp4", "mov", "matroska", "webm"})
+"""The muxers that have places for these."""
+
+_TIMECODE = re.compile(r"(\d\d):(\d\d):(\d\d)([:;.])(\d\d+)")
+_TICK = Fraction(1, 1000)
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """From `start` to `end`, in seconds from the first picture."""
+
+    start: Fraction
+    end: Fraction
+    title: str
+
+
+@dataclass(frozen=True)
+class Timecode:
+    """The time that a camera gave a frame (SMPTE ST 12-1), counted in frames from midnight."""
+
+    frames: int
+    rate: int
+    """Frames that are counted in a second."""
+    drop: bool
+    """Whether numbers are left out in nine of ten minutes, so that 29.97 a second keep to the clock."""
+
+    @classmethod
+    def parse(cls, text: str, rate: Fraction) -> Self | None:
+        """Of a frame of a video with so many frames a second; None where `text` is none."""
+        found = _TIMECODE.fullmatch(text.strip())
+        nominal = round(rate)
+        if found is None or nominal < 1 or int(found[5]) >= nominal:
+            return None
+        hours, minutes, seconds, number = (int(found[n]) for n in (1, 2, 3, 5))
+        drop = found[4] != ":" and nominal % 30 == 0
+        minutes += 60 * hours
+        frames = (60 * minutes + seconds) * nominal + number
+        if drop:
+            frames -= nominal // 15 * (minutes - minutes // 10)
+        return cls(frames, nominal, drop)
+
+    def after(self, seconds: Fraction, rate: Fraction) -> Self:
+        """That of the frame so many seconds later, in a video of this rate."""
+        return replace(self, frames=self.frames + round(seconds * rate))
+
+    def at(self, rate: Fraction) -> Self:
+        """As a video of another rate counts it."""
+        nominal = round(rate)
+        if nominal == self.rate:
+            return self
+        plain = replace(self, drop=False)
+        hour, minute, second, number = (int(part) for part in re.split(r"[:;]", str(self)))
+        frames = ((60 * hour + minute) * 60 + second) * nominal + number * nominal // self.rate
+        return replace(plain, frames=frames, rate=nominal)
+
+    def __str__(self) -> str:
+        frames = self.frames
+        if self.drop:
+            left_out = self.rate // 15
+            tens, rest = divmod(frames, 600 * self.rate - 9 * left_out)
+            frames += 9 * left_out * tens
+            frames += left_out * max(0, (rest - left_out) // (60 * self.rate - left_out))
+        seconds, number = divmod(frames, self.rate)
+        minutes, seconds = divmod(seconds, 60)
+        hours = minutes // 60 % 24
+        return f"{hours:02}:{minutes % 60:02}:{seconds:02}{';' if self.drop else ':'}{number:02}"
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What goes along with a video, on the time from its first picture on."""
+
+    title: str = ""
+    created: str = ""
+    timecode: Timecode | None = None
+    """Of the first picture."""
+    chapters: tuple[Chapter, ...] = ()
+
+    @classmethod
+    def read(cls, path: Path, rate: Fraction) -> Self:
+        """Those of a video with so many frames a second. Raises VideoError where it cannot be opened."""
+        times = index(path)
+        zero = times.origin * times.tick
+        with Source(path) as source:
+            told = {key.lower(): value for key, value in source.container.metadata.items()}
+            texts = [(told.get("timecode", ""), rate)]
+            for stream in source.container.streams:  # a track of its own counts at its own rate
+                own = getattr(stream, "average_rate", None) if stream.type == "data" else None
+                texts.insert(0 if own else 1, (stream.metadata.get("timecode", ""), own or rate))
+            codes = (Timecode.parse(*text) for text in texts)
+            return cls(
+                title=told.get("title", "").strip(),
+                created=_time(told.get("creation_time", "")),
+                timecode=next((code for code in codes if code is not None), None),
+                chapters=tuple(_chapters(source.container.chapters(), zero)),
+            )
+
+    def cut(self, start: Fraction, end: Fraction | None, rate: Fraction) -> Self:
+        """Those of the part from `start` to `end` seconds, of a video with so many frames a second."""
+        within = (
+            Chapter(max(c.start, start) - start, (c.end if end is None else min(c.end, end)) - start, c.title)
+            for c in self.chapters
+        )
+        return replace(
+            self,
+            timecode=self.timecode and self.timecode.after(start, rate),
+            chapters=tuple(chapter for chapter in within if 0 < chapter.end > chapter.start),
+        )
+
+    def put(self, out: OutputContainer, rate: Fraction) -> None:
+        """Add those that it has a place for to a file of so many frames a second, before it is begun."""
+        if out.format.name not in _HOLDING:
+            return
+        told = {
+            "title": self.title,
+            "creation_time": self.created,
+            "timecode": "" if self.timecode is None else str(self.timecode.at(rate)),
+        }
+        out.metadata.update({key: value for key, value in told.items() if value})
+        if self.chapters:
+            out.set_chapters([_entry(number, chapter) for number, chapter in enumerate(self.chapters, 1)])
+
+
+def _chapters(entries: list[Any], zero: Fraction) -> Iterator[Chapter]:
+    for entry in entries:
+        start, end = (Fraction(entry[key] * entry["time_base"]) - zero for key in ("start", "end"))
+        if end > start:
+            yield Chapter(start, end, entry["metadata"].get("title", ""))
+
+
+def _entry(number: int, chapter: Chapter) -> Any:
+    return {
+        "id": number,
+        "start": math.floor(chapter.start / _TICK),
+        "end": math.ceil(chapter.end / _TICK),
+        "time_base": _TICK,
+        "metadata": {"title": chapter.title},
+    }
+
+
+def _time(text: str) -> str:
+    """A time of creation, where it is one: some cameras write 1904, and others nothing that can be read."""
+    try:
+        return text if datetime.fromisoformat(text).year > 1970 else ""
+    except ValueError:
+        return ""
