@@ -53,6 +53,8 @@ const state = {
   seq: 0, // of the newest edit made here
   answered: 0, // of the newest edit that the server has answered
   before: -1, // of the last edit made before this video came; answers up to it are late
+  /** @type {?object} */ base: null, // what the server last told of what can be edited: the next edit is made on it
+  sent: new Map(), // what was sent to it since then, by `seq`
   /** @type {number[]} */ times: [],
   index: 0,
   view: "mask",
