@@ -98,7 +98,7 @@ class Source:
     def _choose_stream(self) -> None:
         kinds = set(self.container.format.name.split(","))
         if kinds & _PICTURES or self.container.metadata.get("major_brand") in _PHOTO_BRANDS:
-            raise VideoError(f"{self.name}: this is a picture, not a video.")
+            raise VideoError(f"{self.name}: this is a picture, not a video. Choose a video.")
         stream = film(self.path, list(self.container.streams.video), _OPTIONS)
         if stream is None:
             held = "sound only" if self.container.streams.audio else "no picture"

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from ui.page import Page
 
 # Beside what the browser knows to be video: kinds that it has no name for.
-SUFFIXES = [".mkv", ".mov", ".avi", ".mxf", ".mts", ".m2ts", ".ts", ".flv", ".wmv", ".3gp", ".gif", ".ogv"]
+SUFFIXES = [
+    *(".mkv", ".mov", ".avi", ".mxf", ".mts", ".m2ts", ".ts", ".flv", ".wmv", ".3gp", ".ogv"),
+    *(".gif", ".webp", ".apng"),
+]
 
 
 @dataclass(frozen=True)
