@@ -71,6 +71,17 @@ class User(Base):
     __table_args__ = (Index("ix_users_name", text("lower(name)"), unique=True),)
 
 
+class Acknowledgement(Base):
+    """That a user has read what a model's licence forbids, and keeps to it."""
+
+    __tablename__ = "acknowledgements"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    model: Mapped[str] = mapped_column(primary_key=True)
+    licence_url: Mapped[str]  # that was read: another licence is another thing
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
 class SessionRow(Base):
     """One upload with all that was chosen for it, and how far it came.
 

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from db.errors import AccountError
-from db.models import SessionRow, User
+from db.models import Acknowledgement, SessionRow, User
 
 LONGEST_NAME = 64
 SHORTEST_PASSWORD = 8
@@ -128,6 +128,18 @@ def remove(tx: Session, *, name: str) -> User:
     tx.delete(user)
     tx.flush()
     return user
+
+
+def acknowledge(tx: Session, *, id: UUID, model: str, licence_url: str) -> None:
+    """Keep that a user has acknowledged what a model's licence forbids, in place of an earlier licence."""
+    tx.merge(Acknowledgement(user_id=id, model=model, licence_url=licence_url))
+    tx.flush()
+
+
+def has_acknowledged(tx: Session, *, id: UUID, model: str, licence_url: str) -> bool:
+    """Whether a user has acknowledged just this licence."""
+    found = tx.get(Acknowledgement, (id, model))
+    return found is not None and found.licence_url == licence_url
 
 
 def _check_password(password: str) -> None:

@@ -16,7 +16,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -298,7 +298,7 @@ def download(weights: Weights) -> Generator[Downloaded, None, None]:
 
     timeout = httpx.Timeout(_STALL_SECONDS, connect=_CONNECT_SECONDS)
     hosts = {urlsplit(_address(file.url)).hostname or "" for file in missing}
-    hooks = {"request": [partial(_check_address, hosts)]}
+    hooks: dict[str, list[Callable[..., Any]]] = {"request": [partial(_check_address, hosts)]}
     with httpx.Client(timeout=timeout, follow_redirects=True, event_hooks=hooks) as client:
         done, total = 0, sum(file.bytes for file in missing)
         for file in missing:

@@ -29,7 +29,7 @@ from db import repository
 from db.engine import Database
 from db.errors import NotFound
 from db.models import Result, SessionRow, State
-from pipeline import background, formats, guard, intake, models, names, prompts, speeds, video, weights
+from pipeline import background, formats, guard, intake, models, names, prompts, speeds, video
 from pipeline.background import Fit, Footage, Picture, Transparent
 from pipeline.clip import Clip
 from pipeline.edges import Edges
@@ -40,6 +40,7 @@ from pipeline.runner import Runner
 from ui import scenes
 from ui.allowance import Allowance
 from ui.downloads import Downloads
+from ui.licences import Licences
 from ui.looks import Host, Looks
 from ui.merging import Clash, Marks, merge
 from ui.opened import Opened, Unreadable
@@ -97,6 +98,7 @@ class Actions:
         """Whose the sessions are that the runner was given."""
         self._awaited: dict[str, str] = {}
         """As `Opened.awaited`, by session."""
+        self._licences = Licences(database)
         self.looks = Looks(worker)
         self.downloads = Downloads()
 
@@ -148,7 +150,7 @@ class Actions:
             shutil.move(file, source)
             shutil.move(video.index_file(file), video.index_file(source))
             clip = replace(clip, path=source)
-            model, _why = models.default()
+            model, _why = models.default(accepts=partial(self._licences.accepted, self._owner))
             job = Job(source, folder / "result", model=model, matte=folder / "matte.mkv")
             name = clip.name[:_LONGEST_NAME]
             with self._database.begin() as tx:
@@ -191,7 +193,8 @@ class Actions:
         except InputError:
             log.warning("a session cannot be read", extra={"session": str(row.id)})
             return Unreadable(row)
-        return Opened(row, clip, job, folder, self._awaited.get(str(row.id)))
+        accepts = partial(self._licences.accepted, row.owner_id)
+        return Opened(row, clip, job, folder, self._awaited.get(str(row.id)), accepts)
 
     def sessions(self, search: str | None = None) -> list[Opened | Unreadable]:
         """Sessions, newest first."""
@@ -462,10 +465,8 @@ class Actions:
         return self._change(id, model=key)
 
     def acknowledge(self, key: str) -> None:
-        """Remember that what the licence of a model forbids was read. Raises WeightsError."""
-        card = models.card(key)
-        if card.restriction:
-            weights.acknowledge(key, card.licence_url)
+        """Remember that the user has read what the licence of a model forbids. Raises WeightsError."""
+        self._licences.accept(self._owner, models.card(key))
 
     def await_background(self, id: str, kind: Literal["picture", "video"]) -> Opened:
         """Have a picture or video behind the subject that is still to be chosen; one that is there stays."""
@@ -616,6 +617,7 @@ class Actions:
         if self.looks.kept(found):
             return job, None  # what that saves is most of it, and has not been measured
         models.check(models.card(job.model), job.weights)
+        found.check_licence()
         size = found.clip.width, found.clip.height
         return job, speeds.expected(job.model, size, found.clip.frames)
 

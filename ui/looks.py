@@ -81,6 +81,8 @@ class Looks:
         changed since `found` was opened.
         """
         marked = view != "original"
+        if marked:
+            self._check_licence(found)
         with ExitStack() as stack:
             if patient:
                 # It goes frame by frame, as previews do, and takes as long.
@@ -97,14 +99,21 @@ class Looks:
         Each is a picture as an address (`ui.overlay.address`). None where it has no such click, or the model
         only one answer.
         """
+        self._check_licence(found)
         with self._decoding(found):
             read: list[tuple[float, str]] = self._host.call("candidates", found.work, index, number)
         return read
 
     def previews(self, found: Opened) -> Iterator[list[int]]:
         """Make the six previews; yields the numbers of the frames that are ready, one more each time."""
+        self._check_licence(found)
         with self._previewing(found), self._asking(found) as version:
             yield from self._host.stream("previews", found.work, version)
+
+    def _check_licence(self, found: Opened) -> None:
+        """Raise WeightsError where a model is needed whose licence the owner has not acknowledged."""
+        if not self.kept(found):
+            found.check_licence()
 
     def known(self, found: Opened) -> list[int]:
         """The numbers of the preview frames whose mattes are at hand, ascending."""
@@ -142,7 +151,7 @@ class Looks:
     def revision(self, found: Opened) -> str:
         """Changes whenever the pictures of the session may."""
         kept = "kept" if self.kept(found) else ""
-        loadable = "" if ready(found.cut) else "unready"
+        loadable = "" if ready(found.cut) and found.licensed else "unready"
         behind = background.spec(found.job.background, found.folder)
         edges = "-".join(map(str, found.job.edges.to_json().values()))
         return f"{found.cut.matte_key[:16]}{kept}{loadable}-{behind}-{edges}"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from db.models import SessionRow, State
-from pipeline import journal
+from pipeline import journal, models
 from pipeline.background import Picture
 from pipeline.clip import Clip
 from pipeline.job import Job
+from pipeline.models import Card
 from ui import scenes
 from ui.work import Work
 
@@ -27,6 +29,8 @@ class Opened:
     folder: Path
     awaited: str | None = None
     """"picture" or "video" where that was chosen to stand behind the subject, and has not come yet."""
+    accepts: Callable[[Card], bool] = lambda card: card.acknowledged
+    """Whether its owner has acknowledged what a model's licence forbids."""
 
     @property
     def id(self) -> str:
@@ -35,6 +39,16 @@ class Opened:
     @property
     def running(self) -> bool:
         return self.row.state in (State.QUEUED, State.RUNNING)
+
+    @property
+    def licensed(self) -> bool:
+        """Whether its owner has acknowledged what its model's licence forbids."""
+        return self.accepts(models.card(self.job.model))
+
+    def check_licence(self) -> None:
+        """Raise WeightsError where it is not `licensed`."""
+        if not self.licensed:
+            raise models.unacknowledged(models.card(self.job.model))
 
     @cached_property
     def work(self) -> Work:

@@ -162,8 +162,13 @@ def card(key: str) -> Card:
 AUTOMATIC, OWN, WEIGHTLESS = "rmbg", "recorte", "grabcut"
 
 
-def default(marked: bool = False) -> tuple[str, str]:
-    """The model for somebody who has chosen none, and why it is, in a sentence; `marked`: there are marks."""
+def default(
+    marked: bool = False, accepts: Callable[[Card], bool] = lambda card: card.acknowledged
+) -> tuple[str, str]:
+    """The model for somebody who has chosen none, and why it is, in a sentence; `marked`: there are marks.
+
+    `accepts` says whether they have acknowledged what a model's licence forbids.
+    """
     best, spare = card(AUTOMATIC), card(OWN)
     if not spare.present:
         spare = card(WEIGHTLESS)
@@ -171,7 +176,7 @@ def default(marked: bool = False) -> tuple[str, str]:
         return spare.key, f"{spare.label} is used: it takes marks and needs no download."
     if not best.present:
         return spare.key, f"{spare.label} is used: the weights of {best.label} are not here."
-    if not best.acknowledged:
+    if not accepts(best):
         return spare.key, f"{spare.label} is used: the licence of {best.label} is not acknowledged yet."
     return best.key, f"{best.label} is used: its weights are here."
 
@@ -186,10 +191,15 @@ def check(card: Card, folder: Path | None = None) -> None:
 def check_licence(card: Card) -> None:
     """Raise WeightsError where the user has not acknowledged what the licence forbids."""
     if not card.acknowledged:
-        raise WeightsError(
-            f"{card.restriction} Read {card.licence_url}, then acknowledge it once: on the page, or with "
-            "--accept-licence."
-        )
+        raise unacknowledged(card)
+
+
+def unacknowledged(card: Card) -> WeightsError:
+    """The error for who uses a model without having acknowledged what its licence forbids."""
+    return WeightsError(
+        f"{card.restriction} Read {card.licence_url}, then acknowledge it once: on the page, or with "
+        "--accept-licence."
+    )
 
 
 def loaded(key: str, device: str, folder: Path | None = None) -> Model:

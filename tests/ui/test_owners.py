@@ -236,6 +236,7 @@ def routes() -> list[str]:
     """Every address under which something of a session is served."""
     table: dict[str, str] = {
         "/{id}/times": "",
+        "/{id}/version": "",
         "/{id}/strip": "",
         "/{id}/poster": "?at=5",
         "/{id}/frames/{index}": "?view=original",

@@ -281,9 +281,7 @@ def wire(page: Page) -> None:
             return page.nothing()
         fetching = subject.waiting(actions.downloads, found)
         if found.running or fetching:
-            ready = subject.show_ready(
-                page.subject, actions.downloads, models.card(found.job.model), language(request)
-            )
+            ready = subject.show_ready(page.subject, actions.downloads, found, language(request))
             return show_run(section, mine, found, language(request)) | ready
         return page.show(found, language(request))
 

@@ -64,14 +64,15 @@ def show(section: Section, actions: Actions, found: Opened, language: str) -> Up
             [(_label(card, language), card.key) for card in models.cards().values()], value=card.key
         ),
         section.about: _about(card, found, _expected(actions, found), language),
-        **show_ready(section, actions.downloads, card, language),
+        **show_ready(section, actions.downloads, found, language),
     }
 
 
-def show_ready(section: Section, downloads: Downloads, card: Card, language: str) -> Updates:
-    """What is still to be done before the model can be used."""
+def show_ready(section: Section, downloads: Downloads, found: Opened, language: str) -> Updates:
+    """What is still to be done before the session's model can be used."""
+    card = models.card(found.job.model)
     download = downloads.state(card.key)
-    bound, missing = not card.acknowledged, not card.present
+    bound, missing = not found.accepts(card), not card.present
     going = download is not None and not download.error
     fetch = text.say(language, "fetch")
     if card.weights is not None:
@@ -117,7 +118,7 @@ def _about(card: Card, found: Opened, takes: float | None, language: str) -> str
         restriction = text.restriction(language, card.key, card.restriction)
         about += f'<p class="notice">{html.escape(restriction)}</p>'
     if not found.job.asked:
-        key, _why = models.default()
+        key, _why = models.default(accepts=found.accepts)
         if key == card.key == models.AUTOMATIC:
             about += _hint(text.say(language, "chosen_best"))
         elif key == card.key:
@@ -156,12 +157,13 @@ def wire(page: Page) -> None:
     def acknowledge(id: str, agreed: bool, request: gr.Request) -> Updates:
         found = page.mine(request).open(id)
         if agreed:
-            actions.acknowledge(found.job.model)
+            page.mine(request).acknowledge(found.job.model)
         return page.show(found, language(request))
 
     @told
     def fetch(id: str, request: gr.Request) -> Updates:
         found = page.mine(request).open(id)
+        found.check_licence()
         actions.downloads.start(found.job.model)
         return page.show(found, language(request))
 

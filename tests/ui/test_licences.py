@@ -1,0 +1,142 @@
+"""What a licence forbids is acknowledged by each user for themself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from db import repository, users
+from db.engine import Database
+from db.ledger import Ledger
+from db.models import State
+from pipeline import models, weights
+from pipeline.errors import WeightsError
+from pipeline.models import Card
+from tests.pipeline import stand_in
+from tests.ui import line
+
+SENTENCE = r"^Not to be sold\. Read https://example\.org/licence, then acknowledge it once"
+
+
+@pytest.fixture(autouse=True)
+def bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand_ins: None) -> Iterator[Card]:
+    """A model whose licence forbids something."""
+    monkeypatch.setenv("RECORTE_WEIGHTS", str(tmp_path / "weights"))
+    card = stand_in.card("bound", stand_in.Threshold, restriction="Not to be sold.")
+    vars(card)["licence_url"] = "https://example.org/licence"
+    models.cards()["bound"] = card
+    yield card
+    models.cards().pop("bound")
+
+
+@pytest.fixture
+def people(own: Database) -> tuple[UUID, UUID]:
+    with own.begin() as tx:
+        ana, ben = (users.add(tx, name=name, password=f"{name} has a secret") for name in ("ana", "ben"))
+        return ana.id, ben.id
+
+
+@pytest.fixture
+def make(own: Database, small_clip: Path, tmp_path: Path) -> Callable[..., str]:
+    return line.maker(tmp_path, own, small_clip)
+
+
+def test_one_users_word_is_not_anothers(
+    own: Database, people: tuple[UUID, UUID], make: Callable[..., str], tmp_path: Path
+) -> None:
+    with closing(Ledger(own)) as ledger:
+        actions = line.actions_on(tmp_path, own, queue := line.Line(ledger))
+        ids = {owner: make(owner) for owner in (None, *people)}
+        for owner, id in ids.items():
+            actions.of(owner).choose_model(id, "bound")
+        ana, ben = people
+        actions.of(ana).acknowledge("bound")
+        actions.of(ana).run(ids[ana])
+        assert actions.looks.look(actions.of(ana).open(ids[ana]), 0, "mask").mime
+        theirs = actions.of(ben).open(ids[ben])
+        for use in (
+            lambda: actions.of(ben).run(ids[ben]),
+            lambda: actions.looks.look(theirs, 0, "mask"),
+            lambda: actions.looks.candidates(theirs, 0, 1),
+            lambda: list(actions.looks.previews(theirs)),
+        ):
+            with pytest.raises(WeightsError, match=SENTENCE):
+                use()
+        assert actions.looks.look(theirs, 0, "original").mime
+        before = actions.looks.revision(theirs)
+        assert queue.submitted == [ids[ana]]
+        actions.of(ben).acknowledge("bound")
+        assert actions.looks.revision(theirs) != before  # and the page asks for its masks again
+        actions.of(ben).run(ids[ben])
+        assert queue.submitted == [ids[ana], ids[ben]]
+
+
+def test_what_was_said_at_the_command_line_is_the_local_users(
+    own: Database, people: tuple[UUID, UUID], make: Callable[..., str], tmp_path: Path, bound: Card
+) -> None:
+    actions = line.actions_on(tmp_path, own, line.Line(None))
+    assert not actions.open(make()).accepts(bound)
+    weights.acknowledge("bound", bound.licence_url)
+    assert actions.open(make()).accepts(bound)
+    ana, _ = people
+    assert not actions.of(ana).open(make(ana)).accepts(bound)
+
+
+def test_another_licence_is_another_thing_and_a_removed_users_word_goes(
+    own: Database, people: tuple[UUID, UUID], bound: Card
+) -> None:
+    ana, ben = people
+    with own.begin() as tx:
+        for id in people:
+            users.acknowledge(tx, id=id, model="bound", licence_url="https://example.org/old")
+        assert not users.has_acknowledged(tx, id=ana, model="bound", licence_url=bound.licence_url)
+        users.acknowledge(tx, id=ana, model="bound", licence_url=bound.licence_url)
+        assert users.has_acknowledged(tx, id=ana, model="bound", licence_url=bound.licence_url)
+        assert not users.has_acknowledged(tx, id=ana, model="rmbg", licence_url=bound.licence_url)
+    with own.begin() as tx:
+        users.remove(tx, name="ana")
+    with own.begin() as tx:
+        assert not users.has_acknowledged(tx, id=ana, model="bound", licence_url=bound.licence_url)
+        assert users.has_acknowledged(tx, id=ben, model="bound", licence_url="https://example.org/old")
+
+
+def test_who_has_not_said_so_is_given_another_model(
+    own: Database,
+    people: tuple[UUID, UUID],
+    tmp_path: Path,
+    small_clip: Path,
+    bound: Card,
+    at_once: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(models, "AUTOMATIC", "bound")
+    actions = line.actions_on(tmp_path, own, line.Line(None))
+    actions.of(people[0]).acknowledge("bound")
+    chosen = []
+    for n, owner in enumerate(people):
+        copy = tmp_path / f"{n}.mp4"
+        os.link(small_clip, copy)
+        chosen.append(actions.of(owner).open(actions.of(owner).create(copy, "a.mp4")).job.model)
+    assert chosen == ["bound", "recorte"]
+
+
+def test_a_run_of_who_has_not_said_so_is_not_queued_again(
+    own: Database, people: tuple[UUID, UUID], make: Callable[..., str], tmp_path: Path
+) -> None:
+    actions = line.actions_on(tmp_path, own, queue := line.Line(None))
+    ana, ben = people
+    ids = [make(ana), make(ben)]
+    for owner, id in zip(people, ids, strict=True):
+        actions.of(owner).choose_model(id, "bound")
+        with own.begin() as tx:
+            repository.queue(tx, id=id, owner=owner)
+    actions.of(ana).acknowledge("bound")
+    actions.resume()
+    assert queue.submitted == [ids[0]]
+    refused = actions.of(ben).open(ids[1]).row
+    assert refused.state is State.FAILED and str(refused.error).startswith("Not to be sold.")

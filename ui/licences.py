@@ -1,0 +1,43 @@
+"""Who has acknowledged what a model's licence forbids: each user for themself.
+
+Without accounts that is a file beside the weights, as at the command line. With them it is kept by user in
+the database as well; the file then only says that somebody has, and the process with the models loads them.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from db import users
+from db.engine import Database
+from pipeline import weights
+from pipeline.models import Card
+
+
+class Licences:
+    """Safe to ask from many threads; what was acknowledged once stays so."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: set[tuple[UUID, str]] = set()
+
+    def accepted(self, owner: UUID | None, card: Card) -> bool:
+        """Whether a user has acknowledged it, or it forbids nothing; None: the local user."""
+        if not card.acknowledged or not card.restriction or owner is None:
+            return card.acknowledged
+        which = owner, card.licence_url
+        if which not in self._known:
+            with self._database.begin() as tx:
+                if not users.has_acknowledged(tx, id=owner, model=card.key, licence_url=card.licence_url):
+                    return False
+            self._known.add(which)
+        return True
+
+    def accept(self, owner: UUID | None, card: Card) -> None:
+        """Raises WeightsError where it cannot be remembered."""
+        if not card.restriction:
+            return
+        weights.acknowledge(card.key, card.licence_url)
+        if owner is not None:
+            with self._database.begin() as tx:
+                users.acknowledge(tx, id=owner, model=card.key, licence_url=card.licence_url)
