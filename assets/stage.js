@@ -32,6 +32,7 @@ const FALLBACK_MS = 180; // after this a new frame is shown plain while its mask
 const SCRUB_MS = 150; // a frame younger than this is let through before the next one is asked for
 const RESEND_MS = 3000;
 const FOLLOW_MS = 3000; // how often it is asked whether another window has changed the session
+const WRITING_MS = 60000; // a field that has the focus is not written over for so long after the last letter
 const ANSWER_MS = 20000; // a mark stops pulsing after this, should the answer have been lost
 
 const part = Object.fromEntries(
@@ -402,9 +403,13 @@ function adopt(incoming) {
   refresh();
 }
 
+let lastWritten = -Infinity; // when something was last written on the page
+const noteWriting = () => (lastWritten = performance.now());
+
 /** Whether the hand is at work here: what others have changed is told afterwards. */
 function occupied() {
-  return state.answered < state.seq || Boolean(gesture) || document.activeElement.matches(TYPING);
+  const writing = document.activeElement?.matches(WRITTEN) && performance.now() - lastWritten < WRITING_MS;
+  return state.answered < state.seq || Boolean(gesture) || Boolean(writing);
 }
 
 /** See whether the session was changed from another window, and have the page brought up to date. */
@@ -1124,6 +1129,9 @@ function onWheel(event) {
 
 const TYPING = 'input:not([type="range"]), textarea, select, [contenteditable=""], [contenteditable="true"]';
 
+/** Fields in which words or numbers are written. */
+const WRITTEN = 'input:not([type="range"], [type="radio"], [type="checkbox"]), textarea';
+
 /** Whether a key pressed there is meant for the stage. */
 function ours(target) {
   if (!state.value || part.stage.offsetParent === null || target.closest(TYPING)) return false;
@@ -1686,6 +1694,7 @@ function detach() {
   document.removeEventListener("keyup", onKeyUp);
   document.removeEventListener("click", onGoto);
   document.removeEventListener("visibilitychange", follow);
+  document.removeEventListener("input", noteWriting, true);
   pictures.forget();
 }
 
@@ -1735,6 +1744,7 @@ document.addEventListener("keydown", onKey);
 document.addEventListener("keyup", onKeyUp);
 document.addEventListener("click", onGoto);
 document.addEventListener("visibilitychange", follow);
+document.addEventListener("input", noteWriting, true);
 const following = setInterval(follow, FOLLOW_MS);
 watch("value", onValue);
 watch("language", () => {

@@ -150,7 +150,7 @@ def application(
         theme=THEME,
         css_paths=[ASSETS / "page.css"],
         js=_LANGUAGE,
-        head=STREAMS,
+        head=STREAMS + _files(upload_bytes),
     )
     # Gradio holds files that an event names to its own folder only once it was launched, which a mounted one
     # never is.
@@ -164,6 +164,12 @@ def application(
         answered=answered,
         most=connections.most_connections() - connections.RESERVED,
     )
+
+
+def _files(most: int) -> str:
+    """The script that refuses files of more bytes or of another kind; see `assets/files.js`."""
+    script = (ASSETS / "files.js").read_text(encoding="utf-8")
+    return f"<script>{{\nconst WORDS = {json.dumps(text.FILES)}, MOST = {most};\n{script}}}</script>"
 
 
 def _name(request: Request) -> str | None:

@@ -428,6 +428,20 @@ UPLOAD: dict[str, dict[str, str]] = {
     },
 }
 
+# Files that are refused where they are chosen, in the browser.
+FILES: dict[str, dict[str, str]] = {
+    "en": {
+        "no_video": "{name}: this is no video. Choose a file such as MP4, MOV, MKV or WebM.",
+        "no_picture": "{name}: this is no picture. Choose a JPEG, PNG or WebP.",
+        "too_large": "{name}: this file is too large; the largest has {most}. Cut a part out of it.",
+    },
+    "es": {
+        "no_video": "{name}: esto no es un vídeo. Elige un archivo MP4, MOV, MKV o WebM, por ejemplo.",
+        "no_picture": "{name}: esto no es una imagen. Elige un JPEG, PNG o WebP.",
+        "too_large": "{name}: este archivo es demasiado grande; el mayor tiene {most}. Recórtalo.",
+    },
+}
+
 # The cards of the sessions, put together in the browser.
 CARDS: dict[str, dict[str, str]] = {
     "en": {

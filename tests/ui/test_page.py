@@ -572,5 +572,5 @@ def test_too_large_an_upload_is_refused_with_a_sentence(
     before = server.files()
     page = visit(server.url)
     upload(page, large)
-    expect(page.get_by_test_id("toast-body")).to_contain_text("large.mp4")
+    expect(page.locator("#refused")).to_contain_text("large.mp4: this file is too large")
     assert server.files() == before

@@ -167,6 +167,26 @@ def test_errors_are_said_in_spanish(server: Server, visit: Visit, clip: Path, tm
     expect(page.locator("#progress [role=alert]")).to_contain_text("Algo ha fallado dentro del programa")
 
 
+def test_a_file_of_another_kind_is_refused_in_spanish(
+    server: Server, visit: Visit, clip: Path, tmp_path: Path
+) -> None:
+    letter = tmp_path / "carta.txt"
+    letter.write_text("Querida Ana:")
+    page = visit(server.url, locale="es-ES")
+    refused = page.locator("#refused")
+    upload(page, letter)
+    expect(refused).to_have_text(
+        "carta.txt: esto no es un vídeo. Elige un archivo MP4, MOV, MKV o WebM, por ejemplo."
+    )
+    upload(page, clip)
+    ready(page)
+    expect(refused).to_have_count(0)
+    page.locator("#kind").get_by_text("Imagen", exact=True).click()
+    page.locator("#pictures input[type=file]").set_input_files(letter)
+    expect(refused).to_contain_text("esto no es una imagen")
+    expect(page.get_by_test_id("toast-body")).to_have_count(0)
+
+
 @pytest.mark.parametrize(("locale", "said"), [("en-GB", "cannot be reached"), ("es-ES", "no se llega a")])
 def test_without_weights_nothing_can_be_made_and_it_is_said_why(
     server: Server, visit: Visit, clip: Path, locale: str, said: str
