@@ -47,6 +47,8 @@ const state = {
   /** @type {Prompt[]} */ prompts: [],
   /** @type {?Prompt[]} */ draft: null, // what a drag under way would make of the prompts
   /** @type {Range} */ range: { start: 0, end: null },
+  /** @type {?object} */ base: null, // marks, objects and range as the server had them when the newest edit was made
+  /** @type {Map<number, object>} */ sent: new Map(), // by seq the same as they were sent, until that is answered
   /** @type {?{first: number, last: number}} */ trimming: null, // the frames kept if a handle is let go now
   /** @type {Thing[]} */ objects: [], // by number, never empty while there is a video
   active: 1, // the number of the object that new marks belong to
