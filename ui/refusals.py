@@ -85,7 +85,10 @@ _ENTRIES: list[_Entry] = [
         "{name}: the file is empty (0 bytes). Copy or download it again.",
         "{name}: el archivo está vacío (0 bytes). Cópialo o descárgalo otra vez.",
     ),
-    _Entry("{name}: this is a picture, not a video.", "{name}: esto es una imagen, no un vídeo."),
+    _Entry(
+        "{name}: this is a picture, not a video. Choose a video.",
+        "{name}: esto es una imagen, no un vídeo. Elige un vídeo.",
+    ),
     _Entry(
         "{name}: the file holds {held}. Choose a file with a video in it.",
         "{name}: el archivo tiene {held}. Elige un archivo que contenga un vídeo.",
