@@ -120,7 +120,11 @@ ACTIONS: dict[str, tuple[Any, ...]] = {
     "rename": ("Mine",),
     "star": (True,),
     "delete": (),
+    "put_away": (),
+    "bring_back": (),
+    "await_background": ("picture",),
     "mark": ([],),
+    "edit": ({"prompts": [], "objects": [], "start": 0.1, "end": 0.3},),
     "trim": (0.1, 0.3),
     "choose_model": ("recorte",),
     "choose_background": ("#102030",),
@@ -141,7 +145,7 @@ ACTIONS: dict[str, tuple[Any, ...]] = {
 SILENT = {"place": None, "wait": None, "progress": None}
 """These tell nothing."""
 NO_SESSION = {"create", "create_sample", "sessions", "unfinished", "used", "acknowledge", "of"}
-SERVERS = {"expire", "mend", "resume"}
+SERVERS = {"expire", "mend", "purge", "purge_all", "resume"}
 """What only the server itself does."""
 
 
@@ -236,7 +240,6 @@ def routes() -> list[str]:
     """Every address under which something of a session is served."""
     table: dict[str, str] = {
         "/{id}/times": "",
-        "/{id}/version": "",
         "/{id}/strip": "",
         "/{id}/poster": "?at=5",
         "/{id}/frames/{index}": "?view=original",
@@ -245,7 +248,7 @@ def routes() -> list[str]:
     }
     served = media.router(object_with_looks()).routes
     known = {route.path.removeprefix(media.PREFIX) for route in served}  # type: ignore[attr-defined]
-    assert known - {"/scenes/{name}"} == table.keys()
+    assert known - {"/scenes/{name}", "/{id}/version"} == table.keys()  # the version is told otherwise, below
     return [media.PREFIX + path + query for path, query in table.items()]
 
 
@@ -271,6 +274,15 @@ def test_every_route_answers_404_for_what_is_somebody_elses(
             nobodys = ask(who, whose, nothing := "00000000-0000-4000-8000-000000000000")
             assert answer.status_code == nobodys.status_code == 404
             assert answer.text.replace(id, nothing) == nobodys.text
+
+
+def test_the_version_of_somebody_elses_session_is_that_of_none(house: House, server: TestClient) -> None:
+    nothing = "00000000-0000-4000-8000-000000000000"
+    for who, id in house.strangers:
+        headers = {"x-user": str(who)} if who else {}
+        for asked in (id, nothing):
+            answer = server.get(f"{media.PREFIX}/{asked}/version", headers=headers)
+            assert answer.status_code == 200 and answer.json() is None
 
 
 def test_one_may_not_take_a_result_by_way_of_ones_own_session(house: House, server: TestClient) -> None:
@@ -299,7 +311,7 @@ def given(handler: Callable[..., Any], id: str, request: gr.Request, file: Path)
     values = {
         "id": id,
         "current": id,
-        "event": gr.EventData(None, {"id": id, "starred": True}),
+        "event": gr.EventData(None, {"id": id, "starred": True, "name": "Mine"}),
         "request": request,
         "value": "25" if section == "result" else {"prompts": [], "objects": [], "start": 0.1, "end": 0.3},
         "key": "webm" if section == "result" else "recorte",
@@ -342,7 +354,7 @@ def test_every_handler_of_the_page_opens_the_session_for_who_asks(
                 assert error.message == f"There is no session {id}."
                 refused.append(handler.__name__)
             else:
-                assert handler.__name__ in ("arrive", "refresh", "tick", "nothing")
+                assert handler.__name__ in ("arrive", "refresh", "tick", "nothing", "rest", "follow")
                 assert id not in repr([*map(shown, told.values())])
             shutil.rmtree(folder, ignore_errors=True)
         assert len(refused) > 20 and {"mark", "make", "cancel", "delete", "star", "reopen", "stop"} <= {

@@ -145,6 +145,9 @@ def wire(page: Page) -> None:
         cleared = page.nothing() if current == str(gone.id) else {}
         return {**cleared, **listed(search, request, gone)}
 
+    def rest() -> Updates:
+        return {section.timer: gr.Timer(active=False)}
+
     @told
     def undo(search: str, request: gr.Request, event: gr.EventData) -> Updates:
         page.mine(request).bring_back(str(event.id))
@@ -160,4 +163,4 @@ def wire(page: Page) -> None:
     section.cards.undo(undo, section.search, shown, show_progress="hidden")
     section.timer.tick(refresh, section.search, shown, show_progress="hidden", queue=False)
     page.sessions_tab.select(refresh, section.search, shown, show_progress="hidden")
-    page.cut_tab.select(lambda: gr.Timer(active=False), None, section.timer, show_progress="hidden")
+    page.cut_tab.select(rest, None, [section.timer], show_progress="hidden")
