@@ -65,7 +65,11 @@ class Format:
     content: Literal["picture", "matte", "pair"] = "picture"
     """What is in it: the picture over its background, the matte alone, or foreground and matte apart."""
     most_rate: Fraction | None = None
-    """Frames a second that players can show; what has more is resampled."""
+    """Frames a second that players can show or times can tell apart; of what has more some are left out."""
+    told_rate: Fraction | None = None
+    """Frames a second that the encoder may be told of at most, whatever their times are."""
+    longest: Fraction | None = None
+    """Seconds that a picture can last; one that lasts longer is written again."""
     hardware: Hardware | None = None
     """What makes the same on a graphics card; None where there is nothing."""
     bytes_per_pixel: float = 0.1
@@ -131,6 +135,8 @@ class Format:
 
 
 _X264_MOST = 16384, 16384
+# WebM, Matroska and WebP count time in milliseconds.
+_MILLISECONDS = Fraction(1000)
 _X264 = {"preset": "veryfast", "profile": "high"}
 _X264_STEPS = _steps("crf", 28, 23, 18, 14)
 # What FFmpeg multiplies a quantizer with where it stands for a quality (FF_QP2LAMBDA).
@@ -192,6 +198,7 @@ FORMATS: dict[str, Format] = {
             options={"b": "0", "deadline": "good", "cpu-used": "6", "row-mt": "1", "auto-alt-ref": "0"},
             most=(65535, 65535),
             qualities=_steps("crf", 42, 33, 24, 15),
+            most_rate=_MILLISECONDS,
             sound_codec="libopus",
             sound_copied=frozenset({"opus", "vorbis"}),
         ),
@@ -206,6 +213,8 @@ FORMATS: dict[str, Format] = {
             deep_pixel_format="yuv420p10le",
             least=4,
             most=(16384, 8704),
+            most_rate=_MILLISECONDS,
+            told_rate=Fraction(240),  # SVT-AV1 refuses more
             options={"preset": "8"},
             qualities=_steps("crf", 48, 38, 28, 18),
             sound_codec="libopus",
@@ -265,6 +274,7 @@ FORMATS: dict[str, Format] = {
             container_options={"loop": "0"},
             most=(65535, 65535),
             qualities=_steps("colours", 32, 80, 160, 255),
+            longest=Fraction(65535, 100),  # 16 bits
             most_rate=Fraction(50),  # browsers show a picture for a fiftieth of a second or else for a tenth
         ),
         Format(
@@ -280,6 +290,8 @@ FORMATS: dict[str, Format] = {
             alpha_pixel_format="bgra",
             container_options={"loop": "0"},
             most=(16383, 16383),
+            most_rate=_MILLISECONDS,
+            longest=Fraction(2**24 - 1, 1000),  # 24 bits
             options={"compression_level": "2"},  # twice as fast as more, and hardly larger
             qualities=_steps("quality", 45, 65, 82, 95),
         ),
@@ -323,6 +335,7 @@ FORMATS: dict[str, Format] = {
             codec="ffv1",
             pixel_format="gray",
             options={"g": "1", "level": "3", "slicecrc": "1"},
+            most_rate=_MILLISECONDS,
             content="matte",
             plays=False,
         ),

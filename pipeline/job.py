@@ -19,6 +19,7 @@ from pipeline.edges import CLEAN, Edges
 from pipeline.errors import UNREADABLE, FormatError, InputError, PromptError
 from pipeline.formats import Quality
 from pipeline.prompts import Object, Prompt
+from pipeline.video import Index
 
 Sound = Literal["own", "behind", "none"]
 """Whose sound the result has: the video's own, that of the video behind the subject, or nobody's."""
@@ -128,15 +129,40 @@ class Job:
 
     def span(self, clip: Clip) -> tuple[int, int]:
         """The pts range [first, past the last) of the frames in the result."""
-        times = video.index(clip.path).pts
-        tick = float(clip.time_base)
+        index = video.index(clip.path)
+        times, tick = index.pts, float(clip.time_base)
         # Half a tick of grace: a typed time is a rounded one.
         first = next((p for p in times if p * tick >= self.start - tick / 2), times[-1])
+        if self._held(index, clip, self.start) is not None:
+            first = index.at(round(self.start / clip.time_base))
         past = times[-1] + 1
         if self.end is not None:
             past = next((p for p in times if p * tick >= self.end - tick / 2), past)
         # A range between two frames holds one all the same.
         return first, max(past, next((p for p in times if p > first), first + 1))
+
+    def bounds(self, clip: Clip, span: tuple[int, int] | None = None) -> tuple[int, int]:
+        """The pts at which the result begins and ends, of a `span` in that of the job, or of that.
+
+        They are those of frames, but for a frame that is shown for long: that is cut where it was asked for.
+        """
+        index = video.index(clip.path)
+        first, past = span or self.span(clip)
+        begin, stop = first, past if past <= index.pts[-1] else index.end
+        start, end = (
+            None if time is None else self._held(index, clip, time) for time in (self.start, self.end)
+        )
+        if start is not None and first < start < stop:
+            begin = start
+        if end is not None and begin < end < stop:
+            stop = end
+        return begin, stop
+
+    def _held(self, index: Index, clip: Clip, seconds: float) -> int | None:
+        """The pts of a time at which a frame stays for longer than most do; None at all other times."""
+        pts = round(seconds / clip.time_base)
+        following = next((p for p in index.pts if p > pts), index.end)
+        return pts if index.at(pts) < pts and following - pts > index.usual else None
 
     @cached_property
     def matte_key(self) -> str:

@@ -32,8 +32,8 @@ STEPS = 24
 
 def spread(clip: Clip, job: Job, count: int) -> list[float]:
     """`count` times in seconds, at the middles of equal parts of what the job keeps."""
-    first, past = job.span(clip)
-    return [float((first + (past - first) * (k + 0.5) / count) * clip.time_base) for k in range(count)]
+    begin, stop = job.bounds(clip)
+    return [float((begin + (stop - begin) * (k + 0.5) / count) * clip.time_base) for k in range(count)]
 
 
 def frames(job: Job, times: Iterable[float], steps: int = STEPS) -> Iterator[Pair]:

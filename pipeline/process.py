@@ -29,7 +29,7 @@ from pipeline.job import Job, Progress
 from pipeline.matte import Kept
 from pipeline.models import DOUBT, Found
 from pipeline.pictures import limited
-from pipeline.resample import Even
+from pipeline.resample import Even, Thinned
 from pipeline.stretches import Pair, Step
 from pipeline.video import Frame, Heard, Labels, Output, Shape, Writer
 
@@ -62,7 +62,8 @@ def process(job: Job) -> Generator[Progress, None, None]:
     stream = stretches.stream(job)
     scenes = yield from _cuts(job, clip)
     with ExitStack() as stack:
-        out = stack.enter_context(_output(job, clip, span))
+        timing = _Timing.of(job, clip, span)
+        out = stack.enter_context(_output(job, clip, timing))
         keep = None
         if job.matte is None:
             folder = stack.enter_context(video.scratch(job.output))
@@ -75,7 +76,7 @@ def process(job: Job) -> Generator[Progress, None, None]:
         lasting = job.matte is not None
         steps = stretches.steps(clip, stream, plan, folder, deep=job.deep(clip), lasting=lasting)
         pace = _Pace("matte", stretches.work(plan, clip))
-        yield from _written(job, clip, span, steps, pace, out, keep)
+        yield from _written(job, clip, timing, steps, pace, out, keep)
     if job.matte is not None:
         journal.clear(Kept.open(job.matte))
     _remember_speed(job, clip, pace)
@@ -97,14 +98,15 @@ def render(job: Job, kept: Kept) -> Generator[Progress, None, None]:
     pairs = kept.pairs(clip, span, deep=job.deep(clip))
     steps = (Step((frame, Found(alpha)), 1) for frame, alpha in pairs)
     pace = _Pace("render", len(times))
-    with _output(job, clip, span) as out:
-        yield from _written(job, clip, span, steps, pace, out)
+    timing = _Timing.of(job, clip, span)
+    with _output(job, clip, timing) as out:
+        yield from _written(job, clip, timing, steps, pace, out)
 
 
 def _written(
     job: Job,
     clip: Clip,
-    span: tuple[int, int],
+    timing: _Timing,
     steps: Iterator[Step],
     pace: _Pace,
     out: Output,
@@ -114,7 +116,7 @@ def _written(
     checks = _Checks(clip)
     frames = 0
     with (
-        _Look(job, clip, span) as look,
+        _Look(job, clip, timing) as look,
         closing(ahead(steps, _depth(job, clip))) as made,
         closing(ahead(look.rendered(made, keep), _depth(job, clip))) as rendered,
     ):
@@ -161,12 +163,36 @@ def _remember_speed(job: Job, clip: Clip, pace: _Pace) -> None:
     speeds.record(job.model, device, (clip.width, clip.height), pace.whole)
 
 
-def _rate(job: Job, clip: Clip) -> Fraction | None:
-    """The even rate of the result; None where each frame keeps its time."""
-    most = formats.by_key(job.format).most_rate
-    if most is not None and (job.rate or _quickest(clip)) > most:
-        return most
-    return job.rate
+class _Timing(NamedTuple):
+    """When the result shows what it is given, in ticks of its own."""
+
+    begin: int
+    """The clip's pts at its second 0."""
+    stop: int
+    """The clip's pts at which it ends."""
+    tick: Fraction
+    rate: Fraction | None = None
+    """Frames a second, where it is even."""
+    most: Fraction | None = None
+    """Frames a second that it may have, where the clip has more."""
+
+    @classmethod
+    def of(cls, job: Job, clip: Clip, span: tuple[int, int]) -> _Timing:
+        begin, stop = job.bounds(clip, span)
+        most = formats.by_key(job.format).most_rate
+        if job.rate is not None:
+            rate = job.rate if most is None else min(most, job.rate)
+            return cls(begin, stop, 1 / rate, rate=rate)
+        if most is not None and _quickest(clip) > most:
+            return cls(begin, stop, _common(clip.time_base, 1 / most), most=most)
+        return cls(begin, stop, clip.time_base)
+
+
+def _common(a: Fraction, b: Fraction) -> Fraction:
+    """The largest tick of which both are whole numbers; `a` where no container holds one so small."""
+    denominator = math.lcm(a.denominator, b.denominator)
+    common = Fraction(math.gcd(*(int(each * denominator) for each in (a, b))), denominator)
+    return common if common.denominator < 2**31 else a
 
 
 def _quickest(clip: Clip) -> Fraction:
@@ -175,38 +201,38 @@ def _quickest(clip: Clip) -> Fraction:
     return 1 / (clip.time_base * min(gaps, default=round(1 / clip.rate / clip.time_base)))
 
 
-def _output(job: Job, clip: Clip, span: tuple[int, int]) -> Output:
-    rate = _rate(job, clip)
-    even = rate and Shape(clip.width, clip.height, 1 / rate, rate)
+def _output(job: Job, clip: Clip, timing: _Timing) -> Output:
+    length = (timing.stop - timing.begin) * clip.time_base
+    if timing.rate is not None:
+        shape = Shape(clip.width, clip.height, timing.tick, timing.rate)
+    elif timing.most is not None:
+        end, least = (round(seconds / timing.tick) for seconds in (length, 1 / timing.most))
+        rate = min(clip.rate, timing.most)
+        shape = Shape(clip.width, clip.height, timing.tick, rate, end=end, least=least)
+    else:
+        shape = Shape(clip.width, clip.height, timing.tick, clip.rate, timing.begin, timing.stop)
     return video.create(
         job.output,
         formats.by_key(job.format),
-        even or Shape(clip.width, clip.height, clip.time_base, clip.rate, span[0]),
+        shape,
         alpha=isinstance(job.background, Transparent),
         deep=job.deep(clip),
-        sound=_heard(job, clip, span),
+        sound=_heard(job, clip, timing),
         quality=job.quality,
         hardware=job.hardware,
-        labels=_labels(job, clip, span),
+        labels=_labels(job, clip, timing),
     )
 
 
-def _labels(job: Job, clip: Clip, span: tuple[int, int]) -> Labels:
+def _labels(job: Job, clip: Clip, timing: _Timing) -> Labels:
     """Title, timecode and chapters of the result."""
-    first, past = span
-    stop = None if past > video.index(clip.path).pts[-1] else past * clip.time_base
-    return Labels.read(job.source, clip.rate).cut(first * clip.time_base, stop, clip.rate)
+    begin, stop = timing.begin * clip.time_base, timing.stop * clip.time_base
+    return Labels.read(job.source, clip.rate).cut(begin, None if stop == clip.length else stop, clip.rate)
 
 
-def _stop(clip: Clip, past: int) -> Fraction:
-    """When the picture before `past` ends, in seconds."""
-    return past * clip.time_base if past <= video.index(clip.path).pts[-1] else clip.length
-
-
-def _heard(job: Job, clip: Clip, span: tuple[int, int]) -> Heard | None:
+def _heard(job: Job, clip: Clip, timing: _Timing) -> Heard | None:
     """The sound of the result, on the clip's time from its first picture on."""
-    first, past = span
-    begin, stop = first * clip.time_base, _stop(clip, past)
+    begin, stop = timing.begin * clip.time_base, timing.stop * clip.time_base
     if job.sound == "behind" and isinstance(job.background, Footage):
         behind = video.probe(job.background.path)
         repeat = None if job.background.held else behind.length
@@ -228,17 +254,23 @@ class _Picture(NamedTuple):
 class _Look:
     """Lays frames over the job's background by their mattes, at the times that the result shows them."""
 
-    def __init__(self, job: Job, clip: Clip, span: tuple[int, int]) -> None:
+    def __init__(self, job: Job, clip: Clip, timing: _Timing) -> None:
         self._clip = clip
-        self._begin = span[0] * clip.time_base
-        self._alone = formats.by_key(job.format).content == "matte"
+        self._timing = timing
+        self._first = True
+        self._form = formats.by_key(job.format)
+        self._slower = timing.rate != job.rate
+        self._alone = self._form.content == "matte"
         self._edges = job.edges
-        apart = formats.by_key(job.format).content == "pair"
+        apart = self._form.content == "pair"
         behind = Transparent() if apart else job.background
         self._compose = composer(behind, clip.width, clip.height, job.edges)
-        rate = _rate(job, clip)
-        self._even = Even[Pair](rate, _stop(clip, span[1]) - self._begin) if rate else None
-        self._tick = 1 / rate if rate else clip.time_base
+        length = (timing.stop - timing.begin) * clip.time_base
+        self._timed: Even[Pair] | Thinned[Pair] | None = None
+        if timing.rate is not None:
+            self._timed = Even(timing.rate, length)
+        elif timing.most is not None:
+            self._timed = Thinned(timing.most, length)
 
     def __enter__(self) -> Self:
         return self
@@ -248,7 +280,12 @@ class _Look:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return self._compose.notes
+        most, timed = self._form.most_rate, self._timed
+        left_out = timed.passed > 0 if isinstance(timed, Thinned) else timed is not None and self._slower
+        if most is None or not left_out:
+            return self._compose.notes
+        note = f"{self._form.label} takes {most} frames a second at most: what came closer was left out."
+        return (note, *self._compose.notes)
 
     def rendered(self, steps: Iterator[Step], keep: Writer | None) -> Iterator[_Picture | Step]:
         """The pictures that each step brings, and then the step; mattes are kept in `keep` on the way."""
@@ -259,16 +296,22 @@ class _Look:
                     keep.write(found.matte, frame.pts)
                 yield from self._shown(step.pair)
             yield step
-        if self._even is not None:
-            yield from (self._picture(pair, number) for number, pair in self._even.rest())
+        if self._timed is not None:
+            yield from (self._picture(pair, self._ticks(at)) for at, pair in self._timed.rest())
 
     def _shown(self, pair: Pair) -> Iterator[_Picture]:
-        pts = pair[0].pts
-        if self._even is None:
+        # Before the first picture stands the first picture: not every format can begin with none.
+        pts = self._timing.begin if self._first else pair[0].pts
+        self._first = False
+        if self._timed is None:
             yield self._picture(pair, pts)
             return
-        seconds = pts * self._clip.time_base - self._begin
-        yield from (self._picture(shown, number) for number, shown in self._even.add(seconds, pair))
+        seconds = (pts - self._timing.begin) * self._clip.time_base
+        yield from (self._picture(shown, self._ticks(at)) for at, shown in self._timed.add(seconds, pair))
+
+    def _ticks(self, at: int | Fraction) -> int:
+        """The result's pts of a number at an even rate, or of a time in seconds."""
+        return at if isinstance(at, int) else round(at / self._timing.tick)
 
     def _picture(self, pair: Pair, pts: int) -> _Picture:
         """`pts` is the result's."""
@@ -277,7 +320,9 @@ class _Look:
             return _Picture(pts, limited(shaped(found.matte, self._edges), frame.alpha))
         image = frame.image if frame.deep is None else frame.deep
         # What is behind the subject goes on by the result's times, also while a frame is repeated.
-        seconds = pts * self._tick + (0 if self._even is None else self._begin)
+        seconds = pts * self._timing.tick
+        if self._timed is not None:
+            seconds += self._timing.begin * self._clip.time_base
         return _Picture(pts, self._compose(image, found.matte, float(seconds), frame.alpha))
 
 

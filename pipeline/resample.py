@@ -1,4 +1,4 @@
-"""Frames at an even rate, for where that is asked for or players show no other."""
+"""Frames at an even rate, or no faster than at one, for where that is asked for or players show no more."""
 
 from __future__ import annotations
 
@@ -37,3 +37,45 @@ class Even(Generic[Picture]):
         while self._shown is not None and self._number < number:
             yield self._number, self._shown
             self._number += 1
+
+
+class Thinned(Generic[Picture]):
+    """Pictures that follow each other no faster than `rate`, before `length` seconds; long ones stay as long.
+
+    One that comes sooner waits until its turn, and is passed over where the next one is there by then. At
+    least one comes out.
+    """
+
+    def __init__(self, rate: Fraction, length: Fraction) -> None:
+        self._gap = 1 / rate
+        self._length = length
+        self._free = Fraction(0)
+        """From when on the next picture can be shown."""
+        self._waiting: tuple[Fraction, Picture] | None = None
+        self._shown = False
+        self.passed = 0
+        """How many pictures were passed over."""
+
+    def add(self, seconds: Fraction, picture: Picture) -> Iterator[tuple[Fraction, Picture]]:
+        """When which picture is shown, as far as that is known now that `picture` comes at `seconds`.
+
+        Times ascend; the first picture is also shown before its time.
+        """
+        if self._waiting is not None:
+            yield from self._until(seconds)
+        self._waiting = (seconds if self._waiting is not None else Fraction(0), picture)
+
+    def rest(self) -> Iterator[tuple[Fraction, Picture]]:
+        """The last picture, where there is time for it."""
+        yield from self._until(self._length)
+
+    def _until(self, seconds: Fraction) -> Iterator[tuple[Fraction, Picture]]:
+        if self._waiting is None:
+            return
+        due, picture = self._waiting
+        due = max(due, self._free)
+        if due < seconds or not self._shown:
+            self._free, self._shown = due + self._gap, True
+            yield due, picture
+        else:
+            self.passed += 1

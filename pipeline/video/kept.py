@@ -12,7 +12,7 @@ from pipeline.digest import sampled
 from pipeline.video.scanning import Index, Scan
 from pipeline.video.whole import replacing
 
-_VERSION = 2
+_VERSION = 3
 """Raised when a scan finds other tracks or times, so that what an older program kept is not used."""
 
 
@@ -28,6 +28,9 @@ def save(path: Path, scan: Scan) -> None:
         "keys": index.keys,
         "marks": index.marks,
         "stamps": index.stamps,
+        "lasts": index.lasts,
+        "size": index.size,
+        "lead": index.lead,
         "packets": scan.packets,
         "mended": scan.mended,
     }
@@ -50,14 +53,34 @@ def _checked(data: dict[str, Any]) -> Scan:
     """Raises ValueError or TypeError where this is not what `save` writes."""
     pts, keys, stamps = (tuple(data[name]) for name in ("pts", "keys", "stamps"))
     marks = tuple((time, size) for time, size in data["marks"])
-    index = Index(pts, keys, data["origin"], Fraction(data["tick"]), marks, stamps)
-    whole = (*pts, *keys, *(number for mark in marks for number in mark), index.origin)
+    index = Index(
+        pts,
+        keys,
+        data["origin"],
+        Fraction(data["tick"]),
+        marks,
+        stamps,
+        lasts=data["lasts"],
+        size=None if data["size"] is None else (data["size"][0], data["size"][1]),
+        lead=data["lead"],
+    )
+    whole = (
+        *pts,
+        *keys,
+        *(number for mark in marks for number in mark),
+        index.origin,
+        index.lasts,
+        index.lead,
+    )
     if (
         not all(type(number) is int for number in (*whole, data["packets"], data["mended"]))
         or not all(stamp is None or type(stamp) is int for stamp in stamps)
         or not all(a < b for times in (pts, keys) for a, b in pairwise(times))
         or pts[:1] not in ((), (0,))
         or index.tick <= 0
+        or index.lasts <= 0
+        or index.lead < 0
+        or min(index.size or (1,)) <= 0
         or (marks and len(marks) != len(keys))
         or (stamps and len(stamps) != len(pts))
     ):

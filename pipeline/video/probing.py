@@ -28,6 +28,9 @@ def probe(path: Path, name: str | None = None) -> Clip:
                 f"{source.name}: its colours are coded in a way (Dolby Vision profile 5, YCgCo) that is not "
                 "known here. Convert it to SDR or HDR10 and try again."
             )
+        scan = scan_of(path)
+        if scan.index.size is not None:
+            source.resize(scan.index.size)
         width, height = source.size
         across, down, _, _ = source.turn(first)
         if abs(down) > abs(across):
@@ -38,10 +41,9 @@ def probe(path: Path, name: str | None = None) -> Clip:
         # What an edit list leaves out was not promised.
         promised = min(stream.frames, len(stream.index_entries) or stream.frames)
         sound = tuple(codec_name(s) for s in source.container.streams.audio if s.codec_context)
-        mean_rate = stream.average_rate or stream.guessed_rate
         own_name = source.name
-    scan = scan_of(path)
-    pts, tick = scan.index.pts, scan.index.tick
+    index = scan.index
+    pts, tick = index.pts, index.tick
     if not pts:
         raise VideoError(f"{own_name}: there is not one picture in this video.")
     if promised - scan.packets > max(2, promised // 50):
@@ -49,9 +51,8 @@ def probe(path: Path, name: str | None = None) -> Clip:
             f"{own_name}: the file is cut short: it promises {promised} frames and holds {scan.packets}. "
             "Copy or download it again."
         )
-    gaps = np.diff(np.asarray(pts))
-    usual = int(np.median(gaps)) if len(gaps) else max(1, round(1 / (mean_rate or 25) / tick))
-    duration = (pts[-1] + usual) * tick
+    gaps = np.diff(np.asarray((*pts, index.end)))
+    duration = index.end * tick
     return Clip(
         path=path,
         name=own_name,
@@ -60,7 +61,7 @@ def probe(path: Path, name: str | None = None) -> Clip:
         frames=len(pts),
         duration=float(duration),
         rate=max(Fraction(len(pts) / duration).limit_denominator(1001), Fraction(1, 1001)),
-        variable=bool(len(gaps)) and int(gaps.max() - gaps.min()) > 1,
+        variable=int(gaps.max() - gaps.min()) > 1,
         time_base=tick,
         codec=codec,
         depth=depth,

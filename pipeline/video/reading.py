@@ -60,6 +60,8 @@ def read(
         if not wanted:
             return
     with Source(path) as source:
+        if times.size is not None:
+            source.resize(times.size)
         for pts, frame in _pictures(source, times, start, end, wanted):
             with read_errors(source.name):
                 seen = _seen(source, frame, pts, pixel_format, deep)
@@ -162,6 +164,8 @@ class _Clock:
                 pts = times.pts[later]
         else:
             pts = stamp - times.origin
+            if pts == times.lead:
+                pts = 0
         self._before = pts
         return pts
 
@@ -185,8 +189,11 @@ def read_backward(
     deep: bool = False,
 ) -> Iterator[Frame]:
     """The frames of `read`, last first, holding no more than a bounded chunk of them."""
-    pts = [p for p in index(path).pts if start <= p < end and (only is None or p in only)]
+    times = index(path)
+    pts = [p for p in times.pts if start <= p < end and (only is None or p in only)]
     with Source(path) as source:
+        if times.size is not None:
+            source.resize(times.size)
         width, height = source.size
     pixel = 4 + 6 if deep else 1 if pixel_format == "gray" else 4
     chunk = max(1, _BACKWARD_BYTES // (width * height * pixel))

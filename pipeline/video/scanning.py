@@ -5,11 +5,14 @@ from __future__ import annotations
 import bisect
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, cast
+
+import numpy as np
 
 from pipeline.video.mending import mended
 
@@ -17,6 +20,12 @@ from pipeline.video.mending import mended
 _LATEST = 2**52
 # The clock of a video is refined by no more than this, and FFmpeg's fractions hold no larger denominator.
 _FINEST, _DENOMINATOR = 16, 2**31 - 1
+# Sound that begins by no more than this before the picture, in seconds, is an encoder's run-up.
+_RUN_UP = Fraction(1, 10)
+# No more pictures are shown before one that is decoded before them (ITU-T H.264, A.3.1).
+_REORDERED = 16
+# A picture that comes later than this after the sound belongs to another clock.
+_LONGEST_LEAD = 3600
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,29 @@ class Index:
     """The packet of each of `keys` is known by the time that the container gives it and by its size."""
     stamps: tuple[int | None, ...] = ()
     """Where times were mended, the one that the container has for each frame; None where it is no guide."""
+    lasts: int = 1
+    """How many ticks the last frame is shown."""
+    size: tuple[int, int] | None = None
+    """Width and height that most of the frames have as they are stored; None: that of the first."""
+    lead: int = 0
+    """By how many ticks the first frame is shown before its own time, because the sound begins so early."""
+
+    @property
+    def end(self) -> int:
+        """The pts at which the last frame ends."""
+        return self.pts[-1] + self.lasts
+
+    @cached_property
+    def usual(self) -> int:
+        """How many ticks most frames are shown."""
+        return int(np.median(np.diff(self.pts))) if len(self.pts) > 1 else self.lasts
+
+    def led(self, lead: int) -> Index:
+        """The same with the first frame shown `lead` ticks before its own time, from 0 on."""
+        pts, keys = ((*times[:1], *(time + lead for time in times[1:])) for times in (self.pts, self.keys))
+        if self.keys[:1] != (0,):
+            keys = tuple(key + lead for key in self.keys)
+        return replace(self, pts=pts, keys=keys, origin=self.origin - lead, lead=lead)
 
     def at(self, pts: int) -> int:
         """The pts of the frame on screen at `pts`: the last one not after it, else the first."""
@@ -68,26 +100,108 @@ class _Shown(NamedTuple):
 def scanned(path: Path) -> Scan:
     """Read all packets. Raises VideoError where the file is no video."""
     from pipeline.video.pictures import Pictures
+    from pipeline.video.sizes import Sizes
     from pipeline.video.source import Source, time_base
 
     shown: list[_Shown] = []
     held = 0
     with Source(path) as source:
-        pictures = Pictures(source)
+        pictures, ending, sizes = Pictures(source), _Ending(source.lengths), Sizes(source)
         for packet in source.packets():
-            if not packet.size:
-                continue
-            held += 1
             pts, dts = _time(packet.pts), _time(packet.dts)
-            if pictures.brings(packet, dts if pts is None else pts) and not packet.is_discard:
+            held += packet.size > 0
+            brings = packet.size > 0 and pictures.brings(packet, dts if pts is None else pts)
+            ending.add(pts, dts, packet.duration or 0, brings, packet.is_discard)
+            if packet.size:
+                sizes.add(packet, dts if pts is None else pts)
+            if brings and not packet.is_discard:
                 shown.append(_Shown(pts, dts, packet.size, packet.is_keyframe))
         tick = time_base(source.stream)
         rate = source.stream.average_rate or source.stream.guessed_rate or 25
         if pictures.packed or (source.guesses and any(s.pts != s.dts for s in shown)):
             shown = [s._replace(pts=None) for s in shown]
         reorders = source.reorders or any(s.pts != s.dts for s in shown if None not in (s.pts, s.dts))
-    index, count = _indexed(shown, tick, max(1, round(1 / Fraction(rate) / tick)), reorders)
+        sound, end = source.sound_begins(), source.end
+        times = [s.dts if s.pts is None else s.pts for s in shown]
+        known = [time for time in times if time is not None]
+        size = sizes.most(min(known), max(known) + 1) if known else None
+        source.rewind()
+        first = source.first()
+    cut = _cut(shown, None if first is None else first.pts)
+    index, count = _indexed(cut, tick, max(1, round(1 / Fraction(rate) / tick)), reorders)
+    if index.pts:
+        index = replace(index, lasts=ending.lasts(index, tick, end), size=size)
+    if sound is not None and len(cut) == len(shown):
+        lead = index.origin * index.tick - sound
+        if index.pts and _RUN_UP < lead < _LONGEST_LEAD:
+            index = index.led(round(lead / index.tick))
     return Scan(index, held, count)
+
+
+def _cut(shown: list[_Shown], first: int | None) -> list[_Shown]:
+    """Those from the first picture on that can be decoded: a recording may begin anywhere.
+
+    What is decoded before it is left out, and what is shown before it though it is decoded behind it.
+    """
+    begin = next((n for n, s in enumerate(shown) if s.pts is not None and s.pts == first), None)
+    if begin is None:
+        return shown  # its time is no guide
+    after = begin + 1
+    while after < len(shown) and (pts := shown[after].pts) is not None and pts < cast(int, first):
+        after += 1
+    if after - begin > _REORDERED:
+        after = begin + 1  # the clock was set back
+    return [shown[begin], *shown[after:]]
+
+
+class _Ending:
+    """Finds out for how long the last picture is shown, as the container says."""
+
+    def __init__(self, lengths: Literal["shown", "decoded", "none"]) -> None:
+        self._lengths = lengths
+        self._begin: tuple[int, int] | None = None
+        """The least pts and the first dts."""
+        self._last: tuple[int, int] | None = None
+        """The pts that is shown last, and for how long."""
+        self._decoded = 0
+        """The dts at which the last packet ends that is shown."""
+        self._left_out = -1
+        """The last pts that is not shown."""
+
+    def add(self, pts: int | None, dts: int | None, duration: int, brings: bool, left_out: bool) -> None:
+        """Take note of a packet: whether it brings a picture to the screen, and whether it is left out."""
+        pts = dts if pts is None else pts
+        dts = pts if dts is None else dts
+        if pts is None or dts is None:
+            return
+        self._begin = (pts, dts) if self._begin is None else (min(self._begin[0], pts), self._begin[1])
+        if left_out:
+            self._left_out = max(self._left_out, pts)
+            return
+        self._decoded = dts + duration
+        if brings and (self._last is None or pts >= self._last[0]):
+            self._last = pts, duration
+        elif not brings and self._last is not None and pts > self._last[0]:
+            self._last = self._last[0], pts + duration - self._last[0]  # the picture before goes on
+
+    def lasts(self, index: Index, tick: Fraction, end: Fraction | None) -> int:
+        """In ticks of the index, whose pictures are shown for as long as most where nothing else is said.
+
+        `end` is when the track ends, in seconds by the container's clock, where that says so.
+        """
+        usual = index.usual
+        if self._begin is None or self._last is None or self._left_out > self._last[0]:
+            return usual
+        pts, duration = self._last
+        match self._lengths:
+            case "decoded":
+                least, first = self._begin
+                duration = self._decoded + least - first - pts
+            case "none":
+                duration = 0 if end is None else round(end / tick) - pts
+        lasts = round(duration * tick / index.tick)
+        # What differs by a tick was rounded.
+        return lasts if 0 < lasts < _LATEST and abs(lasts - usual) > tick / index.tick else usual
 
 
 def _time(stamp: int | None) -> int | None:
@@ -102,7 +216,8 @@ def _indexed(shown: Sequence[_Shown], tick: Fraction, gap: int, reorders: bool) 
         origin = min(pts, default=0)
         marks = sorted((s.pts, s.size) for s in shown if s.key and s.pts is not None)
         times = tuple(sorted(p - origin for p in pts))
-        return Index(times, tuple(p - origin for p, _ in marks), origin, tick, tuple(marks)), 0
+        keys = tuple(p - origin for p, _ in marks)
+        return Index(times, keys, origin, tick, tuple(marks), lasts=gap), 0
 
     # With frames in another order than they are shown in, only the times of decoding tell how pictures follow
     # each other; these run ahead of their own times by a constant.
@@ -119,8 +234,10 @@ def _indexed(shown: Sequence[_Shown], tick: Fraction, gap: int, reorders: bool) 
     missing = len(shown) - len(set(pts)) if pts else 0  # some containers have none, and need none
     often = Counter(pts)
     guides = tuple(s.pts if s.pts is not None and often[s.pts] == 1 and not reorders else None for s in shown)
-    keys = [(t, (g, s.size)) for t, g, s in zip(times, guides, shown, strict=True) if s.key and g is not None]
-    index = Index(
-        times, tuple(t for t, _ in keys) or (0,), origin, tick / finer, tuple(m for _, m in keys), guides
-    )
+    found_keys = [
+        (t, (g, s.size)) for t, g, s in zip(times, guides, shown, strict=True) if s.key and g is not None
+    ]
+    keys = tuple(t for t, _ in found_keys) or (0,)
+    marks = [mark for _, mark in found_keys]
+    index = Index(times, keys, origin, tick / finer, tuple(marks), guides, lasts=gap * finer)
     return index, max(changed, missing)

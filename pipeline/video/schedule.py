@@ -20,7 +20,11 @@ class Shape:
     rate: Fraction
     """How many there are in a second, about: for how long a lone one lasts, and for encoders."""
     start: int = 0
-    """The pts of the first picture: second 0 of the result."""
+    """The pts at second 0 of the result."""
+    end: int | None = None
+    """The pts at which its last picture ends; None: that lasts as long as most."""
+    least: int = 1
+    """Ticks that the last picture lasts in any case."""
 
 
 class Schedule:
@@ -29,6 +33,7 @@ class Schedule:
     def __init__(self, shape: Shape) -> None:
         self.tick = shape.time_base
         self._start = shape.start
+        self._end, self._least = shape.end, shape.least
         self._gap = max(1, round(1 / shape.rate / shape.time_base))
         self._pts = array("q")
 
@@ -37,12 +42,23 @@ class Schedule:
 
     def add(self, pts: int) -> int:
         """Ticks from second 0 of the result, where the picture with this pts belongs."""
-        self._pts.append(pts - self._start)
+        self._pts.append(self.at(pts))
+        return self._pts[-1]
+
+    def at(self, pts: int) -> int:
+        """Ticks from second 0 of the result of a pts."""
+        return pts - self._start
+
+    def again(self, after: int) -> int:
+        """Show the last picture again so many ticks after it; gives when that is."""
+        self._pts.append(self._pts[-1] + after)
         return self._pts[-1]
 
     @property
-    def usual(self) -> int:
-        """How many ticks the last picture lasts: as many as most."""
+    def lasts(self) -> int:
+        """How many ticks the last picture lasts."""
+        if self._end is not None:
+            return max(self._least, self._end - self._start - self._pts[-1])
         return int(np.median(np.diff(self._pts))) if len(self._pts) > 1 else self._gap
 
     @property
@@ -53,4 +69,4 @@ class Schedule:
     @property
     def end(self) -> Fraction:
         """When the last one ends."""
-        return (self._pts[-1] + self.usual) * self.tick
+        return (self._pts[-1] + self.lasts) * self.tick

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO, Self, cast
+from typing import Any, BinaryIO, Literal, Self, cast
 
 import av
 import cv2
@@ -68,6 +69,7 @@ class Source:
         self.name = name or path.name
         self._conversion = Conversion()
         self._turn: _Matrix | None = None
+        self._stored: tuple[int, int] | None = None
         self.threaded = True
         """Whether the decoder may use several threads."""
         self._open()
@@ -112,16 +114,8 @@ class Source:
             self.stream.thread_type = "AUTO"
         else:
             self.stream.thread_count = 1
-        ratio = self.stream.sample_aspect_ratio or Fraction(1)
         context = self.stream.codec_context
-        # Width and height of a stored frame in square pixels, before it is turned upright. A stream may
-        # change its size on the way; what leaves here does not.
-        self.size = (max(1, round(context.width * ratio)), context.height)
-        if max(self.size[0], context.width) * context.height > MOST_PIXELS:
-            raise VideoError(
-                f"{self.name}: its pictures are {self.size[0]} × {self.size[1]}, which is more than can be "
-                "handled or is not true. Convert it to a smaller size and try again."
-            )
+        self.resize(self._stored or (context.width, context.height))
         # What comes later may be larger, or claim to be. What is too large by little is decoded, to be told
         # from damage; the first size was admitted by whoever took the video in.
         self._most = max(limits.most_pixels() or MOST_PIXELS, context.width * context.height)
@@ -141,6 +135,15 @@ class Source:
             self._decoder.options = dict(context.options)
         # In these containers FFmpeg's parser finds where a picture begins and how long it lasts.
         self.parsed = bool(kinds & {"mpeg", "mpegts"})
+        # A packet's length says how long its picture is shown, or in MP4 (ISO/IEC 14496-12) until when the
+        # next one is decoded; in Matroska it is made up from the mean rate.
+        self.lengths: Literal["shown", "decoded", "none"] = (
+            "decoded"
+            if "mov" in kinds
+            else "none"
+            if "matroska" in kinds and self._canvas is None
+            else "shown"
+        )
         # Whether frames come in another order than they are shown in.
         self.reorders = context.has_b_frames > 0
         # AVI tells when a frame is decoded and not when it is shown. FFmpeg knows it nevertheless, but can
@@ -151,6 +154,25 @@ class Source:
         # A picture made of fields depends on the frame before it, so that decoding has to begin this many
         # ticks before a keyframe that is wanted.
         self.early = int(context.field_order > 1 and not self.guesses)
+
+    def resize(self, stored: tuple[int, int]) -> None:
+        """Let pictures leave here as large as stored ones of this width and height are shown.
+
+        A stream may change its size on the way; what leaves here does not. Raises VideoError where they are
+        too large.
+        """
+        self._stored = stored
+        # In square pixels, before they are turned upright.
+        self.size = (self._shown_width(stored[0]), stored[1])
+        if max(self.size[0], stored[0]) * stored[1] > MOST_PIXELS:
+            raise VideoError(
+                f"{self.name}: its pictures are {self.size[0]} × {self.size[1]}, which is more than can be "
+                "handled or is not true. Convert it to a smaller size and try again."
+            )
+
+    def _shown_width(self, stored: int) -> int:
+        """Columns of square pixels."""
+        return max(1, round(stored * (self.stream.sample_aspect_ratio or Fraction(1))))
 
     def close(self) -> None:
         self.container.close()
@@ -172,6 +194,21 @@ class Source:
         last = cast("Packet[VideoStream]", Packet())
         last.stream, last.time_base = self.stream, time_base(self.stream)
         yield last
+
+    @property
+    def end(self) -> Fraction | None:
+        """When the pictures end, in seconds by the container's clock; None where Matroska does not say."""
+        told = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", self.stream.metadata.get("DURATION", ""))
+        if told is not None:
+            return int(told[1]) * 3600 + int(told[2]) * 60 + Fraction(told[3])
+        if self.container.streams.audio or self.container.duration is None:
+            return None  # the whole lasts as long as its longest track
+        return Fraction(self.container.duration + (self.container.start_time or 0), av.time_base)
+
+    def sound_begins(self) -> Fraction | None:
+        """When the first sound is heard, in seconds by the container's clock; None where there is none."""
+        tracks = [s for s in self.container.streams.audio if s.codec_context and s.start_time is not None]
+        return min((cast(int, s.start_time) * Fraction(s.time_base or 0) for s in tracks), default=None)
 
     def first(self) -> av.VideoFrame | None:
         """The first picture that can be decoded, of a source that was just opened."""
@@ -243,21 +280,40 @@ class Source:
 
     def upright(self, frame: av.VideoFrame, pixel_format: str) -> Image:
         """The frame as it is shown, in `pixel_format` ("rgb24", "gray" or, of 16 bits, "rgb48le")."""
-        width, height = self.size
+        width, height = self._inside(frame)
         with read_errors(self.name):
             if pixel_format == "gray":
                 image: Image = self._conversion.grey(frame, width, height)
             else:
                 image = self._conversion.rgb(frame, width, height, deep=pixel_format == "rgb48le")
-        return _turned(image, self.turn(frame))
+        return _turned(self._bordered(image), self.turn(frame))
+
+    def _inside(self, frame: av.VideoFrame) -> tuple[int, int]:
+        """How large a frame is inside those that leave here: one of another shape is not squeezed."""
+        width, height = self.size
+        across, down = self._shown_width(frame.width), frame.height
+        scale = min(Fraction(width, across), Fraction(height, down))
+        inner = max(1, round(across * scale)), max(1, round(down * scale))
+        # A pixel more or less is a rounding.
+        near = abs(inner[0] - width) <= 1 and abs(inner[1] - height) <= 1
+        return self.size if near else inner
+
+    def _bordered(self, image: Image) -> Image:
+        """The image with black at both sides, or above and below, where it is smaller than most."""
+        width, height = self.size
+        across, down = width - image.shape[1], height - image.shape[0]
+        if not across and not down:
+            return image
+        sides = (down // 2, down - down // 2, across // 2, across - across // 2)
+        return cast(Image, cv2.copyMakeBorder(image, *sides, cv2.BORDER_CONSTANT))
 
     def alpha(self, frame: av.VideoFrame) -> NDArray[np.uint8] | None:
         """`[H, W]`, 0 to 255: how opaque the frame is, as it is shown; None where it is so everywhere."""
         with read_errors(self.name):
-            alpha = self._conversion.alpha(frame, *self.size)
+            alpha = self._conversion.alpha(frame, *self._inside(frame))
         if alpha is None or (self._filled and not alpha.any()):
             return None
-        return cast(NDArray[np.uint8], _turned(alpha, self.turn(frame)))
+        return cast(NDArray[np.uint8], _turned(self._bordered(alpha), self.turn(frame)))
 
 
 def _display_matrix(frame: av.VideoFrame) -> _Matrix:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -57,6 +58,8 @@ class Writer:
         self._form = form
         self._schedule = Schedule(shape)
         self._waiting: av.VideoFrame | None = None
+        self._lasts: dict[int, int] = {}
+        """For how long each picture in the encoder is shown, by its pts."""
         self._early: int | None = None
         """How many ticks before its time the first picture is decoded."""
         self._alpha = alpha and form.alpha
@@ -65,6 +68,7 @@ class Writer:
         self._size = form.size(shape.width, shape.height)
         self._pixels = form.pixels(alpha=alpha, deep=deep)
         asked = {**form.asked(quality), **(options or {})}
+        rate = shape.rate if form.told_rate is None else min(shape.rate, form.told_rate)
         self._framed: Callable[[Image], av.VideoFrame]
         if form.codec == "gif":
             self._framed = Paletted(int(asked.pop("colours")))
@@ -82,7 +86,7 @@ class Writer:
                 self._out.metadata.update(metadata or {})
                 if labels is not None:
                     labels.put(self._out, shape.rate)
-                self._stream = self._out.add_stream(cast(Any, form.codec), rate=shape.rate, options=asked)
+                self._stream = self._out.add_stream(cast(Any, form.codec), rate=rate, options=asked)
                 self._stream.width, self._stream.height = self._size
                 self._stream.pix_fmt = self._pixels
                 context = self._stream.codec_context
@@ -107,13 +111,22 @@ class Writer:
             self._coverage = coverage(image, hard=self._pixels == "pal8")
         with write_errors(self.path.name):
             frame = self._framed(padded(image, *self._size))
-        frame.pts, frame.time_base = self._schedule.add(pts), self._schedule.tick
         if self._waiting is not None:
-            self._encode(self._waiting, frame.pts - cast(int, self._waiting.pts))
+            self._show(self._waiting, self._schedule.at(pts) - cast(int, self._waiting.pts))
+        frame.pts, frame.time_base = self._schedule.add(pts), self._schedule.tick
         self._waiting = frame
 
+    def _show(self, frame: av.VideoFrame, lasts: int) -> None:
+        """Encode a picture, and again where it lasts longer than the format can say."""
+        longest = lasts if self._form.longest is None else int(self._form.longest / self._schedule.tick)
+        while lasts > longest:
+            self._encode(frame, longest)
+            lasts -= longest
+            frame.pts = self._schedule.again(longest)
+        self._encode(frame, lasts)
+
     def _encode(self, frame: av.VideoFrame, lasts: int) -> None:
-        frame.duration = lasts
+        frame.duration = self._lasts[cast(int, frame.pts)] = lasts
         with write_errors(self.path.name):
             if not self._stream.codec_context.is_open:
                 with ordinary():
@@ -125,6 +138,11 @@ class Writer:
     def _mux(self, packets: list[Packet[VideoStream]]) -> None:
         if packets and self._early is None:
             self._early = cast(int, packets[0].pts) - cast(int, packets[0].dts)
+        for packet in packets:
+            # Encoders forget it, or say something of their own; a muxer that has nothing makes something up,
+            # as it does of what its clock rounds to nothing.
+            lasts = self._lasts.pop(cast(int, packet.pts), packet.duration or 0)
+            packet.duration = max(lasts, math.ceil(self._stream.time_base / packet.time_base))
         self._out.mux(packets)
 
     def _ended(self, packets: list[Packet[VideoStream]]) -> list[Packet[VideoStream]]:
@@ -142,7 +160,7 @@ class Writer:
             early = cast(int, first.pts) - cast(int, first.dts) if self._early is None else self._early
             end = round(self._schedule.end / last.time_base)
             last.dts = min(pts, max(dts, pts - early))
-            last.duration = end - early - last.dts
+            last.duration = self._lasts[pts] = end - early - last.dts
         return packets
 
     def __enter__(self) -> Self:
@@ -167,7 +185,7 @@ class Writer:
 
     def _finish(self) -> None:
         if self._waiting is not None:
-            self._encode(self._waiting, self._schedule.usual)
+            self._show(self._waiting, self._schedule.lasts)
         self._mux(self._ended(self._stream.encode(None)))
         if self._sound is not None:
             self._sound.mux(until=None)
