@@ -12,7 +12,7 @@
  * @typedef {{score: number, picture: string}} Reading  what a lone click may mean
  * @typedef {{start: number, end: ?number}} Range  what of the video is kept; the frame at `end` no longer is, null
  *   is the whole rest
- * @typedef {{url: string, type: string, plays: boolean, transparent: boolean}} Result
+ * @typedef {{url: string, type: string, plays: boolean, transparent: boolean, outdated: boolean}} Result
  * @typedef {{media: string, width: number, height: number, frames: number, duration: number, prompts: Prompt[],
  *            objects: Thing[], start: number, end: ?number, palette: string[], checks: number[], rev: ?string,
  *            model: ?string, can_point: boolean, can_box: boolean, candidates: boolean, reads: boolean,
@@ -23,7 +23,7 @@
  *   leads
  */
 
-const VIEWS = ["mask", "cutout", "split", "original", "result"];
+const VIEWS = ["mask", "cutout", "split", "original", "result"]; // and "after": the frame as the next run makes it
 const MAX_ZOOM = 12;
 const CACHED_PICTURES = 80;
 const MOST_OBJECTS = 9;
@@ -104,11 +104,14 @@ function label() {
   part.stage.setAttribute("aria-label", say("stage"));
 }
 
+/** What stands before the decimals: a point or a comma. */
+const decimalSign = () => (0.5).toLocaleString(tongue()).charAt(1);
+
 /** 3.21 -> "00:03.21" */
 function clock(seconds) {
   const hundredths = Math.round(seconds * 100);
   const pad = (n) => String(n).padStart(2, "0");
-  return `${pad(Math.floor(hundredths / 6000))}:${pad(Math.floor(hundredths / 100) % 60)}.${pad(hundredths % 100)}`;
+  return `${pad(Math.floor(hundredths / 6000))}:${pad(Math.floor(hundredths / 100) % 60)}${decimalSign()}${pad(hundredths % 100)}`;
 }
 
 /** "00:03.21", "1:02:03" or "3.21" -> seconds; null for what is no time. */
@@ -377,7 +380,7 @@ function onValue() {
 function adopt(incoming) {
   if (!incoming || !incoming.media) return close();
   if (!state.value || incoming.media !== state.value.media) return open(incoming);
-  const result = state.value.result;
+  const before = state.value;
   const stale = incoming.rev == null || (incoming.seq == null ? state.answered < state.seq : incoming.seq < state.seq);
   if (stale) {
     // Made before the newest edit here: its marks and pictures are older than what the hand has done since.
@@ -401,7 +404,7 @@ function adopt(incoming) {
     }
   }
   state.error = "";
-  followResult(result);
+  followResult(before);
   refresh();
 }
 
@@ -431,11 +434,31 @@ async function follow() {
   if (same && now !== version && !occupied()) trigger("tick", {});
 }
 
-/** Show the result when a new one came, leave it when it went. */
+/**
+ * Show the result when a new one came, and leave it when it went. What no longer looks like that result, such as
+ * one with another background, is shown in its place as it will look.
+ */
 function followResult(before) {
   const now = state.value.result;
-  if (now && (!before || before.url !== now.url)) setView("result");
-  if (!now && state.view === "result") setView(state.back);
+  const old = before && before.result;
+  if (!now) {
+    if (state.view === "result") setView(state.back);
+  } else if (!old || old.url !== now.url) {
+    if (!now.outdated) setView("result");
+    else if (!before) setView("after");
+  } else if (state.view === "result" && now.outdated && before.rev !== state.value.rev) {
+    showAfter();
+  } else if (state.view === "after" && !now.outdated) {
+    setView("result");
+  }
+}
+
+/** The frame at which the result's player stands, as the next run makes it. */
+function showAfter() {
+  const { first, last } = kept();
+  const playing = !part.video.hidden && state.times.length;
+  if (playing) state.index = Math.min(indexOf(timeOf(first) + part.video.currentTime), last);
+  setView("after");
 }
 
 function close() {
@@ -573,7 +596,7 @@ async function refusal(response) {
 
 function address(index, view) {
   const rev = view === "original" ? "0" : state.value.rev || ""; // the plain frame never changes
-  const asked = view === "split" ? "over" : view;
+  const asked = view === "split" || view === "after" ? "over" : view;
   return `${state.value.media}/frames/${index}?view=${asked}&rev=${encodeURIComponent(rev)}`;
 }
 
@@ -1548,7 +1571,7 @@ function drawTimeline() {
   drawTrim();
   const checked = checkedFrames();
   pool(part.checks, checked.length, () => node("button", "triangle", { type: "button" })).forEach((target, i) => {
-    const seconds = { time: timeOf(checked[i]).toFixed(1) };
+    const seconds = { time: timeOf(checked[i]).toFixed(1).replace(".", decimalSign()) };
     target.dataset.index = checked[i];
     target.style.left = `${(checked[i] / Math.max(1, frames - 1)) * 100}%`;
     target.setAttribute("aria-current", String(checked[i] === state.index));
@@ -1588,6 +1611,7 @@ function drawMessage() {
   if (value) {
     const marked = taken(state.prompts).some((p) => p.object === state.active);
     text = state.error || value.message || waiting(value);
+    if (!text && state.view === "after" && value.result) text = say("after");
     if (!text && state.view !== "result" && !marked) text = say(hintKey(value));
   }
   part.message.classList.toggle("error", Boolean(state.error));

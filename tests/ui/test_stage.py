@@ -488,6 +488,37 @@ def test_a_new_result_takes_the_stage(opened: Callable[..., Page], fake: Fake) -
     expect(page.locator("video")).to_be_hidden()
 
 
+def test_in_place_of_a_result_that_looks_otherwise_now_a_frame_is_shown_as_it_will_look(
+    opened: Callable[..., Page], fake: Fake
+) -> None:
+    page = opened()
+    result = {"url": "/media/one/results/7.webm", "type": "video/webm", "outdated": False}
+    word = page.locator("[data-part=message]")
+
+    def push(rev: str, **changes: Any) -> None:
+        fake.asked.clear()
+        fake.value = Fake.session("one", rev=rev, result=result | changes)
+        page.locator("#push").click()
+
+    push("r9")
+    expect(page.locator("video")).to_be_visible()
+    push("r9", outdated=True)  # such as another quality: it looks the same
+    expect(page.locator("video")).to_be_visible()
+    push("another-background", outdated=True)
+    expect(page.locator("video")).to_be_hidden()
+    expect(word).to_contain_text("One frame as it will look")
+    until(lambda: any("view=over&rev=another-background" in asked for asked in fake.asked))
+    button(page, "Result").click()  # the one that there is can still be seen
+    expect(page.locator("video")).to_be_visible()
+    button(page, "Mask").click()
+    expect(word).not_to_contain_text("One frame as it will look")
+    button(page, "Result").click()
+    push("a-third", outdated=True)
+    expect(page.locator("video")).to_be_hidden()
+    push("r9")  # as it was made, after all
+    expect(page.locator("video")).to_be_visible()
+
+
 def test_what_no_browser_plays_is_offered_to_be_downloaded(opened: Callable[..., Page], fake: Fake) -> None:
     page = opened()
     url = "/media/one/results/8.zip"
