@@ -2,7 +2,7 @@
 // say it in English. WORDS, by language, and MOST, the largest upload in bytes, are put before this by ui/blocks.py.
 
 (() => {
-  const FIELDS = "#drop input[type=file], #pictures input[type=file], #footage input[type=file]";
+  const FIELDS = ["#drop", "#dropped", "#pictures", "#footage"].map((part) => `${part} input[type=file]`).join(", ");
 
   function say(key, fields) {
     const words = WORDS[document.documentElement.lang] || WORDS.en;

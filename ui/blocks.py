@@ -50,11 +50,14 @@ THEME = gr.themes.Default(
 
 # Ours by keys that Gradio does not use: it has a "video" of its own, for one. Two of its own are told anew.
 _KEY = "recorte_{}"
+_PARTS = ("video", "subject", "background", "result")
+_HEADING = _KEY.format("heading_{}")
 _GRADIOS = {"upload_text.drop_file": "drop", "upload_text.click_to_upload": "browse"}
 I18N = gr.I18n(
     **{
         code: {_KEY.format(key): said for key, said in words.items()}
         | {theirs: words[ours] for theirs, ours in _GRADIOS.items()}
+        | {_HEADING.format(part): f"## {words[part]}" for part in _PARTS}
         for code, words in text.PAGE.items()
     }
 )
@@ -73,7 +76,22 @@ _ADDRESS = """(id) => {
 }"""
 
 
-STREAMS = f"<script>{(ASSETS / 'streams.js').read_text(encoding='utf-8')}</script>"
+def _script(name: str, **told: Any) -> str:
+    """A script of the page, in a scope of its own, after the constants that it is told."""
+    constants = "".join(f"const {key} = {json.dumps(value)};\n" for key, value in told.items())
+    return f"<script>{{\n{constants}{(ASSETS / name).read_text(encoding='utf-8')}}}</script>"
+
+
+STREAMS = _script("streams.js")
+
+
+def _head(upload_bytes: int) -> str:
+    return (
+        STREAMS
+        + _script("uploads.js", WORDS=text.UPLOAD)
+        + _script("files.js", WORDS=text.FILES, MOST=upload_bytes)
+        + _script("controls.js")
+    )
 
 
 # For screen readers and hyphenation; Gradio's page always says "en".
@@ -150,7 +168,7 @@ def application(
         theme=THEME,
         css_paths=[ASSETS / "page.css"],
         js=_LANGUAGE,
-        head=STREAMS + _files(upload_bytes),
+        head=_head(upload_bytes),
     )
     # Gradio holds files that an event names to its own folder only once it was launched, which a mounted one
     # never is.
@@ -164,12 +182,6 @@ def application(
         answered=answered,
         most=connections.most_connections() - connections.RESERVED,
     )
-
-
-def _files(most: int) -> str:
-    """The script that refuses files of more bytes or of another kind; see `assets/files.js`."""
-    script = (ASSETS / "files.js").read_text(encoding="utf-8")
-    return f"<script>{{\nconst WORDS = {json.dumps(text.FILES)}, MOST = {most};\n{script}}}</script>"
 
 
 def _name(request: Request) -> str | None:
@@ -197,7 +209,7 @@ def _render(actions: Actions) -> Page:
     with gr.Tabs(selected="cut") as tabs:
         with gr.Tab(say("tab_cut"), id="cut") as cut_tab, gr.Row(elem_id="desk"):
             with gr.Column(scale=3, min_width=320, elem_id="picture-side"):
-                drop, sample = video.render_drop(say)
+                drop, dropped, sample = video.render_drop(say)
                 with gr.Column(visible=False) as editor:
                     picture = stage.stage()
                     previews = preview.render(say)
@@ -223,7 +235,7 @@ def _render(actions: Actions) -> Page:
         cut_tab=cut_tab,
         sessions_tab=sessions_tab,
         timer=timer,
-        video=video.Section(drop, sample, name, facts, another),
+        video=video.Section(drop, dropped, sample, name, facts, another),
         subject=subjects,
         background=backgrounds,
         edges=edging,
@@ -236,7 +248,7 @@ def _render(actions: Actions) -> Page:
 def _group(name: str) -> Any:
     group = gr.Column(elem_classes="part", elem_id=f"part-{name}")
     with group:
-        gr.Markdown(say(name), elem_classes="heading")
+        gr.Markdown(I18N(_HEADING.format(name)), elem_classes="heading")
     return group
 
 

@@ -814,7 +814,7 @@ def test_what_was_done_otherwise_than_asked_is_said(
     results = result.Section(*map(str, range(10)))  # type: ignore[arg-type]
     status = result.show_run(results, actions, found, "en")[results.progress].value
     assert "Done in" in status and "The card would not &lt;encode&gt;." in status
-    videos = video.Section(*map(str, range(5)))  # type: ignore[arg-type]
+    videos = video.Section(*map(str, range(6)))  # type: ignore[arg-type]
     for tongue, words in (("en", "HDR: brought to standard range"), ("es", "HDR: llevado al rango")):
         facts = video.show(videos, found, tongue)[videos.facts]
         assert words in facts and ": 3, " in facts and facts.count("<p") == 3

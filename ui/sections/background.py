@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import gradio as gr
@@ -20,10 +21,9 @@ from pipeline.background import (
     Transparent,
     spec,
 )
-from pipeline.errors import BackgroundError
 from pipeline.job import GREEN
-from ui import scenes
-from ui.events import Say, Updates, language, told, uploaded
+from ui import scenes, text
+from ui.events import READ, Say, Updates, language, no_change, told, uploaded
 from ui.opened import Opened
 from ui.sections.video import SUFFIXES
 
@@ -38,7 +38,11 @@ KINDS: dict[Kind, type[Background]] = {
     "blur": Blur,
     "transparent": Transparent,
 }
+_ASSETS = Path(__file__).resolve().parents[2] / "assets"
 _LAID = ("picture", "video")
+_WORDS = {
+    code: {key: words[key] for key in ("colour", "hex", "no_colour")} for code, words in text.PAGE.items()
+}
 SWATCHES = {"green": spec(GREEN), "blue": "#0047bb", "white": "#ffffff", "black": "#000000"}
 
 
@@ -46,7 +50,7 @@ SWATCHES = {"green": spec(GREEN), "blue": "#0047bb", "white": "#ffffff", "black"
 class Section:
     kind: gr.Radio
     colours: gr.Row
-    colour: gr.ColorPicker
+    colour: gr.HTML
     pictures: gr.Column
     picture: gr.UploadButton
     footage: gr.Column
@@ -79,14 +83,13 @@ def render(say: Say) -> Section:
             name: gr.Button(say(name), elem_id=f"swatch-{name}", elem_classes="swatch", min_width=32, scale=0)
             for name in SWATCHES
         }
-        colour = gr.ColorPicker(
-            SWATCHES["green"],
-            label=say("colour"),
-            show_label=False,
-            container=False,
+        colour = gr.HTML(
+            value=SWATCHES["green"],
+            html_template='<input type="color"><input type="text" maxlength="32" spellcheck="false">',
+            js_on_load=f"const WORDS = {json.dumps(_WORDS)};\n{(_ASSETS / 'colour.js').read_text('utf-8')}",
+            apply_default_css=False,
+            padding=False,
             elem_id="colour",
-            min_width=48,
-            scale=0,
         )
     with gr.Column(visible=False, elem_id="pictures") as pictures:
         with gr.Row(elem_id="scenes"):
@@ -168,15 +171,6 @@ def _open(section: Section, kind: str) -> Updates:
     }
 
 
-def hexadecimal(colour: str) -> str:
-    """`#rrggbb` from what the colour picker gives, which may also be "rgba(r, g, b, a)"."""
-    if numbers := re.match(r"rgba?\(\s*([\d.]+)[,\s]+([\d.]+)[,\s]+([\d.]+)", colour):
-        return "#" + "".join(f"{min(255, round(float(n))):02x}" for n in numbers.groups())
-    if re.fullmatch(r"#[0-9a-fA-F]{6}", colour):
-        return colour.lower()
-    raise BackgroundError(f"{colour!r} is no colour. Choose one with the picker.")
-
-
 def wire(page: Page) -> None:
     section = page.background
 
@@ -184,16 +178,20 @@ def wire(page: Page) -> None:
     def choose(id: str, kind: Kind, colour: str, radius: float, request: gr.Request) -> Updates:
         if kind in ("picture", "video"):
             return page.show(page.mine(request).await_background(id, kind), language(request))
-        short = {"colour": hexadecimal(colour), "blur": f"blur:{radius:g}", "transparent": "transparent"}
+        short = {"colour": colour, "blur": f"blur:{radius:g}", "transparent": "transparent"}
         return page.show(page.mine(request).choose_background(id, short[kind]), language(request))
 
     @told
-    def take(id: str, file: str, fit: Fit, request: gr.Request) -> Updates:
+    def take(id: str, file: str | None, fit: Fit, request: gr.Request) -> Updates:
+        if file is None:  # the upload was cancelled
+            return no_change()
         with uploaded(file) as path:
             return page.show(page.mine(request).choose_picture(id, path, path.name, fit), language(request))
 
     @told
-    def roll(id: str, file: str, fit: Fit, ending: str, request: gr.Request) -> Updates:
+    def roll(id: str, file: str | None, fit: Fit, ending: str, request: gr.Request) -> Updates:
+        if file is None:
+            return no_change()
         with uploaded(file) as path:
             held = ending == "held"
             found = page.mine(request).choose_footage(id, path, path.name, fit, held=held)
@@ -221,8 +219,13 @@ def wire(page: Page) -> None:
             return page.show(page.mine(request).choose_scene(id, name, fit), language(request))
 
         getattr(section, name).click(hang, [page.current, section.fit], page.shown, show_progress="hidden")
-    section.picture.upload(take, [page.current, section.picture, section.fit], page.shown)
-    section.film.upload(roll, [page.current, section.film, section.fit, section.ending], page.shown)
+    pictured = [page.current, section.picture, section.fit]
+    filmed = [page.current, section.film, section.fit, section.ending]
+    for taken in (
+        section.picture.upload(take, pictured, page.shown, show_progress="hidden"),
+        section.film.upload(roll, filmed, page.shown, show_progress="hidden"),
+    ):
+        taken.then(None, None, None, js=READ)
     for laid in (section.fit, section.ending):
         inputs = [page.current, section.fit, section.ending]
         laid.input(place, inputs, page.shown, show_progress="hidden")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import html
+import mimetypes
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from pipeline.background import Fit
 from ui import text
-from ui.events import Say, Updates, language, told, uploaded
+from ui.events import READ, Say, Updates, language, no_change, told, uploaded
 from ui.opened import Opened
 
 if TYPE_CHECKING:
@@ -22,16 +25,22 @@ SUFFIXES = [
 ]
 
 
+_MOVING = (".gif", ".apng")
+"""Kinds of picture that are taken for videos where either may be meant."""
+
+
 @dataclass(frozen=True)
 class Section:
     drop: gr.File
+    dropped: gr.File
+    """Takes what is dropped or pasted anywhere else on the page."""
     sample: gr.Button
     name: gr.Textbox
     facts: gr.HTML
     another: gr.Button
 
 
-def render_drop(say: Say) -> tuple[gr.File, gr.Button]:
+def render_drop(say: Say) -> tuple[gr.File, gr.File, gr.Button]:
     """The empty stage's place: drop a video, or take the sample."""
     drop = gr.File(
         label=say("drop"),
@@ -41,8 +50,9 @@ def render_drop(say: Say) -> tuple[gr.File, gr.Button]:
         type="filepath",
         elem_id="drop",
     )
+    dropped = gr.File(file_count="single", type="filepath", visible="hidden", elem_id="dropped")
     sample = gr.Button(say("sample"), elem_id="sample")
-    return drop, sample
+    return drop, dropped, sample
 
 
 def render_facts(say: Say) -> tuple[gr.Textbox, gr.HTML, gr.Button]:
@@ -68,20 +78,42 @@ def show(section: Section, found: Opened, language: str) -> Updates:
     remarks = [text.say(language, f"remark_{remark}", count=clip.mended) for remark in clip.remarks]
     return {
         section.drop: gr.File(value=None, visible=False),
+        section.dropped: None,
         section.sample: gr.Button(visible=False),
         section.name: found.row.name,
         section.facts: "".join(f'<p class="quiet">{html.escape(said)}</p>' for said in (facts, *remarks)),
     }
 
 
+def _is_picture(path: Path) -> bool:
+    """Whether a file is named as a picture that stands still."""
+    kind, _encoding = mimetypes.guess_type(path.name)
+    return kind is not None and kind.startswith("image/") and path.suffix.lower() not in _MOVING
+
+
 def wire(page: Page) -> None:
     section = page.video
 
     @told
-    def upload(file: str, request: gr.Request) -> Updates:
+    def upload(file: str | None, request: gr.Request) -> Updates:
+        if file is None:  # it was cancelled
+            return no_change()
         with uploaded(file) as path:
             mine = page.mine(request)
             return page.show(mine.open(mine.create(path, path.name)), language(request))
+
+    @told
+    def drop(id: str, fit: Fit, file: str | None, request: gr.Request) -> Updates:
+        """A picture is laid behind the session's subject, anything else is a video to be cut out."""
+        if file is None:
+            return no_change()
+        with uploaded(file) as path:
+            mine = page.mine(request)
+            if id and _is_picture(path):
+                found = mine.choose_picture(id, path, path.name, fit)
+            else:
+                found = mine.open(mine.create(path, path.name))
+            return {page.tabs: gr.Tabs(selected="cut"), **page.show(found, language(request))}
 
     @told
     def sample(request: gr.Request) -> Updates:
@@ -92,11 +124,19 @@ def wire(page: Page) -> None:
     def rename(id: str, name: str, request: gr.Request) -> str:
         return page.mine(request).rename(id, name).row.name
 
-    sent = section.drop.upload(
-        upload, section.drop, page.shown, show_progress="full", show_progress_on=section.drop
-    )
+    sent = section.drop.upload(upload, section.drop, page.shown, show_progress="hidden")
     sent.failure(None, None, section.drop, js="() => null")  # ready for another one
-    section.sample.click(sample, None, page.shown, show_progress_on=section.sample)
+    sent.then(None, None, None, js=READ)
+    dropped = section.dropped.upload(
+        drop,
+        [page.current, page.background.fit, section.dropped],
+        [page.tabs, *page.shown],
+        show_progress="hidden",
+    )
+    dropped.failure(None, None, section.dropped, js="() => null")
+    dropped.then(None, None, None, js=READ)
+    section.sample.click(None, None, None, js="() => window.recorte.reading('sample.mp4')")
+    section.sample.click(sample, None, page.shown, show_progress="hidden").then(None, None, None, js=READ)
     section.another.click(page.nothing, None, page.shown, show_progress="hidden")
     section.name.submit(None, None, None, js="() => document.activeElement.blur()")
     section.name.blur(rename, [page.current, section.name], section.name, show_progress="hidden")
