@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -81,8 +82,8 @@ class Looks:
         changed since `found` was opened.
         """
         marked = view != "original"
-        if marked:
-            self._check_licence(found)
+        if marked and not (found.licensed or self.kept(found)):  # as where its weights are not here
+            return replace(self.look(found, index, "original"), final=False)
         with ExitStack() as stack:
             if patient:
                 # It goes frame by frame, as previews do, and takes as long.

@@ -57,17 +57,18 @@ def test_one_users_word_is_not_anothers(
         ana, ben = people
         actions.of(ana).acknowledge("bound")
         actions.of(ana).run(ids[ana])
-        assert actions.looks.look(actions.of(ana).open(ids[ana]), 0, "mask").mime
+        mine = actions.of(ana).open(ids[ana])
+        assert actions.looks.look(mine, 0, "mask").data != actions.looks.look(mine, 0, "original").data
         theirs = actions.of(ben).open(ids[ben])
         for use in (
             lambda: actions.of(ben).run(ids[ben]),
-            lambda: actions.looks.look(theirs, 0, "mask"),
             lambda: actions.looks.candidates(theirs, 0, 1),
             lambda: list(actions.looks.previews(theirs)),
         ):
             with pytest.raises(WeightsError, match=SENTENCE):
                 use()
-        assert actions.looks.look(theirs, 0, "original").mime
+        plain, masked = (actions.looks.look(theirs, 0, view) for view in ("original", "mask"))
+        assert masked.data == plain.data and plain.final and not masked.final
         before = actions.looks.revision(theirs)
         assert queue.submitted == [ids[ana]]
         actions.of(ben).acknowledge("bound")

@@ -154,7 +154,7 @@ def show_run(section: Section, actions: Actions, found: Opened, language: str) -
 def _ready(actions: Actions, found: Opened) -> bool:
     """Whether there is what a run needs: the model's weights and the user's word, or a matte that serves."""
     card = models.card(found.job.model)
-    return (card.present and card.acknowledged) or actions.looks.kept(found)
+    return (card.present and found.licensed) or actions.looks.kept(found)
 
 
 def _status(actions: Actions, found: Opened, language: str) -> str:
