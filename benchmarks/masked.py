@@ -19,21 +19,25 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.flicker import flicker
-from pipeline import cuts, models, stretches, video
+from pipeline import models, stretches, video
 from pipeline.job import Job
 from pipeline.models import Image, Matte
+from pipeline.process import starts
 from pipeline.prompts import Box, Point, Prompt, ordered
 
 Mask = NDArray[np.bool_]
+
+Result = TypeVar("Result")
 
 Figures = dict[str, float]
 """What is printed of a clip, by the heads of the columns."""
@@ -76,14 +80,21 @@ def run(job: Job, *marks: Prompt) -> list[Matte]:
     job = replace(job, prompts=ordered(marks))
     clip = video.probe(job.source)
     job.check(clip)
-    told = stretches.marked((mark for mark in job.asked if mark.starts), clip)
-    scenes = []
-    if len(told) > 1 and not models.card(job.model).remembers:
-        scenes = [at for at in cuts.scanned(clip.path, min(told), max(told)) if at is not None]
-    plan = stretches.plan(job.asked, clip, *job.span(clip), scenes)
+    span = job.span(clip)
+    scenes, asked = returned(starts(job, clip, span))
+    plan = stretches.plan(asked, clip, *span, scenes)
     with tempfile.TemporaryDirectory() as folder:
         steps = stretches.steps(clip, stretches.stream(job), plan, Path(folder))
         return [step.pair[1].matte for step in steps if step.pair is not None]
+
+
+def returned(generator: Generator[object, None, Result]) -> Result:
+    """Run a generator to its end and give what it returns."""
+    while True:
+        try:
+            next(generator)
+        except StopIteration as end:
+            return cast(Result, end.value)
 
 
 def tight_box(mask: Mask) -> Box:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from itertools import chain, pairwise
 from pathlib import Path
 
-from pipeline import models, stretches, video
+from pipeline import models, proposals, stretches, video
 from pipeline.clip import Clip
 from pipeline.errors import InputError
 from pipeline.job import Job
@@ -63,7 +63,7 @@ def made(job: Job, times: Iterable[float], steps: int = STEPS) -> Generator[Pair
         return
     plan = [
         [s for s in own if any(s.lo <= p < s.hi for p in wanted)]
-        for own in stretches.plan(job.asked, clip, 0, index.pts[-1] + 1)
+        for own in stretches.plan(proposals.first_scene(job, clip), clip, 0, index.pts[-1] + 1)
     ]
     stream = stretches.stream(job, thinned=True)
     steps = min(steps, models.card(job.model).steps)

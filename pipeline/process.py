@@ -18,7 +18,19 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
-from pipeline import cuts, devices, formats, guard, journal, matte, models, speeds, stretches, video
+from pipeline import (
+    cuts,
+    devices,
+    formats,
+    guard,
+    journal,
+    matte,
+    models,
+    proposals,
+    speeds,
+    stretches,
+    video,
+)
 from pipeline.ahead import ahead
 from pipeline.background import Footage, Picture, Transparent
 from pipeline.clip import Clip
@@ -29,6 +41,7 @@ from pipeline.job import Job, Progress
 from pipeline.matte import Kept
 from pipeline.models import DOUBT, Found
 from pipeline.pictures import limited
+from pipeline.prompts import Prompt
 from pipeline.resample import Even, Thinned
 from pipeline.stretches import Pair, Step
 from pipeline.video import Frame, Heard, Labels, Output, Shape, Writer
@@ -60,7 +73,7 @@ def process(job: Job) -> Generator[Progress, None, None]:
     _ready(job, [job.output] if job.matte is None else [job.output, job.matte])
     guard.check(job, clip, len(_times(clip, span)))
     stream = stretches.stream(job)
-    scenes = yield from _cuts(job, clip)
+    scenes, asked = yield from starts(job, clip, span)
     with ExitStack() as stack:
         timing = _Timing.of(job, clip, span)
         out = stack.enter_context(_output(job, clip, timing))
@@ -72,7 +85,7 @@ def process(job: Job) -> Generator[Progress, None, None]:
             keep = matte.writer(job.matte, clip, key=job.matte_key, start=first, past=past)
             stack.enter_context(keep)
             folder = stack.enter_context(journal.opened(job, job.matte, clip))
-        plan = stretches.plan(job.asked, clip, *span, scenes)
+        plan = stretches.plan(asked, clip, *span, scenes)
         lasting = job.matte is not None
         steps = stretches.steps(clip, stream, plan, folder, deep=job.deep(clip), lasting=lasting)
         pace = _Pace("matte", stretches.work(plan, clip))
@@ -138,19 +151,35 @@ def _times(clip: Clip, span: tuple[int, int]) -> list[int]:
     return [p for p in video.index(clip.path).pts if span[0] <= p < span[1]]
 
 
-def _cuts(job: Job, clip: Clip) -> Generator[Progress, None, list[int]]:
-    """Where scenes begin between the first and the last frame that a stream could start from."""
-    told = stretches.marked((prompt for prompt in job.asked if prompt.starts), clip)
-    if len(told) < 2 or models.card(job.model).remembers:
-        return []
-    found: list[int] = []
+def starts(
+    job: Job, clip: Clip, span: tuple[int, int]
+) -> Generator[Progress, None, tuple[list[int], tuple[Prompt, ...]]]:
+    """Where scenes begin, as far as streams could start on both sides of it, and the marks to start from.
+
+    Where nothing says what the subject is, the model proposes marks for each scene, if it can.
+    """
     pace = _Pace("matte", clip.frames)
-    with closing(cuts.scanned(clip.path, min(told), max(told))) as scan:
+    proposed = proposals.needed(job)
+    if proposed:
+        first, last = span[0], span[1] - 1
+    else:
+        told = stretches.marked((prompt for prompt in job.asked if prompt.starts), clip)
+        if len(told) < 2 or models.card(job.model).remembers:
+            return [], job.asked
+        first, last = min(told), max(told)
+    scenes: list[int] = []
+    with closing(cuts.scanned(clip.path, first, last)) as scan:
         for at in scan:
             if at is not None:
-                found.append(at)
+                scenes.append(at)
             yield pace.progress(0)
-    return found
+    if not proposed:
+        return scenes, job.asked
+    marks: list[tuple[Prompt, ...]] = []
+    for own in proposals.each_scene(job, clip, span, scenes):
+        marks.append(own)
+        yield pace.progress(0)
+    return scenes, proposals.joined(job, marks)
 
 
 def _remember_speed(job: Job, clip: Clip, pace: _Pace) -> None:

@@ -67,6 +67,13 @@ class Window(NamedTuple):
         """A box of the frame on the grid."""
         return Box(*self._on_grid(box.x0, box.y0), *self._on_grid(box.x1, box.y1))
 
+    def from_grid(self, box: Box) -> Box:
+        """A box of the grid on the frame."""
+        across, down = self.width / self.columns, self.height / self.rows
+        x0, x1 = (self.left + x * across for x in (box.x0, box.x1))
+        y0, y1 = (self.top + y * down for y in (box.y0, box.y1))
+        return Box(x0, y0, x1, y1)
+
     def _on_grid(self, x: float, y: float) -> tuple[float, float]:
         return (x - self.left) * self.columns / self.width, (y - self.top) * self.rows / self.height
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pipeline import weights
 from pipeline.errors import InputError, WeightsError
-from pipeline.prompts import Prompt
+from pipeline.prompts import Box, Prompt
 from pipeline.state import State
 from pipeline.weights import Weights
 
@@ -87,6 +87,28 @@ class Ambiguous(Protocol):
 
     def candidates(self, still: Still) -> list[Candidate]:
         """The readings of the still's lone click, in the order that `Prompt.candidate` counts in."""
+        ...
+
+
+class Proposal(NamedTuple):
+    """Where a model finds the subject of a scene that has no marks."""
+
+    number: int
+    """Of the frame, among those that were looked at."""
+    box: Box
+    """Around the subject, in the frame's pixels."""
+
+
+@runtime_checkable
+class Proposer(Protocol):
+    """A model that carries a mask, and can say on which frames of a scene to start."""
+
+    def propose(self, pairs: Iterator[tuple[Image, Image]]) -> list[Proposal]:
+        """The frames on which the subject is sure, the surest one first; empty: nothing is found.
+
+        `pairs` are some frames of one scene, in order, each with the frame behind it, so that what moves by
+        itself can be told. They are taken one at a time and not kept.
+        """
         ...
 
 

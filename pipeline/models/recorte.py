@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
 
 from pipeline import checkpoints, devices, planes, propagate, window
-from pipeline.models import DOUBT, Card, Found, Image, Matte, Model, Still
+from pipeline.models import DOUBT, Card, Found, Image, Matte, Model, Proposal, Still
 from pipeline.prompts import Box, Point, Prompt
 from pipeline.refine import Floats, floats
 from pipeline.state import State
@@ -66,6 +66,20 @@ _LOST = 0.4
 """The confidence below which the subject is not there, whatever else is."""
 
 
+_SMOOTH, _FASTEST, _SLOW, _FAST = 2.0, 97, 0.3, 0.8
+"""Of the mask of what moves: its softness in pixels, the percentile of all places that counts as the fastest,
+and the shares of that below which a place stands still and above which it moves."""
+
+_ELIGIBLE = 4
+"""Candidates that are voted for: those of the largest weight."""
+
+_SAME = 0.8
+"""The overlap from which on two frames' candidates are the same subject beyond doubt."""
+
+_TREMBLE = 0.2
+"""Pixels by which the flow of what stands still is wrong."""
+
+
 class Recorte:
     """The model; its streams share the network and nothing else."""
 
@@ -84,9 +98,95 @@ class Recorte:
         for still in stills:
             yield stream.step(still)._replace(state=stream.state)
 
+    def propose(self, pairs: Iterator[tuple[Image, Image]]) -> list[Proposal]:
+        """Find the subject of a scene: what stands out, or what moves by itself.
+
+        Each frame gives two candidates, and the frames vote: for a candidate by how far what is found by the
+        memory of it is what the frame proposes itself, and by how sure that is and how much it moves.
+        """
+        looks: list[Look] = []
+        candidates: list[_Candidate] = []
+        for image, behind in pairs:
+            look = self.look(image, window.whole(_size(image), _PIXELS))
+            movement = _Movement(look.small, look.window.cut(behind))
+            for mask in (look.mask(), look.mask(so_far=movement.prior())):
+                sureness = _sureness(mask)
+                if sureness >= _LOST:
+                    weight = sureness * movement.share(mask)
+                    candidates.append(_Candidate(len(looks), mask, sureness, weight))
+            looks.append(look)
+
+        def agreements(one: _Candidate) -> list[tuple[float, _Candidate]]:
+            """On each other frame the candidate nearest to what the memory of `one` finds, and how near."""
+            memory = [looks[one.number].remembered(one.mask)]
+            found = []
+            for number, look in enumerate(looks):
+                own = [other for other in candidates if other.number == number != one.number]
+                if own:
+                    again = look.mask(alike=look.compared(memory))
+                    nearest = max(own, key=lambda other: other.weight * _overlap(again, other.mask))
+                    found.append((_overlap(again, nearest.mask), nearest))
+            return found
+
+        best, agreed, most = None, [], (-1.0, 0.0)
+        for candidate in sorted(candidates, key=lambda one: -one.weight)[:_ELIGIBLE]:
+            found = agreements(candidate)
+            votes = sum(near * other.weight for near, other in found)
+            score = candidate.sureness * votes, candidate.sureness
+            if score > most:
+                best, agreed, most = candidate, found, score
+        if best is None:
+            return []
+        same = sorted((pair for pair in agreed if pair[0] >= _SAME), key=lambda pair: -pair[0])
+        proposals = []
+        for chosen in (best, *(other for _, other in same)):
+            box = window.extent((255 * chosen.mask).astype(np.uint8))
+            if box is not None:
+                proposals.append(Proposal(chosen.number, looks[chosen.number].window.from_grid(box)))
+        return proposals
+
     def look(self, image: Image, place: Window) -> Look:
         """What is to be seen in a window of a frame."""
         return Look(self._network, self._device, image, place)
+
+
+class _Candidate(NamedTuple):
+    """One answer to what the subject of a scene is."""
+
+    number: int
+    """Of the frame."""
+    mask: Floats
+    """On the grid of the whole frame, 0 to 1."""
+    sureness: float
+    weight: float
+    """What its vote counts, 0 to 1."""
+
+
+class _Movement:
+    """What moves by itself between two pictures, `[H, W, 3]` uint8, whatever the camera does."""
+
+    def __init__(self, here: Image, behind: Image) -> None:
+        greys = propagate.grey(here), propagate.grey(behind)
+        way = propagate.flow(*greys)
+        self._trusted = propagate.trusted(way, propagate.flow(*reversed(greys)))
+        camera = propagate.camera(way, self._trusted, 4)
+        still = propagate.camera_way(camera, *way.shape[:2])
+        self._far = floats(np.linalg.norm(way - still, axis=2))
+        """How many pixels each place moves that the camera does not account for."""
+
+    def prior(self) -> Floats:
+        """A mask of what moves, `[H, W]`, 0 to 1, as a network is given the mask so far."""
+        far = floats(cv2.GaussianBlur(np.where(self._trusted, self._far, 0), (0, 0), _SMOOTH))
+        share = far / max(1.0, float(np.percentile(far, _FASTEST)))
+        return floats(((share.clip(0, 1) - _SLOW) / (_FAST - _SLOW)).clip(0, 1))
+
+    def share(self, mask: Floats) -> float:
+        """How much more the inside of a mask moves than its outside, 0 to 1; 0.5 where it is the same."""
+        inside, outside = (mask > 0.5) & self._trusted, (mask <= 0.5) & self._trusted
+        if not inside.any() or not outside.any():
+            return 0.0
+        within, around = float(self._far[inside].mean()), float(self._far[outside].mean()) + _TREMBLE
+        return within / (within + around)
 
 
 class Look:
@@ -330,6 +430,12 @@ def _obeyed(mask: Floats, place: Window, points: Sequence[Point]) -> Floats:
     return mask
 
 
+def _overlap(one: Floats, other: Floats) -> float:
+    """Intersection over union of two masks; 0 where both are empty."""
+    a, b = one > 0.5, other > 0.5
+    return int(np.count_nonzero(a & b)) / max(1, int(np.count_nonzero(a | b)))
+
+
 def _sureness(mask: Floats) -> float:
     """How sure the network is of a mask, 0 to 1; 0 where there is none."""
     inside = mask[mask > 0.5]
@@ -371,6 +477,7 @@ CARDS = (
         licence="Apache-2.0",
         licence_url="https://www.apache.org/licenses/LICENSE-2.0",
         load=_load,
+        version=2,
         weights=Weights(
             (
                 File(
