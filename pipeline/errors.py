@@ -5,6 +5,7 @@ RecorteError                 a sentence for the person who asked
 │   ├── VideoError           the video cannot be opened, holds no picture, or is damaged
 │   ├── PromptError          a mark outside the frame, or after the end
 │   ├── BackgroundError      the background is no colour, no picture, or too large
+│   │   └── MovingPicture    it is an animated picture, and to be taken as a video
 │   ├── FormatError          the format is unknown or cannot hold what is asked of it
 │   └── WeightsError         a model's weights are missing, cannot be fetched, or are not what they should be
 └── RunError                 the machine is at fault: disk full, encoder failed
@@ -50,6 +51,10 @@ class PromptError(InputError):
 
 class BackgroundError(InputError):
     """The background cannot be used."""
+
+
+class MovingPicture(BackgroundError):
+    """The picture is animated: as a background it is a video."""
 
 
 class FormatError(InputError):

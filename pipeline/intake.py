@@ -14,7 +14,7 @@ from PIL import Image
 
 from pipeline import pictures, video
 from pipeline.clip import Clip
-from pipeline.errors import BackgroundError, VideoError, WorkerLost, no_picture
+from pipeline.errors import BackgroundError, MovingPicture, VideoError, WorkerLost, no_picture
 from pipeline.limits import Limits
 from pipeline.worker import Worker
 
@@ -48,7 +48,7 @@ def footage(
 def picture(path: Path, name: str, kept: Path) -> None:
     """Write a picture again from its pixels, as a PNG: upright, without what else its file may carry.
 
-    Raises BackgroundError where it is no picture that can be used.
+    Raises MovingPicture for one that is animated, BackgroundError where it is no picture that can be used.
     """
     try:
         with Worker(Desk, limits=PICTURE_LIMITS) as worker:
@@ -74,4 +74,6 @@ class Desk:
             raise VideoError(no_picture(name))
 
     def picture(self, path: Path, name: str, kept: Path) -> None:
+        if pictures.moves(path):
+            raise MovingPicture(f"{name}: this picture moves. Choose it as a video.")
         Image.fromarray(pictures.opened(path, name)).save(kept, format="PNG", compress_level=1)

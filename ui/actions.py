@@ -33,7 +33,7 @@ from pipeline import background, formats, guard, intake, models, names, prompts,
 from pipeline.background import Fit, Footage, Picture, Transparent
 from pipeline.clip import Clip
 from pipeline.edges import Edges
-from pipeline.errors import BROKEN, InputError, RecorteError, VideoError
+from pipeline.errors import BROKEN, InputError, MovingPicture, RecorteError, VideoError
 from pipeline.formats import Quality
 from pipeline.job import GREEN, Job, Progress, Sound
 from pipeline.runner import Runner
@@ -485,20 +485,28 @@ class Actions:
         return self._lay(self.open(id), behind)
 
     def choose_picture(self, id: str, file: Path, name: str, fit: Fit = "fill") -> Opened:
-        """Take an uploaded picture into the session; raises BackgroundError where it is none."""
+        """Take an uploaded picture into the session, as a video where it is animated.
+
+        Raises BackgroundError where it is no picture, VideoError for an animation that cannot be used.
+        """
         try:
-            kept = self.open(id).folder / f"background-{uuid4().hex[:8]}.png"
-            size = file.stat().st_size
-            self._allowance.check_bytes(name, size)
-            with (
-                video.replacing(kept) as part,
-                self.quota.reserve(self._owner, part, size) as held,
-                self._intakes.turn(self._owner),
-            ):
-                intake.picture(file, name, part)
-                held.grow(part.stat().st_size)  # what is written may be more than what came
+            return self._choose_still(id, file, name, fit)
+        except MovingPicture:
+            return self.choose_footage(id, file, name, fit)
         finally:
             file.unlink(missing_ok=True)
+
+    def _choose_still(self, id: str, file: Path, name: str, fit: Fit) -> Opened:
+        kept = self.open(id).folder / f"background-{uuid4().hex[:8]}.png"
+        size = file.stat().st_size
+        self._allowance.check_bytes(name, size)
+        with (
+            video.replacing(kept) as part,
+            self.quota.reserve(self._owner, part, size) as held,
+            self._intakes.turn(self._owner),
+        ):
+            intake.picture(file, name, part)
+            held.grow(part.stat().st_size)  # what is written may be more than what came
         return self._hang(id, Picture(kept, fit))
 
     def choose_footage(self, id: str, file: Path, name: str, fit: Fit = "fill", held: bool = False) -> Opened:

@@ -225,6 +225,10 @@ _ENTRIES: list[_Entry] = [
         "{name}: esto no es una imagen que sirva de fondo. Elige un JPEG, PNG o WebP.",
     ),
     _Entry(
+        "{name}: this picture moves. Choose it as a video.",
+        "{name}: esta imagen se mueve. Elígela como vídeo.",
+    ),
+    _Entry(
         "blur:{text}: the radius is a number of pixels from 1 to 500.",
         "blur:{text}: el radio es un número de píxeles de 1 a 500.",
     ),

@@ -21,7 +21,7 @@ from PIL import Image
 from db.engine import Database
 from db.ledger import Ledger
 from db.models import State
-from pipeline import intake
+from pipeline import intake, video
 from pipeline.background import Footage, Picture
 from pipeline.errors import BackgroundError, InputError, VideoError, WorkerLost
 from pipeline.job import Job
@@ -237,6 +237,11 @@ def test_an_upload_is_looked_at_in_a_process_of_its_own(actions: Actions, clip: 
     assert isinstance(laid, Picture)
     with Image.open(laid.path) as kept:
         assert kept.size == (8, 4) and kept.format == "PNG"
+    shades = [Image.new("RGB", (32, 16), colour) for colour in ("red", "blue")]
+    shades[0].save(tmp_path / "moves.gif", save_all=True, append_images=shades[1:], duration=200)
+    laid = actions.choose_picture(found.id, tmp_path / "moves.gif", "moves.gif", "fit").job.background
+    assert isinstance(laid, Footage) and laid.fit == "fit"
+    assert [int(frame.image[0, 0].argmax()) for frame in video.read(laid.path)] == [0, 2]
     assert list(tmp_path.iterdir()) == []
 
 
