@@ -1,4 +1,4 @@
-"""How many clicks a photograph takes: python -m benchmarks.clicks_photos FOLDER [--model KEY]
+"""Clicks that a photograph takes: python -m benchmarks.clicks_photos FOLDER [--model KEY]
 
 The protocol of RITM (Sofiiuk, Petrov and Konushin, "Reviving Iterative Training with Mask Guidance for
 Interactive Segmentation", ICIP 2022): each click is in the middle of the largest error, the first in the

@@ -137,7 +137,7 @@ def acknowledge(tx: Session, *, id: UUID, model: str, licence_url: str) -> None:
 
 
 def has_acknowledged(tx: Session, *, id: UUID, model: str, licence_url: str) -> bool:
-    """Whether a user has acknowledged just this licence."""
+    """Return True if a user has acknowledged just this licence."""
     found = tx.get(Acknowledgement, (id, model))
     return found is not None and found.licence_url == licence_url
 

@@ -31,7 +31,7 @@ class Backdrop(Protocol):
     """Sentences on what was done with it otherwise than asked."""
 
     def at(self, image: Pixels, matte: Mask, seconds: float, own: Mask | None = None) -> Pixels:
-        """What is behind `image` (`[H, W, 3]`) at this time, of its size and dtype.
+        """Return what is behind `image` (`[H, W, 3]`) at this time, of its size and dtype.
 
         `matte` and `own`, the image's own alpha, are `[H, W]`, uint8; None: the image is opaque.
         """
@@ -190,7 +190,7 @@ def blurred(image: Pixels, matte: Mask, radius: float) -> Pixels:
 
 
 def _unsubjected(image: Pixels, matte: Mask, own: Mask) -> Pixels:
-    """What is seen of the clip's background where it is transparent itself: on black, without the subject."""
+    """Take the subject out of the image, and lay the rest on black where it is transparent itself."""
     subject, opaque = matte.astype(np.float32) / 255, own.astype(np.float32) / 255
     share = (1 - subject) * opaque / np.maximum(1 - subject * opaque, 1e-6)
     return on_black(image, np.rint(share * 255).astype(np.uint8))

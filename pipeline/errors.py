@@ -25,7 +25,7 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """The numbers of an OSError that says so."""
 
 UNREADABLE = "This was written by another version of the program, or is damaged."
-"""Where something kept cannot be read."""
+"""Sentence for stored data that cannot be read."""
 
 
 def no_picture(name: str) -> str:

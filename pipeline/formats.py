@@ -112,7 +112,7 @@ class Format:
         return (wide + wide % 2, high + high % 2) if self.even else (wide, high)
 
     def holds(self, width: int, height: int) -> bool:
-        """Whether pictures of this size are not too large for it."""
+        """Return True if pictures of this size are not too large for it."""
         wide, high = self.size(width, height)
         return self.most is None or (wide <= self.most[0] and high <= self.most[1])
 

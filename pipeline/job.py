@@ -36,7 +36,7 @@ _PLAIN: dict[str, Any] = {
     "start": float | int,
     "end": float | int | None,
 }
-"""What is kept as it is, and so of the kind that JSON gave it."""
+"""Fields that JSON holds as they are, each with the type that is required of it."""
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class Limits:
 
 
 def most_pixels() -> int | None:
-    """How many pixels a picture of a video may have in this process; None: no bound of ours."""
+    """Return the most pixels that a video's picture may have in this process; None: no bound of ours."""
     return _pixels
 
 

@@ -77,7 +77,7 @@ def read(path: Path, name: str | None = None, least: int | None = None) -> tuple
 
 
 def moves(path: Path) -> bool:
-    """Whether the file is a picture of those that may be animated, and is."""
+    """Return True if the file is a picture of a kind that may be animated, and is animated."""
     try:
         with Image.open(path) as picture:
             return picture.format in _MOVING and bool(getattr(picture, "is_animated", False))
@@ -86,7 +86,7 @@ def moves(path: Path) -> bool:
 
 
 def known(path: Path) -> bool:
-    """Whether the file is a picture, by its content."""
+    """Return True if the file is a picture, by its content."""
     try:
         with Image.open(path) as picture:
             return picture.format not in _PROGRAMS

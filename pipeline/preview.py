@@ -117,7 +117,7 @@ def corrected(clip: Clip, job: Job, pts: int) -> Stretch | None:
 
 
 def carried(job: Job, pts: int, trail: Trail) -> Generator[Pair | None, None, None]:
-    """What a run of a job about one object finds on a frame that is `corrected`, to the bit.
+    """Compute, to the bit, what a run of a job about one object finds on a frame that is `corrected`.
 
     Yields None for every frame on the way, and then that one. Raises InputError as `process` does.
     """

@@ -154,7 +154,7 @@ def _times(clip: Clip, span: tuple[int, int]) -> list[int]:
 def starts(
     job: Job, clip: Clip, span: tuple[int, int]
 ) -> Generator[Progress, None, tuple[list[int], tuple[Prompt, ...]]]:
-    """Where scenes begin, as far as streams could start on both sides of it, and the marks to start from.
+    """Find the frames that begin a scene, as far as streams could start on both sides, and the marks to use.
 
     Where nothing says what the subject is, the model proposes marks for each scene, if it can.
     """
@@ -193,7 +193,7 @@ def _remember_speed(job: Job, clip: Clip, pace: _Pace) -> None:
 
 
 class _Timing(NamedTuple):
-    """When the result shows what it is given, in ticks of its own."""
+    """Times in the result of what is taken from the clip, in ticks of the result's own."""
 
     begin: int
     """The clip's pts at its second 0."""
@@ -379,12 +379,12 @@ def _depth(job: Job, clip: Clip) -> int:
 
 
 class _Checks:
-    """Where the cut should be looked at: the first frame of each run of them that are doubted."""
+    """Times at which to look at the cut: the first frame of each run of doubted ones."""
 
     def __init__(self, clip: Clip) -> None:
         self._tick = clip.time_base
         self._doubted = -math.inf
-        """When the last doubted frame was, in seconds."""
+        """Time of the last doubted frame, in seconds."""
         self.times: tuple[float, ...] = ()
 
     def add(self, frame: Frame, found: Found) -> None:

@@ -30,7 +30,7 @@ _APART = 24
 
 
 def needed(job: Job) -> bool:
-    """Whether the job leaves it to its model to say what the subject is, and the model can propose it."""
+    """Return True if no mark of the job says what the subject is, and its model can propose it."""
     if any(prompt.starts for prompt in job.asked) or not models.card(job.model).automatic:
         return False
     return isinstance(models.loaded(job.model, job.device, job.weights), Proposer)

@@ -54,10 +54,10 @@ class Thinned(Generic[Picture]):
         self._waiting: tuple[Fraction, Picture] | None = None
         self._shown = False
         self.passed = 0
-        """How many pictures were passed over."""
+        """Number of pictures that were passed over."""
 
     def add(self, seconds: Fraction, picture: Picture) -> Iterator[tuple[Fraction, Picture]]:
-        """When which picture is shown, as far as that is known now that `picture` comes at `seconds`.
+        """Yield each picture whose time is known now that `picture` comes at `seconds`, behind that time.
 
         Times ascend; the first picture is also shown before its time.
         """

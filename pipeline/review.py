@@ -1,4 +1,4 @@
-"""Where a cut should be looked at, told from the mattes themselves.
+"""Review of a cut: the frames that should be looked at, told from the mattes themselves.
 
 A model that has gone over to something else is often sure of it. So what it finds is compared with the frames
 that a person has marked and with the frame before: a mask that is empty, that leaps in size or place from one
@@ -18,7 +18,7 @@ from pipeline.models import DOUBT, Found, Image, Matte
 from pipeline.state import State
 
 _WIDTH, _HEIGHT = 160, 90
-"""What is looked at of a frame: enough for areas and colours."""
+"""Size at which a frame is compared: enough for areas and colours."""
 
 _NOTHING = 1e-4
 """The share of the picture below which a mask is empty, whatever was marked."""
@@ -31,10 +31,10 @@ _UNLIKE, _ALIKE = 0.6, 0.66
 In hand-made masks of subjects that turn, come nearer and run it stays above 0.68."""
 
 _GROWN = 2.5
-"""How many times larger or smaller a mask can become from one frame to the next."""
+"""Largest factor by which a mask's area can grow or shrink from one frame to the next."""
 
 _LEAP = 3.0
-"""How many times its own width a mask can move from one frame to the next where it no longer meets itself."""
+"""Longest way, in its own widths, that a mask can move between frames on which it does not meet itself."""
 
 _MOST = 4
 """So many marked frames are remembered at most: the first, and the latest."""
@@ -61,7 +61,7 @@ class Review:
         self._unlike = False
 
     def state(self) -> State:
-        """What it takes to go on with the next frame, as plain data."""
+        """Return what it takes to go on with the next frame, as plain data."""
         return {
             "areas": [shown.area for shown in self._marked],
             "colours": [shown.colours for shown in self._marked],
@@ -111,7 +111,7 @@ def _doubted(found: Found) -> Found:
 
 
 def _leapt(before: NDArray[np.uint8], mask: NDArray[np.uint8]) -> bool:
-    """Whether a mask is not where or what it was on the frame before; both `[h, w]`, 0 to 255."""
+    """Return True if a mask is not where or what it was on the frame before; both `[h, w]`, 0 to 255."""
     areas = float(before.sum()) / 255, float(mask.sum()) / 255
     if max(areas) > _GROWN * min(areas):
         return True

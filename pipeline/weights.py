@@ -58,7 +58,7 @@ class File:
 
     @property
     def on_hub(self) -> bool:
-        """Whether it comes from the Hugging Face Hub."""
+        """True if it comes from the Hugging Face Hub."""
         return self.url.startswith(f"{HUB}/")
 
 
@@ -440,7 +440,7 @@ def _check_address(hosts: set[str], request: httpx.Request) -> None:
 
 
 def _is_private(host: str) -> bool:
-    """Whether a host is, or its name stands for, an address that is not of the public Internet."""
+    """Return True if a host is, or its name stands for, an address that is not of the public Internet."""
     try:
         found = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
     except OSError:

@@ -1,4 +1,4 @@
-"""How the tests themselves are run."""
+"""Running of the tests themselves: one that hangs fails, and the others go on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is learned from: short stories of a few steps, each with the network's own errors in it.
+"""Episodes to learn from: short stories of a few steps, each with the network's own errors in it.
 
 Either a person corrects one frame (mark, click, click, …), or a subject is carried (mark, a frame some time
 after, the frames after that). What a step is given that depends on the network's answer to the step before is

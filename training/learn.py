@@ -63,7 +63,7 @@ _COARSE = 0.4
 """What the matte at stride 16 counts in the cost."""
 
 _EDGE = 3.0
-"""How many times more a pixel at an edge counts."""
+"""Weight of a pixel at an edge, as a multiple of any other's."""
 
 _CLICKED = 4
 """At each step of a carried batch a person corrects one in so many."""

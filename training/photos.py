@@ -20,17 +20,17 @@ Alpha = NDArray[np.uint8]
 
 
 class Kind(NamedTuple):
-    """What is known of the photographs whose names begin with one word."""
+    """Properties of the photographs whose names begin with one word."""
 
     share: float
-    """How often one of them is drawn, beside the others."""
+    """Frequency with which one of them is drawn, relative to the other kinds."""
     step: int = 0
     """The most frames between two that follow each other, where the photographs are frames of videos, named
     KIND_SCENE_FRAME; 0: each stands alone."""
     held_out: int = 0
     """The last so many photographs, or scenes where there are any, are for measuring."""
     unmarked: float = 1
-    """How much of the share is left where the subject is to be found without a mark."""
+    """Factor of the share where the subject is to be found without a mark."""
 
 
 KINDS = {

@@ -95,7 +95,7 @@ def _moved(way: Affine, side: int, far: float, rng: np.random.Generator) -> Affi
 
 
 def _ways(first: Affine, wish: Wish, far: float, rng: np.random.Generator) -> list[Affine]:
-    """Where something is on the frames: far from the first to the second, near from each to the next."""
+    """Place something on the frames: far from the first to the second, near from each to the next."""
     ways = [first]
     if wish.moving:
         ways.append(_moved(first, wish.side, far, rng))

@@ -43,7 +43,7 @@ _BAND = 0.02
 """The breadth of the band beside a mask's edge that is not certain, as a share of the subject's size."""
 
 _AGREED = 0.15
-"""How far from the mask the teacher may be beside the band, on the mean, to be asked inside it."""
+"""Largest mean difference between teacher and mask beside the band with which it is asked inside the band."""
 
 
 def load(path: Path) -> Isnet:

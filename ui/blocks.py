@@ -253,7 +253,7 @@ def _group(name: str) -> Any:
 
 
 def _clash(clash: Clash, language: str) -> str:
-    """What is said where two windows have changed the same thing."""
+    """Return the sentence about something that two windows have both changed."""
     if clash.object is None:
         return text.say(language, "clash_range")
     if clash.time is None:

@@ -70,7 +70,7 @@ class Bodies:
 
 
 class Body:
-    """What one body adds to those that a user has held."""
+    """Bytes that one body adds to those that a user has held."""
 
     def __init__(self, held: Counter[UUID | None], user: UUID | None) -> None:
         self._held = held

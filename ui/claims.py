@@ -10,7 +10,7 @@ from collections import OrderedDict
 from uuid import UUID
 
 NAME = re.compile("[A-Za-z0-9]{1,64}")
-"""What Gradio's page makes up has 9 to 13 of these."""
+"""Pattern of a name; those that Gradio's page makes up have 9 to 13 of these characters."""
 
 _MOST = 1000
 

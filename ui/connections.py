@@ -19,7 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 HEADER_SECONDS = 10.0
 """In which a request's headers have to come, from the first moment on."""
 LINGER_SECONDS = 30.0
-"""How long what follows an answer is read or written without getting on."""
+"""Seconds for which what follows an answer may be read or written without getting on."""
 STALL_SECONDS = 300.0
 """The same in the middle of an answer: a browser reads no further in a video that is paused."""
 

@@ -33,7 +33,7 @@ READ = "() => window.recorte.read()"
 
 
 def no_change() -> Updates:
-    """What a handler returns where nothing is to be done."""
+    """Return the updates of a handler where nothing is to be done."""
     nothing: Updates = gr.skip()
     return nothing
 

@@ -1,4 +1,4 @@
-"""Who has acknowledged what a model's licence forbids: each user for themself.
+"""Acknowledgements of what a model's licence forbids: each user for themself.
 
 Without accounts that is a file beside the weights, as at the command line. With them it is kept by user in
 the database as well; the file then only says that somebody has, and the process with the models loads them.
@@ -22,7 +22,7 @@ class Licences:
         self._known: set[tuple[UUID, str]] = set()
 
     def accepted(self, owner: UUID | None, card: Card) -> bool:
-        """Whether a user has acknowledged it, or it forbids nothing; None: the local user."""
+        """Return True if a user (None: the local one) has acknowledged it, or it forbids nothing."""
         if not card.acknowledged or not card.restriction or owner is None:
             return card.acknowledged
         which = owner, card.licence_url

@@ -145,7 +145,7 @@ def _picture(data: tuple[bytes, str], headers: dict[str, str]) -> Response:
 
 
 def _answered(request: Request, make: Callable[[], Response]) -> Response:
-    """What `make` gives, or the sentence that it raised, in the language of who asks."""
+    """Return what `make` gives, or the sentence that it raised, in the language of who asks."""
     try:
         return make()
     except NotFound as error:

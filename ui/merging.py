@@ -19,7 +19,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Marks:
-    """What is edited on the stage."""
+    """Marks, objects and kept part of the video, as they are edited on the stage."""
 
     prompts: tuple[Prompt, ...]
     objects: tuple[Object, ...]
@@ -32,7 +32,7 @@ class Marks:
 
 
 class Clash(NamedTuple):
-    """What two windows have changed, each in its own way."""
+    """Something that two windows have changed, each in its own way."""
 
     object: int | None
     """None: the part of the video that is kept."""
@@ -88,7 +88,7 @@ def _points(
 
 
 def _pick(base: Value, mine: Value, theirs: Value) -> tuple[Value, bool]:
-    """What is changed in one place only is taken from there."""
+    """Take the change made in one place only; where both made different ones, `mine` and True."""
     if mine == base:
         return theirs, False
     return mine, theirs not in (base, mine)

@@ -30,7 +30,7 @@ class Opened:
     awaited: str | None = None
     """"picture" or "video" where that was chosen to stand behind the subject, and has not come yet."""
     accepts: Callable[[Card], bool] = lambda card: card.acknowledged
-    """Whether its owner has acknowledged what a model's licence forbids."""
+    """Test for the owner's acknowledgement of what a model's licence forbids."""
 
     @property
     def id(self) -> str:
@@ -42,7 +42,7 @@ class Opened:
 
     @property
     def licensed(self) -> bool:
-        """Whether its owner has acknowledged what its model's licence forbids."""
+        """True if its owner has acknowledged what its model's licence forbids."""
         return self.accepts(models.card(self.job.model))
 
     def check_licence(self) -> None:

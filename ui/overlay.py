@@ -22,7 +22,7 @@ PALETTE = ("#2f81f7", "#e8833a", "#2da44e", "#a475f9", "#d4a72c", "#1b9aaa", "#e
 
 _OPACITY = 0.4
 _CONTRAST = 16.0
-"""How far a tinted thing is from itself without the tint, in CIELAB: enough to be told at a glance."""
+"""Distance in CIELAB of a tinted thing from itself without the tint: enough to be told at a glance."""
 _DARK = 60.0
 """CIELAB lightness up to which a colour is made lighter to be told from its like, and darker beyond."""
 _MOST_WIDTH = 1600

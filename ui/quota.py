@@ -55,7 +55,7 @@ class Reservation:
         return self._until is not None and self._until()
 
     def release(self) -> None:
-        """Whether it is to be kept is for `until` to say."""
+        """Release it, unless it is kept: then `until` says when."""
         if self._until is None:
             self._quota._drop(self)
 

@@ -37,7 +37,7 @@ _LASTS_SECONDS = 30 * 24 * 3600
 _FRESH_SECONDS = 5.0
 """How long an account is taken to be as it was last read."""
 _PATIENCE_SECONDS, _SHORT_PATIENCE_SECONDS = 5.0, 1.0
-"""How long one waits for the database to say who asks; the second where that is known from before."""
+"""Seconds to wait for the database to say who asks; the second where that is known from before."""
 _LOOKUPS = 4
 """Threads that ask it."""
 _CHECKS_AT_ONCE = 2

@@ -231,7 +231,7 @@ def _workers_memory() -> float:
 
 
 class Health:
-    """Whether database and worker are well, asked by threads that do nothing else."""
+    """Health of database and worker, asked by threads that do nothing else."""
 
     def __init__(self, house: House) -> None:
         self._database: Lookups[None, bool] = Lookups(
@@ -261,7 +261,10 @@ def _succeeds(check: Callable[[], None]) -> bool:
 
 
 def router(house: House, figures: Figures, home: Path) -> APIRouter:
-    """What has to ask the database does so in threads of its own: nobody else waits for one that hangs."""
+    """Build the routes of health, metrics and administration.
+
+    What has to ask the database does so in threads of its own: nobody else waits for one that hangs.
+    """
     routes = APIRouter()
     health = Health(house)
     limiter = CapacityLimiter(_THREADS)

@@ -91,7 +91,7 @@ class Ambiguous(Protocol):
 
 
 class Proposal(NamedTuple):
-    """Where a model finds the subject of a scene that has no marks."""
+    """A frame of a scene without marks, and the box around the subject that a model finds there."""
 
     number: int
     """Of the frame, among those that were looked at."""

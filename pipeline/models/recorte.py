@@ -159,11 +159,11 @@ class _Candidate(NamedTuple):
     """On the grid of the whole frame, 0 to 1."""
     sureness: float
     weight: float
-    """What its vote counts, 0 to 1."""
+    """Weight of its vote, 0 to 1."""
 
 
 class _Movement:
-    """What moves by itself between two pictures, `[H, W, 3]` uint8, whatever the camera does."""
+    """Motion between two pictures, `[H, W, 3]` uint8, other than the camera's."""
 
     def __init__(self, here: Image, behind: Image) -> None:
         greys = propagate.grey(here), propagate.grey(behind)
@@ -172,7 +172,7 @@ class _Movement:
         camera = propagate.camera(way, self._trusted, 4)
         still = propagate.camera_way(camera, *way.shape[:2])
         self._far = floats(np.linalg.norm(way - still, axis=2))
-        """How many pixels each place moves that the camera does not account for."""
+        """Length of each place's motion that the camera does not account for, in pixels."""
 
     def prior(self) -> Floats:
         """A mask of what moves, `[H, W]`, 0 to 1, as a network is given the mask so far."""
@@ -181,7 +181,7 @@ class _Movement:
         return floats(((share.clip(0, 1) - _SLOW) / (_FAST - _SLOW)).clip(0, 1))
 
     def share(self, mask: Floats) -> float:
-        """How much more the inside of a mask moves than its outside, 0 to 1; 0.5 where it is the same."""
+        """Compare the motion inside a mask with that outside: 0 to 1, 0.5 where they are the same."""
         inside, outside = (mask > 0.5) & self._trusted, (mask <= 0.5) & self._trusted
         if not inside.any() or not outside.any():
             return 0.0

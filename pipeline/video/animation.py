@@ -89,7 +89,7 @@ class Canvas:
         self._reformatter = VideoReformatter()
 
     def draw(self, frame: VideoFrame) -> VideoFrame:
-        """What is seen when the picture in `frame` is shown, RGBA."""
+        """Draw the picture in `frame` on the canvas, and return all that is then seen, RGBA."""
         picture = self._pictures[cast(int, frame.pts)]
         if self._before is None or frame.pts == 0:
             self._canvas, self._before = np.zeros((*self._size[::-1], 4), np.uint8), None
@@ -119,7 +119,7 @@ class Canvas:
         return drawn
 
     def _part(self, picture: Picture) -> NDArray[np.uint8]:
-        """Where it lies."""
+        """Return the part of the canvas on which the picture lies, as a view."""
         left, top = picture.corner
         width, height = picture.size
         return self._canvas[top : top + height, left : left + width]

@@ -1,4 +1,4 @@
-"""What a container tells of its video: title, time of creation, timecode and chapters."""
+"""Labels of a video in its container: title, time of creation, timecode and chapters."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Timecode:
     rate: int
     """Frames that are counted in a second."""
     drop: bool
-    """Whether numbers are left out in nine of ten minutes, so that 29.97 a second keep to the clock."""
+    """True if numbers are left out in nine of ten minutes, so that 29.97 a second keep to the clock."""
 
     @classmethod
     def parse(cls, text: str, rate: Fraction) -> Self | None:
@@ -86,7 +86,7 @@ class Timecode:
 
 @dataclass(frozen=True)
 class Labels:
-    """What goes along with a video, on the time from its first picture on."""
+    """Labels that go along with a video, on the time from its first picture on."""
 
     title: str = ""
     created: str = ""

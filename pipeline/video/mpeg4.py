@@ -1,4 +1,4 @@
-"""How many pictures are coded in a packet of MPEG-4 Visual (ISO/IEC 14496-2): DivX packs two into one."""
+"""Count of the pictures coded in a packet of MPEG-4 Visual (ISO/IEC 14496-2): DivX packs two into one."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Counter:
 
     def __init__(self, header: bytes | None) -> None:
         self._increment = _INCREMENT_BITS
-        """How many bits a picture's time takes."""
+        """Number of bits of a picture's time."""
         self._learn(header or b"")
 
     def coded(self, data: bytes) -> int:
-        """How many pictures are in a packet but for those that only repeat the one before."""
+        """Count the pictures in a packet, without those that only repeat the one before."""
         self._learn(data)
         found, at = 0, data.find(_PICTURE)
         while at >= 0:

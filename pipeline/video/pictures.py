@@ -25,7 +25,7 @@ class Pictures:
         """When that field comes, where the picture before has a time."""
         self._mpeg4 = mpeg4.Counter(source.stream.codec_context.extradata)
         self.packed = False
-        """Whether a packet brought two pictures, as from DivX: the container's times then say nothing."""
+        """True if a packet brought two pictures, as from DivX: the container's times then say nothing."""
         self._owed = 0
         """Pictures that came in a packet beside another, which an empty one is to follow for each."""
 
@@ -42,7 +42,7 @@ class Pictures:
         return True
 
     def _coded(self, data: memoryview) -> bool:
-        """Whether an MPEG-4 packet brings a picture, or makes room for one that came in a packet before."""
+        """Return True if an MPEG-4 packet brings a picture, or makes room for one that came before."""
         found = self._mpeg4.coded(bytes(data))
         self.packed |= found > 1
         brings = found + self._owed > 0

@@ -43,7 +43,7 @@ class Index:
     stamps: tuple[int | None, ...] = ()
     """Where times were mended, the one that the container has for each frame; None where it is no guide."""
     lasts: int = 1
-    """How many ticks the last frame is shown."""
+    """Duration of the last frame, in ticks."""
     size: tuple[int, int] | None = None
     """Width and height that most of the frames have as they are stored; None: that of the first."""
     lead: int = 0
@@ -56,7 +56,7 @@ class Index:
 
     @cached_property
     def usual(self) -> int:
-        """How many ticks most frames are shown."""
+        """Duration of most frames, in ticks."""
         return int(np.median(np.diff(self.pts))) if len(self.pts) > 1 else self.lasts
 
     def led(self, lead: int) -> Index:

@@ -56,7 +56,7 @@ class Schedule:
 
     @property
     def lasts(self) -> int:
-        """How many ticks the last picture lasts."""
+        """Duration of the last picture, in ticks."""
         if self._end is not None:
             return max(self._least, self._end - self._start - self._pts[-1])
         return int(np.median(np.diff(self._pts))) if len(self._pts) > 1 else self._gap

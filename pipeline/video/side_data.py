@@ -1,4 +1,4 @@
-"""What a frame carries beside its samples, of which PyAV 18 names too few kinds.
+"""Side data of a frame, of which PyAV 18 names too few kinds.
 
 FFmpeg attaches kinds that are younger than PyAV's table (the view of a stereoscopic video, EXIF), and PyAV
 then refuses a frame all of its side data: PyAV#2392. Until a release knows them or passes over them, a kind

@@ -58,7 +58,7 @@ class Sizes:
         return times.most_common(1)[0][0]
 
     def _header(self, packet: Packet[VideoStream]) -> bytes:
-        """What of a keyframe says how large it is; empty where it does not say so itself."""
+        """Return the bytes of a keyframe that say how large it is; empty where it does not say so itself."""
         if packet.has_sidedata("new_extradata"):
             return bytes(packet.get_sidedata("new_extradata"))
         match self._codec:

@@ -71,7 +71,7 @@ class Source:
         self._turn: _Matrix | None = None
         self._stored: tuple[int, int] | None = None
         self.threaded = True
-        """Whether the decoder may use several threads."""
+        """True if the decoder may use several threads."""
         self._open()
 
     def _open(self) -> None:
@@ -197,7 +197,7 @@ class Source:
 
     @property
     def end(self) -> Fraction | None:
-        """When the pictures end, in seconds by the container's clock; None where Matroska does not say."""
+        """End of the pictures, in seconds by the container's clock; None where Matroska does not say."""
         told = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", self.stream.metadata.get("DURATION", ""))
         if told is not None:
             return int(told[1]) * 3600 + int(told[2]) * 60 + Fraction(told[3])
@@ -206,7 +206,7 @@ class Source:
         return Fraction(self.container.duration + (self.container.start_time or 0), av.time_base)
 
     def sound_begins(self) -> Fraction | None:
-        """When the first sound is heard, in seconds by the container's clock; None where there is none."""
+        """Return when the first sound begins, in seconds by the container's clock; None: there is none."""
         tracks = [s for s in self.container.streams.audio if s.codec_context and s.start_time is not None]
         return min((cast(int, s.start_time) * Fraction(s.time_base or 0) for s in tracks), default=None)
 
@@ -289,7 +289,7 @@ class Source:
         return _turned(self._bordered(image), self.turn(frame))
 
     def _inside(self, frame: av.VideoFrame) -> tuple[int, int]:
-        """How large a frame is inside those that leave here: one of another shape is not squeezed."""
+        """Return a frame's size inside those that leave here: one of another shape is not squeezed."""
         width, height = self.size
         across, down = self._shown_width(frame.width), frame.height
         scale = min(Fraction(width, across), Fraction(height, down))

@@ -41,16 +41,16 @@ class Picture:
 
     @property
     def alone(self) -> bool:
-        """Whether it takes the place of what it lies on, and is not blended with that."""
+        """True if it takes the place of what it lies on, and is not blended with that."""
         return bool(self._flags & _ALONE)
 
     @property
     def cleared(self) -> bool:
-        """Whether its place is empty when the next one comes."""
+        """True if its place is empty when the next one comes."""
         return bool(self._flags & _CLEARED)
 
     def covers(self, size: tuple[int, int]) -> bool:
-        """Whether it fills a canvas of this size."""
+        """Return True if it fills a canvas of this size."""
         return self.corner == (0, 0) and self.size == size
 
     def still(self, file: BinaryIO) -> bytes:

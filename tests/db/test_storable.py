@@ -1,4 +1,4 @@
-"""What no column takes is refused in a sentence, before PostgreSQL sees it."""
+"""Values that no column takes are refused in a sentence, before PostgreSQL sees them."""
 
 import math
 from typing import Any

@@ -31,7 +31,7 @@ def stopped(folder: Path) -> Iterator[None]:
 
 
 def asked(database: Database) -> float:
-    """How many seconds it takes to hear that the database is away."""
+    """Measure the seconds that it takes to hear that the database is away."""
     began = time.monotonic()
     with pytest.raises(DatabaseAway), database.begin() as tx:
         repository.now(tx)

@@ -73,7 +73,7 @@ def over_green(alpha: np.ndarray, colour: tuple[int, int, int] = (255, 0, 0)) ->
 
 
 def inside() -> np.ndarray:
-    """Where the picture is flat, away from what a codec's blocks blur."""
+    """Return a mask of the places where the picture is flat, away from what a codec's blocks blur."""
     alpha = disc()[..., 3]
     same = [np.roll(alpha, (dy, dx), (0, 1)) == alpha for dy in (-3, 0, 3) for dx in (-3, 0, 3)]
     return np.logical_and.reduce(same)
@@ -144,7 +144,7 @@ def test_a_turned_video_turns_its_alpha(tmp_path: Path) -> None:
 
 
 def test_a_kept_matte_is_the_models_and_serves_both(tmp_path: Path) -> None:
-    """What was kept before alpha was heeded is still read, and what is transparent stays out of it."""
+    """A matte kept before alpha was heeded is still read, and what is transparent stays out of it."""
     source = clip_of(tmp_path / "a.mkv", "ffv1", "bgra")
     clip = video.probe(source)
     job = Job(source, tmp_path / "out.mkv", format="matte-lossless", matte=tmp_path / "kept.mkv")

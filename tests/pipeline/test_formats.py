@@ -113,7 +113,7 @@ def test_an_encoder_takes_what_its_format_is_said_to_hold(key: str) -> None:
 
 
 def encoded(form: formats.Format, width: int, height: int) -> bool:
-    """Whether the format's encoder takes pictures of this size."""
+    """Return True if the format's encoder takes pictures of this size."""
     encoder = cast(Any, CodecContext.create(form.codec, "w"))
     encoder.width, encoder.height, encoder.pix_fmt = width, height, form.pixel_format
     encoder.time_base, encoder.framerate = Fraction(1, 25), Fraction(25)

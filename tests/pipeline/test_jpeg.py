@@ -1,4 +1,4 @@
-"""How many scans a JPEG has, told without decoding it."""
+"""Number of scans of a JPEG, counted without decoding it."""
 
 import io
 import time

@@ -1,4 +1,4 @@
-"""How long each picture is shown: the last as long as the file says, the first from the sound's start on."""
+"""Durations of pictures: the last as long as the file says, the first from the sound's start on."""
 
 import json
 from fractions import Fraction

@@ -82,7 +82,7 @@ MADE = pytest.mark.parametrize(("made", "name"), [(exif, "camera.avi"), (spatial
 
 @MADE
 def test_pyav_still_has_no_name_for_it(made: Callable[[Path], Path], name: str, tmp_path: Path) -> None:
-    """Where this fails, PyAV#2392 is in the release: `pipeline.video.side_data` needs no `_name`."""
+    """A failure means that PyAV#2392 is in the release: `pipeline.video.side_data` needs no `_name`."""
     path = made(tmp_path / name)
     code = "import av, sys; next(av.open(sys.argv[1]).decode(video=0)).side_data"
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)

@@ -105,7 +105,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Here]:
 
 
 def is_closed(client: socket.socket) -> bool:
-    """Whether the other side has closed it; waits for that."""
+    """Wait for the other side to close it; return False if it does not before the socket's timeout."""
     try:
         while client.recv(2**16):
             pass
@@ -218,7 +218,7 @@ def pieces(*messages: tuple[float, bytes]) -> Receive:
 
 
 async def all_of(receive: Receive) -> int:
-    """How many bytes came before the client was taken for gone."""
+    """Count the bytes that came before the client was taken for gone."""
     count = 0
     while (message := await receive())["type"] == "http.request":
         count += len(message["body"])

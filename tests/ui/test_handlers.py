@@ -1,4 +1,4 @@
-"""What the page's handlers answer, called as Gradio calls them, without a browser."""
+"""Answers of the page's handlers, called as Gradio calls them, without a browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a licence forbids is acknowledged by each user for themself."""
+"""Acknowledgement of what a licence forbids, by each user for themself."""
 
 from __future__ import annotations
 

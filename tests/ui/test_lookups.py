@@ -1,4 +1,4 @@
-"""What is looked up in the database, while it answers and while it does not."""
+"""Lookups in the database, while it answers and while it does not."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def distance(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
 
 
 def seen(number: int, colour: tuple[int, ...]) -> float:
-    """How far the middle of a thing of this colour is from itself when it is tinted."""
+    """Return the distance of the middle of a thing of this colour from itself when it is tinted."""
     image = np.full((40, 40, 3), colour, np.uint8)
     matte = np.zeros((40, 40), np.uint8)
     matte[10:30, 10:30] = 255

@@ -31,7 +31,7 @@ def template(node: ast.expr) -> str | None:
 
 
 def raised() -> Iterator[tuple[str, str]]:
-    """Where each error is made, and its sentence; not those that only the command line can meet."""
+    """Yield the place of each error and its sentence, without those that only the command line can meet."""
     for folder in ("pipeline", "ui", "db"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             if path == ROOT / "pipeline" / "__main__.py":

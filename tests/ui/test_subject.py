@@ -1,4 +1,4 @@
-"""What is said of the model beside its name."""
+"""Text about the model beside its name."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ def show_run(section: Section, actions: Actions, found: Opened, language: str) -
 
 
 def _ready(actions: Actions, found: Opened) -> bool:
-    """Whether there is what a run needs: the model's weights and the user's word, or a matte that serves."""
+    """Return True if a run has its model's weights and the user's word, or there is a matte that serves."""
     card = models.card(found.job.model)
     return (card.present and found.licensed) or actions.looks.kept(found)
 

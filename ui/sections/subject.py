@@ -69,7 +69,7 @@ def show(section: Section, actions: Actions, found: Opened, language: str) -> Up
 
 
 def show_ready(section: Section, downloads: Downloads, found: Opened, language: str) -> Updates:
-    """What is still to be done before the session's model can be used."""
+    """Show what is still to be done before the session's model can be used."""
     card = models.card(found.job.model)
     download = downloads.state(card.key)
     bound, missing = not found.accepts(card), not card.present
@@ -130,7 +130,7 @@ def _about(card: Card, found: Opened, takes: float | None, language: str) -> str
 
 
 def _expected(actions: Actions, found: Opened) -> float | None:
-    """How many seconds the part that is kept of this clip may take; None where that is not known.
+    """Estimate the seconds that the kept part of this clip may take; None where that is not known.
 
     With a matte that is kept it takes next to nothing of what was measured.
     """

@@ -86,7 +86,7 @@ def show(section: Section, found: Opened, language: str) -> Updates:
 
 
 def _is_picture(path: Path) -> bool:
-    """Whether a file is named as a picture that stands still."""
+    """Return True if a file is named as a picture that stands still."""
     kind, _encoding = mimetypes.guess_type(path.name)
     return kind is not None and kind.startswith("image/") and path.suffix.lower() not in _MOVING
 
