@@ -42,7 +42,7 @@ class Stage(NamedTuple):
 
 _SIZES = (Size(160, 12), Size(224, 8), Size(288, 5), Size(352, 3))
 
-STAGES = (Stage(0.6, _SIZES, (0.3, 0.45, 0.25, 0)), Stage(1.0, _SIZES, (0.1, 0.3, 0.4, 0.2)))
+STAGES = (Stage(0.6, _SIZES, (0.1, 0.4, 0.35, 0.15)), Stage(1.0, _SIZES, (0.0, 0.25, 0.45, 0.3)))
 """Small pictures teach most of what there is to learn, several times as fast. Sizes are mixed, so that the
 network is at home on a finer grid, too."""
 
