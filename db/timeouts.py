@@ -7,9 +7,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from psycopg2 import OperationalError
-from psycopg2.extensions import POLL_OK, POLL_READ, STATUS_SETUP, connection, set_wait_callback
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 6.0
@@ -21,6 +22,8 @@ _local = threading.local()
 
 def install() -> None:
     """Bound every wait of psycopg2 in this process; twice is once."""
+    from psycopg2.extensions import set_wait_callback
+
     set_wait_callback(_wait)
 
 
@@ -40,6 +43,9 @@ def _wait(connection: connection) -> None:
 
     psycopg2 closes the connection of a wait that raises.
     """
+    from psycopg2 import OperationalError
+    from psycopg2.extensions import POLL_OK, POLL_READ, STATUS_SETUP
+
     seconds = getattr(_local, "seconds", None)
     if seconds is None:
         seconds = CONNECT_SECONDS if connection.status == STATUS_SETUP else ANSWER_SECONDS

@@ -113,7 +113,7 @@ def scanned(path: Path) -> Scan:
             brings = packet.size > 0 and pictures.brings(packet, dts if pts is None else pts)
             ending.add(pts, dts, packet.duration or 0, brings, packet.is_discard)
             if packet.size:
-                sizes.add(packet, dts if pts is None else pts)
+                sizes.add(packet, pts if dts is None else dts)
             if brings and not packet.is_discard:
                 shown.append(_Shown(pts, dts, packet.size, packet.is_keyframe))
         tick = time_base(source.stream)
@@ -122,9 +122,7 @@ def scanned(path: Path) -> Scan:
             shown = [s._replace(pts=None) for s in shown]
         reorders = source.reorders or any(s.pts != s.dts for s in shown if None not in (s.pts, s.dts))
         sound, end = source.sound_begins(), source.end
-        times = [s.dts if s.pts is None else s.pts for s in shown]
-        known = [time for time in times if time is not None]
-        size = sizes.most(min(known), max(known) + 1) if known else None
+        size = sizes.most()
         source.rewind()
         first = source.first()
     cut = _cut(shown, None if first is None else first.pts)
@@ -143,9 +141,11 @@ def _cut(shown: list[_Shown], first: int | None) -> list[_Shown]:
 
     What is decoded before it is left out, and what is shown before it though it is decoded behind it.
     """
-    begin = next((n for n, s in enumerate(shown) if s.pts is not None and s.pts == first), None)
-    if begin is None:
+    found = next((n for n, s in enumerate(shown) if s.pts is not None and s.pts == first), None)
+    if found is None:
         return shown  # its time is no guide
+    # The picture that is shown first may be decoded some way behind the keyframe that it is made from.
+    begin = max((n for n in range(found + 1) if shown[n].key), default=found)
     after = begin + 1
     while after < len(shown) and (pts := shown[after].pts) is not None and pts < cast(int, first):
         after += 1
@@ -154,10 +154,15 @@ def _cut(shown: list[_Shown], first: int | None) -> list[_Shown]:
     return [shown[begin], *shown[after:]]
 
 
+Lengths = Literal["shown", "decoded", "track", "unsaid"]
+"""Meaning of a packet's duration: how long its picture is shown, or the time until the next one is decoded;
+or there is none, and the end of the whole track is told instead, or not even that."""
+
+
 class _Ending:
     """Finds out for how long the last picture is shown, as the container says."""
 
-    def __init__(self, lengths: Literal["shown", "decoded", "none"]) -> None:
+    def __init__(self, lengths: Lengths) -> None:
         self._lengths = lengths
         self._begin: tuple[int, int] | None = None
         """The least pts and the first dts."""
@@ -197,8 +202,10 @@ class _Ending:
             case "decoded":
                 least, first = self._begin
                 duration = self._decoded + least - first - pts
-            case "none":
+            case "track":
                 duration = 0 if end is None else round(end / tick) - pts
+            case "unsaid":
+                duration = 0
         lasts = round(duration * tick / index.tick)
         # What differs by a tick was rounded.
         return lasts if 0 < lasts < _LATEST and abs(lasts - usual) > tick / index.tick else usual

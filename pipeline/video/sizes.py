@@ -23,39 +23,38 @@ _START = re.compile(rb"\x00\x00\x01")
 
 
 class Sizes:
-    """Takes note of the sizes of a stream's keyframes, in their order."""
+    """Takes note of the sizes of a stream's keyframes, and of how long each is kept."""
 
     def __init__(self, source: Source) -> None:
         context = source.stream.codec_context
         self._stream = source.stream
         self._codec = codec_name(source.stream)
         self._size: _Size = (context.width, context.height)
-        self._changes: list[tuple[int, _Size]] = []
-        """From which pts on pictures have which size, where that is known to be another than before."""
+        self._times: Counter[_Size] = Counter({self._size: 0})
+        """Ticks that each size was kept for, by the times of decoding: these may begin anew on the way."""
+        self._before: int | None = None
         self._told: bytes | None = None
 
-    def add(self, packet: Packet[VideoStream], pts: int | None) -> None:
-        """Look at a packet, of which only keyframes bring a new size."""
-        if not packet.is_keyframe or pts is None:
+    def add(self, packet: Packet[VideoStream], time: int | None) -> None:
+        """Look at a packet and the time it is decoded at; only keyframes bring a new size."""
+        if time is not None:
+            if self._before is not None and time > self._before:
+                self._times[self._size] += time - self._before
+            self._before = time
+        if not packet.is_keyframe:
             return
         told = self._header(packet)
         if not told or told == self._told:
             return
         if self._told is not None:
             size = self._decoded(packet)
-            if size is not None and size != self._size:
+            if size is not None:
                 self._size = size
-                self._changes.append((pts, size))
         self._told = told
 
-    def most(self, first: int, end: int) -> _Size:
-        """The size of most of the time from `first` to `end`, in the container's ticks."""
-        context = self._stream.codec_context
-        times: Counter[_Size] = Counter()
-        changes = [(first, (context.width, context.height)), *self._changes, (end, self._size)]
-        for (begin, size), (until, _) in pairwise(changes):
-            times[size] += max(0, until - begin)
-        return times.most_common(1)[0][0]
+    def most(self) -> _Size:
+        """The size of most of the time; of several that are equal the first."""
+        return self._times.most_common(1)[0][0]
 
     def _header(self, packet: Packet[VideoStream]) -> bytes:
         """Return the bytes of a keyframe that say how large it is; empty where it does not say so itself."""

@@ -136,14 +136,14 @@ class Source:
         # In these containers FFmpeg's parser finds where a picture begins and how long it lasts.
         self.parsed = bool(kinds & {"mpeg", "mpegts"})
         # A packet's length says how long its picture is shown, or in MP4 (ISO/IEC 14496-12) until when the
-        # next one is decoded; in Matroska it is made up from the mean rate.
-        self.lengths: Literal["shown", "decoded", "none"] = (
-            "decoded"
-            if "mov" in kinds
-            else "none"
-            if "matroska" in kinds and self._canvas is None
-            else "shown"
-        )
+        # next one is decoded; in Matroska it is made up from the mean rate, and in FLV there is none.
+        self.lengths: Literal["shown", "decoded", "track", "unsaid"] = "shown"
+        if "mov" in kinds:
+            self.lengths = "decoded"
+        elif "matroska" in kinds and self._canvas is None:
+            self.lengths = "track"
+        elif "flv" in kinds:
+            self.lengths = "unsaid"
         # Whether frames come in another order than they are shown in.
         self.reorders = context.has_b_frames > 0
         # AVI tells when a frame is decoded and not when it is shown. FFmpeg knows it nevertheless, but can

@@ -499,7 +499,7 @@ def test_what_was_put_away_makes_room(actions: Actions, upload: Any, monkeypatch
 def test_a_running_session_that_is_put_away_stops(actions: Actions, upload: Any) -> None:
     id = actions.create(upload("long.mp4"), "a.mp4")
     actions.run(id)
-    until(lambda: actions.progress(id) is not None)
+    until(lambda: (going := actions.progress(id)) is not None and going.done)
     actions.put_away(id)
     until(lambda: actions.place(id) is None)
     actions.bring_back(id)
