@@ -141,7 +141,10 @@ def test_a_list_closes_when_it_is_left(server: Server, visit: Visit, clip: Path)
         page.locator(list).focus()
         expect(page.get_by_role("listbox")).to_be_visible()
         page.keyboard.press(key)
-        page.wait_for_timeout(400)  # or it might only not have come again yet
+        # Drawn twice: or it might only not have come again yet.
+        page.evaluate(
+            "() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
+        )
         expect(page.get_by_role("listbox")).to_have_count(0)
 
 

@@ -36,6 +36,7 @@ from starlette.types import ASGIApp, Message
 from db.errors import DatabaseAway
 from db.users import normal_name
 from tests.ui.conftest import ROOT, Server
+from tests.waiting import DEADLINE
 from ui import signin
 from ui.actions import Actions
 from ui.claims import Claims
@@ -777,7 +778,7 @@ def test_with_a_database_that_hangs_what_needs_none_is_answered(
     ana = team.signed_in("Ana")
     assert ana.get("/theme.css").status_code == 200
     answers = threading.Event()
-    monkeypatch.setattr(team.accounts, "asked", lambda: answers.wait(30))
+    monkeypatch.setattr(team.accounts, "asked", lambda: answers.wait(DEADLINE))
     team.clock.now += 60
     try:
         began = time.monotonic()

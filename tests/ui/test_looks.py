@@ -24,6 +24,7 @@ from pipeline import guard
 from pipeline.errors import InputError
 from pipeline.runner import Runner
 from tests.ui import line
+from tests.waiting import DEADLINE
 from ui import looks as module
 from ui import media
 from ui.actions import Actions
@@ -51,7 +52,7 @@ class Worker:
             self.at_work[work.id] += 1
             self.pixels += size
             self.peak = max(self.peak, self.pixels)
-        assert self.go.wait(30)
+        assert self.go.wait(DEADLINE)
         time.sleep(0.02)
         with self._lock:
             self.at_work[work.id] -= 1
@@ -59,7 +60,7 @@ class Worker:
         return Look(b"picture", "image/jpeg", True)
 
     def stream(self, name: str, *args: Any) -> Generator[Any, None, None]:
-        assert self.go.wait(30)
+        assert self.go.wait(DEADLINE)
         yield [0]
 
 
@@ -179,7 +180,9 @@ def served(actions: Actions) -> httpx.AsyncClient:
         return "as every handler of its kind, in the threads that all share"
 
     server.add_middleware(Gate)
-    return httpx.AsyncClient(transport=httpx.ASGITransport(server), base_url="http://localhost", timeout=30)
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(server), base_url="http://localhost", timeout=DEADLINE
+    )
 
 
 def test_45_looks_of_one_account_keep_nobody_else_waiting(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from db.errors import DatabaseAway
-from tests.waiting import until
+from tests.waiting import DEADLINE, until
 from ui.lookups import Lookups
 
 
@@ -23,7 +23,7 @@ class Hanging:
 
     def ask(self, key: str) -> str:
         self.asked.append(key)
-        assert self.answers.wait(20)
+        assert self.answers.wait(DEADLINE)
         return f"{key} {len(self.asked)}"
 
 

@@ -18,7 +18,7 @@ from db.engine import Database
 from pipeline import intake
 from pipeline.errors import InputError
 from tests.ui import line
-from tests.waiting import until
+from tests.waiting import DEADLINE, until
 from ui.shares import Budget, Threads, Turns
 
 
@@ -37,7 +37,7 @@ class Work:
             try:
                 with self.turns.turn(owner):
                     self.at_work.append(owner)
-                    self.go_home.wait(20)
+                    self.go_home.wait(DEADLINE)
                     self.at_work.remove(owner)
             except InputError:
                 self.refused.append(owner)
@@ -89,7 +89,7 @@ def test_uploads_of_one_user_are_looked_at_a_few_at_a_time(
     def slow(file: Path, *_: object, **__: object) -> None:
         at_work[0] += 1
         peak[0] = max(peak[0], at_work[0])
-        going.wait(20)
+        going.wait(DEADLINE)
         at_work[0] -= 1
         raise InputError("no")
 
@@ -135,7 +135,7 @@ def test_threads_of_one_user_leave_some_to_others() -> None:
 
     def work(name: str) -> str:
         at_work[name] += 1
-        assert go.wait(20)
+        assert go.wait(DEADLINE)
         return name
 
     async def ask(threads: Threads[str], owner: UUID, name: str) -> str:

@@ -21,7 +21,7 @@ from db import repository, users
 from db.engine import Database
 from db.errors import DatabaseAway, NotFound
 from db.models import State
-from tests.waiting import until
+from tests.waiting import DEADLINE, until
 from ui.gate import LOCAL, Gate, Visitor
 from ui.house import ServerHouse
 from ui.signs import Account, CountedErrors, Figures, Run, Watched, router
@@ -130,7 +130,7 @@ def test_health_answers_also_when_what_it_asks_does_not(
 
     def hang() -> bool:
         asked.append(what)
-        return answers.wait(30)
+        return answers.wait(DEADLINE)
 
     monkeypatch.setattr(server.house, what, hang)
     try:

@@ -123,7 +123,10 @@ def test_sessions_are_renamed_deleted_and_brought_back_in_their_list(
     card.get_by_role("button", name="Rename").click()
     name = card.get_by_role("textbox")
     name.fill("Our <b>beach</b>")
-    page.wait_for_timeout(1500)  # the list is drawn anew meanwhile, and what is being written stays
+    # The list is drawn anew meanwhile, and what is being written stays.
+    bar = card.locator("progress")
+    drawn = bar.evaluate_all("bars => bars.map((one) => one.value)")
+    until(lambda: bar.evaluate_all("bars => bars.map((one) => one.value)") != drawn)
     expect(name).to_have_value("Our <b>beach</b>")
     name.press("Enter")
     expect(card.locator("h3")).to_have_text("Our <b>beach</b>")
