@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("at_once")
 
 LIMITS = {
     "upload_bytes": (2_000_000, r"^a\.mp4: this file has 3\.0 MB, and 2\.0 MB are the most"),
-    "seconds": (60, r"^a\.mp4: this video lasts 1:30, and 1:00 are the most"),
+    "seconds": (60, r"^a\.mp4: this video lasts 1:30 min, and 1:00 min are the most"),
     "pixels": (2_000_000, r"^a\.mp4: frames of 1920 × 1080 are larger .* \(2\.0 million pixels\)"),
 }
 
