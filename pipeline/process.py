@@ -158,7 +158,7 @@ def starts(
 
     Where nothing says what the subject is, the model proposes marks for each scene, if it can.
     """
-    pace = _Pace("matte", clip.frames)
+    pace = _Pace("matte", len(_times(clip, span)))
     proposed = proposals.needed(job)
     if proposed:
         first, last = span[0], span[1] - 1

@@ -117,9 +117,10 @@ def marked(own: Iterable[Prompt], clip: Clip) -> Marks:
 
 
 def work(plans: Collection[Collection[Stretch]], clip: Clip, only: Collection[int] | None = None) -> int:
-    """How many frames the model will be given."""
+    """How many frames the model will be given; once the one from which it runs both ways."""
     times = _times(clip, only)
-    return sum(len(s.forward(times)) + len(s.backward(times)) for s in itertools.chain.from_iterable(plans))
+    stretches = itertools.chain.from_iterable(plans)
+    return sum(len({*s.forward(times), *s.backward(times)}) for s in stretches)
 
 
 def _times(clip: Clip, only: Collection[int] | None) -> list[int]:
@@ -208,9 +209,10 @@ def _stretched(run: _Run, stretches: list[Stretch]) -> Generator[Step, None, Non
     """One object's steps."""
     times = _times(run.clip, run.only)
     for stretch in stretches:
+        forward = stretch.forward(times)
         if stretch.backward(times):
-            yield from _backward(run, stretch)
-        if stretch.forward(times):
+            yield from _backward(run, stretch, shared=forward[:1])
+        if forward:
             yield from _put_by(run, stretch) if run.lasting else _forward(run, stretch)
 
 
@@ -240,17 +242,19 @@ def _put_by(run: _Run, stretch: Stretch) -> Iterator[Step]:
                 yield Step((frame, found) if stretch.lo <= frame.pts else None, 1)
 
 
-def _backward(run: _Run, stretch: Stretch) -> Iterator[Step]:
+def _backward(run: _Run, stretch: Stretch, shared: Collection[int]) -> Iterator[Step]:
+    """`shared`: frames that count as the other direction's work."""
     with run.spool(stretch, "backward") as spool:
         known = spool.pts
         if known:
-            yield Step(None, len(known), len(known))
+            done = sum(pts not in shared for pts in known)
+            yield Step(None, done, done)
         upper = min(known, default=stretch.at + 1)
         frames = video.read_backward(run.clip.path, stretch.lo, upper, run.only)
         rest = iter(()) if spool.ended else run.stream(frames, stretch.marks, spool.state)
         with closing(spool.put_by(rest)) as put_by:
-            for _ in put_by:
-                yield Step(None, 1)
+            for frame, _ in put_by:
+                yield Step(None, int(frame.pts not in shared))
         # The frame that it starts from, and what lies behind the stretch, were only on the way.
         served = frozenset(p for p in spool.pts if p < min(stretch.at, stretch.hi))
         kept = spool.backward()

@@ -283,7 +283,8 @@ def test_prompts_run_both_ways_and_the_file_is_in_order(counted_path: Path, tmp_
     ] * 9 + [4] * 10
     carrying: Carrying = model(job)
     assert len(carrying.streams) == 4
-    assert steps[-1].done == steps[-1].total == sum(len(stream.numbers) for stream in carrying.streams)
+    assert sum(len(stream.numbers) for stream in carrying.streams) == 42
+    assert steps[-1].done == steps[-1].total == 40  # a box's own frame is in two streams, and counts once
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["m.mkv", "out.mp4"]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,7 @@ def run(
             came.append(number(frame.image))
             streams.append(int(found.matte[0, 0]))
     given = sum(len(stream.numbers) for stream in model.streams)
+    given -= sum(one.numbers[0] == other.numbers[0] for one, other in pairwise(model.streams))  # both ways
     assert given == work == stretches.work(plan, clip, thinned)  # so that progress can be counted
     assert not list(folder.glob("*/*"))  # what was turned round is gone when it was read
     return model, came, streams
