@@ -27,7 +27,7 @@ function show() {
 function choose(colour) {
   well.value = typed.value = colour;
   typed.setCustomValidity("");
-  if (colour === props.value) return;
+  element.closest("#colour").dataset.chosen = colour;
   props.value = colour;
   trigger("input");
 }

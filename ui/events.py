@@ -31,6 +31,12 @@ Updates = dict[Any, Any]
 READ = "() => window.recorte.read()"
 """To be run in the browser when what was uploaded has been dealt with; see `assets/uploads.js`."""
 
+UPLOAD: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last"}
+"""Options of an upload event: a file that comes while one before it, or its cancelling, is dealt with, waits.
+
+Gradio's default would drop it.
+"""
+
 
 def no_change() -> Updates:
     """Return the updates of a handler where nothing is to be done."""

@@ -77,6 +77,35 @@ def test_a_colour_is_picked_or_typed(server: Server, visit: Visit, clip: Path) -
         assert page.locator(part).evaluate("e => getComputedStyle(e).borderTopColor") == "rgb(128, 128, 128)"
 
 
+def test_a_colour_that_is_chosen_before_the_last_one_is_answered_is_not_lost(
+    server: Server, visit: Visit, clip: Path
+) -> None:
+    page = started(server, visit, clip)
+    well, typed = page.locator("#colour [type=color]"), page.locator("#colour [type=text]")
+    sent: list[Route] = []
+
+    def hold_the_first(route: Route) -> None:
+        sent.append(route)
+        if len(sent) > 1:
+            route.continue_()
+
+    page.route("**/queue/join**", hold_the_first)
+    well.fill("#c81e1e")
+    expect(typed).to_have_value("#c81e1e")
+    for written, read in (("teal", "#008080"), ("navy", "#000080")):
+        typed.fill(written)
+        typed.press("Enter")
+        expect(typed).to_have_value(read)
+    [first] = sent  # the others wait for its answer
+    with page.expect_request(lambda request: "#000080" in (request.post_data or "")):
+        first.continue_()
+    expect(well).to_have_value("#000080")
+    page.wait_for_load_state("networkidle")
+    page.reload()
+    ready(page)
+    expect(well).to_have_value("#000080")
+
+
 # ---------------------------------------------------------------- what was chosen stays chosen
 
 

@@ -23,7 +23,7 @@ from pipeline.background import (
 )
 from pipeline.job import GREEN
 from ui import scenes, text
-from ui.events import READ, Say, Updates, language, no_change, told, uploaded
+from ui.events import READ, UPLOAD, Say, Updates, language, no_change, told, uploaded
 from ui.opened import Opened
 from ui.sections.video import SUFFIXES
 
@@ -43,6 +43,10 @@ _LAID = ("picture", "video")
 _WORDS = {
     code: {key: words[key] for key in ("colour", "hex", "no_colour")} for code, words in text.PAGE.items()
 }
+# A colour that was chosen while an earlier one was on its way is sent when that one is answered; the answer
+# has put the earlier one into the component's value.
+_NEWEST = """(id, kind, colour, radius) =>
+  [id, kind, document.getElementById("colour").dataset.chosen ?? colour, radius]"""
 SWATCHES = {"green": spec(GREEN), "blue": "#0047bb", "white": "#ffffff", "black": "#000000"}
 
 
@@ -203,8 +207,12 @@ def wire(page: Page) -> None:
         return page.show(found, language(request))
 
     inputs = [page.current, section.kind, section.colour, section.radius]
-    for event in (section.kind.input, section.colour.input, section.radius.release):
-        event(choose, inputs, page.shown, show_progress="hidden", trigger_mode="always_last")
+    for event, newest in (
+        (section.kind.input, None),
+        (section.colour.input, _NEWEST),
+        (section.radius.release, None),
+    ):
+        event(choose, inputs, page.shown, show_progress="hidden", trigger_mode="always_last", js=newest)
     for name, colour in SWATCHES.items():
 
         @told
@@ -222,8 +230,8 @@ def wire(page: Page) -> None:
     pictured = [page.current, section.picture, section.fit]
     filmed = [page.current, section.film, section.fit, section.ending]
     for taken in (
-        section.picture.upload(take, pictured, page.shown, show_progress="hidden"),
-        section.film.upload(roll, filmed, page.shown, show_progress="hidden"),
+        section.picture.upload(take, pictured, page.shown, **UPLOAD),
+        section.film.upload(roll, filmed, page.shown, **UPLOAD),
     ):
         taken.then(None, None, None, js=READ)
     for laid in (section.fit, section.ending):

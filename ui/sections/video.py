@@ -12,7 +12,7 @@ import gradio as gr
 
 from pipeline.background import Fit
 from ui import text
-from ui.events import READ, Say, Updates, language, no_change, told, uploaded
+from ui.events import READ, UPLOAD, Say, Updates, language, no_change, told, uploaded
 from ui.opened import Opened
 
 if TYPE_CHECKING:
@@ -124,14 +124,14 @@ def wire(page: Page) -> None:
     def rename(id: str, name: str, request: gr.Request) -> str:
         return page.mine(request).rename(id, name).row.name
 
-    sent = section.drop.upload(upload, section.drop, page.shown, show_progress="hidden")
+    sent = section.drop.upload(upload, section.drop, page.shown, **UPLOAD)
     sent.failure(None, None, section.drop, js="() => null")  # ready for another one
     sent.then(None, None, None, js=READ)
     dropped = section.dropped.upload(
         drop,
         [page.current, page.background.fit, section.dropped],
         [page.tabs, *page.shown],
-        show_progress="hidden",
+        **UPLOAD,
     )
     dropped.failure(None, None, section.dropped, js="() => null")
     dropped.then(None, None, None, js=READ)
