@@ -198,6 +198,13 @@ def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return rendered.write_clip(tmp_path_factory.mktemp("clip") / "longer.mp4", frames * 3)
 
 
+@pytest.fixture(scope="session")
+def lasting_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One whose run goes on for as long as a test looks at it: for a minute and a half at least."""
+    frames, _alphas = rendered.subject_over_background(60, 240, 136)
+    return rendered.write_clip(tmp_path_factory.mktemp("clip") / "lasting.mp4", frames * 40)
+
+
 @pytest.fixture
 def watched() -> Callable[[Page], list[str]]:
     """What a page has to complain of, other than that something was refused."""

@@ -107,16 +107,16 @@ def test_what_a_cancelled_run_found_is_gone_on_with(server: Server, visit: Visit
 
 
 def test_sessions_are_renamed_deleted_and_brought_back_in_their_list(
-    server: Server, visit: Visit, long_clip: Path
+    server: Server, visit: Visit, lasting_clip: Path
 ) -> None:
-    page = started(server, visit, long_clip)
+    page = started(server, visit, lasting_clip)
     id = session(page)
     choose_model(page, "Dwelling")
     page.locator("#make").click()
     page.get_by_role("tab", name="Sessions").click()
     card = page.locator(f'.card[data-id="{id}"]')
     # It follows the run without being asked.
-    expect(card).to_contain_text(re.compile(r"running · [1-9]\d* of 180 frames"))
+    expect(card).to_contain_text(re.compile(r"running · [1-9]\d* of 2400 frames"))
     before = card.locator("progress").get_attribute("value")
     until(lambda: card.locator("progress").get_attribute("value") not in (before, None))
 
