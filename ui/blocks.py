@@ -85,9 +85,15 @@ def _script(name: str, **told: Any) -> str:
 STREAMS = _script("streams.js")
 
 
+# Gradio writes seconds and "Error" over what an event is to change; the page says itself how things stand.
+# Not in page.css, which Gradio puts in only after it may have drawn the first of them.
+_NO_STATUS = '<style>.gradio-container .wrap[data-testid="status-tracker"] { display: none; }</style>'
+
+
 def _head(upload_bytes: int) -> str:
     return (
-        STREAMS
+        _NO_STATUS
+        + STREAMS
         + _script("uploads.js", WORDS=text.UPLOAD)
         + _script("files.js", WORDS=text.FILES, MOST=upload_bytes)
         + _script("controls.js")
