@@ -117,7 +117,7 @@ def marked(own: Iterable[Prompt], clip: Clip) -> Marks:
 
 
 def work(plans: Collection[Collection[Stretch]], clip: Clip, only: Collection[int] | None = None) -> int:
-    """How many frames the model will be given; once the one from which it runs both ways."""
+    """Number of frames the model will be given, that from which it runs both ways counted once."""
     times = _times(clip, only)
     stretches = itertools.chain.from_iterable(plans)
     return sum(len({*s.forward(times), *s.backward(times)}) for s in stretches)

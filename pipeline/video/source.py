@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Self, cast
+from typing import Any, BinaryIO, Self, cast
 
 import av
 import cv2
@@ -27,6 +27,7 @@ from pipeline.video import animation
 from pipeline.video.border import read_errors
 from pipeline.video.colour import Conversion, Image
 from pipeline.video.fields import woven
+from pipeline.video.scanning import Lengths
 from pipeline.video.side_data import side_data
 from pipeline.video.tracks import film
 
@@ -137,7 +138,7 @@ class Source:
         self.parsed = bool(kinds & {"mpeg", "mpegts"})
         # A packet's length says how long its picture is shown, or in MP4 (ISO/IEC 14496-12) until when the
         # next one is decoded; in Matroska it is made up from the mean rate, and in FLV there is none.
-        self.lengths: Literal["shown", "decoded", "track", "unsaid"] = "shown"
+        self.lengths: Lengths = "shown"
         if "mov" in kinds:
             self.lengths = "decoded"
         elif "matroska" in kinds and self._canvas is None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import masked
 from pipeline import models, preview, process, proposals, video
 from pipeline.job import Job
 from pipeline.models import recorte
@@ -24,13 +25,7 @@ def job(path: Path, *marks: Prompt, model: str = "recorte") -> Job:
 def returned(started: Job) -> tuple[list[int], tuple[Prompt, ...]]:
     """The scenes and marks that a run of the job starts from."""
     clip = video.probe(started.source)
-    generator = process.starts(started, clip, started.span(clip))
-    while True:
-        try:
-            next(generator)
-        except StopIteration as end:
-            scenes, asked = end.value
-            return scenes, asked
+    return masked.returned(process.starts(started, clip, started.span(clip)))
 
 
 @pytest.fixture(scope="module")
