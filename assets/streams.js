@@ -4,7 +4,8 @@
 // opens another with its next event. An event that is sent before the page has read of the closing takes the
 // stream for open still, and would wait for ever. So here a stream on which an answer is due after all goes on
 // with what the server has next, and an event that is sent after a closing hears of its place in the queue
-// when the page has read of it.
+// when the page has read of it. A stream that the page opens for answers which it has all read on the one
+// before would stay open with nothing to say: it is closed at once.
 
 (() => {
   const READ_WITHIN = 50; // ms: it takes the page no timer, only promises, to read what it is given
@@ -12,6 +13,7 @@
   const joining = new Set(); // what was sent and has no place in the queue yet
   const due = new Set(); // events in the queue whose last answer has not been read
   const early = new Set(); // events whose last answer was read before their place
+  let close = null; // the server's message that closes a stream, once it has sent one
   let left = Promise.resolve(); // fulfilled when the page has read that its stream was closed
 
   async function place(sent) {
@@ -46,20 +48,25 @@
     }
   }
 
+  function closing() {
+    left = new Promise((gone) => setTimeout(gone, READ_WITHIN));
+    return close;
+  }
+
   async function* answers(answer, request) {
     for (;;) {
-      let closing = null;
+      let closed = false;
       for await (const message of messages(answer)) {
         const { msg, event_id: event } = JSON.parse(message.slice("data:".length));
         if (msg === "process_completed" && !due.delete(event)) early.add(event);
-        if (msg === "close_stream") closing = message; // and is the last
+        closed = msg === "close_stream"; // and is the last
+        if (closed) close = message;
         else yield message;
       }
-      if (closing === null) return;
+      if (!closed) return;
       await Promise.allSettled([...joining]);
       if (due.size === 0) {
-        left = new Promise((gone) => setTimeout(gone, READ_WITHIN));
-        yield closing;
+        yield closing();
         return;
       }
       answer = await ask(...request);
@@ -68,6 +75,11 @@
   }
 
   async function stream(request) {
+    await Promise.allSettled([...joining]);
+    if (due.size === 0 && close !== null) {
+      const headers = { "Content-Type": "text/event-stream" };
+      return new Response(`${closing()}\n\n`, { headers });
+    }
     const first = await ask(...request);
     if (!first.ok) return first;
     const source = answers(first, request);

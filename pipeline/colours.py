@@ -20,7 +20,9 @@ def parse(text: str) -> RGBA:
     text = text.strip().lower()
     if text == "transparent":
         return 0, 0, 0, 0.0
-    text = str(ImageColor.colormap.get(text, text))
+    if text in ImageColor.colormap:
+        red, green, blue, *_ = ImageColor.getrgb(text)
+        return red, green, blue, 1.0
     if _HEX.fullmatch(text):
         digits = text[1:] if len(text) > 5 else "".join(2 * digit for digit in text[1:])
         red, green, blue, *rest = bytes.fromhex(digits)

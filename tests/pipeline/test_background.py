@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import ImageColor
 
 from pipeline.background import (
     FITS,
@@ -121,6 +122,11 @@ def test_parse(text: str, background: Background) -> None:
 def test_what_is_no_background_is_refused(text: str) -> None:
     with pytest.raises(BackgroundError):
         parse(text)
+
+
+def test_names_that_pillow_has_been_asked_for_are_read_as_before() -> None:
+    assert ImageColor.getrgb("red") == (255, 0, 0)  # and Pillow's table holds this from now on
+    assert parse("red") == Colour(255, 0, 0)
 
 
 def test_half_a_colour_is_told() -> None:

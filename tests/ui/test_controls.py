@@ -384,8 +384,9 @@ def test_nothing_of_gradios_own_progress_is_shown(server: Server, visit: Visit, 
           window.seen = [];
           const look = () => {
             const parts = "[data-testid=status-tracker] *";
+            const asSeen = { visibilityProperty: true, opacityProperty: true };
             for (const node of document.querySelectorAll(parts)) {
-              if (node.checkVisibility({ visibilityProperty: true })) window.seen.push(node.textContent);
+              if (node.checkVisibility(asSeen)) window.seen.push(node.textContent);
             }
             requestAnimationFrame(look);
           };
