@@ -24,6 +24,7 @@ from pipeline.clip import Clip, Remark
 from pipeline.composite import composer
 from pipeline.edges import CLEAN, Despill, Edges
 from pipeline.errors import InputError, PromptError, RecorteError
+from pipeline.files import replacing
 from pipeline.job import GREEN, Job, Progress, Sound
 from pipeline.matte import Kept
 from pipeline.models import Card
@@ -403,7 +404,7 @@ def _preview(options: argparse.Namespace) -> None:
         for frame, found in preview.frames(job, [options.at]):
             seconds = float(frame.pts * clip.time_base)
             picture = Image.fromarray(compose(frame.image, found.matte, seconds, frame.alpha))
-            with video.replacing(options.output) as part:
+            with replacing(options.output) as part:
                 picture.save(part, format="PNG")
             _say(
                 options,

@@ -12,11 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from pipeline import background, digest, formats, models, prompts, video
+from pipeline import background, formats, models, prompts, video
 from pipeline.background import Background, Colour, Footage, Transparent
 from pipeline.clip import Clip
 from pipeline.edges import CLEAN, Edges
 from pipeline.errors import UNREADABLE, FormatError, InputError, PromptError
+from pipeline.files import fingerprint
 from pipeline.formats import Quality
 from pipeline.prompts import Object, Prompt
 from pipeline.video import Index
@@ -172,7 +173,7 @@ class Job:
         """
         card = models.card(self.model)
         what = {
-            "source": digest.sampled(self.source),
+            "source": fingerprint(self.source),
             "model": [self.model, card.version],
             "weights": models.identity(card, self.weights),
             "stable": self.stable and card.flickers,

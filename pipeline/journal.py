@@ -6,7 +6,6 @@ of another matte under the same name throws it away, and when the matte is in pl
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -14,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import remembered, video
 from pipeline.clip import Clip
 from pipeline.errors import RunError
+from pipeline.files import read_json, try_lock, write_errors, write_json
 from pipeline.job import Job
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def begun(job: Job, clip: Clip) -> bool:
     if job.matte is None or not _folder(job.matte).is_dir():
         return False
     folder = _folder(job.matte)
-    return remembered.read(folder / _TITLE) == _title(job, clip) and _filled(folder)
+    return read_json(folder / _TITLE) == _title(job, clip) and _filled(folder)
 
 
 @contextmanager
@@ -43,16 +42,16 @@ def opened(job: Job, matte: Path, clip: Clip) -> Iterator[Path]:
     Raises RunError where nothing can be written, or another run is writing there now.
     """
     folder, title = _folder(matte), _title(job, clip)
-    with video.write_errors(matte.name):
+    with write_errors(matte.name):
         folder.mkdir(exist_ok=True)
         lock = os.open(folder, os.O_RDONLY)
     try:
         _lock(lock, matte)
         try:
-            with video.write_errors(matte.name):
-                if remembered.read(folder / _TITLE) != title:
+            with write_errors(matte.name):
+                if read_json(folder / _TITLE) != title:
                     _empty(folder)
-                    remembered.write(folder / _TITLE, title)
+                    write_json(folder / _TITLE, title)
             yield folder
         finally:
             if not _filled(folder):
@@ -64,7 +63,7 @@ def opened(job: Job, matte: Path, clip: Clip) -> Iterator[Path]:
 def clear(kept: Kept) -> None:
     """Remove what a run found whose matte is in place, and holds all of it."""
     folder = _folder(kept.path)
-    title = remembered.read(folder / _TITLE)
+    title = read_json(folder / _TITLE)
     if title.get("matte") == kept.key and kept.serves(*title["span"]):
         _remove(folder)
 
@@ -97,11 +96,9 @@ def _filled(folder: Path) -> bool:
 
 
 def _lock(folder: int, matte: Path) -> None:
-    """Held for as long as this process lives and the folder is open."""
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise RunError(f"{matte.name}: another run is making this matte. Wait for it, or stop it.") from error
+    """Lock the folder for as long as this process lives and has it open."""
+    if not try_lock(folder):
+        raise RunError(f"{matte.name}: another run is making this matte. Wait for it, or stop it.")
 
 
 def _empty(folder: Path) -> None:

@@ -37,6 +37,7 @@ from pipeline.clip import Clip
 from pipeline.composite import Pixels, composer
 from pipeline.edges import shaped
 from pipeline.errors import InputError, VideoError, no_picture
+from pipeline.files import remove_stale_parts, scratch_folder
 from pipeline.job import Job, Progress
 from pipeline.matte import Kept
 from pipeline.models import DOUBT, Found
@@ -79,7 +80,7 @@ def process(job: Job) -> Generator[Progress, None, None]:
         out = stack.enter_context(_output(job, clip, timing))
         keep = None
         if job.matte is None:
-            folder = stack.enter_context(video.scratch(job.output))
+            folder = stack.enter_context(scratch_folder(job.output))
         else:
             first, past = span
             keep = matte.writer(job.matte, clip, key=job.matte_key, start=first, past=past)
@@ -369,7 +370,7 @@ def _ready(job: Job, written: list[Path], *read: Path) -> None:
     if len({path.resolve() for path in written}) < len(written):
         raise InputError(f"{job.output.name}: the result and the matte cannot be the same file.")
     for path in written:
-        video.clear(path)
+        remove_stale_parts(path)
 
 
 def _depth(job: Job, clip: Clip) -> int:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from platformdirs import user_cache_path
 
-from pipeline import remembered
+from pipeline.files import read_json, write_json
 
 log = logging.getLogger(__name__)
 
@@ -41,18 +41,18 @@ def record(key: str, device: str, size: tuple[int, int], rate: float) -> None:
     speed = Speed(device, *size, round(rate, 3))
     with _changing:
         path = _path()
-        data = remembered.read(path)
+        data = read_json(path)
         others = [old for old in _read(data.get(key)) if old[:3] != speed[:3]]
         data[key] = [list(entry) for entry in [*others, speed][-_KEPT:]]
         try:
-            remembered.write(path, data)
+            write_json(path, data)
         except OSError as error:
             log.warning("%s cannot be written: %s", path, error)
 
 
 def known(key: str) -> list[Speed] | None:
     """What was measured, the latest last; None: the model has not run here yet."""
-    return _read(remembered.read(_path()).get(key)) or None
+    return _read(read_json(_path()).get(key)) or None
 
 
 def expected(key: str, size: tuple[int, int], frames: int) -> float | None:

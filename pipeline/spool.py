@@ -25,8 +25,9 @@ from typing import Any, BinaryIO, NamedTuple, Self
 
 import numpy as np
 
-from pipeline import remembered, state, video
+from pipeline import state
 from pipeline.clip import Clip
+from pipeline.files import read_json, write_errors, write_json
 from pipeline.models import Found
 from pipeline.state import State
 from pipeline.video import Frame
@@ -105,7 +106,7 @@ class Spool:
         """Put by what the stream found last; to be called before it goes on."""
         path = self._path(len(self._segments), "mattes")
         data = zlib.compress(np.ascontiguousarray(found.matte).data, 1)
-        with video.write_errors(path.name):
+        with write_errors(path.name):
             if self._file is None:
                 self._file = path.open("wb")
                 self._noted, self._digest = _Noted([], [], [], []), hashlib.blake2b()
@@ -168,18 +169,18 @@ class Spool:
         """Make the open segment a finished one; `behind` is None only where the stream ended."""
         number = len(self._segments)
         digests = {"mattes": self._digest.hexdigest()}
-        with video.write_errors(self._path(number, "mattes").name):
+        with write_errors(self._path(number, "mattes").name):
             if self._file is not None:
                 self._file.close()
         if behind is not None:
             path = self._path(number, "state")
-            with video.write_errors(path.name):
+            with write_errors(path.name):
                 state.save(path, behind)
                 digests["state"] = _digest(path)
         if self._lasting:
             data = {**self._noted._asdict(), "ended": self.ended, "digests": digests}
-            with video.write_errors(self._path(number, "json").name):
-                remembered.write(self._path(number, "json"), data)
+            with write_errors(self._path(number, "json").name):
+                write_json(self._path(number, "json"), data)
             self._path(number - _STATES, "state").unlink(missing_ok=True)
         self._segments.append(self._noted)
         self._file = None
@@ -204,7 +205,7 @@ class Spool:
 
     def _read(self, number: int) -> tuple[_Noted, bool] | None:
         """A finished segment, and whether the stream ends with it; None: there is none, or it is damaged."""
-        data = remembered.read(self._path(number, "json"))
+        data = read_json(self._path(number, "json"))
         try:
             noted = _Noted(*(list(data[name]) for name in _Noted._fields))
             whole = data["digests"]["mattes"] == _digest(self._path(number, "mattes"))
@@ -215,7 +216,7 @@ class Spool:
     def _state(self, number: int) -> State | None:
         """The state behind a segment; None where it is not kept, or damaged."""
         path = self._path(number, "state")
-        data: dict[str, Any] = remembered.read(self._path(number, "json"))
+        data: dict[str, Any] = read_json(self._path(number, "json"))
         try:
             return state.load(path) if data["digests"]["state"] == _digest(path) else None
         except (LookupError, ValueError, OSError, zipfile.BadZipFile):

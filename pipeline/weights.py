@@ -7,7 +7,6 @@ beside the final name, and moved into place when they are whole and, where their
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import ipaddress
 import os
@@ -26,8 +25,8 @@ from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
 
-from pipeline import digest, remembered
 from pipeline.errors import DISK_FULL, WeightsError
+from pipeline.files import fingerprint, read_json, try_lock, write_json
 
 if TYPE_CHECKING:
     import httpx
@@ -252,9 +251,9 @@ def identity(path: Path) -> str:
             files = sorted(p for p in path.rglob("*") if p.suffix in _SUFFIXES and p.is_file())
             if not files:
                 raise WeightsError(f"{path.name}: there are no weights in this folder.")
-            parts = [f"{p.relative_to(path)} {digest.sampled(p)}" for p in files]
+            parts = [f"{p.relative_to(path)} {fingerprint(p)}" for p in files]
             return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-        return digest.sampled(path)
+        return fingerprint(path)
     except OSError as error:
         raise WeightsError(
             f"{path.name}: these weights cannot be read: {error.strerror or error}."
@@ -269,7 +268,7 @@ _changing = threading.Lock()
 
 def acknowledged(key: str) -> bool:
     """Whether the user has acknowledged what this model's licence forbids."""
-    return key in remembered.read(folder() / _ACKNOWLEDGED)
+    return key in read_json(folder() / _ACKNOWLEDGED)
 
 
 def acknowledge(key: str, licence_url: str) -> None:
@@ -277,7 +276,7 @@ def acknowledge(key: str, licence_url: str) -> None:
     path = folder() / _ACKNOWLEDGED
     try:
         with _changing:
-            remembered.write(path, remembered.read(path) | {key: licence_url})
+            write_json(path, read_json(path) | {key: licence_url})
     except OSError as error:
         raise _unwritable(path.name, error) from error
 
@@ -342,11 +341,10 @@ def _locked(part: Path) -> BinaryIO | None:
     """
     file = os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666), "r+b")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # While this one opened it, another may have moved it into place or deleted it.
-        if os.path.samestat(os.fstat(file.fileno()), part.stat()):
+        if try_lock(file.fileno()) and os.path.samestat(os.fstat(file.fileno()), part.stat()):
             return file
-    except (BlockingIOError, FileNotFoundError):
+    except FileNotFoundError:
         pass
     file.close()
     return None
@@ -361,7 +359,7 @@ def _parts(client: httpx.Client, file: File, out: BinaryIO, tag: Path) -> Iterat
     if file.sha256 and have == file.bytes:
         return
     headers = {"Accept-Encoding": "identity"}
-    version = remembered.read(tag).get("version") if have else None
+    version = read_json(tag).get("version") if have else None
     if version:
         headers |= {"Range": f"bytes={have}-", "If-Range": str(version)}
     with client.stream("GET", _address(file.url), headers=headers) as response:
@@ -389,7 +387,7 @@ def _parts(client: httpx.Client, file: File, out: BinaryIO, tag: Path) -> Iterat
             if not have:
                 out.seek(0)
                 out.truncate()
-                remembered.write(tag, {"version": _version(response)})
+                write_json(tag, {"version": _version(response)})
             for chunk in response.iter_raw():
                 out.write(chunk)
                 have += len(chunk)

@@ -34,6 +34,7 @@ from pipeline.background import Fit, Footage, Picture, Transparent
 from pipeline.clip import Clip
 from pipeline.edges import Edges
 from pipeline.errors import BROKEN, InputError, MovingPicture, RecorteError, VideoError
+from pipeline.files import replacing
 from pipeline.formats import Quality
 from pipeline.job import GREEN, Job, Progress, Sound
 from pipeline.runner import Runner
@@ -501,7 +502,7 @@ class Actions:
         size = file.stat().st_size
         self._allowance.check_bytes(name, size)
         with (
-            video.replacing(kept) as part,
+            replacing(kept) as part,
             self.quota.reserve(self._owner, part, size) as held,
             self._intakes.turn(self._owner),
         ):
@@ -518,7 +519,7 @@ class Actions:
                 intake.footage(file, name, admit=partial(self._admit, file))
                 # A name that does not read as a picture's, whatever the upload was called.
                 kept = folder / f"background-{uuid4().hex[:8]}.video"
-                with video.replacing(kept) as part:
+                with replacing(kept) as part:
                     shutil.move(file, part)
         finally:
             file.unlink(missing_ok=True)
@@ -529,7 +530,7 @@ class Actions:
         shipped = scenes.path(name)
         kept = self.open(id).folder / f"background-{name}{shipped.suffix}"
         with (
-            video.replacing(kept) as part,
+            replacing(kept) as part,
             self.quota.reserve(self._owner, part, shipped.stat().st_size),
         ):
             shutil.copyfile(shipped, part)

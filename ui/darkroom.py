@@ -22,6 +22,7 @@ from pipeline.background import Transparent
 from pipeline.clip import Clip
 from pipeline.composite import composer
 from pipeline.errors import InputError, VideoError
+from pipeline.files import replacing
 from pipeline.job import GREEN, Job, Progress
 from pipeline.matte import Kept
 from pipeline.pictures import limited, on_black
@@ -121,7 +122,7 @@ class Darkroom:
         }
         fallback = next(iter(pictures.values()))
         data = overlay.strip([pictures.get(p, fallback) for p in wanted])
-        with video.replacing(kept) as part:
+        with replacing(kept) as part:
             part.write_bytes(data)
 
     def poster(self, work: Work) -> tuple[bytes, str]:

@@ -22,7 +22,7 @@ from starlette.requests import HTTPConnection
 
 from db.errors import DatabaseAway
 from db.users import LONGEST_NAME, normal_name
-from pipeline import remembered
+from pipeline.files import read_json, write_json
 from ui import plain, text
 from ui.gate import LOCAL, Visitor
 from ui.lookups import K, Lookups, V
@@ -90,7 +90,7 @@ class SignedIn:
         if file is not None:
             # Damaged or of another version: everybody signs in again.
             with suppress(TypeError):
-                kept = remembered.read(file)
+                kept = read_json(file)
                 self._entries = {key: _Entry(**entry) for key, entry in kept.items()}
 
     def add(self, visitor: Visitor) -> str:
@@ -119,7 +119,7 @@ class SignedIn:
         if self._file is None:
             return
         try:
-            remembered.write(self._file, {key: asdict(entry) for key, entry in self._entries.items()})
+            write_json(self._file, {key: asdict(entry) for key, entry in self._entries.items()})
         except OSError:
             # Nobody who signed out is in again after a restart: rather everybody signs in again then.
             log.exception("who is signed in cannot be kept")

@@ -14,7 +14,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.video.border import write_errors
     from pipeline.video.hardware import accelerates, any_accelerates, encodes
     from pipeline.video.labels import Labels
     from pipeline.video.output import Output, create
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from pipeline.video.sound import Heard
     from pipeline.video.source import metadata
     from pipeline.video.times import index, index_file, index_kept, keep_index
-    from pipeline.video.whole import clear, replacing, scratch
     from pipeline.video.writing import Writer
 
 __all__ = [
@@ -38,7 +36,6 @@ __all__ = [
     "Writer",
     "accelerates",
     "any_accelerates",
-    "clear",
     "create",
     "encodes",
     "index",
@@ -49,15 +46,11 @@ __all__ = [
     "probe",
     "read",
     "read_backward",
-    "replacing",
-    "scratch",
-    "write_errors",
 ]
 
 _HOMES = {
     "accelerates": "hardware",
     "any_accelerates": "hardware",
-    "clear": "whole",
     "create": "output",
     "encodes": "hardware",
     "Frame": "reading",
@@ -73,10 +66,7 @@ _HOMES = {
     "probe": "probing",
     "read": "reading",
     "read_backward": "reading",
-    "replacing": "whole",
-    "scratch": "whole",
     "Shape": "schedule",
-    "write_errors": "border",
     "Writer": "writing",
 }
 

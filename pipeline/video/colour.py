@@ -23,8 +23,8 @@ from av.video.reformatter import (
 from numpy.typing import NDArray
 
 from pipeline.clip import Transfer
+from pipeline.files import write_errors
 from pipeline.video import light
-from pipeline.video.border import write_errors
 from pipeline.video.side_data import side_data
 
 Image = NDArray[np.uint8] | NDArray[np.uint16]

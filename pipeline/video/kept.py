@@ -8,9 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from pipeline.digest import sampled
+from pipeline.files import fingerprint, replacing
 from pipeline.video.scanning import Index, Scan
-from pipeline.video.whole import replacing
 
 _VERSION = 3
 """Raised when a scan finds other tracks or times, so that what an older program kept is not used."""
@@ -21,7 +20,7 @@ def save(path: Path, scan: Scan) -> None:
     index = scan.index
     data = {
         "version": _VERSION,
-        "video": sampled(path),
+        "video": fingerprint(path),
         "tick": str(index.tick),
         "origin": index.origin,
         "pts": index.pts,
@@ -42,7 +41,7 @@ def load(path: Path) -> Scan | None:
     """What was kept of this very video; None where there is nothing, or nothing that fits it."""
     try:
         data = json.loads(beside(path).read_bytes())
-        if data["version"] != _VERSION or data["video"] != sampled(path):
+        if data["version"] != _VERSION or data["video"] != fingerprint(path):
             return None
         return _checked(data)
     except (OSError, ValueError, ArithmeticError, LookupError, TypeError, RecursionError):

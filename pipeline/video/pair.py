@@ -8,14 +8,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from pipeline.files import scratch_folder, write_errors
 from pipeline.formats import Format, Quality
-from pipeline.video.border import write_errors
 from pipeline.video.frames import Image
 from pipeline.video.labels import Labels
 from pipeline.video.schedule import Shape
 from pipeline.video.sound import Heard
 from pipeline.video.store import Zip
-from pipeline.video.whole import scratch
 from pipeline.video.writing import Writer
 
 
@@ -53,7 +52,7 @@ class Pair:
         with ExitStack() as stack:
             self._zip = Zip(path)
             stack.callback(self._zip.drop)
-            folder = stack.enter_context(scratch(path))
+            folder = stack.enter_context(scratch_folder(path))
             self._writers = ExitStack()
             stack.push(self._writers)
             self._foreground = self._writers.enter_context(writer("foreground.mp4", sound))

@@ -13,8 +13,8 @@ from typing import Any, Self, cast
 import av
 from av.codec.context import CodecContext
 
+from pipeline.files import write_errors
 from pipeline.formats import Format, Quality
-from pipeline.video.border import write_errors
 from pipeline.video.frames import Converter, Image, coverage, depth
 from pipeline.video.schedule import Schedule, Shape
 from pipeline.video.store import TABLE, Folder, Store, Zip

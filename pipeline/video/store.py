@@ -10,7 +10,7 @@ from typing import Protocol
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from pipeline.errors import InputError
-from pipeline.video.whole import beside, drop, folder_beside, into_place, release
+from pipeline.files import create_part, create_part_folder, move_into_place, release_part, remove_part
 
 TABLE = "times.csv"
 """What a sequence's own table is called; its first column names the pictures."""
@@ -39,7 +39,7 @@ class Zip:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._part = beside(path)
+        self._part = create_part(path)
         self._zip = ZipFile(self._part, "w", ZIP_STORED)
 
     def add(self, name: str, data: bytes | memoryview) -> None:
@@ -62,7 +62,7 @@ class Zip:
 
     def keep(self) -> None:
         self._zip.close()
-        into_place(self._part, self._path)
+        move_into_place(self._part, self._path)
 
     def drop(self) -> None:
         try:
@@ -70,7 +70,7 @@ class Zip:
         except OSError:  # a full disk refuses the directory too
             self._zip.fp = None
         finally:
-            drop(self._part)
+            remove_part(self._part)
 
 
 def _entry(name: str) -> ZipInfo:
@@ -85,7 +85,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         _check(path)
         self._path = path
-        self._part = folder_beside(path)
+        self._part = create_part_folder(path)
 
     def add(self, name: str, data: bytes | memoryview) -> None:
         (self._part / name).write_bytes(data)
@@ -108,16 +108,16 @@ class Folder:
         plain.rmdir()
         if not self._path.exists():
             self._part.rename(self._path)
-            release(self._part)
+            release_part(self._part)
             return
         old = self._part.with_suffix(".old")
         self._path.rename(old)
         self._part.rename(self._path)
-        release(self._part)
+        release_part(self._part)
         shutil.rmtree(old)
 
     def drop(self) -> None:
-        drop(self._part)
+        remove_part(self._part)
 
 
 def _check(path: Path) -> None:

@@ -16,8 +16,8 @@ from av.packet import Packet
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
+from pipeline.files import create_part, move_into_place, remove_part, write_errors
 from pipeline.formats import Format, Quality
-from pipeline.video.border import write_errors
 from pipeline.video.frames import Converter, Image, coverage, depth, padded
 from pipeline.video.labels import Labels
 from pipeline.video.palette import Paletted
@@ -26,7 +26,6 @@ from pipeline.video.schedule import Schedule, Shape
 from pipeline.video.sound import Heard, Sound
 from pipeline.video.verified import Content, check, content
 from pipeline.video.webp import unblend
-from pipeline.video.whole import beside, drop, into_place
 
 # SVT-AV1 tells of itself on standard error, unless it is asked not to.
 os.environ.setdefault("SVT_LOG", "0")
@@ -74,7 +73,7 @@ class Writer:
             self._framed = Paletted(int(asked.pop("colours")))
         else:
             self._framed = Converter(self._pixels)
-        self._part = beside(path)
+        self._part = create_part(path)
         try:
             with write_errors(path.name):
                 self._out = av.open(
@@ -178,7 +177,7 @@ class Writer:
         try:
             with write_errors(self.path.name):
                 self._finish()
-                into_place(self._part, self.path)
+                move_into_place(self._part, self.path)
         except BaseException:
             self._abandon()
             raise
@@ -213,4 +212,4 @@ class Writer:
         if hasattr(self, "_out"):
             with suppress(OSError, av.error.FFmpegError):  # a full disk refuses the trailer too
                 self._out.close()
-        drop(self._part)
+        remove_part(self._part)

@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import journal, models, prompts, remembered, spool, video
+from pipeline import journal, models, prompts, spool, video
 from pipeline import state as module
 from pipeline.errors import RunError
+from pipeline.files import replacing
 from pipeline.job import Job
 from pipeline.matte import Kept
 from pipeline.models import Found
@@ -141,7 +142,7 @@ def test_ten_kills_lose_nothing(job: Job, undisturbed: Callable[[Job], Made], tm
         ((Path, "open"), 1, False),
         ((video.Writer, "_mux"), 30, True),
         ((module, "save"), 6, True),
-        ((remembered, "write"), 9, True),
+        ((spool, "write_json"), 8, True),
         ((Path, "replace"), 12, True),
     ],
     ids=["a segment", "the matte", "a state", "a note", "put into place"],
@@ -295,7 +296,7 @@ def test_parts_of_killed_runs_are_cleared_away_and_those_of_live_ones_are_not(
     scratch = tmp_path / ".out.zip-folder.part"
     scratch.mkdir()
     (scratch / "0.mkv").write_bytes(b"half")
-    with video.replacing(tmp_path / "m.mkv") as live:
+    with replacing(tmp_path / "m.mkv") as live:
         with closing(process(job)) as steps:
             for _ in steps:
                 pass
