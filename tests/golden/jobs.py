@@ -1,0 +1,89 @@
+"""Fixed jobs, which between them have every field, every kind of background and every kind of model."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from tests.golden.internals import (
+    Blur,
+    Box,
+    Colour,
+    Edges,
+    Footage,
+    Job,
+    Object,
+    Picture,
+    Point,
+    Prompt,
+    Transparent,
+)
+
+DATA = Path(__file__).resolve().parent / "data"
+
+BOX = Prompt(box=Box(4, 5.5, 27, 30))
+CLICK = Prompt(0.25, (Point(12.5, 8),))
+
+
+def fixed() -> dict[str, Job]:
+    """The jobs by name; paths lie in `DATA`, but for one that lies outside of it."""
+    source = DATA / "clip.mkv"
+    return {
+        "plain": Job(source, DATA / "out.mp4"),
+        "marks": Job(
+            source,
+            DATA / "out.webm",
+            "recorte",
+            (
+                BOX,
+                Prompt(0.5, (Point(3, 4), Point(9.25, 30, keep=False)), object=2),
+                Prompt(1.0, (Point(1, 1, keep=False),), object=3),
+            ),
+            (Object(1), Object(2, "hat"), Object(3, "chair", on=False)),
+            Transparent(),
+            "webm",
+            matte=DATA / "matte.mkv",
+        ),
+        "candidate": Job(
+            source,
+            Path("/elsewhere/out.mp4"),
+            "sam-vit-b",
+            (Prompt(0.25, (Point(12.5, 8),), candidate=2),),
+            background=Colour(255, 0, 127),
+        ),
+        "range": Job(source, DATA / "out.mp4", "grabcut", (BOX,), start=0.35, end=1.5, quality="small"),
+        "rate": Job(
+            source, DATA / "out.mov", "grabcut", (CLICK,), format="prores", rate=Fraction(30000, 1001)
+        ),
+        "picture": Job(
+            source,
+            DATA / "out.mp4",
+            "grabcut",
+            background=Picture(DATA / "back.png", "fit"),
+            edges=Edges(False, -1.5, 2, "green"),
+            sound="none",
+        ),
+        "footage": Job(
+            source,
+            DATA / "out.mkv",
+            "grabcut",
+            background=Footage(DATA / "back.mp4", "stretch", held=True),
+            format="mkv",
+            sound="behind",
+            quality="best",
+            hardware=True,
+            device="cuda:1",
+        ),
+        "blur": Job(source, DATA / "out.mp4", "rmbg", background=Blur(24.5), format="hevc"),
+        "unsteady": Job(source, DATA / "out.mp4", "rmbg", background=Blur(), stable=False),
+        "weights": Job(source, DATA / "out.mp4", "sam2-tiny", (CLICK,), weights=DATA / "weights.pt"),
+    }
+
+
+def listed() -> dict[str, Any]:
+    """Each job as JSON, with the keys of its matte and its result."""
+    return {
+        name: {"json": job.to_json(DATA), "matte": job.matte_key, "result": job.result_key(DATA)}
+        for name, job in fixed().items()
+    }
