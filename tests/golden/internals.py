@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+from uuid import UUID
+
+import numpy as np
+
+from db import users
 from db.engine import Database
+from db.ledger import Ledger
+from pipeline import intake, models, spool, video
 from pipeline.background import Blur, Colour, Footage, Picture, Transparent
 from pipeline.edges import Edges
 from pipeline.formats import FORMATS
 from pipeline.job import Job
+from pipeline.matte import Kept
+from pipeline.process import process
 from pipeline.prompts import Box, Object, Point, Prompt
+from pipeline.runner import Runner
 from tests.pipeline import stand_in
+from tests.ui.hosted import Here
+from ui.actions import Actions
+from ui.darkroom import Darkroom
 
 __all__ = [
     "FORMATS",
@@ -25,4 +44,97 @@ __all__ = [
     "Prompt",
     "Transparent",
     "stand_in",
+    "users",
 ]
+
+STAND_IN_PROGRAM = "tests.pipeline.stand_in"
+
+keep_index = video.keep_index
+identifier = UUID
+
+
+def frame_times(path: Path) -> list[int]:
+    """The pts of a video's frames."""
+    return list(video.index(path).pts)
+
+
+def mattes(path: Path) -> Iterator[np.ndarray]:
+    """The planes of a matte file, `[H, W]` uint8."""
+    return (frame.image for frame in video.read(path, pixel_format="gray"))
+
+
+def matte_of(path: Path) -> tuple[str, int, int]:
+    """What a matte file says of itself: its key, and its first pts and the one past the last."""
+    kept = Kept.open(path)
+    return kept.key, kept.start, kept.end
+
+
+def run(job: Job) -> set[str]:
+    """Run a job to its end; returns the stages that it went through."""
+    with closing(process(job)) as steps:
+        return {step.stage for step in steps}
+
+
+class Counted:
+    """A model that counts the frames it is given and notes the state that each stream begins with."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.frames = 0
+        self.states: list[Any] = []
+
+    def mattes(self, stills: Iterator[Any], state: Any = None) -> Iterator[Any]:
+        self.states.append(state)
+        return self._inner.mattes(self._counted(stills), *([] if state is None else [state]))
+
+    def _counted(self, stills: Iterator[Any]) -> Iterator[Any]:
+        for still in stills:
+            self.frames += 1
+            yield still
+
+
+@contextmanager
+def counted(key: str) -> Iterator[Counted]:
+    """The model of a key, which counts for the length of the block."""
+    card = models.card(key)
+    model = Counted(models.loaded(key, "cpu"))
+    with _loading(key, lambda *_: model, card):
+        yield model
+
+
+@contextmanager
+def no_model_loads() -> Iterator[None]:
+    """Fail the test where any model is loaded in the block."""
+
+    def refuse(*_: object) -> Any:
+        raise AssertionError("a model is loaded")
+
+    models.unload()
+    with patch.dict(
+        models.cards(), {key: replace(card, load=refuse) for key, card in models.cards().items()}
+    ):
+        yield
+
+
+@contextmanager
+def _loading(key: str, load: Callable[..., Any], card: Any) -> Iterator[None]:
+    models.unload()
+    with patch.dict(models.cards(), {key: replace(card, load=load)}):
+        yield
+    models.unload()
+
+
+def close_segments_often(seconds: float) -> None:
+    """Set how often this process closes a segment of what a stream found."""
+    spool.SECONDS = seconds
+
+
+@contextmanager
+def service(home: Path, database: Database) -> Iterator[Any]:
+    """What can be done with the sessions of a data folder, for the local user; all in this process."""
+    with (
+        patch.object(intake, "Worker", Here),
+        closing(Ledger(database)) as ledger,
+        closing(Runner(ledger, process)) as runner,
+    ):
+        yield Actions(home, database, runner, Path(), Here(Darkroom))

@@ -22,8 +22,8 @@ from tests.golden.internals import (
 
 DATA = Path(__file__).resolve().parent / "data"
 
-BOX = Prompt(box=Box(4, 5.5, 27, 30))
-CLICK = Prompt(0.25, (Point(12.5, 8),))
+BOX = Prompt(box=Box(4.0, 5.5, 27.0, 30.0))
+CLICK = Prompt(0.25, (Point(12.5, 8.0),))
 
 
 def fixed() -> dict[str, Job]:
@@ -37,8 +37,8 @@ def fixed() -> dict[str, Job]:
             "recorte",
             (
                 BOX,
-                Prompt(0.5, (Point(3, 4), Point(9.25, 30, keep=False)), object=2),
-                Prompt(1.0, (Point(1, 1, keep=False),), object=3),
+                Prompt(0.5, (Point(3.0, 4.0), Point(9.25, 30.0, keep=False)), object=2),
+                Prompt(1.0, (Point(1.0, 1.0, keep=False),), object=3),
             ),
             (Object(1), Object(2, "hat"), Object(3, "chair", on=False)),
             Transparent(),
@@ -49,7 +49,7 @@ def fixed() -> dict[str, Job]:
             source,
             Path("/elsewhere/out.mp4"),
             "sam-vit-b",
-            (Prompt(0.25, (Point(12.5, 8),), candidate=2),),
+            (Prompt(0.25, (Point(12.5, 8.0),), candidate=2),),
             background=Colour(255, 0, 127),
         ),
         "range": Job(source, DATA / "out.mp4", "grabcut", (BOX,), start=0.35, end=1.5, quality="small"),
@@ -61,7 +61,7 @@ def fixed() -> dict[str, Job]:
             DATA / "out.mp4",
             "grabcut",
             background=Picture(DATA / "back.png", "fit"),
-            edges=Edges(False, -1.5, 2, "green"),
+            edges=Edges(False, -1.5, 2.0, "green"),
             sound="none",
         ),
         "footage": Job(

@@ -26,7 +26,10 @@ def test_a_job_has_its_json_and_its_keys(name: str) -> None:
 
 @pytest.mark.parametrize("name", jobs.fixed())
 def test_a_job_is_read_from_its_json(name: str) -> None:
-    assert Job.from_json(golden("jobs")[name]["json"], DATA) == jobs.fixed()[name]
+    kept = golden("jobs")[name]
+    job = Job.from_json(kept["json"], DATA)
+    assert job == jobs.fixed()[name]
+    assert (job.matte_key, job.result_key(DATA)) == (kept["matte"], kept["result"])
 
 
 def test_the_jobs_are_those_that_were_kept() -> None:

@@ -1,0 +1,280 @@
+"""Files that yesterday's program wrote are read by today's, and gone on with."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+from sqlalchemy import text
+
+from tests.golden import files, internals
+from tests.golden.internals import Box, Database, Job, Prompt, users
+from tests.golden.jobs import DATA
+from tests.golden.test_listings import golden
+from tests.waiting import until
+
+pytestmark = pytest.mark.usefixtures("stand_ins")
+
+
+@pytest.fixture(autouse=True)
+def data_stays_as_it_is() -> Iterator[None]:
+    before = {path: path.stat().st_mtime_ns for path in DATA.rglob("*")}
+    yield
+    assert {path: path.stat().st_mtime_ns for path in DATA.rglob("*")} == before
+
+
+# Indexes
+
+
+@pytest.mark.parametrize("name", ["clip.mkv", "film.mp4"])
+def test_an_index_is_written_as_it_was(name: str, tmp_path: Path) -> None:
+    copy = Path(shutil.copyfile(DATA / name, tmp_path / name))
+    internals.keep_index(copy)
+    kept = (DATA / f"{name}.index").read_text()
+    assert json.loads((tmp_path / f"{name}.index").read_text()) == json.loads(kept)
+
+
+@pytest.mark.parametrize("name", ["clip.mkv", "film.mp4"])
+def test_an_index_is_read_and_nothing_is_scanned_again(name: str, tmp_path: Path) -> None:
+    copy = Path(shutil.copyfile(DATA / name, tmp_path / name))
+    data = json.loads((DATA / f"{name}.index").read_text())
+    data["pts"][-1] += 1  # which no scan would find
+    (tmp_path / f"{name}.index").write_text(json.dumps(data))
+    assert internals.frame_times(copy) == data["pts"]
+    assert internals.frame_times(DATA / name)[:-1] == data["pts"][:-1]
+
+
+# A matte
+
+
+def kept_matte(folder: Path) -> Job:
+    shutil.copyfile(DATA / "matte.mkv", folder / "matte.mkv")
+    return files.kept_job(folder)
+
+
+def test_a_matte_says_what_it_was_made_from() -> None:
+    with av.open(str(DATA / "matte.mkv")) as container:
+        tags = {k: v for k, v in container.metadata.items() if k.startswith("RECORTE_")}
+    key = golden("matte")["key"]
+    assert tags == {"RECORTE_KEY": key, "RECORTE_START": "500", "RECORTE_PAST": "1500"}
+    assert internals.matte_of(DATA / "matte.mkv") == (key, 500, 1500)
+
+
+def test_a_matte_is_made_as_it_was(tmp_path: Path) -> None:
+    job = files.kept_job(tmp_path)
+    internals.run(job)
+    assert job.matte_key == golden("matte")["key"]
+    assert files.planes(tmp_path / "matte.mkv") == golden("matte")["planes"]
+    with av.open(str(tmp_path / "matte.mkv")) as made, av.open(str(DATA / "matte.mkv")) as before:
+        tags = made.metadata.keys() | before.metadata.keys()
+        assert {name: made.metadata[name] for name in tags if name.startswith("RECORTE_")} == {
+            name: before.metadata[name] for name in tags if name.startswith("RECORTE_")
+        }
+
+
+@pytest.mark.parametrize(("start", "end"), [(0.5, 1.5), (0.75, 1.25)])
+def test_a_matte_serves_its_job_without_a_model(start: float, end: float, tmp_path: Path) -> None:
+    job = replace(kept_matte(tmp_path), start=start, end=end)
+    with internals.no_model_loads():
+        assert internals.run(job) == {"render"}
+    assert job.output.is_file()
+    assert (tmp_path / "matte.mkv").read_bytes() == (DATA / "matte.mkv").read_bytes()
+    assert files.planes(tmp_path / "matte.mkv") == golden("matte")["planes"]
+
+
+def test_a_matte_serves_nothing_beyond_it(tmp_path: Path) -> None:
+    job = replace(kept_matte(tmp_path), end=1.6)
+    with internals.counted(job.model) as model:
+        assert internals.run(job) == {"matte"}
+    assert model.frames == 22
+
+
+# Killed runs
+
+
+def left(name: str, job: Job) -> Job:
+    """The job with what its killed run has left beside its matte."""
+    shutil.copytree(DATA / name, job.output.with_name("matte.mkv.parts"))
+    return job
+
+
+def folder(parent: Path, name: str) -> Path:
+    made = parent / name
+    made.mkdir()
+    return made
+
+
+def test_a_killed_run_is_gone_on_with(tmp_path: Path) -> None:
+    whole = files.killed_job(folder(tmp_path, "whole"))
+    with internals.counted(whole.model) as model:
+        internals.run(whole)
+    assert model.frames == 82 and not any(model.states)
+    job = left("killed", files.killed_job(folder(tmp_path, "rest")))
+    with internals.counted(job.model) as model:
+        internals.run(job)
+    known = golden("killed")
+    assert model.frames == 82 - known["kept"]
+    assert any(state is not None for state in model.states)
+    assert files.planes(tmp_path / "rest" / "matte.mkv") == known["planes"]
+    assert job.output.read_bytes() == whole.output.read_bytes()
+    assert sorted(path.name for path in (tmp_path / "rest").iterdir()) == ["matte.mkv", "out.zip"]
+
+
+def test_a_killed_run_of_the_shipped_network_is_gone_on_with(tmp_path: Path) -> None:
+    whole = files.killed_figure_job(folder(tmp_path, "whole"))
+    with internals.counted(whole.model) as model:
+        internals.run(whole)
+        assert (model.frames, model.states) == (12, [None])
+    job = left("killed-recorte", files.killed_figure_job(folder(tmp_path, "rest")))
+    with internals.counted(job.model) as model:
+        internals.run(job)
+    kept = golden("killed-recorte")["kept"]
+    assert model.frames == 12 - kept and [state is not None for state in model.states] == [True]
+    # Another processor's numbers differ in their last bits.
+    planes = [
+        np.stack(list(internals.mattes(tmp_path / name / "matte.mkv"))).astype(int)
+        for name in ("whole", "rest")
+    ]
+    assert np.abs(planes[0] - planes[1]).mean() < 2
+
+
+# A data folder
+
+
+@pytest.fixture
+def home(tmp_path: Path, own: Database) -> Path:
+    """The data folder of a server that was killed, with its rows in a database."""
+    with own.begin() as tx:
+        for table, rows in golden("rows").items():
+            for row in rows:
+                columns = ", ".join(row)
+                tx.execute(
+                    text(
+                        f"INSERT INTO {table} ({columns}) SELECT {columns} "
+                        f"FROM json_populate_record(NULL::{table}, CAST(:row AS json))"
+                    ),
+                    {"row": json.dumps(row)},
+                )
+    return Path(shutil.copytree(DATA / "home", tmp_path / "home"))
+
+
+@pytest.fixture
+def service(home: Path, own: Database) -> Iterator[Any]:
+    """The application as it comes up on that folder."""
+    with internals.service(home, own) as service:
+        service.mend()
+        service.resume()
+        yield service
+
+
+def row(name: str) -> dict[str, Any]:
+    (found,) = (each for each in golden("rows")["sessions"] if each["name"] == name)
+    return dict(found)
+
+
+def test_users_may_still_sign_in(home: Path, own: Database) -> None:
+    (ana,) = golden("rows")["users"]
+    with own.begin() as tx:
+        found = users.check(tx, name=files.NAME, password=files.PASSWORD)
+        assert found is not None and (str(found.id), found.admin) == (ana["id"], True)
+        assert users.check(tx, name=files.NAME, password="another") is None
+        licence = {"model": "rmbg", "licence_url": "https://example.org/licence"}
+        assert users.has_acknowledged(tx, id=found.id, **licence)
+
+
+def test_a_session_opens_as_it_was(service: Any, home: Path) -> None:
+    before, (made,) = row("Film.mp4"), golden("rows")["results"]
+    assert [found.row.name for found in service.sessions()] == ["Clip.mkv"]
+    theirs = service.of(internals.identifier(before["owner_id"]))
+    assert [found.id for found in theirs.sessions()] == [before["id"]]
+    found = theirs.open(before["id"])
+    assert (found.row.name, found.row.state, found.row.starred) == ("Film.mp4", "done", True)
+    assert found.clip.to_json() == before["clip"] and found.clip.path.is_file()
+    assert found.job.to_json(found.folder) == before["job"]
+    assert found.job.prompts == (Prompt(box=Box(22, 4, 78, 64)),)
+    assert not found.outdated and found.checks == []
+    path, mime, name = theirs.result(found.id, made["id"])
+    assert (mime, name) == ("video/mp4", "Film-recorte.mp4")
+    kept = DATA / "home" / path.relative_to(home)
+    assert path.read_bytes() == kept.read_bytes()
+    assert sorted(each.name for each in path.parent.iterdir()) == sorted(
+        each.name for each in kept.parent.iterdir()
+    )
+
+
+def test_a_new_session_has_files_of_the_same_names(service: Any, tmp_path: Path) -> None:
+    back = tmp_path / "back.png"
+    Image.fromarray(files.checks()).save(back)
+    id = service.create(Path(shutil.copyfile(DATA / "film.mp4", tmp_path / "upload.mp4")), "Film.mp4")
+    service.choose_model(id, "grabcut")
+    service.mark(id, [files.FIGURE.to_json()])
+    service.choose_picture(id, back, "back.png", "fit")
+    service.run(id)
+    until(lambda: service.place(id) is None and not service.open(id).running)
+    before = DATA / "home" / "sessions" / row("Film.mp4")["id"]
+    assert names(service.open(id).folder) == names(before)
+
+
+def names(folder: Path) -> list[str]:
+    """The files' names, with zeros for what is drawn by chance."""
+    return sorted(re.sub("-[0-9a-f]{8}", "-00000000", path.name) for path in folder.iterdir())
+
+
+def test_a_deletion_that_was_cut_short_is_taken_back(home: Path, own: Database) -> None:
+    id = row("Clip.mkv")["id"]
+    folder = home / "sessions" / id
+    folder.rename(folder.with_name(f".deleted-{id}"))
+    with internals.service(home, own) as service:
+        service.mend()
+        assert service.open(id).folder == folder and folder.is_dir()
+
+
+@pytest.mark.parametrize("background", [None, "blur:12", "transparent"])
+def test_a_session_is_rendered_again_without_a_model(
+    service: Any, home: Path, background: str | None
+) -> None:
+    before = row("Film.mp4")
+    theirs = service.of(internals.identifier(before["owner_id"]))
+    id = before["id"]
+    if background is not None:
+        theirs.choose_background(id, background)
+        assert theirs.open(id).outdated
+    with internals.no_model_loads():
+        theirs.run(id)
+        until(lambda: theirs.place(id) is None and not theirs.open(id).running)
+    found = theirs.open(id)
+    assert (found.row.state, found.row.error) == ("done", None)
+    newest, oldest = found.row.results
+    assert str(oldest.id) == golden("rows")["results"][0]["id"]
+    assert (newest.frames == 12 and newest.background == background) or background is None
+    if background is None:  # the same look has the same key
+        assert newest.key == oldest.key
+    assert not found.outdated
+    matte = found.folder.relative_to(home) / "matte.mkv"
+    assert (home / matte).read_bytes() == (DATA / "home" / matte).read_bytes()
+
+
+def test_a_run_that_was_killed_with_its_server_is_gone_on_with(service: Any, home: Path) -> None:
+    before = row("Clip.mkv")
+    assert before["state"] == "running"
+    found = service.open(before["id"])
+    assert found.row.state == "interrupted" and found.begun
+    assert found.job.to_json(found.folder) == before["job"]
+    kept = files.count(DATA / "home" / found.folder.relative_to(home) / "matte.mkv.parts")
+    with internals.counted("dwelling") as model:
+        service.run(found.id)
+        until(lambda: service.place(found.id) is None and not service.open(found.id).running)
+    found = service.open(found.id)
+    assert (found.row.state, found.row.error) == ("done", None)
+    assert kept > 0 and model.frames == 41 - kept
+    assert [result.frames for result in found.row.results] == [40]
+    assert not list(found.folder.glob("*.parts"))
