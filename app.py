@@ -222,10 +222,10 @@ def serve(settings: Settings) -> None:
 
         from db.engine import Database
         from db.ledger import Ledger
-        from pipeline import guard
-        from pipeline.limits import Limits
-        from pipeline.runner import Runner
-        from pipeline.worker import Worker
+        from pipeline.jobs import preflight
+        from pipeline.jobs.limits import Limits
+        from pipeline.jobs.runner import Runner
+        from pipeline.jobs.worker import Worker
         from ui import blocks, signs
         from ui.accounts import DatabaseAccounts
         from ui.actions import Actions
@@ -249,7 +249,7 @@ def serve(settings: Settings) -> None:
             Worker(
                 darkroom,
                 # More than the machine has is refused to it, and not taken from others.
-                limits=Limits(memory_bytes=guard.machine_memory(), pixels=settings.most_pixels or None),
+                limits=Limits(memory_bytes=preflight.machine_memory(), pixels=settings.most_pixels or None),
                 patience=settings.stall_seconds + 60,
             ) as worker,
         ):

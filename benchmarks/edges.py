@@ -17,9 +17,9 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from pipeline.background import Colour
-from pipeline.composite import composer, over
-from pipeline.edges import CLEAN, Edges
+from pipeline.compositing.background import Colour
+from pipeline.compositing.composite import composer, over
+from pipeline.compositing.edges import CLEAN, Edges
 from tests.figures import EDGES, Shot, shots
 
 BEHIND = Colour(128, 128, 128)

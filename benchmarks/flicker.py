@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline import propagate
+from pipeline.imaging import optical_flow
+from pipeline.imaging.guided_filter import Floats
 from pipeline.models import Image, Matte
-from pipeline.refine import Floats
 
 
 def flicker(frames: Sequence[Image], mattes: Sequence[Matte], truth: Sequence[Matte] | None = None) -> float:
@@ -21,9 +21,9 @@ def flicker(frames: Sequence[Image], mattes: Sequence[Matte], truth: Sequence[Ma
     """
     changes = []
     for n in range(1, len(frames)):
-        before, now = propagate.grey(frames[n - 1]), propagate.grey(frames[n])
-        way = propagate.flow(now, before)
-        followed = propagate.disagreement(way, propagate.flow(before, now)) < 1
+        before, now = optical_flow.grey(frames[n - 1]), optical_flow.grey(frames[n])
+        way = optical_flow.flow(now, before)
+        followed = optical_flow.disagreement(way, optical_flow.flow(before, now)) < 1
         change = _change(mattes[n - 1], mattes[n], way)
         if truth is not None:
             change = np.maximum(change - _change(truth[n - 1], truth[n], way), 0)
@@ -33,4 +33,4 @@ def flicker(frames: Sequence[Image], mattes: Sequence[Matte], truth: Sequence[Ma
 
 
 def _change(before: Matte, now: Matte, way: Floats) -> Floats:
-    return np.abs(propagate.warp(before, way).astype(np.float32) - now)
+    return np.abs(optical_flow.warp(before, way).astype(np.float32) - now)

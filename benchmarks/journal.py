@@ -17,9 +17,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from pipeline import spool, stretches, video
 from pipeline.job import Job
 from pipeline.prompts import Point, Prompt
+from pipeline.propagation import run as stretches
+from pipeline.propagation import spool
+from pipeline.video.reading.probe import probe_clip
 from tests import rendered
 
 WIDTH, HEIGHT, RATE = 1280, 720, Fraction(30)
@@ -51,7 +53,7 @@ class Timed(spool.Spool):
 
 def measured(job: Job, folder: Path) -> tuple[float, float, float, int, int]:
     """Seconds of all, of putting by, and of the second run; bytes of the last state, and of all mattes."""
-    clip = video.probe(job.source)
+    clip = probe_clip(job.source)
     span = job.span(clip)
     plan = stretches.plan(job.asked, clip, *span)
 

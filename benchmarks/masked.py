@@ -29,11 +29,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.flicker import flicker
-from pipeline import models, stretches, video
+from pipeline import models
 from pipeline.job import Job
 from pipeline.models import Image, Matte
 from pipeline.process import starts
 from pipeline.prompts import Box, Point, Prompt, ordered
+from pipeline.propagation import run as stretches
+from pipeline.video.reading.frame_index import load_index
+from pipeline.video.reading.frames import read_frames
+from pipeline.video.reading.probe import probe_clip
 
 Mask = NDArray[np.bool_]
 
@@ -57,7 +61,7 @@ def clips(folder: Path) -> Iterator[tuple[str, Path, list[Mask]]]:
 
 
 def _images(path: Path) -> list[Image]:
-    return [frame.image for frame in video.read(path)]
+    return [frame.image for frame in read_frames(path)]
 
 
 def soft(mask: Mask) -> Matte:
@@ -78,7 +82,7 @@ def overlaps(mattes: Sequence[Matte], truth: Sequence[Mask]) -> list[float]:
 def run(job: Job, *marks: Prompt) -> list[Matte]:
     """The mattes of all frames, as `process` makes them of the job with these marks; nothing is written."""
     job = replace(job, prompts=ordered(marks))
-    clip = video.probe(job.source)
+    clip = probe_clip(job.source)
     job.check(clip)
     span = job.span(clip)
     scenes, asked = returned(starts(job, clip, span))
@@ -113,8 +117,8 @@ def click(found: Mask, truth: Mask) -> Point:
 
 def measure(job: Job, truth: list[Mask], clicks: int | None) -> Figures:
     """The figures of one clip with a box and so many clicks; None: without any marks."""
-    clip = video.probe(job.source)
-    times = [float(pts * clip.time_base) for pts in video.index(clip.path).pts]
+    clip = probe_clip(job.source)
+    times = [float(pts * clip.time_base) for pts in load_index(clip.path).pts]
     first = next(n for n, mask in enumerate(truth) if mask.any())
     marks = [] if clicks is None else [Prompt(times[first], box=tight_box(truth[first]))]
     began = time.monotonic()

@@ -2,7 +2,7 @@
 
 Peak resident memory of `python -m pipeline run` for each height, on so many seconds of the clip and on that
 repeated, each in a process of its own. It may grow with the frame, and must not with the length: the ratio is
-what is looked at. What `pipeline.guard` reckons with stands beside it.
+what is looked at. What `pipeline.jobs.preflight` reckons with stands beside it.
 
 The clip is scaled, made as long as is asked and repeated (`-stream_loop`) with the ffmpeg program.
 """
@@ -16,8 +16,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pipeline import formats, guard, video
+from pipeline import formats
 from pipeline.job import Job
+from pipeline.jobs import preflight
+from pipeline.video.reading.probe import probe_clip
 
 
 def ffmpeg(*arguments: str | Path) -> None:
@@ -69,7 +71,7 @@ def main() -> None:
             short, _ = peak(once, output, arguments)
             long, rate = peak(repeated(once, options.times), output, arguments)
             job = Job(once, output, model=options.model, format=options.format)
-            reckoned = guard.memory(job, video.probe(once))
+            reckoned = preflight.memory(job, probe_clip(once))
         print(
             f"  {height:6} {short / 2**20:7.0f} {long / 2**20:10.0f} {long / short:7.3f}"
             f" {reckoned / 2**20:10.0f} {rate:17.1f}",

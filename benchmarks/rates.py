@@ -24,12 +24,15 @@ import cv2
 import numpy as np
 
 from benchmarks.memory import ffmpeg, scaled
-from pipeline import formats, video
-from pipeline.background import Colour
-from pipeline.composite import composer
-from pipeline.edges import CLEAN, Edges
+from pipeline import formats
+from pipeline.compositing.background import Colour
+from pipeline.compositing.composite import composer
+from pipeline.compositing.edges import CLEAN, Edges
 from pipeline.formats import Format
-from pipeline.video import Shape
+from pipeline.video.reading.frames import read_frames
+from pipeline.video.reading.probe import probe_clip
+from pipeline.video.writing.output import create_output
+from pipeline.video.writing.timing import Shape
 
 # As exactly as we convert; what ffmpeg does by itself repeats chroma samples and cuts off fractions.
 _CLEAN = "scale=flags=bicubic+accurate_rnd+full_chroma_int"
@@ -55,15 +58,15 @@ def disc(width: int, height: int) -> np.ndarray:
 
 def decoding(clip: Path) -> dict[str, Action]:
     return {
-        "ours": lambda: sum(1 for _ in video.read(clip)),
+        "ours": lambda: sum(1 for _ in read_frames(clip)),
         "ffmpeg": lambda: ffmpeg("-i", clip, "-f", "null", "-"),
         "ffmpeg, RGB": lambda: ffmpeg("-i", clip, "-vf", f"{_CLEAN},format=gbrp", "-f", "null", "-"),
     }
 
 
 def compositing(clip: Path) -> dict[str, Action]:
-    told = video.probe(clip)
-    frames = [frame.image for frame, _ in zip(video.read(clip), range(12), strict=False)]
+    told = probe_clip(clip)
+    frames = [frame.image for frame, _ in zip(read_frames(clip), range(12), strict=False)]
     matte = disc(told.width, told.height)
 
     def composed(edges: Edges) -> None:
@@ -75,16 +78,16 @@ def compositing(clip: Path) -> dict[str, Action]:
 
 
 def encoding(clip: Path, form: Format, folder: Path) -> dict[str, Action]:
-    told = video.probe(clip)
+    told = probe_clip(clip)
 
     def ours() -> None:
-        out = video.create(
+        out = create_output(
             folder / f"ours{form.suffix}",
             form,
             Shape(told.width, told.height, told.time_base, told.rate),
         )
         with out:
-            for frame in video.read(clip):
+            for frame in read_frames(clip):
                 out.write(frame.image, frame.pts)
 
     chosen = form.asked("high")
@@ -127,12 +130,12 @@ def main() -> None:
     if shutil.which("ffmpeg") is None:
         parser.error("the ffmpeg program is what is measured against, and is not installed")
     able = encoders()
-    length = options.frames / float(video.probe(options.clip).rate)
+    length = options.frames / float(probe_clip(options.clip).rate)
     for height in options.heights:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             clip = scaled(options.clip, height, length, folder)
-            frames = video.probe(clip).frames
+            frames = probe_clip(clip).frames
             print(f"{options.clip.name} at {height} lines, {frames} frames: frames a second")
             measured("decode", decoding(clip), frames, options.rounds)
             measured("composite", compositing(clip), frames, options.rounds)

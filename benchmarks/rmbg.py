@@ -28,13 +28,18 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from pipeline import checkpoints, devices, formats, models, video, weights
-from pipeline.composite import composer
+from pipeline import devices, formats, models, weights
+from pipeline.compositing.composite import composer
 from pipeline.job import GREEN, Job
 from pipeline.models import Still
 from pipeline.networks import isnet
 from pipeline.process import process
-from pipeline.video import Shape, Writer
+from pipeline.video.reading.frame_index import load_index
+from pipeline.video.reading.frames import read_frames
+from pipeline.video.reading.probe import probe_clip
+from pipeline.video.writing.timing import Shape
+from pipeline.video.writing.writer import Writer
+from pipeline.weights import checkpoints
 from tests.rendered import subject_over_background, write_clip
 
 NAMES = ("process", "loop", "decode", "model", "model, float32", "model, by two", "composite", "encode")
@@ -77,33 +82,33 @@ def action(name: str, job: Job, file: Path) -> Callable[[Job], int]:
     device = devices.pick(job.device)
 
     def stills(path: Path) -> Iterator[Still]:
-        return (Still(frame.image) for frame in video.read(path))
+        return (Still(frame.image) for frame in read_frames(path))
 
     def model(job: Job) -> int:
         found = models.loaded("rmbg", job.device, job.weights).mattes(stills(job.source))
         return sum(1 for _ in found)
 
     def composite(job: Job) -> int:
-        clip = video.probe(job.source)
+        clip = probe_clip(job.source)
         compose = composer(job.background, clip.width, clip.height)
         alpha = np.full((clip.height, clip.width), 99, np.uint8)
         return sum(1 for still in stills(job.source) if compose(still.image, alpha, 0.0) is not None)
 
     def encode(job: Job) -> int:
-        clip = video.probe(job.source)
+        clip = probe_clip(job.source)
         with Writer(
             job.output,
             formats.by_key(job.format),
             Shape(clip.width, clip.height, clip.time_base, clip.rate),
         ) as out:
-            for frame in video.read(job.source):
+            for frame in read_frames(job.source):
                 out.write(frame.image, frame.pts)
-        return len(video.index(job.source).pts)
+        return len(load_index(job.source).pts)
 
     return {
         "process": lambda job: [progress.frames for progress in process(job)][-1],
         "loop": lambda job: loop(job.source, job.output, file, device),
-        "decode": lambda job: sum(1 for _ in video.read(job.source)),
+        "decode": lambda job: sum(1 for _ in read_frames(job.source)),
         "model": model,
         "model, float32": model,
         "model, by two": model,

@@ -15,13 +15,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline import formats, matte, stretches, video
-from pipeline.composite import composer
+from pipeline import formats, matte
+from pipeline.compositing.composite import composer
 from pipeline.job import Job
 from pipeline.process import process
 from pipeline.prompts import Box, Prompt
-from pipeline.stretches import marked
-from pipeline.video import Shape, Writer
+from pipeline.propagation import run
+from pipeline.propagation.run import marked
+from pipeline.video.audio.audio_read import Heard
+from pipeline.video.reading.frames import read_frames
+from pipeline.video.reading.probe import probe_clip
+from pipeline.video.writing.timing import Shape
+from pipeline.video.writing.writer import Writer
 
 
 def timed(action: Callable[[], int]) -> float:
@@ -33,9 +38,9 @@ def timed(action: Callable[[], int]) -> float:
 
 def stages(job: Job, folder: Path) -> dict[str, Callable[[], int]]:
     """Each stage alone, over the whole clip; composite and encode take a kept matte."""
-    clip = video.probe(job.source)
+    clip = probe_clip(job.source)
     marks = marked(job.prompts, clip)
-    stream = stretches.stream(job)
+    stream = run.stream(job)
     kept = folder / "kept.mkv"
     for _ in process(replace(job, matte=kept)):
         pass
@@ -47,14 +52,14 @@ def stages(job: Job, folder: Path) -> dict[str, Callable[[], int]]:
             path,
             formats.by_key(job.format),
             Shape(clip.width, clip.height, clip.time_base, clip.rate),
-            sound=video.Heard(job.source),
+            sound=Heard(job.source),
         )
 
     def decode() -> int:
-        return sum(1 for _ in video.read(job.source))
+        return sum(1 for _ in read_frames(job.source))
 
     def model_alone() -> int:
-        return sum(1 for _ in stream(video.read(job.source), marks))
+        return sum(1 for _ in stream(read_frames(job.source), marks))
 
     def composite() -> int:
         return sum(1 for frame, alpha in held.pairs(clip) if compose(frame.image, alpha, 0.0) is not None)
@@ -62,7 +67,7 @@ def stages(job: Job, folder: Path) -> dict[str, Callable[[], int]]:
     def encode() -> int:
         count = 0
         with writer(folder / "encode.mp4") as out:
-            for frame in video.read(job.source):
+            for frame in read_frames(job.source):
                 out.write(frame.image, frame.pts)
                 count += 1
         return count
@@ -70,7 +75,7 @@ def stages(job: Job, folder: Path) -> dict[str, Callable[[], int]]:
     def loop() -> int:
         count = 0
         with writer(folder / "loop.mp4") as out:
-            for frame, found in stream(video.read(job.source), marks):
+            for frame, found in stream(read_frames(job.source), marks):
                 out.write(compose(frame.image, found.matte, 0.0), frame.pts)
                 count += 1
         return count

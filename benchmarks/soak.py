@@ -26,8 +26,8 @@ from db.engine import Database
 from db.ledger import Ledger
 from pipeline import formats
 from pipeline.job import Job
-from pipeline.runner import Runner
-from pipeline.worker import Worker
+from pipeline.jobs.runner import Runner
+from pipeline.jobs.worker import Worker
 from ui.actions import Actions
 from ui.looks import darkroom
 

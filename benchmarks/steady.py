@@ -20,10 +20,10 @@ import numpy as np
 
 from benchmarks.flicker import flicker
 from benchmarks.masked import clips, soft
-from pipeline import propagate, video
+from pipeline.imaging import optical_flow
 from pipeline.models import Found, Image, Matte
-from pipeline.steady import steadied
-from pipeline.video import Frame
+from pipeline.propagation.deflicker import steadied
+from pipeline.video.reading.frames import Frame, read_frames
 from tests.rendered import subject_over_background
 
 
@@ -36,7 +36,7 @@ def perturbed(alpha: Matte, random: np.random.Generator, edge: float = 1.0, blot
         coarse = random.normal(0, 1, (max(2, height // cells), max(2, width // cells))).astype(np.float32)
         return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
 
-    wandering = propagate.warp(alpha, np.dstack((field(24), field(24))) * np.float32(edge * unit))
+    wandering = optical_flow.warp(alpha, np.dstack((field(24), field(24))) * np.float32(edge * unit))
     near = cv2.GaussianBlur(alpha.astype(np.float32) / 255, (0, 0), 8 * unit)
     matte = wandering + 255 * blotch * 4 * near * (1 - near) * field(16)
     return np.clip(np.rint(matte), 0, 255).astype(np.uint8)
@@ -56,7 +56,7 @@ def samples(folder: Path | None, count: int) -> Iterator[tuple[str, list[Image],
     for width, height in ((640, 360), (1280, 720)):
         yield f"rendered {width}x{height}", *subject_over_background(count, width, height)
     for name, path, masks in clips(folder) if folder else ():
-        frames = [frame.image for frame in itertools.islice(video.read(path), count)]
+        frames = [frame.image for frame in itertools.islice(read_frames(path), count)]
         yield name, frames, [soft(mask) for mask in masks[: len(frames)]]
 
 

@@ -19,17 +19,21 @@ from typing import Any, NoReturn, get_args
 
 from PIL import Image
 
-from pipeline import background, formats, journal, models, preview, prompts, speeds, video, weights
+from pipeline import formats, models, preview, prompts, weights
 from pipeline.clip import Clip, Remark
-from pipeline.composite import composer
-from pipeline.edges import CLEAN, Despill, Edges
+from pipeline.compositing import background
+from pipeline.compositing.composite import composer
+from pipeline.compositing.edges import CLEAN, Despill, Edges
 from pipeline.errors import InputError, PromptError, RecorteError
 from pipeline.files import replacing
 from pipeline.job import GREEN, Job, Progress, Sound
+from pipeline.jobs import speeds
 from pipeline.matte import Kept
 from pipeline.models import Card
 from pipeline.process import process, render
 from pipeline.prompts import Box, Point, Prompt
+from pipeline.propagation import resume
+from pipeline.video.reading.probe import probe_clip
 
 DONE, FAILED, AT_FAULT, INTERRUPTED = 0, 1, 2, 130
 
@@ -301,7 +305,7 @@ def _run(options: argparse.Namespace) -> None:
     try:
         _follow(process(job), options)
     except KeyboardInterrupt:
-        if journal.begun(job, video.probe(job.source)):
+        if resume.begun(job, probe_clip(job.source)):
             raise KeyboardInterrupt(_GOES_ON) from None
         raise
 
@@ -309,7 +313,7 @@ def _run(options: argparse.Namespace) -> None:
 def _prepared(options: argparse.Namespace) -> Job:
     """The job of `run` or `preview`, with all that it needs; says which model was chosen, and why."""
     job = _job(options)
-    clip = video.probe(job.source)
+    clip = probe_clip(job.source)
     job.check(clip)  # before hundreds of megabytes are fetched for it
     _remark(clip)
     card = models.card(job.model)
@@ -326,7 +330,7 @@ def _render(options: argparse.Namespace) -> None:
     if not options.kept.is_file():
         raise InputError(f"{options.kept.name}: there is no such matte file.")
     job = _job(options)
-    _remark(video.probe(job.source))
+    _remark(probe_clip(job.source))
     _follow(render(job, Kept.open(options.kept)), options)
 
 
@@ -399,7 +403,7 @@ def _preview(options: argparse.Namespace) -> None:
     if options.output.suffix.lower() != ".png":
         raise InputError(f"{options.output.name}: the name must end in .png.")
     job = _prepared(options)
-    clip = video.probe(job.source)
+    clip = probe_clip(job.source)
     with closing(composer(job.background, clip.width, clip.height, job.edges)) as compose:
         for frame, found in preview.frames(job, [options.at]):
             seconds = float(frame.pts * clip.time_base)
@@ -414,7 +418,7 @@ def _preview(options: argparse.Namespace) -> None:
 
 
 def _probe(options: argparse.Namespace) -> None:
-    clip = video.probe(options.input)
+    clip = probe_clip(options.input)
     sound = ", ".join(clip.sound) or "none"
     rate = f"{float(clip.rate):.3f}".rstrip("0").rstrip(".")
     text = (

@@ -12,15 +12,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from pipeline import background, formats, models, prompts, video
-from pipeline.background import Background, Colour, Footage, Transparent
+from pipeline import formats, models, prompts
 from pipeline.clip import Clip
-from pipeline.edges import CLEAN, Edges
+from pipeline.compositing import background
+from pipeline.compositing.background import Background, Colour, Footage, Transparent
+from pipeline.compositing.edges import CLEAN, Edges
 from pipeline.errors import UNREADABLE, FormatError, InputError, PromptError
 from pipeline.files import fingerprint
 from pipeline.formats import Quality
 from pipeline.prompts import Object, Prompt
-from pipeline.video import Index
+from pipeline.video.reading.frame_index import load_index
+from pipeline.video.reading.scan import Index
 
 Sound = Literal["own", "behind", "none"]
 """Whose sound the result has: the video's own, that of the video behind the subject, or nobody's."""
@@ -130,7 +132,7 @@ class Job:
 
     def span(self, clip: Clip) -> tuple[int, int]:
         """The pts range [first, past the last) of the frames in the result."""
-        index = video.index(clip.path)
+        index = load_index(clip.path)
         times, tick = index.pts, float(clip.time_base)
         # Half a tick of grace: a typed time is a rounded one.
         first = next((p for p in times if p * tick >= self.start - tick / 2), times[-1])
@@ -147,7 +149,7 @@ class Job:
 
         They are those of frames, but for a frame that is shown for long: that is cut where it was asked for.
         """
-        index = video.index(clip.path)
+        index = load_index(clip.path)
         first, past = span or self.span(clip)
         begin, stop = first, past if past <= index.pts[-1] else index.end
         start, end = (

@@ -12,17 +12,20 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import video
 from pipeline.clip import Clip
 from pipeline.errors import InputError, VideoError
 from pipeline.formats import Format
 from pipeline.models import Matte
-from pipeline.video import Frame, Shape, Writer
+from pipeline.video.reading.frame_index import load_index
+
+if TYPE_CHECKING:  # FFmpeg is loaded where a matte is read or written, not where it is named
+    from pipeline.video.reading.frames import Frame
+    from pipeline.video.writing.writer import Writer
 
 FORMAT = Format(
     key="matte",
@@ -53,7 +56,9 @@ class Kept:
     @classmethod
     def open(cls, path: Path) -> Self:
         """Raises VideoError where `path` is no video at all."""
-        tags = video.metadata(path)
+        from pipeline.video.reading.source import read_metadata
+
+        tags = read_metadata(path)
         start, end = (int(tags[name]) if tags.get(name, "").isdecimal() else 0 for name in (_START, _PAST))
         return cls(path, tags.get(_KEY, ""), start, end)
 
@@ -75,14 +80,14 @@ class Kept:
     @cached_property
     def count(self) -> int:
         """For how many frames there is a matte."""
-        return len(video.index(self.path).pts)
+        return len(load_index(self.path).pts)
 
     def span(self, clip: Clip) -> tuple[int, int]:
         """The pts range [first, past the last) of the clip's frames that have a matte.
 
         Raises InputError where the file was not made from this clip.
         """
-        times = video.index(clip.path).pts
+        times = load_index(clip.path).pts
         if self.count > sum(p >= self.start for p in times):
             raise InputError(
                 f"{self.path.name}: this matte has {self.count} pictures, more than {clip.name} has "
@@ -97,22 +102,26 @@ class Kept:
     def pairs(
         self, clip: Clip, span: tuple[int, int] | None = None, *, deep: bool = False
     ) -> Iterator[tuple[Frame, Matte]]:
-        """Each frame of `span` (None: its own) that has a matte, with it; `deep` as in `video.read`.
+        """Each frame of `span` (None: its own) that has a matte, with it; `deep` as in `read_frames`.
 
         Raises InputError where the file was not made from this clip.
         """
+        from pipeline.video.reading.frames import read_frames
+
         first, past = span or self.span(clip)
         place = self._places(clip)
         begin = next((at for pts, at in place.items() if pts >= first), 0)
-        mattes = video.read(self.path, begin, pixel_format="gray")
-        yield from self._joined(clip, place, video.read(clip.path, first, past, deep=deep), mattes)
+        mattes = read_frames(self.path, begin, pixel_format="gray")
+        yield from self._joined(clip, place, read_frames(clip.path, first, past, deep=deep), mattes)
 
     def only(self, clip: Clip, wanted: list[int]) -> Iterator[tuple[Frame, Matte]]:
         """The frames whose pts is in `wanted` (ascending), with their mattes, where the file reaches them."""
+        from pipeline.video.reading.frames import read_frames
+
         place = self._places(clip)
         reached = [p for p in wanted if p in place]
-        mattes = video.read(self.path, only=[place[p] for p in reached], pixel_format="gray")
-        yield from self._joined(clip, place, video.read(clip.path, only=reached), mattes)
+        mattes = read_frames(self.path, only=[place[p] for p in reached], pixel_format="gray")
+        yield from self._joined(clip, place, read_frames(clip.path, only=reached), mattes)
 
     def reaches(self, clip: Clip, wanted: list[int]) -> bool:
         """Whether there is a matte for each of these frames."""
@@ -140,8 +149,8 @@ class Kept:
 
     def _places(self, clip: Clip) -> dict[int, int]:
         """The pts in this file for each pts of the clip that has a matte, both ascending."""
-        index = video.index(self.path)
-        own = [p for p in video.index(clip.path).pts if p >= self.start]
+        index = load_index(self.path)
+        own = [p for p in load_index(clip.path).pts if p >= self.start]
         if not self.key and len(own) == len(index.pts):
             return dict(zip(own, index.pts, strict=True))  # one for each, if at a rate of its own
         if not own or not index.pts:
@@ -174,6 +183,9 @@ def writer(
     time_base: Fraction | None = None,
 ) -> Writer:
     """Writes mattes `[H, W]` for the frames of `clip` with start <= pts < past."""
+    from pipeline.video.writing.timing import Shape
+    from pipeline.video.writing.writer import Writer
+
     return Writer(
         path,
         FORMAT,

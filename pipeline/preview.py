@@ -16,15 +16,19 @@ from dataclasses import replace
 from itertools import chain, pairwise
 from pathlib import Path
 
-from pipeline import models, proposals, stretches, video
+from pipeline import models
 from pipeline.clip import Clip
 from pipeline.errors import InputError
 from pipeline.job import Job
 from pipeline.matte import Kept
 from pipeline.models import Ambiguous, Candidate, Found, Still
-from pipeline.state import State
-from pipeline.stretches import Pair, Stretch
-from pipeline.video import Frame, Index
+from pipeline.propagation import proposals, run
+from pipeline.propagation.run import Pair, Stretch
+from pipeline.propagation.stream_state import State
+from pipeline.video.reading.frame_index import load_index
+from pipeline.video.reading.frames import Frame, read_frames, read_frames_backward
+from pipeline.video.reading.probe import probe_clip
+from pipeline.video.reading.scan import Index
 
 STEPS = 24
 """Frames between a marked frame and one that is asked for."""
@@ -50,9 +54,9 @@ def made(job: Job, times: Iterable[float], steps: int = STEPS) -> Generator[Pair
     Takes them from the job's kept matte where that reaches them. Raises InputError as `process` does; writes
     nothing.
     """
-    clip = video.probe(job.source)
+    clip = probe_clip(job.source)
     job.check(clip)
-    index = video.index(clip.path)
+    index = load_index(clip.path)
     times = list(times)
     if not all(map(math.isfinite, times)):
         raise InputError("A time is a number of seconds.")
@@ -63,13 +67,13 @@ def made(job: Job, times: Iterable[float], steps: int = STEPS) -> Generator[Pair
         return
     plan = [
         [s for s in own if any(s.lo <= p < s.hi for p in wanted)]
-        for own in stretches.plan(proposals.first_scene(job, clip), clip, 0, index.pts[-1] + 1)
+        for own in run.plan(proposals.first_scene(job, clip), clip, 0, index.pts[-1] + 1)
     ]
-    stream = stretches.stream(job, thinned=True)
+    stream = run.stream(job, thinned=True)
     steps = min(steps, models.card(job.model).steps)
     with tempfile.TemporaryDirectory(prefix="recorte-") as folder:
         thinned = _thinned(list(chain.from_iterable(plan)), wanted, index, steps)
-        for step in stretches.steps(clip, stream, plan, Path(folder), thinned):
+        for step in run.steps(clip, stream, plan, Path(folder), thinned):
             asked = step.pair is not None and step.pair[0].pts in wanted
             yield step.pair if asked else None
             if step.pair is not None and step.pair[0].pts == wanted[-1]:
@@ -108,11 +112,11 @@ def corrected(clip: Clip, job: Job, pts: int) -> Stretch | None:
 
     None where there are none, where the subject starts on the frame, or the model carries nothing.
     """
-    marks = stretches.marked(job.asked, clip)
+    marks = run.marked(job.asked, clip)
     if pts not in marks or models.card(job.model).flickers:
         return None
     first, past = job.span(clip)
-    (plan,) = stretches.plan(job.asked, clip, min(first, pts), max(past, pts + 1))
+    (plan,) = run.plan(job.asked, clip, min(first, pts), max(past, pts + 1))
     return next((s for s in plan if s.lo <= pts < s.hi and s.at != pts), None)
 
 
@@ -121,21 +125,21 @@ def carried(job: Job, pts: int, trail: Trail) -> Generator[Pair | None, None, No
 
     Yields None for every frame on the way, and then that one. Raises InputError as `process` does.
     """
-    clip = video.probe(job.source)
+    clip = probe_clip(job.source)
     job.check(clip)
     stretch = corrected(clip, job, pts)
     if stretch is None:
         return
-    order = [p for p in video.index(clip.path).pts if min(stretch.at, pts) <= p <= max(stretch.at, pts)]
+    order = [p for p in load_index(clip.path).pts if min(stretch.at, pts) <= p <= max(stretch.at, pts)]
     if pts < stretch.at:
         order.reverse()
     known = ((n, trail.find(job, stretch, order[n])) for n in range(len(order) - 2, -1, -1))
     passed, state = next(((n, state) for n, state in known if state is not None), (-1, None))
     if pts < stretch.at:
-        frames = video.read_backward(clip.path, pts, order[passed + 1] + 1)
+        frames = read_frames_backward(clip.path, pts, order[passed + 1] + 1)
     else:
-        frames = video.read(clip.path, order[passed + 1], pts + 1)
-    for frame, found in stretches.stream(job)(frames, stretch.marks, state):
+        frames = read_frames(clip.path, order[passed + 1], pts + 1)
+    for frame, found in run.stream(job)(frames, stretch.marks, state):
         if found.state is not None and frame.pts in order[-2:]:
             trail.keep(job, stretch, frame.pts, found.state())
         yield (frame, found) if frame.pts == pts else None
@@ -147,13 +151,13 @@ def candidates(job: Job, pts: int) -> tuple[Frame, list[Candidate]] | None:
     For a job about one object. None where it has no such click there, or its model but one answer. Raises
     InputError as `process` does.
     """
-    clip = video.probe(job.source)
+    clip = probe_clip(job.source)
     job.check(clip)
-    prompt = stretches.marked(job.asked, clip).get(pts)
+    prompt = run.marked(job.asked, clip).get(pts)
     if prompt is None or not prompt.lone or not models.card(job.model).candidates:
         return None
     model = models.loaded(job.model, job.device, job.weights)
-    frame = next(video.read(clip.path, pts, only=[pts]), None)
+    frame = next(read_frames(clip.path, pts, only=[pts]), None)
     if frame is None or not isinstance(model, Ambiguous):
         return None
     return frame, model.candidates(Still(frame.image, prompt))

@@ -18,34 +18,32 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
-from pipeline import (
-    cuts,
-    devices,
-    formats,
-    guard,
-    journal,
-    matte,
-    models,
-    proposals,
-    speeds,
-    stretches,
-    video,
-)
-from pipeline.ahead import ahead
-from pipeline.background import Footage, Picture, Transparent
+from pipeline import devices, formats, matte, models
 from pipeline.clip import Clip
-from pipeline.composite import Pixels, composer
-from pipeline.edges import shaped
+from pipeline.compositing.background import Footage, Picture, Transparent
+from pipeline.compositing.composite import Pixels, composer
+from pipeline.compositing.edges import shaped
+from pipeline.compositing.images import limited
 from pipeline.errors import InputError, VideoError, no_picture
 from pipeline.files import remove_stale_parts, scratch_folder
+from pipeline.imaging import scene_cuts
 from pipeline.job import Job, Progress
+from pipeline.jobs import preflight, speeds
 from pipeline.matte import Kept
 from pipeline.models import DOUBT, Found
-from pipeline.pictures import limited
 from pipeline.prompts import Prompt
-from pipeline.resample import Even, Thinned
-from pipeline.stretches import Pair, Step
-from pipeline.video import Frame, Heard, Labels, Output, Shape, Writer
+from pipeline.propagation import proposals, resume, run
+from pipeline.propagation.prefetch import ahead
+from pipeline.propagation.run import Pair, Step
+from pipeline.video.audio.audio_read import Heard
+from pipeline.video.labels import Labels
+from pipeline.video.reading.frame_index import load_index
+from pipeline.video.reading.frames import Frame
+from pipeline.video.reading.probe import probe_clip
+from pipeline.video.writing.constant_rate import Even, Thinned
+from pipeline.video.writing.output import Output, create_output
+from pipeline.video.writing.timing import Shape
+from pipeline.video.writing.writer import Writer
 
 _QUEUED_BYTES = 64 * 2**20
 _PACE_SECONDS = 5.0
@@ -57,23 +55,23 @@ _ONE_DOUBT_SECONDS = 0.4
 def process(job: Job) -> Generator[Progress, None, None]:
     """Make `job.output`, and `job.matte` where it is kept; a kept matte that serves the job is used again.
 
-    Where the matte is kept, a run that ended on the way left what it had found (`pipeline.journal`), and this
-    one goes on with it: the matte and the result are those of a run that was not disturbed.
+    Where the matte is kept, a run that ended on the way left what it had found (`propagation.resume`), and
+    this one goes on with it: the matte and the result are those of a run that was not disturbed.
 
     Yields after every frame. Raises InputError where the job cannot be done, before anything is written,
     and RunError where the machine fails; both leave the files of before as they were.
     """
-    clip = video.probe(job.source)
+    clip = probe_clip(job.source)
     job.check(clip)
     span = job.span(clip)
     kept = Kept.find(job.matte, job.matte_key)
     if kept is not None and kept.serves(*span):
-        journal.clear(kept)  # the run that made it may have been killed just then
+        resume.clear(kept)  # the run that made it may have been killed just then
         yield from render(job, kept)
         return
     _ready(job, [job.output] if job.matte is None else [job.output, job.matte])
-    guard.check(job, clip, len(_times(clip, span)))
-    stream = stretches.stream(job)
+    preflight.check(job, clip, len(_times(clip, span)))
+    stream = run.stream(job)
     scenes, asked = yield from starts(job, clip, span)
     with ExitStack() as stack:
         timing = _Timing.of(job, clip, span)
@@ -85,20 +83,20 @@ def process(job: Job) -> Generator[Progress, None, None]:
             first, past = span
             keep = matte.writer(job.matte, clip, key=job.matte_key, start=first, past=past)
             stack.enter_context(keep)
-            folder = stack.enter_context(journal.opened(job, job.matte, clip))
-        plan = stretches.plan(asked, clip, *span, scenes)
+            folder = stack.enter_context(resume.opened(job, job.matte, clip))
+        plan = run.plan(asked, clip, *span, scenes)
         lasting = job.matte is not None
-        steps = stretches.steps(clip, stream, plan, folder, deep=job.deep(clip), lasting=lasting)
-        pace = _Pace("matte", stretches.work(plan, clip))
+        steps = run.steps(clip, stream, plan, folder, deep=job.deep(clip), lasting=lasting)
+        pace = _Pace("matte", run.work(plan, clip))
         yield from _written(job, clip, timing, steps, pace, out, keep)
     if job.matte is not None:
-        journal.clear(Kept.open(job.matte))
+        resume.clear(Kept.open(job.matte))
     _remember_speed(job, clip, pace)
 
 
 def render(job: Job, kept: Kept) -> Generator[Progress, None, None]:
     """The cheap half alone: the source over a background by a matte file. Raises as `process` does."""
-    clip = video.probe(job.source)
+    clip = probe_clip(job.source)
     job.check(clip)
     (first, past), (begin, end) = job.span(clip), kept.span(clip)
     span = max(first, begin), min(past, end)
@@ -108,7 +106,7 @@ def render(job: Job, kept: Kept) -> Generator[Progress, None, None]:
         )
     _ready(job, [job.output], kept.path)
     times = _times(clip, span)
-    guard.check(job, clip, len(times))
+    preflight.check(job, clip, len(times))
     pairs = kept.pairs(clip, span, deep=job.deep(clip))
     steps = (Step((frame, Found(alpha)), 1) for frame, alpha in pairs)
     pace = _Pace("render", len(times))
@@ -149,7 +147,7 @@ def _written(
 
 
 def _times(clip: Clip, span: tuple[int, int]) -> list[int]:
-    return [p for p in video.index(clip.path).pts if span[0] <= p < span[1]]
+    return [p for p in load_index(clip.path).pts if span[0] <= p < span[1]]
 
 
 def starts(
@@ -164,12 +162,12 @@ def starts(
     if proposed:
         first, last = span[0], span[1] - 1
     else:
-        told = stretches.marked((prompt for prompt in job.asked if prompt.starts), clip)
+        told = run.marked((prompt for prompt in job.asked if prompt.starts), clip)
         if len(told) < 2 or models.card(job.model).remembers:
             return [], job.asked
         first, last = min(told), max(told)
     scenes: list[int] = []
-    with closing(cuts.scanned(clip.path, first, last)) as scan:
+    with closing(scene_cuts.scanned(clip.path, first, last)) as scan:
         for at in scan:
             if at is not None:
                 scenes.append(at)
@@ -227,7 +225,7 @@ def _common(a: Fraction, b: Fraction) -> Fraction:
 
 def _quickest(clip: Clip) -> Fraction:
     """Frames a second where they follow each other most quickly."""
-    gaps = (b - a for a, b in pairwise(video.index(clip.path).pts))
+    gaps = (b - a for a, b in pairwise(load_index(clip.path).pts))
     return 1 / (clip.time_base * min(gaps, default=round(1 / clip.rate / clip.time_base)))
 
 
@@ -241,7 +239,7 @@ def _output(job: Job, clip: Clip, timing: _Timing) -> Output:
         shape = Shape(clip.width, clip.height, timing.tick, rate, end=end, least=least)
     else:
         shape = Shape(clip.width, clip.height, timing.tick, clip.rate, timing.begin, timing.stop)
-    return video.create(
+    return create_output(
         job.output,
         formats.by_key(job.format),
         shape,
@@ -264,7 +262,7 @@ def _heard(job: Job, clip: Clip, timing: _Timing) -> Heard | None:
     """The sound of the result, on the clip's time from its first picture on."""
     begin, stop = timing.begin * clip.time_base, timing.stop * clip.time_base
     if job.sound == "behind" and isinstance(job.background, Footage):
-        behind = video.probe(job.background.path)
+        behind = probe_clip(job.background.path)
         repeat = None if job.background.held else behind.length
         return Heard(behind.path, begin, stop, repeat)
     if job.sound == "own":

@@ -18,8 +18,9 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import nn
 
-from pipeline import checkpoints, devices
+from pipeline import devices
 from pipeline.errors import RecorteError
+from pipeline.weights import checkpoints
 from training import measure, pretrained
 from training.learn import Recipe, Training
 from training.photos import Photos

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from pipeline import planes, propagate
+from pipeline.imaging import optical_flow
+from pipeline.models import prompt_maps
 from training import marks, scenes
 from training.photos import Photos
 
@@ -63,12 +64,12 @@ class Episodes(Dataset[Episode]):
         rng = np.random.default_rng((self._seed, number))
         automatic = rng.random() < (0.2 if carried else 0.5)
         frames = scenes.made(self._photos, scenes.Wish(side, automatic, carried), rng)
-        given = planes.drawn(side, side) if automatic else marks.started(frames[0].alpha, rng)
+        given = prompt_maps.drawn(side, side) if automatic else marks.started(frames[0].alpha, rng)
         prior = np.zeros((side, side), np.float32)
         if carried and rng.random() < 0.8:
             prior = marks.disturbed(frames[1].alpha, rng)
-        greys = [propagate.grey(frame.picture) for frame in frames[1:]]
-        ways = [propagate.flow(later, sooner) for sooner, later in pairwise(greys)]
+        greys = [optical_flow.grey(frame.picture) for frame in frames[1:]]
+        ways = [optical_flow.flow(later, sooner) for sooner, later in pairwise(greys)]
         return Episode(
             pictures=np.stack([frame.picture for frame in frames]),
             alphas=np.stack([frame.alpha for frame in frames]),

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
-from pipeline import devices, planes
+from pipeline import devices
+from pipeline.models import prompt_maps
 from pipeline.networks.recorte import Features, Memory, Recorte
 from training import episodes, marks, precision
 from training.episodes import Episodes, Request
@@ -152,10 +153,10 @@ def _next(given: Tensor, found: Tensor, step: int, batch: dict[str, Tensor]) -> 
     truth = batch["alphas"][:, step + 1 if carried else 0, 0].cpu().numpy() > 0.5
     for n, planes_of in enumerate(following):
         # A person clicks on some of the frames that a mask was carried to, too.
-        if not carried or ((n + step) % _CLICKED == 0 and planes_of[planes.SO_FAR].any()):
-            point = marks.correction(planes_of[planes.SO_FAR] > 0.5, truth[n])
+        if not carried or ((n + step) % _CLICKED == 0 and planes_of[prompt_maps.SO_FAR].any()):
+            point = marks.correction(planes_of[prompt_maps.SO_FAR] > 0.5, truth[n])
             if point:
-                planes.add(planes_of, point)
+                prompt_maps.add(planes_of, point)
     return torch.from_numpy(following).to(found.device)
 
 

@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import planes, propagate
+from pipeline.imaging import optical_flow
+from pipeline.imaging.guided_filter import Floats, floats
+from pipeline.models import prompt_maps
 from pipeline.prompts import Box, Point
-from pipeline.refine import Floats, floats
 from training.photos import Alpha
 
 Mask = NDArray[np.bool_]
@@ -54,7 +55,7 @@ def started(alpha: Alpha, rng: np.random.Generator) -> Floats:
     box = _around(mask, rng) if boxed else None
     points = [] if boxed and kind > 0.08 else _pointed(mask, rng)
     height, width = alpha.shape
-    return planes.drawn(height, width, points, box)
+    return prompt_maps.drawn(height, width, points, box)
 
 
 def _pointed(mask: Mask, rng: np.random.Generator) -> list[Point]:
@@ -109,7 +110,7 @@ def _bent(image: Floats, size: float, rng: np.random.Generator) -> Floats:
     height, width = image.shape
     few = floats(0.06 * size * rng.random() * rng.normal(0, 1, (4, 4, 2)))
     return floats(
-        propagate.warp(image, floats(cv2.resize(few, (width, height), interpolation=cv2.INTER_CUBIC)))
+        optical_flow.warp(image, floats(cv2.resize(few, (width, height), interpolation=cv2.INTER_CUBIC)))
     )
 
 

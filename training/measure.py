@@ -7,10 +7,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline import devices, planes, propagate
+from pipeline import devices
+from pipeline.imaging import optical_flow
+from pipeline.imaging.guided_filter import Floats, floats
+from pipeline.models import prompt_maps
 from pipeline.networks.recorte import STRIDE, Memory, Recorte
 from pipeline.prompts import Box
-from pipeline.refine import Floats, floats
 from training import marks
 from training.photos import Photo, Photos
 
@@ -73,7 +75,7 @@ class Look:
         scale = _SIDE / max(photo.alpha.shape)
         height, width = (max(1, round(side * scale / STRIDE)) * STRIDE for side in photo.alpha.shape)
         small, alpha = (cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) for image in photo)
-        self.grey = propagate.grey(np.asarray(small, np.uint8))
+        self.grey = optical_flow.grey(np.asarray(small, np.uint8))
         self.alpha = floats(np.asarray(alpha) / 255)
         self.truth: Mask = np.asarray(alpha) > 127
         self._network, self._device = network, device
@@ -83,7 +85,7 @@ class Look:
     def planes(self, box: Box | None = None, mask: Floats | None = None) -> Floats:
         """Planes of marks on its grid."""
         height, width = self.truth.shape
-        return planes.drawn(height, width, box=box, mask=mask)
+        return prompt_maps.drawn(height, width, box=box, mask=mask)
 
     def answer(self, given: Floats, memory: Memory | None = None) -> Floats:
         """The matte for planes of marks, `[H, W]`, 0 to 1."""
@@ -113,12 +115,12 @@ def _asked(look: Look) -> dict[str, float]:
     found = {"automatic": score(look.planes()), "box": score(look.planes(look.box()))}
     given = look.planes()
     for label in ("click", "", "clicks"):
-        point = marks.correction(given[planes.SO_FAR] > 0.5, look.truth)
+        point = marks.correction(given[prompt_maps.SO_FAR] > 0.5, look.truth)
         if point:
-            planes.add(given, point)
-        given[planes.SO_FAR] = look.answer(given)
+            prompt_maps.add(given, point)
+        given[prompt_maps.SO_FAR] = look.answer(given)
         if label:
-            found[label] = overlap(given[planes.SO_FAR] > 0.5, look.truth)
+            found[label] = overlap(given[prompt_maps.SO_FAR] > 0.5, look.truth)
     return found
 
 
@@ -138,8 +140,8 @@ def _carried(network: Recorte, scene: list[Photo], device: torch.device) -> floa
     scores = [overlap(matte > 0.5, before.truth)]
     for photo in scene[1:]:
         look = Look(network, photo, device)
-        way = propagate.flow(look.grey, before.grey)
-        matte = look.answer(look.planes(mask=floats(propagate.warp(matte, way))), memory)
+        way = optical_flow.flow(look.grey, before.grey)
+        matte = look.answer(look.planes(mask=floats(optical_flow.warp(matte, way))), memory)
         scores.append(overlap(matte > 0.5, look.truth))
         before = look
     return float(np.mean(scores))

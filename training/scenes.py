@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.refine import Floats, floats
+from pipeline.imaging.guided_filter import Floats, floats
 from training.photos import KINDS, Alpha, Photo, Photos, Picture, scene_of
 
 FRAMES = 5

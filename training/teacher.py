@@ -22,10 +22,12 @@ from onnx import numpy_helper
 from torch import nn
 from torch.nn import functional
 
-from pipeline import devices, video
+from pipeline import devices
 from pipeline.errors import RecorteError, WeightsError
+from pipeline.imaging.guided_filter import Floats, floats
 from pipeline.networks.isnet import Isnet
-from pipeline.refine import Floats, floats
+from pipeline.video.reading.frames import read_frames
+from pipeline.video.reading.probe import probe_clip
 from training.photos import Alpha, Picture
 
 _SIDE = 640
@@ -137,10 +139,10 @@ def teach_photos(network: nn.Module, data: Path, kinds: Sequence[str], device: t
 
 def teach_clip(network: nn.Module, path: Path, data: Path, device: torch.device) -> None:
     """Put frames of a video into `data`, with the teacher's mattes."""
-    clip = video.probe(path)
+    clip = probe_clip(path)
     apart = min(_APART, clip.duration / _FRAMES)
     name, due, number = path.stem.replace("_", "-"), 0.0, 0
-    for frame in video.read(path):
+    for frame in read_frames(path):
         if frame.pts * clip.time_base < due or number == _FRAMES:
             continue
         due, number = float(frame.pts * clip.time_base) + apart, number + 1

@@ -29,15 +29,18 @@ from db import repository
 from db.engine import Database
 from db.errors import NotFound
 from db.models import Result, SessionRow, State
-from pipeline import background, formats, guard, intake, models, names, prompts, speeds, video
-from pipeline.background import Fit, Footage, Picture, Transparent
+from pipeline import formats, models, names, prompts
 from pipeline.clip import Clip
-from pipeline.edges import Edges
+from pipeline.compositing import background
+from pipeline.compositing.background import Fit, Footage, Picture, Transparent
+from pipeline.compositing.edges import Edges
 from pipeline.errors import BROKEN, InputError, MovingPicture, RecorteError, VideoError
 from pipeline.files import replacing
 from pipeline.formats import Quality
 from pipeline.job import GREEN, Job, Progress, Sound
-from pipeline.runner import Runner
+from pipeline.jobs import preflight, sandbox, speeds
+from pipeline.jobs.runner import Runner
+from pipeline.video.reading.frame_index import index_path
 from ui import scenes
 from ui.allowance import Allowance
 from ui.downloads import Downloads
@@ -123,11 +126,11 @@ class Actions:
         try:
             self._allowance.check_bytes(name, file.stat().st_size)
             with self.quota.reserve(self._owner, file), self._intakes.turn(self._owner):
-                clip = intake.footage(file, name, index=True, admit=partial(self._admit, file))
+                clip = sandbox.footage(file, name, index=True, admit=partial(self._admit, file))
                 return self._keep(file, clip)
         finally:
             file.unlink(missing_ok=True)
-            video.index_file(file).unlink(missing_ok=True)
+            index_path(file).unlink(missing_ok=True)
 
     def _admit(self, file: Path, clip: Clip) -> None:
         """Raise InputError where an upload, as it was probed, is more than may be."""
@@ -149,7 +152,7 @@ class Actions:
         try:
             source = folder / f"source{_plain_suffix(clip.name)}"
             shutil.move(file, source)
-            shutil.move(video.index_file(file), video.index_file(source))
+            shutil.move(index_path(file), index_path(source))
             clip = replace(clip, path=source)
             model, _why = models.default(accepts=partial(self._licences.accepted, self._owner))
             job = Job(source, folder / "result", model=model, matte=folder / "matte.mkv")
@@ -506,7 +509,7 @@ class Actions:
             self.quota.reserve(self._owner, part, size) as held,
             self._intakes.turn(self._owner),
         ):
-            intake.picture(file, name, part)
+            sandbox.picture(file, name, part)
             held.grow(part.stat().st_size)  # what is written may be more than what came
         return self._hang(id, Picture(kept, fit))
 
@@ -516,7 +519,7 @@ class Actions:
             folder = self.open(id).folder
             self._allowance.check_bytes(name, file.stat().st_size)
             with self.quota.reserve(self._owner, file), self._intakes.turn(self._owner):
-                intake.footage(file, name, admit=partial(self._admit, file))
+                sandbox.footage(file, name, admit=partial(self._admit, file))
                 # A name that does not read as a picture's, whatever the upload was called.
                 kept = folder / f"background-{uuid4().hex[:8]}.video"
                 with replacing(kept) as part:
@@ -633,7 +636,7 @@ class Actions:
     def _needs(self, found: Opened, job: Job) -> int:
         """Bytes that a run may take on the disk."""
         first, past = job.span(found.clip)
-        return guard.disk(job, found.clip, sum(first <= pts < past for pts in self.looks.pts(found)))
+        return preflight.disk(job, found.clip, sum(first <= pts < past for pts in self.looks.pts(found)))
 
     def _submit(self, found: Opened, job: Job, seconds: float | None, held: Reservation) -> None:
         """`held` is the room for what the run makes: until it is over."""

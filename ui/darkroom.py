@@ -1,6 +1,6 @@
 """What is done on a device: the runs, and the pictures of sessions; the models live here.
 
-A worker hosts it (`pipeline.worker`): it is asked in plain data, by many threads at once, and answers with
+A worker hosts it (`jobs.worker`): it is asked in plain data, by many threads at once, and answers with
 picture files. `ui.looks` is the side that asks.
 """
 
@@ -17,18 +17,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import formats, models, preview, prompts, stretches, video
-from pipeline.background import Transparent
+from pipeline import formats, models, preview, prompts
 from pipeline.clip import Clip
-from pipeline.composite import composer
+from pipeline.compositing.background import Transparent
+from pipeline.compositing.composite import composer
+from pipeline.compositing.images import limited, on_black
 from pipeline.errors import InputError, VideoError
 from pipeline.files import replacing
 from pipeline.job import GREEN, Job, Progress
 from pipeline.matte import Kept
-from pipeline.pictures import limited, on_black
 from pipeline.process import process
-from pipeline.stretches import Pair
-from pipeline.video import Frame
+from pipeline.propagation import run
+from pipeline.propagation.run import Pair
+from pipeline.video import hardware
+from pipeline.video.reading.frame_index import load_index, save_index
+from pipeline.video.reading.frames import Frame, read_frames
+from pipeline.video.reading.probe import probe_clip
 from ui import overlay
 from ui.work import PREVIEWS, Look, Work, ready
 
@@ -90,7 +94,7 @@ class Darkroom:
 
     def previews(self, work: Work, version: int) -> Iterator[list[int]]:
         """As `ui.looks` says."""
-        order = video.index(work.clip.path).pts
+        order = load_index(work.clip.path).pts
         wanted = preview.spread(work.clip, work.job, PREVIEWS)
         # What the result has is the union of all objects, and is at hand.
         *others, last = _parted(work.cut).values() if _kept(work) is None else [_plain(work.cut)]
@@ -104,7 +108,7 @@ class Darkroom:
 
     def known(self, work: Work) -> list[int]:
         """As `ui.looks` says."""
-        index = video.index(work.clip.path)
+        index = load_index(work.clip.path)
         spread = preview.spread(work.clip, work.job, PREVIEWS)
         wanted = {index.at(round(t / work.clip.time_base)) for t in spread}
         if _kept(work) is None:
@@ -114,11 +118,11 @@ class Darkroom:
 
     def strip(self, work: Work, kept: Path) -> None:
         """Write twelve thumbnails side by side, as a JPEG."""
-        order = video.index(work.clip.path).pts
+        order = load_index(work.clip.path).pts
         wanted = [order[k * len(order) // _STRIP] for k in range(_STRIP)]
         pictures = {
             f.pts: np.asarray(on_black(f.image, f.alpha), np.uint8)
-            for f in video.read(work.clip.path, only=set(wanted))
+            for f in read_frames(work.clip.path, only=set(wanted))
         }
         fallback = next(iter(pictures.values()))
         data = overlay.strip([pictures.get(p, fallback) for p in wanted])
@@ -127,7 +131,7 @@ class Darkroom:
 
     def poster(self, work: Work) -> tuple[bytes, str]:
         """As `ui.looks` says."""
-        order = video.index(work.clip.path).pts
+        order = load_index(work.clip.path).pts
         first, past = work.job.span(work.clip)
         middle = (bisect.bisect_left(order, first) + bisect.bisect_left(order, past)) // 2
         view = "original" if _kept(work) is None else "cutout"
@@ -136,7 +140,7 @@ class Darkroom:
     # ------------------------------------------------------------------ what files say
 
     def keep_index(self, path: Path) -> None:
-        video.keep_index(path)
+        save_index(path)
 
     def matte(self, path: Path) -> tuple[str, int, int] | None:
         """What the matte file was made from, and for which frames; None where it cannot be read."""
@@ -147,10 +151,10 @@ class Darkroom:
         return kept.key, kept.start, kept.end
 
     def sounds(self, path: Path) -> bool:
-        return bool(video.probe(path).sound)
+        return bool(probe_clip(path).sound)
 
     def accelerates(self, key: str) -> bool:
-        return video.accelerates(formats.by_key(key))
+        return hardware.accelerates(formats.by_key(key))
 
     # ------------------------------------------------------------------ how it is made
 
@@ -161,7 +165,7 @@ class Darkroom:
             raise InputError(f"There is no view called {view!r}.")
         pts = _pts(work, index)
         mattes, whole = ({}, True) if view == "original" else self._mattes_of(work, version, pts, patient)
-        frame = next(video.read(work.clip.path, pts, only=[pts]), None)
+        frame = next(read_frames(work.clip.path, pts, only=[pts]), None)
         if frame is None:
             raise VideoError(f"{work.clip.name}: frame {index} cannot be decoded.")
         shown = on_black(frame.image, frame.alpha)
@@ -210,13 +214,13 @@ class Darkroom:
             return False
         if card.flickers:  # each frame's is found by itself
             return True
-        return pts in (stretches.marked(job.prompts, clip) or {video.index(clip.path).at(0)})
+        return pts in (run.marked(job.prompts, clip) or {load_index(clip.path).at(0)})
 
     def _run(
         self, work: Work, version: int, job: Job, times: Iterable[float], steps: int = preview.STEPS
     ) -> Iterator[Frame]:
         """Have one object's mattes of these frames made and remembered; a change of the marks ends it."""
-        index = video.index(work.clip.path)
+        index = load_index(work.clip.path)
         times = list(times)
         wanted = [(job.matte_key, index.at(round(t / work.clip.time_base))) for t in times]
         if _kept(work) is None:
@@ -282,7 +286,7 @@ def _kept(work: Work) -> Kept | None:
 
 def _pts(work: Work, index: int) -> int:
     """That of frame number `index`; raises InputError where there is none."""
-    order = video.index(work.clip.path).pts
+    order = load_index(work.clip.path).pts
     if not 0 <= index < len(order):
         raise InputError(f"{work.clip.name} has no frame number {index}.")
     return order[index]

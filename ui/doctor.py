@@ -14,8 +14,9 @@ import psutil
 
 from db.engine import Database
 from db.errors import DatabaseError
-from pipeline import devices, formats, models, video, weights
+from pipeline import devices, formats, models, weights
 from pipeline.errors import RecorteError
+from pipeline.video.hardware import accelerates, encodes
 from ui import text
 
 _LITTLE_DISK = 5 * 2**30
@@ -143,7 +144,7 @@ def _models() -> Iterator[Finding]:
 
 
 def _encoders() -> Finding:
-    missing = [form.label for form in formats.FORMATS.values() if not video.encodes(form)]
+    missing = [form.label for form in formats.FORMATS.values() if not encodes(form)]
     if missing:
         every = len(missing) == len(formats.FORMATS)
         return Finding(
@@ -151,6 +152,6 @@ def _encoders() -> Finding:
             well=False,
             stops=every,
         )
-    fast = [form.label for form in formats.FORMATS.values() if video.accelerates(form)]
+    fast = [form.label for form in formats.FORMATS.values() if accelerates(form)]
     cards = f"; a graphics card encodes {', '.join(fast)}" if fast else ""
     return Finding(f"All {len(formats.FORMATS)} formats can be encoded{cards}.")

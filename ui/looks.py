@@ -15,10 +15,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pipeline import background, guard, video
-from pipeline.background import Background, Footage
+from pipeline.compositing import background
+from pipeline.compositing.background import Background, Footage
 from pipeline.errors import InputError, WorkerLost
 from pipeline.formats import Format
+from pipeline.jobs import preflight
+from pipeline.video.reading.frame_index import has_index, load_index
 from ui.opened import Opened
 from ui.shares import Budget, Turns
 from ui.work import Look, ready
@@ -40,7 +42,7 @@ def darkroom() -> Darkroom:
 
 
 class Host(Protocol):
-    """What hosts a `ui.darkroom.Darkroom`, such as a `pipeline.worker.Worker`."""
+    """What hosts a `ui.darkroom.Darkroom`, such as a `pipeline.jobs.worker.Worker`."""
 
     def call(self, name: str, *args: Any) -> Any: ...
     def stream(self, name: str, *args: Any) -> Generator[Any, None, None]: ...
@@ -143,7 +145,7 @@ class Looks:
     def pts(self, found: Opened) -> Sequence[int]:
         """Those of every frame, ascending, in the clip's time base."""
         self._indexed(found)
-        return video.index(found.clip.path).pts
+        return load_index(found.clip.path).pts
 
     def times(self, found: Opened) -> list[float]:
         """Seconds of every frame from the first."""
@@ -197,7 +199,7 @@ class Looks:
     @contextmanager
     def _previewing(self, found: Opened) -> Iterator[None]:
         """While frames of the session are made one after the other, for as long as that takes."""
-        guard.check_frame(found.clip)
+        preflight.check_frame(found.clip)
         with self._previews.turn(found.row.owner_id), self._preview_pixels.part(_pixels(found)):
             yield
 
@@ -205,7 +207,7 @@ class Looks:
     def _decoding(self, found: Opened) -> Iterator[None]:
         """While frames of the session are decoded. Raises InputError where one does not fit into memory."""
         with self._pixels.part(_pixels(found)):
-            guard.check_frame(found.clip)
+            preflight.check_frame(found.clip)
             yield
 
     @contextmanager
@@ -237,7 +239,7 @@ class Looks:
             self._keep_index(path, state)
 
     def _index_kept(self, path: Path, _state: tuple[int, int]) -> None:
-        if not video.index_kept(path):
+        if not has_index(path):
             self._told("keep_index", path)
 
 

@@ -10,11 +10,12 @@ from functools import cached_property
 from pathlib import Path
 
 from db.models import SessionRow, State
-from pipeline import journal, models
-from pipeline.background import Picture
+from pipeline import models
 from pipeline.clip import Clip
+from pipeline.compositing.background import Picture
 from pipeline.job import Job
 from pipeline.models import Card
+from pipeline.propagation import resume
 from ui import scenes
 from ui.work import Work
 
@@ -62,7 +63,7 @@ class Opened:
     @cached_property
     def begun(self) -> bool:
         """Whether a run of just this job stopped short, and the next one goes on from what it finished."""
-        return not self.running and journal.begun(self.cut, self.clip)
+        return not self.running and resume.begun(self.cut, self.clip)
 
     @cached_property
     def version(self) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+from pipeline.compositing.images import opened
 from pipeline.errors import InputError
-from pipeline.pictures import opened
 from ui import overlay
 
 NAMES = ("studio", "city", "garden", "brick")

@@ -24,7 +24,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
 
 from db.errors import DatabaseAway, DatabaseError
-from pipeline.runner import Sink
+from pipeline.jobs.runner import Sink
 from ui import logs, plain, text
 from ui.gate import Visitor
 from ui.lookups import Lookups

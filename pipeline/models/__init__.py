@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pipeline import weights
 from pipeline.errors import InputError, WeightsError
 from pipeline.prompts import Box, Prompt
-from pipeline.state import State
+from pipeline.propagation.stream_state import State
 from pipeline.weights import Weights
 
 Image = NDArray[np.uint8]

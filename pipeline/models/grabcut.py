@@ -25,11 +25,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import propagate, refine
+from pipeline.imaging import guided_filter, optical_flow
+from pipeline.imaging.guided_filter import Floats, Guide, floats
 from pipeline.models import Card, Found, Image, Still
 from pipeline.prompts import Box, Point, Prompt
-from pipeline.refine import Floats, Guide, floats
-from pipeline.state import State
+from pipeline.propagation.stream_state import State
 
 Bins = NDArray[np.int32]
 """For each pixel the cell of the colour histogram that it falls into, `[h, w]`."""
@@ -59,28 +59,28 @@ class GrabCut:
         if first is None:
             return
         image, prompt = first
-        small = refine.shrunk(image, _SIDE)
+        small = guided_filter.shrunk(image, _SIDE)
         if prompt and prompt.starts:
             mask = _started(image, small, prompt)
         else:
             ahead = list(itertools.islice(stills, _look_ahead(image)))
             stills = itertools.chain(ahead, stills)
-            mask = _proposed(small, [refine.shrunk(still.image, _SIDE) for still in ahead])
+            mask = _proposed(small, [guided_filter.shrunk(still.image, _SIDE) for still in ahead])
         if prompt and prompt.points:
             mask = _corrected(small, mask, _points(prompt, image, small))
         subject = _Subject.shown(small, mask)
-        yield Found(refine.upsample(mask, image), state=subject.state)
+        yield Found(guided_filter.upsample(mask, image), state=subject.state)
         yield from _followed(subject, stills)
 
 
 def _followed(subject: _Subject, stills: Iterator[Still]) -> Iterator[Found]:
     """What is found of the subject on the next stills."""
     for image, prompt in stills:
-        small = refine.shrunk(image, _SIDE)
+        small = guided_filter.shrunk(image, _SIDE)
         mask = subject.step(small)
         if prompt and prompt.points:
             mask = subject.mend(small, _points(prompt, image, small))
-        yield Found(refine.upsample(mask, image), 0.0 if subject.lost else 1.0, state=subject.state)
+        yield Found(guided_filter.upsample(mask, image), 0.0 if subject.lost else 1.0, state=subject.state)
 
 
 # Colours and edges.
@@ -145,7 +145,7 @@ def _started(frame: Image, small: Image, prompt: Prompt) -> Floats:
     """What the box is drawn around, or the points to keep lie on; `[h, w]` on the working grid, 0 to 1."""
     if prompt.box is None:
         return _around(small, _points(prompt, frame, small))
-    large = refine.shrunk(frame, 1280)
+    large = guided_filter.shrunk(frame, 1280)
     finer = large.shape[1] / frame.shape[1]
     corners = (prompt.box.x0, prompt.box.y0, prompt.box.x1, prompt.box.y1)
     mask = _cut(large, Box(*(c * finer for c in corners)))
@@ -309,7 +309,9 @@ def _moving(small: Image, ahead: list[Image]) -> Floats | None:
         apart, trusted = _against_camera(small, other)
         share += (trusted & (apart > np.median(apart) + 1.5)) / np.float32(len(steps))
     seen = cv2.morphologyEx((share > 0.3).astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(refine.dilate(np.asarray(seen, np.uint8), 6))
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(
+        guided_filter.dilate(np.asarray(seen, np.uint8), 6)
+    )
     if count < 2:
         return None
     # Leaves and passers-by move too: what is filmed is mostly in the middle.
@@ -329,10 +331,10 @@ def _middle(small: Image) -> Floats:
 
 def _against_camera(here: Image, there: Image) -> tuple[Floats, NDArray[np.bool_]]:
     """How far each pixel moves apart from the camera's movement, and whether that can be trusted."""
-    a, b = propagate.grey(here), propagate.grey(there)
-    way = propagate.flow(a, b)
-    trusted = propagate.trusted(way, propagate.flow(b, a))
-    camera = propagate.camera_way(propagate.camera(way, trusted), *a.shape)
+    a, b = optical_flow.grey(here), optical_flow.grey(there)
+    way = optical_flow.flow(a, b)
+    trusted = optical_flow.trusted(way, optical_flow.flow(b, a))
+    camera = optical_flow.camera_way(optical_flow.camera(way, trusted), *a.shape)
     return np.asarray(np.linalg.norm(way - camera, axis=2), np.float32), trusted
 
 
@@ -349,8 +351,8 @@ class _Background:
 
     def follow(self, way: Floats) -> None:
         """Move with the camera; `way` leads from the new frame to the old."""
-        self.picture = np.asarray(propagate.warp(self.picture, way), np.float32)
-        self.known = np.asarray(propagate.warp(self.known, way), np.float32)
+        self.picture = np.asarray(optical_flow.warp(self.picture, way), np.float32)
+        self.known = np.asarray(optical_flow.warp(self.known, way), np.float32)
 
     def odds(self, picture: Floats) -> Floats:
         """The log odds that something stands before the background here.
@@ -395,7 +397,7 @@ class _Subject:
         # Colours near the subject count most: they are the ones to be told apart.
         near = np.where(depth > -max(small.shape) / 4, 1, 0.2)
         first = np.stack((_histogram(bins, mask), _histogram(bins, (1 - mask) * near)))
-        return cls(mask, float((mask > 0.5).sum()), propagate.grey(small), background, first, first)
+        return cls(mask, float((mask > 0.5).sum()), optical_flow.grey(small), background, first, first)
 
     def state(self) -> State:
         """All of it as plain data."""
@@ -413,11 +415,11 @@ class _Subject:
 
     def step(self, small: Image) -> Floats:
         """The mask of the next frame, `[h, w]`, 0 to 1."""
-        grey, bins, picture = propagate.grey(small), _bins(small), small.astype(np.float32)
-        way = propagate.flow(grey, self.grey)
-        trusted = propagate.trusted(way, propagate.flow(self.grey, grey))
-        carried = np.asarray(propagate.warp(self.mask, way), np.float32)
-        camera = propagate.camera_way(propagate.camera(way, trusted & (carried < 0.3)), *grey.shape)
+        grey, bins, picture = optical_flow.grey(small), _bins(small), small.astype(np.float32)
+        way = optical_flow.flow(grey, self.grey)
+        trusted = optical_flow.trusted(way, optical_flow.flow(self.grey, grey))
+        carried = np.asarray(optical_flow.warp(self.mask, way), np.float32)
+        camera = optical_flow.camera_way(optical_flow.camera(way, trusted & (carried < 0.3)), *grey.shape)
         self.background.follow(camera)
         subject, background = self.colours
         odds = _odds(subject, background, bins) + self.background.odds(picture)
@@ -476,7 +478,7 @@ def _largest(mask: Floats, least: float) -> Floats:
     areas = stats[1:, cv2.CC_STAT_AREA]
     if not len(areas) or areas.max() <= least:
         return np.zeros_like(mask)
-    return mask * (refine.dilate((parts == 1 + np.argmax(areas)).astype(np.uint8), 2) > 0)
+    return mask * (guided_filter.dilate((parts == 1 + np.argmax(areas)).astype(np.uint8), 2) > 0)
 
 
 def _bare(depth: Floats) -> Floats:

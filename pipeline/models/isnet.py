@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 
 import cv2
 
-from pipeline import checkpoints, devices, refine
+from pipeline import devices
+from pipeline.imaging import guided_filter
+from pipeline.imaging.guided_filter import Floats, floats
 from pipeline.models import Card, Found, Image, Still
-from pipeline.refine import Floats, floats
-from pipeline.state import State
-from pipeline.weights import File, Weights
+from pipeline.propagation.stream_state import State
+from pipeline.weights import File, Weights, checkpoints
 
 if TYPE_CHECKING:
     import torch
@@ -70,7 +71,7 @@ def _grid(image: Image, device: torch.device) -> torch.Tensor:
     return functional.interpolate(picture, (SIDE, SIDE), mode="bilinear") / 255 - 0.5
 
 
-def _sized(mask: Floats, image: Image) -> refine.Matte:
+def _sized(mask: Floats, image: Image) -> guided_filter.Matte:
     """The network's mask, `[1024, 1024]`, 0 to 1, at the size of its frame.
 
     As it is: to stretch each frame's mask to its own least and greatest value, as some do, makes a video
@@ -79,7 +80,7 @@ def _sized(mask: Floats, image: Image) -> refine.Matte:
     height, width = image.shape[:2]
     # The network's grid is square; where the frame has fewer pixels one way, the frame's are enough.
     size = min(width, SIDE), min(height, SIDE)
-    return refine.upsample_soft(floats(cv2.resize(mask, size, interpolation=cv2.INTER_AREA)), image)
+    return guided_filter.upsample_soft(floats(cv2.resize(mask, size, interpolation=cv2.INTER_AREA)), image)
 
 
 def _load(device: str, files: list[Path]) -> Isnet:

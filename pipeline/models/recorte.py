@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
-from pipeline import checkpoints, devices, planes, propagate, window
-from pipeline.models import DOUBT, Card, Found, Image, Matte, Model, Proposal, Still
+from pipeline import devices
+from pipeline.imaging import optical_flow
+from pipeline.imaging.guided_filter import Floats, floats
+from pipeline.models import DOUBT, Card, Found, Image, Matte, Model, Proposal, Still, prompt_maps, window
+from pipeline.models.window import Window
 from pipeline.prompts import Box, Point, Prompt
-from pipeline.refine import Floats, floats
-from pipeline.state import State
-from pipeline.weights import File, Weights
-from pipeline.window import Window
+from pipeline.propagation.stream_state import State
+from pipeline.weights import File, Weights, checkpoints
 
 if TYPE_CHECKING:
     import torch
@@ -166,11 +167,11 @@ class _Movement:
     """Motion between two pictures, `[H, W, 3]` uint8, other than the camera's."""
 
     def __init__(self, here: Image, behind: Image) -> None:
-        greys = propagate.grey(here), propagate.grey(behind)
-        way = propagate.flow(*greys)
-        self._trusted = propagate.trusted(way, propagate.flow(*reversed(greys)))
-        camera = propagate.camera(way, self._trusted, 4)
-        still = propagate.camera_way(camera, *way.shape[:2])
+        greys = optical_flow.grey(here), optical_flow.grey(behind)
+        way = optical_flow.flow(*greys)
+        self._trusted = optical_flow.trusted(way, optical_flow.flow(*reversed(greys)))
+        camera = optical_flow.camera(way, self._trusted, 4)
+        still = optical_flow.camera_way(camera, *way.shape[:2])
         self._far = floats(np.linalg.norm(way - still, axis=2))
         """Length of each place's motion that the camera does not account for, in pixels."""
 
@@ -219,7 +220,7 @@ class Look:
         place = self.window
         on_grid = [place.point(point) for point in points]
         boxed = None if box is None else place.box(box)
-        marks = torch.from_numpy(planes.drawn(place.rows, place.columns, on_grid, boxed, so_far))
+        marks = torch.from_numpy(prompt_maps.drawn(place.rows, place.columns, on_grid, boxed, so_far))
         with torch.inference_mode(), devices.autocast(self._device):
             told = marks[None].to(self._device).contiguous(memory_format=torch.channels_last)
             seen = torch.zeros_like(self._features.sixteenth[:, :3]) if alike is None else alike
@@ -351,8 +352,8 @@ class _Stream:
             return self._sought(image, points)
         place = window.follow(old, _with(found, points), _ROOM, _size(image), _PIXELS)
         look = self._model.look(image, place)
-        way = propagate.flow(propagate.grey(look.small), propagate.grey(place.cut(picture)))
-        before = floats(propagate.warp(_seen(matte, place), way))
+        way = optical_flow.flow(optical_flow.grey(look.small), optical_flow.grey(place.cut(picture)))
+        before = floats(optical_flow.warp(_seen(matte, place), way))
         alike = look.compared(self._memories)
         mask = look.mask(points, None, before, alike)
         if points:
@@ -426,7 +427,7 @@ def _obeyed(mask: Floats, place: Window, points: Sequence[Point]) -> Floats:
         x, y = int(there.x), int(there.y)
         y, x = min(max(y, 0), mask.shape[0] - 1), min(max(x, 0), mask.shape[1] - 1)
         if (mask[y, x] > 0.5) != point.keep:
-            cv2.circle(mask, (x, y), 2 * planes.RADIUS, float(point.keep), cv2.FILLED)
+            cv2.circle(mask, (x, y), 2 * prompt_maps.RADIUS, float(point.keep), cv2.FILLED)
     return mask
 
 

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from pipeline.carry import Carried
-from pipeline.embeddings import Embeddings
 from pipeline.models import Candidate, Card, Found, Image, Still
+from pipeline.models.embeddings import Embeddings
+from pipeline.models.mask_tracker import Carried
+from pipeline.models.segmenter import Segmenter, View, readings
 from pipeline.prompts import Prompt
-from pipeline.segmenter import Segmenter, View, readings
-from pipeline.state import State
+from pipeline.propagation.stream_state import State
 from pipeline.weights import File, Weights
 
 

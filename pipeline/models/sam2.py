@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import refine
-from pipeline.embeddings import Embeddings
 from pipeline.errors import PromptError
+from pipeline.imaging import guided_filter
 from pipeline.models import Candidate, Card, Found, Image, Matte, Model, Still
-from pipeline.state import State
+from pipeline.models.embeddings import Embeddings
+from pipeline.propagation.stream_state import State
 from pipeline.weights import File, Weights
 
 if TYPE_CHECKING:
@@ -60,9 +60,9 @@ class Sam2:
         return Track(self._network, self._embed, state)
 
     def _matte(self, logits: Tensor, image: Image) -> Matte:
-        height, width = refine.within(image.shape[0], image.shape[1], _SIDE)
+        height, width = guided_filter.within(image.shape[0], image.shape[1], _SIDE)
         mask = self._network.enlarged(logits, height, width)
-        return refine.upsample(refine.logistic(mask), image)
+        return guided_filter.upsample(guided_filter.logistic(mask), image)
 
 
 def _load(device: str, files: list[Path]) -> Model:

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline import checkpoints, devices
+from pipeline import devices
+from pipeline.imaging.guided_filter import Floats
+from pipeline.models.segmenter import Answer
 from pipeline.prompts import Box, Point
-from pipeline.refine import Floats
-from pipeline.segmenter import Answer
+from pipeline.weights import checkpoints
 
 Image = NDArray[np.uint8]
 Size = tuple[int, int]

@@ -36,10 +36,11 @@ from transformers import (
 )
 from transformers.initialization import no_init_weights
 
-from pipeline import checkpoints, devices
+from pipeline import devices
 from pipeline.errors import WeightsError
 from pipeline.prompts import Prompt
-from pipeline.state import State
+from pipeline.propagation.stream_state import State
+from pipeline.weights import checkpoints
 
 Image = NDArray[np.uint8]
 

@@ -13,8 +13,8 @@ from typing import Any, Self
 
 from av.container import OutputContainer
 
-from pipeline.video.source import Source
-from pipeline.video.times import index
+from pipeline.video.reading.frame_index import load_index
+from pipeline.video.reading.source import Source
 
 _HOLDING = frozenset({"mp4", "mov", "matroska", "webm"})
 """The muxers that have places for these."""
@@ -97,7 +97,7 @@ class Labels:
     @classmethod
     def read(cls, path: Path, rate: Fraction) -> Self:
         """Those of a video with so many frames a second. Raises VideoError where it cannot be opened."""
-        times = index(path)
+        times = load_index(path)
         zero = times.origin * times.tick
         with Source(path) as source:
             told = {key.lower(): value for key, value in source.container.metadata.items()}

@@ -17,8 +17,10 @@ from pathlib import Path
 
 import av
 
-from pipeline import video
 from pipeline.errors import RecorteError
+from pipeline.video.reading.frame_index import load_index
+from pipeline.video.reading.frames import read_frames
+from pipeline.video.reading.probe import probe_clip
 
 MEMORY = 4 * 2**30  # of addresses, which is far more than is touched
 SECONDS = 60  # of a clock on the wall, on a machine that may have much else to do
@@ -65,12 +67,12 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
 
 
 def look(path: Path, chance: random.Random) -> None:
-    video.probe(path)
-    pts = video.index(path).pts
-    for count, _ in enumerate(video.read(path), 1):
+    probe_clip(path)
+    pts = load_index(path).pts
+    for count, _ in enumerate(read_frames(path), 1):
         if count == MOST_FRAMES:
             break
-    list(video.read(path, only=chance.sample(pts, min(2, len(pts)))))
+    list(read_frames(path, only=chance.sample(pts, min(2, len(pts)))))
 
 
 def main(first: int, last: int, seeds: list[Path]) -> None:

@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import models, spool
+from pipeline import models
 from pipeline.__main__ import main
 from pipeline.models import Candidate, Card, Found, Image, Matte, Model, Still
 from pipeline.prompts import Prompt
-from pipeline.state import State
+from pipeline.propagation import spool
+from pipeline.propagation.stream_state import State
 
 
 class Threshold:

@@ -18,7 +18,7 @@ from tests.pipeline.stand_in import numbered
 from tests.rendered import write_clip
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)

@@ -4,12 +4,12 @@ import json
 from fractions import Fraction
 from pathlib import Path
 
-from pipeline import video
 from pipeline.clip import Clip
+from pipeline.video.reading.probe import probe_clip
 
 
 def test_json_round_trip(clip_path: Path) -> None:
-    clip = video.probe(clip_path)
+    clip = probe_clip(clip_path)
     data = json.loads(json.dumps(clip.to_json()))
     assert Clip.from_json(data, clip_path) == clip
     assert "path" not in data and str(clip_path.parent) not in json.dumps(data)

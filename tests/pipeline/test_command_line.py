@@ -18,7 +18,7 @@ from tests.pipeline.hub import CONTENT, Hub, apart
 from tests.pipeline.stand_in import threshold
 from tests.waiting import DEADLINE
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 WITH_STAND_INS = [sys.executable, "-m", "tests.pipeline.stand_in"]
 WITH_HUB = [sys.executable, "-m", "tests.pipeline.hub"]
 SUMMARY = {"frames", "seconds", "frames_per_second", "peak_memory_bytes", "output", "check", "notes"}

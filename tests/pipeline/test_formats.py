@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from av.codec.context import CodecContext
 
-from pipeline import formats, video
+from pipeline import formats
 from pipeline.errors import FormatError
 from pipeline.job import Job
 from pipeline.video.priority import ordinary
+from pipeline.video.reading.probe import probe_clip
 from tests.rendered import write_clip
 
 
@@ -83,7 +84,7 @@ def test_what_is_too_large_is_refused_with_what_holds_it(tmp_path: Path, size: t
         pix_fmt="yuv444p",
         options={},
     )
-    clip = video.probe(source)
+    clip = probe_clip(source)
     for form in formats.FORMATS.values():
         job = Job(source, tmp_path / f"out{form.suffix}", format=form.key)
         if form.holds(*size):

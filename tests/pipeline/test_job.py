@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from pipeline import video
-from pipeline.background import Blur, Colour, Footage, Picture, Transparent
-from pipeline.edges import Edges
+from pipeline.compositing.background import Blur, Colour, Footage, Picture, Transparent
+from pipeline.compositing.edges import Edges
 from pipeline.errors import FormatError, InputError, PromptError
 from pipeline.job import Job, Progress
 from pipeline.prompts import Box, Object, Point, Prompt
+from pipeline.video.reading.frame_index import load_index
+from pipeline.video.reading.probe import probe_clip
 from tests.pipeline.stand_in import numbered
 from tests.rendered import write_clip
 
@@ -134,7 +135,7 @@ def test_what_does_not_fit_is_refused(
     clip_path: Path, changed: dict[str, Any], kind: type[Exception], word: str
 ) -> None:
     job = Job(clip_path, Path("out.mp4"), model="threshold")
-    clip = video.probe(clip_path)
+    clip = probe_clip(clip_path)
     job.check(clip)
     with pytest.raises(kind, match=word):
         replace(job, **changed).check(clip)
@@ -157,8 +158,8 @@ def test_what_does_not_fit_is_refused(
 def test_span(
     tmp_path: Path, clip_path: Path, start: float, end: float | None, first: int, past: int
 ) -> None:
-    clip = video.probe(clip_path)
-    pts = [*video.index(clip_path).pts, video.index(clip_path).pts[-1] + 1]
+    clip = probe_clip(clip_path)
+    pts = [*load_index(clip_path).pts, load_index(clip_path).pts[-1] + 1]
     assert Job(clip_path, Path("x"), start=start, end=end).span(clip) == (pts[first], pts[past])
 
 

@@ -7,9 +7,11 @@ import av
 import numpy as np
 import pytest
 
-from pipeline import matte, video
+from pipeline import matte
 from pipeline.errors import InputError, VideoError
 from pipeline.matte import Kept
+from pipeline.video.reading.frame_index import load_index
+from pipeline.video.reading.probe import probe_clip
 from tests import ffprobe
 from tests.pipeline.stand_in import number, numbered
 from tests.rendered import write_clip
@@ -17,8 +19,8 @@ from tests.rendered import write_clip
 
 def save(path: Path, clip_path: Path, first: int, count: int, key: str = "k") -> list[np.ndarray]:
     """Noise as mattes for `count` frames of the clip from the `first` on."""
-    clip = video.probe(clip_path)
-    pts = video.index(clip_path).pts[first : first + count]
+    clip = probe_clip(clip_path)
+    pts = load_index(clip_path).pts[first : first + count]
     images = list(np.random.default_rng(5).integers(0, 256, (count, clip.height, clip.width), np.uint8))
     with matte.writer(path, clip, key=key, start=pts[0]) as writer:
         for image, moment in zip(images, pts, strict=True):
@@ -32,8 +34,8 @@ def test_it_is_lossless_and_says_what_it_was_made_from(counted_path: Path, tmp_p
     assert np.array_equal(ffprobe.frames(path, "gray"), np.stack(images))
     assert ffprobe.stream(path)["codec_name"] == "ffv1"
     kept = Kept.open(path)
-    assert (kept.key, kept.start, kept.count) == ("k", video.index(counted_path).pts[8], 20)
-    assert kept.span(video.probe(counted_path))[1] == video.index(counted_path).pts[28]
+    assert (kept.key, kept.start, kept.count) == ("k", load_index(counted_path).pts[8], 20)
+    assert kept.span(probe_clip(counted_path))[1] == load_index(counted_path).pts[28]
     assert Kept.find(path, "k") == kept
     assert Kept.find(path, "another") is None
     assert Kept.find(tmp_path / "missing.mkv", "k") is None
@@ -43,12 +45,12 @@ def test_it_is_lossless_and_says_what_it_was_made_from(counted_path: Path, tmp_p
 def test_frames_and_mattes_find_each_other(counted_path: Path, tmp_path: Path) -> None:
     path = tmp_path / "m.mkv"
     images = save(path, counted_path, 8, 20)
-    clip = video.probe(counted_path)
+    clip = probe_clip(counted_path)
     found = list(Kept.open(path).pairs(clip))
     assert [number(frame.image) for frame, _ in found] == list(range(8, 28))
     assert all(np.array_equal(a, b) for (_, a), b in zip(found, images, strict=True))
 
-    pts = video.index(counted_path).pts
+    pts = load_index(counted_path).pts
     wanted = [pts[n] for n in (3, 8, 13, 27, 28)]
     some = list(Kept.open(path).only(clip, wanted))
     assert [number(frame.image) for frame, _ in some] == [8, 13, 27]
@@ -74,8 +76,8 @@ def test_a_missing_picture_moves_no_other(counted_path: Path, tmp_path: Path, lo
     images = save(tmp_path / "whole.mkv", counted_path, 8, 20)
     kept = Kept.open(without(tmp_path / "m.mkv", tmp_path / "whole.mkv", lost))
     assert (kept.key, kept.count) == ("k", 20 - len(lost))
-    clip = video.probe(counted_path)
-    pts = video.index(counted_path).pts
+    clip = probe_clip(counted_path)
+    pts = load_index(counted_path).pts
     left = [n for n in range(20) if n not in lost]
     for found in (list(kept.pairs(clip)), list(kept.only(clip, list(pts)))):
         assert [number(frame.image) - 8 for frame, _ in found] == left
@@ -94,8 +96,8 @@ def test_a_frame_that_cannot_be_decoded_moves_no_other(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[position : position + size] = b"\xff" * size
     path.write_bytes(data)
-    clip, kept = video.probe(path), Kept.open(tmp_path / "m.mkv")
-    for found in (list(kept.pairs(clip)), list(kept.only(clip, list(video.index(path).pts)))):
+    clip, kept = probe_clip(path), Kept.open(tmp_path / "m.mkv")
+    for found in (list(kept.pairs(clip)), list(kept.only(clip, list(load_index(path).pts)))):
         assert [number(frame.image) for frame, _ in found] == [0, 1, 2, 3, 5, 6, 7, 8, 9]
         assert all(np.array_equal(a, images[number(frame.image)]) for frame, a in found)
 
@@ -111,7 +113,7 @@ def test_a_frame_that_cannot_be_decoded_moves_no_other(tmp_path: Path) -> None:
 def test_at_any_rate(tmp_path: Path, tick: Fraction, pts: list[int]) -> None:
     path = write_clip(tmp_path / "clip.mp4", numbered(12), pts=pts, time_base=tick)
     images = save(tmp_path / "whole.mkv", path, 0, 12)
-    clip = video.probe(path)
+    clip = probe_clip(path)
     for lost in (set(), {0}, {5}, {2, 8, 10}):
         kept = Kept.open(without(tmp_path / "m.mkv", tmp_path / "whole.mkv", lost))
         found = list(kept.pairs(clip))
@@ -121,14 +123,14 @@ def test_at_any_rate(tmp_path: Path, tick: Fraction, pts: list[int]) -> None:
 
 def test_a_matte_reaches_from_its_first_frame_to_behind_its_last(counted_path: Path, tmp_path: Path) -> None:
     save(tmp_path / "m.mkv", counted_path, 30, 10)
-    times = video.index(counted_path).pts
+    times = load_index(counted_path).pts
     kept = Kept.open(tmp_path / "m.mkv")
-    assert kept.span(video.probe(counted_path)) == (times[30], times[-1] + 1)
+    assert kept.span(probe_clip(counted_path)) == (times[30], times[-1] + 1)
 
 
 def test_a_matte_serves_the_ranges_inside_its_own(counted_path: Path, tmp_path: Path) -> None:
-    times = video.index(counted_path).pts
-    clip = video.probe(counted_path)
+    times = load_index(counted_path).pts
+    clip = probe_clip(counted_path)
     with matte.writer(tmp_path / "m.mkv", clip, start=times[10], past=times[30]) as writer:
         for pts in times[10:30]:
             writer.write(np.zeros((clip.height, clip.width), np.uint8), pts)
@@ -142,17 +144,17 @@ def test_a_matte_serves_the_ranges_inside_its_own(counted_path: Path, tmp_path: 
 def test_the_matte_of_another_clip_is_refused(counted_path: Path, clip_path: Path, tmp_path: Path) -> None:
     save(tmp_path / "m.mkv", counted_path, 0, 20)
     with pytest.raises(InputError, match=r"m\.mkv: .*64 × 64"):
-        list(Kept.open(tmp_path / "m.mkv").pairs(video.probe(clip_path)))
+        list(Kept.open(tmp_path / "m.mkv").pairs(probe_clip(clip_path)))
     short = write_clip(tmp_path / "short.mp4", numbered(5))
     with pytest.raises(InputError, match="20 pictures"):
-        list(Kept.open(tmp_path / "m.mkv").pairs(video.probe(short)))
+        list(Kept.open(tmp_path / "m.mkv").pairs(probe_clip(short)))
 
 
 def test_any_grey_video_will_do(counted_path: Path, tmp_path: Path) -> None:
     mattes = write_clip(tmp_path / "hand.mp4", numbered(40))
     kept = Kept.open(mattes)
     assert (kept.key, kept.start) == ("", 0)
-    assert len(list(kept.pairs(video.probe(counted_path)))) == 40  # as many, at another rate
+    assert len(list(kept.pairs(probe_clip(counted_path)))) == 40  # as many, at another rate
 
 
 def test_a_shorter_grey_video_is_laid_beside_by_its_times(counted_path: Path, tmp_path: Path) -> None:
@@ -160,7 +162,7 @@ def test_a_shorter_grey_video_is_laid_beside_by_its_times(counted_path: Path, tm
     images = [np.full((64, 64, 3), 6 * n, np.uint8) for n in range(30)]
     whole = write_clip(tmp_path / "whole.mp4", images, rate=rate, options={"crf": "8", "g": "1"})
     kept = Kept.open(without(tmp_path / "hand.mp4", whole, {11}))
-    found = list(kept.pairs(video.probe(counted_path)))
+    found = list(kept.pairs(probe_clip(counted_path)))
     assert [number(frame.image) for frame, _ in found] == [n for n in range(30) if n != 11]
     assert all(abs(int(a.mean()) - 6 * number(frame.image)) <= 2 for frame, a in found)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import video
 from pipeline.errors import VideoError
+from pipeline.video.reading.probe import probe_clip
 from tests.pipeline.stand_in import numbered
 from tests.rendered import write_clip
 
@@ -107,4 +107,4 @@ def test_an_enormous_picture_is_refused(
     at, sizes_ = data.index(mark) + sizes[0], sizes[1]
     path.write_bytes(data[:at] + sizes_ + data[at + len(sizes_) :])
     with pytest.raises(VideoError, match=f"^{name}: its pictures are .* more than can be handled"):
-        video.probe(path)
+        probe_clip(path)

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import models, preview, video
+from pipeline import models, preview
 from pipeline.errors import InputError
 from pipeline.job import Job
 from pipeline.matte import Kept
 from pipeline.process import process
 from pipeline.prompts import Box, Point, Prompt
+from pipeline.video.reading.frame_index import load_index
+from pipeline.video.reading.probe import probe_clip
 from tests.pipeline.stand_in import Carrying, Threshold, number, threshold
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
@@ -79,7 +81,7 @@ def test_a_kept_matte_is_shown_where_it_reaches(counted_path: Path, clip_path: P
 
 
 def test_times_spread_over_what_is_kept(job: Job) -> None:
-    clip = video.probe(job.source)
+    clip = probe_clip(job.source)
     assert preview.spread(clip, replace(job, start=0.5, end=1.5), 4) == pytest.approx(
         [0.625, 0.875, 1.125, 1.375]
     )
@@ -103,8 +105,8 @@ def test_a_correction_is_carried_as_a_run_carries_it(job: Job, tmp_path: Path, a
         prompts = (Prompt(1.0, box=BOX), Prompt(at / 20, (Point(x, 5),)))
         return replace(job, model="remembering", prompts=prompts, matte=tmp_path / f"{x:g}.mkv")
 
-    clip, trail = video.probe(job.source), preview.Trail()
-    pts = video.index(job.source).pts[at]
+    clip, trail = probe_clip(job.source), preview.Trail()
+    pts = load_index(job.source).pts[at]
     model: Any = models.loaded("remembering", "auto")
     given = []
     for asked in (corrected(5), corrected(9)):
@@ -123,7 +125,7 @@ def test_a_correction_is_carried_as_a_run_carries_it(job: Job, tmp_path: Path, a
 
 
 def test_only_a_correction_is_carried(job: Job) -> None:
-    clip, pts = video.probe(job.source), video.index(job.source).pts
+    clip, pts = probe_clip(job.source), load_index(job.source).pts
     job = replace(job, prompts=(Prompt(0.5, box=BOX), Prompt(1.0, (Point(5, 5),)), Prompt(1.5, box=BOX)))
     assert [n for n in range(40) if preview.corrected(clip, job, pts[n])] == [20]
     assert not list(preview.carried(job, pts[10], preview.Trail()))

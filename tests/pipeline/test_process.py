@@ -15,15 +15,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import journal, models, speeds, video
+from pipeline import models
 from pipeline import process as module
-from pipeline.background import Blur, Colour, Footage, Picture, Transparent
-from pipeline.edges import Edges
+from pipeline.compositing.background import Blur, Colour, Footage, Picture, Transparent
+from pipeline.compositing.edges import Edges
 from pipeline.errors import InputError, RecorteError, RunError, VideoError
 from pipeline.job import Job, Progress
+from pipeline.jobs import speeds
 from pipeline.matte import Kept
 from pipeline.process import process, render
 from pipeline.prompts import Box, Object, Point, Prompt
+from pipeline.propagation import resume
+from pipeline.propagation import run as propagation_run
+from pipeline.video.reading.frames import Frame, read_frames
+from pipeline.video.reading.probe import probe_clip
+from pipeline.video.writing.writer import Writer
 from tests import ffprobe
 from tests.pipeline.stand_in import Carrying, Threshold, numbered, stopped_within, threshold
 from tests.rendered import write_clip
@@ -47,13 +53,13 @@ Composed = dict[str, list[tuple[int, str]]]
 def composed(monkeypatch: pytest.MonkeyPatch) -> Composed:
     """What the encoders are given, by the name of the file: with threads, x264 itself is not exact."""
     given: Composed = {}
-    write = video.Writer.write
+    write = Writer.write
 
-    def writing(writer: video.Writer, image: np.ndarray, pts: int) -> None:
+    def writing(writer: Writer, image: np.ndarray, pts: int) -> None:
         given.setdefault(writer.path.name, []).append((pts, hashlib.md5(image.tobytes()).hexdigest()))
         write(writer, image, pts)
 
-    monkeypatch.setattr(video.Writer, "write", writing)
+    monkeypatch.setattr(Writer, "write", writing)
     return given
 
 
@@ -117,7 +123,7 @@ def test_the_matte_is_lossless_and_has_the_times_of_the_source(
     job = replace(job, matte=tmp_path / "matte.mkv")
     run(job)
     assert job.matte is not None
-    seen = [frame.image for frame in video.read(clip_path)]
+    seen = [frame.image for frame in read_frames(clip_path)]
     assert np.array_equal(ffprobe.frames(job.matte, "gray"), np.stack([threshold(image) for image in seen]))
     truth = ffprobe.frame_times(clip_path)
     pairs = zip(ffprobe.frame_times(job.matte), truth, strict=True)
@@ -205,12 +211,12 @@ def test_an_even_rate(tmp_path: Path, rate: Fraction) -> None:
     times = ffprobe.frame_times(job.output)
     assert times == [n / rate for n in range(len(times))] and last.frames == len(times)
     # From the frame at 75 ms to the end of the last one, which lasts as long as the usual gap.
-    assert len(times) == -(-(video.probe(path).length - Fraction(75, 1000)) * rate // 1)
+    assert len(times) == -(-(probe_clip(path).length - Fraction(75, 1000)) * rate // 1)
 
 
 def test_the_subject_alone_and_its_matte(job: Job, clip_path: Path, tmp_path: Path) -> None:
     run(replace(job, output=tmp_path / "m.mkv", format="matte-lossless", background=Colour(9, 9, 9)))
-    truth = np.stack([threshold(frame.image) for frame in video.read(clip_path)])
+    truth = np.stack([threshold(frame.image) for frame in read_frames(clip_path)])
     assert np.array_equal(ffprobe.frames(tmp_path / "m.mkv", "gray"), truth)
     wider = replace(job, output=tmp_path / "w.mkv", format="matte-lossless", edges=Edges(grow=8))
     run(wider)
@@ -343,15 +349,15 @@ def test_an_error_in_the_model(
 def test_an_error_in_the_reader(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, untouched: Callable[[], None]
 ) -> None:
-    read = video.read
+    read = read_frames
 
-    def breaking(*arguments: Any, **named: Any) -> Iterator[video.Frame]:
+    def breaking(*arguments: Any, **named: Any) -> Iterator[Frame]:
         for n, frame in enumerate(read(*arguments, **named)):
             if n == 5:
                 raise VideoError("subject.mp4: gone.")
             yield frame
 
-    monkeypatch.setattr(video, "read", breaking)
+    monkeypatch.setattr(propagation_run, "read_frames", breaking)
     with pytest.raises(VideoError, match="gone"):
         run(replace(job, matte=tmp_path / "m.mkv"))
     untouched()
@@ -364,11 +370,11 @@ def test_an_error_in_the_encoder(
     def breaking(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(video.Writer, place, breaking)
+    monkeypatch.setattr(Writer, place, breaking)
     with pytest.raises((OSError, RunError)):
         run(replace(job, matte=tmp_path / "m.mkv"))
     # What the model had found is not lost with it.
-    assert journal.begun(replace(job, matte=tmp_path / "m.mkv"), video.probe(job.source))
+    assert resume.begun(replace(job, matte=tmp_path / "m.mkv"), probe_clip(job.source))
     shutil.rmtree(tmp_path / "m.mkv.parts")
     untouched()
 
@@ -458,8 +464,8 @@ def test_objects_are_united_in_what_comes_out(counted_path: Path, tmp_path: Path
     marks = tuple(Prompt(0, (Point(x, 32),), object=n) for n, x in ((1, 12), (2, 50)))
     job = Job(counted_path, tmp_path / "o.mp4", model="pointing", prompts=marks, matte=tmp_path / "m.mkv")
     run(job)
-    both = next(Kept.open(tmp_path / "m.mkv").pairs(video.probe(counted_path)))[1]
+    both = next(Kept.open(tmp_path / "m.mkv").pairs(probe_clip(counted_path)))[1]
     assert (both[32, 12], both[32, 31], both[32, 50]) == (255, 0, 255)
     run(replace(job, objects=(Object(2, on=False),)))
-    one = next(Kept.open(tmp_path / "m.mkv").pairs(video.probe(counted_path)))[1]
+    one = next(Kept.open(tmp_path / "m.mkv").pairs(probe_clip(counted_path)))[1]
     assert (one[32, 12], one[32, 50]) == (255, 0)

@@ -15,10 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import formats, video
-from pipeline.background import Colour, Transparent
+from pipeline import formats
+from pipeline.compositing.background import Colour, Transparent
 from pipeline.job import Job
 from pipeline.process import process
+from pipeline.video.reading.frame_index import load_index
 from tests import ffprobe
 from tests.rendered import write_clip
 
@@ -169,7 +170,7 @@ def test_what_comes_out_is_what_went_in(source: Source, key: str, alpha: bool, t
             off = np.abs(scene.mean((1, 2)) - (BEHIND.red, BEHIND.green, BEHIND.blue))
             assert off.max() <= 2
 
-        clock = max(Fraction(told["time_base"]), video.index(path).tick)
+        clock = max(Fraction(told["time_base"]), load_index(path).tick)
         wanted = [time - times[first] for time in times[first:past]]
         offsets = [abs(a - b) for a, b in zip(ffprobe.frame_times(result), wanted, strict=True)]
         assert max(offsets) <= clock / 2 + Fraction(1, 10**9)

@@ -9,10 +9,12 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from pipeline import video
 from pipeline.errors import InputError
+from pipeline.video.reading.frame_index import load_index
+from pipeline.video.reading.frames import read_frames
+from pipeline.video.reading.probe import probe_clip
 from tests import ffprobe
-from tests.pipeline.test_video import decoded
+from tests.pipeline.video.test_video import decoded
 
 CLIPS = Path(os.environ.get("RECORTE_CLIPS", Path(__file__).resolve().parents[2].parent / "shared" / "clips"))
 FOLDER = CLIPS / "odd"
@@ -94,7 +96,7 @@ def test_every_file_is_told_of() -> None:
 def test_it_is_refused_with_its_sentence(name: str) -> None:
     path = FOLDER / name
     with pytest.raises(InputError, match=str(OUTCOMES[name])) as caught:
-        video.probe(path)
+        probe_clip(path)
     assert str(caught.value).startswith(f"{name}: ")
     assert str(caught.value).endswith(".") and str(FOLDER) not in str(caught.value)
 
@@ -103,11 +105,11 @@ def test_it_is_refused_with_its_sentence(name: str) -> None:
 def test_it_works(name: str) -> None:
     path, truth = FOLDER / name, OUTCOMES[name]
     assert isinstance(truth, Works)
-    clip = video.probe(path)
+    clip = probe_clip(path)
     assert (clip.width, clip.height, clip.frames) == (truth.width, truth.height, truth.frames)
     assert (float(clip.rate), clip.variable) == (pytest.approx(truth.rate, abs=0.01), truth.variable)
 
-    index = video.index(path)
+    index = load_index(path)
     if truth.witness == "times":
         seen = ffprobe.frame_times(path)
         told = [(pts + index.origin) * index.tick for pts in index.pts]
@@ -119,7 +121,7 @@ def test_it_works(name: str) -> None:
     count = FEW_FRAMES if clip.width * clip.height > 1_000_000 else MOST_FRAMES
     promised = index.pts[:count]
     pts = []
-    for frame in video.read(path, 0, promised[-1] + 1):
+    for frame in read_frames(path, 0, promised[-1] + 1):
         assert frame.image.shape == (clip.height, clip.width, 3)
         assert frame.image.dtype == np.uint8
         pts.append(frame.pts)
@@ -144,13 +146,13 @@ def test_it_works(name: str) -> None:
 )
 def test_one_frame_is_the_same_as_among_all(name: str, where: int) -> None:
     path = FOLDER / name
-    pts = video.index(path).pts
-    (alone,) = video.read(path, only=[pts[where]], pixel_format="gray")
-    for frame in video.read(path, end=pts[where] + 1, pixel_format="gray"):
+    pts = load_index(path).pts
+    (alone,) = read_frames(path, only=[pts[where]], pixel_format="gray")
+    for frame in read_frames(path, end=pts[where] + 1, pixel_format="gray"):
         if frame.pts == pts[where]:
             assert np.array_equal(alone.image, frame.image)
 
 
 def test_slow_motion_keeps_its_own_times() -> None:
-    index = video.index(FOLDER / "sample_android_slow_motion.mp4")
+    index = load_index(FOLDER / "sample_android_slow_motion.mp4")
     assert [pts * index.tick for pts in index.pts[:2]] == [0, Fraction(29281, 90000)]

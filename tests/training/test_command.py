@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline import checkpoints
 from pipeline.networks.recorte import Recorte
+from pipeline.weights import checkpoints
 from training import __main__ as command
 from training import learn, measure
 from training.learn import Size, Stage

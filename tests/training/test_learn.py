@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
-from pipeline import planes, propagate
+from pipeline.imaging import optical_flow
+from pipeline.models import prompt_maps
 from pipeline.networks.recorte import Features, Memory, Recorte
 from training import episodes, learn
 from training.episodes import STEPS, Episodes, Request
@@ -157,7 +158,7 @@ def test_flows_are_followed_as_in_the_pipeline() -> None:
     way = random.normal(0, 6, (2, 40, 56, 2)).astype(np.float32)
     found = learn._warped(torch.from_numpy(image)[:, None], torch.from_numpy(way))
     for n in range(2):
-        assert np.abs(found[n, 0].numpy() - propagate.warp(image[n], way[n])).max() < 0.04
+        assert np.abs(found[n, 0].numpy() - optical_flow.warp(image[n], way[n])).max() < 0.04
 
 
 def test_the_next_step_of_a_carried_episode_is_given_the_mask_moved_on(batch: dict[str, Tensor]) -> None:
@@ -167,10 +168,10 @@ def test_the_next_step_of_a_carried_episode_is_given_the_mask_moved_on(batch: di
         following = learn._next(given, found, step, batch)
         assert following.shape == (4, 3, SIDE, SIDE)
         expected = learn._warped(found, batch["ways"][:, step - 1]) if step else batch["prior"]
-        assert torch.equal(following[:, planes.SO_FAR], expected[:, 0])
+        assert torch.equal(following[:, prompt_maps.SO_FAR], expected[:, 0])
         for n in range(4):
             if (n + step) % learn._CLICKED:
-                assert not following[n, : planes.SO_FAR].any()
+                assert not following[n, : prompt_maps.SO_FAR].any()
 
 
 def test_the_next_step_of_a_corrected_episode_keeps_its_marks(corrected: dict[str, Tensor]) -> None:
@@ -178,8 +179,8 @@ def test_the_next_step_of_a_corrected_episode_keeps_its_marks(corrected: dict[st
     given = torch.cat((torch.ones(4, 2, SIDE, SIDE), torch.zeros(4, 1, SIDE, SIDE)), 1)
     for step in range(STEPS - 1):
         following = learn._next(given, found, step, corrected)
-        assert torch.equal(following[:, planes.SO_FAR], found[:, 0])
-        assert following[:, : planes.SO_FAR].all()
+        assert torch.equal(following[:, prompt_maps.SO_FAR], found[:, 0])
+        assert following[:, : prompt_maps.SO_FAR].all()
 
 
 @pytest.mark.parametrize("step", range(4))
@@ -189,9 +190,9 @@ def test_a_person_clicks_on_what_was_carried_wrong(batch: dict[str, Tensor], ste
     wrong = torch.ones(4, 1, SIDE, SIDE)
     carried = {**batch, "alphas": alphas, "prior": wrong, "ways": torch.zeros_like(batch["ways"])}
     following = learn._next(torch.zeros(4, 3, SIDE, SIDE), wrong, step, carried)
-    clicked = [n for n in range(4) if following[n, planes.REMOVED].any()]
+    clicked = [n for n in range(4) if following[n, prompt_maps.REMOVED].any()]
     assert clicked == [n for n in range(4) if (n + step) % learn._CLICKED == 0]
-    assert not following[:, planes.KEPT].any()
+    assert not following[:, prompt_maps.KEPT].any()
 
 
 def test_a_person_clicks_on_what_is_wrong(corrected: dict[str, Tensor]) -> None:
@@ -202,10 +203,10 @@ def test_a_person_clicks_on_what_is_wrong(corrected: dict[str, Tensor]) -> None:
     lacking = learn._next(given, torch.zeros(4, 1, SIDE, SIDE), 0, told)
     spilt = learn._next(given, torch.ones(4, 1, SIDE, SIDE), 0, told)
     for n in range(4):
-        assert lacking[n, planes.KEPT, 25, 25] == 1 and not lacking[n, planes.REMOVED].any()
-        assert spilt[n, planes.REMOVED].any() and not spilt[n, planes.KEPT].any()
-        assert not (spilt[n, planes.REMOVED] * alphas[n, 0, 0]).any()
-    assert not learn._next(given, alphas[:, 0], 0, told)[:, : planes.SO_FAR].any()
+        assert lacking[n, prompt_maps.KEPT, 25, 25] == 1 and not lacking[n, prompt_maps.REMOVED].any()
+        assert spilt[n, prompt_maps.REMOVED].any() and not spilt[n, prompt_maps.KEPT].any()
+        assert not (spilt[n, prompt_maps.REMOVED] * alphas[n, 0, 0]).any()
+    assert not learn._next(given, alphas[:, 0], 0, told)[:, : prompt_maps.SO_FAR].any()
 
 
 # All of it

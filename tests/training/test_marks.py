@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline import planes
+from pipeline.models import prompt_maps
 from pipeline.prompts import Box
 from tests.training import made
 from training import marks
@@ -49,8 +49,8 @@ def test_first_marks_are_on_the_subject() -> None:
     boxes = points = removed = 0
     for seed in SEEDS:
         given = marks.started(made.disc(), np.random.default_rng(seed))
-        assert given.shape == (3, *mask.shape) and not given[planes.SO_FAR].any()
-        kept, beside = given[planes.KEPT], given[planes.REMOVED]
+        assert given.shape == (3, *mask.shape) and not given[prompt_maps.SO_FAR].any()
+        kept, beside = given[prompt_maps.KEPT], given[prompt_maps.REMOVED]
         if (kept == 0.5).any():
             boxes += 1
             assert (kept[mask] > 0).mean() > 0.9 and (kept[~mask] == 0).mean() > 0.5
@@ -66,7 +66,9 @@ def test_first_marks_are_on_the_subject() -> None:
 
 def test_a_subject_that_is_not_there_gets_no_mark_to_keep() -> None:
     for seed in SEEDS:
-        assert not marks.started(np.zeros((64, 64), np.uint8), np.random.default_rng(seed))[planes.KEPT].any()
+        assert not marks.started(np.zeros((64, 64), np.uint8), np.random.default_rng(seed))[
+            prompt_maps.KEPT
+        ].any()
 
 
 def test_a_box_is_about_the_subject() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.refine import Floats, floats
+from pipeline.imaging.guided_filter import Floats, floats
 from tests.training import made
 from training import measure
 

@@ -27,7 +27,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from pipeline import intake
+from pipeline.jobs import sandbox
 from tests import browser as system_browser
 from tests import children, rendered, waiting
 from tests.ui.hosted import Here
@@ -189,7 +189,7 @@ def small_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Uploads are looked at in this process; in one of their own in `test_arrangement`."""
-    monkeypatch.setattr(intake, "Worker", Here)
+    monkeypatch.setattr(sandbox, "Worker", Here)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ def darkroom() -> Darkroom:
 
 
 class Here:
-    """In place of a `pipeline.worker.Worker`: hosts in this process, within a test's reach."""
+    """In place of a `pipeline.jobs.worker.Worker`: hosts in this process, within a test's reach."""
 
     pid = None
 

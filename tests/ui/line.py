@@ -11,8 +11,9 @@ from uuid import UUID, uuid4
 
 from db import repository
 from db.engine import Database
-from pipeline import video
 from pipeline.job import Job
+from pipeline.video.reading.frame_index import save_index
+from pipeline.video.reading.probe import probe_clip
 from tests.ui.hosted import Here
 from ui.actions import Actions
 from ui.darkroom import Darkroom
@@ -89,7 +90,7 @@ def actions_on(home: Path, database: Database, line: Line, **more: Any) -> Actio
 
 def maker(home: Path, database: Database, clip: Path) -> Callable[..., str]:
     """Makes sessions as an upload would, only quicker."""
-    probed = video.probe(clip, "a.mp4")
+    probed = probe_clip(clip, "a.mp4")
     (home / "sessions").mkdir(parents=True, exist_ok=True)
 
     def make(owner: UUID | None = None, name: str = "a.mp4") -> str:
@@ -98,7 +99,7 @@ def maker(home: Path, database: Database, clip: Path) -> Callable[..., str]:
         folder.mkdir()
         source = folder / "source.mp4"
         shutil.copyfile(clip, source)
-        video.keep_index(source)
+        save_index(source)
         job = Job(source, folder / "result", model="grabcut", matte=folder / "matte.mkv")
         with database.begin() as tx:
             repository.create(

@@ -9,7 +9,8 @@ import sys
 from dataclasses import replace
 
 import app
-from pipeline import models, spool
+from pipeline import models
+from pipeline.propagation import spool
 from pipeline.weights import Weights
 from tests.pipeline import stand_in
 

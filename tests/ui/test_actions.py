@@ -24,14 +24,14 @@ from db.errors import DatabaseAway, NotFound
 from db.ledger import Ledger
 from db.models import State
 from pipeline import models
-from pipeline.background import Blur, Colour, Footage, Picture, Transparent
-from pipeline.edges import Edges
+from pipeline.compositing.background import Blur, Colour, Footage, Picture, Transparent
+from pipeline.compositing.edges import Edges
 from pipeline.errors import BackgroundError, InputError, PromptError, VideoError
 from pipeline.job import GREEN
+from pipeline.jobs.runner import Runner
 from pipeline.matte import Kept
 from pipeline.process import process
 from pipeline.prompts import Point, Prompt
-from pipeline.runner import Runner
 from tests import ffprobe, rendered
 from tests.pipeline import stand_in
 from tests.postgres import on_a_server_of_its_own

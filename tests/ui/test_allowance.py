@@ -18,8 +18,8 @@ from PIL import Image
 from db import repository
 from db.engine import Database
 from db.models import State, User
-from pipeline import video
 from pipeline.errors import InputError
+from pipeline.video.reading.probe import probe_clip
 from tests.ui import line
 from ui import quota as module
 from ui.allowance import Allowance
@@ -38,7 +38,7 @@ LIMITS = {
 @pytest.mark.parametrize("limit", LIMITS)
 def test_what_is_more_than_may_be_is_refused_in_a_sentence(small_clip: Path, limit: str) -> None:
     most, sentence = LIMITS[limit]
-    large = replace(video.probe(small_clip, "a.mp4"), width=1920, height=1080, duration=90.0)
+    large = replace(probe_clip(small_clip, "a.mp4"), width=1920, height=1080, duration=90.0)
     Allowance().check(large, 3_000_000)
     enough: dict[str, Any] = {"upload_bytes": 3_000_000, "seconds": 90, "pixels": 1920 * 1080}
     Allowance(**enough).check(large, 3_000_000)

@@ -21,16 +21,17 @@ from PIL import Image
 from db.engine import Database
 from db.ledger import Ledger
 from db.models import State
-from pipeline import intake, video
-from pipeline.background import Footage, Picture
+from pipeline.compositing.background import Footage, Picture
 from pipeline.errors import BackgroundError, InputError, VideoError, WorkerLost
 from pipeline.job import Job
-from pipeline.limits import Limits
-from pipeline.runner import Runner
-from pipeline.worker import Worker
+from pipeline.jobs import sandbox
+from pipeline.jobs.limits import Limits
+from pipeline.jobs.runner import Runner
+from pipeline.jobs.worker import Worker
+from pipeline.video.reading.frames import read_frames
 from tests import ffprobe, rendered, waiting
 from tests.pipeline import stand_in
-from tests.pipeline.test_runner import Sink
+from tests.pipeline.jobs.test_runner import Sink
 from tests.ui import hosted
 from tests.ui.conftest import Server
 from tests.waiting import until
@@ -74,7 +75,7 @@ def actions(
 def session(actions: Actions, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """One that was made without waiting for a process."""
     with monkeypatch.context() as patched:
-        patched.setattr(intake, "Worker", hosted.Here)
+        patched.setattr(sandbox, "Worker", hosted.Here)
         id = actions.create(Path(shutil.copyfile(clip, tmp_path / "upload.mp4")), "clip.mp4")
     actions.choose_model(id, "slow")
     return id
@@ -241,7 +242,7 @@ def test_an_upload_is_looked_at_in_a_process_of_its_own(actions: Actions, clip: 
     shades[0].save(tmp_path / "moves.gif", save_all=True, append_images=shades[1:], duration=200)
     laid = actions.choose_picture(found.id, tmp_path / "moves.gif", "moves.gif", "fit").job.background
     assert isinstance(laid, Footage) and laid.fit == "fit"
-    assert [int(frame.image[0, 0].argmax()) for frame in video.read(laid.path)] == [0, 2]
+    assert [int(frame.image[0, 0].argmax()) for frame in read_frames(laid.path)] == [0, 2]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -252,7 +253,7 @@ CRASHING = {
 }
 
 
-class Trap(intake.Desk):
+class Trap(sandbox.Desk):
     """Reads for ever, or takes all there is."""
 
     def footage(self, path: Path, name: str, index: bool) -> Any:
@@ -269,9 +270,9 @@ class Trap(intake.Desk):
 def test_an_upload_that_wants_too_much_is_refused_in_a_sentence(
     actions: Actions, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bounds: Limits
 ) -> None:
-    monkeypatch.setattr(intake, "Desk", Trap)
-    monkeypatch.setattr(intake, "LIMITS", bounds)
-    monkeypatch.setattr(intake, "PICTURE_LIMITS", bounds)
+    monkeypatch.setattr(sandbox, "Desk", Trap)
+    monkeypatch.setattr(sandbox, "LIMITS", bounds)
+    monkeypatch.setattr(sandbox, "PICTURE_LIMITS", bounds)
     before = {found.id for found in actions.sessions()}
     file = Path(shutil.copyfile(clip, tmp_path / "upload.mp4"))
     with pytest.raises((VideoError, Exception), match=CRASHING[bounds]) as told:
@@ -293,8 +294,8 @@ from pathlib import Path
 
 from db.engine import Database
 from db.ledger import Ledger
-from pipeline.runner import Runner
-from pipeline.worker import Worker
+from pipeline.jobs.runner import Runner
+from pipeline.jobs.worker import Worker
 from ui import blocks, scenes
 from ui.actions import Actions
 from ui.looks import darkroom

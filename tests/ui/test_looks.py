@@ -20,9 +20,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 import app
 from db.engine import Database
 from db.models import User
-from pipeline import guard
 from pipeline.errors import InputError
-from pipeline.runner import Runner
+from pipeline.jobs import preflight
+from pipeline.jobs.runner import Runner
 from tests.ui import line
 from tests.waiting import DEADLINE
 from ui import looks as module
@@ -96,7 +96,7 @@ def test_frames_that_are_decoded_at_once_share_a_budget_of_pixels(
     size: tuple[int, int],
     at_once: int,
 ) -> None:
-    monkeypatch.setattr(guard, "_free_memory", lambda: 64 * 2**30)
+    monkeypatch.setattr(preflight, "_free_memory", lambda: 64 * 2**30)
     found = sized(actions.open(make()), *size)
     worker.go.set()
     threads = [threading.Thread(target=actions.looks.look, args=(found, n, "original")) for n in range(45)]
@@ -118,7 +118,7 @@ def test_a_frame_for_which_there_is_no_memory_is_refused(
         answer = getattr(Looks, what)(actions.looks, found, *arguments)
         return list(answer) if what == "previews" else answer
 
-    monkeypatch.setattr(guard, "_free_memory", lambda: 2 * 2**30)
+    monkeypatch.setattr(preflight, "_free_memory", lambda: 2 * 2**30)
     worker.go.set()
     found = actions.open(make())
     with pytest.raises(InputError, match=r"^a\.mp4: frames of 16384 × 8640 need about .* of memory"):
@@ -245,8 +245,8 @@ def test_the_worker_may_have_the_memory_there_is(
     class Machine:
         total = 8 * 2**30
 
-    monkeypatch.setattr(guard.psutil, "virtual_memory", Machine)
-    monkeypatch.setattr(guard, "_CGROUP", tmp_path)
+    monkeypatch.setattr(preflight.psutil, "virtual_memory", Machine)
+    monkeypatch.setattr(preflight, "_CGROUP", tmp_path)
     if most:
         (tmp_path / "memory.max").write_text(f"{most}\n")
-    assert guard.machine_memory() == whole
+    assert preflight.machine_memory() == whole

@@ -19,6 +19,7 @@ from db.engine import Database
 from db.errors import NotFound
 from db.ledger import Ledger
 from db.models import State, User
+from pipeline.propagation import resume
 from tests import children
 from tests.ui import line
 from tests.waiting import until
@@ -188,7 +189,7 @@ def test_what_stopped_in_the_middle_can_be_continued(
     actions: Actions, own: Database, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[bool] = [False]
-    monkeypatch.setattr("pipeline.journal.begun", lambda job, clip: begun[0] and job.model == "grabcut")
+    monkeypatch.setattr(resume, "begun", lambda job, clip: begun[0] and job.model == "grabcut")
     id = make()
     assert said(actions, id, "en") == ("Make the video", "")
     with own.begin() as tx:

@@ -26,7 +26,7 @@ from db.engine import Database
 from db.errors import NotFound
 from db.ledger import Ledger
 from db.models import State, User
-from pipeline.edges import Edges
+from pipeline.compositing.edges import Edges
 from tests.ui import line
 from tests.waiting import until
 from ui import blocks, events, media, scenes

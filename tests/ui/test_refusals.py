@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import limits
 from pipeline.errors import BROKEN
+from pipeline.jobs import limits
 from ui import refusals
 
 ROOT = Path(__file__).resolve().parents[2]

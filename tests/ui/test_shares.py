@@ -15,8 +15,8 @@ from anyio import to_thread
 from PIL import Image
 
 from db.engine import Database
-from pipeline import intake
 from pipeline.errors import InputError
+from pipeline.jobs import sandbox
 from tests.ui import line
 from tests.waiting import DEADLINE, until
 from ui.shares import Budget, Threads, Turns
@@ -93,8 +93,8 @@ def test_uploads_of_one_user_are_looked_at_a_few_at_a_time(
         at_work[0] -= 1
         raise InputError("no")
 
-    monkeypatch.setattr(intake, "picture", slow)
-    monkeypatch.setattr(intake, "footage", slow)
+    monkeypatch.setattr(sandbox, "picture", slow)
+    monkeypatch.setattr(sandbox, "footage", slow)
 
     def take(number: int) -> None:
         file = tmp_path / f"{number}.png"

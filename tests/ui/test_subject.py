@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from db.engine import Database
-from pipeline import speeds
+from pipeline.jobs import speeds
 from tests.ui import line
 from ui.actions import Actions
 from ui.opened import Opened

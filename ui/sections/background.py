@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import gradio as gr
 
-from pipeline.background import (
+from pipeline.compositing.background import (
     BLUR_RADIUS,
     FITS,
     Background,

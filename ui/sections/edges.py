@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, get_args
 
 import gradio as gr
 
-from pipeline.edges import Despill, Edges
+from pipeline.compositing.edges import Despill, Edges
 from ui.events import Say, Updates, language, told
 from ui.opened import Opened
 

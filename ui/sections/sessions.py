@@ -10,7 +10,7 @@ import gradio as gr
 
 from db.models import SessionRow
 from pipeline import formats, models
-from pipeline.background import Blur, Colour, Footage, Transparent, spec
+from pipeline.compositing.background import Blur, Colour, Footage, Transparent, spec
 from ui import media, refusals, text
 from ui.actions import AWAY_SECONDS
 from ui.events import Say, Updates, language, told

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from pipeline import models, speeds
+from pipeline import models
+from pipeline.jobs import speeds
 from pipeline.models import Card
 from ui import refusals, text
 from ui.actions import Actions

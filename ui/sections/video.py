@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from pipeline.background import Fit
+from pipeline.compositing.background import Fit
 from ui import text
 from ui.events import READ, UPLOAD, Say, Updates, language, no_change, told, uploaded
 from ui.opened import Opened

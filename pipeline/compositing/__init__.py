@@ -1,0 +1,1 @@
+"""Laying a frame with its matte over a background."""

@@ -1,0 +1,160 @@
+"""What stands behind the subject: plain values, and the short form they are written in."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from pipeline.compositing import css_colours
+from pipeline.errors import BackgroundError
+
+Fit = Literal["fill", "fit", "stretch"]
+"""How a picture of another shape is laid: covering the frame, inside it, or distorted to it."""
+
+FITS: tuple[Fit, ...] = ("fill", "fit", "stretch")
+BLUR_RADIUS = 24.0
+"""Default blur, in pixels of a frame 720 high; it grows with the frame."""
+
+HOLD = "hold"
+"""The word by which a video's last frame is held."""
+
+# fmt: off
+_PICTURES = frozenset({
+    ".apng", ".avif", ".bmp", ".dds", ".dib", ".eps", ".gif", ".heic", ".heif", ".icns", ".ico", ".j2k",
+    ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pcx", ".pgm", ".png", ".pnm", ".ppm",
+    ".psd", ".qoi", ".sgi", ".svg", ".tga", ".tif", ".tiff", ".webp",
+})
+# fmt: on
+
+
+_FUNCTION = re.compile(r"[a-z-]+\(.*\)", re.IGNORECASE | re.DOTALL)
+"""A colour such as `hsl(120.5 50% 50%)`, which no path is taken for."""
+
+
+@dataclass(frozen=True)
+class Colour:
+    red: int
+    green: int
+    blue: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    path: Path
+    fit: Fit = "fill"
+
+
+@dataclass(frozen=True)
+class Footage:
+    """A video: shorter than the clip it is repeated, or its last frame is held."""
+
+    path: Path
+    fit: Fit = "fill"
+    held: bool = False
+
+
+@dataclass(frozen=True)
+class Blur:
+    """The clip's own background out of focus; `radius` in pixels of a frame 720 high."""
+
+    radius: float = BLUR_RADIUS
+
+
+@dataclass(frozen=True)
+class Transparent:
+    pass
+
+
+Background = Colour | Picture | Footage | Blur | Transparent
+
+
+def parse(spec: str, folder: Path = Path()) -> Background:
+    """Read a CSS colour, `blur`, `blur:RADIUS`, `transparent`, or a file's path.
+
+    A path is seen from `folder` and may end in `?fill`, `?fit` or `?stretch`; a video's also in `?hold`, or
+    both, as in `?fit,hold`. Raises BackgroundError; what the file holds is found out when it is opened.
+    """
+    spec = spec.strip()
+    if spec.lower() == "transparent":
+        return Transparent()
+    if blur := re.fullmatch(r"blur(?::(.+))?", spec):
+        return Blur(_radius(blur[1]) if blur[1] else BLUR_RADIUS)
+    if _FUNCTION.fullmatch(spec) or not any(mark in spec for mark in "./\\"):
+        return _colour(spec)
+    # A name may hold a question mark itself.
+    name, words = cast(re.Match[str], re.fullmatch(r"(.+?)(?:\?([\w,]+))?", spec, re.DOTALL)).groups("")
+    path = folder / name
+    is_picture = path.suffix.lower() in _PICTURES
+    fit: Fit = "fill"
+    held = False
+    for word in words.split(",") if words else ():
+        if word in FITS:
+            fit = word
+        elif word == HOLD and not is_picture:
+            held = True
+        else:
+            raise BackgroundError(
+                f"{path.name}: {word!r} says nothing. A picture or video can be laid {', '.join(FITS)}, and "
+                f"a video's last frame can be held with {HOLD!r}."
+            )
+    return Picture(path, fit) if is_picture else Footage(path, fit, held)
+
+
+def named(text: str) -> Background:
+    """As `parse`, for whoever may name files: what is no colour and the name of one is that file."""
+    try:
+        return parse(text)
+    except BackgroundError:
+        if any(mark in text for mark in "./\\") or not Path(text.partition("?")[0].strip()).is_file():
+            raise
+        return parse(f"./{text.strip()}")
+
+
+def spec(background: Background, folder: Path = Path()) -> str:
+    """The short form that `parse` reads, with paths as seen from `folder` where they lie in it."""
+    match background:
+        case Colour(red, green, blue):
+            return f"#{red:02x}{green:02x}{blue:02x}"
+        case Picture(path, fit):
+            return f"{_seen(path, folder)}?{fit}"
+        case Footage(path, fit, held):
+            return f"{_seen(path, folder)}?{fit}" + (f",{HOLD}" if held else "")
+        case Blur(radius):
+            return f"blur:{radius}".removesuffix(".0")
+        case Transparent():
+            return "transparent"
+
+
+def _seen(path: Path, folder: Path) -> str:
+    """As seen from `folder` where it lies in it, and so that it reads as nothing but a path."""
+    seen = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+    plain = seen == seen.strip() and not seen.startswith("blur:") and any(mark in seen for mark in "./\\")
+    return seen if plain else f"./{seen}"
+
+
+def _radius(text: str) -> float:
+    try:
+        radius = float(text)
+    except ValueError:
+        radius = -1.0
+    if not 0 < radius <= 500:
+        raise BackgroundError(f"blur:{text}: the radius is a number of pixels from 1 to 500.")
+    return radius
+
+
+def _colour(text: str) -> Colour:
+    try:
+        red, green, blue, alpha = css_colours.parse(text)
+    except ValueError:
+        raise BackgroundError(
+            f"{text!r} is no background. Give a colour such as #00b140 or white, a picture's path, "
+            "blur, or transparent."
+        ) from None
+    if alpha < 1:
+        raise BackgroundError(
+            f"{text!r} is transparent in part, and a colour behind the subject is opaque. Leave its "
+            "alpha out, or give transparent."
+        )
+    return Colour(red, green, blue)

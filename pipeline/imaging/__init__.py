@@ -1,0 +1,1 @@
+"""Operations on images: optical flow, edge-aware filters, scene cuts."""

@@ -1,0 +1,113 @@
+"""What a run will need, estimated before it begins, so that it is refused in a sentence and does not die."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import psutil
+
+from pipeline import formats, weights
+from pipeline.clip import Clip
+from pipeline.errors import InputError
+from pipeline.job import Job
+from pipeline.propagation import resume
+
+# Measured with `python -m benchmarks.memory`, with the hungriest encoders, and rounded up: what the program,
+# its libraries and a model hold at any size, and what decoder, queues, compositing and encoder hold for each
+# pixel of a frame.
+_BASE_BYTES = 700 * 2**20
+_BYTES_PER_PIXEL = 230
+_DEEP_BYTES_PER_PIXEL = 360
+
+# What decoder, compositing and the encoded picture hold for each pixel of a frame that is looked at.
+_FRAME_BYTES_PER_PIXEL = 60
+
+# A matte is losslessly coded, but most of it is flat: bytes per pixel, more than real ones have taken.
+_MATTE_BYTES_PER_PIXEL = 0.06
+_SPOOLED_BYTES_PER_PIXEL = 0.12
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def check(job: Job, clip: Clip, frames: int) -> None:
+    """Raise InputError where memory or disk will not do for rendering `frames` of `clip`."""
+    _check_memory(job, clip)
+    _check_disk(job, clip, frames)
+
+
+def check_frame(clip: Clip) -> None:
+    """Raise InputError where memory will not do for decoding single frames of `clip` and showing them."""
+    need, free = _FRAME_BYTES_PER_PIXEL * clip.width * clip.height, _free_memory()
+    if need > free:
+        raise InputError(_too_large(clip, need, free))
+
+
+def memory(job: Job, clip: Clip) -> int:
+    """Bytes that a run may hold at its peak; they grow with the frame's size, never with the length."""
+    each = _DEEP_BYTES_PER_PIXEL if job.deep(clip) else _BYTES_PER_PIXEL
+    return _BASE_BYTES + each * clip.width * clip.height
+
+
+def disk(job: Job, clip: Clip, frames: int) -> int:
+    """Bytes that the result, the kept matte and what is put by meanwhile may take beyond what lies there."""
+    form = formats.by_key(job.format)
+    pixels = frames * clip.width * clip.height
+    each = form.bytes_per_pixel
+    if job.matte is not None:
+        each += _MATTE_BYTES_PER_PIXEL
+    # For a matte that is kept all that each object's streams find is put by, else what runs backward.
+    if job.matte is not None or any(prompt.time > job.start for prompt in job.asked):
+        each += _SPOOLED_BYTES_PER_PIXEL * max(1, len({prompt.object for prompt in job.asked}))
+    return max(0, round(pixels * each) - resume.put_by(job.matte))
+
+
+def _check_memory(job: Job, clip: Clip) -> None:
+    need, free = memory(job, clip), _free_memory()
+    if need > free:
+        raise InputError(_too_large(clip, need, free))
+
+
+def _too_large(clip: Clip, need: int, free: int) -> str:
+    return (
+        f"{clip.name}: frames of {clip.width} × {clip.height} need about {weights.size(need)} of memory, "
+        f"and {weights.size(free)} are free. Close other programs, or scale the video down first."
+    )
+
+
+def _check_disk(job: Job, clip: Clip, frames: int) -> None:
+    folder = job.output.parent
+    if not folder.is_dir():
+        return  # which whoever writes into it says
+    need, there = disk(job, clip, frames), shutil.disk_usage(folder)
+    if need > there.free and there.total:  # what has no size, such as /proc, is no disk
+        raise InputError(
+            f"{job.output.name}: this may take {weights.size(need)} on the disk, and "
+            f"{weights.size(there.free)} are free. Free some space, cut a shorter part, or choose a smaller "
+            "format or quality."
+        )
+
+
+def machine_memory() -> int:
+    """Bytes of memory that this machine has, or the part of it that is ours."""
+    whole = int(psutil.virtual_memory().total)
+    try:
+        most = (_CGROUP / "memory.max").read_text(encoding="ascii").strip()
+    except OSError:
+        return whole
+    return min(whole, int(most)) if most.isdecimal() else whole
+
+
+def _free_memory() -> int:
+    """Bytes that can be had without swapping, in this machine or the part of it that is ours."""
+    free = int(psutil.virtual_memory().available)
+    try:
+        most, used, stat = (
+            (_CGROUP / f"memory.{name}").read_text(encoding="ascii") for name in ("max", "current", "stat")
+        )
+    except OSError:
+        return free
+    if not most.strip().isdecimal():
+        return free
+    cached = int(stat.split("inactive_file ")[1].split()[0])  # given back when it is asked for
+    return min(free, int(most) - int(used) + cached)

@@ -1,0 +1,41 @@
+"""Marks as pictures: what a network is given that sees them beside the picture's own channels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import cv2
+import numpy as np
+
+from pipeline.imaging.guided_filter import Floats
+from pipeline.prompts import Box, Point
+
+KEPT, REMOVED, SO_FAR = range(3)
+"""The planes: points to keep and the box, points to remove, the mask that there is so far."""
+
+RADIUS = 4
+"""Pixels around a point that stand for it."""
+
+_WITHIN = 0.5
+"""What a box is filled with; a point to keep is 1."""
+
+
+def drawn(
+    height: int, width: int, points: Iterable[Point] = (), box: Box | None = None, mask: Floats | None = None
+) -> Floats:
+    """The planes of marks, `[3, height, width]`, 0 to 1; marks are in pixels of this grid."""
+    planes = np.zeros((3, height, width), np.float32)
+    if box is not None:
+        rows = slice(max(0, round(box.y0)), max(0, round(box.y1)))
+        planes[KEPT, rows, max(0, round(box.x0)) : max(0, round(box.x1))] = _WITHIN
+    for point in points:
+        add(planes, point)
+    if mask is not None:
+        planes[SO_FAR] = mask
+    return planes
+
+
+def add(planes: Floats, point: Point) -> None:
+    """Draw one more point."""
+    plane = planes[KEPT if point.keep else REMOVED]
+    cv2.circle(plane, (int(point.x), int(point.y)), RADIUS, 1.0, cv2.FILLED)

@@ -1,0 +1,142 @@
+"""The part of a frame that a network looks at: a subject that is small in its frame is looked at closely."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.imaging import guided_filter
+from pipeline.imaging.guided_filter import Floats, Image, Matte, floats
+from pipeline.prompts import Box, Point
+
+_STRIDE = 32
+"""The grid's sides are multiples of this."""
+
+_SLIM = 2.0
+"""How many times longer than wide it may be, or the other way round, where the frame leaves the choice."""
+
+_PART = 0.05
+"""The share of a matte that a part of it has at least to be looked at: a speck far off is none of it."""
+
+
+class Window(NamedTuple):
+    """A rectangle of a frame, in whole pixels, and the grid that the network sees of it."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    columns: int
+    rows: int
+
+    @property
+    def _place(self) -> tuple[slice, slice]:
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
+    @property
+    def area(self) -> int:
+        """In pixels of the frame."""
+        return self.width * self.height
+
+    def cut(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """What the network sees of a frame or a matte; `[rows, columns]`, or with the channels."""
+        shrinks = self.area > self.columns * self.rows
+        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        return np.asarray(
+            cv2.resize(image[self._place], (self.columns, self.rows), interpolation=how), np.uint8
+        )
+
+    def laid(self, mask: Floats, image: Image) -> Matte:
+        """The frame's matte, from a mask on the grid, 0 to 1: nothing outside, fine edges inside."""
+        matte = np.zeros(image.shape[:2], np.uint8)
+        # Where the frame has fewer pixels than the grid, the frame's are enough.
+        size = min(self.columns, self.width), min(self.rows, self.height)
+        mask = floats(cv2.resize(mask, size, interpolation=cv2.INTER_AREA))
+        matte[self._place] = guided_filter.upsample(mask, np.ascontiguousarray(image[self._place]))
+        return matte
+
+    def point(self, point: Point) -> Point:
+        """A point of the frame on the grid."""
+        x, y = self._on_grid(point.x, point.y)
+        return Point(x, y, point.keep)
+
+    def box(self, box: Box) -> Box:
+        """A box of the frame on the grid."""
+        return Box(*self._on_grid(box.x0, box.y0), *self._on_grid(box.x1, box.y1))
+
+    def from_grid(self, box: Box) -> Box:
+        """A box of the grid on the frame."""
+        across, down = self.width / self.columns, self.height / self.rows
+        x0, x1 = (self.left + x * across for x in (box.x0, box.x1))
+        y0, y1 = (self.top + y * down for y in (box.y0, box.y1))
+        return Box(x0, y0, x1, y1)
+
+    def _on_grid(self, x: float, y: float) -> tuple[float, float]:
+        return (x - self.left) * self.columns / self.width, (y - self.top) * self.rows / self.height
+
+    def holds(self, other: Window) -> bool:
+        """Whether all that the other shows is shown in this one, too."""
+        return (
+            self.left <= other.left
+            and self.top <= other.top
+            and self.left + self.width >= other.left + other.width
+            and self.top + self.height >= other.top + other.height
+        )
+
+
+def around(extent: Box, room: float, size: tuple[int, int], pixels: int) -> Window:
+    """The window on a frame of this height and width that shows `extent` and `room` times its sides around.
+
+    Its grid has about `pixels` pixels.
+    """
+    high, wide = size
+    across, down = ((1 + 2 * room) * side for side in (extent.x1 - extent.x0, extent.y1 - extent.y0))
+    across, down = max(across, down / _SLIM), max(down, across / _SLIM)
+    left, right = _span((extent.x0 + extent.x1) / 2, across, wide)
+    top, bottom = _span((extent.y0 + extent.y1) / 2, down, high)
+    scale = np.sqrt(pixels / ((right - left) * (bottom - top)))
+    columns, rows = (
+        max(1, round(float(scale) * length / _STRIDE)) * _STRIDE for length in (right - left, bottom - top)
+    )
+    return Window(left, top, right - left, bottom - top, columns, rows)
+
+
+def follow(old: Window, extent: Box, room: float, size: tuple[int, int], pixels: int) -> Window:
+    """The old window for as long as it serves what is now in `extent`; else a new one, as `around`.
+
+    What stays where it is is compared pixel by pixel, and a mask that is seen the same way does not tremble.
+    """
+    close, far = (around(extent, share * room, size, pixels) for share in (0.4, 1.8))
+    return old if old.holds(close) and far.holds(old) else around(extent, room, size, pixels)
+
+
+def whole(size: tuple[int, int], pixels: int) -> Window:
+    """All of a frame of this height and width."""
+    return around(Box(0, 0, size[1], size[0]), 0, size, pixels)
+
+
+def _span(middle: float, length: float, end: int) -> tuple[int, int]:
+    """From and to, about `middle`, within 0 and `end`: moved in rather than cut where that is enough."""
+    length = min(max(length, 32), end)
+    low = min(max(0.0, middle - length / 2), end - length)
+    return int(low), min(end, int(np.ceil(low + length)))
+
+
+def extent(matte: NDArray[np.uint8]) -> Box | None:
+    """The box around what is more than half there, but for specks; None: nothing is."""
+    height, width = matte.shape
+    step = max(1, max(height, width) // 256)
+    small = (matte[::step, ::step] > 127).astype(np.uint8)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(small)
+    parts = stats[1:]
+    if not len(parts):
+        return None
+    parts = parts[parts[:, cv2.CC_STAT_AREA] >= _PART * parts[:, cv2.CC_STAT_AREA].sum()]
+    if not len(parts):
+        return None
+    corners = parts[:, :2], parts[:, :2] + parts[:, 2:4]
+    (x0, y0), (x1, y1) = corners[0].min(0) * step, corners[1].max(0) * step
+    return Box(float(x0), float(y0), float(min(x1, width)), float(min(y1, height)))

@@ -1,0 +1,113 @@
+"""Marks for a clip that has none: the frames of each scene to start from, and a box around its subject.
+
+The first frame of a scene may be the worst one to find a subject on, so frames from all over the scene's
+beginning are looked at, and the model says on which of them the subject is (`models.Proposer`). A proposal is
+an ordinary mark: the streams run from it both ways, as they do from a person's, and meet half-way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import chain, islice, pairwise
+from pathlib import Path
+
+from pipeline import models
+from pipeline.clip import Clip
+from pipeline.imaging import scene_cuts
+from pipeline.job import Job
+from pipeline.models import Image, Proposer
+from pipeline.prompts import Prompt, ordered
+from pipeline.video.reading.frame_index import load_index
+from pipeline.video.reading.frames import read_frames
+
+_FRAMES = 8
+"""Frames of a scene that are looked at."""
+
+_REACH = 240
+"""They are taken from so many frames at its beginning, which is as far as a preview looks for its end."""
+
+
+_APART = 24
+"""Frames between two that are started from, at least: where streams meet, a matte may jump."""
+
+
+def needed(job: Job) -> bool:
+    """Return True if no mark of the job says what the subject is, and its model can propose it."""
+    if any(prompt.starts for prompt in job.asked) or not models.card(job.model).automatic:
+        return False
+    return isinstance(models.loaded(job.model, job.device, job.weights), Proposer)
+
+
+def each_scene(
+    job: Job, clip: Clip, span: tuple[int, int], scenes: Sequence[int]
+) -> Iterator[tuple[Prompt, ...]]:
+    """For each scene of `span` (pts) the marks proposed for it; none where nothing is found.
+
+    `scenes` are the pts of the frames that begin another scene, ascending.
+    """
+    first, past = span
+    borders = [first, *(cut for cut in scenes if first < cut < past), past]
+    return (_proposed(job, clip, scene) for scene in pairwise(borders))
+
+
+def joined(job: Job, proposed: Iterable[tuple[Prompt, ...]]) -> tuple[Prompt, ...]:
+    """The job's own marks, which only correct, with those proposed."""
+    return ordered((*chain.from_iterable(proposed), *job.asked))
+
+
+def first_scene(job: Job, clip: Clip) -> tuple[Prompt, ...]:
+    """The job's marks for a preview; where it has none to start from, those proposed for its first scene."""
+    if not needed(job):
+        return job.asked
+    first, past = job.span(clip)
+    times = [p for p in load_index(clip.path).pts if first <= p < past][: _REACH + 1]
+    scenes = [at for at in scene_cuts.scanned(clip.path, first, times[-1]) if at is not None][:1]
+    return joined(job, islice(each_scene(job, clip, (first, past), scenes), 1))
+
+
+def _proposed(job: Job, clip: Clip, scene: tuple[int, int]) -> tuple[Prompt, ...]:
+    number = min((prompt.object for prompt in job.asked), default=1)
+    changed = clip.path.stat().st_mtime_ns
+    return _proposals(clip, changed, scene, number, job.model, job.device, job.weights)
+
+
+@lru_cache(maxsize=256)
+def _proposals(
+    clip: Clip,
+    changed: int,
+    scene: tuple[int, int],
+    number: int,
+    model: str,
+    device: str,
+    weights: Path | None,
+) -> tuple[Prompt, ...]:
+    """The marks of one scene, for object `number`; `changed`: the file's time of change, to tell it apart."""
+    asked = models.loaded(model, device, weights)
+    times = [p for p in load_index(clip.path).pts if scene[0] <= p < scene[1]][:_REACH]
+    if not times or not isinstance(asked, Proposer):
+        return ()
+    last = max(0, len(times) - 2)  # each is looked at together with the frame behind it
+    chosen = sorted({round(last * (k + 0.5) / _FRAMES) for k in range(_FRAMES)})
+    shown: list[int] = []
+    """Those of `chosen` that could be read."""
+
+    def pairs() -> Iterator[tuple[Image, Image]]:
+        places = {times[n]: n for n in chosen}
+        wanted = {times[min(n + step, len(times) - 1)] for n in chosen for step in (0, 1)}
+        before = None
+        for frame in read_frames(clip.path, only=wanted):
+            if before is not None and before.pts in places:
+                shown.append(places[before.pts])
+                yield before.image, frame.image
+            before = frame
+        if before is not None and not shown:  # a scene of one frame
+            shown.append(0)
+            yield before.image, before.image
+
+    marks: dict[int, Prompt] = {}
+    for proposal in asked.propose(pairs()):
+        at = shown[proposal.number]
+        if all(abs(at - other) >= _APART for other in marks):
+            marks[at] = Prompt(float(times[at] * clip.time_base), box=proposal.box, object=number)
+    return tuple(marks.values())

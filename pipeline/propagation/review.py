@@ -1,0 +1,143 @@
+"""Review of a cut: the frames that should be looked at, told from the mattes themselves.
+
+A model that has gone over to something else is often sure of it. So what it finds is compared with the frames
+that a person has marked and with the frame before: a mask that is empty, that leaps in size or place from one
+frame to the next, or whose colours are no longer the subject's is doubted, however sure the model is. Colours
+are compared as in Swain and Ballard, "Color Indexing" (IJCV 1991), by the intersection of histograms.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.models import DOUBT, Found, Image, Matte
+from pipeline.propagation.stream_state import State
+
+_WIDTH, _HEIGHT = 160, 90
+"""Size at which a frame is compared: enough for areas and colours."""
+
+_NOTHING = 1e-4
+"""The share of the picture below which a mask is empty, whatever was marked."""
+
+_LOST = 0.05
+"""The share of the marked subject's area below which it is lost."""
+
+_UNLIKE, _ALIKE = 0.6, 0.66
+"""The share of colours in common with the marked subject from which on a mask is doubted, and believed again.
+In hand-made masks of subjects that turn, come nearer and run it stays above 0.68."""
+
+_GROWN = 2.5
+"""Largest factor by which a mask's area can grow or shrink from one frame to the next."""
+
+_LEAP = 3.0
+"""Longest way, in its own widths, that a mask can move between frames on which it does not meet itself."""
+
+_MOST = 4
+"""So many marked frames are remembered at most: the first, and the latest."""
+
+_CELLS = (8, 16, 16)
+"""Of the histograms: lightness, a and b; finer in hue, which shade does not change."""
+
+
+class _Shown(NamedTuple):
+    """The subject on a marked frame."""
+
+    area: float
+    """The share of the picture."""
+    colours: NDArray[np.float32]
+
+
+class Review:
+    """One stream's: call it with each frame in turn, and what was found there."""
+
+    def __init__(self) -> None:
+        self._marked: list[_Shown] = []
+        self._before: NDArray[np.uint8] | None = None
+        """The mask on the frame before, small; None: none was found, or another scene ended there."""
+        self._unlike = False
+
+    def state(self) -> State:
+        """Return what it takes to go on with the next frame, as plain data."""
+        return {
+            "areas": [shown.area for shown in self._marked],
+            "colours": [shown.colours for shown in self._marked],
+            "before": self._before,
+            "unlike": self._unlike,
+        }
+
+    @classmethod
+    def restored(cls, state: State) -> Self:
+        """One that goes on where `state` was taken."""
+        review = cls()
+        review._marked = [_Shown(*shown) for shown in zip(state["areas"], state["colours"], strict=True)]
+        review._before, review._unlike = state["before"], state["unlike"]
+        return review
+
+    def begin_scene(self) -> None:
+        """The next frame is of another scene: the mask may be anywhere."""
+        self._before = None
+
+    def __call__(self, image: Image, found: Found, marked: bool) -> Found:
+        """The same, with a confidence below DOUBT where the mask cannot be right; `marked`: by a person."""
+        size = _WIDTH, _HEIGHT
+        mask = np.asarray(cv2.resize(found.matte, size, interpolation=cv2.INTER_AREA), np.uint8)
+        before, self._before = self._before, mask if mask.any() else None
+        area = float(mask.mean()) / 255
+        if area < _NOTHING:
+            return _doubted(found)
+        if marked or self._marked:
+            small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+            colours = _colours(small, mask)
+        if marked:
+            # What a person has seen and corrected is right, whatever it was before.
+            self._marked = [*self._marked[:1], *self._marked[1:][2 - _MOST :], _Shown(area, colours)]
+            self._unlike = False
+            return found
+        if self._marked:
+            if area < _LOST * min(shown.area for shown in self._marked):
+                return _doubted(found)
+            common = max(float(np.minimum(shown.colours, colours).sum()) for shown in self._marked)
+            self._unlike = common < (_ALIKE if self._unlike else _UNLIKE)
+        leapt = before is not None and _leapt(before, mask)
+        return _doubted(found) if self._unlike or leapt else found
+
+
+def _doubted(found: Found) -> Found:
+    return found._replace(confidence=min(found.confidence, DOUBT / 2))
+
+
+def _leapt(before: NDArray[np.uint8], mask: NDArray[np.uint8]) -> bool:
+    """Return True if a mask is not where or what it was on the frame before; both `[h, w]`, 0 to 255."""
+    areas = float(before.sum()) / 255, float(mask.sum()) / 255
+    if max(areas) > _GROWN * min(areas):
+        return True
+    if np.minimum(before, mask).any():
+        return False
+    apart = np.linalg.norm(np.subtract(_centre(before), _centre(mask)))
+    return bool(apart > _LEAP * np.sqrt(max(areas)))
+
+
+def _centre(mask: NDArray[np.uint8]) -> tuple[float, float]:
+    weights = mask.astype(np.float64)
+    total = weights.sum()
+    return (
+        float((weights.sum(0) * np.arange(mask.shape[1])).sum() / total),
+        float((weights.sum(1) * np.arange(mask.shape[0])).sum() / total),
+    )
+
+
+def _colours(picture: Image, mask: Matte) -> NDArray[np.float32]:
+    """The share of each colour in the mask, a little smoothed; `[cells]`, their sum is 1."""
+    lab = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2LAB), np.int32)
+    # Pictures rarely leave the middle half of the a and b axes.
+    a, b = (np.clip((lab[..., axis] - 64) >> 3, 0, 15) for axis in (1, 2))
+    bins = ((lab[..., 0] >> 5) * _CELLS[1] + a) * _CELLS[2] + b
+    counts = np.bincount(bins.ravel(), mask.ravel(), int(np.prod(_CELLS))).reshape(_CELLS)
+    near = np.array([0.25, 0.5, 0.25], np.float32)
+    planes = [cv2.sepFilter2D(plane, -1, near, near) for plane in counts.astype(np.float32)]
+    smooth = cv2.sepFilter2D(np.stack(planes).reshape(_CELLS[0], -1), -1, np.ones(1, np.float32), near)
+    return np.asarray(smooth.ravel() / max(1e-6, float(smooth.sum())), np.float32)

@@ -1,0 +1,1 @@
+"""Sound of a video: read, and written into a result."""

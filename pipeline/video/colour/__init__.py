@@ -1,0 +1,1 @@
+"""Colours of decoded frames: conversion to RGB and tone mapping."""

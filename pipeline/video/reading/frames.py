@@ -1,0 +1,203 @@
+"""The frames of a video: all, a range or a few of them, forward or backward."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Literal, cast
+
+import av
+import cv2
+import numpy as np
+from av.packet import Packet
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from pipeline.errors import VideoError
+from pipeline.video.av_errors import read_errors
+from pipeline.video.reading.frame_index import load_index
+from pipeline.video.reading.scan import Index
+from pipeline.video.reading.source import Source
+
+# What frames may be held while a stretch of video is turned round.
+_BACKWARD_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture: `image` is `[H, W, 3]` RGB (or `[H, W]` grey), uint8; `pts` as the module says.
+
+    `deep` is the same picture in 16 bits, 0 to 65535, where it was asked for. `alpha` is `[H, W]`, uint8: how
+    opaque the video itself is there, its colours being straight; None where it is so everywhere.
+    """
+
+    pts: int
+    image: NDArray[np.uint8]
+    deep: NDArray[np.uint16] | None = None
+    alpha: NDArray[np.uint8] | None = None
+
+
+def read_frames(
+    path: Path,
+    start: int = 0,
+    end: int | None = None,
+    only: Collection[int] | None = None,
+    pixel_format: Literal["rgb24", "gray"] = "rgb24",
+    deep: bool = False,
+) -> Iterator[Frame]:
+    """The frames with start <= pts < end, in order; with `only`, those whose pts is in it.
+
+    Decodes from the keyframe before, and jumps over the stretches in which nothing is wanted. With `deep`
+    a frame comes in 16 bits, too: RGB, whatever `pixel_format` says.
+    """
+    times = load_index(path)
+    wanted = None
+    if only is not None:
+        wanted = sorted(p for p in only if p >= start and (end is None or p < end))
+        if not wanted:
+            return
+    with Source(path) as source:
+        if times.size is not None:
+            source.resize(times.size)
+        for pts, frame in _pictures(source, times, start, end, wanted):
+            with read_errors(source.name):
+                seen = _seen(source, frame, pts, pixel_format, deep)
+            yield seen
+
+
+def _pictures(
+    source: Source, times: Index, start: int, end: int | None, wanted: list[int] | None
+) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Decode what is wanted, jumping wherever a keyframe lies between here and the next wanted frame."""
+    here, reached = -1, 0
+    target = wanted[0] if wanted else start
+    last = wanted[-1] if wanted else times.last_before(end)
+    lands = True
+    while True:
+        clock = _Clock(times)
+        packets = None
+        if lands and _behind(times, target - source.early, reached):
+            packets = _landed(source, times, target - source.early, clock)
+            if packets is None:
+                lands = False  # the container's own index leads astray: decode from the start instead
+                source.rewind(source.threaded)
+        since = None if times.stamps or source.early else times.origin + target
+        for frame in source.decode(packets, since):
+            pts = clock.pts(frame.pts)
+            if pts is None or pts < target or pts <= here:
+                continue
+            if end is not None and pts >= end:
+                return
+            here = reached = pts
+            if wanted is None:
+                yield pts, frame
+                continue
+            place = bisect.bisect_left(wanted, pts)
+            if place < len(wanted) and wanted[place] == pts:
+                yield pts, frame
+                place += 1
+            if place == len(wanted):
+                return
+            target = wanted[place]
+            if lands and _behind(times, target - source.early, here):
+                break
+        else:
+            if here >= last or not source.threaded:
+                return
+            # What the decoder still held is lost; without threads it holds nothing back.
+            source.rewind(threaded=False)
+            target, reached = max(target, here + 1), 0
+
+
+def _behind(times: Index, target: int, here: int) -> bool:
+    """Whether frames lie between `here` and a keyframe that is not behind `target`."""
+    key = times.key_before(target)
+    return key <= target and here < times.at(key - 1)
+
+
+def _landed(source: Source, times: Index, target: int, clock: _Clock) -> Iterator[Packet[VideoStream]] | None:
+    """The packets from a keyframe before `target` on; None where the container does not lead there."""
+    key = bisect.bisect_right(times.keys, target) - 1
+    for aim in (key, key - 1):  # some containers land behind what was aimed at
+        if aim < 0:
+            break
+        try:
+            source.seek(times.marks[aim][0])
+        except VideoError:
+            break
+        packets = source.packets()
+        first = next(packet for packet in packets if packet.is_keyframe or not packet.size)
+        mark = first.pts, first.size
+        landed = next((n for n in range(key, -1, -1) if times.marks[n] == mark), None)
+        if landed is not None:
+            clock.begin(times.keys[landed])
+            return chain((first,), packets)
+    return None
+
+
+class _Clock:
+    """Tells the index's time of each picture, in the order in which they are decoded."""
+
+    def __init__(self, times: Index) -> None:
+        self._times = times
+        self._told = {
+            stamp: pts for stamp, pts in zip(times.stamps, times.pts, strict=False) if stamp is not None
+        }
+        self._before = -1
+
+    def begin(self, pts: int) -> None:
+        """Go on with the frame at `pts`."""
+        self._before = pts - 1
+
+    def pts(self, stamp: int | None) -> int | None:
+        """The time of the next picture, which the container puts at `stamp`; None behind the last."""
+        times = self._times
+        if times.stamps or stamp is None:
+            pts = self._told.get(stamp, -1) if stamp is not None else -1
+            if pts <= self._before:
+                later = bisect.bisect_right(times.pts, self._before)
+                if later == len(times.pts):
+                    return None
+                pts = times.pts[later]
+        else:
+            pts = stamp - times.origin
+            if pts == times.lead:
+                pts = 0
+        self._before = pts
+        return pts
+
+
+def _seen(source: Source, frame: av.VideoFrame, pts: int, pixel_format: str, deep: bool) -> Frame:
+    if pixel_format == "gray" and not deep:
+        return Frame(pts, cast(NDArray[np.uint8], source.upright(frame, pixel_format)))
+    alpha = source.alpha(frame)
+    if not deep:
+        return Frame(pts, cast(NDArray[np.uint8], source.upright(frame, pixel_format)), alpha=alpha)
+    image = cast(NDArray[np.uint16], source.upright(frame, "rgb48le"))
+    return Frame(pts, cast(NDArray[np.uint8], cv2.convertScaleAbs(image, alpha=1 / 257)), image, alpha)
+
+
+def read_frames_backward(
+    path: Path,
+    start: int,
+    end: int,
+    only: Collection[int] | None = None,
+    pixel_format: Literal["rgb24", "gray"] = "rgb24",
+    deep: bool = False,
+) -> Iterator[Frame]:
+    """The frames of `read`, last first, holding no more than a bounded chunk of them."""
+    times = load_index(path)
+    pts = [p for p in times.pts if start <= p < end and (only is None or p in only)]
+    with Source(path) as source:
+        if times.size is not None:
+            source.resize(times.size)
+        width, height = source.size
+    pixel = 4 + 6 if deep else 1 if pixel_format == "gray" else 4
+    chunk = max(1, _BACKWARD_BYTES // (width * height * pixel))
+    while pts:
+        part, pts = pts[-chunk:], pts[:-chunk]
+        upper = part[-1] + 1
+        yield from reversed(list(read_frames(path, part[0], upper, only, pixel_format, deep)))

@@ -1,0 +1,92 @@
+"""What a scan of a video found, kept in a small file beside it."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from pipeline.files import fingerprint, replacing
+from pipeline.video.reading.scan import Index, Scan
+
+_VERSION = 3
+"""Raised when a scan finds other tracks or times, so that what an older program kept is not used."""
+
+
+def save(path: Path, scan: Scan) -> None:
+    """Write down what was found in the video at `path`."""
+    index = scan.index
+    data = {
+        "version": _VERSION,
+        "video": fingerprint(path),
+        "tick": str(index.tick),
+        "origin": index.origin,
+        "pts": index.pts,
+        "keys": index.keys,
+        "marks": index.marks,
+        "stamps": index.stamps,
+        "lasts": index.lasts,
+        "size": index.size,
+        "lead": index.lead,
+        "packets": scan.packets,
+        "mended": scan.mended,
+    }
+    with replacing(beside(path)) as part:
+        part.write_text(json.dumps(data, separators=(",", ":")))
+
+
+def load(path: Path) -> Scan | None:
+    """What was kept of this very video; None where there is nothing, or nothing that fits it."""
+    try:
+        data = json.loads(beside(path).read_bytes())
+        if data["version"] != _VERSION or data["video"] != fingerprint(path):
+            return None
+        return _checked(data)
+    except (OSError, ValueError, ArithmeticError, LookupError, TypeError, RecursionError):
+        return None
+
+
+def _checked(data: dict[str, Any]) -> Scan:
+    """Raises ValueError or TypeError where this is not what `save` writes."""
+    pts, keys, stamps = (tuple(data[name]) for name in ("pts", "keys", "stamps"))
+    marks = tuple((time, size) for time, size in data["marks"])
+    index = Index(
+        pts,
+        keys,
+        data["origin"],
+        Fraction(data["tick"]),
+        marks,
+        stamps,
+        lasts=data["lasts"],
+        size=None if data["size"] is None else (data["size"][0], data["size"][1]),
+        lead=data["lead"],
+    )
+    whole = (
+        *pts,
+        *keys,
+        *(number for mark in marks for number in mark),
+        index.origin,
+        index.lasts,
+        index.lead,
+    )
+    if (
+        not all(type(number) is int for number in (*whole, data["packets"], data["mended"]))
+        or not all(stamp is None or type(stamp) is int for stamp in stamps)
+        or not all(a < b for times in (pts, keys) for a, b in pairwise(times))
+        or pts[:1] not in ((), (0,))
+        or index.tick <= 0
+        or index.lasts <= 0
+        or index.lead < 0
+        or min(index.size or (1,)) <= 0
+        or (marks and len(marks) != len(keys))
+        or (stamps and len(stamps) != len(pts))
+    ):
+        raise ValueError("this is no index")
+    return Scan(index, data["packets"], data["mended"])
+
+
+def beside(path: Path) -> Path:
+    """Where that file is."""
+    return path.with_name(f"{path.name}.index")

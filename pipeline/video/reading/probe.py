@@ -1,0 +1,73 @@
+"""What a look at a video tells of it."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.clip import Clip
+from pipeline.errors import VideoError
+from pipeline.video.colour.to_rgb import known, transfer
+from pipeline.video.reading.frame_index import scan_of
+from pipeline.video.reading.source import Source, codec_name
+
+
+def probe_clip(path: Path, name: str | None = None) -> Clip:
+    """Look at a video without decoding more than its first frame.
+
+    `name` is what the user calls the file, for sentences. Raises VideoError where it is no video that can
+    be used.
+    """
+    with Source(path, name) as source:
+        first = source.first()
+        stream = source.stream
+        if first is None:
+            raise VideoError(f"{source.name}: there is not one picture in this video.")
+        if not known(first):
+            raise VideoError(
+                f"{source.name}: its colours are coded in a way (Dolby Vision profile 5, YCgCo) that is not "
+                "known here. Convert it to SDR or HDR10 and try again."
+            )
+        scan = scan_of(path)
+        if scan.index.size is not None:
+            source.resize(scan.index.size)
+        width, height = source.size
+        across, down, _, _ = source.turn(first)
+        if abs(down) > abs(across):
+            width, height = height, width
+        codec = source.codec
+        coded, interlaced, alpha = transfer(first), source.interlaced, source.alpha(first) is not None
+        depth = max(c.bits for c in first.format.components)
+        # What an edit list leaves out was not promised.
+        promised = min(stream.frames, len(stream.index_entries) or stream.frames)
+        sound = tuple(codec_name(s) for s in source.container.streams.audio if s.codec_context)
+        own_name = source.name
+    index = scan.index
+    pts, tick = index.pts, index.tick
+    if not pts:
+        raise VideoError(f"{own_name}: there is not one picture in this video.")
+    if promised - scan.packets > max(2, promised // 50):
+        raise VideoError(
+            f"{own_name}: the file is cut short: it promises {promised} frames and holds {scan.packets}. "
+            "Copy or download it again."
+        )
+    gaps = np.diff(np.asarray((*pts, index.end)))
+    duration = index.end * tick
+    return Clip(
+        path=path,
+        name=own_name,
+        width=width,
+        height=height,
+        frames=len(pts),
+        duration=float(duration),
+        rate=max(Fraction(len(pts) / duration).limit_denominator(1001), Fraction(1, 1001)),
+        variable=int(gaps.max() - gaps.min()) > 1,
+        time_base=tick,
+        codec=codec,
+        depth=depth,
+        sound=sound,
+        transfer=coded,
+        interlaced=interlaced,
+        mended=scan.mended,
+        alpha=alpha,
+    )

@@ -1,0 +1,350 @@
+"""One opened video: its stream is chosen, its frames are decoded and made upright RGB."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO, Self, cast
+
+import av
+import cv2
+import numpy as np
+from av.audio.stream import AudioStream
+from av.codec.context import CodecContext
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from pipeline.errors import VideoError
+from pipeline.jobs import limits
+from pipeline.video.av_errors import read_errors
+from pipeline.video.colour.to_rgb import Conversion, Image
+from pipeline.video.reading import animated_webp
+from pipeline.video.reading.deinterlace import woven
+from pipeline.video.reading.scan import Lengths
+from pipeline.video.reading.side_data import side_data
+from pipeline.video.reading.tracks import film
+
+# What FFmpeg says of data that it cannot make out; some decoders let numbers of their own out.
+DAMAGED = (av.error.InvalidDataError, av.error.PatchWelcomeError, av.error.UndefinedError)
+
+# The demuxers that may open a file: none that follows references to other files. A picture is let in and
+# so is sound, each to be told apart by a sentence.
+_PICTURES = frozenset(name for name in av.formats_available if name.endswith("_pipe"))
+_SOUNDS = frozenset({"aac", "ac3", "aiff", "amr", "flac", "mp3", "wav"})
+_VIDEOS = frozenset(
+    {
+        *("apng", "asf", "av1", "avi", "dv", "flv", "gif", "h264", "hevc", "ivf", "m4v", "matroska", "mjpeg"),
+        *("mov", "mpeg", "mpegts", "mpegvideo", "mxf", "nut", "obu", "ogg", "rm", "vc1", "vvc", "wtv"),
+        "yuv4mpegpipe",
+    }
+)
+_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": ",".join(_VIDEOS | _SOUNDS | _PICTURES)}
+
+# The brands (ISO/IEC 23008-12) of a photo in a container of videos: those of its animations are others.
+_PHOTO_BRANDS = frozenset({"avif", "heic", "heim", "heis", "heix", "mif1", "mif2"})
+
+MOST_PIXELS = 2**27
+"""No picture is larger, which lets 16K in and keeps out what a damaged file claims."""
+
+# FFmpeg's own decoders of these pass over the alpha that Matroska puts beside their packets.
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+
+_Matrix = tuple[int, int, int, int]
+"""a, b, c, d of the display matrix (ISO/IEC 14496-12, 8.3.2): x' = ax + cy, y' = bx + dy."""
+
+_UPRIGHT: _Matrix = (1, 0, 0, 1)
+
+
+class Source:
+    """One opened video: seeks, decodes, converts."""
+
+    def __init__(self, path: Path, name: str | None = None) -> None:
+        self.path = path
+        self.name = name or path.name
+        self._conversion = Conversion()
+        self._turn: _Matrix | None = None
+        self._stored: tuple[int, int] | None = None
+        self.threaded = True
+        """True if the decoder may use several threads."""
+        self._open()
+
+    def _open(self) -> None:
+        path = self.path
+        with read_errors(self.name):
+            if not path.exists():
+                raise VideoError(f"{self.name}: there is no such file.")
+            if not path.is_file():
+                raise VideoError(f"{self.name}: this is no file.")
+            if path.stat().st_size == 0:
+                raise VideoError(f"{self.name}: the file is empty (0 bytes). Copy or download it again.")
+            # Absolute, since FFmpeg takes what stands before a colon for a protocol.
+            # Tags are in any encoding; a title that cannot be made out is no reason to refuse a video.
+            drawn = animated_webp.opened(path)
+            self._copy: BinaryIO | None
+            self._canvas: animated_webp.Canvas | None
+            self._copy, self._canvas = drawn or (None, None)
+            file: Any = self._copy or os.fspath(path.absolute())
+            self.container: InputContainer = av.open(file, options=_OPTIONS, metadata_errors="replace")
+        try:
+            self._choose_stream()
+        except BaseException:
+            self.close()
+            raise
+
+    def _choose_stream(self) -> None:
+        kinds = set(self.container.format.name.split(","))
+        if kinds & _PICTURES or self.container.metadata.get("major_brand") in _PHOTO_BRANDS:
+            raise VideoError(f"{self.name}: this is a picture, not a video. Choose a video.")
+        stream = film(self.path, list(self.container.streams.video), _OPTIONS)
+        if stream is None:
+            held = "sound only" if self.container.streams.audio else "no picture"
+            raise VideoError(f"{self.name}: the file holds {held}. Choose a file with a video in it.")
+        self.stream = stream
+        if not self.stream.codec_context or not self.stream.codec_context.width:
+            raise VideoError(
+                f"{self.name}: its video is of an unknown kind or damaged. Convert it to MP4 and try again."
+            )
+        if self.threaded:
+            self.stream.thread_type = "AUTO"
+        else:
+            self.stream.thread_count = 1
+        context = self.stream.codec_context
+        self.resize(self._stored or (context.width, context.height))
+        # What comes later may be larger, or claim to be. What is too large by little is decoded, to be told
+        # from damage; the first size was admitted by whoever took the video in.
+        self._most = max(limits.most_pixels() or MOST_PIXELS, context.width * context.height)
+        context.options = {"max_pixels": str(min(MOST_PIXELS, 4 * self._most))}
+        # AVI has no word for alpha: the fourth byte of its plain pixels is often a mere filling of zeros.
+        self._filled = "avi" in kinds and codec_name(self.stream) == "rawvideo"
+        self._decoder: VideoCodecContext = context
+        if self.stream.metadata.get("alpha_mode") == "1" and codec_name(self.stream) in _ALPHA_DECODERS:
+            name = _ALPHA_DECODERS[codec_name(self.stream)]
+            self._decoder = cast(VideoCodecContext, CodecContext.create(name, "r"))
+            self._decoder.options = dict(context.options)
+        self.codec = codec_name(self.stream)
+        """The codec's own name."""
+        if self._canvas is not None:
+            self.codec = "webp"
+            self._decoder = cast(VideoCodecContext, CodecContext.create(self.codec, "r"))
+            self._decoder.options = dict(context.options)
+        # In these containers FFmpeg's parser finds where a picture begins and how long it lasts.
+        self.parsed = bool(kinds & {"mpeg", "mpegts"})
+        # A packet's length says how long its picture is shown, or in MP4 (ISO/IEC 14496-12) until when the
+        # next one is decoded; in Matroska it is made up from the mean rate, and in FLV there is none.
+        self.lengths: Lengths = "shown"
+        if "mov" in kinds:
+            self.lengths = "decoded"
+        elif "matroska" in kinds and self._canvas is None:
+            self.lengths = "track"
+        elif "flv" in kinds:
+            self.lengths = "unsaid"
+        # Whether frames come in another order than they are shown in.
+        self.reorders = context.has_b_frames > 0
+        # AVI tells when a frame is decoded and not when it is shown. FFmpeg knows it nevertheless, but can
+        # only guess where frames may come in any order.
+        self.guesses = "avi" in kinds and codec_name(self.stream) in ("h264", "hevc")
+        # Whether there are frames of two fields among those that were decoded.
+        self.interlaced = False
+        # A picture made of fields depends on the frame before it, so that decoding has to begin this many
+        # ticks before a keyframe that is wanted.
+        self.early = int(context.field_order > 1 and not self.guesses)
+
+    def resize(self, stored: tuple[int, int]) -> None:
+        """Let pictures leave here as large as stored ones of this width and height are shown.
+
+        A stream may change its size on the way; what leaves here does not. Raises VideoError where they are
+        too large.
+        """
+        self._stored = stored
+        # In square pixels, before they are turned upright.
+        self.size = (self._shown_width(stored[0]), stored[1])
+        if max(self.size[0], stored[0]) * stored[1] > MOST_PIXELS:
+            raise VideoError(
+                f"{self.name}: its pictures are {self.size[0]} × {self.size[1]}, which is more than can be "
+                "handled or is not true. Convert it to a smaller size and try again."
+            )
+
+    def _shown_width(self, stored: int) -> int:
+        """Columns of square pixels."""
+        return max(1, round(stored * (self.stream.sample_aspect_ratio or Fraction(1))))
+
+    def close(self) -> None:
+        self.container.close()
+        if self._copy is not None:
+            self._copy.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def packets(self) -> Iterator[Packet[VideoStream]]:
+        """What the stream holds from here on, to where the file is damaged; at last an empty packet."""
+        packets = self.container.demux(self.stream)
+        with read_errors(self.name), suppress(*DAMAGED):
+            yield from packets
+            return
+        last = cast("Packet[VideoStream]", Packet())
+        last.stream, last.time_base = self.stream, time_base(self.stream)
+        yield last
+
+    @property
+    def end(self) -> Fraction | None:
+        """End of the pictures, in seconds by the container's clock; None where Matroska does not say."""
+        told = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", self.stream.metadata.get("DURATION", ""))
+        if told is not None:
+            return int(told[1]) * 3600 + int(told[2]) * 60 + Fraction(told[3])
+        if self.container.streams.audio or self.container.duration is None:
+            return None  # the whole lasts as long as its longest track
+        return Fraction(self.container.duration + (self.container.start_time or 0), av.time_base)
+
+    def sound_begins(self) -> Fraction | None:
+        """Return when the first sound begins, in seconds by the container's clock; None: there is none."""
+        tracks = [s for s in self.container.streams.audio if s.codec_context and s.start_time is not None]
+        return min((cast(int, s.start_time) * Fraction(s.time_base or 0) for s in tracks), default=None)
+
+    def first(self) -> av.VideoFrame | None:
+        """The first picture that can be decoded, of a source that was just opened."""
+        frame = next(self.decode(), None)
+        if frame is None and self.threaded:
+            self.rewind(threaded=False)
+            frame = next(self.decode(), None)
+        return frame
+
+    def decode(
+        self, packets: Iterable[Packet[VideoStream]] | None = None, since: int | None = None
+    ) -> Iterator[av.VideoFrame]:
+        """The pictures from here on; as in a player, without those that are damaged or cut off.
+
+        Pictures before the container's pts `since` may be left out where no other is made from them.
+        """
+        with read_errors(self.name):
+            yield from woven(self._decoded(self.packets() if packets is None else packets, since))
+
+    def _decoded(self, packets: Iterable[Packet[VideoStream]], since: int | None) -> Iterator[av.VideoFrame]:
+        for packet in packets:
+            if since is not None:
+                early = packet.pts is not None and packet.pts < since
+                self._decoder.skip_frame = "NONREF" if early else "DEFAULT"
+            with suppress(*DAMAGED):
+                for decoded in self._decoder.decode(packet):
+                    self._check_size(decoded.width, decoded.height)
+                    frame = decoded if self._canvas is None else self._canvas.draw(decoded)
+                    self.interlaced |= frame.interlaced_frame
+                    yield frame
+            self._check_size(self._decoder.width, self._decoder.height)
+
+    def _check_size(self, width: int, height: int) -> None:
+        """Raise VideoError for a picture that is larger than may be, which the first one need not be.
+
+        What no video has is damage, and passed over as such.
+        """
+        if self._most < width * height <= MOST_PIXELS:
+            raise VideoError(
+                f"{self.name}: its pictures grow to {width} × {height} on the way, and "
+                f"{self._most / 1e6:.1f} million pixels are the most that can be taken here. Bring the whole "
+                "video to one size first."
+            )
+
+    def seek(self, pts: int) -> None:
+        with read_errors(self.name):
+            self.container.seek(pts, stream=self.stream, backward=True)
+            if self._decoder is not self.stream.codec_context:
+                self._decoder.flush_buffers()
+
+    def rewind(self, threaded: bool = True) -> None:
+        """Begin anew, as a seek to the start does not in every container.
+
+        Where FFmpeg meets damage while its decoder is emptied at the end, PyAV leaves the rest in it: as many
+        pictures as it has threads. A decoder without threads holds none back.
+        """
+        self.threaded = threaded
+        self.close()
+        self._open()
+
+    def turn(self, frame: av.VideoFrame) -> _Matrix:
+        """The display matrix, which the first frame tells for all.
+
+        Asked for once, as `side_data` says.
+        """
+        if self._turn is None:
+            self._turn = _display_matrix(frame)
+        return self._turn
+
+    def upright(self, frame: av.VideoFrame, pixel_format: str) -> Image:
+        """The frame as it is shown, in `pixel_format` ("rgb24", "gray" or, of 16 bits, "rgb48le")."""
+        width, height = self._inside(frame)
+        with read_errors(self.name):
+            if pixel_format == "gray":
+                image: Image = self._conversion.grey(frame, width, height)
+            else:
+                image = self._conversion.rgb(frame, width, height, deep=pixel_format == "rgb48le")
+        return _turned(self._bordered(image), self.turn(frame))
+
+    def _inside(self, frame: av.VideoFrame) -> tuple[int, int]:
+        """Return a frame's size inside those that leave here: one of another shape is not squeezed."""
+        width, height = self.size
+        across, down = self._shown_width(frame.width), frame.height
+        scale = min(Fraction(width, across), Fraction(height, down))
+        inner = max(1, round(across * scale)), max(1, round(down * scale))
+        # A pixel more or less is a rounding.
+        near = abs(inner[0] - width) <= 1 and abs(inner[1] - height) <= 1
+        return self.size if near else inner
+
+    def _bordered(self, image: Image) -> Image:
+        """The image with black at both sides, or above and below, where it is smaller than most."""
+        width, height = self.size
+        across, down = width - image.shape[1], height - image.shape[0]
+        if not across and not down:
+            return image
+        sides = (down // 2, down - down // 2, across // 2, across - across // 2)
+        return cast(Image, cv2.copyMakeBorder(image, *sides, cv2.BORDER_CONSTANT))
+
+    def alpha(self, frame: av.VideoFrame) -> NDArray[np.uint8] | None:
+        """`[H, W]`, 0 to 255: how opaque the frame is, as it is shown; None where it is so everywhere."""
+        with read_errors(self.name):
+            alpha = self._conversion.alpha(frame, *self._inside(frame))
+        if alpha is None or (self._filled and not alpha.any()):
+            return None
+        return cast(NDArray[np.uint8], _turned(self._bordered(alpha), self.turn(frame)))
+
+
+def _display_matrix(frame: av.VideoFrame) -> _Matrix:
+    matrix = side_data(frame, "DISPLAYMATRIX")
+    if matrix is None:
+        return _UPRIGHT
+    a, b, _, c, d, *_rest = np.frombuffer(matrix, dtype=np.int32)
+    return int(a), int(b), int(c), int(d)
+
+
+def _turned(image: Image, matrix: _Matrix) -> Image:
+    """`image` under the quarter turn or mirroring that `matrix` is nearest to."""
+    a, b, c, d = matrix
+    if abs(b) > abs(a):  # x and y change places
+        image, a, d = cast(Image, cv2.transpose(image)), c, b
+    if a < 0 or d < 0:
+        image = cast(Image, cv2.flip(image, -1 if a < 0 and d < 0 else 1 if a < 0 else 0))
+    return image
+
+
+def time_base(stream: Any) -> Fraction:
+    return Fraction(stream.time_base or 1 / Fraction(stream.guessed_rate or 25))
+
+
+def codec_name(stream: VideoStream | AudioStream) -> str:
+    """The codec's own name; FFmpeg's decoders have others, such as mp3float and libdav1d."""
+    return stream.codec_context.codec.canonical_name
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The container's tags; raises VideoError where the file cannot be opened."""
+    with Source(path) as source:
+        return dict(source.container.metadata)

@@ -1,0 +1,1 @@
+"""Video files, image sequences and archives, written and verified."""

@@ -1,0 +1,87 @@
+"""Pictures in a few colours, as a GIF has them."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import av
+import numpy as np
+from av.filter import Graph
+from av.filter.context import FilterContext
+from numpy.typing import NDArray
+
+from pipeline.video.writing.encoder_frames import Image, framed
+
+# A pattern that stays where it is: what does not move does not flicker, as it would with error diffusion.
+_DITHER = "dither=bayer:bayer_scale=4:alpha_threshold=128"
+# A palette is kept, so that colours stay what they are, until it fits a frame this much worse than the one
+# it was made from: as a factor of the mean error, and in levels on top.
+_WORSE, _LEVELS = 1.25, 0.5
+# Every so many pixels, across and down, the error is measured.
+_APART = 4
+
+
+class Paletted:
+    """Makes frames of at most `colours` colours, and a transparent one for where alpha is below half.
+
+    Holds one palette at a time, which is made anew where a picture needs other colours.
+    """
+
+    def __init__(self, colours: int) -> None:
+        self._colours = colours
+        self._mapper: Graph | None = None
+        self._limit = 0.0
+
+    def __call__(self, image: Image) -> av.VideoFrame:
+        frame = framed(image)
+        if self._mapper is not None:
+            result = _passed(self._mapper, frame)
+            if _error(result, image) <= self._limit:
+                return result
+        self._mapper = _mapper(self._palette(frame), frame)
+        result = _passed(self._mapper, frame)
+        self._limit = _error(result, image) * _WORSE + _LEVELS
+        return result
+
+    def _palette(self, frame: av.VideoFrame) -> av.VideoFrame:
+        graph = Graph()
+        # One more, which is transparent.
+        maker = graph.add("palettegen", f"max_colors={self._colours + 1}:stats_mode=single")
+        graph.link_nodes(_source(graph, frame), maker, graph.add("buffersink")).configure()
+        return _passed(graph, frame)
+
+
+def _mapper(palette: av.VideoFrame, frame: av.VideoFrame) -> Graph:
+    graph = Graph()
+    mapper, sink = graph.add("paletteuse", _DITHER), graph.add("buffersink")
+    _source(graph, frame).link_to(mapper, 0, 0)
+    _source(graph, palette).link_to(mapper, 0, 1)
+    mapper.link_to(sink)
+    graph.configure()
+    graph.vpush(palette, at=1)
+    graph.vpush(None, at=1)
+    return graph
+
+
+def _source(graph: Graph, frame: av.VideoFrame) -> FilterContext:
+    return graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1)
+    )
+
+
+def _passed(graph: Graph, frame: av.VideoFrame) -> av.VideoFrame:
+    graph.vpush(frame, at=0)
+    return graph.vpull()
+
+
+def _error(paletted: av.VideoFrame, image: Image) -> float:
+    """The mean error of what can be seen, in levels of 255."""
+    indices, colours = (np.frombuffer(memoryview(plane), np.uint8) for plane in paletted.planes)
+    width = paletted.planes[0].line_size
+    found = colours.reshape(-1, 4)[indices.reshape(-1, width)[::_APART, : image.shape[1] : _APART]]
+    truth = image[::_APART, ::_APART, :3]
+    seen = found[..., 3] > 0
+    if not seen.any():
+        return 0.0
+    levels: NDArray[np.int16] = (truth >> (8 * (image.itemsize - 1))).astype(np.int16)
+    return float(np.abs(found[..., 2::-1].astype(np.int16) - levels)[seen].mean())

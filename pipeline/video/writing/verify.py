@@ -1,0 +1,160 @@
+"""What was written is opened again and held against what was promised."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import cv2
+import numpy as np
+from av.codec.context import CodecContext
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from pipeline.errors import RunError
+from pipeline.formats import Format
+from pipeline.video.reading.source import codec_name, time_base
+from pipeline.video.webp import pictures
+from pipeline.video.writing.encoder_frames import Image, coverage, depth
+
+# By how much the mean alpha of a picture may differ for the encoder's losses.
+_ALPHA_GRACE = 0.03
+
+
+@dataclass(frozen=True)
+class Content:
+    """What is, or should be, in a file."""
+
+    codec: str
+    size: tuple[int, int]
+    """Width and height."""
+    depth: int
+    """Bits per sample of a picture."""
+    times: Sequence[Fraction] = field(repr=False)
+    """Of each picture, in seconds, ascending."""
+    lasts: Fraction | None
+    """Seconds from 0 to the end; None where the file does not say."""
+    coverage: float | None
+    """The mean alpha of the first picture, from 0 to 1; None where it has none."""
+    tracks: int = 0
+    """Of sound."""
+    tick: Fraction = Fraction(0)
+    """Seconds between two times that the file can tell apart."""
+
+
+def check(name: str, promised: Content, found: Content) -> None:
+    """Raise RunError where what was found is not what was promised."""
+    wrong = _difference(promised, found)
+    if wrong is not None:
+        raise RunError(
+            f"{name}: what was written was checked and is not right: {wrong}. Run it again; if it stays so, "
+            "choose another format."
+        )
+
+
+def _difference(promised: Content, found: Content) -> str | None:
+    if found.codec != promised.codec:
+        return f"it holds {found.codec} and not {promised.codec}"
+    if found.size != promised.size:
+        return "its pictures have {} × {} pixels and not {} × {}".format(*found.size, *promised.size)
+    if len(found.times) != len(promised.times):
+        return f"it has {len(found.times)} pictures and not {len(promised.times)}"
+    if found.depth < promised.depth:
+        return f"it has {found.depth} bits per sample and not {promised.depth}"
+    for number, (is_, should) in enumerate(zip(found.times, promised.times, strict=True)):
+        if abs(is_ - should) > found.tick / 2:
+            return f"picture {number + 1} is shown at {float(is_):.4f} s and not at {float(should):.4f} s"
+    if found.lasts is not None and promised.lasts is not None:
+        # A coarse clock rounds the last picture's own length once more; sound may go on after it.
+        grace = max(found.tick, promised.lasts - promised.times[-1])
+        over = found.lasts - promised.lasts
+        if over < -grace or (over > grace and not promised.tracks):
+            return f"it lasts {float(found.lasts):.3f} s and not {float(promised.lasts):.3f} s"
+    if promised.coverage is not None:
+        if found.coverage is None:
+            return "it has no alpha"
+        if abs(found.coverage - promised.coverage) > _ALPHA_GRACE:
+            return f"{found.coverage:.0%} of its first picture are opaque and not {promised.coverage:.0%}"
+    if found.tracks != promised.tracks:
+        return f"it has {found.tracks} tracks of sound and not {promised.tracks}"
+    return None
+
+
+def content(path: Path, form: Format) -> Content:
+    """What is in a file that was written in a format; only its first picture is decoded."""
+    return _webp(path) if form.container == "webp" else _video(path)
+
+
+def _video(path: Path) -> Content:
+    with av.open(os.fspath(path)) as container:
+        stream = container.streams.video[0]
+        tick = time_base(stream)
+        decoder = _decoder(stream)
+        first: VideoFrame | None = None
+        times: list[Fraction] = []
+        heard: set[int] = set()
+        for packet in container.demux(stream, *container.streams.audio):
+            if packet.stream_index != stream.index:
+                heard |= {packet.stream_index} if packet.size else set()
+                continue
+            if packet.size:
+                times.append(cast(int, packet.pts) * tick)
+            if first is None:
+                first = next(iter(decoder.decode(cast(Any, packet if packet.size else None))), None)
+        if first is None:
+            raise RunError(f"{path.name}: not one picture of what was written can be decoded.")
+        return Content(
+            codec=codec_name(stream),
+            size=(first.width, first.height),
+            depth=depth(first.format.name),
+            times=sorted(times),
+            lasts=None if container.duration is None else Fraction(container.duration, av.time_base),
+            coverage=_coverage(first),
+            tracks=len(heard),
+            tick=tick,
+        )
+
+
+def _decoder(stream: VideoStream) -> Any:
+    """FFmpeg's own VP9 decoder passes over the alpha; more than one thread would only wait for more data."""
+    if codec_name(stream) == "vp9":
+        return CodecContext.create("libvpx-vp9", "r")
+    stream.codec_context.thread_count = 1
+    return stream.codec_context
+
+
+def _coverage(frame: VideoFrame) -> float | None:
+    if not any(part.is_alpha for part in frame.format.components):
+        return None
+    return coverage(cast(Any, frame.reformat(format="rgba").to_ndarray()))
+
+
+def _webp(path: Path) -> Content:
+    with path.open("rb") as file:
+        found = list(pictures(file))
+        # One picture alone is no animation.
+        image = decoded(found[0].still(file) if found else path.read_bytes())
+    ends = list(accumulate(picture.milliseconds for picture in found))
+    return Content(
+        codec="webp",
+        size=(image.shape[1], image.shape[0]),
+        depth=8 * image.itemsize,
+        times=[Fraction(ms, 1000) for ms in [0, *ends[:-1]]],
+        lasts=Fraction(ends[-1], 1000) if ends else None,
+        coverage=coverage(image) if image.shape[2] == 4 else None,
+        tick=Fraction(1, 1000),
+    )
+
+
+def decoded(data: bytes) -> Image:
+    """A picture that was written, BGR or BGRA; raises RunError where it is none."""
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise RunError("The first picture of what was written cannot be decoded. Run it again.")
+    return cast(Image, image)

@@ -1,0 +1,384 @@
+"""Jobs in a line."""
+
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.errors import WorkerLost
+from pipeline.job import Job, Progress
+from pipeline.jobs import runner as runners
+from pipeline.jobs.runner import STOPPED, Runner
+from pipeline.process import process
+from tests import ffprobe
+from tests.pipeline.stand_in import stopped_within
+from tests.waiting import DEADLINE, until
+
+pytestmark = pytest.mark.usefixtures("stand_ins")
+
+
+class Sink:
+    """Writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+
+    def started(self, key: str) -> None:
+        self.told.append(("started", key))
+
+    def progressed(self, key: str, progress: dict[str, Any]) -> None:
+        self.told.append(("progressed", key, progress))
+
+    def checked(self, key: str, checks: dict[str, Any]) -> None:
+        self.told.append(("checked", key, checks))
+
+    def finished(self, key: str, result: dict[str, Any]) -> None:
+        self.told.append(("finished", key, result))
+
+    def failed(self, key: str, sentence: str) -> None:
+        self.told.append(("failed", key, sentence))
+
+    def interrupted(self, key: str, sentence: str) -> None:
+        self.told.append(("interrupted", key, sentence))
+
+    def cancelled(self, key: str) -> None:
+        self.told.append(("cancelled", key))
+
+    def said(self, key: str) -> str:
+        """The sentence with which a job ended."""
+        return next(told[2] for told in self.told if told[:2] in (("failed", key), ("interrupted", key)))
+
+    def ends(self) -> list[tuple[str, str]]:
+        return [
+            (what, key) for what, key, *_ in self.told if what not in ("started", "progressed", "checked")
+        ]
+
+
+class Broken(Sink):
+    """Writes down, then raises."""
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if name not in ("started", "progressed", "checked", "finished", "failed", "interrupted", "cancelled"):
+            return found
+
+        def call(*what: Any) -> None:
+            found(*what)
+            raise ConnectionError("the database is away")
+
+        call.__name__ = name
+        return call
+
+
+@pytest.fixture
+def sink() -> Sink:
+    return Sink()
+
+
+@pytest.fixture
+def runner(sink: Sink) -> Iterator[Runner]:
+    runner = Runner(sink, process)
+    yield runner
+    runner.close()
+    assert not [thread for thread in threading.enumerate() if thread.name in ("runner", "ahead")]
+
+
+@pytest.fixture
+def quick(counted_path: Path, tmp_path: Path) -> Job:
+    return Job(counted_path, tmp_path / "quick.mp4", model="threshold")
+
+
+@pytest.fixture
+def slow(long_path: Path, tmp_path: Path) -> Job:
+    return Job(long_path, tmp_path / "slow.mp4", model="slow")
+
+
+def test_in_order_and_one_at_a_time(runner: Runner, sink: Sink, quick: Job, tmp_path: Path) -> None:
+    for key in ("c", "a", "b"):
+        runner.submit(key, replace(quick, output=tmp_path / f"{key}.mp4"))
+    until(lambda: len(sink.ends()) == 3)
+    steps = [(what, key) for what, key, *_ in sink.told if what != "progressed"]
+    assert steps == [(what, key) for key in "cab" for what in ("started", "checked", "finished")]
+    result = sink.told[-1][2]
+    assert len(ffprobe.frame_times(tmp_path / "b.mp4")) == result["frames"] == 40
+    assert (result["file"], result["bytes"]) == ("b.mp4", (tmp_path / "b.mp4").stat().st_size)
+    until(lambda: runner.place("b") is None)
+
+
+def test_where_the_cut_may_have_slipped_is_told_of_the_matte_that_was_made(
+    runner: Runner, sink: Sink, quick: Job, clip_path: Path, tmp_path: Path
+) -> None:
+    job = replace(quick, source=clip_path, model="doubting", matte=tmp_path / "m.mkv")
+    runner.submit("a", job)
+    until(lambda: len(sink.ends()) == 1)
+    ((_, _, checks),) = [told for told in sink.told if told[0] == "checked"]
+    assert checks["matte"] == job.matte_key
+    assert checks["times"] == pytest.approx([5 / 24, 20 / 24], abs=1e-3)  # one for each run of doubts
+    runner.submit("b", replace(job, output=tmp_path / "again.mp4"))
+    until(lambda: len(sink.ends()) == 2)
+    assert [told[1] for told in sink.told if told[0] == "checked"] == ["a"]  # the kept matte was laid again
+
+
+def test_place_and_progress(runner: Runner, sink: Sink, slow: Job, quick: Job) -> None:
+    runner.submit("one", slow)
+    runner.submit("two", quick)
+    until(lambda: runner.progress("one") is not None)
+    assert [runner.place(key) for key in ("one", "two", "three")] == [0, 1, None]
+    assert runner.progress("two") is None and runner.progress("three") is None
+    with pytest.raises(ValueError, match="one"):
+        runner.submit("one", quick)
+    until(lambda: any(what == "progressed" for what, *_ in sink.told))
+
+
+def test_cancelling_the_running_one(
+    runner: Runner, sink: Sink, slow: Job, quick: Job, tmp_path: Path
+) -> None:
+    runner.submit("one", slow)
+    runner.submit("two", quick)
+    until(lambda: runner.progress("one") is not None)
+    with stopped_within(seconds=2):
+        assert runner.cancel("one")
+        until(lambda: ("cancelled", "one") in sink.ends())
+    until(lambda: ("finished", "two") in sink.ends())
+    assert [entry.name for entry in tmp_path.iterdir()] == ["quick.mp4"]
+
+
+def test_cancelling_one_in_line(runner: Runner, sink: Sink, slow: Job, quick: Job) -> None:
+    runner.submit("one", slow)
+    runner.submit("two", quick)
+    until(lambda: runner.progress("one") is not None)
+    assert runner.cancel("two")
+    until(lambda: ("cancelled", "two") in sink.ends())
+    assert runner.place("two") is None and runner.place("one") == 0
+    runner.submit("two", quick)  # and again
+    runner.cancel("one")
+    until(lambda: ("finished", "two") in sink.ends())
+    assert sink.ends() == [("cancelled", "two"), ("cancelled", "one"), ("finished", "two")]
+    assert not runner.cancel("three")
+
+
+def test_errors_come_as_sentences(runner: Runner, sink: Sink, quick: Job) -> None:
+    runner.submit("input", replace(quick, start=9.0))
+    runner.submit("inside", replace(quick, model="failing"))
+    runner.submit("good", quick)
+    until(lambda: len(sink.ends()) == 3)
+    sentences = {key: what for kind, key, what, *_ in (t for t in sink.told if t[0] == "failed")}
+    assert sentences["input"] == "The start, 9 s, lies outside counted.mp4, which is 2.00 s long."
+    assert "Something went wrong" in sentences["inside"] and "ZeroDivision" not in sentences["inside"]
+    assert sink.ends()[-1] == ("finished", "good")
+
+
+def test_a_sink_that_raises_changes_nothing(quick: Job, slow: Job, tmp_path: Path) -> None:
+    sink = Broken()
+    runner = Runner(sink, process)
+    runner.submit("bad", replace(quick, start=9.0))
+    runner.submit("good", quick)
+    runner.submit("slow", slow)
+    until(lambda: runner.progress("slow") is not None)
+    runner.cancel("slow")
+    until(lambda: len(sink.ends()) == 3)
+    runner.close()
+    assert sink.ends() == [("failed", "bad"), ("finished", "good"), ("cancelled", "slow")]
+    assert (tmp_path / "quick.mp4").exists()
+
+
+def test_close_stops_what_runs_and_leaves_alone_what_waits(
+    sink: Sink, slow: Job, quick: Job, tmp_path: Path
+) -> None:
+    runner = Runner(sink, process)
+    for key, job in (("one", slow), ("two", quick), ("three", quick)):
+        runner.submit(key, job)
+    until(lambda: runner.progress("one") is not None)
+    runner.cancel("three")
+    with stopped_within(seconds=2):
+        runner.close()
+    assert sorted(sink.ends()) == [("cancelled", "three"), ("interrupted", "one")]
+    assert sink.said("one") == STOPPED
+    assert not list(tmp_path.iterdir())
+    runner.close()
+
+
+# ---------------------------------------------------------------- models that do not do as they should
+
+
+@pytest.mark.parametrize("model", ["failing", "short", "greedy", "small"])
+def test_a_model_at_fault_fails_its_job_alone(runner: Runner, sink: Sink, quick: Job, model: str) -> None:
+    """One that raises, and such as return too few mattes or others than they were asked for."""
+    runner.submit("bad", replace(quick, model=model))
+    runner.submit("good", quick)
+    until(lambda: len(sink.ends()) == 2)
+    assert sink.ends() == [("failed", "bad"), ("finished", "good")]
+    assert sink.said("bad").endswith(".")
+    assert [entry.name for entry in quick.output.parent.iterdir()] == ["quick.mp4"]
+
+
+# ---------------------------------------------------------------- jobs that are played
+
+
+class Played:
+    """Runs jobs as it is told, in place of `process`; what is killed is told so at once."""
+
+    def __init__(self) -> None:
+        self.order: list[str] = []
+        self.killed = threading.Event()
+        self.kills = 0
+        self.gate = threading.Semaphore(0)
+        """Released once for each job that may end."""
+
+    def process(self, job: Job) -> Generator[Progress, None, None]:
+        self.order.append(job.output.stem)
+        self.killed.clear()
+        yield Progress("matte", 0, 10, 1.0, 10.0)
+        while not self.gate.acquire(timeout=0.01):
+            if self.killed.is_set():
+                raise WorkerLost("Lost.", "it was killed, and memory may have run out")
+            if job.model != "hanging":
+                yield Progress("matte", 1, 10, 1.0, 9.0)
+        job.output.write_bytes(b"made")
+        yield Progress("matte", 10, 10, 1.0, 0.0)
+
+    def kill(self) -> None:
+        self.kills += 1
+        self.killed.set()
+
+
+@pytest.fixture
+def played() -> Played:
+    return Played()
+
+
+@pytest.fixture
+def line(sink: Sink, played: Played) -> Iterator[Runner]:
+    runner = Runner(sink, played.process, kill=played.kill, stall_seconds=60)
+    yield runner
+    runner.close()
+
+
+@pytest.fixture
+def named(counted_path: Path, tmp_path: Path) -> Callable[..., Job]:
+    return lambda name, model="threshold": Job(counted_path, tmp_path / f"{name}.mp4", model=model)
+
+
+def test_users_take_turns(line: Runner, sink: Sink, played: Played, named: Callable[..., Job]) -> None:
+    for name in ("a1", "a2", "a3", "a4", "b1", "b2", "c1"):
+        line.submit(name, named(name), user=name[0])
+    until(lambda: line.place("a1") == 0)
+    order = ["a1", "b1", "c1", "a2", "b2", "a3", "a4"]
+    assert [line.place(name) for name in order] == list(range(7))
+    assert line.waiting() == 6
+    played.gate.release(2)
+    until(lambda: line.place("c1") == 0)
+    line.submit("d1", named("d1"), user="d")  # new here, and so the next
+    line.submit("c2", named("c2"), user="c")
+    line.cancel("a3")
+    order = ["a1", "b1", "c1", "d1", "a2", "b2", "c2", "a4"]
+    until(lambda: line.place("a3") is None)
+    assert [line.place(name) for name in order[2:]] == list(range(6))
+    played.gate.release(6)
+    until(lambda: len(sink.ends()) == 9)
+    assert played.order == order
+
+
+def test_one_who_always_asks_again_keeps_nobody_waiting(
+    line: Runner, played: Played, named: Callable[..., Job]
+) -> None:
+    for name in ("a1", "a2", "b1"):
+        line.submit(name, named(name), user=name[0])
+    until(lambda: line.place("a1") == 0)
+    played.gate.release()
+    until(lambda: line.place("b1") == 0)
+    line.submit("b2", named("b2"), user="b")
+    assert line.place("a2") == 1 and line.place("b2") == 2
+    played.gate.release(3)
+    until(lambda: line.place("b2") is None)
+    assert played.order == ["a1", "b1", "a2", "b2"]
+
+
+def test_a_key_is_taken_once(line: Runner, played: Played, named: Callable[..., Job]) -> None:
+    line.submit("a", named("a"))
+    until(lambda: line.place("a") == 0)
+    line.submit("b", named("b"))
+    for key in ("a", "b"):
+        with pytest.raises(ValueError, match=f"a job of {key} is under way"):
+            line.submit(key, named("other"), user="another")
+    played.gate.release(2)
+    until(lambda: line.place("b") is None)
+    assert played.order == ["a", "b"]
+
+
+def test_when_a_job_will_start(line: Runner, named: Callable[..., Job]) -> None:
+    for name, seconds in (("a", 100.0), ("b", 20.0), ("c", 30.0), ("d", None), ("e", 1.0)):
+        line.submit(name, named(name), seconds=seconds)
+    until(lambda: line.progress("a") is not None and line.progress("a").done == 1)
+    # The running one says itself what is left; of one in line it is known or not.
+    assert [line.wait(key) for key in ("a", "b", "c", "d", "e", "x")] == [0, 9, 29, 59, None, None]
+
+
+def test_before_the_first_frame_the_estimate_counts(sink: Sink, named: Callable[..., Job]) -> None:
+    loading = threading.Event()
+
+    def process(job: Job) -> Generator[Progress, None, None]:
+        loading.wait(DEADLINE)
+        yield Progress("matte", 0, 1, 0.0, None)
+
+    runner = Runner(sink, process)
+    for name, seconds in (("a", 50.0), ("b", 5.0), ("c", 5.0)):
+        runner.submit(name, named(name), seconds=seconds)
+    until(lambda: runner.place("a") == 0)
+    wait = runner.wait("c")
+    assert wait is not None and 50 < wait <= 55
+    loading.set()
+    runner.close()
+
+
+def test_a_run_that_stands_still_is_ended(sink: Sink, played: Played, named: Callable[..., Job]) -> None:
+    runner = Runner(sink, played.process, kill=played.kill, stall_seconds=3)
+    runner.submit("slow", named("slow"))  # which it is, and gives signs
+    runner.submit("stuck", named("stuck", "hanging"))
+    runner.submit("good", named("good"))
+    time.sleep(4)
+    assert sink.ends() == [] and played.kills == 0
+    played.gate.release()
+    until(lambda: ("interrupted", "stuck") in sink.ends())
+    played.gate.release()
+    until(lambda: ("finished", "good") in sink.ends())
+    runner.close()
+    assert played.kills == 1
+    assert sink.said("stuck").startswith("Not one frame was finished for 0.05 minutes, so this was ended")
+
+
+def test_what_hangs_can_be_cancelled_and_closed(
+    sink: Sink, named: Callable[..., Job], played: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runners, "_PATIENCE_SECONDS", 0.5)
+    runner = Runner(sink, played.process, kill=played.kill)
+    for name in ("one", "two", "three"):
+        runner.submit(name, named(name, "hanging"))
+    until(lambda: runner.progress("one") is not None)
+    runner.cancel("two")  # is told at once, whatever the running one does
+    until(lambda: ("cancelled", "two") in sink.ends())
+    runner.cancel("one")
+    until(lambda: ("cancelled", "one") in sink.ends())
+    until(lambda: runner.progress("three") is not None)
+    runner.close()
+    assert sink.ends() == [("cancelled", "two"), ("cancelled", "one"), ("interrupted", "three")]
+
+
+def test_a_lost_worker_interrupts_the_run_and_no_other(
+    line: Runner, sink: Sink, played: Played, named: Callable[..., Job]
+) -> None:
+    line.submit("one", named("one"))
+    line.submit("two", named("two"))
+    until(lambda: line.progress("one") is not None)
+    played.killed.set()  # by the kernel, for one
+    until(lambda: ("interrupted", "one") in sink.ends())
+    assert sink.said("one") == (
+        "The process that worked on this was lost: it was killed, and memory may have run out. "
+        "Start it again to continue."
+    )
+    played.gate.release()
+    until(lambda: ("finished", "two") in sink.ends())

@@ -1,0 +1,400 @@
+"""A process that hosts an object."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from pipeline.errors import InputError, RunError, WorkerLost
+from pipeline.jobs.limits import Limits
+from pipeline.jobs.worker import Worker
+from tests import children as processes
+from tests.waiting import DEADLINE, until
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+class Foreign(Exception):
+    """An error of a class that the other side is not asked to know."""
+
+
+class Hosted:
+    """Does over there what the tests ask for."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+        self.waiting = threading.Barrier(4)
+        self.asleep = 0
+
+    def pid(self) -> int:
+        return os.getpid()
+
+    def add(self, a: int, b: int) -> int:
+        return a + b
+
+    def doubled(self, image: np.ndarray) -> np.ndarray:
+        return image * 2
+
+    def fail(self, how: str) -> None:
+        raise {
+            "input": InputError("a.mp4: this is no video."),
+            "zero": ZeroDivisionError("by zero"),
+            "foreign": Foreign("told", 7),
+            "memory": MemoryError(),
+            "exit": SystemExit(3),
+        }[how]
+
+    def together(self) -> int:
+        """Returns once four threads are in here."""
+        return self.waiting.wait(DEADLINE)
+
+    def sleep(self) -> None:
+        """For ever."""
+        self.asleep += 1
+        threading.Event().wait()
+
+    def how_many_sleep(self) -> int:
+        return self.asleep
+
+    def crash(self) -> None:
+        ctypes.string_at(0)
+
+    def unpicklable(self) -> Any:
+        return lambda: None
+
+    def log(self, words: str) -> None:
+        logging.getLogger("pipeline.there").info("%s", words)
+        logging.getLogger("pipeline.there").debug("not this")
+
+    def count(self, most: int, pause: float = 0.0, size: int = 1) -> Iterator[Any]:
+        try:
+            for n in range(most):
+                time.sleep(pause)
+                yield n if size == 1 else bytes(size)
+            if most == 3:
+                raise InputError("Three is too few.")
+        finally:
+            self.closed += 1
+
+    def how_many_closed(self) -> int:
+        return self.closed
+
+    def take(self, bytes: int) -> int:
+        return len(np.ones(bytes, np.uint8))
+
+    def spin(self) -> None:
+        while True:
+            pass
+
+    def open(self, count: int) -> int:
+        files = [Path(os.devnull).open() for _ in range(count)]  # noqa: SIM115
+        return len([file.close() for file in files])
+
+    def cores(self) -> tuple[int, int]:
+        import resource
+
+        return resource.getrlimit(resource.RLIMIT_CORE)
+
+
+def broken() -> Hosted:
+    raise OSError("nothing to be had")
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Worker]:
+    with Worker(Hosted) as worker:
+        spared.append(worker.call("pid"))
+        yield worker
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    """One that a test may ruin."""
+    with Worker(Hosted) as worker:
+        yield worker
+    assert worker.pid is None and not children()
+
+
+spared: list[int] = []
+
+
+def children() -> list[psutil.Process]:
+    """Those of this process that host something, or did and were not waited for; not what all tests share."""
+    own = [child for child in psutil.Process().children() if child.pid not in spared]
+    return [c for c in own if c.status() == psutil.STATUS_ZOMBIE or "spawn_main" in " ".join(c.cmdline())]
+
+
+# ---------------------------------------------------------------- calls
+
+
+def test_a_method_is_called_over_there(shared: Worker) -> None:
+    assert shared.call("pid") == shared.pid != os.getpid()
+    assert shared.call("add", 2, 3) == 5
+    image = np.arange(3_000_000, dtype=np.uint8).reshape(1000, 1000, 3)
+    assert np.array_equal(shared.call("doubled", image), image * 2)
+
+
+def test_what_is_raised_there_is_raised_here(shared: Worker) -> None:
+    with pytest.raises(InputError, match=r"^a\.mp4: this is no video\.$"):
+        shared.call("fail", "input")
+    with pytest.raises(ZeroDivisionError, match="by zero") as caught:
+        shared.call("fail", "zero")
+    assert "test_worker.py" in caught.value.__notes__[0]  # where it was, for the log
+    with pytest.raises(RuntimeError, match=r"^Foreign: .*told"):
+        shared.call("fail", "foreign")
+    with pytest.raises(RuntimeError, match="SystemExit"):
+        shared.call("fail", "exit")
+    with pytest.raises(RunError, match="not enough memory"):
+        shared.call("fail", "memory")
+    with pytest.raises(AttributeError):
+        shared.call("nothing")
+    with pytest.raises(AttributeError, match="pickle"):
+        shared.call("add", lambda: None, 1)
+    with pytest.raises((RuntimeError, AttributeError), match="pickle"):
+        shared.call("unpicklable")
+    assert shared.call("add", 1, 1) == 2
+
+
+def test_many_call_at_once(shared: Worker) -> None:
+    """Each waits over there for the others."""
+    got: list[int] = []
+    threads = [threading.Thread(target=lambda: got.append(shared.call("together"))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(got) == [0, 1, 2, 3]
+
+
+def test_what_it_logs_is_logged_here(shared: Worker, caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("pipeline").setLevel(logging.INFO)
+    try:
+        with Worker(Hosted) as fresh:
+            fresh.call("log", "a word")
+    finally:
+        logging.getLogger("pipeline").setLevel(logging.NOTSET)
+    told = [record for record in caplog.records if record.name == "pipeline.there"]
+    assert [(record.levelname, record.getMessage()) for record in told] == [("INFO", "a word")]
+    assert told[0].process != os.getpid()
+
+
+# ---------------------------------------------------------------- streams
+
+
+def test_a_generator_is_streamed(shared: Worker) -> None:
+    assert list(shared.stream("count", 1000)) == list(range(1000))
+    assert [len(part) for part in shared.stream("count", 4, 0.0, 2_000_000)] == [2_000_000] * 4
+    three = shared.stream("count", 3)
+    assert [next(three), next(three), next(three)] == [0, 1, 2]
+    with pytest.raises(InputError, match="too few"):
+        next(three)
+
+
+def test_a_look_is_answered_while_a_stream_runs(shared: Worker) -> None:
+    steps = shared.stream("count", 100, 0.01)
+    assert next(steps) == 0
+    assert shared.call("add", 1, 2) == 3
+    assert next(steps) == 1
+    steps.close()
+
+
+@pytest.mark.parametrize("size", [1, 500_000])
+def test_closing_it_closes_the_one_over_there(shared: Worker, size: int) -> None:
+    before = shared.call("how_many_closed")
+    steps = shared.stream("count", 10**6, 0.0, size)
+    assert next(steps) is not None
+    steps.close()
+    assert shared.call("how_many_closed") == before + 1
+    steps = shared.stream("count", 10**6, 0.0, size)
+    assert next(steps) is not None
+    del steps
+    gc.collect()
+    assert shared.call("how_many_closed") == before + 2
+    unasked = shared.stream("count", 10**6)
+    unasked.close()
+    assert shared.call("how_many_closed") == before + 2
+
+
+# ---------------------------------------------------------------- its end
+
+
+def asleep(worker: Worker, count: int) -> list[tuple[threading.Thread, list[str]]]:
+    """Calls that never return, each in a thread, and how each ends; they are under way over there."""
+
+    def ask(told: list[str]) -> None:
+        with pytest.raises(WorkerLost) as caught:
+            worker.call("sleep")
+        told.append(caught.value.how)
+
+    asked: list[tuple[threading.Thread, list[str]]] = []
+    for _ in range(count):
+        told: list[str] = []
+        asked.append((threading.Thread(target=ask, args=(told,)), told))
+    for thread, _ in asked:
+        thread.start()
+    until(lambda: worker.call("how_many_sleep") == count)
+    return asked
+
+
+def test_it_comes_back_after_it_was_killed(worker: Worker) -> None:
+    first = worker.call("pid")
+    ((thread, told),) = asleep(worker, 1)
+    psutil.Process(worker.pid).kill()
+    thread.join(DEADLINE)
+    assert told == ["it was killed, and memory may have run out"] and not children()
+    second = worker.call("pid")
+    assert first != second == worker.pid
+    steps = worker.stream("count", 10**6, 0.01)
+    assert next(steps) == 0
+    psutil.Process(worker.pid).kill()
+    with pytest.raises(WorkerLost, match="killed"):
+        list(steps)
+    assert not children()
+    assert worker.call("add", 1, 2) == 3
+    psutil.Process(worker.pid).kill()  # while nothing is asked of it
+    assert worker.call("add", 1, 2) == 3
+    worker.kill()
+    assert worker.pid is None and not children()
+    assert worker.call("add", 1, 2) == 3
+    with pytest.raises(WorkerLost, match="it crashed"):
+        worker.call("crash")
+    assert worker.call("add", 1, 2) == 3
+
+
+def test_all_who_wait_are_told(worker: Worker) -> None:
+    asked = asleep(worker, 5)
+    worker.kill()
+    for thread, told in asked:
+        thread.join(DEADLINE)
+        assert told == ["it was killed, and memory may have run out"]
+
+
+def test_closing_a_stream_whose_process_is_gone(worker: Worker) -> None:
+    steps = worker.stream("count", 10**6, 0.01)
+    next(steps)
+    worker.kill()
+    steps.close()
+
+
+def test_what_does_not_start_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    with Worker(broken) as worker, pytest.raises(WorkerLost, match="status 1"):
+        worker.call("pid")
+    assert "nothing to be had" in caplog.text
+    assert not children()
+
+
+def test_closing_ends_what_is_under_way(worker: Worker) -> None:
+    steps = worker.stream("count", 10**6, 0.01)
+    next(steps)
+    ((stuck, _),) = asleep(worker, 1)
+    worker.close()
+    stuck.join(DEADLINE)
+    assert not stuck.is_alive() and not children()
+    with pytest.raises(WorkerLost, match="being stopped"):
+        worker.call("pid")
+    worker.close()
+
+
+PARENT = """
+import sys, threading, time
+from pipeline.jobs.worker import Worker
+from tests.pipeline.jobs.test_worker import Hosted
+if __name__ == "__main__":
+    worker = Worker(Hosted)
+    worker.start()
+    if "early" not in sys.argv:
+        print(worker.call("pid"), flush=True)
+    else:
+        print(worker.pid, flush=True)
+    try:
+        for n in worker.stream("count", 10**6, 0.01):
+            if n == 0:
+                print("streaming", flush=True)
+    except KeyboardInterrupt:
+        print(worker.call("add", 1, 2), flush=True)
+        worker.close()
+        print("closed", flush=True)
+"""
+
+
+def parent(tmp_path: Path, *arguments: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    return processes.running(
+        [sys.executable, str(script), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+    )
+
+
+@pytest.mark.parametrize("when", ["early", "late"])
+def test_it_does_not_outlive_who_started_it(tmp_path: Path, when: str) -> None:
+    with parent(tmp_path, when) as started:
+        assert started.stdout is not None
+        pid = int(started.stdout.readline())
+        family = psutil.Process(started.pid).children(recursive=True)
+        assert pid in [process.pid for process in family]
+        started.kill()
+    _, alive = psutil.wait_procs(family, DEADLINE)
+    assert not alive
+
+
+@pytest.mark.parametrize("ignored", [False, True], ids=["heard", "ignored by who started the tests"])
+def test_ctrl_c_at_the_terminal_leaves_it_to_be_closed(
+    tmp_path: Path, ignored: bool, request: pytest.FixtureRequest
+) -> None:
+    if ignored:  # as by nohup, or by a script's &
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
+    with parent(tmp_path) as started:
+        assert started.stdout is not None
+        while started.stdout.readline() != "streaming\n":
+            assert started.poll() is None
+        os.killpg(started.pid, signal.SIGINT)
+        said, complaint = started.communicate(timeout=DEADLINE)
+    assert said.split() == ["3", "closed"] and complaint == ""
+
+
+# ---------------------------------------------------------------- limits
+
+
+def test_too_much_memory_is_refused_and_nobody_dies() -> None:
+    with Worker(Hosted, limits=Limits(memory_bytes=2**30, open_files=64)) as worker:
+        assert worker.call("take", 10**8) == 10**8
+        pid = worker.pid
+        with pytest.raises(RunError, match="not enough memory"):
+            worker.call("take", 2 * 10**9)
+        assert worker.call("open", 20) == 20
+        with pytest.raises(OSError, match="Too many open files"):
+            worker.call("open", 100)
+        assert worker.call("cores") == (0, 0)
+        assert worker.pid == pid
+
+
+@pytest.mark.parametrize("bound", [Limits(cpu_seconds=1), Limits(seconds=1)])
+def test_too_much_time_ends_it(bound: Limits) -> None:
+    with Worker(Hosted, limits=bound) as worker, pytest.raises(WorkerLost, match="took too long"):
+        worker.call("spin")
+
+
+def test_without_bounds_there_are_none() -> None:
+    with Worker(Hosted) as worker:
+        assert worker.call("take", 2 * 10**8) == 2 * 10**8

@@ -1,0 +1,160 @@
+"""Recorte's own model, with the weights that it ships with, on a rendered subject whose alpha is known."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from pipeline import models, weights
+from pipeline.errors import WeightsError
+from pipeline.models import DOUBT, Found, Matte, Model, Still, card, recorte
+from pipeline.prompts import Box, Point, Prompt
+from pipeline.video.reading.frames import read_frames
+from tests.rendered import box_around, overlap, subject_over_background
+
+SAMPLE = Path(__file__).resolve().parents[3] / "assets" / "sample.mp4"
+
+Clip = tuple[list[np.ndarray], list[np.ndarray]]
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return models.loaded("recorte", "cpu")
+
+
+@pytest.fixture(scope="module")
+def clip() -> Clip:
+    return subject_over_background(12)
+
+
+def run(model: Model, frames: list[np.ndarray], prompt: Prompt | None, **later: Prompt) -> list[Found]:
+    """What is found by marks on the first frame, and `at5=...` on the one of that number."""
+    marks = {0: prompt} | {int(name.removeprefix("at")): marks for name, marks in later.items()}
+    return list(model.mattes(Still(frame, marks.get(n)) for n, frame in enumerate(frames)))
+
+
+@pytest.fixture(scope="module")
+def found(model: Model, clip: Clip) -> list[Found]:
+    return run(model, clip[0], box_around(clip[1][0]))
+
+
+def test_one_box_cuts_every_frame(clip: Clip, found: list[Found]) -> None:
+    assert [f.matte.shape for f in found] == [a.shape for a in clip[1]]
+    assert all(f.matte.dtype == np.uint8 for f in found)
+    assert min(overlap(f.matte, a) for f, a in zip(found, clip[1], strict=True)) > 0.9
+    assert min(f.confidence for f in found) > DOUBT
+
+
+def test_a_person_is_found_without_a_mark(model: Model) -> None:
+    frames = [frame.image for frame in itertools.islice(read_frames(SAMPLE), 0, 48, 8)]
+    height, width = frames[0].shape[:2]
+    for found in run(model, frames, None):
+        assert 0.25 < (found.matte > 127).mean() < 0.5 and found.confidence > DOUBT
+        face, suit = (found.matte[int(down * height), int(0.4 * width)] for down in (0.35, 0.8))
+        assert face > 250 and suit > 250
+        assert not found.matte[: height // 4, : width // 4].any() and not found.matte[:, -width // 12 :].any()
+
+
+def test_a_click_and_a_box_mean_the_same_person(model: Model) -> None:
+    frame = next(read_frames(SAMPLE)).image
+    height, width = frame.shape[:2]
+    box = Prompt(box=Box(0.16 * width, 0.05 * height, 0.76 * width, height))
+    (told,), (clicked,) = (
+        run(model, [frame], prompt) for prompt in (box, Prompt(points=(Point(0.4 * width, 0.35 * height),)))
+    )
+    assert overlap(clicked.matte, told.matte) > 0.9
+
+
+def test_streams_do_not_meet(model: Model, clip: Clip, found: list[Found]) -> None:
+    starts = {n: box_around(clip[1][n]) for n in (0, 8)}
+    one, two = (
+        model.mattes(iter([Still(clip[0][n + k], None if k else start) for k in range(3)]))
+        for n, start in starts.items()
+    )
+    mixed = [f.matte for pair in zip(one, two, strict=True) for f in pair]
+    assert all(np.abs(a.astype(int) - b.matte).max() <= 1 for a, b in zip(mixed[::2], found, strict=False))
+
+
+def test_a_stream_is_read_no_further_than_it_is_asked(model: Model, clip: Clip) -> None:
+    taken = []
+
+    def stills() -> Iterator[Still]:
+        for n, frame in enumerate(clip[0]):
+            taken.append(n)
+            yield Still(frame)
+
+    next(model.mattes(stills()))
+    assert taken == [0]
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_click_counts_right_under_it(model: Model, clip: Clip, found: list[Found], keep: bool) -> None:
+    before: Matte = found[3].matte
+    far = cv2.distanceTransform((before > 127).astype(np.uint8) ^ keep, cv2.DIST_L2, 3)
+    y, x = np.unravel_index(int(far.argmax()), far.shape)
+    click = Prompt(points=(Point(float(x), float(y), keep),))
+    after = run(model, clip[0][:4], box_around(clip[1][0]), at3=click)
+    assert (before[y, x] > 127) != keep and (after[3].matte[y, x] > 127) == keep
+
+
+def test_a_subject_that_left_leaves_nothing_and_is_found_again(model: Model) -> None:
+    frames, alphas = subject_over_background(10)
+    wall = cv2.blur(frames[0][:, :1].repeat(frames[0].shape[1], 1), (9, 9))
+    gone = [wall] * 3
+    found = run(model, [*frames[:3], *gone, *frames[3:6]], box_around(alphas[0]))
+    assert max((f.matte > 127).mean() for f in found[4:6]) < 0.01
+    assert max(f.confidence for f in found[4:6]) < DOUBT
+    assert overlap(found[-1].matte, alphas[5]) > 0.8
+
+
+def test_an_empty_picture_has_no_subject_until_one_comes(model: Model) -> None:
+    frame = next(read_frames(SAMPLE)).image
+    grey = np.full_like(frame, 128)
+    found = run(model, [grey, grey, frame], None)
+    assert max(f.confidence for f in found[:2]) < DOUBT
+    assert overlap(found[2].matte, run(model, [frame], None)[0].matte) > 0.95
+
+
+@pytest.mark.parametrize("prompt", [None, Prompt(points=(Point(0, 0),)), Prompt(box=Box(0, 0, 1, 1))])
+@pytest.mark.parametrize("size", [(1, 1), (2, 90), (33, 17)])
+def test_the_smallest_pictures_are_taken(model: Model, size: tuple[int, int], prompt: Prompt | None) -> None:
+    random = np.random.default_rng(0)
+    frames = [random.integers(0, 256, (*size, 3), np.uint8) for _ in range(3)]
+    assert [f.matte.shape for f in run(model, frames, prompt)] == [size] * 3
+
+
+def test_an_empty_stream_has_no_mattes(model: Model) -> None:
+    assert run(model, [], None) == []
+
+
+def test_its_weights_are_here_and_are_the_ones_it_names(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = card("recorte")
+    assert asked.present and asked.weights is not None and asked.weights.shipped
+    (path,) = weights.located(asked.weights, asked.label, asked.key)
+    weights.verified(asked.weights, [path])
+    (file,) = asked.weights.files
+    assert file.sha256 and path.stat().st_size == file.bytes <= 12e6
+    monkeypatch.setattr(weights, "SHIPPED", tmp_path)
+    with pytest.raises(WeightsError, match=r"recorte\.safetensors.*should be in.*choose another model"):
+        models.loaded("recorte", "cpu")
+    assert models.default()[0] == "grabcut"
+
+
+def test_a_part_that_was_left_behind_or_is_new_is_dropped() -> None:
+    mask, before = np.zeros((2, 64, 64), np.float32)
+    parts = {"subject": np.s_[4:40, 4:30], "behind": np.s_[4:20, 40:60], "new": np.s_[50:60, 40:60]}
+    for part in parts.values():
+        mask[part] = 0.9
+    before[parts["subject"]] = before[parts["behind"]] = 1
+    alike = torch.full((1, 3, 64, 64), 0.2)
+    alike[0, 0][parts["subject"]] = alike[0, 0][parts["new"]] = 0.8
+    kept = recorte._own(mask, before, alike)
+    assert np.array_equal(kept[parts["subject"]], mask[parts["subject"]])
+    assert not kept[parts["behind"]].any() and not kept[parts["new"]].any()
+    assert not recorte._own(np.zeros_like(mask), before, alike).any()
