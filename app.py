@@ -226,16 +226,17 @@ def serve(settings: Settings) -> None:
         from pipeline.jobs.limits import Limits
         from pipeline.jobs.runner import Runner
         from pipeline.jobs.worker import Worker
-        from ui import blocks, signs
-        from ui.accounts import DatabaseAccounts
-        from ui.actions import Actions
-        from ui.allowance import Allowance
-        from ui.cleaner import Cleaner
-        from ui.house import ServerHouse
-        from ui.looks import darkroom
-        from ui.server import answer
-        from ui.signin import SignedIn, SignedInVisitors
-        from ui.uploads import Uploads
+        from ui.page import blocks
+        from ui.server import metrics
+        from ui.server.accounts import DatabaseAccounts
+        from ui.server.login import SignedIn, SignedInVisitors
+        from ui.server.serve import answer
+        from ui.server.status import ServerHouse
+        from ui.server.uploads import Uploads
+        from ui.sessions.frames import darkroom
+        from ui.sessions.retention import Cleaner
+        from ui.sessions.service import Actions
+        from ui.sessions.upload_limits import Allowance
 
         allowance = Allowance(
             upload_bytes=settings.upload_bytes,
@@ -260,10 +261,10 @@ def serve(settings: Settings) -> None:
                     "user add NAME`, or set RECORTE_OPEN=1 if everybody who reaches it may see everything."
                 )
             house = ServerHouse(database, worker)
-            figures = signs.Figures(house, settings.home)
-            logging.getLogger().addHandler(signs.CountedErrors(figures))
+            figures = metrics.Figures(house, settings.home)
+            logging.getLogger().addHandler(metrics.CountedErrors(figures))
             running = Runner(
-                signs.Watched(ledger, figures),
+                metrics.Watched(ledger, figures),
                 partial(worker.stream, "process"),
                 kill=worker.kill,
                 stall_seconds=settings.stall_seconds,
@@ -288,7 +289,7 @@ def serve(settings: Settings) -> None:
                     visitors=visitors,
                     hosts=settings.hosts,
                     open=settings.open,
-                    routers=[signs.router(house, figures, settings.home)],
+                    routers=[metrics.router(house, figures, settings.home)],
                     answered=figures.answered,
                 )
                 with closing(Cleaner(actions, settings.keep_days)):
@@ -298,7 +299,7 @@ def serve(settings: Settings) -> None:
 
 def doctor(settings: Settings) -> int:
     """Print a sentence on each thing that is needed; 0: the server can serve, 1: it cannot."""
-    from ui import doctor as ward
+    from ui.server import doctor as ward
 
     with _held_if_free(settings.home) as running:
         found = ward.examine(
@@ -337,7 +338,7 @@ def change_users(settings: Settings, what: str, name: str, admin: bool) -> int:
     """Also while a server runs: its database is joined then."""
     from db import users
     from db.engine import Database
-    from ui.removal import remove_user
+    from ui.sessions.removal import remove_user
 
     password = _password() if what in ("add", "password") else ""
     prepare_data_dir(settings.home)
@@ -402,7 +403,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return change_users(
                 settings, asked.what, getattr(asked, "name", ""), getattr(asked, "admin", False)
             )
-        from ui import logs
+        from ui.server import logs
 
         logs.setup(settings.log)
         with logs.printing_logged():

@@ -1,5 +1,5 @@
 // Files that cannot be used are refused where they are chosen or dropped, in the page's language: Gradio would
-// say it in English. WORDS, by language, and MOST, the largest upload in bytes, are put before this by ui/blocks.py.
+// say it in English. WORDS, by language, and MOST, the largest upload in bytes, are put before this by ui/page/blocks.py.
 
 (() => {
   const FIELDS = ["#drop", "#dropped", "#pictures", "#footage"].map((part) => `${part} input[type=file]`).join(", ");

@@ -1,5 +1,5 @@
 // The stage's behaviour. Gradio runs this once for every mount, as the body of a function of
-// (element, trigger, props, server, upload, watch); ui/stage.py puts WORDS, the strings by language, before it.
+// (element, trigger, props, server, upload, watch); ui/page/stage.py puts WORDS, the strings by language, before it.
 // ES2020, no build step, no other host.
 
 /**

@@ -2,7 +2,7 @@
 //
 // Gradio sends a file with fetch, which says nothing on the way; here it goes by XMLHttpRequest. Gradio waits for
 // its answer meanwhile, hears of no file when the upload was cancelled, and of errors that trying again would not
-// mend. Files may be dropped or pasted anywhere on the page. WORDS are put before this by ui/blocks.py.
+// mend. Files may be dropped or pasted anywhere on the page. WORDS are put before this by ui/page/blocks.py.
 
 (() => {
   const UPLOAD = "/gradio_api/upload";

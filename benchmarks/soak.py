@@ -28,8 +28,8 @@ from pipeline import formats
 from pipeline.job import Job
 from pipeline.jobs.runner import Runner
 from pipeline.jobs.worker import Worker
-from ui.actions import Actions
-from ui.looks import darkroom
+from ui.sessions.frames import darkroom
+from ui.sessions.service import Actions
 
 SAMPLE = Path(__file__).resolve().parent.parent / "assets" / "sample.mp4"
 _TENTHS = 10

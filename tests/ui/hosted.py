@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from typing import Any, Self
 
 from tests.pipeline import stand_in
-from ui.darkroom import Darkroom
+from ui.sessions.inference import Darkroom
 
 
 def darkroom() -> Darkroom:

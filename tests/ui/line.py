@@ -15,8 +15,8 @@ from pipeline.job import Job
 from pipeline.video.reading.frame_index import save_index
 from pipeline.video.reading.probe import probe_clip
 from tests.ui.hosted import Here
-from ui.actions import Actions
-from ui.darkroom import Darkroom
+from ui.sessions.inference import Darkroom
+from ui.sessions.service import Actions
 
 SAMPLE = Path(__file__).resolve().parents[2] / "assets" / "sample.mp4"
 

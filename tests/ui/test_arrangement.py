@@ -35,8 +35,8 @@ from tests.pipeline.jobs.test_runner import Sink
 from tests.ui import hosted
 from tests.ui.conftest import Server
 from tests.waiting import until
-from ui.actions import Actions
-from ui.opened import Opened
+from ui.sessions.service import Actions
+from ui.sessions.session import Opened
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "assets" / "sample.mp4"
@@ -297,8 +297,8 @@ from db.ledger import Ledger
 from pipeline.jobs.runner import Runner
 from pipeline.jobs.worker import Worker
 from ui import blocks, scenes
-from ui.actions import Actions
-from ui.looks import darkroom
+from ui.sessions.service import Actions
+from ui.sessions.frames import darkroom
 
 if __name__ == "__main__":
     import shutil, time

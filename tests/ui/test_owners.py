@@ -29,8 +29,11 @@ from db.models import State, User
 from pipeline.compositing.edges import Edges
 from tests.ui import line
 from tests.waiting import until
-from ui import blocks, events, media, scenes
-from ui.actions import Actions
+from ui.page import blocks
+from ui.page import handlers as events
+from ui.server import media
+from ui.sessions import stock_backgrounds
+from ui.sessions.service import Actions
 
 
 class Visitor(NamedTuple):
@@ -130,7 +133,7 @@ ACTIONS: dict[str, tuple[Any, ...]] = {
     "choose_background": ("#102030",),
     "choose_picture": (PICTURE, "a.png"),
     "choose_footage": (VIDEO, "a.mp4"),
-    "choose_scene": (scenes.NAMES[0],),
+    "choose_scene": (stock_backgrounds.NAMES[0],),
     "fit_background": ("fit",),
     "choose_edges": (Edges(grow=3),),
     "choose_format": ("webm",),

@@ -19,10 +19,11 @@ from db.ledger import Ledger
 from db.models import State
 from pipeline.errors import InputError, PromptError
 from tests.ui import line
-from ui import events, media
-from ui.actions import Actions
-from ui.opened import Unreadable
-from ui.sections import sessions
+from ui.page import handlers
+from ui.page.sections import sessions
+from ui.server import media
+from ui.sessions.service import Actions
+from ui.sessions.session import Unreadable
 
 Change = Callable[[dict[str, Any]], Any]
 
@@ -150,7 +151,7 @@ def test_names_are_of_one_line_and_of_letters(
 
 @pytest.mark.parametrize("number", [10**30, -(2**60), 1.5, "7", None])
 def test_what_the_stage_counts_by_is_told_back_only_where_it_can_be(number: Any) -> None:
-    from ui.page import _number
+    from ui.page.context import _number
 
     assert _number(number) is None and _number(7) == 7
 
@@ -169,7 +170,7 @@ def test_a_full_disk_is_said_in_the_language_of_who_asks(
 
     monkeypatch.setattr(shutil, "copyfile", full)
     with pytest.raises(gr.Error, match=r"disk is full\. .* try again\."):
-        events.told(actions.create_sample)()
+        handlers.told(actions.create_sample)()
     assert list((tmp_path / "sessions").iterdir()) == []
     asked = Request({"type": "http", "headers": [(b"accept-language", b"es-ES")]})
     answer = media._answered(asked, lambda: full(tmp_path, tmp_path / "x"))  # type: ignore[arg-type,return-value]

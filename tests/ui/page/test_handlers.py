@@ -1,0 +1,118 @@
+"""Answers of the page's handlers, called as Gradio calls them, without a browser."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import warnings
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from tests.pipeline import stand_in
+from tests.ui.sessions.test_service import MARKS, actions, clips, finished, upload, working
+from ui.page import blocks
+from ui.sessions.service import Actions
+
+__all__ = ["actions", "clips", "upload", "working"]  # fixtures
+
+pytestmark = pytest.mark.usefixtures("at_once")
+
+Call = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def call(actions: Actions) -> Iterator[Call]:
+    """Calls what an event of a component does; gives the new values by the components' ids, or classes."""
+    # Gradio leaves loops unclosed when a page is built: they go here, and not in the middle of a test.
+    with warnings.catch_warnings(action="ignore"):
+        page = blocks.build(actions)
+        asyncio.set_event_loop(None)
+        gc.collect()
+    with stand_in.registered():
+
+        def call(
+            name: str, event: str, *inputs: Any, language: str = "en", data: dict[str, Any] | None = None
+        ) -> dict[str, Any]:
+            request = gr.Request()
+            request.request = SimpleNamespace(
+                headers={"accept-language": language}, state=SimpleNamespace(user=None)
+            )  # type: ignore[assignment]
+            for function in page.fns.values():
+                for target, happened in function.targets:
+                    if target in page.blocks and (page.blocks[target].elem_id, happened) == (name, event):
+                        told = [] if data is None else [SimpleNamespace(**data)]
+                        found = function.fn(*inputs, request, *told)
+                        return {part.elem_id or type(part).__name__: value for part, value in found.items()}
+            raise LookupError(f"nothing comes of {event} of {name}")
+
+        yield call
+        for found in actions.sessions():
+            actions.choose_model(found.id, "grabcut")
+
+
+def test_an_edit_is_answered_with_what_others_have_changed(actions: Actions, upload: Any, call: Call) -> None:
+    id = actions.create(upload(), "a.mp4")
+    nothing = {"prompts": [], "objects": [], "start": 0, "end": None}
+    actions.edit(id, nothing | {"prompts": MARKS}, nothing)
+    mine = [{"time": 0.0, "points": [{"x": 5, "y": 5, "keep": True}]}]
+    shown = call("stage", "input", nothing | {"prompts": mine, "base": nothing, "seq": 4}, id)["stage"]
+    assert len(shown["prompts"][0]["points"]) == 2 and shown["seq"] == 4 and shown["message"] is None
+    assert shown["version"] == actions.open(id).version
+    for corner, said in ((50, None), (60, "otra ventana")):
+        boxed = nothing | {"prompts": [{"time": 0.0, "box": [1, 1, corner, 60]}], "base": nothing, "seq": 5}
+        shown = call("stage", "input", boxed, id, language="es")["stage"]
+        assert said in (shown["message"] or "") if said else shown["message"] is None
+    # Another window is told of it, and shows all of the session.
+    assert call("stage", "tick", id)["stage"]["version"] == actions.open(id).version
+
+
+def test_where_to_look_is_said_with_its_frames(actions: Actions, upload: Any, call: Call) -> None:
+    id = actions.create(upload(), "a.mp4")
+    actions.choose_model(id, "doubting")
+    actions.run(id)
+    finished(actions, id)
+    said = call("stage", "tick", id)["progress"].value
+    assert "but look at 1 place:" in said
+    assert 'data-goto="5"' in said and f"/media/{id}/frames/5?view=mask" in said
+    assert "pero mira 1 lugar" in call("stage", "tick", id, language="es")["progress"].value
+
+
+def test_sessions_are_renamed_deleted_and_brought_back(actions: Actions, upload: Any, call: Call) -> None:
+    id = actions.create(upload(), "a.mp4")
+    shown = call("cards", "edit", "", "", data={"id": id, "name": "Beach"})
+    assert shown["cards"]["cards"][0]["name"] == "Beach" and not shown["Timer"].active
+    shown = call("cards", "delete", id, "none", data={"id": id})
+    assert shown["cards"] == {
+        "cards": [], "search": "none", "gone": {"id": id, "name": "Beach", "seconds": 30.0}
+    }  # fmt: skip
+    assert shown["current"] == "" and actions.sessions() == []
+    shown = call("cards", "undo", "", data={"id": id})
+    assert [card["id"] for card in shown["cards"]["cards"]] == [id] and shown["cards"]["gone"] is None
+
+
+def test_errors_are_raised_in_the_languages_of_who_asks(actions: Actions, upload: Any, call: Call) -> None:
+    id = actions.create(upload(), "a.mp4")
+    actions.choose_model(id, "pointing")
+    for language, said in (("en", "Click on the subject first"), ("es", "Haz clic primero en el sujeto")):
+        with pytest.raises(gr.Error, match=said):
+            call("make", "click", id, language=language)
+    actions.choose_model(id, "failing")
+    actions.run(id)
+    finished(actions, id)
+    assert "Algo ha fallado" in call("stage", "tick", id, language="es")["progress"].value
+
+
+def test_nothing_can_be_made_without_weights(actions: Actions, upload: Any, call: Call) -> None:
+    id = actions.create(upload(), "a.mp4")
+    assert call("stage", "tick", id)["make"].interactive
+    actions.choose_model(id, "sam2-tiny")
+    shown = call("stage", "tick", id, language="es")
+    assert not shown["make"].interactive and "SAM 2.1 Tiny aún no está listo" in shown["progress"].value
+    actions.mark(id, MARKS)
+    with pytest.raises(gr.Error) as refused:
+        call("make", "click", id)
+    assert "Download the weights" in str(refused.value) and "python -m" not in str(refused.value)

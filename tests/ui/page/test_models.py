@@ -1,0 +1,159 @@
+"""Choosing a model on the page: objects, candidates, weights and licences, with models that are played."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+from safetensors.torch import save
+
+from pipeline.networks.isnet import Isnet
+from tests.pipeline.hub import Hub
+from tests.ui.conftest import Server
+from tests.ui.page.test_page import Visit, choose, make, on_screen, picture, ready, started
+
+
+class Played(Hub):
+    """A hub that has RMBG's network, untrained, and can be taken away."""
+
+    def __init__(self) -> None:
+        super().__init__(content=save(Isnet().state_dict()), pause=0.01)
+        self.stack = ExitStack()
+        self.stack.enter_context(self.serving())
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[Played]:
+    hub = Played()
+    with hub.stack:
+        yield hub
+
+
+@pytest.fixture(scope="module")
+def server(hub: Played) -> Iterator[Server]:
+    """A server with stand-ins among its models, whose hub is played."""
+    with tempfile.TemporaryDirectory(prefix="recorte-page-", ignore_cleanup_errors=True) as folder:
+        server = Server(
+            Path(folder) / "home",
+            program=("-m", "tests.ui.stand_in_app"),
+            RECORTE_WEIGHTS=str(Path(folder) / "weights"),
+            HF_HOME=str(Path(folder) / "cache"),
+            HF_ENDPOINT=hub.address,
+            RMBG_PUBLISHED=f"{len(hub.content)} {hashlib.sha256(hub.content).hexdigest()}",
+        )
+        server.start()
+        yield server
+        server.stop()
+        assert not server.failed(), server.said()
+
+
+def choose_model(page: Page, label: str) -> None:
+    page.locator("#model input").click()
+    page.get_by_role("option", name=re.compile(f"^{re.escape(label)}")).click()
+
+
+def test_a_lone_click_offers_three_readings(server: Server, visit: Visit, clip: Path) -> None:
+    page = started(server, visit, clip)
+    choose_model(page, "Pointing")
+    expect(page.locator("#about-model")).to_contain_text("Click on the subject")
+    page.mouse.click(*on_screen(page, 100, 90))
+    readings = page.locator("[data-part=readings] button")
+    expect(readings).to_have_count(3)
+    expect(readings.nth(1)).to_contain_text("95")
+    expect(readings.nth(1)).to_have_attribute("aria-pressed", "true")  # the best
+    # They are asked for again once the choice is kept and its mask is there: nothing is under way then.
+    with page.expect_response(re.compile("/candidates")):
+        readings.nth(2).click()
+    expect(readings.nth(2)).to_have_attribute("aria-pressed", "true")
+    page.reload()
+    ready(page)
+    expect(readings.nth(2)).to_have_attribute("aria-pressed", "true")  # part of what is kept
+    page.mouse.click(*on_screen(page, 200, 90))
+    expect(page.locator("[data-part=candidates]")).to_be_hidden()  # two clicks are not ambiguous
+
+
+def test_objects_are_added_named_and_switched_off(server: Server, visit: Visit, clip: Path) -> None:
+    page = started(server, visit, clip)
+    choose_model(page, "Pointing")
+    page.mouse.click(*on_screen(page, 80, 90))
+    page.locator("[data-do=add]").click()
+    page.mouse.click(*on_screen(page, 220, 90))
+    chips = page.locator("[data-part=chips] .chip")
+    expect(chips).to_have_count(2)
+    chips.nth(1).locator("[data-do=pick]").dblclick()
+    chips.nth(1).locator("input").fill("Ball")
+    chips.nth(1).locator("input").press("Enter")
+    expect(chips.nth(1)).to_contain_text("Ball")
+    chips.nth(0).locator("[data-do=toggle]").click()
+    expect(picture(page)).to_have_attribute("aria-busy", "false")
+    make(page)
+    page.reload()
+    ready(page)
+    expect(chips.nth(1)).to_contain_text("Ball")
+    expect(chips.nth(0).locator("[data-do=toggle]")).to_have_attribute("aria-pressed", "false")
+
+
+def test_where_the_cut_may_have_slipped_is_on_the_timeline(server: Server, visit: Visit, clip: Path) -> None:
+    page = started(server, visit, clip)
+    choose_model(page, "Doubting")
+    make(page)
+    checks = page.locator("[data-part=checks] button")
+    expect(checks).to_have_count(2)
+    checks.first.click()
+    expect(page.locator("[data-part=slider]")).to_have_value("5")
+
+
+def test_spanish_says_what_a_licence_forbids(server: Server, visit: Visit, clip: Path) -> None:
+    page = visit(server.url, locale="es-ES")
+    page.locator("#drop input[type=file]").set_input_files(clip)
+    ready(page)
+    choose_model(page, "RMBG-1.4")
+    expect(page.locator("#about-model")).to_contain_text("solo para uso no comercial")
+    choose(page, "Color")
+
+
+def test_weights_are_fetched_after_the_licence_was_read(
+    server: Server, visit: Visit, clip: Path, hub: Played
+) -> None:
+    page = started(server, visit, clip)
+    expect(page.locator("#about-model")).to_contain_text("RMBG-1.4 is not ready here")
+    choose_model(page, "RMBG-1.4")
+    expect(page.locator("#about-model")).to_contain_text("non-commercial")
+    expect(page.locator("#download-weights")).to_be_hidden()
+    page.locator("#acknowledge input").check()
+    expect(page.locator("#acknowledge")).to_be_hidden()
+    page.locator("#download-weights").click()
+    expect(page.locator("#fetching progress")).to_be_visible()
+    expect(page.locator("#fetching")).to_contain_text(re.compile(r"Downloading: [\d.]+ [kM]B of"))
+    page.locator("#stop-download").click()
+    expect(page.locator("#download-weights")).to_be_visible()
+    # Another visitor sees that the licence was read, and goes on from what is there.
+    hub.pause, before = 0, hub.sent
+    other = started(server, visit, clip)
+    choose_model(other, "RMBG-1.4")
+    expect(other.locator("#acknowledge")).to_be_hidden()
+    other.locator("#download-weights").click()
+    expect(other.locator("#download-weights")).to_be_hidden()
+    expect(other.locator("#fetching")).to_be_hidden()
+    assert 0 < hub.sent - before < len(hub.content)
+    ready(other)  # with a mask now
+    third = started(server, visit, clip)
+    expect(third.locator("#about-model")).to_contain_text("its weights are on this machine")
+
+
+def test_without_a_network_it_is_said_that_there_is_none(
+    server: Server, visit: Visit, clip: Path, hub: Played
+) -> None:
+    hub.stack.close()  # for the tests behind this one as well: there are none
+    page = started(server, visit, clip)
+    choose_model(page, "SAM 2.1 Tiny")
+    page.locator("#download-weights").click()
+    failure = page.locator("#fetching [role=alert]")
+    expect(failure).to_contain_text("could not be downloaded: 127.0.0.1 cannot be reached")
+    expect(page.locator("#download-weights")).to_be_visible()

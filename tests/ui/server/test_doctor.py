@@ -1,0 +1,167 @@
+"""The doctor, who says how things stand and changes nothing; and what is refused before serving."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import app
+from db.embedded import EmbeddedServer
+from db.engine import Database
+from pipeline import models
+from tests.ui.conftest import ROOT
+from ui.server import doctor
+from ui.server.accounts import DatabaseAccounts
+
+
+def program(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    clean = {k: v for k, v in os.environ.items() if k != "DATABASE_URL"}
+    return subprocess.run(
+        [sys.executable, "app.py", *arguments],
+        cwd=ROOT,
+        env=clean | settings,
+        input="",
+        capture_output=True,
+        text=True,
+    )
+
+
+def found(home: Path, **changes: object) -> list[doctor.Finding]:
+    asked = {"database_url": None, "host": "127.0.0.1", "port": 0, "running": False} | changes
+    return list(doctor.examine(home, **asked))  # type: ignore[arg-type]
+
+
+def test_it_says_a_sentence_on_each_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    done = program("doctor", RECORTE_HOME=str(home), RECORTE_PORT="0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[-1] == "It can serve." and not home.exists()
+    for word in (
+        "data folder",
+        "free on its disk",
+        "embedded database",
+        "127.0.0.1",
+        "of memory",
+        "Models run",
+    ):
+        assert any(word in line for line in lines), word
+    for card in models.cards().values():
+        assert any(card.label in line for line in lines)
+    assert any("formats can be encoded" in line for line in lines)
+    assert all(line[:4] in ("ok  ", "--  ") and line.endswith(".") for line in lines[:-1])
+
+
+def test_what_stops_it_is_told_and_is_its_status(tmp_path: Path) -> None:
+    url = "postgresql://user:geheim@127.0.0.1:1/nothing"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = program("doctor", RECORTE_HOME=str(tmp_path), RECORTE_PORT=port, DATABASE_URL=url)
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    assert lines[-1] == "It cannot serve like this."
+    bad = [line for line in lines if line.startswith("!!")]
+    assert len(bad) == 2 and "geheim" not in done.stdout
+    assert any("DATABASE_URL" in line for line in bad) and any("RECORTE_PORT" in line for line in bad)
+
+
+def test_a_database_that_runs_is_joined_and_goes_on_running(tmp_path: Path) -> None:
+    with EmbeddedServer(tmp_path / "database") as server:
+        before = (server.data / "postmaster.pid").read_text().splitlines()[0]
+        said = [str(finding) for finding in found(tmp_path, running=True)]
+        assert any("database answers: PostgreSQL" in line for line in said)
+        assert (server.data / "postmaster.pid").read_text().splitlines()[0] == before
+
+
+def test_a_port_of_a_running_recorte_is_no_fault(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ours = doctor._port("127.0.0.1", port, running=True)
+        others = doctor._port("127.0.0.1", port, running=False)
+    assert ours.well and "Recorte is running" in ours.sentence
+    assert others.stops
+
+
+def test_a_full_disk_stops_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = type("Usage", (), {"total": 10**12, "used": 10**12, "free": 10**6})
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    *_, disk = doctor._folder(tmp_path)
+    assert disk.stops and "make room" in disk.sentence
+
+
+def test_beyond_this_machine_it_serves_with_accounts_only(tmp_path: Path) -> None:
+    done = program(RECORTE_HOME=str(tmp_path / "home"), RECORTE_PORT="0", RECORTE_HOST="0.0.0.0")
+    assert done.returncode == 2 and done.stdout == ""
+    said = done.stderr.strip().splitlines()[-1]
+    assert "user add NAME" in said and "RECORTE_OPEN=1" in said
+
+
+def test_switches_and_names_are_read_and_checked() -> None:
+    read = app.Settings.read(
+        {
+            "RECORTE_OPEN": "1",
+            "RECORTE_HOSTS": "a.example, b.example",
+            "RECORTE_KEEP_DAYS": "30",
+            "RECORTE_QUOTA_GB": "2",
+            "RECORTE_MOST_MINUTES": "5",
+            "RECORTE_MOST_PIXELS": "8294400",
+            "RECORTE_STALL_MINUTES": "3",
+            "RECORTE_LOG": "text",
+        }
+    )
+    assert read.open and not read.users and read.hosts == ("a.example", "b.example") and read.log == "text"
+    assert (read.keep_days, read.quota_bytes, read.most_seconds) == (30, 2 * 2**30, 300)
+    assert (read.most_pixels, read.stall_seconds) == (8294400, 180)
+    assert read.beyond and not app.Settings.read({}).beyond
+    assert app.Settings.read({"RECORTE_HOST": "0.0.0.0"}).beyond
+    assert app.Settings.read({"RECORTE_HOSTS": "recorte.example.org"}).beyond  # through a proxy
+    for name, value in (("RECORTE_OPEN", "yes"), ("RECORTE_HOSTS", "https://a"), ("RECORTE_LOG", "xml")):
+        with pytest.raises(app.CannotStart, match=f"^{name} "):
+            app.Settings.read({name: value})
+
+
+def test_users_are_added_listed_changed_and_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RECORTE_HOME", str(tmp_path))
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+
+    def user(*arguments: str, password: str = "") -> str:
+        monkeypatch.setattr("sys.stdin", io.StringIO(f"{password}\n"))
+        status = app.main(["user", *arguments])
+        out, err = capsys.readouterr()
+        assert (status, out if status else err) == (2 if err else 0, "")
+        return (out or err).strip()
+
+    before = signal.getsignal(signal.SIGTERM)
+    with EmbeddedServer(tmp_path / "database"):  # as while a server runs
+        assert user("list") == "There are no users."
+        assert user("add", "Ana", "--admin", password="password of ana") == "Ana may sign in."
+        assert user("add", "ANA", password="another one") == (
+            "There is a user called ANA already: choose another name."
+        )
+        assert user("add", "Ben", password="short") == "A password has at least 8 characters."
+        assert user("add", "Ben", password="password of ben") == "Ben may sign in."
+        assert user("list").splitlines() == ["Ana (admin): 0 sessions", "Ben: 0 sessions"]
+        with Database.open(None, tmp_path / "database") as database:
+            accounts = DatabaseAccounts(database)
+            ana = accounts.check("ana", "password of ana")
+            assert ana is not None and ana.admin and accounts.get(ana.id) == ana and accounts.any()
+            assert accounts.check("ana", "password of ben") is None
+            assert "new password" in user("password", "ana", password="a newer password")
+            changed = accounts.get(ana.id)
+            assert changed is not None and changed.stamp != ana.stamp
+            assert accounts.check("ana", "password of ana") is None
+            assert accounts.check("ana", "a newer password") == changed
+            assert user("remove", "BEN") == "Ben and their sessions are removed."
+            assert accounts.check("ben", "password of ben") is None
+        assert user("remove", "Ben") == "There is no user called 'Ben'."
+        assert user("password", "Ben", password="password of ben") == "There is no user called 'Ben'."
+    signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,108 @@
+"""Lookups in the database, while it answers and while it does not."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from db.errors import DatabaseAway
+from tests.waiting import DEADLINE, until
+from ui.server.lookups import Lookups
+
+
+class Hanging:
+    """A database that answers when it is let."""
+
+    def __init__(self) -> None:
+        self.answers = threading.Event()
+        self.asked: list[str] = []
+
+    def ask(self, key: str) -> str:
+        self.asked.append(key)
+        assert self.answers.wait(DEADLINE)
+        return f"{key} {len(self.asked)}"
+
+
+@pytest.fixture
+def hanging() -> Iterator[Hanging]:
+    database = Hanging()
+    yield database
+    database.answers.set()
+
+
+def test_an_answer_is_remembered_for_a_while(hanging: Hanging) -> None:
+    hanging.answers.set()
+    now = [0.0]
+    lookups = Lookups(hanging.ask, fresh_seconds=5, clock=lambda: now[0])
+
+    async def ask() -> str:
+        return await lookups.get("a", 10)
+
+    assert lookups.last("a") is None
+    assert asyncio.run(ask()) == asyncio.run(ask()) == lookups.last("a") == "a 1"
+    now[0] = 6
+    assert asyncio.run(ask()) == "a 2"
+    lookups.clear()
+    assert lookups.last("a") is None
+
+
+def test_of_many_who_ask_one_that_hangs_none_waits_for_long(hanging: Hanging) -> None:
+    lookups = Lookups(hanging.ask, fresh_seconds=5)
+
+    async def ask() -> float:
+        began = time.monotonic()
+        with pytest.raises(DatabaseAway):
+            await lookups.get("a", 0.3)
+        return time.monotonic() - began
+
+    async def many() -> list[float]:
+        first = await asyncio.gather(*(ask() for _ in range(50)))
+        return [max(first), await ask()]  # who comes later does not wait as long again
+
+    first, later = asyncio.run(many())
+    assert 0.2 < first < 5 and later < 0.25
+    assert hanging.asked == ["a"]
+    hanging.answers.set()
+    until(lambda: lookups.last("a") == "a 1")
+
+
+def test_an_error_is_the_answer_of_those_who_asked_and_not_remembered() -> None:
+    asked: list[None] = []
+
+    def ask(_: None) -> int:
+        asked.append(None)
+        if len(asked) == 1:
+            raise DatabaseAway("away")
+        return 7
+
+    lookups = Lookups(ask, fresh_seconds=5)
+
+    async def get() -> int:
+        return await lookups.get(None, 10)
+
+    with pytest.raises(DatabaseAway, match=r"^away$"):
+        asyncio.run(get())
+    assert asyncio.run(get()) == 7
+
+
+def test_what_comes_too_late_is_no_complaint(hanging: Hanging, caplog: pytest.LogCaptureFixture) -> None:
+    lookups = Lookups(hanging.ask, fresh_seconds=0)
+
+    def fail(key: str) -> str:
+        hanging.ask(key)
+        raise DatabaseAway("away")
+
+    lookups._ask = fail
+
+    async def ask() -> None:
+        with pytest.raises(DatabaseAway):
+            await lookups.get("a", 0.05)
+        hanging.answers.set()
+        await asyncio.sleep(0.3)
+
+    asyncio.run(ask())
+    assert caplog.records == []

@@ -1,0 +1,50 @@
+"""The pictures of the stage."""
+
+from __future__ import annotations
+
+import itertools
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ui.sessions import overlay
+
+NUMBERS = range(1, len(overlay.PALETTE) + 1)
+TOLD_APART = 10.0
+"""CIELAB distance of two colours that nobody takes for one another."""
+
+
+def rgb(name: str) -> tuple[int, ...]:
+    return tuple(int(name[at : at + 2], 16) for at in (1, 3, 5))
+
+
+def distance(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+    first, second = (cv2.cvtColor(c.reshape(1, 1, 3) / np.float32(255), cv2.COLOR_RGB2LAB) for c in (a, b))
+    return float(np.linalg.norm(first - second))
+
+
+def seen(number: int, colour: tuple[int, ...]) -> float:
+    """Return the distance of the middle of a thing of this colour from itself when it is tinted."""
+    image = np.full((40, 40, 3), colour, np.uint8)
+    matte = np.zeros((40, 40), np.uint8)
+    matte[10:30, 10:30] = 255
+    tinted = overlay.tinted(image, {number: matte})
+    assert np.array_equal(tinted[2, 2], image[2, 2])
+    return distance(tinted[20, 20], image[20, 20])
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_thing_of_the_tints_own_colour_is_seen_to_be_tinted(number: int) -> None:
+    assert seen(number, rgb(overlay.PALETTE[number - 1])) > TOLD_APART
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_tint_is_seen_on_whatever_colour(number: int) -> None:
+    assert min(seen(number, colour) for colour in itertools.product((0, 85, 170, 255), repeat=3)) > TOLD_APART
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 7, 8])
+def test_where_it_is_seen_anyway_an_object_keeps_its_own_colour(number: int) -> None:
+    assert overlay.tint(number, np.array([128, 128, 128], np.float32)) == overlay.PALETTE[number - 1]

@@ -1,0 +1,185 @@
+"""Turns at what is scarce."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from anyio import to_thread
+from PIL import Image
+
+from db.engine import Database
+from pipeline.errors import InputError
+from pipeline.jobs import sandbox
+from tests.ui import line
+from tests.waiting import DEADLINE, until
+from ui.sessions.shares import Budget, Threads, Turns
+
+
+class Work:
+    """Threads that take turns, and what they are at."""
+
+    def __init__(self, turns: Turns) -> None:
+        self.turns = turns
+        self.at_work: list[UUID | None] = []
+        self.refused: list[UUID | None] = []
+        self.go_home = threading.Event()
+        self.threads: list[threading.Thread] = []
+
+    def start(self, owner: UUID | None, number: int = 1) -> None:
+        def work() -> None:
+            try:
+                with self.turns.turn(owner):
+                    self.at_work.append(owner)
+                    self.go_home.wait(DEADLINE)
+                    self.at_work.remove(owner)
+            except InputError:
+                self.refused.append(owner)
+
+        for _ in range(number):
+            self.threads.append(threading.Thread(target=work))
+            self.threads[-1].start()
+
+    def end(self) -> None:
+        self.go_home.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def test_one_user_leaves_turns_to_others() -> None:
+    ana, ben, eva = (uuid4() for _ in range(3))
+    work = Work(Turns(3, each=2, waiting=1, refused="no"))
+    work.start(ana, 8)
+    until(lambda: work.at_work == [ana, ana] and len(work.refused) == 5)
+    work.start(ben)
+    until(lambda: ben in work.at_work)
+    work.start(eva)
+    time.sleep(0.2)
+    assert eva not in work.at_work  # three are at work
+    work.end()
+    assert work.at_work == [] and not work.turns._here and not work.turns._at_work
+    with work.turns.turn(ana):  # and all is as it was
+        pass
+
+
+def test_a_turn_is_over_when_its_work_fails() -> None:
+    turns = Turns(1, each=1, waiting=0, refused="not now")
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError), turns.turn(None):
+            raise ZeroDivisionError
+        with turns.turn(None), pytest.raises(InputError, match=r"^not now$"), turns.turn(None):
+            pass
+
+
+@pytest.mark.parametrize("kind", ["picture", "footage", "create"])
+def test_uploads_of_one_user_are_looked_at_a_few_at_a_time(
+    own: Database, small_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Of sixteen at once, each of which takes long, two are, and another user's is as well."""
+    id = line.maker(tmp_path, own, small_clip)()
+    actions = line.actions_on(tmp_path, own, line.Line(None))
+    going, at_work, peak, refused = threading.Event(), [0], [0], []
+
+    def slow(file: Path, *_: object, **__: object) -> None:
+        at_work[0] += 1
+        peak[0] = max(peak[0], at_work[0])
+        going.wait(DEADLINE)
+        at_work[0] -= 1
+        raise InputError("no")
+
+    monkeypatch.setattr(sandbox, "picture", slow)
+    monkeypatch.setattr(sandbox, "footage", slow)
+
+    def take(number: int) -> None:
+        file = tmp_path / f"{number}.png"
+        Image.new("RGB", (8, 8)).save(file) if kind == "picture" else shutil.copyfile(small_clip, file)
+        try:
+            if kind == "create":
+                actions.create(file, file.name)
+            else:
+                getattr(actions, f"choose_{kind}")(id, file, file.name)
+        except InputError as error:
+            refused.append(str(error))
+            assert not file.exists()
+
+    threads = [threading.Thread(target=take, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    until(lambda: len(refused) == 12)
+    assert at_work == [2] and all(said.startswith("Several of your uploads") for said in refused)
+
+    def take_another() -> None:
+        with pytest.raises(InputError, match=r"^no$"):
+            actions.of(uuid4()).create(Path(shutil.copyfile(small_clip, tmp_path / "s.mp4")), "s.mp4")
+
+    stranger = threading.Thread(target=take_another)
+    stranger.start()
+    until(lambda: at_work == [3])
+    going.set()
+    for thread in [*threads, stranger]:
+        thread.join()
+    assert peak == [3] and len(refused) == 16
+
+
+# ---------------------------------------------------------------- threads and budgets
+
+
+def test_threads_of_one_user_leave_some_to_others() -> None:
+    go, at_work = threading.Event(), Counter[str]()
+
+    def work(name: str) -> str:
+        at_work[name] += 1
+        assert go.wait(DEADLINE)
+        return name
+
+    async def ask(threads: Threads[str], owner: UUID, name: str) -> str:
+        async with threads.turn(owner) as run:
+            return await run(lambda: work(name))
+
+    async def run() -> list[str]:
+        threads: Threads[str] = Threads(4, each=2)
+        ana, ben = uuid4(), uuid4()
+        many = [asyncio.create_task(ask(threads, ana, "ana")) for _ in range(45)]
+        await asyncio.sleep(0.2)
+        assert at_work == {"ana": 2}
+        few = asyncio.create_task(ask(threads, ben, "ben"))
+        await asyncio.sleep(0.2)
+        assert at_work == {"ana": 2, "ben": 1}
+        # What they wait for keeps none of the threads that all share.
+        assert await to_thread.run_sync(lambda: 5) == 5
+        go.set()
+        return await asyncio.gather(few, *many)
+
+    assert asyncio.run(run()).count("ana") == 45
+
+
+def test_a_budget_is_shared_in_the_order_of_those_who_ask() -> None:
+    budget, order, held, peak = Budget(10), [], [0], [0]
+    lock = threading.Lock()
+
+    def take(name: str, amount: int) -> None:
+        with budget.part(amount):
+            with lock:
+                order.append(name)
+                held[0] += min(amount, 10)
+                peak[0] = max(peak[0], held[0])
+            time.sleep(0.05)
+            with lock:
+                held[0] -= min(amount, 10)
+
+    with budget.part(6):
+        threads = []
+        for name, amount in (("large", 8), ("small", 4), ("beyond all", 99), ("last", 1)):
+            threads.append(threading.Thread(target=take, args=(name, amount)))
+            threads[-1].start()
+            until(lambda: len(budget._line) == len(threads))
+        assert order == []  # the small one does not go before the large one
+    for thread in threads:
+        thread.join()
+    assert order == ["large", "small", "beyond all", "last"] and peak[0] <= 10 and budget._left == 10

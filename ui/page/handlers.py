@@ -1,0 +1,123 @@
+"""How the page's handlers meet Gradio: errors as sentences, the browser's language."""
+
+from __future__ import annotations
+
+import html
+import logging
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import wraps
+from inspect import isgeneratorfunction
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import fastapi
+import gradio as gr
+
+from db.errors import DatabaseError
+from pipeline.errors import DISK_FULL, RecorteError
+from ui import error_text, text
+
+log = logging.getLogger(__name__)
+
+Say = Callable[[str], Any]
+"""Gives a key of the page's text to Gradio, which shows it in the browser's language."""
+
+Updates = dict[Any, Any]
+"""What a handler returns: new values, by component."""
+
+
+READ = "() => window.recorte.read()"
+"""To be run in the browser when what was uploaded has been dealt with; see `assets/uploads.js`."""
+
+UPLOAD: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last"}
+"""Options of an upload event: a file that comes while one before it, or its cancelling, is dealt with, waits.
+
+Gradio's default would drop it.
+"""
+
+
+def no_change() -> Updates:
+    """Return the updates of a handler where nothing is to be done."""
+    nothing: Updates = gr.skip()
+    return nothing
+
+
+def language(request: gr.Request | fastapi.Request) -> str:
+    return text.language(request.headers.get("accept-language"))
+
+
+def owner(request: gr.Request | fastapi.Request) -> UUID | None:
+    """Who asks: the visitor that the gate left in the request's state; None: the local user.
+
+    Gradio wraps the request that brought an event, also one that waits in its queue.
+    """
+    asked = request.request if isinstance(request, gr.Request) else request
+    visitor = getattr(asked.state, "user", None) if asked is not None else None
+    if visitor is None:
+        return None
+    id: UUID | None = visitor.id
+    return id
+
+
+@contextmanager
+def uploaded(file: str) -> Iterator[Path]:
+    """An upload to be taken from Gradio's folder: it lies in one of its own, which then goes."""
+    path = Path(file)
+    try:
+        yield path
+    finally:
+        with suppress(OSError):
+            path.parent.rmdir()
+
+
+@contextmanager
+def _sentences(args: Iterable[Any]) -> Iterator[None]:
+    try:
+        yield
+    except (RecorteError, DatabaseError) as error:
+        log.info("refused", extra={"kind": type(error).__name__})
+        raise _toast(error_text.say(_tongue(args), str(error))) from error
+    except gr.Error:
+        raise
+    except Exception as error:
+        full = isinstance(error, OSError) and error.errno in DISK_FULL
+        log.exception("the disk is full" if full else "a handler failed")
+        tongue = _tongue(args)
+        said = text.door(tongue, "disk_full") if full else text.say(tongue, "broken")
+        raise _toast(said) from error
+
+
+def _tongue(args: Iterable[Any]) -> str:
+    """The language of whoever called a handler with these arguments."""
+    return next((language(arg) for arg in args if isinstance(arg, gr.Request)), "en")
+
+
+def refusal(request: gr.Request, key: str) -> gr.Error:
+    """An error that says a sentence of the page's text, to be raised by a handler."""
+    return _toast(text.say(language(request), key))
+
+
+def _toast(sentence: str) -> gr.Error:
+    # Gradio reads the sentence as HTML, and it may hold a file's name.
+    return gr.Error(html.escape(sentence), print_exception=False)
+
+
+def told(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """The handler, whose errors become toasts: ours in their own words, others in a general sentence."""
+    if isgeneratorfunction(handler):
+
+        @wraps(handler)
+        def steps(*args: Any, **kwargs: Any) -> Generator[Any, None, None]:
+            with _sentences(args):
+                yield from handler(*args, **kwargs)
+
+        return steps
+
+    @wraps(handler)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with _sentences(args):
+            return handler(*args, **kwargs)
+
+    return call

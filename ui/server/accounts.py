@@ -1,0 +1,38 @@
+"""The accounts in the database, as those who may sign in."""
+
+from __future__ import annotations
+
+import hashlib
+from uuid import UUID
+
+from db import users
+from db.engine import Database
+from db.models import User
+from ui.server.middleware.access import Visitor
+
+
+class DatabaseAccounts:
+    """Each call is a transaction of its own; raises DatabaseAway."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def check(self, name: str, password: str) -> Visitor | None:
+        with self._database.begin() as tx:
+            user = users.check(tx, name=name, password=password)
+        return None if user is None else _visitor(user)
+
+    def get(self, id: UUID) -> Visitor | None:
+        with self._database.begin() as tx:
+            user = users.get(tx, id=id)
+        return None if user is None else _visitor(user)
+
+    def any(self) -> bool:
+        with self._database.begin() as tx:
+            return users.count(tx) > 0
+
+
+def _visitor(user: User) -> Visitor:
+    # Of the hash of the password, not of itself; and no more than tells two apart.
+    stamp = hashlib.sha256(user.password.encode()).hexdigest()[:16]
+    return Visitor(user.id, user.name, user.admin, stamp)

@@ -1,0 +1,50 @@
+"""Pages of HTML alone, without a script, in the look of the page: signing in, what the server is doing."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from pathlib import Path
+
+from fastapi import APIRouter
+from fastapi.responses import FileResponse, HTMLResponse, Response
+
+from ui.server.middleware.access import PLAIN_POLICY
+
+_STYLE = Path(__file__).resolve().parents[2] / "assets" / "plain.css"
+
+escape = html.escape
+
+
+def page(
+    language: str, title: str, body: str, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """`body` is HTML; `title` is not."""
+    return HTMLResponse(
+        f"""<!doctype html>
+<html lang="{language}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{escape(title)} · Recorte</title>
+<link rel="icon" href="/favicon.ico">
+<link rel="stylesheet" href="/plain.css">
+</head>
+<body>
+{body}
+</body>
+</html>""",
+        status,
+        {"Content-Security-Policy": PLAIN_POLICY, "Cache-Control": "no-store", **(headers or {})},
+    )
+
+
+def router() -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get("/plain.css")
+    def style() -> Response:
+        return FileResponse(_STYLE, media_type="text/css", headers={"Cache-Control": "no-cache"})
+
+    return routes

@@ -1,0 +1,1 @@
+"""ASGI middleware: bounds on connections and bodies, hosts, access and headers."""

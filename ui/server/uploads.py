@@ -1,0 +1,249 @@
+"""Uploads: received as they stream, within bounds, each into a folder of its own below that of its visitor.
+
+Takes the place of Gradio's own route, which keeps a form's fields in memory however large they are, leaves
+what broke off on the disk, and puts the same file of two people into one place.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import shutil
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from anyio import CancelScope, CapacityLimiter, to_thread
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from gradio.routes import file_upload_statuses
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect
+
+from db.errors import DatabaseAway
+from pipeline.errors import DISK_FULL
+from ui import text
+from ui.server.middleware.access import UPLOAD, Visitor
+from ui.sessions.quota import Quota, QuotaExceeded, uploads_folder
+
+log = logging.getLogger(__name__)
+
+_FORM = 64 * 1024
+"""Bytes that a form may be larger than its file."""
+_STEP = 8 * 2**20
+"""Bytes that are reserved at once for an upload that does not say how large it is."""
+_THREADS = 8
+"""For what asks the database how much room there is."""
+_LONGEST_NAME = 200
+"""Bytes; a file system takes 255."""
+_FORGOTTEN_SECONDS = 24 * 3600.0
+"""After which an upload that no session was made of goes: its page was closed."""
+
+
+class _Refused(Exception):
+    def __init__(self, status: int, key: str, **sizes: int) -> None:
+        """`sizes`, in bytes, are filled into the sentence."""
+        self.status, self.key, self.sizes = status, key, sizes
+
+
+class Uploads:
+    def __init__(self, folder: Path, most: int, quota: Quota | None = None) -> None:
+        """`most` is the largest upload in bytes."""
+        self._folder = folder
+        self._most = most
+        self._quota = quota or Quota()
+        self._limiter = CapacityLimiter(_THREADS)
+
+    def of(self, visitor: Visitor) -> Path:
+        """Where what this visitor uploads lies."""
+        return uploads_folder(self._folder, visitor.id)
+
+    def router(self) -> APIRouter:
+        routes = APIRouter()
+
+        @routes.post(UPLOAD)
+        async def upload(request: Request, upload_id: str = "") -> Response:
+            language = text.language(request.headers.get("accept-language"))
+            try:
+                path = await self._receive(request, upload_id)
+            except _Refused as refused:
+                sizes = {name: text.size(count, language) for name, count in refused.sizes.items()}
+                said = text.door(language, refused.key, **sizes)
+                return PlainTextResponse(said, refused.status, headers={"Cache-Control": "no-store"})
+            except QuotaExceeded as exceeded:
+                said = text.door(language, "no_room", size=text.size(exceeded.left, language))
+                return PlainTextResponse(said, 413, headers={"Cache-Control": "no-store"})
+            except DatabaseAway:
+                return PlainTextResponse(
+                    text.door(language, "away"), 503, headers={"Cache-Control": "no-store"}
+                )
+            except ClientDisconnect:  # gone; or too slow, which is then still there to read it
+                said = text.door(language, "too_slow")
+                return PlainTextResponse(said, 408, headers={"Cache-Control": "no-store"})
+            finally:
+                if upload_id:
+                    file_upload_statuses.set_done(upload_id)
+            return JSONResponse([str(path)])
+
+        return routes
+
+    async def _receive(self, request: Request, upload_id: str) -> Path:
+        visitor: Visitor = request.state.user
+        declared = request.headers.get("content-length", "0")
+        if not declared.isdecimal() or int(declared) > self._most + _FORM:
+            raise self._too_large()
+        await to_thread.run_sync(self._tidy, limiter=self._limiter)
+        # A name that nobody guesses: it is all that is needed to make a session of the upload.
+        place = self.of(visitor) / secrets.token_hex(16)
+        held = await to_thread.run_sync(
+            self._quota.hold, visitor.id, place, int(declared), limiter=self._limiter
+        )
+        try:
+            await to_thread.run_sync(lambda: place.mkdir(parents=True))
+            form = _Form(place / "part", request.headers.get("content-type", ""))
+            try:
+                async for chunk in request.stream():
+                    for data in form.file_data(chunk):
+                        need = form.written + len(data)
+                        if need > self._most:
+                            raise self._too_large()
+                        if self._quota.most and need > held.bytes:
+                            await to_thread.run_sync(held.grow, need, need + _STEP, limiter=self._limiter)
+                        await to_thread.run_sync(form.write, data)
+                        if upload_id:
+                            file_upload_statuses.append(upload_id, form.name, data)
+                form.write(b"")  # a file that is empty is one, too
+            finally:
+                form.close()
+            if not form.whole:
+                raise _Refused(400, "malformed")
+            return form.path.rename(place / _kept(form.name))
+        except OSError as error:
+            shutil.rmtree(place, ignore_errors=True)
+            if error.errno in DISK_FULL:
+                log.error("no room for an upload", extra={"kind": "DiskFull"})
+                raise _Refused(507, "disk_full") from error
+            raise
+        except BaseException:  # refused, gone away, or this server is stopped
+            shutil.rmtree(place, ignore_errors=True)
+            raise
+        finally:
+            with CancelScope(shield=True):
+                await to_thread.run_sync(held.release, limiter=self._limiter)
+
+    def _tidy(self) -> None:
+        """Remove what was uploaded long ago and never used, and the empty files that Gradio leaves."""
+        before = time.time() - _FORGOTTEN_SECONDS
+        with suppress(OSError):
+            for path in [*self._folder.glob("tmp*"), *self._folder.glob("*/*")]:
+                with suppress(OSError):
+                    if path.stat().st_mtime > before:
+                        continue
+                    if path.is_dir():
+                        shutil.rmtree(path, ignore_errors=True)
+                    else:
+                        path.unlink(missing_ok=True)
+
+    def _too_large(self) -> _Refused:
+        return _Refused(413, "too_large", size=self._most)
+
+
+class _Form:
+    """A multipart form with one file in it, read piece by piece; what else it holds is passed over.
+
+    Raises _Refused for what is no such form.
+    """
+
+    def __init__(self, path: Path, content_type: str) -> None:
+        kind, options = parse_options_header(content_type)
+        boundary = options.get(b"boundary")
+        if kind != b"multipart/form-data" or not boundary:
+            raise _Refused(400, "malformed")
+        self.path = path
+        self.name = ""
+        self.written = 0
+        self.whole = False
+        """The file and the form around it have come to their end."""
+        self._file: BinaryIO | None = None
+        self._field, self._value = b"", b""
+        self._headers: dict[bytes, bytes] = {}
+        self._in_file = False
+        self._pieces: list[bytes] = []
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._begin,
+                    "on_header_field": self._header_field,
+                    "on_header_value": self._header_value,
+                    "on_header_end": self._header_end,
+                    "on_headers_finished": self._headers_finished,
+                    "on_part_data": self._data,
+                    "on_end": self._end,
+                },
+            )
+        except FormParserError as error:  # a boundary longer than any browser makes
+            raise _Refused(400, "malformed") from error
+
+    def file_data(self, chunk: bytes) -> list[bytes]:
+        """What of the file is in the next piece of the form."""
+        try:
+            self._parser.write(chunk)
+        except FormParserError as error:
+            raise _Refused(400, "malformed") from error
+        pieces, self._pieces = self._pieces, []
+        return pieces
+
+    def write(self, data: bytes) -> None:
+        if self._file is None:
+            self._file = self.path.open("xb")
+        self._file.write(data)
+        self.written += len(data)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def _begin(self) -> None:
+        self._headers, self._in_file = {}, False
+
+    def _header_field(self, data: bytes, start: int, end: int) -> None:
+        self._field += data[start:end]
+
+    def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _header_end(self) -> None:
+        self._headers[self._field.lower()] = self._value
+        self._field, self._value = b"", b""
+
+    def _headers_finished(self) -> None:
+        _kind, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        name = options.get(b"filename")
+        if name is None:
+            return
+        if self.name:
+            raise _Refused(400, "one_file")
+        self.name = name.decode("utf-8", "replace") or "file"
+        self._in_file = True
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        if self._in_file:
+            self._pieces.append(data[start:end])
+
+    def _end(self) -> None:
+        self.whole = bool(self.name)
+
+
+def _kept(name: str) -> str:
+    """The name as it may stand in a folder: its last part, seen and not too long, with its suffix."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    seen = "".join(c for c in last if c.isprintable()).lstrip(". ").rstrip(". ")
+    stem, dot, suffix = seen.rpartition(".")
+    if not dot or len(suffix.encode()) > 16:
+        stem, suffix = seen, ""
+    most = _LONGEST_NAME - len(f".{suffix}".encode())
+    stem = stem.encode()[:most].decode("utf-8", "ignore")
+    return (f"{stem}.{suffix}" if suffix else stem) or "file"

@@ -1,0 +1,1 @@
+"""What can be done with a session, whoever asks: the page, the command line or a program."""

@@ -1,0 +1,303 @@
+"""What is done on a device: the runs, and the pictures of sessions; the models live here.
+
+A worker hosts it (`jobs.worker`): it is asked in plain data, by many threads at once, and answers with
+picture files. `ui.sessions.frames` is the side that asks.
+"""
+
+from __future__ import annotations
+
+import bisect
+import threading
+from collections import OrderedDict
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import formats, models, preview, prompts
+from pipeline.clip import Clip
+from pipeline.compositing.background import Transparent
+from pipeline.compositing.composite import composer
+from pipeline.compositing.images import limited, on_black
+from pipeline.errors import InputError, VideoError
+from pipeline.files import replacing
+from pipeline.job import GREEN, Job, Progress
+from pipeline.matte import Kept
+from pipeline.process import process
+from pipeline.propagation import run
+from pipeline.propagation.run import Pair
+from pipeline.video import hardware
+from pipeline.video.reading.frame_index import load_index, save_index
+from pipeline.video.reading.frames import Frame, read_frames
+from pipeline.video.reading.probe import probe_clip
+from ui.sessions import overlay
+from ui.sessions.protocol import PREVIEWS, Look, Work, ready
+
+Pixels = NDArray[np.uint8]
+
+_CLICK_STEPS = 8
+_STRIP = 12
+_POSTER_WIDTH = 320
+_KEPT_BYTES = 128 * 2**20
+
+
+class Darkroom:
+    """Makes the pictures, and remembers the latest mattes.
+
+    `version` counts the changes of a session's marks: what is asked for an older one than was heard of is not
+    made any more.
+    """
+
+    def __init__(self) -> None:
+        self._model = threading.Lock()
+        """Held for one frame at a time: a look goes between the frames of somebody's previews."""
+        self._mattes: OrderedDict[tuple[str, int], Pixels] = OrderedDict()
+        """By matte key and pts, one for each object: a mark on one does not make the others anew."""
+        self._carried: set[tuple[str, int]] = set()
+        """Those among them that were carried frame by frame, as a run would."""
+        self._trail = preview.Trail()
+        self._newest: dict[str, int] = {}
+        """The newest version of each session that was told of."""
+
+    def process(self, job: Job) -> Generator[Progress, None, None]:
+        return process(job)
+
+    def changed(self, id: str, version: int) -> None:
+        """The marks of a session are others from this version on."""
+        self._newest[id] = max(version, self._newest.get(id, 0))
+
+    def look(self, work: Work, version: int, index: int, view: str, patient: bool) -> Look:
+        """As `ui.sessions.frames` says."""
+        picture, final = self._look(work, version, index, view, patient)
+        return Look(*overlay.encoded(picture), final)
+
+    def candidates(self, work: Work, index: int, number: int) -> list[tuple[float, str]]:
+        """As `ui.sessions.frames` says."""
+        pts = _pts(work, index)
+        job = _parted(work.cut).get(number)
+        if job is None:
+            return []
+        self._load(job)
+        with self._model:
+            read = preview.candidates(job, pts)
+        if read is None:
+            return []
+        frame, candidates = read
+        near = overlay.around([c.matte for c in candidates])
+        return [
+            (c.score, overlay.address(overlay.tinted(frame.image[near], {number: c.matte[near]})))
+            for c in candidates
+        ]
+
+    def previews(self, work: Work, version: int) -> Iterator[list[int]]:
+        """As `ui.sessions.frames` says."""
+        order = load_index(work.clip.path).pts
+        wanted = preview.spread(work.clip, work.job, PREVIEWS)
+        # What the result has is the union of all objects, and is at hand.
+        *others, last = _parted(work.cut).values() if _kept(work) is None else [_plain(work.cut)]
+        for job in others:
+            for _ in self._run(work, version, job, wanted):
+                yield []
+        ready: list[int] = []
+        for frame in self._run(work, version, last, wanted):
+            ready.append(order.index(frame.pts))
+            yield list(ready)
+
+    def known(self, work: Work) -> list[int]:
+        """As `ui.sessions.frames` says."""
+        index = load_index(work.clip.path)
+        spread = preview.spread(work.clip, work.job, PREVIEWS)
+        wanted = {index.at(round(t / work.clip.time_base)) for t in spread}
+        if _kept(work) is None:
+            keys = [job.matte_key for job in _parted(work.cut).values()]
+            wanted = {pts for pts in wanted if all((key, pts) in self._mattes for key in keys)}
+        return sorted(index.pts.index(pts) for pts in wanted)
+
+    def strip(self, work: Work, kept: Path) -> None:
+        """Write twelve thumbnails side by side, as a JPEG."""
+        order = load_index(work.clip.path).pts
+        wanted = [order[k * len(order) // _STRIP] for k in range(_STRIP)]
+        pictures = {
+            f.pts: np.asarray(on_black(f.image, f.alpha), np.uint8)
+            for f in read_frames(work.clip.path, only=set(wanted))
+        }
+        fallback = next(iter(pictures.values()))
+        data = overlay.strip([pictures.get(p, fallback) for p in wanted])
+        with replacing(kept) as part:
+            part.write_bytes(data)
+
+    def poster(self, work: Work) -> tuple[bytes, str]:
+        """As `ui.sessions.frames` says."""
+        order = load_index(work.clip.path).pts
+        first, past = work.job.span(work.clip)
+        middle = (bisect.bisect_left(order, first) + bisect.bisect_left(order, past)) // 2
+        view = "original" if _kept(work) is None else "cutout"
+        return overlay.encoded(self._look(work, 0, middle, view)[0], width=_POSTER_WIDTH)
+
+    # ------------------------------------------------------------------ what files say
+
+    def keep_index(self, path: Path) -> None:
+        save_index(path)
+
+    def matte(self, path: Path) -> tuple[str, int, int] | None:
+        """What the matte file was made from, and for which frames; None where it cannot be read."""
+        try:
+            kept = Kept.open(path)
+        except VideoError:
+            return None
+        return kept.key, kept.start, kept.end
+
+    def sounds(self, path: Path) -> bool:
+        return bool(probe_clip(path).sound)
+
+    def accelerates(self, key: str) -> bool:
+        return hardware.accelerates(formats.by_key(key))
+
+    # ------------------------------------------------------------------ how it is made
+
+    def _look(
+        self, work: Work, version: int, index: int, view: str, patient: bool = False
+    ) -> tuple[Pixels, bool]:
+        if view not in ("original", "mask", "cutout", "over"):
+            raise InputError(f"There is no view called {view!r}.")
+        pts = _pts(work, index)
+        mattes, whole = ({}, True) if view == "original" else self._mattes_of(work, version, pts, patient)
+        frame = next(read_frames(work.clip.path, pts, only=[pts]), None)
+        if frame is None:
+            raise VideoError(f"{work.clip.name}: frame {index} cannot be decoded.")
+        shown = on_black(frame.image, frame.alpha)
+        if not mattes:
+            return np.asarray(shown, np.uint8), view == "original"
+        if view == "mask":
+            kept = {number: limited(matte, frame.alpha) for number, matte in mattes.items()}
+            return overlay.tinted(np.asarray(shown, np.uint8), kept), whole
+        matte = np.maximum.reduce(list(mattes.values()))
+        behind = Transparent() if view == "cutout" else work.job.background
+        with closing(composer(behind, work.clip.width, work.clip.height, work.job.edges)) as compose:
+            picture = compose(frame.image, matte, float(pts * work.clip.time_base), frame.alpha)
+        return np.asarray(picture, np.uint8), whole
+
+    def _mattes_of(self, work: Work, version: int, pts: int, patient: bool) -> tuple[dict[int, Pixels], bool]:
+        """The mattes on this frame by object, and whether these are all there will be.
+
+        From looks before or, where it can answer at once, from the model now; others are not known yet. A
+        correction is shown in haste as a few frames carry it there, and to a `patient` look as a run would.
+        A kept matte is what the result has; it is the union of all objects, and stands for the first.
+        """
+        jobs, kept = _parted(work.cut), _kept(work)
+        if kept is not None:
+            for _, matte in kept.only(work.clip, [pts]):
+                return {min(jobs): matte}, True
+        mattes, rough = {}, False
+        for number, job in jobs.items():
+            key = job.matte_key, pts
+            answers = ready(job) and self._answers(work.clip, job, pts)
+            carries = answers and preview.corrected(work.clip, job, pts) is not None
+            if carries and patient:
+                self._carry(work, version, job, pts)
+            elif key not in self._mattes and answers:
+                at = [float(pts * work.clip.time_base)]
+                for _ in self._run(work, version, job, at, _CLICK_STEPS):
+                    pass
+            if key in self._mattes:
+                mattes[number] = self._mattes[key]
+            rough |= carries and key not in self._carried
+        return mattes, len(mattes) == len(jobs) and not rough
+
+    def _answers(self, clip: Clip, job: Job, pts: int) -> bool:
+        """Whether the model can tell this frame's mask of one object at once."""
+        card = models.card(job.model)
+        if not (job.prompts or card.automatic):
+            return False
+        if card.flickers:  # each frame's is found by itself
+            return True
+        return pts in (run.marked(job.prompts, clip) or {load_index(clip.path).at(0)})
+
+    def _run(
+        self, work: Work, version: int, job: Job, times: Iterable[float], steps: int = preview.STEPS
+    ) -> Iterator[Frame]:
+        """Have one object's mattes of these frames made and remembered; a change of the marks ends it."""
+        index = load_index(work.clip.path)
+        times = list(times)
+        wanted = [(job.matte_key, index.at(round(t / work.clip.time_base))) for t in times]
+        if _kept(work) is None:
+            self._load(job)
+        with closing(preview.made(job, times, steps)) as stream:
+            yield from self._turns(work, version, stream, wanted)
+
+    def _carry(self, work: Work, version: int, job: Job, pts: int) -> None:
+        """Have one object's matte of a frame carried there as a run would; a change of the marks ends it."""
+        self._load(job)
+        with closing(preview.carried(job, pts, self._trail)) as stream:
+            for _ in self._turns(work, version, stream, [(job.matte_key, pts)], carried=True):
+                pass
+
+    def _turns(
+        self,
+        work: Work,
+        version: int,
+        stream: Iterator[Pair | None],
+        wanted: list[tuple[str, int]],
+        *,
+        carried: bool = False,
+    ) -> Iterator[Frame]:
+        """Run a stream that has the model for one frame at a time, and remember what it finds."""
+        known = self._carried if carried else self._mattes
+        while True:
+            with self._model:
+                # Clicks wait here for their turn. Of several that ask for the same frame only the first
+                # need be done, and not one that a newer click has overtaken.
+                if len(wanted) == 1 and wanted[0] in known:
+                    return
+                if self._newest.get(work.id, 0) > version:
+                    raise InputError("The marks have changed since.")
+                try:
+                    pair = next(stream)
+                except StopIteration:
+                    return
+                if pair is not None:
+                    self._remember((wanted[0][0], pair[0].pts), pair[1].matte, carried=carried)
+            if pair is not None:
+                yield pair[0]
+
+    def _load(self, job: Job) -> None:
+        """Have the model loaded before it is this one's turn: that is slow, and in nobody's way here."""
+        models.loaded(job.model, job.device, job.weights)
+
+    def _remember(self, key: tuple[str, int], matte: Pixels, *, carried: bool = False) -> None:
+        if key in self._carried and not carried:
+            return  # what is known is better
+        self._mattes[key] = matte
+        if carried:
+            self._carried.add(key)
+        while sum(kept.nbytes for kept in self._mattes.values()) > _KEPT_BYTES:
+            gone, _ = self._mattes.popitem(last=False)
+            self._carried.discard(gone)
+
+
+def _kept(work: Work) -> Kept | None:
+    """The matte file, where it was made from just this job and for all that it keeps of the video."""
+    kept = Kept.find(work.job.matte, work.cut.matte_key)
+    return kept if kept is not None and kept.serves(*work.job.span(work.clip)) else None
+
+
+def _pts(work: Work, index: int) -> int:
+    """That of frame number `index`; raises InputError where there is none."""
+    order = load_index(work.clip.path).pts
+    if not 0 <= index < len(order):
+        raise InputError(f"{work.clip.name} has no frame number {index}.")
+    return order[index]
+
+
+def _parted(job: Job) -> dict[int, Job]:
+    """The job of each object that is switched on, by its number; without marks, the job as it is."""
+    plain, objects = _plain(job), prompts.by_object(job.asked)
+    return {n: replace(plain, prompts=own, objects=()) for n, own in objects.items()} or {1: plain}
+
+
+def _plain(job: Job) -> Job:
+    """The job without what only matters for the result, and might forbid it."""
+    return replace(job, background=GREEN, format="png", sound="own")

@@ -1,0 +1,114 @@
+"""A session as it stands."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from db.models import SessionRow, State
+from pipeline import models
+from pipeline.clip import Clip
+from pipeline.compositing.background import Picture
+from pipeline.job import Job
+from pipeline.models import Card
+from pipeline.propagation import resume
+from ui.sessions import stock_backgrounds
+from ui.sessions.protocol import Work
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A session's row, and what the row means."""
+
+    row: SessionRow
+    clip: Clip
+    job: Job
+    folder: Path
+    awaited: str | None = None
+    """"picture" or "video" where that was chosen to stand behind the subject, and has not come yet."""
+    accepts: Callable[[Card], bool] = lambda card: card.acknowledged
+    """Test for the owner's acknowledgement of what a model's licence forbids."""
+
+    @property
+    def id(self) -> str:
+        return str(self.row.id)
+
+    @property
+    def running(self) -> bool:
+        return self.row.state in (State.QUEUED, State.RUNNING)
+
+    @property
+    def licensed(self) -> bool:
+        """True if its owner has acknowledged what its model's licence forbids."""
+        return self.accepts(models.card(self.job.model))
+
+    def check_licence(self) -> None:
+        """Raise WeightsError where it is not `licensed`."""
+        if not self.licensed:
+            raise models.unacknowledged(models.card(self.job.model))
+
+    @cached_property
+    def work(self) -> Work:
+        return Work(self.id, self.clip, self.job, self.folder)
+
+    @property
+    def cut(self) -> Job:
+        """As of `Work`."""
+        return self.work.cut
+
+    @cached_property
+    def begun(self) -> bool:
+        """Whether a run of just this job stopped short, and the next one goes on from what it finished."""
+        return not self.running and resume.begun(self.cut, self.clip)
+
+    @cached_property
+    def version(self) -> str:
+        """Changes with everything that a page shows of it, but how far a run is."""
+        row = self.row
+        results = [str(result.id) for result in row.results]
+        shown = [row.name, row.state.value, row.error, self.awaited, row.checks, results]
+        shown.append(self.job.to_json(self.folder))
+        return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def checks(self) -> list[float]:
+        """Seconds where the cut that the present marks make may have slipped, as far as that is known."""
+        told = self.row.checks
+        return told["times"] if told is not None and told["matte"] == self.cut.matte_key else []
+
+    @property
+    def scene(self) -> str | None:
+        """Which of the shipped pictures stands behind the subject."""
+        behind = self.job.background
+        stem = behind.path.stem.removeprefix("background-") if isinstance(behind, Picture) else ""
+        return stem if stem in stock_backgrounds.NAMES else None
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the newest result was made by other choices or other marks, as far as that is known."""
+        made = self.row.results[0].key if self.row.results else None
+        return made is not None and made != self.cut.result_key(self.folder)
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A session whose row this version of the program cannot read: it can be listed and deleted."""
+
+    row: SessionRow
+
+    running = False
+
+    @property
+    def id(self) -> str:
+        return str(self.row.id)
+
+    @property
+    def sentence(self) -> str:
+        return (
+            f"{self.row.name}: this session was written by another version of the program, or is damaged. "
+            "Update the program, or delete the session."
+        )
