@@ -15,19 +15,23 @@ import numpy as np
 from db import users
 from db.engine import Database
 from db.ledger import Ledger
-from pipeline import intake, models, spool, video
-from pipeline.background import Blur, Colour, Footage, Picture, Transparent
-from pipeline.edges import Edges
+from pipeline import models
+from pipeline.compositing.background import Blur, Colour, Footage, Picture, Transparent
+from pipeline.compositing.edges import Edges
 from pipeline.formats import FORMATS
 from pipeline.job import Job
+from pipeline.jobs import sandbox
+from pipeline.jobs.runner import Runner
 from pipeline.matte import Kept
 from pipeline.process import process
 from pipeline.prompts import Box, Object, Point, Prompt
-from pipeline.runner import Runner
+from pipeline.propagation import spool
+from pipeline.video.reading.frame_index import load_index, save_index
+from pipeline.video.reading.frames import read_frames
 from tests.pipeline import stand_in
 from tests.ui.hosted import Here
-from ui.actions import Actions
-from ui.darkroom import Darkroom
+from ui.sessions.inference import Darkroom
+from ui.sessions.service import Actions
 
 __all__ = [
     "FORMATS",
@@ -49,18 +53,18 @@ __all__ = [
 
 STAND_IN_PROGRAM = "tests.pipeline.stand_in"
 
-keep_index = video.keep_index
+keep_index = save_index
 identifier = UUID
 
 
 def frame_times(path: Path) -> list[int]:
     """The pts of a video's frames."""
-    return list(video.index(path).pts)
+    return list(load_index(path).pts)
 
 
 def mattes(path: Path) -> Iterator[np.ndarray]:
     """The planes of a matte file, `[H, W]` uint8."""
-    return (frame.image for frame in video.read(path, pixel_format="gray"))
+    return (frame.image for frame in read_frames(path, pixel_format="gray"))
 
 
 def matte_of(path: Path) -> tuple[str, int, int]:
@@ -133,7 +137,7 @@ def close_segments_often(seconds: float) -> None:
 def service(home: Path, database: Database) -> Iterator[Any]:
     """What can be done with the sessions of a data folder, for the local user; all in this process."""
     with (
-        patch.object(intake, "Worker", Here),
+        patch.object(sandbox, "Worker", Here),
         closing(Ledger(database)) as ledger,
         closing(Runner(ledger, process)) as runner,
     ):
