@@ -239,7 +239,7 @@ def test_imports_run_one_way(place: str) -> None:
 BUILD = """
 import sys
 from pathlib import Path
-from ui import blocks
+from ui.page import blocks
 from ui.sessions.service import Actions
 class Away: pass
 blocks.application(

@@ -296,7 +296,8 @@ from db.engine import Database
 from db.ledger import Ledger
 from pipeline.jobs.runner import Runner
 from pipeline.jobs.worker import Worker
-from ui import blocks, scenes
+from ui.page import blocks
+from ui.sessions import stock_backgrounds
 from ui.sessions.service import Actions
 from ui.sessions.frames import darkroom
 

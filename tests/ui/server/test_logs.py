@@ -85,7 +85,7 @@ def test_on_a_terminal_it_is_read(lines: Any) -> None:
 
 SAYS = """
 import logging, sys, threading, warnings
-from ui import logs
+from ui.server import logs
 logs.setup({form!r})
 logging.getLogger("uvicorn.error").warning("from uvicorn")
 logging.getLogger("ui.x").info("from us")
@@ -124,7 +124,7 @@ warnings.simplefilter("ignore")
 import gradio as gr
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from ui import logs
+from ui.server import logs
 logs.setup({form!r})
 with logs.printing_logged():
     with gr.Blocks() as page:

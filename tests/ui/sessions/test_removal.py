@@ -75,7 +75,7 @@ import os, sys
 from pathlib import Path
 from db import users
 from db.engine import Database
-from ui import removal
+from ui.sessions import removal
 if sys.argv[3] == "before":
     users.remove = lambda *_, **__: os._exit(9)
 else:

@@ -252,16 +252,15 @@ def without_scanning(path: Path) -> str:
     script = """
 import sys
 from pathlib import Path
-from pipeline import video
-from pipeline.video import times
+from pipeline.video.reading import frame_index, frames, probe
 
 def scanned(path):
     sys.exit("scanned")
 
-times.scanned = scanned
+frame_index.scanned = scanned
 path = Path(sys.argv[1])
-pts = video.index(path).pts
-print(video.probe(path).frames, len(list(video.read(path, only=[pts[17]]))))
+pts = frame_index.load_index(path).pts
+print(probe.probe_clip(path).frames, len(list(frames.read_frames(path, only=[pts[17]]))))
 """
     done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True)
     return done.stdout + done.stderr
