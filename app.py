@@ -235,7 +235,7 @@ def serve(settings: Settings) -> None:
         from ui.server.uploads import Uploads
         from ui.sessions.frames import darkroom
         from ui.sessions.retention import Cleaner
-        from ui.sessions.service import Actions
+        from ui.sessions.service import SessionService
         from ui.sessions.upload_limits import Allowance
 
         allowance = Allowance(
@@ -272,7 +272,9 @@ def serve(settings: Settings) -> None:
             with closing(running) as runner:
                 ledger.orphaned = runner.cancel
                 worker.start()
-                actions = Actions(settings.home, database, runner, ASSETS / "sample.mp4", worker, allowance)
+                actions = SessionService(
+                    settings.home, database, runner, ASSETS / "sample.mp4", worker, allowance
+                )
                 house.actions = actions
                 actions.mend()
                 actions.resume()

@@ -29,14 +29,14 @@ from pipeline.job import Job
 from pipeline.jobs.runner import Runner
 from pipeline.jobs.worker import Worker
 from ui.sessions.frames import darkroom
-from ui.sessions.service import Actions
+from ui.sessions.service import SessionService
 
 SAMPLE = Path(__file__).resolve().parent.parent / "assets" / "sample.mp4"
 _TENTHS = 10
 _MIB = 2**20
 
 
-def cycle(actions: Actions, clip: Path, folder: Path, form: str, model: str) -> None:
+def cycle(actions: SessionService, clip: Path, folder: Path, form: str, model: str) -> None:
     """One session from its upload to its deletion."""
     upload = Path(shutil.copyfile(clip, folder / "upload.mp4"))
     id = actions.create(upload, clip.name)
@@ -102,7 +102,7 @@ def main() -> None:
             Worker(darkroom) as worker,
             closing(Runner(ledger, partial(worker.stream, "process"), kill=worker.kill)) as runner,
         ):
-            actions = Actions(home, database, runner, SAMPLE, worker)
+            actions = SessionService(home, database, runner, SAMPLE, worker)
             forms = itertools.cycle(options.formats)
             told: list[dict[str, float]] = []
             runs, began = 0, time.monotonic()

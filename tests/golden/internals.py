@@ -30,8 +30,8 @@ from pipeline.video.reading.frame_index import load_index, save_index
 from pipeline.video.reading.frames import read_frames
 from tests.pipeline import stand_in
 from tests.ui.hosted import Here
-from ui.sessions.inference import Darkroom
-from ui.sessions.service import Actions
+from ui.sessions.inference import InferenceService
+from ui.sessions.service import SessionService
 
 __all__ = [
     "FORMATS",
@@ -141,4 +141,4 @@ def service(home: Path, database: Database) -> Iterator[Any]:
         closing(Ledger(database)) as ledger,
         closing(Runner(ledger, process)) as runner,
     ):
-        yield Actions(home, database, runner, Path(), Here(Darkroom))
+        yield SessionService(home, database, runner, Path(), Here(InferenceService))

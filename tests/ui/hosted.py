@@ -6,13 +6,13 @@ from collections.abc import Callable, Generator
 from typing import Any, Self
 
 from tests.pipeline import stand_in
-from ui.sessions.inference import Darkroom
+from ui.sessions.inference import InferenceService
 
 
-def darkroom() -> Darkroom:
+def darkroom() -> InferenceService:
     """For a worker: the models are registered where they are made."""
     stand_in.register()
-    return Darkroom()
+    return InferenceService()
 
 
 class Here:

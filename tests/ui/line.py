@@ -15,8 +15,8 @@ from pipeline.job import Job
 from pipeline.video.reading.frame_index import save_index
 from pipeline.video.reading.probe import probe_clip
 from tests.ui.hosted import Here
-from ui.sessions.inference import Darkroom
-from ui.sessions.service import Actions
+from ui.sessions.inference import InferenceService
+from ui.sessions.service import SessionService
 
 SAMPLE = Path(__file__).resolve().parents[2] / "assets" / "sample.mp4"
 
@@ -84,8 +84,8 @@ def told(file: str) -> dict[str, Any]:
     }
 
 
-def actions_on(home: Path, database: Database, line: Line, **more: Any) -> Actions:
-    return Actions(home, database, line, SAMPLE, Here(Darkroom), **more)  # type: ignore[arg-type]
+def actions_on(home: Path, database: Database, line: Line, **more: Any) -> SessionService:
+    return SessionService(home, database, line, SAMPLE, Here(InferenceService), **more)  # type: ignore[arg-type]
 
 
 def maker(home: Path, database: Database, clip: Path) -> Callable[..., str]:

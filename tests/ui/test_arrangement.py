@@ -35,8 +35,8 @@ from tests.pipeline.jobs.test_runner import Sink
 from tests.ui import hosted
 from tests.ui.conftest import Server
 from tests.waiting import until
-from ui.sessions.service import Actions
-from ui.sessions.session import Opened
+from ui.sessions.service import SessionService
+from ui.sessions.session import Session
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "assets" / "sample.mp4"
@@ -59,20 +59,20 @@ def worker() -> Iterator[Worker]:
 @pytest.fixture(scope="module")
 def actions(
     worker: Worker, database: Database, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Actions]:
+) -> Iterator[SessionService]:
     home = tmp_path_factory.mktemp("home")
     with (
         closing(Ledger(database)) as ledger,
         closing(Runner(ledger, partial(worker.stream, "process"), kill=worker.kill)) as runner,
     ):
-        made = Actions(home, database, runner, SAMPLE, worker)
+        made = SessionService(home, database, runner, SAMPLE, worker)
         yield made
         for found in made.sessions():
             made.delete(found.id)
 
 
 @pytest.fixture
-def session(actions: Actions, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def session(actions: SessionService, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """One that was made without waiting for a process."""
     with monkeypatch.context() as patched:
         patched.setattr(sandbox, "Worker", hosted.Here)
@@ -81,7 +81,7 @@ def session(actions: Actions, clip: Path, tmp_path: Path, monkeypatch: pytest.Mo
     return id
 
 
-def ended(actions: Actions, id: str) -> Opened:
+def ended(actions: SessionService, id: str) -> Session:
     until(lambda: actions.place(id) is None and not actions.open(id).running)
     return actions.open(id)
 
@@ -93,7 +93,7 @@ def zombies() -> list[psutil.Process]:
 # ---------------------------------------------------------------- the worker
 
 
-def test_a_session_is_served_by_the_worker(actions: Actions, session: str) -> None:
+def test_a_session_is_served_by_the_worker(actions: SessionService, session: str) -> None:
     actions.choose_model(session, "pointing")
     found = actions.mark(session, MARKS)
     looks = actions.looks
@@ -112,7 +112,7 @@ def test_a_session_is_served_by_the_worker(actions: Actions, session: str) -> No
         looks.look(done, FRAMES, "mask")
 
 
-def test_what_was_overtaken_is_not_made_over_there(actions: Actions, session: str) -> None:
+def test_what_was_overtaken_is_not_made_over_there(actions: SessionService, session: str) -> None:
     """Not even what was under way when the marks changed."""
     actions.choose_model(session, "slow")
     found = actions.mark(session, MARKS)
@@ -125,7 +125,7 @@ def test_what_was_overtaken_is_not_made_over_there(actions: Actions, session: st
         actions.looks.look(found, 0, "mask")
 
 
-def test_the_page_answers_while_a_run_is_under_way(actions: Actions, session: str) -> None:
+def test_the_page_answers_while_a_run_is_under_way(actions: SessionService, session: str) -> None:
     actions.run(session)
     until(lambda: actions.progress(session))
     found = actions.open(session)
@@ -136,7 +136,7 @@ def test_the_page_answers_while_a_run_is_under_way(actions: Actions, session: st
 
 
 def test_the_worker_is_killed_at_any_moment_and_the_run_goes_on(
-    actions: Actions, worker: Worker, session: str, tmp_path: Path
+    actions: SessionService, worker: Worker, session: str, tmp_path: Path
 ) -> None:
     """The session says so, the page answers, the next run finishes, and nothing is left of the one before."""
     actions.choose_model(session, "slow")
@@ -171,7 +171,7 @@ def test_the_worker_is_killed_at_any_moment_and_the_run_goes_on(
 
 
 def test_a_look_under_which_the_worker_dies_is_told_in_a_sentence(
-    actions: Actions, worker: Worker, session: str
+    actions: SessionService, worker: Worker, session: str
 ) -> None:
     found = actions.mark(session, MARKS)
     steps = iter(actions.looks.previews(found))
@@ -219,7 +219,9 @@ def test_the_server_outlives_its_worker_and_takes_it_with_it(tmp_path: Path) -> 
 # ---------------------------------------------------------------- uploads
 
 
-def test_an_upload_is_looked_at_in_a_process_of_its_own(actions: Actions, clip: Path, tmp_path: Path) -> None:
+def test_an_upload_is_looked_at_in_a_process_of_its_own(
+    actions: SessionService, clip: Path, tmp_path: Path
+) -> None:
     file = Path(shutil.copyfile(clip, tmp_path / "upload.mp4"))
     found = actions.open(actions.create(file, "Ours.mp4"))
     assert (found.clip.name, found.clip.frames, found.clip.path) == ("Ours.mp4", FRAMES, found.job.source)
@@ -268,7 +270,7 @@ class Trap(sandbox.Desk):
 
 @pytest.mark.parametrize("bounds", CRASHING)
 def test_an_upload_that_wants_too_much_is_refused_in_a_sentence(
-    actions: Actions, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bounds: Limits
+    actions: SessionService, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bounds: Limits
 ) -> None:
     monkeypatch.setattr(sandbox, "Desk", Trap)
     monkeypatch.setattr(sandbox, "LIMITS", bounds)

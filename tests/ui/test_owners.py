@@ -33,7 +33,7 @@ from ui.page import blocks
 from ui.page import handlers as events
 from ui.server import media
 from ui.sessions import stock_backgrounds
-from ui.sessions.service import Actions
+from ui.sessions.service import SessionService
 
 
 class Visitor(NamedTuple):
@@ -60,7 +60,7 @@ class Gate:
 class House(NamedTuple):
     """Actions with one session for each of two users and the local one, each with a result."""
 
-    actions: Actions
+    actions: SessionService
     line: line.Line
     home: Path
     ids: dict[UUID | None, str]
@@ -153,7 +153,9 @@ SERVERS = {"expire", "mend", "purge", "purge_all", "resume"}
 
 
 def test_every_action_is_in_a_table() -> None:
-    public = {name for name, _ in inspect.getmembers(Actions, inspect.isfunction) if not name.startswith("_")}
+    public = {
+        name for name, _ in inspect.getmembers(SessionService, inspect.isfunction) if not name.startswith("_")
+    }
     assert public == {*ACTIONS, *SILENT, *NO_SESSION, *SERVERS}
 
 

@@ -22,7 +22,7 @@ from tests.ui import line
 from ui.page import handlers
 from ui.page.sections import sessions
 from ui.server import media
-from ui.sessions.service import Actions
+from ui.sessions.service import SessionService
 from ui.sessions.session import Unreadable
 
 Change = Callable[[dict[str, Any]], Any]
@@ -95,14 +95,14 @@ def test_a_session_that_breaks_something_keeps_no_server_from_starting(
     for id in ids:
         with own.begin() as tx:
             repository.queue(tx, id=id)
-    whole = Actions._checked
+    whole = SessionService._checked
 
-    def checked(self: Actions, found: Any) -> Any:
+    def checked(self: SessionService, found: Any) -> Any:
         if found.id == ids[1]:
             raise ZeroDivisionError
         return whole(self, found)
 
-    monkeypatch.setattr(Actions, "_checked", checked)
+    monkeypatch.setattr(SessionService, "_checked", checked)
     with closing(Ledger(own)) as ledger:
         actions = line.actions_on(tmp_path, own, queue := line.Line(ledger))
         actions.resume()

@@ -24,7 +24,7 @@ from ui.server.middleware import connections
 from ui.server.middleware.access import Gate, Visitor
 from ui.server.uploads import Uploads
 from ui.sessions.merging import Clash
-from ui.sessions.service import Actions
+from ui.sessions.service import SessionService
 
 _PAGES_REMEMBERED = 200
 _THREADS = 32
@@ -126,7 +126,7 @@ _ACCOUNT = f"""() => {{
 
 
 def application(
-    actions: Actions,
+    actions: SessionService,
     *,
     upload_bytes: int,
     uploads: Uploads | None = None,
@@ -199,7 +199,7 @@ def _name(request: Request) -> str | None:
     return None if visitor is None else visitor.name
 
 
-def build(actions: Actions) -> gr.Blocks:
+def build(actions: SessionService) -> gr.Blocks:
     with gr.Blocks(title="Recorte", fill_width=True, analytics_enabled=False) as blocks:
         page = _render(actions)
         for section in (video, subject, background, edges, preview, result, sessions):
@@ -210,7 +210,7 @@ def build(actions: Actions) -> gr.Blocks:
     return cast(gr.Blocks, blocks)
 
 
-def _render(actions: Actions) -> Page:
+def _render(actions: SessionService) -> Page:
     # In the browser and not in gr.State: it outlives the server, and the page's address follows it.
     current = gr.Textbox("", visible="hidden", elem_id="current")
     timer = gr.Timer(0.7, active=False)

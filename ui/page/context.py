@@ -18,13 +18,13 @@ from pipeline import formats, models
 from ui.page.handlers import Updates, owner
 from ui.server import media
 from ui.sessions import overlay
-from ui.sessions.service import Actions
-from ui.sessions.session import Opened
+from ui.sessions.service import SessionService
+from ui.sessions.session import Session
 
 
 @dataclass(frozen=True)
 class Page:
-    actions: Actions
+    actions: SessionService
     current: gr.Textbox
     """The id of the session on the stage, or nothing."""
     stage: gr.HTML
@@ -50,11 +50,11 @@ class Page:
         parts = [part for section in sections for part in vars(section).values()]
         return [self.current, self.stage, self.editor, self.side, self.timer, *parts]
 
-    def mine(self, request: gr.Request) -> Actions:
+    def mine(self, request: gr.Request) -> SessionService:
         """What who asks may do."""
         return self.actions.of(owner(request))
 
-    def show(self, found: Opened, language: str, edit: dict[str, Any] | None = None) -> Updates:
+    def show(self, found: Session, language: str, edit: dict[str, Any] | None = None) -> Updates:
         """Everything that the page says of a session; `edit` is what the stage sent, where it asked."""
         return {
             self.current: found.id,
@@ -84,7 +84,7 @@ class Page:
         }
 
     def on_stage(
-        self, found: Opened, edit: dict[str, Any] | None = None, message: str | None = None
+        self, found: Session, edit: dict[str, Any] | None = None, message: str | None = None
     ) -> dict[str, Any]:
         """The stage's value; see `ui.page.stage`."""
         card = models.card(found.job.model)

@@ -13,8 +13,8 @@ from pipeline.errors import DISK_FULL, RecorteError, RunError
 from ui import error_text, text
 from ui.page.handlers import language, owner
 from ui.sessions import stock_backgrounds
-from ui.sessions.service import Actions
-from ui.sessions.session import Opened
+from ui.sessions.service import SessionService
+from ui.sessions.session import Session
 from ui.sessions.shares import Threads
 
 PREFIX = "/media"
@@ -35,7 +35,7 @@ def address(id: str) -> str:
     return f"{PREFIX}/{id}"
 
 
-def router(actions: Actions) -> APIRouter:
+def router(actions: SessionService) -> APIRouter:
     """Each opens the session for who asks; another's is answered as one that is not there.
 
     What the worker has to make has threads of its own, of which each user may have a few.
@@ -47,7 +47,7 @@ def router(actions: Actions) -> APIRouter:
     carrying: Threads[Response] = Threads(_CARRIED, _CARRIED_EACH)
     reading: Threads[Response] = Threads(_READS, _READS_EACH)
 
-    def opened(id: str, request: Request) -> Opened:
+    def opened(id: str, request: Request) -> Session:
         return actions.of(owner(request)).open(id)
 
     @routes.get("/scenes/{name}")

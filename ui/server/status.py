@@ -12,7 +12,7 @@ from db import repository, users
 from db.engine import Database
 from db.models import SessionRow
 from ui.server.metrics import Account, Run
-from ui.sessions.service import Actions
+from ui.sessions.service import SessionService
 
 
 class Process(Protocol):
@@ -27,7 +27,7 @@ class ServerHouse:
     def __init__(self, database: Database, process: Process) -> None:
         self._database = database
         self._process = process
-        self.actions: Actions | None = None
+        self.actions: SessionService | None = None
         """Given once they are there: their runner tells what is counted here."""
 
     def worker(self) -> bool:
@@ -87,7 +87,7 @@ class ServerHouse:
         if mine is not None:
             mine.cancel(str(row.id))
 
-    def _of(self, owner: UUID | None) -> Actions | None:
+    def _of(self, owner: UUID | None) -> SessionService | None:
         return None if self.actions is None else self.actions.of(owner)
 
     def _bytes(self, owner: UUID | None) -> int:

@@ -22,11 +22,11 @@ from pipeline.formats import Format
 from pipeline.jobs import preflight
 from pipeline.video.reading.frame_index import has_index, load_index
 from ui.sessions.protocol import Look, ready
-from ui.sessions.session import Opened
+from ui.sessions.session import Session
 from ui.sessions.shares import Budget, Turns
 
 if TYPE_CHECKING:
-    from ui.sessions.inference import Darkroom
+    from ui.sessions.inference import InferenceService
 
 PIXELS = 8192 * 4320
 """Of all frames that are decoded at once for pictures: one of 8K, or four of 4K."""
@@ -34,11 +34,11 @@ _PREVIEWS, _PREVIEWS_EACH = 4, 2
 """Sets of previews that are made at once in all, and of each user; as many more of each wait."""
 
 
-def darkroom() -> Darkroom:
+def darkroom() -> InferenceService:
     """What a worker is to host; made over there, for it brings all that this process is spared."""
-    from ui.sessions.inference import Darkroom
+    from ui.sessions.inference import InferenceService
 
-    return Darkroom()
+    return InferenceService()
 
 
 class Host(Protocol):
@@ -48,7 +48,7 @@ class Host(Protocol):
     def stream(self, name: str, *args: Any) -> Generator[Any, None, None]: ...
 
 
-class Looks:
+class FrameClient:
     """Safe to ask from many threads. Whatever is made over there may raise WorkerLost."""
 
     def __init__(self, host: Host) -> None:
@@ -74,7 +74,7 @@ class Looks:
 
     # ------------------------------------------------------------------ pictures
 
-    def look(self, found: Opened, index: int, view: str, patient: bool = False) -> Look:
+    def look(self, found: Session, index: int, view: str, patient: bool = False) -> Look:
         """Frame number `index`: "original", "mask" (tinted), "cutout" (RGBA) or "over" its background.
 
         A frame whose mask is not known yet is shown as it is, and one on which marks correct what is carried
@@ -96,7 +96,7 @@ class Looks:
             look: Look = self._host.call("look", found.work, version, index, view, patient)
         return look
 
-    def candidates(self, found: Opened, index: int, number: int) -> list[tuple[float, str]]:
+    def candidates(self, found: Session, index: int, number: int) -> list[tuple[float, str]]:
         """The readings of the lone click that object `number` has on frame `index`, with their scores.
 
         Each is a picture as an address (`overlay.address`). None where it has no such click, or the model
@@ -107,18 +107,18 @@ class Looks:
             read: list[tuple[float, str]] = self._host.call("candidates", found.work, index, number)
         return read
 
-    def previews(self, found: Opened) -> Iterator[list[int]]:
+    def previews(self, found: Session) -> Iterator[list[int]]:
         """Make the six previews; yields the numbers of the frames that are ready, one more each time."""
         self._check_licence(found)
         with self._previewing(found), self._asking(found) as version:
             yield from self._host.stream("previews", found.work, version)
 
-    def _check_licence(self, found: Opened) -> None:
+    def _check_licence(self, found: Session) -> None:
         """Raise WeightsError where a model is needed whose licence the owner has not acknowledged."""
         if not self.kept(found):
             found.check_licence()
 
-    def known(self, found: Opened) -> list[int]:
+    def known(self, found: Session) -> list[int]:
         """The numbers of the preview frames whose mattes are at hand, ascending."""
         try:
             known: list[int] = self._told("known", found.work)
@@ -126,7 +126,7 @@ class Looks:
             return []
         return known
 
-    def strip(self, found: Opened) -> bytes:
+    def strip(self, found: Session) -> bytes:
         """Twelve thumbnails side by side, as a JPEG; made once."""
         kept = found.folder / "strip.jpg"
         if not kept.exists():
@@ -134,7 +134,7 @@ class Looks:
                 self._host.call("strip", found.work, kept)
         return kept.read_bytes()
 
-    def poster(self, found: Opened) -> tuple[bytes, str]:
+    def poster(self, found: Session) -> tuple[bytes, str]:
         """A small picture of the session: cut out where its matte is kept. With its MIME type."""
         with self._decoding(found):
             data, mime = self._host.call("poster", found.work)
@@ -142,16 +142,16 @@ class Looks:
 
     # ------------------------------------------------------------------ what is known
 
-    def pts(self, found: Opened) -> Sequence[int]:
+    def pts(self, found: Session) -> Sequence[int]:
         """Those of every frame, ascending, in the clip's time base."""
         self._indexed(found)
         return load_index(found.clip.path).pts
 
-    def times(self, found: Opened) -> list[float]:
+    def times(self, found: Session) -> list[float]:
         """Seconds of every frame from the first."""
         return [float(pts * found.clip.time_base) for pts in self.pts(found)]
 
-    def revision(self, found: Opened) -> str:
+    def revision(self, found: Session) -> str:
         """Changes whenever the pictures of the session may."""
         kept = "kept" if self.kept(found) else ""
         loadable = "" if ready(found.cut) and found.licensed else "unready"
@@ -159,7 +159,7 @@ class Looks:
         edges = "-".join(map(str, found.job.edges.to_json().values()))
         return f"{found.cut.matte_key[:16]}{kept}{loadable}-{behind}-{edges}"
 
-    def kept(self, found: Opened) -> bool:
+    def kept(self, found: Session) -> bool:
         """Whether there is a matte made from just this job, for all that it keeps of the video."""
         path = found.job.matte
         state = None if path is None else _state(path)
@@ -181,7 +181,7 @@ class Looks:
         """Whether a graphics card of this machine encodes this format."""
         return form.accelerated is not form and self._accelerates(form.key)
 
-    def changed(self, found: Opened) -> None:
+    def changed(self, found: Session) -> None:
         """The session is now as `found`: what is being made for other marks than these need not be."""
         with self._lock:
             version, asked = self._newest.get(found.id, (0, None))
@@ -197,21 +197,21 @@ class Looks:
     # ------------------------------------------------------------------ asking
 
     @contextmanager
-    def _previewing(self, found: Opened) -> Iterator[None]:
+    def _previewing(self, found: Session) -> Iterator[None]:
         """While frames of the session are made one after the other, for as long as that takes."""
         preflight.check_frame(found.clip)
         with self._previews.turn(found.row.owner_id), self._preview_pixels.part(_pixels(found)):
             yield
 
     @contextmanager
-    def _decoding(self, found: Opened) -> Iterator[None]:
+    def _decoding(self, found: Session) -> Iterator[None]:
         """While frames of the session are decoded. Raises InputError where one does not fit into memory."""
         with self._pixels.part(_pixels(found)):
             preflight.check_frame(found.clip)
             yield
 
     @contextmanager
-    def _asking(self, found: Opened) -> Iterator[int]:
+    def _asking(self, found: Session) -> Iterator[int]:
         """While something is made for the marks as they are in `found`; gives their version."""
         with self._lock:
             version, asked = self._newest.get(found.id, (0, found.work.asked))
@@ -232,7 +232,7 @@ class Looks:
             return self._host.call(name, *args)
         return self._host.call(name, *args)
 
-    def _indexed(self, found: Opened) -> None:
+    def _indexed(self, found: Session) -> None:
         """See to it that the frame times lie beside the video, so that they need not be read from it here."""
         path = found.clip.path
         if (state := _state(path)) is not None:
@@ -243,7 +243,7 @@ class Looks:
             self._told("keep_index", path)
 
 
-def _pixels(found: Opened) -> int:
+def _pixels(found: Session) -> int:
     return found.clip.width * found.clip.height
 
 

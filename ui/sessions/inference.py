@@ -44,7 +44,7 @@ _POSTER_WIDTH = 320
 _KEPT_BYTES = 128 * 2**20
 
 
-class Darkroom:
+class InferenceService:
     """Makes the pictures, and remembers the latest mattes.
 
     `version` counts the changes of a session's marks: what is asked for an older one than was heard of is not

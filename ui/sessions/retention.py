@@ -7,7 +7,7 @@ import threading
 from datetime import timedelta
 
 from db.errors import DatabaseAway
-from ui.sessions.service import Actions
+from ui.sessions.service import SessionService
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ _ROUND_SECONDS = 3600.0
 class Cleaner:
     """A thread that goes round every hour. What it does halfway when it is killed, the next start mends."""
 
-    def __init__(self, actions: Actions, keep_days: int) -> None:
+    def __init__(self, actions: SessionService, keep_days: int) -> None:
         """0 days: everything is kept for ever."""
         self._actions = actions
         self._age = timedelta(days=keep_days)

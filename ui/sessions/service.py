@@ -43,12 +43,12 @@ from pipeline.jobs.runner import Runner
 from pipeline.video.reading.frame_index import index_path
 from ui.sessions import stock_backgrounds
 from ui.sessions.downloads import Downloads
-from ui.sessions.frames import Host, Looks
+from ui.sessions.frames import FrameClient, Host
 from ui.sessions.licences import Licences
 from ui.sessions.merging import Clash, Marks, merge
 from ui.sessions.quota import Quota, Reservation, uploads_folder
 from ui.sessions.removal import HIDDEN, Removal
-from ui.sessions.session import Opened, Unreadable
+from ui.sessions.session import Session, Unreadable
 from ui.sessions.shares import Turns
 from ui.sessions.upload_limits import Allowance
 
@@ -64,7 +64,7 @@ _INTAKES, _INTAKES_EACH, _INTAKES_WAITING = 6, 2, 2
 """Uploads that are looked at at once in all, of each user, and how many more of each user wait."""
 
 
-class Actions:
+class SessionService:
     """Those of the local user; `of` gives the same for others."""
 
     def __init__(
@@ -103,10 +103,10 @@ class Actions:
         self._awaited: dict[str, str] = {}
         """As `Opened.awaited`, by session."""
         self._licences = Licences(database)
-        self.looks = Looks(worker)
+        self.looks = FrameClient(worker)
         self.downloads = Downloads()
 
-    def of(self, owner: UUID | None) -> Actions:
+    def of(self, owner: UUID | None) -> SessionService:
         """The same, for this user; None: the local one."""
         theirs = copy.copy(self)  # locks, runner and all that is shared stay the same objects
         theirs._owner = owner
@@ -173,7 +173,7 @@ class Actions:
         self.quota.forget()
         return id
 
-    def open(self, id: str) -> Opened:
+    def open(self, id: str) -> Session:
         """Raises db's NotFound where there is no such session, InputError where it cannot be read.
 
         VideoError, which is one, where its video was removed.
@@ -184,12 +184,12 @@ class Actions:
         with self._database.begin() as tx:
             return repository.get(tx, id=id, owner=self._owner)
 
-    def _found(self, id: str) -> Opened:
+    def _found(self, id: str) -> Session:
         if id in self._away:
             raise NotFound(f"There is no session {id}.")
         return _readable(self._read(self._row(id)))
 
-    def _read(self, row: SessionRow) -> Opened | Unreadable:
+    def _read(self, row: SessionRow) -> Session | Unreadable:
         folder = self._folder / str(row.id)
         try:
             clip = Clip.from_json(row.clip, folder / row.source)
@@ -198,9 +198,9 @@ class Actions:
             log.warning("a session cannot be read", extra={"session": str(row.id)})
             return Unreadable(row)
         accepts = partial(self._licences.accepted, row.owner_id)
-        return Opened(row, clip, job, folder, self._awaited.get(str(row.id)), accepts)
+        return Session(row, clip, job, folder, self._awaited.get(str(row.id)), accepts)
 
-    def sessions(self, search: str | None = None) -> list[Opened | Unreadable]:
+    def sessions(self, search: str | None = None) -> list[Session | Unreadable]:
         """Sessions, newest first."""
         with self._database.begin() as tx:
             rows = repository.page(tx, limit=200, search=search or None, owner=self._owner)
@@ -210,7 +210,7 @@ class Actions:
         """The newest session that is queued or running."""
         return next((found.id for found in self.sessions() if found.running), None)
 
-    def rename(self, id: str, name: str) -> Opened:
+    def rename(self, id: str, name: str) -> Session:
         """An empty name changes nothing."""
         name = names.plain(name)[:_LONGEST_NAME]
         if name:
@@ -218,7 +218,7 @@ class Actions:
                 repository.rename(tx, id=id, name=name, owner=self._owner)
         return self._found(id)
 
-    def star(self, id: str, starred: bool) -> Opened:
+    def star(self, id: str, starred: bool) -> Session:
         """One with a star is kept for longer than others."""
         with self._database.begin() as tx:
             repository.star(tx, id=id, starred=starred, owner=self._owner)
@@ -393,10 +393,10 @@ class Actions:
 
     # ------------------------------------------------------------------ choices
 
-    def _change(self, id: str, **changes: Any) -> Opened:
+    def _change(self, id: str, **changes: Any) -> Session:
         return self._alter(id, lambda job: replace(job, **changes))
 
-    def _alter(self, id: str, change: Callable[[Job], Job]) -> Opened:
+    def _alter(self, id: str, change: Callable[[Job], Job]) -> Session:
         with self._changing:  # of two at once the second sees what the first has left
             found = self.open(id)
             job = change(found.job)
@@ -408,7 +408,7 @@ class Actions:
             self.looks.changed(found)
         return found
 
-    def mark(self, id: str, marks: Any, objects: Any = None) -> Opened:
+    def mark(self, id: str, marks: Any, objects: Any = None) -> Session:
         """Keep the prompts and objects that the stage sends; raises PromptError where they do not fit."""
         clip = self.open(id).clip
         checked = prompts.from_json(marks)
@@ -416,7 +416,7 @@ class Actions:
             prompt.check(clip.width, clip.height, clip.duration)
         return self._change(id, prompts=checked, objects=prompts.objects_from_json(objects or []))
 
-    def trim(self, id: str, start: Any, end: Any) -> Opened:
+    def trim(self, id: str, start: Any, end: Any) -> Session:
         """Keep the frames from `start` to before `end`, seconds put to the nearest frame; None: no bound.
 
         Raises InputError where that is no time, or leaves nothing.
@@ -427,7 +427,7 @@ class Actions:
             return found
         return self._change(id, start=kept[0], end=kept[1])
 
-    def _range(self, found: Opened, start: Any, end: Any) -> tuple[float, float | None]:
+    def _range(self, found: Session, start: Any, end: Any) -> tuple[float, float | None]:
         times = self.looks.times(found)
         first = _nearest(times, 0.0 if start is None else start)
         # The end of the last frame is an end, too.
@@ -436,7 +436,7 @@ class Actions:
             raise InputError("The end must come after the start.")
         return times[first], None if past == len(times) else times[past]
 
-    def edit(self, id: str, edited: Any, base: Any = None) -> tuple[Opened, list[Clash]]:
+    def edit(self, id: str, edited: Any, base: Any = None) -> tuple[Session, list[Clash]]:
         """Take over what the stage sends of marks, objects and range; `base` is what it had before the edit.
 
         What was changed elsewhere since then stays; gives as well where both have changed the same. Without
@@ -456,7 +456,7 @@ class Actions:
 
         return self._alter(id, change), clashes
 
-    def _marks(self, found: Opened, value: Any) -> Marks:
+    def _marks(self, found: Session, value: Any) -> Marks:
         value = value if isinstance(value, dict) else {}
         clip, checked = found.clip, prompts.from_json(value.get("prompts"))
         for prompt in checked:
@@ -464,7 +464,7 @@ class Actions:
         objects = prompts.objects_from_json(value.get("objects") or [])
         return Marks(checked, objects, *self._range(found, value.get("start"), value.get("end")))
 
-    def choose_model(self, id: str, key: str) -> Opened:
+    def choose_model(self, id: str, key: str) -> Session:
         models.card(key)
         return self._change(id, model=key)
 
@@ -472,7 +472,7 @@ class Actions:
         """Remember that the user has read what the licence of a model forbids. Raises WeightsError."""
         self._licences.accept(self._owner, models.card(key))
 
-    def await_background(self, id: str, kind: Literal["picture", "video"]) -> Opened:
+    def await_background(self, id: str, kind: Literal["picture", "video"]) -> Session:
         """Have a picture or video behind the subject that is still to be chosen; one that is there stays."""
         found = self.open(id)
         if isinstance(found.job.background, Picture if kind == "picture" else Footage):
@@ -481,14 +481,14 @@ class Actions:
             self._awaited[found.id] = kind
         return replace(found, awaited=self._awaited.get(found.id))
 
-    def choose_background(self, id: str, spec: str) -> Opened:
+    def choose_background(self, id: str, spec: str) -> Session:
         """`#rrggbb`, "blur", "blur:RADIUS" or "transparent"; a format that cannot hold it gives way."""
         behind = background.parse(spec)
         if isinstance(behind, Picture | Footage):
             raise InputError("A picture or video is uploaded, not named.")
         return self._lay(self.open(id), behind)
 
-    def choose_picture(self, id: str, file: Path, name: str, fit: Fit = "fill") -> Opened:
+    def choose_picture(self, id: str, file: Path, name: str, fit: Fit = "fill") -> Session:
         """Take an uploaded picture into the session, as a video where it is animated.
 
         Raises BackgroundError where it is no picture, VideoError for an animation that cannot be used.
@@ -500,7 +500,7 @@ class Actions:
         finally:
             file.unlink(missing_ok=True)
 
-    def _choose_still(self, id: str, file: Path, name: str, fit: Fit) -> Opened:
+    def _choose_still(self, id: str, file: Path, name: str, fit: Fit) -> Session:
         kept = self.open(id).folder / f"background-{uuid4().hex[:8]}.png"
         size = file.stat().st_size
         self._allowance.check_bytes(name, size)
@@ -513,7 +513,9 @@ class Actions:
             held.grow(part.stat().st_size)  # what is written may be more than what came
         return self._hang(id, Picture(kept, fit))
 
-    def choose_footage(self, id: str, file: Path, name: str, fit: Fit = "fill", held: bool = False) -> Opened:
+    def choose_footage(
+        self, id: str, file: Path, name: str, fit: Fit = "fill", held: bool = False
+    ) -> Session:
         """Take an uploaded video into the session as its background; raises VideoError where it is none."""
         try:
             folder = self.open(id).folder
@@ -528,7 +530,7 @@ class Actions:
             file.unlink(missing_ok=True)
         return self._hang(id, Footage(kept, fit, held))
 
-    def choose_scene(self, id: str, name: str, fit: Fit = "fill") -> Opened:
+    def choose_scene(self, id: str, name: str, fit: Fit = "fill") -> Session:
         """Take one of scenes.NAMES into the session, as an uploaded picture; raises InputError for others."""
         shipped = stock_backgrounds.path(name)
         kept = self.open(id).folder / f"background-{name}{shipped.suffix}"
@@ -539,7 +541,7 @@ class Actions:
             shutil.copyfile(shipped, part)
         return self._hang(id, Picture(kept, fit))
 
-    def _hang(self, id: str, behind: Picture | Footage) -> Opened:
+    def _hang(self, id: str, behind: Picture | Footage) -> Session:
         """Lay a file in the session's folder behind the subject, in place of the ones before."""
         before = self.open(id)
         found = self._lay(before, behind)
@@ -550,7 +552,7 @@ class Actions:
                 old.unlink(missing_ok=True)
         return found
 
-    def fit_background(self, id: str, fit: Fit, held: bool = False) -> Opened:
+    def fit_background(self, id: str, fit: Fit, held: bool = False) -> Session:
         """How a picture or video is laid; `held` as in `Footage`. Other backgrounds stay as they are."""
         found = self.open(id)
         match found.job.background:
@@ -560,7 +562,7 @@ class Actions:
                 return self._lay(found, Footage(path, fit, held))
         return found
 
-    def _lay(self, found: Opened, behind: background.Background) -> Opened:
+    def _lay(self, found: Session, behind: background.Background) -> Session:
         form, sound = found.job.format, found.job.sound
         if isinstance(behind, Transparent) and formats.by_key(form).opaque:
             form = next(f.key for f in formats.FORMATS.values() if f.alpha)
@@ -571,12 +573,12 @@ class Actions:
             sound = "own"
         return self._change(found.id, background=behind, format=form, sound=sound)
 
-    def choose_edges(self, id: str, edges: Edges) -> Opened:
+    def choose_edges(self, id: str, edges: Edges) -> Session:
         """Raises InputError for what is out of range."""
         edges.check()
         return self._change(id, edges=edges)
 
-    def choose_format(self, id: str, key: str) -> Opened:
+    def choose_format(self, id: str, key: str) -> Session:
         """A format without alpha takes a transparent background's place with a colour."""
         form = formats.by_key(key)
         behind = self.open(id).job.background
@@ -584,17 +586,17 @@ class Actions:
             behind = GREEN
         return self._change(id, format=key, background=behind)
 
-    def choose_quality(self, id: str, quality: Quality) -> Opened:
+    def choose_quality(self, id: str, quality: Quality) -> Session:
         return self._change(id, quality=quality)
 
-    def choose_sound(self, id: str, sound: Sound) -> Opened:
+    def choose_sound(self, id: str, sound: Sound) -> Session:
         return self._change(id, sound=sound)
 
-    def choose_rate(self, id: str, rate: Fraction | None) -> Opened:
+    def choose_rate(self, id: str, rate: Fraction | None) -> Session:
         """Frames a second, evenly; None: each at its own time."""
         return self._change(id, rate=rate)
 
-    def choose_hardware(self, id: str, hardware: bool) -> Opened:
+    def choose_hardware(self, id: str, hardware: bool) -> Session:
         return self._change(id, hardware=hardware)
 
     # ------------------------------------------------------------------ running
@@ -618,7 +620,7 @@ class Actions:
                         return
                 self._submit(found, job, seconds, held)
 
-    def _checked(self, found: Opened) -> tuple[Job, float | None]:
+    def _checked(self, found: Session) -> tuple[Job, float | None]:
         """What a run of the session does, and how many seconds it may take, where that is known.
 
         Raises InputError where it cannot be done as it stands.
@@ -633,12 +635,12 @@ class Actions:
         size = found.clip.width, found.clip.height
         return job, speeds.expected(job.model, size, found.clip.frames)
 
-    def _needs(self, found: Opened, job: Job) -> int:
+    def _needs(self, found: Session, job: Job) -> int:
         """Bytes that a run may take on the disk."""
         first, past = job.span(found.clip)
         return preflight.disk(job, found.clip, sum(first <= pts < past for pts in self.looks.pts(found)))
 
-    def _submit(self, found: Opened, job: Job, seconds: float | None, held: Reservation) -> None:
+    def _submit(self, found: Session, job: Job, seconds: float | None, held: Reservation) -> None:
         """`held` is the room for what the run makes: until it is over."""
         self._gone(found.id)  # the run before it, whose end is told already, may be about to leave
         # What a killed one had in hand of its result: that name does not come again.
@@ -689,13 +691,13 @@ class Actions:
         raise InputError("There is no such result.")
 
 
-def _readable(found: Opened | Unreadable) -> Opened:
+def _readable(found: Session | Unreadable) -> Session:
     if isinstance(found, Unreadable):
         raise InputError(found.sentence)
     return found
 
 
-def _format_before(found: Opened, job: Job) -> str | None:
+def _format_before(found: Session, job: Job) -> str | None:
     """Which format comes back after transparency, once the session's job is this one."""
     if not isinstance(job.background, Transparent):
         return None
@@ -705,7 +707,7 @@ def _format_before(found: Opened, job: Job) -> str | None:
     return found.job.format if job.format != found.job.format else None
 
 
-def _playable(found: Opened) -> Opened:
+def _playable(found: Session) -> Session:
     if not found.job.source.exists():
         raise VideoError(f"{found.row.name}: this video is no longer on the disk. Upload it again.")
     return found

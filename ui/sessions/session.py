@@ -21,7 +21,7 @@ from ui.sessions.protocol import Work
 
 
 @dataclass(frozen=True)
-class Opened:
+class Session:
     """A session's row, and what the row means."""
 
     row: SessionRow

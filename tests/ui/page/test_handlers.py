@@ -15,7 +15,7 @@ import pytest
 from tests.pipeline import stand_in
 from tests.ui.sessions.test_service import MARKS, actions, clips, finished, upload, working
 from ui.page import blocks
-from ui.sessions.service import Actions
+from ui.sessions.service import SessionService
 
 __all__ = ["actions", "clips", "upload", "working"]  # fixtures
 
@@ -25,7 +25,7 @@ Call = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def call(actions: Actions) -> Iterator[Call]:
+def call(actions: SessionService) -> Iterator[Call]:
     """Calls what an event of a component does; gives the new values by the components' ids, or classes."""
     # Gradio leaves loops unclosed when a page is built: they go here, and not in the middle of a test.
     with warnings.catch_warnings(action="ignore"):
@@ -54,7 +54,9 @@ def call(actions: Actions) -> Iterator[Call]:
             actions.choose_model(found.id, "grabcut")
 
 
-def test_an_edit_is_answered_with_what_others_have_changed(actions: Actions, upload: Any, call: Call) -> None:
+def test_an_edit_is_answered_with_what_others_have_changed(
+    actions: SessionService, upload: Any, call: Call
+) -> None:
     id = actions.create(upload(), "a.mp4")
     nothing = {"prompts": [], "objects": [], "start": 0, "end": None}
     actions.edit(id, nothing | {"prompts": MARKS}, nothing)
@@ -70,7 +72,7 @@ def test_an_edit_is_answered_with_what_others_have_changed(actions: Actions, upl
     assert call("stage", "tick", id)["stage"]["version"] == actions.open(id).version
 
 
-def test_where_to_look_is_said_with_its_frames(actions: Actions, upload: Any, call: Call) -> None:
+def test_where_to_look_is_said_with_its_frames(actions: SessionService, upload: Any, call: Call) -> None:
     id = actions.create(upload(), "a.mp4")
     actions.choose_model(id, "doubting")
     actions.run(id)
@@ -81,7 +83,9 @@ def test_where_to_look_is_said_with_its_frames(actions: Actions, upload: Any, ca
     assert "pero mira 1 lugar" in call("stage", "tick", id, language="es")["progress"].value
 
 
-def test_sessions_are_renamed_deleted_and_brought_back(actions: Actions, upload: Any, call: Call) -> None:
+def test_sessions_are_renamed_deleted_and_brought_back(
+    actions: SessionService, upload: Any, call: Call
+) -> None:
     id = actions.create(upload(), "a.mp4")
     shown = call("cards", "edit", "", "", data={"id": id, "name": "Beach"})
     assert shown["cards"]["cards"][0]["name"] == "Beach" and not shown["Timer"].active
@@ -94,7 +98,9 @@ def test_sessions_are_renamed_deleted_and_brought_back(actions: Actions, upload:
     assert [card["id"] for card in shown["cards"]["cards"]] == [id] and shown["cards"]["gone"] is None
 
 
-def test_errors_are_raised_in_the_languages_of_who_asks(actions: Actions, upload: Any, call: Call) -> None:
+def test_errors_are_raised_in_the_languages_of_who_asks(
+    actions: SessionService, upload: Any, call: Call
+) -> None:
     id = actions.create(upload(), "a.mp4")
     actions.choose_model(id, "pointing")
     for language, said in (("en", "Click on the subject first"), ("es", "Haz clic primero en el sujeto")):
@@ -106,7 +112,7 @@ def test_errors_are_raised_in_the_languages_of_who_asks(actions: Actions, upload
     assert "Algo ha fallado" in call("stage", "tick", id, language="es")["progress"].value
 
 
-def test_nothing_can_be_made_without_weights(actions: Actions, upload: Any, call: Call) -> None:
+def test_nothing_can_be_made_without_weights(actions: SessionService, upload: Any, call: Call) -> None:
     id = actions.create(upload(), "a.mp4")
     assert call("stage", "tick", id)["make"].interactive
     actions.choose_model(id, "sam2-tiny")

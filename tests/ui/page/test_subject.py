@@ -13,8 +13,8 @@ from db.engine import Database
 from pipeline.jobs import speeds
 from tests.ui import line
 from ui.page.sections import subject
-from ui.sessions.service import Actions
-from ui.sessions.session import Opened
+from ui.sessions.service import SessionService
+from ui.sessions.session import Session
 
 
 @pytest.fixture
@@ -23,18 +23,18 @@ def make(own: Database, small_clip: Path, tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.fixture
-def actions(own: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Actions:
+def actions(own: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SessionService:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return line.actions_on(tmp_path, own, line.Line(None))
 
 
-def said(actions: Actions, found: Opened, language: str) -> str:
+def said(actions: SessionService, found: Session, language: str) -> str:
     section = subject.Section(*map(str, range(len(fields(subject.Section)))))  # type: ignore[arg-type]
     return str(subject.show(section, actions, found, language)[section.about])
 
 
 def test_what_is_said_is_how_long_this_clip_will_take(
-    actions: Actions, make: Any, monkeypatch: pytest.MonkeyPatch
+    actions: SessionService, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = actions.open(make())  # 12 frames of 160 × 90, half a second
     model = found.job.model

@@ -43,7 +43,7 @@ from ui.server.login import SignedIn, SignedInVisitors
 from ui.server.middleware.access import LOCAL, UPLOAD, Gate, Visitor
 from ui.server.throttle import LoginThrottle
 from ui.server.uploads import _Form, _Refused
-from ui.sessions.service import Actions
+from ui.sessions.service import SessionService
 
 MOST = 300_000
 HTML = {"accept": "text/html"}
@@ -108,7 +108,7 @@ class House:
         self.visitors = SignedInVisitors(self.accounts, SignedIn(), clock=self.clock)
         away: Any = None
         self.app = blocks.application(
-            Actions(self.home, away, away, ROOT / "assets" / "sample.mp4", away),
+            SessionService(self.home, away, away, ROOT / "assets" / "sample.mp4", away),
             upload_bytes=MOST,
             uploads=self.uploads,
             visitors=self.visitors,

@@ -28,10 +28,10 @@ from tests.waiting import DEADLINE
 from ui.server import media
 from ui.server.middleware.access import Visitor
 from ui.sessions import frames as module
-from ui.sessions.frames import Looks
+from ui.sessions.frames import FrameClient
 from ui.sessions.protocol import Look
-from ui.sessions.service import Actions
-from ui.sessions.session import Opened
+from ui.sessions.service import SessionService
+from ui.sessions.session import Session
 
 
 class Worker:
@@ -72,10 +72,10 @@ def worker() -> Iterator[Worker]:
 
 
 @pytest.fixture
-def actions(own: Database, tmp_path: Path, worker: Worker) -> Actions:
+def actions(own: Database, tmp_path: Path, worker: Worker) -> SessionService:
     queue: Any = line.Line(None)
     runner: Runner = queue
-    return Actions(tmp_path, own, runner, line.SAMPLE, worker)
+    return SessionService(tmp_path, own, runner, line.SAMPLE, worker)
 
 
 @pytest.fixture
@@ -83,13 +83,13 @@ def make(own: Database, small_clip: Path, tmp_path: Path) -> Callable[..., str]:
     return line.maker(tmp_path, own, small_clip)
 
 
-def sized(found: Opened, width: int, height: int) -> Opened:
+def sized(found: Session, width: int, height: int) -> Session:
     return replace(found, clip=replace(found.clip, width=width, height=height))
 
 
 @pytest.mark.parametrize(("size", "at_once"), [((3840, 2160), 4), ((1920, 1080), 17), ((16384, 8640), 1)])
 def test_frames_that_are_decoded_at_once_share_a_budget_of_pixels(
-    actions: Actions,
+    actions: SessionService,
     make: Any,
     worker: Worker,
     monkeypatch: pytest.MonkeyPatch,
@@ -110,12 +110,12 @@ def test_frames_that_are_decoded_at_once_share_a_budget_of_pixels(
 
 @pytest.mark.parametrize("what", ["look", "candidates", "strip", "poster", "previews"])
 def test_a_frame_for_which_there_is_no_memory_is_refused(
-    actions: Actions, make: Any, worker: Worker, monkeypatch: pytest.MonkeyPatch, what: str
+    actions: SessionService, make: Any, worker: Worker, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     arguments = {"look": (0, "original"), "candidates": (0, 1)}.get(what, ())
 
-    def asked(found: Opened) -> Any:
-        answer = getattr(Looks, what)(actions.looks, found, *arguments)
+    def asked(found: Session) -> Any:
+        answer = getattr(FrameClient, what)(actions.looks, found, *arguments)
         return list(answer) if what == "previews" else answer
 
     monkeypatch.setattr(preflight, "_free_memory", lambda: 2 * 2**30)
@@ -127,13 +127,13 @@ def test_a_frame_for_which_there_is_no_memory_is_refused(
 
 
 def test_previews_of_one_user_leave_some_to_others(
-    actions: Actions, own: Database, make: Any, worker: Worker
+    actions: SessionService, own: Database, make: Any, worker: Worker
 ) -> None:
     ana = account(own)
     mine, others = actions.of(ana).open(make(ana)), actions.open(make())
     refused: list[str] = []
 
-    def previews(found: Opened) -> None:
+    def previews(found: Session) -> None:
         try:
             list(actions.looks.previews(found))
         except InputError as error:
@@ -171,7 +171,7 @@ def account(database: Database) -> UUID:
     return user.id
 
 
-def served(actions: Actions) -> httpx.AsyncClient:
+def served(actions: SessionService) -> httpx.AsyncClient:
     server = FastAPI()
     server.include_router(media.router(actions))
 
@@ -186,7 +186,7 @@ def served(actions: Actions) -> httpx.AsyncClient:
 
 
 def test_45_looks_of_one_account_keep_nobody_else_waiting(
-    actions: Actions, own: Database, make: Any, worker: Worker
+    actions: SessionService, own: Database, make: Any, worker: Worker
 ) -> None:
     ana = account(own)
     hers, others = make(ana), make()
@@ -214,7 +214,7 @@ def test_45_looks_of_one_account_keep_nobody_else_waiting(
 
 
 def test_what_is_gone_a_moment_ago_is_not_found(
-    actions: Actions, own: Database, make: Any, tmp_path: Path
+    actions: SessionService, own: Database, make: Any, tmp_path: Path
 ) -> None:
     id = make()
     result = line.result_of(own, tmp_path, id)

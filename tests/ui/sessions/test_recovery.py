@@ -25,7 +25,7 @@ from tests.ui import line
 from tests.waiting import until
 from ui import text
 from ui.page.sections import result
-from ui.sessions.service import Actions
+from ui.sessions.service import SessionService
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -36,7 +36,7 @@ def make(own: Database, small_clip: Path, tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.fixture
-def actions(own: Database, tmp_path: Path) -> Actions:
+def actions(own: Database, tmp_path: Path) -> SessionService:
     return line.actions_on(tmp_path, own, line.Line(None))
 
 
@@ -51,7 +51,9 @@ def kept(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
-def test_nothing_happens_to_what_is_whole(actions: Actions, own: Database, make: Any, tmp_path: Path) -> None:
+def test_nothing_happens_to_what_is_whole(
+    actions: SessionService, own: Database, make: Any, tmp_path: Path
+) -> None:
     ana = owner(own)
     for who in (None, ana):
         line.result_of(own, tmp_path, make(who))
@@ -62,7 +64,7 @@ def test_nothing_happens_to_what_is_whole(actions: Actions, own: Database, make:
 
 
 def test_folders_and_rows_that_have_lost_each_other(
-    actions: Actions, own: Database, make: Any, tmp_path: Path
+    actions: SessionService, own: Database, make: Any, tmp_path: Path
 ) -> None:
     ana = owner(own)
     whole, rowless, folderless, deleted = make(), make(ana), make(ana), make(ana)
@@ -103,7 +105,7 @@ def test_in_another_data_folder_no_row_is_forgotten(own: Database, make: Any, tm
     assert {str(row.id) for row in rows(own)} == ids
 
 
-def test_results_and_their_files(actions: Actions, own: Database, make: Any, tmp_path: Path) -> None:
+def test_results_and_their_files(actions: SessionService, own: Database, make: Any, tmp_path: Path) -> None:
     id = make()
     folder = tmp_path / "sessions" / id
     line.result_of(own, tmp_path, id, "result-1.mp4")
@@ -128,7 +130,7 @@ def test_results_and_their_files(actions: Actions, own: Database, make: Any, tmp
 
 
 def test_mending_may_be_killed_at_any_step_and_is_done_by_the_next(
-    actions: Actions, own: Database, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    actions: SessionService, own: Database, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Killed(BaseException):
         pass
@@ -178,7 +180,7 @@ def test_mending_may_be_killed_at_any_step_and_is_done_by_the_next(
 # ---------------------------------------------------------------- what the page says of it
 
 
-def said(actions: Actions, id: str, language: str) -> tuple[str, str]:
+def said(actions: SessionService, id: str, language: str) -> tuple[str, str]:
     """The label of the button that makes the video, and how the run stands."""
     section = result.Section(*map(str, range(len(fields(result.Section)))))  # type: ignore[arg-type]
     shown = result.show_run(section, actions, actions.open(id), language)
@@ -186,7 +188,7 @@ def said(actions: Actions, id: str, language: str) -> tuple[str, str]:
 
 
 def test_what_stopped_in_the_middle_can_be_continued(
-    actions: Actions, own: Database, make: Any, monkeypatch: pytest.MonkeyPatch
+    actions: SessionService, own: Database, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[bool] = [False]
     monkeypatch.setattr(resume, "begun", lambda job, clip: begun[0] and job.model == "grabcut")
@@ -203,7 +205,7 @@ def test_what_stopped_in_the_middle_can_be_continued(
     assert said(actions, id, "en")[0] == "Make the video"
 
 
-def test_the_place_in_the_line_and_the_expected_start_are_said(actions: Actions, make: Any) -> None:
+def test_the_place_in_the_line_and_the_expected_start_are_said(actions: SessionService, make: Any) -> None:
     ids = [make() for _ in range(3)]
     for id in ids:
         actions.run(id)

@@ -25,7 +25,7 @@ from tests.ui import line
 from tests.waiting import until
 from ui.sessions import retention as module
 from ui.sessions.retention import Cleaner
-from ui.sessions.service import Actions
+from ui.sessions.service import SessionService
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -44,7 +44,7 @@ def make(own: Database, small_clip: Path, tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.fixture
-def actions(own: Database, tmp_path: Path) -> Actions:
+def actions(own: Database, tmp_path: Path) -> SessionService:
     return line.actions_on(tmp_path, own, line.Line(None))
 
 
@@ -64,7 +64,9 @@ def left(database: Database, home: Path) -> set[str]:
     return rows
 
 
-def test_what_is_old_goes_with_its_files(actions: Actions, own: Database, make: Any, tmp_path: Path) -> None:
+def test_what_is_old_goes_with_its_files(
+    actions: SessionService, own: Database, make: Any, tmp_path: Path
+) -> None:
     old, young, starred, queued = make(8), make(6), make(80), make(80)
     actions.star(starred, True)
     actions.run(queued)
@@ -76,7 +78,7 @@ def test_what_is_old_goes_with_its_files(actions: Actions, own: Database, make: 
 
 
 def test_what_was_set_aside_goes_in_its_time(
-    actions: Actions, own: Database, make: Any, tmp_path: Path
+    actions: SessionService, own: Database, make: Any, tmp_path: Path
 ) -> None:
     kept, other = make(0), make(0)
     with own.begin() as tx:
@@ -92,7 +94,7 @@ def test_what_was_set_aside_goes_in_its_time(
 
 
 def test_a_session_that_is_needed_just_then_stays(
-    actions: Actions, own: Database, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    actions: SessionService, own: Database, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = make(9), make(8)
     for id in actions.expire(timedelta(days=7)):
@@ -103,7 +105,12 @@ def test_a_session_that_is_needed_just_then_stays(
 
 @pytest.mark.parametrize("years", [-50, 50])
 def test_this_machines_clock_counts_for_nothing(
-    actions: Actions, own: Database, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, years: int
+    actions: SessionService,
+    own: Database,
+    make: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    years: int,
 ) -> None:
     old, young, future = make(8), make(1), make(-400)  # the last from before the database's was set back
     rowless = make(0)
@@ -127,7 +134,7 @@ def cleaner(actions: Any, days: int) -> Iterator[Cleaner]:
 
 
 def test_it_goes_round(
-    actions: Actions, own: Database, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    actions: SessionService, own: Database, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_ROUND_SECONDS", 0.05)
     make(8)
@@ -139,7 +146,7 @@ def test_it_goes_round(
     assert left(own, tmp_path) == {young}
 
 
-def test_without_days_all_is_kept(actions: Actions, own: Database, make: Any, tmp_path: Path) -> None:
+def test_without_days_all_is_kept(actions: SessionService, own: Database, make: Any, tmp_path: Path) -> None:
     id = make(10_000)
     with cleaner(actions, 0) as made:
         assert not made._thread.is_alive()

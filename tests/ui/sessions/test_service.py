@@ -40,11 +40,11 @@ from tests.waiting import DEADLINE, until
 from ui.page.sections import result, video
 from ui.sessions import service as module
 from ui.sessions import stock_backgrounds
-from ui.sessions.inference import Darkroom
+from ui.sessions.inference import InferenceService
 from ui.sessions.merging import Clash, Marks, merge
 from ui.sessions.protocol import Look
-from ui.sessions.service import Actions
-from ui.sessions.session import Opened
+from ui.sessions.service import SessionService
+from ui.sessions.session import Session
 
 WIDTH, HEIGHT = 160, 90
 SAMPLE = Path(__file__).resolve().parents[3] / "assets" / "sample.mp4"
@@ -65,15 +65,15 @@ pytestmark = pytest.mark.usefixtures("at_once")
 
 
 @pytest.fixture
-def working() -> Iterator[Callable[[Path, Database], Actions]]:
+def working() -> Iterator[Callable[[Path, Database], SessionService]]:
     """Makes actions with a runner and a ledger, all in this process, and closes these."""
     closing: list[Callable[[], None]] = []
 
-    def make(home: Path, database: Database) -> Actions:
+    def make(home: Path, database: Database) -> SessionService:
         ledger = Ledger(database)
         runner = Runner(ledger, process)
         closing.extend([ledger.close, runner.close])
-        return Actions(home, database, runner, SAMPLE, Here(Darkroom))
+        return SessionService(home, database, runner, SAMPLE, Here(InferenceService))
 
     yield make
     for close in reversed(closing):
@@ -81,7 +81,7 @@ def working() -> Iterator[Callable[[Path, Database], Actions]]:
 
 
 @pytest.fixture
-def actions(tmp_path: Path, database: Database, working: Any) -> Iterator[Actions]:
+def actions(tmp_path: Path, database: Database, working: Any) -> Iterator[SessionService]:
     """Actions on a folder of their own; what a test puts into the shared database goes again."""
     made = working(tmp_path / "home", database)
     yield made
@@ -110,12 +110,12 @@ def files(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.is_file())
 
 
-def uploaded(found: Opened) -> list[Path]:
+def uploaded(found: Session) -> list[Path]:
     """What is there of a session before it makes anything."""
     return [found.job.source, found.job.source.with_name(f"{found.job.source.name}.index")]
 
 
-def finished(actions: Actions, id: str) -> Opened:
+def finished(actions: SessionService, id: str) -> Session:
     until(lambda: actions.place(id) is None and not actions.open(id).running)
     return actions.open(id)
 
@@ -123,7 +123,7 @@ def finished(actions: Actions, id: str) -> Opened:
 # ---------------------------------------------------------------- uploads
 
 
-def test_an_upload_becomes_a_session(actions: Actions, upload: Any) -> None:
+def test_an_upload_becomes_a_session(actions: SessionService, upload: Any) -> None:
     file = upload()
     found = actions.open(actions.create(file, "Holiday.mp4"))
     assert not file.exists()
@@ -135,7 +135,7 @@ def test_an_upload_becomes_a_session(actions: Actions, upload: Any) -> None:
     assert actions.sessions("HOLI")[0].id == found.id and actions.sessions("%") == []
 
 
-def test_the_sample_is_copied(actions: Actions) -> None:
+def test_the_sample_is_copied(actions: SessionService) -> None:
     found = actions.open(actions.create_sample())
     assert found.row.name == SAMPLE.name
     assert SAMPLE.exists() and found.job.source.read_bytes() == SAMPLE.read_bytes()
@@ -143,7 +143,7 @@ def test_the_sample_is_copied(actions: Actions) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no video\n" * 99, b"\x00\x00\x00\x18ftypmp42" + bytes(500)])
-def test_nothing_stays_of_a_bad_upload(actions: Actions, upload: Any, content: bytes) -> None:
+def test_nothing_stays_of_a_bad_upload(actions: SessionService, upload: Any, content: bytes) -> None:
     file = upload()
     file.write_bytes(content)
     with pytest.raises(VideoError, match=r"^bad\.mp4"):
@@ -165,7 +165,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_never_becomes_a_path(actions: Actions, upload: Any, tmp_path: Path, name: str) -> None:
+def test_a_name_never_becomes_a_path(actions: SessionService, upload: Any, tmp_path: Path, name: str) -> None:
     found = actions.open(actions.create(upload(), name))
     assert found.job.source.parent == found.folder
     assert found.job.source.name in ("source.mp4", "source")
@@ -181,7 +181,7 @@ def test_a_name_never_becomes_a_path(actions: Actions, upload: Any, tmp_path: Pa
 # ---------------------------------------------------------------- choices
 
 
-def test_marks_are_kept_and_checked(actions: Actions, upload: Any) -> None:
+def test_marks_are_kept_and_checked(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     box = [{"time": 0.25, "points": [], "box": [1, 2, 100, 80]}]
     actions.mark(id, MARKS + box)
@@ -203,7 +203,7 @@ def test_marks_are_kept_and_checked(actions: Actions, upload: Any) -> None:
     assert actions.open(id).job.prompts == kept
 
 
-def test_backgrounds_and_formats_give_way_to_each_other(actions: Actions, upload: Any) -> None:
+def test_backgrounds_and_formats_give_way_to_each_other(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     assert actions.choose_background(id, "#102030").job.background == Colour(16, 32, 48)
     assert actions.choose_background(id, "blur:9").job.background == Blur(9)
@@ -224,7 +224,7 @@ def test_backgrounds_and_formats_give_way_to_each_other(actions: Actions, upload
 
 
 def test_the_format_from_before_transparency_comes_back_after_it(
-    tmp_path: Path, database: Database, working: Any, actions: Actions, upload: Any
+    tmp_path: Path, database: Database, working: Any, actions: SessionService, upload: Any
 ) -> None:
     id = actions.create(upload("short.mp4"), "a.mp4")
     actions.choose_format(id, "hevc")
@@ -236,7 +236,9 @@ def test_the_format_from_before_transparency_comes_back_after_it(
     assert later.choose_background(id, "#ffffff").job.format == "hevc"
 
 
-def test_a_format_that_was_chosen_for_itself_stays_after_transparency(actions: Actions, upload: Any) -> None:
+def test_a_format_that_was_chosen_for_itself_stays_after_transparency(
+    actions: SessionService, upload: Any
+) -> None:
     id = actions.create(upload("short.mp4"), "a.mp4")
     actions.choose_background(id, "transparent")
     actions.choose_format(id, "prores")
@@ -248,7 +250,7 @@ def test_a_format_that_was_chosen_for_itself_stays_after_transparency(actions: A
 
 @pytest.mark.parametrize("kind", ["picture", "video"])
 def test_a_run_waits_for_the_picture_or_video_that_was_announced(
-    actions: Actions, upload: Any, kind: Any
+    actions: SessionService, upload: Any, kind: Any
 ) -> None:
     id = actions.create(upload("short.mp4"), "a.mp4")
     actions.choose_background(id, "blur")
@@ -263,7 +265,7 @@ def test_a_run_waits_for_the_picture_or_video_that_was_announced(
     finished(actions, id)
 
 
-def test_a_picture_that_is_there_is_not_asked_for_again(actions: Actions, upload: Any) -> None:
+def test_a_picture_that_is_there_is_not_asked_for_again(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload("short.mp4"), "a.mp4")
     actions.choose_scene(id, "city")
     actions.await_background(id, "video")
@@ -271,7 +273,7 @@ def test_a_picture_that_is_there_is_not_asked_for_again(actions: Actions, upload
     assert found.awaited is None and found.scene == "city"
 
 
-def test_a_picture_is_taken_upright(actions: Actions, upload: Any, tmp_path: Path) -> None:
+def test_a_picture_is_taken_upright(actions: SessionService, upload: Any, tmp_path: Path) -> None:
     id = actions.create(upload(), "a.mp4")
     folder = actions.open(id).folder
     turned = Image.new("RGB", (60, 20), "red")
@@ -300,7 +302,7 @@ def test_a_picture_is_taken_upright(actions: Actions, upload: Any, tmp_path: Pat
     assert isinstance(third, Picture) and set(folder.glob("background-*")) == {second.path, third.path}
 
 
-def test_a_shipped_picture_is_chosen_by_its_name(actions: Actions, upload: Any) -> None:
+def test_a_shipped_picture_is_chosen_by_its_name(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     assert actions.open(id).scene is None
     for name in stock_backgrounds.NAMES:
@@ -320,7 +322,7 @@ def test_a_shipped_picture_is_chosen_by_its_name(actions: Actions, upload: Any) 
     assert actions.choose_background(id, "blur").scene is None
 
 
-def test_a_video_is_moved_behind_the_subject(actions: Actions, upload: Any) -> None:
+def test_a_video_is_moved_behind_the_subject(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     file = upload("long.mp4", "beach.gif")  # a name that would read as a picture's
     place = file.stat().st_ino
@@ -343,7 +345,7 @@ def test_a_video_is_moved_behind_the_subject(actions: Actions, upload: Any) -> N
     assert actions.open(id).job == before and not letter.exists()
 
 
-def test_the_sound_of_a_background_gives_way_with_it(actions: Actions, upload: Any) -> None:
+def test_the_sound_of_a_background_gives_way_with_it(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     heard = actions.choose_footage(id, upload("short.mp4"), "b.mp4").job.background
     silent = actions.create(upload("long.mp4"), "silent.mp4")
@@ -357,7 +359,7 @@ def test_the_sound_of_a_background_gives_way_with_it(actions: Actions, upload: A
     assert not actions.looks.sounds(laid.background) and laid.sound == "own"
 
 
-def test_edges_are_kept_and_checked(actions: Actions, upload: Any) -> None:
+def test_edges_are_kept_and_checked(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     edges = Edges(clean=False, grow=-3, feather=2, despill="blue")
     assert actions.choose_edges(id, edges).job.edges == edges == actions.open(id).job.edges
@@ -366,7 +368,7 @@ def test_edges_are_kept_and_checked(actions: Actions, upload: Any) -> None:
     assert actions.open(id).job.edges == edges
 
 
-def test_what_is_kept_is_put_to_frames(actions: Actions, upload: Any) -> None:
+def test_what_is_kept_is_put_to_frames(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     times = actions.looks.times(actions.open(id))
     trimmed = actions.trim(id, 0.13, 0.35).job  # typed: between frames
@@ -379,7 +381,9 @@ def test_what_is_kept_is_put_to_frames(actions: Actions, upload: Any) -> None:
             actions.trim(id, start, end)
 
 
-def test_a_session_from_before_opens_as_it_was(actions: Actions, upload: Any, database: Database) -> None:
+def test_a_session_from_before_opens_as_it_was(
+    actions: SessionService, upload: Any, database: Database
+) -> None:
     """Its job and clip know nothing of what came later, and its result has no key."""
     id = actions.create(upload(), "a.mp4")
     actions.run(id)
@@ -400,14 +404,14 @@ def test_a_session_from_before_opens_as_it_was(actions: Actions, upload: Any, da
     assert finished(actions, id).row.state is State.DONE
 
 
-def test_edits_of_two_windows_are_put_together(actions: Actions, upload: Any) -> None:
-    def stage(found: Opened, *prompts: Any, **more: Any) -> dict[str, Any]:
+def test_edits_of_two_windows_are_put_together(actions: SessionService, upload: Any) -> None:
+    def stage(found: Session, *prompts: Any, **more: Any) -> dict[str, Any]:
         return {"prompts": list(prompts), "objects": [], "start": 0, "end": None, **more}
 
     def point(x: float, frame: int = 0, **more: Any) -> dict[str, Any]:
         return {"time": frame / 24, "points": [{"x": x, "y": 5, "keep": True}], **more}
 
-    def xs(found: Opened) -> list[list[float]]:
+    def xs(found: Session) -> list[list[float]]:
         return [[point.x for point in prompt.points] for prompt in found.job.prompts]
 
     found = actions.open(actions.create(upload(), "a.mp4"))
@@ -449,7 +453,7 @@ def test_points_moved_in_two_windows_clash() -> None:
     assert merge(marks(1), marks(), marks()) == (marks(), [])
 
 
-def test_the_version_tells_what_the_page_shows(actions: Actions, upload: Any) -> None:
+def test_the_version_tells_what_the_page_shows(actions: SessionService, upload: Any) -> None:
     found = actions.open(actions.create(upload(), "a.mp4"))
     assert actions.open(found.id).version == found.version
     versions = {
@@ -463,7 +467,9 @@ def test_the_version_tells_what_the_page_shows(actions: Actions, upload: Any) ->
     assert finished(actions, found.id).version not in versions
 
 
-def test_what_was_put_away_can_be_brought_back(actions: Actions, upload: Any, monkeypatch: Any) -> None:
+def test_what_was_put_away_can_be_brought_back(
+    actions: SessionService, upload: Any, monkeypatch: Any
+) -> None:
     id, other = actions.create(upload(), "a.mp4"), actions.create(upload(), "b.mp4")
     assert actions.put_away(id).name == "a.mp4"
     assert [found.id for found in actions.sessions()] == [other]
@@ -485,7 +491,7 @@ def test_what_was_put_away_can_be_brought_back(actions: Actions, upload: Any, mo
         actions.bring_back(id)
 
 
-def test_what_was_put_away_makes_room(actions: Actions, upload: Any, monkeypatch: Any) -> None:
+def test_what_was_put_away_makes_room(actions: SessionService, upload: Any, monkeypatch: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     monkeypatch.setattr(actions.quota, "most", round(1.5 * actions.quota.used(None)))
     with pytest.raises(InputError, match="Delete sessions"):
@@ -496,7 +502,7 @@ def test_what_was_put_away_makes_room(actions: Actions, upload: Any, monkeypatch
     assert not folder.exists()  # so that nobody keeps more than they may
 
 
-def test_a_running_session_that_is_put_away_stops(actions: Actions, upload: Any) -> None:
+def test_a_running_session_that_is_put_away_stops(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload("long.mp4"), "a.mp4")
     actions.run(id)
     until(lambda: (going := actions.progress(id)) is not None and going.done)
@@ -507,7 +513,7 @@ def test_a_running_session_that_is_put_away_stops(actions: Actions, upload: Any)
     assert actions.open(id).row.state is State.CANCELLED and actions.open(id).begun
 
 
-def test_a_name_can_be_changed(actions: Actions, upload: Any) -> None:
+def test_a_name_can_be_changed(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     assert actions.rename(id, "  Our \n beach ").row.name == "Our beach"
     assert actions.rename(id, "   ").row.name == "Our beach"
@@ -517,7 +523,7 @@ def test_a_name_can_be_changed(actions: Actions, upload: Any) -> None:
 # ---------------------------------------------------------------- looking
 
 
-def test_a_look_needs_a_mark_or_a_matte(actions: Actions, upload: Any) -> None:
+def test_a_look_needs_a_mark_or_a_matte(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     found = actions.mark(id, MARKS)
     looks = actions.looks
@@ -537,7 +543,7 @@ def test_a_look_needs_a_mark_or_a_matte(actions: Actions, upload: Any) -> None:
             looks.look(found, index, view)
 
 
-def test_previews_come_one_by_one(actions: Actions, upload: Any) -> None:
+def test_previews_come_one_by_one(actions: SessionService, upload: Any) -> None:
     found = actions.mark(actions.create(upload(), "a.mp4"), MARKS)
     assert actions.looks.known(found) == []
     numbers = list(actions.looks.previews(found))
@@ -559,7 +565,7 @@ def lone(x: float, y: float, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def pointed(actions: Actions, upload: Any) -> Iterator[str]:
+def pointed(actions: SessionService, upload: Any) -> Iterator[str]:
     """A session whose model keeps a disc round each click."""
     with stand_in.registered():
         id = actions.create(upload(), "a.mp4")
@@ -568,7 +574,7 @@ def pointed(actions: Actions, upload: Any) -> Iterator[str]:
         actions.choose_model(id, "grabcut")
 
 
-def test_a_lone_click_has_candidates_and_one_of_them_is_chosen(actions: Actions, pointed: str) -> None:
+def test_a_lone_click_has_candidates_and_one_of_them_is_chosen(actions: SessionService, pointed: str) -> None:
     found = actions.mark(pointed, [lone(40, 45)])
     read = actions.looks.candidates(found, 0, 1)
     assert [score for score, _ in read] == [0.55, 0.95, 0.75]
@@ -592,7 +598,7 @@ def test_a_lone_click_has_candidates_and_one_of_them_is_chosen(actions: Actions,
         actions.looks.candidates(found, 12, 1)
 
 
-def test_edges_show_in_the_looks(actions: Actions, pointed: str) -> None:
+def test_edges_show_in_the_looks(actions: SessionService, pointed: str) -> None:
     before = actions.mark(pointed, [lone(40, 45)])
     narrow = pixels(actions.looks.look(before, 0, "cutout"))
     wider = actions.choose_edges(pointed, Edges(grow=40))  # 5 pixels at this size
@@ -603,7 +609,7 @@ def test_edges_show_in_the_looks(actions: Actions, pointed: str) -> None:
     assert actions.looks.revision(before) != actions.looks.revision(wider)
 
 
-def test_objects_have_colours_and_can_be_switched_off(actions: Actions, pointed: str) -> None:
+def test_objects_have_colours_and_can_be_switched_off(actions: SessionService, pointed: str) -> None:
     marks = [lone(40, 45), lone(110, 45, object=2)]
     both = actions.mark(pointed, marks, [{"number": 1, "name": "Man"}, {"number": 2, "on": True}])
     assert [thing.name for thing in both.job.objects] == ["Man", ""]
@@ -625,7 +631,7 @@ def test_objects_have_colours_and_can_be_switched_off(actions: Actions, pointed:
         actions.run(pointed)
 
 
-def test_a_mark_on_one_object_does_not_make_the_others_anew(actions: Actions, pointed: str) -> None:
+def test_a_mark_on_one_object_does_not_make_the_others_anew(actions: SessionService, pointed: str) -> None:
     made: list[int] = []
     model = models.loaded("pointing", "auto")
     original = model.mattes
@@ -644,7 +650,7 @@ def test_a_mark_on_one_object_does_not_make_the_others_anew(actions: Actions, po
     assert len(made) == 3
 
 
-def test_a_correction_is_shown_as_a_run_makes_it(actions: Actions, upload: Any) -> None:
+def test_a_correction_is_shown_as_a_run_makes_it(actions: SessionService, upload: Any) -> None:
     """In haste by a few frames on the way to it; who is patient sees what the result will have."""
     with stand_in.registered():
         id = actions.create(upload(), "a.mp4")
@@ -663,13 +669,13 @@ def test_a_correction_is_shown_as_a_run_makes_it(actions: Actions, upload: Any) 
         actions.choose_model(id, "grabcut")
 
 
-def test_what_is_no_object_is_refused(actions: Actions, pointed: str) -> None:
+def test_what_is_no_object_is_refused(actions: SessionService, pointed: str) -> None:
     for wrong in ([{"number": 0}], [7], {"number": 1}, "all", [{"number": 1}] * 100):
         with pytest.raises(PromptError):
             actions.mark(pointed, [], wrong)
 
 
-def test_marks_wait_for_a_model_that_takes_them(actions: Actions, pointed: str) -> None:
+def test_marks_wait_for_a_model_that_takes_them(actions: SessionService, pointed: str) -> None:
     actions.mark(pointed, [lone(40, 45)])
     blind = actions.choose_model(pointed, "blind")
     assert blind.job.prompts and not blind.cut.prompts
@@ -679,7 +685,9 @@ def test_marks_wait_for_a_model_that_takes_them(actions: Actions, pointed: str) 
     assert again.cut.prompts == again.job.prompts
 
 
-def test_where_the_cut_may_have_slipped_is_shown_for_just_that_cut(actions: Actions, pointed: str) -> None:
+def test_where_the_cut_may_have_slipped_is_shown_for_just_that_cut(
+    actions: SessionService, pointed: str
+) -> None:
     actions.mark(pointed, [lone(40, 45)])
     actions.choose_model(pointed, "doubting")
     actions.run(pointed)
@@ -689,14 +697,14 @@ def test_where_the_cut_may_have_slipped_is_shown_for_just_that_cut(actions: Acti
     assert actions.mark(pointed, [lone(40, 45)]).checks == done.checks
 
 
-def test_a_look_that_was_overtaken_is_not_made(actions: Actions, upload: Any) -> None:
+def test_a_look_that_was_overtaken_is_not_made(actions: SessionService, upload: Any) -> None:
     stale = actions.mark(actions.create(upload(), "a.mp4"), MARKS)
     actions.mark(stale.id, [])
     with pytest.raises(InputError, match="have changed"):
         actions.looks.look(stale, 0, "mask")
 
 
-def test_many_look_at_once(actions: Actions, upload: Any) -> None:
+def test_many_look_at_once(actions: SessionService, upload: Any) -> None:
     found = actions.mark(actions.create(upload(), "a.mp4"), MARKS)
     seen: list[np.ndarray] = []
     threads = [
@@ -710,7 +718,7 @@ def test_many_look_at_once(actions: Actions, upload: Any) -> None:
     assert len(seen) == 6 and all(np.array_equal(seen[0], other) for other in seen)
 
 
-def test_thumbnails(actions: Actions, upload: Any) -> None:
+def test_thumbnails(actions: SessionService, upload: Any) -> None:
     found = actions.open(actions.create(upload(), "a.mp4"))
     assert actions.looks.strip(found).startswith(b"\xff\xd8")
     assert actions.looks.poster(found)[1] == "image/jpeg"
@@ -721,7 +729,7 @@ def test_thumbnails(actions: Actions, upload: Any) -> None:
 # ---------------------------------------------------------------- running
 
 
-def test_a_run_makes_a_result_and_the_next_one_only_renders(actions: Actions, upload: Any) -> None:
+def test_a_run_makes_a_result_and_the_next_one_only_renders(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "figure.mp4")
     actions.mark(id, MARKS)
     actions.run(id)
@@ -747,7 +755,7 @@ def test_a_run_makes_a_result_and_the_next_one_only_renders(actions: Actions, up
         actions.result(id, "nonsense")
 
 
-def test_a_trimmed_result_has_just_these_frames(actions: Actions, upload: Any) -> None:
+def test_a_trimmed_result_has_just_these_frames(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     actions.mark(id, MARKS)
     actions.run(id)
@@ -765,7 +773,7 @@ def test_a_trimmed_result_has_just_these_frames(actions: Actions, upload: Any) -
     assert ffprobe.sound_duration(path) == pytest.approx(6 / 24, abs=0.03)
 
 
-def test_a_matte_of_a_part_is_made_again_for_more(actions: Actions, upload: Any) -> None:
+def test_a_matte_of_a_part_is_made_again_for_more(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     actions.trim(id, 0.25, None)
     actions.run(id)
@@ -777,7 +785,7 @@ def test_a_matte_of_a_part_is_made_again_for_more(actions: Actions, upload: Any)
     assert finished(actions, id).row.results[0].frames == 12
 
 
-def test_quality_changes_the_size(actions: Actions, upload: Any) -> None:
+def test_quality_changes_the_size(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     for quality in ("small", "best"):
         assert actions.choose_quality(id, quality).outdated == (quality == "best")
@@ -786,7 +794,7 @@ def test_quality_changes_the_size(actions: Actions, upload: Any) -> None:
     assert best.bytes > 1.3 * small[0].bytes
 
 
-def test_a_result_that_the_choices_have_left_behind_is_known(actions: Actions, upload: Any) -> None:
+def test_a_result_that_the_choices_have_left_behind_is_known(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     actions.mark(id, MARKS)
     assert not actions.open(id).outdated
@@ -801,7 +809,7 @@ def test_a_result_that_the_choices_have_left_behind_is_known(actions: Actions, u
 
 
 def test_what_was_done_otherwise_than_asked_is_said(
-    actions: Actions, upload: Any, database: Database
+    actions: SessionService, upload: Any, database: Database
 ) -> None:
     id = actions.create(upload(), "a.mp4")
     actions.run(id)
@@ -820,7 +828,7 @@ def test_what_was_done_otherwise_than_asked_is_said(
         assert words in facts and ": 3, " in facts and facts.count("<p") == 3
 
 
-def test_a_session_runs_once_at_a_time(actions: Actions, upload: Any) -> None:
+def test_a_session_runs_once_at_a_time(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload("long.mp4"), "long.mp4")
     actions.run(id)
     actions.run(id)  # is no error, and changes nothing
@@ -839,7 +847,7 @@ def test_a_session_runs_once_at_a_time(actions: Actions, upload: Any) -> None:
 
 
 @pytest.mark.usefixtures("stand_ins")
-def test_cancelling_takes_less_than_two_seconds(actions: Actions, upload: Any) -> None:
+def test_cancelling_takes_less_than_two_seconds(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload("long.mp4"), "long.mp4")
     actions.choose_model(id, "slow")
     actions.run(id)
@@ -853,7 +861,7 @@ def test_cancelling_takes_less_than_two_seconds(actions: Actions, upload: Any) -
     assert files(found.folder) == uploaded(found)
 
 
-def test_a_running_session_can_be_deleted(actions: Actions, upload: Any) -> None:
+def test_a_running_session_can_be_deleted(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload("long.mp4"), "long.mp4")
     actions.run(id)
     until(lambda: actions.progress(id))
@@ -867,7 +875,7 @@ def test_a_running_session_can_be_deleted(actions: Actions, upload: Any) -> None
         actions.delete(id)
 
 
-def test_a_video_that_somebody_removed_is_missed_in_a_sentence(actions: Actions, upload: Any) -> None:
+def test_a_video_that_somebody_removed_is_missed_in_a_sentence(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     actions.open(id).job.source.unlink()
     with pytest.raises(VideoError, match=r"^a\.mp4: this video is no longer"):
@@ -877,7 +885,7 @@ def test_a_video_that_somebody_removed_is_missed_in_a_sentence(actions: Actions,
     assert actions.sessions() == []
 
 
-def test_a_run_that_fails_says_why(actions: Actions, upload: Any) -> None:
+def test_a_run_that_fails_says_why(actions: SessionService, upload: Any) -> None:
     first = actions.create(upload("long.mp4"), "first.mp4")
     id = actions.create(upload("long.mp4"), "long.mp4")
     actions.run(first)
@@ -911,7 +919,7 @@ def test_a_run_outlives_its_database(tmp_path: Path, upload: Any, working: Any) 
             assert (found.folder / found.row.results[0].file).exists()
 
 
-def test_what_a_killed_server_left_is_mended(actions: Actions, upload: Any, tmp_path: Path) -> None:
+def test_what_a_killed_server_left_is_mended(actions: SessionService, upload: Any, tmp_path: Path) -> None:
     kept, halfway = (actions.create(upload(), name) for name in ("kept.mp4", "halfway.mp4"))
     folder = tmp_path / "home" / "sessions"
     whole = {path.relative_to(folder) for path in folder.rglob("*")}
@@ -929,7 +937,9 @@ def test_what_a_killed_server_left_is_mended(actions: Actions, upload: Any, tmp_
 # ---------------------------------------------------------------- several objects, several lookers
 
 
-def test_a_frame_on_which_an_object_is_not_known_yet_is_not_final(actions: Actions, pointed: str) -> None:
+def test_a_frame_on_which_an_object_is_not_known_yet_is_not_final(
+    actions: SessionService, pointed: str
+) -> None:
     found = actions.mark(pointed, [lone(40, 45)])
     for _ in actions.looks.previews(found):
         pass
@@ -946,7 +956,7 @@ def test_a_frame_on_which_an_object_is_not_known_yet_is_not_final(actions: Actio
 
 
 def test_a_click_does_not_wait_for_somebody_elses_previews(
-    actions: Actions, upload: Any, pointed: str, monkeypatch: pytest.MonkeyPatch
+    actions: SessionService, upload: Any, pointed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It waits for one frame of them."""
     original = stand_in.Pointing.mattes
@@ -979,7 +989,7 @@ def test_a_click_does_not_wait_for_somebody_elses_previews(
     assert order[-1] == "preview"
 
 
-def test_objects_of_a_kept_matte_are_not_made_anew(actions: Actions, pointed: str) -> None:
+def test_objects_of_a_kept_matte_are_not_made_anew(actions: SessionService, pointed: str) -> None:
     actions.mark(pointed, [lone(40, 45), lone(110, 45, object=2)])
     actions.run(pointed)
     done = finished(actions, pointed)

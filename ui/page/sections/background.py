@@ -26,7 +26,7 @@ from ui import text
 from ui.page.handlers import READ, UPLOAD, Say, Updates, language, no_change, told, uploaded
 from ui.page.sections.video import SUFFIXES
 from ui.sessions import stock_backgrounds
-from ui.sessions.session import Opened
+from ui.sessions.session import Session
 
 if TYPE_CHECKING:
     from ui.page.context import Page
@@ -142,7 +142,7 @@ def render(say: Say) -> Section:
     )
 
 
-def show(section: Section, found: Opened) -> Updates:
+def show(section: Section, found: Session) -> Updates:
     behind = found.job.background
     kind = found.awaited or next(kind for kind, one in KINDS.items() if isinstance(behind, one))
     updates: Updates = {section.kind: kind, **_open(section, kind)}

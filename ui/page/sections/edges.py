@@ -9,7 +9,7 @@ import gradio as gr
 
 from pipeline.compositing.edges import Despill, Edges
 from ui.page.handlers import Say, Updates, language, told
-from ui.sessions.session import Opened
+from ui.sessions.session import Session
 
 if TYPE_CHECKING:
     from ui.page.context import Page
@@ -46,7 +46,7 @@ def render(say: Say) -> Section:
         )
 
 
-def show(section: Section, found: Opened) -> Updates:
+def show(section: Section, found: Session) -> Updates:
     return {component: getattr(found.job.edges, name) for name, component in vars(section).items()}
 
 

@@ -12,9 +12,9 @@ import gradio as gr
 from ui import text
 from ui.page.handlers import Say, Updates, language, refusal, told
 from ui.server import media
-from ui.sessions.frames import Looks
+from ui.sessions.frames import FrameClient
 from ui.sessions.protocol import PREVIEWS
-from ui.sessions.session import Opened
+from ui.sessions.session import Session
 
 if TYPE_CHECKING:
     from ui.page.context import Page
@@ -33,12 +33,14 @@ def render(say: Say) -> Section:
     )
 
 
-def show(section: Section, looks: Looks, found: Opened, language: str) -> Updates:
+def show(section: Section, looks: FrameClient, found: Session, language: str) -> Updates:
     """The previews that are known for the session as it stands."""
     return {section.gallery: gallery(looks, found, looks.known(found), language)}
 
 
-def gallery(looks: Looks, found: Opened, numbers: list[int], language: str, waiting: bool = False) -> gr.HTML:
+def gallery(
+    looks: FrameClient, found: Session, numbers: list[int], language: str, waiting: bool = False
+) -> gr.HTML:
     """The frames of these numbers, each beside its original."""
     rev = html.escape(looks.revision(found), quote=True).replace("#", "%23").replace("&amp;", "%26")
     times = looks.times(found)

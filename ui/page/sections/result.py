@@ -20,9 +20,9 @@ from ui import error_text, text
 from ui.page.handlers import Say, Updates, language, refusal, told
 from ui.page.sections import subject
 from ui.server import media
-from ui.sessions.frames import Looks
-from ui.sessions.service import Actions
-from ui.sessions.session import Opened
+from ui.sessions.frames import FrameClient
+from ui.sessions.service import SessionService
+from ui.sessions.session import Session
 
 if TYPE_CHECKING:
     from ui.page.context import Page
@@ -121,7 +121,7 @@ def _voices(language: str, *, own: bool) -> list[tuple[str, str]]:
     ]
 
 
-def show(section: Section, actions: Actions, found: Opened, language: str) -> Updates:
+def show(section: Section, actions: SessionService, found: Session, language: str) -> Updates:
     job, form, own = found.job, formats.by_key(found.job.format), bool(found.clip.sound)
     heard, choice = form.sound_codec is not None, actions.looks.sounds(found.job.background)
     voices = _voices(language, own=own)
@@ -138,7 +138,7 @@ def show(section: Section, actions: Actions, found: Opened, language: str) -> Up
     }
 
 
-def show_run(section: Section, actions: Actions, found: Opened, language: str) -> Updates:
+def show_run(section: Section, actions: SessionService, found: Session, language: str) -> Updates:
     """How the session's run stands."""
     status = _status(actions, found, language)
     return {
@@ -152,13 +152,13 @@ def show_run(section: Section, actions: Actions, found: Opened, language: str) -
     }
 
 
-def _ready(actions: Actions, found: Opened) -> bool:
+def _ready(actions: SessionService, found: Session) -> bool:
     """Return True if a run has its model's weights and the user's word, or there is a matte that serves."""
     card = models.card(found.job.model)
     return (card.present and found.licensed) or actions.looks.kept(found)
 
 
-def _status(actions: Actions, found: Opened, language: str) -> str:
+def _status(actions: SessionService, found: Session, language: str) -> str:
     row = found.row
     if row.state is State.QUEUED and (place := actions.place(found.id)):
         said = text.say(language, "queued", place=place)
@@ -193,7 +193,7 @@ def _status(actions: Actions, found: Opened, language: str) -> str:
     return _failed(row.error, language) if row.error else ""
 
 
-def _places(looks: Looks, found: Opened, language: str) -> str:
+def _places(looks: FrameClient, found: Session, language: str) -> str:
     """The frames where the cut may have slipped, each a button that leads there."""
     rev = html.escape(quote(looks.revision(found), safe=""))
     times = looks.times(found)
@@ -228,7 +228,7 @@ def _said(sentence: str, *notes: str) -> str:
     return f'<p class="quiet" role="status">{html.escape(sentence)}</p>{noted}'
 
 
-def downloads(found: Opened, language: str) -> str:
+def downloads(found: Session, language: str) -> str:
     """A link for the newest result of each format, and a word where it is not by the present choices."""
     links = []
     for result in {kept.format: kept for kept in reversed(found.row.results)}.values():
@@ -250,7 +250,7 @@ def wire(page: Page) -> None:
     def choose(id: str, key: str, request: gr.Request) -> Updates:
         return page.show(page.mine(request).choose_format(id, key), language(request))
 
-    def rendered(change: Callable[[Actions, str, Any], Opened]) -> Callable[..., Updates]:
+    def rendered(change: Callable[[SessionService, str, Any], Session]) -> Callable[..., Updates]:
         """What follows a choice that only tells how the result is rendered."""
 
         @told
@@ -287,12 +287,12 @@ def wire(page: Page) -> None:
         return page.show(found, language(request))
 
     section.format.input(choose, [page.current, section.format], page.shown, show_progress="hidden")
-    changes: dict[Any, Callable[[Actions, str, Any], Opened]] = {
-        section.quality: Actions.choose_quality,
+    changes: dict[Any, Callable[[SessionService, str, Any], Session]] = {
+        section.quality: SessionService.choose_quality,
         section.sound: lambda mine, id, on: mine.choose_sound(id, "own" if on else "none"),
-        section.whose: Actions.choose_sound,
+        section.whose: SessionService.choose_sound,
         section.rate: lambda mine, id, rate: mine.choose_rate(id, Fraction(rate) if rate else None),
-        section.hardware: Actions.choose_hardware,
+        section.hardware: SessionService.choose_hardware,
     }
     for component, change in changes.items():
         inputs = [page.current, component]

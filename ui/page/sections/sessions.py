@@ -15,7 +15,7 @@ from ui import error_text, text
 from ui.page.handlers import Say, Updates, language, told
 from ui.server import media
 from ui.sessions.service import AWAY_SECONDS
-from ui.sessions.session import Opened, Unreadable
+from ui.sessions.session import Session, Unreadable
 
 if TYPE_CHECKING:
     from ui.page.context import Page
@@ -59,11 +59,11 @@ def render(say: Say) -> Section:
     )
 
 
-def card(found: Opened | Unreadable, language: str) -> dict[str, Any]:
+def card(found: Session | Unreadable, language: str) -> dict[str, Any]:
     """What a card shows, as plain data; the browser sets it as text."""
-    shown = _chosen(found) if isinstance(found, Opened) else {"model": "", "background": "", "poster": None}
+    shown = _chosen(found) if isinstance(found, Session) else {"model": "", "background": "", "poster": None}
     row = found.row
-    error = row.error if isinstance(found, Opened) else found.sentence
+    error = row.error if isinstance(found, Session) else found.sentence
     newest = {kept.format: kept for kept in reversed(row.results)}.values()
     return shown | {
         "id": found.id,
@@ -84,7 +84,7 @@ def card(found: Opened | Unreadable, language: str) -> dict[str, Any]:
     }
 
 
-def _chosen(found: Opened) -> dict[str, Any]:
+def _chosen(found: Session) -> dict[str, Any]:
     behind = found.job.background
     match behind:
         case Colour():

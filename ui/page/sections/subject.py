@@ -14,8 +14,8 @@ from pipeline.models import Card
 from ui import error_text, text
 from ui.page.handlers import Say, Updates, language, told
 from ui.sessions.downloads import Download, Downloads
-from ui.sessions.service import Actions
-from ui.sessions.session import Opened
+from ui.sessions.service import SessionService
+from ui.sessions.session import Session
 
 if TYPE_CHECKING:
     from ui.page.context import Page
@@ -52,13 +52,13 @@ def render(say: Say) -> Section:
     )
 
 
-def waiting(downloads: Downloads, found: Opened) -> bool:
+def waiting(downloads: Downloads, found: Session) -> bool:
     """Whether the weights of the session's model are being fetched."""
     download = downloads.state(found.job.model)
     return download is not None and not download.error
 
 
-def show(section: Section, actions: Actions, found: Opened, language: str) -> Updates:
+def show(section: Section, actions: SessionService, found: Session, language: str) -> Updates:
     card = models.card(found.job.model)
     return {
         section.model: gr.Dropdown(
@@ -69,7 +69,7 @@ def show(section: Section, actions: Actions, found: Opened, language: str) -> Up
     }
 
 
-def show_ready(section: Section, downloads: Downloads, found: Opened, language: str) -> Updates:
+def show_ready(section: Section, downloads: Downloads, found: Session, language: str) -> Updates:
     """Show what is still to be done before the session's model can be used."""
     card = models.card(found.job.model)
     download = downloads.state(card.key)
@@ -106,7 +106,7 @@ def _label(card: Card, language: str) -> str:
     return f"{card.label} ↓ {text.size(card.weights.bytes, language)}"
 
 
-def _about(card: Card, found: Opened, takes: float | None, language: str) -> str:
+def _about(card: Card, found: Session, takes: float | None, language: str) -> str:
     licence = (
         f'{text.say(language, "licence")}: <a href="{html.escape(card.licence_url)}" target="_blank" '
         f'rel="noreferrer">{html.escape(card.licence)}</a>'
@@ -130,7 +130,7 @@ def _about(card: Card, found: Opened, takes: float | None, language: str) -> str
     return about
 
 
-def _expected(actions: Actions, found: Opened) -> float | None:
+def _expected(actions: SessionService, found: Session) -> float | None:
     """Estimate the seconds that the kept part of this clip may take; None where that is not known.
 
     With a matte that is kept it takes next to nothing of what was measured.

@@ -13,7 +13,7 @@ import gradio as gr
 from pipeline.compositing.background import Fit
 from ui import text
 from ui.page.handlers import READ, UPLOAD, Say, Updates, language, no_change, told, uploaded
-from ui.sessions.session import Opened
+from ui.sessions.session import Session
 
 if TYPE_CHECKING:
     from ui.page.context import Page
@@ -62,7 +62,7 @@ def render_facts(say: Say) -> tuple[gr.Textbox, gr.HTML, gr.Button]:
     return name, facts, another
 
 
-def show(section: Section, found: Opened, language: str) -> Updates:
+def show(section: Section, found: Session, language: str) -> Updates:
     clip = found.clip
     sound = text.say(language, "with_sound" if clip.sound else "without_sound")
     rate = text.number(float(clip.rate), language, 2).rstrip("0").rstrip(".,")
