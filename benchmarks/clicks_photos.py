@@ -18,15 +18,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.masked import Figures, mean, overlap
 from pipeline import models
-from pipeline.models import Image, Model, Still
+from pipeline.arrays import Floats, Image, Mask
+from pipeline.models import Model, Still
 from pipeline.prompts import Point, Prompt
 from training.photos import Photos
-
-Mask = NDArray[np.bool_]
 
 MOST = 20
 """Clicks after which a photograph is given up."""
@@ -43,7 +41,7 @@ def robot_click(found: Mask, truth: Mask) -> Point:
     return Point(x + 0.5, y + 0.5, keep=keep)
 
 
-def _depth(wrong: Mask) -> NDArray[np.float32]:
+def _depth(wrong: Mask) -> Floats:
     """The distance of each pixel to the end of the error it is in, of which the picture's border is one."""
     padded = np.pad(wrong, 1).astype(np.uint8)
     return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32)[

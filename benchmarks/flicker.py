@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pipeline.arrays import Floats, Image, Matte
 from pipeline.imaging import optical_flow
-from pipeline.imaging.guided_filter import Floats
-from pipeline.models import Image, Matte
 
 
 def flicker(frames: Sequence[Image], mattes: Sequence[Matte], truth: Sequence[Matte] | None = None) -> float:

@@ -26,20 +26,17 @@ from typing import TypeVar, cast
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.flicker import flicker
 from pipeline import models
+from pipeline.arrays import Image, Mask, Matte
 from pipeline.job import Job
-from pipeline.models import Image, Matte
 from pipeline.process import starts
 from pipeline.prompts import Box, Point, Prompt, ordered
 from pipeline.propagation import run as stretches
 from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.frames import read_frames
 from pipeline.video.reading.probe import probe_clip
-
-Mask = NDArray[np.bool_]
 
 Result = TypeVar("Result")
 

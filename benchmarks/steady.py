@@ -20,8 +20,9 @@ import numpy as np
 
 from benchmarks.flicker import flicker
 from benchmarks.masked import clips, soft
+from pipeline.arrays import Image, Matte
 from pipeline.imaging import optical_flow
-from pipeline.models import Found, Image, Matte
+from pipeline.models import Found
 from pipeline.propagation.deflicker import steadied
 from pipeline.video.reading.frames import Frame, read_frames
 from tests.rendered import subject_over_background

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.arrays import Matte
 from pipeline.clip import Clip
 from pipeline.errors import InputError, VideoError
 from pipeline.formats import Format
-from pipeline.models import Matte
 from pipeline.video.reading.frame_index import load_index
 
 if TYPE_CHECKING:  # FFmpeg is loaded where a matte is read or written, not where it is named

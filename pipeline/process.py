@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
 from pipeline import devices, formats, matte, models
+from pipeline.arrays import Pixels
 from pipeline.clip import Clip
 from pipeline.compositing.background import Footage, Picture, Transparent
-from pipeline.compositing.composite import Pixels, composer
+from pipeline.compositing.composite import composer
 from pipeline.compositing.edges import shaped
 from pipeline.compositing.images import limited
 from pipeline.errors import InputError, VideoError, no_picture

@@ -9,21 +9,17 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.arrays import Floats, Mask, Matte, as_floats
 from pipeline.imaging import optical_flow
-from pipeline.imaging.guided_filter import Floats, floats
 from pipeline.models import prompt_maps
 from pipeline.prompts import Box, Point
-from training.photos import Alpha
-
-Mask = NDArray[np.bool_]
 
 
 def depth(mask: Mask) -> Floats:
     """The distance of each pixel of the mask to its edge, of which the picture's border is a part."""
     padded = np.pad(mask.astype(np.uint8), 1)
-    return floats(cv2.distanceTransform(padded, cv2.DIST_L2, 3))[1:-1, 1:-1]
+    return as_floats(cv2.distanceTransform(padded, cv2.DIST_L2, 3))[1:-1, 1:-1]
 
 
 def within(mask: Mask, rng: np.random.Generator, deep: float = 0.4) -> Point | None:
@@ -47,7 +43,7 @@ def correction(found: Mask, truth: Mask) -> Point | None:
     return Point(float(x), float(y), bool(keep))
 
 
-def started(alpha: Alpha, rng: np.random.Generator) -> Floats:
+def started(alpha: Matte, rng: np.random.Generator) -> Floats:
     """The planes of the marks that say what the subject is: a box, or points; `[3, H, W]`."""
     mask = alpha > 127
     kind = rng.random()
@@ -79,18 +75,18 @@ def _around(mask: Mask, rng: np.random.Generator) -> Box:
     )
 
 
-def disturbed(alpha: Alpha, rng: np.random.Generator) -> Floats:
+def disturbed(alpha: Matte, rng: np.random.Generator) -> Floats:
     """A mask as it might have been carried here: shifted, bent, grown, eaten away, spilt; 0 to 1."""
     size = max(2.0, float(np.sqrt(np.count_nonzero(alpha > 127))))
-    image = _bent(_shifted(floats(alpha / 255), size, rng), size, rng)
+    image = _bent(_shifted(as_floats(alpha / 255), size, rng), size, rng)
     if rng.random() < 0.5:
         radius = 1 + int(rng.uniform(0, 0.06) * size)
         disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
-        image = floats(cv2.erode(image, disc) if rng.random() < 0.5 else cv2.dilate(image, disc))
+        image = as_floats(cv2.erode(image, disc) if rng.random() < 0.5 else cv2.dilate(image, disc))
     for _ in range(int(rng.choice([0, 0, 1, 1, 2, 3]))):
         _spill(image, size, rng)
     if rng.random() < 0.7:
-        image = floats(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 2.5)))
+        image = as_floats(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 2.5)))
     return image.clip(0, 1)  # a blur may round up
 
 
@@ -102,15 +98,15 @@ def _shifted(image: Floats, size: float, rng: np.random.Generator) -> Floats:
     linear = grown * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     centre = np.array([width, height]) / 2
     way = np.hstack((linear, (centre - linear @ centre + rng.normal(0, 1, 2) * far)[:, None]))
-    return floats(cv2.warpAffine(image, way, (width, height)))
+    return as_floats(cv2.warpAffine(image, way, (width, height)))
 
 
 def _bent(image: Floats, size: float, rng: np.random.Generator) -> Floats:
     """Moved by a little here and a little there, smoothly."""
     height, width = image.shape
-    few = floats(0.06 * size * rng.random() * rng.normal(0, 1, (4, 4, 2)))
-    return floats(
-        optical_flow.warp(image, floats(cv2.resize(few, (width, height), interpolation=cv2.INTER_CUBIC)))
+    few = as_floats(0.06 * size * rng.random() * rng.normal(0, 1, (4, 4, 2)))
+    return as_floats(
+        optical_flow.warp(image, as_floats(cv2.resize(few, (width, height), interpolation=cv2.INTER_CUBIC)))
     )
 
 

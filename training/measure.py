@@ -5,18 +5,15 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from pipeline import devices
+from pipeline.arrays import Floats, Mask, as_floats
 from pipeline.imaging import optical_flow
-from pipeline.imaging.guided_filter import Floats, floats
 from pipeline.models import prompt_maps
 from pipeline.networks.recorte import STRIDE, Memory, Recorte
 from pipeline.prompts import Box
 from training import marks
 from training.photos import Photo, Photos
-
-Mask = NDArray[np.bool_]
 
 _SIDE = 256
 """Pixels of the long side."""
@@ -76,7 +73,7 @@ class Look:
         height, width = (max(1, round(side * scale / STRIDE)) * STRIDE for side in photo.alpha.shape)
         small, alpha = (cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) for image in photo)
         self.grey = optical_flow.grey(np.asarray(small, np.uint8))
-        self.alpha = floats(np.asarray(alpha) / 255)
+        self.alpha = as_floats(np.asarray(alpha) / 255)
         self.truth: Mask = np.asarray(alpha) > 127
         self._network, self._device = network, device
         tensor = torch.from_numpy(small).to(device).permute(2, 0, 1)[None].float() / 255
@@ -95,7 +92,7 @@ class Look:
             seen = self._network.look(features, memory).to(seen.dtype)
         told = torch.from_numpy(given)[None].to(self._device)
         logits, _ = self._network.decode(features, told, seen)
-        return floats(logits[0, 0].float().sigmoid().cpu().numpy())
+        return as_floats(logits[0, 0].float().sigmoid().cpu().numpy())
 
     def remembered(self, matte: Floats) -> Memory:
         return self._network.remember(self._features, torch.from_numpy(matte)[None, None].to(self._device))
@@ -141,7 +138,7 @@ def _carried(network: Recorte, scene: list[Photo], device: torch.device) -> floa
     for photo in scene[1:]:
         look = Look(network, photo, device)
         way = optical_flow.flow(look.grey, before.grey)
-        matte = look.answer(look.planes(mask=floats(optical_flow.warp(matte, way))), memory)
+        matte = look.answer(look.planes(mask=as_floats(optical_flow.warp(matte, way))), memory)
         scores.append(overlap(matte > 0.5, look.truth))
         before = look
     return float(np.mean(scores))

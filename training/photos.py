@@ -8,15 +8,9 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.arrays import Image, Matte
 from pipeline.errors import InputError
-
-Picture = NDArray[np.uint8]
-"""RGB, `[H, W, 3]`."""
-
-Alpha = NDArray[np.uint8]
-"""`[H, W]`, 0 to 255."""
 
 
 class Kind(NamedTuple):
@@ -57,8 +51,8 @@ KINDS = {
 class Photo(NamedTuple):
     """A picture, and how much of each of its pixels is the subject's."""
 
-    picture: Picture
-    alpha: Alpha
+    picture: Image
+    alpha: Matte
 
 
 def scene_of(name: str) -> str:

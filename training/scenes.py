@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.imaging.guided_filter import Floats, floats
-from training.photos import KINDS, Alpha, Photo, Photos, Picture, scene_of
+from pipeline.arrays import Floats, Image, Matte, as_floats
+from training.photos import KINDS, Photo, Photos, scene_of
 
 FRAMES = 5
 
@@ -53,7 +53,7 @@ def made(photos: Photos, wish: Wish, rng: np.random.Generator) -> list[Photo]:
 # Where the camera stands
 
 
-def _view(alpha: Alpha, wish: Wish, rng: np.random.Generator) -> Affine:
+def _view(alpha: Matte, wish: Wish, rng: np.random.Generator) -> Affine:
     """A look at a photograph: all of it for a subject to be found, closer where a mark tells of it."""
     height, width = alpha.shape
     x, y, across, down = cv2.boundingRect(alpha)
@@ -160,7 +160,7 @@ def _times(names: list[str], name: str, kind: str, wish: Wish, rng: np.random.Ge
     return [names[n] for n in chosen]
 
 
-def _followed(way: Affine, first: Alpha, now: Alpha) -> Affine:
+def _followed(way: Affine, first: Matte, now: Matte) -> Affine:
     """`way`, moved by as much as the subject moved from the first frame."""
     if not first.any() or not now.any():
         return way
@@ -168,7 +168,7 @@ def _followed(way: Affine, first: Alpha, now: Alpha) -> Affine:
     return np.hstack((way[:, :2], (way[:, 2] - way[:, :2] @ moved)[:, None]))
 
 
-def _middle(alpha: Alpha) -> NDArray[np.float64]:
+def _middle(alpha: Matte) -> NDArray[np.float64]:
     """The mean place of a subject, x before y."""
     ys, xs = alpha.nonzero()
     return np.array([xs.mean(), ys.mean()])
@@ -209,16 +209,16 @@ def _composed(photos: Photos, photo: Photo, wish: Wish, rng: np.random.Generator
         other = _Other(_either_way(photo, rng) if alike else _drawn(photos, wish, rng), wish, far, rng)
     frames = []
     for n, way in enumerate(ways):
-        picture = floats(_laid(background, camera[n], side, cv2.BORDER_REFLECT_101))
+        picture = as_floats(_laid(background, camera[n], side, cv2.BORDER_REFLECT_101))
         if other and not other.before:
             picture, _ = other.laid_over(picture, n)
         shown = _seen(subject, way, side)
         alpha = np.maximum(shown.alpha, _laid(hair, way, side, cv2.BORDER_CONSTANT))
-        share = soft(floats(alpha / 255))
-        picture = _over(picture, soft(floats(shown.picture)), share)
+        share = soft(as_floats(alpha / 255))
+        picture = _over(picture, soft(as_floats(shown.picture)), share)
         if other and other.before:
             picture, hidden = other.laid_over(picture, n)
-            share = floats(share * (1 - hidden))
+            share = as_floats(share * (1 - hidden))
         frames.append(Photo(picture.clip(0, 255).astype(np.uint8), np.rint(255 * share).astype(np.uint8)))
     return frames
 
@@ -236,10 +236,10 @@ class _Other:
     def laid_over(self, picture: Floats, frame: int) -> tuple[Floats, Floats]:
         """The picture with it, and its alpha, 0 to 1."""
         colours, alpha = (
-            floats(_laid(image, self._ways[frame], len(picture), cv2.BORDER_CONSTANT))
+            as_floats(_laid(image, self._ways[frame], len(picture), cv2.BORDER_CONSTANT))
             for image in self._photo
         )
-        share = floats(alpha / 255)
+        share = as_floats(alpha / 255)
         return _over(picture, colours, share), share
 
 
@@ -249,20 +249,20 @@ def _drawn(photos: Photos, wish: Wish, rng: np.random.Generator) -> Photo:
 
 
 def _over(picture: Floats, colours: Floats, share: Floats) -> Floats:
-    return floats(picture + share[..., None] * (colours - picture))
+    return as_floats(picture + share[..., None] * (colours - picture))
 
 
-def extended(photo: Photo) -> Picture:
+def extended(photo: Photo) -> Image:
     """The picture, the subject's colours carried on outwards so that no old background shines through."""
-    share = floats(photo.alpha > 127)
+    share = as_floats(photo.alpha > 127)
     if not share.any():
         return photo.picture
-    picture = floats(photo.picture)
+    picture = as_floats(photo.picture)
     result, known = picture * share[..., None], share.copy()
     found = result.copy()
     for radius in (7, 31, 127):  # pixels: from near where the subject is near, else from further away
         size = (2 * radius + 1,) * 2
-        near, count = floats(cv2.blur(found, size)), floats(cv2.blur(share, size))
+        near, count = as_floats(cv2.blur(found, size)), as_floats(cv2.blur(share, size))
         new = (known < 0.5) & (count > 1e-3)
         result[new] = near[new] / count[new][:, None]
         known[new] = 1
@@ -270,7 +270,7 @@ def extended(photo: Photo) -> Picture:
     return np.asarray(result.clip(0, 255), np.uint8)
 
 
-def _scrap(shape: tuple[int, ...], rng: np.random.Generator) -> Alpha:
+def _scrap(shape: tuple[int, ...], rng: np.random.Generator) -> Matte:
     """A shape that is no thing at all: what is marked need not be anything that has a name."""
     height, width = shape
     count = int(rng.integers(5, 12))
@@ -281,12 +281,12 @@ def _scrap(shape: tuple[int, ...], rng: np.random.Generator) -> Alpha:
     filled = np.zeros((height, width), np.uint8)
     cv2.fillPoly(filled, [corners.astype(np.int32)], 255)
     if rng.random() < 0.6:  # rounded
-        rounded = floats(cv2.GaussianBlur(filled, (0, 0), 0.04 * max(height, width)))
+        rounded = as_floats(cv2.GaussianBlur(filled, (0, 0), 0.04 * max(height, width)))
         filled = np.asarray(255 * (rounded > 127), np.uint8)
     return filled
 
 
-def _relit(subject: Picture, alpha: Alpha, background: Picture, rng: np.random.Generator) -> Picture:
+def _relit(subject: Image, alpha: Matte, background: Image, rng: np.random.Generator) -> Image:
     """The subject in about the light of its new background."""
     inside = subject[alpha > 127]
     if not len(inside):
@@ -302,7 +302,7 @@ def _softener(side: int, rng: np.random.Generator) -> Softener:
         return lambda image: image
     if kind < 0.8:  # out of focus
         sigma = rng.uniform(0.5, 3) * side / 192
-        return lambda image: floats(cv2.GaussianBlur(image, (0, 0), sigma))
+        return lambda image: as_floats(cv2.GaussianBlur(image, (0, 0), sigma))
     length = int(rng.integers(3, max(4, side // 14)))
     streak = np.zeros((length, length), np.float32)
     angle = rng.uniform(0, np.pi)
@@ -310,10 +310,10 @@ def _softener(side: int, rng: np.random.Generator) -> Softener:
     middle = np.full(2, (length - 1) / 2)
     cv2.line(streak, (middle - reach).astype(int).tolist(), (middle + reach).astype(int).tolist(), 1.0)
     streak /= streak.sum()
-    return lambda image: floats(cv2.filter2D(image, -1, streak))
+    return lambda image: as_floats(cv2.filter2D(image, -1, streak))
 
 
-def _strands(alpha: Alpha, rng: np.random.Generator) -> Alpha:
+def _strands(alpha: Matte, rng: np.random.Generator) -> Matte:
     """Hair: thin bent lines of partial alpha that leave the outline."""
     strands = np.zeros_like(alpha)
     outlines, _ = cv2.findContours((alpha > 127).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -359,7 +359,7 @@ class _Camera:
         self._noise = rng.uniform(0, 12) if rng.random() < 0.4 else 0
         self._quality = int(rng.integers(15, 80)) if rng.random() < 0.35 else None
 
-    def taken(self, picture: Picture, rng: np.random.Generator) -> Picture:
+    def taken(self, picture: Image, rng: np.random.Generator) -> Image:
         """The picture as this camera gives it; `rng` is for its noise, which is new on each frame."""
         height, width = picture.shape[:2]
         image = cv2.LUT(picture, self._tones)

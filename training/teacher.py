@@ -23,12 +23,11 @@ from torch import nn
 from torch.nn import functional
 
 from pipeline import devices
+from pipeline.arrays import Floats, Image, Mask, Matte, as_floats
 from pipeline.errors import RecorteError, WeightsError
-from pipeline.imaging.guided_filter import Floats, floats
 from pipeline.networks.isnet import Isnet
 from pipeline.video.reading.frames import read_frames
 from pipeline.video.reading.probe import probe_clip
-from training.photos import Alpha, Picture
 
 _SIDE = 640
 """Pixels of the teacher's grid for photographs of 400 pixels and fewer; it was trained at 1024."""
@@ -77,7 +76,7 @@ def load(path: Path) -> Isnet:
     return network.eval().to(memory_format=torch.channels_last)
 
 
-def matte(network: nn.Module, picture: Picture, side: int, device: torch.device) -> Alpha:
+def matte(network: nn.Module, picture: Image, side: int, device: torch.device) -> Matte:
     """The alpha of a picture (`[H, W, 3]`, RGB), found on a grid of `side` pixels both ways."""
     grid = torch.tensor(np.ascontiguousarray(picture)).to(device).permute(2, 0, 1)[None].float()
     grid = functional.interpolate(grid, (side, side), mode="bilinear", antialias=True) / 255 - 0.5
@@ -90,7 +89,7 @@ def matte(network: nn.Module, picture: Picture, side: int, device: torch.device)
     )
 
 
-def doubt(found: Alpha) -> float:
+def doubt(found: Matte) -> float:
     """The share of a matte that is broadly neither inside nor outside, 0 to 1; 1 where there is nothing.
 
     A soft edge is no doubt: what counts is wider than that.
@@ -102,25 +101,25 @@ def doubt(found: Alpha) -> float:
     return np.count_nonzero(wide) / inside if inside else 1.0
 
 
-def softened(mask: Alpha, found: Alpha) -> Alpha:
+def softened(mask: Matte, found: Matte) -> Matte:
     """The mask, and beside its edge what the teacher found where that agrees with the mask around."""
     inside = mask > 127
     size = float(np.count_nonzero(inside)) ** 0.5
     band = max(2.0, _BAND * size)
     away = _distance(inside)
     uncertain = away <= band
-    truth, taught = floats(inside), floats(found / 255)
+    truth, taught = as_floats(inside), as_floats(found / 255)
     near = (int(6 * band) | 1,) * 2
-    certain = floats(~uncertain)
+    certain = as_floats(~uncertain)
     apart = cv2.blur(np.abs(truth - taught) * certain, near) / (cv2.blur(certain, near) + 1e-3)
     trusted = uncertain & (apart < _AGREED)
     return np.asarray(np.rint(255 * np.where(trusted, taught, truth)), np.uint8)
 
 
-def _distance(inside: NDArray[np.bool_]) -> Floats:
+def _distance(inside: Mask) -> Floats:
     """The distance of each pixel to the mask's edge, in pixels."""
     within, beside = (cv2.distanceTransform(p.astype(np.uint8), cv2.DIST_L2, 3) for p in (inside, ~inside))
-    return floats(np.maximum(within, beside))
+    return as_floats(np.maximum(within, beside))
 
 
 def teach_photos(network: nn.Module, data: Path, kinds: Sequence[str], device: torch.device) -> None:
@@ -162,9 +161,9 @@ def teach_clip(network: nn.Module, path: Path, data: Path, device: torch.device)
         _write(target, np.asarray(alpha, np.uint8))
 
 
-def _write(path: Path, image: NDArray[np.uint8]) -> None:
+def _write(path: Path, bgr: NDArray[np.uint8]) -> None:
     path.parent.mkdir(exist_ok=True)
-    cv2.imwrite(str(path), image)
+    cv2.imwrite(str(path), bgr)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

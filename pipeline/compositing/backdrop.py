@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.arrays import Matte, Pixels
 from pipeline.clip import Clip
 from pipeline.compositing import images
 from pipeline.compositing.background import Blur, Colour, Fit, Footage, Picture
@@ -21,9 +22,6 @@ from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.frames import Frame, read_frames
 from pipeline.video.reading.probe import probe_clip
 
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
-Mask = NDArray[np.uint8]
-
 _SKIPPED_SECONDS = 2.0
 """A longer way to the next frame that is asked for is not decoded but jumped."""
 
@@ -32,7 +30,7 @@ class Backdrop(Protocol):
     notes: tuple[str, ...]
     """Sentences on what was done with it otherwise than asked."""
 
-    def at(self, image: Pixels, matte: Mask, seconds: float, own: Mask | None = None) -> Pixels:
+    def at(self, image: Pixels, matte: Matte, seconds: float, own: Matte | None = None) -> Pixels:
         """Return what is behind `image` (`[H, W, 3]`) at this time, of its size and dtype.
 
         `matte` and `own`, the image's own alpha, are `[H, W]`, uint8; None: the image is opaque.
@@ -73,7 +71,7 @@ class _Still:
         self._picture = picture
         self._deep: Pixels | None = None
 
-    def at(self, image: Pixels, matte: Mask, seconds: float, own: Mask | None = None) -> Pixels:
+    def at(self, image: Pixels, matte: Matte, seconds: float, own: Matte | None = None) -> Pixels:
         if image.dtype == np.uint8:
             return self._picture
         if self._deep is None:
@@ -90,7 +88,7 @@ class _Blurred:
     def __init__(self, radius: float) -> None:
         self._radius = radius
 
-    def at(self, image: Pixels, matte: Mask, seconds: float, own: Mask | None = None) -> Pixels:
+    def at(self, image: Pixels, matte: Matte, seconds: float, own: Matte | None = None) -> Pixels:
         if own is not None:
             image, matte = _unsubjected(image, matte, own), limited(matte, own)
         return blurred(image, matte, self._radius)
@@ -116,7 +114,7 @@ class _Footage:
         self._laid: Pixels | None
         self._start(0.0, deep=False)
 
-    def at(self, image: Pixels, matte: Mask, seconds: float, own: Mask | None = None) -> Pixels:
+    def at(self, image: Pixels, matte: Matte, seconds: float, own: Matte | None = None) -> Pixels:
         deep = image.dtype == np.uint16
         if deep != self._deep or not self._begins <= seconds < self._ends + _SKIPPED_SECONDS:
             self.close()
@@ -172,7 +170,7 @@ def _read(clip: Clip, start: int, deep: bool) -> Generator[Frame, None, None]:
     yield from read_frames(clip.path, start, deep=deep and clip.depth > 8)
 
 
-def blurred(image: Pixels, matte: Mask, radius: float) -> Pixels:
+def blurred(image: Pixels, matte: Matte, radius: float) -> Pixels:
     """The background of `image` out of focus, the subject's own colour left out of it.
 
     A normalised convolution (Knutsson and Westin, 1993): the picture is blurred with the background's share
@@ -191,7 +189,7 @@ def blurred(image: Pixels, matte: Mask, radius: float) -> Pixels:
     return np.asarray(cv2.resize(spread, (width, height)), spread.dtype)
 
 
-def _unsubjected(image: Pixels, matte: Mask, own: Mask) -> Pixels:
+def _unsubjected(image: Pixels, matte: Matte, own: Matte) -> Pixels:
     """Take the subject out of the image, and lay the rest on black where it is transparent itself."""
     subject, opaque = matte.astype(np.float32) / 255, own.astype(np.float32) / 255
     share = (1 - subject) * opaque / np.maximum(1 - subject * opaque, 1e-6)

@@ -10,16 +10,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.arrays import Matte, Pixels
 from pipeline.compositing.backdrop import Backdrop, backdrop
 from pipeline.compositing.background import Background, Transparent
 from pipeline.compositing.edges import CLEAN, Edges, shaped
 from pipeline.compositing.foreground import despilled, estimated
 from pipeline.compositing.images import limited
-
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
-Mask = NDArray[np.uint8]
 
 _KEPT_MARGIN = 9
 _ROWS = 32
@@ -34,7 +31,7 @@ class Composer:
         self._backdrop = backdrop
         self._edges = edges
 
-    def __call__(self, image: Pixels, matte: Mask, seconds: float, own: Mask | None = None) -> Pixels:
+    def __call__(self, image: Pixels, matte: Matte, seconds: float, own: Matte | None = None) -> Pixels:
         """`[H, W, 3]`, or `[H, W, 4]` with straight alpha where transparent, of the image's dtype.
 
         `image` is `[H, W, 3]`, uint8 or uint16; `matte` is `[H, W]`, uint8. So is `own`, the alpha that the
@@ -69,7 +66,7 @@ def composer(background: Background, width: int, height: int, edges: Edges = CLE
     return Composer(behind, edges)
 
 
-def over(image: Pixels, matte: Mask, behind: Pixels) -> Pixels:
+def over(image: Pixels, matte: Matte, behind: Pixels) -> Pixels:
     """`image` laid over `behind` (both `[H, W, 3]`) by `matte` (`[H, W]`, 0 to 255), rounded to nearest."""
     depth = cv2.CV_8U if image.dtype == np.uint8 else cv2.CV_16U
     result = np.empty_like(image)
@@ -83,7 +80,7 @@ def over(image: Pixels, matte: Mask, behind: Pixels) -> Pixels:
     return result
 
 
-def cut_out(image: Pixels, matte: Mask) -> Pixels:
+def cut_out(image: Pixels, matte: Matte) -> Pixels:
     """`[H, W, 4]` with straight alpha; black where nothing of the subject is near.
 
     What was removed must not be in the file under alpha 0; a margin of colour stays so that scaling and
@@ -95,5 +92,5 @@ def cut_out(image: Pixels, matte: Mask) -> Pixels:
     return np.asarray(whole)
 
 
-def _around(matte: Mask) -> Mask:
+def _around(matte: Matte) -> Matte:
     return np.asarray(cv2.dilate(matte, np.ones((_KEPT_MARGIN, _KEPT_MARGIN), np.uint8)), np.uint8)

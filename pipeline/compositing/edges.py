@@ -9,11 +9,9 @@ from typing import Any, Literal, Self, get_args
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.arrays import Matte
 from pipeline.errors import InputError
-
-Matte = NDArray[np.uint8]
 
 Despill = Literal["none", "green", "blue"]
 """The colour of the screen whose light is taken off the subject."""

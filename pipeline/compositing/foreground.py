@@ -20,9 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
-Mask = NDArray[np.uint8]
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+from pipeline.arrays import Floats, Matte, Pixels, as_floats
 
 _SHORT_SIDE = 180
 """Of the small picture, which has one of many pixels of the frame: mixed none, and few are enough."""
@@ -48,7 +46,7 @@ _TOLD = np.asarray(_SHARES**128 + 1e-9 * _SHARES**2 + 1e-12, np.float32)
 _COUNTED = np.asarray(_SHARES + 1e-15, np.float32)
 
 
-def estimated(image: Pixels, matte: Mask, where: Mask | None = None, own: Mask | None = None) -> Pixels:
+def estimated(image: Pixels, matte: Matte, where: Matte | None = None, own: Matte | None = None) -> Pixels:
     """`image` (`[H, W, 3]`) with the subject's colour for the mixed one wherever 0 < `matte` < 255.
 
     `matte` is `[H, W]`, 0 to 255. With `where` (`[H, W]`, not 0 where colours are wanted) that is done there:
@@ -71,7 +69,7 @@ def estimated(image: Pixels, matte: Mask, where: Mask | None = None, own: Mask |
 
 
 def _replace(
-    result: Pixels, image: Pixels, matte: Mask, places: NDArray[np.intp], subject: Floats, behind: Floats
+    result: Pixels, image: Pixels, matte: Matte, places: NDArray[np.intp], subject: Floats, behind: Floats
 ) -> None:
     """Put the likeliest colours of the subject into `result` at these places, counted row by row."""
     unit = np.float32(np.iinfo(image.dtype).max / 255)
@@ -92,7 +90,7 @@ def _replace(
     result.reshape(-1, 3)[places] = likeliest
 
 
-def _spread(image: Pixels, matte: Mask, own: Mask | None) -> tuple[Floats, Floats]:
+def _spread(image: Pixels, matte: Matte, own: Matte | None) -> tuple[Floats, Floats]:
     """What the subject and what the background look like near each place, on a small picture.
 
     Each `[h, w, 4]`: the mean colour, 0 to 255, and its variance, which is never less than 1.
@@ -101,8 +99,8 @@ def _spread(image: Pixels, matte: Mask, own: Mask | None) -> tuple[Floats, Float
     step = max(1, min(height, width) // _SHORT_SIDE)
     size = -(-width // step), -(-height // step)
     picture, shares = (cv2.resize(what, size, interpolation=cv2.INTER_NEAREST) for what in (image, matte))
-    colours = _floats(picture) / np.float32(np.iinfo(image.dtype).max / 255)
-    square = _floats(np.einsum("hwc,hwc->hw", colours, colours) / 3)
+    colours = as_floats(picture) / np.float32(np.iinfo(image.dtype).max / 255)
+    square = as_floats(np.einsum("hwc,hwc->hw", colours, colours) / 3)
     subject, behind = cv2.LUT(shares, _TOLD), cv2.LUT(shares, _TOLD[::-1])
     if own is not None:
         weight = cv2.LUT(cv2.resize(own, size, interpolation=cv2.INTER_NEAREST), _COUNTED)
@@ -117,8 +115,9 @@ def _near(colours: Floats, square: Floats, told: Any) -> Floats:
     *lit, count = cv2.split(four)
     count = np.maximum(count, _LEAST)  # where there is no colour far and wide
     mean = [plane / count for plane in lit]
-    variance = _summed(cv2.multiply(square, told)) / count - _floats(sum(plane * plane for plane in mean)) / 3
-    return _floats(cv2.merge((*mean, np.maximum(variance, 0) + 1)))
+    squares = as_floats(sum(plane * plane for plane in mean)) / 3
+    variance = _summed(cv2.multiply(square, told)) / count - squares
+    return as_floats(cv2.merge((*mean, np.maximum(variance, 0) + 1)))
 
 
 def _summed(image: Any) -> Any:
@@ -142,11 +141,7 @@ def _sampled(field: Floats, across: Floats, down: Floats) -> Floats:
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return np.ascontiguousarray(_floats(values).reshape(-1, field.shape[2])[: len(across)].T)
-
-
-def _floats(image: Any) -> Floats:
-    return np.asarray(image, np.float32)
+    return np.ascontiguousarray(as_floats(values).reshape(-1, field.shape[2])[: len(across)].T)
 
 
 def despilled(image: Pixels, screen: Literal["green", "blue"]) -> Pixels:

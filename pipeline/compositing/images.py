@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
+from pipeline.arrays import Matte, Pixels
 from pipeline.compositing import jpeg
 from pipeline.compositing.background import Fit
 from pipeline.errors import BackgroundError
-
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 _MOST_PIXELS = 89_000_000
 """Of a picture when it is decoded."""
@@ -163,12 +162,12 @@ def _in_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
     return _as(picture, "RGB")
 
 
-def limited(matte: NDArray[np.uint8], own: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+def limited(matte: Matte, own: Matte | None) -> Matte:
     """`matte` times the alpha that the image itself has (both `[H, W]`, 0 to 255), rounded to nearest."""
     return matte if own is None else np.asarray(cv2.multiply(matte, own, scale=1 / 255), np.uint8)
 
 
-def on_black(image: Pixels, alpha: NDArray[np.uint8] | None) -> Pixels:
+def on_black(image: Pixels, alpha: Matte | None) -> Pixels:
     """`image` (`[H, W, 3]`, straight) over black by its own alpha (`[H, W]`); None: it is opaque."""
     if alpha is None:
         return image

@@ -13,14 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
-Image = NDArray[np.uint8]
-Matte = NDArray[np.uint8]
-
-
-def floats(image: Any) -> Floats:
-    """`image` as float32: what OpenCV's functions return is typed as an array of anything."""
-    return np.asarray(image, np.float32)
+from pipeline.arrays import ByteMask, Floats, Image, Matte, as_floats
 
 
 def within(height: int, width: int, side: int) -> tuple[int, int]:
@@ -38,26 +31,26 @@ def shrunk(frame: Image, side: int) -> Image:
 def logistic(logits: Floats) -> Floats:
     """The probabilities that a network's logits stand for, 0 to 1."""
     # In the form that does not overflow.
-    return floats((np.tanh(logits / 2) + 1) / 2)
+    return as_floats((np.tanh(logits / 2) + 1) / 2)
 
 
 def box(image: Floats, radius: int) -> Floats:
     """The mean over a square of side `2 * radius + 1`; any `[H, W]` or `[H, W, C]` float image."""
     side = 2 * radius + 1
-    return floats(cv2.blur(image, (side, side), borderType=cv2.BORDER_REFLECT))
+    return as_floats(cv2.blur(image, (side, side), borderType=cv2.BORDER_REFLECT))
 
 
-def dilate(mask: Image, radius: int) -> Image:
+def dilate(mask: ByteMask, radius: int) -> ByteMask:
     """`mask` (`[H, W]`, uint8) grown by `radius` pixels all round."""
     return np.asarray(cv2.dilate(mask, _disc(radius)), np.uint8)
 
 
-def erode(mask: Image, radius: int) -> Image:
+def erode(mask: ByteMask, radius: int) -> ByteMask:
     """`mask` (`[H, W]`, uint8) shrunk by `radius` pixels; the picture's own border does not eat it."""
     return np.asarray(cv2.erode(mask, _disc(radius)), np.uint8)
 
 
-def _disc(radius: int) -> Image:
+def _disc(radius: int) -> ByteMask:
     side = 2 * radius + 1
     return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.uint8)
 
@@ -71,12 +64,12 @@ class Guide:
     def __init__(self, picture: Image, radius: int, eps: float) -> None:
         """`picture` is `[H, W, 3]` uint8; `eps` the variance that passes for flat, colours being 0 to 1."""
         self.radius = radius
-        self.picture = floats(picture) / np.float32(255)
+        self.picture = as_floats(picture) / np.float32(255)
         self._mean = box(self.picture, radius)
         r, g, b = cv2.split(self.picture)
         mr, mg, mb = cv2.split(self._mean)
-        squares = cv2.split(box(floats(cv2.merge((r * r, g * g, b * b))), radius))
-        products = cv2.split(box(floats(cv2.merge((r * g, r * b, g * b))), radius))
+        squares = cv2.split(box(as_floats(cv2.merge((r * r, g * g, b * b))), radius))
+        products = cv2.split(box(as_floats(cv2.merge((r * g, r * b, g * b))), radius))
         rr, gg, bb = (s - m * m + eps for s, m in zip(squares, (mr, mg, mb), strict=True))
         pairs = (mr * mg, mr * mb, mg * mb)
         rg, rb, gb = (p - m for p, m in zip(products, pairs, strict=True))
@@ -92,7 +85,7 @@ class Guide:
         moment = box(self.picture * image[..., None], self.radius)
         covariance = cv2.split(moment - self._mean * mean[..., None])
         rows = (sum(k * c for k, c in zip(row, covariance, strict=True)) for row in self._cofactors)
-        a = floats(cv2.merge([floats(self._scale * row) for row in rows]))
+        a = as_floats(cv2.merge([as_floats(self._scale * row) for row in rows]))
         b = mean - _dot(a, self._mean)
         return box(a, self.radius), box(b, self.radius)
 
@@ -142,7 +135,7 @@ def upsample_soft(mask: Floats, frame: Image, radius: int = 4, eps: float = 1e-4
     small = np.asarray(cv2.resize(frame, mask.shape[::-1], interpolation=cv2.INTER_AREA), np.uint8)
     a, _ = Guide(small, radius, eps).coefficients(mask)
     scale = mask.shape[1] / width, mask.shape[0] / height
-    grids = np.dstack((a, floats(small), mask))
+    grids = np.dstack((a, as_floats(small), mask))
     values = _sample(grids, (x + 0.5) * scale[0] - 0.5, (y + 0.5) * scale[1] - 0.5)
     slope, coarse, alpha = values[:, :3], values[:, 3:6], values[:, 6]
     alpha = alpha + (slope * (frame[y, x] - coarse)).sum(1) / 255
@@ -154,7 +147,7 @@ _SURE = 0.02
 """Nearer than this to 0 or 1 a soft matte is taken not to change."""
 
 
-def _enlarged(mask: Image, width: int, height: int) -> Image:
+def _enlarged(mask: ByteMask, width: int, height: int) -> ByteMask:
     return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
@@ -162,10 +155,10 @@ def _sample(image: Floats, x: NDArray[Any], y: NDArray[Any]) -> Floats:
     """The values `[N, C]` of an image `[H, W, C]` at N places between its pixels."""
     # OpenCV's pictures may be no wider than 32767, so the places are laid out in rows.
     shape = -(-len(x) // 1024), 1024
-    places = floats(np.resize(x, shape)), floats(np.resize(y, shape))
+    places = as_floats(np.resize(x, shape)), as_floats(np.resize(y, shape))
     values = cv2.remap(image, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return floats(values).reshape(-1, image.shape[2])[: len(x)]
+    return as_floats(values).reshape(-1, image.shape[2])[: len(x)]
 
 
 def _dot(a: Floats, picture: Floats) -> Floats:
-    return floats(np.einsum("hwc,hwc->hw", a, picture))
+    return as_floats(np.einsum("hwc,hwc->hw", a, picture))

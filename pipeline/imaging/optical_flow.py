@@ -13,16 +13,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
-Image = NDArray[np.uint8]
+from pipeline.arrays import Floats, Flow, Grey, Homography, Image, Mask
 
 
-def grey(frame: Image) -> Image:
+def grey(frame: Image) -> Grey:
     """The brightness of an RGB frame, `[H, W]` uint8: what flow is found on."""
     return np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def flow(here: Image, there: Image) -> Floats:
+def flow(here: Grey, there: Grey) -> Flow:
     """The way from each pixel of `here` to its place in `there`, both `[H, W]` uint8.
 
     Dense inverse search (Kroeger and others, "Fast Optical Flow using Dense Inverse Search", ECCV 2016).
@@ -44,7 +43,7 @@ def grid(height: int, width: int) -> Floats:
     return np.dstack(np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)))
 
 
-def warp(image: NDArray[Any], way: Floats, border: float = 0) -> NDArray[Any]:
+def warp(image: NDArray[Any], way: Flow, border: float = 0) -> NDArray[Any]:
     """`image`, fetched along `way`: the image of A on the grid of B, for the flow of B towards A.
 
     What comes from outside the picture is `border`.
@@ -55,7 +54,7 @@ def warp(image: NDArray[Any], way: Floats, border: float = 0) -> NDArray[Any]:
     return np.asarray(carried)
 
 
-def disagreement(way: Floats, back: Floats) -> Floats:
+def disagreement(way: Flow, back: Flow) -> Floats:
     """How many pixels one misses the start by, going along `way` and then `back`; `[H, W]`.
 
     Small where the flow is right, large where it is wrong or where one of the frames hides the place.
@@ -68,12 +67,12 @@ _TRUSTED = 1.5
 """Pixels by which going forward and back may miss and the flow is still believed."""
 
 
-def trusted(way: Floats, back: Floats) -> NDArray[np.bool_]:
+def trusted(way: Flow, back: Flow) -> Mask:
     """Where a flow is believed, `[H, W]`: going along `way` and then `back` ends about where it started."""
     return disagreement(way, back) < _TRUSTED
 
 
-def camera(way: Floats, background: NDArray[np.bool_], step: int = 8) -> NDArray[np.float64]:
+def camera(way: Flow, background: Mask, step: int = 8) -> Homography:
     """The homography that a flow's `background` pixels agree on, `[3, 3]`, from its grid to the other.
 
     RANSAC over every `step`-th pixel leaves out what moves by itself. The identity where too little
@@ -90,7 +89,7 @@ def camera(way: Floats, background: NDArray[np.bool_], step: int = 8) -> NDArray
     return np.eye(3) if found is None else np.asarray(found, np.float64)
 
 
-def camera_way(homography: NDArray[np.float64], height: int, width: int) -> Floats:
+def camera_way(homography: Homography, height: int, width: int) -> Flow:
     """The flow that a still scene would show under this movement of the camera; `[H, W, 2]`."""
     here = grid(height, width)
     return cv2.perspectiveTransform(here.reshape(-1, 1, 2), homography).reshape(here.shape) - here

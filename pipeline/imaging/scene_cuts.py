@@ -7,8 +7,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.arrays import Floats, Grey, Image
 from pipeline.imaging import optical_flow
 from pipeline.video.reading.frames import Frame, read_frames
 
@@ -31,7 +31,7 @@ class Scenes:
     the colours are others, too. Either alone is no cut: fast movement loses the flow, a lamp changes colours.
     """
 
-    def __init__(self, number: int = 0, before: NDArray[np.uint8] | None = None) -> None:
+    def __init__(self, number: int = 0, before: Image | None = None) -> None:
         """To go on in a stream: the number of its last frame, and what `small` makes of that."""
         self.number = number
         self._before = None if before is None else _seen(before)
@@ -44,13 +44,13 @@ class Scenes:
         return self.number
 
 
-def small(frame: Frame) -> NDArray[np.uint8]:
+def small(frame: Frame) -> Image:
     """All that is looked at of a frame, `[h, w, 3]`."""
     size = _WIDTH, _HEIGHT
     return np.asarray(cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _seen(picture: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def _seen(picture: Image) -> tuple[Grey, Floats]:
     """Its brightness and its colours."""
     return optical_flow.grey(picture), _colours(picture)
 
@@ -62,7 +62,7 @@ _FOLLOWED = 0.5
 """The share of the picture that flow can follow within a scene."""
 
 
-def _colours(small: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _colours(small: Image) -> Floats:
     """The shares of the colours in each sixth of the picture, `[6, 512]`."""
     cells = (small >> 5).astype(np.int32)
     bins = (cells[..., 0] * 8 + cells[..., 1]) * 8 + cells[..., 2]
@@ -72,12 +72,12 @@ def _colours(small: NDArray[np.uint8]) -> NDArray[np.float32]:
     )
 
 
-def _apart(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+def _apart(a: Floats, b: Floats) -> float:
     """One minus the share of colours that two frames have in common, 0 to 1."""
     return float(1 - np.minimum(a, b).sum() / len(a))
 
 
-def _followed(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+def _followed(a: Grey, b: Grey) -> float:
     """The share of the picture where flow there and back agrees."""
     missed = optical_flow.disagreement(optical_flow.flow(a, b), optical_flow.flow(b, a))
     return float((missed < 1).mean())

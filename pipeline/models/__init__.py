@@ -15,20 +15,12 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pipeline import weights
+from pipeline.arrays import Image, Matte
 from pipeline.errors import InputError, WeightsError
 from pipeline.prompts import Box, Prompt
 from pipeline.propagation.stream_state import State
 from pipeline.weights import Weights
-
-Image = NDArray[np.uint8]
-"""One frame, `[H, W, 3]`, RGB, 0 to 255."""
-
-Matte = NDArray[np.uint8]
-"""One alpha image, `[H, W]`, 0 (background) to 255 (subject)."""
 
 
 class Still(NamedTuple):

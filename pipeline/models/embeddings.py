@@ -10,7 +10,8 @@ from concurrent.futures import Future
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+
+from pipeline.arrays import Image
 
 
 class Sized(Protocol):
@@ -32,16 +33,16 @@ class Embeddings(Generic[Embedding]):
     told apart by their pixels. The ones that were not asked for the longest make room.
     """
 
-    def __init__(self, embed: Callable[[NDArray[np.uint8]], Embedding], limit: int = _BYTES) -> None:
+    def __init__(self, embed: Callable[[Image], Embedding], limit: int = _BYTES) -> None:
         self._embed = embed
         self._limit = limit
         self._lock = threading.Lock()
-        self._waiting: deque[tuple[Future[Embedding], NDArray[np.uint8]]] = deque()
+        self._waiting: deque[tuple[Future[Embedding], Image]] = deque()
         self._working = False
         self._asked: dict[bytes, Future[Embedding]] = {}
         """By frame; the one that was asked for last is the last."""
 
-    def __call__(self, frame: NDArray[np.uint8]) -> Embedding:
+    def __call__(self, frame: Image) -> Embedding:
         """The frame's embedding; raises what making it raises, and tries again the next time."""
         key = _digest(frame)
         with self._lock:
@@ -53,7 +54,7 @@ class Embeddings(Generic[Embedding]):
             with self._lock:
                 self._make_room()
 
-    def _submit(self, frame: NDArray[np.uint8]) -> Future[Embedding]:
+    def _submit(self, frame: Image) -> Future[Embedding]:
         """Put a frame in the line; under the lock."""
         asked: Future[Embedding] = Future()
         self._waiting.append((asked, frame))
@@ -85,7 +86,7 @@ class Embeddings(Generic[Embedding]):
                 del self._asked[key]
 
 
-def _digest(frame: NDArray[np.uint8]) -> bytes:
+def _digest(frame: Image) -> bytes:
     found = hashlib.blake2b(str(frame.shape).encode(), digest_size=16)
     found.update(np.ascontiguousarray(frame).data)
     return found.digest()

@@ -25,9 +25,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.arrays import Floats, Image, Mask, as_floats
 from pipeline.imaging import guided_filter, optical_flow
-from pipeline.imaging.guided_filter import Floats, Guide, floats
-from pipeline.models import Card, Found, Image, Still
+from pipeline.imaging.guided_filter import Guide
+from pipeline.models import Card, Found, Still
 from pipeline.prompts import Box, Point, Prompt
 from pipeline.propagation.stream_state import State
 
@@ -129,7 +130,7 @@ def _depth(mask: NDArray[Any]) -> Floats:
     inside = (mask > 0.5).astype(np.uint8)
     within, without = (cv2.distanceTransform(part, cv2.DIST_L2, 3) for part in (inside, 1 - inside))
     # Where there is no edge, OpenCV answers with an endless distance.
-    return floats(np.clip(floats(within) - floats(without), -sum(mask.shape), sum(mask.shape)))
+    return as_floats(np.clip(as_floats(within) - as_floats(without), -sum(mask.shape), sum(mask.shape)))
 
 
 # The prompted frame.
@@ -149,7 +150,7 @@ def _started(frame: Image, small: Image, prompt: Prompt) -> Floats:
     finer = large.shape[1] / frame.shape[1]
     corners = (prompt.box.x0, prompt.box.y0, prompt.box.x1, prompt.box.y1)
     mask = _cut(large, Box(*(c * finer for c in corners)))
-    return floats(cv2.resize(mask, small.shape[1::-1], interpolation=cv2.INTER_AREA))
+    return as_floats(cv2.resize(mask, small.shape[1::-1], interpolation=cv2.INTER_AREA))
 
 
 def _cut(frame: Image, box: Box) -> Floats:
@@ -157,7 +158,7 @@ def _cut(frame: Image, box: Box) -> Floats:
 
     GrabCut's result can hang on the last bit of a colour; what most views agree on does not.
     """
-    return floats(np.median([_view(frame, box, share) for share in (0.15, 0.3, 0.5)], axis=0))
+    return as_floats(np.median([_view(frame, box, share) for share in (0.15, 0.3, 0.5)], axis=0))
 
 
 def _view(frame: Image, box: Box, share: float) -> Floats:
@@ -204,7 +205,7 @@ def _grabcut(picture: Image, labels: NDArray[Any], rounds: int = 4) -> Floats:
         cv2.setRNGSeed(0)  # its colour clusters begin with a random draw
         models = np.zeros((1, 65)), np.zeros((1, 65))
         cv2.grabCut(picture, labels, (0, 0, 1, 1), *models, rounds, cv2.GC_INIT_WITH_MASK)
-    return floats(labels & 1)
+    return as_floats(labels & 1)
 
 
 def _fills(mask: Floats, box: Box) -> bool:
@@ -218,7 +219,7 @@ def _fills(mask: Floats, box: Box) -> bool:
     return across > 0.6 * wide and down > 0.6 * high and bool(mask.sum() > 0.1 * high * wide)
 
 
-def _within(picture: Image, box: Box) -> NDArray[np.bool_]:
+def _within(picture: Image, box: Box) -> Mask:
     inside = np.zeros(picture.shape[:2], bool)
     inside[max(0, int(box.y0)) : int(np.ceil(box.y1)), max(0, int(box.x0)) : int(np.ceil(box.x1))] = True
     return inside
@@ -233,7 +234,7 @@ def _rough(picture: Image, box: Box) -> Floats:
     return _by_colour(picture, 1 - off, _within(picture, box))
 
 
-def _by_colour(picture: Image, place: Floats, allowed: NDArray[np.bool_], rounds: int = 5) -> Floats:
+def _by_colour(picture: Image, place: Floats, allowed: Mask, rounds: int = 5) -> Floats:
     """The mask that two colour models and the log odds of `place` agree on, found by turns."""
     bins, guide = _bins(picture), _guide(picture)
     mask = np.where(allowed, 1 / (1 + np.exp(-2 * place)), 0).astype(np.float32)
@@ -276,12 +277,12 @@ def _clicked(bins: Bins, guide: Guide, mask: Floats, point: Point, distance: Flo
     beside = 0.5 * wrong * np.exp(-((distance / (0.4 * reach)) ** 2))
     likeness = _odds(_histogram(bins, beside + spot), _histogram(bins, wrong * (1 - near)), bins)
     place = 3 * np.tanh(_depth(mask) / 6) + sign * (2.5 * near * (likeness + 1.5) + 20 * spot)
-    settled = _settle(floats(place), guide)
+    settled = _settle(as_floats(place), guide)
     crossed = (settled > 0.5) != (mask > 0.5)
     mended = spot | (crossed & (sign * (settled - mask) > 0))
     _, parts = cv2.connectedComponents(mended.astype(np.uint8))
     touched = mended & np.isin(parts, parts[spot])
-    return floats(np.where(touched, np.where(spot, point.keep, settled), mask))
+    return as_floats(np.where(touched, np.where(spot, point.keep, settled), mask))
 
 
 # Without a prompt.
@@ -326,10 +327,10 @@ def _middle(small: Image) -> Floats:
     """1 in the middle of the picture, falling to about an eighth at its corners."""
     height, width = small.shape[:2]
     y, x = (np.linspace(-1, 1, n, dtype=np.float32) for n in (height, width))
-    return floats(np.exp(-(y[:, None] ** 2) - x**2))
+    return as_floats(np.exp(-(y[:, None] ** 2) - x**2))
 
 
-def _against_camera(here: Image, there: Image) -> tuple[Floats, NDArray[np.bool_]]:
+def _against_camera(here: Image, there: Image) -> tuple[Floats, Mask]:
     """How far each pixel moves apart from the camera's movement, and whether that can be trusted."""
     a, b = optical_flow.grey(here), optical_flow.grey(there)
     way = optical_flow.flow(a, b)
@@ -361,7 +362,7 @@ class _Background:
         """
         near = np.ones((3, 3), np.uint8)
         beyond = np.maximum(picture - cv2.dilate(self.picture, near), cv2.erode(self.picture, near) - picture)
-        return floats(np.clip(np.maximum(beyond, 0).max(2) / 20 - 1, -1, 2) * self.known)
+        return as_floats(np.clip(np.maximum(beyond, 0).max(2) / 20 - 1, -1, 2) * self.known)
 
     def unlearn(self, subject: Floats) -> None:
         """Forget what was taken for background where `subject` (0 to 1) now is."""
@@ -456,7 +457,7 @@ class _Subject:
         """Learn a little of the present colours; the prompted frame's are never forgotten."""
         seen = np.stack((_histogram(bins, depth > 3), _histogram(bins, (depth < -3) & (depth > -80))))
         hold = np.array([[0.3], [0.1]], np.float32)
-        self.colours = floats((1 - hold) * (0.95 * self.colours + 0.05 * seen) + hold * self.first)
+        self.colours = as_floats((1 - hold) * (0.95 * self.colours + 0.05 * seen) + hold * self.first)
 
 
 def _passed(bins: Bins, gained: Floats, lost: Floats, now: Floats) -> Floats:
@@ -465,11 +466,11 @@ def _passed(bins: Bins, gained: Floats, lost: Floats, now: Floats) -> Floats:
     The share of each colour that went with what was lost, and the colours that came with what was gained.
     """
     came, went, stays = (_histogram(bins, part) * part.sum() for part in (gained, lost, now))
-    return floats(np.stack((went / (went + stays + 1e-3), came / max(float(now.sum()), 1.0))))
+    return as_floats(np.stack((went / (went + stays + 1e-3), came / max(float(now.sum()), 1.0))))
 
 
 def _normal(colours: Floats) -> Floats:
-    return floats(colours / np.maximum(colours.sum(1, keepdims=True), 1e-6))
+    return as_floats(colours / np.maximum(colours.sum(1, keepdims=True), 1e-6))
 
 
 def _largest(mask: Floats, least: float) -> Floats:
@@ -486,7 +487,7 @@ def _bare(depth: Floats) -> Floats:
     return np.clip(-depth / 4, 0, 1).astype(np.float32)
 
 
-def _position(carried: Floats, trusted: NDArray[np.bool_]) -> Floats:
+def _position(carried: Floats, trusted: Mask) -> Floats:
     """The log odds from where the mask was carried: firm inside, undecided at the edge, falling outside."""
     depth = _depth(carried)
     size = float(np.sqrt((carried > 0.5).sum()))
@@ -495,13 +496,13 @@ def _position(carried: Floats, trusted: NDArray[np.bool_]) -> Floats:
     return np.asarray(2 * (np.tanh(depth / 8) * firm - far), np.float32)
 
 
-def _movement(apart: Floats, carried: Floats, trusted: NDArray[np.bool_]) -> Floats:
+def _movement(apart: Floats, carried: Floats, trusted: Mask) -> Floats:
     """The log odds from moving apart from the camera as the subject does; none where it stands still."""
     speed = np.linalg.norm(apart, axis=2)
     core = trusted & (carried > 0.6)
     usual = float(np.median(speed[core])) if core.sum() > 20 else 0.0
     weight = np.clip((usual - 1) / 2, 0, 1)
-    return floats(np.where(trusted, weight * np.clip(2 * speed / max(usual, 0.1) - 1, -1, 1), 0))
+    return as_floats(np.where(trusted, weight * np.clip(2 * speed / max(usual, 0.1) - 1, -1, 1), 0))
 
 
 CARDS = (

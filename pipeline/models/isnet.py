@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import cv2
 
 from pipeline import devices
+from pipeline.arrays import Floats, Image, Matte, as_floats
 from pipeline.imaging import guided_filter
-from pipeline.imaging.guided_filter import Floats, floats
-from pipeline.models import Card, Found, Image, Still
+from pipeline.models import Card, Found, Still
 from pipeline.propagation.stream_state import State
 from pipeline.weights import File, Weights, checkpoints
 
@@ -71,7 +71,7 @@ def _grid(image: Image, device: torch.device) -> torch.Tensor:
     return functional.interpolate(picture, (SIDE, SIDE), mode="bilinear") / 255 - 0.5
 
 
-def _sized(mask: Floats, image: Image) -> guided_filter.Matte:
+def _sized(mask: Floats, image: Image) -> Matte:
     """The network's mask, `[1024, 1024]`, 0 to 1, at the size of its frame.
 
     As it is: to stretch each frame's mask to its own least and greatest value, as some do, makes a video
@@ -80,7 +80,7 @@ def _sized(mask: Floats, image: Image) -> guided_filter.Matte:
     height, width = image.shape[:2]
     # The network's grid is square; where the frame has fewer pixels one way, the frame's are enough.
     size = min(width, SIDE), min(height, SIDE)
-    return guided_filter.upsample_soft(floats(cv2.resize(mask, size, interpolation=cv2.INTER_AREA)), image)
+    return guided_filter.upsample_soft(as_floats(cv2.resize(mask, size, interpolation=cv2.INTER_AREA)), image)
 
 
 def _load(device: str, files: list[Path]) -> Isnet:

@@ -19,10 +19,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.arrays import Floats, Image, Mask, as_floats
 from pipeline.imaging import guided_filter, optical_flow
-from pipeline.imaging.guided_filter import Floats, floats
-from pipeline.models import DOUBT, Found, Image
-from pipeline.models.segmenter import Mask, View, readings
+from pipeline.models import DOUBT, Found
+from pipeline.models.segmenter import View, readings
 from pipeline.prompts import Point, Prompt
 from pipeline.propagation.stream_state import State
 
@@ -163,7 +163,7 @@ class _Move:
         self.trusted: Mask = optical_flow.trusted(way, optical_flow.flow(before.grey, view.grey))
         self.logits = np.full(view.grid, _OUTSIDE, np.float32)
         if logits is not None:
-            self.logits = floats(optical_flow.warp(logits, way, border=_OUTSIDE))
+            self.logits = as_floats(optical_flow.warp(logits, way, border=_OUTSIDE))
         self.mask: Mask = self.logits > 0
         shared = np.minimum(_histogram(view), _histogram(before)).sum()
         self.relit = bool(shared < _RELIT)
@@ -271,7 +271,7 @@ class _Known:
     def likely(self, view: View) -> Mask:
         """Where its colours are to be seen and would be rare in the picture without it."""
         picture = _histogram(view) * view.grey.size
-        share = floats(np.minimum(1, self.colours * self.area / np.maximum(picture, 1e-6)))[_bins(view)]
+        share = as_floats(np.minimum(1, self.colours * self.area / np.maximum(picture, 1e-6)))[_bins(view)]
         radius = max(1, round(0.05 * float(np.sqrt(self.area))))
         return np.asarray((guided_filter.box(share, radius) > 0.5) & (share > 0.5))
 
@@ -306,7 +306,7 @@ def _interior(view: View, mask: Mask, trusted: Mask | None = None, count: int = 
     """Up to `count` points to keep, deep inside the mask and apart from each other."""
     inside = mask if trusted is None or not (mask & trusted).any() else mask & trusted
     # The picture's border is an edge, too.
-    depth = floats(cv2.distanceTransform(np.pad(inside, 1).astype(np.uint8), cv2.DIST_L2, 3))[1:-1, 1:-1]
+    depth = as_floats(cv2.distanceTransform(np.pad(inside, 1).astype(np.uint8), cv2.DIST_L2, 3))[1:-1, 1:-1]
     found: list[Point] = []
     deepest = float(depth.max())
     away = optical_flow.grid(*mask.shape)
@@ -344,4 +344,4 @@ def _histogram(view: View, mask: Mask | None = None) -> Floats:
     for plane in count:
         plane[:] = cv2.sepFilter2D(plane, -1, near, near, borderType=cv2.BORDER_REFLECT)
     light = cv2.sepFilter2D(count.reshape(_CELLS[0], -1), -1, np.ones(1, np.float32), near)
-    return floats(light.ravel() / max(1, bins.size))
+    return as_floats(light.ravel() / max(1, bins.size))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
-from pipeline.imaging.guided_filter import Floats
+from pipeline.arrays import Floats
 from pipeline.prompts import Box, Point
 
 KEPT, REMOVED, SO_FAR = range(3)

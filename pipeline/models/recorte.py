@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 
 from pipeline import devices
+from pipeline.arrays import Floats, Image, Matte, as_floats
 from pipeline.imaging import optical_flow
-from pipeline.imaging.guided_filter import Floats, floats
-from pipeline.models import DOUBT, Card, Found, Image, Matte, Model, Proposal, Still, prompt_maps, window
+from pipeline.models import DOUBT, Card, Found, Model, Proposal, Still, prompt_maps, window
 from pipeline.models.window import Window
 from pipeline.prompts import Box, Point, Prompt
 from pipeline.propagation.stream_state import State
@@ -172,14 +172,14 @@ class _Movement:
         self._trusted = optical_flow.trusted(way, optical_flow.flow(*reversed(greys)))
         camera = optical_flow.camera(way, self._trusted, 4)
         still = optical_flow.camera_way(camera, *way.shape[:2])
-        self._far = floats(np.linalg.norm(way - still, axis=2))
+        self._far = as_floats(np.linalg.norm(way - still, axis=2))
         """Length of each place's motion that the camera does not account for, in pixels."""
 
     def prior(self) -> Floats:
         """A mask of what moves, `[H, W]`, 0 to 1, as a network is given the mask so far."""
-        far = floats(cv2.GaussianBlur(np.where(self._trusted, self._far, 0), (0, 0), _SMOOTH))
+        far = as_floats(cv2.GaussianBlur(np.where(self._trusted, self._far, 0), (0, 0), _SMOOTH))
         share = far / max(1.0, float(np.percentile(far, _FASTEST)))
-        return floats(((share.clip(0, 1) - _SLOW) / (_FAST - _SLOW)).clip(0, 1))
+        return as_floats(((share.clip(0, 1) - _SLOW) / (_FAST - _SLOW)).clip(0, 1))
 
     def share(self, mask: Floats) -> float:
         """Compare the motion inside a mask with that outside: 0 to 1, 0.5 where they are the same."""
@@ -225,7 +225,7 @@ class Look:
             told = marks[None].to(self._device).contiguous(memory_format=torch.channels_last)
             seen = torch.zeros_like(self._features.sixteenth[:, :3]) if alike is None else alike
             logits, _ = self._network.decode(self._features, told, seen)
-            return floats(logits[0, 0].float().sigmoid().cpu().numpy())
+            return as_floats(logits[0, 0].float().sigmoid().cpu().numpy())
 
     def compared(self, memories: Sequence[Memory]) -> torch.Tensor:
         """How each place compares with what is remembered, as `networks.recorte.Recorte.look` gives it."""
@@ -353,7 +353,7 @@ class _Stream:
         place = window.follow(old, _with(found, points), _ROOM, _size(image), _PIXELS)
         look = self._model.look(image, place)
         way = optical_flow.flow(optical_flow.grey(look.small), optical_flow.grey(place.cut(picture)))
-        before = floats(optical_flow.warp(_seen(matte, place), way))
+        before = as_floats(optical_flow.warp(_seen(matte, place), way))
         alike = look.compared(self._memories)
         mask = look.mask(points, None, before, alike)
         if points:
@@ -388,7 +388,7 @@ def _with(found: Box, points: Sequence[Point]) -> Box:
 
 def _seen(matte: Matte, place: Window) -> Floats:
     """A frame's matte on the grid of a window, 0 to 1."""
-    return floats(place.cut(matte)) / np.float32(255)
+    return as_floats(place.cut(matte)) / np.float32(255)
 
 
 def _within(mask: Floats, box: Box) -> Floats:
@@ -416,7 +416,7 @@ def _own(mask: Floats, before: Floats, alike: torch.Tensor) -> Floats:
     likeness = shares / np.maximum(areas, 1)
     same = (common >= _SHARED * areas) & (likeness >= _AS_ALIKE * likeness[areas.argmax()])
     same[0] = True
-    return floats(np.where(same[parts], mask, 0))
+    return as_floats(np.where(same[parts], mask, 0))
 
 
 def _obeyed(mask: Floats, place: Window, points: Sequence[Point]) -> Floats:
@@ -451,12 +451,12 @@ def _likeness(mask: Floats, alike: torch.Tensor) -> float:
 
 def _share(alike: torch.Tensor, mask: Floats) -> Floats:
     """For each pixel of the mask, how much of what looks like its place was inside the remembered masks."""
-    return floats(cv2.resize(alike[0, 0].float().cpu().numpy(), mask.shape[::-1]))
+    return as_floats(cv2.resize(alike[0, 0].float().cpu().numpy(), mask.shape[::-1]))
 
 
 def _clear(mask: Floats) -> Floats:
     """The mask without the last hint of doubt, which would be a veil over the background."""
-    return floats(np.clip((mask - _VEIL) / (1 - 2 * _VEIL), 0, 1))
+    return as_floats(np.clip((mask - _VEIL) / (1 - 2 * _VEIL), 0, 1))
 
 
 def _load(device: str, files: list[Path]) -> Model:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from pipeline.models import Candidate, Card, Found, Image, Still
+from pipeline.arrays import Image
+from pipeline.models import Candidate, Card, Found, Still
 from pipeline.models.embeddings import Embeddings
 from pipeline.models.mask_tracker import Carried
 from pipeline.models.segmenter import Segmenter, View, readings

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.arrays import Image, Matte
 from pipeline.errors import PromptError
 from pipeline.imaging import guided_filter
-from pipeline.models import Candidate, Card, Found, Image, Matte, Model, Still
+from pipeline.models import Candidate, Card, Found, Model, Still
 from pipeline.models.embeddings import Embeddings
 from pipeline.propagation.stream_state import State
 from pipeline.weights import File, Weights

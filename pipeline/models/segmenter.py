@@ -8,14 +8,10 @@ from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.arrays import Floats, Image, Mask, Matte, as_floats
 from pipeline.imaging import guided_filter, optical_flow
-from pipeline.imaging.guided_filter import Floats, floats
-from pipeline.models import Image, Matte
 from pipeline.prompts import Box, Point, Prompt
-
-Mask = NDArray[np.bool_]
 
 _SIDE = 512
 """Pixels of the long side of the working size: twice that of the logits, so that nothing of them is lost."""
@@ -131,7 +127,7 @@ class View:
         )
 
     def _shrunk(self, logits: Floats) -> Floats:
-        return floats(cv2.resize(logits, self.grid[::-1], interpolation=cv2.INTER_AREA))
+        return as_floats(cv2.resize(logits, self.grid[::-1], interpolation=cv2.INTER_AREA))
 
 
 def readings(view: View, prompt: Prompt) -> list[Reading]:

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.arrays import Floats, Image, Matte, as_floats
 from pipeline.imaging import guided_filter
-from pipeline.imaging.guided_filter import Floats, Image, Matte, floats
 from pipeline.prompts import Box, Point
 
 _STRIDE = 32
@@ -54,7 +54,7 @@ class Window(NamedTuple):
         matte = np.zeros(image.shape[:2], np.uint8)
         # Where the frame has fewer pixels than the grid, the frame's are enough.
         size = min(self.columns, self.width), min(self.rows, self.height)
-        mask = floats(cv2.resize(mask, size, interpolation=cv2.INTER_AREA))
+        mask = as_floats(cv2.resize(mask, size, interpolation=cv2.INTER_AREA))
         matte[self._place] = guided_filter.upsample(mask, np.ascontiguousarray(image[self._place]))
         return matte
 
@@ -125,7 +125,7 @@ def _span(middle: float, length: float, end: int) -> tuple[int, int]:
     return int(low), min(end, int(np.ceil(low + length)))
 
 
-def extent(matte: NDArray[np.uint8]) -> Box | None:
+def extent(matte: Matte) -> Box | None:
     """The box around what is more than half there, but for specks; None: nothing is."""
     height, width = matte.shape
     step = max(1, max(height, width) // 256)

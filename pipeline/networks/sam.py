@@ -19,12 +19,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline import devices
-from pipeline.imaging.guided_filter import Floats
+from pipeline.arrays import Floats, Image
 from pipeline.models.segmenter import Answer
 from pipeline.prompts import Box, Point
 from pipeline.weights import checkpoints
 
-Image = NDArray[np.uint8]
 Size = tuple[int, int]
 """Height and width of a frame."""
 

@@ -22,7 +22,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import (
     Sam2HieraDetConfig,
@@ -37,12 +36,11 @@ from transformers import (
 from transformers.initialization import no_init_weights
 
 from pipeline import devices
+from pipeline.arrays import Floats, Image
 from pipeline.errors import WeightsError
 from pipeline.prompts import Prompt
 from pipeline.propagation.stream_state import State
 from pipeline.weights import checkpoints
-
-Image = NDArray[np.uint8]
 
 _OBJECT = 1
 """The number of a session's only object; each stream has a session of its own."""
@@ -108,7 +106,7 @@ class Network:
             found = self.module.get_image_features(pixels.to(self.device), return_dict=True)
         return [Features(found.fpn_hidden_states, found.fpn_position_encoding[-1:])]
 
-    def enlarged(self, logits: Tensor, height: int, width: int) -> NDArray[np.float32]:
+    def enlarged(self, logits: Tensor, height: int, width: int) -> Floats:
         """One mask's logits `[h, w]` for a frame of another size, `[height, width]`."""
         masks = self.processor.post_process_masks([logits[None, None]], [(height, width)], binarize=False)
         return np.asarray(masks[0][0, 0].cpu(), np.float32)

@@ -14,9 +14,9 @@ from functools import partial
 import cv2
 import numpy as np
 
+from pipeline.arrays import Floats, Image, Matte, as_floats
 from pipeline.imaging import guided_filter, optical_flow
-from pipeline.imaging.guided_filter import Floats, floats
-from pipeline.models import Found, Image, Matte
+from pipeline.models import Found
 from pipeline.propagation.stream_state import State
 from pipeline.video.reading.frames import Frame
 
@@ -65,15 +65,15 @@ def _blended(small: Image, matte: Matte, small_before: Image, before: Matte) -> 
     belief = _belief(small, small_before, way, optical_flow.flow(grey_before, grey))
     height, width = matte.shape
     scale = np.array([width / small.shape[1], height / small.shape[0]], np.float32)
-    carried = optical_flow.warp(before, floats(cv2.resize(way, (width, height))) * scale)
-    share = floats(cv2.resize(_HOLD * belief, (width, height)))
-    return np.rint(matte + share * (carried - floats(matte))).astype(np.uint8)
+    carried = optical_flow.warp(before, as_floats(cv2.resize(way, (width, height))) * scale)
+    share = as_floats(cv2.resize(_HOLD * belief, (width, height)))
+    return np.rint(matte + share * (carried - as_floats(matte))).astype(np.uint8)
 
 
 def _belief(small: Image, before: Image, way: Floats, back: Floats) -> Floats:
     """How far the flow `way` to the frame before can be believed, `[h, w]`, 0 to 1."""
     missed = optical_flow.disagreement(way, back) / _MISSED
-    seen = optical_flow.warp(floats(before), way, border=1e3)
-    apart = cv2.GaussianBlur(np.abs(floats(small) - seen).max(2), (0, 0), 1) / _COLOUR
-    belief = np.exp(-np.square(missed) - np.square(floats(apart)))
-    return floats(cv2.erode(belief, np.ones((2 * _MARGIN + 1,) * 2, np.uint8)))
+    seen = optical_flow.warp(as_floats(before), way, border=1e3)
+    apart = cv2.GaussianBlur(np.abs(as_floats(small) - seen).max(2), (0, 0), 1) / _COLOUR
+    belief = np.exp(-np.square(missed) - np.square(as_floats(apart)))
+    return as_floats(cv2.erode(belief, np.ones((2 * _MARGIN + 1,) * 2, np.uint8)))

@@ -13,10 +13,11 @@ from itertools import chain, islice, pairwise
 from pathlib import Path
 
 from pipeline import models
+from pipeline.arrays import Image
 from pipeline.clip import Clip
 from pipeline.imaging import scene_cuts
 from pipeline.job import Job
-from pipeline.models import Image, Proposer
+from pipeline.models import Proposer
 from pipeline.prompts import Prompt, ordered
 from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.frames import read_frames

@@ -12,9 +12,9 @@ from typing import NamedTuple, Self
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.models import DOUBT, Found, Image, Matte
+from pipeline.arrays import Floats, Image, Matte
+from pipeline.models import DOUBT, Found
 from pipeline.propagation.stream_state import State
 
 _WIDTH, _HEIGHT = 160, 90
@@ -48,7 +48,7 @@ class _Shown(NamedTuple):
 
     area: float
     """The share of the picture."""
-    colours: NDArray[np.float32]
+    colours: Floats
 
 
 class Review:
@@ -56,7 +56,7 @@ class Review:
 
     def __init__(self) -> None:
         self._marked: list[_Shown] = []
-        self._before: NDArray[np.uint8] | None = None
+        self._before: Matte | None = None
         """The mask on the frame before, small; None: none was found, or another scene ended there."""
         self._unlike = False
 
@@ -110,7 +110,7 @@ def _doubted(found: Found) -> Found:
     return found._replace(confidence=min(found.confidence, DOUBT / 2))
 
 
-def _leapt(before: NDArray[np.uint8], mask: NDArray[np.uint8]) -> bool:
+def _leapt(before: Matte, mask: Matte) -> bool:
     """Return True if a mask is not where or what it was on the frame before; both `[h, w]`, 0 to 255."""
     areas = float(before.sum()) / 255, float(mask.sum()) / 255
     if max(areas) > _GROWN * min(areas):
@@ -121,7 +121,7 @@ def _leapt(before: NDArray[np.uint8], mask: NDArray[np.uint8]) -> bool:
     return bool(apart > _LEAP * np.sqrt(max(areas)))
 
 
-def _centre(mask: NDArray[np.uint8]) -> tuple[float, float]:
+def _centre(mask: Matte) -> tuple[float, float]:
     weights = mask.astype(np.float64)
     total = weights.sum()
     return (
@@ -130,7 +130,7 @@ def _centre(mask: NDArray[np.uint8]) -> tuple[float, float]:
     )
 
 
-def _colours(picture: Image, mask: Matte) -> NDArray[np.float32]:
+def _colours(picture: Image, mask: Matte) -> Floats:
     """The share of each colour in the mask, a little smoothed; `[cells]`, their sum is 1."""
     lab = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2LAB), np.int32)
     # Pictures rarely leave the middle half of the a and b axes.

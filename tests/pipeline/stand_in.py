@@ -17,7 +17,8 @@ import numpy as np
 
 from pipeline import models
 from pipeline.__main__ import main
-from pipeline.models import Candidate, Card, Found, Image, Matte, Model, Still
+from pipeline.arrays import Image, Matte
+from pipeline.models import Candidate, Card, Found, Model, Still
 from pipeline.prompts import Prompt
 from pipeline.propagation import spool
 from pipeline.propagation.stream_state import State

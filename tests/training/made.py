@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from training.photos import Alpha, Picture
+from pipeline.arrays import Image, Matte
 
 SIZE = 64, 80
 """Height and width, in pixels."""
@@ -30,14 +30,14 @@ def colour(name: str) -> np.ndarray:
     return np.array([230, 10 + 10 * subjects.index(subject), 20])
 
 
-def disc(height: int = SIZE[0], width: int = SIZE[1], right: float = 0) -> Alpha:
+def disc(height: int = SIZE[0], width: int = SIZE[1], right: float = 0) -> Matte:
     """A disc exactly in the middle, or `right` of it by so many pixels."""
     y, x = np.mgrid[:height, :width]
     away = np.hypot(x - (width - 1) / 2 - right, y - (height - 1) / 2)
     return np.where(away < min(height, width) / 4, 255, 0).astype(np.uint8)
 
 
-def painted(alpha: Alpha, subject: np.ndarray) -> Picture:
+def painted(alpha: Matte, subject: np.ndarray) -> Image:
     return np.where(alpha[..., None] > 127, subject, GROUND).astype(np.uint8)
 
 

@@ -56,7 +56,7 @@ def test_the_flow_leads_from_each_frame_to_the_one_before(found: list[Episode]) 
         alphas = episode["alphas"][1:]
         for before, after, way in zip(alphas, alphas[1:], episode["ways"], strict=False):
             if way.any():
-                carried = episodes.propagate.warp(before, way.astype(np.float32))
+                carried = episodes.optical_flow.warp(before, way.astype(np.float32))
                 apart = [np.abs(a.astype(float) - after).mean() for a in (carried, before)]
                 nearer.append(apart[0] < apart[1])
     assert np.mean(nearer) > 0.6

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.imaging.guided_filter import Floats, floats
+from pipeline.arrays import Floats, as_floats
 from tests.training import made
 from training import measure
 
@@ -17,7 +17,7 @@ def test_what_is_asked_counts_alike_however_many_kinds_it_is_asked_of() -> None:
 def test_an_alpha_is_measured_in_the_band_of_its_edges(monkeypatch: pytest.MonkeyPatch) -> None:
     alpha = made.disc(64, 64)
     look = measure.Look.__new__(measure.Look)
-    look.alpha, look.truth = floats(alpha / 255), alpha > 127
+    look.alpha, look.truth = as_floats(alpha / 255), alpha > 127
 
     def off(found: Floats) -> float:
         monkeypatch.setattr(measure.Look, "answer", lambda *_: found)

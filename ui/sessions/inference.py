@@ -15,9 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline import formats, models, preview, prompts
+from pipeline.arrays import Matte, Pixels
 from pipeline.clip import Clip
 from pipeline.compositing.background import Transparent
 from pipeline.compositing.composite import composer
@@ -36,8 +36,6 @@ from pipeline.video.reading.probe import probe_clip
 from ui.sessions import overlay
 from ui.sessions.protocol import PREVIEWS, Look, Work, ready
 
-Pixels = NDArray[np.uint8]
-
 _CLICK_STEPS = 8
 _STRIP = 12
 _POSTER_WIDTH = 320
@@ -54,7 +52,7 @@ class InferenceService:
     def __init__(self) -> None:
         self._model = threading.Lock()
         """Held for one frame at a time: a look goes between the frames of somebody's previews."""
-        self._mattes: OrderedDict[tuple[str, int], Pixels] = OrderedDict()
+        self._mattes: OrderedDict[tuple[str, int], Matte] = OrderedDict()
         """By matte key and pts, one for each object: a mark on one does not make the others anew."""
         self._carried: set[tuple[str, int]] = set()
         """Those among them that were carried frame by frame, as a run would."""
@@ -180,7 +178,7 @@ class InferenceService:
             picture = compose(frame.image, matte, float(pts * work.clip.time_base), frame.alpha)
         return np.asarray(picture, np.uint8), whole
 
-    def _mattes_of(self, work: Work, version: int, pts: int, patient: bool) -> tuple[dict[int, Pixels], bool]:
+    def _mattes_of(self, work: Work, version: int, pts: int, patient: bool) -> tuple[dict[int, Matte], bool]:
         """The mattes on this frame by object, and whether these are all there will be.
 
         From looks before or, where it can answer at once, from the model now; others are not known yet. A
@@ -267,7 +265,7 @@ class InferenceService:
         """Have the model loaded before it is this one's turn: that is slow, and in nobody's way here."""
         models.loaded(job.model, job.device, job.weights)
 
-    def _remember(self, key: tuple[str, int], matte: Pixels, *, carried: bool = False) -> None:
+    def _remember(self, key: tuple[str, int], matte: Matte, *, carried: bool = False) -> None:
         if key in self._carried and not carried:
             return  # what is known is better
         self._mattes[key] = matte

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
+
+from pipeline import arrays
 
 if TYPE_CHECKING:
     import supervision as sv
-
-Pixels = NDArray[np.uint8]
 
 PALETTE = ("#2f81f7", "#e8833a", "#2da44e", "#a475f9", "#d4a72c", "#1b9aaa", "#e5534b", "#c255a0", "#7d8590")
 """The colour of each object, by its number from 1; then from the start."""
@@ -29,13 +28,13 @@ _MOST_WIDTH = 1600
 """Stage pictures are no wider than this; a 4K frame says no more on the page."""
 
 
-def _lab(colours: NDArray[np.float32]) -> NDArray[np.float32]:
+def _lab(colours: arrays.Floats) -> arrays.Floats:
     """CIELAB of RGB colours (`[N, 3]`, 0 to 255)."""
-    lab: NDArray[np.float32] = np.asarray(cv2.cvtColor(colours[None] / np.float32(255), cv2.COLOR_RGB2LAB)[0])
+    lab: arrays.Floats = np.asarray(cv2.cvtColor(colours[None] / np.float32(255), cv2.COLOR_RGB2LAB)[0])
     return lab
 
 
-def tint(number: int, under: NDArray[np.float32]) -> str:
+def tint(number: int, under: arrays.Floats) -> str:
     """Choose a tint, "#rrggbb": the object's own colour, or as much lighter or darker as it takes.
 
     `under` is the colour that is tinted, on average: RGB (`[3]`, 0 to 255). An object's colour always goes
@@ -54,7 +53,7 @@ def tint(number: int, under: NDArray[np.float32]) -> str:
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
-def tinted(image: Pixels, mattes: Mapping[int, Pixels]) -> Pixels:
+def tinted(image: arrays.Image, mattes: Mapping[int, arrays.Matte]) -> arrays.Image:
     """`image` (`[H, W, 3]` RGB) with each object tinted so that it is seen, and a crisp line round it."""
     masks = {number: matte > 127 for number, matte in mattes.items()}
     shown = {number: mask for number, mask in masks.items() if mask.any()}
@@ -76,7 +75,7 @@ def tinted(image: Pixels, mattes: Mapping[int, Pixels]) -> Pixels:
     return np.ascontiguousarray(scene[..., ::-1])
 
 
-def encoded(picture: Pixels, width: int | None = None) -> tuple[bytes, str]:
+def encoded(picture: arrays.Pixels, width: int | None = None) -> tuple[bytes, str]:
     """A picture file and its MIME type: JPEG, or WebP where there is alpha; no wider than `width`."""
     image = Image.fromarray(picture)
     limit = width or _MOST_WIDTH
@@ -90,13 +89,13 @@ def encoded(picture: Pixels, width: int | None = None) -> tuple[bytes, str]:
     return out.getvalue(), "image/jpeg"
 
 
-def address(picture: Pixels, width: int = 240) -> str:
+def address(picture: arrays.Pixels, width: int = 240) -> str:
     """A small picture as the address that is the picture itself (RFC 2397)."""
     data, mime = encoded(picture, width)
     return f"data:{mime};base64,{base64.b64encode(data).decode('ascii')}"
 
 
-def around(mattes: list[Pixels], margin: float = 0.25) -> tuple[slice, slice]:
+def around(mattes: list[arrays.Matte], margin: float = 0.25) -> tuple[slice, slice]:
     """The rows and columns that hold all of these mattes (`[H, W]`) and a margin, a share of their extent.
 
     No less than an eighth of the picture each way, so that it can be told where this is.
@@ -111,7 +110,7 @@ def around(mattes: list[Pixels], margin: float = 0.25) -> tuple[slice, slice]:
     return spans[0], spans[1]
 
 
-def strip(pictures: list[Pixels], height: int = 56) -> bytes:
+def strip(pictures: list[arrays.Image], height: int = 56) -> bytes:
     """Thumbnails side by side, as a JPEG."""
     small = [Image.fromarray(p) for p in pictures]
     small = [p.resize((max(1, round(p.width * height / p.height)), height)) for p in small]

@@ -20,14 +20,12 @@ from av.video.reformatter import (
     Interpolation,
     VideoReformatter,
 )
-from numpy.typing import NDArray
 
+from pipeline.arrays import Grey, Matte, Pixels
 from pipeline.clip import Transfer
 from pipeline.files import write_errors
 from pipeline.video.colour import tonemap
 from pipeline.video.reading.side_data import side_data
-
-Image = NDArray[np.uint8] | NDArray[np.uint16]
 
 # Without the last two swscale repeats chroma samples instead of interpolating them, and rounds down: pictures
 # come out a step or two too dark.
@@ -90,11 +88,11 @@ class Conversion:
         self._table: Graph | None = None
         self._table_of: tuple[Any, ...] = ()
 
-    def grey(self, frame: av.VideoFrame, width: int, height: int) -> NDArray[np.uint8]:
+    def grey(self, frame: av.VideoFrame, width: int, height: int) -> Grey:
         """`[H, W]`: the luma, brought to full range."""
-        return cast(NDArray[np.uint8], self._reformatted(frame, width, height, "gray", None).to_ndarray())
+        return cast(Grey, self._reformatted(frame, width, height, "gray", None).to_ndarray())
 
-    def alpha(self, frame: av.VideoFrame, width: int, height: int) -> NDArray[np.uint8] | None:
+    def alpha(self, frame: av.VideoFrame, width: int, height: int) -> Matte | None:
         """`[H, W]`, 0 to 255: how opaque the frame itself is; None where it is so everywhere."""
         form = frame.format
         if not (form.has_palette or any(component.is_alpha for component in form.components)):
@@ -111,7 +109,7 @@ class Conversion:
             alpha = self._reformatted(frame, width, height, "rgba", None).to_ndarray()[..., 3]
         return None if alpha.min() == 0xFF else np.array(alpha)  # the frame's memory is used again
 
-    def rgb(self, frame: av.VideoFrame, width: int, height: int, deep: bool) -> Image:
+    def rgb(self, frame: av.VideoFrame, width: int, height: int, deep: bool) -> Pixels:
         """`[H, W, 3]`, uint8 or, if `deep`, uint16."""
         coded, primaries = transfer(frame), frame.color_primaries
         if coded != "sdr" and primaries not in tonemap.PRIMARIES:
@@ -121,15 +119,15 @@ class Conversion:
         # Planes, not pixels, because swscale is several times quicker at them.
         if not (deep or bits > 8 or foreign):
             planes = self._reformatted(frame, width, height, "gbrp", _matrix(frame, coded))
-            return cast(Image, cv2.merge(_planes(planes, np.uint8)))
+            return cast(Pixels, cv2.merge(_planes(planes, np.uint8)))
         planes = self._reformatted(frame, width, height, "gbrp16le", _matrix(frame, coded))
         white = _white(frame, bits)
         if foreign:
             planes, white = self._shown(planes, coded, primaries, 0xFFFF / white, frame), 0xFFFF
         channels = _planes(planes, np.uint16)
         if deep:
-            return cast(Image, cv2.merge([cv2.addWeighted(c, 0xFFFF / white, c, 0, 0) for c in channels]))
-        return cast(Image, cv2.merge([cv2.convertScaleAbs(c, alpha=0xFF / white) for c in channels]))
+            return cast(Pixels, cv2.merge([cv2.addWeighted(c, 0xFFFF / white, c, 0, 0) for c in channels]))
+        return cast(Pixels, cv2.merge([cv2.convertScaleAbs(c, alpha=0xFF / white) for c in channels]))
 
     def _reformatted(
         self, frame: av.VideoFrame, width: int, height: int, pixel_format: str, matrix: Colorspace | None

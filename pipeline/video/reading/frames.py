@@ -11,11 +11,10 @@ from typing import Literal, cast
 
 import av
 import cv2
-import numpy as np
 from av.packet import Packet
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
+from pipeline.arrays import Image, Image16, Matte
 from pipeline.errors import VideoError
 from pipeline.video.av_errors import read_errors
 from pipeline.video.reading.frame_index import load_index
@@ -35,9 +34,9 @@ class Frame:
     """
 
     pts: int
-    image: NDArray[np.uint8]
-    deep: NDArray[np.uint16] | None = None
-    alpha: NDArray[np.uint8] | None = None
+    image: Image
+    deep: Image16 | None = None
+    alpha: Matte | None = None
 
 
 def read_frames(
@@ -172,12 +171,12 @@ class _Clock:
 
 def _seen(source: Source, frame: av.VideoFrame, pts: int, pixel_format: str, deep: bool) -> Frame:
     if pixel_format == "gray" and not deep:
-        return Frame(pts, cast(NDArray[np.uint8], source.upright(frame, pixel_format)))
+        return Frame(pts, cast(Image, source.upright(frame, pixel_format)))
     alpha = source.alpha(frame)
     if not deep:
-        return Frame(pts, cast(NDArray[np.uint8], source.upright(frame, pixel_format)), alpha=alpha)
-    image = cast(NDArray[np.uint16], source.upright(frame, "rgb48le"))
-    return Frame(pts, cast(NDArray[np.uint8], cv2.convertScaleAbs(image, alpha=1 / 257)), image, alpha)
+        return Frame(pts, cast(Image, source.upright(frame, pixel_format)), alpha=alpha)
+    image = cast(Image16, source.upright(frame, "rgb48le"))
+    return Frame(pts, cast(Image, cv2.convertScaleAbs(image, alpha=1 / 257)), image, alpha)
 
 
 def read_frames_backward(

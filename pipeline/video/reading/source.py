@@ -19,12 +19,12 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
+from pipeline.arrays import Matte, Pixels
 from pipeline.errors import VideoError
 from pipeline.jobs import limits
 from pipeline.video.av_errors import read_errors
-from pipeline.video.colour.to_rgb import Conversion, Image
+from pipeline.video.colour.to_rgb import Conversion
 from pipeline.video.reading import animated_webp
 from pipeline.video.reading.deinterlace import woven
 from pipeline.video.reading.scan import Lengths
@@ -279,12 +279,12 @@ class Source:
             self._turn = _display_matrix(frame)
         return self._turn
 
-    def upright(self, frame: av.VideoFrame, pixel_format: str) -> Image:
+    def upright(self, frame: av.VideoFrame, pixel_format: str) -> Pixels:
         """The frame as it is shown, in `pixel_format` ("rgb24", "gray" or, of 16 bits, "rgb48le")."""
         width, height = self._inside(frame)
         with read_errors(self.name):
             if pixel_format == "gray":
-                image: Image = self._conversion.grey(frame, width, height)
+                image: Pixels = self._conversion.grey(frame, width, height)
             else:
                 image = self._conversion.rgb(frame, width, height, deep=pixel_format == "rgb48le")
         return _turned(self._bordered(image), self.turn(frame))
@@ -299,22 +299,22 @@ class Source:
         near = abs(inner[0] - width) <= 1 and abs(inner[1] - height) <= 1
         return self.size if near else inner
 
-    def _bordered(self, image: Image) -> Image:
+    def _bordered(self, image: Pixels) -> Pixels:
         """The image with black at both sides, or above and below, where it is smaller than most."""
         width, height = self.size
         across, down = width - image.shape[1], height - image.shape[0]
         if not across and not down:
             return image
         sides = (down // 2, down - down // 2, across // 2, across - across // 2)
-        return cast(Image, cv2.copyMakeBorder(image, *sides, cv2.BORDER_CONSTANT))
+        return cast(Pixels, cv2.copyMakeBorder(image, *sides, cv2.BORDER_CONSTANT))
 
-    def alpha(self, frame: av.VideoFrame) -> NDArray[np.uint8] | None:
+    def alpha(self, frame: av.VideoFrame) -> Matte | None:
         """`[H, W]`, 0 to 255: how opaque the frame is, as it is shown; None where it is so everywhere."""
         with read_errors(self.name):
             alpha = self._conversion.alpha(frame, *self._inside(frame))
         if alpha is None or (self._filled and not alpha.any()):
             return None
-        return cast(NDArray[np.uint8], _turned(self._bordered(alpha), self.turn(frame)))
+        return cast(Matte, _turned(self._bordered(alpha), self.turn(frame)))
 
 
 def _display_matrix(frame: av.VideoFrame) -> _Matrix:
@@ -325,13 +325,13 @@ def _display_matrix(frame: av.VideoFrame) -> _Matrix:
     return int(a), int(b), int(c), int(d)
 
 
-def _turned(image: Image, matrix: _Matrix) -> Image:
+def _turned(image: Pixels, matrix: _Matrix) -> Pixels:
     """`image` under the quarter turn or mirroring that `matrix` is nearest to."""
     a, b, c, d = matrix
     if abs(b) > abs(a):  # x and y change places
-        image, a, d = cast(Image, cv2.transpose(image)), c, b
+        image, a, d = cast(Pixels, cv2.transpose(image)), c, b
     if a < 0 or d < 0:
-        image = cast(Image, cv2.flip(image, -1 if a < 0 and d < 0 else 1 if a < 0 else 0))
+        image = cast(Pixels, cv2.flip(image, -1 if a < 0 and d < 0 else 1 if a < 0 else 0))
     return image
 
 

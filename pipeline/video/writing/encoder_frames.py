@@ -8,10 +8,8 @@ import av
 import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
-from numpy.typing import NDArray
 
-Image = NDArray[np.uint8] | NDArray[np.uint16]
-"""`[H, W, 3]` RGB, `[H, W, 4]` straight RGBA or `[H, W]` grey, over the whole range of its type."""
+from pipeline.arrays import Pixels
 
 _CLEAN = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
 
@@ -25,7 +23,7 @@ _KINDS = {
 }
 
 
-def framed(image: Image) -> av.VideoFrame:
+def framed(image: Pixels) -> av.VideoFrame:
     """The image itself as a frame, without a copy where its rows are whole."""
     samples = image.shape[2] if image.ndim == 3 else 1
     if image.strides[1] != samples * image.itemsize or image.strides[-1] != image.itemsize:
@@ -33,12 +31,12 @@ def framed(image: Image) -> av.VideoFrame:
     return av.VideoFrame.from_numpy_buffer(cast(Any, image), format=_KINDS[samples, image.itemsize])
 
 
-def padded(image: Image, width: int, height: int) -> Image:
+def padded(image: Pixels, width: int, height: int) -> Pixels:
     """The image with columns and rows mirrored at its right and lower edge, up to this size."""
     down, across = height - image.shape[0], width - image.shape[1]
     if not down and not across:
         return image
-    return cast(Image, cv2.copyMakeBorder(image, 0, down, 0, across, cv2.BORDER_REFLECT))
+    return cast(Pixels, cv2.copyMakeBorder(image, 0, down, 0, across, cv2.BORDER_REFLECT))
 
 
 class Converter:
@@ -49,7 +47,7 @@ class Converter:
         self._yuv = not pixels.startswith(("gray", "rgb", "bgr"))
         self._reformatter = VideoReformatter()
 
-    def __call__(self, image: Image) -> av.VideoFrame:
+    def __call__(self, image: Pixels) -> av.VideoFrame:
         frame = framed(image)
         if frame.format.name == self._pixels:
             return av.VideoFrame.from_ndarray(cast(Any, image), format=self._pixels)
@@ -72,7 +70,7 @@ def depth(pixels: str) -> int:
     return max(part.bits for part in av.VideoFormat(pixels).components)
 
 
-def coverage(image: Image, hard: bool = False) -> float:
+def coverage(image: Pixels, hard: bool = False) -> float:
     """The mean alpha of RGBA, from 0 to 1; `hard`: once it is all or nothing."""
     alpha = image[..., 3]
     most = np.iinfo(image.dtype).max

@@ -13,10 +13,11 @@ from typing import Any, Self, cast
 import av
 from av.codec.context import CodecContext
 
+from pipeline.arrays import Pixels
 from pipeline.files import write_errors
 from pipeline.formats import Format, Quality
 from pipeline.video.writing.archive import TABLE, Folder, Store, Zip
-from pipeline.video.writing.encoder_frames import Converter, Image, coverage, depth
+from pipeline.video.writing.encoder_frames import Converter, coverage, depth
 from pipeline.video.writing.timing import Schedule, Shape
 from pipeline.video.writing.verify import Content, check, decoded
 
@@ -61,7 +62,7 @@ class Sequence:
         self._written = 0
         self._store: Store = (Zip if path.suffix.lower() == form.suffix else Folder)(path)
 
-    def write(self, image: Image, pts: int) -> None:
+    def write(self, image: Pixels, pts: int) -> None:
         """Add `[H, W, 3]` RGB or `[H, W, 4]` RGBA (straight alpha) at `pts` ticks."""
         if self._alpha and not len(self._schedule):
             self._coverage = coverage(image)

@@ -6,11 +6,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from pipeline.arrays import Pixels
 from pipeline.formats import Format, Quality
 from pipeline.video.audio.audio_mux import Heard
 from pipeline.video.hardware import accelerates
 from pipeline.video.labels import Labels
-from pipeline.video.writing.encoder_frames import Image
 from pipeline.video.writing.image_sequence import Sequence
 from pipeline.video.writing.pair import Pair
 from pipeline.video.writing.timing import Shape
@@ -23,7 +23,7 @@ class Output(Protocol):
     notes: tuple[str, ...]
     """Sentences on what was done otherwise than asked."""
 
-    def write(self, image: Image, pts: int) -> None:
+    def write(self, image: Pixels, pts: int) -> None:
         """Add a picture at `pts` ticks: what `create` says of it."""
 
     def __enter__(self) -> Self: ...

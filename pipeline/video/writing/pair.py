@@ -8,12 +8,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from pipeline.arrays import Pixels
 from pipeline.files import scratch_folder, write_errors
 from pipeline.formats import Format, Quality
 from pipeline.video.audio.audio_mux import Heard
 from pipeline.video.labels import Labels
 from pipeline.video.writing.archive import Zip
-from pipeline.video.writing.encoder_frames import Image
 from pipeline.video.writing.timing import Shape
 from pipeline.video.writing.writer import Writer
 
@@ -60,7 +60,7 @@ class Pair:
             self.notes += self._foreground.notes
             self._stack = stack.pop_all()
 
-    def write(self, image: Image, pts: int) -> None:
+    def write(self, image: Pixels, pts: int) -> None:
         """Add `[H, W, 4]` RGBA (straight alpha) at `pts` ticks."""
         self._foreground.write(image[..., :3], pts)
         self._matte.write(image[..., 3], pts)

@@ -10,7 +10,8 @@ from av.filter import Graph
 from av.filter.context import FilterContext
 from numpy.typing import NDArray
 
-from pipeline.video.writing.encoder_frames import Image, framed
+from pipeline.arrays import Pixels
+from pipeline.video.writing.encoder_frames import framed
 
 # A pattern that stays where it is: what does not move does not flicker, as it would with error diffusion.
 _DITHER = "dither=bayer:bayer_scale=4:alpha_threshold=128"
@@ -32,7 +33,7 @@ class Paletted:
         self._mapper: Graph | None = None
         self._limit = 0.0
 
-    def __call__(self, image: Image) -> av.VideoFrame:
+    def __call__(self, image: Pixels) -> av.VideoFrame:
         frame = framed(image)
         if self._mapper is not None:
             result = _passed(self._mapper, frame)
@@ -74,7 +75,7 @@ def _passed(graph: Graph, frame: av.VideoFrame) -> av.VideoFrame:
     return graph.vpull()
 
 
-def _error(paletted: av.VideoFrame, image: Image) -> float:
+def _error(paletted: av.VideoFrame, image: Pixels) -> float:
     """The mean error of what can be seen, in levels of 255."""
     indices, colours = (np.frombuffer(memoryview(plane), np.uint8) for plane in paletted.planes)
     width = paletted.planes[0].line_size

@@ -17,11 +17,12 @@ from av.codec.context import CodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from pipeline.arrays import Pixels
 from pipeline.errors import RunError
 from pipeline.formats import Format
 from pipeline.video.reading.source import codec_name, time_base
 from pipeline.video.webp import pictures
-from pipeline.video.writing.encoder_frames import Image, coverage, depth
+from pipeline.video.writing.encoder_frames import coverage, depth
 
 # By how much the mean alpha of a picture may differ for the encoder's losses.
 _ALPHA_GRACE = 0.03
@@ -152,9 +153,9 @@ def _webp(path: Path) -> Content:
     )
 
 
-def decoded(data: bytes) -> Image:
+def decoded(data: bytes) -> Pixels:
     """A picture that was written, BGR or BGRA; raises RunError where it is none."""
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:
         raise RunError("The first picture of what was written cannot be decoded. Run it again.")
-    return cast(Image, image)
+    return cast(Pixels, image)

@@ -16,13 +16,14 @@ from av.packet import Packet
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
+from pipeline.arrays import Pixels
 from pipeline.files import create_part, move_into_place, remove_part, write_errors
 from pipeline.formats import Format, Quality
 from pipeline.video.audio.audio_mux import Heard, Sound
 from pipeline.video.labels import Labels
 from pipeline.video.priority import ordinary
 from pipeline.video.webp import unblend
-from pipeline.video.writing.encoder_frames import Converter, Image, coverage, depth, padded
+from pipeline.video.writing.encoder_frames import Converter, coverage, depth, padded
 from pipeline.video.writing.palette import Paletted
 from pipeline.video.writing.timing import Schedule, Shape
 from pipeline.video.writing.verify import Content, check, content
@@ -68,7 +69,7 @@ class Writer:
         self._pixels = form.pixels(alpha=alpha, deep=deep)
         asked = {**form.asked(quality), **(options or {})}
         rate = shape.rate if form.told_rate is None else min(shape.rate, form.told_rate)
-        self._framed: Callable[[Image], av.VideoFrame]
+        self._framed: Callable[[Pixels], av.VideoFrame]
         if form.codec == "gif":
             self._framed = Paletted(int(asked.pop("colours")))
         else:
@@ -104,7 +105,7 @@ class Writer:
             self._abandon()
             raise
 
-    def write(self, image: Image, pts: int) -> None:
+    def write(self, image: Pixels, pts: int) -> None:
         """Add `[H, W, 3]` RGB, `[H, W, 4]` RGBA (straight alpha) or `[H, W]` grey at `pts` ticks."""
         if self._alpha and not len(self._schedule):
             self._coverage = coverage(image, hard=self._pixels == "pal8")

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.models import Matte, Still, card
+from pipeline.arrays import Matte
+from pipeline.models import Still, card
 from pipeline.models.grabcut import GrabCut
 from pipeline.prompts import Box, Point, Prompt
 from tests.rendered import box_around, overlap, subject_over_background

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from pipeline import models, weights
+from pipeline.arrays import Matte
 from pipeline.errors import WeightsError
-from pipeline.models import DOUBT, Found, Matte, Model, Still, card, recorte
+from pipeline.models import DOUBT, Found, Model, Still, card, recorte
 from pipeline.prompts import Box, Point, Prompt
 from pipeline.video.reading.frames import read_frames
 from tests.rendered import box_around, overlap, subject_over_background

@@ -17,8 +17,9 @@ from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncode
 from torch import Tensor
 
 from pipeline import models
+from pipeline.arrays import Image
 from pipeline.errors import RunError, WeightsError
-from pipeline.models import Ambiguous, Image, Still
+from pipeline.models import Ambiguous, Still
 from pipeline.models import sam as product
 from pipeline.models.embeddings import Embeddings
 from pipeline.models.segmenter import View

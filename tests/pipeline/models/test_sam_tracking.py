@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 
 from pipeline import models
-from pipeline.imaging.guided_filter import Floats
+from pipeline.arrays import Floats, Image
 from pipeline.job import Job
-from pipeline.models import DOUBT, Found, Image, Still
+from pipeline.models import DOUBT, Found, Still
 from pipeline.models.sam import Sam
 from pipeline.models.segmenter import Answer
 from pipeline.process import process

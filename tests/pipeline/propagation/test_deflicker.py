@@ -8,7 +8,8 @@ import pytest
 
 from benchmarks.flicker import flicker
 from benchmarks.steady import calmed, error, perturbed
-from pipeline.models import Found, Image, Matte
+from pipeline.arrays import Image, Matte
+from pipeline.models import Found
 from pipeline.propagation.deflicker import steadied
 from pipeline.video.reading.frames import Frame
 from tests.rendered import subject_over_background
