@@ -628,12 +628,12 @@ def _patterns() -> list[tuple[re.Pattern[str], _Entry]]:
     return patterns
 
 
-def say(language: str, sentence: str) -> str:
+def translate(language: str, sentence: str) -> str:
     """An error's sentence as the page says it; one that is not in the catalogue as it is."""
     for pattern, entry in _patterns():
         if match := pattern.fullmatch(sentence):
             said = entry.spanish if language == "es" else entry.page
             # What is filled in may be one of these itself, such as how a process ended.
-            fields = {name: say(language, value) for name, value in match.groupdict().items()}
+            fields = {name: translate(language, value) for name, value in match.groupdict().items()}
             return said.format(**fields) if said else sentence
     return sentence

@@ -497,7 +497,7 @@ CARDS: dict[str, dict[str, str]] = {
 }
 
 # What is said before the page: signing in, and why something is refused.
-DOOR: dict[str, dict[str, str]] = {
+ACCESS: dict[str, dict[str, str]] = {
     "en": {
         "sign_in": "Sign in",
         "sign_out": "Sign out",
@@ -652,37 +652,37 @@ _RESTRICTIONS: dict[str, dict[str, str]] = {
 }
 
 
-def purpose(language: str, model: str, english: str) -> str:
+def translate_purpose(language: str, model: str, english: str) -> str:
     """What a model is for: in the language where it was told, else as its card has it."""
     return _PURPOSES.get(language, {}).get(model, english)
 
 
-def format_name(language: str, format: str, english: str) -> str:
+def translate_format_name(language: str, format: str, english: str) -> str:
     """What a format is called: in the language where it was told, else as its entry has it."""
     return _FORMATS.get(language, {}).get(format, english)
 
 
-def restriction(language: str, model: str, english: str) -> str:
+def translate_restriction(language: str, model: str, english: str) -> str:
     """What a model's licence forbids: in the language where it was told, else as its card has it."""
     return _RESTRICTIONS.get(language, {}).get(model, english)
 
 
-def say(language: str, key: str, **fields: object) -> str:
+def translate(language: str, key: str, **fields: object) -> str:
     """The page's text in a language of the table, or in English."""
     return PAGE.get(language, PAGE["en"])[key].format(**fields)
 
 
-def door(language: str, key: str, **fields: object) -> str:
+def translate_access(language: str, key: str, **fields: object) -> str:
     """What is said before the page, in a language of the table, or in English."""
-    return DOOR.get(language, DOOR["en"])[key].format(**fields)
+    return ACCESS.get(language, ACCESS["en"])[key].format(**fields)
 
 
-def admin(language: str, key: str, **fields: object) -> str:
+def translate_admin(language: str, key: str, **fields: object) -> str:
     """What the admins' page says, in a language of the table, or in English."""
     return ADMIN.get(language, ADMIN["en"])[key].format(**fields)
 
 
-def language(accepted: str | None) -> str:
+def negotiate_language(accepted: str | None) -> str:
     """The first language of an Accept-Language header that the table has; English where none is."""
     for entry in (accepted or "").split(","):
         code = entry.split(";")[0].strip().lower().split("-")[0]
@@ -691,22 +691,22 @@ def language(accepted: str | None) -> str:
     return "en"
 
 
-def number(value: float, language: str = "en", digits: int = 1) -> str:
+def format_number(value: float, language: str = "en", digits: int = 1) -> str:
     """With so many decimals, by the sign that the language puts before them."""
     written = f"{value:.{digits}f}"
     return written.replace(".", ",") if language in _DECIMAL_COMMA else written
 
 
-def length(seconds: float, language: str = "en") -> str:
+def format_duration(seconds: float, language: str = "en") -> str:
     """3.2 s, 4:05 min or 1:02:03 h."""
     if seconds < 59.95:
-        return f"{number(seconds, language)} s"
+        return f"{format_number(seconds, language)} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02} h" if hours else f"{minutes}:{rest:02} min"
 
 
-def roughly(seconds: float) -> str:
+def format_estimate(seconds: float) -> str:
     """15 s, 2 min, 3 h: as one tells a time that is only guessed."""
     if seconds < 57:
         return f"{max(5, 5 * round(seconds / 5))} s"
@@ -714,10 +714,10 @@ def roughly(seconds: float) -> str:
     return f"{minutes} min" if minutes < 100 else f"{round(minutes / 60)} h"
 
 
-def size(count: int, language: str = "en") -> str:
+def format_size(count: int, language: str = "en") -> str:
     """A number of bytes as a person says it."""
     if count < 1_000_000:
         return f"{max(1, round(count / 1000))} kB"
     if count < 1_000_000_000:
-        return f"{number(count / 1e6, language)} MB"
-    return f"{number(count / 1e9, language)} GB"
+        return f"{format_number(count / 1e6, language)} MB"
+    return f"{format_number(count / 1e9, language)} GB"

@@ -240,10 +240,10 @@ BUILD = """
 import sys
 from pathlib import Path
 from ui.page import blocks
-from ui.sessions.service import Actions
+from ui.sessions.service import SessionService
 class Away: pass
 blocks.application(
-    Actions(Path(sys.argv[1]), Away(), Away(), Path("assets/sample.mp4"), Away()), upload_bytes=1
+    SessionService(Path(sys.argv[1]), Away(), Away(), Path("assets/sample.mp4"), Away()), upload_bytes=1
 )
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
@@ -276,7 +276,7 @@ def fields(sentence: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(sentence) if name}
 
 
-@pytest.mark.parametrize("table", [text.STAGE, text.PAGE, text.UPLOAD, text.CARDS, text.DOOR, text.ADMIN])
+@pytest.mark.parametrize("table", [text.STAGE, text.PAGE, text.UPLOAD, text.CARDS, text.ACCESS, text.ADMIN])
 def test_both_languages_say_the_same(table: dict[str, dict[str, str]]) -> None:
     assert table["en"].keys() == table["es"].keys()
     for key, sentence in table["en"].items():
@@ -284,25 +284,40 @@ def test_both_languages_say_the_same(table: dict[str, dict[str, str]]) -> None:
 
 
 def test_the_language_is_the_visitors_first_that_is_spoken() -> None:
-    assert text.language("es-MX,es;q=0.9,en;q=0.8") == "es"
-    assert text.language("de,fr;q=0.5,es;q=0.1") == "es"
-    assert text.language("de") == text.language("") == text.language(None) == "en"
+    assert text.negotiate_language("es-MX,es;q=0.9,en;q=0.8") == "es"
+    assert text.negotiate_language("de,fr;q=0.5,es;q=0.1") == "es"
+    assert (
+        text.negotiate_language("de") == text.negotiate_language("") == text.negotiate_language(None) == "en"
+    )
 
 
 def test_lengths_and_sizes() -> None:
-    assert [text.length(s) for s in (0, 3.21, 65, 3723.4)] == ["0.0 s", "3.2 s", "1:05 min", "1:02:03 h"]
-    assert text.length(59.97) == "1:00 min"
-    assert [text.size(n) for n in (1, 1500, 2_340_000, 5 * 10**9)] == ["1 kB", "2 kB", "2.3 MB", "5.0 GB"]
+    assert [text.format_duration(s) for s in (0, 3.21, 65, 3723.4)] == [
+        "0.0 s",
+        "3.2 s",
+        "1:05 min",
+        "1:02:03 h",
+    ]
+    assert text.format_duration(59.97) == "1:00 min"
+    assert [text.format_size(n) for n in (1, 1500, 2_340_000, 5 * 10**9)] == [
+        "1 kB",
+        "2 kB",
+        "2.3 MB",
+        "5.0 GB",
+    ]
 
 
 def test_spanish_writes_a_comma_before_decimals() -> None:
-    assert [text.length(s, "es") for s in (3.21, 65)] == ["3,2 s", "1:05 min"]
-    assert [text.size(n, "es") for n in (1500, 2_340_000, 5 * 10**9)] == ["2 kB", "2,3 MB", "5,0 GB"]
-    assert text.number(29.97, "es", 2) == "29,97" and text.number(29.97, "en", 2) == "29.97"
+    assert [text.format_duration(s, "es") for s in (3.21, 65)] == ["3,2 s", "1:05 min"]
+    assert [text.format_size(n, "es") for n in (1500, 2_340_000, 5 * 10**9)] == ["2 kB", "2,3 MB", "5,0 GB"]
+    assert text.format_number(29.97, "es", 2) == "29,97" and text.format_number(29.97, "en", 2) == "29.97"
 
 
 def test_every_model_is_told_of_in_every_language() -> None:
     for key, card in models.cards().items():
-        assert text.purpose("en", key, card.purpose) == card.purpose
-        assert text.purpose("es", key, card.purpose) != card.purpose
-        assert not card.restriction or text.restriction("es", key, card.restriction) != card.restriction
+        assert text.translate_purpose("en", key, card.purpose) == card.purpose
+        assert text.translate_purpose("es", key, card.purpose) != card.purpose
+        assert (
+            not card.restriction
+            or text.translate_restriction("es", key, card.restriction) != card.restriction
+        )

@@ -46,7 +46,7 @@ def raised() -> Iterator[tuple[str, str]]:
 def test_every_error_that_is_raised_is_in_the_catalogue() -> None:
     known = list(raised())
     assert len(known) > 100
-    assert [(place, said) for place, said in known if error_text.say("es", said) == said] == []
+    assert [(place, said) for place, said in known if error_text.translate("es", said) == said] == []
 
 
 ENDINGS = [limits.ending(status) for status in (-9, -11, -24, -2, 3, None)]
@@ -54,22 +54,24 @@ ENDINGS = [limits.ending(status) for status in (-9, -11, -24, -2, 3, None)]
 
 @pytest.mark.parametrize("sentence", [BROKEN, limits.NO_MEMORY, *ENDINGS])
 def test_sentences_made_elsewhere_are_in_it_too(sentence: str) -> None:
-    assert error_text.say("es", sentence) != sentence and error_text.say("en", sentence) == sentence
+    assert (
+        error_text.translate("es", sentence) != sentence and error_text.translate("en", sentence) == sentence
+    )
 
 
 def test_what_is_filled_in_stays() -> None:
     cut = "a {b}.mp4: the file is cut short: it promises 289 frames and holds 152. Copy or download it again."
-    assert error_text.say("es", cut) == (
+    assert error_text.translate("es", cut) == (
         "a {b}.mp4: el archivo está cortado: promete 289 fotogramas y contiene 152. Cópialo o descárgalo "
         "otra vez."
     )
     lost = "The process that worked on this was lost: it crashed. Start it again to continue."
     assert (
-        error_text.say("es", lost)
+        error_text.translate("es", lost)
         == "Se ha perdido el proceso que trabajaba en esto: falló. Hazlo otra vez para continuar."
     )
-    assert error_text.say("es", "Nobody has written this.") == "Nobody has written this."
-    assert error_text.say("fr", lost) == lost
+    assert error_text.translate("es", "Nobody has written this.") == "Nobody has written this."
+    assert error_text.translate("fr", lost) == lost
 
 
 @pytest.mark.parametrize("language", ["en", "es"])
@@ -90,6 +92,6 @@ def test_the_page_names_no_command_path_or_number_of_an_error(language: str) -> 
         "May not be sold. Read https://example.org, then acknowledge it once: on the page, or with "
         "--accept-licence.",
     ):
-        said = error_text.say(language, sentence)
+        said = error_text.translate(language, sentence)
         assert said != sentence
         assert not re.search(r"/home|Errno|python -m|--accept|RECORTE_", said), said

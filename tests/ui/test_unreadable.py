@@ -170,7 +170,7 @@ def test_a_full_disk_is_said_in_the_language_of_who_asks(
 
     monkeypatch.setattr(shutil, "copyfile", full)
     with pytest.raises(gr.Error, match=r"disk is full\. .* try again\."):
-        handlers.told(actions.create_sample)()
+        handlers.with_error_toasts(actions.create_sample)()
     assert list((tmp_path / "sessions").iterdir()) == []
     asked = Request({"type": "http", "headers": [(b"accept-language", b"es-ES")]})
     answer = media._answered(asked, lambda: full(tmp_path, tmp_path / "x"))  # type: ignore[arg-type,return-value]

@@ -16,7 +16,7 @@ from db.errors import NotFound
 from ui import text
 from ui.page import stage
 from ui.page.context import Page
-from ui.page.handlers import Updates, language, told
+from ui.page.handlers import Updates, language, with_error_toasts
 from ui.page.sections import background, edges, preview, result, sessions, subject, video
 from ui.server import html_pages, login, media
 from ui.server.login import NoAccounts, SignedIn, SignedInVisitors
@@ -114,7 +114,7 @@ _LANGUAGE = f"""() => {{
 _ACCOUNT = f"""() => {{
   const name = window.gradio_config?.username, brand = document.getElementById("brand");
   if (!name || !brand) return;
-  const said = {json.dumps({code: words["sign_out"] for code, words in text.DOOR.items()})};
+  const said = {json.dumps({code: words["sign_out"] for code, words in text.ACCESS.items()})};
   const form = document.createElement("form"), who = document.createElement("span");
   const out = document.createElement("button");
   form.method = "post"; form.action = "/logout"; form.id = "account";
@@ -220,7 +220,7 @@ def _render(actions: SessionService) -> Page:
             with gr.Column(scale=3, min_width=320, elem_id="picture-side"):
                 drop, dropped, sample = video.render_drop(say)
                 with gr.Column(visible=False) as editor:
-                    picture = stage.stage()
+                    picture = stage.create_stage()
                     previews = preview.render(say)
             with gr.Column(scale=1, min_width=320, visible=False, elem_id="side") as side:
                 with _group("video"):
@@ -264,14 +264,14 @@ def _group(name: str) -> Any:
 def _clash(clash: Clash, language: str) -> str:
     """Return the sentence about something that two windows have both changed."""
     if clash.object is None:
-        return text.say(language, "clash_range")
+        return text.translate(language, "clash_range")
     if clash.time is None:
-        return text.say(language, "clash_object", number=clash.object)
-    return text.say(language, "clash_frame", time=text.length(clash.time))
+        return text.translate(language, "clash_object", number=clash.object)
+    return text.translate(language, "clash_frame", time=text.format_duration(clash.time))
 
 
 def _wire(page: Page, blocks: gr.Blocks) -> None:
-    @told
+    @with_error_toasts
     def arrive(request: gr.Request) -> Updates:
         mine = page.mine(request)
         id = request.query_params.get("session") or mine.unfinished()
@@ -280,10 +280,10 @@ def _wire(page: Page, blocks: gr.Blocks) -> None:
         try:
             return page.show(mine.open(id), language(request))
         except NotFound:
-            gr.Info(text.say(language(request), "gone"))
+            gr.Info(text.translate(language(request), "gone"))
             return page.nothing()
 
-    @told
+    @with_error_toasts
     def mark(value: dict[str, Any], id: str, request: gr.Request) -> Updates:
         if not id:
             return {page.stage: None}
@@ -297,13 +297,13 @@ def _wire(page: Page, blocks: gr.Blocks) -> None:
             page.result.downloads: result.downloads(found, tongue),
         }
 
-    @told
+    @with_error_toasts
     def follow(id: str, request: gr.Request) -> Updates:
         """Another window has changed the session."""
         try:
             return page.show(page.mine(request).open(id), language(request))
         except NotFound:
-            gr.Info(text.say(language(request), "gone"))
+            gr.Info(text.translate(language(request), "gone"))
             return page.nothing()
 
     arrived = blocks.load(arrive, None, page.shown, show_progress="hidden")

@@ -21,17 +21,17 @@ from ui import error_text, text
 
 log = logging.getLogger(__name__)
 
-Say = Callable[[str], Any]
+Translate = Callable[[str], Any]
 """Gives a key of the page's text to Gradio, which shows it in the browser's language."""
 
 Updates = dict[Any, Any]
 """What a handler returns: new values, by component."""
 
 
-READ = "() => window.recorte.read()"
+UPLOAD_HANDLED_JS = "() => window.recorte.read()"
 """To be run in the browser when what was uploaded has been dealt with; see `assets/uploads.js`."""
 
-UPLOAD: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last"}
+UPLOAD_OPTIONS: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last"}
 """Options of an upload event: a file that comes while one before it, or its cancelling, is dealt with, waits.
 
 Gradio's default would drop it.
@@ -45,7 +45,7 @@ def no_change() -> Updates:
 
 
 def language(request: gr.Request | fastapi.Request) -> str:
-    return text.language(request.headers.get("accept-language"))
+    return text.negotiate_language(request.headers.get("accept-language"))
 
 
 def owner(request: gr.Request | fastapi.Request) -> UUID | None:
@@ -62,7 +62,7 @@ def owner(request: gr.Request | fastapi.Request) -> UUID | None:
 
 
 @contextmanager
-def uploaded(file: str) -> Iterator[Path]:
+def take_upload(file: str) -> Iterator[Path]:
     """An upload to be taken from Gradio's folder: it lies in one of its own, which then goes."""
     path = Path(file)
     try:
@@ -73,30 +73,30 @@ def uploaded(file: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _sentences(args: Iterable[Any]) -> Iterator[None]:
+def _errors_as_toasts(args: Iterable[Any]) -> Iterator[None]:
     try:
         yield
     except (RecorteError, DatabaseError) as error:
         log.info("refused", extra={"kind": type(error).__name__})
-        raise _toast(error_text.say(_tongue(args), str(error))) from error
+        raise _toast(error_text.translate(_language_of_caller(args), str(error))) from error
     except gr.Error:
         raise
     except Exception as error:
         full = isinstance(error, OSError) and error.errno in DISK_FULL
         log.exception("the disk is full" if full else "a handler failed")
-        tongue = _tongue(args)
-        said = text.door(tongue, "disk_full") if full else text.say(tongue, "broken")
+        tongue = _language_of_caller(args)
+        said = text.translate_access(tongue, "disk_full") if full else text.translate(tongue, "broken")
         raise _toast(said) from error
 
 
-def _tongue(args: Iterable[Any]) -> str:
+def _language_of_caller(args: Iterable[Any]) -> str:
     """The language of whoever called a handler with these arguments."""
     return next((language(arg) for arg in args if isinstance(arg, gr.Request)), "en")
 
 
-def refusal(request: gr.Request, key: str) -> gr.Error:
+def error_toast(request: gr.Request, key: str) -> gr.Error:
     """An error that says a sentence of the page's text, to be raised by a handler."""
-    return _toast(text.say(language(request), key))
+    return _toast(text.translate(language(request), key))
 
 
 def _toast(sentence: str) -> gr.Error:
@@ -104,20 +104,20 @@ def _toast(sentence: str) -> gr.Error:
     return gr.Error(html.escape(sentence), print_exception=False)
 
 
-def told(handler: Callable[..., Any]) -> Callable[..., Any]:
+def with_error_toasts(handler: Callable[..., Any]) -> Callable[..., Any]:
     """The handler, whose errors become toasts: ours in their own words, others in a general sentence."""
     if isgeneratorfunction(handler):
 
         @wraps(handler)
         def steps(*args: Any, **kwargs: Any) -> Generator[Any, None, None]:
-            with _sentences(args):
+            with _errors_as_toasts(args):
                 yield from handler(*args, **kwargs)
 
         return steps
 
     @wraps(handler)
     def call(*args: Any, **kwargs: Any) -> Any:
-        with _sentences(args):
+        with _errors_as_toasts(args):
             return handler(*args, **kwargs)
 
     return call

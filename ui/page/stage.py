@@ -68,13 +68,13 @@ HTML = (ASSETS / "stage.html").read_text(encoding="utf-8")
 CSS = (ASSETS / "stage.css").read_text(encoding="utf-8")
 JS = (ASSETS / "stage.js").read_text(encoding="utf-8")
 
-Words = Mapping[str, Mapping[str, str]]
+Translations = Mapping[str, Mapping[str, str]]
 
 
-def stage(
+def create_stage(
     value: dict[str, Any] | None = None,
     *,
-    words: Words = text.STAGE,
+    words: Translations = text.STAGE,
     language: str | None = None,
     elem_id: str = "stage",
     **options: Any,
@@ -98,7 +98,7 @@ def stage(
     )
 
 
-def answer(value: Mapping[str, Any], *, rev: str, **changes: Any) -> dict[str, Any]:
+def answer_edit(value: Mapping[str, Any], *, rev: str, **changes: Any) -> dict[str, Any]:
     """The stage's value in answer to an edit: as the browser sent it, with a new `rev` and other changes."""
     return {**value, **changes, "rev": rev}
 

@@ -66,7 +66,7 @@ def _folder(home: Path) -> Iterator[Finding]:
     made = "" if home.exists() else ", which is made at the first start"
     yield Finding(f"The data folder is {home}{made}.")
     disk = shutil.disk_usage(place)
-    said = f"{text.size(disk.free)} of {text.size(disk.total)} are free on its disk"
+    said = f"{text.format_size(disk.free)} of {text.format_size(disk.total)} are free on its disk"
     if disk.free < _NO_DISK:
         yield Finding(f"{said}: make room before anything is run.", well=False, stops=True)
     elif disk.free < _LITTLE_DISK:
@@ -107,7 +107,7 @@ def _port(host: str, port: int, *, running: bool) -> Finding:
 
 def _memory() -> Finding:
     memory = psutil.virtual_memory()
-    said = f"{text.size(memory.available)} of {text.size(memory.total)} of memory are free"
+    said = f"{text.format_size(memory.available)} of {text.format_size(memory.total)} of memory are free"
     if memory.available < _LITTLE_MEMORY:
         return Finding(f"{said}: a run takes about 2 GB, larger models more.", well=False)
     return Finding(f"{said}.")
@@ -121,7 +121,7 @@ def _device() -> Finding:
     if device.type != "cuda":
         return Finding(f"Models run on the processor, with {os.cpu_count()} cores: there is no CUDA device.")
     name, memory = devices.described(device)
-    return Finding(f"Models run on {device}: {name}, {text.size(memory)}.")
+    return Finding(f"Models run on {device}: {name}, {text.format_size(memory)}.")
 
 
 def _models() -> Iterator[Finding]:

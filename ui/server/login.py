@@ -269,15 +269,15 @@ def router(visitors: SignedInVisitors, throttle: LoginThrottle | None = None) ->
 def _page(
     request: Request, next: str, status: int = 200, why: str = "", name: str = "", **fields: object
 ) -> Response:
-    language = text.language(request.headers.get("accept-language"))
+    language = text.negotiate_language(request.headers.get("accept-language"))
 
     def say(key: str, **fields: object) -> str:
-        return html_pages.escape(text.door(language, key, **fields))
+        return html_pages.escape(text.translate_access(language, key, **fields))
 
     failure = f'<p class="failure" role="alert">{say(why, **fields)}</p>' if why else ""
     return html_pages.page(
         language,
-        text.door(language, "sign_in"),
+        text.translate_access(language, "sign_in"),
         f"""<main class="narrow"><h1>Recorte</h1>
 <form method="post" action="/login">
 <input type="hidden" name="next" value="{html_pages.escape(_next(next))}">

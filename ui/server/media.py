@@ -160,8 +160,8 @@ def _answered(request: Request, make: Callable[[], Response]) -> Response:
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise
-        return _refused(507, request, RunError(text.door(language(request), "disk_full")))
+        return _refused(507, request, RunError(text.translate_access(language(request), "disk_full")))
 
 
 def _refused(status: int, request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": error_text.say(language(request), str(error))}, status_code=status)
+    return JSONResponse({"error": error_text.translate(language(request), str(error))}, status_code=status)

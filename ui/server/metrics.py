@@ -295,13 +295,14 @@ def router(house: House, figures: Figures, home: Path) -> APIRouter:
     def _overview(request: Request) -> Response:
         if not _is_admin(request):
             return _nothing(request)
-        language = text.language(request.headers.get("accept-language"))
+        language = text.negotiate_language(request.headers.get("accept-language"))
         try:
             body = _admin(language, house, home)
         except DatabaseError:
-            body = f'<main><h1>Recorte</h1><p class="failure">{text.admin(language, "away")}</p></main>'
-            return html_pages.page(language, text.admin(language, "title"), body, 503)
-        return html_pages.page(language, text.admin(language, "title"), body)
+            failure = text.translate_admin(language, "away")
+            body = f'<main><h1>Recorte</h1><p class="failure">{failure}</p></main>'
+            return html_pages.page(language, text.translate_admin(language, "title"), body, 503)
+        return html_pages.page(language, text.translate_admin(language, "title"), body)
 
     @routes.post("/admin/cancel/{session}")
     async def cancel(session: str, request: Request) -> Response:
@@ -332,8 +333,8 @@ def _is_admin(request: Request) -> bool:
 
 
 def _nothing(request: Request) -> Response:
-    language = text.language(request.headers.get("accept-language"))
-    return JSONResponse({"error": text.door(language, "nothing")}, 404)
+    language = text.negotiate_language(request.headers.get("accept-language"))
+    return JSONResponse({"error": text.translate_access(language, "nothing")}, 404)
 
 
 # ---------------------------------------------------------------- the admins' page
@@ -341,13 +342,13 @@ def _nothing(request: Request) -> Response:
 
 def _admin(language: str, house: House, home: Path) -> str:
     def say(key: str, **fields: object) -> str:
-        return html_pages.escape(text.admin(language, key, **fields))
+        return html_pages.escape(text.translate_admin(language, key, **fields))
 
     disk = shutil.disk_usage(home)
     runs, accounts = house.runs(), house.accounts()
     used = f"{disk.used / disk.total:.4f}"
     queue = _table(_RUNS, say, [_run(run, say, language) for run in runs]) if runs else ""
-    free, total = (text.size(count, language) for count in (disk.free, disk.total))
+    free, total = (text.format_size(count, language) for count in (disk.free, disk.total))
     return f"""<main>
 <header><h1>Recorte</h1><p class="quiet"><a href="/">{say("back")}</a></p></header>
 <h2>{say("disk")}</h2>
@@ -388,7 +389,9 @@ def _run(run: Run, say: _Say, language: str) -> list[str]:
         html_pages.escape(run.user) or say("local"),
         say(run.state),
         html_pages.escape(run.model),
-        say("frames", done=run.done, total=run.total, rate=text.number(run.rate, language)) if far else "–",
+        say("frames", done=run.done, total=run.total, rate=text.format_number(run.rate, language))
+        if far
+        else "–",
         say("minutes", minutes=minutes),
         f'<form method="post" action="/admin/cancel/{html_pages.escape(run.session)}">'
         f'<button class="small">{say("cancel")}</button></form>',
@@ -400,5 +403,5 @@ def _account(account: Account, say: _Say, language: str) -> list[str]:
         html_pages.escape(account.name) or say("local"),
         say("admin") if account.admin else say("member"),
         str(account.sessions),
-        text.size(account.bytes, language) if account.bytes else "0",
+        text.format_size(account.bytes, language) if account.bytes else "0",
     ]

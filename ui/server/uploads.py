@@ -65,22 +65,24 @@ class Uploads:
 
         @routes.post(UPLOAD)
         async def upload(request: Request, upload_id: str = "") -> Response:
-            language = text.language(request.headers.get("accept-language"))
+            language = text.negotiate_language(request.headers.get("accept-language"))
             try:
                 path = await self._receive(request, upload_id)
             except _Refused as refused:
-                sizes = {name: text.size(count, language) for name, count in refused.sizes.items()}
-                said = text.door(language, refused.key, **sizes)
+                sizes = {name: text.format_size(count, language) for name, count in refused.sizes.items()}
+                said = text.translate_access(language, refused.key, **sizes)
                 return PlainTextResponse(said, refused.status, headers={"Cache-Control": "no-store"})
             except QuotaExceeded as exceeded:
-                said = text.door(language, "no_room", size=text.size(exceeded.left, language))
+                said = text.translate_access(
+                    language, "no_room", size=text.format_size(exceeded.left, language)
+                )
                 return PlainTextResponse(said, 413, headers={"Cache-Control": "no-store"})
             except DatabaseAway:
                 return PlainTextResponse(
-                    text.door(language, "away"), 503, headers={"Cache-Control": "no-store"}
+                    text.translate_access(language, "away"), 503, headers={"Cache-Control": "no-store"}
                 )
             except ClientDisconnect:  # gone; or too slow, which is then still there to read it
-                said = text.door(language, "too_slow")
+                said = text.translate_access(language, "too_slow")
                 return PlainTextResponse(said, 408, headers={"Cache-Control": "no-store"})
             finally:
                 if upload_id:

@@ -25,8 +25,8 @@ class QuotaExceeded(InputError):
 
     def __init__(self, need: int, left: int, most: int) -> None:
         super().__init__(
-            f"This may take {text.size(need)}, and {text.size(left)} are left of the {text.size(most)} "
-            "that you may keep here. Delete sessions that you no longer need."
+            f"This may take {text.format_size(need)}, and {text.format_size(left)} are left of the "
+            f"{text.format_size(most)} that you may keep here. Delete sessions that you no longer need."
         )
         self.need, self.left, self.most = need, left, most
 

@@ -24,8 +24,9 @@ class Allowance:
         """Raise InputError for a file that is too large."""
         if self.upload_bytes and size > self.upload_bytes:
             raise InputError(
-                f"{name}: this file has {text.size(size)}, and {text.size(self.upload_bytes)} are the most "
-                "that can be uploaded here. Cut a part out of it, or make it smaller, first."
+                f"{name}: this file has {text.format_size(size)}, and "
+                f"{text.format_size(self.upload_bytes)} are the most that can be uploaded here. "
+                "Cut a part out of it, or make it smaller, first."
             )
 
     def check(self, clip: Clip, size: int) -> None:
@@ -36,8 +37,8 @@ class Allowance:
         self.check_bytes(clip.name, size)
         if self.seconds and clip.duration > self.seconds:
             raise InputError(
-                f"{clip.name}: this video lasts {text.length(clip.duration)}, and "
-                f"{text.length(self.seconds)} are the most that can be taken here. "
+                f"{clip.name}: this video lasts {text.format_duration(clip.duration)}, and "
+                f"{text.format_duration(self.seconds)} are the most that can be taken here. "
                 "Cut a part out of it first."
             )
         if self.pixels and clip.width * clip.height > self.pixels:

@@ -26,7 +26,7 @@ from tests import rendered
 from tests.waiting import DEADLINE, until
 from ui import text
 from ui.page.blocks import STREAMS
-from ui.page.stage import answer, on_edit, stage
+from ui.page.stage import answer_edit, create_stage, on_edit
 
 # Gradio's server runs in this process and uses what pandas is about to give up.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -108,7 +108,7 @@ class Fake:
         if self.fails:
             self.fails -= 1
             raise gr.Error("Not now.", print_exception=False)
-        return answer(value, rev=f"r{len(self.edits)}")
+        return answer_edit(value, rev=f"r{len(self.edits)}")
 
     @property
     def prompts(self) -> list[dict[str, Any]]:
@@ -157,7 +157,7 @@ def application(fake: Fake) -> FastAPI:
             read = gr.Button("read", elem_id="read")
             spanish, english = gr.Button("spanish"), gr.Button("english")
             away, back = gr.Button("away"), gr.Button("back")
-        component = stage()
+        component = create_stage()
         gr.Textbox(label="name", elem_id="name")
         on_edit(component, fake.edited)
         page.load(lambda: fake.value, outputs=component, show_progress="hidden")
@@ -402,7 +402,7 @@ def test_an_old_answer_does_not_undo_a_new_mark(opened: Callable[..., Page], fak
     page = opened()
     click(page, 100, 100)
     settled(page, fake, 1)
-    old = answer(fake.edits[-1], rev="old", message="From before")
+    old = answer_edit(fake.edits[-1], rev="old", message="From before")
     click(page, 200, 100)
     settled(page, fake, 2)
     until(lambda: any("rev=r2" in url for url in fake.asked))
@@ -418,7 +418,7 @@ def test_the_servers_own_marks_replace_ours(opened: Callable[..., Page], fake: F
     page = opened()
     click(page, 100, 100)
     settled(page, fake, 1)
-    fake.value = answer(fake.edits[-1], rev="other", prompts=[{"time": 0.0, "box": [10, 10, 90, 90]}])
+    fake.value = answer_edit(fake.edits[-1], rev="other", prompts=[{"time": 0.0, "box": [10, 10, 90, 90]}])
     page.locator("#push").click()
     expect(page.locator(".box")).to_have_count(1)
     expect(page.locator(".mark")).to_have_count(0)
@@ -1086,7 +1086,7 @@ def test_the_first_answer_about_a_frame_is_read(opened: Callable[..., Page], fak
 
     said(100, "Reading the frame…")
     said(200, "Thinking…")
-    fake.value = answer(fake.edits[-1], rev="other", model="another", seq=None)
+    fake.value = answer_edit(fake.edits[-1], rev="other", model="another", seq=None)
     page.locator("#push").click()
     until(lambda: any("rev=other" in url for url in fake.asked))
     expect(picture(page)).to_have_attribute("aria-busy", "false")
@@ -1124,6 +1124,6 @@ def test_the_table_of_words_is_whole() -> None:
 
 
 def test_nothing_in_the_templates_is_taken_for_a_placeholder() -> None:
-    component = stage()
+    component = create_stage()
     for template in (component.html_template, component.css_template):
         assert not re.search(r"`|\$\{|\{\{|\\|@children", template)

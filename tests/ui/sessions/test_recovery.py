@@ -211,7 +211,7 @@ def test_the_place_in_the_line_and_the_expected_start_are_said(actions: SessionS
         actions.run(id)
     assert "Waiting: number 3 in line · starts in about 4 min" in said(actions, ids[2], "en")[1]
     assert "En espera: número 1 en la cola · empieza en unos 2 min" in said(actions, ids[0], "es")[1]
-    rough = [text.roughly(seconds) for seconds in (0, 22, 59, 200, 7300)]
+    rough = [text.format_estimate(seconds) for seconds in (0, 22, 59, 200, 7300)]
     assert rough == ["5 s", "20 s", "1 min", "3 min", "2 h"]
 
 

@@ -23,7 +23,16 @@ from pipeline.compositing.background import (
 )
 from pipeline.job import GREEN
 from ui import text
-from ui.page.handlers import READ, UPLOAD, Say, Updates, language, no_change, told, uploaded
+from ui.page.handlers import (
+    UPLOAD_HANDLED_JS,
+    UPLOAD_OPTIONS,
+    Translate,
+    Updates,
+    language,
+    no_change,
+    take_upload,
+    with_error_toasts,
+)
 from ui.page.sections.video import SUFFIXES
 from ui.sessions import stock_backgrounds
 from ui.sessions.session import Session
@@ -73,7 +82,7 @@ class Section:
     brick: gr.Button
 
 
-def render(say: Say) -> Section:
+def render(say: Translate) -> Section:
     kind = gr.Radio(
         [(say(f"kind_{kind}"), kind) for kind in KINDS],
         value="colour",
@@ -179,30 +188,30 @@ def _open(section: Section, kind: str) -> Updates:
 def wire(page: Page) -> None:
     section = page.background
 
-    @told
+    @with_error_toasts
     def choose(id: str, kind: Kind, colour: str, radius: float, request: gr.Request) -> Updates:
         if kind in ("picture", "video"):
             return page.show(page.mine(request).await_background(id, kind), language(request))
         short = {"colour": colour, "blur": f"blur:{radius:g}", "transparent": "transparent"}
         return page.show(page.mine(request).choose_background(id, short[kind]), language(request))
 
-    @told
+    @with_error_toasts
     def take(id: str, file: str | None, fit: Fit, request: gr.Request) -> Updates:
         if file is None:  # the upload was cancelled
             return no_change()
-        with uploaded(file) as path:
+        with take_upload(file) as path:
             return page.show(page.mine(request).choose_picture(id, path, path.name, fit), language(request))
 
-    @told
+    @with_error_toasts
     def roll(id: str, file: str | None, fit: Fit, ending: str, request: gr.Request) -> Updates:
         if file is None:
             return no_change()
-        with uploaded(file) as path:
+        with take_upload(file) as path:
             held = ending == "held"
             found = page.mine(request).choose_footage(id, path, path.name, fit, held=held)
             return page.show(found, language(request))
 
-    @told
+    @with_error_toasts
     def place(id: str, fit: Fit, ending: str, request: gr.Request) -> Updates:
         found = page.mine(request).fit_background(id, fit, held=ending == "held")
         return page.show(found, language(request))
@@ -216,14 +225,14 @@ def wire(page: Page) -> None:
         event(choose, inputs, page.shown, show_progress="hidden", trigger_mode="always_last", js=newest)
     for name, colour in SWATCHES.items():
 
-        @told
+        @with_error_toasts
         def paint(id: str, request: gr.Request, colour: str = colour) -> Updates:
             return page.show(page.mine(request).choose_background(id, colour), language(request))
 
         getattr(section, name).click(paint, page.current, page.shown, show_progress="hidden")
     for name in stock_backgrounds.NAMES:
 
-        @told
+        @with_error_toasts
         def hang(id: str, fit: Fit, request: gr.Request, name: str = name) -> Updates:
             return page.show(page.mine(request).choose_scene(id, name, fit), language(request))
 
@@ -231,10 +240,10 @@ def wire(page: Page) -> None:
     pictured = [page.current, section.picture, section.fit]
     filmed = [page.current, section.film, section.fit, section.ending]
     for taken in (
-        section.picture.upload(take, pictured, page.shown, **UPLOAD),
-        section.film.upload(roll, filmed, page.shown, **UPLOAD),
+        section.picture.upload(take, pictured, page.shown, **UPLOAD_OPTIONS),
+        section.film.upload(roll, filmed, page.shown, **UPLOAD_OPTIONS),
     ):
-        taken.then(None, None, None, js=READ)
+        taken.then(None, None, None, js=UPLOAD_HANDLED_JS)
     for laid in (section.fit, section.ending):
         inputs = [page.current, section.fit, section.ending]
         laid.input(place, inputs, page.shown, show_progress="hidden")

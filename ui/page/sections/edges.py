@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 import gradio as gr
 
 from pipeline.compositing.edges import Despill, Edges
-from ui.page.handlers import Say, Updates, language, told
+from ui.page.handlers import Translate, Updates, language, with_error_toasts
 from ui.sessions.session import Session
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Section:
     despill: gr.Radio
 
 
-def render(say: Say) -> Section:
+def render(say: Translate) -> Section:
     with gr.Accordion(say("edges"), open=False, elem_id="edges", elem_classes="fold"):
         return Section(
             clean=gr.Checkbox(True, label=say("clean"), container=False, elem_id="clean"),
@@ -53,7 +53,7 @@ def show(section: Section, found: Session) -> Updates:
 def wire(page: Page) -> None:
     section = page.edges
 
-    @told
+    @with_error_toasts
     def choose(
         id: str, clean: bool, grow: float, feather: float, despill: Despill, request: gr.Request
     ) -> Updates:

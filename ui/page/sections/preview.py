@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from ui import text
-from ui.page.handlers import Say, Updates, language, refusal, told
+from ui.page.handlers import Translate, Updates, error_toast, language, with_error_toasts
 from ui.server import media
 from ui.sessions.frames import FrameClient
 from ui.sessions.protocol import PREVIEWS
@@ -26,7 +26,7 @@ class Section:
     gallery: gr.HTML
 
 
-def render(say: Say) -> Section:
+def render(say: Translate) -> Section:
     return Section(
         make=gr.Button(say("preview"), size="md", elem_id="preview"),
         gallery=gr.HTML(elem_id="gallery", padding=False, visible=False),
@@ -47,16 +47,16 @@ def gallery(
     size = f'width="{found.clip.width}" height="{found.clip.height}"'  # its place before it has come
     cards = []
     for number in numbers:
-        at = text.length(times[number], language)
+        at = text.format_duration(times[number], language)
         frame = f"{media.address(found.id)}/frames/{number}"
         cards.append(
             f'<figure><img src="{frame}?view=over&rev={rev}" {size} alt="{at}">'
-            f'<img src="{frame}?view=original" {size} alt="{text.say(language, "original")}, {at}">'
+            f'<img src="{frame}?view=original" {size} alt="{text.translate(language, "original")}, {at}">'
             f"<figcaption>{at}</figcaption></figure>"
         )
     state = ""
     if waiting:
-        done = text.say(language, "previewing", done=len(numbers), total=PREVIEWS)
+        done = text.translate(language, "previewing", done=len(numbers), total=PREVIEWS)
         state = f'<p class="quiet" role="status">{done}</p>'
     shape = "previews tall" if found.clip.height > found.clip.width else "previews"
     return gr.HTML(f'{state}<div class="{shape}">{"".join(cards)}</div>', visible=bool(cards) or waiting)
@@ -65,12 +65,12 @@ def gallery(
 def wire(page: Page) -> None:
     section, looks = page.preview, page.actions.looks
 
-    @told
+    @with_error_toasts
     def make(id: str, request: gr.Request) -> Iterator[Updates]:
         tongue = language(request)
         found = page.mine(request).open(id)
         if found.awaited:
-            raise refusal(request, f"{found.awaited}_first")
+            raise error_toast(request, f"{found.awaited}_first")
         yield {section.gallery: gallery(looks, found, [], tongue, waiting=True)}
         numbers: list[int] = []
         for numbers in looks.previews(found):

@@ -17,7 +17,7 @@ from pipeline import formats, models
 from pipeline.formats import QUALITIES
 from pipeline.job import Sound
 from ui import error_text, text
-from ui.page.handlers import Say, Updates, language, refusal, told
+from ui.page.handlers import Translate, Updates, error_toast, language, with_error_toasts
 from ui.page.sections import subject
 from ui.server import media
 from ui.sessions.frames import FrameClient
@@ -57,7 +57,7 @@ class Section:
     downloads: gr.HTML
 
 
-def render(say: Say) -> Section:
+def render(say: Translate) -> Section:
     form = gr.Dropdown(
         _formats("en"),
         label=say("format"),
@@ -111,13 +111,15 @@ def render(say: Say) -> Section:
 
 
 def _formats(language: str) -> list[tuple[str, str]]:
-    return [(text.format_name(language, f.key, f.label), f.key) for f in formats.FORMATS.values()]
+    return [(text.translate_format_name(language, f.key, f.label), f.key) for f in formats.FORMATS.values()]
 
 
 def _voices(language: str, *, own: bool) -> list[tuple[str, str]]:
     """The choices of sound; the video's own where it has any."""
     return [
-        (text.say(language, f"sound_{voice}"), voice) for voice in get_args(Sound) if voice != "own" or own
+        (text.translate(language, f"sound_{voice}"), voice)
+        for voice in get_args(Sound)
+        if voice != "own" or own
     ]
 
 
@@ -143,7 +145,7 @@ def show_run(section: Section, actions: SessionService, found: Session, language
     status = _status(actions, found, language)
     return {
         section.make: gr.Button(
-            text.say(language, "continue" if found.begun else "make"),
+            text.translate(language, "continue" if found.begun else "make"),
             visible=not found.running,
             interactive=found.running or _ready(actions, found),
         ),
@@ -161,35 +163,35 @@ def _ready(actions: SessionService, found: Session) -> bool:
 def _status(actions: SessionService, found: Session, language: str) -> str:
     row = found.row
     if row.state is State.QUEUED and (place := actions.place(found.id)):
-        said = text.say(language, "queued", place=place)
+        said = text.translate(language, "queued", place=place)
         wait = actions.wait(found.id)
         if wait is not None:
-            said += " · " + text.say(language, "expected", wait=text.roughly(wait))
+            said += " · " + text.translate(language, "expected", wait=text.format_estimate(wait))
         return _said(said)
     if found.running:
         progress = actions.progress(found.id)
         if progress is None:
-            return _said(text.say(language, "starting"))
+            return _said(text.translate(language, "starting"))
         parts = [
-            text.say(language, progress.stage, done=progress.done, total=progress.total),
-            text.say(language, "rate", rate=text.number(progress.rate, language)),
+            text.translate(language, progress.stage, done=progress.done, total=progress.total),
+            text.translate(language, "rate", rate=text.format_number(progress.rate, language)),
         ]
         if progress.left is not None:
-            parts.append(text.say(language, "left", left=text.length(progress.left, language)))
+            parts.append(text.translate(language, "left", left=text.format_duration(progress.left, language)))
         bar = f'<progress max="{progress.total}" value="{progress.done}"></progress>'
         return bar + _said(" · ".join(parts), *_notes(progress.notes, language))
     if row.state is State.DONE and row.results:
         newest = row.results[0]
-        took = text.length(newest.seconds, language)
+        took = text.format_duration(newest.seconds, language)
         if not found.checks:
-            return _said(text.say(language, "done", seconds=took), *_notes(newest.notes, language))
+            return _said(text.translate(language, "done", seconds=took), *_notes(newest.notes, language))
         key = "done_check" if len(found.checks) == 1 else "done_checks"
-        said = text.say(language, key, seconds=took, count=len(found.checks))
+        said = text.translate(language, key, seconds=took, count=len(found.checks))
         return _said(said, *_notes(newest.notes, language)) + _places(actions.looks, found, language)
     if not _ready(actions, found):
-        return _said(text.say(language, "not_ready", label=models.card(found.job.model).label))
+        return _said(text.translate(language, "not_ready", label=models.card(found.job.model).label))
     if row.state is State.CANCELLED:
-        return _said(text.say(language, "stopped" if found.begun else "cancelled"))
+        return _said(text.translate(language, "stopped" if found.begun else "cancelled"))
     return _failed(row.error, language) if row.error else ""
 
 
@@ -201,8 +203,8 @@ def _places(looks: FrameClient, found: Session, language: str) -> str:
     shown = []
     for seconds in found.checks[:_MOST_PLACES]:
         number = min(range(len(times)), key=lambda n: abs(times[n] - seconds))
-        at = text.length(seconds)
-        label = html.escape(text.say(language, "go_check", time=at))
+        at = text.format_duration(seconds)
+        label = html.escape(text.translate(language, "go_check", time=at))
         frame = f"{media.address(found.id)}/frames/{number}?view=mask&rev={rev}"
         shown.append(
             f'<button type="button" data-goto="{number}" title="{label}" aria-label="{label}">'
@@ -210,16 +212,16 @@ def _places(looks: FrameClient, found: Session, language: str) -> str:
             f"<span>{at}</span></button>"
         )
     more = len(found.checks) - len(shown)
-    rest = f'<span class="quiet">{text.say(language, "more", count=more)}</span>' if more > 0 else ""
+    rest = f'<span class="quiet">{text.translate(language, "more", count=more)}</span>' if more > 0 else ""
     return f'<div class="places">{"".join(shown)}{rest}</div>'
 
 
 def _failed(sentence: str, language: str) -> str:
-    return f'<p class="failure" role="alert">{html.escape(error_text.say(language, sentence))}</p>'
+    return f'<p class="failure" role="alert">{html.escape(error_text.translate(language, sentence))}</p>'
 
 
 def _notes(notes: Iterable[str], language: str) -> list[str]:
-    return [error_text.say(language, note) for note in notes]
+    return [error_text.translate(language, note) for note in notes]
 
 
 def _said(sentence: str, *notes: str) -> str:
@@ -233,45 +235,47 @@ def downloads(found: Session, language: str) -> str:
     links = []
     for result in {kept.format: kept for kept in reversed(found.row.results)}.values():
         form = formats.by_key(result.format)
-        name = text.format_name(language, form.key, form.label)
-        label = text.say(language, "download", format=name, size=text.size(result.bytes, language))
+        name = text.translate_format_name(language, form.key, form.label)
+        label = text.translate(
+            language, "download", format=name, size=text.format_size(result.bytes, language)
+        )
         links.append(
             f'<a class="download" href="{media.address(found.id)}/results/{result.id}?download" download>'
             f"{html.escape(label)}</a>"
         )
-    stale = _said(text.say(language, "outdated")) if found.outdated and not found.running else ""
+    stale = _said(text.translate(language, "outdated")) if found.outdated and not found.running else ""
     return stale + "".join(links)
 
 
 def wire(page: Page) -> None:
     section, actions = page.result, page.actions
 
-    @told
+    @with_error_toasts
     def choose(id: str, key: str, request: gr.Request) -> Updates:
         return page.show(page.mine(request).choose_format(id, key), language(request))
 
     def rendered(change: Callable[[SessionService, str, Any], Session]) -> Callable[..., Updates]:
         """What follows a choice that only tells how the result is rendered."""
 
-        @told
+        @with_error_toasts
         def choose(id: str, value: Any, request: gr.Request) -> Updates:
             return {section.downloads: downloads(change(page.mine(request), id, value), language(request))}
 
         return choose
 
-    @told
+    @with_error_toasts
     def make(id: str, request: gr.Request) -> Updates:
         mine = page.mine(request)
         if awaited := mine.open(id).awaited:
-            raise refusal(request, f"{awaited}_first")
+            raise error_toast(request, f"{awaited}_first")
         mine.run(id)
         return page.show(mine.open(id), language(request))
 
-    @told
+    @with_error_toasts
     def cancel(id: str, request: gr.Request) -> None:
         page.mine(request).cancel(id)
 
-    @told
+    @with_error_toasts
     def tick(id: str, request: gr.Request) -> Updates:
         mine = page.mine(request)
         try:

@@ -12,7 +12,7 @@ from db.models import SessionRow
 from pipeline import formats, models
 from pipeline.compositing.background import Blur, Colour, Footage, Transparent, spec
 from ui import error_text, text
-from ui.page.handlers import Say, Updates, language, told
+from ui.page.handlers import Translate, Updates, language, with_error_toasts
 from ui.server import media
 from ui.sessions.service import AWAY_SECONDS
 from ui.sessions.session import Session, Unreadable
@@ -36,7 +36,7 @@ class Section:
     """Ticks while one of the sessions that are seen is queued or running."""
 
 
-def render(say: Say) -> Section:
+def render(say: Translate) -> Section:
     return Section(
         search=gr.Textbox(
             label=say("search"),
@@ -72,8 +72,8 @@ def card(found: Session | Unreadable, language: str) -> dict[str, Any]:
         "when": row.created_at.isoformat(),
         "state": row.state.value,
         "progress": row.progress,
-        "error": error and error_text.say(language, error),
-        "took": text.length(row.results[0].seconds, language) if row.results else None,
+        "error": error and error_text.translate(language, error),
+        "took": text.format_duration(row.results[0].seconds, language) if row.results else None,
         "results": [
             {
                 "url": f"{media.address(found.id)}/results/{kept.id}?download",
@@ -120,27 +120,27 @@ def wire(page: Page) -> None:
             section.timer: gr.Timer(active=any(one.running for one in found)),
         }
 
-    @told
+    @with_error_toasts
     def refresh(search: str, request: gr.Request) -> Updates:
         return listed(search, request)
 
-    @told
+    @with_error_toasts
     def reopen(request: gr.Request, event: gr.EventData) -> Updates:
         shown = page.show(page.mine(request).open(str(event.id)), language(request))
         return {page.tabs: gr.Tabs(selected="cut"), section.timer: gr.Timer(active=False), **shown}
 
-    @told
+    @with_error_toasts
     def star(search: str, request: gr.Request, event: gr.EventData) -> Updates:
         page.mine(request).star(str(event.id), event.starred is True)
         return listed(search, request)
 
-    @told
+    @with_error_toasts
     def rename(current: str, search: str, request: gr.Request, event: gr.EventData) -> Updates:
         found = page.mine(request).rename(str(event.id), str(event.name))
         shown = page.show(found, language(request)) if current == found.id else {}
         return {**shown, **listed(search, request)}
 
-    @told
+    @with_error_toasts
     def delete(current: str, search: str, request: gr.Request, event: gr.EventData) -> Updates:
         gone = page.mine(request).put_away(str(event.id))
         cleared = page.nothing() if current == str(gone.id) else {}
@@ -149,7 +149,7 @@ def wire(page: Page) -> None:
     def rest() -> Updates:
         return {section.timer: gr.Timer(active=False)}
 
-    @told
+    @with_error_toasts
     def undo(search: str, request: gr.Request, event: gr.EventData) -> Updates:
         page.mine(request).bring_back(str(event.id))
         return listed(search, request)

@@ -12,7 +12,7 @@ from pipeline import models
 from pipeline.jobs import speeds
 from pipeline.models import Card
 from ui import error_text, text
-from ui.page.handlers import Say, Updates, language, told
+from ui.page.handlers import Translate, Updates, language, with_error_toasts
 from ui.sessions.downloads import Download, Downloads
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
@@ -31,7 +31,7 @@ class Section:
     stop: gr.Button
 
 
-def render(say: Say) -> Section:
+def render(say: Translate) -> Section:
     return Section(
         model=gr.Dropdown(
             [(card.label, card.key) for card in models.cards().values()],
@@ -75,9 +75,9 @@ def show_ready(section: Section, downloads: Downloads, found: Session, language:
     download = downloads.state(card.key)
     bound, missing = not found.accepts(card), not card.present
     going = download is not None and not download.error
-    fetch = text.say(language, "fetch")
+    fetch = text.translate(language, "fetch")
     if card.weights is not None:
-        fetch = text.say(language, "fetch_size", size=text.size(card.weights.bytes, language))
+        fetch = text.translate(language, "fetch_size", size=text.format_size(card.weights.bytes, language))
     return {
         section.acknowledge: gr.Checkbox(value=False, visible=bound),
         section.download: gr.Button(fetch, visible=missing and not bound and not going),
@@ -90,9 +90,10 @@ def _fetching(download: Download | None, language: str) -> str:
     if download is None:
         return ""
     if download.error:
-        return f'<p class="failure" role="alert">{html.escape(error_text.say(language, download.error))}</p>'
-    done, total = (text.size(count, language) for count in (download.done, download.total))
-    said = text.say(language, "fetching", done=done, total=total)
+        said = html.escape(error_text.translate(language, download.error))
+        return f'<p class="failure" role="alert">{said}</p>'
+    done, total = (text.format_size(count, language) for count in (download.done, download.total))
+    said = text.translate(language, "fetching", done=done, total=total)
     return (
         f'<progress max="{max(1, download.total)}" value="{download.done}"></progress>'
         f'<p class="quiet" role="status">{html.escape(said)}</p>'
@@ -103,30 +104,30 @@ def _label(card: Card, language: str) -> str:
     """The model's name, and how much there is to fetch before it can be used."""
     if card.weights is None or card.present:
         return card.label
-    return f"{card.label} ↓ {text.size(card.weights.bytes, language)}"
+    return f"{card.label} ↓ {text.format_size(card.weights.bytes, language)}"
 
 
 def _about(card: Card, found: Session, takes: float | None, language: str) -> str:
     licence = (
-        f'{text.say(language, "licence")}: <a href="{html.escape(card.licence_url)}" target="_blank" '
+        f'{text.translate(language, "licence")}: <a href="{html.escape(card.licence_url)}" target="_blank" '
         f'rel="noreferrer">{html.escape(card.licence)}</a>'
     )
-    said = [f"{html.escape(text.purpose(language, card.key, card.purpose))} {licence}"]
+    said = [f"{html.escape(text.translate_purpose(language, card.key, card.purpose))} {licence}"]
     if takes is not None:
-        said.append(html.escape(text.say(language, "takes", time=text.roughly(takes))))
+        said.append(html.escape(text.translate(language, "takes", time=text.format_estimate(takes))))
     about = "".join(f'<p class="quiet">{line}</p>' for line in said)
     if card.restriction:
-        restriction = text.restriction(language, card.key, card.restriction)
+        restriction = text.translate_restriction(language, card.key, card.restriction)
         about += f'<p class="notice">{html.escape(restriction)}</p>'
     if not found.job.asked:
         key, _why = models.default(accepts=found.accepts)
         if key == card.key == models.AUTOMATIC:
-            about += _hint(text.say(language, "chosen_best"))
+            about += _hint(text.translate(language, "chosen_best"))
         elif key == card.key:
             best = models.card(models.AUTOMATIC).label
-            about += _hint(text.say(language, "chosen_spare", best=best))
+            about += _hint(text.translate(language, "chosen_spare", best=best))
         if card.points or card.box:
-            about += _hint(text.say(language, "click_better" if card.automatic else "click_first"))
+            about += _hint(text.translate(language, "click_better" if card.automatic else "click_first"))
     return about
 
 
@@ -150,25 +151,25 @@ def _hint(sentence: str) -> str:
 def wire(page: Page) -> None:
     section, actions = page.subject, page.actions
 
-    @told
+    @with_error_toasts
     def choose(id: str, key: str, request: gr.Request) -> Updates:
         return page.show(page.mine(request).choose_model(id, key), language(request))
 
-    @told
+    @with_error_toasts
     def acknowledge(id: str, agreed: bool, request: gr.Request) -> Updates:
         found = page.mine(request).open(id)
         if agreed:
             page.mine(request).acknowledge(found.job.model)
         return page.show(found, language(request))
 
-    @told
+    @with_error_toasts
     def fetch(id: str, request: gr.Request) -> Updates:
         found = page.mine(request).open(id)
         found.check_licence()
         actions.downloads.start(found.job.model)
         return page.show(found, language(request))
 
-    @told
+    @with_error_toasts
     def stop(id: str, request: gr.Request) -> None:
         actions.downloads.cancel(page.mine(request).open(id).job.model)
 

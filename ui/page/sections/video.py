@@ -12,7 +12,16 @@ import gradio as gr
 
 from pipeline.compositing.background import Fit
 from ui import text
-from ui.page.handlers import READ, UPLOAD, Say, Updates, language, no_change, told, uploaded
+from ui.page.handlers import (
+    UPLOAD_HANDLED_JS,
+    UPLOAD_OPTIONS,
+    Translate,
+    Updates,
+    language,
+    no_change,
+    take_upload,
+    with_error_toasts,
+)
 from ui.sessions.session import Session
 
 if TYPE_CHECKING:
@@ -40,7 +49,7 @@ class Section:
     another: gr.Button
 
 
-def render_drop(say: Say) -> tuple[gr.File, gr.File, gr.Button]:
+def render_drop(say: Translate) -> tuple[gr.File, gr.File, gr.Button]:
     """The empty stage's place: drop a video, or take the sample."""
     drop = gr.File(
         label=say("drop"),
@@ -55,7 +64,7 @@ def render_drop(say: Say) -> tuple[gr.File, gr.File, gr.Button]:
     return drop, dropped, sample
 
 
-def render_facts(say: Say) -> tuple[gr.Textbox, gr.HTML, gr.Button]:
+def render_facts(say: Translate) -> tuple[gr.Textbox, gr.HTML, gr.Button]:
     name = gr.Textbox(label=say("name"), show_label=False, container=False, max_lines=1, elem_id="name")
     facts = gr.HTML(elem_id="facts", padding=False)
     another = gr.Button(say("another"), size="sm", elem_id="another")
@@ -64,18 +73,18 @@ def render_facts(say: Say) -> tuple[gr.Textbox, gr.HTML, gr.Button]:
 
 def show(section: Section, found: Session, language: str) -> Updates:
     clip = found.clip
-    sound = text.say(language, "with_sound" if clip.sound else "without_sound")
-    rate = text.number(float(clip.rate), language, 2).rstrip("0").rstrip(".,")
-    facts = text.say(
+    sound = text.translate(language, "with_sound" if clip.sound else "without_sound")
+    rate = text.format_number(float(clip.rate), language, 2).rstrip("0").rstrip(".,")
+    facts = text.translate(
         language,
         "facts",
         width=clip.width,
         height=clip.height,
-        length=text.length(clip.duration, language),
+        length=text.format_duration(clip.duration, language),
         rate=rate,
         sound=sound,
     )
-    remarks = [text.say(language, f"remark_{remark}", count=clip.mended) for remark in clip.remarks]
+    remarks = [text.translate(language, f"remark_{remark}", count=clip.mended) for remark in clip.remarks]
     return {
         section.drop: gr.File(value=None, visible=False),
         section.dropped: None,
@@ -94,20 +103,20 @@ def _is_picture(path: Path) -> bool:
 def wire(page: Page) -> None:
     section = page.video
 
-    @told
+    @with_error_toasts
     def upload(file: str | None, request: gr.Request) -> Updates:
         if file is None:  # it was cancelled
             return no_change()
-        with uploaded(file) as path:
+        with take_upload(file) as path:
             mine = page.mine(request)
             return page.show(mine.open(mine.create(path, path.name)), language(request))
 
-    @told
+    @with_error_toasts
     def drop(id: str, fit: Fit, file: str | None, request: gr.Request) -> Updates:
         """A picture is laid behind the session's subject, anything else is a video to be cut out."""
         if file is None:
             return no_change()
-        with uploaded(file) as path:
+        with take_upload(file) as path:
             mine = page.mine(request)
             if id and _is_picture(path):
                 found = mine.choose_picture(id, path, path.name, fit)
@@ -115,28 +124,30 @@ def wire(page: Page) -> None:
                 found = mine.open(mine.create(path, path.name))
             return {page.tabs: gr.Tabs(selected="cut"), **page.show(found, language(request))}
 
-    @told
+    @with_error_toasts
     def sample(request: gr.Request) -> Updates:
         mine = page.mine(request)
         return page.show(mine.open(mine.create_sample()), language(request))
 
-    @told
+    @with_error_toasts
     def rename(id: str, name: str, request: gr.Request) -> str:
         return page.mine(request).rename(id, name).row.name
 
-    sent = section.drop.upload(upload, section.drop, page.shown, **UPLOAD)
+    sent = section.drop.upload(upload, section.drop, page.shown, **UPLOAD_OPTIONS)
     sent.failure(None, None, section.drop, js="() => null")  # ready for another one
-    sent.then(None, None, None, js=READ)
+    sent.then(None, None, None, js=UPLOAD_HANDLED_JS)
     dropped = section.dropped.upload(
         drop,
         [page.current, page.background.fit, section.dropped],
         [page.tabs, *page.shown],
-        **UPLOAD,
+        **UPLOAD_OPTIONS,
     )
     dropped.failure(None, None, section.dropped, js="() => null")
-    dropped.then(None, None, None, js=READ)
+    dropped.then(None, None, None, js=UPLOAD_HANDLED_JS)
     section.sample.click(None, None, None, js="() => window.recorte.reading('sample.mp4')")
-    section.sample.click(sample, None, page.shown, show_progress="hidden").then(None, None, None, js=READ)
+    section.sample.click(sample, None, page.shown, show_progress="hidden").then(
+        None, None, None, js=UPLOAD_HANDLED_JS
+    )
     section.another.click(page.nothing, None, page.shown, show_progress="hidden")
     section.name.submit(None, None, None, js="() => document.activeElement.blur()")
     section.name.blur(rename, [page.current, section.name], section.name, show_progress="hidden")

@@ -188,17 +188,17 @@ class Gate:
     async def _let_in(self, scope: Scope, receive: Receive, held: ExitStack) -> Receive:
         """`held` is closed when the request has been answered."""
         request = Request(scope)
-        language = text.language(request.headers.get("accept-language"))
+        language = text.negotiate_language(request.headers.get("accept-language"))
         if self._active > self._most and scope["path"] != "/healthz":
-            raise _refused(503, text.door(language, "busy"))
+            raise _refused(503, text.translate_access(language, "busy"))
         if not self._is_ours(scope, request.headers):
-            raise _refused(400, text.door(language, "host"))
+            raise _refused(400, text.translate_access(language, "host"))
         _check_origin(scope, request.headers, language)
         visitor = await self._who(request, language)
         scope.setdefault("state", {}).update(user=visitor, local=is_local(request))
         path, method = scope["path"], scope["method"]
         if method not in _ROUTES or not _ROUTES[method].fullmatch(path):
-            raise _refused(404, text.door(language, "nothing"))
+            raise _refused(404, text.translate_access(language, "nothing"))
         if visitor is not None:
             self._check_query(scope["query_string"], visitor, language)
         if method != "POST" or path == UPLOAD:
@@ -237,11 +237,11 @@ class Gate:
         if visitor is not None and visitor.id is None and not self._open and not is_local(request):
             if public:
                 return None
-            raise _refused(403, text.door(language, "not_local"))
+            raise _refused(403, text.translate_access(language, "not_local"))
         if visitor is not None or public:
             return visitor
         if request.method not in ("GET", "HEAD") or "text/html" not in request.headers.get("accept", ""):
-            raise _refused(401, text.door(language, "sign_in_first"))
+            raise _refused(401, text.translate_access(language, "sign_in_first"))
         if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
             # Whoever follows a link from elsewhere comes without the cookie; from here they come with it.
             again = HTMLResponse(
@@ -261,19 +261,19 @@ class Gate:
     def _claim(self, kind: str, name: object, visitor: Visitor, language: str) -> None:
         """Raises _Refused where this is no name, or somebody else's."""
         if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise _refused(400, text.door(language, "malformed"))
+            raise _refused(400, text.translate_access(language, "malformed"))
         if not self._claims.claim(f"{kind}={name}", visitor.id):
-            raise _refused(404, text.door(language, "nothing"))
+            raise _refused(404, text.translate_access(language, "nothing"))
 
     def _check_query(self, query: bytes, visitor: Visitor, language: str) -> None:
         try:
             asked = parse_qs(query.decode("latin-1"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
         except ValueError as error:
-            raise _refused(400, text.door(language, "malformed")) from error
+            raise _refused(400, text.translate_access(language, "malformed")) from error
         for kind in ("session_hash", "upload_id"):
             names = asked.get(kind, [])
             if len(names) > 1:
-                raise _refused(400, text.door(language, "malformed"))
+                raise _refused(400, text.translate_access(language, "malformed"))
             for name in names:
                 self._claim(kind, name, visitor, language)
 
@@ -287,14 +287,14 @@ class Gate:
         except (ValueError, RecursionError):
             event = None
         if not isinstance(event, dict):
-            raise _refused(400, text.door(language, "malformed"))
+            raise _refused(400, text.translate_access(language, "malformed"))
         name = event.get("session_hash")
         if name is not None:
             self._claim("session_hash", name, visitor, language)
         folder = None if self._uploads is None else self._uploads(visitor).resolve()
         for path in _files(event):
             if folder is None or not _is_inside(path, folder):
-                raise _refused(404, text.door(language, "no_upload"))
+                raise _refused(404, text.translate_access(language, "no_upload"))
 
     # ------------------------------------------------------------------ on the way out
 
@@ -370,13 +370,13 @@ def _check_origin(scope: Scope, headers: Headers, language: str) -> None:
     if origin is not None:
         scheme, _, host = origin.lower().partition("://")
         if host != headers["host"].lower():
-            raise _refused(403, text.door(language, "elsewhere"))
+            raise _refused(403, text.translate_access(language, "elsewhere"))
         if scheme != scope["scheme"]:
-            raise _refused(403, text.door(language, "scheme"))
+            raise _refused(403, text.translate_access(language, "scheme"))
     if site not in ("same-origin", "none"):
         link = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
         if scope["method"] not in ("GET", "HEAD") or not link:
-            raise _refused(403, text.door(language, "elsewhere"))
+            raise _refused(403, text.translate_access(language, "elsewhere"))
 
 
 def _files(event: Any) -> Iterable[str]:
@@ -405,14 +405,14 @@ async def _whole(receive: Receive, most: int, held: Body, language: str) -> byte
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise _refused(408, text.door(language, "too_slow"))  # read by who is still there
+            raise _refused(408, text.translate_access(language, "too_slow"))  # read by who is still there
         body += message.get("body", b"")
         if len(body) > most:
-            raise _refused(413, text.door(language, "too_much"))
+            raise _refused(413, text.translate_access(language, "too_much"))
         try:
             held.grow(len(body))
         except TooMuchHeld as error:
-            raise _refused(429, text.door(language, "busy")) from error
+            raise _refused(429, text.translate_access(language, "busy")) from error
         if not message.get("more_body", False):
             return bytes(body)
 
