@@ -29,8 +29,9 @@ from db.models import State, User
 from pipeline.compositing.edges import Edges
 from tests.ui import line
 from tests.waiting import until
-from ui.page import blocks
-from ui.page import handlers as events
+from ui import visitor
+from ui.addresses import MEDIA_PREFIX
+from ui.page import blocks, handlers
 from ui.server import media
 from ui.sessions import stock_backgrounds
 from ui.sessions.service import SessionService
@@ -252,9 +253,9 @@ def routes() -> list[str]:
         "/{id}/results/{result}": "?download",
     }
     served = media.router(object_with_looks()).routes
-    known = {route.path.removeprefix(media.PREFIX) for route in served}  # type: ignore[attr-defined]
+    known = {route.path.removeprefix(MEDIA_PREFIX) for route in served}  # type: ignore[attr-defined]
     assert known - {"/scenes/{name}", "/{id}/version"} == table.keys()  # the version is told otherwise, below
-    return [media.PREFIX + path + query for path, query in table.items()]
+    return [MEDIA_PREFIX + path + query for path, query in table.items()]
 
 
 def object_with_looks() -> Any:
@@ -286,14 +287,14 @@ def test_the_version_of_somebody_elses_session_is_that_of_none(house: House, ser
     for who, id in house.strangers:
         headers = {"x-user": str(who)} if who else {}
         for asked in (id, nothing):
-            answer = server.get(f"{media.PREFIX}/{asked}/version", headers=headers)
+            answer = server.get(f"{MEDIA_PREFIX}/{asked}/version", headers=headers)
             assert answer.status_code == 200 and answer.json() is None
 
 
 def test_one_may_not_take_a_result_by_way_of_ones_own_session(house: House, server: TestClient) -> None:
     for who, own in house.ids.items():
         for whose in house.ids.keys() - {who}:
-            url = f"{media.PREFIX}/{own}/results/{house.results[whose]}"
+            url = f"{MEDIA_PREFIX}/{own}/results/{house.results[whose]}"
             assert server.get(url, headers={"x-user": str(who)} if who else {}).status_code == 422
 
 
@@ -343,11 +344,11 @@ def test_every_handler_of_the_page_opens_the_session_for_who_asks(
 ) -> None:
     """Called with somebody else's session, each refuses, or shows nothing of it."""
     page = built(lambda: blocks.build(house.actions))
-    handlers = [function.fn for function in page.fns.values() if function.fn is not None]
+    functions = [function.fn for function in page.fns.values() if function.fn is not None]
     before = state_of(house, database)
     for who, id in house.strangers:
         refused = []
-        for handler in handlers:
+        for handler in functions:
             if handler.__name__ in ("upload", "drop", "sample"):
                 continue  # these make one of one's own
             (folder := tmp_path / "upload").mkdir()
@@ -375,11 +376,11 @@ def shown(value: Any) -> Any:
 
 def test_who_asks_is_known_to_the_handlers_of_queued_events_too(users: list[UUID]) -> None:
     def once(request: gr.Request) -> str:
-        return str(events.owner(request))
+        return str(handlers.user_id_of(request))
 
     def steps(request: gr.Request) -> Iterator[str]:
         for _ in range(2):
-            yield str(events.owner(request))
+            yield str(handlers.user_id_of(request))
 
     def served() -> FastAPI:
         server = FastAPI()
@@ -409,8 +410,8 @@ def test_who_asks_is_known_to_the_handlers_of_queued_events_too(users: list[UUID
                 assert outputs == [[str(who)]], answers
             answer = client.post("/gradio_api/run/direct", json={"data": []}, headers=headers)
             assert answer.json()["data"] == [str(who)]
-    assert events.owner(gr.Request()) is None
-    assert events.owner(Request({"type": "http", "headers": []})) is None
+    assert handlers.user_id_of(gr.Request()) is None
+    assert visitor.user_id_of(Request({"type": "http", "headers": []})) is None
 
 
 # ---------------------------------------------------------------- the line

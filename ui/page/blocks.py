@@ -16,7 +16,7 @@ from db.errors import NotFound
 from ui import text
 from ui.page import stage
 from ui.page.context import Page
-from ui.page.handlers import Updates, language, with_error_toasts
+from ui.page.handlers import Updates, language_of, with_error_toasts
 from ui.page.sections import background, edges, preview, result, sessions, subject, video
 from ui.server import html_pages, login, media
 from ui.server.login import NoAccounts, SignedIn, SignedInVisitors
@@ -278,16 +278,16 @@ def _wire(page: Page, blocks: gr.Blocks) -> None:
         if id is None:
             return page.nothing()
         try:
-            return page.show(mine.open(id), language(request))
+            return page.show(mine.open(id), language_of(request))
         except NotFound:
-            gr.Info(text.translate(language(request), "gone"))
+            gr.Info(text.translate(language_of(request), "gone"))
             return page.nothing()
 
     @with_error_toasts
     def mark(value: dict[str, Any], id: str, request: gr.Request) -> Updates:
         if not id:
             return {page.stage: None}
-        tongue = language(request)
+        tongue = language_of(request)
         found, clashes = page.mine(request).edit(id, value, value.get("base"))
         message = " ".join(_clash(clash, tongue) for clash in clashes[:2]) or None
         return {
@@ -301,9 +301,9 @@ def _wire(page: Page, blocks: gr.Blocks) -> None:
     def follow(id: str, request: gr.Request) -> Updates:
         """Another window has changed the session."""
         try:
-            return page.show(page.mine(request).open(id), language(request))
+            return page.show(page.mine(request).open(id), language_of(request))
         except NotFound:
-            gr.Info(text.translate(language(request), "gone"))
+            gr.Info(text.translate(language_of(request), "gone"))
             return page.nothing()
 
     arrived = blocks.load(arrive, None, page.shown, show_progress="hidden")

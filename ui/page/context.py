@@ -15,8 +15,8 @@ import ui.page.sections.sessions as sessions
 import ui.page.sections.subject as subject
 import ui.page.sections.video as video
 from pipeline import formats, models
-from ui.page.handlers import Updates, owner
-from ui.server import media
+from ui.addresses import media_address
+from ui.page.handlers import Updates, user_id_of
 from ui.sessions import overlay
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
@@ -52,7 +52,7 @@ class Page:
 
     def mine(self, request: gr.Request) -> SessionService:
         """What who asks may do."""
-        return self.actions.of(owner(request))
+        return self.actions.of(user_id_of(request))
 
     def show(self, found: Session, language: str, edit: dict[str, Any] | None = None) -> Updates:
         """Everything that the page says of a session; `edit` is what the stage sent, where it asked."""
@@ -93,14 +93,14 @@ class Page:
         if newest is not None and not found.running:
             form = formats.by_key(newest.format)
             shown = {
-                "url": f"{media.address(found.id)}/results/{newest.id}",
+                "url": f"{media_address(found.id)}/results/{newest.id}",
                 "type": form.mime,
                 "plays": form.plays,
                 "transparent": newest.background == "transparent",
                 "outdated": found.outdated,
             }
         return {
-            "media": media.address(found.id),
+            "media": media_address(found.id),
             "width": found.clip.width,
             "height": found.clip.height,
             "frames": found.clip.frames,

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import fastapi
 import gradio as gr
 
 from db.errors import DatabaseError
 from pipeline.errors import DISK_FULL, RecorteError
-from ui import error_text, text
+from ui import error_text, text, visitor
 
 log = logging.getLogger(__name__)
 
@@ -44,21 +43,17 @@ def no_change() -> Updates:
     return nothing
 
 
-def language(request: gr.Request | fastapi.Request) -> str:
+def language_of(request: gr.Request) -> str:
+    """Return the language in which an event is answered."""
     return text.negotiate_language(request.headers.get("accept-language"))
 
 
-def owner(request: gr.Request | fastapi.Request) -> UUID | None:
-    """Who asks: the visitor that the gate left in the request's state; None: the local user.
+def user_id_of(request: gr.Request) -> UUID | None:
+    """Return the user who caused an event; None: the local user.
 
-    Gradio wraps the request that brought an event, also one that waits in its queue.
+    Gradio wraps the request that brought the event, also of one that waits in its queue.
     """
-    asked = request.request if isinstance(request, gr.Request) else request
-    visitor = getattr(asked.state, "user", None) if asked is not None else None
-    if visitor is None:
-        return None
-    id: UUID | None = visitor.id
-    return id
+    return None if request.request is None else visitor.user_id_of(request.request)
 
 
 @contextmanager
@@ -91,12 +86,12 @@ def _errors_as_toasts(args: Iterable[Any]) -> Iterator[None]:
 
 def _language_of_caller(args: Iterable[Any]) -> str:
     """The language of whoever called a handler with these arguments."""
-    return next((language(arg) for arg in args if isinstance(arg, gr.Request)), "en")
+    return next((language_of(arg) for arg in args if isinstance(arg, gr.Request)), "en")
 
 
 def error_toast(request: gr.Request, key: str) -> gr.Error:
     """An error that says a sentence of the page's text, to be raised by a handler."""
-    return _toast(text.translate(language(request), key))
+    return _toast(text.translate(language_of(request), key))
 
 
 def _toast(sentence: str) -> gr.Error:

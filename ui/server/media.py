@@ -11,13 +11,12 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from db.errors import DatabaseAway, NotFound
 from pipeline.errors import DISK_FULL, RecorteError, RunError
 from ui import error_text, text
-from ui.page.handlers import language, owner
+from ui.addresses import MEDIA_PREFIX
 from ui.sessions import stock_backgrounds
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
 from ui.sessions.shares import Threads
-
-PREFIX = "/media"
+from ui.visitor import language_of, user_id_of
 
 # Threads in all, and for each user.
 _PICTURES = max(4, os.cpu_count() or 1)
@@ -31,16 +30,12 @@ _LASTING = {"Cache-Control": "private, max-age=86400, immutable"}
 _FRESH = {"Cache-Control": "private, no-cache"}
 
 
-def address(id: str) -> str:
-    return f"{PREFIX}/{id}"
-
-
 def router(actions: SessionService) -> APIRouter:
     """Each opens the session for who asks; another's is answered as one that is not there.
 
     What the worker has to make has threads of its own, of which each user may have a few.
     """
-    routes = APIRouter(prefix=PREFIX)
+    routes = APIRouter(prefix=MEDIA_PREFIX)
 
     looks = actions.looks
     making: Threads[Response] = Threads(_PICTURES, _PICTURES_EACH)
@@ -48,7 +43,7 @@ def router(actions: SessionService) -> APIRouter:
     reading: Threads[Response] = Threads(_READS, _READS_EACH)
 
     def opened(id: str, request: Request) -> Session:
-        return actions.of(owner(request)).open(id)
+        return actions.of(user_id_of(request)).open(id)
 
     @routes.get("/scenes/{name}")
     def scene(name: str, request: Request) -> Response:
@@ -117,7 +112,7 @@ def router(actions: SessionService) -> APIRouter:
     @routes.get("/{id}/results/{result}")
     async def result(id: str, result: str, request: Request) -> Response:
         def found() -> Response:
-            path, mime, name = actions.of(owner(request)).result(id, result)
+            path, mime, name = actions.of(user_id_of(request)).result(id, result)
             kind = "attachment" if "download" in request.query_params else "inline"
             return FileResponse(
                 path,
@@ -135,7 +130,7 @@ def router(actions: SessionService) -> APIRouter:
 
 async def _made(threads: Threads[Response], request: Request, make: Callable[[], Response]) -> Response:
     """Answer by `make` in one of the threads, unless whoever asked has gone while they waited for it."""
-    async with threads.turn(owner(request)) as run:
+    async with threads.turn(user_id_of(request)) as run:
         if await request.is_disconnected():
             return Response(status_code=499)
         return await run(lambda: _answered(request, make))
@@ -160,8 +155,8 @@ def _answered(request: Request, make: Callable[[], Response]) -> Response:
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise
-        return _refused(507, request, RunError(text.translate_access(language(request), "disk_full")))
+        return _refused(507, request, RunError(text.translate_access(language_of(request), "disk_full")))
 
 
 def _refused(status: int, request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": error_text.translate(language(request), str(error))}, status_code=status)
+    return JSONResponse({"error": error_text.translate(language_of(request), str(error))}, status_code=status)

@@ -28,7 +28,7 @@ from ui.page.handlers import (
     UPLOAD_OPTIONS,
     Translate,
     Updates,
-    language,
+    language_of,
     no_change,
     take_upload,
     with_error_toasts,
@@ -191,16 +191,18 @@ def wire(page: Page) -> None:
     @with_error_toasts
     def choose(id: str, kind: Kind, colour: str, radius: float, request: gr.Request) -> Updates:
         if kind in ("picture", "video"):
-            return page.show(page.mine(request).await_background(id, kind), language(request))
+            return page.show(page.mine(request).await_background(id, kind), language_of(request))
         short = {"colour": colour, "blur": f"blur:{radius:g}", "transparent": "transparent"}
-        return page.show(page.mine(request).choose_background(id, short[kind]), language(request))
+        return page.show(page.mine(request).choose_background(id, short[kind]), language_of(request))
 
     @with_error_toasts
     def take(id: str, file: str | None, fit: Fit, request: gr.Request) -> Updates:
         if file is None:  # the upload was cancelled
             return no_change()
         with take_upload(file) as path:
-            return page.show(page.mine(request).choose_picture(id, path, path.name, fit), language(request))
+            return page.show(
+                page.mine(request).choose_picture(id, path, path.name, fit), language_of(request)
+            )
 
     @with_error_toasts
     def roll(id: str, file: str | None, fit: Fit, ending: str, request: gr.Request) -> Updates:
@@ -209,12 +211,12 @@ def wire(page: Page) -> None:
         with take_upload(file) as path:
             held = ending == "held"
             found = page.mine(request).choose_footage(id, path, path.name, fit, held=held)
-            return page.show(found, language(request))
+            return page.show(found, language_of(request))
 
     @with_error_toasts
     def place(id: str, fit: Fit, ending: str, request: gr.Request) -> Updates:
         found = page.mine(request).fit_background(id, fit, held=ending == "held")
-        return page.show(found, language(request))
+        return page.show(found, language_of(request))
 
     inputs = [page.current, section.kind, section.colour, section.radius]
     for event, newest in (
@@ -227,14 +229,14 @@ def wire(page: Page) -> None:
 
         @with_error_toasts
         def paint(id: str, request: gr.Request, colour: str = colour) -> Updates:
-            return page.show(page.mine(request).choose_background(id, colour), language(request))
+            return page.show(page.mine(request).choose_background(id, colour), language_of(request))
 
         getattr(section, name).click(paint, page.current, page.shown, show_progress="hidden")
     for name in stock_backgrounds.NAMES:
 
         @with_error_toasts
         def hang(id: str, fit: Fit, request: gr.Request, name: str = name) -> Updates:
-            return page.show(page.mine(request).choose_scene(id, name, fit), language(request))
+            return page.show(page.mine(request).choose_scene(id, name, fit), language_of(request))
 
         getattr(section, name).click(hang, [page.current, section.fit], page.shown, show_progress="hidden")
     pictured = [page.current, section.picture, section.fit]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 import gradio as gr
 
 from pipeline.compositing.edges import Despill, Edges
-from ui.page.handlers import Translate, Updates, language, with_error_toasts
+from ui.page.handlers import Translate, Updates, language_of, with_error_toasts
 from ui.sessions.session import Session
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def wire(page: Page) -> None:
         id: str, clean: bool, grow: float, feather: float, despill: Despill, request: gr.Request
     ) -> Updates:
         found = page.mine(request).choose_edges(id, Edges(clean, grow, feather, despill))
-        return page.show(found, language(request))
+        return page.show(found, language_of(request))
 
     inputs = [page.current, section.clean, section.grow, section.feather, section.despill]
     for event in (section.clean.input, section.grow.release, section.feather.release, section.despill.input):

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from ui import text
-from ui.page.handlers import Translate, Updates, error_toast, language, with_error_toasts
-from ui.server import media
+from ui.addresses import media_address
+from ui.page.handlers import Translate, Updates, error_toast, language_of, with_error_toasts
 from ui.sessions.frames import FrameClient
 from ui.sessions.protocol import PREVIEWS
 from ui.sessions.session import Session
@@ -48,7 +48,7 @@ def gallery(
     cards = []
     for number in numbers:
         at = text.format_duration(times[number], language)
-        frame = f"{media.address(found.id)}/frames/{number}"
+        frame = f"{media_address(found.id)}/frames/{number}"
         cards.append(
             f'<figure><img src="{frame}?view=over&rev={rev}" {size} alt="{at}">'
             f'<img src="{frame}?view=original" {size} alt="{text.translate(language, "original")}, {at}">'
@@ -67,7 +67,7 @@ def wire(page: Page) -> None:
 
     @with_error_toasts
     def make(id: str, request: gr.Request) -> Iterator[Updates]:
-        tongue = language(request)
+        tongue = language_of(request)
         found = page.mine(request).open(id)
         if found.awaited:
             raise error_toast(request, f"{found.awaited}_first")

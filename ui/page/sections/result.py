@@ -17,9 +17,9 @@ from pipeline import formats, models
 from pipeline.formats import QUALITIES
 from pipeline.job import Sound
 from ui import error_text, text
-from ui.page.handlers import Translate, Updates, error_toast, language, with_error_toasts
+from ui.addresses import media_address
+from ui.page.handlers import Translate, Updates, error_toast, language_of, with_error_toasts
 from ui.page.sections import subject
-from ui.server import media
 from ui.sessions.frames import FrameClient
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
@@ -205,7 +205,7 @@ def _places(looks: FrameClient, found: Session, language: str) -> str:
         number = min(range(len(times)), key=lambda n: abs(times[n] - seconds))
         at = text.format_duration(seconds)
         label = html.escape(text.translate(language, "go_check", time=at))
-        frame = f"{media.address(found.id)}/frames/{number}?view=mask&rev={rev}"
+        frame = f"{media_address(found.id)}/frames/{number}?view=mask&rev={rev}"
         shown.append(
             f'<button type="button" data-goto="{number}" title="{label}" aria-label="{label}">'
             f'<img src="{frame}" {size} alt="" loading="lazy">'
@@ -240,7 +240,7 @@ def downloads(found: Session, language: str) -> str:
             language, "download", format=name, size=text.format_size(result.bytes, language)
         )
         links.append(
-            f'<a class="download" href="{media.address(found.id)}/results/{result.id}?download" download>'
+            f'<a class="download" href="{media_address(found.id)}/results/{result.id}?download" download>'
             f"{html.escape(label)}</a>"
         )
     stale = _said(text.translate(language, "outdated")) if found.outdated and not found.running else ""
@@ -252,14 +252,14 @@ def wire(page: Page) -> None:
 
     @with_error_toasts
     def choose(id: str, key: str, request: gr.Request) -> Updates:
-        return page.show(page.mine(request).choose_format(id, key), language(request))
+        return page.show(page.mine(request).choose_format(id, key), language_of(request))
 
     def rendered(change: Callable[[SessionService, str, Any], Session]) -> Callable[..., Updates]:
         """What follows a choice that only tells how the result is rendered."""
 
         @with_error_toasts
         def choose(id: str, value: Any, request: gr.Request) -> Updates:
-            return {section.downloads: downloads(change(page.mine(request), id, value), language(request))}
+            return {section.downloads: downloads(change(page.mine(request), id, value), language_of(request))}
 
         return choose
 
@@ -269,7 +269,7 @@ def wire(page: Page) -> None:
         if awaited := mine.open(id).awaited:
             raise error_toast(request, f"{awaited}_first")
         mine.run(id)
-        return page.show(mine.open(id), language(request))
+        return page.show(mine.open(id), language_of(request))
 
     @with_error_toasts
     def cancel(id: str, request: gr.Request) -> None:
@@ -281,14 +281,14 @@ def wire(page: Page) -> None:
         try:
             found = mine.open(id)
         except DatabaseAway as error:  # said once, in its place, until it is back
-            return {section.progress: gr.HTML(_failed(str(error), language(request)), visible=True)}
+            return {section.progress: gr.HTML(_failed(str(error), language_of(request)), visible=True)}
         except NotFound:  # deleted meanwhile, from another window
             return page.nothing()
         fetching = subject.waiting(actions.downloads, found)
         if found.running or fetching:
-            ready = subject.show_ready(page.subject, actions.downloads, found, language(request))
-            return show_run(section, mine, found, language(request)) | ready
-        return page.show(found, language(request))
+            ready = subject.show_ready(page.subject, actions.downloads, found, language_of(request))
+            return show_run(section, mine, found, language_of(request)) | ready
+        return page.show(found, language_of(request))
 
     section.format.input(choose, [page.current, section.format], page.shown, show_progress="hidden")
     changes: dict[Any, Callable[[SessionService, str, Any], Session]] = {

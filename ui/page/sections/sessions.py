@@ -12,8 +12,8 @@ from db.models import SessionRow
 from pipeline import formats, models
 from pipeline.compositing.background import Blur, Colour, Footage, Transparent, spec
 from ui import error_text, text
-from ui.page.handlers import Translate, Updates, language, with_error_toasts
-from ui.server import media
+from ui.addresses import media_address
+from ui.page.handlers import Translate, Updates, language_of, with_error_toasts
 from ui.sessions.service import AWAY_SECONDS
 from ui.sessions.session import Session, Unreadable
 
@@ -76,7 +76,7 @@ def card(found: Session | Unreadable, language: str) -> dict[str, Any]:
         "took": text.format_duration(row.results[0].seconds, language) if row.results else None,
         "results": [
             {
-                "url": f"{media.address(found.id)}/results/{kept.id}?download",
+                "url": f"{media_address(found.id)}/results/{kept.id}?download",
                 "format": formats.by_key(kept.format).label,
             }
             for kept in newest
@@ -99,7 +99,7 @@ def _chosen(found: Session) -> dict[str, Any]:
             shown = "picture"
     return {
         # Changes with the picture, and not with every frame of a run.
-        "poster": f"{media.address(found.id)}/poster?at={found.version}",
+        "poster": f"{media_address(found.id)}/poster?at={found.version}",
         "model": models.cards()[found.job.model].label
         if found.job.model in models.cards()
         else found.job.model,
@@ -112,7 +112,7 @@ def wire(page: Page) -> None:
 
     def listed(search: str, request: gr.Request, gone: SessionRow | None = None) -> Updates:
         """`gone` was deleted just now, and may be brought back."""
-        found, tongue = page.mine(request).sessions(search), language(request)
+        found, tongue = page.mine(request).sessions(search), language_of(request)
         undo = None if gone is None else {"id": str(gone.id), "name": gone.name, "seconds": AWAY_SECONDS}
         cards = [card(one, tongue) for one in found]
         return {
@@ -126,7 +126,7 @@ def wire(page: Page) -> None:
 
     @with_error_toasts
     def reopen(request: gr.Request, event: gr.EventData) -> Updates:
-        shown = page.show(page.mine(request).open(str(event.id)), language(request))
+        shown = page.show(page.mine(request).open(str(event.id)), language_of(request))
         return {page.tabs: gr.Tabs(selected="cut"), section.timer: gr.Timer(active=False), **shown}
 
     @with_error_toasts
@@ -137,7 +137,7 @@ def wire(page: Page) -> None:
     @with_error_toasts
     def rename(current: str, search: str, request: gr.Request, event: gr.EventData) -> Updates:
         found = page.mine(request).rename(str(event.id), str(event.name))
-        shown = page.show(found, language(request)) if current == found.id else {}
+        shown = page.show(found, language_of(request)) if current == found.id else {}
         return {**shown, **listed(search, request)}
 
     @with_error_toasts

@@ -12,7 +12,7 @@ from pipeline import models
 from pipeline.jobs import speeds
 from pipeline.models import Card
 from ui import error_text, text
-from ui.page.handlers import Translate, Updates, language, with_error_toasts
+from ui.page.handlers import Translate, Updates, language_of, with_error_toasts
 from ui.sessions.downloads import Download, Downloads
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
@@ -153,21 +153,21 @@ def wire(page: Page) -> None:
 
     @with_error_toasts
     def choose(id: str, key: str, request: gr.Request) -> Updates:
-        return page.show(page.mine(request).choose_model(id, key), language(request))
+        return page.show(page.mine(request).choose_model(id, key), language_of(request))
 
     @with_error_toasts
     def acknowledge(id: str, agreed: bool, request: gr.Request) -> Updates:
         found = page.mine(request).open(id)
         if agreed:
             page.mine(request).acknowledge(found.job.model)
-        return page.show(found, language(request))
+        return page.show(found, language_of(request))
 
     @with_error_toasts
     def fetch(id: str, request: gr.Request) -> Updates:
         found = page.mine(request).open(id)
         found.check_licence()
         actions.downloads.start(found.job.model)
-        return page.show(found, language(request))
+        return page.show(found, language_of(request))
 
     @with_error_toasts
     def stop(id: str, request: gr.Request) -> None:

@@ -17,7 +17,7 @@ from ui.page.handlers import (
     UPLOAD_OPTIONS,
     Translate,
     Updates,
-    language,
+    language_of,
     no_change,
     take_upload,
     with_error_toasts,
@@ -109,7 +109,7 @@ def wire(page: Page) -> None:
             return no_change()
         with take_upload(file) as path:
             mine = page.mine(request)
-            return page.show(mine.open(mine.create(path, path.name)), language(request))
+            return page.show(mine.open(mine.create(path, path.name)), language_of(request))
 
     @with_error_toasts
     def drop(id: str, fit: Fit, file: str | None, request: gr.Request) -> Updates:
@@ -122,12 +122,12 @@ def wire(page: Page) -> None:
                 found = mine.choose_picture(id, path, path.name, fit)
             else:
                 found = mine.open(mine.create(path, path.name))
-            return {page.tabs: gr.Tabs(selected="cut"), **page.show(found, language(request))}
+            return {page.tabs: gr.Tabs(selected="cut"), **page.show(found, language_of(request))}
 
     @with_error_toasts
     def sample(request: gr.Request) -> Updates:
         mine = page.mine(request)
-        return page.show(mine.open(mine.create_sample()), language(request))
+        return page.show(mine.open(mine.create_sample()), language_of(request))
 
     @with_error_toasts
     def rename(id: str, name: str, request: gr.Request) -> str:

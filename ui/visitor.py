@@ -1,0 +1,23 @@
+"""The visitor's language and user id, read from a request."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from starlette.requests import HTTPConnection
+
+from ui import text
+
+
+def language_of(request: HTTPConnection) -> str:
+    """Return the language in which a request is answered, from its Accept-Language header."""
+    return text.negotiate_language(request.headers.get("accept-language"))
+
+
+def user_id_of(request: HTTPConnection) -> UUID | None:
+    """Return the user whom the access middleware put into the request's state; None: the local user."""
+    visitor = getattr(request.state, "user", None)
+    if visitor is None:
+        return None
+    id: UUID | None = visitor.id
+    return id
