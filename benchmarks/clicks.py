@@ -18,7 +18,7 @@ from typing import TypeVar
 import torch
 
 from pipeline import models
-from pipeline.models import Ambiguous, Model, Still
+from pipeline.models import Model, OffersCandidates, PromptedFrame
 from pipeline.prompts import Point, Prompt
 from tests.rendered import subject_over_background
 
@@ -49,7 +49,7 @@ def timed(action: Callable[[], Answer]) -> tuple[float, Answer]:
 
 
 def click(model: Model, image: object, *points: Point) -> Callable[[], object]:
-    return lambda: next(model.mattes(iter([Still(image, Prompt(points=points))])))
+    return lambda: next(model.predict(iter([PromptedFrame(image, Prompt(points=points))])))
 
 
 def main() -> None:
@@ -65,16 +65,18 @@ def main() -> None:
             files = untrained(options.model, Path(name))
             spent, model = timed(lambda: models.card(options.model).load(options.device, files))
         else:
-            spent, model = timed(lambda: models.loaded(options.model, options.device, options.weights))
+            spent, model = timed(lambda: models.load(options.model, options.device, options.weights))
     print(f"{options.model}, 1920x1080\n  load               {spent:7.2f} s")
     centre = Point(960, 620)
     print(f"  first click        {timed(click(model, frames[0], centre))[0]:7.2f} s")
     again = [timed(click(model, frames[0], centre, Point(900 + 20 * n, 500)))[0] for n in range(7)]
     print(f"  further clicks     {statistics.median(again):7.2f} s")
-    if isinstance(model, Ambiguous):
-        spent, _ = timed(lambda: model.candidates(Still(frames[0], Prompt(points=(centre,)))))
+    if isinstance(model, OffersCandidates):
+        spent, _ = timed(lambda: model.candidates(PromptedFrame(frames[0], Prompt(points=(centre,)))))
         print(f"  readings           {spent:7.2f} s")
-    stream = model.mattes(Still(f, None if n else Prompt(points=(centre,))) for n, f in enumerate(frames))
+    stream = model.predict(
+        PromptedFrame(f, None if n else Prompt(points=(centre,))) for n, f in enumerate(frames)
+    )
     next(stream)
     carried = [timed(lambda: next(stream))[0] for _ in frames[1:]]
     print(f"  each carried frame {statistics.median(carried):7.2f} s")

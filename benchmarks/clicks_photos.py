@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.masked import Figures, mean, overlap
 from pipeline import models
 from pipeline.arrays import Floats, Image, Mask
-from pipeline.models import Model, Still
+from pipeline.models import Model, PromptedFrame
 from pipeline.prompts import Point, Prompt
 from training.photos import Photos
 
@@ -54,7 +54,7 @@ def overlaps(model: Model, image: Image, truth: Mask, target: float, most: int =
     found, points = np.zeros_like(truth), []
     for _ in range(most):
         points.append(robot_click(found, truth))
-        (answer,) = model.mattes(iter([Still(image, Prompt(points=tuple(points)))]))
+        (answer,) = model.predict(iter([PromptedFrame(image, Prompt(points=tuple(points)))]))
         found = np.asarray(answer.matte) > 127
         score = overlap(found, truth)
         yield score
@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where the figures are written as well")
     options = parser.parse_args()
     photos = Photos(options.folder, held_out=True)
-    model = models.loaded(options.model, options.device, options.weights)
+    model = models.load(options.model, options.device, options.weights)
     means: dict[str, Figures] = {}
     every: list[Figures] = []
     for kind, label in _KINDS.items():

@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="clips whose path holds this")
     parser.add_argument("--json", type=Path, help="where the figures are written as well")
     options = parser.parse_args()
-    models.loaded(options.model, options.device, options.weights)  # not a part of the first clip's time
+    models.load(options.model, options.device, options.weights)  # not a part of the first clip's time
     rows: dict[str, Figures] = {}
     groups: dict[str, list[Figures]] = {}
     for name, path, truth in clips(options.folder):

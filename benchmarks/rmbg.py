@@ -31,7 +31,7 @@ from torch.nn import functional
 from pipeline import devices, formats, models, weights
 from pipeline.compositing.composite import composer
 from pipeline.job import GREEN, Job
-from pipeline.models import Still
+from pipeline.models import PromptedFrame
 from pipeline.networks import isnet
 from pipeline.process import process
 from pipeline.video.reading.frame_index import load_index
@@ -81,11 +81,11 @@ def action(name: str, job: Job, file: Path) -> Callable[[Job], int]:
     """What is measured under this name; it answers with the number of frames."""
     device = devices.pick(job.device)
 
-    def stills(path: Path) -> Iterator[Still]:
-        return (Still(frame.image) for frame in read_frames(path))
+    def stills(path: Path) -> Iterator[PromptedFrame]:
+        return (PromptedFrame(frame.image) for frame in read_frames(path))
 
     def model(job: Job) -> int:
-        found = models.loaded("rmbg", job.device, job.weights).mattes(stills(job.source))
+        found = models.load("rmbg", job.device, job.weights).predict(stills(job.source))
         return sum(1 for _ in found)
 
     def composite(job: Job) -> int:

@@ -234,7 +234,7 @@ def _chosen(options: argparse.Namespace, marked: bool) -> Card:
         raise InputError("Name the model that these weights are for, with --model.")
     if options.model is None and options.accept_licence:
         _acknowledge(models.card(models.AUTOMATIC))
-    card = models.card(options.model or models.default(marked)[0])
+    card = models.card(options.model or models.choose_default(marked)[0])
     if card.weights is None and options.weights is not None:
         raise InputError(f"{card.label} has no weights: leave --weights out.")
     return card
@@ -322,7 +322,7 @@ def _prepared(options: argparse.Namespace) -> Job:
     elif options.accept_licence:
         _acknowledge(card)
     if options.model is None:
-        print(models.default(bool(job.prompts))[1], file=sys.stderr)
+        print(models.choose_default(bool(job.prompts))[1], file=sys.stderr)
     return job
 
 

@@ -177,8 +177,8 @@ class Job:
         what = {
             "source": fingerprint(self.source),
             "model": [self.model, card.version],
-            "weights": models.identity(card, self.weights),
-            "stable": self.stable and card.flickers,
+            "weights": models.identify_weights(card, self.weights),
+            "stable": self.stable and card.per_frame,
             "prompts": prompts.to_json(self.asked),
         }
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

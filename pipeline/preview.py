@@ -21,7 +21,7 @@ from pipeline.clip import Clip
 from pipeline.errors import InputError
 from pipeline.job import Job
 from pipeline.matte import Kept
-from pipeline.models import Ambiguous, Candidate, Found, Still
+from pipeline.models import Candidate, OffersCandidates, Prediction, PromptedFrame
 from pipeline.propagation import proposals, run
 from pipeline.propagation.run import Pair, Stretch
 from pipeline.propagation.stream_state import State
@@ -63,14 +63,14 @@ def made(job: Job, times: Iterable[float], steps: int = STEPS) -> Generator[Pair
     wanted = sorted({index.at(round(t / clip.time_base)) for t in times})
     kept = Kept.find(job.matte, job.matte_key)
     if kept is not None and kept.reaches(clip, wanted):
-        yield from ((frame, Found(matte)) for frame, matte in kept.only(clip, wanted))
+        yield from ((frame, Prediction(matte)) for frame, matte in kept.only(clip, wanted))
         return
     plan = [
         [s for s in own if any(s.lo <= p < s.hi for p in wanted)]
         for own in run.plan(proposals.first_scene(job, clip), clip, 0, index.pts[-1] + 1)
     ]
     stream = run.stream(job, thinned=True)
-    steps = min(steps, models.card(job.model).steps)
+    steps = min(steps, models.card(job.model).preview_frames)
     with tempfile.TemporaryDirectory(prefix="recorte-") as folder:
         thinned = _thinned(list(chain.from_iterable(plan)), wanted, index, steps)
         for step in run.steps(clip, stream, plan, Path(folder), thinned):
@@ -113,7 +113,7 @@ def corrected(clip: Clip, job: Job, pts: int) -> Stretch | None:
     None where there are none, where the subject starts on the frame, or the model carries nothing.
     """
     marks = run.marked(job.asked, clip)
-    if pts not in marks or models.card(job.model).flickers:
+    if pts not in marks or models.card(job.model).per_frame:
         return None
     first, past = job.span(clip)
     (plan,) = run.plan(job.asked, clip, min(first, pts), max(past, pts + 1))
@@ -156,11 +156,11 @@ def candidates(job: Job, pts: int) -> tuple[Frame, list[Candidate]] | None:
     prompt = run.marked(job.asked, clip).get(pts)
     if prompt is None or not prompt.lone or not models.card(job.model).candidates:
         return None
-    model = models.loaded(job.model, job.device, job.weights)
+    model = models.load(job.model, job.device, job.weights)
     frame = next(read_frames(clip.path, pts, only=[pts]), None)
-    if frame is None or not isinstance(model, Ambiguous):
+    if frame is None or not isinstance(model, OffersCandidates):
         return None
-    return frame, model.candidates(Still(frame.image, prompt))
+    return frame, model.candidates(PromptedFrame(frame.image, prompt))
 
 
 def _thinned(streams: list[Stretch], wanted: list[int], index: Index, steps: int) -> frozenset[int]:

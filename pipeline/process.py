@@ -31,7 +31,7 @@ from pipeline.imaging import scene_cuts
 from pipeline.job import Job, Progress
 from pipeline.jobs import preflight, speeds
 from pipeline.matte import Kept
-from pipeline.models import DOUBT, Found
+from pipeline.models import LOW_CONFIDENCE, Prediction
 from pipeline.prompts import Prompt
 from pipeline.propagation import proposals, resume, run
 from pipeline.propagation.prefetch import ahead
@@ -109,7 +109,7 @@ def render(job: Job, kept: Kept) -> Generator[Progress, None, None]:
     times = _times(clip, span)
     preflight.check(job, clip, len(times))
     pairs = kept.pairs(clip, span, deep=job.deep(clip))
-    steps = (Step((frame, Found(alpha)), 1) for frame, alpha in pairs)
+    steps = (Step((frame, Prediction(alpha)), 1) for frame, alpha in pairs)
     pace = _Pace("render", len(times))
     timing = _Timing.of(job, clip, span)
     with _output(job, clip, timing) as out:
@@ -164,7 +164,7 @@ def starts(
         first, last = span[0], span[1] - 1
     else:
         told = run.marked((prompt for prompt in job.asked if prompt.starts), clip)
-        if len(told) < 2 or models.card(job.model).remembers:
+        if len(told) < 2 or models.card(job.model).has_memory:
             return [], job.asked
         first, last = min(told), max(told)
     scenes: list[int] = []
@@ -387,8 +387,8 @@ class _Checks:
         """Time of the last doubted frame, in seconds."""
         self.times: tuple[float, ...] = ()
 
-    def add(self, frame: Frame, found: Found) -> None:
-        if found.confidence >= DOUBT:
+    def add(self, frame: Frame, found: Prediction) -> None:
+        if found.confidence >= LOW_CONFIDENCE:
             return
         now = float(frame.pts * self._tick)
         if now - self._doubted > _ONE_DOUBT_SECONDS:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.clicks_photos import figures, overlaps, robot_click
-from pipeline.models import Found, Still
+from pipeline.models import Prediction, PromptedFrame
 from pipeline.prompts import Point
 
 
@@ -21,7 +21,7 @@ class Obedient:
     def __init__(self, radius: int) -> None:
         self.radius, self.asked = radius, []
 
-    def mattes(self, stills: Iterator[Still], state: object = None) -> Iterator[Found]:
+    def predict(self, stills: Iterator[PromptedFrame], state: object = None) -> Iterator[Prediction]:
         for _, prompt in stills:
             assert prompt is not None
             self.asked.append(prompt.points)
@@ -29,7 +29,7 @@ class Obedient:
             for point in prompt.points:
                 around = disc(int(point.x), int(point.y), self.radius)
                 found = found | around if point.keep else found & ~around
-            yield Found(np.where(found, 255, 0).astype(np.uint8))
+            yield Prediction(np.where(found, 255, 0).astype(np.uint8))
 
 
 def test_a_click_is_in_the_middle_of_the_deepest_error() -> None:

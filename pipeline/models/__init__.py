@@ -23,37 +23,38 @@ from pipeline.propagation.stream_state import State
 from pipeline.weights import Weights
 
 
-class Still(NamedTuple):
+class PromptedFrame(NamedTuple):
     """One frame as a model is given it, with the marks on it, if any."""
 
     image: Image
     prompt: Prompt | None = None
 
 
-class Found(NamedTuple):
+class Prediction(NamedTuple):
     """What a model finds on one still."""
 
     matte: Matte
     confidence: float = 1.0
-    """0 to 1: how sure the model is that it still has its subject. Below `DOUBT` a person should look."""
-    told: bool = True
+    """0 to 1: how sure the model is that it still has its subject.
+    Below `LOW_CONFIDENCE` a person should look."""
+    prompted: bool = True
     """False: no model was asked, for nothing says what is to be kept in this scene."""
     state: Callable[[], State] | None = None
     """Gives what a stream needs to go on behind this still; to be called before the next one is asked for.
     None: it cannot go on just here."""
 
 
-DOUBT = 0.5
+LOW_CONFIDENCE = 0.5
 
 
 class Model(Protocol):
     """A stream transformer: stills in, mattes out, in order and one for one."""
 
-    def mattes(self, stills: Iterator[Still], state: State | None = None) -> Iterator[Found]:
+    def predict(self, stills: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:
         """Yield what is found on each still.
 
-        With `state`, which `Found.state` gave, the stream goes on: the first still is the one behind that on
-        which it was given, and what is found is just what would have been, had the stream not been left. A
+        With `state`, which `Prediction.state` gave, the stream goes on: the first still follows the one
+        on which it was given, and what is found is just what would have been, had the stream not been left. A
         model without memory gives an empty state; one that gives none is begun anew.
 
         A stream is about one object. The first still's marks say what it is (`Prompt.starts`); where they do
@@ -74,10 +75,10 @@ class Candidate(NamedTuple):
 
 
 @runtime_checkable
-class Ambiguous(Protocol):
+class OffersCandidates(Protocol):
     """A model that has several answers to a lone click; `Prompt.candidate` chooses one."""
 
-    def candidates(self, still: Still) -> list[Candidate]:
+    def candidates(self, still: PromptedFrame) -> list[Candidate]:
         """The readings of the still's lone click, in the order that `Prompt.candidate` counts in."""
         ...
 
@@ -128,14 +129,14 @@ class Card:
     restriction: str = ""
     """What the licence forbids, in a sentence that the user has to acknowledge once; empty: nothing."""
     candidates: bool = False
-    """Whether it is `Ambiguous`."""
-    reads: bool = False
+    """Whether it is `OffersCandidates`."""
+    slow_encoder: bool = False
     """Whether it reads a frame first, slowly, and then answers marks on it fast."""
-    remembers: bool = False
+    has_memory: bool = False
     """Whether it knows its subject again in another scene; one that does not ends with its scene."""
-    flickers: bool = False
+    per_frame: bool = False
     """Whether it finds each frame's matte by itself, so that consecutive ones want to be calmed."""
-    steps: int = 24
+    preview_frames: int = 24
     """At most so many frames lie between a mark and a preview; few where each of them is slow."""
     version: int = 1
     """Raised when the same input would give another matte, so that kept mattes are not reused."""
@@ -151,8 +152,18 @@ class Card:
         return not self.restriction or weights.acknowledged(self.key)
 
     def to_json(self) -> dict[str, Any]:
-        shown = {k: v for k, v in vars(self).items() if k not in ("load", "weights")}
+        """Return it as JSON, under the keys of the `models` command (`slow_encoder` is "reads" there)."""
+        shown = {_WRITTEN.get(k, k): v for k, v in vars(self).items() if k not in ("load", "weights")}
         return shown | {"weights": None if self.weights is None else self.weights.to_json()}
+
+
+_WRITTEN = {
+    "slow_encoder": "reads",
+    "has_memory": "remembers",
+    "per_frame": "flickers",
+    "preview_frames": "steps",
+}
+"""The keys of JSON that are named otherwise than the attributes: users' scripts know them."""
 
 
 @cache
@@ -176,7 +187,7 @@ def card(key: str) -> Card:
 AUTOMATIC, OWN, WEIGHTLESS = "rmbg", "recorte", "grabcut"
 
 
-def default(
+def choose_default(
     marked: bool = False, accepts: Callable[[Card], bool] = lambda card: card.acknowledged
 ) -> tuple[str, str]:
     """The model for somebody who has chosen none, and why it is, in a sentence; `marked`: there are marks.
@@ -195,7 +206,7 @@ def default(
     return best.key, f"{best.label} is used: its weights are here."
 
 
-def check(card: Card, folder: Path | None = None) -> None:
+def check_loadable(card: Card, folder: Path | None = None) -> None:
     """Raise WeightsError where the model cannot be loaded: its weights or the user's word are missing."""
     if card.weights is not None:
         weights.located(card.weights, card.label, card.key, folder)
@@ -205,10 +216,10 @@ def check(card: Card, folder: Path | None = None) -> None:
 def check_licence(card: Card) -> None:
     """Raise WeightsError where the user has not acknowledged what the licence forbids."""
     if not card.acknowledged:
-        raise unacknowledged(card)
+        raise licence_error(card)
 
 
-def unacknowledged(card: Card) -> WeightsError:
+def licence_error(card: Card) -> WeightsError:
     """The error for who uses a model without having acknowledged what its licence forbids."""
     return WeightsError(
         f"{card.restriction} Read {card.licence_url}, then acknowledge it once: on the page, or with "
@@ -216,7 +227,7 @@ def unacknowledged(card: Card) -> WeightsError:
     )
 
 
-def loaded(key: str, device: str, folder: Path | None = None) -> Model:
+def load(key: str, device: str, folder: Path | None = None) -> Model:
     """The model of a key on a device, loaded once; its streams keep their own state.
 
     `folder` (or a file) is where its weights are; None: where `pipeline.weights` looks. Raises WeightsError
@@ -237,7 +248,7 @@ def loaded(key: str, device: str, folder: Path | None = None) -> Model:
 _loading: dict[tuple[str, str, tuple[Path, ...]], threading.Lock] = {}
 
 
-def identity(card: Card, folder: Path | None = None) -> list[str]:
+def identify_weights(card: Card, folder: Path | None = None) -> list[str]:
     """Names the weights that the card itself does not: the user's own, and those of no known SHA-256.
 
     Those of the hub as well, which were of no known one: mattes that were made with them are kept under it.

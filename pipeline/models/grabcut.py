@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from pipeline.arrays import Floats, Image, Mask, as_floats
 from pipeline.imaging import guided_filter, optical_flow
 from pipeline.imaging.guided_filter import Guide
-from pipeline.models import Card, Found, Still
+from pipeline.models import Card, Prediction, PromptedFrame
 from pipeline.prompts import Box, Point, Prompt
 from pipeline.propagation.stream_state import State
 
@@ -51,7 +51,7 @@ _WAITING_BYTES = 96 * 2**20
 class GrabCut:
     """The model; it holds nothing, each stream has its own state."""
 
-    def mattes(self, stills: Iterator[Still], state: State | None = None) -> Iterator[Found]:
+    def predict(self, stills: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:
         stills = iter(stills)
         if state is not None:
             yield from _followed(_Subject.restored(state), stills)
@@ -70,18 +70,20 @@ class GrabCut:
         if prompt and prompt.points:
             mask = _corrected(small, mask, _points(prompt, image, small))
         subject = _Subject.shown(small, mask)
-        yield Found(guided_filter.upsample(mask, image), state=subject.state)
+        yield Prediction(guided_filter.upsample(mask, image), state=subject.state)
         yield from _followed(subject, stills)
 
 
-def _followed(subject: _Subject, stills: Iterator[Still]) -> Iterator[Found]:
+def _followed(subject: _Subject, stills: Iterator[PromptedFrame]) -> Iterator[Prediction]:
     """What is found of the subject on the next stills."""
     for image, prompt in stills:
         small = guided_filter.shrunk(image, _SIDE)
         mask = subject.step(small)
         if prompt and prompt.points:
             mask = subject.mend(small, _points(prompt, image, small))
-        yield Found(guided_filter.upsample(mask, image), 0.0 if subject.lost else 1.0, state=subject.state)
+        yield Prediction(
+            guided_filter.upsample(mask, image), 0.0 if subject.lost else 1.0, state=subject.state
+        )
 
 
 # Colours and edges.

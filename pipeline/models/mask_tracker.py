@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pipeline.arrays import Floats, Image, Mask, as_floats
 from pipeline.imaging import guided_filter, optical_flow
-from pipeline.models import DOUBT, Found
+from pipeline.models import LOW_CONFIDENCE, Prediction
 from pipeline.models.segmenter import View, readings
 from pipeline.prompts import Point, Prompt
 from pipeline.propagation.stream_state import State
@@ -72,7 +72,7 @@ class Carried:
         carried._known = None if state["known"] is None else _Known(**state["known"])
         return carried
 
-    def __call__(self, view: View, prompt: Prompt | None) -> Found:
+    def __call__(self, view: View, prompt: Prompt | None) -> Prediction:
         before, self._before = self._before, view
         move = None
         if self._known is not None and before is not None:
@@ -83,12 +83,12 @@ class Carried:
         if prompt and (prompt.starts or self._logits is not None):
             return self._told(view, prompt)
         if self._known is None or move is None:
-            return Found(view.empty(), 0.0)
+            return Prediction(view.empty(), 0.0)
         if self._logits is None:
             return self._sought(view, self._known)
         return self._followed(view, self._known, move)
 
-    def _told(self, view: View, prompt: Prompt) -> Found:
+    def _told(self, view: View, prompt: Prompt) -> Prediction:
         """What the person's marks say, by themselves or of the mask that was carried here."""
         if self._logits is None or prompt.box is not None or prompt.candidate is not None:
             found = readings(view, prompt)
@@ -102,7 +102,7 @@ class Carried:
         self._known = _Known.shown(view, reading.logits > 0)
         return self._settled(view, reading.logits, reading.score)
 
-    def _followed(self, view: View, known: _Known, move: _Move) -> Found:
+    def _followed(self, view: View, known: _Known, move: _Move) -> Prediction:
         """The network's answer to the warped mask, if it is the subject; else what is."""
         if move.relit:
             known.relearn(view, move.mask)
@@ -119,7 +119,7 @@ class Carried:
         mask = reading.logits > 0
         agreement = max(_agreement(mask, move.mask), _agreement(mask, asked))
         confidence = reading.score * agreement * known.likeness(view, mask)
-        if confidence >= DOUBT:
+        if confidence >= LOW_CONFIDENCE:
             known.learn(view, mask, move)
             return self._settled(view, reading.logits, confidence)
         # Neither is sure. The answer may be right where the subject changed its outline suddenly; the warped
@@ -130,7 +130,7 @@ class Carried:
             return self._settled(view, move.logits, confidence)
         return self._hidden(view)
 
-    def _sought(self, view: View, known: _Known) -> Found:
+    def _sought(self, view: View, known: _Known) -> Prediction:
         """The subject, where it comes out again; else nothing."""
         place = _largest(known.parts(view, known.surroundings(view, 0.5)))
         if place.sum() < _AGAIN * known.area:
@@ -139,20 +139,24 @@ class Carried:
         (reading,) = view.ask(marks)
         mask = reading.logits > 0
         confidence = reading.score * known.likeness(view, mask)
-        if confidence < DOUBT or not known.fits(view, mask) or (mask & place).sum() < 0.5 * place.sum():
+        if (
+            confidence < LOW_CONFIDENCE
+            or not known.fits(view, mask)
+            or (mask & place).sum() < 0.5 * place.sum()
+        ):
             return self._hidden(view)
         known.find(mask)
         return self._settled(view, reading.logits, confidence)
 
-    def _settled(self, view: View, logits: Floats, confidence: float) -> Found:
+    def _settled(self, view: View, logits: Floats, confidence: float) -> Prediction:
         if self._known is None or not self._known.seen(logits > 0):
             return self._hidden(view)
         self._logits = logits
-        return Found(view.matte(logits), confidence)
+        return Prediction(view.matte(logits), confidence)
 
-    def _hidden(self, view: View) -> Found:
+    def _hidden(self, view: View) -> Prediction:
         self._logits = None
-        return Found(view.empty(), 0.0)
+        return Prediction(view.empty(), 0.0)
 
 
 class _Move:

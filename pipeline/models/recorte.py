@@ -17,7 +17,16 @@ import numpy as np
 from pipeline import devices
 from pipeline.arrays import Floats, Image, Matte, as_floats
 from pipeline.imaging import optical_flow
-from pipeline.models import DOUBT, Card, Found, Model, Proposal, Still, prompt_maps, window
+from pipeline.models import (
+    LOW_CONFIDENCE,
+    Card,
+    Model,
+    Prediction,
+    PromptedFrame,
+    Proposal,
+    prompt_maps,
+    window,
+)
 from pipeline.models.window import Window
 from pipeline.prompts import Box, Point, Prompt
 from pipeline.propagation.stream_state import State
@@ -92,7 +101,7 @@ class Recorte:
         self._network = fused(network).to(device).to(memory_format=torch.channels_last)
         self._device = device
 
-    def mattes(self, stills: Iterator[Still], state: State | None = None) -> Iterator[Found]:
+    def predict(self, stills: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:
         stream = _Stream(self)
         if state is not None:
             stream.restore(state, self._device)
@@ -279,7 +288,7 @@ class _Stream:
         self._memories = [Memory(*(part.to(device) for part in memory)) for memory in state["memories"]]
         self._usual = state["usual"]
 
-    def step(self, still: Still) -> Found:
+    def step(self, still: PromptedFrame) -> Prediction:
         image, prompt = still
         points = prompt.points if prompt else ()
         familiar = 1.0
@@ -294,11 +303,11 @@ class _Stream:
             mask = _obeyed(mask, look.window, points)
         elif not prompt and (confidence < _LOST if self._memories else not confidence):
             mask = np.zeros_like(mask)
-        if prompt or confidence >= DOUBT:
+        if prompt or confidence >= LOW_CONFIDENCE:
             self._learn(look, mask, prompt)
         matte = look.window.laid(_clear(mask), image)
         self._before = image, matte, look.window
-        return Found(matte, confidence)
+        return Prediction(matte, confidence)
 
     def _learn(self, look: Look, mask: Floats, prompt: Prompt | None) -> None:
         """Remember the frame that says what the subject is, and those on which it was corrected."""

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.arrays import Image
-from pipeline.models import Candidate, Card, Found, Still
+from pipeline.models import Candidate, Card, Prediction, PromptedFrame
 from pipeline.models.embeddings import Embeddings
 from pipeline.models.mask_tracker import Carried
 from pipeline.models.segmenter import Segmenter, View, readings
@@ -26,12 +26,12 @@ class Sam:
         self._segmenter = segmenter
         self._embed = Embeddings(segmenter.embed)
 
-    def mattes(self, stills: Iterator[Still], state: State | None = None) -> Iterator[Found]:
+    def predict(self, stills: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:
         carried = Carried() if state is None else Carried.restored(state, self._view)
         for image, prompt in stills:
             yield carried(self._view(image), prompt)._replace(state=carried.state)
 
-    def candidates(self, still: Still) -> list[Candidate]:
+    def candidates(self, still: PromptedFrame) -> list[Candidate]:
         """Three readings of a lone click, in the network's order; the one of marks that are not ambiguous."""
         view = self._view(still.image)
         found = readings(view, still.prompt or Prompt())
@@ -56,8 +56,8 @@ def _card(size: str, purpose: str, file: str, bytes: int, sha256: str) -> Card:
         box=True,
         automatic=False,
         candidates=True,
-        reads=True,
-        steps=6,
+        slow_encoder=True,
+        preview_frames=6,
         licence="Apache-2.0",
         licence_url="https://github.com/facebookresearch/segment-anything/blob/main/LICENSE",
         load=partial(_load, f"vit_{size}"),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pipeline.arrays import Image, Matte
 from pipeline.errors import PromptError
 from pipeline.imaging import guided_filter
-from pipeline.models import Candidate, Card, Found, Model, Still
+from pipeline.models import Candidate, Card, Model, Prediction, PromptedFrame
 from pipeline.models.embeddings import Embeddings
 from pipeline.propagation.stream_state import State
 from pipeline.weights import File, Weights
@@ -34,7 +34,7 @@ class Sam2:
         self._network = network
         self._embed = Embeddings(network.embed)
 
-    def mattes(self, stills: Iterator[Still], state: State | None = None) -> Iterator[Found]:
+    def predict(self, stills: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:
         """As `Model.mattes`; raises PromptError where the first still's marks do not say what is meant."""
         track = self._track(state)
         for image, prompt in stills:
@@ -42,10 +42,10 @@ class Sam2:
                 raise PromptError("SAM 2 needs to be told what to keep. Click on the subject first.")
             answer = track.step(image, prompt)
             confidence = answer.presence * answer.scores[0]
-            yield Found(self._matte(answer.logits[0], image), confidence, state=track.state)
+            yield Prediction(self._matte(answer.logits[0], image), confidence, state=track.state)
 
-    def candidates(self, still: Still) -> list[Candidate]:
-        """As `Ambiguous.candidates`; one alone where the still's marks have but one reading."""
+    def candidates(self, still: PromptedFrame) -> list[Candidate]:
+        """As `OffersCandidates.candidates`; one alone where the still's marks have but one reading."""
         image, prompt = still
         if not prompt or not prompt.starts:
             raise PromptError("SAM 2 needs to be told what to keep. Click on the subject first.")
@@ -102,9 +102,9 @@ def _card(size: str, purpose: str, revision: str, *published: tuple[int, str]) -
             )
         ),
         candidates=True,
-        reads=True,
-        remembers=True,
-        steps=8,
+        slow_encoder=True,
+        has_memory=True,
+        preview_frames=8,
     )
 
 

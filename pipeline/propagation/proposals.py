@@ -37,7 +37,7 @@ def needed(job: Job) -> bool:
     """Return True if no mark of the job says what the subject is, and its model can propose it."""
     if any(prompt.starts for prompt in job.asked) or not models.card(job.model).automatic:
         return False
-    return isinstance(models.loaded(job.model, job.device, job.weights), Proposer)
+    return isinstance(models.load(job.model, job.device, job.weights), Proposer)
 
 
 def each_scene(
@@ -84,7 +84,7 @@ def _proposals(
     weights: Path | None,
 ) -> tuple[Prompt, ...]:
     """The marks of one scene, for object `number`; `changed`: the file's time of change, to tell it apart."""
-    asked = models.loaded(model, device, weights)
+    asked = models.load(model, device, weights)
     times = [p for p in load_index(clip.path).pts if scene[0] <= p < scene[1]][:_REACH]
     if not times or not isinstance(asked, Proposer):
         return ()

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from pipeline.arrays import Floats, Image, Matte
-from pipeline.models import DOUBT, Found
+from pipeline.models import LOW_CONFIDENCE, Prediction
 from pipeline.propagation.stream_state import State
 
 _WIDTH, _HEIGHT = 160, 90
@@ -81,8 +81,11 @@ class Review:
         """The next frame is of another scene: the mask may be anywhere."""
         self._before = None
 
-    def __call__(self, image: Image, found: Found, marked: bool) -> Found:
-        """The same, with a confidence below DOUBT where the mask cannot be right; `marked`: by a person."""
+    def __call__(self, image: Image, found: Prediction, marked: bool) -> Prediction:
+        """Return the prediction, its confidence below LOW_CONFIDENCE where the mask cannot be right.
+
+        `marked`: a person marked this frame.
+        """
         size = _WIDTH, _HEIGHT
         mask = np.asarray(cv2.resize(found.matte, size, interpolation=cv2.INTER_AREA), np.uint8)
         before, self._before = self._before, mask if mask.any() else None
@@ -106,8 +109,8 @@ class Review:
         return _doubted(found) if self._unlike or leapt else found
 
 
-def _doubted(found: Found) -> Found:
-    return found._replace(confidence=min(found.confidence, DOUBT / 2))
+def _doubted(found: Prediction) -> Prediction:
+    return found._replace(confidence=min(found.confidence, LOW_CONFIDENCE / 2))
 
 
 def _leapt(before: Matte, mask: Matte) -> bool:

@@ -31,7 +31,7 @@ from pipeline.errors import RunError
 from pipeline.imaging import scene_cuts
 from pipeline.imaging.scene_cuts import Scenes
 from pipeline.job import Job
-from pipeline.models import Found, Model, Still
+from pipeline.models import Model, Prediction, PromptedFrame
 from pipeline.prompts import Prompt
 from pipeline.propagation import deflicker
 from pipeline.propagation.review import Review
@@ -40,7 +40,7 @@ from pipeline.propagation.stream_state import State
 from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.frames import Frame, read_frames, read_frames_backward
 
-Pair = tuple[Frame, Found]
+Pair = tuple[Frame, Prediction]
 
 Marks = Mapping[int, Prompt]
 """One object's prompts by the pts of their frames."""
@@ -185,9 +185,9 @@ def _union(pairs: list[Pair]) -> Pair:
     if not found[1:]:
         return pairs[0]
     # An object that is told of in other scenes says nothing of how sure the others are in this one.
-    telling = [one for one in found if one.told] or found
+    telling = [one for one in found if one.prompted] or found
     matte = np.maximum.reduce([one.matte for one in found])
-    return pairs[0][0], Found(matte, min(one.confidence for one in telling))
+    return pairs[0][0], Prediction(matte, min(one.confidence for one in telling))
 
 
 @dataclass(frozen=True)
@@ -269,15 +269,15 @@ def _backward(run: _Run, stretch: Stretch, shared: Collection[int]) -> Iterator[
 
 
 def stream(job: Job, *, thinned: bool = False) -> Stream:
-    """The job's model, ready to be run; loads it. Raises WeightsError and InputError as `models.loaded`.
+    """The job's model, ready to be run; loads it. Raises WeightsError and InputError as `models.load`.
 
     In a thinned clip neighbours are far apart: neither a cut nor flicker nor a leap can be told from movement
     there.
     """
     card = models.card(job.model)
-    model = models.loaded(job.model, job.device, job.weights)
-    calm = card.flickers and job.stable and not thinned
-    remembers = card.remembers or thinned
+    model = models.load(job.model, job.device, job.weights)
+    calm = card.per_frame and job.stable and not thinned
+    remembers = card.has_memory or thinned
     return partial(pairs, model, remembers=remembers, calm=calm, reviewed=not thinned)
 
 
@@ -318,7 +318,10 @@ def pairs(
                     scene = itertools.chain([frame], scene)
                     break
                 behind = partial(_state, frame, number, told, review, None)
-                yield frame, Found(np.zeros(frame.image.shape[:2], np.uint8), 0, told=False, state=behind)
+                yield (
+                    frame,
+                    Prediction(np.zeros(frame.image.shape[:2], np.uint8), 0, prompted=False, state=behind),
+                )
             else:
                 continue
         if calm:
@@ -349,13 +352,13 @@ def _state(frame: Frame, scene: int, told: bool, review: Review, found: Callable
 def _found(model: Model, frames: Iterator[Frame], marks: Marks, state: State | None) -> Iterator[Pair]:
     waiting: deque[Frame] = deque()
 
-    def stills() -> Iterator[Still]:
+    def stills() -> Iterator[PromptedFrame]:
         for frame in frames:
             waiting.append(frame)
-            yield Still(frame.image, marks.get(frame.pts))
+            yield PromptedFrame(frame.image, marks.get(frame.pts))
 
     # A model that gives no state is never asked to go on from one, and need not know how.
-    going = model.mattes(stills()) if state is None else model.mattes(stills(), state)
+    going = model.predict(stills()) if state is None else model.predict(stills(), state)
     for found in going:
         result = found.matte
         if not waiting or result.dtype != np.uint8 or result.shape != waiting[0].image.shape[:2]:

@@ -27,7 +27,7 @@ import numpy as np
 
 from pipeline.clip import Clip
 from pipeline.files import read_json, write_errors, write_json
-from pipeline.models import Found
+from pipeline.models import Prediction
 from pipeline.propagation import stream_state
 from pipeline.propagation.stream_state import State
 from pipeline.video.reading.frames import Frame
@@ -78,7 +78,9 @@ class Spool:
         """Of the frames whose mattes are in the finished segments, in the order of the stream."""
         return [pts for noted in self._segments for pts in noted.pts]
 
-    def put_by(self, pairs: Iterator[tuple[Frame, Found]]) -> Generator[tuple[Frame, Found], None, None]:
+    def put_by(
+        self, pairs: Iterator[tuple[Frame, Prediction]]
+    ) -> Generator[tuple[Frame, Prediction], None, None]:
         """Yield the pairs of the stream to its end, each put by before. Closed, it keeps what was found."""
         resumable = self.state is not None
         try:
@@ -92,7 +94,7 @@ class Spool:
             raise
         self.end()
 
-    def _pause(self, pairs: Iterator[tuple[Frame, Found]]) -> None:
+    def _pause(self, pairs: Iterator[tuple[Frame, Prediction]]) -> None:
         """Close the open segment, at the next frame behind which the stream can go on.
 
         That is this one, or for a model that works in batches the last of a batch, which is done already.
@@ -102,7 +104,7 @@ class Spool:
         if self._file is not None and self._behind is not None:
             self._close(self._behind())
 
-    def add(self, pts: int, found: Found) -> None:
+    def add(self, pts: int, found: Prediction) -> None:
         """Put by what the stream found last; to be called before it goes on."""
         path = self._path(len(self._segments), "mattes")
         data = zlib.compress(np.ascontiguousarray(found.matte).data, 1)
@@ -114,7 +116,7 @@ class Spool:
         self._digest.update(data)
         self._noted.pts.append(pts)
         self._noted.confidence.append(float(found.confidence))
-        self._noted.told.append(found.told)
+        self._noted.told.append(found.prompted)
         self._noted.bytes.append(len(data))
         self._behind = found.state
         due = self._lasting and time.monotonic() - self._began >= SECONDS
@@ -127,12 +129,12 @@ class Spool:
         if self._file is not None:
             self._close(None)
 
-    def found(self) -> Iterator[tuple[int, Found]]:
+    def found(self) -> Iterator[tuple[int, Prediction]]:
         """What is in the finished segments, by the pts of the frames, in the order of the stream."""
         for number in range(len(self._segments)):
             yield from self._mattes(number, 1)
 
-    def backward(self) -> Iterator[tuple[int, Found]]:
+    def backward(self) -> Iterator[tuple[int, Prediction]]:
         """As `found`, the last first."""
         for number in reversed(range(len(self._segments))):
             yield from self._mattes(number, -1)
@@ -156,14 +158,14 @@ class Spool:
     def _path(self, number: int, kind: str) -> Path:
         return self._folder / f"segment-{number:05}.{kind}"
 
-    def _mattes(self, number: int, step: int) -> Iterator[tuple[int, Found]]:
+    def _mattes(self, number: int, step: int) -> Iterator[tuple[int, Prediction]]:
         noted = self._segments[number]
         rows = list(zip(*noted, np.cumsum(noted.bytes).tolist(), strict=True))
         with self._path(number, "mattes").open("rb") as file:
             for pts, confidence, told, size, end in rows[::step]:
                 file.seek(end - size)
                 plane = np.frombuffer(zlib.decompress(file.read(size)), np.uint8)
-                yield pts, Found(plane.reshape(self._shape), confidence, told)
+                yield pts, Prediction(plane.reshape(self._shape), confidence, told)
 
     def _close(self, behind: State | None) -> None:
         """Make the open segment a finished one; `behind` is None only where the stream ended."""

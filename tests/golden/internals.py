@@ -87,9 +87,9 @@ class Counted:
         self.frames = 0
         self.states: list[Any] = []
 
-    def mattes(self, stills: Iterator[Any], state: Any = None) -> Iterator[Any]:
+    def predict(self, stills: Iterator[Any], state: Any = None) -> Iterator[Any]:
         self.states.append(state)
-        return self._inner.mattes(self._counted(stills), *([] if state is None else [state]))
+        return self._inner.predict(self._counted(stills), *([] if state is None else [state]))
 
     def _counted(self, stills: Iterator[Any]) -> Iterator[Any]:
         for still in stills:
@@ -101,7 +101,7 @@ class Counted:
 def counted(key: str) -> Iterator[Counted]:
     """The model of a key, which counts for the length of the block."""
     card = models.card(key)
-    model = Counted(models.loaded(key, "cpu"))
+    model = Counted(models.load(key, "cpu"))
     with _loading(key, lambda *_: model, card):
         yield model
 

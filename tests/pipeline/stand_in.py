@@ -18,7 +18,7 @@ import numpy as np
 from pipeline import models
 from pipeline.__main__ import main
 from pipeline.arrays import Image, Matte
-from pipeline.models import Candidate, Card, Found, Model, Still
+from pipeline.models import Candidate, Card, Model, Prediction, PromptedFrame
 from pipeline.prompts import Prompt
 from pipeline.propagation import spool
 from pipeline.propagation.stream_state import State
@@ -31,11 +31,11 @@ class Threshold:
         self.streams = 0
         self.frames = 0
 
-    def mattes(self, stills: Iterator[Still], state: State | None = None) -> Iterator[Found]:
+    def predict(self, stills: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:
         self.streams += 1
         for image, _ in stills:
             self.frames += 1
-            yield Found(threshold(image), state=dict)
+            yield Prediction(threshold(image), state=dict)
 
 
 def threshold(frame: Image) -> Matte:
@@ -57,14 +57,14 @@ class Carrying:
     def __init__(self) -> None:
         self.streams: list[Stream] = []
 
-    def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
+    def predict(self, stills: Iterator[PromptedFrame]) -> Iterator[Prediction]:
         self.streams.append(stream := Stream())
         value = len(self.streams)
         for image, prompt in stills:
             stream.numbers.append(number(image))
             if prompt is not None:
                 stream.marks[number(image)] = prompt
-            yield Found(np.full(image.shape[:2], value, np.uint8))
+            yield Prediction(np.full(image.shape[:2], value, np.uint8))
 
 
 def numbered(count: int, width: int = 64, height: int = 64) -> list[np.ndarray]:
@@ -84,9 +84,9 @@ def number(frame: Image) -> int:
 class Doubting:
     """Knows every matte, and is sure of all but frames 5 to 8 and the 20th."""
 
-    def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
+    def predict(self, stills: Iterator[PromptedFrame]) -> Iterator[Prediction]:
         for n, (image, _) in enumerate(stills):
-            yield Found(threshold(image), 0.2 if n in (5, 6, 7, 8, 20) else 0.9)
+            yield Prediction(threshold(image), 0.2 if n in (5, 6, 7, 8, 20) else 0.9)
 
 
 class Pointing:
@@ -95,20 +95,20 @@ class Pointing:
     RADII = (6, 14, 30)
     SCORES = (0.55, 0.95, 0.75)
 
-    def candidates(self, still: Still) -> list[Candidate]:
+    def candidates(self, still: PromptedFrame) -> list[Candidate]:
         assert still.prompt is not None
         return [
             Candidate(self._discs(still.image, still.prompt, radius), score)
             for radius, score in zip(self.RADII, self.SCORES, strict=True)
         ]
 
-    def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
+    def predict(self, stills: Iterator[PromptedFrame]) -> Iterator[Prediction]:
         for n, (image, prompt) in enumerate(stills):
             if n == 0:
                 started = prompt
             assert started is not None
             which = 1 if started.candidate is None else started.candidate
-            yield Found(self._discs(image, started, self.RADII[which]))
+            yield Prediction(self._discs(image, started, self.RADII[which]))
 
     def _discs(self, image: Image, prompt: Prompt, radius: int) -> Matte:
         y, x = np.mgrid[: image.shape[0], : image.shape[1]]
@@ -121,26 +121,26 @@ class Pointing:
 class Failing:
     """Raises after three frames."""
 
-    def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
+    def predict(self, stills: Iterator[PromptedFrame]) -> Iterator[Prediction]:
         for done, still in enumerate(stills):
             if done == 3:
                 raise ZeroDivisionError("a fault in a model")
-            yield Found(threshold(still.image))
+            yield Prediction(threshold(still.image))
 
 
 class Short:
     """Stops after three frames without a word."""
 
-    def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
+    def predict(self, stills: Iterator[PromptedFrame]) -> Iterator[Prediction]:
         for _ in range(3):
-            yield Found(threshold(next(stills).image))
+            yield Prediction(threshold(next(stills).image))
 
 
 class Greedy:
     """Takes every frame and keeps the last two mattes to itself."""
 
-    def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
-        results = [Found(threshold(still.image)) for still in stills]
+    def predict(self, stills: Iterator[PromptedFrame]) -> Iterator[Prediction]:
+        results = [Prediction(threshold(still.image)) for still in stills]
         yield from results[:-2]
 
 
@@ -152,7 +152,7 @@ class Remembering:
     """What each takes."""
     frames: int = 0
 
-    def mattes(self, stills: Iterator[Still], state: State | None = None) -> Iterator[Found]:
+    def predict(self, stills: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:
         known = {"mean": None, "marks": 1} if state is None else state
         for image, prompt in stills:
             time.sleep(self.seconds)
@@ -162,15 +162,15 @@ class Remembering:
             known["mean"] = grey if known["mean"] is None else 0.7 * known["mean"] + 0.3 * grey
             matte = np.rint(known["mean"] * 255 * 97 / known["marks"]) % 256
             confidence = float(known["mean"].mean()) % 1
-            yield Found(matte.astype(np.uint8), confidence, state=lambda: known)
+            yield Prediction(matte.astype(np.uint8), confidence, state=lambda: known)
 
 
 class Small:
     """Returns mattes of another size."""
 
-    def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
+    def predict(self, stills: Iterator[PromptedFrame]) -> Iterator[Prediction]:
         for image, _ in stills:
-            yield Found(threshold(image)[::2, ::2])
+            yield Prediction(threshold(image)[::2, ::2])
 
 
 class Slow:
@@ -181,11 +181,11 @@ class Slow:
     def __init__(self) -> None:
         self.frames = 0
 
-    def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
+    def predict(self, stills: Iterator[PromptedFrame]) -> Iterator[Prediction]:
         for image, _ in stills:
             time.sleep(self.SECONDS)
             self.frames += 1
-            yield Found(threshold(image))
+            yield Prediction(threshold(image))
 
 
 @contextmanager
@@ -194,7 +194,7 @@ def stopped_within(seconds: float) -> Iterator[None]:
 
     They are counted in its frames: those of a clock are longer where a machine does other work as well.
     """
-    model: Any = models.loaded("slow", "auto")
+    model: Any = models.load("slow", "auto")
     before = model.frames
     yield
     done = model.frames - before
@@ -204,11 +204,11 @@ def stopped_within(seconds: float) -> Iterator[None]:
 class Hanging:
     """Does three frames, and then nothing for ever."""
 
-    def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
+    def predict(self, stills: Iterator[PromptedFrame]) -> Iterator[Prediction]:
         for done, (image, _) in enumerate(stills):
             if done == 3:
                 threading.Event().wait()
-            yield Found(threshold(image))
+            yield Prediction(threshold(image))
 
 
 def card(key: str, load: Callable[[], Model], **changed: Any) -> Card:
@@ -220,9 +220,9 @@ def card(key: str, load: Callable[[], Model], **changed: Any) -> Card:
 
 CARDS = (
     card("threshold", Threshold),
-    card("carrying", Carrying, remembers=True),
-    card("doubting", Doubting, remembers=True),
-    card("pointing", Pointing, box=False, automatic=False, candidates=True, reads=True),
+    card("carrying", Carrying, has_memory=True),
+    card("doubting", Doubting, has_memory=True),
+    card("pointing", Pointing, box=False, automatic=False, candidates=True, slow_encoder=True),
     card("failing", Failing),
     card("short", Short),
     card("greedy", Greedy),

@@ -23,7 +23,7 @@ BOX = Box(1, 1, 60, 60)
 
 
 def carrying() -> Carrying:
-    model = models.loaded("carrying", "auto")
+    model = models.load("carrying", "auto")
     assert isinstance(model, Carrying)
     return model
 
@@ -70,7 +70,7 @@ def test_a_kept_matte_is_shown_where_it_reaches(counted_path: Path, clip_path: P
         clip_path, tmp_path / "o.mp4", model="threshold", start=0.25, end=0.75, matte=tmp_path / "m.mkv"
     )
     list(process(job))
-    model = models.loaded("threshold", "auto")
+    model = models.load("threshold", "auto")
     assert isinstance(model, Threshold)
     before = model.streams
     ((frame, found),) = preview.frames(job, [0.5])
@@ -107,7 +107,7 @@ def test_a_correction_is_carried_as_a_run_carries_it(job: Job, tmp_path: Path, a
 
     clip, trail = probe_clip(job.source), preview.Trail()
     pts = load_index(job.source).pts[at]
-    model: Any = models.loaded("remembering", "auto")
+    model: Any = models.load("remembering", "auto")
     given = []
     for asked in (corrected(5), corrected(9)):
         model.frames = 0

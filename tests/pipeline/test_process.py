@@ -64,7 +64,7 @@ def composed(monkeypatch: pytest.MonkeyPatch) -> Composed:
 
 
 def model(job: Job) -> Any:
-    return models.loaded(job.model, job.device)
+    return models.load(job.model, job.device)
 
 
 @pytest.fixture
@@ -385,7 +385,7 @@ def test_an_error_when_the_model_is_loaded(
     def breaking(*_: Any) -> None:
         raise RunError("The weights are not there.")
 
-    monkeypatch.setattr(models, "loaded", breaking)
+    monkeypatch.setattr(models, "load", breaking)
     with pytest.raises(RunError, match="weights"):
         run(replace(job, matte=tmp_path / "m.mkv"))
     untouched()
@@ -394,7 +394,7 @@ def test_an_error_when_the_model_is_loaded(
 def test_not_one_picture(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, untouched: Callable[[], None]
 ) -> None:
-    monkeypatch.setattr(module.stretches, "steps", lambda *_a, **_n: iter(()))
+    monkeypatch.setattr(module.run, "steps", lambda *_a, **_n: iter(()))
     with pytest.raises(VideoError, match="not one picture"):
         run(replace(job, matte=tmp_path / "m.mkv"))
     untouched()

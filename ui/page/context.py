@@ -115,7 +115,7 @@ class Page:
             "can_point": card.points,
             "can_box": card.box,
             "candidates": card.candidates,
-            "reads": card.reads,
+            "reads": card.slow_encoder,
             "checks": found.checks,
             "result": shown,
             "message": message,

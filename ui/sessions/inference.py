@@ -210,7 +210,7 @@ class InferenceService:
         card = models.card(job.model)
         if not (job.prompts or card.automatic):
             return False
-        if card.flickers:  # each frame's is found by itself
+        if card.per_frame:  # each frame's is found by itself
             return True
         return pts in (run.marked(job.prompts, clip) or {load_index(clip.path).at(0)})
 
@@ -263,7 +263,7 @@ class InferenceService:
 
     def _load(self, job: Job) -> None:
         """Have the model loaded before it is this one's turn: that is slow, and in nobody's way here."""
-        models.loaded(job.model, job.device, job.weights)
+        models.load(job.model, job.device, job.weights)
 
     def _remember(self, key: tuple[str, int], matte: Matte, *, carried: bool = False) -> None:
         if key in self._carried and not carried:

@@ -49,7 +49,7 @@ class Work:
 def ready(job: Job) -> bool:
     """Whether the job's model can be loaded."""
     try:
-        models.check(models.card(job.model), job.weights)
+        models.check_loadable(models.card(job.model), job.weights)
     except WeightsError:
         return False
     return True

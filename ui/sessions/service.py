@@ -154,7 +154,7 @@ class SessionService:
             shutil.move(file, source)
             shutil.move(index_path(file), index_path(source))
             clip = replace(clip, path=source)
-            model, _why = models.default(accepts=partial(self._licences.accepted, self._owner))
+            model, _why = models.choose_default(accepts=partial(self._licences.accepted, self._owner))
             job = Job(source, folder / "result", model=model, matte=folder / "matte.mkv")
             name = clip.name[:_LONGEST_NAME]
             with self._database.begin() as tx:
@@ -630,7 +630,7 @@ class SessionService:
         job.check(found.clip)
         if self.looks.kept(found):
             return job, None  # what that saves is most of it, and has not been measured
-        models.check(models.card(job.model), job.weights)
+        models.check_loadable(models.card(job.model), job.weights)
         found.check_licence()
         size = found.clip.width, found.clip.height
         return job, speeds.expected(job.model, size, found.clip.frames)

@@ -49,7 +49,7 @@ class Session:
     def check_licence(self) -> None:
         """Raise WeightsError where it is not `licensed`."""
         if not self.licensed:
-            raise models.unacknowledged(models.card(self.job.model))
+            raise models.licence_error(models.card(self.job.model))
 
     @cached_property
     def work(self) -> Work:

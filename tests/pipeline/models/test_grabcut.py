@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.arrays import Matte
-from pipeline.models import Still, card
+from pipeline.models import PromptedFrame, card
 from pipeline.models.grabcut import GrabCut
 from pipeline.prompts import Box, Point, Prompt
 from tests.rendered import box_around, overlap, subject_over_background
@@ -16,8 +16,8 @@ from tests.rendered import box_around, overlap, subject_over_background
 def run(frames: list[np.ndarray], prompt: Prompt | None, **later: Prompt) -> list[Matte]:
     """The mattes of a stream with marks on its first frame, and `at5=...` on the one of that number."""
     marks = {0: prompt} | {int(name.removeprefix("at")): marks for name, marks in later.items()}
-    stills = (Still(frame, marks.get(n)) for n, frame in enumerate(frames))
-    return [found.matte for found in GrabCut().mattes(stills)]
+    stills = (PromptedFrame(frame, marks.get(n)) for n, frame in enumerate(frames))
+    return [found.matte for found in GrabCut().predict(stills)]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_streams_do_not_meet(clip: Clip, mattes: list[Matte]) -> None:
     model = GrabCut()
     starts = {n: box_around(clip[1][n]) for n in (0, 8)}
     one, two = (
-        model.mattes(iter([Still(clip[0][n + k], None if k else start) for k in range(3)]))
+        model.predict(iter([PromptedFrame(clip[0][n + k], None if k else start) for k in range(3)]))
         for n, start in starts.items()
     )
     mixed = [m for pair in zip(one, two, strict=True) for m in pair]
@@ -83,12 +83,12 @@ def test_a_subject_that_left_is_found_again() -> None:
 def test_a_stream_is_read_no_further_than_it_is_asked(clip: Clip) -> None:
     taken = []
 
-    def stills() -> Iterator[Still]:
+    def stills() -> Iterator[PromptedFrame]:
         for n, frame in enumerate(clip[0]):
             taken.append(n)
-            yield Still(frame, box_around(clip[1][0]))
+            yield PromptedFrame(frame, box_around(clip[1][0]))
 
-    next(GrabCut().mattes(stills()))
+    next(GrabCut().predict(stills()))
     assert taken == [0]
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 from pipeline import devices, models
 from pipeline.errors import InputError, WeightsError
 from pipeline.imaging import guided_filter
-from pipeline.models import Still
+from pipeline.models import PromptedFrame
 from pipeline.models.isnet import Isnet
 from pipeline.networks import isnet
 from pipeline.networks.isnet import Row
@@ -252,8 +252,8 @@ def exact(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "precision", lambda device: torch.float32)
 
 
-def stills(frames: list[np.ndarray]) -> Iterator[Still]:
-    return (Still(frame) for frame in frames)
+def stills(frames: list[np.ndarray]) -> Iterator[PromptedFrame]:
+    return (PromptedFrame(frame) for frame in frames)
 
 
 def frames(count: int, height: int, width: int) -> list[np.ndarray]:
@@ -270,7 +270,7 @@ def test_the_network_is_given_what_the_model_card_says(exact: None) -> None:
     look = Look()
     (frame,) = frames(1, 90, 160)
     frame.flags.writeable = False  # as some decoders give them
-    list(Isnet(look, CPU).mattes(stills([frame])))
+    list(Isnet(look, CPU).predict(stills([frame])))
     (given,) = look.seen
     picture = torch.from_numpy(frame.copy()).permute(2, 0, 1)[None]
     expected = up(picture.double(), torch.empty(1024, 1024)) / 255.0 - 0.5
@@ -284,7 +284,7 @@ def test_the_network_is_given_what_the_model_card_says(exact: None) -> None:
 )
 def test_the_matte_has_the_size_and_the_values_of_its_frame(exact: None, height: int, width: int) -> None:
     (frame,) = frames(1, height, width)
-    (found,) = Isnet(Look(), CPU).mattes(stills([frame]))
+    (found,) = Isnet(Look(), CPU).predict(stills([frame]))
     assert found.matte.shape == (height, width) and found.matte.dtype == np.uint8
     assert found.confidence == 1
     assert np.abs(found.matte.astype(float) - frame[..., 0]).mean() < 2
@@ -301,7 +301,7 @@ def test_masks_are_not_stretched(exact: None) -> None:
     lit = empty.copy()
     lit[:8, :8] = 255
     (nothing,), (something,) = (
-        [found.matte for found in Isnet(Look(), CPU).mattes(stills([frame]))] for frame in (empty, lit)
+        [found.matte for found in Isnet(Look(), CPU).predict(stills([frame]))] for frame in (empty, lit)
     )
     assert nothing.max() < 8
     assert np.array_equal(nothing[20:], something[20:])
@@ -314,27 +314,27 @@ def test_a_stream_is_one_for_one_in_batches_that_fit(exact: None, monkeypatch: p
     monkeypatch.setattr(devices, "batch_size", lambda device, each: 4)
     look = Look(room=3)
     shown = [np.full((8, 8, 3), 20 * n, np.uint8) for n in range(7)]
-    found = list(Isnet(look, CPU).mattes(stills(shown)))
+    found = list(Isnet(look, CPU).predict(stills(shown)))
     assert [int(f.matte[4, 4]) for f in found] == pytest.approx([20 * n for n in range(7)], abs=1)
     assert [len(given) for given in look.seen] == [4, 2, 2, 2, 1]
 
 
 def test_an_empty_stream_yields_nothing() -> None:
-    assert list(Isnet(Look(), CPU).mattes(iter(()))) == []
+    assert list(Isnet(Look(), CPU).predict(iter(()))) == []
 
 
 def test_a_stream_closed_early_lets_go_of_its_source(exact: None) -> None:
     closed = False
 
-    def source() -> Iterator[Still]:
+    def source() -> Iterator[PromptedFrame]:
         nonlocal closed
         try:
             while True:
-                yield Still(np.zeros((8, 8, 3), np.uint8))
+                yield PromptedFrame(np.zeros((8, 8, 3), np.uint8))
         finally:
             closed = True
 
-    stream = Isnet(Look(), CPU).mattes(source())
+    stream = Isnet(Look(), CPU).predict(source())
     next(stream)
     stream.close()
     del stream
@@ -385,7 +385,7 @@ def test_a_checkpoint_goes_through_the_loader(checkpoint: Path, drawn: nn.Module
     assert card.weights is not None
     assert checkpoint.stat().st_size == pytest.approx(card.weights.bytes, rel=0.001)
     (frame,) = frames(1, 288, 512)
-    (found,) = card.load("cpu", [checkpoint]).mattes(stills([frame]))
+    (found,) = card.load("cpu", [checkpoint]).predict(stills([frame]))
     picture = torch.from_numpy(frame).permute(2, 0, 1)[None].float()
     grid = functional.interpolate(picture, (1024, 1024), mode="bilinear") / 255 - 0.5
     with torch.inference_mode():

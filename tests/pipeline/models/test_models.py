@@ -59,14 +59,14 @@ def forget() -> object:
 def test_weights_and_the_users_word_come_before_the_model(heavy: Card, place: Path, clip_path: Path) -> None:
     job = Job(clip_path, place / "out.mp4", model="heavy")
     with pytest.raises(WeightsError, match=r"heavy\.pth .*python -m pipeline download heavy"):
-        models.check(heavy)
+        models.check_loadable(heavy)
     put(place)
     with pytest.raises(WeightsError, match=r"Not to be sold\. .*--accept-licence"):
         list(process(job))
     assert not job.output.exists()
     weights.acknowledge("heavy", heavy.licence_url)
-    models.check(heavy)
-    assert models.loaded("heavy", "auto") is models.loaded("heavy", "auto")
+    models.check_loadable(heavy)
+    assert models.load("heavy", "auto") is models.load("heavy", "auto")
 
 
 def test_a_kept_matte_needs_no_weights(heavy: Card, place: Path, clip_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_other_weights_make_other_mattes(heavy: Card, place: Path, clip_path: Pa
     own.write_bytes(b"trained for longer")
     keys.add(replace(job, weights=own).matte_key)
     assert len(keys) == 3
-    models.cards()["heavy"] = replace(heavy, flickers=True)
+    models.cards()["heavy"] = replace(heavy, per_frame=True)
     assert replace(job).matte_key != replace(job, stable=False).matte_key
 
 
@@ -100,10 +100,10 @@ def test_a_model_that_is_being_loaded_keeps_nobody_from_another(heavy: Card, sta
         return Threshold()
 
     models.cards()["heavy"] = stand_in.card("heavy", slow)
-    thread = threading.Thread(target=lambda: models.loaded("heavy", "auto"))
+    thread = threading.Thread(target=lambda: models.load("heavy", "auto"))
     thread.start()
     try:
-        assert begun.wait(DEADLINE) and models.loaded("threshold", "auto")
+        assert begun.wait(DEADLINE) and models.load("threshold", "auto")
     finally:
         free.set()
         thread.join()
@@ -113,31 +113,31 @@ def test_what_is_not_the_published_file_is_not_loaded(heavy: Card, place: Path) 
     weights.acknowledge("heavy", heavy.licence_url)
     put(place, DATA[:-1] + b"x")
     with pytest.raises(WeightsError, match=r"heavy\.pth.*SHA-256"):
-        models.loaded("heavy", "auto")
+        models.load("heavy", "auto")
     put(place)
-    assert models.loaded("heavy", "auto")
+    assert models.load("heavy", "auto")
 
 
 def test_weights_of_ones_own_are_taken_as_they_are(heavy: Card, place: Path, tmp_path: Path) -> None:
     weights.acknowledge("heavy", heavy.licence_url)
     own = tmp_path / "mine.pth"
     own.write_bytes(b"trained at home")
-    assert models.loaded("heavy", "auto", own)
+    assert models.load("heavy", "auto", own)
     with pytest.raises(WeightsError, match="no such file"):
-        models.loaded("heavy", "auto", tmp_path / "nothing")
+        models.load("heavy", "auto", tmp_path / "nothing")
 
 
 def test_the_model_for_who_has_chosen_none(heavy: Card, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "AUTOMATIC", "heavy")
-    key, why = models.default()
+    key, why = models.choose_default()
     assert key == "recorte" and "weights of Heavy are not here" in why
     put(place)
-    key, why = models.default()
+    key, why = models.choose_default()
     assert key == "recorte" and "licence of Heavy" in why
     weights.acknowledge("heavy", heavy.licence_url)
-    key, why = models.default()
+    key, why = models.choose_default()
     assert key == "heavy" and "weights are here" in why
-    key, why = models.default(marked=True)
+    key, why = models.choose_default(marked=True)
     assert key == "recorte" and "takes marks" in why
 
 
@@ -155,4 +155,4 @@ def test_every_card_is_whole() -> None:
 
 def test_a_key_that_is_none() -> None:
     with pytest.raises(InputError, match=r"no model called 'magic'.*grabcut"):
-        models.loaded("magic", "auto")
+        models.load("magic", "auto")

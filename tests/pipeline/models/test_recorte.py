@@ -12,7 +12,7 @@ import torch
 from pipeline import models, weights
 from pipeline.arrays import Matte
 from pipeline.errors import WeightsError
-from pipeline.models import DOUBT, Found, Model, Still, card, recorte
+from pipeline.models import LOW_CONFIDENCE, Model, Prediction, PromptedFrame, card, recorte
 from pipeline.prompts import Box, Point, Prompt
 from pipeline.video.reading.frames import read_frames
 from tests.rendered import box_around, overlap, subject_over_background
@@ -24,7 +24,7 @@ Clip = tuple[list[np.ndarray], list[np.ndarray]]
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return models.loaded("recorte", "cpu")
+    return models.load("recorte", "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -32,29 +32,29 @@ def clip() -> Clip:
     return subject_over_background(12)
 
 
-def run(model: Model, frames: list[np.ndarray], prompt: Prompt | None, **later: Prompt) -> list[Found]:
+def run(model: Model, frames: list[np.ndarray], prompt: Prompt | None, **later: Prompt) -> list[Prediction]:
     """What is found by marks on the first frame, and `at5=...` on the one of that number."""
     marks = {0: prompt} | {int(name.removeprefix("at")): marks for name, marks in later.items()}
-    return list(model.mattes(Still(frame, marks.get(n)) for n, frame in enumerate(frames)))
+    return list(model.predict(PromptedFrame(frame, marks.get(n)) for n, frame in enumerate(frames)))
 
 
 @pytest.fixture(scope="module")
-def found(model: Model, clip: Clip) -> list[Found]:
+def found(model: Model, clip: Clip) -> list[Prediction]:
     return run(model, clip[0], box_around(clip[1][0]))
 
 
-def test_one_box_cuts_every_frame(clip: Clip, found: list[Found]) -> None:
+def test_one_box_cuts_every_frame(clip: Clip, found: list[Prediction]) -> None:
     assert [f.matte.shape for f in found] == [a.shape for a in clip[1]]
     assert all(f.matte.dtype == np.uint8 for f in found)
     assert min(overlap(f.matte, a) for f, a in zip(found, clip[1], strict=True)) > 0.9
-    assert min(f.confidence for f in found) > DOUBT
+    assert min(f.confidence for f in found) > LOW_CONFIDENCE
 
 
 def test_a_person_is_found_without_a_mark(model: Model) -> None:
     frames = [frame.image for frame in itertools.islice(read_frames(SAMPLE), 0, 48, 8)]
     height, width = frames[0].shape[:2]
     for found in run(model, frames, None):
-        assert 0.25 < (found.matte > 127).mean() < 0.5 and found.confidence > DOUBT
+        assert 0.25 < (found.matte > 127).mean() < 0.5 and found.confidence > LOW_CONFIDENCE
         face, suit = (found.matte[int(down * height), int(0.4 * width)] for down in (0.35, 0.8))
         assert face > 250 and suit > 250
         assert not found.matte[: height // 4, : width // 4].any() and not found.matte[:, -width // 12 :].any()
@@ -70,10 +70,10 @@ def test_a_click_and_a_box_mean_the_same_person(model: Model) -> None:
     assert overlap(clicked.matte, told.matte) > 0.9
 
 
-def test_streams_do_not_meet(model: Model, clip: Clip, found: list[Found]) -> None:
+def test_streams_do_not_meet(model: Model, clip: Clip, found: list[Prediction]) -> None:
     starts = {n: box_around(clip[1][n]) for n in (0, 8)}
     one, two = (
-        model.mattes(iter([Still(clip[0][n + k], None if k else start) for k in range(3)]))
+        model.predict(iter([PromptedFrame(clip[0][n + k], None if k else start) for k in range(3)]))
         for n, start in starts.items()
     )
     mixed = [f.matte for pair in zip(one, two, strict=True) for f in pair]
@@ -83,17 +83,17 @@ def test_streams_do_not_meet(model: Model, clip: Clip, found: list[Found]) -> No
 def test_a_stream_is_read_no_further_than_it_is_asked(model: Model, clip: Clip) -> None:
     taken = []
 
-    def stills() -> Iterator[Still]:
+    def stills() -> Iterator[PromptedFrame]:
         for n, frame in enumerate(clip[0]):
             taken.append(n)
-            yield Still(frame)
+            yield PromptedFrame(frame)
 
-    next(model.mattes(stills()))
+    next(model.predict(stills()))
     assert taken == [0]
 
 
 @pytest.mark.parametrize("keep", [True, False])
-def test_a_click_counts_right_under_it(model: Model, clip: Clip, found: list[Found], keep: bool) -> None:
+def test_a_click_counts_right_under_it(model: Model, clip: Clip, found: list[Prediction], keep: bool) -> None:
     before: Matte = found[3].matte
     far = cv2.distanceTransform((before > 127).astype(np.uint8) ^ keep, cv2.DIST_L2, 3)
     y, x = np.unravel_index(int(far.argmax()), far.shape)
@@ -108,7 +108,7 @@ def test_a_subject_that_left_leaves_nothing_and_is_found_again(model: Model) -> 
     gone = [wall] * 3
     found = run(model, [*frames[:3], *gone, *frames[3:6]], box_around(alphas[0]))
     assert max((f.matte > 127).mean() for f in found[4:6]) < 0.01
-    assert max(f.confidence for f in found[4:6]) < DOUBT
+    assert max(f.confidence for f in found[4:6]) < LOW_CONFIDENCE
     assert overlap(found[-1].matte, alphas[5]) > 0.8
 
 
@@ -116,7 +116,7 @@ def test_an_empty_picture_has_no_subject_until_one_comes(model: Model) -> None:
     frame = next(read_frames(SAMPLE)).image
     grey = np.full_like(frame, 128)
     found = run(model, [grey, grey, frame], None)
-    assert max(f.confidence for f in found[:2]) < DOUBT
+    assert max(f.confidence for f in found[:2]) < LOW_CONFIDENCE
     assert overlap(found[2].matte, run(model, [frame], None)[0].matte) > 0.95
 
 
@@ -143,8 +143,8 @@ def test_its_weights_are_here_and_are_the_ones_it_names(
     assert file.sha256 and path.stat().st_size == file.bytes <= 12e6
     monkeypatch.setattr(weights, "SHIPPED", tmp_path)
     with pytest.raises(WeightsError, match=r"recorte\.safetensors.*should be in.*choose another model"):
-        models.loaded("recorte", "cpu")
-    assert models.default()[0] == "grabcut"
+        models.load("recorte", "cpu")
+    assert models.choose_default()[0] == "grabcut"
 
 
 def test_a_part_that_was_left_behind_or_is_new_is_dropped() -> None:

@@ -19,7 +19,7 @@ from torch import Tensor
 from pipeline import models
 from pipeline.arrays import Image
 from pipeline.errors import RunError, WeightsError
-from pipeline.models import Ambiguous, Still
+from pipeline.models import OffersCandidates, PromptedFrame
 from pipeline.models import sam as product
 from pipeline.models.embeddings import Embeddings
 from pipeline.models.segmenter import View
@@ -207,17 +207,17 @@ def test_a_lone_click_has_three_readings_and_the_chosen_one_is_taken(network: Ne
     image = picture(211, 317)
     click = marks(211, 317)["one point"]
     model = product.Sam(network)
-    assert isinstance(model, Ambiguous)
-    given = model.candidates(Still(image, click))
+    assert isinstance(model, OffersCandidates)
+    given = model.candidates(PromptedFrame(image, click))
     answer = network.decode(network.embed(image), (211, 317), click.points, several=True)
     assert [c.score for c in given] == pytest.approx(answer.scores.clip(0, 1).tolist())
     for chosen in range(3):
-        (found,) = model.mattes(iter([Still(image, replace(click, candidate=chosen))]))
+        (found,) = model.predict(iter([PromptedFrame(image, replace(click, candidate=chosen))]))
         assert np.array_equal(found.matte, given[chosen].matte)
         assert found.confidence == given[chosen].score
-    (best,) = model.mattes(iter([Still(image, click)]))
+    (best,) = model.predict(iter([PromptedFrame(image, click)]))
     assert np.array_equal(best.matte, given[int(np.argmax(answer.scores))].matte)
-    (one,) = model.candidates(Still(image, marks(211, 317)["box"]))
+    (one,) = model.candidates(PromptedFrame(image, marks(211, 317)["box"]))
     assert not any(np.array_equal(one.matte, c.matte) for c in given)
 
 
@@ -238,7 +238,9 @@ def test_the_smallest_pictures_are_taken(network: Network) -> None:
     for size in [(1, 1), (2, 90), (33, 17)]:
         frames = [random.integers(0, 256, (*size, 3), np.uint8) for _ in range(3)]
         for prompt in (Prompt(points=(Point(0, 0),)), Prompt(box=Box(0, 0, 1, 1))):
-            found = list(model.mattes(iter([Still(frames[0], prompt), *map(Still, frames[1:])])))
+            found = list(
+                model.predict(iter([PromptedFrame(frames[0], prompt), *map(PromptedFrame, frames[1:])]))
+            )
             assert [f.matte.shape for f in found] == [size] * 3
 
 
@@ -263,7 +265,7 @@ def test_vit_b_loads_and_answers_as_the_package_does(vit_b: tuple[Path, Sam]) ->
         assert own.keys() == theirs.keys() and all(torch.equal(own[name], theirs[name]) for name in own)
     image = picture(180, 320)
     prompt = marks(180, 320)["box and points"]
-    (found,) = model.mattes(iter([Still(image, prompt)]))
+    (found,) = model.predict(iter([PromptedFrame(image, prompt)]))
     assert found.matte.shape == (180, 320) and 0 <= found.confidence <= 1
     # The encoder, which takes seconds, runs this once: the rest is compared on what it found.
     predictor = SamPredictor(sam)
@@ -287,7 +289,7 @@ def test_the_cards_name_the_published_files() -> None:
         (file,) = card.weights.files
         assert file.name.startswith(f"sam_vit_{size}_") and len(file.sha256) == 64
         assert file.url == f"https://dl.fbaipublicfiles.com/segment_anything/{file.name}"
-        assert card.points and card.box and card.candidates and not card.automatic and not card.remembers
+        assert card.points and card.box and card.candidates and not card.automatic and not card.has_memory
 
 
 class Counting:
@@ -385,6 +387,6 @@ def test_clicks_after_the_first_cost_the_decoder_alone(sam: Sam) -> None:
     model = product.Sam(network)
     image = picture(96, 128)
     for prompt in marks(96, 128).values():
-        list(model.mattes(iter([Still(image, prompt)])))
-        model.candidates(Still(image, prompt))
+        list(model.predict(iter([PromptedFrame(image, prompt)])))
+        model.candidates(PromptedFrame(image, prompt))
     assert network.embedded == 1

@@ -19,7 +19,7 @@ from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenc
 
 from pipeline import devices, models
 from pipeline.errors import InputError, PromptError, WeightsError
-from pipeline.models import Found, Still
+from pipeline.models import Prediction, PromptedFrame
 from pipeline.models.sam2 import Sam2
 from pipeline.networks import sam2
 from pipeline.prompts import Box, Point, Prompt
@@ -214,7 +214,7 @@ class TestStreaming:
         assert held[20] == held[40] == held[60] > held[1]
 
     def test_leaves_nothing_behind(self, seen: sam2.Network) -> None:
-        found = Sam2(seen).mattes(Still(frame, BOX) for frame in clip(3))
+        found = Sam2(seen).predict(PromptedFrame(frame, BOX) for frame in clip(3))
         next(found)
         assert sessions() == 1
         found.close()
@@ -258,11 +258,12 @@ class TestFeatures:
     def test_serve_every_object_and_click_on_a_frame(self, seen: sam2.Network, encoded: list[int]) -> None:
         model, frames = Sam2(seen), clip(5, 50, 44)
         objects = [
-            model.mattes(Still(f, None if n else CLICK) for n, f in enumerate(frames)) for _ in range(3)
+            model.predict(PromptedFrame(f, None if n else CLICK) for n, f in enumerate(frames))
+            for _ in range(3)
         ]
         for _ in zip(*objects, strict=True):
             pass
-        model.candidates(Still(frames[-1].copy(), CLICK))
+        model.candidates(PromptedFrame(frames[-1].copy(), CLICK))
         assert len(encoded) == len(frames)
 
     def test_know_their_size(self, seen: sam2.Network) -> None:
@@ -288,7 +289,7 @@ class TestMattes:
         self, seen: sam2.Network, width: int, height: int, reach: int, share: float
     ) -> None:
         frame = clip(1, width, height)[0]
-        matte = next(Sam2(seen).mattes(iter([Still(frame, BOX)]))).matte
+        matte = next(Sam2(seen).predict(iter([PromptedFrame(frame, BOX)]))).matte
         assert matte.shape == (height, width) and matte.dtype == np.uint8
         exact = seen.enlarged(sam2.Track(seen, seen.embed).step(frame, BOX).logits[0], height, width) > 0
         assert exact.any() and not exact.all()
@@ -309,28 +310,30 @@ class TestMattes:
         frames = clip(20)
         whole(network, frames, {0: BOX})
         hook.remove()
-        found = list(Sam2(network).mattes(Still(f, None if n else BOX) for n, f in enumerate(frames)))
+        found = list(
+            Sam2(network).predict(PromptedFrame(f, None if n else BOX) for n, f in enumerate(frames))
+        )
         assert [one.confidence for one in found] == pytest.approx(heard)
         for one in found:
-            assert one.matte.any() or one.confidence < models.DOUBT
+            assert one.matte.any() or one.confidence < models.LOW_CONFIDENCE
 
     def test_a_hidden_subject_is_in_doubt_and_found_again(self) -> None:
-        stills = (Still(frame, None if number else BOX) for number, frame in enumerate(clip(20)))
+        stills = (PromptedFrame(frame, None if number else BOX) for number, frame in enumerate(clip(20)))
         hidden = sam2.Network(module(HIDDEN), torch.device("cpu"))
-        found = list(Sam2(hidden).mattes(stills))
+        found = list(Sam2(hidden).predict(stills))
         empty = "".join("." if one.matte.any() else "-" for one in found)
         assert "-." in empty and ".-" in empty
-        assert all(one.confidence < models.DOUBT for one in found if not one.matte.any())
+        assert all(one.confidence < models.LOW_CONFIDENCE for one in found if not one.matte.any())
 
     @pytest.mark.parametrize(
         "prompt", [None, Prompt(points=(Point(3, 4, keep=False),))], ids=["none", "remove"]
     )
     def test_asks_what_to_keep(self, seen: sam2.Network, prompt: Prompt | None) -> None:
         with pytest.raises(PromptError, match="told what to keep"):
-            next(Sam2(seen).mattes(iter([Still(clip(1)[0], prompt)])))
+            next(Sam2(seen).predict(iter([PromptedFrame(clip(1)[0], prompt)])))
 
     def test_no_frames_no_mattes(self, seen: sam2.Network) -> None:
-        assert list(Sam2(seen).mattes(iter([]))) == []
+        assert list(Sam2(seen).predict(iter([]))) == []
 
 
 class TestCandidates:
@@ -364,27 +367,31 @@ class TestCandidates:
 
     def test_the_chosen_one_begins_the_stream(self, seen: sam2.Network) -> None:
         model, frame = Sam2(seen), clip(1)[0]
-        candidates = model.candidates(Still(frame, CLICK))
+        candidates = model.candidates(PromptedFrame(frame, CLICK))
         assert len(candidates) == 3 and len({c.matte.tobytes() for c in candidates}) == 3
         for number, candidate in enumerate(candidates):
             chosen = Prompt(points=CLICK.points, candidate=number)
-            found = next(model.mattes(iter([Still(frame, chosen)])))
+            found = next(model.predict(iter([PromptedFrame(frame, chosen)])))
             np.testing.assert_array_equal(found.matte, candidate.matte)
             assert found.confidence < candidate.score
         best = max(candidates, key=lambda candidate: candidate.score)
-        np.testing.assert_array_equal(next(model.mattes(iter([Still(frame, CLICK)]))).matte, best.matte)
+        np.testing.assert_array_equal(
+            next(model.predict(iter([PromptedFrame(frame, CLICK)]))).matte, best.matte
+        )
 
     def test_the_chosen_one_is_remembered(self, seen: sam2.Network) -> None:
         frames = clip(4)
-        scores = [candidate.score for candidate in Sam2(seen).candidates(Still(frames[0], CLICK))]
+        scores = [candidate.score for candidate in Sam2(seen).candidates(PromptedFrame(frames[0], CLICK))]
         runs = [streamed(seen, frames, {0: Prompt(points=CLICK.points, candidate=n)}) for n in range(3)]
         assert equal(runs[int(np.argmax(scores))], streamed(seen, frames, {0: CLICK}))
         assert not any(torch.equal(a[3], b[3]) for a, b in zip(runs, [*runs[1:], runs[0]], strict=True))
 
     def test_a_box_has_one_reading(self, seen: sam2.Network) -> None:
         frame = clip(1)[0]
-        (only,) = Sam2(seen).candidates(Still(frame, BOX))
-        np.testing.assert_array_equal(next(Sam2(seen).mattes(iter([Still(frame, BOX)]))).matte, only.matte)
+        (only,) = Sam2(seen).candidates(PromptedFrame(frame, BOX))
+        np.testing.assert_array_equal(
+            next(Sam2(seen).predict(iter([PromptedFrame(frame, BOX)]))).matte, only.matte
+        )
 
     def test_are_empty_where_nothing_is_seen(self) -> None:
         hidden = sam2.Network(module(GONE), torch.device("cpu"))
@@ -417,18 +424,18 @@ class TestLoading:
 
     def test_the_published_layout_gives_the_same_masks(self, files: list[Path], seen: sam2.Network) -> None:
         model = models.card("sam2-tiny").load("cpu", files)
-        stills = [Still(frame, None if number else BOTH) for number, frame in enumerate(clip(4))]
-        for ours, loaded in zip(Sam2(seen).mattes(iter(stills)), model.mattes(iter(stills)), strict=True):
+        stills = [PromptedFrame(frame, None if number else BOTH) for number, frame in enumerate(clip(4))]
+        for ours, loaded in zip(Sam2(seen).predict(iter(stills)), model.predict(iter(stills)), strict=True):
             np.testing.assert_array_equal(loaded.matte, ours.matte)
             assert loaded.confidence == ours.confidence
-        assert isinstance(model, models.Ambiguous)
+        assert isinstance(model, models.OffersCandidates)
 
     def test_runs_in_half_precision(self, files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
         model = models.card("sam2-tiny").load("cpu", files)
-        stills = [Still(frame, None if number else BOX) for number, frame in enumerate(clip(3))]
-        exact = list(model.mattes(iter(stills)))
+        stills = [PromptedFrame(frame, None if number else BOX) for number, frame in enumerate(clip(3))]
+        exact = list(model.predict(iter(stills)))
         monkeypatch.setattr(devices, "precision", lambda _device: torch.bfloat16)
-        near = list(models.card("sam2-tiny").load("cpu", files).mattes(iter(stills)))
+        near = list(models.card("sam2-tiny").load("cpu", files).predict(iter(stills)))
         assert agreement(exact, near) > 0.9
 
     def test_a_device_that_is_not_there(self, files: list[Path]) -> None:
@@ -484,14 +491,14 @@ class TestLoading:
     @pytest.mark.parametrize("size", ["tiny", "small", "base-plus", "large"])
     def test_each_size_has_its_files(self, size: str) -> None:
         card = models.card(f"sam2-{size}")
-        assert card.weights is not None and card.candidates and card.remembers and not card.automatic
+        assert card.weights is not None and card.candidates and card.has_memory and not card.automatic
         for file, name in zip(card.weights.files, ("model.safetensors", "config.json"), strict=True):
             assert file.name == f"facebook/sam2.1-hiera-{size}/{name}"
             hub = f"https://huggingface.co/facebook/sam2.1-hiera-{size}/resolve/"
             assert file.url.startswith(hub) and file.url.endswith(f"/{name}")
 
 
-def agreement(some: list[Found], others: list[Found]) -> float:
+def agreement(some: list[Prediction], others: list[Prediction]) -> float:
     """The share of pixels that are on the same side in both."""
     pairs = zip(some, others, strict=True)
     return float(np.mean([((a.matte > 127) == (b.matte > 127)).mean() for a, b in pairs]))

@@ -20,7 +20,7 @@ import pytest
 from pipeline import models
 from pipeline.arrays import Floats, Image
 from pipeline.job import Job
-from pipeline.models import DOUBT, Found, Still
+from pipeline.models import LOW_CONFIDENCE, Prediction, PromptedFrame
 from pipeline.models.sam import Sam
 from pipeline.models.segmenter import Answer
 from pipeline.process import process
@@ -194,16 +194,16 @@ def overlap(matte: np.ndarray, truth: np.ndarray) -> float:
     return float((mask & truth).sum() / max(1, (mask | truth).sum()))
 
 
-def run(frames: list[Image], marks: dict[int, Prompt], network: Hues | None = None) -> list[Found]:
-    stills = (Still(frame, marks.get(n)) for n, frame in enumerate(frames))
-    return list(Sam(network or Hues()).mattes(stills))
+def run(frames: list[Image], marks: dict[int, Prompt], network: Hues | None = None) -> list[Prediction]:
+    stills = (PromptedFrame(frame, marks.get(n)) for n, frame in enumerate(frames))
+    return list(Sam(network or Hues()).predict(stills))
 
 
-def doubted(found: list[Found]) -> list[int]:
-    return [n for n, f in enumerate(found) if f.confidence < DOUBT]
+def doubted(found: list[Prediction]) -> list[int]:
+    return [n for n, f in enumerate(found) if f.confidence < LOW_CONFIDENCE]
 
 
-def overlaps(found: list[Found], truths: list[np.ndarray]) -> np.ndarray:
+def overlaps(found: list[Prediction], truths: list[np.ndarray]) -> np.ndarray:
     return np.array([overlap(f.matte, truth) for f, truth in zip(found, truths, strict=True)])
 
 
@@ -388,11 +388,11 @@ def test_a_chosen_candidate_is_what_is_carried() -> None:
     areas = []
     for candidate in (0, 1, 2, None):
         prompt = Prompt(points=(Point(x, y),), candidate=candidate)
-        found = list(model.mattes(Still(f, None if n else prompt) for n, f in enumerate(frames)))
+        found = list(model.predict(PromptedFrame(f, None if n else prompt) for n, f in enumerate(frames)))
         areas.append((found[0].matte > 127).sum())
         assert overlap(found[0].matte, truths[0]) > 0.5
     assert areas[0] < areas[1] < areas[2] and areas[3] == areas[1]
-    given = model.candidates(Still(frames[0], prompt))
+    given = model.candidates(PromptedFrame(frames[0], prompt))
     assert [(c.matte > 127).sum() for c in given] == areas[:3]
     assert [c.score for c in given] == pytest.approx([0.6, 0.95, 0.7])
 
@@ -423,7 +423,8 @@ def test_streams_share_frames_and_nothing_else() -> None:
     model = Sam(network)
     box, wall = box_around(truths[0]), Prompt(points=(Point(300, 20),))
     one, two = (
-        model.mattes(iter([Still(frames[0], prompt), *map(Still, frames[1:])])) for prompt in (box, wall)
+        model.predict(iter([PromptedFrame(frames[0], prompt), *map(PromptedFrame, frames[1:])]))
+        for prompt in (box, wall)
     )
     mixed = list(zip(one, two, strict=True))
     assert network.embedded == len(frames)

@@ -18,7 +18,7 @@ import torch
 from pipeline import devices, models
 from pipeline.compositing.background import Blur
 from pipeline.job import Job
-from pipeline.models import Card, Found, Model
+from pipeline.models import Card, Model, Prediction
 from pipeline.models.isnet import Isnet
 from pipeline.models.sam import Sam
 from pipeline.models.sam2 import Sam2
@@ -78,14 +78,14 @@ class Peaks(torch.nn.Module):
 def batched(size: int) -> Callable[[], Model]:
     def load() -> Model:
         model = Isnet(Peaks(), torch.device("cpu"))
-        found = model.mattes
+        original = model.predict
 
-        def mattes(*given: Any) -> Iterator[Found]:
+        def predict(*given: Any) -> Iterator[Prediction]:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(devices, "batch_size", lambda *_: size)
-                yield from found(*given)
+                yield from original(*given)
 
-        model.mattes = mattes  # type: ignore[method-assign]
+        model.predict = predict  # type: ignore[method-assign]
         return model
 
     return load
@@ -96,10 +96,10 @@ def card(key: str, load: Callable[[], Model], **said: Any) -> Card:
 
 
 CARDS = (
-    card("isnet", batched(1), flickers=True),
-    card("batches", batched(3), flickers=True),
+    card("isnet", batched(1), per_frame=True),
+    card("batches", batched(3), per_frame=True),
     card("sam", lambda: Sam(Hues()), automatic=False),
-    card("sam2", lambda: Sam2(sam2.Network(module(SEEN), torch.device("cpu"))), remembers=True),
+    card("sam2", lambda: Sam2(sam2.Network(module(SEEN), torch.device("cpu"))), has_memory=True),
 )
 
 
@@ -213,7 +213,7 @@ def test_a_state_is_all_that_a_stream_needs(family: None, path: Path, tmp_path: 
             if found.state is not None:
                 stream_state.save(tmp_path / f"{n}.state", found.state())
                 data = (tmp_path / f"{n}.state").read_bytes()
-            told.append((found.matte.tobytes(), found.confidence, found.told, data))
+            told.append((found.matte.tobytes(), found.confidence, found.prompted, data))
         return told
 
     whole = run(0, None)
@@ -227,7 +227,7 @@ def test_a_state_is_all_that_a_stream_needs(family: None, path: Path, tmp_path: 
 
 def test_what_was_found_is_not_looked_for_again(path: Path, tmp_path: Path) -> None:
     job = Job(path, tmp_path / "o.mp4", model="remembering", prompts=(box(4),), matte=tmp_path / "m.mkv")
-    model: Any = models.loaded("remembering", "auto")
+    model: Any = models.load("remembering", "auto")
     assert stopped(job, 8)
     before, model.frames = model.frames, 0
     with closing(process(job)) as steps:

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.flicker import flicker
 from benchmarks.steady import calmed, error, perturbed
 from pipeline.arrays import Image, Matte
-from pipeline.models import Found
+from pipeline.models import Prediction
 from pipeline.propagation.deflicker import steadied
 from pipeline.video.reading.frames import Frame
 from tests.rendered import subject_over_background
@@ -108,7 +108,9 @@ def test_where_the_pictures_differ_a_matte_stays_as_it_was_found() -> None:
 
 def test_the_first_matte_and_all_else_are_untouched(rendered: Clip) -> None:
     frames, truth = rendered
-    given = [(Frame(7 * n, f), Found(t, n / 12)) for n, (f, t) in enumerate(zip(frames, truth, strict=True))]
+    given = [
+        (Frame(7 * n, f), Prediction(t, n / 12)) for n, (f, t) in enumerate(zip(frames, truth, strict=True))
+    ]
     kept = [found.matte.copy() for _, found in given]
     result = list(steadied(iter(given)))
     assert np.array_equal(result[0][1].matte, truth[0])
@@ -129,11 +131,11 @@ def test_small_and_narrow_pictures(size: tuple[int, int]) -> None:
 def test_one_for_one_and_nothing_ahead(rendered: Clip) -> None:
     read = 0
 
-    def pairs() -> Iterator[tuple[Frame, Found]]:
+    def pairs() -> Iterator[tuple[Frame, Prediction]]:
         nonlocal read
         for n, (frame, matte) in enumerate(zip(*rendered, strict=True)):
             read += 1
-            yield Frame(n, frame), Found(matte)
+            yield Frame(n, frame), Prediction(matte)
 
     stream = steadied(pairs())
     for n in range(1, 4):

@@ -113,7 +113,7 @@ def test_a_model_that_proposes_nothing_is_given_the_clip_as_it_is(
 
 def test_an_empty_scene_has_no_marks(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "grey.mp4", [np.full((*SIZE[::-1], 3), 128, np.uint8)] * 5)
-    model = models.loaded("recorte", "cpu")
+    model = models.load("recorte", "cpu")
     assert isinstance(model, models.Proposer)
     assert model.propose(iter(())) == []
     assert returned(job(path))[1] == ()

@@ -24,7 +24,7 @@ from pipeline.errors import RunError
 from pipeline.files import replacing
 from pipeline.job import Job
 from pipeline.matte import Kept
-from pipeline.models import Found
+from pipeline.models import Prediction
 from pipeline.process import process, render
 from pipeline.prompts import Box, Prompt
 from pipeline.propagation import resume, spool
@@ -96,7 +96,7 @@ def stopped(job: Job, after: int = 60) -> Path:
 
 def frames(job: Job) -> int:
     """How many the model has done since this was asked last."""
-    model: Any = models.loaded(job.model, job.device)
+    model: Any = models.load(job.model, job.device)
     done, model.frames = model.frames, 0
     return int(done)
 
@@ -218,13 +218,15 @@ def test_two_segments_keep_their_states(counted_path: Path, tmp_path: Path, ofte
     with Spool(tmp_path / "a", clip, lasting=True) as made:
         for number in range(41):
             matte = np.full((64, 64), number, np.uint8)
-            made.add(100 - number, Found(matte, number / 64, number % 2 > 0, state=partial(dict, n=number)))
+            made.add(
+                100 - number, Prediction(matte, number / 64, number % 2 > 0, state=partial(dict, n=number))
+            )
     assert len(list(tmp_path.glob("a/*.mattes"))) > 5 and len(list(tmp_path.glob("a/*.state"))) == 2
     assert not list(tmp_path.glob("a/.*"))
     again = Spool(tmp_path / "a", clip, lasting=True)
     assert again.state == {"n": 100 - again.pts[-1]} and not again.ended
     assert again.pts == list(range(100, 100 - len(again.pts), -1))
-    told = [(pts, int(found.matte[0, 0]), found.confidence, found.told) for pts, found in again.found()]
+    told = [(pts, int(found.matte[0, 0]), found.confidence, found.prompted) for pts, found in again.found()]
     assert told == [(100 - n, n, n / 64, n % 2 > 0) for n in range(len(again.pts))]
     assert [(pts, int(found.matte[9, 9])) for pts, found in again.backward()] == [
         (pts, number) for pts, number, *_ in reversed(told)
@@ -323,11 +325,11 @@ def test_a_model_at_fault_loses_nothing(
     job: Job, undisturbed: Callable[[Job], Made], monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     expected = undisturbed(job)
-    model: Any = models.loaded(job.model, job.device)
-    mattes = model.mattes
+    model: Any = models.load(job.model, job.device)
+    predict = model.predict
 
     def faulty(*given: Any) -> Any:
-        for found in mattes(*given):
+        for found in predict(*given):
             if model.frames >= 50:
                 if fault == "raises":
                     raise ZeroDivisionError("a fault in a model")
@@ -338,7 +340,7 @@ def test_a_model_at_fault_loses_nothing(
 
     frames(job)
     with monkeypatch.context() as patch:
-        patch.setattr(model, "mattes", faulty)
+        patch.setattr(model, "predict", faulty)
         with pytest.raises(ZeroDivisionError if fault == "raises" else RunError):
             made(job)
     assert resume.begun(job, probe_clip(job.source))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.job import Job
-from pipeline.models import DOUBT, Found, Still
+from pipeline.models import LOW_CONFIDENCE, Prediction, PromptedFrame
 from pipeline.process import process
 from pipeline.prompts import Point, Prompt
 from pipeline.propagation import stream_state
@@ -41,7 +41,7 @@ def doubted(
     return [
         n
         for n, (image, matte) in enumerate(pairs)
-        if review(image, Found(matte, 0.95), n == marked).confidence < DOUBT
+        if review(image, Prediction(matte, 0.95), n == marked).confidence < LOW_CONFIDENCE
     ]
 
 
@@ -80,7 +80,8 @@ def test_a_correction_is_believed_and_learnt_from() -> None:
     review = Review()
     red, blue = scene(20, 20), scene(20, 20, colour=BLUE)
     told = [
-        review(*frame[:1], Found(frame[1]), mark).confidence for frame, mark in ((red, True), (blue, True))
+        review(*frame[:1], Prediction(frame[1]), mark).confidence
+        for frame, mark in ((red, True), (blue, True))
     ]
     assert told == [1, 1]
     assert doubted([red, blue], None, review) == []
@@ -89,25 +90,27 @@ def test_a_correction_is_believed_and_learnt_from() -> None:
 def test_a_review_goes_on_from_its_state(tmp_path: Path) -> None:
     pairs = [scene(20, 20), scene(24, 20), scene(27, 20, colour=BLUE), scene(120, 60, 9), scene(120, 60, 0)]
     whole = Review()
-    told = [whole(image, Found(matte), n == 0).confidence for n, (image, matte) in enumerate(pairs)]
+    told = [whole(image, Prediction(matte), n == 0).confidence for n, (image, matte) in enumerate(pairs)]
     for stop in range(1, len(pairs)):
         review = Review()
         for n, (image, matte) in enumerate(pairs[:stop]):
-            review(image, Found(matte), n == 0)
+            review(image, Prediction(matte), n == 0)
         stream_state.save(tmp_path / "state", review.state())
         review = Review.restored(stream_state.load(tmp_path / "state"))
-        assert [review(image, Found(matte), False).confidence for image, matte in pairs[stop:]] == told[stop:]
+        assert [review(image, Prediction(matte), False).confidence for image, matte in pairs[stop:]] == told[
+            stop:
+        ]
 
 
 class Losing:
     """Keeps what is red, and loses it with the tenth frame; it is sure of that, too."""
 
-    def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
+    def predict(self, stills: Iterator[PromptedFrame]) -> Iterator[Prediction]:
         for n, (image, prompt) in enumerate(stills):
             if n == 0 and prompt is not None:
                 steadfast = prompt.points[0].x < 100
             matte = stand_in.threshold(image)
-            yield Found(matte if n < 10 or steadfast else np.zeros_like(matte), 0.99)
+            yield Prediction(matte if n < 10 or steadfast else np.zeros_like(matte), 0.99)
 
 
 @pytest.fixture

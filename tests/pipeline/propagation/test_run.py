@@ -14,7 +14,7 @@ from pipeline.errors import RunError
 from pipeline.imaging import scene_cuts
 from pipeline.job import Job
 from pipeline.matte import Kept
-from pipeline.models import Found, Still
+from pipeline.models import Prediction, PromptedFrame
 from pipeline.process import process
 from pipeline.prompts import Box, Point, Prompt
 from pipeline.propagation import run as stretches
@@ -229,10 +229,10 @@ def test_objects_marked_on_one_frame_are_carried_in_step(counted_path: Path, tmp
     given: list[int] = []
 
     class Noting(Carrying):
-        def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
+        def predict(self, stills: Iterator[PromptedFrame]) -> Iterator[Prediction]:
             for still in stills:
                 given.append(number(still.image))
-                yield Found(np.zeros(still.image.shape[:2], np.uint8))
+                yield Prediction(np.zeros(still.image.shape[:2], np.uint8))
 
     clip = probe_clip(counted_path)
     plan = stretches.plan([box(20), replace(points(20), object=2)], clip, 0, 10**9)
@@ -256,14 +256,14 @@ def cut_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_clip(tmp_path_factory.mktemp("clips") / "cut.mp4", here + there + here)
 
 
-def seen(path: Path, folder: Path, prompts: list[Prompt], *, remembers: bool = False) -> list[Found]:
+def seen(path: Path, folder: Path, prompts: list[Prompt], *, remembers: bool = False) -> list[Prediction]:
     clip = probe_clip(path)
     plan = stretches.plan(prompts, clip, 0, load_index(path).pts[-1] + 1)
     stream = partial(stretches.pairs, Carrying(), remembers=remembers)
     return [s.pair[1] for s in stretches.steps(clip, stream, plan, folder) if s.pair is not None]
 
 
-def tops(found: list[Found]) -> list[int]:
+def tops(found: list[Prediction]) -> list[int]:
     return [int(f.matte.max()) for f in found]
 
 
@@ -348,9 +348,9 @@ def test_closing_ends_the_streams_of_every_object(counted_path: Path, tmp_path: 
     ended: list[int] = []
 
     class Ending(Carrying):
-        def mattes(self, stills: Iterator[Still]) -> Iterator[Found]:
+        def predict(self, stills: Iterator[PromptedFrame]) -> Iterator[Prediction]:
             try:
-                yield from super().mattes(stills)
+                yield from super().predict(stills)
             finally:
                 ended.append(1)
 

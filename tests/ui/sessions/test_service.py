@@ -633,7 +633,7 @@ def test_objects_have_colours_and_can_be_switched_off(actions: SessionService, p
 
 def test_a_mark_on_one_object_does_not_make_the_others_anew(actions: SessionService, pointed: str) -> None:
     made: list[int] = []
-    model = models.loaded("pointing", "auto")
+    model = models.load("pointing", "auto")
     original = model.mattes
 
     def counting(stills: Any) -> Any:
@@ -967,7 +967,7 @@ def test_a_click_does_not_wait_for_somebody_elses_previews(
             clicked.wait(1)  # each frame, until the click is answered
             yield found
 
-    monkeypatch.setattr(stand_in.Pointing, "mattes", slow)
+    monkeypatch.setattr(stand_in.Pointing, "predict", slow)
     other = actions.create(upload(), "b.mp4")
     actions.choose_model(other, "pointing")
     far = actions.mark(other, [{"time": 11 / 24, "points": [{"x": 40, "y": 45, "keep": True}]}])
@@ -993,6 +993,6 @@ def test_objects_of_a_kept_matte_are_not_made_anew(actions: SessionService, poin
     actions.mark(pointed, [lone(40, 45), lone(110, 45, object=2)])
     actions.run(pointed)
     done = finished(actions, pointed)
-    model = models.loaded("pointing", "auto")
+    model = models.load("pointing", "auto")
     model.mattes = None  # type: ignore[method-assign,assignment]
     assert [len(n) for n in actions.looks.previews(done)] == [1, 2, 3, 4, 5, 6]

@@ -120,7 +120,7 @@ def _about(card: Card, found: Session, takes: float | None, language: str) -> st
         restriction = text.translate_restriction(language, card.key, card.restriction)
         about += f'<p class="notice">{html.escape(restriction)}</p>'
     if not found.job.asked:
-        key, _why = models.default(accepts=found.accepts)
+        key, _why = models.choose_default(accepts=found.accepts)
         if key == card.key == models.AUTOMATIC:
             about += _hint(text.translate(language, "chosen_best"))
         elif key == card.key:
