@@ -30,9 +30,9 @@ from platformdirs import user_data_path
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 LOOPBACK = "127.0.0.1"
-PATIENCE = 5.0
+TAKEOVER_SECONDS = 5.0
 """Seconds: a server that was killed frees its port and its folder once its memory has been given back."""
-MOST_PIXELS = 8192 * 4320
+MAX_PIXELS = 8192 * 4320
 """Of a frame: 8K."""
 
 
@@ -73,14 +73,14 @@ class Settings:
             upload_bytes=_number(environment, "RECORTE_UPLOAD_MB", 4096, 1, 10**6) * 2**20,
             quota_bytes=_number(environment, "RECORTE_QUOTA_GB", 0, 0, 10**6) * 2**30,
             most_seconds=_number(environment, "RECORTE_MOST_MINUTES", 0, 0, 10**5) * 60,
-            most_pixels=_number(environment, "RECORTE_MOST_PIXELS", MOST_PIXELS, 0, 10**9),
+            most_pixels=_number(environment, "RECORTE_MOST_PIXELS", MAX_PIXELS, 0, 10**9),
             keep_days=_number(environment, "RECORTE_KEEP_DAYS", 0, 0, 10**5),
             stall_seconds=_number(environment, "RECORTE_STALL_MINUTES", 10, 1, 10**4) * 60,
-            log=_form(environment, "RECORTE_LOG"),
+            log=_log_format(environment, "RECORTE_LOG"),
         )
 
     @property
-    def beyond(self) -> bool:
+    def exposed(self) -> bool:
         """Whether others than this machine's users may reach it: by its address, or through a proxy."""
         return self.host not in _HERE or bool(self.hosts)
 
@@ -118,7 +118,7 @@ def _folder(environment: Mapping[str, str], name: str) -> Path | None:
         raise CannotStart(f"{name} is {text!r}, which is no folder ({error}).") from error
 
 
-def _form(environment: Mapping[str, str], name: str) -> Literal["json", "text"] | None:
+def _log_format(environment: Mapping[str, str], name: str) -> Literal["json", "text"] | None:
     match environment.get(name) or "":
         case "":
             return None
@@ -130,9 +130,9 @@ def _form(environment: Mapping[str, str], name: str) -> Literal["json", "text"] 
             raise CannotStart(f"{name} is {other!r}; it must be json or text.")
 
 
-def listening(host: str, port: int, patience: float = PATIENCE) -> socket.socket:
+def bind(host: str, port: int, timeout: float = TAKEOVER_SECONDS) -> socket.socket:
     """Raises CannotStart where the address cannot be had within `patience` seconds."""
-    until = time.monotonic() + patience
+    until = time.monotonic() + timeout
     while True:
         try:
             return socket.create_server(
@@ -167,11 +167,11 @@ def prepare_data_dir(home: Path) -> Path:
             if folder.is_dir() and folder.stat().st_mode & 0o066 and folder.stat().st_uid == os.geteuid():
                 folder.chmod(0o700)
     except OSError as error:
-        raise CannotStart(_unusable(home, error)) from error
+        raise CannotStart(_unusable_sentence(home, error)) from error
     return home
 
 
-def _unusable(home: Path, error: OSError) -> str:
+def _unusable_sentence(home: Path, error: OSError) -> str:
     where = f": {error.filename}" if error.filename and str(error.filename) != str(home) else ""
     return (
         f"The data folder {home} cannot be used ({error.strerror}{where}): mend that, or name another with "
@@ -184,7 +184,7 @@ class InUse(CannotStart):
 
 
 @contextmanager
-def alone(home: Path, patience: float = PATIENCE) -> Iterator[None]:
+def lock_data_dir(home: Path, timeout: float = TAKEOVER_SECONDS) -> Iterator[None]:
     """Hold a data folder. Raises InUse where another server holds it longer than `patience` seconds.
 
     A starting server takes what was under way for interrupted, and would do so to a running neighbour's.
@@ -192,8 +192,8 @@ def alone(home: Path, patience: float = PATIENCE) -> Iterator[None]:
     try:
         lock = (home / "in-use.lock").open("a")  # the kernel frees it, however the process ends
     except OSError as error:
-        raise CannotStart(_unusable(home, error)) from error
-    until = time.monotonic() + patience
+        raise CannotStart(_unusable_sentence(home, error)) from error
+    until = time.monotonic() + timeout
     with lock:
         while True:
             try:
@@ -211,7 +211,7 @@ def alone(home: Path, patience: float = PATIENCE) -> Iterator[None]:
 
 def serve(settings: Settings) -> None:
     """Run until interrupted."""
-    with listening(settings.host, settings.port) as port, alone(prepare_data_dir(settings.home)):
+    with bind(settings.host, settings.port) as port, lock_data_dir(prepare_data_dir(settings.home)):
         uploads = settings.home / "uploads"
         shutil.rmtree(uploads, ignore_errors=True)  # what a server that was killed left half received
         uploads.mkdir(mode=0o700, exist_ok=True)
@@ -229,9 +229,9 @@ def serve(settings: Settings) -> None:
         from ui.page import blocks
         from ui.server import metrics
         from ui.server.accounts import DatabaseAccounts
-        from ui.server.login import SignedIn, SignedInVisitors
-        from ui.server.serve import answer
-        from ui.server.status import ServerHouse
+        from ui.server.login import CookieAuthenticator, LoginSessions
+        from ui.server.serve import serve as run_server
+        from ui.server.status import ServerStatus
         from ui.server.uploads import Uploads
         from ui.sessions.frames import darkroom
         from ui.sessions.retention import Cleaner
@@ -255,16 +255,16 @@ def serve(settings: Settings) -> None:
             ) as worker,
         ):
             accounts = DatabaseAccounts(database)
-            if settings.beyond and not (settings.open or settings.users or accounts.any()):
+            if settings.exposed and not (settings.open or settings.users or accounts.any()):
                 raise CannotStart(
                     "Without accounts this is served to this machine alone. Make one with `python app.py "
                     "user add NAME`, or set RECORTE_OPEN=1 if everybody who reaches it may see everything."
                 )
-            house = ServerHouse(database, worker)
-            figures = metrics.Figures(house, settings.home)
-            logging.getLogger().addHandler(metrics.CountedErrors(figures))
+            server_status = ServerStatus(database, worker)
+            server_metrics = metrics.Metrics(server_status, settings.home)
+            logging.getLogger().addHandler(metrics.ErrorCounter(server_metrics))
             running = Runner(
-                metrics.Watched(ledger, figures),
+                metrics.MeteredSink(ledger, server_metrics),
                 partial(worker.stream, "process"),
                 kill=worker.kill,
                 stall_seconds=settings.stall_seconds,
@@ -275,14 +275,14 @@ def serve(settings: Settings) -> None:
                 actions = SessionService(
                     settings.home, database, runner, ASSETS / "sample.mp4", worker, allowance
                 )
-                house.actions = actions
+                server_status.actions = actions
                 actions.mend()
                 actions.resume()
-                visitors = SignedInVisitors(
+                visitors = CookieAuthenticator(
                     accounts,
-                    SignedIn(settings.home / "signed-in.json"),
+                    LoginSessions(settings.home / "signed-in.json"),
                     # Never open to others again because the last account was removed.
-                    required=settings.users or (settings.beyond and not settings.open),
+                    required=settings.users or (settings.exposed and not settings.open),
                 )
                 page = blocks.application(
                     actions,
@@ -291,11 +291,11 @@ def serve(settings: Settings) -> None:
                     visitors=visitors,
                     hosts=settings.hosts,
                     open=settings.open,
-                    routers=[metrics.router(house, figures, settings.home)],
-                    answered=figures.answered,
+                    routers=[metrics.router(server_status, server_metrics, settings.home)],
+                    answered=server_metrics.count_response,
                 )
                 with closing(Cleaner(actions, settings.keep_days)):
-                    answer(page, port)
+                    run_server(page, port)
                     actions.purge_all()
 
 
@@ -303,7 +303,7 @@ def doctor(settings: Settings) -> int:
     """Print a sentence on each thing that is needed; 0: the server can serve, 1: it cannot."""
     from ui.server import doctor as ward
 
-    with _held_if_free(settings.home) as running:
+    with _lock_if_free(settings.home) as running:
         found = ward.examine(
             settings.home, settings.database_url, settings.host, settings.port, running=running
         )
@@ -316,13 +316,13 @@ def doctor(settings: Settings) -> int:
 
 
 @contextmanager
-def _held_if_free(home: Path) -> Iterator[bool]:
+def _lock_if_free(home: Path) -> Iterator[bool]:
     """Whether a server runs on the folder; none can start on it meanwhile."""
     if not home.exists():
         yield False
         return
     try:
-        holding = alone(home, patience=0)
+        holding = lock_data_dir(home, timeout=0)
         holding.__enter__()
     except InUse:
         yield True
@@ -408,7 +408,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from ui.server import logs
 
         logs.setup(settings.log)
-        with logs.printing_logged():
+        with logs.log_printed_output():
             serve(settings)
     except (CannotStart, DatabaseError) as error:
         print(error, file=sys.stderr)

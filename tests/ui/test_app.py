@@ -129,7 +129,7 @@ def test_whatever_is_wrong_with_the_data_folder_is_told(
 
 def test_a_lock_that_cannot_be_taken_is_told(tmp_path: Path) -> None:
     (tmp_path / "in-use.lock").mkdir()
-    with pytest.raises(app.CannotStart, match=r"in-use\.lock\): mend that"), app.alone(tmp_path):
+    with pytest.raises(app.CannotStart, match=r"in-use\.lock\): mend that"), app.lock_data_dir(tmp_path):
         pass
 
 
@@ -155,24 +155,24 @@ def test_data_folders_are_closed_to_other_users(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_server_still_holds_is_waited_for(tmp_path: Path) -> None:
-    with closing(socket.create_server(("127.0.0.1", 0))) as taken, app.alone(tmp_path):
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken, app.lock_data_dir(tmp_path):
         port = taken.getsockname()[1]
         free = threading.Timer(1, taken.close)
         free.start()
-        with app.listening("127.0.0.1", port):
+        with app.bind("127.0.0.1", port):
             free.join()
         with (
             pytest.raises(app.CannotStart, match="RECORTE_PORT"),
             socket.create_server(("127.0.0.1", 0)) as other,
         ):
-            app.listening("127.0.0.1", other.getsockname()[1], patience=0.2)
-        with pytest.raises(app.InUse), app.alone(tmp_path, patience=0.2):
+            app.bind("127.0.0.1", other.getsockname()[1], timeout=0.2)
+        with pytest.raises(app.InUse), app.lock_data_dir(tmp_path, timeout=0.2):
             pass
-    holding = app.alone(tmp_path)
+    holding = app.lock_data_dir(tmp_path)
     holding.__enter__()
     free = threading.Timer(1, holding.__exit__, (None, None, None))
     free.start()
-    with app.alone(tmp_path):
+    with app.lock_data_dir(tmp_path):
         free.join()
 
 
@@ -185,17 +185,17 @@ def test_a_taken_port_ends_it_with_a_sentence(tmp_path: Path) -> None:
 
 
 def test_two_do_not_share_a_folder(tmp_path: Path) -> None:
-    with app.alone(tmp_path):
+    with app.lock_data_dir(tmp_path):
         said = refused(python("app.py", RECORTE_HOME=str(tmp_path), RECORTE_PORT="0"))
     assert str(tmp_path) in said and "RECORTE_HOME" in said
-    with app.alone(tmp_path):  # and it is free again
+    with app.lock_data_dir(tmp_path):  # and it is free again
         pass
 
 
 def test_an_address_of_nobody_is_named() -> None:
     with pytest.raises(app.CannotStart, match="RECORTE_HOST"):
-        app.listening("no.such.host.invalid", 0)
-    with app.listening("127.0.0.1", 0) as port:
+        app.bind("no.such.host.invalid", 0)
+    with app.bind("127.0.0.1", 0) as port:
         assert port.getsockname()[1] > 0
 
 

@@ -173,7 +173,7 @@ def test_a_full_disk_is_said_in_the_language_of_who_asks(
         handlers.with_error_toasts(actions.create_sample)()
     assert list((tmp_path / "sessions").iterdir()) == []
     asked = Request({"type": "http", "headers": [(b"accept-language", b"es-ES")]})
-    answer = media._answered(asked, lambda: full(tmp_path, tmp_path / "x"))  # type: ignore[arg-type,return-value]
+    answer = media._respond(asked, lambda: full(tmp_path, tmp_path / "x"))  # type: ignore[arg-type,return-value]
     assert answer.status_code == 507 and "está lleno" in bytes(answer.body).decode()
     with pytest.raises(OSError, match="other"):
-        media._answered(asked, lambda: (_ for _ in ()).throw(OSError("other")))
+        media._respond(asked, lambda: (_ for _ in ()).throw(OSError("other")))

@@ -19,9 +19,9 @@ from ui.page.context import Page
 from ui.page.handlers import Updates, language_of, with_error_toasts
 from ui.page.sections import background, edges, preview, result, sessions, subject, video
 from ui.server import html_pages, login, media
-from ui.server.login import NoAccounts, SignedIn, SignedInVisitors
+from ui.server.login import CookieAuthenticator, LoginSessions, NoAccounts
 from ui.server.middleware import connections
-from ui.server.middleware.access import Gate, Visitor
+from ui.server.middleware.access import AccessMiddleware, Visitor
 from ui.server.uploads import Uploads
 from ui.sessions.merging import Clash
 from ui.sessions.service import SessionService
@@ -130,7 +130,7 @@ def application(
     *,
     upload_bytes: int,
     uploads: Uploads | None = None,
-    visitors: SignedInVisitors | None = None,
+    visitors: CookieAuthenticator | None = None,
     hosts: Iterable[str] = (),
     open: bool = False,
     routers: Iterable[APIRouter] = (),
@@ -141,7 +141,7 @@ def application(
     Without `visitors` there is one, who need not sign in and, unless it is `open`, asks from this machine.
     """
     uploads = uploads or Uploads(Path(get_upload_folder()), upload_bytes)
-    visitors = visitors or SignedInVisitors(NoAccounts(), SignedIn())
+    visitors = visitors or CookieAuthenticator(NoAccounts(), LoginSessions())
     server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     for routes in (
         media.router(actions),
@@ -182,14 +182,14 @@ def application(
     # Gradio holds files that an event names to its own folder only once it was launched, which a mounted one
     # never is.
     blocks.has_launched = True
-    return Gate(
+    return AccessMiddleware(
         server,
         visitors=visitors,
         hosts=hosts,
         open=open,
-        uploads=uploads.of,
-        answered=answered,
-        most=connections.most_connections() - connections.RESERVED,
+        uploads=uploads.folder_of,
+        on_response=answered,
+        max_requests=connections.max_connections() - connections.RESERVED,
     )
 
 

@@ -12,12 +12,11 @@ from uuid import UUID
 NAME = re.compile("[A-Za-z0-9]{1,64}")
 """Pattern of a name; those that Gradio's page makes up have 9 to 13 of these characters."""
 
-_MOST = 1000
+_MAX_PER_USER = 1000
 
 
 class Claims:
-    """Names, each with the user who claimed it; of each user the last `_MOST`, so that none pushes out
-    another's."""
+    """Names by the user who claimed them; of each user the last `_MAX_PER_USER` are kept."""
 
     def __init__(self) -> None:
         self._owners: dict[str, UUID | None] = {}
@@ -30,7 +29,7 @@ class Claims:
         mine = self._claimed.setdefault(user, OrderedDict())
         mine[name] = None
         mine.move_to_end(name)
-        if len(mine) > _MOST:
+        if len(mine) > _MAX_PER_USER:
             oldest, _ = mine.popitem(last=False)
             del self._owners[oldest]
         return True

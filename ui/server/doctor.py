@@ -19,20 +19,20 @@ from pipeline.errors import RecorteError
 from pipeline.video.hardware import accelerates, encodes
 from ui import text
 
-_LITTLE_DISK = 5 * 2**30
-_NO_DISK = 200 * 2**20
-_LITTLE_MEMORY = 2 * 2**30
+_LOW_DISK = 5 * 2**30
+_MIN_DISK = 200 * 2**20
+_LOW_MEMORY = 2 * 2**30
 
 
 @dataclass(frozen=True)
 class Finding:
     sentence: str
-    well: bool = True
+    ok: bool = True
     stops: bool = False
     """Whether the server cannot serve as it is."""
 
     def __str__(self) -> str:
-        return f"{'ok' if self.well else '!!' if self.stops else '--'}  {self.sentence}"
+        return f"{'ok' if self.ok else '!!' if self.stops else '--'}  {self.sentence}"
 
 
 def examine(
@@ -59,7 +59,7 @@ def _folder(home: Path) -> Iterator[Finding]:
         yield Finding(
             f"Nothing can be written into the data folder {home} ({error.strerror}): mend that, or name "
             "another with RECORTE_HOME.",
-            well=False,
+            ok=False,
             stops=True,
         )
         return
@@ -67,10 +67,10 @@ def _folder(home: Path) -> Iterator[Finding]:
     yield Finding(f"The data folder is {home}{made}.")
     disk = shutil.disk_usage(place)
     said = f"{text.format_size(disk.free)} of {text.format_size(disk.total)} are free on its disk"
-    if disk.free < _NO_DISK:
-        yield Finding(f"{said}: make room before anything is run.", well=False, stops=True)
-    elif disk.free < _LITTLE_DISK:
-        yield Finding(f"{said}: that is soon used up by uploads and results.", well=False)
+    if disk.free < _MIN_DISK:
+        yield Finding(f"{said}: make room before anything is run.", ok=False, stops=True)
+    elif disk.free < _LOW_DISK:
+        yield Finding(f"{said}: that is soon used up by uploads and results.", ok=False)
     else:
         yield Finding(f"{said}.")
 
@@ -84,7 +84,7 @@ def _database(home: Path, url: str | None) -> Finding:
         with Database.open(url, folder, migrate=False) as database:
             version = database.version()
     except DatabaseError as error:
-        return Finding(str(error), well=False, stops=True)
+        return Finding(str(error), ok=False, stops=True)
     which = "The embedded database" if url is None else "The database that DATABASE_URL names"
     return Finding(f"{which} answers: PostgreSQL {version}.")
 
@@ -100,7 +100,7 @@ def _port(host: str, port: int, *, running: bool) -> Finding:
         return Finding(
             f"Nothing can be served at {host}:{port} ({error.strerror}): choose with RECORTE_HOST and "
             "RECORTE_PORT.",
-            well=False,
+            ok=False,
             stops=True,
         )
 
@@ -108,8 +108,8 @@ def _port(host: str, port: int, *, running: bool) -> Finding:
 def _memory() -> Finding:
     memory = psutil.virtual_memory()
     said = f"{text.format_size(memory.available)} of {text.format_size(memory.total)} of memory are free"
-    if memory.available < _LITTLE_MEMORY:
-        return Finding(f"{said}: a run takes about 2 GB, larger models more.", well=False)
+    if memory.available < _LOW_MEMORY:
+        return Finding(f"{said}: a run takes about 2 GB, larger models more.", ok=False)
     return Finding(f"{said}.")
 
 
@@ -117,7 +117,7 @@ def _device() -> Finding:
     try:
         device = devices.pick("auto")
     except (RecorteError, ImportError, OSError) as error:
-        return Finding(f"No device can be used for models ({error}).", well=False, stops=True)
+        return Finding(f"No device can be used for models ({error}).", ok=False, stops=True)
     if device.type != "cuda":
         return Finding(f"Models run on the processor, with {os.cpu_count()} cores: there is no CUDA device.")
     name, memory = devices.described(device)
@@ -133,13 +133,13 @@ def _models() -> Iterator[Finding]:
         elif card.weights.shipped:
             yield Finding(
                 f"{card.label}: its weights should have come with the application. Put its files back.",
-                well=False,
+                ok=False,
             )
         else:
             yield Finding(
                 f"{card.label}: its weights are not here. `python -m pipeline download {card.key}` fetches "
                 f"{weights.size(card.weights.bytes)}.",
-                well=False,
+                ok=False,
             )
 
 
@@ -149,7 +149,7 @@ def _encoders() -> Finding:
         every = len(missing) == len(formats.FORMATS)
         return Finding(
             f"These formats cannot be encoded here: {', '.join(missing)}. Install the package av again.",
-            well=False,
+            ok=False,
             stops=every,
         )
     fast = [form.label for form in formats.FORMATS.values() if accelerates(form)]

@@ -9,14 +9,14 @@ from pathlib import Path
 from fastapi import APIRouter
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
-from ui.server.middleware.access import PLAIN_POLICY
+from ui.server.middleware.access import STATIC_PAGE_POLICY
 
 _STYLE = Path(__file__).resolve().parents[2] / "assets" / "plain.css"
 
 escape = html.escape
 
 
-def page(
+def render_page(
     language: str, title: str, body: str, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """`body` is HTML; `title` is not."""
@@ -36,7 +36,7 @@ def page(
 </body>
 </html>""",
         status,
-        {"Content-Security-Policy": PLAIN_POLICY, "Cache-Control": "no-store", **(headers or {})},
+        {"Content-Security-Policy": STATIC_PAGE_POLICY, "Cache-Control": "no-store", **(headers or {})},
     )
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TextIO, cast
 
-Form = Literal["json", "text"]
+LogFormat = Literal["json", "text"]
 
 FIELDS = (
     *("session", "job", "user", "model", "state", "kind"),
@@ -30,10 +30,10 @@ FIELDS = (
 """What may stand beside an event: identifiers, names of ours, and numbers."""
 
 _ROOT = Path(__file__).resolve().parents[2]
-_LONGEST = 400
+_MAX_EVENT_LENGTH = 400
 
 
-class Lines(logging.Formatter):
+class JsonFormatter(logging.Formatter):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -45,11 +45,11 @@ class Lines(logging.Formatter):
         }
         line |= {name: value for name in FIELDS if (value := getattr(record, name, None)) is not None}
         if record.exc_info and record.exc_info[1] is not None:
-            line["errors"] = [_told(error) for error in _chain(record.exc_info[1])]
+            line["errors"] = [_describe(error) for error in _chain(record.exc_info[1])]
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-class Words(logging.Formatter):
+class TextFormatter(logging.Formatter):
     """For people, with the fields behind the event, and errors in full below it."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -63,13 +63,13 @@ class Words(logging.Formatter):
         return said
 
 
-class OnceASecond(logging.Filter):
+class RateLimitFilter(logging.Filter):
     """Lets each event through once a second, with how often it came (`count`).
 
     What a client can cause at will does not fill the disk.
     """
 
-    _MOST = 100
+    _MAX_EVENTS = 100
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,50 +78,52 @@ class OnceASecond(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        key = str((_first_line(record), [_told(each) for each in _chain(error)] if error else []))
+        key = str((_first_line(record), [_describe(each) for each in _chain(error)] if error else []))
         with self._lock:
             last, missed = self._last.pop(key, (float("-inf"), 0))
             passes = record.created - last >= 1.0
             self._last[key] = (record.created, 0) if passes else (last, missed + 1)
-            if len(self._last) > self._MOST:
+            if len(self._last) > self._MAX_EVENTS:
                 del self._last[next(iter(self._last))]
         if missed and passes:
             record.count = missed + 1
         return passes
 
 
-def setup(form: Form | None = None, stream: TextIO | None = None) -> None:
+def setup(form: LogFormat | None = None, stream: TextIO | None = None) -> None:
     """Have everything logged to `stream` (standard error), in the `form` or in the one that fits it."""
     out = stream or sys.stderr
     handler = logging.StreamHandler(out)
-    handler.setFormatter(Words() if (form or ("text" if out.isatty() else "json")) == "text" else Lines())
+    handler.setFormatter(
+        TextFormatter() if (form or ("text" if out.isatty() else "json")) == "text" else JsonFormatter()
+    )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     for package in ("app", "db", "pipeline", "ui"):
         logging.getLogger(package).setLevel(logging.INFO)
     for outside in ("asyncio", "uvicorn.error"):
-        logging.getLogger(outside).filters[:] = [OnceASecond()]
+        logging.getLogger(outside).filters[:] = [RateLimitFilter()]
     logging.captureWarnings(True)
-    threading.excepthook = _thread_ended
-    sys.excepthook = _ended
+    threading.excepthook = _log_thread_exception
+    sys.excepthook = _log_uncaught_exception
 
 
 @contextmanager
-def printing_logged() -> Iterator[None]:
+def log_printed_output() -> Iterator[None]:
     """Log what libraries print on standard error, where the log is JSON; the words themselves are dropped.
 
     Gradio prints the errors of its own checks with all that the visitor has sent.
     """
     (handler,) = logging.getLogger().handlers[:1]
-    if not isinstance(handler.formatter, Lines):
+    if not isinstance(handler.formatter, JsonFormatter):
         yield
         return
-    with redirect_stderr(cast(TextIO, _Printed(sys.stderr))):
+    with redirect_stderr(cast(TextIO, _StderrLogger(sys.stderr))):
         yield
 
 
-class _Printed:
+class _StderrLogger:
     """In place of standard error: each error that is printed is one event, and so is each other line."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -150,14 +152,16 @@ class _Printed:
         return getattr(self._stream, name)
 
 
-def _thread_ended(args: threading.ExceptHookArgs) -> None:
+def _log_thread_exception(args: threading.ExceptHookArgs) -> None:
     if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
         logging.getLogger("app").critical(
             "a thread ended", exc_info=(args.exc_type, args.exc_value, args.exc_traceback)
         )
 
 
-def _ended(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _log_uncaught_exception(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
     if isinstance(error, KeyboardInterrupt):
         return
     logging.getLogger("app").critical("the program ended", exc_info=(kind, error, trace))
@@ -170,7 +174,7 @@ def _time(record: logging.LogRecord) -> datetime:
 def _first_line(record: logging.LogRecord) -> str:
     """What comes from another process may have an error's words below its event."""
     line, *_ = record.getMessage().strip().splitlines() or [""]
-    return line[:_LONGEST]
+    return line[:_MAX_EVENT_LENGTH]
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -183,25 +187,25 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         left = left.__cause__ or (None if left.__suppress_context__ else left.__context__)
 
 
-def _told(error: BaseException) -> dict[str, object]:
-    told: dict[str, object] = {"kind": kind(error)}
+def _describe(error: BaseException) -> dict[str, object]:
+    told: dict[str, object] = {"kind": error_kind(error)}
     if isinstance(error, OSError) and error.strerror:
         told["reason"] = error.strerror  # the system's words; the file's name is not in them
     told["at"] = [
-        f"{_place(frame.filename)}:{frame.lineno} {frame.name}"
+        f"{_source_path(frame.filename)}:{frame.lineno} {frame.name}"
         for frame in traceback.extract_tb(error.__traceback__)
     ][-8:]
     return told
 
 
-def kind(error: BaseException) -> str:
+def error_kind(error: BaseException) -> str:
     """The name of an error's class, with its module where that is not Python's own or ours."""
     module = type(error).__module__
     own = module == "builtins" or module.split(".")[0] in ("db", "pipeline", "ui", "app", "__main__")
     return type(error).__name__ if own else f"{module}.{type(error).__name__}"
 
 
-def _place(file: str) -> str:
+def _source_path(file: str) -> str:
     """A source file, below this program's folder or as it is imported: not where it is on this machine."""
     path = Path(file)
     if path.is_relative_to(_ROOT):

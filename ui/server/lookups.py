@@ -15,7 +15,7 @@ from db.errors import DatabaseAway
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
-_MOST_KNOWN = 1000
+_MAX_ANSWERS = 1000
 
 
 class Lookups(Generic[K, V]):
@@ -38,21 +38,21 @@ class Lookups(Generic[K, V]):
         self._clock = clock
         self._threads = ThreadPoolExecutor(threads, name)
         self._lock = threading.Lock()
-        self._known: OrderedDict[K, tuple[float, V]] = OrderedDict()
-        self._under_way: dict[K, tuple[float, Future[V]]] = {}
+        self._answers: OrderedDict[K, tuple[float, V]] = OrderedDict()
+        self._pending: dict[K, tuple[float, Future[V]]] = {}
 
-    async def get(self, key: K, patience: float) -> V:
-        """Return the answer. Raises what `ask` raises, or DatabaseAway after `patience` seconds.
+    async def get(self, key: K, timeout: float) -> V:
+        """Return the answer. Raises what `ask` raises, or DatabaseAway after `timeout` seconds.
 
         The seconds count from when it was asked, by whomever: of many who ask a database that hangs only the
         first wait.
         """
         with self._lock:
-            when, answer = self._known.get(key, (float("-inf"), None))
+            when, answer = self._answers.get(key, (float("-inf"), None))
             if self._clock() - when <= self._fresh_seconds:
                 return answer  # type: ignore[return-value]
-            began, future = self._under_way.get(key) or self._start(key)
-        left = max(0.0, began + patience - time.monotonic())
+            began, future = self._pending.get(key) or self._start(key)
+        left = max(0.0, began + timeout - time.monotonic())
         waiting = asyncio.wrap_future(future)
         waiting.add_done_callback(lambda done: done.cancelled() or done.exception())  # it may come too late
         await asyncio.wait({waiting}, timeout=left)
@@ -63,26 +63,26 @@ class Lookups(Generic[K, V]):
     def last(self, key: K) -> V | None:
         """The latest answer, however old; None where there was none."""
         with self._lock:
-            return self._known.get(key, (0.0, None))[1]
+            return self._answers.get(key, (0.0, None))[1]
 
     def clear(self) -> None:
         with self._lock:
-            self._known.clear()
+            self._answers.clear()
 
     def _start(self, key: K) -> tuple[float, Future[V]]:
         begun = time.monotonic(), self._threads.submit(self._answer, key)
-        self._under_way[key] = begun
+        self._pending[key] = begun
         return begun
 
     def _answer(self, key: K) -> V:
         try:
             answer = self._ask(key)
             with self._lock:
-                self._known[key] = self._clock(), answer
-                self._known.move_to_end(key)
-                if len(self._known) > _MOST_KNOWN:
-                    self._known.popitem(last=False)
+                self._answers[key] = self._clock(), answer
+                self._answers.move_to_end(key)
+                if len(self._answers) > _MAX_ANSWERS:
+                    self._answers.popitem(last=False)
             return answer
         finally:
             with self._lock:
-                del self._under_way[key]
+                del self._pending[key]

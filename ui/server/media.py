@@ -19,15 +19,15 @@ from ui.sessions.shares import Threads
 from ui.visitor import language_of, user_id_of
 
 # Threads in all, and for each user.
-_PICTURES = max(4, os.cpu_count() or 1)
-_PICTURES_EACH = _PICTURES // 2
-_READS, _READS_EACH = 8, 4
-_CARRIED, _CARRIED_EACH = 4, 1
+_PICTURE_THREADS = max(4, os.cpu_count() or 1)
+_PICTURE_THREADS_PER_USER = _PICTURE_THREADS // 2
+_READ_THREADS, _READ_THREADS_PER_USER = 8, 4
+_TRACKING_THREADS, _TRACKING_THREADS_PER_USER = 4, 1
 """Of pictures that take as long as a run does up to there."""
 
 # A picture's address holds the revision of what it shows, so it never changes; the page's own user only.
-_LASTING = {"Cache-Control": "private, max-age=86400, immutable"}
-_FRESH = {"Cache-Control": "private, no-cache"}
+_IMMUTABLE = {"Cache-Control": "private, max-age=86400, immutable"}
+_REVALIDATE = {"Cache-Control": "private, no-cache"}
 
 
 def router(actions: SessionService) -> APIRouter:
@@ -38,21 +38,21 @@ def router(actions: SessionService) -> APIRouter:
     routes = APIRouter(prefix=MEDIA_PREFIX)
 
     looks = actions.looks
-    making: Threads[Response] = Threads(_PICTURES, _PICTURES_EACH)
-    carrying: Threads[Response] = Threads(_CARRIED, _CARRIED_EACH)
-    reading: Threads[Response] = Threads(_READS, _READS_EACH)
+    making: Threads[Response] = Threads(_PICTURE_THREADS, _PICTURE_THREADS_PER_USER)
+    carrying: Threads[Response] = Threads(_TRACKING_THREADS, _TRACKING_THREADS_PER_USER)
+    reading: Threads[Response] = Threads(_READ_THREADS, _READ_THREADS_PER_USER)
 
     def opened(id: str, request: Request) -> Session:
         return actions.of(user_id_of(request)).open(id)
 
     @routes.get("/scenes/{name}")
     def scene(name: str, request: Request) -> Response:
-        return _answered(request, lambda: _picture(stock_backgrounds.thumbnail(name), _FRESH))
+        return _respond(request, lambda: _image_response(stock_backgrounds.thumbnail(name), _REVALIDATE))
 
     @routes.get("/{id}/times")
     async def times(id: str, request: Request) -> Response:
-        return await _made(
-            making, request, lambda: JSONResponse(looks.times(opened(id, request)), headers=_LASTING)
+        return await _respond_in_thread(
+            making, request, lambda: JSONResponse(looks.times(opened(id, request)), headers=_IMMUTABLE)
         )
 
     @routes.get("/{id}/version")
@@ -61,26 +61,26 @@ def router(actions: SessionService) -> APIRouter:
 
         def told() -> Response:
             try:
-                return JSONResponse(opened(id, request).version, headers=_FRESH)
+                return JSONResponse(opened(id, request).version, headers=_REVALIDATE)
             except NotFound:
-                return JSONResponse(None, headers=_FRESH)
+                return JSONResponse(None, headers=_REVALIDATE)
 
-        return await _made(reading, request, told)
+        return await _respond_in_thread(reading, request, told)
 
     @routes.get("/{id}/strip")
     async def strip(id: str, request: Request) -> Response:
         def made() -> Response:
-            return Response(looks.strip(opened(id, request)), media_type="image/jpeg", headers=_LASTING)
+            return Response(looks.strip(opened(id, request)), media_type="image/jpeg", headers=_IMMUTABLE)
 
-        return await _made(making, request, made)
+        return await _respond_in_thread(making, request, made)
 
     @routes.get("/{id}/poster")
     async def poster(id: str, request: Request, at: str = "") -> Response:
         """`at` is when the session last changed."""
-        return await _made(
+        return await _respond_in_thread(
             making,
             request,
-            lambda: _picture(looks.poster(opened(id, request)), _LASTING if at else _FRESH),
+            lambda: _image_response(looks.poster(opened(id, request)), _IMMUTABLE if at else _REVALIDATE),
         )
 
     @routes.get("/{id}/frames/{index}")
@@ -92,10 +92,12 @@ def router(actions: SessionService) -> APIRouter:
             shown = looks.look(found, index, view, patient)
             # Kept by the browser only if it is the picture of that revision, and the last word on it.
             lasting = shown.final and (view == "original" or rev == looks.revision(found))
-            headers = _LASTING if lasting else _FRESH
-            return _picture((shown.data, shown.mime), headers | {"Recorte-Final": str(int(shown.final))})
+            headers = _IMMUTABLE if lasting else _REVALIDATE
+            return _image_response(
+                (shown.data, shown.mime), headers | {"Recorte-Final": str(int(shown.final))}
+            )
 
-        return await _made(carrying if patient else making, request, seen)
+        return await _respond_in_thread(carrying if patient else making, request, seen)
 
     @routes.get("/{id}/frames/{index}/candidates")
     async def candidates(id: str, index: int, request: Request, object: int = 1, rev: str = "") -> Response:
@@ -105,9 +107,9 @@ def router(actions: SessionService) -> APIRouter:
                 {"score": score, "picture": picture}
                 for score, picture in looks.candidates(found, index, object)
             ]
-            return JSONResponse(shown, headers=_FRESH)
+            return JSONResponse(shown, headers=_REVALIDATE)
 
-        return await _made(making, request, told)
+        return await _respond_in_thread(making, request, told)
 
     @routes.get("/{id}/results/{result}")
     async def result(id: str, result: str, request: Request) -> Response:
@@ -119,44 +121,48 @@ def router(actions: SessionService) -> APIRouter:
                 media_type=mime,
                 filename=name,
                 content_disposition_type=kind,
-                headers=_FRESH,
+                headers=_REVALIDATE,
                 stat_result=path.stat(),
             )
 
-        return await _made(reading, request, found)
+        return await _respond_in_thread(reading, request, found)
 
     return routes
 
 
-async def _made(threads: Threads[Response], request: Request, make: Callable[[], Response]) -> Response:
+async def _respond_in_thread(
+    threads: Threads[Response], request: Request, make: Callable[[], Response]
+) -> Response:
     """Answer by `make` in one of the threads, unless whoever asked has gone while they waited for it."""
     async with threads.turn(user_id_of(request)) as run:
         if await request.is_disconnected():
             return Response(status_code=499)
-        return await run(lambda: _answered(request, make))
+        return await run(lambda: _respond(request, make))
 
 
-def _picture(data: tuple[bytes, str], headers: dict[str, str]) -> Response:
+def _image_response(data: tuple[bytes, str], headers: dict[str, str]) -> Response:
     return Response(data[0], media_type=data[1], headers=headers)
 
 
-def _answered(request: Request, make: Callable[[], Response]) -> Response:
+def _respond(request: Request, make: Callable[[], Response]) -> Response:
     """Return what `make` gives, or the sentence that it raised, in the language of who asks."""
     try:
         return make()
     except NotFound as error:
-        return _refused(404, request, error)
+        return _error_response(404, request, error)
     except DatabaseAway as error:
-        return _refused(503, request, error)
+        return _error_response(503, request, error)
     except FileNotFoundError:
-        return _refused(404, request, NotFound("This is no longer here."))  # deleted a moment ago
+        return _error_response(404, request, NotFound("This is no longer here."))  # deleted a moment ago
     except RecorteError as error:
-        return _refused(422, request, error)
+        return _error_response(422, request, error)
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise
-        return _refused(507, request, RunError(text.translate_access(language_of(request), "disk_full")))
+        return _error_response(
+            507, request, RunError(text.translate_access(language_of(request), "disk_full"))
+        )
 
 
-def _refused(status: int, request: Request, error: Exception) -> Response:
+def _error_response(status: int, request: Request, error: Exception) -> Response:
     return JSONResponse({"error": error_text.translate(language_of(request), str(error))}, status_code=status)

@@ -1,4 +1,4 @@
-"""What the server shows of itself: whether it is well, figures for Prometheus, and a page for its admins.
+"""What the server shows of itself: whether it is well, metrics for Prometheus, and a page for its admins.
 
 `/healthz` is open to all and says no more than yes or no. `/metrics` is for this machine and for admins,
 `/admin` for admins; to others it is not there.
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 _FRESH_SECONDS = 2.0
 _HEALTH_SECONDS = 1.5
 _THREADS = 4
-_UNDER_WAY = ("queued", "running")
+_ACTIVE_STATES = ("queued", "running")
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Account:
     bytes: int
 
 
-class House(Protocol):
+class StatusSource(Protocol):
     """Where it is read from. Each raises DatabaseError where the database does not answer."""
 
     def check(self) -> None: ...
@@ -76,16 +76,16 @@ class House(Protocol):
     def cancel(self, session: str) -> None: ...
 
 
-# ---------------------------------------------------------------- figures
+# ---------------------------------------------------------------- metrics
 
 
-class Figures:
+class Metrics:
     """Counters and gauges, in a registry of their own."""
 
-    def __init__(self, house: House, home: Path) -> None:
+    def __init__(self, status: StatusSource, home: Path) -> None:
         self.registry = CollectorRegistry()
-        self._house = house
-        self._states = _Remembered(house.states)
+        self._status = status
+        self._states = _Cached(status.states)
 
         def counter(name: str, help: str, *labels: str) -> Counter:
             return Counter(f"recorte_{name}", help, labels, registry=self.registry)
@@ -101,20 +101,20 @@ class Figures:
         for state in ("done", "failed", "cancelled", "interrupted"):
             self.ended.labels(state)
         runs = gauge("runs", "Runs that are under way.", "state")
-        for state in _UNDER_WAY:
+        for state in _ACTIVE_STATES:
             runs.labels(state).set_function(lambda state=state: self._count(state))  # type: ignore[misc]
         gauge("queue_length", "Runs that wait for their turn.").set_function(lambda: self._count("queued"))
         memory = gauge(
             "resident_memory_bytes", "Of the server, and of the processes that it started.", "process"
         )
         memory.labels("server").set_function(lambda: float(psutil.Process().memory_info().rss))
-        memory.labels("workers").set_function(_workers_memory)
+        memory.labels("workers").set_function(_worker_memory)
         disk = gauge("disk_bytes", "Of the disk that the data folder is on.", "use")
         disk.labels("free").set_function(lambda: float(shutil.disk_usage(home).free))
         disk.labels("used").set_function(lambda: float(shutil.disk_usage(home).used))
         gauge("database_up", "Whether the database answers.").set_function(lambda: float(self._answers()))
 
-    def answered(self, status: int) -> None:
+    def count_response(self, status: int) -> None:
         self.requests.labels(f"{status // 100}xx").inc()
 
     def _count(self, state: str) -> float:
@@ -131,29 +131,29 @@ class Figures:
         return True
 
 
-class CountedErrors(logging.Handler):
+class ErrorCounter(logging.Handler):
     """Counts what is logged as an error, and what says its kind, whatever its level."""
 
-    def __init__(self, figures: Figures) -> None:
+    def __init__(self, metrics: Metrics) -> None:
         super().__init__()
-        self._errors = figures.errors
+        self._errors = metrics.errors
 
     def emit(self, record: logging.LogRecord) -> None:
         kind = getattr(record, "kind", None)
         if kind is None and record.exc_info and record.exc_info[1] is not None:
-            kind = logs.kind(record.exc_info[1])
+            kind = logs.error_kind(record.exc_info[1])
         if kind is None and record.levelno >= logging.ERROR:
             kind = record.name
         if kind is not None:
             self._errors.labels(kind).inc()
 
 
-class Watched:
+class MeteredSink:
     """A runner's sink that logs and counts how runs fare, and tells another sink."""
 
-    def __init__(self, sink: Sink, figures: Figures) -> None:
+    def __init__(self, sink: Sink, metrics: Metrics) -> None:
         self._sink = sink
-        self._figures = figures
+        self._metrics = metrics
         self._began: dict[str, float] = {}
 
     def started(self, key: str) -> None:
@@ -162,7 +162,7 @@ class Watched:
         self._sink.started(key)
 
     def progressed(self, key: str, progress: dict[str, Any]) -> None:
-        self._figures.rate.set(float(progress.get("rate") or 0.0))
+        self._metrics.rate.set(float(progress.get("rate") or 0.0))
         self._sink.progressed(key, progress)
 
     def checked(self, key: str, checks: dict[str, Any]) -> None:
@@ -170,7 +170,7 @@ class Watched:
 
     def finished(self, key: str, result: dict[str, Any]) -> None:
         frames = int(result.get("frames", 0))
-        self._figures.frames.inc(frames)
+        self._metrics.frames.inc(frames)
         self._ended(key, "done", frames=frames, bytes=result.get("bytes"), model=result.get("model"))
         self._sink.finished(key, result)
 
@@ -188,14 +188,14 @@ class Watched:
 
     def _ended(self, key: str, state: str, **fields: object) -> None:
         began = self._began.pop(key, None)
-        self._figures.ended.labels(state).inc()
-        self._figures.rate.set(0)
+        self._metrics.ended.labels(state).inc()
+        self._metrics.rate.set(0)
         seconds = None if began is None else round(time.monotonic() - began, 3)
         level = logging.INFO if state in ("done", "cancelled") else logging.WARNING
         log.log(level, "run ended", extra={"session": key, "state": state, "seconds": seconds, **fields})
 
 
-class _Remembered:
+class _Cached:
     """What a function gave a moment ago: whoever asks often does not ask the database as often."""
 
     def __init__(self, ask: Callable[[], Any]) -> None:
@@ -218,7 +218,7 @@ class _Remembered:
             return self._answer
 
 
-def _workers_memory() -> float:
+def _worker_memory() -> float:
     total = 0
     for process in psutil.Process().children(recursive=True):
         try:
@@ -234,11 +234,11 @@ def _workers_memory() -> float:
 class Health:
     """Health of database and worker, asked by threads that do nothing else."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, status: StatusSource) -> None:
         self._database: Lookups[None, bool] = Lookups(
-            lambda _: _succeeds(house.check), fresh_seconds=_FRESH_SECONDS, name="health"
+            lambda _: _database_answers(status.check), fresh_seconds=_FRESH_SECONDS, name="health"
         )
-        self._worker: Lookups[None, bool] = Lookups(lambda _: house.worker(), fresh_seconds=0, name="health")
+        self._worker: Lookups[None, bool] = Lookups(lambda _: status.worker(), fresh_seconds=0, name="health")
 
     async def read(self) -> dict[str, bool]:
         """Both, within two seconds: what does not answer until then is not well."""
@@ -253,7 +253,7 @@ class Health:
         return {"database": database, "worker": worker}
 
 
-def _succeeds(check: Callable[[], None]) -> bool:
+def _database_answers(check: Callable[[], None]) -> bool:
     try:
         check()
     except DatabaseError:
@@ -261,13 +261,13 @@ def _succeeds(check: Callable[[], None]) -> bool:
     return True
 
 
-def router(house: House, figures: Figures, home: Path) -> APIRouter:
+def router(status: StatusSource, metrics: Metrics, home: Path) -> APIRouter:
     """Build the routes of health, metrics and administration.
 
     What has to ask the database does so in threads of its own: nobody else waits for one that hangs.
     """
     routes = APIRouter()
-    health = Health(house)
+    health = Health(status)
     limiter = CapacityLimiter(_THREADS)
 
     @routes.get("/healthz")
@@ -276,14 +276,14 @@ def router(house: House, figures: Figures, home: Path) -> APIRouter:
         return JSONResponse(said, 200 if all(said.values()) else 503, headers={"Cache-Control": "no-store"})
 
     @routes.get("/metrics")
-    async def metrics(request: Request) -> Response:
+    async def metrics_route(request: Request) -> Response:
         return await to_thread.run_sync(_metrics, request, limiter=limiter)
 
     def _metrics(request: Request) -> Response:
         if not (_is_admin(request) or request.state.local):
-            return _nothing(request)
+            return _not_found(request)
         return Response(
-            generate_latest(figures.registry),
+            generate_latest(metrics.registry),
             media_type=CONTENT_TYPE_LATEST,
             headers={"Cache-Control": "no-store"},
         )
@@ -294,15 +294,15 @@ def router(house: House, figures: Figures, home: Path) -> APIRouter:
 
     def _overview(request: Request) -> Response:
         if not _is_admin(request):
-            return _nothing(request)
+            return _not_found(request)
         language = text.negotiate_language(request.headers.get("accept-language"))
         try:
-            body = _admin(language, house, home)
+            body = _overview_html(language, status, home)
         except DatabaseError:
             failure = text.translate_admin(language, "away")
             body = f'<main><h1>Recorte</h1><p class="failure">{failure}</p></main>'
-            return html_pages.page(language, text.translate_admin(language, "title"), body, 503)
-        return html_pages.page(language, text.translate_admin(language, "title"), body)
+            return html_pages.render_page(language, text.translate_admin(language, "title"), body, 503)
+        return html_pages.render_page(language, text.translate_admin(language, "title"), body)
 
     @routes.post("/admin/cancel/{session}")
     async def cancel(session: str, request: Request) -> Response:
@@ -310,9 +310,9 @@ def router(house: House, figures: Figures, home: Path) -> APIRouter:
 
     def _cancel(session: str, request: Request) -> Response:
         if not _is_admin(request):
-            return _nothing(request)
+            return _not_found(request)
         try:
-            house.cancel(session)
+            status.cancel(session)
         except DatabaseError:
             log.info("an admin's cancel came to nothing", extra={"session": session})
         else:
@@ -332,7 +332,7 @@ def _is_admin(request: Request) -> bool:
     return visitor is not None and visitor.admin
 
 
-def _nothing(request: Request) -> Response:
+def _not_found(request: Request) -> Response:
     language = text.negotiate_language(request.headers.get("accept-language"))
     return JSONResponse({"error": text.translate_access(language, "nothing")}, 404)
 
@@ -340,14 +340,14 @@ def _nothing(request: Request) -> Response:
 # ---------------------------------------------------------------- the admins' page
 
 
-def _admin(language: str, house: House, home: Path) -> str:
+def _overview_html(language: str, status: StatusSource, home: Path) -> str:
     def say(key: str, **fields: object) -> str:
         return html_pages.escape(text.translate_admin(language, key, **fields))
 
     disk = shutil.disk_usage(home)
-    runs, accounts = house.runs(), house.accounts()
+    runs, accounts = status.runs(), status.accounts()
     used = f"{disk.used / disk.total:.4f}"
-    queue = _table(_RUNS, say, [_run(run, say, language) for run in runs]) if runs else ""
+    queue = _table(_RUN_COLUMNS, say, [_run_row(run, say, language) for run in runs]) if runs else ""
     free, total = (text.format_size(count, language) for count in (disk.free, disk.total))
     return f"""<main>
 <header><h1>Recorte</h1><p class="quiet"><a href="/">{say("back")}</a></p></header>
@@ -357,12 +357,12 @@ def _admin(language: str, house: House, home: Path) -> str:
 <h2>{say("queue")}</h2>
 {queue or f'<p class="quiet">{say("no_runs")}</p>'}
 <h2>{say("users")}</h2>
-{_table(_ACCOUNTS, say, [_account(account, say, language) for account in accounts])}
+{_table(_ACCOUNT_COLUMNS, say, [_account_row(account, say, language) for account in accounts])}
 </main>"""
 
 
-_RUNS = ("place", "user", "state", "model", "progress", "since", "")
-_ACCOUNTS = ("user", "role", "sessions", "bytes")
+_RUN_COLUMNS = ("place", "user", "state", "model", "progress", "since", "")
+_ACCOUNT_COLUMNS = ("user", "role", "sessions", "bytes")
 
 _Say = Callable[..., str]
 
@@ -381,7 +381,7 @@ def _table(columns: Sequence[str], say: _Say, rows: Sequence[Sequence[str]]) -> 
     return f'<div class="wide"><table class="stacked">{table}</table></div>'
 
 
-def _run(run: Run, say: _Say, language: str) -> list[str]:
+def _run_row(run: Run, say: _Say, language: str) -> list[str]:
     minutes = max(0, round((datetime.now(UTC) - run.since).total_seconds() / 60))
     far = run.state == "running" and run.total > 0
     return [
@@ -398,7 +398,7 @@ def _run(run: Run, say: _Say, language: str) -> list[str]:
     ]
 
 
-def _account(account: Account, say: _Say, language: str) -> list[str]:
+def _account_row(account: Account, say: _Say, language: str) -> list[str]:
     return [
         html_pages.escape(account.name) or say("local"),
         say("admin") if account.admin else say("member"),

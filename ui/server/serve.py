@@ -10,14 +10,14 @@ from typing import Any, cast
 import uvicorn
 from starlette.types import ASGIApp
 
-from ui.server.middleware.connections import ACCEPTED_AT_ONCE, BoundedProtocol, Connections, most_connections
+from ui.server.middleware.connections import ACCEPTED_AT_ONCE, BoundedProtocol, Connections, max_connections
 
 log = logging.getLogger(__name__)
 
-_WAITING = 1024
+_BACKLOG = 1024
 
 
-def answer(page: ASGIApp, port: socket.socket) -> None:
+def serve(page: ASGIApp, port: socket.socket) -> None:
     """Answer requests until interrupted; says where, once it does."""
     host, number, *_ = port.getsockname()
     address = f"http://[{host}]:{number}" if ":" in host else f"http://{host}:{number}"
@@ -27,7 +27,7 @@ def answer(page: ASGIApp, port: socket.socket) -> None:
             await super().startup(sockets)
             for listening in sockets or []:
                 # uvicorn has one number for how many may wait to be accepted and how many are at once.
-                listening.listen(_WAITING)
+                listening.listen(_BACKLOG)
             print(f"Recorte is at {address}", flush=True)
             log.info("serving")
 
@@ -43,7 +43,7 @@ def answer(page: ASGIApp, port: socket.socket) -> None:
         log_level="warning",
         access_log=False,
         server_header=False,
-        http=cast(Any, partial(BoundedProtocol, bounds=Connections(most_connections()))),
+        http=cast(Any, partial(BoundedProtocol, bounds=Connections(max_connections()))),
         ws="none",
         backlog=ACCEPTED_AT_ONCE,
         timeout_graceful_shutdown=2,

@@ -23,7 +23,7 @@ class Process(Protocol):
     def start(self) -> None: ...
 
 
-class ServerHouse:
+class ServerStatus:
     def __init__(self, database: Database, process: Process) -> None:
         self._database = database
         self._process = process
@@ -56,7 +56,7 @@ class ServerHouse:
         return sorted(runs, key=lambda run: (run.place is None, run.place or 0, run.since))
 
     def _run(self, row: SessionRow, user: str) -> Run:
-        mine = self._of(row.owner_id)
+        mine = self._service(row.owner_id)
         progress = None if mine is None else mine.progress(str(row.id))
         return Run(
             session=str(row.id),
@@ -74,22 +74,24 @@ class ServerHouse:
         with self._database.begin() as tx:
             listed = users.listed(tx)
             local = len(repository.ids(tx))
-        found = [Account(user.name, user.admin, sessions, self._bytes(user.id)) for user, sessions in listed]
+        found = [
+            Account(user.name, user.admin, sessions, self._bytes_used(user.id)) for user, sessions in listed
+        ]
         if local or not found:
-            found.insert(0, Account("", not found, local, self._bytes(None)))
+            found.insert(0, Account("", not found, local, self._bytes_used(None)))
         return found
 
     def cancel(self, session: str) -> None:
         """Raises NotFound where there is no such session."""
         with self._database.begin() as tx:
             row = repository.anyones(tx, id=session)
-        mine = self._of(row.owner_id)
+        mine = self._service(row.owner_id)
         if mine is not None:
             mine.cancel(str(row.id))
 
-    def _of(self, owner: UUID | None) -> SessionService | None:
+    def _service(self, owner: UUID | None) -> SessionService | None:
         return None if self.actions is None else self.actions.of(owner)
 
-    def _bytes(self, owner: UUID | None) -> int:
-        mine = self._of(owner)
+    def _bytes_used(self, owner: UUID | None) -> int:
+        mine = self._service(owner)
         return 0 if mine is None else mine.used()

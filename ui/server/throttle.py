@@ -12,14 +12,14 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from typing import NamedTuple
 
 
-class _Bound(NamedTuple):
-    free: int
+class _Limit(NamedTuple):
+    free_attempts: int
     """Attempts without a wait."""
-    longest: float
-    """The longest wait in seconds."""
+    max_wait: float
+    """The longest wait, in seconds."""
 
 
-class _Failed(NamedTuple):
+class _Failures(NamedTuple):
     attempts: int
     last: float
 
@@ -27,25 +27,25 @@ class _Failed(NamedTuple):
 class LoginThrottle:
     """Count of failed attempts by name, by address and by both, in bounded memory; the most by both.
 
-    Of each there are some attempts without a wait, then one after 1, 2, 4, … seconds up to a bound. A name
+    Of each there are some attempts without a wait, then one after 1, 2, 4, … seconds up to a limit. A name
     alone is never shut for long: that would let anybody keep its owner out.
 
     Names are given in their normal form (`db.users.normal_name`): the one that is looked up, so that no other
     spelling has a count of its own. Kept are keyed digests, for what is typed as a name may be a password,
-    and no longer than `_FORGETS_SECONDS`.
+    and no longer than `_EXPIRY_SECONDS`.
     """
 
-    _BOTH, _NAME, _ADDRESS = _Bound(3, 300.0), _Bound(10, 30.0), _Bound(20, 300.0)
-    _FORGETS_SECONDS = 900.0
-    _MOST = 10_000
+    _BOTH, _NAME, _ADDRESS = _Limit(3, 300.0), _Limit(10, 30.0), _Limit(20, 300.0)
+    _EXPIRY_SECONDS = 900.0
+    _MAX_ENTRIES = 10_000
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._secret = secrets.token_bytes(16)
-        self._tried: OrderedDict[bytes, _Failed] = OrderedDict()  # by age, the oldest first
+        self._failures: OrderedDict[bytes, _Failures] = OrderedDict()  # by age, the oldest first
 
-    def wait(self, name: str, address: str) -> float:
+    def register_attempt(self, name: str, address: str) -> float:
         """Return the seconds until another attempt is heard.
 
         0: this one is, and counts as failed until forgiven. Counted beforehand, so that a hundred at once are
@@ -53,38 +53,38 @@ class LoginThrottle:
         """
         now = self._clock()
         with self._lock:
-            self._forget(now)
-            bounds = self._bounds(name, address)
+            self._drop_expired(now)
+            limits = self._limits(name, address)
             wait = 0.0
-            for key, bound in bounds.items():
-                count, last = self._tried.get(key, _Failed(0, now))
-                over = count - bound.free
-                pause = 0.0 if over < 0 else min(2.0 ** min(over, 30), bound.longest)
+            for key, limit in limits.items():
+                count, last = self._failures.get(key, _Failures(0, now))
+                over = count - limit.free_attempts
+                pause = 0.0 if over < 0 else min(2.0 ** min(over, 30), limit.max_wait)
                 wait = max(wait, last + pause - now)
             if wait <= 0:
-                for key in bounds:
-                    count = self._tried[key].attempts if key in self._tried else 0
-                    self._tried[key] = _Failed(count + 1, now)
-                    self._tried.move_to_end(key)
-                while len(self._tried) > self._MOST:
-                    self._tried.popitem(last=False)
+                for key in limits:
+                    count = self._failures[key].attempts if key in self._failures else 0
+                    self._failures[key] = _Failures(count + 1, now)
+                    self._failures.move_to_end(key)
+                while len(self._failures) > self._MAX_ENTRIES:
+                    self._failures.popitem(last=False)
         return max(0.0, wait)
 
     def forgive(self, name: str, address: str) -> None:
         """Take back an attempt that was right; what failed from here under other names stays counted."""
         with self._lock:
-            both, named, from_here = self._bounds(name, address)
-            self._tried.pop(both, None)
-            self._tried.pop(named, None)
-            if from_here in self._tried:
-                count, last = self._tried[from_here]
-                self._tried[from_here] = _Failed(max(0, count - 1), last)
+            both, named, from_here = self._limits(name, address)
+            self._failures.pop(both, None)
+            self._failures.pop(named, None)
+            if from_here in self._failures:
+                count, last = self._failures[from_here]
+                self._failures[from_here] = _Failures(max(0, count - 1), last)
 
-    def _forget(self, now: float) -> None:
-        while self._tried and now - next(iter(self._tried.values())).last > self._FORGETS_SECONDS:
-            self._tried.popitem(last=False)
+    def _drop_expired(self, now: float) -> None:
+        while self._failures and now - next(iter(self._failures.values())).last > self._EXPIRY_SECONDS:
+            self._failures.popitem(last=False)
 
-    def _bounds(self, name: str, address: str) -> dict[bytes, _Bound]:
+    def _limits(self, name: str, address: str) -> dict[bytes, _Limit]:
         network = _network(address)
         return {
             self._digest("both", name, network): self._BOTH,

@@ -30,15 +30,15 @@ from ui.sessions.quota import Quota, QuotaExceeded, uploads_folder
 
 log = logging.getLogger(__name__)
 
-_FORM = 64 * 1024
+_FORM_OVERHEAD = 64 * 1024
 """Bytes that a form may be larger than its file."""
-_STEP = 8 * 2**20
+_RESERVE_STEP = 8 * 2**20
 """Bytes that are reserved at once for an upload that does not say how large it is."""
 _THREADS = 8
 """For what asks the database how much room there is."""
-_LONGEST_NAME = 200
+_MAX_NAME_BYTES = 200
 """Bytes; a file system takes 255."""
-_FORGOTTEN_SECONDS = 24 * 3600.0
+_STALE_SECONDS = 24 * 3600.0
 """After which an upload that no session was made of goes: its page was closed."""
 
 
@@ -49,14 +49,14 @@ class _Refused(Exception):
 
 
 class Uploads:
-    def __init__(self, folder: Path, most: int, quota: Quota | None = None) -> None:
-        """`most` is the largest upload in bytes."""
+    def __init__(self, folder: Path, max_bytes: int, quota: Quota | None = None) -> None:
+        """`max_bytes` is the largest upload in bytes."""
         self._folder = folder
-        self._most = most
+        self._max_bytes = max_bytes
         self._quota = quota or Quota()
         self._limiter = CapacityLimiter(_THREADS)
 
-    def of(self, visitor: Visitor) -> Path:
+    def folder_of(self, visitor: Visitor) -> Path:
         """Where what this visitor uploads lies."""
         return uploads_folder(self._folder, visitor.id)
 
@@ -94,34 +94,36 @@ class Uploads:
     async def _receive(self, request: Request, upload_id: str) -> Path:
         visitor: Visitor = request.state.user
         declared = request.headers.get("content-length", "0")
-        if not declared.isdecimal() or int(declared) > self._most + _FORM:
+        if not declared.isdecimal() or int(declared) > self._max_bytes + _FORM_OVERHEAD:
             raise self._too_large()
-        await to_thread.run_sync(self._tidy, limiter=self._limiter)
+        await to_thread.run_sync(self._remove_stale, limiter=self._limiter)
         # A name that nobody guesses: it is all that is needed to make a session of the upload.
-        place = self.of(visitor) / secrets.token_hex(16)
+        place = self.folder_of(visitor) / secrets.token_hex(16)
         held = await to_thread.run_sync(
             self._quota.hold, visitor.id, place, int(declared), limiter=self._limiter
         )
         try:
             await to_thread.run_sync(lambda: place.mkdir(parents=True))
-            form = _Form(place / "part", request.headers.get("content-type", ""))
+            form = _MultipartFile(place / "part", request.headers.get("content-type", ""))
             try:
                 async for chunk in request.stream():
                     for data in form.file_data(chunk):
                         need = form.written + len(data)
-                        if need > self._most:
+                        if need > self._max_bytes:
                             raise self._too_large()
                         if self._quota.most and need > held.bytes:
-                            await to_thread.run_sync(held.grow, need, need + _STEP, limiter=self._limiter)
+                            await to_thread.run_sync(
+                                held.grow, need, need + _RESERVE_STEP, limiter=self._limiter
+                            )
                         await to_thread.run_sync(form.write, data)
                         if upload_id:
                             file_upload_statuses.append(upload_id, form.name, data)
                 form.write(b"")  # a file that is empty is one, too
             finally:
                 form.close()
-            if not form.whole:
+            if not form.complete:
                 raise _Refused(400, "malformed")
-            return form.path.rename(place / _kept(form.name))
+            return form.path.rename(place / _safe_name(form.name))
         except OSError as error:
             shutil.rmtree(place, ignore_errors=True)
             if error.errno in DISK_FULL:
@@ -135,9 +137,9 @@ class Uploads:
             with CancelScope(shield=True):
                 await to_thread.run_sync(held.release, limiter=self._limiter)
 
-    def _tidy(self) -> None:
+    def _remove_stale(self) -> None:
         """Remove what was uploaded long ago and never used, and the empty files that Gradio leaves."""
-        before = time.time() - _FORGOTTEN_SECONDS
+        before = time.time() - _STALE_SECONDS
         with suppress(OSError):
             for path in [*self._folder.glob("tmp*"), *self._folder.glob("*/*")]:
                 with suppress(OSError):
@@ -149,10 +151,10 @@ class Uploads:
                         path.unlink(missing_ok=True)
 
     def _too_large(self) -> _Refused:
-        return _Refused(413, "too_large", size=self._most)
+        return _Refused(413, "too_large", size=self._max_bytes)
 
 
-class _Form:
+class _MultipartFile:
     """A multipart form with one file in it, read piece by piece; what else it holds is passed over.
 
     Raises _Refused for what is no such form.
@@ -166,7 +168,7 @@ class _Form:
         self.path = path
         self.name = ""
         self.written = 0
-        self.whole = False
+        self.complete = False
         """The file and the form around it have come to their end."""
         self._file: BinaryIO | None = None
         self._field, self._value = b"", b""
@@ -236,16 +238,16 @@ class _Form:
             self._pieces.append(data[start:end])
 
     def _end(self) -> None:
-        self.whole = bool(self.name)
+        self.complete = bool(self.name)
 
 
-def _kept(name: str) -> str:
+def _safe_name(name: str) -> str:
     """The name as it may stand in a folder: its last part, seen and not too long, with its suffix."""
     last = name.replace("\\", "/").rpartition("/")[2]
     seen = "".join(c for c in last if c.isprintable()).lstrip(". ").rstrip(". ")
     stem, dot, suffix = seen.rpartition(".")
     if not dot or len(suffix.encode()) > 16:
         stem, suffix = seen, ""
-    most = _LONGEST_NAME - len(f".{suffix}".encode())
-    stem = stem.encode()[:most].decode("utf-8", "ignore")
+    longest = _MAX_NAME_BYTES - len(f".{suffix}".encode())
+    stem = stem.encode()[:longest].decode("utf-8", "ignore")
     return (f"{stem}.{suffix}" if suffix else stem) or "file"

@@ -39,10 +39,10 @@ from tests.ui.conftest import ROOT, Server
 from tests.waiting import DEADLINE
 from ui.server import login
 from ui.server.claims import Claims
-from ui.server.login import SignedIn, SignedInVisitors
-from ui.server.middleware.access import LOCAL, UPLOAD, Gate, Visitor
+from ui.server.login import CookieAuthenticator, LoginSessions
+from ui.server.middleware.access import LOCAL, UPLOAD, AccessMiddleware, Visitor
 from ui.server.throttle import LoginThrottle
-from ui.server.uploads import _Form, _Refused
+from ui.server.uploads import _MultipartFile, _Refused
 from ui.sessions.service import SessionService
 
 MOST = 300_000
@@ -105,7 +105,7 @@ class House:
         uploads = folder / "home" / "uploads"
         self.quota = Quota(0, lambda owner: [uploads_folder(uploads, owner)])
         self.uploads = Uploads(uploads, MOST, self.quota)
-        self.visitors = SignedInVisitors(self.accounts, SignedIn(), clock=self.clock)
+        self.visitors = CookieAuthenticator(self.accounts, LoginSessions(), clock=self.clock)
         away: Any = None
         self.app = blocks.application(
             SessionService(self.home, away, away, ROOT / "assets" / "sample.mp4", away),
@@ -158,8 +158,8 @@ def alone(built: House) -> House:
     built.accounts.passwords.clear()
     built.accounts.away = False
     built.visitors._required = False
-    built.visitors.forget()
-    built.visitors.signed_in = SignedIn()
+    built.visitors.clear_cache()
+    built.visitors.login_sessions = LoginSessions()
     built.app._claims = Claims()  # type: ignore[attr-defined]
     built.app._open = False  # type: ignore[attr-defined]
     built.quota.most = 0
@@ -545,11 +545,11 @@ def test_what_streams_goes_on_streaming() -> None:
         raise AssertionError
 
     class Anybody:
-        async def of(self, request: HTTPConnection) -> Visitor | None:
+        async def authenticate(self, request: HTTPConnection) -> Visitor | None:
             return LOCAL
 
     scope = request("/gradio_api/queue/data", "GET")
-    asyncio.run(Gate(app, visitors=Anybody())(scope, receive, send))
+    asyncio.run(AccessMiddleware(app, visitors=Anybody())(scope, receive, send))
     assert log == ["made a", "sent a", "made b", "sent b", "made c", "sent c"]
 
 
@@ -765,7 +765,7 @@ def test_while_the_database_is_away(team: House) -> None:
     team.clock.now += 60
     assert ana.get("/theme.css").status_code == 200  # who is in goes on watching
     assert sign_in(team.client(), "Ben") == 503
-    team.visitors.forget()
+    team.visitors.clear_cache()
     assert ana.get("/theme.css").status_code == 503
     team.visitors._required = False
     assert team.client().get("/theme.css").status_code == 503  # not taken for one without accounts
@@ -799,20 +799,23 @@ def test_what_a_link_from_elsewhere_meets_is_asked_again_from_here(team: House) 
 
 def test_who_signed_in_is_remembered_over_a_restart(tmp_path: Path) -> None:
     file, clock = tmp_path / "signed-in.json", Clock()
-    kept = SignedIn(file, clock)
+    kept = LoginSessions(file, clock)
     token, other = kept.add(ANA), kept.add(BEN)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert token not in file.read_text() and other not in file.read_text()
-    again = SignedIn(file, clock)
-    assert again.of(token) == (ANA.id, "1")
-    again.drop(token)
-    assert SignedIn(file, clock).of(token) is None and SignedIn(file, clock).of(other) == (BEN.id, "1")
+    again = LoginSessions(file, clock)
+    assert again.find(token) == (ANA.id, "1")
+    again.remove(token)
+    assert LoginSessions(file, clock).find(token) is None and LoginSessions(file, clock).find(other) == (
+        BEN.id,
+        "1",
+    )
     clock.now += 31 * 24 * 3600
-    assert again.of(other) is None
+    assert again.find(other) is None
     file.write_text("{")
-    assert SignedIn(file, clock).of(other) is None
+    assert LoginSessions(file, clock).find(other) is None
     file.write_text('{"x": {"y": 1}}')
-    assert SignedIn(file, clock).of(other) is None
+    assert LoginSessions(file, clock).find(other) is None
 
 
 def test_on_a_full_disk_one_still_signs_in_and_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -820,13 +823,13 @@ def test_on_a_full_disk_one_still_signs_in_and_out(tmp_path: Path, monkeypatch: 
         raise OSError(28, "No space left on device")
 
     file = tmp_path / "signed-in.json"
-    kept = SignedIn(file)
+    kept = LoginSessions(file)
     out = kept.add(ANA)
     monkeypatch.setattr(Path, "replace", full)
     stays = kept.add(BEN)
-    kept.drop(out)
-    assert kept.of(stays) == (BEN.id, "1") and kept.of(out) is None
-    assert SignedIn(file).of(out) is None
+    kept.remove(out)
+    assert kept.find(stays) == (BEN.id, "1") and kept.find(out) is None
+    assert LoginSessions(file).find(out) is None
 
 
 # ---------------------------------------------------------------- who guesses
@@ -836,7 +839,7 @@ def tried(throttle: LoginThrottle, clock: Clock, seconds: int, name: str, addres
     """How many attempts are heard within these seconds, of ten a second."""
     heard = 0
     for _ in range(seconds * 10):
-        heard += throttle.wait(name, address) == 0
+        heard += throttle.register_attempt(name, address) == 0
         clock.now += 0.1
     return heard
 
@@ -844,8 +847,8 @@ def tried(throttle: LoginThrottle, clock: Clock, seconds: int, name: str, addres
 def test_who_guesses_waits_ever_longer() -> None:
     clock = Clock()
     throttle = LoginThrottle(clock)
-    assert [throttle.wait("ana", "1.2.3.4") for _ in range(3)] == [0, 0, 0]
-    assert throttle.wait("ana", "1.2.3.4") > 0
+    assert [throttle.register_attempt("ana", "1.2.3.4") for _ in range(3)] == [0, 0, 0]
+    assert throttle.register_attempt("ana", "1.2.3.4") > 0
     assert tried(throttle, clock, 3600, "ana", "1.2.3.4") < 30
 
 
@@ -854,19 +857,21 @@ def test_who_guesses_from_everywhere_waits_but_locks_nobody_out_for_long() -> No
     throttle = LoginThrottle(clock)
     heard = 0
     for n in range(6000):
-        heard += throttle.wait("ana", f"10.0.{n // 250}.{n % 250}") == 0
+        heard += throttle.register_attempt("ana", f"10.0.{n // 250}.{n % 250}") == 0
         clock.now += 0.1
     assert heard < 40
-    assert throttle.wait("ana", "192.168.0.1") <= 30
-    assert throttle.wait("ben", "192.168.0.1") == 0
+    assert throttle.register_attempt("ana", "192.168.0.1") <= 30
+    assert throttle.register_attempt("ben", "192.168.0.1") == 0
 
 
 def test_who_guesses_many_names_waits_also() -> None:
     clock = Clock()
     throttle = LoginThrottle(clock)
-    heard = sum(throttle.wait(f"name{n}", "1.2.3.4") == 0 for n in range(1000))
+    heard = sum(throttle.register_attempt(f"name{n}", "1.2.3.4") == 0 for n in range(1000))
     assert heard == 20
-    of_one_network = sum(throttle.wait(f"name{n}", f"2001:db8:1:2::{n:x}") == 0 for n in range(1000))
+    of_one_network = sum(
+        throttle.register_attempt(f"name{n}", f"2001:db8:1:2::{n:x}") == 0 for n in range(1000)
+    )
     assert of_one_network == 20
 
 
@@ -874,15 +879,15 @@ def test_who_is_right_is_forgiven_and_memory_is_bounded() -> None:
     clock = Clock()
     throttle = LoginThrottle(clock)
     for _ in range(2):
-        assert throttle.wait("ana", "1.2.3.4") == 0
+        assert throttle.register_attempt("ana", "1.2.3.4") == 0
     throttle.forgive("ana", "1.2.3.4")
-    assert [throttle.wait("ana", "1.2.3.4") for _ in range(3)] == [0, 0, 0]
+    assert [throttle.register_attempt("ana", "1.2.3.4") for _ in range(3)] == [0, 0, 0]
     for n in range(50_000):
-        throttle.wait(f"name{n}", f"{n}")
+        throttle.register_attempt(f"name{n}", f"{n}")
         clock.now += 0.001
-    assert len(throttle._tried) <= 10_000
+    assert len(throttle._failures) <= 10_000
     clock.now += 1000
-    assert throttle.wait("name49999", "49999") == 0
+    assert throttle.register_attempt("name49999", "49999") == 0
 
 
 def test_guessing_is_slowed_down_at_the_door(team: House) -> None:
@@ -908,7 +913,7 @@ def test_no_spelling_of_a_name_has_attempts_of_its_own(team: House, spelled: Cal
     team.accounts.visitors[REN.id] = REN
     server = FastAPI()
     server.include_router(login.router(team.visitors, LoginThrottle(Clock())))
-    app = Gate(server, visitors=team.visitors)
+    app = AccessMiddleware(server, visitors=team.visitors)
     said = []
     for n in range(30):
         client = TestClient(app, base_url="http://127.0.0.1", client=(f"10.1.0.{n}", 1))
@@ -928,12 +933,14 @@ def test_long_names_that_failed_are_not_kept() -> None:
     throttle = LoginThrottle(clock)
     tracemalloc.start()
     for n in range(200):
-        assert throttle.wait(f"{n}" * 500_000, f"10.2.0.{n}") == 0
+        assert throttle.register_attempt(f"{n}" * 500_000, f"10.2.0.{n}") == 0
     now, _peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert now < 500_000
     clock.now += 1000
-    assert throttle.wait("ana", "1.2.3.4") == 0 and len(throttle._tried) == 3  # what is old is forgotten
+    assert (
+        throttle.register_attempt("ana", "1.2.3.4") == 0 and len(throttle._failures) == 3
+    )  # what is old is forgotten
 
 
 def test_a_long_password_signs_in(team: House) -> None:
@@ -1147,7 +1154,7 @@ _ODD = st.text("abc=;\"\\'*%0- \r\nñ", max_size=300)
 @example("boundary*=utf-8''x", 'form-data; filename*="', b"--x\r\n")
 def test_no_form_is_an_error_of_the_server(options: str, disposition: str, data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder, suppress(_Refused):
-        form = _Form(Path(folder) / "part", f"multipart/form-data; {options}; boundary=x")
+        form = _MultipartFile(Path(folder) / "part", f"multipart/form-data; {options}; boundary=x")
         part = f"--x\r\nContent-Disposition: {disposition}\r\n\r\n".encode()
         form.file_data(part), form.file_data(data), form.file_data(b"\r\n--x--\r\n")
 
@@ -1170,7 +1177,7 @@ def test_a_full_disk_is_told(alone: House, monkeypatch: pytest.MonkeyPatch) -> N
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ui.server.uploads._Form.write", full)
+    monkeypatch.setattr("ui.server.uploads._MultipartFile.write", full)
     answer = upload(alone.client())
     assert answer.status_code == 507 and "disk is full" in answer.text
     assert left(alone) == []
@@ -1196,7 +1203,7 @@ def test_what_nobody_used_goes(alone: House) -> None:
     for path in (old.parent, empty):
         os.utime(path, (1, 1))
     (new,) = map(Path, upload(client).json())
-    alone.uploads._tidy()
+    alone.uploads._remove_stale()
     assert new.exists() and not old.exists() and not empty.exists()
 
 

@@ -25,9 +25,9 @@ from tests.ui.conftest import Server
 from tests.waiting import until
 from ui.server import logs
 from ui.server.middleware import bodies, connections
-from ui.server.middleware.access import Gate, Visitor
-from ui.server.middleware.bodies import Bodies, TooMuchHeld, paced
-from ui.server.middleware.connections import BoundedProtocol, Connections, most_connections
+from ui.server.middleware.access import AccessMiddleware, Visitor
+from ui.server.middleware.bodies import Bodies, TooMuchHeld, enforce_min_rate
+from ui.server.middleware.connections import BoundedProtocol, Connections, max_connections
 
 MOST = 20
 ASK = b"GET /%s HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -198,7 +198,7 @@ def test_a_connection_is_used_again(here: Here) -> None:
 def test_connections_stay_below_the_files_that_may_be_open(monkeypatch: pytest.MonkeyPatch) -> None:
     for files, most in ((400, 136), (1024, 448), (64, 32), (10**6, 1000), (-1, 1000)):
         monkeypatch.setattr(connections.resource, "getrlimit", lambda _, files=files: (files, files))
-        assert most_connections() == most
+        assert max_connections() == most
 
 
 # ---------------------------------------------------------------- bodies
@@ -228,17 +228,17 @@ async def all_of(receive: Receive) -> int:
 
 def test_a_body_that_trickles_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "GRACE_SECONDS", 0.5)
-    monkeypatch.setattr(bodies, "LEAST_RATE", 1000.0)
+    monkeypatch.setattr(bodies, "MIN_RATE", 1000.0)
     trickle = pieces(*[(0.05, b"x")] * 1000)
-    assert 2 <= asyncio.run(all_of(paced(trickle))) <= 11
+    assert 2 <= asyncio.run(all_of(enforce_min_rate(trickle))) <= 11
     steady = pieces(*[(0.05, b"x" * 100)] * 20)  # for twice the grace
-    assert asyncio.run(all_of(paced(steady))) == 2000
+    assert asyncio.run(all_of(enforce_min_rate(steady))) == 2000
 
 
 def test_a_long_silence_is_given_up_however_much_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "LONGEST_SILENCE", 0.3)
+    monkeypatch.setattr(bodies, "MAX_SILENCE_SECONDS", 0.3)
     began = time.monotonic()
-    assert asyncio.run(all_of(paced(pieces((0, b"x" * 10**7))))) == 10**7
+    assert asyncio.run(all_of(enforce_min_rate(pieces((0, b"x" * 10**7))))) == 10**7
     assert time.monotonic() - began < 5
 
 
@@ -246,7 +246,7 @@ def test_the_time_in_which_nobody_reads_is_not_the_clients(monkeypatch: pytest.M
     monkeypatch.setattr(bodies, "GRACE_SECONDS", 0.5)
 
     async def read() -> None:
-        receive = paced(pieces((0, b"x"), (0, b"y")))
+        receive = enforce_min_rate(pieces((0, b"x"), (0, b"y")))
         assert (await receive())["body"] == b"x"
         await asyncio.sleep(1)
         assert (await receive())["body"] == b"y"
@@ -265,7 +265,7 @@ def test_what_comes_after_a_body_is_waited_for(monkeypatch: pytest.MonkeyPatch) 
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def read() -> Message:
-        receive = paced(client)
+        receive = enforce_min_rate(client)
         await receive()
         return await receive()
 
@@ -279,7 +279,7 @@ def test_the_bodies_of_one_are_bounded_and_not_those_of_another() -> None:
         for _ in range(4):
             stack.enter_context(held.hold(ana)).grow(4 * 2**20)
         another = stack.enter_context(held.hold(ana))
-        another.grow(bodies.SMALL)
+        another.grow(bodies.UNCOUNTED_BYTES)
         with pytest.raises(TooMuchHeld):
             another.grow(2**20)
         stack.enter_context(held.hold(ben)).grow(4 * 2**20)
@@ -290,7 +290,7 @@ class Anybody:
     def __init__(self, *visitors: Visitor | None) -> None:
         self.visitors = visitors
 
-    async def of(self, request: HTTPConnection) -> Visitor | None:
+    async def authenticate(self, request: HTTPConnection) -> Visitor | None:
         return self.visitors[0]
 
 
@@ -312,7 +312,7 @@ def scope(path: str) -> dict[str, Any]:
     }
 
 
-async def asked(gate: Gate, path: str, receive: Receive) -> int:
+async def asked(gate: AccessMiddleware, path: str, receive: Receive) -> int:
     statuses: list[int] = []
 
     async def send(message: Message) -> None:
@@ -331,13 +331,13 @@ def test_a_hundred_bodies_that_are_held_do_not_fill_the_memory(
     monkeypatch: pytest.MonkeyPatch, path: str, who: Visitor | None, status: int, most: int
 ) -> None:
     monkeypatch.setattr(bodies, "GRACE_SECONDS", 2.0)
-    gate = Gate(app, visitors=Anybody(who))
+    gate = AccessMiddleware(app, visitors=Anybody(who))
 
     async def attack() -> list[int]:
         sent = [(0.0, bytes(39_000))] * 100
         return await asyncio.gather(*(asked(gate, path, pieces(*sent)) for _ in range(100)))
 
-    monkeypatch.setattr(bodies, "LONGEST_SILENCE", 2.0)
+    monkeypatch.setattr(bodies, "MAX_SILENCE_SECONDS", 2.0)
     tracemalloc.start()
     statuses = asyncio.run(attack())
     _now, peak = tracemalloc.get_traced_memory()
@@ -349,12 +349,12 @@ def test_a_hundred_bodies_that_are_held_do_not_fill_the_memory(
 
 def test_a_login_that_trickles_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "GRACE_SECONDS", 0.3)
-    gate = Gate(app, visitors=Anybody(None))
+    gate = AccessMiddleware(app, visitors=Anybody(None))
     assert asyncio.run(asked(gate, "/login", pieces(*[(0.05, b"x")] * 100))) == 408
 
 
 def test_a_busy_server_says_so_and_that_it_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = Gate(app, visitors=Anybody(ANA), most=3)
+    gate = AccessMiddleware(app, visitors=Anybody(ANA), max_requests=3)
 
     async def ask() -> list[int]:
         held = [asyncio.create_task(asked(gate, "/login", pieces())) for _ in range(3)]
@@ -364,7 +364,7 @@ def test_a_busy_server_says_so_and_that_it_is_well(monkeypatch: pytest.MonkeyPat
         async def well(scope: Scope, receive: Receive, send: Send) -> None:
             await gate({**scope, "method": "GET"}, receive, send)
 
-        more.append(await asked(cast(Gate, well), "/healthz", pieces()))
+        more.append(await asked(cast(AccessMiddleware, well), "/healthz", pieces()))
         for task in held:
             task.cancel()
         await asyncio.gather(*held, return_exceptions=True)
@@ -380,7 +380,7 @@ def test_what_a_client_can_cause_at_will_is_logged_once_a_second(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     log = logging.getLogger("asyncio")
-    once = logs.OnceASecond()
+    once = logs.RateLimitFilter()
     monkeypatch.setattr(log, "filters", [once])
     for number in range(1000):
         log.error(

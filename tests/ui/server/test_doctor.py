@@ -85,7 +85,7 @@ def test_a_port_of_a_running_recorte_is_no_fault(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         ours = doctor._port("127.0.0.1", port, running=True)
         others = doctor._port("127.0.0.1", port, running=False)
-    assert ours.well and "Recorte is running" in ours.sentence
+    assert ours.ok and "Recorte is running" in ours.sentence
     assert others.stops
 
 
@@ -119,9 +119,9 @@ def test_switches_and_names_are_read_and_checked() -> None:
     assert read.open and not read.users and read.hosts == ("a.example", "b.example") and read.log == "text"
     assert (read.keep_days, read.quota_bytes, read.most_seconds) == (30, 2 * 2**30, 300)
     assert (read.most_pixels, read.stall_seconds) == (8294400, 180)
-    assert read.beyond and not app.Settings.read({}).beyond
-    assert app.Settings.read({"RECORTE_HOST": "0.0.0.0"}).beyond
-    assert app.Settings.read({"RECORTE_HOSTS": "recorte.example.org"}).beyond  # through a proxy
+    assert read.exposed and not app.Settings.read({}).exposed
+    assert app.Settings.read({"RECORTE_HOST": "0.0.0.0"}).exposed
+    assert app.Settings.read({"RECORTE_HOSTS": "recorte.example.org"}).exposed  # through a proxy
     for name, value in (("RECORTE_OPEN", "yes"), ("RECORTE_HOSTS", "https://a"), ("RECORTE_LOG", "xml")):
         with pytest.raises(app.CannotStart, match=f"^{name} "):
             app.Settings.read({name: value})
@@ -157,7 +157,7 @@ def test_users_are_added_listed_changed_and_removed(
             assert accounts.check("ana", "password of ben") is None
             assert "new password" in user("password", "ana", password="a newer password")
             changed = accounts.get(ana.id)
-            assert changed is not None and changed.stamp != ana.stamp
+            assert changed is not None and changed.auth_hash != ana.auth_hash
             assert accounts.check("ana", "password of ana") is None
             assert accounts.check("ana", "a newer password") == changed
             assert user("remove", "BEN") == "Ben and their sessions are removed."

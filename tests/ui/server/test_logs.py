@@ -22,7 +22,7 @@ def lines() -> Iterator[Any]:
     """A logger of its own, and the lines that it wrote."""
     out = io.StringIO()
     handler = logging.StreamHandler(out)
-    handler.setFormatter(logs.Lines())
+    handler.setFormatter(logs.JsonFormatter())
     log = logging.Logger("ui.test")
     log.addHandler(handler)
     yield log, lambda: [json.loads(line) for line in out.getvalue().splitlines()]
@@ -74,13 +74,13 @@ def test_a_message_of_several_lines_stays_one(lines: Any) -> None:
 def test_on_a_terminal_it_is_read(lines: Any) -> None:
     record = logging.LogRecord("ui", logging.INFO, __file__, 1, "run %s", ("ended",), None)
     record.session, record.seconds = "abc", 2.0
-    said = logs.Words().format(record)
+    said = logs.TextFormatter().format(record)
     assert said.endswith("INFO    run ended  session=abc  seconds=2.0")
     try:
         raise KeyError("x")
     except KeyError:
         record.exc_info = sys.exc_info()
-    assert "KeyError: 'x'" in logs.Words().format(record)
+    assert "KeyError: 'x'" in logs.TextFormatter().format(record)
 
 
 SAYS = """
@@ -126,7 +126,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from ui.server import logs
 logs.setup({form!r})
-with logs.printing_logged():
+with logs.log_printed_output():
     with gr.Blocks() as page:
         choice = gr.Dropdown(["a"])
         choice.input(lambda x: x, choice, None, api_name="direct", queue=False)

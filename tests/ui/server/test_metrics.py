@@ -22,9 +22,9 @@ from db.engine import Database
 from db.errors import DatabaseAway, NotFound
 from db.models import State
 from tests.waiting import DEADLINE, until
-from ui.server.metrics import Account, CountedErrors, Figures, Run, Watched, router
-from ui.server.middleware.access import LOCAL, Gate, Visitor
-from ui.server.status import ServerHouse
+from ui.server.metrics import Account, ErrorCounter, MeteredSink, Metrics, Run, router
+from ui.server.middleware.access import LOCAL, AccessMiddleware, Visitor
+from ui.server.status import ServerStatus
 
 ADMIN = Visitor(uuid4(), "Ana", admin=True)
 OTHER = Visitor(uuid4(), "Ben")
@@ -72,17 +72,22 @@ class Somebody:
     def __init__(self) -> None:
         self.visitor: Visitor | None = LOCAL
 
-    async def of(self, request: HTTPConnection) -> Visitor | None:
+    async def authenticate(self, request: HTTPConnection) -> Visitor | None:
         return self.visitor
 
 
 class Server:
     def __init__(self, home: Path) -> None:
         self.house, self.who = House(), Somebody()
-        self.figures = Figures(self.house, home)
+        self.metrics = Metrics(self.house, home)
         app = FastAPI()
-        app.include_router(router(self.house, self.figures, home))
-        self.app = Gate(app, visitors=self.who, hosts=["recorte.example.org"], answered=self.figures.answered)
+        app.include_router(router(self.house, self.metrics, home))
+        self.app = AccessMiddleware(
+            app,
+            visitors=self.who,
+            hosts=["recorte.example.org"],
+            on_response=self.metrics.count_response,
+        )
 
     def client(self, host: str = "localhost", address: str = "127.0.0.1", language: str = "en") -> TestClient:
         return TestClient(
@@ -152,7 +157,7 @@ def test_who_asks_for_health_often_does_not_keep_the_database_busy(server: Serve
     assert server.house.asked == 1
 
 
-# ---------------------------------------------------------------- figures
+# ---------------------------------------------------------------- metrics
 
 
 def test_figures_are_for_this_machine_and_admins(server: Server) -> None:
@@ -204,7 +209,7 @@ class Told:
 
 def test_runs_are_counted_logged_and_told_on(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     told: Any = Told()
-    sink = Watched(told, server.figures)
+    sink = MeteredSink(told, server.metrics)
     with caplog.at_level(logging.INFO, "ui"):
         sink.started("a")
         sink.progressed("a", {"rate": 24.5, "done": 3})
@@ -244,7 +249,7 @@ def test_runs_are_counted_logged_and_told_on(server: Server, caplog: pytest.LogC
 
 def test_errors_are_counted_by_their_kind(server: Server) -> None:
     log = logging.Logger("somewhere")
-    log.addHandler(CountedErrors(server.figures))
+    log.addHandler(ErrorCounter(server.metrics))
     log.info("nothing happened")
     log.warning("nor here")
     log.error("something did")
@@ -351,7 +356,7 @@ class Process:
 
 def test_a_process_that_was_lost_is_missed_and_started(database: Database) -> None:
     process = Process()
-    house = ServerHouse(database, process)
+    house = ServerStatus(database, process)
     assert not house.worker()  # there is no line in this process
     line = threading.Thread(target=time.sleep, args=(1.0,), name="runner")
     line.start()
@@ -362,7 +367,7 @@ def test_a_process_that_was_lost_is_missed_and_started(database: Database) -> No
 
 
 def test_everybodys_runs_and_files_are_seen(database: Database, ana: UUID) -> None:
-    house, mine = ServerHouse(database, Process()), Mine()
+    house, mine = ServerStatus(database, Process()), Mine()
     actions: Any = mine
     house.actions = actions
     with database.begin() as tx:

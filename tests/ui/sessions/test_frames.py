@@ -202,7 +202,7 @@ def test_45_looks_of_one_account_keep_nobody_else_waiting(
             while not worker.at_work[hers]:
                 await asyncio.sleep(0.02)
             await asyncio.sleep(0.5)
-            assert worker.at_work[hers] == media._PICTURES_EACH
+            assert worker.at_work[hers] == media._PICTURE_THREADS_PER_USER
             assert (await client.get("/plain")).status_code == 200
             another = asyncio.create_task(client.get(f"/media/{others}/frames/0"))
             while not worker.at_work[others]:

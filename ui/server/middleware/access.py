@@ -34,7 +34,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from db.errors import DatabaseAway
 from ui import text
 from ui.server.claims import NAME, Claims
-from ui.server.middleware.bodies import Bodies, Body, TooMuchHeld, paced
+from ui.server.middleware.bodies import Bodies, Body, TooMuchHeld, enforce_min_rate
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Visitor:
     """None: the one user of a server without accounts."""
     name: str
     admin: bool = False
-    stamp: str = field(default="", repr=False)
+    auth_hash: str = field(default="", repr=False)
     """Changes with the password, so that whoever signed in with an older one is out."""
 
 
@@ -55,7 +55,7 @@ UPLOAD = "/gradio_api/upload"
 
 # What the page asks for, by method; a HEAD may ask what a GET may. All else is not there.
 _NAME = r"[\w@-][\w@.-]*"
-_ROUTES = {
+_ALLOWED_ROUTES = {
     "GET": re.compile(
         rf"/|/(assets|static)/({_NAME}/)*{_NAME}|/theme\.css|/favicon\.ico|/manifest\.json|/plain\.css"
         r"|/gradio_api/queue/data|/gradio_api/upload_progress"
@@ -65,16 +65,16 @@ _ROUTES = {
         rf"/gradio_api/queue/join|/gradio_api/run/predict|{UPLOAD}|/login|/logout|/admin/cancel/[0-9a-f-]+"
     ),
 }
-_ROUTES["HEAD"] = _ROUTES["GET"]
+_ALLOWED_ROUTES["HEAD"] = _ALLOWED_ROUTES["GET"]
 
 # Open to all. A browser asks for the manifest without its cookies.
-_OPEN = {"/login", "/plain.css", "/healthz", "/metrics", "/favicon.ico", "/manifest.json"}
+_PUBLIC = {"/login", "/plain.css", "/healthz", "/metrics", "/favicon.ico", "/manifest.json"}
 # Of these, answered alike to whoever asks: nobody has to be looked up.
-_ALIKE = {"/plain.css", "/healthz", "/favicon.ico", "/manifest.json"}
+_ANONYMOUS = {"/plain.css", "/healthz", "/favicon.ico", "/manifest.json"}
 
 # Gradio's page has scripts in its HTML and makes functions from words, so those two cannot be forbidden; but
 # nothing is loaded from, sent to or framed by another origin.
-_POLICY = "; ".join(
+_PAGE_POLICY = "; ".join(
     (
         "default-src 'self'",
         "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
@@ -90,14 +90,14 @@ _POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-PLAIN_POLICY = (
+STATIC_PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
 """Of the pages that have no script."""
 
-_HEADERS = {
-    "Content-Security-Policy": _POLICY,
+_SECURITY_HEADERS = {
+    "Content-Security-Policy": _PAGE_POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
@@ -105,24 +105,24 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=(), display-capture=()",
 }
-_A_YEAR = "max-age=31536000"
+_HSTS = "max-age=31536000"
 
-_MOST_EVENT = 4 * 2**20
+_MAX_EVENT_BYTES = 4 * 2**20
 """Bytes of what the page sends that is no upload: a few kB."""
-_MOST_FORM = 16 * 2**10
+_MAX_FORM_BYTES = 16 * 2**10
 """Bytes of what a page without a script sends: the longest name and password that may be."""
-_MOST_FIELDS = 50
+_MAX_QUERY_FIELDS = 50
 """Of an address."""
 
-_SERVER_NAMES = (b"x-forwarded-", b"forwarded", b"x-gradio-server")
+_FORWARDED_HEADERS = (b"x-forwarded-", b"forwarded", b"x-gradio-server")
 """Beginnings of headers from which Gradio's page would take its server's name, whoever sent them. What a
 trusted proxy says in them uvicorn has put into the scope already."""
 
 
-class Visitors(Protocol):
+class Authenticator(Protocol):
     """Who is asking."""
 
-    async def of(self, request: HTTPConnection) -> Visitor | None:
+    async def authenticate(self, request: HTTPConnection) -> Visitor | None:
         """None: has to sign in first. Raises DatabaseAway."""
 
 
@@ -131,17 +131,17 @@ class _Refused(Exception):
         self.response = response
 
 
-class Gate:
+class AccessMiddleware:
     def __init__(
         self,
         app: ASGIApp,
         *,
-        visitors: Visitors,
+        visitors: Authenticator,
         hosts: Iterable[str] = (),
         open: bool = False,
         uploads: Callable[[Visitor], Path] | None = None,
-        answered: Callable[[int], None] = lambda status: None,
-        most: int = 1000,
+        on_response: Callable[[int], None] = lambda status: None,
+        max_requests: int = 1000,
     ) -> None:
         """`hosts`: names of this server beside those of this machine for itself, without ports.
 
@@ -153,9 +153,9 @@ class Gate:
         self._visitors = visitors
         self._hosts = {host.lower().rstrip(".") for host in hosts}
         self._open = open
-        self._uploads = uploads
-        self._answered = answered
-        self._most = most
+        self._uploads_folder = uploads
+        self._on_response = on_response
+        self._max_requests = max_requests
         self._active = 0
         self._claims = Claims()
         self._bodies = Bodies()
@@ -167,17 +167,17 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        send, receive = self._guarded(scope, send), paced(receive)
+        send, receive = self._with_headers(scope, send), enforce_min_rate(receive)
         self._active += 1
         try:
             with ExitStack() as held:
                 try:
-                    receive = await self._let_in(scope, receive, held)
+                    receive = await self._check_request(scope, receive, held)
                 except _Refused as refused:
                     await refused.response(scope, receive, send)
                     return
                 scope["headers"] = [
-                    header for header in scope["headers"] if not header[0].startswith(_SERVER_NAMES)
+                    header for header in scope["headers"] if not header[0].startswith(_FORWARDED_HEADERS)
                 ]
                 await self._app(scope, receive, send)
         finally:
@@ -185,68 +185,68 @@ class Gate:
 
     # ------------------------------------------------------------------ on the way in
 
-    async def _let_in(self, scope: Scope, receive: Receive, held: ExitStack) -> Receive:
+    async def _check_request(self, scope: Scope, receive: Receive, held: ExitStack) -> Receive:
         """`held` is closed when the request has been answered."""
         request = Request(scope)
         language = text.negotiate_language(request.headers.get("accept-language"))
-        if self._active > self._most and scope["path"] != "/healthz":
-            raise _refused(503, text.translate_access(language, "busy"))
-        if not self._is_ours(scope, request.headers):
-            raise _refused(400, text.translate_access(language, "host"))
+        if self._active > self._max_requests and scope["path"] != "/healthz":
+            raise _refusal(503, text.translate_access(language, "busy"))
+        if not self._is_own_host(scope, request.headers):
+            raise _refusal(400, text.translate_access(language, "host"))
         _check_origin(scope, request.headers, language)
-        visitor = await self._who(request, language)
+        visitor = await self._authenticate(request, language)
         scope.setdefault("state", {}).update(user=visitor, local=is_local(request))
         path, method = scope["path"], scope["method"]
-        if method not in _ROUTES or not _ROUTES[method].fullmatch(path):
-            raise _refused(404, text.translate_access(language, "nothing"))
+        if method not in _ALLOWED_ROUTES or not _ALLOWED_ROUTES[method].fullmatch(path):
+            raise _refusal(404, text.translate_access(language, "nothing"))
         if visitor is not None:
             self._check_query(scope["query_string"], visitor, language)
         if method != "POST" or path == UPLOAD:
             return receive
         event = visitor is not None and path.startswith("/gradio_api/")
         with_bound = self._bodies.hold(visitor.id if visitor else None)
-        body = await _whole(
-            receive, _MOST_EVENT if event else _MOST_FORM, held.enter_context(with_bound), language
+        body = await _read_body(
+            receive, _MAX_EVENT_BYTES if event else _MAX_FORM_BYTES, held.enter_context(with_bound), language
         )
         if visitor is not None and event:
             self._check_event(body, visitor, language)
-        return _replayed(body, receive)
+        return _replay_body(body, receive)
 
-    def _is_ours(self, scope: Scope, headers: Headers) -> bool:
+    def _is_own_host(self, scope: Scope, headers: Headers) -> bool:
         """Whether the Host is a name of this server, on whatever port: a proxy may be before it."""
         named = headers.getlist("host")
         if len(named) != 1:
             return False
-        host = host_of(named[0])
+        host = parse_host(named[0])
         if host is None:
             return False
         arrived, _port = scope.get("server") or (None, None)
         return is_loopback(host) or host in self._hosts or host == arrived
 
-    async def _who(self, request: Request, language: str) -> Visitor | None:
+    async def _authenticate(self, request: Request, language: str) -> Visitor | None:
         """Raises _Refused for those who have to sign in first."""
-        if request.url.path in _ALIKE:
+        if request.url.path in _ANONYMOUS:
             return None
-        public = request.url.path in _OPEN
+        public = request.url.path in _PUBLIC
         try:
-            visitor = await self._visitors.of(request)
+            visitor = await self._visitors.authenticate(request)
         except DatabaseAway as error:
             if public:
                 return None
-            raise _refused(503, str(error)) from error
+            raise _refusal(503, str(error)) from error
         if visitor is not None and visitor.id is None and not self._open and not is_local(request):
             if public:
                 return None
-            raise _refused(403, text.translate_access(language, "not_local"))
+            raise _refusal(403, text.translate_access(language, "not_local"))
         if visitor is not None or public:
             return visitor
         if request.method not in ("GET", "HEAD") or "text/html" not in request.headers.get("accept", ""):
-            raise _refused(401, text.translate_access(language, "sign_in_first"))
+            raise _refusal(401, text.translate_access(language, "sign_in_first"))
         if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
             # Whoever follows a link from elsewhere comes without the cookie; from here they come with it.
             again = HTMLResponse(
                 '<!doctype html><meta http-equiv="refresh" content="0"><title>Recorte</title>',
-                headers={"Content-Security-Policy": PLAIN_POLICY, "Cache-Control": "no-store"},
+                headers={"Content-Security-Policy": STATIC_PAGE_POLICY, "Cache-Control": "no-store"},
             )
             raise _Refused(again)
         wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
@@ -261,19 +261,21 @@ class Gate:
     def _claim(self, kind: str, name: object, visitor: Visitor, language: str) -> None:
         """Raises _Refused where this is no name, or somebody else's."""
         if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise _refused(400, text.translate_access(language, "malformed"))
+            raise _refusal(400, text.translate_access(language, "malformed"))
         if not self._claims.claim(f"{kind}={name}", visitor.id):
-            raise _refused(404, text.translate_access(language, "nothing"))
+            raise _refusal(404, text.translate_access(language, "nothing"))
 
     def _check_query(self, query: bytes, visitor: Visitor, language: str) -> None:
         try:
-            asked = parse_qs(query.decode("latin-1"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+            asked = parse_qs(
+                query.decode("latin-1"), keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS
+            )
         except ValueError as error:
-            raise _refused(400, text.translate_access(language, "malformed")) from error
+            raise _refusal(400, text.translate_access(language, "malformed")) from error
         for kind in ("session_hash", "upload_id"):
             names = asked.get(kind, [])
             if len(names) > 1:
-                raise _refused(400, text.translate_access(language, "malformed"))
+                raise _refusal(400, text.translate_access(language, "malformed"))
             for name in names:
                 self._claim(kind, name, visitor, language)
 
@@ -287,30 +289,30 @@ class Gate:
         except (ValueError, RecursionError):
             event = None
         if not isinstance(event, dict):
-            raise _refused(400, text.translate_access(language, "malformed"))
+            raise _refusal(400, text.translate_access(language, "malformed"))
         name = event.get("session_hash")
         if name is not None:
             self._claim("session_hash", name, visitor, language)
-        folder = None if self._uploads is None else self._uploads(visitor).resolve()
-        for path in _files(event):
+        folder = None if self._uploads_folder is None else self._uploads_folder(visitor).resolve()
+        for path in _file_paths(event):
             if folder is None or not _is_inside(path, folder):
-                raise _refused(404, text.translate_access(language, "no_upload"))
+                raise _refusal(404, text.translate_access(language, "no_upload"))
 
     # ------------------------------------------------------------------ on the way out
 
-    def _guarded(self, scope: Scope, send: Send) -> Send:
+    def _with_headers(self, scope: Scope, send: Send) -> Send:
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._answered(message["status"])
+                self._on_response(message["status"])
                 headers = MutableHeaders(raw=message.setdefault("headers", []))
                 for name in [n for n in headers if n.startswith("access-control-")]:
                     del headers[name]  # Gradio opens itself to every page that this machine serves
-                for name, value in _HEADERS.items():
+                for name, value in _SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
                 if scope["path"] == "/":
                     headers["Cache-Control"] = "no-store"
                 if scope["scheme"] == "https":
-                    headers.setdefault("Strict-Transport-Security", _A_YEAR)
+                    headers.setdefault("Strict-Transport-Security", _HSTS)
                 message["headers"] = headers.raw
             await send(message)
 
@@ -335,7 +337,7 @@ def is_local(request: HTTPConnection) -> bool:
     A proxy sends headers of its own, or the server's public name; one that is set up to send neither (nginx
     as it comes, up to 1.29.6) speaks HTTP/1.0, which no browser does.
     """
-    peer, host = request.client, host_of(request.headers.get("host", ""))
+    peer, host = request.client, parse_host(request.headers.get("host", ""))
     passed_on = any(
         name in ("forwarded", "via") or name.startswith("x-forwarded-") for name in request.headers
     )
@@ -349,7 +351,7 @@ def is_local(request: HTTPConnection) -> bool:
     )
 
 
-def host_of(netloc: str) -> str | None:
+def parse_host(netloc: str) -> str | None:
     """The name or address in a Host header; None for what is none."""
     try:
         parts = urlsplit(f"//{netloc}")
@@ -370,16 +372,16 @@ def _check_origin(scope: Scope, headers: Headers, language: str) -> None:
     if origin is not None:
         scheme, _, host = origin.lower().partition("://")
         if host != headers["host"].lower():
-            raise _refused(403, text.translate_access(language, "elsewhere"))
+            raise _refusal(403, text.translate_access(language, "elsewhere"))
         if scheme != scope["scheme"]:
-            raise _refused(403, text.translate_access(language, "scheme"))
+            raise _refusal(403, text.translate_access(language, "scheme"))
     if site not in ("same-origin", "none"):
         link = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
         if scope["method"] not in ("GET", "HEAD") or not link:
-            raise _refused(403, text.translate_access(language, "elsewhere"))
+            raise _refusal(403, text.translate_access(language, "elsewhere"))
 
 
-def _files(event: Any) -> Iterable[str]:
+def _file_paths(event: Any) -> Iterable[str]:
     """Every path in what was sent, however deep."""
     left = [event]
     while left:
@@ -399,25 +401,25 @@ def _is_inside(path: str, folder: Path) -> bool:
         return False
 
 
-async def _whole(receive: Receive, most: int, held: Body, language: str) -> bytes:
+async def _read_body(receive: Receive, most: int, held: Body, language: str) -> bytes:
     """The body. Raises _Refused for more than the page ever sends, as soon as it is more."""
     body = bytearray()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise _refused(408, text.translate_access(language, "too_slow"))  # read by who is still there
+            raise _refusal(408, text.translate_access(language, "too_slow"))  # read by who is still there
         body += message.get("body", b"")
         if len(body) > most:
-            raise _refused(413, text.translate_access(language, "too_much"))
+            raise _refusal(413, text.translate_access(language, "too_much"))
         try:
             held.grow(len(body))
         except TooMuchHeld as error:
-            raise _refused(429, text.translate_access(language, "busy")) from error
+            raise _refusal(429, text.translate_access(language, "busy")) from error
         if not message.get("more_body", False):
             return bytes(body)
 
 
-def _replayed(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
+def _replay_body(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
     """The body that was read, and then what comes after it: that the visitor has gone."""
     left = [body]
 
@@ -429,5 +431,5 @@ def _replayed(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]
     return received
 
 
-def _refused(status: int, sentence: str) -> _Refused:
+def _refusal(status: int, sentence: str) -> _Refused:
     return _Refused(JSONResponse({"error": sentence}, status, headers={"Cache-Control": "no-store"}))

@@ -11,18 +11,18 @@ from uuid import UUID
 from starlette.types import Message, Receive
 
 GRACE_SECONDS = 20.0
-LEAST_RATE = 1024.0
+MIN_RATE = 1024.0
 """Bytes per second that have to come in the long run, after the grace."""
-LONGEST_SILENCE = 120.0
+MAX_SILENCE_SECONDS = 120.0
 """Seconds, however much has come before."""
 
-SMALL = 64 * 2**10
+UNCOUNTED_BYTES = 64 * 2**10
 """Bytes of a body that may always be held: as much as uvicorn holds of each in any case."""
-MOST_HELD = 16 * 2**20
+MAX_HELD_BYTES = 16 * 2**20
 """Bytes of one user's bodies beyond that."""
 
 
-def paced(receive: Receive) -> Receive:
+def enforce_min_rate(receive: Receive) -> Receive:
     """Take a client whose body comes too slowly for one that has gone.
 
     Only the time is counted in which it is waited for.
@@ -37,12 +37,12 @@ def paced(receive: Receive) -> Receive:
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
-            async with asyncio.timeout(min(left, LONGEST_SILENCE)):
+            async with asyncio.timeout(min(left, MAX_SILENCE_SECONDS)):
                 message = await receive()
         except TimeoutError:
             whole = True
             return {"type": "http.disconnect"}
-        left += len(message.get("body", b"")) / LEAST_RATE - (loop.time() - began)
+        left += len(message.get("body", b"")) / MIN_RATE - (loop.time() - began)
         whole = not message.get("more_body", False)
         return message
 
@@ -79,9 +79,9 @@ class Body:
 
     def grow(self, size: int) -> None:
         """Count it with `size` bytes. Raises TooMuchHeld."""
-        counted = max(0, size - SMALL)
+        counted = max(0, size - UNCOUNTED_BYTES)
         total = self._held[self._user] + counted - self._counted
-        if counted > self._counted and total > MOST_HELD:
+        if counted > self._counted and total > MAX_HELD_BYTES:
             raise TooMuchHeld
         self._held[self._user] = total
         self._counted = counted

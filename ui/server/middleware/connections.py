@@ -28,45 +28,45 @@ RESERVED = 16
 ACCEPTED_AT_ONCE = 32
 """Connections that are accepted before they are counted."""
 
-_OWN_FILES = 128  # of the database, the worker, the libraries and the log, and those accepted at once
-_MOST = 1000
+_RESERVED_FILES = 128  # of the database, the worker, the libraries and the log, and those accepted at once
+_MAX_CONNECTIONS = 1000
 
 
-def most_connections() -> int:
+def max_connections() -> int:
     """Return how many connections may be open: each may need a second file, that which it reads or writes."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
-        return _MOST
-    return max(2 * RESERVED, min(_MOST, (files - _OWN_FILES) // 2))
+        return _MAX_CONNECTIONS
+    return max(2 * RESERVED, min(_MAX_CONNECTIONS, (files - _RESERVED_FILES) // 2))
 
 
 class Connections:
     """Those that are open. One too many takes the place of that which has waited longest for a request."""
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self._max_open = most
         self._open: set[BoundedProtocol] = set()
-        self._waiting: dict[BoundedProtocol, None] = {}  # the longest waiting first
+        self._idle: dict[BoundedProtocol, None] = {}  # the longest waiting first
 
     def add(self, connection: BoundedProtocol) -> None:
         self._open.add(connection)
-        self._waiting[connection] = None
-        if len(self._open) > self._most:
-            others = [waiting for waiting in self._waiting if waiting is not connection]
+        self._idle[connection] = None
+        if len(self._open) > self._max_open:
+            others = [waiting for waiting in self._idle if waiting is not connection]
             idle = (waiting for waiting in others if not waiting.unsent)
             next(idle, others[0] if others else connection).drop()
 
     def discard(self, connection: BoundedProtocol) -> None:
         self._open.discard(connection)
-        self._waiting.pop(connection, None)
+        self._idle.pop(connection, None)
 
-    def work(self, connection: BoundedProtocol) -> None:
+    def mark_busy(self, connection: BoundedProtocol) -> None:
         """A request of this one is worked on."""
-        self._waiting.pop(connection, None)
+        self._idle.pop(connection, None)
 
-    def wait(self, connection: BoundedProtocol) -> None:
+    def mark_idle(self, connection: BoundedProtocol) -> None:
         if connection in self._open:
-            self._waiting[connection] = None
+            self._idle[connection] = None
 
 
 class BoundedProtocol(H11Protocol):
@@ -98,7 +98,7 @@ class BoundedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._bounds.add(self)
-        self._watch()
+        self._update_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -109,31 +109,31 @@ class BoundedProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        self._watch()
+        self._update_timer()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self._watch()
+        self._update_timer()
 
-    def _watch(self) -> None:
+    def _update_timer(self) -> None:
         """Have the client send a request in time, unless one is worked on."""
         if self.cycle is not None and not self.cycle.response_complete:
-            self._bounds.work(self)
+            self._bounds.mark_busy(self)
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
         elif self._timer is None:
-            self._bounds.wait(self)
+            self._bounds.mark_idle(self)
             asks = self.conn.their_state is h11.IDLE and not self.transport.is_closing()
             seconds = HEADER_SECONDS if asks else LINGER_SECONDS  # else: the rest of a body that nobody reads
-            self._timer = self.loop.call_later(seconds, self._too_late, self.unsent)
+            self._timer = self.loop.call_later(seconds, self._close_late, self.unsent)
 
-    def _too_late(self, unsent: int) -> None:
+    def _close_late(self, unsent: int) -> None:
         """Close the connection; at once where the client takes nothing of what is still to be sent."""
         if self.transport.is_closing() and self.unsent >= unsent:
             self.transport.abort()
             return
-        self._timer = self.loop.call_later(LINGER_SECONDS, self._too_late, self.unsent)
+        self._timer = self.loop.call_later(LINGER_SECONDS, self._close_late, self.unsent)
         self.transport.close()
 
     def pause_writing(self) -> None:
