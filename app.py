@@ -251,7 +251,7 @@ def serve(settings: Settings) -> None:
                 darkroom,
                 # More than the machine has is refused to it, and not taken from others.
                 limits=Limits(memory_bytes=preflight.machine_memory(), pixels=settings.most_pixels or None),
-                patience=settings.stall_seconds + 60,
+                idle_timeout=settings.stall_seconds + 60,
             ) as worker,
         ):
             accounts = DatabaseAccounts(database)

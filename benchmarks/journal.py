@@ -54,12 +54,12 @@ class Timed(spool.Spool):
 def measured(job: Job, folder: Path) -> tuple[float, float, float, int, int]:
     """Seconds of all, of putting by, and of the second run; bytes of the last state, and of all mattes."""
     clip = probe_clip(job.source)
-    span = job.span(clip)
-    plan = stretches.plan(job.asked, clip, *span)
+    span = job.pts_range(clip)
+    plan = stretches.plan_segments(job.active_prompts, clip, *span)
 
     def run() -> float:
         began = time.perf_counter()
-        for _ in stretches.steps(clip, stretches.stream(job), plan, folder, lasting=True):
+        for _ in stretches.run_plan(clip, stretches.create_stream(job), plan, folder, lasting=True):
             pass
         return time.perf_counter() - began
 

@@ -31,8 +31,8 @@ from benchmarks.flicker import flicker
 from pipeline import models
 from pipeline.arrays import Image, Mask, Matte
 from pipeline.job import Job
-from pipeline.process import starts
-from pipeline.prompts import Box, Point, Prompt, ordered
+from pipeline.process import find_scenes
+from pipeline.prompts import Box, Point, Prompt, normalise
 from pipeline.propagation import run as stretches
 from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.frames import read_frames
@@ -78,14 +78,14 @@ def overlaps(mattes: Sequence[Matte], truth: Sequence[Mask]) -> list[float]:
 
 def run(job: Job, *marks: Prompt) -> list[Matte]:
     """The mattes of all frames, as `process` makes them of the job with these marks; nothing is written."""
-    job = replace(job, prompts=ordered(marks))
+    job = replace(job, prompts=normalise(marks))
     clip = probe_clip(job.source)
     job.check(clip)
-    span = job.span(clip)
-    scenes, asked = returned(starts(job, clip, span))
-    plan = stretches.plan(asked, clip, *span, scenes)
+    span = job.pts_range(clip)
+    scenes, asked = returned(find_scenes(job, clip, span))
+    plan = stretches.plan_segments(asked, clip, *span, scenes)
     with tempfile.TemporaryDirectory() as folder:
-        steps = stretches.steps(clip, stretches.stream(job), plan, Path(folder))
+        steps = stretches.run_plan(clip, stretches.create_stream(job), plan, Path(folder))
         return [step.pair[1].matte for step in steps if step.pair is not None]
 
 

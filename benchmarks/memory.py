@@ -71,7 +71,7 @@ def main() -> None:
             short, _ = peak(once, output, arguments)
             long, rate = peak(repeated(once, options.times), output, arguments)
             job = Job(once, output, model=options.model, format=options.format)
-            reckoned = preflight.memory(job, probe_clip(once))
+            reckoned = preflight.memory_bytes(job, probe_clip(once))
         print(
             f"  {height:6} {short / 2**20:7.0f} {long / 2**20:10.0f} {long / short:7.3f}"
             f" {reckoned / 2**20:10.0f} {rate:17.1f}",

@@ -21,7 +21,7 @@ from pipeline.job import Job
 from pipeline.process import process
 from pipeline.prompts import Box, Prompt
 from pipeline.propagation import run
-from pipeline.propagation.run import marked
+from pipeline.propagation.run import prompts_by_frame
 from pipeline.video.audio.audio_read import Heard
 from pipeline.video.reading.frames import read_frames
 from pipeline.video.reading.probe import probe_clip
@@ -39,12 +39,12 @@ def timed(action: Callable[[], int]) -> float:
 def stages(job: Job, folder: Path) -> dict[str, Callable[[], int]]:
     """Each stage alone, over the whole clip; composite and encode take a kept matte."""
     clip = probe_clip(job.source)
-    marks = marked(job.prompts, clip)
-    stream = run.stream(job)
+    marks = prompts_by_frame(job.prompts, clip)
+    stream = run.create_stream(job)
     kept = folder / "kept.mkv"
     for _ in process(replace(job, matte=kept)):
         pass
-    held = matte.Kept.open(kept)
+    held = matte.MatteFile.open(kept)
     compose = composer(job.background, clip.width, clip.height)
 
     def writer(path: Path) -> Writer:
@@ -62,7 +62,7 @@ def stages(job: Job, folder: Path) -> dict[str, Callable[[], int]]:
         return sum(1 for _ in stream(read_frames(job.source), marks))
 
     def composite() -> int:
-        return sum(1 for frame, alpha in held.pairs(clip) if compose(frame.image, alpha, 0.0) is not None)
+        return sum(1 for frame, alpha in held.read(clip) if compose(frame.image, alpha, 0.0) is not None)
 
     def encode() -> int:
         count = 0

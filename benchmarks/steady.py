@@ -23,7 +23,7 @@ from benchmarks.masked import clips, soft
 from pipeline.arrays import Image, Matte
 from pipeline.imaging import optical_flow
 from pipeline.models import Prediction
-from pipeline.propagation.deflicker import steadied
+from pipeline.propagation.deflicker import deflicker
 from pipeline.video.reading.frames import Frame, read_frames
 from tests.rendered import subject_over_background
 
@@ -45,7 +45,7 @@ def perturbed(alpha: Matte, random: np.random.Generator, edge: float = 1.0, blot
 
 def calmed(frames: list[Image], mattes: list[Matte]) -> list[Matte]:
     pairs = zip((Frame(n, image) for n, image in enumerate(frames)), map(Prediction, mattes), strict=True)
-    return [found.matte for _, found in steadied(iter(pairs))]
+    return [found.matte for _, found in deflicker(iter(pairs))]
 
 
 def error(mattes: list[Matte], truth: list[Matte]) -> float:

@@ -28,7 +28,7 @@ from pipeline.errors import InputError, PromptError, RecorteError
 from pipeline.files import replacing
 from pipeline.job import GREEN, Job, Progress, Sound
 from pipeline.jobs import speeds
-from pipeline.matte import Kept
+from pipeline.matte import MatteFile
 from pipeline.models import Card
 from pipeline.process import process, render
 from pipeline.prompts import Box, Point, Prompt
@@ -205,7 +205,7 @@ def _job(options: argparse.Namespace) -> Job:
             "model": _chosen(options, bool(marks)).key,
             "prompts": marks,
             "weights": options.weights,
-            "stable": not options.no_steady,
+            "deflicker": not options.no_steady,
             "matte": options.matte,
             "device": options.device,
         }
@@ -284,7 +284,7 @@ def _prompts(options: argparse.Namespace) -> tuple[Prompt, ...]:
             marks += prompts.from_json(json.loads(options.prompts.read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:
             raise PromptError(f"{options.prompts.name}: this is no JSON file of marks.") from error
-    return prompts.ordered(marks)
+    return prompts.normalise(marks)
 
 
 def _numbers(text: str, count: int) -> tuple[list[float], float]:
@@ -305,7 +305,7 @@ def _run(options: argparse.Namespace) -> None:
     try:
         _follow(process(job), options)
     except KeyboardInterrupt:
-        if resume.begun(job, probe_clip(job.source)):
+        if resume.can_resume(job, probe_clip(job.source)):
             raise KeyboardInterrupt(_GOES_ON) from None
         raise
 
@@ -317,7 +317,7 @@ def _prepared(options: argparse.Namespace) -> Job:
     job.check(clip)  # before hundreds of megabytes are fetched for it
     _remark(clip)
     card = models.card(job.model)
-    if job.weights is None and Kept.find(job.matte, job.matte_key) is None:
+    if job.weights is None and MatteFile.find(job.matte, job.matte_key) is None:
         _ready(card, options)
     elif options.accept_licence:
         _acknowledge(card)
@@ -331,7 +331,7 @@ def _render(options: argparse.Namespace) -> None:
         raise InputError(f"{options.kept.name}: there is no such matte file.")
     job = _job(options)
     _remark(probe_clip(job.source))
-    _follow(render(job, Kept.open(options.kept)), options)
+    _follow(render(job, MatteFile.open(options.kept)), options)
 
 
 def _remark(clip: Clip) -> None:
@@ -405,7 +405,7 @@ def _preview(options: argparse.Namespace) -> None:
     job = _prepared(options)
     clip = probe_clip(job.source)
     with closing(composer(job.background, clip.width, clip.height, job.edges)) as compose:
-        for frame, found in preview.frames(job, [options.at]):
+        for frame, found in preview.predict_frames(job, [options.at]):
             seconds = float(frame.pts * clip.time_base)
             picture = Image.fromarray(compose(frame.image, found.matte, seconds, frame.alpha))
             with replacing(options.output) as part:
@@ -433,7 +433,7 @@ def _probe(options: argparse.Namespace) -> None:
 def _models(options: argparse.Namespace) -> None:
     for card in models.cards().values():
         present, accepted = card.present, card.acknowledged
-        measured = speeds.known(card.key) or []
+        measured = speeds.measured_speeds(card.key) or []
         size = card.weights.bytes if card.weights else 0
         facts = {
             "present": present,

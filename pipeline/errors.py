@@ -5,7 +5,7 @@ RecorteError                 a sentence for the person who asked
 │   ├── VideoError           the video cannot be opened, holds no picture, or is damaged
 │   ├── PromptError          a mark outside the frame, or after the end
 │   ├── BackgroundError      the background is no colour, no picture, or too large
-│   │   └── MovingPicture    it is an animated picture, and to be taken as a video
+│   │   └── AnimatedPictureError  it is an animated picture, and to be taken as a video
 │   ├── FormatError          the format is unknown or cannot hold what is asked of it
 │   └── WeightsError         a model's weights are missing, cannot be fetched, or are not what they should be
 └── RunError                 the machine is at fault: disk full, encoder failed
@@ -17,7 +17,7 @@ told with their folder, where somebody has to put them.
 
 import errno
 
-BROKEN = "Something went wrong inside the program; its log has the details."
+INTERNAL_ERROR = "Something went wrong inside the program; its log has the details."
 """For whoever asked, where an error was raised that is none of these."""
 
 
@@ -28,7 +28,7 @@ UNREADABLE = "This was written by another version of the program, or is damaged.
 """Sentence for stored data that cannot be read."""
 
 
-def no_picture(name: str) -> str:
+def no_frames_sentence(name: str) -> str:
     """The sentence on a video that holds nothing which can be decoded."""
     return f"{name}: not one picture of this video could be decoded."
 
@@ -53,7 +53,7 @@ class BackgroundError(InputError):
     """The background cannot be used."""
 
 
-class MovingPicture(BackgroundError):
+class AnimatedPictureError(BackgroundError):
     """The picture is animated: as a background it is a video."""
 
 

@@ -68,7 +68,7 @@ class Job:
     device: str = "auto"
     weights: Path | None = None
     """The model's weights, a file or a folder; None: where `pipeline.weights` looks."""
-    stable: bool = True
+    deflicker: bool = True
     """Whether an automatic model's flicker is calmed."""
     matte: Path | None = None
     """Where the matte is kept, and found again; None: it is not kept."""
@@ -119,18 +119,18 @@ class Job:
                 or (chosen and not card.candidates)
             ):
                 raise PromptError(f"{card.label} takes no such marks. Remove them or choose another model.")
-        if self.prompts and not self.asked:
+        if self.prompts and not self.active_prompts:
             raise PromptError("Every object is switched off. Switch one on, or there is nothing to keep.")
-        if not card.automatic and not any(prompt.starts for prompt in self.asked):
+        if not card.automatic and not any(prompt.initialises for prompt in self.active_prompts):
             raise PromptError(f"{card.label} needs to be told what to keep. Click on the subject first.")
 
     @property
-    def asked(self) -> tuple[Prompt, ...]:
+    def active_prompts(self) -> tuple[Prompt, ...]:
         """The prompts of the objects that are switched on."""
         off = {thing.number for thing in self.objects if not thing.on}
         return tuple(prompt for prompt in self.prompts if prompt.object not in off)
 
-    def span(self, clip: Clip) -> tuple[int, int]:
+    def pts_range(self, clip: Clip) -> tuple[int, int]:
         """The pts range [first, past the last) of the frames in the result."""
         index = load_index(clip.path)
         times, tick = index.pts, float(clip.time_base)
@@ -144,13 +144,13 @@ class Job:
         # A range between two frames holds one all the same.
         return first, max(past, next((p for p in times if p > first), first + 1))
 
-    def bounds(self, clip: Clip, span: tuple[int, int] | None = None) -> tuple[int, int]:
+    def result_bounds(self, clip: Clip, span: tuple[int, int] | None = None) -> tuple[int, int]:
         """The pts at which the result begins and ends, of a `span` in that of the job, or of that.
 
         They are those of frames, but for a frame that is shown for long: that is cut where it was asked for.
         """
         index = load_index(clip.path)
-        first, past = span or self.span(clip)
+        first, past = span or self.pts_range(clip)
         begin, stop = first, past if past <= index.pts[-1] else index.end
         start, end = (
             None if time is None else self._held(index, clip, time) for time in (self.start, self.end)
@@ -178,12 +178,12 @@ class Job:
             "source": fingerprint(self.source),
             "model": [self.model, card.version],
             "weights": models.identify_weights(card, self.weights),
-            "stable": self.stable and card.per_frame,
-            "prompts": prompts.to_json(self.asked),
+            "stable": self.deflicker and card.per_frame,
+            "prompts": prompts.to_json(self.active_prompts),
         }
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
-    def deep(self, clip: Clip) -> bool:
+    def high_bit_depth(self, clip: Clip) -> bool:
         """Whether it is rendered with more than 8 bits: the video has them and the format holds them."""
         alpha = isinstance(self.background, Transparent)
         return clip.depth > 8 and formats.by_key(self.format).deep(alpha)
@@ -217,7 +217,7 @@ class Job:
             "hardware": self.hardware,
             "device": self.device,
             "weights": None if self.weights is None else seen(self.weights),
-            "stable": self.stable,
+            "stable": self.deflicker,
             "matte": None if self.matte is None else seen(self.matte),
         }
 
@@ -238,9 +238,11 @@ class Job:
         def path(key: str) -> Path | None:
             return None if data.get(key) is None else folder / data[key]
 
+        plain = {key: value for key, value in data.items() if key != "stable"}
         return cls(
-            **data
+            **plain
             | {
+                "deflicker": data.get("stable", cls.deflicker),
                 "source": folder / data["source"],
                 "output": folder / data["output"],
                 "prompts": prompts.from_json(data["prompts"]),

@@ -42,7 +42,7 @@ _KEY, _START, _PAST = "RECORTE_KEY", "RECORTE_START", "RECORTE_PAST"
 
 
 @dataclass(frozen=True)
-class Kept:
+class MatteFile:
     """A matte file that was written."""
 
     path: Path
@@ -73,33 +73,33 @@ class Kept:
             return None  # a damaged matte is made again
         return kept if kept.key == key else None
 
-    def serves(self, first: int, past: int) -> bool:
+    def covers(self, first: int, past: int) -> bool:
         """Whether it was made for all of the frames with first <= pts < past."""
         return self.start <= first and past <= self.end
 
     @cached_property
-    def count(self) -> int:
+    def frame_count(self) -> int:
         """For how many frames there is a matte."""
         return len(load_index(self.path).pts)
 
-    def span(self, clip: Clip) -> tuple[int, int]:
+    def pts_range(self, clip: Clip) -> tuple[int, int]:
         """The pts range [first, past the last) of the clip's frames that have a matte.
 
         Raises InputError where the file was not made from this clip.
         """
         times = load_index(clip.path).pts
-        if self.count > sum(p >= self.start for p in times):
+        if self.frame_count > sum(p >= self.start for p in times):
             raise InputError(
-                f"{self.path.name}: this matte has {self.count} pictures, more than {clip.name} has "
+                f"{self.path.name}: this matte has {self.frame_count} pictures, more than {clip.name} has "
                 "frames for. Give the one made from it."
             )
-        places = self._places(clip)
+        places = self._matte_times(clip)
         if not places:
             raise InputError(f"{self.path.name}: there is no matte for any frame of {clip.name} in it.")
         last = max(places)
         return min(places), next((p for p in times if p > last), last + 1)
 
-    def pairs(
+    def read(
         self, clip: Clip, span: tuple[int, int] | None = None, *, deep: bool = False
     ) -> Iterator[tuple[Frame, Matte]]:
         """Each frame of `span` (None: its own) that has a matte, with it; `deep` as in `read_frames`.
@@ -108,26 +108,26 @@ class Kept:
         """
         from pipeline.video.reading.frames import read_frames
 
-        first, past = span or self.span(clip)
-        place = self._places(clip)
+        first, past = span or self.pts_range(clip)
+        place = self._matte_times(clip)
         begin = next((at for pts, at in place.items() if pts >= first), 0)
         mattes = read_frames(self.path, begin, pixel_format="gray")
-        yield from self._joined(clip, place, read_frames(clip.path, first, past, deep=deep), mattes)
+        yield from self._join(clip, place, read_frames(clip.path, first, past, deep=deep), mattes)
 
-    def only(self, clip: Clip, wanted: list[int]) -> Iterator[tuple[Frame, Matte]]:
+    def read_at(self, clip: Clip, wanted: list[int]) -> Iterator[tuple[Frame, Matte]]:
         """The frames whose pts is in `wanted` (ascending), with their mattes, where the file reaches them."""
         from pipeline.video.reading.frames import read_frames
 
-        place = self._places(clip)
+        place = self._matte_times(clip)
         reached = [p for p in wanted if p in place]
         mattes = read_frames(self.path, only=[place[p] for p in reached], pixel_format="gray")
-        yield from self._joined(clip, place, read_frames(clip.path, only=reached), mattes)
+        yield from self._join(clip, place, read_frames(clip.path, only=reached), mattes)
 
-    def reaches(self, clip: Clip, wanted: list[int]) -> bool:
+    def covers_frames(self, clip: Clip, wanted: list[int]) -> bool:
         """Whether there is a matte for each of these frames."""
-        return self._places(clip).keys() >= set(wanted)
+        return self._matte_times(clip).keys() >= set(wanted)
 
-    def _joined(
+    def _join(
         self, clip: Clip, place: Mapping[int, int], frames: Iterator[Frame], mattes: Iterator[Frame]
     ) -> Iterator[tuple[Frame, Matte]]:
         """The frames with their mattes; either may lack some of its pictures."""
@@ -147,7 +147,7 @@ class Kept:
                 )
             yield frame, matte.image
 
-    def _places(self, clip: Clip) -> dict[int, int]:
+    def _matte_times(self, clip: Clip) -> dict[int, int]:
         """The pts in this file for each pts of the clip that has a matte, both ascending."""
         index = load_index(self.path)
         own = [p for p in load_index(clip.path).pts if p >= self.start]
@@ -173,7 +173,7 @@ def _nearest(times: NDArray[np.float64], among: NDArray[np.float64]) -> NDArray[
     return np.where(times - among[left] < among[right] - times, left, right)
 
 
-def writer(
+def create_writer(
     path: Path,
     clip: Clip,
     *,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 
-def plain(name: str) -> str:
+def clean(name: str) -> str:
     """Take out control characters and halves of surrogate pairs, and make one blank of several."""
     letters = (" " if letter.isspace() else letter for letter in name)
     return " ".join("".join(c for c in letters if unicodedata.category(c) not in ("Cc", "Cs")).split())

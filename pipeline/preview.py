@@ -20,10 +20,10 @@ from pipeline import models
 from pipeline.clip import Clip
 from pipeline.errors import InputError
 from pipeline.job import Job
-from pipeline.matte import Kept
+from pipeline.matte import MatteFile
 from pipeline.models import Candidate, OffersCandidates, Prediction, PromptedFrame
 from pipeline.propagation import proposals, run
-from pipeline.propagation.run import Pair, Stretch
+from pipeline.propagation.run import FramePrediction, Segment
 from pipeline.propagation.stream_state import State
 from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.frames import Frame, read_frames, read_frames_backward
@@ -34,21 +34,23 @@ STEPS = 24
 """Frames between a marked frame and one that is asked for."""
 
 
-def spread(clip: Clip, job: Job, count: int) -> list[float]:
+def spaced_times(clip: Clip, job: Job, count: int) -> list[float]:
     """`count` times in seconds, at the middles of equal parts of what the job keeps."""
-    begin, stop = job.bounds(clip)
+    begin, stop = job.result_bounds(clip)
     return [float((begin + (stop - begin) * (k + 0.5) / count) * clip.time_base) for k in range(count)]
 
 
-def frames(job: Job, times: Iterable[float], steps: int = STEPS) -> Iterator[Pair]:
+def predict_frames(job: Job, times: Iterable[float], steps: int = STEPS) -> Iterator[FramePrediction]:
     """The frames on screen at `times` (seconds), in order and each once, with what is found on them.
 
     Raises as `made` does.
     """
-    return (pair for pair in made(job, times, steps) if pair is not None)
+    return (pair for pair in predict_steps(job, times, steps) if pair is not None)
 
 
-def made(job: Job, times: Iterable[float], steps: int = STEPS) -> Generator[Pair | None, None, None]:
+def predict_steps(
+    job: Job, times: Iterable[float], steps: int = STEPS
+) -> Generator[FramePrediction | None, None, None]:
     """As `frames`; None where the model has done a frame on the way to one of them.
 
     Takes them from the job's kept matte where that reaches them. Raises InputError as `process` does; writes
@@ -61,26 +63,26 @@ def made(job: Job, times: Iterable[float], steps: int = STEPS) -> Generator[Pair
     if not all(map(math.isfinite, times)):
         raise InputError("A time is a number of seconds.")
     wanted = sorted({index.at(round(t / clip.time_base)) for t in times})
-    kept = Kept.find(job.matte, job.matte_key)
-    if kept is not None and kept.reaches(clip, wanted):
-        yield from ((frame, Prediction(matte)) for frame, matte in kept.only(clip, wanted))
+    kept = MatteFile.find(job.matte, job.matte_key)
+    if kept is not None and kept.covers_frames(clip, wanted):
+        yield from ((frame, Prediction(matte)) for frame, matte in kept.read_at(clip, wanted))
         return
     plan = [
-        [s for s in own if any(s.lo <= p < s.hi for p in wanted)]
-        for own in run.plan(proposals.first_scene(job, clip), clip, 0, index.pts[-1] + 1)
+        [s for s in own if any(s.begin_pts <= p < s.end_pts for p in wanted)]
+        for own in run.plan_segments(proposals.prompts_for_preview(job, clip), clip, 0, index.pts[-1] + 1)
     ]
-    stream = run.stream(job, thinned=True)
+    stream = run.create_stream(job, thinned=True)
     steps = min(steps, models.card(job.model).preview_frames)
     with tempfile.TemporaryDirectory(prefix="recorte-") as folder:
         thinned = _thinned(list(chain.from_iterable(plan)), wanted, index, steps)
-        for step in run.steps(clip, stream, plan, Path(folder), thinned):
+        for step in run.run_plan(clip, stream, plan, Path(folder), thinned):
             asked = step.pair is not None and step.pair[0].pts in wanted
             yield step.pair if asked else None
             if step.pair is not None and step.pair[0].pts == wanted[-1]:
                 return
 
 
-class Trail:
+class StateCache:
     """The states of streams at frames that were looked at, so that the next look goes on from there."""
 
     def __init__(self, most: int = 6) -> None:
@@ -88,7 +90,7 @@ class Trail:
         self._most = most
         self._states: OrderedDict[tuple[str, int, int], State] = OrderedDict()
 
-    def find(self, job: Job, stretch: Stretch, pts: int) -> State | None:
+    def get(self, job: Job, stretch: Segment, pts: int) -> State | None:
         """The state behind frame `pts` of the stream, as the marks up to there make it."""
         key = self._key(job, stretch, pts)
         if key not in self._states:
@@ -96,56 +98,60 @@ class Trail:
         self._states.move_to_end(key)
         return copy.deepcopy(self._states[key])  # whoever goes on from it may change it
 
-    def keep(self, job: Job, stretch: Stretch, pts: int, state: State) -> None:
+    def put(self, job: Job, stretch: Segment, pts: int, state: State) -> None:
         self._states[self._key(job, stretch, pts)] = copy.deepcopy(state)
         while len(self._states) > self._most:
             self._states.popitem(last=False)
 
-    def _key(self, job: Job, stretch: Stretch, pts: int) -> tuple[str, int, int]:
-        first, last = sorted((stretch.at, pts))
-        passed = tuple(prompt for at, prompt in stretch.marks.items() if first <= at <= last)
-        return replace(job, prompts=passed, objects=()).matte_key, stretch.at, pts
+    def _key(self, job: Job, stretch: Segment, pts: int) -> tuple[str, int, int]:
+        first, last = sorted((stretch.initial_pts, pts))
+        passed = tuple(prompt for at, prompt in stretch.prompts.items() if first <= at <= last)
+        return replace(job, prompts=passed, objects=()).matte_key, stretch.initial_pts, pts
 
 
-def corrected(clip: Clip, job: Job, pts: int) -> Stretch | None:
+def find_corrected_segment(clip: Clip, job: Job, pts: int) -> Segment | None:
     """The stretch in which marks on this frame correct what a run carries there, of a job about one object.
 
     None where there are none, where the subject starts on the frame, or the model carries nothing.
     """
-    marks = run.marked(job.asked, clip)
+    marks = run.prompts_by_frame(job.active_prompts, clip)
     if pts not in marks or models.card(job.model).per_frame:
         return None
-    first, past = job.span(clip)
-    (plan,) = run.plan(job.asked, clip, min(first, pts), max(past, pts + 1))
-    return next((s for s in plan if s.lo <= pts < s.hi and s.at != pts), None)
+    first, past = job.pts_range(clip)
+    (plan,) = run.plan_segments(job.active_prompts, clip, min(first, pts), max(past, pts + 1))
+    return next((s for s in plan if s.begin_pts <= pts < s.end_pts and s.initial_pts != pts), None)
 
 
-def carried(job: Job, pts: int, trail: Trail) -> Generator[Pair | None, None, None]:
+def predict_corrected(job: Job, pts: int, trail: StateCache) -> Generator[FramePrediction | None, None, None]:
     """Compute, to the bit, what a run of a job about one object finds on a frame that is `corrected`.
 
     Yields None for every frame on the way, and then that one. Raises InputError as `process` does.
     """
     clip = probe_clip(job.source)
     job.check(clip)
-    stretch = corrected(clip, job, pts)
+    stretch = find_corrected_segment(clip, job, pts)
     if stretch is None:
         return
-    order = [p for p in load_index(clip.path).pts if min(stretch.at, pts) <= p <= max(stretch.at, pts)]
-    if pts < stretch.at:
+    order = [
+        p
+        for p in load_index(clip.path).pts
+        if min(stretch.initial_pts, pts) <= p <= max(stretch.initial_pts, pts)
+    ]
+    if pts < stretch.initial_pts:
         order.reverse()
-    known = ((n, trail.find(job, stretch, order[n])) for n in range(len(order) - 2, -1, -1))
+    known = ((n, trail.get(job, stretch, order[n])) for n in range(len(order) - 2, -1, -1))
     passed, state = next(((n, state) for n, state in known if state is not None), (-1, None))
-    if pts < stretch.at:
+    if pts < stretch.initial_pts:
         frames = read_frames_backward(clip.path, pts, order[passed + 1] + 1)
     else:
         frames = read_frames(clip.path, order[passed + 1], pts + 1)
-    for frame, found in run.stream(job)(frames, stretch.marks, state):
+    for frame, found in run.create_stream(job)(frames, stretch.prompts, state):
         if found.state is not None and frame.pts in order[-2:]:
-            trail.keep(job, stretch, frame.pts, found.state())
+            trail.put(job, stretch, frame.pts, found.state())
         yield (frame, found) if frame.pts == pts else None
 
 
-def candidates(job: Job, pts: int) -> tuple[Frame, list[Candidate]] | None:
+def predict_candidates(job: Job, pts: int) -> tuple[Frame, list[Candidate]] | None:
     """What the lone click that the job has on this frame may mean, with the frame.
 
     For a job about one object. None where it has no such click there, or its model but one answer. Raises
@@ -153,8 +159,8 @@ def candidates(job: Job, pts: int) -> tuple[Frame, list[Candidate]] | None:
     """
     clip = probe_clip(job.source)
     job.check(clip)
-    prompt = run.marked(job.asked, clip).get(pts)
-    if prompt is None or not prompt.lone or not models.card(job.model).candidates:
+    prompt = run.prompts_by_frame(job.active_prompts, clip).get(pts)
+    if prompt is None or not prompt.is_single_click or not models.card(job.model).candidates:
         return None
     model = models.load(job.model, job.device, job.weights)
     frame = next(read_frames(clip.path, pts, only=[pts]), None)
@@ -163,7 +169,7 @@ def candidates(job: Job, pts: int) -> tuple[Frame, list[Candidate]] | None:
     return frame, model.candidates(PromptedFrame(frame.image, prompt))
 
 
-def _thinned(streams: list[Stretch], wanted: list[int], index: Index, steps: int) -> frozenset[int]:
+def _thinned(streams: list[Segment], wanted: list[int], index: Index, steps: int) -> frozenset[int]:
     """The pts of `wanted`, of the marks on the way to them, and of at most `steps` from each to the next.
 
     No steps: a model that needs no other frames.
@@ -172,10 +178,10 @@ def _thinned(streams: list[Stretch], wanted: list[int], index: Index, steps: int
     if not steps:
         return frozenset(chosen)
     for stretch in streams:
-        served = [p for p in wanted if stretch.lo <= p < stretch.hi]
+        served = [p for p in wanted if stretch.begin_pts <= p < stretch.end_pts]
         for end in (min(served), max(served)):
-            first, last = sorted((stretch.at, end))
-            stops = [first, *(p for p in stretch.marks if first < p < last), last]
+            first, last = sorted((stretch.initial_pts, end))
+            stops = [first, *(p for p in stretch.prompts if first < p < last), last]
             for a, b in pairwise(stops):
                 chosen.update(_between(index, a, b, steps))
     return frozenset(chosen)

@@ -25,17 +25,17 @@ from pipeline.compositing.background import Footage, Picture, Transparent
 from pipeline.compositing.composite import composer
 from pipeline.compositing.edges import shaped
 from pipeline.compositing.images import limited
-from pipeline.errors import InputError, VideoError, no_picture
+from pipeline.errors import InputError, VideoError, no_frames_sentence
 from pipeline.files import remove_stale_parts, scratch_folder
 from pipeline.imaging import scene_cuts
 from pipeline.job import Job, Progress
 from pipeline.jobs import preflight, speeds
-from pipeline.matte import Kept
+from pipeline.matte import MatteFile
 from pipeline.models import LOW_CONFIDENCE, Prediction
 from pipeline.prompts import Prompt
 from pipeline.propagation import proposals, resume, run
-from pipeline.propagation.prefetch import ahead
-from pipeline.propagation.run import Pair, Step
+from pipeline.propagation.prefetch import prefetch
+from pipeline.propagation.run import FramePrediction, Step
 from pipeline.video.audio.audio_read import Heard
 from pipeline.video.labels import Labels
 from pipeline.video.reading.frame_index import load_index
@@ -64,16 +64,16 @@ def process(job: Job) -> Generator[Progress, None, None]:
     """
     clip = probe_clip(job.source)
     job.check(clip)
-    span = job.span(clip)
-    kept = Kept.find(job.matte, job.matte_key)
-    if kept is not None and kept.serves(*span):
+    span = job.pts_range(clip)
+    kept = MatteFile.find(job.matte, job.matte_key)
+    if kept is not None and kept.covers(*span):
         resume.clear(kept)  # the run that made it may have been killed just then
         yield from render(job, kept)
         return
     _ready(job, [job.output] if job.matte is None else [job.output, job.matte])
     preflight.check(job, clip, len(_times(clip, span)))
-    stream = run.stream(job)
-    scenes, asked = yield from starts(job, clip, span)
+    stream = run.create_stream(job)
+    scenes, asked = yield from find_scenes(job, clip, span)
     with ExitStack() as stack:
         timing = _Timing.of(job, clip, span)
         out = stack.enter_context(_output(job, clip, timing))
@@ -82,24 +82,24 @@ def process(job: Job) -> Generator[Progress, None, None]:
             folder = stack.enter_context(scratch_folder(job.output))
         else:
             first, past = span
-            keep = matte.writer(job.matte, clip, key=job.matte_key, start=first, past=past)
+            keep = matte.create_writer(job.matte, clip, key=job.matte_key, start=first, past=past)
             stack.enter_context(keep)
-            folder = stack.enter_context(resume.opened(job, job.matte, clip))
-        plan = run.plan(asked, clip, *span, scenes)
+            folder = stack.enter_context(resume.open_folder(job, job.matte, clip))
+        plan = run.plan_segments(asked, clip, *span, scenes)
         lasting = job.matte is not None
-        steps = run.steps(clip, stream, plan, folder, deep=job.deep(clip), lasting=lasting)
-        pace = _Pace("matte", run.work(plan, clip))
+        steps = run.run_plan(clip, stream, plan, folder, deep=job.high_bit_depth(clip), lasting=lasting)
+        pace = ProgressMeter("matte", run.count_frames(plan, clip))
         yield from _written(job, clip, timing, steps, pace, out, keep)
     if job.matte is not None:
-        resume.clear(Kept.open(job.matte))
+        resume.clear(MatteFile.open(job.matte))
     _remember_speed(job, clip, pace)
 
 
-def render(job: Job, kept: Kept) -> Generator[Progress, None, None]:
+def render(job: Job, kept: MatteFile) -> Generator[Progress, None, None]:
     """The cheap half alone: the source over a background by a matte file. Raises as `process` does."""
     clip = probe_clip(job.source)
     job.check(clip)
-    (first, past), (begin, end) = job.span(clip), kept.span(clip)
+    (first, past), (begin, end) = job.pts_range(clip), kept.pts_range(clip)
     span = max(first, begin), min(past, end)
     if span[0] >= span[1]:
         raise InputError(
@@ -108,9 +108,9 @@ def render(job: Job, kept: Kept) -> Generator[Progress, None, None]:
     _ready(job, [job.output], kept.path)
     times = _times(clip, span)
     preflight.check(job, clip, len(times))
-    pairs = kept.pairs(clip, span, deep=job.deep(clip))
+    pairs = kept.read(clip, span, deep=job.high_bit_depth(clip))
     steps = (Step((frame, Prediction(alpha)), 1) for frame, alpha in pairs)
-    pace = _Pace("render", len(times))
+    pace = ProgressMeter("render", len(times))
     timing = _Timing.of(job, clip, span)
     with _output(job, clip, timing) as out:
         yield from _written(job, clip, timing, steps, pace, out)
@@ -121,29 +121,29 @@ def _written(
     clip: Clip,
     timing: _Timing,
     steps: Iterator[Step],
-    pace: _Pace,
+    pace: ProgressMeter,
     out: Output,
     keep: Writer | None = None,
 ) -> Generator[Progress, None, None]:
     """Render what `steps` bring to `out`: the model's work, the compositing and the encoding overlap."""
-    checks = _Checks(clip)
+    checks = ReviewPoints(clip)
     frames = 0
     with (
-        _Look(job, clip, timing) as look,
-        closing(ahead(steps, _depth(job, clip))) as made,
-        closing(ahead(look.rendered(made, keep), _depth(job, clip))) as rendered,
+        Renderer(job, clip, timing) as look,
+        closing(prefetch(steps, _depth(job, clip))) as made,
+        closing(prefetch(look.rendered(made, keep), _depth(job, clip))) as rendered,
     ):
         for one in rendered:
             if isinstance(one, _Picture):
                 out.write(one.pixels, one.pts)
                 frames += 1
                 continue
-            pace.step(one.work, one.kept)
+            pace.step(one.frames, one.resumed)
             if one.pair is not None:
                 checks.add(*one.pair)
             yield pace.progress(frames, checks.times, out.notes + look.notes)
     if not frames:
-        raise VideoError(no_picture(clip.name))
+        raise VideoError(no_frames_sentence(clip.name))
     yield pace.progress(frames, checks.times, out.notes + look.notes)
 
 
@@ -151,21 +151,21 @@ def _times(clip: Clip, span: tuple[int, int]) -> list[int]:
     return [p for p in load_index(clip.path).pts if span[0] <= p < span[1]]
 
 
-def starts(
+def find_scenes(
     job: Job, clip: Clip, span: tuple[int, int]
 ) -> Generator[Progress, None, tuple[list[int], tuple[Prompt, ...]]]:
     """Find the frames that begin a scene, as far as streams could start on both sides, and the marks to use.
 
     Where nothing says what the subject is, the model proposes marks for each scene, if it can.
     """
-    pace = _Pace("matte", len(_times(clip, span)))
-    proposed = proposals.needed(job)
+    pace = ProgressMeter("matte", len(_times(clip, span)))
+    proposed = proposals.needs_proposals(job)
     if proposed:
         first, last = span[0], span[1] - 1
     else:
-        told = run.marked((prompt for prompt in job.asked if prompt.starts), clip)
+        told = run.prompts_by_frame((prompt for prompt in job.active_prompts if prompt.initialises), clip)
         if len(told) < 2 or models.card(job.model).has_memory:
-            return [], job.asked
+            return [], job.active_prompts
         first, last = min(told), max(told)
     scenes: list[int] = []
     with closing(scene_cuts.scanned(clip.path, first, last)) as scan:
@@ -174,15 +174,15 @@ def starts(
                 scenes.append(at)
             yield pace.progress(0)
     if not proposed:
-        return scenes, job.asked
+        return scenes, job.active_prompts
     marks: list[tuple[Prompt, ...]] = []
-    for own in proposals.each_scene(job, clip, span, scenes):
+    for own in proposals.propose_each_scene(job, clip, span, scenes):
         marks.append(own)
         yield pace.progress(0)
-    return scenes, proposals.joined(job, marks)
+    return scenes, proposals.merge(job, marks)
 
 
-def _remember_speed(job: Job, clip: Clip, pace: _Pace) -> None:
+def _remember_speed(job: Job, clip: Clip, pace: ProgressMeter) -> None:
     """Keep how fast this went, for whoever chooses a model; a short run says little."""
     if pace.made < _TELLING_FRAMES:
         return
@@ -207,7 +207,7 @@ class _Timing(NamedTuple):
 
     @classmethod
     def of(cls, job: Job, clip: Clip, span: tuple[int, int]) -> _Timing:
-        begin, stop = job.bounds(clip, span)
+        begin, stop = job.result_bounds(clip, span)
         most = formats.by_key(job.format).most_rate
         if job.rate is not None:
             rate = job.rate if most is None else min(most, job.rate)
@@ -245,7 +245,7 @@ def _output(job: Job, clip: Clip, timing: _Timing) -> Output:
         formats.by_key(job.format),
         shape,
         alpha=isinstance(job.background, Transparent),
-        deep=job.deep(clip),
+        deep=job.high_bit_depth(clip),
         sound=_heard(job, clip, timing),
         quality=job.quality,
         hardware=job.hardware,
@@ -280,7 +280,7 @@ class _Picture(NamedTuple):
     pixels: Pixels
 
 
-class _Look:
+class Renderer:
     """Lays frames over the job's background by their mattes, at the times that the result shows them."""
 
     def __init__(self, job: Job, clip: Clip, timing: _Timing) -> None:
@@ -295,7 +295,7 @@ class _Look:
         behind = Transparent() if apart else job.background
         self._compose = composer(behind, clip.width, clip.height, job.edges)
         length = (timing.stop - timing.begin) * clip.time_base
-        self._timed: Even[Pair] | Thinned[Pair] | None = None
+        self._timed: Even[FramePrediction] | Thinned[FramePrediction] | None = None
         if timing.rate is not None:
             self._timed = Even(timing.rate, length)
         elif timing.most is not None:
@@ -328,7 +328,7 @@ class _Look:
         if self._timed is not None:
             yield from (self._picture(pair, self._ticks(at)) for at, pair in self._timed.rest())
 
-    def _shown(self, pair: Pair) -> Iterator[_Picture]:
+    def _shown(self, pair: FramePrediction) -> Iterator[_Picture]:
         # Before the first picture stands the first picture: not every format can begin with none.
         pts = self._timing.begin if self._first else pair[0].pts
         self._first = False
@@ -342,7 +342,7 @@ class _Look:
         """The result's pts of a number at an even rate, or of a time in seconds."""
         return at if isinstance(at, int) else round(at / self._timing.tick)
 
-    def _picture(self, pair: Pair, pts: int) -> _Picture:
+    def _picture(self, pair: FramePrediction, pts: int) -> _Picture:
         """`pts` is the result's."""
         frame, found = pair
         if self._alone:
@@ -374,11 +374,11 @@ def _ready(job: Job, written: list[Path], *read: Path) -> None:
 
 def _depth(job: Job, clip: Clip) -> int:
     """How many frames with their mattes may wait between two threads."""
-    each = clip.width * clip.height * (10 if job.deep(clip) else 4)
+    each = clip.width * clip.height * (10 if job.high_bit_depth(clip) else 4)
     return max(2, min(32, _QUEUED_BYTES // each))
 
 
-class _Checks:
+class ReviewPoints:
     """Times at which to look at the cut: the first frame of each run of doubted ones."""
 
     def __init__(self, clip: Clip) -> None:
@@ -396,7 +396,7 @@ class _Checks:
         self._doubted = now
 
 
-class _Pace:
+class ProgressMeter:
     """Counts frames, and tells the rate of the last seconds and what is left at it.
 
     Frames that a run before had kept go by fast and say nothing of the rate, nor does the time they take.

@@ -63,23 +63,23 @@ class Prompt:
     """Which of the `CANDIDATES` readings of a lone click is meant; None: the one that scores best."""
 
     @property
-    def starts(self) -> bool:
+    def initialises(self) -> bool:
         """Whether these marks alone can say what the subject is: a box, or a point to keep."""
         return self.box is not None or any(point.keep for point in self.points)
 
     @property
-    def lone(self) -> bool:
+    def is_single_click(self) -> bool:
         """Whether this is a single click, which may mean a part or the whole of what it lies on."""
         return self.box is None and len(self.points) == 1 and self.points[0].keep
 
     def __bool__(self) -> bool:
         return bool(self.points) or self.box is not None
 
-    def joined(self, other: Prompt) -> Prompt:
+    def merge(self, other: Prompt) -> Prompt:
         """These marks and those of `other`, which is the later one: its box stands where both have one."""
         both = replace(self, points=self.points + other.points, box=other.box or self.box)
         chosen = self.candidate if other.candidate is None else other.candidate
-        return replace(both, candidate=chosen if both.lone else None)
+        return replace(both, candidate=chosen if both.is_single_click else None)
 
     def check(self, width: int, height: int, duration: float) -> None:
         """Raise PromptError where a mark lies outside a `width` x `height` frame or the video's length."""
@@ -89,7 +89,7 @@ class Prompt:
                 "Give a time within the video."
             )
         _check_number(self.object)
-        if self.candidate is not None and not (self.lone and 0 <= self.candidate < CANDIDATES):
+        if self.candidate is not None and not (self.is_single_click and 0 <= self.candidate < CANDIDATES):
             raise PromptError(f"A candidate is chosen for a single click, by a number below {CANDIDATES}.")
         corners = [(p.x, p.y) for p in self.points]
         if self.box is not None:
@@ -158,7 +158,7 @@ class Object:
         try:
             made = cls(
                 _whole(data["number"]),
-                names.plain(str(data.get("name", "")))[:60],
+                names.clean(str(data.get("name", "")))[:60],
                 bool(data.get("on", True)),
             )
         except (AttributeError, LookupError, TypeError, ValueError) as error:
@@ -167,16 +167,16 @@ class Object:
         return made
 
 
-def ordered(prompts: Iterable[Prompt]) -> tuple[Prompt, ...]:
+def normalise(prompts: Iterable[Prompt]) -> tuple[Prompt, ...]:
     """By time and object; one object's marks at one time joined (the last box stands), empty ones dropped."""
     joined: dict[tuple[float, int], Prompt] = {}
     for p in prompts:
         at = p.time, p.object
-        joined[at] = joined[at].joined(p) if at in joined else p
+        joined[at] = joined[at].merge(p) if at in joined else p
     return tuple(sorted((p for p in joined.values() if p), key=lambda p: (p.time, p.object)))
 
 
-def by_object(prompts: Iterable[Prompt]) -> dict[int, tuple[Prompt, ...]]:
+def group_by_object(prompts: Iterable[Prompt]) -> dict[int, tuple[Prompt, ...]]:
     """The prompts of each object, the objects in the order of their numbers.
 
     One that nothing says what it is would be guessed; that is for a clip in which none is told of.
@@ -184,7 +184,7 @@ def by_object(prompts: Iterable[Prompt]) -> dict[int, tuple[Prompt, ...]]:
     parted: dict[int, tuple[Prompt, ...]] = {}
     for p in sorted(prompts, key=lambda p: p.object):
         parted[p.object] = (*parted.get(p.object, ()), p)
-    told = {number: own for number, own in parted.items() if any(prompt.starts for prompt in own)}
+    told = {number: own for number, own in parted.items() if any(prompt.initialises for prompt in own)}
     return told or parted
 
 
@@ -192,7 +192,7 @@ def from_json(data: Any) -> tuple[Prompt, ...]:
     """A JSON list of prompts, ordered; raises PromptError."""
     if not isinstance(data, list):
         raise PromptError("Prompts are a JSON list, one entry for each marked frame.")
-    made = ordered(Prompt.from_json(entry) for entry in data)
+    made = normalise(Prompt.from_json(entry) for entry in data)
     if len({prompt.object for prompt in made}) > _MOST_OBJECTS:
         raise PromptError(f"These marks are about more than {_MOST_OBJECTS} objects, which is too many.")
     return made

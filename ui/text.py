@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.errors import BROKEN
+from pipeline.errors import INTERNAL_ERROR
 
 # `{name}` is filled in where the sentence is shown; `_tip` is what hovering over a control tells.
 STAGE: dict[str, dict[str, str]] = {
@@ -289,7 +289,7 @@ PAGE: dict[str, dict[str, str]] = {
         "clash_frame": "The marks at {time} were changed in another window, too. Yours stand; look at them.",
         "clash_object": "Object {number} was changed in another window, too. Yours stands.",
         "clash_range": "The part to keep was changed in another window, too. Yours stands.",
-        "broken": BROKEN,
+        "broken": INTERNAL_ERROR,
     },
     "es": {
         "tab_cut": "Recortar",

@@ -17,7 +17,7 @@ from pipeline.clip import Clip
 from pipeline.compositing import images
 from pipeline.compositing.background import Blur, Colour, Fit, Footage, Picture
 from pipeline.compositing.images import laid, limited, on_black
-from pipeline.errors import BackgroundError, VideoError, no_picture
+from pipeline.errors import BackgroundError, VideoError, no_frames_sentence
 from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.frames import Frame, read_frames
 from pipeline.video.reading.probe import probe_clip
@@ -139,7 +139,7 @@ class _Footage:
         self._frames = self._run(seconds)
         first = next(self._frames, None)
         if first is None:
-            raise BackgroundError(no_picture(self._clip.name))
+            raise BackgroundError(no_frames_sentence(self._clip.name))
         self._ends, self._next = first
         self._step()
         self._begins = min(self._begins, seconds)  # where the frame of this time is damaged

@@ -21,7 +21,7 @@ class Limits:
     seconds: int | None = None
     """From now on, by the clock; it is killed at the end of them."""
     pixels: int | None = None
-    """Of one picture of a video, wherever in it; the reader holds to it, see `most_pixels`."""
+    """Of one picture of a video, wherever in it; the reader holds to it, see `max_pixels`."""
 
     def apply(self) -> None:
         """Bind this process for good, and all that it starts. It never leaves its memory in a core file."""
@@ -38,7 +38,7 @@ class Limits:
             signal.setitimer(signal.ITIMER_REAL, self.seconds)
 
 
-def most_pixels() -> int | None:
+def max_pixels() -> int | None:
     """Return the most pixels that a video's picture may have in this process; None: no bound of ours."""
     return _pixels
 
@@ -61,7 +61,7 @@ DEVICE_LOST = 70
 """The exit status of a process that left because its device no longer answers."""
 
 
-def ending(status: int | None) -> str:
+def describe_exit(status: int | None) -> str:
     """How a process ended that was not meant to, as the end of a sentence on it; `status` as in `Popen`."""
     if status is None:
         return "it ended"

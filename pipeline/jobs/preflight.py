@@ -43,13 +43,13 @@ def check_frame(clip: Clip) -> None:
         raise InputError(_too_large(clip, need, free))
 
 
-def memory(job: Job, clip: Clip) -> int:
+def memory_bytes(job: Job, clip: Clip) -> int:
     """Bytes that a run may hold at its peak; they grow with the frame's size, never with the length."""
-    each = _DEEP_BYTES_PER_PIXEL if job.deep(clip) else _BYTES_PER_PIXEL
+    each = _DEEP_BYTES_PER_PIXEL if job.high_bit_depth(clip) else _BYTES_PER_PIXEL
     return _BASE_BYTES + each * clip.width * clip.height
 
 
-def disk(job: Job, clip: Clip, frames: int) -> int:
+def disk_bytes(job: Job, clip: Clip, frames: int) -> int:
     """Bytes that the result, the kept matte and what is put by meanwhile may take beyond what lies there."""
     form = formats.by_key(job.format)
     pixels = frames * clip.width * clip.height
@@ -57,13 +57,13 @@ def disk(job: Job, clip: Clip, frames: int) -> int:
     if job.matte is not None:
         each += _MATTE_BYTES_PER_PIXEL
     # For a matte that is kept all that each object's streams find is put by, else what runs backward.
-    if job.matte is not None or any(prompt.time > job.start for prompt in job.asked):
-        each += _SPOOLED_BYTES_PER_PIXEL * max(1, len({prompt.object for prompt in job.asked}))
-    return max(0, round(pixels * each) - resume.put_by(job.matte))
+    if job.matte is not None or any(prompt.time > job.start for prompt in job.active_prompts):
+        each += _SPOOLED_BYTES_PER_PIXEL * max(1, len({prompt.object for prompt in job.active_prompts}))
+    return max(0, round(pixels * each) - resume.stored_bytes(job.matte))
 
 
 def _check_memory(job: Job, clip: Clip) -> None:
-    need, free = memory(job, clip), _free_memory()
+    need, free = memory_bytes(job, clip), _free_memory()
     if need > free:
         raise InputError(_too_large(clip, need, free))
 
@@ -79,7 +79,7 @@ def _check_disk(job: Job, clip: Clip, frames: int) -> None:
     folder = job.output.parent
     if not folder.is_dir():
         return  # which whoever writes into it says
-    need, there = disk(job, clip, frames), shutil.disk_usage(folder)
+    need, there = disk_bytes(job, clip, frames), shutil.disk_usage(folder)
     if need > there.free and there.total:  # what has no size, such as /proc, is no disk
         raise InputError(
             f"{job.output.name}: this may take {weights.size(need)} on the disk, and "

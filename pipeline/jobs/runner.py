@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pipeline.compositing import background
-from pipeline.errors import BROKEN, RecorteError, WorkerLost
+from pipeline.errors import INTERNAL_ERROR, RecorteError, WorkerLost
 from pipeline.job import Job, Progress
 
 log = logging.getLogger(__name__)
@@ -118,14 +118,14 @@ class Runner:
             self._changed.notify_all()
         return True
 
-    def place(self, key: str) -> int | None:
+    def position(self, key: str) -> int | None:
         """0: running, 1: next in line, …; None: not here."""
         with self._changed:
             if any(entry.key == key for entry in self._begun()):
                 return 0
             return next((n for n, entry in enumerate(self._order(), 1) if entry.key == key), None)
 
-    def wait(self, key: str) -> float | None:
+    def eta(self, key: str) -> float | None:
         """In how many seconds the job is expected to start; 0 for a running one, None where nobody knows."""
         expected = 0.0
         with self._changed:
@@ -144,7 +144,7 @@ class Runner:
             entry = self._find(key)
         return None if entry is None else entry.progress
 
-    def waiting(self) -> int:
+    def queue_length(self) -> int:
         """How many jobs are in line, the running one not among them."""
         with self._changed:
             return len(self._waiting)
@@ -266,7 +266,7 @@ class Runner:
             return
         except Exception:
             log.exception("job %s", key)
-            self._tell(self._sink.failed, key, BROKEN)
+            self._tell(self._sink.failed, key, INTERNAL_ERROR)
             return
         if whole and entry.progress is not None:
             if entry.progress.stage == "matte":

@@ -14,7 +14,7 @@ from PIL import Image
 
 from pipeline.clip import Clip
 from pipeline.compositing import images
-from pipeline.errors import BackgroundError, MovingPicture, VideoError, WorkerLost, no_picture
+from pipeline.errors import AnimatedPictureError, BackgroundError, VideoError, WorkerLost, no_frames_sentence
 from pipeline.jobs.limits import Limits
 from pipeline.jobs.worker import Worker
 
@@ -25,7 +25,7 @@ PICTURE_LIMITS = replace(LIMITS, cpu_seconds=30, seconds=120)
 """Of a picture: the largest that is taken needs a few seconds."""
 
 
-def footage(
+def check_video(
     path: Path, name: str, *, index: bool = False, admit: Callable[[Clip], object] | None = None
 ) -> Clip:
     """What there is to know of a video, one picture of which at least can be shown; `name` is for sentences.
@@ -34,7 +34,7 @@ def footage(
     frames are kept beside it, as by `save_index`. Raises VideoError where it is no video that can be used.
     """
     try:
-        with Worker(Desk, limits=LIMITS) as worker:
+        with Worker(SandboxedReader, limits=LIMITS) as worker:
             clip: Clip = worker.call("probe", path, name)
             if admit is not None:
                 admit(clip)
@@ -44,13 +44,13 @@ def footage(
     return clip
 
 
-def picture(path: Path, name: str, kept: Path) -> None:
+def rewrite_picture(path: Path, name: str, kept: Path) -> None:
     """Write a picture again from its pixels, as a PNG: upright, without what else its file may carry.
 
-    Raises MovingPicture for one that is animated, BackgroundError where it is no picture that can be used.
+    Raises AnimatedPictureError for one that is animated, BackgroundError where it cannot be used.
     """
     try:
-        with Worker(Desk, limits=PICTURE_LIMITS) as worker:
+        with Worker(SandboxedReader, limits=PICTURE_LIMITS) as worker:
             worker.call("picture", path, name, kept)
     except WorkerLost as error:
         raise BackgroundError(f"{name}: this file cannot be read safely: {_reading(error)}.") from error
@@ -60,7 +60,7 @@ def _reading(error: WorkerLost) -> str:
     return f"the process that read it was lost, {error.how}"
 
 
-class Desk:
+class SandboxedReader:
     """What is done over there; FFmpeg is loaded in that process alone."""
 
     def probe(self, path: Path, name: str) -> Clip:
@@ -75,9 +75,9 @@ class Desk:
         if index:
             save_index(path)
         if next(read_frames(path), None) is None:
-            raise VideoError(no_picture(name))
+            raise VideoError(no_frames_sentence(name))
 
     def picture(self, path: Path, name: str, kept: Path) -> None:
         if images.moves(path):
-            raise MovingPicture(f"{name}: this picture moves. Choose it as a video.")
+            raise AnimatedPictureError(f"{name}: this picture moves. Choose it as a video.")
         Image.fromarray(images.opened(path, name)).save(kept, format="PNG", compress_level=1)

@@ -50,18 +50,20 @@ def record(key: str, device: str, size: tuple[int, int], rate: float) -> None:
             log.warning("%s cannot be written: %s", path, error)
 
 
-def known(key: str) -> list[Speed] | None:
+def measured_speeds(key: str) -> list[Speed] | None:
     """What was measured, the latest last; None: the model has not run here yet."""
     return _read(read_json(_path()).get(key)) or None
 
 
-def expected(key: str, size: tuple[int, int], frames: int) -> float | None:
+def expected_seconds(key: str, size: tuple[int, int], frames: int) -> float | None:
     """How many seconds so many frames of this (width, height) may take; None where nothing was measured.
 
     By what was measured at the size nearest to it, the latest of these.
     """
     pixels = size[0] * size[1]
-    measured = [speed for speed in known(key) or () if speed.rate > 0 and speed.width * speed.height > 0]
+    measured = [
+        speed for speed in measured_speeds(key) or () if speed.rate > 0 and speed.width * speed.height > 0
+    ]
     if not measured or not pixels:
         return None
     # Reversed, for of several that are as near the first is taken.

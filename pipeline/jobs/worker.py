@@ -52,13 +52,13 @@ class Worker:
     """
 
     def __init__(
-        self, factory: Callable[[], Any], *, limits: Limits | None = None, patience: float | None = None
+        self, factory: Callable[[], Any], *, limits: Limits | None = None, idle_timeout: float | None = None
     ) -> None:
         self._factory = factory
         self._limits = limits or Limits()
-        self._patience = patience
+        self._patience = idle_timeout
         self._lock = threading.Lock()
-        self._life: _Life | None = None
+        self._life: _Process | None = None
         self._closed = False
 
     def start(self) -> None:
@@ -112,16 +112,16 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _living(self) -> _Life:
+    def _living(self) -> _Process:
         with self._lock:
             if self._closed:
                 raise WorkerLost("The program is being stopped.", "the program is being stopped")
             if self._life is None or self._life.ended.is_set():
-                self._life = _Life(self._factory, self._limits, self._patience)
+                self._life = _Process(self._factory, self._limits, self._patience)
             return self._life
 
     @contextmanager
-    def _line(self, *request: Any) -> Iterator[tuple[_Life, Connection]]:
+    def _line(self, *request: Any) -> Iterator[tuple[_Process, Connection]]:
         """A pipe by which the process has taken a request: one that died since the last is started again."""
         life = self._living()
         line = life.ask(request)
@@ -135,7 +135,7 @@ class Worker:
             yield life, line
 
 
-class _Life:
+class _Process:
     """One process, from its start to its end."""
 
     def __init__(self, factory: Callable[[], Any], limits: Limits, patience: float | None) -> None:
@@ -191,7 +191,7 @@ class _Life:
     def lost(self) -> WorkerLost:
         """What there is to say of the end."""
         self.ended.wait(_TIDY_SECONDS)
-        how = limits.ending(self.status)
+        how = limits.describe_exit(self.status)
         if self._silent:
             how = f"it did not answer for {(self._patience or 0) / 60:.3g} minutes"
         return WorkerLost(f"The process that worked on this was lost: {how}. Try again.", how)

@@ -61,7 +61,7 @@ class GrabCut:
             return
         image, prompt = first
         small = guided_filter.shrunk(image, _SIDE)
-        if prompt and prompt.starts:
+        if prompt and prompt.initialises:
             mask = _started(image, small, prompt)
         else:
             ahead = list(itertools.islice(stills, _look_ahead(image)))

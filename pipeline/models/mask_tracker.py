@@ -80,7 +80,7 @@ class Carried:
             self._known.follow(move.camera)
             # What next to nothing is left of is hidden, or left the picture.
             self._logits = move.logits if self._known.seen(move.mask) else None
-        if prompt and (prompt.starts or self._logits is not None):
+        if prompt and (prompt.initialises or self._logits is not None):
             return self._told(view, prompt)
         if self._known is None or move is None:
             return Prediction(view.empty(), 0.0)

@@ -292,7 +292,7 @@ class _Stream:
         image, prompt = still
         points = prompt.points if prompt else ()
         familiar = 1.0
-        if prompt and prompt.starts and (prompt.box is not None or not self._memories):
+        if prompt and prompt.initialises and (prompt.box is not None or not self._memories):
             look, mask = self._started(image, prompt)
         elif self._memories:
             look, mask, familiar = self._carried(image, points)

@@ -38,7 +38,7 @@ class Sam2:
         """As `Model.mattes`; raises PromptError where the first still's marks do not say what is meant."""
         track = self._track(state)
         for image, prompt in stills:
-            if not track.begun and not (prompt and prompt.starts):
+            if not track.begun and not (prompt and prompt.initialises):
                 raise PromptError("SAM 2 needs to be told what to keep. Click on the subject first.")
             answer = track.step(image, prompt)
             confidence = answer.presence * answer.scores[0]
@@ -47,7 +47,7 @@ class Sam2:
     def candidates(self, still: PromptedFrame) -> list[Candidate]:
         """As `OffersCandidates.candidates`; one alone where the still's marks have but one reading."""
         image, prompt = still
-        if not prompt or not prompt.starts:
+        if not prompt or not prompt.initialises:
             raise PromptError("SAM 2 needs to be told what to keep. Click on the subject first.")
         answer = self._track().readings(image, prompt)
         return [

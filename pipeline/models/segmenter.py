@@ -132,4 +132,4 @@ class View:
 
 def readings(view: View, prompt: Prompt) -> list[Reading]:
     """What marks that start mean: three things for a lone click, in the network's order, else one."""
-    return view.ask(prompt, several=prompt.lone)
+    return view.ask(prompt, several=prompt.is_single_click)

@@ -20,7 +20,7 @@ from pipeline.models import Prediction
 from pipeline.propagation.stream_state import State
 from pipeline.video.reading.frames import Frame
 
-Pair = tuple[Frame, Prediction]
+FramePrediction = tuple[Frame, Prediction]
 
 _SIDE = 480
 """Pixels of the long side of the frames that flow is found on."""
@@ -38,7 +38,7 @@ _MARGIN = 2
 """Pixels of the small frame by which doubt spreads: beside a hidden or uncovered place flow is wrong, too."""
 
 
-def steadied(pairs: Iterator[Pair], state: State | None = None) -> Iterator[Pair]:
+def deflicker(pairs: Iterator[FramePrediction], state: State | None = None) -> Iterator[FramePrediction]:
     """The pairs of one scene, in order and one for one, with calmer mattes.
 
     Their states hold those of `pairs` as "found". With such a state the scene goes on behind its pair.

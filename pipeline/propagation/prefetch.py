@@ -17,7 +17,7 @@ class _End:
         self.error = error
 
 
-def ahead(items: Iterator[Item], depth: int) -> Generator[Item, None, None]:
+def prefetch(items: Iterator[Item], depth: int) -> Generator[Item, None, None]:
     """The same items, made by another thread that is up to `depth` of them ahead.
 
     An error in `items` is raised here, at its place in the order. Closing this generator stops the thread,

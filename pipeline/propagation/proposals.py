@@ -18,7 +18,7 @@ from pipeline.clip import Clip
 from pipeline.imaging import scene_cuts
 from pipeline.job import Job
 from pipeline.models import Proposer
-from pipeline.prompts import Prompt, ordered
+from pipeline.prompts import Prompt, normalise
 from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.frames import read_frames
 
@@ -33,14 +33,14 @@ _APART = 24
 """Frames between two that are started from, at least: where streams meet, a matte may jump."""
 
 
-def needed(job: Job) -> bool:
+def needs_proposals(job: Job) -> bool:
     """Return True if no mark of the job says what the subject is, and its model can propose it."""
-    if any(prompt.starts for prompt in job.asked) or not models.card(job.model).automatic:
+    if any(prompt.initialises for prompt in job.active_prompts) or not models.card(job.model).automatic:
         return False
     return isinstance(models.load(job.model, job.device, job.weights), Proposer)
 
 
-def each_scene(
+def propose_each_scene(
     job: Job, clip: Clip, span: tuple[int, int], scenes: Sequence[int]
 ) -> Iterator[tuple[Prompt, ...]]:
     """For each scene of `span` (pts) the marks proposed for it; none where nothing is found.
@@ -52,23 +52,23 @@ def each_scene(
     return (_proposed(job, clip, scene) for scene in pairwise(borders))
 
 
-def joined(job: Job, proposed: Iterable[tuple[Prompt, ...]]) -> tuple[Prompt, ...]:
+def merge(job: Job, proposed: Iterable[tuple[Prompt, ...]]) -> tuple[Prompt, ...]:
     """The job's own marks, which only correct, with those proposed."""
-    return ordered((*chain.from_iterable(proposed), *job.asked))
+    return normalise((*chain.from_iterable(proposed), *job.active_prompts))
 
 
-def first_scene(job: Job, clip: Clip) -> tuple[Prompt, ...]:
+def prompts_for_preview(job: Job, clip: Clip) -> tuple[Prompt, ...]:
     """The job's marks for a preview; where it has none to start from, those proposed for its first scene."""
-    if not needed(job):
-        return job.asked
-    first, past = job.span(clip)
+    if not needs_proposals(job):
+        return job.active_prompts
+    first, past = job.pts_range(clip)
     times = [p for p in load_index(clip.path).pts if first <= p < past][: _REACH + 1]
     scenes = [at for at in scene_cuts.scanned(clip.path, first, times[-1]) if at is not None][:1]
-    return joined(job, islice(each_scene(job, clip, (first, past), scenes), 1))
+    return merge(job, islice(propose_each_scene(job, clip, (first, past), scenes), 1))
 
 
 def _proposed(job: Job, clip: Clip, scene: tuple[int, int]) -> tuple[Prompt, ...]:
-    number = min((prompt.object for prompt in job.asked), default=1)
+    number = min((prompt.object for prompt in job.active_prompts), default=1)
     changed = clip.path.stat().st_mtime_ns
     return _proposals(clip, changed, scene, number, job.model, job.device, job.weights)
 

@@ -19,7 +19,7 @@ from pipeline.files import read_json, try_lock, write_errors, write_json
 from pipeline.job import Job
 
 if TYPE_CHECKING:
-    from pipeline.matte import Kept
+    from pipeline.matte import MatteFile
 
 _VERSION = 1
 """Raised when streams are laid or written otherwise, so that what an older program left is not used."""
@@ -27,7 +27,7 @@ _VERSION = 1
 _TITLE = "journal.json"
 
 
-def begun(job: Job, clip: Clip) -> bool:
+def can_resume(job: Job, clip: Clip) -> bool:
     """Whether a run of this job was stopped on the way and left something to go on with."""
     if job.matte is None or not _folder(job.matte).is_dir():
         return False
@@ -36,7 +36,7 @@ def begun(job: Job, clip: Clip) -> bool:
 
 
 @contextmanager
-def opened(job: Job, matte: Path, clip: Clip) -> Iterator[Path]:
+def open_folder(job: Job, matte: Path, clip: Clip) -> Iterator[Path]:
     """The folder for the streams of a run, with what an earlier run of the same left in it.
 
     Raises RunError where nothing can be written, or another run is writing there now.
@@ -60,15 +60,15 @@ def opened(job: Job, matte: Path, clip: Clip) -> Iterator[Path]:
         os.close(lock)
 
 
-def clear(kept: Kept) -> None:
+def clear(kept: MatteFile) -> None:
     """Remove what a run found whose matte is in place, and holds all of it."""
     folder = _folder(kept.path)
     title = read_json(folder / _TITLE)
-    if title.get("matte") == kept.key and kept.serves(*title["span"]):
+    if title.get("matte") == kept.key and kept.covers(*title["span"]):
         _remove(folder)
 
 
-def put_by(matte: Path | None) -> int:
+def stored_bytes(matte: Path | None) -> int:
     """Bytes that an earlier run of this matte has left: the next one uses them, or removes them."""
     if matte is None:
         return 0
@@ -84,9 +84,9 @@ def _title(job: Job, clip: Clip) -> dict[str, Any]:
     return {
         "version": _VERSION,
         "matte": job.matte_key,
-        "span": list(job.span(clip)),
+        "span": list(job.pts_range(clip)),
         # A frame that is decoded for more than 8 bits is not to the bit what a model is given otherwise.
-        "deep": job.deep(clip),
+        "deep": job.high_bit_depth(clip),
     }
 
 

@@ -70,7 +70,7 @@ class Review:
         }
 
     @classmethod
-    def restored(cls, state: State) -> Self:
+    def from_state(cls, state: State) -> Self:
         """One that goes on where `state` was taken."""
         review = cls()
         review._marked = [_Shown(*shown) for shown in zip(state["areas"], state["colours"], strict=True)]

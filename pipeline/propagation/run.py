@@ -40,12 +40,12 @@ from pipeline.propagation.stream_state import State
 from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.frames import Frame, read_frames, read_frames_backward
 
-Pair = tuple[Frame, Prediction]
+FramePrediction = tuple[Frame, Prediction]
 
-Marks = Mapping[int, Prompt]
+PromptsByFrame = Mapping[int, Prompt]
 """One object's prompts by the pts of their frames."""
 
-Stream = Callable[[Iterator[Frame], Marks, State | None], Iterator[Pair]]
+Stream = Callable[[Iterator[Frame], PromptsByFrame, State | None], Iterator[FramePrediction]]
 """Runs a model over frames of which the first is where it starts; with the state of one of its pairs, over
 those behind that one."""
 
@@ -53,73 +53,75 @@ those behind that one."""
 class Step(NamedTuple):
     """What the model's next frame brought."""
 
-    pair: Pair | None
+    pair: FramePrediction | None
     """A frame whose matte is final; they come in order. None: not yet another."""
-    work: int
+    frames: int
     """How many frames the model has done for it: one, or none where the matte was only waiting."""
-    kept: int = 0
+    resumed: int = 0
     """How many of them a run before this one has done."""
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Segment:
     """The frame that streams start from and those that get their mattes by them, in pts: lo <= p < hi."""
 
-    at: int
-    lo: int
-    hi: int
-    marks: Marks
+    initial_pts: int
+    begin_pts: int
+    end_pts: int
+    prompts: PromptsByFrame
 
     def forward(self, times: Iterable[int]) -> list[int]:
         """Those of `times` that the stream forward is given."""
-        return [p for p in times if self.at <= p < self.hi]
+        return [p for p in times if self.initial_pts <= p < self.end_pts]
 
     def backward(self, times: Iterable[int]) -> list[int]:
         """Those of `times` that the stream backward is given; none where no matte would come of it."""
-        given = [p for p in times if self.lo <= p <= self.at]
-        return given if given and given[0] < min(self.at, self.hi) else []
+        given = [p for p in times if self.begin_pts <= p <= self.initial_pts]
+        return given if given and given[0] < min(self.initial_pts, self.end_pts) else []
 
 
-def plan(
+def plan_segments(
     asked: Iterable[Prompt], clip: Clip, lo: int, hi: int, cuts: Collection[int] = ()
-) -> list[list[Stretch]]:
+) -> list[list[Segment]]:
     """For each object the stretches that together cover lo <= pts < hi, in order.
 
     `cuts` are the pts of the frames that begin a scene, ascending, as far as they are known and matter.
     """
-    objects = prompts.by_object(asked).values() or [()]
+    objects = prompts.group_by_object(asked).values() or [()]
     return [_plan(own, clip, lo, hi, cuts) for own in objects]
 
 
-def _plan(own: Iterable[Prompt], clip: Clip, lo: int, hi: int, cuts: Collection[int]) -> list[Stretch]:
-    marks = marked(own, clip)
+def _plan(own: Iterable[Prompt], clip: Clip, lo: int, hi: int, cuts: Collection[int]) -> list[Segment]:
+    marks = prompts_by_frame(own, clip)
     scenes: dict[int, list[int]] = {}
     for at in marks:
         scenes.setdefault(sum(cut <= at for cut in cuts), []).append(at)
     starts = [at for scene in scenes.values() for at in _starts(scene, marks)] or [lo]
     middles = [next((c for c in cuts if a < c <= b), (a + b) // 2 + 1) for a, b in pairwise(starts)]
     spans = zip(starts, [lo, *middles], [*middles, hi], strict=True)
-    stretches = [Stretch(at, max(begin, lo), min(end, hi), marks) for at, begin, end in spans]
-    return [s for s in stretches if s.lo < s.hi]
+    stretches = [Segment(at, max(begin, lo), min(end, hi), marks) for at, begin, end in spans]
+    return [s for s in stretches if s.begin_pts < s.end_pts]
 
 
-def _starts(scene: list[int], marks: Marks) -> list[int]:
+def _starts(scene: list[int], marks: PromptsByFrame) -> list[int]:
     """Which of one scene's marked frames streams start from: those with a box, else the first that can."""
     boxed = [at for at in scene if marks[at].box is not None]
-    return boxed or [at for at in scene if marks[at].starts][:1]
+    return boxed or [at for at in scene if marks[at].initialises][:1]
 
 
-def marked(own: Iterable[Prompt], clip: Clip) -> Marks:
+def prompts_by_frame(own: Iterable[Prompt], clip: Clip) -> PromptsByFrame:
     """One object's prompts on the frames that are shown at their times, ascending."""
     times = load_index(clip.path)
     marks: dict[int, Prompt] = {}
     for prompt in own:  # two times may fall on one frame
         at = times.at(round(prompt.time / clip.time_base))
-        marks[at] = marks[at].joined(prompt) if at in marks else prompt
+        marks[at] = marks[at].merge(prompt) if at in marks else prompt
     return dict(sorted(marks.items()))
 
 
-def work(plans: Collection[Collection[Stretch]], clip: Clip, only: Collection[int] | None = None) -> int:
+def count_frames(
+    plans: Collection[Collection[Segment]], clip: Clip, only: Collection[int] | None = None
+) -> int:
     """Number of frames the model will be given, that from which it runs both ways counted once."""
     times = _times(clip, only)
     stretches = itertools.chain.from_iterable(plans)
@@ -130,10 +132,10 @@ def _times(clip: Clip, only: Collection[int] | None) -> list[int]:
     return [p for p in load_index(clip.path).pts if only is None or p in only]
 
 
-def steps(
+def run_plan(
     clip: Clip,
     stream: Stream,
-    plans: Collection[list[Stretch]],
+    plans: Collection[list[Segment]],
     folder: Path,
     only: Collection[int] | None = None,
     deep: bool = False,
@@ -156,7 +158,7 @@ def steps(
 def _united(objects: list[Generator[Step, None, None]]) -> Iterator[Step]:
     """The steps of several objects as one's; none runs ahead of the others by a frame that is ready."""
     going: dict[int, Iterator[Step]] = dict(enumerate(objects))
-    ready: dict[int, Pair] = {}
+    ready: dict[int, FramePrediction] = {}
     with ExitStack() as stack:
         for steps in objects:
             stack.enter_context(closing(steps))
@@ -167,8 +169,8 @@ def _united(objects: list[Generator[Step, None, None]]) -> Iterator[Step]:
                 if step is None:
                     del going[number]
                     continue
-                work += step.work
-                kept += step.kept
+                work += step.frames
+                kept += step.resumed
                 if step.pair is not None:
                     ready[number] = step.pair
             pair = None
@@ -180,7 +182,7 @@ def _united(objects: list[Generator[Step, None, None]]) -> Iterator[Step]:
                 yield Step(pair, work, kept)
 
 
-def _union(pairs: list[Pair]) -> Pair:
+def _union(pairs: list[FramePrediction]) -> FramePrediction:
     found = [found for _, found in pairs]
     if not found[1:]:
         return pairs[0]
@@ -203,12 +205,12 @@ class _Run:
     deep: bool
     lasting: bool
 
-    def spool(self, stretch: Stretch, direction: str) -> Spool:
-        folder = self.folder / f"{self.number}-{stretch.at}-{direction}"
+    def spool(self, stretch: Segment, direction: str) -> Spool:
+        folder = self.folder / f"{self.number}-{stretch.initial_pts}-{direction}"
         return Spool(folder, self.clip, lasting=self.lasting)
 
 
-def _stretched(run: _Run, stretches: list[Stretch]) -> Generator[Step, None, None]:
+def _stretched(run: _Run, stretches: list[Segment]) -> Generator[Step, None, None]:
     """One object's steps."""
     times = _times(run.clip, run.only)
     for stretch in stretches:
@@ -219,17 +221,17 @@ def _stretched(run: _Run, stretches: list[Stretch]) -> Generator[Step, None, Non
             yield from _put_by(run, stretch) if run.lasting else _forward(run, stretch)
 
 
-def _forward(run: _Run, stretch: Stretch) -> Iterator[Step]:
-    frames = read_frames(run.clip.path, stretch.at, stretch.hi, run.only, deep=run.deep)
-    for pair in run.stream(frames, stretch.marks, None):
-        yield Step(pair if stretch.lo <= pair[0].pts else None, 1)
+def _forward(run: _Run, stretch: Segment) -> Iterator[Step]:
+    frames = read_frames(run.clip.path, stretch.initial_pts, stretch.end_pts, run.only, deep=run.deep)
+    for pair in run.stream(frames, stretch.prompts, None):
+        yield Step(pair if stretch.begin_pts <= pair[0].pts else None, 1)
 
 
-def _put_by(run: _Run, stretch: Stretch) -> Iterator[Step]:
+def _put_by(run: _Run, stretch: Segment) -> Iterator[Step]:
     """As `_forward`, by way of a spool."""
-    frames = read_frames(run.clip.path, stretch.at, stretch.hi, run.only, deep=run.deep)
+    frames = read_frames(run.clip.path, stretch.initial_pts, stretch.end_pts, run.only, deep=run.deep)
     with run.spool(stretch, "forward") as spool:
-        known, kept = frozenset(spool.pts), spool.found()
+        known, kept = frozenset(spool.pts), spool.read_forward()
         last = max(known, default=-1)
         for frame in frames:
             if frame.pts > last:
@@ -238,29 +240,29 @@ def _put_by(run: _Run, stretch: Stretch) -> Iterator[Step]:
             # A damaged clip's frames need not be the same ones each time that it is read.
             if frame.pts in known:
                 pair = frame, next(found for pts, found in kept if pts == frame.pts)
-                yield Step(pair if stretch.lo <= frame.pts else None, 1, 1)
-        rest = iter(()) if spool.ended else run.stream(frames, stretch.marks, spool.state)
-        with closing(spool.put_by(rest)) as put_by:
+                yield Step(pair if stretch.begin_pts <= frame.pts else None, 1, 1)
+        rest = iter(()) if spool.ended else run.stream(frames, stretch.prompts, spool.state)
+        with closing(spool.record(rest)) as put_by:
             for frame, found in put_by:
-                yield Step((frame, found) if stretch.lo <= frame.pts else None, 1)
+                yield Step((frame, found) if stretch.begin_pts <= frame.pts else None, 1)
 
 
-def _backward(run: _Run, stretch: Stretch, shared: Collection[int]) -> Iterator[Step]:
+def _backward(run: _Run, stretch: Segment, shared: Collection[int]) -> Iterator[Step]:
     """`shared`: frames that count as the other direction's work."""
     with run.spool(stretch, "backward") as spool:
         known = spool.pts
         if known:
             done = sum(pts not in shared for pts in known)
             yield Step(None, done, done)
-        upper = min(known, default=stretch.at + 1)
-        frames = read_frames_backward(run.clip.path, stretch.lo, upper, run.only)
-        rest = iter(()) if spool.ended else run.stream(frames, stretch.marks, spool.state)
-        with closing(spool.put_by(rest)) as put_by:
+        upper = min(known, default=stretch.initial_pts + 1)
+        frames = read_frames_backward(run.clip.path, stretch.begin_pts, upper, run.only)
+        rest = iter(()) if spool.ended else run.stream(frames, stretch.prompts, spool.state)
+        with closing(spool.record(rest)) as put_by:
             for frame, _ in put_by:
                 yield Step(None, int(frame.pts not in shared))
         # The frame that it starts from, and what lies behind the stretch, were only on the way.
-        served = frozenset(p for p in spool.pts if p < min(stretch.at, stretch.hi))
-        kept = spool.backward()
+        served = frozenset(p for p in spool.pts if p < min(stretch.initial_pts, stretch.end_pts))
+        kept = spool.read_backward()
         for frame in read_frames(run.clip.path, only=served, deep=run.deep):
             # A frame of a damaged clip that this pass could not decode is passed over.
             yield Step((frame, next(found for pts, found in kept if pts == frame.pts)), 0)
@@ -268,7 +270,7 @@ def _backward(run: _Run, stretch: Stretch, shared: Collection[int]) -> Iterator[
         spool.remove()
 
 
-def stream(job: Job, *, thinned: bool = False) -> Stream:
+def create_stream(job: Job, *, thinned: bool = False) -> Stream:
     """The job's model, ready to be run; loads it. Raises WeightsError and InputError as `models.load`.
 
     In a thinned clip neighbours are far apart: neither a cut nor flicker nor a leap can be told from movement
@@ -276,21 +278,21 @@ def stream(job: Job, *, thinned: bool = False) -> Stream:
     """
     card = models.card(job.model)
     model = models.load(job.model, job.device, job.weights)
-    calm = card.per_frame and job.stable and not thinned
+    calm = card.per_frame and job.deflicker and not thinned
     remembers = card.has_memory or thinned
-    return partial(pairs, model, remembers=remembers, calm=calm, reviewed=not thinned)
+    return partial(run_model, model, remembers=remembers, calm=calm, reviewed=not thinned)
 
 
-def pairs(
+def run_model(
     model: Model,
     frames: Iterator[Frame],
-    marks: Marks,
+    marks: PromptsByFrame,
     state: State | None = None,
     *,
     remembers: bool = False,
     calm: bool = False,
     reviewed: bool = False,
-) -> Iterator[Pair]:
+) -> Iterator[FramePrediction]:
     """Each frame with what the model finds on it; raises RunError where it breaks one for one.
 
     With `state`, that of an earlier pair of the same stream, the frames are those behind it. A model that
@@ -303,18 +305,18 @@ def pairs(
         if first is None:
             return
         frames = itertools.chain([first], frames)
-        state = {"scene": 0, "told": first.pts in marks and marks[first.pts].starts, "small": None}
+        state = {"scene": 0, "told": first.pts in marks and marks[first.pts].initialises, "small": None}
     begun = "found" in state
     told = state["told"]
     # A run of before there were reviews has left none.
-    review = Review.restored(state["review"]) if state.get("review") else Review()
+    review = Review.from_state(state["review"]) if state.get("review") else Review()
     scenes = itertools.groupby(frames, Scenes(state["scene"], state["small"]))
     for number, scene in [(0, frames)] if remembers else scenes:
         # In the scene that the state is of, the model is gone on with, if it was asked there at all.
         model_state = state["found"] if begun and number == state["scene"] else None
         if number and told and model_state is None:
             for frame in scene:
-                if frame.pts in marks and marks[frame.pts].starts:
+                if frame.pts in marks and marks[frame.pts].initialises:
                     scene = itertools.chain([frame], scene)
                     break
                 behind = partial(_state, frame, number, told, review, None)
@@ -326,7 +328,7 @@ def pairs(
                 continue
         if calm:
             inner = model_state and model_state["found"]
-            found = deflicker.steadied(_found(model, scene, marks, inner), model_state)
+            found = deflicker.deflicker(_found(model, scene, marks, inner), model_state)
         else:
             found = _found(model, scene, marks, model_state)
         if model_state is None:
@@ -349,7 +351,9 @@ def _state(frame: Frame, scene: int, told: bool, review: Review, found: Callable
     }
 
 
-def _found(model: Model, frames: Iterator[Frame], marks: Marks, state: State | None) -> Iterator[Pair]:
+def _found(
+    model: Model, frames: Iterator[Frame], marks: PromptsByFrame, state: State | None
+) -> Iterator[FramePrediction]:
     waiting: deque[Frame] = deque()
 
     def stills() -> Iterator[PromptedFrame]:

@@ -32,7 +32,7 @@ from pipeline.propagation import stream_state
 from pipeline.propagation.stream_state import State
 from pipeline.video.reading.frames import Frame
 
-SECONDS = 15.0
+CHUNK_SECONDS = 15.0
 """Of work that are lost at most when a run is killed: how often a segment is closed."""
 
 _STATES = 2
@@ -78,7 +78,7 @@ class Spool:
         """Of the frames whose mattes are in the finished segments, in the order of the stream."""
         return [pts for noted in self._segments for pts in noted.pts]
 
-    def put_by(
+    def record(
         self, pairs: Iterator[tuple[Frame, Prediction]]
     ) -> Generator[tuple[Frame, Prediction], None, None]:
         """Yield the pairs of the stream to its end, each put by before. Closed, it keeps what was found."""
@@ -119,7 +119,7 @@ class Spool:
         self._noted.told.append(found.prompted)
         self._noted.bytes.append(len(data))
         self._behind = found.state
-        due = self._lasting and time.monotonic() - self._began >= SECONDS
+        due = self._lasting and time.monotonic() - self._began >= CHUNK_SECONDS
         if due and found.state is not None:
             self._close(found.state())
 
@@ -129,12 +129,12 @@ class Spool:
         if self._file is not None:
             self._close(None)
 
-    def found(self) -> Iterator[tuple[int, Prediction]]:
+    def read_forward(self) -> Iterator[tuple[int, Prediction]]:
         """What is in the finished segments, by the pts of the frames, in the order of the stream."""
         for number in range(len(self._segments)):
             yield from self._mattes(number, 1)
 
-    def backward(self) -> Iterator[tuple[int, Prediction]]:
+    def read_backward(self) -> Iterator[tuple[int, Prediction]]:
         """As `found`, the last first."""
         for number in reversed(range(len(self._segments))):
             yield from self._mattes(number, -1)

@@ -22,7 +22,7 @@ from pipeline.formats import FORMATS
 from pipeline.job import Job
 from pipeline.jobs import sandbox
 from pipeline.jobs.runner import Runner
-from pipeline.matte import Kept
+from pipeline.matte import MatteFile
 from pipeline.process import process
 from pipeline.prompts import Box, Object, Point, Prompt
 from pipeline.propagation import spool
@@ -69,7 +69,7 @@ def mattes(path: Path) -> Iterator[np.ndarray]:
 
 def matte_of(path: Path) -> tuple[str, int, int]:
     """What a matte file says of itself: its key, and its first pts and the one past the last."""
-    kept = Kept.open(path)
+    kept = MatteFile.open(path)
     return kept.key, kept.start, kept.end
 
 
@@ -130,7 +130,7 @@ def _loading(key: str, load: Callable[..., Any], card: Any) -> Iterator[None]:
 
 def close_segments_often(seconds: float) -> None:
     """Set how often this process closes a segment of what a stream found."""
-    spool.SECONDS = seconds
+    spool.CHUNK_SECONDS = seconds
 
 
 @contextmanager

@@ -76,7 +76,7 @@ def fixed() -> dict[str, Job]:
             device="cuda:1",
         ),
         "blur": Job(source, DATA / "out.mp4", "rmbg", background=Blur(24.5), format="hevc"),
-        "unsteady": Job(source, DATA / "out.mp4", "rmbg", background=Blur(), stable=False),
+        "unsteady": Job(source, DATA / "out.mp4", "rmbg", background=Blur(), deflicker=False),
         "weights": Job(source, DATA / "out.mp4", "sam2-tiny", (CLICK,), weights=DATA / "weights.pt"),
     }
 

@@ -255,7 +255,7 @@ def registered() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    spool.SECONDS = float(os.environ.get("SEGMENT_SECONDS", spool.SECONDS))
+    spool.CHUNK_SECONDS = float(os.environ.get("SEGMENT_SECONDS", spool.CHUNK_SECONDS))
     with registered():
         status = main()
     sys.exit(status)

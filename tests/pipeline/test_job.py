@@ -35,7 +35,7 @@ JOBS = [
         device="cuda:1",
         objects=(Object(1, "Man"), Object(2, on=False)),
         weights=Path("/elsewhere/weights"),
-        stable=False,
+        deflicker=False,
         matte=FOLDER / "matte.mkv",
     ),
     Job(FOLDER / "in.mp4", FOLDER / "out.mp4", background=Picture(FOLDER / "beach.png", "fit")),
@@ -58,7 +58,9 @@ JOBS = [
 def test_json_round_trip(job: Job) -> None:
     data = json.loads(json.dumps(job.to_json(FOLDER)))
     assert Job.from_json(data, FOLDER) == job
-    assert data.keys() == {field.name for field in fields(Job)}  # what is not in the Job changes nothing
+    written = {"deflicker": "stable"}
+    # What is not in the Job changes nothing.
+    assert data.keys() == {written.get(field.name, field.name) for field in fields(Job)}
 
 
 def test_a_job_of_before_there_were_objects_is_read() -> None:
@@ -160,7 +162,7 @@ def test_span(
 ) -> None:
     clip = probe_clip(clip_path)
     pts = [*load_index(clip_path).pts, load_index(clip_path).pts[-1] + 1]
-    assert Job(clip_path, Path("x"), start=start, end=end).span(clip) == (pts[first], pts[past])
+    assert Job(clip_path, Path("x"), start=start, end=end).pts_range(clip) == (pts[first], pts[past])
 
 
 @pytest.mark.usefixtures("stand_ins")
@@ -178,7 +180,7 @@ def test_the_matte_key_names_what_the_matte_depends_on_and_nothing_else(
         {"end": 0.9},
         {"source": tmp_path / "copy.mp4"},
         {"objects": (Object(1, "Man"),)},
-        {"stable": False},  # this model does not flicker, and has no weights
+        {"deflicker": False},  # this model does not flicker, and has no weights
         {"weights": clip_path},
         {"prompts": (Prompt(0, (Point(1, 1),), object=2),), "objects": (Object(2, on=False),)},
     )

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import matte
 from pipeline.errors import InputError, VideoError
-from pipeline.matte import Kept
+from pipeline.matte import MatteFile
 from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.probe import probe_clip
 from tests import ffprobe
@@ -22,7 +22,7 @@ def save(path: Path, clip_path: Path, first: int, count: int, key: str = "k") ->
     clip = probe_clip(clip_path)
     pts = load_index(clip_path).pts[first : first + count]
     images = list(np.random.default_rng(5).integers(0, 256, (count, clip.height, clip.width), np.uint8))
-    with matte.writer(path, clip, key=key, start=pts[0]) as writer:
+    with matte.create_writer(path, clip, key=key, start=pts[0]) as writer:
         for image, moment in zip(images, pts, strict=True):
             writer.write(image, moment)
     return images
@@ -33,30 +33,30 @@ def test_it_is_lossless_and_says_what_it_was_made_from(counted_path: Path, tmp_p
     images = save(path, counted_path, 8, 20)
     assert np.array_equal(ffprobe.frames(path, "gray"), np.stack(images))
     assert ffprobe.stream(path)["codec_name"] == "ffv1"
-    kept = Kept.open(path)
-    assert (kept.key, kept.start, kept.count) == ("k", load_index(counted_path).pts[8], 20)
-    assert kept.span(probe_clip(counted_path))[1] == load_index(counted_path).pts[28]
-    assert Kept.find(path, "k") == kept
-    assert Kept.find(path, "another") is None
-    assert Kept.find(tmp_path / "missing.mkv", "k") is None
-    assert Kept.find(None, "k") is None
+    kept = MatteFile.open(path)
+    assert (kept.key, kept.start, kept.frame_count) == ("k", load_index(counted_path).pts[8], 20)
+    assert kept.pts_range(probe_clip(counted_path))[1] == load_index(counted_path).pts[28]
+    assert MatteFile.find(path, "k") == kept
+    assert MatteFile.find(path, "another") is None
+    assert MatteFile.find(tmp_path / "missing.mkv", "k") is None
+    assert MatteFile.find(None, "k") is None
 
 
 def test_frames_and_mattes_find_each_other(counted_path: Path, tmp_path: Path) -> None:
     path = tmp_path / "m.mkv"
     images = save(path, counted_path, 8, 20)
     clip = probe_clip(counted_path)
-    found = list(Kept.open(path).pairs(clip))
+    found = list(MatteFile.open(path).read(clip))
     assert [number(frame.image) for frame, _ in found] == list(range(8, 28))
     assert all(np.array_equal(a, b) for (_, a), b in zip(found, images, strict=True))
 
     pts = load_index(counted_path).pts
     wanted = [pts[n] for n in (3, 8, 13, 27, 28)]
-    some = list(Kept.open(path).only(clip, wanted))
+    some = list(MatteFile.open(path).read_at(clip, wanted))
     assert [number(frame.image) for frame, _ in some] == [8, 13, 27]
     assert all(np.array_equal(a, images[n]) for (_, a), n in zip(some, (0, 5, 19), strict=True))
-    assert Kept.open(path).reaches(clip, wanted[1:4])
-    assert not Kept.open(path).reaches(clip, wanted)
+    assert MatteFile.open(path).covers_frames(clip, wanted[1:4])
+    assert not MatteFile.open(path).covers_frames(clip, wanted)
 
 
 def without(path: Path, source: Path, lost: set[int]) -> Path:
@@ -74,17 +74,17 @@ def without(path: Path, source: Path, lost: set[int]) -> Path:
 @pytest.mark.parametrize("lost", [{0}, {19}, {7}, {0, 1, 2, 9, 10, 18}])
 def test_a_missing_picture_moves_no_other(counted_path: Path, tmp_path: Path, lost: set[int]) -> None:
     images = save(tmp_path / "whole.mkv", counted_path, 8, 20)
-    kept = Kept.open(without(tmp_path / "m.mkv", tmp_path / "whole.mkv", lost))
-    assert (kept.key, kept.count) == ("k", 20 - len(lost))
+    kept = MatteFile.open(without(tmp_path / "m.mkv", tmp_path / "whole.mkv", lost))
+    assert (kept.key, kept.frame_count) == ("k", 20 - len(lost))
     clip = probe_clip(counted_path)
     pts = load_index(counted_path).pts
     left = [n for n in range(20) if n not in lost]
-    for found in (list(kept.pairs(clip)), list(kept.only(clip, list(pts)))):
+    for found in (list(kept.read(clip)), list(kept.read_at(clip, list(pts)))):
         assert [number(frame.image) - 8 for frame, _ in found] == left
         assert all(np.array_equal(a, images[n]) for (_, a), n in zip(found, left, strict=True))
-    assert kept.reaches(clip, [pts[n + 8] for n in left])
-    assert not any(kept.reaches(clip, [pts[n + 8]]) for n in lost)
-    assert kept.span(clip)[1] == pts[left[-1] + 9]
+    assert kept.covers_frames(clip, [pts[n + 8] for n in left])
+    assert not any(kept.covers_frames(clip, [pts[n + 8]]) for n in lost)
+    assert kept.pts_range(clip)[1] == pts[left[-1] + 9]
 
 
 def test_a_frame_that_cannot_be_decoded_moves_no_other(tmp_path: Path) -> None:
@@ -96,8 +96,8 @@ def test_a_frame_that_cannot_be_decoded_moves_no_other(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[position : position + size] = b"\xff" * size
     path.write_bytes(data)
-    clip, kept = probe_clip(path), Kept.open(tmp_path / "m.mkv")
-    for found in (list(kept.pairs(clip)), list(kept.only(clip, list(load_index(path).pts)))):
+    clip, kept = probe_clip(path), MatteFile.open(tmp_path / "m.mkv")
+    for found in (list(kept.read(clip)), list(kept.read_at(clip, list(load_index(path).pts)))):
         assert [number(frame.image) for frame, _ in found] == [0, 1, 2, 3, 5, 6, 7, 8, 9]
         assert all(np.array_equal(a, images[number(frame.image)]) for frame, a in found)
 
@@ -115,8 +115,8 @@ def test_at_any_rate(tmp_path: Path, tick: Fraction, pts: list[int]) -> None:
     images = save(tmp_path / "whole.mkv", path, 0, 12)
     clip = probe_clip(path)
     for lost in (set(), {0}, {5}, {2, 8, 10}):
-        kept = Kept.open(without(tmp_path / "m.mkv", tmp_path / "whole.mkv", lost))
-        found = list(kept.pairs(clip))
+        kept = MatteFile.open(without(tmp_path / "m.mkv", tmp_path / "whole.mkv", lost))
+        found = list(kept.read(clip))
         assert [number(frame.image) for frame, _ in found] == [n for n in range(12) if n not in lost]
         assert all(np.array_equal(a, images[number(frame.image)]) for frame, a in found)
 
@@ -124,45 +124,45 @@ def test_at_any_rate(tmp_path: Path, tick: Fraction, pts: list[int]) -> None:
 def test_a_matte_reaches_from_its_first_frame_to_behind_its_last(counted_path: Path, tmp_path: Path) -> None:
     save(tmp_path / "m.mkv", counted_path, 30, 10)
     times = load_index(counted_path).pts
-    kept = Kept.open(tmp_path / "m.mkv")
-    assert kept.span(probe_clip(counted_path)) == (times[30], times[-1] + 1)
+    kept = MatteFile.open(tmp_path / "m.mkv")
+    assert kept.pts_range(probe_clip(counted_path)) == (times[30], times[-1] + 1)
 
 
 def test_a_matte_serves_the_ranges_inside_its_own(counted_path: Path, tmp_path: Path) -> None:
     times = load_index(counted_path).pts
     clip = probe_clip(counted_path)
-    with matte.writer(tmp_path / "m.mkv", clip, start=times[10], past=times[30]) as writer:
+    with matte.create_writer(tmp_path / "m.mkv", clip, start=times[10], past=times[30]) as writer:
         for pts in times[10:30]:
             writer.write(np.zeros((clip.height, clip.width), np.uint8), pts)
-    kept = Kept.open(tmp_path / "m.mkv")
-    assert kept.serves(times[10], times[30]) and kept.serves(times[12], times[13])
-    assert not kept.serves(times[9], times[30]) and not kept.serves(times[10], times[31])
-    inside = [number(frame.image) for frame, _ in kept.pairs(clip, (times[12], times[15]))]
+    kept = MatteFile.open(tmp_path / "m.mkv")
+    assert kept.covers(times[10], times[30]) and kept.covers(times[12], times[13])
+    assert not kept.covers(times[9], times[30]) and not kept.covers(times[10], times[31])
+    inside = [number(frame.image) for frame, _ in kept.read(clip, (times[12], times[15]))]
     assert inside == [12, 13, 14]
 
 
 def test_the_matte_of_another_clip_is_refused(counted_path: Path, clip_path: Path, tmp_path: Path) -> None:
     save(tmp_path / "m.mkv", counted_path, 0, 20)
     with pytest.raises(InputError, match=r"m\.mkv: .*64 × 64"):
-        list(Kept.open(tmp_path / "m.mkv").pairs(probe_clip(clip_path)))
+        list(MatteFile.open(tmp_path / "m.mkv").read(probe_clip(clip_path)))
     short = write_clip(tmp_path / "short.mp4", numbered(5))
     with pytest.raises(InputError, match="20 pictures"):
-        list(Kept.open(tmp_path / "m.mkv").pairs(probe_clip(short)))
+        list(MatteFile.open(tmp_path / "m.mkv").read(probe_clip(short)))
 
 
 def test_any_grey_video_will_do(counted_path: Path, tmp_path: Path) -> None:
     mattes = write_clip(tmp_path / "hand.mp4", numbered(40))
-    kept = Kept.open(mattes)
+    kept = MatteFile.open(mattes)
     assert (kept.key, kept.start) == ("", 0)
-    assert len(list(kept.pairs(probe_clip(counted_path)))) == 40  # as many, at another rate
+    assert len(list(kept.read(probe_clip(counted_path)))) == 40  # as many, at another rate
 
 
 def test_a_shorter_grey_video_is_laid_beside_by_its_times(counted_path: Path, tmp_path: Path) -> None:
     rate = Fraction(19990, 1000)
     images = [np.full((64, 64, 3), 6 * n, np.uint8) for n in range(30)]
     whole = write_clip(tmp_path / "whole.mp4", images, rate=rate, options={"crf": "8", "g": "1"})
-    kept = Kept.open(without(tmp_path / "hand.mp4", whole, {11}))
-    found = list(kept.pairs(probe_clip(counted_path)))
+    kept = MatteFile.open(without(tmp_path / "hand.mp4", whole, {11}))
+    found = list(kept.read(probe_clip(counted_path)))
     assert [number(frame.image) for frame, _ in found] == [n for n in range(30) if n != 11]
     assert all(abs(int(a.mean()) - 6 * number(frame.image)) <= 2 for frame, a in found)
 
@@ -170,5 +170,5 @@ def test_a_shorter_grey_video_is_laid_beside_by_its_times(counted_path: Path, tm
 def test_what_is_no_matte(tmp_path: Path) -> None:
     (tmp_path / "m.mkv").write_bytes(b"nothing of the kind")
     with pytest.raises(VideoError):
-        Kept.open(tmp_path / "m.mkv")
-    assert Kept.find(tmp_path / "m.mkv", "k") is None
+        MatteFile.open(tmp_path / "m.mkv")
+    assert MatteFile.find(tmp_path / "m.mkv", "k") is None

@@ -11,7 +11,7 @@ import pytest
 from pipeline import models, preview
 from pipeline.errors import InputError
 from pipeline.job import Job
-from pipeline.matte import Kept
+from pipeline.matte import MatteFile
 from pipeline.process import process
 from pipeline.prompts import Box, Point, Prompt
 from pipeline.video.reading.frame_index import load_index
@@ -34,13 +34,13 @@ def job(counted_path: Path, tmp_path: Path) -> Job:
 
 
 def test_the_frames_on_screen_each_once_and_in_order(job: Job) -> None:
-    found = list(preview.frames(job, [1.0, 0.0, 1.02, 0.26, 99, -1]))
+    found = list(preview.predict_frames(job, [1.0, 0.0, 1.02, 0.26, 99, -1]))
     assert [number(frame.image) for frame, _ in found] == [0, 5, 20, 39]
 
 
 def test_the_model_sees_few_frames_and_each_mark(job: Job) -> None:
     job = replace(job, prompts=(Prompt(0.5, box=BOX), Prompt(1.5, (Point(5, 5),))))
-    found = list(preview.frames(job, [0.1, 1.9], steps=4))
+    found = list(preview.predict_frames(job, [0.1, 1.9], steps=4))
     assert [number(frame.image) for frame, _ in found] == [2, 38]
     back, forth = carrying().streams
     assert back.numbers[0] == forth.numbers[0] == 10
@@ -51,7 +51,7 @@ def test_the_model_sees_few_frames_and_each_mark(job: Job) -> None:
 
 def test_marks_behind_what_is_asked_for_are_left_alone(job: Job) -> None:
     job = replace(job, prompts=(Prompt(0, box=BOX), Prompt(1.9, box=BOX)))
-    assert len(list(preview.frames(job, [0.2]))) == 1
+    assert len(list(preview.predict_frames(job, [0.2]))) == 1
     assert [stream.numbers[0] for stream in carrying().streams] == [0]
 
 
@@ -61,7 +61,7 @@ def test_every_frame_can_be_asked_for(job: Job, marks: list[int], points: bool) 
     prompts = [Prompt(n / 20, (Point(5, 5),), None if points and k else BOX) for k, n in enumerate(marks)]
     job = replace(job, prompts=tuple(prompts))
     for n in range(0, 40, 3):
-        found = list(preview.frames(job, [n / 20], steps=3))
+        found = list(preview.predict_frames(job, [n / 20], steps=3))
         assert [number(frame.image) for frame, _ in found] == [n]
 
 
@@ -73,27 +73,27 @@ def test_a_kept_matte_is_shown_where_it_reaches(counted_path: Path, clip_path: P
     model = models.load("threshold", "auto")
     assert isinstance(model, Threshold)
     before = model.streams
-    ((frame, found),) = preview.frames(job, [0.5])
+    ((frame, found),) = preview.predict_frames(job, [0.5])
     assert model.streams == before
     assert np.array_equal(found.matte, threshold(frame.image))
-    assert len(list(preview.frames(job, [0.5, 0.9]))) == 2  # beyond the range: made for the occasion
+    assert len(list(preview.predict_frames(job, [0.5, 0.9]))) == 2  # beyond the range: made for the occasion
     assert model.streams > before
 
 
 def test_times_spread_over_what_is_kept(job: Job) -> None:
     clip = probe_clip(job.source)
-    assert preview.spread(clip, replace(job, start=0.5, end=1.5), 4) == pytest.approx(
+    assert preview.spaced_times(clip, replace(job, start=0.5, end=1.5), 4) == pytest.approx(
         [0.625, 0.875, 1.125, 1.375]
     )
 
 
 def test_a_time_that_is_none_is_refused(job: Job) -> None:
     with pytest.raises(InputError):
-        list(preview.frames(job, [math.nan]))
+        list(preview.predict_frames(job, [math.nan]))
 
 
 def test_stopping_early_leaves_nothing(job: Job, tmp_path: Path) -> None:
-    steps = preview.frames(replace(job, prompts=(Prompt(1, box=BOX),)), [0.0, 0.5, 1.5])
+    steps = preview.predict_frames(replace(job, prompts=(Prompt(1, box=BOX),)), [0.0, 0.5, 1.5])
     next(iter(steps))
     del steps
     assert not list(tmp_path.iterdir())
@@ -105,20 +105,20 @@ def test_a_correction_is_carried_as_a_run_carries_it(job: Job, tmp_path: Path, a
         prompts = (Prompt(1.0, box=BOX), Prompt(at / 20, (Point(x, 5),)))
         return replace(job, model="remembering", prompts=prompts, matte=tmp_path / f"{x:g}.mkv")
 
-    clip, trail = probe_clip(job.source), preview.Trail()
+    clip, trail = probe_clip(job.source), preview.StateCache()
     pts = load_index(job.source).pts[at]
     model: Any = models.load("remembering", "auto")
     given = []
     for asked in (corrected(5), corrected(9)):
         model.frames = 0
-        *way, pair = preview.carried(replace(asked, matte=None), pts, trail)
+        *way, pair = preview.predict_corrected(replace(asked, matte=None), pts, trail)
         given.append(model.frames)
         assert pair is not None and pair[0].pts == pts and not any(way)
         for _ in process(asked):
             pass
-        kept = Kept.find(asked.matte, asked.matte_key)
+        kept = MatteFile.find(asked.matte, asked.matte_key)
         assert kept is not None
-        ((_, matte),) = kept.only(clip, [pts])
+        ((_, matte),) = kept.read_at(clip, [pts])
         assert np.array_equal(pair[1].matte, matte)
     # The second click on a frame goes on from the frame before it.
     assert given == [16 if at > 20 else 17, 1]
@@ -127,5 +127,5 @@ def test_a_correction_is_carried_as_a_run_carries_it(job: Job, tmp_path: Path, a
 def test_only_a_correction_is_carried(job: Job) -> None:
     clip, pts = probe_clip(job.source), load_index(job.source).pts
     job = replace(job, prompts=(Prompt(0.5, box=BOX), Prompt(1.0, (Point(5, 5),)), Prompt(1.5, box=BOX)))
-    assert [n for n in range(40) if preview.corrected(clip, job, pts[n])] == [20]
-    assert not list(preview.carried(job, pts[10], preview.Trail()))
+    assert [n for n in range(40) if preview.find_corrected_segment(clip, job, pts[n])] == [20]
+    assert not list(preview.predict_corrected(job, pts[10], preview.StateCache()))

@@ -16,13 +16,12 @@ import pytest
 from PIL import Image
 
 from pipeline import models
-from pipeline import process as module
 from pipeline.compositing.background import Blur, Colour, Footage, Picture, Transparent
 from pipeline.compositing.edges import Edges
 from pipeline.errors import InputError, RecorteError, RunError, VideoError
 from pipeline.job import Job, Progress
 from pipeline.jobs import speeds
-from pipeline.matte import Kept
+from pipeline.matte import MatteFile
 from pipeline.process import process, render
 from pipeline.prompts import Box, Object, Point, Prompt
 from pipeline.propagation import resume
@@ -262,7 +261,7 @@ def test_a_cut_run_is_the_same_from_its_matte(job: Job, tmp_path: Path, composed
     assert {step.stage for step in run(job)} == {"render"}
     assert seen(job.output) == first
     # The cheap half alone is told nothing of the range; the matte itself says it.
-    list(render(Job(job.source, tmp_path / "alone.mp4", model="threshold"), Kept.open(job.matte)))
+    list(render(Job(job.source, tmp_path / "alone.mp4", model="threshold"), MatteFile.open(job.matte)))
     assert seen(tmp_path / "alone.mp4") == first
 
 
@@ -270,7 +269,7 @@ def test_render_refuses_the_matte_of_another_clip(job: Job, counted_path: Path, 
     job = replace(job, matte=tmp_path / "matte.mkv")
     run(job)
     assert job.matte is not None
-    kept = Kept.open(job.matte)
+    kept = MatteFile.open(job.matte)
     with pytest.raises(InputError, match=r"320 × 180 pixels and counted\.mp4 has 64 × 64"):
         list(render(Job(counted_path, tmp_path / "else.mp4", model="threshold"), kept))
     short = write_clip(tmp_path / "short.mp4", list(ffprobe.frames(job.source))[:10])
@@ -374,7 +373,7 @@ def test_an_error_in_the_encoder(
     with pytest.raises((OSError, RunError)):
         run(replace(job, matte=tmp_path / "m.mkv"))
     # What the model had found is not lost with it.
-    assert resume.begun(replace(job, matte=tmp_path / "m.mkv"), probe_clip(job.source))
+    assert resume.can_resume(replace(job, matte=tmp_path / "m.mkv"), probe_clip(job.source))
     shutil.rmtree(tmp_path / "m.mkv.parts")
     untouched()
 
@@ -394,7 +393,7 @@ def test_an_error_when_the_model_is_loaded(
 def test_not_one_picture(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, untouched: Callable[[], None]
 ) -> None:
-    monkeypatch.setattr(module.run, "steps", lambda *_a, **_n: iter(()))
+    monkeypatch.setattr(propagation_run, "run_plan", lambda *_a, **_n: iter(()))
     with pytest.raises(VideoError, match="not one picture"):
         run(replace(job, matte=tmp_path / "m.mkv"))
     untouched()
@@ -434,7 +433,11 @@ def test_nothing_that_is_read_is_written_over(job: Job, clip_path: Path, tmp_pat
     kept = replace(job, matte=tmp_path / "m.webm")
     run(kept)
     with pytest.raises(InputError, match="overwrite"):
-        list(render(replace(job, output=tmp_path / "m.webm", format="webm"), Kept.open(tmp_path / "m.webm")))
+        list(
+            render(
+                replace(job, output=tmp_path / "m.webm", format="webm"), MatteFile.open(tmp_path / "m.webm")
+            )
+        )
     assert copy.read_bytes() == clip_path.read_bytes()
 
 
@@ -452,20 +455,20 @@ def test_an_output_that_cannot_be(job: Job, tmp_path: Path, place: str) -> None:
 
 def test_how_fast_a_model_ran_is_remembered(counted_path: Path, clip_path: Path, tmp_path: Path) -> None:
     run(Job(counted_path, tmp_path / "o.mp4", model="shy", prompts=(Prompt(0, (Point(5, 5),)),)))
-    told = speeds.known("shy")
+    told = speeds.measured_speeds("shy")
     assert told is not None and told[-1][:3] == ("cpu", 64, 64) and told[-1].rate > 1
     # A few frames say little, and the cheap half nothing.
     kept = tmp_path / "m.mkv"
     run(Job(clip_path, tmp_path / "o.mp4", model="blind", start=0.5, matte=kept))
-    assert speeds.known("blind") is None
+    assert speeds.measured_speeds("blind") is None
 
 
 def test_objects_are_united_in_what_comes_out(counted_path: Path, tmp_path: Path) -> None:
     marks = tuple(Prompt(0, (Point(x, 32),), object=n) for n, x in ((1, 12), (2, 50)))
     job = Job(counted_path, tmp_path / "o.mp4", model="pointing", prompts=marks, matte=tmp_path / "m.mkv")
     run(job)
-    both = next(Kept.open(tmp_path / "m.mkv").pairs(probe_clip(counted_path)))[1]
+    both = next(MatteFile.open(tmp_path / "m.mkv").read(probe_clip(counted_path)))[1]
     assert (both[32, 12], both[32, 31], both[32, 50]) == (255, 0, 255)
     run(replace(job, objects=(Object(2, on=False),)))
-    one = next(Kept.open(tmp_path / "m.mkv").pairs(probe_clip(counted_path)))[1]
+    one = next(MatteFile.open(tmp_path / "m.mkv").read(probe_clip(counted_path)))[1]
     assert (one[32, 12], one[32, 50]) == (255, 0)

@@ -24,14 +24,14 @@ def test_ordered_by_time_joined_and_without_empty_ones() -> None:
     a, b, c = Point(1, 1), Point(2, 2, keep=False), Point(3, 3)
     first, second = Box(0, 0, 5, 5), Box(1, 1, 6, 6)
     given = [Prompt(2, (a,)), Prompt(1), Prompt(0, (b,), first), Prompt(0, (c,), second)]
-    assert prompts.ordered(given) == (Prompt(0, (b, c), second), Prompt(2, (a,)))
+    assert prompts.normalise(given) == (Prompt(0, (b, c), second), Prompt(2, (a,)))
 
 
 def test_marks_of_two_objects_on_one_frame_stay_apart() -> None:
     a, b, c = Point(1, 1), Point(2, 2), Point(3, 3)
     given = [Prompt(0, (b,), object=2), Prompt(0, (a,)), Prompt(0, (c,), object=2)]
-    assert prompts.ordered(given) == (Prompt(0, (a,)), Prompt(0, (b, c), object=2))
-    assert prompts.by_object([*given, Prompt(1, (c,))]) == {
+    assert prompts.normalise(given) == (Prompt(0, (a,)), Prompt(0, (b, c), object=2))
+    assert prompts.group_by_object([*given, Prompt(1, (c,))]) == {
         1: (Prompt(0, (a,)), Prompt(1, (c,))),
         2: (Prompt(0, (b,), object=2), Prompt(0, (c,), object=2)),
     }
@@ -40,9 +40,9 @@ def test_marks_of_two_objects_on_one_frame_stay_apart() -> None:
 def test_a_candidate_is_chosen_for_a_lone_click() -> None:
     lone = Prompt(0, (Point(1, 1),), candidate=2)
     lone.check(100, 50, 2.0)
-    assert lone.joined(Prompt(0)).candidate == 2
-    assert lone.joined(Prompt(0, (Point(2, 2),))).candidate is None
-    assert lone.joined(Prompt(0, box=Box(0, 0, 9, 9))).candidate is None
+    assert lone.merge(Prompt(0)).candidate == 2
+    assert lone.merge(Prompt(0, (Point(2, 2),))).candidate is None
+    assert lone.merge(Prompt(0, box=Box(0, 0, 9, 9))).candidate is None
 
 
 def test_objects_as_data() -> None:

@@ -32,4 +32,4 @@ if __name__ == "__main__":
 elif __name__ == "__mp_main__":  # a process that the server has started, which has the same models
     publish()
     stand_in.register()
-    spool.SECONDS = float(os.environ.get("SEGMENT_SECONDS", spool.SECONDS))
+    spool.CHUNK_SECONDS = float(os.environ.get("SEGMENT_SECONDS", spool.CHUNK_SECONDS))

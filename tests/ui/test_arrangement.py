@@ -255,7 +255,7 @@ CRASHING = {
 }
 
 
-class Trap(sandbox.Desk):
+class Trap(sandbox.SandboxedReader):
     """Reads for ever, or takes all there is."""
 
     def footage(self, path: Path, name: str, index: bool) -> Any:
@@ -272,7 +272,7 @@ class Trap(sandbox.Desk):
 def test_an_upload_that_wants_too_much_is_refused_in_a_sentence(
     actions: SessionService, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bounds: Limits
 ) -> None:
-    monkeypatch.setattr(sandbox, "Desk", Trap)
+    monkeypatch.setattr(sandbox, "SandboxedReader", Trap)
     monkeypatch.setattr(sandbox, "LIMITS", bounds)
     monkeypatch.setattr(sandbox, "PICTURE_LIMITS", bounds)
     before = {found.id for found in actions.sessions()}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import BROKEN
+from pipeline.errors import INTERNAL_ERROR
 from pipeline.jobs import limits
 from ui import error_text
 
@@ -49,10 +49,10 @@ def test_every_error_that_is_raised_is_in_the_catalogue() -> None:
     assert [(place, said) for place, said in known if error_text.translate("es", said) == said] == []
 
 
-ENDINGS = [limits.ending(status) for status in (-9, -11, -24, -2, 3, None)]
+ENDINGS = [limits.describe_exit(status) for status in (-9, -11, -24, -2, 3, None)]
 
 
-@pytest.mark.parametrize("sentence", [BROKEN, limits.NO_MEMORY, *ENDINGS])
+@pytest.mark.parametrize("sentence", [INTERNAL_ERROR, limits.NO_MEMORY, *ENDINGS])
 def test_sentences_made_elsewhere_are_in_it_too(sentence: str) -> None:
     assert (
         error_text.translate("es", sentence) != sentence and error_text.translate("en", sentence) == sentence

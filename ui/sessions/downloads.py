@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass, field
 
 from pipeline import models, weights
-from pipeline.errors import BROKEN, RecorteError
+from pipeline.errors import INTERNAL_ERROR, RecorteError
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Downloads:
             download.error = str(error)
         except Exception:
             log.exception("the weights of %s", key)
-            download.error = BROKEN
+            download.error = INTERNAL_ERROR
         if not download.error:
             with self._lock:
                 if self._going.get(key) is download:

@@ -169,7 +169,7 @@ class FrameClient:
         if told is None or told[0] != found.cut.matte_key:
             return False
         self._indexed(found)
-        first, past = found.job.span(found.clip)
+        first, past = found.job.pts_range(found.clip)
         return bool(told[1] <= first and past <= told[2])
 
     def sounds(self, behind: Background) -> bool:

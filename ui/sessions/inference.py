@@ -25,10 +25,10 @@ from pipeline.compositing.images import limited, on_black
 from pipeline.errors import InputError, VideoError
 from pipeline.files import replacing
 from pipeline.job import GREEN, Job, Progress
-from pipeline.matte import Kept
+from pipeline.matte import MatteFile
 from pipeline.process import process
 from pipeline.propagation import run
-from pipeline.propagation.run import Pair
+from pipeline.propagation.run import FramePrediction
 from pipeline.video import hardware
 from pipeline.video.reading.frame_index import load_index, save_index
 from pipeline.video.reading.frames import Frame, read_frames
@@ -56,7 +56,7 @@ class InferenceService:
         """By matte key and pts, one for each object: a mark on one does not make the others anew."""
         self._carried: set[tuple[str, int]] = set()
         """Those among them that were carried frame by frame, as a run would."""
-        self._trail = preview.Trail()
+        self._trail = preview.StateCache()
         self._newest: dict[str, int] = {}
         """The newest version of each session that was told of."""
 
@@ -80,7 +80,7 @@ class InferenceService:
             return []
         self._load(job)
         with self._model:
-            read = preview.candidates(job, pts)
+            read = preview.predict_candidates(job, pts)
         if read is None:
             return []
         frame, candidates = read
@@ -93,7 +93,7 @@ class InferenceService:
     def previews(self, work: Work, version: int) -> Iterator[list[int]]:
         """As `ui.sessions.frames` says."""
         order = load_index(work.clip.path).pts
-        wanted = preview.spread(work.clip, work.job, PREVIEWS)
+        wanted = preview.spaced_times(work.clip, work.job, PREVIEWS)
         # What the result has is the union of all objects, and is at hand.
         *others, last = _parted(work.cut).values() if _kept(work) is None else [_plain(work.cut)]
         for job in others:
@@ -107,7 +107,7 @@ class InferenceService:
     def known(self, work: Work) -> list[int]:
         """As `ui.sessions.frames` says."""
         index = load_index(work.clip.path)
-        spread = preview.spread(work.clip, work.job, PREVIEWS)
+        spread = preview.spaced_times(work.clip, work.job, PREVIEWS)
         wanted = {index.at(round(t / work.clip.time_base)) for t in spread}
         if _kept(work) is None:
             keys = [job.matte_key for job in _parted(work.cut).values()]
@@ -130,7 +130,7 @@ class InferenceService:
     def poster(self, work: Work) -> tuple[bytes, str]:
         """As `ui.sessions.frames` says."""
         order = load_index(work.clip.path).pts
-        first, past = work.job.span(work.clip)
+        first, past = work.job.pts_range(work.clip)
         middle = (bisect.bisect_left(order, first) + bisect.bisect_left(order, past)) // 2
         view = "original" if _kept(work) is None else "cutout"
         return overlay.encoded(self._look(work, 0, middle, view)[0], width=_POSTER_WIDTH)
@@ -143,7 +143,7 @@ class InferenceService:
     def matte(self, path: Path) -> tuple[str, int, int] | None:
         """What the matte file was made from, and for which frames; None where it cannot be read."""
         try:
-            kept = Kept.open(path)
+            kept = MatteFile.open(path)
         except VideoError:
             return None
         return kept.key, kept.start, kept.end
@@ -187,13 +187,13 @@ class InferenceService:
         """
         jobs, kept = _parted(work.cut), _kept(work)
         if kept is not None:
-            for _, matte in kept.only(work.clip, [pts]):
+            for _, matte in kept.read_at(work.clip, [pts]):
                 return {min(jobs): matte}, True
         mattes, rough = {}, False
         for number, job in jobs.items():
             key = job.matte_key, pts
             answers = ready(job) and self._answers(work.clip, job, pts)
-            carries = answers and preview.corrected(work.clip, job, pts) is not None
+            carries = answers and preview.find_corrected_segment(work.clip, job, pts) is not None
             if carries and patient:
                 self._carry(work, version, job, pts)
             elif key not in self._mattes and answers:
@@ -212,7 +212,7 @@ class InferenceService:
             return False
         if card.per_frame:  # each frame's is found by itself
             return True
-        return pts in (run.marked(job.prompts, clip) or {load_index(clip.path).at(0)})
+        return pts in (run.prompts_by_frame(job.prompts, clip) or {load_index(clip.path).at(0)})
 
     def _run(
         self, work: Work, version: int, job: Job, times: Iterable[float], steps: int = preview.STEPS
@@ -223,13 +223,13 @@ class InferenceService:
         wanted = [(job.matte_key, index.at(round(t / work.clip.time_base))) for t in times]
         if _kept(work) is None:
             self._load(job)
-        with closing(preview.made(job, times, steps)) as stream:
+        with closing(preview.predict_steps(job, times, steps)) as stream:
             yield from self._turns(work, version, stream, wanted)
 
     def _carry(self, work: Work, version: int, job: Job, pts: int) -> None:
         """Have one object's matte of a frame carried there as a run would; a change of the marks ends it."""
         self._load(job)
-        with closing(preview.carried(job, pts, self._trail)) as stream:
+        with closing(preview.predict_corrected(job, pts, self._trail)) as stream:
             for _ in self._turns(work, version, stream, [(job.matte_key, pts)], carried=True):
                 pass
 
@@ -237,7 +237,7 @@ class InferenceService:
         self,
         work: Work,
         version: int,
-        stream: Iterator[Pair | None],
+        stream: Iterator[FramePrediction | None],
         wanted: list[tuple[str, int]],
         *,
         carried: bool = False,
@@ -276,10 +276,10 @@ class InferenceService:
             self._carried.discard(gone)
 
 
-def _kept(work: Work) -> Kept | None:
+def _kept(work: Work) -> MatteFile | None:
     """The matte file, where it was made from just this job and for all that it keeps of the video."""
-    kept = Kept.find(work.job.matte, work.cut.matte_key)
-    return kept if kept is not None and kept.serves(*work.job.span(work.clip)) else None
+    kept = MatteFile.find(work.job.matte, work.cut.matte_key)
+    return kept if kept is not None and kept.covers(*work.job.pts_range(work.clip)) else None
 
 
 def _pts(work: Work, index: int) -> int:
@@ -292,7 +292,7 @@ def _pts(work: Work, index: int) -> int:
 
 def _parted(job: Job) -> dict[int, Job]:
     """The job of each object that is switched on, by its number; without marks, the job as it is."""
-    plain, objects = _plain(job), prompts.by_object(job.asked)
+    plain, objects = _plain(job), prompts.group_by_object(job.active_prompts)
     return {n: replace(plain, prompts=own, objects=()) for n, own in objects.items()} or {1: plain}
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
 from pipeline.job import Job
-from pipeline.prompts import Object, Point, Prompt, ordered
+from pipeline.prompts import Object, Point, Prompt, normalise
 
 Value = TypeVar("Value")
 
@@ -62,7 +62,7 @@ def merge(base: Marks, mine: Marks, theirs: Marks) -> tuple[Marks, list[Clash]]:
     (start, end), clash = _pick(*((m.start, m.end) for m in (base, mine, theirs)))
     if clash:
         clashes.append(Clash(None, None))
-    return Marks(ordered(prompts), tuple(things), start, end), clashes
+    return Marks(normalise(prompts), tuple(things), start, end), clashes
 
 
 def _prompt(base: Prompt, mine: Prompt, theirs: Prompt) -> tuple[Prompt, bool]:
@@ -71,7 +71,9 @@ def _prompt(base: Prompt, mine: Prompt, theirs: Prompt) -> tuple[Prompt, bool]:
     box, drawn = _pick(base.box, mine.box, theirs.box)
     candidate, chosen = _pick(base.candidate, mine.candidate, theirs.candidate)
     made = replace(theirs, points=points, box=box, candidate=candidate)
-    return (made if made.lone else replace(made, candidate=None)), moved or drawn or (chosen and made.lone)
+    return (made if made.is_single_click else replace(made, candidate=None)), moved or drawn or (
+        chosen and made.is_single_click
+    )
 
 
 def _points(

@@ -37,13 +37,13 @@ class Work:
             )
             for prompt in self.job.prompts
         )
-        return replace(self.job, prompts=prompts.ordered(taken))
+        return replace(self.job, prompts=prompts.normalise(taken))
 
     @property
     def asked(self) -> tuple[Any, ...]:
         """What the matte is asked for by; another answer means that the marks have changed."""
         cut = self.cut
-        return cut.model, cut.asked, cut.stable, cut.weights
+        return cut.model, cut.active_prompts, cut.deflicker, cut.weights
 
 
 def ready(job: Job) -> bool:

@@ -34,7 +34,7 @@ from pipeline.clip import Clip
 from pipeline.compositing import background
 from pipeline.compositing.background import Fit, Footage, Picture, Transparent
 from pipeline.compositing.edges import Edges
-from pipeline.errors import BROKEN, InputError, MovingPicture, RecorteError, VideoError
+from pipeline.errors import INTERNAL_ERROR, AnimatedPictureError, InputError, RecorteError, VideoError
 from pipeline.files import replacing
 from pipeline.formats import Quality
 from pipeline.job import GREEN, Job, Progress, Sound
@@ -120,13 +120,13 @@ class SessionService:
         Raises VideoError where it is no video that can be used, InputError where it is more than may be;
         the file is then removed.
         """
-        name = names.plain(name)
+        name = names.clean(name)
         if self.quota.most:  # nobody has more than they may for having put some of it away
             self._purge(lambda _since, owner: owner == self._owner)
         try:
             self._allowance.check_bytes(name, file.stat().st_size)
             with self.quota.reserve(self._owner, file), self._intakes.turn(self._owner):
-                clip = sandbox.footage(file, name, index=True, admit=partial(self._admit, file))
+                clip = sandbox.check_video(file, name, index=True, admit=partial(self._admit, file))
                 return self._keep(file, clip)
         finally:
             file.unlink(missing_ok=True)
@@ -212,7 +212,7 @@ class SessionService:
 
     def rename(self, id: str, name: str) -> Session:
         """An empty name changes nothing."""
-        name = names.plain(name)[:_LONGEST_NAME]
+        name = names.clean(name)[:_LONGEST_NAME]
         if name:
             with self._database.begin() as tx:
                 repository.rename(tx, id=id, name=name, owner=self._owner)
@@ -382,7 +382,7 @@ class SessionService:
                 self._fail(row, str(error))
             except Exception:  # one session keeps nobody's server from starting
                 log.exception("a session could not be queued again", extra={"session": str(row.id)})
-                self._fail(row, BROKEN)
+                self._fail(row, INTERNAL_ERROR)
             else:
                 held = self.quota.hold(row.owner_id, found.folder, need, checked=False)
                 self.of(row.owner_id)._submit(found, job, seconds, held)
@@ -495,7 +495,7 @@ class SessionService:
         """
         try:
             return self._choose_still(id, file, name, fit)
-        except MovingPicture:
+        except AnimatedPictureError:
             return self.choose_footage(id, file, name, fit)
         finally:
             file.unlink(missing_ok=True)
@@ -509,7 +509,7 @@ class SessionService:
             self.quota.reserve(self._owner, part, size) as held,
             self._intakes.turn(self._owner),
         ):
-            sandbox.picture(file, name, part)
+            sandbox.rewrite_picture(file, name, part)
             held.grow(part.stat().st_size)  # what is written may be more than what came
         return self._hang(id, Picture(kept, fit))
 
@@ -521,7 +521,7 @@ class SessionService:
             folder = self.open(id).folder
             self._allowance.check_bytes(name, file.stat().st_size)
             with self.quota.reserve(self._owner, file), self._intakes.turn(self._owner):
-                sandbox.footage(file, name, admit=partial(self._admit, file))
+                sandbox.check_video(file, name, admit=partial(self._admit, file))
                 # A name that does not read as a picture's, whatever the upload was called.
                 kept = folder / f"background-{uuid4().hex[:8]}.video"
                 with replacing(kept) as part:
@@ -548,7 +548,7 @@ class SessionService:
         # Whoever was on the way to a picture over the one before may still find it.
         needed = {b.path for b in (before.job.background, behind) if isinstance(b, Picture | Footage)}
         for old in behind.path.parent.glob("background-*"):
-            if old not in needed and self._runner.place(id) is None:  # a run may need it
+            if old not in needed and self._runner.position(id) is None:  # a run may need it
                 old.unlink(missing_ok=True)
         return found
 
@@ -633,12 +633,14 @@ class SessionService:
         models.check_loadable(models.card(job.model), job.weights)
         found.check_licence()
         size = found.clip.width, found.clip.height
-        return job, speeds.expected(job.model, size, found.clip.frames)
+        return job, speeds.expected_seconds(job.model, size, found.clip.frames)
 
     def _needs(self, found: Session, job: Job) -> int:
         """Bytes that a run may take on the disk."""
-        first, past = job.span(found.clip)
-        return preflight.disk(job, found.clip, sum(first <= pts < past for pts in self.looks.pts(found)))
+        first, past = job.pts_range(found.clip)
+        return preflight.disk_bytes(
+            job, found.clip, sum(first <= pts < past for pts in self.looks.pts(found))
+        )
 
     def _submit(self, found: Session, job: Job, seconds: float | None, held: Reservation) -> None:
         """`held` is the room for what the run makes: until it is over."""
@@ -648,12 +650,12 @@ class SessionService:
             _erase(left)
         self._submitted[found.id] = self._owner
         self._runner.submit(found.id, job, str(self._owner or ""), seconds)
-        held.keep(until=lambda: self._runner.place(found.id) is None)
+        held.keep(until=lambda: self._runner.position(found.id) is None)
 
     def _gone(self, id: str) -> None:
         """Wait until the runner has let go of a session's job, for as long as that may take."""
         for _ in range(_CANCEL_POLLS):
-            if self._runner.place(id) is None:
+            if self._runner.position(id) is None:
                 break
             time.sleep(0.1)
 
@@ -668,11 +670,11 @@ class SessionService:
 
     def place(self, id: str) -> int | None:
         """0: running, 1: next in line; None: neither."""
-        return self._runner.place(id) if self._mine(id) else None
+        return self._runner.position(id) if self._mine(id) else None
 
     def wait(self, id: str) -> float | None:
         """In how many seconds the run is expected to start; None where nobody knows."""
-        return self._runner.wait(id) if self._mine(id) else None
+        return self._runner.eta(id) if self._mine(id) else None
 
     def progress(self, id: str) -> Progress | None:
         return self._runner.progress(id) if self._mine(id) else None

@@ -63,7 +63,7 @@ class Session:
     @cached_property
     def begun(self) -> bool:
         """Whether a run of just this job stopped short, and the next one goes on from what it finished."""
-        return not self.running and resume.begun(self.cut, self.clip)
+        return not self.running and resume.can_resume(self.cut, self.clip)
 
     @cached_property
     def version(self) -> str:

@@ -119,7 +119,7 @@ class Source:
         self.resize(self._stored or (context.width, context.height))
         # What comes later may be larger, or claim to be. What is too large by little is decoded, to be told
         # from damage; the first size was admitted by whoever took the video in.
-        self._most = max(limits.most_pixels() or MOST_PIXELS, context.width * context.height)
+        self._most = max(limits.max_pixels() or MOST_PIXELS, context.width * context.height)
         context.options = {"max_pixels": str(min(MOST_PIXELS, 4 * self._most))}
         # AVI has no word for alpha: the fourth byte of its plain pixels is often a mere filling of zeros.
         self._filled = "avi" in kinds and codec_name(self.stream) == "rawvideo"

@@ -40,9 +40,11 @@ def test_a_result_larger_than_the_disk_is_refused(job: Job, clip: Clip) -> None:
 
 def test_memory_grows_with_the_frame_and_disk_with_the_length(job: Job, clip: Clip) -> None:
     larger = replace(clip, width=clip.width * 2)
-    assert preflight.memory(job, larger) > preflight.memory(job, clip)
-    assert preflight.memory(job, replace(clip, frames=10**6)) == preflight.memory(job, clip)
-    assert preflight.disk(job, clip, 200) == pytest.approx(2 * preflight.disk(job, clip, 100), rel=0.01)
+    assert preflight.memory_bytes(job, larger) > preflight.memory_bytes(job, clip)
+    assert preflight.memory_bytes(job, replace(clip, frames=10**6)) == preflight.memory_bytes(job, clip)
+    assert preflight.disk_bytes(job, clip, 200) == pytest.approx(
+        2 * preflight.disk_bytes(job, clip, 100), rel=0.01
+    )
 
 
 @pytest.mark.parametrize(
@@ -50,17 +52,20 @@ def test_memory_grows_with_the_frame_and_disk_with_the_length(job: Job, clip: Cl
     [{"matte": Path("m.mkv")}, {"prompts": (Prompt(0.5, box=Box(1, 1, 9, 9)),)}],
 )
 def test_what_is_kept_and_put_by_counts(job: Job, clip: Clip, changed: dict[str, Any]) -> None:
-    more, less = preflight.disk(replace(job, **changed), clip, 100), preflight.disk(job, clip, 100)
+    more, less = (
+        preflight.disk_bytes(replace(job, **changed), clip, 100),
+        preflight.disk_bytes(job, clip, 100),
+    )
     assert more > less
 
 
 def test_what_a_stopped_run_has_put_by_is_not_needed_again(job: Job, clip: Clip, tmp_path: Path) -> None:
     kept = replace(job, matte=tmp_path / "m.mkv")
-    whole = preflight.disk(kept, clip, 1000)
+    whole = preflight.disk_bytes(kept, clip, 1000)
     (parts := tmp_path / "m.mkv.parts" / "0-0-forward").mkdir(parents=True)
     (parts / "matte-00000.mattes").write_bytes(b"x" * 5000)
-    assert preflight.disk(kept, clip, 1000) == whole - 5000
-    assert preflight.disk(kept, replace(clip, width=8), 1) == 0
+    assert preflight.disk_bytes(kept, clip, 1000) == whole - 5000
+    assert preflight.disk_bytes(kept, replace(clip, width=8), 1) == 0
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_in_order_and_one_at_a_time(runner: Runner, sink: Sink, quick: Job, tmp_
     result = sink.told[-1][2]
     assert len(ffprobe.frame_times(tmp_path / "b.mp4")) == result["frames"] == 40
     assert (result["file"], result["bytes"]) == ("b.mp4", (tmp_path / "b.mp4").stat().st_size)
-    until(lambda: runner.place("b") is None)
+    until(lambda: runner.position("b") is None)
 
 
 def test_where_the_cut_may_have_slipped_is_told_of_the_matte_that_was_made(
@@ -127,7 +127,7 @@ def test_place_and_progress(runner: Runner, sink: Sink, slow: Job, quick: Job) -
     runner.submit("one", slow)
     runner.submit("two", quick)
     until(lambda: runner.progress("one") is not None)
-    assert [runner.place(key) for key in ("one", "two", "three")] == [0, 1, None]
+    assert [runner.position(key) for key in ("one", "two", "three")] == [0, 1, None]
     assert runner.progress("two") is None and runner.progress("three") is None
     with pytest.raises(ValueError, match="one"):
         runner.submit("one", quick)
@@ -153,7 +153,7 @@ def test_cancelling_one_in_line(runner: Runner, sink: Sink, slow: Job, quick: Jo
     until(lambda: runner.progress("one") is not None)
     assert runner.cancel("two")
     until(lambda: ("cancelled", "two") in sink.ends())
-    assert runner.place("two") is None and runner.place("one") == 0
+    assert runner.position("two") is None and runner.position("one") == 0
     runner.submit("two", quick)  # and again
     runner.cancel("one")
     until(lambda: ("finished", "two") in sink.ends())
@@ -266,18 +266,18 @@ def named(counted_path: Path, tmp_path: Path) -> Callable[..., Job]:
 def test_users_take_turns(line: Runner, sink: Sink, played: Played, named: Callable[..., Job]) -> None:
     for name in ("a1", "a2", "a3", "a4", "b1", "b2", "c1"):
         line.submit(name, named(name), user=name[0])
-    until(lambda: line.place("a1") == 0)
+    until(lambda: line.position("a1") == 0)
     order = ["a1", "b1", "c1", "a2", "b2", "a3", "a4"]
-    assert [line.place(name) for name in order] == list(range(7))
-    assert line.waiting() == 6
+    assert [line.position(name) for name in order] == list(range(7))
+    assert line.queue_length() == 6
     played.gate.release(2)
-    until(lambda: line.place("c1") == 0)
+    until(lambda: line.position("c1") == 0)
     line.submit("d1", named("d1"), user="d")  # new here, and so the next
     line.submit("c2", named("c2"), user="c")
     line.cancel("a3")
     order = ["a1", "b1", "c1", "d1", "a2", "b2", "c2", "a4"]
-    until(lambda: line.place("a3") is None)
-    assert [line.place(name) for name in order[2:]] == list(range(6))
+    until(lambda: line.position("a3") is None)
+    assert [line.position(name) for name in order[2:]] == list(range(6))
     played.gate.release(6)
     until(lambda: len(sink.ends()) == 9)
     assert played.order == order
@@ -288,25 +288,25 @@ def test_one_who_always_asks_again_keeps_nobody_waiting(
 ) -> None:
     for name in ("a1", "a2", "b1"):
         line.submit(name, named(name), user=name[0])
-    until(lambda: line.place("a1") == 0)
+    until(lambda: line.position("a1") == 0)
     played.gate.release()
-    until(lambda: line.place("b1") == 0)
+    until(lambda: line.position("b1") == 0)
     line.submit("b2", named("b2"), user="b")
-    assert line.place("a2") == 1 and line.place("b2") == 2
+    assert line.position("a2") == 1 and line.position("b2") == 2
     played.gate.release(3)
-    until(lambda: line.place("b2") is None)
+    until(lambda: line.position("b2") is None)
     assert played.order == ["a1", "b1", "a2", "b2"]
 
 
 def test_a_key_is_taken_once(line: Runner, played: Played, named: Callable[..., Job]) -> None:
     line.submit("a", named("a"))
-    until(lambda: line.place("a") == 0)
+    until(lambda: line.position("a") == 0)
     line.submit("b", named("b"))
     for key in ("a", "b"):
         with pytest.raises(ValueError, match=f"a job of {key} is under way"):
             line.submit(key, named("other"), user="another")
     played.gate.release(2)
-    until(lambda: line.place("b") is None)
+    until(lambda: line.position("b") is None)
     assert played.order == ["a", "b"]
 
 
@@ -315,7 +315,7 @@ def test_when_a_job_will_start(line: Runner, named: Callable[..., Job]) -> None:
         line.submit(name, named(name), seconds=seconds)
     until(lambda: line.progress("a") is not None and line.progress("a").done == 1)
     # The running one says itself what is left; of one in line it is known or not.
-    assert [line.wait(key) for key in ("a", "b", "c", "d", "e", "x")] == [0, 9, 29, 59, None, None]
+    assert [line.eta(key) for key in ("a", "b", "c", "d", "e", "x")] == [0, 9, 29, 59, None, None]
 
 
 def test_before_the_first_frame_the_estimate_counts(sink: Sink, named: Callable[..., Job]) -> None:
@@ -328,8 +328,8 @@ def test_before_the_first_frame_the_estimate_counts(sink: Sink, named: Callable[
     runner = Runner(sink, process)
     for name, seconds in (("a", 50.0), ("b", 5.0), ("c", 5.0)):
         runner.submit(name, named(name), seconds=seconds)
-    until(lambda: runner.place("a") == 0)
-    wait = runner.wait("c")
+    until(lambda: runner.position("a") == 0)
+    wait = runner.eta("c")
     assert wait is not None and 50 < wait <= 55
     loading.set()
     runner.close()

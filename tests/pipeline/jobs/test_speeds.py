@@ -15,19 +15,22 @@ def path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_the_latest_of_each_device_and_size() -> None:
-    assert speeds.known("grabcut") is None
+    assert speeds.measured_speeds("grabcut") is None
     speeds.record("grabcut", "cpu", (1280, 720), 2)
     speeds.record("grabcut", "cuda:0", (1280, 720), 50)
     speeds.record("grabcut", "cpu", (1280, 720), 3.14159)
     speeds.record("other", "cpu", (8, 8), 1)
-    assert speeds.known("grabcut") == [Speed("cuda:0", 1280, 720, 50), Speed("cpu", 1280, 720, 3.142)]
+    assert speeds.measured_speeds("grabcut") == [
+        Speed("cuda:0", 1280, 720, 50),
+        Speed("cpu", 1280, 720, 3.142),
+    ]
     assert speeds.label(Speed("cpu", 1280, 720, 3.142)) == "3.1 frames a second at 1280 × 720 (cpu)"
 
 
 def test_no_more_than_a_few_are_kept() -> None:
     for width in range(1, 30):
         speeds.record("grabcut", "cpu", (width, 1), 1)
-    kept = speeds.known("grabcut")
+    kept = speeds.measured_speeds("grabcut")
     assert kept is not None and [speed.width for speed in kept] == list(range(22, 30))
 
 
@@ -37,22 +40,22 @@ def test_no_more_than_a_few_are_kept() -> None:
 def test_a_damaged_file_is_none(path: Path, damaged: str) -> None:
     path.parent.mkdir()
     path.write_text(damaged)
-    assert speeds.known("grabcut") is None
+    assert speeds.measured_speeds("grabcut") is None
     speeds.record("grabcut", "cpu", (4, 2), 1)
-    assert speeds.known("grabcut") == [Speed("cpu", 4, 2, 1)]
+    assert speeds.measured_speeds("grabcut") == [Speed("cpu", 4, 2, 1)]
 
 
 def test_a_run_goes_on_where_nothing_can_be_kept(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path.parent.write_bytes(b"")
     speeds.record("grabcut", "cpu", (4, 2), 1)
-    assert speeds.known("grabcut") is None and "cannot be written" in caplog.text
+    assert speeds.measured_speeds("grabcut") is None and "cannot be written" in caplog.text
 
 
 def test_what_is_expected_of_the_nearest_size() -> None:
-    assert speeds.expected("grabcut", (640, 360), 100) is None
+    assert speeds.expected_seconds("grabcut", (640, 360), 100) is None
     speeds.record("grabcut", "cuda:0", (1280, 720), 20)
     speeds.record("grabcut", "cpu", (160, 90), 40)
-    assert speeds.expected("grabcut", (640, 360), 100) == pytest.approx(100 / 20 / 4)
-    assert speeds.expected("grabcut", (80, 45), 100) == pytest.approx(100 / 40 / 4)
+    assert speeds.expected_seconds("grabcut", (640, 360), 100) == pytest.approx(100 / 20 / 4)
+    assert speeds.expected_seconds("grabcut", (80, 45), 100) == pytest.approx(100 / 40 / 4)
     speeds.record("grabcut", "cpu", (1280, 720), 2)
-    assert speeds.expected("grabcut", (1280, 720), 100) == pytest.approx(50)  # the latest
+    assert speeds.expected_seconds("grabcut", (1280, 720), 100) == pytest.approx(50)  # the latest

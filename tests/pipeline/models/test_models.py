@@ -88,7 +88,7 @@ def test_other_weights_make_other_mattes(heavy: Card, place: Path, clip_path: Pa
     keys.add(replace(job, weights=own).matte_key)
     assert len(keys) == 3
     models.cards()["heavy"] = replace(heavy, per_frame=True)
-    assert replace(job).matte_key != replace(job, stable=False).matte_key
+    assert replace(job).matte_key != replace(job, deflicker=False).matte_key
 
 
 def test_a_model_that_is_being_loaded_keeps_nobody_from_another(heavy: Card, stand_ins: None) -> None:

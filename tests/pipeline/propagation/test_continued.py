@@ -53,7 +53,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """A segment is closed with every second frame, however long it took."""
     monkeypatch.setattr(spool, "time", SimpleNamespace(monotonic=count().__next__))
-    monkeypatch.setattr(spool, "SECONDS", 2)
+    monkeypatch.setattr(spool, "CHUNK_SECONDS", 2)
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def test_a_stopped_run_ends_as_one_that_was_not(family: None, path: Path, tmp_pa
     for after in sorted(random.integers(3, 14, 2)):
         assert stopped(job, int(after))
         assert not job.output.exists() and not (tmp_path / "m.mkv").exists()
-        assert resume.begun(job, probe_clip(job.source))
+        assert resume.can_resume(job, probe_clip(job.source))
     again = made(job)
     assert np.array_equal(again[0], mattes)
     assert again[1:] == (result, checks)
@@ -200,8 +200,8 @@ ALONE = {
 def test_a_state_is_all_that_a_stream_needs(family: None, path: Path, tmp_path: Path, kind: str) -> None:
     """Also what it knows is the same from there on, which a short clip's mattes need not show."""
     key, prompts = ALONE[kind]
-    stream = stretches.stream(Job(path, tmp_path / "o.mp4", model=key, prompts=prompts))
-    marks = stretches.marked(prompts, probe_clip(path))
+    stream = stretches.create_stream(Job(path, tmp_path / "o.mp4", model=key, prompts=prompts))
+    marks = stretches.prompts_by_frame(prompts, probe_clip(path))
     frames = list(read_frames(path))
 
     def run(first: int, known: State | None) -> list[tuple[Any, ...]]:
@@ -240,7 +240,7 @@ def test_what_was_found_is_not_looked_for_again(path: Path, tmp_path: Path) -> N
 @pytest.fixture
 def seldom(monkeypatch: pytest.MonkeyPatch) -> None:
     """No segment is closed for its age."""
-    monkeypatch.setattr(spool, "SECONDS", 1e9)
+    monkeypatch.setattr(spool, "CHUNK_SECONDS", 1e9)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -252,7 +252,7 @@ def test_a_run_that_is_stopped_at_once_keeps_what_it_found(
     job = Job(path, tmp_path / "o.zip", model=key, prompts=prompts, format="png", matte=tmp_path / "m.mkv")
     expected = made(replace(job, output=tmp_path / "whole.zip", matte=tmp_path / "w.mkv"))
     assert stopped(job, 7)
-    assert resume.begun(job, probe_clip(job.source))
+    assert resume.can_resume(job, probe_clip(job.source))
     with closing(process(job)) as steps:
         kept = max((step.done for step in steps if not step.rate), default=0)
     assert kept >= 6

@@ -10,7 +10,7 @@ from benchmarks.flicker import flicker
 from benchmarks.steady import calmed, error, perturbed
 from pipeline.arrays import Image, Matte
 from pipeline.models import Prediction
-from pipeline.propagation.deflicker import steadied
+from pipeline.propagation.deflicker import deflicker
 from pipeline.video.reading.frames import Frame
 from tests.rendered import subject_over_background
 
@@ -112,7 +112,7 @@ def test_the_first_matte_and_all_else_are_untouched(rendered: Clip) -> None:
         (Frame(7 * n, f), Prediction(t, n / 12)) for n, (f, t) in enumerate(zip(frames, truth, strict=True))
     ]
     kept = [found.matte.copy() for _, found in given]
-    result = list(steadied(iter(given)))
+    result = list(deflicker(iter(given)))
     assert np.array_equal(result[0][1].matte, truth[0])
     for (frame, found), (own, was), before in zip(result, given, kept, strict=True):
         assert frame is own and found.confidence == was.confidence
@@ -137,8 +137,8 @@ def test_one_for_one_and_nothing_ahead(rendered: Clip) -> None:
             read += 1
             yield Frame(n, frame), Prediction(matte)
 
-    stream = steadied(pairs())
+    stream = deflicker(pairs())
     for n in range(1, 4):
         next(stream)
         assert read == n
-    assert list(steadied(iter(()))) == []
+    assert list(deflicker(iter(()))) == []

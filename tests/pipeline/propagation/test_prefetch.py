@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.propagation.prefetch import ahead
+from pipeline.propagation.prefetch import prefetch
 
 
 def threads() -> list[str]:
@@ -14,7 +14,7 @@ def threads() -> list[str]:
 
 
 def test_the_same_items_in_order() -> None:
-    assert list(ahead(iter(range(100)), 3)) == list(range(100))
+    assert list(prefetch(iter(range(100)), 3)) == list(range(100))
     assert not threads()
 
 
@@ -27,7 +27,7 @@ def test_no_more_than_the_depth_is_made_ahead() -> None:
             made += 1
             yield made
 
-    line = ahead(items(), 4)
+    line = prefetch(items(), 4)
     assert next(line) == 1
     time.sleep(0.3)
     assert made <= 1 + 4 + 1  # taken, waiting, and one in hand
@@ -41,7 +41,7 @@ def test_an_error_comes_at_its_place_and_ends_the_thread() -> None:
         yield 2
         raise ValueError("third")
 
-    line = ahead(items(), 8)
+    line = prefetch(items(), 8)
     assert [next(line), next(line)] == [1, 2]
     with pytest.raises(ValueError, match="third"):
         next(line)
@@ -58,7 +58,7 @@ def test_closing_closes_the_items_in_their_thread() -> None:
         finally:
             closed.append(threading.current_thread().name)
 
-    line = ahead(items(), 2)
+    line = prefetch(items(), 2)
     next(line)
     line.close()
     assert closed == ["ahead"]
@@ -77,4 +77,4 @@ def test_an_error_while_closing_is_told_where_the_items_end() -> None:
             raise OSError("the file would not close")
 
     with pytest.raises(OSError, match="would not close"):
-        list(ahead(Items(), 2))
+        list(prefetch(Items(), 2))

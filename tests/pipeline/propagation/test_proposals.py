@@ -28,7 +28,7 @@ def job(path: Path, *marks: Prompt, model: str = "recorte") -> Job:
 def returned(started: Job) -> tuple[list[int], tuple[Prompt, ...]]:
     """The scenes and marks that a run of the job starts from."""
     clip = probe_clip(started.source)
-    return masked.returned(process.starts(started, clip, started.span(clip)))
+    return masked.returned(process.find_scenes(started, clip, started.pts_range(clip)))
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +76,10 @@ def test_a_run_without_marks_cuts_the_frames_before_the_start_too(
 
 def test_a_preview_starts_where_a_run_does(late: tuple[Path, list[np.ndarray]]) -> None:
     path, alphas = late
-    ((_, found),) = preview.frames(job(path), [(EMPTY + 2) / 24])
+    ((_, found),) = preview.predict_frames(job(path), [(EMPTY + 2) / 24])
     assert overlap(found.matte, alphas[EMPTY + 2]) > 0.85
     clip = probe_clip(path)
-    assert proposals.first_scene(job(path), clip) == returned(job(path))[1]
+    assert proposals.prompts_for_preview(job(path), clip) == returned(job(path))[1]
 
 
 def test_each_scene_has_marks_of_its_own(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_what_a_person_says_is_left_alone(late: tuple[Path, list[np.ndarray]], m
 def test_a_model_that_proposes_nothing_is_given_the_clip_as_it_is(
     late: tuple[Path, list[np.ndarray]],
 ) -> None:
-    assert not proposals.needed(job(late[0], model="grabcut"))
+    assert not proposals.needs_proposals(job(late[0], model="grabcut"))
     assert returned(job(late[0], model="grabcut")) == ([], ())
 
 

@@ -23,7 +23,7 @@ from pipeline import models, prompts
 from pipeline.errors import RunError
 from pipeline.files import replacing
 from pipeline.job import Job
-from pipeline.matte import Kept
+from pipeline.matte import MatteFile
 from pipeline.models import Prediction
 from pipeline.process import process, render
 from pipeline.prompts import Box, Prompt
@@ -46,7 +46,7 @@ PROMPTS = tuple(Prompt(time, box=Box(1.0, 1.0, 60.0, 60.0), object=n) for n, tim
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """A segment is closed with every fourth frame or so, however long it took."""
     monkeypatch.setattr(spool, "time", SimpleNamespace(monotonic=count().__next__))
-    monkeypatch.setattr(spool, "SECONDS", 5)
+    monkeypatch.setattr(spool, "CHUNK_SECONDS", 5)
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def stopped(job: Job, after: int = 60) -> Path:
     """The journal of a run that was closed after about so many frames."""
     with closing(process(job)) as steps:
         assert any(step.done >= after for step in steps)
-    assert resume.begun(job, probe_clip(job.source))
+    assert resume.can_resume(job, probe_clip(job.source))
     return job.output.parent / "m.mkv.parts"
 
 
@@ -131,7 +131,7 @@ def test_ten_kills_lose_nothing(job: Job, undisturbed: Callable[[Job], Made], tm
         assert len(list(tmp_path.glob(".*"))) <= 2
     assert max(done) > 10  # and each run took up what those before had done
     job = replace(job, model="dwelling")
-    assert resume.begun(job, probe_clip(job.source))
+    assert resume.can_resume(job, probe_clip(job.source))
     assert made(job) == expected
 
 
@@ -176,7 +176,7 @@ def test_a_full_disk_is_a_sentence_and_loses_nothing(
         ):
             made(job)
     assert not job.output.exists() and not list(job.output.parent.glob(".*"))
-    assert resume.begun(job, probe_clip(job.source)) == after
+    assert resume.can_resume(job, probe_clip(job.source)) == after
     first = frames(job)
     assert made(job) == expected
     assert frames(job) < 82 if after else first < 20
@@ -226,9 +226,11 @@ def test_two_segments_keep_their_states(counted_path: Path, tmp_path: Path, ofte
     again = Spool(tmp_path / "a", clip, lasting=True)
     assert again.state == {"n": 100 - again.pts[-1]} and not again.ended
     assert again.pts == list(range(100, 100 - len(again.pts), -1))
-    told = [(pts, int(found.matte[0, 0]), found.confidence, found.prompted) for pts, found in again.found()]
+    told = [
+        (pts, int(found.matte[0, 0]), found.confidence, found.prompted) for pts, found in again.read_forward()
+    ]
     assert told == [(100 - n, n, n / 64, n % 2 > 0) for n in range(len(again.pts))]
-    assert [(pts, int(found.matte[9, 9])) for pts, found in again.backward()] == [
+    assert [(pts, int(found.matte[9, 9])) for pts, found in again.read_backward()] == [
         (pts, number) for pts, number, *_ in reversed(told)
     ]
     again.remove()
@@ -240,7 +242,7 @@ def test_two_segments_keep_their_states(counted_path: Path, tmp_path: Path, ofte
 
 def test_a_job_is_begun_from_its_first_segment_to_its_end(job: Job, tmp_path: Path, often: None) -> None:
     clip = probe_clip(job.source)
-    assert not resume.begun(job, clip)
+    assert not resume.can_resume(job, clip)
     with closing(process(job)) as steps:
         next(steps)
     stopped(job)
@@ -250,11 +252,11 @@ def test_a_job_is_begun_from_its_first_segment_to_its_end(job: Job, tmp_path: Pa
         {"model": "threshold"},
         {"start": 0.5},
     ):
-        assert not resume.begun(replace(job, **changed), clip)
+        assert not resume.can_resume(replace(job, **changed), clip)
     # How it is rendered is not the matte's business.
-    assert resume.begun(replace(job, output=tmp_path / "o.mp4", format="mp4"), clip)
+    assert resume.can_resume(replace(job, output=tmp_path / "o.mp4", format="mp4"), clip)
     made(job)
-    assert not resume.begun(job, clip)
+    assert not resume.can_resume(job, clip)
 
 
 def test_another_matte_of_the_name_throws_it_away(
@@ -312,7 +314,7 @@ def test_parts_of_killed_runs_are_cleared_away_and_those_of_live_ones_are_not(
     (tmp_path / "m.mkv").unlink()
     made(job)
     left[0].write_bytes(b"half")
-    list(render(job, Kept.open(tmp_path / "m.mkv")))
+    list(render(job, MatteFile.open(tmp_path / "m.mkv")))
     read(job)
 
 
@@ -343,7 +345,7 @@ def test_a_model_at_fault_loses_nothing(
         patch.setattr(model, "predict", faulty)
         with pytest.raises(ZeroDivisionError if fault == "raises" else RunError):
             made(job)
-    assert resume.begun(job, probe_clip(job.source))
+    assert resume.can_resume(job, probe_clip(job.source))
     frames(job)
     assert made(job) == expected
     assert frames(job) < 82 - 30

@@ -96,7 +96,7 @@ def test_a_review_goes_on_from_its_state(tmp_path: Path) -> None:
         for n, (image, matte) in enumerate(pairs[:stop]):
             review(image, Prediction(matte), n == 0)
         stream_state.save(tmp_path / "state", review.state())
-        review = Review.restored(stream_state.load(tmp_path / "state"))
+        review = Review.from_state(stream_state.load(tmp_path / "state"))
         assert [review(image, Prediction(matte), False).confidence for image, matte in pairs[stop:]] == told[
             stop:
         ]

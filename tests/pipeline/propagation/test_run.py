@@ -13,7 +13,7 @@ from pipeline import models
 from pipeline.errors import RunError
 from pipeline.imaging import scene_cuts
 from pipeline.job import Job
-from pipeline.matte import Kept
+from pipeline.matte import MatteFile
 from pipeline.models import Prediction, PromptedFrame
 from pipeline.process import process
 from pipeline.prompts import Box, Point, Prompt
@@ -42,16 +42,16 @@ def run(
     """The model, the numbers of the frames that came out, and which of its streams each matte is from."""
     clip = probe_clip(path)
     pts = [*load_index(path).pts, load_index(path).pts[-1] + 1]
-    plan = stretches.plan(prompts, clip, pts[lo], pts[hi])
+    plan = stretches.plan_segments(prompts, clip, pts[lo], pts[hi])
     model = Carrying()
     thinned = None if only is None else {pts[n] for n in only}
     came: list[int] = []
     streams: list[int] = []
     work = 0
-    stream = partial(stretches.pairs, model, remembers=True)  # these frames are no scene
-    for step in stretches.steps(clip, stream, plan, folder, thinned):
-        assert step.work or step.pair  # a step is never for nothing
-        work += step.work
+    stream = partial(stretches.run_model, model, remembers=True)  # these frames are no scene
+    for step in stretches.run_plan(clip, stream, plan, folder, thinned):
+        assert step.frames or step.pair  # a step is never for nothing
+        work += step.frames
         if step.pair is not None:
             frame, found = step.pair
             assert frame.image.shape == (64, 64, 3)
@@ -60,7 +60,7 @@ def run(
             streams.append(int(found.matte[0, 0]))
     given = sum(len(stream.numbers) for stream in model.streams)
     given -= sum(one.numbers[0] == other.numbers[0] for one, other in pairwise(model.streams))  # both ways
-    assert given == work == stretches.work(plan, clip, thinned)  # so that progress can be counted
+    assert given == work == stretches.count_frames(plan, clip, thinned)  # so that progress can be counted
     assert not list(folder.glob("*/*"))  # what was turned round is gone when it was read
     return model, came, streams
 
@@ -196,15 +196,15 @@ def test_a_thinned_clip(counted_path: Path, tmp_path: Path) -> None:
 )
 def test_a_model_that_breaks_one_for_one_is_found_out(counted_path: Path, model: Short, word: str) -> None:
     with pytest.raises(RunError, match=word):
-        list(stretches.pairs(model, read_frames(counted_path), {}))
+        list(stretches.run_model(model, read_frames(counted_path), {}))
 
 
 def lanes(clip: Path, folder: Path, prompts: list[Prompt]) -> tuple[Carrying, dict[int, int]]:
     """The model and the lane, a stream's number, that the union shows on each frame."""
     model = Carrying()
     read = probe_clip(clip)
-    plan = stretches.plan(prompts, read, 0, load_index(clip).pts[-1] + 1)
-    steps = stretches.steps(read, partial(stretches.pairs, model, remembers=True), plan, folder)
+    plan = stretches.plan_segments(prompts, read, 0, load_index(clip).pts[-1] + 1)
+    steps = stretches.run_plan(read, partial(stretches.run_model, model, remembers=True), plan, folder)
     union = {number(s.pair[0].image): int(s.pair[1].matte[0, 0]) for s in steps if s.pair is not None}
     return model, union
 
@@ -235,8 +235,8 @@ def test_objects_marked_on_one_frame_are_carried_in_step(counted_path: Path, tmp
                 yield Prediction(np.zeros(still.image.shape[:2], np.uint8))
 
     clip = probe_clip(counted_path)
-    plan = stretches.plan([box(20), replace(points(20), object=2)], clip, 0, 10**9)
-    list(stretches.steps(clip, partial(stretches.pairs, Noting(), remembers=True), plan, tmp_path))
+    plan = stretches.plan_segments([box(20), replace(points(20), object=2)], clip, 0, 10**9)
+    list(stretches.run_plan(clip, partial(stretches.run_model, Noting(), remembers=True), plan, tmp_path))
     # One after the other on each frame, so that what is known of it serves both.
     back, forth = list(range(20, -1, -1)), list(range(20, 40))
     assert given == [n for n in back + forth for _ in range(2)]
@@ -258,9 +258,9 @@ def cut_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def seen(path: Path, folder: Path, prompts: list[Prompt], *, remembers: bool = False) -> list[Prediction]:
     clip = probe_clip(path)
-    plan = stretches.plan(prompts, clip, 0, load_index(path).pts[-1] + 1)
-    stream = partial(stretches.pairs, Carrying(), remembers=remembers)
-    return [s.pair[1] for s in stretches.steps(clip, stream, plan, folder) if s.pair is not None]
+    plan = stretches.plan_segments(prompts, clip, 0, load_index(path).pts[-1] + 1)
+    stream = partial(stretches.run_model, Carrying(), remembers=remembers)
+    return [s.pair[1] for s in stretches.run_plan(clip, stream, plan, folder) if s.pair is not None]
 
 
 def tops(found: list[Prediction]) -> list[int]:
@@ -305,8 +305,8 @@ def known_cuts(path: Path) -> list[int]:
 def met(path: Path, folder: Path, prompts: list[Prompt]) -> list[int]:
     """Which stream each frame is from where the cuts are known."""
     clip = probe_clip(path)
-    plan = stretches.plan(prompts, clip, 0, load_index(path).pts[-1] + 1, known_cuts(path))
-    found = stretches.steps(clip, partial(stretches.pairs, Carrying()), plan, folder)
+    plan = stretches.plan_segments(prompts, clip, 0, load_index(path).pts[-1] + 1, known_cuts(path))
+    found = stretches.run_plan(clip, partial(stretches.run_model, Carrying()), plan, folder)
     return tops([s.pair[1] for s in found if s.pair is not None])
 
 
@@ -339,7 +339,7 @@ def test_a_whole_run_looks_for_the_cuts_between_marks(cut_path: Path, tmp_path: 
         job = Job(cut_path, tmp_path / "o.mp4", model="plain", prompts=marks, matte=tmp_path / "m.mkv")
         *_, last = process(job)
         del models.cards()["plain"]
-    mattes = [matte for _, matte in Kept.open(tmp_path / "m.mkv").pairs(probe_clip(cut_path))]
+    mattes = [matte for _, matte in MatteFile.open(tmp_path / "m.mkv").read(probe_clip(cut_path))]
     assert [int(m.max()) for m in mattes] == [1] * 8 + [2] * 6 + [3] * 2 + [0] * 8
     assert last.checks == pytest.approx([16 / 24], abs=1e-3)
 
@@ -355,8 +355,8 @@ def test_closing_ends_the_streams_of_every_object(counted_path: Path, tmp_path: 
                 ended.append(1)
 
     clip = probe_clip(counted_path)
-    plan = stretches.plan([box(0), replace(box(0), object=2)], clip, 0, 10**9)
-    steps = stretches.steps(clip, partial(stretches.pairs, Ending(), remembers=True), plan, tmp_path)
+    plan = stretches.plan_segments([box(0), replace(box(0), object=2)], clip, 0, 10**9)
+    steps = stretches.run_plan(clip, partial(stretches.run_model, Ending(), remembers=True), plan, tmp_path)
     next(steps)
     steps.close()
     assert len(ended) == 2

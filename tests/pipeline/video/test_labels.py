@@ -10,7 +10,7 @@ import pytest
 
 from pipeline import formats
 from pipeline.job import Job
-from pipeline.matte import Kept, writer
+from pipeline.matte import MatteFile, create_writer
 from pipeline.process import render
 from pipeline.video.labels import Labels, Timecode
 from pipeline.video.reading.frames import read_frames
@@ -41,10 +41,10 @@ def labelled(path: Path, rate: str = "25", timecode: str = "10:00:00:00") -> Pat
 def rendered(source: Path, out: Path, key: str, start: float = 0, end: float | None = None) -> Path:
     clip = probe_clip(source)
     job = Job(source, out, format=key, start=start, end=end, sound="none")
-    with writer(out.with_name("kept.mkv"), clip, past=10**9) as kept:
+    with create_writer(out.with_name("kept.mkv"), clip, past=10**9) as kept:
         for frame in read_frames(source):
             kept.write(np.full((48, 64), 255, np.uint8), frame.pts)
-    list(render(job, Kept.open(out.with_name("kept.mkv"))))
+    list(render(job, MatteFile.open(out.with_name("kept.mkv"))))
     return out
 
 

@@ -437,7 +437,7 @@ def test_a_worker_holds_its_videos_to_its_bound(tmp_path: Path) -> None:
 
 class Bounded:
     def most(self) -> int | None:
-        return limits.most_pixels()
+        return limits.max_pixels()
 
 
 def test_a_name_with_a_colon_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -191,7 +191,7 @@ def test_what_stopped_in_the_middle_can_be_continued(
     actions: SessionService, own: Database, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[bool] = [False]
-    monkeypatch.setattr(resume, "begun", lambda job, clip: begun[0] and job.model == "grabcut")
+    monkeypatch.setattr(resume, "can_resume", lambda job, clip: begun[0] and job.model == "grabcut")
     id = make()
     assert said(actions, id, "en") == ("Make the video", "")
     with own.begin() as tx:

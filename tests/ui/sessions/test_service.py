@@ -29,7 +29,7 @@ from pipeline.compositing.edges import Edges
 from pipeline.errors import BackgroundError, InputError, PromptError, VideoError
 from pipeline.job import GREEN
 from pipeline.jobs.runner import Runner
-from pipeline.matte import Kept
+from pipeline.matte import MatteFile
 from pipeline.process import process
 from pipeline.prompts import Point, Prompt
 from tests import ffprobe, rendered
@@ -624,7 +624,7 @@ def test_objects_have_colours_and_can_be_switched_off(actions: SessionService, p
     actions.run(pointed)
     done = finished(actions, pointed)
     assert actions.looks.kept(done) and done.job.matte is not None
-    matte = next(iter(Kept.open(done.job.matte).pairs(done.clip)))[1]
+    matte = next(iter(MatteFile.open(done.job.matte).read(done.clip)))[1]
     assert (matte[45, 40], matte[45, 110]) == (0, 255)
     with pytest.raises(InputError, match="switched off"):
         actions.mark(pointed, marks, [{"number": 1, "on": False}, {"number": 2, "on": False}])

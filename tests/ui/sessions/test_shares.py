@@ -93,8 +93,8 @@ def test_uploads_of_one_user_are_looked_at_a_few_at_a_time(
         at_work[0] -= 1
         raise InputError("no")
 
-    monkeypatch.setattr(sandbox, "picture", slow)
-    monkeypatch.setattr(sandbox, "footage", slow)
+    monkeypatch.setattr(sandbox, "rewrite_picture", slow)
+    monkeypatch.setattr(sandbox, "check_video", slow)
 
     def take(number: int) -> None:
         file = tmp_path / f"{number}.png"

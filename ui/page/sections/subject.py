@@ -119,7 +119,7 @@ def _about(card: Card, found: Session, takes: float | None, language: str) -> st
     if card.restriction:
         restriction = text.translate_restriction(language, card.key, card.restriction)
         about += f'<p class="notice">{html.escape(restriction)}</p>'
-    if not found.job.asked:
+    if not found.job.active_prompts:
         key, _why = models.choose_default(accepts=found.accepts)
         if key == card.key == models.AUTOMATIC:
             about += _hint(text.translate(language, "chosen_best"))
@@ -141,7 +141,7 @@ def _expected(actions: SessionService, found: Session) -> float | None:
     clip, job = found.clip, found.job
     past = clip.duration if job.end is None else min(job.end, clip.duration)
     kept = (past - job.start) / clip.duration if clip.duration else 1.0
-    return speeds.expected(job.model, (clip.width, clip.height), max(1, round(clip.frames * kept)))
+    return speeds.expected_seconds(job.model, (clip.width, clip.height), max(1, round(clip.frames * kept)))
 
 
 def _hint(sentence: str) -> str:
