@@ -1,4 +1,4 @@
-"""How the program starts, what it refuses to start with, and what its parts may know of each other."""
+"""How the program starts, what it refuses to start with, and what its parts may import."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import ast
 import os
 import socket
 import stat
-import string
 import subprocess
 import sys
 import threading
@@ -17,8 +16,6 @@ from pathlib import Path
 import pytest
 
 import app
-from pipeline import models
-from ui import text
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -267,57 +264,3 @@ def test_each_package_stands_alone(package: str) -> None:
     loaded = set(done.stdout.split())
     assert not loaded & {"torch", "gradio", "ui"}
     assert not ({"pipeline", "db"} <= loaded)
-
-
-# ---------------------------------------------------------------- words
-
-
-def fields(sentence: str) -> set[str]:
-    return {name for _, name, _, _ in string.Formatter().parse(sentence) if name}
-
-
-@pytest.mark.parametrize("table", [text.STAGE, text.PAGE, text.UPLOAD, text.CARDS, text.ACCESS, text.ADMIN])
-def test_both_languages_say_the_same(table: dict[str, dict[str, str]]) -> None:
-    assert table["en"].keys() == table["es"].keys()
-    for key, sentence in table["en"].items():
-        assert fields(sentence) == fields(table["es"][key]), key
-
-
-def test_the_language_is_the_visitors_first_that_is_spoken() -> None:
-    assert text.negotiate_language("es-MX,es;q=0.9,en;q=0.8") == "es"
-    assert text.negotiate_language("de,fr;q=0.5,es;q=0.1") == "es"
-    assert (
-        text.negotiate_language("de") == text.negotiate_language("") == text.negotiate_language(None) == "en"
-    )
-
-
-def test_lengths_and_sizes() -> None:
-    assert [text.format_duration(s) for s in (0, 3.21, 65, 3723.4)] == [
-        "0.0 s",
-        "3.2 s",
-        "1:05 min",
-        "1:02:03 h",
-    ]
-    assert text.format_duration(59.97) == "1:00 min"
-    assert [text.format_size(n) for n in (1, 1500, 2_340_000, 5 * 10**9)] == [
-        "1 kB",
-        "2 kB",
-        "2.3 MB",
-        "5.0 GB",
-    ]
-
-
-def test_spanish_writes_a_comma_before_decimals() -> None:
-    assert [text.format_duration(s, "es") for s in (3.21, 65)] == ["3,2 s", "1:05 min"]
-    assert [text.format_size(n, "es") for n in (1500, 2_340_000, 5 * 10**9)] == ["2 kB", "2,3 MB", "5,0 GB"]
-    assert text.format_number(29.97, "es", 2) == "29,97" and text.format_number(29.97, "en", 2) == "29.97"
-
-
-def test_every_model_is_told_of_in_every_language() -> None:
-    for key, card in models.cards().items():
-        assert text.translate_purpose("en", key, card.purpose) == card.purpose
-        assert text.translate_purpose("es", key, card.purpose) != card.purpose
-        assert (
-            not card.restriction
-            or text.translate_restriction("es", key, card.restriction) != card.restriction
-        )

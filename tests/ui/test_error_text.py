@@ -1,4 +1,4 @@
-"""Errors as the page says them."""
+"""Errors in the visitor's language."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ERRORS = {
 
 
 def template(node: ast.expr) -> str | None:
-    """The sentence as it is written, with a word in each hole; None where it is made elsewhere."""
+    """Return the sentence of an error, with a word in place of each field; None if it is not a literal."""
     match node:
         case ast.Constant(str(sentence)):
             return sentence
@@ -43,7 +43,7 @@ def raised() -> Iterator[tuple[str, str]]:
                             yield f"{path.relative_to(ROOT)}:{node.lineno}", sentence
 
 
-def test_every_error_that_is_raised_is_in_the_catalogue() -> None:
+def test_every_error_that_is_raised_has_a_translation() -> None:
     known = list(raised())
     assert len(known) > 100
     assert [(place, said) for place, said in known if error_text.translate("es", said) == said] == []
@@ -53,13 +53,13 @@ ENDINGS = [limits.describe_exit(status) for status in (-9, -11, -24, -2, 3, None
 
 
 @pytest.mark.parametrize("sentence", [INTERNAL_ERROR, limits.NO_MEMORY, *ENDINGS])
-def test_sentences_made_elsewhere_are_in_it_too(sentence: str) -> None:
+def test_sentences_put_together_elsewhere_have_a_translation(sentence: str) -> None:
     assert (
         error_text.translate("es", sentence) != sentence and error_text.translate("en", sentence) == sentence
     )
 
 
-def test_what_is_filled_in_stays() -> None:
+def test_fields_are_kept_in_the_translation() -> None:
     cut = "a {b}.mp4: the file is cut short: it promises 289 frames and holds 152. Copy or download it again."
     assert error_text.translate("es", cut) == (
         "a {b}.mp4: el archivo está cortado: promete 289 fotogramas y contiene 152. Cópialo o descárgalo "
@@ -75,8 +75,8 @@ def test_what_is_filled_in_stays() -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "es"])
-def test_the_page_names_no_command_path_or_number_of_an_error(language: str) -> None:
-    """Of weights, which are told with all of these at the command line."""
+def test_errors_about_weights_name_no_command_path_or_error_number(language: str) -> None:
+    """The command line shows all of these with them."""
     folder = "/home/somebody/.local/share/recorte/weights"
     by_hand = f"get https://example.org/a.pt some other way and put it into {folder} as a.pt."
     for sentence in (

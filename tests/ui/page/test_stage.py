@@ -1116,7 +1116,7 @@ def test_a_crowded_stage_is_no_wider_than_the_page(chrome: Browser, fake: Fake, 
         context.close()
 
 
-def test_the_table_of_words_is_whole() -> None:
+def test_the_stage_has_the_same_text_in_both_languages() -> None:
     assert text.STAGE["en"].keys() == text.STAGE["es"].keys()
     fields = re.compile(r"\{\w+\}")
     for key, english in text.STAGE["en"].items():

@@ -1,0 +1,131 @@
+"""The languages' files, and numbers as each language writes them."""
+
+from __future__ import annotations
+
+import json
+import string
+from collections import Counter
+from dataclasses import fields
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import formats, models
+from pipeline.errors import INTERNAL_ERROR
+from ui import text
+
+FILES = sorted(text.LOCALES_DIR.glob("*.json"))
+TRANSLATED = [code for code in text.LOCALES if code != text.FALLBACK]
+ALIKE = ["page", "stage", "upload", "files", "cards", "access", "admin", "shared_errors"]
+"""Sections in which every language has the same keys and placeholders."""
+
+
+def placeholders(sentence: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(sentence) if name}
+
+
+def test_there_are_english_and_spanish() -> None:
+    assert {*text.LOCALES} == {"en", "es"}
+
+
+def test_every_section_is_checked_here() -> None:
+    others = ["decimal_separator", "model_purposes", "model_restrictions", "format_names", "errors"]
+    assert sorted(field.name for field in fields(text.Locale)) == sorted(ALIKE + others)
+
+
+@pytest.mark.parametrize("language", TRANSLATED)
+@pytest.mark.parametrize("section", ALIKE)
+def test_a_language_has_the_keys_and_placeholders_of_english(section: str, language: str) -> None:
+    english, other = (getattr(text.LOCALES[code], section) for code in (text.FALLBACK, language))
+    assert english and english.keys() == other.keys()
+    for key, sentence in english.items():
+        assert other[key] and placeholders(sentence) == placeholders(other[key]), key
+
+
+@pytest.mark.parametrize("language", TRANSLATED)
+def test_a_language_has_every_error_and_fills_in_only_what_it_was_raised_with(language: str) -> None:
+    english, other = text.LOCALES[text.FALLBACK], text.LOCALES[language]
+    assert [*english.errors] == [*other.errors]
+    for topic, shown in english.errors.items():
+        # In the same order: of two patterns that match, the first counts.
+        assert [*shown] == [*other.errors[topic]]
+        for raised, said in shown.items():
+            for locale, sentence in ((english, said), (other, other.errors[topic][raised])):
+                assert sentence is not None or locale is english, raised
+                if sentence is not None:
+                    whole = locale.shared_errors[sentence[1:]] if sentence.startswith("@") else sentence
+                    assert placeholders(whole) <= placeholders(raised), raised
+
+
+def test_each_shared_error_is_used_and_no_error_is_listed_twice() -> None:
+    for locale in text.LOCALES.values():
+        shown = [said for topic in locale.errors.values() for said in topic.values() if said]
+        assert {said[1:] for said in shown if said.startswith("@")} == locale.shared_errors.keys()
+        raised = Counter(chain.from_iterable(locale.errors.values()))
+        assert max(raised.values()) == 1
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_no_key_is_given_twice(path: Path) -> None:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        counts = Counter(key for key, _ in pairs)
+        assert [key for key, count in counts.items() if count > 1] == []
+        return dict(pairs)
+
+    json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique)
+
+
+@pytest.mark.parametrize("change", ["missing", "unknown"])
+def test_a_file_with_other_sections_is_refused(tmp_path: Path, change: str) -> None:
+    data = json.loads(FILES[0].read_text(encoding="utf-8"))
+    if change == "missing":
+        del data["cards"]
+    else:
+        data["headings"] = {}
+    (tmp_path / "fr.json").write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(TypeError, match="cards" if change == "missing" else "headings"):
+        text.Locale.read(tmp_path / "fr.json")
+
+
+def test_a_failure_is_worded_alike_on_the_page_and_on_the_command_line() -> None:
+    assert text.translate("en", "broken") == INTERNAL_ERROR
+
+
+def test_the_language_is_the_first_accepted_one_that_has_a_locale() -> None:
+    assert text.negotiate_language("es-MX,es;q=0.9,en;q=0.8") == "es"
+    assert text.negotiate_language("de,fr;q=0.5,es;q=0.1") == "es"
+    for none in ("de", "", None):
+        assert text.negotiate_language(none) == "en"
+    assert text.translate("de", "make") == text.translate("en", "make")
+
+
+def test_durations_and_sizes() -> None:
+    durations = [text.format_duration(s) for s in (0, 3.21, 65, 3723.4)]
+    assert durations == ["0.0 s", "3.2 s", "1:05 min", "1:02:03 h"]
+    assert text.format_duration(59.97) == "1:00 min"
+    sizes = [text.format_size(n) for n in (1, 1500, 2_340_000, 5 * 10**9)]
+    assert sizes == ["1 kB", "2 kB", "2.3 MB", "5.0 GB"]
+
+
+def test_spanish_writes_a_comma_before_decimals() -> None:
+    assert [text.format_duration(s, "es") for s in (3.21, 65)] == ["3,2 s", "1:05 min"]
+    assert [text.format_size(n, "es") for n in (1500, 2_340_000, 5 * 10**9)] == ["2 kB", "2,3 MB", "5,0 GB"]
+    assert text.format_number(29.97, "es", 2) == "29,97" and text.format_number(29.97, "en", 2) == "29.97"
+
+
+def test_every_model_is_described_in_every_language() -> None:
+    for key, card in models.cards().items():
+        assert text.translate_purpose("en", key, card.purpose) == card.purpose
+        for language in TRANSLATED:
+            assert text.translate_purpose(language, key, card.purpose) != card.purpose
+            restriction = text.translate_restriction(language, key, card.restriction or "")
+            assert not card.restriction or restriction != card.restriction
+
+
+@pytest.mark.parametrize("language", TRANSLATED)
+def test_models_and_formats_that_have_a_translation_exist(language: str) -> None:
+    locale = text.LOCALES[language]
+    assert {*locale.model_purposes, *locale.model_restrictions} <= {*models.cards()}
+    assert {*locale.format_names} <= {*formats.FORMATS}
