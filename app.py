@@ -226,7 +226,7 @@ def serve(settings: Settings) -> None:
         from pipeline.jobs.limits import Limits
         from pipeline.jobs.runner import Runner
         from pipeline.jobs.worker import Worker
-        from ui.page import blocks
+        from ui.application import create_application
         from ui.server import metrics
         from ui.server.accounts import DatabaseAccounts
         from ui.server.login import CookieAuthenticator, LoginSessions
@@ -278,21 +278,21 @@ def serve(settings: Settings) -> None:
                 server_status.actions = actions
                 actions.mend()
                 actions.resume()
-                visitors = CookieAuthenticator(
+                authenticator = CookieAuthenticator(
                     accounts,
                     LoginSessions(settings.home / "signed-in.json"),
                     # Never open to others again because the last account was removed.
                     required=settings.users or (settings.exposed and not settings.open),
                 )
-                page = blocks.application(
+                page = create_application(
                     actions,
                     upload_bytes=settings.upload_bytes,
                     uploads=Uploads(uploads, settings.upload_bytes, actions.quota),
-                    visitors=visitors,
+                    authenticator=authenticator,
                     hosts=settings.hosts,
                     open=settings.open,
                     routers=[metrics.router(server_status, server_metrics, settings.home)],
-                    answered=server_metrics.count_response,
+                    on_response=server_metrics.count_response,
                 )
                 with closing(Cleaner(actions, settings.keep_days)):
                     run_server(page, port)

@@ -1,10 +1,10 @@
-"""The visitor's language and user id, read from a request."""
+"""The visitor's language, user id and name, read from a request."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 
 from ui import text
 
@@ -21,3 +21,12 @@ def user_id_of(request: HTTPConnection) -> UUID | None:
         return None
     id: UUID | None = visitor.id
     return id
+
+
+def user_name_of(request: Request) -> str | None:
+    """Return the name of the visitor in the request's state; None where nobody was authenticated."""
+    visitor = getattr(request.state, "user", None)
+    if visitor is None:
+        return None
+    name: str = visitor.name
+    return name

@@ -236,10 +236,10 @@ def test_imports_run_one_way(place: str) -> None:
 BUILD = """
 import sys
 from pathlib import Path
-from ui.page import blocks
+from ui.application import create_application
 from ui.sessions.service import SessionService
 class Away: pass
-blocks.application(
+create_application(
     SessionService(Path(sys.argv[1]), Away(), Away(), Path("assets/sample.mp4"), Away()), upload_bytes=1
 )
 print(*sorted({name.partition(".")[0] for name in sys.modules}))

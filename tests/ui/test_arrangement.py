@@ -298,7 +298,7 @@ from db.engine import Database
 from db.ledger import Ledger
 from pipeline.jobs.runner import Runner
 from pipeline.jobs.worker import Worker
-from ui.page import blocks
+from ui.application import create_application
 from ui.sessions import stock_backgrounds
 from ui.sessions.service import Actions
 from ui.sessions.frames import darkroom
@@ -314,7 +314,7 @@ if __name__ == "__main__":
         ledger = Ledger(database)
         runner = Runner(ledger, partial(worker.stream, "process"), kill=worker.kill)
         actions = Actions(home, database, runner, root / "assets" / "sample.mp4", worker)
-        page = blocks.application(actions, upload_bytes=2**30)
+        page = create_application(actions, upload_bytes=2**30)
         id = actions.create(home / "upload.mp4", "a.mp4")
         actions.mark(id, [{"time": 0.0, "points": [{"x": 85, "y": 65, "keep": True}]}])
         actions.choose_scene(id, "city")

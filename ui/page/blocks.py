@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, cast
 
 import gradio as gr
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI
+from gradio.routes import file_upload_statuses
 from gradio.utils import get_upload_folder
-from starlette.types import ASGIApp
 
 from db.errors import NotFound
 from ui import text
@@ -18,17 +17,19 @@ from ui.page import stage
 from ui.page.context import Page
 from ui.page.handlers import Updates, language_of, with_error_toasts
 from ui.page.sections import background, edges, preview, result, sessions, subject, video
-from ui.server import html_pages, login, media
-from ui.server.login import CookieAuthenticator, LoginSessions, NoAccounts
-from ui.server.middleware import connections
-from ui.server.middleware.access import AccessMiddleware, Visitor
-from ui.server.uploads import Uploads
 from ui.sessions.merging import Clash
 from ui.sessions.service import SessionService
+from ui.visitor import user_name_of
 
 _PAGES_REMEMBERED = 200
 _THREADS = 32
 """For the page's events; of 40, Gradio makes none of its own."""
+
+UPLOAD_PROGRESS = file_upload_statuses
+"""Bytes received of each upload, which Gradio's page asks for while it uploads."""
+
+upload_folder = get_upload_folder
+"""Returns the folder in which Gradio accepts uploaded files."""
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
@@ -125,32 +126,8 @@ _ACCOUNT = f"""() => {{
 }}"""
 
 
-def application(
-    actions: SessionService,
-    *,
-    upload_bytes: int,
-    uploads: Uploads | None = None,
-    visitors: CookieAuthenticator | None = None,
-    hosts: Iterable[str] = (),
-    open: bool = False,
-    routers: Iterable[APIRouter] = (),
-    answered: Callable[[int], None] = lambda status: None,
-) -> ASGIApp:
-    """The whole server behind its gate: the page with its pictures and results, uploads, and `routers`.
-
-    Without `visitors` there is one, who need not sign in and, unless it is `open`, asks from this machine.
-    """
-    uploads = uploads or Uploads(Path(get_upload_folder()), upload_bytes)
-    visitors = visitors or CookieAuthenticator(NoAccounts(), LoginSessions())
-    server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    for routes in (
-        media.router(actions),
-        uploads.router(),
-        login.router(visitors),
-        html_pages.router(),
-        *routers,
-    ):
-        server.include_router(routes)
+def mount(server: FastAPI, actions: SessionService, upload_bytes: int) -> None:
+    """Mount the page at the root of a FastAPI server; `upload_bytes` is the largest upload."""
     blocks = build(actions)
     with blocks:
         blocks.load(None, None, None, js=_ACCOUNT, show_progress="hidden")
@@ -167,7 +144,7 @@ def application(
         favicon_path=str(ASSETS / "icon.svg"),
         footer_links=[],
         run_history=False,
-        auth_dependency=_name,
+        auth_dependency=user_name_of,
         show_error=False,
         enable_monitoring=False,
         mcp_server=False,
@@ -182,21 +159,6 @@ def application(
     # Gradio holds files that an event names to its own folder only once it was launched, which a mounted one
     # never is.
     blocks.has_launched = True
-    return AccessMiddleware(
-        server,
-        visitors=visitors,
-        hosts=hosts,
-        open=open,
-        uploads=uploads.folder_of,
-        on_response=answered,
-        max_requests=connections.max_connections() - connections.RESERVED,
-    )
-
-
-def _name(request: Request) -> str | None:
-    """The visitor's name; None, and Gradio refuses, where the gate has let nobody in."""
-    visitor: Visitor | None = getattr(request.state, "user", None)
-    return None if visitor is None else visitor.name
 
 
 def build(actions: SessionService) -> gr.Blocks:

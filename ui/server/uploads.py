@@ -12,12 +12,11 @@ import shutil
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from anyio import CancelScope, CapacityLimiter, to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
-from gradio.routes import file_upload_statuses
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
@@ -48,6 +47,13 @@ class _Refused(Exception):
         self.status, self.key, self.sizes = status, key, sizes
 
 
+class Progress(Protocol):
+    """Where the bytes received of an upload are reported, by the upload's id."""
+
+    def append(self, upload_id: str, filename: str, message: bytes) -> None: ...
+    def set_done(self, upload_id: str) -> None: ...
+
+
 class Uploads:
     def __init__(self, folder: Path, max_bytes: int, quota: Quota | None = None) -> None:
         """`max_bytes` is the largest upload in bytes."""
@@ -60,14 +66,15 @@ class Uploads:
         """Where what this visitor uploads lies."""
         return uploads_folder(self._folder, visitor.id)
 
-    def router(self) -> APIRouter:
+    def router(self, progress: Progress) -> APIRouter:
+        """Build the route that receives uploads and reports to `progress` how far they are."""
         routes = APIRouter()
 
         @routes.post(UPLOAD)
         async def upload(request: Request, upload_id: str = "") -> Response:
             language = text.negotiate_language(request.headers.get("accept-language"))
             try:
-                path = await self._receive(request, upload_id)
+                path = await self._receive(request, upload_id, progress)
             except _Refused as refused:
                 sizes = {name: text.format_size(count, language) for name, count in refused.sizes.items()}
                 said = text.translate_access(language, refused.key, **sizes)
@@ -86,12 +93,12 @@ class Uploads:
                 return PlainTextResponse(said, 408, headers={"Cache-Control": "no-store"})
             finally:
                 if upload_id:
-                    file_upload_statuses.set_done(upload_id)
+                    progress.set_done(upload_id)
             return JSONResponse([str(path)])
 
         return routes
 
-    async def _receive(self, request: Request, upload_id: str) -> Path:
+    async def _receive(self, request: Request, upload_id: str, progress: Progress) -> Path:
         visitor: Visitor = request.state.user
         declared = request.headers.get("content-length", "0")
         if not declared.isdecimal() or int(declared) > self._max_bytes + _FORM_OVERHEAD:
@@ -117,7 +124,7 @@ class Uploads:
                             )
                         await to_thread.run_sync(form.write, data)
                         if upload_id:
-                            file_upload_statuses.append(upload_id, form.name, data)
+                            progress.append(upload_id, form.name, data)
                 form.write(b"")  # a file that is empty is one, too
             finally:
                 form.close()

@@ -94,7 +94,7 @@ class House:
     """A whole server without its database, and who asks it."""
 
     def __init__(self, folder: Path) -> None:
-        from ui.page import blocks  # Gradio, which comes with it, is imported with its settings set
+        from ui.application import create_application  # imports Gradio, whose settings have to be set
         from ui.server.uploads import Uploads
         from ui.sessions.quota import Quota, uploads_folder
 
@@ -105,15 +105,15 @@ class House:
         uploads = folder / "home" / "uploads"
         self.quota = Quota(0, lambda owner: [uploads_folder(uploads, owner)])
         self.uploads = Uploads(uploads, MOST, self.quota)
-        self.visitors = CookieAuthenticator(self.accounts, LoginSessions(), clock=self.clock)
+        self.authenticator = CookieAuthenticator(self.accounts, LoginSessions(), clock=self.clock)
         away: Any = None
-        self.app = blocks.application(
+        self.app = create_application(
             SessionService(self.home, away, away, ROOT / "assets" / "sample.mp4", away),
             upload_bytes=MOST,
             uploads=self.uploads,
-            visitors=self.visitors,
+            authenticator=self.authenticator,
             hosts=["recorte.example.org"],
-            answered=self.statuses.append,
+            on_response=self.statuses.append,
         )
 
     def client(self, base: str = "http://127.0.0.1:7860", address: str = "127.0.0.1") -> TestClient:
@@ -157,9 +157,9 @@ def alone(built: House) -> House:
     built.accounts.visitors.clear()
     built.accounts.passwords.clear()
     built.accounts.away = False
-    built.visitors._required = False
-    built.visitors.clear_cache()
-    built.visitors.login_sessions = LoginSessions()
+    built.authenticator._required = False
+    built.authenticator.clear_cache()
+    built.authenticator.login_sessions = LoginSessions()
     built.app._claims = Claims()  # type: ignore[attr-defined]
     built.app._open = False  # type: ignore[attr-defined]
     built.quota.most = 0
@@ -549,7 +549,7 @@ def test_what_streams_goes_on_streaming() -> None:
             return LOCAL
 
     scope = request("/gradio_api/queue/data", "GET")
-    asyncio.run(AccessMiddleware(app, visitors=Anybody())(scope, receive, send))
+    asyncio.run(AccessMiddleware(app, authenticator=Anybody())(scope, receive, send))
     assert log == ["made a", "sent a", "made b", "sent b", "made c", "sent c"]
 
 
@@ -765,9 +765,9 @@ def test_while_the_database_is_away(team: House) -> None:
     team.clock.now += 60
     assert ana.get("/theme.css").status_code == 200  # who is in goes on watching
     assert sign_in(team.client(), "Ben") == 503
-    team.visitors.clear_cache()
+    team.authenticator.clear_cache()
     assert ana.get("/theme.css").status_code == 503
-    team.visitors._required = False
+    team.authenticator._required = False
     assert team.client().get("/theme.css").status_code == 503  # not taken for one without accounts
     assert team.client().get("/login").status_code == 200
 
@@ -912,8 +912,8 @@ def test_guessing_is_slowed_down_at_the_door(team: House) -> None:
 def test_no_spelling_of_a_name_has_attempts_of_its_own(team: House, spelled: Callable[[int], str]) -> None:
     team.accounts.visitors[REN.id] = REN
     server = FastAPI()
-    server.include_router(login.router(team.visitors, LoginThrottle(Clock())))
-    app = AccessMiddleware(server, visitors=team.visitors)
+    server.include_router(login.router(team.authenticator, LoginThrottle(Clock())))
+    app = AccessMiddleware(server, authenticator=team.authenticator)
     said = []
     for n in range(30):
         client = TestClient(app, base_url="http://127.0.0.1", client=(f"10.1.0.{n}", 1))

@@ -331,7 +331,7 @@ def test_a_hundred_bodies_that_are_held_do_not_fill_the_memory(
     monkeypatch: pytest.MonkeyPatch, path: str, who: Visitor | None, status: int, most: int
 ) -> None:
     monkeypatch.setattr(bodies, "GRACE_SECONDS", 2.0)
-    gate = AccessMiddleware(app, visitors=Anybody(who))
+    gate = AccessMiddleware(app, authenticator=Anybody(who))
 
     async def attack() -> list[int]:
         sent = [(0.0, bytes(39_000))] * 100
@@ -349,12 +349,12 @@ def test_a_hundred_bodies_that_are_held_do_not_fill_the_memory(
 
 def test_a_login_that_trickles_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "GRACE_SECONDS", 0.3)
-    gate = AccessMiddleware(app, visitors=Anybody(None))
+    gate = AccessMiddleware(app, authenticator=Anybody(None))
     assert asyncio.run(asked(gate, "/login", pieces(*[(0.05, b"x")] * 100))) == 408
 
 
 def test_a_busy_server_says_so_and_that_it_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = AccessMiddleware(app, visitors=Anybody(ANA), max_requests=3)
+    gate = AccessMiddleware(app, authenticator=Anybody(ANA), max_requests=3)
 
     async def ask() -> list[int]:
         held = [asyncio.create_task(asked(gate, "/login", pieces())) for _ in range(3)]

@@ -84,7 +84,7 @@ class Server:
         app.include_router(router(self.house, self.metrics, home))
         self.app = AccessMiddleware(
             app,
-            visitors=self.who,
+            authenticator=self.who,
             hosts=["recorte.example.org"],
             on_response=self.metrics.count_response,
         )

@@ -1,6 +1,6 @@
 """The door before everything that the server answers: which host, from which page, who, and which address.
 
-    app = Gate(app, visitors=..., hosts={"recorte.example.org"})
+    app = AccessMiddleware(app, authenticator=..., hosts={"recorte.example.org"})
 
 A plain ASGI layer, so that what streams goes on streaming. A request is let through when
 1. its Host is one of this server's names: a page elsewhere that points a name of its own at this machine has
@@ -136,7 +136,7 @@ class AccessMiddleware:
         self,
         app: ASGIApp,
         *,
-        visitors: Authenticator,
+        authenticator: Authenticator,
         hosts: Iterable[str] = (),
         open: bool = False,
         uploads: Callable[[Visitor], Path] | None = None,
@@ -150,7 +150,7 @@ class AccessMiddleware:
         `most`: requests that are worked on at once, beside those for the server's health.
         """
         self._app = app
-        self._visitors = visitors
+        self._authenticator = authenticator
         self._hosts = {host.lower().rstrip(".") for host in hosts}
         self._open = open
         self._uploads_folder = uploads
@@ -229,7 +229,7 @@ class AccessMiddleware:
             return None
         public = request.url.path in _PUBLIC
         try:
-            visitor = await self._visitors.authenticate(request)
+            visitor = await self._authenticator.authenticate(request)
         except DatabaseAway as error:
             if public:
                 return None

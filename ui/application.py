@@ -1,0 +1,56 @@
+"""Composition of the ASGI application: the page, the server's routes, and the middleware before them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI
+from starlette.types import ASGIApp
+
+from ui.page import blocks
+from ui.server import html_pages, login, media
+from ui.server.login import CookieAuthenticator, LoginSessions, NoAccounts
+from ui.server.middleware import connections
+from ui.server.middleware.access import AccessMiddleware
+from ui.server.uploads import Uploads
+from ui.sessions.service import SessionService
+
+
+def create_application(
+    service: SessionService,
+    *,
+    upload_bytes: int,
+    uploads: Uploads | None = None,
+    authenticator: CookieAuthenticator | None = None,
+    hosts: Iterable[str] = (),
+    open: bool = False,
+    routers: Iterable[APIRouter] = (),
+    on_response: Callable[[int], None] = lambda status: None,
+) -> ASGIApp:
+    """Build the page with its media, uploads, login pages and `routers`, behind the access middleware.
+
+    Without an `authenticator` there is one visitor, who need not sign in; unless the server is `open`, their
+    requests have to come from this machine. `hosts` and `on_response` are as for `AccessMiddleware`.
+    """
+    uploads = uploads or Uploads(Path(blocks.upload_folder()), upload_bytes)
+    authenticator = authenticator or CookieAuthenticator(NoAccounts(), LoginSessions())
+    server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    for routes in (
+        media.router(service),
+        uploads.router(blocks.UPLOAD_PROGRESS),
+        login.router(authenticator),
+        html_pages.router(),
+        *routers,
+    ):
+        server.include_router(routes)
+    blocks.mount(server, service, upload_bytes)
+    return AccessMiddleware(
+        server,
+        authenticator=authenticator,
+        hosts=hosts,
+        open=open,
+        uploads=uploads.folder_of,
+        on_response=on_response,
+        max_requests=connections.max_connections() - connections.RESERVED,
+    )
