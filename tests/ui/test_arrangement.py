@@ -300,7 +300,7 @@ from pipeline.jobs.runner import Runner
 from pipeline.jobs.worker import Worker
 from ui.application import create_application
 from ui.sessions import stock_backgrounds
-from ui.sessions.service import Actions
+from ui.sessions.service import SessionService
 from ui.sessions.frames import darkroom
 
 if __name__ == "__main__":
@@ -313,7 +313,7 @@ if __name__ == "__main__":
     with Database.open(None, home / "database") as database, Worker(darkroom) as worker:
         ledger = Ledger(database)
         runner = Runner(ledger, partial(worker.stream, "process"), kill=worker.kill)
-        actions = Actions(home, database, runner, root / "assets" / "sample.mp4", worker)
+        actions = SessionService(home, database, runner, root / "assets" / "sample.mp4", worker)
         page = create_application(actions, upload_bytes=2**30)
         id = actions.create(home / "upload.mp4", "a.mp4")
         actions.mark(id, [{"time": 0.0, "points": [{"x": 85, "y": 65, "keep": True}]}])
