@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from pipeline.arrays import Floats, Image, Mask, as_floats
 from pipeline.imaging import guided_filter, optical_flow
 from pipeline.imaging.guided_filter import Guide
-from pipeline.models import Card, Prediction, PromptedFrame
+from pipeline.models.base import Card, Prediction, PromptedFrame
 from pipeline.prompts import Box, Point, Prompt
 from pipeline.propagation.stream_state import State
 
@@ -51,12 +51,12 @@ _WAITING_BYTES = 96 * 2**20
 class GrabCut:
     """The model; it holds nothing, each stream has its own state."""
 
-    def predict(self, stills: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:
-        stills = iter(stills)
+    def predict(self, frames: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:
+        frames = iter(frames)
         if state is not None:
-            yield from _followed(_Subject.restored(state), stills)
+            yield from _followed(_Subject.restored(state), frames)
             return
-        first = next(stills, None)
+        first = next(frames, None)
         if first is None:
             return
         image, prompt = first
@@ -64,19 +64,19 @@ class GrabCut:
         if prompt and prompt.initialises:
             mask = _started(image, small, prompt)
         else:
-            ahead = list(itertools.islice(stills, _look_ahead(image)))
-            stills = itertools.chain(ahead, stills)
-            mask = _proposed(small, [guided_filter.shrunk(still.image, _SIDE) for still in ahead])
+            ahead = list(itertools.islice(frames, _look_ahead(image)))
+            frames = itertools.chain(ahead, frames)
+            mask = _proposed(small, [guided_filter.shrunk(frame.image, _SIDE) for frame in ahead])
         if prompt and prompt.points:
             mask = _corrected(small, mask, _points(prompt, image, small))
         subject = _Subject.shown(small, mask)
         yield Prediction(guided_filter.upsample(mask, image), state=subject.state)
-        yield from _followed(subject, stills)
+        yield from _followed(subject, frames)
 
 
-def _followed(subject: _Subject, stills: Iterator[PromptedFrame]) -> Iterator[Prediction]:
-    """What is found of the subject on the next stills."""
-    for image, prompt in stills:
+def _followed(subject: _Subject, frames: Iterator[PromptedFrame]) -> Iterator[Prediction]:
+    """What is found of the subject on the next frames."""
+    for image, prompt in frames:
         small = guided_filter.shrunk(image, _SIDE)
         mask = subject.step(small)
         if prompt and prompt.points:

@@ -19,7 +19,7 @@ import cv2
 from pipeline import devices
 from pipeline.arrays import Floats, Image, Matte, as_floats
 from pipeline.imaging import guided_filter
-from pipeline.models import Card, Prediction, PromptedFrame
+from pipeline.models.base import Card, Prediction, PromptedFrame
 from pipeline.propagation.stream_state import State
 from pipeline.weights import File, Weights, checkpoints
 
@@ -45,19 +45,19 @@ class Isnet:
         network = network.eval().to(device).to(memory_format=torch.channels_last)
         self._network = torch.compile(network) if os.environ.get("RECORTE_COMPILE") == "1" else network
 
-    def predict(self, stills: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:
+    def predict(self, frames: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:
         size = devices.batch_size(self._device, _FRAME_BYTES)
-        yield from devices.batched(self._found, iter(stills), size)
+        yield from devices.batched(self._found, iter(frames), size)
 
-    def _found(self, stills: Sequence[PromptedFrame]) -> list[Prediction]:
+    def _found(self, frames: Sequence[PromptedFrame]) -> list[Prediction]:
         import torch
 
         with torch.inference_mode():
-            grids = torch.cat([_grid(still.image, self._device) for still in stills])
+            grids = torch.cat([_grid(frame.image, self._device) for frame in frames])
             with devices.autocast(self._device):
                 logits = self._network(grids.contiguous(memory_format=torch.channels_last))
             masks = logits[:, 0].float().sigmoid().cpu().numpy()
-        found = [Prediction(_sized(mask, still.image)) for mask, still in zip(masks, stills, strict=True)]
+        found = [Prediction(_sized(mask, frame.image)) for mask, frame in zip(masks, frames, strict=True)]
         # Who goes on at the end of a batch makes the same batches: on a GPU the last bit hangs on them.
         return [*found[:-1], found[-1]._replace(state=dict)]
 

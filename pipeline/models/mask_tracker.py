@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pipeline.arrays import Floats, Image, Mask, as_floats
 from pipeline.imaging import guided_filter, optical_flow
-from pipeline.models import LOW_CONFIDENCE, Prediction
+from pipeline.models.base import LOW_CONFIDENCE, Prediction
 from pipeline.models.segmenter import View, readings
 from pipeline.prompts import Point, Prompt
 from pipeline.propagation.stream_state import State

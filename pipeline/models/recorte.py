@@ -101,12 +101,12 @@ class Recorte:
         self._network = fused(network).to(device).to(memory_format=torch.channels_last)
         self._device = device
 
-    def predict(self, stills: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:
+    def predict(self, frames: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:
         stream = _Stream(self)
         if state is not None:
             stream.restore(state, self._device)
-        for still in stills:
-            yield stream.step(still)._replace(state=stream.state)
+        for frame in frames:
+            yield stream.step(frame)._replace(state=stream.state)
 
     def propose(self, pairs: Iterator[tuple[Image, Image]]) -> list[Proposal]:
         """Find the subject of a scene: what stands out, or what moves by itself.
@@ -180,8 +180,8 @@ class _Movement:
         way = optical_flow.flow(*greys)
         self._trusted = optical_flow.trusted(way, optical_flow.flow(*reversed(greys)))
         camera = optical_flow.camera(way, self._trusted, 4)
-        still = optical_flow.camera_way(camera, *way.shape[:2])
-        self._far = as_floats(np.linalg.norm(way - still, axis=2))
+        background = optical_flow.camera_way(camera, *way.shape[:2])
+        self._far = as_floats(np.linalg.norm(way - background, axis=2))
         """Length of each place's motion that the camera does not account for, in pixels."""
 
     def prior(self) -> Floats:
@@ -288,8 +288,8 @@ class _Stream:
         self._memories = [Memory(*(part.to(device) for part in memory)) for memory in state["memories"]]
         self._usual = state["usual"]
 
-    def step(self, still: PromptedFrame) -> Prediction:
-        image, prompt = still
+    def step(self, frame: PromptedFrame) -> Prediction:
+        image, prompt = frame
         points = prompt.points if prompt else ()
         familiar = 1.0
         if prompt and prompt.initialises and (prompt.box is not None or not self._memories):

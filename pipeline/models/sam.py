@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.arrays import Image
-from pipeline.models import Candidate, Card, Prediction, PromptedFrame
+from pipeline.models.base import Candidate, Card, Prediction, PromptedFrame
 from pipeline.models.embeddings import Embeddings
 from pipeline.models.mask_tracker import Carried
 from pipeline.models.segmenter import Segmenter, View, readings
@@ -26,15 +26,15 @@ class Sam:
         self._segmenter = segmenter
         self._embed = Embeddings(segmenter.embed)
 
-    def predict(self, stills: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:
+    def predict(self, frames: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:
         carried = Carried() if state is None else Carried.restored(state, self._view)
-        for image, prompt in stills:
+        for image, prompt in frames:
             yield carried(self._view(image), prompt)._replace(state=carried.state)
 
-    def candidates(self, still: PromptedFrame) -> list[Candidate]:
+    def candidates(self, frame: PromptedFrame) -> list[Candidate]:
         """Three readings of a lone click, in the network's order; the one of marks that are not ambiguous."""
-        view = self._view(still.image)
-        found = readings(view, still.prompt or Prompt())
+        view = self._view(frame.image)
+        found = readings(view, frame.prompt or Prompt())
         return [Candidate(view.matte(reading.logits), reading.score) for reading in found]
 
     def _view(self, image: Image) -> View:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pipeline.arrays import Image, Matte
 from pipeline.errors import PromptError
 from pipeline.imaging import guided_filter
-from pipeline.models import Candidate, Card, Model, Prediction, PromptedFrame
+from pipeline.models.base import Candidate, Card, Model, Prediction, PromptedFrame
 from pipeline.models.embeddings import Embeddings
 from pipeline.propagation.stream_state import State
 from pipeline.weights import File, Weights
@@ -34,19 +34,19 @@ class Sam2:
         self._network = network
         self._embed = Embeddings(network.embed)
 
-    def predict(self, stills: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:
-        """As `Model.mattes`; raises PromptError where the first still's marks do not say what is meant."""
+    def predict(self, frames: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:
+        """As `Model.predict`; raises PromptError where the first frame's marks do not say what is meant."""
         track = self._track(state)
-        for image, prompt in stills:
+        for image, prompt in frames:
             if not track.begun and not (prompt and prompt.initialises):
                 raise PromptError("SAM 2 needs to be told what to keep. Click on the subject first.")
             answer = track.step(image, prompt)
             confidence = answer.presence * answer.scores[0]
             yield Prediction(self._matte(answer.logits[0], image), confidence, state=track.state)
 
-    def candidates(self, still: PromptedFrame) -> list[Candidate]:
-        """As `OffersCandidates.candidates`; one alone where the still's marks have but one reading."""
-        image, prompt = still
+    def candidates(self, frame: PromptedFrame) -> list[Candidate]:
+        """As `OffersCandidates.candidates`; one alone where the frame's marks have but one reading."""
+        image, prompt = frame
         if not prompt or not prompt.initialises:
             raise PromptError("SAM 2 needs to be told what to keep. Click on the subject first.")
         answer = self._track().readings(image, prompt)

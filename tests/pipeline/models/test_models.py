@@ -12,7 +12,7 @@ import pytest
 from pipeline import models, weights
 from pipeline.errors import InputError, WeightsError
 from pipeline.job import Job
-from pipeline.models import Card
+from pipeline.models import Card, registry
 from pipeline.process import process
 from pipeline.weights import File, Weights
 from tests.pipeline import stand_in
@@ -128,7 +128,7 @@ def test_weights_of_ones_own_are_taken_as_they_are(heavy: Card, place: Path, tmp
 
 
 def test_the_model_for_who_has_chosen_none(heavy: Card, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "AUTOMATIC", "heavy")
+    monkeypatch.setattr(registry, "AUTOMATIC", "heavy")
     key, why = models.choose_default()
     assert key == "recorte" and "weights of Heavy are not here" in why
     put(place)

@@ -16,7 +16,7 @@ from db.ledger import Ledger
 from db.models import State
 from pipeline import models, weights
 from pipeline.errors import WeightsError
-from pipeline.models import Card
+from pipeline.models import Card, registry
 from tests.pipeline import stand_in
 from tests.ui import line
 
@@ -115,7 +115,7 @@ def test_who_has_not_said_so_is_given_another_model(
     at_once: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(models, "AUTOMATIC", "bound")
+    monkeypatch.setattr(registry, "AUTOMATIC", "bound")
     actions = line.actions_on(tmp_path, own, line.Line(None))
     actions.of(people[0]).acknowledge("bound")
     chosen = []

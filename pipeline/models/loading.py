@@ -1,0 +1,81 @@
+"""Loading models: the checks before it, one instance per key, device and files, and the weights' identity."""
+
+from __future__ import annotations
+
+import threading
+from functools import lru_cache
+from pathlib import Path
+
+from pipeline import weights
+from pipeline.errors import WeightsError
+from pipeline.models.base import Card, Model
+from pipeline.models.registry import card
+
+
+def check_loadable(card: Card, folder: Path | None = None) -> None:
+    """Raise WeightsError where the model's weights or the user's word on its licence are missing."""
+    if card.weights is not None:
+        weights.located(card.weights, card.label, card.key, folder)
+    check_licence(card)
+
+
+def check_licence(card: Card) -> None:
+    """Raise WeightsError where the user has not acknowledged what the licence forbids."""
+    if not card.acknowledged:
+        raise licence_error(card)
+
+
+def licence_error(card: Card) -> WeightsError:
+    """Return the error for a model whose licence the user has not acknowledged."""
+    return WeightsError(
+        f"{card.restriction} Read {card.licence_url}, then acknowledge it once: on the page, or with "
+        "--accept-licence."
+    )
+
+
+def load(key: str, device: str, folder: Path | None = None) -> Model:
+    """Return the model of a key on a device, loaded once; its streams keep their own state.
+
+    `folder` (or a file) is where its weights are; None: where `pipeline.weights` looks. Raises WeightsError
+    where they or the user's word are missing, or they are not what they should be.
+    """
+    asked = card(key)
+    check_licence(asked)
+    files: list[Path] = []
+    if asked.weights is not None:
+        files = weights.located(asked.weights, asked.label, key, folder)
+    which = key, device, tuple(files)
+    with _locks.setdefault(which, threading.Lock()):  # concurrent callers get the same instance
+        if asked.weights is not None and folder is None:
+            weights.verified(asked.weights, files)
+        return _load(*which)
+
+
+_locks: dict[tuple[str, str, tuple[Path, ...]], threading.Lock] = {}
+
+
+def identify_weights(card: Card, folder: Path | None = None) -> list[str]:
+    """Return names of the weights that the card itself does not fix: the user's own, and unpinned ones.
+
+    Those of the hub are named even where their SHA-256 is known: kept mattes that were made before it was
+    known are filed under that name.
+    """
+    if card.weights is None:
+        return []
+    if folder is not None:
+        return [weights.identity(folder)]
+    if not card.present:
+        return []
+    paths = weights.located(card.weights, card.label, card.key)
+    found = zip(card.weights.files, paths, strict=True)
+    return [weights.identity(path) for file, path in found if file.on_hub or not file.sha256]
+
+
+def unload() -> None:
+    """Drop the loaded models; streams that run keep theirs."""
+    _load.cache_clear()
+
+
+@lru_cache(maxsize=2)  # the largest take gigabytes
+def _load(key: str, device: str, files: tuple[Path, ...]) -> Model:
+    return card(key).load(device, list(files))
