@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.job import Job
+from pipeline.keys import pts_range
 from pipeline.prompts import Point, Prompt
 from pipeline.propagation import run as stretches
 from pipeline.propagation import spool
@@ -54,7 +55,7 @@ class Timed(spool.Spool):
 def measured(job: Job, folder: Path) -> tuple[float, float, float, int, int]:
     """Seconds of all, of putting by, and of the second run; bytes of the last state, and of all mattes."""
     clip = probe_clip(job.source)
-    span = job.pts_range(clip)
+    span = pts_range(job, clip)
     plan = stretches.plan_segments(job.active_prompts, clip, *span)
 
     def run() -> float:

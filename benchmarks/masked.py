@@ -31,6 +31,7 @@ from benchmarks.flicker import flicker
 from pipeline import models
 from pipeline.arrays import Image, Mask, Matte
 from pipeline.job import Job
+from pipeline.keys import pts_range
 from pipeline.process import find_scenes
 from pipeline.prompts import Box, Point, Prompt, normalise
 from pipeline.propagation import run as stretches
@@ -81,7 +82,7 @@ def run(job: Job, *marks: Prompt) -> list[Matte]:
     job = replace(job, prompts=normalise(marks))
     clip = probe_clip(job.source)
     job.check(clip)
-    span = job.pts_range(clip)
+    span = pts_range(job, clip)
     scenes, asked = returned(find_scenes(job, clip, span))
     plan = stretches.plan_segments(asked, clip, *span, scenes)
     with tempfile.TemporaryDirectory() as folder:

@@ -28,6 +28,7 @@ from pipeline.errors import InputError, PromptError, RecorteError
 from pipeline.files import replacing
 from pipeline.job import GREEN, Job, Progress, Sound
 from pipeline.jobs import speeds
+from pipeline.keys import matte_key
 from pipeline.matte import MatteFile
 from pipeline.models import Card
 from pipeline.process import process, render
@@ -317,7 +318,7 @@ def _prepared(options: argparse.Namespace) -> Job:
     job.check(clip)  # before hundreds of megabytes are fetched for it
     _remark(clip)
     card = models.card(job.model)
-    if job.weights is None and MatteFile.find(job.matte, job.matte_key) is None:
+    if job.weights is None and MatteFile.find(job.matte, matte_key(job)) is None:
         _ready(card, options)
     elif options.accept_licence:
         _acknowledge(card)

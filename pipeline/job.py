@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -18,11 +15,8 @@ from pipeline.compositing import background
 from pipeline.compositing.background import Background, Colour, Footage, Transparent
 from pipeline.compositing.edges import CLEAN, Edges
 from pipeline.errors import UNREADABLE, FormatError, InputError, PromptError
-from pipeline.files import fingerprint
 from pipeline.formats import Quality
 from pipeline.prompts import Object, Prompt
-from pipeline.video.reading.frame_index import load_index
-from pipeline.video.reading.scan import Index
 
 Sound = Literal["own", "behind", "none"]
 """Whose sound the result has: the video's own, that of the video behind the subject, or nobody's."""
@@ -31,7 +25,6 @@ GREEN = Colour(0, 177, 64)
 """Chroma-key green, what a cut-out is laid on where nothing else is asked for."""
 
 _MOST_RATE = 240
-_LOOK = ("background", "format", "start", "end", "sound", "quality", "edges", "rate")
 
 
 _PLAIN: dict[str, Any] = {
@@ -130,69 +123,10 @@ class Job:
         off = {thing.number for thing in self.objects if not thing.on}
         return tuple(prompt for prompt in self.prompts if prompt.object not in off)
 
-    def pts_range(self, clip: Clip) -> tuple[int, int]:
-        """The pts range [first, past the last) of the frames in the result."""
-        index = load_index(clip.path)
-        times, tick = index.pts, float(clip.time_base)
-        # Half a tick of grace: a typed time is a rounded one.
-        first = next((p for p in times if p * tick >= self.start - tick / 2), times[-1])
-        if self._held(index, clip, self.start) is not None:
-            first = index.at(round(self.start / clip.time_base))
-        past = times[-1] + 1
-        if self.end is not None:
-            past = next((p for p in times if p * tick >= self.end - tick / 2), past)
-        # A range between two frames holds one all the same.
-        return first, max(past, next((p for p in times if p > first), first + 1))
-
-    def result_bounds(self, clip: Clip, span: tuple[int, int] | None = None) -> tuple[int, int]:
-        """The pts at which the result begins and ends, of a `span` in that of the job, or of that.
-
-        They are those of frames, but for a frame that is shown for long: that is cut where it was asked for.
-        """
-        index = load_index(clip.path)
-        first, past = span or self.pts_range(clip)
-        begin, stop = first, past if past <= index.pts[-1] else index.end
-        start, end = (
-            None if time is None else self._held(index, clip, time) for time in (self.start, self.end)
-        )
-        if start is not None and first < start < stop:
-            begin = start
-        if end is not None and begin < end < stop:
-            stop = end
-        return begin, stop
-
-    def _held(self, index: Index, clip: Clip, seconds: float) -> int | None:
-        """The pts of a time at which a frame stays for longer than most do; None at all other times."""
-        pts = round(seconds / clip.time_base)
-        following = next((p for p in index.pts if p > pts), index.end)
-        return pts if index.at(pts) < pts and following - pts > index.usual else None
-
-    @cached_property
-    def matte_key(self) -> str:
-        """Names what the matte depends on: the video's content, the model and the prompts.
-
-        Not the range: a matte serves every range that it reaches.
-        """
-        card = models.card(self.model)
-        what = {
-            "source": fingerprint(self.source),
-            "model": [self.model, card.version],
-            "weights": models.identify_weights(card, self.weights),
-            "stable": self.deflicker and card.per_frame,
-            "prompts": prompts.to_json(self.active_prompts),
-        }
-        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
-
     def high_bit_depth(self, clip: Clip) -> bool:
         """Whether it is rendered with more than 8 bits: the video has them and the format holds them."""
         alpha = isinstance(self.background, Transparent)
         return clip.depth > 8 and formats.by_key(self.format).deep(alpha)
-
-    def result_key(self, folder: Path) -> str:
-        """Names what the result depends on: its matte, and how it is rendered; `folder` as in `to_json`."""
-        what = self.to_json(folder)
-        look = {key: what[key] for key in _LOOK}
-        return hashlib.sha256(json.dumps([self.matte_key, look], sort_keys=True).encode()).hexdigest()
 
     def to_json(self, folder: Path) -> dict[str, Any]:
         """Paths are written as seen from `folder`, so that the folder may move."""

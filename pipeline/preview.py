@@ -20,6 +20,7 @@ from pipeline import models
 from pipeline.clip import Clip
 from pipeline.errors import InputError
 from pipeline.job import Job
+from pipeline.keys import matte_key, pts_range, result_bounds
 from pipeline.matte import MatteFile
 from pipeline.models import Candidate, OffersCandidates, Prediction, PromptedFrame
 from pipeline.propagation import proposals, run
@@ -36,7 +37,7 @@ STEPS = 24
 
 def spaced_times(clip: Clip, job: Job, count: int) -> list[float]:
     """`count` times in seconds, at the middles of equal parts of what the job keeps."""
-    begin, stop = job.result_bounds(clip)
+    begin, stop = result_bounds(job, clip)
     return [float((begin + (stop - begin) * (k + 0.5) / count) * clip.time_base) for k in range(count)]
 
 
@@ -63,7 +64,7 @@ def predict_steps(
     if not all(map(math.isfinite, times)):
         raise InputError("A time is a number of seconds.")
     wanted = sorted({index.at(round(t / clip.time_base)) for t in times})
-    kept = MatteFile.find(job.matte, job.matte_key)
+    kept = MatteFile.find(job.matte, matte_key(job))
     if kept is not None and kept.covers_frames(clip, wanted):
         yield from ((frame, Prediction(matte)) for frame, matte in kept.read_at(clip, wanted))
         return
@@ -106,7 +107,7 @@ class StateCache:
     def _key(self, job: Job, stretch: Segment, pts: int) -> tuple[str, int, int]:
         first, last = sorted((stretch.initial_pts, pts))
         passed = tuple(prompt for at, prompt in stretch.prompts.items() if first <= at <= last)
-        return replace(job, prompts=passed, objects=()).matte_key, stretch.initial_pts, pts
+        return matte_key(replace(job, prompts=passed, objects=())), stretch.initial_pts, pts
 
 
 def find_corrected_segment(clip: Clip, job: Job, pts: int) -> Segment | None:
@@ -117,7 +118,7 @@ def find_corrected_segment(clip: Clip, job: Job, pts: int) -> Segment | None:
     marks = run.prompts_by_frame(job.active_prompts, clip)
     if pts not in marks or models.card(job.model).per_frame:
         return None
-    first, past = job.pts_range(clip)
+    first, past = pts_range(job, clip)
     (plan,) = run.plan_segments(job.active_prompts, clip, min(first, pts), max(past, pts + 1))
     return next((s for s in plan if s.begin_pts <= pts < s.end_pts and s.initial_pts != pts), None)
 

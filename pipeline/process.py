@@ -30,6 +30,7 @@ from pipeline.files import remove_stale_parts, scratch_folder
 from pipeline.imaging import scene_cuts
 from pipeline.job import Job, Progress
 from pipeline.jobs import preflight, speeds
+from pipeline.keys import matte_key, pts_range, result_bounds
 from pipeline.matte import MatteFile
 from pipeline.models import LOW_CONFIDENCE, Prediction
 from pipeline.prompts import Prompt
@@ -64,8 +65,8 @@ def process(job: Job) -> Generator[Progress, None, None]:
     """
     clip = probe_clip(job.source)
     job.check(clip)
-    span = job.pts_range(clip)
-    kept = MatteFile.find(job.matte, job.matte_key)
+    span = pts_range(job, clip)
+    kept = MatteFile.find(job.matte, matte_key(job))
     if kept is not None and kept.covers(*span):
         resume.clear(kept)  # the run that made it may have been killed just then
         yield from render(job, kept)
@@ -82,7 +83,7 @@ def process(job: Job) -> Generator[Progress, None, None]:
             folder = stack.enter_context(scratch_folder(job.output))
         else:
             first, past = span
-            keep = matte.create_writer(job.matte, clip, key=job.matte_key, start=first, past=past)
+            keep = matte.create_writer(job.matte, clip, key=matte_key(job), start=first, past=past)
             stack.enter_context(keep)
             folder = stack.enter_context(resume.open_folder(job, job.matte, clip))
         plan = run.plan_segments(asked, clip, *span, scenes)
@@ -99,7 +100,7 @@ def render(job: Job, kept: MatteFile) -> Generator[Progress, None, None]:
     """The cheap half alone: the source over a background by a matte file. Raises as `process` does."""
     clip = probe_clip(job.source)
     job.check(clip)
-    (first, past), (begin, end) = job.pts_range(clip), kept.pts_range(clip)
+    (first, past), (begin, end) = pts_range(job, clip), kept.pts_range(clip)
     span = max(first, begin), min(past, end)
     if span[0] >= span[1]:
         raise InputError(
@@ -207,7 +208,7 @@ class _Timing(NamedTuple):
 
     @classmethod
     def of(cls, job: Job, clip: Clip, span: tuple[int, int]) -> _Timing:
-        begin, stop = job.result_bounds(clip, span)
+        begin, stop = result_bounds(job, clip, span)
         most = formats.by_key(job.format).most_rate
         if job.rate is not None:
             rate = job.rate if most is None else min(most, job.rate)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from pipeline.compositing import background
 from pipeline.errors import INTERNAL_ERROR, RecorteError, WorkerLost
 from pipeline.job import Job, Progress
+from pipeline.keys import matte_key, result_key
 
 log = logging.getLogger(__name__)
 
@@ -271,7 +272,7 @@ class Runner:
         if whole and entry.progress is not None:
             if entry.progress.stage == "matte":
                 times = list(entry.progress.checks)
-                self._tell(self._sink.checked, key, {"matte": entry.job.matte_key, "times": times})
+                self._tell(self._sink.checked, key, {"matte": matte_key(entry.job), "times": times})
             self._tell(self._sink.finished, key, _result(entry, time.monotonic() - entry.began))
         elif entry.cancelled:
             self._tell(self._sink.cancelled, key)
@@ -318,6 +319,6 @@ def _result(entry: _Entry, seconds: float) -> dict[str, Any]:
         "bytes": job.output.stat().st_size,
         "frames": entry.progress.frames if entry.progress else 0,
         "seconds": seconds,
-        "key": job.result_key(job.output.parent),
+        "key": result_key(job, job.output.parent),
         "notes": list(entry.progress.notes) if entry.progress else [],
     }

@@ -17,6 +17,7 @@ from pipeline.arrays import Image
 from pipeline.clip import Clip
 from pipeline.imaging import scene_cuts
 from pipeline.job import Job
+from pipeline.keys import pts_range
 from pipeline.models import Proposer
 from pipeline.prompts import Prompt, normalise
 from pipeline.video.reading.frame_index import load_index
@@ -61,7 +62,7 @@ def prompts_for_preview(job: Job, clip: Clip) -> tuple[Prompt, ...]:
     """The job's marks for a preview; where it has none to start from, those proposed for its first scene."""
     if not needs_proposals(job):
         return job.active_prompts
-    first, past = job.pts_range(clip)
+    first, past = pts_range(job, clip)
     times = [p for p in load_index(clip.path).pts if first <= p < past][: _REACH + 1]
     scenes = [at for at in scene_cuts.scanned(clip.path, first, times[-1]) if at is not None][:1]
     return merge(job, islice(propose_each_scene(job, clip, (first, past), scenes), 1))

@@ -17,6 +17,7 @@ from pipeline.clip import Clip
 from pipeline.errors import RunError
 from pipeline.files import read_json, try_lock, write_errors, write_json
 from pipeline.job import Job
+from pipeline.keys import matte_key, pts_range
 
 if TYPE_CHECKING:
     from pipeline.matte import MatteFile
@@ -83,8 +84,8 @@ def _title(job: Job, clip: Clip) -> dict[str, Any]:
     """What has to be the same for a run to go on with what another found."""
     return {
         "version": _VERSION,
-        "matte": job.matte_key,
-        "span": list(job.pts_range(clip)),
+        "matte": matte_key(job),
+        "span": list(pts_range(job, clip)),
         # A frame that is decoded for more than 8 bits is not to the bit what a model is given otherwise.
         "deep": job.high_bit_depth(clip),
     }

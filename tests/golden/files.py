@@ -92,7 +92,7 @@ def matte() -> None:
         job = kept_job(Path(folder))
         internals.run(job)
         shutil.copyfile(Path(folder, "matte.mkv"), DATA / "matte.mkv")
-    note("matte.json", {"key": job.matte_key, "planes": planes(DATA / "matte.mkv")})
+    note("matte.json", {"key": internals.matte_key(job), "planes": planes(DATA / "matte.mkv")})
 
 
 # Killed runs

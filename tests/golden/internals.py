@@ -22,6 +22,7 @@ from pipeline.formats import FORMATS
 from pipeline.job import Job
 from pipeline.jobs import sandbox
 from pipeline.jobs.runner import Runner
+from pipeline.keys import matte_key, result_key
 from pipeline.matte import MatteFile
 from pipeline.process import process
 from pipeline.prompts import Box, Object, Point, Prompt
@@ -47,6 +48,8 @@ __all__ = [
     "Point",
     "Prompt",
     "Transparent",
+    "matte_key",
+    "result_key",
     "stand_in",
     "users",
 ]

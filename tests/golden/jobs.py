@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from tests.golden import internals
 from tests.golden.internals import (
     Blur,
     Box,
@@ -84,6 +85,10 @@ def fixed() -> dict[str, Job]:
 def listed() -> dict[str, Any]:
     """Each job as JSON, with the keys of its matte and its result."""
     return {
-        name: {"json": job.to_json(DATA), "matte": job.matte_key, "result": job.result_key(DATA)}
+        name: {
+            "json": job.to_json(DATA),
+            "matte": internals.matte_key(job),
+            "result": internals.result_key(job, DATA),
+        }
         for name, job in fixed().items()
     }

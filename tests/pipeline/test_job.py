@@ -13,6 +13,7 @@ from pipeline.compositing.background import Blur, Colour, Footage, Picture, Tran
 from pipeline.compositing.edges import Edges
 from pipeline.errors import FormatError, InputError, PromptError
 from pipeline.job import Job, Progress
+from pipeline.keys import matte_key, pts_range, result_key
 from pipeline.prompts import Box, Object, Point, Prompt
 from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.probe import probe_clip
@@ -162,7 +163,7 @@ def test_span(
 ) -> None:
     clip = probe_clip(clip_path)
     pts = [*load_index(clip_path).pts, load_index(clip_path).pts[-1] + 1]
-    assert Job(clip_path, Path("x"), start=start, end=end).pts_range(clip) == (pts[first], pts[past])
+    assert pts_range(Job(clip_path, Path("x"), start=start, end=end), clip) == (pts[first], pts[past])
 
 
 @pytest.mark.usefixtures("stand_ins")
@@ -185,7 +186,7 @@ def test_the_matte_key_names_what_the_matte_depends_on_and_nothing_else(
         {"prompts": (Prompt(0, (Point(1, 1),), object=2),), "objects": (Object(2, on=False),)},
     )
     (tmp_path / "copy.mp4").write_bytes(clip_path.read_bytes())
-    assert all(replace(job, **changed).matte_key == job.matte_key for changed in same)
+    assert all(matte_key(replace(job, **changed)) == matte_key(job) for changed in same)
     other = write_clip(tmp_path / "other.mp4", [*numbered(1)], rate=Fraction(5))
     different = (
         {"source": other},
@@ -194,15 +195,15 @@ def test_the_matte_key_names_what_the_matte_depends_on_and_nothing_else(
         {"prompts": (Prompt(0, (Point(1, 1),), object=2),)},
         {"prompts": (Prompt(0, (Point(1, 1),), candidate=1),)},
     )
-    keys = {replace(job, **changed).matte_key for changed in different}
-    assert len(keys) == len(different) and job.matte_key not in keys
+    keys = {matte_key(replace(job, **changed)) for changed in different}
+    assert len(keys) == len(different) and matte_key(job) not in keys
 
 
 @pytest.mark.usefixtures("stand_ins")
 def test_the_result_key_names_all_that_the_result_depends_on(tmp_path: Path, clip_path: Path) -> None:
     job = Job(clip_path, tmp_path / "out.mp4", model="threshold", matte=tmp_path / "m.mkv")
     same = ({"output": tmp_path / "else.mp4"}, {"matte": None}, {"device": "cpu"}, {"hardware": True})
-    assert all(replace(job, **changed).result_key(tmp_path) == job.result_key(tmp_path) for changed in same)
+    assert all(result_key(replace(job, **changed), tmp_path) == result_key(job, tmp_path) for changed in same)
     different = (
         {"model": "carrying"},
         {"background": Blur()},
@@ -214,8 +215,8 @@ def test_the_result_key_names_all_that_the_result_depends_on(tmp_path: Path, cli
         {"edges": Edges(grow=1)},
         {"rate": Fraction(25)},
     )
-    keys = {replace(job, **changed).result_key(tmp_path) for changed in different}
-    assert len(keys) == len(different) and job.result_key(tmp_path) not in keys
+    keys = {result_key(replace(job, **changed), tmp_path) for changed in different}
+    assert len(keys) == len(different) and result_key(job, tmp_path) not in keys
 
 
 def test_a_job_of_an_earlier_version_is_read() -> None:

@@ -11,6 +11,7 @@ import pytest
 from pipeline import models, preview
 from pipeline.errors import InputError
 from pipeline.job import Job
+from pipeline.keys import matte_key
 from pipeline.matte import MatteFile
 from pipeline.process import process
 from pipeline.prompts import Box, Point, Prompt
@@ -116,7 +117,7 @@ def test_a_correction_is_carried_as_a_run_carries_it(job: Job, tmp_path: Path, a
         assert pair is not None and pair[0].pts == pts and not any(way)
         for _ in process(asked):
             pass
-        kept = MatteFile.find(asked.matte, asked.matte_key)
+        kept = MatteFile.find(asked.matte, matte_key(asked))
         assert kept is not None
         ((_, matte),) = kept.read_at(clip, [pts])
         assert np.array_equal(pair[1].matte, matte)

@@ -20,6 +20,7 @@ from pipeline.compositing.background import Background, Footage
 from pipeline.errors import InputError, WorkerLost
 from pipeline.formats import Format
 from pipeline.jobs import preflight
+from pipeline.keys import matte_key, pts_range
 from pipeline.video.reading.frame_index import has_index, load_index
 from ui.sessions.protocol import Look, ready
 from ui.sessions.session import Session
@@ -157,7 +158,7 @@ class FrameClient:
         loadable = "" if ready(found.cut) and found.licensed else "unready"
         behind = background.spec(found.job.background, found.folder)
         edges = "-".join(map(str, found.job.edges.to_json().values()))
-        return f"{found.cut.matte_key[:16]}{kept}{loadable}-{behind}-{edges}"
+        return f"{matte_key(found.cut)[:16]}{kept}{loadable}-{behind}-{edges}"
 
     def kept(self, found: Session) -> bool:
         """Whether there is a matte made from just this job, for all that it keeps of the video."""
@@ -166,10 +167,10 @@ class FrameClient:
         if path is None or state is None:
             return False
         told = self._matte(path, state)
-        if told is None or told[0] != found.cut.matte_key:
+        if told is None or told[0] != matte_key(found.cut):
             return False
         self._indexed(found)
-        first, past = found.job.pts_range(found.clip)
+        first, past = pts_range(found.job, found.clip)
         return bool(told[1] <= first and past <= told[2])
 
     def sounds(self, behind: Background) -> bool:

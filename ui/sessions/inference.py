@@ -25,6 +25,7 @@ from pipeline.compositing.images import limited, on_black
 from pipeline.errors import InputError, VideoError
 from pipeline.files import replacing
 from pipeline.job import GREEN, Job, Progress
+from pipeline.keys import matte_key, pts_range
 from pipeline.matte import MatteFile
 from pipeline.process import process
 from pipeline.propagation import run
@@ -110,7 +111,7 @@ class InferenceService:
         spread = preview.spaced_times(work.clip, work.job, PREVIEWS)
         wanted = {index.at(round(t / work.clip.time_base)) for t in spread}
         if _kept(work) is None:
-            keys = [job.matte_key for job in _parted(work.cut).values()]
+            keys = [matte_key(job) for job in _parted(work.cut).values()]
             wanted = {pts for pts in wanted if all((key, pts) in self._mattes for key in keys)}
         return sorted(index.pts.index(pts) for pts in wanted)
 
@@ -130,7 +131,7 @@ class InferenceService:
     def poster(self, work: Work) -> tuple[bytes, str]:
         """As `ui.sessions.frames` says."""
         order = load_index(work.clip.path).pts
-        first, past = work.job.pts_range(work.clip)
+        first, past = pts_range(work.job, work.clip)
         middle = (bisect.bisect_left(order, first) + bisect.bisect_left(order, past)) // 2
         view = "original" if _kept(work) is None else "cutout"
         return overlay.encoded(self._look(work, 0, middle, view)[0], width=_POSTER_WIDTH)
@@ -191,7 +192,7 @@ class InferenceService:
                 return {min(jobs): matte}, True
         mattes, rough = {}, False
         for number, job in jobs.items():
-            key = job.matte_key, pts
+            key = matte_key(job), pts
             answers = ready(job) and self._answers(work.clip, job, pts)
             carries = answers and preview.find_corrected_segment(work.clip, job, pts) is not None
             if carries and patient:
@@ -220,7 +221,7 @@ class InferenceService:
         """Have one object's mattes of these frames made and remembered; a change of the marks ends it."""
         index = load_index(work.clip.path)
         times = list(times)
-        wanted = [(job.matte_key, index.at(round(t / work.clip.time_base))) for t in times]
+        wanted = [(matte_key(job), index.at(round(t / work.clip.time_base))) for t in times]
         if _kept(work) is None:
             self._load(job)
         with closing(preview.predict_steps(job, times, steps)) as stream:
@@ -230,7 +231,7 @@ class InferenceService:
         """Have one object's matte of a frame carried there as a run would; a change of the marks ends it."""
         self._load(job)
         with closing(preview.predict_corrected(job, pts, self._trail)) as stream:
-            for _ in self._turns(work, version, stream, [(job.matte_key, pts)], carried=True):
+            for _ in self._turns(work, version, stream, [(matte_key(job), pts)], carried=True):
                 pass
 
     def _turns(
@@ -278,8 +279,8 @@ class InferenceService:
 
 def _kept(work: Work) -> MatteFile | None:
     """The matte file, where it was made from just this job and for all that it keeps of the video."""
-    kept = MatteFile.find(work.job.matte, work.cut.matte_key)
-    return kept if kept is not None and kept.covers(*work.job.pts_range(work.clip)) else None
+    kept = MatteFile.find(work.job.matte, matte_key(work.cut))
+    return kept if kept is not None and kept.covers(*pts_range(work.job, work.clip)) else None
 
 
 def _pts(work: Work, index: int) -> int:

@@ -40,6 +40,7 @@ from pipeline.formats import Quality
 from pipeline.job import GREEN, Job, Progress, Sound
 from pipeline.jobs import preflight, sandbox, speeds
 from pipeline.jobs.runner import Runner
+from pipeline.keys import pts_range
 from pipeline.video.reading.frame_index import index_path
 from ui.sessions import stock_backgrounds
 from ui.sessions.downloads import Downloads
@@ -637,7 +638,7 @@ class SessionService:
 
     def _needs(self, found: Session, job: Job) -> int:
         """Bytes that a run may take on the disk."""
-        first, past = job.pts_range(found.clip)
+        first, past = pts_range(job, found.clip)
         return preflight.disk_bytes(
             job, found.clip, sum(first <= pts < past for pts in self.looks.pts(found))
         )

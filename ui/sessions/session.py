@@ -14,6 +14,7 @@ from pipeline import models
 from pipeline.clip import Clip
 from pipeline.compositing.background import Picture
 from pipeline.job import Job
+from pipeline.keys import matte_key, result_key
 from pipeline.models import Card
 from pipeline.propagation import resume
 from ui.sessions import stock_backgrounds
@@ -78,7 +79,7 @@ class Session:
     def checks(self) -> list[float]:
         """Seconds where the cut that the present marks make may have slipped, as far as that is known."""
         told = self.row.checks
-        return told["times"] if told is not None and told["matte"] == self.cut.matte_key else []
+        return told["times"] if told is not None and told["matte"] == matte_key(self.cut) else []
 
     @property
     def scene(self) -> str | None:
@@ -91,7 +92,7 @@ class Session:
     def outdated(self) -> bool:
         """Whether the newest result was made by other choices or other marks, as far as that is known."""
         made = self.row.results[0].key if self.row.results else None
-        return made is not None and made != self.cut.result_key(self.folder)
+        return made is not None and made != result_key(self.cut, self.folder)
 
 
 @dataclass(frozen=True)

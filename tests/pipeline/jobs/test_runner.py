@@ -13,6 +13,7 @@ from pipeline.errors import WorkerLost
 from pipeline.job import Job, Progress
 from pipeline.jobs import runner as runners
 from pipeline.jobs.runner import STOPPED, Runner
+from pipeline.keys import matte_key
 from pipeline.process import process
 from tests import ffprobe
 from tests.pipeline.stand_in import stopped_within
@@ -116,7 +117,7 @@ def test_where_the_cut_may_have_slipped_is_told_of_the_matte_that_was_made(
     runner.submit("a", job)
     until(lambda: len(sink.ends()) == 1)
     ((_, _, checks),) = [told for told in sink.told if told[0] == "checked"]
-    assert checks["matte"] == job.matte_key
+    assert checks["matte"] == matte_key(job)
     assert checks["times"] == pytest.approx([5 / 24, 20 / 24], abs=1e-3)  # one for each run of doubts
     runner.submit("b", replace(job, output=tmp_path / "again.mp4"))
     until(lambda: len(sink.ends()) == 2)

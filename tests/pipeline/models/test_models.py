@@ -12,6 +12,7 @@ import pytest
 from pipeline import models, weights
 from pipeline.errors import InputError, WeightsError
 from pipeline.job import Job
+from pipeline.keys import matte_key
 from pipeline.models import Card, registry
 from pipeline.process import process
 from pipeline.weights import File, Weights
@@ -83,12 +84,12 @@ def test_other_weights_make_other_mattes(heavy: Card, place: Path, clip_path: Pa
     job = Job(clip_path, place / "out.mp4", model="heavy")
     own = tmp_path / "mine.pth"
     own.write_bytes(b"trained at home")
-    keys = {job.matte_key, replace(job, weights=own).matte_key}
+    keys = {matte_key(job), matte_key(replace(job, weights=own))}
     own.write_bytes(b"trained for longer")
-    keys.add(replace(job, weights=own).matte_key)
+    keys.add(matte_key(replace(job, weights=own)))
     assert len(keys) == 3
     models.cards()["heavy"] = replace(heavy, per_frame=True)
-    assert replace(job).matte_key != replace(job, deflicker=False).matte_key
+    assert matte_key(replace(job)) != matte_key(replace(job, deflicker=False))
 
 
 def test_a_model_that_is_being_loaded_keeps_nobody_from_another(heavy: Card, stand_ins: None) -> None:

@@ -9,6 +9,7 @@ import pytest
 from benchmarks import masked
 from pipeline import models, preview, process
 from pipeline.job import Job
+from pipeline.keys import pts_range
 from pipeline.models import recorte
 from pipeline.prompts import Box, Point, Prompt
 from pipeline.propagation import proposals
@@ -28,7 +29,7 @@ def job(path: Path, *marks: Prompt, model: str = "recorte") -> Job:
 def returned(started: Job) -> tuple[list[int], tuple[Prompt, ...]]:
     """The scenes and marks that a run of the job starts from."""
     clip = probe_clip(started.source)
-    return masked.returned(process.find_scenes(started, clip, started.pts_range(clip)))
+    return masked.returned(process.find_scenes(started, clip, pts_range(started, clip)))
 
 
 @pytest.fixture(scope="module")

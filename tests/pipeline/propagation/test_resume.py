@@ -23,6 +23,7 @@ from pipeline import models, prompts
 from pipeline.errors import RunError
 from pipeline.files import replacing
 from pipeline.job import Job
+from pipeline.keys import matte_key
 from pipeline.matte import MatteFile
 from pipeline.models import Prediction
 from pipeline.process import process, render
@@ -79,9 +80,9 @@ def undisturbed(counted_path: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
     def find(job: Job) -> Made:
         folder = tmp_path_factory.mktemp("whole")
-        if job.matte_key not in known:
-            known[job.matte_key] = made(replace(job, output=folder / "out.zip", matte=folder / "m.mkv"))
-        return known[job.matte_key]
+        if matte_key(job) not in known:
+            known[matte_key(job)] = made(replace(job, output=folder / "out.zip", matte=folder / "m.mkv"))
+        return known[matte_key(job)]
 
     return find
 

@@ -15,6 +15,7 @@ from pipeline.compositing.background import BLUR_RADIUS, Blur, Colour, Footage, 
 from pipeline.compositing.composite import composer
 from pipeline.compositing.edges import Edges
 from pipeline.job import Job
+from pipeline.keys import matte_key
 from pipeline.matte import MatteFile, create_writer
 from pipeline.process import render
 from pipeline.video.reading.frames import read_frames, read_frames_backward
@@ -152,10 +153,10 @@ def test_a_kept_matte_is_the_models_and_serves_both(tmp_path: Path) -> None:
     source = clip_of(tmp_path / "a.mkv", "ffv1", "bgra")
     clip = probe_clip(source)
     job = Job(source, tmp_path / "out.mkv", format="matte-lossless", matte=tmp_path / "kept.mkv")
-    with create_writer(tmp_path / "kept.mkv", clip, key=job.matte_key, past=10**6) as kept:
+    with create_writer(tmp_path / "kept.mkv", clip, key=matte_key(job), past=10**6) as kept:
         for frame in read_frames(source):
             kept.write(np.full((HEIGHT, WIDTH), 255, np.uint8), frame.pts)
-    found = MatteFile.find(job.matte, job.matte_key)
+    found = MatteFile.find(job.matte, matte_key(job))
     assert found is not None
     list(render(job, found))
     alone = next(read_frames(job.output, pixel_format="gray")).image

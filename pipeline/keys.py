@@ -1,0 +1,85 @@
+"""Keys and ranges of a Job that depend on files: matte key, result key and presentation times."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from pipeline import models, prompts
+from pipeline.clip import Clip
+from pipeline.files import fingerprint
+from pipeline.job import Job
+from pipeline.video.reading.frame_index import load_index
+from pipeline.video.reading.scan import Index
+
+_RENDER_KEYS = ("background", "format", "start", "end", "sound", "quality", "edges", "rate")
+"""Keys of a job's JSON that change the result but not the matte."""
+
+
+def matte_key(job: Job) -> str:
+    """Return the key of a job's matte: SHA-256 in hexadecimal of all that the matte depends on.
+
+    That is the video's content, the model with its weights, and the prompts; not the range, because one matte
+    serves every range that it covers. Raises OSError where the source or the weights cannot be read.
+    """
+    card = models.card(job.model)
+    what = {
+        "source": fingerprint(job.source),
+        "model": [job.model, card.version],
+        "weights": models.identify_weights(card, job.weights),
+        "stable": job.deflicker and card.per_frame,
+        "prompts": prompts.to_json(job.active_prompts),
+    }
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+
+def result_key(job: Job, folder: Path) -> str:
+    """Return the key of a job's result: that of its matte, and how it is rendered.
+
+    `folder` as in `Job.to_json`. Raises OSError where the source or the weights cannot be read.
+    """
+    data = job.to_json(folder)
+    rendering = {key: data[key] for key in _RENDER_KEYS}
+    return hashlib.sha256(json.dumps([matte_key(job), rendering], sort_keys=True).encode()).hexdigest()
+
+
+def pts_range(job: Job, clip: Clip) -> tuple[int, int]:
+    """Return the pts range [first, past the last) of the frames in the result, in the clip's time base."""
+    index = load_index(clip.path)
+    times, tick = index.pts, float(clip.time_base)
+    # Half a tick of tolerance: a typed time is a rounded one.
+    first = next((p for p in times if p * tick >= job.start - tick / 2), times[-1])
+    if _inside_long_frame(index, clip, job.start) is not None:
+        first = index.at(round(job.start / clip.time_base))
+    past = times[-1] + 1
+    if job.end is not None:
+        past = next((p for p in times if p * tick >= job.end - tick / 2), past)
+    # A range between two frames holds one all the same.
+    return first, max(past, next((p for p in times if p > first), first + 1))
+
+
+def result_bounds(job: Job, clip: Clip, frames: tuple[int, int] | None = None) -> tuple[int, int]:
+    """Return the pts at which the result begins and ends.
+
+    `frames` is the pts range of the frames in it, by default the job's own. The bounds are those of frames,
+    except within a frame that is shown for longer than usual: that is cut at the time asked for.
+    """
+    index = load_index(clip.path)
+    first, past = frames or pts_range(job, clip)
+    begin, stop = first, past if past <= index.pts[-1] else index.end
+    start, end = (
+        None if time is None else _inside_long_frame(index, clip, time) for time in (job.start, job.end)
+    )
+    if start is not None and first < start < stop:
+        begin = start
+    if end is not None and begin < end < stop:
+        stop = end
+    return begin, stop
+
+
+def _inside_long_frame(index: Index, clip: Clip, seconds: float) -> int | None:
+    """Return the pts of a time within a frame that is shown for longer than usual; None for other times."""
+    pts = round(seconds / clip.time_base)
+    following = next((p for p in index.pts if p > pts), index.end)
+    return pts if index.at(pts) < pts and following - pts > index.usual else None
