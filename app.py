@@ -233,12 +233,12 @@ def serve(settings: Settings) -> None:
         from ui.server.serve import serve as run_server
         from ui.server.status import ServerStatus
         from ui.server.uploads import Uploads
-        from ui.sessions.frames import darkroom
-        from ui.sessions.retention import Cleaner
+        from ui.sessions.frames import create_inference_service
+        from ui.sessions.retention import RetentionThread
         from ui.sessions.service import SessionService
-        from ui.sessions.upload_limits import Allowance
+        from ui.sessions.upload_limits import UploadLimits
 
-        allowance = Allowance(
+        allowance = UploadLimits(
             upload_bytes=settings.upload_bytes,
             seconds=settings.most_seconds,
             pixels=settings.most_pixels,
@@ -248,7 +248,7 @@ def serve(settings: Settings) -> None:
             Database.open(settings.database_url, settings.home / "database") as database,
             closing(Ledger(database)) as ledger,
             Worker(
-                darkroom,
+                create_inference_service,
                 # More than the machine has is refused to it, and not taken from others.
                 limits=Limits(memory_bytes=preflight.machine_memory(), pixels=settings.most_pixels or None),
                 idle_timeout=settings.stall_seconds + 60,
@@ -270,14 +270,14 @@ def serve(settings: Settings) -> None:
                 stall_seconds=settings.stall_seconds,
             )
             with closing(running) as runner:
-                ledger.orphaned = runner.cancel
+                ledger.on_missing_session = runner.cancel
                 worker.start()
                 actions = SessionService(
                     settings.home, database, runner, ASSETS / "sample.mp4", worker, allowance
                 )
                 server_status.actions = actions
-                actions.mend()
-                actions.resume()
+                actions.recover()
+                actions.requeue()
                 authenticator = CookieAuthenticator(
                     accounts,
                     LoginSessions(settings.home / "signed-in.json"),
@@ -294,7 +294,7 @@ def serve(settings: Settings) -> None:
                     routers=[metrics.router(server_status, server_metrics, settings.home)],
                     on_response=server_metrics.count_response,
                 )
-                with closing(Cleaner(actions, settings.keep_days)):
+                with closing(RetentionThread(actions, settings.keep_days)):
                     run_server(page, port)
                     actions.purge_all()
 
@@ -356,7 +356,7 @@ def change_users(settings: Settings, what: str, name: str, admin: bool) -> int:
                     changed = users.change_password(tx, name=name, password=password).name
                     said = f"{changed} has a new password, and has to sign in again everywhere."
                 case _:
-                    listed = users.listed(tx)
+                    listed = users.list_users(tx)
                     rows = (f"{u.name}{' (admin)' if u.admin else ''}: {n} sessions" for u, n in listed)
                     said = "\n".join(rows) or "There are no users."
     print(said)

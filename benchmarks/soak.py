@@ -28,7 +28,7 @@ from pipeline import formats
 from pipeline.job import Job
 from pipeline.jobs.runner import Runner
 from pipeline.jobs.worker import Worker
-from ui.sessions.frames import darkroom
+from ui.sessions.frames import create_inference_service
 from ui.sessions.service import SessionService
 
 SAMPLE = Path(__file__).resolve().parent.parent / "assets" / "sample.mp4"
@@ -43,8 +43,8 @@ def cycle(actions: SessionService, clip: Path, folder: Path, form: str, model: s
     actions.choose_model(id, model)
     actions.choose_format(id, form)
     found = actions.open(id)
-    actions.looks.strip(found)
-    actions.looks.look(found, found.clip.frames // 2, "cutout")
+    actions.frames.filmstrip(found)
+    actions.frames.render_frame(found, found.clip.frames // 2, "cutout")
     actions.run(id)
     while actions.open(id).running:
         time.sleep(0.05)
@@ -99,7 +99,7 @@ def main() -> None:
         with (
             Database.open(None, home / "database") as database,
             closing(Ledger(database)) as ledger,
-            Worker(darkroom) as worker,
+            Worker(create_inference_service) as worker,
             closing(Runner(ledger, partial(worker.stream, "process"), kill=worker.kill)) as runner,
         ):
             actions = SessionService(home, database, runner, SAMPLE, worker)

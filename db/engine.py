@@ -115,11 +115,11 @@ class Database:
 
     def _migrate(self) -> None:
         try:
-            with self._ours(), timeouts.patience(_MIGRATION_SECONDS), self.engine.begin() as connection:
+            with self._ours(), timeouts.wait_limit(_MIGRATION_SECONDS), self.engine.begin() as connection:
                 connection.execute(text("SET LOCAL statement_timeout = 0"))
                 # Held to the end of the transaction: a second starter waits, and finds nothing left to do.
                 connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
-                config = migrations()
+                config = alembic_config()
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
         except CommandError as error:
@@ -166,7 +166,7 @@ class Database:
 
         def start() -> None:
             try:
-                if server.revive():
+                if server.restart_if_dead():
                     log.warning("the embedded database had ended, and was started again")
             except DatabaseAway as error:
                 log.error("the embedded database could not be started again", exc_info=error)
@@ -178,7 +178,7 @@ class Database:
             threading.Thread(target=start, name="revival", daemon=True).start()
 
 
-def migrations() -> Config:
+def alembic_config() -> Config:
     """Alembic's settings, made here so that no file has to be found at run time."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))

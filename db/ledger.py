@@ -31,12 +31,12 @@ class Ledger:
     database is back. Progress alone is not worth waiting for: it is dropped while the database is away. A run
     that is silent is given a sign of life every few seconds, for as long as this process watches over it.
 
-    `orphaned` is told of a run whose session is not in the database any more: it is to be stopped.
+    `on_missing_session` is told of a run whose session is not in the database any more: it is to be stopped.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.orphaned: Callable[[str], object] = lambda key: None
+        self.on_missing_session: Callable[[str], object] = lambda key: None
         self._entries: queue.SimpleQueue[tuple[str, Entry] | None] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._away = False
@@ -133,7 +133,7 @@ class Ledger:
                     return
                 continue
             except NotFound:
-                self.orphaned(key)  # deleted while it ran
+                self.on_missing_session(key)  # deleted while it ran
             except Exception as error:
                 if again and isinstance(error, ValueError):
                     # What was committed just when the database went away cannot be entered twice.
@@ -146,7 +146,7 @@ class Ledger:
     def _beat(self, keys: list[str]) -> None:
         try:
             with self._database.begin() as tx:
-                repository.beat(tx, ids=keys)
+                repository.record_heartbeats(tx, ids=keys)
         except DatabaseAway:
             pass  # the next entry waits for it, and says so
         except Exception:

@@ -69,7 +69,7 @@ def get(tx: Session, *, id: UUID | str, owner: UUID | None = None) -> SessionRow
     return _owned(tx, id, owner)
 
 
-def page(
+def list_page(
     tx: Session,
     *,
     limit: int = 50,
@@ -86,7 +86,7 @@ def page(
     return tx.scalars(query).all()
 
 
-def ids(tx: Session, *, owner: UUID | None = None) -> list[UUID]:
+def list_ids(tx: Session, *, owner: UUID | None = None) -> list[UUID]:
     """Every session of the owner, oldest first."""
     query = select(SessionRow.id).where(_belongs(owner)).order_by(SessionRow.created_at, SessionRow.id)
     return list(tx.scalars(query))
@@ -166,7 +166,7 @@ def save_progress(tx: Session, *, id: UUID | str, progress: Json | None) -> Sess
     return row
 
 
-def beat(tx: Session, *, ids: Sequence[UUID | str]) -> None:
+def record_heartbeats(tx: Session, *, ids: Sequence[UUID | str]) -> None:
     """Keep that those of the sessions that are running gave a sign now; that is no change of theirs."""
     query = (
         update(SessionRow)
@@ -234,7 +234,7 @@ def add_result(
 # ---------------------------------------------------------------- everybody's: for the server and its admin
 
 
-class Owned(NamedTuple):
+class OwnedSession(NamedTuple):
     """A session, and the name of whom it belongs to; None: the local user."""
 
     row: SessionRow
@@ -261,7 +261,7 @@ def interrupt_running(tx: Session) -> list[UUID]:
     return [row.id for row in rows]
 
 
-def queued(tx: Session) -> Sequence[SessionRow]:
+def list_queued(tx: Session) -> Sequence[SessionRow]:
     """Everybody's sessions that are in line, in the order in which they came into it."""
     query = (
         select(SessionRow)
@@ -271,7 +271,7 @@ def queued(tx: Session) -> Sequence[SessionRow]:
     return tx.scalars(query).all()
 
 
-def under_way(tx: Session) -> list[Owned]:
+def list_active(tx: Session) -> list[OwnedSession]:
     """Everybody's sessions that are queued or running, in the order in which they came into line."""
     query = (
         select(SessionRow, User.name)
@@ -279,20 +279,20 @@ def under_way(tx: Session) -> list[Owned]:
         .where(SessionRow.state.in_([State.QUEUED, State.RUNNING]))
         .order_by(SessionRow.queued_at, SessionRow.created_at, SessionRow.id)
     )
-    return [Owned(row, owner) for row, owner in tx.execute(query)]
+    return [OwnedSession(row, owner) for row, owner in tx.execute(query)]
 
 
-def anyones(tx: Session, *, id: UUID | str) -> SessionRow:
+def get_any(tx: Session, *, id: UUID | str) -> SessionRow:
     """A session, whoever's it is. Raises: NotFound."""
     return _get(tx, id)
 
 
-def everything(tx: Session) -> Sequence[SessionRow]:
+def list_all(tx: Session) -> Sequence[SessionRow]:
     """Every session of all users, oldest first."""
     return tx.scalars(select(SessionRow).order_by(SessionRow.created_at, SessionRow.id)).all()
 
 
-def by_state(tx: Session) -> dict[State, int]:
+def count_by_state(tx: Session) -> dict[State, int]:
     """How many sessions of all users are in each state."""
     query = select(SessionRow.state, func.count()).group_by(SessionRow.state)
     counts = dict.fromkeys(State, 0)
@@ -301,7 +301,7 @@ def by_state(tx: Session) -> dict[State, int]:
     return counts
 
 
-def expired(tx: Session, *, before: datetime) -> list[UUID]:
+def list_expired(tx: Session, *, before: datetime) -> list[UUID]:
     """All users' sessions that did not change since `before`, oldest first.
 
     Not those with a star, nor those that are queued or running.
@@ -310,7 +310,7 @@ def expired(tx: Session, *, before: datetime) -> list[UUID]:
     return list(tx.scalars(query))
 
 
-def expire(tx: Session, *, id: UUID | str, before: datetime) -> None:
+def delete_expired(tx: Session, *, id: UUID | str, before: datetime) -> None:
     """Forget a session that is `expired`, whoever's it is. Raises: NotFound, also where it no longer is."""
     query = select(SessionRow).where(SessionRow.id == UUID(str(id)), *_expired(before)).with_for_update()
     row = tx.scalars(query, execution_options={"populate_existing": True}).one_or_none()
@@ -320,13 +320,13 @@ def expire(tx: Session, *, id: UUID | str, before: datetime) -> None:
     tx.flush()
 
 
-def discard(tx: Session, *, id: UUID | str) -> None:
+def delete_any(tx: Session, *, id: UUID | str) -> None:
     """Forget a session, whoever's it is. Raises: NotFound."""
     tx.delete(_get(tx, id))
     tx.flush()
 
 
-def discard_results(tx: Session, *, ids: Sequence[UUID]) -> None:
+def delete_results(tx: Session, *, ids: Sequence[UUID]) -> None:
     """Forget results, whoever's they are; those that are not there are none the less forgotten."""
     for id in ids:
         result = tx.get(Result, id)

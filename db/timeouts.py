@@ -28,7 +28,7 @@ def install() -> None:
 
 
 @contextmanager
-def patience(seconds: float) -> Iterator[None]:
+def wait_limit(seconds: float) -> Iterator[None]:
     """Wait for so long in this thread, for what is known to take its time."""
     before = getattr(_local, "seconds", None)
     _local.seconds = seconds

@@ -1,6 +1,6 @@
 """Who may sign in: functions that take a transaction and never end it.
 
-Names are one whatever their case and spelling (`normal_name`); passwords are kept as argon2 hashes only.
+Names are one whatever their case and spelling (`normalise_name`); passwords are kept as argon2 hashes only.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _TAKEN = "There is a user called {name} already: choose another name."
 _hasher = PasswordHasher()
 
 
-class Listed(NamedTuple):
+class UserSummary(NamedTuple):
     user: User
     sessions: int
 
 
-def normal_name(name: str) -> str:
+def normalise_name(name: str) -> str:
     """Return the form in which names are compared: NFC, stripped, casefolded, and no longer than a name is.
 
     All that is done with a name that somebody typed is done with this one: what counts attempts by another
@@ -60,7 +60,7 @@ def add(tx: Session, *, name: str, password: str, admin: bool = False) -> User:
     return user
 
 
-def check(tx: Session, *, name: str, password: str) -> User | None:
+def authenticate(tx: Session, *, name: str, password: str) -> User | None:
     """The user of this name and password; as slow for a name of nobody as for a wrong password.
 
     A hash by older parameters than today's is replaced.
@@ -92,11 +92,11 @@ def count(tx: Session) -> int:
     return tx.scalars(select(func.count()).select_from(User)).one()
 
 
-def listed(tx: Session) -> list[Listed]:
+def list_users(tx: Session) -> list[UserSummary]:
     """Everybody with the number of their sessions, by name."""
     sessions = select(func.count()).where(SessionRow.owner_id == User.id).correlate(User).scalar_subquery()
     query = select(User, sessions).order_by(func.lower(User.name))
-    return [Listed(user, number) for user, number in tx.execute(query)]
+    return [UserSummary(user, number) for user, number in tx.execute(query)]
 
 
 def change_password(tx: Session, *, name: str, password: str) -> User:
@@ -155,8 +155,8 @@ def _named(tx: Session, name: str) -> User | None:
     Compared here and not by the database, whose idea of a letter's case is another one than Python's.
     The spelling itself goes first: of older accounts two may have one normal form.
     """
-    wanted = normal_name(name)
-    alike = [row for row in tx.execute(select(User.id, User.name)) if normal_name(row.name) == wanted]
+    wanted = normalise_name(name)
+    alike = [row for row in tx.execute(select(User.id, User.name)) if normalise_name(row.name) == wanted]
     alike.sort(key=lambda row: row.name != _plain(name))
     return tx.get(User, alike[0].id) if alike else None
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from alembic import command
 from alembic.script import ScriptDirectory
 
-from db.engine import Database, migrations
+from db.engine import Database, alembic_config
 
 
 def main(message: str) -> None:
-    config = migrations()
+    config = alembic_config()
     number = len(list(ScriptDirectory.from_config(config).walk_revisions())) + 1
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -40,7 +40,7 @@ database.close()
 
 def names(database: Database) -> list[str]:
     with database.begin() as tx:
-        return [row.name for row in repository.page(tx)]
+        return [row.name for row in repository.list_page(tx)]
 
 
 def note(folder: Path) -> Path:

@@ -94,10 +94,10 @@ def test_a_server_that_goes_away_and_comes_back(tmp_path: Path) -> None:
             server.stop()
             repository.rename(tx, id=row.id, name="still lost")
         with pytest.raises(DatabaseAway, match="DATABASE_URL"), database.begin() as tx:
-            repository.page(tx)
+            repository.list_page(tx)
         server.start()
         with database.begin() as tx:
-            assert repository.page(tx) == []
+            assert repository.list_page(tx) == []
             repository.create(tx, name="kept", source="a.mp4", clip={}, job={})
 
 

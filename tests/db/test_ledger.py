@@ -58,7 +58,7 @@ def id(database: Database) -> Iterator[str]:
     id = queued(database)
     yield id
     with database.begin() as tx:
-        repository.discard(tx, id=id)
+        repository.delete_any(tx, id=id)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The migrations make what the models say, and can be taken back."""
+"""The alembic_config make what the models say, and can be taken back."""
 
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -7,7 +7,7 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.orm import Session
 
 from db import repository
-from db.engine import Database, migrations
+from db.engine import Database, alembic_config
 from db.models import Base, SessionRow
 
 
@@ -26,7 +26,7 @@ def test_they_make_what_the_models_say(database: Database) -> None:
 
 
 def test_down_and_up_again(database: Database) -> None:
-    config = migrations()
+    config = alembic_config()
     with database.engine.connect() as connection, connection.begin() as outer:
         config.attributes["connection"] = connection
         before = checks(connection)
@@ -39,7 +39,7 @@ def test_down_and_up_again(database: Database) -> None:
 
 
 def test_a_result_from_before_keys_and_notes_stays(database: Database) -> None:
-    config = migrations()
+    config = alembic_config()
     with database.engine.connect() as connection, connection.begin() as outer:
         config.attributes["connection"] = connection
         command.downgrade(config, "0002")

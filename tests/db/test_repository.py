@@ -175,7 +175,7 @@ def test_newest_first_page_by_page(tx: Session) -> None:
     newest = sorted(rows, key=lambda row: (row.created_at, row.id), reverse=True)
     seen: list[UUID] = []
     before = None
-    while shown := repository.page(tx, limit=2, before=before):
+    while shown := repository.list_page(tx, limit=2, before=before):
         seen += [row.id for row in shown]
         before = (shown[-1].created_at, shown[-1].id)
     assert seen == [row.id for row in newest]
@@ -188,7 +188,7 @@ def test_a_page_brings_its_results(tx: Session) -> None:
             make_result(tx, row.id, file).created_at = datetime(2031, 1, 1, hour, tzinfo=UTC)
     tx.flush()
     tx.expunge_all()
-    shown = repository.page(tx)
+    shown = repository.list_page(tx)
     assert all("results" not in inspect(row).unloaded for row in shown)
     assert [[result.file for result in row.results] for row in shown] == [["new", "old"]] * 3
     assert shown[0].results[0].bytes == 5_000_000_000
@@ -210,7 +210,7 @@ def test_a_page_brings_its_results(tx: Session) -> None:
 def test_search_takes_every_sign_as_it_is(tx: Session, search: str, found: set[str]) -> None:
     for name in ("100% wool", "1000 wools", "take_2", "take 2", "a/b", "c:\\clips", "it's", "Ёж ñandú"):
         make(tx, name)
-    assert {row.name for row in repository.page(tx, search=search)} == found
+    assert {row.name for row in repository.list_page(tx, search=search)} == found
 
 
 def test_a_result_says_what_it_was_made_from_and_what_went_otherwise(tx: Session) -> None:
@@ -227,7 +227,7 @@ def test_delete_takes_the_results_along(tx: Session) -> None:
         make_result(tx, row.id)
     tx.expunge_all()
     repository.delete(tx, id=gone.id)
-    assert [row.id for row in repository.page(tx)] == [kept.id]
+    assert [row.id for row in repository.list_page(tx)] == [kept.id]
     assert tx.scalar(text("SELECT count(*) FROM results")) == 1
 
 
@@ -306,10 +306,10 @@ def test_anothers_session_is_not_there(tx: Session, owners: list[UUID], name: st
 def test_each_lists_their_own(tx: Session, owners: list[UUID]) -> None:
     theirs = {owner: [make_aged(tx, age, owner=owner).id for age in (2, 1)] for owner in (None, *owners)}
     for owner, ids in theirs.items():
-        assert [row.id for row in repository.page(tx, owner=owner)] == ids[::-1]
-        assert [row.id for row in repository.page(tx, owner=owner, search="BEACH", limit=1)] == ids[1:]
-        assert repository.ids(tx, owner=owner) == ids
-    assert repository.page(tx, owner=uuid4()) == []
+        assert [row.id for row in repository.list_page(tx, owner=owner)] == ids[::-1]
+        assert [row.id for row in repository.list_page(tx, owner=owner, search="BEACH", limit=1)] == ids[1:]
+        assert repository.list_ids(tx, owner=owner) == ids
+    assert repository.list_page(tx, owner=uuid4()) == []
 
 
 def test_an_admin_sees_all_of_them(tx: Session, owners: list[UUID]) -> None:
@@ -317,10 +317,10 @@ def test_an_admin_sees_all_of_them(tx: Session, owners: list[UUID]) -> None:
     rows = {owner: make_aged(tx, age, owner=owner) for owner, age in ages.items()}
     for owner in (None, owners[1]):
         repository.queue(tx, id=rows[owner].id, owner=owner)
-    seen = repository.under_way(tx)
+    seen = repository.list_active(tx)
     assert {(one.row.owner_id, one.owner) for one in seen} == {(None, None), (owners[1], "Eva")}
-    assert repository.by_state(tx) == dict.fromkeys(State, 0) | {State.READY: 1, State.QUEUED: 2}
-    assert {row.id for row in repository.everything(tx)} == {row.id for row in rows.values()}
+    assert repository.count_by_state(tx) == dict.fromkeys(State, 0) | {State.READY: 1, State.QUEUED: 2}
+    assert {row.id for row in repository.list_all(tx)} == {row.id for row in rows.values()}
 
 
 # ---------------------------------------------------------------- the line, and signs of life
@@ -346,7 +346,7 @@ def test_the_line_is_in_the_order_of_queueing(tx: Session, owners: list[UUID]) -
         repository.queue(tx, id=rows[place].id, owner=rows[place].owner_id)
         rows[place].queued_at = datetime(2030, 1, 1, 0, minute, tzinfo=UTC)
     tx.flush()
-    assert [row.id for row in repository.queued(tx)] == [rows[place].id for place in (2, 0, 3)]
+    assert [row.id for row in repository.list_queued(tx)] == [rows[place].id for place in (2, 0, 3)]
 
 
 def test_a_run_gives_signs(tx: Session) -> None:
@@ -356,7 +356,7 @@ def test_a_run_gives_signs(tx: Session) -> None:
         *FINISHED,  # when they last gave one
     }
     tx.execute(text("UPDATE sessions SET beat_at = '2001-01-01Z', updated_at = '2001-01-01Z'"))
-    repository.beat(tx, ids=[str(ids["running"]), ids["done"], uuid4()])
+    repository.record_heartbeats(tx, ids=[str(ids["running"]), ids["done"], uuid4()])
     tx.expire_all()
     years = {state: repository.get(tx, id=id).beat_at.year for state, id in ids.items()}  # type: ignore[union-attr]
     assert years.pop("running") >= 2024 and set(years.values()) == {2001}
@@ -365,7 +365,7 @@ def test_a_run_gives_signs(tx: Session) -> None:
     assert repository.get(tx, id=ids["failed"]).beat_at == repository.now(tx)
     repository.queue(tx, id=ids["failed"])
     assert repository.get(tx, id=ids["failed"]).beat_at is None
-    repository.beat(tx, ids=[])
+    repository.record_heartbeats(tx, ids=[])
 
 
 # ---------------------------------------------------------------- what nobody needs any more
@@ -379,14 +379,14 @@ def test_what_nobody_changed_for_long_is_expired(tx: Session, owners: list[UUID]
     tx.execute(text("UPDATE sessions SET updated_at = now() - interval '3 days'"))
     repository.rename(tx, id=young.id, name="needed")
     expected = {id for state, id in ids.items() if state not in ("queued", "running")} | {theirs.id}
-    assert set(repository.expired(tx, before=now - timedelta(days=2))) == expected
-    assert repository.expired(tx, before=now - timedelta(days=4)) == []
+    assert set(repository.list_expired(tx, before=now - timedelta(days=2))) == expected
+    assert repository.list_expired(tx, before=now - timedelta(days=4)) == []
     for id in (starred.id, young.id, ids["queued"], ids["running"], uuid4()):
         with pytest.raises(NotFound):
-            repository.expire(tx, id=id, before=now - timedelta(days=2))
+            repository.delete_expired(tx, id=id, before=now - timedelta(days=2))
     for id in expected:
-        repository.expire(tx, id=id, before=now - timedelta(days=2))
-    assert {row.id for row in repository.everything(tx)} == {
+        repository.delete_expired(tx, id=id, before=now - timedelta(days=2))
+    assert {row.id for row in repository.list_all(tx)} == {
         starred.id,
         young.id,
         ids["queued"],
@@ -397,9 +397,9 @@ def test_what_nobody_changed_for_long_is_expired(tx: Session, owners: list[UUID]
 def test_what_was_lost_is_forgotten(tx: Session, owners: list[UUID]) -> None:
     row = make(tx, owner=owners[0])
     gone, kept = (make_result(tx, row.id, file) for file in "ab")
-    repository.discard_results(tx, ids=[gone.id, uuid4()])
+    repository.delete_results(tx, ids=[gone.id, uuid4()])
     tx.expire_all()
-    assert [result.id for result in repository.anyones(tx, id=row.id).results] == [kept.id]
-    repository.discard(tx, id=row.id)
+    assert [result.id for result in repository.get_any(tx, id=row.id).results] == [kept.id]
+    repository.delete_any(tx, id=row.id)
     with pytest.raises(NotFound):
-        repository.discard(tx, id=row.id)
+        repository.delete_any(tx, id=row.id)

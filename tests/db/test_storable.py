@@ -24,7 +24,7 @@ def test_no_json_holds_it(database: Database, value: Any, inside: Any) -> None:
     with pytest.raises(Unstorable, match=r"cannot be kept|too large"), database.begin() as tx:
         repository.create(tx, name="a", source="a.mp4", clip={}, job={"x": inside(value)})
     with database.begin() as tx:
-        assert repository.page(tx) == []
+        assert repository.list_page(tx) == []
 
 
 @pytest.mark.parametrize("name", ["a\0b", "a\ud83d"])
@@ -34,7 +34,7 @@ def test_no_text_holds_it(database: Database, name: str) -> None:
     with pytest.raises(Unstorable), database.begin() as tx:
         repository.create(tx, name="a", source="a.mp4", clip={}, job={name: 1})
     with pytest.raises(Unstorable), database.begin() as tx:
-        repository.page(tx, search=name)
+        repository.list_page(tx, search=name)
 
 
 def test_what_it_takes_comes_back(database: Database) -> None:
@@ -44,5 +44,5 @@ def test_what_it_takes_comes_back(database: Database) -> None:
     with database.begin() as tx:
         row = repository.get(tx, id=id)
         assert row.job == job and row.name == "😀" and row.progress is None
-        assert [found.id for found in repository.page(tx, search="😀")] == [id]
+        assert [found.id for found in repository.list_page(tx, search="😀")] == [id]
         repository.delete(tx, id=id)

@@ -70,7 +70,7 @@ def test_a_statement_that_takes_too_long_is_ended(database: Database) -> None:
 
 def test_patience_is_a_threads_own(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timeouts, "ANSWER_SECONDS", 0.3)
-    with timeouts.patience(30), database.begin() as tx:
+    with timeouts.wait_limit(30), database.begin() as tx:
         tx.execute(text("SELECT pg_sleep(1)"))
     with pytest.raises(DatabaseAway, match="did not answer"), database.begin() as tx:
         tx.execute(text("SELECT pg_sleep(1)"))

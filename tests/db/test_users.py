@@ -34,7 +34,7 @@ def test_a_user_signs_in_by_name_and_password(tx: Session) -> None:
     assert (ana.name, ana.admin) == ("Ana", True) and "horse" not in ana.password
     tx.expire_all()
     for name in ("Ana", "ana", "ANA ", "\tana"):
-        found = users.check(tx, name=name, password="correct horse")
+        found = users.authenticate(tx, name=name, password="correct horse")
         assert found is not None and found.id == ana.id
     for name, password in (
         ("Ana", "correct Horse"),
@@ -47,13 +47,13 @@ def test_a_user_signs_in_by_name_and_password(tx: Session) -> None:
         ("\ud800", "\ud800"),
         ("nobody", "nobody's"),
     ):
-        assert users.check(tx, name=name, password=password) is None
+        assert users.authenticate(tx, name=name, password=password) is None
     assert users.get(tx, id=str(ana.id)) is ana and users.get(tx, id="Ana") is None
 
 
 def test_accents_are_one_however_they_are_typed(tx: Session) -> None:
     add(tx, "Jose\u0301")
-    assert users.check(tx, name="JOSÉ", password="correct horse") is not None
+    assert users.authenticate(tx, name="JOSÉ", password="correct horse") is not None
     with pytest.raises(AccountError, match="already"):
         add(tx, "josé")
 
@@ -70,7 +70,7 @@ def test_accents_are_one_however_they_are_typed(tx: Session) -> None:
 )
 def test_a_name_is_found_by_its_normal_form(tx: Session, kept: str, typed: str) -> None:
     id = add(tx, kept).id
-    found = users.check(tx, name=users.normal_name(typed), password="correct horse")
+    found = users.authenticate(tx, name=users.normalise_name(typed), password="correct horse")
     assert found is not None and found.id == id
     with pytest.raises(AccountError, match="already"):
         add(tx, typed[:64])
@@ -80,14 +80,14 @@ def test_a_name_is_found_by_its_normal_form(tx: Session, kept: str, typed: str) 
 @example("ᾳ\u0345İ")
 @example("a" * 63 + " b")
 def test_the_normal_form_is_the_last_word(name: str) -> None:
-    normal = users.normal_name(name)
-    assert users.normal_name(normal) == normal and len(normal) <= users.LONGEST_NAME
+    normal = users.normalise_name(name)
+    assert users.normalise_name(normal) == normal and len(normal) <= users.LONGEST_NAME
 
 
 def test_the_last_word_for_each_letter() -> None:
     for point in range(sys.maxunicode + 1):
-        normal = users.normal_name(chr(point))
-        assert users.normal_name(normal) == normal, hex(point)
+        normal = users.normalise_name(chr(point))
+        assert users.normalise_name(normal) == normal, hex(point)
 
 
 def test_of_two_older_accounts_that_are_alike_each_is_found_by_its_spelling(tx: Session) -> None:
@@ -129,11 +129,11 @@ def test_an_unknown_name_takes_as_long_as_a_wrong_password(
     monkeypatch.setattr(users, "_hasher", PasswordHasher(time_cost=2, memory_cost=16 * 1024, parallelism=1))
     users._nobodys.cache_clear()
     add(tx)
-    users.check(tx, name="Ana", password="warm up")
+    users.authenticate(tx, name="Ana", password="warm up")
 
     def taken(name: str) -> float:
         began = time.process_time()
-        assert users.check(tx, name=name, password="wrong password") is None
+        assert users.authenticate(tx, name=name, password="wrong password") is None
         return time.process_time() - began
 
     known, unknown = (statistics.median(taken(name) for _ in range(7)) for name in ("Ana", "Eva"))
@@ -144,19 +144,19 @@ def test_an_unknown_name_takes_as_long_as_a_wrong_password(
 def test_a_hash_by_older_parameters_is_replaced(tx: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     ana = add(tx)
     before = ana.password
-    assert users.check(tx, name="Ana", password="correct horse") and ana.password == before
+    assert users.authenticate(tx, name="Ana", password="correct horse") and ana.password == before
     monkeypatch.setattr(users, "_hasher", PasswordHasher(time_cost=2, memory_cost=16, parallelism=1))
-    assert users.check(tx, name="Ana", password="wrong one") is None and ana.password == before
-    assert users.check(tx, name="Ana", password="correct horse")
+    assert users.authenticate(tx, name="Ana", password="wrong one") is None and ana.password == before
+    assert users.authenticate(tx, name="Ana", password="correct horse")
     assert ana.password != before and "t=2" in ana.password
-    assert users.check(tx, name="Ana", password="correct horse")
+    assert users.authenticate(tx, name="Ana", password="correct horse")
 
 
 def test_a_hash_that_is_none_lets_nobody_in(tx: Session) -> None:
     add(tx)
     tx.execute(text("UPDATE users SET password = ''"))
     tx.expire_all()
-    assert users.check(tx, name="Ana", password="") is None
+    assert users.authenticate(tx, name="Ana", password="") is None
 
 
 def test_all_are_listed_with_how_many_sessions_they_have(tx: Session) -> None:
@@ -164,7 +164,7 @@ def test_all_are_listed_with_how_many_sessions_they_have(tx: Session) -> None:
     for _ in range(2):
         repository.create(tx, name="a", source="a.mp4", clip={}, job={}, owner=eva.id)
     repository.create(tx, name="a", source="a.mp4", clip={}, job={})
-    assert [(user.name, sessions) for user, sessions in users.listed(tx)] == [("Ana", 0), ("eva", 2)]
+    assert [(user.name, sessions) for user, sessions in users.list_users(tx)] == [("Ana", 0), ("eva", 2)]
     assert users.count(tx) == 2 and ana.created_at
 
 
@@ -178,8 +178,8 @@ def test_who_is_removed_takes_their_sessions_along(tx: Session) -> None:
     assert users.remove(tx, name="ANA").id == ids[0]
     tx.expire_all()
     with pytest.raises(NotFound):
-        repository.anyones(tx, id=row)
-    assert repository.anyones(tx, id=kept).owner_id == ids[1]
-    assert users.check(tx, name="Ana", password="correct horse") is None
+        repository.get_any(tx, id=row)
+    assert repository.get_any(tx, id=kept).owner_id == ids[1]
+    assert users.authenticate(tx, name="Ana", password="correct horse") is None
     with pytest.raises(AccountError, match="no user called 'Ana'"):
         users.remove(tx, name="Ana")

@@ -30,7 +30,7 @@ from pipeline.propagation import spool
 from pipeline.video.reading.frame_index import load_index, save_index
 from pipeline.video.reading.frames import read_frames
 from tests.pipeline import stand_in
-from tests.ui.hosted import Here
+from tests.ui.hosted import LocalWorker
 from ui.sessions.inference import InferenceService
 from ui.sessions.service import SessionService
 
@@ -140,8 +140,8 @@ def close_segments_often(seconds: float) -> None:
 def service(home: Path, database: Database) -> Iterator[Any]:
     """What can be done with the sessions of a data folder, for the local user; all in this process."""
     with (
-        patch.object(sandbox, "Worker", Here),
+        patch.object(sandbox, "Worker", LocalWorker),
         closing(Ledger(database)) as ledger,
         closing(Runner(ledger, process)) as runner,
     ):
-        yield SessionService(home, database, runner, Path(), Here(InferenceService))
+        yield SessionService(home, database, runner, Path(), LocalWorker(InferenceService))

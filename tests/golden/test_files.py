@@ -171,8 +171,8 @@ def home(tmp_path: Path, own: Database) -> Path:
 def service(home: Path, own: Database) -> Iterator[Any]:
     """The application as it comes up on that folder."""
     with internals.service(home, own) as service:
-        service.mend()
-        service.resume()
+        service.recover()
+        service.requeue()
         yield service
 
 
@@ -184,18 +184,18 @@ def row(name: str) -> dict[str, Any]:
 def test_users_may_still_sign_in(home: Path, own: Database) -> None:
     (ana,) = golden("rows")["users"]
     with own.begin() as tx:
-        found = users.check(tx, name=files.NAME, password=files.PASSWORD)
+        found = users.authenticate(tx, name=files.NAME, password=files.PASSWORD)
         assert found is not None and (str(found.id), found.admin) == (ana["id"], True)
-        assert users.check(tx, name=files.NAME, password="another") is None
+        assert users.authenticate(tx, name=files.NAME, password="another") is None
         licence = {"model": "rmbg", "licence_url": "https://example.org/licence"}
         assert users.has_acknowledged(tx, id=found.id, **licence)
 
 
 def test_a_session_opens_as_it_was(service: Any, home: Path) -> None:
     before, (made,) = row("Film.mp4"), golden("rows")["results"]
-    assert [found.row.name for found in service.sessions()] == ["Clip.mkv"]
-    theirs = service.of(internals.identifier(before["owner_id"]))
-    assert [found.id for found in theirs.sessions()] == [before["id"]]
+    assert [found.row.name for found in service.list_sessions()] == ["Clip.mkv"]
+    theirs = service.for_owner(internals.identifier(before["owner_id"]))
+    assert [found.id for found in theirs.list_sessions()] == [before["id"]]
     found = theirs.open(before["id"])
     assert (found.row.name, found.row.state, found.row.starred) == ("Film.mp4", "done", True)
     assert found.clip.to_json() == before["clip"] and found.clip.path.is_file()
@@ -216,10 +216,10 @@ def test_a_new_session_has_files_of_the_same_names(service: Any, tmp_path: Path)
     Image.fromarray(files.checks()).save(back)
     id = service.create(Path(shutil.copyfile(DATA / "film.mp4", tmp_path / "upload.mp4")), "Film.mp4")
     service.choose_model(id, "grabcut")
-    service.mark(id, [files.FIGURE.to_json()])
+    service.save_marks(id, [files.FIGURE.to_json()])
     service.choose_picture(id, back, "back.png", "fit")
     service.run(id)
-    until(lambda: service.place(id) is None and not service.open(id).running)
+    until(lambda: service.queue_position(id) is None and not service.open(id).running)
     before = DATA / "home" / "sessions" / row("Film.mp4")["id"]
     assert names(service.open(id).folder) == names(before)
 
@@ -234,7 +234,7 @@ def test_a_deletion_that_was_cut_short_is_taken_back(home: Path, own: Database) 
     folder = home / "sessions" / id
     folder.rename(folder.with_name(f".deleted-{id}"))
     with internals.service(home, own) as service:
-        service.mend()
+        service.recover()
         assert service.open(id).folder == folder and folder.is_dir()
 
 
@@ -243,14 +243,14 @@ def test_a_session_is_rendered_again_without_a_model(
     service: Any, home: Path, background: str | None
 ) -> None:
     before = row("Film.mp4")
-    theirs = service.of(internals.identifier(before["owner_id"]))
+    theirs = service.for_owner(internals.identifier(before["owner_id"]))
     id = before["id"]
     if background is not None:
         theirs.choose_background(id, background)
         assert theirs.open(id).outdated
     with internals.no_model_loads():
         theirs.run(id)
-        until(lambda: theirs.place(id) is None and not theirs.open(id).running)
+        until(lambda: theirs.queue_position(id) is None and not theirs.open(id).running)
     found = theirs.open(id)
     assert (found.row.state, found.row.error) == ("done", None)
     newest, oldest = found.row.results
@@ -267,12 +267,12 @@ def test_a_run_that_was_killed_with_its_server_is_gone_on_with(service: Any, hom
     before = row("Clip.mkv")
     assert before["state"] == "running"
     found = service.open(before["id"])
-    assert found.row.state == "interrupted" and found.begun
+    assert found.row.state == "interrupted" and found.can_resume
     assert found.job.to_json(found.folder) == before["job"]
     kept = files.count(DATA / "home" / found.folder.relative_to(home) / "matte.mkv.parts")
     with internals.counted("dwelling") as model:
         service.run(found.id)
-        until(lambda: service.place(found.id) is None and not service.open(found.id).running)
+        until(lambda: service.queue_position(found.id) is None and not service.open(found.id).running)
     found = service.open(found.id)
     assert (found.row.state, found.row.error) == ("done", None)
     assert kept > 0 and model.frames == 41 - kept

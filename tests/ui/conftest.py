@@ -30,7 +30,7 @@ from playwright.sync_api import (
 from pipeline.jobs import sandbox
 from tests import browser as system_browser
 from tests import children, rendered, waiting
-from tests.ui.hosted import Here
+from tests.ui.hosted import LocalWorker
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -189,7 +189,7 @@ def small_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Uploads are looked at in this process; in one of their own in `test_arrangement`."""
-    monkeypatch.setattr(sandbox, "Worker", Here)
+    monkeypatch.setattr(sandbox, "Worker", LocalWorker)
 
 
 @pytest.fixture(scope="module")

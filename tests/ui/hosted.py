@@ -9,13 +9,13 @@ from tests.pipeline import stand_in
 from ui.sessions.inference import InferenceService
 
 
-def darkroom() -> InferenceService:
+def create_inference_service() -> InferenceService:
     """For a worker: the models are registered where they are made."""
     stand_in.register()
     return InferenceService()
 
 
-class Here:
+class LocalWorker:
     """In place of a `pipeline.jobs.worker.Worker`: hosts in this process, within a test's reach."""
 
     pid = None

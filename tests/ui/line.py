@@ -14,14 +14,14 @@ from db.engine import Database
 from pipeline.job import Job
 from pipeline.video.reading.frame_index import save_index
 from pipeline.video.reading.probe import probe_clip
-from tests.ui.hosted import Here
+from tests.ui.hosted import LocalWorker
 from ui.sessions.inference import InferenceService
 from ui.sessions.service import SessionService
 
 SAMPLE = Path(__file__).resolve().parents[2] / "assets" / "sample.mp4"
 
 
-class Line:
+class ManualRunner:
     """In place of the runner: a job is done when the test says `step`, by writing a file."""
 
     def __init__(self, sink: Any) -> None:
@@ -67,11 +67,11 @@ class Line:
         job.output.write_bytes(b"result")
         with self._lock:
             del self.jobs[key]
-        self._sink.finished(key, told(job.output.name))
+        self._sink.finished(key, result_record(job.output.name))
         return key
 
 
-def told(file: str) -> dict[str, Any]:
+def result_record(file: str) -> dict[str, Any]:
     """What a runner tells of a result."""
     return {
         "format": "mp4",
@@ -84,11 +84,11 @@ def told(file: str) -> dict[str, Any]:
     }
 
 
-def actions_on(home: Path, database: Database, line: Line, **more: Any) -> SessionService:
-    return SessionService(home, database, line, SAMPLE, Here(InferenceService), **more)  # type: ignore[arg-type]
+def make_service(home: Path, database: Database, line: ManualRunner, **more: Any) -> SessionService:
+    return SessionService(home, database, line, SAMPLE, LocalWorker(InferenceService), **more)  # type: ignore[arg-type]
 
 
-def maker(home: Path, database: Database, clip: Path) -> Callable[..., str]:
+def session_maker(home: Path, database: Database, clip: Path) -> Callable[..., str]:
     """Makes sessions as an upload would, only quicker."""
     probed = probe_clip(clip, "a.mp4")
     (home / "sessions").mkdir(parents=True, exist_ok=True)
@@ -116,8 +116,8 @@ def maker(home: Path, database: Database, clip: Path) -> Callable[..., str]:
     return make
 
 
-def result_of(database: Database, home: Path, id: str, file: str = "result-1.mp4") -> str:
+def add_result(database: Database, home: Path, id: str, file: str = "result-1.mp4") -> str:
     """Give a session a result; the result's id."""
     (home / "sessions" / id / file).write_bytes(b"result")
     with database.begin() as tx:
-        return str(repository.add_result(tx, id=id, **told(file)).id)
+        return str(repository.add_result(tx, id=id, **result_record(file)).id)

@@ -52,7 +52,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def worker() -> Iterator[Worker]:
-    with stand_in.registered(), Worker(hosted.darkroom) as worker:
+    with stand_in.registered(), Worker(hosted.create_inference_service) as worker:
         yield worker
 
 
@@ -67,7 +67,7 @@ def actions(
     ):
         made = SessionService(home, database, runner, SAMPLE, worker)
         yield made
-        for found in made.sessions():
+        for found in made.list_sessions():
             made.delete(found.id)
 
 
@@ -75,14 +75,14 @@ def actions(
 def session(actions: SessionService, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """One that was made without waiting for a process."""
     with monkeypatch.context() as patched:
-        patched.setattr(sandbox, "Worker", hosted.Here)
+        patched.setattr(sandbox, "Worker", hosted.LocalWorker)
         id = actions.create(Path(shutil.copyfile(clip, tmp_path / "upload.mp4")), "clip.mp4")
     actions.choose_model(id, "slow")
     return id
 
 
 def ended(actions: SessionService, id: str) -> Session:
-    until(lambda: actions.place(id) is None and not actions.open(id).running)
+    until(lambda: actions.queue_position(id) is None and not actions.open(id).running)
     return actions.open(id)
 
 
@@ -95,42 +95,42 @@ def zombies() -> list[psutil.Process]:
 
 def test_a_session_is_served_by_the_worker(actions: SessionService, session: str) -> None:
     actions.choose_model(session, "pointing")
-    found = actions.mark(session, MARKS)
-    looks = actions.looks
-    assert len(looks.times(found)) == FRAMES
-    assert looks.look(found, 0, "cutout").mime == "image/webp"
-    assert [score for score, _ in looks.candidates(found, 0, 1)] == [0.55, 0.95, 0.75]
-    assert [len(n) for n in looks.previews(found)] == [1, 2, 3, 4, 5, 6]
-    assert len(looks.known(found)) == 6 and not looks.kept(found)
-    assert looks.strip(found).startswith(b"\xff\xd8") and looks.poster(found)[1] == "image/jpeg"
+    found = actions.save_marks(session, MARKS)
+    looks = actions.frames
+    assert len(looks.frame_times(found)) == FRAMES
+    assert looks.render_frame(found, 0, "cutout").mime == "image/webp"
+    assert [score for score, _ in looks.render_candidates(found, 0, 1)] == [0.55, 0.95, 0.75]
+    assert [len(n) for n in looks.make_previews(found)] == [1, 2, 3, 4, 5, 6]
+    assert len(looks.cached_previews(found)) == 6 and not looks.has_matte(found)
+    assert looks.filmstrip(found).startswith(b"\xff\xd8") and looks.poster(found)[1] == "image/jpeg"
     before = looks.revision(found)
     actions.run(session)
     done = ended(actions, session)
-    assert done.row.state is State.DONE and looks.kept(done) and not done.outdated
+    assert done.row.state is State.DONE and looks.has_matte(done) and not done.outdated
     assert looks.poster(done)[1] == "image/webp" and looks.revision(done) != before
     with pytest.raises(InputError, match="no frame number"):
-        looks.look(done, FRAMES, "mask")
+        looks.render_frame(done, FRAMES, "mask")
 
 
 def test_what_was_overtaken_is_not_made_over_there(actions: SessionService, session: str) -> None:
     """Not even what was under way when the marks changed."""
     actions.choose_model(session, "slow")
-    found = actions.mark(session, MARKS)
-    steps = iter(actions.looks.previews(found))
+    found = actions.save_marks(session, MARKS)
+    steps = iter(actions.frames.make_previews(found))
     next(steps)
-    actions.mark(session, [])
+    actions.save_marks(session, [])
     with pytest.raises(InputError, match="have changed since"):
         list(steps)
     with pytest.raises(InputError, match="have changed since"):
-        actions.looks.look(found, 0, "mask")
+        actions.frames.render_frame(found, 0, "mask")
 
 
 def test_the_page_answers_while_a_run_is_under_way(actions: SessionService, session: str) -> None:
     actions.run(session)
     until(lambda: actions.progress(session))
     found = actions.open(session)
-    assert actions.looks.look(found, 0, "original").final
-    assert actions.wait(session) == 0
+    assert actions.frames.render_frame(found, 0, "original").final
+    assert actions.eta(session) == 0
     actions.cancel(session)
     assert ended(actions, session).row.state is State.CANCELLED
 
@@ -145,7 +145,7 @@ def test_the_worker_is_killed_at_any_moment_and_the_run_goes_on(
     dice = random.Random(6)
     for moment in range(10):
         actions.run(session)
-        until(lambda: actions.place(session) == 0)
+        until(lambda: actions.queue_position(session) == 0)
         if moment:  # the first before anything was heard of it
             until(lambda: actions.progress(session))
             time.sleep(dice.uniform(0, 1.5))
@@ -158,8 +158,8 @@ def test_the_worker_is_killed_at_any_moment_and_the_run_goes_on(
             "The process that worked on this was lost: it was killed, and memory may have run out. "
             "Start it again to continue."
         )
-        assert found.row.results == [] and not actions.looks.kept(found)
-        assert actions.looks.look(found, 0, "original").final and worker.pid not in (None, pid)
+        assert found.row.results == [] and not actions.frames.has_matte(found)
+        assert actions.frames.render_frame(found, 0, "original").final and worker.pid not in (None, pid)
         assert not zombies()
     actions.run(session)
     done = ended(actions, session)
@@ -173,14 +173,14 @@ def test_the_worker_is_killed_at_any_moment_and_the_run_goes_on(
 def test_a_look_under_which_the_worker_dies_is_told_in_a_sentence(
     actions: SessionService, worker: Worker, session: str
 ) -> None:
-    found = actions.mark(session, MARKS)
-    steps = iter(actions.looks.previews(found))
+    found = actions.save_marks(session, MARKS)
+    steps = iter(actions.frames.make_previews(found))
     next(steps)
     worker.kill()
     with pytest.raises(WorkerLost, match=r"was lost: .*\. Try again\.$"):
         list(steps)
-    assert actions.looks.known(found) == []  # they went with it
-    assert len(list(actions.looks.previews(found))) >= 6
+    assert actions.frames.cached_previews(found) == []  # they went with it
+    assert len(list(actions.frames.make_previews(found))) >= 6
 
 
 def test_a_model_that_hangs_is_ended_and_the_next_job_runs(
@@ -233,8 +233,8 @@ def test_an_upload_is_looked_at_in_a_process_of_its_own(
         actions.create(bad, "Theirs.mp4")
     assert list(tmp_path.iterdir()) == []
     film = Path(shutil.copyfile(clip, tmp_path / "film.mp4"))
-    laid = actions.choose_footage(found.id, film, "film.mp4").job.background
-    assert isinstance(laid, Footage) and actions.looks.sounds(laid)
+    laid = actions.choose_video(found.id, film, "film.mp4").job.background
+    assert isinstance(laid, Footage) and actions.frames.has_sound(laid)
     Image.new("RGB", (8, 4), "red").save(tmp_path / "red.gif")
     laid = actions.choose_picture(found.id, tmp_path / "red.gif", "red.gif").job.background
     assert isinstance(laid, Picture)
@@ -275,12 +275,12 @@ def test_an_upload_that_wants_too_much_is_refused_in_a_sentence(
     monkeypatch.setattr(sandbox, "SandboxedReader", Trap)
     monkeypatch.setattr(sandbox, "LIMITS", bounds)
     monkeypatch.setattr(sandbox, "PICTURE_LIMITS", bounds)
-    before = {found.id for found in actions.sessions()}
+    before = {found.id for found in actions.list_sessions()}
     file = Path(shutil.copyfile(clip, tmp_path / "upload.mp4"))
     with pytest.raises((VideoError, Exception), match=CRASHING[bounds]) as told:
         actions.create(file, "big.mp4")
     assert "cannot be read safely" in str(told.value) or bounds.memory_bytes
-    assert {found.id for found in actions.sessions()} == before and list(tmp_path.iterdir()) == []
+    assert {found.id for found in actions.list_sessions()} == before and list(tmp_path.iterdir()) == []
     if bounds.memory_bytes is None:
         shutil.copyfile(clip, tmp_path / "p.png")
         with pytest.raises(BackgroundError, match=r"^p\.png: this file cannot be read safely"):
@@ -301,7 +301,7 @@ from pipeline.jobs.worker import Worker
 from ui.application import create_application
 from ui.sessions import stock_backgrounds
 from ui.sessions.service import SessionService
-from ui.sessions.frames import darkroom
+from ui.sessions.frames import create_inference_service
 
 if __name__ == "__main__":
     import shutil, time
@@ -310,23 +310,23 @@ if __name__ == "__main__":
     home, clip, root = map(Path, sys.argv[1:])
     sys.path.insert(0, str(root))
     shutil.copyfile(clip, home / "upload.mp4")
-    with Database.open(None, home / "database") as database, Worker(darkroom) as worker:
+    with Database.open(None, home / "database") as database, Worker(create_inference_service) as worker:
         ledger = Ledger(database)
         runner = Runner(ledger, partial(worker.stream, "process"), kill=worker.kill)
         actions = SessionService(home, database, runner, root / "assets" / "sample.mp4", worker)
         page = create_application(actions, upload_bytes=2**30)
         id = actions.create(home / "upload.mp4", "a.mp4")
-        actions.mark(id, [{"time": 0.0, "points": [{"x": 85, "y": 65, "keep": True}]}])
-        actions.choose_scene(id, "city")
+        actions.save_marks(id, [{"time": 0.0, "points": [{"x": 85, "y": 65, "keep": True}]}])
+        actions.choose_stock_background(id, "city")
         actions.trim(id, 0.2, 0.6)
         found = actions.open(id)
-        assert len(list(actions.looks.previews(found))) == 6
+        assert len(list(actions.frames.make_previews(found))) == 6
         actions.run(id)
-        while actions.place(id) is not None or actions.open(id).running:
+        while actions.queue_position(id) is not None or actions.open(id).running:
             time.sleep(0.05)
         found = actions.open(id)
         assert found.row.state == "done", found.row.error
-        assert actions.looks.kept(found) and actions.looks.revision(found)
+        assert actions.frames.has_matte(found) and actions.frames.revision(found)
         client = TestClient(page, "http://localhost", client=("127.0.0.1", 1))
         for asked in ("times", "strip", "poster", "frames/3?view=over", "frames/3/candidates"):
             answer = client.get(f"/media/{id}/{asked}")

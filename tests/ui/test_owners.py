@@ -62,7 +62,7 @@ class House(NamedTuple):
     """Actions with one session for each of two users and the local one, each with a result."""
 
     actions: SessionService
-    line: line.Line
+    line: line.ManualRunner
     home: Path
     ids: dict[UUID | None, str]
     results: dict[UUID | None, str]
@@ -104,15 +104,15 @@ def house(
 ) -> Iterator[House]:
     home = tmp_path_factory.mktemp("home")
     with closing(Ledger(database)) as ledger:
-        queue = line.Line(ledger)
-        actions = line.actions_on(home, database, queue)
-        make = line.maker(home, database, small_clip)
+        queue = line.ManualRunner(ledger)
+        actions = line.make_service(home, database, queue)
+        make = line.session_maker(home, database, small_clip)
         ids = {owner: make(owner) for owner in (None, *users)}
-        results = {owner: line.result_of(database, home, id) for owner, id in ids.items()}
+        results = {owner: line.add_result(database, home, id) for owner, id in ids.items()}
         yield House(actions, queue, home, ids, results)
         for owner, id in ids.items():
             with suppress(NotFound):
-                actions.of(owner).delete(id)
+                actions.for_owner(owner).delete(id)
 
 
 # ---------------------------------------------------------------- actions
@@ -124,17 +124,17 @@ ACTIONS: dict[str, tuple[Any, ...]] = {
     "rename": ("Mine",),
     "star": (True,),
     "delete": (),
-    "put_away": (),
-    "bring_back": (),
+    "delete_later": (),
+    "undelete": (),
     "await_background": ("picture",),
-    "mark": ([],),
+    "save_marks": ([],),
     "edit": ({"prompts": [], "objects": [], "start": 0.1, "end": 0.3},),
     "trim": (0.1, 0.3),
     "choose_model": ("recorte",),
     "choose_background": ("#102030",),
     "choose_picture": (PICTURE, "a.png"),
-    "choose_footage": (VIDEO, "a.mp4"),
-    "choose_scene": (stock_backgrounds.NAMES[0],),
+    "choose_video": (VIDEO, "a.mp4"),
+    "choose_stock_background": (stock_backgrounds.NAMES[0],),
     "fit_background": ("fit",),
     "choose_edges": (Edges(grow=3),),
     "choose_format": ("webm",),
@@ -146,10 +146,18 @@ ACTIONS: dict[str, tuple[Any, ...]] = {
     "cancel": (),
     "result": ("any",),
 }
-SILENT = {"place": None, "wait": None, "progress": None}
+SILENT = {"queue_position": None, "eta": None, "progress": None}
 """These tell nothing."""
-NO_SESSION = {"create", "create_sample", "sessions", "unfinished", "used", "acknowledge", "of"}
-SERVERS = {"expire", "mend", "purge", "purge_all", "resume"}
+NO_SESSION = {
+    "create",
+    "create_sample",
+    "list_sessions",
+    "find_unfinished",
+    "used_bytes",
+    "acknowledge",
+    "for_owner",
+}
+SERVERS = {"delete_expired", "recover", "purge", "purge_all", "requeue"}
 """What only the server itself does."""
 
 
@@ -165,7 +173,7 @@ def state_of(house: House, database: Database) -> Any:
     with database.begin() as tx:
         rows = [
             {key: value for key, value in vars(row).items() if not key.startswith("_") and key != "results"}
-            for row in repository.everything(tx)
+            for row in repository.list_all(tx)
             if str(row.id) in house.ids.values()
         ]
     files = sorted(str(path) for path in house.home.rglob("*"))
@@ -186,46 +194,50 @@ def test_an_action_finds_no_session_of_somebody_else(
                 argument = shutil.copyfile(small_clip, tmp_path / "a.mp4")
             arguments.append(argument)
         with pytest.raises(NotFound, match=f"^There is no session {id}\\.$"):
-            getattr(house.actions.of(who), name)(id, *arguments)
+            getattr(house.actions.for_owner(who), name)(id, *arguments)
         assert not list(tmp_path.iterdir())
     assert state_of(house, database) == before
 
 
 def test_nothing_is_told_of_somebody_elses_run(house: House, database: Database, users: list[UUID]) -> None:
     for owner, id in house.ids.items():
-        house.actions.of(owner).run(id)
-    assert [house.actions.of(owner).place(id) for owner, id in house.ids.items()] == [1, 2, 3]
-    assert [house.actions.of(owner).wait(id) for owner, id in house.ids.items()] == [90, 180, 270]
+        house.actions.for_owner(owner).run(id)
+    assert [house.actions.for_owner(owner).queue_position(id) for owner, id in house.ids.items()] == [1, 2, 3]
+    assert [house.actions.for_owner(owner).eta(id) for owner, id in house.ids.items()] == [90, 180, 270]
     for who, id in house.strangers:
-        theirs = house.actions.of(who)
+        theirs = house.actions.for_owner(who)
         assert all(getattr(theirs, name)(id) is told for name, told in SILENT.items())
         with pytest.raises(NotFound):
             theirs.cancel(id)
-        assert theirs.unfinished() == house.ids[who]
+        assert theirs.find_unfinished() == house.ids[who]
     assert len(house.line.jobs) == 3
     for owner, id in house.ids.items():
-        house.actions.of(owner).cancel(id)
-        until(lambda owner=owner, id=id: house.actions.of(owner).open(id).row.state is State.CANCELLED)
-    assert house.actions.of(users[0]).unfinished() is None
+        house.actions.for_owner(owner).cancel(id)
+        until(lambda owner=owner, id=id: house.actions.for_owner(owner).open(id).row.state is State.CANCELLED)
+    assert house.actions.for_owner(users[0]).find_unfinished() is None
 
 
 def test_each_sees_their_own_sessions(house: House) -> None:
     for owner, id in house.ids.items():
-        mine = house.actions.of(owner)
-        assert [found.id for found in mine.sessions()] == [id] == [found.id for found in mine.sessions("A.M")]
+        mine = house.actions.for_owner(owner)
+        assert (
+            [found.id for found in mine.list_sessions()]
+            == [id]
+            == [found.id for found in mine.list_sessions("A.M")]
+        )
         path, _mime, _name = mine.result(id, house.results[owner])
         assert path.parent.name == id
-        assert mine.used() == sum(p.stat().st_size for p in path.parent.iterdir())
+        assert mine.used_bytes() == sum(p.stat().st_size for p in path.parent.iterdir())
 
 
 def test_what_somebody_uploads_is_theirs(
     house: House, small_clip: Path, users: list[UUID], tmp_path: Path
 ) -> None:
-    mine = house.actions.of(users[0])
+    mine = house.actions.for_owner(users[0])
     id = mine.create(shutil.copyfile(small_clip, tmp_path / "b.mp4"), "b.mp4")
     assert mine.open(id).row.owner_id == users[0]
     for other in (None, users[1]):
-        assert id not in [found.id for found in house.actions.of(other).sessions()]
+        assert id not in [found.id for found in house.actions.for_owner(other).list_sessions()]
     mine.delete(id)
 
 
@@ -252,15 +264,15 @@ def routes() -> list[str]:
         "/{id}/frames/{index}/candidates": "?object=1",
         "/{id}/results/{result}": "?download",
     }
-    served = media.router(object_with_looks()).routes
+    served = media.router(service_without_frames()).routes
     known = {route.path.removeprefix(MEDIA_PREFIX) for route in served}  # type: ignore[attr-defined]
     assert known - {"/scenes/{name}", "/{id}/version"} == table.keys()  # the version is told otherwise, below
     return [MEDIA_PREFIX + path + query for path, query in table.items()]
 
 
-def object_with_looks() -> Any:
+def service_without_frames() -> Any:
     class Bare:
-        looks = None
+        frames = None
 
     return Bare()
 
@@ -421,13 +433,13 @@ def test_twenty_sessions_of_two_users_in_line_and_five_of_them_cancelled(
     database: Database, users: list[UUID], small_clip: Path, tmp_path: Path
 ) -> None:
     with closing(Ledger(database)) as ledger:
-        queue = line.Line(ledger)
-        actions = line.actions_on(tmp_path, database, queue)
-        make = line.maker(tmp_path, database, small_clip)
+        queue = line.ManualRunner(ledger)
+        actions = line.make_service(tmp_path, database, queue)
+        make = line.session_maker(tmp_path, database, small_clip)
         owners = {make(users[n % 2], f"{n}.mp4"): users[n % 2] for n in range(20)}
         # Both press at once, every button twice, from two threads each.
         threads = [
-            threading.Thread(target=lambda id=id, owner=owner: actions.of(owner).run(id))
+            threading.Thread(target=lambda id=id, owner=owner: actions.for_owner(owner).run(id))
             for id, owner in [*owners.items(), *owners.items()]
         ]
         for thread in threads:
@@ -437,26 +449,26 @@ def test_twenty_sessions_of_two_users_in_line_and_five_of_them_cancelled(
         assert sorted(queue.submitted) == sorted(owners)
         dropped = list(owners)[3:18:3]
         for id in dropped:
-            actions.of(owners[id]).cancel(id)
-            actions.of(owners[id]).cancel(id)  # twice is no mistake
+            actions.for_owner(owners[id]).cancel(id)
+            actions.for_owner(owners[id]).cancel(id)  # twice is no mistake
         done = []
         while (id := queue.step()) is not None:
             done.append(id)
         assert sorted(done + dropped) == sorted(owners) and len(dropped) == 5
 
         def states() -> list[State]:
-            return [actions.of(owner).open(id).row.state for id, owner in owners.items()]
+            return [actions.for_owner(owner).open(id).row.state for id, owner in owners.items()]
 
         until(lambda: not {State.QUEUED, State.RUNNING} & set(states()))
         for id, owner in owners.items():
-            found = actions.of(owner).open(id)
+            found = actions.for_owner(owner).open(id)
             assert found.row.state is (State.CANCELLED if id in dropped else State.DONE)
             assert [result.file for result in found.row.results] == [
                 path.name for path in found.folder.glob("result-*")
             ]
             assert len(found.row.results) == (id not in dropped)
         for owner in users:
-            assert len(actions.of(owner).sessions()) == 10 + 1  # and that of the house
+            assert len(actions.for_owner(owner).list_sessions()) == 10 + 1  # and that of the house
         for id, owner in owners.items():
-            actions.of(owner).delete(id)
+            actions.for_owner(owner).delete(id)
     assert not list((tmp_path / "sessions").iterdir())

@@ -45,12 +45,12 @@ SPOILT: dict[str, tuple[str, Change]] = {
 
 @pytest.fixture
 def make(own: Database, small_clip: Path, tmp_path: Path) -> Callable[..., str]:
-    return line.maker(tmp_path, own, small_clip)
+    return line.session_maker(tmp_path, own, small_clip)
 
 
 def spoil(own: Database, id: str, column: str, change: Change) -> None:
     with own.begin() as tx:
-        row = repository.anyones(tx, id=id)
+        row = repository.get_any(tx, id=id)
         setattr(row, column, change(getattr(row, column)))
 
 
@@ -62,14 +62,14 @@ def test_it_hides_no_other_stops_no_start_and_can_be_deleted(
     for id in (before, spoilt, after):
         with own.begin() as tx:
             repository.queue(tx, id=id)
-    line.result_of(own, tmp_path, spoilt)
+    line.add_result(own, tmp_path, spoilt)
     spoil(own, spoilt, column, change)
     with closing(Ledger(own)) as ledger:
-        actions = line.actions_on(tmp_path, own, queue := line.Line(ledger))
-        actions.mend()
-        actions.resume()
+        actions = line.make_service(tmp_path, own, queue := line.ManualRunner(ledger))
+        actions.recover()
+        actions.requeue()
         assert queue.submitted == [before, after]
-        listed = actions.sessions()
+        listed = actions.list_sessions()
         assert [found.id for found in listed] == [after, spoilt, before]
         assert [isinstance(found, Unreadable) for found in listed] == [False, True, False]
         card = sessions.card(listed[1], "en")
@@ -79,12 +79,12 @@ def test_it_hides_no_other_stops_no_start_and_can_be_deleted(
             InputError, match=r"^spoilt\.mp4: .* Update the program, or delete the session\.$"
         ):
             actions.open(spoilt)
-        assert actions.unfinished() == after
+        assert actions.find_unfinished() == after
         result = card["results"][0]["url"].rpartition("/")[2].removesuffix("?download")
         assert actions.result(spoilt, result)[0].read_bytes() == b"result"
         actions.cancel(spoilt)
         actions.delete(spoilt)
-        assert [found.id for found in actions.sessions()] == [after, before]
+        assert [found.id for found in actions.list_sessions()] == [after, before]
         assert not (tmp_path / "sessions" / spoilt).exists()
 
 
@@ -104,8 +104,8 @@ def test_a_session_that_breaks_something_keeps_no_server_from_starting(
 
     monkeypatch.setattr(SessionService, "_checked", checked)
     with closing(Ledger(own)) as ledger:
-        actions = line.actions_on(tmp_path, own, queue := line.Line(ledger))
-        actions.resume()
+        actions = line.make_service(tmp_path, own, queue := line.ManualRunner(ledger))
+        actions.requeue()
         assert queue.submitted == [ids[0], ids[2]]
         assert actions.open(ids[1]).row.state is State.FAILED
 
@@ -126,11 +126,11 @@ NUMBERS = {
 def test_no_mark_has_a_number_that_no_browser_can_be_told(
     own: Database, make: Callable[..., str], tmp_path: Path, mark: dict[str, Any]
 ) -> None:
-    actions, id = line.actions_on(tmp_path, own, line.Line(None)), make()
+    actions, id = line.make_service(tmp_path, own, line.ManualRunner(None)), make()
     with pytest.raises(PromptError):
-        actions.mark(id, [{"time": 0.0} | mark])
+        actions.save_marks(id, [{"time": 0.0} | mark])
     with pytest.raises(PromptError):
-        actions.mark(id, [], [{"number": 10**30, "name": "a"}])
+        actions.save_marks(id, [], [{"number": 10**30, "name": "a"}])
     for time in (10**400, float("nan"), float("-inf"), True, "0"):
         with pytest.raises(InputError):
             actions.trim(id, time, None)
@@ -140,8 +140,8 @@ def test_no_mark_has_a_number_that_no_browser_can_be_told(
 def test_names_are_of_one_line_and_of_letters(
     own: Database, make: Callable[..., str], tmp_path: Path, small_clip: Path, at_once: None
 ) -> None:
-    actions, id = line.actions_on(tmp_path, own, line.Line(None)), make()
-    actions.mark(id, [], [{"number": 1, "name": "The\0 man\ud800\n  left"}])
+    actions, id = line.make_service(tmp_path, own, line.ManualRunner(None)), make()
+    actions.save_marks(id, [], [{"number": 1, "name": "The\0 man\ud800\n  left"}])
     assert actions.open(id).job.objects[0].name == "The man left"
     assert actions.rename(id, "\0\ud800").row.name == "a.mp4"
     assert actions.rename(id, "A\0 beach\t\x1b[31m 😀").row.name == "A beach [31m 😀"
@@ -162,7 +162,7 @@ def test_what_the_stage_counts_by_is_told_back_only_where_it_can_be(number: Any)
 def test_a_full_disk_is_said_in_the_language_of_who_asks(
     own: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    actions = line.actions_on(tmp_path, own, line.Line(None))
+    actions = line.make_service(tmp_path, own, line.ManualRunner(None))
 
     def full(source: Path, target: Path) -> None:
         target.write_bytes(b"half")

@@ -17,7 +17,7 @@ from ui.page import stage
 from ui.page.context import Page
 from ui.page.handlers import Updates, language_of, with_error_toasts
 from ui.page.sections import background, edges, preview, result, sessions, subject, video
-from ui.sessions.merging import Clash
+from ui.sessions.merging import Conflict
 from ui.sessions.service import SessionService
 from ui.visitor import user_name_of
 
@@ -223,7 +223,7 @@ def _group(name: str) -> Any:
     return group
 
 
-def _clash(clash: Clash, language: str) -> str:
+def _clash(clash: Conflict, language: str) -> str:
     """Return the sentence about something that two windows have both changed."""
     if clash.object is None:
         return text.translate(language, "clash_range")
@@ -236,7 +236,7 @@ def _wire(page: Page, blocks: gr.Blocks) -> None:
     @with_error_toasts
     def arrive(request: gr.Request) -> Updates:
         mine = page.mine(request)
-        id = request.query_params.get("session") or mine.unfinished()
+        id = request.query_params.get("session") or mine.find_unfinished()
         if id is None:
             return page.nothing()
         try:
@@ -255,7 +255,7 @@ def _wire(page: Page, blocks: gr.Blocks) -> None:
         return {
             page.stage: page.on_stage(found, edit=value, message=message),
             **subject.show(page.subject, page.actions, found, tongue),
-            **preview.show(page.preview, page.actions.looks, found, tongue),
+            **preview.show(page.preview, page.actions.frames, found, tongue),
             page.result.downloads: result.downloads(found, tongue),
         }
 

@@ -52,7 +52,7 @@ class Page:
 
     def mine(self, request: gr.Request) -> SessionService:
         """What who asks may do."""
-        return self.actions.of(user_id_of(request))
+        return self.actions.for_owner(user_id_of(request))
 
     def show(self, found: Session, language: str, edit: dict[str, Any] | None = None) -> Updates:
         """Everything that the page says of a session; `edit` is what the stage sent, where it asked."""
@@ -66,8 +66,8 @@ class Page:
             **subject.show(self.subject, self.actions, found, language),
             **background.show(self.background, found),
             **edges.show(self.edges, found),
-            **result.show(self.result, self.actions.of(found.row.owner_id), found, language),
-            **preview.show(self.preview, self.actions.looks, found, language),
+            **result.show(self.result, self.actions.for_owner(found.row.owner_id), found, language),
+            **preview.show(self.preview, self.actions.frames, found, language),
         }
 
     def nothing(self) -> Updates:
@@ -110,16 +110,16 @@ class Page:
             "prompts": [prompt.to_json() for prompt in found.job.prompts],
             "objects": [thing.to_json() for thing in found.job.objects],
             "palette": list(overlay.PALETTE),
-            "rev": self.actions.looks.revision(found),
+            "rev": self.actions.frames.revision(found),
             "model": card.key,
             "can_point": card.points,
             "can_box": card.box,
             "candidates": card.candidates,
             "reads": card.slow_encoder,
-            "checks": found.checks,
+            "checks": found.review_times,
             "result": shown,
             "message": message,
-            "version": found.version,
+            "version": found.fingerprint,
             "seq": _number(edit.get("seq")) if edit else None,
         }
 

@@ -19,7 +19,7 @@ class DatabaseAccounts:
 
     def check(self, name: str, password: str) -> Visitor | None:
         with self._database.begin() as tx:
-            user = users.check(tx, name=name, password=password)
+            user = users.authenticate(tx, name=name, password=password)
         return None if user is None else _visitor(user)
 
     def get(self, id: UUID) -> Visitor | None:

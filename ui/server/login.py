@@ -21,7 +21,7 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.requests import HTTPConnection
 
 from db.errors import DatabaseAway
-from db.users import LONGEST_NAME, normal_name
+from db.users import LONGEST_NAME, normalise_name
 from pipeline.files import read_json, write_json
 from ui import text
 from ui.server import html_pages
@@ -51,7 +51,7 @@ class Accounts(Protocol):
     """Those who may sign in. Each raises DatabaseAway."""
 
     def check(self, name: str, password: str) -> Visitor | None:
-        """`name` is in its normal form (`db.users.normal_name`)."""
+        """`name` is in its normal form (`db.users.normalise_name`)."""
 
     def get(self, id: UUID) -> Visitor | None: ...
     def any(self) -> bool: ...
@@ -228,7 +228,7 @@ def router(visitors: CookieAuthenticator, throttle: LoginThrottle | None = None)
         form = await request.form(max_files=0, max_fields=3)
         typed, password = _string(form.get("name")), _string(form.get("password"))
         # Made once, for counting and for looking up: where they differ, every attempt has a count of its own.
-        name = normal_name(typed)
+        name = normalise_name(typed)
         next = _string(form.get("next"))
         address = request.client.host if request.client else ""
         wait = throttle.register_attempt(name, address)

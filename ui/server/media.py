@@ -15,7 +15,7 @@ from ui.addresses import MEDIA_PREFIX
 from ui.sessions import stock_backgrounds
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
-from ui.sessions.shares import Threads
+from ui.sessions.shares import FairThreads
 from ui.visitor import language_of, user_id_of
 
 # Threads in all, and for each user.
@@ -37,13 +37,13 @@ def router(actions: SessionService) -> APIRouter:
     """
     routes = APIRouter(prefix=MEDIA_PREFIX)
 
-    looks = actions.looks
-    making: Threads[Response] = Threads(_PICTURE_THREADS, _PICTURE_THREADS_PER_USER)
-    carrying: Threads[Response] = Threads(_TRACKING_THREADS, _TRACKING_THREADS_PER_USER)
-    reading: Threads[Response] = Threads(_READ_THREADS, _READ_THREADS_PER_USER)
+    looks = actions.frames
+    making: FairThreads[Response] = FairThreads(_PICTURE_THREADS, _PICTURE_THREADS_PER_USER)
+    carrying: FairThreads[Response] = FairThreads(_TRACKING_THREADS, _TRACKING_THREADS_PER_USER)
+    reading: FairThreads[Response] = FairThreads(_READ_THREADS, _READ_THREADS_PER_USER)
 
     def opened(id: str, request: Request) -> Session:
-        return actions.of(user_id_of(request)).open(id)
+        return actions.for_owner(user_id_of(request)).open(id)
 
     @routes.get("/scenes/{name}")
     def scene(name: str, request: Request) -> Response:
@@ -52,7 +52,7 @@ def router(actions: SessionService) -> APIRouter:
     @routes.get("/{id}/times")
     async def times(id: str, request: Request) -> Response:
         return await _respond_in_thread(
-            making, request, lambda: JSONResponse(looks.times(opened(id, request)), headers=_IMMUTABLE)
+            making, request, lambda: JSONResponse(looks.frame_times(opened(id, request)), headers=_IMMUTABLE)
         )
 
     @routes.get("/{id}/version")
@@ -61,7 +61,7 @@ def router(actions: SessionService) -> APIRouter:
 
         def told() -> Response:
             try:
-                return JSONResponse(opened(id, request).version, headers=_REVALIDATE)
+                return JSONResponse(opened(id, request).fingerprint, headers=_REVALIDATE)
             except NotFound:
                 return JSONResponse(None, headers=_REVALIDATE)
 
@@ -70,7 +70,7 @@ def router(actions: SessionService) -> APIRouter:
     @routes.get("/{id}/strip")
     async def strip(id: str, request: Request) -> Response:
         def made() -> Response:
-            return Response(looks.strip(opened(id, request)), media_type="image/jpeg", headers=_IMMUTABLE)
+            return Response(looks.filmstrip(opened(id, request)), media_type="image/jpeg", headers=_IMMUTABLE)
 
         return await _respond_in_thread(making, request, made)
 
@@ -89,7 +89,7 @@ def router(actions: SessionService) -> APIRouter:
     ) -> Response:
         def seen() -> Response:
             found = opened(id, request)
-            shown = looks.look(found, index, view, patient)
+            shown = looks.render_frame(found, index, view, patient)
             # Kept by the browser only if it is the picture of that revision, and the last word on it.
             lasting = shown.final and (view == "original" or rev == looks.revision(found))
             headers = _IMMUTABLE if lasting else _REVALIDATE
@@ -105,7 +105,7 @@ def router(actions: SessionService) -> APIRouter:
             found = opened(id, request)
             shown = [
                 {"score": score, "picture": picture}
-                for score, picture in looks.candidates(found, index, object)
+                for score, picture in looks.render_candidates(found, index, object)
             ]
             return JSONResponse(shown, headers=_REVALIDATE)
 
@@ -114,7 +114,7 @@ def router(actions: SessionService) -> APIRouter:
     @routes.get("/{id}/results/{result}")
     async def result(id: str, result: str, request: Request) -> Response:
         def found() -> Response:
-            path, mime, name = actions.of(user_id_of(request)).result(id, result)
+            path, mime, name = actions.for_owner(user_id_of(request)).result(id, result)
             kind = "attachment" if "download" in request.query_params else "inline"
             return FileResponse(
                 path,
@@ -131,10 +131,10 @@ def router(actions: SessionService) -> APIRouter:
 
 
 async def _respond_in_thread(
-    threads: Threads[Response], request: Request, make: Callable[[], Response]
+    threads: FairThreads[Response], request: Request, make: Callable[[], Response]
 ) -> Response:
     """Answer by `make` in one of the threads, unless whoever asked has gone while they waited for it."""
-    async with threads.turn(user_id_of(request)) as run:
+    async with threads.slot(user_id_of(request)) as run:
         if await request.is_disconnected():
             return Response(status_code=499)
         return await run(lambda: _respond(request, make))

@@ -47,11 +47,11 @@ class ServerStatus:
 
     def states(self) -> Mapping[str, int]:
         with self._database.begin() as tx:
-            return {str(state): count for state, count in repository.by_state(tx).items()}
+            return {str(state): count for state, count in repository.count_by_state(tx).items()}
 
     def runs(self) -> Sequence[Run]:
         with self._database.begin() as tx:
-            under_way = repository.under_way(tx)
+            under_way = repository.list_active(tx)
         runs = [self._run(owned.row, owned.owner or "") for owned in under_way]
         return sorted(runs, key=lambda run: (run.place is None, run.place or 0, run.since))
 
@@ -64,7 +64,7 @@ class ServerStatus:
             state=str(row.state),
             model=str(row.job.get("model", "")),
             since=row.started_at or row.queued_at or datetime.now(UTC),
-            place=None if mine is None else mine.place(str(row.id)),
+            place=None if mine is None else mine.queue_position(str(row.id)),
             done=0 if progress is None else progress.done,
             total=0 if progress is None else progress.total,
             rate=0.0 if progress is None else progress.rate,
@@ -72,8 +72,8 @@ class ServerStatus:
 
     def accounts(self) -> Sequence[Account]:
         with self._database.begin() as tx:
-            listed = users.listed(tx)
-            local = len(repository.ids(tx))
+            listed = users.list_users(tx)
+            local = len(repository.list_ids(tx))
         found = [
             Account(user.name, user.admin, sessions, self._bytes_used(user.id)) for user, sessions in listed
         ]
@@ -84,14 +84,14 @@ class ServerStatus:
     def cancel(self, session: str) -> None:
         """Raises NotFound where there is no such session."""
         with self._database.begin() as tx:
-            row = repository.anyones(tx, id=session)
+            row = repository.get_any(tx, id=session)
         mine = self._service(row.owner_id)
         if mine is not None:
             mine.cancel(str(row.id))
 
     def _service(self, owner: UUID | None) -> SessionService | None:
-        return None if self.actions is None else self.actions.of(owner)
+        return None if self.actions is None else self.actions.for_owner(owner)
 
     def _bytes_used(self, owner: UUID | None) -> int:
         mine = self._service(owner)
-        return 0 if mine is None else mine.used()
+        return 0 if mine is None else mine.used_bytes()

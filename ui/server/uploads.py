@@ -118,7 +118,7 @@ class Uploads:
                         need = form.written + len(data)
                         if need > self._max_bytes:
                             raise self._too_large()
-                        if self._quota.most and need > held.bytes:
+                        if self._quota.limit_bytes and need > held.bytes:
                             await to_thread.run_sync(
                                 held.grow, need, need + _RESERVE_STEP, limiter=self._limiter
                             )

@@ -35,7 +35,7 @@ from pipeline.video.reading.frame_index import load_index, save_index
 from pipeline.video.reading.frames import Frame, read_frames
 from pipeline.video.reading.probe import probe_clip
 from ui.sessions import overlay
-from ui.sessions.protocol import PREVIEWS, Look, Work, ready
+from ui.sessions.protocol import PREVIEWS, EncodedImage, RenderRequest, can_load_model
 
 _CLICK_STEPS = 8
 _STRIP = 12
@@ -64,19 +64,21 @@ class InferenceService:
     def process(self, job: Job) -> Generator[Progress, None, None]:
         return process(job)
 
-    def changed(self, id: str, version: int) -> None:
+    def invalidate(self, id: str, version: int) -> None:
         """The marks of a session are others from this version on."""
         self._newest[id] = max(version, self._newest.get(id, 0))
 
-    def look(self, work: Work, version: int, index: int, view: str, patient: bool) -> Look:
+    def render_frame(
+        self, work: RenderRequest, version: int, index: int, view: str, patient: bool
+    ) -> EncodedImage:
         """As `ui.sessions.frames` says."""
         picture, final = self._look(work, version, index, view, patient)
-        return Look(*overlay.encoded(picture), final)
+        return EncodedImage(*overlay.encode(picture), final)
 
-    def candidates(self, work: Work, index: int, number: int) -> list[tuple[float, str]]:
+    def render_candidates(self, work: RenderRequest, index: int, number: int) -> list[tuple[float, str]]:
         """As `ui.sessions.frames` says."""
         pts = _pts(work, index)
-        job = _parted(work.cut).get(number)
+        job = _parted(work.effective_job).get(number)
         if job is None:
             return []
         self._load(job)
@@ -85,18 +87,20 @@ class InferenceService:
         if read is None:
             return []
         frame, candidates = read
-        near = overlay.around([c.matte for c in candidates])
+        near = overlay.crop_around([c.matte for c in candidates])
         return [
-            (c.score, overlay.address(overlay.tinted(frame.image[near], {number: c.matte[near]})))
+            (c.score, overlay.data_url(overlay.draw_masks(frame.image[near], {number: c.matte[near]})))
             for c in candidates
         ]
 
-    def previews(self, work: Work, version: int) -> Iterator[list[int]]:
+    def make_previews(self, work: RenderRequest, version: int) -> Iterator[list[int]]:
         """As `ui.sessions.frames` says."""
         order = load_index(work.clip.path).pts
         wanted = preview.spaced_times(work.clip, work.job, PREVIEWS)
         # What the result has is the union of all objects, and is at hand.
-        *others, last = _parted(work.cut).values() if _kept(work) is None else [_plain(work.cut)]
+        *others, last = (
+            _parted(work.effective_job).values() if _kept(work) is None else [_plain(work.effective_job)]
+        )
         for job in others:
             for _ in self._run(work, version, job, wanted):
                 yield []
@@ -105,17 +109,17 @@ class InferenceService:
             ready.append(order.index(frame.pts))
             yield list(ready)
 
-    def known(self, work: Work) -> list[int]:
+    def cached_previews(self, work: RenderRequest) -> list[int]:
         """As `ui.sessions.frames` says."""
         index = load_index(work.clip.path)
         spread = preview.spaced_times(work.clip, work.job, PREVIEWS)
         wanted = {index.at(round(t / work.clip.time_base)) for t in spread}
         if _kept(work) is None:
-            keys = [matte_key(job) for job in _parted(work.cut).values()]
+            keys = [matte_key(job) for job in _parted(work.effective_job).values()]
             wanted = {pts for pts in wanted if all((key, pts) in self._mattes for key in keys)}
         return sorted(index.pts.index(pts) for pts in wanted)
 
-    def strip(self, work: Work, kept: Path) -> None:
+    def write_filmstrip(self, work: RenderRequest, kept: Path) -> None:
         """Write twelve thumbnails side by side, as a JPEG."""
         order = load_index(work.clip.path).pts
         wanted = [order[k * len(order) // _STRIP] for k in range(_STRIP)]
@@ -124,24 +128,24 @@ class InferenceService:
             for f in read_frames(work.clip.path, only=set(wanted))
         }
         fallback = next(iter(pictures.values()))
-        data = overlay.strip([pictures.get(p, fallback) for p in wanted])
+        data = overlay.make_filmstrip([pictures.get(p, fallback) for p in wanted])
         with replacing(kept) as part:
             part.write_bytes(data)
 
-    def poster(self, work: Work) -> tuple[bytes, str]:
+    def render_poster(self, work: RenderRequest) -> tuple[bytes, str]:
         """As `ui.sessions.frames` says."""
         order = load_index(work.clip.path).pts
         first, past = pts_range(work.job, work.clip)
         middle = (bisect.bisect_left(order, first) + bisect.bisect_left(order, past)) // 2
         view = "original" if _kept(work) is None else "cutout"
-        return overlay.encoded(self._look(work, 0, middle, view)[0], width=_POSTER_WIDTH)
+        return overlay.encode(self._look(work, 0, middle, view)[0], width=_POSTER_WIDTH)
 
     # ------------------------------------------------------------------ what files say
 
-    def keep_index(self, path: Path) -> None:
+    def write_index(self, path: Path) -> None:
         save_index(path)
 
-    def matte(self, path: Path) -> tuple[str, int, int] | None:
+    def read_matte(self, path: Path) -> tuple[str, int, int] | None:
         """What the matte file was made from, and for which frames; None where it cannot be read."""
         try:
             kept = MatteFile.open(path)
@@ -149,16 +153,16 @@ class InferenceService:
             return None
         return kept.key, kept.start, kept.end
 
-    def sounds(self, path: Path) -> bool:
+    def has_sound(self, path: Path) -> bool:
         return bool(probe_clip(path).sound)
 
-    def accelerates(self, key: str) -> bool:
+    def has_hardware_encoder(self, key: str) -> bool:
         return hardware.accelerates(formats.by_key(key))
 
     # ------------------------------------------------------------------ how it is made
 
     def _look(
-        self, work: Work, version: int, index: int, view: str, patient: bool = False
+        self, work: RenderRequest, version: int, index: int, view: str, patient: bool = False
     ) -> tuple[Pixels, bool]:
         if view not in ("original", "mask", "cutout", "over"):
             raise InputError(f"There is no view called {view!r}.")
@@ -172,28 +176,30 @@ class InferenceService:
             return np.asarray(shown, np.uint8), view == "original"
         if view == "mask":
             kept = {number: limited(matte, frame.alpha) for number, matte in mattes.items()}
-            return overlay.tinted(np.asarray(shown, np.uint8), kept), whole
+            return overlay.draw_masks(np.asarray(shown, np.uint8), kept), whole
         matte = np.maximum.reduce(list(mattes.values()))
         behind = Transparent() if view == "cutout" else work.job.background
         with closing(composer(behind, work.clip.width, work.clip.height, work.job.edges)) as compose:
             picture = compose(frame.image, matte, float(pts * work.clip.time_base), frame.alpha)
         return np.asarray(picture, np.uint8), whole
 
-    def _mattes_of(self, work: Work, version: int, pts: int, patient: bool) -> tuple[dict[int, Matte], bool]:
+    def _mattes_of(
+        self, work: RenderRequest, version: int, pts: int, patient: bool
+    ) -> tuple[dict[int, Matte], bool]:
         """The mattes on this frame by object, and whether these are all there will be.
 
         From looks before or, where it can answer at once, from the model now; others are not known yet. A
         correction is shown in haste as a few frames carry it there, and to a `patient` look as a run would.
         A kept matte is what the result has; it is the union of all objects, and stands for the first.
         """
-        jobs, kept = _parted(work.cut), _kept(work)
+        jobs, kept = _parted(work.effective_job), _kept(work)
         if kept is not None:
             for _, matte in kept.read_at(work.clip, [pts]):
                 return {min(jobs): matte}, True
         mattes, rough = {}, False
         for number, job in jobs.items():
             key = matte_key(job), pts
-            answers = ready(job) and self._answers(work.clip, job, pts)
+            answers = can_load_model(job) and self._answers(work.clip, job, pts)
             carries = answers and preview.find_corrected_segment(work.clip, job, pts) is not None
             if carries and patient:
                 self._carry(work, version, job, pts)
@@ -216,7 +222,7 @@ class InferenceService:
         return pts in (run.prompts_by_frame(job.prompts, clip) or {load_index(clip.path).at(0)})
 
     def _run(
-        self, work: Work, version: int, job: Job, times: Iterable[float], steps: int = preview.STEPS
+        self, work: RenderRequest, version: int, job: Job, times: Iterable[float], steps: int = preview.STEPS
     ) -> Iterator[Frame]:
         """Have one object's mattes of these frames made and remembered; a change of the marks ends it."""
         index = load_index(work.clip.path)
@@ -227,7 +233,7 @@ class InferenceService:
         with closing(preview.predict_steps(job, times, steps)) as stream:
             yield from self._turns(work, version, stream, wanted)
 
-    def _carry(self, work: Work, version: int, job: Job, pts: int) -> None:
+    def _carry(self, work: RenderRequest, version: int, job: Job, pts: int) -> None:
         """Have one object's matte of a frame carried there as a run would; a change of the marks ends it."""
         self._load(job)
         with closing(preview.predict_corrected(job, pts, self._trail)) as stream:
@@ -236,7 +242,7 @@ class InferenceService:
 
     def _turns(
         self,
-        work: Work,
+        work: RenderRequest,
         version: int,
         stream: Iterator[FramePrediction | None],
         wanted: list[tuple[str, int]],
@@ -277,13 +283,13 @@ class InferenceService:
             self._carried.discard(gone)
 
 
-def _kept(work: Work) -> MatteFile | None:
+def _kept(work: RenderRequest) -> MatteFile | None:
     """The matte file, where it was made from just this job and for all that it keeps of the video."""
-    kept = MatteFile.find(work.job.matte, matte_key(work.cut))
+    kept = MatteFile.find(work.job.matte, matte_key(work.effective_job))
     return kept if kept is not None and kept.covers(*pts_range(work.job, work.clip)) else None
 
 
-def _pts(work: Work, index: int) -> int:
+def _pts(work: RenderRequest, index: int) -> int:
     """That of frame number `index`; raises InputError where there is none."""
     order = load_index(work.clip.path).pts
     if not 0 <= index < len(order):

@@ -21,7 +21,7 @@ class Licences:
         self._database = database
         self._known: set[tuple[UUID, str]] = set()
 
-    def accepted(self, owner: UUID | None, card: Card) -> bool:
+    def has_accepted(self, owner: UUID | None, card: Card) -> bool:
         """Return True if a user (None: the local one) has acknowledged it, or it forbids nothing."""
         if not card.acknowledged or not card.restriction or owner is None:
             return card.acknowledged

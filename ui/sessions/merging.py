@@ -31,7 +31,7 @@ class Marks:
         return cls(job.prompts, job.objects, job.start, job.end)
 
 
-class Clash(NamedTuple):
+class Conflict(NamedTuple):
     """Something that two windows have changed, each in its own way."""
 
     object: int | None
@@ -40,9 +40,9 @@ class Clash(NamedTuple):
     """Seconds; None: the object itself."""
 
 
-def merge(base: Marks, mine: Marks, theirs: Marks) -> tuple[Marks, list[Clash]]:
+def merge(base: Marks, mine: Marks, theirs: Marks) -> tuple[Marks, list[Conflict]]:
     """`theirs` with the change from `base` to `mine`, and where it was at odds with another one."""
-    clashes: list[Clash] = []
+    clashes: list[Conflict] = []
     prompts = []
     befores, edited, now = ({(p.object, p.time): p for p in m.prompts} for m in (base, mine, theirs))
     for key in sorted(befores.keys() | edited.keys() | now.keys()):
@@ -50,7 +50,7 @@ def merge(base: Marks, mine: Marks, theirs: Marks) -> tuple[Marks, list[Clash]]:
         prompt, clash = _prompt(*(marks.get(key, nothing) for marks in (befores, edited, now)))
         prompts.append(prompt)
         if clash:
-            clashes.append(Clash(*key))
+            clashes.append(Conflict(*key))
     things = []
     before, edits, current = ({thing.number: thing for thing in m.objects} for m in (base, mine, theirs))
     for number in sorted(before.keys() | edits.keys() | current.keys()):
@@ -58,10 +58,10 @@ def merge(base: Marks, mine: Marks, theirs: Marks) -> tuple[Marks, list[Clash]]:
         if thing is not None:
             things.append(thing)
         if clash:
-            clashes.append(Clash(number, None))
+            clashes.append(Conflict(number, None))
     (start, end), clash = _pick(*((m.start, m.end) for m in (base, mine, theirs)))
     if clash:
-        clashes.append(Clash(None, None))
+        clashes.append(Conflict(None, None))
     return Marks(normalise(prompts), tuple(things), start, end), clashes
 
 

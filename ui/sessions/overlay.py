@@ -34,7 +34,7 @@ def _lab(colours: arrays.Floats) -> arrays.Floats:
     return lab
 
 
-def tint(number: int, under: arrays.Floats) -> str:
+def choose_tint(number: int, under: arrays.Floats) -> str:
     """Choose a tint, "#rrggbb": the object's own colour, or as much lighter or darker as it takes.
 
     `under` is the colour that is tinted, on average: RGB (`[3]`, 0 to 255). An object's colour always goes
@@ -53,7 +53,7 @@ def tint(number: int, under: arrays.Floats) -> str:
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
-def tinted(image: arrays.Image, mattes: Mapping[int, arrays.Matte]) -> arrays.Image:
+def draw_masks(image: arrays.Image, mattes: Mapping[int, arrays.Matte]) -> arrays.Image:
     """`image` (`[H, W, 3]` RGB) with each object tinted so that it is seen, and a crisp line round it."""
     masks = {number: matte > 127 for number, matte in mattes.items()}
     shown = {number: mask for number, mask in masks.items() if mask.any()}
@@ -65,7 +65,7 @@ def tinted(image: arrays.Image, mattes: Mapping[int, arrays.Matte]) -> arrays.Im
     found: sv.Detections = sv.Detections(
         xyxy=sv.mask_to_xyxy(mask), mask=mask, class_id=np.arange(len(shown))
     )
-    tints = [tint(number, image[under].mean(0, np.float32)) for number, under in shown.items()]
+    tints = [choose_tint(number, image[under].mean(0, np.float32)) for number, under in shown.items()]
     scene = np.ascontiguousarray(image[..., ::-1])  # supervision draws in OpenCV's order, BGR
     for annotator in (
         sv.MaskAnnotator(color=sv.ColorPalette.from_hex(tints), opacity=_OPACITY),
@@ -75,7 +75,7 @@ def tinted(image: arrays.Image, mattes: Mapping[int, arrays.Matte]) -> arrays.Im
     return np.ascontiguousarray(scene[..., ::-1])
 
 
-def encoded(picture: arrays.Pixels, width: int | None = None) -> tuple[bytes, str]:
+def encode(picture: arrays.Pixels, width: int | None = None) -> tuple[bytes, str]:
     """A picture file and its MIME type: JPEG, or WebP where there is alpha; no wider than `width`."""
     image = Image.fromarray(picture)
     limit = width or _MOST_WIDTH
@@ -89,13 +89,13 @@ def encoded(picture: arrays.Pixels, width: int | None = None) -> tuple[bytes, st
     return out.getvalue(), "image/jpeg"
 
 
-def address(picture: arrays.Pixels, width: int = 240) -> str:
+def data_url(picture: arrays.Pixels, width: int = 240) -> str:
     """A small picture as the address that is the picture itself (RFC 2397)."""
-    data, mime = encoded(picture, width)
+    data, mime = encode(picture, width)
     return f"data:{mime};base64,{base64.b64encode(data).decode('ascii')}"
 
 
-def around(mattes: list[arrays.Matte], margin: float = 0.25) -> tuple[slice, slice]:
+def crop_around(mattes: list[arrays.Matte], margin: float = 0.25) -> tuple[slice, slice]:
     """The rows and columns that hold all of these mattes (`[H, W]`) and a margin, a share of their extent.
 
     No less than an eighth of the picture each way, so that it can be told where this is.
@@ -110,7 +110,7 @@ def around(mattes: list[arrays.Matte], margin: float = 0.25) -> tuple[slice, sli
     return spans[0], spans[1]
 
 
-def strip(pictures: list[arrays.Image], height: int = 56) -> bytes:
+def make_filmstrip(pictures: list[arrays.Image], height: int = 56) -> bytes:
     """Thumbnails side by side, as a JPEG."""
     small = [Image.fromarray(p) for p in pictures]
     small = [p.resize((max(1, round(p.width * height / p.height)), height)) for p in small]

@@ -16,7 +16,7 @@ PREVIEWS = 6
 
 
 @dataclass(frozen=True)
-class Work:
+class RenderRequest:
     """What a session is about."""
 
     id: str
@@ -25,7 +25,7 @@ class Work:
     folder: Path
 
     @cached_property
-    def cut(self) -> Job:
+    def effective_job(self) -> Job:
         """The job with those of its marks that its model takes: the others wait for a model that does."""
         card = models.card(self.job.model)
         taken = (
@@ -40,13 +40,13 @@ class Work:
         return replace(self.job, prompts=prompts.normalise(taken))
 
     @property
-    def asked(self) -> tuple[Any, ...]:
+    def matte_inputs(self) -> tuple[Any, ...]:
         """What the matte is asked for by; another answer means that the marks have changed."""
-        cut = self.cut
+        cut = self.effective_job
         return cut.model, cut.active_prompts, cut.deflicker, cut.weights
 
 
-def ready(job: Job) -> bool:
+def can_load_model(job: Job) -> bool:
     """Whether the job's model can be loaded."""
     try:
         models.check_loadable(models.card(job.model), job.weights)
@@ -56,7 +56,7 @@ def ready(job: Job) -> bool:
 
 
 @dataclass(frozen=True)
-class Look:
+class EncodedImage:
     data: bytes
     """A picture file; with alpha where what is behind shows through."""
     mime: str

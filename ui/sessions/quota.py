@@ -63,9 +63,9 @@ class Reservation:
 class Quota:
     """Safe to ask from many threads: of two that need the last bytes one is refused."""
 
-    def __init__(self, most: int = 0, folders: Folders = lambda owner: ()) -> None:
+    def __init__(self, limit_bytes: int = 0, folders: Folders = lambda owner: ()) -> None:
         """`most` bytes of one user; 0: no bound. `folders` may raise DatabaseAway, and so do the methods."""
-        self.most = most
+        self.limit_bytes = limit_bytes
         self._folders = folders
         self._lock = threading.Lock()
         self._turns: defaultdict[UUID | None, threading.Lock] = defaultdict(threading.Lock)
@@ -89,19 +89,19 @@ class Quota:
     def hold(self, owner: UUID | None, path: Path, more: int = 0, *, checked: bool = True) -> Reservation:
         """As `reserve`, until it is released. Not `checked`: it was before."""
         held = Reservation(self, owner, path)
-        if self.most:
-            bytes = measured(path) + more
+        if self.limit_bytes:
+            bytes = measure_bytes(path) + more
             self._take(held, bytes, bytes if checked else 0, more or bytes)
         return held
 
-    def used(self, owner: UUID | None) -> int:
+    def used_bytes(self, owner: UUID | None) -> int:
         """Bytes of all files in the user's folders, as they were a few seconds ago at most."""
         with self._lock:
             when, known = self._measured.get(owner, (-_FRESH_SECONDS, 0))
         now = time.monotonic()
         if now - when < _FRESH_SECONDS:
             return known
-        used = sum(map(measured, self._folders(owner)))
+        used = sum(map(measure_bytes, self._folders(owner)))
         with self._lock:
             self._measured[owner] = now, used
         return used
@@ -112,18 +112,20 @@ class Quota:
             self._measured.clear()
 
     def _take(self, asked: Reservation, wanted: int, least: int, told: int | None = None) -> None:
-        if not self.most:
+        if not self.limit_bytes:
             return
         with self._lock:
             turn = self._turns[asked.owner]
         with turn:
             others = [held for held in self._held.get(asked.owner, ()) if held is not asked and not held.over]
             apart = {str(held.path) for held in (asked, *others)}
-            taken = sum(measured(folder, apart) for folder in self._folders(asked.owner))
-            taken += sum(max(held.bytes, measured(held.path, apart - {str(held.path)})) for held in others)
-            left = max(0, self.most - taken)
+            taken = sum(measure_bytes(folder, apart) for folder in self._folders(asked.owner))
+            taken += sum(
+                max(held.bytes, measure_bytes(held.path, apart - {str(held.path)})) for held in others
+            )
+            left = max(0, self.limit_bytes - taken)
             if least > left:
-                raise QuotaExceeded(least if told is None else told, left, self.most)
+                raise QuotaExceeded(least if told is None else told, left, self.limit_bytes)
             asked.bytes = min(wanted, left) if least else wanted
             self._held[asked.owner] = [*others, asked]
 
@@ -139,7 +141,7 @@ def uploads_folder(uploads: Path, owner: UUID | None) -> Path:
     return uploads / ("local" if owner is None else str(owner))
 
 
-def measured(path: Path, apart: Collection[str] = ()) -> int:
+def measure_bytes(path: Path, apart: Collection[str] = ()) -> int:
     """Bytes of a file, or of all files below a folder, but for the paths `apart`.
 
     One that is gone meanwhile counts for nothing.

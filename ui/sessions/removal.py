@@ -4,7 +4,7 @@
         repository.delete(tx, id=id)
         removal.hide(folder)
 
-Whatever it is that interrupts this, `mend` of the next start finishes or undoes it by the rows that are left.
+If this is interrupted, `SessionService.recover` finishes or undoes it at the next start, by the rows left.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def remove_user(database: Database, home: Path, name: str) -> str:
     """
     with Removal() as removal, database.begin() as tx:
         user = users.lock(tx, name=name)  # from here on no session is added to it
-        for id in repository.ids(tx, owner=user.id):
+        for id in repository.list_ids(tx, owner=user.id):
             removal.hide(home / "sessions" / str(id))
         removal.hide(uploads_folder(home / "uploads", user.id))
         return users.remove(tx, name=name).name

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 _ROUND_SECONDS = 3600.0
 
 
-class Cleaner:
+class RetentionThread:
     """A thread that goes round every hour. What it does halfway when it is killed, the next start mends."""
 
     def __init__(self, actions: SessionService, keep_days: int) -> None:
@@ -35,7 +35,7 @@ class Cleaner:
     def _work(self) -> None:
         while True:
             try:
-                for name in self._actions.expire(self._age):
+                for name in self._actions.delete_expired(self._age):
                     log.info("%s was not changed for %d days and is deleted", name, self._age.days)
                     if self._closing.is_set():
                         return

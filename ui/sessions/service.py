@@ -3,7 +3,7 @@
 A session is a folder named by its id, holding the video, its background picture, its matte and its results,
 and a row in the database that says the rest. Every error that leaves here is a sentence.
 
-What is asked is asked for one user, `Actions.of(owner)`: a session of somebody else does not exist for them.
+What is asked is asked for one user, `for_owner`: a session of somebody else does not exist for them.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ from ui.sessions import stock_backgrounds
 from ui.sessions.downloads import Downloads
 from ui.sessions.frames import FrameClient, Host
 from ui.sessions.licences import Licences
-from ui.sessions.merging import Clash, Marks, merge
+from ui.sessions.merging import Conflict, Marks, merge
 from ui.sessions.quota import Quota, Reservation, uploads_folder
 from ui.sessions.removal import HIDDEN, Removal
 from ui.sessions.session import Session, Unreadable
-from ui.sessions.shares import Turns
-from ui.sessions.upload_limits import Allowance
+from ui.sessions.shares import FairSemaphore
+from ui.sessions.upload_limits import UploadLimits
 
 log = logging.getLogger(__name__)
 
-AWAY_SECONDS = 30.0
+UNDO_SECONDS = 30.0
 """For so long a session that was put away can be brought back."""
 
 _LONGEST_NAME = 120
@@ -75,7 +75,7 @@ class SessionService:
         runner: Runner,
         sample: Path,
         worker: Host,
-        allowance: Allowance | None = None,
+        allowance: UploadLimits | None = None,
     ) -> None:
         self._folder = home / "sessions"
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -84,8 +84,8 @@ class SessionService:
         self._runner = runner
         self._sample = sample
         self._uploads = home / "uploads"
-        self._allowance = allowance or Allowance()
-        self._intakes = Turns(
+        self._allowance = allowance or UploadLimits()
+        self._intakes = FairSemaphore(
             _INTAKES,
             _INTAKES_EACH,
             _INTAKES_WAITING,
@@ -102,12 +102,12 @@ class SessionService:
         self._submitted: dict[str, UUID | None] = {}
         """Whose the sessions are that the runner was given."""
         self._awaited: dict[str, str] = {}
-        """As `Opened.awaited`, by session."""
+        """As `Session.awaited_background`, by session."""
         self._licences = Licences(database)
-        self.looks = FrameClient(worker)
+        self.frames = FrameClient(worker)
         self.downloads = Downloads()
 
-    def of(self, owner: UUID | None) -> SessionService:
+    def for_owner(self, owner: UUID | None) -> SessionService:
         """The same, for this user; None: the local one."""
         theirs = copy.copy(self)  # locks, runner and all that is shared stay the same objects
         theirs._owner = owner
@@ -122,11 +122,11 @@ class SessionService:
         the file is then removed.
         """
         name = names.clean(name)
-        if self.quota.most:  # nobody has more than they may for having put some of it away
+        if self.quota.limit_bytes:  # nobody has more than they may for having put some of it away
             self._purge(lambda _since, owner: owner == self._owner)
         try:
             self._allowance.check_bytes(name, file.stat().st_size)
-            with self.quota.reserve(self._owner, file), self._intakes.turn(self._owner):
+            with self.quota.reserve(self._owner, file), self._intakes.slot(self._owner):
                 clip = sandbox.check_video(file, name, index=True, admit=partial(self._admit, file))
                 return self._keep(file, clip)
         finally:
@@ -155,7 +155,7 @@ class SessionService:
             shutil.move(file, source)
             shutil.move(index_path(file), index_path(source))
             clip = replace(clip, path=source)
-            model, _why = models.choose_default(accepts=partial(self._licences.accepted, self._owner))
+            model, _why = models.choose_default(accepts=partial(self._licences.has_accepted, self._owner))
             job = Job(source, folder / "result", model=model, matte=folder / "matte.mkv")
             name = clip.name[:_LONGEST_NAME]
             with self._database.begin() as tx:
@@ -198,18 +198,18 @@ class SessionService:
         except InputError:
             log.warning("a session cannot be read", extra={"session": str(row.id)})
             return Unreadable(row)
-        accepts = partial(self._licences.accepted, row.owner_id)
+        accepts = partial(self._licences.has_accepted, row.owner_id)
         return Session(row, clip, job, folder, self._awaited.get(str(row.id)), accepts)
 
-    def sessions(self, search: str | None = None) -> list[Session | Unreadable]:
+    def list_sessions(self, search: str | None = None) -> list[Session | Unreadable]:
         """Sessions, newest first."""
         with self._database.begin() as tx:
-            rows = repository.page(tx, limit=200, search=search or None, owner=self._owner)
+            rows = repository.list_page(tx, limit=200, search=search or None, owner=self._owner)
         return [self._read(row) for row in rows if str(row.id) not in self._away]
 
-    def unfinished(self) -> str | None:
+    def find_unfinished(self) -> str | None:
         """The newest session that is queued or running."""
-        return next((found.id for found in self.sessions() if found.running), None)
+        return next((found.id for found in self.list_sessions() if found.running), None)
 
     def rename(self, id: str, name: str) -> Session:
         """An empty name changes nothing."""
@@ -225,7 +225,7 @@ class SessionService:
             repository.star(tx, id=id, starred=starred, owner=self._owner)
         return self._found(id)
 
-    def put_away(self, id: str) -> SessionRow:
+    def delete_later(self, id: str) -> SessionRow:
         """Delete the session in a while: until then it is out of sight, and can be brought back.
 
         Should the program end before, it was not deleted.
@@ -236,12 +236,12 @@ class SessionService:
             raise NotFound(f"There is no session {id}.")
         self._runner.cancel(id)
         self._away[id] = time.monotonic(), self._owner
-        later = threading.Timer(AWAY_SECONDS + 1, self._purge_later)
+        later = threading.Timer(UNDO_SECONDS + 1, self._purge_later)
         later.daemon = True
         later.start()
         return row
 
-    def bring_back(self, id: str) -> None:
+    def undelete(self, id: str) -> None:
         """Raises NotFound where that is too late, or it was never put away."""
         with self._purging:
             self._row(id)
@@ -250,7 +250,7 @@ class SessionService:
     def purge(self) -> None:
         """Delete what was put away long enough ago, whoever's it is."""
         now = time.monotonic()
-        self._purge(lambda since, _owner: now - since >= AWAY_SECONDS)
+        self._purge(lambda since, _owner: now - since >= UNDO_SECONDS)
 
     def _purge_later(self) -> None:
         try:
@@ -267,7 +267,7 @@ class SessionService:
             for id, (since, owner) in list(self._away.items()):
                 if due(since, owner):
                     with suppress(NotFound):
-                        self.of(owner).delete(id)
+                        self.for_owner(owner).delete(id)
                     del self._away[id]
 
     def delete(self, id: str) -> None:
@@ -286,38 +286,38 @@ class SessionService:
         self._awaited.pop(id, None)
         self.quota.forget()
 
-    def used(self) -> int:
+    def used_bytes(self) -> int:
         """Bytes that the user's sessions take on the disk."""
-        return self.quota.used(self._owner)
+        return self.quota.used_bytes(self._owner)
 
     def _folders(self, owner: UUID | None) -> list[Path]:
         """All that counts as a user's."""
         with self._database.begin() as tx:
-            ids = [str(id) for id in repository.ids(tx, owner=owner)]
+            ids = [str(id) for id in repository.list_ids(tx, owner=owner)]
         # One that was put away makes room; what is brought next deletes it.
         sessions = [self._folder / id for id in ids if id not in self._away]
         return [*sessions, uploads_folder(self._uploads, owner)]
 
     # ------------------------------------------------------------------ for the server: everybody's sessions
 
-    def expire(self, age: timedelta) -> Iterator[str]:
+    def delete_expired(self, age: timedelta) -> Iterator[str]:
         """Delete the sessions that nobody changed for so long, and what was set aside; yields their names.
 
         By the database's clock, as their times are. Kept is what has a star, and what is queued or running.
         """
         with self._database.begin() as tx:
             before = repository.now(tx) - age
-            ids = repository.expired(tx, before=before)
+            ids = repository.list_expired(tx, before=before)
         for id in map(str, ids):
             with suppress(NotFound):  # needed after all: somebody was quicker
-                self._remove(id, partial(repository.expire, id=id, before=before))
+                self._remove(id, partial(repository.delete_expired, id=id, before=before))
                 yield id
         for folder in self._lost.glob("*"):
             if folder.lstat().st_mtime < before.timestamp():
                 _erase(folder)
                 yield folder.name
 
-    def mend(self) -> None:
+    def recover(self) -> None:
         """Set right what a server that was killed left half-made. Only before anything runs.
 
         What is hidden is cleared away; a session whose row outlived its deletion gets its files back. A
@@ -325,7 +325,7 @@ class SessionService:
         folder goes, and a result without its file; a result's file that no row tells of goes as well.
         """
         with self._database.begin() as tx:
-            rows = {str(row.id): row for row in repository.everything(tx)}
+            rows = {str(row.id): row for row in repository.list_all(tx)}
             now = repository.now(tx)
         for hidden in self._folder.glob(f"{HIDDEN}*"):
             id = hidden.name.removeprefix(HIDDEN)
@@ -344,7 +344,7 @@ class SessionService:
         for id in missing:
             log.warning("session %s has no files any more and is forgotten", id)
             with self._database.begin() as tx:
-                repository.discard(tx, id=id)
+                repository.delete_any(tx, id=id)
         for id in rows.keys() & folders.keys():
             self._mend_results(folders[id], rows[id].results)
 
@@ -353,7 +353,7 @@ class SessionService:
         if gone:
             log.warning("session %s has lost %d results", folder.name, len(gone))
             with self._database.begin() as tx:
-                repository.discard_results(tx, ids=gone)
+                repository.delete_results(tx, ids=gone)
         told = {result.file for result in results}
         for file in folder.glob(f"{_RESULT}*"):
             if file.name not in told:
@@ -369,16 +369,16 @@ class SessionService:
         os.utime(folder, (now.timestamp(), now.timestamp()), follow_symlinks=False)
         folder.rename(place)
 
-    def resume(self) -> None:
+    def requeue(self) -> None:
         """On start: what was running is interrupted; what was queued goes to the runner again, in order."""
         with self._database.begin() as tx:
             repository.interrupt_running(tx)
-            waiting = repository.queued(tx)
+            waiting = repository.list_queued(tx)
         for row in waiting:
             try:
                 found = _readable(self._read(row))
                 job, seconds = self._checked(_playable(found))
-                need = self._needs(found, job) if self.quota.most else 0
+                need = self._needs(found, job) if self.quota.limit_bytes else 0
             except RecorteError as error:
                 self._fail(row, str(error))
             except Exception:  # one session keeps nobody's server from starting
@@ -386,7 +386,7 @@ class SessionService:
                 self._fail(row, INTERNAL_ERROR)
             else:
                 held = self.quota.hold(row.owner_id, found.folder, need, checked=False)
-                self.of(row.owner_id)._submit(found, job, seconds, held)
+                self.for_owner(row.owner_id)._submit(found, job, seconds, held)
 
     def _fail(self, row: SessionRow, sentence: str) -> None:
         with self._database.begin() as tx:
@@ -406,10 +406,10 @@ class SessionService:
                 kept = job.to_json(found.folder)
                 repository.save_job(tx, id=id, job=kept, format_before=before, owner=self._owner)
             found = replace(found, job=job)
-            self.looks.changed(found)
+            self.frames.invalidate(found)
         return found
 
-    def mark(self, id: str, marks: Any, objects: Any = None) -> Session:
+    def save_marks(self, id: str, marks: Any, objects: Any = None) -> Session:
         """Keep the prompts and objects that the stage sends; raises PromptError where they do not fit."""
         clip = self.open(id).clip
         checked = prompts.from_json(marks)
@@ -429,7 +429,7 @@ class SessionService:
         return self._change(id, start=kept[0], end=kept[1])
 
     def _range(self, found: Session, start: Any, end: Any) -> tuple[float, float | None]:
-        times = self.looks.times(found)
+        times = self.frames.frame_times(found)
         first = _nearest(times, 0.0 if start is None else start)
         # The end of the last frame is an end, too.
         past = len(times) if end is None else _nearest([*times, found.clip.duration], end)
@@ -437,7 +437,7 @@ class SessionService:
             raise InputError("The end must come after the start.")
         return times[first], None if past == len(times) else times[past]
 
-    def edit(self, id: str, edited: Any, base: Any = None) -> tuple[Session, list[Clash]]:
+    def edit(self, id: str, edited: Any, base: Any = None) -> tuple[Session, list[Conflict]]:
         """Take over what the stage sends of marks, objects and range; `base` is what it had before the edit.
 
         What was changed elsewhere since then stays; gives as well where both have changed the same. Without
@@ -446,7 +446,7 @@ class SessionService:
         found = self.open(id)
         mine = self._marks(found, edited)
         before = None if base is None else self._marks(found, base)
-        clashes: list[Clash] = []
+        clashes: list[Conflict] = []
 
         def change(job: Job) -> Job:
             marks, odds = merge(before or Marks.of(job), mine, Marks.of(job))
@@ -480,7 +480,7 @@ class SessionService:
             self._awaited.pop(found.id, None)
         else:
             self._awaited[found.id] = kind
-        return replace(found, awaited=self._awaited.get(found.id))
+        return replace(found, awaited_background=self._awaited.get(found.id))
 
     def choose_background(self, id: str, spec: str) -> Session:
         """`#rrggbb`, "blur", "blur:RADIUS" or "transparent"; a format that cannot hold it gives way."""
@@ -497,7 +497,7 @@ class SessionService:
         try:
             return self._choose_still(id, file, name, fit)
         except AnimatedPictureError:
-            return self.choose_footage(id, file, name, fit)
+            return self.choose_video(id, file, name, fit)
         finally:
             file.unlink(missing_ok=True)
 
@@ -508,20 +508,18 @@ class SessionService:
         with (
             replacing(kept) as part,
             self.quota.reserve(self._owner, part, size) as held,
-            self._intakes.turn(self._owner),
+            self._intakes.slot(self._owner),
         ):
             sandbox.rewrite_picture(file, name, part)
             held.grow(part.stat().st_size)  # what is written may be more than what came
         return self._hang(id, Picture(kept, fit))
 
-    def choose_footage(
-        self, id: str, file: Path, name: str, fit: Fit = "fill", held: bool = False
-    ) -> Session:
+    def choose_video(self, id: str, file: Path, name: str, fit: Fit = "fill", held: bool = False) -> Session:
         """Take an uploaded video into the session as its background; raises VideoError where it is none."""
         try:
             folder = self.open(id).folder
             self._allowance.check_bytes(name, file.stat().st_size)
-            with self.quota.reserve(self._owner, file), self._intakes.turn(self._owner):
+            with self.quota.reserve(self._owner, file), self._intakes.slot(self._owner):
                 sandbox.check_video(file, name, admit=partial(self._admit, file))
                 # A name that does not read as a picture's, whatever the upload was called.
                 kept = folder / f"background-{uuid4().hex[:8]}.video"
@@ -531,7 +529,7 @@ class SessionService:
             file.unlink(missing_ok=True)
         return self._hang(id, Footage(kept, fit, held))
 
-    def choose_scene(self, id: str, name: str, fit: Fit = "fill") -> Session:
+    def choose_stock_background(self, id: str, name: str, fit: Fit = "fill") -> Session:
         """Take one of scenes.NAMES into the session, as an uploaded picture; raises InputError for others."""
         shipped = stock_backgrounds.path(name)
         kept = self.open(id).folder / f"background-{name}{shipped.suffix}"
@@ -570,7 +568,7 @@ class SessionService:
         elif not isinstance(behind, Transparent):
             form = found.row.format_before or form
         self._awaited.pop(found.id, None)
-        if sound == "behind" and not self.looks.sounds(behind):
+        if sound == "behind" and not self.frames.has_sound(behind):
             sound = "own"
         return self._change(found.id, background=behind, format=form, sound=sound)
 
@@ -608,10 +606,12 @@ class SessionService:
         Asked twice it runs once.
         """
         found = self.open(id)
-        if found.awaited:
-            raise InputError(f"Choose the {found.awaited} that is to stand behind the subject first.")
+        if found.awaited_background:
+            raise InputError(
+                f"Choose the {found.awaited_background} that is to stand behind the subject first."
+            )
         job, seconds = self._checked(found)
-        need = self._needs(found, job) if self.quota.most else 0
+        need = self._needs(found, job) if self.quota.limit_bytes else 0
         with self._queueing:
             if self.open(id).running:
                 return
@@ -627,9 +627,9 @@ class SessionService:
         Raises InputError where it cannot be done as it stands.
         """
         form = formats.by_key(found.job.format)
-        job = replace(found.cut, output=found.folder / f"{_RESULT}{uuid4().hex[:8]}{form.suffix}")
+        job = replace(found.effective_job, output=found.folder / f"{_RESULT}{uuid4().hex[:8]}{form.suffix}")
         job.check(found.clip)
-        if self.looks.kept(found):
+        if self.frames.has_matte(found):
             return job, None  # what that saves is most of it, and has not been measured
         models.check_loadable(models.card(job.model), job.weights)
         found.check_licence()
@@ -640,7 +640,7 @@ class SessionService:
         """Bytes that a run may take on the disk."""
         first, past = pts_range(job, found.clip)
         return preflight.disk_bytes(
-            job, found.clip, sum(first <= pts < past for pts in self.looks.pts(found))
+            job, found.clip, sum(first <= pts < past for pts in self.frames.frame_pts(found))
         )
 
     def _submit(self, found: Session, job: Job, seconds: float | None, held: Reservation) -> None:
@@ -669,11 +669,11 @@ class SessionService:
                 with self._database.begin() as tx:
                     repository.leave_queue(tx, id=id, owner=self._owner)
 
-    def place(self, id: str) -> int | None:
+    def queue_position(self, id: str) -> int | None:
         """0: running, 1: next in line; None: neither."""
         return self._runner.position(id) if self._mine(id) else None
 
-    def wait(self, id: str) -> float | None:
+    def eta(self, id: str) -> float | None:
         """In how many seconds the run is expected to start; None where nobody knows."""
         return self._runner.eta(id) if self._mine(id) else None
 
@@ -696,7 +696,7 @@ class SessionService:
 
 def _readable(found: Session | Unreadable) -> Session:
     if isinstance(found, Unreadable):
-        raise InputError(found.sentence)
+        raise InputError(found.message)
     return found
 
 

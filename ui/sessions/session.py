@@ -18,7 +18,7 @@ from pipeline.keys import matte_key, result_key
 from pipeline.models import Card
 from pipeline.propagation import resume
 from ui.sessions import stock_backgrounds
-from ui.sessions.protocol import Work
+from ui.sessions.protocol import RenderRequest
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Session:
     clip: Clip
     job: Job
     folder: Path
-    awaited: str | None = None
+    awaited_background: str | None = None
     """"picture" or "video" where that was chosen to stand behind the subject, and has not come yet."""
     accepts: Callable[[Card], bool] = lambda card: card.acknowledged
     """Test for the owner's acknowledgement of what a model's licence forbids."""
@@ -53,36 +53,36 @@ class Session:
             raise models.licence_error(models.card(self.job.model))
 
     @cached_property
-    def work(self) -> Work:
-        return Work(self.id, self.clip, self.job, self.folder)
+    def render_request(self) -> RenderRequest:
+        return RenderRequest(self.id, self.clip, self.job, self.folder)
 
     @property
-    def cut(self) -> Job:
-        """As of `Work`."""
-        return self.work.cut
+    def effective_job(self) -> Job:
+        """As of `RenderRequest`."""
+        return self.render_request.effective_job
 
     @cached_property
-    def begun(self) -> bool:
+    def can_resume(self) -> bool:
         """Whether a run of just this job stopped short, and the next one goes on from what it finished."""
-        return not self.running and resume.can_resume(self.cut, self.clip)
+        return not self.running and resume.can_resume(self.effective_job, self.clip)
 
     @cached_property
-    def version(self) -> str:
+    def fingerprint(self) -> str:
         """Changes with everything that a page shows of it, but how far a run is."""
         row = self.row
         results = [str(result.id) for result in row.results]
-        shown = [row.name, row.state.value, row.error, self.awaited, row.checks, results]
+        shown = [row.name, row.state.value, row.error, self.awaited_background, row.checks, results]
         shown.append(self.job.to_json(self.folder))
         return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
-    def checks(self) -> list[float]:
+    def review_times(self) -> list[float]:
         """Seconds where the cut that the present marks make may have slipped, as far as that is known."""
         told = self.row.checks
-        return told["times"] if told is not None and told["matte"] == matte_key(self.cut) else []
+        return told["times"] if told is not None and told["matte"] == matte_key(self.effective_job) else []
 
     @property
-    def scene(self) -> str | None:
+    def stock_background(self) -> str | None:
         """Which of the shipped pictures stands behind the subject."""
         behind = self.job.background
         stem = behind.path.stem.removeprefix("background-") if isinstance(behind, Picture) else ""
@@ -92,7 +92,7 @@ class Session:
     def outdated(self) -> bool:
         """Whether the newest result was made by other choices or other marks, as far as that is known."""
         made = self.row.results[0].key if self.row.results else None
-        return made is not None and made != result_key(self.cut, self.folder)
+        return made is not None and made != result_key(self.effective_job, self.folder)
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Unreadable:
         return str(self.row.id)
 
     @property
-    def sentence(self) -> str:
+    def message(self) -> str:
         return (
             f"{self.row.name}: this session was written by another version of the program, or is damaged. "
             "Update the program, or delete the session."

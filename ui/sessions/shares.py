@@ -16,7 +16,7 @@ from pipeline.errors import InputError
 T = TypeVar("T")
 
 
-class Threads(Generic[T]):
+class FairThreads(Generic[T]):
     """Threads for what is asked over HTTP: `in_all`, and for each user fewer.
 
     Who waits for one keeps none of those that others are served by.
@@ -28,7 +28,7 @@ class Threads(Generic[T]):
         self._turns: dict[UUID | None, Semaphore] = {}
 
     @asynccontextmanager
-    async def turn(self, owner: UUID | None) -> AsyncIterator[Callable[[Callable[[], T]], Awaitable[T]]]:
+    async def slot(self, owner: UUID | None) -> AsyncIterator[Callable[[Callable[[], T]], Awaitable[T]]]:
         """Wait until it is a user's turn; gives a function that runs another in a thread."""
 
         def run(work: Callable[[], T]) -> Awaitable[T]:
@@ -38,7 +38,7 @@ class Threads(Generic[T]):
             yield run
 
 
-class Turns:
+class FairSemaphore:
     """Turns at work of which few may be under way: `in_all`, and `each` user fewer; for threads.
 
     `waiting` more of each user wait for their turn, in the thread that asks; what comes beyond is `refused`
@@ -53,7 +53,7 @@ class Turns:
         self._at_work: Counter[UUID | None] = Counter()
 
     @contextmanager
-    def turn(self, owner: UUID | None) -> Iterator[None]:
+    def slot(self, owner: UUID | None) -> Iterator[None]:
         """Wait for a turn, and have it for the length of the block. Raises InputError where too many wait."""
         with self._changed:
             if self._here[owner] >= self._each + self._waiting:
@@ -79,7 +79,7 @@ class Turns:
         return self._at_work[owner] < self._each and self._at_work.total() < self._in_all
 
 
-class Budget:
+class WeightedSemaphore:
     """An amount that threads share. They wait for their part in the order in which they ask."""
 
     def __init__(self, most: int) -> None:
@@ -88,7 +88,7 @@ class Budget:
         self._line: deque[object] = deque()
 
     @contextmanager
-    def part(self, amount: int) -> Iterator[None]:
+    def acquire(self, amount: int) -> Iterator[None]:
         """Have a part for the length of the block; who asks for more than there is has it all."""
         amount, ticket = min(amount, self._most), object()
         with self._changed:

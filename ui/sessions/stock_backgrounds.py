@@ -25,4 +25,4 @@ def path(name: str) -> Path:
 @cache
 def thumbnail(name: str) -> tuple[bytes, str]:
     """A small picture of it and its MIME type. Raises as `path` does."""
-    return overlay.encoded(opened(path(name)), width=_THUMBNAIL_WIDTH)
+    return overlay.encode(opened(path(name)), width=_THUMBNAIL_WIDTH)

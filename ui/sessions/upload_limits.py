@@ -10,7 +10,7 @@ from ui import text
 
 
 @dataclass(frozen=True)
-class Allowance:
+class UploadLimits:
     """Limits for every user alike; 0 is none."""
 
     upload_bytes: int = 0

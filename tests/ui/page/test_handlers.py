@@ -50,7 +50,7 @@ def call(actions: SessionService) -> Iterator[Call]:
             raise LookupError(f"nothing comes of {event} of {name}")
 
         yield call
-        for found in actions.sessions():
+        for found in actions.list_sessions():
             actions.choose_model(found.id, "grabcut")
 
 
@@ -63,13 +63,13 @@ def test_an_edit_is_answered_with_what_others_have_changed(
     mine = [{"time": 0.0, "points": [{"x": 5, "y": 5, "keep": True}]}]
     shown = call("stage", "input", nothing | {"prompts": mine, "base": nothing, "seq": 4}, id)["stage"]
     assert len(shown["prompts"][0]["points"]) == 2 and shown["seq"] == 4 and shown["message"] is None
-    assert shown["version"] == actions.open(id).version
+    assert shown["version"] == actions.open(id).fingerprint
     for corner, said in ((50, None), (60, "otra ventana")):
         boxed = nothing | {"prompts": [{"time": 0.0, "box": [1, 1, corner, 60]}], "base": nothing, "seq": 5}
         shown = call("stage", "input", boxed, id, language="es")["stage"]
         assert said in (shown["message"] or "") if said else shown["message"] is None
     # Another window is told of it, and shows all of the session.
-    assert call("stage", "tick", id)["stage"]["version"] == actions.open(id).version
+    assert call("stage", "tick", id)["stage"]["version"] == actions.open(id).fingerprint
 
 
 def test_where_to_look_is_said_with_its_frames(actions: SessionService, upload: Any, call: Call) -> None:
@@ -93,7 +93,7 @@ def test_sessions_are_renamed_deleted_and_brought_back(
     assert shown["cards"] == {
         "cards": [], "search": "none", "gone": {"id": id, "name": "Beach", "seconds": 30.0}
     }  # fmt: skip
-    assert shown["current"] == "" and actions.sessions() == []
+    assert shown["current"] == "" and actions.list_sessions() == []
     shown = call("cards", "undo", "", data={"id": id})
     assert [card["id"] for card in shown["cards"]["cards"]] == [id] and shown["cards"]["gone"] is None
 
@@ -118,7 +118,7 @@ def test_nothing_can_be_made_without_weights(actions: SessionService, upload: An
     actions.choose_model(id, "sam2-tiny")
     shown = call("stage", "tick", id, language="es")
     assert not shown["make"].interactive and "SAM 2.1 Tiny aún no está listo" in shown["progress"].value
-    actions.mark(id, MARKS)
+    actions.save_marks(id, MARKS)
     with pytest.raises(gr.Error) as refused:
         call("make", "click", id)
     assert "Download the weights" in str(refused.value) and "python -m" not in str(refused.value)

@@ -19,13 +19,13 @@ from ui.sessions.session import Session
 
 @pytest.fixture
 def make(own: Database, small_clip: Path, tmp_path: Path) -> Callable[..., str]:
-    return line.maker(tmp_path, own, small_clip)
+    return line.session_maker(tmp_path, own, small_clip)
 
 
 @pytest.fixture
 def actions(own: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SessionService:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return line.actions_on(tmp_path, own, line.Line(None))
+    return line.make_service(tmp_path, own, line.ManualRunner(None))
 
 
 def said(actions: SessionService, found: Session, language: str) -> str:
@@ -45,5 +45,5 @@ def test_what_is_said_is_how_long_this_clip_will_take(
     assert "320" not in said(actions, found, "en")
     part = actions.trim(found.id, 0.0, found.clip.duration / 2)
     assert "will take about 15 s" in said(actions, part, "en")
-    monkeypatch.setattr(actions.looks, "kept", lambda found: True)
+    monkeypatch.setattr(actions.frames, "has_matte", lambda found: True)
     assert "will take" not in said(actions, part, "en")  # the matte is there: it is only rendered

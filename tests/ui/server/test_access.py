@@ -34,7 +34,7 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Message
 
 from db.errors import DatabaseAway
-from db.users import normal_name
+from db.users import normalise_name
 from tests.ui.conftest import ROOT, Server
 from tests.waiting import DEADLINE
 from ui.server import login
@@ -65,7 +65,7 @@ class Known:
         self.asked()
         for visitor in self.visitors.values():
             right = self.passwords.get(visitor.name, f"{visitor.name}'s password")
-            if normal_name(visitor.name) == name and password == right:
+            if normalise_name(visitor.name) == name and password == right:
                 return visitor
         return None
 
@@ -162,7 +162,7 @@ def alone(built: House) -> House:
     built.authenticator.login_sessions = LoginSessions()
     built.app._claims = Claims()  # type: ignore[attr-defined]
     built.app._open = False  # type: ignore[attr-defined]
-    built.quota.most = 0
+    built.quota.limit_bytes = 0
     shutil.rmtree(built.home / "uploads", ignore_errors=True)
     return built
 
@@ -1042,18 +1042,18 @@ def test_an_upload_without_a_length_is_cut_off_when_it_is_too_large(alone: House
 
 def test_a_visitors_room_bounds_what_they_upload(alone: House) -> None:
     client = alone.client()
-    alone.quota.most = 1000
+    alone.quota.limit_bytes = 1000
     assert upload(client, data=b"x" * 600).status_code == 200
     answer = client.post(UPLOAD, content=form(iter([b"x" * 600])), headers=FORM)
     assert answer.status_code == 413 and "no room for this file" in answer.text  # the first one counts
-    alone.quota.most = 600
+    alone.quota.limit_bytes = 600
     assert upload(client, data=b"x" * 100_000).status_code == 413
     assert len(left(alone)) == 1
 
 
 def test_uploads_at_once_leave_no_more_than_there_is_room_for(alone: House) -> None:
     """Each is smaller than what is left, and together they are not: with a length, and without."""
-    alone.quota.most = 100_000
+    alone.quota.limit_bytes = 100_000
     for length in ({"content_length": "40200"}, {}):
         shutil.rmtree(alone.home / "uploads", ignore_errors=True)
         sent: list[list[Message]] = [[] for _ in range(4)]
@@ -1076,19 +1076,19 @@ def test_uploads_at_once_leave_no_more_than_there_is_room_for(alone: House) -> N
 
         asyncio.run(all_at_once())
         statuses = sorted(messages[0]["status"] for messages in sent)
-        assert sum(path.stat().st_size for path in left(alone)) <= alone.quota.most
+        assert sum(path.stat().st_size for path in left(alone)) <= alone.quota.limit_bytes
         assert statuses.count(200) in (1, 2) and set(statuses) == {200, 413}, statuses
         # What was held for those that were refused is free again.
-        alone.quota.most = 100_000 + 40_500
+        alone.quota.limit_bytes = 100_000 + 40_500
         assert upload(alone.client(), data=b"x" * 40_000).status_code == 200
-        alone.quota.most = 100_000
+        alone.quota.limit_bytes = 100_000
 
 
 def test_an_upload_is_measured_while_others_of_the_same_user_go(
     alone: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file that was there a moment ago is no error."""
-    alone.quota.most = MOST
+    alone.quota.limit_bytes = MOST
     client = alone.client()
     (other,) = map(Path, upload(client).json())
     listing = os.walk
@@ -1189,7 +1189,7 @@ def test_without_a_database_nobody_knows_how_much_room_there_is(
     def away(_: UUID | None) -> None:
         raise DatabaseAway("The database is away.")
 
-    alone.quota.most = 1000
+    alone.quota.limit_bytes = 1000
     monkeypatch.setattr(alone.quota, "_folders", away)
     assert upload(alone.client()).status_code == 503
     assert left(alone) == []

@@ -29,7 +29,7 @@ from ui.server import media
 from ui.server.middleware.access import Visitor
 from ui.sessions import frames as module
 from ui.sessions.frames import FrameClient
-from ui.sessions.protocol import Look
+from ui.sessions.protocol import EncodedImage
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
 
@@ -44,7 +44,7 @@ class Worker:
         self._lock = threading.Lock()
 
     def call(self, name: str, *args: Any) -> Any:
-        if name != "look":
+        if name != "render_frame":
             return None
         work = args[0]
         size = work.clip.width * work.clip.height
@@ -57,7 +57,7 @@ class Worker:
         with self._lock:
             self.at_work[work.id] -= 1
             self.pixels -= size
-        return Look(b"picture", "image/jpeg", True)
+        return EncodedImage(b"picture", "image/jpeg", True)
 
     def stream(self, name: str, *args: Any) -> Generator[Any, None, None]:
         assert self.go.wait(DEADLINE)
@@ -73,14 +73,14 @@ def worker() -> Iterator[Worker]:
 
 @pytest.fixture
 def actions(own: Database, tmp_path: Path, worker: Worker) -> SessionService:
-    queue: Any = line.Line(None)
+    queue: Any = line.ManualRunner(None)
     runner: Runner = queue
     return SessionService(tmp_path, own, runner, line.SAMPLE, worker)
 
 
 @pytest.fixture
 def make(own: Database, small_clip: Path, tmp_path: Path) -> Callable[..., str]:
-    return line.maker(tmp_path, own, small_clip)
+    return line.session_maker(tmp_path, own, small_clip)
 
 
 def sized(found: Session, width: int, height: int) -> Session:
@@ -99,43 +99,47 @@ def test_frames_that_are_decoded_at_once_share_a_budget_of_pixels(
     monkeypatch.setattr(preflight, "_free_memory", lambda: 64 * 2**30)
     found = sized(actions.open(make()), *size)
     worker.go.set()
-    threads = [threading.Thread(target=actions.looks.look, args=(found, n, "original")) for n in range(45)]
+    threads = [
+        threading.Thread(target=actions.frames.render_frame, args=(found, n, "original")) for n in range(45)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert size[0] * size[1] <= worker.peak <= at_once * size[0] * size[1]
-    assert actions.looks._pixels._left == module.PIXELS
+    assert actions.frames._pixels._left == module.PIXELS
 
 
-@pytest.mark.parametrize("what", ["look", "candidates", "strip", "poster", "previews"])
+@pytest.mark.parametrize(
+    "what", ["render_frame", "render_candidates", "filmstrip", "poster", "make_previews"]
+)
 def test_a_frame_for_which_there_is_no_memory_is_refused(
     actions: SessionService, make: Any, worker: Worker, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    arguments = {"look": (0, "original"), "candidates": (0, 1)}.get(what, ())
+    arguments = {"render_frame": (0, "original"), "render_candidates": (0, 1)}.get(what, ())
 
     def asked(found: Session) -> Any:
-        answer = getattr(FrameClient, what)(actions.looks, found, *arguments)
-        return list(answer) if what == "previews" else answer
+        answer = getattr(FrameClient, what)(actions.frames, found, *arguments)
+        return list(answer) if what == "make_previews" else answer
 
     monkeypatch.setattr(preflight, "_free_memory", lambda: 2 * 2**30)
     worker.go.set()
     found = actions.open(make())
     with pytest.raises(InputError, match=r"^a\.mp4: frames of 16384 × 8640 need about .* of memory"):
         asked(sized(found, 16384, 8640))
-    assert actions.looks._pixels._left == actions.looks._preview_pixels._left == module.PIXELS
+    assert actions.frames._pixels._left == actions.frames._preview_pixels._left == module.PIXELS
 
 
 def test_previews_of_one_user_leave_some_to_others(
     actions: SessionService, own: Database, make: Any, worker: Worker
 ) -> None:
     ana = account(own)
-    mine, others = actions.of(ana).open(make(ana)), actions.open(make())
+    mine, others = actions.for_owner(ana).open(make(ana)), actions.open(make())
     refused: list[str] = []
 
     def previews(found: Session) -> None:
         try:
-            list(actions.looks.previews(found))
+            list(actions.frames.make_previews(found))
         except InputError as error:
             refused.append(str(error))
 
@@ -217,7 +221,7 @@ def test_what_is_gone_a_moment_ago_is_not_found(
     actions: SessionService, own: Database, make: Any, tmp_path: Path
 ) -> None:
     id = make()
-    result = line.result_of(own, tmp_path, id)
+    result = line.add_result(own, tmp_path, id)
 
     async def run() -> list[int]:
         async with served(actions) as client:

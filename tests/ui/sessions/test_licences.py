@@ -43,49 +43,52 @@ def people(own: Database) -> tuple[UUID, UUID]:
 
 @pytest.fixture
 def make(own: Database, small_clip: Path, tmp_path: Path) -> Callable[..., str]:
-    return line.maker(tmp_path, own, small_clip)
+    return line.session_maker(tmp_path, own, small_clip)
 
 
 def test_one_users_word_is_not_anothers(
     own: Database, people: tuple[UUID, UUID], make: Callable[..., str], tmp_path: Path
 ) -> None:
     with closing(Ledger(own)) as ledger:
-        actions = line.actions_on(tmp_path, own, queue := line.Line(ledger))
+        actions = line.make_service(tmp_path, own, queue := line.ManualRunner(ledger))
         ids = {owner: make(owner) for owner in (None, *people)}
         for owner, id in ids.items():
-            actions.of(owner).choose_model(id, "bound")
+            actions.for_owner(owner).choose_model(id, "bound")
         ana, ben = people
-        actions.of(ana).acknowledge("bound")
-        actions.of(ana).run(ids[ana])
-        mine = actions.of(ana).open(ids[ana])
-        assert actions.looks.look(mine, 0, "mask").data != actions.looks.look(mine, 0, "original").data
-        theirs = actions.of(ben).open(ids[ben])
+        actions.for_owner(ana).acknowledge("bound")
+        actions.for_owner(ana).run(ids[ana])
+        mine = actions.for_owner(ana).open(ids[ana])
+        assert (
+            actions.frames.render_frame(mine, 0, "mask").data
+            != actions.frames.render_frame(mine, 0, "original").data
+        )
+        theirs = actions.for_owner(ben).open(ids[ben])
         for use in (
-            lambda: actions.of(ben).run(ids[ben]),
-            lambda: actions.looks.candidates(theirs, 0, 1),
-            lambda: list(actions.looks.previews(theirs)),
+            lambda: actions.for_owner(ben).run(ids[ben]),
+            lambda: actions.frames.render_candidates(theirs, 0, 1),
+            lambda: list(actions.frames.make_previews(theirs)),
         ):
             with pytest.raises(WeightsError, match=SENTENCE):
                 use()
-        plain, masked = (actions.looks.look(theirs, 0, view) for view in ("original", "mask"))
+        plain, masked = (actions.frames.render_frame(theirs, 0, view) for view in ("original", "mask"))
         assert masked.data == plain.data and plain.final and not masked.final
-        before = actions.looks.revision(theirs)
+        before = actions.frames.revision(theirs)
         assert queue.submitted == [ids[ana]]
-        actions.of(ben).acknowledge("bound")
-        assert actions.looks.revision(theirs) != before  # and the page asks for its masks again
-        actions.of(ben).run(ids[ben])
+        actions.for_owner(ben).acknowledge("bound")
+        assert actions.frames.revision(theirs) != before  # and the page asks for its masks again
+        actions.for_owner(ben).run(ids[ben])
         assert queue.submitted == [ids[ana], ids[ben]]
 
 
 def test_what_was_said_at_the_command_line_is_the_local_users(
     own: Database, people: tuple[UUID, UUID], make: Callable[..., str], tmp_path: Path, bound: Card
 ) -> None:
-    actions = line.actions_on(tmp_path, own, line.Line(None))
+    actions = line.make_service(tmp_path, own, line.ManualRunner(None))
     assert not actions.open(make()).accepts(bound)
     weights.acknowledge("bound", bound.licence_url)
     assert actions.open(make()).accepts(bound)
     ana, _ = people
-    assert not actions.of(ana).open(make(ana)).accepts(bound)
+    assert not actions.for_owner(ana).open(make(ana)).accepts(bound)
 
 
 def test_another_licence_is_another_thing_and_a_removed_users_word_goes(
@@ -116,28 +119,28 @@ def test_who_has_not_said_so_is_given_another_model(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(registry, "AUTOMATIC", "bound")
-    actions = line.actions_on(tmp_path, own, line.Line(None))
-    actions.of(people[0]).acknowledge("bound")
+    actions = line.make_service(tmp_path, own, line.ManualRunner(None))
+    actions.for_owner(people[0]).acknowledge("bound")
     chosen = []
     for n, owner in enumerate(people):
         copy = tmp_path / f"{n}.mp4"
         os.link(small_clip, copy)
-        chosen.append(actions.of(owner).open(actions.of(owner).create(copy, "a.mp4")).job.model)
+        chosen.append(actions.for_owner(owner).open(actions.for_owner(owner).create(copy, "a.mp4")).job.model)
     assert chosen == ["bound", "recorte"]
 
 
 def test_a_run_of_who_has_not_said_so_is_not_queued_again(
     own: Database, people: tuple[UUID, UUID], make: Callable[..., str], tmp_path: Path
 ) -> None:
-    actions = line.actions_on(tmp_path, own, queue := line.Line(None))
+    actions = line.make_service(tmp_path, own, queue := line.ManualRunner(None))
     ana, ben = people
     ids = [make(ana), make(ben)]
     for owner, id in zip(people, ids, strict=True):
-        actions.of(owner).choose_model(id, "bound")
+        actions.for_owner(owner).choose_model(id, "bound")
         with own.begin() as tx:
             repository.queue(tx, id=id, owner=owner)
-    actions.of(ana).acknowledge("bound")
-    actions.resume()
+    actions.for_owner(ana).acknowledge("bound")
+    actions.requeue()
     assert queue.submitted == [ids[0]]
-    refused = actions.of(ben).open(ids[1]).row
+    refused = actions.for_owner(ben).open(ids[1]).row
     assert refused.state is State.FAILED and str(refused.error).startswith("Not to be sold.")

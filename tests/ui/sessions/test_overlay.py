@@ -30,7 +30,7 @@ def seen(number: int, colour: tuple[int, ...]) -> float:
     image = np.full((40, 40, 3), colour, np.uint8)
     matte = np.zeros((40, 40), np.uint8)
     matte[10:30, 10:30] = 255
-    tinted = overlay.tinted(image, {number: matte})
+    tinted = overlay.draw_masks(image, {number: matte})
     assert np.array_equal(tinted[2, 2], image[2, 2])
     return distance(tinted[20, 20], image[20, 20])
 
@@ -47,4 +47,4 @@ def test_a_tint_is_seen_on_whatever_colour(number: int) -> None:
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 7, 8])
 def test_where_it_is_seen_anyway_an_object_keeps_its_own_colour(number: int) -> None:
-    assert overlay.tint(number, np.array([128, 128, 128], np.float32)) == overlay.PALETTE[number - 1]
+    assert overlay.choose_tint(number, np.array([128, 128, 128], np.float32)) == overlay.PALETTE[number - 1]

@@ -32,12 +32,12 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture
 def make(own: Database, small_clip: Path, tmp_path: Path) -> Callable[..., str]:
-    return line.maker(tmp_path, own, small_clip)
+    return line.session_maker(tmp_path, own, small_clip)
 
 
 @pytest.fixture
 def actions(own: Database, tmp_path: Path) -> SessionService:
-    return line.actions_on(tmp_path, own, line.Line(None))
+    return line.make_service(tmp_path, own, line.ManualRunner(None))
 
 
 def owner(database: Database) -> Any:
@@ -56,11 +56,11 @@ def test_nothing_happens_to_what_is_whole(
 ) -> None:
     ana = owner(own)
     for who in (None, ana):
-        line.result_of(own, tmp_path, make(who))
+        line.add_result(own, tmp_path, make(who))
     before = kept(tmp_path)
-    actions.mend()
+    actions.recover()
     assert kept(tmp_path) == before
-    assert all(len(actions.of(who).sessions()[0].row.results) == 1 for who in (None, ana))
+    assert all(len(actions.for_owner(who).list_sessions()[0].row.results) == 1 for who in (None, ana))
 
 
 def test_folders_and_rows_that_have_lost_each_other(
@@ -70,14 +70,14 @@ def test_folders_and_rows_that_have_lost_each_other(
     whole, rowless, folderless, deleted = make(), make(ana), make(ana), make(ana)
     home = tmp_path / "sessions"
     with own.begin() as tx:
-        repository.discard(tx, id=rowless)
+        repository.delete_any(tx, id=rowless)
         now = repository.now(tx)
     shutil.rmtree(home / folderless)
     (home / deleted).rename(home / f".deleted-{deleted}")
     (home / "no id at all").mkdir()
     (home / "a file").write_text("of nobody")
     os.utime(home / rowless, (0, 0))
-    actions.mend()
+    actions.recover()
     assert {path.name for path in home.iterdir()} == {whole, deleted}
     assert {str(row.id) for row in rows(own)} == {whole, deleted}
     assert (home / deleted / "source.mp4").exists()
@@ -88,28 +88,28 @@ def test_folders_and_rows_that_have_lost_each_other(
     assert abs((lost / rowless).stat().st_mtime - now.timestamp()) < 60
     # The same once more is set aside beside the first.
     shutil.copytree(lost / rowless, home / rowless)
-    actions.mend()
+    actions.recover()
     assert len(list(lost.glob(f"{rowless}*"))) == 2
 
 
 def rows(database: Database) -> Any:
     with database.begin() as tx:
-        return repository.everything(tx)
+        return repository.list_all(tx)
 
 
 def test_in_another_data_folder_no_row_is_forgotten(own: Database, make: Any, tmp_path: Path) -> None:
     ids = {make(), make()}
-    elsewhere = line.actions_on(tmp_path / "elsewhere", own, line.Line(None))
-    elsewhere.mend()
-    elsewhere.mend()
+    elsewhere = line.make_service(tmp_path / "elsewhere", own, line.ManualRunner(None))
+    elsewhere.recover()
+    elsewhere.recover()
     assert {str(row.id) for row in rows(own)} == ids
 
 
 def test_results_and_their_files(actions: SessionService, own: Database, make: Any, tmp_path: Path) -> None:
     id = make()
     folder = tmp_path / "sessions" / id
-    line.result_of(own, tmp_path, id, "result-1.mp4")
-    line.result_of(own, tmp_path, id, "result-2.mp4")
+    line.add_result(own, tmp_path, id, "result-1.mp4")
+    line.add_result(own, tmp_path, id, "result-2.mp4")
     (folder / "result-1.mp4").unlink()
     (folder / "result-3.mp4").write_bytes(b"whole, but nobody was told")
     (folder / "result-4.zip").mkdir()
@@ -117,7 +117,7 @@ def test_results_and_their_files(actions: SessionService, own: Database, make: A
     (folder / "background-1.png").write_bytes(b"kept")
     (folder / "matte.mkv").write_bytes(b"kept")
     (folder / "matte.mkv.parts").mkdir()
-    actions.mend()
+    actions.recover()
     assert [result.file for result in actions.open(id).row.results] == ["result-2.mp4"]
     assert {path.name for path in folder.iterdir()} == {
         "source.mp4",
@@ -141,10 +141,10 @@ def test_mending_may_be_killed_at_any_step_and_is_done_by_the_next(
     home = tmp_path / "sessions"
     for id in orphans:
         with own.begin() as tx:
-            repository.discard(tx, id=id)
+            repository.delete_any(tx, id=id)
     for id in gone:
         shutil.rmtree(home / id)
-    line.result_of(own, tmp_path, whole)
+    line.add_result(own, tmp_path, whole)
     (home / whole / "result-1.mp4").unlink()
     (home / whole / "result-2.mp4").write_bytes(b"of nobody")
     rename, utime, begin = Path.rename, os.utime, type(own).begin
@@ -166,7 +166,7 @@ def test_mending_may_be_killed_at_any_step_and_is_done_by_the_next(
     while True:
         step, at = 0, at + 1
         try:
-            actions.mend()
+            actions.recover()
             break
         except Killed:
             continue
@@ -231,13 +231,13 @@ from tests.ui import line
 home, url, *ids = sys.argv[1:]
 database = Database.open(url, Path(home))
 ledger = Ledger(database)
-actions = line.actions_on(Path(home), database, line.Line(ledger))
+actions = line.make_service(Path(home), database, line.ManualRunner(ledger))
 for id, owner in (pair.split("=") for pair in ids):
-    actions.of(UUID(owner) if owner else None).run(id)
+    actions.for_owner(UUID(owner) if owner else None).run(id)
 first, owner = ids[0].split("=")
 ledger.started(first)
 ledger.progressed(first, {"done": 3})
-mine = actions.of(UUID(owner) if owner else None)
+mine = actions.for_owner(UUID(owner) if owner else None)
 while mine.open(first).row.progress is None:
     time.sleep(0.02)
 print("ready", flush=True)
@@ -269,9 +269,9 @@ def test_what_was_queued_is_queued_again_in_order_and_what_ran_is_interrupted(
         server.kill()  # when one runs and four wait: nobody is told anything
     next((tmp_path / "sessions" / order[2]).glob("source.mp4")).unlink()  # somebody removes a video meanwhile
     with closing(Ledger(own)) as ledger:
-        second = line.actions_on(tmp_path, own, queue := line.Line(ledger))
-        second.mend()
-        second.resume()
+        second = line.make_service(tmp_path, own, queue := line.ManualRunner(ledger))
+        second.recover()
+        second.requeue()
         assert queue.submitted == [order[1], order[3], order[4]]
         assert queue.users == [str(whose[id] or "") for id in queue.submitted]
         states = {str(row.id): row for row in rows(own)}
@@ -281,22 +281,22 @@ def test_what_was_queued_is_queued_again_in_order_and_what_ran_is_interrupted(
         assert failed.state is State.FAILED and "no longer on the disk" in failed.error
         assert states[ids[2]].state is State.READY
         for place, id in enumerate(queue.submitted, 1):
-            mine = second.of(whose[id])
-            assert mine.open(id).row.state is State.QUEUED and mine.place(id) == place
-            assert second.of(ana if whose[id] is None else None).place(id) is None
-        second.of(whose[order[0]]).run(order[0])  # and may be made again
+            mine = second.for_owner(whose[id])
+            assert mine.open(id).row.state is State.QUEUED and mine.queue_position(id) == place
+            assert second.for_owner(ana if whose[id] is None else None).queue_position(id) is None
+        second.for_owner(whose[order[0]]).run(order[0])  # and may be made again
         while queue.step():
             pass
         until(lambda: not {State.QUEUED, State.RUNNING} & {row.state for row in rows(own)})
         done = {str(row.id) for row in rows(own) if row.state is State.DONE}
         assert done == {order[0], order[1], order[3], order[4]}
-        second.resume()
+        second.requeue()
         assert not queue.jobs
 
 
 def test_cancelling_in_every_state(own: Database, make: Any, tmp_path: Path) -> None:
     with closing(Ledger(own)) as ledger:
-        actions = line.actions_on(tmp_path, own, queue := line.Line(ledger))
+        actions = line.make_service(tmp_path, own, queue := line.ManualRunner(ledger))
         ways: dict[State, list[State]] = {
             State.READY: [],
             State.QUEUED: [State.QUEUED],

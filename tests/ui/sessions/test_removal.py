@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture
 def make(own: Database, small_clip: Path, tmp_path: Path) -> Callable[..., str]:
-    return line.maker(tmp_path, own, small_clip)
+    return line.session_maker(tmp_path, own, small_clip)
 
 
 def account(database: Database, name: str = "Ana") -> Any:
@@ -56,7 +56,7 @@ def test_a_user_goes_with_their_folders_and_uploads(own: Database, make: Any, tm
     assert folders(tmp_path) == kept and gone
     assert [file.exists() for file in files] == [False, True]
     with own.begin() as tx:
-        assert {str(row.id) for row in repository.everything(tx)} == kept
+        assert {str(row.id) for row in repository.list_all(tx)} == kept
     with pytest.raises(AccountError, match="no user called 'Ana'"):
         remove_user(own, tmp_path, "Ana")
 
@@ -93,10 +93,10 @@ def test_one_that_is_killed_halfway_is_undone_or_finished(
     url = own.engine.url.render_as_string(hide_password=False)
     done = subprocess.run([sys.executable, "-c", KILLED, url, str(tmp_path), when], cwd=ROOT)
     assert done.returncode == 9 and not folders(tmp_path) & ids
-    line.actions_on(tmp_path, own, line.Line(None)).mend()
+    line.make_service(tmp_path, own, line.ManualRunner(None)).recover()
     assert folders(tmp_path) == (ids if when == "before" else set())
     with own.begin() as tx:
-        assert {str(row.id) for row in repository.everything(tx)} == folders(tmp_path)
+        assert {str(row.id) for row in repository.list_all(tx)} == folders(tmp_path)
 
 
 def test_one_that_fails_puts_everything_back(
@@ -143,10 +143,10 @@ def test_a_session_that_is_made_meanwhile_is_refused(own: Database, make: Any, t
 def test_a_run_whose_session_is_gone_is_stopped(own: Database, make: Any, tmp_path: Path) -> None:
     id = make(account(own))
     with own.begin() as tx:
-        repository.queue(tx, id=id, owner=repository.anyones(tx, id=id).owner_id)
+        repository.queue(tx, id=id, owner=repository.get_any(tx, id=id).owner_id)
     stopped: list[str] = []
     with closing(Ledger(own)) as ledger:
-        ledger.orphaned = stopped.append
+        ledger.on_missing_session = stopped.append
         ledger.started(id)
         ledger.progressed(id, {"done": 1})
         until(lambda: not ledger._entries.qsize())

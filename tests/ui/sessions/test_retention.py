@@ -24,7 +24,7 @@ from tests.postgres import administrator
 from tests.ui import line
 from tests.waiting import until
 from ui.sessions import retention as module
-from ui.sessions.retention import Cleaner
+from ui.sessions.retention import RetentionThread
 from ui.sessions.service import SessionService
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.fixture
 def make(own: Database, small_clip: Path, tmp_path: Path) -> Callable[..., str]:
     """A session that was changed some days ago."""
-    plain = line.maker(tmp_path, own, small_clip)
+    plain = line.session_maker(tmp_path, own, small_clip)
 
     def aged(days: float, **more: Any) -> str:
         id = plain(**more)
@@ -45,7 +45,7 @@ def make(own: Database, small_clip: Path, tmp_path: Path) -> Callable[..., str]:
 
 @pytest.fixture
 def actions(own: Database, tmp_path: Path) -> SessionService:
-    return line.actions_on(tmp_path, own, line.Line(None))
+    return line.make_service(tmp_path, own, line.ManualRunner(None))
 
 
 def age(database: Database, id: str, days: float) -> None:
@@ -59,7 +59,7 @@ def age(database: Database, id: str, days: float) -> None:
 def left(database: Database, home: Path) -> set[str]:
     """The sessions that are there, rows and folders alike."""
     with database.begin() as tx:
-        rows = {str(row.id) for row in repository.everything(tx)}
+        rows = {str(row.id) for row in repository.list_all(tx)}
     assert {path.name for path in (home / "sessions").iterdir()} == rows
     return rows
 
@@ -72,9 +72,9 @@ def test_what_is_old_goes_with_its_files(
     actions.run(queued)
     for id in (starred, queued):
         age(own, id, 80)
-    assert list(actions.expire(timedelta(days=7))) == [old]
+    assert list(actions.delete_expired(timedelta(days=7))) == [old]
     assert left(own, tmp_path) == {young, starred, queued}
-    assert list(actions.expire(timedelta(days=7))) == []
+    assert list(actions.delete_expired(timedelta(days=7))) == []
 
 
 def test_what_was_set_aside_goes_in_its_time(
@@ -82,14 +82,14 @@ def test_what_was_set_aside_goes_in_its_time(
 ) -> None:
     kept, other = make(0), make(0)
     with own.begin() as tx:
-        repository.discard(tx, id=other)
+        repository.delete_any(tx, id=other)
     shutil.copytree(tmp_path / "sessions" / other, tmp_path / "sessions" / "another")
-    actions.mend()
+    actions.recover()
     lost = tmp_path / "lost"
-    assert list(actions.expire(timedelta(days=7))) == []
+    assert list(actions.delete_expired(timedelta(days=7))) == []
     week_ago = time.time() - 8 * 86400
     os.utime(lost / other, (week_ago, week_ago))
-    assert list(actions.expire(timedelta(days=7))) == [other]
+    assert list(actions.delete_expired(timedelta(days=7))) == [other]
     assert [path.name for path in lost.iterdir()] == ["another"] and left(own, tmp_path) == {kept}
 
 
@@ -97,7 +97,7 @@ def test_a_session_that_is_needed_just_then_stays(
     actions: SessionService, own: Database, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = make(9), make(8)
-    for id in actions.expire(timedelta(days=7)):
+    for id in actions.delete_expired(timedelta(days=7)):
         assert id == first
         actions.star(second, True)
     assert left(own, tmp_path) == {second} and actions.open(second).row.starred
@@ -115,11 +115,11 @@ def test_this_machines_clock_counts_for_nothing(
     old, young, future = make(8), make(1), make(-400)  # the last from before the database's was set back
     rowless = make(0)
     with own.begin() as tx:
-        repository.discard(tx, id=rowless)
+        repository.delete_any(tx, id=rowless)
     now = time.time
     monkeypatch.setattr(time, "time", lambda: now() + years * 365 * 86400)
-    actions.mend()
-    assert list(actions.expire(timedelta(days=7))) == [old]
+    actions.recover()
+    assert list(actions.delete_expired(timedelta(days=7))) == [old]
     assert left(own, tmp_path) == {young, future}
     assert (tmp_path / "lost" / rowless).exists()
 
@@ -128,8 +128,8 @@ def test_this_machines_clock_counts_for_nothing(
 
 
 @contextmanager
-def cleaner(actions: Any, days: int) -> Iterator[Cleaner]:
-    with closing(Cleaner(actions, days)) as cleaner:
+def cleaner(actions: Any, days: int) -> Iterator[RetentionThread]:
+    with closing(RetentionThread(actions, days)) as cleaner:
         yield cleaner
 
 
@@ -140,9 +140,9 @@ def test_it_goes_round(
     make(8)
     young = make(1)
     with cleaner(actions, 7):
-        until(lambda: len(actions.sessions()) == 1)
+        until(lambda: len(actions.list_sessions()) == 1)
         make(30)
-        until(lambda: [found.id for found in actions.sessions()] == [young])
+        until(lambda: [found.id for found in actions.list_sessions()] == [young])
     assert left(own, tmp_path) == {young}
 
 
@@ -158,7 +158,7 @@ def test_it_outlives_what_goes_wrong(monkeypatch: pytest.MonkeyPatch, caplog: An
     rounds: list[int] = []
 
     class Troubled:
-        def expire(self, age: timedelta) -> Iterator[str]:
+        def delete_expired(self, age: timedelta) -> Iterator[str]:
             rounds.append(age.days)
             if len(rounds) == 1:
                 raise DatabaseAway("not there")
@@ -217,11 +217,11 @@ for home in sorted(place.iterdir()):
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
         continue
     database = Database.open(url.replace("DATABASE", home.name), home)
-    actions = line.actions_on(home, database, line.Line(None))
+    actions = line.make_service(home, database, line.ManualRunner(None))
     moment = int(home.name.removeprefix("moment"))
     whole, Database.begin = Database.begin, begin
     Path.rename, os.unlink, os.rmdir = map(dying, (Path.rename, os.unlink, os.rmdir))
-    for _ in actions.expire(timedelta(days=7)):
+    for _ in actions.delete_expired(timedelta(days=7)):
         pass
     os._exit(0)
 """
@@ -233,7 +233,7 @@ def test_killed_at_any_moment_it_leaves_what_the_next_start_mends(
 ) -> None:
     old, young = [make(9), make(8)], make(1)
     for id in old:
-        line.result_of(own, tmp_path, id)
+        line.add_result(own, tmp_path, id)
         age(own, id, 8)
     names = [f"moment{number:02}" for number in MOMENTS]
     places = tmp_path / "places"
@@ -256,14 +256,14 @@ def test_killed_at_any_moment_it_leaves_what_the_next_start_mends(
             for name in names:
                 home = places / name
                 with Database.open(address.replace("DATABASE", name), home) as database:
-                    actions = line.actions_on(home, database, line.Line(None))
-                    actions.mend()
+                    actions = line.make_service(home, database, line.ManualRunner(None))
+                    actions.recover()
                     assert left(database, home) >= {young} and not (home / "lost").exists()
                     untouched += len(left(database, home)) == 3
-                    for found in actions.sessions():
+                    for found in actions.list_sessions():
                         assert found.job.source.exists() and len(list(found.folder.iterdir())) >= 2
                         assert all((found.folder / result.file).exists() for result in found.row.results)
-                    list(actions.expire(timedelta(days=7)))
+                    list(actions.delete_expired(timedelta(days=7)))
                     assert left(database, home) == {young}
                     assert not list(home.rglob(".*"))
             assert 1 < untouched < 8

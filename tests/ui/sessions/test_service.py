@@ -35,14 +35,14 @@ from pipeline.prompts import Point, Prompt
 from tests import ffprobe, rendered
 from tests.pipeline import stand_in
 from tests.postgres import on_a_server_of_its_own
-from tests.ui.hosted import Here
+from tests.ui.hosted import LocalWorker
 from tests.waiting import DEADLINE, until
 from ui.page.sections import result, video
 from ui.sessions import service as module
 from ui.sessions import stock_backgrounds
 from ui.sessions.inference import InferenceService
-from ui.sessions.merging import Clash, Marks, merge
-from ui.sessions.protocol import Look
+from ui.sessions.merging import Conflict, Marks, merge
+from ui.sessions.protocol import EncodedImage
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
 
@@ -73,7 +73,7 @@ def working() -> Iterator[Callable[[Path, Database], SessionService]]:
         ledger = Ledger(database)
         runner = Runner(ledger, process)
         closing.extend([ledger.close, runner.close])
-        return SessionService(home, database, runner, SAMPLE, Here(InferenceService))
+        return SessionService(home, database, runner, SAMPLE, LocalWorker(InferenceService))
 
     yield make
     for close in reversed(closing):
@@ -85,7 +85,7 @@ def actions(tmp_path: Path, database: Database, working: Any) -> Iterator[Sessio
     """Actions on a folder of their own; what a test puts into the shared database goes again."""
     made = working(tmp_path / "home", database)
     yield made
-    for found in made.sessions():
+    for found in made.list_sessions():
         made.delete(found.id)
 
 
@@ -101,7 +101,7 @@ def upload(clips: Path, tmp_path: Path) -> Callable[..., Path]:
     return copy
 
 
-def pixels(look: Look) -> np.ndarray:
+def pixels(look: EncodedImage) -> np.ndarray:
     with Image.open(io.BytesIO(look.data)) as picture:
         return np.asarray(picture)
 
@@ -116,7 +116,7 @@ def uploaded(found: Session) -> list[Path]:
 
 
 def finished(actions: SessionService, id: str) -> Session:
-    until(lambda: actions.place(id) is None and not actions.open(id).running)
+    until(lambda: actions.queue_position(id) is None and not actions.open(id).running)
     return actions.open(id)
 
 
@@ -131,8 +131,8 @@ def test_an_upload_becomes_a_session(actions: SessionService, upload: Any) -> No
     assert (found.clip.width, found.clip.height, found.clip.frames) == (WIDTH, HEIGHT, 12)
     assert found.clip.name == "Holiday.mp4" and found.clip.sound
     assert files(found.folder) == uploaded(found)
-    assert [s.id for s in actions.sessions()] == [found.id]
-    assert actions.sessions("HOLI")[0].id == found.id and actions.sessions("%") == []
+    assert [s.id for s in actions.list_sessions()] == [found.id]
+    assert actions.list_sessions("HOLI")[0].id == found.id and actions.list_sessions("%") == []
 
 
 def test_the_sample_is_copied(actions: SessionService) -> None:
@@ -148,7 +148,7 @@ def test_nothing_stays_of_a_bad_upload(actions: SessionService, upload: Any, con
     file.write_bytes(content)
     with pytest.raises(VideoError, match=r"^bad\.mp4"):
         actions.create(file, "bad.mp4")
-    assert actions.sessions() == []
+    assert actions.list_sessions() == []
     assert not file.exists() and not [p for p in file.parent.parent.rglob("*") if p.is_file()]
 
 
@@ -170,7 +170,7 @@ def test_a_name_never_becomes_a_path(actions: SessionService, upload: Any, tmp_p
     assert found.job.source.parent == found.folder
     assert found.job.source.name in ("source.mp4", "source")
     assert {p.relative_to(tmp_path).parts[0] for p in files(tmp_path)} == {"home"}
-    actions.mark(found.id, MARKS)
+    actions.save_marks(found.id, MARKS)
     actions.run(found.id)
     done = finished(actions, found.id)
     path, mime, offered = actions.result(found.id, str(done.row.results[0].id))
@@ -184,7 +184,7 @@ def test_a_name_never_becomes_a_path(actions: SessionService, upload: Any, tmp_p
 def test_marks_are_kept_and_checked(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     box = [{"time": 0.25, "points": [], "box": [1, 2, 100, 80]}]
-    actions.mark(id, MARKS + box)
+    actions.save_marks(id, MARKS + box)
     kept = actions.open(id).job.prompts
     assert [p.time for p in kept] == [0.0, 0.25]
     assert kept[0].points[0].keep and kept[1].box is not None
@@ -199,7 +199,7 @@ def test_marks_are_kept_and_checked(actions: SessionService, upload: Any) -> Non
     ]
     for marks in bad:
         with pytest.raises(PromptError):
-            actions.mark(id, marks)
+            actions.save_marks(id, marks)
     assert actions.open(id).job.prompts == kept
 
 
@@ -245,7 +245,7 @@ def test_a_format_that_was_chosen_for_itself_stays_after_transparency(
     assert actions.choose_background(id, "#ffffff").job.format == "prores"
     actions.choose_format(id, "webm")
     actions.choose_background(id, "transparent")
-    assert actions.choose_scene(id, "city").job.format == "webm"
+    assert actions.choose_stock_background(id, "city").job.format == "webm"
 
 
 @pytest.mark.parametrize("kind", ["picture", "video"])
@@ -254,23 +254,23 @@ def test_a_run_waits_for_the_picture_or_video_that_was_announced(
 ) -> None:
     id = actions.create(upload("short.mp4"), "a.mp4")
     actions.choose_background(id, "blur")
-    assert actions.await_background(id, kind).awaited == kind
+    assert actions.await_background(id, kind).awaited_background == kind
     actions.choose_edges(id, Edges(grow=2))
-    assert actions.open(id).awaited == kind  # whatever else is chosen meanwhile
+    assert actions.open(id).awaited_background == kind  # whatever else is chosen meanwhile
     with pytest.raises(InputError, match=f"Choose the {kind}"):
         actions.run(id)
     assert actions.open(id).row.state is State.READY
-    assert actions.choose_background(id, "blur").awaited is None
+    assert actions.choose_background(id, "blur").awaited_background is None
     actions.run(id)
     finished(actions, id)
 
 
 def test_a_picture_that_is_there_is_not_asked_for_again(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload("short.mp4"), "a.mp4")
-    actions.choose_scene(id, "city")
+    actions.choose_stock_background(id, "city")
     actions.await_background(id, "video")
     found = actions.await_background(id, "picture")
-    assert found.awaited is None and found.scene == "city"
+    assert found.awaited_background is None and found.stock_background == "city"
 
 
 def test_a_picture_is_taken_upright(actions: SessionService, upload: Any, tmp_path: Path) -> None:
@@ -298,65 +298,68 @@ def test_a_picture_is_taken_upright(actions: SessionService, upload: Any, tmp_pa
     assert isinstance(second, Picture)
     # Somebody may be looking at the first.
     assert set(folder.glob("background-*")) == {laid.path, second.path}
-    third = actions.choose_scene(id, stock_backgrounds.NAMES[0]).job.background
+    third = actions.choose_stock_background(id, stock_backgrounds.NAMES[0]).job.background
     assert isinstance(third, Picture) and set(folder.glob("background-*")) == {second.path, third.path}
 
 
 def test_a_shipped_picture_is_chosen_by_its_name(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
-    assert actions.open(id).scene is None
+    assert actions.open(id).stock_background is None
     for name in stock_backgrounds.NAMES:
-        found = actions.choose_scene(id, name, "fit")
+        found = actions.choose_stock_background(id, name, "fit")
         laid = found.job.background
-        assert isinstance(laid, Picture) and laid.fit == "fit" and found.scene == name
+        assert isinstance(laid, Picture) and laid.fit == "fit" and found.stock_background == name
         assert laid.path.read_bytes() == stock_backgrounds.path(name).read_bytes()
         assert laid.path in (kept := list(found.folder.glob("background-*"))) and len(kept) <= 2
-    assert actions.choose_scene(id, name, "fill").job.background == Picture(laid.path, "fill")
+    assert actions.choose_stock_background(id, name, "fill").job.background == Picture(laid.path, "fill")
     before = actions.open(id).job
     for bad in ("", "studio.jpg", "../sample", "/etc/passwd", "STUDIO"):
         with pytest.raises(InputError, match="no background called"):
-            actions.choose_scene(id, bad)
+            actions.choose_stock_background(id, bad)
         with pytest.raises(InputError):
             stock_backgrounds.thumbnail(bad)
     assert actions.open(id).job == before
-    assert actions.choose_background(id, "blur").scene is None
+    assert actions.choose_background(id, "blur").stock_background is None
 
 
 def test_a_video_is_moved_behind_the_subject(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     file = upload("long.mp4", "beach.gif")  # a name that would read as a picture's
     place = file.stat().st_ino
-    found = actions.choose_footage(id, file, "beach.gif", "fit", held=True)
+    found = actions.choose_video(id, file, "beach.gif", "fit", held=True)
     laid = found.job.background
     assert isinstance(laid, Footage) and (laid.fit, laid.held) == ("fit", True)
     assert laid.path.parent == found.folder and laid.path.stat().st_ino == place and not file.exists()
     assert actions.open(id).job == found.job
     other = actions.fit_background(id, "stretch", held=False).job.background
     assert other == Footage(laid.path, "stretch")
-    assert actions.fit_background(actions.choose_scene(id, "city").id, "fill").scene == "city"
-    actions.choose_scene(id, "garden")
+    assert (
+        actions.fit_background(actions.choose_stock_background(id, "city").id, "fill").stock_background
+        == "city"
+    )
+    actions.choose_stock_background(id, "garden")
     assert not laid.path.exists()
 
     letter = upload(name="letter.mp4")
     letter.write_text("Dear all, this is no video.\n" * 40)
     before = actions.open(id).job
     with pytest.raises(VideoError, match=r"^letter\.mp4"):
-        actions.choose_footage(id, letter, "letter.mp4")
+        actions.choose_video(id, letter, "letter.mp4")
     assert actions.open(id).job == before and not letter.exists()
 
 
 def test_the_sound_of_a_background_gives_way_with_it(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
-    heard = actions.choose_footage(id, upload("short.mp4"), "b.mp4").job.background
+    heard = actions.choose_video(id, upload("short.mp4"), "b.mp4").job.background
     silent = actions.create(upload("long.mp4"), "silent.mp4")
-    assert actions.looks.sounds(heard) and not actions.looks.sounds(GREEN)
+    assert actions.frames.has_sound(heard) and not actions.frames.has_sound(GREEN)
     assert actions.choose_sound(id, "behind").job.sound == "behind"
     assert actions.fit_background(id, "fit").job.sound == "behind"
     assert actions.choose_background(id, "blur").job.sound == "own"
-    actions.choose_footage(silent, upload("short.mp4"), "b.mp4")
+    actions.choose_video(silent, upload("short.mp4"), "b.mp4")
     actions.choose_sound(silent, "behind")
-    laid = actions.choose_footage(silent, upload("long.mp4"), "c.mp4").job
-    assert not actions.looks.sounds(laid.background) and laid.sound == "own"
+    laid = actions.choose_video(silent, upload("long.mp4"), "c.mp4").job
+    assert not actions.frames.has_sound(laid.background) and laid.sound == "own"
 
 
 def test_edges_are_kept_and_checked(actions: SessionService, upload: Any) -> None:
@@ -370,7 +373,7 @@ def test_edges_are_kept_and_checked(actions: SessionService, upload: Any) -> Non
 
 def test_what_is_kept_is_put_to_frames(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
-    times = actions.looks.times(actions.open(id))
+    times = actions.frames.frame_times(actions.open(id))
     trimmed = actions.trim(id, 0.13, 0.35).job  # typed: between frames
     assert (trimmed.start, trimmed.end) == (times[3], times[8]) == (actions.open(id).job.start, times[8])
     assert actions.trim(id, times[3], 0.49).job.end is None
@@ -448,56 +451,56 @@ def test_points_moved_in_two_windows_clash() -> None:
 
     assert merge(marks(1, 2), marks(1, 3), marks(1, 2)) == (marks(1, 3), [])
     merged, clashes = merge(marks(1), marks(2), marks(3))
-    assert clashes == [Clash(1, 0.5)] and {p.x for p in merged.prompts[0].points} == {2, 3}
+    assert clashes == [Conflict(1, 0.5)] and {p.x for p in merged.prompts[0].points} == {2, 3}
     assert merge(marks(1), marks(), marks(1, 4)) == (marks(4), [])
     assert merge(marks(1), marks(), marks()) == (marks(), [])
 
 
 def test_the_version_tells_what_the_page_shows(actions: SessionService, upload: Any) -> None:
     found = actions.open(actions.create(upload(), "a.mp4"))
-    assert actions.open(found.id).version == found.version
+    assert actions.open(found.id).fingerprint == found.fingerprint
     versions = {
-        found.version,
-        actions.mark(found.id, MARKS).version,
-        actions.choose_quality(found.id, "small").version,
-        actions.rename(found.id, "b").version,
+        found.fingerprint,
+        actions.save_marks(found.id, MARKS).fingerprint,
+        actions.choose_quality(found.id, "small").fingerprint,
+        actions.rename(found.id, "b").fingerprint,
     }
     assert len(versions) == 4
     actions.run(found.id)
-    assert finished(actions, found.id).version not in versions
+    assert finished(actions, found.id).fingerprint not in versions
 
 
 def test_what_was_put_away_can_be_brought_back(
     actions: SessionService, upload: Any, monkeypatch: Any
 ) -> None:
     id, other = actions.create(upload(), "a.mp4"), actions.create(upload(), "b.mp4")
-    assert actions.put_away(id).name == "a.mp4"
-    assert [found.id for found in actions.sessions()] == [other]
-    for ask in (actions.open, actions.put_away, lambda id: actions.mark(id, MARKS), actions.run):
+    assert actions.delete_later(id).name == "a.mp4"
+    assert [found.id for found in actions.list_sessions()] == [other]
+    for ask in (actions.open, actions.delete_later, lambda id: actions.save_marks(id, MARKS), actions.run):
         with pytest.raises(NotFound):
             ask(id)
     with pytest.raises(NotFound):
-        actions.of(uuid4()).bring_back(id)
-    actions.bring_back(id)
-    assert actions.open(id).id == id and len(actions.sessions()) == 2
-    actions.put_away(id)
+        actions.for_owner(uuid4()).undelete(id)
+    actions.undelete(id)
+    assert actions.open(id).id == id and len(actions.list_sessions()) == 2
+    actions.delete_later(id)
     folder = actions.open(other).folder.with_name(id)
     actions.purge()
     assert folder.exists()  # not yet
-    monkeypatch.setattr(module, "AWAY_SECONDS", 0)
+    monkeypatch.setattr(module, "UNDO_SECONDS", 0)
     actions.purge()
     assert not folder.exists()
     with pytest.raises(NotFound):
-        actions.bring_back(id)
+        actions.undelete(id)
 
 
 def test_what_was_put_away_makes_room(actions: SessionService, upload: Any, monkeypatch: Any) -> None:
     id = actions.create(upload(), "a.mp4")
-    monkeypatch.setattr(actions.quota, "most", round(1.5 * actions.quota.used(None)))
+    monkeypatch.setattr(actions.quota, "limit_bytes", round(1.5 * actions.quota.used_bytes(None)))
     with pytest.raises(InputError, match="Delete sessions"):
         actions.create(upload(), "b.mp4")
     folder = actions.open(id).folder
-    actions.put_away(id)
+    actions.delete_later(id)
     assert actions.open(actions.create(upload(), "b.mp4")).row.name == "b.mp4"
     assert not folder.exists()  # so that nobody keeps more than they may
 
@@ -506,11 +509,11 @@ def test_a_running_session_that_is_put_away_stops(actions: SessionService, uploa
     id = actions.create(upload("long.mp4"), "a.mp4")
     actions.run(id)
     until(lambda: (going := actions.progress(id)) is not None and going.done)
-    actions.put_away(id)
-    until(lambda: actions.place(id) is None)
-    actions.bring_back(id)
+    actions.delete_later(id)
+    until(lambda: actions.queue_position(id) is None)
+    actions.undelete(id)
     until(lambda: not actions.open(id).running)
-    assert actions.open(id).row.state is State.CANCELLED and actions.open(id).begun
+    assert actions.open(id).row.state is State.CANCELLED and actions.open(id).can_resume
 
 
 def test_a_name_can_be_changed(actions: SessionService, upload: Any) -> None:
@@ -525,34 +528,34 @@ def test_a_name_can_be_changed(actions: SessionService, upload: Any) -> None:
 
 def test_a_look_needs_a_mark_or_a_matte(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
-    found = actions.mark(id, MARKS)
-    looks = actions.looks
-    assert np.allclose(looks.times(found), np.arange(12) / 24, atol=1e-3)
-    plain = pixels(looks.look(found, 0, "original"))
-    mask = looks.look(found, 0, "mask")
+    found = actions.save_marks(id, MARKS)
+    looks = actions.frames
+    assert np.allclose(looks.frame_times(found), np.arange(12) / 24, atol=1e-3)
+    plain = pixels(looks.render_frame(found, 0, "original"))
+    mask = looks.render_frame(found, 0, "mask")
     assert mask.final and plain.shape == pixels(mask).shape == (HEIGHT, WIDTH, 3)
     assert (plain != pixels(mask)).any(axis=2).mean() > 0.05
-    assert pixels(looks.look(found, 0, "cutout")).shape == (HEIGHT, WIDTH, 4)
-    over = pixels(looks.look(found, 0, "over"))
+    assert pixels(looks.render_frame(found, 0, "cutout")).shape == (HEIGHT, WIDTH, 4)
+    over = pixels(looks.render_frame(found, 0, "over"))
     assert np.abs(over[2, 2].astype(int) - (0, 177, 64)).max() < 4
     # Away from the marks there is nothing to show before previews or a run, and it may yet come.
-    later = looks.look(found, 8, "mask")
-    assert not later.final and np.array_equal(pixels(later), pixels(looks.look(found, 8, "original")))
+    later = looks.render_frame(found, 8, "mask")
+    assert not later.final and np.array_equal(pixels(later), pixels(looks.render_frame(found, 8, "original")))
     for index, view in ((12, "mask"), (-1, "mask"), (0, "sideways")):
         with pytest.raises(InputError):
-            looks.look(found, index, view)
+            looks.render_frame(found, index, view)
 
 
 def test_previews_come_one_by_one(actions: SessionService, upload: Any) -> None:
-    found = actions.mark(actions.create(upload(), "a.mp4"), MARKS)
-    assert actions.looks.known(found) == []
-    numbers = list(actions.looks.previews(found))
+    found = actions.save_marks(actions.create(upload(), "a.mp4"), MARKS)
+    assert actions.frames.cached_previews(found) == []
+    numbers = list(actions.frames.make_previews(found))
     assert [len(n) for n in numbers] == [1, 2, 3, 4, 5, 6]
-    assert actions.looks.known(found) == sorted(numbers[-1])
-    assert actions.looks.look(found, numbers[-1][3], "over").final
-    before = actions.looks.revision(found)
-    moved = actions.mark(found.id, [{"time": 0.0, "points": [{"x": 80, "y": 60, "keep": True}]}])
-    assert actions.looks.revision(moved) != before and actions.looks.known(moved) == []
+    assert actions.frames.cached_previews(found) == sorted(numbers[-1])
+    assert actions.frames.render_frame(found, numbers[-1][3], "over").final
+    before = actions.frames.revision(found)
+    moved = actions.save_marks(found.id, [{"time": 0.0, "points": [{"x": 80, "y": 60, "keep": True}]}])
+    assert actions.frames.revision(moved) != before and actions.frames.cached_previews(moved) == []
 
 
 def disc(look: np.ndarray, x: int, y: int) -> int:
@@ -575,78 +578,80 @@ def pointed(actions: SessionService, upload: Any) -> Iterator[str]:
 
 
 def test_a_lone_click_has_candidates_and_one_of_them_is_chosen(actions: SessionService, pointed: str) -> None:
-    found = actions.mark(pointed, [lone(40, 45)])
-    read = actions.looks.candidates(found, 0, 1)
+    found = actions.save_marks(pointed, [lone(40, 45)])
+    read = actions.frames.render_candidates(found, 0, 1)
     assert [score for score, _ in read] == [0.55, 0.95, 0.75]
     pictures = [base64.b64decode(address.removeprefix("data:image/jpeg;base64,")) for _, address in read]
     sizes = {Image.open(io.BytesIO(picture)).size for picture in pictures}
     assert len(sizes) == 1 and 60 < sizes.pop()[0] < 100  # as near as shows the largest of them
-    assert disc(pixels(actions.looks.look(found, 0, "cutout")), 40, 45) == 14  # the best
-    chosen = actions.mark(pointed, [lone(40, 45, candidate=2)])
-    assert disc(pixels(actions.looks.look(chosen, 0, "cutout")), 40, 45) == 30
-    assert actions.looks.revision(chosen) != actions.looks.revision(found)
+    assert disc(pixels(actions.frames.render_frame(found, 0, "cutout")), 40, 45) == 14  # the best
+    chosen = actions.save_marks(pointed, [lone(40, 45, candidate=2)])
+    assert disc(pixels(actions.frames.render_frame(chosen, 0, "cutout")), 40, 45) == 30
+    assert actions.frames.revision(chosen) != actions.frames.revision(found)
     # No longer a lone click, another object, another frame, a model that has but one answer.
-    assert actions.looks.candidates(chosen, 0, 2) == []
-    assert actions.looks.candidates(chosen, 3, 1) == []
-    two = actions.mark(pointed, [{"time": 0, "points": [{"x": 40, "y": 45}, {"x": 60, "y": 45}]}])
-    assert actions.looks.candidates(two, 0, 1) == []
+    assert actions.frames.render_candidates(chosen, 0, 2) == []
+    assert actions.frames.render_candidates(chosen, 3, 1) == []
+    two = actions.save_marks(pointed, [{"time": 0, "points": [{"x": 40, "y": 45}, {"x": 60, "y": 45}]}])
+    assert actions.frames.render_candidates(two, 0, 1) == []
     assert (
-        actions.looks.candidates(actions.choose_model(actions.mark(pointed, [lone(40, 45)]).id, "shy"), 0, 1)
+        actions.frames.render_candidates(
+            actions.choose_model(actions.save_marks(pointed, [lone(40, 45)]).id, "shy"), 0, 1
+        )
         == []
     )
     with pytest.raises(InputError, match="no frame number"):
-        actions.looks.candidates(found, 12, 1)
+        actions.frames.render_candidates(found, 12, 1)
 
 
 def test_edges_show_in_the_looks(actions: SessionService, pointed: str) -> None:
-    before = actions.mark(pointed, [lone(40, 45)])
-    narrow = pixels(actions.looks.look(before, 0, "cutout"))
+    before = actions.save_marks(pointed, [lone(40, 45)])
+    narrow = pixels(actions.frames.render_frame(before, 0, "cutout"))
     wider = actions.choose_edges(pointed, Edges(grow=40))  # 5 pixels at this size
-    wide = pixels(actions.looks.look(wider, 0, "cutout"))
+    wide = pixels(actions.frames.render_frame(wider, 0, "cutout"))
     assert 3 <= disc(wide, 40, 45) - disc(narrow, 40, 45) <= 7
-    over = [pixels(actions.looks.look(found, 0, "over")) for found in (before, wider)]
+    over = [pixels(actions.frames.render_frame(found, 0, "over")) for found in (before, wider)]
     assert (over[0] != over[1]).any()
-    assert actions.looks.revision(before) != actions.looks.revision(wider)
+    assert actions.frames.revision(before) != actions.frames.revision(wider)
 
 
 def test_objects_have_colours_and_can_be_switched_off(actions: SessionService, pointed: str) -> None:
     marks = [lone(40, 45), lone(110, 45, object=2)]
-    both = actions.mark(pointed, marks, [{"number": 1, "name": "Man"}, {"number": 2, "on": True}])
+    both = actions.save_marks(pointed, marks, [{"number": 1, "name": "Man"}, {"number": 2, "on": True}])
     assert [thing.name for thing in both.job.objects] == ["Man", ""]
-    cut = pixels(actions.looks.look(both, 0, "cutout"))
+    cut = pixels(actions.frames.render_frame(both, 0, "cutout"))
     assert disc(cut, 40, 45) == disc(cut, 110, 45) == 14  # the union
-    plain = pixels(actions.looks.look(both, 0, "original"))[45].astype(int)
-    tints = pixels(actions.looks.look(both, 0, "mask"))[45].astype(int) - plain
+    plain = pixels(actions.frames.render_frame(both, 0, "original"))[45].astype(int)
+    tints = pixels(actions.frames.render_frame(both, 0, "mask"))[45].astype(int) - plain
     assert tints[40, 2] > 5 > tints[40, 0] and tints[110, 0] > 5 > tints[110, 2]  # blue and orange
-    off = actions.mark(pointed, marks, [{"number": 1, "on": False}, {"number": 2}])
-    cut = pixels(actions.looks.look(off, 0, "cutout"))
+    off = actions.save_marks(pointed, marks, [{"number": 1, "on": False}, {"number": 2}])
+    cut = pixels(actions.frames.render_frame(off, 0, "cutout"))
     assert (disc(cut, 40, 45), disc(cut, 110, 45)) == (0, 14)
     actions.run(pointed)
     done = finished(actions, pointed)
-    assert actions.looks.kept(done) and done.job.matte is not None
+    assert actions.frames.has_matte(done) and done.job.matte is not None
     matte = next(iter(MatteFile.open(done.job.matte).read(done.clip)))[1]
     assert (matte[45, 40], matte[45, 110]) == (0, 255)
     with pytest.raises(InputError, match="switched off"):
-        actions.mark(pointed, marks, [{"number": 1, "on": False}, {"number": 2, "on": False}])
+        actions.save_marks(pointed, marks, [{"number": 1, "on": False}, {"number": 2, "on": False}])
         actions.run(pointed)
 
 
 def test_a_mark_on_one_object_does_not_make_the_others_anew(actions: SessionService, pointed: str) -> None:
     made: list[int] = []
     model = models.load("pointing", "auto")
-    original = model.mattes
+    original = model.predict
 
     def counting(stills: Any) -> Any:
         for found in original(stills):
             made.append(1)
             yield found
 
-    model.mattes = counting  # type: ignore[method-assign]
-    found = actions.mark(pointed, [lone(40, 45), lone(110, 45, object=2)])
-    actions.looks.look(found, 0, "mask")
+    model.predict = counting  # type: ignore[method-assign]
+    found = actions.save_marks(pointed, [lone(40, 45), lone(110, 45, object=2)])
+    actions.frames.render_frame(found, 0, "mask")
     assert len(made) == 2
-    moved = actions.mark(pointed, [lone(40, 45), lone(110, 50, object=2)])
-    actions.looks.look(moved, 0, "mask")
+    moved = actions.save_marks(pointed, [lone(40, 45), lone(110, 50, object=2)])
+    actions.frames.render_frame(moved, 0, "mask")
     assert len(made) == 3
 
 
@@ -656,15 +661,15 @@ def test_a_correction_is_shown_as_a_run_makes_it(actions: SessionService, upload
         id = actions.create(upload(), "a.mp4")
         actions.choose_model(id, "remembering")
         box = {"time": 0.0, "box": [10, 10, 90, 80]}
-        found = actions.mark(id, [box, {"time": 11 / 24, "points": [{"x": 40, "y": 45, "keep": True}]}])
-        hasty = actions.looks.look(found, 11, "cutout")
-        patient = actions.looks.look(found, 11, "cutout", patient=True)
+        found = actions.save_marks(id, [box, {"time": 11 / 24, "points": [{"x": 40, "y": 45, "keep": True}]}])
+        hasty = actions.frames.render_frame(found, 11, "cutout")
+        patient = actions.frames.render_frame(found, 11, "cutout", patient=True)
         assert not hasty.final and patient.final
-        assert actions.looks.look(found, 11, "cutout") == patient  # and from now on to all
+        assert actions.frames.render_frame(found, 11, "cutout") == patient  # and from now on to all
         actions.run(id)
         done = finished(actions, id)
-        assert actions.looks.kept(done)
-        assert np.array_equal(pixels(actions.looks.look(done, 11, "cutout")), pixels(patient))
+        assert actions.frames.has_matte(done)
+        assert np.array_equal(pixels(actions.frames.render_frame(done, 11, "cutout")), pixels(patient))
         assert not np.array_equal(pixels(hasty), pixels(patient))
         actions.choose_model(id, "grabcut")
 
@@ -672,43 +677,43 @@ def test_a_correction_is_shown_as_a_run_makes_it(actions: SessionService, upload
 def test_what_is_no_object_is_refused(actions: SessionService, pointed: str) -> None:
     for wrong in ([{"number": 0}], [7], {"number": 1}, "all", [{"number": 1}] * 100):
         with pytest.raises(PromptError):
-            actions.mark(pointed, [], wrong)
+            actions.save_marks(pointed, [], wrong)
 
 
 def test_marks_wait_for_a_model_that_takes_them(actions: SessionService, pointed: str) -> None:
-    actions.mark(pointed, [lone(40, 45)])
+    actions.save_marks(pointed, [lone(40, 45)])
     blind = actions.choose_model(pointed, "blind")
-    assert blind.job.prompts and not blind.cut.prompts
+    assert blind.job.prompts and not blind.effective_job.prompts
     actions.run(pointed)
     assert finished(actions, pointed).row.state is State.DONE
     again = actions.choose_model(pointed, "pointing")
-    assert again.cut.prompts == again.job.prompts
+    assert again.effective_job.prompts == again.job.prompts
 
 
 def test_where_the_cut_may_have_slipped_is_shown_for_just_that_cut(
     actions: SessionService, pointed: str
 ) -> None:
-    actions.mark(pointed, [lone(40, 45)])
+    actions.save_marks(pointed, [lone(40, 45)])
     actions.choose_model(pointed, "doubting")
     actions.run(pointed)
     done = finished(actions, pointed)
-    assert done.checks == pytest.approx([5 / 24], abs=1e-3)
-    assert actions.mark(pointed, [lone(41, 45)]).checks == []
-    assert actions.mark(pointed, [lone(40, 45)]).checks == done.checks
+    assert done.review_times == pytest.approx([5 / 24], abs=1e-3)
+    assert actions.save_marks(pointed, [lone(41, 45)]).review_times == []
+    assert actions.save_marks(pointed, [lone(40, 45)]).review_times == done.review_times
 
 
 def test_a_look_that_was_overtaken_is_not_made(actions: SessionService, upload: Any) -> None:
-    stale = actions.mark(actions.create(upload(), "a.mp4"), MARKS)
-    actions.mark(stale.id, [])
+    stale = actions.save_marks(actions.create(upload(), "a.mp4"), MARKS)
+    actions.save_marks(stale.id, [])
     with pytest.raises(InputError, match="have changed"):
-        actions.looks.look(stale, 0, "mask")
+        actions.frames.render_frame(stale, 0, "mask")
 
 
 def test_many_look_at_once(actions: SessionService, upload: Any) -> None:
-    found = actions.mark(actions.create(upload(), "a.mp4"), MARKS)
+    found = actions.save_marks(actions.create(upload(), "a.mp4"), MARKS)
     seen: list[np.ndarray] = []
     threads = [
-        threading.Thread(target=lambda: seen.append(pixels(actions.looks.look(found, 0, "cutout"))))
+        threading.Thread(target=lambda: seen.append(pixels(actions.frames.render_frame(found, 0, "cutout"))))
         for _ in range(6)
     ]
     for thread in threads:
@@ -720,10 +725,10 @@ def test_many_look_at_once(actions: SessionService, upload: Any) -> None:
 
 def test_thumbnails(actions: SessionService, upload: Any) -> None:
     found = actions.open(actions.create(upload(), "a.mp4"))
-    assert actions.looks.strip(found).startswith(b"\xff\xd8")
-    assert actions.looks.poster(found)[1] == "image/jpeg"
+    assert actions.frames.filmstrip(found).startswith(b"\xff\xd8")
+    assert actions.frames.poster(found)[1] == "image/jpeg"
     actions.run(found.id)
-    assert actions.looks.poster(finished(actions, found.id))[1] == "image/webp"
+    assert actions.frames.poster(finished(actions, found.id))[1] == "image/webp"
 
 
 # ---------------------------------------------------------------- running
@@ -731,7 +736,7 @@ def test_thumbnails(actions: SessionService, upload: Any) -> None:
 
 def test_a_run_makes_a_result_and_the_next_one_only_renders(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "figure.mp4")
-    actions.mark(id, MARKS)
+    actions.save_marks(id, MARKS)
     actions.run(id)
     done = finished(actions, id)
     assert done.row.state is State.DONE and done.row.error is None
@@ -757,13 +762,13 @@ def test_a_run_makes_a_result_and_the_next_one_only_renders(actions: SessionServ
 
 def test_a_trimmed_result_has_just_these_frames(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
-    actions.mark(id, MARKS)
+    actions.save_marks(id, MARKS)
     actions.run(id)
     whole = finished(actions, id)
     matte = whole.job.matte
     assert matte is not None
     made = matte.stat().st_mtime_ns
-    times = actions.looks.times(whole)
+    times = actions.frames.frame_times(whole)
     assert actions.trim(id, times[3], times[9]).outdated
     actions.run(id)
     newest = finished(actions, id).row.results[0]
@@ -777,10 +782,10 @@ def test_a_matte_of_a_part_is_made_again_for_more(actions: SessionService, uploa
     id = actions.create(upload(), "a.mp4")
     actions.trim(id, 0.25, None)
     actions.run(id)
-    assert actions.looks.kept(finished(actions, id))
+    assert actions.frames.has_matte(finished(actions, id))
     more = actions.trim(id, 0, None)
-    assert not actions.looks.kept(more)
-    assert [len(n) for n in actions.looks.previews(more)] == [1, 2, 3, 4, 5, 6]
+    assert not actions.frames.has_matte(more)
+    assert [len(n) for n in actions.frames.make_previews(more)] == [1, 2, 3, 4, 5, 6]
     actions.run(id)
     assert finished(actions, id).row.results[0].frames == 12
 
@@ -796,7 +801,7 @@ def test_quality_changes_the_size(actions: SessionService, upload: Any) -> None:
 
 def test_a_result_that_the_choices_have_left_behind_is_known(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
-    actions.mark(id, MARKS)
+    actions.save_marks(id, MARKS)
     assert not actions.open(id).outdated
     actions.run(id)
     assert not finished(actions, id).outdated
@@ -804,8 +809,8 @@ def test_a_result_that_the_choices_have_left_behind_is_known(actions: SessionSer
     assert not actions.choose_background(id, "#00b140").outdated
     assert actions.choose_format(id, "webm").outdated
     assert not actions.choose_format(id, "mp4").outdated
-    assert actions.mark(id, []).outdated
-    assert not actions.mark(id, MARKS).outdated
+    assert actions.save_marks(id, []).outdated
+    assert not actions.save_marks(id, MARKS).outdated
 
 
 def test_what_was_done_otherwise_than_asked_is_said(
@@ -834,8 +839,8 @@ def test_a_session_runs_once_at_a_time(actions: SessionService, upload: Any) -> 
     actions.run(id)  # is no error, and changes nothing
     waiting = actions.create(upload(), "b.mp4")
     actions.run(waiting)
-    assert actions.place(waiting) == 1
-    assert actions.unfinished() == waiting
+    assert actions.queue_position(waiting) == 1
+    assert actions.find_unfinished() == waiting
     actions.cancel(waiting)
     actions.cancel(id)
     for each in (id, waiting):
@@ -854,7 +859,7 @@ def test_cancelling_takes_less_than_two_seconds(actions: SessionService, upload:
     until(lambda: actions.open(id).row.progress)
     with stand_in.stopped_within(seconds=2):
         actions.cancel(id)
-        until(lambda: actions.place(id) is None)
+        until(lambda: actions.queue_position(id) is None)
     found = finished(actions, id)
     assert found.row.state is State.CANCELLED
     assert found.row.progress is not None and found.row.progress["done"] > 0  # how far it came
@@ -867,7 +872,7 @@ def test_a_running_session_can_be_deleted(actions: SessionService, upload: Any) 
     until(lambda: actions.progress(id))
     folder = actions.open(id).folder
     actions.delete(id)
-    assert actions.place(id) is None
+    assert actions.queue_position(id) is None
     assert list(folder.parent.iterdir()) == []
     with pytest.raises(NotFound):
         actions.open(id)
@@ -880,9 +885,9 @@ def test_a_video_that_somebody_removed_is_missed_in_a_sentence(actions: SessionS
     actions.open(id).job.source.unlink()
     with pytest.raises(VideoError, match=r"^a\.mp4: this video is no longer"):
         actions.run(id)
-    assert [found.id for found in actions.sessions()] == [id]
+    assert [found.id for found in actions.list_sessions()] == [id]
     actions.delete(id)
-    assert actions.sessions() == []
+    assert actions.list_sessions() == []
 
 
 def test_a_run_that_fails_says_why(actions: SessionService, upload: Any) -> None:
@@ -912,7 +917,7 @@ def test_a_run_outlives_its_database(tmp_path: Path, upload: Any, working: Any) 
         with pytest.raises(DatabaseAway):
             actions.create(upload(), "b.mp4")
         assert len(list((tmp_path / "home" / "sessions").iterdir())) == 1
-        until(lambda: actions.place(id) is None)
+        until(lambda: actions.queue_position(id) is None)
         with EmbeddedServer(folder):
             found = finished(actions, id)
             assert found.row.state is State.DONE and found.row.error is None
@@ -929,7 +934,7 @@ def test_what_a_killed_server_left_is_mended(actions: SessionService, upload: An
     (folder / ".upload.mp4").write_bytes(b"half an upload")
     (folder / halfway).rename(folder / f".deleted-{halfway}")
     (folder / ".deleted-00000000-0000-0000-0000-000000000000").mkdir()
-    actions.mend()
+    actions.recover()
     assert {path.relative_to(folder) for path in folder.rglob("*")} == whole
     assert actions.open(halfway).row.name == "halfway.mp4"
 
@@ -940,18 +945,18 @@ def test_what_a_killed_server_left_is_mended(actions: SessionService, upload: An
 def test_a_frame_on_which_an_object_is_not_known_yet_is_not_final(
     actions: SessionService, pointed: str
 ) -> None:
-    found = actions.mark(pointed, [lone(40, 45)])
-    for _ in actions.looks.previews(found):
+    found = actions.save_marks(pointed, [lone(40, 45)])
+    for _ in actions.frames.make_previews(found):
         pass
-    shown = actions.looks.known(found)[-1]
-    assert actions.looks.look(found, shown, "cutout").final
-    both = actions.mark(pointed, [lone(40, 45), lone(110, 45, object=2)])
-    partly = actions.looks.look(both, shown, "cutout")
+    shown = actions.frames.cached_previews(found)[-1]
+    assert actions.frames.render_frame(found, shown, "cutout").final
+    both = actions.save_marks(pointed, [lone(40, 45), lone(110, 45, object=2)])
+    partly = actions.frames.render_frame(both, shown, "cutout")
     assert not partly.final and disc(pixels(partly), 40, 45) == 14 and disc(pixels(partly), 110, 45) == 0
-    assert actions.looks.known(both) == []
-    for _ in actions.looks.previews(both):
+    assert actions.frames.cached_previews(both) == []
+    for _ in actions.frames.make_previews(both):
         pass
-    whole = actions.looks.look(both, shown, "cutout")
+    whole = actions.frames.render_frame(both, shown, "cutout")
     assert whole.final and disc(pixels(whole), 110, 45) == 14
 
 
@@ -959,7 +964,7 @@ def test_a_click_does_not_wait_for_somebody_elses_previews(
     actions: SessionService, upload: Any, pointed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It waits for one frame of them."""
-    original = stand_in.Pointing.mattes
+    original = stand_in.Pointing.predict
     clicked = threading.Event()
 
     def slow(self: stand_in.Pointing, stills: Any) -> Any:
@@ -970,19 +975,19 @@ def test_a_click_does_not_wait_for_somebody_elses_previews(
     monkeypatch.setattr(stand_in.Pointing, "predict", slow)
     other = actions.create(upload(), "b.mp4")
     actions.choose_model(other, "pointing")
-    far = actions.mark(other, [{"time": 11 / 24, "points": [{"x": 40, "y": 45, "keep": True}]}])
+    far = actions.save_marks(other, [{"time": 11 / 24, "points": [{"x": 40, "y": 45, "keep": True}]}])
     begun = threading.Event()
     order: list[str] = []
 
     def preview() -> None:
         begun.set()
-        for _ in actions.looks.previews(far):
+        for _ in actions.frames.make_previews(far):
             order.append("preview")
 
     thread = threading.Thread(target=preview)
     thread.start()
     begun.wait()
-    actions.looks.look(actions.mark(pointed, [lone(40, 45)]), 0, "mask")
+    actions.frames.render_frame(actions.save_marks(pointed, [lone(40, 45)]), 0, "mask")
     order.append("click")
     clicked.set()
     thread.join()
@@ -990,9 +995,9 @@ def test_a_click_does_not_wait_for_somebody_elses_previews(
 
 
 def test_objects_of_a_kept_matte_are_not_made_anew(actions: SessionService, pointed: str) -> None:
-    actions.mark(pointed, [lone(40, 45), lone(110, 45, object=2)])
+    actions.save_marks(pointed, [lone(40, 45), lone(110, 45, object=2)])
     actions.run(pointed)
     done = finished(actions, pointed)
     model = models.load("pointing", "auto")
-    model.mattes = None  # type: ignore[method-assign,assignment]
-    assert [len(n) for n in actions.looks.previews(done)] == [1, 2, 3, 4, 5, 6]
+    model.predict = None  # type: ignore[method-assign,assignment]
+    assert [len(n) for n in actions.frames.make_previews(done)] == [1, 2, 3, 4, 5, 6]

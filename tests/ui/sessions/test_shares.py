@@ -1,4 +1,4 @@
-"""Turns at what is scarce."""
+"""FairSemaphore at what is scarce."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from pipeline.errors import InputError
 from pipeline.jobs import sandbox
 from tests.ui import line
 from tests.waiting import DEADLINE, until
-from ui.sessions.shares import Budget, Threads, Turns
+from ui.sessions.shares import FairSemaphore, FairThreads, WeightedSemaphore
 
 
 class Work:
-    """Threads that take turns, and what they are at."""
+    """FairThreads that take turns, and what they are at."""
 
-    def __init__(self, turns: Turns) -> None:
+    def __init__(self, turns: FairSemaphore) -> None:
         self.turns = turns
         self.at_work: list[UUID | None] = []
         self.refused: list[UUID | None] = []
@@ -35,7 +35,7 @@ class Work:
     def start(self, owner: UUID | None, number: int = 1) -> None:
         def work() -> None:
             try:
-                with self.turns.turn(owner):
+                with self.turns.slot(owner):
                     self.at_work.append(owner)
                     self.go_home.wait(DEADLINE)
                     self.at_work.remove(owner)
@@ -54,7 +54,7 @@ class Work:
 
 def test_one_user_leaves_turns_to_others() -> None:
     ana, ben, eva = (uuid4() for _ in range(3))
-    work = Work(Turns(3, each=2, waiting=1, refused="no"))
+    work = Work(FairSemaphore(3, each=2, waiting=1, refused="no"))
     work.start(ana, 8)
     until(lambda: work.at_work == [ana, ana] and len(work.refused) == 5)
     work.start(ben)
@@ -64,26 +64,26 @@ def test_one_user_leaves_turns_to_others() -> None:
     assert eva not in work.at_work  # three are at work
     work.end()
     assert work.at_work == [] and not work.turns._here and not work.turns._at_work
-    with work.turns.turn(ana):  # and all is as it was
+    with work.turns.slot(ana):  # and all is as it was
         pass
 
 
 def test_a_turn_is_over_when_its_work_fails() -> None:
-    turns = Turns(1, each=1, waiting=0, refused="not now")
+    turns = FairSemaphore(1, each=1, waiting=0, refused="not now")
     for _ in range(3):
-        with pytest.raises(ZeroDivisionError), turns.turn(None):
+        with pytest.raises(ZeroDivisionError), turns.slot(None):
             raise ZeroDivisionError
-        with turns.turn(None), pytest.raises(InputError, match=r"^not now$"), turns.turn(None):
+        with turns.slot(None), pytest.raises(InputError, match=r"^not now$"), turns.slot(None):
             pass
 
 
-@pytest.mark.parametrize("kind", ["picture", "footage", "create"])
+@pytest.mark.parametrize("kind", ["picture", "video", "create"])
 def test_uploads_of_one_user_are_looked_at_a_few_at_a_time(
     own: Database, small_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """Of sixteen at once, each of which takes long, two are, and another user's is as well."""
-    id = line.maker(tmp_path, own, small_clip)()
-    actions = line.actions_on(tmp_path, own, line.Line(None))
+    id = line.session_maker(tmp_path, own, small_clip)()
+    actions = line.make_service(tmp_path, own, line.ManualRunner(None))
     going, at_work, peak, refused = threading.Event(), [0], [0], []
 
     def slow(file: Path, *_: object, **__: object) -> None:
@@ -116,7 +116,7 @@ def test_uploads_of_one_user_are_looked_at_a_few_at_a_time(
 
     def take_another() -> None:
         with pytest.raises(InputError, match=r"^no$"):
-            actions.of(uuid4()).create(Path(shutil.copyfile(small_clip, tmp_path / "s.mp4")), "s.mp4")
+            actions.for_owner(uuid4()).create(Path(shutil.copyfile(small_clip, tmp_path / "s.mp4")), "s.mp4")
 
     stranger = threading.Thread(target=take_another)
     stranger.start()
@@ -138,12 +138,12 @@ def test_threads_of_one_user_leave_some_to_others() -> None:
         assert go.wait(DEADLINE)
         return name
 
-    async def ask(threads: Threads[str], owner: UUID, name: str) -> str:
-        async with threads.turn(owner) as run:
+    async def ask(threads: FairThreads[str], owner: UUID, name: str) -> str:
+        async with threads.slot(owner) as run:
             return await run(lambda: work(name))
 
     async def run() -> list[str]:
-        threads: Threads[str] = Threads(4, each=2)
+        threads: FairThreads[str] = FairThreads(4, each=2)
         ana, ben = uuid4(), uuid4()
         many = [asyncio.create_task(ask(threads, ana, "ana")) for _ in range(45)]
         await asyncio.sleep(0.2)
@@ -160,11 +160,11 @@ def test_threads_of_one_user_leave_some_to_others() -> None:
 
 
 def test_a_budget_is_shared_in_the_order_of_those_who_ask() -> None:
-    budget, order, held, peak = Budget(10), [], [0], [0]
+    budget, order, held, peak = WeightedSemaphore(10), [], [0], [0]
     lock = threading.Lock()
 
     def take(name: str, amount: int) -> None:
-        with budget.part(amount):
+        with budget.acquire(amount):
             with lock:
                 order.append(name)
                 held[0] += min(amount, 10)
@@ -173,7 +173,7 @@ def test_a_budget_is_shared_in_the_order_of_those_who_ask() -> None:
             with lock:
                 held[0] -= min(amount, 10)
 
-    with budget.part(6):
+    with budget.acquire(6):
         threads = []
         for name, amount in (("large", 8), ("small", 4), ("beyond all", 99), ("last", 1)):
             threads.append(threading.Thread(target=take, args=(name, amount)))

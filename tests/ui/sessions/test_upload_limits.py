@@ -22,8 +22,8 @@ from pipeline.errors import InputError
 from pipeline.video.reading.probe import probe_clip
 from tests.ui import line
 from ui.sessions import quota as module
-from ui.sessions.quota import Quota, QuotaExceeded, measured
-from ui.sessions.upload_limits import Allowance
+from ui.sessions.quota import Quota, QuotaExceeded, measure_bytes
+from ui.sessions.upload_limits import UploadLimits
 
 pytestmark = pytest.mark.usefixtures("at_once")
 
@@ -39,11 +39,11 @@ LIMITS = {
 def test_what_is_more_than_may_be_is_refused_in_a_sentence(small_clip: Path, limit: str) -> None:
     most, sentence = LIMITS[limit]
     large = replace(probe_clip(small_clip, "a.mp4"), width=1920, height=1080, duration=90.0)
-    Allowance().check(large, 3_000_000)
+    UploadLimits().check(large, 3_000_000)
     enough: dict[str, Any] = {"upload_bytes": 3_000_000, "seconds": 90, "pixels": 1920 * 1080}
-    Allowance(**enough).check(large, 3_000_000)
+    UploadLimits(**enough).check(large, 3_000_000)
     with pytest.raises(InputError, match=sentence):
-        Allowance(**{**enough, limit: most}).check(large, 3_000_000)
+        UploadLimits(**{**enough, limit: most}).check(large, 3_000_000)
 
 
 def test_what_one_keeps_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,10 +51,10 @@ def test_what_one_keeps_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for name in ("a/1", "a/b/2", "a/.3"):
         (tmp_path / name).write_bytes(b"12345")
     (tmp_path / "a" / "link").symlink_to("/dev/zero")
-    size = measured(tmp_path / "a")
-    assert 15 < size < 40 and measured(tmp_path / "gone") == 0
-    assert measured(tmp_path / "a", {str(tmp_path / "a" / "b"), str(tmp_path / "a" / ".3")}) == size - 10
-    assert measured(tmp_path / "a" / "1") == 5
+    size = measure_bytes(tmp_path / "a")
+    assert 15 < size < 40 and measure_bytes(tmp_path / "gone") == 0
+    assert measure_bytes(tmp_path / "a", {str(tmp_path / "a" / "b"), str(tmp_path / "a" / ".3")}) == size - 10
+    assert measure_bytes(tmp_path / "a" / "1") == 5
     asked: list[int] = []
 
     def folders(owner: Any) -> list[Path]:
@@ -62,7 +62,7 @@ def test_what_one_keeps_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         return [tmp_path / "a"]
 
     quota = Quota(100, folders)
-    assert quota.used(None) == quota.used(None) == size
+    assert quota.used_bytes(None) == quota.used_bytes(None) == size
     assert len(asked) == 1  # it was a moment ago
     new = tmp_path / "new"
     with quota.reserve(None, new, 100 - size):
@@ -74,10 +74,10 @@ def test_what_one_keeps_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         pass
     quota.forget()
     (tmp_path / "a" / "1").unlink()
-    assert quota.used(None) == size - 5
+    assert quota.used_bytes(None) == size - 5
     monkeypatch.setattr(module, "_FRESH_SECONDS", 0.0)
     (tmp_path / "a" / ".3").unlink()
-    assert quota.used(None) == size - 10
+    assert quota.used_bytes(None) == size - 10
     with Quota(0, lambda owner: pytest.fail("nothing is compared")).reserve(None, new, 10**15) as held:
         held.grow(10**16)
 
@@ -134,18 +134,18 @@ def test_of_many_that_need_the_last_bytes_some_are_refused(tmp_path: Path) -> No
         thread.start()
     for thread in threads:
         thread.join()
-    assert measured(tmp_path) == 90_000 and refused == [10_000] * 5
+    assert measure_bytes(tmp_path) == 90_000 and refused == [10_000] * 5
 
 
 def test_each_has_a_quota_of_their_own(own: Database, small_clip: Path, tmp_path: Path) -> None:
     with own.begin() as tx:
         tx.add(ana := User(name="Ana", password=""))
     one = small_clip.stat().st_size
-    allowance = Allowance(quota_bytes=round(one * 2.7))
-    actions = line.actions_on(tmp_path, own, queue := line.Line(None), allowance=allowance)
+    allowance = UploadLimits(quota_bytes=round(one * 2.7))
+    actions = line.make_service(tmp_path, own, queue := line.ManualRunner(None), allowance=allowance)
 
     def upload(who: Any) -> str:
-        return actions.of(who).create(Path(shutil.copyfile(small_clip, tmp_path / "up.mp4")), "up.mp4")
+        return actions.for_owner(who).create(Path(shutil.copyfile(small_clip, tmp_path / "up.mp4")), "up.mp4")
 
     ids = [upload(ana.id) for _ in range(2)]
     with pytest.raises(InputError, match="that you may keep here"):
@@ -153,9 +153,9 @@ def test_each_has_a_quota_of_their_own(own: Database, small_clip: Path, tmp_path
     assert not (tmp_path / "up.mp4").exists()
     assert len(list((tmp_path / "sessions").iterdir())) == 2
     other = upload(None)  # whose folder is still empty
-    mine = actions.of(ana.id)
+    mine = actions.for_owner(ana.id)
     with pytest.raises(InputError, match="that you may keep here"):
-        mine.choose_footage(ids[0], Path(shutil.copyfile(small_clip, tmp_path / "up.mp4")), "up.mp4")
+        mine.choose_video(ids[0], Path(shutil.copyfile(small_clip, tmp_path / "up.mp4")), "up.mp4")
     with pytest.raises(InputError, match="that you may keep here"):
         mine.choose_picture(ids[0], Path(shutil.copyfile(small_clip, tmp_path / "up.png")), "up.png")
     assert {path.name for path in tmp_path.iterdir()} <= {"sessions", "clip"}
@@ -171,8 +171,8 @@ def test_each_has_a_quota_of_their_own(own: Database, small_clip: Path, tmp_path
 
 def test_sessions_made_at_once_hold_the_quota(own: Database, small_clip: Path, tmp_path: Path) -> None:
     one = small_clip.stat().st_size
-    actions = line.actions_on(
-        tmp_path, own, line.Line(None), allowance=Allowance(quota_bytes=round(one * 2.7))
+    actions = line.make_service(
+        tmp_path, own, line.ManualRunner(None), allowance=UploadLimits(quota_bytes=round(one * 2.7))
     )
     start, refused = threading.Barrier(4), []
 
@@ -189,20 +189,20 @@ def test_sessions_made_at_once_hold_the_quota(own: Database, small_clip: Path, t
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(refused) == 2 and len(actions.sessions()) == 2
-    assert actions.used() <= one * 2.7
+    assert len(refused) == 2 and len(actions.list_sessions()) == 2
+    assert actions.used_bytes() <= one * 2.7
 
 
 def test_queued_runs_count_what_they_will_need(own: Database, small_clip: Path, tmp_path: Path) -> None:
-    make = line.maker(tmp_path, own, small_clip)
+    make = line.session_maker(tmp_path, own, small_clip)
     ids = [make() for _ in range(4)]
-    actions = line.actions_on(tmp_path, own, queue := line.Line(None))
+    actions = line.make_service(tmp_path, own, queue := line.ManualRunner(None))
     found = actions.open(ids[0])
     need = actions._needs(found, actions._checked(found)[0])
 
     def within(runs: float) -> Any:
-        allowance = Allowance(quota_bytes=round(actions.used() + need * runs))
-        return line.actions_on(tmp_path, own, queue, allowance=allowance)
+        allowance = UploadLimits(quota_bytes=round(actions.used_bytes() + need * runs))
+        return line.make_service(tmp_path, own, queue, allowance=allowance)
 
     limited = within(2.5)
     for id in ids[:2]:
@@ -216,7 +216,7 @@ def test_queued_runs_count_what_they_will_need(own: Database, small_clip: Path, 
     # After a start what was queued counts as before.
     queue.jobs.clear()
     again = within(2.5)
-    again.resume()
+    again.requeue()
     assert len(queue.jobs) == 2
     with pytest.raises(QuotaExceeded):
         again.run(ids[2])
@@ -229,9 +229,11 @@ def test_queued_runs_count_what_they_will_need(own: Database, small_clip: Path, 
 
 def test_a_picture_counts_as_it_is_kept(own: Database, small_clip: Path, tmp_path: Path) -> None:
     """A small JPEG may be a large PNG."""
-    id = line.maker(tmp_path, own, small_clip)()
-    used = line.actions_on(tmp_path, own, line.Line(None)).used()
-    actions = line.actions_on(tmp_path, own, line.Line(None), allowance=Allowance(quota_bytes=used + 150_000))
+    id = line.session_maker(tmp_path, own, small_clip)()
+    used = line.make_service(tmp_path, own, line.ManualRunner(None)).used_bytes()
+    actions = line.make_service(
+        tmp_path, own, line.ManualRunner(None), allowance=UploadLimits(quota_bytes=used + 150_000)
+    )
     file = tmp_path / "a.jpg"
     noise = np.random.default_rng(1).integers(0, 255, (400, 400, 3), np.uint8)
     Image.fromarray(noise).save(file, quality=25)
@@ -249,16 +251,16 @@ def test_limits_hold_for_uploads(own: Database, small_clip: Path, tmp_path: Path
         {"pixels": 1000},
         {"upload_bytes": 100},
     ):
-        actions = line.actions_on(tmp_path, own, line.Line(None), allowance=Allowance(**limit))  # type: ignore[arg-type]
+        actions = line.make_service(tmp_path, own, line.ManualRunner(None), allowance=UploadLimits(**limit))  # type: ignore[arg-type]
         with pytest.raises(InputError, match=r"^up\.mp4: "):
             actions.create(Path(shutil.copyfile(small_clip, tmp_path / "up.mp4")), "up.mp4")
         assert not list((tmp_path / "sessions").iterdir()) and not (tmp_path / "up.mp4").exists()
 
 
 def test_a_run_asked_for_from_many_threads_is_one(own: Database, small_clip: Path, tmp_path: Path) -> None:
-    id = line.maker(tmp_path, own, small_clip)()
+    id = line.session_maker(tmp_path, own, small_clip)()
     # Two servers' worth of actions: it is the row that decides.
-    both = [line.actions_on(tmp_path, own, line.Line(None)) for _ in range(2)]
+    both = [line.make_service(tmp_path, own, line.ManualRunner(None)) for _ in range(2)]
     gate = threading.Barrier(8)
 
     def press(number: int) -> None:

@@ -153,10 +153,12 @@ def render(say: Translate) -> Section:
 
 def show(section: Section, found: Session) -> Updates:
     behind = found.job.background
-    kind = found.awaited or next(kind for kind, one in KINDS.items() if isinstance(behind, one))
+    kind = found.awaited_background or next(kind for kind, one in KINDS.items() if isinstance(behind, one))
     updates: Updates = {section.kind: kind, **_open(section, kind)}
     for name in stock_backgrounds.NAMES:
-        updates[getattr(section, name)] = gr.Button(elem_classes=_scene_classes(found.scene == name))
+        updates[getattr(section, name)] = gr.Button(
+            elem_classes=_scene_classes(found.stock_background == name)
+        )
     match behind:
         case Colour():
             updates[section.colour] = spec(behind)
@@ -210,7 +212,7 @@ def wire(page: Page) -> None:
             return no_change()
         with take_upload(file) as path:
             held = ending == "held"
-            found = page.mine(request).choose_footage(id, path, path.name, fit, held=held)
+            found = page.mine(request).choose_video(id, path, path.name, fit, held=held)
             return page.show(found, language_of(request))
 
     @with_error_toasts
@@ -236,7 +238,7 @@ def wire(page: Page) -> None:
 
         @with_error_toasts
         def hang(id: str, fit: Fit, request: gr.Request, name: str = name) -> Updates:
-            return page.show(page.mine(request).choose_scene(id, name, fit), language_of(request))
+            return page.show(page.mine(request).choose_stock_background(id, name, fit), language_of(request))
 
         getattr(section, name).click(hang, [page.current, section.fit], page.shown, show_progress="hidden")
     pictured = [page.current, section.picture, section.fit]

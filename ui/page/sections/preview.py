@@ -35,7 +35,7 @@ def render(say: Translate) -> Section:
 
 def show(section: Section, looks: FrameClient, found: Session, language: str) -> Updates:
     """The previews that are known for the session as it stands."""
-    return {section.gallery: gallery(looks, found, looks.known(found), language)}
+    return {section.gallery: gallery(looks, found, looks.cached_previews(found), language)}
 
 
 def gallery(
@@ -43,7 +43,7 @@ def gallery(
 ) -> gr.HTML:
     """The frames of these numbers, each beside its original."""
     rev = html.escape(looks.revision(found), quote=True).replace("#", "%23").replace("&amp;", "%26")
-    times = looks.times(found)
+    times = looks.frame_times(found)
     size = f'width="{found.clip.width}" height="{found.clip.height}"'  # its place before it has come
     cards = []
     for number in numbers:
@@ -63,17 +63,17 @@ def gallery(
 
 
 def wire(page: Page) -> None:
-    section, looks = page.preview, page.actions.looks
+    section, looks = page.preview, page.actions.frames
 
     @with_error_toasts
     def make(id: str, request: gr.Request) -> Iterator[Updates]:
         tongue = language_of(request)
         found = page.mine(request).open(id)
-        if found.awaited:
-            raise error_toast(request, f"{found.awaited}_first")
+        if found.awaited_background:
+            raise error_toast(request, f"{found.awaited_background}_first")
         yield {section.gallery: gallery(looks, found, [], tongue, waiting=True)}
         numbers: list[int] = []
-        for numbers in looks.previews(found):
+        for numbers in looks.make_previews(found):
             yield {section.gallery: gallery(looks, found, numbers, tongue, waiting=True)}
         yield {section.gallery: gallery(looks, found, numbers, tongue)}
 

@@ -125,7 +125,7 @@ def _voices(language: str, *, own: bool) -> list[tuple[str, str]]:
 
 def show(section: Section, actions: SessionService, found: Session, language: str) -> Updates:
     job, form, own = found.job, formats.by_key(found.job.format), bool(found.clip.sound)
-    heard, choice = form.sound_codec is not None, actions.looks.sounds(found.job.background)
+    heard, choice = form.sound_codec is not None, actions.frames.has_sound(found.job.background)
     voices = _voices(language, own=own)
     voice = job.sound if own or job.sound != "own" else "none"
     return {
@@ -134,7 +134,7 @@ def show(section: Section, actions: SessionService, found: Session, language: st
         section.sound: gr.Checkbox(value=job.sound != "none", visible=heard and own and not choice),
         section.whose: gr.Radio(voices, value=voice, visible=heard and choice),
         section.rate: "" if job.rate is None else str(job.rate),
-        section.hardware: gr.Checkbox(value=job.hardware, visible=actions.looks.accelerates(form)),
+        section.hardware: gr.Checkbox(value=job.hardware, visible=actions.frames.has_hardware_encoder(form)),
         section.downloads: downloads(found, language),
         **show_run(section, actions, found, language),
     }
@@ -145,7 +145,7 @@ def show_run(section: Section, actions: SessionService, found: Session, language
     status = _status(actions, found, language)
     return {
         section.make: gr.Button(
-            text.translate(language, "continue" if found.begun else "make"),
+            text.translate(language, "continue" if found.can_resume else "make"),
             visible=not found.running,
             interactive=found.running or _ready(actions, found),
         ),
@@ -157,14 +157,14 @@ def show_run(section: Section, actions: SessionService, found: Session, language
 def _ready(actions: SessionService, found: Session) -> bool:
     """Return True if a run has its model's weights and the user's word, or there is a matte that serves."""
     card = models.card(found.job.model)
-    return (card.present and found.licensed) or actions.looks.kept(found)
+    return (card.present and found.licensed) or actions.frames.has_matte(found)
 
 
 def _status(actions: SessionService, found: Session, language: str) -> str:
     row = found.row
-    if row.state is State.QUEUED and (place := actions.place(found.id)):
+    if row.state is State.QUEUED and (place := actions.queue_position(found.id)):
         said = text.translate(language, "queued", place=place)
-        wait = actions.wait(found.id)
+        wait = actions.eta(found.id)
         if wait is not None:
             said += " · " + text.translate(language, "expected", wait=text.format_estimate(wait))
         return _said(said)
@@ -183,25 +183,25 @@ def _status(actions: SessionService, found: Session, language: str) -> str:
     if row.state is State.DONE and row.results:
         newest = row.results[0]
         took = text.format_duration(newest.seconds, language)
-        if not found.checks:
+        if not found.review_times:
             return _said(text.translate(language, "done", seconds=took), *_notes(newest.notes, language))
-        key = "done_check" if len(found.checks) == 1 else "done_checks"
-        said = text.translate(language, key, seconds=took, count=len(found.checks))
-        return _said(said, *_notes(newest.notes, language)) + _places(actions.looks, found, language)
+        key = "done_check" if len(found.review_times) == 1 else "done_checks"
+        said = text.translate(language, key, seconds=took, count=len(found.review_times))
+        return _said(said, *_notes(newest.notes, language)) + _places(actions.frames, found, language)
     if not _ready(actions, found):
         return _said(text.translate(language, "not_ready", label=models.card(found.job.model).label))
     if row.state is State.CANCELLED:
-        return _said(text.translate(language, "stopped" if found.begun else "cancelled"))
+        return _said(text.translate(language, "stopped" if found.can_resume else "cancelled"))
     return _failed(row.error, language) if row.error else ""
 
 
 def _places(looks: FrameClient, found: Session, language: str) -> str:
     """The frames where the cut may have slipped, each a button that leads there."""
     rev = html.escape(quote(looks.revision(found), safe=""))
-    times = looks.times(found)
+    times = looks.frame_times(found)
     size = f'width="{found.clip.width}" height="{found.clip.height}"'  # its place before it has come
     shown = []
-    for seconds in found.checks[:_MOST_PLACES]:
+    for seconds in found.review_times[:_MOST_PLACES]:
         number = min(range(len(times)), key=lambda n: abs(times[n] - seconds))
         at = text.format_duration(seconds)
         label = html.escape(text.translate(language, "go_check", time=at))
@@ -211,7 +211,7 @@ def _places(looks: FrameClient, found: Session, language: str) -> str:
             f'<img src="{frame}" {size} alt="" loading="lazy">'
             f"<span>{at}</span></button>"
         )
-    more = len(found.checks) - len(shown)
+    more = len(found.review_times) - len(shown)
     rest = f'<span class="quiet">{text.translate(language, "more", count=more)}</span>' if more > 0 else ""
     return f'<div class="places">{"".join(shown)}{rest}</div>'
 
@@ -266,7 +266,7 @@ def wire(page: Page) -> None:
     @with_error_toasts
     def make(id: str, request: gr.Request) -> Updates:
         mine = page.mine(request)
-        if awaited := mine.open(id).awaited:
+        if awaited := mine.open(id).awaited_background:
             raise error_toast(request, f"{awaited}_first")
         mine.run(id)
         return page.show(mine.open(id), language_of(request))

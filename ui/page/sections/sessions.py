@@ -14,7 +14,7 @@ from pipeline.compositing.background import Blur, Colour, Footage, Transparent, 
 from ui import error_text, text
 from ui.addresses import media_address
 from ui.page.handlers import Translate, Updates, language_of, with_error_toasts
-from ui.sessions.service import AWAY_SECONDS
+from ui.sessions.service import UNDO_SECONDS
 from ui.sessions.session import Session, Unreadable
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def card(found: Session | Unreadable, language: str) -> dict[str, Any]:
     """What a card shows, as plain data; the browser sets it as text."""
     shown = _chosen(found) if isinstance(found, Session) else {"model": "", "background": "", "poster": None}
     row = found.row
-    error = row.error if isinstance(found, Session) else found.sentence
+    error = row.error if isinstance(found, Session) else found.message
     newest = {kept.format: kept for kept in reversed(row.results)}.values()
     return shown | {
         "id": found.id,
@@ -99,7 +99,7 @@ def _chosen(found: Session) -> dict[str, Any]:
             shown = "picture"
     return {
         # Changes with the picture, and not with every frame of a run.
-        "poster": f"{media_address(found.id)}/poster?at={found.version}",
+        "poster": f"{media_address(found.id)}/poster?at={found.fingerprint}",
         "model": models.cards()[found.job.model].label
         if found.job.model in models.cards()
         else found.job.model,
@@ -112,8 +112,8 @@ def wire(page: Page) -> None:
 
     def listed(search: str, request: gr.Request, gone: SessionRow | None = None) -> Updates:
         """`gone` was deleted just now, and may be brought back."""
-        found, tongue = page.mine(request).sessions(search), language_of(request)
-        undo = None if gone is None else {"id": str(gone.id), "name": gone.name, "seconds": AWAY_SECONDS}
+        found, tongue = page.mine(request).list_sessions(search), language_of(request)
+        undo = None if gone is None else {"id": str(gone.id), "name": gone.name, "seconds": UNDO_SECONDS}
         cards = [card(one, tongue) for one in found]
         return {
             section.cards: {"cards": cards, "search": search, "gone": undo},
@@ -142,7 +142,7 @@ def wire(page: Page) -> None:
 
     @with_error_toasts
     def delete(current: str, search: str, request: gr.Request, event: gr.EventData) -> Updates:
-        gone = page.mine(request).put_away(str(event.id))
+        gone = page.mine(request).delete_later(str(event.id))
         cleared = page.nothing() if current == str(gone.id) else {}
         return {**cleared, **listed(search, request, gone)}
 
@@ -151,7 +151,7 @@ def wire(page: Page) -> None:
 
     @with_error_toasts
     def undo(search: str, request: gr.Request, event: gr.EventData) -> Updates:
-        page.mine(request).bring_back(str(event.id))
+        page.mine(request).undelete(str(event.id))
         return listed(search, request)
 
     shown = [section.cards, section.timer]

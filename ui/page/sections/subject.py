@@ -136,7 +136,7 @@ def _expected(actions: SessionService, found: Session) -> float | None:
 
     With a matte that is kept it takes next to nothing of what was measured.
     """
-    if actions.looks.kept(found):
+    if actions.frames.has_matte(found):
         return None
     clip, job = found.clip, found.job
     past = clip.duration if job.end is None else min(job.end, clip.duration)
