@@ -46,12 +46,12 @@ class ManualRunner:
         self._sink.cancelled(key)
         return True
 
-    def place(self, key: str) -> int | None:
+    def position(self, key: str) -> int | None:
         with self._lock:
             return list(self.jobs).index(key) + 1 if key in self.jobs else None
 
-    def wait(self, key: str) -> float | None:
-        place = self.place(key)
+    def eta(self, key: str) -> float | None:
+        place = self.position(key)
         return None if place is None else 90.0 * place
 
     def progress(self, key: str) -> None:
