@@ -28,7 +28,7 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from pipeline import devices, formats, models, weights
+from pipeline import devices, formats, models
 from pipeline.compositing.composite import composer
 from pipeline.job import GREEN, Job
 from pipeline.models import PromptedFrame
@@ -39,7 +39,7 @@ from pipeline.video.reading.frames import read_frames
 from pipeline.video.reading.probe import probe_clip
 from pipeline.video.writing.timing import Shape
 from pipeline.video.writing.writer import Writer
-from pipeline.weights import checkpoints
+from pipeline.weights import checkpoints, licences
 from tests.rendered import subject_over_background, write_clip
 
 NAMES = ("process", "loop", "decode", "model", "model, float32", "model, by two", "composite", "encode")
@@ -164,7 +164,7 @@ def main() -> None:
         write_clip(folder / "short.mp4", frames[:2])
         del frames
         with patch.dict(os.environ, {"RECORTE_WEIGHTS": str(folder)}):
-            weights.acknowledge("rmbg", card.licence_url)
+            licences.acknowledge("rmbg", card.licence_url)
             print(f"{options.frames} frames, 1920x1080, on {devices.pick(options.device)}")
             print(f"{'':16} {'fps':>8} {'host MiB':>10} {'device MiB':>11}")
             seen = {}

@@ -19,7 +19,7 @@ from typing import Any, NoReturn, get_args
 
 from PIL import Image
 
-from pipeline import formats, models, preview, prompts, weights
+from pipeline import formats, models, preview, prompts
 from pipeline.clip import Clip, Remark
 from pipeline.compositing import background
 from pipeline.compositing.composite import composer
@@ -35,6 +35,9 @@ from pipeline.process import process, render
 from pipeline.prompts import Box, Point, Prompt
 from pipeline.propagation import resume
 from pipeline.video.reading.probe import probe_clip
+from pipeline.weights import licences, locate
+from pipeline.weights.download import download_files
+from pipeline.weights.spec import format_size
 
 DONE, FAILED, AT_FAULT, INTERRUPTED = 0, 1, 2, 130
 
@@ -248,14 +251,14 @@ def _ready(card: Card, options: argparse.Namespace) -> None:
     models.check_licence(card)
     if card.weights is None:
         return
-    with closing(weights.download(card.weights)) as steps:
+    with closing(download_files(card.weights)) as steps:
         shown = False
         for step in steps:
             if options.json:
                 print(json.dumps(step.to_json()), flush=True)
             elif sys.stderr.isatty():
                 shown = True
-                done, total = weights.size(step.done), weights.size(step.total)
+                done, total = format_size(step.done), format_size(step.total)
                 print(
                     f"\r{_filled(step.done, step.total)} {done} of {total} · {step.file}   ",
                     end="",
@@ -268,7 +271,7 @@ def _ready(card: Card, options: argparse.Namespace) -> None:
 
 def _acknowledge(card: Card) -> None:
     if card.restriction:
-        weights.acknowledge(card.key, card.licence_url)
+        licences.acknowledge(card.key, card.licence_url)
 
 
 def _prompts(options: argparse.Namespace) -> tuple[Prompt, ...]:
@@ -447,7 +450,7 @@ def _models(options: argparse.Namespace) -> None:
             licence += f"\n{'':18}{card.restriction} ({'' if accepted else 'not yet '}acknowledged)"
         kinds = (("points", card.points), ("box", card.box), ("none", card.automatic))
         rows = {
-            "weights": "ready" if present else f"not here ({weights.size(size)})",
+            "weights": "ready" if present else f"not here ({format_size(size)})",
             "marks": " or ".join(kind for kind, takes in kinds if takes),
             "licence": licence,
             "speed": "; ".join(map(speeds.label, measured)) or "not yet run here",
@@ -463,7 +466,7 @@ def _download(options: argparse.Namespace) -> None:
         _say(options, {"model": card.key, "files": []}, f"{card.label} needs no weights.")
         return
     _ready(card, options)
-    files = [str(path) for path in weights.located(card.weights, card.label, card.key)]
+    files = [str(path) for path in locate.find_files(card.weights, card.label, card.key)]
     _say(options, {"model": card.key, "files": files}, f"{card.label} is here: {', '.join(files)}")
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import psutil
 
-from pipeline import formats, weights
+from pipeline import formats
 from pipeline.clip import Clip
 from pipeline.errors import InputError
 from pipeline.job import Job
 from pipeline.propagation import resume
+from pipeline.weights.spec import format_size
 
 # Measured with `python -m benchmarks.memory`, with the hungriest encoders, and rounded up: what the program,
 # its libraries and a model hold at any size, and what decoder, queues, compositing and encoder hold for each
@@ -70,8 +71,8 @@ def _check_memory(job: Job, clip: Clip) -> None:
 
 def _too_large(clip: Clip, need: int, free: int) -> str:
     return (
-        f"{clip.name}: frames of {clip.width} × {clip.height} need about {weights.size(need)} of memory, "
-        f"and {weights.size(free)} are free. Close other programs, or scale the video down first."
+        f"{clip.name}: frames of {clip.width} × {clip.height} need about {format_size(need)} of memory, "
+        f"and {format_size(free)} are free. Close other programs, or scale the video down first."
     )
 
 
@@ -82,8 +83,8 @@ def _check_disk(job: Job, clip: Clip, frames: int) -> None:
     need, there = disk_bytes(job, clip, frames), shutil.disk_usage(folder)
     if need > there.free and there.total:  # what has no size, such as /proc, is no disk
         raise InputError(
-            f"{job.output.name}: this may take {weights.size(need)} on the disk, and "
-            f"{weights.size(there.free)} are free. Free some space, cut a shorter part, or choose a smaller "
+            f"{job.output.name}: this may take {format_size(need)} on the disk, and "
+            f"{format_size(there.free)} are free. Free some space, cut a shorter part, or choose a smaller "
             "format or quality."
         )
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from pipeline import weights
 from pipeline.arrays import Image, Matte
 from pipeline.prompts import Box, Prompt
 from pipeline.propagation.stream_state import State
-from pipeline.weights import Weights
+from pipeline.weights import licences, locate
+from pipeline.weights.spec import Weights
 
 LOW_CONFIDENCE = 0.5
 """Frames whose confidence is below this are shown to a person for review."""
@@ -135,12 +135,12 @@ class Card:
     @property
     def present(self) -> bool:
         """True if its weights are on this machine, or it needs none."""
-        return self.weights is None or weights.present(self.weights)
+        return self.weights is None or locate.are_present(self.weights)
 
     @property
     def acknowledged(self) -> bool:
         """True if the user has acknowledged what its licence forbids, or it forbids nothing."""
-        return not self.restriction or weights.acknowledged(self.key)
+        return not self.restriction or licences.is_acknowledged(self.key)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the `models` command prints it; some keys there differ from the attributes."""

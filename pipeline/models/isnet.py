@@ -21,7 +21,8 @@ from pipeline.arrays import Floats, Image, Matte, as_floats
 from pipeline.imaging import guided_filter
 from pipeline.models.base import Card, Prediction, PromptedFrame
 from pipeline.propagation.stream_state import State
-from pipeline.weights import File, Weights, checkpoints
+from pipeline.weights import checkpoints
+from pipeline.weights.spec import File, Weights
 
 if TYPE_CHECKING:
     import torch

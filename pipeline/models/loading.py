@@ -6,16 +6,16 @@ import threading
 from functools import lru_cache
 from pathlib import Path
 
-from pipeline import weights
 from pipeline.errors import WeightsError
 from pipeline.models.base import Card, Model
 from pipeline.models.registry import card
+from pipeline.weights import locate, verify
 
 
 def check_loadable(card: Card, folder: Path | None = None) -> None:
     """Raise WeightsError where the model's weights or the user's word on its licence are missing."""
     if card.weights is not None:
-        weights.located(card.weights, card.label, card.key, folder)
+        locate.find_files(card.weights, card.label, card.key, folder)
     check_licence(card)
 
 
@@ -43,11 +43,11 @@ def load(key: str, device: str, folder: Path | None = None) -> Model:
     check_licence(asked)
     files: list[Path] = []
     if asked.weights is not None:
-        files = weights.located(asked.weights, asked.label, key, folder)
+        files = locate.find_files(asked.weights, asked.label, key, folder)
     which = key, device, tuple(files)
     with _locks.setdefault(which, threading.Lock()):  # concurrent callers get the same instance
         if asked.weights is not None and folder is None:
-            weights.verified(asked.weights, files)
+            verify.verify_files(asked.weights, files)
         return _load(*which)
 
 
@@ -63,12 +63,12 @@ def identify_weights(card: Card, folder: Path | None = None) -> list[str]:
     if card.weights is None:
         return []
     if folder is not None:
-        return [weights.identity(folder)]
+        return [verify.identify(folder)]
     if not card.present:
         return []
-    paths = weights.located(card.weights, card.label, card.key)
+    paths = locate.find_files(card.weights, card.label, card.key)
     found = zip(card.weights.files, paths, strict=True)
-    return [weights.identity(path) for file, path in found if file.on_hub or not file.sha256]
+    return [verify.identify(path) for file, path in found if file.on_hub or not file.sha256]
 
 
 def unload() -> None:

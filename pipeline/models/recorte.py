@@ -30,7 +30,8 @@ from pipeline.models import (
 from pipeline.models.window import Window
 from pipeline.prompts import Box, Point, Prompt
 from pipeline.propagation.stream_state import State
-from pipeline.weights import File, Weights, checkpoints
+from pipeline.weights import checkpoints
+from pipeline.weights.spec import File, Weights
 
 if TYPE_CHECKING:
     import torch

@@ -16,7 +16,7 @@ from pipeline.models.mask_tracker import Carried
 from pipeline.models.segmenter import Segmenter, View, readings
 from pipeline.prompts import Prompt
 from pipeline.propagation.stream_state import State
-from pipeline.weights import File, Weights
+from pipeline.weights.spec import File, Weights
 
 
 class Sam:

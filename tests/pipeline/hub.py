@@ -18,16 +18,16 @@ from typing import Any
 
 import pytest
 
-from pipeline import models, weights
+from pipeline import models
 from pipeline.__main__ import main
 from pipeline.models import Model
-from pipeline.weights import File, Weights
+from pipeline.weights.spec import HUB, File, Weights
 from tests.pipeline import stand_in
 
 CONTENT = Random(1).randbytes(3_000_000)
 PATH = "/tests/cutter/resolve/main/cutter.pth"
-PINNED = File("cutter.pth", weights.HUB + PATH, len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
-LOOSE = File("tests/loose.pth", weights.HUB + PATH, len(CONTENT) + 77)
+PINNED = File("cutter.pth", HUB + PATH, len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
+LOOSE = File("tests/loose.pth", HUB + PATH, len(CONTENT) + 77)
 
 
 @dataclass

@@ -11,7 +11,7 @@ from dataclasses import replace
 import app
 from pipeline import models
 from pipeline.propagation import spool
-from pipeline.weights import Weights
+from pipeline.weights.spec import Weights
 from tests.pipeline import stand_in
 
 

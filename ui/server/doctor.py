@@ -14,9 +14,10 @@ import psutil
 
 from db.engine import Database
 from db.errors import DatabaseError
-from pipeline import devices, formats, models, weights
+from pipeline import devices, formats, models
 from pipeline.errors import RecorteError
 from pipeline.video.hardware import accelerates, encodes
+from pipeline.weights.spec import format_size
 from ui import text
 
 _LOW_DISK = 5 * 2**30
@@ -138,7 +139,7 @@ def _models() -> Iterator[Finding]:
         else:
             yield Finding(
                 f"{card.label}: its weights are not here. `python -m pipeline download {card.key}` fetches "
-                f"{weights.size(card.weights.bytes)}.",
+                f"{format_size(card.weights.bytes)}.",
                 ok=False,
             )
 

@@ -6,8 +6,10 @@ import logging
 import threading
 from dataclasses import dataclass, field
 
-from pipeline import models, weights
+from pipeline import models
 from pipeline.errors import INTERNAL_ERROR, RecorteError
+from pipeline.weights.download import download_files
+from pipeline.weights.spec import Weights
 
 log = logging.getLogger(__name__)
 
@@ -57,9 +59,9 @@ class Downloads:
         if download is not None:
             download.stop.set()
 
-    def _fetch(self, key: str, needed: weights.Weights, download: Download) -> None:
+    def _fetch(self, key: str, needed: Weights, download: Download) -> None:
         try:
-            for step in weights.download(needed):
+            for step in download_files(needed):
                 download.done, download.total = step.done, step.total
                 if download.stop.is_set():
                     break

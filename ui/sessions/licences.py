@@ -10,8 +10,8 @@ from uuid import UUID
 
 from db import users
 from db.engine import Database
-from pipeline import weights
 from pipeline.models import Card
+from pipeline.weights import licences
 
 
 class Licences:
@@ -37,7 +37,7 @@ class Licences:
         """Raises WeightsError where it cannot be remembered."""
         if not card.restriction:
             return
-        weights.acknowledge(card.key, card.licence_url)
+        licences.acknowledge(card.key, card.licence_url)
         if owner is not None:
             with self._database.begin() as tx:
                 users.acknowledge(tx, id=owner, model=card.key, licence_url=card.licence_url)

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import models, weights
+from pipeline import models
 from pipeline.errors import InputError, WeightsError
 from pipeline.job import Job
 from pipeline.keys import matte_key
 from pipeline.models import Card, registry
 from pipeline.process import process
-from pipeline.weights import File, Weights
+from pipeline.weights import licences
+from pipeline.weights.spec import File, Weights
 from tests.pipeline import stand_in
 from tests.pipeline.stand_in import Threshold
 from tests.waiting import DEADLINE
@@ -65,7 +66,7 @@ def test_weights_and_the_users_word_come_before_the_model(heavy: Card, place: Pa
     with pytest.raises(WeightsError, match=r"Not to be sold\. .*--accept-licence"):
         list(process(job))
     assert not job.output.exists()
-    weights.acknowledge("heavy", heavy.licence_url)
+    licences.acknowledge("heavy", heavy.licence_url)
     models.check_loadable(heavy)
     assert models.load("heavy", "auto") is models.load("heavy", "auto")
 
@@ -73,7 +74,7 @@ def test_weights_and_the_users_word_come_before_the_model(heavy: Card, place: Pa
 def test_a_kept_matte_needs_no_weights(heavy: Card, place: Path, clip_path: Path) -> None:
     job = Job(clip_path, place / "out.mp4", model="heavy", matte=place / "m.mkv")
     put(place)
-    weights.acknowledge("heavy", heavy.licence_url)
+    licences.acknowledge("heavy", heavy.licence_url)
     list(process(job))
     put(place).unlink()
     *_, last = process(replace(job, output=place / "again.mp4"))
@@ -111,7 +112,7 @@ def test_a_model_that_is_being_loaded_keeps_nobody_from_another(heavy: Card, sta
 
 
 def test_what_is_not_the_published_file_is_not_loaded(heavy: Card, place: Path) -> None:
-    weights.acknowledge("heavy", heavy.licence_url)
+    licences.acknowledge("heavy", heavy.licence_url)
     put(place, DATA[:-1] + b"x")
     with pytest.raises(WeightsError, match=r"heavy\.pth.*SHA-256"):
         models.load("heavy", "auto")
@@ -120,7 +121,7 @@ def test_what_is_not_the_published_file_is_not_loaded(heavy: Card, place: Path) 
 
 
 def test_weights_of_ones_own_are_taken_as_they_are(heavy: Card, place: Path, tmp_path: Path) -> None:
-    weights.acknowledge("heavy", heavy.licence_url)
+    licences.acknowledge("heavy", heavy.licence_url)
     own = tmp_path / "mine.pth"
     own.write_bytes(b"trained at home")
     assert models.load("heavy", "auto", own)
@@ -135,7 +136,7 @@ def test_the_model_for_who_has_chosen_none(heavy: Card, place: Path, monkeypatch
     put(place)
     key, why = models.choose_default()
     assert key == "recorte" and "licence of Heavy" in why
-    weights.acknowledge("heavy", heavy.licence_url)
+    licences.acknowledge("heavy", heavy.licence_url)
     key, why = models.choose_default()
     assert key == "heavy" and "weights are here" in why
     key, why = models.choose_default(marked=True)

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline import models, weights
+from pipeline import models
 from pipeline.arrays import Matte
 from pipeline.errors import WeightsError
 from pipeline.models import LOW_CONFIDENCE, Model, Prediction, PromptedFrame, card, recorte
 from pipeline.prompts import Box, Point, Prompt
 from pipeline.video.reading.frames import read_frames
+from pipeline.weights import locate, verify
 from tests.rendered import box_around, overlap, subject_over_background
 
 SAMPLE = Path(__file__).resolve().parents[3] / "assets" / "sample.mp4"
@@ -137,11 +138,11 @@ def test_its_weights_are_here_and_are_the_ones_it_names(
 ) -> None:
     asked = card("recorte")
     assert asked.present and asked.weights is not None and asked.weights.shipped
-    (path,) = weights.located(asked.weights, asked.label, asked.key)
-    weights.verified(asked.weights, [path])
+    (path,) = locate.find_files(asked.weights, asked.label, asked.key)
+    verify.verify_files(asked.weights, [path])
     (file,) = asked.weights.files
     assert file.sha256 and path.stat().st_size == file.bytes <= 12e6
-    monkeypatch.setattr(weights, "SHIPPED", tmp_path)
+    monkeypatch.setattr(locate, "SHIPPED", tmp_path)
     with pytest.raises(WeightsError, match=r"recorte\.safetensors.*should be in.*choose another model"):
         models.load("recorte", "cpu")
     assert models.choose_default()[0] == "grabcut"

@@ -15,9 +15,11 @@ from typing import Any
 
 import pytest
 
-from pipeline import models, weights
+from pipeline import models
 from pipeline.errors import WeightsError
-from pipeline.weights import Weights
+from pipeline.weights import download, licences, locate, verify
+from pipeline.weights.download import DownloadProgress, download_files
+from pipeline.weights.spec import File, Weights, format_size
 from tests import children
 from tests.pipeline.hub import CARD, CONTENT, LOOSE, PATH, PINNED, Hub, apart
 from tests.waiting import DEADLINE, until
@@ -40,8 +42,8 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         yield hub
 
 
-def fetch(wanted: Weights = ONE) -> list[weights.Downloaded]:
-    return list(weights.download(wanted))
+def fetch(wanted: Weights = ONE) -> list[DownloadProgress]:
+    return list(download_files(wanted))
 
 
 def put(path: Path, content: bytes = CONTENT) -> Path:
@@ -55,11 +57,11 @@ def names(folder: Path) -> list[str]:
 
 
 def located(place: Path | None = None, wanted: Weights = ONE) -> list[Path]:
-    return weights.located(wanted, "Cutter", "cutter", place)
+    return locate.find_files(wanted, "Cutter", "cutter", place)
 
 
 def test_the_folder_comes_first_then_the_hubs_cache_then_torchs(folder: Path, tmp_path: Path) -> None:
-    assert not weights.present(ONE)
+    assert not locate.are_present(ONE)
     with pytest.raises(WeightsError) as error:
         located()
     assert str(error.value) == (
@@ -67,7 +69,7 @@ def test_the_folder_comes_first_then_the_hubs_cache_then_torchs(folder: Path, tm
         f"cutter`, or put the file into {folder}."
     )
     torchs = put(tmp_path / "cache" / "torch" / "hub" / "checkpoints" / "cutter.pth")
-    assert located() == [torchs] and weights.present(ONE)
+    assert located() == [torchs] and locate.are_present(ONE)
     repository = tmp_path / "hub" / "models--tests--cutter"
     cached = put(repository / "snapshots" / "abc" / "cutter.pth")
     put(repository / "refs" / "main", b"abc")
@@ -112,22 +114,22 @@ def test_fetched_through_a_redirect(hub: Hub, folder: Path) -> None:
     assert [path for path, _ in hub.requests] == [PATH, "/stored/cutter"]
     done = [step.done for step in steps]
     assert done == sorted(done) and len(done) > 5
-    assert steps[-1] == weights.Downloaded(len(CONTENT), len(CONTENT), "cutter.pth")
+    assert steps[-1] == DownloadProgress(len(CONTENT), len(CONTENT), "cutter.pth")
     assert fetch() == [] and len(hub.requests) == 2
 
 
 def test_several_files_and_a_size_that_was_a_guess(hub: Hub, folder: Path) -> None:
     steps = fetch(Weights((LOOSE, PINNED)))
-    assert names(folder) == ["cutter.pth", "loose.pth"] and weights.present(Weights((LOOSE, PINNED)))
+    assert names(folder) == ["cutter.pth", "loose.pth"] and locate.are_present(Weights((LOOSE, PINNED)))
     assert steps[-1].done == steps[-1].total == 2 * len(CONTENT)
 
 
 @pytest.mark.parametrize("file", [PINNED, LOOSE])
-def test_one_that_breaks_off_goes_on(hub: Hub, folder: Path, file: weights.File) -> None:
+def test_one_that_breaks_off_goes_on(hub: Hub, folder: Path, file: File) -> None:
     hub.cut = 1_000_000
     with pytest.raises(WeightsError, match=r"broke off after 1 MB of 3 MB. Start it again"):
         fetch(Weights((file,)))
-    assert not weights.present(Weights((file,)))
+    assert not locate.are_present(Weights((file,)))
     hub.cut = None
     fetch(Weights((file,)))
     assert (folder / file.name).read_bytes() == CONTENT
@@ -135,11 +137,11 @@ def test_one_that_breaks_off_goes_on(hub: Hub, folder: Path, file: weights.File)
 
 
 def test_closing_stops_and_the_next_goes_on(hub: Hub, folder: Path) -> None:
-    with closing(weights.download(ONE)) as steps:
+    with closing(download_files(ONE)) as steps:
         first = next(steps)
         assert 0 < first.done < first.total
     had = (folder / "cutter.pth.part").stat().st_size
-    assert had == first.done and not weights.present(ONE)
+    assert had == first.done and not locate.are_present(ONE)
     fetch()
     assert hub.requests[-1][1] == f"bytes={had}-"
     assert (folder / "cutter.pth").read_bytes() == CONTENT
@@ -274,7 +276,7 @@ def test_a_public_hub_sends_nobody_into_this_machines_own_network(
 def test_no_room_is_known_before(folder: Path) -> None:
     folder.mkdir()
     with pytest.raises(WeightsError, match=r"There is no room for .*: 1000000000.00 GB more are needed"):
-        weights._check_length(replace(LOOSE, bytes=10**18), None, 0)
+        download._check_length(replace(LOOSE, bytes=10**18), None, 0)
 
 
 def test_a_disk_that_fills_up(hub: Hub, folder: Path) -> None:
@@ -292,7 +294,7 @@ def test_a_folder_that_is_a_file(hub: Hub, folder: Path) -> None:
     with pytest.raises(WeightsError, match=r"cutter\.pth cannot be written into .*RECORTE_WEIGHTS"):
         fetch()
     with pytest.raises(WeightsError, match=r"acknowledged\.json cannot be written into"):
-        weights.acknowledge("cutter", "https://example.org")
+        licences.acknowledge("cutter", "https://example.org")
 
 
 def test_two_at_once_fetch_it_once(hub: Hub, folder: Path) -> None:
@@ -334,42 +336,42 @@ def test_a_killed_process_leaves_a_part_that_the_next_goes_on_from(hub: Hub, fol
 def test_what_lies_there_is_checked_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = put(folder / "cutter.pth", CONTENT[::-1])
     with pytest.raises(WeightsError, match=r"cutter\.pth in .* its SHA-256"):
-        weights.verified(ONE, [path])
+        verify.verify_files(ONE, [path])
     put(path)
-    assert weights.verified(ONE, [path]) == [path]
+    assert verify.verify_files(ONE, [path]) == [path]
     with monkeypatch.context() as patch:
-        patch.setattr(weights, "_sha256", lambda _: pytest.fail("read again"))
-        weights.verified(ONE, [path])
+        patch.setattr(verify, "sha256", lambda _: pytest.fail("read again"))
+        verify.verify_files(ONE, [path])
     put(path, b"x" + CONTENT[1:])
     os.utime(path, (1, 1))
     with pytest.raises(WeightsError, match="SHA-256"):
-        weights.verify(PINNED, path)
-    weights.verify(LOOSE, path)
+        verify.verify_file(PINNED, path)
+    verify.verify_file(LOOSE, path)
 
 
 def test_acknowledged_once(folder: Path) -> None:
-    assert not weights.acknowledged("cutter")
+    assert not licences.is_acknowledged("cutter")
     with pytest.raises(WeightsError, match="Not to be sold"):
         models.check_licence(CARD)
-    weights.acknowledge("other", "https://example.org/other")
-    weights.acknowledge("cutter", CARD.licence_url)
-    assert weights.acknowledged("cutter") and weights.acknowledged("other")
+    licences.acknowledge("other", "https://example.org/other")
+    licences.acknowledge("cutter", CARD.licence_url)
+    assert licences.is_acknowledged("cutter") and licences.is_acknowledged("other")
     assert names(folder) == ["acknowledged.json"]
     put(folder / "acknowledged.json", b"{")
-    assert not weights.acknowledged("cutter")
+    assert not licences.is_acknowledged("cutter")
 
 
 def test_identity_follows_what_is_in_the_files(tmp_path: Path) -> None:
     file = put(tmp_path / "a" / "x.pth")
     put(tmp_path / "a" / "readme.txt")
     put(tmp_path / "b" / "x.pth")
-    assert weights.identity(tmp_path / "a") == weights.identity(tmp_path / "b")
-    before = weights.identity(file), weights.identity(tmp_path / "a")
+    assert verify.identify(tmp_path / "a") == verify.identify(tmp_path / "b")
+    before = verify.identify(file), verify.identify(tmp_path / "a")
     put(file, CONTENT[::-1])
-    after = weights.identity(file), weights.identity(tmp_path / "a")
+    after = verify.identify(file), verify.identify(tmp_path / "a")
     assert before[0] != after[0] and before[1] != after[1]
     with pytest.raises(WeightsError, match="none"):
-        weights.identity(tmp_path / "none")
+        verify.identify(tmp_path / "none")
 
 
 @pytest.mark.parametrize(
@@ -377,4 +379,4 @@ def test_identity_follows_what_is_in_the_files(tmp_path: Path) -> None:
     [(375_042_383, "375 MB"), (1_249_524_607, "1.25 GB"), (2_564_550_879, "2.56 GB"), (900, "1 kB")],
 )
 def test_sizes(count: int, said: str) -> None:
-    assert weights.size(count) == said
+    assert format_size(count) == said

@@ -14,9 +14,10 @@ from db import repository, users
 from db.engine import Database
 from db.ledger import Ledger
 from db.models import State
-from pipeline import models, weights
+from pipeline import models
 from pipeline.errors import WeightsError
 from pipeline.models import Card, registry
+from pipeline.weights import licences
 from tests.pipeline import stand_in
 from tests.ui import line
 
@@ -85,7 +86,7 @@ def test_what_was_said_at_the_command_line_is_the_local_users(
 ) -> None:
     actions = line.make_service(tmp_path, own, line.ManualRunner(None))
     assert not actions.open(make()).accepts(bound)
-    weights.acknowledge("bound", bound.licence_url)
+    licences.acknowledge("bound", bound.licence_url)
     assert actions.open(make()).accepts(bound)
     ana, _ = people
     assert not actions.for_owner(ana).open(make(ana)).accepts(bound)

@@ -1,0 +1,120 @@
+"""Finding the files of weights on this machine.
+
+Some come with the application. Others are looked for in the folder that `RECORTE_WEIGHTS` names (or the
+user's data folder), then in the caches of the Hugging Face Hub and of torch.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from platformdirs import user_data_path
+
+from pipeline.errors import WeightsError
+from pipeline.weights.spec import HUB, File, Weights, format_size
+
+_ON_HUB = re.compile(re.escape(HUB) + r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)")
+
+SHIPPED = Path(__file__).resolve().parents[2] / "assets" / "models"
+"""The folder of the weights that come with the application."""
+
+
+def weights_folder() -> Path:
+    """Return the folder into which weights are downloaded, and which is searched first."""
+    named = os.environ.get("RECORTE_WEIGHTS")
+    return Path(named).expanduser().absolute() if named else user_data_path("recorte") / "weights"
+
+
+def are_present(weights: Weights) -> bool:
+    """Return True if there is a file for each of them; their contents are not read."""
+    return all(find_file(file) is not None for file in weights.files)
+
+
+def find_files(weights: Weights, label: str, key: str, folder: Path | None = None) -> list[Path]:
+    """Return a file for each of `weights.files`; raises WeightsError, which says what to put where.
+
+    `folder` is a folder with these files, in its sub-folders or flat, or the file itself where there is only
+    one; nothing else is searched then. The contents are not read: see
+    `verify.verify_files`.
+    """
+    if folder is not None:
+        return _find_in(weights, label, folder)
+    found = {file: find_file(file) for file in weights.files}
+    missing = [file for file, path in found.items() if path is None]
+    if missing:
+        check_shipped(weights)
+        raise WeightsError(
+            f"{label} needs its weights, {list_files(missing)}. Download them with `python -m pipeline "
+            f"download {key}`, or put the {'file' if len(missing) == 1 else 'files'} into {weights_folder()}."
+        )
+    return [path for path in found.values() if path is not None]
+
+
+def check_shipped(weights: Weights) -> None:
+    """Raise WeightsError for missing weights that are not offered for download."""
+    if weights.shipped:
+        raise WeightsError(
+            f"{list_files(weights.files)} should be in {SHIPPED}, but is not there. Put the application's "
+            "files back, or choose another model."
+        )
+
+
+def _find_in(weights: Weights, label: str, place: Path) -> list[Path]:
+    if place.is_file():
+        if len(weights.files) == 1:
+            return [place]
+        raise WeightsError(
+            f"{place.name}: {label} needs {len(weights.files)} files, {list_files(weights.files)}. Name the "
+            "folder that holds them."
+        )
+    if not place.is_dir():
+        raise WeightsError(f"{place.name}: there is no such file or folder of weights.")
+    found = {file: _first_file(place / file.name, place / Path(file.name).name) for file in weights.files}
+    missing = [file for file, path in found.items() if path is None]
+    if missing:
+        raise WeightsError(f"{place.name}: {label} needs {list_files(missing)}; that is not in this folder.")
+    return [path for path in found.values() if path is not None]
+
+
+def find_file(file: File) -> Path | None:
+    """Return the path of a file on this machine; None: it is not here."""
+    if not file.url:
+        return _first_file(SHIPPED / file.name)
+    # By its whole name only: a model.safetensors that lies about could be any model's.
+    return (
+        _first_file(weights_folder() / file.name)
+        or _find_in_hub_cache(file)
+        or _first_file(_torch_cache_folder() / file.name)
+    )
+
+
+def _first_file(*paths: Path) -> Path | None:
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _find_in_hub_cache(file: File) -> Path | None:
+    """Return the file in the cache of the hub's own client, by its rules (`HF_HOME`, `HF_HUB_CACHE`)."""
+    address = _ON_HUB.fullmatch(file.url)
+    if address is None:
+        return None
+    from huggingface_hub import try_to_load_from_cache
+
+    # Other revisions may hold the same file; verification shows if it is the same.
+    for revision in (address["revision"], "main"):
+        path = try_to_load_from_cache(address["repo"], address["file"], revision=revision)
+        if isinstance(path, str):
+            return Path(path)
+    return None
+
+
+def _torch_cache_folder() -> Path:
+    """Return torch.hub's folder of checkpoints, by its rules; torch itself is slow to import."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.environ.get("TORCH_HOME") or f"{cache}/torch").expanduser() / "hub" / "checkpoints"
+
+
+def list_files(files: list[File] | tuple[File, ...]) -> str:
+    """Return the names and sizes of files as one line of text."""
+    return ", ".join(f"{file.name} ({format_size(file.bytes)})" for file in files)

@@ -1,0 +1,53 @@
+"""The files that a model needs: names, addresses, sizes and hashes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+HUB = "https://huggingface.co"
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of weights."""
+
+    name: str
+    """Its path in a folder of weights, such as "sam_vit_b_01ec64.pth"."""
+    url: str
+    """The address it is downloaded from; empty: it comes with the application."""
+    bytes: int
+    """About; exactly where `sha256` is known."""
+    sha256: str = ""
+    """In hexadecimal; empty where it is not known."""
+
+    @property
+    def on_hub(self) -> bool:
+        """True if it comes from the Hugging Face Hub."""
+        return self.url.startswith(f"{HUB}/")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The files that one model needs."""
+
+    files: tuple[File, ...]
+
+    @property
+    def bytes(self) -> int:
+        return sum(file.bytes for file in self.files)
+
+    @property
+    def shipped(self) -> bool:
+        """True if they come with the application."""
+        return not any(file.url for file in self.files)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"bytes": self.bytes, "files": [vars(file) for file in self.files]}
+
+
+def format_size(count: int) -> str:
+    """Return a number of bytes as text: 375 MB."""
+    if count >= 1e9:
+        return f"{count / 1e9:.2f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{max(1, round(count / 1e3))} kB"
