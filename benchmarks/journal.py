@@ -20,8 +20,9 @@ from typing import Any
 from pipeline.job import Job
 from pipeline.keys import pts_range
 from pipeline.prompts import Point, Prompt
-from pipeline.propagation import run as stretches
-from pipeline.propagation import spool
+from pipeline.propagation import run, spool
+from pipeline.propagation.plan import plan_segments
+from pipeline.propagation.stream import create_stream
 from pipeline.video.reading.probe import probe_clip
 from tests import rendered
 
@@ -56,11 +57,11 @@ def measured(job: Job, folder: Path) -> tuple[float, float, float, int, int]:
     """Seconds of all, of putting by, and of the second run; bytes of the last state, and of all mattes."""
     clip = probe_clip(job.source)
     span = pts_range(job, clip)
-    plan = stretches.plan_segments(job.active_prompts, clip, *span)
+    plan = plan_segments(job.active_prompts, clip, *span)
 
     def run() -> float:
         began = time.perf_counter()
-        for _ in stretches.run_plan(clip, stretches.create_stream(job), plan, folder, lasting=True):
+        for _ in run.run_plan(clip, create_stream(job), plan, folder, lasting=True):
             pass
         return time.perf_counter() - began
 
@@ -77,7 +78,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=480)
     parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args()
-    stretches.Spool = Timed  # type: ignore[misc]
+    run.Spool = Timed  # type: ignore[misc]
     print(f"{'model':10}  ms a frame  putting by        second run   state  a matte")
     with tempfile.TemporaryDirectory() as name:
         frames, _alphas = rendered.subject_over_background(options.frames, WIDTH, HEIGHT)

@@ -34,7 +34,9 @@ from pipeline.job import Job
 from pipeline.keys import pts_range
 from pipeline.process import find_scenes
 from pipeline.prompts import Box, Point, Prompt, normalise
-from pipeline.propagation import run as stretches
+from pipeline.propagation.plan import plan_segments
+from pipeline.propagation.run import run_plan
+from pipeline.propagation.stream import create_stream
 from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.frames import read_frames
 from pipeline.video.reading.probe import probe_clip
@@ -84,9 +86,9 @@ def run(job: Job, *marks: Prompt) -> list[Matte]:
     job.check(clip)
     span = pts_range(job, clip)
     scenes, asked = returned(find_scenes(job, clip, span))
-    plan = stretches.plan_segments(asked, clip, *span, scenes)
+    plan = plan_segments(asked, clip, *span, scenes)
     with tempfile.TemporaryDirectory() as folder:
-        steps = stretches.run_plan(clip, stretches.create_stream(job), plan, Path(folder))
+        steps = run_plan(clip, create_stream(job), plan, Path(folder))
         return [step.pair[1].matte for step in steps if step.pair is not None]
 
 

@@ -20,8 +20,8 @@ from pipeline.compositing.composite import composer
 from pipeline.job import Job
 from pipeline.process import process
 from pipeline.prompts import Box, Prompt
-from pipeline.propagation import run
-from pipeline.propagation.run import prompts_by_frame
+from pipeline.propagation.plan import prompts_by_frame
+from pipeline.propagation.stream import create_stream
 from pipeline.video.audio.audio_read import Heard
 from pipeline.video.reading.frames import read_frames
 from pipeline.video.reading.probe import probe_clip
@@ -40,7 +40,7 @@ def stages(job: Job, folder: Path) -> dict[str, Callable[[], int]]:
     """Each stage alone, over the whole clip; composite and encode take a kept matte."""
     clip = probe_clip(job.source)
     marks = prompts_by_frame(job.prompts, clip)
-    stream = run.create_stream(job)
+    stream = create_stream(job)
     kept = folder / "kept.mkv"
     for _ in process(replace(job, matte=kept)):
         pass

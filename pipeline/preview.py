@@ -24,7 +24,9 @@ from pipeline.keys import matte_key, pts_range, result_bounds
 from pipeline.matte import MatteFile
 from pipeline.models import Candidate, OffersCandidates, Prediction, PromptedFrame
 from pipeline.propagation import proposals, run
-from pipeline.propagation.run import FramePrediction, Segment
+from pipeline.propagation.plan import Segment, plan_segments, prompts_by_frame
+from pipeline.propagation.predictions import FramePrediction
+from pipeline.propagation.stream import create_stream
 from pipeline.propagation.stream_state import State
 from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.frames import Frame, read_frames, read_frames_backward
@@ -70,9 +72,9 @@ def predict_steps(
         return
     plan = [
         [s for s in own if any(s.begin_pts <= p < s.end_pts for p in wanted)]
-        for own in run.plan_segments(proposals.prompts_for_preview(job, clip), clip, 0, index.pts[-1] + 1)
+        for own in plan_segments(proposals.prompts_for_preview(job, clip), clip, 0, index.pts[-1] + 1)
     ]
-    stream = run.create_stream(job, thinned=True)
+    stream = create_stream(job, thinned=True)
     steps = min(steps, models.card(job.model).preview_frames)
     with tempfile.TemporaryDirectory(prefix="recorte-") as folder:
         thinned = _thinned(list(chain.from_iterable(plan)), wanted, index, steps)
@@ -115,11 +117,11 @@ def find_corrected_segment(clip: Clip, job: Job, pts: int) -> Segment | None:
 
     None where there are none, where the subject starts on the frame, or the model carries nothing.
     """
-    marks = run.prompts_by_frame(job.active_prompts, clip)
+    marks = prompts_by_frame(job.active_prompts, clip)
     if pts not in marks or models.card(job.model).per_frame:
         return None
     first, past = pts_range(job, clip)
-    (plan,) = run.plan_segments(job.active_prompts, clip, min(first, pts), max(past, pts + 1))
+    (plan,) = plan_segments(job.active_prompts, clip, min(first, pts), max(past, pts + 1))
     return next((s for s in plan if s.begin_pts <= pts < s.end_pts and s.initial_pts != pts), None)
 
 
@@ -146,7 +148,7 @@ def predict_corrected(job: Job, pts: int, trail: StateCache) -> Generator[FrameP
         frames = read_frames_backward(clip.path, pts, order[passed + 1] + 1)
     else:
         frames = read_frames(clip.path, order[passed + 1], pts + 1)
-    for frame, found in run.create_stream(job)(frames, stretch.prompts, state):
+    for frame, found in create_stream(job)(frames, stretch.prompts, state):
         if found.state is not None and frame.pts in order[-2:]:
             trail.put(job, stretch, frame.pts, found.state())
         yield (frame, found) if frame.pts == pts else None
@@ -160,7 +162,7 @@ def predict_candidates(job: Job, pts: int) -> tuple[Frame, list[Candidate]] | No
     """
     clip = probe_clip(job.source)
     job.check(clip)
-    prompt = run.prompts_by_frame(job.active_prompts, clip).get(pts)
+    prompt = prompts_by_frame(job.active_prompts, clip).get(pts)
     if prompt is None or not prompt.is_single_click or not models.card(job.model).candidates:
         return None
     model = models.load(job.model, job.device, job.weights)

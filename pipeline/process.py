@@ -35,8 +35,11 @@ from pipeline.matte import MatteFile
 from pipeline.models import LOW_CONFIDENCE, Prediction
 from pipeline.prompts import Prompt
 from pipeline.propagation import proposals, resume, run
+from pipeline.propagation.plan import count_frames, plan_segments, prompts_by_frame
+from pipeline.propagation.predictions import FramePrediction
 from pipeline.propagation.prefetch import prefetch
-from pipeline.propagation.run import FramePrediction, Step
+from pipeline.propagation.run import Step
+from pipeline.propagation.stream import create_stream
 from pipeline.video.audio.audio_read import Heard
 from pipeline.video.labels import Labels
 from pipeline.video.reading.frame_index import load_index
@@ -73,7 +76,7 @@ def process(job: Job) -> Generator[Progress, None, None]:
         return
     _ready(job, [job.output] if job.matte is None else [job.output, job.matte])
     preflight.check(job, clip, len(_times(clip, span)))
-    stream = run.create_stream(job)
+    stream = create_stream(job)
     scenes, asked = yield from find_scenes(job, clip, span)
     with ExitStack() as stack:
         timing = _Timing.of(job, clip, span)
@@ -86,10 +89,10 @@ def process(job: Job) -> Generator[Progress, None, None]:
             keep = matte.create_writer(job.matte, clip, key=matte_key(job), start=first, past=past)
             stack.enter_context(keep)
             folder = stack.enter_context(resume.open_folder(job, job.matte, clip))
-        plan = run.plan_segments(asked, clip, *span, scenes)
+        plan = plan_segments(asked, clip, *span, scenes)
         lasting = job.matte is not None
         steps = run.run_plan(clip, stream, plan, folder, deep=job.high_bit_depth(clip), lasting=lasting)
-        pace = ProgressMeter("matte", run.count_frames(plan, clip))
+        pace = ProgressMeter("matte", count_frames(plan, clip))
         yield from _written(job, clip, timing, steps, pace, out, keep)
     if job.matte is not None:
         resume.clear(MatteFile.open(job.matte))
@@ -164,7 +167,7 @@ def find_scenes(
     if proposed:
         first, last = span[0], span[1] - 1
     else:
-        told = run.prompts_by_frame((prompt for prompt in job.active_prompts if prompt.initialises), clip)
+        told = prompts_by_frame((prompt for prompt in job.active_prompts if prompt.initialises), clip)
         if len(told) < 2 or models.card(job.model).has_memory:
             return [], job.active_prompts
         first, last = min(told), max(told)

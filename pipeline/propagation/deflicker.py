@@ -16,11 +16,8 @@ import numpy as np
 
 from pipeline.arrays import Floats, Image, Matte, as_floats
 from pipeline.imaging import guided_filter, optical_flow
-from pipeline.models import Prediction
+from pipeline.propagation.predictions import FramePrediction
 from pipeline.propagation.stream_state import State
-from pipeline.video.reading.frames import Frame
-
-FramePrediction = tuple[Frame, Prediction]
 
 _SIDE = 480
 """Pixels of the long side of the frames that flow is found on."""

@@ -28,8 +28,8 @@ from pipeline.job import GREEN, Job, Progress
 from pipeline.keys import matte_key, pts_range
 from pipeline.matte import MatteFile
 from pipeline.process import process
-from pipeline.propagation import run
-from pipeline.propagation.run import FramePrediction
+from pipeline.propagation.plan import prompts_by_frame
+from pipeline.propagation.predictions import FramePrediction
 from pipeline.video import hardware
 from pipeline.video.reading.frame_index import load_index, save_index
 from pipeline.video.reading.frames import Frame, read_frames
@@ -219,7 +219,7 @@ class InferenceService:
             return False
         if card.per_frame:  # each frame's is found by itself
             return True
-        return pts in (run.prompts_by_frame(job.prompts, clip) or {load_index(clip.path).at(0)})
+        return pts in (prompts_by_frame(job.prompts, clip) or {load_index(clip.path).at(0)})
 
     def _run(
         self, work: RenderRequest, version: int, job: Job, times: Iterable[float], steps: int = preview.STEPS

@@ -26,7 +26,8 @@ from pipeline.networks import sam2
 from pipeline.process import process
 from pipeline.prompts import Box, Point, Prompt
 from pipeline.propagation import resume, spool, stream_state
-from pipeline.propagation import run as stretches
+from pipeline.propagation.plan import prompts_by_frame
+from pipeline.propagation.stream import create_stream
 from pipeline.propagation.stream_state import State
 from pipeline.video.reading.frames import read_frames
 from pipeline.video.reading.probe import probe_clip
@@ -200,8 +201,8 @@ ALONE = {
 def test_a_state_is_all_that_a_stream_needs(family: None, path: Path, tmp_path: Path, kind: str) -> None:
     """Also what it knows is the same from there on, which a short clip's mattes need not show."""
     key, prompts = ALONE[kind]
-    stream = stretches.create_stream(Job(path, tmp_path / "o.mp4", model=key, prompts=prompts))
-    marks = stretches.prompts_by_frame(prompts, probe_clip(path))
+    stream = create_stream(Job(path, tmp_path / "o.mp4", model=key, prompts=prompts))
+    marks = prompts_by_frame(prompts, probe_clip(path))
     frames = list(read_frames(path))
 
     def run(first: int, known: State | None) -> list[tuple[Any, ...]]:

@@ -17,7 +17,9 @@ from pipeline.matte import MatteFile
 from pipeline.models import Prediction, PromptedFrame
 from pipeline.process import process
 from pipeline.prompts import Box, Point, Prompt
-from pipeline.propagation import run as stretches
+from pipeline.propagation.plan import count_frames, plan_segments
+from pipeline.propagation.run import run_plan
+from pipeline.propagation.stream import run_model
 from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.frames import read_frames
 from pipeline.video.reading.probe import probe_clip
@@ -42,14 +44,14 @@ def run(
     """The model, the numbers of the frames that came out, and which of its streams each matte is from."""
     clip = probe_clip(path)
     pts = [*load_index(path).pts, load_index(path).pts[-1] + 1]
-    plan = stretches.plan_segments(prompts, clip, pts[lo], pts[hi])
+    plan = plan_segments(prompts, clip, pts[lo], pts[hi])
     model = Carrying()
     thinned = None if only is None else {pts[n] for n in only}
     came: list[int] = []
     streams: list[int] = []
     work = 0
-    stream = partial(stretches.run_model, model, remembers=True)  # these frames are no scene
-    for step in stretches.run_plan(clip, stream, plan, folder, thinned):
+    stream = partial(run_model, model, has_memory=True)  # these frames are no scene
+    for step in run_plan(clip, stream, plan, folder, thinned):
         assert step.frames or step.pair  # a step is never for nothing
         work += step.frames
         if step.pair is not None:
@@ -60,7 +62,7 @@ def run(
             streams.append(int(found.matte[0, 0]))
     given = sum(len(stream.numbers) for stream in model.streams)
     given -= sum(one.numbers[0] == other.numbers[0] for one, other in pairwise(model.streams))  # both ways
-    assert given == work == stretches.count_frames(plan, clip, thinned)  # so that progress can be counted
+    assert given == work == count_frames(plan, clip, thinned)  # so that progress can be counted
     assert not list(folder.glob("*/*"))  # what was turned round is gone when it was read
     return model, came, streams
 
@@ -196,15 +198,15 @@ def test_a_thinned_clip(counted_path: Path, tmp_path: Path) -> None:
 )
 def test_a_model_that_breaks_one_for_one_is_found_out(counted_path: Path, model: Short, word: str) -> None:
     with pytest.raises(RunError, match=word):
-        list(stretches.run_model(model, read_frames(counted_path), {}))
+        list(run_model(model, read_frames(counted_path), {}))
 
 
 def lanes(clip: Path, folder: Path, prompts: list[Prompt]) -> tuple[Carrying, dict[int, int]]:
     """The model and the lane, a stream's number, that the union shows on each frame."""
     model = Carrying()
     read = probe_clip(clip)
-    plan = stretches.plan_segments(prompts, read, 0, load_index(clip).pts[-1] + 1)
-    steps = stretches.run_plan(read, partial(stretches.run_model, model, remembers=True), plan, folder)
+    plan = plan_segments(prompts, read, 0, load_index(clip).pts[-1] + 1)
+    steps = run_plan(read, partial(run_model, model, has_memory=True), plan, folder)
     union = {number(s.pair[0].image): int(s.pair[1].matte[0, 0]) for s in steps if s.pair is not None}
     return model, union
 
@@ -235,8 +237,8 @@ def test_objects_marked_on_one_frame_are_carried_in_step(counted_path: Path, tmp
                 yield Prediction(np.zeros(still.image.shape[:2], np.uint8))
 
     clip = probe_clip(counted_path)
-    plan = stretches.plan_segments([box(20), replace(points(20), object=2)], clip, 0, 10**9)
-    list(stretches.run_plan(clip, partial(stretches.run_model, Noting(), remembers=True), plan, tmp_path))
+    plan = plan_segments([box(20), replace(points(20), object=2)], clip, 0, 10**9)
+    list(run_plan(clip, partial(run_model, Noting(), has_memory=True), plan, tmp_path))
     # One after the other on each frame, so that what is known of it serves both.
     back, forth = list(range(20, -1, -1)), list(range(20, 40))
     assert given == [n for n in back + forth for _ in range(2)]
@@ -256,11 +258,11 @@ def cut_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_clip(tmp_path_factory.mktemp("clips") / "cut.mp4", here + there + here)
 
 
-def seen(path: Path, folder: Path, prompts: list[Prompt], *, remembers: bool = False) -> list[Prediction]:
+def seen(path: Path, folder: Path, prompts: list[Prompt], *, has_memory: bool = False) -> list[Prediction]:
     clip = probe_clip(path)
-    plan = stretches.plan_segments(prompts, clip, 0, load_index(path).pts[-1] + 1)
-    stream = partial(stretches.run_model, Carrying(), remembers=remembers)
-    return [s.pair[1] for s in stretches.run_plan(clip, stream, plan, folder) if s.pair is not None]
+    plan = plan_segments(prompts, clip, 0, load_index(path).pts[-1] + 1)
+    stream = partial(run_model, Carrying(), has_memory=has_memory)
+    return [s.pair[1] for s in run_plan(clip, stream, plan, folder) if s.pair is not None]
 
 
 def tops(found: list[Prediction]) -> list[int]:
@@ -272,7 +274,7 @@ def test_carrying_ends_with_its_scene(cut_path: Path, tmp_path: Path) -> None:
     found = seen(cut_path, tmp_path, [start])
     assert tops(found) == [1] * 8 + [0] * 16
     assert [f.confidence for f in found] == [1] * 8 + [0] * 16  # somebody should look
-    assert tops(seen(cut_path, tmp_path, [start], remembers=True)) == [1] * 24
+    assert tops(seen(cut_path, tmp_path, [start], has_memory=True)) == [1] * 24
 
 
 def test_a_scene_that_another_object_is_told_of_in_is_not_in_doubt(cut_path: Path, tmp_path: Path) -> None:
@@ -305,8 +307,8 @@ def known_cuts(path: Path) -> list[int]:
 def met(path: Path, folder: Path, prompts: list[Prompt]) -> list[int]:
     """Which stream each frame is from where the cuts are known."""
     clip = probe_clip(path)
-    plan = stretches.plan_segments(prompts, clip, 0, load_index(path).pts[-1] + 1, known_cuts(path))
-    found = stretches.run_plan(clip, partial(stretches.run_model, Carrying()), plan, folder)
+    plan = plan_segments(prompts, clip, 0, load_index(path).pts[-1] + 1, known_cuts(path))
+    found = run_plan(clip, partial(run_model, Carrying()), plan, folder)
     return tops([s.pair[1] for s in found if s.pair is not None])
 
 
@@ -355,8 +357,8 @@ def test_closing_ends_the_streams_of_every_object(counted_path: Path, tmp_path: 
                 ended.append(1)
 
     clip = probe_clip(counted_path)
-    plan = stretches.plan_segments([box(0), replace(box(0), object=2)], clip, 0, 10**9)
-    steps = stretches.run_plan(clip, partial(stretches.run_model, Ending(), remembers=True), plan, tmp_path)
+    plan = plan_segments([box(0), replace(box(0), object=2)], clip, 0, 10**9)
+    steps = run_plan(clip, partial(run_model, Ending(), has_memory=True), plan, tmp_path)
     next(steps)
     steps.close()
     assert len(ended) == 2

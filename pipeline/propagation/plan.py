@@ -1,0 +1,108 @@
+"""Plan of the propagation: which frames of a clip are given to a model in which streams.
+
+A model propagates a mask from the first frame of its stream to the last. The clip is therefore cut into
+streams from every frame whose prompts initialise an object: forward from it and backward from it, meeting
+half-way where there are several such frames. A box initialises an object on any frame; without boxes, the
+first points to keep do. All other prompts are corrections: they lie within a stream and apply from their
+frame on, in the direction of the stream.
+
+Each object has streams of its own. Where scene cuts are known beforehand, each scene has initial frames of
+its own, and streams meet at a cut rather than half-way.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from pipeline import prompts
+from pipeline.clip import Clip
+from pipeline.prompts import Prompt
+from pipeline.video.reading.frame_index import load_index
+
+PromptsByFrame = Mapping[int, Prompt]
+"""The prompts of one object by the pts of their frames."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Part of a clip that gets its mattes by streams from one initial frame."""
+
+    initial_pts: int
+    """The pts of the frame that the streams start from; it may lie outside the segment."""
+    begin_pts: int
+    end_pts: int
+    """The segment holds the frames with begin_pts <= pts < end_pts."""
+    prompts: PromptsByFrame
+
+    def forward(self, times: Iterable[int]) -> list[int]:
+        """Return those of `times` (pts) that the forward stream is given."""
+        return [p for p in times if self.initial_pts <= p < self.end_pts]
+
+    def backward(self, times: Iterable[int]) -> list[int]:
+        """Return those of `times` (pts) that the backward stream is given; none if it yields no matte."""
+        given = [p for p in times if self.begin_pts <= p <= self.initial_pts]
+        return given if given and given[0] < min(self.initial_pts, self.end_pts) else []
+
+
+def plan_segments(
+    active: Iterable[Prompt], clip: Clip, begin: int, end: int, cuts: Collection[int] = ()
+) -> list[list[Segment]]:
+    """Return for each object the segments that together cover begin <= pts < end, in order.
+
+    `cuts` are the pts of the frames that begin a scene, ascending, as far as they are known and matter.
+    """
+    objects = prompts.group_by_object(active).values() or [()]
+    return [_plan_object(own, clip, begin, end, cuts) for own in objects]
+
+
+def _plan_object(
+    own: Iterable[Prompt], clip: Clip, begin: int, end: int, cuts: Collection[int]
+) -> list[Segment]:
+    by_frame = prompts_by_frame(own, clip)
+    scenes: dict[int, list[int]] = {}
+    for pts in by_frame:
+        scenes.setdefault(sum(cut <= pts for cut in cuts), []).append(pts)
+    initial = [pts for scene in scenes.values() for pts in _initial_frames(scene, by_frame)] or [begin]
+    middles = [next((c for c in cuts if a < c <= b), (a + b) // 2 + 1) for a, b in pairwise(initial)]
+    bounds = zip(initial, [begin, *middles], [*middles, end], strict=True)
+    segments = [Segment(pts, max(low, begin), min(high, end), by_frame) for pts, low, high in bounds]
+    return [segment for segment in segments if segment.begin_pts < segment.end_pts]
+
+
+def _initial_frames(scene: list[int], by_frame: PromptsByFrame) -> list[int]:
+    """Return the prompted frames of a scene that streams start from.
+
+    Those are the frames with a box; if there is none, the first whose prompts initialise the object.
+    """
+    boxed = [pts for pts in scene if by_frame[pts].box is not None]
+    return boxed or [pts for pts in scene if by_frame[pts].initialises][:1]
+
+
+def prompts_by_frame(own: Iterable[Prompt], clip: Clip) -> PromptsByFrame:
+    """Return one object's prompts by the pts of the frames that are shown at their times, ascending."""
+    times = load_index(clip.path)
+    by_frame: dict[int, Prompt] = {}
+    for prompt in own:  # two times may fall on one frame
+        pts = times.at(round(prompt.time / clip.time_base))
+        by_frame[pts] = by_frame[pts].merge(prompt) if pts in by_frame else prompt
+    return dict(sorted(by_frame.items()))
+
+
+def count_frames(
+    plan: Collection[Collection[Segment]], clip: Clip, only: Collection[int] | None = None
+) -> int:
+    """Count the frames that the model will be given.
+
+    An initial frame from which it runs both ways counts once. With `only`, count only frames of those pts.
+    """
+    times = frame_times(clip, only)
+    segments = itertools.chain.from_iterable(plan)
+    return sum(len({*segment.forward(times), *segment.backward(times)}) for segment in segments)
+
+
+def frame_times(clip: Clip, only: Collection[int] | None) -> list[int]:
+    """Return the pts of the clip's frames, ascending; with `only`, those that are in it."""
+    return [p for p in load_index(clip.path).pts if only is None or p in only]

@@ -1,0 +1,141 @@
+"""One stream: a model run over frames in order, with scene cuts, deflickering and review.
+
+A scene cut ends the propagation of what was prompted before it: the frames behind it are empty until a prompt
+initialises the object again. A model without memory is run anew on each scene.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+
+from pipeline import models
+from pipeline.errors import RunError
+from pipeline.imaging import scene_cuts
+from pipeline.imaging.scene_cuts import Scenes
+from pipeline.job import Job
+from pipeline.models import Model, Prediction, PromptedFrame
+from pipeline.propagation import deflicker
+from pipeline.propagation.plan import PromptsByFrame
+from pipeline.propagation.predictions import FramePrediction
+from pipeline.propagation.review import Review
+from pipeline.propagation.stream_state import State
+from pipeline.video.reading.frames import Frame
+
+Stream = Callable[[Iterator[Frame], PromptsByFrame, State | None], Iterator[FramePrediction]]
+"""Runs a model over frames that begin with the initial one; given the state behind one of its predictions,
+over the frames that follow that one."""
+
+
+def create_stream(job: Job, *, thinned: bool = False) -> Stream:
+    """Load the job's model and return a stream of it. Raises WeightsError and InputError as `models.load`.
+
+    In a thinned clip neighbouring frames are far apart, so that neither cuts, flicker nor jumps can be told
+    from movement: scene cuts, deflickering and review are off.
+    """
+    card = models.card(job.model)
+    model = models.load(job.model, job.device, job.weights)
+    return partial(
+        run_model,
+        model,
+        has_memory=card.has_memory or thinned,
+        deflickered=card.per_frame and job.deflicker and not thinned,
+        reviewed=not thinned,
+    )
+
+
+def run_model(
+    model: Model,
+    frames: Iterator[Frame],
+    marks: PromptsByFrame,
+    state: State | None = None,
+    *,
+    has_memory: bool = False,
+    deflickered: bool = False,
+    reviewed: bool = False,
+) -> Iterator[FramePrediction]:
+    """Yield each frame with the model's prediction; raises RunError if these are not one for one.
+
+    With `state`, taken behind an earlier frame of the same stream, `frames` are those that follow it. A model
+    that `has_memory` runs through scene cuts. `deflickered` smooths the mattes over time. `reviewed` lowers
+    the confidence of implausible mattes, see `pipeline.propagation.review`.
+    """
+    frames = iter(frames)
+    if state is None:
+        first = next(frames, None)
+        if first is None:
+            return
+        frames = itertools.chain([first], frames)
+        state = {"scene": 0, "told": first.pts in marks and marks[first.pts].initialises, "small": None}
+    resuming = "found" in state
+    prompted = state["told"]
+    # States written before reviews existed have none.
+    review = Review.from_state(state["review"]) if state.get("review") else Review()
+    scenes = itertools.groupby(frames, Scenes(state["scene"], state["small"]))
+    for number, scene in [(0, frames)] if has_memory else scenes:
+        # In the scene of the state, the model continues from its own state, if it was run there at all.
+        model_state = state["found"] if resuming and number == state["scene"] else None
+        if number and prompted and model_state is None:
+            for frame in scene:
+                if frame.pts in marks and marks[frame.pts].initialises:
+                    scene = itertools.chain([frame], scene)
+                    break
+                empty = np.zeros(frame.image.shape[:2], np.uint8)
+                behind = partial(_stream_state, frame, number, prompted, review, None)
+                yield frame, Prediction(empty, 0, prompted=False, state=behind)
+            else:
+                continue
+        if deflickered:
+            inner = model_state and model_state["found"]
+            predictions = deflicker.deflicker(_predict(model, scene, marks, inner), model_state)
+        else:
+            predictions = _predict(model, scene, marks, model_state)
+        if model_state is None:
+            review.begin_scene()
+        for frame, result in predictions:
+            if reviewed:
+                result = review(frame.image, result, frame.pts in marks)
+            behind_it = result.state and partial(_stream_state, frame, number, prompted, review, result.state)
+            yield frame, result._replace(state=behind_it)
+
+
+def _stream_state(
+    frame: Frame, scene: int, prompted: bool, review: Review, model_state: Callable[[], State] | None
+) -> State:
+    """Return the state of a stream behind a frame; `model_state` is None where the model was not run.
+
+    The keys are stored on disk.
+    """
+    return {
+        "scene": scene,
+        "told": prompted,
+        "small": scene_cuts.small(frame),
+        "review": review.state(),
+        "found": model_state and model_state(),
+    }
+
+
+def _predict(
+    model: Model, frames: Iterator[Frame], marks: PromptsByFrame, state: State | None
+) -> Iterator[FramePrediction]:
+    """Run the model over frames and check that its mattes fit them one for one."""
+    waiting: deque[Frame] = deque()
+
+    def prompted_frames() -> Iterator[PromptedFrame]:
+        for frame in frames:
+            waiting.append(frame)
+            yield PromptedFrame(frame.image, marks.get(frame.pts))
+
+    # A model that yields no state is never asked to continue from one, and need not take it.
+    given = prompted_frames()
+    for prediction in model.predict(given) if state is None else model.predict(given, state):
+        matte = prediction.matte
+        if not waiting or matte.dtype != np.uint8 or matte.shape != waiting[0].image.shape[:2]:
+            raise RunError("The model returned a matte that belongs to no frame.")
+        yield waiting.popleft(), prediction
+    if waiting or next(frames, None) is not None:
+        raise RunError("The model returned fewer mattes than there are frames.")
