@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from pipeline.compositing.background import Colour
-from pipeline.compositing.composite import composer, over
+from pipeline.compositing.composite import open_composer, over
 from pipeline.compositing.edges import CLEAN, Edges
 from tests.figures import EDGES, Shot, shots
 
@@ -30,7 +30,7 @@ SIZES = ((1280, 720), (1920, 1080), (3840, 2160))
 def faults(clip: Sequence[Shot], edges: Edges) -> list[np.ndarray]:
     """By how much each frame over the new background differs from what it should be, `[H, W, 3]`."""
     height, width = clip[0].alpha.shape
-    compose = composer(BEHIND, width, height, edges)
+    compose = open_composer(BEHIND, width, height, edges)
     behind = np.full((height, width, 3), (BEHIND.red, BEHIND.green, BEHIND.blue), np.uint8)
     return [
         compose(shot.image, shot.alpha, 0.0).astype(np.float32) - over(shot.colours, shot.alpha, behind)
@@ -82,7 +82,7 @@ def main() -> None:
         print(f"{f'{width}x{height}':10}", end="")
         for edge, clip in clips.items():
             image, alpha = (cv2.resize(what, (width, height)) for what in (clip[0].image, clip[0].alpha))
-            plain, clean = (composer(BEHIND, width, height, edges) for edges in (AS_IT_IS, CLEAN))
+            plain, clean = (open_composer(BEHIND, width, height, edges) for edges in (AS_IT_IS, CLEAN))
             times = [milliseconds(lambda made=made: made(image, alpha, 0.0)) for made in (plain, clean)]  # noqa: B023
             share = ((alpha > 0) & (alpha < 255)).mean()
             print(f"   {edge} {times[0]:.1f} -> {times[1]:.1f} ({share:.1%})", end="")

@@ -26,13 +26,13 @@ import numpy as np
 from benchmarks.memory import ffmpeg, scaled
 from pipeline import formats
 from pipeline.compositing.background import Colour
-from pipeline.compositing.composite import composer
+from pipeline.compositing.composite import open_composer
 from pipeline.compositing.edges import CLEAN, Edges
 from pipeline.formats import Format
 from pipeline.video.reading.frames import read_frames
 from pipeline.video.reading.probe import probe_clip
 from pipeline.video.writing.output import create_output
-from pipeline.video.writing.timing import Shape
+from pipeline.video.writing.timing import StreamSpec
 
 # As exactly as we convert; what ffmpeg does by itself repeats chroma samples and cuts off fractions.
 _CLEAN = "scale=flags=bicubic+accurate_rnd+full_chroma_int"
@@ -70,7 +70,7 @@ def compositing(clip: Path) -> dict[str, Action]:
     matte = disc(told.width, told.height)
 
     def composed(edges: Edges) -> None:
-        with closing(composer(Colour(0, 177, 64), told.width, told.height, edges)) as compose:
+        with closing(open_composer(Colour(0, 177, 64), told.width, told.height, edges)) as compose:
             for n in range(told.frames):
                 compose(frames[n % len(frames)], matte, 0.0)
 
@@ -84,13 +84,13 @@ def encoding(clip: Path, form: Format, folder: Path) -> dict[str, Action]:
         out = create_output(
             folder / f"ours{form.suffix}",
             form,
-            Shape(told.width, told.height, told.time_base, told.rate),
+            StreamSpec(told.width, told.height, told.time_base, told.rate),
         )
         with out:
             for frame in read_frames(clip):
                 out.write(frame.image, frame.pts)
 
-    chosen = form.asked("high")
+    chosen = form.codec_options("high")
     options = [word for name, value in chosen.items() for word in (f"-{name}", value)]
     coded = ["-c:v", form.codec, *options, "-an", "-f", form.container, folder / "theirs"]
 

@@ -29,7 +29,7 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from pipeline import devices, formats, models
-from pipeline.compositing.composite import composer
+from pipeline.compositing.composite import open_composer
 from pipeline.job import GREEN, Job
 from pipeline.models import PromptedFrame
 from pipeline.networks import isnet
@@ -37,7 +37,7 @@ from pipeline.process import process
 from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.frames import read_frames
 from pipeline.video.reading.probe import probe_clip
-from pipeline.video.writing.timing import Shape
+from pipeline.video.writing.timing import StreamSpec
 from pipeline.video.writing.writer import Writer
 from pipeline.weights import checkpoints, licences
 from tests.rendered import subject_over_background, write_clip
@@ -90,7 +90,7 @@ def action(name: str, job: Job, file: Path) -> Callable[[Job], int]:
 
     def composite(job: Job) -> int:
         clip = probe_clip(job.source)
-        compose = composer(job.background, clip.width, clip.height)
+        compose = open_composer(job.background, clip.width, clip.height)
         alpha = np.full((clip.height, clip.width), 99, np.uint8)
         return sum(1 for still in stills(job.source) if compose(still.image, alpha, 0.0) is not None)
 
@@ -99,7 +99,7 @@ def action(name: str, job: Job, file: Path) -> Callable[[Job], int]:
         with Writer(
             job.output,
             formats.by_key(job.format),
-            Shape(clip.width, clip.height, clip.time_base, clip.rate),
+            StreamSpec(clip.width, clip.height, clip.time_base, clip.rate),
         ) as out:
             for frame in read_frames(job.source):
                 out.write(frame.image, frame.pts)

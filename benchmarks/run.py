@@ -16,16 +16,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline import formats, matte
-from pipeline.compositing.composite import composer
+from pipeline.compositing.composite import open_composer
 from pipeline.job import Job
 from pipeline.process import process
 from pipeline.prompts import Box, Prompt
 from pipeline.propagation.plan import prompts_by_frame
 from pipeline.propagation.stream import create_stream
-from pipeline.video.audio.audio_read import Heard
+from pipeline.video.audio.audio_read import AudioRange
 from pipeline.video.reading.frames import read_frames
 from pipeline.video.reading.probe import probe_clip
-from pipeline.video.writing.timing import Shape
+from pipeline.video.writing.timing import StreamSpec
 from pipeline.video.writing.writer import Writer
 
 
@@ -45,14 +45,14 @@ def stages(job: Job, folder: Path) -> dict[str, Callable[[], int]]:
     for _ in process(replace(job, matte=kept)):
         pass
     held = matte.MatteFile.open(kept)
-    compose = composer(job.background, clip.width, clip.height)
+    compose = open_composer(job.background, clip.width, clip.height)
 
     def writer(path: Path) -> Writer:
         return Writer(
             path,
             formats.by_key(job.format),
-            Shape(clip.width, clip.height, clip.time_base, clip.rate),
-            sound=Heard(job.source),
+            StreamSpec(clip.width, clip.height, clip.time_base, clip.rate),
+            sound=AudioRange(job.source),
         )
 
     def decode() -> int:

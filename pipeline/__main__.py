@@ -22,7 +22,7 @@ from PIL import Image
 from pipeline import formats, models, preview, prompts
 from pipeline.clip import Clip, Remark
 from pipeline.compositing import background
-from pipeline.compositing.composite import composer
+from pipeline.compositing.composite import open_composer
 from pipeline.compositing.edges import CLEAN, Despill, Edges
 from pipeline.errors import InputError, PromptError, RecorteError
 from pipeline.files import replacing
@@ -160,7 +160,7 @@ def _add_look(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--background",
         metavar="SPEC",
-        default=background.spec(GREEN),
+        default=background.format_spec(GREEN),
         help="#rrggbb, a colour's name, a picture, a video, blur, blur:RADIUS or transparent",
     )
     parser.add_argument("--start", metavar="SECONDS", type=float, default=0.0)
@@ -213,7 +213,7 @@ def _job(options: argparse.Namespace) -> Job:
             "matte": options.matte,
             "device": options.device,
         }
-    behind = background.named(options.background)
+    behind = background.parse_argument(options.background)
     # A preview is a single picture, of whatever size.
     form = options.format or ("png" if options.run is _preview else formats.by_suffix(options.output).key)
     return Job(
@@ -408,7 +408,7 @@ def _preview(options: argparse.Namespace) -> None:
         raise InputError(f"{options.output.name}: the name must end in .png.")
     job = _prepared(options)
     clip = probe_clip(job.source)
-    with closing(composer(job.background, clip.width, clip.height, job.edges)) as compose:
+    with closing(open_composer(job.background, clip.width, clip.height, job.edges)) as compose:
         for frame, found in preview.predict_frames(job, [options.at]):
             seconds = float(frame.pts * clip.time_base)
             picture = Image.fromarray(compose(frame.image, found.matte, seconds, frame.alpha))

@@ -15,10 +15,10 @@ QUALITIES: tuple[Quality, ...] = get_args(Quality)
 
 
 Options = Mapping[str, str]
-Steps = Mapping[Quality, Options]
+QualityOptions = Mapping[Quality, Options]
 
 
-def _steps(option: str, *values: int) -> Steps:
+def _quality_options(option: str, *values: int) -> QualityOptions:
     """What an encoder is told at each quality, the smallest first."""
     return {quality: {option: str(value)} for quality, value in zip(QUALITIES, values, strict=True)}
 
@@ -28,8 +28,8 @@ class Hardware:
     """An encoder of a graphics card."""
 
     codec: str
-    qualities: Steps
-    deep_pixel_format: str | None = None
+    qualities: QualityOptions
+    high_pixel_format: str | None = None
     options: Options = field(
         default_factory=lambda: {"preset": "p5", "tune": "hq", "rc": "vbr", "b": "0", "spatial-aq": "1"}
     )
@@ -51,34 +51,34 @@ class Format:
     container_options: Options = field(default_factory=dict)
     even: bool = False
     """Width and height must be even."""
-    least: int = 1
+    min_side: int = 1
     """Pixels that width and height must have."""
-    most: tuple[int, int] | None = None
+    max_size: tuple[int, int] | None = None
     """The widest and highest picture that encoder and container take; None: any."""
     sound_codec: str | None = None
     """What sound is encoded to where it cannot be copied; None where the format has no sound."""
-    sound_copied: frozenset[str] = frozenset()
+    copied_sound_codecs: frozenset[str] = frozenset()
     """Sound codecs that go over bit for bit."""
-    deep_pixel_format: str | None = None
+    high_pixel_format: str | None = None
     """The pixel format with more than 8 bits; None where the format has none."""
-    deep_alpha_pixel_format: str | None = None
+    high_alpha_pixel_format: str | None = None
     content: Literal["picture", "matte", "pair"] = "picture"
     """What is in it: the picture over its background, the matte alone, or foreground and matte apart."""
-    most_rate: Fraction | None = None
+    max_rate: Fraction | None = None
     """Frames a second that players can show or times can tell apart; of what has more some are left out."""
-    told_rate: Fraction | None = None
+    max_encoder_rate: Fraction | None = None
     """Frames a second that the encoder may be told of at most, whatever their times are."""
-    longest: Fraction | None = None
+    max_frame_duration: Fraction | None = None
     """Seconds that a picture can last; one that lasts longer is written again."""
     hardware: Hardware | None = None
     """What makes the same on a graphics card; None where there is nothing."""
     bytes_per_pixel: float = 0.1
     """What a frame may take on the disk at the usual quality: rather more than less."""
-    plays: bool = True
+    plays_in_browsers: bool = True
     """Whether browsers show it."""
-    qualities: Steps = field(default_factory=dict)
+    qualities: QualityOptions = field(default_factory=dict)
     """The codec's options at each quality; empty where there is nothing to choose."""
-    tag: str | None = None
+    codec_tag: str | None = None
     """The codec's name in the container where players want another than FFmpeg's."""
 
     @property
@@ -91,32 +91,32 @@ class Format:
         return self.alpha_pixel_format is not None
 
     @property
-    def opaque(self) -> bool:
+    def needs_background(self) -> bool:
         """Whether there must be something behind the subject: no alpha, and no matte either."""
         return not self.alpha and self.content == "picture"
 
-    def deep(self, alpha: bool) -> bool:
+    def supports_high_bit_depth(self, alpha: bool) -> bool:
         """Whether it holds more than 8 bits, with alpha where that is asked for."""
-        return (self.deep_alpha_pixel_format if alpha else self.deep_pixel_format) is not None
+        return (self.high_alpha_pixel_format if alpha else self.high_pixel_format) is not None
 
-    def pixels(self, *, alpha: bool, deep: bool) -> str:
+    def choose_pixel_format(self, *, alpha: bool, high_bit_depth: bool) -> str:
         """The pixel format that holds what is asked for, or the most of it."""
-        plain, rich = self.pixel_format, self.deep_pixel_format
+        plain, rich = self.pixel_format, self.high_pixel_format
         if alpha and self.alpha_pixel_format is not None:
-            plain, rich = self.alpha_pixel_format, self.deep_alpha_pixel_format
-        return rich if deep and rich is not None else plain
+            plain, rich = self.alpha_pixel_format, self.high_alpha_pixel_format
+        return rich if high_bit_depth and rich is not None else plain
 
-    def size(self, width: int, height: int) -> tuple[int, int]:
+    def padded_size(self, width: int, height: int) -> tuple[int, int]:
         """What pictures of this size are padded to."""
-        wide, high = max(width, self.least), max(height, self.least)
+        wide, high = max(width, self.min_side), max(height, self.min_side)
         return (wide + wide % 2, high + high % 2) if self.even else (wide, high)
 
-    def holds(self, width: int, height: int) -> bool:
+    def accepts_size(self, width: int, height: int) -> bool:
         """Return True if pictures of this size are not too large for it."""
-        wide, high = self.size(width, height)
-        return self.most is None or (wide <= self.most[0] and high <= self.most[1])
+        wide, high = self.padded_size(width, height)
+        return self.max_size is None or (wide <= self.max_size[0] and high <= self.max_size[1])
 
-    def asked(self, quality: Quality) -> Options:
+    def codec_options(self, quality: Quality) -> Options:
         """What the codec is told."""
         return {**self.options, **self.qualities.get(quality, {})}
 
@@ -130,7 +130,7 @@ class Format:
             codec=self.hardware.codec,
             options=self.hardware.options,
             qualities=self.hardware.qualities,
-            deep_pixel_format=self.deep_pixel_format and self.hardware.deep_pixel_format,
+            high_pixel_format=self.high_pixel_format and self.hardware.high_pixel_format,
         )
 
 
@@ -138,7 +138,7 @@ _X264_MOST = 16384, 16384
 # WebM, Matroska and WebP count time in milliseconds.
 _MILLISECONDS = Fraction(1000)
 _X264 = {"preset": "veryfast", "profile": "high"}
-_X264_STEPS = _steps("crf", 28, 23, 18, 14)
+_X264_STEPS = _quality_options("crf", 28, 23, 18, 14)
 # What FFmpeg multiplies a quantizer with where it stands for a quality (FF_QP2LAMBDA).
 _LAMBDA = 118
 # The index goes to the front so that a browser starts to play before it has it all.
@@ -159,10 +159,10 @@ FORMATS: dict[str, Format] = {
             qualities=_X264_STEPS,
             container_options=_INDEX_FIRST,
             even=True,
-            most=_X264_MOST,
+            max_size=_X264_MOST,
             sound_codec="aac",
-            sound_copied=frozenset({"aac", "mp3"}),
-            hardware=Hardware("h264_nvenc", _steps("cq", 32, 27, 22, 17)),
+            copied_sound_codecs=frozenset({"aac", "mp3"}),
+            hardware=Hardware("h264_nvenc", _quality_options("cq", 32, 27, 22, 17)),
         ),
         Format(
             key="hevc",
@@ -171,19 +171,21 @@ FORMATS: dict[str, Format] = {
             mime="video/mp4",
             container="mp4",
             codec="libx265",
-            tag="hvc1",  # Apple's players do not show what is called hev1
+            codec_tag="hvc1",  # Apple's players do not show what is called hev1
             pixel_format="yuv420p",
-            deep_pixel_format="yuv420p10le",
+            high_pixel_format="yuv420p10le",
             options={"preset": "veryfast", "x265-params": "log-level=error"},
-            qualities=_steps("crf", 30, 25, 20, 16),
+            qualities=_quality_options("crf", 30, 25, 20, 16),
             container_options=_INDEX_FIRST,
             even=True,
-            most=(65535, 65535),
-            least=64,  # x265 writes beyond its memory where a picture is smaller than its largest block
+            max_size=(65535, 65535),
+            min_side=64,  # x265 writes beyond its memory where a picture is smaller than its largest block
             sound_codec="aac",
-            sound_copied=frozenset({"aac", "mp3"}),
-            hardware=Hardware("hevc_nvenc", _steps("cq", 33, 28, 23, 18), deep_pixel_format="p010le"),
-            plays=False,
+            copied_sound_codecs=frozenset({"aac", "mp3"}),
+            hardware=Hardware(
+                "hevc_nvenc", _quality_options("cq", 33, 28, 23, 18), high_pixel_format="p010le"
+            ),
+            plays_in_browsers=False,
         ),
         Format(
             key="webm",
@@ -196,11 +198,11 @@ FORMATS: dict[str, Format] = {
             alpha_pixel_format="yuva420p",
             # Alternate reference frames cannot be used with alpha (libvpx refuses to combine them).
             options={"b": "0", "deadline": "good", "cpu-used": "6", "row-mt": "1", "auto-alt-ref": "0"},
-            most=(65535, 65535),
-            qualities=_steps("crf", 42, 33, 24, 15),
-            most_rate=_MILLISECONDS,
+            max_size=(65535, 65535),
+            qualities=_quality_options("crf", 42, 33, 24, 15),
+            max_rate=_MILLISECONDS,
             sound_codec="libopus",
-            sound_copied=frozenset({"opus", "vorbis"}),
+            copied_sound_codecs=frozenset({"opus", "vorbis"}),
         ),
         Format(
             key="av1",
@@ -210,16 +212,18 @@ FORMATS: dict[str, Format] = {
             container="webm",
             codec="libsvtav1",
             pixel_format="yuv420p",
-            deep_pixel_format="yuv420p10le",
-            least=4,
-            most=(16384, 8704),
-            most_rate=_MILLISECONDS,
-            told_rate=Fraction(240),  # SVT-AV1 refuses more
+            high_pixel_format="yuv420p10le",
+            min_side=4,
+            max_size=(16384, 8704),
+            max_rate=_MILLISECONDS,
+            max_encoder_rate=Fraction(240),  # SVT-AV1 refuses more
             options={"preset": "8"},
-            qualities=_steps("crf", 48, 38, 28, 18),
+            qualities=_quality_options("crf", 48, 38, 28, 18),
             sound_codec="libopus",
-            sound_copied=frozenset({"opus", "vorbis"}),
-            hardware=Hardware("av1_nvenc", _steps("cq", 42, 36, 29, 22), deep_pixel_format="p010le"),
+            copied_sound_codecs=frozenset({"opus", "vorbis"}),
+            hardware=Hardware(
+                "av1_nvenc", _quality_options("cq", 42, 36, 29, 22), high_pixel_format="p010le"
+            ),
         ),
         Format(
             key="mkv",
@@ -232,13 +236,13 @@ FORMATS: dict[str, Format] = {
             options=_X264,
             qualities=_X264_STEPS,
             even=True,
-            most=_X264_MOST,
+            max_size=_X264_MOST,
             sound_codec="aac",
-            sound_copied=frozenset(
+            copied_sound_codecs=frozenset(
                 {"aac", "mp3", "opus", "vorbis", "flac", "alac", "ac3", "eac3", "pcm_s16le", "pcm_s24le"}
             ),
-            hardware=Hardware("h264_nvenc", _steps("cq", 32, 27, 22, 17)),
-            plays=False,
+            hardware=Hardware("h264_nvenc", _quality_options("cq", 32, 27, 22, 17)),
+            plays_in_browsers=False,
         ),
         Format(
             key="prores",
@@ -250,16 +254,16 @@ FORMATS: dict[str, Format] = {
             codec="prores_ks",
             pixel_format="yuv444p10le",
             alpha_pixel_format="yuva444p10le",
-            deep_pixel_format="yuv444p10le",
-            deep_alpha_pixel_format="yuva444p10le",
+            high_pixel_format="yuv444p10le",
+            high_alpha_pixel_format="yuva444p10le",
             # A fixed quantizer: looking for one that fits a rate takes six times as long.
             options={"profile": "4444", "vendor": "apl0", "alpha_bits": "16", "flags": "+qscale"},
-            qualities=_steps("global_quality", 12 * _LAMBDA, 8 * _LAMBDA, 4 * _LAMBDA, 2 * _LAMBDA),
+            qualities=_quality_options("global_quality", 12 * _LAMBDA, 8 * _LAMBDA, 4 * _LAMBDA, 2 * _LAMBDA),
             container_options=_INDEX_FIRST,
-            most=(65535, 65535),
+            max_size=(65535, 65535),
             sound_codec="aac",
-            sound_copied=frozenset({"aac", "mp3", "alac", "pcm_s16le", "pcm_s16be", "pcm_s24le"}),
-            plays=False,
+            copied_sound_codecs=frozenset({"aac", "mp3", "alac", "pcm_s16le", "pcm_s16be", "pcm_s24le"}),
+            plays_in_browsers=False,
         ),
         Format(
             key="gif",
@@ -272,10 +276,10 @@ FORMATS: dict[str, Format] = {
             pixel_format="pal8",
             alpha_pixel_format="pal8",
             container_options={"loop": "0"},
-            most=(65535, 65535),
-            qualities=_steps("colours", 32, 80, 160, 255),
-            longest=Fraction(65535, 100),  # 16 bits
-            most_rate=Fraction(50),  # browsers show a picture for a fiftieth of a second or else for a tenth
+            max_size=(65535, 65535),
+            qualities=_quality_options("colours", 32, 80, 160, 255),
+            max_frame_duration=Fraction(65535, 100),  # 16 bits
+            max_rate=Fraction(50),  # browsers show a picture for a fiftieth of a second or else for a tenth
         ),
         Format(
             key="webp",
@@ -289,11 +293,11 @@ FORMATS: dict[str, Format] = {
             pixel_format="bgra",
             alpha_pixel_format="bgra",
             container_options={"loop": "0"},
-            most=(16383, 16383),
-            most_rate=_MILLISECONDS,
-            longest=Fraction(2**24 - 1, 1000),  # 24 bits
+            max_size=(16383, 16383),
+            max_rate=_MILLISECONDS,
+            max_frame_duration=Fraction(2**24 - 1, 1000),  # 24 bits
             options={"compression_level": "2"},  # twice as fast as more, and hardly larger
-            qualities=_steps("quality", 45, 65, 82, 95),
+            qualities=_quality_options("quality", 45, 65, 82, 95),
         ),
         Format(
             key="png",
@@ -305,10 +309,10 @@ FORMATS: dict[str, Format] = {
             codec="png",
             pixel_format="rgb24",
             alpha_pixel_format="rgba",
-            deep_pixel_format="rgb48be",
-            deep_alpha_pixel_format="rgba64be",
+            high_pixel_format="rgb48be",
+            high_alpha_pixel_format="rgba64be",
             options={"compression_level": "3", "pred": "sub"},
-            plays=False,
+            plays_in_browsers=False,
         ),
         Format(
             key="matte",
@@ -322,9 +326,9 @@ FORMATS: dict[str, Format] = {
             qualities=_X264_STEPS,
             container_options=_INDEX_FIRST,
             even=True,
-            most=_X264_MOST,
+            max_size=_X264_MOST,
             content="matte",
-            hardware=Hardware("h264_nvenc", _steps("cq", 32, 27, 22, 17)),
+            hardware=Hardware("h264_nvenc", _quality_options("cq", 32, 27, 22, 17)),
         ),
         Format(
             key="matte-lossless",
@@ -335,9 +339,9 @@ FORMATS: dict[str, Format] = {
             codec="ffv1",
             pixel_format="gray",
             options={"g": "1", "level": "3", "slicecrc": "1"},
-            most_rate=_MILLISECONDS,
+            max_rate=_MILLISECONDS,
             content="matte",
-            plays=False,
+            plays_in_browsers=False,
         ),
         Format(
             key="pair",
@@ -352,12 +356,12 @@ FORMATS: dict[str, Format] = {
             qualities=_X264_STEPS,
             container_options=_INDEX_FIRST,
             even=True,
-            most=_X264_MOST,
+            max_size=_X264_MOST,
             sound_codec="aac",
-            sound_copied=frozenset({"aac", "mp3"}),
+            copied_sound_codecs=frozenset({"aac", "mp3"}),
             content="pair",
-            hardware=Hardware("h264_nvenc", _steps("cq", 32, 27, 22, 17)),
-            plays=False,
+            hardware=Hardware("h264_nvenc", _quality_options("cq", 32, 27, 22, 17)),
+            plays_in_browsers=False,
         ),
     )
 }

@@ -70,22 +70,22 @@ class Job:
         """Raise InputError where the job does not fit the clip or contradicts itself."""
         card = models.card(self.model)
         form = formats.by_key(self.format)
-        if isinstance(self.background, Transparent) and form.opaque:
+        if isinstance(self.background, Transparent) and form.needs_background:
             able = ", ".join(f.label for f in formats.FORMATS.values() if f.alpha)
             raise FormatError(f"{form.label} cannot hold transparency. Choose {able}, or another background.")
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
             raise InputError(f"{self.device!r} is no device. There are auto, cpu, cuda and cuda:N.")
-        if form.most is not None and not form.holds(clip.width, clip.height):
+        if form.max_size is not None and not form.accepts_size(clip.width, clip.height):
             large = [
                 f.label
                 for f in formats.FORMATS.values()
-                if f.holds(clip.width, clip.height)
+                if f.accepts_size(clip.width, clip.height)
                 and f.content == form.content
-                and not (isinstance(self.background, Transparent) and f.opaque)
+                and not (isinstance(self.background, Transparent) and f.needs_background)
             ]
             raise FormatError(
                 f"{clip.name}: pictures of {clip.width} × {clip.height} are too large for {form.label}, "
-                f"whose largest are {form.most[0]} × {form.most[1]}. "
+                f"whose largest are {form.max_size[0]} × {form.max_size[1]}. "
                 + (f"Choose {', '.join(large)}." if large else "Scale the video down first.")
             )
         self.edges.check()
@@ -126,7 +126,7 @@ class Job:
     def high_bit_depth(self, clip: Clip) -> bool:
         """Whether it is rendered with more than 8 bits: the video has them and the format holds them."""
         alpha = isinstance(self.background, Transparent)
-        return clip.depth > 8 and formats.by_key(self.format).deep(alpha)
+        return clip.depth > 8 and formats.by_key(self.format).supports_high_bit_depth(alpha)
 
     def to_json(self, folder: Path) -> dict[str, Any]:
         """Paths are written as seen from `folder`, so that the folder may move."""
@@ -140,7 +140,7 @@ class Job:
             "model": self.model,
             "prompts": prompts.to_json(self.prompts),
             "objects": [thing.to_json() for thing in self.objects],
-            "background": background.spec(self.background, folder),
+            "background": background.format_spec(self.background, folder),
             "format": self.format,
             "start": self.start,
             "end": self.end,

@@ -11,7 +11,7 @@ from pipeline.clip import Clip
 from pipeline.files import fingerprint
 from pipeline.job import Job
 from pipeline.video.reading.frame_index import load_index
-from pipeline.video.reading.scan import Index
+from pipeline.video.reading.scan import FrameIndex
 
 _RENDER_KEYS = ("background", "format", "start", "end", "sound", "quality", "edges", "rate")
 """Keys of a job's JSON that change the result but not the matte."""
@@ -51,7 +51,7 @@ def pts_range(job: Job, clip: Clip) -> tuple[int, int]:
     # Half a tick of tolerance: a typed time is a rounded one.
     first = next((p for p in times if p * tick >= job.start - tick / 2), times[-1])
     if _inside_long_frame(index, clip, job.start) is not None:
-        first = index.at(round(job.start / clip.time_base))
+        first = index.frame_at(round(job.start / clip.time_base))
     past = times[-1] + 1
     if job.end is not None:
         past = next((p for p in times if p * tick >= job.end - tick / 2), past)
@@ -78,8 +78,8 @@ def result_bounds(job: Job, clip: Clip, frames: tuple[int, int] | None = None) -
     return begin, stop
 
 
-def _inside_long_frame(index: Index, clip: Clip, seconds: float) -> int | None:
+def _inside_long_frame(index: FrameIndex, clip: Clip, seconds: float) -> int | None:
     """Return the pts of a time within a frame that is shown for longer than usual; None for other times."""
     pts = round(seconds / clip.time_base)
     following = next((p for p in index.pts if p > pts), index.end)
-    return pts if index.at(pts) < pts and following - pts > index.usual else None
+    return pts if index.frame_at(pts) < pts and following - pts > index.usual_duration else None

@@ -112,7 +112,7 @@ class MatteFile:
         place = self._matte_times(clip)
         begin = next((at for pts, at in place.items() if pts >= first), 0)
         mattes = read_frames(self.path, begin, pixel_format="gray")
-        yield from self._join(clip, place, read_frames(clip.path, first, past, deep=deep), mattes)
+        yield from self._join(clip, place, read_frames(clip.path, first, past, high_bit_depth=deep), mattes)
 
     def read_at(self, clip: Clip, wanted: list[int]) -> Iterator[tuple[Frame, Matte]]:
         """The frames whose pts is in `wanted` (ascending), with their mattes, where the file reaches them."""
@@ -183,12 +183,12 @@ def create_writer(
     time_base: Fraction | None = None,
 ) -> Writer:
     """Writes mattes `[H, W]` for the frames of `clip` with start <= pts < past."""
-    from pipeline.video.writing.timing import Shape
+    from pipeline.video.writing.timing import StreamSpec
     from pipeline.video.writing.writer import Writer
 
     return Writer(
         path,
         FORMAT,
-        Shape(clip.width, clip.height, time_base or clip.time_base, clip.rate, start),
+        StreamSpec(clip.width, clip.height, time_base or clip.time_base, clip.rate, start),
         metadata={_KEY: key, _START: str(start), _PAST: str(past)},
     )

@@ -31,7 +31,7 @@ from pipeline.propagation.stream_state import State
 from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.frames import Frame, read_frames, read_frames_backward
 from pipeline.video.reading.probe import probe_clip
-from pipeline.video.reading.scan import Index
+from pipeline.video.reading.scan import FrameIndex
 
 STEPS = 24
 """Frames between a marked frame and one that is asked for."""
@@ -65,7 +65,7 @@ def predict_steps(
     times = list(times)
     if not all(map(math.isfinite, times)):
         raise InputError("A time is a number of seconds.")
-    wanted = sorted({index.at(round(t / clip.time_base)) for t in times})
+    wanted = sorted({index.frame_at(round(t / clip.time_base)) for t in times})
     kept = MatteFile.find(job.matte, matte_key(job))
     if kept is not None and kept.covers_frames(clip, wanted):
         yield from ((frame, Prediction(matte)) for frame, matte in kept.read_at(clip, wanted))
@@ -172,7 +172,7 @@ def predict_candidates(job: Job, pts: int) -> tuple[Frame, list[Candidate]] | No
     return frame, model.candidates(PromptedFrame(frame.image, prompt))
 
 
-def _thinned(streams: list[Segment], wanted: list[int], index: Index, steps: int) -> frozenset[int]:
+def _thinned(streams: list[Segment], wanted: list[int], index: FrameIndex, steps: int) -> frozenset[int]:
     """The pts of `wanted`, of the marks on the way to them, and of at most `steps` from each to the next.
 
     No steps: a model that needs no other frames.
@@ -190,7 +190,7 @@ def _thinned(streams: list[Segment], wanted: list[int], index: Index, steps: int
     return frozenset(chosen)
 
 
-def _between(index: Index, start: int, end: int, steps: int) -> list[int]:
+def _between(index: FrameIndex, start: int, end: int, steps: int) -> list[int]:
     a, b = sorted((bisect.bisect_left(index.pts, start), bisect.bisect_left(index.pts, end)))
     count = min(b - a, steps)
     return [index.pts[a + round((b - a) * k / count)] for k in range(count + 1)] if count else [start]

@@ -22,9 +22,9 @@ from pipeline import devices, formats, matte, models
 from pipeline.arrays import Pixels
 from pipeline.clip import Clip
 from pipeline.compositing.background import Footage, Picture, Transparent
-from pipeline.compositing.composite import composer
-from pipeline.compositing.edges import shaped
-from pipeline.compositing.images import limited
+from pipeline.compositing.composite import open_composer
+from pipeline.compositing.edges import adjust_edges
+from pipeline.compositing.images import multiply_alpha
 from pipeline.errors import InputError, VideoError, no_frames_sentence
 from pipeline.files import remove_stale_parts, scratch_folder
 from pipeline.imaging import scene_cuts
@@ -40,14 +40,14 @@ from pipeline.propagation.predictions import FramePrediction
 from pipeline.propagation.prefetch import prefetch
 from pipeline.propagation.run import Step
 from pipeline.propagation.stream import create_stream
-from pipeline.video.audio.audio_read import Heard
+from pipeline.video.audio.audio_read import AudioRange
 from pipeline.video.labels import Labels
 from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.frames import Frame
 from pipeline.video.reading.probe import probe_clip
-from pipeline.video.writing.constant_rate import Even, Thinned
+from pipeline.video.writing.constant_rate import ConstantRate, LimitedRate
 from pipeline.video.writing.output import Output, create_output
-from pipeline.video.writing.timing import Shape
+from pipeline.video.writing.timing import StreamSpec
 from pipeline.video.writing.writer import Writer
 
 _QUEUED_BYTES = 64 * 2**20
@@ -212,7 +212,7 @@ class _Timing(NamedTuple):
     @classmethod
     def of(cls, job: Job, clip: Clip, span: tuple[int, int]) -> _Timing:
         begin, stop = result_bounds(job, clip, span)
-        most = formats.by_key(job.format).most_rate
+        most = formats.by_key(job.format).max_rate
         if job.rate is not None:
             rate = job.rate if most is None else min(most, job.rate)
             return cls(begin, stop, 1 / rate, rate=rate)
@@ -237,19 +237,19 @@ def _quickest(clip: Clip) -> Fraction:
 def _output(job: Job, clip: Clip, timing: _Timing) -> Output:
     length = (timing.stop - timing.begin) * clip.time_base
     if timing.rate is not None:
-        shape = Shape(clip.width, clip.height, timing.tick, timing.rate)
+        shape = StreamSpec(clip.width, clip.height, timing.tick, timing.rate)
     elif timing.most is not None:
         end, least = (round(seconds / timing.tick) for seconds in (length, 1 / timing.most))
         rate = min(clip.rate, timing.most)
-        shape = Shape(clip.width, clip.height, timing.tick, rate, end=end, least=least)
+        shape = StreamSpec(clip.width, clip.height, timing.tick, rate, end=end, min_last_duration=least)
     else:
-        shape = Shape(clip.width, clip.height, timing.tick, clip.rate, timing.begin, timing.stop)
+        shape = StreamSpec(clip.width, clip.height, timing.tick, clip.rate, timing.begin, timing.stop)
     return create_output(
         job.output,
         formats.by_key(job.format),
         shape,
         alpha=isinstance(job.background, Transparent),
-        deep=job.high_bit_depth(clip),
+        high_bit_depth=job.high_bit_depth(clip),
         sound=_heard(job, clip, timing),
         quality=job.quality,
         hardware=job.hardware,
@@ -263,17 +263,17 @@ def _labels(job: Job, clip: Clip, timing: _Timing) -> Labels:
     return Labels.read(job.source, clip.rate).cut(begin, None if stop == clip.length else stop, clip.rate)
 
 
-def _heard(job: Job, clip: Clip, timing: _Timing) -> Heard | None:
+def _heard(job: Job, clip: Clip, timing: _Timing) -> AudioRange | None:
     """The sound of the result, on the clip's time from its first picture on."""
     begin, stop = timing.begin * clip.time_base, timing.stop * clip.time_base
     if job.sound == "behind" and isinstance(job.background, Footage):
         behind = probe_clip(job.background.path)
-        repeat = None if job.background.held else behind.length
-        return Heard(behind.path, begin, stop, repeat)
+        repeat = None if job.background.hold_last else behind.length
+        return AudioRange(behind.path, begin, stop, repeat)
     if job.sound == "own":
         # Sound that is longer than the picture is left whole where nothing was cut.
         whole = stop == clip.length and job.end is None
-        return Heard(job.source, begin, None if whole else stop)
+        return AudioRange(job.source, begin, None if whole else stop)
     return None
 
 
@@ -297,13 +297,13 @@ class Renderer:
         self._edges = job.edges
         apart = self._form.content == "pair"
         behind = Transparent() if apart else job.background
-        self._compose = composer(behind, clip.width, clip.height, job.edges)
+        self._compose = open_composer(behind, clip.width, clip.height, job.edges)
         length = (timing.stop - timing.begin) * clip.time_base
-        self._timed: Even[FramePrediction] | Thinned[FramePrediction] | None = None
+        self._timed: ConstantRate[FramePrediction] | LimitedRate[FramePrediction] | None = None
         if timing.rate is not None:
-            self._timed = Even(timing.rate, length)
+            self._timed = ConstantRate(timing.rate, length)
         elif timing.most is not None:
-            self._timed = Thinned(timing.most, length)
+            self._timed = LimitedRate(timing.most, length)
 
     def __enter__(self) -> Self:
         return self
@@ -313,8 +313,8 @@ class Renderer:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        most, timed = self._form.most_rate, self._timed
-        left_out = timed.passed > 0 if isinstance(timed, Thinned) else timed is not None and self._slower
+        most, timed = self._form.max_rate, self._timed
+        left_out = timed.dropped > 0 if isinstance(timed, LimitedRate) else timed is not None and self._slower
         if most is None or not left_out:
             return self._compose.notes
         note = f"{self._form.label} takes {most} frames a second at most: what came closer was left out."
@@ -330,7 +330,7 @@ class Renderer:
                 yield from self._shown(step.pair)
             yield step
         if self._timed is not None:
-            yield from (self._picture(pair, self._ticks(at)) for at, pair in self._timed.rest())
+            yield from (self._picture(pair, self._ticks(at)) for at, pair in self._timed.flush())
 
     def _shown(self, pair: FramePrediction) -> Iterator[_Picture]:
         # Before the first picture stands the first picture: not every format can begin with none.
@@ -350,8 +350,8 @@ class Renderer:
         """`pts` is the result's."""
         frame, found = pair
         if self._alone:
-            return _Picture(pts, limited(shaped(found.matte, self._edges), frame.alpha))
-        image = frame.image if frame.deep is None else frame.deep
+            return _Picture(pts, multiply_alpha(adjust_edges(found.matte, self._edges), frame.alpha))
+        image = frame.image if frame.image16 is None else frame.image16
         # What is behind the subject goes on by the result's times, also while a frame is repeated.
         seconds = pts * self._timing.tick
         if self._timed is not None:

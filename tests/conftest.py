@@ -20,7 +20,7 @@ os.environ["XDG_CACHE_HOME"] = f"{_HOME}/cache"
 os.environ["RECORTE_WEIGHTS"] = f"{_HOME}/weights"
 
 from db.engine import Database  # noqa: E402
-from pipeline.video.priority import real_time  # noqa: E402
+from pipeline.video.priority import realtime_threads  # noqa: E402
 from tests.pipeline import stand_in  # noqa: E402
 from tests.postgres import administrator  # noqa: E402
 
@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def no_priority() -> Iterator[None]:
     """What a test leaves to the next, and to the browsers it starts, keeps the machine to nobody."""
     yield
-    assert not real_time()
+    assert not realtime_threads()
 
 
 @pytest.fixture

@@ -16,13 +16,13 @@ from pipeline.arrays import Matte, Pixels
 from pipeline.clip import Clip
 from pipeline.compositing import images
 from pipeline.compositing.background import Blur, Colour, Fit, Footage, Picture
-from pipeline.compositing.images import laid, limited, on_black
+from pipeline.compositing.images import composite_on_black, fit_to_canvas, multiply_alpha
 from pipeline.errors import BackgroundError, VideoError, no_frames_sentence
 from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.frames import Frame, read_frames
 from pipeline.video.reading.probe import probe_clip
 
-_SKIPPED_SECONDS = 2.0
+_SEEK_SECONDS = 2.0
 """A longer way to the next frame that is asked for is not decoded but jumped."""
 
 
@@ -30,113 +30,115 @@ class Backdrop(Protocol):
     notes: tuple[str, ...]
     """Sentences on what was done with it otherwise than asked."""
 
-    def at(self, image: Pixels, matte: Matte, seconds: float, own: Matte | None = None) -> Pixels:
+    def render(self, image: Pixels, matte: Matte, seconds: float, own_alpha: Matte | None = None) -> Pixels:
         """Return what is behind `image` (`[H, W, 3]`) at this time, of its size and dtype.
 
-        `matte` and `own`, the image's own alpha, are `[H, W]`, uint8; None: the image is opaque.
+        `matte` and `own_alpha`, the image's own alpha, are `[H, W]`, uint8; None: the image is opaque.
         """
 
     def close(self) -> None:
         """Let go of what is open."""
 
 
-def backdrop(background: Colour | Picture | Footage | Blur, width: int, height: int) -> Backdrop:
+def open_backdrop(background: Colour | Picture | Footage | Blur, width: int, height: int) -> Backdrop:
     """For frames of this size; raises BackgroundError where the background cannot be opened."""
     match background:
         case Colour(red, green, blue):
-            return _Still(np.full((height, width, 3), (red, green, blue), np.uint8))
-        case Picture(path, fit) if images.moves(path):
-            return _Footage(path, width, height, fit, held=False)
+            return _StillBackdrop(np.full((height, width, 3), (red, green, blue), np.uint8))
+        case Picture(path, fit) if images.is_animated(path):
+            return _VideoBackdrop(path, width, height, fit, hold_last=False)
         case Picture(path, fit):
-            return _picture(path, width, height, fit)
-        case Footage(path, fit, held):
+            return _open_picture(path, width, height, fit)
+        case Footage(path, fit, hold_last):
             try:
-                return _Footage(path, width, height, fit, held)
+                return _VideoBackdrop(path, width, height, fit, hold_last)
             except BackgroundError:  # what a name does not tell, the content does
-                if not images.known(path):
+                if not images.is_image(path):
                     raise
-                return _picture(path, width, height, fit)
+                return _open_picture(path, width, height, fit)
         case Blur(radius):
-            return _Blurred(radius)
+            return _BlurBackdrop(radius)
 
 
-def _picture(path: Path, width: int, height: int, fit: Fit) -> _Still:
-    picture, holes = images.read(path, least=max(width, height))
-    return _Still(laid(picture, width, height, fit), (_lies_on_black(path.name),) if holes else ())
+def _open_picture(path: Path, width: int, height: int, fit: Fit) -> _StillBackdrop:
+    picture, holes = images.open_image_with_transparency(path, min_side=max(width, height))
+    return _StillBackdrop(
+        fit_to_canvas(picture, width, height, fit), (_transparency_note(path.name),) if holes else ()
+    )
 
 
-class _Still:
+class _StillBackdrop:
     def __init__(self, picture: Pixels, notes: tuple[str, ...] = ()) -> None:
         self.notes = notes
         self._picture = picture
-        self._deep: Pixels | None = None
+        self._picture16: Pixels | None = None
 
-    def at(self, image: Pixels, matte: Matte, seconds: float, own: Matte | None = None) -> Pixels:
+    def render(self, image: Pixels, matte: Matte, seconds: float, own_alpha: Matte | None = None) -> Pixels:
         if image.dtype == np.uint8:
             return self._picture
-        if self._deep is None:
-            self._deep = _deepened(self._picture)
-        return self._deep
+        if self._picture16 is None:
+            self._picture16 = _to_16_bits(self._picture)
+        return self._picture16
 
     def close(self) -> None:
         pass
 
 
-class _Blurred:
+class _BlurBackdrop:
     notes: tuple[str, ...] = ()
 
     def __init__(self, radius: float) -> None:
         self._radius = radius
 
-    def at(self, image: Pixels, matte: Matte, seconds: float, own: Matte | None = None) -> Pixels:
-        if own is not None:
-            image, matte = _unsubjected(image, matte, own), limited(matte, own)
-        return blurred(image, matte, self._radius)
+    def render(self, image: Pixels, matte: Matte, seconds: float, own_alpha: Matte | None = None) -> Pixels:
+        if own_alpha is not None:
+            image, matte = _remove_subject(image, matte, own_alpha), multiply_alpha(matte, own_alpha)
+        return blur_background(image, matte, self._radius)
 
     def close(self) -> None:
         pass
 
 
-class _Footage:
+class _VideoBackdrop:
     """A video behind the subject: it repeats itself, or holds its last frame."""
 
     notes: tuple[str, ...] = ()
 
-    def __init__(self, path: Path, width: int, height: int, fit: Fit, held: bool) -> None:
+    def __init__(self, path: Path, width: int, height: int, fit: Fit, hold_last: bool) -> None:
         try:
             self._clip = probe_clip(path)
         except VideoError as error:
             raise BackgroundError(str(error)) from error
         self._canvas = (width, height, fit)
-        self._held = held
+        self._hold_last = hold_last
         self._begins: float
         self._frame: Frame
-        self._laid: Pixels | None
-        self._start(0.0, deep=False)
+        self._rendered: Pixels | None
+        self._start(0.0, high_bit_depth=False)
 
-    def at(self, image: Pixels, matte: Matte, seconds: float, own: Matte | None = None) -> Pixels:
-        deep = image.dtype == np.uint16
-        if deep != self._deep or not self._begins <= seconds < self._ends + _SKIPPED_SECONDS:
+    def render(self, image: Pixels, matte: Matte, seconds: float, own_alpha: Matte | None = None) -> Pixels:
+        high_bit_depth = image.dtype == np.uint16
+        if high_bit_depth != self._high_bit_depth or not self._begins <= seconds < self._ends + _SEEK_SECONDS:
             self.close()
-            self._start(seconds, deep)
+            self._start(seconds, high_bit_depth)
         while self._ends <= seconds:
             self._step()
-        if self._laid is None:
-            picture = self._frame.image if self._frame.deep is None else self._frame.deep
+        if self._rendered is None:
+            picture = self._frame.image if self._frame.image16 is None else self._frame.image16
             if self._frame.alpha is not None:
-                self.notes = (_lies_on_black(self._clip.name),)
-            self._laid = laid(on_black(picture, self._frame.alpha), *self._canvas)
-            if deep and picture.dtype == np.uint8:
-                self._laid = _deepened(self._laid)
-        return self._laid
+                self.notes = (_transparency_note(self._clip.name),)
+            self._rendered = fit_to_canvas(composite_on_black(picture, self._frame.alpha), *self._canvas)
+            if high_bit_depth and picture.dtype == np.uint8:
+                self._rendered = _to_16_bits(self._rendered)
+        return self._rendered
 
     def close(self) -> None:
         self._frames.close()
 
-    def _start(self, seconds: float, deep: bool) -> None:
+    def _start(self, seconds: float, high_bit_depth: bool) -> None:
         """Have the frame of this time, and the one after it."""
-        self._deep = deep
-        self._frames = self._run(seconds)
+        self._high_bit_depth = high_bit_depth
+        self._frames = self._read_loop(seconds)
         first = next(self._frames, None)
         if first is None:
             raise BackgroundError(no_frames_sentence(self._clip.name))
@@ -146,31 +148,31 @@ class _Footage:
 
     def _step(self) -> None:
         self._begins, self._frame = self._ends, self._next
-        self._laid = None
+        self._rendered = None
         self._ends, self._next = next(self._frames, (math.inf, self._frame))
 
-    def _run(self, seconds: float) -> Generator[tuple[float, Frame], None, None]:
+    def _read_loop(self, seconds: float) -> Generator[tuple[float, Frame], None, None]:
         """The frames from this time on, with their times; without end, unless the last one is held."""
         clip, index = self._clip, load_index(self._clip.path)
-        turn, within = (0.0, seconds) if self._held else divmod(seconds, clip.duration)
-        start = index.at(round(within / clip.time_base))
+        turn, within = (0.0, seconds) if self._hold_last else divmod(seconds, clip.duration)
+        start = index.frame_at(round(within / clip.time_base))
         while True:
             came = False
-            with closing(_read(clip, start, self._deep)) as frames:
+            with closing(_read(clip, start, self._high_bit_depth)) as frames:
                 for frame in frames:
                     came = True
                     yield turn * clip.duration + float(frame.pts * clip.time_base), frame
-            if (came and self._held) or not (came or start):
+            if (came and self._hold_last) or not (came or start):
                 return
             # A start of which nothing can be decoded is made up for by the whole.
-            turn, start = turn if self._held else turn + 1, 0
+            turn, start = turn if self._hold_last else turn + 1, 0
 
 
-def _read(clip: Clip, start: int, deep: bool) -> Generator[Frame, None, None]:
-    yield from read_frames(clip.path, start, deep=deep and clip.depth > 8)
+def _read(clip: Clip, start: int, high_bit_depth: bool) -> Generator[Frame, None, None]:
+    yield from read_frames(clip.path, start, high_bit_depth=high_bit_depth and clip.depth > 8)
 
 
-def blurred(image: Pixels, matte: Matte, radius: float) -> Pixels:
+def blur_background(image: Pixels, matte: Matte, radius: float) -> Pixels:
     """The background of `image` out of focus, the subject's own colour left out of it.
 
     A normalised convolution (Knutsson and Westin, 1993): the picture is blurred with the background's share
@@ -189,16 +191,16 @@ def blurred(image: Pixels, matte: Matte, radius: float) -> Pixels:
     return np.asarray(cv2.resize(spread, (width, height)), spread.dtype)
 
 
-def _unsubjected(image: Pixels, matte: Matte, own: Matte) -> Pixels:
+def _remove_subject(image: Pixels, matte: Matte, own_alpha: Matte) -> Pixels:
     """Take the subject out of the image, and lay the rest on black where it is transparent itself."""
-    subject, opaque = matte.astype(np.float32) / 255, own.astype(np.float32) / 255
+    subject, opaque = matte.astype(np.float32) / 255, own_alpha.astype(np.float32) / 255
     share = (1 - subject) * opaque / np.maximum(1 - subject * opaque, 1e-6)
-    return on_black(image, np.rint(share * 255).astype(np.uint8))
+    return composite_on_black(image, np.rint(share * 255).astype(np.uint8))
 
 
-def _lies_on_black(name: str) -> str:
+def _transparency_note(name: str) -> str:
     return f"{name}: this background is transparent in part, and lies on black there."
 
 
-def _deepened(picture: Pixels) -> NDArray[np.uint16]:
+def _to_16_bits(picture: Pixels) -> NDArray[np.uint16]:
     return picture.astype(np.uint16) * np.uint16(257)

@@ -52,7 +52,7 @@ class Footage:
 
     path: Path
     fit: Fit = "fill"
-    held: bool = False
+    hold_last: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,29 +80,29 @@ def parse(spec: str, folder: Path = Path()) -> Background:
     if spec.lower() == "transparent":
         return Transparent()
     if blur := re.fullmatch(r"blur(?::(.+))?", spec):
-        return Blur(_radius(blur[1]) if blur[1] else BLUR_RADIUS)
+        return Blur(_parse_radius(blur[1]) if blur[1] else BLUR_RADIUS)
     if _FUNCTION.fullmatch(spec) or not any(mark in spec for mark in "./\\"):
-        return _colour(spec)
+        return _parse_colour(spec)
     # A name may hold a question mark itself.
     name, words = cast(re.Match[str], re.fullmatch(r"(.+?)(?:\?([\w,]+))?", spec, re.DOTALL)).groups("")
     path = folder / name
     is_picture = path.suffix.lower() in _PICTURES
     fit: Fit = "fill"
-    held = False
+    hold_last = False
     for word in words.split(",") if words else ():
         if word in FITS:
             fit = word
         elif word == HOLD and not is_picture:
-            held = True
+            hold_last = True
         else:
             raise BackgroundError(
                 f"{path.name}: {word!r} says nothing. A picture or video can be laid {', '.join(FITS)}, and "
                 f"a video's last frame can be held with {HOLD!r}."
             )
-    return Picture(path, fit) if is_picture else Footage(path, fit, held)
+    return Picture(path, fit) if is_picture else Footage(path, fit, hold_last)
 
 
-def named(text: str) -> Background:
+def parse_argument(text: str) -> Background:
     """As `parse`, for whoever may name files: what is no colour and the name of one is that file."""
     try:
         return parse(text)
@@ -112,29 +112,29 @@ def named(text: str) -> Background:
         return parse(f"./{text.strip()}")
 
 
-def spec(background: Background, folder: Path = Path()) -> str:
+def format_spec(background: Background, folder: Path = Path()) -> str:
     """The short form that `parse` reads, with paths as seen from `folder` where they lie in it."""
     match background:
         case Colour(red, green, blue):
             return f"#{red:02x}{green:02x}{blue:02x}"
         case Picture(path, fit):
-            return f"{_seen(path, folder)}?{fit}"
-        case Footage(path, fit, held):
-            return f"{_seen(path, folder)}?{fit}" + (f",{HOLD}" if held else "")
+            return f"{_format_path(path, folder)}?{fit}"
+        case Footage(path, fit, hold_last):
+            return f"{_format_path(path, folder)}?{fit}" + (f",{HOLD}" if hold_last else "")
         case Blur(radius):
             return f"blur:{radius}".removesuffix(".0")
         case Transparent():
             return "transparent"
 
 
-def _seen(path: Path, folder: Path) -> str:
+def _format_path(path: Path, folder: Path) -> str:
     """As seen from `folder` where it lies in it, and so that it reads as nothing but a path."""
     seen = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
     plain = seen == seen.strip() and not seen.startswith("blur:") and any(mark in seen for mark in "./\\")
     return seen if plain else f"./{seen}"
 
 
-def _radius(text: str) -> float:
+def _parse_radius(text: str) -> float:
     try:
         radius = float(text)
     except ValueError:
@@ -144,9 +144,9 @@ def _radius(text: str) -> float:
     return radius
 
 
-def _colour(text: str) -> Colour:
+def _parse_colour(text: str) -> Colour:
     try:
-        red, green, blue, alpha = css_colours.parse(text)
+        red, green, blue, alpha = css_colours.parse_colour(text)
     except ValueError:
         raise BackgroundError(
             f"{text!r} is no background. Give a colour such as #00b140 or white, a picture's path, "

@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 
 from pipeline.arrays import Matte, Pixels
-from pipeline.compositing.backdrop import Backdrop, backdrop
+from pipeline.compositing.backdrop import Backdrop, open_backdrop
 from pipeline.compositing.background import Background, Transparent
-from pipeline.compositing.edges import CLEAN, Edges, shaped
-from pipeline.compositing.foreground import despilled, estimated
-from pipeline.compositing.images import limited
+from pipeline.compositing.edges import CLEAN, Edges, adjust_edges
+from pipeline.compositing.foreground import despill, estimate_foreground
+from pipeline.compositing.images import multiply_alpha
 
-_KEPT_MARGIN = 9
+_MARGIN = 9
 _ROWS = 32
 """So many are blended at a time: what is made on the way stays in the processor's cache."""
 
@@ -31,20 +31,20 @@ class Composer:
         self._backdrop = backdrop
         self._edges = edges
 
-    def __call__(self, image: Pixels, matte: Matte, seconds: float, own: Matte | None = None) -> Pixels:
+    def __call__(self, image: Pixels, matte: Matte, seconds: float, own_alpha: Matte | None = None) -> Pixels:
         """`[H, W, 3]`, or `[H, W, 4]` with straight alpha where transparent, of the image's dtype.
 
-        `image` is `[H, W, 3]`, uint8 or uint16; `matte` is `[H, W]`, uint8. So is `own`, the alpha that the
+        `image` is `[H, W, 3]`, uint8 or uint16; `matte` is `[H, W]`, uint8. `own_alpha` too: the alpha of the
         image itself has: what is transparent in it stays out. None: it is opaque.
         """
-        alpha = limited(shaped(matte, self._edges), own)
-        near = alpha if self._backdrop is not None else _around(alpha)
-        subject = estimated(image, matte, near, own) if self._edges.clean else image
+        alpha = multiply_alpha(adjust_edges(matte, self._edges), own_alpha)
+        near = alpha if self._backdrop is not None else _dilate(alpha)
+        subject = estimate_foreground(image, matte, near, own_alpha) if self._edges.clean else image
         if self._edges.despill != "none":
-            subject = despilled(subject, self._edges.despill)
+            subject = despill(subject, self._edges.despill)
         if self._backdrop is None:
             return cut_out(subject, alpha)
-        return over(subject, alpha, self._backdrop.at(image, matte, seconds, own))
+        return over(subject, alpha, self._backdrop.render(image, matte, seconds, own_alpha))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -57,12 +57,12 @@ class Composer:
             self._backdrop.close()
 
 
-def composer(background: Background, width: int, height: int, edges: Edges = CLEAN) -> Composer:
+def open_composer(background: Background, width: int, height: int, edges: Edges = CLEAN) -> Composer:
     """For frames of this size; raises BackgroundError where the background cannot be opened.
 
     To be closed when it is done with.
     """
-    behind = None if isinstance(background, Transparent) else backdrop(background, width, height)
+    behind = None if isinstance(background, Transparent) else open_backdrop(background, width, height)
     return Composer(behind, edges)
 
 
@@ -86,11 +86,11 @@ def cut_out(image: Pixels, matte: Matte) -> Pixels:
     What was removed must not be in the file under alpha 0; a margin of colour stays so that scaling and
     chroma subsampling at the edge mix the subject's colour and not black.
     """
-    kept = cv2.bitwise_and(image, image, mask=_around(matte))
+    kept = cv2.bitwise_and(image, image, mask=_dilate(matte))
     alpha = matte if image.dtype == np.uint8 else matte.astype(np.uint16) * 257
     whole: Any = cv2.merge((*cv2.split(kept), alpha))
     return np.asarray(whole)
 
 
-def _around(matte: Matte) -> Matte:
-    return np.asarray(cv2.dilate(matte, np.ones((_KEPT_MARGIN, _KEPT_MARGIN), np.uint8)), np.uint8)
+def _dilate(matte: Matte) -> Matte:
+    return np.asarray(cv2.dilate(matte, np.ones((_MARGIN, _MARGIN), np.uint8)), np.uint8)

@@ -15,7 +15,7 @@ _DEGREES = {"deg": 1.0, "grad": 0.9, "rad": 180 / math.pi, "turn": 360.0}
 RGBA = tuple[int, int, int, float]
 
 
-def parse(text: str) -> RGBA:
+def parse_colour(text: str) -> RGBA:
     """Red, green and blue from 0 to 255, and alpha from 0 to 1; raises ValueError for others."""
     text = text.strip().lower()
     if text == "transparent":

@@ -16,7 +16,7 @@ from pipeline.errors import InputError
 Despill = Literal["none", "green", "blue"]
 """The colour of the screen whose light is taken off the subject."""
 
-MOST_PIXELS = 50.0
+MAX_PIXELS = 50.0
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class Edges:
 
     def check(self) -> None:
         """Raise InputError for what is out of range."""
-        if not abs(self.grow) <= MOST_PIXELS:
-            raise InputError(f"The cut can grow or shrink by at most {MOST_PIXELS:g} pixels.")
-        if not 0 <= self.feather <= MOST_PIXELS:
-            raise InputError(f"The edge can be feathered by 0 to {MOST_PIXELS:g} pixels.")
+        if not abs(self.grow) <= MAX_PIXELS:
+            raise InputError(f"The cut can grow or shrink by at most {MAX_PIXELS:g} pixels.")
+        if not 0 <= self.feather <= MAX_PIXELS:
+            raise InputError(f"The edge can be feathered by 0 to {MAX_PIXELS:g} pixels.")
         if self.despill not in get_args(Despill):
             raise InputError(f"{self.despill!r} is no screen. There are {', '.join(get_args(Despill))}.")
 
@@ -52,7 +52,7 @@ CLEAN = Edges()
 """What is done where nothing else is asked for."""
 
 
-def shaped(matte: Matte, edges: Edges) -> Matte:
+def adjust_edges(matte: Matte, edges: Edges) -> Matte:
     """`matte` (`[H, W]`, uint8) as wide and as soft as `edges` say; the same one where they say nothing.
 
     Growing moves the edge as it is, soft or hard. Feathering softens it by as much inwards as outwards:
@@ -61,14 +61,14 @@ def shaped(matte: Matte, edges: Edges) -> Matte:
     unit = matte.shape[0] / 720
     if edges.grow:
         turned = cv2.dilate if edges.grow > 0 else cv2.erode
-        matte = _in_parts(abs(edges.grow) * unit, matte, lambda pixels: _moved(matte, pixels, turned))
+        matte = _interpolate(abs(edges.grow) * unit, matte, lambda pixels: _move_edge(matte, pixels, turned))
     if edges.feather:
         soft = matte
-        matte = _in_parts(edges.feather * unit, soft, lambda pixels: _softened(soft, pixels))
+        matte = _interpolate(edges.feather * unit, soft, lambda pixels: _soften_edge(soft, pixels))
     return matte
 
 
-def _in_parts(length: float, none: Matte, whole: Callable[[int], Matte]) -> Matte:
+def _interpolate(length: float, none: Matte, whole: Callable[[int], Matte]) -> Matte:
     """What `whole` does by pixels, by a part of one more: the mean of the two nearest, by their shares."""
     pixels = math.floor(length)
     share = length - pixels
@@ -78,7 +78,7 @@ def _in_parts(length: float, none: Matte, whole: Callable[[int], Matte]) -> Matt
     return np.asarray(cv2.addWeighted(less, 1 - share, whole(pixels + 1), share, 0), np.uint8)
 
 
-def _moved(matte: Matte, pixels: int, turned: Callable[..., Any]) -> Matte:
+def _move_edge(matte: Matte, pixels: int, turned: Callable[..., Any]) -> Matte:
     """The largest (or smallest) alpha within an octagon of this radius: a disc's, but for what is not seen.
 
     A square and diamonds one after the other make an octagon, and take much less time than a disc.
@@ -88,7 +88,7 @@ def _moved(matte: Matte, pixels: int, turned: Callable[..., Any]) -> Matte:
     return np.asarray(turned(matte, _CROSS, iterations=pixels - square), np.uint8)
 
 
-def _softened(matte: Matte, pixels: int) -> Matte:
+def _soften_edge(matte: Matte, pixels: int) -> Matte:
     """The mean under a pyramid that ends `pixels` away."""
     return np.asarray(cv2.stackBlur(matte, (2 * pixels + 1, 2 * pixels + 1)), np.uint8)
 

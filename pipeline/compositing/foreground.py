@@ -34,19 +34,21 @@ _NOISE = 20.0
 
 _LEAST = np.float32(1e-30)
 
-_PLACES = 1 << 15
+_CHUNK = 1 << 15
 """So many at a time fit in a processor's cache."""
 
 # How much a pixel tells of the subject, by its alpha: what is surely subject everything. The trace of the
 # others counts where nothing else is to be had, as in a cut-out of smoke.
 _SHARES = np.arange(256) / 255
-_TOLD = np.asarray(_SHARES**128 + 1e-9 * _SHARES**2 + 1e-12, np.float32)
+_SUBJECT_WEIGHT = np.asarray(_SHARES**128 + 1e-9 * _SHARES**2 + 1e-12, np.float32)
 
 # How much that counts by the image's own alpha: what has no colour less than any trace of what has one.
-_COUNTED = np.asarray(_SHARES + 1e-15, np.float32)
+_ALPHA_WEIGHT = np.asarray(_SHARES + 1e-15, np.float32)
 
 
-def estimated(image: Pixels, matte: Matte, where: Matte | None = None, own: Matte | None = None) -> Pixels:
+def estimate_foreground(
+    image: Pixels, matte: Matte, where: Matte | None = None, own_alpha: Matte | None = None
+) -> Pixels:
     """`image` (`[H, W, 3]`) with the subject's colour for the mixed one wherever 0 < `matte` < 255.
 
     `matte` is `[H, W]`, 0 to 255. With `where` (`[H, W]`, not 0 where colours are wanted) that is done there:
@@ -55,16 +57,16 @@ def estimated(image: Pixels, matte: Matte, where: Matte | None = None, own: Matt
     `image` may be uint8 or uint16; it is left as it is, and returned itself where there is nothing to do.
     """
     wanted = matte if where is None else where
-    if own is not None:
-        matte = np.asarray(cv2.bitwise_and(matte, matte, mask=own), np.uint8)
+    if own_alpha is not None:
+        matte = np.asarray(cv2.bitwise_and(matte, matte, mask=own_alpha), np.uint8)
     mixed = cv2.bitwise_and(wanted, wanted, mask=cv2.inRange(matte, 0, 254))
     places = np.flatnonzero(np.asarray(mixed).astype(bool))  # of bytes it is ten times as slow
     if not len(places):
         return image
-    subject, behind = _spread(image, matte, own)
+    subject, behind = _local_statistics(image, matte, own_alpha)
     result = image.copy()
-    for start in range(0, len(places), _PLACES):
-        _replace(result, image, matte, places[start : start + _PLACES], subject, behind)
+    for start in range(0, len(places), _CHUNK):
+        _replace(result, image, matte, places[start : start + _CHUNK], subject, behind)
     return result
 
 
@@ -77,8 +79,8 @@ def _replace(
     y, x = np.divmod(places.astype(np.int32), np.int32(width))
     across = (x * np.float32(subject.shape[1] / width)).astype(np.float32)
     down = (y * np.float32(subject.shape[0] / height)).astype(np.float32)
-    *own, own_variance = _sampled(subject, across, down)
-    *other, other_variance = _sampled(behind, across, down)
+    *own, own_variance = _sample(subject, across, down)
+    *other, other_variance = _sample(behind, across, down)
     alpha = np.take(matte, places).astype(np.float32) / 255
     share = alpha * own_variance
     gain = share / (alpha * share + (1 - alpha) ** 2 * other_variance + _NOISE)
@@ -90,7 +92,7 @@ def _replace(
     result.reshape(-1, 3)[places] = likeliest
 
 
-def _spread(image: Pixels, matte: Matte, own: Matte | None) -> tuple[Floats, Floats]:
+def _local_statistics(image: Pixels, matte: Matte, own_alpha: Matte | None) -> tuple[Floats, Floats]:
     """What the subject and what the background look like near each place, on a small picture.
 
     Each `[h, w, 4]`: the mean colour, 0 to 255, and its variance, which is never less than 1.
@@ -101,26 +103,26 @@ def _spread(image: Pixels, matte: Matte, own: Matte | None) -> tuple[Floats, Flo
     picture, shares = (cv2.resize(what, size, interpolation=cv2.INTER_NEAREST) for what in (image, matte))
     colours = as_floats(picture) / np.float32(np.iinfo(image.dtype).max / 255)
     square = as_floats(np.einsum("hwc,hwc->hw", colours, colours) / 3)
-    subject, behind = cv2.LUT(shares, _TOLD), cv2.LUT(shares, _TOLD[::-1])
-    if own is not None:
-        weight = cv2.LUT(cv2.resize(own, size, interpolation=cv2.INTER_NEAREST), _COUNTED)
+    subject, behind = cv2.LUT(shares, _SUBJECT_WEIGHT), cv2.LUT(shares, _SUBJECT_WEIGHT[::-1])
+    if own_alpha is not None:
+        weight = cv2.LUT(cv2.resize(own_alpha, size, interpolation=cv2.INTER_NEAREST), _ALPHA_WEIGHT)
         subject, behind = cv2.multiply(subject, weight), cv2.multiply(behind, weight)
-    return _near(colours, square, subject), _near(colours, square, behind)
+    return _weighted_statistics(colours, square, subject), _weighted_statistics(colours, square, behind)
 
 
-def _near(colours: Floats, square: Floats, told: Any) -> Floats:
+def _weighted_statistics(colours: Floats, square: Floats, weight: Any) -> Floats:
     """Mean and variance of `colours` around each place, counted as `told` says (`[h, w]`, as `square`)."""
     # OpenCV filters four channels at once, and five one by one.
-    four = _summed(cv2.merge((*(cv2.multiply(plane, told) for plane in cv2.split(colours)), told)))
+    four = _sum_boxes(cv2.merge((*(cv2.multiply(plane, weight) for plane in cv2.split(colours)), weight)))
     *lit, count = cv2.split(four)
     count = np.maximum(count, _LEAST)  # where there is no colour far and wide
     mean = [plane / count for plane in lit]
     squares = as_floats(sum(plane * plane for plane in mean)) / 3
-    variance = _summed(cv2.multiply(square, told)) / count - squares
+    variance = _sum_boxes(cv2.multiply(square, weight)) / count - squares
     return as_floats(cv2.merge((*mean, np.maximum(variance, 0) + 1)))
 
 
-def _summed(image: Any) -> Any:
+def _sum_boxes(image: Any) -> Any:
     """The sum over boxes of all radii around each place, the narrow ones counting more."""
     total = np.zeros_like(image)
     for radius in _RADII:
@@ -130,7 +132,7 @@ def _summed(image: Any) -> Any:
     return total
 
 
-def _sampled(field: Floats, across: Floats, down: Floats) -> Floats:
+def _sample(field: Floats, across: Floats, down: Floats) -> Floats:
     """The values `[C, N]` of a field `[h, w, C]` at N places between its pixels."""
     # OpenCV's pictures may be no wider than 32767, so the places are laid out in rows.
     shape = -(-len(across) // 1024), 1024
@@ -144,7 +146,7 @@ def _sampled(field: Floats, across: Floats, down: Floats) -> Floats:
     return np.ascontiguousarray(as_floats(values).reshape(-1, field.shape[2])[: len(across)].T)
 
 
-def despilled(image: Pixels, screen: Literal["green", "blue"]) -> Pixels:
+def despill(image: Pixels, screen: Literal["green", "blue"]) -> Pixels:
     """`image` (`[H, W, 3]`) without the light of a screen: its channel is no more than the others' mean.
 
     What is taken from it is given to all three by their shares of brightness (ITU-R BT.709), so that nothing

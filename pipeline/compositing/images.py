@@ -17,56 +17,58 @@ from pipeline.compositing import jpeg
 from pipeline.compositing.background import Fit
 from pipeline.errors import BackgroundError
 
-_MOST_PIXELS = 89_000_000
+_MAX_PIXELS = 89_000_000
 """Of a picture when it is decoded."""
 
-_MOST_CLAIMED = 2**28
-"""Of a JPEG, which is decoded smaller where it has more than `_MOST_PIXELS`: phones take photographs of 200
+_MAX_CLAIMED_PIXELS = 2**28
+"""Of a JPEG, which is decoded smaller where it has more than `_MAX_PIXELS`: phones take photographs of 200
 million."""
 
-Image.MAX_IMAGE_PIXELS = _MOST_CLAIMED  # of more Pillow itself warns, and refuses twice as many
+Image.MAX_IMAGE_PIXELS = _MAX_CLAIMED_PIXELS  # of more Pillow itself warns, and refuses twice as many
 
-_MOVING = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
+_ANIMATED_FORMATS = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 """Formats in which several pictures are an animation, and not pages or views."""
 
-_PROGRAMS = frozenset({"EPS", "WMF"})
+_EXTERNAL_FORMATS = frozenset({"EPS", "WMF"})
 """Formats that are run or drawn by another program, and not decoded."""
 
 _SRGB = ImageCms.createProfile("sRGB")
 
 
-def opened(path: Path, name: str | None = None, least: int | None = None) -> NDArray[np.uint8]:
+def open_image(path: Path, name: str | None = None, min_side: int | None = None) -> NDArray[np.uint8]:
     """A picture's file as upright sRGB, `[H, W, 3]`, transparency on black; raises BackgroundError.
 
-    Of several pictures in a file, the first. `name` is what the user calls it, for sentences. With `least`,
+    Of several pictures in a file, the first. `name` is what the user calls it, for sentences. With `min_side`
     a picture much larger than that is made smaller on its way, both sides staying at least so long. So is a
     JPEG that would take too much memory.
     """
-    return read(path, name, least)[0]
+    return open_image_with_transparency(path, name, min_side)[0]
 
 
-def read(path: Path, name: str | None = None, least: int | None = None) -> tuple[NDArray[np.uint8], bool]:
-    """As `opened`, and whether the picture is transparent in part."""
+def open_image_with_transparency(
+    path: Path, name: str | None = None, min_side: int | None = None
+) -> tuple[NDArray[np.uint8], bool]:
+    """As `open_image`, and whether the picture is transparent in part."""
     name = name or path.name
     if not path.is_file():
         raise BackgroundError(f"{name}: there is no such background picture.")
-    if jpeg.count_scans(path) > jpeg.MOST_SCANS:
+    if jpeg.count_scans(path) > jpeg.MAX_SCANS:
         raise BackgroundError(
-            f"{name}: this JPEG has more than {jpeg.MOST_SCANS} scans, too many. "
+            f"{name}: this JPEG has more than {jpeg.MAX_SCANS} scans, too many. "
             "Save it again with a picture program and try again."
         )
     try:
         with Image.open(path) as picture:
-            _reduce(picture, least)
-            if picture.width * picture.height > _MOST_PIXELS:
+            _reduce(picture, min_side)
+            if picture.width * picture.height > _MAX_PIXELS:
                 raise Image.DecompressionBombError
-            if picture.format in _PROGRAMS:
+            if picture.format in _EXTERNAL_FORMATS:
                 raise ValueError(f"{picture.format} is not decoded")
-            decoded, holes = _decoded(picture, least)
+            decoded, holes = _decode(picture, min_side)
             return np.asarray(decoded), holes
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BackgroundError(
-            f"{name}: the picture has more than {_MOST_PIXELS // 1_000_000} million pixels, too many. "
+            f"{name}: the picture has more than {_MAX_PIXELS // 1_000_000} million pixels, too many. "
             "Scale it down and try again."
         ) from error
     except Exception as error:  # decoders raise whatever a damaged file makes them stumble over
@@ -75,61 +77,61 @@ def read(path: Path, name: str | None = None, least: int | None = None) -> tuple
         ) from error
 
 
-def moves(path: Path) -> bool:
+def is_animated(path: Path) -> bool:
     """Return True if the file is a picture of a kind that may be animated, and is animated."""
     try:
         with Image.open(path) as picture:
-            return picture.format in _MOVING and bool(getattr(picture, "is_animated", False))
+            return picture.format in _ANIMATED_FORMATS and bool(getattr(picture, "is_animated", False))
     except Exception:  # as above: what it is, whoever opens it says
         return False
 
 
-def known(path: Path) -> bool:
+def is_image(path: Path) -> bool:
     """Return True if the file is a picture, by its content."""
     try:
         with Image.open(path) as picture:
-            return picture.format not in _PROGRAMS
+            return picture.format not in _EXTERNAL_FORMATS
     except Exception:
         return False
 
 
-def _reduce(picture: Image.Image, least: int | None) -> None:
+def _reduce(picture: Image.Image, min_side: int | None) -> None:
     """Have a JPEG decoded smaller, by a power of two: down to `least`, or so that it is not too large."""
     pixels = picture.width * picture.height
-    if pixels > _MOST_CLAIMED or (pixels <= _MOST_PIXELS and not least):
+    if pixels > _MAX_CLAIMED_PIXELS or (pixels <= _MAX_PIXELS and not min_side):
         return
-    times = next(n for n in (1, 2, 4, 8) if pixels <= _MOST_PIXELS * n * n)
-    if least:
-        times = max(times, min(picture.size) // least)
+    times = next(n for n in (1, 2, 4, 8) if pixels <= _MAX_PIXELS * n * n)
+    if min_side:
+        times = max(times, min(picture.size) // min_side)
     picture.draft(None, (max(1, picture.width // times), max(1, picture.height // times)))
 
 
-def _decoded(picture: Image.Image, least: int | None) -> tuple[Image.Image, bool]:
+def _decode(picture: Image.Image, min_side: int | None) -> tuple[Image.Image, bool]:
     """In sRGB over black, and whether it is transparent in part."""
     ImageOps.exif_transpose(picture, in_place=True)
     profile = picture.info.get("icc_profile")
-    plain = _in_bytes(picture)
-    if least:
-        plain = plain.reduce(max(1, min(plain.size) // least))
+    plain = _to_8_bits(picture)
+    if min_side:
+        plain = plain.reduce(max(1, min(plain.size) // min_side))
     if plain.mode != "RGBA":
-        return _in_srgb(plain, profile), False
+        return _convert_to_srgb(plain, profile), False
     ground, alpha = Image.new("RGB", plain.size), plain.getchannel("A")
-    ground.paste(_in_srgb(plain.convert("RGB"), profile), mask=alpha)
+    ground.paste(_convert_to_srgb(plain.convert("RGB"), profile), mask=alpha)
     return ground, alpha.getextrema()[0] != 255
 
 
-def _in_bytes(picture: Image.Image) -> Image.Image:
+def _to_8_bits(picture: Image.Image) -> Image.Image:
     """In a mode with 8 bits a channel that can be scaled: grey, RGB, CMYK, or RGBA where it has holes."""
     if picture.mode.startswith(("I", "F")):  # more than 8 bits of grey, which Pillow would clip and not scale
         grey = np.nan_to_num(np.asarray(picture, np.float32))
-        level = 255 / _white(picture, float(grey.max()))
+        level = 255 / _white_level(picture, float(grey.max()))
         return Image.fromarray(np.rint(grey * level).clip(0, 255).astype(np.uint8))
     if picture.has_transparency_data:
-        return _as(picture, "RGBA")
-    return picture if picture.mode in ("L", "CMYK") else _as(picture, "RGB")
+        return _convert_mode(picture, "RGBA")
+    return picture if picture.mode in ("L", "CMYK") else _convert_mode(picture, "RGB")
 
 
-def _white(picture: Image.Image, peak: float) -> float:
+def _white_level(picture: Image.Image, peak: float) -> float:
     """Which value of a deep grey picture is white; `peak` is the largest in it.
 
     Numbers with a point run to 1; where there are larger ones, to those. A TIFF may hold fewer bits than the
@@ -142,12 +144,12 @@ def _white(picture: Image.Image, peak: float) -> float:
     return max(65535.0, peak)
 
 
-def _as(picture: Image.Image, mode: str) -> Image.Image:
+def _convert_mode(picture: Image.Image, mode: str) -> Image.Image:
     """In this mode; itself where it is, which Pillow would copy."""
     return picture if picture.mode == mode else picture.convert(mode)
 
 
-def _in_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
+def _convert_to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
     """RGB in the colours that the embedded profile means."""
     if profile:
         try:
@@ -159,15 +161,15 @@ def _in_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
                 return meant
         except (ImageCms.PyCMSError, OSError):
             pass  # a damaged profile, or one for other channels, says nothing: browsers pass over it, too
-    return _as(picture, "RGB")
+    return _convert_mode(picture, "RGB")
 
 
-def limited(matte: Matte, own: Matte | None) -> Matte:
+def multiply_alpha(matte: Matte, own_alpha: Matte | None) -> Matte:
     """`matte` times the alpha that the image itself has (both `[H, W]`, 0 to 255), rounded to nearest."""
-    return matte if own is None else np.asarray(cv2.multiply(matte, own, scale=1 / 255), np.uint8)
+    return matte if own_alpha is None else np.asarray(cv2.multiply(matte, own_alpha, scale=1 / 255), np.uint8)
 
 
-def on_black(image: Pixels, alpha: Matte | None) -> Pixels:
+def composite_on_black(image: Pixels, alpha: Matte | None) -> Pixels:
     """`image` (`[H, W, 3]`, straight) over black by its own alpha (`[H, W]`); None: it is opaque."""
     if alpha is None:
         return image
@@ -176,10 +178,10 @@ def on_black(image: Pixels, alpha: Matte | None) -> Pixels:
     return np.asarray(dimmed)
 
 
-def laid(picture: Pixels, width: int, height: int, fit: Fit) -> Pixels:
+def fit_to_canvas(picture: Pixels, width: int, height: int, fit: Fit) -> Pixels:
     """`picture` on a `width` × `height` canvas: "fill" covers it, "fit" stays inside on black."""
     if fit == "stretch":
-        return _resized(picture, width, height)
+        return _resize(picture, width, height)
     choose = max if fit == "fill" else min
     scale = choose(width / picture.shape[1], height / picture.shape[0])
     # What lies far outside is cut off before the rest is scaled: of a long strip that is nearly all.
@@ -190,7 +192,7 @@ def laid(picture: Pixels, width: int, height: int, fit: Fit) -> Pixels:
     )
     picture = picture[down, across]
     size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
-    scaled = _resized(picture, *size)
+    scaled = _resize(picture, *size)
     canvas = np.zeros((height, width, 3), picture.dtype)
     left, top = (width - size[0]) // 2, (height - size[1]) // 2
     inner = scaled[max(0, -top) :, max(0, -left) :][:height, :width]
@@ -198,7 +200,7 @@ def laid(picture: Pixels, width: int, height: int, fit: Fit) -> Pixels:
     return canvas
 
 
-def _resized(picture: Pixels, width: int, height: int) -> Pixels:
+def _resize(picture: Pixels, width: int, height: int) -> Pixels:
     shrinks = width * height < picture.shape[0] * picture.shape[1]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
     scaled: Any = cv2.resize(picture, (width, height), interpolation=method)

@@ -10,7 +10,7 @@ import re
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
-MOST_SCANS = 100
+MAX_SCANS = 100
 """Encoders make about ten; the finest progression that libjpeg knows of makes fewer than a hundred."""
 
 _SOI, _EOI, _SOS = b"\xff\xd8", 0xD9, 0xDA
@@ -19,7 +19,7 @@ _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 _MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
 
 
-def count_scans(path: Path, most: int = MOST_SCANS) -> int:
+def count_scans(path: Path, most: int = MAX_SCANS) -> int:
     """Count the scans of a JPEG's first picture, up to one more than `most`; 0 for what is no JPEG."""
     with path.open("rb") as file:
         if file.read(2) != _SOI:

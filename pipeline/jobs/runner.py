@@ -313,7 +313,7 @@ def _result(entry: _Entry, seconds: float) -> dict[str, Any]:
     job = entry.job
     return {
         "format": job.format,
-        "background": background.spec(job.background, job.output.parent),
+        "background": background.format_spec(job.background, job.output.parent),
         "model": job.model,
         "file": job.output.name,
         "bytes": job.output.stat().st_size,

@@ -78,6 +78,6 @@ class SandboxedReader:
             raise VideoError(no_frames_sentence(name))
 
     def picture(self, path: Path, name: str, kept: Path) -> None:
-        if images.moves(path):
+        if images.is_animated(path):
             raise AnimatedPictureError(f"{name}: this picture moves. Choose it as a video.")
-        Image.fromarray(images.opened(path, name)).save(kept, format="PNG", compress_level=1)
+        Image.fromarray(images.open_image(path, name)).save(kept, format="PNG", compress_level=1)

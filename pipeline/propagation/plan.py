@@ -86,7 +86,7 @@ def prompts_by_frame(own: Iterable[Prompt], clip: Clip) -> PromptsByFrame:
     times = load_index(clip.path)
     by_frame: dict[int, Prompt] = {}
     for prompt in own:  # two times may fall on one frame
-        pts = times.at(round(prompt.time / clip.time_base))
+        pts = times.frame_at(round(prompt.time / clip.time_base))
         by_frame[pts] = by_frame[pts].merge(prompt) if pts in by_frame else prompt
     return dict(sorted(by_frame.items()))
 

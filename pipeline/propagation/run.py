@@ -127,14 +127,18 @@ def _run_object(run: _ObjectRun, segments: list[Segment]) -> Generator[Step, Non
 
 
 def _run_forward(run: _ObjectRun, segment: Segment) -> Iterator[Step]:
-    frames = read_frames(run.clip.path, segment.initial_pts, segment.end_pts, run.only, deep=run.deep)
+    frames = read_frames(
+        run.clip.path, segment.initial_pts, segment.end_pts, run.only, high_bit_depth=run.deep
+    )
     for pair in run.stream(frames, segment.prompts, None):
         yield Step(pair if segment.begin_pts <= pair[0].pts else None, 1)
 
 
 def _run_forward_spooled(run: _ObjectRun, segment: Segment) -> Iterator[Step]:
     """Do as `_run_forward`, recording in a spool and continuing from what is in it."""
-    frames = read_frames(run.clip.path, segment.initial_pts, segment.end_pts, run.only, deep=run.deep)
+    frames = read_frames(
+        run.clip.path, segment.initial_pts, segment.end_pts, run.only, high_bit_depth=run.deep
+    )
     with run.spool(segment, "forward") as spool:
         known, stored = frozenset(spool.pts), spool.read_forward()
         last = max(known, default=-1)
@@ -171,7 +175,7 @@ def _run_backward(run: _ObjectRun, segment: Segment, shared: Collection[int]) ->
         # The initial frame, and frames behind the segment, were only passed through.
         served = frozenset(p for p in spool.pts if p < min(segment.initial_pts, segment.end_pts))
         stored = spool.read_backward()
-        for frame in read_frames(run.clip.path, only=served, deep=run.deep):
+        for frame in read_frames(run.clip.path, only=served, high_bit_depth=run.deep):
             # A frame of a damaged clip that the backward reading could not decode is passed over.
             yield Step((frame, next(prediction for pts, prediction in stored if pts == frame.pts)), 0)
     if not run.lasting:

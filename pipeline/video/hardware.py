@@ -10,25 +10,31 @@ import av
 from av.codec.context import CodecContext
 
 from pipeline.formats import FORMATS, Format
-from pipeline.video.priority import ordinary
+from pipeline.video.priority import drop_realtime_priority
 
 _FRAMES = 5
 
 
-def accelerates(form: Format, width: int = 640, height: int = 360, *, deep: bool = False) -> bool:
+def has_hardware_encoder(
+    form: Format, width: int = 640, height: int = 360, *, high_bit_depth: bool = False
+) -> bool:
     """Whether a graphics card of this machine encodes this format at this size; tried out once."""
     card = form.accelerated
-    return card is not form and _works(
-        card.codec, card.pixels(alpha=False, deep=deep), width, height, tuple(card.asked("high").items())
+    return card is not form and _try_encoder(
+        card.codec,
+        card.choose_pixel_format(alpha=False, high_bit_depth=high_bit_depth),
+        width,
+        height,
+        tuple(card.codec_options("high").items()),
     )
 
 
-def any_accelerates() -> bool:
+def has_any_hardware_encoder() -> bool:
     """Whether there is a format that a graphics card of this machine encodes."""
-    return any(accelerates(form) for form in FORMATS.values())
+    return any(has_hardware_encoder(form) for form in FORMATS.values())
 
 
-def encodes(form: Format) -> bool:
+def has_encoders(form: Format) -> bool:
     """Whether the library has the encoders that this format asks for, picture and sound."""
     try:
         for codec in (form.codec, form.sound_codec):
@@ -40,14 +46,16 @@ def encodes(form: Format) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _works(codec: str, pixels: str, width: int, height: int, options: tuple[tuple[str, str], ...]) -> bool:
+def _try_encoder(
+    codec: str, pixels: str, width: int, height: int, options: tuple[tuple[str, str], ...]
+) -> bool:
     """Whether the encoder makes as many packets as it is given pictures: being listed says nothing."""
     try:
         encoder = cast(Any, CodecContext.create(codec, "w"))
         encoder.width, encoder.height, encoder.pix_fmt = width, height, pixels
         encoder.time_base, encoder.framerate = Fraction(1, 25), Fraction(25)
         encoder.options = dict(options)
-        with ordinary():
+        with drop_realtime_priority():
             encoder.open()
         packets = []
         for number in range(_FRAMES):

@@ -16,7 +16,7 @@ from av.container import OutputContainer
 from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.source import Source
 
-_HOLDING = frozenset({"mp4", "mov", "matroska", "webm"})
+_MUXERS = frozenset({"mp4", "mov", "matroska", "webm"})
 """The muxers that have places for these."""
 
 _TIMECODE = re.compile(r"(\d\d):(\d\d):(\d\d)([:;.])(\d\d+)")
@@ -57,11 +57,11 @@ class Timecode:
             frames -= nominal // 15 * (minutes - minutes // 10)
         return cls(frames, nominal, drop)
 
-    def after(self, seconds: Fraction, rate: Fraction) -> Self:
+    def later(self, seconds: Fraction, rate: Fraction) -> Self:
         """That of the frame so many seconds later, in a video of this rate."""
         return replace(self, frames=self.frames + round(seconds * rate))
 
-    def at(self, rate: Fraction) -> Self:
+    def at_rate(self, rate: Fraction) -> Self:
         """As a video of another rate counts it."""
         nominal = round(rate)
         if nominal == self.rate:
@@ -108,9 +108,9 @@ class Labels:
             codes = (Timecode.parse(*text) for text in texts)
             return cls(
                 title=told.get("title", "").strip(),
-                created=_time(told.get("creation_time", "")),
+                created=_creation_time(told.get("creation_time", "")),
                 timecode=next((code for code in codes if code is not None), None),
-                chapters=tuple(_chapters(source.container.chapters(), zero)),
+                chapters=tuple(_read_chapters(source.container.chapters(), zero)),
             )
 
     def cut(self, start: Fraction, end: Fraction | None, rate: Fraction) -> Self:
@@ -121,32 +121,34 @@ class Labels:
         )
         return replace(
             self,
-            timecode=self.timecode and self.timecode.after(start, rate),
+            timecode=self.timecode and self.timecode.later(start, rate),
             chapters=tuple(chapter for chapter in within if 0 < chapter.end > chapter.start),
         )
 
-    def put(self, out: OutputContainer, rate: Fraction) -> None:
+    def write_to(self, out: OutputContainer, rate: Fraction) -> None:
         """Add those that it has a place for to a file of so many frames a second, before it is begun."""
-        if out.format.name not in _HOLDING:
+        if out.format.name not in _MUXERS:
             return
         told = {
             "title": self.title,
             "creation_time": self.created,
-            "timecode": "" if self.timecode is None else str(self.timecode.at(rate)),
+            "timecode": "" if self.timecode is None else str(self.timecode.at_rate(rate)),
         }
         out.metadata.update({key: value for key, value in told.items() if value})
         if self.chapters:
-            out.set_chapters([_entry(number, chapter) for number, chapter in enumerate(self.chapters, 1)])
+            out.set_chapters(
+                [_chapter_entry(number, chapter) for number, chapter in enumerate(self.chapters, 1)]
+            )
 
 
-def _chapters(entries: list[Any], zero: Fraction) -> Iterator[Chapter]:
+def _read_chapters(entries: list[Any], zero: Fraction) -> Iterator[Chapter]:
     for entry in entries:
         start, end = (Fraction(entry[key] * entry["time_base"]) - zero for key in ("start", "end"))
         if end > start:
             yield Chapter(start, end, entry["metadata"].get("title", ""))
 
 
-def _entry(number: int, chapter: Chapter) -> Any:
+def _chapter_entry(number: int, chapter: Chapter) -> Any:
     return {
         "id": number,
         "start": math.floor(chapter.start / _TICK),
@@ -156,7 +158,7 @@ def _entry(number: int, chapter: Chapter) -> Any:
     }
 
 
-def _time(text: str) -> str:
+def _creation_time(text: str) -> str:
     """A time of creation, where it is one: some cameras write 1904, and others nothing that can be read."""
     try:
         return text if datetime.fromisoformat(text).year > 1970 else ""

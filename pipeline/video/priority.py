@@ -16,18 +16,18 @@ _THREADS = Path("/proc/self/task")
 
 
 @contextmanager
-def ordinary() -> Iterator[None]:
+def drop_realtime_priority() -> Iterator[None]:
     """Of this process no thread comes out of the block with real-time priority that went in without."""
-    before = real_time()
+    before = realtime_threads()
     try:
         yield
     finally:
-        for thread in real_time() - before:
+        for thread in realtime_threads() - before:
             with suppress(OSError):  # it has ended
                 os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
 
 
-def real_time() -> set[int]:
+def realtime_threads() -> set[int]:
     """The threads of this process that go before all ordinary ones; none are known but on Linux."""
     if not _THREADS.is_dir():
         return set()

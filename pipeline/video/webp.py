@@ -8,29 +8,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-_ALONE = 0b10
+_NO_BLEND = 0b10
 """Flag of a picture: it is not blended with the one before."""
-_CLEARED = 0b01
+_DISPOSE = 0b01
 """Flag of a picture: it is taken away before the next one."""
 _ANIMATED = 0b10
 """Flag of a file."""
 
 
 @dataclass(frozen=True)
-class Picture:
+class WebPFrame:
     """One picture of an animation."""
 
-    flags_at: int
+    flags_offset: int
     """Where in the file its flags are."""
     milliseconds: int
     _head: bytes
     """Left and top, halved, width and height, less one: three bytes each."""
-    _data_at: int
+    _data_offset: int
     _data_size: int
     _flags: int
 
     @property
-    def corner(self) -> tuple[int, int]:
+    def offset(self) -> tuple[int, int]:
         """Left and top."""
         return 2 * _number(self._head[:3]), 2 * _number(self._head[3:6])
 
@@ -40,29 +40,29 @@ class Picture:
         return _number(self._head[6:9]) + 1, _number(self._head[9:]) + 1
 
     @property
-    def alone(self) -> bool:
+    def no_blend(self) -> bool:
         """True if it takes the place of what it lies on, and is not blended with that."""
-        return bool(self._flags & _ALONE)
+        return bool(self._flags & _NO_BLEND)
 
     @property
-    def cleared(self) -> bool:
+    def dispose(self) -> bool:
         """True if its place is empty when the next one comes."""
-        return bool(self._flags & _CLEARED)
+        return bool(self._flags & _DISPOSE)
 
     def covers(self, size: tuple[int, int]) -> bool:
         """Return True if it fills a canvas of this size."""
-        return self.corner == (0, 0) and self.size == size
+        return self.offset == (0, 0) and self.size == size
 
-    def still(self, file: BinaryIO) -> bytes:
+    def to_still(self, file: BinaryIO) -> bytes:
         """It as a file of its own."""
-        file.seek(self._data_at)
+        file.seek(self._data_offset)
         data = file.read(self._data_size)
         about = b"VP8X" + (10).to_bytes(4, "little") + bytes([0x10, 0, 0, 0]) + self._head[6:]
         rest = b"WEBP" + (about if data.startswith(b"ALPH") else b"") + data
         return b"RIFF" + len(rest).to_bytes(4, "little") + rest
 
 
-def pictures(file: BinaryIO) -> Iterator[Picture]:
+def parse_frames(file: BinaryIO) -> Iterator[WebPFrame]:
     """Of an animation; none where the file holds one picture only."""
     at = 12  # behind RIFF, its size, WEBP
     while True:
@@ -73,11 +73,11 @@ def pictures(file: BinaryIO) -> Iterator[Picture]:
         size = int.from_bytes(head[4:8], "little")
         if head[:4] == b"ANMF":
             # Left, top, width and height less one, duration: 3 bytes each; then flags.
-            yield Picture(at + 23, _number(head[20:23]), head[8:20], at + 24, size - 16, head[23])
+            yield WebPFrame(at + 23, _number(head[20:23]), head[8:20], at + 24, size - 16, head[23])
         at += 8 + size + size % 2
 
 
-def canvas(file: BinaryIO) -> tuple[int, int] | None:
+def canvas_size(file: BinaryIO) -> tuple[int, int] | None:
     """Width and height of an animation; None where the file is none."""
     file.seek(0)
     head = file.read(30)
@@ -90,11 +90,11 @@ def _number(data: bytes) -> int:
     return int.from_bytes(data, "little")
 
 
-def unblend(path: Path) -> None:
+def disable_blending(path: Path) -> None:
     """Let each picture stand for itself: FFmpeg's muxer lets those before shine through."""
     with path.open("r+b") as file:
-        for picture in pictures(file):
-            file.seek(picture.flags_at)
+        for picture in parse_frames(file):
+            file.seek(picture.flags_offset)
             flags = file.read(1)[0]
             file.seek(-1, os.SEEK_CUR)
-            file.write(bytes([flags | _ALONE]))
+            file.write(bytes([flags | _NO_BLEND]))

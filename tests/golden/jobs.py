@@ -69,7 +69,7 @@ def fixed() -> dict[str, Job]:
             source,
             DATA / "out.mkv",
             "grabcut",
-            background=Footage(DATA / "back.mp4", "stretch", held=True),
+            background=Footage(DATA / "back.mp4", "stretch", hold_last=True),
             format="mkv",
             sound="behind",
             quality="best",

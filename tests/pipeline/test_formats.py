@@ -13,7 +13,7 @@ from av.codec.context import CodecContext
 from pipeline import formats
 from pipeline.errors import FormatError
 from pipeline.job import Job
-from pipeline.video.priority import ordinary
+from pipeline.video.priority import drop_realtime_priority
 from pipeline.video.reading.probe import probe_clip
 from tests.rendered import write_clip
 
@@ -34,8 +34,13 @@ def test_an_unknown_format_is_told_with_those_that_there_are() -> None:
 def test_these_hold_alpha_and_more_than_eight_bits() -> None:
     every = formats.FORMATS.values()
     assert [form.key for form in every if form.alpha] == ["webm", "prores", "gif", "webp", "png"]
-    assert [form.key for form in every if form.deep(alpha=False)] == ["hevc", "av1", "prores", "png"]
-    assert [form.key for form in every if form.deep(alpha=True)] == ["prores", "png"]
+    assert [form.key for form in every if form.supports_high_bit_depth(alpha=False)] == [
+        "hevc",
+        "av1",
+        "prores",
+        "png",
+    ]
+    assert [form.key for form in every if form.supports_high_bit_depth(alpha=True)] == ["prores", "png"]
 
 
 def test_the_first_with_a_suffix_is_what_the_suffix_means() -> None:
@@ -56,16 +61,16 @@ def test_a_format_has_every_quality_or_none() -> None:
     for form in formats.FORMATS.values():
         assert tuple(form.qualities) in ((), formats.QUALITIES)
         assert form.hardware is None or tuple(form.hardware.qualities) == formats.QUALITIES
-        told = [tuple(form.asked(quality).items()) for quality in formats.QUALITIES]
+        told = [tuple(form.codec_options(quality).items()) for quality in formats.QUALITIES]
         assert len(set(told)) == (4 if form.qualities else 1)
 
 
 def test_the_pixel_format_holds_the_most_of_what_is_asked() -> None:
     webm, prores, hevc = (formats.by_key(key) for key in ("webm", "prores", "hevc"))
-    assert webm.pixels(alpha=True, deep=True) == "yuva420p"
-    assert prores.pixels(alpha=True, deep=True) == "yuva444p10le"
-    assert hevc.pixels(alpha=True, deep=True) == "yuv420p10le"
-    assert hevc.accelerated.pixels(alpha=False, deep=True) == "p010le"
+    assert webm.choose_pixel_format(alpha=True, high_bit_depth=True) == "yuva420p"
+    assert prores.choose_pixel_format(alpha=True, high_bit_depth=True) == "yuva444p10le"
+    assert hevc.choose_pixel_format(alpha=True, high_bit_depth=True) == "yuv420p10le"
+    assert hevc.accelerated.choose_pixel_format(alpha=False, high_bit_depth=True) == "p010le"
     assert webm.accelerated is webm
 
 
@@ -87,14 +92,14 @@ def test_what_is_too_large_is_refused_with_what_holds_it(tmp_path: Path, size: t
     clip = probe_clip(source)
     for form in formats.FORMATS.values():
         job = Job(source, tmp_path / f"out{form.suffix}", format=form.key)
-        if form.holds(*size):
+        if form.accepts_size(*size):
             job.check(clip)
             continue
         with pytest.raises(FormatError, match=re.escape(f"are too large for {form.label},")) as raised:
             job.check(clip)
         named = str(raised.value).partition("Choose ")[2]
         for other in formats.FORMATS.values():
-            suits = other.holds(*size) and other.content == form.content
+            suits = other.accepts_size(*size) and other.content == form.content
             assert (other.label in named) == suits
 
 
@@ -102,15 +107,15 @@ def test_what_is_too_large_is_refused_with_what_holds_it(tmp_path: Path, size: t
 def test_an_encoder_takes_what_its_format_is_said_to_hold(key: str) -> None:
     """And refuses, or would spoil, the next size; x265 alone takes more than its container."""
     form = formats.by_key(key)
-    if form.most is None or form.codec == "gif":
+    if form.max_size is None or form.codec == "gif":
         sizes = [(17000, 16)]
     else:
-        sizes = [(form.most[0] // 2 * 2, 64), (64, form.most[1] // 2 * 2)]
+        sizes = [(form.max_size[0] // 2 * 2, 64), (64, form.max_size[1] // 2 * 2)]
     for width, height in sizes:
-        assert form.holds(width, height) and encoded(form, width, height)
+        assert form.accepts_size(width, height) and encoded(form, width, height)
     if form.codec in ("libx264", "libsvtav1", "libwebp"):
-        assert form.most is not None
-        assert not encoded(form, form.most[0] + 2, 64) and not encoded(form, 64, form.most[1] + 2)
+        assert form.max_size is not None
+        assert not encoded(form, form.max_size[0] + 2, 64) and not encoded(form, 64, form.max_size[1] + 2)
 
 
 def encoded(form: formats.Format, width: int, height: int) -> bool:
@@ -118,9 +123,9 @@ def encoded(form: formats.Format, width: int, height: int) -> bool:
     encoder = cast(Any, CodecContext.create(form.codec, "w"))
     encoder.width, encoder.height, encoder.pix_fmt = width, height, form.pixel_format
     encoder.time_base, encoder.framerate = Fraction(1, 25), Fraction(25)
-    encoder.options = {k: v for k, v in form.asked("small").items() if k != "colours"}
+    encoder.options = {k: v for k, v in form.codec_options("small").items() if k != "colours"}
     try:
-        with ordinary():
+        with drop_realtime_priority():
             encoder.open()
         if form.codec == "libsvtav1":
             return True  # all that it would say, it has said

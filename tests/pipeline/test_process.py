@@ -230,7 +230,7 @@ def test_the_sound_of_what_is_behind(job: Job, tmp_path: Path) -> None:
     run(own)
     assert [stream["codec_type"] for stream in ffprobe.probe(own.output)["streams"]] == ["video"]
     for held, seconds in ((False, 1.0), (True, 0.5)):
-        run(replace(own, background=Footage(behind, held=held), sound="behind"))
+        run(replace(own, background=Footage(behind, hold_last=held), sound="behind"))
         assert ffprobe.sound_duration(own.output) == pytest.approx(seconds, abs=0.05)
 
 

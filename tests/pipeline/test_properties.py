@@ -157,7 +157,7 @@ def test_what_comes_out_is_what_went_in(source: Source, key: str, alpha: bool, t
 
         told = ffprobe.stream(result)
         width, height = source.width, source.height
-        assert (told["width"], told["height"]) == form.size(width, height)
+        assert (told["width"], told["height"]) == form.padded_size(width, height)
         assert ffprobe.rotation(result) == 0
 
         pictures = ffprobe.frames(result, "rgba" if alpha else "rgb24")[:, :height, :width]

@@ -95,7 +95,7 @@ class Page:
             shown = {
                 "url": f"{media_address(found.id)}/results/{newest.id}",
                 "type": form.mime,
-                "plays": form.plays,
+                "plays": form.plays_in_browsers,
                 "transparent": newest.background == "transparent",
                 "outdated": found.outdated,
             }

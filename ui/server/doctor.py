@@ -16,7 +16,7 @@ from db.engine import Database
 from db.errors import DatabaseError
 from pipeline import devices, formats, models
 from pipeline.errors import RecorteError
-from pipeline.video.hardware import accelerates, encodes
+from pipeline.video.hardware import has_encoders, has_hardware_encoder
 from pipeline.weights.spec import format_size
 from ui import text
 
@@ -145,7 +145,7 @@ def _models() -> Iterator[Finding]:
 
 
 def _encoders() -> Finding:
-    missing = [form.label for form in formats.FORMATS.values() if not encodes(form)]
+    missing = [form.label for form in formats.FORMATS.values() if not has_encoders(form)]
     if missing:
         every = len(missing) == len(formats.FORMATS)
         return Finding(
@@ -153,6 +153,6 @@ def _encoders() -> Finding:
             ok=False,
             stops=every,
         )
-    fast = [form.label for form in formats.FORMATS.values() if accelerates(form)]
+    fast = [form.label for form in formats.FORMATS.values() if has_hardware_encoder(form)]
     cards = f"; a graphics card encodes {', '.join(fast)}" if fast else ""
     return Finding(f"All {len(formats.FORMATS)} formats can be encoded{cards}.")

@@ -160,7 +160,7 @@ class FrameClient:
         """Changes whenever the pictures of the session may."""
         kept = "kept" if self.has_matte(found) else ""
         loadable = "" if can_load_model(found.effective_job) and found.licensed else "unready"
-        behind = background.spec(found.job.background, found.folder)
+        behind = background.format_spec(found.job.background, found.folder)
         edges = "-".join(map(str, found.job.edges.to_json().values()))
         return f"{matte_key(found.effective_job)[:16]}{kept}{loadable}-{behind}-{edges}"
 

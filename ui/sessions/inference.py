@@ -20,8 +20,8 @@ from pipeline import formats, models, preview, prompts
 from pipeline.arrays import Matte, Pixels
 from pipeline.clip import Clip
 from pipeline.compositing.background import Transparent
-from pipeline.compositing.composite import composer
-from pipeline.compositing.images import limited, on_black
+from pipeline.compositing.composite import open_composer
+from pipeline.compositing.images import composite_on_black, multiply_alpha
 from pipeline.errors import InputError, VideoError
 from pipeline.files import replacing
 from pipeline.job import GREEN, Job, Progress
@@ -113,7 +113,7 @@ class InferenceService:
         """As `ui.sessions.frames` says."""
         index = load_index(work.clip.path)
         spread = preview.spaced_times(work.clip, work.job, PREVIEWS)
-        wanted = {index.at(round(t / work.clip.time_base)) for t in spread}
+        wanted = {index.frame_at(round(t / work.clip.time_base)) for t in spread}
         if _kept(work) is None:
             keys = [matte_key(job) for job in _parted(work.effective_job).values()]
             wanted = {pts for pts in wanted if all((key, pts) in self._mattes for key in keys)}
@@ -124,7 +124,7 @@ class InferenceService:
         order = load_index(work.clip.path).pts
         wanted = [order[k * len(order) // _STRIP] for k in range(_STRIP)]
         pictures = {
-            f.pts: np.asarray(on_black(f.image, f.alpha), np.uint8)
+            f.pts: np.asarray(composite_on_black(f.image, f.alpha), np.uint8)
             for f in read_frames(work.clip.path, only=set(wanted))
         }
         fallback = next(iter(pictures.values()))
@@ -157,7 +157,7 @@ class InferenceService:
         return bool(probe_clip(path).sound)
 
     def has_hardware_encoder(self, key: str) -> bool:
-        return hardware.accelerates(formats.by_key(key))
+        return hardware.has_hardware_encoder(formats.by_key(key))
 
     # ------------------------------------------------------------------ how it is made
 
@@ -171,15 +171,15 @@ class InferenceService:
         frame = next(read_frames(work.clip.path, pts, only=[pts]), None)
         if frame is None:
             raise VideoError(f"{work.clip.name}: frame {index} cannot be decoded.")
-        shown = on_black(frame.image, frame.alpha)
+        shown = composite_on_black(frame.image, frame.alpha)
         if not mattes:
             return np.asarray(shown, np.uint8), view == "original"
         if view == "mask":
-            kept = {number: limited(matte, frame.alpha) for number, matte in mattes.items()}
+            kept = {number: multiply_alpha(matte, frame.alpha) for number, matte in mattes.items()}
             return overlay.draw_masks(np.asarray(shown, np.uint8), kept), whole
         matte = np.maximum.reduce(list(mattes.values()))
         behind = Transparent() if view == "cutout" else work.job.background
-        with closing(composer(behind, work.clip.width, work.clip.height, work.job.edges)) as compose:
+        with closing(open_composer(behind, work.clip.width, work.clip.height, work.job.edges)) as compose:
             picture = compose(frame.image, matte, float(pts * work.clip.time_base), frame.alpha)
         return np.asarray(picture, np.uint8), whole
 
@@ -219,7 +219,7 @@ class InferenceService:
             return False
         if card.per_frame:  # each frame's is found by itself
             return True
-        return pts in (prompts_by_frame(job.prompts, clip) or {load_index(clip.path).at(0)})
+        return pts in (prompts_by_frame(job.prompts, clip) or {load_index(clip.path).frame_at(0)})
 
     def _run(
         self, work: RenderRequest, version: int, job: Job, times: Iterable[float], steps: int = preview.STEPS
@@ -227,7 +227,7 @@ class InferenceService:
         """Have one object's mattes of these frames made and remembered; a change of the marks ends it."""
         index = load_index(work.clip.path)
         times = list(times)
-        wanted = [(matte_key(job), index.at(round(t / work.clip.time_base))) for t in times]
+        wanted = [(matte_key(job), index.frame_at(round(t / work.clip.time_base))) for t in times]
         if _kept(work) is None:
             self._load(job)
         with closing(preview.predict_steps(job, times, steps)) as stream:

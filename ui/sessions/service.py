@@ -563,7 +563,7 @@ class SessionService:
 
     def _lay(self, found: Session, behind: background.Background) -> Session:
         form, sound = found.job.format, found.job.sound
-        if isinstance(behind, Transparent) and formats.by_key(form).opaque:
+        if isinstance(behind, Transparent) and formats.by_key(form).needs_background:
             form = next(f.key for f in formats.FORMATS.values() if f.alpha)
         elif not isinstance(behind, Transparent):
             form = found.row.format_before or form
@@ -581,7 +581,7 @@ class SessionService:
         """A format without alpha takes a transparent background's place with a colour."""
         form = formats.by_key(key)
         behind = self.open(id).job.background
-        if isinstance(behind, Transparent) and form.opaque:
+        if isinstance(behind, Transparent) and form.needs_background:
             behind = GREEN
         return self._change(id, format=key, background=behind)
 

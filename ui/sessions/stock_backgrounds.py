@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from pipeline.compositing.images import opened
+from pipeline.compositing.images import open_image
 from pipeline.errors import InputError
 from ui.sessions import overlay
 
@@ -25,4 +25,4 @@ def path(name: str) -> Path:
 @cache
 def thumbnail(name: str) -> tuple[bytes, str]:
     """A small picture of it and its MIME type. Raises as `path` does."""
-    return overlay.encode(opened(path(name)), width=_THUMBNAIL_WIDTH)
+    return overlay.encode(open_image(path(name)), width=_THUMBNAIL_WIDTH)

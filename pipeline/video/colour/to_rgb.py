@@ -29,10 +29,10 @@ from pipeline.video.reading.side_data import side_data
 
 # Without the last two swscale repeats chroma samples instead of interpolating them, and rounds down: pictures
 # come out a step or two too dark.
-CLEAN_SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+ACCURATE_SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 # AVColorSpace (ITU-T H.273 matrix coefficients) to swscale's name for it.
-_MATRIX = {
+_MATRICES = {
     1: Colorspace.ITU709,
     4: Colorspace.FCC,
     5: Colorspace.ITU601,
@@ -45,28 +45,30 @@ _MATRIX = {
 # The curves of BT.470, BT.601, BT.709, SMPTE 240M, BT.2020 and sRGB are cameras'. All of them are meant for
 # much the same screens, which show a file's signal as it is: nothing is converted between them, nor is it by
 # players. Only these two are meant for others.
-_TRANSFER: dict[int, Transfer] = {ColorTrc.SMPTE2084: "pq", ColorTrc.ARIB_STD_B67: "hlg"}
+_TRANSFERS: dict[int, Transfer] = {ColorTrc.SMPTE2084: "pq", ColorTrc.ARIB_STD_B67: "hlg"}
 
 # The primaries of BT.601 lie so near to those of BT.709 that the difference is less than that between two
 # screens; these are much wider, and a face would be pale without them. A file that names none means BT.709.
-_WIDE = (ColorPrimaries.BT2020, ColorPrimaries.SMPTE432)
+_WIDE_PRIMARIES = (ColorPrimaries.BT2020, ColorPrimaries.SMPTE432)
 
 
 # Matrices that swscale does not know: YCgCo and its kin, SMPTE 2085, ICtCp and Dolby's own.
-_UNKNOWN = frozenset({8, 11, 14, 15, 16, 17})
+_UNSUPPORTED_MATRICES = frozenset({8, 11, 14, 15, 16, 17})
 
 
-def transfer(frame: av.VideoFrame) -> Transfer:
-    return _TRANSFER.get(frame.color_trc, "sdr")
+def get_transfer(frame: av.VideoFrame) -> Transfer:
+    return _TRANSFERS.get(frame.color_trc, "sdr")
 
 
-def known(frame: av.VideoFrame) -> bool:
+def is_supported(frame: av.VideoFrame) -> bool:
     """Whether RGB can be made of a frame: it cannot where only a screen for Dolby Vision knows how."""
     dolby = side_data(frame, "DOVI_METADATA")
-    return frame.colorspace not in _UNKNOWN and not (dolby is not None and without_base(dolby))
+    return frame.colorspace not in _UNSUPPORTED_MATRICES and not (
+        dolby is not None and is_dolby_profile_5(dolby)
+    )
 
 
-def without_base(dolby: bytes) -> bool:
+def is_dolby_profile_5(dolby: bytes) -> bool:
     """Whether FFmpeg's AVDOVIMetadata is of profile 5, whose pictures are not those of HDR10, HLG or SDR."""
     start = int.from_bytes(dolby[:8], sys.byteorder)
     profile, full_range = dolby[start + 4], dolby[start + 10]
@@ -79,20 +81,20 @@ _THREADS = max(1, min(4, (os.cpu_count() or 1) // 4))
 _TICK = Fraction(1, 1000)  # of a graph that passes frames on whatever their times
 
 
-class Conversion:
+class RgbConverter:
     """Makes grey or RGB of the frames of one video."""
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
         self._peak: float | None = None
-        self._table: Graph | None = None
-        self._table_of: tuple[Any, ...] = ()
+        self._lut: Graph | None = None
+        self._lut_key: tuple[Any, ...] = ()
 
-    def grey(self, frame: av.VideoFrame, width: int, height: int) -> Grey:
+    def to_grey(self, frame: av.VideoFrame, width: int, height: int) -> Grey:
         """`[H, W]`: the luma, brought to full range."""
-        return cast(Grey, self._reformatted(frame, width, height, "gray", None).to_ndarray())
+        return cast(Grey, self._reformat(frame, width, height, "gray", None).to_ndarray())
 
-    def alpha(self, frame: av.VideoFrame, width: int, height: int) -> Matte | None:
+    def to_alpha(self, frame: av.VideoFrame, width: int, height: int) -> Matte | None:
         """`[H, W]`, 0 to 255: how opaque the frame itself is; None where it is so everywhere."""
         form = frame.format
         if not (form.has_palette or any(component.is_alpha for component in form.components)):
@@ -106,30 +108,30 @@ class Conversion:
             if alpha.shape != (height, width):
                 alpha = cv2.resize(alpha, (width, height), interpolation=cv2.INTER_LINEAR)
         else:
-            alpha = self._reformatted(frame, width, height, "rgba", None).to_ndarray()[..., 3]
+            alpha = self._reformat(frame, width, height, "rgba", None).to_ndarray()[..., 3]
         return None if alpha.min() == 0xFF else np.array(alpha)  # the frame's memory is used again
 
-    def rgb(self, frame: av.VideoFrame, width: int, height: int, deep: bool) -> Pixels:
-        """`[H, W, 3]`, uint8 or, if `deep`, uint16."""
-        coded, primaries = transfer(frame), frame.color_primaries
+    def to_rgb(self, frame: av.VideoFrame, width: int, height: int, high_bit_depth: bool) -> Pixels:
+        """`[H, W, 3]`, uint8 or, if `high_bit_depth`, uint16."""
+        coded, primaries = get_transfer(frame), frame.color_primaries
         if coded != "sdr" and primaries not in tonemap.PRIMARIES:
             primaries = ColorPrimaries.BT2020
-        foreign = coded != "sdr" or primaries in _WIDE
+        foreign = coded != "sdr" or primaries in _WIDE_PRIMARIES
         bits = max(component.bits for component in frame.format.components)
         # Planes, not pixels, because swscale is several times quicker at them.
-        if not (deep or bits > 8 or foreign):
-            planes = self._reformatted(frame, width, height, "gbrp", _matrix(frame, coded))
-            return cast(Pixels, cv2.merge(_planes(planes, np.uint8)))
-        planes = self._reformatted(frame, width, height, "gbrp16le", _matrix(frame, coded))
-        white = _white(frame, bits)
+        if not (high_bit_depth or bits > 8 or foreign):
+            planes = self._reformat(frame, width, height, "gbrp", _choose_matrix(frame, coded))
+            return cast(Pixels, cv2.merge(_rgb_planes(planes, np.uint8)))
+        planes = self._reformat(frame, width, height, "gbrp16le", _choose_matrix(frame, coded))
+        white = _white_level(frame, bits)
         if foreign:
-            planes, white = self._shown(planes, coded, primaries, 0xFFFF / white, frame), 0xFFFF
-        channels = _planes(planes, np.uint16)
-        if deep:
+            planes, white = self._apply_tonemap(planes, coded, primaries, 0xFFFF / white, frame), 0xFFFF
+        channels = _rgb_planes(planes, np.uint16)
+        if high_bit_depth:
             return cast(Pixels, cv2.merge([cv2.addWeighted(c, 0xFFFF / white, c, 0, 0) for c in channels]))
         return cast(Pixels, cv2.merge([cv2.convertScaleAbs(c, alpha=0xFF / white) for c in channels]))
 
-    def _reformatted(
+    def _reformat(
         self, frame: av.VideoFrame, width: int, height: int, pixel_format: str, matrix: Colorspace | None
     ) -> av.VideoFrame:
         return self._reformatter.reformat(
@@ -138,34 +140,34 @@ class Conversion:
             height=height,
             format=pixel_format,
             src_colorspace=matrix,
-            src_color_range=_range(frame),
+            src_color_range=_choose_range(frame),
             dst_color_range=ColorRange.JPEG,
-            interpolation=CLEAN_SCALING,
+            interpolation=ACCURATE_SCALING,
             threads=_THREADS,
         )
 
-    def _shown(
-        self, planes: av.VideoFrame, coded: Transfer, primaries: int, reach: float, frame: av.VideoFrame
+    def _apply_tonemap(
+        self, planes: av.VideoFrame, coded: Transfer, primaries: int, max_input: float, frame: av.VideoFrame
     ) -> av.VideoFrame:
-        """`planes` as SDR of BT.709, by a table, whose inputs end at `reach` times white."""
+        """`planes` as SDR of BT.709, by a table, whose inputs end at `max_input` times white."""
         if self._peak is None:  # asked of one frame alone, which its side data keeps alive for a while
-            self._peak = _peak(frame) if coded == "pq" else tonemap.PEAK
-        key = (coded, primaries, reach, planes.width, planes.height)
-        if self._table is None or self._table_of != key:
-            self._table, self._table_of = Graph(), key
+            self._peak = _peak_luminance(frame) if coded == "pq" else tonemap.DEFAULT_PEAK
+        key = (coded, primaries, max_input, planes.width, planes.height)
+        if self._lut is None or self._lut_key != key:
+            self._lut, self._lut_key = Graph(), key
             with write_errors("table of colours"), tempfile.NamedTemporaryFile(suffix=".cube") as file:
-                file.write(tonemap.cube(coded, primaries, self._peak, reach))
+                file.write(tonemap.make_cube(coded, primaries, self._peak, max_input))
                 file.flush()
-                source = self._table.add_buffer(
+                source = self._lut.add_buffer(
                     width=planes.width, height=planes.height, format=planes.format, time_base=_TICK
                 )
-                table = self._table.add("lut3d", file=file.name, interp="tetrahedral")
-            self._table.link_nodes(source, table, self._table.add("buffersink")).configure()
-        self._table.push(planes)
-        return cast(av.VideoFrame, self._table.pull())
+                table = self._lut.add("lut3d", file=file.name, interp="tetrahedral")
+            self._lut.link_nodes(source, table, self._lut.add("buffersink")).configure()
+        self._lut.push(planes)
+        return cast(av.VideoFrame, self._lut.pull())
 
 
-def _planes(frame: av.VideoFrame, kind: type[np.uint8 | np.uint16]) -> list[Any]:
+def _rgb_planes(frame: av.VideoFrame, kind: type[np.uint8 | np.uint16]) -> list[Any]:
     """Red, green and blue of a planar frame, each `[H, W]`."""
     green, blue, red = (
         np.frombuffer(memoryview(plane), kind).reshape(frame.height, -1)[:, : frame.width]
@@ -174,32 +176,32 @@ def _planes(frame: av.VideoFrame, kind: type[np.uint8 | np.uint16]) -> list[Any]
     return [red, green, blue]
 
 
-def _matrix(frame: av.VideoFrame, coded: Transfer) -> Colorspace:
+def _choose_matrix(frame: av.VideoFrame, coded: Transfer) -> Colorspace:
     large = frame.width >= 1280 or frame.height > 576
     guess = Colorspace.ITU709 if large else Colorspace.ITU601
-    return _MATRIX.get(frame.colorspace, guess if coded == "sdr" else Colorspace.BT2020)
+    return _MATRICES.get(frame.colorspace, guess if coded == "sdr" else Colorspace.BT2020)
 
 
-def _range(frame: av.VideoFrame) -> int:
+def _choose_range(frame: av.VideoFrame) -> int:
     if frame.color_range in (ColorRange.MPEG, ColorRange.JPEG):
         return frame.color_range
-    full = _plain(frame) or frame.format.name.startswith("yuvj")
+    full = _is_rgb_or_grey(frame) or frame.format.name.startswith("yuvj")
     return ColorRange.JPEG if full else ColorRange.MPEG
 
 
-def _plain(frame: av.VideoFrame) -> bool:
+def _is_rgb_or_grey(frame: av.VideoFrame) -> bool:
     """Whether the samples are RGB or grey, whose range swscale takes for full whatever they say."""
     return frame.format.name.startswith(("rgb", "bgr", "gbr", "gray", "pal8", "argb", "abgr"))
 
 
-def _white(frame: av.VideoFrame, bits: int) -> int:
+def _white_level(frame: av.VideoFrame, bits: int) -> int:
     """What white is in swscale's 16 bits, to which it widens a sample by zeros."""
-    if _range(frame) == ColorRange.MPEG and not _plain(frame):
+    if _choose_range(frame) == ColorRange.MPEG and not _is_rgb_or_grey(frame):
         return 0xFF00
     return ((1 << bits) - 1) << (16 - bits) if bits < 16 else 0xFFFF
 
 
-def _peak(frame: av.VideoFrame) -> float:
+def _peak_luminance(frame: av.VideoFrame) -> float:
     """The most light that a PQ video holds, in cd/m2: the less of what its two statements allow."""
     told = []
     level = side_data(frame, "CONTENT_LIGHT_LEVEL")
@@ -209,4 +211,4 @@ def _peak(frame: av.VideoFrame) -> float:
     if screen is not None:  # AVMasteringDisplayMetadata: ten fractions, the last the most light
         over, under = np.frombuffer(screen, np.int32)[18:20].tolist()
         told.append(over / under if under else 0)
-    return min((t for t in told if t >= tonemap.WHITE), default=tonemap.PEAK)
+    return min((t for t in told if t >= tonemap.REFERENCE_WHITE), default=tonemap.DEFAULT_PEAK)

@@ -16,9 +16,9 @@ from pipeline.clip import Transfer
 Array = NDArray[np.float64]
 
 # Diffuse white of HDR (ITU-R BT.2408), which becomes the white of SDR but for the room that highlights take.
-WHITE = 203.0
+REFERENCE_WHITE = 203.0
 # What a picture was graded for where it does not say; HLG's nominal peak (ITU-R BT.2100, note 5f).
-PEAK = 1000.0
+DEFAULT_PEAK = 1000.0
 
 # x and y of red, green, blue (ITU-T H.273, table 2); the white of all of these is D65.
 PRIMARIES = {
@@ -33,28 +33,28 @@ _M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
 _C1, _C2, _C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
 
 
-def pq(signal: Array) -> Array:
+def pq_to_light(signal: Array) -> Array:
     """The light of a PQ signal: BT.2100, table 4, EOTF."""
     root = np.clip(signal, 0, 1) ** (1 / _M2)
     return np.asarray(10000 * (np.maximum(root - _C1, 0) / (_C2 - _C3 * root)) ** (1 / _M1))
 
 
-def pq_signal(light: Array) -> Array:
+def light_to_pq(light: Array) -> Array:
     power = np.clip(light / 10000, 0, 1) ** _M1
     return np.asarray(((_C1 + _C2 * power) / (1 + _C3 * power)) ** _M2)
 
 
-def hlg(signal: Array) -> Array:
+def hlg_to_light(signal: Array) -> Array:
     """The light of an HLG signal on a screen of 1000 cd/m2: BT.2100, table 5, inverse OETF and OOTF."""
     a = 0.17883277
     b, c = 1 - 4 * a, 0.5 - a * np.log(4 * a)
     signal = np.maximum(signal, 0)
     scene = np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)
     luminance = scene @ np.array(_LUMA[9])
-    return np.asarray(PEAK * luminance[..., None] ** 0.2 * scene)
+    return np.asarray(DEFAULT_PEAK * luminance[..., None] ** 0.2 * scene)
 
 
-def sdr(signal: Array) -> Array:
+def srgb_to_light(signal: Array) -> Array:
     """The light of an SDR signal, white being 1.
 
     The curve is IEC 61966-2-1's, which the screens that play files keep to more nearly than to BT.1886.
@@ -63,60 +63,68 @@ def sdr(signal: Array) -> Array:
     return np.asarray(np.where(signal <= 0.04045, signal / 12.92, ((signal + 0.055) / 1.055) ** 2.4))
 
 
-def sdr_signal(light: Array) -> Array:
+def light_to_srgb(light: Array) -> Array:
     light = np.clip(light, 0, 1)
     return np.asarray(np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055))
 
 
-def toned(light: Array, peak: float) -> Array:
+def compress_highlights(light: Array, peak: float) -> Array:
     """Light of up to `peak` brought below WHITE by a soft knee: ITU-R BT.2390, 5.4.1 (the EETF)."""
-    if peak <= WHITE:
-        return np.minimum(light, WHITE)
-    top = pq_signal(np.array(peak))
-    most = pq_signal(np.array(WHITE)) / top
-    signal = np.minimum(pq_signal(light) / top, 1)
+    if peak <= REFERENCE_WHITE:
+        return np.minimum(light, REFERENCE_WHITE)
+    top = light_to_pq(np.array(peak))
+    most = light_to_pq(np.array(REFERENCE_WHITE)) / top
+    signal = np.minimum(light_to_pq(light) / top, 1)
     knee = 1.5 * most - 0.5
     t = np.maximum(signal - knee, 0) / (1 - knee)
     spline = (
         (2 * t**3 - 3 * t**2 + 1) * knee + (t**3 - 2 * t**2 + t) * (1 - knee) + (3 * t**2 - 2 * t**3) * most
     )
-    return pq(np.where(signal < knee, signal, spline) * top)
+    return pq_to_light(np.where(signal < knee, signal, spline) * top)
 
 
-def to_bt709(signal: Array, transfer: Transfer, primaries: int, peak: float = PEAK) -> Array:
+def to_bt709(signal: Array, transfer: Transfer, primaries: int, peak: float = DEFAULT_PEAK) -> Array:
     """The SDR signal that shows what `signal` shows, `peak` being the most light that is in the picture.
 
     Hues are kept: what no screen of BT.709 shows is paled at its luminance until it does, and the
     three channels are darkened by one factor, which is found for the brightest of them.
     """
-    light = sdr(signal) * WHITE if transfer == "sdr" else pq(signal) if transfer == "pq" else hlg(signal)
-    light = light @ _matrix(primaries).T
+    light = (
+        srgb_to_light(signal) * REFERENCE_WHITE
+        if transfer == "sdr"
+        else pq_to_light(signal)
+        if transfer == "pq"
+        else hlg_to_light(signal)
+    )
+    light = light @ _primaries_to_bt709(primaries).T
     luminance = light @ np.array(_LUMA[1])[:, None]
     least = light.min(axis=-1, keepdims=True)
     pale = luminance / np.maximum(luminance - least, 1e-9)
     light = np.where(least < 0, luminance + (light - luminance) * pale, light)
     brightest = np.maximum(light.max(axis=-1, keepdims=True), 1e-9)
-    shown = toned(brightest, WHITE if transfer == "sdr" else peak)
-    return sdr_signal(light * (shown / brightest) / WHITE)
+    shown = compress_highlights(brightest, REFERENCE_WHITE if transfer == "sdr" else peak)
+    return light_to_srgb(light * (shown / brightest) / REFERENCE_WHITE)
 
 
-def _matrix(primaries: int) -> Array:
+def _primaries_to_bt709(primaries: int) -> Array:
     """Linear RGB of `primaries` to that of BT.709."""
-    return np.asarray(np.linalg.solve(_to_xyz(PRIMARIES[1]), _to_xyz(PRIMARIES[primaries])))
+    return np.asarray(
+        np.linalg.solve(_primaries_to_xyz(PRIMARIES[1]), _primaries_to_xyz(PRIMARIES[primaries]))
+    )
 
 
-def _to_xyz(corners: tuple[tuple[float, float], ...]) -> Array:
+def _primaries_to_xyz(primaries: tuple[tuple[float, float], ...]) -> Array:
     """Linear RGB to XYZ: the columns are the corners, each as bright as white asks for."""
-    columns = np.array([(x / y, 1, (1 - x - y) / y) for x, y in corners]).T
+    columns = np.array([(x / y, 1, (1 - x - y) / y) for x, y in primaries]).T
     x, y = _D65
     return np.asarray(columns * np.linalg.solve(columns, np.array((x / y, 1, (1 - x - y) / y))))
 
 
 @lru_cache(maxsize=4)
-def cube(transfer: Transfer, primaries: int, peak: float, reach: float) -> bytes:
-    """`to_bt709` as a .cube file, whose inputs run from 0 to `reach`."""
+def make_cube(transfer: Transfer, primaries: int, peak: float, max_input: float) -> bytes:
+    """`to_bt709` as a .cube file, whose inputs run from 0 to `max_input`."""
     size = 65  # grey, skin and what is not much more saturated come within 1/255 of the formulas
-    axis = np.linspace(0, reach, size)
+    axis = np.linspace(0, max_input, size)
     blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")  # red runs fastest
     table = to_bt709(np.stack([red, green, blue], axis=-1), transfer, primaries, peak)
     rows = "%.5f %.5f %.5f\n" * size**3 % tuple(table.ravel().tolist())

@@ -15,20 +15,20 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
-from pipeline.video.colour.to_rgb import CLEAN_SCALING
-from pipeline.video.webp import Picture, canvas, pictures
+from pipeline.video.colour.to_rgb import ACCURATE_SCALING
+from pipeline.video.webp import WebPFrame, canvas_size, parse_frames
 
 
-def opened(path: Path) -> tuple[BinaryIO, Canvas] | None:
+def open_animation(path: Path) -> tuple[BinaryIO, Canvas] | None:
     """The pictures in a Matroska file without a name, and what draws them; None where `path` is none such."""
     with path.open("rb") as file:
-        size = canvas(file)
-        found = list(pictures(file)) if size else []
+        size = canvas_size(file)
+        found = list(parse_frames(file)) if size else []
         if size is None or not found:
             return None
         copy = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - whoever asked closes it
         try:
-            times = _copy(file, found, size, copy)
+            times = _remux(file, found, size, copy)
         except BaseException:
             copy.close()
             raise
@@ -36,56 +36,62 @@ def opened(path: Path) -> tuple[BinaryIO, Canvas] | None:
     return copy, Canvas(size, dict(zip(times, found, strict=True)))
 
 
-def _copy(file: BinaryIO, found: list[Picture], size: tuple[int, int], copy: BinaryIO) -> list[int]:
+def _remux(file: BinaryIO, frames: list[WebPFrame], size: tuple[int, int], copy: BinaryIO) -> list[int]:
     """Write the pictures into a container; returns when each is shown, in milliseconds.
 
     No muxer of FFmpeg's takes them, so Matroska (RFC 9559) is written here: a cluster for each picture, in
     milliseconds, which is what it counts where nothing else is said.
     """
     # FFmpeg's containers have no name for the codec; whoever decodes them knows better than this.
-    shape = _element("B0", _number(size[0])) + _element("BA", _number(size[1])) + _element("2EB524", b"BGRA")
-    track = (
-        _element("D7", b"\1")  # its number
-        + _element("73C5", b"\1")
-        + _element("83", b"\1")  # video
-        + _element("86", b"V_UNCOMPRESSED")
-        + _element("E0", shape)
+    shape = (
+        _ebml_element("B0", _uint64(size[0]))
+        + _ebml_element("BA", _uint64(size[1]))
+        + _ebml_element("2EB524", b"BGRA")
     )
-    copy.write(_element("1A45DFA3", _element("4282", b"matroska")))
+    track = (
+        _ebml_element("D7", b"\1")  # its number
+        + _ebml_element("73C5", b"\1")
+        + _ebml_element("83", b"\1")  # video
+        + _ebml_element("86", b"V_UNCOMPRESSED")
+        + _ebml_element("E0", shape)
+    )
+    copy.write(_ebml_element("1A45DFA3", _ebml_element("4282", b"matroska")))
     copy.write(bytes.fromhex("18538067 01ffffffffffffff"))  # a segment that ends with the file
-    copy.write(_element("1654AE6B", _element("AE", track)))
+    copy.write(_ebml_element("1654AE6B", _ebml_element("AE", track)))
     times = []
     time = 0
-    for number, picture in enumerate(found):
+    for number, picture in enumerate(frames):
         lasts = max(1, picture.milliseconds)
-        whole = number == 0 or (picture.alone and picture.covers(size))
-        block = _element("A1", b"\x81\0\0\0" + picture.still(file)) + _element("9B", _number(lasts))
+        whole = number == 0 or (picture.no_blend and picture.covers(size))
+        block = _ebml_element("A1", b"\x81\0\0\0" + picture.to_still(file)) + _ebml_element(
+            "9B", _uint64(lasts)
+        )
         if not whole:
-            block += _element("FB", (-1).to_bytes(1, "big", signed=True))  # it needs another
-        copy.write(_element("1F43B675", _element("E7", _number(time)) + _element("A0", block)))
+            block += _ebml_element("FB", (-1).to_bytes(1, "big", signed=True))  # it needs another
+        copy.write(_ebml_element("1F43B675", _ebml_element("E7", _uint64(time)) + _ebml_element("A0", block)))
         times.append(time)
         time += lasts
     return times
 
 
-def _element(id: str, data: bytes) -> bytes:
+def _ebml_element(id: str, data: bytes) -> bytes:
     """One of EBML (RFC 8794), its size in eight bytes."""
     return bytes.fromhex(id) + (len(data) | 1 << 56).to_bytes(8, "big") + data
 
 
-def _number(value: int) -> bytes:
+def _uint64(value: int) -> bytes:
     return value.to_bytes(8, "big")
 
 
 class Canvas:
     """Draws the pictures of an animation on one another, as their flags say."""
 
-    def __init__(self, size: tuple[int, int], pictures: dict[int, Picture]) -> None:
+    def __init__(self, size: tuple[int, int], pictures: dict[int, WebPFrame]) -> None:
         """`size` is width and height; the pictures are known by their times."""
         self._size = size
         self._pictures = pictures
         self._canvas = np.zeros((0, 0, 4), np.uint8)
-        self._before: Picture | None = None
+        self._before: WebPFrame | None = None
         self._reformatter = VideoReformatter()
 
     def draw(self, frame: VideoFrame) -> VideoFrame:
@@ -100,14 +106,14 @@ class Canvas:
             src_colorspace=Colorspace.ITU601,
             src_color_range=ColorRange.MPEG if limited else ColorRange.JPEG,
             dst_color_range=ColorRange.JPEG,
-            interpolation=CLEAN_SCALING,
+            interpolation=ACCURATE_SCALING,
             threads=1,  # several lose the last rows of alpha now and then
         ).to_ndarray()
-        if self._before is not None and self._before.cleared:
-            self._part(self._before)[...] = 0
-        part = self._part(picture)
+        if self._before is not None and self._before.dispose:
+            self._region(self._before)[...] = 0
+        part = self._region(picture)
         pixels = cast(NDArray[np.uint8], decoded[: part.shape[0], : part.shape[1]])
-        part[...] = pixels if picture.alone else _over(pixels, part)
+        part[...] = pixels if picture.no_blend else _blend(pixels, part)
         self._before = picture
         drawn = VideoFrame.from_ndarray(self._canvas, format="rgba")
         drawn.pts, drawn.dts, drawn.time_base, drawn.duration = (
@@ -118,14 +124,14 @@ class Canvas:
         )
         return drawn
 
-    def _part(self, picture: Picture) -> NDArray[np.uint8]:
+    def _region(self, picture: WebPFrame) -> NDArray[np.uint8]:
         """Return the part of the canvas on which the picture lies, as a view."""
-        left, top = picture.corner
+        left, top = picture.offset
         width, height = picture.size
         return self._canvas[top : top + height, left : left + width]
 
 
-def _over(image: NDArray[np.uint8], behind: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _blend(image: NDArray[np.uint8], behind: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """`image` over `behind`, both RGBA with straight alpha: RFC 9649, 2.7.1.1."""
     own = image[..., 3:].astype(np.float32)
     other = behind[..., 3:] * (1 - own / 255)

@@ -9,36 +9,36 @@ from typing import cast
 import av
 from av.filter import Graph
 
-_LEAST = 16
+_MIN_SIDE = 16
 """Lines and columns of a picture, of which the filter needs a few: smaller ones have no comb to speak of."""
 
 
-def woven(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+def deinterlace(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
     """The frames, one for one and at their own times; none is interlaced any longer.
 
     Of an interlaced frame one field stays, and FFmpeg's bwdif makes the lines of the other anew from the
     frames before and after; so each comes when the next one is known. Whole frames are not touched.
     """
-    weaver: _Weaver | None = None
+    bwdif: _Bwdif | None = None
     before: av.VideoFrame | None = None
     for frame in frames:
-        if weaver is not None and not weaver.takes(frame):
-            yield from weaver.rest()
-            weaver = before = None
-        if weaver is None and frame.interlaced_frame and min(frame.width, frame.height) >= _LEAST:
-            weaver = _Weaver(frame)
-            if before is not None and weaver.takes(before):
-                weaver.look_at(before)
-        if weaver is None:
+        if bwdif is not None and not bwdif.accepts(frame):
+            yield from bwdif.flush()
+            bwdif = before = None
+        if bwdif is None and frame.interlaced_frame and min(frame.width, frame.height) >= _MIN_SIDE:
+            bwdif = _Bwdif(frame)
+            if before is not None and bwdif.accepts(before):
+                bwdif.prime(before)
+        if bwdif is None:
             before = frame
             yield frame
         else:
-            yield from weaver.put(frame)
-    if weaver is not None:
-        yield from weaver.rest()
+            yield from bwdif.push(frame)
+    if bwdif is not None:
+        yield from bwdif.flush()
 
 
-class _Weaver:
+class _Bwdif:
     """FFmpeg's filter, and the times of the frames that are in it, which it would count in other ticks."""
 
     def __init__(self, frame: av.VideoFrame) -> None:
@@ -52,25 +52,25 @@ class _Weaver:
         bwdif = self._graph.add("bwdif", mode="send_frame", deint="interlaced")
         self._graph.link_nodes(source, bwdif, self._graph.add("buffersink")).configure()
 
-    def takes(self, frame: av.VideoFrame) -> bool:
+    def accepts(self, frame: av.VideoFrame) -> bool:
         """A stream may change its size on the way; a filter does not."""
         return _shape(frame) == self._shape
 
-    def look_at(self, frame: av.VideoFrame) -> None:
+    def prime(self, frame: av.VideoFrame) -> None:
         """Take in a frame that does not come out, because it was shown before."""
         self._times.append(None)
         self._graph.push(frame)
 
-    def put(self, frame: av.VideoFrame) -> Iterator[av.VideoFrame]:
+    def push(self, frame: av.VideoFrame) -> Iterator[av.VideoFrame]:
         self._times.append((frame.pts, frame.dts))
         self._graph.push(frame)
-        yield from self._ready()
+        yield from self._pull_ready()
 
-    def rest(self) -> Iterator[av.VideoFrame]:
+    def flush(self) -> Iterator[av.VideoFrame]:
         self._graph.push(None)
-        yield from self._ready()
+        yield from self._pull_ready()
 
-    def _ready(self) -> Iterator[av.VideoFrame]:
+    def _pull_ready(self) -> Iterator[av.VideoFrame]:
         while True:
             try:
                 frame = cast(av.VideoFrame, self._graph.pull())

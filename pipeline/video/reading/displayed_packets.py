@@ -9,7 +9,7 @@ from pipeline.video.reading import mpeg4
 from pipeline.video.reading.source import Source, codec_name, time_base
 
 
-class Pictures:
+class DisplayedPackets:
     """Tells of a stream's packets, in their order, whether each brings a picture."""
 
     def __init__(self, source: Source) -> None:
@@ -23,33 +23,33 @@ class Pictures:
         """Whether the picture before waits for its other field."""
         self._due: int | None = None
         """When that field comes, where the picture before has a time."""
-        self._mpeg4 = mpeg4.Counter(source.stream.codec_context.extradata)
+        self._mpeg4 = mpeg4.VopCounter(source.stream.codec_context.extradata)
         self.packed = False
         """True if a packet brought two pictures, as from DivX: the container's times then say nothing."""
         self._owed = 0
         """Pictures that came in a packet beside another, which an empty one is to follow for each."""
 
-    def brings(self, packet: Packet[VideoStream], pts: int | None) -> bool:
+    def is_displayed(self, packet: Packet[VideoStream], pts: int | None) -> bool:
         match self._codec:
             case "vp8":
                 return bool(memoryview(packet)[0] & 0x10)  # show_frame: RFC 6386, 9.1
             case "vp9":
-                return _shown_vp9(memoryview(packet))
+                return _is_displayed_vp9(memoryview(packet))
             case "mpeg4":
-                return self._coded(memoryview(packet))
+                return self._is_displayed_mpeg4(memoryview(packet))
             case "h264" if self._field is not None:
-                return self._first_field(pts, packet.duration or 0)
+                return self._is_first_field(pts, packet.duration or 0)
         return True
 
-    def _coded(self, data: memoryview) -> bool:
+    def _is_displayed_mpeg4(self, data: memoryview) -> bool:
         """Return True if an MPEG-4 packet brings a picture, or makes room for one that came before."""
-        found = self._mpeg4.coded(bytes(data))
+        found = self._mpeg4.count(bytes(data))
         self.packed |= found > 1
         brings = found + self._owed > 0
         self._owed = max(0, self._owed + found - 1)
         return brings
 
-    def _first_field(self, pts: int | None, duration: int) -> bool:
+    def _is_first_field(self, pts: int | None, duration: int) -> bool:
         field = self._field is not None and abs(duration - self._field) <= 1
         timely = pts is None or self._due is None or abs(pts - self._due) <= 1
         second = field and self._half and timely
@@ -58,7 +58,7 @@ class Pictures:
         return not second
 
 
-def _shown_vp9(data: memoryview) -> bool:
+def _is_displayed_vp9(data: memoryview) -> bool:
     """Whether the frame is shown: VP9 Bitstream & Decoding Process Specification, 6.2."""
     if data[-1] & 0xE0 == 0xC0:  # a superframe (Annex B) has a shown frame behind its hidden ones
         return True

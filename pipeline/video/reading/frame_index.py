@@ -6,10 +6,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from pipeline.video.reading import index_cache
-from pipeline.video.reading.scan import Index, Scan, scanned
+from pipeline.video.reading.scan import FrameIndex, Scan, scan_packets
 
 
-def load_index(path: Path) -> Index:
+def load_index(path: Path) -> FrameIndex:
     """The frame times of a video, found without decoding; remembered for the last few files."""
     return scan_of(path).index
 
@@ -42,4 +42,4 @@ def scan_of(path: Path) -> Scan:
 
 @lru_cache(maxsize=16)
 def _scan_of(path: Path, _mtime_ns: int, _size: int) -> Scan:
-    return index_cache.load(path) or scanned(path)
+    return index_cache.load(path) or scan_packets(path)

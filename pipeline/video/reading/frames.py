@@ -18,7 +18,7 @@ from pipeline.arrays import Image, Image16, Matte
 from pipeline.errors import VideoError
 from pipeline.video.av_errors import read_errors
 from pipeline.video.reading.frame_index import load_index
-from pipeline.video.reading.scan import Index
+from pipeline.video.reading.scan import FrameIndex
 from pipeline.video.reading.source import Source
 
 # What frames may be held while a stretch of video is turned round.
@@ -29,13 +29,13 @@ _BACKWARD_BYTES = 256 * 2**20
 class Frame:
     """One picture: `image` is `[H, W, 3]` RGB (or `[H, W]` grey), uint8; `pts` as the module says.
 
-    `deep` is the same picture in 16 bits, 0 to 65535, where it was asked for. `alpha` is `[H, W]`, uint8: how
+    `image16` is the same picture in 16 bits, 0 to 65535, where asked for. `alpha` is `[H, W]`, uint8: how
     opaque the video itself is there, its colours being straight; None where it is so everywhere.
     """
 
     pts: int
     image: Image
-    deep: Image16 | None = None
+    image16: Image16 | None = None
     alpha: Matte | None = None
 
 
@@ -45,11 +45,11 @@ def read_frames(
     end: int | None = None,
     only: Collection[int] | None = None,
     pixel_format: Literal["rgb24", "gray"] = "rgb24",
-    deep: bool = False,
+    high_bit_depth: bool = False,
 ) -> Iterator[Frame]:
     """The frames with start <= pts < end, in order; with `only`, those whose pts is in it.
 
-    Decodes from the keyframe before, and jumps over the stretches in which nothing is wanted. With `deep`
+    Decodes from the keyframe before, and jumps over the stretches without wanted ones. With `high_bit_depth`
     a frame comes in 16 bits, too: RGB, whatever `pixel_format` says.
     """
     times = load_index(path)
@@ -61,14 +61,14 @@ def read_frames(
     with Source(path) as source:
         if times.size is not None:
             source.resize(times.size)
-        for pts, frame in _pictures(source, times, start, end, wanted):
+        for pts, frame in _decode_wanted(source, times, start, end, wanted):
             with read_errors(source.name):
-                seen = _seen(source, frame, pts, pixel_format, deep)
+                seen = _convert(source, frame, pts, pixel_format, high_bit_depth)
             yield seen
 
 
-def _pictures(
-    source: Source, times: Index, start: int, end: int | None, wanted: list[int] | None
+def _decode_wanted(
+    source: Source, times: FrameIndex, start: int, end: int | None, wanted: list[int] | None
 ) -> Iterator[tuple[int, av.VideoFrame]]:
     """Decode what is wanted, jumping wherever a keyframe lies between here and the next wanted frame."""
     here, reached = -1, 0
@@ -76,14 +76,14 @@ def _pictures(
     last = wanted[-1] if wanted else times.last_before(end)
     lands = True
     while True:
-        clock = _Clock(times)
+        clock = _FrameClock(times)
         packets = None
-        if lands and _behind(times, target - source.early, reached):
-            packets = _landed(source, times, target - source.early, clock)
+        if lands and _keyframe_between(times, target - source.preroll, reached):
+            packets = _seek_packets(source, times, target - source.preroll, clock)
             if packets is None:
                 lands = False  # the container's own index leads astray: decode from the start instead
                 source.rewind(source.threaded)
-        since = None if times.stamps or source.early else times.origin + target
+        since = None if times.container_pts or source.preroll else times.origin + target
         for frame in source.decode(packets, since):
             pts = clock.pts(frame.pts)
             if pts is None or pts < target or pts <= here:
@@ -101,7 +101,7 @@ def _pictures(
             if place == len(wanted):
                 return
             target = wanted[place]
-            if lands and _behind(times, target - source.early, here):
+            if lands and _keyframe_between(times, target - source.preroll, here):
                 break
         else:
             if here >= last or not source.threaded:
@@ -111,39 +111,43 @@ def _pictures(
             target, reached = max(target, here + 1), 0
 
 
-def _behind(times: Index, target: int, here: int) -> bool:
+def _keyframe_between(times: FrameIndex, target: int, here: int) -> bool:
     """Whether frames lie between `here` and a keyframe that is not behind `target`."""
-    key = times.key_before(target)
-    return key <= target and here < times.at(key - 1)
+    key = times.keyframe_before(target)
+    return key <= target and here < times.frame_at(key - 1)
 
 
-def _landed(source: Source, times: Index, target: int, clock: _Clock) -> Iterator[Packet[VideoStream]] | None:
+def _seek_packets(
+    source: Source, times: FrameIndex, target: int, clock: _FrameClock
+) -> Iterator[Packet[VideoStream]] | None:
     """The packets from a keyframe before `target` on; None where the container does not lead there."""
-    key = bisect.bisect_right(times.keys, target) - 1
+    key = bisect.bisect_right(times.keyframes, target) - 1
     for aim in (key, key - 1):  # some containers land behind what was aimed at
         if aim < 0:
             break
         try:
-            source.seek(times.marks[aim][0])
+            source.seek(times.keyframe_packets[aim][0])
         except VideoError:
             break
         packets = source.packets()
         first = next(packet for packet in packets if packet.is_keyframe or not packet.size)
         mark = first.pts, first.size
-        landed = next((n for n in range(key, -1, -1) if times.marks[n] == mark), None)
+        landed = next((n for n in range(key, -1, -1) if times.keyframe_packets[n] == mark), None)
         if landed is not None:
-            clock.begin(times.keys[landed])
+            clock.begin(times.keyframes[landed])
             return chain((first,), packets)
     return None
 
 
-class _Clock:
+class _FrameClock:
     """Tells the index's time of each picture, in the order in which they are decoded."""
 
-    def __init__(self, times: Index) -> None:
+    def __init__(self, times: FrameIndex) -> None:
         self._times = times
         self._told = {
-            stamp: pts for stamp, pts in zip(times.stamps, times.pts, strict=False) if stamp is not None
+            stamp: pts
+            for stamp, pts in zip(times.container_pts, times.pts, strict=False)
+            if stamp is not None
         }
         self._before = -1
 
@@ -154,7 +158,7 @@ class _Clock:
     def pts(self, stamp: int | None) -> int | None:
         """The time of the next picture, which the container puts at `stamp`; None behind the last."""
         times = self._times
-        if times.stamps or stamp is None:
+        if times.container_pts or stamp is None:
             pts = self._told.get(stamp, -1) if stamp is not None else -1
             if pts <= self._before:
                 later = bisect.bisect_right(times.pts, self._before)
@@ -169,13 +173,15 @@ class _Clock:
         return pts
 
 
-def _seen(source: Source, frame: av.VideoFrame, pts: int, pixel_format: str, deep: bool) -> Frame:
-    if pixel_format == "gray" and not deep:
-        return Frame(pts, cast(Image, source.upright(frame, pixel_format)))
-    alpha = source.alpha(frame)
-    if not deep:
-        return Frame(pts, cast(Image, source.upright(frame, pixel_format)), alpha=alpha)
-    image = cast(Image16, source.upright(frame, "rgb48le"))
+def _convert(
+    source: Source, frame: av.VideoFrame, pts: int, pixel_format: str, high_bit_depth: bool
+) -> Frame:
+    if pixel_format == "gray" and not high_bit_depth:
+        return Frame(pts, cast(Image, source.to_image(frame, pixel_format)))
+    alpha = source.to_alpha(frame)
+    if not high_bit_depth:
+        return Frame(pts, cast(Image, source.to_image(frame, pixel_format)), alpha=alpha)
+    image = cast(Image16, source.to_image(frame, "rgb48le"))
     return Frame(pts, cast(Image, cv2.convertScaleAbs(image, alpha=1 / 257)), image, alpha)
 
 
@@ -185,7 +191,7 @@ def read_frames_backward(
     end: int,
     only: Collection[int] | None = None,
     pixel_format: Literal["rgb24", "gray"] = "rgb24",
-    deep: bool = False,
+    high_bit_depth: bool = False,
 ) -> Iterator[Frame]:
     """The frames of `read`, last first, holding no more than a bounded chunk of them."""
     times = load_index(path)
@@ -194,9 +200,9 @@ def read_frames_backward(
         if times.size is not None:
             source.resize(times.size)
         width, height = source.size
-    pixel = 4 + 6 if deep else 1 if pixel_format == "gray" else 4
+    pixel = 4 + 6 if high_bit_depth else 1 if pixel_format == "gray" else 4
     chunk = max(1, _BACKWARD_BYTES // (width * height * pixel))
     while pts:
         part, pts = pts[-chunk:], pts[:-chunk]
         upper = part[-1] + 1
-        yield from reversed(list(read_frames(path, part[0], upper, only, pixel_format, deep)))
+        yield from reversed(list(read_frames(path, part[0], upper, only, pixel_format, high_bit_depth)))

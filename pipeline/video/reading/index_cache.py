@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.files import fingerprint, replacing
-from pipeline.video.reading.scan import Index, Scan
+from pipeline.video.reading.scan import FrameIndex, Scan
 
 _VERSION = 3
 """Raised when a scan finds other tracks or times, so that what an older program kept is not used."""
@@ -24,14 +24,14 @@ def save(path: Path, scan: Scan) -> None:
         "tick": str(index.tick),
         "origin": index.origin,
         "pts": index.pts,
-        "keys": index.keys,
-        "marks": index.marks,
-        "stamps": index.stamps,
-        "lasts": index.lasts,
+        "keys": index.keyframes,
+        "marks": index.keyframe_packets,
+        "stamps": index.container_pts,
+        "lasts": index.last_duration,
         "size": index.size,
         "lead": index.lead,
         "packets": scan.packets,
-        "mended": scan.mended,
+        "mended": scan.repaired,
     }
     with replacing(beside(path)) as part:
         part.write_text(json.dumps(data, separators=(",", ":")))
@@ -52,14 +52,14 @@ def _checked(data: dict[str, Any]) -> Scan:
     """Raises ValueError or TypeError where this is not what `save` writes."""
     pts, keys, stamps = (tuple(data[name]) for name in ("pts", "keys", "stamps"))
     marks = tuple((time, size) for time, size in data["marks"])
-    index = Index(
+    index = FrameIndex(
         pts,
         keys,
         data["origin"],
         Fraction(data["tick"]),
         marks,
         stamps,
-        lasts=data["lasts"],
+        last_duration=data["lasts"],
         size=None if data["size"] is None else (data["size"][0], data["size"][1]),
         lead=data["lead"],
     )
@@ -68,7 +68,7 @@ def _checked(data: dict[str, Any]) -> Scan:
         *keys,
         *(number for mark in marks for number in mark),
         index.origin,
-        index.lasts,
+        index.last_duration,
         index.lead,
     )
     if (
@@ -77,7 +77,7 @@ def _checked(data: dict[str, Any]) -> Scan:
         or not all(a < b for times in (pts, keys) for a, b in pairwise(times))
         or pts[:1] not in ((), (0,))
         or index.tick <= 0
-        or index.lasts <= 0
+        or index.last_duration <= 0
         or index.lead < 0
         or min(index.size or (1,)) <= 0
         or (marks and len(marks) != len(keys))

@@ -12,24 +12,24 @@ _HEAD_BYTES = 64
 _INCREMENT_BITS = 16
 
 
-class Counter:
+class VopCounter:
     """Counts the coded pictures of packets, which may bring a header that those behind it are read by."""
 
     def __init__(self, header: bytes | None) -> None:
         self._increment = _INCREMENT_BITS
         """Number of bits of a picture's time."""
-        self._learn(header or b"")
+        self._read_layer(header or b"")
 
-    def coded(self, data: bytes) -> int:
+    def count(self, data: bytes) -> int:
         """Count the pictures in a packet, without those that only repeat the one before."""
-        self._learn(data)
+        self._read_layer(data)
         found, at = 0, data.find(_PICTURE)
         while at >= 0:
             found += self._is_coded(data[at + 4 : at + 4 + _HEAD_BYTES])
             at = data.find(_PICTURE, at + 4)
         return found
 
-    def _learn(self, data: bytes) -> None:
+    def _read_layer(self, data: bytes) -> None:
         layer = _LAYER.search(data)
         if layer is None:
             return

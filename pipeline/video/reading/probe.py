@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.clip import Clip
 from pipeline.errors import VideoError
-from pipeline.video.colour.to_rgb import known, transfer
+from pipeline.video.colour.to_rgb import get_transfer, is_supported
 from pipeline.video.reading.frame_index import scan_of
 from pipeline.video.reading.source import Source, codec_name
 
@@ -19,11 +19,11 @@ def probe_clip(path: Path, name: str | None = None) -> Clip:
     be used.
     """
     with Source(path, name) as source:
-        first = source.first()
+        first = source.decode_first()
         stream = source.stream
         if first is None:
             raise VideoError(f"{source.name}: there is not one picture in this video.")
-        if not known(first):
+        if not is_supported(first):
             raise VideoError(
                 f"{source.name}: its colours are coded in a way (Dolby Vision profile 5, YCgCo) that is not "
                 "known here. Convert it to SDR or HDR10 and try again."
@@ -32,11 +32,11 @@ def probe_clip(path: Path, name: str | None = None) -> Clip:
         if scan.index.size is not None:
             source.resize(scan.index.size)
         width, height = source.size
-        across, down, _, _ = source.turn(first)
+        across, down, _, _ = source.display_matrix(first)
         if abs(down) > abs(across):
             width, height = height, width
         codec = source.codec
-        coded, interlaced, alpha = transfer(first), source.interlaced, source.alpha(first) is not None
+        coded, interlaced, alpha = get_transfer(first), source.interlaced, source.to_alpha(first) is not None
         depth = max(c.bits for c in first.format.components)
         # What an edit list leaves out was not promised.
         promised = min(stream.frames, len(stream.index_entries) or stream.frames)
@@ -68,6 +68,6 @@ def probe_clip(path: Path, name: str | None = None) -> Clip:
         sound=sound,
         transfer=coded,
         interlaced=interlaced,
-        mended=scan.mended,
+        mended=scan.repaired,
         alpha=alpha,
     )

@@ -14,35 +14,35 @@ from typing import Literal, NamedTuple, cast
 
 import numpy as np
 
-from pipeline.video.reading.timestamps import mended
+from pipeline.video.reading.timestamps import repair_timestamps
 
 # What a damaged file says beyond this is no time.
-_LATEST = 2**52
+_MAX_TIME = 2**52
 # The clock of a video is refined by no more than this, and FFmpeg's fractions hold no larger denominator.
 _FINEST, _DENOMINATOR = 16, 2**31 - 1
 # Sound that begins by no more than this before the picture, in seconds, is an encoder's run-up.
-_RUN_UP = Fraction(1, 10)
+_MAX_ENCODER_DELAY = Fraction(1, 10)
 # No more pictures are shown before one that is decoded before them (ITU-T H.264, A.3.1).
-_REORDERED = 16
+_MAX_REORDERED = 16
 # A picture that comes later than this after the sound belongs to another clock.
 _LONGEST_LEAD = 3600
 
 
 @dataclass(frozen=True)
-class Index:
+class FrameIndex:
     """When each frame is shown, ascending, and from which of them decoding can start."""
 
     pts: tuple[int, ...]
-    keys: tuple[int, ...]
+    keyframes: tuple[int, ...]
     origin: int = 0
     """The first frame's time by the container's clock, in ticks as those of `pts`."""
     tick: Fraction = Fraction(1)
     """How many seconds one of pts is."""
-    marks: tuple[tuple[int, int], ...] = ()
+    keyframe_packets: tuple[tuple[int, int], ...] = ()
     """The packet of each of `keys` is known by the time that the container gives it and by its size."""
-    stamps: tuple[int | None, ...] = ()
+    container_pts: tuple[int | None, ...] = ()
     """Where times were mended, the one that the container has for each frame; None where it is no guide."""
-    lasts: int = 1
+    last_duration: int = 1
     """Duration of the last frame, in ticks."""
     size: tuple[int, int] | None = None
     """Width and height that most of the frames have as they are stored; None: that of the first."""
@@ -52,21 +52,23 @@ class Index:
     @property
     def end(self) -> int:
         """The pts at which the last frame ends."""
-        return self.pts[-1] + self.lasts
+        return self.pts[-1] + self.last_duration
 
     @cached_property
-    def usual(self) -> int:
+    def usual_duration(self) -> int:
         """Duration of most frames, in ticks."""
-        return int(np.median(np.diff(self.pts))) if len(self.pts) > 1 else self.lasts
+        return int(np.median(np.diff(self.pts))) if len(self.pts) > 1 else self.last_duration
 
-    def led(self, lead: int) -> Index:
+    def with_lead(self, lead: int) -> FrameIndex:
         """The same with the first frame shown `lead` ticks before its own time, from 0 on."""
-        pts, keys = ((*times[:1], *(time + lead for time in times[1:])) for times in (self.pts, self.keys))
-        if self.keys[:1] != (0,):
-            keys = tuple(key + lead for key in self.keys)
-        return replace(self, pts=pts, keys=keys, origin=self.origin - lead, lead=lead)
+        pts, keys = (
+            (*times[:1], *(time + lead for time in times[1:])) for times in (self.pts, self.keyframes)
+        )
+        if self.keyframes[:1] != (0,):
+            keys = tuple(key + lead for key in self.keyframes)
+        return replace(self, pts=pts, keyframes=keys, origin=self.origin - lead, lead=lead)
 
-    def at(self, pts: int) -> int:
+    def frame_at(self, pts: int) -> int:
         """The pts of the frame on screen at `pts`: the last one not after it, else the first."""
         return self.pts[max(0, bisect.bisect_right(self.pts, pts) - 1)]
 
@@ -75,20 +77,20 @@ class Index:
         place = len(self.pts) if end is None else bisect.bisect_left(self.pts, end)
         return self.pts[place - 1] if place else -1
 
-    def key_before(self, pts: int) -> int:
-        return self.keys[max(0, bisect.bisect_right(self.keys, pts) - 1)] if self.keys else 0
+    def keyframe_before(self, pts: int) -> int:
+        return self.keyframes[max(0, bisect.bisect_right(self.keyframes, pts) - 1)] if self.keyframes else 0
 
 
 @dataclass(frozen=True)
 class Scan:
-    index: Index
+    index: FrameIndex
     packets: int
     """How many packets of the stream the file holds, those that show nothing among them."""
-    mended: int = 0
+    repaired: int = 0
     """Frames whose time was missing or repeated."""
 
 
-class _Shown(NamedTuple):
+class _DisplayedPacket(NamedTuple):
     """A packet that brings a picture to the screen."""
 
     pts: int | None
@@ -97,46 +99,50 @@ class _Shown(NamedTuple):
     key: bool
 
 
-def scanned(path: Path) -> Scan:
+def scan_packets(path: Path) -> Scan:
     """Read all packets. Raises VideoError where the file is no video."""
-    from pipeline.video.reading.displayed_packets import Pictures
-    from pipeline.video.reading.sizes import Sizes
+    from pipeline.video.reading.displayed_packets import DisplayedPackets
+    from pipeline.video.reading.sizes import FrameSizes
     from pipeline.video.reading.source import Source, time_base
 
-    shown: list[_Shown] = []
+    shown: list[_DisplayedPacket] = []
     held = 0
     with Source(path) as source:
-        pictures, ending, sizes = Pictures(source), _Ending(source.lengths), Sizes(source)
+        pictures, ending, sizes = (
+            DisplayedPackets(source),
+            _LastDuration(source.duration_meaning),
+            FrameSizes(source),
+        )
         for packet in source.packets():
-            pts, dts = _time(packet.pts), _time(packet.dts)
+            pts, dts = _valid_time(packet.pts), _valid_time(packet.dts)
             held += packet.size > 0
-            brings = packet.size > 0 and pictures.brings(packet, dts if pts is None else pts)
-            ending.add(pts, dts, packet.duration or 0, brings, packet.is_discard)
+            displayed = packet.size > 0 and pictures.is_displayed(packet, dts if pts is None else pts)
+            ending.add(pts, dts, packet.duration or 0, displayed, packet.is_discard)
             if packet.size:
                 sizes.add(packet, pts if dts is None else dts)
-            if brings and not packet.is_discard:
-                shown.append(_Shown(pts, dts, packet.size, packet.is_keyframe))
+            if displayed and not packet.is_discard:
+                shown.append(_DisplayedPacket(pts, dts, packet.size, packet.is_keyframe))
         tick = time_base(source.stream)
         rate = source.stream.average_rate or source.stream.guessed_rate or 25
-        if pictures.packed or (source.guesses and any(s.pts != s.dts for s in shown)):
+        if pictures.packed or (source.guesses_pts and any(s.pts != s.dts for s in shown)):
             shown = [s._replace(pts=None) for s in shown]
         reorders = source.reorders or any(s.pts != s.dts for s in shown if None not in (s.pts, s.dts))
-        sound, end = source.sound_begins(), source.end
-        size = sizes.most()
+        sound, end = source.audio_start(), source.end_time
+        size = sizes.most_common()
         source.rewind()
-        first = source.first()
-    cut = _cut(shown, None if first is None else first.pts)
-    index, count = _indexed(cut, tick, max(1, round(1 / Fraction(rate) / tick)), reorders)
+        first = source.decode_first()
+    cut = _drop_undecodable(shown, None if first is None else first.pts)
+    index, count = _build_index(cut, tick, max(1, round(1 / Fraction(rate) / tick)), reorders)
     if index.pts:
-        index = replace(index, lasts=ending.lasts(index, tick, end), size=size)
+        index = replace(index, last_duration=ending.measure(index, tick, end), size=size)
     if sound is not None and len(cut) == len(shown):
         lead = index.origin * index.tick - sound
-        if index.pts and _RUN_UP < lead < _LONGEST_LEAD:
-            index = index.led(round(lead / index.tick))
+        if index.pts and _MAX_ENCODER_DELAY < lead < _LONGEST_LEAD:
+            index = index.with_lead(round(lead / index.tick))
     return Scan(index, held, count)
 
 
-def _cut(shown: list[_Shown], first: int | None) -> list[_Shown]:
+def _drop_undecodable(shown: list[_DisplayedPacket], first: int | None) -> list[_DisplayedPacket]:
     """Those from the first picture on that can be decoded: a recording may begin anywhere.
 
     What is decoded before it is left out, and what is shown before it though it is decoded behind it.
@@ -149,20 +155,20 @@ def _cut(shown: list[_Shown], first: int | None) -> list[_Shown]:
     after = begin + 1
     while after < len(shown) and (pts := shown[after].pts) is not None and pts < cast(int, first):
         after += 1
-    if after - begin > _REORDERED:
+    if after - begin > _MAX_REORDERED:
         after = begin + 1  # the clock was set back
     return [shown[begin], *shown[after:]]
 
 
-Lengths = Literal["shown", "decoded", "track", "unsaid"]
+DurationMeaning = Literal["shown", "decoded", "track", "unsaid"]
 """Meaning of a packet's duration: how long its picture is shown, or the time until the next one is decoded;
 or there is none, and the end of the whole track is told instead, or not even that."""
 
 
-class _Ending:
+class _LastDuration:
     """Finds out for how long the last picture is shown, as the container says."""
 
-    def __init__(self, lengths: Lengths) -> None:
+    def __init__(self, lengths: DurationMeaning) -> None:
         self._lengths = lengths
         self._begin: tuple[int, int] | None = None
         """The least pts and the first dts."""
@@ -173,28 +179,28 @@ class _Ending:
         self._left_out = -1
         """The last pts that is not shown."""
 
-    def add(self, pts: int | None, dts: int | None, duration: int, brings: bool, left_out: bool) -> None:
+    def add(self, pts: int | None, dts: int | None, duration: int, displayed: bool, discarded: bool) -> None:
         """Take note of a packet: whether it brings a picture to the screen, and whether it is left out."""
         pts = dts if pts is None else pts
         dts = pts if dts is None else dts
         if pts is None or dts is None:
             return
         self._begin = (pts, dts) if self._begin is None else (min(self._begin[0], pts), self._begin[1])
-        if left_out:
+        if discarded:
             self._left_out = max(self._left_out, pts)
             return
         self._decoded = dts + duration
-        if brings and (self._last is None or pts >= self._last[0]):
+        if displayed and (self._last is None or pts >= self._last[0]):
             self._last = pts, duration
-        elif not brings and self._last is not None and pts > self._last[0]:
+        elif not displayed and self._last is not None and pts > self._last[0]:
             self._last = self._last[0], pts + duration - self._last[0]  # the picture before goes on
 
-    def lasts(self, index: Index, tick: Fraction, end: Fraction | None) -> int:
+    def measure(self, index: FrameIndex, tick: Fraction, end: Fraction | None) -> int:
         """In ticks of the index, whose pictures are shown for as long as most where nothing else is said.
 
         `end` is when the track ends, in seconds by the container's clock, where that says so.
         """
-        usual = index.usual
+        usual = index.usual_duration
         if self._begin is None or self._last is None or self._left_out > self._last[0]:
             return usual
         pts, duration = self._last
@@ -208,14 +214,16 @@ class _Ending:
                 duration = 0
         lasts = round(duration * tick / index.tick)
         # What differs by a tick was rounded.
-        return lasts if 0 < lasts < _LATEST and abs(lasts - usual) > tick / index.tick else usual
+        return lasts if 0 < lasts < _MAX_TIME and abs(lasts - usual) > tick / index.tick else usual
 
 
-def _time(stamp: int | None) -> int | None:
-    return stamp if stamp is not None and abs(stamp) < _LATEST else None
+def _valid_time(stamp: int | None) -> int | None:
+    return stamp if stamp is not None and abs(stamp) < _MAX_TIME else None
 
 
-def _indexed(shown: Sequence[_Shown], tick: Fraction, gap: int, reorders: bool) -> tuple[Index, int]:
+def _build_index(
+    shown: Sequence[_DisplayedPacket], tick: Fraction, gap: int, reorders: bool
+) -> tuple[FrameIndex, int]:
     """The index, and how many times in it are not the container's own."""
     pts = [s.pts for s in shown if s.pts is not None]
     clock = [s.dts for s in shown if s.dts is not None] if reorders else pts
@@ -224,7 +232,7 @@ def _indexed(shown: Sequence[_Shown], tick: Fraction, gap: int, reorders: bool) 
         marks = sorted((s.pts, s.size) for s in shown if s.key and s.pts is not None)
         times = tuple(sorted(p - origin for p in pts))
         keys = tuple(p - origin for p, _ in marks)
-        return Index(times, keys, origin, tick, tuple(marks), lasts=gap), 0
+        return FrameIndex(times, keys, origin, tick, tuple(marks), last_duration=gap), 0
 
     # With frames in another order than they are shown in, only the times of decoding tell how pictures follow
     # each other; these run ahead of their own times by a constant.
@@ -233,7 +241,7 @@ def _indexed(shown: Sequence[_Shown], tick: Fraction, gap: int, reorders: bool) 
     stamps = [None if s is None else s + ahead for s in stamps]
     steps = sorted(b - a for a, b in pairwise(stamps) if a is not None and b is not None and b > a)
     gap = steps[len(steps) // 2] if steps else gap
-    found, finer = mended(stamps, gap, min(_FINEST, _DENOMINATOR // tick.denominator))
+    found, finer = repair_timestamps(stamps, gap, min(_FINEST, _DENOMINATOR // tick.denominator))
     origin = found[0]
     times = tuple(time - origin for time in found)
 
@@ -246,5 +254,5 @@ def _indexed(shown: Sequence[_Shown], tick: Fraction, gap: int, reorders: bool) 
     ]
     keys = tuple(t for t, _ in found_keys) or (0,)
     marks = [mark for _, mark in found_keys]
-    index = Index(times, keys, origin, tick / finer, tuple(marks), guides, lasts=gap * finer)
+    index = FrameIndex(times, keys, origin, tick / finer, tuple(marks), guides, last_duration=gap * finer)
     return index, max(changed, missing)

@@ -18,11 +18,11 @@ from pipeline.video.reading.source import DAMAGED, Source, codec_name
 _Size = tuple[int, int]
 
 # The type of the units that hold a picture's size (ITU-T H.264, 7.4.1; H.265, 7.4.2.2).
-_SETS = {"h264": 7, "hevc": 33}
-_START = re.compile(rb"\x00\x00\x01")
+_SET_TYPES = {"h264": 7, "hevc": 33}
+_START_CODE = re.compile(rb"\x00\x00\x01")
 
 
-class Sizes:
+class FrameSizes:
     """Takes note of the sizes of a stream's keyframes, and of how long each is kept."""
 
     def __init__(self, source: Source) -> None:
@@ -33,7 +33,7 @@ class Sizes:
         self._times: Counter[_Size] = Counter({self._size: 0})
         """Ticks that each size was kept for, by the times of decoding: these may begin anew on the way."""
         self._before: int | None = None
-        self._told: bytes | None = None
+        self._last_header: bytes | None = None
 
     def add(self, packet: Packet[VideoStream], time: int | None) -> None:
         """Look at a packet and the time it is decoded at; only keyframes bring a new size."""
@@ -43,20 +43,20 @@ class Sizes:
             self._before = time
         if not packet.is_keyframe:
             return
-        told = self._header(packet)
-        if not told or told == self._told:
+        header = self._size_header(packet)
+        if not header or header == self._last_header:
             return
-        if self._told is not None:
-            size = self._decoded(packet)
+        if self._last_header is not None:
+            size = self._decode_size(packet)
             if size is not None:
                 self._size = size
-        self._told = told
+        self._last_header = header
 
-    def most(self) -> _Size:
+    def most_common(self) -> _Size:
         """The size of most of the time; of several that are equal the first."""
         return self._times.most_common(1)[0][0]
 
-    def _header(self, packet: Packet[VideoStream]) -> bytes:
+    def _size_header(self, packet: Packet[VideoStream]) -> bytes:
         """Return the bytes of a keyframe that say how large it is; empty where it does not say so itself."""
         if packet.has_sidedata("new_extradata"):
             return bytes(packet.get_sidedata("new_extradata"))
@@ -64,11 +64,13 @@ class Sizes:
             case "vp8":  # two fields of 14 bits behind the start code: RFC 6386, 9.1
                 return bytes(memoryview(packet)[6:10])
             case "vp9":
-                return _header_vp9(bytes(memoryview(packet)[:24]))
+                return _vp9_size_header(bytes(memoryview(packet)[:24]))
             case "h264" | "hevc":
-                return b"".join(_sets(bytes(packet), self._codec, self._stream.codec_context.extradata))
+                return b"".join(
+                    _parameter_sets(bytes(packet), self._codec, self._stream.codec_context.extradata)
+                )
             case "av1":
-                return _header_av1(bytes(memoryview(packet)[:256]))
+                return _av1_sequence_header(bytes(memoryview(packet)[:256]))
             case "mpeg2video":
                 data = bytes(memoryview(packet)[:256])
                 at = data.find(b"\0\0\1\xb3")
@@ -79,7 +81,7 @@ class Sizes:
                 return frame[1] if frame else b""
         return b""
 
-    def _decoded(self, packet: Packet[VideoStream]) -> _Size | None:
+    def _decode_size(self, packet: Packet[VideoStream]) -> _Size | None:
         """The size of a keyframe; None where it cannot be decoded."""
         context = self._stream.codec_context
         decoder = CodecContext.create(context.codec.name, "r")
@@ -93,15 +95,15 @@ class Sizes:
         return None
 
 
-def _sets(data: bytes, codec: str, extradata: bytes | None) -> Iterator[bytes]:
+def _parameter_sets(data: bytes, codec: str, extradata: bytes | None) -> Iterator[bytes]:
     """The parameter sets in a packet of H.264 or HEVC that say how large its pictures are."""
-    for unit in _units(data, extradata):
+    for unit in _nal_units(data, extradata):
         kind = unit[0] & 0x1F if codec == "h264" else unit[0] >> 1 & 0x3F
-        if kind == _SETS[codec]:
+        if kind == _SET_TYPES[codec]:
             yield unit
 
 
-def _units(data: bytes, extradata: bytes | None) -> Iterator[bytes]:
+def _nal_units(data: bytes, extradata: bytes | None) -> Iterator[bytes]:
     """The units of a packet: behind their lengths where the header says so, else behind start codes."""
     if extradata and extradata[0] == 1:
         at = 0
@@ -111,14 +113,14 @@ def _units(data: bytes, extradata: bytes | None) -> Iterator[bytes]:
                 yield data[at + 4 : at + 4 + length]
             at += 4 + length
         return
-    starts = [found.end() for found in _START.finditer(data)]
+    starts = [found.end() for found in _START_CODE.finditer(data)]
     for begin, after in pairwise([*starts, len(data) + 3]):
         unit = data[begin : after - 3].rstrip(b"\0")
         if unit:
             yield unit
 
 
-def _header_vp9(data: bytes) -> bytes:
+def _vp9_size_header(data: bytes) -> bytes:
     """Profile and size of a VP9 keyframe: VP9 Bitstream & Decoding Process Specification, 6.2."""
     bits = f"{int.from_bytes(data, 'big'):0{8 * len(data)}b}"
     profile = int(bits[2]) + 2 * int(bits[3])
@@ -134,7 +136,7 @@ def _header_vp9(data: bytes) -> bytes:
     return f"{profile} {bits[at : at + 32]}".encode()
 
 
-def _header_av1(data: bytes) -> bytes:
+def _av1_sequence_header(data: bytes) -> bytes:
     """The sequence header of an AV1 keyframe: AV1 Bitstream & Decoding Process Specification, 5.3."""
     at = 0
     while at + 1 < len(data):

@@ -24,12 +24,12 @@ from pipeline.arrays import Matte, Pixels
 from pipeline.errors import VideoError
 from pipeline.jobs import limits
 from pipeline.video.av_errors import read_errors
-from pipeline.video.colour.to_rgb import Conversion
+from pipeline.video.colour.to_rgb import RgbConverter
 from pipeline.video.reading import animated_webp
-from pipeline.video.reading.deinterlace import woven
-from pipeline.video.reading.scan import Lengths
+from pipeline.video.reading.deinterlace import deinterlace
+from pipeline.video.reading.scan import DurationMeaning
 from pipeline.video.reading.side_data import side_data
-from pipeline.video.reading.tracks import film
+from pipeline.video.reading.tracks import choose_video_stream
 
 # What FFmpeg says of data that it cannot make out; some decoders let numbers of their own out.
 DAMAGED = (av.error.InvalidDataError, av.error.PatchWelcomeError, av.error.UndefinedError)
@@ -50,16 +50,16 @@ _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": ",".join(_VIDEOS |
 # The brands (ISO/IEC 23008-12) of a photo in a container of videos: those of its animations are others.
 _PHOTO_BRANDS = frozenset({"avif", "heic", "heim", "heis", "heix", "mif1", "mif2"})
 
-MOST_PIXELS = 2**27
+MAX_PIXELS = 2**27
 """No picture is larger, which lets 16K in and keeps out what a damaged file claims."""
 
 # FFmpeg's own decoders of these pass over the alpha that Matroska puts beside their packets.
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
-_Matrix = tuple[int, int, int, int]
+_DisplayMatrix = tuple[int, int, int, int]
 """a, b, c, d of the display matrix (ISO/IEC 14496-12, 8.3.2): x' = ax + cy, y' = bx + dy."""
 
-_UPRIGHT: _Matrix = (1, 0, 0, 1)
+_UPRIGHT: _DisplayMatrix = (1, 0, 0, 1)
 
 
 class Source:
@@ -68,8 +68,8 @@ class Source:
     def __init__(self, path: Path, name: str | None = None) -> None:
         self.path = path
         self.name = name or path.name
-        self._conversion = Conversion()
-        self._turn: _Matrix | None = None
+        self._converter = RgbConverter()
+        self._display_matrix: _DisplayMatrix | None = None
         self._stored: tuple[int, int] | None = None
         self.threaded = True
         """True if the decoder may use several threads."""
@@ -86,7 +86,7 @@ class Source:
                 raise VideoError(f"{self.name}: the file is empty (0 bytes). Copy or download it again.")
             # Absolute, since FFmpeg takes what stands before a colon for a protocol.
             # Tags are in any encoding; a title that cannot be made out is no reason to refuse a video.
-            drawn = animated_webp.opened(path)
+            drawn = animated_webp.open_animation(path)
             self._copy: BinaryIO | None
             self._canvas: animated_webp.Canvas | None
             self._copy, self._canvas = drawn or (None, None)
@@ -102,7 +102,7 @@ class Source:
         kinds = set(self.container.format.name.split(","))
         if kinds & _PICTURES or self.container.metadata.get("major_brand") in _PHOTO_BRANDS:
             raise VideoError(f"{self.name}: this is a picture, not a video. Choose a video.")
-        stream = film(self.path, list(self.container.streams.video), _OPTIONS)
+        stream = choose_video_stream(self.path, list(self.container.streams.video), _OPTIONS)
         if stream is None:
             held = "sound only" if self.container.streams.audio else "no picture"
             raise VideoError(f"{self.name}: the file holds {held}. Choose a file with a video in it.")
@@ -119,8 +119,8 @@ class Source:
         self.resize(self._stored or (context.width, context.height))
         # What comes later may be larger, or claim to be. What is too large by little is decoded, to be told
         # from damage; the first size was admitted by whoever took the video in.
-        self._most = max(limits.max_pixels() or MOST_PIXELS, context.width * context.height)
-        context.options = {"max_pixels": str(min(MOST_PIXELS, 4 * self._most))}
+        self._most = max(limits.max_pixels() or MAX_PIXELS, context.width * context.height)
+        context.options = {"max_pixels": str(min(MAX_PIXELS, 4 * self._most))}
         # AVI has no word for alpha: the fourth byte of its plain pixels is often a mere filling of zeros.
         self._filled = "avi" in kinds and codec_name(self.stream) == "rawvideo"
         self._decoder: VideoCodecContext = context
@@ -138,23 +138,23 @@ class Source:
         self.parsed = bool(kinds & {"mpeg", "mpegts"})
         # A packet's length says how long its picture is shown, or in MP4 (ISO/IEC 14496-12) until when the
         # next one is decoded; in Matroska it is made up from the mean rate, and in FLV there is none.
-        self.lengths: Lengths = "shown"
+        self.duration_meaning: DurationMeaning = "shown"
         if "mov" in kinds:
-            self.lengths = "decoded"
+            self.duration_meaning = "decoded"
         elif "matroska" in kinds and self._canvas is None:
-            self.lengths = "track"
+            self.duration_meaning = "track"
         elif "flv" in kinds:
-            self.lengths = "unsaid"
+            self.duration_meaning = "unsaid"
         # Whether frames come in another order than they are shown in.
         self.reorders = context.has_b_frames > 0
         # AVI tells when a frame is decoded and not when it is shown. FFmpeg knows it nevertheless, but can
         # only guess where frames may come in any order.
-        self.guesses = "avi" in kinds and codec_name(self.stream) in ("h264", "hevc")
+        self.guesses_pts = "avi" in kinds and codec_name(self.stream) in ("h264", "hevc")
         # Whether there are frames of two fields among those that were decoded.
         self.interlaced = False
         # A picture made of fields depends on the frame before it, so that decoding has to begin this many
         # ticks before a keyframe that is wanted.
-        self.early = int(context.field_order > 1 and not self.guesses)
+        self.preroll = int(context.field_order > 1 and not self.guesses_pts)
 
     def resize(self, stored: tuple[int, int]) -> None:
         """Let pictures leave here as large as stored ones of this width and height are shown.
@@ -164,14 +164,14 @@ class Source:
         """
         self._stored = stored
         # In square pixels, before they are turned upright.
-        self.size = (self._shown_width(stored[0]), stored[1])
-        if max(self.size[0], stored[0]) * stored[1] > MOST_PIXELS:
+        self.size = (self._display_width(stored[0]), stored[1])
+        if max(self.size[0], stored[0]) * stored[1] > MAX_PIXELS:
             raise VideoError(
                 f"{self.name}: its pictures are {self.size[0]} × {self.size[1]}, which is more than can be "
                 "handled or is not true. Convert it to a smaller size and try again."
             )
 
-    def _shown_width(self, stored: int) -> int:
+    def _display_width(self, stored: int) -> int:
         """Columns of square pixels."""
         return max(1, round(stored * (self.stream.sample_aspect_ratio or Fraction(1))))
 
@@ -197,7 +197,7 @@ class Source:
         yield last
 
     @property
-    def end(self) -> Fraction | None:
+    def end_time(self) -> Fraction | None:
         """End of the pictures, in seconds by the container's clock; None where Matroska does not say."""
         told = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", self.stream.metadata.get("DURATION", ""))
         if told is not None:
@@ -206,12 +206,12 @@ class Source:
             return None  # the whole lasts as long as its longest track
         return Fraction(self.container.duration + (self.container.start_time or 0), av.time_base)
 
-    def sound_begins(self) -> Fraction | None:
+    def audio_start(self) -> Fraction | None:
         """Return when the first sound begins, in seconds by the container's clock; None: there is none."""
         tracks = [s for s in self.container.streams.audio if s.codec_context and s.start_time is not None]
         return min((cast(int, s.start_time) * Fraction(s.time_base or 0) for s in tracks), default=None)
 
-    def first(self) -> av.VideoFrame | None:
+    def decode_first(self) -> av.VideoFrame | None:
         """The first picture that can be decoded, of a source that was just opened."""
         frame = next(self.decode(), None)
         if frame is None and self.threaded:
@@ -227,9 +227,13 @@ class Source:
         Pictures before the container's pts `since` may be left out where no other is made from them.
         """
         with read_errors(self.name):
-            yield from woven(self._decoded(self.packets() if packets is None else packets, since))
+            yield from deinterlace(
+                self._decode_packets(self.packets() if packets is None else packets, since)
+            )
 
-    def _decoded(self, packets: Iterable[Packet[VideoStream]], since: int | None) -> Iterator[av.VideoFrame]:
+    def _decode_packets(
+        self, packets: Iterable[Packet[VideoStream]], since: int | None
+    ) -> Iterator[av.VideoFrame]:
         for packet in packets:
             if since is not None:
                 early = packet.pts is not None and packet.pts < since
@@ -247,7 +251,7 @@ class Source:
 
         What no video has is damage, and passed over as such.
         """
-        if self._most < width * height <= MOST_PIXELS:
+        if self._most < width * height <= MAX_PIXELS:
             raise VideoError(
                 f"{self.name}: its pictures grow to {width} × {height} on the way, and "
                 f"{self._most / 1e6:.1f} million pixels are the most that can be taken here. Bring the whole "
@@ -270,36 +274,36 @@ class Source:
         self.close()
         self._open()
 
-    def turn(self, frame: av.VideoFrame) -> _Matrix:
+    def display_matrix(self, frame: av.VideoFrame) -> _DisplayMatrix:
         """The display matrix, which the first frame tells for all.
 
         Asked for once, as `side_data` says.
         """
-        if self._turn is None:
-            self._turn = _display_matrix(frame)
-        return self._turn
+        if self._display_matrix is None:
+            self._display_matrix = _read_display_matrix(frame)
+        return self._display_matrix
 
-    def upright(self, frame: av.VideoFrame, pixel_format: str) -> Pixels:
+    def to_image(self, frame: av.VideoFrame, pixel_format: str) -> Pixels:
         """The frame as it is shown, in `pixel_format` ("rgb24", "gray" or, of 16 bits, "rgb48le")."""
-        width, height = self._inside(frame)
+        width, height = self._inner_size(frame)
         with read_errors(self.name):
             if pixel_format == "gray":
-                image: Pixels = self._conversion.grey(frame, width, height)
+                image: Pixels = self._converter.to_grey(frame, width, height)
             else:
-                image = self._conversion.rgb(frame, width, height, deep=pixel_format == "rgb48le")
-        return _turned(self._bordered(image), self.turn(frame))
+                image = self._converter.to_rgb(frame, width, height, high_bit_depth=pixel_format == "rgb48le")
+        return _apply_matrix(self._add_borders(image), self.display_matrix(frame))
 
-    def _inside(self, frame: av.VideoFrame) -> tuple[int, int]:
+    def _inner_size(self, frame: av.VideoFrame) -> tuple[int, int]:
         """Return a frame's size inside those that leave here: one of another shape is not squeezed."""
         width, height = self.size
-        across, down = self._shown_width(frame.width), frame.height
+        across, down = self._display_width(frame.width), frame.height
         scale = min(Fraction(width, across), Fraction(height, down))
         inner = max(1, round(across * scale)), max(1, round(down * scale))
         # A pixel more or less is a rounding.
         near = abs(inner[0] - width) <= 1 and abs(inner[1] - height) <= 1
         return self.size if near else inner
 
-    def _bordered(self, image: Pixels) -> Pixels:
+    def _add_borders(self, image: Pixels) -> Pixels:
         """The image with black at both sides, or above and below, where it is smaller than most."""
         width, height = self.size
         across, down = width - image.shape[1], height - image.shape[0]
@@ -308,16 +312,16 @@ class Source:
         sides = (down // 2, down - down // 2, across // 2, across - across // 2)
         return cast(Pixels, cv2.copyMakeBorder(image, *sides, cv2.BORDER_CONSTANT))
 
-    def alpha(self, frame: av.VideoFrame) -> Matte | None:
+    def to_alpha(self, frame: av.VideoFrame) -> Matte | None:
         """`[H, W]`, 0 to 255: how opaque the frame is, as it is shown; None where it is so everywhere."""
         with read_errors(self.name):
-            alpha = self._conversion.alpha(frame, *self._inside(frame))
+            alpha = self._converter.to_alpha(frame, *self._inner_size(frame))
         if alpha is None or (self._filled and not alpha.any()):
             return None
-        return cast(Matte, _turned(self._bordered(alpha), self.turn(frame)))
+        return cast(Matte, _apply_matrix(self._add_borders(alpha), self.display_matrix(frame)))
 
 
-def _display_matrix(frame: av.VideoFrame) -> _Matrix:
+def _read_display_matrix(frame: av.VideoFrame) -> _DisplayMatrix:
     matrix = side_data(frame, "DISPLAYMATRIX")
     if matrix is None:
         return _UPRIGHT
@@ -325,7 +329,7 @@ def _display_matrix(frame: av.VideoFrame) -> _Matrix:
     return int(a), int(b), int(c), int(d)
 
 
-def _turned(image: Pixels, matrix: _Matrix) -> Pixels:
+def _apply_matrix(image: Pixels, matrix: _DisplayMatrix) -> Pixels:
     """`image` under the quarter turn or mirroring that `matrix` is nearest to."""
     a, b, c, d = matrix
     if abs(b) > abs(a):  # x and y change places

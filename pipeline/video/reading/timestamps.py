@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 
-def mended(stamps: Sequence[int | None], gap: int, finest: int = 1) -> tuple[list[int], int]:
+def repair_timestamps(stamps: Sequence[int | None], gap: int, finest: int = 1) -> tuple[list[int], int]:
     """Ascending times for pictures in the order in which they are shown, and how much finer their ticks are.
 
     What is missing or repeated is spread evenly between its neighbours; beyond the first and the last known
     time, and where the clock was set back, pictures are `gap` ticks apart. Only where the clock is too coarse
     to tell the pictures apart are ticks finer than those of the stamps, by a whole number up to `finest`.
     """
-    known = _trusted(stamps, gap)
+    known = _select_trusted(stamps, gap)
     if not known:
         return [gap * place for place in range(len(stamps))], 1
     (first, start), (last, end) = known[0], known[-1]
@@ -29,7 +29,7 @@ def mended(stamps: Sequence[int | None], gap: int, finest: int = 1) -> tuple[lis
     return times + [end + gap * finer * n for n in range(len(stamps) - last)], finer
 
 
-def _trusted(stamps: Sequence[int | None], gap: int) -> list[tuple[int, int]]:
+def _select_trusted(stamps: Sequence[int | None], gap: int) -> list[tuple[int, int]]:
     """Place and time of the stamps that ascend, moved by as much as the clock was set back before them."""
     known = [(place, stamp) for place, stamp in enumerate(stamps) if stamp is not None]
     trusted: list[tuple[int, int]] = []

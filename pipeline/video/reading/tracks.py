@@ -11,12 +11,14 @@ import av
 from av.video.stream import VideoStream
 
 # By when a film has shown a second picture: after so many of another track.
-_PEEKED = 48
+_PROBED_PACKETS = 48
 # AVI may count so many where there is one.
-_ROUGH = 2
+_UNRELIABLE_COUNT = 2
 
 
-def film(path: Path, streams: list[VideoStream], options: dict[str, str]) -> VideoStream | None:
+def choose_video_stream(
+    path: Path, streams: list[VideoStream], options: dict[str, str]
+) -> VideoStream | None:
     """The track that a player would show: of those marked as default the largest, else the largest of all.
 
     A single picture beside a film, such as a thumbnail, is none. None where there is no track of pictures;
@@ -26,7 +28,7 @@ def film(path: Path, streams: list[VideoStream], options: dict[str, str]) -> Vid
     streams = [s for s in streams if not s.disposition & s.disposition.attached_pic]
     readable = [s for s in streams if s.codec_context and s.codec_context.width] or streams
     if len(readable) > 1:
-        readable = _moving(path, readable, options) or readable
+        readable = _streams_with_frames(path, readable, options) or readable
     return max(readable, key=_rank, default=None)
 
 
@@ -38,9 +40,11 @@ def _rank(stream: VideoStream) -> tuple[bool, int]:
     )
 
 
-def _moving(path: Path, streams: list[VideoStream], options: dict[str, str]) -> list[VideoStream]:
+def _streams_with_frames(
+    path: Path, streams: list[VideoStream], options: dict[str, str]
+) -> list[VideoStream]:
     """Those of several pictures, as the container says, or else its first packets."""
-    if all(stream.frames == 1 or stream.frames > _ROUGH for stream in streams):
+    if all(stream.frames == 1 or stream.frames > _UNRELIABLE_COUNT for stream in streams):
         return [stream for stream in streams if stream.frames > 1]
     counts: Counter[int] = Counter()
     # Opened anew, for not every container leads back to its start.
@@ -50,6 +54,6 @@ def _moving(path: Path, streams: list[VideoStream], options: dict[str, str]) -> 
     ):
         for packet in container.demux(*container.streams.video):
             counts[packet.stream_index] += bool(packet.size)
-            if counts[packet.stream_index] == _PEEKED:
+            if counts[packet.stream_index] == _PROBED_PACKETS:
                 break
-    return [stream for stream in streams if counts[stream.index] > 1 or stream.frames > _ROUGH]
+    return [stream for stream in streams if counts[stream.index] > 1 or stream.frames > _UNRELIABLE_COUNT]

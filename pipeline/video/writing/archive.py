@@ -12,12 +12,12 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 from pipeline.errors import InputError
 from pipeline.files import create_part, create_part_folder, move_into_place, release_part, remove_part
 
-TABLE = "times.csv"
+TIMES_TABLE = "times.csv"
 """What a sequence's own table is called; its first column names the pictures."""
 
 
-class Store(Protocol):
-    """Takes files, beside the final name; `keep` puts them there, `drop` leaves what was there before."""
+class Archive(Protocol):
+    """Files under a temporary name; `commit` moves them into place, `discard` removes them."""
 
     def add(self, name: str, data: bytes | memoryview) -> None: ...
 
@@ -28,13 +28,13 @@ class Store(Protocol):
 
     def read(self, name: str) -> bytes: ...
 
-    def keep(self) -> None: ...
+    def commit(self) -> None: ...
 
-    def drop(self) -> None:
+    def discard(self) -> None:
         """Remove what was not kept."""
 
 
-class Zip:
+class ZipArchive:
     """Files as they are: what is in them is compressed already."""
 
     def __init__(self, path: Path) -> None:
@@ -60,11 +60,11 @@ class Zip:
     def read(self, name: str) -> bytes:
         return self._zip.read(name)
 
-    def keep(self) -> None:
+    def commit(self) -> None:
         self._zip.close()
         move_into_place(self._part, self._path)
 
-    def drop(self) -> None:
+    def discard(self) -> None:
         try:
             self._zip.close()
         except OSError:  # a full disk refuses the directory too
@@ -79,11 +79,11 @@ def _entry(name: str) -> ZipInfo:
     return entry
 
 
-class Folder:
+class FolderArchive:
     """Files in a folder. One that is there already is replaced if it is empty or a sequence of before."""
 
     def __init__(self, path: Path) -> None:
-        _check(path)
+        _check_target(path)
         self._path = path
         self._part = create_part_folder(path)
 
@@ -99,8 +99,8 @@ class Folder:
     def read(self, name: str) -> bytes:
         return (self._part / name).read_bytes()
 
-    def keep(self) -> None:
-        _check(self._path)
+    def commit(self) -> None:
+        _check_target(self._path)
         # mkdtemp's folder is for its owner alone; the mode of one that is made plainly tells what is usual.
         plain = self._part / "plain"
         plain.mkdir()
@@ -116,14 +116,14 @@ class Folder:
         release_part(self._part)
         shutil.rmtree(old)
 
-    def drop(self) -> None:
+    def discard(self) -> None:
         remove_part(self._part)
 
 
-def _check(path: Path) -> None:
+def _check_target(path: Path) -> None:
     """Raise InputError where something is at `path` that is not ours to remove."""
     if path.is_dir() and not path.is_symlink():
-        if _ours(path):
+        if _is_replaceable(path):
             return
         raise InputError(
             f"{path.name}: there are other files in this folder. Give the name of a new or an empty one."
@@ -132,15 +132,15 @@ def _check(path: Path) -> None:
         raise InputError(f"{path.name}: this is a file. Give the name of a folder, or one that ends in .zip.")
 
 
-def _ours(folder: Path) -> bool:
+def _is_replaceable(folder: Path) -> bool:
     """Whether a folder is empty, or holds a sequence and not one file besides."""
     names = {entry.name for entry in folder.iterdir()}
-    if TABLE not in names:
+    if TIMES_TABLE not in names:
         return not names
     try:
-        with (folder / TABLE).open(encoding="ascii", newline="") as file:
+        with (folder / TIMES_TABLE).open(encoding="ascii", newline="") as file:
             listed = {row[0] for row in csv.reader(file) if row}
     except (OSError, UnicodeError, csv.Error):
         return False
     pictures = {name for name in listed if re.fullmatch(r"\d+\.png", name)}
-    return names - {TABLE} <= pictures and not any(entry.is_dir() for entry in folder.iterdir())
+    return names - {TIMES_TABLE} <= pictures and not any(entry.is_dir() for entry in folder.iterdir())

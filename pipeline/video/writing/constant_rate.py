@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 Picture = TypeVar("Picture")
 
 
-class Even(Generic[Picture]):
+class ConstantRate(Generic[Picture]):
     """What is on screen at 0, 1 / rate, 2 / rate, … seconds, before `length`.
 
     A picture is repeated or passed over as the times want it; none is made. At least one comes out.
@@ -29,7 +29,7 @@ class Even(Generic[Picture]):
         yield from self._until(min(self._count, -(-seconds * self._rate // 1)))
         self._shown = picture
 
-    def rest(self) -> Iterator[tuple[int, Picture]]:
+    def flush(self) -> Iterator[tuple[int, Picture]]:
         """The numbers that the last picture has until the end."""
         yield from self._until(self._count)
 
@@ -39,7 +39,7 @@ class Even(Generic[Picture]):
             self._number += 1
 
 
-class Thinned(Generic[Picture]):
+class LimitedRate(Generic[Picture]):
     """Pictures that follow each other no faster than `rate`, before `length` seconds; long ones stay as long.
 
     One that comes sooner waits until its turn, and is passed over where the next one is there by then. At
@@ -53,7 +53,7 @@ class Thinned(Generic[Picture]):
         """From when on the next picture can be shown."""
         self._waiting: tuple[Fraction, Picture] | None = None
         self._shown = False
-        self.passed = 0
+        self.dropped = 0
         """Number of pictures that were passed over."""
 
     def add(self, seconds: Fraction, picture: Picture) -> Iterator[tuple[Fraction, Picture]]:
@@ -65,7 +65,7 @@ class Thinned(Generic[Picture]):
             yield from self._until(seconds)
         self._waiting = (seconds if self._waiting is not None else Fraction(0), picture)
 
-    def rest(self) -> Iterator[tuple[Fraction, Picture]]:
+    def flush(self) -> Iterator[tuple[Fraction, Picture]]:
         """The last picture, where there is time for it."""
         yield from self._until(self._length)
 
@@ -78,4 +78,4 @@ class Thinned(Generic[Picture]):
             self._free, self._shown = due + self._gap, True
             yield due, picture
         else:
-            self.passed += 1
+            self.dropped += 1

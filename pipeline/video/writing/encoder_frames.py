@@ -13,7 +13,7 @@ from pipeline.arrays import Pixels
 
 _CLEAN = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
 
-_KINDS = {
+_PIXEL_FORMATS = {
     (1, 1): "gray",
     (3, 1): "rgb24",
     (4, 1): "rgba",
@@ -23,15 +23,15 @@ _KINDS = {
 }
 
 
-def framed(image: Pixels) -> av.VideoFrame:
+def to_frame(image: Pixels) -> av.VideoFrame:
     """The image itself as a frame, without a copy where its rows are whole."""
     samples = image.shape[2] if image.ndim == 3 else 1
     if image.strides[1] != samples * image.itemsize or image.strides[-1] != image.itemsize:
         image = image.copy()
-    return av.VideoFrame.from_numpy_buffer(cast(Any, image), format=_KINDS[samples, image.itemsize])
+    return av.VideoFrame.from_numpy_buffer(cast(Any, image), format=_PIXEL_FORMATS[samples, image.itemsize])
 
 
-def padded(image: Pixels, width: int, height: int) -> Pixels:
+def pad_image(image: Pixels, width: int, height: int) -> Pixels:
     """The image with columns and rows mirrored at its right and lower edge, up to this size."""
     down, across = height - image.shape[0], width - image.shape[1]
     if not down and not across:
@@ -39,7 +39,7 @@ def padded(image: Pixels, width: int, height: int) -> Pixels:
     return cast(Pixels, cv2.copyMakeBorder(image, 0, down, 0, across, cv2.BORDER_REFLECT))
 
 
-class Converter:
+class FrameConverter:
     """Makes frames of one pixel format; what is YUV is BT.709 in limited range, and says so."""
 
     def __init__(self, pixels: str) -> None:
@@ -48,7 +48,7 @@ class Converter:
         self._reformatter = VideoReformatter()
 
     def __call__(self, image: Pixels) -> av.VideoFrame:
-        frame = framed(image)
+        frame = to_frame(image)
         if frame.format.name == self._pixels:
             return av.VideoFrame.from_ndarray(cast(Any, image), format=self._pixels)
         made = self._reformatter.reformat(
@@ -65,12 +65,12 @@ class Converter:
         return made
 
 
-def depth(pixels: str) -> int:
+def bit_depth(pixels: str) -> int:
     """Bits per sample of a pixel format."""
     return max(part.bits for part in av.VideoFormat(pixels).components)
 
 
-def coverage(image: Pixels, hard: bool = False) -> float:
+def mean_alpha(image: Pixels, hard: bool = False) -> float:
     """The mean alpha of RGBA, from 0 to 1; `hard`: once it is all or nothing."""
     alpha = image[..., 3]
     most = np.iinfo(image.dtype).max

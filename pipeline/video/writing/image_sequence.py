@@ -16,17 +16,17 @@ from av.codec.context import CodecContext
 from pipeline.arrays import Pixels
 from pipeline.files import write_errors
 from pipeline.formats import Format, Quality
-from pipeline.video.writing.archive import TABLE, Folder, Store, Zip
-from pipeline.video.writing.encoder_frames import Converter, coverage, depth
-from pipeline.video.writing.timing import Schedule, Shape
-from pipeline.video.writing.verify import Content, check, decoded
+from pipeline.video.writing.archive import TIMES_TABLE, Archive, FolderArchive, ZipArchive
+from pipeline.video.writing.encoder_frames import FrameConverter, bit_depth, mean_alpha
+from pipeline.video.writing.timing import StreamSpec, Timeline
+from pipeline.video.writing.verify import Content, decode_image, verify_content
 
 _HEAD = ("picture", "seconds", "lasts")
 _TICK = Fraction(1, 10**6)
 _THREADS = 4
 
 
-class Sequence:
+class ImageSequenceWriter:
     """Writes each frame as a picture, into a zip where `path` says so, else into a folder.
 
     A context manager as `Writer`: what was there stays until all is written and was checked.
@@ -36,20 +36,20 @@ class Sequence:
         self,
         path: Path,
         form: Format,
-        shape: Shape,
+        shape: StreamSpec,
         *,
         alpha: bool = False,
-        deep: bool = False,
+        high_bit_depth: bool = False,
         quality: Quality = "high",
     ) -> None:
         self.path = path
         self.notes: tuple[str, ...] = ()
         self._form = form
-        self._pixels = form.pixels(alpha=alpha, deep=deep)
-        self._schedule = Schedule(shape)
+        self._pixels = form.choose_pixel_format(alpha=alpha, high_bit_depth=high_bit_depth)
+        self._timeline = Timeline(shape)
         self._alpha = alpha
-        self._coverage: float | None = None
-        self._convert = Converter(self._pixels)
+        self._mean_alpha: float | None = None
+        self._convert = FrameConverter(self._pixels)
         self._encoder = cast(Any, CodecContext.create(form.codec, "w"))
         self._encoder.width, self._encoder.height, self._encoder.pix_fmt = (
             shape.width,
@@ -57,23 +57,23 @@ class Sequence:
             self._pixels,
         )
         self._encoder.time_base = shape.time_base
-        self._encoder.options = dict(form.asked(quality))
+        self._encoder.options = dict(form.codec_options(quality))
         self._encoder.thread_type, self._encoder.thread_count = "FRAME", _THREADS
         self._written = 0
-        self._store: Store = (Zip if path.suffix.lower() == form.suffix else Folder)(path)
+        self._archive: Archive = (ZipArchive if path.suffix.lower() == form.suffix else FolderArchive)(path)
 
     def write(self, image: Pixels, pts: int) -> None:
         """Add `[H, W, 3]` RGB or `[H, W, 4]` RGBA (straight alpha) at `pts` ticks."""
-        if self._alpha and not len(self._schedule):
-            self._coverage = coverage(image)
+        if self._alpha and not len(self._timeline):
+            self._mean_alpha = mean_alpha(image)
         frame = self._convert(image)
-        frame.pts, frame.time_base = self._schedule.add(pts), self._schedule.tick
+        frame.pts, frame.time_base = self._timeline.add(pts), self._timeline.tick
         self._encode(frame)
 
     def _encode(self, frame: av.VideoFrame | None) -> None:
         with write_errors(self.path.name):
             for packet in self._encoder.encode(frame):
-                self._store.add(_name(self._written), memoryview(packet))
+                self._archive.add(_name(self._written), memoryview(packet))
                 self._written += 1
 
     def __enter__(self) -> Self:
@@ -89,22 +89,22 @@ class Sequence:
             if kind is None:
                 self._encode(None)
                 with write_errors(self.path.name):
-                    self._store.add(TABLE, _table(self._schedule).encode("ascii"))
-                    self._store.close()
-                    if len(self._schedule):
-                        check(self.path.name, self._promised(), _content(self._store))
-                    self._store.keep()
+                    self._archive.add(TIMES_TABLE, _format_table(self._timeline).encode("ascii"))
+                    self._archive.close()
+                    if len(self._timeline):
+                        verify_content(self.path.name, self._expected(), _read_content(self._archive))
+                    self._archive.commit()
         finally:
-            self._store.drop()
+            self._archive.discard()
 
-    def _promised(self) -> Content:
+    def _expected(self) -> Content:
         return Content(
             codec=self._form.codec,
             size=(self._encoder.width, self._encoder.height),
-            depth=depth(self._pixels),
-            times=self._schedule.seconds,
-            lasts=self._schedule.end,
-            coverage=self._coverage,
+            depth=bit_depth(self._pixels),
+            times=self._timeline.start_times,
+            duration=self._timeline.end,
+            mean_alpha=self._mean_alpha,
         )
 
 
@@ -112,29 +112,29 @@ def _name(number: int) -> str:
     return f"{number:06}.png"
 
 
-def _table(schedule: Schedule) -> str:
+def _format_table(timeline: Timeline) -> str:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(_HEAD)
-    times = [*schedule.seconds, schedule.end] if len(schedule) else []
+    times = [*timeline.start_times, timeline.end] if len(timeline) else []
     for number, (begin, end) in enumerate(pairwise(times)):
         table.writerow((_name(number), f"{float(begin):.6f}", f"{float(end - begin):.6f}"))
     return text.getvalue()
 
 
-def _content(store: Store) -> Content:
+def _read_content(archive: Archive) -> Content:
     """What is in a sequence; only its first picture is decoded."""
-    rows = list(csv.DictReader(io.StringIO(store.read(TABLE).decode("ascii"))))
-    there = set(store.names())
+    rows = list(csv.DictReader(io.StringIO(archive.read(TIMES_TABLE).decode("ascii"))))
+    there = set(archive.names())
     listed = [row for row in rows if row["picture"] in there]
-    image = decoded(store.read(_name(0)))
+    image = decode_image(archive.read(_name(0)))
     alpha = image.ndim == 3 and image.shape[2] == 4
     return Content(
         codec="png",
         size=(image.shape[1], image.shape[0]),
         depth=8 * image.itemsize,
         times=[Fraction(row["seconds"]) for row in listed],
-        lasts=sum((Fraction(rows[-1][key]) for key in ("seconds", "lasts")), Fraction(0)),
-        coverage=coverage(image) if alpha else None,
+        duration=sum((Fraction(rows[-1][key]) for key in ("seconds", "lasts")), Fraction(0)),
+        mean_alpha=mean_alpha(image) if alpha else None,
         tick=_TICK,
     )

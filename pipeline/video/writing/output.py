@@ -8,12 +8,12 @@ from typing import Protocol, Self
 
 from pipeline.arrays import Pixels
 from pipeline.formats import Format, Quality
-from pipeline.video.audio.audio_mux import Heard
-from pipeline.video.hardware import accelerates
+from pipeline.video.audio.audio_mux import AudioRange
+from pipeline.video.hardware import has_hardware_encoder
 from pipeline.video.labels import Labels
-from pipeline.video.writing.image_sequence import Sequence
-from pipeline.video.writing.pair import Pair
-from pipeline.video.writing.timing import Shape
+from pipeline.video.writing.image_sequence import ImageSequenceWriter
+from pipeline.video.writing.pair import PairWriter
+from pipeline.video.writing.timing import StreamSpec
 from pipeline.video.writing.writer import Writer
 
 
@@ -36,11 +36,11 @@ class Output(Protocol):
 def create_output(
     path: Path,
     form: Format,
-    shape: Shape,
+    shape: StreamSpec,
     *,
     alpha: bool = False,
-    deep: bool = False,
-    sound: Heard | None = None,
+    high_bit_depth: bool = False,
+    sound: AudioRange | None = None,
     quality: Quality = "high",
     hardware: bool = False,
     metadata: dict[str, str] | None = None,
@@ -50,18 +50,20 @@ def create_output(
     """The result of a format; `sound` begins to be heard at its second 0, `labels` count from there.
 
     It is given `[H, W, 3]` RGB or, with alpha and for a pair, `[H, W, 4]` straight RGBA, for a matte
-    `[H, W]` grey; uint8 or, with `deep`, uint16 over the whole range.
+    `[H, W]` grey; uint8 or, with `high_bit_depth`, uint16 over the whole range.
     """
     if form.content == "matte":
         alpha = False
     notes: tuple[str, ...] = ()
     if hardware:
-        form, notes = _accelerated(form, shape.width, shape.height, deep)
-    made: Writer | Sequence | Pair
+        form, notes = _choose_encoder(form, shape.width, shape.height, high_bit_depth)
+    made: Writer | ImageSequenceWriter | PairWriter
     if form.codec == "png":
-        made = Sequence(path, form, shape, alpha=alpha, deep=deep, quality=quality)
+        made = ImageSequenceWriter(
+            path, form, shape, alpha=alpha, high_bit_depth=high_bit_depth, quality=quality
+        )
     elif form.content == "pair":
-        made = Pair(
+        made = PairWriter(
             path,
             form,
             shape,
@@ -77,7 +79,7 @@ def create_output(
             form,
             shape,
             alpha=alpha,
-            deep=deep,
+            high_bit_depth=high_bit_depth,
             sound=sound,
             quality=quality,
             metadata=metadata,
@@ -88,10 +90,12 @@ def create_output(
     return made
 
 
-def _accelerated(form: Format, width: int, height: int, deep: bool) -> tuple[Format, tuple[str, ...]]:
+def _choose_encoder(
+    form: Format, width: int, height: int, high_bit_depth: bool
+) -> tuple[Format, tuple[str, ...]]:
     """The format as a graphics card makes it, or as it is and a sentence why."""
     if form.hardware is None:
         return form, (f"There is no encoder for {form.label} on graphics cards; the processor did it.",)
-    if accelerates(form, *form.size(width, height), deep=deep):
+    if has_hardware_encoder(form, *form.padded_size(width, height), high_bit_depth=high_bit_depth):
         return form.accelerated, ()
     return form, ("No graphics card here could encode this; the processor did it.",)

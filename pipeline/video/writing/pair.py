@@ -11,23 +11,23 @@ from typing import Self
 from pipeline.arrays import Pixels
 from pipeline.files import scratch_folder, write_errors
 from pipeline.formats import Format, Quality
-from pipeline.video.audio.audio_mux import Heard
+from pipeline.video.audio.audio_mux import AudioRange
 from pipeline.video.labels import Labels
-from pipeline.video.writing.archive import Zip
-from pipeline.video.writing.timing import Shape
+from pipeline.video.writing.archive import ZipArchive
+from pipeline.video.writing.timing import StreamSpec
 from pipeline.video.writing.writer import Writer
 
 
-class Pair:
+class PairWriter:
     """Writes RGBA frames as two videos with the same times, each as `Writer` does; one has the sound."""
 
     def __init__(
         self,
         path: Path,
         form: Format,
-        shape: Shape,
+        shape: StreamSpec,
         *,
-        sound: Heard | None = None,
+        sound: AudioRange | None = None,
         quality: Quality = "high",
         metadata: dict[str, str] | None = None,
         labels: Labels | None = None,
@@ -37,7 +37,7 @@ class Pair:
         self.notes: tuple[str, ...] = ()
         each = replace(form, suffix=".mp4", container="mp4")
 
-        def writer(name: str, sound: Heard | None) -> Writer:
+        def writer(name: str, sound: AudioRange | None) -> Writer:
             return Writer(
                 Path(folder, name),
                 each,
@@ -50,8 +50,8 @@ class Pair:
             )
 
         with ExitStack() as stack:
-            self._zip = Zip(path)
-            stack.callback(self._zip.drop)
+            self._zip = ZipArchive(path)
+            stack.callback(self._zip.discard)
             folder = stack.enter_context(scratch_folder(path))
             self._writers = ExitStack()
             stack.push(self._writers)
@@ -82,4 +82,4 @@ class Pair:
                 for writer in (self._foreground, self._matte):
                     self._zip.copy(writer.path)
                 self._zip.close()
-                self._zip.keep()
+                self._zip.commit()

@@ -11,7 +11,7 @@ from av.filter.context import FilterContext
 from numpy.typing import NDArray
 
 from pipeline.arrays import Pixels
-from pipeline.video.writing.encoder_frames import framed
+from pipeline.video.writing.encoder_frames import to_frame
 
 # A pattern that stays where it is: what does not move does not flicker, as it would with error diffusion.
 _DITHER = "dither=bayer:bayer_scale=4:alpha_threshold=128"
@@ -22,7 +22,7 @@ _WORSE, _LEVELS = 1.25, 0.5
 _APART = 4
 
 
-class Paletted:
+class PaletteConverter:
     """Makes frames of at most `colours` colours, and a transparent one for where alpha is below half.
 
     Holds one palette at a time, which is made anew where a picture needs other colours.
@@ -34,29 +34,29 @@ class Paletted:
         self._limit = 0.0
 
     def __call__(self, image: Pixels) -> av.VideoFrame:
-        frame = framed(image)
+        frame = to_frame(image)
         if self._mapper is not None:
-            result = _passed(self._mapper, frame)
-            if _error(result, image) <= self._limit:
+            result = _filter_frame(self._mapper, frame)
+            if _mean_error(result, image) <= self._limit:
                 return result
-        self._mapper = _mapper(self._palette(frame), frame)
-        result = _passed(self._mapper, frame)
-        self._limit = _error(result, image) * _WORSE + _LEVELS
+        self._mapper = _build_mapper(self._palette(frame), frame)
+        result = _filter_frame(self._mapper, frame)
+        self._limit = _mean_error(result, image) * _WORSE + _LEVELS
         return result
 
     def _palette(self, frame: av.VideoFrame) -> av.VideoFrame:
         graph = Graph()
         # One more, which is transparent.
         maker = graph.add("palettegen", f"max_colors={self._colours + 1}:stats_mode=single")
-        graph.link_nodes(_source(graph, frame), maker, graph.add("buffersink")).configure()
-        return _passed(graph, frame)
+        graph.link_nodes(_add_input(graph, frame), maker, graph.add("buffersink")).configure()
+        return _filter_frame(graph, frame)
 
 
-def _mapper(palette: av.VideoFrame, frame: av.VideoFrame) -> Graph:
+def _build_mapper(palette: av.VideoFrame, frame: av.VideoFrame) -> Graph:
     graph = Graph()
     mapper, sink = graph.add("paletteuse", _DITHER), graph.add("buffersink")
-    _source(graph, frame).link_to(mapper, 0, 0)
-    _source(graph, palette).link_to(mapper, 0, 1)
+    _add_input(graph, frame).link_to(mapper, 0, 0)
+    _add_input(graph, palette).link_to(mapper, 0, 1)
     mapper.link_to(sink)
     graph.configure()
     graph.vpush(palette, at=1)
@@ -64,18 +64,18 @@ def _mapper(palette: av.VideoFrame, frame: av.VideoFrame) -> Graph:
     return graph
 
 
-def _source(graph: Graph, frame: av.VideoFrame) -> FilterContext:
+def _add_input(graph: Graph, frame: av.VideoFrame) -> FilterContext:
     return graph.add_buffer(
         width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1)
     )
 
 
-def _passed(graph: Graph, frame: av.VideoFrame) -> av.VideoFrame:
+def _filter_frame(graph: Graph, frame: av.VideoFrame) -> av.VideoFrame:
     graph.vpush(frame, at=0)
     return graph.vpull()
 
 
-def _error(paletted: av.VideoFrame, image: Pixels) -> float:
+def _mean_error(paletted: av.VideoFrame, image: Pixels) -> float:
     """The mean error of what can be seen, in levels of 255."""
     indices, colours = (np.frombuffer(memoryview(plane), np.uint8) for plane in paletted.planes)
     width = paletted.planes[0].line_size

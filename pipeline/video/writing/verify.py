@@ -21,11 +21,11 @@ from pipeline.arrays import Pixels
 from pipeline.errors import RunError
 from pipeline.formats import Format
 from pipeline.video.reading.source import codec_name, time_base
-from pipeline.video.webp import pictures
-from pipeline.video.writing.encoder_frames import coverage, depth
+from pipeline.video.webp import parse_frames
+from pipeline.video.writing.encoder_frames import bit_depth, mean_alpha
 
 # By how much the mean alpha of a picture may differ for the encoder's losses.
-_ALPHA_GRACE = 0.03
+_ALPHA_TOLERANCE = 0.03
 
 
 @dataclass(frozen=True)
@@ -39,19 +39,19 @@ class Content:
     """Bits per sample of a picture."""
     times: Sequence[Fraction] = field(repr=False)
     """Of each picture, in seconds, ascending."""
-    lasts: Fraction | None
+    duration: Fraction | None
     """Seconds from 0 to the end; None where the file does not say."""
-    coverage: float | None
+    mean_alpha: float | None
     """The mean alpha of the first picture, from 0 to 1; None where it has none."""
-    tracks: int = 0
+    sound_tracks: int = 0
     """Of sound."""
     tick: Fraction = Fraction(0)
     """Seconds between two times that the file can tell apart."""
 
 
-def check(name: str, promised: Content, found: Content) -> None:
+def verify_content(name: str, expected: Content, found: Content) -> None:
     """Raise RunError where what was found is not what was promised."""
-    wrong = _difference(promised, found)
+    wrong = _find_difference(expected, found)
     if wrong is not None:
         raise RunError(
             f"{name}: what was written was checked and is not right: {wrong}. Run it again; if it stays so, "
@@ -59,44 +59,44 @@ def check(name: str, promised: Content, found: Content) -> None:
         )
 
 
-def _difference(promised: Content, found: Content) -> str | None:
-    if found.codec != promised.codec:
-        return f"it holds {found.codec} and not {promised.codec}"
-    if found.size != promised.size:
-        return "its pictures have {} × {} pixels and not {} × {}".format(*found.size, *promised.size)
-    if len(found.times) != len(promised.times):
-        return f"it has {len(found.times)} pictures and not {len(promised.times)}"
-    if found.depth < promised.depth:
-        return f"it has {found.depth} bits per sample and not {promised.depth}"
-    for number, (is_, should) in enumerate(zip(found.times, promised.times, strict=True)):
+def _find_difference(expected: Content, found: Content) -> str | None:
+    if found.codec != expected.codec:
+        return f"it holds {found.codec} and not {expected.codec}"
+    if found.size != expected.size:
+        return "its pictures have {} × {} pixels and not {} × {}".format(*found.size, *expected.size)
+    if len(found.times) != len(expected.times):
+        return f"it has {len(found.times)} pictures and not {len(expected.times)}"
+    if found.depth < expected.depth:
+        return f"it has {found.depth} bits per sample and not {expected.depth}"
+    for number, (is_, should) in enumerate(zip(found.times, expected.times, strict=True)):
         if abs(is_ - should) > found.tick / 2:
             return f"picture {number + 1} is shown at {float(is_):.4f} s and not at {float(should):.4f} s"
-    if found.lasts is not None and promised.lasts is not None:
+    if found.duration is not None and expected.duration is not None:
         # A coarse clock rounds the last picture's own length once more; sound may go on after it.
-        grace = max(found.tick, promised.lasts - promised.times[-1])
-        over = found.lasts - promised.lasts
-        if over < -grace or (over > grace and not promised.tracks):
-            return f"it lasts {float(found.lasts):.3f} s and not {float(promised.lasts):.3f} s"
-    if promised.coverage is not None:
-        if found.coverage is None:
+        grace = max(found.tick, expected.duration - expected.times[-1])
+        over = found.duration - expected.duration
+        if over < -grace or (over > grace and not expected.sound_tracks):
+            return f"it lasts {float(found.duration):.3f} s and not {float(expected.duration):.3f} s"
+    if expected.mean_alpha is not None:
+        if found.mean_alpha is None:
             return "it has no alpha"
-        if abs(found.coverage - promised.coverage) > _ALPHA_GRACE:
-            return f"{found.coverage:.0%} of its first picture are opaque and not {promised.coverage:.0%}"
-    if found.tracks != promised.tracks:
-        return f"it has {found.tracks} tracks of sound and not {promised.tracks}"
+        if abs(found.mean_alpha - expected.mean_alpha) > _ALPHA_TOLERANCE:
+            return f"{found.mean_alpha:.0%} of its first picture are opaque and not {expected.mean_alpha:.0%}"
+    if found.sound_tracks != expected.sound_tracks:
+        return f"it has {found.sound_tracks} tracks of sound and not {expected.sound_tracks}"
     return None
 
 
-def content(path: Path, form: Format) -> Content:
+def read_content(path: Path, form: Format) -> Content:
     """What is in a file that was written in a format; only its first picture is decoded."""
-    return _webp(path) if form.container == "webp" else _video(path)
+    return _read_webp(path) if form.container == "webp" else _read_video(path)
 
 
-def _video(path: Path) -> Content:
+def _read_video(path: Path) -> Content:
     with av.open(os.fspath(path)) as container:
         stream = container.streams.video[0]
         tick = time_base(stream)
-        decoder = _decoder(stream)
+        decoder = _create_decoder(stream)
         first: VideoFrame | None = None
         times: list[Fraction] = []
         heard: set[int] = set()
@@ -113,16 +113,16 @@ def _video(path: Path) -> Content:
         return Content(
             codec=codec_name(stream),
             size=(first.width, first.height),
-            depth=depth(first.format.name),
+            depth=bit_depth(first.format.name),
             times=sorted(times),
-            lasts=None if container.duration is None else Fraction(container.duration, av.time_base),
-            coverage=_coverage(first),
-            tracks=len(heard),
+            duration=None if container.duration is None else Fraction(container.duration, av.time_base),
+            mean_alpha=_mean_alpha(first),
+            sound_tracks=len(heard),
             tick=tick,
         )
 
 
-def _decoder(stream: VideoStream) -> Any:
+def _create_decoder(stream: VideoStream) -> Any:
     """FFmpeg's own VP9 decoder passes over the alpha; more than one thread would only wait for more data."""
     if codec_name(stream) == "vp9":
         return CodecContext.create("libvpx-vp9", "r")
@@ -130,30 +130,30 @@ def _decoder(stream: VideoStream) -> Any:
     return stream.codec_context
 
 
-def _coverage(frame: VideoFrame) -> float | None:
+def _mean_alpha(frame: VideoFrame) -> float | None:
     if not any(part.is_alpha for part in frame.format.components):
         return None
-    return coverage(cast(Any, frame.reformat(format="rgba").to_ndarray()))
+    return mean_alpha(cast(Any, frame.reformat(format="rgba").to_ndarray()))
 
 
-def _webp(path: Path) -> Content:
+def _read_webp(path: Path) -> Content:
     with path.open("rb") as file:
-        found = list(pictures(file))
+        found = list(parse_frames(file))
         # One picture alone is no animation.
-        image = decoded(found[0].still(file) if found else path.read_bytes())
+        image = decode_image(found[0].to_still(file) if found else path.read_bytes())
     ends = list(accumulate(picture.milliseconds for picture in found))
     return Content(
         codec="webp",
         size=(image.shape[1], image.shape[0]),
         depth=8 * image.itemsize,
         times=[Fraction(ms, 1000) for ms in [0, *ends[:-1]]],
-        lasts=Fraction(ends[-1], 1000) if ends else None,
-        coverage=coverage(image) if image.shape[2] == 4 else None,
+        duration=Fraction(ends[-1], 1000) if ends else None,
+        mean_alpha=mean_alpha(image) if image.shape[2] == 4 else None,
         tick=Fraction(1, 1000),
     )
 
 
-def decoded(data: bytes) -> Pixels:
+def decode_image(data: bytes) -> Pixels:
     """A picture that was written, BGR or BGRA; raises RunError where it is none."""
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:

@@ -16,9 +16,9 @@ from pipeline.compositing.background import (
     Footage,
     Picture,
     Transparent,
-    named,
+    format_spec,
     parse,
-    spec,
+    parse_argument,
 )
 from pipeline.errors import BackgroundError
 
@@ -38,18 +38,18 @@ from pipeline.errors import BackgroundError
         Footage(Path("/home/someone/session/sea.mp4"), "fit"),
         Footage(Path("/home/someone/session/red")),
         Footage(Path("/elsewhere/blur")),
-        Footage(Path("/home/someone/session/sea.mp4"), held=True),
-        Footage(Path("/home/someone/session/sea?fit,hold.mp4"), "stretch", held=True),
+        Footage(Path("/home/someone/session/sea.mp4"), hold_last=True),
+        Footage(Path("/home/someone/session/sea?fit,hold.mp4"), "stretch", hold_last=True),
     ],
 )
 def test_round_trip(background: Background) -> None:
     folder = Path("/home/someone/session")
     for seen_from in (folder, Path("/nowhere"), Path()):
-        assert parse(spec(background, seen_from), seen_from) == background
+        assert parse(format_spec(background, seen_from), seen_from) == background
 
 
 def test_paths_move_with_their_folder() -> None:
-    kept = spec(Picture(Path("/a/in/beach.jpg")), Path("/a"))
+    kept = format_spec(Picture(Path("/a/in/beach.jpg")), Path("/a"))
     assert parse(kept, Path("/b")) == Picture(Path("/b/in/beach.jpg"))
 
 
@@ -71,7 +71,7 @@ backgrounds = st.one_of(
 def test_whatever_is_written_is_read(background: Background, folder: Path) -> None:
     if isinstance(background, Picture | Footage):
         background = replace(background, path=folder / background.path)
-    assert parse(spec(background, folder), folder) == background
+    assert parse(format_spec(background, folder), folder) == background
 
 
 @pytest.mark.parametrize(
@@ -102,9 +102,9 @@ def test_whatever_is_written_is_read(background: Background, folder: Path) -> No
         ("beach.jpg", Picture(Path("beach.jpg"))),
         ("beach.webp?fit", Picture(Path("beach.webp"), "fit")),
         ("in/sea.mkv?stretch", Footage(Path("in/sea.mkv"), "stretch")),
-        ("sea.mov?hold", Footage(Path("sea.mov"), held=True)),
-        ("sea.mov?fit,hold", Footage(Path("sea.mov"), "fit", held=True)),
-        ("sea.mov?hold,fit", Footage(Path("sea.mov"), "fit", held=True)),
+        ("sea.mov?hold", Footage(Path("sea.mov"), hold_last=True)),
+        ("sea.mov?fit,hold", Footage(Path("sea.mov"), "fit", hold_last=True)),
+        ("sea.mov?hold,fit", Footage(Path("sea.mov"), "fit", hold_last=True)),
     ],
 )
 def test_parse(text: str, background: Background) -> None:
@@ -138,10 +138,10 @@ def test_a_file_without_a_suffix_may_be_named(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     for name in ("beach", "red"):
         (tmp_path / name).write_bytes(b"a picture")
-    assert named("beach") == Footage(Path("beach"))
-    assert named("beach?fit") == Footage(Path("beach"), "fit")
-    assert named("red") == Colour(255, 0, 0)
+    assert parse_argument("beach") == Footage(Path("beach"))
+    assert parse_argument("beach?fit") == Footage(Path("beach"), "fit")
+    assert parse_argument("red") == Colour(255, 0, 0)
     with pytest.raises(BackgroundError):
-        named("no-such-file")
+        parse_argument("no-such-file")
     with pytest.raises(BackgroundError):
         parse("beach")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.compositing.background import Background, Blur, Colour, Footage, Picture, Transparent
-from pipeline.compositing.composite import composer, cut_out, over
-from pipeline.compositing.edges import Edges, shaped
+from pipeline.compositing.composite import cut_out, open_composer, over
+from pipeline.compositing.edges import Edges, adjust_edges
 from tests.pipeline.stand_in import numbered
 from tests.rendered import write_clip
 
@@ -85,9 +85,9 @@ def test_nothing_of_the_old_background_is_in_a_cut_out(edges: Edges, sixteen: bo
     image, matte, far = green_screen()
     unit = 257 if sixteen else 1
     image = image.astype(np.uint16) * unit if sixteen else image
-    result = composer(Transparent(), 480, 360, edges)(image, matte, 0.0)
+    result = open_composer(Transparent(), 480, 360, edges)(image, matte, 0.0)
     assert result.dtype == image.dtype
-    assert np.array_equal(result[..., 3], shaped(matte, edges).astype(int) * unit)
+    assert np.array_equal(result[..., 3], adjust_edges(matte, edges).astype(int) * unit)
     assert not result[far & (result[..., 3] == 0)].any()
     shown = result[..., :3].any(2)
     assert shown[result[..., 3] > 0].all()
@@ -98,10 +98,10 @@ def test_grown_outwards_the_subject_is_what_is_seen() -> None:
     image, matte, _ = green_screen()
     grown = Edges(grow=40)
     clean, dirty = (
-        composer(Colour(0, 0, 0), 480, 360, edges)(image, matte, 0.0)
+        open_composer(Colour(0, 0, 0), 480, 360, edges)(image, matte, 0.0)
         for edges in (grown, replace(grown, clean=False))
     )
-    ring = (shaped(matte, grown) == 255) & (matte < 40)
+    ring = (adjust_edges(matte, grown) == 255) & (matte < 40)
     assert ring.sum() > 300
     assert np.abs(clean[ring].astype(int) - (200, 60, 30)).max() <= 6
     assert dirty[ring][:, 1].min() > 150
@@ -111,7 +111,7 @@ def test_what_is_whole_is_untouched_and_what_is_nothing_is_the_background() -> N
     image, matte = noise(90, 120, 3), cv2.GaussianBlur(noise(9, 12), (0, 0), 0.1)
     matte = cv2.resize(matte, (120, 90)).astype(float)
     matte = ((matte - 128) * 4 + 128).clip(0, 255).astype(np.uint8)
-    result = composer(Colour(9, 8, 7), 120, 90)(image, matte, 0.0)
+    result = open_composer(Colour(9, 8, 7), 120, 90)(image, matte, 0.0)
     assert 0 < (matte == 255).mean() < 1 and (matte == 0).any()
     assert np.array_equal(result[matte == 255], image[matte == 255])
     assert (result[matte == 0] == (9, 8, 7)).all()
@@ -120,9 +120,9 @@ def test_what_is_whole_is_untouched_and_what_is_nothing_is_the_background() -> N
 def test_despill_is_for_the_whole_subject() -> None:
     image = np.full((60, 80, 3), (150, 190, 150), np.uint8)
     matte = np.full((60, 80), 255, np.uint8)
-    grey = composer(Colour(0, 0, 0), 80, 60, Edges(despill="green"))(image, matte, 0.0)
+    grey = open_composer(Colour(0, 0, 0), 80, 60, Edges(despill="green"))(image, matte, 0.0)
     assert np.ptp(grey[30, 40].astype(int)) <= 1
-    kept = composer(Colour(0, 0, 0), 80, 60, Edges(despill="blue"))(image, matte, 0.0)
+    kept = open_composer(Colour(0, 0, 0), 80, 60, Edges(despill="blue"))(image, matte, 0.0)
     assert np.array_equal(kept, image)
 
 
@@ -141,7 +141,7 @@ def test_sixteen_bits_show_what_eight_do(
     image, matte = noise(*size, 3, seed=seed), noise(*size, seed=seed + 1)
     matte[image[..., 0] < 60], matte[image[..., 0] > 190] = 0, 255
     kept = image.copy(), matte.copy()
-    compose = composer(background, size[1], size[0], edges)
+    compose = open_composer(background, size[1], size[0], edges)
     plain, fine = compose(image, matte, 0.0), compose(image.astype(np.uint16) * 257, matte, 0.0)
     assert plain.dtype == np.uint8 and fine.dtype == np.uint16
     assert plain.shape == fine.shape == (*size, 4 if background == Transparent() else 3)
@@ -159,7 +159,7 @@ def test_every_background_at_every_size(tmp_path: Path, size: tuple[int, int]) -
     for fit in ("fill", "fit", "stretch"):
         kinds += [Picture(tmp_path / "a.png", fit), Footage(tmp_path / "a.mp4", fit)]
     for background in kinds:
-        with closing(composer(background, width, height)) as compose:
+        with closing(open_composer(background, width, height)) as compose:
             result = compose(*images, 0.0)
         assert result.dtype == np.uint8
         assert result.shape == (height, width, 4 if background == Transparent() else 3)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.compositing.edges import CLEAN, Edges, shaped
+from pipeline.compositing.edges import CLEAN, Edges, adjust_edges
 from pipeline.errors import InputError
 from tests.pipeline.compositing.test_composite import noise
 
@@ -25,20 +25,20 @@ def covered(matte: np.ndarray) -> float:
 
 def test_without_a_wish_the_matte_is_the_same_one() -> None:
     matte = noise(30, 40)
-    assert shaped(matte, CLEAN) is matte
+    assert adjust_edges(matte, CLEAN) is matte
 
 
 @pytest.mark.parametrize("grow", [-7.3, -1, -0.25, 0.1, 0.5, 1, 2.75, 12])
 @pytest.mark.parametrize("soft", [0.0, 2.0])
 def test_the_edge_moves_by_parts_of_a_pixel(grow: float, soft: float) -> None:
     before = step(soft=soft)
-    after = shaped(before, Edges(grow=grow))
+    after = adjust_edges(before, Edges(grow=grow))
     assert covered(after) - covered(before) == pytest.approx(grow, abs=0.02)
 
 
 def test_a_soft_edge_stays_as_soft() -> None:
     before = step(soft=3)
-    after = shaped(before, Edges(grow=4))
+    after = adjust_edges(before, Edges(grow=4))
     assert np.array_equal(after[:, 80:100], before[:, 84:104])
 
 
@@ -46,21 +46,21 @@ def test_a_circle_stays_round() -> None:
     matte = np.zeros((720, 720), np.uint8)
     cv2.circle(matte, (360, 360), 200, 255, cv2.FILLED, cv2.LINE_AA)
     for grow in (20, -20):
-        after = shaped(matte, Edges(grow=grow))
+        after = adjust_edges(matte, Edges(grow=grow))
         edge = cv2.findContours((after > 127).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)[0][0]
         radii = np.hypot(*(edge[:, 0] - 360).T)
         assert np.abs(radii - (200 + grow)).max() < 2.5
 
 
 def test_the_frames_border_does_not_eat_the_subject() -> None:
-    assert shaped(step(), Edges(grow=-5))[:, -1].min() == 255
-    assert shaped(step(), Edges(feather=8))[:, -1].min() == 255
+    assert adjust_edges(step(), Edges(grow=-5))[:, -1].min() == 255
+    assert adjust_edges(step(), Edges(feather=8))[:, -1].min() == 255
 
 
 @pytest.mark.parametrize("feather", [0.4, 1, 6, 30])
 def test_feathering_softens_both_ways_alike_and_no_farther(feather: float) -> None:
     before = step()
-    after = shaped(before, Edges(feather=feather))
+    after = adjust_edges(before, Edges(feather=feather))
     row = after[0].astype(int)
     reach = int(np.ceil(feather))
     assert row[: 100 - reach].max() == 0 and row[100 + reach :].min() == 255
@@ -73,7 +73,9 @@ def test_feathering_softens_both_ways_alike_and_no_farther(feather: float) -> No
 def test_lengths_grow_with_the_frame() -> None:
     small, large = step(200, 360), step(400, 720)
     for edges in (Edges(grow=6), Edges(feather=6), Edges(grow=-3, feather=2)):
-        assert covered(shaped(large, edges)) == pytest.approx(2 * covered(shaped(small, edges)), abs=0.05)
+        assert covered(adjust_edges(large, edges)) == pytest.approx(
+            2 * covered(adjust_edges(small, edges)), abs=0.05
+        )
 
 
 @settings(max_examples=60, deadline=None)
@@ -88,7 +90,7 @@ def test_any_matte_of_any_size(size: tuple[int, int], grow: float, feather: floa
     before = matte.copy()
     edges = Edges(grow=grow, feather=feather)
     edges.check()
-    result = shaped(matte, edges)
+    result = adjust_edges(matte, edges)
     assert result.shape == matte.shape and result.dtype == np.uint8
     assert np.array_equal(matte, before)
     if not feather:
@@ -99,7 +101,7 @@ def test_any_matte_of_any_size(size: tuple[int, int], grow: float, feather: floa
 @pytest.mark.parametrize("edges", [Edges(grow=50), Edges(grow=-50), Edges(feather=50)])
 def test_all_or_nothing_stays(level: int, edges: Edges) -> None:
     matte = np.full((200, 300), level, np.uint8)
-    assert np.array_equal(shaped(matte, edges), matte)
+    assert np.array_equal(adjust_edges(matte, edges), matte)
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.compositing.background import Colour
-from pipeline.compositing.composite import composer, over
+from pipeline.compositing.composite import open_composer, over
 from pipeline.compositing.edges import Edges
-from pipeline.compositing.foreground import despilled, estimated
+from pipeline.compositing.foreground import despill, estimate_foreground
 from tests.figures import EDGES, Shot, shots
 from tests.pipeline.compositing.test_composite import noise
 
@@ -23,7 +23,7 @@ def deep(image: np.ndarray) -> np.ndarray:
 def faults(shot: Shot, edges: Edges) -> np.ndarray:
     """By how much the frame over another background differs from what it should be, `[H, W, 3]`."""
     height, width = shot.alpha.shape
-    made = composer(Colour(255, 0, 255), width, height, edges)(shot.image, shot.alpha, 0.0)
+    made = open_composer(Colour(255, 0, 255), width, height, edges)(shot.image, shot.alpha, 0.0)
     true = over(shot.colours, shot.alpha, np.full_like(shot.image, (255, 0, 255)))
     return np.asarray(made.astype(np.float32) - true)
 
@@ -54,7 +54,7 @@ def test_what_is_whole_or_nothing_stays() -> None:
     matte[20:70, 30:60], matte[20:70, 60:64] = 255, 128
     before = image.copy()
     for picture in (image, deep(image)):
-        result = estimated(picture, matte)
+        result = estimate_foreground(picture, matte)
         assert np.array_equal(result[matte != 128], picture[matte != 128])
         assert (result[matte == 128] != picture[matte == 128]).any()
     assert np.array_equal(image, before)
@@ -63,14 +63,14 @@ def test_what_is_whole_or_nothing_stays() -> None:
 @pytest.mark.parametrize("level", [0, 255])
 def test_without_an_edge_nothing_is_done(level: int) -> None:
     image = noise(20, 30, 3)
-    assert estimated(image, np.full((20, 30), level, np.uint8)) is image
+    assert estimate_foreground(image, np.full((20, 30), level, np.uint8)) is image
 
 
 def test_a_plain_subject_on_a_plain_wall_is_found() -> None:
     alpha = np.tile(np.linspace(-500, 755, 320).clip(0, 255).astype(np.uint8), (200, 1))
     subject, wall = np.full((200, 320, 3), (200, 40, 90), np.uint8), np.full((200, 320, 3), 30, np.uint8)
     image = over(subject, alpha, wall)
-    found = estimated(image, alpha)
+    found = estimate_foreground(image, alpha)
     weight = alpha[..., None] / 255
     assert np.abs((found.astype(float) - subject) * weight).max() < 4  # laid over as it is: 42
 
@@ -81,7 +81,7 @@ def test_beyond_the_edge_the_colours_go_on() -> None:
     image = np.full((180, 240, 3), (0, 255, 0), np.uint8)
     image[matte > 0] = (180, 60, 20)
     around = cv2.dilate(matte, np.ones((9, 9), np.uint8))
-    result = estimated(image, matte, around)
+    result = estimate_foreground(image, matte, around)
     margin = (around > 0) & (matte == 0)
     assert np.abs(result[margin].astype(int) - (180, 60, 20)).max() <= 2
     assert np.array_equal(result[around == 0], image[around == 0])
@@ -89,14 +89,14 @@ def test_beyond_the_edge_the_colours_go_on() -> None:
 
 def test_smoke_of_which_nothing_is_sure_keeps_its_colours() -> None:
     image = cv2.GaussianBlur(noise(120, 160, 3), (0, 0), 3)
-    result = estimated(image, np.full((120, 160), 140, np.uint8))
+    result = estimate_foreground(image, np.full((120, 160), 140, np.uint8))
     assert np.abs(result.astype(int) - image).mean() < 4
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 700), (700, 1), (2, 3), (181, 359), (360, 362)])
 def test_eight_bits_and_sixteen_agree(size: tuple[int, int]) -> None:
     image, matte = noise(*size, 3), noise(*size, seed=1)
-    plain, fine = estimated(image, matte), estimated(deep(image), matte)
+    plain, fine = estimate_foreground(image, matte), estimate_foreground(deep(image), matte)
     assert plain.dtype == np.uint8 and fine.dtype == np.uint16
     assert np.abs(fine / 257 - plain).max() <= 0.51
 
@@ -116,7 +116,7 @@ def test_any_matte_gives_a_picture(
     matte = np.where(random.random(size) < share, level, noise(*size, seed=seed)).astype(np.uint8)
     image = deep(noise(*size, 3, seed=seed)) if sixteen else noise(*size, 3, seed=seed)
     where = (random.random(size) < 0.5).astype(np.uint8) if seed % 2 else None
-    result = estimated(image, matte, where)
+    result = estimate_foreground(image, matte, where)
     assert result.shape == image.shape and result.dtype == image.dtype
     left = matte == 255 if where is None else (matte == 255) | (where == 0)
     assert np.array_equal(result[left], image[left])
@@ -131,7 +131,7 @@ def test_a_screens_light_is_taken_off(screen: str, channel: int) -> None:
     image = noise(60, 80, 3)
     image[0] = np.arange(80)[:, None]  # greys
     for picture in (image, deep(image)):
-        result = despilled(picture, screen)
+        result = despill(picture, screen)
         assert result.dtype == picture.dtype
         assert np.array_equal(result[0], picture[0])
         before, after = (np.delete(what.astype(float), channel, 2).mean(2) for what in (picture, result))
@@ -144,6 +144,6 @@ def test_a_screens_light_is_taken_off(screen: str, channel: int) -> None:
 
 def test_green_light_on_grey_goes_and_skin_stays() -> None:
     spilled = np.array([[[150, 190, 150], [225, 172, 140]]], np.uint8)
-    lit, skin = despilled(spilled, "green")[0]
+    lit, skin = despill(spilled, "green")[0]
     assert np.ptp(lit.astype(int)) <= 1
     assert np.array_equal(skin, spilled[0, 1])

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image, ImageCms, features
 
 from pipeline.compositing import background
-from pipeline.compositing.images import laid, opened
+from pipeline.compositing.images import fit_to_canvas, open_image
 from pipeline.errors import BackgroundError
 from tests.pipeline.compositing.test_composite import noise
 
@@ -26,18 +26,18 @@ def test_how_pictures_are_laid() -> None:
     left, right = (200, 0, 0), (0, 0, 200)
     wide = np.zeros((40, 80, 3), np.uint8)
     wide[:, :40], wide[:, 40:] = left, right
-    fill, fit, stretch = (laid(wide, 60, 60, name) for name in ("fill", "fit", "stretch"))
+    fill, fit, stretch = (fit_to_canvas(wide, 60, 60, name) for name in ("fill", "fit", "stretch"))
     assert tuple(fill[30, 1]) == left and tuple(fill[30, 58]) == right and fill[0].any(1).all()
     assert not fit[:15].any() and not fit[45:].any() and tuple(fit[30, 1]) == left
     assert tuple(stretch[1, 1]) == left and tuple(stretch[58, 58]) == right
     square = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(16, 16, 3)
     for name in ("fill", "fit", "stretch"):
-        assert np.array_equal(laid(square, 16, 16, name), square)
+        assert np.array_equal(fit_to_canvas(square, 16, 16, name), square)
 
 
 def test_fill_shows_the_middle() -> None:
     ramp = np.tile(np.arange(90, dtype=np.uint8)[None, :, None], (30, 1, 3))
-    assert np.array_equal(laid(ramp, 30, 30, "fill"), ramp[:, 30:60])
+    assert np.array_equal(fit_to_canvas(ramp, 30, 30, "fill"), ramp[:, 30:60])
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
@@ -63,7 +63,7 @@ def test_a_picture_stands_upright(
     exif[0x0112] = orientation
     picture.save(tmp_path / f"turned{suffix}", exif=exif, quality=100)
     for least in (None, 60):
-        shown = opened(tmp_path / f"turned{suffix}", least=least)
+        shown = open_image(tmp_path / f"turned{suffix}", min_side=least)
         expected = upright(stored)
         assert shown.shape == expected.shape or least
         large = cv2.resize(shown, expected.shape[1::-1], interpolation=cv2.INTER_NEAREST)
@@ -72,15 +72,15 @@ def test_a_picture_stands_upright(
 
 def test_holes_are_black(tmp_path: Path) -> None:
     Image.new("RGBA", (4, 4), (255, 255, 255, 0)).save(tmp_path / "hole.png")
-    assert not opened(tmp_path / "hole.png").any()
+    assert not open_image(tmp_path / "hole.png").any()
     half = Image.new("RGBA", (4, 4), (200, 100, 50, 128))
     half.save(tmp_path / "half.png")
-    assert np.abs(opened(tmp_path / "half.png").astype(int) - (100, 50, 25)).max() <= 1
+    assert np.abs(open_image(tmp_path / "half.png").astype(int) - (100, 50, 25)).max() <= 1
     palette = Image.new("P", (4, 4))
     palette.putpalette([255, 0, 0, 0, 0, 255])
     palette.putpixel((1, 1), 1)
     palette.save(tmp_path / "palette.png", transparency=0)
-    shown = opened(tmp_path / "palette.png")
+    shown = open_image(tmp_path / "palette.png")
     assert tuple(shown[1, 1]) == (0, 0, 255) and not shown[0].any()
 
 
@@ -94,22 +94,22 @@ def test_holes_are_black(tmp_path: Path) -> None:
 def test_pictures_of_every_kind(tmp_path: Path, mode: str, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     Image.new(mode, (16, 16)).save(path)
-    assert opened(path).shape == (16, 16, 3)
-    assert opened(path, least=8).shape == (8, 8, 3)
+    assert open_image(path).shape == (16, 16, 3)
+    assert open_image(path, min_side=8).shape == (8, 8, 3)
     assert isinstance(background.parse(str(path)), background.Picture)
 
 
 @pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
 def test_avif(tmp_path: Path) -> None:
     Image.new("RGB", (40, 30), (200, 50, 90)).save(tmp_path / "a.avif", quality=95)
-    assert np.abs(opened(tmp_path / "a.avif").astype(int) - (200, 50, 90)).max() <= 3
+    assert np.abs(open_image(tmp_path / "a.avif").astype(int) - (200, 50, 90)).max() <= 3
 
 
 def test_of_an_animation_the_first_picture(tmp_path: Path) -> None:
     pictures = [Image.new("RGB", (20, 20), colour) for colour in ("red", "lime", "blue")]
     for suffix in (".gif", ".png", ".webp"):
         pictures[0].save(tmp_path / f"a{suffix}", save_all=True, append_images=pictures[1:], lossless=True)
-        assert tuple(opened(tmp_path / f"a{suffix}")[5, 5]) == (255, 0, 0)
+        assert tuple(open_image(tmp_path / f"a{suffix}")[5, 5]) == (255, 0, 0)
 
 
 def profile_of(name: str) -> bytes:
@@ -119,7 +119,7 @@ def profile_of(name: str) -> bytes:
 def test_the_colours_that_a_profile_means(tmp_path: Path) -> None:
     plain = Image.fromarray(cv2.GaussianBlur(noise(20, 20, 3), (0, 0), 2))
     plain.save(tmp_path / "same.png", icc_profile=profile_of("sRGB"))
-    assert np.abs(opened(tmp_path / "same.png").astype(int) - np.asarray(plain)).max() <= 1
+    assert np.abs(open_image(tmp_path / "same.png").astype(int) - np.asarray(plain)).max() <= 1
     # Primaries swapped round: what the file calls red is meant as green.
     swapped = bytearray(profile_of("sRGB"))
     count = int.from_bytes(swapped[128:132], "big")
@@ -135,7 +135,7 @@ def test_the_colours_that_a_profile_means(tmp_path: Path) -> None:
                 continue
             picture = Image.new(mode, (20, 20), (200, 40, 90, *hole))
             picture.save(tmp_path / f"a{suffix}", icc_profile=bytes(swapped), quality=95)
-            shown = opened(tmp_path / f"a{suffix}")[5, 5].astype(int)
+            shown = open_image(tmp_path / f"a{suffix}")[5, 5].astype(int)
             assert np.abs(shown - (40, 200, 90)).max() <= 3
 
 
@@ -143,28 +143,28 @@ def test_a_profile_that_is_none_says_nothing(tmp_path: Path) -> None:
     Image.new("RGB", (20, 20), (200, 40, 90)).save(tmp_path / "a.png", icc_profile=b"no profile" * 30)
     Image.new("CMYK", (20, 20)).save(tmp_path / "b.tif", icc_profile=profile_of("sRGB"))
     Image.new("L", (20, 20), 77).save(tmp_path / "c.png", icc_profile=profile_of("sRGB"))
-    assert tuple(opened(tmp_path / "a.png")[5, 5]) == (200, 40, 90)
-    assert tuple(opened(tmp_path / "b.tif")[5, 5]) == (255, 255, 255)
-    assert np.abs(opened(tmp_path / "c.png").astype(int) - 77).max() <= 1
+    assert tuple(open_image(tmp_path / "a.png")[5, 5]) == (200, 40, 90)
+    assert tuple(open_image(tmp_path / "b.tif")[5, 5]) == (255, 255, 255)
+    assert np.abs(open_image(tmp_path / "c.png").astype(int) - 77).max() <= 1
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
 def test_a_large_picture_is_made_smaller_on_its_way(tmp_path: Path, suffix: str) -> None:
     scene = cv2.resize(noise(6, 8, 3), (1600, 1200), interpolation=cv2.INTER_CUBIC)
     Image.fromarray(scene).save(tmp_path / f"a{suffix}", quality=95)
-    whole, small = opened(tmp_path / f"a{suffix}"), opened(tmp_path / f"a{suffix}", least=200)
+    whole, small = open_image(tmp_path / f"a{suffix}"), open_image(tmp_path / f"a{suffix}", min_side=200)
     assert whole.shape == scene.shape
     assert 200 <= min(small.shape[:2]) < 400
     for fit in ("fill", "fit", "stretch"):
-        a, b = laid(whole, 200, 120, fit), laid(small, 200, 120, fit)
+        a, b = fit_to_canvas(whole, 200, 120, fit), fit_to_canvas(small, 200, 120, fit)
         assert np.abs(a.astype(int) - b).mean() < 3
 
 
 def test_a_long_strip_fills_a_frame(tmp_path: Path) -> None:
     strip = np.tile(np.linspace(0, 255, 100_000).astype(np.uint8)[:, None, None], (1, 1, 3))
-    shown = laid(strip, 1920, 1080, "fill")
+    shown = fit_to_canvas(strip, 1920, 1080, "fill")
     assert np.abs(shown.astype(int) - 127).max() <= 1
-    assert laid(strip, 1920, 1080, "fit").any()
+    assert fit_to_canvas(strip, 1920, 1080, "fit").any()
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".gif", ".webp", ".tif", ".bmp", ".jp2", ".avif"])
@@ -182,12 +182,12 @@ def test_damaged_pictures_are_opened_or_refused(tmp_path: Path, suffix: str) -> 
         )
         with suppress(BackgroundError), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            assert opened(tmp_path / f"b{suffix}", least=20).ndim == 3
+            assert open_image(tmp_path / f"b{suffix}", min_side=20).ndim == 3
 
 
 def test_sixteen_bit_grey_keeps_its_brightness(tmp_path: Path) -> None:
     Image.fromarray(np.full((6, 8), 32768, np.uint16)).save(tmp_path / "deep.png")
-    assert np.abs(opened(tmp_path / "deep.png").astype(int) - 128).max() <= 1
+    assert np.abs(open_image(tmp_path / "deep.png").astype(int) - 128).max() <= 1
 
 
 def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
     names = ["a.png", "empty.jpg", "program.png", "missing.png"]
     for name in names + [f"half.{suffix}" for suffix in ("png", "jpg", "webp", "gif", "tif")]:
         with pytest.raises(BackgroundError, match=f"^{name}: "):
-            opened(tmp_path / name)
+            open_image(tmp_path / name)
 
 
 def png(*chunks: tuple[bytes, bytes]) -> bytes:
@@ -224,7 +224,7 @@ def header(width: int, height: int) -> tuple[bytes, bytes]:
 def test_a_picture_that_is_too_large_is_refused_before_it_is_decoded(tmp_path: Path, side: int) -> None:
     (tmp_path / "a.png").write_bytes(png(header(side, side), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")))
     with pytest.raises(BackgroundError, match="more than 89 million pixels"):
-        opened(tmp_path / "a.png")
+        open_image(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_what_swells_beside_the_picture_is_not_unpacked(tmp_path: Path, chunk: t
     tracemalloc.start()
     try:
         with suppress(BackgroundError):
-            opened(tmp_path / "a.png")
+            open_image(tmp_path / "a.png")
         assert tracemalloc.get_traced_memory()[1] < 80 * 2**20
     finally:
         tracemalloc.stop()
@@ -275,19 +275,19 @@ def test_deep_grey_is_not_black(tmp_path: Path) -> None:
     paths = sorted(tmp_path.iterdir())
     assert len(paths) == 8
     for path in paths:
-        assert np.abs(opened(path)[..., 0] - ramp * 255).max() <= 1.5, path.name
+        assert np.abs(open_image(path)[..., 0] - ramp * 255).max() <= 1.5, path.name
 
 
 def test_floats_that_are_no_numbers(tmp_path: Path) -> None:
     values = np.full((4, 4), 0.5, np.float32)
     values[0] = (np.nan, -3, 0.25, 1)
     Image.fromarray(values).save(tmp_path / "a.tif")
-    assert opened(tmp_path / "a.tif")[..., 0].tolist()[0] == [0, 0, 64, 255]
+    assert open_image(tmp_path / "a.tif")[..., 0].tolist()[0] == [0, 0, 64, 255]
 
 
 def test_a_dark_picture_of_sixteen_bits_stays_dark(tmp_path: Path) -> None:
     Image.fromarray(np.full((4, 4), 3000, np.uint16)).save(tmp_path / "a.png")
-    assert opened(tmp_path / "a.png").max() == 12
+    assert open_image(tmp_path / "a.png").max() == 12
 
 
 @pytest.mark.parametrize("least", [None, 1920])
@@ -295,9 +295,9 @@ def test_a_very_large_photograph_is_reduced_while_it_is_read(tmp_path: Path, lea
     """108 million pixels, as phones take them: whole they would take 324 MB, and as much again on the way."""
     Image.new("RGB", (12_000, 9_000), (200, 50, 90)).save(tmp_path / "a.jpg", quality=50)
     code = (
-        "import json, pathlib, resource, sys\nfrom pipeline.compositing.images import opened\n"
+        "import json, pathlib, resource, sys\nfrom pipeline.compositing.images import open_image\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "picture = opened(pathlib.Path(sys.argv[1]), least=json.loads(sys.argv[2]))\n"
+        "picture = open_image(pathlib.Path(sys.argv[1]), min_side=json.loads(sys.argv[2]))\n"
         "grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before\n"
         "print(json.dumps([picture.shape, picture[9, 9].tolist(), grown]))"
     )

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.compositing.images import opened
-from pipeline.compositing.jpeg import MOST_SCANS, count_scans
+from pipeline.compositing.images import open_image
+from pipeline.compositing.jpeg import MAX_SCANS, count_scans
 from pipeline.errors import BackgroundError
 from tests.pipeline.compositing.test_composite import noise
 
@@ -32,7 +32,7 @@ def progressive(path: Path, size: int, more: int) -> Path:
 def test_scans_are_counted(tmp_path: Path, options: dict[str, object], scans: int) -> None:
     Image.fromarray(noise(120, 160, 3)).save(tmp_path / "a.jpg", **options)
     assert count_scans(tmp_path / "a.jpg") == scans
-    assert opened(tmp_path / "a.jpg").shape == (120, 160, 3)
+    assert open_image(tmp_path / "a.jpg").shape == (120, 160, 3)
 
 
 def test_what_lies_in_headers_or_behind_the_picture_does_not_count(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_what_lies_in_headers_or_behind_the_picture_does_not_count(tmp_path: Pat
     with (tmp_path / "a.jpg").open("ab") as file:
         file.write(b"\xff\xda\x00\x02" * 5000)
     assert count_scans(tmp_path / "a.jpg") == 1
-    assert opened(tmp_path / "a.jpg").shape == (40, 40, 3)
+    assert open_image(tmp_path / "a.jpg").shape == (40, 40, 3)
 
 
 @pytest.mark.parametrize(
@@ -52,16 +52,16 @@ def test_what_is_no_jpeg_has_none(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.jpg").write_bytes(data)
     assert count_scans(tmp_path / "a.jpg") <= 1
     with pytest.raises(BackgroundError, match=r"^a\.jpg: this is no picture"):
-        opened(tmp_path / "a.jpg")
+        open_image(tmp_path / "a.jpg")
 
 
 def test_more_scans_than_any_encoder_makes_are_refused_before_they_are_read(tmp_path: Path) -> None:
-    few = progressive(tmp_path / "few.jpg", 64, MOST_SCANS - 10)
-    assert count_scans(few) == MOST_SCANS and opened(few).shape == (64, 64, 3)
+    few = progressive(tmp_path / "few.jpg", 64, MAX_SCANS - 10)
+    assert count_scans(few) == MAX_SCANS and open_image(few).shape == (64, 64, 3)
     many = progressive(tmp_path / "many.jpg", 5000, 700)
     assert many.stat().st_size < 2_000_000
     began = time.process_time()
     with pytest.raises(BackgroundError, match=r"^many\.jpg: this JPEG has more than 100 scans"):
-        opened(many)
+        open_image(many)
     assert time.process_time() - began < 2
-    assert count_scans(many) == MOST_SCANS + 1
+    assert count_scans(many) == MAX_SCANS + 1

@@ -105,7 +105,7 @@ def test_timecodes_count_frames(rate: Fraction) -> None:
         assert seen is not None
         texts = []
         for number in range(90 * round(rate)):
-            code = seen.after(number / rate, rate)
+            code = seen.later(number / rate, rate)
             texts.append(str(code))
             read = Timecode.parse(str(code), rate)
             assert read is not None and str(read) == str(code)
@@ -118,15 +118,15 @@ def test_timecodes_count_frames(rate: Fraction) -> None:
 def test_drop_frame_keeps_to_the_clock() -> None:
     code = Timecode.parse("00:00:00;00", NTSC)
     assert code is not None
-    assert str(code.after(Fraction(3600), NTSC)) == "01:00:00;00"
-    assert str(code.after(Fraction(600), NTSC)) == "00:10:00;00"
-    assert str(code.after(1800 / NTSC, NTSC)) == "00:01:00;02"
+    assert str(code.later(Fraction(3600), NTSC)) == "01:00:00;00"
+    assert str(code.later(Fraction(600), NTSC)) == "00:10:00;00"
+    assert str(code.later(1800 / NTSC, NTSC)) == "00:01:00;02"
 
 
 def test_at_another_rate_a_timecode_says_the_same_time() -> None:
     code = Timecode.parse("10:20:30:20", Fraction(25))
-    assert code is not None and str(code.at(Fraction(50))) == "10:20:30:40"
-    assert str(code.at(NTSC)) == "10:20:30:24"
+    assert code is not None and str(code.at_rate(Fraction(50))) == "10:20:30:40"
+    assert str(code.at_rate(NTSC)) == "10:20:30:24"
 
 
 @pytest.mark.parametrize("text", ["", "now", "1:2:3:4", "10:00:00:25", "10:00:00:99"])

@@ -19,7 +19,7 @@ from pipeline.video.reading import frames as reading
 from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.frames import read_frames, read_frames_backward
 from pipeline.video.reading.probe import probe_clip
-from pipeline.video.reading.scan import Index
+from pipeline.video.reading.scan import FrameIndex
 from pipeline.video.reading.source import Source
 from tests import ffprobe
 from tests.pipeline.stand_in import number, numbered
@@ -261,8 +261,8 @@ def test_backward_is_forward_reversed(
 
 
 def test_the_frame_on_screen() -> None:
-    index = Index((0, 10, 25), (0,))
-    assert [index.at(p) for p in (-5, 0, 9, 10, 24, 25, 99)] == [0, 0, 0, 10, 10, 25, 25]
+    index = FrameIndex((0, 10, 25), (0,))
+    assert [index.frame_at(p) for p in (-5, 0, 9, 10, 24, 25, 99)] == [0, 0, 0, 10, 10, 25, 25]
 
 
 # Reading: shape and colour

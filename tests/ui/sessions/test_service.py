@@ -328,7 +328,7 @@ def test_a_video_is_moved_behind_the_subject(actions: SessionService, upload: An
     place = file.stat().st_ino
     found = actions.choose_video(id, file, "beach.gif", "fit", held=True)
     laid = found.job.background
-    assert isinstance(laid, Footage) and (laid.fit, laid.held) == ("fit", True)
+    assert isinstance(laid, Footage) and (laid.fit, laid.hold_last) == ("fit", True)
     assert laid.path.parent == found.folder and laid.path.stat().st_ino == place and not file.exists()
     assert actions.open(id).job == found.job
     other = actions.fit_background(id, "stretch", held=False).job.background

@@ -19,7 +19,7 @@ from pipeline.compositing.background import (
     Footage,
     Picture,
     Transparent,
-    spec,
+    format_spec,
 )
 from pipeline.job import GREEN
 from ui import text
@@ -57,7 +57,7 @@ _WORDS = {
 # has put the earlier one into the component's value.
 _NEWEST = """(id, kind, colour, radius) =>
   [id, kind, document.getElementById("colour").dataset.chosen ?? colour, radius]"""
-SWATCHES = {"green": spec(GREEN), "blue": "#0047bb", "white": "#ffffff", "black": "#000000"}
+SWATCHES = {"green": format_spec(GREEN), "blue": "#0047bb", "white": "#ffffff", "black": "#000000"}
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def show(section: Section, found: Session) -> Updates:
         )
     match behind:
         case Colour():
-            updates[section.colour] = spec(behind)
+            updates[section.colour] = format_spec(behind)
         case Picture(_, fit):
             updates[section.fit] = gr.Radio(value=fit, visible=kind in _LAID)
         case Footage(_, fit, held):

@@ -10,7 +10,7 @@ import gradio as gr
 
 from db.models import SessionRow
 from pipeline import formats, models
-from pipeline.compositing.background import Blur, Colour, Footage, Transparent, spec
+from pipeline.compositing.background import Blur, Colour, Footage, Transparent, format_spec
 from ui import error_text, text
 from ui.addresses import media_address
 from ui.page.handlers import Translate, Updates, language_of, with_error_toasts
@@ -88,7 +88,7 @@ def _chosen(found: Session) -> dict[str, Any]:
     behind = found.job.background
     match behind:
         case Colour():
-            shown = spec(behind)
+            shown = format_spec(behind)
         case Blur():
             shown = "blur"
         case Footage():

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from pipeline import formats
 from pipeline.video.audio import audio_read
-from pipeline.video.audio.audio_read import Heard, Kind
+from pipeline.video.audio.audio_read import AudioRange, SampleFormat
 from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.frames import read_frames
 from pipeline.video.reading.probe import probe_clip
 from pipeline.video.writing.output import create_output
-from pipeline.video.writing.timing import Shape
+from pipeline.video.writing.timing import StreamSpec
 from tests import ffprobe
 from tests.hearing import ffmpeg, hear, melody, write_melody, write_wav
 from tests.pipeline.stand_in import numbered
@@ -78,7 +78,7 @@ def save(
     key: str,
     start: Fraction | float = 0,
     end: Fraction | float | None = None,
-    sound: Heard | None = None,
+    sound: AudioRange | None = None,
 ) -> tuple[Path, float]:
     """The clip's frames and sound from `start` to `end` seconds in another format, and where they begin."""
     clip = probe_clip(source)
@@ -89,8 +89,8 @@ def save(
     with create_output(
         path,
         formats.by_key(key),
-        Shape(clip.width, clip.height, tick, clip.rate, first),
-        sound=sound or Heard(source, first * tick, None if end is None else Fraction(end)),
+        StreamSpec(clip.width, clip.height, tick, clip.rate, first),
+        sound=sound or AudioRange(source, first * tick, None if end is None else Fraction(end)),
     ) as out:
         for frame in read_frames(source, first, past):
             out.write(frame.image, frame.pts)
@@ -299,7 +299,7 @@ def test_what_is_heard_late_in_a_video_is_not_looked_for_from_its_start(
 ) -> None:
     sound = write_melody(tmp_path / "long.wav", 9)
     source = make(tmp_path / f"long{suffix}", sound, codec, "-g", 25, seconds=9)
-    with audio_read._timed(source, 0, Fraction(8)) as (_, timed):
+    with audio_read._open_track(source, 0, Fraction(8)) as (_, timed):
         assert -4 < next(timed).begin <= 0
     path, begin = save(source, tmp_path, "mp4", 8, 8.7)
     expected = hear(source).late(begin + 0.1)
@@ -311,7 +311,7 @@ def test_sound_behind_begins_again_until_the_end(
     tmp_path: Path, sources: dict[str, Path], start: float, key: str
 ) -> None:
     repeat = Fraction(125, 96)  # 1.302 s, between two samples and between two packets
-    heard = Heard(sources["aac"], Fraction(start), Fraction(start) + 3, repeat)
+    heard = AudioRange(sources["aac"], Fraction(start), Fraction(start) + 3, repeat)
     path, _ = save(sources["aac"], tmp_path, key, sound=heard)
     got = hear(path)
     for at in np.arange(0.02, 2.5, 0.3):
@@ -327,7 +327,7 @@ def test_sound_that_repeats_is_silent_between_its_end_and_the_next_turn(
     tmp_path: Path, sources: dict[str, Path]
 ) -> None:
     short = make(tmp_path / "short.mp4", write_melody(tmp_path / "short.wav", 0.5), "aac", seconds=1)
-    heard = Heard(short, Fraction(0), Fraction(5, 2), Fraction(1))
+    heard = AudioRange(short, Fraction(0), Fraction(5, 2), Fraction(1))
     path, _ = save(sources["aac"], tmp_path, "mp4", sound=heard)
     got = hear(path)
     for turn in range(3):
@@ -338,7 +338,7 @@ def test_sound_that_repeats_is_silent_between_its_end_and_the_next_turn(
 def test_what_repeats_must_end_and_move_on() -> None:
     for end, repeat in ((None, Fraction(1)), (Fraction(1), Fraction(0))):
         with pytest.raises(ValueError, match="repeats"):
-            Heard(Path("a.mp4"), end=end, repeat=repeat)
+            AudioRange(Path("a.mp4"), end=end, repeat=repeat)
 
 
 def test_a_gap_in_the_sound_stays_a_gap(tmp_path: Path, sources: dict[str, Path]) -> None:
@@ -407,12 +407,12 @@ def damaged(source: Path, target: Path, which: slice) -> Path:
     return target
 
 
-KIND = Kind("flt", "mono", 1000)
+KIND = SampleFormat("flt", "mono", 1000)
 
 
 def test_a_gap_of_an_hour_is_not_held_at_once() -> None:
     tone = np.ones((100, 1), np.float32)
-    laid = audio_read._laid(iter([(Fraction(3600), tone)]), KIND, None)
+    laid = audio_read._align_samples(iter([(Fraction(3600), tone)]), KIND, None)
     lengths = [len(block) for block in laid]
     assert sum(lengths) == 3_600_100
     assert max(lengths) <= 1000
@@ -422,7 +422,7 @@ def test_clocks_that_drift_apart_do_not_take_the_sound_with_them() -> None:
     blocks = [(Fraction(n * 1003, 10_000), np.ones((100, 1), np.float32)) for n in range(1000)]
     for order in (1, -1):  # longer by 0.3 %, shorter by as much
         timed = [(begin if order > 0 else begin * 997 / 1003, block) for begin, block in blocks]
-        laid = list(audio_read._laid(iter(timed), KIND, None))
+        laid = list(audio_read._align_samples(iter(timed), KIND, None))
         reached = sum(len(block) for block in laid) / KIND.rate
         assert reached == pytest.approx(float(timed[-1][0]) + 0.1, abs=SYNC)
         assert all(block.all() for block in laid)
@@ -445,10 +445,10 @@ def test_sound_that_cannot_be_read_is_told(tmp_path: Path, key: str) -> None:
     form = formats.by_key(key)
     for sounds, said in ((1, "its sound could not be read, so the result has none"), (2, "1 of its 2 sound")):
         source = muted(tmp_path / f"{sounds}.mp4", sounds)
-        shape = Shape(64, 48, Fraction(1, 25), Fraction(25))
+        shape = StreamSpec(64, 48, Fraction(1, 25), Fraction(25))
         content = 4 if key == "pair" else 3
         out = tmp_path / f"out{sounds}{form.suffix}"
-        with create_output(out, form, shape, sound=Heard(source)) as made:
+        with create_output(out, form, shape, sound=AudioRange(source)) as made:
             for number in range(25):
                 made.write(np.zeros((48, 64, content), np.uint8), number)
         assert len(made.notes) == 1
@@ -457,7 +457,7 @@ def test_sound_that_cannot_be_read_is_told(tmp_path: Path, key: str) -> None:
 
 def test_a_format_without_sound_does_not_tell_of_it(tmp_path: Path) -> None:
     source = muted(tmp_path / "a.mp4", 1)
-    shape = Shape(64, 48, Fraction(1, 25), Fraction(25))
-    with create_output(tmp_path / "a.gif", formats.by_key("gif"), shape, sound=Heard(source)) as made:
+    shape = StreamSpec(64, 48, Fraction(1, 25), Fraction(25))
+    with create_output(tmp_path / "a.gif", formats.by_key("gif"), shape, sound=AudioRange(source)) as made:
         made.write(np.zeros((48, 64, 3), np.uint8), 0)
     assert made.notes == ()

@@ -89,12 +89,16 @@ def patches(path: Path, signal: np.ndarray, pix_fmt: str, matrix: str, full: boo
 def seen(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """The middle of each patch `[N, 3]` as it is read, and as it is read in 16 bits; both in [0, 255]."""
     (plain,) = read_frames(path)
-    (frame,) = read_frames(path, deep=True)
-    assert frame.deep is not None and frame.deep.dtype == np.uint16 and frame.deep.shape == plain.image.shape
-    assert np.array_equal(frame.image, np.rint(frame.deep / 257))
+    (frame,) = read_frames(path, high_bit_depth=True)
+    assert (
+        frame.image16 is not None
+        and frame.image16.dtype == np.uint16
+        and frame.image16.shape == plain.image.shape
+    )
+    assert np.array_equal(frame.image, np.rint(frame.image16 / 257))
     assert np.abs(frame.image.astype(int) - plain.image).max() <= 1
     middle = slice(EDGE // 2, None, EDGE)
-    return plain.image[EDGE // 2, middle].astype(float), frame.deep[EDGE // 2, middle] / 257
+    return plain.image[EDGE // 2, middle].astype(float), frame.image16[EDGE // 2, middle] / 257
 
 
 # SDR
@@ -291,7 +295,7 @@ def test_the_table_is_near_the_formulas(transfer: Any, primaries: int, curve: An
     frame.pts, frame.time_base = 0, Fraction(1, 25)
     frame.color_primaries = primaries
     frame.color_trc = {"pq": 16, "hlg": 18, "sdr": 1}[transfer]
-    shown = to_rgb.Conversion().rgb(frame, 320, 240, deep=True) / 257
+    shown = to_rgb.RgbConverter().to_rgb(frame, 320, 240, high_bit_depth=True) / 257
     error = np.abs(shown - 255 * tonemap.to_bt709(signal / 65535, transfer, primaries))
     assert error.mean() < 0.1 and np.percentile(error, 99.9) < 3
 
@@ -307,20 +311,23 @@ def test_no_step_of_a_deep_source_is_lost(tmp_path: Path, bits: int, full: bool)
     planes = [np.tile(ramp, (4, 1)), *(np.full((4, len(ramp)), 1 << (bits - 1)) for _ in "bb")]
     tags = {"colorspace": Colorspace.ITU709, "color_range": ColorRange.JPEG if full else ColorRange.MPEG}
     path = write(tmp_path / "ramp.mkv", planes, f"yuv444p{bits}le", **tags)
-    (frame,) = read_frames(path, deep=True)
-    assert frame.deep is not None
+    (frame,) = read_frames(path, high_bit_depth=True)
+    assert frame.image16 is not None
     truth = (ramp - low) / (high - low) * 65535
-    assert np.abs(frame.deep[0] - truth[:, None]).max() < 65535 / (high - low) / 2
-    assert len(np.unique(frame.deep[0, :, 1])) == len(ramp)
-    assert frame.deep[0, 0].max() == 0 and frame.deep[0, -1].min() >= 65535 - 2
+    assert np.abs(frame.image16[0] - truth[:, None]).max() < 65535 / (high - low) / 2
+    assert len(np.unique(frame.image16[0, :, 1])) == len(ramp)
+    assert frame.image16[0, 0].max() == 0 and frame.image16[0, -1].min() >= 65535 - 2
     assert probe_clip(path).depth == bits
 
 
 def test_backward_is_deep_too(tmp_path: Path) -> None:
     path = patches(tmp_path / "patches.mkv", PATCHES / 255, "yuv420p10le", "bt709", False)
-    (forward,), (backward,) = read_frames(path, deep=True), read_frames_backward(path, 0, 1, deep=True)
-    assert forward.deep is not None and backward.deep is not None
-    assert np.array_equal(forward.deep, backward.deep)
+    (forward,), (backward,) = (
+        read_frames(path, high_bit_depth=True),
+        read_frames_backward(path, 0, 1, high_bit_depth=True),
+    )
+    assert forward.image16 is not None and backward.image16 is not None
+    assert np.array_equal(forward.image16, backward.image16)
 
 
 # What cannot be shown
@@ -337,5 +344,5 @@ def test_dolby_vision_without_a_base_that_others_can_show() -> None:
     # rpu_type, rpu_format (16 bits, aligned), profile, level, four more, bl_video_full_range_flag
     alone = bytes((2, 0, 18, 0, 0, 0, 0, 0, 23, 1, 1))
     over_hlg = bytes((2, 0, 18, 0, 1, 0, 0, 0, 23, 1, 0))
-    assert to_rgb.without_base(start.ljust(48, b"\0") + alone)
-    assert not to_rgb.without_base(start.ljust(48, b"\0") + over_hlg)
+    assert to_rgb.is_dolby_profile_5(start.ljust(48, b"\0") + alone)
+    assert not to_rgb.is_dolby_profile_5(start.ljust(48, b"\0") + over_hlg)

@@ -15,7 +15,7 @@ from pipeline.process import process
 from pipeline.video.reading.frames import read_frames, read_frames_backward
 from pipeline.video.reading.probe import probe_clip
 from pipeline.video.writing.output import create_output
-from pipeline.video.writing.timing import Shape
+from pipeline.video.writing.timing import StreamSpec
 from tests.pipeline.stand_in import number, numbered
 
 
@@ -78,7 +78,7 @@ def test_each_picture_is_what_a_viewer_shows(
 def test_what_the_application_writes_it_reads(tmp_path: Path) -> None:
     tick = Fraction(1, 20)
     with create_output(
-        tmp_path / "a.webp", formats.by_key("webp"), Shape(64, 64, tick, 1 / tick), quality="best"
+        tmp_path / "a.webp", formats.by_key("webp"), StreamSpec(64, 64, tick, 1 / tick), quality="best"
     ) as out:
         for n, image in enumerate(numbered(10)):
             out.write(image, n)

@@ -21,9 +21,9 @@ from pipeline.video.reading.frame_index import load_index, save_index
 from pipeline.video.reading.frames import read_frames, read_frames_backward
 from pipeline.video.reading.index_cache import load
 from pipeline.video.reading.probe import probe_clip
-from pipeline.video.reading.scan import Index
+from pipeline.video.reading.scan import FrameIndex
 from pipeline.video.reading.source import Source
-from pipeline.video.reading.timestamps import mended
+from pipeline.video.reading.timestamps import repair_timestamps
 from tests import ffprobe
 from tests.pipeline.stand_in import number, numbered
 from tests.rendered import write_clip
@@ -36,7 +36,7 @@ def ffmpeg(*arguments: str | Path) -> None:
     subprocess.run(["ffmpeg", "-v", "error", "-y", *map(str, arguments)], check=True)
 
 
-def check(path: Path, numbers: Sequence[int]) -> Index:
+def check(path: Path, numbers: Sequence[int]) -> FrameIndex:
     """The frames carry these numbers, at the times of the index, read in whichever way."""
     index = load_index(path)
     assert index.pts[0] == 0 and list(index.pts) == sorted(set(index.pts))
@@ -77,12 +77,12 @@ def check(path: Path, numbers: Sequence[int]) -> Index:
     ],
 )
 def test_times_are_put_where_their_neighbours_imply(stamps: list[int | None], truth: list[int]) -> None:
-    assert mended(stamps, 40) == (truth, 1)
+    assert repair_timestamps(stamps, 40) == (truth, 1)
 
 
 def test_a_clock_that_is_too_coarse_is_refined() -> None:
-    assert mended([0, 0, 1, 1, 2, 2, 3], 1, finest=16) == ([0, 1, 2, 3, 4, 5, 6], 2)
-    assert mended([0, 0, 1, 1, 2, 2, 3], 1, finest=1) == ([0, 1, 2, 3, 4, 5, 6], 1)
+    assert repair_timestamps([0, 0, 1, 1, 2, 2, 3], 1, finest=16) == ([0, 1, 2, 3, 4, 5, 6], 2)
+    assert repair_timestamps([0, 0, 1, 1, 2, 2, 3], 1, finest=1) == ([0, 1, 2, 3, 4, 5, 6], 1)
 
 
 @given(
@@ -90,7 +90,7 @@ def test_a_clock_that_is_too_coarse_is_refined() -> None:
     st.integers(1, 99),
 )
 def test_mended_times_ascend_and_good_ones_stay(stamps: list[int | None], gap: int) -> None:
-    found, finer = mended(stamps, gap, 16)
+    found, finer = repair_timestamps(stamps, gap, 16)
     assert len(found) == len(stamps)
     assert all(a < b for a, b in pairwise(found))
     known = [stamp for stamp in stamps if stamp is not None]
@@ -254,10 +254,10 @@ import sys
 from pathlib import Path
 from pipeline.video.reading import frame_index, frames, probe
 
-def scanned(path):
+def scan_packets(path):
     sys.exit("scanned")
 
-frame_index.scanned = scanned
+frame_index.scan_packets = scan_packets
 path = Path(sys.argv[1])
 pts = frame_index.load_index(path).pts
 print(probe.probe_clip(path).frames, len(list(frames.read_frames(path, only=[pts[17]]))))
@@ -277,7 +277,7 @@ def test_a_kept_index_spares_the_scan(kept: Path, tmp_path: Path) -> None:
 
 
 def test_a_kept_index_is_the_one_that_is_scanned(kept: Path) -> None:
-    assert frame_index.scan_of(kept) == scan.scanned(kept)
+    assert frame_index.scan_of(kept) == scan.scan_packets(kept)
 
 
 def test_nothing_is_kept_unasked(tmp_path: Path, counted_path: Path) -> None:
@@ -313,7 +313,7 @@ def test_an_index_that_does_not_fit_is_not_believed(kept: Path, change: Any) -> 
     beside.write_text(change(beside.read_text()))
     assert load(kept) is None
     save_index(kept)
-    assert load(kept) == scan.scanned(kept)
+    assert load(kept) == scan.scan_packets(kept)
 
 
 def test_another_video_of_the_same_name_is_scanned(kept: Path, clip_path: Path) -> None:

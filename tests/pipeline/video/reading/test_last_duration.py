@@ -17,7 +17,7 @@ from pipeline.video.reading.frame_index import load_index, save_index
 from pipeline.video.reading.frames import read_frames
 from pipeline.video.reading.index_cache import load
 from pipeline.video.reading.probe import probe_clip
-from pipeline.video.webp import pictures
+from pipeline.video.webp import parse_frames
 from tests import ffprobe
 from tests.hearing import ffmpeg, hear, write_melody
 from tests.pipeline.stand_in import number, numbered
@@ -35,7 +35,7 @@ def lengths(path: Path) -> list[float]:
     """Seconds that each picture of a result is shown, as an independent reader sees it."""
     if path.suffix == ".webp":
         with path.open("rb") as file:
-            return [picture.milliseconds / 1000 for picture in pictures(file)]
+            return [picture.milliseconds / 1000 for picture in parse_frames(file)]
     if path.suffix == ".zip":
         raise ValueError("ask the table in it")
     times = [float(time) for time in ffprobe.frame_times(path)]

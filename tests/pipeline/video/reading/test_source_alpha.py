@@ -10,9 +10,9 @@ import pytest
 
 from pipeline import formats
 from pipeline.__main__ import main
-from pipeline.compositing.backdrop import backdrop
+from pipeline.compositing.backdrop import open_backdrop
 from pipeline.compositing.background import BLUR_RADIUS, Blur, Colour, Footage, Transparent
-from pipeline.compositing.composite import composer
+from pipeline.compositing.composite import open_composer
 from pipeline.compositing.edges import Edges
 from pipeline.job import Job
 from pipeline.keys import matte_key
@@ -21,7 +21,7 @@ from pipeline.process import render
 from pipeline.video.reading.frames import read_frames, read_frames_backward
 from pipeline.video.reading.probe import probe_clip
 from pipeline.video.writing.output import create_output
-from pipeline.video.writing.timing import Shape
+from pipeline.video.writing.timing import StreamSpec
 from tests.rendered import write_clip
 
 GREEN = (0, 177, 64)
@@ -100,7 +100,7 @@ def test_what_is_transparent_stays_out(tmp_path: Path, name: str, codec: str, pi
 
 def test_a_gif_with_holes(tmp_path: Path) -> None:
     tick = Fraction(1, 10)
-    shape = Shape(WIDTH, HEIGHT, tick, 1 / tick)
+    shape = StreamSpec(WIDTH, HEIGHT, tick, 1 / tick)
     with create_output(tmp_path / "a.gif", formats.by_key("gif"), shape, alpha=True) as out:
         for number in range(3):
             out.write(disc(), number)
@@ -124,9 +124,9 @@ def test_ten_bits_and_jumps_have_it_too(tmp_path: Path) -> None:
     for name, codec, pixels in (KINDS[0], KINDS[3]):
         path = clip_of(tmp_path / name, codec, pixels, moving)
         for deep in (False, True):
-            all_ = list(read_frames(path, deep=deep))
-            some = list(read_frames(path, only=[frame.pts for frame in all_[3::5]], deep=deep))
-            back = list(read_frames_backward(path, 0, all_[-1].pts + 1, deep=deep))
+            all_ = list(read_frames(path, high_bit_depth=deep))
+            some = list(read_frames(path, only=[frame.pts for frame in all_[3::5]], high_bit_depth=deep))
+            back = list(read_frames_backward(path, 0, all_[-1].pts + 1, high_bit_depth=deep))
             for a, b in zip([*all_[3::5], *all_[::-1]], [*some, *back], strict=True):
                 assert a.alpha is not None and b.alpha is not None and np.array_equal(a.alpha, b.alpha)
 
@@ -162,7 +162,7 @@ def test_a_kept_matte_is_the_models_and_serves_both(tmp_path: Path) -> None:
     alone = next(read_frames(job.output, pixel_format="gray")).image
     assert np.array_equal(alone, disc()[..., 3])
     # Growing the cut does not let in what is not there.
-    with closing(composer(Colour(*GREEN), WIDTH, HEIGHT, Edges(grow=20))) as compose:
+    with closing(open_composer(Colour(*GREEN), WIDTH, HEIGHT, Edges(grow=20))) as compose:
         picture = disc()
         result = compose(picture[..., :3], picture[..., 3] // 128 * 255, 0.0, picture[..., 3])
     assert np.abs(result - over_green(picture[..., 3].astype(float))).max() <= 1
@@ -172,7 +172,7 @@ def test_a_kept_matte_is_the_models_and_serves_both(tmp_path: Path) -> None:
 def test_no_hidden_colour_comes_out(clean: bool) -> None:
     """A cut-out's half transparent rim keeps its colour, and beyond it the colours go on."""
     picture = disc()
-    with closing(composer(Transparent(), WIDTH, HEIGHT, Edges(clean=clean))) as compose:
+    with closing(open_composer(Transparent(), WIDTH, HEIGHT, Edges(clean=clean))) as compose:
         result = compose(picture[..., :3], np.full((HEIGHT, WIDTH), 255, np.uint8), 0.0, picture[..., 3])
     assert np.array_equal(result[..., 3], picture[..., 3])
     shown = result[..., 3] > 0
@@ -186,7 +186,7 @@ def test_sixteen_bits_as_eight() -> None:
     image, own = picture[..., :3], picture[..., 3]
     matte = np.full((HEIGHT, WIDTH), 200, np.uint8)
     for behind in (Transparent(), Colour(*GREEN), Blur(BLUR_RADIUS)):
-        with closing(composer(behind, WIDTH, HEIGHT)) as compose:
+        with closing(open_composer(behind, WIDTH, HEIGHT)) as compose:
             eight, sixteen = (
                 compose(pixels, matte, 0.0, own) for pixels in (image, image.astype(np.uint16) * 257)
             )
@@ -195,7 +195,7 @@ def test_sixteen_bits_as_eight() -> None:
 
 def test_a_blur_of_nothing_is_black() -> None:
     picture = disc()
-    with closing(composer(Blur(BLUR_RADIUS), WIDTH, HEIGHT)) as compose:
+    with closing(open_composer(Blur(BLUR_RADIUS), WIDTH, HEIGHT)) as compose:
         result = compose(picture[..., :3], np.full((HEIGHT, WIDTH), 255, np.uint8), 0.0, picture[..., 3])
     assert not result[0].any() and not result[..., 2].any()
 
@@ -221,8 +221,8 @@ def test_as_a_background_it_lies_on_black(
     assert np.abs(first(out) - expected)[inside()].max() <= 8
     said = capsys.readouterr()
     assert f"{behind.name}: this background is transparent in part, and lies on black there." in said.out
-    with closing(backdrop(Footage(source), WIDTH, HEIGHT)) as opaque:
-        opaque.at(np.zeros((HEIGHT, WIDTH, 3), np.uint8), np.zeros((HEIGHT, WIDTH), np.uint8), 0.0)
+    with closing(open_backdrop(Footage(source), WIDTH, HEIGHT)) as opaque:
+        opaque.render(np.zeros((HEIGHT, WIDTH, 3), np.uint8), np.zeros((HEIGHT, WIDTH), np.uint8), 0.0)
         assert not opaque.notes
 
 

@@ -9,9 +9,9 @@ import pytest
 from pipeline import formats
 from pipeline.job import Job, Progress
 from pipeline.process import process
-from pipeline.video.writing.constant_rate import Thinned
+from pipeline.video.writing.constant_rate import LimitedRate
 from pipeline.video.writing.output import create_output
-from pipeline.video.writing.timing import Shape
+from pipeline.video.writing.timing import StreamSpec
 from tests.pipeline.stand_in import numbered
 from tests.pipeline.video.reading.test_last_duration import lengths
 from tests.rendered import write_clip
@@ -43,9 +43,9 @@ def clip(path: Path, milliseconds: list[float], rate: float = 25) -> Path:
 
 
 def thinned(rate: int, length: float, times: list[float]) -> list[tuple[float, int]]:
-    thin = Thinned[int](Fraction(rate), Fraction(length))
+    thin = LimitedRate[int](Fraction(rate), Fraction(length))
     shown = [one for n, time in enumerate(times) for one in thin.add(Fraction(time), n)]
-    return [(float(at), n) for at, n in (*shown, *thin.rest())]
+    return [(float(at), n) for at, n in (*shown, *thin.flush())]
 
 
 def test_what_comes_too_soon_waits_or_is_passed_over() -> None:
@@ -63,7 +63,7 @@ def test_what_comes_too_soon_waits_or_is_passed_over() -> None:
 def test_every_format_takes_any_rate(form: str, rate: float, tmp_path: Path) -> None:
     source = clip(tmp_path / "clip.mov", [n * 1000 / rate for n in range(60)], rate)
     result, last = render(source, tmp_path, form)
-    most = formats.FORMATS[form].most_rate
+    most = formats.FORMATS[form].max_rate
     shown = lengths(result)
     if most is None or rate < most:
         assert (len(shown), last.notes) == (60, ())
@@ -92,7 +92,7 @@ def test_what_a_field_cannot_hold_is_shown_again(form: str, longest: float, tmp_
     lasting = [1.5 * longest, 0.1, 2.25 * longest]
     ends = [sum(lasting[:n]) for n in range(4)]
     tick = Fraction(1, 1000)
-    shape = Shape(64, 64, tick, Fraction(1), end=round(ends[3] / tick))
+    shape = StreamSpec(64, 64, tick, Fraction(1), end=round(ends[3] / tick))
     with create_output(path, entry, shape) as out:
         for frame, begin in zip(numbered(3), ends, strict=False):
             out.write(frame, round(begin / tick))

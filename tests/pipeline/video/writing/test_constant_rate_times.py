@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.video.writing.constant_rate import Even
+from pipeline.video.writing.constant_rate import ConstantRate
 
 
 def resampled(seconds: list[Fraction], rate: Fraction, length: Fraction) -> list[tuple[int, int]]:
-    even = Even[int](rate, length)
+    even = ConstantRate[int](rate, length)
     found = [shown for n, at in enumerate(seconds) for shown in even.add(at, n)]
-    return found + list(even.rest())
+    return found + list(even.flush())
 
 
 def test_a_faster_rate_repeats_and_a_slower_one_passes_over() -> None:

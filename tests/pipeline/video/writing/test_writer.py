@@ -16,15 +16,15 @@ import pytest
 from pipeline import formats
 from pipeline.errors import InputError, RunError
 from pipeline.formats import FORMATS, QUALITIES, Format, Hardware
-from pipeline.video.audio.audio_mux import Sound
-from pipeline.video.audio.audio_read import Heard
-from pipeline.video.hardware import accelerates, any_accelerates
-from pipeline.video.priority import real_time
+from pipeline.video.audio.audio_mux import AudioMuxer
+from pipeline.video.audio.audio_read import AudioRange
+from pipeline.video.hardware import has_any_hardware_encoder, has_hardware_encoder
+from pipeline.video.priority import realtime_threads
 from pipeline.video.writing import archive
 from pipeline.video.writing.output import create_output
-from pipeline.video.writing.palette import Paletted
-from pipeline.video.writing.timing import Shape
-from pipeline.video.writing.verify import Content, check
+from pipeline.video.writing.palette import PaletteConverter
+from pipeline.video.writing.timing import StreamSpec
+from pipeline.video.writing.verify import Content, verify_content
 from pipeline.video.writing.writer import Writer
 from tests import exported, ffprobe
 from tests.pipeline.stand_in import number, numbered
@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[4]
 NTSC = Fraction(30000, 1001)
 RATE = (Fraction(1, 24), Fraction(24))
 ALPHA = [key for key, form in FORMATS.items() if form.alpha]
-DEEP = [key for key, form in FORMATS.items() if form.deep(False)]
+DEEP = [key for key, form in FORMATS.items() if form.supports_high_bit_depth(False)]
 EVEN = {"mkv", "mp4", "hevc", "matte", "pair"}
 # Half of what each container counts in.
 GRACE = {"webm": 2000, "matroska": 2000, "webp": 2000, "gif": 200, "zip": 2 * 10**6}
@@ -51,7 +51,7 @@ def save(path: Path, images: Sequence[np.ndarray], form: Format | None = None, *
     pts = changed.pop("pts", range(len(images)))
     height, width = images[0].shape[:2]
     time_base, rate = changed.pop("time_base", RATE[0]), changed.pop("rate", RATE[1])
-    shape = Shape(width, height, time_base, rate, changed.pop("start", 0))
+    shape = StreamSpec(width, height, time_base, rate, changed.pop("start", 0))
     with create_output(path, form, shape, **changed) as output:
         for image, moment in zip(images, pts, strict=True):
             if form.content == "matte" and image.ndim == 3:
@@ -85,8 +85,8 @@ def test_each_frame_has_the_time_it_was_given(
 ) -> None:
     form = FORMATS[key]
     rate = (len(pts) - 1) / ((pts[-1] - pts[0]) * time_base)
-    if form.most_rate is not None:  # such frames are farther apart before they come here
-        time_base *= max(1, 20 * (min(b - a for a, b in pairwise(pts)) * time_base < 1 / form.most_rate))
+    if form.max_rate is not None:  # such frames are farther apart before they come here
+        time_base *= max(1, 20 * (min(b - a for a, b in pairwise(pts)) * time_base < 1 / form.max_rate))
     frames = numbered(len(pts))
     path = save(tmp_path / f"out{form.suffix}", frames, form, pts=pts, time_base=time_base, rate=rate)
     grace = Fraction(1, GRACE[form.container]) if form.container in GRACE and key != "pair" else 0
@@ -103,12 +103,12 @@ def test_each_frame_has_the_time_it_was_given(
 def test_no_encoder_keeps_the_machine_to_itself(tmp_path: Path, key: str) -> None:
     """As root some take real-time priority, for this program and for all that it starts."""
     form, (width, height) = FORMATS[key], (160, 90)
-    with create_output(tmp_path / f"out{form.suffix}", form, Shape(width, height, *RATE)) as output:
+    with create_output(tmp_path / f"out{form.suffix}", form, StreamSpec(width, height, *RATE)) as output:
         for n in range(3):
             channels = {"matte": (), "pair": (4,)}.get(form.content, (3,))
             output.write(np.full((height, width, *channels), 40 * n, np.uint8), n)
-            assert not real_time()
-    assert not real_time()
+            assert not realtime_threads()
+    assert not realtime_threads()
 
 
 def test_times_count_from_the_start_that_was_named(tmp_path: Path) -> None:
@@ -154,9 +154,9 @@ def test_sizes_are_kept_or_padded_with_a_mirror(tmp_path: Path, key: str, width:
 def test_codec_and_colours_are_told(tmp_path: Path, key: str, deep: bool) -> None:
     form = FORMATS[key]
     frames = [frame.astype(np.uint16) * 257 for frame in numbered(2)] if deep else numbered(2)
-    if deep and not form.deep(False):
+    if deep and not form.supports_high_bit_depth(False):
         pytest.skip("has 8 bits only")
-    path = save(tmp_path / f"out{form.suffix}", frames, form, deep=deep)
+    path = save(tmp_path / f"out{form.suffix}", frames, form, high_bit_depth=deep)
     if key == "pair":
         ZipFile(path).extractall(tmp_path)
         path = tmp_path / "matte.mp4"
@@ -190,11 +190,13 @@ def test_flat_colours_survive(tmp_path: Path, key: str) -> None:
 @pytest.mark.parametrize("alpha", [False, True])
 def test_ten_bits_come_out(tmp_path: Path, key: str, alpha: bool) -> None:
     form = FORMATS[key]
-    if alpha and not form.deep(alpha):
+    if alpha and not form.supports_high_bit_depth(alpha):
         pytest.skip("has no place for both")
     ramp = np.linspace(20000, 26000, 512).round().astype(np.uint16)  # 23 steps of 8 bits, 94 of 10
     image = np.broadcast_to(ramp[None, :, None], (64, 512, 4 if alpha else 3)).copy()
-    path = save(tmp_path / f"out{form.suffix}", [image], form, deep=True, alpha=alpha, quality="best")
+    path = save(
+        tmp_path / f"out{form.suffix}", [image], form, high_bit_depth=True, alpha=alpha, quality="best"
+    )
     read = exported.read(path, form, "rgba64le" if alpha else "rgb48le").pictures[0]
     assert len(np.unique(read[32, :, 1])) > 60
     assert np.abs(read[32, 8:-8].astype(int) - image[32, 8:-8]).max() < 257
@@ -278,9 +280,9 @@ def test_a_palette_is_kept_until_the_picture_is_another(
     monkeypatch: pytest.MonkeyPatch, drawn: tuple[np.ndarray, np.ndarray]
 ) -> None:
     made: list[int] = []
-    make = Paletted._palette
-    monkeypatch.setattr(Paletted, "_palette", lambda self, frame: made.append(1) or make(self, frame))
-    paletted = Paletted(128)
+    make = PaletteConverter._palette
+    monkeypatch.setattr(PaletteConverter, "_palette", lambda self, frame: made.append(1) or make(self, frame))
+    paletted = PaletteConverter(128)
     counts = []
     for image in [*drawn[0][:8], *(255 - drawn[0][:8])]:
         found = paletted(image).reformat(format="rgba").to_ndarray()
@@ -294,7 +296,7 @@ def test_what_stands_still_does_not_flicker(drawn: tuple[np.ndarray, np.ndarray]
     still = drawn[0][0]
     moving = still.copy()
     moving[:60, :60] = drawn[0][9][:60, :60]
-    paletted = Paletted(64)
+    paletted = PaletteConverter(64)
     first, second = (paletted(image).reformat(format="rgb24").to_ndarray() for image in (still, moving))
     assert np.array_equal(first[60:], second[60:]) and np.array_equal(first[:, 60:], second[:, 60:])
 
@@ -355,7 +357,7 @@ def test_a_folder_that_a_file_came_into_meanwhile_is_left_alone(tmp_path: Path) 
     path = tmp_path / "pictures"
     with (
         pytest.raises(InputError, match="other files"),
-        create_output(path, FORMATS["png"], Shape(64, 64, *RATE)) as output,
+        create_output(path, FORMATS["png"], StreamSpec(64, 64, *RATE)) as output,
     ):
         output.write(numbered(1)[0], 0)
         path.mkdir()
@@ -392,7 +394,7 @@ def test_an_error_leaves_what_was_there(tmp_path: Path, key: str, before: bytes 
     shape = {"matte": (64, 64), "pair": (64, 64, 4)}.get(form.content, (64, 64, 3))
     with (
         pytest.raises(ZeroDivisionError),
-        create_output(path, form, Shape(64, 64, *RATE)) as output,
+        create_output(path, form, StreamSpec(64, 64, *RATE)) as output,
     ):
         output.write(np.zeros(shape, np.uint8), 0)
         raise ZeroDivisionError
@@ -450,9 +452,9 @@ def test_a_lost_frame_is_noticed(tmp_path: Path, key: str, monkeypatch: pytest.M
 
 
 def test_a_lost_frame_is_noticed_in_a_zip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    add = archive.Zip.add
+    add = archive.ZipArchive.add
     monkeypatch.setattr(
-        archive.Zip, "add", lambda self, name, data: name == "000002.png" or add(self, name, data)
+        archive.ZipArchive, "add", lambda self, name, data: name == "000002.png" or add(self, name, data)
     )
     with pytest.raises(RunError, match="it has 4 pictures and not 5"):
         save(tmp_path / "out.zip", numbered(5))
@@ -474,9 +476,9 @@ def test_alpha_that_is_not_there_is_noticed(
 def test_sound_that_is_not_there_is_noticed(
     tmp_path: Path, clip_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Sound, "mux", lambda self, until: None)
+    monkeypatch.setattr(AudioMuxer, "mux", lambda self, until: None)
     with pytest.raises(RunError, match="it has 0 tracks of sound and not 1"):
-        save(tmp_path / "out.mp4", numbered(24), sound=Heard(clip_path))
+        save(tmp_path / "out.mp4", numbered(24), sound=AudioRange(clip_path))
     assert not list(tmp_path.iterdir())
 
 
@@ -487,19 +489,21 @@ def test_sound_that_is_not_there_is_noticed(
         ({"size": (64, 62)}, "64 × 62 pixels and not 64 × 64"),
         ({"depth": 8}, "8 bits per sample and not 10"),
         ({"times": [Fraction(0), Fraction(2)]}, "picture 2 is shown at 2.0000 s and not at 1.0000 s"),
-        ({"lasts": Fraction(1, 2)}, "it lasts 0.500 s and not 2.000 s"),
-        ({"coverage": 0.9}, "90% of its first picture are opaque and not 50%"),
-        ({"tracks": 1}, "1 tracks of sound and not 2"),
+        ({"duration": Fraction(1, 2)}, "it lasts 0.500 s and not 2.000 s"),
+        ({"mean_alpha": 0.9}, "90% of its first picture are opaque and not 50%"),
+        ({"sound_tracks": 1}, "1 tracks of sound and not 2"),
     ],
 )
 def test_every_promise_is_held(changed: dict[str, Any], said: str) -> None:
     promised = Content("h264", (64, 64), 10, [Fraction(0), Fraction(1)], Fraction(2), 0.5, 2)
-    check("out", promised, promised)
-    check("out", promised, replace(promised, lasts=Fraction(9)))  # there is sound
+    verify_content("out", promised, promised)
+    verify_content("out", promised, replace(promised, duration=Fraction(9)))  # there is sound
     with pytest.raises(RunError, match="it lasts"):
-        check("out", replace(promised, tracks=0), replace(promised, tracks=0, lasts=Fraction(9)))
+        verify_content(
+            "out", replace(promised, sound_tracks=0), replace(promised, sound_tracks=0, duration=Fraction(9))
+        )
     with pytest.raises(RunError, match=said):
-        check("out", promised, replace(promised, **changed))
+        verify_content("out", promised, replace(promised, **changed))
 
 
 # Graphics cards
@@ -507,9 +511,11 @@ def test_every_promise_is_held(changed: dict[str, Any], said: str) -> None:
 
 def test_a_card_that_works_is_used(tmp_path: Path) -> None:
     # Another encoder of the processor in the place of a card's.
-    form = replace(FORMATS["mp4"], hardware=Hardware("mpeg4", formats._steps("qmin", 9, 6, 3, 2), options={}))
-    assert accelerates(form)
-    with create_output(tmp_path / "out.mp4", form, Shape(64, 64, *RATE), hardware=True) as output:
+    form = replace(
+        FORMATS["mp4"], hardware=Hardware("mpeg4", formats._quality_options("qmin", 9, 6, 3, 2), options={})
+    )
+    assert has_hardware_encoder(form)
+    with create_output(tmp_path / "out.mp4", form, StreamSpec(64, 64, *RATE), hardware=True) as output:
         for n, frame in enumerate(numbered(4)):
             output.write(frame, n)
     assert output.notes == ()
@@ -520,7 +526,7 @@ def test_a_card_that_works_is_used(tmp_path: Path) -> None:
 def test_a_card_that_does_not_work_is_told_and_done_without(tmp_path: Path, codec: str) -> None:
     # The last refuses so small a size.
     form = replace(FORMATS["mp4"], hardware=Hardware(codec, {}, options={}))
-    with create_output(tmp_path / "out.mp4", form, Shape(2, 2, *RATE), hardware=True) as output:
+    with create_output(tmp_path / "out.mp4", form, StreamSpec(2, 2, *RATE), hardware=True) as output:
         output.write(np.zeros((2, 2, 3), np.uint8), 0)
     assert output.notes == ("No graphics card here could encode this; the processor did it.",)
     assert ffprobe.stream(tmp_path / "out.mp4")["codec_name"] == "h264"
@@ -531,9 +537,9 @@ def test_a_card_is_asked_for_in_any_format(tmp_path: Path, key: str) -> None:
     form = FORMATS[key]
     shape = {"matte": (64, 64), "pair": (64, 64, 4)}.get(form.content, (64, 64, 3))
     path = tmp_path / f"out{form.suffix}"
-    with create_output(path, form, Shape(64, 64, *RATE), hardware=True) as output:
+    with create_output(path, form, StreamSpec(64, 64, *RATE), hardware=True) as output:
         output.write(np.zeros(shape, np.uint8), 0)
-    worked = accelerates(form, *form.size(64, 64))
+    worked = has_hardware_encoder(form, *form.padded_size(64, 64))
     assert len(output.notes) == (not worked)
-    assert not worked or any_accelerates()
+    assert not worked or has_any_hardware_encoder()
     assert len(exported.read(path, form).pictures) == 1
