@@ -8,7 +8,7 @@ from uuid import UUID
 from db import users
 from db.engine import Database
 from db.models import User
-from ui.server.middleware.access import Visitor
+from ui.server.visitors import Visitor
 
 
 class DatabaseAccounts:

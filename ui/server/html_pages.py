@@ -9,7 +9,7 @@ from pathlib import Path
 from fastapi import APIRouter
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
-from ui.server.middleware.access import STATIC_PAGE_POLICY
+from ui.server.middleware.headers import STATIC_PAGE_POLICY
 
 _STYLE = Path(__file__).resolve().parents[2] / "assets" / "plain.css"
 

@@ -26,8 +26,8 @@ from pipeline.files import read_json, write_json
 from ui import text
 from ui.server import html_pages
 from ui.server.lookups import K, Lookups, V
-from ui.server.middleware.access import LOCAL, Visitor
 from ui.server.throttle import LoginThrottle
+from ui.server.visitors import LOCAL, Visitor
 
 log = logging.getLogger(__name__)
 

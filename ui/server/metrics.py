@@ -28,7 +28,7 @@ from pipeline.jobs.runner import Sink
 from ui import text
 from ui.server import html_pages, logs
 from ui.server.lookups import Lookups
-from ui.server.middleware.access import Visitor
+from ui.server.visitors import Visitor
 
 log = logging.getLogger(__name__)
 

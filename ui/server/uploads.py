@@ -24,7 +24,8 @@ from starlette.requests import ClientDisconnect
 from db.errors import DatabaseAway
 from pipeline.errors import DISK_FULL
 from ui import text
-from ui.server.middleware.access import UPLOAD, Visitor
+from ui.server.middleware.gradio_requests import UPLOAD
+from ui.server.visitors import Visitor
 from ui.sessions.quota import Quota, QuotaExceeded, uploads_folder
 
 log = logging.getLogger(__name__)

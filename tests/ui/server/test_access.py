@@ -40,9 +40,11 @@ from tests.waiting import DEADLINE
 from ui.server import login
 from ui.server.claims import Claims
 from ui.server.login import CookieAuthenticator, LoginSessions
-from ui.server.middleware.access import LOCAL, UPLOAD, AccessMiddleware, Visitor
+from ui.server.middleware.access import AccessMiddleware
+from ui.server.middleware.gradio_requests import UPLOAD
 from ui.server.throttle import LoginThrottle
 from ui.server.uploads import _MultipartFile, _Refused
+from ui.server.visitors import LOCAL, Visitor
 from ui.sessions.service import SessionService
 
 MOST = 300_000
@@ -160,7 +162,7 @@ def alone(built: House) -> House:
     built.authenticator._required = False
     built.authenticator.clear_cache()
     built.authenticator.login_sessions = LoginSessions()
-    built.app._claims = Claims()  # type: ignore[attr-defined]
+    built.app._gradio._claims = Claims()  # type: ignore[attr-defined]
     built.app._open = False  # type: ignore[attr-defined]
     built.quota.limit_bytes = 0
     shutil.rmtree(built.home / "uploads", ignore_errors=True)
@@ -602,7 +604,7 @@ def test_what_is_no_name_of_an_event_stream_is_refused(alone: House, kind: str, 
     for path in ("/gradio_api/queue/data", "/gradio_api/upload_progress"):
         answer = alone.client().get(f"{path}?{kind}={name}")
         assert answer.status_code == 400 and answer.json()["error"].startswith("What was sent")
-    assert not alone.app._claims._owners  # type: ignore[attr-defined]
+    assert not alone.app._gradio._claims._owners  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", ["", "a-b", "x" * 3_000_000, 1, ["a"], {"a": 1}, True])

@@ -25,9 +25,10 @@ from tests.ui.conftest import Server
 from tests.waiting import until
 from ui.server import logs
 from ui.server.middleware import bodies, connections
-from ui.server.middleware.access import AccessMiddleware, Visitor
+from ui.server.middleware.access import AccessMiddleware
 from ui.server.middleware.bodies import Bodies, TooMuchHeld, enforce_min_rate
 from ui.server.middleware.connections import BoundedProtocol, Connections, max_connections
+from ui.server.visitors import Visitor
 
 MOST = 20
 ASK = b"GET /%s HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -23,8 +23,9 @@ from db.errors import DatabaseAway, NotFound
 from db.models import State
 from tests.waiting import DEADLINE, until
 from ui.server.metrics import Account, ErrorCounter, MeteredSink, Metrics, Run, router
-from ui.server.middleware.access import LOCAL, AccessMiddleware, Visitor
+from ui.server.middleware.access import AccessMiddleware
 from ui.server.status import ServerStatus
+from ui.server.visitors import LOCAL, Visitor
 
 ADMIN = Visitor(uuid4(), "Ana", admin=True)
 OTHER = Visitor(uuid4(), "Ben")

@@ -26,7 +26,7 @@ from pipeline.jobs.runner import Runner
 from tests.ui import line
 from tests.waiting import DEADLINE
 from ui.server import media
-from ui.server.middleware.access import Visitor
+from ui.server.visitors import Visitor
 from ui.sessions import frames as module
 from ui.sessions.frames import FrameClient
 from ui.sessions.protocol import EncodedImage

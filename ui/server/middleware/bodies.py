@@ -1,4 +1,4 @@
-"""Bounds on what is sent with requests: how slowly it may come, and how much of it is held in memory."""
+"""Bounds on request bodies: the least rate at which they have to arrive, and how much is held in memory."""
 
 from __future__ import annotations
 
@@ -10,58 +10,61 @@ from uuid import UUID
 
 from starlette.types import Message, Receive
 
+from ui import text
+from ui.server.middleware.refusal import refusal
+
 GRACE_SECONDS = 20.0
 MIN_RATE = 1024.0
-"""Bytes per second that have to come in the long run, after the grace."""
+"""Bytes per second on average, after the grace period."""
 MAX_SILENCE_SECONDS = 120.0
-"""Seconds, however much has come before."""
+"""Seconds without a byte, however much has arrived before."""
 
 UNCOUNTED_BYTES = 64 * 2**10
-"""Bytes of a body that may always be held: as much as uvicorn holds of each in any case."""
+"""Bytes of a body that do not count: as many as uvicorn buffers of each request anyway."""
 MAX_HELD_BYTES = 16 * 2**20
-"""Bytes of one user's bodies beyond that."""
+"""Bytes of one user's bodies in all, beyond those."""
 
 
 def enforce_min_rate(receive: Receive) -> Receive:
-    """Take a client whose body comes too slowly for one that has gone.
+    """Wrap `receive` so that a client whose body arrives too slowly counts as disconnected.
 
-    Only the time is counted in which it is waited for.
+    Only the time spent waiting for the client counts.
     """
     left = GRACE_SECONDS
-    whole = False
+    complete = False
 
-    async def received() -> Message:
-        nonlocal left, whole
-        if whole:
+    async def receive_in_time() -> Message:
+        nonlocal left, complete
+        if complete:
             return await receive()
         loop = asyncio.get_running_loop()
-        began = loop.time()
+        started = loop.time()
         try:
             async with asyncio.timeout(min(left, MAX_SILENCE_SECONDS)):
                 message = await receive()
         except TimeoutError:
-            whole = True
+            complete = True
             return {"type": "http.disconnect"}
-        left += len(message.get("body", b"")) / MIN_RATE - (loop.time() - began)
-        whole = not message.get("more_body", False)
+        left += len(message.get("body", b"")) / MIN_RATE - (loop.time() - started)
+        complete = not message.get("more_body", False)
         return message
 
-    return received
+    return receive_in_time
 
 
 class TooMuchHeld(Exception):
-    """One user's bodies would take more memory than may be."""
+    """One user's bodies would take more memory than allowed."""
 
 
 class Bodies:
-    """The bodies that are held, by user."""
+    """Memory taken by request bodies, counted by user."""
 
     def __init__(self) -> None:
         self._held: Counter[UUID | None] = Counter()
 
     @contextmanager
     def hold(self, user: UUID | None) -> Iterator[Body]:
-        """Count a body as this user's until the end of the context."""
+        """Count a body for a user until the end of the context."""
         body = Body(self._held, user)
         try:
             yield body
@@ -70,7 +73,7 @@ class Bodies:
 
 
 class Body:
-    """Bytes that one body adds to those that a user has held."""
+    """Size of one body, counted for its user."""
 
     def __init__(self, held: Counter[UUID | None], user: UUID | None) -> None:
         self._held = held
@@ -78,10 +81,41 @@ class Body:
         self._counted = 0
 
     def grow(self, size: int) -> None:
-        """Count it with `size` bytes. Raises TooMuchHeld."""
+        """Count the body as `size` bytes long. Raises TooMuchHeld."""
         counted = max(0, size - UNCOUNTED_BYTES)
         total = self._held[self._user] + counted - self._counted
         if counted > self._counted and total > MAX_HELD_BYTES:
             raise TooMuchHeld
         self._held[self._user] = total
         self._counted = counted
+
+
+async def read_body(receive: Receive, max_bytes: int, held: Body, language: str) -> bytes:
+    """Read a body. Raises Refused as soon as it has more than `max_bytes`."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            # A client that is too slow is still connected and reads this.
+            raise refusal(408, text.translate_access(language, "too_slow"))
+        body += message.get("body", b"")
+        if len(body) > max_bytes:
+            raise refusal(413, text.translate_access(language, "too_much"))
+        try:
+            held.grow(len(body))
+        except TooMuchHeld as error:
+            raise refusal(429, text.translate_access(language, "busy")) from error
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def replay_body(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that gives a body that was already read, then the messages that follow it."""
+    left = [body]
+
+    async def receive_again() -> Message:
+        if left:
+            return {"type": "http.request", "body": left.pop(), "more_body": False}
+        return await receive()
+
+    return receive_again
