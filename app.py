@@ -227,9 +227,10 @@ def serve(settings: Settings) -> None:
         from pipeline.jobs.runner import Runner
         from pipeline.jobs.worker import Worker
         from ui.application import create_application
-        from ui.server import metrics
+        from ui.server import admin, health, metrics
         from ui.server.accounts import DatabaseAccounts
-        from ui.server.login import CookieAuthenticator, LoginSessions
+        from ui.server.authentication import CookieAuthenticator
+        from ui.server.login_sessions import LoginSessions
         from ui.server.serve import serve as run_server
         from ui.server.status import ServerStatus
         from ui.server.uploads import Uploads
@@ -291,7 +292,11 @@ def serve(settings: Settings) -> None:
                     authenticator=authenticator,
                     hosts=settings.hosts,
                     open=settings.open,
-                    routers=[metrics.router(server_status, server_metrics, settings.home)],
+                    routers=[
+                        health.router(server_status),
+                        metrics.router(server_metrics),
+                        admin.router(server_status, settings.home),
+                    ],
                     on_response=server_metrics.count_response,
                 )
                 with closing(RetentionThread(actions, settings.keep_days)):

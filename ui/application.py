@@ -9,8 +9,9 @@ from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp
 
 from ui.page import blocks
-from ui.server import html_pages, login, media
-from ui.server.login import CookieAuthenticator, LoginSessions, NoAccounts
+from ui.server import html_pages, login_pages, media
+from ui.server.authentication import CookieAuthenticator, NoAccounts
+from ui.server.login_sessions import LoginSessions
 from ui.server.middleware import connections
 from ui.server.middleware.access import AccessMiddleware
 from ui.server.uploads import Uploads
@@ -39,7 +40,7 @@ def create_application(
     for routes in (
         media.router(service),
         uploads.router(blocks.UPLOAD_PROGRESS),
-        login.router(authenticator),
+        login_pages.router(authenticator),
         html_pages.router(),
         *routers,
     ):

@@ -1,86 +1,39 @@
-"""What the server shows of itself: whether it is well, metrics for Prometheus, and a page for its admins.
+"""Metrics for Prometheus: counters and gauges, what feeds them, and the route `/metrics`.
 
-`/healthz` is open to all and says no more than yes or no. `/metrics` is for this machine and for admins,
-`/admin` for admins; to others it is not there.
+`/metrics` is for this machine and for administrators; to others it does not exist.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import psutil
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
 
-from db.errors import DatabaseAway, DatabaseError
+from db.errors import DatabaseError
 from pipeline.jobs.runner import Sink
-from ui import text
-from ui.server import html_pages, logs
-from ui.server.lookups import Lookups
-from ui.server.visitors import Visitor
+from ui.server import logs
+from ui.server.permissions import is_admin, not_found
+from ui.server.status import StatusSource
 
 log = logging.getLogger(__name__)
 
 _FRESH_SECONDS = 2.0
-_HEALTH_SECONDS = 1.5
 _THREADS = 4
 _ACTIVE_STATES = ("queued", "running")
 
 
-@dataclass(frozen=True)
-class Run:
-    """A session that is queued or running."""
-
-    session: str
-    user: str
-    """Empty: the local user."""
-    state: str
-    model: str
-    since: datetime
-    place: int | None = None
-    """0: running, 1: next, …; None: not in this server's line."""
-    done: int = 0
-    total: int = 0
-    rate: float = 0.0
-    """Frames, and frames per second."""
-
-
-@dataclass(frozen=True)
-class Account:
-    name: str
-    """Empty: the local user."""
-    admin: bool
-    sessions: int
-    bytes: int
-
-
-class StatusSource(Protocol):
-    """Where it is read from. Each raises DatabaseError where the database does not answer."""
-
-    def check(self) -> None: ...
-    def worker(self) -> bool: ...
-    def states(self) -> Mapping[str, int]: ...
-    def runs(self) -> Sequence[Run]: ...
-    def accounts(self) -> Sequence[Account]: ...
-    def cancel(self, session: str) -> None: ...
-
-
-# ---------------------------------------------------------------- metrics
-
-
 class Metrics:
-    """Counters and gauges, in a registry of their own."""
+    """Prometheus counters and gauges, in a registry of their own."""
 
     def __init__(self, status: StatusSource, home: Path) -> None:
         self.registry = CollectorRegistry()
@@ -112,9 +65,12 @@ class Metrics:
         disk = gauge("disk_bytes", "Of the disk that the data folder is on.", "use")
         disk.labels("free").set_function(lambda: float(shutil.disk_usage(home).free))
         disk.labels("used").set_function(lambda: float(shutil.disk_usage(home).used))
-        gauge("database_up", "Whether the database answers.").set_function(lambda: float(self._answers()))
+        gauge("database_up", "Whether the database answers.").set_function(
+            lambda: float(self._database_answers())
+        )
 
     def count_response(self, status: int) -> None:
+        """Count a response by the class of its HTTP status."""
         self.requests.labels(f"{status // 100}xx").inc()
 
     def _count(self, state: str) -> float:
@@ -123,7 +79,7 @@ class Metrics:
         except DatabaseError:
             return float("nan")
 
-    def _answers(self) -> bool:
+    def _database_answers(self) -> bool:
         try:
             self._states()
         except DatabaseError:
@@ -132,7 +88,7 @@ class Metrics:
 
 
 class ErrorCounter(logging.Handler):
-    """Counts what is logged as an error, and what says its kind, whatever its level."""
+    """Log handler that counts errors, and records of any level that have a `kind`."""
 
     def __init__(self, metrics: Metrics) -> None:
         super().__init__()
@@ -149,15 +105,15 @@ class ErrorCounter(logging.Handler):
 
 
 class MeteredSink:
-    """A runner's sink that logs and counts how runs fare, and tells another sink."""
+    """Metered sink: logs and counts the events of runs, and forwards them to another sink."""
 
     def __init__(self, sink: Sink, metrics: Metrics) -> None:
         self._sink = sink
         self._metrics = metrics
-        self._began: dict[str, float] = {}
+        self._started_at: dict[str, float] = {}
 
     def started(self, key: str) -> None:
-        self._began[key] = time.monotonic()
+        self._started_at[key] = time.monotonic()
         log.info("run started", extra={"session": key})
         self._sink.started(key)
 
@@ -187,35 +143,35 @@ class MeteredSink:
         self._sink.cancelled(key)
 
     def _ended(self, key: str, state: str, **fields: object) -> None:
-        began = self._began.pop(key, None)
+        started_at = self._started_at.pop(key, None)
         self._metrics.ended.labels(state).inc()
         self._metrics.rate.set(0)
-        seconds = None if began is None else round(time.monotonic() - began, 3)
+        seconds = None if started_at is None else round(time.monotonic() - started_at, 3)
         level = logging.INFO if state in ("done", "cancelled") else logging.WARNING
         log.log(level, "run ended", extra={"session": key, "state": state, "seconds": seconds, **fields})
 
 
 class _Cached:
-    """What a function gave a moment ago: whoever asks often does not ask the database as often."""
+    """Cache of a function's last result or error, so that frequent requests do not load the database."""
 
-    def __init__(self, ask: Callable[[], Any]) -> None:
-        self._ask = ask
+    def __init__(self, read: Callable[[], Any]) -> None:
+        self._read = read
         self._lock = threading.Lock()
         self._until = 0.0
-        self._answer: Any = None
+        self._value: Any = None
         self._error: DatabaseError | None = None
 
     def __call__(self) -> Any:
         with self._lock:
             if time.monotonic() >= self._until:
                 try:
-                    self._answer, self._error = self._ask(), None
+                    self._value, self._error = self._read(), None
                 except DatabaseError as error:
                     self._error = error
                 self._until = time.monotonic() + _FRESH_SECONDS
             if self._error is not None:
                 raise self._error
-            return self._answer
+            return self._value
 
 
 def _worker_memory() -> float:
@@ -228,180 +184,22 @@ def _worker_memory() -> float:
     return float(total)
 
 
-# ---------------------------------------------------------------- addresses
-
-
-class Health:
-    """Health of database and worker, asked by threads that do nothing else."""
-
-    def __init__(self, status: StatusSource) -> None:
-        self._database: Lookups[None, bool] = Lookups(
-            lambda _: _database_answers(status.check), fresh_seconds=_FRESH_SECONDS, name="health"
-        )
-        self._worker: Lookups[None, bool] = Lookups(lambda _: status.worker(), fresh_seconds=0, name="health")
-
-    async def read(self) -> dict[str, bool]:
-        """Both, within two seconds: what does not answer until then is not well."""
-
-        async def well(lookups: Lookups[None, bool]) -> bool:
-            try:
-                return await lookups.get(None, _HEALTH_SECONDS)
-            except DatabaseAway:
-                return False
-
-        database, worker = await asyncio.gather(well(self._database), well(self._worker))
-        return {"database": database, "worker": worker}
-
-
-def _database_answers(check: Callable[[], None]) -> bool:
-    try:
-        check()
-    except DatabaseError:
-        return False
-    return True
-
-
-def router(status: StatusSource, metrics: Metrics, home: Path) -> APIRouter:
-    """Build the routes of health, metrics and administration.
-
-    What has to ask the database does so in threads of its own: nobody else waits for one that hangs.
-    """
+def router(metrics: Metrics) -> APIRouter:
+    """Build the route `/metrics`; it reads the database in threads of its own."""
     routes = APIRouter()
-    health = Health(status)
     limiter = CapacityLimiter(_THREADS)
 
-    @routes.get("/healthz")
-    async def healthz() -> Response:
-        said = await health.read()
-        return JSONResponse(said, 200 if all(said.values()) else 503, headers={"Cache-Control": "no-store"})
-
     @routes.get("/metrics")
-    async def metrics_route(request: Request) -> Response:
-        return await to_thread.run_sync(_metrics, request, limiter=limiter)
+    async def read_metrics(request: Request) -> Response:
+        return await to_thread.run_sync(respond, request, limiter=limiter)
 
-    def _metrics(request: Request) -> Response:
-        if not (_is_admin(request) or request.state.local):
-            return _not_found(request)
+    def respond(request: Request) -> Response:
+        if not (is_admin(request) or request.state.local):
+            return not_found(request)
         return Response(
             generate_latest(metrics.registry),
             media_type=CONTENT_TYPE_LATEST,
             headers={"Cache-Control": "no-store"},
         )
 
-    @routes.get("/admin")
-    async def admin(request: Request) -> Response:
-        return await to_thread.run_sync(_overview, request, limiter=limiter)
-
-    def _overview(request: Request) -> Response:
-        if not _is_admin(request):
-            return _not_found(request)
-        language = text.negotiate_language(request.headers.get("accept-language"))
-        try:
-            body = _overview_html(language, status, home)
-        except DatabaseError:
-            failure = text.translate_admin(language, "away")
-            body = f'<main><h1>Recorte</h1><p class="failure">{failure}</p></main>'
-            return html_pages.render_page(language, text.translate_admin(language, "title"), body, 503)
-        return html_pages.render_page(language, text.translate_admin(language, "title"), body)
-
-    @routes.post("/admin/cancel/{session}")
-    async def cancel(session: str, request: Request) -> Response:
-        return await to_thread.run_sync(_cancel, session, request, limiter=limiter)
-
-    def _cancel(session: str, request: Request) -> Response:
-        if not _is_admin(request):
-            return _not_found(request)
-        try:
-            status.cancel(session)
-        except DatabaseError:
-            log.info("an admin's cancel came to nothing", extra={"session": session})
-        else:
-            log.info("cancelled by an admin", extra={"session": session, "user": _visitor(request).id})
-        return RedirectResponse("/admin", 303)
-
     return routes
-
-
-def _visitor(request: Request) -> Visitor:
-    visitor: Visitor = request.state.user
-    return visitor
-
-
-def _is_admin(request: Request) -> bool:
-    visitor: Visitor | None = request.state.user
-    return visitor is not None and visitor.admin
-
-
-def _not_found(request: Request) -> Response:
-    language = text.negotiate_language(request.headers.get("accept-language"))
-    return JSONResponse({"error": text.translate_access(language, "nothing")}, 404)
-
-
-# ---------------------------------------------------------------- the admins' page
-
-
-def _overview_html(language: str, status: StatusSource, home: Path) -> str:
-    def say(key: str, **fields: object) -> str:
-        return html_pages.escape(text.translate_admin(language, key, **fields))
-
-    disk = shutil.disk_usage(home)
-    runs, accounts = status.runs(), status.accounts()
-    used = f"{disk.used / disk.total:.4f}"
-    queue = _table(_RUN_COLUMNS, say, [_run_row(run, say, language) for run in runs]) if runs else ""
-    free, total = (text.format_size(count, language) for count in (disk.free, disk.total))
-    return f"""<main>
-<header><h1>Recorte</h1><p class="quiet"><a href="/">{say("back")}</a></p></header>
-<h2>{say("disk")}</h2>
-<meter min="0" max="1" high="0.9" value="{used}" aria-label="{say("disk")}"></meter>
-<p class="quiet">{say("disk_says", free=free, total=total)}</p>
-<h2>{say("queue")}</h2>
-{queue or f'<p class="quiet">{say("no_runs")}</p>'}
-<h2>{say("users")}</h2>
-{_table(_ACCOUNT_COLUMNS, say, [_account_row(account, say, language) for account in accounts])}
-</main>"""
-
-
-_RUN_COLUMNS = ("place", "user", "state", "model", "progress", "since", "")
-_ACCOUNT_COLUMNS = ("user", "role", "sessions", "bytes")
-
-_Say = Callable[..., str]
-
-
-def _table(columns: Sequence[str], say: _Say, rows: Sequence[Sequence[str]]) -> str:
-    """`rows` are HTML."""
-    names = [say(column) if column else "" for column in columns]
-    head = "".join(f'<th scope="col">{name}</th>' for name in names)
-    body = "".join(
-        "<tr>"
-        + "".join(f'<td data-label="{name}">{cell}</td>' for name, cell in zip(names, row, strict=True))
-        + "</tr>"
-        for row in rows
-    )
-    table = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
-    return f'<div class="wide"><table class="stacked">{table}</table></div>'
-
-
-def _run_row(run: Run, say: _Say, language: str) -> list[str]:
-    minutes = max(0, round((datetime.now(UTC) - run.since).total_seconds() / 60))
-    far = run.state == "running" and run.total > 0
-    return [
-        str(run.place or "–"),
-        html_pages.escape(run.user) or say("local"),
-        say(run.state),
-        html_pages.escape(run.model),
-        say("frames", done=run.done, total=run.total, rate=text.format_number(run.rate, language))
-        if far
-        else "–",
-        say("minutes", minutes=minutes),
-        f'<form method="post" action="/admin/cancel/{html_pages.escape(run.session)}">'
-        f'<button class="small">{say("cancel")}</button></form>',
-    ]
-
-
-def _account_row(account: Account, say: _Say, language: str) -> list[str]:
-    return [
-        html_pages.escape(account.name) or say("local"),
-        say("admin") if account.admin else say("member"),
-        str(account.sessions),
-        text.format_size(account.bytes, language) if account.bytes else "0",
-    ]

@@ -1,9 +1,10 @@
-"""The server as its signs see it: database, line, users and their files, whoever's they are."""
+"""Status of the server: its database, worker, runs, and the accounts with their files."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
@@ -11,12 +12,52 @@ from uuid import UUID
 from db import repository, users
 from db.engine import Database
 from db.models import SessionRow
-from ui.server.metrics import Account, Run
 from ui.sessions.service import SessionService
 
 
+@dataclass(frozen=True)
+class Run:
+    """A session that is queued or running."""
+
+    session: str
+    user: str
+    """Empty: the local user."""
+    state: str
+    model: str
+    since: datetime
+    place: int | None = None
+    """0: running, 1: next, …; None: not in this server's queue."""
+    done: int = 0
+    total: int = 0
+    """Frames."""
+    rate: float = 0.0
+    """Frames per second."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """A user with the number of their sessions and the size of their files in bytes."""
+
+    name: str
+    """Empty: the local user."""
+    admin: bool
+    sessions: int
+    bytes: int
+
+
+class StatusSource(Protocol):
+    """Source of the server's status. Each method but `worker` raises DatabaseError."""
+
+    def check(self) -> None: ...
+    def worker(self) -> bool: ...
+    def states(self) -> Mapping[str, int]: ...
+    def runs(self) -> Sequence[Run]: ...
+    def accounts(self) -> Sequence[Account]: ...
+    def cancel(self, session: str) -> None: ...
+
+
 class Process(Protocol):
-    """What hosts the models."""
+    """The process that hosts the models."""
 
     @property
     def pid(self) -> int | None: ...
@@ -24,24 +65,27 @@ class Process(Protocol):
 
 
 class ServerStatus:
+    """Status of a server, read from its database, its worker and its session service."""
+
     def __init__(self, database: Database, process: Process) -> None:
         self._database = database
         self._process = process
         self.actions: SessionService | None = None
-        """Given once they are there: their runner tells what is counted here."""
+        """Set later: the service needs the runner, which needs the metrics, which need this object."""
 
     def worker(self) -> bool:
-        """Whether runs go on: their line, without which none would ever start, and their process.
+        """Return True if both the runner's thread and the worker process are alive.
 
-        One that was lost is started again here; so it is missed once.
+        A worker process that was lost is started again here, so that it is reported once.
         """
-        line = any(thread.name == "runner" and thread.is_alive() for thread in threading.enumerate())
-        there = self._process.pid is not None
-        if not there:
+        runner_alive = any(thread.name == "runner" and thread.is_alive() for thread in threading.enumerate())
+        process_alive = self._process.pid is not None
+        if not process_alive:
             self._process.start()
-        return line and there
+        return runner_alive and process_alive
 
     def check(self) -> None:
+        """Read from the database. Raises DatabaseError."""
         with self._database.begin() as tx:
             repository.now(tx)
 
@@ -82,7 +126,7 @@ class ServerStatus:
         return found
 
     def cancel(self, session: str) -> None:
-        """Raises NotFound where there is no such session."""
+        """Cancel a session's run. Raises NotFound where there is no such session."""
         with self._database.begin() as tx:
             row = repository.get_any(tx, id=session)
         mine = self._service(row.owner_id)

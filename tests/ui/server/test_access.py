@@ -37,9 +37,10 @@ from db.errors import DatabaseAway
 from db.users import normalise_name
 from tests.ui.conftest import ROOT, Server
 from tests.waiting import DEADLINE
-from ui.server import login
+from ui.server import login_pages
+from ui.server.authentication import CookieAuthenticator
 from ui.server.claims import Claims
-from ui.server.login import CookieAuthenticator, LoginSessions
+from ui.server.login_sessions import LoginSessions
 from ui.server.middleware.access import AccessMiddleware
 from ui.server.middleware.gradio_requests import UPLOAD
 from ui.server.throttle import LoginThrottle
@@ -914,7 +915,7 @@ def test_guessing_is_slowed_down_at_the_door(team: House) -> None:
 def test_no_spelling_of_a_name_has_attempts_of_its_own(team: House, spelled: Callable[[int], str]) -> None:
     team.accounts.visitors[REN.id] = REN
     server = FastAPI()
-    server.include_router(login.router(team.authenticator, LoginThrottle(Clock())))
+    server.include_router(login_pages.router(team.authenticator, LoginThrottle(Clock())))
     app = AccessMiddleware(server, authenticator=team.authenticator)
     said = []
     for n in range(30):

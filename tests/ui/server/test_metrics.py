@@ -22,9 +22,10 @@ from db.engine import Database
 from db.errors import DatabaseAway, NotFound
 from db.models import State
 from tests.waiting import DEADLINE, until
-from ui.server.metrics import Account, ErrorCounter, MeteredSink, Metrics, Run, router
+from ui.server import admin, health, metrics
+from ui.server.metrics import ErrorCounter, MeteredSink, Metrics
 from ui.server.middleware.access import AccessMiddleware
-from ui.server.status import ServerStatus
+from ui.server.status import Account, Run, ServerStatus
 from ui.server.visitors import LOCAL, Visitor
 
 ADMIN = Visitor(uuid4(), "Ana", admin=True)
@@ -82,7 +83,12 @@ class Server:
         self.house, self.who = House(), Somebody()
         self.metrics = Metrics(self.house, home)
         app = FastAPI()
-        app.include_router(router(self.house, self.metrics, home))
+        for routes in (
+            health.router(self.house),
+            metrics.router(self.metrics),
+            admin.router(self.house, home),
+        ):
+            app.include_router(routes)
         self.app = AccessMiddleware(
             app,
             authenticator=self.who,
