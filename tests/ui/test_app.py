@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import socket
 import stat
 import subprocess
@@ -15,13 +16,11 @@ from pathlib import Path
 
 import pytest
 
-import app
+from tests.ui.configured import settings
+from ui import startup
+from ui.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def settings(**environment: str) -> app.Settings:
-    return app.Settings.read(environment)
 
 
 def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -64,8 +63,23 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", ["-1", "65536", "80.5", "http", " ", "٣x", "²"])
 def test_a_bad_number_is_named(value: str) -> None:
-    with pytest.raises(app.CannotStart, match=r"^RECORTE_PORT is .* whole number from 0"):
+    with pytest.raises(startup.CannotStart, match=r"^RECORTE_PORT is .* whole number from 0"):
         settings(RECORTE_PORT=value)
+
+
+def test_the_readme_lists_the_variables_that_are_read_and_their_defaults() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^\| `([A-Z_]+)` \|.*\| ([^|]*) \|$", readme, re.MULTILINE))
+    fields = {str(field.validation_alias): name for name, field in Settings.model_fields.items()}
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "pipeline").rglob("*.py")]
+    library = set(re.findall(r"environ(?:\.get\(|\[)\"(RECORTE_\w+)\"", "".join(sources)))
+    assert listed.keys() == fields.keys() | library and not fields.keys() & library
+    stated = {name: value[1] for name, said in listed.items() if (value := re.match("`([^`]+)`(:|$)", said))}
+    assert len(stated) >= 8
+    for variable, value in stated.items():
+        assert getattr(settings(**{variable: value}), fields[variable]) == getattr(
+            settings(), fields[variable]
+        ), variable
 
 
 # ---------------------------------------------------------------- starting
@@ -119,14 +133,17 @@ def test_whatever_is_wrong_with_the_data_folder_is_told(
     if in_the_way:
         Path(in_the_way).parent.mkdir(exist_ok=True)
         Path(in_the_way).write_text("kept")
-    with pytest.raises(app.CannotStart, match="RECORTE_HOME"):
-        app.prepare_data_dir(settings(RECORTE_HOME=home).home)
+    with pytest.raises(startup.CannotStart, match="RECORTE_HOME"):
+        startup.prepare_data_dir(settings(RECORTE_HOME=home).home)
     assert not in_the_way or Path(in_the_way).read_text() == "kept"
 
 
 def test_a_lock_that_cannot_be_taken_is_told(tmp_path: Path) -> None:
     (tmp_path / "in-use.lock").mkdir()
-    with pytest.raises(app.CannotStart, match=r"in-use\.lock\): mend that"), app.lock_data_dir(tmp_path):
+    with (
+        pytest.raises(startup.CannotStart, match=r"in-use\.lock\): mend that"),
+        startup.lock_data_dir(tmp_path),
+    ):
         pass
 
 
@@ -136,40 +153,40 @@ def mode(path: Path) -> int:
 
 def test_data_folders_are_closed_to_other_users(tmp_path: Path) -> None:
     fresh = tmp_path / "a" / "b"
-    app.prepare_data_dir(fresh)
+    startup.prepare_data_dir(fresh)
     assert [mode(folder) for folder in (fresh, fresh / "sessions", fresh / "uploads")] == [0o700] * 3
     # One that was named may be open on purpose; what an earlier server made in it is not.
     older = tmp_path / "older"
     for name in ("", "sessions", "uploads", "database", "lost", "another's"):
         (older / name).mkdir()
         (older / name).chmod(0o755)
-    app.prepare_data_dir(older)
+    startup.prepare_data_dir(older)
     assert mode(older) == mode(older / "another's") == 0o755
     assert {mode(older / name) for name in ("sessions", "uploads", "database", "lost")} == {0o700}
     (older / "database").chmod(0o701)  # as root lets the embedded server's account pass
-    app.prepare_data_dir(older)
+    startup.prepare_data_dir(older)
     assert mode(older / "database") == 0o701
 
 
 def test_what_a_killed_server_still_holds_is_waited_for(tmp_path: Path) -> None:
-    with closing(socket.create_server(("127.0.0.1", 0))) as taken, app.lock_data_dir(tmp_path):
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken, startup.lock_data_dir(tmp_path):
         port = taken.getsockname()[1]
         free = threading.Timer(1, taken.close)
         free.start()
-        with app.bind("127.0.0.1", port):
+        with startup.bind("127.0.0.1", port):
             free.join()
         with (
-            pytest.raises(app.CannotStart, match="RECORTE_PORT"),
+            pytest.raises(startup.CannotStart, match="RECORTE_PORT"),
             socket.create_server(("127.0.0.1", 0)) as other,
         ):
-            app.bind("127.0.0.1", other.getsockname()[1], timeout=0.2)
-        with pytest.raises(app.InUse), app.lock_data_dir(tmp_path, timeout=0.2):
+            startup.bind("127.0.0.1", other.getsockname()[1], timeout=0.2)
+        with pytest.raises(startup.InUse), startup.lock_data_dir(tmp_path, timeout=0.2):
             pass
-    holding = app.lock_data_dir(tmp_path)
+    holding = startup.lock_data_dir(tmp_path)
     holding.__enter__()
     free = threading.Timer(1, holding.__exit__, (None, None, None))
     free.start()
-    with app.lock_data_dir(tmp_path):
+    with startup.lock_data_dir(tmp_path):
         free.join()
 
 
@@ -182,31 +199,37 @@ def test_a_taken_port_ends_it_with_a_sentence(tmp_path: Path) -> None:
 
 
 def test_two_do_not_share_a_folder(tmp_path: Path) -> None:
-    with app.lock_data_dir(tmp_path):
+    with startup.lock_data_dir(tmp_path):
         said = refused(python("app.py", RECORTE_HOME=str(tmp_path), RECORTE_PORT="0"))
     assert str(tmp_path) in said and "RECORTE_HOME" in said
-    with app.lock_data_dir(tmp_path):  # and it is free again
+    with startup.lock_data_dir(tmp_path):  # and it is free again
         pass
 
 
 def test_an_address_of_nobody_is_named() -> None:
-    with pytest.raises(app.CannotStart, match="RECORTE_HOST"):
-        app.bind("no.such.host.invalid", 0)
-    with app.bind("127.0.0.1", 0) as port:
+    with pytest.raises(startup.CannotStart, match="RECORTE_HOST"):
+        startup.bind("no.such.host.invalid", 0)
+    with startup.bind("127.0.0.1", 0) as port:
         assert port.getsockname()[1] > 0
 
 
-# ---------------------------------------------------------------- who knows whom
+# ---------------------------------------------------------------- imports
 
-# From DESIGN's rooms: app -> ui, pipeline, db; ui takes types and sentences and touches no database.
+# page and server know sessions and not each other; sessions know pipeline and db.
 MAY_NOT = {
     "ui": {"torch", "sqlalchemy", "psycopg2", "alembic", "av", "app"},
-    "ui/sessions/service.py": {"gradio"},
-    "ui/sessions/frames.py": {"gradio", "db.repository", "db.engine"},
-    "ui/sessions/inference.py": {"gradio", "db", "ui.sessions.session", "ui.sessions.service"},
-    "ui/sessions/protocol.py": {"gradio", "db"},
-    "ui/sessions/session.py": {"gradio", "db.repository", "db.engine"},
-    "ui/page/sections": {"db.repository", "db.engine", "db.ledger"},
+    "ui/page": {"ui.server", "ui.application", "ui.settings", "db.repository", "db.engine", "db.ledger"},
+    "ui/server": {"gradio", "ui.page", "ui.application", "ui.settings"},
+    "ui/sessions": {
+        *("gradio", "fastapi", "starlette", "uvicorn"),
+        *("ui.page", "ui.server", "ui.application", "ui.settings", "ui.visitor"),
+    },
+    "ui/sessions/frames.py": {"db.repository", "db.engine"},
+    "ui/sessions/inference.py": {"db", "ui.sessions.session", "ui.sessions.service"},
+    "ui/sessions/protocol.py": {"db"},
+    "ui/sessions/session.py": {"db.repository", "db.engine"},
+    "ui/settings.py": {"gradio", "fastapi", "db", "pipeline", "ui.page", "ui.server", "ui.sessions"},
+    "ui/startup.py": {"gradio", "fastapi", "db", "pipeline", "ui.page", "ui.server", "ui.sessions"},
     "pipeline": {"gradio", "fastapi", "sqlalchemy", "db", "ui", "app"},
     "db": {"gradio", "fastapi", "torch", "pipeline", "ui", "app"},
 }

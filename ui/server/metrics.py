@@ -9,7 +9,7 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from db.errors import DatabaseError
 from pipeline.jobs.runner import Sink
 from ui.server import logs
 from ui.server.permissions import is_admin, not_found
-from ui.server.status import StatusSource
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +34,10 @@ _ACTIVE_STATES = ("queued", "running")
 class Metrics:
     """Prometheus counters and gauges, in a registry of their own."""
 
-    def __init__(self, status: StatusSource, home: Path) -> None:
+    def __init__(self, count_by_state: Callable[[], Mapping[str, int]], home: Path) -> None:
+        """`count_by_state` returns the sessions in each state, or raises DatabaseError."""
         self.registry = CollectorRegistry()
-        self._status = status
-        self._states = _Cached(status.states)
+        self._states = _Cached(count_by_state)
 
         def counter(name: str, help: str, *labels: str) -> Counter:
             return Counter(f"recorte_{name}", help, labels, registry=self.registry)

@@ -50,7 +50,6 @@ class StatusSource(Protocol):
 
     def check(self) -> None: ...
     def worker(self) -> bool: ...
-    def states(self) -> Mapping[str, int]: ...
     def runs(self) -> Sequence[Run]: ...
     def accounts(self) -> Sequence[Account]: ...
     def cancel(self, session: str) -> None: ...
@@ -64,14 +63,19 @@ class Process(Protocol):
     def start(self) -> None: ...
 
 
+def count_by_state(database: Database) -> Mapping[str, int]:
+    """Return how many sessions are in each state. Raises DatabaseError."""
+    with database.begin() as tx:
+        return {str(state): count for state, count in repository.count_by_state(tx).items()}
+
+
 class ServerStatus:
     """Status of a server, read from its database, its worker and its session service."""
 
-    def __init__(self, database: Database, process: Process) -> None:
+    def __init__(self, database: Database, process: Process, service: SessionService) -> None:
         self._database = database
         self._process = process
-        self.actions: SessionService | None = None
-        """Set later: the service needs the runner, which needs the metrics, which need this object."""
+        self._sessions = service
 
     def worker(self) -> bool:
         """Return True if both the runner's thread and the worker process are alive.
@@ -89,26 +93,22 @@ class ServerStatus:
         with self._database.begin() as tx:
             repository.now(tx)
 
-    def states(self) -> Mapping[str, int]:
-        with self._database.begin() as tx:
-            return {str(state): count for state, count in repository.count_by_state(tx).items()}
-
     def runs(self) -> Sequence[Run]:
         with self._database.begin() as tx:
-            under_way = repository.list_active(tx)
-        runs = [self._run(owned.row, owned.owner or "") for owned in under_way]
+            active = repository.list_active(tx)
+        runs = [self._run(owned.row, owned.owner or "") for owned in active]
         return sorted(runs, key=lambda run: (run.place is None, run.place or 0, run.since))
 
     def _run(self, row: SessionRow, user: str) -> Run:
-        mine = self._service(row.owner_id)
-        progress = None if mine is None else mine.progress(str(row.id))
+        service = self._sessions.for_owner(row.owner_id)
+        progress = service.progress(str(row.id))
         return Run(
             session=str(row.id),
             user=user,
             state=str(row.state),
             model=str(row.job.get("model", "")),
             since=row.started_at or row.queued_at or datetime.now(UTC),
-            place=None if mine is None else mine.queue_position(str(row.id)),
+            place=service.queue_position(str(row.id)),
             done=0 if progress is None else progress.done,
             total=0 if progress is None else progress.total,
             rate=0.0 if progress is None else progress.rate,
@@ -129,13 +129,7 @@ class ServerStatus:
         """Cancel a session's run. Raises NotFound where there is no such session."""
         with self._database.begin() as tx:
             row = repository.get_any(tx, id=session)
-        mine = self._service(row.owner_id)
-        if mine is not None:
-            mine.cancel(str(row.id))
-
-    def _service(self, owner: UUID | None) -> SessionService | None:
-        return None if self.actions is None else self.actions.for_owner(owner)
+        self._sessions.for_owner(row.owner_id).cancel(str(row.id))
 
     def _bytes_used(self, owner: UUID | None) -> int:
-        mine = self._service(owner)
-        return 0 if mine is None else mine.used_bytes()
+        return self._sessions.for_owner(owner).used_bytes()

@@ -16,9 +16,11 @@ import app
 from db.embedded import EmbeddedServer
 from db.engine import Database
 from pipeline import models
+from tests.ui.configured import settings
 from tests.ui.conftest import ROOT
 from ui.server import doctor
 from ui.server.accounts import DatabaseAccounts
+from ui.startup import CannotStart
 
 
 def program(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -104,27 +106,25 @@ def test_beyond_this_machine_it_serves_with_accounts_only(tmp_path: Path) -> Non
 
 
 def test_switches_and_names_are_read_and_checked() -> None:
-    read = app.Settings.read(
-        {
-            "RECORTE_OPEN": "1",
-            "RECORTE_HOSTS": "a.example, b.example",
-            "RECORTE_KEEP_DAYS": "30",
-            "RECORTE_QUOTA_GB": "2",
-            "RECORTE_MOST_MINUTES": "5",
-            "RECORTE_MOST_PIXELS": "8294400",
-            "RECORTE_STALL_MINUTES": "3",
-            "RECORTE_LOG": "text",
-        }
+    read = settings(
+        RECORTE_OPEN="1",
+        RECORTE_HOSTS="a.example, b.example",
+        RECORTE_KEEP_DAYS="30",
+        RECORTE_QUOTA_GB="2",
+        RECORTE_MOST_MINUTES="5",
+        RECORTE_MOST_PIXELS="8294400",
+        RECORTE_STALL_MINUTES="3",
+        RECORTE_LOG="text",
     )
     assert read.open and not read.users and read.hosts == ("a.example", "b.example") and read.log == "text"
-    assert (read.keep_days, read.quota_bytes, read.most_seconds) == (30, 2 * 2**30, 300)
-    assert (read.most_pixels, read.stall_seconds) == (8294400, 180)
-    assert read.exposed and not app.Settings.read({}).exposed
-    assert app.Settings.read({"RECORTE_HOST": "0.0.0.0"}).exposed
-    assert app.Settings.read({"RECORTE_HOSTS": "recorte.example.org"}).exposed  # through a proxy
+    assert (read.keep_days, read.quota_bytes, read.max_seconds) == (30, 2 * 2**30, 300)
+    assert (read.max_pixels, read.stall_seconds) == (8294400, 180)
+    assert read.exposed and not settings().exposed
+    assert settings(RECORTE_HOST="0.0.0.0").exposed
+    assert settings(RECORTE_HOSTS="recorte.example.org").exposed  # through a proxy
     for name, value in (("RECORTE_OPEN", "yes"), ("RECORTE_HOSTS", "https://a"), ("RECORTE_LOG", "xml")):
-        with pytest.raises(app.CannotStart, match=f"^{name} "):
-            app.Settings.read({name: value})
+        with pytest.raises(CannotStart, match=f"^{name} "):
+            settings(**{name: value})
 
 
 def test_users_are_added_listed_changed_and_removed(

@@ -25,7 +25,7 @@ from tests.waiting import DEADLINE, until
 from ui.server import admin, health, metrics
 from ui.server.metrics import ErrorCounter, MeteredSink, Metrics
 from ui.server.middleware.access import AccessMiddleware
-from ui.server.status import Account, Run, ServerStatus
+from ui.server.status import Account, Run, ServerStatus, count_by_state
 from ui.server.visitors import LOCAL, Visitor
 
 ADMIN = Visitor(uuid4(), "Ana", admin=True)
@@ -81,7 +81,7 @@ class Somebody:
 class Server:
     def __init__(self, home: Path) -> None:
         self.house, self.who = House(), Somebody()
-        self.metrics = Metrics(self.house, home)
+        self.metrics = Metrics(self.house.states, home)
         app = FastAPI()
         for routes in (
             health.router(self.house),
@@ -328,21 +328,21 @@ def ana(database: Database) -> Iterator[UUID]:
 
 
 class Mine:
-    """As much of the actions as is asked here."""
+    """The part of the session service that the status reads."""
 
     def __init__(self) -> None:
         self.owner: UUID | None = None
         self.cancelled: list[tuple[UUID | None, str]] = []
 
-    def of(self, owner: UUID | None) -> Mine:
+    def for_owner(self, owner: UUID | None) -> Mine:
         theirs = Mine()
         theirs.owner, theirs.cancelled = owner, self.cancelled
         return theirs
 
-    def used(self) -> int:
+    def used_bytes(self) -> int:
         return 1000 if self.owner else 10
 
-    def place(self, id: str) -> int | None:
+    def queue_position(self, id: str) -> int | None:
         return 0
 
     def progress(self, id: str) -> None:
@@ -363,7 +363,8 @@ class Process:
 
 def test_a_process_that_was_lost_is_missed_and_started(database: Database) -> None:
     process = Process()
-    house = ServerStatus(database, process)
+    service: Any = Mine()
+    house = ServerStatus(database, process, service)
     assert not house.worker()  # there is no line in this process
     line = threading.Thread(target=time.sleep, args=(1.0,), name="runner")
     line.start()
@@ -374,16 +375,16 @@ def test_a_process_that_was_lost_is_missed_and_started(database: Database) -> No
 
 
 def test_everybodys_runs_and_files_are_seen(database: Database, ana: UUID) -> None:
-    house, mine = ServerStatus(database, Process()), Mine()
-    actions: Any = mine
-    house.actions = actions
+    mine = Mine()
+    service: Any = mine
+    house = ServerStatus(database, Process(), service)
     with database.begin() as tx:
         row = repository.create(
             tx, name="geheim.mp4", source="source.mp4", clip={}, job={"model": "recorte"}, owner=ana
         )
         repository.change_state(tx, id=row.id, state=State.QUEUED)
     house.check()
-    assert house.states()["queued"] == 1
+    assert count_by_state(database)["queued"] == 1
     (run,) = house.runs()
     assert (run.session, run.user, run.state, run.model, run.place) == (
         str(row.id),

@@ -17,13 +17,13 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-import app
 from db.engine import Database
 from db.models import User
 from pipeline.errors import InputError
 from pipeline.jobs import preflight
 from pipeline.jobs.runner import Runner
 from tests.ui import line
+from tests.ui.configured import settings
 from tests.waiting import DEADLINE
 from ui.server import media
 from ui.server.visitors import Visitor
@@ -238,8 +238,8 @@ def test_what_is_gone_a_moment_ago_is_not_found(
 
 
 def test_frames_beyond_8k_are_not_taken_unless_one_says_so() -> None:
-    assert app.Settings.read({}).most_pixels == 8192 * 4320 == module.PIXELS
-    assert app.Settings.read({"RECORTE_MOST_PIXELS": "0"}).most_pixels == 0
+    assert settings().max_pixels == 8192 * 4320 == module.PIXELS
+    assert settings(RECORTE_MOST_PIXELS="0").max_pixels == 0
 
 
 @pytest.mark.parametrize(("most", "whole"), [("max", 8 * 2**30), (f"{2**30}", 2**30), ("", 8 * 2**30)])

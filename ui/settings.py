@@ -1,0 +1,119 @@
+"""Settings of the server, from environment variables; the table in README.md describes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from platformdirs import user_data_path
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from ui.startup import CannotStart
+
+LOOPBACK = "127.0.0.1"
+MAX_PIXELS = 8192 * 4320
+"""Of a frame by default: 8K."""
+
+_LOOPBACK_HOSTS = (LOOPBACK, "::1", "localhost")
+
+
+# Each parser takes a variable's text and raises ValueError with a sentence that follows the variable's name.
+
+
+def _whole_number(least: int, most: int, unit: int = 1) -> Callable[[str], int]:
+    """Return a parser of whole numbers from `least` to `most`, which are multiplied by `unit`."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise ValueError(f"is {text!r}; it must be a whole number from {least} to {most}.")
+        return int(text) * unit
+
+    return parse
+
+
+def _switch(text: str) -> bool:
+    if text not in ("0", "1"):
+        raise ValueError(f"is {text!r}; it must be 1, or 0 as if it were not there.")
+    return text == "1"
+
+
+def _host_names(text: str) -> tuple[str, ...]:
+    hosts = tuple(host.strip() for host in text.split(",") if host.strip())
+    for host in hosts:
+        if "/" in host or " " in host or "*" in host:
+            raise ValueError(f"holds {host!r}; write names alone, as in recorte.example.org.")
+    return hosts
+
+
+def _folder(text: str) -> Path:
+    try:
+        return Path(text).expanduser().resolve()
+    except (RuntimeError, OSError) as error:  # "~" of an unknown user; a loop of links
+        raise ValueError(f"is {text!r}, which is no folder ({error}).") from error
+
+
+def _log_format(text: str) -> str:
+    if text not in ("json", "text"):
+        raise ValueError(f"is {text!r}; it must be json or text.")
+    return text
+
+
+def _variable(name: str, default: Any) -> Any:
+    return Field(default, validation_alias=name)
+
+
+class Settings(BaseSettings):
+    """Settings, read from the environment once; a variable that is empty counts as not set.
+
+    Of the variables in README.md's table, `pipeline` itself reads RECORTE_WEIGHTS and RECORTE_COMPILE.
+    """
+
+    model_config = SettingsConfigDict(
+        case_sensitive=True, env_ignore_empty=True, extra="ignore", frozen=True, validate_default=False
+    )
+
+    home: Annotated[Path, BeforeValidator(_folder)] = Field(
+        default_factory=lambda: user_data_path("recorte"), validation_alias="RECORTE_HOME"
+    )
+    database_url: str | None = _variable("DATABASE_URL", None)
+    host: str = _variable("RECORTE_HOST", LOOPBACK)
+    port: Annotated[int, BeforeValidator(_whole_number(0, 65535))] = _variable("RECORTE_PORT", 7860)
+    open: Annotated[bool, BeforeValidator(_switch)] = _variable("RECORTE_OPEN", False)
+    users: Annotated[bool, BeforeValidator(_switch)] = _variable("RECORTE_USERS", False)
+    hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_host_names)] = _variable("RECORTE_HOSTS", ())
+    upload_bytes: Annotated[int, BeforeValidator(_whole_number(1, 10**6, 2**20))] = _variable(
+        "RECORTE_UPLOAD_MB", 4096 * 2**20
+    )
+    quota_bytes: Annotated[int, BeforeValidator(_whole_number(0, 10**6, 2**30))] = _variable(
+        "RECORTE_QUOTA_GB", 0
+    )
+    max_seconds: Annotated[int, BeforeValidator(_whole_number(0, 10**5, 60))] = _variable(
+        "RECORTE_MOST_MINUTES", 0
+    )
+    max_pixels: Annotated[int, BeforeValidator(_whole_number(0, 10**9))] = _variable(
+        "RECORTE_MOST_PIXELS", MAX_PIXELS
+    )
+    keep_days: Annotated[int, BeforeValidator(_whole_number(0, 10**5))] = _variable("RECORTE_KEEP_DAYS", 0)
+    stall_seconds: Annotated[int, BeforeValidator(_whole_number(1, 10**4, 60))] = _variable(
+        "RECORTE_STALL_MINUTES", 10 * 60
+    )
+    log: Annotated[Literal["json", "text"] | None, BeforeValidator(_log_format)] = _variable(
+        "RECORTE_LOG", None
+    )
+
+    @property
+    def exposed(self) -> bool:
+        """True if users of other machines can reach the server: by its address, or through a proxy."""
+        return self.host not in _LOOPBACK_HOSTS or bool(self.hosts)
+
+
+def read_settings() -> Settings:
+    """Read the settings from the environment. Raises CannotStart for the first variable that is not valid."""
+    try:
+        return Settings()
+    except ValidationError as invalid:
+        error = invalid.errors()[0]
+        sentence = error.get("ctx", {}).get("error", error["msg"])
+        raise CannotStart(f"{error['loc'][0]} {sentence}") from None

@@ -1,0 +1,129 @@
+"""Start-up of the server: its data folder, the lock on it, and the socket that it listens at."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+TAKEOVER_SECONDS = 5.0
+"""How long to wait for the port and the folder of a server that was killed: until its memory is freed."""
+
+
+class CannotStart(Exception):
+    """The program cannot start as it is set up; the message says what to do about it."""
+
+
+class InUse(CannotStart):
+    """Another server holds the data folder."""
+
+
+def bind(host: str, port: int, timeout: float = TAKEOVER_SECONDS) -> socket.socket:
+    """Return a socket that listens at an address. Raises CannotStart after `timeout` seconds."""
+    until = time.monotonic() + timeout
+    while True:
+        try:
+            return socket.create_server(
+                (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+            )
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE and time.monotonic() < until:
+                time.sleep(0.1)
+                continue
+            raise CannotStart(
+                f"Nothing can be served at {host}:{port} ({error.strerror}). "
+                "Another program may be there: choose with RECORTE_HOST and RECORTE_PORT."
+            ) from error
+
+
+def prepare_data_dir(home: Path) -> Path:
+    """Create the data folder and those in it, closed to the machine's other users, and return it.
+
+    Raises CannotStart where it cannot be used.
+    """
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (home / "sessions", home / "uploads"):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        for folder in (home, home / "sessions", home / "uploads"):
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        # Earlier versions left these readable. The data folder itself may be open on purpose; those in
+        # it may not, except for o+x, which the embedded database needs where root starts it.
+        for name in ("sessions", "uploads", "database", "lost"):
+            folder = home / name
+            if folder.is_dir() and folder.stat().st_mode & 0o066 and folder.stat().st_uid == os.geteuid():
+                folder.chmod(0o700)
+    except OSError as error:
+        raise CannotStart(_unusable_sentence(home, error)) from error
+    return home
+
+
+def clear_uploads(home: Path) -> Path:
+    """Delete the uploads that a killed server left unfinished; return the empty folder for new ones."""
+    uploads = home / "uploads"
+    shutil.rmtree(uploads, ignore_errors=True)
+    uploads.mkdir(mode=0o700, exist_ok=True)
+    return uploads
+
+
+@contextmanager
+def lock_data_dir(home: Path, timeout: float = TAKEOVER_SECONDS) -> Iterator[None]:
+    """Lock a data folder. Raises InUse where another server holds it longer than `timeout` seconds.
+
+    A starting server marks running sessions as interrupted, which must not happen to those of another one.
+    """
+    try:
+        lock = (home / "in-use.lock").open("a")  # the kernel releases it, however the process ends
+    except OSError as error:
+        raise CannotStart(_unusable_sentence(home, error)) from error
+    until = time.monotonic() + timeout
+    with lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise InUse(
+                        f"Another Recorte is running on {home}. Use that one, "
+                        "or choose another folder with RECORTE_HOME."
+                    ) from None
+                time.sleep(0.1)
+        yield
+
+
+@contextmanager
+def lock_if_free(home: Path) -> Iterator[bool]:
+    """Lock a data folder unless a server holds it; yields True where one does."""
+    if not home.exists():
+        yield False
+        return
+    try:
+        lock = lock_data_dir(home, timeout=0)
+        lock.__enter__()
+    except InUse:
+        yield True
+        return
+    except CannotStart:
+        yield False  # the folder is not writable, which doctor reports itself
+        return
+    try:
+        yield False
+    finally:
+        lock.__exit__(None, None, None)
+
+
+def _unusable_sentence(home: Path, error: OSError) -> str:
+    where = f": {error.filename}" if error.filename and str(error.filename) != str(home) else ""
+    return (
+        f"The data folder {home} cannot be used ({error.strerror}{where}): mend that, or name another with "
+        "RECORTE_HOME."
+    )
