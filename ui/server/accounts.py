@@ -1,4 +1,4 @@
-"""The accounts in the database, as those who may sign in."""
+"""Accounts of users, read from the database."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ui.server.visitors import Visitor
 
 
 class DatabaseAccounts:
-    """Each call is a transaction of its own; raises DatabaseAway."""
+    """Accounts in the database; each call is one transaction and raises DatabaseAway."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -33,6 +33,6 @@ class DatabaseAccounts:
 
 
 def _visitor(user: User) -> Visitor:
-    # Of the hash of the password, not of itself; and no more than tells two apart.
-    stamp = hashlib.sha256(user.password.encode()).hexdigest()[:16]
-    return Visitor(user.id, user.name, user.admin, stamp)
+    # A digest of the password's hash, and no longer than is needed to tell two passwords apart.
+    auth_hash = hashlib.sha256(user.password.encode()).hexdigest()[:16]
+    return Visitor(user.id, user.name, user.admin, auth_hash)

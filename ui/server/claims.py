@@ -1,6 +1,6 @@
-"""Whose an event stream or an upload is: who named it first.
+"""Claims of event streams and uploads: each name belongs to the user who sent it first.
 
-Gradio knows them by a name that the page makes up, and hands them to whoever tells it.
+Gradio knows streams and uploads by a name that the page generates, and gives them to anybody who sends it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import OrderedDict
 from uuid import UUID
 
 NAME = re.compile("[A-Za-z0-9]{1,64}")
-"""Pattern of a name; those that Gradio's page makes up have 9 to 13 of these characters."""
+"""Pattern of a name; those that Gradio's page generates have 9 to 13 of these characters."""
 
 _MAX_PER_USER = 1000
 
@@ -23,7 +23,7 @@ class Claims:
         self._claimed: dict[UUID | None, OrderedDict[str, None]] = {}
 
     def claim(self, name: str, user: UUID | None) -> bool:
-        """Claim a name for a user; False: it is another's."""
+        """Claim a name for a user; return False if another user has claimed it."""
         if self._owners.setdefault(name, user) != user:
             return False
         mine = self._claimed.setdefault(user, OrderedDict())

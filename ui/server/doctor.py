@@ -1,4 +1,4 @@
-"""Looks over what the server needs, and says in a sentence each how it stands."""
+"""Doctor: checks of everything that the server needs, with a sentence on each."""
 
 from __future__ import annotations
 
@@ -27,10 +27,12 @@ _LOW_MEMORY = 2 * 2**30
 
 @dataclass(frozen=True)
 class Finding:
+    """The result of one check."""
+
     sentence: str
     ok: bool = True
     stops: bool = False
-    """Whether the server cannot serve as it is."""
+    """The server cannot serve like this."""
 
     def __str__(self) -> str:
         return f"{'ok' if self.ok else '!!' if self.stops else '--'}  {self.sentence}"
@@ -39,7 +41,7 @@ class Finding:
 def examine(
     home: Path, database_url: str | None, host: str, port: int, *, running: bool
 ) -> Iterator[Finding]:
-    """`running`: a server holds the folder, so that its port is in use as it should be."""
+    """Yield the findings. `running`: a server holds the folder, so that its port is rightly in use."""
     yield from _folder(home)
     yield _database(home, database_url)
     yield _port(host, port, running=running)
@@ -67,13 +69,13 @@ def _folder(home: Path) -> Iterator[Finding]:
     made = "" if home.exists() else ", which is made at the first start"
     yield Finding(f"The data folder is {home}{made}.")
     disk = shutil.disk_usage(place)
-    said = f"{text.format_size(disk.free)} of {text.format_size(disk.total)} are free on its disk"
+    sentence = f"{text.format_size(disk.free)} of {text.format_size(disk.total)} are free on its disk"
     if disk.free < _MIN_DISK:
-        yield Finding(f"{said}: make room before anything is run.", ok=False, stops=True)
+        yield Finding(f"{sentence}: make room before anything is run.", ok=False, stops=True)
     elif disk.free < _LOW_DISK:
-        yield Finding(f"{said}: that is soon used up by uploads and results.", ok=False)
+        yield Finding(f"{sentence}: that is soon used up by uploads and results.", ok=False)
     else:
-        yield Finding(f"{said}.")
+        yield Finding(f"{sentence}.")
 
 
 def _database(home: Path, url: str | None) -> Finding:
@@ -81,7 +83,7 @@ def _database(home: Path, url: str | None) -> Finding:
     if url is None and not (folder / "data").exists():
         return Finding("The embedded database is made at the first start.")
     try:
-        # That of a running server is joined, never started a second time; and no table is touched.
+        # A running server's embedded database is joined, not started again; no migration is run.
         with Database.open(url, folder, migrate=False) as database:
             version = database.version()
     except DatabaseError as error:
@@ -108,10 +110,10 @@ def _port(host: str, port: int, *, running: bool) -> Finding:
 
 def _memory() -> Finding:
     memory = psutil.virtual_memory()
-    said = f"{text.format_size(memory.available)} of {text.format_size(memory.total)} of memory are free"
+    sentence = f"{text.format_size(memory.available)} of {text.format_size(memory.total)} of memory are free"
     if memory.available < _LOW_MEMORY:
-        return Finding(f"{said}: a run takes about 2 GB, larger models more.", ok=False)
-    return Finding(f"{said}.")
+        return Finding(f"{sentence}: a run takes about 2 GB, larger models more.", ok=False)
+    return Finding(f"{sentence}.")
 
 
 def _device() -> Finding:

@@ -1,4 +1,4 @@
-"""Pages of HTML alone, without a script, in the look of the page: signing in, what the server is doing."""
+"""Static HTML pages without a script, in the style of the main page: login and administration."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ escape = html.escape
 def render_page(
     language: str, title: str, body: str, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """`body` is HTML; `title` is not."""
+    """Render a page. `body` is HTML; `title` is plain text."""
     return HTMLResponse(
         f"""<!doctype html>
 <html lang="{language}">
@@ -41,6 +41,7 @@ def render_page(
 
 
 def router() -> APIRouter:
+    """Build the route of the pages' style sheet."""
     routes = APIRouter()
 
     @routes.get("/plain.css")

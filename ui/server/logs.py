@@ -1,10 +1,10 @@
-"""What the server says of itself: one line for each event, as JSON, or to be read on a terminal.
+"""Logging: one line for each event, as JSON, or as text for a terminal.
 
     log.info("run finished", extra={"session": key, "seconds": 12.5})
 
-A line of JSON has the time, the level, the event, and those of `FIELDS` that were given: what users wrote,
-named or drew is in none of them. So an error is told by its kinds and by where it happened, not by its words,
-which may name a file. On a terminal, which is its owner's, errors are told in full.
+A line of JSON has the time, the level, the event, and those of `FIELDS` that were given; nothing that users
+wrote, named or drew. So an error is logged by its kinds and its places, not by its message, which may name a
+file. On a terminal, which is its owner's, errors are logged in full.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ FIELDS = (
     *("session", "job", "user", "model", "state", "kind"),
     *("seconds", "frames", "rate", "bytes", "count", "status"),
 )
-"""What may stand beside an event: identifiers, names of ours, and numbers."""
+"""Fields that may be logged with an event: identifiers, names of the program's own, and numbers."""
 
 _ROOT = Path(__file__).resolve().parents[2]
 _MAX_EVENT_LENGTH = 400
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
+    """Formatter of one JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -50,23 +50,23 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """For people, with the fields behind the event, and errors in full below it."""
+    """Formatter for people: the fields after the event, and errors in full below it."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields = "".join(
             f"  {name}={value}" for name in FIELDS if (value := getattr(record, name, None)) is not None
         )
         time = _time(record).astimezone().strftime("%H:%M:%S")
-        said = f"{time} {record.levelname:<8}{record.getMessage()}{fields}"
+        line = f"{time} {record.levelname:<8}{record.getMessage()}{fields}"
         if record.exc_info and record.exc_info[1] is not None:
-            said += "\n" + "".join(traceback.format_exception(record.exc_info[1])).rstrip()
-        return said
+            line += "\n" + "".join(traceback.format_exception(record.exc_info[1])).rstrip()
+        return line
 
 
 class RateLimitFilter(logging.Filter):
-    """Lets each event through once a second, with how often it came (`count`).
+    """Filter that passes each event once a second, with the number of its occurrences (`count`).
 
-    What a client can cause at will does not fill the disk.
+    So clients cannot fill the disk with events that they cause.
     """
 
     _MAX_EVENTS = 100
@@ -74,7 +74,7 @@ class RateLimitFilter(logging.Filter):
     def __init__(self) -> None:
         super().__init__()
         self._lock = threading.Lock()
-        self._last: dict[str, tuple[float, int]] = {}  # when it was let through, and how many came since
+        self._last: dict[str, tuple[float, int]] = {}  # when it last passed, and how many were dropped since
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
@@ -91,7 +91,7 @@ class RateLimitFilter(logging.Filter):
 
 
 def setup(form: LogFormat | None = None, stream: TextIO | None = None) -> None:
-    """Have everything logged to `stream` (standard error), in the `form` or in the one that fits it."""
+    """Log to `stream` (standard error) in a format: text on a terminal, else JSON, unless one is given."""
     out = stream or sys.stderr
     handler = logging.StreamHandler(out)
     handler.setFormatter(
@@ -111,7 +111,7 @@ def setup(form: LogFormat | None = None, stream: TextIO | None = None) -> None:
 
 @contextmanager
 def log_printed_output() -> Iterator[None]:
-    """Log what libraries print on standard error, where the log is JSON; the words themselves are dropped.
+    """Log what libraries print on standard error, if the log is JSON, without the printed text itself.
 
     Gradio prints the errors of its own checks with all that the visitor has sent.
     """
@@ -124,12 +124,12 @@ def log_printed_output() -> Iterator[None]:
 
 
 class _StderrLogger:
-    """In place of standard error: each error that is printed is one event, and so is each other line."""
+    """Replacement of standard error that logs each printed error, and each other write, as one event."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._own = threading.local()
-        """Of each thread: the error that was logged last, and whether one is being logged."""
+        """For each thread: the error that was logged last, and whether one is being logged."""
 
     def write(self, text: str) -> int:
         error, own = sys.exception(), self._own.__dict__
@@ -172,13 +172,13 @@ def _time(record: logging.LogRecord) -> datetime:
 
 
 def _first_line(record: logging.LogRecord) -> str:
-    """What comes from another process may have an error's words below its event."""
+    """Return the event alone: below that of another process may be the message of an error."""
     line, *_ = record.getMessage().strip().splitlines() or [""]
     return line[:_MAX_EVENT_LENGTH]
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error, and those that it came from."""
+    """Yield an error and its causes."""
     seen: set[int] = set()
     left: BaseException | None = error
     while left is not None and id(left) not in seen:
@@ -188,25 +188,25 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _describe(error: BaseException) -> dict[str, object]:
-    told: dict[str, object] = {"kind": error_kind(error)}
+    described: dict[str, object] = {"kind": error_kind(error)}
     if isinstance(error, OSError) and error.strerror:
-        told["reason"] = error.strerror  # the system's words; the file's name is not in them
-    told["at"] = [
+        described["reason"] = error.strerror  # the system's message, without the file's name
+    described["at"] = [
         f"{_source_path(frame.filename)}:{frame.lineno} {frame.name}"
         for frame in traceback.extract_tb(error.__traceback__)
     ][-8:]
-    return told
+    return described
 
 
 def error_kind(error: BaseException) -> str:
-    """The name of an error's class, with its module where that is not Python's own or ours."""
+    """Return the name of an error's class, with its module unless that is Python's or the program's own."""
     module = type(error).__module__
     own = module == "builtins" or module.split(".")[0] in ("db", "pipeline", "ui", "app", "__main__")
     return type(error).__name__ if own else f"{module}.{type(error).__name__}"
 
 
 def _source_path(file: str) -> str:
-    """A source file, below this program's folder or as it is imported: not where it is on this machine."""
+    """Return a source file relative to the program's folder, or its last two parts, without local paths."""
     path = Path(file)
     if path.is_relative_to(_ROOT):
         return str(path.relative_to(_ROOT))

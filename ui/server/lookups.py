@@ -1,4 +1,4 @@
-"""Lookups in the database for an event loop: in threads of their own, remembered, not waited for long."""
+"""Database lookups for an event loop: in threads of their own, cached, and with a timeout."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ _MAX_ANSWERS = 1000
 
 
 class Lookups(Generic[K, V]):
-    """Answers of `ask` by key, asked anew after `fresh_seconds`; of several who ask at once one does.
+    """Cache of the results of `ask` by key, which expire after `fresh_seconds`.
 
-    Nothing else runs in its threads, so that whoever keeps others busy does not keep these.
+    Simultaneous lookups of a key share one call. Its threads do nothing else, so that no other work can block
+    them.
     """
 
     def __init__(
@@ -42,10 +43,10 @@ class Lookups(Generic[K, V]):
         self._pending: dict[K, tuple[float, Future[V]]] = {}
 
     async def get(self, key: K, timeout: float) -> V:
-        """Return the answer. Raises what `ask` raises, or DatabaseAway after `timeout` seconds.
+        """Return the result for a key. Raises what `ask` raises, or DatabaseAway after `timeout` seconds.
 
-        The seconds count from when it was asked, by whomever: of many who ask a database that hangs only the
-        first wait.
+        The time counts from the start of the shared call, so that of many lookups in a database that hangs
+        only the first ones wait.
         """
         with self._lock:
             when, answer = self._answers.get(key, (float("-inf"), None))
@@ -54,18 +55,21 @@ class Lookups(Generic[K, V]):
             began, future = self._pending.get(key) or self._start(key)
         left = max(0.0, began + timeout - time.monotonic())
         waiting = asyncio.wrap_future(future)
-        waiting.add_done_callback(lambda done: done.cancelled() or done.exception())  # it may come too late
+        waiting.add_done_callback(
+            lambda done: done.cancelled() or done.exception()
+        )  # a late error is nobody's
         await asyncio.wait({waiting}, timeout=left)
         if not waiting.done():
             raise DatabaseAway("The database does not answer.")
         return waiting.result()
 
     def last(self, key: K) -> V | None:
-        """The latest answer, however old; None where there was none."""
+        """Return the latest result of any age; None if there is none."""
         with self._lock:
             return self._answers.get(key, (0.0, None))[1]
 
     def clear(self) -> None:
+        """Forget all results."""
         with self._lock:
             self._answers.clear()
 

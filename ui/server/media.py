@@ -1,4 +1,4 @@
-"""The pictures and results of a session, as plain files over HTTP."""
+"""Media: the pictures and results of a session over HTTP."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from ui.sessions.session import Session
 from ui.sessions.shares import FairThreads
 from ui.visitor import language_of, user_id_of
 
-# Threads in all, and for each user.
+# How many threads there are in all, and for each user.
 _PICTURE_THREADS = max(4, os.cpu_count() or 1)
 _PICTURE_THREADS_PER_USER = _PICTURE_THREADS // 2
 _READ_THREADS, _READ_THREADS_PER_USER = 8, 4
 _TRACKING_THREADS, _TRACKING_THREADS_PER_USER = 4, 1
-"""Of pictures that take as long as a run does up to there."""
+"""For frames whose mask is tracked from the nearest prompt, which takes as long as a run up to there."""
 
-# A picture's address holds the revision of what it shows, so it never changes; the page's own user only.
+# The address of a picture has the revision of its content, so it never changes; private to its user.
 _IMMUTABLE = {"Cache-Control": "private, max-age=86400, immutable"}
 _REVALIDATE = {"Cache-Control": "private, no-cache"}
 
 
-def router(actions: SessionService) -> APIRouter:
-    """Each opens the session for who asks; another's is answered as one that is not there.
+def router(service: SessionService) -> APIRouter:
+    """Build the routes; the session of another user is answered as one that does not exist.
 
-    What the worker has to make has threads of its own, of which each user may have a few.
+    Pictures that the worker renders have threads of their own, of which each user may use a few.
     """
     routes = APIRouter(prefix=MEDIA_PREFIX)
 
-    looks = actions.frames
-    making: FairThreads[Response] = FairThreads(_PICTURE_THREADS, _PICTURE_THREADS_PER_USER)
-    carrying: FairThreads[Response] = FairThreads(_TRACKING_THREADS, _TRACKING_THREADS_PER_USER)
+    frames = service.frames
+    rendering: FairThreads[Response] = FairThreads(_PICTURE_THREADS, _PICTURE_THREADS_PER_USER)
+    tracking: FairThreads[Response] = FairThreads(_TRACKING_THREADS, _TRACKING_THREADS_PER_USER)
     reading: FairThreads[Response] = FairThreads(_READ_THREADS, _READ_THREADS_PER_USER)
 
-    def opened(id: str, request: Request) -> Session:
-        return actions.for_owner(user_id_of(request)).open(id)
+    def open_session(id: str, request: Request) -> Session:
+        return service.for_owner(user_id_of(request)).open(id)
 
     @routes.get("/scenes/{name}")
     def scene(name: str, request: Request) -> Response:
@@ -52,69 +52,75 @@ def router(actions: SessionService) -> APIRouter:
     @routes.get("/{id}/times")
     async def times(id: str, request: Request) -> Response:
         return await _respond_in_thread(
-            making, request, lambda: JSONResponse(looks.frame_times(opened(id, request)), headers=_IMMUTABLE)
+            rendering,
+            request,
+            lambda: JSONResponse(frames.frame_times(open_session(id, request)), headers=_IMMUTABLE),
         )
 
     @routes.get("/{id}/version")
     async def version(id: str, request: Request) -> Response:
-        """For a page that is open, to see whether what it shows is still so; null: the session is gone."""
+        """Return the session's fingerprint, so that open pages detect changes; null: it was deleted."""
 
-        def told() -> Response:
+        def respond() -> Response:
             try:
-                return JSONResponse(opened(id, request).fingerprint, headers=_REVALIDATE)
+                return JSONResponse(open_session(id, request).fingerprint, headers=_REVALIDATE)
             except NotFound:
                 return JSONResponse(None, headers=_REVALIDATE)
 
-        return await _respond_in_thread(reading, request, told)
+        return await _respond_in_thread(reading, request, respond)
 
     @routes.get("/{id}/strip")
     async def strip(id: str, request: Request) -> Response:
-        def made() -> Response:
-            return Response(looks.filmstrip(opened(id, request)), media_type="image/jpeg", headers=_IMMUTABLE)
+        def respond() -> Response:
+            return Response(
+                frames.filmstrip(open_session(id, request)), media_type="image/jpeg", headers=_IMMUTABLE
+            )
 
-        return await _respond_in_thread(making, request, made)
+        return await _respond_in_thread(rendering, request, respond)
 
     @routes.get("/{id}/poster")
     async def poster(id: str, request: Request, at: str = "") -> Response:
-        """`at` is when the session last changed."""
+        """Return a small picture of the session; `at` is when the session last changed."""
         return await _respond_in_thread(
-            making,
+            rendering,
             request,
-            lambda: _image_response(looks.poster(opened(id, request)), _IMMUTABLE if at else _REVALIDATE),
+            lambda: _image_response(
+                frames.poster(open_session(id, request)), _IMMUTABLE if at else _REVALIDATE
+            ),
         )
 
     @routes.get("/{id}/frames/{index}")
     async def frame(
         id: str, index: int, request: Request, view: str = "original", rev: str = "", patient: bool = False
     ) -> Response:
-        def seen() -> Response:
-            found = opened(id, request)
-            shown = looks.render_frame(found, index, view, patient)
-            # Kept by the browser only if it is the picture of that revision, and the last word on it.
-            lasting = shown.final and (view == "original" or rev == looks.revision(found))
-            headers = _IMMUTABLE if lasting else _REVALIDATE
+        def respond() -> Response:
+            session = open_session(id, request)
+            image = frames.render_frame(session, index, view, patient)
+            # The browser may keep it only if it is the final picture of that revision.
+            immutable = image.final and (view == "original" or rev == frames.revision(session))
+            headers = _IMMUTABLE if immutable else _REVALIDATE
             return _image_response(
-                (shown.data, shown.mime), headers | {"Recorte-Final": str(int(shown.final))}
+                (image.data, image.mime), headers | {"Recorte-Final": str(int(image.final))}
             )
 
-        return await _respond_in_thread(carrying if patient else making, request, seen)
+        return await _respond_in_thread(tracking if patient else rendering, request, respond)
 
     @routes.get("/{id}/frames/{index}/candidates")
     async def candidates(id: str, index: int, request: Request, object: int = 1, rev: str = "") -> Response:
-        def told() -> Response:
-            found = opened(id, request)
-            shown = [
+        def respond() -> Response:
+            session = open_session(id, request)
+            masks = [
                 {"score": score, "picture": picture}
-                for score, picture in looks.render_candidates(found, index, object)
+                for score, picture in frames.render_candidates(session, index, object)
             ]
-            return JSONResponse(shown, headers=_REVALIDATE)
+            return JSONResponse(masks, headers=_REVALIDATE)
 
-        return await _respond_in_thread(making, request, told)
+        return await _respond_in_thread(rendering, request, respond)
 
     @routes.get("/{id}/results/{result}")
     async def result(id: str, result: str, request: Request) -> Response:
-        def found() -> Response:
-            path, mime, name = actions.for_owner(user_id_of(request)).result(id, result)
+        def respond() -> Response:
+            path, mime, name = service.for_owner(user_id_of(request)).result(id, result)
             kind = "attachment" if "download" in request.query_params else "inline"
             return FileResponse(
                 path,
@@ -125,7 +131,7 @@ def router(actions: SessionService) -> APIRouter:
                 stat_result=path.stat(),
             )
 
-        return await _respond_in_thread(reading, request, found)
+        return await _respond_in_thread(reading, request, respond)
 
     return routes
 
@@ -133,7 +139,7 @@ def router(actions: SessionService) -> APIRouter:
 async def _respond_in_thread(
     threads: FairThreads[Response], request: Request, make: Callable[[], Response]
 ) -> Response:
-    """Answer by `make` in one of the threads, unless whoever asked has gone while they waited for it."""
+    """Respond in one of the threads, unless the client disconnected while it waited for the thread."""
     async with threads.slot(user_id_of(request)) as run:
         if await request.is_disconnected():
             return Response(status_code=499)
@@ -145,7 +151,7 @@ def _image_response(data: tuple[bytes, str], headers: dict[str, str]) -> Respons
 
 
 def _respond(request: Request, make: Callable[[], Response]) -> Response:
-    """Return what `make` gives, or the sentence that it raised, in the language of who asks."""
+    """Return the response of `make`, or the error that it raised as a sentence in the visitor's language."""
     try:
         return make()
     except NotFound as error:

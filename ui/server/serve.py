@@ -1,4 +1,4 @@
-"""Answers requests until it is stopped."""
+"""HTTP server: runs the application under uvicorn until it is stopped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BACKLOG = 1024
 
 
 def serve(page: ASGIApp, port: socket.socket) -> None:
-    """Answer requests until interrupted; says where, once it does."""
+    """Serve an application at a listening socket until interrupted; prints the address once it is ready."""
     host, number, *_ = port.getsockname()
     address = f"http://[{host}]:{number}" if ":" in host else f"http://{host}:{number}"
 
@@ -26,20 +26,20 @@ def serve(page: ASGIApp, port: socket.socket) -> None:
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             for listening in sockets or []:
-                # uvicorn has one number for how many may wait to be accepted and how many are at once.
+                # uvicorn has one number for the backlog and for how many connections are accepted at once.
                 listening.listen(_BACKLOG)
             print(f"Recorte is at {address}", flush=True)
             log.info("serving")
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            # A page that is open holds a connection for as long; to cut that off now is no error to report.
+            # An open page holds a connection all the time; that it is cut now is no error to log.
             logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
             log.info("stopping")
             await super().shutdown(sockets)
 
     config = uvicorn.Config(
         page,
-        log_config=None,  # its loggers' lines go the way of all others
+        log_config=None,  # its records go to the root logger's handler
         log_level="warning",
         access_log=False,
         server_header=False,

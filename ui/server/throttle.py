@@ -25,14 +25,14 @@ class _Failures(NamedTuple):
 
 
 class LoginThrottle:
-    """Count of failed attempts by name, by address and by both, in bounded memory; the most by both.
+    """Throttle of failed logins, counted by name, by address and by both, in bounded memory.
 
-    Of each there are some attempts without a wait, then one after 1, 2, 4, … seconds up to a limit. A name
-    alone is never shut for long: that would let anybody keep its owner out.
+    Each count allows some attempts without a wait, then one after 1, 2, 4, … seconds up to a limit. The limit
+    of a name alone is short: else anybody could lock its owner out.
 
-    Names are given in their normal form (`db.users.normal_name`): the one that is looked up, so that no other
-    spelling has a count of its own. Kept are keyed digests, for what is typed as a name may be a password,
-    and no longer than `_EXPIRY_SECONDS`.
+    Names are given in their normal form (`db.users.normalise_name`), in which they are looked up, so that no
+    spelling has a count of its own. Only keyed digests are stored, for what is typed as a name may be a
+    password, and for at most `_EXPIRY_SECONDS`.
     """
 
     _BOTH, _NAME, _ADDRESS = _Limit(3, 300.0), _Limit(10, 30.0), _Limit(20, 300.0)
@@ -46,10 +46,10 @@ class LoginThrottle:
         self._failures: OrderedDict[bytes, _Failures] = OrderedDict()  # by age, the oldest first
 
     def register_attempt(self, name: str, address: str) -> float:
-        """Return the seconds until another attempt is heard.
+        """Return the seconds until the next attempt is allowed; 0: this one is.
 
-        0: this one is, and counts as failed until forgiven. Counted beforehand, so that a hundred at once are
-        not heard at once.
+        An allowed attempt counts as failed until it is forgiven. It is counted beforehand, so that a hundred
+        simultaneous attempts are not all allowed.
         """
         now = self._clock()
         with self._lock:
@@ -71,14 +71,14 @@ class LoginThrottle:
         return max(0.0, wait)
 
     def forgive(self, name: str, address: str) -> None:
-        """Take back an attempt that was right; what failed from here under other names stays counted."""
+        """Uncount a successful attempt; failures from the address under other names stay counted."""
         with self._lock:
-            both, named, from_here = self._limits(name, address)
+            both, by_name, by_address = self._limits(name, address)
             self._failures.pop(both, None)
-            self._failures.pop(named, None)
-            if from_here in self._failures:
-                count, last = self._failures[from_here]
-                self._failures[from_here] = _Failures(max(0, count - 1), last)
+            self._failures.pop(by_name, None)
+            if by_address in self._failures:
+                count, last = self._failures[by_address]
+                self._failures[by_address] = _Failures(max(0, count - 1), last)
 
     def _drop_expired(self, now: float) -> None:
         while self._failures and now - next(iter(self._failures.values())).last > self._EXPIRY_SECONDS:
@@ -93,12 +93,12 @@ class LoginThrottle:
         }
 
     def _digest(self, *parts: str) -> bytes:
-        told = repr(parts).encode("utf-8", "backslashreplace")
-        return hashlib.blake2b(told, digest_size=16, key=self._secret).digest()
+        text = repr(parts).encode("utf-8", "backslashreplace")
+        return hashlib.blake2b(text, digest_size=16, key=self._secret).digest()
 
 
 def _network(address: str) -> str:
-    """Return the address, or the network that one subscriber has of IPv6 addresses."""
+    """Return an IPv4 address itself, and of an IPv6 address the /64 network of its subscriber."""
     try:
         found = ip_address(address)
     except ValueError:

@@ -1,7 +1,7 @@
-"""Uploads: received as they stream, within bounds, each into a folder of its own below that of its visitor.
+"""Uploads: streamed to disk within bounds, each into a folder of its own below that of its visitor.
 
-Takes the place of Gradio's own route, which keeps a form's fields in memory however large they are, leaves
-what broke off on the disk, and puts the same file of two people into one place.
+The route replaces Gradio's own, which holds a form's fields in memory whatever their size, leaves incomplete
+uploads on the disk, and stores equal files of two users in one place.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from ui.sessions.quota import Quota, QuotaExceeded, uploads_folder
 log = logging.getLogger(__name__)
 
 _FORM_OVERHEAD = 64 * 1024
-"""Bytes that a form may be larger than its file."""
+"""Bytes that a form may have beside its file."""
 _RESERVE_STEP = 8 * 2**20
-"""Bytes that are reserved at once for an upload that does not say how large it is."""
+"""Bytes that are reserved at a time for an upload without a declared length."""
 _THREADS = 8
-"""For what asks the database how much room there is."""
+"""For what reads the user's quota from the database."""
 _MAX_NAME_BYTES = 200
-"""Bytes; a file system takes 255."""
+"""File systems allow 255."""
 _STALE_SECONDS = 24 * 3600.0
-"""After which an upload that no session was made of goes: its page was closed."""
+"""Age at which an upload of which no session was created is deleted: its page was closed."""
 
 
 class _Refused(Exception):
     def __init__(self, status: int, key: str, **sizes: int) -> None:
-        """`sizes`, in bytes, are filled into the sentence."""
+        """`key` is of the sentence in `ui.text`, into which `sizes`, in bytes, are filled."""
         self.status, self.key, self.sizes = status, key, sizes
 
 
@@ -56,6 +56,8 @@ class Progress(Protocol):
 
 
 class Uploads:
+    """Folder of uploads, and the route that receives them."""
+
     def __init__(self, folder: Path, max_bytes: int, quota: Quota | None = None) -> None:
         """`max_bytes` is the largest upload in bytes."""
         self._folder = folder
@@ -64,7 +66,7 @@ class Uploads:
         self._limiter = CapacityLimiter(_THREADS)
 
     def folder_of(self, visitor: Visitor) -> Path:
-        """Where what this visitor uploads lies."""
+        """Return the folder of a visitor's uploads."""
         return uploads_folder(self._folder, visitor.id)
 
     def router(self, progress: Progress) -> APIRouter:
@@ -78,20 +80,20 @@ class Uploads:
                 path = await self._receive(request, upload_id, progress)
             except _Refused as refused:
                 sizes = {name: text.format_size(count, language) for name, count in refused.sizes.items()}
-                said = text.translate_access(language, refused.key, **sizes)
-                return PlainTextResponse(said, refused.status, headers={"Cache-Control": "no-store"})
+                sentence = text.translate_access(language, refused.key, **sizes)
+                return PlainTextResponse(sentence, refused.status, headers={"Cache-Control": "no-store"})
             except QuotaExceeded as exceeded:
-                said = text.translate_access(
+                sentence = text.translate_access(
                     language, "no_room", size=text.format_size(exceeded.left, language)
                 )
-                return PlainTextResponse(said, 413, headers={"Cache-Control": "no-store"})
+                return PlainTextResponse(sentence, 413, headers={"Cache-Control": "no-store"})
             except DatabaseAway:
                 return PlainTextResponse(
                     text.translate_access(language, "away"), 503, headers={"Cache-Control": "no-store"}
                 )
-            except ClientDisconnect:  # gone; or too slow, which is then still there to read it
-                said = text.translate_access(language, "too_slow")
-                return PlainTextResponse(said, 408, headers={"Cache-Control": "no-store"})
+            except ClientDisconnect:  # disconnected; or too slow, and then still connected to read this
+                sentence = text.translate_access(language, "too_slow")
+                return PlainTextResponse(sentence, 408, headers={"Cache-Control": "no-store"})
             finally:
                 if upload_id:
                     progress.set_done(upload_id)
@@ -105,7 +107,7 @@ class Uploads:
         if not declared.isdecimal() or int(declared) > self._max_bytes + _FORM_OVERHEAD:
             raise self._too_large()
         await to_thread.run_sync(self._remove_stale, limiter=self._limiter)
-        # A name that nobody guesses: it is all that is needed to make a session of the upload.
+        # A name that nobody can guess, for it is all that is needed to create a session of the upload.
         place = self.folder_of(visitor) / secrets.token_hex(16)
         held = await to_thread.run_sync(
             self._quota.hold, visitor.id, place, int(declared), limiter=self._limiter
@@ -126,7 +128,7 @@ class Uploads:
                         await to_thread.run_sync(form.write, data)
                         if upload_id:
                             progress.append(upload_id, form.name, data)
-                form.write(b"")  # a file that is empty is one, too
+                form.write(b"")  # creates the file if it is empty
             finally:
                 form.close()
             if not form.complete:
@@ -138,7 +140,7 @@ class Uploads:
                 log.error("no room for an upload", extra={"kind": "DiskFull"})
                 raise _Refused(507, "disk_full") from error
             raise
-        except BaseException:  # refused, gone away, or this server is stopped
+        except BaseException:  # refused, disconnected, or the server stops
             shutil.rmtree(place, ignore_errors=True)
             raise
         finally:
@@ -146,7 +148,7 @@ class Uploads:
                 await to_thread.run_sync(held.release, limiter=self._limiter)
 
     def _remove_stale(self) -> None:
-        """Remove what was uploaded long ago and never used, and the empty files that Gradio leaves."""
+        """Delete old uploads that were never used, and the empty files that Gradio leaves."""
         before = time.time() - _STALE_SECONDS
         with suppress(OSError):
             for path in [*self._folder.glob("tmp*"), *self._folder.glob("*/*")]:
@@ -163,9 +165,9 @@ class Uploads:
 
 
 class _MultipartFile:
-    """A multipart form with one file in it, read piece by piece; what else it holds is passed over.
+    """Streaming parser of a multipart form with one file, which ignores other fields.
 
-    Raises _Refused for what is no such form.
+    Raises _Refused for a malformed form.
     """
 
     def __init__(self, path: Path, content_type: str) -> None:
@@ -177,7 +179,7 @@ class _MultipartFile:
         self.name = ""
         self.written = 0
         self.complete = False
-        """The file and the form around it have come to their end."""
+        """The end of the form was reached."""
         self._file: BinaryIO | None = None
         self._field, self._value = b"", b""
         self._headers: dict[bytes, bytes] = {}
@@ -196,11 +198,11 @@ class _MultipartFile:
                     "on_end": self._end,
                 },
             )
-        except FormParserError as error:  # a boundary longer than any browser makes
+        except FormParserError as error:  # a boundary longer than any browser's
             raise _Refused(400, "malformed") from error
 
     def file_data(self, chunk: bytes) -> list[bytes]:
-        """What of the file is in the next piece of the form."""
+        """Return the file's data in the next chunk of the form."""
         try:
             self._parser.write(chunk)
         except FormParserError as error:
@@ -250,12 +252,12 @@ class _MultipartFile:
 
 
 def _safe_name(name: str) -> str:
-    """The name as it may stand in a folder: its last part, seen and not too long, with its suffix."""
+    """Return a name as it is safe in a folder: its last part, printable, shortened, with its suffix."""
     last = name.replace("\\", "/").rpartition("/")[2]
-    seen = "".join(c for c in last if c.isprintable()).lstrip(". ").rstrip(". ")
-    stem, dot, suffix = seen.rpartition(".")
+    printable = "".join(c for c in last if c.isprintable()).lstrip(". ").rstrip(". ")
+    stem, dot, suffix = printable.rpartition(".")
     if not dot or len(suffix.encode()) > 16:
-        stem, suffix = seen, ""
+        stem, suffix = printable, ""
     longest = _MAX_NAME_BYTES - len(f".{suffix}".encode())
     stem = stem.encode()[:longest].decode("utf-8", "ignore")
     return (f"{stem}.{suffix}" if suffix else stem) or "file"

@@ -1,7 +1,7 @@
-"""Bounds on connections: how many are open, and how long one may stay without getting on.
+"""Bounds on connections: how many are open, and how long one may stay idle.
 
-uvicorn takes as many as come and waits for them without end, so that silent ones use up the files that the
-system lets a process have, and nobody else gets in.
+uvicorn accepts any number of connections and waits for them without a limit, so that silent clients could use
+up the process's file descriptors.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEADER_SECONDS = 10.0
-"""In which a request's headers have to come, from the first moment on."""
+"""Time from the opening of a connection in which a request's headers have to arrive."""
 LINGER_SECONDS = 30.0
-"""Seconds for which what follows an answer may be read or written without getting on."""
+"""Time after a response in which a connection may make no progress in reading or writing."""
 STALL_SECONDS = 300.0
-"""The same in the middle of an answer: a browser reads no further in a video that is paused."""
+"""The same during a response: a browser stops reading a video that is paused."""
 
 RESERVED = 16
-"""Connections beyond the requests that are worked on: to hear that the server is busy, and for /healthz."""
+"""Connections beyond the requests that are served: to be told that the server is busy, and for /healthz."""
 ACCEPTED_AT_ONCE = 32
-"""Connections that are accepted before they are counted."""
+"""Connections that may be accepted before they are counted."""
 
-_RESERVED_FILES = 128  # of the database, the worker, the libraries and the log, and those accepted at once
+_RESERVED_FILES = 128  # for database, worker, libraries, log, and the connections accepted at once
 _MAX_CONNECTIONS = 1000
 
 
 def max_connections() -> int:
-    """Return how many connections may be open: each may need a second file, that which it reads or writes."""
+    """Return how many connections may be open; each may need a second file, to read or to write."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
         return _MAX_CONNECTIONS
@@ -41,7 +41,7 @@ def max_connections() -> int:
 
 
 class Connections:
-    """Those that are open. One too many takes the place of that which has waited longest for a request."""
+    """The open connections. One too many closes the one that has waited longest for a request."""
 
     def __init__(self, most: int) -> None:
         self._max_open = most
@@ -61,7 +61,7 @@ class Connections:
         self._idle.pop(connection, None)
 
     def mark_busy(self, connection: BoundedProtocol) -> None:
-        """A request of this one is worked on."""
+        """Note that a request of this connection is being served."""
         self._idle.pop(connection, None)
 
     def mark_idle(self, connection: BoundedProtocol) -> None:
@@ -70,7 +70,7 @@ class Connections:
 
 
 class BoundedProtocol(H11Protocol):
-    """A connection that is closed when the client takes too long, or when others need its place."""
+    """HTTP/1.1 connection that is closed when the client is too slow, or when others need its place."""
 
     def __init__(self, *args: Any, bounds: Connections, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -80,14 +80,15 @@ class BoundedProtocol(H11Protocol):
 
     @property
     def unsent(self) -> int:
-        """Bytes of answers that the client has not taken yet, with those that the system holds for it.
+        """Bytes of responses that the client has not received yet, those in the kernel's buffer included.
 
-        Of these it tells the transport only when a third is free, which takes a slow client minutes.
+        The kernel reports progress to the transport only when a third of its buffer is free, which takes a
+        slow client minutes.
         """
         ours = self.transport.get_write_buffer_size()
         try:
             queued = fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
-        except (OSError, ValueError):  # closed already; or a system that does not tell
+        except (OSError, ValueError):  # closed already, or not supported by the system
             return ours
         return ours + int.from_bytes(queued, sys.byteorder)
 
@@ -116,7 +117,7 @@ class BoundedProtocol(H11Protocol):
         self._update_timer()
 
     def _update_timer(self) -> None:
-        """Have the client send a request in time, unless one is worked on."""
+        """Start the timer for the client's next request, or stop it while one is served."""
         if self.cycle is not None and not self.cycle.response_complete:
             self._bounds.mark_busy(self)
             if self._timer is not None:
@@ -125,11 +126,11 @@ class BoundedProtocol(H11Protocol):
         elif self._timer is None:
             self._bounds.mark_idle(self)
             asks = self.conn.their_state is h11.IDLE and not self.transport.is_closing()
-            seconds = HEADER_SECONDS if asks else LINGER_SECONDS  # else: the rest of a body that nobody reads
+            seconds = HEADER_SECONDS if asks else LINGER_SECONDS  # else the rest of an unread body
             self._timer = self.loop.call_later(seconds, self._close_late, self.unsent)
 
     def _close_late(self, unsent: int) -> None:
-        """Close the connection; at once where the client takes nothing of what is still to be sent."""
+        """Close the connection; at once if the client receives none of what is left to send."""
         if self.transport.is_closing() and self.unsent >= unsent:
             self.transport.abort()
             return
