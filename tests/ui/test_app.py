@@ -62,7 +62,7 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["-1", "65536", "80.5", "http", " ", "٣x", "²"])
-def test_a_bad_number_is_named(value: str) -> None:
+def test_an_invalid_number_is_reported_with_its_variable(value: str) -> None:
     with pytest.raises(startup.CannotStart, match=r"^RECORTE_PORT is .* whole number from 0"):
         settings(RECORTE_PORT=value)
 
@@ -93,21 +93,19 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
     return sentence
 
 
-def test_a_bad_setting_ends_it_with_a_sentence(tmp_path: Path) -> None:
+def test_an_invalid_setting_ends_the_program_with_a_sentence(tmp_path: Path) -> None:
     said = refused(python("app.py", RECORTE_HOME=str(tmp_path), RECORTE_UPLOAD_MB="much"))
     assert said == "RECORTE_UPLOAD_MB is 'much'; it must be a whole number from 1 to 1000000."
 
 
-def test_a_database_that_is_not_there_ends_it_with_a_sentence(tmp_path: Path) -> None:
+def test_an_unreachable_database_ends_the_program_with_a_sentence(tmp_path: Path) -> None:
     url = "postgresql://user:geheim@127.0.0.1:1/nothing"
     said = refused(python("app.py", RECORTE_HOME=str(tmp_path), RECORTE_PORT="0", DATABASE_URL=url))
     assert "DATABASE_URL" in said and "geheim" not in said
 
 
 @pytest.mark.parametrize("command", [[], ["user", "list"], ["user", "add", "Ana"]])
-def test_a_data_folder_that_cannot_be_used_ends_it_with_a_sentence(
-    tmp_path: Path, command: list[str]
-) -> None:
+def test_an_unusable_data_folder_ends_the_program_with_a_sentence(tmp_path: Path, command: list[str]) -> None:
     (tmp_path / "file").write_text("kept")
     said = refused(python("app.py", *command, RECORTE_HOME=str(tmp_path / "file"), RECORTE_PORT="0"))
     assert str(tmp_path) in said and "RECORTE_HOME" in said and "Errno" not in said
@@ -125,7 +123,7 @@ def test_a_data_folder_that_cannot_be_used_ends_it_with_a_sentence(
         ("x" * 300, ""),
     ],
 )
-def test_whatever_is_wrong_with_the_data_folder_is_told(
+def test_every_fault_of_the_data_folder_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str, in_the_way: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -138,7 +136,7 @@ def test_whatever_is_wrong_with_the_data_folder_is_told(
     assert not in_the_way or Path(in_the_way).read_text() == "kept"
 
 
-def test_a_lock_that_cannot_be_taken_is_told(tmp_path: Path) -> None:
+def test_a_lock_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "in-use.lock").mkdir()
     with (
         pytest.raises(startup.CannotStart, match=r"in-use\.lock\): mend that"),
@@ -168,7 +166,7 @@ def test_data_folders_are_closed_to_other_users(tmp_path: Path) -> None:
     assert mode(older / "database") == 0o701
 
 
-def test_what_a_killed_server_still_holds_is_waited_for(tmp_path: Path) -> None:
+def test_port_and_folder_of_a_killed_server_are_waited_for(tmp_path: Path) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken, startup.lock_data_dir(tmp_path):
         port = taken.getsockname()[1]
         free = threading.Timer(1, taken.close)
@@ -190,7 +188,7 @@ def test_what_a_killed_server_still_holds_is_waited_for(tmp_path: Path) -> None:
         free.join()
 
 
-def test_a_taken_port_ends_it_with_a_sentence(tmp_path: Path) -> None:
+def test_a_port_in_use_ends_the_program_with_a_sentence(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         said = refused(python("app.py", RECORTE_HOME=str(tmp_path / "home"), RECORTE_PORT=port))
@@ -198,7 +196,7 @@ def test_a_taken_port_ends_it_with_a_sentence(tmp_path: Path) -> None:
     assert not (tmp_path / "home").exists()
 
 
-def test_two_do_not_share_a_folder(tmp_path: Path) -> None:
+def test_two_servers_do_not_share_a_data_folder(tmp_path: Path) -> None:
     with startup.lock_data_dir(tmp_path):
         said = refused(python("app.py", RECORTE_HOME=str(tmp_path), RECORTE_PORT="0"))
     assert str(tmp_path) in said and "RECORTE_HOME" in said
@@ -206,7 +204,7 @@ def test_two_do_not_share_a_folder(tmp_path: Path) -> None:
         pass
 
 
-def test_an_address_of_nobody_is_named() -> None:
+def test_an_unresolvable_host_is_reported() -> None:
     with pytest.raises(startup.CannotStart, match="RECORTE_HOST"):
         startup.bind("no.such.host.invalid", 0)
     with startup.bind("127.0.0.1", 0) as port:
@@ -246,7 +244,7 @@ def imported(path: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("place", MAY_NOT)
-def test_imports_run_one_way(place: str) -> None:
+def test_imports_follow_the_floors(place: str) -> None:
     where = ROOT / place
     files = sorted(where.rglob("*.py")) if where.is_dir() else [where]
     assert files
@@ -281,7 +279,7 @@ PLAIN = "import sys; import {package}; print(*sorted({{n.partition('.')[0] for n
 
 
 @pytest.mark.parametrize("package", ["pipeline.process", "pipeline.models", "db.repository", "app"])
-def test_each_package_stands_alone(package: str) -> None:
+def test_each_package_is_imported_without_the_others(package: str) -> None:
     done = python("-c", PLAIN.format(package=package))
     assert done.returncode == 0, done.stderr
     loaded = set(done.stdout.split())

@@ -1,4 +1,4 @@
-"""Who gets in, from where, and to what: the gate before the page, signing in, and uploads."""
+"""Access middleware, login and uploads."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ class Clock:
         return self.now
 
 
-class House:
-    """A whole server without its database, and who asks it."""
+class Harness:
+    """A whole application without its database, and clients of it."""
 
     def __init__(self, folder: Path) -> None:
         from ui.application import create_application  # imports Gradio, whose settings have to be set
@@ -140,23 +140,23 @@ def sign_in(client: TestClient, name: str, password: str | None = None, **more: 
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """One for all: the page takes seconds to build."""
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    """One harness for all tests: the page takes seconds to build."""
     folder = tmp_path_factory.mktemp("gate")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "home" / "uploads"))
         patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
         # Gradio leaves loops unclosed when a page is built: they go here, and not in the middle of a test.
         with warnings.catch_warnings(action="ignore"):
-            house = House(folder)
+            harness = Harness(folder)
             asyncio.set_event_loop(None)
             gc.collect()
-        yield house
+        yield harness
 
 
 @pytest.fixture
-def alone(built: House) -> House:
-    """As without accounts."""
+def alone(built: Harness) -> Harness:
+    """The harness without accounts."""
     built.accounts.visitors.clear()
     built.accounts.passwords.clear()
     built.accounts.away = False
@@ -171,14 +171,14 @@ def alone(built: House) -> House:
 
 
 @pytest.fixture
-def team(alone: House) -> House:
-    """As with two accounts."""
+def team(alone: Harness) -> Harness:
+    """The harness with two accounts."""
     alone.accounts.visitors |= {ANA.id: ANA, BEN.id: BEN}
     return alone
 
 
 def streamed(app: ASGIApp, path: str, pieces: Iterator[bytes], **headers: str) -> tuple[int, str]:
-    """Status and body of the answer to a POST without a length, whose pieces are made as they are read."""
+    """Return status and body of the response to a POST without a length, whose pieces are made on demand."""
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -214,7 +214,7 @@ def upload(client: TestClient, name: str = "clip.mp4", data: bytes = b"video", *
 
 
 def joined(client: TestClient, *data: Any, hash: str = "mine") -> int:
-    """The status of an event that the page sends."""
+    """Send an event of the page and return the status."""
     event = {"data": list(data), "fn_index": 0, "session_hash": hash}
     return client.post("/gradio_api/queue/join", json=event).status_code
 
@@ -254,7 +254,7 @@ def gradios(app: Any) -> Iterator[tuple[str, str]]:
     yield from each(mounted.routes)
 
 
-def test_of_gradios_own_addresses_those_that_the_page_needs_are_open(alone: House) -> None:
+def test_only_the_gradio_addresses_that_the_page_needs_are_allowed(alone: Harness) -> None:
     routes = set(gradios(alone.app))
     assert len(routes) > 60 and routes >= NEEDED
     client = alone.client()
@@ -307,7 +307,7 @@ def test_of_gradios_own_addresses_those_that_the_page_needs_are_open(alone: Hous
         "/openapi.json",
     ],
 )
-def test_no_address_reads_lists_or_fetches(alone: House, path: str) -> None:
+def test_addresses_that_read_list_or_fetch_files_are_not_found(alone: Harness, path: str) -> None:
     asked = path.format(home=alone.home)
     (alone.home / "uploads" / "local" / "x").mkdir(parents=True)
     (alone.home / "uploads" / "local" / "x" / "clip.mp4").write_bytes(b"video")
@@ -317,19 +317,19 @@ def test_no_address_reads_lists_or_fetches(alone: House, path: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"])
-def test_no_other_method_is_answered(alone: House, method: str) -> None:
+def test_other_methods_are_not_found(alone: Harness, method: str) -> None:
     assert alone.client().request(method, "/").status_code == 404
 
 
-def test_the_page_tells_no_more_of_itself_than_it_needs(alone: House) -> None:
+def test_the_page_configuration_reveals_only_what_the_page_needs(alone: Harness) -> None:
     page = alone.client().get("/", headers=HTML)
     assert page.status_code == 200 and "gradio_config" in page.text
     assert str(alone.home) not in page.text and str(ROOT) not in page.text
     assert page.headers["cache-control"] == "no-store"
 
 
-def test_what_is_kept_of_pages_is_bounded(alone: House) -> None:
-    """Gradio keeps how the components of a page stand, and is never told that it was closed."""
+def test_gradio_page_states_are_bounded(alone: Harness) -> None:
+    """Gradio keeps the state of each page and is not told when one is closed."""
     (mounted,) = (route.app for route in alone.app._app.routes if isinstance(route, Mount))  # type: ignore[attr-defined]
     held = mounted.state_holder
     for number in range(300):
@@ -344,12 +344,12 @@ def test_what_is_kept_of_pages_is_bounded(alone: House) -> None:
     assert kept == len(held.session_data) and kept * each < 100 * 2**20
 
 
-def test_the_pages_events_have_threads_of_their_own(alone: House) -> None:
+def test_page_events_run_in_their_own_threads(alone: Harness) -> None:
     (mounted,) = (route.app for route in alone.app._app.routes if isinstance(route, Mount))  # type: ignore[attr-defined]
     assert mounted.get_blocks().limiter is not None
 
 
-def test_a_websocket_is_closed(alone: House) -> None:
+def test_a_websocket_is_closed(alone: Harness) -> None:
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -385,7 +385,7 @@ def test_a_websocket_is_closed(alone: House) -> None:
         ("10.0.0.1", 400),
     ],
 )
-def test_another_hosts_name_is_refused(alone: House, host: str, status: int) -> None:
+def test_a_foreign_host_header_is_refused(alone: Harness, host: str, status: int) -> None:
     answer = alone.client().get("/manifest.json", headers={"host": host})
     assert answer.status_code == status
     assert status == 200 or "RECORTE_HOSTS" in answer.json()["error"]
@@ -412,12 +412,12 @@ def test_another_hosts_name_is_refused(alone: House, host: str, status: int) -> 
         ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}, 403),
     ],
 )
-def test_a_page_of_another_origin_changes_nothing(alone: House, headers: dict[str, str], status: int) -> None:
+def test_cross_origin_writes_are_refused(alone: Harness, headers: dict[str, str], status: int) -> None:
     client = alone.client()
     assert client.post("/gradio_api/queue/join/", headers=headers, json={}).status_code == status
 
 
-def test_a_page_without_tls_changes_nothing_behind_it(alone: House) -> None:
+def test_writes_from_a_page_without_tls_are_refused_behind_tls(alone: Harness) -> None:
     alone.app._open = True  # type: ignore[attr-defined]
     client = alone.client("https://recorte.example.org")
     join = "/gradio_api/queue/join/"
@@ -427,7 +427,7 @@ def test_a_page_without_tls_changes_nothing_behind_it(alone: House) -> None:
 
 
 @pytest.mark.parametrize("header", ["x-forwarded-host", "x-gradio-server", "x-forwarded-proto"])
-def test_no_header_tells_the_page_where_its_server_is(alone: House, header: str) -> None:
+def test_forwarded_headers_do_not_change_the_pages_server(alone: Harness, header: str) -> None:
     alone.app._open = True  # type: ignore[attr-defined]
     value = "https" if header.endswith("proto") else "https://evil.example"
     for path in ("/", "/manifest.json"):
@@ -452,9 +452,7 @@ def test_no_header_tells_the_page_where_its_server_is(alone: House, header: str)
         {"via": "1.1 proxy"},
     ],
 )
-def test_without_accounts_nothing_that_a_proxy_passes_on_is_answered(
-    alone: House, header: dict[str, str]
-) -> None:
+def test_without_accounts_proxied_requests_are_refused(alone: Harness, header: dict[str, str]) -> None:
     client = alone.client()
     for answer in (
         client.get("/", headers=HTML | header),
@@ -468,7 +466,7 @@ def test_without_accounts_nothing_that_a_proxy_passes_on_is_answered(
     assert client.get("/", headers=HTML | header).status_code == 200
 
 
-def test_without_accounts_nobody_else_is_answered(alone: House) -> None:
+def test_without_accounts_other_machines_are_refused(alone: Harness) -> None:
     assert alone.client(address="10.0.0.7").get("/theme.css").status_code == 403
     assert alone.client("http://recorte.example.org").get("/theme.css").status_code == 403
     for address in ("127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"):
@@ -487,7 +485,7 @@ def test_without_accounts_nobody_else_is_answered(alone: House) -> None:
     assert sent[0]["status"] == 403
 
 
-def test_a_page_of_another_origin_reads_nothing_but_may_link_here(alone: House) -> None:
+def test_cross_origin_reads_are_refused_except_links_to_the_page(alone: Harness) -> None:
     client = alone.client()
     link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
     assert client.get("/", headers=link | HTML).status_code == 200
@@ -500,7 +498,7 @@ def test_a_page_of_another_origin_reads_nothing_but_may_link_here(alone: House) 
     assert not [name for name in same.headers if name.startswith("access-control")]
 
 
-def test_every_answer_has_the_headers_that_keep_others_out(team: House) -> None:
+def test_every_response_has_the_security_headers(team: Harness) -> None:
     client = team.client()
     answers = [client.get(path) for path in ("/login", "/theme.css", "/nowhere", "/media/x/strip")]
     answers += [client.post(UPLOAD), client.get("/", headers={"host": "evil.example"})]
@@ -520,15 +518,15 @@ def test_every_answer_has_the_headers_that_keep_others_out(team: House) -> None:
     assert "max-age" in secure.headers["strict-transport-security"]
 
 
-def test_each_answer_is_counted(alone: House) -> None:
+def test_each_response_is_counted(alone: Harness) -> None:
     alone.statuses.clear()
     client = alone.client()
     client.get("/theme.css"), client.get("/nowhere")
     assert alone.statuses == [200, 404]
 
 
-def test_what_streams_goes_on_streaming() -> None:
-    """Each piece is handed on before the next is made."""
+def test_streamed_responses_stay_streamed() -> None:
+    """Each piece is sent before the next is made."""
     log: list[str] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -559,7 +557,7 @@ def test_what_streams_goes_on_streaming() -> None:
 # ---------------------------------------------------------------- events
 
 
-def test_an_event_names_no_file_but_an_upload_of_the_visitor(team: House) -> None:
+def test_an_event_may_name_only_uploads_of_the_visitor(team: Harness) -> None:
     ana, ben = team.signed_in("Ana"), team.signed_in("Ben")
     (theirs,) = upload(ben, "ben.mp4").json()
     (mine,) = upload(ana, "ana.mp4").json()
@@ -586,7 +584,7 @@ def test_an_event_names_no_file_but_an_upload_of_the_visitor(team: House) -> Non
     assert joined(ana, {"path": mine, "meta": meta}) == 200
 
 
-def test_an_event_stream_is_whose_it_was_first(team: House) -> None:
+def test_an_event_stream_belongs_to_its_first_user(team: Harness) -> None:
     ana, ben = team.signed_in("Ana"), team.signed_in("Ben")
     assert joined(ana, hash="anas") == 200
     assert joined(ben, hash="anas") == 404
@@ -600,7 +598,7 @@ def test_an_event_stream_is_whose_it_was_first(team: House) -> None:
     "name", ["", "a-b", "a" * 65, "ñ", "a%00", "a%0A", "../x", "x&session_hash=y", "x" * 50_000]
 )
 @pytest.mark.parametrize("kind", ["session_hash", "upload_id"])
-def test_what_is_no_name_of_an_event_stream_is_refused(alone: House, kind: str, name: str) -> None:
+def test_a_malformed_event_stream_id_in_the_query_is_refused(alone: Harness, kind: str, name: str) -> None:
     name = name.replace("session_hash", kind)
     for path in ("/gradio_api/queue/data", "/gradio_api/upload_progress"):
         answer = alone.client().get(f"{path}?{kind}={name}")
@@ -609,16 +607,16 @@ def test_what_is_no_name_of_an_event_stream_is_refused(alone: House, kind: str, 
 
 
 @pytest.mark.parametrize("name", ["", "a-b", "x" * 3_000_000, 1, ["a"], {"a": 1}, True])
-def test_nor_is_it_in_an_event(alone: House, name: Any) -> None:
+def test_a_malformed_event_stream_id_in_an_event_is_refused(alone: Harness, name: Any) -> None:
     assert joined(alone.client(), hash=name) == 400
 
 
-def test_an_address_has_a_bounded_number_of_fields(alone: House) -> None:
+def test_query_fields_are_bounded(alone: Harness) -> None:
     fields = "&".join(f"a{n}=b" for n in range(5000))
     assert alone.client().get(f"/theme.css?{fields}").status_code == 400
 
 
-def test_nobodys_event_streams_are_pushed_out_by_anothers() -> None:
+def test_one_users_claims_do_not_evict_those_of_another() -> None:
     claims = Claims()
     assert claims.claim("first", ANA.id)
     for n in range(50_000):
@@ -629,13 +627,13 @@ def test_nobodys_event_streams_are_pushed_out_by_anothers() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"1", b"[" * 100_000, b"\xff"])
-def test_what_is_no_event_is_refused(alone: House, body: bytes) -> None:
+def test_a_malformed_event_is_refused(alone: Harness, body: bytes) -> None:
     answer = alone.client().post("/gradio_api/run/predict", content=body, headers=JSON)
     assert answer.status_code == 400 and answer.json()["error"].startswith("What was sent cannot be read")
 
 
 @pytest.mark.parametrize("path", ["/gradio_api/queue/join", "/gradio_api/run/predict", "/login"])
-def test_a_body_that_is_no_upload_is_bounded(alone: House, path: str) -> None:
+def test_bodies_other_than_uploads_are_bounded(alone: Harness, path: str) -> None:
     sent = 0
 
     def endless() -> Iterator[bytes]:
@@ -651,13 +649,13 @@ def test_a_body_that_is_no_upload_is_bounded(alone: House, path: str) -> None:
 # ---------------------------------------------------------------- signing in
 
 
-def test_without_accounts_there_is_one_visitor_who_need_not_sign_in(alone: House) -> None:
+def test_without_accounts_no_login_is_needed(alone: Harness) -> None:
     client = alone.client()
     assert client.get("/", headers=HTML).status_code == 200
     assert client.get("/login").headers["location"] == "/"
 
 
-def test_with_accounts_nothing_is_open_but_the_door(team: House) -> None:
+def test_with_accounts_only_the_public_addresses_need_no_login(team: Harness) -> None:
     client = team.client()
     for path in ("/login", "/plain.css", "/manifest.json", "/favicon.ico"):
         assert client.get(path).status_code == 200, path
@@ -671,7 +669,7 @@ def test_with_accounts_nothing_is_open_but_the_door(team: House) -> None:
         assert client.post(path, headers=HTML).status_code == 401, path
 
 
-def test_signing_in_and_out(team: House) -> None:
+def test_signing_in_and_out(team: Harness) -> None:
     client = team.client()
     assert sign_in(client, "Ana") == 303
     assert client.get("/theme.css").status_code == 200
@@ -683,7 +681,7 @@ def test_signing_in_and_out(team: House) -> None:
     assert team.client().get("/theme.css", headers=cookie).status_code == 401
 
 
-def test_the_cookie_is_for_this_host_and_no_script(team: House) -> None:
+def test_the_cookie_is_host_only_and_http_only(team: Harness) -> None:
     form = {"name": "Ana", "password": "Ana's password"}
     plain = team.client().post("/login", data=form).headers["set-cookie"].lower()
     assert plain.startswith("recorte=") and "httponly" in plain and "samesite=strict" in plain
@@ -694,7 +692,7 @@ def test_the_cookie_is_for_this_host_and_no_script(team: House) -> None:
     assert secure.startswith("__host-recorte=") and "; secure" in secure and "httponly" in secure
 
 
-def test_only_the_cookie_that_fits_the_scheme_lets_in(team: House) -> None:
+def test_only_the_cookie_of_the_scheme_authenticates(team: Harness) -> None:
     form = {"name": "Ana", "password": "Ana's password"}
     plain, secure = "http://127.0.0.1:7860", "https://recorte.example.org"
     for base, right in ((plain, "recorte"), (secure, "__Host-recorte")):
@@ -706,7 +704,7 @@ def test_only_the_cookie_that_fits_the_scheme_lets_in(team: House) -> None:
             assert answer.status_code == (200 if name == right else 401), (base, name)
 
 
-def test_a_wrong_password_and_an_unknown_name_are_told_alike(team: House) -> None:
+def test_a_wrong_password_and_an_unknown_name_get_the_same_response(team: Harness) -> None:
     told = []
     for name, password in (("Ana", "wrong"), ("Nobody", "wrong"), ("", ""), ("Ana", "")):
         form = {"name": name, "password": password}
@@ -716,12 +714,12 @@ def test_a_wrong_password_and_an_unknown_name_are_told_alike(team: House) -> Non
     assert len({re.sub(r"\s+", " ", said) for said in told}) == 1
 
 
-def test_the_name_is_shown_as_a_name(team: House) -> None:
+def test_the_typed_name_is_escaped(team: Harness) -> None:
     answer = team.client().post("/login", data={"name": '"><script>', "password": "x"})
     assert "<script" not in answer.text and "&lt;script" in answer.text
 
 
-def test_the_door_speaks_the_visitors_language(team: House) -> None:
+def test_the_login_page_is_in_the_visitors_language(team: Harness) -> None:
     client = team.client()
     assert "Contraseña" in client.get("/login", headers={"accept-language": "es"}).text
     assert "No has entrado" in client.get("/x", headers={"accept-language": "es-MX"}).json()["error"]
@@ -740,12 +738,12 @@ def test_the_door_speaks_the_visitors_language(team: House) -> None:
         ("/?session=x\r\nSet-Cookie: a=b", "/"),
     ],
 )
-def test_signing_in_leads_nowhere_else(team: House, next: str, led: str) -> None:
+def test_login_redirects_only_to_this_server(team: Harness, next: str, led: str) -> None:
     form = {"name": "Ana", "password": "Ana's password", "next": next}
     assert team.client().post("/login", data=form).headers["location"] == led
 
 
-def test_who_is_removed_or_has_a_new_password_is_out(team: House) -> None:
+def test_removing_a_user_or_changing_a_password_ends_login_sessions(team: Harness) -> None:
     ana, ben = team.signed_in("Ana"), team.signed_in("Ben")
     team.accounts.visitors[ANA.id] = Visitor(ANA.id, "Ana", True, "2")
     del team.accounts.visitors[BEN.id]
@@ -754,14 +752,14 @@ def test_who_is_removed_or_has_a_new_password_is_out(team: House) -> None:
     assert ben.get("/theme.css").status_code == 401
 
 
-def test_when_the_last_account_is_removed_nobody_gets_in(team: House) -> None:
+def test_removing_the_last_account_does_not_open_the_server(team: Harness) -> None:
     assert team.client().get("/theme.css").status_code == 401
     team.accounts.visitors.clear()
     team.clock.now += 60
     assert team.client().get("/theme.css").status_code == 401
 
 
-def test_while_the_database_is_away(team: House) -> None:
+def test_requests_while_the_database_is_away(team: Harness) -> None:
     ana = team.signed_in("Ana")
     assert ana.get("/theme.css").status_code == 200
     team.accounts.away = True
@@ -775,8 +773,8 @@ def test_while_the_database_is_away(team: House) -> None:
     assert team.client().get("/login").status_code == 200
 
 
-def test_with_a_database_that_hangs_what_needs_none_is_answered(
-    team: House, monkeypatch: pytest.MonkeyPatch
+def test_a_hanging_database_does_not_block_requests_that_need_none(
+    team: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana = team.signed_in("Ana")
     assert ana.get("/theme.css").status_code == 200
@@ -794,13 +792,13 @@ def test_with_a_database_that_hangs_what_needs_none_is_answered(
         answers.set()
 
 
-def test_what_a_link_from_elsewhere_meets_is_asked_again_from_here(team: House) -> None:
+def test_a_link_from_another_site_is_reloaded_with_the_cookie(team: Harness) -> None:
     link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
     answer = team.client().get("/", headers=HTML | link)
     assert answer.status_code == 200 and 'http-equiv="refresh"' in answer.text
 
 
-def test_who_signed_in_is_remembered_over_a_restart(tmp_path: Path) -> None:
+def test_login_sessions_outlast_a_restart(tmp_path: Path) -> None:
     file, clock = tmp_path / "signed-in.json", Clock()
     kept = LoginSessions(file, clock)
     token, other = kept.add(ANA), kept.add(BEN)
@@ -821,7 +819,7 @@ def test_who_signed_in_is_remembered_over_a_restart(tmp_path: Path) -> None:
     assert LoginSessions(file, clock).find(other) is None
 
 
-def test_on_a_full_disk_one_still_signs_in_and_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signing_in_and_out_works_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -839,7 +837,7 @@ def test_on_a_full_disk_one_still_signs_in_and_out(tmp_path: Path, monkeypatch: 
 
 
 def tried(throttle: LoginThrottle, clock: Clock, seconds: int, name: str, address: str) -> int:
-    """How many attempts are heard within these seconds, of ten a second."""
+    """Return how many attempts are allowed within these seconds, of ten a second."""
     heard = 0
     for _ in range(seconds * 10):
         heard += throttle.register_attempt(name, address) == 0
@@ -847,7 +845,7 @@ def tried(throttle: LoginThrottle, clock: Clock, seconds: int, name: str, addres
     return heard
 
 
-def test_who_guesses_waits_ever_longer() -> None:
+def test_repeated_failures_wait_ever_longer() -> None:
     clock = Clock()
     throttle = LoginThrottle(clock)
     assert [throttle.register_attempt("ana", "1.2.3.4") for _ in range(3)] == [0, 0, 0]
@@ -855,7 +853,7 @@ def test_who_guesses_waits_ever_longer() -> None:
     assert tried(throttle, clock, 3600, "ana", "1.2.3.4") < 30
 
 
-def test_who_guesses_from_everywhere_waits_but_locks_nobody_out_for_long() -> None:
+def test_failures_from_many_addresses_do_not_lock_the_owner_out() -> None:
     clock = Clock()
     throttle = LoginThrottle(clock)
     heard = 0
@@ -867,7 +865,7 @@ def test_who_guesses_from_everywhere_waits_but_locks_nobody_out_for_long() -> No
     assert throttle.register_attempt("ben", "192.168.0.1") == 0
 
 
-def test_who_guesses_many_names_waits_also() -> None:
+def test_failures_under_many_names_wait_too() -> None:
     clock = Clock()
     throttle = LoginThrottle(clock)
     heard = sum(throttle.register_attempt(f"name{n}", "1.2.3.4") == 0 for n in range(1000))
@@ -878,7 +876,7 @@ def test_who_guesses_many_names_waits_also() -> None:
     assert of_one_network == 20
 
 
-def test_who_is_right_is_forgiven_and_memory_is_bounded() -> None:
+def test_a_successful_login_is_forgiven_and_memory_is_bounded() -> None:
     clock = Clock()
     throttle = LoginThrottle(clock)
     for _ in range(2):
@@ -893,7 +891,7 @@ def test_who_is_right_is_forgiven_and_memory_is_bounded() -> None:
     assert throttle.register_attempt("name49999", "49999") == 0
 
 
-def test_guessing_is_slowed_down_at_the_door(team: House) -> None:
+def test_the_login_page_throttles_failures(team: Harness) -> None:
     client = team.client(address="9.9.9.9")
     said = [sign_in(client, "Ben", "wrong") for _ in range(5)]
     assert said == [401, 401, 401, 429, 429]
@@ -912,7 +910,7 @@ def test_guessing_is_slowed_down_at_the_door(team: House) -> None:
     ],
     ids=["padded", "blanks", "case", "accents"],
 )
-def test_no_spelling_of_a_name_has_attempts_of_its_own(team: House, spelled: Callable[[int], str]) -> None:
+def test_all_spellings_of_a_name_share_one_count(team: Harness, spelled: Callable[[int], str]) -> None:
     team.accounts.visitors[REN.id] = REN
     server = FastAPI()
     server.include_router(login_pages.router(team.authenticator, LoginThrottle(Clock())))
@@ -924,14 +922,14 @@ def test_no_spelling_of_a_name_has_attempts_of_its_own(team: House, spelled: Cal
     assert said == [401] * 10 + [429] * 20
 
 
-def test_each_spelling_signs_in(team: House) -> None:
+def test_every_spelling_of_a_name_signs_in(team: Harness) -> None:
     team.accounts.visitors[REN.id] = REN
     for spelled in ("Renée", " RENE\u0301E ", "renée" + " " * 300):
         form = {"name": spelled, "password": "Renée's password"}
         assert team.client().post("/login", data=form).status_code == 303
 
 
-def test_long_names_that_failed_are_not_kept() -> None:
+def test_long_names_of_failed_logins_take_no_memory() -> None:
     clock = Clock()
     throttle = LoginThrottle(clock)
     tracemalloc.start()
@@ -946,7 +944,7 @@ def test_long_names_that_failed_are_not_kept() -> None:
     )  # what is old is forgotten
 
 
-def test_a_long_password_signs_in(team: House) -> None:
+def test_a_long_password_signs_in(team: Harness) -> None:
     long = "🎬" * 1024
     team.accounts.passwords["Ana"] = long
     assert sign_in(team.client(), "Ana", long) == 303
@@ -956,8 +954,8 @@ def test_a_long_password_signs_in(team: House) -> None:
 # ---------------------------------------------------------------- uploads
 
 
-def left(house: House) -> list[Path]:
-    return [path for path in house.home.rglob("*") if path.is_file() and "sessions" not in path.parts]
+def left(harness: Harness) -> list[Path]:
+    return [path for path in harness.home.rglob("*") if path.is_file() and "sessions" not in path.parts]
 
 
 @pytest.mark.parametrize(
@@ -981,7 +979,7 @@ def left(house: House) -> list[Path]:
         ("a." + "y" * 3000, "a." + "y" * 197),
     ],
 )
-def test_an_upload_lands_in_a_folder_of_its_own_and_nowhere_else(alone: House, name: str, kept: str) -> None:
+def test_an_upload_is_stored_in_a_folder_of_its_own(alone: Harness, name: str, kept: str) -> None:
     boundary = "XX"
     body = (
         f'--{boundary}\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'.encode()
@@ -999,12 +997,12 @@ def test_an_upload_lands_in_a_folder_of_its_own_and_nowhere_else(alone: House, n
     assert left(alone) == [path]
 
 
-def test_the_same_file_of_two_is_two_files(team: House) -> None:
+def test_equal_uploads_are_stored_separately(team: Harness) -> None:
     paths = {upload(team.signed_in(name)).json()[0] for name in ("Ana", "Ben", "Ben")}
     assert len(paths) == 3 and {Path(path).parent.parent.name for path in paths} == {str(ANA.id), str(BEN.id)}
 
 
-def test_an_upload_that_is_too_large_is_refused_before_it_is_read(alone: House) -> None:
+def test_an_upload_that_is_too_large_is_refused_before_it_is_read(alone: Harness) -> None:
     read = 0
 
     def body() -> Iterator[bytes]:
@@ -1029,7 +1027,7 @@ def form(pieces: Iterator[bytes]) -> Iterator[bytes]:
 FORM = {"content-type": "multipart/form-data; boundary=X"}
 
 
-def test_an_upload_without_a_length_is_cut_off_when_it_is_too_large(alone: House) -> None:
+def test_an_upload_without_a_length_is_cut_off_when_it_is_too_large(alone: Harness) -> None:
     largest = 0
 
     def pieces() -> Iterator[bytes]:
@@ -1043,7 +1041,7 @@ def test_an_upload_without_a_length_is_cut_off_when_it_is_too_large(alone: House
     assert 0 < largest <= MOST and left(alone) == []
 
 
-def test_a_visitors_room_bounds_what_they_upload(alone: House) -> None:
+def test_the_quota_bounds_uploads(alone: Harness) -> None:
     client = alone.client()
     alone.quota.limit_bytes = 1000
     assert upload(client, data=b"x" * 600).status_code == 200
@@ -1054,8 +1052,8 @@ def test_a_visitors_room_bounds_what_they_upload(alone: House) -> None:
     assert len(left(alone)) == 1
 
 
-def test_uploads_at_once_leave_no_more_than_there_is_room_for(alone: House) -> None:
-    """Each is smaller than what is left, and together they are not: with a length, and without."""
+def test_simultaneous_uploads_stay_within_the_quota(alone: Harness) -> None:
+    """Each fits into the quota alone, but not all together: with a declared length, and without."""
     alone.quota.limit_bytes = 100_000
     for length in ({"content_length": "40200"}, {}):
         shutil.rmtree(alone.home / "uploads", ignore_errors=True)
@@ -1087,10 +1085,10 @@ def test_uploads_at_once_leave_no_more_than_there_is_room_for(alone: House) -> N
         alone.quota.limit_bytes = 100_000
 
 
-def test_an_upload_is_measured_while_others_of_the_same_user_go(
-    alone: House, monkeypatch: pytest.MonkeyPatch
+def test_an_upload_is_measured_while_other_files_of_the_user_are_deleted(
+    alone: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file that was there a moment ago is no error."""
+    """Files that disappear during the measurement are ignored."""
     alone.quota.limit_bytes = MOST
     client = alone.client()
     (other,) = map(Path, upload(client).json())
@@ -1106,7 +1104,7 @@ def test_an_upload_is_measured_while_others_of_the_same_user_go(
     assert not other.exists() and len(left(alone)) == 1
 
 
-def test_an_upload_that_breaks_off_leaves_nothing(alone: House) -> None:
+def test_an_interrupted_upload_leaves_nothing(alone: Harness) -> None:
     there: list[list[Path]] = []
 
     async def receive() -> Message:
@@ -1124,13 +1122,13 @@ def test_an_upload_that_breaks_off_leaves_nothing(alone: House) -> None:
     assert there and left(alone) == []
 
 
-def test_an_upload_cut_short_is_no_upload(alone: House) -> None:
+def test_a_truncated_upload_is_refused(alone: Harness) -> None:
     body = b'--X\r\nContent-Disposition: form-data; name="files"; filename="a.mp4"\r\n\r\nhalf'
     assert alone.client().post(UPLOAD, content=body, headers=FORM).status_code == 400
     assert left(alone) == []
 
 
-def test_what_is_no_upload_is_refused(alone: House) -> None:
+def test_a_malformed_upload_is_refused(alone: Harness) -> None:
     client = alone.client()
     assert client.post(UPLOAD, json={}).status_code == 400
     assert client.post(UPLOAD, content=b"x", headers=FORM).status_code == 400
@@ -1142,7 +1140,7 @@ def test_what_is_no_upload_is_refused(alone: House) -> None:
 
 
 @pytest.mark.parametrize("length", [257, 5000])
-def test_a_boundary_that_is_too_long_is_refused(alone: House, length: int) -> None:
+def test_a_boundary_that_is_too_long_is_refused(alone: Harness, length: int) -> None:
     headers = {"content-type": f"multipart/form-data; boundary={'x' * length}"}
     for path in (UPLOAD, "/login"):
         answer = alone.client().post(path, content=b"--" + b"x" * length + b"\r\n", headers=headers)
@@ -1155,14 +1153,14 @@ _ODD = st.text("abc=;\"\\'*%0- \r\nñ", max_size=300)
 
 @given(_ODD, _ODD, st.binary(max_size=300))
 @example("boundary*=utf-8''x", 'form-data; filename*="', b"--x\r\n")
-def test_no_form_is_an_error_of_the_server(options: str, disposition: str, data: bytes) -> None:
+def test_no_form_causes_a_server_error(options: str, disposition: str, data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder, suppress(_Refused):
         form = _MultipartFile(Path(folder) / "part", f"multipart/form-data; {options}; boundary=x")
         part = f"--x\r\nContent-Disposition: {disposition}\r\n\r\n".encode()
         form.file_data(part), form.file_data(data), form.file_data(b"\r\n--x--\r\n")
 
 
-def test_a_forms_fields_do_not_fill_the_memory(alone: House) -> None:
+def test_form_fields_take_no_memory(alone: Harness) -> None:
     def field() -> Iterator[bytes]:
         yield b'--X\r\nContent-Disposition: form-data; name="x"\r\n\r\n'
         for _ in range(300):
@@ -1176,7 +1174,7 @@ def test_a_forms_fields_do_not_fill_the_memory(alone: House) -> None:
     assert status in (400, 413) and peak < 2_000_000
 
 
-def test_a_full_disk_is_told(alone: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported(alone: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -1186,8 +1184,8 @@ def test_a_full_disk_is_told(alone: House, monkeypatch: pytest.MonkeyPatch) -> N
     assert left(alone) == []
 
 
-def test_without_a_database_nobody_knows_how_much_room_there_is(
-    alone: House, monkeypatch: pytest.MonkeyPatch
+def test_an_upload_is_refused_while_the_quota_cannot_be_read(
+    alone: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(_: UUID | None) -> None:
         raise DatabaseAway("The database is away.")
@@ -1198,7 +1196,7 @@ def test_without_a_database_nobody_knows_how_much_room_there_is(
     assert left(alone) == []
 
 
-def test_what_nobody_used_goes(alone: House) -> None:
+def test_stale_uploads_are_deleted(alone: Harness) -> None:
     client = alone.client()
     (old,) = map(Path, upload(client).json())
     empty = alone.home / "uploads" / "tmp123"

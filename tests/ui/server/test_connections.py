@@ -137,7 +137,7 @@ def test_headers_that_trickle_are_cut_off(here: Here, said: bytes) -> None:
     until(lambda: here.open == 0)
 
 
-def test_a_body_that_nobody_reads_is_not_taken_for_ever(here: Here) -> None:
+def test_a_body_that_is_not_read_is_cut_off(here: Here) -> None:
     began = time.monotonic()
     request = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
     with here.connect(request) as client:
@@ -149,7 +149,7 @@ def test_a_body_that_nobody_reads_is_not_taken_for_ever(here: Here) -> None:
     until(lambda: here.open == 0)
 
 
-def test_silent_connections_keep_nobody_out(here: Here) -> None:
+def test_idle_connections_do_not_keep_others_out(here: Here) -> None:
     with ExitStack() as held:
         streams = [held.enter_context(here.connect(ASK % b"stream")) for _ in range(5)]
         for stream in streams:
@@ -162,7 +162,7 @@ def test_silent_connections_keep_nobody_out(here: Here) -> None:
             assert stream.recv(1000)
 
 
-def test_when_all_are_worked_on_one_more_is_closed(here: Here) -> None:
+def test_one_connection_too_many_is_closed_when_all_are_busy(here: Here) -> None:
     with ExitStack() as held:
         streams = [held.enter_context(here.connect(ASK % b"stream")) for _ in range(MOST)]
         assert all(stream.recv(1000) for stream in streams)
@@ -171,13 +171,13 @@ def test_when_all_are_worked_on_one_more_is_closed(here: Here) -> None:
     until(here.answers)
 
 
-def test_who_does_not_read_is_cut_off(here: Here) -> None:
+def test_a_client_that_does_not_read_is_cut_off(here: Here) -> None:
     with here.connect(ASK % b"large", buffer=4096):
         until(lambda: here.open == 1)
         until(lambda: here.open == 0)
 
 
-def test_who_reads_slowly_is_not(here: Here) -> None:
+def test_a_slow_reader_is_not_cut_off(here: Here) -> None:
     with here.connect(ASK % b"large", buffer=4096) as client:
         began = time.monotonic()
         while time.monotonic() - began < 4:  # beyond each of the bounds
@@ -186,7 +186,7 @@ def test_who_reads_slowly_is_not(here: Here) -> None:
         assert here.open == 1
 
 
-def test_a_connection_is_used_again(here: Here) -> None:
+def test_a_connection_is_reused(here: Here) -> None:
     with here.connect() as client:
         for _ in range(3):
             client.sendall(ASK % b"")
@@ -196,7 +196,7 @@ def test_a_connection_is_used_again(here: Here) -> None:
             time.sleep(0.6)  # together longer than the headers of one may take
 
 
-def test_connections_stay_below_the_files_that_may_be_open(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connections_stay_below_the_file_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     for files, most in ((400, 136), (1024, 448), (64, 32), (10**6, 1000), (-1, 1000)):
         monkeypatch.setattr(connections.resource, "getrlimit", lambda _, files=files: (files, files))
         assert max_connections() == most
@@ -243,7 +243,7 @@ def test_a_long_silence_is_given_up_however_much_has_come(monkeypatch: pytest.Mo
     assert time.monotonic() - began < 5
 
 
-def test_the_time_in_which_nobody_reads_is_not_the_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_in_which_the_server_does_not_read_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "GRACE_SECONDS", 0.5)
 
     async def read() -> None:
@@ -255,7 +255,7 @@ def test_the_time_in_which_nobody_reads_is_not_the_clients(monkeypatch: pytest.M
     asyncio.run(read())
 
 
-def test_what_comes_after_a_body_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_after_a_body_have_no_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "GRACE_SECONDS", 0.1)
 
     async def client() -> Message:
@@ -274,7 +274,7 @@ def test_what_comes_after_a_body_is_waited_for(monkeypatch: pytest.MonkeyPatch) 
     assert asyncio.run(read())["type"] == "http.request"
 
 
-def test_the_bodies_of_one_are_bounded_and_not_those_of_another() -> None:
+def test_held_bodies_are_bounded_by_user() -> None:
     held, ana, ben = Bodies(), uuid4(), uuid4()
     with ExitStack() as stack:
         for _ in range(4):
@@ -354,7 +354,7 @@ def test_a_login_that_trickles_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
     assert asyncio.run(asked(gate, "/login", pieces(*[(0.05, b"x")] * 100))) == 408
 
 
-def test_a_busy_server_says_so_and_that_it_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_busy_server_refuses_requests_but_answers_healthz(monkeypatch: pytest.MonkeyPatch) -> None:
     gate = AccessMiddleware(app, authenticator=Anybody(ANA), max_requests=3)
 
     async def ask() -> list[int]:
@@ -377,7 +377,7 @@ def test_a_busy_server_says_so_and_that_it_is_well(monkeypatch: pytest.MonkeyPat
 # ---------------------------------------------------------------- the log, and the server as a whole
 
 
-def test_what_a_client_can_cause_at_will_is_logged_once_a_second(
+def test_repeated_events_are_logged_once_a_second(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     log = logging.getLogger("asyncio")
@@ -414,7 +414,7 @@ HELD = (
 )
 
 
-def test_more_connections_than_files_stop_nothing(tmp_path: Path) -> None:
+def test_more_connections_than_files_do_not_stop_the_server(tmp_path: Path) -> None:
     server = Server(tmp_path / "home", program=("-c", FEW_FILES))
     server.start()
     host, port = server.url.removeprefix("http://").split(":")

@@ -1,4 +1,4 @@
-"""The doctor, who says how things stand and changes nothing; and what is refused before serving."""
+"""The doctor command, the settings it reads, and the user command."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def found(home: Path, **changes: object) -> list[doctor.Finding]:
     return list(doctor.examine(home, **asked))  # type: ignore[arg-type]
 
 
-def test_it_says_a_sentence_on_each_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_doctor_prints_each_finding_and_leaves_no_files(tmp_path: Path) -> None:
     home = tmp_path / "home"
     done = program("doctor", RECORTE_HOME=str(home), RECORTE_PORT="0")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -61,7 +61,7 @@ def test_it_says_a_sentence_on_each_and_leaves_nothing_behind(tmp_path: Path) ->
     assert all(line[:4] in ("ok  ", "--  ") and line.endswith(".") for line in lines[:-1])
 
 
-def test_what_stops_it_is_told_and_is_its_status(tmp_path: Path) -> None:
+def test_a_finding_that_stops_the_server_is_the_exit_status(tmp_path: Path) -> None:
     url = "postgresql://user:geheim@127.0.0.1:1/nothing"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -74,7 +74,7 @@ def test_what_stops_it_is_told_and_is_its_status(tmp_path: Path) -> None:
     assert any("DATABASE_URL" in line for line in bad) and any("RECORTE_PORT" in line for line in bad)
 
 
-def test_a_database_that_runs_is_joined_and_goes_on_running(tmp_path: Path) -> None:
+def test_a_running_database_is_joined_and_kept_running(tmp_path: Path) -> None:
     with EmbeddedServer(tmp_path / "database") as server:
         before = (server.data / "postmaster.pid").read_text().splitlines()[0]
         said = [str(finding) for finding in found(tmp_path, running=True)]
@@ -82,7 +82,7 @@ def test_a_database_that_runs_is_joined_and_goes_on_running(tmp_path: Path) -> N
         assert (server.data / "postmaster.pid").read_text().splitlines()[0] == before
 
 
-def test_a_port_of_a_running_recorte_is_no_fault(tmp_path: Path) -> None:
+def test_the_port_of_a_running_server_is_fine(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ours = doctor._port("127.0.0.1", port, running=True)
@@ -98,7 +98,7 @@ def test_a_full_disk_stops_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert disk.stops and "make room" in disk.sentence
 
 
-def test_beyond_this_machine_it_serves_with_accounts_only(tmp_path: Path) -> None:
+def test_an_exposed_server_needs_accounts(tmp_path: Path) -> None:
     done = program(RECORTE_HOME=str(tmp_path / "home"), RECORTE_PORT="0", RECORTE_HOST="0.0.0.0")
     assert done.returncode == 2 and done.stdout == ""
     said = done.stderr.strip().splitlines()[-1]

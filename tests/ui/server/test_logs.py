@@ -1,4 +1,4 @@
-"""One line for each event, and nothing of what users wrote or named in it."""
+"""Log formats: one line for each event, without what users wrote or named."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_an_event_is_a_line_with_its_fields(lines: Any) -> None:
     }
 
 
-def test_an_error_is_told_by_its_kinds_and_places_not_its_words(lines: Any) -> None:
+def test_an_error_is_logged_by_kinds_and_places_without_its_message(lines: Any) -> None:
     log, said = lines
 
     def broken() -> None:
@@ -63,7 +63,7 @@ def test_an_error_is_told_by_its_kinds_and_places_not_its_words(lines: Any) -> N
     assert "geheim" not in json.dumps(line) and str(ROOT) not in json.dumps(line)
 
 
-def test_a_message_of_several_lines_stays_one(lines: Any) -> None:
+def test_a_message_of_several_lines_is_logged_as_one(lines: Any) -> None:
     log, said = lines
     log.error("job failed\nTraceback (most recent call last):\n  geheim.mp4")
     log.error("x" * 10_000)
@@ -71,7 +71,7 @@ def test_a_message_of_several_lines_stays_one(lines: Any) -> None:
     assert first["event"] == "job failed" and len(second["event"]) == 400
 
 
-def test_on_a_terminal_it_is_read(lines: Any) -> None:
+def test_the_text_format_is_readable(lines: Any) -> None:
     record = logging.LogRecord("ui", logging.INFO, __file__, 1, "run %s", ("ended",), None)
     record.session, record.seconds = "abc", 2.0
     said = logs.TextFormatter().format(record)
@@ -105,7 +105,7 @@ def said(form: str | None) -> str:
     return done.stderr
 
 
-def test_everything_goes_the_same_way() -> None:
+def test_all_loggers_use_one_format() -> None:
     lines = [json.loads(line) for line in said(None).splitlines()]  # no terminal: JSON
     events = [line["event"] for line in lines]
     assert events[:2] == ["from uvicorn", "from us"] and "a warning" in events[2]
@@ -114,7 +114,7 @@ def test_everything_goes_the_same_way() -> None:
     assert "geheim" not in json.dumps(lines)
 
 
-def test_words_can_be_had_without_a_terminal() -> None:
+def test_the_text_format_can_be_chosen_without_a_terminal() -> None:
     assert "ValueError: geheim.mp4" in said("text")
 
 
@@ -151,7 +151,7 @@ def printed(form: str) -> list[str]:
     return done.stderr.splitlines()
 
 
-def test_what_gradio_prints_is_an_event_without_its_words() -> None:
+def test_output_printed_by_gradio_is_logged_without_its_text() -> None:
     *said, last = printed("json")
     assert last == "A sentence." and "geheim" not in " ".join(said)
     lines = [json.loads(line) for line in said]
@@ -164,5 +164,5 @@ def test_what_gradio_prints_is_an_event_without_its_words() -> None:
     assert lines[0]["errors"][0]["kind"] == lines[1]["errors"][0]["kind"] == "gradio.exceptions.Error"
 
 
-def test_on_a_terminal_it_is_printed() -> None:
+def test_output_is_still_printed_on_a_terminal() -> None:
     assert any("geheim.mp4" in line for line in printed("text"))

@@ -34,7 +34,7 @@ def hanging() -> Iterator[Hanging]:
     database.answers.set()
 
 
-def test_an_answer_is_remembered_for_a_while(hanging: Hanging) -> None:
+def test_a_result_is_cached_for_a_while(hanging: Hanging) -> None:
     hanging.answers.set()
     now = [0.0]
     lookups = Lookups(hanging.ask, fresh_seconds=5, clock=lambda: now[0])
@@ -50,7 +50,7 @@ def test_an_answer_is_remembered_for_a_while(hanging: Hanging) -> None:
     assert lookups.last("a") is None
 
 
-def test_of_many_who_ask_one_that_hangs_none_waits_for_long(hanging: Hanging) -> None:
+def test_many_lookups_in_a_hanging_database_time_out_together(hanging: Hanging) -> None:
     lookups = Lookups(hanging.ask, fresh_seconds=5)
 
     async def ask() -> float:
@@ -70,7 +70,7 @@ def test_of_many_who_ask_one_that_hangs_none_waits_for_long(hanging: Hanging) ->
     until(lambda: lookups.last("a") == "a 1")
 
 
-def test_an_error_is_the_answer_of_those_who_asked_and_not_remembered() -> None:
+def test_an_error_is_raised_to_all_waiting_and_not_cached() -> None:
     asked: list[None] = []
 
     def ask(_: None) -> int:
@@ -89,7 +89,7 @@ def test_an_error_is_the_answer_of_those_who_asked_and_not_remembered() -> None:
     assert asyncio.run(get()) == 7
 
 
-def test_what_comes_too_late_is_no_complaint(hanging: Hanging, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_late_error_is_not_logged(hanging: Hanging, caplog: pytest.LogCaptureFixture) -> None:
     lookups = Lookups(hanging.ask, fresh_seconds=0)
 
     def fail(key: str) -> str:

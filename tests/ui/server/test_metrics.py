@@ -1,4 +1,4 @@
-"""What the server shows of itself, and to whom."""
+"""Health, metrics, the administrators' page, and the status behind them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OTHER = Visitor(uuid4(), "Ben")
 SESSION = "0f8fad5b-d9cb-469f-a165-70867728950e"
 
 
-class House:
+class FakeStatus:
     def __init__(self) -> None:
         self.away = False
         self.works = True
@@ -80,13 +80,13 @@ class Somebody:
 
 class Server:
     def __init__(self, home: Path) -> None:
-        self.house, self.who = House(), Somebody()
-        self.metrics = Metrics(self.house.states, home)
+        self.status, self.who = FakeStatus(), Somebody()
+        self.metrics = Metrics(self.status.states, home)
         app = FastAPI()
         for routes in (
-            health.router(self.house),
+            health.router(self.status),
             metrics.router(self.metrics),
-            admin.router(self.house, home),
+            admin.router(self.status, home),
         ):
             app.include_router(routes)
         self.app = AccessMiddleware(
@@ -118,7 +118,7 @@ def server(tmp_path: Path) -> Server:
 # ---------------------------------------------------------------- health
 
 
-def test_health_is_open_to_all_and_tells_no_more_than_yes_or_no(server: Server) -> None:
+def test_health_is_public_and_says_only_yes_or_no(server: Server) -> None:
     server.who.visitor = None
     answer = server.client("recorte.example.org", "9.9.9.9").get("/healthz")
     assert (answer.status_code, answer.json()) == (200, {"database": True, "worker": True})
@@ -126,8 +126,8 @@ def test_health_is_open_to_all_and_tells_no_more_than_yes_or_no(server: Server) 
 
 
 @pytest.mark.parametrize("what", ["away", "works"])
-def test_what_is_not_well_is_503(server: Server, what: str) -> None:
-    setattr(server.house, what, what == "away")
+def test_an_unhealthy_part_gives_503(server: Server, what: str) -> None:
+    setattr(server.status, what, what == "away")
     answer = server.client().get("/healthz")
     assert answer.status_code == 503
     assert answer.json() == {"database": what != "away", "worker": what != "works"}
@@ -135,7 +135,7 @@ def test_what_is_not_well_is_503(server: Server, what: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["check", "worker"])
-def test_health_answers_also_when_what_it_asks_does_not(
+def test_health_answers_while_a_check_hangs(
     server: Server, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     answers, asked = threading.Event(), []
@@ -144,7 +144,7 @@ def test_health_answers_also_when_what_it_asks_does_not(
         asked.append(what)
         return answers.wait(DEADLINE)
 
-    monkeypatch.setattr(server.house, what, hang)
+    monkeypatch.setattr(server.status, what, hang)
     try:
         for _ in range(3):
             began = time.monotonic()
@@ -157,17 +157,17 @@ def test_health_answers_also_when_what_it_asks_does_not(
     until(lambda: server.client().get("/healthz").status_code == 200)
 
 
-def test_who_asks_for_health_often_does_not_keep_the_database_busy(server: Server) -> None:
+def test_health_checks_of_the_database_are_cached(server: Server) -> None:
     client = server.client()
     for _ in range(50):
         client.get("/healthz")
-    assert server.house.asked == 1
+    assert server.status.asked == 1
 
 
 # ---------------------------------------------------------------- metrics
 
 
-def test_figures_are_for_this_machine_and_admins(server: Server) -> None:
+def test_metrics_are_for_this_machine_and_admins(server: Server) -> None:
     def asked(visitor: Visitor | None, host: str, address: str) -> int:
         server.who.visitor = visitor
         return server.client(host, address).get("/metrics").status_code
@@ -181,7 +181,7 @@ def test_figures_are_for_this_machine_and_admins(server: Server) -> None:
     assert asked(None, "localhost", "9.9.9.9") == 404
 
 
-def test_the_figures_of_now(server: Server) -> None:
+def test_the_metrics_have_current_values(server: Server) -> None:
     assert server.figure("recorte_queue_length") == 3
     assert server.figure('recorte_runs{state="running"}') == 1
     assert server.figure("recorte_database_up") == 1
@@ -193,13 +193,13 @@ def test_the_figures_of_now(server: Server) -> None:
     assert "python_info" not in said.text  # a registry of its own
 
 
-def test_figures_without_a_database(server: Server) -> None:
-    server.house.away = True
+def test_metrics_without_a_database(server: Server) -> None:
+    server.status.away = True
     assert server.figure("recorte_database_up") == 0
     assert server.figure("recorte_queue_length") != server.figure("recorte_queue_length")  # not a number
 
 
-def test_answers_are_counted_by_class(server: Server) -> None:
+def test_responses_are_counted_by_status_class(server: Server) -> None:
     client = server.client()
     client.get("/healthz"), client.get("/nowhere"), client.get("/nowhere")
     assert server.figure('recorte_requests_total{status="4xx"}') == 2
@@ -214,7 +214,7 @@ class Told:
         return lambda *what: self.calls.append((name, *what))
 
 
-def test_runs_are_counted_logged_and_told_on(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+def test_runs_are_counted_logged_and_forwarded(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     told: Any = Told()
     sink = MeteredSink(told, server.metrics)
     with caplog.at_level(logging.INFO, "ui"):
@@ -254,7 +254,7 @@ def test_runs_are_counted_logged_and_told_on(server: Server, caplog: pytest.LogC
     assert "geheim" not in str([vars(record) for record in caplog.records])
 
 
-def test_errors_are_counted_by_their_kind(server: Server) -> None:
+def test_errors_are_counted_by_kind(server: Server) -> None:
     log = logging.Logger("somewhere")
     log.addHandler(ErrorCounter(server.metrics))
     log.info("nothing happened")
@@ -272,13 +272,13 @@ def test_errors_are_counted_by_their_kind(server: Server) -> None:
 # ---------------------------------------------------------------- the admins' page
 
 
-def test_for_others_the_admins_page_is_not_there(server: Server) -> None:
+def test_the_admin_page_is_not_found_by_others(server: Server) -> None:
     server.who.visitor = OTHER
     client = server.client()
     for answer in (client.get("/admin"), client.post(f"/admin/cancel/{SESSION}"), client.get("/nowhere")):
         assert answer.status_code == 404
         assert answer.json() == {"error": "There is nothing at this address."}
-    assert server.house.cancelled == []
+    assert server.status.cancelled == []
 
 
 @pytest.mark.parametrize(
@@ -306,11 +306,11 @@ def test_an_admin_cancels_a_run(server: Server) -> None:
     assert (answer.status_code, answer.headers["location"]) == (303, "/admin")
     assert client.post(f"/admin/cancel/{uuid4()}").status_code == 303
     assert client.post(f"/admin/cancel/{SESSION}", headers={"origin": "http://evil"}).status_code == 403
-    assert server.house.cancelled == [SESSION]
+    assert server.status.cancelled == [SESSION]
 
 
-def test_the_admins_page_without_a_database_says_so(server: Server) -> None:
-    server.who.visitor, server.house.away = ADMIN, True
+def test_the_admin_page_reports_a_missing_database(server: Server) -> None:
+    server.who.visitor, server.status.away = ADMIN, True
     page = server.client().get("/admin")
     assert page.status_code == 503 and "does not answer" in page.text and "geheim" not in page.text
 
@@ -361,31 +361,31 @@ class Process:
         self.pid = 2
 
 
-def test_a_process_that_was_lost_is_missed_and_started(database: Database) -> None:
+def test_a_lost_worker_process_is_reported_once_and_restarted(database: Database) -> None:
     process = Process()
     service: Any = Mine()
-    house = ServerStatus(database, process, service)
-    assert not house.worker()  # there is no line in this process
+    status = ServerStatus(database, process, service)
+    assert not status.worker()  # there is no line in this process
     line = threading.Thread(target=time.sleep, args=(1.0,), name="runner")
     line.start()
-    assert house.worker() and process.starts == 0
+    assert status.worker() and process.starts == 0
     process.pid = None
-    assert not house.worker() and house.worker() and process.starts == 1
+    assert not status.worker() and status.worker() and process.starts == 1
     line.join()
 
 
-def test_everybodys_runs_and_files_are_seen(database: Database, ana: UUID) -> None:
+def test_the_status_covers_runs_and_files_of_all_users(database: Database, ana: UUID) -> None:
     mine = Mine()
     service: Any = mine
-    house = ServerStatus(database, Process(), service)
+    status = ServerStatus(database, Process(), service)
     with database.begin() as tx:
         row = repository.create(
             tx, name="geheim.mp4", source="source.mp4", clip={}, job={"model": "recorte"}, owner=ana
         )
         repository.change_state(tx, id=row.id, state=State.QUEUED)
-    house.check()
+    status.check()
     assert count_by_state(database)["queued"] == 1
-    (run,) = house.runs()
+    (run,) = status.runs()
     assert (run.session, run.user, run.state, run.model, run.place) == (
         str(row.id),
         "Ana",
@@ -394,8 +394,8 @@ def test_everybodys_runs_and_files_are_seen(database: Database, ana: UUID) -> No
         0,
     )
     assert "geheim" not in repr(run)
-    assert Account("Ana", True, 1, 1000) in house.accounts()
-    house.cancel(str(row.id))
+    assert Account("Ana", True, 1, 1000) in status.accounts()
+    status.cancel(str(row.id))
     assert mine.cancelled == [(ana, str(row.id))]
     with pytest.raises(NotFound):
-        house.cancel(str(uuid4()))
+        status.cancel(str(uuid4()))
