@@ -1,4 +1,4 @@
-"""What probing a video tells."""
+"""Clip: the properties of a probed video."""
 
 from __future__ import annotations
 
@@ -15,44 +15,44 @@ Remark = Literal["hdr", "interlaced", "mended", "alpha"]
 
 @dataclass(frozen=True)
 class Clip:
-    """A video that was looked at. Sizes are those of the displayed frame: upright, square pixels."""
+    """Properties of a probed video. Sizes are those of the displayed frame: upright, square pixels."""
 
     path: Path
     name: str
     width: int
     height: int
     frames: int
-    """Pictures that the container promises to show; a damaged stream may decode to fewer."""
+    """Number of displayed frames by the container; a damaged stream may decode to fewer."""
     duration: float
-    """Seconds from the first frame's time to the end of the last one's."""
+    """Seconds from the start of the first frame to the end of the last one."""
     rate: Fraction
     """Mean frames per second."""
     variable: bool
-    """The gaps between frames differ by more than a tick of the container's clock."""
+    """True if frame durations differ by more than one tick of the container's clock."""
     time_base: Fraction
     """Seconds per tick of a frame's pts."""
     codec: str
     depth: int
     """Bits per colour sample."""
     sound: tuple[str, ...]
-    """The codec of each sound track."""
+    """Codec name of each audio stream."""
     transfer: Transfer = "sdr"
-    """How light was coded; what is HDR (ITU-R BT.2100) is brought to SDR when it is read."""
+    """Transfer function of the coded signal; HDR (ITU-R BT.2100) is tone-mapped to SDR when read."""
     interlaced: bool = False
-    """Frames hold two fields, which are made into one picture when they are read."""
+    """True if frames hold two fields; they are deinterlaced when read."""
     mended: int = 0
-    """Frames whose time was missing or repeated, and was put right."""
+    """Number of frames whose missing or repeated timestamp was repaired."""
     alpha: bool = False
-    """The first frame is transparent in part, and what is transparent stays out."""
+    """True if the first frame has transparent pixels; these stay transparent in the result."""
 
     @property
     def length(self) -> Fraction:
-        """`duration`, exactly: a whole number of ticks."""
+        """`duration` as an exact number of seconds: a whole number of ticks."""
         return round(self.duration / self.time_base) * self.time_base
 
     @property
     def remarks(self) -> tuple[Remark, ...]:
-        """What was done to the video on its way in, and a person should know."""
+        """Conversions applied while reading that the user should know of."""
         said: dict[Remark, bool] = {
             "hdr": self.transfer != "sdr",
             "interlaced": self.interlaced,
@@ -62,14 +62,14 @@ class Clip:
         return tuple(remark for remark, holds in said.items() if holds)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the path, which belongs to the machine."""
+        """Return all fields but the path, which differs between machines, as JSON values."""
         data = asdict(self)
         del data["path"]
         return data | {"rate": str(self.rate), "time_base": str(self.time_base), "sound": list(self.sound)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any], path: Path) -> Clip:
-        """Raises InputError where `data` is not what `to_json` writes."""
+        """Read what `to_json` wrote; raises InputError for anything else."""
         try:
             read = {
                 "path": path,

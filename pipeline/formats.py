@@ -1,4 +1,4 @@
-"""The output formats: one entry each."""
+"""Output formats: one table entry for each."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ QualityOptions = Mapping[Quality, Options]
 
 
 def _quality_options(option: str, *values: int) -> QualityOptions:
-    """What an encoder is told at each quality, the smallest first."""
+    """Return the encoder options for each quality, from the smallest file to the best picture."""
     return {quality: {option: str(value)} for quality, value in zip(QUALITIES, values, strict=True)}
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """An encoder of a graphics card."""
+    """A GPU encoder for a format."""
 
     codec: str
     qualities: QualityOptions
@@ -42,48 +42,48 @@ class Format:
     suffix: str
     mime: str
     container: str
-    """FFmpeg's name of the muxer; "zip" for files in a zip."""
+    """FFmpeg's name of the muxer; "zip" for a zip archive of files."""
     codec: str
     pixel_format: str
     alpha_pixel_format: str | None = None
-    """The pixel format that also holds alpha; None where the format has no place for it."""
+    """Pixel format with alpha; None if the format has no alpha."""
     options: Options = field(default_factory=dict)
     container_options: Options = field(default_factory=dict)
     even: bool = False
-    """Width and height must be even."""
+    """True if width and height must be even."""
     min_side: int = 1
-    """Pixels that width and height must have."""
+    """Least width and height, in pixels."""
     max_size: tuple[int, int] | None = None
-    """The widest and highest picture that encoder and container take; None: any."""
+    """Largest width and height that encoder and container accept, in pixels; None: any."""
     sound_codec: str | None = None
-    """What sound is encoded to where it cannot be copied; None where the format has no sound."""
+    """Encoder for audio that cannot be copied; None if the format has no audio."""
     copied_sound_codecs: frozenset[str] = frozenset()
-    """Sound codecs that go over bit for bit."""
+    """Audio codecs whose packets are copied without re-encoding."""
     high_pixel_format: str | None = None
-    """The pixel format with more than 8 bits; None where the format has none."""
+    """Pixel format with more than 8 bits per sample; None if there is none."""
     high_alpha_pixel_format: str | None = None
     content: Literal["picture", "matte", "pair"] = "picture"
-    """What is in it: the picture over its background, the matte alone, or foreground and matte apart."""
+    """The composite ("picture"), the matte alone, or foreground and matte as two videos ("pair")."""
     max_rate: Fraction | None = None
-    """Frames a second that players can show or times can tell apart; of what has more some are left out."""
+    """Most frames per second that players show or timestamps resolve; excess frames are dropped."""
     max_encoder_rate: Fraction | None = None
-    """Frames a second that the encoder may be told of at most, whatever their times are."""
+    """Largest frame rate that the encoder accepts as a parameter, whatever the timestamps are."""
     max_frame_duration: Fraction | None = None
-    """Seconds that a picture can last; one that lasts longer is written again."""
+    """Longest duration of one frame, in seconds; longer frames are written repeatedly."""
     hardware: Hardware | None = None
-    """What makes the same on a graphics card; None where there is nothing."""
+    """GPU encoder for the same codec; None if there is none."""
     bytes_per_pixel: float = 0.1
-    """What a frame may take on the disk at the usual quality: rather more than less."""
+    """Upper estimate of bytes on disk per pixel of a frame at the default quality."""
     plays_in_browsers: bool = True
-    """Whether browsers show it."""
+    """True if browsers can play it."""
     qualities: QualityOptions = field(default_factory=dict)
-    """The codec's options at each quality; empty where there is nothing to choose."""
+    """Codec options for each quality; empty if quality cannot be chosen."""
     codec_tag: str | None = None
-    """The codec's name in the container where players want another than FFmpeg's."""
+    """Codec tag (fourcc) in the container, where players need another than FFmpeg's default."""
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """How a name may end; without a suffix, single pictures go into a folder of that name."""
+        """Allowed file name suffixes; an empty one means a folder of images."""
         return (self.suffix, "") if self.codec == "png" else (self.suffix,)
 
     @property
@@ -92,37 +92,37 @@ class Format:
 
     @property
     def needs_background(self) -> bool:
-        """Whether there must be something behind the subject: no alpha, and no matte either."""
+        """True if the background cannot be transparent: the format holds neither alpha nor a matte."""
         return not self.alpha and self.content == "picture"
 
     def supports_high_bit_depth(self, alpha: bool) -> bool:
-        """Whether it holds more than 8 bits, with alpha where that is asked for."""
+        """Return True if the format holds more than 8 bits per sample (with alpha if `alpha`)."""
         return (self.high_alpha_pixel_format if alpha else self.high_pixel_format) is not None
 
     def choose_pixel_format(self, *, alpha: bool, high_bit_depth: bool) -> str:
-        """The pixel format that holds what is asked for, or the most of it."""
+        """Return the pixel format for the requested alpha and bit depth; alpha takes precedence."""
         plain, rich = self.pixel_format, self.high_pixel_format
         if alpha and self.alpha_pixel_format is not None:
             plain, rich = self.alpha_pixel_format, self.high_alpha_pixel_format
         return rich if high_bit_depth and rich is not None else plain
 
     def padded_size(self, width: int, height: int) -> tuple[int, int]:
-        """What pictures of this size are padded to."""
+        """Return the width and height, in pixels, that frames of this size are padded to."""
         wide, high = max(width, self.min_side), max(height, self.min_side)
         return (wide + wide % 2, high + high % 2) if self.even else (wide, high)
 
     def accepts_size(self, width: int, height: int) -> bool:
-        """Return True if pictures of this size are not too large for it."""
+        """Return True if frames of this size, in pixels, are not too large for the format."""
         wide, high = self.padded_size(width, height)
         return self.max_size is None or (wide <= self.max_size[0] and high <= self.max_size[1])
 
     def codec_options(self, quality: Quality) -> Options:
-        """What the codec is told."""
+        """Return the codec options at this quality."""
         return {**self.options, **self.qualities.get(quality, {})}
 
     @property
     def accelerated(self) -> Format:
-        """The same, made by the graphics card; itself where there is nothing for that."""
+        """The same format with its GPU encoder; itself if there is none."""
         if self.hardware is None:
             return self
         return replace(
@@ -139,9 +139,9 @@ _X264_MOST = 16384, 16384
 _MILLISECONDS = Fraction(1000)
 _X264 = {"preset": "veryfast", "profile": "high"}
 _X264_STEPS = _quality_options("crf", 28, 23, 18, 14)
-# What FFmpeg multiplies a quantizer with where it stands for a quality (FF_QP2LAMBDA).
+# FFmpeg's factor from a quantizer to `global_quality` (FF_QP2LAMBDA).
 _LAMBDA = 118
-# The index goes to the front so that a browser starts to play before it has it all.
+# The index (moov) goes to the front so that browsers can start playback while downloading.
 _INDEX_FIRST = {"movflags": "+faststart"}
 
 FORMATS: dict[str, Format] = {
@@ -368,7 +368,7 @@ FORMATS: dict[str, Format] = {
 
 
 def by_key(key: str) -> Format:
-    """Raises FormatError for a key that is none."""
+    """Return the format with this key; raises FormatError if there is none."""
     try:
         return FORMATS[key]
     except KeyError:
@@ -376,9 +376,9 @@ def by_key(key: str) -> Format:
 
 
 def by_suffix(path: Path) -> Format:
-    """The first format with the suffix of `path`, which for a folder of pictures is none.
+    """Return the first format with the suffix of `path`; no suffix means a folder of images.
 
-    Raises FormatError where there is no such format.
+    Raises FormatError if no format has this suffix.
     """
     for entry in FORMATS.values():
         if path.suffix.lower() in entry.suffixes:

@@ -1,1 +1,1 @@
-"""Laying a frame with its matte over a background."""
+"""Compositing of a frame over a background by its matte."""

@@ -1,4 +1,4 @@
-"""What stands behind the subject of each frame: a background as pixels, in 8 bits or 16 as the frame has."""
+"""Background images for each frame, in the frame's size and bit depth."""
 
 from __future__ import annotations
 
@@ -23,25 +23,27 @@ from pipeline.video.reading.frames import Frame, read_frames
 from pipeline.video.reading.probe import probe_clip
 
 _SEEK_SECONDS = 2.0
-"""A longer way to the next frame that is asked for is not decoded but jumped."""
+"""Distance to the next requested frame, in seconds, above which the video is sought instead of decoded on."""
 
 
 class Backdrop(Protocol):
+    """Source of background images. Quickest if times ascend."""
+
     notes: tuple[str, ...]
-    """Sentences on what was done with it otherwise than asked."""
+    """Sentences for the user on deviations from the request."""
 
     def render(self, image: Pixels, matte: Matte, seconds: float, own_alpha: Matte | None = None) -> Pixels:
-        """Return what is behind `image` (`[H, W, 3]`) at this time, of its size and dtype.
+        """Return the background of `image` (`[H, W, 3]` RGB) at `seconds`, of its size and dtype.
 
         `matte` and `own_alpha`, the image's own alpha, are `[H, W]`, uint8; None: the image is opaque.
         """
 
     def close(self) -> None:
-        """Let go of what is open."""
+        """Close the background's video, if there is one."""
 
 
 def open_backdrop(background: Colour | Picture | Footage | Blur, width: int, height: int) -> Backdrop:
-    """For frames of this size; raises BackgroundError where the background cannot be opened."""
+    """Open a background for frames of this size in pixels; raises BackgroundError if it cannot be opened."""
     match background:
         case Colour(red, green, blue):
             return _StillBackdrop(np.full((height, width, 3), (red, green, blue), np.uint8))
@@ -52,7 +54,7 @@ def open_backdrop(background: Colour | Picture | Footage | Blur, width: int, hei
         case Footage(path, fit, hold_last):
             try:
                 return _VideoBackdrop(path, width, height, fit, hold_last)
-            except BackgroundError:  # what a name does not tell, the content does
+            except BackgroundError:  # the name does not say which it is, the content does
                 if not images.is_image(path):
                     raise
                 return _open_picture(path, width, height, fit)
@@ -100,7 +102,7 @@ class _BlurBackdrop:
 
 
 class _VideoBackdrop:
-    """A video behind the subject: it repeats itself, or holds its last frame."""
+    """A video background that repeats, or holds its last frame."""
 
     notes: tuple[str, ...] = ()
 
@@ -136,7 +138,7 @@ class _VideoBackdrop:
         self._frames.close()
 
     def _start(self, seconds: float, high_bit_depth: bool) -> None:
-        """Have the frame of this time, and the one after it."""
+        """Start reading at `seconds`, with the current frame and the next one."""
         self._high_bit_depth = high_bit_depth
         self._frames = self._read_loop(seconds)
         first = next(self._frames, None)
@@ -144,7 +146,7 @@ class _VideoBackdrop:
             raise BackgroundError(no_frames_sentence(self._clip.name))
         self._ends, self._next = first
         self._step()
-        self._begins = min(self._begins, seconds)  # where the frame of this time is damaged
+        self._begins = min(self._begins, seconds)  # if the frame at this time is damaged
 
     def _step(self) -> None:
         self._begins, self._frame = self._ends, self._next
@@ -152,7 +154,7 @@ class _VideoBackdrop:
         self._ends, self._next = next(self._frames, (math.inf, self._frame))
 
     def _read_loop(self, seconds: float) -> Generator[tuple[float, Frame], None, None]:
-        """The frames from this time on, with their times; without end, unless the last one is held."""
+        """Yield (time in seconds, frame) from `seconds` on; endless unless the last frame is held."""
         clip, index = self._clip, load_index(self._clip.path)
         turn, within = (0.0, seconds) if self._hold_last else divmod(seconds, clip.duration)
         start = index.frame_at(round(within / clip.time_base))
@@ -164,7 +166,7 @@ class _VideoBackdrop:
                     yield turn * clip.duration + float(frame.pts * clip.time_base), frame
             if (came and self._hold_last) or not (came or start):
                 return
-            # A start of which nothing can be decoded is made up for by the whole.
+            # If nothing can be decoded from the start frame on, begin with the whole video.
             turn, start = turn if self._hold_last else turn + 1, 0
 
 
@@ -173,17 +175,18 @@ def _read(clip: Clip, start: int, high_bit_depth: bool) -> Generator[Frame, None
 
 
 def blur_background(image: Pixels, matte: Matte, radius: float) -> Pixels:
-    """The background of `image` out of focus, the subject's own colour left out of it.
+    """Blur the background of `image`, excluding the subject's colours.
 
-    A normalised convolution (Knutsson and Westin, 1993): the picture is blurred with the background's share
-    as weight, so that no glow of the subject stands round it. Works on a quarter of the size, which a
-    blur of this width does not show.
+    `image` is `[H, W, 3]` RGB, uint8 or uint16, as is the result; `matte` is `[H, W]` uint8; `radius` in
+    pixels of a frame 720 high. A normalised convolution (Knutsson and Westin, 1993) weighted by the
+    background's share, so that the subject leaves no halo. Works at a quarter of the size, which a blur of
+    this width does not show.
     """
     height, width = matte.shape
     small = (max(1, width // 4), max(1, height // 4))
     sigma = max(0.5, radius * height / 720 / 4)
     weight = 1 - cv2.resize(matte, small, interpolation=cv2.INTER_AREA).astype(np.float32)[..., None] / 255
-    # A trace of weight everywhere: deep inside the subject there is no background to be had.
+    # A trace of weight everywhere: deep inside the subject there is no background.
     weight += 1e-3
     picture = cv2.resize(image, small, interpolation=cv2.INTER_AREA).astype(np.float32)
     soft = cv2.GaussianBlur(np.dstack((picture * weight, weight)), (0, 0), sigma)
@@ -192,7 +195,7 @@ def blur_background(image: Pixels, matte: Matte, radius: float) -> Pixels:
 
 
 def _remove_subject(image: Pixels, matte: Matte, own_alpha: Matte) -> Pixels:
-    """Take the subject out of the image, and lay the rest on black where it is transparent itself."""
+    """Remove the subject from the image, and composite the rest on black by the image's own alpha."""
     subject, opaque = matte.astype(np.float32) / 255, own_alpha.astype(np.float32) / 255
     share = (1 - subject) * opaque / np.maximum(1 - subject * opaque, 1e-6)
     return composite_on_black(image, np.rint(share * 255).astype(np.uint8))

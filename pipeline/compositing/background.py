@@ -1,4 +1,4 @@
-"""What stands behind the subject: plain values, and the short form they are written in."""
+"""Backgrounds as plain values, and their text form."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pipeline.compositing import css_colours
 from pipeline.errors import BackgroundError
 
 Fit = Literal["fill", "fit", "stretch"]
-"""How a picture of another shape is laid: covering the frame, inside it, or distorted to it."""
+"""How an image of another aspect ratio is fitted: covering the frame, inside it, or stretched to it."""
 
 FITS: tuple[Fit, ...] = ("fill", "fit", "stretch")
 BLUR_RADIUS = 24.0
-"""Default blur, in pixels of a frame 720 high; it grows with the frame."""
+"""Default blur radius in pixels of a frame 720 high; it scales with the frame."""
 
 HOLD = "hold"
-"""The word by which a video's last frame is held."""
+"""Option that holds a video's last frame."""
 
 # fmt: off
 _PICTURES = frozenset({
@@ -30,7 +30,7 @@ _PICTURES = frozenset({
 
 
 _FUNCTION = re.compile(r"[a-z-]+\(.*\)", re.IGNORECASE | re.DOTALL)
-"""A colour such as `hsl(120.5 50% 50%)`, which no path is taken for."""
+"""A colour function such as `hsl(120.5 50% 50%)`, never taken as a path."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Footage:
-    """A video: shorter than the clip it is repeated, or its last frame is held."""
+    """A video; if shorter than the clip it repeats, or its last frame is held."""
 
     path: Path
     fit: Fit = "fill"
@@ -57,7 +57,7 @@ class Footage:
 
 @dataclass(frozen=True)
 class Blur:
-    """The clip's own background out of focus; `radius` in pixels of a frame 720 high."""
+    """The clip's own background, blurred; `radius` in pixels of a frame 720 high."""
 
     radius: float = BLUR_RADIUS
 
@@ -71,10 +71,10 @@ Background = Colour | Picture | Footage | Blur | Transparent
 
 
 def parse(spec: str, folder: Path = Path()) -> Background:
-    """Read a CSS colour, `blur`, `blur:RADIUS`, `transparent`, or a file's path.
+    """Parse a CSS colour, `blur`, `blur:RADIUS`, `transparent`, or a file's path.
 
-    A path is seen from `folder` and may end in `?fill`, `?fit` or `?stretch`; a video's also in `?hold`, or
-    both, as in `?fit,hold`. Raises BackgroundError; what the file holds is found out when it is opened.
+    A path is relative to `folder` and may end in `?fill`, `?fit` or `?stretch`; a video's also in `?hold`, or
+    both, as in `?fit,hold`. Raises BackgroundError; the file's content is checked when it is opened.
     """
     spec = spec.strip()
     if spec.lower() == "transparent":
@@ -103,7 +103,7 @@ def parse(spec: str, folder: Path = Path()) -> Background:
 
 
 def parse_argument(text: str) -> Background:
-    """As `parse`, for whoever may name files: what is no colour and the name of one is that file."""
+    """Parse a command-line argument: like `parse`, but a name that is no colour may be an existing file."""
     try:
         return parse(text)
     except BackgroundError:
@@ -113,7 +113,7 @@ def parse_argument(text: str) -> Background:
 
 
 def format_spec(background: Background, folder: Path = Path()) -> str:
-    """The short form that `parse` reads, with paths as seen from `folder` where they lie in it."""
+    """Return the text form that `parse` reads, with paths relative to `folder` if they are inside it."""
     match background:
         case Colour(red, green, blue):
             return f"#{red:02x}{green:02x}{blue:02x}"
@@ -128,7 +128,7 @@ def format_spec(background: Background, folder: Path = Path()) -> str:
 
 
 def _format_path(path: Path, folder: Path) -> str:
-    """As seen from `folder` where it lies in it, and so that it reads as nothing but a path."""
+    """Return a path relative to `folder` if it is inside it, written so that `parse` takes it as a path."""
     seen = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
     plain = seen == seen.strip() and not seen.startswith("blur:") and any(mark in seen for mark in "./\\")
     return seen if plain else f"./{seen}"

@@ -1,7 +1,7 @@
-"""The arithmetic of alpha and colour: a frame, its matte and a background become one picture.
+"""Compositing of a frame over a background, or its cut-out with alpha.
 
-Blending is done on the sRGB values, as the `over` operator of Porter and Duff (1984) in the space that
-editors and browsers blend in, so that a cut-out laid over a colour there looks as it does here.
+Blending uses sRGB values, by the `over` operator of Porter and Duff (1984), as editors and browsers do, so
+that a cut-out composited there looks the same as here.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from pipeline.compositing.images import multiply_alpha
 
 _MARGIN = 9
 _ROWS = 32
-"""So many are blended at a time: what is made on the way stays in the processor's cache."""
+"""Rows blended at a time, so that intermediate arrays stay in the processor's cache."""
 
 
 class Composer:
-    """Lays frames of one size over a background; quickest in the order of their times."""
+    """Compositor of frames of one size over a background; quickest if times ascend."""
 
     def __init__(self, backdrop: Backdrop | None, edges: Edges) -> None:
-        """Without a backdrop the subject is cut out."""
+        """Composite over `backdrop`; None: cut out the subject with alpha."""
         self._backdrop = backdrop
         self._edges = edges
 
     def __call__(self, image: Pixels, matte: Matte, seconds: float, own_alpha: Matte | None = None) -> Pixels:
-        """`[H, W, 3]`, or `[H, W, 4]` with straight alpha where transparent, of the image's dtype.
+        """Return `[H, W, 3]` RGB, or `[H, W, 4]` straight RGBA without a backdrop, of the image's dtype.
 
         `image` is `[H, W, 3]`, uint8 or uint16; `matte` is `[H, W]`, uint8. `own_alpha` too: the alpha of the
         image itself has: what is transparent in it stays out. None: it is opaque.
@@ -48,26 +48,30 @@ class Composer:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences on what was done with the background otherwise than asked."""
+        """Sentences for the user on deviations from the requested background."""
         return () if self._backdrop is None else self._backdrop.notes
 
     def close(self) -> None:
-        """Let go of a background's video."""
+        """Close the background's video, if there is one."""
         if self._backdrop is not None:
             self._backdrop.close()
 
 
 def open_composer(background: Background, width: int, height: int, edges: Edges = CLEAN) -> Composer:
-    """For frames of this size; raises BackgroundError where the background cannot be opened.
+    """Open a compositor for frames of this size in pixels; close it after use.
 
-    To be closed when it is done with.
+    Raises BackgroundError if the background cannot be opened.
     """
     behind = None if isinstance(background, Transparent) else open_backdrop(background, width, height)
     return Composer(behind, edges)
 
 
 def over(image: Pixels, matte: Matte, behind: Pixels) -> Pixels:
-    """`image` laid over `behind` (both `[H, W, 3]`) by `matte` (`[H, W]`, 0 to 255), rounded to nearest."""
+    """Composite `image` over `behind` by `matte`, rounded to nearest.
+
+    `image` and `behind` are `[H, W, 3]`, both uint8 or both uint16, as is the result; `matte` is `[H, W]`
+    uint8.
+    """
     depth = cv2.CV_8U if image.dtype == np.uint8 else cv2.CV_16U
     result = np.empty_like(image)
     for top in range(0, len(image), _ROWS):
@@ -81,9 +85,9 @@ def over(image: Pixels, matte: Matte, behind: Pixels) -> Pixels:
 
 
 def cut_out(image: Pixels, matte: Matte) -> Pixels:
-    """`[H, W, 4]` with straight alpha; black where nothing of the subject is near.
+    """Cut out the subject: return `[H, W, 4]` straight RGBA of the image's dtype, black far from it.
 
-    What was removed must not be in the file under alpha 0; a margin of colour stays so that scaling and
+    The removed background must not be in the file under alpha 0; a margin of colour stays so that scaling and
     chroma subsampling at the edge mix the subject's colour and not black.
     """
     kept = cv2.bitwise_and(image, image, mask=_dilate(matte))

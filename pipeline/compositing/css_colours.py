@@ -16,7 +16,7 @@ RGBA = tuple[int, int, int, float]
 
 
 def parse_colour(text: str) -> RGBA:
-    """Red, green and blue from 0 to 255, and alpha from 0 to 1; raises ValueError for others."""
+    """Parse a colour: red, green, blue from 0 to 255, alpha from 0 to 1; raises ValueError for other text."""
     text = text.strip().lower()
     if text == "transparent":
         return 0, 0, 0, 0.0
@@ -43,7 +43,7 @@ def parse_colour(text: str) -> RGBA:
 
 
 def _arguments(text: str) -> tuple[list[str], float]:
-    """The three words between the brackets, and alpha: with commas, or with blanks and a stroke."""
+    """Return the three arguments and alpha, separated by commas, or by blanks and a slash."""
     if "," in text:
         words = [word.strip() for word in text.split(",")]
         words, rest = words[:3], words[3:]
@@ -56,7 +56,7 @@ def _arguments(text: str) -> tuple[list[str], float]:
 
 
 def _number(text: str, whole: float) -> float:
-    """A number, or a percentage of `whole`."""
+    """Parse a number, or a percentage of `whole`."""
     if text == "none":
         return 0.0
     found = _NUMBER.fullmatch(text)
@@ -66,12 +66,12 @@ def _number(text: str, whole: float) -> float:
 
 
 def _share(text: str) -> float:
-    """A percentage, from 0 to 1; its sign may be left out."""
+    """Parse a percentage as 0 to 1; the percent sign may be omitted."""
     return min(1.0, max(0.0, _number(text, 100) / 100))
 
 
 def _hue(text: str) -> float:
-    """An angle in degrees, which is what a bare number is."""
+    """Parse an angle, as degrees; a bare number is in degrees."""
     if text == "none":
         return 0.0
     found = _NUMBER.fullmatch(text)
@@ -81,14 +81,14 @@ def _hue(text: str) -> float:
 
 
 def _from_hsl(hue: float, saturation: float, lightness: float) -> list[float]:
-    """CSS Color 4, 7.1."""
+    """Convert HSL to RGB: CSS Color 4, 7.1."""
     reach = saturation * min(lightness, 1 - lightness)
     steps = ((n + hue / 30) % 12 for n in (0, 8, 4))
     return [lightness - reach * max(-1.0, min(k - 3, 9 - k, 1.0)) for k in steps]
 
 
 def _from_hwb(hue: float, white: float, black: float) -> list[float]:
-    """CSS Color 4, 8.1."""
+    """Convert HWB to RGB: CSS Color 4, 8.1."""
     if white + black >= 1:
         return [white / (white + black)] * 3
     return [share * (1 - white - black) + white for share in _from_hsl(hue, 1.0, 0.5)]

@@ -1,4 +1,4 @@
-"""How the edge of the cut is treated when it is laid over a background."""
+"""Edge options of the matte: colour cleaning, growing, feathering, despill."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from pipeline.arrays import Matte
 from pipeline.errors import InputError
 
 Despill = Literal["none", "green", "blue"]
-"""The colour of the screen whose light is taken off the subject."""
+"""Screen colour whose spill is removed from the subject."""
 
 MAX_PIXELS = 50.0
 
 
 @dataclass(frozen=True)
 class Edges:
-    """Lengths are in pixels of a frame 720 high; they grow with the frame."""
+    """Edge options; lengths are in pixels of a frame 720 high and scale with the frame."""
 
     clean: bool = True
-    """The old background's colour is taken out of what is half covered."""
+    """Remove the old background's colour from semi-transparent pixels."""
     grow: float = 0.0
-    """By how much the cut is wider; negative: narrower."""
+    """Distance that the matte grows outwards; negative: shrinks."""
     feather: float = 0.0
-    """How far the edge is softened."""
+    """Distance over which the edge is softened."""
     despill: Despill = "none"
 
     def check(self) -> None:
@@ -49,14 +49,14 @@ class Edges:
 
 
 CLEAN = Edges()
-"""What is done where nothing else is asked for."""
+"""Default edge options."""
 
 
 def adjust_edges(matte: Matte, edges: Edges) -> Matte:
-    """`matte` (`[H, W]`, uint8) as wide and as soft as `edges` say; the same one where they say nothing.
+    """Grow and feather a matte (`[H, W]` uint8); return it itself if `edges` ask for neither.
 
-    Growing moves the edge as it is, soft or hard. Feathering softens it by as much inwards as outwards:
-    farther than that from it nothing changes. Parts of a pixel count in both.
+    Growing moves the edge without changing its softness. Feathering softens it by the same distance inwards
+    and outwards. Both accept fractions of a pixel.
     """
     unit = matte.shape[0] / 720
     if edges.grow:
@@ -69,7 +69,7 @@ def adjust_edges(matte: Matte, edges: Edges) -> Matte:
 
 
 def _interpolate(length: float, none: Matte, whole: Callable[[int], Matte]) -> Matte:
-    """What `whole` does by pixels, by a part of one more: the mean of the two nearest, by their shares."""
+    """Apply `whole` by a fractional length: interpolate between the results of the two nearest integers."""
     pixels = math.floor(length)
     share = length - pixels
     less = whole(pixels) if pixels else none
@@ -79,9 +79,9 @@ def _interpolate(length: float, none: Matte, whole: Callable[[int], Matte]) -> M
 
 
 def _move_edge(matte: Matte, pixels: int, turned: Callable[..., Any]) -> Matte:
-    """The largest (or smallest) alpha within an octagon of this radius: a disc's, but for what is not seen.
+    """Return the largest (or smallest) alpha within an octagon of this radius, close to a disc.
 
-    A square and diamonds one after the other make an octagon, and take much less time than a disc.
+    A square and then diamonds make an octagon, and are much faster than a disc.
     """
     square = round(pixels * (math.sqrt(2) - 1))
     matte = turned(matte, np.ones((2 * square + 1, 2 * square + 1), np.uint8))
@@ -89,7 +89,7 @@ def _move_edge(matte: Matte, pixels: int, turned: Callable[..., Any]) -> Matte:
 
 
 def _soften_edge(matte: Matte, pixels: int) -> Matte:
-    """The mean under a pyramid that ends `pixels` away."""
+    """Blur with a pyramid kernel of radius `pixels`."""
     return np.asarray(cv2.stackBlur(matte, (2 * pixels + 1, 2 * pixels + 1)), np.uint8)
 
 

@@ -1,15 +1,15 @@
-"""The subject's own colours where it is only part of a pixel, and where a screen's light lies on it.
+"""Estimation of the subject's colours in semi-transparent pixels, and removal of screen spill.
 
-A pixel of the edge is `I = α F + (1 − α) B`: some of the subject's colour F, some of the old background's B.
-Laid over another background as it is, it brings B along, as a halo. F is found as in Bayesian matting
-(Chuang and others, "A Bayesian Approach to Digital Matting", CVPR 2001), with the matte already known: of
-all pairs of colours that give I, the likeliest one, where F and B have the means and the variances of what
-is surely subject and surely background near by. Those are spread from there by normalised convolution
-(Knutsson and Westin, 1993) with box filters, from wide to narrow, which is what blur fusion (Forte,
-"Approximate Fast Foreground Colour Estimation", ICIP 2021) does with all colours, mixed ones included.
+A pixel of the edge is `I = α F + (1 − α) B`: a mix of the subject's colour F and the old background's B.
+Composited unchanged it brings B along, as a halo. F is estimated as in Bayesian matting (Chuang and others,
+"A Bayesian Approach to Digital Matting", CVPR 2001) with a known matte: the likeliest pair of colours that
+gives I, where F and B have the means and variances of nearby pixels that are certainly subject and certainly
+background. These statistics are spread by normalised convolution (Knutsson and Westin, 1993) with box
+filters, from wide to narrow, as blur fusion (Forte, "Approximate Fast Foreground Colour Estimation", ICIP
+2021) does with all colours, mixed ones included.
 
-The means are found on a small picture, as they are smooth; only the last step is done on the frame, and only
-where it is needed. Nothing is carried from frame to frame: colours are as calm as the picture and the matte.
+The statistics are computed on a small image, as they are smooth; only the last step runs on the frame, and
+only where needed. There is no state between frames: colours are as stable as the frames and the matte.
 """
 
 from __future__ import annotations
@@ -23,38 +23,39 @@ from numpy.typing import NDArray
 from pipeline.arrays import Floats, Matte, Pixels, as_floats
 
 _SHORT_SIDE = 180
-"""Of the small picture, which has one of many pixels of the frame: mixed none, and few are enough."""
+"""Short side of the small image, in pixels; it is subsampled, not averaged, so that colours do not mix."""
 
 _RADII = (64, 22, 10, 5, 2, 1)
-"""Of the box filters, on the small picture; each counts `_NEARER` times as much as the one before."""
+"""Radii of the box filters on the small image; each weighs `_NEARER` times as much as the one before."""
 
 _NEARER = 10.0
 _NOISE = 20.0
-"""The variance of a pixel's own noise, colours being 0 to 255."""
+"""Variance of pixel noise, for colours of 0 to 255."""
 
 _LEAST = np.float32(1e-30)
 
 _CHUNK = 1 << 15
-"""So many at a time fit in a processor's cache."""
+"""Pixels processed at a time, so that they fit in the processor's cache."""
 
-# How much a pixel tells of the subject, by its alpha: what is surely subject everything. The trace of the
-# others counts where nothing else is to be had, as in a cut-out of smoke.
+# Weight of a pixel in the subject's statistics, by its alpha. The small weight of mixed pixels matters only
+# if there are no others, as in smoke.
 _SHARES = np.arange(256) / 255
 _SUBJECT_WEIGHT = np.asarray(_SHARES**128 + 1e-9 * _SHARES**2 + 1e-12, np.float32)
 
-# How much that counts by the image's own alpha: what has no colour less than any trace of what has one.
+# Factor on that weight by the image's own alpha: a transparent pixel has no colour and weighs less than any
+# other.
 _ALPHA_WEIGHT = np.asarray(_SHARES + 1e-15, np.float32)
 
 
 def estimate_foreground(
     image: Pixels, matte: Matte, where: Matte | None = None, own_alpha: Matte | None = None
 ) -> Pixels:
-    """`image` (`[H, W, 3]`) with the subject's colour for the mixed one wherever 0 < `matte` < 255.
+    """Replace mixed colours by the subject's own wherever 0 < `matte` < 255.
 
-    `matte` is `[H, W]`, 0 to 255. With `where` (`[H, W]`, not 0 where colours are wanted) that is done there:
-    inside the subject nothing changes, and outside its colours go on beyond its edge. `own` (`[H, W]`, 0 to
-    255) is the alpha that the image has itself: a colour counts by it, and there is none where it is 0.
-    `image` may be uint8 or uint16; it is left as it is, and returned itself where there is nothing to do.
+    `image` is `[H, W, 3]` RGB, uint8 or uint16, as is the result; it is not modified, and returned itself if
+    there is nothing to do. `matte` is `[H, W]` uint8. With `where` (`[H, W]` uint8) colours are estimated at
+    its nonzero pixels instead: unchanged inside the subject, extended beyond its edge outside. `own_alpha`
+    (`[H, W]` uint8) is the image's own alpha: it weighs colours, and where it is 0 there is none.
     """
     wanted = matte if where is None else where
     if own_alpha is not None:
@@ -73,7 +74,7 @@ def estimate_foreground(
 def _replace(
     result: Pixels, image: Pixels, matte: Matte, places: NDArray[np.intp], subject: Floats, behind: Floats
 ) -> None:
-    """Put the likeliest colours of the subject into `result` at these places, counted row by row."""
+    """Write the likeliest subject colours into `result` at `places` (flat indices of pixels)."""
     unit = np.float32(np.iinfo(image.dtype).max / 255)
     height, width = matte.shape
     y, x = np.divmod(places.astype(np.int32), np.int32(width))
@@ -93,9 +94,9 @@ def _replace(
 
 
 def _local_statistics(image: Pixels, matte: Matte, own_alpha: Matte | None) -> tuple[Floats, Floats]:
-    """What the subject and what the background look like near each place, on a small picture.
+    """Return the local colour statistics of subject and background on a small image.
 
-    Each `[h, w, 4]`: the mean colour, 0 to 255, and its variance, which is never less than 1.
+    Each is `[h, w, 4]` float32: the mean colour, 0 to 255, and its variance, at least 1.
     """
     height, width = matte.shape
     step = max(1, min(height, width) // _SHORT_SIDE)
@@ -111,7 +112,7 @@ def _local_statistics(image: Pixels, matte: Matte, own_alpha: Matte | None) -> t
 
 
 def _weighted_statistics(colours: Floats, square: Floats, weight: Any) -> Floats:
-    """Mean and variance of `colours` around each place, counted as `told` says (`[h, w]`, as `square`)."""
+    """Return mean and variance of `colours` around each pixel, with `weight` (`[h, w]`, as `square`)."""
     # OpenCV filters four channels at once, and five one by one.
     four = _sum_boxes(cv2.merge((*(cv2.multiply(plane, weight) for plane in cv2.split(colours)), weight)))
     *lit, count = cv2.split(four)
@@ -123,7 +124,7 @@ def _weighted_statistics(colours: Floats, square: Floats, weight: Any) -> Floats
 
 
 def _sum_boxes(image: Any) -> Any:
-    """The sum over boxes of all radii around each place, the narrow ones counting more."""
+    """Return the sum of box filters of all radii, narrow ones weighing more."""
     total = np.zeros_like(image)
     for radius in _RADII:
         side = 2 * radius + 1
@@ -133,8 +134,8 @@ def _sum_boxes(image: Any) -> Any:
 
 
 def _sample(field: Floats, across: Floats, down: Floats) -> Floats:
-    """The values `[C, N]` of a field `[h, w, C]` at N places between its pixels."""
-    # OpenCV's pictures may be no wider than 32767, so the places are laid out in rows.
+    """Sample a field `[h, w, C]` bilinearly at N positions; return `[C, N]`."""
+    # OpenCV's images may be no wider than 32767, so the positions are arranged in rows.
     shape = -(-len(across) // 1024), 1024
     values = cv2.remap(
         field,
@@ -147,10 +148,10 @@ def _sample(field: Floats, across: Floats, down: Floats) -> Floats:
 
 
 def despill(image: Pixels, screen: Literal["green", "blue"]) -> Pixels:
-    """`image` (`[H, W, 3]`) without the light of a screen: its channel is no more than the others' mean.
+    """Remove screen spill: limit the screen's channel to the mean of the other two.
 
-    What is taken from it is given to all three by their shares of brightness (ITU-R BT.709), so that nothing
-    grows darker; grey stays grey.
+    `image` is `[H, W, 3]` RGB, uint8 or uint16, as is the result. The removed amount is added to all channels
+    by the luma weight (ITU-R BT.709), so that nothing gets darker; grey stays grey.
     """
     channel = _CHANNELS[screen]
     planes = list(cv2.split(image))

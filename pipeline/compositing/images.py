@@ -1,4 +1,4 @@
-"""Pictures from files, opened safely whatever they are, and laid on a canvas."""
+"""Safe reading of image files, fitting to a canvas, and alpha arithmetic."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from pipeline.compositing.background import Fit
 from pipeline.errors import BackgroundError
 
 _MAX_PIXELS = 89_000_000
-"""Of a picture when it is decoded."""
+"""Most pixels of a decoded image."""
 
 _MAX_CLAIMED_PIXELS = 2**28
-"""Of a JPEG, which is decoded smaller where it has more than `_MAX_PIXELS`: phones take photographs of 200
-million."""
+"""Most pixels of a JPEG, which is decoded at a reduced size above `_MAX_PIXELS`: phones take photographs of
+200 million pixels."""
 
-Image.MAX_IMAGE_PIXELS = _MAX_CLAIMED_PIXELS  # of more Pillow itself warns, and refuses twice as many
+Image.MAX_IMAGE_PIXELS = _MAX_CLAIMED_PIXELS  # above it Pillow warns, above twice as many it refuses
 
 _ANIMATED_FORMATS = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
-"""Formats in which several pictures are an animation, and not pages or views."""
+"""Formats whose frames are an animation, and not pages or views."""
 
 _EXTERNAL_FORMATS = frozenset({"EPS", "WMF"})
-"""Formats that are run or drawn by another program, and not decoded."""
+"""Formats that Pillow passes to another program instead of decoding them."""
 
 _SRGB = ImageCms.createProfile("sRGB")
 
 
 def open_image(path: Path, name: str | None = None, min_side: int | None = None) -> NDArray[np.uint8]:
-    """A picture's file as upright sRGB, `[H, W, 3]`, transparency on black; raises BackgroundError.
+    """Read an image file as upright sRGB on black, `[H, W, 3]` uint8; raises BackgroundError.
 
-    Of several pictures in a file, the first. `name` is what the user calls it, for sentences. With `min_side`
-    a picture much larger than that is made smaller on its way, both sides staying at least so long. So is a
-    JPEG that would take too much memory.
+    Reads the first image of a file. `name` is the user's name of it, for error messages. With `min_side` an
+    image much larger than that (in pixels) is reduced while it is read, both sides staying at least so long.
+    So is a JPEG that would take too much memory.
     """
     return open_image_with_transparency(path, name, min_side)[0]
 
@@ -48,7 +48,7 @@ def open_image(path: Path, name: str | None = None, min_side: int | None = None)
 def open_image_with_transparency(
     path: Path, name: str | None = None, min_side: int | None = None
 ) -> tuple[NDArray[np.uint8], bool]:
-    """As `open_image`, and whether the picture is transparent in part."""
+    """Read an image like `open_image`; return it with True if it has transparency."""
     name = name or path.name
     if not path.is_file():
         raise BackgroundError(f"{name}: there is no such background picture.")
@@ -78,16 +78,16 @@ def open_image_with_transparency(
 
 
 def is_animated(path: Path) -> bool:
-    """Return True if the file is a picture of a kind that may be animated, and is animated."""
+    """Return True if the file is an animated image."""
     try:
         with Image.open(path) as picture:
             return picture.format in _ANIMATED_FORMATS and bool(getattr(picture, "is_animated", False))
-    except Exception:  # as above: what it is, whoever opens it says
+    except Exception:  # as above: the error is raised when it is opened
         return False
 
 
 def is_image(path: Path) -> bool:
-    """Return True if the file is a picture, by its content."""
+    """Return True if the file's content is an image."""
     try:
         with Image.open(path) as picture:
             return picture.format not in _EXTERNAL_FORMATS
@@ -96,7 +96,7 @@ def is_image(path: Path) -> bool:
 
 
 def _reduce(picture: Image.Image, min_side: int | None) -> None:
-    """Have a JPEG decoded smaller, by a power of two: down to `least`, or so that it is not too large."""
+    """Let a JPEG be decoded smaller by a power of two: down to `min_side`, or below the largest size."""
     pixels = picture.width * picture.height
     if pixels > _MAX_CLAIMED_PIXELS or (pixels <= _MAX_PIXELS and not min_side):
         return
@@ -107,7 +107,7 @@ def _reduce(picture: Image.Image, min_side: int | None) -> None:
 
 
 def _decode(picture: Image.Image, min_side: int | None) -> tuple[Image.Image, bool]:
-    """In sRGB over black, and whether it is transparent in part."""
+    """Convert to sRGB on black; return it with True if it has transparency."""
     ImageOps.exif_transpose(picture, in_place=True)
     profile = picture.info.get("icc_profile")
     plain = _to_8_bits(picture)
@@ -121,7 +121,7 @@ def _decode(picture: Image.Image, min_side: int | None) -> tuple[Image.Image, bo
 
 
 def _to_8_bits(picture: Image.Image) -> Image.Image:
-    """In a mode with 8 bits a channel that can be scaled: grey, RGB, CMYK, or RGBA where it has holes."""
+    """Convert to 8 bits per channel: grey, RGB, CMYK, or RGBA if it has transparency."""
     if picture.mode.startswith(("I", "F")):  # more than 8 bits of grey, which Pillow would clip and not scale
         grey = np.nan_to_num(np.asarray(picture, np.float32))
         level = 255 / _white_level(picture, float(grey.max()))
@@ -132,10 +132,10 @@ def _to_8_bits(picture: Image.Image) -> Image.Image:
 
 
 def _white_level(picture: Image.Image, peak: float) -> float:
-    """Which value of a deep grey picture is white; `peak` is the largest in it.
+    """Return the white value of a grey image of more than 8 bits; `peak` is its largest value.
 
-    Numbers with a point run to 1; where there are larger ones, to those. A TIFF may hold fewer bits than the
-    type that they are stored in, and most do not say so: nothing above 12 bits is taken for 12.
+    White is 1 in floating point, or `peak` if larger. A TIFF may use fewer bits than its type, mostly without
+    saying so: if no value needs more than 12 bits, 12 are assumed.
     """
     if picture.mode.startswith("F"):
         return max(1.0, peak)
@@ -145,12 +145,12 @@ def _white_level(picture: Image.Image, peak: float) -> float:
 
 
 def _convert_mode(picture: Image.Image, mode: str) -> Image.Image:
-    """In this mode; itself where it is, which Pillow would copy."""
+    """Convert to a mode, without the copy that Pillow makes if it is in that mode already."""
     return picture if picture.mode == mode else picture.convert(mode)
 
 
 def _convert_to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """RGB in the colours that the embedded profile means."""
+    """Convert to sRGB by the embedded ICC profile."""
     if profile:
         try:
             own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -160,17 +160,20 @@ def _convert_to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image
             if meant is not None:
                 return meant
         except (ImageCms.PyCMSError, OSError):
-            pass  # a damaged profile, or one for other channels, says nothing: browsers pass over it, too
+            pass  # a damaged or mismatched profile is ignored, as browsers do
     return _convert_mode(picture, "RGB")
 
 
 def multiply_alpha(matte: Matte, own_alpha: Matte | None) -> Matte:
-    """`matte` times the alpha that the image itself has (both `[H, W]`, 0 to 255), rounded to nearest."""
+    """Multiply a matte by the image's own alpha (both `[H, W]` uint8), rounded to nearest."""
     return matte if own_alpha is None else np.asarray(cv2.multiply(matte, own_alpha, scale=1 / 255), np.uint8)
 
 
 def composite_on_black(image: Pixels, alpha: Matte | None) -> Pixels:
-    """`image` (`[H, W, 3]`, straight) over black by its own alpha (`[H, W]`); None: it is opaque."""
+    """Composite `image` on black by `alpha` (None: opaque); return the image's dtype.
+
+    `image` is `[H, W, 3]` with straight colours, uint8 or uint16; `alpha` is `[H, W]` uint8.
+    """
     if alpha is None:
         return image
     depth = cv2.CV_8U if image.dtype == np.uint8 else cv2.CV_16U
@@ -179,12 +182,15 @@ def composite_on_black(image: Pixels, alpha: Matte | None) -> Pixels:
 
 
 def fit_to_canvas(picture: Pixels, width: int, height: int, fit: Fit) -> Pixels:
-    """`picture` on a `width` × `height` canvas: "fill" covers it, "fit" stays inside on black."""
+    """Fit an image (`[h, w, 3]`, uint8 or uint16) to `[height, width, 3]`.
+
+    "fill" covers the canvas, "fit" stays inside it on black, "stretch" changes the aspect ratio.
+    """
     if fit == "stretch":
         return _resize(picture, width, height)
     choose = max if fit == "fill" else min
     scale = choose(width / picture.shape[1], height / picture.shape[0])
-    # What lies far outside is cut off before the rest is scaled: of a long strip that is nearly all.
+    # The part far outside is cropped before scaling: of a long strip that is nearly all.
     down, across = (
         slice(cut, n - cut)
         for n, whole in ((picture.shape[0], height), (picture.shape[1], width))

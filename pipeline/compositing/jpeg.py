@@ -1,7 +1,7 @@
-"""Scans of a JPEG file, counted by its markers before anything is decoded.
+"""Count of the scans of a JPEG file by its markers, before anything is decoded.
 
-A progressive file may have as many scans as it likes, of a few hundred bytes each, and a decoder goes over
-the whole picture for every one of them.
+A progressive file may have any number of scans of a few hundred bytes each, and a decoder processes the whole
+image for every one of them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
 
 
 def count_scans(path: Path, most: int = MAX_SCANS) -> int:
-    """Count the scans of a JPEG's first picture, up to one more than `most`; 0 for what is no JPEG."""
+    """Count the scans of a JPEG's first image, up to one more than `most`; 0 for other files."""
     with path.open("rb") as file:
         if file.read(2) != _SOI:
             return 0

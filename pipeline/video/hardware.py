@@ -1,4 +1,4 @@
-"""Encoders, those of graphics cards above all: whether they really work here."""
+"""Availability of encoders, found out by encoding a few frames."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FRAMES = 5
 def has_hardware_encoder(
     form: Format, width: int = 640, height: int = 360, *, high_bit_depth: bool = False
 ) -> bool:
-    """Whether a graphics card of this machine encodes this format at this size; tried out once."""
+    """Return True if a GPU of this machine encodes the format at this size (in pixels); cached."""
     card = form.accelerated
     return card is not form and _try_encoder(
         card.codec,
@@ -30,12 +30,12 @@ def has_hardware_encoder(
 
 
 def has_any_hardware_encoder() -> bool:
-    """Whether there is a format that a graphics card of this machine encodes."""
+    """Return True if a GPU of this machine encodes at least one format."""
     return any(has_hardware_encoder(form) for form in FORMATS.values())
 
 
 def has_encoders(form: Format) -> bool:
-    """Whether the library has the encoders that this format asks for, picture and sound."""
+    """Return True if FFmpeg has the video and audio encoders of this format."""
     try:
         for codec in (form.codec, form.sound_codec):
             if codec:
@@ -49,7 +49,7 @@ def has_encoders(form: Format) -> bool:
 def _try_encoder(
     codec: str, pixels: str, width: int, height: int, options: tuple[tuple[str, str], ...]
 ) -> bool:
-    """Whether the encoder makes as many packets as it is given pictures: being listed says nothing."""
+    """Return True if the encoder gives one packet per frame; a listed encoder need not work."""
     try:
         encoder = cast(Any, CodecContext.create(codec, "w"))
         encoder.width, encoder.height, encoder.pix_fmt = width, height, pixels

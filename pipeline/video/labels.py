@@ -17,7 +17,7 @@ from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.source import Source
 
 _MUXERS = frozenset({"mp4", "mov", "matroska", "webm"})
-"""The muxers that have places for these."""
+"""Muxers that support these labels."""
 
 _TIMECODE = re.compile(r"(\d\d):(\d\d):(\d\d)([:;.])(\d\d+)")
 _TICK = Fraction(1, 1000)
@@ -25,7 +25,7 @@ _TICK = Fraction(1, 1000)
 
 @dataclass(frozen=True)
 class Chapter:
-    """From `start` to `end`, in seconds from the first picture."""
+    """A chapter from `start` to `end`, in seconds from the first frame."""
 
     start: Fraction
     end: Fraction
@@ -34,17 +34,17 @@ class Chapter:
 
 @dataclass(frozen=True)
 class Timecode:
-    """The time that a camera gave a frame (SMPTE ST 12-1), counted in frames from midnight."""
+    """Timecode of a frame (SMPTE ST 12-1), as a number of frames since midnight."""
 
     frames: int
     rate: int
-    """Frames that are counted in a second."""
+    """Nominal frames per second of the count."""
     drop: bool
-    """True if numbers are left out in nine of ten minutes, so that 29.97 a second keep to the clock."""
+    """True for drop-frame timecode: numbers are skipped in nine of ten minutes (29.97 frames per second)."""
 
     @classmethod
     def parse(cls, text: str, rate: Fraction) -> Self | None:
-        """Of a frame of a video with so many frames a second; None where `text` is none."""
+        """Parse a timecode at `rate` frames per second; return None if `text` is not one."""
         found = _TIMECODE.fullmatch(text.strip())
         nominal = round(rate)
         if found is None or nominal < 1 or int(found[5]) >= nominal:
@@ -58,11 +58,11 @@ class Timecode:
         return cls(frames, nominal, drop)
 
     def later(self, seconds: Fraction, rate: Fraction) -> Self:
-        """That of the frame so many seconds later, in a video of this rate."""
+        """Return the timecode `seconds` later at `rate` frames per second."""
         return replace(self, frames=self.frames + round(seconds * rate))
 
     def at_rate(self, rate: Fraction) -> Self:
-        """As a video of another rate counts it."""
+        """Return the same time of day counted at another frame rate."""
         nominal = round(rate)
         if nominal == self.rate:
             return self
@@ -86,23 +86,23 @@ class Timecode:
 
 @dataclass(frozen=True)
 class Labels:
-    """Labels that go along with a video, on the time from its first picture on."""
+    """Labels of a video; times count from its first frame."""
 
     title: str = ""
     created: str = ""
     timecode: Timecode | None = None
-    """Of the first picture."""
+    """Timecode of the first frame."""
     chapters: tuple[Chapter, ...] = ()
 
     @classmethod
     def read(cls, path: Path, rate: Fraction) -> Self:
-        """Those of a video with so many frames a second. Raises VideoError where it cannot be opened."""
+        """Read the labels of a video at `rate` frames per second; raises VideoError if unreadable."""
         times = load_index(path)
         zero = times.origin * times.tick
         with Source(path) as source:
             told = {key.lower(): value for key, value in source.container.metadata.items()}
             texts = [(told.get("timecode", ""), rate)]
-            for stream in source.container.streams:  # a track of its own counts at its own rate
+            for stream in source.container.streams:  # a timecode track has a rate of its own
                 own = getattr(stream, "average_rate", None) if stream.type == "data" else None
                 texts.insert(0 if own else 1, (stream.metadata.get("timecode", ""), own or rate))
             codes = (Timecode.parse(*text) for text in texts)
@@ -114,7 +114,7 @@ class Labels:
             )
 
     def cut(self, start: Fraction, end: Fraction | None, rate: Fraction) -> Self:
-        """Those of the part from `start` to `end` seconds, of a video with so many frames a second."""
+        """Return the labels of the part from `start` to `end` (seconds), at `rate` frames per second."""
         within = (
             Chapter(max(c.start, start) - start, (c.end if end is None else min(c.end, end)) - start, c.title)
             for c in self.chapters
@@ -126,7 +126,7 @@ class Labels:
         )
 
     def write_to(self, out: OutputContainer, rate: Fraction) -> None:
-        """Add those that it has a place for to a file of so many frames a second, before it is begun."""
+        """Add the labels that the container supports; call before its header is written."""
         if out.format.name not in _MUXERS:
             return
         told = {
@@ -159,7 +159,7 @@ def _chapter_entry(number: int, chapter: Chapter) -> Any:
 
 
 def _creation_time(text: str) -> str:
-    """A time of creation, where it is one: some cameras write 1904, and others nothing that can be read."""
+    """Return a valid creation time, else "": some cameras write 1904, others an unreadable text."""
     try:
         return text if datetime.fromisoformat(text).year > 1970 else ""
     except ValueError:

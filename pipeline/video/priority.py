@@ -1,8 +1,8 @@
-"""Taking back the priority that a library gives itself.
+"""Reset of the real-time priority that an encoder gives to threads.
 
-As root, SVT-AV1 puts whoever opens it, and all of its own threads, under SCHED_FIFO at the highest priority
-there is. Every thread and process started from there inherits it, and as many of them as there are cores
-leave nothing for anybody else: two that wait for each other then stop a machine.
+As root, SVT-AV1 sets the calling thread and its own threads to SCHED_FIFO at the highest priority. Threads
+and processes started from there inherit it; as many of them as there are cores starve all other processes,
+and two that wait for each other stop the machine.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _THREADS = Path("/proc/self/task")
 
 @contextmanager
 def drop_realtime_priority() -> Iterator[None]:
-    """Of this process no thread comes out of the block with real-time priority that went in without."""
+    """Reset, on leaving the block, threads that gained real-time priority within it."""
     before = realtime_threads()
     try:
         yield
@@ -28,7 +28,7 @@ def drop_realtime_priority() -> Iterator[None]:
 
 
 def realtime_threads() -> set[int]:
-    """The threads of this process that go before all ordinary ones; none are known but on Linux."""
+    """Return the ids of this process's threads with real-time priority; empty except on Linux."""
     if not _THREADS.is_dir():
         return set()
     found = set()

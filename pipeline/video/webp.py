@@ -1,4 +1,4 @@
-"""The animated WebP (RFC 9649), which FFmpeg writes and does not read."""
+"""Container parsing of animated WebP (RFC 9649), which FFmpeg writes but does not read."""
 
 from __future__ import annotations
 
@@ -9,52 +9,52 @@ from pathlib import Path
 from typing import BinaryIO
 
 _NO_BLEND = 0b10
-"""Flag of a picture: it is not blended with the one before."""
+"""Frame flag, blending method: overwrite instead of alpha-blend."""
 _DISPOSE = 0b01
-"""Flag of a picture: it is taken away before the next one."""
+"""Frame flag, disposal method: clear the frame's area before the next frame."""
 _ANIMATED = 0b10
-"""Flag of a file."""
+"""VP8X flag of an animated file."""
 
 
 @dataclass(frozen=True)
 class WebPFrame:
-    """One picture of an animation."""
+    """One frame (ANMF chunk) of an animation."""
 
     flags_offset: int
-    """Where in the file its flags are."""
+    """Byte offset of the frame's flags in the file."""
     milliseconds: int
     _head: bytes
-    """Left and top, halved, width and height, less one: three bytes each."""
+    """X / 2, Y / 2, width - 1 and height - 1: three bytes each, little endian."""
     _data_offset: int
     _data_size: int
     _flags: int
 
     @property
     def offset(self) -> tuple[int, int]:
-        """Left and top."""
+        """Left and top on the canvas, in pixels."""
         return 2 * _number(self._head[:3]), 2 * _number(self._head[3:6])
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height."""
+        """Width and height, in pixels."""
         return _number(self._head[6:9]) + 1, _number(self._head[9:]) + 1
 
     @property
     def no_blend(self) -> bool:
-        """True if it takes the place of what it lies on, and is not blended with that."""
+        """True if the frame overwrites the canvas instead of being alpha-blended."""
         return bool(self._flags & _NO_BLEND)
 
     @property
     def dispose(self) -> bool:
-        """True if its place is empty when the next one comes."""
+        """True if the frame's area is cleared before the next frame."""
         return bool(self._flags & _DISPOSE)
 
     def covers(self, size: tuple[int, int]) -> bool:
-        """Return True if it fills a canvas of this size."""
+        """Return True if the frame fills a canvas of this size (width, height)."""
         return self.offset == (0, 0) and self.size == size
 
     def to_still(self, file: BinaryIO) -> bytes:
-        """It as a file of its own."""
+        """Return the frame as a still WebP file."""
         file.seek(self._data_offset)
         data = file.read(self._data_size)
         about = b"VP8X" + (10).to_bytes(4, "little") + bytes([0x10, 0, 0, 0]) + self._head[6:]
@@ -63,7 +63,7 @@ class WebPFrame:
 
 
 def parse_frames(file: BinaryIO) -> Iterator[WebPFrame]:
-    """Of an animation; none where the file holds one picture only."""
+    """Yield the frames of an animation; nothing for a still image."""
     at = 12  # behind RIFF, its size, WEBP
     while True:
         file.seek(at)
@@ -78,7 +78,7 @@ def parse_frames(file: BinaryIO) -> Iterator[WebPFrame]:
 
 
 def canvas_size(file: BinaryIO) -> tuple[int, int] | None:
-    """Width and height of an animation; None where the file is none."""
+    """Return width and height of an animation, in pixels; None for other files."""
     file.seek(0)
     head = file.read(30)
     if len(head) < 30 or head[:4] != b"RIFF" or head[8:16] != b"WEBPVP8X" or not head[20] & _ANIMATED:
@@ -91,7 +91,7 @@ def _number(data: bytes) -> int:
 
 
 def disable_blending(path: Path) -> None:
-    """Let each picture stand for itself: FFmpeg's muxer lets those before shine through."""
+    """Set "do not blend" on each frame: FFmpeg's muxer leaves alpha blending on."""
     with path.open("r+b") as file:
         for picture in parse_frames(file):
             file.seek(picture.flags_offset)

@@ -1,4 +1,4 @@
-"""The sound of a video on its way into a result: copied where the container takes it, else encoded."""
+"""Audio of a result: copied from the source if the container supports its codec, otherwise re-encoded."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ from pipeline.video.reading.source import Source, codec_name
 
 __all__ = ["AudioMuxer", "AudioRange"]
 
-# Seconds that sound may run ahead of the picture, which waits in the encoder's look-ahead anyway.
+# Seconds that audio is muxed ahead of video, which is delayed by the encoder's look-ahead.
 _MAX_LEAD = 1
-# By how much sound and picture may part (in seconds), as nobody notices.
+# Largest unnoticeable offset between audio and video, in seconds.
 _SYNC = Fraction(1, 100)
-# Packets that a decoder wants before the first that is heard: one that overlaps with it, one more for what is
-# predicted from it (HE-AAC), and for MP3 as many as its bits may be spread over.
+# Packets that a decoder needs before the first audible one: one that overlaps with it, one more for
+# prediction (HE-AAC), and for MP3 the extent of its bit reservoir.
 _PREROLL = 2
 _PREROLL_BY_CODEC = {"mp3": 10}
-# Channels to the layout that the encoders of AAC and Opus both hold; four or seven find a place in the next.
+# Layouts that both the AAC and the Opus encoder support, by number of channels; 4 and 7 use the next larger.
 _LAYOUTS = ("mono", "stereo", "3.0", "5.0", "5.0", "5.1", "7.1", "7.1")
 _OPUS_RATE = 48_000
 _SKIP_SAMPLES = 11  # AV_PKT_DATA_SKIP_SAMPLES, for which PyAV has no name to make one by
@@ -49,20 +49,20 @@ _Packets: TypeAlias = "Generator[Packet[AudioStream], None, None]"
 
 
 class AudioMuxer:
-    """All sound tracks of a video on their way into a result, whose second 0 is `AudioRange.start`."""
+    """Muxer of all audio tracks of a video into a result, whose second 0 is `AudioRange.start`."""
 
     def __init__(self, out: OutputContainer, tracks: list[_Track], notes: tuple[str, ...] = ()) -> None:
         self._out = out
         self._tracks = tracks
         self.tracks = len(tracks)
         self.notes = notes
-        """Sentences on what could not be read of it."""
+        """Sentences for the user about tracks that could not be read."""
 
     @classmethod
     def open(cls, wanted: AudioRange, out: OutputContainer, form: Format) -> AudioMuxer:
-        """Adds a stream to `out` for each track in which something is wanted, and that can be decoded.
+        """Add a stream to `out` for each decodable track that has audio within the range.
 
-        `form` is one with sound.
+        `form` must have an audio codec.
         """
         found: list[_Track] = []
         unread = 0
@@ -79,7 +79,7 @@ class AudioMuxer:
         return cls(out, found, _undecodable_notes(source.name, unread, len(tracks)))
 
     def mux(self, until: Fraction | None) -> None:
-        """Pass on what begins up to `until` seconds of the result; None: all the rest."""
+        """Mux the packets that begin up to `until` seconds of the result; None: all remaining ones."""
         for track in self._tracks:
             for packet in track.take_until(None if until is None else until + _MAX_LEAD):
                 self._out.mux(packet)
@@ -90,11 +90,11 @@ class AudioMuxer:
 
 
 class _UndecodableTrack(Exception):
-    """There is sound in a track, and nothing here can decode it."""
+    """Raised for an audio track that cannot be decoded."""
 
 
 def _undecodable_notes(name: str, count: int, tracks: int) -> tuple[str, ...]:
-    """The sentence on tracks that could not be read."""
+    """Return the sentence about tracks that could not be read, if there are any."""
     if not count:
         return ()
     if count == tracks:
@@ -108,14 +108,14 @@ def _undecodable_notes(name: str, count: int, tracks: int) -> tuple[str, ...]:
 
 
 class _Track:
-    """The packets of one track, to be taken in portions."""
+    """Packets of one track, taken in portions."""
 
     def __init__(self, packets: _Packets) -> None:
         self._packets = packets
         self._waiting: Packet[AudioStream] | None = None
 
     def take_until(self, limit: Fraction | None) -> Iterator[Packet[AudioStream]]:
-        """Those that begin up to `limit` seconds; None: all that are left."""
+        """Yield the packets that begin up to `limit` seconds; None: all remaining ones."""
         while (packet := self._waiting or next(self._packets, None)) is not None:
             self._waiting = packet
             if limit is not None and cast(int, packet.pts) * packet.time_base > limit:
@@ -130,7 +130,7 @@ class _Track:
 def _add_track(
     wanted: AudioRange, number: int, track: AudioStream, out: OutputContainer, form: Format
 ) -> _Packets | None:
-    """The packets that go into `out` for a track, for which a stream is added; None where it is not heard.
+    """Add a stream for a track to `out` and return its packets; None if it has no audio in the range.
 
     Raises _Unread where it cannot be decoded.
     """
@@ -146,7 +146,7 @@ def _add_track(
     if first is None:
         return None
     end = None if wanted.end is None or wanted.repeat is not None else wanted.end - wanted.start
-    # PCM has no packets of its own: its samples go over as they are, and can be cut anywhere.
+    # PCM has no packet boundaries: its samples are passed on unchanged and can be cut anywhere.
     pcm, copied = codec.startswith("pcm_"), codec in form.copied_sound_codecs
     fits = _can_copy_start(first, track) if matroska else _can_copy_end(first, end)
     if copied and not pcm and fits and wanted.repeat is None:
@@ -170,17 +170,17 @@ def _add_track(
 
 
 def _can_copy_start(first: AudioPacket, track: AudioStream) -> bool:
-    """Whether Matroska can say where copied sound begins.
+    """Return True if Matroska can represent the begin of copied audio.
 
-    It has no word for what is decoded and not wanted, but for what an Opus decoder drops in any case.
+    It cannot mark decoded samples as inaudible, except for those that an Opus decoder always drops.
     """
     return first.begin >= -_SYNC - _opus_preskip(track)
 
 
 def _can_copy_end(first: AudioPacket, end: Fraction | None) -> bool:
-    """Whether copied sound in MP4 can end near enough to `end`: players play a packet whole.
+    """Return True if copied audio in MP4 can end close to `end` (seconds): players play whole packets.
 
-    Where sound begins an edit list says to the sample.
+    The begin is exact to the sample, by an edit list.
     """
     if end is None:
         return True
@@ -189,7 +189,7 @@ def _can_copy_end(first: AudioPacket, end: Fraction | None) -> bool:
 
 
 def _opus_preskip(track: AudioStream) -> Fraction:
-    """Seconds that an Opus decoder is told to drop at the start (RFC 7845, 5.1: pre-skip)."""
+    """Return the seconds that an Opus decoder drops at the start (RFC 7845, 5.1: pre-skip)."""
     head = track.codec_context.extradata or b""
     if not head.startswith(b"OpusHead"):
         return Fraction(0)
@@ -199,7 +199,7 @@ def _opus_preskip(track: AudioStream) -> Fraction:
 def _copy_packets(
     found: Iterator[AudioPacket], stream: AudioStream, end: Fraction | None, matroska: bool
 ) -> _Packets:
-    """The packets as they are, at their times; the last one says how much of it is wanted."""
+    """Yield packets unchanged with new timestamps; the last one carries its audible length."""
     rate = stream.codec_context.sample_rate
     last, reached = None, None
     for piece in found:
@@ -207,7 +207,7 @@ def _copy_packets(
         if beyond > piece.length / 2 and not matroska:
             return
         if reached is not None and piece.end < reached:
-            continue  # a clock that was set back
+            continue  # the clock was set back
         reached = piece.end
         packet = piece.packet
         begin = max(piece.begin, -_opus_preskip(stream)) if matroska else piece.begin
@@ -222,14 +222,14 @@ def _copy_packets(
 
 
 def _trim_packet_end(packet: Packet[AudioStream], count: int) -> None:
-    """Say that the last `count` samples of a packet are not heard (FFmpeg's AV_PKT_DATA_SKIP_SAMPLES)."""
+    """Mark the last `count` samples of a packet as inaudible (FFmpeg's AV_PKT_DATA_SKIP_SAMPLES)."""
     told = cast(Any, PacketSideData)(_SKIP_SAMPLES, 10)
     told.update(struct.pack("<IIBB", 0, count, 0, 0))
     packet.set_sidedata(told)
 
 
 def _choose_sample_format(context: AudioCodecContext, codec: str) -> SampleFormat:
-    """As much of a track as a codec can hold: its channels, its rate."""
+    """Return the sample format, layout and rate closest to the track's that the codec supports."""
     form = (av.Codec(codec, "w").audio_formats or [context.format])[0]
     layout = context.layout.name
     if not codec.startswith("pcm_"):
@@ -238,7 +238,7 @@ def _choose_sample_format(context: AudioCodecContext, codec: str) -> SampleForma
 
 
 def _choose_sample_rate(codec: str, rate: int) -> int:
-    """The rate that an encoder takes which loses nothing, else the highest that it takes."""
+    """Return the least supported rate (Hz) not below `rate`, else the highest supported one."""
     if codec == "libopus":
         return _OPUS_RATE  # what any Opus is decoded at
     taken = av.Codec(codec, "w").audio_rates

@@ -1,4 +1,4 @@
-"""The sound tracks of a video as they are heard: their packets, or their samples without a gap."""
+"""Audio tracks of a video within a time range: as packets, or as decoded samples without gaps."""
 
 from __future__ import annotations
 
@@ -24,22 +24,21 @@ from pipeline.video.av_errors import read_errors
 from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.source import DAMAGED, Source
 
-# Seconds by which a seek aims too early, since containers lay sound down beside pictures of another time.
+# Seconds that a seek goes back further, since containers interleave audio with video of another time.
 _SEEK_MARGIN = 2
-# Packets before the first that is heard, by which any decoder has come into step.
+# Packets decoded before the first wanted one, after which any decoder is in sync.
 PREROLL_PACKETS = 16
-# Seconds by which a decoder may be late with what it was fed.
+# Decoder delay, in seconds.
 _DECODER_DELAY = Fraction(1, 4)
-# Sound whose time lies this far (in seconds) beside the end of the sound before it comes after a gap; what
-# lies nearer is a rounding. Less than what lips and voice may differ by unnoticed (ITU-R BT.1359).
+# A timestamp that differs by more than this (in seconds) from the end of the audio before it means a gap;
+# less is rounding. Below the detection threshold of lip-sync errors (ITU-R BT.1359).
 _GAP = Fraction(1, 25)
-# Where the times run away from the samples slowly, as a recorder's clocks do, by more than this (in seconds),
-# the samples are stretched after them.
+# Drift between timestamps and sample count, in seconds, above which samples are stretched to follow.
 _DRIFT = Fraction(1, 200)
 _DTYPES = {"flt": np.float32, "s16": np.int16, "s32": np.int32, "dbl": np.float64}
 
-# PyAV frees a layout of channels in an order of their own once too often, which ends the process; these are
-# never freed. They are few and small.
+# PyAV frees a custom channel layout once too often, which crashes the process; these references keep the few
+# that occur alive.
 _KEPT_LAYOUTS: list[av.AudioLayout] = []
 
 _Block = tuple[Fraction | None, NDArray[Any]]
@@ -47,10 +46,10 @@ _Block = tuple[Fraction | None, NDArray[Any]]
 
 @dataclass(frozen=True)
 class AudioRange:
-    """What is heard of a video: from `start` to `end`, in seconds from its first picture.
+    """A time range of a video's audio: from `start` to `end`, in seconds from its first frame.
 
-    With `repeat` its sound begins again every so many seconds, and `end` is a must; else None for `end` is
-    where its sound ends.
+    With `repeat` the audio starts over every `repeat` seconds and `end` is required; otherwise None for `end`
+    means the end of the audio.
     """
 
     path: Path
@@ -65,7 +64,7 @@ class AudioRange:
 
 @dataclass(frozen=True)
 class AudioPacket:
-    """A packet of sound; `begin` and `length` are seconds, from where hearing starts."""
+    """An audio packet; `begin` and `length` in seconds, counted from the start of the range."""
 
     begin: Fraction
     length: Fraction
@@ -78,7 +77,7 @@ class AudioPacket:
 
 @dataclass(frozen=True)
 class SampleFormat:
-    """What samples are turned into: FFmpeg's names of a packed sample format and of a layout, and Hz."""
+    """Target of resampling: FFmpeg's names of a packed sample format and a layout; rate in Hz."""
 
     format: str
     layout: str
@@ -89,15 +88,15 @@ class SampleFormat:
         return av.AudioLayout(self.layout).nb_channels
 
     def silence(self, length: int) -> Iterator[NDArray[Any]]:
-        """`length` samples in blocks of a second."""
+        """Yield `length` zero samples, `[n, channels]`, in blocks of one second."""
         for begin in range(0, length, self.rate):
             yield np.zeros((min(self.rate, length - begin), self.channels), _DTYPES[self.format])
 
 
 def audio_streams(source: Source) -> list[AudioStream]:
-    """The sound tracks of a video, to be got here alone.
+    """Return the audio streams of a video; use this instead of `container.streams.audio`.
 
-    Of channels in an order of their own only the number is kept.
+    Custom channel layouts are replaced by one that has the number of channels only.
     """
     tracks = list(source.container.streams.audio)
     for track in tracks:
@@ -110,14 +109,14 @@ def audio_streams(source: Source) -> list[AudioStream]:
 
 
 def read_packets(wanted: AudioRange, track: int, lead: int = 0) -> Generator[AudioPacket, None, None]:
-    """The packets of a track that are heard, once through, and up to `lead` before the first of them."""
+    """Yield a track's packets within the range, without repeats, and up to `lead` packets before it."""
     start, end = (wanted.start, wanted.end) if wanted.repeat is None else (Fraction(0), wanted.repeat)
     with _open_track(wanted.path, track, start) as (_, timed):
         yield from _select_packets(timed, None if end is None else end - start, lead)
 
 
 def read_samples(wanted: AudioRange, track: int, target: SampleFormat) -> Iterator[NDArray[Any]]:
-    """What is heard of a track, as arrays `[n, channels]` that follow one another without a gap."""
+    """Yield a track's samples within the range as contiguous arrays `[n, channels]` in `target`'s type."""
     if wanted.repeat is None or wanted.end is None:
         length = None if wanted.end is None else round((wanted.end - wanted.start) * target.rate)
         yield from _align_samples(
@@ -138,7 +137,7 @@ def read_samples(wanted: AudioRange, track: int, target: SampleFormat) -> Iterat
 def _align_samples(
     decoded: Iterator[_Block], target: SampleFormat, length: int | None, pad: bool = False
 ) -> Iterator[NDArray[Any]]:
-    """Samples where their time says: what lies before 0 or behind `length` is cut, a gap is silence."""
+    """Place samples by their timestamps: cut before 0 and after `length` samples, fill gaps with silence."""
     written = reached = 0
     drift = 0.0
     for begin, block in decoded:
@@ -166,7 +165,7 @@ def _align_samples(
 
 
 def _stretch(block: NDArray[Any], by: float) -> NDArray[Any]:
-    """`block` longer by `by` samples, or by as many as nobody hears."""
+    """Resample `block` (`[n, channels]`) to be `by` samples longer, limited to an inaudible 0.5 %."""
     length = len(block)
     most = max(1, length // 200)
     places = np.linspace(0, length - 1, length + round(max(-most, min(most, by))))
@@ -178,7 +177,7 @@ def _stretch(block: NDArray[Any], by: float) -> NDArray[Any]:
 def _decode(
     path: Path, track: int, start: Fraction, end: Fraction | None, target: SampleFormat
 ) -> Iterator[_Block]:
-    """What a track's packets decode to, and when it begins in seconds from `start`, where that is known."""
+    """Yield decoded blocks and their begin in seconds from `start` (None if unknown)."""
     zero = _first_frame_time(path) + start
     with _open_track(path, track, start) as (stream, timed):
         turned, like = None, None
@@ -197,7 +196,7 @@ def _decode(
 
 
 def _decode_frames(stream: AudioStream, packets: Iterator[AudioPacket]) -> Iterator[AudioFrame | None]:
-    """The frames of sound, without those that are damaged; None is the end of them."""
+    """Yield decoded audio frames, skipping damaged ones; None at the end."""
     for piece in packets:
         with suppress(*DAMAGED):
             yield from stream.decode(piece.packet)
@@ -219,7 +218,7 @@ def _resample(
 def _select_packets(
     timed: Iterator[AudioPacket], seconds: Fraction | None, lead: int
 ) -> Iterator[AudioPacket]:
-    """The pieces that sound between 0 and `seconds`, and up to `lead` before the first of them."""
+    """Yield the packets between 0 and `seconds`, and up to `lead` packets before the first of them."""
     before: deque[AudioPacket] = deque(maxlen=lead)
     for piece in timed:
         if seconds is not None and piece.begin >= seconds:
@@ -236,7 +235,7 @@ def _select_packets(
 def _open_track(
     path: Path, track: int, start: Fraction
 ) -> Iterator[tuple[AudioStream, Iterator[AudioPacket]]]:
-    """A track and its pieces from `start` or before on, on a clock that begins there."""
+    """Open a track and its packets from `start` (seconds) or earlier; packet times count from `start`."""
     zero = _first_frame_time(path) + start
     if start > _SEEK_MARGIN:
         with Source(path) as source, read_errors(source.name):
@@ -274,6 +273,6 @@ def _demux_packets(
 
 
 def _first_frame_time(path: Path) -> Fraction:
-    """When the first picture is shown, on the container's clock."""
+    """Return the time of the first video frame in seconds by the container's clock."""
     times = load_index(path)
     return times.origin * times.tick

@@ -1,4 +1,4 @@
-"""What a frame's tags say of its colours, and the RGB that is made of it: full range, BT.709, SDR."""
+"""Conversion of decoded frames to full-range BT.709 SDR RGB, by their colour tags."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from pipeline.files import write_errors
 from pipeline.video.colour import tonemap
 from pipeline.video.reading.side_data import side_data
 
-# Without the last two swscale repeats chroma samples instead of interpolating them, and rounds down: pictures
-# come out a step or two too dark.
+# Without the last two flags swscale repeats chroma samples instead of interpolating them, and rounds down:
+# images get a level or two too dark.
 ACCURATE_SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 # AVColorSpace (ITU-T H.273 matrix coefficients) to swscale's name for it.
@@ -42,17 +42,17 @@ _MATRICES = {
     10: Colorspace.BT2020,
 }
 
-# The curves of BT.470, BT.601, BT.709, SMPTE 240M, BT.2020 and sRGB are cameras'. All of them are meant for
-# much the same screens, which show a file's signal as it is: nothing is converted between them, nor is it by
-# players. Only these two are meant for others.
+# The transfer functions of BT.470, BT.601, BT.709, SMPTE 240M, BT.2020 and sRGB are meant for much the same
+# displays, which show the signal unchanged: like players, nothing here converts between them. Only these two
+# are meant for other displays.
 _TRANSFERS: dict[int, Transfer] = {ColorTrc.SMPTE2084: "pq", ColorTrc.ARIB_STD_B67: "hlg"}
 
-# The primaries of BT.601 lie so near to those of BT.709 that the difference is less than that between two
-# screens; these are much wider, and a face would be pale without them. A file that names none means BT.709.
+# The primaries of BT.601 differ from BT.709's by less than two displays do; these are much wider, and skin
+# would look pale without conversion. Untagged files are taken as BT.709.
 _WIDE_PRIMARIES = (ColorPrimaries.BT2020, ColorPrimaries.SMPTE432)
 
 
-# Matrices that swscale does not know: YCgCo and its kin, SMPTE 2085, ICtCp and Dolby's own.
+# Matrices that swscale does not support: YCgCo variants, SMPTE 2085, ICtCp and Dolby's.
 _UNSUPPORTED_MATRICES = frozenset({8, 11, 14, 15, 16, 17})
 
 
@@ -61,7 +61,7 @@ def get_transfer(frame: av.VideoFrame) -> Transfer:
 
 
 def is_supported(frame: av.VideoFrame) -> bool:
-    """Whether RGB can be made of a frame: it cannot where only a screen for Dolby Vision knows how."""
+    """Return True if the frame can be converted to RGB, unlike Dolby Vision without a compatible base."""
     dolby = side_data(frame, "DOVI_METADATA")
     return frame.colorspace not in _UNSUPPORTED_MATRICES and not (
         dolby is not None and is_dolby_profile_5(dolby)
@@ -69,20 +69,20 @@ def is_supported(frame: av.VideoFrame) -> bool:
 
 
 def is_dolby_profile_5(dolby: bytes) -> bool:
-    """Whether FFmpeg's AVDOVIMetadata is of profile 5, whose pictures are not those of HDR10, HLG or SDR."""
+    """Return True if FFmpeg's AVDOVIMetadata is profile 5, which has no HDR10, HLG or SDR base layer."""
     start = int.from_bytes(dolby[:8], sys.byteorder)
     profile, full_range = dolby[start + 4], dolby[start + 10]
     return profile == 0 and full_range == 1
 
 
-# Decoding has cores of its own; where there are few, dividing the work costs more than it gains.
+# Decoding uses other cores; with few of them, more threads cost more than they gain.
 _THREADS = max(1, min(4, (os.cpu_count() or 1) // 4))
 
-_TICK = Fraction(1, 1000)  # of a graph that passes frames on whatever their times
+_TICK = Fraction(1, 1000)  # of a filter graph in which timestamps do not matter
 
 
 class RgbConverter:
-    """Makes grey or RGB of the frames of one video."""
+    """Converter of one video's frames to grey, RGB and alpha arrays."""
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
@@ -91,11 +91,11 @@ class RgbConverter:
         self._lut_key: tuple[Any, ...] = ()
 
     def to_grey(self, frame: av.VideoFrame, width: int, height: int) -> Grey:
-        """`[H, W]`: the luma, brought to full range."""
+        """Return the luma as `[H, W]` uint8, full range, scaled to `width` × `height` pixels."""
         return cast(Grey, self._reformat(frame, width, height, "gray", None).to_ndarray())
 
     def to_alpha(self, frame: av.VideoFrame, width: int, height: int) -> Matte | None:
-        """`[H, W]`, 0 to 255: how opaque the frame itself is; None where it is so everywhere."""
+        """Return the frame's alpha as `[H, W]` uint8, 255 opaque; None if it is opaque everywhere."""
         form = frame.format
         if not (form.has_palette or any(component.is_alpha for component in form.components)):
             return None
@@ -103,22 +103,22 @@ class RgbConverter:
             plane, bits = frame.planes[-1], form.components[-1].bits
             samples = np.frombuffer(memoryview(plane), np.uint8 if bits == 8 else np.uint16)
             alpha: Any = samples.reshape(frame.height, -1)[:, : frame.width]
-            if bits > 8:  # opaque is all ones, or 255 with zeros behind it where somebody widened 8 bits
+            if bits > 8:  # opaque is all ones, or 255 shifted left if 8 bits were widened
                 alpha = cv2.convertScaleAbs(alpha, alpha=1 / (1 << bits - 8))
             if alpha.shape != (height, width):
                 alpha = cv2.resize(alpha, (width, height), interpolation=cv2.INTER_LINEAR)
         else:
             alpha = self._reformat(frame, width, height, "rgba", None).to_ndarray()[..., 3]
-        return None if alpha.min() == 0xFF else np.array(alpha)  # the frame's memory is used again
+        return None if alpha.min() == 0xFF else np.array(alpha)  # copied: the frame's memory is reused
 
     def to_rgb(self, frame: av.VideoFrame, width: int, height: int, high_bit_depth: bool) -> Pixels:
-        """`[H, W, 3]`, uint8 or, if `high_bit_depth`, uint16."""
+        """Return `[H, W, 3]` RGB over the full range: uint8, or uint16 if `high_bit_depth`."""
         coded, primaries = get_transfer(frame), frame.color_primaries
         if coded != "sdr" and primaries not in tonemap.PRIMARIES:
             primaries = ColorPrimaries.BT2020
         foreign = coded != "sdr" or primaries in _WIDE_PRIMARIES
         bits = max(component.bits for component in frame.format.components)
-        # Planes, not pixels, because swscale is several times quicker at them.
+        # Planar output, because swscale is several times faster with it.
         if not (high_bit_depth or bits > 8 or foreign):
             planes = self._reformat(frame, width, height, "gbrp", _choose_matrix(frame, coded))
             return cast(Pixels, cv2.merge(_rgb_planes(planes, np.uint8)))
@@ -149,8 +149,8 @@ class RgbConverter:
     def _apply_tonemap(
         self, planes: av.VideoFrame, coded: Transfer, primaries: int, max_input: float, frame: av.VideoFrame
     ) -> av.VideoFrame:
-        """`planes` as SDR of BT.709, by a table, whose inputs end at `max_input` times white."""
-        if self._peak is None:  # asked of one frame alone, which its side data keeps alive for a while
+        """Convert `planes` to BT.709 SDR by a 3D lookup table for inputs up to `max_input` times white."""
+        if self._peak is None:  # read from one frame only: side data keeps its frame alive for a while
             self._peak = _peak_luminance(frame) if coded == "pq" else tonemap.DEFAULT_PEAK
         key = (coded, primaries, max_input, planes.width, planes.height)
         if self._lut is None or self._lut_key != key:
@@ -168,7 +168,7 @@ class RgbConverter:
 
 
 def _rgb_planes(frame: av.VideoFrame, kind: type[np.uint8 | np.uint16]) -> list[Any]:
-    """Red, green and blue of a planar frame, each `[H, W]`."""
+    """Return red, green and blue of a planar GBR frame as views, each `[H, W]`."""
     green, blue, red = (
         np.frombuffer(memoryview(plane), kind).reshape(frame.height, -1)[:, : frame.width]
         for plane in frame.planes[:3]
@@ -190,19 +190,19 @@ def _choose_range(frame: av.VideoFrame) -> int:
 
 
 def _is_rgb_or_grey(frame: av.VideoFrame) -> bool:
-    """Whether the samples are RGB or grey, whose range swscale takes for full whatever they say."""
+    """Return True for RGB or grey samples, which swscale always takes as full range."""
     return frame.format.name.startswith(("rgb", "bgr", "gbr", "gray", "pal8", "argb", "abgr"))
 
 
 def _white_level(frame: av.VideoFrame, bits: int) -> int:
-    """What white is in swscale's 16 bits, to which it widens a sample by zeros."""
+    """Return the value of white in swscale's 16-bit output, which pads samples with zero bits."""
     if _choose_range(frame) == ColorRange.MPEG and not _is_rgb_or_grey(frame):
         return 0xFF00
     return ((1 << bits) - 1) << (16 - bits) if bits < 16 else 0xFFFF
 
 
 def _peak_luminance(frame: av.VideoFrame) -> float:
-    """The most light that a PQ video holds, in cd/m2: the less of what its two statements allow."""
+    """Return the peak luminance of a PQ video in cd/m2: the lower of MaxCLL and the mastering display's."""
     told = []
     level = side_data(frame, "CONTENT_LIGHT_LEVEL")
     if level is not None:  # AVContentLightMetadata: MaxCLL, MaxFALL

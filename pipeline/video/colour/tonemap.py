@@ -1,7 +1,7 @@
-"""What light a coded signal stands for, and how the light of HDR is brought to the screens of SDR.
+"""Transfer functions of SDR and HDR signals, and tone mapping of HDR to SDR.
 
-Signals are R'G'B' in [0, 1] and light is cd/m2, both float64 `[..., 3]`; the curves are those of
-ITU-R BT.2100. What comes out is R'G'B' of the primaries of ITU-R BT.709.
+Signals are R'G'B' in [0, 1] and light is linear RGB in cd/m2 unless stated otherwise, both float64
+`[..., 3]`. HDR curves are those of ITU-R BT.2100; the result is R'G'B' with the primaries of ITU-R BT.709.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from pipeline.clip import Transfer
 
 Array = NDArray[np.float64]
 
-# Diffuse white of HDR (ITU-R BT.2408), which becomes the white of SDR but for the room that highlights take.
+# HDR reference white in cd/m2 (ITU-R BT.2408); it maps to slightly below SDR white: room for highlights.
 REFERENCE_WHITE = 203.0
-# What a picture was graded for where it does not say; HLG's nominal peak (ITU-R BT.2100, note 5f).
+# Peak luminance in cd/m2 if the video states none; HLG's nominal peak (ITU-R BT.2100, note 5f).
 DEFAULT_PEAK = 1000.0
 
 # x and y of red, green, blue (ITU-T H.273, table 2); the white of all of these is D65.
@@ -34,7 +34,7 @@ _C1, _C2, _C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
 
 
 def pq_to_light(signal: Array) -> Array:
-    """The light of a PQ signal: BT.2100, table 4, EOTF."""
+    """Return the light of a PQ signal: BT.2100, table 4, EOTF."""
     root = np.clip(signal, 0, 1) ** (1 / _M2)
     return np.asarray(10000 * (np.maximum(root - _C1, 0) / (_C2 - _C3 * root)) ** (1 / _M1))
 
@@ -45,7 +45,7 @@ def light_to_pq(light: Array) -> Array:
 
 
 def hlg_to_light(signal: Array) -> Array:
-    """The light of an HLG signal on a screen of 1000 cd/m2: BT.2100, table 5, inverse OETF and OOTF."""
+    """Return the light of an HLG signal on a 1000 cd/m2 display: BT.2100, table 5, inverse OETF and OOTF."""
     a = 0.17883277
     b, c = 1 - 4 * a, 0.5 - a * np.log(4 * a)
     signal = np.maximum(signal, 0)
@@ -55,9 +55,9 @@ def hlg_to_light(signal: Array) -> Array:
 
 
 def srgb_to_light(signal: Array) -> Array:
-    """The light of an SDR signal, white being 1.
+    """Return the light of an SDR signal, relative to white = 1.
 
-    The curve is IEC 61966-2-1's, which the screens that play files keep to more nearly than to BT.1886.
+    The curve is sRGB (IEC 61966-2-1), which displays follow more closely than BT.1886.
     """
     signal = np.maximum(signal, 0)
     return np.asarray(np.where(signal <= 0.04045, signal / 12.92, ((signal + 0.055) / 1.055) ** 2.4))
@@ -69,7 +69,7 @@ def light_to_srgb(light: Array) -> Array:
 
 
 def compress_highlights(light: Array, peak: float) -> Array:
-    """Light of up to `peak` brought below WHITE by a soft knee: ITU-R BT.2390, 5.4.1 (the EETF)."""
+    """Map light of up to `peak` cd/m2 below REFERENCE_WHITE by a soft knee: ITU-R BT.2390, 5.4.1 (EETF)."""
     if peak <= REFERENCE_WHITE:
         return np.minimum(light, REFERENCE_WHITE)
     top = light_to_pq(np.array(peak))
@@ -84,10 +84,10 @@ def compress_highlights(light: Array, peak: float) -> Array:
 
 
 def to_bt709(signal: Array, transfer: Transfer, primaries: int, peak: float = DEFAULT_PEAK) -> Array:
-    """The SDR signal that shows what `signal` shows, `peak` being the most light that is in the picture.
+    """Convert a signal to BT.709 SDR; `peak` is the video's peak luminance in cd/m2.
 
-    Hues are kept: what no screen of BT.709 shows is paled at its luminance until it does, and the
-    three channels are darkened by one factor, which is found for the brightest of them.
+    Hues are kept: colours outside the BT.709 gamut are desaturated at constant luminance, and all three
+    channels are scaled by one factor, computed from the brightest of them.
     """
     light = (
         srgb_to_light(signal) * REFERENCE_WHITE
@@ -107,14 +107,14 @@ def to_bt709(signal: Array, transfer: Transfer, primaries: int, peak: float = DE
 
 
 def _primaries_to_bt709(primaries: int) -> Array:
-    """Linear RGB of `primaries` to that of BT.709."""
+    """Return the 3 × 3 matrix from linear RGB of `primaries` to linear BT.709."""
     return np.asarray(
         np.linalg.solve(_primaries_to_xyz(PRIMARIES[1]), _primaries_to_xyz(PRIMARIES[primaries]))
     )
 
 
 def _primaries_to_xyz(primaries: tuple[tuple[float, float], ...]) -> Array:
-    """Linear RGB to XYZ: the columns are the corners, each as bright as white asks for."""
+    """Return the 3 × 3 matrix from linear RGB to XYZ, scaled so that RGB (1, 1, 1) is D65 white."""
     columns = np.array([(x / y, 1, (1 - x - y) / y) for x, y in primaries]).T
     x, y = _D65
     return np.asarray(columns * np.linalg.solve(columns, np.array((x / y, 1, (1 - x - y) / y))))
@@ -122,8 +122,8 @@ def _primaries_to_xyz(primaries: tuple[tuple[float, float], ...]) -> Array:
 
 @lru_cache(maxsize=4)
 def make_cube(transfer: Transfer, primaries: int, peak: float, max_input: float) -> bytes:
-    """`to_bt709` as a .cube file, whose inputs run from 0 to `max_input`."""
-    size = 65  # grey, skin and what is not much more saturated come within 1/255 of the formulas
+    """Return `to_bt709` as the bytes of a .cube file for inputs from 0 to `max_input`."""
+    size = 65  # moderately saturated colours are within 1/255 of the exact result
     axis = np.linspace(0, max_input, size)
     blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")  # red runs fastest
     table = to_bt709(np.stack([red, green, blue], axis=-1), transfer, primaries, peak)

@@ -1,7 +1,7 @@
-"""The animated WebP (RFC 9649) as a video, which FFmpeg does not read: it knows single pictures alone.
+"""Reading of animated WebP (RFC 9649) as a video: FFmpeg decodes still WebP only.
 
-Those are laid in a container that it does read, as they are; each decodes to a part of the canvas, and is
-drawn on what those before it have left there.
+The frames are remuxed as stills into Matroska, which FFmpeg reads; each decodes to a region of the canvas and
+is drawn over what the frames before it have left there.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from pipeline.video.webp import WebPFrame, canvas_size, parse_frames
 
 
 def open_animation(path: Path) -> tuple[BinaryIO, Canvas] | None:
-    """The pictures in a Matroska file without a name, and what draws them; None where `path` is none such."""
+    """Remux an animation into an unnamed Matroska file; return it with its canvas, None for other files."""
     with path.open("rb") as file:
         size = canvas_size(file)
         found = list(parse_frames(file)) if size else []
         if size is None or not found:
             return None
-        copy = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - whoever asked closes it
+        copy = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - closed by the caller
         try:
             times = _remux(file, found, size, copy)
         except BaseException:
@@ -37,12 +37,12 @@ def open_animation(path: Path) -> tuple[BinaryIO, Canvas] | None:
 
 
 def _remux(file: BinaryIO, frames: list[WebPFrame], size: tuple[int, int], copy: BinaryIO) -> list[int]:
-    """Write the pictures into a container; returns when each is shown, in milliseconds.
+    """Write the frames into a Matroska container; return their times in milliseconds.
 
-    No muxer of FFmpeg's takes them, so Matroska (RFC 9559) is written here: a cluster for each picture, in
-    milliseconds, which is what it counts where nothing else is said.
+    No muxer of FFmpeg's accepts them, so Matroska (RFC 9559) is written here: a cluster for each frame, in
+    the default time scale of milliseconds.
     """
-    # FFmpeg's containers have no name for the codec; whoever decodes them knows better than this.
+    # FFmpeg's Matroska has no codec id for WebP; the decoder is chosen by the caller.
     shape = (
         _ebml_element("B0", _uint64(size[0]))
         + _ebml_element("BA", _uint64(size[1]))
@@ -67,7 +67,7 @@ def _remux(file: BinaryIO, frames: list[WebPFrame], size: tuple[int, int], copy:
             "9B", _uint64(lasts)
         )
         if not whole:
-            block += _ebml_element("FB", (-1).to_bytes(1, "big", signed=True))  # it needs another
+            block += _ebml_element("FB", (-1).to_bytes(1, "big", signed=True))  # it references another
         copy.write(_ebml_element("1F43B675", _ebml_element("E7", _uint64(time)) + _ebml_element("A0", block)))
         times.append(time)
         time += lasts
@@ -75,7 +75,7 @@ def _remux(file: BinaryIO, frames: list[WebPFrame], size: tuple[int, int], copy:
 
 
 def _ebml_element(id: str, data: bytes) -> bytes:
-    """One of EBML (RFC 8794), its size in eight bytes."""
+    """Return an EBML element (RFC 8794) with an eight-byte size."""
     return bytes.fromhex(id) + (len(data) | 1 << 56).to_bytes(8, "big") + data
 
 
@@ -84,10 +84,10 @@ def _uint64(value: int) -> bytes:
 
 
 class Canvas:
-    """Draws the pictures of an animation on one another, as their flags say."""
+    """Canvas that frames of an animation are drawn on, by their blending and disposal flags."""
 
     def __init__(self, size: tuple[int, int], pictures: dict[int, WebPFrame]) -> None:
-        """`size` is width and height; the pictures are known by their times."""
+        """`size` is width and height in pixels; `pictures` maps times in milliseconds to frames."""
         self._size = size
         self._pictures = pictures
         self._canvas = np.zeros((0, 0, 4), np.uint8)
@@ -95,7 +95,7 @@ class Canvas:
         self._reformatter = VideoReformatter()
 
     def draw(self, frame: VideoFrame) -> VideoFrame:
-        """Draw the picture in `frame` on the canvas, and return all that is then seen, RGBA."""
+        """Draw a decoded frame on the canvas; return the whole canvas as an RGBA frame with its times."""
         picture = self._pictures[cast(int, frame.pts)]
         if self._before is None or frame.pts == 0:
             self._canvas, self._before = np.zeros((*self._size[::-1], 4), np.uint8), None
@@ -107,7 +107,7 @@ class Canvas:
             src_color_range=ColorRange.MPEG if limited else ColorRange.JPEG,
             dst_color_range=ColorRange.JPEG,
             interpolation=ACCURATE_SCALING,
-            threads=1,  # several lose the last rows of alpha now and then
+            threads=1,  # with several the last rows of alpha are lost at times
         ).to_ndarray()
         if self._before is not None and self._before.dispose:
             self._region(self._before)[...] = 0
@@ -125,14 +125,14 @@ class Canvas:
         return drawn
 
     def _region(self, picture: WebPFrame) -> NDArray[np.uint8]:
-        """Return the part of the canvas on which the picture lies, as a view."""
+        """Return the frame's region of the canvas, as a view `[h, w, 4]`."""
         left, top = picture.offset
         width, height = picture.size
         return self._canvas[top : top + height, left : left + width]
 
 
 def _blend(image: NDArray[np.uint8], behind: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """`image` over `behind`, both RGBA with straight alpha: RFC 9649, 2.7.1.1."""
+    """Blend `image` over `behind`, both `[h, w, 4]` uint8 RGBA with straight alpha: RFC 9649, 2.7.1.1."""
     own = image[..., 3:].astype(np.float32)
     other = behind[..., 3:] * (1 - own / 255)
     alpha = own + other

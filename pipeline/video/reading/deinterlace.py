@@ -1,4 +1,4 @@
-"""Frames that hold two fields, filmed one after the other, become one picture each."""
+"""Deinterlacing by FFmpeg's bwdif, one frame out for each frame in."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import av
 from av.filter import Graph
 
 _MIN_SIDE = 16
-"""Lines and columns of a picture, of which the filter needs a few: smaller ones have no comb to speak of."""
+"""Least width and height to deinterlace, in pixels: the filter needs a few lines and columns."""
 
 
 def deinterlace(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
-    """The frames, one for one and at their own times; none is interlaced any longer.
+    """Yield each frame at its own time, deinterlaced.
 
-    Of an interlaced frame one field stays, and FFmpeg's bwdif makes the lines of the other anew from the
-    frames before and after; so each comes when the next one is known. Whole frames are not touched.
+    bwdif keeps one field of an interlaced frame and interpolates the lines of the other from the frames
+    before and after; so each frame is delayed by one. Progressive frames are passed on unchanged.
     """
     bwdif: _Bwdif | None = None
     before: av.VideoFrame | None = None
@@ -39,7 +39,7 @@ def deinterlace(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
 
 
 class _Bwdif:
-    """FFmpeg's filter, and the times of the frames that are in it, which it would count in other ticks."""
+    """FFmpeg's bwdif filter with the times of the frames in it, since the filter changes the time base."""
 
     def __init__(self, frame: av.VideoFrame) -> None:
         self._shape = _shape(frame)
@@ -53,11 +53,11 @@ class _Bwdif:
         self._graph.link_nodes(source, bwdif, self._graph.add("buffersink")).configure()
 
     def accepts(self, frame: av.VideoFrame) -> bool:
-        """A stream may change its size on the way; a filter does not."""
+        """Return True if the frame has the size and pixel format that the filter was built for."""
         return _shape(frame) == self._shape
 
     def prime(self, frame: av.VideoFrame) -> None:
-        """Take in a frame that does not come out, because it was shown before."""
+        """Feed a frame as reference only; it was already yielded."""
         self._times.append(None)
         self._graph.push(frame)
 

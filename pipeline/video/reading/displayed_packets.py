@@ -1,4 +1,4 @@
-"""Packets that bring no picture of their own to the screen: hidden frames, second fields, empty ones."""
+"""Which packets display a frame of their own: not hidden frames, second fields or empty packets."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from pipeline.video.reading.source import Source, codec_name, time_base
 
 
 class DisplayedPackets:
-    """Tells of a stream's packets, in their order, whether each brings a picture."""
+    """Classifier of a stream's packets, in order: does a packet display a frame?"""
 
     def __init__(self, source: Source) -> None:
         self._codec = codec_name(source.stream)
-        # FFmpeg's parser gives the time that one field takes to each of two packets. Where another
-        # container says how long a packet lasts, that tells nothing of fields.
+        # FFmpeg's parser gives each packet of a field pair the duration of one field. Durations from a
+        # container say nothing about fields.
         rate = source.stream.codec_context.framerate
         parsed = self._codec == "h264" and source.parsed
         self._field = round(1 / rate / time_base(source.stream) / 2) if parsed and rate else None
         self._half = False
-        """Whether the picture before waits for its other field."""
+        """True if the last displayed packet waits for its second field."""
         self._due: int | None = None
-        """When that field comes, where the picture before has a time."""
+        """The pts expected for that field, if the packet before has a time."""
         self._mpeg4 = mpeg4.VopCounter(source.stream.codec_context.extradata)
         self.packed = False
-        """True if a packet brought two pictures, as from DivX: the container's times then say nothing."""
+        """True if a packet held two frames (DivX packed bitstream): the container's times are useless."""
         self._owed = 0
-        """Pictures that came in a packet beside another, which an empty one is to follow for each."""
+        """Number of frames packed into earlier packets, for each of which an empty packet follows."""
 
     def is_displayed(self, packet: Packet[VideoStream], pts: int | None) -> bool:
+        """Return True if the packet displays a frame; call once for each packet in order."""
         match self._codec:
             case "vp8":
                 return bool(memoryview(packet)[0] & 0x10)  # show_frame: RFC 6386, 9.1
@@ -42,7 +43,7 @@ class DisplayedPackets:
         return True
 
     def _is_displayed_mpeg4(self, data: memoryview) -> bool:
-        """Return True if an MPEG-4 packet brings a picture, or makes room for one that came before."""
+        """Return True if an MPEG-4 packet codes a frame, or stands for one packed into an earlier packet."""
         found = self._mpeg4.count(bytes(data))
         self.packed |= found > 1
         brings = found + self._owed > 0
@@ -59,7 +60,7 @@ class DisplayedPackets:
 
 
 def _is_displayed_vp9(data: memoryview) -> bool:
-    """Whether the frame is shown: VP9 Bitstream & Decoding Process Specification, 6.2."""
+    """Return True if the frame is shown: VP9 Bitstream & Decoding Process Specification, 6.2."""
     if data[-1] & 0xE0 == 0xC0:  # a superframe (Annex B) has a shown frame behind its hidden ones
         return True
     # frame_marker (2 bits), profile (2), in profile 3 a reserved bit, show_existing_frame, frame_type,

@@ -1,4 +1,4 @@
-"""When each frame of a video is shown: as it was kept, or read from the file's packets."""
+"""Frame index of a video, from memory, from the file beside the video, or from a scan of its packets."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from pipeline.video.reading.scan import FrameIndex, Scan, scan_packets
 
 
 def load_index(path: Path) -> FrameIndex:
-    """The frame times of a video, found without decoding; remembered for the last few files."""
+    """Return the frame index of a video, found without decoding; the last 16 files are cached."""
     return scan_of(path).index
 
 
 def save_index(path: Path) -> None:
-    """Write the index beside the video, so that the next process need not read the whole file for it.
+    """Write the index beside the video, so that other processes need not scan the whole file.
 
-    Nothing is written where that was done before. The index is used for as long as the video is the same, in
-    whatever folder both lie. Raises VideoError where the file is no video, and RunError or InputError where
-    nothing can be written.
+    Does nothing if a valid index file is there. The index stays valid while the video is unchanged, also if
+    both are moved. Raises VideoError if the file is no video, RunError or InputError if the index cannot be
+    written.
     """
     if index_cache.load(path) is None:
         index_cache.save(path, scan_of(path))
 
 
 def has_index(path: Path) -> bool:
-    """Whether the index lies beside the video, so that nothing of the video has to be read for it."""
+    """Return True if a valid index file lies beside the video."""
     return index_cache.load(path) is not None
 
 
 def index_path(path: Path) -> Path:
-    """Where the index of a video is kept."""
+    """Return the path of a video's index file."""
     return index_cache.beside(path)
 
 

@@ -1,4 +1,4 @@
-"""The frames of a video: all, a range or a few of them, forward or backward."""
+"""Reading of a video's frames: all, a range or a selection, forward or backward."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.scan import FrameIndex
 from pipeline.video.reading.source import Source
 
-# What frames may be held while a stretch of video is turned round.
+# Memory for frames held while a part of a video is reversed.
 _BACKWARD_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture: `image` is `[H, W, 3]` RGB (or `[H, W]` grey), uint8; `pts` as the module says.
+    """A decoded frame: `image` is `[H, W, 3]` RGB (or `[H, W]` grey), uint8; `pts` in ticks.
 
-    `image16` is the same picture in 16 bits, 0 to 65535, where asked for. `alpha` is `[H, W]`, uint8: how
-    opaque the video itself is there, its colours being straight; None where it is so everywhere.
+    `image16` is the same picture in 16 bits, 0 to 65535, where asked for. `alpha` is `[H, W]`, uint8: the
+    video's own alpha, with straight colours; None if it is opaque everywhere.
     """
 
     pts: int
@@ -47,7 +47,7 @@ def read_frames(
     pixel_format: Literal["rgb24", "gray"] = "rgb24",
     high_bit_depth: bool = False,
 ) -> Iterator[Frame]:
-    """The frames with start <= pts < end, in order; with `only`, those whose pts is in it.
+    """Yield the frames with start <= pts < end, in order; with `only`, those whose pts is in it.
 
     Decodes from the keyframe before, and jumps over the stretches without wanted ones. With `high_bit_depth`
     a frame comes in 16 bits, too: RGB, whatever `pixel_format` says.
@@ -70,7 +70,7 @@ def read_frames(
 def _decode_wanted(
     source: Source, times: FrameIndex, start: int, end: int | None, wanted: list[int] | None
 ) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Decode what is wanted, jumping wherever a keyframe lies between here and the next wanted frame."""
+    """Decode the wanted frames, seeking if a keyframe lies between here and the next wanted frame."""
     here, reached = -1, 0
     target = wanted[0] if wanted else start
     last = wanted[-1] if wanted else times.last_before(end)
@@ -81,7 +81,7 @@ def _decode_wanted(
         if lands and _keyframe_between(times, target - source.preroll, reached):
             packets = _seek_packets(source, times, target - source.preroll, clock)
             if packets is None:
-                lands = False  # the container's own index leads astray: decode from the start instead
+                lands = False  # the container's own index is wrong: decode from the start instead
                 source.rewind(source.threaded)
         since = None if times.container_pts or source.preroll else times.origin + target
         for frame in source.decode(packets, since):
@@ -106,13 +106,13 @@ def _decode_wanted(
         else:
             if here >= last or not source.threaded:
                 return
-            # What the decoder still held is lost; without threads it holds nothing back.
+            # The frames that the decoder still held are lost; without threads it holds none.
             source.rewind(threaded=False)
             target, reached = max(target, here + 1), 0
 
 
 def _keyframe_between(times: FrameIndex, target: int, here: int) -> bool:
-    """Whether frames lie between `here` and a keyframe that is not behind `target`."""
+    """Return True if frames lie between `here` and a keyframe not after `target` (all pts)."""
     key = times.keyframe_before(target)
     return key <= target and here < times.frame_at(key - 1)
 
@@ -120,9 +120,9 @@ def _keyframe_between(times: FrameIndex, target: int, here: int) -> bool:
 def _seek_packets(
     source: Source, times: FrameIndex, target: int, clock: _FrameClock
 ) -> Iterator[Packet[VideoStream]] | None:
-    """The packets from a keyframe before `target` on; None where the container does not lead there."""
+    """Seek to a keyframe before `target` and return the packets from it on; None if the seek fails."""
     key = bisect.bisect_right(times.keyframes, target) - 1
-    for aim in (key, key - 1):  # some containers land behind what was aimed at
+    for aim in (key, key - 1):  # some containers land after the target
         if aim < 0:
             break
         try:
@@ -140,7 +140,7 @@ def _seek_packets(
 
 
 class _FrameClock:
-    """Tells the index's time of each picture, in the order in which they are decoded."""
+    """Mapping of decoded frames, in order, to their pts in the index."""
 
     def __init__(self, times: FrameIndex) -> None:
         self._times = times
@@ -152,11 +152,11 @@ class _FrameClock:
         self._before = -1
 
     def begin(self, pts: int) -> None:
-        """Go on with the frame at `pts`."""
+        """Continue with the frame at `pts`."""
         self._before = pts - 1
 
     def pts(self, stamp: int | None) -> int | None:
-        """The time of the next picture, which the container puts at `stamp`; None behind the last."""
+        """Return the pts of the next frame, whose container pts is `stamp`; None after the last."""
         times = self._times
         if times.container_pts or stamp is None:
             pts = self._told.get(stamp, -1) if stamp is not None else -1
@@ -193,7 +193,7 @@ def read_frames_backward(
     pixel_format: Literal["rgb24", "gray"] = "rgb24",
     high_bit_depth: bool = False,
 ) -> Iterator[Frame]:
-    """The frames of `read`, last first, holding no more than a bounded chunk of them."""
+    """Yield the frames of `read_frames` in reverse order, holding a bounded number of them in memory."""
     times = load_index(path)
     pts = [p for p in times.pts if start <= p < end and (only is None or p in only)]
     with Source(path) as source:

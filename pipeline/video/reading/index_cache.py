@@ -1,4 +1,4 @@
-"""What a scan of a video found, kept in a small file beside it."""
+"""Index file beside a video: the result of a packet scan as JSON."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pipeline.files import fingerprint, replacing
 from pipeline.video.reading.scan import FrameIndex, Scan
 
 _VERSION = 3
-"""Raised when a scan finds other tracks or times, so that what an older program kept is not used."""
+"""Increased when scans give other results, so that older index files are not used."""
 
 
 def save(path: Path, scan: Scan) -> None:
-    """Write down what was found in the video at `path`."""
+    """Write the scan of the video at `path` to its index file."""
     index = scan.index
     data = {
         "version": _VERSION,
@@ -38,7 +38,7 @@ def save(path: Path, scan: Scan) -> None:
 
 
 def load(path: Path) -> Scan | None:
-    """What was kept of this very video; None where there is nothing, or nothing that fits it."""
+    """Return the scan stored for this very video; None if there is none or it does not match."""
     try:
         data = json.loads(beside(path).read_bytes())
         if data["version"] != _VERSION or data["video"] != fingerprint(path):
@@ -49,7 +49,7 @@ def load(path: Path) -> Scan | None:
 
 
 def _checked(data: dict[str, Any]) -> Scan:
-    """Raises ValueError or TypeError where this is not what `save` writes."""
+    """Return the scan in `data`; raises ValueError or TypeError if it is not what `save` writes."""
     pts, keys, stamps = (tuple(data[name]) for name in ("pts", "keys", "stamps"))
     marks = tuple((time, size) for time, size in data["marks"])
     index = FrameIndex(
@@ -88,5 +88,5 @@ def _checked(data: dict[str, Any]) -> Scan:
 
 
 def beside(path: Path) -> Path:
-    """Where that file is."""
+    """Return the path of the index file."""
     return path.with_name(f"{path.name}.index")

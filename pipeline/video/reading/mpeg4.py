@@ -1,4 +1,4 @@
-"""Count of the pictures coded in a packet of MPEG-4 Visual (ISO/IEC 14496-2): DivX packs two into one."""
+"""Number of frames coded in a packet of MPEG-4 Visual (ISO/IEC 14496-2): DivX packs two into one."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import re
 
 _LAYER = re.compile(rb"\x00\x00\x01[\x20-\x2f]")
 _PICTURE = b"\0\0\1\xb6"
-# What may stand before a picture's own data: one bit for each second since the picture before, and a few.
+# Bytes of a frame header that are parsed: one bit for each second since the frame before, and a few more.
 _HEAD_BYTES = 64
-# A rectangular layer whose pictures are numbered in 16 bits at most.
+# Largest width of vop_time_increment of a rectangular layer, in bits.
 _INCREMENT_BITS = 16
 
 
 class VopCounter:
-    """Counts the coded pictures of packets, which may bring a header that those behind it are read by."""
+    """Counter of coded frames (VOPs) in packets, which may carry a header for the packets after them."""
 
     def __init__(self, header: bytes | None) -> None:
         self._increment = _INCREMENT_BITS
-        """Number of bits of a picture's time."""
+        """Bits of vop_time_increment."""
         self._read_layer(header or b"")
 
     def count(self, data: bytes) -> int:
-        """Count the pictures in a packet, without those that only repeat the one before."""
+        """Count the frames in a packet, without those that only repeat the one before."""
         self._read_layer(data)
         found, at = 0, data.find(_PICTURE)
         while at >= 0:
@@ -46,7 +46,7 @@ class VopCounter:
         self._increment = max(1, (max(1, bits.take(16)) - 1).bit_length())
 
     def _is_coded(self, data: bytes) -> bool:
-        """vop_coded."""
+        """Return vop_coded of a frame."""
         bits = _Bits(data)
         bits.take(2)  # vop_coding_type
         while bits.take(1):  # modulo_time_base
@@ -56,7 +56,7 @@ class VopCounter:
 
 
 class _Bits:
-    """Reads numbers from the front of some bytes; zeros behind them."""
+    """Bit reader; reads zeros past the end."""
 
     def __init__(self, data: bytes) -> None:
         self._value = int.from_bytes(data, "big")

@@ -1,4 +1,4 @@
-"""What a look at a video tells of it."""
+"""Probing of a video: its Clip, from the first frame and the frame index."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -13,10 +13,9 @@ from pipeline.video.reading.source import Source, codec_name
 
 
 def probe_clip(path: Path, name: str | None = None) -> Clip:
-    """Look at a video without decoding more than its first frame.
+    """Probe a video, decoding no more than its first frame.
 
-    `name` is what the user calls the file, for sentences. Raises VideoError where it is no video that can
-    be used.
+    `name` is the user's name of the file, for error messages. Raises VideoError if the video cannot be used.
     """
     with Source(path, name) as source:
         first = source.decode_first()
@@ -38,7 +37,7 @@ def probe_clip(path: Path, name: str | None = None) -> Clip:
         codec = source.codec
         coded, interlaced, alpha = get_transfer(first), source.interlaced, source.to_alpha(first) is not None
         depth = max(c.bits for c in first.format.components)
-        # What an edit list leaves out was not promised.
+        # Frames left out by an edit list do not count.
         promised = min(stream.frames, len(stream.index_entries) or stream.frames)
         sound = tuple(codec_name(s) for s in source.container.streams.audio if s.codec_context)
         own_name = source.name

@@ -1,4 +1,4 @@
-"""When each frame of a video is shown, read from its packets without decoding."""
+"""Scan of a video's packets for the times of its frames, without decoding."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ import numpy as np
 
 from pipeline.video.reading.timestamps import repair_timestamps
 
-# What a damaged file says beyond this is no time.
+# Larger timestamps, from damaged files, are ignored.
 _MAX_TIME = 2**52
-# The clock of a video is refined by no more than this, and FFmpeg's fractions hold no larger denominator.
+# Largest factor by which a time base is refined; largest denominator of FFmpeg's fractions.
 _FINEST, _DENOMINATOR = 16, 2**31 - 1
-# Sound that begins by no more than this before the picture, in seconds, is an encoder's run-up.
+# Audio that begins no more than this (in seconds) before video is encoder delay.
 _MAX_ENCODER_DELAY = Fraction(1, 10)
-# No more pictures are shown before one that is decoded before them (ITU-T H.264, A.3.1).
+# Most frames displayed before one that is decoded before them (ITU-T H.264, A.3.1).
 _MAX_REORDERED = 16
-# A picture that comes later than this after the sound belongs to another clock.
+# Video that begins later than this (in seconds) after audio has another clock.
 _LONGEST_LEAD = 3600
 
 
 @dataclass(frozen=True)
 class FrameIndex:
-    """When each frame is shown, ascending, and from which of them decoding can start."""
+    """Presentation times of all frames, ascending, and the keyframes that decoding can start from."""
 
     pts: tuple[int, ...]
     keyframes: tuple[int, ...]
     origin: int = 0
-    """The first frame's time by the container's clock, in ticks as those of `pts`."""
+    """Time of the first frame by the container's clock, in ticks."""
     tick: Fraction = Fraction(1)
-    """How many seconds one of pts is."""
+    """Seconds per tick of pts."""
     keyframe_packets: tuple[tuple[int, int], ...] = ()
-    """The packet of each of `keys` is known by the time that the container gives it and by its size."""
+    """Container pts and size in bytes of each keyframe's packet, to recognise it after a seek."""
     container_pts: tuple[int | None, ...] = ()
-    """Where times were mended, the one that the container has for each frame; None where it is no guide."""
+    """If timestamps were repaired, the container pts of each frame; None where it is unusable."""
     last_duration: int = 1
     """Duration of the last frame, in ticks."""
     size: tuple[int, int] | None = None
-    """Width and height that most of the frames have as they are stored; None: that of the first."""
+    """Stored width and height of most frames, in pixels; None: that of the first frame."""
     lead: int = 0
-    """By how many ticks the first frame is shown before its own time, because the sound begins so early."""
+    """Ticks that the first frame is shown before its own pts, because audio begins earlier."""
 
     @property
     def end(self) -> int:
@@ -60,7 +60,7 @@ class FrameIndex:
         return int(np.median(np.diff(self.pts))) if len(self.pts) > 1 else self.last_duration
 
     def with_lead(self, lead: int) -> FrameIndex:
-        """The same with the first frame shown `lead` ticks before its own time, from 0 on."""
+        """Return the index with the first frame extended by `lead` ticks, from 0 on."""
         pts, keys = (
             (*times[:1], *(time + lead for time in times[1:])) for times in (self.pts, self.keyframes)
         )
@@ -69,11 +69,11 @@ class FrameIndex:
         return replace(self, pts=pts, keyframes=keys, origin=self.origin - lead, lead=lead)
 
     def frame_at(self, pts: int) -> int:
-        """The pts of the frame on screen at `pts`: the last one not after it, else the first."""
+        """Return the pts of the frame displayed at `pts`: the last one not after it, else the first."""
         return self.pts[max(0, bisect.bisect_right(self.pts, pts) - 1)]
 
     def last_before(self, end: int | None) -> int:
-        """The pts of the last frame before `end`, or of all; -1 where there is none."""
+        """Return the pts of the last frame before `end` (None: of all frames); -1 if there is none."""
         place = len(self.pts) if end is None else bisect.bisect_left(self.pts, end)
         return self.pts[place - 1] if place else -1
 
@@ -83,15 +83,17 @@ class FrameIndex:
 
 @dataclass(frozen=True)
 class Scan:
+    """Result of a packet scan: the frame index and what probing needs besides."""
+
     index: FrameIndex
     packets: int
-    """How many packets of the stream the file holds, those that show nothing among them."""
+    """Number of the stream's packets, including those that display no frame."""
     repaired: int = 0
-    """Frames whose time was missing or repeated."""
+    """Number of frames whose missing or repeated timestamp was repaired."""
 
 
 class _DisplayedPacket(NamedTuple):
-    """A packet that brings a picture to the screen."""
+    """A packet that displays a frame; times in ticks, size in bytes."""
 
     pts: int | None
     dts: int | None
@@ -100,7 +102,7 @@ class _DisplayedPacket(NamedTuple):
 
 
 def scan_packets(path: Path) -> Scan:
-    """Read all packets. Raises VideoError where the file is no video."""
+    """Scan all packets of a video; raises VideoError if the file is no video."""
     from pipeline.video.reading.displayed_packets import DisplayedPackets
     from pipeline.video.reading.sizes import FrameSizes
     from pipeline.video.reading.source import Source, time_base
@@ -143,14 +145,15 @@ def scan_packets(path: Path) -> Scan:
 
 
 def _drop_undecodable(shown: list[_DisplayedPacket], first: int | None) -> list[_DisplayedPacket]:
-    """Those from the first picture on that can be decoded: a recording may begin anywhere.
+    """Drop packets before the first decodable frame, whose container pts is `first`.
 
-    What is decoded before it is left out, and what is shown before it though it is decoded behind it.
+    A recording may begin between keyframes: frames decoded before the first decodable one are dropped, and
+    frames displayed before it though decoded after it.
     """
     found = next((n for n, s in enumerate(shown) if s.pts is not None and s.pts == first), None)
     if found is None:
-        return shown  # its time is no guide
-    # The picture that is shown first may be decoded some way behind the keyframe that it is made from.
+        return shown  # its time is unusable
+    # The first displayed frame may be decoded some frames after its keyframe.
     begin = max((n for n in range(found + 1) if shown[n].key), default=found)
     after = begin + 1
     while after < len(shown) and (pts := shown[after].pts) is not None and pts < cast(int, first):
@@ -161,26 +164,26 @@ def _drop_undecodable(shown: list[_DisplayedPacket], first: int | None) -> list[
 
 
 DurationMeaning = Literal["shown", "decoded", "track", "unsaid"]
-"""Meaning of a packet's duration: how long its picture is shown, or the time until the next one is decoded;
-or there is none, and the end of the whole track is told instead, or not even that."""
+"""Meaning of a packet's duration: display time of its frame ("shown"), time until the next packet is decoded
+("decoded"), none but the end of the track is known ("track"), or unknown ("unsaid")."""
 
 
 class _LastDuration:
-    """Finds out for how long the last picture is shown, as the container says."""
+    """Measurement of the last frame's duration, as stated by the container."""
 
     def __init__(self, lengths: DurationMeaning) -> None:
         self._lengths = lengths
         self._begin: tuple[int, int] | None = None
-        """The least pts and the first dts."""
+        """Least pts and first dts."""
         self._last: tuple[int, int] | None = None
-        """The pts that is shown last, and for how long."""
+        """Pts and duration of the frame displayed last."""
         self._decoded = 0
-        """The dts at which the last packet ends that is shown."""
+        """Dts at which the last displayed packet ends."""
         self._left_out = -1
-        """The last pts that is not shown."""
+        """Last pts that is not displayed."""
 
     def add(self, pts: int | None, dts: int | None, duration: int, displayed: bool, discarded: bool) -> None:
-        """Take note of a packet: whether it brings a picture to the screen, and whether it is left out."""
+        """Record a packet: is it displayed, and is it discarded by an edit list?"""
         pts = dts if pts is None else pts
         dts = pts if dts is None else dts
         if pts is None or dts is None:
@@ -193,12 +196,12 @@ class _LastDuration:
         if displayed and (self._last is None or pts >= self._last[0]):
             self._last = pts, duration
         elif not displayed and self._last is not None and pts > self._last[0]:
-            self._last = self._last[0], pts + duration - self._last[0]  # the picture before goes on
+            self._last = self._last[0], pts + duration - self._last[0]  # the frame before stays on screen
 
     def measure(self, index: FrameIndex, tick: Fraction, end: Fraction | None) -> int:
-        """In ticks of the index, whose pictures are shown for as long as most where nothing else is said.
+        """Return the last frame's duration in ticks of the index; the usual duration if unknown.
 
-        `end` is when the track ends, in seconds by the container's clock, where that says so.
+        `end` is the end of the track in seconds by the container's clock, if known.
         """
         usual = index.usual_duration
         if self._begin is None or self._last is None or self._left_out > self._last[0]:
@@ -213,7 +216,7 @@ class _LastDuration:
             case "unsaid":
                 duration = 0
         lasts = round(duration * tick / index.tick)
-        # What differs by a tick was rounded.
+        # A difference of one tick is rounding.
         return lasts if 0 < lasts < _MAX_TIME and abs(lasts - usual) > tick / index.tick else usual
 
 
@@ -224,7 +227,7 @@ def _valid_time(stamp: int | None) -> int | None:
 def _build_index(
     shown: Sequence[_DisplayedPacket], tick: Fraction, gap: int, reorders: bool
 ) -> tuple[FrameIndex, int]:
-    """The index, and how many times in it are not the container's own."""
+    """Build the index; return it with the number of repaired timestamps."""
     pts = [s.pts for s in shown if s.pts is not None]
     clock = [s.dts for s in shown if s.dts is not None] if reorders else pts
     if len(set(pts)) == len(shown) and all(a <= b for a, b in pairwise(clock)):
@@ -234,8 +237,8 @@ def _build_index(
         keys = tuple(p - origin for p, _ in marks)
         return FrameIndex(times, keys, origin, tick, tuple(marks), last_duration=gap), 0
 
-    # With frames in another order than they are shown in, only the times of decoding tell how pictures follow
-    # each other; these run ahead of their own times by a constant.
+    # With reordered frames only decoding times give the order of frames; they run ahead of presentation times
+    # by a constant.
     stamps = [s.dts if reorders or s.pts is None else s.pts for s in shown]
     ahead = min(pts) - min((s for s in stamps if s is not None), default=0) if reorders and pts else 0
     stamps = [None if s is None else s + ahead for s in stamps]

@@ -1,8 +1,8 @@
-"""Side data of a frame, of which PyAV 18 names too few kinds.
+"""Side data of a frame, including kinds that PyAV 18 does not know.
 
-FFmpeg attaches kinds that are younger than PyAV's table (the view of a stereoscopic video, EXIF), and PyAV
-then refuses a frame all of its side data: PyAV#2392. Until a release knows them or passes over them, a kind
-without a name gets one here. A test fails when that is no longer needed.
+FFmpeg attaches kinds that are missing from PyAV's table (the view of a stereoscopic video, EXIF), and PyAV
+then refuses access to all side data of the frame: PyAV#2392. Until a release handles them, a kind without a
+name gets one here. A test fails when that is no longer needed.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ Type._missing_ = classmethod(_name)  # type: ignore[assignment]
 
 
 def side_data(frame: av.VideoFrame, kind: str) -> bytes | None:
-    """A frame's side data of a kind, by FFmpeg's name (AV_FRAME_DATA_…); None where it has none.
+    """Return a frame's side data by FFmpeg's name of its kind (AV_FRAME_DATA_…); None if it has none.
 
-    PyAV ties a frame that was asked to its side data in a circle: it stays in memory until the garbage
-    collector comes by. So ask one frame for all.
+    In PyAV the access creates a reference cycle: the frame stays in memory until the garbage collector runs.
+    So read side data from one frame only, not from all.
     """
     found: Any = frame.side_data.get(kind)
     return None if found is None else bytes(found)

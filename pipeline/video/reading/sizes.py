@@ -1,4 +1,4 @@
-"""The size that pictures of a stream have for most of its time; decoded only where it may change."""
+"""Prevailing frame size of a stream; keyframes are decoded only where the size may change."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from pipeline.video.reading.source import DAMAGED, Source, codec_name
 
 _Size = tuple[int, int]
 
-# The type of the units that hold a picture's size (ITU-T H.264, 7.4.1; H.265, 7.4.2.2).
+# NAL unit type of the sequence parameter set (ITU-T H.264, 7.4.1; H.265, 7.4.2.2).
 _SET_TYPES = {"h264": 7, "hevc": 33}
 _START_CODE = re.compile(rb"\x00\x00\x01")
 
 
 class FrameSizes:
-    """Takes note of the sizes of a stream's keyframes, and of how long each is kept."""
+    """Record of a stream's frame sizes and how long each lasts."""
 
     def __init__(self, source: Source) -> None:
         context = source.stream.codec_context
@@ -31,12 +31,12 @@ class FrameSizes:
         self._codec = codec_name(source.stream)
         self._size: _Size = (context.width, context.height)
         self._times: Counter[_Size] = Counter({self._size: 0})
-        """Ticks that each size was kept for, by the times of decoding: these may begin anew on the way."""
+        """Ticks that each size lasted, by decoding times, which may restart within the file."""
         self._before: int | None = None
         self._last_header: bytes | None = None
 
     def add(self, packet: Packet[VideoStream], time: int | None) -> None:
-        """Look at a packet and the time it is decoded at; only keyframes bring a new size."""
+        """Record a packet and its decoding time in ticks; only keyframes can change the size."""
         if time is not None:
             if self._before is not None and time > self._before:
                 self._times[self._size] += time - self._before
@@ -53,11 +53,11 @@ class FrameSizes:
         self._last_header = header
 
     def most_common(self) -> _Size:
-        """The size of most of the time; of several that are equal the first."""
+        """Return the (width, height) that lasted longest; the first of equals."""
         return self._times.most_common(1)[0][0]
 
     def _size_header(self, packet: Packet[VideoStream]) -> bytes:
-        """Return the bytes of a keyframe that say how large it is; empty where it does not say so itself."""
+        """Return the bytes of a keyframe that hold its size; empty if there are none."""
         if packet.has_sidedata("new_extradata"):
             return bytes(packet.get_sidedata("new_extradata"))
         match self._codec:
@@ -82,7 +82,7 @@ class FrameSizes:
         return b""
 
     def _decode_size(self, packet: Packet[VideoStream]) -> _Size | None:
-        """The size of a keyframe; None where it cannot be decoded."""
+        """Decode a keyframe and return its size; None if it cannot be decoded."""
         context = self._stream.codec_context
         decoder = CodecContext.create(context.codec.name, "r")
         assert isinstance(decoder, VideoCodecContext)
@@ -96,7 +96,7 @@ class FrameSizes:
 
 
 def _parameter_sets(data: bytes, codec: str, extradata: bytes | None) -> Iterator[bytes]:
-    """The parameter sets in a packet of H.264 or HEVC that say how large its pictures are."""
+    """Yield the sequence parameter sets in a packet of H.264 or HEVC."""
     for unit in _nal_units(data, extradata):
         kind = unit[0] & 0x1F if codec == "h264" else unit[0] >> 1 & 0x3F
         if kind == _SET_TYPES[codec]:
@@ -104,7 +104,7 @@ def _parameter_sets(data: bytes, codec: str, extradata: bytes | None) -> Iterato
 
 
 def _nal_units(data: bytes, extradata: bytes | None) -> Iterator[bytes]:
-    """The units of a packet: behind their lengths where the header says so, else behind start codes."""
+    """Yield the NAL units of a packet: length-prefixed (avcC, hvcC) or with start codes (Annex B)."""
     if extradata and extradata[0] == 1:
         at = 0
         while at + 4 < len(data):
@@ -121,7 +121,7 @@ def _nal_units(data: bytes, extradata: bytes | None) -> Iterator[bytes]:
 
 
 def _vp9_size_header(data: bytes) -> bytes:
-    """Profile and size of a VP9 keyframe: VP9 Bitstream & Decoding Process Specification, 6.2."""
+    """Return profile and size of a VP9 keyframe: VP9 Bitstream & Decoding Process Specification, 6.2."""
     bits = f"{int.from_bytes(data, 'big'):0{8 * len(data)}b}"
     profile = int(bits[2]) + 2 * int(bits[3])
     at = 4 + (profile == 3)
@@ -137,7 +137,7 @@ def _vp9_size_header(data: bytes) -> bytes:
 
 
 def _av1_sequence_header(data: bytes) -> bytes:
-    """The sequence header of an AV1 keyframe: AV1 Bitstream & Decoding Process Specification, 5.3."""
+    """Return the sequence header of an AV1 keyframe: AV1 Bitstream & Decoding Process Specification, 5.3."""
     at = 0
     while at + 1 < len(data):
         kind, extended, sized = data[at] >> 3 & 15, data[at] >> 2 & 1, data[at] >> 1 & 1

@@ -1,4 +1,4 @@
-"""One opened video: its stream is chosen, its frames are decoded and made upright RGB."""
+"""An opened video: stream choice, seeking, decoding, and conversion to upright RGB."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from pipeline.video.reading.scan import DurationMeaning
 from pipeline.video.reading.side_data import side_data
 from pipeline.video.reading.tracks import choose_video_stream
 
-# What FFmpeg says of data that it cannot make out; some decoders let numbers of their own out.
+# FFmpeg's errors for undecodable data; some decoders return undefined error numbers.
 DAMAGED = (av.error.InvalidDataError, av.error.PatchWelcomeError, av.error.UndefinedError)
 
-# The demuxers that may open a file: none that follows references to other files. A picture is let in and
-# so is sound, each to be told apart by a sentence.
+# Demuxers that may open a file: none that follows references to other files. Images and audio files are
+# opened too, to report them by an error of their own.
 _PICTURES = frozenset(name for name in av.formats_available if name.endswith("_pipe"))
 _SOUNDS = frozenset({"aac", "ac3", "aiff", "amr", "flac", "mp3", "wav"})
 _VIDEOS = frozenset(
@@ -51,9 +51,9 @@ _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": ",".join(_VIDEOS |
 _PHOTO_BRANDS = frozenset({"avif", "heic", "heim", "heis", "heix", "mif1", "mif2"})
 
 MAX_PIXELS = 2**27
-"""No picture is larger, which lets 16K in and keeps out what a damaged file claims."""
+"""Most pixels of a frame: allows 16K and rejects the sizes that damaged files state."""
 
-# FFmpeg's own decoders of these pass over the alpha that Matroska puts beside their packets.
+# FFmpeg's native decoders of these ignore the alpha in Matroska's block additions.
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 _DisplayMatrix = tuple[int, int, int, int]
@@ -63,7 +63,7 @@ _UPRIGHT: _DisplayMatrix = (1, 0, 0, 1)
 
 
 class Source:
-    """One opened video: seeks, decodes, converts."""
+    """An opened video that seeks, decodes and converts frames. A context manager."""
 
     def __init__(self, path: Path, name: str | None = None) -> None:
         self.path = path
@@ -84,8 +84,8 @@ class Source:
                 raise VideoError(f"{self.name}: this is no file.")
             if path.stat().st_size == 0:
                 raise VideoError(f"{self.name}: the file is empty (0 bytes). Copy or download it again.")
-            # Absolute, since FFmpeg takes what stands before a colon for a protocol.
-            # Tags are in any encoding; a title that cannot be made out is no reason to refuse a video.
+            # Absolute, since FFmpeg takes the text before a colon as a protocol.
+            # Tags may have any encoding; an undecodable title must not make the video unreadable.
             drawn = animated_webp.open_animation(path)
             self._copy: BinaryIO | None
             self._canvas: animated_webp.Canvas | None
@@ -157,13 +157,13 @@ class Source:
         self.preroll = int(context.field_order > 1 and not self.guesses_pts)
 
     def resize(self, stored: tuple[int, int]) -> None:
-        """Let pictures leave here as large as stored ones of this width and height are shown.
+        """Set the size of converted frames to the display size of stored frames of this width and height.
 
-        A stream may change its size on the way; what leaves here does not. Raises VideoError where they are
+        A stream may change its size within the file; converted frames do not. Raises VideoError if they are
         too large.
         """
         self._stored = stored
-        # In square pixels, before they are turned upright.
+        # In square pixels, before rotation.
         self.size = (self._display_width(stored[0]), stored[1])
         if max(self.size[0], stored[0]) * stored[1] > MAX_PIXELS:
             raise VideoError(
@@ -172,7 +172,7 @@ class Source:
             )
 
     def _display_width(self, stored: int) -> int:
-        """Columns of square pixels."""
+        """Return the width in square pixels."""
         return max(1, round(stored * (self.stream.sample_aspect_ratio or Fraction(1))))
 
     def close(self) -> None:
@@ -187,7 +187,7 @@ class Source:
         self.close()
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
-        """What the stream holds from here on, to where the file is damaged; at last an empty packet."""
+        """Yield the stream's packets from here on, up to damaged data; at last an empty packet."""
         packets = self.container.demux(self.stream)
         with read_errors(self.name), suppress(*DAMAGED):
             yield from packets
@@ -198,21 +198,21 @@ class Source:
 
     @property
     def end_time(self) -> Fraction | None:
-        """End of the pictures, in seconds by the container's clock; None where Matroska does not say."""
+        """End of the video track, in seconds by the container's clock; None if Matroska does not state it."""
         told = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", self.stream.metadata.get("DURATION", ""))
         if told is not None:
             return int(told[1]) * 3600 + int(told[2]) * 60 + Fraction(told[3])
         if self.container.streams.audio or self.container.duration is None:
-            return None  # the whole lasts as long as its longest track
+            return None  # the duration is that of the longest track
         return Fraction(self.container.duration + (self.container.start_time or 0), av.time_base)
 
     def audio_start(self) -> Fraction | None:
-        """Return when the first sound begins, in seconds by the container's clock; None: there is none."""
+        """Return the begin of the first audio, in seconds by the container's clock; None if there is none."""
         tracks = [s for s in self.container.streams.audio if s.codec_context and s.start_time is not None]
         return min((cast(int, s.start_time) * Fraction(s.time_base or 0) for s in tracks), default=None)
 
     def decode_first(self) -> av.VideoFrame | None:
-        """The first picture that can be decoded, of a source that was just opened."""
+        """Return the first decodable frame of a source that was just opened."""
         frame = next(self.decode(), None)
         if frame is None and self.threaded:
             self.rewind(threaded=False)
@@ -222,9 +222,9 @@ class Source:
     def decode(
         self, packets: Iterable[Packet[VideoStream]] | None = None, since: int | None = None
     ) -> Iterator[av.VideoFrame]:
-        """The pictures from here on; as in a player, without those that are damaged or cut off.
+        """Yield the deinterlaced frames from here on, without damaged or incomplete ones, as players do.
 
-        Pictures before the container's pts `since` may be left out where no other is made from them.
+        Frames before the container pts `since` may be skipped if they are no reference of others.
         """
         with read_errors(self.name):
             yield from deinterlace(
@@ -247,9 +247,9 @@ class Source:
             self._check_size(self._decoder.width, self._decoder.height)
 
     def _check_size(self, width: int, height: int) -> None:
-        """Raise VideoError for a picture that is larger than may be, which the first one need not be.
+        """Raise VideoError for a frame that is too large, even if the first one was not.
 
-        What no video has is damage, and passed over as such.
+        Impossible sizes are damage, and are ignored here.
         """
         if self._most < width * height <= MAX_PIXELS:
             raise VideoError(
@@ -265,26 +265,29 @@ class Source:
                 self._decoder.flush_buffers()
 
     def rewind(self, threaded: bool = True) -> None:
-        """Begin anew, as a seek to the start does not in every container.
+        """Open the file again, since not every container can seek to its start.
 
-        Where FFmpeg meets damage while its decoder is emptied at the end, PyAV leaves the rest in it: as many
-        pictures as it has threads. A decoder without threads holds none back.
+        If FFmpeg meets damage while its decoder is flushed, PyAV leaves the remaining frames in it: as many
+        as it has threads. A decoder without threads holds none back.
         """
         self.threaded = threaded
         self.close()
         self._open()
 
     def display_matrix(self, frame: av.VideoFrame) -> _DisplayMatrix:
-        """The display matrix, which the first frame tells for all.
+        """Return the display matrix, read from the first frame for all frames.
 
-        Asked for once, as `side_data` says.
+        Read once, for the reason given in `side_data`.
         """
         if self._display_matrix is None:
             self._display_matrix = _read_display_matrix(frame)
         return self._display_matrix
 
     def to_image(self, frame: av.VideoFrame, pixel_format: str) -> Pixels:
-        """The frame as it is shown, in `pixel_format` ("rgb24", "gray" or, of 16 bits, "rgb48le")."""
+        """Return the frame upright, full range, in `pixel_format`.
+
+        "rgb24": `[H, W, 3]` RGB uint8; "rgb48le": the same in uint16; "gray": `[H, W]` uint8.
+        """
         width, height = self._inner_size(frame)
         with read_errors(self.name):
             if pixel_format == "gray":
@@ -294,17 +297,17 @@ class Source:
         return _apply_matrix(self._add_borders(image), self.display_matrix(frame))
 
     def _inner_size(self, frame: av.VideoFrame) -> tuple[int, int]:
-        """Return a frame's size inside those that leave here: one of another shape is not squeezed."""
+        """Return the size that a frame is scaled to within `size`, keeping its aspect ratio."""
         width, height = self.size
         across, down = self._display_width(frame.width), frame.height
         scale = min(Fraction(width, across), Fraction(height, down))
         inner = max(1, round(across * scale)), max(1, round(down * scale))
-        # A pixel more or less is a rounding.
+        # A difference of one pixel is rounding.
         near = abs(inner[0] - width) <= 1 and abs(inner[1] - height) <= 1
         return self.size if near else inner
 
     def _add_borders(self, image: Pixels) -> Pixels:
-        """The image with black at both sides, or above and below, where it is smaller than most."""
+        """Pad the image with black at both sides, or above and below, up to `size`."""
         width, height = self.size
         across, down = width - image.shape[1], height - image.shape[0]
         if not across and not down:
@@ -313,7 +316,7 @@ class Source:
         return cast(Pixels, cv2.copyMakeBorder(image, *sides, cv2.BORDER_CONSTANT))
 
     def to_alpha(self, frame: av.VideoFrame) -> Matte | None:
-        """`[H, W]`, 0 to 255: how opaque the frame is, as it is shown; None where it is so everywhere."""
+        """Return the upright alpha as `[H, W]` uint8, 255 opaque; None if it is opaque everywhere."""
         with read_errors(self.name):
             alpha = self._converter.to_alpha(frame, *self._inner_size(frame))
         if alpha is None or (self._filled and not alpha.any()):
@@ -330,9 +333,9 @@ def _read_display_matrix(frame: av.VideoFrame) -> _DisplayMatrix:
 
 
 def _apply_matrix(image: Pixels, matrix: _DisplayMatrix) -> Pixels:
-    """`image` under the quarter turn or mirroring that `matrix` is nearest to."""
+    """Apply the quarter turn or mirroring that is nearest to `matrix`."""
     a, b, c, d = matrix
-    if abs(b) > abs(a):  # x and y change places
+    if abs(b) > abs(a):  # x and y are swapped
         image, a, d = cast(Pixels, cv2.transpose(image)), c, b
     if a < 0 or d < 0:
         image = cast(Pixels, cv2.flip(image, -1 if a < 0 and d < 0 else 1 if a < 0 else 0))
@@ -344,11 +347,11 @@ def time_base(stream: Any) -> Fraction:
 
 
 def codec_name(stream: VideoStream | AudioStream) -> str:
-    """The codec's own name; FFmpeg's decoders have others, such as mp3float and libdav1d."""
+    """Return the codec's name; FFmpeg's decoders have other names, such as mp3float and libdav1d."""
     return stream.codec_context.codec.canonical_name
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """The container's tags; raises VideoError where the file cannot be opened."""
+    """Return the container's tags; raises VideoError if the file cannot be opened."""
     with Source(path) as source:
         return dict(source.container.metadata)

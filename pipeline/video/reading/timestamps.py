@@ -1,4 +1,4 @@
-"""Times that are missing, repeated or out of order, put right."""
+"""Repair of missing, repeated or unordered timestamps."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from itertools import pairwise
 
 
 def repair_timestamps(stamps: Sequence[int | None], gap: int, finest: int = 1) -> tuple[list[int], int]:
-    """Ascending times for pictures in the order in which they are shown, and how much finer their ticks are.
+    """Return ascending times for frames in display order, and the factor by which their ticks are finer.
 
-    What is missing or repeated is spread evenly between its neighbours; beyond the first and the last known
-    time, and where the clock was set back, pictures are `gap` ticks apart. Only where the clock is too coarse
-    to tell the pictures apart are ticks finer than those of the stamps, by a whole number up to `finest`.
+    Missing or repeated timestamps are interpolated between their neighbours; beyond the first and the last
+    known time, and where the clock was set back, frames are `gap` ticks apart. Only if the clock is too
+    coarse to tell frames apart are the ticks finer than those of `stamps`, by an integer factor up to
+    `finest`.
     """
     known = _select_trusted(stamps, gap)
     if not known:
@@ -20,7 +21,7 @@ def repair_timestamps(stamps: Sequence[int | None], gap: int, finest: int = 1) -
     finer = min(max(1, finest), -(-(last - first) // (end - start))) if end > start else 1
     anchors = [(first, start * finer)]
     for place, time in known[1:]:
-        if time * finer - anchors[-1][1] >= place - anchors[-1][0]:  # room for what lies between
+        if time * finer - anchors[-1][1] >= place - anchors[-1][0]:  # room for the frames between
             anchors.append((place, time * finer))
     times = [anchors[0][1] - gap * finer * (first - place) for place in range(first)]
     for (p0, t0), (p1, t1) in pairwise(anchors):
@@ -30,7 +31,7 @@ def repair_timestamps(stamps: Sequence[int | None], gap: int, finest: int = 1) -
 
 
 def _select_trusted(stamps: Sequence[int | None], gap: int) -> list[tuple[int, int]]:
-    """Place and time of the stamps that ascend, moved by as much as the clock was set back before them."""
+    """Return position and time of the ascending timestamps, corrected for a clock that was set back."""
     known = [(place, stamp) for place, stamp in enumerate(stamps) if stamp is not None]
     trusted: list[tuple[int, int]] = []
     shift = 0
@@ -40,9 +41,9 @@ def _select_trusted(stamps: Sequence[int | None], gap: int) -> list[tuple[int, i
         if time <= top:
             following = known[n + 1][1] + shift if n + 1 < len(known) else top + 1
             if time == top or following > top:
-                continue  # a stamp repeated, or one that goes back alone
+                continue  # a repeated timestamp, or a single one that goes back
             if len(trusted) > 1 and time > trusted[-2][1]:
-                trusted.pop()  # the stamp before went ahead alone
+                trusted.pop()  # the timestamp before was a single one too far ahead
             else:
                 shift += top + gap - time
                 time = top + gap

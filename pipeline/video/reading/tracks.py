@@ -1,4 +1,4 @@
-"""Which of a file's pictures are its film."""
+"""Choice of the video stream of a file."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 import av
 from av.video.stream import VideoStream
 
-# By when a film has shown a second picture: after so many of another track.
+# Packets of one stream after which the streams with only one packet are taken as still images.
 _PROBED_PACKETS = 48
-# AVI may count so many where there is one.
+# AVI may state this frame count for a single image.
 _UNRELIABLE_COUNT = 2
 
 
 def choose_video_stream(
     path: Path, streams: list[VideoStream], options: dict[str, str]
 ) -> VideoStream | None:
-    """The track that a player would show: of those marked as default the largest, else the largest of all.
+    """Return the stream that a player would show: the largest default one, else the largest of all.
 
-    A single picture beside a film, such as a thumbnail, is none. None where there is no track of pictures;
-    one that cannot be decoded is taken where there is no other. `options` are those to open `path` with.
+    A single image beside a video, such as a thumbnail, does not count. Returns None if there is no video
+    stream; an undecodable one is returned if there is no other. `options` are those to open `path` with.
     """
     # A cover picture in a music file is a video stream too.
     streams = [s for s in streams if not s.disposition & s.disposition.attached_pic]
@@ -43,11 +43,11 @@ def _rank(stream: VideoStream) -> tuple[bool, int]:
 def _streams_with_frames(
     path: Path, streams: list[VideoStream], options: dict[str, str]
 ) -> list[VideoStream]:
-    """Those of several pictures, as the container says, or else its first packets."""
+    """Return the streams with several frames, by the container or else by its first packets."""
     if all(stream.frames == 1 or stream.frames > _UNRELIABLE_COUNT for stream in streams):
         return [stream for stream in streams if stream.frames > 1]
     counts: Counter[int] = Counter()
-    # Opened anew, for not every container leads back to its start.
+    # Opened again, since not every container can seek to its start.
     with (
         suppress(av.error.FFmpegError),
         av.open(os.fspath(path.absolute()), options=options, metadata_errors="replace") as container,

@@ -1,4 +1,4 @@
-"""Where several files become one result: a zip, or a folder."""
+"""Containers of several result files: a zip archive or a folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.errors import InputError
 from pipeline.files import create_part, create_part_folder, move_into_place, release_part, remove_part
 
 TIMES_TABLE = "times.csv"
-"""What a sequence's own table is called; its first column names the pictures."""
+"""File name of an image sequence's table of times; its first column names the images."""
 
 
 class Archive(Protocol):
@@ -22,7 +22,7 @@ class Archive(Protocol):
     def add(self, name: str, data: bytes | memoryview) -> None: ...
 
     def close(self) -> None:
-        """Nothing is added after this; what is there can be read."""
+        """Finish writing; what was added can be read from now on."""
 
     def names(self) -> list[str]: ...
 
@@ -31,11 +31,11 @@ class Archive(Protocol):
     def commit(self) -> None: ...
 
     def discard(self) -> None:
-        """Remove what was not kept."""
+        """Remove the temporary files unless they were committed."""
 
 
 class ZipArchive:
-    """Files as they are: what is in them is compressed already."""
+    """Uncompressed zip archive: its files are compressed already."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -67,7 +67,7 @@ class ZipArchive:
     def discard(self) -> None:
         try:
             self._zip.close()
-        except OSError:  # a full disk refuses the directory too
+        except OSError:  # on a full disk the central directory cannot be written either
             self._zip.fp = None
         finally:
             remove_part(self._part)
@@ -80,7 +80,7 @@ def _entry(name: str) -> ZipInfo:
 
 
 class FolderArchive:
-    """Files in a folder. One that is there already is replaced if it is empty or a sequence of before."""
+    """Folder of files. An existing one is replaced if it is empty or holds an earlier image sequence."""
 
     def __init__(self, path: Path) -> None:
         _check_target(path)
@@ -101,7 +101,7 @@ class FolderArchive:
 
     def commit(self) -> None:
         _check_target(self._path)
-        # mkdtemp's folder is for its owner alone; the mode of one that is made plainly tells what is usual.
+        # mkdtemp's folder is private to its owner; the mode of one made by mkdir follows the umask.
         plain = self._part / "plain"
         plain.mkdir()
         self._part.chmod(plain.stat().st_mode)
@@ -121,7 +121,7 @@ class FolderArchive:
 
 
 def _check_target(path: Path) -> None:
-    """Raise InputError where something is at `path` that is not ours to remove."""
+    """Raise InputError if `path` exists and must not be replaced."""
     if path.is_dir() and not path.is_symlink():
         if _is_replaceable(path):
             return
@@ -133,7 +133,7 @@ def _check_target(path: Path) -> None:
 
 
 def _is_replaceable(folder: Path) -> bool:
-    """Whether a folder is empty, or holds a sequence and not one file besides."""
+    """Return True if a folder is empty, or holds an image sequence and no other file."""
     names = {entry.name for entry in folder.iterdir()}
     if TIMES_TABLE not in names:
         return not names

@@ -1,4 +1,4 @@
-"""Frames at an even rate, or no faster than at one, for where that is asked for or players show no more."""
+"""Conversion of variable frame times to a constant rate, or limitation to a maximum rate."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ Picture = TypeVar("Picture")
 
 
 class ConstantRate(Generic[Picture]):
-    """What is on screen at 0, 1 / rate, 2 / rate, … seconds, before `length`.
+    """Frames sampled at 0, 1 / rate, 2 / rate, … seconds, before `length` seconds.
 
-    A picture is repeated or passed over as the times want it; none is made. At least one comes out.
+    Frames are repeated or dropped; none is interpolated. At least one is output.
     """
 
     def __init__(self, rate: Fraction, length: Fraction) -> None:
@@ -22,15 +22,15 @@ class ConstantRate(Generic[Picture]):
         self._shown: Picture | None = None
 
     def add(self, seconds: Fraction, picture: Picture) -> Iterator[tuple[int, Picture]]:
-        """The numbers that are known now that `picture` is on screen from `seconds` on, each with its own.
+        """Add a frame shown from `seconds` on; yield the frame numbers now complete with their frames.
 
-        Times ascend; the first picture is also shown before its time.
+        Times must ascend; the first frame is also shown before its time.
         """
         yield from self._until(min(self._count, -(-seconds * self._rate // 1)))
         self._shown = picture
 
     def flush(self) -> Iterator[tuple[int, Picture]]:
-        """The numbers that the last picture has until the end."""
+        """Yield the remaining frame numbers with the last frame."""
         yield from self._until(self._count)
 
     def _until(self, number: int) -> Iterator[tuple[int, Picture]]:
@@ -40,33 +40,33 @@ class ConstantRate(Generic[Picture]):
 
 
 class LimitedRate(Generic[Picture]):
-    """Pictures that follow each other no faster than `rate`, before `length` seconds; long ones stay as long.
+    """Frames limited to at most `rate` per second, before `length` seconds; longer ones keep their length.
 
-    One that comes sooner waits until its turn, and is passed over where the next one is there by then. At
-    least one comes out.
+    A frame that comes too early is delayed, and dropped if the next one comes before its turn. At least one
+    is output.
     """
 
     def __init__(self, rate: Fraction, length: Fraction) -> None:
         self._gap = 1 / rate
         self._length = length
         self._free = Fraction(0)
-        """From when on the next picture can be shown."""
+        """Earliest time of the next frame, in seconds."""
         self._waiting: tuple[Fraction, Picture] | None = None
         self._shown = False
         self.dropped = 0
-        """Number of pictures that were passed over."""
+        """Number of dropped frames."""
 
     def add(self, seconds: Fraction, picture: Picture) -> Iterator[tuple[Fraction, Picture]]:
-        """Yield each picture whose time is known now that `picture` comes at `seconds`, behind that time.
+        """Add a frame at `seconds`; yield each (time, frame) that is now final.
 
-        Times ascend; the first picture is also shown before its time.
+        Times must ascend; the first frame is also shown before its time.
         """
         if self._waiting is not None:
             yield from self._until(seconds)
         self._waiting = (seconds if self._waiting is not None else Fraction(0), picture)
 
     def flush(self) -> Iterator[tuple[Fraction, Picture]]:
-        """The last picture, where there is time for it."""
+        """Yield the last frame, if it still fits before the end."""
         yield from self._until(self._length)
 
     def _until(self, seconds: Fraction) -> Iterator[tuple[Fraction, Picture]]:

@@ -1,4 +1,4 @@
-"""Images on their way to an encoder: as frames of the pixel format that it takes."""
+"""Conversion of arrays to frames in an encoder's pixel format."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PIXEL_FORMATS = {
 
 
 def to_frame(image: Pixels) -> av.VideoFrame:
-    """The image itself as a frame, without a copy where its rows are whole."""
+    """Wrap an image as a frame; copies only if its rows are not contiguous."""
     samples = image.shape[2] if image.ndim == 3 else 1
     if image.strides[1] != samples * image.itemsize or image.strides[-1] != image.itemsize:
         image = image.copy()
@@ -32,7 +32,7 @@ def to_frame(image: Pixels) -> av.VideoFrame:
 
 
 def pad_image(image: Pixels, width: int, height: int) -> Pixels:
-    """The image with columns and rows mirrored at its right and lower edge, up to this size."""
+    """Pad the image to `width` × `height` pixels by mirroring its right and lower edge."""
     down, across = height - image.shape[0], width - image.shape[1]
     if not down and not across:
         return image
@@ -40,7 +40,7 @@ def pad_image(image: Pixels, width: int, height: int) -> Pixels:
 
 
 class FrameConverter:
-    """Makes frames of one pixel format; what is YUV is BT.709 in limited range, and says so."""
+    """Converter of images to frames of one pixel format; YUV is limited-range BT.709, and tagged so."""
 
     def __init__(self, pixels: str) -> None:
         self._pixels = pixels
@@ -66,12 +66,12 @@ class FrameConverter:
 
 
 def bit_depth(pixels: str) -> int:
-    """Bits per sample of a pixel format."""
+    """Return the bits per sample of a pixel format."""
     return max(part.bits for part in av.VideoFormat(pixels).components)
 
 
 def mean_alpha(image: Pixels, hard: bool = False) -> float:
-    """The mean alpha of RGBA, from 0 to 1; `hard`: once it is all or nothing."""
+    """Return the mean alpha of `[H, W, 4]` RGBA, 0 to 1; with `hard` after thresholding at one half."""
     alpha = image[..., 3]
     most = np.iinfo(image.dtype).max
     return float(np.mean(alpha > most // 2) if hard else np.mean(alpha) / most)

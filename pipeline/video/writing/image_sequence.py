@@ -1,4 +1,4 @@
-"""Single pictures with a table of their times, in a zip or a folder."""
+"""Image sequence with a table of frame times, in a zip archive or a folder."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _THREADS = 4
 
 
 class ImageSequenceWriter:
-    """Writes each frame as a picture, into a zip where `path` says so, else into a folder.
+    """Writer of each frame as an image, into a zip if `path` has its suffix, else into a folder.
 
-    A context manager as `Writer`: what was there stays until all is written and was checked.
+    A context manager like `Writer`: an existing result stays until the new one is complete and verified.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ def _format_table(timeline: Timeline) -> str:
 
 
 def _read_content(archive: Archive) -> Content:
-    """What is in a sequence; only its first picture is decoded."""
+    """Read back a sequence; only its first image is decoded."""
     rows = list(csv.DictReader(io.StringIO(archive.read(TIMES_TABLE).decode("ascii"))))
     there = set(archive.names())
     listed = [row for row in rows if row["picture"] in there]

@@ -1,4 +1,4 @@
-"""What a result is written through, whatever its format."""
+"""Creation of the writer for a result's format."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from pipeline.video.writing.writer import Writer
 
 
 class Output(Protocol):
-    """A result on its way: leaving it without an error puts it into place, with one removes it."""
+    """A result being written: on success it is moved into place, after an error removed."""
 
     notes: tuple[str, ...]
-    """Sentences on what was done otherwise than asked."""
+    """Sentences for the user on deviations from the request."""
 
     def write(self, image: Pixels, pts: int) -> None:
-        """Add a picture at `pts` ticks: what `create` says of it."""
+        """Add a frame, as described in `create_output`, at `pts` ticks."""
 
     def __enter__(self) -> Self: ...
 
@@ -47,9 +47,9 @@ def create_output(
     labels: Labels | None = None,
     options: dict[str, str] | None = None,
 ) -> Output:
-    """The result of a format; `sound` begins to be heard at its second 0, `labels` count from there.
+    """Create the writer of a format; `sound` and the times of `labels` start at the result's second 0.
 
-    It is given `[H, W, 3]` RGB or, with alpha and for a pair, `[H, W, 4]` straight RGBA, for a matte
+    Its frames are `[H, W, 3]` RGB or, with alpha and for a pair, `[H, W, 4]` straight RGBA, for a matte
     `[H, W]` grey; uint8 or, with `high_bit_depth`, uint16 over the whole range.
     """
     if form.content == "matte":
@@ -93,7 +93,7 @@ def create_output(
 def _choose_encoder(
     form: Format, width: int, height: int, high_bit_depth: bool
 ) -> tuple[Format, tuple[str, ...]]:
-    """The format as a graphics card makes it, or as it is and a sentence why."""
+    """Return the format with its GPU encoder, or unchanged with a sentence that says why."""
     if form.hardware is None:
         return form, (f"There is no encoder for {form.label} on graphics cards; the processor did it.",)
     if has_hardware_encoder(form, *form.padded_size(width, height), high_bit_depth=high_bit_depth):

@@ -1,4 +1,4 @@
-"""The foreground and its matte as two videos, in a zip."""
+"""Foreground and matte as two videos in a zip archive."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipeline.video.writing.writer import Writer
 
 
 class PairWriter:
-    """Writes RGBA frames as two videos with the same times, each as `Writer` does; one has the sound."""
+    """Writer of RGBA frames as two videos with the same times; the foreground has the audio."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Pictures in a few colours, as a GIF has them."""
+"""Conversion to palette images for GIF."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 from pipeline.arrays import Pixels
 from pipeline.video.writing.encoder_frames import to_frame
 
-# A pattern that stays where it is: what does not move does not flicker, as it would with error diffusion.
+# Ordered dithering: static areas do not flicker, as they would with error diffusion.
 _DITHER = "dither=bayer:bayer_scale=4:alpha_threshold=128"
-# A palette is kept, so that colours stay what they are, until it fits a frame this much worse than the one
-# it was made from: as a factor of the mean error, and in levels on top.
+# A palette is reused, so that colours stay stable, until the mean error of a frame exceeds that of the
+# palette's own frame by this factor and these levels.
 _WORSE, _LEVELS = 1.25, 0.5
-# Every so many pixels, across and down, the error is measured.
+# Sampling distance of the error, in pixels.
 _APART = 4
 
 
 class PaletteConverter:
-    """Makes frames of at most `colours` colours, and a transparent one for where alpha is below half.
+    """Converter to frames of at most `colours` colours, plus a transparent one where alpha is below one half.
 
-    Holds one palette at a time, which is made anew where a picture needs other colours.
+    Keeps one palette, which is recomputed when a frame needs other colours.
     """
 
     def __init__(self, colours: int) -> None:
@@ -46,7 +46,7 @@ class PaletteConverter:
 
     def _palette(self, frame: av.VideoFrame) -> av.VideoFrame:
         graph = Graph()
-        # One more, which is transparent.
+        # One more for transparency.
         maker = graph.add("palettegen", f"max_colors={self._colours + 1}:stats_mode=single")
         graph.link_nodes(_add_input(graph, frame), maker, graph.add("buffersink")).configure()
         return _filter_frame(graph, frame)
@@ -76,7 +76,7 @@ def _filter_frame(graph: Graph, frame: av.VideoFrame) -> av.VideoFrame:
 
 
 def _mean_error(paletted: av.VideoFrame, image: Pixels) -> float:
-    """The mean error of what can be seen, in levels of 255."""
+    """Return the mean absolute error of the opaque pixels, in levels of 0 to 255."""
     indices, colours = (np.frombuffer(memoryview(plane), np.uint8) for plane in paletted.planes)
     width = paletted.planes[0].line_size
     found = colours.reshape(-1, 4)[indices.reshape(-1, width)[::_APART, : image.shape[1] : _APART]]

@@ -1,4 +1,4 @@
-"""What the pictures of a result are: how large, when they are shown, and for how long."""
+"""Size and frame times of a result."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import numpy as np
 
 @dataclass(frozen=True)
 class StreamSpec:
-    """What is known of a result's pictures before the first of them."""
+    """Properties of a result's video stream, known before its first frame."""
 
     width: int
     height: int
     time_base: Fraction
-    """Seconds in a tick of their pts."""
+    """Seconds per tick of pts."""
     rate: Fraction
-    """How many there are in a second, about: for how long a lone one lasts, and for encoders."""
+    """Approximate frames per second: for encoders, and for the duration of a single frame."""
     start: int = 0
     """The pts at second 0 of the result."""
     end: int | None = None
-    """The pts at which its last picture ends; None: that lasts as long as most."""
+    """The pts at which the last frame ends; None: it lasts the median frame duration."""
     min_last_duration: int = 1
-    """Ticks that the last picture lasts in any case."""
+    """Least duration of the last frame, in ticks."""
 
 
 class Timeline:
-    """The times of a result's pictures, as they come: a picture lasts until the next."""
+    """Frame times of a result, recorded in order: a frame lasts until the next."""
 
     def __init__(self, spec: StreamSpec) -> None:
         self.tick = spec.time_base
@@ -41,32 +41,32 @@ class Timeline:
         return len(self._pts)
 
     def add(self, pts: int) -> int:
-        """Ticks from second 0 of the result, where the picture with this pts belongs."""
+        """Record a frame; return its time in ticks from second 0 of the result."""
         self._pts.append(self.ticks_at(pts))
         return self._pts[-1]
 
     def ticks_at(self, pts: int) -> int:
-        """Ticks from second 0 of the result of a pts."""
+        """Return the time of a pts in ticks from second 0 of the result."""
         return pts - self._start
 
     def repeat_last(self, after: int) -> int:
-        """Show the last picture again so many ticks after it; gives when that is."""
+        """Record the last frame again `after` ticks later; return that time."""
         self._pts.append(self._pts[-1] + after)
         return self._pts[-1]
 
     @property
     def last_duration(self) -> int:
-        """Duration of the last picture, in ticks."""
+        """Duration of the last frame, in ticks."""
         if self._end is not None:
             return max(self._min_last_duration, self._end - self._start - self._pts[-1])
         return int(np.median(np.diff(self._pts))) if len(self._pts) > 1 else self._gap
 
     @property
     def start_times(self) -> list[Fraction]:
-        """When each begins."""
+        """Begin of each frame, in seconds."""
         return [pts * self.tick for pts in self._pts]
 
     @property
     def end(self) -> Fraction:
-        """When the last one ends."""
+        """End of the last frame, in seconds."""
         return (self._pts[-1] + self.last_duration) * self.tick

@@ -1,4 +1,4 @@
-"""What was written is opened again and held against what was promised."""
+"""Verification of a written file: read it back and compare it with what was to be written."""
 
 from __future__ import annotations
 
@@ -24,33 +24,33 @@ from pipeline.video.reading.source import codec_name, time_base
 from pipeline.video.webp import parse_frames
 from pipeline.video.writing.encoder_frames import bit_depth, mean_alpha
 
-# By how much the mean alpha of a picture may differ for the encoder's losses.
+# Largest difference of the mean alpha that lossy encoding may cause.
 _ALPHA_TOLERANCE = 0.03
 
 
 @dataclass(frozen=True)
 class Content:
-    """What is, or should be, in a file."""
+    """Content of a file, read or expected."""
 
     codec: str
     size: tuple[int, int]
-    """Width and height."""
+    """Width and height, in pixels."""
     depth: int
-    """Bits per sample of a picture."""
+    """Bits per sample."""
     times: Sequence[Fraction] = field(repr=False)
-    """Of each picture, in seconds, ascending."""
+    """Begin of each frame, in seconds, ascending."""
     duration: Fraction | None
-    """Seconds from 0 to the end; None where the file does not say."""
+    """Seconds from 0 to the end; None if the file does not state it."""
     mean_alpha: float | None
-    """The mean alpha of the first picture, from 0 to 1; None where it has none."""
+    """Mean alpha of the first frame, 0 to 1; None without alpha."""
     sound_tracks: int = 0
-    """Of sound."""
+    """Number of audio tracks."""
     tick: Fraction = Fraction(0)
-    """Seconds between two times that the file can tell apart."""
+    """Time resolution of the file, in seconds."""
 
 
 def verify_content(name: str, expected: Content, found: Content) -> None:
-    """Raise RunError where what was found is not what was promised."""
+    """Raise RunError if `found` differs from `expected`."""
     wrong = _find_difference(expected, found)
     if wrong is not None:
         raise RunError(
@@ -72,7 +72,7 @@ def _find_difference(expected: Content, found: Content) -> str | None:
         if abs(is_ - should) > found.tick / 2:
             return f"picture {number + 1} is shown at {float(is_):.4f} s and not at {float(should):.4f} s"
     if found.duration is not None and expected.duration is not None:
-        # A coarse clock rounds the last picture's own length once more; sound may go on after it.
+        # A coarse clock rounds the last frame's duration once more; audio may last longer.
         grace = max(found.tick, expected.duration - expected.times[-1])
         over = found.duration - expected.duration
         if over < -grace or (over > grace and not expected.sound_tracks):
@@ -88,7 +88,7 @@ def _find_difference(expected: Content, found: Content) -> str | None:
 
 
 def read_content(path: Path, form: Format) -> Content:
-    """What is in a file that was written in a format; only its first picture is decoded."""
+    """Read back a file written in a format; only its first frame is decoded."""
     return _read_webp(path) if form.container == "webp" else _read_video(path)
 
 
@@ -123,7 +123,7 @@ def _read_video(path: Path) -> Content:
 
 
 def _create_decoder(stream: VideoStream) -> Any:
-    """FFmpeg's own VP9 decoder passes over the alpha; more than one thread would only wait for more data."""
+    """Return a decoder; FFmpeg's native VP9 decoder ignores alpha, and threads only delay the first frame."""
     if codec_name(stream) == "vp9":
         return CodecContext.create("libvpx-vp9", "r")
     stream.codec_context.thread_count = 1
@@ -139,7 +139,7 @@ def _mean_alpha(frame: VideoFrame) -> float | None:
 def _read_webp(path: Path) -> Content:
     with path.open("rb") as file:
         found = list(parse_frames(file))
-        # One picture alone is no animation.
+        # A single frame is a still image.
         image = decode_image(found[0].to_still(file) if found else path.read_bytes())
     ends = list(accumulate(picture.milliseconds for picture in found))
     return Content(
@@ -154,7 +154,7 @@ def _read_webp(path: Path) -> Content:
 
 
 def decode_image(data: bytes) -> Pixels:
-    """A picture that was written, BGR or BGRA; raises RunError where it is none."""
+    """Decode an image as `[H, W, 3]` BGR or `[H, W, 4]` BGRA; raises RunError if it is not decodable."""
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:
         raise RunError("The first picture of what was written cannot be decoded. Run it again.")

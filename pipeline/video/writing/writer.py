@@ -1,4 +1,4 @@
-"""Writing one video file, with the sound of another if wanted."""
+"""Writing of a video file, optionally with the audio of another."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from pipeline.video.writing.palette import PaletteConverter
 from pipeline.video.writing.timing import StreamSpec, Timeline
 from pipeline.video.writing.verify import Content, read_content, verify_content
 
-# SVT-AV1 tells of itself on standard error, unless it is asked not to.
+# SVT-AV1 logs to standard error by default.
 os.environ.setdefault("SVT_LOG", "0")
 
 
 class Writer:
-    """Writes one video file, beside its final name until it is whole and was checked.
+    """Writer of one video file, under a temporary name until it is complete and verified.
 
-    A context manager: leaving it without an error moves the file into place, with one removes it.
-    `sound` begins to be heard at second 0 of the result.
+    A context manager: on success the file is moved into place, after an error removed. `sound` starts at
+    second 0 of the result.
     """
 
     def __init__(
@@ -59,9 +59,9 @@ class Writer:
         self._timeline = Timeline(shape)
         self._waiting: av.VideoFrame | None = None
         self._durations: dict[int, int] = {}
-        """For how long each picture in the encoder is shown, by its pts."""
+        """Duration of each frame in the encoder, by its pts, in ticks."""
         self._decode_lead: int | None = None
-        """How many ticks before its time the first picture is decoded."""
+        """Ticks that the first packet's dts is before its pts."""
         self._alpha = alpha and form.alpha
         self._mean_alpha: float | None = None
         self._sound: AudioMuxer | None = None
@@ -91,7 +91,7 @@ class Writer:
                 self._stream.pix_fmt = self._pixels
                 context = self._stream.codec_context
                 self._stream.time_base = context.time_base = shape.time_base
-                context.flags |= Flags.frame_duration  # else they are passed over
+                context.flags |= Flags.frame_duration  # otherwise frame durations are ignored
                 if form.codec_tag is not None:
                     context.codec_tag = form.codec_tag
                 if self._pixels.startswith(("yuv", "p01")):
@@ -117,7 +117,7 @@ class Writer:
         self._waiting = frame
 
     def _encode_for(self, frame: av.VideoFrame, duration: int) -> None:
-        """Encode a picture, and again where it lasts longer than the format can say."""
+        """Encode a frame, repeatedly if it lasts longer than the format's longest frame duration."""
         longest = (
             duration
             if self._form.max_frame_duration is None
@@ -143,19 +143,18 @@ class Writer:
         if packets and self._decode_lead is None:
             self._decode_lead = cast(int, packets[0].pts) - cast(int, packets[0].dts)
         for packet in packets:
-            # Encoders forget it, or say something of their own; a muxer that has nothing makes something up,
-            # as it does of what its clock rounds to nothing.
+            # Encoders drop or change the duration; muxers invent one if it is missing or rounds to 0.
             duration = self._durations.pop(cast(int, packet.pts), packet.duration or 0)
             packet.duration = max(duration, math.ceil(self._stream.time_base / packet.time_base))
         self._out.mux(packets)
 
     def _adjust_last_packets(self, packets: list[Packet[VideoStream]]) -> list[Packet[VideoStream]]:
-        """The last packets, whose lengths make up the whole.
+        """Adjust the last packets so that durations add up to the total.
 
-        MP4 adds up how long packets last in the order of decoding, and the last one decoded need not be the
-        last one shown, nor last as long.
+        MP4 adds up packet durations in decoding order, and the last packet decoded need not be the last one
+        displayed, nor have its duration.
         """
-        if len(self._timeline) < 3:  # x265 does not say when so few are decoded
+        if len(self._timeline) < 3:  # x265 gives no dts for so few frames
             for packet in packets:
                 packet.dts = packet.pts
         if packets:
