@@ -4,14 +4,44 @@
 // The value is {cards: [...], search: what was searched for, gone: null or {id, name, seconds}, what was deleted
 // last and can be brought back}. A card that is still there keeps its nodes, and with them the focus.
 
-const part = Object.fromEntries([...element.querySelectorAll("[data-part]")].map((n) => [n.dataset.part, n]));
+import { fill, languageCode } from "./words.js";
 
-function say(key, fields = {}) {
-  const code = (navigator.language || "en").toLowerCase().split("-")[0];
-  const table = props.words[code] || props.words.en;
-  return (table[key] || key).replace(/\{(\w+)\}/g, (whole, name) => (name in fields ? fields[name] : whole));
+/**
+ * @typedef {object} Card a session
+ * @property {string} id
+ * @property {string} name
+ * @property {string} when when it was last changed, as ISO 8601
+ * @property {string} poster the address of a picture, empty where there is none
+ * @property {string} model its name, empty where the session cannot be read
+ * @property {string} background "#rrggbb", or the key of a word
+ * @property {string} state
+ * @property {?{done: number, total: number}} progress frames
+ * @property {?string} took how long the run took
+ * @property {?string} error
+ * @property {boolean} starred
+ * @property {{url: string, format: string}[]} results
+ */
+
+/** @type {Record<string, HTMLElement>} */
+const part = Object.fromEntries(
+  /** @type {HTMLElement[]} */ ([...element.querySelectorAll("[data-part]")]).map((n) => [n.dataset.part, n]),
+);
+
+/**
+ * @param {string} key
+ * @param {Record<string, unknown>} [fields]
+ */
+function t(key, fields) {
+  const words = props.words ?? {};
+  return fill(words[languageCode(words, navigator.language)][key] || key, fields);
 }
 
+/**
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {string} [className]
+ * @param {string} [text]
+ */
 function make(tag, className, text) {
   const node = document.createElement(tag);
   if (className) node.className = className;
@@ -19,6 +49,11 @@ function make(tag, className, text) {
   return node;
 }
 
+/**
+ * @param {string} text
+ * @param {string} className
+ * @param {() => void} act
+ */
 function button(text, className, act) {
   const node = make("button", className, text);
   node.type = "button";
@@ -26,18 +61,22 @@ function button(text, className, act) {
   return node;
 }
 
-function background(card) {
+/** @param {Card} card */
+function backgroundSign(card) {
   if (card.background.startsWith("#")) {
     const dot = make("span", "dot");
     dot.style.background = card.background;
     dot.title = card.background;
     return dot;
   }
-  return make("span", "", say(card.background));
+  return make("span", "", t(card.background));
 }
 
-/** The name with a pencil beside it, which makes it a field: Enter takes what is written, Escape does not. */
-function titled(id) {
+/**
+ * Make the name with a pencil beside it, which makes it a field: Enter takes what is written, Escape does not.
+ * @param {string} id
+ */
+function nameField(id) {
   const box = make("div", "title");
   const name = make("h3");
   const input = make("input");
@@ -46,20 +85,21 @@ function titled(id) {
   input.hidden = true;
   const pencil = button("✎", "pencil", () => {
     input.value = name.textContent;
-    input.setAttribute("aria-label", say("name_of", { name: name.textContent }));
+    input.setAttribute("aria-label", t("name_of", { name: name.textContent }));
     input.hidden = false;
     name.hidden = pencil.hidden = true;
     input.focus();
     input.select();
   });
-  pencil.title = say("rename");
-  pencil.setAttribute("aria-label", say("rename"));
-  const close = (taken) => {
+  pencil.title = t("rename");
+  pencil.setAttribute("aria-label", t("rename"));
+  /** @param {boolean} accept */
+  const close = (accept) => {
     if (input.hidden) return;
     name.hidden = pencil.hidden = false;
     input.hidden = true;
     const written = input.value.replace(/\s+/g, " ").trim();
-    if (!taken || !written || written === name.textContent) return;
+    if (!accept || !written || written === name.textContent) return;
     name.textContent = written;
     trigger("edit", { id, name: written });
   };
@@ -73,7 +113,10 @@ function titled(id) {
   return box;
 }
 
-/** A card's nodes, without what may change. */
+/**
+ * Make a card's nodes, without what may change.
+ * @param {Card} card
+ */
 function build({ id }) {
   const node = make("article", "card");
   node.dataset.id = id;
@@ -82,42 +125,55 @@ function build({ id }) {
   poster.alt = "";
   poster.loading = "lazy";
   poster.addEventListener("click", open);
-  const star = button("", "star", () => trigger("like", { id, starred: star.getAttribute("aria-pressed") !== "true" }));
-  star.title = say("star");
-  star.setAttribute("aria-label", say("star"));
+  const star = button("", "star", () =>
+    trigger("like", { id, starred: star.getAttribute("aria-pressed") !== "true" }),
+  );
+  star.title = t("star");
+  star.setAttribute("aria-label", t("star"));
   const tools = make("div", "tools");
   const links = make("span", "links");
-  tools.append(button(say("open"), "open", open), links, star, button(say("delete"), "", () => trigger("delete", { id })));
+  const remove = button(t("delete"), "", () => trigger("delete", { id }));
+  tools.append(button(t("open"), "open", open), links, star, remove);
   const bar = make("progress");
-  node.append(poster, titled(id), make("p", "quiet facts"), make("p", "state"), bar, make("p", "failure"), tools);
+  node.append(poster, nameField(id), make("p", "quiet facts"), make("p", "state"), bar);
+  node.append(make("p", "failure"), tools);
   return node;
 }
 
-/** Put into a card's nodes what is so now. */
-function fill(node, card) {
-  const at = (selector) => node.querySelector(selector);
-  if (card.poster && at("img").getAttribute("src") !== card.poster) at("img").src = card.poster;
+/** The results that a card's links lead to, as JSON. @type {WeakMap<HTMLElement, string>} */
+const linked = new WeakMap();
+
+/**
+ * Put into a card's nodes what is so now.
+ * @param {HTMLElement} node
+ * @param {Card} card
+ */
+function update(node, card) {
+  /** @param {string} selector */
+  const at = (selector) => /** @type {HTMLElement} */ (node.querySelector(selector));
+  const poster = /** @type {HTMLImageElement} */ (at("img"));
+  if (card.poster && poster.getAttribute("src") !== card.poster) poster.src = card.poster;
   at("h3").textContent = card.name;
   at(".facts").replaceChildren(new Date(card.when).toLocaleString());
-  if (card.model) at(".facts").append(" · ", card.model, " · ", background(card)); // one that can be read
+  if (card.model) at(".facts").append(" · ", card.model, " · ", backgroundSign(card)); // one that can be read
   const state = at(".state");
   state.className = `state ${card.state}`;
-  state.textContent = say(card.state);
-  const going = card.state === "running" && card.progress;
-  if (going) state.append(" · ", say("frames", card.progress));
-  if (card.state === "done" && card.took) state.append(" · ", say("took", { seconds: card.took }));
-  at("progress").hidden = !going;
-  if (going) Object.assign(at("progress"), { max: Math.max(1, card.progress.total), value: card.progress.done });
+  state.textContent = t(card.state);
+  const progress = card.state === "running" && card.progress;
+  if (progress) state.append(" · ", t("frames", progress));
+  if (card.state === "done" && card.took) state.append(" · ", t("took", { seconds: card.took }));
+  at("progress").hidden = !progress;
+  if (progress) Object.assign(at("progress"), { max: Math.max(1, progress.total), value: progress.done });
   at(".failure").textContent = card.error || "";
   at(".failure").hidden = !card.error;
   at(".star").textContent = card.starred ? "★" : "☆";
   at(".star").setAttribute("aria-pressed", String(card.starred));
   const results = JSON.stringify(card.results);
-  if (node.results === results) return;
-  node.results = results;
+  if (linked.get(node) === results) return;
+  linked.set(node, results);
   at(".links").replaceChildren(
     ...card.results.map((result) => {
-      const link = make("a", "", say("download", { format: result.format }));
+      const link = make("a", "", t("download", { format: result.format }));
       link.href = result.url;
       link.download = "";
       return link;
@@ -127,34 +183,46 @@ function fill(node, card) {
 
 let timer = 0;
 
-/** For a while it is said what was deleted, and can be undone. */
-function offer(gone) {
+/**
+ * Say for a while what was deleted, and offer to undo it.
+ * @param {?{id: string, name: string, seconds: number}} gone
+ */
+function offerUndo(gone) {
   if (!gone) return;
-  const [said, back] = part.undo.children;
-  said.textContent = say("deleted", { name: gone.name });
-  back.textContent = say("undo");
+  const [sentence, back] = /** @type {HTMLElement[]} */ ([...part.undo.children]);
+  sentence.textContent = t("deleted", { name: gone.name });
+  back.textContent = t("undo");
   back.onclick = () => {
     part.undo.hidden = true;
     trigger("undo", { id: gone.id });
   };
   part.undo.hidden = false;
   clearTimeout(timer);
-  timer = setTimeout(() => (part.undo.hidden = true), gone.seconds * 1000 - 1000);
+  timer = setTimeout(
+    () => {
+      part.undo.hidden = true;
+    },
+    gone.seconds * 1000 - 1000,
+  );
 }
 
 function render() {
+  /** @type {{cards?: Card[], search?: string, gone?: ?{id: string, name: string, seconds: number}}} */
   const { cards = [], search = "", gone = null } = props.value || {};
-  const known = new Map([...part.cards.children].map((node) => [node.dataset.id, node]));
+  const old = /** @type {HTMLElement[]} */ ([...part.cards.children]);
+  const known = new Map(old.map((node) => [node.dataset.id, node]));
   const nodes = cards.map((card) => known.get(card.id) || build(card));
-  cards.forEach((card, n) => fill(nodes[n], card));
-  for (const node of [...part.cards.children]) if (!nodes.includes(node)) node.remove();
+  cards.forEach((card, n) => {
+    update(nodes[n], card);
+  });
+  for (const node of old) if (!nodes.includes(node)) node.remove();
   // A node that is where it should be is not touched: it would lose the focus.
   nodes.forEach((node, n) => {
     if (part.cards.children[n] !== node) part.cards.insertBefore(node, part.cards.children[n] || null);
   });
   part.none.hidden = cards.length > 0;
-  part.none.textContent = search.trim() ? say("none_found", { search: search.trim() }) : say("empty");
-  offer(gone);
+  part.none.textContent = search.trim() ? t("none_found", { search: search.trim() }) : t("empty");
+  offerUndo(gone);
 }
 
 watch("value", render);

@@ -13,7 +13,7 @@ from gradio.utils import get_upload_folder
 
 from db.errors import NotFound
 from ui import text
-from ui.page import stage
+from ui.page import scripts, stage
 from ui.page.context import Page
 from ui.page.handlers import Updates, language_of, with_error_toasts
 from ui.page.sections import background, edges, preview, result, sessions, subject, video
@@ -80,10 +80,9 @@ _ADDRESS = """(id) => {
 }"""
 
 
-def _script(name: str, **told: Any) -> str:
-    """A script of the page, in a scope of its own, after the constants that it is told."""
-    constants = "".join(f"const {key} = {json.dumps(value)};\n" for key, value in told.items())
-    return f"<script>{{\n{constants}{(ASSETS / name).read_text(encoding='utf-8')}}}</script>"
+def _script(name: str, **constants: Any) -> str:
+    """Return an element that runs a script of the page in a scope of its own, after its constants."""
+    return f"<script>{{\n{scripts.script(name, **constants)}}}</script>"
 
 
 STREAMS = _script("streams.js")

@@ -1,7 +1,7 @@
 """The stage: the picture with its marks, their tools, the views, the timeline and the result's player.
 
-One `gr.HTML` whose template, style and script stand in `assets/stage.*`. What it shows is one value, `None`
-for "no video yet" or a dictionary:
+One `gr.HTML` whose template and style stand in `assets/stage.*` and whose script in `assets/stage/`. What it
+shows is one value, `None` for "no video yet" or a dictionary:
 
     media       str         address under which this session's pictures are served, such as "/media/<id>"
     width       int         pixels of the displayed (upright) frame
@@ -54,7 +54,6 @@ Where the model has `candidates`, the mask of a lone click is followed by
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -62,11 +61,11 @@ from typing import Any
 import gradio as gr
 
 from ui import text
+from ui.page import scripts
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 HTML = (ASSETS / "stage.html").read_text(encoding="utf-8")
 CSS = (ASSETS / "stage.css").read_text(encoding="utf-8")
-JS = (ASSETS / "stage.js").read_text(encoding="utf-8")
 
 Translations = Mapping[str, Mapping[str, str]]
 
@@ -85,12 +84,12 @@ def create_stage(
     leaves it to the browser. An event may change it by returning `gr.HTML(language="es")`.
     """
     # Not a property like `language`: an update such as `gr.HTML(visible=False)` makes Gradio drop those.
-    table = json.dumps({code: dict(strings) for code, strings in words.items()})
+    table = {code: dict(strings) for code, strings in words.items()}
     return gr.HTML(
         value=value,
         html_template=HTML,
         css_template=CSS,
-        js_on_load=f"const WORDS = {table};\n{JS}",
+        js_on_load=scripts.script("stage/main.js", WORDS=table),
         apply_default_css=False,
         elem_id=elem_id,
         language=language,

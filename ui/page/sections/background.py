@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import gradio as gr
@@ -23,6 +21,7 @@ from pipeline.compositing.background import (
 )
 from pipeline.job import GREEN
 from ui import text
+from ui.page import scripts
 from ui.page.handlers import (
     UPLOAD_HANDLED_JS,
     UPLOAD_OPTIONS,
@@ -48,7 +47,6 @@ KINDS: dict[Kind, type[Background]] = {
     "blur": Blur,
     "transparent": Transparent,
 }
-_ASSETS = Path(__file__).resolve().parents[3] / "assets"
 _LAID = ("picture", "video")
 _WORDS = {
     code: {key: words[key] for key in ("colour", "hex", "no_colour")} for code, words in text.PAGE.items()
@@ -100,7 +98,7 @@ def render(say: Translate) -> Section:
         colour = gr.HTML(
             value=SWATCHES["green"],
             html_template='<input type="color"><input type="text" maxlength="32" spellcheck="false">',
-            js_on_load=f"const WORDS = {json.dumps(_WORDS)};\n{(_ASSETS / 'colour.js').read_text('utf-8')}",
+            js_on_load=scripts.script("colour.js", WORDS=_WORDS),
             apply_default_css=False,
             padding=False,
             elem_id="colour",

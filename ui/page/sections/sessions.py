@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -13,6 +12,7 @@ from pipeline import formats, models
 from pipeline.compositing.background import Blur, Colour, Footage, Transparent, format_spec
 from ui import error_text, text
 from ui.addresses import media_address
+from ui.page import scripts
 from ui.page.handlers import Translate, Updates, language_of, with_error_toasts
 from ui.sessions.service import UNDO_SECONDS
 from ui.sessions.session import Session, Unreadable
@@ -25,7 +25,6 @@ _HTML = """
 <div class="cards" data-part="cards"></div>
 <p class="quiet" data-part="none" hidden></p>
 """
-_ASSETS = Path(__file__).resolve().parents[3] / "assets"
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def render(say: Translate) -> Section:
         cards=gr.HTML(
             value={"cards": [], "search": "", "gone": None},
             html_template=_HTML,
-            js_on_load=(_ASSETS / "cards.js").read_text(encoding="utf-8"),
+            js_on_load=scripts.script("cards.js"),
             apply_default_css=False,
             padding=False,
             elem_id="cards",

@@ -1,0 +1,32 @@
+// The names in scope of the scripts besides the browser's own.
+//
+// Gradio runs the script of a `gr.HTML` once for every mount, as the body of a function of the first four; Python
+// puts the constants before the scripts that need them (`ui/page/scripts.py`).
+
+/** The component's element on the page. */
+declare const element: HTMLElement;
+
+/** Send one of the component's events to the server. */
+declare function trigger(event: string, data?: object): void;
+
+/** The component's properties; a new `value` goes to the server with its next event. */
+declare const props: {
+  // biome-ignore lint/suspicious/noExplicitAny: each component has a value of its own
+  value: any;
+  language?: string | null;
+  words?: Record<string, Record<string, string>>;
+};
+
+/** Call a function whenever the server has changed a property. */
+declare function watch(property: string, listener: () => void): void;
+
+/** Strings by language and key. */
+declare const WORDS: Record<string, Record<string, string>>;
+
+/** The largest upload in bytes; null for no limit. */
+declare const MOST: number | null;
+
+interface Window {
+  /** Offered by `uploads.js` to the server's events: show that an upload is read, and that it has been. */
+  recorte: { reading: (name: string) => void; read: () => void };
+}

@@ -1,0 +1,37 @@
+// The choice of what a single click means.
+
+import { percentOf } from "../actions/viewport.js";
+import { node, pool } from "../dom.js";
+import { locale, t } from "../locale.js";
+import { part } from "../parts.js";
+import { clamp } from "../pure/geometry.js";
+import { marksHere } from "../selectors.js";
+import { candidates, chosenCandidate } from "../server/candidates.js";
+import { state } from "../state.js";
+
+/** Draw it along the picture's lower edge, or its upper one where it would lie over the click it is about. */
+export function drawCandidates() {
+  const shown = candidates();
+  const [click] = shown.length ? marksHere(state.prompts).points : [];
+  const above = Boolean(click) && percentOf(click.x, click.y).top > 60;
+  part.candidates.hidden = !click;
+  part.candidates.classList.toggle("above", above);
+  part.picture.classList.toggle("choosing", Boolean(click) && !above);
+  pool(part.readings, shown.length, makeCandidate).forEach((button, i) => {
+    const [image, percent] = button.children;
+    const number = i + 1;
+    const score = clamp(shown[i].score, 0, 1).toLocaleString(locale(), { style: "percent" });
+    if (image.getAttribute("src") !== shown[i].picture) image.setAttribute("src", shown[i].picture);
+    percent.textContent = score;
+    button.setAttribute("aria-label", t("candidate", { number, score }));
+    button.setAttribute("aria-pressed", String(i === chosenCandidate()));
+    button.setAttribute("aria-keyshortcuts", String(number));
+    button.title = t("candidate_tip", { number });
+  });
+}
+
+function makeCandidate() {
+  const button = node("button", "reading", { type: "button" });
+  button.append(node("img", "", { alt: "", draggable: "false" }), node("span", ""));
+  return button;
+}

@@ -1,0 +1,39 @@
+// The line under the picture: what went wrong, else what the server says, else what to do first.
+
+/** @import { Abilities } from "../types" */
+
+import { t } from "../locale.js";
+import { coarsePointer, part } from "../parts.js";
+import { acceptedMarks } from "../selectors.js";
+import { state } from "../state.js";
+
+export function drawMessage() {
+  const { value } = state;
+  let text = "";
+  if (value) {
+    const marked = acceptedMarks(state.prompts).some((p) => p.object === state.active);
+    text = state.error || value.message || unusedMarks(value);
+    if (!text && state.view === "after" && value.result) text = t("after");
+    if (!text && state.view !== "result" && !marked) text = t(hintKey(value));
+  }
+  part.message.classList.toggle("error", Boolean(state.error));
+  if (part.message.textContent !== text) part.message.textContent = text;
+}
+
+/**
+ * Return what is said of marks that the chosen model does not take; "" where it takes them all.
+ * @param {Abilities} model
+ */
+function unusedMarks({ can_point, can_box }) {
+  const points = !can_point && state.prompts.some((p) => p.points.length);
+  const boxes = !can_box && state.prompts.some((p) => p.box);
+  if (!points && !boxes) return "";
+  return t(can_box ? "points_wait" : can_point ? "boxes_wait" : "marks_wait");
+}
+
+/** @param {Abilities} model */
+function hintKey({ can_point, can_box }) {
+  if (!can_point) return can_box ? "hint_box" : "hint_auto";
+  if (!can_box) return "hint_point";
+  return coarsePointer.matches ? "hint_touch" : "hint";
+}

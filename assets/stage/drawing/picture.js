@@ -1,0 +1,36 @@
+// The picture's magnification, cursor and labels, and the sign that one is waited for.
+
+import { clock, t } from "../locale.js";
+import { part } from "../parts.js";
+import { isFirstReading } from "../pictures/read-frames.js";
+import { clamp } from "../pure/geometry.js";
+import { timeOf } from "../selectors.js";
+import { state } from "../state.js";
+
+const PIXELS_SEEN = 4; // CSS pixels to one of the frame: whoever looks this close looks for pixels
+
+export function drawPicture() {
+  const { value, zoom } = state;
+  const style = part.picture.style;
+  style.setProperty("--frame-width", String(value ? value.width : 16));
+  style.setProperty("--frame-height", String(value ? value.height : 9));
+  const width = part.picture.clientWidth || 1;
+  const transform = `translate(${state.x * 100}%, ${state.y * 100}%) scale(${zoom})`;
+  part.pan.style.transform = zoom === 1 ? "none" : transform;
+  part.pan.style.setProperty("--split", String(clamp((state.split - state.x) / zoom, 0, 1)));
+  part.divider.hidden = !value || state.view !== "split";
+  part.divider.style.setProperty("--at", String(state.split));
+  const dense = value && (zoom * width) / value.width > PIXELS_SEEN;
+  part.pan.style.imageRendering = dense ? "pixelated" : "auto";
+  const passive = !value || state.view === "result" || !(value.can_point || value.can_box);
+  part.picture.classList.toggle("passive", passive);
+  part.picture.classList.toggle("grab", state.spaceHeld || state.gesture?.kind === "pan");
+  part.picture.classList.toggle("hold", zoom > 1 || (state.tool === "box" && !passive));
+  const name = value ? t("picture", { time: clock(timeOf(state.index)) }) : t("empty");
+  part.picture.setAttribute("aria-label", name);
+  const waiting = state.loading || state.refining;
+  part.picture.setAttribute("aria-busy", String(waiting));
+  part.fit.hidden = zoom === 1 || state.view === "result";
+  part.thinking.hidden = !(waiting && state.slow) || state.view === "result";
+  part.thinking.textContent = value ? t(isFirstReading() ? "reading" : "thinking") : "";
+}

@@ -1,0 +1,28 @@
+// The result: its player, or how to download what browsers do not play.
+
+import { part } from "../parts.js";
+import { state } from "../state.js";
+
+export function drawResult() {
+  const result = state.value?.result;
+  const shown = Boolean(result) && state.view === "result";
+  const plays = result && result.plays !== false && result.url !== state.broken;
+  const moving = plays && !result.type.startsWith("image/");
+  const still = shown && plays && !moving;
+  const { video, still: image } = part;
+  video.hidden = !shown || !moving;
+  image.hidden = !still;
+  part.unplayable.hidden = !shown || Boolean(plays);
+  if (result) part.fetch.href = `${result.url}?download`;
+  part.points.hidden = shown;
+  const url = moving ? result.url : "";
+  if ((video.getAttribute("src") || "") !== url) {
+    if (url) video.src = url;
+    else {
+      video.removeAttribute("src");
+      video.load();
+    }
+  }
+  if (!shown && !video.paused) video.pause();
+  if (still && image.getAttribute("src") !== result.url) image.src = result.url;
+}

@@ -1,0 +1,35 @@
+// The buttons for tools, undo and views.
+
+import { all } from "../dom.js";
+import { part } from "../parts.js";
+import { acceptedMarks, marksHere } from "../selectors.js";
+import { state } from "../state.js";
+import { paint } from "./owner.js";
+
+/** @param {string} attribute */
+const buttons = (attribute) => /** @type {HTMLButtonElement[]} */ (all(part.toolbar, `[${attribute}]`));
+
+export function drawToolbar() {
+  const { value, view } = state;
+  const busy = !value || view === "result";
+  const here = value ? marksHere(acceptedMarks(state.prompts)) : { points: [], box: null };
+  paint(part.toolbar, state.active);
+  for (const button of buttons("data-tool")) {
+    const able = value && (button.dataset.tool === "box" ? value.can_box : value.can_point);
+    button.disabled = busy || !able;
+    button.setAttribute("aria-pressed", String(Boolean(able) && state.tool === button.dataset.tool));
+  }
+  /** @type {Record<string, boolean>} */
+  const able = {
+    undo: state.undo.length > 0,
+    redo: state.redo.length > 0,
+    clear: here.points.length > 0 || Boolean(here.box),
+  };
+  for (const button of buttons("data-act")) {
+    button.disabled = busy || !able[button.dataset.act ?? ""];
+  }
+  for (const button of buttons("data-view")) {
+    button.setAttribute("aria-pressed", String(view === button.dataset.view));
+    button.disabled = !value || (button.dataset.view === "result" && !value.result);
+  }
+}

@@ -1,0 +1,159 @@
+// The stage: the picture with its marks, their tools, the views, the timeline and the result's player.
+//
+// Gradio runs this once for every mount, with the names of `gradio.d.ts` in scope; `ui/page/scripts.py` puts it and what it
+// imports into one script, so what a file holds belongs to one mount. ES2022, nothing from another host.
+//
+// A file imports only what lies below it:
+//
+//     main.js       draws everything, and binds events
+//     input/        listeners for pointers, keys and buttons
+//     drawing/      draws the state, and changes nothing of it
+//     server/       the value that the server sends, and questions to it
+//     actions/      edits, undo, trimming, navigation and zoom
+//     pictures/     the pictures of frames: fetched, kept and shown
+//     selectors.js  values derived from the state
+//     state.js      all that the stage knows; whoever changes it calls render.js
+//     pure/         functions of their arguments alone, tested with Node
+
+import { go, play } from "./actions/navigation.js";
+import { onHandleDrag, onHandleDrop, onTimeTyped, trimWhole } from "./actions/trimming.js";
+import { fit } from "./actions/viewport.js";
+import { all, closest, targetOf } from "./dom.js";
+import { drawCandidates } from "./drawing/candidates.js";
+import { drawMarks } from "./drawing/marks.js";
+import { drawMessage } from "./drawing/message.js";
+import { drawObjects, numberAt } from "./drawing/objects.js";
+import { drawPicture } from "./drawing/picture.js";
+import { drawResult } from "./drawing/result.js";
+import { drawTimeline } from "./drawing/timeline.js";
+import { drawToolbar } from "./drawing/toolbar.js";
+import { onFrameLink, onObjects, onToolbar } from "./input/buttons.js";
+import { onKeyDown, onKeyUp } from "./input/keyboard.js";
+import { endRenaming, onNameKey, startRenaming } from "./input/object-names.js";
+import {
+  onPictureClick,
+  onPictureFocus,
+  onPointerCancel,
+  onPointerDown,
+  onPointerMove,
+  onPointerUp,
+  onWheel,
+} from "./input/pointer.js";
+import { translate } from "./locale.js";
+import { part } from "./parts.js";
+import { watchPace } from "./pictures/pace.js";
+import { pictures } from "./pictures/pictures.js";
+import { onRender, render } from "./render.js";
+import { askCandidates, chooseCandidate } from "./server/candidates.js";
+import { followOthers, noteWriting, startFollowing } from "./server/other-windows.js";
+import { adopt, onValue } from "./server/value.js";
+import { state } from "./state.js";
+
+onRender(() => {
+  watchPace();
+  part.stage.classList.toggle("empty", !state.value);
+  drawPicture();
+  drawMarks();
+  drawResult();
+  drawCandidates();
+  drawToolbar();
+  drawObjects();
+  drawTimeline();
+  drawMessage();
+  askCandidates();
+});
+
+// ---------------------------------------------------------------- the picture
+
+part.picture.addEventListener("pointerdown", onPointerDown);
+part.picture.addEventListener("pointermove", onPointerMove);
+part.picture.addEventListener("pointerup", onPointerUp);
+part.picture.addEventListener("pointercancel", onPointerCancel);
+part.picture.addEventListener("wheel", onWheel, { passive: false });
+part.picture.addEventListener("contextmenu", (event) => {
+  if (state.view !== "result") event.preventDefault();
+});
+part.picture.addEventListener("click", onPictureClick);
+part.picture.addEventListener("focusin", onPictureFocus);
+part.picture.addEventListener("focusout", () => part.picture.classList.remove("aim"));
+part.fit.addEventListener("click", fit);
+part.divider.addEventListener("input", () => {
+  state.split = Number(part.divider.value) / 1000;
+  render();
+});
+part.readings.addEventListener("click", (event) => {
+  const button = closest(event, ".reading");
+  if (button) chooseCandidate([...part.readings.children].indexOf(button));
+});
+part.video.addEventListener("error", () => {
+  const result = state.value?.result;
+  if (!part.video.getAttribute("src") || !result) return;
+  state.broken = result.url;
+  render();
+});
+
+// ---------------------------------------------------------------- tools and objects
+
+part.toolbar.addEventListener("click", onToolbar);
+part.objects.addEventListener("click", onObjects);
+part.chips.addEventListener("dblclick", (event) => {
+  if (closest(event, ".pick")) startRenaming(numberAt(targetOf(event)));
+});
+part.chips.addEventListener("keydown", onNameKey);
+part.chips.addEventListener("focusout", (event) => {
+  if (targetOf(event).tagName === "INPUT") endRenaming(true);
+});
+
+// ---------------------------------------------------------------- the timeline
+
+part.slider.addEventListener("input", () => go(Number(part.slider.value)));
+part.play.addEventListener("click", play);
+for (const handle of all(part.timeline, ".handle")) {
+  handle.addEventListener("input", onHandleDrag);
+  handle.addEventListener("change", onHandleDrop);
+}
+for (const input of all(part.timeline, "[data-typed]")) input.addEventListener("change", onTimeTyped);
+part.whole.addEventListener("click", trimWhole);
+part.timeline.addEventListener("click", (event) => {
+  const button = closest(event, "[data-index]");
+  if (button) go(Number(button.dataset.index));
+});
+
+// ---------------------------------------------------------------- the whole page
+
+const page = new AbortController();
+
+/**
+ * Return a listener on the page that ends all of them once the stage is gone. Gradio tells nobody of an unmount.
+ * @template {Event} PageEvent
+ * @param {(event: PageEvent) => void} listener
+ */
+function whileMounted(listener) {
+  return (/** @type {PageEvent} */ event) => {
+    if (element.isConnected) listener(event);
+    else detach();
+  };
+}
+
+function detach() {
+  page.abort();
+  pictures.forget();
+}
+
+const { signal } = page;
+document.addEventListener("keydown", whileMounted(onKeyDown), { signal });
+document.addEventListener("keyup", whileMounted(onKeyUp), { signal });
+document.addEventListener("click", whileMounted(onFrameLink), { signal });
+document.addEventListener("visibilitychange", followOthers, { signal });
+document.addEventListener("input", noteWriting, { signal, capture: true });
+startFollowing();
+
+// ---------------------------------------------------------------- the component
+
+watch("value", onValue);
+watch("language", () => {
+  translate();
+  render();
+});
+translate();
+adopt(props.value);

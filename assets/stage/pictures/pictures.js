@@ -1,0 +1,228 @@
+// The pictures of frames: fetched, kept, and shown once they are decoded. One request is under way at a time; a newer
+// wish takes its place.
+
+/** @import { View } from "../types" */
+
+/** @typedef {{url: string, index: number, view: View}} Picture */
+/** @typedef {Picture & {since: number, controller: AbortController}} PictureRequest */
+
+import { node } from "../dom.js";
+import { t } from "../locale.js";
+import { part } from "../parts.js";
+import { PictureCache } from "../pure/picture-cache.js";
+import { Refusal, refusalOf } from "../pure/refusal.js";
+import { render } from "../render.js";
+import { isMarked, video } from "../selectors.js";
+import { state } from "../state.js";
+import { noteReadFrame } from "./read-frames.js";
+
+const CACHED_PICTURES = 80;
+const FALLBACK_MS = 180; // after this a new frame is shown plain while its mask is still being made
+const SCRUB_MS = 150; // a frame younger than this is let through before the next one is asked for
+
+/**
+ * Return the address of a frame's picture. It changes with whatever changes the picture.
+ * @param {number} index
+ * @param {View} view
+ */
+function address(index, view) {
+  const rev = view === "original" ? "0" : video().rev || ""; // the plain frame never changes
+  const asked = view === "split" || view === "after" ? "over" : view;
+  return `${video().media}/frames/${index}?view=${asked}&rev=${encodeURIComponent(rev)}`;
+}
+
+/**
+ * Return a decoded image.
+ * @param {string} source
+ * @param {string} className
+ */
+async function decodedImage(source, className) {
+  const image = node("img", className, { alt: "", draggable: "false" });
+  image.src = source;
+  await image.decode();
+  return image;
+}
+
+export const pictures = (() => {
+  const cache = new PictureCache(CACHED_PICTURES, (source) => URL.revokeObjectURL(source));
+  let refinement = new AbortController(); // of the request for a better picture
+  /** @type {?PictureRequest} */
+  let running = null;
+  /** @type {?Picture} */
+  let wanted = null;
+  /** @type {?Picture} */
+  let shown = null;
+  let turn = 0; // counts wishes and clearings: what was decoded for an older one is not shown
+  let fallbackTimer = 0;
+  let scrubTimer = 0;
+
+  /**
+   * Fetch a picture into the cache; `query` is added to its address, and asks for a better one.
+   * @param {string} url
+   * @param {AbortSignal} [signal]
+   */
+  async function load(url, signal, query = "") {
+    const response = await fetch(url + query, { signal });
+    if (!response.ok) throw await refusalOf(response);
+    const source = URL.createObjectURL(await response.blob());
+    cache.put(url, source, response.headers.get("Recorte-Final") === "0");
+  }
+
+  /**
+   * Return the object URL of a picture, fetched unless it is in the cache.
+   * @param {string} url
+   * @param {AbortSignal} [signal]
+   */
+  async function get(url, signal) {
+    if (!cache.has(url)) await load(url, signal);
+    return cache.take(url);
+  }
+
+  /**
+   * Put a picture in the other's place once it is decoded, so that nothing blank is seen between them.
+   * @param {Picture} picture
+   * @param {string} source
+   * @param {() => boolean} isWanted
+   */
+  async function show({ url, index, view }, source, isWanted) {
+    const layers = [await decodedImage(source, "layer")];
+    if (view === "split") {
+      const before = await get(address(index, "original"));
+      layers.push(await decodedImage(before, "layer before"));
+    }
+    if (!isWanted()) return;
+    part.pan.replaceChildren(...layers);
+    shown = { url, index, view };
+  }
+
+  /** Show the frame without a mask, for as long as the one with it is not there. */
+  async function showPlain() {
+    const wish = wanted;
+    if (!wish || wish.view === "original") return;
+    const mine = turn;
+    const url = address(wish.index, "original");
+    try {
+      const source = await get(url);
+      const isWanted = () => mine === turn && shown?.url !== wish.url;
+      if (isWanted()) await show({ url, index: wish.index, view: "original" }, source, isWanted);
+    } catch {
+      // The wish itself reports what is wrong.
+    }
+  }
+
+  function stop() {
+    clearTimeout(scrubTimer);
+    running?.controller.abort();
+    running = null;
+  }
+
+  /** @param {Picture} wish */
+  async function start(wish) {
+    clearTimeout(scrubTimer);
+    const mine = { ...wish, since: performance.now(), controller: new AbortController() };
+    running = mine;
+    try {
+      const source = await get(mine.url, mine.controller.signal);
+      // While scrubbing, a frame that is already here is shown on the way to the newest.
+      await show(mine, source, () => running === mine);
+      if (running !== mine) return;
+    } catch (error) {
+      if (running !== mine) return;
+      running = null;
+      if (wanted && wanted.url !== mine.url) {
+        start(wanted);
+        return;
+      }
+      state.error = error instanceof Refusal ? error.message : t("failed", { frame: mine.index + 1 });
+      state.loading = false;
+      clearTimeout(fallbackTimer);
+      showPlain();
+      render();
+      return;
+    }
+    running = null;
+    if (wanted && wanted.url !== mine.url) {
+      start(wanted);
+      return;
+    }
+    clearTimeout(fallbackTimer);
+    state.loading = false;
+    noteReadFrame(mine);
+    refine(mine);
+    render();
+  }
+
+  /**
+   * Have a marked frame that was shown in haste shown as a run will make it.
+   * @param {Picture} picture
+   */
+  async function refine(picture) {
+    if (!cache.isHasty(picture.url) || !isMarked(picture.index)) return;
+    refinement = new AbortController();
+    const mine = refinement;
+    state.refining = true;
+    try {
+      await load(picture.url, mine.signal, "&patient=1");
+      cache.settle(picture.url); // asked once
+      const isWanted = () => mine === refinement && !mine.signal.aborted;
+      if (isWanted()) await show(picture, await get(picture.url), isWanted);
+    } catch {
+      // What is shown stays, until the frame is come to again.
+    }
+    if (mine !== refinement) return;
+    state.refining = false;
+    render();
+  }
+
+  function stopRefining() {
+    refinement.abort();
+    refinement = new AbortController();
+    state.refining = false;
+  }
+
+  return {
+    /**
+     * Show this frame in this view as soon as it can be had.
+     * @param {number} index
+     * @param {View} view
+     */
+    want(index, view) {
+      const url = address(index, view);
+      const isSame = wanted && wanted.url === url && wanted.view === view;
+      if (isSame && (running || (shown && shown.url === url && shown.view === view))) return;
+      stopRefining();
+      turn += 1;
+      const wish = { url, index, view };
+      wanted = wish;
+      state.loading = true;
+      clearTimeout(fallbackTimer);
+      if (!shown || shown.index !== index) fallbackTimer = setTimeout(showPlain, FALLBACK_MS);
+      if (!running) {
+        start(wish);
+        return;
+      }
+      const left = SCRUB_MS - (performance.now() - running.since);
+      const restart = () => {
+        stop();
+        start(wish);
+      };
+      if (running.index === index || left <= 0) {
+        restart();
+      } else {
+        clearTimeout(scrubTimer);
+        scrubTimer = setTimeout(restart, left);
+      }
+    },
+    /** Forget all pictures: another video, or the end. */
+    forget() {
+      turn += 1;
+      stop();
+      stopRefining();
+      clearTimeout(fallbackTimer);
+      wanted = null;
+      shown = null;
+      part.pan.replaceChildren();
+      cache.clear();
+    },
+  };
+})();

@@ -1,0 +1,100 @@
+// Prompts: the marks of one object on one frame. None of these functions changes what it is given.
+
+/** @import { Abilities, MarkRef, Point, Box, Prompt, PromptJson } from "../types" */
+
+import { nearestFrame } from "./frames.js";
+
+/**
+ * Tell whether marks are a single click, which may mean a part or the whole of what it lies on.
+ * @param {{points: Point[], box: ?Box}} marks
+ */
+export const isSingleClick = ({ points, box }) => !box && points.length === 1 && points[0].keep;
+
+/**
+ * Bring prompts into one shape, whoever wrote them: by time and object, no empty ones, no missing keys, and a
+ * chosen candidate for single clicks only.
+ * @param {?PromptJson[]} [prompts]
+ * @returns {Prompt[]}
+ */
+export function normalise(prompts) {
+  return (prompts || [])
+    .map((p) => ({
+      time: p.time || 0,
+      object: p.object || 1,
+      points: (p.points || []).map(({ x, y, keep }) => ({ x, y, keep: keep !== false })),
+      box: p.box || null,
+      candidate: p.candidate ?? null,
+    }))
+    .filter((p) => p.points.length || p.box)
+    .map((p) => (isSingleClick(p) ? p : { ...p, candidate: null }))
+    .sort((a, b) => a.time - b.time || a.object - b.object);
+}
+
+/**
+ * Write prompts as the server does: what goes without saying has no key.
+ * @param {Prompt[]} prompts
+ * @returns {PromptJson[]}
+ */
+export function toJson(prompts) {
+  return prompts.map(({ time, object, points, box, candidate }) => ({
+    time,
+    points,
+    ...(box && { box }),
+    ...(object !== 1 && { object }),
+    ...(candidate !== null && { candidate }),
+  }));
+}
+
+/**
+ * Return those of the marks that a model takes: the others wait for one that does.
+ * @param {Prompt[]} prompts
+ * @param {Abilities} model
+ */
+export function acceptedBy(prompts, { can_point, can_box }) {
+  if (can_point && can_box) return prompts;
+  return normalise(
+    prompts.map((p) => ({ ...p, points: can_point ? p.points : [], box: can_box ? p.box : null })),
+  );
+}
+
+/**
+ * Return an object's marks on a frame as one prompt, be it empty: what prompts at several times near to it hold
+ * goes together, with the last of their boxes.
+ * @param {Prompt[]} prompts
+ * @param {number} index
+ * @param {number} object
+ * @param {number[]} times
+ * @returns {Prompt}
+ */
+export function marksAt(prompts, index, object, times) {
+  const here = prompts.filter((p) => p.object === object && nearestFrame(p.time, times) === index);
+  if (here.length === 1) return here[0];
+  const boxes = here.flatMap((p) => (p.box ? [p.box] : []));
+  const points = here.flatMap((p) => p.points);
+  return { time: times[index] || 0, object, points, box: boxes.pop() || null, candidate: null };
+}
+
+/**
+ * Replace an object's marks on a frame by what `change` makes of them.
+ * @param {Prompt[]} prompts
+ * @param {number} index
+ * @param {number} object
+ * @param {number[]} times
+ * @param {(marks: Prompt) => Partial<Prompt>} change
+ * @returns {Prompt[]}
+ */
+export function replaceMarks(prompts, index, object, times, change) {
+  const before = marksAt(prompts, index, object, times);
+  const others = prompts.filter((p) => p.object !== object || nearestFrame(p.time, times) !== index);
+  return normalise([...others, { ...before, ...change(before) }]);
+}
+
+/**
+ * Tell whether two references mean the same mark; false where one is missing.
+ * @param {?MarkRef} a
+ * @param {?MarkRef} b
+ */
+export function isSameMark(a, b) {
+  if (!a || !b || a.kind !== b.kind || a.object !== b.object) return false;
+  return a.kind === "box" || b.kind === "box" || a.i === b.i;
+}

@@ -1,0 +1,88 @@
+// Values derived from the state.
+
+/** @import { FrameRange, Prompt, Value, VideoObject } from "./types" */
+
+import { t } from "./locale.js";
+import { colourOf } from "./pure/colours.js";
+import { frameEnd, framesAt, framesOfRange, nearestFrame } from "./pure/frames.js";
+import { acceptedBy, marksAt } from "./pure/prompts.js";
+import { state } from "./state.js";
+
+/** Return the value of the video on the stage; to be called only while there is one. */
+export const video = () => /** @type {Value} */ (state.value);
+
+/** Return how many frames the video has. */
+export const frameCount = () => state.times.length || (state.value ? state.value.frames : 0);
+
+/**
+ * Return when a frame is shown, in seconds.
+ * @param {number} index
+ */
+export const timeOf = (index) => state.times[index] || 0;
+
+/**
+ * Return the frame nearest to a time in seconds.
+ * @param {number} time
+ */
+export const indexOf = (time) => nearestFrame(time, state.times);
+
+/**
+ * Return when a frame ends, in seconds.
+ * @param {number} index
+ */
+export const endOf = (index) => frameEnd(index, state.times, video().duration);
+
+/**
+ * Return the first and the last frame that are kept, or would be if the handle that is dragged were let go now.
+ * @returns {FrameRange}
+ */
+export const keptFrames = () => state.trimming ?? framesOfRange(state.range, state.times, frameCount());
+
+/** Return the frames where the matte may have slipped. */
+export function checkedFrames() {
+  if (!state.value || !state.times.length) return [];
+  return framesAt(state.value.checks || [], state.times);
+}
+
+/**
+ * Return those of the marks that the chosen model takes.
+ * @param {Prompt[]} prompts
+ */
+export const acceptedMarks = (prompts) => acceptedBy(prompts, video());
+
+/**
+ * Return the marks of an object on the frame that is shown, as one prompt, be it empty.
+ * @param {Prompt[]} prompts
+ * @param {number} [object]
+ */
+export const marksHere = (prompts, object = state.active) =>
+  marksAt(prompts, state.index, object, state.times);
+
+/**
+ * Tell whether an object that is in the result has marks on a frame.
+ * @param {number} index
+ */
+export const isMarked = (index) =>
+  state.prompts.some((p) => objectOf(p.object).on && indexOf(p.time) === index);
+
+/**
+ * Return the object of a number that there is.
+ * @param {number} number
+ */
+export const objectOf = (number) =>
+  /** @type {VideoObject} */ (state.objects.find((object) => object.number === number));
+
+/**
+ * Return an object's name, or what it is called without one.
+ * @param {VideoObject} object
+ */
+export const nameOf = ({ number, name }) => name || t("object", { number });
+
+/**
+ * Return an object's colour; "" where there is no palette.
+ * @param {number} number
+ */
+export const colourOfObject = (number) => colourOf(state.value?.palette || [], number);
+
+/** Tell whether the server has answered every edit. */
+export const isAnswered = () => state.answered >= state.seq;

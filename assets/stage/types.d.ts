@@ -1,0 +1,264 @@
+// The types of the stage.
+//
+// Coordinates are pixels of the displayed frame, origin top left; times are seconds from the first frame; a frame's
+// index counts from 0. What the server sends and takes is described in `ui/page/stage.py`.
+
+export interface Position {
+  x: number;
+  y: number;
+}
+
+/** A click: on what is to be kept, or on what is not. */
+export interface Point extends Position {
+  keep: boolean;
+}
+
+/** x0, y0, x1, y1. */
+export type Box = [number, number, number, number];
+
+export type Corner = "nw" | "ne" | "sw" | "se";
+
+/** The marks of one object on one frame. */
+export interface Prompt {
+  time: number;
+  object: number;
+  points: Point[];
+  box: Box | null;
+  /** The number of the chosen meaning of a single click, from 0; null for the best. */
+  candidate: number | null;
+}
+
+/** A prompt as the server writes it: what goes without saying may be missing. */
+export interface PromptJson {
+  time?: number;
+  object?: number;
+  points?: { x: number; y: number; keep?: boolean }[];
+  box?: Box | null;
+  candidate?: number | null;
+}
+
+/** An object of the video; `on` where it is in the result. */
+export interface VideoObject {
+  number: number;
+  /** Empty where nobody has named it. */
+  name: string;
+  on: boolean;
+}
+
+export interface VideoObjectJson {
+  number: number;
+  name?: string;
+  on?: boolean;
+}
+
+/** One of the meanings that a single click may have. */
+export interface Candidate {
+  /** The model's confidence, 0 to 1. */
+  score: number;
+  /** The address of a small picture of it. */
+  picture: string;
+}
+
+/** The part of the video that is kept: up to, and without, the frame at `end`; null is the whole rest. */
+export interface TimeRange {
+  start: number;
+  end: number | null;
+}
+
+/** The first and the last frame that are kept. */
+export interface FrameRange {
+  first: number;
+  last: number;
+}
+
+export type End = "start" | "end";
+
+/** "after" is the frame as the next run makes it; it has no button. */
+export type View = "mask" | "cutout" | "split" | "original" | "result" | "after";
+
+export type Tool = "keep" | "remove" | "box";
+
+export interface Result {
+  url: string;
+  /** Its media type, such as "video/mp4". */
+  type: string;
+  /** True where browsers play it. */
+  plays: boolean;
+  transparent: boolean;
+  /** True where a run would not make it any more. */
+  outdated: boolean;
+}
+
+/** The marks that a model takes. */
+export interface Abilities {
+  can_point: boolean;
+  can_box: boolean;
+}
+
+/** All that can be edited here, as it is sent to the server. */
+export interface Edited {
+  prompts: PromptJson[];
+  objects: VideoObjectJson[];
+  start: number;
+  end: number | null;
+}
+
+/** The component's value; see `ui/page/stage.py`. */
+export interface Value extends Edited, Abilities {
+  media: string;
+  width: number;
+  height: number;
+  frames: number;
+  duration: number;
+  palette: string[];
+  rev: string | null;
+  model: string | null;
+  candidates: boolean;
+  reads: boolean;
+  checks: number[];
+  result: Result | null;
+  message: string | null;
+  version?: string | number;
+  seq: number | null;
+}
+
+/** A mark of the frame that is shown; `i` counts an object's points. */
+export type MarkRef = { kind: "point"; object: number; i: number } | { kind: "box"; object: number };
+
+/** A state that undo leads back to. */
+export interface Moment {
+  prompts: Prompt[];
+  objects: VideoObject[];
+  range: TimeRange;
+  /** The number of the object that new marks belong to. */
+  active: number;
+  /** The frame that was shown. */
+  index: number;
+}
+
+/** A place in the window, as pointer events give it. */
+export interface ClientPosition {
+  clientX: number;
+  clientY: number;
+}
+
+/** The picture's magnification; `x` and `y` are its top left corner in widths and heights of the frame's box. */
+export interface Viewport {
+  /** 1 to 12. */
+  zoom: number;
+  /** From 0 to 1 - zoom. */
+  x: number;
+  y: number;
+}
+
+interface Press {
+  /** The pointer's. */
+  id: number;
+  from: PointerEvent;
+  type: string;
+  /** True once it went far enough to be more than a press. */
+  dragged?: boolean;
+}
+
+/** The gesture that the pointers on the picture make. */
+export type Gesture =
+  /** `second`: with the second button, or with Shift or Ctrl. */
+  | (Press & { kind: "press"; second: boolean })
+  | (Press & { kind: "box"; x: number; y: number })
+  | (Press & { kind: "pan"; x: number; y: number })
+  | (Press & { kind: "mark"; mark: MarkRef })
+  | (Press & { kind: "corner"; mark: MarkRef; corner: Corner; box: Box })
+  /** `gap`: pixels between the two pointers; `u` and `v`: the place between them, in parts of the frame's box. */
+  | { kind: "pinch"; gap: number; zoom: number; x: number; y: number; u: number; v: number };
+
+/** All that the stage knows. */
+export interface State extends Viewport {
+  value: Value | null;
+  prompts: Prompt[];
+  /** The prompts as they would be if a drag under way ended now. */
+  draft: Prompt[] | null;
+  range: TimeRange;
+  /** The server's newest version of what can be edited: the next edit is made on it. */
+  base: Edited | null;
+  /** The versions sent to it since then, by `seq`. */
+  sent: Map<number, Edited>;
+  /** The frames kept if the handle that is dragged is let go now. */
+  trimming: FrameRange | null;
+  /** By number, never empty while there is a video. */
+  objects: VideoObject[];
+  /** The number of the object that new marks belong to. */
+  active: number;
+  /** The number of the object whose name is being written. */
+  renaming: number | null;
+  /** The number of the newest edit made here. */
+  seq: number;
+  /** The number of the newest edit that the server has answered. */
+  answered: number;
+  /** The number of the last edit made before this video came: answers up to it are stale. */
+  before: number;
+  /** The seconds at which the frames are shown; empty until the server has sent them. */
+  times: number[];
+  /** The frame that is shown. */
+  index: number;
+  view: View;
+  /** The view to return to from the result. */
+  back: View;
+  tool: Tool;
+  /** The place of the line between before and after, in parts of the frame's box. */
+  split: number;
+  /** The time of the video from which it plays, and since when it does (`performance.now()`). */
+  playing: { time: number; since: number } | null;
+  undo: Moment[];
+  redo: Moment[];
+  selected: MarkRef | null;
+  /** The mark that was made last, and its frame: it pulses until the server has answered. */
+  newest: { index: number; mark: MarkRef } | null;
+  gesture: Gesture | null;
+  spaceHeld: boolean;
+  /** True where the picture was moved since Space was pressed: it does not play then. */
+  spacePanned: boolean;
+  loading: boolean;
+  /** True while a quick preview is shown and the picture by a full run's mask is on its way. */
+  refining: boolean;
+  /** True where loading or refining takes long enough to be mentioned. */
+  slow: boolean;
+  error: string;
+  /** The address of a result that the player could not play after all. */
+  broken: string;
+  /** The box that is being drawn. */
+  rubber: Box | null;
+}
+
+/** The nodes of `stage.html` by their `data-part`. */
+export interface Parts {
+  stage: HTMLElement;
+  picture: HTMLElement;
+  pan: HTMLElement;
+  boxes: HTMLElement;
+  rubber: HTMLElement;
+  points: HTMLElement;
+  divider: HTMLInputElement;
+  video: HTMLVideoElement;
+  still: HTMLImageElement;
+  unplayable: HTMLElement;
+  fetch: HTMLAnchorElement;
+  hint: HTMLElement;
+  thinking: HTMLElement;
+  fit: HTMLButtonElement;
+  candidates: HTMLElement;
+  readings: HTMLElement;
+  message: HTMLElement;
+  toolbar: HTMLElement;
+  objects: HTMLElement;
+  chips: HTMLElement;
+  chip: HTMLTemplateElement;
+  timeline: HTMLElement;
+  checks: HTMLElement;
+  diamonds: HTMLElement;
+  strip: HTMLImageElement;
+  slider: HTMLInputElement;
+  play: HTMLButtonElement;
+  time: HTMLElement;
+  whole: HTMLButtonElement;
+  count: HTMLElement;
+}
