@@ -1,7 +1,8 @@
 """All checks, one after another: `python -m tests [arguments for pytest]`.
 
-The tests read clips back with ffmpeg and drive the page with Chromium. Where one is missing it is installed
-if that can be done without asking; otherwise one sentence says what to install, and the run has failed.
+The tests read clips back with ffmpeg and drive the page with Chromium; Node checks the page's scripts. Where
+one is missing it is installed if that can be done without asking; otherwise one sentence says what to
+install, and the run has failed.
 """
 
 import os
@@ -18,6 +19,8 @@ from tests import browser
 ROOT = Path(__file__).resolve().parent.parent
 WORKERS = max(2, min(4, os.cpu_count() or 2))
 """Processes that run the tests side by side, each with a database, ports and folders of its own."""
+OLDEST_NODE = (18, 19)
+"""Debian 12's."""
 
 
 def missing() -> list[str]:
@@ -27,6 +30,9 @@ def missing() -> list[str]:
         browser.chromium()
     except FileNotFoundError:
         packages.append("chromium")
+    packages += [
+        package for program, package in (("node", "nodejs"), ("npm", "npm")) if not shutil.which(program)
+    ]
     return packages
 
 
@@ -82,8 +88,29 @@ def provide_programs() -> None:
     if packages:
         sys.exit(
             f"The tests need {' and '.join(packages)}: install them with the system's package manager "
-            "(on Debian: `sudo apt-get install ffmpeg chromium`) and try again."
+            "(on Debian: `sudo apt-get install ffmpeg chromium nodejs npm`) and try again."
         )
+
+
+def node_version() -> tuple[int, int]:
+    """Return the major and the minor version of the Node that the PATH holds."""
+    said = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
+    major, minor = said.removeprefix("v").split(".")[:2]
+    return int(major), int(minor)
+
+
+def check_scripts() -> None:
+    """Lint the page's scripts, check their types, and test what Node can import of them."""
+    if (version := node_version()) < OLDEST_NODE:
+        oldest, found = (".".join(map(str, numbers)) for numbers in (OLDEST_NODE, version))
+        sys.exit(f"The checks of the page's scripts need Node {oldest} or newer; this is {found}.")
+    npm = shutil.which("npm") or "npm"
+    lock, installed = ROOT / "package-lock.json", ROOT / "node_modules" / "installed-lock.json"
+    if not installed.is_file() or installed.read_bytes() != lock.read_bytes():
+        run(npm, "ci", "--no-audit", "--no-fund")
+        shutil.copyfile(lock, installed)
+    for script in ("lint", "types", "test"):
+        run(npm, "run", "--silent", script)
 
 
 def audit() -> None:
@@ -111,6 +138,7 @@ def main() -> None:
     check("ruff", "check", ".")
     check("ruff", "format", "--check", ".")
     check("mypy")
+    check_scripts()
     audit()
     # A module's tests stay together, for they share servers and clips. Last, so that its closing line is the
     # last of the output.

@@ -1,0 +1,322 @@
+// Gradio's stream of answers, with a server that says what it is told to, and a page that reads when it is told to.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { withEveryAnswer } from "../../assets/gradio-stream.js";
+
+const CLOSE = { msg: "close_stream", event_id: null };
+const completed = (event) => ({ msg: "process_completed", event_id: event });
+const place = (event) => Response.json({ event_id: event });
+
+/** Let everything happen that waits for nothing but promises. */
+async function settle() {
+  for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate);
+}
+
+/** A stream of the server: `send` a message, `end` the connection. */
+class ServerStream {
+  constructor() {
+    this.body = new ReadableStream({
+      start: (controller) => {
+        this.controller = controller;
+      },
+    });
+    this.response = new Response(this.body, { headers: { "Content-Type": "text/event-stream" } });
+  }
+
+  send(message) {
+    this.sendBytes(new TextEncoder().encode(`data: ${JSON.stringify(message)}\n\n`));
+  }
+
+  sendBytes(bytes) {
+    this.controller.enqueue(bytes);
+  }
+
+  end() {
+    this.controller.close();
+  }
+}
+
+/** Read a stream as the page does: `messages` are those that it has read so far. */
+function read(response) {
+  const page = { messages: [], ended: false, error: null };
+  (async () => {
+    let text = "";
+    for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
+      text += chunk;
+      const whole = text.split("\n\n");
+      text = whole.pop();
+      page.messages.push(...whole.map((message) => JSON.parse(message.slice("data:".length))));
+    }
+    page.ended = true;
+  })().catch((error) => {
+    page.error = error;
+  });
+  return page;
+}
+
+/** A page before a server: `asked` are the requests that reached the server, answered by the test. */
+function setUp() {
+  const asked = [];
+  const closings = []; // functions that say that the page has read of a closing
+  const fetch = withEveryAnswer(
+    (url) => new Promise((answer) => asked.push({ url, answer })),
+    "http://page.example/",
+    () => new Promise((resolve) => closings.push(resolve)),
+  );
+  const join = () => fetch("/gradio_api/queue/join", { method: "POST" });
+  const data = () => fetch("/gradio_api/queue/data?session_hash=s");
+  /** Answer the newest request. */
+  const answer = async (response) => {
+    await settle();
+    asked.at(-1).answer(response);
+    await settle();
+  };
+  return { asked, closings, fetch, join, data, answer };
+}
+
+/** Send an event, give it its place, open a stream and read its answer and the closing. */
+async function askOnce(page, event = "first") {
+  const joined = page.join();
+  await page.answer(place(event));
+  await joined;
+  const opened = page.data();
+  const server = new ServerStream();
+  await page.answer(server.response);
+  const got = read(await opened);
+  server.send(completed(event));
+  server.send(CLOSE);
+  server.end();
+  await settle();
+  assert.deepEqual(got.messages, [completed(event), CLOSE]);
+  assert.ok(got.ended);
+}
+
+test("an event sent while the stream closes is answered on it", async () => {
+  const page = setUp();
+  const first = page.join();
+  await page.answer(place("first"));
+  await first;
+  const opened = page.data();
+  const server = new ServerStream();
+  await page.answer(server.response);
+  const got = read(await opened);
+  server.send(completed("first"));
+  await settle();
+
+  const second = page.join(); // its place is still to come
+  server.send(CLOSE);
+  server.end();
+  await settle();
+  assert.deepEqual(got.messages, [completed("first")], "the page hears of no closing");
+  assert.equal(page.asked.length, 3);
+
+  await page.answer(place("second"));
+  assert.equal((await (await second).json()).event_id, "second");
+  assert.match(page.asked.at(-1).url, /queue\/data/, "the stream goes on with another of the server's");
+  assert.equal(page.asked.length, 4);
+  const more = new ServerStream();
+  await page.answer(more.response);
+  more.send(completed("second"));
+  more.send(CLOSE);
+  more.end();
+  await settle();
+  assert.deepEqual(got.messages, [completed("first"), completed("second"), CLOSE]);
+  assert.ok(got.ended);
+});
+
+test("an event in the queue whose answer has not come keeps the stream open", async () => {
+  const page = setUp();
+  for (const event of ["first", "second"]) {
+    const joined = page.join();
+    await page.answer(place(event));
+    await joined;
+  }
+  const opened = page.data();
+  const server = new ServerStream();
+  await page.answer(server.response);
+  const got = read(await opened);
+  server.send(completed("first"));
+  server.send(CLOSE);
+  server.end();
+  await settle();
+  assert.deepEqual(got.messages, [completed("first")]);
+  assert.equal(page.asked.length, 4);
+});
+
+test("an answer read before its place is waited for no more", async () => {
+  const page = setUp();
+  const first = page.join();
+  await page.answer(place("first"));
+  await first;
+  const opened = page.data();
+  const server = new ServerStream();
+  await page.answer(server.response);
+  const got = read(await opened);
+  server.send(completed("first"));
+  const second = page.join();
+  await settle();
+  server.send(completed("second")); // the server is quicker than its own answer to the request
+  server.send(CLOSE);
+  server.end();
+  await settle();
+  assert.deepEqual(got.messages, [completed("first"), completed("second")]);
+  await page.answer(place("second"));
+  assert.deepEqual(got.messages, [completed("first"), completed("second"), CLOSE]);
+  assert.equal(page.asked.length, 3, "no other stream is opened");
+  page.closings.at(-1)();
+  assert.equal((await second).status, 200);
+});
+
+test("a stream on which nothing is due is closed at once", async () => {
+  const page = setUp();
+  await askOnce(page);
+  const before = page.asked.length;
+  const got = read(await page.data());
+  await settle();
+  assert.deepEqual(got.messages, [CLOSE]);
+  assert.ok(got.ended);
+  assert.equal(page.asked.length, before, "the server is not asked");
+});
+
+test("a stream waits for the events under way before it is closed for want of any", async () => {
+  const page = setUp();
+  await askOnce(page);
+  page.closings.at(-1)();
+  const joined = page.join();
+  const opened = page.data();
+  await settle();
+  assert.match(page.asked.at(-1).url, /queue\/join/);
+  await page.answer(place("second"));
+  await joined;
+  assert.match(page.asked.at(-1).url, /queue\/data/);
+  const server = new ServerStream();
+  await page.answer(server.response);
+  const got = read(await opened);
+  server.send(completed("second"));
+  await settle();
+  assert.deepEqual(got.messages, [completed("second")]);
+});
+
+test("an event sent after a closing has its place once the page has read of the closing", async () => {
+  const page = setUp();
+  await askOnce(page);
+  let placed = false;
+  const second = page.join().then((answer) => {
+    placed = true;
+    return answer;
+  });
+  await page.answer(place("second"));
+  assert.equal(placed, false);
+  page.closings.at(-1)();
+  assert.equal((await (await second).json()).event_id, "second");
+});
+
+test("a page's first stream is the server's, whatever is due", async () => {
+  const page = setUp();
+  const opened = page.data();
+  const server = new ServerStream();
+  await page.answer(server.response);
+  const got = read(await opened);
+  server.send({ msg: "heartbeat" });
+  await settle();
+  assert.deepEqual(got.messages, [{ msg: "heartbeat" }]);
+});
+
+test("an event that was refused is not waited for", async () => {
+  const page = setUp();
+  const first = page.join();
+  await page.answer(place("first"));
+  await first;
+  const opened = page.data();
+  const server = new ServerStream();
+  await page.answer(server.response);
+  const got = read(await opened);
+  server.send(completed("first"));
+  const second = page.join();
+  server.send(CLOSE);
+  server.end();
+  await page.answer(Response.json({ detail: "full" }, { status: 503 }));
+  assert.deepEqual(got.messages, [completed("first"), CLOSE]);
+  page.closings.at(-1)();
+  assert.equal((await second).status, 503);
+});
+
+test("an event that did not reach the server fails, and is not waited for", async () => {
+  const page = setUp();
+  await askOnce(page);
+  page.closings.at(-1)();
+  const second = page.join();
+  await settle();
+  page.asked.at(-1).answer(Promise.reject(new TypeError("offline")));
+  await assert.rejects(second, /offline/);
+  const got = read(await page.data());
+  await settle();
+  assert.deepEqual(got.messages, [CLOSE]);
+});
+
+test("a stream that breaks ends, and no other is opened for it", async () => {
+  const page = setUp();
+  const first = page.join();
+  await page.answer(place("first"));
+  await first;
+  const opened = page.data();
+  const server = new ServerStream();
+  await page.answer(server.response);
+  const got = read(await opened);
+  server.end();
+  await settle();
+  assert.ok(got.ended);
+  assert.equal(page.asked.length, 2);
+});
+
+test("a stream fails when the server has no other to go on with", async () => {
+  const page = setUp();
+  const first = page.join();
+  await page.answer(place("first"));
+  await first;
+  const opened = page.data();
+  const server = new ServerStream();
+  await page.answer(server.response);
+  const got = read(await opened);
+  server.send(CLOSE);
+  server.end();
+  await page.answer(new Response("", { status: 404 }));
+  assert.match(String(got.error), /404/);
+});
+
+test("a stream that the server refuses is handed over as it is", async () => {
+  const page = setUp();
+  const opened = page.data();
+  await page.answer(new Response("no", { status: 403 }));
+  const answer = await opened;
+  assert.equal(answer.status, 403);
+  assert.equal(await answer.text(), "no");
+});
+
+test("messages may be cut anywhere", async () => {
+  const page = setUp();
+  const joined = page.join();
+  await page.answer(place("first"));
+  await joined;
+  const opened = page.data();
+  const server = new ServerStream();
+  await page.answer(server.response);
+  const got = read(await opened);
+  const message = { ...completed("first"), output: "größer als 5 €" };
+  const bytes = new TextEncoder().encode(`data: ${JSON.stringify(message)}\n\n`);
+  for (const byte of bytes) server.sendBytes(new Uint8Array([byte]));
+  await settle();
+  assert.deepEqual(got.messages, [message]);
+});
+
+test("other requests are not touched", async () => {
+  const page = setUp();
+  const answered = page.fetch("/media/1/times");
+  const response = Response.json([0]);
+  await page.answer(response);
+  assert.equal(await answered, response);
+  const asked = page.fetch(new Request("http://page.example/gradio_api/queue/joined"));
+  await page.answer(response);
+  assert.equal(await asked, response);
+});
