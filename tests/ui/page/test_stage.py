@@ -824,6 +824,7 @@ def test_a_second_mount_answers_keys_once(opened: Callable[..., Page], fake: Fak
     expect(page.locator(".stage")).to_be_hidden()
     page.get_by_role("button", name="back").click()
     expect(page.locator(".mark")).to_have_count(1)
+    expect(page.locator("[data-part=slider]")).to_have_attribute("max", str(FRAMES - 1))
     page.locator("body").click(position={"x": 2, "y": 2})
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
