@@ -14,7 +14,7 @@ from ui.startup import CannotStart
 
 LOOPBACK = "127.0.0.1"
 MAX_PIXELS = 8192 * 4320
-"""Of a frame by default: 8K."""
+"""Default limit of a frame's pixels: 8K."""
 
 _LOOPBACK_HOSTS = (LOOPBACK, "::1", "localhost")
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 TAKEOVER_SECONDS = 5.0
-"""How long to wait for the port and the folder of a server that was killed: until its memory is freed."""
+"""Time to wait for the port and the folder of a killed server, which are free once its memory is."""
 
 
 class CannotStart(Exception):

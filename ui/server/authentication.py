@@ -18,7 +18,7 @@ COOKIE = "recorte"
 SECURE_COOKIE = "__Host-recorte"
 """Name of the cookie over https; browsers accept it only from this host itself and only over TLS."""
 _FRESH_SECONDS = 5.0
-"""How long an account that was read is taken to be unchanged."""
+"""Time for which an account that was read is taken to be unchanged."""
 _TIMEOUT_SECONDS, _SHORT_TIMEOUT_SECONDS = 5.0, 1.0
 """Seconds to wait for the database; the second one where an earlier answer is known."""
 _LOOKUP_THREADS = 4

@@ -23,7 +23,7 @@ _PICTURE_THREADS = max(4, os.cpu_count() or 1)
 _PICTURE_THREADS_PER_USER = _PICTURE_THREADS // 2
 _READ_THREADS, _READ_THREADS_PER_USER = 8, 4
 _TRACKING_THREADS, _TRACKING_THREADS_PER_USER = 4, 1
-"""For frames whose mask is tracked from the nearest prompt, which takes as long as a run up to there."""
+"""Threads for frames whose mask is tracked from the nearest prompt, as slowly as in a run."""
 
 # The address of a picture has the revision of its content, so it never changes; private to its user.
 _IMMUTABLE = {"Cache-Control": "private, max-age=86400, immutable"}

@@ -35,7 +35,7 @@ _FORM_OVERHEAD = 64 * 1024
 _RESERVE_STEP = 8 * 2**20
 """Bytes that are reserved at a time for an upload without a declared length."""
 _THREADS = 8
-"""For what reads the user's quota from the database."""
+"""Threads that read the users' quotas from the database."""
 _MAX_NAME_BYTES = 200
 """File systems allow 255."""
 _STALE_SECONDS = 24 * 3600.0
@@ -43,13 +43,15 @@ _STALE_SECONDS = 24 * 3600.0
 
 
 class _Refused(Exception):
+    """An upload is refused, with a status and the key of a sentence."""
+
     def __init__(self, status: int, key: str, **sizes: int) -> None:
-        """`key` is of the sentence in `ui.text`, into which `sizes`, in bytes, are filled."""
+        """`sizes`, in bytes, are filled into the sentence."""
         self.status, self.key, self.sizes = status, key, sizes
 
 
 class Progress(Protocol):
-    """Where the bytes received of an upload are reported, by the upload's id."""
+    """Receiver of the progress of uploads, by their ids."""
 
     def append(self, upload_id: str, filename: str, message: bytes) -> None: ...
     def set_done(self, upload_id: str) -> None: ...
@@ -179,7 +181,7 @@ class _MultipartFile:
         self.name = ""
         self.written = 0
         self.complete = False
-        """The end of the form was reached."""
+        """True once the end of the form was reached."""
         self._file: BinaryIO | None = None
         self._field, self._value = b"", b""
         self._headers: dict[bytes, bytes] = {}

@@ -39,9 +39,9 @@ _ANONYMOUS = {"/plain.css", "/healthz", "/favicon.ico", "/manifest.json"}
 """Public addresses whose response is the same for everybody, so that no visitor is looked up."""
 
 _MAX_EVENT_BYTES = 4 * 2**20
-"""Of the page's requests other than uploads, which have a few kB."""
+"""Longest body of the page's requests other than uploads; usual ones have a few kB."""
 _MAX_FORM_BYTES = 16 * 2**10
-"""Of the forms of pages without a script; the longest allowed name and password fit in."""
+"""Longest body of the forms of pages without a script; the longest name and password fit in."""
 
 
 class AccessMiddleware:

@@ -21,7 +21,7 @@ HEADER_SECONDS = 10.0
 LINGER_SECONDS = 30.0
 """Time after a response in which a connection may make no progress in reading or writing."""
 STALL_SECONDS = 300.0
-"""The same during a response: a browser stops reading a video that is paused."""
+"""Time without progress during a response: a browser stops reading a video that is paused."""
 
 RESERVED = 16
 """Connections beyond the requests that are served: to be told that the server is busy, and for /healthz."""
