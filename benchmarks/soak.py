@@ -40,8 +40,8 @@ def cycle(actions: SessionService, clip: Path, folder: Path, form: str, model: s
     """One session from its upload to its deletion."""
     upload = Path(shutil.copyfile(clip, folder / "upload.mp4"))
     id = actions.create(upload, clip.name)
-    actions.choose_model(id, model)
-    actions.choose_format(id, form)
+    actions.choices.choose_model(id, model)
+    actions.choices.choose_format(id, form)
     found = actions.open(id)
     actions.frames.filmstrip(found)
     actions.frames.render_frame(found, found.clip.frames // 2, "cutout")

@@ -215,9 +215,9 @@ def test_a_new_session_has_files_of_the_same_names(service: Any, tmp_path: Path)
     back = tmp_path / "back.png"
     Image.fromarray(files.checks()).save(back)
     id = service.create(Path(shutil.copyfile(DATA / "film.mp4", tmp_path / "upload.mp4")), "Film.mp4")
-    service.choose_model(id, "grabcut")
-    service.save_marks(id, [files.FIGURE.to_json()])
-    service.choose_picture(id, back, "back.png", "fit")
+    service.choices.choose_model(id, "grabcut")
+    service.choices.save_marks(id, [files.FIGURE.to_json()])
+    service.choices.choose_picture(id, back, "back.png", "fit")
     service.run(id)
     until(lambda: service.queue_position(id) is None and not service.open(id).running)
     before = DATA / "home" / "sessions" / row("Film.mp4")["id"]
@@ -246,7 +246,7 @@ def test_a_session_is_rendered_again_without_a_model(
     theirs = service.for_owner(internals.identifier(before["owner_id"]))
     id = before["id"]
     if background is not None:
-        theirs.choose_background(id, background)
+        theirs.choices.choose_background(id, background)
         assert theirs.open(id).outdated
     with internals.no_model_loads():
         theirs.run(id)

@@ -77,7 +77,7 @@ def session(actions: SessionService, clip: Path, tmp_path: Path, monkeypatch: py
     with monkeypatch.context() as patched:
         patched.setattr(sandbox, "Worker", hosted.LocalWorker)
         id = actions.create(Path(shutil.copyfile(clip, tmp_path / "upload.mp4")), "clip.mp4")
-    actions.choose_model(id, "slow")
+    actions.choices.choose_model(id, "slow")
     return id
 
 
@@ -94,8 +94,8 @@ def zombies() -> list[psutil.Process]:
 
 
 def test_a_session_is_served_by_the_worker(actions: SessionService, session: str) -> None:
-    actions.choose_model(session, "pointing")
-    found = actions.save_marks(session, MARKS)
+    actions.choices.choose_model(session, "pointing")
+    found = actions.choices.save_marks(session, MARKS)
     looks = actions.frames
     assert len(looks.frame_times(found)) == FRAMES
     assert looks.render_frame(found, 0, "cutout").mime == "image/webp"
@@ -114,11 +114,11 @@ def test_a_session_is_served_by_the_worker(actions: SessionService, session: str
 
 def test_what_was_overtaken_is_not_made_over_there(actions: SessionService, session: str) -> None:
     """Not even what was under way when the marks changed."""
-    actions.choose_model(session, "slow")
-    found = actions.save_marks(session, MARKS)
+    actions.choices.choose_model(session, "slow")
+    found = actions.choices.save_marks(session, MARKS)
     steps = iter(actions.frames.make_previews(found))
     next(steps)
-    actions.save_marks(session, [])
+    actions.choices.save_marks(session, [])
     with pytest.raises(InputError, match="have changed since"):
         list(steps)
     with pytest.raises(InputError, match="have changed since"):
@@ -139,8 +139,8 @@ def test_the_worker_is_killed_at_any_moment_and_the_run_goes_on(
     actions: SessionService, worker: Worker, session: str, tmp_path: Path
 ) -> None:
     """The session says so, the page answers, the next run finishes, and nothing is left of the one before."""
-    actions.choose_model(session, "slow")
-    actions.choose_sound(session, "none")
+    actions.choices.choose_model(session, "slow")
+    actions.choices.choose_sound(session, "none")
     before = {path.name for path in actions.open(session).folder.iterdir()}
     dice = random.Random(6)
     for moment in range(10):
@@ -173,7 +173,7 @@ def test_the_worker_is_killed_at_any_moment_and_the_run_goes_on(
 def test_a_look_under_which_the_worker_dies_is_told_in_a_sentence(
     actions: SessionService, worker: Worker, session: str
 ) -> None:
-    found = actions.save_marks(session, MARKS)
+    found = actions.choices.save_marks(session, MARKS)
     steps = iter(actions.frames.make_previews(found))
     next(steps)
     worker.kill()
@@ -233,16 +233,16 @@ def test_an_upload_is_looked_at_in_a_process_of_its_own(
         actions.create(bad, "Theirs.mp4")
     assert list(tmp_path.iterdir()) == []
     film = Path(shutil.copyfile(clip, tmp_path / "film.mp4"))
-    laid = actions.choose_video(found.id, film, "film.mp4").job.background
+    laid = actions.choices.choose_video(found.id, film, "film.mp4").job.background
     assert isinstance(laid, Footage) and actions.frames.has_sound(laid)
     Image.new("RGB", (8, 4), "red").save(tmp_path / "red.gif")
-    laid = actions.choose_picture(found.id, tmp_path / "red.gif", "red.gif").job.background
+    laid = actions.choices.choose_picture(found.id, tmp_path / "red.gif", "red.gif").job.background
     assert isinstance(laid, Picture)
     with Image.open(laid.path) as kept:
         assert kept.size == (8, 4) and kept.format == "PNG"
     shades = [Image.new("RGB", (32, 16), colour) for colour in ("red", "blue")]
     shades[0].save(tmp_path / "moves.gif", save_all=True, append_images=shades[1:], duration=200)
-    laid = actions.choose_picture(found.id, tmp_path / "moves.gif", "moves.gif", "fit").job.background
+    laid = actions.choices.choose_picture(found.id, tmp_path / "moves.gif", "moves.gif", "fit").job.background
     assert isinstance(laid, Footage) and laid.fit == "fit"
     assert [int(frame.image[0, 0].argmax()) for frame in read_frames(laid.path)] == [0, 2]
     assert list(tmp_path.iterdir()) == []
@@ -284,7 +284,7 @@ def test_an_upload_that_wants_too_much_is_refused_in_a_sentence(
     if bounds.memory_bytes is None:
         shutil.copyfile(clip, tmp_path / "p.png")
         with pytest.raises(BackgroundError, match=r"^p\.png: this file cannot be read safely"):
-            actions.choose_picture(next(iter(before)), tmp_path / "p.png", "p.png")
+            actions.choices.choose_picture(next(iter(before)), tmp_path / "p.png", "p.png")
 
 
 # ---------------------------------------------------------------- the server's own process
@@ -316,9 +316,9 @@ if __name__ == "__main__":
         actions = SessionService(home, database, runner, root / "assets" / "sample.mp4", worker)
         page = create_application(actions, upload_bytes=2**30)
         id = actions.create(home / "upload.mp4", "a.mp4")
-        actions.save_marks(id, [{"time": 0.0, "points": [{"x": 85, "y": 65, "keep": True}]}])
-        actions.choose_stock_background(id, "city")
-        actions.trim(id, 0.2, 0.6)
+        actions.choices.save_marks(id, [{"time": 0.0, "points": [{"x": 85, "y": 65, "keep": True}]}])
+        actions.choices.choose_stock_background(id, "city")
+        actions.choices.trim(id, 0.2, 0.6)
         found = actions.open(id)
         assert len(list(actions.frames.make_previews(found))) == 6
         actions.run(id)

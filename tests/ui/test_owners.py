@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from fractions import Fraction
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -34,6 +35,7 @@ from ui.addresses import MEDIA_PREFIX
 from ui.page import blocks, handlers
 from ui.server import media
 from ui.sessions import stock_backgrounds
+from ui.sessions.choices import Choices
 from ui.sessions.service import SessionService
 
 
@@ -126,22 +128,22 @@ ACTIONS: dict[str, tuple[Any, ...]] = {
     "delete": (),
     "delete_later": (),
     "undelete": (),
-    "await_background": ("picture",),
-    "save_marks": ([],),
-    "edit": ({"prompts": [], "objects": [], "start": 0.1, "end": 0.3},),
-    "trim": (0.1, 0.3),
-    "choose_model": ("recorte",),
-    "choose_background": ("#102030",),
-    "choose_picture": (PICTURE, "a.png"),
-    "choose_video": (VIDEO, "a.mp4"),
-    "choose_stock_background": (stock_backgrounds.NAMES[0],),
-    "fit_background": ("fit",),
-    "choose_edges": (Edges(grow=3),),
-    "choose_format": ("webm",),
-    "choose_quality": ("best",),
-    "choose_sound": ("none",),
-    "choose_rate": (Fraction(25),),
-    "choose_hardware": (True,),
+    "choices.await_background": ("picture",),
+    "choices.save_marks": ([],),
+    "choices.edit": ({"prompts": [], "objects": [], "start": 0.1, "end": 0.3},),
+    "choices.trim": (0.1, 0.3),
+    "choices.choose_model": ("recorte",),
+    "choices.choose_background": ("#102030",),
+    "choices.choose_picture": (PICTURE, "a.png"),
+    "choices.choose_video": (VIDEO, "a.mp4"),
+    "choices.choose_stock_background": (stock_backgrounds.NAMES[0],),
+    "choices.fit_background": ("fit",),
+    "choices.choose_edges": (Edges(grow=3),),
+    "choices.choose_format": ("webm",),
+    "choices.choose_quality": ("best",),
+    "choices.choose_sound": ("none",),
+    "choices.choose_rate": (Fraction(25),),
+    "choices.choose_hardware": (True,),
     "run": (),
     "cancel": (),
     "result": ("any",),
@@ -163,7 +165,10 @@ SERVERS = {"delete_expired", "recover", "purge", "purge_all", "requeue"}
 
 def test_every_action_is_in_a_table() -> None:
     public = {
-        name for name, _ in inspect.getmembers(SessionService, inspect.isfunction) if not name.startswith("_")
+        prefix + name
+        for prefix, owner in (("", SessionService), ("choices.", Choices))
+        for name, _ in inspect.getmembers(owner, inspect.isfunction)
+        if not name.startswith("_")
     }
     assert public == {*ACTIONS, *SILENT, *NO_SESSION, *SERVERS}
 
@@ -194,7 +199,7 @@ def test_an_action_finds_no_session_of_somebody_else(
                 argument = shutil.copyfile(small_clip, tmp_path / "a.mp4")
             arguments.append(argument)
         with pytest.raises(NotFound, match=f"^There is no session {id}\\.$"):
-            getattr(house.actions.for_owner(who), name)(id, *arguments)
+            attrgetter(name)(house.actions.for_owner(who))(id, *arguments)
         assert not list(tmp_path.iterdir())
     assert state_of(house, database) == before
 

@@ -22,7 +22,7 @@ from tests.ui import line
 from ui.page import handlers
 from ui.page.sections import sessions
 from ui.server import media
-from ui.sessions.service import SessionService
+from ui.sessions.queueing import RunQueue
 from ui.sessions.session import Unreadable
 
 Change = Callable[[dict[str, Any]], Any]
@@ -95,14 +95,14 @@ def test_a_session_that_breaks_something_keeps_no_server_from_starting(
     for id in ids:
         with own.begin() as tx:
             repository.queue(tx, id=id)
-    whole = SessionService._checked
+    whole = RunQueue.plan
 
-    def checked(self: SessionService, found: Any) -> Any:
+    def plan(self: RunQueue, found: Any) -> Any:
         if found.id == ids[1]:
             raise ZeroDivisionError
         return whole(self, found)
 
-    monkeypatch.setattr(SessionService, "_checked", checked)
+    monkeypatch.setattr(RunQueue, "plan", plan)
     with closing(Ledger(own)) as ledger:
         actions = line.make_service(tmp_path, own, queue := line.ManualRunner(ledger))
         actions.requeue()
@@ -128,12 +128,12 @@ def test_no_mark_has_a_number_that_no_browser_can_be_told(
 ) -> None:
     actions, id = line.make_service(tmp_path, own, line.ManualRunner(None)), make()
     with pytest.raises(PromptError):
-        actions.save_marks(id, [{"time": 0.0} | mark])
+        actions.choices.save_marks(id, [{"time": 0.0} | mark])
     with pytest.raises(PromptError):
-        actions.save_marks(id, [], [{"number": 10**30, "name": "a"}])
+        actions.choices.save_marks(id, [], [{"number": 10**30, "name": "a"}])
     for time in (10**400, float("nan"), float("-inf"), True, "0"):
         with pytest.raises(InputError):
-            actions.trim(id, time, None)
+            actions.choices.trim(id, time, None)
     assert actions.open(id).job.prompts == ()
 
 
@@ -141,7 +141,7 @@ def test_names_are_of_one_line_and_of_letters(
     own: Database, make: Callable[..., str], tmp_path: Path, small_clip: Path, at_once: None
 ) -> None:
     actions, id = line.make_service(tmp_path, own, line.ManualRunner(None)), make()
-    actions.save_marks(id, [], [{"number": 1, "name": "The\0 man\ud800\n  left"}])
+    actions.choices.save_marks(id, [], [{"number": 1, "name": "The\0 man\ud800\n  left"}])
     assert actions.open(id).job.objects[0].name == "The man left"
     assert actions.rename(id, "\0\ud800").row.name == "a.mp4"
     assert actions.rename(id, "A\0 beach\t\x1b[31m 😀").row.name == "A beach [31m 😀"

@@ -249,7 +249,7 @@ def _wire(page: Page, blocks: gr.Blocks) -> None:
         if not id:
             return {page.stage: None}
         tongue = language_of(request)
-        found, clashes = page.mine(request).edit(id, value, value.get("base"))
+        found, clashes = page.mine(request).choices.edit(id, value, value.get("base"))
         message = " ".join(_clash(clash, tongue) for clash in clashes[:2]) or None
         return {
             page.stage: page.on_stage(found, edit=value, message=message),

@@ -51,7 +51,7 @@ def call(actions: SessionService) -> Iterator[Call]:
 
         yield call
         for found in actions.list_sessions():
-            actions.choose_model(found.id, "grabcut")
+            actions.choices.choose_model(found.id, "grabcut")
 
 
 def test_an_edit_is_answered_with_what_others_have_changed(
@@ -59,7 +59,7 @@ def test_an_edit_is_answered_with_what_others_have_changed(
 ) -> None:
     id = actions.create(upload(), "a.mp4")
     nothing = {"prompts": [], "objects": [], "start": 0, "end": None}
-    actions.edit(id, nothing | {"prompts": MARKS}, nothing)
+    actions.choices.edit(id, nothing | {"prompts": MARKS}, nothing)
     mine = [{"time": 0.0, "points": [{"x": 5, "y": 5, "keep": True}]}]
     shown = call("stage", "input", nothing | {"prompts": mine, "base": nothing, "seq": 4}, id)["stage"]
     assert len(shown["prompts"][0]["points"]) == 2 and shown["seq"] == 4 and shown["message"] is None
@@ -74,7 +74,7 @@ def test_an_edit_is_answered_with_what_others_have_changed(
 
 def test_where_to_look_is_said_with_its_frames(actions: SessionService, upload: Any, call: Call) -> None:
     id = actions.create(upload(), "a.mp4")
-    actions.choose_model(id, "doubting")
+    actions.choices.choose_model(id, "doubting")
     actions.run(id)
     finished(actions, id)
     said = call("stage", "tick", id)["progress"].value
@@ -102,11 +102,11 @@ def test_errors_are_raised_in_the_languages_of_who_asks(
     actions: SessionService, upload: Any, call: Call
 ) -> None:
     id = actions.create(upload(), "a.mp4")
-    actions.choose_model(id, "pointing")
+    actions.choices.choose_model(id, "pointing")
     for language, said in (("en", "Click on the subject first"), ("es", "Haz clic primero en el sujeto")):
         with pytest.raises(gr.Error, match=said):
             call("make", "click", id, language=language)
-    actions.choose_model(id, "failing")
+    actions.choices.choose_model(id, "failing")
     actions.run(id)
     finished(actions, id)
     assert "Algo ha fallado" in call("stage", "tick", id, language="es")["progress"].value
@@ -115,10 +115,10 @@ def test_errors_are_raised_in_the_languages_of_who_asks(
 def test_nothing_can_be_made_without_weights(actions: SessionService, upload: Any, call: Call) -> None:
     id = actions.create(upload(), "a.mp4")
     assert call("stage", "tick", id)["make"].interactive
-    actions.choose_model(id, "sam2-tiny")
+    actions.choices.choose_model(id, "sam2-tiny")
     shown = call("stage", "tick", id, language="es")
     assert not shown["make"].interactive and "SAM 2.1 Tiny aún no está listo" in shown["progress"].value
-    actions.save_marks(id, MARKS)
+    actions.choices.save_marks(id, MARKS)
     with pytest.raises(gr.Error) as refused:
         call("make", "click", id)
     assert "Download the weights" in str(refused.value) and "python -m" not in str(refused.value)

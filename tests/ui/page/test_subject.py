@@ -43,7 +43,7 @@ def test_what_is_said_is_how_long_this_clip_will_take(
     assert "This clip will take about 30 s" in said(actions, found, "en")
     assert "Este vídeo tardará unos 30 s" in said(actions, found, "es")
     assert "320" not in said(actions, found, "en")
-    part = actions.trim(found.id, 0.0, found.clip.duration / 2)
+    part = actions.choices.trim(found.id, 0.0, found.clip.duration / 2)
     assert "will take about 15 s" in said(actions, part, "en")
     monkeypatch.setattr(actions.frames, "has_matte", lambda found: True)
     assert "will take" not in said(actions, part, "en")  # the matte is there: it is only rendered

@@ -54,7 +54,7 @@ def test_one_users_word_is_not_anothers(
         actions = line.make_service(tmp_path, own, queue := line.ManualRunner(ledger))
         ids = {owner: make(owner) for owner in (None, *people)}
         for owner, id in ids.items():
-            actions.for_owner(owner).choose_model(id, "bound")
+            actions.for_owner(owner).choices.choose_model(id, "bound")
         ana, ben = people
         actions.for_owner(ana).acknowledge("bound")
         actions.for_owner(ana).run(ids[ana])
@@ -137,7 +137,7 @@ def test_a_run_of_who_has_not_said_so_is_not_queued_again(
     ana, ben = people
     ids = [make(ana), make(ben)]
     for owner, id in zip(people, ids, strict=True):
-        actions.for_owner(owner).choose_model(id, "bound")
+        actions.for_owner(owner).choices.choose_model(id, "bound")
         with own.begin() as tx:
             repository.queue(tx, id=id, owner=owner)
     actions.for_owner(ana).acknowledge("bound")

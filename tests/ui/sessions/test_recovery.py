@@ -201,7 +201,7 @@ def test_what_stopped_in_the_middle_can_be_continued(
     begun[0] = True
     assert [said(actions, id, tongue)[0] for tongue in ("en", "es")] == ["Continue", "Continuar"]
     assert "can be continued" in said(actions, id, "en")[1]
-    actions.choose_model(id, "recorte")  # another cut begins anew
+    actions.choices.choose_model(id, "recorte")  # another cut begins anew
     assert said(actions, id, "en")[0] == "Make the video"
 
 

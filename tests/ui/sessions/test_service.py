@@ -38,7 +38,7 @@ from tests.postgres import on_a_server_of_its_own
 from tests.ui.hosted import LocalWorker
 from tests.waiting import DEADLINE, until
 from ui.page.sections import result, video
-from ui.sessions import service as module
+from ui.sessions import deletion as module
 from ui.sessions import stock_backgrounds
 from ui.sessions.inference import InferenceService
 from ui.sessions.merging import Conflict, Marks, merge
@@ -170,7 +170,7 @@ def test_a_name_never_becomes_a_path(actions: SessionService, upload: Any, tmp_p
     assert found.job.source.parent == found.folder
     assert found.job.source.name in ("source.mp4", "source")
     assert {p.relative_to(tmp_path).parts[0] for p in files(tmp_path)} == {"home"}
-    actions.save_marks(found.id, MARKS)
+    actions.choices.save_marks(found.id, MARKS)
     actions.run(found.id)
     done = finished(actions, found.id)
     path, mime, offered = actions.result(found.id, str(done.row.results[0].id))
@@ -184,7 +184,7 @@ def test_a_name_never_becomes_a_path(actions: SessionService, upload: Any, tmp_p
 def test_marks_are_kept_and_checked(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     box = [{"time": 0.25, "points": [], "box": [1, 2, 100, 80]}]
-    actions.save_marks(id, MARKS + box)
+    actions.choices.save_marks(id, MARKS + box)
     kept = actions.open(id).job.prompts
     assert [p.time for p in kept] == [0.0, 0.25]
     assert kept[0].points[0].keep and kept[1].box is not None
@@ -199,53 +199,53 @@ def test_marks_are_kept_and_checked(actions: SessionService, upload: Any) -> Non
     ]
     for marks in bad:
         with pytest.raises(PromptError):
-            actions.save_marks(id, marks)
+            actions.choices.save_marks(id, marks)
     assert actions.open(id).job.prompts == kept
 
 
 def test_backgrounds_and_formats_give_way_to_each_other(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
-    assert actions.choose_background(id, "#102030").job.background == Colour(16, 32, 48)
-    assert actions.choose_background(id, "blur:9").job.background == Blur(9)
-    laid = actions.choose_background(id, "transparent").job
+    assert actions.choices.choose_background(id, "#102030").job.background == Colour(16, 32, 48)
+    assert actions.choices.choose_background(id, "blur:9").job.background == Blur(9)
+    laid = actions.choices.choose_background(id, "transparent").job
     assert laid.background == Transparent() and laid.format == "webm"
-    laid = actions.choose_format(id, "mp4").job
+    laid = actions.choices.choose_format(id, "mp4").job
     assert laid.background == GREEN and laid.format == "mp4"
     assert actions.open(id).job == laid
     for spec in ("/etc/passwd", "a.png", "nonsense", "blur:-1"):
         with pytest.raises(InputError):
-            actions.choose_background(id, spec)
+            actions.choices.choose_background(id, spec)
     with pytest.raises(InputError):
-        actions.choose_format(id, "avi")
+        actions.choices.choose_format(id, "avi")
     with pytest.raises(InputError):
-        actions.choose_model(id, "nonsense")
-    assert actions.choose_sound(id, "none").job.sound == "none"
-    assert actions.open(id).job == actions.choose_model(id, "recorte").job
+        actions.choices.choose_model(id, "nonsense")
+    assert actions.choices.choose_sound(id, "none").job.sound == "none"
+    assert actions.open(id).job == actions.choices.choose_model(id, "recorte").job
 
 
 def test_the_format_from_before_transparency_comes_back_after_it(
     tmp_path: Path, database: Database, working: Any, actions: SessionService, upload: Any
 ) -> None:
     id = actions.create(upload("short.mp4"), "a.mp4")
-    actions.choose_format(id, "hevc")
-    assert actions.choose_background(id, "transparent").job.format == "webm"
-    actions.choose_background(id, "transparent")
-    actions.choose_quality(id, "small")
+    actions.choices.choose_format(id, "hevc")
+    assert actions.choices.choose_background(id, "transparent").job.format == "webm"
+    actions.choices.choose_background(id, "transparent")
+    actions.choices.choose_quality(id, "small")
     later = working(tmp_path / "home", database)  # it outlives the server
-    assert later.choose_background(id, "blur").job.format == "hevc"
-    assert later.choose_background(id, "#ffffff").job.format == "hevc"
+    assert later.choices.choose_background(id, "blur").job.format == "hevc"
+    assert later.choices.choose_background(id, "#ffffff").job.format == "hevc"
 
 
 def test_a_format_that_was_chosen_for_itself_stays_after_transparency(
     actions: SessionService, upload: Any
 ) -> None:
     id = actions.create(upload("short.mp4"), "a.mp4")
-    actions.choose_background(id, "transparent")
-    actions.choose_format(id, "prores")
-    assert actions.choose_background(id, "#ffffff").job.format == "prores"
-    actions.choose_format(id, "webm")
-    actions.choose_background(id, "transparent")
-    assert actions.choose_stock_background(id, "city").job.format == "webm"
+    actions.choices.choose_background(id, "transparent")
+    actions.choices.choose_format(id, "prores")
+    assert actions.choices.choose_background(id, "#ffffff").job.format == "prores"
+    actions.choices.choose_format(id, "webm")
+    actions.choices.choose_background(id, "transparent")
+    assert actions.choices.choose_stock_background(id, "city").job.format == "webm"
 
 
 @pytest.mark.parametrize("kind", ["picture", "video"])
@@ -253,23 +253,23 @@ def test_a_run_waits_for_the_picture_or_video_that_was_announced(
     actions: SessionService, upload: Any, kind: Any
 ) -> None:
     id = actions.create(upload("short.mp4"), "a.mp4")
-    actions.choose_background(id, "blur")
-    assert actions.await_background(id, kind).awaited_background == kind
-    actions.choose_edges(id, Edges(grow=2))
+    actions.choices.choose_background(id, "blur")
+    assert actions.choices.await_background(id, kind).awaited_background == kind
+    actions.choices.choose_edges(id, Edges(grow=2))
     assert actions.open(id).awaited_background == kind  # whatever else is chosen meanwhile
     with pytest.raises(InputError, match=f"Choose the {kind}"):
         actions.run(id)
     assert actions.open(id).row.state is State.READY
-    assert actions.choose_background(id, "blur").awaited_background is None
+    assert actions.choices.choose_background(id, "blur").awaited_background is None
     actions.run(id)
     finished(actions, id)
 
 
 def test_a_picture_that_is_there_is_not_asked_for_again(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload("short.mp4"), "a.mp4")
-    actions.choose_stock_background(id, "city")
-    actions.await_background(id, "video")
-    found = actions.await_background(id, "picture")
+    actions.choices.choose_stock_background(id, "city")
+    actions.choices.await_background(id, "video")
+    found = actions.choices.await_background(id, "picture")
     assert found.awaited_background is None and found.stock_background == "city"
 
 
@@ -280,25 +280,25 @@ def test_a_picture_is_taken_upright(actions: SessionService, upload: Any, tmp_pa
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned a quarter clockwise
     turned.save(tmp_path / "turned.jpg", exif=exif)
-    laid = actions.choose_picture(id, tmp_path / "turned.jpg", "turned.jpg", "fit").job.background
+    laid = actions.choices.choose_picture(id, tmp_path / "turned.jpg", "turned.jpg", "fit").job.background
     assert isinstance(laid, Picture) and laid.fit == "fit" and laid.path.parent == folder
     with Image.open(laid.path) as kept:
         assert kept.size == (20, 60) and not kept.getexif()
     assert not (tmp_path / "turned.jpg").exists()
-    assert actions.fit_background(id, "stretch").job.background == Picture(laid.path, "stretch")
+    assert actions.choices.fit_background(id, "stretch").job.background == Picture(laid.path, "stretch")
 
     (tmp_path / "bad.png").write_text("no picture")
     with pytest.raises(BackgroundError, match=r"^letter\.png"):
-        actions.choose_picture(id, tmp_path / "bad.png", "letter.png")
+        actions.choices.choose_picture(id, tmp_path / "bad.png", "letter.png")
     assert not (tmp_path / "bad.png").exists()
     assert list(folder.glob("background-*")) == [laid.path]
 
     Image.new("RGB", (8, 8), "blue").save(tmp_path / "second.png")
-    second = actions.choose_picture(id, tmp_path / "second.png", "second.png").job.background
+    second = actions.choices.choose_picture(id, tmp_path / "second.png", "second.png").job.background
     assert isinstance(second, Picture)
     # Somebody may be looking at the first.
     assert set(folder.glob("background-*")) == {laid.path, second.path}
-    third = actions.choose_stock_background(id, stock_backgrounds.NAMES[0]).job.background
+    third = actions.choices.choose_stock_background(id, stock_backgrounds.NAMES[0]).job.background
     assert isinstance(third, Picture) and set(folder.glob("background-*")) == {second.path, third.path}
 
 
@@ -306,82 +306,86 @@ def test_a_shipped_picture_is_chosen_by_its_name(actions: SessionService, upload
     id = actions.create(upload(), "a.mp4")
     assert actions.open(id).stock_background is None
     for name in stock_backgrounds.NAMES:
-        found = actions.choose_stock_background(id, name, "fit")
+        found = actions.choices.choose_stock_background(id, name, "fit")
         laid = found.job.background
         assert isinstance(laid, Picture) and laid.fit == "fit" and found.stock_background == name
         assert laid.path.read_bytes() == stock_backgrounds.path(name).read_bytes()
         assert laid.path in (kept := list(found.folder.glob("background-*"))) and len(kept) <= 2
-    assert actions.choose_stock_background(id, name, "fill").job.background == Picture(laid.path, "fill")
+    assert actions.choices.choose_stock_background(id, name, "fill").job.background == Picture(
+        laid.path, "fill"
+    )
     before = actions.open(id).job
     for bad in ("", "studio.jpg", "../sample", "/etc/passwd", "STUDIO"):
         with pytest.raises(InputError, match="no background called"):
-            actions.choose_stock_background(id, bad)
+            actions.choices.choose_stock_background(id, bad)
         with pytest.raises(InputError):
             stock_backgrounds.thumbnail(bad)
     assert actions.open(id).job == before
-    assert actions.choose_background(id, "blur").stock_background is None
+    assert actions.choices.choose_background(id, "blur").stock_background is None
 
 
 def test_a_video_is_moved_behind_the_subject(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     file = upload("long.mp4", "beach.gif")  # a name that would read as a picture's
     place = file.stat().st_ino
-    found = actions.choose_video(id, file, "beach.gif", "fit", held=True)
+    found = actions.choices.choose_video(id, file, "beach.gif", "fit", held=True)
     laid = found.job.background
     assert isinstance(laid, Footage) and (laid.fit, laid.hold_last) == ("fit", True)
     assert laid.path.parent == found.folder and laid.path.stat().st_ino == place and not file.exists()
     assert actions.open(id).job == found.job
-    other = actions.fit_background(id, "stretch", held=False).job.background
+    other = actions.choices.fit_background(id, "stretch", held=False).job.background
     assert other == Footage(laid.path, "stretch")
     assert (
-        actions.fit_background(actions.choose_stock_background(id, "city").id, "fill").stock_background
+        actions.choices.fit_background(
+            actions.choices.choose_stock_background(id, "city").id, "fill"
+        ).stock_background
         == "city"
     )
-    actions.choose_stock_background(id, "garden")
+    actions.choices.choose_stock_background(id, "garden")
     assert not laid.path.exists()
 
     letter = upload(name="letter.mp4")
     letter.write_text("Dear all, this is no video.\n" * 40)
     before = actions.open(id).job
     with pytest.raises(VideoError, match=r"^letter\.mp4"):
-        actions.choose_video(id, letter, "letter.mp4")
+        actions.choices.choose_video(id, letter, "letter.mp4")
     assert actions.open(id).job == before and not letter.exists()
 
 
 def test_the_sound_of_a_background_gives_way_with_it(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
-    heard = actions.choose_video(id, upload("short.mp4"), "b.mp4").job.background
+    heard = actions.choices.choose_video(id, upload("short.mp4"), "b.mp4").job.background
     silent = actions.create(upload("long.mp4"), "silent.mp4")
     assert actions.frames.has_sound(heard) and not actions.frames.has_sound(GREEN)
-    assert actions.choose_sound(id, "behind").job.sound == "behind"
-    assert actions.fit_background(id, "fit").job.sound == "behind"
-    assert actions.choose_background(id, "blur").job.sound == "own"
-    actions.choose_video(silent, upload("short.mp4"), "b.mp4")
-    actions.choose_sound(silent, "behind")
-    laid = actions.choose_video(silent, upload("long.mp4"), "c.mp4").job
+    assert actions.choices.choose_sound(id, "behind").job.sound == "behind"
+    assert actions.choices.fit_background(id, "fit").job.sound == "behind"
+    assert actions.choices.choose_background(id, "blur").job.sound == "own"
+    actions.choices.choose_video(silent, upload("short.mp4"), "b.mp4")
+    actions.choices.choose_sound(silent, "behind")
+    laid = actions.choices.choose_video(silent, upload("long.mp4"), "c.mp4").job
     assert not actions.frames.has_sound(laid.background) and laid.sound == "own"
 
 
 def test_edges_are_kept_and_checked(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     edges = Edges(clean=False, grow=-3, feather=2, despill="blue")
-    assert actions.choose_edges(id, edges).job.edges == edges == actions.open(id).job.edges
+    assert actions.choices.choose_edges(id, edges).job.edges == edges == actions.open(id).job.edges
     with pytest.raises(InputError):
-        actions.choose_edges(id, Edges(grow=1000))
+        actions.choices.choose_edges(id, Edges(grow=1000))
     assert actions.open(id).job.edges == edges
 
 
 def test_what_is_kept_is_put_to_frames(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     times = actions.frames.frame_times(actions.open(id))
-    trimmed = actions.trim(id, 0.13, 0.35).job  # typed: between frames
+    trimmed = actions.choices.trim(id, 0.13, 0.35).job  # typed: between frames
     assert (trimmed.start, trimmed.end) == (times[3], times[8]) == (actions.open(id).job.start, times[8])
-    assert actions.trim(id, times[3], 0.49).job.end is None
-    assert actions.trim(id, None, None).job.start == 0.0
-    assert actions.trim(id, -5, 99).job == actions.open(id).job
+    assert actions.choices.trim(id, times[3], 0.49).job.end is None
+    assert actions.choices.trim(id, None, None).job.start == 0.0
+    assert actions.choices.trim(id, -5, 99).job == actions.open(id).job
     for start, end in ((0.3, 0.1), (0.3, 0.3), ("soon", None), (0, "late"), (float("nan"), None), (True, 1)):
         with pytest.raises(InputError):
-            actions.trim(id, start, end)
+            actions.choices.trim(id, start, end)
 
 
 def test_a_session_from_before_opens_as_it_was(
@@ -402,7 +406,7 @@ def test_a_session_from_before_opens_as_it_was(
         row.clip, row.results[0].key = clip, None
     opened = actions.open(id)
     assert opened.job.edges == Edges() and opened.job.sound == "none" and opened.clip.remarks == ()
-    assert not opened.outdated and not actions.choose_format(id, "webm").outdated
+    assert not opened.outdated and not actions.choices.choose_format(id, "webm").outdated
     actions.run(id)
     assert finished(actions, id).row.state is State.DONE
 
@@ -420,28 +424,28 @@ def test_edits_of_two_windows_are_put_together(actions: SessionService, upload: 
     found = actions.open(actions.create(upload(), "a.mp4"))
     id, nothing = found.id, stage(found)
     both = stage(found, point(1))
-    assert xs(actions.edit(id, both, nothing)[0]) == [[1]]
+    assert xs(actions.choices.edit(id, both, nothing)[0]) == [[1]]
     # The other window knows of none of these: on another frame, and on the same one.
-    found, clashes = actions.edit(id, stage(found, point(2, frame=4)), nothing)
+    found, clashes = actions.choices.edit(id, stage(found, point(2, frame=4)), nothing)
     assert (xs(found), clashes) == ([[1], [2]], [])
-    found, clashes = actions.edit(id, stage(found, point(3)), nothing)
+    found, clashes = actions.choices.edit(id, stage(found, point(3)), nothing)
     assert (xs(found), clashes) == ([[1, 3], [2]], [])
     # What was taken away goes, and what was trimmed or switched off elsewhere stays.
-    actions.edit(id, stage(found, start=2 / 24, objects=[{"number": 1, "on": False}]), stage(found))
-    found, clashes = actions.edit(id, stage(found), both)
+    actions.choices.edit(id, stage(found, start=2 / 24, objects=[{"number": 1, "on": False}]), stage(found))
+    found, clashes = actions.choices.edit(id, stage(found), both)
     assert (xs(found), clashes) == ([[3], [2]], [])
     assert found.job.start == pytest.approx(2 / 24, abs=1e-3) and not found.job.objects[0].on
     # Both have drawn the box, each another one: the newer stands, and it is said.
     for corner in (50, 60):
         boxed = stage(found, {"time": 0.0, "box": [1, 1, corner, 60]})
-        found, clashes = actions.edit(id, boxed, stage(found))
+        found, clashes = actions.choices.edit(id, boxed, stage(found))
     assert found.job.prompts[0].box is not None and found.job.prompts[0].box.x1 == 60
     assert clashes == [(1, 0.0)] and xs(found) == [[3], [2]]
-    assert actions.edit(id, stage(found, point(7)))[0].job.prompts == actions.open(id).job.prompts
+    assert actions.choices.edit(id, stage(found, point(7)))[0].job.prompts == actions.open(id).job.prompts
     assert xs(actions.open(id)) == [[7]]  # without a base all is as it says
     for bad in (None, [], {"prompts": "text"}, stage(found, point(7, frame=99))):
         with pytest.raises(PromptError):
-            actions.edit(id, bad, nothing)
+            actions.choices.edit(id, bad, nothing)
 
 
 def test_points_moved_in_two_windows_clash() -> None:
@@ -461,8 +465,8 @@ def test_the_version_tells_what_the_page_shows(actions: SessionService, upload: 
     assert actions.open(found.id).fingerprint == found.fingerprint
     versions = {
         found.fingerprint,
-        actions.save_marks(found.id, MARKS).fingerprint,
-        actions.choose_quality(found.id, "small").fingerprint,
+        actions.choices.save_marks(found.id, MARKS).fingerprint,
+        actions.choices.choose_quality(found.id, "small").fingerprint,
         actions.rename(found.id, "b").fingerprint,
     }
     assert len(versions) == 4
@@ -476,7 +480,12 @@ def test_what_was_put_away_can_be_brought_back(
     id, other = actions.create(upload(), "a.mp4"), actions.create(upload(), "b.mp4")
     assert actions.delete_later(id).name == "a.mp4"
     assert [found.id for found in actions.list_sessions()] == [other]
-    for ask in (actions.open, actions.delete_later, lambda id: actions.save_marks(id, MARKS), actions.run):
+    for ask in (
+        actions.open,
+        actions.delete_later,
+        lambda id: actions.choices.save_marks(id, MARKS),
+        actions.run,
+    ):
         with pytest.raises(NotFound):
             ask(id)
     with pytest.raises(NotFound):
@@ -528,7 +537,7 @@ def test_a_name_can_be_changed(actions: SessionService, upload: Any) -> None:
 
 def test_a_look_needs_a_mark_or_a_matte(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
-    found = actions.save_marks(id, MARKS)
+    found = actions.choices.save_marks(id, MARKS)
     looks = actions.frames
     assert np.allclose(looks.frame_times(found), np.arange(12) / 24, atol=1e-3)
     plain = pixels(looks.render_frame(found, 0, "original"))
@@ -547,14 +556,16 @@ def test_a_look_needs_a_mark_or_a_matte(actions: SessionService, upload: Any) ->
 
 
 def test_previews_come_one_by_one(actions: SessionService, upload: Any) -> None:
-    found = actions.save_marks(actions.create(upload(), "a.mp4"), MARKS)
+    found = actions.choices.save_marks(actions.create(upload(), "a.mp4"), MARKS)
     assert actions.frames.cached_previews(found) == []
     numbers = list(actions.frames.make_previews(found))
     assert [len(n) for n in numbers] == [1, 2, 3, 4, 5, 6]
     assert actions.frames.cached_previews(found) == sorted(numbers[-1])
     assert actions.frames.render_frame(found, numbers[-1][3], "over").final
     before = actions.frames.revision(found)
-    moved = actions.save_marks(found.id, [{"time": 0.0, "points": [{"x": 80, "y": 60, "keep": True}]}])
+    moved = actions.choices.save_marks(
+        found.id, [{"time": 0.0, "points": [{"x": 80, "y": 60, "keep": True}]}]
+    )
     assert actions.frames.revision(moved) != before and actions.frames.cached_previews(moved) == []
 
 
@@ -572,30 +583,32 @@ def pointed(actions: SessionService, upload: Any) -> Iterator[str]:
     """A session whose model keeps a disc round each click."""
     with stand_in.registered():
         id = actions.create(upload(), "a.mp4")
-        actions.choose_model(id, "pointing")
+        actions.choices.choose_model(id, "pointing")
         yield id
-        actions.choose_model(id, "grabcut")
+        actions.choices.choose_model(id, "grabcut")
 
 
 def test_a_lone_click_has_candidates_and_one_of_them_is_chosen(actions: SessionService, pointed: str) -> None:
-    found = actions.save_marks(pointed, [lone(40, 45)])
+    found = actions.choices.save_marks(pointed, [lone(40, 45)])
     read = actions.frames.render_candidates(found, 0, 1)
     assert [score for score, _ in read] == [0.55, 0.95, 0.75]
     pictures = [base64.b64decode(address.removeprefix("data:image/jpeg;base64,")) for _, address in read]
     sizes = {Image.open(io.BytesIO(picture)).size for picture in pictures}
     assert len(sizes) == 1 and 60 < sizes.pop()[0] < 100  # as near as shows the largest of them
     assert disc(pixels(actions.frames.render_frame(found, 0, "cutout")), 40, 45) == 14  # the best
-    chosen = actions.save_marks(pointed, [lone(40, 45, candidate=2)])
+    chosen = actions.choices.save_marks(pointed, [lone(40, 45, candidate=2)])
     assert disc(pixels(actions.frames.render_frame(chosen, 0, "cutout")), 40, 45) == 30
     assert actions.frames.revision(chosen) != actions.frames.revision(found)
     # No longer a lone click, another object, another frame, a model that has but one answer.
     assert actions.frames.render_candidates(chosen, 0, 2) == []
     assert actions.frames.render_candidates(chosen, 3, 1) == []
-    two = actions.save_marks(pointed, [{"time": 0, "points": [{"x": 40, "y": 45}, {"x": 60, "y": 45}]}])
+    two = actions.choices.save_marks(
+        pointed, [{"time": 0, "points": [{"x": 40, "y": 45}, {"x": 60, "y": 45}]}]
+    )
     assert actions.frames.render_candidates(two, 0, 1) == []
     assert (
         actions.frames.render_candidates(
-            actions.choose_model(actions.save_marks(pointed, [lone(40, 45)]).id, "shy"), 0, 1
+            actions.choices.choose_model(actions.choices.save_marks(pointed, [lone(40, 45)]).id, "shy"), 0, 1
         )
         == []
     )
@@ -604,9 +617,9 @@ def test_a_lone_click_has_candidates_and_one_of_them_is_chosen(actions: SessionS
 
 
 def test_edges_show_in_the_looks(actions: SessionService, pointed: str) -> None:
-    before = actions.save_marks(pointed, [lone(40, 45)])
+    before = actions.choices.save_marks(pointed, [lone(40, 45)])
     narrow = pixels(actions.frames.render_frame(before, 0, "cutout"))
-    wider = actions.choose_edges(pointed, Edges(grow=40))  # 5 pixels at this size
+    wider = actions.choices.choose_edges(pointed, Edges(grow=40))  # 5 pixels at this size
     wide = pixels(actions.frames.render_frame(wider, 0, "cutout"))
     assert 3 <= disc(wide, 40, 45) - disc(narrow, 40, 45) <= 7
     over = [pixels(actions.frames.render_frame(found, 0, "over")) for found in (before, wider)]
@@ -616,14 +629,16 @@ def test_edges_show_in_the_looks(actions: SessionService, pointed: str) -> None:
 
 def test_objects_have_colours_and_can_be_switched_off(actions: SessionService, pointed: str) -> None:
     marks = [lone(40, 45), lone(110, 45, object=2)]
-    both = actions.save_marks(pointed, marks, [{"number": 1, "name": "Man"}, {"number": 2, "on": True}])
+    both = actions.choices.save_marks(
+        pointed, marks, [{"number": 1, "name": "Man"}, {"number": 2, "on": True}]
+    )
     assert [thing.name for thing in both.job.objects] == ["Man", ""]
     cut = pixels(actions.frames.render_frame(both, 0, "cutout"))
     assert disc(cut, 40, 45) == disc(cut, 110, 45) == 14  # the union
     plain = pixels(actions.frames.render_frame(both, 0, "original"))[45].astype(int)
     tints = pixels(actions.frames.render_frame(both, 0, "mask"))[45].astype(int) - plain
     assert tints[40, 2] > 5 > tints[40, 0] and tints[110, 0] > 5 > tints[110, 2]  # blue and orange
-    off = actions.save_marks(pointed, marks, [{"number": 1, "on": False}, {"number": 2}])
+    off = actions.choices.save_marks(pointed, marks, [{"number": 1, "on": False}, {"number": 2}])
     cut = pixels(actions.frames.render_frame(off, 0, "cutout"))
     assert (disc(cut, 40, 45), disc(cut, 110, 45)) == (0, 14)
     actions.run(pointed)
@@ -632,7 +647,7 @@ def test_objects_have_colours_and_can_be_switched_off(actions: SessionService, p
     matte = next(iter(MatteFile.open(done.job.matte).read(done.clip)))[1]
     assert (matte[45, 40], matte[45, 110]) == (0, 255)
     with pytest.raises(InputError, match="switched off"):
-        actions.save_marks(pointed, marks, [{"number": 1, "on": False}, {"number": 2, "on": False}])
+        actions.choices.save_marks(pointed, marks, [{"number": 1, "on": False}, {"number": 2, "on": False}])
         actions.run(pointed)
 
 
@@ -647,10 +662,10 @@ def test_a_mark_on_one_object_does_not_make_the_others_anew(actions: SessionServ
             yield found
 
     model.predict = counting  # type: ignore[method-assign]
-    found = actions.save_marks(pointed, [lone(40, 45), lone(110, 45, object=2)])
+    found = actions.choices.save_marks(pointed, [lone(40, 45), lone(110, 45, object=2)])
     actions.frames.render_frame(found, 0, "mask")
     assert len(made) == 2
-    moved = actions.save_marks(pointed, [lone(40, 45), lone(110, 50, object=2)])
+    moved = actions.choices.save_marks(pointed, [lone(40, 45), lone(110, 50, object=2)])
     actions.frames.render_frame(moved, 0, "mask")
     assert len(made) == 3
 
@@ -659,9 +674,11 @@ def test_a_correction_is_shown_as_a_run_makes_it(actions: SessionService, upload
     """In haste by a few frames on the way to it; who is patient sees what the result will have."""
     with stand_in.registered():
         id = actions.create(upload(), "a.mp4")
-        actions.choose_model(id, "remembering")
+        actions.choices.choose_model(id, "remembering")
         box = {"time": 0.0, "box": [10, 10, 90, 80]}
-        found = actions.save_marks(id, [box, {"time": 11 / 24, "points": [{"x": 40, "y": 45, "keep": True}]}])
+        found = actions.choices.save_marks(
+            id, [box, {"time": 11 / 24, "points": [{"x": 40, "y": 45, "keep": True}]}]
+        )
         hasty = actions.frames.render_frame(found, 11, "cutout")
         patient = actions.frames.render_frame(found, 11, "cutout", patient=True)
         assert not hasty.final and patient.final
@@ -671,46 +688,46 @@ def test_a_correction_is_shown_as_a_run_makes_it(actions: SessionService, upload
         assert actions.frames.has_matte(done)
         assert np.array_equal(pixels(actions.frames.render_frame(done, 11, "cutout")), pixels(patient))
         assert not np.array_equal(pixels(hasty), pixels(patient))
-        actions.choose_model(id, "grabcut")
+        actions.choices.choose_model(id, "grabcut")
 
 
 def test_what_is_no_object_is_refused(actions: SessionService, pointed: str) -> None:
     for wrong in ([{"number": 0}], [7], {"number": 1}, "all", [{"number": 1}] * 100):
         with pytest.raises(PromptError):
-            actions.save_marks(pointed, [], wrong)
+            actions.choices.save_marks(pointed, [], wrong)
 
 
 def test_marks_wait_for_a_model_that_takes_them(actions: SessionService, pointed: str) -> None:
-    actions.save_marks(pointed, [lone(40, 45)])
-    blind = actions.choose_model(pointed, "blind")
+    actions.choices.save_marks(pointed, [lone(40, 45)])
+    blind = actions.choices.choose_model(pointed, "blind")
     assert blind.job.prompts and not blind.effective_job.prompts
     actions.run(pointed)
     assert finished(actions, pointed).row.state is State.DONE
-    again = actions.choose_model(pointed, "pointing")
+    again = actions.choices.choose_model(pointed, "pointing")
     assert again.effective_job.prompts == again.job.prompts
 
 
 def test_where_the_cut_may_have_slipped_is_shown_for_just_that_cut(
     actions: SessionService, pointed: str
 ) -> None:
-    actions.save_marks(pointed, [lone(40, 45)])
-    actions.choose_model(pointed, "doubting")
+    actions.choices.save_marks(pointed, [lone(40, 45)])
+    actions.choices.choose_model(pointed, "doubting")
     actions.run(pointed)
     done = finished(actions, pointed)
     assert done.review_times == pytest.approx([5 / 24], abs=1e-3)
-    assert actions.save_marks(pointed, [lone(41, 45)]).review_times == []
-    assert actions.save_marks(pointed, [lone(40, 45)]).review_times == done.review_times
+    assert actions.choices.save_marks(pointed, [lone(41, 45)]).review_times == []
+    assert actions.choices.save_marks(pointed, [lone(40, 45)]).review_times == done.review_times
 
 
 def test_a_look_that_was_overtaken_is_not_made(actions: SessionService, upload: Any) -> None:
-    stale = actions.save_marks(actions.create(upload(), "a.mp4"), MARKS)
-    actions.save_marks(stale.id, [])
+    stale = actions.choices.save_marks(actions.create(upload(), "a.mp4"), MARKS)
+    actions.choices.save_marks(stale.id, [])
     with pytest.raises(InputError, match="have changed"):
         actions.frames.render_frame(stale, 0, "mask")
 
 
 def test_many_look_at_once(actions: SessionService, upload: Any) -> None:
-    found = actions.save_marks(actions.create(upload(), "a.mp4"), MARKS)
+    found = actions.choices.save_marks(actions.create(upload(), "a.mp4"), MARKS)
     seen: list[np.ndarray] = []
     threads = [
         threading.Thread(target=lambda: seen.append(pixels(actions.frames.render_frame(found, 0, "cutout"))))
@@ -736,7 +753,7 @@ def test_thumbnails(actions: SessionService, upload: Any) -> None:
 
 def test_a_run_makes_a_result_and_the_next_one_only_renders(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "figure.mp4")
-    actions.save_marks(id, MARKS)
+    actions.choices.save_marks(id, MARKS)
     actions.run(id)
     done = finished(actions, id)
     assert done.row.state is State.DONE and done.row.error is None
@@ -748,7 +765,7 @@ def test_a_run_makes_a_result_and_the_next_one_only_renders(actions: SessionServ
     assert done.job.matte is not None
     matte = done.job.matte.stat().st_mtime_ns
 
-    actions.choose_background(id, "transparent")
+    actions.choices.choose_background(id, "transparent")
     actions.run(id)
     done = finished(actions, id)
     newest, older = done.row.results
@@ -762,14 +779,14 @@ def test_a_run_makes_a_result_and_the_next_one_only_renders(actions: SessionServ
 
 def test_a_trimmed_result_has_just_these_frames(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
-    actions.save_marks(id, MARKS)
+    actions.choices.save_marks(id, MARKS)
     actions.run(id)
     whole = finished(actions, id)
     matte = whole.job.matte
     assert matte is not None
     made = matte.stat().st_mtime_ns
     times = actions.frames.frame_times(whole)
-    assert actions.trim(id, times[3], times[9]).outdated
+    assert actions.choices.trim(id, times[3], times[9]).outdated
     actions.run(id)
     newest = finished(actions, id).row.results[0]
     path = whole.folder / newest.file
@@ -780,10 +797,10 @@ def test_a_trimmed_result_has_just_these_frames(actions: SessionService, upload:
 
 def test_a_matte_of_a_part_is_made_again_for_more(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
-    actions.trim(id, 0.25, None)
+    actions.choices.trim(id, 0.25, None)
     actions.run(id)
     assert actions.frames.has_matte(finished(actions, id))
-    more = actions.trim(id, 0, None)
+    more = actions.choices.trim(id, 0, None)
     assert not actions.frames.has_matte(more)
     assert [len(n) for n in actions.frames.make_previews(more)] == [1, 2, 3, 4, 5, 6]
     actions.run(id)
@@ -793,7 +810,7 @@ def test_a_matte_of_a_part_is_made_again_for_more(actions: SessionService, uploa
 def test_quality_changes_the_size(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     for quality in ("small", "best"):
-        assert actions.choose_quality(id, quality).outdated == (quality == "best")
+        assert actions.choices.choose_quality(id, quality).outdated == (quality == "best")
         actions.run(id)
         best, *small = finished(actions, id).row.results
     assert best.bytes > 1.3 * small[0].bytes
@@ -801,16 +818,16 @@ def test_quality_changes_the_size(actions: SessionService, upload: Any) -> None:
 
 def test_a_result_that_the_choices_have_left_behind_is_known(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
-    actions.save_marks(id, MARKS)
+    actions.choices.save_marks(id, MARKS)
     assert not actions.open(id).outdated
     actions.run(id)
     assert not finished(actions, id).outdated
-    assert actions.choose_background(id, "#102030").outdated
-    assert not actions.choose_background(id, "#00b140").outdated
-    assert actions.choose_format(id, "webm").outdated
-    assert not actions.choose_format(id, "mp4").outdated
-    assert actions.save_marks(id, []).outdated
-    assert not actions.save_marks(id, MARKS).outdated
+    assert actions.choices.choose_background(id, "#102030").outdated
+    assert not actions.choices.choose_background(id, "#00b140").outdated
+    assert actions.choices.choose_format(id, "webm").outdated
+    assert not actions.choices.choose_format(id, "mp4").outdated
+    assert actions.choices.save_marks(id, []).outdated
+    assert not actions.choices.save_marks(id, MARKS).outdated
 
 
 def test_what_was_done_otherwise_than_asked_is_said(
@@ -854,7 +871,7 @@ def test_a_session_runs_once_at_a_time(actions: SessionService, upload: Any) -> 
 @pytest.mark.usefixtures("stand_ins")
 def test_cancelling_takes_less_than_two_seconds(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload("long.mp4"), "long.mp4")
-    actions.choose_model(id, "slow")
+    actions.choices.choose_model(id, "slow")
     actions.run(id)
     until(lambda: actions.open(id).row.progress)
     with stand_in.stopped_within(seconds=2):
@@ -945,12 +962,12 @@ def test_what_a_killed_server_left_is_mended(actions: SessionService, upload: An
 def test_a_frame_on_which_an_object_is_not_known_yet_is_not_final(
     actions: SessionService, pointed: str
 ) -> None:
-    found = actions.save_marks(pointed, [lone(40, 45)])
+    found = actions.choices.save_marks(pointed, [lone(40, 45)])
     for _ in actions.frames.make_previews(found):
         pass
     shown = actions.frames.cached_previews(found)[-1]
     assert actions.frames.render_frame(found, shown, "cutout").final
-    both = actions.save_marks(pointed, [lone(40, 45), lone(110, 45, object=2)])
+    both = actions.choices.save_marks(pointed, [lone(40, 45), lone(110, 45, object=2)])
     partly = actions.frames.render_frame(both, shown, "cutout")
     assert not partly.final and disc(pixels(partly), 40, 45) == 14 and disc(pixels(partly), 110, 45) == 0
     assert actions.frames.cached_previews(both) == []
@@ -974,8 +991,8 @@ def test_a_click_does_not_wait_for_somebody_elses_previews(
 
     monkeypatch.setattr(stand_in.Pointing, "predict", slow)
     other = actions.create(upload(), "b.mp4")
-    actions.choose_model(other, "pointing")
-    far = actions.save_marks(other, [{"time": 11 / 24, "points": [{"x": 40, "y": 45, "keep": True}]}])
+    actions.choices.choose_model(other, "pointing")
+    far = actions.choices.save_marks(other, [{"time": 11 / 24, "points": [{"x": 40, "y": 45, "keep": True}]}])
     begun = threading.Event()
     order: list[str] = []
 
@@ -987,7 +1004,7 @@ def test_a_click_does_not_wait_for_somebody_elses_previews(
     thread = threading.Thread(target=preview)
     thread.start()
     begun.wait()
-    actions.frames.render_frame(actions.save_marks(pointed, [lone(40, 45)]), 0, "mask")
+    actions.frames.render_frame(actions.choices.save_marks(pointed, [lone(40, 45)]), 0, "mask")
     order.append("click")
     clicked.set()
     thread.join()
@@ -995,7 +1012,7 @@ def test_a_click_does_not_wait_for_somebody_elses_previews(
 
 
 def test_objects_of_a_kept_matte_are_not_made_anew(actions: SessionService, pointed: str) -> None:
-    actions.save_marks(pointed, [lone(40, 45), lone(110, 45, object=2)])
+    actions.choices.save_marks(pointed, [lone(40, 45), lone(110, 45, object=2)])
     actions.run(pointed)
     done = finished(actions, pointed)
     model = models.load("pointing", "auto")

@@ -103,7 +103,7 @@ def test_uploads_of_one_user_are_looked_at_a_few_at_a_time(
             if kind == "create":
                 actions.create(file, file.name)
             else:
-                getattr(actions, f"choose_{kind}")(id, file, file.name)
+                getattr(actions.choices, f"choose_{kind}")(id, file, file.name)
         except InputError as error:
             refused.append(str(error))
             assert not file.exists()

@@ -141,8 +141,8 @@ def test_each_has_a_quota_of_their_own(own: Database, small_clip: Path, tmp_path
     with own.begin() as tx:
         tx.add(ana := User(name="Ana", password=""))
     one = small_clip.stat().st_size
-    allowance = UploadLimits(quota_bytes=round(one * 2.7))
-    actions = line.make_service(tmp_path, own, queue := line.ManualRunner(None), allowance=allowance)
+    limits = UploadLimits(quota_bytes=round(one * 2.7))
+    actions = line.make_service(tmp_path, own, queue := line.ManualRunner(None), limits=limits)
 
     def upload(who: Any) -> str:
         return actions.for_owner(who).create(Path(shutil.copyfile(small_clip, tmp_path / "up.mp4")), "up.mp4")
@@ -155,14 +155,14 @@ def test_each_has_a_quota_of_their_own(own: Database, small_clip: Path, tmp_path
     other = upload(None)  # whose folder is still empty
     mine = actions.for_owner(ana.id)
     with pytest.raises(InputError, match="that you may keep here"):
-        mine.choose_video(ids[0], Path(shutil.copyfile(small_clip, tmp_path / "up.mp4")), "up.mp4")
+        mine.choices.choose_video(ids[0], Path(shutil.copyfile(small_clip, tmp_path / "up.mp4")), "up.mp4")
     with pytest.raises(InputError, match="that you may keep here"):
-        mine.choose_picture(ids[0], Path(shutil.copyfile(small_clip, tmp_path / "up.png")), "up.png")
+        mine.choices.choose_picture(ids[0], Path(shutil.copyfile(small_clip, tmp_path / "up.png")), "up.png")
     assert {path.name for path in tmp_path.iterdir()} <= {"sessions", "clip"}
     # What a run may make counts before it begins.
-    mine.choose_model(ids[0], "grabcut")
+    mine.choices.choose_model(ids[0], "grabcut")
     with pytest.raises(InputError, match=r"^This may take"):
-        mine.choose_format(ids[0], "prores")
+        mine.choices.choose_format(ids[0], "prores")
         mine.run(ids[0])
     assert mine.open(ids[0]).row.state is State.READY and not queue.jobs
     mine.delete(ids[0])
@@ -172,7 +172,7 @@ def test_each_has_a_quota_of_their_own(own: Database, small_clip: Path, tmp_path
 def test_sessions_made_at_once_hold_the_quota(own: Database, small_clip: Path, tmp_path: Path) -> None:
     one = small_clip.stat().st_size
     actions = line.make_service(
-        tmp_path, own, line.ManualRunner(None), allowance=UploadLimits(quota_bytes=round(one * 2.7))
+        tmp_path, own, line.ManualRunner(None), limits=UploadLimits(quota_bytes=round(one * 2.7))
     )
     start, refused = threading.Barrier(4), []
 
@@ -198,11 +198,11 @@ def test_queued_runs_count_what_they_will_need(own: Database, small_clip: Path, 
     ids = [make() for _ in range(4)]
     actions = line.make_service(tmp_path, own, queue := line.ManualRunner(None))
     found = actions.open(ids[0])
-    need = actions._needs(found, actions._checked(found)[0])
+    need = actions._queue.bytes_needed(found, actions._queue.plan(found)[0])
 
     def within(runs: float) -> Any:
-        allowance = UploadLimits(quota_bytes=round(actions.used_bytes() + need * runs))
-        return line.make_service(tmp_path, own, queue, allowance=allowance)
+        limits = UploadLimits(quota_bytes=round(actions.used_bytes() + need * runs))
+        return line.make_service(tmp_path, own, queue, limits=limits)
 
     limited = within(2.5)
     for id in ids[:2]:
@@ -232,17 +232,17 @@ def test_a_picture_counts_as_it_is_kept(own: Database, small_clip: Path, tmp_pat
     id = line.session_maker(tmp_path, own, small_clip)()
     used = line.make_service(tmp_path, own, line.ManualRunner(None)).used_bytes()
     actions = line.make_service(
-        tmp_path, own, line.ManualRunner(None), allowance=UploadLimits(quota_bytes=used + 150_000)
+        tmp_path, own, line.ManualRunner(None), limits=UploadLimits(quota_bytes=used + 150_000)
     )
     file = tmp_path / "a.jpg"
     noise = np.random.default_rng(1).integers(0, 255, (400, 400, 3), np.uint8)
     Image.fromarray(noise).save(file, quality=25)
     assert file.stat().st_size < 100_000
     with pytest.raises(QuotaExceeded):
-        actions.choose_picture(id, file, "a.jpg")
+        actions.choices.choose_picture(id, file, "a.jpg")
     assert not list(actions.open(id).folder.glob("*background*"))
     Image.new("RGB", (400, 400)).save(file)
-    assert actions.choose_picture(id, file, "a.jpg")
+    assert actions.choices.choose_picture(id, file, "a.jpg")
 
 
 def test_limits_hold_for_uploads(own: Database, small_clip: Path, tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ def test_limits_hold_for_uploads(own: Database, small_clip: Path, tmp_path: Path
         {"pixels": 1000},
         {"upload_bytes": 100},
     ):
-        actions = line.make_service(tmp_path, own, line.ManualRunner(None), allowance=UploadLimits(**limit))  # type: ignore[arg-type]
+        actions = line.make_service(tmp_path, own, line.ManualRunner(None), limits=UploadLimits(**limit))  # type: ignore[arg-type]
         with pytest.raises(InputError, match=r"^up\.mp4: "):
             actions.create(Path(shutil.copyfile(small_clip, tmp_path / "up.mp4")), "up.mp4")
         assert not list((tmp_path / "sessions").iterdir()) and not (tmp_path / "up.mp4").exists()
@@ -272,7 +272,7 @@ def test_a_run_asked_for_from_many_threads_is_one(own: Database, small_clip: Pat
         thread.start()
     for thread in threads:
         thread.join()
-    submitted = [actions._runner.submitted for actions in both]  # type: ignore[attr-defined]
+    submitted = [actions._queue._runner.submitted for actions in both]  # type: ignore[attr-defined]
     assert sorted(submitted) == [[], [id]]
     with own.begin() as tx:
         assert repository.get(tx, id=id).state is State.QUEUED

@@ -191,9 +191,9 @@ def wire(page: Page) -> None:
     @with_error_toasts
     def choose(id: str, kind: Kind, colour: str, radius: float, request: gr.Request) -> Updates:
         if kind in ("picture", "video"):
-            return page.show(page.mine(request).await_background(id, kind), language_of(request))
+            return page.show(page.mine(request).choices.await_background(id, kind), language_of(request))
         short = {"colour": colour, "blur": f"blur:{radius:g}", "transparent": "transparent"}
-        return page.show(page.mine(request).choose_background(id, short[kind]), language_of(request))
+        return page.show(page.mine(request).choices.choose_background(id, short[kind]), language_of(request))
 
     @with_error_toasts
     def take(id: str, file: str | None, fit: Fit, request: gr.Request) -> Updates:
@@ -201,7 +201,7 @@ def wire(page: Page) -> None:
             return no_change()
         with take_upload(file) as path:
             return page.show(
-                page.mine(request).choose_picture(id, path, path.name, fit), language_of(request)
+                page.mine(request).choices.choose_picture(id, path, path.name, fit), language_of(request)
             )
 
     @with_error_toasts
@@ -210,12 +210,12 @@ def wire(page: Page) -> None:
             return no_change()
         with take_upload(file) as path:
             held = ending == "held"
-            found = page.mine(request).choose_video(id, path, path.name, fit, held=held)
+            found = page.mine(request).choices.choose_video(id, path, path.name, fit, held=held)
             return page.show(found, language_of(request))
 
     @with_error_toasts
     def place(id: str, fit: Fit, ending: str, request: gr.Request) -> Updates:
-        found = page.mine(request).fit_background(id, fit, held=ending == "held")
+        found = page.mine(request).choices.fit_background(id, fit, held=ending == "held")
         return page.show(found, language_of(request))
 
     inputs = [page.current, section.kind, section.colour, section.radius]
@@ -229,14 +229,16 @@ def wire(page: Page) -> None:
 
         @with_error_toasts
         def paint(id: str, request: gr.Request, colour: str = colour) -> Updates:
-            return page.show(page.mine(request).choose_background(id, colour), language_of(request))
+            return page.show(page.mine(request).choices.choose_background(id, colour), language_of(request))
 
         getattr(section, name).click(paint, page.current, page.shown, show_progress="hidden")
     for name in stock_backgrounds.NAMES:
 
         @with_error_toasts
         def hang(id: str, fit: Fit, request: gr.Request, name: str = name) -> Updates:
-            return page.show(page.mine(request).choose_stock_background(id, name, fit), language_of(request))
+            return page.show(
+                page.mine(request).choices.choose_stock_background(id, name, fit), language_of(request)
+            )
 
         getattr(section, name).click(hang, [page.current, section.fit], page.shown, show_progress="hidden")
     pictured = [page.current, section.picture, section.fit]

@@ -57,7 +57,7 @@ def wire(page: Page) -> None:
     def choose(
         id: str, clean: bool, grow: float, feather: float, despill: Despill, request: gr.Request
     ) -> Updates:
-        found = page.mine(request).choose_edges(id, Edges(clean, grow, feather, despill))
+        found = page.mine(request).choices.choose_edges(id, Edges(clean, grow, feather, despill))
         return page.show(found, language_of(request))
 
     inputs = [page.current, section.clean, section.grow, section.feather, section.despill]

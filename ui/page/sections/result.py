@@ -252,7 +252,7 @@ def wire(page: Page) -> None:
 
     @with_error_toasts
     def choose(id: str, key: str, request: gr.Request) -> Updates:
-        return page.show(page.mine(request).choose_format(id, key), language_of(request))
+        return page.show(page.mine(request).choices.choose_format(id, key), language_of(request))
 
     def rendered(change: Callable[[SessionService, str, Any], Session]) -> Callable[..., Updates]:
         """What follows a choice that only tells how the result is rendered."""
@@ -292,11 +292,11 @@ def wire(page: Page) -> None:
 
     section.format.input(choose, [page.current, section.format], page.shown, show_progress="hidden")
     changes: dict[Any, Callable[[SessionService, str, Any], Session]] = {
-        section.quality: SessionService.choose_quality,
-        section.sound: lambda mine, id, on: mine.choose_sound(id, "own" if on else "none"),
-        section.whose: SessionService.choose_sound,
-        section.rate: lambda mine, id, rate: mine.choose_rate(id, Fraction(rate) if rate else None),
-        section.hardware: SessionService.choose_hardware,
+        section.quality: lambda mine, id, quality: mine.choices.choose_quality(id, quality),
+        section.sound: lambda mine, id, on: mine.choices.choose_sound(id, "own" if on else "none"),
+        section.whose: lambda mine, id, sound: mine.choices.choose_sound(id, sound),
+        section.rate: lambda mine, id, rate: mine.choices.choose_rate(id, Fraction(rate) if rate else None),
+        section.hardware: lambda mine, id, on: mine.choices.choose_hardware(id, on),
     }
     for component, change in changes.items():
         inputs = [page.current, component]

@@ -14,7 +14,7 @@ from ui import error_text, text
 from ui.addresses import media_address
 from ui.page import scripts
 from ui.page.handlers import Translate, Updates, language_of, with_error_toasts
-from ui.sessions.service import UNDO_SECONDS
+from ui.sessions.deletion import UNDO_SECONDS
 from ui.sessions.session import Session, Unreadable
 
 if TYPE_CHECKING:

@@ -153,7 +153,7 @@ def wire(page: Page) -> None:
 
     @with_error_toasts
     def choose(id: str, key: str, request: gr.Request) -> Updates:
-        return page.show(page.mine(request).choose_model(id, key), language_of(request))
+        return page.show(page.mine(request).choices.choose_model(id, key), language_of(request))
 
     @with_error_toasts
     def acknowledge(id: str, agreed: bool, request: gr.Request) -> Updates:

@@ -119,7 +119,7 @@ def wire(page: Page) -> None:
         with take_upload(file) as path:
             mine = page.mine(request)
             if id and _is_picture(path):
-                found = mine.choose_picture(id, path, path.name, fit)
+                found = mine.choices.choose_picture(id, path, path.name, fit)
             else:
                 found = mine.open(mine.create(path, path.name))
             return {page.tabs: gr.Tabs(selected="cut"), **page.show(found, language_of(request))}

@@ -1,0 +1,147 @@
+"""Uploads taken into sessions: checked against limits and quota, probed in a sandbox, moved into place."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from db import repository
+from pipeline import models, names
+from pipeline.clip import Clip
+from pipeline.files import replacing
+from pipeline.job import Job
+from pipeline.jobs import sandbox
+from pipeline.video.reading.frame_index import index_path
+from ui.sessions import stock_backgrounds
+from ui.sessions.quota import Quota
+from ui.sessions.shares import FairSemaphore
+from ui.sessions.store import LONGEST_NAME, SessionStore
+from ui.sessions.upload_limits import UploadLimits
+
+_PROBES, _PROBES_EACH, _PROBES_WAITING = 6, 2, 2
+"""Uploads that are probed at once in all, of each user, and how many more of each user wait."""
+
+
+class Intake:
+    """Takes uploaded files; an upload is deleted if it is refused. Thread-safe.
+
+    Every method raises InputError for a file beyond the limits, QuotaExceeded for one beyond the quota.
+    """
+
+    def __init__(self, store: SessionStore, quota: Quota, limits: UploadLimits) -> None:
+        self._store = store
+        self._quota = quota
+        self._limits = limits
+        self._probes = FairSemaphore(
+            _PROBES,
+            _PROBES_EACH,
+            _PROBES_WAITING,
+            "Several of your uploads are being looked at. Try again when they are done.",
+        )
+
+    def create_session(self, file: Path, name: str, owner: UUID | None) -> str:
+        """Create a session with the uploaded video, which is moved into it; returns its id.
+
+        Raises VideoError for a file that is not a usable video.
+        """
+        name = names.clean(name)
+        try:
+            self._limits.check_bytes(name, file.stat().st_size)
+            with self._quota.reserve(owner, file), self._probes.slot(owner):
+                clip = sandbox.check_video(file, name, index=True, admit=partial(self._admit, file))
+                return self._store_session(file, clip, owner)
+        finally:
+            file.unlink(missing_ok=True)
+            index_path(file).unlink(missing_ok=True)
+
+    def copy_sample(self, sample: Path) -> Path:
+        """Copy the sample video to a hidden file that `create_session` can take."""
+        copied = self._store.folder / f".{uuid4()}{sample.suffix}"
+        try:
+            shutil.copyfile(sample, copied)
+        except BaseException:
+            copied.unlink(missing_ok=True)
+            raise
+        return copied
+
+    def take_picture(self, file: Path, name: str, folder: Path, owner: UUID | None) -> Path:
+        """Rewrite an uploaded picture as PNG into a session's folder; returns its path.
+
+        Raises BackgroundError for a file that is no picture, AnimatedPictureError for an animation.
+        """
+        kept = folder / f"background-{uuid4().hex[:8]}.png"
+        size = file.stat().st_size
+        self._limits.check_bytes(name, size)
+        with (
+            replacing(kept) as part,
+            self._quota.reserve(owner, part, size) as held,
+            self._probes.slot(owner),
+        ):
+            sandbox.rewrite_picture(file, name, part)
+            held.grow(part.stat().st_size)  # the PNG may be larger than the upload
+        return kept
+
+    def take_video(self, file: Path, name: str, folder: Path, owner: UUID | None) -> Path:
+        """Move an uploaded video into a session's folder as a background; returns its path.
+
+        Raises VideoError for a file that is not a usable video.
+        """
+        self._limits.check_bytes(name, file.stat().st_size)
+        with self._quota.reserve(owner, file), self._probes.slot(owner):
+            sandbox.check_video(file, name, admit=partial(self._admit, file))
+            # A suffix that is no picture's, whatever the upload was called.
+            kept = folder / f"background-{uuid4().hex[:8]}.video"
+            with replacing(kept) as part:
+                shutil.move(file, part)
+        return kept
+
+    def copy_stock_background(self, name: str, folder: Path, owner: UUID | None) -> Path:
+        """Copy one of `stock_backgrounds.NAMES` into a session's folder; raises InputError for others."""
+        shipped = stock_backgrounds.path(name)
+        kept = folder / f"background-{name}{shipped.suffix}"
+        with (
+            replacing(kept) as part,
+            self._quota.reserve(owner, part, shipped.stat().st_size),
+        ):
+            shutil.copyfile(shipped, part)
+        return kept
+
+    def _admit(self, file: Path, clip: Clip) -> None:
+        """Raise InputError for a probed video beyond the limits."""
+        self._limits.check(clip, file.stat().st_size)
+
+    def _store_session(self, file: Path, clip: Clip, owner: UUID | None) -> str:
+        id = str(uuid4())
+        folder = self._store.folder / id
+        folder.mkdir()
+        try:
+            source = folder / f"source{_safe_suffix(clip.name)}"
+            shutil.move(file, source)
+            shutil.move(index_path(file), index_path(source))
+            clip = replace(clip, path=source)
+            model, _why = models.choose_default(accepts=partial(self._store.licences.has_accepted, owner))
+            job = Job(source, folder / "result", model=model, matte=folder / "matte.mkv")
+            with self._store.database.begin() as tx:
+                repository.create(
+                    tx,
+                    id=id,
+                    name=clip.name[:LONGEST_NAME],
+                    source=source.name,
+                    clip=clip.to_json(),
+                    job=job.to_json(folder),
+                    owner=owner,
+                )
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        self._quota.forget()
+        return id
+
+
+def _safe_suffix(name: str) -> str:
+    """Return the name's suffix if it is short and alphanumeric, else "": user input never becomes a path."""
+    suffix = Path(name).suffix.lower()
+    return suffix if suffix[1:].isalnum() and suffix.isascii() and len(suffix) <= 6 else ""

@@ -1,0 +1,134 @@
+"""Runs of sessions: checked, queued in the database, and given to the runner."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+from uuid import UUID, uuid4
+
+from db import repository
+from pipeline import formats, models
+from pipeline.errors import InputError
+from pipeline.job import Job, Progress
+from pipeline.jobs import preflight, speeds
+from pipeline.jobs.runner import Runner
+from pipeline.keys import pts_range
+from ui.sessions.frames import FrameClient
+from ui.sessions.quota import Quota, Reservation
+from ui.sessions.session import Session
+from ui.sessions.store import RESULT_PREFIX, SessionStore, erase
+
+_POLL_SECONDS, _POLLS = 0.1, 50
+
+
+class RunQueue:
+    """Keeps the queue in the database and the runner's queue in agreement. Thread-safe."""
+
+    def __init__(self, store: SessionStore, runner: Runner, frames: FrameClient, quota: Quota) -> None:
+        self._store = store
+        self._runner = runner
+        self._frames = frames
+        self._quota = quota
+        self._lock = threading.Lock()
+        """Held while a session's row and the runner change together."""
+        self._owners: dict[str, UUID | None] = {}
+        """Owners of the sessions that were given to the runner."""
+
+    def run(self, id: str, owner: UUID | None) -> None:
+        """Queue a session's job; one that is queued or running already is left as it is.
+
+        Raises InputError if the job cannot be run, QuotaExceeded if its result may not fit.
+        """
+        found = self._store.open(id, owner)
+        if found.awaited_background:
+            raise InputError(
+                f"Choose the {found.awaited_background} that is to stand behind the subject first."
+            )
+        job, seconds = self.plan(found)
+        need = self.bytes_needed(found, job) if self._quota.limit_bytes else 0
+        with self._lock:
+            if self._store.open(id, owner).running:
+                return
+            with self._quota.reserve(owner, found.folder, need) as held:
+                with self._store.database.begin() as tx:
+                    if not repository.queue(tx, id=found.id, owner=owner):
+                        return
+                self.submit(found, job, seconds, held)
+
+    def plan(self, found: Session) -> tuple[Job, float | None]:
+        """Return the job of a run and its expected seconds, None if unknown.
+
+        Raises InputError if the job cannot be run, WeightsError if its model cannot be loaded.
+        """
+        form = formats.by_key(found.job.format)
+        output = found.folder / f"{RESULT_PREFIX}{uuid4().hex[:8]}{form.suffix}"
+        job = replace(found.effective_job, output=output)
+        job.check(found.clip)
+        if self._frames.has_matte(found):
+            return job, None  # most of the work is done, and the rest has not been measured
+        models.check_loadable(models.card(job.model), job.weights)
+        found.check_licence()
+        size = found.clip.width, found.clip.height
+        return job, speeds.expected_seconds(job.model, size, found.clip.frames)
+
+    def bytes_needed(self, found: Session, job: Job) -> int:
+        """Return an upper bound of the bytes that a run writes."""
+        first, past = pts_range(job, found.clip)
+        frames = sum(first <= pts < past for pts in self._frames.frame_pts(found))
+        return preflight.disk_bytes(job, found.clip, frames)
+
+    def submit(self, found: Session, job: Job, seconds: float | None, held: Reservation) -> None:
+        """Give a job to the runner; `held`, the room for its files, is kept until the run is over."""
+        self.wait_until_gone(found.id)  # a finished run is told before the runner lets go of it
+        # Partial results of a killed run: results have random names, so nothing overwrites them.
+        for left in found.folder.glob(f".{RESULT_PREFIX}*.part"):
+            erase(left)
+        owner = found.row.owner_id
+        self._owners[found.id] = owner
+        self._runner.submit(found.id, job, str(owner or ""), seconds)
+        held.keep(until=lambda: self._runner.position(found.id) is None)
+
+    def cancel(self, id: str, owner: UUID | None) -> None:
+        """Stop the session's run, or remove it from the queue; otherwise nothing. Raises NotFound."""
+        if not self._is_known(id, owner):
+            id = str(self._store.row(id, owner).id)
+        with self._lock:
+            if not self._runner.cancel(id):
+                with self._store.database.begin() as tx:
+                    repository.leave_queue(tx, id=id, owner=owner)
+
+    def stop(self, id: str) -> None:
+        """Have the runner stop a session's job, whoever owns it; returns at once."""
+        self._runner.cancel(id)
+
+    def wait_until_gone(self, id: str) -> None:
+        """Wait until the runner has let go of a session's job, at most five seconds."""
+        for _ in range(_POLLS):
+            if self.is_gone(id):
+                break
+            time.sleep(_POLL_SECONDS)
+
+    def is_gone(self, id: str) -> bool:
+        """Return True if the runner neither queues nor runs the session."""
+        return self._runner.position(id) is None
+
+    def forget(self, id: str) -> None:
+        """Forget the owner of a deleted session."""
+        self._owners.pop(id, None)
+
+    def position(self, id: str, owner: UUID | None) -> int | None:
+        """Return 0 if the session is running, 1 if it is next; None if it is neither."""
+        return self._runner.position(id) if self._is_known(id, owner) else None
+
+    def eta(self, id: str, owner: UUID | None) -> float | None:
+        """Return the seconds until the run is expected to start; None if unknown."""
+        return self._runner.eta(id) if self._is_known(id, owner) else None
+
+    def progress(self, id: str, owner: UUID | None) -> Progress | None:
+        """Return the latest progress of the run; None if there is none."""
+        return self._runner.progress(id) if self._is_known(id, owner) else None
+
+    def _is_known(self, id: str, owner: UUID | None) -> bool:
+        """Return True if this user's session was given to the runner; needs no database."""
+        return id in self._owners and self._owners[id] == owner

@@ -1,0 +1,116 @@
+"""Sessions as they are stored: a row in the database and a folder named by the session's id."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from functools import partial
+from pathlib import Path
+from uuid import UUID
+
+from db import repository
+from db.engine import Database
+from db.errors import NotFound
+from db.models import SessionRow
+from pipeline.clip import Clip
+from pipeline.errors import InputError, VideoError
+from pipeline.job import Job
+from ui.sessions.licences import Licences
+from ui.sessions.quota import uploads_folder
+from ui.sessions.session import Session, Unreadable
+
+log = logging.getLogger(__name__)
+
+RESULT_PREFIX = "result-"
+LONGEST_NAME = 120
+_LIST_LIMIT = 200
+
+
+class SessionStore:
+    """Rows and folders of all users' sessions, and the state of this process about them.
+
+    `owner` is the user who asks (None: the local user); sessions of others raise NotFound. Thread-safe.
+    """
+
+    def __init__(self, home: Path, database: Database) -> None:
+        self.folder = home / "sessions"
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.lost = home / "lost"
+        """Folders that belong to no row of this database."""
+        self.database = database
+        self.licences = Licences(database)
+        self._uploads = home / "uploads"
+        self.job_lock = threading.Lock()
+        """Held while a session's job is read, changed and written."""
+        self.pending_deletions: dict[str, tuple[float, UUID | None]] = {}
+        """Sessions that are about to be deleted: since when (`time.monotonic`), and their owner."""
+        self.awaited_backgrounds: dict[str, str] = {}
+        """`Session.awaited_background` by session id."""
+
+    def row(self, id: str, owner: UUID | None) -> SessionRow:
+        """Return a session's row, also of one that is about to be deleted. Raises NotFound."""
+        with self.database.begin() as tx:
+            return repository.get(tx, id=id, owner=owner)
+
+    def find(self, id: str, owner: UUID | None) -> Session:
+        """Return a session. Raises NotFound; InputError if its row cannot be read."""
+        self.check_listed(id)
+        return readable(self.read(self.row(id, owner)))
+
+    def open(self, id: str, owner: UUID | None) -> Session:
+        """Return a session whose video exists. Raises as `find`; VideoError if the video was removed."""
+        return playable(self.find(id, owner))
+
+    def list_sessions(self, owner: UUID | None, search: str | None = None) -> list[Session | Unreadable]:
+        """Return a user's newest 200 sessions whose name contains `search`, newest first."""
+        with self.database.begin() as tx:
+            rows = repository.list_page(tx, limit=_LIST_LIMIT, search=search or None, owner=owner)
+        return [self.read(row) for row in rows if str(row.id) not in self.pending_deletions]
+
+    def read(self, row: SessionRow) -> Session | Unreadable:
+        """Parse a row's clip and job."""
+        folder = self.folder / str(row.id)
+        try:
+            clip = Clip.from_json(row.clip, folder / row.source)
+            job = Job.from_json(row.job, folder)
+        except InputError:
+            log.warning("a session cannot be read", extra={"session": str(row.id)})
+            return Unreadable(row)
+        accepts = partial(self.licences.has_accepted, row.owner_id)
+        return Session(row, clip, job, folder, self.awaited_backgrounds.get(str(row.id)), accepts)
+
+    def check_listed(self, id: str) -> None:
+        """Raise NotFound for a session that is about to be deleted."""
+        if id in self.pending_deletions:
+            raise NotFound(f"There is no session {id}.")
+
+    def folders(self, owner: UUID | None) -> list[Path]:
+        """Return the folders that count towards a user's quota: sessions and unused uploads."""
+        with self.database.begin() as tx:
+            ids = [str(id) for id in repository.list_ids(tx, owner=owner)]
+        # A session that is about to be deleted makes room; the next upload deletes it.
+        sessions = [self.folder / id for id in ids if id not in self.pending_deletions]
+        return [*sessions, uploads_folder(self._uploads, owner)]
+
+
+def readable(found: Session | Unreadable) -> Session:
+    """Return the session. Raises InputError if its row could not be read."""
+    if isinstance(found, Unreadable):
+        raise InputError(found.message)
+    return found
+
+
+def playable(found: Session) -> Session:
+    """Return the session. Raises VideoError if its video is no longer on the disk."""
+    if not found.job.source.exists():
+        raise VideoError(f"{found.row.name}: this video is no longer on the disk. Upload it again.")
+    return found
+
+
+def erase(path: Path) -> None:
+    """Delete a file or folder, ignoring the parts that cannot be deleted."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
