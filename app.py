@@ -56,6 +56,7 @@ def _compose_and_serve(settings: Settings, port: socket.socket, uploads: Path) -
     from ui.server.status import ServerStatus, count_by_state
     from ui.server.uploads import Uploads
     from ui.sessions.frames import create_inference_service
+    from ui.sessions.protocol import InferenceClient
     from ui.sessions.retention import RetentionThread
     from ui.sessions.service import SessionService
     from ui.sessions.upload_limits import UploadLimits
@@ -89,7 +90,7 @@ def _compose_and_serve(settings: Settings, port: socket.socket, uploads: Path) -
         with closing(
             Runner(
                 metrics.MeteredSink(ledger, server_metrics),
-                partial(worker.stream, "process"),
+                InferenceClient(worker).process,
                 kill=worker.kill,
                 stall_seconds=settings.stall_seconds,
             )

@@ -15,7 +15,6 @@ import shutil
 import tempfile
 import time
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 import psutil
@@ -29,6 +28,7 @@ from pipeline.job import Job
 from pipeline.jobs.runner import Runner
 from pipeline.jobs.worker import Worker
 from ui.sessions.frames import create_inference_service
+from ui.sessions.protocol import InferenceClient
 from ui.sessions.service import SessionService
 
 SAMPLE = Path(__file__).resolve().parent.parent / "assets" / "sample.mp4"
@@ -100,7 +100,7 @@ def main() -> None:
             Database.open(None, home / "database") as database,
             closing(Ledger(database)) as ledger,
             Worker(create_inference_service) as worker,
-            closing(Runner(ledger, partial(worker.stream, "process"), kill=worker.kill)) as runner,
+            closing(Runner(ledger, InferenceClient(worker).process, kill=worker.kill)) as runner,
         ):
             actions = SessionService(home, database, runner, SAMPLE, worker)
             forms = itertools.cycle(options.formats)

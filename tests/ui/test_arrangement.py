@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,7 @@ from tests.pipeline.jobs.test_runner import Sink
 from tests.ui import hosted
 from tests.ui.conftest import Server
 from tests.waiting import until
+from ui.sessions.protocol import InferenceClient
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
 
@@ -63,7 +63,7 @@ def actions(
     home = tmp_path_factory.mktemp("home")
     with (
         closing(Ledger(database)) as ledger,
-        closing(Runner(ledger, partial(worker.stream, "process"), kill=worker.kill)) as runner,
+        closing(Runner(ledger, InferenceClient(worker).process, kill=worker.kill)) as runner,
     ):
         made = SessionService(home, database, runner, SAMPLE, worker)
         yield made
@@ -187,7 +187,7 @@ def test_a_model_that_hangs_is_ended_and_the_next_job_runs(
     worker: Worker, clip: Path, tmp_path: Path
 ) -> None:
     sink = Sink()
-    run = partial(worker.stream, "process")
+    run = InferenceClient(worker).process
     with closing(Runner(sink, run, kill=worker.kill, stall_seconds=6)) as runner:
         runner.submit("stuck", Job(clip, tmp_path / "stuck.mp4", model="hanging"))
         runner.submit("good", Job(clip, tmp_path / "good.mp4", model="threshold"))
@@ -291,7 +291,6 @@ def test_an_upload_that_wants_too_much_is_refused_in_a_sentence(
 
 SERVE = """
 import sys
-from functools import partial
 from pathlib import Path
 
 from db.engine import Database
@@ -300,6 +299,7 @@ from pipeline.jobs.runner import Runner
 from pipeline.jobs.worker import Worker
 from ui.application import create_application
 from ui.sessions import stock_backgrounds
+from ui.sessions.protocol import InferenceClient
 from ui.sessions.service import SessionService
 from ui.sessions.frames import create_inference_service
 
@@ -312,7 +312,7 @@ if __name__ == "__main__":
     shutil.copyfile(clip, home / "upload.mp4")
     with Database.open(None, home / "database") as database, Worker(create_inference_service) as worker:
         ledger = Ledger(database)
-        runner = Runner(ledger, partial(worker.stream, "process"), kill=worker.kill)
+        runner = Runner(ledger, InferenceClient(worker).process, kill=worker.kill)
         actions = SessionService(home, database, runner, root / "assets" / "sample.mp4", worker)
         page = create_application(actions, upload_bytes=2**30)
         id = actions.create(home / "upload.mp4", "a.mp4")

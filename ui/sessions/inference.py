@@ -1,7 +1,6 @@
-"""What is done on a device: the runs, and the pictures of sessions; the models live here.
+"""Inference in the worker process: runs jobs and renders pictures of sessions; the models live here.
 
-A worker hosts it (`jobs.worker`): it is asked in plain data, by many threads at once, and answers with
-picture files. `ui.sessions.frames` is the side that asks.
+A `pipeline.jobs.worker.Worker` hosts the service; `ui.sessions.protocol` has its calls.
 """
 
 from __future__ import annotations
@@ -35,123 +34,122 @@ from pipeline.video.reading.frame_index import load_index, save_index
 from pipeline.video.reading.frames import Frame, read_frames
 from pipeline.video.reading.probe import probe_clip
 from ui.sessions import overlay
-from ui.sessions.protocol import PREVIEWS, EncodedImage, RenderRequest, can_load_model
+from ui.sessions.protocol import (
+    PREVIEWS,
+    ClickCandidate,
+    EncodedImage,
+    MatteHeader,
+    RenderRequest,
+    can_load_model,
+)
 
 _CLICK_STEPS = 8
-_STRIP = 12
+_THUMBNAILS = 12
 _POSTER_WIDTH = 320
-_KEPT_BYTES = 128 * 2**20
+_CACHE_BYTES = 128 * 2**20
 
 
 class InferenceService:
-    """Makes the pictures, and remembers the latest mattes.
-
-    `version` counts the changes of a session's marks: what is asked for an older one than was heard of is not
-    made any more.
-    """
+    """`ui.sessions.protocol.Inference` on this process's device, with a cache of the latest mattes."""
 
     def __init__(self) -> None:
-        self._model = threading.Lock()
-        """Held for one frame at a time: a look goes between the frames of somebody's previews."""
+        self._model_lock = threading.Lock()
+        """Held for one frame at a time: a click goes between the frames of somebody's previews."""
         self._mattes: OrderedDict[tuple[str, int], Matte] = OrderedDict()
-        """By matte key and pts, one for each object: a mark on one does not make the others anew."""
-        self._carried: set[tuple[str, int]] = set()
-        """Those among them that were carried frame by frame, as a run would."""
-        self._trail = preview.StateCache()
-        self._newest: dict[str, int] = {}
-        """The newest version of each session that was told of."""
+        """By matte key and pts, one for each object: a mark on one does not recompute the others."""
+        self._propagated: set[tuple[str, int]] = set()
+        """The mattes among them that were propagated frame by frame, as a run would."""
+        self._states = preview.StateCache()
+        self._versions: dict[str, int] = {}
+        """Newest announced version of each session's marks."""
 
     def process(self, job: Job) -> Generator[Progress, None, None]:
         return process(job)
 
     def invalidate(self, id: str, version: int) -> None:
-        """The marks of a session are others from this version on."""
-        self._newest[id] = max(version, self._newest.get(id, 0))
+        self._versions[id] = max(version, self._versions.get(id, 0))
 
     def render_frame(
-        self, work: RenderRequest, version: int, index: int, view: str, patient: bool
+        self, request: RenderRequest, version: int, index: int, view: str, propagate: bool
     ) -> EncodedImage:
-        """As `ui.sessions.frames` says."""
-        picture, final = self._look(work, version, index, view, patient)
+        picture, final = self._render(request, version, index, view, propagate)
         return EncodedImage(*overlay.encode(picture), final)
 
-    def render_candidates(self, work: RenderRequest, index: int, number: int) -> list[tuple[float, str]]:
-        """As `ui.sessions.frames` says."""
-        pts = _pts(work, index)
-        job = _parted(work.effective_job).get(number)
+    def render_candidates(self, request: RenderRequest, index: int, number: int) -> list[ClickCandidate]:
+        pts = _frame_pts(request, index)
+        job = _jobs_by_object(request.effective_job).get(number)
         if job is None:
             return []
-        self._load(job)
-        with self._model:
+        self._load_model(job)
+        with self._model_lock:
             read = preview.predict_candidates(job, pts)
         if read is None:
             return []
         frame, candidates = read
         near = overlay.crop_around([c.matte for c in candidates])
         return [
-            (c.score, overlay.data_url(overlay.draw_masks(frame.image[near], {number: c.matte[near]})))
+            ClickCandidate(
+                c.score, overlay.data_url(overlay.draw_masks(frame.image[near], {number: c.matte[near]}))
+            )
             for c in candidates
         ]
 
-    def make_previews(self, work: RenderRequest, version: int) -> Iterator[list[int]]:
-        """As `ui.sessions.frames` says."""
-        order = load_index(work.clip.path).pts
-        wanted = preview.spaced_times(work.clip, work.job, PREVIEWS)
-        # What the result has is the union of all objects, and is at hand.
+    def make_previews(self, request: RenderRequest, version: int) -> Generator[list[int], None, None]:
+        order = load_index(request.clip.path).pts
+        wanted = preview.spaced_times(request.clip, request.job, PREVIEWS)
+        # A stored matte is the union of all objects, and needs no model.
         *others, last = (
-            _parted(work.effective_job).values() if _kept(work) is None else [_plain(work.effective_job)]
+            _jobs_by_object(request.effective_job).values()
+            if _find_matte(request) is None
+            else [_matte_job(request.effective_job)]
         )
         for job in others:
-            for _ in self._run(work, version, job, wanted):
+            for _ in self._predict(request, version, job, wanted):
                 yield []
         ready: list[int] = []
-        for frame in self._run(work, version, last, wanted):
+        for frame in self._predict(request, version, last, wanted):
             ready.append(order.index(frame.pts))
             yield list(ready)
 
-    def cached_previews(self, work: RenderRequest) -> list[int]:
-        """As `ui.sessions.frames` says."""
-        index = load_index(work.clip.path)
-        spread = preview.spaced_times(work.clip, work.job, PREVIEWS)
-        wanted = {index.frame_at(round(t / work.clip.time_base)) for t in spread}
-        if _kept(work) is None:
-            keys = [matte_key(job) for job in _parted(work.effective_job).values()]
+    def cached_previews(self, request: RenderRequest) -> list[int]:
+        index = load_index(request.clip.path)
+        spread = preview.spaced_times(request.clip, request.job, PREVIEWS)
+        wanted = {index.frame_at(round(t / request.clip.time_base)) for t in spread}
+        if _find_matte(request) is None:
+            keys = [matte_key(job) for job in _jobs_by_object(request.effective_job).values()]
             wanted = {pts for pts in wanted if all((key, pts) in self._mattes for key in keys)}
         return sorted(index.pts.index(pts) for pts in wanted)
 
-    def write_filmstrip(self, work: RenderRequest, kept: Path) -> None:
-        """Write twelve thumbnails side by side, as a JPEG."""
-        order = load_index(work.clip.path).pts
-        wanted = [order[k * len(order) // _STRIP] for k in range(_STRIP)]
+    def write_filmstrip(self, request: RenderRequest, path: Path) -> None:
+        order = load_index(request.clip.path).pts
+        wanted = [order[k * len(order) // _THUMBNAILS] for k in range(_THUMBNAILS)]
         pictures = {
             f.pts: np.asarray(composite_on_black(f.image, f.alpha), np.uint8)
-            for f in read_frames(work.clip.path, only=set(wanted))
+            for f in read_frames(request.clip.path, only=set(wanted))
         }
         fallback = next(iter(pictures.values()))
         data = overlay.make_filmstrip([pictures.get(p, fallback) for p in wanted])
-        with replacing(kept) as part:
+        with replacing(path) as part:
             part.write_bytes(data)
 
-    def render_poster(self, work: RenderRequest) -> tuple[bytes, str]:
-        """As `ui.sessions.frames` says."""
-        order = load_index(work.clip.path).pts
-        first, past = pts_range(work.job, work.clip)
+    def render_poster(self, request: RenderRequest) -> tuple[bytes, str]:
+        order = load_index(request.clip.path).pts
+        first, past = pts_range(request.job, request.clip)
         middle = (bisect.bisect_left(order, first) + bisect.bisect_left(order, past)) // 2
-        view = "original" if _kept(work) is None else "cutout"
-        return overlay.encode(self._look(work, 0, middle, view)[0], width=_POSTER_WIDTH)
+        view = "original" if _find_matte(request) is None else "cutout"
+        return overlay.encode(self._render(request, 0, middle, view)[0], width=_POSTER_WIDTH)
 
-    # ------------------------------------------------------------------ what files say
+    # ------------------------------------------------------------------ file data
 
     def write_index(self, path: Path) -> None:
         save_index(path)
 
-    def read_matte(self, path: Path) -> tuple[str, int, int] | None:
-        """What the matte file was made from, and for which frames; None where it cannot be read."""
+    def read_matte(self, path: Path) -> MatteHeader | None:
         try:
             kept = MatteFile.open(path)
         except VideoError:
             return None
-        return kept.key, kept.start, kept.end
+        return MatteHeader(kept.key, kept.start, kept.end)
 
     def has_sound(self, path: Path) -> bool:
         return bool(probe_clip(path).sound)
@@ -159,18 +157,20 @@ class InferenceService:
     def has_hardware_encoder(self, key: str) -> bool:
         return hardware.has_hardware_encoder(formats.by_key(key))
 
-    # ------------------------------------------------------------------ how it is made
+    # ------------------------------------------------------------------ computation
 
-    def _look(
-        self, work: RenderRequest, version: int, index: int, view: str, patient: bool = False
+    def _render(
+        self, request: RenderRequest, version: int, index: int, view: str, propagate: bool = False
     ) -> tuple[Pixels, bool]:
         if view not in ("original", "mask", "cutout", "over"):
             raise InputError(f"There is no view called {view!r}.")
-        pts = _pts(work, index)
-        mattes, whole = ({}, True) if view == "original" else self._mattes_of(work, version, pts, patient)
-        frame = next(read_frames(work.clip.path, pts, only=[pts]), None)
+        pts = _frame_pts(request, index)
+        mattes, whole = (
+            ({}, True) if view == "original" else self._mattes_at(request, version, pts, propagate)
+        )
+        frame = next(read_frames(request.clip.path, pts, only=[pts]), None)
         if frame is None:
-            raise VideoError(f"{work.clip.name}: frame {index} cannot be decoded.")
+            raise VideoError(f"{request.clip.name}: frame {index} cannot be decoded.")
         shown = composite_on_black(frame.image, frame.alpha)
         if not mattes:
             return np.asarray(shown, np.uint8), view == "original"
@@ -178,131 +178,140 @@ class InferenceService:
             kept = {number: multiply_alpha(matte, frame.alpha) for number, matte in mattes.items()}
             return overlay.draw_masks(np.asarray(shown, np.uint8), kept), whole
         matte = np.maximum.reduce(list(mattes.values()))
-        behind = Transparent() if view == "cutout" else work.job.background
-        with closing(open_composer(behind, work.clip.width, work.clip.height, work.job.edges)) as compose:
-            picture = compose(frame.image, matte, float(pts * work.clip.time_base), frame.alpha)
+        behind = Transparent() if view == "cutout" else request.job.background
+        with closing(
+            open_composer(behind, request.clip.width, request.clip.height, request.job.edges)
+        ) as compose:
+            picture = compose(frame.image, matte, float(pts * request.clip.time_base), frame.alpha)
         return np.asarray(picture, np.uint8), whole
 
-    def _mattes_of(
-        self, work: RenderRequest, version: int, pts: int, patient: bool
+    def _mattes_at(
+        self, request: RenderRequest, version: int, pts: int, propagate: bool
     ) -> tuple[dict[int, Matte], bool]:
-        """The mattes on this frame by object, and whether these are all there will be.
+        """Return the mattes on this frame by object, and True if they are final.
 
-        From looks before or, where it can answer at once, from the model now; others are not known yet. A
-        correction is shown in haste as a few frames carry it there, and to a `patient` look as a run would.
-        A kept matte is what the result has; it is the union of all objects, and stands for the first.
+        They come from the cache, or from the model if it can predict this frame directly; others are missing.
+        A correction is propagated by a few frames, or with `propagate` as a run would. A stored matte is what
+        the result has; it is the union of all objects, and is returned as the first one's.
         """
-        jobs, kept = _parted(work.effective_job), _kept(work)
+        jobs, kept = _jobs_by_object(request.effective_job), _find_matte(request)
         if kept is not None:
-            for _, matte in kept.read_at(work.clip, [pts]):
+            for _, matte in kept.read_at(request.clip, [pts]):
                 return {min(jobs): matte}, True
         mattes, rough = {}, False
         for number, job in jobs.items():
             key = matte_key(job), pts
-            answers = can_load_model(job) and self._answers(work.clip, job, pts)
-            carries = answers and preview.find_corrected_segment(work.clip, job, pts) is not None
-            if carries and patient:
-                self._carry(work, version, job, pts)
-            elif key not in self._mattes and answers:
-                at = [float(pts * work.clip.time_base)]
-                for _ in self._run(work, version, job, at, _CLICK_STEPS):
+            direct = can_load_model(job) and self._predicts_directly(request.clip, job, pts)
+            corrected = direct and preview.find_corrected_segment(request.clip, job, pts) is not None
+            if corrected and propagate:
+                self._propagate(request, version, job, pts)
+            elif key not in self._mattes and direct:
+                at = [float(pts * request.clip.time_base)]
+                for _ in self._predict(request, version, job, at, _CLICK_STEPS):
                     pass
             if key in self._mattes:
                 mattes[number] = self._mattes[key]
-            rough |= carries and key not in self._carried
+            rough |= corrected and key not in self._propagated
         return mattes, len(mattes) == len(jobs) and not rough
 
-    def _answers(self, clip: Clip, job: Job, pts: int) -> bool:
-        """Whether the model can tell this frame's mask of one object at once."""
+    def _predicts_directly(self, clip: Clip, job: Job, pts: int) -> bool:
+        """Return True if the model can predict this frame's mask of one object without other frames."""
         card = models.card(job.model)
         if not (job.prompts or card.automatic):
             return False
-        if card.per_frame:  # each frame's is found by itself
+        if card.per_frame:
             return True
         return pts in (prompts_by_frame(job.prompts, clip) or {load_index(clip.path).frame_at(0)})
 
-    def _run(
-        self, work: RenderRequest, version: int, job: Job, times: Iterable[float], steps: int = preview.STEPS
+    def _predict(
+        self,
+        request: RenderRequest,
+        version: int,
+        job: Job,
+        times: Iterable[float],
+        steps: int = preview.STEPS,
     ) -> Iterator[Frame]:
-        """Have one object's mattes of these frames made and remembered; a change of the marks ends it."""
-        index = load_index(work.clip.path)
+        """Compute and cache one object's mattes at these times (seconds), until the marks change."""
+        index = load_index(request.clip.path)
         times = list(times)
-        wanted = [(matte_key(job), index.frame_at(round(t / work.clip.time_base))) for t in times]
-        if _kept(work) is None:
-            self._load(job)
+        wanted = [(matte_key(job), index.frame_at(round(t / request.clip.time_base))) for t in times]
+        if _find_matte(request) is None:
+            self._load_model(job)
         with closing(preview.predict_steps(job, times, steps)) as stream:
-            yield from self._turns(work, version, stream, wanted)
+            yield from self._run_interleaved(request, version, stream, wanted)
 
-    def _carry(self, work: RenderRequest, version: int, job: Job, pts: int) -> None:
-        """Have one object's matte of a frame carried there as a run would; a change of the marks ends it."""
-        self._load(job)
-        with closing(preview.predict_corrected(job, pts, self._trail)) as stream:
-            for _ in self._turns(work, version, stream, [(matte_key(job), pts)], carried=True):
+    def _propagate(self, request: RenderRequest, version: int, job: Job, pts: int) -> None:
+        """Propagate one object's matte to a frame as a run would, and cache it, until the marks change."""
+        self._load_model(job)
+        with closing(preview.predict_corrected(job, pts, self._states)) as stream:
+            for _ in self._run_interleaved(
+                request, version, stream, [(matte_key(job), pts)], propagated=True
+            ):
                 pass
 
-    def _turns(
+    def _run_interleaved(
         self,
-        work: RenderRequest,
+        request: RenderRequest,
         version: int,
         stream: Iterator[FramePrediction | None],
         wanted: list[tuple[str, int]],
         *,
-        carried: bool = False,
+        propagated: bool = False,
     ) -> Iterator[Frame]:
-        """Run a stream that has the model for one frame at a time, and remember what it finds."""
-        known = self._carried if carried else self._mattes
+        """Run a stream that holds the model for one frame at a time, and cache its mattes."""
+        known = self._propagated if propagated else self._mattes
         while True:
-            with self._model:
-                # Clicks wait here for their turn. Of several that ask for the same frame only the first
-                # need be done, and not one that a newer click has overtaken.
+            with self._model_lock:
+                # Clicks wait here for the model. Of several for the same frame only the first computes it,
+                # and one whose marks have changed meanwhile is dropped.
                 if len(wanted) == 1 and wanted[0] in known:
                     return
-                if self._newest.get(work.id, 0) > version:
+                if self._versions.get(request.id, 0) > version:
                     raise InputError("The marks have changed since.")
                 try:
                     pair = next(stream)
                 except StopIteration:
                     return
                 if pair is not None:
-                    self._remember((wanted[0][0], pair[0].pts), pair[1].matte, carried=carried)
+                    self._cache((wanted[0][0], pair[0].pts), pair[1].matte, propagated=propagated)
             if pair is not None:
                 yield pair[0]
 
-    def _load(self, job: Job) -> None:
-        """Have the model loaded before it is this one's turn: that is slow, and in nobody's way here."""
+    def _load_model(self, job: Job) -> None:
+        """Load the model before taking the model's lock, for loading is slow."""
         models.load(job.model, job.device, job.weights)
 
-    def _remember(self, key: tuple[str, int], matte: Matte, *, carried: bool = False) -> None:
-        if key in self._carried and not carried:
-            return  # what is known is better
+    def _cache(self, key: tuple[str, int], matte: Matte, *, propagated: bool = False) -> None:
+        if key in self._propagated and not propagated:
+            return  # the propagated matte is the better one
         self._mattes[key] = matte
-        if carried:
-            self._carried.add(key)
-        while sum(kept.nbytes for kept in self._mattes.values()) > _KEPT_BYTES:
+        if propagated:
+            self._propagated.add(key)
+        while sum(kept.nbytes for kept in self._mattes.values()) > _CACHE_BYTES:
             gone, _ = self._mattes.popitem(last=False)
-            self._carried.discard(gone)
+            self._propagated.discard(gone)
 
 
-def _kept(work: RenderRequest) -> MatteFile | None:
-    """The matte file, where it was made from just this job and for all that it keeps of the video."""
-    kept = MatteFile.find(work.job.matte, matte_key(work.effective_job))
-    return kept if kept is not None and kept.covers(*pts_range(work.job, work.clip)) else None
+def _find_matte(request: RenderRequest) -> MatteFile | None:
+    """Return the matte file if it was made from just this job and covers the range it keeps."""
+    kept = MatteFile.find(request.job.matte, matte_key(request.effective_job))
+    return kept if kept is not None and kept.covers(*pts_range(request.job, request.clip)) else None
 
 
-def _pts(work: RenderRequest, index: int) -> int:
-    """That of frame number `index`; raises InputError where there is none."""
-    order = load_index(work.clip.path).pts
+def _frame_pts(request: RenderRequest, index: int) -> int:
+    """Return the pts of frame number `index`; raises InputError for a number out of range."""
+    order = load_index(request.clip.path).pts
     if not 0 <= index < len(order):
-        raise InputError(f"{work.clip.name} has no frame number {index}.")
+        raise InputError(f"{request.clip.name} has no frame number {index}.")
     return order[index]
 
 
-def _parted(job: Job) -> dict[int, Job]:
-    """The job of each object that is switched on, by its number; without marks, the job as it is."""
-    plain, objects = _plain(job), prompts.group_by_object(job.active_prompts)
+def _jobs_by_object(job: Job) -> dict[int, Job]:
+    """Return the job of each enabled object by its number; without marks, the job itself as number 1."""
+    plain, objects = _matte_job(job), prompts.group_by_object(job.active_prompts)
     return {n: replace(plain, prompts=own, objects=()) for n, own in objects.items()} or {1: plain}
 
 
-def _plain(job: Job) -> Job:
-    """The job without what only matters for the result, and might forbid it."""
+def _matte_job(job: Job) -> Job:
+    """Return the job without what does not change its matte, and might be refused for it."""
     return replace(job, background=GREEN, format="png", sound="own")

@@ -1,23 +1,29 @@
-"""What goes to the process that makes the pictures of a session and what comes back, both plain data."""
+"""Calls between the process that serves sessions and the worker process with the models.
+
+`Inference` is what both ends implement: `ui.sessions.inference.InferenceService` in the worker, and
+`InferenceClient` here, which passes each call on. Arguments and values are plain data that can be pickled.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from pipeline import models, prompts
 from pipeline.clip import Clip
 from pipeline.errors import WeightsError
-from pipeline.job import Job
+from pipeline.job import Job, Progress
 
 PREVIEWS = 6
+"""Preview frames of a session."""
 
 
 @dataclass(frozen=True)
 class RenderRequest:
-    """What a session is about."""
+    """Session as the worker needs it to render its frames."""
 
     id: str
     clip: Clip
@@ -26,7 +32,7 @@ class RenderRequest:
 
     @cached_property
     def effective_job(self) -> Job:
-        """The job with those of its marks that its model takes: the others wait for a model that does."""
+        """The job without the marks that its model cannot take: they are kept for a model that can."""
         card = models.card(self.job.model)
         taken = (
             replace(
@@ -41,24 +47,146 @@ class RenderRequest:
 
     @property
     def matte_inputs(self) -> tuple[Any, ...]:
-        """What the matte is asked for by; another answer means that the marks have changed."""
-        cut = self.effective_job
-        return cut.model, cut.active_prompts, cut.deflicker, cut.weights
+        """What the matte is made from; a different value means that the marks have changed."""
+        job = self.effective_job
+        return job.model, job.active_prompts, job.deflicker, job.weights
+
+
+@dataclass(frozen=True)
+class EncodedImage:
+    """Encoded picture of a frame."""
+
+    data: bytes
+    """JPEG, or WebP with alpha where the background is transparent."""
+    mime: str
+    final: bool
+    """False while the same request may return another picture, such as before its mask is known."""
+
+
+class ClickCandidate(NamedTuple):
+    """One of the masks that a single click may mean."""
+
+    score: float
+    """0 to 1."""
+    picture: str
+    """As a data URL."""
+
+
+class MatteHeader(NamedTuple):
+    """What a matte file was made from, and the range of pts that it covers."""
+
+    key: str
+    start: int
+    end: int
+
+
+class Inference(Protocol):
+    """What the worker does for sessions; called by many threads at once.
+
+    `version` counts the changes of a session's marks: a request with an older one than was announced by
+    `invalidate` raises InputError. Every call may raise WorkerLost.
+    """
+
+    def process(self, job: Job) -> Generator[Progress, None, None]:
+        """Run a job, as `pipeline.process.process`."""
+
+    def invalidate(self, id: str, version: int) -> None:
+        """Announce that a session's marks have changed: requests for older versions are aborted."""
+
+    def render_frame(
+        self, request: RenderRequest, version: int, index: int, view: str, propagate: bool
+    ) -> EncodedImage:
+        """Render frame number `index` as `FrameClient.render_frame` says."""
+
+    def render_candidates(self, request: RenderRequest, index: int, number: int) -> list[ClickCandidate]:
+        """Render the candidates of the single click that object `number` has on frame `index`."""
+
+    def make_previews(self, request: RenderRequest, version: int) -> Generator[list[int], None, None]:
+        """Compute the previews' mattes; yields the numbers of the finished frames."""
+
+    def cached_previews(self, request: RenderRequest) -> list[int]:
+        """Return the numbers of the preview frames whose mattes are cached, ascending."""
+
+    def write_filmstrip(self, request: RenderRequest, path: Path) -> None:
+        """Write twelve thumbnails side by side, as a JPEG."""
+
+    def render_poster(self, request: RenderRequest) -> tuple[bytes, str]:
+        """Render a small picture of the session; returns its data and MIME type."""
+
+    def write_index(self, path: Path) -> None:
+        """Write a video's frame index beside it."""
+
+    def read_matte(self, path: Path) -> MatteHeader | None:
+        """Read a matte file's header; None if it cannot be read."""
+
+    def has_sound(self, path: Path) -> bool:
+        """Return True if a video file has sound."""
+
+    def has_hardware_encoder(self, key: str) -> bool:
+        """Return True if a device of this machine encodes the format of this key."""
+
+
+class Host(Protocol):
+    """Host of an object whose methods are called by name, such as `pipeline.jobs.worker.Worker`."""
+
+    def call(self, name: str, *args: Any) -> Any: ...
+    def stream(self, name: str, *args: Any) -> Generator[Any, None, None]: ...
+
+
+class InferenceClient:
+    """Inference by a host: the only place that names its methods in strings."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def process(self, job: Job) -> Generator[Progress, None, None]:
+        return self._host.stream("process", job)
+
+    def invalidate(self, id: str, version: int) -> None:
+        self._host.call("invalidate", id, version)
+
+    def render_frame(
+        self, request: RenderRequest, version: int, index: int, view: str, propagate: bool
+    ) -> EncodedImage:
+        image: EncodedImage = self._host.call("render_frame", request, version, index, view, propagate)
+        return image
+
+    def render_candidates(self, request: RenderRequest, index: int, number: int) -> list[ClickCandidate]:
+        candidates: list[ClickCandidate] = self._host.call("render_candidates", request, index, number)
+        return candidates
+
+    def make_previews(self, request: RenderRequest, version: int) -> Generator[list[int], None, None]:
+        return self._host.stream("make_previews", request, version)
+
+    def cached_previews(self, request: RenderRequest) -> list[int]:
+        numbers: list[int] = self._host.call("cached_previews", request)
+        return numbers
+
+    def write_filmstrip(self, request: RenderRequest, path: Path) -> None:
+        self._host.call("write_filmstrip", request, path)
+
+    def render_poster(self, request: RenderRequest) -> tuple[bytes, str]:
+        data, mime = self._host.call("render_poster", request)
+        return data, mime
+
+    def write_index(self, path: Path) -> None:
+        self._host.call("write_index", path)
+
+    def read_matte(self, path: Path) -> MatteHeader | None:
+        header: MatteHeader | None = self._host.call("read_matte", path)
+        return header
+
+    def has_sound(self, path: Path) -> bool:
+        return bool(self._host.call("has_sound", path))
+
+    def has_hardware_encoder(self, key: str) -> bool:
+        return bool(self._host.call("has_hardware_encoder", key))
 
 
 def can_load_model(job: Job) -> bool:
-    """Whether the job's model can be loaded."""
+    """Return True if the job's model has its weights and, if its licence asks for it, an acknowledgement."""
     try:
         models.check_loadable(models.card(job.model), job.weights)
     except WeightsError:
         return False
     return True
-
-
-@dataclass(frozen=True)
-class EncodedImage:
-    data: bytes
-    """A picture file; with alpha where what is behind shows through."""
-    mime: str
-    final: bool
-    """Whether the same question will have the same answer: not so while a mask is not known yet."""

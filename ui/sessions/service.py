@@ -24,8 +24,9 @@ from ui.sessions import recovery
 from ui.sessions.choices import Choices
 from ui.sessions.deletion import Deletions
 from ui.sessions.downloads import Downloads
-from ui.sessions.frames import FrameClient, Host
+from ui.sessions.frames import FrameClient
 from ui.sessions.intake import Intake
+from ui.sessions.protocol import Host
 from ui.sessions.queueing import RunQueue
 from ui.sessions.quota import Quota
 from ui.sessions.session import Session, Unreadable

@@ -680,7 +680,7 @@ def test_a_correction_is_shown_as_a_run_makes_it(actions: SessionService, upload
             id, [box, {"time": 11 / 24, "points": [{"x": 40, "y": 45, "keep": True}]}]
         )
         hasty = actions.frames.render_frame(found, 11, "cutout")
-        patient = actions.frames.render_frame(found, 11, "cutout", patient=True)
+        patient = actions.frames.render_frame(found, 11, "cutout", propagate=True)
         assert not hasty.final and patient.final
         assert actions.frames.render_frame(found, 11, "cutout") == patient  # and from now on to all
         actions.run(id)

@@ -1,0 +1,53 @@
+"""The calls between the two processes: both ends implement one protocol."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from ui.sessions.inference import InferenceService
+from ui.sessions.protocol import Inference, InferenceClient
+
+CALLS = {name: call for name, call in vars(Inference).items() if inspect.isfunction(call) and name[0] != "_"}
+
+
+class RecordingHost:
+    """Keeps the calls that it is sent."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, tuple[Any, ...], bool]] = []
+
+    def call(self, name: str, *args: Any) -> Any:
+        self.calls.append((name, args, False))
+        return ("data", "mime")
+
+    def stream(self, name: str, *args: Any) -> Generator[Any, None, None]:
+        self.calls.append((name, args, True))
+        yield from ()
+
+
+@pytest.mark.parametrize("end", [InferenceService, InferenceClient])
+def test_both_ends_have_the_calls_of_the_protocol_and_no_others(end: type) -> None:
+    own = {
+        name: call
+        for name, call in vars(end).items()
+        if inspect.isfunction(call) and not name.startswith("_")
+    }
+    assert own.keys() == CALLS.keys() and len(own) == 12
+    for name, call in own.items():
+        assert inspect.signature(call) == inspect.signature(CALLS[name]), name
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_the_client_passes_a_call_on_by_its_own_name(name: str) -> None:
+    host = RecordingHost()
+    arguments = tuple(object() for _ in list(inspect.signature(CALLS[name]).parameters)[1:])
+    answer = getattr(InferenceClient(host), name)(*arguments)
+    streams = inspect.isgenerator(answer)
+    if streams:
+        list(answer)
+    assert host.calls == [(name, arguments, streams)]
+    assert streams == ("Generator" in CALLS[name].__annotations__["return"])
