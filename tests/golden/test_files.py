@@ -201,7 +201,7 @@ def test_a_session_opens_as_it_was(service: Any, home: Path) -> None:
     assert found.clip.to_json() == before["clip"] and found.clip.path.is_file()
     assert found.job.to_json(found.folder) == before["job"]
     assert found.job.prompts == (Prompt(box=Box(22, 4, 78, 64)),)
-    assert not found.outdated and found.checks == []
+    assert not found.outdated and found.review_times == []
     path, mime, name = theirs.result(found.id, made["id"])
     assert (mime, name) == ("video/mp4", "Film-recorte.mp4")
     kept = DATA / "home" / path.relative_to(home)
