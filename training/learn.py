@@ -103,16 +103,16 @@ def cost(network: Recorte, batch: dict[str, Tensor], grows: bool = True) -> Tens
             features = network.embed(picture.contiguous(memory_format=torch.channels_last))
         seen = torch.zeros_like(features.sixteenth[:, :3])
         if memory is not None:
-            seen = network.look(features, memory).to(seen.dtype)
+            seen = network.compare(features, memory).to(seen.dtype)
         logits, coarse = network.decode(features, given, seen)
         total = total + _wrong(logits.float(), alpha)
         small = functional.avg_pool2d(alpha, alpha.shape[-1] // coarse.shape[-1])
         total = total + _COARSE * functional.binary_cross_entropy_with_logits(coarse.float(), small)
         found = logits.detach().float().sigmoid()
         if carried and memory is None:
-            memory = network.remember(features, torch.where(told, alpha, found))
+            memory = network.memorise(features, torch.where(told, alpha, found))
         elif memory is not None and grows and step % 2:
-            memory = _joined(memory, network.remember(features, found))
+            memory = _joined(memory, network.memorise(features, found))
         if step + 1 < episodes.STEPS:
             given = _next(given, found, step, batch)
     return total / episodes.STEPS

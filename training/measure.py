@@ -89,13 +89,13 @@ class Look:
         features = self._features
         seen = torch.zeros_like(features.sixteenth[:, :3])
         if memory is not None:
-            seen = self._network.look(features, memory).to(seen.dtype)
+            seen = self._network.compare(features, memory).to(seen.dtype)
         told = torch.from_numpy(given)[None].to(self._device)
         logits, _ = self._network.decode(features, told, seen)
         return as_floats(logits[0, 0].float().sigmoid().cpu().numpy())
 
     def remembered(self, matte: Floats) -> Memory:
-        return self._network.remember(self._features, torch.from_numpy(matte)[None, None].to(self._device))
+        return self._network.memorise(self._features, torch.from_numpy(matte)[None, None].to(self._device))
 
     def box(self) -> Box:
         """The tight one around the subject."""

@@ -123,12 +123,12 @@ class Recorte(nn.Module):
             found.append(x)
         return Features(*found)
 
-    def remember(self, features: Features, matte: Tensor) -> Memory:
+    def memorise(self, features: Features, matte: Tensor) -> Memory:
         """A frame and its matte (`[N, 1, H, W]`, 0 to 1), to be compared with others."""
         inside = functional.avg_pool2d(matte, _COMPARED)
         return Memory(self._keys(features).float(), inside.flatten(1).float())
 
-    def look(self, features: Features, memory: Memory) -> Tensor:
+    def compare(self, features: Features, memory: Memory) -> Tensor:
         """How the frame compares with a memory, `[N, 3, h, w]` at stride 16.
 
         The share of what looks alike that lay inside, and the likeness to the most alike place inside, and
@@ -144,7 +144,8 @@ class Recorte(nn.Module):
     def decode(self, features: Features, marks: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
         """The matte's logits, `[N, 1, H, W]`, and coarse ones at stride 16 that training looks at.
 
-        `marks` is `[N, MARKS, H, W]`, 0 to 1; `seen` what `look` found, or zeros where nothing is remembered.
+        `marks` is `[N, MARKS, H, W]`, 0 to 1; `seen` is what `compare` returned, or zeros without
+        a memory.
         """
         levels: list[Tensor] = []
         x = marks
@@ -175,7 +176,7 @@ class Recorte(nn.Module):
         return functional.normalize(self.key(features.sixteenth).flatten(2), dim=1)
 
 
-def fused(network: Recorte) -> Recorte:
+def fuse_batch_norm(network: Recorte) -> Recorte:
     """The network with its normalisations made part of the convolutions before them: the same, and faster."""
     network.eval()
     for module in network.modules():

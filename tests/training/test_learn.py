@@ -80,11 +80,11 @@ def test_what_is_remembered_is_the_truth_or_what_was_found(
 ) -> None:
     mattes: list[Tensor] = []
 
-    def remember(features: Features, matte: Tensor) -> Memory:
+    def memorise(features: Features, matte: Tensor) -> Memory:
         mattes.append(matte)
-        return Recorte.remember(network, features, matte)
+        return Recorte.memorise(network, features, matte)
 
-    monkeypatch.setattr(network, "remember", remember)
+    monkeypatch.setattr(network, "memorise", memorise)
     told = {**batch, "told": torch.tensor([True, False] * 2)}
     learn.cost(network, told, grows=False)
     (matte,) = mattes  # once: of the first frame
@@ -98,11 +98,11 @@ def test_what_was_found_later_may_be_remembered_too(
 ) -> None:
     places: list[int] = []
 
-    def look(features: Features, memory: Memory) -> Tensor:
+    def compare(features: Features, memory: Memory) -> Tensor:
         places.append(memory.inside.shape[-1])
-        return Recorte.look(network, features, memory)
+        return Recorte.compare(network, features, memory)
 
-    monkeypatch.setattr(network, "look", look)
+    monkeypatch.setattr(network, "compare", compare)
     for grows, frames in ((False, [1, 1, 1, 1]), (True, [1, 2, 2, 3])):
         places.clear()
         learn.cost(network, batch, grows)

@@ -12,7 +12,8 @@ import torch
 from pipeline import models
 from pipeline.arrays import Matte
 from pipeline.errors import WeightsError
-from pipeline.models import LOW_CONFIDENCE, Model, Prediction, PromptedFrame, card, recorte
+from pipeline.models import LOW_CONFIDENCE, Model, Prediction, PromptedFrame, card
+from pipeline.models.recorte import masks
 from pipeline.prompts import Box, Point, Prompt
 from pipeline.video.reading.frames import read_frames
 from pipeline.weights import locate, verify
@@ -156,7 +157,7 @@ def test_a_part_that_was_left_behind_or_is_new_is_dropped() -> None:
     before[parts["subject"]] = before[parts["behind"]] = 1
     alike = torch.full((1, 3, 64, 64), 0.2)
     alike[0, 0][parts["subject"]] = alike[0, 0][parts["new"]] = 0.8
-    kept = recorte._own(mask, before, alike)
+    kept = masks.drop_foreign_parts(mask, before, alike)
     assert np.array_equal(kept[parts["subject"]], mask[parts["subject"]])
     assert not kept[parts["behind"]].any() and not kept[parts["new"]].any()
-    assert not recorte._own(np.zeros_like(mask), before, alike).any()
+    assert not masks.drop_foreign_parts(np.zeros_like(mask), before, alike).any()

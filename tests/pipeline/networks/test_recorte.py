@@ -50,10 +50,10 @@ def test_shapes(fresh: Recorte, height: int, width: int) -> None:
     features = fresh.embed(shown)
     for feature, channels, stride in zip(features, (16, 24, 40, 80), (2, 4, 8, 16), strict=True):
         assert feature.shape == (2, channels, height // stride, width // stride)
-    memory = fresh.remember(features, shown[:, :1])
+    memory = fresh.memorise(features, shown[:, :1])
     places = height // 16 * width // 16
     assert memory.inside.shape == (2, places) and memory.keys.shape[::2] == (2, places)
-    seen = fresh.look(features, memory)
+    seen = fresh.compare(features, memory)
     assert seen.shape == (2, 3, height // 16, width // 16)
     logits, coarse = fresh.decode(features, shown, seen)
     assert logits.shape == (2, 1, height, width) and coarse.shape == (2, 1, height // 16, width // 16)
@@ -89,12 +89,12 @@ def test_the_second_half_begins_as_it_was_pretrained(fresh: Recorte, stirred: Re
 def test_marks_and_memory_of_one_picture_are_no_other_ones(stirred: Recorte) -> None:
     shown, marks = picture(count=2), picture(seed=1, count=2)
     features = stirred.embed(shown)
-    memory = stirred.remember(features, marks[:, :1])
-    both, _ = stirred.decode(features, marks, stirred.look(features, memory))
+    memory = stirred.memorise(features, marks[:, :1])
+    both, _ = stirred.decode(features, marks, stirred.compare(features, memory))
     for n in range(2):
         own = stirred.embed(shown[n : n + 1])
         remembered = Memory(memory.keys[n : n + 1], memory.inside[n : n + 1])
-        alone, _ = stirred.decode(own, marks[n : n + 1], stirred.look(own, remembered))
+        alone, _ = stirred.decode(own, marks[n : n + 1], stirred.compare(own, remembered))
         torch.testing.assert_close(alone, both[n : n + 1], rtol=1e-4, atol=1e-4)
 
 
@@ -122,10 +122,10 @@ def matte(inside: list[list[float]]) -> Tensor:
 
 
 def test_a_place_that_looks_like_the_inside_is_told_so(literal: Recorte) -> None:
-    memory = literal.remember(features([[0, 1], [1, 2]]), matte([[1, 0], [0, 0.75]]))
+    memory = literal.memorise(features([[0, 1], [1, 2]]), matte([[1, 0], [0, 0.75]]))
     assert memory.inside.tolist() == [[1, 0, 0, 0.75]]
     assert memory.keys.norm(dim=1) == pytest.approx(1)
-    share, inside, outside = literal.look(features([[1, 0], [2, 3], [0, 0]]), memory)[0]
+    share, inside, outside = literal.compare(features([[1, 0], [2, 3], [0, 0]]), memory)[0]
     assert share.flatten().tolist() == pytest.approx([0, 1, 0.75, 0.4375, 1, 1], abs=1e-6)
     assert inside.tolist() == [[0, 1], [1, 0], [1, 1]]
     assert outside.tolist() == [[1, 0], [0, 0], [0, 0]]
@@ -134,21 +134,21 @@ def test_a_place_that_looks_like_the_inside_is_told_so(literal: Recorte) -> None
 @pytest.mark.parametrize("value", [0, 1])
 def test_a_memory_without_an_inside_or_an_outside_says_so(literal: Recorte, value: float) -> None:
     kinds = features([[0, 1], [1, 2]])
-    found = literal.look(kinds, literal.remember(kinds, matte([[value] * 2] * 2)))[0]
+    found = literal.compare(kinds, literal.memorise(kinds, matte([[value] * 2] * 2)))[0]
     assert found[0].flatten().tolist() == pytest.approx([value] * 4, abs=1e-6)
     assert found[1 + int(value)].tolist() == [[-1, -1], [-1, -1]]
     assert found[2 - int(value)].tolist() == [[1, 1], [1, 1]]
 
 
 def test_memories_can_be_joined(literal: Recorte) -> None:
-    one = literal.remember(features([[0, 1]]), matte([[1, 0]]))
-    other = literal.remember(features([[2, 3], [3, 3]]), matte([[1, 0], [0, 0]]))
+    one = literal.memorise(features([[0, 1]]), matte([[1, 0]]))
+    other = literal.memorise(features([[2, 3], [3, 3]]), matte([[1, 0], [0, 0]]))
     both = Memory(torch.cat((one.keys, other.keys), 2), torch.cat((one.inside, other.inside), 1))
-    assert literal.look(features([[0, 1, 2, 3]]), both)[0, 1].tolist() == [[1, 0, 1, 0]]
+    assert literal.compare(features([[0, 1, 2, 3]]), both)[0, 1].tolist() == [[1, 0, 1, 0]]
 
 
 def test_normalisations_become_a_part_of_convolutions(stirred: Recorte) -> None:
-    fused = recorte.fused(copy.deepcopy(stirred))
+    fused = recorte.fuse_batch_norm(copy.deepcopy(stirred))
     assert not any(isinstance(module, nn.BatchNorm2d) for module in fused.modules())
     marks = picture(seed=1)
     expected = stirred(picture(), marks)

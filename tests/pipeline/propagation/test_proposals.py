@@ -10,7 +10,7 @@ from benchmarks import masked
 from pipeline import models, preview, process
 from pipeline.job import Job
 from pipeline.keys import pts_range
-from pipeline.models import recorte
+from pipeline.models.recorte.proposals import Movement
 from pipeline.prompts import Box, Point, Prompt
 from pipeline.propagation import proposals
 from pipeline.video.reading.frames import read_frames
@@ -130,7 +130,7 @@ def test_movement_is_what_the_camera_does_not_do() -> None:
         view[80:144, 120 + 6 * step : 184 + 6 * step] = patch
         return view
 
-    movement = recorte._Movement(picture(0), picture(1))
+    movement = Movement(picture(0), picture(1))
     mask, still = np.zeros((2, 224, 320), np.float32)
     mask[84:140, 126:180] = 1
     still[20:70, 20:90] = 1

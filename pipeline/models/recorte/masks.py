@@ -1,0 +1,121 @@
+"""Operations on the masks that the network predicts: what is kept of them and how good they are.
+
+Masks are `[rows, columns]` float32, 0 to 1, on the grid of a window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from pipeline.arrays import Floats, Matte, as_floats
+from pipeline.models import prompt_maps
+from pipeline.models.window import Window
+from pipeline.prompts import Box, Point
+
+if TYPE_CHECKING:
+    import torch
+
+LOST = 0.4
+"""The confidence below which the subject counts as absent."""
+
+_SLACK = 0.04
+"""How far a subject may stand out of the box around it, as a share of its longer side."""
+
+_FAINT = 0.3
+"""What is above this in a mask holds its parts together."""
+
+_VEIL = 0.04
+"""What is nearer to 0 or 1 than this is 0 or 1."""
+
+_SHARED = 0.1
+"""The share of a part that was in the mask before, at least; else it is another object."""
+
+_AS_ALIKE = 0.65
+"""The least similarity of a part of a mask to the memory, as a share of its largest part's."""
+
+_SURE, _UNSURE = 1.0, 0.7
+"""The mean of a mask's inside where it is beyond doubt, and where it is a guess: on the first picture without
+the subject it is 0.87 at most, on the subject hardly ever below 0.92."""
+
+
+def include_points(found: Box, points: Sequence[Point]) -> Box:
+    """Return the box grown so that it contains the points."""
+    xs, ys = [found.x0, found.x1, *(p.x for p in points)], [found.y0, found.y1, *(p.y for p in points)]
+    return Box(min(xs), min(ys), max(xs), max(ys))
+
+
+def matte_on_grid(matte: Matte, place: Window) -> Floats:
+    """Return a frame's matte on the grid of a window, `[rows, columns]`, 0 to 1."""
+    return as_floats(place.cut(matte)) / np.float32(255)
+
+
+def clip_to_box(mask: Floats, box: Box) -> Floats:
+    """Return the mask without what lies outside the box, with a little slack."""
+    slack = _SLACK * max(box.x1 - box.x0, box.y1 - box.y0)
+    top, bottom, left, right = (
+        max(0, int(v)) for v in (box.y0 - slack, box.y1 + slack + 1, box.x0 - slack, box.x1 + slack + 1)
+    )
+    kept = np.zeros_like(mask)
+    kept[top:bottom, left:right] = mask[top:bottom, left:right]
+    return kept
+
+
+def drop_foreign_parts(mask: Floats, before: Floats, alike: torch.Tensor) -> Floats:
+    """Return the mask without the parts that are other objects: new, or less similar to the memory.
+
+    What a mask takes in by mistake is left behind as a part of its own when the subject moves on.
+    """
+    count, parts = cv2.connectedComponents((mask > _FAINT).astype(np.uint8))
+    areas, common, shares = (
+        np.bincount(parts.ravel(), weights.ravel(), count)
+        for weights in (np.ones_like(mask), before > _FAINT, _similarity_map(alike, mask))
+    )
+    areas[0] = 0  # what is outside all of them
+    likeness = shares / np.maximum(areas, 1)
+    same = (common >= _SHARED * areas) & (likeness >= _AS_ALIKE * likeness[areas.argmax()])
+    same[0] = True
+    return as_floats(np.where(same[parts], mask, 0))
+
+
+def enforce_points(mask: Floats, place: Window, points: Sequence[Point]) -> Floats:
+    """Return the mask with a disc around each point that the network did not follow."""
+    mask = mask.copy()
+    for point in points:
+        there = place.point(point)
+        x, y = int(there.x), int(there.y)
+        y, x = min(max(y, 0), mask.shape[0] - 1), min(max(x, 0), mask.shape[1] - 1)
+        if (mask[y, x] > 0.5) != point.keep:
+            cv2.circle(mask, (x, y), 2 * prompt_maps.RADIUS, float(point.keep), cv2.FILLED)
+    return mask
+
+
+def overlap(one: Floats, other: Floats) -> float:
+    """Return the intersection over union of two masks; 0 where both are empty."""
+    a, b = one > 0.5, other > 0.5
+    return int(np.count_nonzero(a & b)) / max(1, int(np.count_nonzero(a | b)))
+
+
+def certainty(mask: Floats) -> float:
+    """Return how certain the network is of a mask, 0 to 1; 0 where it is empty."""
+    inside = mask[mask > 0.5]
+    return float(np.clip((inside.mean() - _UNSURE) / (_SURE - _UNSURE), 0, 1)) if inside.size else 0.0
+
+
+def similarity(mask: Floats, alike: torch.Tensor) -> float:
+    """Return the mean similarity of the mask's pixels to the inside of the remembered masks, 0 to 1."""
+    inside = mask > 0.5
+    return float(_similarity_map(alike, mask)[inside].mean()) if inside.any() else 0.0
+
+
+def _similarity_map(alike: torch.Tensor, mask: Floats) -> Floats:
+    """Return for each pixel the share of similar places that lay inside the remembered masks, 0 to 1."""
+    return as_floats(cv2.resize(alike[0, 0].float().cpu().numpy(), mask.shape[::-1]))
+
+
+def clear_veil(mask: Floats) -> Floats:
+    """Return the mask with values close to 0 and 1 set to these, or they would veil the background."""
+    return as_floats(np.clip((mask - _VEIL) / (1 - 2 * _VEIL), 0, 1))

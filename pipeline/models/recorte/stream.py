@@ -1,0 +1,180 @@
+"""A subject tracked through the frames of one stream.
+
+The network sees a window around the subject. On each next frame it is given the mask before, warped by dense
+flow, and compares the window with a memory of the frames on which the subject was marked or detected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.arrays import Floats, Image, Matte, as_floats
+from pipeline.imaging import optical_flow
+from pipeline.models import window
+from pipeline.models.base import LOW_CONFIDENCE, Prediction, PromptedFrame
+from pipeline.models.recorte.encoded_window import GRID_PIXELS, Encode, EncodedWindow, frame_size
+from pipeline.models.recorte.masks import (
+    LOST,
+    certainty,
+    clear_veil,
+    clip_to_box,
+    drop_foreign_parts,
+    enforce_points,
+    include_points,
+    matte_on_grid,
+    similarity,
+)
+from pipeline.models.window import Window
+from pipeline.prompts import Point, Prompt
+from pipeline.propagation.stream_state import State
+
+if TYPE_CHECKING:
+    import torch
+
+    from pipeline.networks.recorte import Memory
+
+_ROOM = 0.35
+"""The margin of a window around a subject, as a share of its sides."""
+
+_CLOSER = 0.7
+"""A window this much smaller than the frame is encoded by itself."""
+
+_REMEMBERED = 4
+"""Frames in the memory at most: the first, and the last ones that were corrected."""
+
+_ALIKE = 0.5
+"""The least similarity of a lost subject to the memory, as a share of its usual one."""
+
+
+class Stream:
+    """The state of one stream: a subject and its memory, from frame to frame."""
+
+    def __init__(self, encode: Encode) -> None:
+        self._encode = encode
+        self._before: tuple[Image, Matte, Window] | None = None
+        self._memories: list[Memory] = []
+        """Empty: nothing has been found yet."""
+        self._usual = 1.0
+        """Moving average of the subject's similarity to the memory, 0 to 1."""
+
+    def state(self) -> State:
+        """Return all of it as plain data."""
+        before = None
+        if self._before is not None:
+            image, matte, place = self._before
+            before = {"image": image, "matte": matte, "window": list(place)}
+        return {
+            "before": before,
+            "memories": [list(memory) for memory in self._memories],
+            "usual": self._usual,
+        }
+
+    def restore(self, state: State, device: torch.device) -> None:
+        """Restore what `state` returned."""
+        from pipeline.networks.recorte import Memory
+
+        before = state["before"]
+        if before is not None:
+            self._before = before["image"], before["matte"], Window(*before["window"])
+        self._memories = [Memory(*(part.to(device) for part in memory)) for memory in state["memories"]]
+        self._usual = state["usual"]
+
+    def step(self, frame: PromptedFrame) -> Prediction:
+        image, prompt = frame
+        points = prompt.points if prompt else ()
+        familiar = 1.0
+        if prompt and prompt.initialises and (prompt.box is not None or not self._memories):
+            view, mask = self._initialise(image, prompt)
+        elif self._memories:
+            view, mask, familiar = self._track(image, points)
+        else:
+            view, mask = self._detect(image, points)
+        confidence = familiar * certainty(mask)
+        if points:
+            mask = enforce_points(mask, view.window, points)
+        elif not prompt and (confidence < LOST if self._memories else not confidence):
+            mask = np.zeros_like(mask)
+        if prompt or confidence >= LOW_CONFIDENCE:
+            self._update_memory(view, mask, prompt)
+        matte = view.window.laid(clear_veil(mask), image)
+        self._before = image, matte, view.window
+        return Prediction(matte, confidence)
+
+    def _update_memory(self, view: EncodedWindow, mask: Floats, prompt: Prompt | None) -> None:
+        """Add the frame that says what the subject is, or one on which it was corrected, to the memory."""
+        if not (mask > 0.5).any():
+            return
+        if not self._memories or (prompt and prompt.box is not None):
+            self._memories = [view.memorise(mask)]
+            self._usual = max(1e-3, similarity(mask, view.compare(self._memories)))
+        elif prompt and prompt.points:
+            self._memories = [
+                self._memories[0],
+                *self._memories[1:][2 - _REMEMBERED :],
+                view.memorise(mask),
+            ]
+
+    # On the first frame
+
+    def _initialise(self, image: Image, prompt: Prompt) -> tuple[EncodedWindow, Floats]:
+        """Segment what the marks of the first frame mean."""
+        if prompt.box is None:
+            return self._detect(image, prompt.points)
+        view = self._encode(
+            image,
+            window.around(include_points(prompt.box, prompt.points), _ROOM, frame_size(image), GRID_PIXELS),
+        )
+        mask = view.mask(prompt.points, prompt.box)
+        mask = view.mask(prompt.points, prompt.box, mask)
+        return view, clip_to_box(mask, view.window.box(prompt.box))
+
+    def _detect(self, image: Image, points: Sequence[Point]) -> tuple[EncodedWindow, Floats]:
+        """Segment what the points mean, or what stands out; in a closer window where that is small."""
+        view = self._encode(image, window.whole(frame_size(image), GRID_PIXELS))
+        mask = view.mask(points)
+        matte = view.window.laid(mask, image)
+        found = window.extent(matte)
+        if found is not None:
+            place = window.around(include_points(found, points), _ROOM, frame_size(image), GRID_PIXELS)
+            if place.area < _CLOSER * view.window.area:
+                view = self._encode(image, place)
+            mask = view.mask(points, None, matte_on_grid(matte, view.window))
+        return view, mask
+
+    # On the others
+
+    def _track(self, image: Image, points: Sequence[Point]) -> tuple[EncodedWindow, Floats, float]:
+        """Warp the mask before and segment anew; also returns how similar it is to the memory, 0 to 1."""
+        if self._before is None:
+            raise RuntimeError("There is nothing to carry before the first frame.")
+        picture, matte, old = self._before
+        found = window.extent(matte)
+        if found is None:
+            return self._redetect(image, points)
+        place = window.follow(old, include_points(found, points), _ROOM, frame_size(image), GRID_PIXELS)
+        view = self._encode(image, place)
+        way = optical_flow.flow(optical_flow.grey(view.small), optical_flow.grey(place.cut(picture)))
+        before = as_floats(optical_flow.warp(matte_on_grid(matte, place), way))
+        alike = view.compare(self._memories)
+        mask = view.mask(points, None, before, alike)
+        if points:
+            return view, mask, 1.0
+        mask = drop_foreign_parts(mask, before, alike)
+        likeness = similarity(mask, alike)
+        familiar = min(1.0, likeness / self._usual)
+        if familiar > _ALIKE:
+            self._usual += 0.1 * (likeness - self._usual)
+        return view, mask, familiar
+
+    def _redetect(self, image: Image, points: Sequence[Point]) -> tuple[EncodedWindow, Floats, float]:
+        """Search the whole frame for a lost subject; an empty mask where nothing looks like it."""
+        view = self._encode(image, window.whole(frame_size(image), GRID_PIXELS))
+        alike = view.compare(self._memories)
+        mask = view.mask(points, None, None, alike)
+        if points:
+            return view, mask, 1.0
+        familiar = min(1.0, similarity(mask, alike) / self._usual)
+        return view, mask if familiar > _ALIKE else np.zeros_like(mask), familiar
