@@ -1,0 +1,112 @@
+"""Renderer: lays the frames of a clip over the background, at the times of the result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import NamedTuple, Self
+
+from pipeline import formats
+from pipeline.arrays import Pixels
+from pipeline.clip import Clip
+from pipeline.compositing.background import Transparent
+from pipeline.compositing.composite import open_composer
+from pipeline.compositing.edges import adjust_edges
+from pipeline.compositing.images import multiply_alpha
+from pipeline.job import Job
+from pipeline.propagation.predictions import FramePrediction
+from pipeline.propagation.run import Step
+from pipeline.result import ResultTiming
+from pipeline.video.writing.constant_rate import ConstantRate, LimitedRate
+from pipeline.video.writing.writer import Writer
+
+
+class RenderedFrame(NamedTuple):
+    """A frame of the result."""
+
+    pts: int
+    """In ticks of the result."""
+    pixels: Pixels
+
+
+class Renderer:
+    """Composites frames over a job's background by their mattes; a context manager."""
+
+    def __init__(self, job: Job, clip: Clip, timing: ResultTiming) -> None:
+        self._clip = clip
+        self._timing = timing
+        self._first = True
+        self._format = formats.by_key(job.format)
+        self._rate_lowered = timing.rate != job.rate
+        self._edges = job.edges
+        background = Transparent() if self._format.content == "pair" else job.background
+        self._compose = open_composer(background, clip.width, clip.height, job.edges)
+        length = (timing.stop - timing.begin) * clip.time_base
+        self._retimed: ConstantRate[FramePrediction] | LimitedRate[FramePrediction] | None = None
+        if timing.rate is not None:
+            self._retimed = ConstantRate(timing.rate, length)
+        elif timing.max_rate is not None:
+            self._retimed = LimitedRate(timing.max_rate, length)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._compose.close()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what was done otherwise than asked."""
+        most, retimed = self._format.max_rate, self._retimed
+        if isinstance(retimed, LimitedRate):
+            left_out = retimed.dropped > 0
+        else:
+            left_out = retimed is not None and self._rate_lowered
+        if most is None or not left_out:
+            return self._compose.notes
+        note = f"{self._format.label} takes {most} frames a second at most: what came closer was left out."
+        return (note, *self._compose.notes)
+
+    def render(self, steps: Iterator[Step], matte_writer: Writer | None) -> Iterator[RenderedFrame | Step]:
+        """Yield the frames that each step adds to the result, and then the step.
+
+        Mattes are written to `matte_writer` as they pass.
+        """
+        for step in steps:
+            if step.pair is not None:
+                frame, prediction = step.pair
+                if matte_writer is not None:
+                    matte_writer.write(prediction.matte, frame.pts)
+                yield from self._add(step.pair)
+            yield step
+        if self._retimed is not None:
+            yield from (self._render_frame(pair, self._ticks(at)) for at, pair in self._retimed.flush())
+
+    def _add(self, pair: FramePrediction) -> Iterator[RenderedFrame]:
+        # The first frame is also shown before its time: not every format can begin without one.
+        pts = self._timing.begin if self._first else pair[0].pts
+        self._first = False
+        if self._retimed is None:
+            yield self._render_frame(pair, pts)
+            return
+        seconds = (pts - self._timing.begin) * self._clip.time_base
+        for at, shown in self._retimed.add(seconds, pair):
+            yield self._render_frame(shown, self._ticks(at))
+
+    def _ticks(self, at: int | Fraction) -> int:
+        """Return the result's pts of a frame number at a constant rate, or of a time in seconds."""
+        return at if isinstance(at, int) else round(at / self._timing.tick)
+
+    def _render_frame(self, pair: FramePrediction, pts: int) -> RenderedFrame:
+        """Composite one frame; `pts` is the result's."""
+        frame, prediction = pair
+        if self._format.content == "matte":
+            return RenderedFrame(
+                pts, multiply_alpha(adjust_edges(prediction.matte, self._edges), frame.alpha)
+            )
+        image = frame.image if frame.image16 is None else frame.image16
+        # A moving background runs by the result's times, also while a frame is repeated.
+        seconds = pts * self._timing.tick
+        if self._retimed is not None:
+            seconds += self._timing.begin * self._clip.time_base
+        return RenderedFrame(pts, self._compose(image, prediction.matte, float(seconds), frame.alpha))

@@ -1,0 +1,82 @@
+"""Progress of a run: rate, time left and the times to review."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from typing import Literal
+
+from pipeline.clip import Clip
+from pipeline.job import Progress
+from pipeline.models import LOW_CONFIDENCE, Prediction
+from pipeline.video.reading.frames import Frame
+
+_RATE_SECONDS = 5.0
+"""The rate shown is that of the last so many seconds."""
+
+_REVIEW_GAP_SECONDS = 0.4
+"""Frames of low confidence that are no further apart are reported as one time to review."""
+
+
+class ReviewPoints:
+    """Times to review: the first frame of each run of frames with low confidence."""
+
+    def __init__(self, clip: Clip) -> None:
+        self._tick = clip.time_base
+        self._latest = -math.inf
+        """Time of the latest frame of low confidence, in seconds."""
+        self.times: tuple[float, ...] = ()
+        """Seconds from the clip's first frame."""
+
+    def add(self, frame: Frame, prediction: Prediction) -> None:
+        """Take the next frame into account."""
+        if prediction.confidence >= LOW_CONFIDENCE:
+            return
+        now = float(frame.pts * self._tick)
+        if now - self._latest > _REVIEW_GAP_SECONDS:
+            self.times += (now,)
+        self._latest = now
+
+
+class ProgressMeter:
+    """Count of frames, their rate over the last seconds, and the time left at it.
+
+    Frames that an earlier run has processed pass quickly: neither they nor their time count for the rate.
+    """
+
+    def __init__(self, stage: Literal["matte", "render"], total: int) -> None:
+        self.stage = stage
+        self.total = total
+        self.done = 0
+        self.processed = 0
+        """Number of frames done that no earlier run has processed."""
+        self._worked = 0.0
+        """Seconds that those took."""
+        self._last = time.monotonic()
+        self._marks: deque[tuple[float, int]] = deque([(0.0, 0)])
+
+    @property
+    def average(self) -> float:
+        """Frames per second since the start."""
+        return self.processed / max(self._worked, 1e-6)
+
+    def step(self, frames: int = 1, resumed: int = 0) -> None:
+        """Count `frames` more, of which an earlier run has processed `resumed`."""
+        now = time.monotonic()
+        self.done += frames
+        self.processed += frames - resumed
+        if not resumed:
+            self._worked += now - self._last
+        self._last = now
+        self._marks.append((self._worked, self.processed))
+        while self._marks[-1][0] - self._marks[0][0] > _RATE_SECONDS and len(self._marks) > 2:
+            self._marks.popleft()
+
+    def progress(self, written: int, checks: tuple[float, ...] = (), notes: tuple[str, ...] = ()) -> Progress:
+        """Return the progress, with `written` frames in the result."""
+        (then, before), (now, processed) = self._marks[0], self._marks[-1]
+        rate = (processed - before) / (now - then) if now > then else 0.0
+        total = max(self.total, self.done)
+        left = 0.0 if self.done == total else (total - self.done) / rate if rate else None
+        return Progress(self.stage, self.done, total, rate, left, written, checks, notes)
