@@ -6,10 +6,8 @@ import argparse
 import errno
 import json
 import os
-import resource
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import closing
 from fractions import Fraction
@@ -20,13 +18,13 @@ from typing import Any, NoReturn, get_args
 from PIL import Image
 
 from pipeline import formats, models, preview, prompts
-from pipeline.clip import Clip, Remark
+from pipeline.command_output import print_facts, print_remarks, show_download, show_progress
 from pipeline.compositing import background
 from pipeline.compositing.composite import open_composer
 from pipeline.compositing.edges import CLEAN, Despill, Edges
 from pipeline.errors import InputError, PromptError, RecorteError
 from pipeline.files import replacing
-from pipeline.job import GREEN, Job, Progress, Sound
+from pipeline.job import GREEN, Job, Sound
 from pipeline.jobs import speeds
 from pipeline.keys import matte_key
 from pipeline.matte import MatteFile
@@ -41,19 +39,14 @@ from pipeline.weights.spec import format_size
 
 DONE, FAILED, AT_FAULT, INTERRUPTED = 0, 1, 2, 130
 
-_GOES_ON = "Interrupted; what was found so far is kept beside the matte. Run the same again to continue."
-
-_REMARKS: dict[Remark, str] = {
-    "hdr": "It is HDR: it is brought to the standard range for the cut and for the result.",
-    "interlaced": "It is interlaced: the two fields of each frame are made into one picture.",
-    "alpha": "It is transparent in part: what is transparent stays out.",
-    "mended": "The times of {count} frames were missing or repeated, and were put right.",
-}
+_CONTINUE_SENTENCE = (
+    "Interrupted; what was found so far is kept beside the matte. Run the same again to continue."
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status."""
-    options = _parser().parse_args(argv)
+    """Run one command and return the exit status."""
+    options = _create_parser().parse_args(argv)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         options.run(options)
@@ -66,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise
-        print(_too_long(str(error.filename)), file=sys.stderr)
+        print(_name_too_long(str(error.filename)), file=sys.stderr)
         return AT_FAULT
     except KeyboardInterrupt as interrupt:
         print(str(interrupt) or "Interrupted; nothing was changed.", file=sys.stderr)
@@ -74,8 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return DONE
 
 
-def _too_long(path: str) -> str:
-    """The sentence on a name that no file can have, be it one made from what was given."""
+def _name_too_long(path: str) -> str:
+    """Return the sentence on a file name that is too long, given or derived."""
     longest = max(Path(path).parts, key=lambda part: len(os.fsencode(part)), default=path)
     return f"{longest[:40]}…: this name is too long for a file. Give a shorter one."
 
@@ -84,7 +77,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _parser() -> argparse.ArgumentParser:
+def _create_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline",
         description="Remove or replace the background of a video.",
@@ -100,15 +93,15 @@ def _parser() -> argparse.ArgumentParser:
     made = command("run", _run, "Cut the subject out of INPUT and write it over a background to OUTPUT.")
     made.add_argument("input", metavar="INPUT", type=Path)
     made.add_argument("output", metavar="OUTPUT", type=Path)
-    _add_cut(made)
-    _add_look(made)
+    _add_matte_options(made)
+    _add_render_options(made)
 
     made = command("preview", _preview, "Write one frame, cut out and laid over the background, as a PNG.")
     made.add_argument("input", metavar="INPUT", type=Path)
     made.add_argument("output", metavar="OUTPUT.png", type=Path)
     made.add_argument("--at", metavar="SECONDS", type=float, default=0.0)
-    _add_cut(made)
-    _add_look(made)
+    _add_matte_options(made)
+    _add_render_options(made)
 
     made = command(
         "render", _render, "Lay INPUT over a background by a MATTE that was kept; no model is run."
@@ -116,21 +109,21 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("input", metavar="INPUT", type=Path)
     made.add_argument("kept", metavar="MATTE", type=Path)
     made.add_argument("output", metavar="OUTPUT", type=Path)
-    _add_look(made)
+    _add_render_options(made)
 
     made = command("probe", _probe, "Tell what INPUT holds.")
     made.add_argument("input", metavar="INPUT", type=Path)
-    _add_json(made)
+    _add_json_option(made)
     made = command("models", _models, "List the models.")
-    _add_json(made)
+    _add_json_option(made)
     made = command("download", _download, "Fetch a model's weights ahead of their first use.")
     made.add_argument("key", metavar="KEY")
-    _add_licence(made)
-    _add_json(made)
+    _add_licence_option(made)
+    _add_json_option(made)
     return parser
 
 
-def _add_cut(parser: argparse.ArgumentParser) -> None:
+def _add_matte_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="KEY", help="default: the best of those that are ready")
     for name, form, text in (
         ("--point", "X,Y[@SECONDS]", "a point on the subject"),
@@ -144,19 +137,19 @@ def _add_cut(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights", metavar="PATH", type=Path, help="the model's weights, a file or a folder"
     )
-    _add_licence(parser)
+    _add_licence_option(parser)
     parser.add_argument(
         "--no-steady", action="store_true", help="leave the flicker of an automatic model as it is"
     )
 
 
-def _add_licence(parser: argparse.ArgumentParser) -> None:
+def _add_licence_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--accept-licence", action="store_true", help="acknowledge what the model's licence forbids, once"
     )
 
 
-def _add_look(parser: argparse.ArgumentParser) -> None:
+def _add_render_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--background",
         metavar="SPEC",
@@ -183,11 +176,14 @@ def _add_look(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-clean-edges", action="store_true", help="leave the old background's colour in the edges"
     )
-    _add_json(parser)
+    _add_json_option(parser)
 
 
 def _rate(text: str) -> Fraction:
-    """`25`, `29.97` or `30000/1001`; the television rates by their usual short names are exact."""
+    """Parse `25`, `29.97` or `30000/1001`; short names of television rates stand for the exact ones.
+
+    argparse shows this function's name in its message.
+    """
     try:
         rate = Fraction(text)
     except ZeroDivisionError as error:
@@ -196,17 +192,17 @@ def _rate(text: str) -> Fraction:
     return exact if text in ("23.98", "23.976", "29.97", "59.94", "119.88") else rate
 
 
-def _add_json(parser: argparse.ArgumentParser) -> None:
+def _add_json_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line on standard output")
 
 
-def _job(options: argparse.Namespace) -> Job:
-    """The job that the arguments of `run`, `preview` or `render` describe."""
+def _build_job(options: argparse.Namespace) -> Job:
+    """Build the job that the arguments of `run`, `preview` or `render` describe."""
     cut: dict[str, Any] = {}
     if hasattr(options, "model"):
-        marks = _prompts(options)
+        marks = _read_prompts(options)
         cut = {
-            "model": _chosen(options, bool(marks)).key,
+            "model": _choose_model(options, bool(marks)).key,
             "prompts": marks,
             "weights": options.weights,
             "deflicker": not options.no_steady,
@@ -232,8 +228,8 @@ def _job(options: argparse.Namespace) -> Job:
     )
 
 
-def _chosen(options: argparse.Namespace, marked: bool) -> Card:
-    """The model that is asked for, or the best that is ready."""
+def _choose_model(options: argparse.Namespace, marked: bool) -> Card:
+    """Return the model that is asked for, or the best of those that are ready."""
     if options.model is None and options.weights is not None:
         raise InputError("Name the model that these weights are for, with --model.")
     if options.model is None and options.accept_licence:
@@ -244,29 +240,14 @@ def _chosen(options: argparse.Namespace, marked: bool) -> Card:
     return card
 
 
-def _ready(card: Card, options: argparse.Namespace) -> None:
-    """The licence first, then the weights: what may not be used is not fetched."""
+def _fetch_weights(card: Card, options: argparse.Namespace) -> None:
+    """Check the licence, then download the weights if they are missing."""
     if options.accept_licence:
         _acknowledge(card)
     models.check_licence(card)
     if card.weights is None:
         return
-    with closing(download_files(card.weights)) as steps:
-        shown = False
-        for step in steps:
-            if options.json:
-                print(json.dumps(step.to_json()), flush=True)
-            elif sys.stderr.isatty():
-                shown = True
-                done, total = format_size(step.done), format_size(step.total)
-                print(
-                    f"\r{_filled(step.done, step.total)} {done} of {total} · {step.file}   ",
-                    end="",
-                    file=sys.stderr,
-                    flush=True,
-                )
-        if shown:
-            print(file=sys.stderr)
+    show_download(download_files(card.weights), json_lines=options.json)
 
 
 def _acknowledge(card: Card) -> None:
@@ -274,14 +255,14 @@ def _acknowledge(card: Card) -> None:
         licences.acknowledge(card.key, card.licence_url)
 
 
-def _prompts(options: argparse.Namespace) -> tuple[Prompt, ...]:
+def _read_prompts(options: argparse.Namespace) -> tuple[Prompt, ...]:
     marks: list[Prompt] = []
     for keep, texts in ((True, options.point), (False, options.exclude)):
         for text in texts:
-            (x, y), time_ = _numbers(text, 2)
+            (x, y), time_ = _parse_mark(text, 2)
             marks.append(Prompt(time_, (Point(x, y, keep),)))
     for text in options.box:
-        corners, time_ = _numbers(text, 4)
+        corners, time_ = _parse_mark(text, 4)
         marks.append(Prompt(time_, box=Box.between(*corners)))
     if options.prompts is not None:
         try:
@@ -291,7 +272,7 @@ def _prompts(options: argparse.Namespace) -> tuple[Prompt, ...]:
     return prompts.normalise(marks)
 
 
-def _numbers(text: str, count: int) -> tuple[list[float], float]:
+def _parse_mark(text: str, count: int) -> tuple[list[float], float]:
     place, _, seconds = text.partition("@")
     try:
         numbers = [float(part) for part in place.split(",")]
@@ -305,24 +286,24 @@ def _numbers(text: str, count: int) -> tuple[list[float], float]:
 
 
 def _run(options: argparse.Namespace) -> None:
-    job = _prepared(options)
+    job = _prepare(options)
     try:
-        _follow(process(job), options)
+        show_progress(process(job), options.output, json_lines=options.json)
     except KeyboardInterrupt:
         if resume.can_resume(job, probe_clip(job.source)):
-            raise KeyboardInterrupt(_GOES_ON) from None
+            raise KeyboardInterrupt(_CONTINUE_SENTENCE) from None
         raise
 
 
-def _prepared(options: argparse.Namespace) -> Job:
-    """The job of `run` or `preview`, with all that it needs; says which model was chosen, and why."""
-    job = _job(options)
+def _prepare(options: argparse.Namespace) -> Job:
+    """Build the job of `run` or `preview`, fetch its weights, and print which model was chosen and why."""
+    job = _build_job(options)
     clip = probe_clip(job.source)
     job.check(clip)  # before hundreds of megabytes are fetched for it
-    _remark(clip)
+    print_remarks(clip)
     card = models.card(job.model)
     if job.weights is None and MatteFile.find(job.matte, matte_key(job)) is None:
-        _ready(card, options)
+        _fetch_weights(card, options)
     elif options.accept_licence:
         _acknowledge(card)
     if options.model is None:
@@ -333,80 +314,15 @@ def _prepared(options: argparse.Namespace) -> Job:
 def _render(options: argparse.Namespace) -> None:
     if not options.kept.is_file():
         raise InputError(f"{options.kept.name}: there is no such matte file.")
-    job = _job(options)
-    _remark(probe_clip(job.source))
-    _follow(render(job, MatteFile.open(options.kept)), options)
-
-
-def _remark(clip: Clip) -> None:
-    for remark in clip.remarks:
-        print(_REMARKS[remark].format(count=clip.mended), file=sys.stderr)
-
-
-def _follow(steps: Any, options: argparse.Namespace) -> None:
-    """Show each Progress, and a summary at the end."""
-    began = time.monotonic()
-    last: Progress | None = None
-    with closing(steps):
-        for last in steps:
-            if options.json:
-                told = last.to_json()
-                del told["checks"], told["notes"]  # the summary has them
-                print(json.dumps(told), flush=True)
-            elif sys.stderr.isatty():
-                print(f"\r{_bar(last)}", end="", file=sys.stderr, flush=True)
-    seconds = time.monotonic() - began
-    frames = last.frames if last else 0
-    summary = {
-        "frames": frames,
-        "seconds": round(seconds, 3),
-        "frames_per_second": round(frames / seconds, 2),
-        "peak_memory_bytes": _peak_memory(),
-        "output": str(options.output),
-        "check": list(last.checks) if last else [],
-        "notes": list(last.notes) if last else [],
-    }
-    if options.json:
-        print(json.dumps(summary))
-        return
-    if sys.stderr.isatty():
-        print(file=sys.stderr)
-    print(f"{options.output}: {frames} frames in {seconds:.1f} s ({frames / seconds:.1f} a second).")
-    for note in last.notes if last else ():
-        print(note)
-    if last and last.checks:
-        times = ", ".join(f"{at:.2f} s" for at in last.checks)
-        print(f"Look at {times}: the cut may have slipped there.")
-
-
-def _peak_memory() -> int:
-    """The most that this program has held, in bytes.
-
-    Linux's getrusage also counts what the program that started this one held; /proc does not.
-    """
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-        return int(status.split("VmHWM:")[1].split()[0]) * 1024
-    except (OSError, IndexError):
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _filled(done: int, total: int, width: int = 30) -> str:
-    filled = round(width * min(1, done / max(1, total)))
-    return "█" * filled + "░" * (width - filled)
-
-
-def _bar(progress: Progress) -> str:
-    left = "" if progress.left is None else f" · {progress.left:.0f} s left"
-    bar = _filled(progress.done, progress.total)
-    return f"{bar} {progress.done} of {progress.total} frames · {progress.rate:.1f}/s{left}   "
+    job = _build_job(options)
+    print_remarks(probe_clip(job.source))
+    show_progress(render(job, MatteFile.open(options.kept)), options.output, json_lines=options.json)
 
 
 def _preview(options: argparse.Namespace) -> None:
     if options.output.suffix.lower() != ".png":
         raise InputError(f"{options.output.name}: the name must end in .png.")
-    job = _prepared(options)
+    job = _prepare(options)
     clip = probe_clip(job.source)
     with closing(open_composer(job.background, clip.width, clip.height, job.edges)) as compose:
         for frame, found in preview.predict_frames(job, [options.at]):
@@ -414,10 +330,10 @@ def _preview(options: argparse.Namespace) -> None:
             picture = Image.fromarray(compose(frame.image, found.matte, seconds, frame.alpha))
             with replacing(options.output) as part:
                 picture.save(part, format="PNG")
-            _say(
-                options,
+            print_facts(
                 {"output": str(options.output), "at": seconds},
                 f"{options.output}: frame at {seconds:.2f} s.",
+                json_lines=options.json,
             )
 
 
@@ -430,8 +346,8 @@ def _probe(options: argparse.Namespace) -> None:
         f"{rate} a second{' (variable)' if clip.variable else ''}, {clip.codec}, {clip.depth} bits, "
         f"sound: {sound}"
     )
-    _say(options, clip.to_json(), text)
-    _remark(clip)
+    print_facts(clip.to_json(), text, json_lines=options.json)
+    print_remarks(clip)
 
 
 def _models(options: argparse.Namespace) -> None:
@@ -457,21 +373,23 @@ def _models(options: argparse.Namespace) -> None:
         }
         lines = [f"{card.key:17} {card.label}: {card.purpose}"]
         lines += [f"{'':6}{name:11} {told}" for name, told in rows.items()]
-        _say(options, card.to_json() | facts, "\n".join(lines))
+        print_facts(card.to_json() | facts, "\n".join(lines), json_lines=options.json)
 
 
 def _download(options: argparse.Namespace) -> None:
     card = models.card(options.key)
     if card.weights is None:
-        _say(options, {"model": card.key, "files": []}, f"{card.label} needs no weights.")
+        print_facts(
+            {"model": card.key, "files": []}, f"{card.label} needs no weights.", json_lines=options.json
+        )
         return
-    _ready(card, options)
+    _fetch_weights(card, options)
     files = [str(path) for path in locate.find_files(card.weights, card.label, card.key)]
-    _say(options, {"model": card.key, "files": files}, f"{card.label} is here: {', '.join(files)}")
-
-
-def _say(options: argparse.Namespace, data: dict[str, Any], text: str) -> None:
-    print(json.dumps(data) if options.json else text)
+    print_facts(
+        {"model": card.key, "files": files},
+        f"{card.label} is here: {', '.join(files)}",
+        json_lines=options.json,
+    )
 
 
 if __name__ == "__main__":

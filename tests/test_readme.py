@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import formats, models
-from pipeline.__main__ import _parser
+from pipeline.__main__ import _create_parser
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -26,7 +26,7 @@ def test_each_setting_is_listed() -> None:
 
 
 def test_each_option_of_the_command_line_is_told() -> None:
-    commands = _parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr,index]
+    commands = _create_parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr,index]
     options = {o for command in commands.values() for a in command._actions for o in a.option_strings}
     untold = {o for o in options if o.startswith("--") and f"`{o}" not in README and f" {o} " not in README}
     assert untold <= {"--help"}

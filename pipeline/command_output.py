@@ -1,0 +1,111 @@
+"""Output of the command line: progress, summaries and facts, as text or as JSON lines."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Generator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from pipeline.clip import Clip, Remark
+from pipeline.job import Progress
+from pipeline.weights.download import DownloadProgress
+from pipeline.weights.spec import format_size
+
+_REMARKS: dict[Remark, str] = {
+    "hdr": "It is HDR: it is brought to the standard range for the cut and for the result.",
+    "interlaced": "It is interlaced: the two fields of each frame are made into one picture.",
+    "alpha": "It is transparent in part: what is transparent stays out.",
+    "mended": "The times of {count} frames were missing or repeated, and were put right.",
+}
+
+
+def print_remarks(clip: Clip) -> None:
+    """Print on standard error what is unusual about a clip."""
+    for remark in clip.remarks:
+        print(_REMARKS[remark].format(count=clip.mended), file=sys.stderr)
+
+
+def print_facts(data: dict[str, Any], text: str, *, json_lines: bool) -> None:
+    """Print `data` as a JSON line, or else `text`."""
+    print(json.dumps(data) if json_lines else text)
+
+
+def show_progress(steps: Generator[Progress, None, None], output: Path, *, json_lines: bool) -> None:
+    """Run a job to its end, showing its progress, and print a summary; `output` is the file it writes."""
+    began = time.monotonic()
+    last: Progress | None = None
+    with closing(steps):
+        for last in steps:
+            if json_lines:
+                data = last.to_json()
+                del data["checks"], data["notes"]  # the summary has them
+                print(json.dumps(data), flush=True)
+            elif sys.stderr.isatty():
+                print(f"\r{_progress_line(last)}", end="", file=sys.stderr, flush=True)
+    seconds = time.monotonic() - began
+    frames = last.frames if last else 0
+    if json_lines:
+        summary = {
+            "frames": frames,
+            "seconds": round(seconds, 3),
+            "frames_per_second": round(frames / seconds, 2),
+            "peak_memory_bytes": _peak_memory(),
+            "output": str(output),
+            "check": list(last.checks) if last else [],
+            "notes": list(last.notes) if last else [],
+        }
+        print(json.dumps(summary))
+        return
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+    print(f"{output}: {frames} frames in {seconds:.1f} s ({frames / seconds:.1f} a second).")
+    for note in last.notes if last else ():
+        print(note)
+    if last and last.checks:
+        times = ", ".join(f"{at:.2f} s" for at in last.checks)
+        print(f"Look at {times}: the cut may have slipped there.")
+
+
+def show_download(steps: Generator[DownloadProgress, None, None], *, json_lines: bool) -> None:
+    """Run a download to its end, showing its progress."""
+    shown = False
+    with closing(steps):
+        for step in steps:
+            if json_lines:
+                print(json.dumps(step.to_json()), flush=True)
+            elif sys.stderr.isatty():
+                shown = True
+                done, total = format_size(step.done), format_size(step.total)
+                line = f"{_bar(step.done, step.total)} {done} of {total} · {step.file}   "
+                print(f"\r{line}", end="", file=sys.stderr, flush=True)
+        if shown:
+            print(file=sys.stderr)
+
+
+def _progress_line(progress: Progress) -> str:
+    left = "" if progress.left is None else f" · {progress.left:.0f} s left"
+    bar = _bar(progress.done, progress.total)
+    return f"{bar} {progress.done} of {progress.total} frames · {progress.rate:.1f}/s{left}   "
+
+
+def _bar(done: int, total: int, width: int = 30) -> str:
+    filled = round(width * min(1, done / max(1, total)))
+    return "█" * filled + "░" * (width - filled)
+
+
+def _peak_memory() -> int:
+    """Return the peak memory of this process, in bytes.
+
+    On Linux, getrusage also counts the parent process; /proc does not.
+    """
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+    except (OSError, IndexError):
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
