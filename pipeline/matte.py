@@ -100,9 +100,11 @@ class MatteFile:
         return min(places), next((p for p in times if p > last), last + 1)
 
     def read(
-        self, clip: Clip, span: tuple[int, int] | None = None, *, deep: bool = False
+        self, clip: Clip, span: tuple[int, int] | None = None, *, high_bit_depth: bool = False
     ) -> Iterator[tuple[Frame, Matte]]:
-        """Each frame of `span` (None: its own) that has a matte, with it; `deep` as in `read_frames`.
+        """Yield each frame of a pts range that has a matte, with it; by default the matte's own range.
+
+        `high_bit_depth` as in `read_frames`; a matte is `[H, W]` uint8.
 
         Raises InputError where the file was not made from this clip.
         """
@@ -112,7 +114,9 @@ class MatteFile:
         place = self._matte_times(clip)
         begin = next((at for pts, at in place.items() if pts >= first), 0)
         mattes = read_frames(self.path, begin, pixel_format="gray")
-        yield from self._join(clip, place, read_frames(clip.path, first, past, high_bit_depth=deep), mattes)
+        yield from self._join(
+            clip, place, read_frames(clip.path, first, past, high_bit_depth=high_bit_depth), mattes
+        )
 
     def read_at(self, clip: Clip, wanted: list[int]) -> Iterator[tuple[Frame, Matte]]:
         """The frames whose pts is in `wanted` (ascending), with their mattes, where the file reaches them."""

@@ -77,7 +77,9 @@ def process(job: Job) -> Generator[Progress, None, None]:
             folder = stack.enter_context(resume.open_folder(job, job.matte, clip))
         plan = plan_segments(active, clip, *frames, scenes)
         lasting = job.matte is not None
-        steps = run.run_plan(clip, stream, plan, folder, deep=job.high_bit_depth(clip), lasting=lasting)
+        steps = run.run_plan(
+            clip, stream, plan, folder, high_bit_depth=job.high_bit_depth(clip), lasting=lasting
+        )
         meter = ProgressMeter("matte", count_frames(plan, clip))
         yield from _write_result(job, clip, timing, steps, meter, out, matte_writer)
     if job.matte is not None:

@@ -42,18 +42,18 @@ def run_plan(
     plan: Collection[list[Segment]],
     folder: Path,
     only: Collection[int] | None = None,
-    deep: bool = False,
+    high_bit_depth: bool = False,
     lasting: bool = False,
 ) -> Iterator[Step]:
     """Run the streams of every object and yield all frames in order, with the union of their mattes.
 
-    With `only`, the clip is thinned to the frames of those pts. `deep`, as in `read_frames`, applies to the
-    frames yielded. Predictions that have to wait are stored in `folder`; with `lasting`, all are stored
-    there and remain, and the next run of the same plan continues from them.
+    With `only`, the clip is thinned to the frames of those pts. `high_bit_depth`, as in `read_frames`,
+    applies to the frames yielded. Predictions that have to wait are stored in `folder`; with `lasting`, all
+    are stored there and remain, and the next run of the same plan continues from them.
     """
     return _merge_objects(
         [
-            _run_object(_ObjectRun(clip, stream, folder, number, only, deep, lasting), segments)
+            _run_object(_ObjectRun(clip, stream, folder, number, only, high_bit_depth, lasting), segments)
             for number, segments in enumerate(plan)
         ]
     )
@@ -107,7 +107,7 @@ class _ObjectRun:
     number: int
     """The object's place in the plan."""
     only: Collection[int] | None
-    deep: bool
+    high_bit_depth: bool
     lasting: bool
 
     def spool(self, segment: Segment, direction: str) -> Spool:
@@ -128,7 +128,7 @@ def _run_object(run: _ObjectRun, segments: list[Segment]) -> Generator[Step, Non
 
 def _run_forward(run: _ObjectRun, segment: Segment) -> Iterator[Step]:
     frames = read_frames(
-        run.clip.path, segment.initial_pts, segment.end_pts, run.only, high_bit_depth=run.deep
+        run.clip.path, segment.initial_pts, segment.end_pts, run.only, high_bit_depth=run.high_bit_depth
     )
     for pair in run.stream(frames, segment.prompts, None):
         yield Step(pair if segment.begin_pts <= pair[0].pts else None, 1)
@@ -137,7 +137,7 @@ def _run_forward(run: _ObjectRun, segment: Segment) -> Iterator[Step]:
 def _run_forward_spooled(run: _ObjectRun, segment: Segment) -> Iterator[Step]:
     """Do as `_run_forward`, recording in a spool and continuing from what is in it."""
     frames = read_frames(
-        run.clip.path, segment.initial_pts, segment.end_pts, run.only, high_bit_depth=run.deep
+        run.clip.path, segment.initial_pts, segment.end_pts, run.only, high_bit_depth=run.high_bit_depth
     )
     with run.spool(segment, "forward") as spool:
         known, stored = frozenset(spool.pts), spool.read_forward()
@@ -175,7 +175,7 @@ def _run_backward(run: _ObjectRun, segment: Segment, shared: Collection[int]) ->
         # The initial frame, and frames behind the segment, were only passed through.
         served = frozenset(p for p in spool.pts if p < min(segment.initial_pts, segment.end_pts))
         stored = spool.read_backward()
-        for frame in read_frames(run.clip.path, only=served, high_bit_depth=run.deep):
+        for frame in read_frames(run.clip.path, only=served, high_bit_depth=run.high_bit_depth):
             # A frame of a damaged clip that the backward reading could not decode is passed over.
             yield Step((frame, next(prediction for pts, prediction in stored if pts == frame.pts)), 0)
     if not run.lasting:
