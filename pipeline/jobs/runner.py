@@ -1,4 +1,4 @@
-"""Runs jobs outside the request that asked for them: one after the other on each device."""
+"""Run jobs in the background: one queue and one job at a time for each device."""
 
 from __future__ import annotations
 
@@ -13,27 +13,26 @@ from typing import Any, Protocol
 from pipeline.compositing import background
 from pipeline.errors import INTERNAL_ERROR, RecorteError, WorkerLost
 from pipeline.job import Job, Progress
+from pipeline.jobs.events import MatteChecked, RunFinished
 from pipeline.keys import matte_key, result_key
 
 log = logging.getLogger(__name__)
 
 STALL_SECONDS = 600.0
 
-_TOLD_SECONDS = 0.5
-_PATIENCE_SECONDS = 8.0
-"""A job that is to stop, and is not between two frames, is not waited for any longer."""
+_REPORT_SECONDS = 0.5
+"""Shortest time between two reports of progress."""
+_STOP_TIMEOUT_SECONDS = 8.0
+"""A job that does not stop between two frames is killed after this time."""
 
 STOPPED = "The program was stopped before this was finished: start it again to continue."
 
 
 class Sink(Protocol):
-    """Who is told how a job fares, in plain data; one call at a time, from threads of the runner.
+    """Receiver of a job's events, as plain data; called from threads of the runner, one call at a time.
 
-    `checks` says where the matte that was made should be looked at: "times" in seconds, and "matte", its key.
-    `result` says format, background, model, file (its name), bytes, frames, seconds, `key` (what all of it
-    was made from) and `notes` (sentences on what was done otherwise than asked). A job that was `interrupted`
-    is not at fault itself, and may be run again. An error in one of these calls is logged and changes nothing
-    for the job.
+    `checks` is a `MatteChecked` as JSON, `result` a `RunFinished`. An `interrupted` job is not at fault
+    itself and may be run again. Errors raised by these methods are logged and do not affect the job.
     """
 
     def started(self, key: str) -> None: ...
@@ -51,25 +50,25 @@ class _Entry:
     job: Job
     user: str
     seconds: float | None
-    """How long it may take, as far as that is known."""
+    """Expected duration; None: unknown."""
     cancelled: bool = False
     progress: Progress | None = None
     began: float = 0.0
-    sign: float = field(default_factory=time.monotonic)
-    """When it was last heard of."""
+    heartbeat: float = field(default_factory=time.monotonic)
+    """Time of the latest progress, by `time.monotonic`."""
     stopping: float | None = None
-    """Since when it is to stop."""
+    """Time at which it was asked to stop; None: it was not."""
     stalled: bool = False
 
 
 class Runner:
-    """A line of jobs for one device. Users take turns, and each one's jobs go in the order they came in.
+    """Queue of jobs for one device. Users take turns; each user's jobs run in the order of submission.
 
-    `process` runs a job; it is closed to stop it, between two frames. `kill` ends it whatever it does, so
-    that it raises WorkerLost: that is for a job of which nothing is heard for `stall_seconds`, be it that its
-    model is being loaded, and for one that is to stop and does not. Without it those are waited for.
+    `process` runs a job; closing it stops the job between two frames. `kill` ends the job whatever it does,
+    so that `process` raises WorkerLost: it is called for a job without progress for `stall_seconds`, loading
+    of the model included, and for one that does not stop when asked to. Without `kill` those are waited for.
 
-    `close` stops what runs, leaves alone what waits, and returns when the threads have ended.
+    `close` stops the running job, leaves queued ones alone, and returns when the threads have ended.
     """
 
     def __init__(
@@ -88,9 +87,9 @@ class Runner:
         self._waiting: list[_Entry] = []
         self._running: _Entry | None = None
         self._served: dict[str, int] = {}
-        """When each user had the latest turn, counted in turns."""
+        """Number of each user's latest turn, counted over all users."""
         self._closing = False
-        self._telling = threading.Lock()
+        self._sink_lock = threading.Lock()
         self._threads = [
             threading.Thread(target=work, name="runner", daemon=True) for work in (self._work, self._watch)
         ]
@@ -98,9 +97,9 @@ class Runner:
             thread.start()
 
     def submit(self, key: str, job: Job, user: str = "", seconds: float | None = None) -> None:
-        """Queue a job of a user's; raises ValueError where one of this key is queued or running.
+        """Queue a job for a user; `seconds` is its expected duration.
 
-        `seconds` is how long it may take, for those who wait behind it.
+        Raises ValueError where a job of this key is queued or running.
         """
         with self._changed:
             if self._find(key) is not None:
@@ -109,7 +108,7 @@ class Runner:
             self._changed.notify_all()
 
     def cancel(self, key: str) -> bool:
-        """Stop the job of this key, queued or running; False where there is none."""
+        """Stop the job of this key, queued or running; return False where there is none."""
         with self._changed:
             entry = self._find(key)
             if entry is None:
@@ -120,37 +119,42 @@ class Runner:
         return True
 
     def position(self, key: str) -> int | None:
-        """0: running, 1: next in line, …; None: not here."""
+        """Return a job's position in the queue: 0 is running, 1 is next; None where it is unknown."""
         with self._changed:
-            if any(entry.key == key for entry in self._begun()):
+            if any(entry.key == key for entry in self._running_entries()):
                 return 0
             return next((n for n, entry in enumerate(self._order(), 1) if entry.key == key), None)
 
     def eta(self, key: str) -> float | None:
-        """In how many seconds the job is expected to start; 0 for a running one, None where nobody knows."""
+        """Return the seconds until a job starts; 0 for a running one, None where that is unknown."""
         expected = 0.0
         with self._changed:
-            for entry in [*self._begun(), *self._order()]:
+            for entry in [*self._running_entries(), *self._order()]:
                 if entry.key == key:
                     return expected
-                left = _left(entry)
+                left = _remaining(entry)
                 if left is None:
                     return None
                 expected += left
         return None
 
     def progress(self, key: str) -> Progress | None:
-        """The latest of a running job."""
+        """Return the latest progress of a running job."""
         with self._changed:
             entry = self._find(key)
         return None if entry is None else entry.progress
 
     def queue_length(self) -> int:
-        """How many jobs are in line, the running one not among them."""
+        """Return the number of queued jobs, without the running one."""
         with self._changed:
             return len(self._waiting)
 
+    def is_alive(self) -> bool:
+        """Return True while the runner's threads work, so that queued jobs will be run."""
+        return any(thread.is_alive() for thread in self._threads)
+
     def close(self) -> None:
+        """Stop the running job and wait for the threads to end."""
         with self._changed:
             self._closing = True
             if self._running is not None:
@@ -159,42 +163,41 @@ class Runner:
         for thread in self._threads:
             thread.join()
 
-    # ------------------------------------------------------------------ the line
+    # ------------------------------------------------------------------ the queue
 
     def _find(self, key: str) -> _Entry | None:
-        return next((entry for entry in [*self._begun(), *self._waiting] if entry.key == key), None)
+        return next((entry for entry in [*self._running_entries(), *self._waiting] if entry.key == key), None)
 
-    def _begun(self) -> list[_Entry]:
-        """The running job, where there is one."""
+    def _running_entries(self) -> list[_Entry]:
+        """Return the running job, if any, as a list."""
         return [] if self._running is None else [self._running]
 
     def _order(self) -> list[_Entry]:
-        """Those that wait, as they will run."""
+        """Return the queued jobs in the order in which they will run."""
         left, served = list(self._waiting), dict(self._served)
         order = []
         while left:
-            # Whoever had a turn longest ago, or none yet; of one user's jobs, and where that decides nothing,
-            # the one that came first.
+            # The user whose turn was longest ago, or who had none; among equals, the earliest submission.
             entry = min(left, key=lambda entry: served.get(entry.user, -1))
-            _serve(served, entry)
+            _count_turn(served, entry)
             left.remove(entry)
             order.append(entry)
         return order
 
     def _next(self) -> _Entry | None:
-        """Wait for the job whose turn it is, and take it out of the line; None: no more."""
+        """Wait for the next job and take it out of the queue; None where the runner is closing."""
         with self._changed:
             while not self._closing:
                 entry = next((entry for entry in self._order() if not entry.cancelled), None)
                 if entry is not None:
                     self._waiting.remove(entry)
-                    _serve(self._served, entry)
+                    _count_turn(self._served, entry)
                     self._running = entry
-                    entry.began = entry.sign = time.monotonic()
+                    entry.began = entry.heartbeat = time.monotonic()
                     self._changed.notify_all()
                     return entry
                 if not self._waiting:
-                    self._served.clear()  # nobody has to wait for a turn
+                    self._served.clear()  # nobody is waiting for a turn
                 self._changed.wait()
         return None
 
@@ -210,7 +213,7 @@ class Runner:
                     self._changed.notify_all()
 
     def _watch(self) -> None:
-        """Lets go of what was cancelled in line, and ends what is not heard of."""
+        """Drop jobs that were cancelled in the queue, and kill the running one when it is overdue."""
         while True:
             with self._changed:
                 gone = [entry for entry in self._waiting if entry.cancelled]
@@ -219,67 +222,68 @@ class Runner:
                 if not gone:
                     if self._closing and running is None:
                         return
-                    self._changed.wait(_TOLD_SECONDS if running else None)
+                    self._changed.wait(_REPORT_SECONDS if running else None)
             for entry in gone:
-                self._tell(self._sink.cancelled, entry.key)
+                self._notify(self._sink.cancelled, entry.key)
             if running is not None and self._kill is not None and self._overdue(running):
-                log.warning("job %s: it is not heard of, and its process is ended", running.key)
+                log.warning("job %s: no progress; killing its process", running.key)
                 self._kill()
 
     def _overdue(self, entry: _Entry) -> bool:
-        """Whether a job has to be ended whatever it does; if so, its time begins anew."""
+        """Return True if a job must be killed; its time then begins anew."""
         now = time.monotonic()
         with self._changed:
             if self._running is not entry:
                 return False
-            silent = now - entry.sign
+            silent = now - entry.heartbeat
             if entry.stopping is None:
                 overdue = silent > self._stall_seconds
                 entry.stalled |= overdue
             else:
-                overdue = min(silent, now - entry.stopping) > _PATIENCE_SECONDS
+                overdue = min(silent, now - entry.stopping) > _STOP_TIMEOUT_SECONDS
             if overdue:
-                entry.sign = now
+                entry.heartbeat = now
             return overdue
 
     def _run(self, entry: _Entry) -> None:
         key = entry.key
-        self._tell(self._sink.started, key)
-        told = time.monotonic()
-        whole = False
+        self._notify(self._sink.started, key)
+        reported = time.monotonic()
+        completed = False
         try:
             with closing(self._process(entry.job)) as steps:
                 for progress in steps:
-                    entry.progress, entry.sign = progress, time.monotonic()
+                    entry.progress, entry.heartbeat = progress, time.monotonic()
                     if entry.stopping is not None:
                         break
-                    if entry.sign - told >= _TOLD_SECONDS:
-                        told = entry.sign
-                        self._tell(self._sink.progressed, key, progress.to_json())
+                    if entry.heartbeat - reported >= _REPORT_SECONDS:
+                        reported = entry.heartbeat
+                        self._notify(self._sink.progressed, key, progress.to_json())
                 else:
-                    whole = True
+                    completed = True
         except WorkerLost as error:
             if entry.stopping is None:
-                self._tell(self._sink.interrupted, key, self._why(entry, error))
+                self._notify(self._sink.interrupted, key, self._interruption(entry, error))
                 return
         except RecorteError as error:
-            self._tell(self._sink.failed, key, str(error))
+            self._notify(self._sink.failed, key, str(error))
             return
         except Exception:
             log.exception("job %s", key)
-            self._tell(self._sink.failed, key, INTERNAL_ERROR)
+            self._notify(self._sink.failed, key, INTERNAL_ERROR)
             return
-        if whole and entry.progress is not None:
+        if completed and entry.progress is not None:
             if entry.progress.stage == "matte":
-                times = list(entry.progress.checks)
-                self._tell(self._sink.checked, key, {"matte": matte_key(entry.job), "times": times})
-            self._tell(self._sink.finished, key, _result(entry, time.monotonic() - entry.began))
+                checked = MatteChecked(matte_key(entry.job), list(entry.progress.checks))
+                self._notify(self._sink.checked, key, checked.to_json())
+            finished = _finish(entry, time.monotonic() - entry.began)
+            self._notify(self._sink.finished, key, finished.to_json())
         elif entry.cancelled:
-            self._tell(self._sink.cancelled, key)
+            self._notify(self._sink.cancelled, key)
         else:
-            self._tell(self._sink.interrupted, key, STOPPED)
+            self._notify(self._sink.interrupted, key, STOPPED)
 
-    def _why(self, entry: _Entry, error: WorkerLost) -> str:
+    def _interruption(self, entry: _Entry, error: WorkerLost) -> str:
         if entry.stalled:
             return (
                 f"Not one frame was finished for {self._stall_seconds / 60:.3g} minutes, so this was ended: "
@@ -287,21 +291,21 @@ class Runner:
             )
         return f"The process that worked on this was lost: {error.how}. Start it again to continue."
 
-    def _tell(self, call: Callable[..., None], *what: object) -> None:
-        with self._telling:
+    def _notify(self, call: Callable[..., None], *what: object) -> None:
+        with self._sink_lock:
             try:
                 call(*what)
             except Exception:
                 log.exception("the sink did not take %s", call.__name__)
 
 
-def _serve(served: dict[str, int], entry: _Entry) -> None:
-    """Count this turn as its user's latest."""
+def _count_turn(served: dict[str, int], entry: _Entry) -> None:
+    """Record a turn of the job's user."""
     served[entry.user] = max(served.values(), default=0) + 1
 
 
-def _left(entry: _Entry) -> float | None:
-    """For how many seconds more it takes the device; None where that is not known."""
+def _remaining(entry: _Entry) -> float | None:
+    """Return the seconds for which a job still takes the device; None where that is unknown."""
     if entry.progress is not None and entry.progress.left is not None:
         return entry.progress.left
     if entry.seconds is None or not entry.began:
@@ -309,16 +313,17 @@ def _left(entry: _Entry) -> float | None:
     return max(0.0, entry.seconds - (time.monotonic() - entry.began))
 
 
-def _result(entry: _Entry, seconds: float) -> dict[str, Any]:
+def _finish(entry: _Entry, seconds: float) -> RunFinished:
+    """Describe the result of a job that took so many seconds."""
     job = entry.job
-    return {
-        "format": job.format,
-        "background": background.format_spec(job.background, job.output.parent),
-        "model": job.model,
-        "file": job.output.name,
-        "bytes": job.output.stat().st_size,
-        "frames": entry.progress.frames if entry.progress else 0,
-        "seconds": seconds,
-        "key": result_key(job, job.output.parent),
-        "notes": list(entry.progress.notes) if entry.progress else [],
-    }
+    return RunFinished(
+        format=job.format,
+        background=background.format_spec(job.background, job.output.parent),
+        model=job.model,
+        file=job.output.name,
+        bytes=job.output.stat().st_size,
+        frames=entry.progress.frames if entry.progress else 0,
+        seconds=seconds,
+        key=result_key(job, job.output.parent),
+        notes=list(entry.progress.notes) if entry.progress else [],
+    )

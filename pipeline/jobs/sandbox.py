@@ -1,7 +1,7 @@
-"""The first look at a file that somebody uploaded, in a process that has to be afraid of nothing.
+"""Probe an upload in a sandboxed subprocess.
 
-What a decoder does with a file that was made to harm it happens there: with little of the machine's memory
-and time, and for this one file alone.
+A file that was made to harm a decoder can do so only there: with little of the machine's memory and time, and
+for this one file alone.
 """
 
 from __future__ import annotations
@@ -19,39 +19,39 @@ from pipeline.jobs.limits import Limits
 from pipeline.jobs.worker import Worker
 
 LIMITS = Limits(memory_bytes=6 * 2**30, open_files=256, cpu_seconds=900, seconds=1800)
-"""Of a video. Memory for what a decoder's sixteen threads may hold, each a picture of the largest size."""
+"""Limits for a video. A decoder's sixteen threads may each hold a frame of the largest size."""
 
 PICTURE_LIMITS = replace(LIMITS, cpu_seconds=30, seconds=120)
-"""Of a picture: the largest that is taken needs a few seconds."""
+"""Limits for a picture: the largest that is accepted takes a few seconds."""
 
 
 def check_video(
     path: Path, name: str, *, index: bool = False, admit: Callable[[Clip], object] | None = None
 ) -> Clip:
-    """What there is to know of a video, one picture of which at least can be shown; `name` is for sentences.
+    """Probe a video and decode at least one frame of it; `name` is the file's name in error sentences.
 
-    `admit` is told what probing says before anything is decoded, and may raise. With `index` the times of its
-    frames are kept beside it, as by `save_index`. Raises VideoError where it is no video that can be used.
+    `admit` is called with the clip before anything is decoded, and may raise. With `index`, the frame index
+    is saved beside the file, as by `save_index`. Raises VideoError where it is no video that can be used.
     """
     try:
         with Worker(SandboxedReader, limits=LIMITS) as worker:
-            clip: Clip = worker.call("probe", path, name)
+            clip = worker.call(SandboxedReader.probe, path, name)
             if admit is not None:
                 admit(clip)
-            worker.call("footage", path, name, index)
+            worker.call(SandboxedReader.footage, path, name, index)
     except WorkerLost as error:
         raise VideoError(f"{name}: this file cannot be read safely: {_reading(error)}.") from error
     return clip
 
 
 def rewrite_picture(path: Path, name: str, kept: Path) -> None:
-    """Write a picture again from its pixels, as a PNG: upright, without what else its file may carry.
+    """Decode a picture and write it to `kept` as a PNG: upright and without metadata.
 
     Raises AnimatedPictureError for one that is animated, BackgroundError where it cannot be used.
     """
     try:
         with Worker(SandboxedReader, limits=PICTURE_LIMITS) as worker:
-            worker.call("picture", path, name, kept)
+            worker.call(SandboxedReader.picture, path, name, kept)
     except WorkerLost as error:
         raise BackgroundError(f"{name}: this file cannot be read safely: {_reading(error)}.") from error
 
@@ -61,7 +61,7 @@ def _reading(error: WorkerLost) -> str:
 
 
 class SandboxedReader:
-    """What is done over there; FFmpeg is loaded in that process alone."""
+    """Reader hosted in the subprocess, the only one that loads FFmpeg."""
 
     def probe(self, path: Path, name: str) -> Clip:
         from pipeline.video.reading.probe import probe_clip

@@ -1,12 +1,12 @@
-"""A process that hosts an object for the threads of another.
+"""Worker process: hosts an object whose methods the threads of this process call.
 
-The object is made over there; its methods are called from here, by many threads at once, and what they
-return, yield or raise comes over. What kills the process leaves the one that asked alive: the calls that were
-under way raise WorkerLost, and the next call has the process started again.
+The object is created in the worker. Many threads may call its methods at once; return values, yielded items
+and errors are sent back. If the worker dies, calls in progress raise WorkerLost and the next call starts it
+again.
 
-Every call has a pipe of its own, whose far end is handed over, and over there a thread of its own: nothing
-has to be sorted, and a pipe that closes says that the other side is gone. So the process ends with the one
-that started it, however that ends.
+Each call has a connection of its own, whose far end is sent to the worker over the control pipe, and a thread
+of its own in the worker: answers need no sorting, and a closed connection says that the other side is gone.
+The worker therefore ends with the process that started it, however that ends.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from multiprocessing import reduction, resource_tracker
 from multiprocessing.connection import Connection
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self, TypeVar, TypeVarTuple, cast, overload
 
 from pipeline import devices
 from pipeline.errors import RecorteError, RunError, WorkerLost
@@ -34,21 +34,24 @@ from pipeline.jobs.limits import Limits
 log = logging.getLogger(__name__)
 
 _TIDY_SECONDS = 3.0
-"""What is under way over there has this long to close its files, once nobody waits for it any more."""
+"""Time that calls in progress have to close their files once the worker is to end."""
 
 _BUILTIN = "builtins"
 
 Answer = tuple[Literal["value", "item", "end", "error"], Any]
 
+Arguments = TypeVarTuple("Arguments")
+Returned = TypeVar("Returned")
+
 
 class Worker:
-    """Hosts what `factory` makes, in a process that is bound by `limits`; started by the first call.
+    """Host of the object that `factory` returns, in a process bound by `limits`; the first call starts it.
 
-    A process that says nothing to somebody who waits for it, for `patience` seconds, is killed.
+    A process that leaves a caller without an answer for `idle_timeout` seconds is killed.
 
-    `factory` is picklable, as are arguments and values. Safe to use from many threads. An error of this
-    package or of Python's own is raised here as it was over there; another's, whose class may not be at hand
-    here, as a RuntimeError that says what it was.
+    `factory`, arguments and values must be picklable. Thread-safe. Errors of this package and of Python's own
+    are raised as they were; errors of other packages, whose class may be missing here, as a RuntimeError that
+    names them.
     """
 
     def __init__(
@@ -56,55 +59,76 @@ class Worker:
     ) -> None:
         self._factory = factory
         self._limits = limits or Limits()
-        self._patience = idle_timeout
+        self._idle_timeout = idle_timeout
         self._lock = threading.Lock()
-        self._life: _Process | None = None
+        self._current: _Process | None = None
         self._closed = False
 
     def start(self) -> None:
-        """Have the process started, if it is not there; returns at once."""
-        self._living()
+        """Start the process, unless it is running; return at once."""
+        self._running_process()
 
     @property
     def pid(self) -> int | None:
-        """The process's number; None while there is none."""
-        life = self._life
-        return None if life is None or life.ended.is_set() else life.pid
+        """Process id; None while there is none."""
+        process = self._current
+        return None if process is None or process.ended.is_set() else process.pid
 
-    def call(self, name: str, *args: Any) -> Any:
-        """What the object's method of this name returns. Raises WorkerLost where the process is lost."""
-        with self._line(name, args, False) as (life, line):
-            return life.answer(line)[1]
+    @overload
+    def call(self, method: Callable[[Any, *Arguments], Returned], *args: *Arguments) -> Returned: ...
+    @overload
+    def call(self, method: str, *args: Any) -> Any: ...
+    def call(self, method: Callable[..., Any] | str, *args: Any) -> Any:  # type: ignore[misc]
+        """Call a method of the hosted object and return its value.
 
-    def stream(self, name: str, *args: Any) -> Generator[Any, None, None]:
-        """What the generator that the method returns yields; it may be a few ahead. Raises as `call` does.
-
-        Closing this one closes that one, and returns when it has closed.
+        `method` is the function in the object's class, such as `Hosted.add`, or its name. Raises what it
+        raises, and WorkerLost where the process is lost.
         """
-        with self._line(name, args, True) as (life, line):
+        name = _method_name(method)
+        with self._connect(name, args, False) as (process, connection):
+            return process.receive(connection)[1]
+
+    @overload
+    def stream(
+        self,
+        method: Callable[[Any, *Arguments], Iterator[Returned]],
+        *args: *Arguments,
+    ) -> Generator[Returned, None, None]: ...
+    @overload
+    def stream(self, method: str, *args: Any) -> Generator[Any, None, None]: ...
+    def stream(  # type: ignore[misc]
+        self, method: Callable[..., Any] | str, *args: Any
+    ) -> Generator[Any, None, None]:
+        """Yield what the generator that a method returns yields; it may be a few items ahead.
+
+        `method` and errors as in `call`. Closing this generator closes the other, and returns when it has
+        closed.
+        """
+        name = _method_name(method)
+        with self._connect(name, args, True) as (process, connection):
             try:
-                while (answer := life.answer(line))[0] == "item":
+                while (answer := process.receive(connection))[0] == "item":
                     yield answer[1]
             except GeneratorExit:
-                with suppress(RecorteError, OSError):  # nobody is there any more to hear of it
-                    line.send(None)
-                    while life.answer(line)[0] == "item":
+                with suppress(RecorteError, OSError):  # the worker is gone already
+                    connection.send(None)
+                    while process.receive(connection)[0] == "item":
                         pass
                 raise
 
     def kill(self) -> None:
-        """End the process at once, whatever it does; returns when it is gone."""
-        life = self._life
-        if life is not None:
-            life.kill()
+        """Kill the process and return when it is gone."""
+        process = self._current
+        if process is not None:
+            process.kill()
 
     def close(self) -> None:
-        """Let the process end, and wait for it; no call is answered then. Doing so twice is no mistake."""
+        """End the process and wait for it; later calls raise WorkerLost. May be called more than once."""
         with self._lock:
             self._closed = True
-            life = self._life
-        if life is not None:
-            life.close()
+            process = self._current
+        if process is not None:
+            process.close()
 
     def __enter__(self) -> Self:
         return self
@@ -112,59 +136,62 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _living(self) -> _Process:
+    def _running_process(self) -> _Process:
         with self._lock:
             if self._closed:
                 raise WorkerLost("The program is being stopped.", "the program is being stopped")
-            if self._life is None or self._life.ended.is_set():
-                self._life = _Process(self._factory, self._limits, self._patience)
-            return self._life
+            if self._current is None or self._current.ended.is_set():
+                self._current = _Process(self._factory, self._limits, self._idle_timeout)
+            return self._current
 
     @contextmanager
-    def _line(self, *request: Any) -> Iterator[tuple[_Process, Connection]]:
-        """A pipe by which the process has taken a request: one that died since the last is started again."""
-        life = self._living()
-        line = life.ask(request)
-        if line is None:
-            life.ended.wait(_TIDY_SECONDS)
-            life = self._living()
-            line = life.ask(request)
-        if line is None:
-            raise life.lost()
-        with line:
-            yield life, line
+    def _connect(self, *request: Any) -> Iterator[tuple[_Process, Connection]]:
+        """Send a request and yield the connection for its answers, restarting a process that has died."""
+        process = self._running_process()
+        connection = process.send(request)
+        if connection is None:
+            process.ended.wait(_TIDY_SECONDS)
+            process = self._running_process()
+            connection = process.send(request)
+        if connection is None:
+            raise process.lost()
+        with connection:
+            yield process, connection
 
 
 class _Process:
-    """One process, from its start to its end."""
+    """One worker process, from its start to its end."""
 
-    def __init__(self, factory: Callable[[], Any], limits: Limits, patience: float | None) -> None:
+    def __init__(self, factory: Callable[[], Any], limits: Limits, idle_timeout: float | None) -> None:
         context = multiprocessing.get_context("spawn")
-        door, theirs = context.Pipe()
-        said, saying = context.Pipe(duplex=False)
-        self._door: Connection = door
-        self._handing = threading.Lock()
-        self._patience = patience
-        self._silent = False
+        control, remote_control = context.Pipe()
+        log_pipe, log_writer = context.Pipe(duplex=False)
+        self._control: Connection = control
+        self._control_lock = threading.Lock()
+        self._idle_timeout = idle_timeout
+        self._timed_out = False
         self.ended = threading.Event()
         self.status: int | None = None
-        with theirs, saying:
+        with remote_control, log_writer:
             self._process = context.Process(
-                target=_host, args=(factory, limits, theirs, saying, _levels()), name="worker", daemon=True
+                target=_host,
+                args=(factory, limits, remote_control, log_writer, _levels()),
+                name="worker",
+                daemon=True,
             )
             with _uninterrupted():
                 self._process.start()
         self.pid = self._process.pid
-        threading.Thread(target=self._follow, args=(said,), name="worker", daemon=True).start()
+        threading.Thread(target=self._follow, args=(log_pipe,), name="worker", daemon=True).start()
 
-    def ask(self, request: tuple[Any, ...]) -> Connection | None:
-        """The near end of a pipe by which the process has taken the request; None where it is gone."""
+    def send(self, request: tuple[Any, ...]) -> Connection | None:
+        """Send a request and return the connection for its answers; None where the process is gone."""
         near, far = multiprocessing.Pipe()
         try:
-            with far, self._handing:
-                if self.pid is None or self._door.closed:
+            with far, self._control_lock:
+                if self.pid is None or self._control.closed:
                     raise BrokenPipeError
-                reduction.send_handle(self._door, far.fileno(), self.pid)
+                reduction.send_handle(self._control, far.fileno(), self.pid)
             near.send(request)
             near.recv()
         except (EOFError, OSError):
@@ -175,13 +202,13 @@ class _Process:
             raise
         return near
 
-    def answer(self, line: Connection) -> Answer:
-        """What comes next by a pipe. Raises what was raised over there, or WorkerLost."""
+    def receive(self, connection: Connection) -> Answer:
+        """Return the next answer. Raises the error that the worker sent, or WorkerLost."""
         try:
-            if not line.poll(self._patience):
-                self._silent = True
+            if not connection.poll(self._idle_timeout):
+                self._timed_out = True
                 self.kill()
-            kind, value = line.recv()
+            kind, value = connection.recv()
         except (EOFError, OSError):
             raise self.lost() from None
         if kind == "error":
@@ -189,51 +216,55 @@ class _Process:
         return kind, value
 
     def lost(self) -> WorkerLost:
-        """What there is to say of the end."""
+        """Return the error that says how the process ended."""
         self.ended.wait(_TIDY_SECONDS)
         how = limits.describe_exit(self.status)
-        if self._silent:
-            how = f"it did not answer for {(self._patience or 0) / 60:.3g} minutes"
+        if self._timed_out:
+            how = f"it did not answer for {(self._idle_timeout or 0) / 60:.3g} minutes"
         return WorkerLost(f"The process that worked on this was lost: {how}. Try again.", how)
 
     def kill(self) -> None:
-        with suppress(ValueError):  # it has ended, and was let go of
+        with suppress(ValueError):  # it has ended and was closed
             self._process.kill()
         self.ended.wait()
 
     def close(self) -> None:
-        with self._handing:
-            self._door.close()
+        with self._control_lock:
+            self._control.close()
         if not self.ended.wait(2 * _TIDY_SECONDS):
             self.kill()
 
-    def _follow(self, said: Connection) -> None:
-        """Pass on what the process logs, to its end, and take note of that: it leaves no zombie."""
-        with said:
+    def _follow(self, log_pipe: Connection) -> None:
+        """Pass on the records that the process logs until it ends, then reap it."""
+        with log_pipe:
             while True:
                 try:
-                    record: logging.LogRecord = said.recv()
+                    record: logging.LogRecord = log_pipe.recv()
                     logging.getLogger(record.name).handle(record)
                 except (EOFError, OSError):
                     break
                 except Exception:
                     log.exception("what a worker logged cannot be read")
         self._process.join()
-        # Another thread that starts a process may have been told of the end in place of this one.
+        # Another thread that starts a process may have reaped this one first.
         for _ in range(100):
             if (status := self._process.exitcode) is not None:
                 self.status = status
                 break
             time.sleep(0.01)
-        with self._handing:
-            self._door.close()
+        with self._control_lock:
+            self._control.close()
         if self.status is not None:
             self._process.close()
         self.ended.set()
 
 
+def _method_name(method: Callable[..., Any] | str) -> str:
+    return method if isinstance(method, str) else method.__name__
+
+
 def _levels() -> dict[str, int]:
-    """What is worth being logged, by the names of the loggers that say so."""
+    """Return the levels of all loggers that have one, by name."""
     named = logging.root.manager.loggerDict
     loggers = (found for found in named.values() if isinstance(found, logging.Logger) and found.level)
     return {"": logging.root.level} | {logger.name: logger.level for logger in loggers}
@@ -241,8 +272,8 @@ def _levels() -> dict[str, int]:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """A process that is started here is deaf to Ctrl-C: it is the one who started it that closes it."""
-    resource_tracker.ensure_running()  # it would lift the block on its way
+    """Block SIGINT for a process started in this block: its parent closes it."""
+    resource_tracker.ensure_running()  # starting it later would unblock the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -250,26 +281,30 @@ def _uninterrupted() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-# ---------------------------------------------------------------- over there
+# ---------------------------------------------------------------- in the worker process
 
 
-class _Said(logging.handlers.QueueHandler):
-    """Passes records on to the process that writes them."""
+class _PipeHandler(logging.handlers.QueueHandler):
+    """Handler that sends log records to the parent process."""
 
-    def __init__(self, said: Connection) -> None:
-        super().__init__(cast(Any, said))
-        self._said = said
+    def __init__(self, log_pipe: Connection) -> None:
+        super().__init__(cast(Any, log_pipe))
+        self._log_pipe = log_pipe
 
     def enqueue(self, record: logging.LogRecord) -> None:
-        with suppress(OSError):  # nobody reads them any more
-            self._said.send(record)
+        with suppress(OSError):  # the parent is gone
+            self._log_pipe.send(record)
 
 
 def _host(
-    factory: Callable[[], Any], limits: Limits, door: Connection, said: Connection, levels: dict[str, int]
+    factory: Callable[[], Any],
+    limits: Limits,
+    control: Connection,
+    log_pipe: Connection,
+    levels: dict[str, int],
 ) -> None:
-    """The process: answers each pipe that comes in by the door, until the other side closes it or is gone."""
-    logging.root.handlers = [_Said(said)]
+    """Answer each connection received over the control pipe, until the parent closes it or is gone."""
+    logging.root.handlers = [_PipeHandler(log_pipe)]
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
     try:
@@ -281,56 +316,56 @@ def _host(
     answering: list[threading.Thread] = []
     with suppress(EOFError, OSError):
         while True:
-            line = Connection(reduction.recv_handle(door))
+            connection = Connection(reduction.recv_handle(control))
             answering = [thread for thread in answering if thread.is_alive()]
-            answering.append(threading.Thread(target=_answer, args=(hosted, line), daemon=True))
+            answering.append(threading.Thread(target=_answer, args=(hosted, connection), daemon=True))
             answering[-1].start()
     until = time.monotonic() + _TIDY_SECONDS
     for thread in answering:
         thread.join(max(0.0, until - time.monotonic()))
-    # Not by way of Python's own tidying up: threads that compute would be in its way, and in CUDA's.
+    # Without Python's own shutdown: computing threads would block it, and CUDA's.
     os._exit(0)
 
 
-def _answer(hosted: Any, line: Connection) -> None:
+def _answer(hosted: Any, connection: Connection) -> None:
     """Answer one call."""
-    with line, suppress(OSError):  # the other side is gone, or hears no more
+    with connection, suppress(OSError):  # the parent is gone or has closed the connection
         try:
-            name, args, streams = line.recv()
-            line.send("taken")
-            found = getattr(hosted, name)(*args)
+            name, args, streams = connection.recv()
+            connection.send("taken")
+            result = getattr(hosted, name)(*args)
             if not streams:
-                line.send(("value", found))
+                connection.send(("value", result))
                 return
-            with closing(found):
-                for item in found:
-                    line.send(("item", item))
-                    if line.poll():
+            with closing(result):
+                for item in result:
+                    connection.send(("item", item))
+                    if connection.poll():
                         break
-            line.send(("end", None))
+            connection.send(("end", None))
         except EOFError:
             pass
         except BaseException as error:
-            line.send(("error", _portable(error)))
+            connection.send(("error", _portable(error)))
             if devices.lost(error):
                 log.error("the device no longer answers: %s", error)
                 os._exit(limits.DEVICE_LOST)
 
 
 def _portable(error: BaseException) -> BaseException:
-    """The error as the other side can read it, which has no torch, and as it can tell where it came from."""
+    """Return an error that unpickles in a process without torch, with the traceback as a note."""
     if isinstance(error, MemoryError):
         return RunError(limits.NO_MEMORY)
     if isinstance(error, RecorteError):
         return error
-    told: BaseException = error
-    if type(error).__module__ != _BUILTIN or not isinstance(error, Exception) or not _travels(error):
-        told = RuntimeError(f"{type(error).__name__}: {error}")
-    told.add_note("".join(traceback.format_exception(error)))
-    return told
+    portable: BaseException = error
+    if type(error).__module__ != _BUILTIN or not isinstance(error, Exception) or not _is_picklable(error):
+        portable = RuntimeError(f"{type(error).__name__}: {error}")
+    portable.add_note("".join(traceback.format_exception(error)))
+    return portable
 
 
-def _travels(error: Exception) -> bool:
+def _is_picklable(error: Exception) -> bool:
     try:
         return type(pickle.loads(pickle.dumps(error))) is type(error)
     except Exception:

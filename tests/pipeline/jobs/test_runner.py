@@ -355,7 +355,7 @@ def test_a_run_that_stands_still_is_ended(sink: Sink, played: Played, named: Cal
 def test_what_hangs_can_be_cancelled_and_closed(
     sink: Sink, named: Callable[..., Job], played: Played, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runners, "_PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(runners, "_STOP_TIMEOUT_SECONDS", 0.5)
     runner = Runner(sink, played.process, kill=played.kill)
     for name in ("one", "two", "three"):
         runner.submit(name, named(name, "hanging"))
@@ -383,3 +383,10 @@ def test_a_lost_worker_interrupts_the_run_and_no_other(
     )
     played.gate.release()
     until(lambda: ("finished", "two") in sink.ends())
+
+
+def test_a_runner_is_alive_until_it_is_closed(sink: Sink) -> None:
+    runner = Runner(sink, lambda job: iter(()))  # type: ignore[arg-type, return-value]
+    assert runner.is_alive()
+    runner.close()
+    assert not runner.is_alive()

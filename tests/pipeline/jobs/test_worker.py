@@ -144,7 +144,7 @@ def children() -> list[psutil.Process]:
 
 def test_a_method_is_called_over_there(shared: Worker) -> None:
     assert shared.call("pid") == shared.pid != os.getpid()
-    assert shared.call("add", 2, 3) == 5
+    assert shared.call("add", 2, 3) == shared.call(Hosted.add, 2, 3) == 5
     image = np.arange(3_000_000, dtype=np.uint8).reshape(1000, 1000, 3)
     assert np.array_equal(shared.call("doubled", image), image * 2)
 
@@ -198,6 +198,7 @@ def test_what_it_logs_is_logged_here(shared: Worker, caplog: pytest.LogCaptureFi
 
 def test_a_generator_is_streamed(shared: Worker) -> None:
     assert list(shared.stream("count", 1000)) == list(range(1000))
+    assert list(shared.stream(Hosted.count, 5)) == list(range(5))
     assert [len(part) for part in shared.stream("count", 4, 0.0, 2_000_000)] == [2_000_000] * 4
     three = shared.stream("count", 3)
     assert [next(three), next(three), next(three)] == [0, 1, 2]
