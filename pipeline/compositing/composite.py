@@ -14,9 +14,10 @@ import numpy as np
 from pipeline.arrays import Matte, Pixels
 from pipeline.compositing.backdrop import Backdrop, open_backdrop
 from pipeline.compositing.background import Background, Transparent
+from pipeline.compositing.canvas import multiply_alpha
+from pipeline.compositing.despill import despill
 from pipeline.compositing.edges import CLEAN, Edges, adjust_edges
-from pipeline.compositing.foreground import despill, estimate_foreground
-from pipeline.compositing.images import multiply_alpha
+from pipeline.compositing.foreground import estimate_foreground
 
 _MARGIN = 9
 _ROWS = 32

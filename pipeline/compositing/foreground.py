@@ -1,4 +1,4 @@
-"""Estimation of the subject's colours in semi-transparent pixels, and removal of screen spill.
+"""Estimation of the subject's colours in semi-transparent pixels.
 
 A pixel of the edge is `I = α F + (1 − α) B`: a mix of the subject's colour F and the old background's B.
 Composited unchanged it brings B along, as a halo. F is estimated as in Bayesian matting (Chuang and others,
@@ -14,7 +14,7 @@ only where needed. There is no state between frames: colours are as stable as th
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
@@ -145,22 +145,3 @@ def _sample(field: Floats, across: Floats, down: Floats) -> Floats:
         borderMode=cv2.BORDER_REPLICATE,
     )
     return np.ascontiguousarray(as_floats(values).reshape(-1, field.shape[2])[: len(across)].T)
-
-
-def despill(image: Pixels, screen: Literal["green", "blue"]) -> Pixels:
-    """Remove screen spill: limit the screen's channel to the mean of the other two.
-
-    `image` is `[H, W, 3]` RGB, uint8 or uint16, as is the result. The removed amount is added to all channels
-    by the luma weight (ITU-R BT.709), so that nothing gets darker; grey stays grey.
-    """
-    channel = _CHANNELS[screen]
-    planes = list(cv2.split(image))
-    first, second = (plane for n, plane in enumerate(planes) if n != channel)
-    spill = cv2.subtract(planes[channel], cv2.addWeighted(first, 0.5, second, 0.5, 0))  # never below 0
-    planes[channel] = cv2.subtract(planes[channel], spill)
-    lit: Any = cv2.merge([cv2.addWeighted(plane, 1, spill, _LUMA[channel], 0) for plane in planes])
-    return np.asarray(lit)
-
-
-_CHANNELS = {"green": 1, "blue": 2}
-_LUMA = (0.2126, 0.7152, 0.0722)

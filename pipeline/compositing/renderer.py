@@ -10,9 +10,9 @@ from pipeline import formats
 from pipeline.arrays import Pixels
 from pipeline.clip import Clip
 from pipeline.compositing.background import Transparent
+from pipeline.compositing.canvas import multiply_alpha
 from pipeline.compositing.composite import open_composer
 from pipeline.compositing.edges import adjust_edges
-from pipeline.compositing.images import multiply_alpha
 from pipeline.job import Job
 from pipeline.propagation.predictions import FramePrediction
 from pipeline.propagation.run import Step

@@ -19,8 +19,8 @@ from pipeline import formats, models, preview, prompts
 from pipeline.arrays import Matte, Pixels
 from pipeline.clip import Clip
 from pipeline.compositing.background import Transparent
+from pipeline.compositing.canvas import composite_on_black, multiply_alpha
 from pipeline.compositing.composite import open_composer
-from pipeline.compositing.images import composite_on_black, multiply_alpha
 from pipeline.errors import InputError, VideoError
 from pipeline.files import replacing
 from pipeline.job import GREEN, Job, Progress

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from pipeline.compositing.background import Colour
 from pipeline.compositing.composite import open_composer, over
+from pipeline.compositing.despill import despill
 from pipeline.compositing.edges import Edges
-from pipeline.compositing.foreground import despill, estimate_foreground
+from pipeline.compositing.foreground import estimate_foreground
 from tests.figures import EDGES, Shot, shots
 from tests.pipeline.compositing.test_composite import noise
 

@@ -17,7 +17,8 @@ import pytest
 from PIL import Image, ImageCms, features
 
 from pipeline.compositing import background
-from pipeline.compositing.images import fit_to_canvas, open_image
+from pipeline.compositing.canvas import fit_to_canvas
+from pipeline.compositing.images import open_image
 from pipeline.errors import BackgroundError
 from tests.pipeline.compositing.test_composite import noise
 
