@@ -19,7 +19,7 @@ from tests.rendered import write_clip
 from tests.waiting import DEADLINE
 
 
-def test_blur_holds_nothing_of_the_subject() -> None:
+def test_blur_excludes_the_subjects_colours() -> None:
     image = np.full((240, 320, 3), (0, 0, 200), np.uint8)
     matte = np.zeros((240, 320), np.uint8)
     matte[80:160, 100:220] = 255
@@ -56,21 +56,21 @@ def frames_at(behind: Backdrop, moments: list[float], dtype: type = np.uint8) ->
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_footage_keeps_its_own_time_and_begins_again(tmp_path: Path, dtype: type) -> None:
+def test_a_video_background_keeps_its_times_and_repeats(tmp_path: Path, dtype: type) -> None:
     path = write_clip(tmp_path / "behind.mp4", numbered(5), rate=Fraction(10))
     moments = [0.0, 0.05, 0.1, 0.25, 0.26, 0.45, 0.5, 0.55, 1.0, 1.35, 9.95]
     with closing(open_backdrop(Footage(path), 64, 64)) as behind:
         assert frames_at(behind, moments, dtype) == [0, 0, 1, 2, 2, 4, 0, 0, 0, 3, 4]
 
 
-def test_footage_that_is_held_stays_at_its_last_frame(tmp_path: Path) -> None:
+def test_a_held_video_background_stays_at_its_last_frame(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "behind.mp4", numbered(5), rate=Fraction(10))
     with closing(open_backdrop(Footage(path, hold_last=True), 64, 64)) as behind:
         assert frames_at(behind, [0.0, 0.35, 0.4, 0.5, 0.9, 60.0, 60.1, 3600.0]) == [0, 3, 4, 4, 4, 4, 4, 4]
 
 
 @pytest.mark.parametrize("held", [False, True])
-def test_footage_may_be_asked_for_any_time(tmp_path: Path, held: bool) -> None:
+def test_a_video_background_renders_any_time(tmp_path: Path, held: bool) -> None:
     path = write_clip(tmp_path / "behind.mp4", numbered(100), rate=Fraction(10))
     moments = [float(m) for m in np.random.default_rng(0).uniform(0, 25, 40)]
     expected = [min(int(m * 10), 99) if held else int(m * 10) % 100 for m in moments]
@@ -78,7 +78,7 @@ def test_footage_may_be_asked_for_any_time(tmp_path: Path, held: bool) -> None:
         assert frames_at(behind, moments) == expected
 
 
-def test_a_far_time_is_not_decoded_up_to(tmp_path: Path) -> None:
+def test_a_distant_time_is_sought_and_not_decoded_up_to(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "behind.mp4", numbered(5), rate=Fraction(10))
     with closing(open_backdrop(Footage(path), 64, 64)) as behind:
         began = time.monotonic()
@@ -104,7 +104,7 @@ def test_footage_of_a_variable_rate(tmp_path: Path) -> None:
         assert frames_at(behind, moments) == expected
 
 
-def test_ten_bits_stay_ten_behind_sixteen(tmp_path: Path) -> None:
+def test_a_10_bit_background_keeps_10_bits_behind_16_bit_frames(tmp_path: Path) -> None:
     ramp = np.broadcast_to(np.linspace(20000, 22000, 256).astype(np.uint16)[None, :, None], (64, 256, 3))
     path = write_clip(tmp_path / "a.mkv", [ramp.copy()] * 2, codec="ffv1", pix_fmt="yuv444p10le")
     image, matte = np.zeros((64, 256, 3), np.uint16), np.zeros((64, 256), np.uint8)
@@ -116,7 +116,7 @@ def test_ten_bits_stay_ten_behind_sixteen(tmp_path: Path) -> None:
         assert behind.render(image.astype(np.uint8), matte, 0.0).dtype == np.uint8
 
 
-def test_a_video_is_let_go_of(tmp_path: Path) -> None:
+def test_closing_a_backdrop_closes_its_video(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "behind.mp4", numbered(50))
     open_files = Path("/proc/self/fd")
 
@@ -134,7 +134,7 @@ def test_a_video_is_let_go_of(tmp_path: Path) -> None:
     behind.close()
 
 
-def test_what_cannot_be_opened_is_refused(tmp_path: Path) -> None:
+def test_unreadable_background_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"no video")
     (tmp_path / "a.png").write_bytes(b"no picture")
     for name, kind in (("a.mp4", Footage), ("missing.mp4", Footage), ("a.png", Picture)):
@@ -179,7 +179,7 @@ def test_a_video_without_a_suffix_is_told_by_its_content(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.png", "a.apng", "a.webp"])
-def test_an_animated_picture_moves(tmp_path: Path, name: str) -> None:
+def test_animated_images_are_recognised(tmp_path: Path, name: str) -> None:
     pictures = [Image.fromarray(frame) for frame in numbered(5)]
     options = {"save_all": True, "append_images": pictures[1:], "duration": 100, "loop": 0, "lossless": True}
     pictures[0].save(tmp_path / name, "PNG" if "png" in name else None, **options)
@@ -189,14 +189,14 @@ def test_an_animated_picture_moves(tmp_path: Path, name: str) -> None:
         assert frames_at(behind, [0.0, 0.1, 0.25, 0.45, 0.5, 1.35]) == [0, 1, 2, 4, 0, 3]
 
 
-def test_a_photograph_of_two_views_stands_still(tmp_path: Path) -> None:
+def test_a_stereo_photograph_is_not_animated(tmp_path: Path) -> None:
     views = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue")]
     views[0].save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=views[1:])
     shown, _ = first_shown(Picture(tmp_path / "a.jpg"))
     assert shown[5, 5, 0] > 200
 
 
-def test_a_picture_with_holes_says_so(tmp_path: Path) -> None:
+def test_a_transparent_image_is_reported(tmp_path: Path) -> None:
     Image.new("RGBA", (64, 64), (255, 0, 0, 128)).save(tmp_path / "a.png")
     Image.new("RGBA", (64, 64), (255, 0, 0, 255)).save(tmp_path / "b.png")
     shown, notes = first_shown(Picture(tmp_path / "a.png"))

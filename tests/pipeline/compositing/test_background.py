@@ -68,7 +68,7 @@ backgrounds = st.one_of(
 
 
 @given(backgrounds, st.sampled_from([Path(), Path("/home/someone")]))
-def test_whatever_is_written_is_read(background: Background, folder: Path) -> None:
+def test_formatted_backgrounds_are_parsed_back(background: Background, folder: Path) -> None:
     if isinstance(background, Picture | Footage):
         background = replace(background, path=folder / background.path)
     assert parse(format_spec(background, folder), folder) == background
@@ -119,7 +119,7 @@ def test_parse(text: str, background: Background) -> None:
     + ["lab(50% 40 59.5)", "color(display-p3 1 0.5 0)", "oklch(40.1% 0.123 21.57)", "#"]
     + [f"blur:{radius}" for radius in ("", "much", "0", "-3", "501", "nan")],
 )
-def test_what_is_no_background_is_refused(text: str) -> None:
+def test_invalid_backgrounds_are_refused(text: str) -> None:
     with pytest.raises(BackgroundError):
         parse(text)
 
@@ -129,7 +129,7 @@ def test_names_that_pillow_has_been_asked_for_are_read_as_before() -> None:
     assert parse("red") == Colour(255, 0, 0)
 
 
-def test_half_a_colour_is_told() -> None:
+def test_a_semi_transparent_colour_is_refused() -> None:
     with pytest.raises(BackgroundError, match=r"^'#00b14080' is transparent in part"):
         parse("#00b14080")
 

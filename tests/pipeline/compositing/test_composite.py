@@ -29,7 +29,7 @@ def test_over_is_the_weighted_mean() -> None:
     assert np.abs(over(image, matte, behind) - exact).max() <= 0.5
 
 
-def test_over_is_exact_where_the_matte_is_clear() -> None:
+def test_over_is_exact_at_alpha_0_and_255() -> None:
     image, behind = noise(40, 60, 3), noise(40, 60, 3, seed=1)
     matte = np.zeros((40, 60), np.uint8)
     matte[:, 30:] = 255
@@ -107,7 +107,7 @@ def test_grown_outwards_the_subject_is_what_is_seen() -> None:
     assert dirty[ring][:, 1].min() > 150
 
 
-def test_what_is_whole_is_untouched_and_what_is_nothing_is_the_background() -> None:
+def test_alpha_255_keeps_the_image_and_alpha_0_the_background() -> None:
     image, matte = noise(90, 120, 3), cv2.GaussianBlur(noise(9, 12), (0, 0), 0.1)
     matte = cv2.resize(matte, (120, 90)).astype(float)
     matte = ((matte - 128) * 4 + 128).clip(0, 255).astype(np.uint8)
@@ -117,7 +117,7 @@ def test_what_is_whole_is_untouched_and_what_is_nothing_is_the_background() -> N
     assert (result[matte == 0] == (9, 8, 7)).all()
 
 
-def test_despill_is_for_the_whole_subject() -> None:
+def test_despill_applies_to_the_whole_subject() -> None:
     image = np.full((60, 80, 3), (150, 190, 150), np.uint8)
     matte = np.full((60, 80), 255, np.uint8)
     grey = open_composer(Colour(0, 0, 0), 80, 60, Edges(despill="green"))(image, matte, 0.0)

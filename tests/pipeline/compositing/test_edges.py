@@ -23,7 +23,7 @@ def covered(matte: np.ndarray) -> float:
     return float(matte.mean(0).sum() / 255)
 
 
-def test_without_a_wish_the_matte_is_the_same_one() -> None:
+def test_default_edge_options_return_the_matte_itself() -> None:
     matte = noise(30, 40)
     assert adjust_edges(matte, CLEAN) is matte
 
@@ -52,7 +52,7 @@ def test_a_circle_stays_round() -> None:
         assert np.abs(radii - (200 + grow)).max() < 2.5
 
 
-def test_the_frames_border_does_not_eat_the_subject() -> None:
+def test_shrinking_leaves_the_subject_at_the_frame_border() -> None:
     assert adjust_edges(step(), Edges(grow=-5))[:, -1].min() == 255
     assert adjust_edges(step(), Edges(feather=8))[:, -1].min() == 255
 
@@ -99,7 +99,7 @@ def test_any_matte_of_any_size(size: tuple[int, int], grow: float, feather: floa
 
 @pytest.mark.parametrize("level", [0, 255])
 @pytest.mark.parametrize("edges", [Edges(grow=50), Edges(grow=-50), Edges(feather=50)])
-def test_all_or_nothing_stays(level: int, edges: Edges) -> None:
+def test_fully_opaque_and_fully_transparent_mattes_stay(level: int, edges: Edges) -> None:
     matte = np.full((200, 300), level, np.uint8)
     assert np.array_equal(adjust_edges(matte, edges), matte)
 
@@ -108,6 +108,6 @@ def test_all_or_nothing_stays(level: int, edges: Edges) -> None:
     "edges",
     [Edges(grow=51), Edges(grow=float("nan")), Edges(feather=-1), Edges(feather=51), Edges(despill="red")],
 )
-def test_what_is_out_of_range_is_refused(edges: Edges) -> None:
+def test_edge_options_out_of_range_are_refused(edges: Edges) -> None:
     with pytest.raises(InputError):
         edges.check()

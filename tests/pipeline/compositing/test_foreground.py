@@ -50,7 +50,7 @@ def test_the_halo_is_less_than_half_and_calmer(edge: str) -> None:
     assert unrest(after) < 0.5 * unrest(before)
 
 
-def test_what_is_whole_or_nothing_stays() -> None:
+def test_foreground_at_alpha_0_and_255_is_unchanged() -> None:
     image, matte = noise(90, 120, 3), np.zeros((90, 120), np.uint8)
     matte[20:70, 30:60], matte[20:70, 60:64] = 255, 128
     before = image.copy()
@@ -62,12 +62,12 @@ def test_what_is_whole_or_nothing_stays() -> None:
 
 
 @pytest.mark.parametrize("level", [0, 255])
-def test_without_an_edge_nothing_is_done(level: int) -> None:
+def test_estimation_returns_the_image_itself_without_an_edge(level: int) -> None:
     image = noise(20, 30, 3)
     assert estimate_foreground(image, np.full((20, 30), level, np.uint8)) is image
 
 
-def test_a_plain_subject_on_a_plain_wall_is_found() -> None:
+def test_foreground_of_uniform_colours_is_recovered() -> None:
     alpha = np.tile(np.linspace(-500, 755, 320).clip(0, 255).astype(np.uint8), (200, 1))
     subject, wall = np.full((200, 320, 3), (200, 40, 90), np.uint8), np.full((200, 320, 3), 30, np.uint8)
     image = over(subject, alpha, wall)
@@ -76,7 +76,7 @@ def test_a_plain_subject_on_a_plain_wall_is_found() -> None:
     assert np.abs((found.astype(float) - subject) * weight).max() < 4  # laid over as it is: 42
 
 
-def test_beyond_the_edge_the_colours_go_on() -> None:
+def test_foreground_colours_extend_beyond_the_edge() -> None:
     matte = np.zeros((180, 240), np.uint8)
     cv2.circle(matte, (120, 90), 40, 255, cv2.FILLED)
     image = np.full((180, 240, 3), (0, 255, 0), np.uint8)
@@ -88,7 +88,7 @@ def test_beyond_the_edge_the_colours_go_on() -> None:
     assert np.array_equal(result[around == 0], image[around == 0])
 
 
-def test_smoke_of_which_nothing_is_sure_keeps_its_colours() -> None:
+def test_a_matte_without_opaque_pixels_keeps_its_colours() -> None:
     image = cv2.GaussianBlur(noise(120, 160, 3), (0, 0), 3)
     result = estimate_foreground(image, np.full((120, 160), 140, np.uint8))
     assert np.abs(result.astype(int) - image).mean() < 4
@@ -128,7 +128,7 @@ def brightness(image: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("screen", "channel"), [("green", 1), ("blue", 2)])
-def test_a_screens_light_is_taken_off(screen: str, channel: int) -> None:
+def test_despill_removes_the_screen_colour(screen: str, channel: int) -> None:
     image = noise(60, 80, 3)
     image[0] = np.arange(80)[:, None]  # greys
     for picture in (image, deep(image)):
@@ -143,7 +143,7 @@ def test_a_screens_light_is_taken_off(screen: str, channel: int) -> None:
         assert np.abs(brightness(result) - brightness(picture))[whole].max() <= 2
 
 
-def test_green_light_on_grey_goes_and_skin_stays() -> None:
+def test_despill_removes_green_from_grey_and_keeps_skin() -> None:
     spilled = np.array([[[150, 190, 150], [225, 172, 140]]], np.uint8)
     lit, skin = despill(spilled, "green")[0]
     assert np.ptp(lit.astype(int)) <= 1

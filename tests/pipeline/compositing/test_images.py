@@ -23,7 +23,7 @@ from pipeline.errors import BackgroundError
 from tests.pipeline.compositing.test_composite import noise
 
 
-def test_how_pictures_are_laid() -> None:
+def test_images_are_fitted_to_the_canvas() -> None:
     left, right = (200, 0, 0), (0, 0, 200)
     wide = np.zeros((40, 80, 3), np.uint8)
     wide[:, :40], wide[:, 40:] = left, right
@@ -55,7 +55,7 @@ def test_fill_shows_the_middle() -> None:
         (8, lambda a: np.rot90(a)),
     ],
 )
-def test_a_picture_stands_upright(
+def test_an_image_is_rotated_by_its_exif_orientation(
     tmp_path: Path, orientation: int, upright: Callable[[np.ndarray], np.ndarray], suffix: str
 ) -> None:
     stored = cv2.resize(noise(3, 4, 3), (160, 120), interpolation=cv2.INTER_NEAREST)
@@ -71,7 +71,7 @@ def test_a_picture_stands_upright(
         assert np.abs(large.astype(int) - expected).mean() < 12
 
 
-def test_holes_are_black(tmp_path: Path) -> None:
+def test_transparency_becomes_black(tmp_path: Path) -> None:
     Image.new("RGBA", (4, 4), (255, 255, 255, 0)).save(tmp_path / "hole.png")
     assert not open_image(tmp_path / "hole.png").any()
     half = Image.new("RGBA", (4, 4), (200, 100, 50, 128))
@@ -140,7 +140,7 @@ def test_the_colours_that_a_profile_means(tmp_path: Path) -> None:
             assert np.abs(shown - (40, 200, 90)).max() <= 3
 
 
-def test_a_profile_that_is_none_says_nothing(tmp_path: Path) -> None:
+def test_an_invalid_colour_profile_is_ignored(tmp_path: Path) -> None:
     Image.new("RGB", (20, 20), (200, 40, 90)).save(tmp_path / "a.png", icc_profile=b"no profile" * 30)
     Image.new("CMYK", (20, 20)).save(tmp_path / "b.tif", icc_profile=profile_of("sRGB"))
     Image.new("L", (20, 20), 77).save(tmp_path / "c.png", icc_profile=profile_of("sRGB"))
@@ -150,7 +150,7 @@ def test_a_profile_that_is_none_says_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
-def test_a_large_picture_is_made_smaller_on_its_way(tmp_path: Path, suffix: str) -> None:
+def test_a_large_image_is_reduced_while_it_is_read(tmp_path: Path, suffix: str) -> None:
     scene = cv2.resize(noise(6, 8, 3), (1600, 1200), interpolation=cv2.INTER_CUBIC)
     Image.fromarray(scene).save(tmp_path / f"a{suffix}", quality=95)
     whole, small = open_image(tmp_path / f"a{suffix}"), open_image(tmp_path / f"a{suffix}", min_side=200)
@@ -191,7 +191,7 @@ def test_sixteen_bit_grey_keeps_its_brightness(tmp_path: Path) -> None:
     assert np.abs(open_image(tmp_path / "deep.png").astype(int) - 128).max() <= 1
 
 
-def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
+def test_files_that_are_no_images_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no picture")
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "program.png").write_bytes(
@@ -237,7 +237,7 @@ def test_a_picture_that_is_too_large_is_refused_before_it_is_decoded(tmp_path: P
     ],
     ids=["profile", "text", "unicode"],
 )
-def test_what_swells_beside_the_picture_is_not_unpacked(tmp_path: Path, chunk: tuple[bytes, bytes]) -> None:
+def test_large_compressed_metadata_is_not_unpacked(tmp_path: Path, chunk: tuple[bytes, bytes]) -> None:
     pixels = b"".join(b"\0" + bytes(30) for _ in range(10))
     whole = png(header(10, 10), chunk, (b"IDAT", zlib.compress(pixels)), (b"IEND", b""))
     (tmp_path / "a.png").write_bytes(whole)

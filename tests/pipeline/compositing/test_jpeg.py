@@ -29,13 +29,13 @@ def progressive(path: Path, size: int, more: int) -> Path:
     ("options", "scans"),
     [({}, 1), ({"quality": 100}, 1), ({"progressive": True}, 10), ({"restart_marker_blocks": 1}, 1)],
 )
-def test_scans_are_counted(tmp_path: Path, options: dict[str, object], scans: int) -> None:
+def test_jpeg_scans_are_counted(tmp_path: Path, options: dict[str, object], scans: int) -> None:
     Image.fromarray(noise(120, 160, 3)).save(tmp_path / "a.jpg", **options)
     assert count_scans(tmp_path / "a.jpg") == scans
     assert open_image(tmp_path / "a.jpg").shape == (120, 160, 3)
 
 
-def test_what_lies_in_headers_or_behind_the_picture_does_not_count(tmp_path: Path) -> None:
+def test_markers_in_headers_or_after_the_image_do_not_count(tmp_path: Path) -> None:
     """A thumbnail is in the Exif, a film may lie behind: their bytes read like markers here and there."""
     picture = Image.fromarray(noise(40, 40, 3))
     picture.save(tmp_path / "a.jpg", comment=b"\xff\xda" * 500, exif=b"Exif\x00\x00" + b"\xff\xda" * 500)
@@ -48,7 +48,7 @@ def test_what_lies_in_headers_or_behind_the_picture_does_not_count(tmp_path: Pat
 @pytest.mark.parametrize(
     "data", [b"", b"\xff", b"\xff\xd8", b"\xff\xd8\xff", b"\xff\xd8\xff\xda", b"\x89PNG"]
 )
-def test_what_is_no_jpeg_has_none(tmp_path: Path, data: bytes) -> None:
+def test_other_files_have_no_jpeg_scans(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.jpg").write_bytes(data)
     assert count_scans(tmp_path / "a.jpg") <= 1
     with pytest.raises(BackgroundError, match=r"^a\.jpg: this is no picture"):

@@ -67,7 +67,7 @@ def tags(path: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
 @pytest.mark.parametrize("key", ["mp4", "hevc", "webm", "mkv", "prores", "matte"])
-def test_all_of_it_goes_along(tmp_path: Path, suffix: str, key: str) -> None:
+def test_all_labels_are_copied(tmp_path: Path, suffix: str, key: str) -> None:
     source = labelled(tmp_path / f"in{suffix}")
     path = rendered(source, tmp_path / f"out{formats.by_key(key).suffix}", key)
     told = tags(path)
@@ -77,7 +77,7 @@ def test_all_of_it_goes_along(tmp_path: Path, suffix: str, key: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["mp4", "webm", "mkv", "prores"])
-def test_a_part_has_its_own(tmp_path: Path, key: str) -> None:
+def test_a_part_has_labels_of_its_own(tmp_path: Path, key: str) -> None:
     source = labelled(tmp_path / "in.mov", "30000/1001", "01:00:59;20")
     path = rendered(source, tmp_path / f"out{formats.by_key(key).suffix}", key, start=1.001, end=3.003)
     assert tags(path)["timecode"] == "01:01:00;22"  # 20 + 30 frames; two numbers are left out
@@ -88,12 +88,12 @@ def test_a_part_has_its_own(tmp_path: Path, key: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["gif", "webp", "png"])
-def test_other_formats_do_without(tmp_path: Path, key: str) -> None:
+def test_formats_without_labels_are_rendered_without_them(tmp_path: Path, key: str) -> None:
     source = labelled(tmp_path / "in.mp4")
     assert rendered(source, tmp_path / f"out{formats.by_key(key).suffix}", key, end=0.2).exists()
 
 
-def test_a_video_without_any_has_none(tmp_path: Path, counted_path: Path) -> None:
+def test_a_video_without_labels_has_none(tmp_path: Path, counted_path: Path) -> None:
     assert Labels.read(counted_path, Fraction(20)) == Labels()
 
 
@@ -115,7 +115,7 @@ def test_timecodes_count_frames(rate: Fraction) -> None:
         assert any(text.startswith("00:00:") for text in texts)
 
 
-def test_drop_frame_keeps_to_the_clock() -> None:
+def test_drop_frame_timecode_follows_the_clock() -> None:
     code = Timecode.parse("00:00:00;00", NTSC)
     assert code is not None
     assert str(code.later(Fraction(3600), NTSC)) == "01:00:00;00"
@@ -123,12 +123,12 @@ def test_drop_frame_keeps_to_the_clock() -> None:
     assert str(code.later(1800 / NTSC, NTSC)) == "00:01:00;02"
 
 
-def test_at_another_rate_a_timecode_says_the_same_time() -> None:
+def test_a_timecode_at_another_rate_is_the_same_time() -> None:
     code = Timecode.parse("10:20:30:20", Fraction(25))
     assert code is not None and str(code.at_rate(Fraction(50))) == "10:20:30:40"
     assert str(code.at_rate(NTSC)) == "10:20:30:24"
 
 
 @pytest.mark.parametrize("text", ["", "now", "1:2:3:4", "10:00:00:25", "10:00:00:99"])
-def test_what_is_no_timecode_is_passed_over(text: str) -> None:
+def test_invalid_timecodes_are_ignored(text: str) -> None:
     assert Timecode.parse(text, Fraction(25)) is None

@@ -105,7 +105,7 @@ def test_b_frames_in_an_avi_which_has_no_times_of_its_own(tmp_path: Path) -> Non
     assert [number(frame.image) for frame in backward] == list(range(29, -1, -1))
 
 
-def test_what_an_edit_list_hides_is_not_read(tmp_path: Path, counted_path: Path) -> None:
+def test_frames_hidden_by_an_edit_list_are_not_read(tmp_path: Path, counted_path: Path) -> None:
     path = tmp_path / "cut.mp4"
     ffmpeg("-ss", "0.7", "-i", counted_path, "-t", "0.5", "-c", "copy", path)
     truth = [number(frame) for frame in ffprobe.frames(path)]
@@ -208,7 +208,7 @@ def test_jumping_gives_the_pixels_of_plain_decoding(counted_path: Path, chosen: 
     assert all(np.array_equal(frame.image, whole[n].image) for frame, n in zip(found, chosen, strict=True))
 
 
-def test_jumping_passes_over_what_lies_between(counted_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seeking_skips_the_frames_between(counted_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded = 0
     decode = Source.decode
 
@@ -224,9 +224,7 @@ def test_jumping_passes_over_what_lies_between(counted_path: Path, monkeypatch: 
     assert decoded <= 6
 
 
-def test_an_index_that_misleads_costs_time_and_no_frame(
-    counted_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_container_index_loses_no_frame(counted_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = list(read_frames(counted_path))
     seek = Source.seek
 
@@ -240,7 +238,7 @@ def test_an_index_that_misleads_costs_time_and_no_frame(
     assert [number(f.image) for f in read_frames(counted_path, whole[12].pts)] == list(range(12, 40))
 
 
-def test_nothing_wanted_is_nothing_read(counted_path: Path) -> None:
+def test_an_empty_selection_reads_nothing(counted_path: Path) -> None:
     assert list(read_frames(counted_path, only=[])) == []
     assert list(read_frames(counted_path, 10, 10)) == []
 
@@ -386,7 +384,7 @@ def test_rgb_and_grey_files_are_full_range(tmp_path: Path) -> None:
     assert np.array_equal(next(read_frames(path)).image, frames[0])
 
 
-def test_a_stream_that_changes_its_size_has_that_of_most_of_it(tmp_path: Path) -> None:
+def test_a_stream_of_changing_size_gets_its_prevailing_size(tmp_path: Path) -> None:
     small, _ = subject_over_background(8, 160, 90)
     large, _ = subject_over_background(4, 320, 180)
     a = write_clip(tmp_path / "a.ts", small, pts=range(8), time_base=Fraction(1, 25))

@@ -157,7 +157,7 @@ def test_sound_is_in_sync_whole_and_cut(
     ("name", "key"),
     [("aac", "mp4"), ("mp3", "mp4"), ("opus", "webm"), ("vorbis", "webm"), ("alac", "prores")],
 )
-def test_what_the_container_takes_goes_over_bit_for_bit(
+def test_supported_audio_codecs_are_copied_bit_for_bit(
     tmp_path: Path, sources: dict[str, Path], name: str, key: str
 ) -> None:
     path, _ = save(sources[name], tmp_path, key)
@@ -294,9 +294,7 @@ def test_any_sound_keeps_its_time_its_length_and_its_channels(
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [(".mkv", "libmp3lame"), (".ts", "aac"), (".mp4", "aac")])
-def test_what_is_heard_late_in_a_video_is_not_looked_for_from_its_start(
-    tmp_path: Path, suffix: str, codec: str
-) -> None:
+def test_audio_late_in_a_video_is_found_by_seeking(tmp_path: Path, suffix: str, codec: str) -> None:
     sound = write_melody(tmp_path / "long.wav", 9)
     source = make(tmp_path / f"long{suffix}", sound, codec, "-g", 25, seconds=9)
     with audio_read._open_track(source, 0, Fraction(8)) as (_, timed):
@@ -335,7 +333,7 @@ def test_sound_that_repeats_is_silent_between_its_end_and_the_next_turn(
     assert np.abs(got.samples[round(1.6 * got.rate) : round(1.9 * got.rate)]).max() < 0.02
 
 
-def test_what_repeats_must_end_and_move_on() -> None:
+def test_a_repeating_audio_range_needs_an_end_and_a_positive_period() -> None:
     for end, repeat in ((None, Fraction(1)), (Fraction(1), Fraction(0))):
         with pytest.raises(ValueError, match="repeats"):
             AudioRange(Path("a.mp4"), end=end, repeat=repeat)
@@ -418,7 +416,7 @@ def test_a_gap_of_an_hour_is_not_held_at_once() -> None:
     assert max(lengths) <= 1000
 
 
-def test_clocks_that_drift_apart_do_not_take_the_sound_with_them() -> None:
+def test_audio_follows_drifting_timestamps() -> None:
     blocks = [(Fraction(n * 1003, 10_000), np.ones((100, 1), np.float32)) for n in range(1000)]
     for order in (1, -1):  # longer by 0.3 %, shorter by as much
         timed = [(begin if order > 0 else begin * 997 / 1003, block) for begin, block in blocks]

@@ -110,7 +110,9 @@ def seen(path: Path) -> tuple[np.ndarray, np.ndarray]:
     "pix_fmt",
     ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le", "yuv422p12le"],
 )
-def test_patches_come_back_on_every_path(tmp_path: Path, matrix: str, full: bool, pix_fmt: str) -> None:
+def test_colour_patches_are_reproduced_on_every_path(
+    tmp_path: Path, matrix: str, full: bool, pix_fmt: str
+) -> None:
     path = patches(tmp_path / "patches.mkv", PATCHES / 255, pix_fmt, matrix, full)
     for read in seen(path):
         assert np.abs(read - PATCHES).max() <= 2
@@ -135,7 +137,7 @@ def test_a_tagged_file_of_ffmpegs_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pix_fmt", ["gbrp10le", "gbrp16le", "gray", "gray10le"])
-def test_what_is_not_coded_as_colour_differences(tmp_path: Path, pix_fmt: str) -> None:
+def test_rgb_and_grey_pixel_formats(tmp_path: Path, pix_fmt: str) -> None:
     most = 2 ** (int(pix_fmt[4:-2]) if "le" in pix_fmt else 8) - 1
     shown = PATCHES if "gbr" in pix_fmt else np.repeat(PATCHES[:, :1], 3, axis=1)
     rows = np.rint(shown / 255 * most).astype(int)[:, (1, 2, 0) if "gbr" in pix_fmt else (0,)].T
@@ -171,7 +173,7 @@ def test_wide_primaries_become_those_of_bt709(
         assert np.abs(read - PATCHES).max() <= grace
 
 
-def test_what_no_screen_shows_is_paled_at_its_luminance(tmp_path: Path) -> None:
+def test_out_of_gamut_colours_are_desaturated_at_their_luminance(tmp_path: Path) -> None:
     wide = np.array([[0.0, 1.0, 0.0], [0.2, 0.9, 0.1], [0.8, 0.1, 0.1]])
     path = patches(
         tmp_path / "wide.mkv", wide, "yuv444p10le", "bt2020nc", False, color_primaries=9, color_trc=1
@@ -231,7 +233,7 @@ def hdr(path: Path, nits: np.ndarray, transfer: str, full: bool = False, **tags:
 
 @pytest.mark.parametrize("transfer", HDR)
 @pytest.mark.parametrize("full", [False, True])
-def test_hdr_is_shown_as_bt2100_and_bt2390_say(tmp_path: Path, transfer: str, full: bool) -> None:
+def test_hdr_is_tone_mapped_by_bt2100_and_bt2390(tmp_path: Path, transfer: str, full: bool) -> None:
     patches_of_light = decoded_curve(PATCHES / 255) * 203
     path = hdr(tmp_path / "hdr.mkv", patches_of_light, transfer, full)
     brightest = patches_of_light.max(axis=1, keepdims=True)
@@ -261,7 +263,7 @@ def test_hdr_without_primaries_or_matrix_is_of_bt2020(tmp_path: Path) -> None:
     assert np.array_equal(seen(path)[1], told)
 
 
-def test_the_brightest_light_is_what_the_file_says(tmp_path: Path) -> None:
+def test_peak_luminance_is_read_from_side_data(tmp_path: Path) -> None:
     nits = np.full((5, 3), 1.0) * np.array([[10], [100], [203], [1000], [4000]])
     source = hdr(tmp_path / "hdr.mkv", nits, "pq")
     path = tmp_path / "graded.mp4"
@@ -284,7 +286,7 @@ def sdr_coded(nits: np.ndarray) -> np.ndarray:
     ("transfer", "primaries", "curve"),
     [("pq", 9, pq_coded), ("hlg", 9, hlg_coded), ("sdr", 9, sdr_coded), ("sdr", 12, sdr_coded)],
 )
-def test_the_table_is_near_the_formulas(transfer: Any, primaries: int, curve: Any) -> None:
+def test_the_lookup_table_approximates_the_formulas(transfer: Any, primaries: int, curve: Any) -> None:
     random = np.random.default_rng(5).random((6, 8, 3), np.float32)
     image = cv2.resize(random, (320, 240), interpolation=cv2.INTER_CUBIC).clip(0.02, 0.98)
     image = image.mean(axis=2, keepdims=True) * 0.5 + image * 0.5  # as colourful as a street
@@ -305,7 +307,7 @@ def test_the_table_is_near_the_formulas(transfer: Any, primaries: int, curve: An
 
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("bits", [10, 12])
-def test_no_step_of_a_deep_source_is_lost(tmp_path: Path, bits: int, full: bool) -> None:
+def test_no_level_of_a_10_bit_source_is_lost(tmp_path: Path, bits: int, full: bool) -> None:
     low, high = (0, 2**bits - 1) if full else (16 << (bits - 8), 235 << (bits - 8))
     ramp = np.arange(low, high + 1)
     planes = [np.tile(ramp, (4, 1)), *(np.full((4, len(ramp)), 1 << (bits - 1)) for _ in "bb")]
@@ -320,7 +322,7 @@ def test_no_step_of_a_deep_source_is_lost(tmp_path: Path, bits: int, full: bool)
     assert probe_clip(path).depth == bits
 
 
-def test_backward_is_deep_too(tmp_path: Path) -> None:
+def test_backward_reading_supports_16_bits(tmp_path: Path) -> None:
     path = patches(tmp_path / "patches.mkv", PATCHES / 255, "yuv420p10le", "bt709", False)
     (forward,), (backward,) = (
         read_frames(path, high_bit_depth=True),
@@ -333,7 +335,7 @@ def test_backward_is_deep_too(tmp_path: Path) -> None:
 # What cannot be shown
 
 
-def test_a_matrix_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+def test_an_unsupported_colour_matrix_is_refused(tmp_path: Path) -> None:
     path = patches(tmp_path / "odd.mkv", PATCHES / 255, "yuv444p", "bt709", True, colorspace=8)
     with pytest.raises(VideoError, match=r"^odd\.mkv: its colours are coded in a way"):
         probe_clip(path)

@@ -75,7 +75,7 @@ def test_each_picture_is_what_a_viewer_shows(
     assert all(np.array_equal(a.image, b.image) for a, b in zip(back, frames[::-1], strict=True))
 
 
-def test_what_the_application_writes_it_reads(tmp_path: Path) -> None:
+def test_written_results_can_be_read_as_sources(tmp_path: Path) -> None:
     tick = Fraction(1, 20)
     with create_output(
         tmp_path / "a.webp", formats.by_key("webp"), StreamSpec(64, 64, tick, 1 / tick), quality="best"
@@ -87,7 +87,7 @@ def test_what_the_application_writes_it_reads(tmp_path: Path) -> None:
     assert list(process(job))[-1].frames == 10
 
 
-def test_of_damage_what_is_whole_is_read_or_a_sentence_said(tmp_path: Path) -> None:
+def test_damaged_files_are_read_in_part_or_refused(tmp_path: Path) -> None:
     first, *rest = moving(False)
     first.save(tmp_path / "a.webp", save_all=True, append_images=rest, duration=100)
     whole = np.frombuffer((tmp_path / "a.webp").read_bytes(), np.uint8)

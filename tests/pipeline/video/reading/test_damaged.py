@@ -51,7 +51,7 @@ def damage(path: Path, place: int) -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 4, 16])
 @pytest.mark.parametrize("codec", CODECS)
-def test_damage_near_the_end_takes_one_picture(
+def test_damage_near_the_end_loses_one_frame(
     tmp_path: Path, codec: str, count: int, threads: Threads
 ) -> None:
     threads(count)

@@ -165,7 +165,7 @@ def test_the_smallest_pictures(tmp_path: Path, size: str) -> None:
     assert len(list(read_frames(path))) == 5
 
 
-def test_a_progressive_clip_goes_straight_through(tmp_path: Path, moments: list[np.ndarray]) -> None:
+def test_a_progressive_clip_is_not_filtered(tmp_path: Path, moments: list[np.ndarray]) -> None:
     pictures = [np.repeat(m[..., None], 3, axis=2) for m in moments[:6]]
     path = write_clip(tmp_path / "whole.mkv", pictures, codec="ffv1", pix_fmt="bgr0", rate=Fraction(25))
     assert not probe_clip(path).interlaced

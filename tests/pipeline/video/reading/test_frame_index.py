@@ -89,7 +89,7 @@ def test_a_clock_that_is_too_coarse_is_refined() -> None:
     st.lists(st.none() | st.integers(-50, 300) | st.integers(-(2**52), 2**52), max_size=40),
     st.integers(1, 99),
 )
-def test_mended_times_ascend_and_good_ones_stay(stamps: list[int | None], gap: int) -> None:
+def test_repaired_times_ascend_and_valid_ones_stay(stamps: list[int | None], gap: int) -> None:
     found, finer = repair_timestamps(stamps, gap, 16)
     assert len(found) == len(stamps)
     assert all(a < b for a, b in pairwise(found))
@@ -128,7 +128,7 @@ def test_a_clock_that_is_set_back_loses_no_frame(tmp_path: Path, options: dict[s
 
 @pytest.mark.parametrize("options", [INTRA, REORDERED])
 @pytest.mark.parametrize("name", ["stream.h264", "stream.mpg"])
-def test_what_has_no_times_gets_them(tmp_path: Path, name: str, options: dict[str, str]) -> None:
+def test_frames_without_timestamps_get_times(tmp_path: Path, name: str, options: dict[str, str]) -> None:
     whole = write_clip(tmp_path / "whole.mp4", numbered(40), rate=Fraction(25), options=options)
     path = tmp_path / name
     kind = ("-f", "vob") if name == "stream.mpg" else ()
@@ -198,7 +198,7 @@ def clips(draw: st.DrawFn) -> dict[str, Any]:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(clip=clips())
-def test_what_is_written_is_read_at_its_time(tmp_path: Path, clip: dict[str, Any]) -> None:
+def test_written_frames_are_read_at_their_times(tmp_path: Path, clip: dict[str, Any]) -> None:
     path = tmp_path / f"clip{clip.pop('suffix')}"
     path.unlink(missing_ok=True)
     pts = clip["pts"]
@@ -212,9 +212,7 @@ def test_what_is_written_is_read_at_its_time(tmp_path: Path, clip: dict[str, Any
 # Jumping
 
 
-def test_a_jump_leaves_out_what_no_picture_is_made_from(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_seek_skips_non_reference_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frames = [np.roll(frame, n, 0) for n, frame in enumerate(numbered(60))]
     options = REORDERED | {"g": "60", "b-pyramid": "normal"}
     path = write_clip(tmp_path / "clip.mp4", frames, options=options)
@@ -266,7 +264,7 @@ print(probe.probe_clip(path).frames, len(list(frames.read_frames(path, only=[pts
     return done.stdout + done.stderr
 
 
-def test_a_kept_index_spares_the_scan(kept: Path, tmp_path: Path) -> None:
+def test_a_stored_index_avoids_the_scan(kept: Path, tmp_path: Path) -> None:
     assert without_scanning(kept) == "40 1\n"
     elsewhere = tmp_path / "moved" / "other.mp4"
     elsewhere.parent.mkdir()
@@ -276,11 +274,11 @@ def test_a_kept_index_spares_the_scan(kept: Path, tmp_path: Path) -> None:
     assert without_scanning(elsewhere) == "40 1\n"
 
 
-def test_a_kept_index_is_the_one_that_is_scanned(kept: Path) -> None:
+def test_a_stored_index_equals_the_scanned_one(kept: Path) -> None:
     assert frame_index.scan_of(kept) == scan.scan_packets(kept)
 
 
-def test_nothing_is_kept_unasked(tmp_path: Path, counted_path: Path) -> None:
+def test_probing_and_reading_write_no_index_file(tmp_path: Path, counted_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     shutil.copy(counted_path, path)
     probe_clip(path)
@@ -308,7 +306,7 @@ def test_nothing_is_kept_unasked(tmp_path: Path, counted_path: Path) -> None:
         lambda text: json.dumps(json.loads(text) | {"origin": "0"}),
     ],
 )
-def test_an_index_that_does_not_fit_is_not_believed(kept: Path, change: Any) -> None:
+def test_an_index_file_of_another_video_is_ignored(kept: Path, change: Any) -> None:
     beside = kept.with_name("clip.mp4.index")
     beside.write_text(change(beside.read_text()))
     assert load(kept) is None

@@ -120,7 +120,7 @@ def test_a_part_may_begin_and_end_while_a_picture_stays(name: str, suffix: str, 
     assert lengths(render(source, result, format=form, start=1.5, end=2.5)) == pytest.approx([1], abs=0.002)
 
 
-def test_an_even_rate_repeats_the_last_picture(tmp_path: Path) -> None:
+def test_a_constant_rate_repeats_the_last_frame(tmp_path: Path) -> None:
     result = render(idle(tmp_path / "clip.mp4"), tmp_path / "result.mp4", rate=Fraction(10), start=2.0)
     assert lengths(result) == pytest.approx([0.1] * 19)
 
@@ -148,7 +148,7 @@ def late(path: Path, by: float, seconds: float = 3, *, options: dict[str, str] =
 
 @pytest.mark.parametrize("options", [PLAIN, REORDERED])
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".ts"])
-def test_the_first_picture_stands_before_it_comes(
+def test_the_first_frame_is_also_shown_before_its_time(
     suffix: str, options: dict[str, str], tmp_path: Path
 ) -> None:
     path = late(tmp_path / f"clip{suffix}", 1, options=options)
@@ -228,7 +228,7 @@ def test_a_recording_begins_with_the_first_picture_that_can_be_decoded(
 
 
 @pytest.mark.parametrize("form", ["mp4", "gif", "webp", "pair"])
-def test_every_format_begins_with_it(form: str, tmp_path: Path) -> None:
+def test_every_format_starts_with_the_first_decodable_frame(form: str, tmp_path: Path) -> None:
     source = cut(tmp_path / "clip.ts", 0.3, "mpeg2video")
     result = render(source, tmp_path / f"result{formats.FORMATS[form].suffix}", format=form)
     if form == "pair":
@@ -243,7 +243,7 @@ def test_every_format_begins_with_it(form: str, tmp_path: Path) -> None:
         assert abs(hear(result).late(0.5, shift=float(zero) - float(whole))) < 0.03
 
 
-def test_what_is_damaged_at_the_start_of_a_part_is_stood_for(tmp_path: Path) -> None:
+def test_a_damaged_first_frame_of_a_part_is_replaced(tmp_path: Path) -> None:
     """Not every format can begin with no picture."""
     options = PLAIN | {"keyint_min": "5"}
     path = write_clip(tmp_path / "clip.mp4", numbered(20), rate=Fraction(RATE), options=options)

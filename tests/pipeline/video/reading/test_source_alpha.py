@@ -85,7 +85,9 @@ def inside() -> np.ndarray:
 
 
 @pytest.mark.parametrize(("name", "codec", "pixels"), KINDS)
-def test_what_is_transparent_stays_out(tmp_path: Path, name: str, codec: str, pixels: str) -> None:
+def test_transparent_source_pixels_stay_transparent(
+    tmp_path: Path, name: str, codec: str, pixels: str
+) -> None:
     source, matte = clip_of(tmp_path / name, codec, pixels), half_matte(tmp_path / "half.mkv")
     out = tmp_path / "out.mov"
     assert main(["render", str(source), str(matte), str(out), "--background", "#00b140"]) == 0
@@ -98,7 +100,7 @@ def test_what_is_transparent_stays_out(tmp_path: Path, name: str, codec: str, pi
     assert probe_clip(source).remarks == ("alpha",)
 
 
-def test_a_gif_with_holes(tmp_path: Path) -> None:
+def test_a_gif_with_transparency(tmp_path: Path) -> None:
     tick = Fraction(1, 10)
     shape = StreamSpec(WIDTH, HEIGHT, tick, 1 / tick)
     with create_output(tmp_path / "a.gif", formats.by_key("gif"), shape, alpha=True) as out:
@@ -131,7 +133,7 @@ def test_ten_bits_and_jumps_have_it_too(tmp_path: Path) -> None:
                 assert a.alpha is not None and b.alpha is not None and np.array_equal(a.alpha, b.alpha)
 
 
-def test_the_filling_of_plain_pixels_in_avi_is_no_alpha(tmp_path: Path) -> None:
+def test_padding_bytes_of_avi_pixels_are_not_alpha(tmp_path: Path) -> None:
     filled = disc() * np.array([1, 1, 1, 0], np.uint8)
     path = clip_of(tmp_path / "a.avi", "rawvideo", "bgra", [filled] * 2)
     assert next(read_frames(path)).alpha is None
@@ -148,7 +150,7 @@ def test_a_turned_video_turns_its_alpha(tmp_path: Path) -> None:
     assert frame.alpha[:, HEIGHT // 2 :].min() == 255 and frame.alpha[:, : HEIGHT // 2].min() == 0
 
 
-def test_a_kept_matte_is_the_models_and_serves_both(tmp_path: Path) -> None:
+def test_a_stored_matte_is_reused_and_source_transparency_applies(tmp_path: Path) -> None:
     """A matte kept before alpha was heeded is still read, and what is transparent stays out of it."""
     source = clip_of(tmp_path / "a.mkv", "ffv1", "bgra")
     clip = probe_clip(source)
@@ -193,7 +195,7 @@ def test_sixteen_bits_as_eight() -> None:
         assert np.abs(sixteen / 257 - eight).max() <= 2
 
 
-def test_a_blur_of_nothing_is_black() -> None:
+def test_blurring_without_background_pixels_gives_black() -> None:
     picture = disc()
     with closing(open_composer(Blur(BLUR_RADIUS), WIDTH, HEIGHT)) as compose:
         result = compose(picture[..., :3], np.full((HEIGHT, WIDTH), 255, np.uint8), 0.0, picture[..., 3])

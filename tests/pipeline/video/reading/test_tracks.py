@@ -23,7 +23,7 @@ def ffmpeg(path: Path, *words: str) -> Path:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".nut", ".avi"])
 @pytest.mark.parametrize("codec", ["mjpeg", "png"])
-def test_a_lone_picture_beside_a_film_is_not_it(tmp_path: Path, suffix: str, codec: str) -> None:
+def test_a_single_image_beside_a_video_stream_is_not_chosen(tmp_path: Path, suffix: str, codec: str) -> None:
     path = ffmpeg(
         tmp_path / f"a{suffix}", *THUMB, *FILM, *SOUND, "-map", "0", "-map", "1", "-map", "2",
         "-c:v:0", codec, "-c:v:1", "mpeg4", "-c:a", "aac", "-disposition:v:0", "default",
@@ -45,7 +45,7 @@ def test_the_default_film_before_a_larger_one(tmp_path: Path) -> None:
     assert probe_clip(path).width == 64
 
 
-def test_a_lone_picture_alone_is_what_there_is(tmp_path: Path) -> None:
+def test_a_single_image_stream_is_used_if_there_is_no_other(tmp_path: Path) -> None:
     path = ffmpeg(tmp_path / "a.mkv", *THUMB, "-c:v", "mpeg4", "-frames:v", "1")
     assert probe_clip(path).width == 96
     cover = ffmpeg(tmp_path / "a.mp4", *SOUND, *THUMB, "-c:v", "mjpeg", "-disposition:v", "attached_pic")
@@ -53,7 +53,7 @@ def test_a_lone_picture_alone_is_what_there_is(tmp_path: Path) -> None:
         probe_clip(cover)
 
 
-def test_an_animated_avif_is_its_film_and_not_its_cover(tmp_path: Path) -> None:
+def test_the_animation_of_an_avif_is_chosen_and_not_its_cover(tmp_path: Path) -> None:
     pictures = [Image.new("RGB", (64, 48), (40 * n, 0, 0)) for n in range(4)]
     pictures[0].save(tmp_path / "a.avif", save_all=True, append_images=pictures[1:], duration=100)
     assert probe_clip(tmp_path / "a.avif").frames == 4

@@ -48,7 +48,7 @@ def thinned(rate: int, length: float, times: list[float]) -> list[tuple[float, i
     return [(float(at), n) for at, n in (*shown, *thin.flush())]
 
 
-def test_what_comes_too_soon_waits_or_is_passed_over() -> None:
+def test_frames_that_come_too_soon_are_delayed_or_dropped() -> None:
     assert thinned(10, 1, [0, 0.5]) == [(0, 0), (0.5, 1)]
     assert thinned(10, 1, [0, 0.0625, 0.5]) == [(0, 0), (0.1, 1), (0.5, 2)]
     assert thinned(10, 1, [0, 0.03125, 0.0625, 0.5]) == [(0, 0), (0.1, 2), (0.5, 3)]
@@ -75,7 +75,7 @@ def test_every_format_takes_any_rate(form: str, rate: float, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_close_pair_and_a_long_hold_stay_few_pictures(form: str, tmp_path: Path) -> None:
+def test_close_frames_and_a_long_frame_add_no_frames(form: str, tmp_path: Path) -> None:
     """As a recorder of the screen writes them: no format repeats what it can hold."""
     times = [*range(0, 400, 40), 375, *range(70_400, 70_800, 40)]
     result, _ = render(clip(tmp_path / "clip.mp4", times), tmp_path, form)
@@ -86,7 +86,9 @@ def test_a_close_pair_and_a_long_hold_stay_few_pictures(form: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize(("form", "longest"), [("gif", 655.35), ("webp", 16777.215)])
-def test_what_a_field_cannot_hold_is_shown_again(form: str, longest: float, tmp_path: Path) -> None:
+def test_frames_too_long_for_the_format_are_written_repeatedly(
+    form: str, longest: float, tmp_path: Path
+) -> None:
     entry = formats.FORMATS[form]
     path = tmp_path / f"out{entry.suffix}"
     lasting = [1.5 * longest, 0.1, 2.25 * longest]
@@ -102,7 +104,7 @@ def test_what_a_field_cannot_hold_is_shown_again(form: str, longest: float, tmp_
     assert sum(shown) == pytest.approx(ends[3], abs=0.02)
 
 
-def test_an_even_rate_beyond_the_formats_is_brought_down(tmp_path: Path) -> None:
+def test_a_constant_rate_is_limited_to_the_formats_maximum(tmp_path: Path) -> None:
     source = clip(tmp_path / "clip.mp4", [n * 40 for n in range(10)])
     result, last = render(source, tmp_path, "gif", rate=Fraction(100))
     assert lengths(result) == pytest.approx([0.02] * 20)

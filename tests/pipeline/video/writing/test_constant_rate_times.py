@@ -15,7 +15,7 @@ def resampled(seconds: list[Fraction], rate: Fraction, length: Fraction) -> list
     return found + list(even.flush())
 
 
-def test_a_faster_rate_repeats_and_a_slower_one_passes_over() -> None:
+def test_a_faster_rate_repeats_and_a_slower_one_drops_frames() -> None:
     times = [Fraction(n, 10) for n in range(5)]
     assert [n for _, n in resampled(times, Fraction(20), Fraction(1, 2))] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
     assert [n for _, n in resampled(times, Fraction(5), Fraction(1, 2))] == [0, 2, 4]
@@ -29,7 +29,7 @@ def test_the_first_picture_is_shown_before_its_time() -> None:
 
 
 @pytest.mark.parametrize("length", [Fraction(0), Fraction(1, 1000)])
-def test_there_is_at_least_one(length: Fraction) -> None:
+def test_at_least_one_frame_is_output(length: Fraction) -> None:
     assert resampled([Fraction(0)], Fraction(25), length) == [(0, 0)]
 
 

@@ -100,7 +100,7 @@ def test_each_frame_has_the_time_it_was_given(
 
 
 @pytest.mark.parametrize("key", FORMATS)
-def test_no_encoder_keeps_the_machine_to_itself(tmp_path: Path, key: str) -> None:
+def test_no_encoder_leaves_realtime_threads(tmp_path: Path, key: str) -> None:
     """As root some take real-time priority, for this program and for all that it starts."""
     form, (width, height) = FORMATS[key], (160, 90)
     with create_output(tmp_path / f"out{form.suffix}", form, StreamSpec(width, height, *RATE)) as output:
@@ -151,7 +151,7 @@ def test_sizes_are_kept_or_padded_with_a_mirror(tmp_path: Path, key: str, width:
 
 @pytest.mark.parametrize("deep", [False, True])
 @pytest.mark.parametrize("key", ["mp4", "hevc", "webm", "av1", "prores", "matte", "pair"])
-def test_codec_and_colours_are_told(tmp_path: Path, key: str, deep: bool) -> None:
+def test_codec_and_colour_tags_are_written(tmp_path: Path, key: str, deep: bool) -> None:
     form = FORMATS[key]
     frames = [frame.astype(np.uint16) * 257 for frame in numbered(2)] if deep else numbered(2)
     if deep and not form.supports_high_bit_depth(False):
@@ -266,7 +266,7 @@ def test_four_columns_of_grey_are_no_alpha(tmp_path: Path) -> None:
         assert error(read[:, :, :4], np.full((1, 8, 4, 3), 200)) < 2
 
 
-def test_an_mp4_plays_before_it_is_all_there(tmp_path: Path) -> None:
+def test_an_mp4_has_its_index_at_the_front(tmp_path: Path) -> None:
     for key in ("mp4", "hevc", "prores"):
         form = FORMATS[key]
         data = save(tmp_path / f"out{form.suffix}", numbered(3), form).read_bytes()
@@ -292,7 +292,7 @@ def test_a_palette_is_kept_until_the_picture_is_another(
     assert counts == [1] * 8 + [2] * 8
 
 
-def test_what_stands_still_does_not_flicker(drawn: tuple[np.ndarray, np.ndarray]) -> None:
+def test_static_areas_do_not_flicker(drawn: tuple[np.ndarray, np.ndarray]) -> None:
     still = drawn[0][0]
     moving = still.copy()
     moving[:60, :60] = drawn[0][9][:60, :60]
@@ -301,7 +301,7 @@ def test_what_stands_still_does_not_flicker(drawn: tuple[np.ndarray, np.ndarray]
     assert np.array_equal(first[60:], second[60:]) and np.array_equal(first[:, 60:], second[:, 60:])
 
 
-def test_a_picture_without_anything_to_see_becomes_a_gif(tmp_path: Path) -> None:
+def test_a_fully_transparent_frame_becomes_a_gif(tmp_path: Path) -> None:
     images = [np.zeros((32, 32, 4), np.uint8)] * 2
     path = save(tmp_path / "out.gif", images, alpha=True)
     assert not exported.read(path, FORMATS["gif"], "rgba").pictures[..., 3].any()
@@ -494,7 +494,7 @@ def test_sound_that_is_not_there_is_noticed(
         ({"sound_tracks": 1}, "1 tracks of sound and not 2"),
     ],
 )
-def test_every_promise_is_held(changed: dict[str, Any], said: str) -> None:
+def test_verification_reports_each_difference(changed: dict[str, Any], said: str) -> None:
     promised = Content("h264", (64, 64), 10, [Fraction(0), Fraction(1)], Fraction(2), 0.5, 2)
     verify_content("out", promised, promised)
     verify_content("out", promised, replace(promised, duration=Fraction(9)))  # there is sound
@@ -509,7 +509,7 @@ def test_every_promise_is_held(changed: dict[str, Any], said: str) -> None:
 # Graphics cards
 
 
-def test_a_card_that_works_is_used(tmp_path: Path) -> None:
+def test_a_working_hardware_encoder_is_used(tmp_path: Path) -> None:
     # Another encoder of the processor in the place of a card's.
     form = replace(
         FORMATS["mp4"], hardware=Hardware("mpeg4", formats._quality_options("qmin", 9, 6, 3, 2), options={})
@@ -523,7 +523,7 @@ def test_a_card_that_works_is_used(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("codec", ["no_such_encoder", "h264_vaapi", "libsvtav1"])
-def test_a_card_that_does_not_work_is_told_and_done_without(tmp_path: Path, codec: str) -> None:
+def test_a_broken_hardware_encoder_falls_back_with_a_note(tmp_path: Path, codec: str) -> None:
     # The last refuses so small a size.
     form = replace(FORMATS["mp4"], hardware=Hardware(codec, {}, options={}))
     with create_output(tmp_path / "out.mp4", form, StreamSpec(2, 2, *RATE), hardware=True) as output:
@@ -533,7 +533,7 @@ def test_a_card_that_does_not_work_is_told_and_done_without(tmp_path: Path, code
 
 
 @pytest.mark.parametrize("key", FORMATS)
-def test_a_card_is_asked_for_in_any_format(tmp_path: Path, key: str) -> None:
+def test_hardware_can_be_requested_for_any_format(tmp_path: Path, key: str) -> None:
     form = FORMATS[key]
     shape = {"matte": (64, 64), "pair": (64, 64, 4)}.get(form.content, (64, 64, 3))
     path = tmp_path / f"out{form.suffix}"
