@@ -1,12 +1,12 @@
-"""A mask carried from frame to frame by a network that answers marks on single frames.
+"""Tracking a mask from frame to frame with a network that segments single frames by marks.
 
 On each next frame dense flow says where the mask should be, and the network is asked what is there: by the
 box around the warped mask, the warped mask itself, and a few points deep inside it. How good it thinks its
 answer is, and how far answer and warped mask agree, is the confidence.
 
-A network that is asked always finds something. Whether that still is the subject is told by its colours: they
-are compared with the subject's as in Swain and Ballard, "Color Indexing" (IJCV 1991), by the intersection of
-histograms, and a subject that is hidden is looked for with their backprojection, near where it should be.
+Such a network always returns a mask. Whether that still is the subject is decided by its colours, which are
+compared with the subject's as in Swain and Ballard, "Color Indexing" (IJCV 1991), by the intersection of
+histograms; an occluded subject is searched by their backprojection, near where it should be.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from numpy.typing import NDArray
 from pipeline.arrays import Floats, Image, Mask, as_floats
 from pipeline.imaging import guided_filter, optical_flow
 from pipeline.models.base import LOW_CONFIDENCE, Prediction
-from pipeline.models.segmenter import View, readings
+from pipeline.models.segmenter import FrameView, initial_masks
 from pipeline.prompts import Point, Prompt
 from pipeline.propagation.stream_state import State
 
 _OUTSIDE = -10.0
-"""The logit of what was not in the picture."""
+"""The logit of places outside the picture."""
 
 _LOST, _AGAIN = 0.05, 0.1
-"""The shares of its area below which the subject counts as hidden, and above which it is seen again."""
+"""The shares of its area below which the subject counts as occluded, and above which it is redetected."""
 
 _WHOLE = 0.9
-"""The share of its area from which on it counts as seen whole."""
+"""The share of its area from which on it counts as visible whole."""
 
 _ALIKE = 0.6
 """The share of a mask that has the subject's colours, from which on it may be the subject."""
@@ -45,18 +45,21 @@ _ROOM = 1.5
 """How many times the subject's usual area may be taken for it."""
 
 
-class Carried:
-    """One stream's subject: where it is, and what is known of it. Call it with each frame and its marks."""
+class MaskTracker:
+    """The state of one stream: the subject's mask and appearance. Call it with each frame and its marks."""
 
     def __init__(self) -> None:
-        self._before: View | None = None
+        self._before: FrameView | None = None
         self._logits: Floats | None = None
-        """The mask on the frame before; None: it was not to be seen."""
-        self._known: _Known | None = None
-        """None: nothing has said yet what the subject is."""
+        """The mask on the frame before, on the working grid; None: the subject was not visible."""
+        self._known: Appearance | None = None
+        """None: there were no marks yet."""
 
     def state(self) -> State:
-        """What it takes to go on with the next frame, as plain data."""
+        """Return what it takes to go on with the next frame, as plain data.
+
+        The attributes of `Appearance` are keys of saved states: they stay.
+        """
         return {
             "before": None if self._before is None else self._before.image,
             "logits": self._logits,
@@ -64,105 +67,105 @@ class Carried:
         }
 
     @classmethod
-    def restored(cls, state: State, view: Callable[[Image], View]) -> Self:
-        """One that goes on where `state` was taken."""
-        carried = cls()
-        carried._before = None if state["before"] is None else view(state["before"])
-        carried._logits = state["logits"]
-        carried._known = None if state["known"] is None else _Known(**state["known"])
-        return carried
+    def from_state(cls, state: State, view: Callable[[Image], FrameView]) -> Self:
+        """Restore a tracker from what `state` returned; `view` makes the view of a frame."""
+        tracker = cls()
+        tracker._before = None if state["before"] is None else view(state["before"])
+        tracker._logits = state["logits"]
+        tracker._known = None if state["known"] is None else Appearance(**state["known"])
+        return tracker
 
-    def __call__(self, view: View, prompt: Prompt | None) -> Prediction:
+    def __call__(self, view: FrameView, prompt: Prompt | None) -> Prediction:
         before, self._before = self._before, view
         move = None
         if self._known is not None and before is not None:
-            move = _Move(view, before, self._logits)
-            self._known.follow(move.camera)
-            # What next to nothing is left of is hidden, or left the picture.
-            self._logits = move.logits if self._known.seen(move.mask) else None
+            move = Motion(view, before, self._logits)
+            self._known.predict(move.camera)
+            # A subject of which almost nothing is left is occluded, or left the picture.
+            self._logits = move.logits if self._known.is_visible(move.mask) else None
         if prompt and (prompt.initialises or self._logits is not None):
-            return self._told(view, prompt)
+            return self._prompted(view, prompt)
         if self._known is None or move is None:
-            return Prediction(view.empty(), 0.0)
+            return Prediction(view.empty_matte(), 0.0)
         if self._logits is None:
-            return self._sought(view, self._known)
-        return self._followed(view, self._known, move)
+            return self._redetect(view, self._known)
+        return self._track(view, self._known, move)
 
-    def _told(self, view: View, prompt: Prompt) -> Prediction:
-        """What the person's marks say, by themselves or of the mask that was carried here."""
+    def _prompted(self, view: FrameView, prompt: Prompt) -> Prediction:
+        """Segment by the marks, which initialise the subject or correct the tracked mask."""
         if self._logits is None or prompt.box is not None or prompt.candidate is not None:
-            found = readings(view, prompt)
+            found = initial_masks(view, prompt)
             best = max(range(len(found)), key=lambda n: found[n].score)
-            reading = found[best if prompt.candidate is None else prompt.candidate]
+            answer = found[best if prompt.candidate is None else prompt.candidate]
         else:
             mask = self._logits > 0
             for point in prompt.points:
                 mask[view.pixel(point)] |= point.keep
-            (reading,) = view.ask(Prompt(points=prompt.points, box=view.box(mask)), self._logits)
-        self._known = _Known.shown(view, reading.logits > 0)
-        return self._settled(view, reading.logits, reading.score)
+            (answer,) = view.segment(Prompt(points=prompt.points, box=view.box(mask)), self._logits)
+        self._known = Appearance.from_mask(view, answer.logits > 0)
+        return self._accept(view, answer.logits, answer.score)
 
-    def _followed(self, view: View, known: _Known, move: _Move) -> Prediction:
-        """The network's answer to the warped mask, if it is the subject; else what is."""
-        if move.relit:
-            known.relearn(view, move.mask)
-        asked, points = move.mask, _interior(view, move.mask, move.trusted)
-        if not known.whole(move.mask):
-            # Something stands before it: no point may lie on that, and what comes out behind it is not found
-            # by the flow.
-            points = _interior(view, move.mask, move.trusted & known.likely(view))
-            parts = known.parts(view, known.surroundings(view, 0.1)) & ~_grown(move.mask)
-            if known.seen(parts):
+    def _track(self, view: FrameView, known: Appearance, move: Motion) -> Prediction:
+        """Segment around the warped mask; accept that, or the warped mask, if it matches the subject."""
+        if move.light_changed:
+            known.reset_colours(view, move.mask)
+        asked, points = move.mask, _interior_points(view, move.mask, move.trusted)
+        if not known.is_whole(move.mask):
+            # It is partly occluded: no point may lie on the occluder, and the flow does not lead to the parts
+            # that appear behind it.
+            points = _interior_points(view, move.mask, move.trusted & known.backproject(view))
+            parts = known.find_parts(view, known.search_area(view, 0.1)) & ~_dilate(move.mask)
+            if known.is_visible(parts):
                 asked = move.mask | parts
-                points += _interior(view, parts, count=1)
-        (reading,) = view.ask(Prompt(points=points, box=view.box(asked)), move.logits)
-        mask = reading.logits > 0
-        agreement = max(_agreement(mask, move.mask), _agreement(mask, asked))
-        confidence = reading.score * agreement * known.likeness(view, mask)
+                points += _interior_points(view, parts, count=1)
+        (answer,) = view.segment(Prompt(points=points, box=view.box(asked)), move.logits)
+        mask = answer.logits > 0
+        agreement = max(_overlap(mask, move.mask), _overlap(mask, asked))
+        confidence = answer.score * agreement * known.similarity(view, mask)
         if confidence >= LOW_CONFIDENCE:
-            known.learn(view, mask, move)
-            return self._settled(view, reading.logits, confidence)
+            known.update(view, mask, move)
+            return self._accept(view, answer.logits, confidence)
         # Neither is sure. The answer may be right where the subject changed its outline suddenly; the warped
-        # mask cannot run away.
-        if known.fits(view, mask) and (mask & move.mask).sum() > 0.5 * move.mask.sum():
-            return self._settled(view, reading.logits, confidence)
-        if known.fits(view, move.mask):
-            return self._settled(view, move.logits, confidence)
-        return self._hidden(view)
+        # mask cannot drift to another object.
+        if known.matches(view, mask) and (mask & move.mask).sum() > 0.5 * move.mask.sum():
+            return self._accept(view, answer.logits, confidence)
+        if known.matches(view, move.mask):
+            return self._accept(view, move.logits, confidence)
+        return self._occluded(view)
 
-    def _sought(self, view: View, known: _Known) -> Prediction:
-        """The subject, where it comes out again; else nothing."""
-        place = _largest(known.parts(view, known.surroundings(view, 0.5)))
+    def _redetect(self, view: FrameView, known: Appearance) -> Prediction:
+        """Search the subject by its colours near where it should be; an empty mask where it is not found."""
+        place = _largest_part(known.find_parts(view, known.search_area(view, 0.5)))
         if place.sum() < _AGAIN * known.area:
-            return self._hidden(view)
-        marks = Prompt(points=_interior(view, place, count=1), box=view.box(place))
-        (reading,) = view.ask(marks)
-        mask = reading.logits > 0
-        confidence = reading.score * known.likeness(view, mask)
+            return self._occluded(view)
+        marks = Prompt(points=_interior_points(view, place, count=1), box=view.box(place))
+        (answer,) = view.segment(marks)
+        mask = answer.logits > 0
+        confidence = answer.score * known.similarity(view, mask)
         if (
             confidence < LOW_CONFIDENCE
-            or not known.fits(view, mask)
+            or not known.matches(view, mask)
             or (mask & place).sum() < 0.5 * place.sum()
         ):
-            return self._hidden(view)
-        known.find(mask)
-        return self._settled(view, reading.logits, confidence)
+            return self._occluded(view)
+        known.mark_found(mask)
+        return self._accept(view, answer.logits, confidence)
 
-    def _settled(self, view: View, logits: Floats, confidence: float) -> Prediction:
-        if self._known is None or not self._known.seen(logits > 0):
-            return self._hidden(view)
+    def _accept(self, view: FrameView, logits: Floats, confidence: float) -> Prediction:
+        if self._known is None or not self._known.is_visible(logits > 0):
+            return self._occluded(view)
         self._logits = logits
         return Prediction(view.matte(logits), confidence)
 
-    def _hidden(self, view: View) -> Prediction:
+    def _occluded(self, view: FrameView) -> Prediction:
         self._logits = None
-        return Prediction(view.empty(), 0.0)
+        return Prediction(view.empty_matte(), 0.0)
 
 
-class _Move:
-    """From one frame to the next: the flow, the camera, and the mask that they carry."""
+class Motion:
+    """Motion from one frame to the next: the flow, the camera's part of it, and the warped mask."""
 
-    def __init__(self, view: View, before: View, logits: Floats | None) -> None:
+    def __init__(self, view: FrameView, before: FrameView, logits: Floats | None) -> None:
         way = optical_flow.flow(view.grey, before.grey)
         self.trusted: Mask = optical_flow.trusted(way, optical_flow.flow(before.grey, view.grey))
         self.logits = np.full(view.grid, _OUTSIDE, np.float32)
@@ -170,118 +173,120 @@ class _Move:
             self.logits = as_floats(optical_flow.warp(logits, way, border=_OUTSIDE))
         self.mask: Mask = self.logits > 0
         shared = np.minimum(_histogram(view), _histogram(before)).sum()
-        self.relit = bool(shared < _RELIT)
-        """Whether everything has other colours."""
+        self.light_changed = bool(shared < _RELIT)
+        """True if the whole picture has other colours."""
         background = optical_flow.camera(way, self.trusted & ~self.mask)
         self.camera = optical_flow.camera_way(background, *view.grid)
-        """The way back of what stands still."""
+        """The flow, to the frame before, of what stands still."""
         core = self.mask & self.trusted
         self.own = np.median((self.camera - way)[core], axis=0) if core.any() else None
-        """How the subject moved against the background, x and y; None where that cannot be seen."""
+        """The subject's motion against the background, x and y, in pixels; None: it cannot be measured."""
 
 
 @dataclass
-class _Known:
-    """What is known of a subject from the frames on which it was surely seen."""
+class Appearance:
+    """A subject's appearance and position, from the frames on which it was predicted with confidence."""
 
     area: float
-    """What it covers when it is to be seen whole, in pixels of the working grid."""
+    """Pixels of the working grid that it covers when visible whole."""
     first: Floats
-    """Its colours on the frame that says what it is, as `_histogram`."""
+    """Its colours on the frame that was marked, as `_histogram`."""
     colours: Floats
     place: NDArray[np.float64]
-    """The top left and the bottom right corner of all of it, as far as it went on as it went before."""
+    """The top left and the bottom right corner of all of it, extrapolated; `[2, 2]`, x before y."""
     seen_at: NDArray[np.float64]
-    """Those of where it was seen last."""
+    """The corners where it was last visible."""
     speed: NDArray[np.float64]
-    """Against the background, in pixels a frame, as it went lately."""
+    """Against the background, in pixels per frame, averaged over the last frames."""
     followed: int = 0
 
     @classmethod
-    def shown(cls, view: View, mask: Mask) -> Self:
-        """As it is on the frame that says what it is."""
-        colours, place = _histogram(view, mask), _extent(mask)
+    def from_mask(cls, view: FrameView, mask: Mask) -> Self:
+        """Create it on the marked frame."""
+        colours, place = _histogram(view, mask), _corners(mask)
         return cls(max(1.0, float(mask.sum())), colours, colours, place, place, np.zeros(2))
 
-    def seen(self, mask: Mask) -> bool:
-        """Whether more than next to nothing of it is in this mask."""
+    def is_visible(self, mask: Mask) -> bool:
+        """Return True if the mask covers more than a small share of the subject."""
         return bool(mask.sum() > _LOST * self.area)
 
-    def whole(self, mask: Mask) -> bool:
-        """Whether the mask is about all of it."""
+    def is_whole(self, mask: Mask) -> bool:
+        """Return True if the mask covers about all of it."""
         return bool(mask.sum() > _WHOLE * self.area)
 
-    def learn(self, view: View, mask: Mask, move: _Move) -> None:
-        """Take in a mask that is believed."""
-        if self.whole(mask):  # of a part the rest would be unlearnt
+    def update(self, view: FrameView, mask: Mask, move: Motion) -> None:
+        """Update it with a mask of high confidence."""
+        if self.is_whole(mask):  # a part would drop the colours of the rest
             self.colours = 0.95 * self.colours + 0.04 * _histogram(view, mask) + 0.01 * self.first
             if move.own is not None:
                 self.followed += 1
                 self.speed += max(0.3, 1 / self.followed) * (move.own - self.speed)
         self.area = max(0.98 * self.area, float(mask.sum()))
-        self.stand(mask)
+        self._place(mask)
 
-    def relearn(self, view: View, mask: Mask) -> None:
-        """Take its colours from this mask alone: the light has changed."""
+    def reset_colours(self, view: FrameView, mask: Mask) -> None:
+        """Take its colours from this mask alone, after a change of light."""
         self.first = self.colours = _histogram(view, mask)
 
-    def find(self, mask: Mask) -> None:
-        """It is here, after it was hidden; how it moves now is not known."""
+    def mark_found(self, mask: Mask) -> None:
+        """Set its position after an occlusion; its speed is unknown then."""
         self.speed, self.followed = np.zeros(2), 0
-        self.stand(mask)
+        self._place(mask)
 
-    def stand(self, mask: Mask) -> None:
-        """It is here."""
-        extent = _extent(mask)
-        if self.whole(mask):
+    def _place(self, mask: Mask) -> None:
+        """Set its position to that of the mask."""
+        extent = _corners(mask)
+        if self.is_whole(mask):
             self.place = extent
         else:  # the rest of it lies where it would be, but so that this is a part of it
             self.place = self.place + np.minimum(extent[0] - self.place[0], 0)
             self.place = self.place + np.maximum(extent[1] - self.place[1], 0)
         self.seen_at = self.place
 
-    def follow(self, camera: Floats) -> None:
-        """Go on with the background and by itself; `camera` is the way back to the frame before."""
+    def predict(self, camera: Floats) -> None:
+        """Extrapolate its position by the camera's motion and its own; `camera` is the flow backwards."""
         height, width = camera.shape[:2]
         x, y = self.place.mean(0)
         way = camera[int(np.clip(y, 0, height - 1)), int(np.clip(x, 0, width - 1))]
         self.place = self.place - way + self.speed
         self.seen_at = self.seen_at - way
 
-    def surroundings(self, view: View, room: float) -> NDArray[np.float64]:
-        """Where one would look for it: from where it was seen last to where it should be.
+    def search_area(self, view: FrameView, room: float) -> NDArray[np.float64]:
+        """Return the area to search: from where it was last visible to where it should be.
 
-        Two corners; `room` is a share of its size.
+        Two corners, `[2, 2]`; `room` is a share of its size.
         """
         both = np.vstack((self.place, self.seen_at))
         both = both.clip(0, view.grid[::-1])  # where it left the picture it comes in again
         margin = room * np.ptp(self.place, axis=0) + 0.25 * np.abs(self.place - self.seen_at).max(0)
         return np.stack((both.min(0) - margin, both.max(0) + margin))
 
-    def likeness(self, view: View, mask: Mask) -> float:
-        """1 where the mask has the subject's colours, falling to 0 as it has others."""
-        return min(1.0, self._shared(view, mask) / _ALIKE)
+    def similarity(self, view: FrameView, mask: Mask) -> float:
+        """Return the similarity of the mask's colours to the subject's, 0 to 1."""
+        return min(1.0, self._shared_colours(view, mask) / _ALIKE)
 
-    def fits(self, view: View, mask: Mask) -> bool:
-        """Whether the mask may be the subject: by its colours, and not too large."""
-        return self._shared(view, mask) > _ALIKE and mask.sum() < _ROOM * self.area
+    def matches(self, view: FrameView, mask: Mask) -> bool:
+        """Return True if the mask may be the subject: by its colours, and not too large."""
+        return self._shared_colours(view, mask) > _ALIKE and mask.sum() < _ROOM * self.area
 
-    def _shared(self, view: View, mask: Mask) -> float:
-        """The share of the mask that has the subject's colours, none of them more often than it has them."""
+    def _shared_colours(self, view: FrameView, mask: Mask) -> float:
+        """Return the share of the mask that has the subject's colours, each as often as it has them."""
         count = mask.sum()
         own, there = self.colours * self.area * _ROOM, _histogram(view, mask) * count
         return float(np.minimum(own, there).sum() / max(count, 1))
 
-    def likely(self, view: View) -> Mask:
-        """Where its colours are to be seen and would be rare in the picture without it."""
+    def backproject(self, view: FrameView) -> Mask:
+        """Return where its colours are, if they would be rare in the picture without it; `[h, w]`."""
         picture = _histogram(view) * view.grey.size
-        share = as_floats(np.minimum(1, self.colours * self.area / np.maximum(picture, 1e-6)))[_bins(view)]
+        share = as_floats(np.minimum(1, self.colours * self.area / np.maximum(picture, 1e-6)))[
+            _bin_colours(view)
+        ]
         radius = max(1, round(0.05 * float(np.sqrt(self.area))))
         return np.asarray((guided_filter.box(share, radius) > 0.5) & (share > 0.5))
 
-    def parts(self, view: View, place: NDArray[np.float64]) -> Mask:
-        """Connected regions of its colours, of some size, that lie between two corners for the most part."""
-        likely = self.likely(view)
+    def find_parts(self, view: FrameView, place: NDArray[np.float64]) -> Mask:
+        """Return the connected regions of its colours, of some size, that lie mostly between two corners."""
+        likely = self.backproject(view)
         _, numbers, stats, _ = cv2.connectedComponentsWithStats(likely.astype(np.uint8))
         (x0, y0), (x1, y1) = np.maximum(place, 0).astype(int)
         inside = np.bincount(numbers[y0:y1, x0:x1].ravel(), minlength=len(stats))
@@ -291,23 +296,25 @@ class _Known:
         return np.asarray(taken[numbers])
 
 
-def _grown(mask: Mask) -> Mask:
+def _dilate(mask: Mask) -> Mask:
     return guided_filter.dilate(mask.astype(np.uint8), 2) > 0
 
 
-def _agreement(a: Mask, b: Mask) -> float:
-    """Intersection over union."""
+def _overlap(a: Mask, b: Mask) -> float:
+    """Return the intersection over union of two masks."""
     return float((a & b).sum() / max(1, (a | b).sum()))
 
 
-def _extent(mask: Mask) -> NDArray[np.float64]:
-    """The top left and the bottom right corner of a mask, x before y; `[2, 2]`."""
+def _corners(mask: Mask) -> NDArray[np.float64]:
+    """Return the top left and the bottom right corner of a mask, x before y; `[2, 2]`."""
     x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
     return np.array([[x, y], [x + width, y + height]], float)
 
 
-def _interior(view: View, mask: Mask, trusted: Mask | None = None, count: int = 3) -> tuple[Point, ...]:
-    """Up to `count` points to keep, deep inside the mask and apart from each other."""
+def _interior_points(
+    view: FrameView, mask: Mask, trusted: Mask | None = None, count: int = 3
+) -> tuple[Point, ...]:
+    """Return up to `count` points to keep, deep inside the mask and apart from each other."""
     inside = mask if trusted is None or not (mask & trusted).any() else mask & trusted
     # The picture's border is an edge, too.
     depth = as_floats(cv2.distanceTransform(np.pad(inside, 1).astype(np.uint8), cv2.DIST_L2, 3))[1:-1, 1:-1]
@@ -321,28 +328,28 @@ def _interior(view: View, mask: Mask, trusted: Mask | None = None, count: int = 
     return tuple(found)
 
 
-def _largest(mask: Mask) -> Mask:
-    """The largest connected part of a mask."""
+def _largest_part(mask: Mask) -> Mask:
+    """Return the largest connected part of a mask."""
     _, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     areas = stats[1:, cv2.CC_STAT_AREA]
     return np.asarray(parts == 1 + int(areas.argmax())) if len(areas) else mask
 
 
 _CELLS = (8, 16, 16)
-"""Lightness, a and b: finer in hue, which shade does not change."""
+"""Histogram cells of lightness, a and b: finer in hue, which shade does not change."""
 
 
-def _bins(view: View) -> NDArray[np.int32]:
-    """The histogram cell of each pixel's colour, `[h, w]` on the working grid."""
+def _bin_colours(view: FrameView) -> NDArray[np.int32]:
+    """Return the histogram cell of each pixel's colour, `[h, w]` int32, on the working grid."""
     lab = np.asarray(cv2.cvtColor(view.small, cv2.COLOR_RGB2LAB), np.int32)
     # Pictures rarely leave the middle half of the a and b axes.
     a, b = (np.clip((lab[..., axis] - 64) >> 3, 0, 15) for axis in (1, 2))
     return np.asarray(((lab[..., 0] >> 5) * 16 + a) * 16 + b, np.int32)
 
 
-def _histogram(view: View, mask: Mask | None = None) -> Floats:
-    """The share of each colour in a mask, or in the whole picture, a little smoothed; `[cells]`."""
-    bins = _bins(view) if mask is None else _bins(view)[mask]
+def _histogram(view: FrameView, mask: Mask | None = None) -> Floats:
+    """Return the share of each colour in a mask, or in the whole picture, a little smoothed; `[cells]`."""
+    bins = _bin_colours(view) if mask is None else _bin_colours(view)[mask]
     count = np.bincount(bins.ravel(), minlength=int(np.prod(_CELLS))).reshape(_CELLS).astype(np.float32)
     near = np.array([0.25, 0.5, 0.25], np.float32)
     for plane in count:

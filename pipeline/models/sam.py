@@ -1,4 +1,4 @@
-"""SAM: what a few clicks or a box mean, on one frame and carried through the others.
+"""SAM: segments by a few clicks or a box on one frame, tracked through the others.
 
 The network is that of Kirillov and others, "Segment Anything" (ICCV 2023).
 """
@@ -12,33 +12,33 @@ from pathlib import Path
 from pipeline.arrays import Image
 from pipeline.models.base import Candidate, Card, Prediction, PromptedFrame
 from pipeline.models.embeddings import Embeddings
-from pipeline.models.mask_tracker import Carried
-from pipeline.models.segmenter import Segmenter, View, readings
+from pipeline.models.mask_tracker import MaskTracker
+from pipeline.models.segmenter import FrameView, Segmenter, initial_masks
 from pipeline.prompts import Prompt
 from pipeline.propagation.stream_state import State
 from pipeline.weights.spec import File, Weights
 
 
 class Sam:
-    """The model. What it keeps depends on frames alone; each stream has its own state."""
+    """The model. Its cache depends on frames alone; each stream has its own state."""
 
     def __init__(self, segmenter: Segmenter) -> None:
         self._segmenter = segmenter
         self._embed = Embeddings(segmenter.embed)
 
     def predict(self, frames: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:
-        carried = Carried() if state is None else Carried.restored(state, self._view)
+        tracker = MaskTracker() if state is None else MaskTracker.from_state(state, self._view)
         for image, prompt in frames:
-            yield carried(self._view(image), prompt)._replace(state=carried.state)
+            yield tracker(self._view(image), prompt)._replace(state=tracker.state)
 
     def candidates(self, frame: PromptedFrame) -> list[Candidate]:
-        """Three readings of a lone click, in the network's order; the one of marks that are not ambiguous."""
+        """Return three masks for a single click, in the network's order; one for other marks."""
         view = self._view(frame.image)
-        found = readings(view, frame.prompt or Prompt())
-        return [Candidate(view.matte(reading.logits), reading.score) for reading in found]
+        found = initial_masks(view, frame.prompt or Prompt())
+        return [Candidate(view.matte(mask.logits), mask.score) for mask in found]
 
-    def _view(self, image: Image) -> View:
-        return View(image, self._segmenter, self._embed)
+    def _view(self, image: Image) -> FrameView:
+        return FrameView(image, self._segmenter, self._embed)
 
 
 def _load(name: str, device: str, files: list[Path]) -> Sam:

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from pipeline import devices
 from pipeline.arrays import Floats, Image
-from pipeline.models.segmenter import Answer
+from pipeline.models.segmenter import DecoderOutput
 from pipeline.prompts import Box, Point
 from pipeline.weights import checkpoints
 
@@ -82,8 +82,8 @@ class Network:
         box: Box | None = None,
         mask: Floats | None = None,
         several: bool = False,
-    ) -> Answer:
-        """See `Segmenter.decode`."""
+    ) -> DecoderOutput:
+        """Implement `Segmenter.decode`."""
         scale = self._scale(size)
         marks = boxes = prior = None
         if points:
@@ -103,18 +103,18 @@ class Network:
             dense_prompt_embeddings=dense,
             multimask_output=several,
         )
-        return Answer(logits[0].cpu().numpy(), scores[0].cpu().numpy())
+        return DecoderOutput(logits[0].cpu().numpy(), scores[0].cpu().numpy())
 
     @torch.inference_mode()
-    def enlarged(self, logits: Floats, size: Size) -> Floats:
-        """See `Segmenter.enlarged`."""
+    def upscale(self, logits: Floats, size: Size) -> Floats:
+        """Implement `Segmenter.upscale`."""
         small = torch.as_tensor(logits, device=self._sam.device)[None, None]
         large = self._sam.postprocess_masks(small, self._grid(size), size)
         return np.asarray(large[0, 0].cpu().numpy(), np.float32)
 
     @torch.inference_mode()
-    def reduced(self, logits: Floats, size: Size) -> Floats:
-        """See `Segmenter.reduced`."""
+    def reduce(self, logits: Floats, size: Size) -> Floats:
+        """Implement `Segmenter.reduce`."""
         side = self._sam.image_encoder.img_size
         height, width = self._grid(size)
         shown = torch.as_tensor(logits, dtype=torch.float32)[None, None]

@@ -22,7 +22,7 @@ from pipeline.errors import RunError, WeightsError
 from pipeline.models import OffersCandidates, PromptedFrame
 from pipeline.models import sam as product
 from pipeline.models.embeddings import Embeddings
-from pipeline.models.segmenter import View
+from pipeline.models.segmenter import FrameView
 from pipeline.networks.sam import Network, resized
 from pipeline.prompts import Box, Point, Prompt
 from tests.rendered import subject_over_background
@@ -88,7 +88,7 @@ def masks(network: Network, image: Image, prompt: Prompt, *, several: bool = Fal
 def asked(network: Network, embedding: Tensor, image: Image, prompt: Prompt, several: bool) -> np.ndarray:
     size = image.shape[0], image.shape[1]
     answer = network.decode(embedding, size, prompt.points, prompt.box, several=several)
-    return np.stack([network.enlarged(logits, size) > 0 for logits in answer.logits])
+    return np.stack([network.upscale(logits, size) > 0 for logits in answer.logits])
 
 
 def predicted(sam: Sam, image: Image, prompt: Prompt, *, several: bool = False) -> np.ndarray:
@@ -176,9 +176,9 @@ def test_a_mask_for_the_network_lies_where_the_network_put_it(
     disc = (
         (8 - np.hypot(x - 0.6 * size[1], y - 0.4 * size[0]) / min(size) * 40).clip(-8, 8).astype(np.float32)
     )
-    low = network.reduced(disc, size)
+    low = network.reduce(disc, size)
     assert low.shape == (SIDE // 4, SIDE // 4)
-    back = network.enlarged(low, size)
+    back = network.upscale(low, size)
     assert ((back > 0) != (disc > 0)).mean() < 0.01
 
 
@@ -224,7 +224,7 @@ def test_a_lone_click_has_three_readings_and_the_chosen_one_is_taken(network: Ne
 def test_only_the_edge_of_the_matte_differs_from_the_mask() -> None:
     (frame,), (alpha,) = subject_over_background(1, 640, 360)
     known = cv2.GaussianBlur((alpha > 127).astype(np.float32), (0, 0), 3) * 20 - 10
-    view = View(frame, Network(small_sam()), lambda image: None)
+    view = FrameView(frame, Network(small_sam()), lambda image: None)
     matte = view.matte(cv2.resize(known, view.grid[::-1], interpolation=cv2.INTER_AREA))
     near = cv2.dilate(alpha, np.ones((25, 25))) != cv2.erode(alpha, np.ones((25, 25)))
     assert np.array_equal(matte[~near] > 127, known[~near] > 0)

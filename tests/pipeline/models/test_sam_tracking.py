@@ -22,7 +22,7 @@ from pipeline.arrays import Floats, Image
 from pipeline.job import Job
 from pipeline.models import LOW_CONFIDENCE, Prediction, PromptedFrame
 from pipeline.models.sam import Sam
-from pipeline.models.segmenter import Answer
+from pipeline.models.segmenter import DecoderOutput
 from pipeline.process import process
 from pipeline.prompts import Box, Point, Prompt
 from pipeline.video.reading.frames import read_frames
@@ -71,7 +71,7 @@ class Hues:
         box: Box | None = None,
         mask: Floats | None = None,
         several: bool = False,
-    ) -> Answer:
+    ) -> DecoderOutput:
         self.asked.append(Prompt(points=tuple(points), box=box))
         things = embedding.things
         scale = things.shape[1] / size[1]
@@ -96,19 +96,19 @@ class Hues:
         square[: things.shape[0], : things.shape[1]] = np.where(found, 10, -10)
         square = cv2.GaussianBlur(square, (0, 0), 0.7)
         if not several:
-            return Answer(square[None], np.array([self.score], np.float32))
+            return DecoderOutput(square[None], np.array([self.score], np.float32))
         parts = [
             np.minimum(square, cv2.erode(square, np.ones((9, 9)))),
             square,
             cv2.dilate(square, np.ones((9, 9))),
         ]
-        return Answer(np.stack(parts), np.array([0.6, self.score, 0.7], np.float32))
+        return DecoderOutput(np.stack(parts), np.array([0.6, self.score, 0.7], np.float32))
 
-    def enlarged(self, logits: Floats, size: tuple[int, int]) -> Floats:
+    def upscale(self, logits: Floats, size: tuple[int, int]) -> Floats:
         height, width = self._fit(size)
         return np.asarray(cv2.resize(logits[:height, :width], size[::-1], interpolation=cv2.INTER_LINEAR))
 
-    def reduced(self, logits: Floats, size: tuple[int, int]) -> Floats:
+    def reduce(self, logits: Floats, size: tuple[int, int]) -> Floats:
         height, width = self._fit(size)
         square = np.full((GRID, GRID), -10, np.float32)
         square[:height, :width] = cv2.resize(logits, (width, height), interpolation=cv2.INTER_AREA)
@@ -285,10 +285,12 @@ def test_a_hidden_figure_is_not_replaced_by_another_of_its_kind() -> None:
 class Straying(Hues):
     """From its sixth frame to its tenth it takes the wall for whatever it is asked."""
 
-    def decode(self, embedding: Seen, size: tuple[int, int], *marks: Any, **more: Any) -> Answer:
+    def decode(self, embedding: Seen, size: tuple[int, int], *marks: Any, **more: Any) -> DecoderOutput:
         answer = super().decode(embedding, size, *marks, **more)
         return (
-            answer if self.embedded not in range(6, 11) else Answer(self.stray(answer.logits), answer.scores)
+            answer
+            if self.embedded not in range(6, 11)
+            else DecoderOutput(self.stray(answer.logits), answer.scores)
         )
 
     def stray(self, logits: Floats) -> Floats:
