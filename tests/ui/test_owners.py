@@ -377,7 +377,7 @@ def test_every_handler_of_the_page_opens_the_session_for_who_asks(
                 assert error.message == f"There is no session {id}."
                 refused.append(handler.__name__)
             else:
-                assert handler.__name__ in ("arrive", "refresh", "tick", "nothing", "rest", "follow")
+                assert handler.__name__ in ("arrive", "refresh", "tick", "clear", "rest", "follow")
                 assert id not in repr([*map(shown, told.values())])
             shutil.rmtree(folder, ignore_errors=True)
         assert len(refused) > 20 and {"mark", "make", "cancel", "delete", "star", "reopen", "stop"} <= {

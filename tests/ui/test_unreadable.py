@@ -150,10 +150,10 @@ def test_names_are_of_one_line_and_of_letters(
 
 
 @pytest.mark.parametrize("number", [10**30, -(2**60), 1.5, "7", None])
-def test_what_the_stage_counts_by_is_told_back_only_where_it_can_be(number: Any) -> None:
-    from ui.page.context import _number
+def test_the_count_of_an_edit_is_returned_only_if_javascript_holds_it_exactly(number: Any) -> None:
+    from ui.page.stage import _edit_count
 
-    assert _number(number) is None and _number(7) == 7
+    assert _edit_count(number) is None and _edit_count(7) == 7
 
 
 # ---------------------------------------------------------------- a full disk

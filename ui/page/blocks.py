@@ -1,29 +1,37 @@
-"""The page: every section is rendered, then every section is wired."""
+"""The page as a whole: theme, scripts, layout, and the events that concern several sections."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import gradio as gr
 from fastapi import FastAPI
 from gradio.routes import file_upload_statuses
 from gradio.utils import get_upload_folder
 
-from db.errors import NotFound
+from db.errors import DatabaseAway, NotFound
 from ui import text
 from ui.page import scripts, stage
-from ui.page.context import Page
+from ui.page.context import Context
 from ui.page.handlers import Updates, language_of, with_error_toasts
-from ui.page.sections import background, edges, preview, result, sessions, subject, video
+from ui.page.i18n import I18N, localized, localized_heading
+from ui.page.sections.background import BackgroundSection
+from ui.page.sections.edges import EdgesSection
+from ui.page.sections.preview import PreviewSection
+from ui.page.sections.result import ResultSection
+from ui.page.sections.sessions import SessionsSection
+from ui.page.sections.subject import SubjectSection
+from ui.page.sections.upload import UploadSection
+from ui.page.sections.video import VideoSection
 from ui.sessions.merging import Conflict
 from ui.sessions.service import SessionService
 from ui.visitor import user_name_of
 
-_PAGES_REMEMBERED = 200
+_MAX_REMEMBERED_PAGES = 200
 _THREADS = 32
-"""For the page's events; of 40, Gradio makes none of its own."""
+"""For the page's events; with 40, the default, Gradio uses the threads of the whole server."""
 
 UPLOAD_PROGRESS = file_upload_statuses
 """Bytes received of each upload, which Gradio's page asks for while it uploads."""
@@ -52,28 +60,8 @@ THEME = gr.themes.Default(
     error_text_color_dark="#fca5a5",
 )
 
-# Ours by keys that Gradio does not use: it has a "video" of its own, for one. Two of its own are told anew.
-_KEY = "recorte_{}"
-_PARTS = ("video", "subject", "background", "result")
-_HEADING = _KEY.format("heading_{}")
-_GRADIOS = {"upload_text.drop_file": "drop", "upload_text.click_to_upload": "browse"}
-I18N = gr.I18n(
-    **{
-        code: {_KEY.format(key): said for key, said in words.items()}
-        | {theirs: words[ours] for theirs, ours in _GRADIOS.items()}
-        | {_HEADING.format(part): f"## {words[part]}" for part in _PARTS}
-        for code, words in text.PAGE.items()
-    }
-)
-
-
-def say(key: str) -> Any:
-    """A word that the browser puts in its own language."""
-    return I18N(_KEY.format(key))
-
-
-# The address names the session on the stage, so that a reload and a bookmark find it again.
-_ADDRESS = """(id) => {
+# Puts the session into the page's address, so that a reload and a bookmark open it again.
+_ADDRESS_JS = """(id) => {
   const url = new URL(window.location);
   if (id) url.searchParams.set("session", id); else url.searchParams.delete("session");
   window.history.replaceState(null, "", url);
@@ -88,12 +76,13 @@ def _script(name: str, **constants: Any) -> str:
 STREAMS = _script("streams.js")
 
 
-# Gradio writes seconds and "Error" over what an event is to change; the page says itself how things stand.
-# Not in page.css, which Gradio puts in only after it may have drawn the first of them.
+# Hides the seconds and the "Error" that Gradio draws over an event's outputs: the page has its own status.
+# Not in page.css, which Gradio adds only after it may have drawn the first of them.
 _NO_STATUS = '<style>.gradio-container .wrap[data-testid="status-tracker"] { display: none; }</style>'
 
 
 def _head(upload_bytes: int) -> str:
+    """Return the page's part of `<head>`; `upload_bytes` is the largest upload."""
     return (
         _NO_STATUS
         + STREAMS
@@ -103,15 +92,15 @@ def _head(upload_bytes: int) -> str:
     )
 
 
-# For screen readers and hyphenation; Gradio's page always says "en".
-_LANGUAGE = f"""() => {{
+# Sets the document's language, for screen readers and hyphenation; Gradio's is always "en".
+_LANGUAGE_JS = f"""() => {{
   const code = navigator.language.toLowerCase().split("-")[0];
   document.documentElement.lang = {sorted(text.PAGE)}.includes(code) ? code : "en";
 }}"""
 
 
-# Who is signed in may sign out: a form of its own, for what changes something is no link.
-_ACCOUNT = f"""() => {{
+# Adds the user's name and a form to sign out; a form and no link, for it changes something.
+_ACCOUNT_JS = f"""() => {{
   const name = window.gradio_config?.username, brand = document.getElementById("brand");
   if (!name || !brand) return;
   const said = {json.dumps({code: words["sign_out"] for code, words in text.ACCESS.items()})};
@@ -125,15 +114,14 @@ _ACCOUNT = f"""() => {{
 }}"""
 
 
-def mount(server: FastAPI, actions: SessionService, upload_bytes: int) -> None:
+def mount(server: FastAPI, service: SessionService, upload_bytes: int) -> None:
     """Mount the page at the root of a FastAPI server; `upload_bytes` is the largest upload."""
-    blocks = build(actions)
+    blocks = build(service)
     with blocks:
-        blocks.load(None, None, None, js=_ACCOUNT, show_progress="hidden")
-    # Gradio keeps 0.3 MiB for each page that is opened, for ten thousand of them. Of older ones it forgets
-    # how components differ from those of a page that was just opened; what values they take is the same.
-    blocks.state_session_capacity = _PAGES_REMEMBERED
-    # Else its events run in the threads that the whole server shares.
+        blocks.load(None, None, None, js=_ACCOUNT_JS, show_progress="hidden")
+    # Gradio keeps 0.3 MiB for each open page, by default for ten thousand. Of older pages it forgets how
+    # their components differ from those of a new page; the values that these accept are the same.
+    blocks.state_session_capacity = _MAX_REMEMBERED_PAGES
     blocks.max_threads = _THREADS
     blocks.create_limiter()  # type: ignore[no-untyped-call]
     gr.mount_gradio_app(
@@ -152,51 +140,65 @@ def mount(server: FastAPI, actions: SessionService, upload_bytes: int) -> None:
         i18n=I18N,
         theme=THEME,
         css_paths=[ASSETS / "page.css"],
-        js=_LANGUAGE,
+        js=_LANGUAGE_JS,
         head=_head(upload_bytes),
     )
-    # Gradio holds files that an event names to its own folder only once it was launched, which a mounted one
-    # never is.
+    # Gradio restricts the files that an event names to its own folder only after a launch, and a mounted page
+    # is never launched.
     blocks.has_launched = True
 
 
-def build(actions: SessionService) -> gr.Blocks:
+def build(service: SessionService) -> gr.Blocks:
+    """Build the page: every section is rendered, then every section is wired."""
     with gr.Blocks(title="Recorte", fill_width=True, analytics_enabled=False) as blocks:
-        page = _render(actions)
-        for section in (video, subject, background, edges, preview, result, sessions):
-            section.wire(page)
-        _wire(page, blocks)
+        context, sections = _render(service)
+        for section in sections:
+            section.wire(context)
+        _wire(context, sections, blocks)
     # Gradio would let one visitor at a time upload, preview or watch a run.
     blocks.queue(default_concurrency_limit=16, api_open=False)
     return cast(gr.Blocks, blocks)
 
 
-def _render(actions: SessionService) -> Page:
+class _Sections(NamedTuple):
+    """The sections, in the order in which they are wired."""
+
+    upload: UploadSection
+    video: VideoSection
+    subject: SubjectSection
+    background: BackgroundSection
+    edges: EdgesSection
+    preview: PreviewSection
+    result: ResultSection
+    sessions: SessionsSection
+
+
+def _render(service: SessionService) -> tuple[Context, _Sections]:
     # In the browser and not in gr.State: it outlives the server, and the page's address follows it.
     current = gr.Textbox("", visible="hidden", elem_id="current")
     timer = gr.Timer(0.7, active=False)
     gr.HTML('<h1 class="brand">Recorte</h1>', elem_id="brand", padding=False)
     with gr.Tabs(selected="cut") as tabs:
-        with gr.Tab(say("tab_cut"), id="cut") as cut_tab, gr.Row(elem_id="desk"):
+        with gr.Tab(localized("tab_cut"), id="cut") as cut_tab, gr.Row(elem_id="desk"):
             with gr.Column(scale=3, min_width=320, elem_id="picture-side"):
-                drop, dropped, sample = video.render_drop(say)
+                upload = UploadSection.render()
                 with gr.Column(visible=False) as editor:
                     picture = stage.create_stage()
-                    previews = preview.render(say)
+                    preview = PreviewSection.render()
             with gr.Column(scale=1, min_width=320, visible=False, elem_id="side") as side:
                 with _group("video"):
-                    name, facts, another = video.render_facts(say)
+                    video = VideoSection.render()
                 with _group("subject"):
-                    subjects = subject.render(say)
+                    subject = SubjectSection.render()
                 with _group("background"):
-                    backgrounds = background.render(say)
-                    edging = edges.render(say)
+                    background = BackgroundSection.render()
+                    edges = EdgesSection.render()
                 with _group("result"):
-                    results = result.render(say)
-        with gr.Tab(say("tab_sessions"), id="sessions") as sessions_tab:
-            listed = sessions.render(say)
-    return Page(
-        actions=actions,
+                    result = ResultSection.render()
+        with gr.Tab(localized("tab_sessions"), id="sessions") as sessions_tab:
+            sessions = SessionsSection.render()
+    context = Context(
+        service=service,
         current=current,
         stage=picture,
         editor=editor,
@@ -205,76 +207,96 @@ def _render(actions: SessionService) -> Page:
         cut_tab=cut_tab,
         sessions_tab=sessions_tab,
         timer=timer,
-        video=video.Section(drop, dropped, sample, name, facts, another),
-        subject=subjects,
-        background=backgrounds,
-        edges=edging,
-        result=results,
-        preview=previews,
-        sessions=listed,
+        fit=background.fit,
+        sections=(upload, video, subject, background, edges, result, preview),
     )
+    return context, _Sections(upload, video, subject, background, edges, preview, result, sessions)
 
 
-def _group(name: str) -> Any:
+def _group(name: str) -> gr.Column:
+    """Return a column of the side, under its heading."""
     group = gr.Column(elem_classes="part", elem_id=f"part-{name}")
     with group:
-        gr.Markdown(I18N(_HEADING.format(name)), elem_classes="heading")
+        gr.Markdown(localized_heading(name), elem_classes="heading")
     return group
 
 
-def _clash(clash: Conflict, language: str) -> str:
-    """Return the sentence about something that two windows have both changed."""
-    if clash.object is None:
-        return text.translate(language, "clash_range")
-    if clash.time is None:
-        return text.translate(language, "clash_object", number=clash.object)
-    return text.translate(language, "clash_frame", time=text.format_duration(clash.time))
+def _wire(context: Context, sections: _Sections, blocks: gr.Blocks) -> None:
+    """Attach the events of the page as a whole, and those that change several sections."""
 
-
-def _wire(page: Page, blocks: gr.Blocks) -> None:
     @with_error_toasts
     def arrive(request: gr.Request) -> Updates:
-        mine = page.mine(request)
-        id = request.query_params.get("session") or mine.find_unfinished()
-        if id is None:
-            return page.nothing()
-        try:
-            return page.show(mine.open(id), language_of(request))
-        except NotFound:
-            gr.Info(text.translate(language_of(request), "gone"))
-            return page.nothing()
+        service = context.service_for(request)
+        id = request.query_params.get("session") or service.find_unfinished()
+        return context.clear() if id is None else _open(context, id, request)
+
+    @with_error_toasts
+    def follow(id: str, request: gr.Request) -> Updates:
+        """Show a session again that another window has changed."""
+        return _open(context, id, request)
 
     @with_error_toasts
     def mark(value: dict[str, Any], id: str, request: gr.Request) -> Updates:
         if not id:
-            return {page.stage: None}
-        tongue = language_of(request)
-        found, clashes = page.mine(request).choices.edit(id, value, value.get("base"))
-        message = " ".join(_clash(clash, tongue) for clash in clashes[:2]) or None
+            return {context.stage: None}
+        language = language_of(request)
+        service = context.service_for(request)
+        session, conflicts = service.choices.edit(id, value, value.get("base"))
+        message = " ".join(_describe_conflict(conflict, language) for conflict in conflicts[:2]) or None
         return {
-            page.stage: page.on_stage(found, edit=value, message=message),
-            **subject.show(page.subject, page.actions, found, tongue),
-            **preview.show(page.preview, page.actions.frames, found, tongue),
-            page.result.downloads: result.downloads(found, tongue),
+            context.stage: stage.stage_value(session, service.frames, value, message),
+            **sections.subject.show(session, service, language),
+            **sections.preview.show(session, service, language),
+            **sections.result.show_downloads(session, language),
         }
 
     @with_error_toasts
-    def follow(id: str, request: gr.Request) -> Updates:
-        """Another window has changed the session."""
+    def tick(id: str, request: gr.Request) -> Updates:
+        service, language = context.service_for(request), language_of(request)
         try:
-            return page.show(page.mine(request).open(id), language_of(request))
-        except NotFound:
-            gr.Info(text.translate(language_of(request), "gone"))
-            return page.nothing()
+            session = service.open(id)
+        except DatabaseAway as error:  # in place of the run's state, until the database is back
+            return sections.result.show_failure(error, language)
+        except NotFound:  # deleted meanwhile, from another window
+            return context.clear()
+        if session.running or context.is_downloading(session):
+            weights = sections.subject.show_weights(session, service.downloads, language)
+            return sections.result.show_run(session, service, language) | weights
+        return context.show(session, language)
 
-    arrived = blocks.load(arrive, None, page.shown, show_progress="hidden")
-    # Also where nothing came of it: an address that names no session is not kept.
-    arrived.then(None, page.current, None, js=_ADDRESS, show_progress="hidden")
-    page.stage.tick(follow, page.current, page.shown, show_progress="hidden")
-    page.current.change(None, page.current, None, js=_ADDRESS)
+    arrived = blocks.load(arrive, None, context.shown, show_progress="hidden")
+    # Also if no session was opened: the address of a session that does not exist is not kept.
+    arrived.then(None, context.current, None, js=_ADDRESS_JS, show_progress="hidden")
+    context.stage.tick(follow, context.current, context.shown, show_progress="hidden")
+    context.current.change(None, context.current, None, js=_ADDRESS_JS)
+    # Not in Gradio's queue: a failed tick shows nothing, and the next one comes soon.
+    context.timer.tick(tick, context.current, context.shown, show_progress="hidden", queue=False)
     stage.on_edit(
-        page.stage,
+        context.stage,
         mark,
-        inputs=[page.current],
-        outputs=[*vars(page.subject).values(), *vars(page.preview).values(), page.result.downloads],
+        inputs=[context.current],
+        outputs=[
+            *sections.subject.components,
+            *sections.preview.components,
+            sections.result.downloads,
+        ],
     )
+
+
+def _open(context: Context, id: str, request: gr.Request) -> Updates:
+    """Show a session, or the empty page and a message if it does not exist."""
+    language = language_of(request)
+    try:
+        return context.show(context.service_for(request).open(id), language)
+    except NotFound:
+        gr.Info(text.translate(language, "gone"))
+        return context.clear()
+
+
+def _describe_conflict(conflict: Conflict, language: str) -> str:
+    """Return a sentence about something that two windows have both changed."""
+    if conflict.object is None:
+        return text.translate(language, "clash_range")
+    if conflict.time is None:
+        return text.translate(language, "clash_object", number=conflict.object)
+    return text.translate(language, "clash_frame", time=text.format_duration(conflict.time))

@@ -1,4 +1,4 @@
-"""How the page's handlers meet Gradio: errors as sentences, the browser's language."""
+"""Helpers of the page's event handlers: errors as toasts, the visitor, uploaded files."""
 
 from __future__ import annotations
 
@@ -20,25 +20,22 @@ from ui import error_text, text, visitor
 
 log = logging.getLogger(__name__)
 
-Translate = Callable[[str], Any]
-"""Gives a key of the page's text to Gradio, which shows it in the browser's language."""
-
 Updates = dict[Any, Any]
-"""What a handler returns: new values, by component."""
+"""New values by component: the return value of a handler."""
 
 
 UPLOAD_HANDLED_JS = "() => window.recorte.read()"
-"""To be run in the browser when what was uploaded has been dealt with; see `assets/uploads.js`."""
+"""Script for the browser once an upload has been handled; see `assets/uploads.js`."""
 
 UPLOAD_OPTIONS: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last"}
-"""Options of an upload event: a file that comes while one before it, or its cancelling, is dealt with, waits.
+"""Options of an upload event: a file that arrives while an earlier one is being handled, or cancelled, waits.
 
-Gradio's default would drop it.
+With Gradio's default it would be dropped.
 """
 
 
 def no_change() -> Updates:
-    """Return the updates of a handler where nothing is to be done."""
+    """Return the updates of a handler that changes nothing."""
     nothing: Updates = gr.skip()
     return nothing
 
@@ -58,7 +55,7 @@ def user_id_of(request: gr.Request) -> UUID | None:
 
 @contextmanager
 def take_upload(file: str) -> Iterator[Path]:
-    """An upload to be taken from Gradio's folder: it lies in one of its own, which then goes."""
+    """Yield the path of an uploaded file, which the caller moves away; then remove its folder of Gradio's."""
     path = Path(file)
     try:
         yield path
@@ -69,6 +66,7 @@ def take_upload(file: str) -> Iterator[Path]:
 
 @contextmanager
 def _errors_as_toasts(args: Iterable[Any]) -> Iterator[None]:
+    """Raise errors as toasts, in the language of the request among `args`."""
     try:
         yield
     except (RecorteError, DatabaseError) as error:
@@ -79,28 +77,33 @@ def _errors_as_toasts(args: Iterable[Any]) -> Iterator[None]:
     except Exception as error:
         full = isinstance(error, OSError) and error.errno in DISK_FULL
         log.exception("the disk is full" if full else "a handler failed")
-        tongue = _language_of_caller(args)
-        said = text.translate_access(tongue, "disk_full") if full else text.translate(tongue, "broken")
-        raise _toast(said) from error
+        language = _language_of_caller(args)
+        if full:
+            raise _toast(text.translate_access(language, "disk_full")) from error
+        raise _toast(text.translate(language, "broken")) from error
 
 
 def _language_of_caller(args: Iterable[Any]) -> str:
-    """The language of whoever called a handler with these arguments."""
+    """Return the language of the request among a handler's arguments, or English."""
     return next((language_of(arg) for arg in args if isinstance(arg, gr.Request)), "en")
 
 
 def error_toast(request: gr.Request, key: str) -> gr.Error:
-    """An error that says a sentence of the page's text, to be raised by a handler."""
+    """Return an error that shows a text of the page, for a handler to raise."""
     return _toast(text.translate(language_of(request), key))
 
 
 def _toast(sentence: str) -> gr.Error:
-    # Gradio reads the sentence as HTML, and it may hold a file's name.
+    # Gradio takes the sentence for HTML, and it may contain a file's name.
     return gr.Error(html.escape(sentence), print_exception=False)
 
 
 def with_error_toasts(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """The handler, whose errors become toasts: ours in their own words, others in a general sentence."""
+    """Wrap a handler so that its errors become toasts.
+
+    Errors of Recorte and of the database are shown as their own sentence in the visitor's language; any other
+    is logged and shown as a general one.
+    """
     if isgeneratorfunction(handler):
 
         @wraps(handler)

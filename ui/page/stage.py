@@ -1,55 +1,55 @@
 """The stage: the picture with its marks, their tools, the views, the timeline and the result's player.
 
-One `gr.HTML` whose template and style stand in `assets/stage.*` and whose script in `assets/stage/`. What it
-shows is one value, `None` for "no video yet" or a dictionary:
+One `gr.HTML` whose template and style are in `assets/stage.*` and whose script is in `assets/stage/`. It
+shows one value: `None` if there is no video yet, or a dictionary:
 
     media       str         address under which this session's pictures are served, such as "/media/<id>"
     width       int         pixels of the displayed (upright) frame
     height      int
     frames      int         how many there are
     duration    float       seconds from the first frame to the end of the last
-    start       float       seconds: what of the video is kept begins with the frame here
-    end         float|None  and ends before the frame here; None: with the last
-    objects     list        the things to keep: {"number": from 1, "name": "" for none yet, "on": bool}; an
-                            empty list is object 1 alone, and one that only marks name is there as well
-    palette     list        "#rrggbb"; object n has palette[(n - 1) % len], none at all is green
+    start       float       seconds: the part to keep begins with the frame here
+    end         float|None  seconds: the part to keep ends before the frame here; None: with the last
+    objects     list        the objects to keep: {"number": from 1, "name": "" if unnamed, "on": bool}; an
+                            empty list means object 1 alone; objects that only marks refer to are shown too
+    palette     list        "#rrggbb"; object n has palette[(n - 1) % len], or green if the list is empty
     prompts     list        marks by frame and object: {"time": seconds from the first frame,
                             "points": [{"x": pixels, "y": pixels, "keep": bool}, ...],
                             "box": [x0, y0, x1, y1], "object": number, "candidate": 0 to 2}; origin top left;
-                            a missing "box" or "points" is none, a missing "object" 1; "candidate" is the
-                            reading of a lone click (one point to keep, no box), where missing the best
-    rev         str         changes whenever marks, objects, model, background or matte do, so pictures are
-                            asked anew
-    model       str         key of the chosen model: a frame that one has read is new to another
-    can_point   bool        whether it takes points
-    can_box     bool        and boxes
-    candidates  bool        whether it has several readings of a lone click
-    reads       bool        whether its first answer about a frame is slow and later ones are not
+                            "box" and "points" may be missing, a missing "object" is 1; "candidate" is the
+                            chosen one of a single click (one point to keep, no box), if missing the best
+    rev         str         revision: changes whenever marks, objects, model, background or matte do, so that
+                            pictures are requested again
+    model       str         key of the chosen model: the first mask of a frame is slow for each model
+    can_point   bool        the model takes points
+    can_box     bool        the model takes boxes
+    candidates  bool        the model has several candidates for a single click
+    reads       bool        the model's first mask of a frame is slow, and later ones of that frame are not
     checks      list        seconds where the cut may have slipped
     result      dict|None   {"url": str, "type": "video/mp4", "plays": bool, "transparent": bool, "outdated":
-                            bool}; one that browsers do not play ("plays" is false) is offered to be
-                            downloaded; in place of one that a run would not make any more ("outdated") a
-                            frame is shown as it would, once it looks otherwise
+                            bool}; one that browsers do not play ("plays" is false) is offered as a download;
+                            in place of one that a run would not make any more ("outdated"), a frame is shown
+                            as a run would make it, once that looks different
     message     str|None    a sentence for the line under the picture
-    version     str         changes with whatever the page shows of the session
-    seq         int|None    the browser's count of its edits: handed back in the answer to one, else None
+    version     str         changes with anything that the page shows of the session
+    seq         int|None    the browser's count of its edits: returned in the answer to an edit, else None
 
-What is missing is empty or false. An edit in the browser arrives as the `input` event with the new `prompts`,
-`objects`, `start` and `end`, a higher `seq` and `rev` None, and as `base` the same four as the server had
-them when the edit was made, so that what others have changed since is not undone; the handler answers with
-`answer(value, rev=…)`. An answer to an older edit does not undo a newer one, and one that comes after its
-video has left the stage is passed over; so another video comes without a `seq`. What the browser sends is not
-to be believed beyond these and `seq`: which session it is, the server knows.
+Missing keys are empty or false. An edit in the browser arrives as the `input` event with the new `prompts`,
+`objects`, `start` and `end`, a higher `seq` and `rev` None, and with the same four values as the server had
+them when the edit was made as `base`, so that changes from other windows are not undone; the handler answers
+with `answer_edit(value, rev=…)`. An answer to an older edit does not undo a newer one, and one that arrives
+after its video has left the stage is ignored; so another video comes without a `seq`. Nothing else that the
+browser sends is trusted: which session is edited comes from the server.
 
-Under `media` the stage asks for `times` (a JSON list, seconds), `strip` (12 thumbnails side by side) and
-`frames/<index>?view=original|mask|cutout|over&rev=<rev>`; a refusal is JSON, {"error": "a sentence"}. A
-picture whose header `Recorte-Final` is 0 was made in haste; on a frame with marks it is asked for once more
-with `&patient=1`, which is answered when the mask is what a run would make. Every few seconds it asks for
-`version`, unless something is edited, and where that is another than in the value, the event `tick` asks the
-page to show the session anew.
-Where the model has `candidates`, the mask of a lone click is followed by
+Below `media` the stage requests `times` (a JSON list, seconds), `strip` (12 thumbnails side by side) and
+`frames/<index>?view=original|mask|cutout|over&rev=<rev>`; an error is JSON, {"error": "a sentence"}. A
+picture whose header `Recorte-Final` is 0 is a quick approximation; on a frame with marks it is requested once
+more with `&patient=1`, which is answered when the mask is the one that a run would make. Every few seconds,
+unless something is being edited, the stage requests `version`; if it differs from the value's, the event
+`tick` asks the page to show the session again.
+If the model has `candidates`, the mask of a single click is followed by
 `frames/<index>/candidates?object=<n>&rev=<rev>`, a JSON list of up to 3 {"score": 0 to 1, "picture":
-"data:image/...;base64,..."}; after a refusal no choice is offered.
+"data:image/...;base64,..."}; after an error no choice is offered.
 """
 
 from __future__ import annotations
@@ -60,14 +60,69 @@ from typing import Any
 
 import gradio as gr
 
+from pipeline import formats, models
 from ui import text
+from ui.addresses import media_address
 from ui.page import scripts
+from ui.sessions import overlay
+from ui.sessions.frames import FrameClient
+from ui.sessions.session import Session
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 HTML = (ASSETS / "stage.html").read_text(encoding="utf-8")
 CSS = (ASSETS / "stage.css").read_text(encoding="utf-8")
 
 Translations = Mapping[str, Mapping[str, str]]
+
+
+def stage_value(
+    session: Session, frames: FrameClient, edit: Mapping[str, Any] | None = None, message: str | None = None
+) -> dict[str, Any]:
+    """Return the stage's value for a session; `edit` is the edit that it answers, if it answers one."""
+    card = models.card(session.job.model)
+    return {
+        "media": media_address(session.id),
+        "width": session.clip.width,
+        "height": session.clip.height,
+        "frames": session.clip.frames,
+        "duration": session.clip.duration,
+        "start": session.job.start,
+        "end": session.job.end,
+        "prompts": [prompt.to_json() for prompt in session.job.prompts],
+        "objects": [thing.to_json() for thing in session.job.objects],
+        "palette": list(overlay.PALETTE),
+        "rev": frames.revision(session),
+        "model": card.key,
+        "can_point": card.points,
+        "can_box": card.box,
+        "candidates": card.candidates,
+        "reads": card.slow_encoder,
+        "checks": session.review_times,
+        "result": _result(session),
+        "message": message,
+        "version": session.fingerprint,
+        "seq": _edit_count(edit.get("seq")) if edit else None,
+    }
+
+
+def _result(session: Session) -> dict[str, Any] | None:
+    """Return the newest result for the stage's player; None if there is none, or while a run is under way."""
+    if session.running or not session.row.results:
+        return None
+    newest = session.row.results[0]
+    form = formats.by_key(newest.format)
+    return {
+        "url": f"{media_address(session.id)}/results/{newest.id}",
+        "type": form.mime,
+        "plays": form.plays_in_browsers,
+        "transparent": newest.background == "transparent",
+        "outdated": session.outdated,
+    }
+
+
+def _edit_count(value: Any) -> int | None:
+    """Return the browser's count of its edits; None if it is no integer that JavaScript holds exactly."""
+    return value if isinstance(value, int) and abs(value) < 2**53 else None
 
 
 def create_stage(
@@ -78,9 +133,9 @@ def create_stage(
     elem_id: str = "stage",
     **options: Any,
 ) -> gr.HTML:
-    """The component; see the module for its value.
+    """Create the component; see the module for its value.
 
-    `words` holds the strings by language, English among them; `language` picks one ("en", "es"), and None
+    `words` holds the texts by language, English among them; `language` picks one ("en", "es"), and None
     leaves it to the browser. An event may change it by returning `gr.HTML(language="es")`.
     """
     # Not a property like `language`: an update such as `gr.HTML(visible=False)` makes Gradio drop those.
@@ -98,7 +153,7 @@ def create_stage(
 
 
 def answer_edit(value: Mapping[str, Any], *, rev: str, **changes: Any) -> dict[str, Any]:
-    """The stage's value in answer to an edit: as the browser sent it, with a new `rev` and other changes."""
+    """Return the stage's next value: an edit, as the browser sent it, with a new `rev` and other changes."""
     return {**value, **changes, "rev": rev}
 
 
@@ -111,8 +166,8 @@ def on_edit(
 ) -> Any:
     """Call `handler(value, *inputs)` after an edit; it returns the stage's value, then the other `outputs`.
 
-    While a call is under way later edits wait and go as one, the last: Gradio's default would drop them. No
-    progress is drawn over the stage, or it would grey out under the hand that marks it.
+    Of edits that are made during a call, the last is handled after it: Gradio's default would drop them all.
+    No progress is drawn over the stage, for it would grey out while somebody marks it.
     """
     settings: dict[str, Any] = {
         "trigger_mode": "always_last",

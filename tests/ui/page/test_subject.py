@@ -12,7 +12,7 @@ import pytest
 from db.engine import Database
 from pipeline.jobs import speeds
 from tests.ui import line
-from ui.page.sections import subject
+from ui.page.sections.subject import SubjectSection
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
 
@@ -29,8 +29,8 @@ def actions(own: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S
 
 
 def said(actions: SessionService, found: Session, language: str) -> str:
-    section = subject.Section(*map(str, range(len(fields(subject.Section)))))  # type: ignore[arg-type]
-    return str(subject.show(section, actions, found, language)[section.about])
+    section = SubjectSection(*map(str, range(len(fields(SubjectSection)))))  # type: ignore[arg-type]
+    return str(section.show(found, actions, language)[section.about])
 
 
 def test_what_is_said_is_how_long_this_clip_will_take(

@@ -24,7 +24,7 @@ from tests import children
 from tests.ui import line
 from tests.waiting import until
 from ui import text
-from ui.page.sections import result
+from ui.page.sections.result import ResultSection
 from ui.sessions.service import SessionService
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -182,8 +182,8 @@ def test_mending_may_be_killed_at_any_step_and_is_done_by_the_next(
 
 def said(actions: SessionService, id: str, language: str) -> tuple[str, str]:
     """The label of the button that makes the video, and how the run stands."""
-    section = result.Section(*map(str, range(len(fields(result.Section)))))  # type: ignore[arg-type]
-    shown = result.show_run(section, actions, actions.open(id), language)
+    section = ResultSection(*map(str, range(len(fields(ResultSection)))))  # type: ignore[arg-type]
+    shown = section.show_run(actions.open(id), actions, language)
     return str(shown[section.make].value), str(shown[section.progress].value)
 
 

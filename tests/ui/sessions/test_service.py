@@ -37,7 +37,8 @@ from tests.pipeline import stand_in
 from tests.postgres import on_a_server_of_its_own
 from tests.ui.hosted import LocalWorker
 from tests.waiting import DEADLINE, until
-from ui.page.sections import result, video
+from ui.page.sections.result import ResultSection
+from ui.page.sections.video import VideoSection
 from ui.sessions import deletion as module
 from ui.sessions import stock_backgrounds
 from ui.sessions.inference import InferenceService
@@ -841,12 +842,12 @@ def test_what_was_done_otherwise_than_asked_is_said(
         row.results[0].notes = ["The card would not <encode>."]
         row.clip = made.clip.to_json() | {"transfer": "pq", "mended": 3}
     found = actions.open(id)
-    results = result.Section(*map(str, range(10)))  # type: ignore[arg-type]
-    status = result.show_run(results, actions, found, "en")[results.progress].value
+    results = ResultSection(*map(str, range(10)))  # type: ignore[arg-type]
+    status = results.show_run(found, actions, "en")[results.progress].value
     assert "Done in" in status and "The card would not &lt;encode&gt;." in status
-    videos = video.Section(*map(str, range(6)))  # type: ignore[arg-type]
+    videos = VideoSection(*map(str, range(3)))  # type: ignore[arg-type]
     for tongue, words in (("en", "HDR: brought to standard range"), ("es", "HDR: llevado al rango")):
-        facts = video.show(videos, found, tongue)[videos.facts]
+        facts = videos.show(found, actions, tongue)[videos.facts]
         assert words in facts and ": 3, " in facts and facts.count("<p") == 3
 
 

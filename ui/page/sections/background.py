@@ -1,9 +1,9 @@
-"""What stands behind the subject."""
+"""The background behind the subject."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Self
 
 import gradio as gr
 
@@ -22,22 +22,21 @@ from pipeline.compositing.background import (
 from pipeline.job import GREEN
 from ui import text
 from ui.page import scripts
+from ui.page.context import Context, EditorSection
+from ui.page.file_types import PICTURE_FILE_TYPES, VIDEO_FILE_TYPES
 from ui.page.handlers import (
     UPLOAD_HANDLED_JS,
     UPLOAD_OPTIONS,
-    Translate,
     Updates,
     language_of,
     no_change,
     take_upload,
     with_error_toasts,
 )
-from ui.page.sections.video import SUFFIXES
+from ui.page.i18n import localized
 from ui.sessions import stock_backgrounds
+from ui.sessions.service import SessionService
 from ui.sessions.session import Session
-
-if TYPE_CHECKING:
-    from ui.page.context import Page
 
 Kind = Literal["colour", "picture", "video", "blur", "transparent"]
 KINDS: dict[Kind, type[Background]] = {
@@ -47,19 +46,21 @@ KINDS: dict[Kind, type[Background]] = {
     "blur": Blur,
     "transparent": Transparent,
 }
-_LAID = ("picture", "video")
-_WORDS = {
-    code: {key: words[key] for key in ("colour", "hex", "no_colour")} for code, words in text.PAGE.items()
-}
-# A colour that was chosen while an earlier one was on its way is sent when that one is answered; the answer
-# has put the earlier one into the component's value.
-_NEWEST = """(id, kind, colour, radius) =>
-  [id, kind, document.getElementById("colour").dataset.chosen ?? colour, radius]"""
 SWATCHES = {"green": format_spec(GREEN), "blue": "#0047bb", "white": "#ffffff", "black": "#000000"}
+
+_FITTED = ("picture", "video")
+"""Kinds that are fitted into the frame."""
+_COLOUR_TEXT = {
+    code: {key: table[key] for key in ("colour", "hex", "no_colour")} for code, table in text.PAGE.items()
+}
+# A colour chosen while an earlier one is being handled is sent when that one has been answered. By then the
+# answer has put the earlier colour into the component's value, so the newest is taken from the element.
+_NEWEST_COLOUR_JS = """(id, kind, colour, radius) =>
+  [id, kind, document.getElementById("colour").dataset.chosen ?? colour, radius]"""
 
 
 @dataclass(frozen=True)
-class Section:
+class BackgroundSection(EditorSection):
     kind: gr.Radio
     colours: gr.Row
     colour: gr.HTML
@@ -70,184 +71,205 @@ class Section:
     ending: gr.Radio
     fit: gr.Radio
     radius: gr.Slider
+    # One button for each of SWATCHES
     green: gr.Button
     blue: gr.Button
     white: gr.Button
     black: gr.Button
+    # and for each of the stock backgrounds.
     studio: gr.Button
     city: gr.Button
     garden: gr.Button
     brick: gr.Button
 
-
-def render(say: Translate) -> Section:
-    kind = gr.Radio(
-        [(say(f"kind_{kind}"), kind) for kind in KINDS],
-        value="colour",
-        label=say("kind"),
-        show_label=False,
-        container=False,
-        elem_id="kind",
-        elem_classes="steps",
-    )
-    with gr.Row(elem_id="colours") as colours:
-        swatches = {
-            name: gr.Button(say(name), elem_id=f"swatch-{name}", elem_classes="swatch", min_width=32, scale=0)
-            for name in SWATCHES
-        }
-        colour = gr.HTML(
-            value=SWATCHES["green"],
-            html_template='<input type="color"><input type="text" maxlength="32" spellcheck="false">',
-            js_on_load=scripts.script("colour.js", WORDS=_WORDS),
-            apply_default_css=False,
-            padding=False,
-            elem_id="colour",
-        )
-    with gr.Column(visible=False, elem_id="pictures") as pictures:
-        with gr.Row(elem_id="scenes"):
-            shipped = {
-                name: gr.Button(
-                    say(name), elem_id=f"scene-{name}", elem_classes=_scene_classes(False), min_width=64
-                )
-                for name in stock_backgrounds.NAMES
-            }
-        picture = gr.UploadButton(say("picture"), file_types=["image"], size="sm", elem_id="picture")
-    with gr.Column(visible=False, elem_id="footage") as footage:
-        film = gr.UploadButton(say("film"), file_types=["video", *SUFFIXES], size="sm", elem_id="film")
-        ending = gr.Radio(
-            [(say("repeated"), "repeated"), (say("held"), "held")],
-            value="repeated",
-            label=say("ending"),
+    @classmethod
+    def render(cls) -> Self:
+        kind = gr.Radio(
+            [(localized(f"kind_{kind}"), kind) for kind in KINDS],
+            value="colour",
+            label=localized("kind"),
             show_label=False,
             container=False,
-            elem_id="ending",
+            elem_id="kind",
             elem_classes="steps",
         )
-    fit = gr.Radio(
-        [(say(f"fit_{fit}"), fit) for fit in FITS],
-        value=FITS[0],
-        label=say("fit"),
-        show_label=False,
-        container=False,
-        visible=False,
-        elem_id="fit",
-        elem_classes="steps",
-    )
-    radius = gr.Slider(
-        4,
-        100,
-        BLUR_RADIUS,
-        step=1,
-        label=say("radius"),
-        container=False,
-        visible=False,
-        elem_id="radius",
-        buttons=[],
-    )
-    return Section(
-        kind, colours, colour, pictures, picture, footage, film, ending, fit, radius, **swatches, **shipped
-    )
-
-
-def show(section: Section, found: Session) -> Updates:
-    behind = found.job.background
-    kind = found.awaited_background or next(kind for kind, one in KINDS.items() if isinstance(behind, one))
-    updates: Updates = {section.kind: kind, **_open(section, kind)}
-    for name in stock_backgrounds.NAMES:
-        updates[getattr(section, name)] = gr.Button(
-            elem_classes=_scene_classes(found.stock_background == name)
+        with gr.Row(elem_id="colours") as colours:
+            swatches = {name: _render_swatch(name) for name in SWATCHES}
+            colour = _render_colour()
+        with gr.Column(visible=False, elem_id="pictures") as pictures:
+            with gr.Row(elem_id="scenes"):
+                stock = {name: _render_stock(name) for name in stock_backgrounds.NAMES}
+            picture = gr.UploadButton(
+                localized("picture"), file_types=PICTURE_FILE_TYPES, size="sm", elem_id="picture"
+            )
+        with gr.Column(visible=False, elem_id="footage") as footage:
+            film = gr.UploadButton(localized("film"), file_types=VIDEO_FILE_TYPES, size="sm", elem_id="film")
+            ending = gr.Radio(
+                [(localized("repeated"), "repeated"), (localized("held"), "held")],
+                value="repeated",
+                label=localized("ending"),
+                show_label=False,
+                container=False,
+                elem_id="ending",
+                elem_classes="steps",
+            )
+        fit = gr.Radio(
+            [(localized(f"fit_{fit}"), fit) for fit in FITS],
+            value=FITS[0],
+            label=localized("fit"),
+            show_label=False,
+            container=False,
+            visible=False,
+            elem_id="fit",
+            elem_classes="steps",
         )
-    match behind:
-        case Colour():
-            updates[section.colour] = format_spec(behind)
-        case Picture(_, fit):
-            updates[section.fit] = gr.Radio(value=fit, visible=kind in _LAID)
-        case Footage(_, fit, held):
-            updates[section.fit] = gr.Radio(value=fit, visible=kind in _LAID)
-            updates[section.ending] = "held" if held else "repeated"
-        case Blur(radius):
-            updates[section.radius] = gr.Slider(value=radius, visible=kind == "blur")
-    return updates
+        radius = gr.Slider(
+            4,
+            100,
+            BLUR_RADIUS,
+            step=1,
+            label=localized("radius"),
+            container=False,
+            visible=False,
+            elem_id="radius",
+            buttons=[],
+        )
+        return cls(
+            kind, colours, colour, pictures, picture, footage, film, ending, fit, radius, **swatches, **stock
+        )
+
+    def show(self, session: Session, service: SessionService, language: str) -> Updates:
+        background = session.job.background
+        kind = session.awaited_background or next(
+            kind for kind, variant in KINDS.items() if isinstance(background, variant)
+        )
+        updates: Updates = {self.kind: kind, **self._show_controls(kind)}
+        for name in stock_backgrounds.NAMES:
+            classes = _stock_classes(session.stock_background == name)
+            updates[getattr(self, name)] = gr.Button(elem_classes=classes)
+        match background:
+            case Colour():
+                updates[self.colour] = format_spec(background)
+            case Picture(_, fit):
+                updates[self.fit] = gr.Radio(value=fit, visible=kind in _FITTED)
+            case Footage(_, fit, held):
+                updates[self.fit] = gr.Radio(value=fit, visible=kind in _FITTED)
+                updates[self.ending] = "held" if held else "repeated"
+            case Blur(radius):
+                updates[self.radius] = gr.Slider(value=radius, visible=kind == "blur")
+        return updates
+
+    def _show_controls(self, kind: str) -> Updates:
+        """Show the controls of one kind of background, and hide those of the others."""
+        return {
+            self.colours: gr.Row(visible=kind == "colour"),
+            self.pictures: gr.Column(visible=kind == "picture"),
+            self.footage: gr.Column(visible=kind == "video"),
+            self.fit: gr.Radio(visible=kind in _FITTED),
+            self.radius: gr.Slider(visible=kind == "blur"),
+        }
+
+    def wire(self, context: Context) -> None:
+        self._wire_choices(context)
+        self._wire_swatches(context)
+        self._wire_stock(context)
+        self._wire_uploads(context)
+        self._wire_fit(context)
+
+    def _wire_choices(self, context: Context) -> None:
+        @with_error_toasts
+        def choose(id: str, kind: Kind, colour: str, radius: float, request: gr.Request) -> Updates:
+            service = context.service_for(request)
+            if kind in ("picture", "video"):
+                return context.show(service.choices.await_background(id, kind), language_of(request))
+            specs = {"colour": colour, "blur": f"blur:{radius:g}", "transparent": "transparent"}
+            return context.show(service.choices.choose_background(id, specs[kind]), language_of(request))
+
+        inputs = [context.current, self.kind, self.colour, self.radius]
+        for event, js in (
+            (self.kind.input, None),
+            (self.colour.input, _NEWEST_COLOUR_JS),
+            (self.radius.release, None),
+        ):
+            event(choose, inputs, context.shown, show_progress="hidden", trigger_mode="always_last", js=js)
+
+    def _wire_swatches(self, context: Context) -> None:
+        for name, colour in SWATCHES.items():
+
+            @with_error_toasts
+            def paint(id: str, request: gr.Request, colour: str = colour) -> Updates:
+                session = context.service_for(request).choices.choose_background(id, colour)
+                return context.show(session, language_of(request))
+
+            getattr(self, name).click(paint, context.current, context.shown, show_progress="hidden")
+
+    def _wire_stock(self, context: Context) -> None:
+        inputs = [context.current, self.fit]
+        for name in stock_backgrounds.NAMES:
+
+            @with_error_toasts
+            def hang(id: str, fit: Fit, request: gr.Request, name: str = name) -> Updates:
+                session = context.service_for(request).choices.choose_stock_background(id, name, fit)
+                return context.show(session, language_of(request))
+
+            getattr(self, name).click(hang, inputs, context.shown, show_progress="hidden")
+
+    def _wire_uploads(self, context: Context) -> None:
+        @with_error_toasts
+        def take(id: str, file: str | None, fit: Fit, request: gr.Request) -> Updates:
+            if file is None:  # the upload was cancelled
+                return no_change()
+            with take_upload(file) as path:
+                session = context.service_for(request).choices.choose_picture(id, path, path.name, fit)
+                return context.show(session, language_of(request))
+
+        @with_error_toasts
+        def roll(id: str, file: str | None, fit: Fit, ending: str, request: gr.Request) -> Updates:
+            if file is None:
+                return no_change()
+            with take_upload(file) as path:
+                service, held = context.service_for(request), ending == "held"
+                session = service.choices.choose_video(id, path, path.name, fit, held=held)
+                return context.show(session, language_of(request))
+
+        picture = [context.current, self.picture, self.fit]
+        video = [context.current, self.film, self.fit, self.ending]
+        for uploaded in (
+            self.picture.upload(take, picture, context.shown, **UPLOAD_OPTIONS),
+            self.film.upload(roll, video, context.shown, **UPLOAD_OPTIONS),
+        ):
+            uploaded.then(None, None, None, js=UPLOAD_HANDLED_JS)
+
+    def _wire_fit(self, context: Context) -> None:
+        @with_error_toasts
+        def place(id: str, fit: Fit, ending: str, request: gr.Request) -> Updates:
+            session = context.service_for(request).choices.fit_background(id, fit, held=ending == "held")
+            return context.show(session, language_of(request))
+
+        inputs = [context.current, self.fit, self.ending]
+        for control in (self.fit, self.ending):
+            control.input(place, inputs, context.shown, show_progress="hidden")
 
 
-def _scene_classes(chosen: bool) -> list[str]:
+def _render_swatch(name: str) -> gr.Button:
+    return gr.Button(localized(name), elem_id=f"swatch-{name}", elem_classes="swatch", min_width=32, scale=0)
+
+
+def _render_colour() -> gr.HTML:
+    return gr.HTML(
+        value=SWATCHES["green"],
+        html_template='<input type="color"><input type="text" maxlength="32" spellcheck="false">',
+        js_on_load=scripts.script("colour.js", WORDS=_COLOUR_TEXT),
+        apply_default_css=False,
+        padding=False,
+        elem_id="colour",
+    )
+
+
+def _render_stock(name: str) -> gr.Button:
+    classes = _stock_classes(False)
+    return gr.Button(localized(name), elem_id=f"scene-{name}", elem_classes=classes, min_width=64)
+
+
+def _stock_classes(chosen: bool) -> list[str]:
     return ["scene", "chosen"] if chosen else ["scene"]
-
-
-def _open(section: Section, kind: str) -> Updates:
-    """The controls that belong to one kind of background."""
-    return {
-        section.colours: gr.Row(visible=kind == "colour"),
-        section.pictures: gr.Column(visible=kind == "picture"),
-        section.footage: gr.Column(visible=kind == "video"),
-        section.fit: gr.Radio(visible=kind in _LAID),
-        section.radius: gr.Slider(visible=kind == "blur"),
-    }
-
-
-def wire(page: Page) -> None:
-    section = page.background
-
-    @with_error_toasts
-    def choose(id: str, kind: Kind, colour: str, radius: float, request: gr.Request) -> Updates:
-        if kind in ("picture", "video"):
-            return page.show(page.mine(request).choices.await_background(id, kind), language_of(request))
-        short = {"colour": colour, "blur": f"blur:{radius:g}", "transparent": "transparent"}
-        return page.show(page.mine(request).choices.choose_background(id, short[kind]), language_of(request))
-
-    @with_error_toasts
-    def take(id: str, file: str | None, fit: Fit, request: gr.Request) -> Updates:
-        if file is None:  # the upload was cancelled
-            return no_change()
-        with take_upload(file) as path:
-            return page.show(
-                page.mine(request).choices.choose_picture(id, path, path.name, fit), language_of(request)
-            )
-
-    @with_error_toasts
-    def roll(id: str, file: str | None, fit: Fit, ending: str, request: gr.Request) -> Updates:
-        if file is None:
-            return no_change()
-        with take_upload(file) as path:
-            held = ending == "held"
-            found = page.mine(request).choices.choose_video(id, path, path.name, fit, held=held)
-            return page.show(found, language_of(request))
-
-    @with_error_toasts
-    def place(id: str, fit: Fit, ending: str, request: gr.Request) -> Updates:
-        found = page.mine(request).choices.fit_background(id, fit, held=ending == "held")
-        return page.show(found, language_of(request))
-
-    inputs = [page.current, section.kind, section.colour, section.radius]
-    for event, newest in (
-        (section.kind.input, None),
-        (section.colour.input, _NEWEST),
-        (section.radius.release, None),
-    ):
-        event(choose, inputs, page.shown, show_progress="hidden", trigger_mode="always_last", js=newest)
-    for name, colour in SWATCHES.items():
-
-        @with_error_toasts
-        def paint(id: str, request: gr.Request, colour: str = colour) -> Updates:
-            return page.show(page.mine(request).choices.choose_background(id, colour), language_of(request))
-
-        getattr(section, name).click(paint, page.current, page.shown, show_progress="hidden")
-    for name in stock_backgrounds.NAMES:
-
-        @with_error_toasts
-        def hang(id: str, fit: Fit, request: gr.Request, name: str = name) -> Updates:
-            return page.show(
-                page.mine(request).choices.choose_stock_background(id, name, fit), language_of(request)
-            )
-
-        getattr(section, name).click(hang, [page.current, section.fit], page.shown, show_progress="hidden")
-    pictured = [page.current, section.picture, section.fit]
-    filmed = [page.current, section.film, section.fit, section.ending]
-    for taken in (
-        section.picture.upload(take, pictured, page.shown, **UPLOAD_OPTIONS),
-        section.film.upload(roll, filmed, page.shown, **UPLOAD_OPTIONS),
-    ):
-        taken.then(None, None, None, js=UPLOAD_HANDLED_JS)
-    for laid in (section.fit, section.ending):
-        inputs = [page.current, section.fit, section.ending]
-        laid.input(place, inputs, page.shown, show_progress="hidden")

@@ -1,80 +1,81 @@
-"""Six frames as they will look, beside the originals."""
+"""Preview: six frames as they will look, beside the originals."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Self
 
 import gradio as gr
 
 from ui import text
 from ui.addresses import media_address
-from ui.page.handlers import Translate, Updates, error_toast, language_of, with_error_toasts
+from ui.page import markup
+from ui.page.context import Context, EditorSection
+from ui.page.handlers import Updates, error_toast, language_of, with_error_toasts
+from ui.page.i18n import localized
 from ui.sessions.frames import FrameClient
 from ui.sessions.protocol import PREVIEWS
+from ui.sessions.service import SessionService
 from ui.sessions.session import Session
-
-if TYPE_CHECKING:
-    from ui.page.context import Page
 
 
 @dataclass(frozen=True)
-class Section:
+class PreviewSection(EditorSection):
     make: gr.Button
     gallery: gr.HTML
 
-
-def render(say: Translate) -> Section:
-    return Section(
-        make=gr.Button(say("preview"), size="md", elem_id="preview"),
-        gallery=gr.HTML(elem_id="gallery", padding=False, visible=False),
-    )
-
-
-def show(section: Section, looks: FrameClient, found: Session, language: str) -> Updates:
-    """The previews that are known for the session as it stands."""
-    return {section.gallery: gallery(looks, found, looks.cached_previews(found), language)}
-
-
-def gallery(
-    looks: FrameClient, found: Session, numbers: list[int], language: str, waiting: bool = False
-) -> gr.HTML:
-    """The frames of these numbers, each beside its original."""
-    rev = html.escape(looks.revision(found), quote=True).replace("#", "%23").replace("&amp;", "%26")
-    times = looks.frame_times(found)
-    size = f'width="{found.clip.width}" height="{found.clip.height}"'  # its place before it has come
-    cards = []
-    for number in numbers:
-        at = text.format_duration(times[number], language)
-        frame = f"{media_address(found.id)}/frames/{number}"
-        cards.append(
-            f'<figure><img src="{frame}?view=over&rev={rev}" {size} alt="{at}">'
-            f'<img src="{frame}?view=original" {size} alt="{text.translate(language, "original")}, {at}">'
-            f"<figcaption>{at}</figcaption></figure>"
+    @classmethod
+    def render(cls) -> Self:
+        return cls(
+            make=gr.Button(localized("preview"), size="md", elem_id="preview"),
+            gallery=gr.HTML(elem_id="gallery", padding=False, visible=False),
         )
-    state = ""
-    if waiting:
-        done = text.translate(language, "previewing", done=len(numbers), total=PREVIEWS)
-        state = f'<p class="quiet" role="status">{done}</p>'
-    shape = "previews tall" if found.clip.height > found.clip.width else "previews"
-    return gr.HTML(f'{state}<div class="{shape}">{"".join(cards)}</div>', visible=bool(cards) or waiting)
+
+    def show(self, session: Session, service: SessionService, language: str) -> Updates:
+        """Show the previews that are cached for the session as it is."""
+        cached = service.frames.cached_previews(session)
+        return {self.gallery: _gallery(service.frames, session, cached, language)}
+
+    def wire(self, context: Context) -> None:
+        frames = context.service.frames
+
+        @with_error_toasts
+        def make(id: str, request: gr.Request) -> Iterator[Updates]:
+            language = language_of(request)
+            session = context.service_for(request).open(id)
+            if session.awaited_background:
+                raise error_toast(request, f"{session.awaited_background}_first")
+            yield {self.gallery: _gallery(frames, session, [], language, making=True)}
+            numbers: list[int] = []
+            for numbers in frames.make_previews(session):
+                yield {self.gallery: _gallery(frames, session, numbers, language, making=True)}
+            yield {self.gallery: _gallery(frames, session, numbers, language)}
+
+        self.make.click(make, context.current, [self.gallery], show_progress="hidden")
 
 
-def wire(page: Page) -> None:
-    section, looks = page.preview, page.actions.frames
-
-    @with_error_toasts
-    def make(id: str, request: gr.Request) -> Iterator[Updates]:
-        tongue = language_of(request)
-        found = page.mine(request).open(id)
-        if found.awaited_background:
-            raise error_toast(request, f"{found.awaited_background}_first")
-        yield {section.gallery: gallery(looks, found, [], tongue, waiting=True)}
-        numbers: list[int] = []
-        for numbers in looks.make_previews(found):
-            yield {section.gallery: gallery(looks, found, numbers, tongue, waiting=True)}
-        yield {section.gallery: gallery(looks, found, numbers, tongue)}
-
-    section.make.click(make, page.current, [section.gallery], show_progress="hidden")
+def _gallery(
+    frames: FrameClient, session: Session, numbers: list[int], language: str, making: bool = False
+) -> gr.HTML:
+    """Return the frames with these numbers, each beside its original; `making`: more are to come."""
+    revision = html.escape(frames.revision(session), quote=True).replace("#", "%23").replace("&amp;", "%26")
+    times = frames.frame_times(session)
+    size = markup.frame_size(session)
+    original = text.translate(language, "original")
+    figures = []
+    for number in numbers:
+        time = text.format_duration(times[number], language)
+        address = f"{media_address(session.id)}/frames/{number}"
+        figures.append(
+            f'<figure><img src="{address}?view=over&rev={revision}" {size} alt="{time}">'
+            f'<img src="{address}?view=original" {size} alt="{original}, {time}">'
+            f"<figcaption>{time}</figcaption></figure>"
+        )
+    status = ""
+    if making:
+        status = markup.status(text.translate(language, "previewing", done=len(numbers), total=PREVIEWS))
+    classes = "previews tall" if session.clip.height > session.clip.width else "previews"
+    visible = bool(figures) or making
+    return gr.HTML(f'{status}<div class="{classes}">{"".join(figures)}</div>', visible=visible)

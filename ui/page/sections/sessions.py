@@ -1,24 +1,24 @@
-"""Every session again: cards, newest first."""
+"""The list of sessions: cards, newest first."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import gradio as gr
 
 from db.models import SessionRow
 from pipeline import formats, models
-from pipeline.compositing.background import Blur, Colour, Footage, Transparent, format_spec
+from pipeline.compositing.background import Background, Blur, Colour, Footage, Transparent, format_spec
 from ui import error_text, text
 from ui.addresses import media_address
 from ui.page import scripts
-from ui.page.handlers import Translate, Updates, language_of, with_error_toasts
+from ui.page.context import Context, Section
+from ui.page.handlers import Updates, language_of, with_error_toasts
+from ui.page.i18n import localized
 from ui.sessions.deletion import UNDO_SECONDS
+from ui.sessions.service import SessionService
 from ui.sessions.session import Session, Unreadable
-
-if TYPE_CHECKING:
-    from ui.page.context import Page
 
 _HTML = """
 <div class="undo" data-part="undo" role="status" hidden><span></span> <button type="button"></button></div>
@@ -28,44 +28,114 @@ _HTML = """
 
 
 @dataclass(frozen=True)
-class Section:
+class SessionsSection(Section):
     search: gr.Textbox
     cards: gr.HTML
     timer: gr.Timer
-    """Ticks while one of the sessions that are seen is queued or running."""
+    """Active while one of the listed sessions is queued or running."""
+
+    @classmethod
+    def render(cls) -> Self:
+        return cls(
+            search=gr.Textbox(
+                label=localized("search"),
+                placeholder=localized("search"),
+                show_label=False,
+                container=False,
+                elem_id="search",
+                max_lines=1,
+            ),
+            cards=gr.HTML(
+                value={"cards": [], "search": "", "gone": None},
+                html_template=_HTML,
+                js_on_load=scripts.script("cards.js"),
+                apply_default_css=False,
+                padding=False,
+                elem_id="cards",
+                words=text.CARDS,
+            ),
+            timer=gr.Timer(1.0, active=False),
+        )
+
+    def show(
+        self, service: SessionService, search: str, language: str, deleted: SessionRow | None = None
+    ) -> Updates:
+        """Show the user's sessions whose names contain `search`; `deleted` can be brought back."""
+        found = service.list_sessions(search)
+        undo = None
+        if deleted is not None:
+            undo = {"id": str(deleted.id), "name": deleted.name, "seconds": UNDO_SECONDS}
+        cards = [card(session, language) for session in found]
+        return {
+            self.cards: {"cards": cards, "search": search, "gone": undo},
+            self.timer: gr.Timer(active=any(session.running for session in found)),
+        }
+
+    def wire(self, context: Context) -> None:
+        def listed(search: str, request: gr.Request, deleted: SessionRow | None = None) -> Updates:
+            return self.show(context.service_for(request), search, language_of(request), deleted)
+
+        @with_error_toasts
+        def refresh(search: str, request: gr.Request) -> Updates:
+            return listed(search, request)
+
+        @with_error_toasts
+        def reopen(request: gr.Request, event: gr.EventData) -> Updates:
+            session = context.service_for(request).open(str(event.id))
+            return {
+                context.tabs: gr.Tabs(selected="cut"),
+                self.timer: gr.Timer(active=False),
+                **context.show(session, language_of(request)),
+            }
+
+        @with_error_toasts
+        def star(search: str, request: gr.Request, event: gr.EventData) -> Updates:
+            context.service_for(request).star(str(event.id), event.starred is True)
+            return listed(search, request)
+
+        @with_error_toasts
+        def rename(current: str, search: str, request: gr.Request, event: gr.EventData) -> Updates:
+            session = context.service_for(request).rename(str(event.id), str(event.name))
+            shown = context.show(session, language_of(request)) if current == session.id else {}
+            return {**shown, **listed(search, request)}
+
+        @with_error_toasts
+        def delete(current: str, search: str, request: gr.Request, event: gr.EventData) -> Updates:
+            deleted = context.service_for(request).delete_later(str(event.id))
+            cleared = context.clear() if current == str(deleted.id) else {}
+            return {**cleared, **listed(search, request, deleted)}
+
+        @with_error_toasts
+        def undo(search: str, request: gr.Request, event: gr.EventData) -> Updates:
+            context.service_for(request).undelete(str(event.id))
+            return listed(search, request)
+
+        def rest() -> Updates:
+            return {self.timer: gr.Timer(active=False)}
+
+        own, search, hidden = [self.cards, self.timer], self.search, "hidden"
+        current = [context.current, search]
+        search.change(refresh, search, own, show_progress=hidden, trigger_mode="always_last")
+        self.cards.select(reopen, None, [self.timer, context.tabs, *context.shown], show_progress=hidden)
+        self.cards.like(star, search, own, show_progress=hidden)
+        self.cards.edit(rename, current, [*own, *context.shown], show_progress=hidden)
+        self.cards.delete(delete, current, [*own, *context.cleared], show_progress=hidden)
+        self.cards.undo(undo, search, own, show_progress=hidden)
+        self.timer.tick(refresh, search, own, show_progress=hidden, queue=False)
+        context.sessions_tab.select(refresh, search, own, show_progress=hidden)
+        context.cut_tab.select(rest, None, [self.timer], show_progress=hidden)
 
 
-def render(say: Translate) -> Section:
-    return Section(
-        search=gr.Textbox(
-            label=say("search"),
-            placeholder=say("search"),
-            show_label=False,
-            container=False,
-            elem_id="search",
-            max_lines=1,
-        ),
-        cards=gr.HTML(
-            value={"cards": [], "search": "", "gone": None},
-            html_template=_HTML,
-            js_on_load=scripts.script("cards.js"),
-            apply_default_css=False,
-            padding=False,
-            elem_id="cards",
-            words=text.CARDS,
-        ),
-        timer=gr.Timer(1.0, active=False),
-    )
-
-
-def card(found: Session | Unreadable, language: str) -> dict[str, Any]:
-    """What a card shows, as plain data; the browser sets it as text."""
-    shown = _chosen(found) if isinstance(found, Session) else {"model": "", "background": "", "poster": None}
-    row = found.row
-    error = row.error if isinstance(found, Session) else found.message
-    newest = {kept.format: kept for kept in reversed(row.results)}.values()
-    return shown | {
-        "id": found.id,
+def card(session: Session | Unreadable, language: str) -> dict[str, Any]:
+    """Return what a session's card shows, as plain data, which the browser puts in as text."""
+    row = session.row
+    if isinstance(session, Session):
+        error, choices = row.error, _choices(session)
+    else:
+        error, choices = session.message, {"model": "", "background": "", "poster": None}
+    newest = {result.format: result for result in reversed(row.results)}.values()
+    return choices | {
+        "id": session.id,
         "name": row.name,
         "starred": row.starred,
         "when": row.created_at.isoformat(),
@@ -75,92 +145,35 @@ def card(found: Session | Unreadable, language: str) -> dict[str, Any]:
         "took": text.format_duration(row.results[0].seconds, language) if row.results else None,
         "results": [
             {
-                "url": f"{media_address(found.id)}/results/{kept.id}?download",
-                "format": formats.by_key(kept.format).label,
+                "url": f"{media_address(session.id)}/results/{result.id}?download",
+                "format": formats.by_key(result.format).label,
             }
-            for kept in newest
+            for result in newest
         ],
     }
 
 
-def _chosen(found: Session) -> dict[str, Any]:
-    behind = found.job.background
-    match behind:
-        case Colour():
-            shown = format_spec(behind)
-        case Blur():
-            shown = "blur"
-        case Footage():
-            shown = "video"
-        case Transparent():
-            shown = "transparent"
-        case _:
-            shown = "picture"
+def _choices(session: Session) -> dict[str, Any]:
+    """Return the part of a card that takes a readable job."""
+    model = session.job.model
     return {
         # Changes with the picture, and not with every frame of a run.
-        "poster": f"{media_address(found.id)}/poster?at={found.fingerprint}",
-        "model": models.cards()[found.job.model].label
-        if found.job.model in models.cards()
-        else found.job.model,
-        "background": shown,
+        "poster": f"{media_address(session.id)}/poster?at={session.fingerprint}",
+        "model": models.cards()[model].label if model in models.cards() else model,
+        "background": _background_key(session.job.background),
     }
 
 
-def wire(page: Page) -> None:
-    section = page.sessions
-
-    def listed(search: str, request: gr.Request, gone: SessionRow | None = None) -> Updates:
-        """`gone` was deleted just now, and may be brought back."""
-        found, tongue = page.mine(request).list_sessions(search), language_of(request)
-        undo = None if gone is None else {"id": str(gone.id), "name": gone.name, "seconds": UNDO_SECONDS}
-        cards = [card(one, tongue) for one in found]
-        return {
-            section.cards: {"cards": cards, "search": search, "gone": undo},
-            section.timer: gr.Timer(active=any(one.running for one in found)),
-        }
-
-    @with_error_toasts
-    def refresh(search: str, request: gr.Request) -> Updates:
-        return listed(search, request)
-
-    @with_error_toasts
-    def reopen(request: gr.Request, event: gr.EventData) -> Updates:
-        shown = page.show(page.mine(request).open(str(event.id)), language_of(request))
-        return {page.tabs: gr.Tabs(selected="cut"), section.timer: gr.Timer(active=False), **shown}
-
-    @with_error_toasts
-    def star(search: str, request: gr.Request, event: gr.EventData) -> Updates:
-        page.mine(request).star(str(event.id), event.starred is True)
-        return listed(search, request)
-
-    @with_error_toasts
-    def rename(current: str, search: str, request: gr.Request, event: gr.EventData) -> Updates:
-        found = page.mine(request).rename(str(event.id), str(event.name))
-        shown = page.show(found, language_of(request)) if current == found.id else {}
-        return {**shown, **listed(search, request)}
-
-    @with_error_toasts
-    def delete(current: str, search: str, request: gr.Request, event: gr.EventData) -> Updates:
-        gone = page.mine(request).delete_later(str(event.id))
-        cleared = page.nothing() if current == str(gone.id) else {}
-        return {**cleared, **listed(search, request, gone)}
-
-    def rest() -> Updates:
-        return {section.timer: gr.Timer(active=False)}
-
-    @with_error_toasts
-    def undo(search: str, request: gr.Request, event: gr.EventData) -> Updates:
-        page.mine(request).undelete(str(event.id))
-        return listed(search, request)
-
-    shown = [section.cards, section.timer]
-    outputs = [*shown, page.tabs, *page.shown]
-    section.search.change(refresh, section.search, shown, show_progress="hidden", trigger_mode="always_last")
-    section.cards.select(reopen, None, outputs, show_progress="hidden")
-    section.cards.like(star, section.search, shown, show_progress="hidden")
-    section.cards.edit(rename, [page.current, section.search], outputs, show_progress="hidden")
-    section.cards.delete(delete, [page.current, section.search], outputs, show_progress="hidden")
-    section.cards.undo(undo, section.search, shown, show_progress="hidden")
-    section.timer.tick(refresh, section.search, shown, show_progress="hidden", queue=False)
-    page.sessions_tab.select(refresh, section.search, shown, show_progress="hidden")
-    page.cut_tab.select(rest, None, [section.timer], show_progress="hidden")
+def _background_key(background: Background) -> str:
+    """Return a colour as it is specified, and the kind of any other background."""
+    match background:
+        case Colour():
+            return format_spec(background)
+        case Blur():
+            return "blur"
+        case Footage():
+            return "video"
+        case Transparent():
+            return "transparent"
+        case _:
+            return "picture"

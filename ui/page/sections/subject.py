@@ -1,28 +1,29 @@
-"""The subject: which model finds it, whether it is ready, and what makes it so."""
+"""The subject: the model that finds it, its licence and its weights."""
 
 from __future__ import annotations
 
 import html
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Self
 
 import gradio as gr
 
 from pipeline import models
 from pipeline.jobs import speeds
 from pipeline.models import Card
-from ui import error_text, text
-from ui.page.handlers import Translate, Updates, language_of, with_error_toasts
+from ui import text
+from ui.page import markup
+from ui.page.context import Context, EditorSection
+from ui.page.handlers import Updates, language_of, with_error_toasts
+from ui.page.i18n import localized
 from ui.sessions.downloads import Download, Downloads
+from ui.sessions.frames import FrameClient
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
 
-if TYPE_CHECKING:
-    from ui.page.context import Page
-
 
 @dataclass(frozen=True)
-class Section:
+class SubjectSection(EditorSection):
     model: gr.Dropdown
     about: gr.HTML
     acknowledge: gr.Checkbox
@@ -30,151 +31,145 @@ class Section:
     fetching: gr.HTML
     stop: gr.Button
 
+    @classmethod
+    def render(cls) -> Self:
+        return cls(
+            model=gr.Dropdown(
+                [(card.label, card.key) for card in models.cards().values()],
+                label=localized("model"),
+                show_label=False,
+                container=False,
+                filterable=False,
+                elem_id="model",
+                interactive=True,
+            ),
+            about=gr.HTML(elem_id="about-model", padding=False),
+            acknowledge=gr.Checkbox(
+                False, label=localized("acknowledge"), container=False, visible=False, elem_id="acknowledge"
+            ),
+            download=gr.Button(localized("fetch"), visible=False, size="md", elem_id="download-weights"),
+            fetching=gr.HTML(elem_id="fetching", padding=False, visible=False),
+            stop=gr.Button(localized("cancel"), visible=False, size="sm", elem_id="stop-download"),
+        )
 
-def render(say: Translate) -> Section:
-    return Section(
-        model=gr.Dropdown(
-            [(card.label, card.key) for card in models.cards().values()],
-            label=say("model"),
-            show_label=False,
-            container=False,
-            filterable=False,
-            elem_id="model",
-            interactive=True,
-        ),
-        about=gr.HTML(elem_id="about-model", padding=False),
-        acknowledge=gr.Checkbox(
-            False, label=say("acknowledge"), container=False, visible=False, elem_id="acknowledge"
-        ),
-        download=gr.Button(say("fetch"), visible=False, size="md", elem_id="download-weights"),
-        fetching=gr.HTML(elem_id="fetching", padding=False, visible=False),
-        stop=gr.Button(say("cancel"), visible=False, size="sm", elem_id="stop-download"),
-    )
+    def show(self, session: Session, service: SessionService, language: str) -> Updates:
+        card = models.card(session.job.model)
+        labels = [(_label(card, language), card.key) for card in models.cards().values()]
+        return {
+            self.model: gr.Dropdown(labels, value=card.key),
+            self.about: _about(card, session, service.frames, language),
+            **self.show_weights(session, service.downloads, language),
+        }
+
+    def show_weights(self, session: Session, downloads: Downloads, language: str) -> Updates:
+        """Show what is still to be done before the session's model can be used, and a download's progress."""
+        card = models.card(session.job.model)
+        download = downloads.state(card.key)
+        bound, missing = not session.accepts(card), not card.present
+        going = download is not None and not download.error
+        fetch = text.translate(language, "fetch")
+        if card.weights is not None:
+            size = text.format_size(card.weights.bytes, language)
+            fetch = text.translate(language, "fetch_size", size=size)
+        return {
+            self.acknowledge: gr.Checkbox(value=False, visible=bound),
+            self.download: gr.Button(fetch, visible=missing and not bound and not going),
+            self.fetching: gr.HTML(
+                _download_status(download, language), visible=missing and download is not None
+            ),
+            self.stop: gr.Button(visible=missing and going),
+        }
+
+    def wire(self, context: Context) -> None:
+        @with_error_toasts
+        def choose(id: str, key: str, request: gr.Request) -> Updates:
+            return context.show(
+                context.service_for(request).choices.choose_model(id, key), language_of(request)
+            )
+
+        @with_error_toasts
+        def acknowledge(id: str, agreed: bool, request: gr.Request) -> Updates:
+            service = context.service_for(request)
+            session = service.open(id)
+            if agreed:
+                service.acknowledge(session.job.model)
+            return context.show(session, language_of(request))
+
+        @with_error_toasts
+        def fetch(id: str, request: gr.Request) -> Updates:
+            session = context.service_for(request).open(id)
+            session.check_licence()
+            context.service.downloads.start(session.job.model)
+            return context.show(session, language_of(request))
+
+        @with_error_toasts
+        def stop(id: str, request: gr.Request) -> None:
+            context.service.downloads.cancel(context.service_for(request).open(id).job.model)
+
+        current, shown = context.current, context.shown
+        self.model.input(choose, [current, self.model], shown, show_progress="hidden")
+        self.acknowledge.input(acknowledge, [current, self.acknowledge], shown, show_progress="hidden")
+        self.download.click(fetch, current, shown, show_progress="hidden")
+        self.stop.click(stop, current, None, show_progress="hidden")
 
 
-def waiting(downloads: Downloads, found: Session) -> bool:
-    """Whether the weights of the session's model are being fetched."""
-    download = downloads.state(found.job.model)
-    return download is not None and not download.error
-
-
-def show(section: Section, actions: SessionService, found: Session, language: str) -> Updates:
-    card = models.card(found.job.model)
-    return {
-        section.model: gr.Dropdown(
-            [(_label(card, language), card.key) for card in models.cards().values()], value=card.key
-        ),
-        section.about: _about(card, found, _expected(actions, found), language),
-        **show_ready(section, actions.downloads, found, language),
-    }
-
-
-def show_ready(section: Section, downloads: Downloads, found: Session, language: str) -> Updates:
-    """Show what is still to be done before the session's model can be used."""
-    card = models.card(found.job.model)
-    download = downloads.state(card.key)
-    bound, missing = not found.accepts(card), not card.present
-    going = download is not None and not download.error
-    fetch = text.translate(language, "fetch")
-    if card.weights is not None:
-        fetch = text.translate(language, "fetch_size", size=text.format_size(card.weights.bytes, language))
-    return {
-        section.acknowledge: gr.Checkbox(value=False, visible=bound),
-        section.download: gr.Button(fetch, visible=missing and not bound and not going),
-        section.fetching: gr.HTML(_fetching(download, language), visible=missing and download is not None),
-        section.stop: gr.Button(visible=missing and going),
-    }
-
-
-def _fetching(download: Download | None, language: str) -> str:
+def _download_status(download: Download | None, language: str) -> str:
     if download is None:
         return ""
     if download.error:
-        said = html.escape(error_text.translate(language, download.error))
-        return f'<p class="failure" role="alert">{said}</p>'
+        return markup.failure(download.error, language)
     done, total = (text.format_size(count, language) for count in (download.done, download.total))
-    said = text.translate(language, "fetching", done=done, total=total)
-    return (
-        f'<progress max="{max(1, download.total)}" value="{download.done}"></progress>'
-        f'<p class="quiet" role="status">{html.escape(said)}</p>'
-    )
+    status = markup.status(text.translate(language, "fetching", done=done, total=total))
+    return markup.progress_bar(download.done, max(1, download.total)) + status
 
 
 def _label(card: Card, language: str) -> str:
-    """The model's name, and how much there is to fetch before it can be used."""
+    """Return the model's name, with the size of its weights if they have yet to be downloaded."""
     if card.weights is None or card.present:
         return card.label
     return f"{card.label} ↓ {text.format_size(card.weights.bytes, language)}"
 
 
-def _about(card: Card, found: Session, takes: float | None, language: str) -> str:
+def _about(card: Card, session: Session, frames: FrameClient, language: str) -> str:
+    """Describe a model: purpose, licence, time that the clip will take, restriction, and what to do next."""
+    purpose = html.escape(text.translate_purpose(language, card.key, card.purpose))
     licence = (
         f'{text.translate(language, "licence")}: <a href="{html.escape(card.licence_url)}" target="_blank" '
         f'rel="noreferrer">{html.escape(card.licence)}</a>'
     )
-    said = [f"{html.escape(text.translate_purpose(language, card.key, card.purpose))} {licence}"]
-    if takes is not None:
-        said.append(html.escape(text.translate(language, "takes", time=text.format_estimate(takes))))
-    about = "".join(f'<p class="quiet">{line}</p>' for line in said)
+    about = f'<p class="quiet">{purpose} {licence}</p>'
+    if (seconds := _expected_seconds(session, frames)) is not None:
+        about += markup.paragraph(text.translate(language, "takes", time=text.format_estimate(seconds)))
     if card.restriction:
-        restriction = text.translate_restriction(language, card.key, card.restriction)
-        about += f'<p class="notice">{html.escape(restriction)}</p>'
-    if not found.job.active_prompts:
-        key, _why = models.choose_default(accepts=found.accepts)
-        if key == card.key == models.AUTOMATIC:
-            about += _hint(text.translate(language, "chosen_best"))
-        elif key == card.key:
-            best = models.card(models.AUTOMATIC).label
-            about += _hint(text.translate(language, "chosen_spare", best=best))
-        if card.points or card.box:
-            about += _hint(text.translate(language, "click_better" if card.automatic else "click_first"))
+        about += markup.notice(text.translate_restriction(language, card.key, card.restriction))
+    if not session.job.active_prompts:
+        about += "".join(markup.hint(sentence) for sentence in _hints(card, session, language))
     return about
 
 
-def _expected(actions: SessionService, found: Session) -> float | None:
-    """Estimate the seconds that the kept part of this clip may take; None where that is not known.
+def _hints(card: Card, session: Session, language: str) -> list[str]:
+    """Return why this model is the one in use, if nobody chose it, and what a mark would do."""
+    hints = []
+    default, _why = models.choose_default(accepts=session.accepts)
+    if default == card.key == models.AUTOMATIC:
+        hints.append(text.translate(language, "chosen_best"))
+    elif default == card.key:
+        best = models.card(models.AUTOMATIC).label
+        hints.append(text.translate(language, "chosen_spare", best=best))
+    if card.points or card.box:
+        hints.append(text.translate(language, "click_better" if card.automatic else "click_first"))
+    return hints
 
-    With a matte that is kept it takes next to nothing of what was measured.
+
+def _expected_seconds(session: Session, frames: FrameClient) -> float | None:
+    """Estimate the seconds that the trimmed clip takes with its model.
+
+    None if nothing was measured on this machine, or if the matte exists, for then the model does not run.
     """
-    if actions.frames.has_matte(found):
+    if frames.has_matte(session):
         return None
-    clip, job = found.clip, found.job
-    past = clip.duration if job.end is None else min(job.end, clip.duration)
-    kept = (past - job.start) / clip.duration if clip.duration else 1.0
-    return speeds.expected_seconds(job.model, (clip.width, clip.height), max(1, round(clip.frames * kept)))
-
-
-def _hint(sentence: str) -> str:
-    return f'<p class="hint">{html.escape(sentence)}</p>'
-
-
-def wire(page: Page) -> None:
-    section, actions = page.subject, page.actions
-
-    @with_error_toasts
-    def choose(id: str, key: str, request: gr.Request) -> Updates:
-        return page.show(page.mine(request).choices.choose_model(id, key), language_of(request))
-
-    @with_error_toasts
-    def acknowledge(id: str, agreed: bool, request: gr.Request) -> Updates:
-        found = page.mine(request).open(id)
-        if agreed:
-            page.mine(request).acknowledge(found.job.model)
-        return page.show(found, language_of(request))
-
-    @with_error_toasts
-    def fetch(id: str, request: gr.Request) -> Updates:
-        found = page.mine(request).open(id)
-        found.check_licence()
-        actions.downloads.start(found.job.model)
-        return page.show(found, language_of(request))
-
-    @with_error_toasts
-    def stop(id: str, request: gr.Request) -> None:
-        actions.downloads.cancel(page.mine(request).open(id).job.model)
-
-    shown = page.shown
-    section.model.input(choose, [page.current, section.model], shown, show_progress="hidden")
-    section.acknowledge.input(acknowledge, [page.current, section.acknowledge], shown, show_progress="hidden")
-    section.download.click(fetch, page.current, shown, show_progress="hidden")
-    section.stop.click(stop, page.current, None, show_progress="hidden")
+    clip, job = session.clip, session.job
+    end = clip.duration if job.end is None else min(job.end, clip.duration)
+    part = (end - job.start) / clip.duration if clip.duration else 1.0
+    size = (clip.width, clip.height)
+    return speeds.expected_seconds(job.model, size, max(1, round(clip.frames * part)))

@@ -1,0 +1,23 @@
+"""File types that the page offers to choose, and that it tells apart when a file is dropped."""
+
+from __future__ import annotations
+
+import mimetypes
+from pathlib import Path
+
+# The suffixes are those of containers that the browser does not know to be video.
+VIDEO_FILE_TYPES = [
+    "video",
+    *(".mkv", ".mov", ".avi", ".mxf", ".mts", ".m2ts", ".ts", ".flv", ".wmv", ".3gp", ".ogv"),
+    *(".gif", ".webp", ".apng"),
+]
+PICTURE_FILE_TYPES = ["image"]
+
+_ANIMATED_SUFFIXES = (".gif", ".apng")
+"""Pictures that are taken for videos where either may be meant."""
+
+
+def is_still_picture(path: Path) -> bool:
+    """Return True if a file's name is that of a picture that is not animated."""
+    kind, _encoding = mimetypes.guess_type(path.name)
+    return kind is not None and kind.startswith("image/") and path.suffix.lower() not in _ANIMATED_SUFFIXES

@@ -1,0 +1,39 @@
+"""HTML fragments that several sections show; sentences are escaped."""
+
+from __future__ import annotations
+
+import html
+
+from ui import error_text
+from ui.sessions.session import Session
+
+
+def paragraph(sentence: str) -> str:
+    return f'<p class="quiet">{html.escape(sentence)}</p>'
+
+
+def hint(sentence: str) -> str:
+    return f'<p class="hint">{html.escape(sentence)}</p>'
+
+
+def notice(sentence: str) -> str:
+    return f'<p class="notice">{html.escape(sentence)}</p>'
+
+
+def status(sentence: str) -> str:
+    """Return a sentence that screen readers announce when it changes."""
+    return f'<p class="quiet" role="status">{html.escape(sentence)}</p>'
+
+
+def failure(error: str, language: str) -> str:
+    """Return an error's sentence, translated, which screen readers announce at once."""
+    return f'<p class="failure" role="alert">{html.escape(error_text.translate(language, error))}</p>'
+
+
+def progress_bar(done: int, total: int) -> str:
+    return f'<progress max="{total}" value="{done}"></progress>'
+
+
+def frame_size(session: Session) -> str:
+    """Return the attributes of an `<img>` that keep a frame's place until it is loaded."""
+    return f'width="{session.clip.width}" height="{session.clip.height}"'
