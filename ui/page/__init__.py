@@ -1,1 +1,1 @@
-"""The Gradio page, and nothing else."""
+"""The page, in Gradio."""

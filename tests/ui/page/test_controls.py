@@ -1,4 +1,4 @@
-"""The page's controls, by mouse and by keyboard, and files on their way to it."""
+"""The page's controls by mouse and keyboard, and uploads."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ Visit = Callable[..., Page]
 
 
 def focused(page: Page) -> str:
-    """The id of what has the focus, or of what it is in."""
+    """Return the id of the focused element, or of the nearest element around it that has one."""
     return str(page.evaluate("document.activeElement.closest('[id]:not([id=\"\"])')?.id"))
 
 
 def frame_over(page: Page) -> str:
-    """The address of the shown frame over the background as it is now."""
+    """Return the address of the shown frame over the present background."""
     page.locator("[data-view=split]").click()
     with page.expect_response(re.compile("view=over")) as answered:
         page.locator("[data-part=slider]").press("ArrowRight")
@@ -80,7 +80,7 @@ def test_a_colour_is_picked_or_typed(server: Server, visit: Visit, clip: Path) -
         assert page.locator(part).evaluate("e => getComputedStyle(e).borderTopColor") == "rgb(128, 128, 128)"
 
 
-def test_a_colour_that_is_chosen_before_the_last_one_is_answered_is_not_lost(
+def test_a_colour_chosen_while_an_earlier_one_is_handled_is_not_lost(
     server: Server, visit: Visit, clip: Path
 ) -> None:
     page = started(server, visit, clip)
@@ -112,7 +112,9 @@ def test_a_colour_that_is_chosen_before_the_last_one_is_answered_is_not_lost(
 # ---------------------------------------------------------------- what was chosen stays chosen
 
 
-def test_a_picture_that_was_announced_is_asked_for(server: Server, visit: Visit, clip: Path) -> None:
+def test_making_and_previewing_need_the_chosen_kind_of_background(
+    server: Server, visit: Visit, clip: Path
+) -> None:
     page = started(server, visit, clip)
     choose(page, "Blur")
     expect(page.locator("#radius")).to_be_visible()
@@ -132,7 +134,9 @@ def test_a_picture_that_was_announced_is_asked_for(server: Server, visit: Visit,
     until(lambda: [*(server.sessions / session(page)).glob("background-city.jpg")])
 
 
-def test_the_format_comes_back_after_transparency(server: Server, visit: Visit, clip: Path) -> None:
+def test_the_format_is_restored_after_a_transparent_background(
+    server: Server, visit: Visit, clip: Path
+) -> None:
     page = started(server, visit, clip)
     choose_format(page, "MP4 · HEVC")
     choose(page, "Transparent")
@@ -167,7 +171,7 @@ def test_another_background_is_seen_at_once_in_place_of_the_result(
 # ---------------------------------------------------------------- by keyboard
 
 
-def test_a_list_closes_when_it_is_left(server: Server, visit: Visit, clip: Path) -> None:
+def test_a_dropdown_closes_when_it_loses_focus(server: Server, visit: Visit, clip: Path) -> None:
     page = started(server, visit, clip)
     for list, key in (("#format input", "Tab"), ("#model input", "Shift+Tab")):
         page.locator(list).focus()
@@ -180,7 +184,9 @@ def test_a_list_closes_when_it_is_left(server: Server, visit: Visit, clip: Path)
         expect(page.get_by_role("listbox")).to_have_count(0)
 
 
-def test_choices_are_one_group_each_with_arrows_within(server: Server, visit: Visit, clip: Path) -> None:
+def test_choices_are_groups_with_one_tab_stop_and_arrow_keys(
+    server: Server, visit: Visit, clip: Path
+) -> None:
     page = started(server, visit, clip)
     page.locator("#edges").get_by_role("button", name="Edges").click()
     expect(page.locator("#despill")).to_be_visible()
@@ -205,7 +211,7 @@ def test_choices_are_one_group_each_with_arrows_within(server: Server, visit: Vi
     until(lambda: len(set(names("#kind"))) == 1)
 
 
-def test_sliders_are_heard_without_a_mouse(server: Server, visit: Visit, clip: Path) -> None:
+def test_sliders_work_by_keyboard(server: Server, visit: Visit, clip: Path) -> None:
     page = started(server, visit, clip)
     page.locator("#edges").get_by_role("button", name="Edges").click()
 
@@ -229,7 +235,7 @@ def test_sliders_are_heard_without_a_mouse(server: Server, visit: Visit, clip: P
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_thumbs_of_sliders_are_seen(server: Server, visit: Visit, clip: Path, scheme: str) -> None:
+def test_thumbs_of_sliders_are_visible(server: Server, visit: Visit, clip: Path, scheme: str) -> None:
     page = visit(server.url, color_scheme=scheme)
     upload(page, clip)
     ready(page)
@@ -242,7 +248,7 @@ def test_thumbs_of_sliders_are_seen(server: Server, visit: Visit, clip: Path, sc
     assert np.abs(thumb - ground).max() > 100
 
 
-def test_headings_are_headings(server: Server, visit: Visit, clip: Path) -> None:
+def test_groups_have_headings_for_screen_readers(server: Server, visit: Visit, clip: Path) -> None:
     page = started(server, visit, clip)
     for heading in ("Video", "Subject", "Background", "Result"):
         expect(page.get_by_role("heading", name=heading, level=2, exact=True)).to_be_visible()
@@ -257,7 +263,7 @@ def test_headings_are_headings(server: Server, visit: Visit, clip: Path) -> None
 
 
 def slow(page: Page) -> None:
-    """From now on uploads take some seconds."""
+    """Slow the connection down, so that uploads take some seconds."""
     tab = page.context.new_cdp_session(page)
     tab.send("Network.enable")
     shape = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 300_000}
@@ -266,34 +272,34 @@ def slow(page: Page) -> None:
 
 @pytest.fixture
 def heavy(clip: Path, tmp_path: Path) -> Path:
-    """The clip with so much behind its end that it takes a while to send."""
+    """The clip with padding after its end, so that its upload takes a while."""
     file = tmp_path / "heavy.mp4"
     size = 4_000_000
     file.write_bytes(clip.read_bytes() + size.to_bytes(4, "big") + b"free" + bytes(size - 8))
     return file
 
 
-def test_an_upload_tells_its_bytes_and_can_be_cancelled(
+def test_an_upload_shows_its_progress_and_can_be_cancelled(
     server: Server, visit: Visit, clip: Path, heavy: Path
 ) -> None:
     page = visit(server.url)
     slow(page)
     before = server.files()
     upload(page, heavy)
-    told = page.locator("#upload")
-    expect(told).to_contain_text("Uploading heavy.mp4")
-    expect(told).to_contain_text(re.compile(r"[1-9][\d.]* of 4\.\d MB|0\.[1-9] MB of 4\.\d MB"))
+    progress = page.locator("#upload")
+    expect(progress).to_contain_text("Uploading heavy.mp4")
+    expect(progress).to_contain_text(re.compile(r"[1-9][\d.]* of 4\.\d MB|0\.[1-9] MB of 4\.\d MB"))
     assert "file..." not in page.locator("#drop").inner_text() or page.locator("#drop .uploading").evaluate(
         "e => getComputedStyle(e).visibility == 'hidden'"
     )
-    told.get_by_role("button", name="Cancel").click()
-    expect(told).to_have_count(0)
+    progress.get_by_role("button", name="Cancel").click()
+    expect(progress).to_have_count(0)
     expect(page.get_by_test_id("toast-body")).to_have_count(0)
     until(lambda: not [p for p in (server.home / "uploads").rglob("part") if p.is_file()])
     assert server.files() == before
     upload(page, clip)
     ready(page)
-    expect(told).to_have_count(0)
+    expect(progress).to_have_count(0)
 
 
 def test_an_upload_whose_connection_breaks_is_tried_again(server: Server, visit: Visit, clip: Path) -> None:
@@ -308,12 +314,12 @@ def test_an_upload_whose_connection_breaks_is_tried_again(server: Server, visit:
 
     page.route("**/gradio_api/upload?**", play)
     upload(page, clip)
-    told = page.locator("#upload")
+    progress = page.locator("#upload")
     for _ in range(2):
-        expect(told).to_contain_text("The connection broke before figure.mp4 was here whole")
-        told.get_by_role("button", name="Try again").click()
+        expect(progress).to_contain_text("The connection broke before figure.mp4 was here whole")
+        progress.get_by_role("button", name="Try again").click()
     ready(page)
-    expect(told).to_have_count(0)
+    expect(progress).to_have_count(0)
     page.wait_for_load_state("networkidle")
 
 
@@ -337,7 +343,7 @@ def test_cancelling_a_background_leaves_the_session_as_it_is(
 
 
 def drop(page: Page, file: Path, target: str) -> None:
-    """As a hand drops a file; tells whether the page took it, or left it to the browser."""
+    """Drop a file on an element; return whether the page took it, or left it to the browser."""
     held = page.evaluate_handle(
         """async ([name, type, bytes]) => {
           const held = new DataTransfer();

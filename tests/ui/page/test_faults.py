@@ -1,4 +1,4 @@
-"""What a server has to go through in its years, in a minute: nothing is lost and nothing is half."""
+"""Killed servers and workers, and several users at once: nothing is lost, no file is left half-written."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NAMES = re.compile(r"source\.mp4(\.index)?|strip\.jpg|matte\.mkv(\.index|\.parts
 
 @pytest.fixture
 def long_lived() -> Iterator[Server]:
-    """A server whose model takes its time, and which puts by what it has found twice a second."""
+    """A server with slow models, which saves resume data twice a second."""
     with tempfile.TemporaryDirectory(prefix="recorte-faults-", ignore_cleanup_errors=True) as folder:
         server = Server(Path(folder) / "home", program=("-m", "tests.ui.stand_in_app"), SEGMENT_SECONDS="0.5")
         server.start()
@@ -37,7 +37,7 @@ def long_lived() -> Iterator[Server]:
 
 
 def choose_model(page: Page, name: str) -> None:
-    """Of those whose every matte hangs on all frames before it."""
+    """Choose a model each of whose mattes depends on all frames before it."""
     page.locator("#model input").click()
     page.get_by_role("option", name=name, exact=True).click()
     expect(page.locator("#model input")).to_have_value(name)
@@ -45,7 +45,7 @@ def choose_model(page: Page, name: str) -> None:
 
 
 def worker(server: Server) -> psutil.Process:
-    """The process that runs what is asked for."""
+    """Return the worker process that runs jobs."""
     hosted = [p for p in server.process.children() if "spawn_main" in " ".join(p.cmdline())]
     return max(hosted, key=lambda p: p.memory_info().rss)
 
@@ -58,9 +58,7 @@ def results(server: Server, id: str) -> list[Path]:
     return sorted((server.sessions / id).glob("result-*"), key=lambda path: path.stat().st_mtime)
 
 
-def test_killed_ten_times_a_run_ends_as_if_nothing_had_been(
-    long_lived: Server, visit: Visit, tmp_path: Path
-) -> None:
+def test_a_run_killed_ten_times_has_the_same_result(long_lived: Server, visit: Visit, tmp_path: Path) -> None:
     server, chance = long_lived, random.Random(11)
     frames, _alphas = rendered.subject_over_background(60, 240, 136)
     clip = rendered.write_clip(tmp_path / "long.mp4", frames * 8)
@@ -120,7 +118,7 @@ def test_killed_ten_times_a_run_ends_as_if_nothing_had_been(
 
 
 def hosted_name(process: psutil.Process) -> str:
-    """A Python process's name; another's is none of ours."""
+    """Return the name of a Python process; empty for another, which is not started by the server itself."""
     return process.name() if process.name().startswith("python") else ""
 
 
@@ -131,7 +129,7 @@ def sign_in(page: Page, name: str) -> None:
     expect(page.locator("#drop input[type=file]").or_(page.locator("#side"))).to_be_attached()
 
 
-def test_two_people_in_two_browsers_know_nothing_of_each_other(chrome: Browser, clip: Path) -> None:
+def test_two_users_cannot_reach_each_others_sessions(chrome: Browser, clip: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="recorte-two-", ignore_cleanup_errors=True) as folder:
         server = Server(Path(folder) / "home")
         for name in ("ana", "bea"):

@@ -1,4 +1,4 @@
-"""Answers of the page's handlers, called as Gradio calls them, without a browser."""
+"""The page's event handlers, called as Gradio calls them, without a browser."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Call = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def call(actions: SessionService) -> Iterator[Call]:
-    """Calls what an event of a component does; gives the new values by the components' ids, or classes."""
+    """Call the handler of a component's event; return the new values by the components' ids, or classes."""
     # Gradio leaves loops unclosed when a page is built: they go here, and not in the middle of a test.
     with warnings.catch_warnings(action="ignore"):
         page = blocks.build(actions)
@@ -54,7 +54,7 @@ def call(actions: SessionService) -> Iterator[Call]:
             actions.choices.choose_model(found.id, "grabcut")
 
 
-def test_an_edit_is_answered_with_what_others_have_changed(
+def test_an_edit_is_answered_with_changes_from_other_windows(
     actions: SessionService, upload: Any, call: Call
 ) -> None:
     id = actions.create(upload(), "a.mp4")
@@ -68,11 +68,13 @@ def test_an_edit_is_answered_with_what_others_have_changed(
         boxed = nothing | {"prompts": [{"time": 0.0, "box": [1, 1, corner, 60]}], "base": nothing, "seq": 5}
         shown = call("stage", "input", boxed, id, language="es")["stage"]
         assert said in (shown["message"] or "") if said else shown["message"] is None
-    # Another window is told of it, and shows all of the session.
+    # Another window notices, and shows all of the session.
     assert call("stage", "tick", id)["stage"]["version"] == actions.open(id).fingerprint
 
 
-def test_where_to_look_is_said_with_its_frames(actions: SessionService, upload: Any, call: Call) -> None:
+def test_frames_to_check_are_shown_beside_the_status(
+    actions: SessionService, upload: Any, call: Call
+) -> None:
     id = actions.create(upload(), "a.mp4")
     actions.choices.choose_model(id, "doubting")
     actions.run(id)
@@ -83,9 +85,7 @@ def test_where_to_look_is_said_with_its_frames(actions: SessionService, upload: 
     assert "pero mira 1 lugar" in call("stage", "tick", id, language="es")["progress"].value
 
 
-def test_sessions_are_renamed_deleted_and_brought_back(
-    actions: SessionService, upload: Any, call: Call
-) -> None:
+def test_sessions_are_renamed_deleted_and_restored(actions: SessionService, upload: Any, call: Call) -> None:
     id = actions.create(upload(), "a.mp4")
     shown = call("cards", "edit", "", "", data={"id": id, "name": "Beach"})
     assert shown["cards"]["cards"][0]["name"] == "Beach" and not shown["Timer"].active
@@ -98,9 +98,7 @@ def test_sessions_are_renamed_deleted_and_brought_back(
     assert [card["id"] for card in shown["cards"]["cards"]] == [id] and shown["cards"]["gone"] is None
 
 
-def test_errors_are_raised_in_the_languages_of_who_asks(
-    actions: SessionService, upload: Any, call: Call
-) -> None:
+def test_errors_are_in_the_visitors_language(actions: SessionService, upload: Any, call: Call) -> None:
     id = actions.create(upload(), "a.mp4")
     actions.choices.choose_model(id, "pointing")
     for language, said in (("en", "Click on the subject first"), ("es", "Haz clic primero en el sujeto")):
@@ -112,7 +110,7 @@ def test_errors_are_raised_in_the_languages_of_who_asks(
     assert "Algo ha fallado" in call("stage", "tick", id, language="es")["progress"].value
 
 
-def test_nothing_can_be_made_without_weights(actions: SessionService, upload: Any, call: Call) -> None:
+def test_a_run_needs_the_weights_of_its_model(actions: SessionService, upload: Any, call: Call) -> None:
     id = actions.create(upload(), "a.mp4")
     assert call("stage", "tick", id)["make"].interactive
     actions.choices.choose_model(id, "sam2-tiny")

@@ -1,4 +1,4 @@
-"""Choosing a model on the page: objects, candidates, weights and licences, with models that are played."""
+"""Choosing a model on the page: objects, candidates, weights and licences, with stand-in models."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.ui.page.test_page import Visit, choose, make, on_screen, picture, rea
 
 
 class Played(Hub):
-    """A hub that has RMBG's network, untrained, and can be taken away."""
+    """A stand-in hub that serves RMBG's network, untrained, and can be closed."""
 
     def __init__(self) -> None:
         super().__init__(content=save(Isnet().state_dict()), pause=0.01)
@@ -37,7 +37,7 @@ def hub() -> Iterator[Played]:
 
 @pytest.fixture(scope="module")
 def server(hub: Played) -> Iterator[Server]:
-    """A server with stand-ins among its models, whose hub is played."""
+    """A server with stand-ins among its models, and the stand-in hub."""
     with tempfile.TemporaryDirectory(prefix="recorte-page-", ignore_cleanup_errors=True) as folder:
         server = Server(
             Path(folder) / "home",
@@ -58,7 +58,7 @@ def choose_model(page: Page, label: str) -> None:
     page.get_by_role("option", name=re.compile(f"^{re.escape(label)}")).click()
 
 
-def test_a_lone_click_offers_three_readings(server: Server, visit: Visit, clip: Path) -> None:
+def test_a_single_click_offers_three_candidates(server: Server, visit: Visit, clip: Path) -> None:
     page = started(server, visit, clip)
     choose_model(page, "Pointing")
     expect(page.locator("#about-model")).to_contain_text("Click on the subject")
@@ -99,7 +99,7 @@ def test_objects_are_added_named_and_switched_off(server: Server, visit: Visit, 
     expect(chips.nth(0).locator("[data-do=toggle]")).to_have_attribute("aria-pressed", "false")
 
 
-def test_where_the_cut_may_have_slipped_is_on_the_timeline(server: Server, visit: Visit, clip: Path) -> None:
+def test_frames_to_check_are_marked_on_the_timeline(server: Server, visit: Visit, clip: Path) -> None:
     page = started(server, visit, clip)
     choose_model(page, "Doubting")
     make(page)
@@ -109,7 +109,7 @@ def test_where_the_cut_may_have_slipped_is_on_the_timeline(server: Server, visit
     expect(page.locator("[data-part=slider]")).to_have_value("5")
 
 
-def test_spanish_says_what_a_licence_forbids(server: Server, visit: Visit, clip: Path) -> None:
+def test_the_restriction_of_a_licence_is_translated(server: Server, visit: Visit, clip: Path) -> None:
     page = visit(server.url, locale="es-ES")
     page.locator("#drop input[type=file]").set_input_files(clip)
     ready(page)
@@ -118,7 +118,7 @@ def test_spanish_says_what_a_licence_forbids(server: Server, visit: Visit, clip:
     choose(page, "Color")
 
 
-def test_weights_are_fetched_after_the_licence_was_read(
+def test_weights_are_downloaded_after_the_licence_is_acknowledged(
     server: Server, visit: Visit, clip: Path, hub: Played
 ) -> None:
     page = started(server, visit, clip)
@@ -147,7 +147,7 @@ def test_weights_are_fetched_after_the_licence_was_read(
     expect(third.locator("#about-model")).to_contain_text("its weights are on this machine")
 
 
-def test_without_a_network_it_is_said_that_there_is_none(
+def test_a_failed_download_names_the_host_that_cannot_be_reached(
     server: Server, visit: Visit, clip: Path, hub: Played
 ) -> None:
     hub.stack.close()  # for the tests behind this one as well: there are none

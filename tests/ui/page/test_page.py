@@ -1,4 +1,4 @@
-"""The page as a person meets it: the real server, the real database, a real browser."""
+"""The page end to end: the real server, the real database, a real browser."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def upload(page: Page, file: Path) -> None:
 
 
 def ready(page: Page) -> None:
-    """A session is on the stage and its picture has come."""
+    """Wait until a session is on the stage and its picture is loaded."""
     expect(page.locator("#side")).to_be_visible()
     expect(page.locator("[data-part=slider]")).not_to_have_attribute("max", "0")
     expect(picture(page)).to_have_attribute("aria-busy", "false")
@@ -77,7 +77,7 @@ def download(page: Page, label: str) -> Download:
 
 
 def session(page: Page) -> str:
-    """The id in the page's address."""
+    """Return the session id in the page's address."""
     page.wait_for_url(re.compile("session="))
     return page.url.split("session=")[1].split("&")[0]
 
@@ -87,7 +87,7 @@ def address(server: Server, id: str) -> str:
 
 
 def started(server: Server, visit: Visit, file: Path) -> Page:
-    """A page with this clip's new session on it."""
+    """Open a page and upload a clip to it."""
     page = visit(server.url)
     upload(page, file)
     ready(page)
@@ -109,7 +109,7 @@ def test_the_sample_is_one_click_away(server: Server, visit: Visit) -> None:
     assert re.fullmatch(r"\d+ × \d+ · [\d.:]+ (s|min) · [\d.]+/s · with sound", facts.strip()), facts
 
 
-def test_an_upload_says_what_it_is(server: Server, visit: Visit, clip: Path) -> None:
+def test_an_upload_shows_the_videos_properties(server: Server, visit: Visit, clip: Path) -> None:
     page = started(server, visit, clip)
     expect(page.locator("#facts")).to_have_text("320 × 180 · 1.0 s · 24/s · with sound")
     folder = server.sessions / session(page)
@@ -136,10 +136,10 @@ def test_a_file_that_is_no_video_is_refused_with_a_sentence(
     expect(page.locator("#facts")).to_contain_text("320 × 180")
 
 
-def test_no_event_is_lost_that_comes_as_the_one_before_it_ends(
+def test_no_event_is_lost_that_arrives_as_the_one_before_it_ends(
     server: Server, visit: Visit, clip: Path
 ) -> None:
-    """A page that has hardly come is asked for the sessions, while what it was opened with is answered."""
+    """The list of sessions is opened while the page's load event is still being handled."""
     page = started(server, visit, clip)
     mine = session(page)
     for _ in range(10):
@@ -318,9 +318,9 @@ def test_a_part_is_kept_by_handle_and_by_typing(
     server: Server, visit: Visit, clip: Path, tmp_path: Path
 ) -> None:
     page = started(server, visit, clip)
-    with told(page):
+    with until_handled(page):
         page.locator(".handle.start").fill("6")
-    with told(page):
+    with until_handled(page):
         page.get_by_label("to", exact=True).fill("0:00.75")
         page.get_by_label("to", exact=True).press("Enter")
     expect(page.locator("[data-part=count]")).to_have_text("Frame 18 of 24")
@@ -339,8 +339,8 @@ def test_a_part_is_kept_by_handle_and_by_typing(
 
 
 @contextmanager
-def told(page: Page) -> Iterator[None]:
-    """A change on the page, which the server then has."""
+def until_handled(page: Page) -> Iterator[None]:
+    """Wait, after a change on the page, until the server has handled it."""
     with page.expect_event("requestfinished", lambda r: "/gradio_api/queue/data" in r.url):
         yield
 
@@ -378,11 +378,11 @@ def test_a_video_behind_edges_and_a_small_gif(
     expect(page.locator("#quality")).to_be_hidden()
     choose_format(page, "GIF")
     expect(page.locator("#whose")).to_be_hidden()
-    with told(page):
+    with until_handled(page):
         page.locator("#quality").get_by_text("Small").click()
     page.locator("#advanced").get_by_role("button", name="Advanced").click()
     page.locator("#rate input").click()
-    with told(page):
+    with until_handled(page):
         page.get_by_role("option", name="50", exact=True).click()
     make(page)
     expect(page.locator("[data-part=still]")).to_be_visible()
@@ -394,7 +394,7 @@ def test_a_video_behind_edges_and_a_small_gif(
 # ---------------------------------------------------------------- coming back
 
 
-def test_a_run_outlives_its_tab(server: Server, visit: Visit, long_clip: Path) -> None:
+def test_a_run_continues_when_its_tab_is_closed(server: Server, visit: Visit, long_clip: Path) -> None:
     page = started(server, visit, long_clip)
     page.locator("#swatch-black").click()
     page.locator("#make").click()
@@ -472,7 +472,7 @@ def test_sessions_are_listed_opened_and_deleted(server: Server, visit: Visit, cl
     expect(page.locator("#drop")).to_be_visible()
 
 
-def test_what_is_asked_of_a_session_that_was_deleted_meanwhile_is_refused_with_a_sentence(
+def test_actions_on_a_session_deleted_meanwhile_are_refused_with_a_sentence(
     server: Server, visit: Visit, clip: Path
 ) -> None:
     page = started(server, visit, clip)
@@ -496,14 +496,14 @@ def test_what_is_asked_of_a_session_that_was_deleted_meanwhile_is_refused_with_a
         expect(toast).to_have_count(0)
 
 
-def test_a_session_that_never_was_gives_a_message(server: Server, visit: Visit) -> None:
+def test_an_unknown_session_gives_a_message(server: Server, visit: Visit) -> None:
     page = visit(address(server, "nonsense"))
     expect(page.get_by_test_id("toast-body")).to_contain_text("This session does not exist")
     expect(page.locator("#drop")).to_be_visible()
     expect(page.locator("#side")).to_be_hidden()
 
 
-def test_a_killed_server_comes_back_with_everything(
+def test_a_killed_server_restarts_with_its_sessions(
     server: Server, visit: Visit, clip: Path, long_clip: Path
 ) -> None:
     page = started(server, visit, clip)
@@ -533,7 +533,7 @@ def test_a_killed_server_comes_back_with_everything(
 # ---------------------------------------------------------------- all kinds of visitors
 
 
-def test_spanish_is_spoken(server: Server, visit: Visit, clip: Path) -> None:
+def test_the_page_is_shown_in_spanish(server: Server, visit: Visit, clip: Path) -> None:
     page = visit(server.url, locale="es-ES")
     expect(page.locator("#sample")).to_have_text("Probar el vídeo de muestra")
     assert page.evaluate("document.documentElement.lang") == "es"

@@ -1,4 +1,4 @@
-"""The stage in a real browser: a Gradio server in a thread, and pictures drawn here for want of a session."""
+"""The stage in a real browser: a Gradio server in a thread, with pictures drawn here instead of a session."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def png(image: np.ndarray) -> bytes:
 
 
 def frame(index: int, view: str) -> bytes:
-    """A disc that walks to the right; tinted in the mask, on nothing in the cut-out. HWC uint8, BGR(A)."""
+    """Draw a disc that moves to the right (HWC uint8, BGR or BGRA), and encode it as PNG for a view."""
     image = np.full((HEIGHT, WIDTH, 4), (90, 80, 70, 255), np.uint8)
     disc = np.zeros((HEIGHT, WIDTH), np.uint8)
     cv2.circle(disc, (100 + index * 10, 180), 60, 255, -1)
@@ -51,7 +51,7 @@ def frame(index: int, view: str) -> bytes:
 
 @cache
 def video(suffix: str) -> bytes:
-    """A short one; with the suffix of none, the header of a WebM that promises nothing."""
+    """Return a short video; for the suffix ".broken", the start of a WebM's header."""
     if suffix == ".broken":
         return b"\x1aE\xdf\xa3"
     with tempfile.TemporaryDirectory() as folder:
@@ -60,7 +60,7 @@ def video(suffix: str) -> bytes:
 
 
 class Fake:
-    """The session behind the page: what it shows, what it was told, how slow it is, what it refuses."""
+    """The session behind the page: its value, the edits it received, and its delays and errors."""
 
     def __init__(self) -> None:
         self.reset()
@@ -97,7 +97,7 @@ class Fake:
         return value | changes
 
     def read_as(self, *scores: float) -> None:
-        """From now on a lone click has readings with these scores."""
+        """Offer candidates with these scores for every later single click."""
         picture = "data:image/png;base64," + base64.b64encode(png(np.full((9, 16, 3), 90, np.uint8))).decode()
         self.readings = [{"score": score, "picture": picture} for score in scores]
 
@@ -199,7 +199,7 @@ def tab(chrome: Browser) -> Iterator[Page]:
 
 @pytest.fixture
 def opened(fake: Fake, tab: Page, address: str) -> Iterator[Callable[..., Page]]:
-    """Puts a session on the stage of a page loaded once; fails the test if the console complained."""
+    """Show a session on the stage of a page that is loaded once; fail the test on errors in the console."""
     complaints: list[str] = []
 
     def complain(message: Any) -> None:
@@ -247,7 +247,7 @@ def box_of(page: Page) -> dict[str, float]:
 
 
 def on_screen(page: Page, x: float, y: float) -> tuple[float, float]:
-    """Where a pixel of the frame lies in the window, nothing being zoomed."""
+    """Return the position in the window of a pixel of the frame, without zoom."""
     box = box_of(page)
     return box["x"] + x * box["width"] / WIDTH, box["y"] + y * box["height"] / HEIGHT
 
@@ -269,7 +269,7 @@ def move_to(page: Page, index: int) -> None:
 
 
 def settled(page: Page, fake: Fake, edits: int) -> None:
-    """Python has had `edits` calls, and the page shows the picture made after the last."""
+    """Wait until Python has had `edits` calls, and the page shows the picture made after the last."""
     until(lambda: len(fake.edits) >= edits)
     expect(picture(page)).to_have_attribute("aria-busy", "false")
 
@@ -441,7 +441,9 @@ def test_views_ask_for_their_pictures(opened: Callable[..., Page], fake: Fake) -
     assert len(fake.asked) == len(set(fake.asked)), "what was shown once is not asked for again"
 
 
-def test_a_slow_mask_locks_nothing_and_the_frame_is_right(opened: Callable[..., Page], fake: Fake) -> None:
+def test_a_slow_mask_blocks_nothing_and_is_shown_on_its_own_frame(
+    opened: Callable[..., Page], fake: Fake
+) -> None:
     page = opened()
     fake.thought.clear()
     move_to(page, 12)
@@ -458,7 +460,7 @@ def test_a_slow_mask_locks_nothing_and_the_frame_is_right(opened: Callable[..., 
     expect(page.locator(".layer")).to_have_count(1)
 
 
-def test_a_refusal_is_said(opened: Callable[..., Page], fake: Fake) -> None:
+def test_an_error_of_a_picture_is_shown(opened: Callable[..., Page], fake: Fake) -> None:
     page = opened()
     fake.refused = "Click the subject first <b>please</b>."
     move_to(page, 3)
@@ -488,7 +490,7 @@ def test_a_new_result_takes_the_stage(opened: Callable[..., Page], fake: Fake) -
     expect(page.locator("video")).to_be_hidden()
 
 
-def test_in_place_of_a_result_that_looks_otherwise_now_a_frame_is_shown_as_it_will_look(
+def test_an_outdated_result_is_replaced_by_a_frame_as_it_will_look(
     opened: Callable[..., Page], fake: Fake
 ) -> None:
     page = opened()
@@ -519,7 +521,9 @@ def test_in_place_of_a_result_that_looks_otherwise_now_a_frame_is_shown_as_it_wi
     expect(page.locator("video")).to_be_visible()
 
 
-def test_what_no_browser_plays_is_offered_to_be_downloaded(opened: Callable[..., Page], fake: Fake) -> None:
+def test_a_format_that_browsers_do_not_play_is_offered_as_a_download(
+    opened: Callable[..., Page], fake: Fake
+) -> None:
     page = opened()
     url = "/media/one/results/8.zip"
     result = {"url": url, "type": "application/zip", "plays": False, "transparent": True}
@@ -589,7 +593,7 @@ def test_handles_trim_by_mouse_and_keys(opened: Callable[..., Page], fake: Fake)
     until(lambda: kept(fake) == (0.7, 1.3))
 
 
-def test_times_can_be_typed(opened: Callable[..., Page], fake: Fake) -> None:
+def test_the_ends_of_the_part_can_be_typed(opened: Callable[..., Page], fake: Fake) -> None:
     page = opened(start=0.5, end=3.0)
     first, past = page.get_by_label("From", exact=True), page.get_by_label("to", exact=True)
     expect(first).to_have_value("00:00.50")
@@ -619,7 +623,7 @@ def test_times_can_be_typed(opened: Callable[..., Page], fake: Fake) -> None:
     expect(handle(page, "Start")).to_have_value("20")
 
 
-def test_keys(opened: Callable[..., Page], fake: Fake) -> None:
+def test_keyboard_shortcuts(opened: Callable[..., Page], fake: Fake) -> None:
     page = opened()
     count = page.locator("[data-part=count]")
     page.locator("body").click(position={"x": 2, "y": 2})
@@ -657,7 +661,7 @@ def test_the_keyboard_alone_can_mark(opened: Callable[..., Page], fake: Fake) ->
     assert fake.points[0]["x"] == pytest.approx(320, abs=1)
 
 
-def test_clicks_are_right_when_zoomed(opened: Callable[..., Page], fake: Fake) -> None:
+def test_clicks_hit_the_right_pixel_when_zoomed(opened: Callable[..., Page], fake: Fake) -> None:
     page = opened()
     page.mouse.move(*on_screen(page, 480, 90))
     for _ in range(4):
@@ -691,7 +695,9 @@ def test_clicks_are_right_when_zoomed(opened: Callable[..., Page], fake: Fake) -
     expect(page.get_by_role("button", name="Fit")).to_be_hidden()
 
 
-def test_before_and_after_lie_on_both_sides_of_a_line(opened: Callable[..., Page], fake: Fake) -> None:
+def test_split_view_shows_before_and_after_on_both_sides_of_a_line(
+    opened: Callable[..., Page], fake: Fake
+) -> None:
     page = opened()
     page.get_by_role("button", name="Split").click()
     before = page.locator("[data-part=pan] .before")
@@ -707,7 +713,9 @@ def test_before_and_after_lie_on_both_sides_of_a_line(opened: Callable[..., Page
     until(lambda: len(fake.edits) == 1)
 
 
-def test_what_is_kept_is_played_in_its_own_time(opened: Callable[..., Page], fake: Fake) -> None:
+def test_the_part_to_keep_is_played_to_its_end_and_paused_by_a_click(
+    opened: Callable[..., Page], fake: Fake
+) -> None:
     page = opened()
     count = page.locator("[data-part=count]")
     page.locator("body").click(position={"x": 2, "y": 2})
@@ -745,7 +753,7 @@ def test_touch_and_a_narrow_page(chrome: Browser, fake: Fake, address: str) -> N
 
 
 def pinch(page: Page) -> None:
-    """Two fingers that part, by the browser's own protocol, as Playwright's touchscreen has one finger."""
+    """Spread two fingers, by the browser's protocol: Playwright's touchscreen has one finger."""
     x, y = on_screen(page, 320, 180)
     client = page.context.new_cdp_session(page)
     for kind, gap in (("touchStart", 20), ("touchMove", 60), ("touchMove", 90)):
@@ -767,7 +775,7 @@ def test_other_events_see_marks_that_python_has_not_answered(opened: Callable[..
 
 
 def late_answer(page: Page, fake: Fake) -> None:
-    """Let the edit be answered that is held up, and wait until the page has the answer.
+    """Let the delayed edit be answered, and wait until the page has the answer.
 
     Answers come to the page in their order, and that to the change of language is seen there.
     """
@@ -853,7 +861,7 @@ MAN, BALL = {"number": 1, "name": "Man", "on": True}, {"number": 2, "name": "Bal
 
 
 def marks(object: int, *points: tuple[float, float], time: float = 0.0, **more: Any) -> dict[str, Any]:
-    """Points to keep as the server tells them."""
+    """Return points to keep, as the server sends them."""
     told = {"time": time, "points": [{"x": x, "y": y, "keep": True} for x, y in points], **more}
     return told if object == 1 else told | {"object": object}
 
@@ -870,7 +878,9 @@ def chips(page: Page) -> list[str]:
     return page.locator(".chip .name").all_inner_texts()
 
 
-def test_a_lone_object_makes_little_of_itself(opened: Callable[..., Page], fake: Fake) -> None:
+def test_a_single_object_is_one_chip_and_is_not_written_into_its_marks(
+    opened: Callable[..., Page], fake: Fake
+) -> None:
     page = opened()
     assert chips(page) == ["Object 1"]
     expect(page.locator("[data-part=objects] button:visible")).to_have_count(2)
@@ -977,7 +987,7 @@ def test_there_are_nine_objects_at_most(opened: Callable[..., Page]) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 1024
 
 
-def test_a_lone_click_has_readings_to_choose_from(opened: Callable[..., Page], fake: Fake) -> None:
+def test_a_single_click_has_candidates_to_choose_from(opened: Callable[..., Page], fake: Fake) -> None:
     page = opened(candidates=True)
     fake.read_as(0.71, 0.93, 1.02)
     before = page.locator(".stage").bounding_box()
@@ -1016,7 +1026,9 @@ def test_a_lone_click_has_readings_to_choose_from(opened: Callable[..., Page], f
     expect(options).to_have_count(0)
 
 
-def test_the_readings_are_of_the_active_object_on_this_frame(opened: Callable[..., Page], fake: Fake) -> None:
+def test_the_candidates_are_of_the_active_object_on_this_frame(
+    opened: Callable[..., Page], fake: Fake
+) -> None:
     fake.read_as(0.7, 0.9)
     prompts = [marks(1, (100, 100)), marks(2, (300, 330)), marks(2, (300, 100), time=1.0, candidate=0)]
     page = opened(candidates=True, objects=[MAN, BALL], prompts=prompts)
@@ -1035,7 +1047,7 @@ def test_the_readings_are_of_the_active_object_on_this_frame(opened: Callable[..
     expect(row).to_be_hidden()
 
 
-def test_without_readings_no_choice_is_offered(opened: Callable[..., Page], fake: Fake) -> None:
+def test_without_candidates_no_choice_is_offered(opened: Callable[..., Page], fake: Fake) -> None:
     page = opened()
     fake.read_as(0.7, 0.9)
     click(page, 100, 100)
@@ -1072,7 +1084,7 @@ def test_frames_to_check_are_on_the_timeline(opened: Callable[..., Page], fake: 
     expect(page.locator(".triangle")).to_have_count(0)
 
 
-def test_the_first_answer_about_a_frame_is_read(opened: Callable[..., Page], fake: Fake) -> None:
+def test_the_first_mask_of_a_frame_is_announced_as_slow(opened: Callable[..., Page], fake: Fake) -> None:
     page = opened(reads=True, model="sam")
     waiting = page.locator("[data-part=thinking]")
 
@@ -1124,7 +1136,7 @@ def test_the_stage_has_the_same_text_in_both_languages() -> None:
         assert sorted(fields.findall(english)) == sorted(fields.findall(text.STAGE["es"][key])), key
 
 
-def test_nothing_in_the_templates_is_taken_for_a_placeholder() -> None:
+def test_the_templates_contain_nothing_that_gradio_replaces() -> None:
     component = create_stage()
     for template in (component.html_template, component.css_template):
         assert not re.search(r"`|\$\{|\{\{|\\|@children", template)

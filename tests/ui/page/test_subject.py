@@ -33,7 +33,7 @@ def said(actions: SessionService, found: Session, language: str) -> str:
     return str(section.show(found, actions, language)[section.about])
 
 
-def test_what_is_said_is_how_long_this_clip_will_take(
+def test_the_page_says_how_long_this_clip_will_take(
     actions: SessionService, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = actions.open(make())  # 12 frames of 160 × 90, half a second

@@ -1,4 +1,4 @@
-"""Several windows on one session, the list of sessions, and what is said when something is amiss."""
+"""Several windows on one session, the list of sessions, and error messages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.waiting import until
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """A server with stand-ins among its models, and no network to fetch others from."""
+    """A server with stand-ins among its models, and no network."""
     with tempfile.TemporaryDirectory(prefix="recorte-page-", ignore_cleanup_errors=True) as folder:
         server = Server(
             Path(folder) / "home",
@@ -66,7 +66,7 @@ def test_a_choice_in_one_window_is_seen_in_the_other(server: Server, visit: Visi
     expect(other.locator("#progress")).to_contain_text("Done in")
 
 
-def test_where_to_look_is_shown_when_it_is_done(server: Server, visit: Visit, clip: Path) -> None:
+def test_frames_to_check_are_shown_when_a_run_is_done(server: Server, visit: Visit, clip: Path) -> None:
     page = started(server, visit, clip)
     choose_model(page, "Doubting")
     make(page)
@@ -79,7 +79,7 @@ def test_where_to_look_is_shown_when_it_is_done(server: Server, visit: Visit, cl
     expect(page.locator("[data-view=result]")).to_have_attribute("aria-pressed", "false")
 
 
-def test_marks_that_a_model_does_not_take_are_kept_and_it_is_said(
+def test_marks_that_a_model_does_not_take_are_kept_and_the_page_says_so(
     server: Server, visit: Visit, clip: Path
 ) -> None:
     page = started(server, visit, clip)
@@ -96,7 +96,7 @@ def test_marks_that_a_model_does_not_take_are_kept_and_it_is_said(
     expect(page.locator("[data-part=message]")).to_have_text("")
 
 
-def test_what_a_cancelled_run_found_is_gone_on_with(server: Server, visit: Visit, long_clip: Path) -> None:
+def test_a_cancelled_run_is_continued(server: Server, visit: Visit, long_clip: Path) -> None:
     page = started(server, visit, long_clip)
     choose_model(page, "Dwelling")
     page.locator("#make").click()
@@ -106,7 +106,7 @@ def test_what_a_cancelled_run_found_is_gone_on_with(server: Server, visit: Visit
     expect(page.locator("#make")).to_have_text("Continue")
 
 
-def test_sessions_are_renamed_deleted_and_brought_back_in_their_list(
+def test_sessions_are_renamed_deleted_and_restored_in_their_list(
     server: Server, visit: Visit, lasting_clip: Path
 ) -> None:
     page = started(server, visit, lasting_clip)
@@ -147,13 +147,13 @@ def test_sessions_are_renamed_deleted_and_brought_back_in_their_list(
     expect(card).to_contain_text("cancelled")
 
 
-def test_an_address_of_no_session_is_not_kept(server: Server, visit: Visit) -> None:
+def test_the_address_of_an_unknown_session_is_not_kept(server: Server, visit: Visit) -> None:
     page = visit(address(server, "00000000-0000-4000-8000-000000000000"))
     expect(page.get_by_test_id("toast-body")).to_contain_text("This session does not exist")
     until(lambda: "session=" not in page.evaluate("location.href"))
 
 
-def test_errors_are_said_in_spanish(server: Server, visit: Visit, clip: Path, tmp_path: Path) -> None:
+def test_errors_are_shown_in_spanish(server: Server, visit: Visit, clip: Path, tmp_path: Path) -> None:
     bad = tmp_path / "carta.mp4"
     bad.write_text("Dear all, this is no video.\n" * 40)
     page = visit(server.url, locale="es-ES")
@@ -191,7 +191,7 @@ def test_a_file_of_another_kind_is_refused_in_spanish(
 
 
 @pytest.mark.parametrize(("locale", "said"), [("en-GB", "cannot be reached"), ("es-ES", "no se llega a")])
-def test_without_weights_nothing_can_be_made_and_it_is_said_why(
+def test_without_weights_making_is_disabled_and_the_page_says_why(
     server: Server, visit: Visit, clip: Path, locale: str, said: str
 ) -> None:
     page = visit(server.url, locale=locale)
