@@ -1,4 +1,4 @@
-"""Everything the pipeline raises on purpose.
+"""Exceptions of the pipeline.
 
 RecorteError                 a sentence for the person who asked
 ├── InputError               what was given is at fault: the sentence says which part and what to do
@@ -11,42 +11,42 @@ RecorteError                 a sentence for the person who asked
 └── RunError                 the machine is at fault: disk full, encoder failed
     └── WorkerLost           the process that did the work ended in the middle of it
 
-The message is the sentence that is shown; it names the file by its name, never by its path. Only weights are
-told with their folder, where somebody has to put them.
+The message is the sentence shown to the user. It names files without their path, except for weights, whose
+folder the user needs to know.
 """
 
 import errno
 
 INTERNAL_ERROR = "Something went wrong inside the program; its log has the details."
-"""For whoever asked, where an error was raised that is none of these."""
+"""Sentence for errors that are none of these."""
 
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""The numbers of an OSError that says so."""
+"""Values of `OSError.errno` for a full disk."""
 
 UNREADABLE = "This was written by another version of the program, or is damaged."
 """Sentence for stored data that cannot be read."""
 
 
 def no_frames_sentence(name: str) -> str:
-    """The sentence on a video that holds nothing which can be decoded."""
+    """Return the sentence on a video of which no frame can be decoded."""
     return f"{name}: not one picture of this video could be decoded."
 
 
 class RecorteError(Exception):
-    """Base of all; its text is a sentence that may be shown to the user as it is."""
+    """Base class; the message is a sentence that may be shown to the user."""
 
 
 class InputError(RecorteError):
-    """What the user gave cannot be used."""
+    """The input cannot be used."""
 
 
 class VideoError(InputError):
-    """The file is no video that can be used."""
+    """The file is not a usable video."""
 
 
 class PromptError(InputError):
-    """A mark does not fit the video it is put on."""
+    """A prompt does not fit its video."""
 
 
 class BackgroundError(InputError):
@@ -54,11 +54,11 @@ class BackgroundError(InputError):
 
 
 class AnimatedPictureError(BackgroundError):
-    """The picture is animated: as a background it is a video."""
+    """The picture is animated and has to be used as a video."""
 
 
 class FormatError(InputError):
-    """The output format is unknown or cannot hold what was asked."""
+    """The output format is unknown or does not support what was asked for."""
 
 
 class WeightsError(InputError):
@@ -66,13 +66,13 @@ class WeightsError(InputError):
 
 
 class RunError(RecorteError):
-    """The input was fine; the machine could not finish."""
+    """The machine failed; the input is not at fault."""
 
 
 class WorkerLost(RunError):
-    """The process that did the work ended in the middle of it.
+    """The worker process ended unexpectedly.
 
-    `how` says it as the end of a sentence, such as "it was killed, and memory may have run out".
+    `how` says how, as the end of a sentence, such as "it was killed, and memory may have run out".
     """
 
     def __init__(self, sentence: str, how: str) -> None:

@@ -1,4 +1,4 @@
-"""Job and Progress: what is asked of the pipeline and what it says back, both plain data."""
+"""Job and Progress: the pipeline's request and its progress, both plain data."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from pipeline.formats import Quality
 from pipeline.prompts import Object, Prompt
 
 Sound = Literal["own", "behind", "none"]
-"""Whose sound the result has: the video's own, that of the video behind the subject, or nobody's."""
+"""Source of the result's sound: the video itself, the background video, or none."""
 
 GREEN = Colour(0, 177, 64)
-"""Chroma-key green, what a cut-out is laid on where nothing else is asked for."""
+"""Chroma-key green, the default background."""
 
 _MOST_RATE = 240
 
@@ -32,19 +32,19 @@ _PLAIN: dict[str, Any] = {
     "start": float | int,
     "end": float | int | None,
 }
-"""Fields that JSON holds as they are, each with the type that is required of it."""
+"""Fields that JSON holds unchanged, with the type that each must have."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that decides a result. What is not in here does not change it."""
+    """All settings that a result depends on. Nothing else changes it."""
 
     source: Path
     output: Path
     model: str = "grabcut"
     prompts: tuple[Prompt, ...] = ()
     objects: tuple[Object, ...] = ()
-    """The things that the prompts are about; one that is not listed has no name and is in the result."""
+    """Objects that the prompts refer to; one that is not listed has no name and is in the result."""
     background: Background = GREEN
     format: str = "mp4"
     start: float = 0.0
@@ -55,16 +55,16 @@ class Job:
     quality: Quality = "high"
     edges: Edges = CLEAN
     rate: Fraction | None = None
-    """Frames a second of the result, evenly; None: each frame at its own time."""
+    """Constant frame rate of the result, in frames a second; None: each frame keeps its own time."""
     hardware: bool = False
-    """Encode on a graphics card where there is one that can."""
+    """Encode on a graphics card if there is a suitable one."""
     device: str = "auto"
     weights: Path | None = None
     """The model's weights, a file or a folder; None: where `pipeline.weights` looks."""
     deflicker: bool = True
-    """Whether an automatic model's flicker is calmed."""
+    """Deflicker the mattes of a model that works frame by frame; "stable" in JSON."""
     matte: Path | None = None
-    """Where the matte is kept, and found again; None: it is not kept."""
+    """File to keep the matte in and to reuse it from; None: it is not kept."""
 
     def check(self, clip: Clip) -> None:
         """Raise InputError where the job does not fit the clip or contradicts itself."""
@@ -119,17 +119,17 @@ class Job:
 
     @property
     def active_prompts(self) -> tuple[Prompt, ...]:
-        """The prompts of the objects that are switched on."""
+        """Prompts of the objects that are switched on."""
         off = {thing.number for thing in self.objects if not thing.on}
         return tuple(prompt for prompt in self.prompts if prompt.object not in off)
 
     def high_bit_depth(self, clip: Clip) -> bool:
-        """Whether it is rendered with more than 8 bits: the video has them and the format holds them."""
+        """Return True if the result has more than 8 bits: the video has them and the format supports them."""
         alpha = isinstance(self.background, Transparent)
         return clip.depth > 8 and formats.by_key(self.format).supports_high_bit_depth(alpha)
 
     def to_json(self, folder: Path) -> dict[str, Any]:
-        """Paths are written as seen from `folder`, so that the folder may move."""
+        """Return the job as JSON, with paths relative to `folder`, so that the folder may move."""
 
         def seen(path: Path) -> str:
             return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
@@ -157,7 +157,7 @@ class Job:
 
     @classmethod
     def from_json(cls, data: dict[str, Any], folder: Path) -> Self:
-        """Raises InputError where `data` is not what `to_json` writes."""
+        """Read a job from JSON; raises InputError where `data` is not what `to_json` writes."""
         try:
             job = cls._from_json(data, folder)
             for name, kind in _PLAIN.items():
@@ -193,7 +193,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is."""
+    """Progress of a job."""
 
     stage: Literal["matte", "render"]
     """"matte": the model works, and what is ready is rendered alongside; "render": that alone."""
@@ -203,11 +203,11 @@ class Progress:
     rate: float
     """Frames per second since the stage began."""
     left: float | None
-    """Seconds to go; None before it can be told."""
+    """Seconds left; None while that is unknown."""
     frames: int = 0
     """Frames written to the result."""
     checks: tuple[float, ...] = ()
-    """Seconds from the first frame: where the model lost confidence, and the cut should be looked at."""
+    """Times to review, in seconds from the first frame: the model lost confidence there."""
     notes: tuple[str, ...] = ()
     """Sentences on what was done otherwise than asked, such as an encoder that was not there."""
 

@@ -1,8 +1,8 @@
-"""The matte file: one lossless grey picture for each frame, at the frame's time.
+"""Matte files: one lossless grey picture for each frame, at the frame's time.
 
 FFV1 (RFC 9043) in Matroska, every frame a keyframe. Matroska counts milliseconds, so a frame's matte is the
-one that is nearest in time: where a frame is missing, those behind it keep theirs. The file says what it was
-made from, so that it is used again only for the same, and from which frame of the video on it runs.
+nearest in time: a missing frame does not shift the mattes behind it. Tags hold the key of what the matte was
+made from, so that it is reused only for the same, and the pts range of the video that it covers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pipeline.errors import InputError, VideoError
 from pipeline.formats import Format
 from pipeline.video.reading.frame_index import load_index
 
-if TYPE_CHECKING:  # FFmpeg is loaded where a matte is read or written, not where it is named
+if TYPE_CHECKING:  # FFmpeg is loaded only where a matte is read or written
     from pipeline.video.reading.frames import Frame
     from pipeline.video.writing.writer import Writer
 
@@ -43,19 +43,19 @@ _KEY, _START, _PAST = "RECORTE_KEY", "RECORTE_START", "RECORTE_PAST"
 
 @dataclass(frozen=True)
 class MatteFile:
-    """A matte file that was written."""
+    """Matte file on disk."""
 
     path: Path
     key: str
-    """What it was made from; empty where the file does not say."""
+    """Matte key of the job it was made for; empty where the file has no such tag."""
     start: int
-    """The pts of the clip's frame that its first picture belongs to."""
+    """Pts of the clip's frame that its first picture belongs to."""
     end: int = 0
-    """The pts that all frames it was made for lie before; 0 where the file does not say."""
+    """Pts that all frames it was made for lie before; 0 where the file has no such tag."""
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Raises VideoError where `path` is no video at all."""
+        """Read the tags of a matte file; raises VideoError where `path` is no video at all."""
         from pipeline.video.reading.source import read_metadata
 
         tags = read_metadata(path)
@@ -64,7 +64,7 @@ class MatteFile:
 
     @classmethod
     def find(cls, path: Path | None, key: str) -> Self | None:
-        """The matte at `path` if it was made from just this."""
+        """Return the matte file at `path` if it was made for this matte key, else None."""
         if path is None or not path.exists():
             return None
         try:
@@ -74,16 +74,16 @@ class MatteFile:
         return kept if kept.key == key else None
 
     def covers(self, first: int, past: int) -> bool:
-        """Whether it was made for all of the frames with first <= pts < past."""
+        """Return True if it was made for all of the frames with first <= pts < past."""
         return self.start <= first and past <= self.end
 
     @cached_property
     def frame_count(self) -> int:
-        """For how many frames there is a matte."""
+        """Number of mattes in the file."""
         return len(load_index(self.path).pts)
 
     def pts_range(self, clip: Clip) -> tuple[int, int]:
-        """The pts range [first, past the last) of the clip's frames that have a matte.
+        """Return the pts range [first, past the last) of the clip's frames that have a matte.
 
         Raises InputError where the file was not made from this clip.
         """
@@ -119,7 +119,7 @@ class MatteFile:
         )
 
     def read_at(self, clip: Clip, wanted: list[int]) -> Iterator[tuple[Frame, Matte]]:
-        """The frames whose pts is in `wanted` (ascending), with their mattes, where the file reaches them."""
+        """Yield the frames whose pts is in `wanted` (ascending) and that have a matte, with it."""
         from pipeline.video.reading.frames import read_frames
 
         place = self._matte_times(clip)
@@ -128,13 +128,13 @@ class MatteFile:
         yield from self._join(clip, place, read_frames(clip.path, only=reached), mattes)
 
     def covers_frames(self, clip: Clip, wanted: list[int]) -> bool:
-        """Whether there is a matte for each of these frames."""
+        """Return True if there is a matte for each of these frames, given by pts."""
         return self._matte_times(clip).keys() >= set(wanted)
 
     def _join(
         self, clip: Clip, place: Mapping[int, int], frames: Iterator[Frame], mattes: Iterator[Frame]
     ) -> Iterator[tuple[Frame, Matte]]:
-        """The frames with their mattes; either may lack some of its pictures."""
+        """Join frames with their mattes; either may lack some of its pictures."""
         matte = next(mattes, None)
         for frame in frames:
             at = place.get(frame.pts)
@@ -152,7 +152,7 @@ class MatteFile:
             yield frame, matte.image
 
     def _matte_times(self, clip: Clip) -> dict[int, int]:
-        """The pts in this file for each pts of the clip that has a matte, both ascending."""
+        """Return the pts in this file by the pts of each of the clip's frames that has a matte, ascending."""
         index = load_index(self.path)
         own = [p for p in load_index(clip.path).pts if p >= self.start]
         if not self.key and len(own) == len(index.pts):
@@ -171,7 +171,7 @@ class MatteFile:
 
 
 def _nearest(times: NDArray[np.float64], among: NDArray[np.float64]) -> NDArray[np.intp]:
-    """For each of `times` the place of the nearest one in `among`, which ascends."""
+    """Return for each of `times` the index of the nearest one in `among`, which ascends."""
     right = np.searchsorted(among, times).clip(max=len(among) - 1)
     left = (right - 1).clip(min=0)
     return np.where(times - among[left] < among[right] - times, left, right)
@@ -186,7 +186,7 @@ def create_writer(
     past: int = 0,
     time_base: Fraction | None = None,
 ) -> Writer:
-    """Writes mattes `[H, W]` for the frames of `clip` with start <= pts < past."""
+    """Create a writer of mattes, `[H, W]` uint8, for the frames of `clip` with start <= pts < past."""
     from pipeline.video.writing.timing import StreamSpec
     from pipeline.video.writing.writer import Writer
 

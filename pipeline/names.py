@@ -1,4 +1,4 @@
-"""Names that people give: one line, of characters that every file, table and page can hold."""
+"""Names given by users: one line of characters that every file, table and page can hold."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import unicodedata
 
 
 def clean(name: str) -> str:
-    """Take out control characters and halves of surrogate pairs, and make one blank of several."""
+    """Remove control characters and unpaired surrogates, and collapse whitespace."""
     letters = (" " if letter.isspace() else letter for letter in name)
     return " ".join("".join(c for c in letters if unicodedata.category(c) not in ("Cc", "Cs")).split())

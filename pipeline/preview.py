@@ -1,7 +1,7 @@
-"""A look at single frames before the whole is paid for.
+"""Previews: mattes of single frames, before the whole clip is run.
 
-The model is run over a thinned clip: the frames that are asked for, those with marks, and a few between to
-carry the mask along. Far from the marks it therefore shows a little worse a cut than the full run makes.
+The model is run over a thinned clip: the frames wanted, those with prompts, and a few between to propagate
+the mask. Far from the prompts the cut is therefore a little worse than in the full run.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ from pipeline.video.reading.probe import probe_clip
 from pipeline.video.reading.scan import FrameIndex
 
 STEPS = 24
-"""Frames between a marked frame and one that is asked for."""
+"""Most frames between a prompted frame and one that is wanted."""
 
 
 def spaced_times(clip: Clip, job: Job, count: int) -> list[float]:
-    """`count` times in seconds, at the middles of equal parts of what the job keeps."""
+    """Return `count` times in seconds, in the middle of equal parts of the result."""
     begin, stop = result_bounds(job, clip)
     return [float((begin + (stop - begin) * (k + 0.5) / count) * clip.time_base) for k in range(count)]
 
 
 def predict_frames(job: Job, times: Iterable[float], steps: int = STEPS) -> Iterator[FramePrediction]:
-    """The frames on screen at `times` (seconds), in order and each once, with what is found on them.
+    """Yield the frames shown at `times` (seconds), in order and each once, with their predictions.
 
-    Raises as `made` does.
+    Raises as `predict_steps` does.
     """
     return (pair for pair in predict_steps(job, times, steps) if pair is not None)
 
@@ -54,10 +54,9 @@ def predict_frames(job: Job, times: Iterable[float], steps: int = STEPS) -> Iter
 def predict_steps(
     job: Job, times: Iterable[float], steps: int = STEPS
 ) -> Generator[FramePrediction | None, None, None]:
-    """As `frames`; None where the model has done a frame on the way to one of them.
+    """Do as `predict_frames`, yielding None for every other frame that the model has processed.
 
-    Takes them from the job's kept matte where that reaches them. Raises InputError as `process` does; writes
-    nothing.
+    Uses the job's matte file where it covers the frames. Raises InputError as `process` does; writes nothing.
     """
     clip = probe_clip(job.source)
     job.check(clip)
@@ -86,36 +85,37 @@ def predict_steps(
 
 
 class StateCache:
-    """The states of streams at frames that were looked at, so that the next look goes on from there."""
+    """Cache of stream states at previewed frames, so that the next preview continues from there."""
 
     def __init__(self, most: int = 6) -> None:
-        """`most` states are kept: some models' take tens of megabytes."""
+        """Keep `most` states: those of some models take tens of megabytes."""
         self._most = most
         self._states: OrderedDict[tuple[str, int, int], State] = OrderedDict()
 
-    def get(self, job: Job, stretch: Segment, pts: int) -> State | None:
-        """The state behind frame `pts` of the stream, as the marks up to there make it."""
-        key = self._key(job, stretch, pts)
+    def get(self, job: Job, segment: Segment, pts: int) -> State | None:
+        """Return the state behind frame `pts` for the prompts up to there; None if not cached."""
+        key = self._key(job, segment, pts)
         if key not in self._states:
             return None
         self._states.move_to_end(key)
-        return copy.deepcopy(self._states[key])  # whoever goes on from it may change it
+        return copy.deepcopy(self._states[key])  # the stream that continues from it may change it
 
-    def put(self, job: Job, stretch: Segment, pts: int, state: State) -> None:
-        self._states[self._key(job, stretch, pts)] = copy.deepcopy(state)
+    def put(self, job: Job, segment: Segment, pts: int, state: State) -> None:
+        self._states[self._key(job, segment, pts)] = copy.deepcopy(state)
         while len(self._states) > self._most:
             self._states.popitem(last=False)
 
-    def _key(self, job: Job, stretch: Segment, pts: int) -> tuple[str, int, int]:
-        first, last = sorted((stretch.initial_pts, pts))
-        passed = tuple(prompt for at, prompt in stretch.prompts.items() if first <= at <= last)
-        return matte_key(replace(job, prompts=passed, objects=())), stretch.initial_pts, pts
+    def _key(self, job: Job, segment: Segment, pts: int) -> tuple[str, int, int]:
+        first, last = sorted((segment.initial_pts, pts))
+        passed = tuple(prompt for at, prompt in segment.prompts.items() if first <= at <= last)
+        return matte_key(replace(job, prompts=passed, objects=())), segment.initial_pts, pts
 
 
 def find_corrected_segment(clip: Clip, job: Job, pts: int) -> Segment | None:
-    """The stretch in which marks on this frame correct what a run carries there, of a job about one object.
+    """Return the segment in which prompts on this frame correct a propagated mask.
 
-    None where there are none, where the subject starts on the frame, or the model carries nothing.
+    For a job about one object. None where the frame has no prompts, where it is the initial one, or where the
+    model works frame by frame.
     """
     marks = prompts_by_frame(job.active_prompts, clip)
     if pts not in marks or models.card(job.model).per_frame:
@@ -126,38 +126,38 @@ def find_corrected_segment(clip: Clip, job: Job, pts: int) -> Segment | None:
 
 
 def predict_corrected(job: Job, pts: int, trail: StateCache) -> Generator[FramePrediction | None, None, None]:
-    """Compute, to the bit, what a run of a job about one object finds on a frame that is `corrected`.
+    """Compute, to the bit, what a run of a job about one object predicts on a corrected frame.
 
     Yields None for every frame on the way, and then that one. Raises InputError as `process` does.
     """
     clip = probe_clip(job.source)
     job.check(clip)
-    stretch = find_corrected_segment(clip, job, pts)
-    if stretch is None:
+    segment = find_corrected_segment(clip, job, pts)
+    if segment is None:
         return
     order = [
         p
         for p in load_index(clip.path).pts
-        if min(stretch.initial_pts, pts) <= p <= max(stretch.initial_pts, pts)
+        if min(segment.initial_pts, pts) <= p <= max(segment.initial_pts, pts)
     ]
-    if pts < stretch.initial_pts:
+    if pts < segment.initial_pts:
         order.reverse()
-    known = ((n, trail.get(job, stretch, order[n])) for n in range(len(order) - 2, -1, -1))
+    known = ((n, trail.get(job, segment, order[n])) for n in range(len(order) - 2, -1, -1))
     passed, state = next(((n, state) for n, state in known if state is not None), (-1, None))
-    if pts < stretch.initial_pts:
+    if pts < segment.initial_pts:
         frames = read_frames_backward(clip.path, pts, order[passed + 1] + 1)
     else:
         frames = read_frames(clip.path, order[passed + 1], pts + 1)
-    for frame, found in create_stream(job)(frames, stretch.prompts, state):
+    for frame, found in create_stream(job)(frames, segment.prompts, state):
         if found.state is not None and frame.pts in order[-2:]:
-            trail.put(job, stretch, frame.pts, found.state())
+            trail.put(job, segment, frame.pts, found.state())
         yield (frame, found) if frame.pts == pts else None
 
 
 def predict_candidates(job: Job, pts: int) -> tuple[Frame, list[Candidate]] | None:
-    """What the lone click that the job has on this frame may mean, with the frame.
+    """Predict the candidate masks of the job's single click on this frame, and return them with the frame.
 
-    For a job about one object. None where it has no such click there, or its model but one answer. Raises
+    For a job about one object. None where it has no such click there, or its model has no candidates. Raises
     InputError as `process` does.
     """
     clip = probe_clip(job.source)
@@ -173,18 +173,18 @@ def predict_candidates(job: Job, pts: int) -> tuple[Frame, list[Candidate]] | No
 
 
 def _thinned(streams: list[Segment], wanted: list[int], index: FrameIndex, steps: int) -> frozenset[int]:
-    """The pts of `wanted`, of the marks on the way to them, and of at most `steps` from each to the next.
+    """Return the pts of `wanted`, of the prompts on the way, and of at most `steps` frames between two.
 
-    No steps: a model that needs no other frames.
+    `steps` is 0 for a model that needs no other frames.
     """
     chosen = set(wanted)
     if not steps:
         return frozenset(chosen)
-    for stretch in streams:
-        served = [p for p in wanted if stretch.begin_pts <= p < stretch.end_pts]
+    for segment in streams:
+        served = [p for p in wanted if segment.begin_pts <= p < segment.end_pts]
         for end in (min(served), max(served)):
-            first, last = sorted((stretch.initial_pts, end))
-            stops = [first, *(p for p in stretch.prompts if first < p < last), last]
+            first, last = sorted((segment.initial_pts, end))
+            stops = [first, *(p for p in segment.prompts if first < p < last), last]
             for a, b in pairwise(stops):
                 chosen.update(_between(index, a, b, steps))
     return frozenset(chosen)

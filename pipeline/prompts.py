@@ -1,4 +1,4 @@
-"""What a person says about a frame: points to keep or remove, and a box.
+"""Prompts: points to keep or remove and boxes, placed on frames by the user.
 
 Coordinates are pixels of the displayed (upright) frame, origin at the top left; times are seconds
 from the first frame of the video.
@@ -15,11 +15,11 @@ from pipeline import names
 from pipeline.errors import PromptError
 
 CANDIDATES = 3
-"""How many readings a lone click may have: the part, the thing, the whole."""
+"""Number of candidate masks for a single click, from a part to the whole."""
 
 
 _MOST_OBJECTS = 99
-"""Each is carried by a stream of its own."""
+"""Each object is propagated by streams of its own."""
 
 _HIGHEST_NUMBER = 9999
 
@@ -48,41 +48,41 @@ class Box:
 
 @dataclass(frozen=True)
 class Prompt:
-    """The marks that one object has on one frame.
+    """Prompts of one object on one frame.
 
-    A box says what the object is, and so starts afresh; points without a box correct the mask that was
-    carried to their frame, and only start where there is no box at all.
+    A box initialises the object anew; points without a box correct the mask propagated to their frame, and
+    initialise the object only where it has no box at all.
     """
 
     time: float = 0.0
     points: tuple[Point, ...] = field(default=())
     box: Box | None = None
     object: int = 1
-    """The number of the object that the marks are about."""
+    """Number of the object."""
     candidate: int | None = None
-    """Which of the `CANDIDATES` readings of a lone click is meant; None: the one that scores best."""
+    """Index of the chosen candidate mask of a single click; None: the best one."""
 
     @property
     def initialises(self) -> bool:
-        """Whether these marks alone can say what the subject is: a box, or a point to keep."""
+        """True if the prompt can initialise an object: it has a box, or a point to keep."""
         return self.box is not None or any(point.keep for point in self.points)
 
     @property
     def is_single_click(self) -> bool:
-        """Whether this is a single click, which may mean a part or the whole of what it lies on."""
+        """True for a single point to keep, which may mean a part of an object or all of it."""
         return self.box is None and len(self.points) == 1 and self.points[0].keep
 
     def __bool__(self) -> bool:
         return bool(self.points) or self.box is not None
 
     def merge(self, other: Prompt) -> Prompt:
-        """These marks and those of `other`, which is the later one: its box stands where both have one."""
+        """Merge with `other`, the later one, whose box wins where both have one."""
         both = replace(self, points=self.points + other.points, box=other.box or self.box)
         chosen = self.candidate if other.candidate is None else other.candidate
         return replace(both, candidate=chosen if both.is_single_click else None)
 
     def check(self, width: int, height: int, duration: float) -> None:
-        """Raise PromptError where a mark lies outside a `width` x `height` frame or the video's length."""
+        """Raise PromptError where a mark lies outside a `width` x `height` frame or the video's duration."""
         if not math.isfinite(self.time) or not 0 <= self.time <= duration:
             raise PromptError(
                 f"A mark sits at {self.time:g} s, but the video is {duration:.2f} s long. "
@@ -116,7 +116,7 @@ class Prompt:
 
     @classmethod
     def from_json(cls, data: Any) -> Prompt:
-        """Raises PromptError where `data` is not what `to_json` writes."""
+        """Read from JSON; raises PromptError where `data` is not what `to_json` writes."""
         try:
             points = tuple(
                 Point(float(p["x"]), float(p["y"]), bool(p.get("keep", True))) for p in data.get("points", ())
@@ -141,20 +141,20 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Object:
-    """One of the things to keep; its marks are the prompts that name its number."""
+    """Object to keep; its prompts carry its number."""
 
     number: int
     name: str = ""
-    """What the user calls it; empty: nothing yet."""
+    """Name given by the user; empty: none."""
     on: bool = True
-    """Whether it is in the result."""
+    """False leaves it out of the result."""
 
     def to_json(self) -> dict[str, Any]:
         return dict(vars(self))
 
     @classmethod
     def from_json(cls, data: Any) -> Object:
-        """Raises PromptError where `data` is not what `to_json` writes."""
+        """Read from JSON; raises PromptError where `data` is not what `to_json` writes."""
         try:
             made = cls(
                 _whole(data["number"]),
@@ -168,7 +168,7 @@ class Object:
 
 
 def normalise(prompts: Iterable[Prompt]) -> tuple[Prompt, ...]:
-    """By time and object; one object's marks at one time joined (the last box stands), empty ones dropped."""
+    """Sort by time and object, drop empty prompts, and merge those of one object at one time."""
     joined: dict[tuple[float, int], Prompt] = {}
     for p in prompts:
         at = p.time, p.object
@@ -177,9 +177,9 @@ def normalise(prompts: Iterable[Prompt]) -> tuple[Prompt, ...]:
 
 
 def group_by_object(prompts: Iterable[Prompt]) -> dict[int, tuple[Prompt, ...]]:
-    """The prompts of each object, the objects in the order of their numbers.
+    """Return the prompts of each object, by number, ascending.
 
-    One that nothing says what it is would be guessed; that is for a clip in which none is told of.
+    Objects that no prompt initialises are left out, unless that is true of all.
     """
     parted: dict[int, tuple[Prompt, ...]] = {}
     for p in sorted(prompts, key=lambda p: p.object):
@@ -189,7 +189,7 @@ def group_by_object(prompts: Iterable[Prompt]) -> dict[int, tuple[Prompt, ...]]:
 
 
 def from_json(data: Any) -> tuple[Prompt, ...]:
-    """A JSON list of prompts, ordered; raises PromptError."""
+    """Read a JSON list of prompts and normalise it; raises PromptError."""
     if not isinstance(data, list):
         raise PromptError("Prompts are a JSON list, one entry for each marked frame.")
     made = normalise(Prompt.from_json(entry) for entry in data)
@@ -199,7 +199,7 @@ def from_json(data: Any) -> tuple[Prompt, ...]:
 
 
 def objects_from_json(data: Any) -> tuple[Object, ...]:
-    """A JSON list of objects, by number; raises PromptError."""
+    """Read a JSON list of objects, sorted by number; raises PromptError."""
     if not isinstance(data, list) or len(data) > _MOST_OBJECTS:
         raise PromptError("Objects are a short JSON list, one entry for each thing to keep.")
     things = {thing.number: thing for thing in map(Object.from_json, data)}
@@ -212,7 +212,7 @@ def _check_number(number: int) -> None:
 
 
 def _whole(value: Any) -> int:
-    """Raises ValueError for what is no whole number."""
+    """Return `value`; raises ValueError where it is no whole number."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise ValueError(f"{value!r} is no whole number")
     return value

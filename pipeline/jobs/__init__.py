@@ -1,1 +1,1 @@
-"""Running jobs: a queue, worker processes, and what keeps both within the machine."""
+"""Running of jobs: queue, worker processes, and limits on resources."""

@@ -1,4 +1,4 @@
-"""What a process may take of the machine, and how one ends that takes more."""
+"""Resource limits of a process, and descriptions of how a process ended."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ NO_MEMORY = "There is not enough memory for this. Close other programs, or use a
 
 @dataclass(frozen=True)
 class Limits:
-    """What the kernel holds a process to; None: no bound of ours."""
+    """Limits that the kernel enforces on a process; None: no limit of ours."""
 
     memory_bytes: int | None = None
-    """What it may write to: a reservation that is never used, as allocators and CUDA make, does not count."""
+    """Writable memory; reserved address space, as allocators and CUDA use it, does not count."""
     open_files: int | None = None
     cpu_seconds: int | None = None
-    """Of all its threads together; it is killed at the end of them."""
+    """Of all threads together; the process is killed when they are spent."""
     seconds: int | None = None
-    """From now on, by the clock; it is killed at the end of them."""
+    """Wall-clock time from now on; the process is killed at its end."""
     pixels: int | None = None
     """Of one picture of a video, wherever in it; the reader holds to it, see `max_pixels`."""
 
     def apply(self) -> None:
-        """Bind this process for good, and all that it starts. It never leaves its memory in a core file."""
+        """Apply the limits to this process and its children, for good; core dumps are off."""
         global _pixels
         _pixels = self.pixels
         _lower(resource.RLIMIT_CORE, 0)
@@ -47,7 +47,7 @@ _pixels: int | None = None
 
 
 def _lower(what: int, soft: int, hard: int | None = None) -> None:
-    """Set both bounds, neither above what was there before."""
+    """Set soft and hard limit, neither above its previous value."""
     before, most = resource.getrlimit(what)
     hard = soft if hard is None else hard
     if most != resource.RLIM_INFINITY:
@@ -58,11 +58,11 @@ def _lower(what: int, soft: int, hard: int | None = None) -> None:
 
 
 DEVICE_LOST = 70
-"""The exit status of a process that left because its device no longer answers."""
+"""Exit status of a process whose device no longer answers."""
 
 
 def describe_exit(status: int | None) -> str:
-    """How a process ended that was not meant to, as the end of a sentence on it; `status` as in `Popen`."""
+    """Describe how a process ended, as the end of a sentence; `status` as in `Popen.returncode`."""
     if status is None:
         return "it ended"
     if status == DEVICE_LOST:

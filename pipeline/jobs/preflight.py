@@ -1,4 +1,4 @@
-"""What a run will need, estimated before it begins, so that it is refused in a sentence and does not die."""
+"""Preflight check: estimate the memory and disk that a run needs, and refuse it before it fails."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def check(job: Job, clip: Clip, frames: int) -> None:
-    """Raise InputError where memory or disk will not do for rendering `frames` of `clip`."""
+    """Raise InputError where memory or disk does not suffice for rendering `frames` frames of `clip`."""
     _check_memory(job, clip)
     _check_disk(job, clip, frames)
 
 
 def check_frame(clip: Clip) -> None:
-    """Raise InputError where memory will not do for decoding single frames of `clip` and showing them."""
+    """Raise InputError where memory does not suffice for decoding and encoding single frames of `clip`."""
     need, free = _FRAME_BYTES_PER_PIXEL * clip.width * clip.height, _free_memory()
     if need > free:
         raise InputError(_too_large(clip, need, free))
 
 
 def memory_bytes(job: Job, clip: Clip) -> int:
-    """Bytes that a run may hold at its peak; they grow with the frame's size, never with the length."""
+    """Return the peak memory of a run in bytes; it grows with the frame's size, never with the length."""
     each = _DEEP_BYTES_PER_PIXEL if job.high_bit_depth(clip) else _BYTES_PER_PIXEL
     return _BASE_BYTES + each * clip.width * clip.height
 
 
 def disk_bytes(job: Job, clip: Clip, frames: int) -> int:
-    """Bytes that the result, the kept matte and what is put by meanwhile may take beyond what lies there."""
+    """Return the further bytes on disk that result, matte and spools of a run may take."""
     form = formats.by_key(job.format)
     pixels = frames * clip.width * clip.height
     each = form.bytes_per_pixel
@@ -90,7 +90,7 @@ def _check_disk(job: Job, clip: Clip, frames: int) -> None:
 
 
 def machine_memory() -> int:
-    """Bytes of memory that this machine has, or the part of it that is ours."""
+    """Return the bytes of memory of this machine, or of this process's cgroup."""
     whole = int(psutil.virtual_memory().total)
     try:
         most = (_CGROUP / "memory.max").read_text(encoding="ascii").strip()
@@ -100,7 +100,7 @@ def machine_memory() -> int:
 
 
 def _free_memory() -> int:
-    """Bytes that can be had without swapping, in this machine or the part of it that is ours."""
+    """Return the bytes of memory available without swapping, in this machine or this process's cgroup."""
     free = int(psutil.virtual_memory().available)
     try:
         most, used, stat = (

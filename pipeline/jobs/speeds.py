@@ -1,4 +1,4 @@
-"""How fast each model has run on this machine: measured, and kept from one run to the next."""
+"""Measured speeds of the models on this machine, kept in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _changing = threading.Lock()
 
 
 class Speed(NamedTuple):
-    """What one run has shown."""
+    """Speed measured in one run."""
 
     device: str
-    """What the model ran on, such as "cpu" or "cuda:0"."""
+    """Device of the model, such as "cpu" or "cuda:0"."""
     width: int
     height: int
     """Of the clip, in pixels."""
@@ -33,10 +33,10 @@ class Speed(NamedTuple):
 
 
 def record(key: str, device: str, size: tuple[int, int], rate: float) -> None:
-    """Remember the rate, in frames a second, of a model on clips of this (width, height).
+    """Record the rate, in frames a second, of a model on clips of this (width, height).
 
-    It takes the place of an earlier one on the same device and size. A machine on which nothing can be
-    remembered runs on without.
+    It replaces an earlier one on the same device and size. If the file cannot be written, only a warning is
+    logged.
     """
     speed = Speed(device, *size, round(rate, 3))
     with _changing:
@@ -51,14 +51,14 @@ def record(key: str, device: str, size: tuple[int, int], rate: float) -> None:
 
 
 def measured_speeds(key: str) -> list[Speed] | None:
-    """What was measured, the latest last; None: the model has not run here yet."""
+    """Return the measured speeds, the latest last; None where the model has not run here yet."""
     return _read(read_json(_path()).get(key)) or None
 
 
 def expected_seconds(key: str, size: tuple[int, int], frames: int) -> float | None:
-    """How many seconds so many frames of this (width, height) may take; None where nothing was measured.
+    """Estimate the seconds for so many frames of this (width, height); None where nothing was measured.
 
-    By what was measured at the size nearest to it, the latest of these.
+    Uses the latest speed measured at the nearest size.
     """
     pixels = size[0] * size[1]
     measured = [
@@ -80,7 +80,7 @@ def _path() -> Path:
 
 
 def _read(entries: Any) -> list[Speed]:
-    """The entries that are none are passed over."""
+    """Read stored speeds, skipping malformed entries."""
     speeds = []
     for entry in entries if isinstance(entries, list) else []:
         try:

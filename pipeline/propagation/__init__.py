@@ -1,1 +1,1 @@
-"""Order in which the frames of a clip are given to a model, and what keeps its place in between."""
+"""Propagation: order in which a clip is given to a model, and data to resume a run."""

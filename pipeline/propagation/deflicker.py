@@ -1,9 +1,9 @@
-"""Calming the flicker of mattes that were each found alone.
+"""Deflickering of mattes that were predicted frame by frame.
 
-Each matte is blended with the one before it, carried on by dense flow: an average over time that moves with
-the picture, so that nothing lags behind. It holds only where the flow can be believed, that is where going
-there and back ends at the start and where both frames show the same colours; elsewhere a matte stays as it
-was found. Of the past only one matte and one small frame are kept.
+Each matte is blended with the previous one, warped by dense optical flow: a running average along the motion,
+so that nothing lags behind. It applies only where the flow is reliable, that is where forward and backward
+flow agree and both frames show the same colours; elsewhere a matte is left unchanged. Only one matte and one
+small frame of the past are kept.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from pipeline.propagation.predictions import FramePrediction
 from pipeline.propagation.stream_state import State
 
 _SIDE = 480
-"""Pixels of the long side of the frames that flow is found on."""
+"""Long side in pixels of the frames that flow is computed on."""
 
 _HOLD = 0.6
-"""How much of the past goes into a matte where flow is believed: independent noise falls by half."""
+"""Weight of the past where the flow is reliable: independent noise falls by half."""
 
 _MISSED = 0.5
-"""Pixels of the small frame by which going there and back misses where belief has fallen to a third."""
+"""Forward-backward error, in pixels of the small frame, at which reliability has fallen to a third."""
 
 _COLOUR = 12.0
-"""How far the colours are apart where it has fallen so, 0 to 255."""
+"""Colour difference, 0 to 255, at which it has fallen so."""
 
 _MARGIN = 2
-"""Pixels of the small frame by which doubt spreads: beside a hidden or uncovered place flow is wrong, too."""
+"""Pixels of the small frame by which unreliable areas grow: flow is also wrong beside occlusions."""
 
 
 def deflicker(pairs: Iterator[FramePrediction], state: State | None = None) -> Iterator[FramePrediction]:
-    """The pairs of one scene, in order and one for one, with calmer mattes.
+    """Deflicker the predictions of one scene, in order and one for one.
 
-    Their states hold those of `pairs` as "found". With such a state the scene goes on behind its pair.
+    Their states hold those of `pairs` as "found". With such a state the scene continues behind its frame.
     """
     before: tuple[Image, Matte] | None = None
     if state is not None:
@@ -56,7 +56,7 @@ def _state(small: Image, matte: Matte, found: Callable[[], State]) -> State:
 
 
 def _blended(small: Image, matte: Matte, small_before: Image, before: Matte) -> Matte:
-    """`matte` with a share of the one before, which is carried here; `[H, W]` uint8."""
+    """Blend `matte` with the previous one, warped to this frame; `[H, W]` uint8."""
     grey, grey_before = optical_flow.grey(small), optical_flow.grey(small_before)
     way = optical_flow.flow(grey, grey_before)
     belief = _belief(small, small_before, way, optical_flow.flow(grey_before, grey))
@@ -68,7 +68,7 @@ def _blended(small: Image, matte: Matte, small_before: Image, before: Matte) -> 
 
 
 def _belief(small: Image, before: Image, way: Floats, back: Floats) -> Floats:
-    """How far the flow `way` to the frame before can be believed, `[h, w]`, 0 to 1."""
+    """Return the reliability of the flow `way` to the previous frame, `[h, w]` float32, 0 to 1."""
     missed = optical_flow.disagreement(way, back) / _MISSED
     seen = optical_flow.warp(as_floats(before), way, border=1e3)
     apart = cv2.GaussianBlur(np.abs(as_floats(small) - seen).max(2), (0, 0), 1) / _COLOUR

@@ -1,4 +1,4 @@
-"""Working ahead: an iterator that is run in a thread of its own."""
+"""Prefetching: run an iterator in a thread of its own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _End:
 
 
 def prefetch(items: Iterator[Item], depth: int) -> Generator[Item, None, None]:
-    """The same items, made by another thread that is up to `depth` of them ahead.
+    """Yield the same items, computed by another thread that is up to `depth` of them ahead.
 
     An error in `items` is raised here, at its place in the order. Closing this generator stops the thread,
     closes `items` in it, and returns when both are done.

@@ -1,8 +1,8 @@
-"""Marks for a clip that has none: the frames of each scene to start from, and a box around its subject.
+"""Proposed prompts for a clip that has none: initial frames in each scene, and a box around its subject.
 
-The first frame of a scene may be the worst one to find a subject on, so frames from all over the scene's
-beginning are looked at, and the model says on which of them the subject is (`models.Proposer`). A proposal is
-an ordinary mark: the streams run from it both ways, as they do from a person's, and meet half-way.
+The first frame of a scene may be the worst to find a subject on, so frames spread over the beginning of the
+scene are given to the model, which proposes boxes on them (`models.Proposer`). A proposal is an ordinary
+prompt: streams run from it both ways and meet half-way, as from a user's.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.frames import read_frames
 
 _FRAMES = 8
-"""Frames of a scene that are looked at."""
+"""Number of frames of a scene that are given to the model."""
 
 _REACH = 240
-"""They are taken from so many frames at its beginning, which is as far as a preview looks for its end."""
+"""Number of frames at the scene's beginning that they are taken from; a preview searches its end as far."""
 
 
 _APART = 24
-"""Frames between two that are started from, at least: where streams meet, a matte may jump."""
+"""Least number of frames between two initial ones: where streams meet, a matte may jump."""
 
 
 def needs_proposals(job: Job) -> bool:
@@ -44,7 +44,7 @@ def needs_proposals(job: Job) -> bool:
 def propose_each_scene(
     job: Job, clip: Clip, span: tuple[int, int], scenes: Sequence[int]
 ) -> Iterator[tuple[Prompt, ...]]:
-    """For each scene of `span` (pts) the marks proposed for it; none where nothing is found.
+    """Yield for each scene of `span` (pts) the prompts proposed for it; none where nothing is found.
 
     `scenes` are the pts of the frames that begin another scene, ascending.
     """
@@ -54,12 +54,12 @@ def propose_each_scene(
 
 
 def merge(job: Job, proposed: Iterable[tuple[Prompt, ...]]) -> tuple[Prompt, ...]:
-    """The job's own marks, which only correct, with those proposed."""
+    """Merge the job's own prompts, which only correct, with the proposed ones."""
     return normalise((*chain.from_iterable(proposed), *job.active_prompts))
 
 
 def prompts_for_preview(job: Job, clip: Clip) -> tuple[Prompt, ...]:
-    """The job's marks for a preview; where it has none to start from, those proposed for its first scene."""
+    """Return the job's prompts, or if none initialises an object, with proposals for its first scene."""
     if not needs_proposals(job):
         return job.active_prompts
     first, past = pts_range(job, clip)
@@ -84,7 +84,7 @@ def _proposals(
     device: str,
     weights: Path | None,
 ) -> tuple[Prompt, ...]:
-    """The marks of one scene, for object `number`; `changed`: the file's time of change, to tell it apart."""
+    """Propose prompts for one scene, about object `number`; `changed` is the file's mtime, for the cache."""
     asked = models.load(model, device, weights)
     times = [p for p in load_index(clip.path).pts if scene[0] <= p < scene[1]][:_REACH]
     if not times or not isinstance(asked, Proposer):

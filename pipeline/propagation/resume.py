@@ -1,7 +1,7 @@
-"""What a run has found so far, in a folder beside the matte that it will be.
+"""Resume data: the predictions of an unfinished run, in a folder beside its matte file.
 
-It stays where a run ended on the way with something in it, and a run of the same matte goes on with it. A run
-of another matte under the same name throws it away, and when the matte is in place it has served.
+A run that ended early leaves them, and the next run of the same matte continues from them. A run of another
+matte under the same name removes them, and so does a finished matte.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from pipeline.matte import MatteFile
 
 _VERSION = 1
-"""Raised when streams are laid or written otherwise, so that what an older program left is not used."""
+"""Raised when streams are planned or stored differently, so that older data is not used."""
 
 _TITLE = "journal.json"
 
 
 def can_resume(job: Job, clip: Clip) -> bool:
-    """Whether a run of this job was stopped on the way and left something to go on with."""
+    """Return True if an earlier run of this job left data to continue from."""
     if job.matte is None or not _folder(job.matte).is_dir():
         return False
     folder = _folder(job.matte)
@@ -38,7 +38,7 @@ def can_resume(job: Job, clip: Clip) -> bool:
 
 @contextmanager
 def open_folder(job: Job, matte: Path, clip: Clip) -> Iterator[Path]:
-    """The folder for the streams of a run, with what an earlier run of the same left in it.
+    """Open and lock the folder for the streams of a run, keeping the data of an earlier run of the same.
 
     Raises RunError where nothing can be written, or another run is writing there now.
     """
@@ -62,7 +62,7 @@ def open_folder(job: Job, matte: Path, clip: Clip) -> Iterator[Path]:
 
 
 def clear(kept: MatteFile) -> None:
-    """Remove what a run found whose matte is in place, and holds all of it."""
+    """Remove the resume data that a finished matte file covers."""
     folder = _folder(kept.path)
     title = read_json(folder / _TITLE)
     if title.get("matte") == kept.key and kept.covers(*title["span"]):
@@ -70,7 +70,7 @@ def clear(kept: MatteFile) -> None:
 
 
 def stored_bytes(matte: Path | None) -> int:
-    """Bytes that an earlier run of this matte has left: the next one uses them, or removes them."""
+    """Return the bytes of resume data that a matte has; the next run uses or removes them."""
     if matte is None:
         return 0
     return sum(path.stat().st_size for path in _folder(matte).rglob("*") if path.is_file())
@@ -81,18 +81,18 @@ def _folder(matte: Path) -> Path:
 
 
 def _title(job: Job, clip: Clip) -> dict[str, Any]:
-    """What has to be the same for a run to go on with what another found."""
+    """Return the data that two runs must agree in for one to continue from the other."""
     return {
         "version": _VERSION,
         "matte": matte_key(job),
         "span": list(pts_range(job, clip)),
-        # A frame that is decoded for more than 8 bits is not to the bit what a model is given otherwise.
+        # A model is given slightly different frames where they are decoded with more than 8 bits.
         "deep": job.high_bit_depth(clip),
     }
 
 
 def _filled(folder: Path) -> bool:
-    """Whether there is a finished segment."""
+    """Return True if there is a finished spool segment."""
     return any(folder.glob("*/*.json"))
 
 
@@ -103,7 +103,7 @@ def _lock(folder: int, matte: Path) -> None:
 
 
 def _empty(folder: Path) -> None:
-    # The title first: what is left without one is nobody's, should this be the end of the program.
+    # The title first: without it, what a crash leaves behind is never used.
     (folder / _TITLE).unlink(missing_ok=True)
     for path in folder.iterdir():
         if path.is_dir():

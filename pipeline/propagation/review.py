@@ -1,9 +1,9 @@
-"""Review of a cut: the frames that should be looked at, told from the mattes themselves.
+"""Review of a cut: lowers the confidence of mattes that look implausible.
 
-A model that has gone over to something else is often sure of it. So what it finds is compared with the frames
-that a person has marked and with the frame before: a mask that is empty, that leaps in size or place from one
-frame to the next, or whose colours are no longer the subject's is doubted, however sure the model is. Colours
-are compared as in Swain and Ballard, "Color Indexing" (IJCV 1991), by the intersection of histograms.
+A model that has drifted to another object is often confident. Its masks are therefore compared with the
+prompted frames and with the previous frame: a mask that is empty, that jumps in size or place, or whose
+colours are no longer the subject's gets a low confidence, whatever the model says. Colours are compared
+as in Swain and Ballard, "Color Indexing" (IJCV 1991), by the intersection of histograms.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _WIDTH, _HEIGHT = 160, 90
 """Size at which a frame is compared: enough for areas and colours."""
 
 _NOTHING = 1e-4
-"""The share of the picture below which a mask is empty, whatever was marked."""
+"""Share of the picture below which a mask counts as empty."""
 
 _LOST = 0.05
-"""The share of the marked subject's area below which it is lost."""
+"""Share of the prompted subject's area below which it counts as lost."""
 
 _UNLIKE, _ALIKE = 0.6, 0.66
 """The share of colours in common with the marked subject from which on a mask is doubted, and believed again.
@@ -37,31 +37,31 @@ _LEAP = 3.0
 """Longest way, in its own widths, that a mask can move between frames on which it does not meet itself."""
 
 _MOST = 4
-"""So many marked frames are remembered at most: the first, and the latest."""
+"""Most prompted frames to compare with: the first, and the latest ones."""
 
 _CELLS = (8, 16, 16)
 """Of the histograms: lightness, a and b; finer in hue, which shade does not change."""
 
 
 class _Shown(NamedTuple):
-    """The subject on a marked frame."""
+    """Subject on a prompted frame."""
 
     area: float
-    """The share of the picture."""
+    """Share of the picture."""
     colours: Floats
 
 
 class Review:
-    """One stream's: call it with each frame in turn, and what was found there."""
+    """Review of one stream: call it with each frame and its prediction, in order."""
 
     def __init__(self) -> None:
         self._marked: list[_Shown] = []
         self._before: Matte | None = None
-        """The mask on the frame before, small; None: none was found, or another scene ended there."""
+        """Mask on the previous frame, small; None: it was empty, or another scene ended there."""
         self._unlike = False
 
     def state(self) -> State:
-        """Return what it takes to go on with the next frame, as plain data."""
+        """Return the state behind the latest frame, as plain data."""
         return {
             "areas": [shown.area for shown in self._marked],
             "colours": [shown.colours for shown in self._marked],
@@ -71,14 +71,14 @@ class Review:
 
     @classmethod
     def from_state(cls, state: State) -> Self:
-        """One that goes on where `state` was taken."""
+        """Create a review that continues from a state."""
         review = cls()
         review._marked = [_Shown(*shown) for shown in zip(state["areas"], state["colours"], strict=True)]
         review._before, review._unlike = state["before"], state["unlike"]
         return review
 
     def begin_scene(self) -> None:
-        """The next frame is of another scene: the mask may be anywhere."""
+        """Expect a frame of another scene next, where the mask may be anywhere."""
         self._before = None
 
     def __call__(self, image: Image, found: Prediction, marked: bool) -> Prediction:
@@ -96,7 +96,7 @@ class Review:
             small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
             colours = _colours(small, mask)
         if marked:
-            # What a person has seen and corrected is right, whatever it was before.
+            # A frame that the user has prompted counts as right.
             self._marked = [*self._marked[:1], *self._marked[1:][2 - _MOST :], _Shown(area, colours)]
             self._unlike = False
             return found
@@ -114,7 +114,7 @@ def _doubted(found: Prediction) -> Prediction:
 
 
 def _leapt(before: Matte, mask: Matte) -> bool:
-    """Return True if a mask is not where or what it was on the frame before; both `[h, w]`, 0 to 255."""
+    """Return True if a mask has jumped in size or place since the previous frame; both `[h, w]` uint8."""
     areas = float(before.sum()) / 255, float(mask.sum()) / 255
     if max(areas) > _GROWN * min(areas):
         return True
@@ -134,7 +134,7 @@ def _centre(mask: Matte) -> tuple[float, float]:
 
 
 def _colours(picture: Image, mask: Matte) -> Floats:
-    """The share of each colour in the mask, a little smoothed; `[cells]`, their sum is 1."""
+    """Return the smoothed colour histogram within the mask; `[cells]` float32, its sum is 1."""
     lab = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2LAB), np.int32)
     # Pictures rarely leave the middle half of the a and b axes.
     a, b = (np.clip((lab[..., axis] - 64) >> 3, 0, 15) for axis in (1, 2))

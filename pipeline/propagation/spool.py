@@ -1,10 +1,10 @@
-"""What one stream finds, put by on the disk as it comes, and read back in either direction.
+"""Spool: predictions of one stream on disk, readable in either direction.
 
-A spool that lasts is there for another run, too: a segment is closed every few seconds of work, with the
-state of the stream behind its last frame, so that a run that was killed is gone on with where the last one
-ends; one that is stopped closes its segment, and loses nothing. A segment is complete by itself: its mattes,
-the state, and a note of what they are. The note is put into place last, and whole, with the digests of both:
-without it there is no segment. The first one that is damaged ends what can be used.
+A lasting spool serves another run, too: a segment is closed every few seconds of work, with the state of the
+stream behind its last frame, so that the next run continues there if this one is killed; a run that is
+stopped closes its segment and loses nothing. A segment consists of its mattes, the state, and an index. The
+index is written last and atomically, with digests of both; without it there is no segment. The first damaged
+segment ends the usable ones.
 
 The mattes are planes of bytes, each deflated at the fastest level: a third of what FFV1 takes of the
 processor, for twice the bytes, which are not kept for long; and they are as easily read backwards.
@@ -33,14 +33,14 @@ from pipeline.propagation.stream_state import State
 from pipeline.video.reading.frames import Frame
 
 CHUNK_SECONDS = 15.0
-"""Of work that are lost at most when a run is killed: how often a segment is closed."""
+"""Interval at which a segment is closed: the most work that a killed run loses."""
 
 _STATES = 2
-"""So many of the last segments keep their states: where the last one is damaged, the one before serves."""
+"""Number of last segments that keep their states, in case the last one is damaged."""
 
 
 class _Noted(NamedTuple):
-    """What there is to know of a segment's mattes, in lists of one for each."""
+    """Index of a segment: one entry a matte in each list; the names are keys on disk."""
 
     pts: list[int]
     confidence: list[float]
@@ -49,23 +49,23 @@ class _Noted(NamedTuple):
 
 
 class Spool:
-    """What a stream found so far; a context manager, which leaves the finished segments.
+    """Predictions of a stream so far; a context manager that leaves finished segments in place.
 
     Raises RunError where nothing can be written.
     """
 
     def __init__(self, folder: Path, clip: Clip, *, lasting: bool) -> None:
-        """`folder` is its own, and may hold what an earlier one left; the stream is one of `clip`."""
+        """`folder` belongs to this spool and may hold segments of an earlier one of the same stream."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._lasting = folder, lasting
         self._shape = clip.height, clip.width
         self._segments: list[_Noted] = []
         self.state: State | None = None
-        """That behind the last frame, as it was found here; None: the stream begins."""
+        """State behind the last stored frame; None: the stream begins."""
         self.ended = False
-        """Whether the stream was run to its end."""
+        """True if the stream was run to its end."""
         self._file: BinaryIO | None = None
-        """The mattes of the segment that is open, if one is."""
+        """Mattes of the open segment, if one is open."""
         self._noted, self._digest = _Noted([], [], [], []), hashlib.blake2b()
         """What they are, and what was written so far."""
         self._behind: Callable[[], State] | None = None
@@ -75,13 +75,13 @@ class Spool:
 
     @property
     def pts(self) -> list[int]:
-        """Of the frames whose mattes are in the finished segments, in the order of the stream."""
+        """Pts of the frames in finished segments, in the order of the stream."""
         return [pts for noted in self._segments for pts in noted.pts]
 
     def record(
         self, pairs: Iterator[tuple[Frame, Prediction]]
     ) -> Generator[tuple[Frame, Prediction], None, None]:
-        """Yield the pairs of the stream to its end, each put by before. Closed, it keeps what was found."""
+        """Store each prediction of the stream, then yield it. Closing the generator keeps what is stored."""
         resumable = self.state is not None
         try:
             for frame, found in pairs:
@@ -95,7 +95,7 @@ class Spool:
         self.end()
 
     def _pause(self, pairs: Iterator[tuple[Frame, Prediction]]) -> None:
-        """Close the open segment, at the next frame behind which the stream can go on.
+        """Close the open segment at the next frame behind which the stream can continue.
 
         That is this one, or for a model that works in batches the last of a batch, which is done already.
         """
@@ -105,7 +105,7 @@ class Spool:
             self._close(self._behind())
 
     def add(self, pts: int, found: Prediction) -> None:
-        """Put by what the stream found last; to be called before it goes on."""
+        """Store the latest prediction; to be called before the stream continues."""
         path = self._path(len(self._segments), "mattes")
         data = zlib.compress(np.ascontiguousarray(found.matte).data, 1)
         with write_errors(path.name):
@@ -124,23 +124,23 @@ class Spool:
             self._close(found.state())
 
     def end(self) -> None:
-        """The stream has no further frames."""
+        """Mark the stream as ended and close the open segment."""
         self.ended = True
         if self._file is not None:
             self._close(None)
 
     def read_forward(self) -> Iterator[tuple[int, Prediction]]:
-        """What is in the finished segments, by the pts of the frames, in the order of the stream."""
+        """Yield pts and prediction of each frame in finished segments, in the order of the stream."""
         for number in range(len(self._segments)):
             yield from self._mattes(number, 1)
 
     def read_backward(self) -> Iterator[tuple[int, Prediction]]:
-        """As `found`, the last first."""
+        """Do as `read_forward`, the last frame first."""
         for number in reversed(range(len(self._segments))):
             yield from self._mattes(number, -1)
 
     def remove(self) -> None:
-        """Nobody needs it any more."""
+        """Remove all segments."""
         self._segments = []
         self._tidy()
 
@@ -168,7 +168,7 @@ class Spool:
                 yield pts, Prediction(plane.reshape(self._shape), confidence, told)
 
     def _close(self, behind: State | None) -> None:
-        """Make the open segment a finished one; `behind` is None only where the stream ended."""
+        """Finish the open segment; the state `behind` is None only where the stream ended."""
         number = len(self._segments)
         digests = {"mattes": self._digest.hexdigest()}
         with write_errors(self._path(number, "mattes").name):
@@ -189,7 +189,7 @@ class Spool:
         self._began = time.monotonic()
 
     def _find(self) -> None:
-        """Take up what was left here, as far as it is whole and can be gone on from; remove the rest."""
+        """Read the segments of an earlier spool as far as they are usable; remove the rest."""
         ends = False
         for number in count():
             read = self._read(number)
@@ -206,7 +206,7 @@ class Spool:
         self._tidy()
 
     def _read(self, number: int) -> tuple[_Noted, bool] | None:
-        """A finished segment, and whether the stream ends with it; None: there is none, or it is damaged."""
+        """Read a segment's index and if the stream ends with it; None where it is missing or damaged."""
         data = read_json(self._path(number, "json"))
         try:
             noted = _Noted(*(list(data[name]) for name in _Noted._fields))
@@ -216,7 +216,7 @@ class Spool:
             return None
 
     def _state(self, number: int) -> State | None:
-        """The state behind a segment; None where it is not kept, or damaged."""
+        """Read the state behind a segment; None where it is missing or damaged."""
         path = self._path(number, "state")
         data: dict[str, Any] = read_json(self._path(number, "json"))
         try:
@@ -225,7 +225,7 @@ class Spool:
             return None
 
     def _tidy(self) -> None:
-        """Remove what belongs to no finished segment."""
+        """Remove files that belong to no finished segment."""
         kept = {self._path(number, "json").stem for number in range(len(self._segments))}
         for path in self._folder.iterdir():
             if path.stem not in kept:

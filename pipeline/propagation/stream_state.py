@@ -1,4 +1,4 @@
-"""What a stream needs to go on, as a file: plain data goes in and comes back to the bit.
+"""State of a stream as a file: plain data that is read back bit for bit.
 
 None, bool, int, float, str, lists, dicts by str, numpy arrays and torch tensors, on whatever device they are.
 A file holds nothing else and is read as data: it cannot name code that would be run. It is numpy's `npz` of
@@ -23,7 +23,7 @@ _PLAN = "plan"
 
 
 def save(path: Path, state: State) -> None:
-    """Raises TypeError for what is no plain data, OSError where it cannot be written."""
+    """Write a state; raises TypeError for anything but plain data, OSError where it cannot be written."""
     arrays: dict[str, NDArray[Any]] = {}
     text = json.dumps(_packed(state, arrays))
     arrays[_PLAN] = np.frombuffer(text.encode(), np.uint8)
@@ -32,9 +32,9 @@ def save(path: Path, state: State) -> None:
 
 
 def load(path: Path) -> State:
-    """What was saved; a tensor comes back on the CPU, laid out in memory as it was.
+    """Read a state; tensors are on the CPU, with the memory layout that they had.
 
-    For the order in which numbers are added up, and with it the last bit of a sum, hangs on that.
+    The order of summation depends on the layout, and with it the last bit of a sum.
 
     Raises OSError where it cannot be read, ValueError or KeyError where it is not what `save` writes.
     """
