@@ -37,8 +37,8 @@ from pipeline.prompts import Box, Point, Prompt, normalise
 from pipeline.propagation.plan import plan_segments
 from pipeline.propagation.run import run_plan
 from pipeline.propagation.stream import create_stream
-from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.frames import read_frames
+from pipeline.video.reading.index_cache import load_index
 from pipeline.video.reading.probe import probe_clip
 
 Result = TypeVar("Result")

@@ -34,8 +34,8 @@ from pipeline.job import GREEN, Job
 from pipeline.models import PromptedFrame
 from pipeline.networks import isnet
 from pipeline.process import process
-from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.frames import read_frames
+from pipeline.video.reading.index_cache import load_index
 from pipeline.video.reading.probe import probe_clip
 from pipeline.video.writing.timing import StreamSpec
 from pipeline.video.writing.writer import Writer

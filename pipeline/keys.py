@@ -10,8 +10,8 @@ from pipeline import models, prompts
 from pipeline.clip import Clip
 from pipeline.files import fingerprint
 from pipeline.job import Job
-from pipeline.video.reading.frame_index import load_index
-from pipeline.video.reading.scan import FrameIndex
+from pipeline.video.reading.frame_index import FrameIndex
+from pipeline.video.reading.index_cache import load_index
 
 _RENDER_KEYS = ("background", "format", "start", "end", "sound", "quality", "edges", "rate")
 """Keys of a job's JSON that change the result but not the matte."""

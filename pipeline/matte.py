@@ -21,7 +21,7 @@ from pipeline.arrays import Matte
 from pipeline.clip import Clip
 from pipeline.errors import InputError, VideoError
 from pipeline.formats import Format
-from pipeline.video.reading.frame_index import load_index
+from pipeline.video.reading.index_cache import load_index
 
 if TYPE_CHECKING:  # FFmpeg is loaded only where a matte is read or written
     from pipeline.video.reading.frames import Frame

@@ -28,10 +28,10 @@ from pipeline.propagation.plan import Segment, plan_segments, prompts_by_frame
 from pipeline.propagation.predictions import FramePrediction
 from pipeline.propagation.stream import create_stream
 from pipeline.propagation.stream_state import State
-from pipeline.video.reading.frame_index import load_index
+from pipeline.video.reading.frame_index import FrameIndex
 from pipeline.video.reading.frames import Frame, read_frames, read_frames_backward
+from pipeline.video.reading.index_cache import load_index
 from pipeline.video.reading.probe import probe_clip
-from pipeline.video.reading.scan import FrameIndex
 
 STEPS = 24
 """Most frames between a prompted frame and one that is wanted."""

@@ -32,7 +32,7 @@ from pipeline.propagation.prefetch import prefetch
 from pipeline.propagation.run import Step
 from pipeline.propagation.stream import create_stream
 from pipeline.result import ResultTiming, open_output
-from pipeline.video.reading.frame_index import load_index
+from pipeline.video.reading.index_cache import load_index
 from pipeline.video.reading.probe import probe_clip
 from pipeline.video.writing.output import Output
 from pipeline.video.writing.writer import Writer

@@ -14,7 +14,7 @@ from pipeline.job import Job
 from pipeline.keys import result_bounds
 from pipeline.video.audio.audio_read import AudioRange
 from pipeline.video.labels import Labels
-from pipeline.video.reading.frame_index import load_index
+from pipeline.video.reading.index_cache import load_index
 from pipeline.video.reading.probe import probe_clip
 from pipeline.video.writing.output import Output, create_output
 from pipeline.video.writing.timing import StreamSpec

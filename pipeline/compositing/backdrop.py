@@ -18,8 +18,8 @@ from pipeline.compositing import images
 from pipeline.compositing.background import Blur, Colour, Fit, Footage, Picture
 from pipeline.compositing.canvas import composite_on_black, fit_to_canvas, multiply_alpha
 from pipeline.errors import BackgroundError, VideoError, no_frames_sentence
-from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.frames import Frame, read_frames
+from pipeline.video.reading.index_cache import load_index
 from pipeline.video.reading.probe import probe_clip
 
 _SEEK_SECONDS = 2.0

@@ -69,8 +69,8 @@ class SandboxedReader:
         return probe_clip(path, name)
 
     def footage(self, path: Path, name: str, index: bool) -> None:
-        from pipeline.video.reading.frame_index import save_index
         from pipeline.video.reading.frames import read_frames
+        from pipeline.video.reading.index_cache import save_index
 
         if index:
             save_index(path)

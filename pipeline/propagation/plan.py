@@ -20,7 +20,7 @@ from itertools import pairwise
 from pipeline import prompts
 from pipeline.clip import Clip
 from pipeline.prompts import Prompt
-from pipeline.video.reading.frame_index import load_index
+from pipeline.video.reading.index_cache import load_index
 
 PromptsByFrame = Mapping[int, Prompt]
 """The prompts of one object by the pts of their frames."""

@@ -20,8 +20,8 @@ from pipeline.job import Job
 from pipeline.keys import pts_range
 from pipeline.models import Proposer
 from pipeline.prompts import Prompt, normalise
-from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.frames import read_frames
+from pipeline.video.reading.index_cache import load_index
 
 _FRAMES = 8
 """Number of frames of a scene that are given to the model."""

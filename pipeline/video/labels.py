@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from av.container import OutputContainer
 
-from pipeline.video.reading.frame_index import load_index
+from pipeline.video.reading.index_cache import load_index
 from pipeline.video.reading.source import Source
 
 _MUXERS = frozenset({"mp4", "mov", "matroska", "webm"})

@@ -27,8 +27,8 @@ from pipeline.matte import MatteFile
 from pipeline.process import process
 from pipeline.prompts import Box, Object, Point, Prompt
 from pipeline.propagation import spool
-from pipeline.video.reading.frame_index import load_index, save_index
 from pipeline.video.reading.frames import read_frames
+from pipeline.video.reading.index_cache import load_index, save_index
 from tests.pipeline import stand_in
 from tests.ui.hosted import LocalWorker
 from ui.sessions.inference import InferenceService

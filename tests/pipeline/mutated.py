@@ -18,8 +18,8 @@ from pathlib import Path
 import av
 
 from pipeline.errors import RecorteError
-from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.frames import read_frames
+from pipeline.video.reading.index_cache import load_index
 from pipeline.video.reading.probe import probe_clip
 
 MEMORY = 4 * 2**30  # of addresses, which is far more than is touched

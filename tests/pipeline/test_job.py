@@ -15,7 +15,7 @@ from pipeline.errors import FormatError, InputError, PromptError
 from pipeline.job import Job, Progress
 from pipeline.keys import matte_key, pts_range, result_key
 from pipeline.prompts import Box, Object, Point, Prompt
-from pipeline.video.reading.frame_index import load_index
+from pipeline.video.reading.index_cache import load_index
 from pipeline.video.reading.probe import probe_clip
 from tests.pipeline.stand_in import numbered
 from tests.rendered import write_clip

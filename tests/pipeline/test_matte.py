@@ -10,7 +10,7 @@ import pytest
 from pipeline import matte
 from pipeline.errors import InputError, VideoError
 from pipeline.matte import MatteFile
-from pipeline.video.reading.frame_index import load_index
+from pipeline.video.reading.index_cache import load_index
 from pipeline.video.reading.probe import probe_clip
 from tests import ffprobe
 from tests.pipeline.stand_in import number, numbered

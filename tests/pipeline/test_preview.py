@@ -15,7 +15,7 @@ from pipeline.keys import matte_key
 from pipeline.matte import MatteFile
 from pipeline.process import process
 from pipeline.prompts import Box, Point, Prompt
-from pipeline.video.reading.frame_index import load_index
+from pipeline.video.reading.index_cache import load_index
 from pipeline.video.reading.probe import probe_clip
 from tests.pipeline.stand_in import Carrying, Threshold, number, threshold
 

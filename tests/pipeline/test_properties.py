@@ -19,7 +19,7 @@ from pipeline import formats
 from pipeline.compositing.background import Colour, Transparent
 from pipeline.job import Job
 from pipeline.process import process
-from pipeline.video.reading.frame_index import load_index
+from pipeline.video.reading.index_cache import load_index
 from tests import ffprobe
 from tests.rendered import write_clip
 

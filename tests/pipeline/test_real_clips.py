@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.frames import read_frames
+from pipeline.video.reading.index_cache import load_index
 from pipeline.video.reading.probe import probe_clip
 from tests import ffprobe
 from tests.pipeline.video.test_video import decoded

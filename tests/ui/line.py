@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from db import repository
 from db.engine import Database
 from pipeline.job import Job
-from pipeline.video.reading.frame_index import save_index
+from pipeline.video.reading.index_cache import save_index
 from pipeline.video.reading.probe import probe_clip
 from tests.ui.hosted import LocalWorker
 from ui.sessions.inference import InferenceService

@@ -20,7 +20,7 @@ from pipeline.errors import InputError, WorkerLost
 from pipeline.formats import Format
 from pipeline.jobs import preflight
 from pipeline.keys import matte_key, pts_range
-from pipeline.video.reading.frame_index import has_index, load_index
+from pipeline.video.reading.index_cache import has_index, load_index
 from ui.sessions.protocol import (
     ClickCandidate,
     EncodedImage,

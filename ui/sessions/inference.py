@@ -30,8 +30,8 @@ from pipeline.process import process
 from pipeline.propagation.plan import prompts_by_frame
 from pipeline.propagation.predictions import FramePrediction
 from pipeline.video import hardware
-from pipeline.video.reading.frame_index import load_index, save_index
 from pipeline.video.reading.frames import Frame, read_frames
+from pipeline.video.reading.index_cache import load_index, save_index
 from pipeline.video.reading.probe import probe_clip
 from ui.sessions import overlay
 from ui.sessions.protocol import (

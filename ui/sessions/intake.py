@@ -14,7 +14,7 @@ from pipeline.clip import Clip
 from pipeline.files import replacing
 from pipeline.job import Job
 from pipeline.jobs import sandbox
-from pipeline.video.reading.frame_index import index_path
+from pipeline.video.reading.index_cache import index_path
 from ui.sessions import stock_backgrounds
 from ui.sessions.quota import Quota
 from ui.sessions.shares import FairSemaphore

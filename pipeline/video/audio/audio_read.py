@@ -21,7 +21,7 @@ from av.stream import Discard
 from numpy.typing import NDArray
 
 from pipeline.video.av_errors import read_errors
-from pipeline.video.reading.frame_index import load_index
+from pipeline.video.reading.index_cache import load_index
 from pipeline.video.reading.source import DAMAGED, Source
 
 # Seconds that a seek goes back further, since containers interleave audio with video of another time.

@@ -17,8 +17,8 @@ from av.video.stream import VideoStream
 from pipeline.arrays import Image, Image16, Matte
 from pipeline.errors import VideoError
 from pipeline.video.av_errors import read_errors
-from pipeline.video.reading.frame_index import load_index
-from pipeline.video.reading.scan import FrameIndex
+from pipeline.video.reading.frame_index import FrameIndex
+from pipeline.video.reading.index_cache import load_index
 from pipeline.video.reading.source import Source
 
 # Memory for frames held while a part of a video is reversed.

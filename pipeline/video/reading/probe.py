@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.clip import Clip
 from pipeline.errors import VideoError
 from pipeline.video.colour.to_rgb import get_transfer, is_supported
-from pipeline.video.reading.frame_index import scan_of
+from pipeline.video.reading.index_cache import scan_of
 from pipeline.video.reading.source import Source, codec_name
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import bisect
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
-from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal, NamedTuple, cast
+from typing import NamedTuple, cast
 
-import numpy as np
-
+from pipeline.video.reading.displayed_packets import DisplayedPackets
+from pipeline.video.reading.frame_index import FrameIndex, Scan
+from pipeline.video.reading.sizes import FrameSizes
+from pipeline.video.reading.source import DurationMeaning, Source, time_base
 from pipeline.video.reading.timestamps import repair_timestamps
 
 # Larger timestamps, from damaged files, are ignored.
@@ -28,70 +28,6 @@ _MAX_REORDERED = 16
 _LONGEST_LEAD = 3600
 
 
-@dataclass(frozen=True)
-class FrameIndex:
-    """Presentation times of all frames, ascending, and the keyframes that decoding can start from."""
-
-    pts: tuple[int, ...]
-    keyframes: tuple[int, ...]
-    origin: int = 0
-    """Time of the first frame by the container's clock, in ticks."""
-    tick: Fraction = Fraction(1)
-    """Seconds per tick of pts."""
-    keyframe_packets: tuple[tuple[int, int], ...] = ()
-    """Container pts and size in bytes of each keyframe's packet, to recognise it after a seek."""
-    container_pts: tuple[int | None, ...] = ()
-    """If timestamps were repaired, the container pts of each frame; None where it is unusable."""
-    last_duration: int = 1
-    """Duration of the last frame, in ticks."""
-    size: tuple[int, int] | None = None
-    """Stored width and height of most frames, in pixels; None: that of the first frame."""
-    lead: int = 0
-    """Ticks that the first frame is shown before its own pts, because audio begins earlier."""
-
-    @property
-    def end(self) -> int:
-        """The pts at which the last frame ends."""
-        return self.pts[-1] + self.last_duration
-
-    @cached_property
-    def usual_duration(self) -> int:
-        """Duration of most frames, in ticks."""
-        return int(np.median(np.diff(self.pts))) if len(self.pts) > 1 else self.last_duration
-
-    def with_lead(self, lead: int) -> FrameIndex:
-        """Return the index with the first frame extended by `lead` ticks, from 0 on."""
-        pts, keys = (
-            (*times[:1], *(time + lead for time in times[1:])) for times in (self.pts, self.keyframes)
-        )
-        if self.keyframes[:1] != (0,):
-            keys = tuple(key + lead for key in self.keyframes)
-        return replace(self, pts=pts, keyframes=keys, origin=self.origin - lead, lead=lead)
-
-    def frame_at(self, pts: int) -> int:
-        """Return the pts of the frame displayed at `pts`: the last one not after it, else the first."""
-        return self.pts[max(0, bisect.bisect_right(self.pts, pts) - 1)]
-
-    def last_before(self, end: int | None) -> int:
-        """Return the pts of the last frame before `end` (None: of all frames); -1 if there is none."""
-        place = len(self.pts) if end is None else bisect.bisect_left(self.pts, end)
-        return self.pts[place - 1] if place else -1
-
-    def keyframe_before(self, pts: int) -> int:
-        return self.keyframes[max(0, bisect.bisect_right(self.keyframes, pts) - 1)] if self.keyframes else 0
-
-
-@dataclass(frozen=True)
-class Scan:
-    """Result of a packet scan: the frame index and what probing needs besides."""
-
-    index: FrameIndex
-    packets: int
-    """Number of the stream's packets, including those that display no frame."""
-    repaired: int = 0
-    """Number of frames whose missing or repeated timestamp was repaired."""
-
-
 class _DisplayedPacket(NamedTuple):
     """A packet that displays a frame; times in ticks, size in bytes."""
 
@@ -103,9 +39,6 @@ class _DisplayedPacket(NamedTuple):
 
 def scan_packets(path: Path) -> Scan:
     """Scan all packets of a video; raises VideoError if the file is no video."""
-    from pipeline.video.reading.displayed_packets import DisplayedPackets
-    from pipeline.video.reading.sizes import FrameSizes
-    from pipeline.video.reading.source import Source, time_base
 
     shown: list[_DisplayedPacket] = []
     held = 0
@@ -161,11 +94,6 @@ def _drop_undecodable(shown: list[_DisplayedPacket], first: int | None) -> list[
     if after - begin > _MAX_REORDERED:
         after = begin + 1  # the clock was set back
     return [shown[begin], *shown[after:]]
-
-
-DurationMeaning = Literal["shown", "decoded", "track", "unsaid"]
-"""Meaning of a packet's duration: display time of its frame ("shown"), time until the next packet is decoded
-("decoded"), none but the end of the track is known ("track"), or unknown ("unsaid")."""
 
 
 class _LastDuration:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO, Self, cast
+from typing import Any, BinaryIO, Literal, Self, cast
 
 import av
 import cv2
@@ -27,7 +27,6 @@ from pipeline.video.av_errors import read_errors
 from pipeline.video.colour.to_rgb import RgbConverter
 from pipeline.video.reading import animated_webp
 from pipeline.video.reading.deinterlace import deinterlace
-from pipeline.video.reading.scan import DurationMeaning
 from pipeline.video.reading.side_data import side_data
 from pipeline.video.reading.tracks import choose_video_stream
 
@@ -60,6 +59,11 @@ _DisplayMatrix = tuple[int, int, int, int]
 """a, b, c, d of the display matrix (ISO/IEC 14496-12, 8.3.2): x' = ax + cy, y' = bx + dy."""
 
 _UPRIGHT: _DisplayMatrix = (1, 0, 0, 1)
+
+
+DurationMeaning = Literal["shown", "decoded", "track", "unsaid"]
+"""Meaning of a packet's duration: display time of its frame ("shown"), time until the next packet is decoded
+("decoded"), none but the end of the track is known ("track"), or unknown ("unsaid")."""
 
 
 class Source:

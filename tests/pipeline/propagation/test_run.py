@@ -20,8 +20,8 @@ from pipeline.prompts import Box, Point, Prompt
 from pipeline.propagation.plan import count_frames, plan_segments
 from pipeline.propagation.run import run_plan
 from pipeline.propagation.stream import run_model
-from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.frames import read_frames
+from pipeline.video.reading.index_cache import load_index
 from pipeline.video.reading.probe import probe_clip
 from tests.pipeline import stand_in
 from tests.pipeline.stand_in import Carrying, Greedy, Short, Small, number

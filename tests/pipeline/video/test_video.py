@@ -16,10 +16,10 @@ from pipeline.jobs import limits
 from pipeline.jobs.limits import Limits
 from pipeline.jobs.worker import Worker
 from pipeline.video.reading import frames as reading
-from pipeline.video.reading.frame_index import load_index
+from pipeline.video.reading.frame_index import FrameIndex
 from pipeline.video.reading.frames import read_frames, read_frames_backward
+from pipeline.video.reading.index_cache import load_index
 from pipeline.video.reading.probe import probe_clip
-from pipeline.video.reading.scan import FrameIndex
 from pipeline.video.reading.source import Source
 from tests import ffprobe
 from tests.pipeline.stand_in import number, numbered

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pipeline import formats
 from pipeline.video.audio import audio_read
 from pipeline.video.audio.audio_read import AudioRange, SampleFormat
-from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.frames import read_frames
+from pipeline.video.reading.index_cache import load_index
 from pipeline.video.reading.probe import probe_clip
 from pipeline.video.writing.output import create_output
 from pipeline.video.writing.timing import StreamSpec

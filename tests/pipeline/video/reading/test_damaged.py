@@ -6,8 +6,8 @@ from pathlib import Path
 import av
 import pytest
 
-from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.frames import read_frames, read_frames_backward
+from pipeline.video.reading.index_cache import load_index
 from pipeline.video.reading.probe import probe_clip
 from pipeline.video.reading.source import Source
 from tests.pipeline.stand_in import number, numbered

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.frames import read_frames, read_frames_backward
+from pipeline.video.reading.index_cache import load_index
 from pipeline.video.reading.probe import probe_clip
 from pipeline.video.reading.source import Source
 from tests import ffprobe

@@ -16,12 +16,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.video.reading import frame_index, scan
-from pipeline.video.reading.frame_index import load_index, save_index
+from pipeline.video.reading import index_cache, scan
+from pipeline.video.reading.frame_index import FrameIndex
 from pipeline.video.reading.frames import read_frames, read_frames_backward
-from pipeline.video.reading.index_cache import load
+from pipeline.video.reading.index_cache import load_index, read_index_file, save_index
 from pipeline.video.reading.probe import probe_clip
-from pipeline.video.reading.scan import FrameIndex
 from pipeline.video.reading.source import Source
 from pipeline.video.reading.timestamps import repair_timestamps
 from tests import ffprobe
@@ -203,7 +202,7 @@ def test_written_frames_are_read_at_their_times(tmp_path: Path, clip: dict[str, 
     path.unlink(missing_ok=True)
     pts = clip["pts"]
     write_clip(path, numbered(len(pts)), rate=Fraction(25), **clip)
-    frame_index._scan_of.cache_clear()  # a clip of the same size may be written within the clock's tick
+    index_cache._scan_of.cache_clear()  # a clip of the same size may be written within the clock's tick
     index = check(path, range(len(pts)))
     assert [p * index.tick for p in index.pts] == [(p - pts[0]) * clip["time_base"] for p in pts]
     assert probe_clip(path).mended == 0
@@ -250,14 +249,14 @@ def without_scanning(path: Path) -> str:
     script = """
 import sys
 from pathlib import Path
-from pipeline.video.reading import frame_index, frames, probe
+from pipeline.video.reading import frames, index_cache, probe, scan
 
 def scan_packets(path):
     sys.exit("scanned")
 
-frame_index.scan_packets = scan_packets
+scan.scan_packets = scan_packets
 path = Path(sys.argv[1])
-pts = frame_index.load_index(path).pts
+pts = index_cache.load_index(path).pts
 print(probe.probe_clip(path).frames, len(list(frames.read_frames(path, only=[pts[17]]))))
 """
     done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True)
@@ -275,7 +274,7 @@ def test_a_stored_index_avoids_the_scan(kept: Path, tmp_path: Path) -> None:
 
 
 def test_a_stored_index_equals_the_scanned_one(kept: Path) -> None:
-    assert frame_index.scan_of(kept) == scan.scan_packets(kept)
+    assert index_cache.scan_of(kept) == scan.scan_packets(kept)
 
 
 def test_probing_and_reading_write_no_index_file(tmp_path: Path, counted_path: Path) -> None:
@@ -309,9 +308,9 @@ def test_probing_and_reading_write_no_index_file(tmp_path: Path, counted_path: P
 def test_an_index_file_of_another_video_is_ignored(kept: Path, change: Any) -> None:
     beside = kept.with_name("clip.mp4.index")
     beside.write_text(change(beside.read_text()))
-    assert load(kept) is None
+    assert read_index_file(kept) is None
     save_index(kept)
-    assert load(kept) == scan.scan_packets(kept)
+    assert read_index_file(kept) == scan.scan_packets(kept)
 
 
 def test_another_video_of_the_same_name_is_scanned(kept: Path, clip_path: Path) -> None:

@@ -13,9 +13,8 @@ from PIL import Image
 from pipeline import formats
 from pipeline.job import Job
 from pipeline.process import process
-from pipeline.video.reading.frame_index import load_index, save_index
 from pipeline.video.reading.frames import read_frames
-from pipeline.video.reading.index_cache import load
+from pipeline.video.reading.index_cache import load_index, read_index_file, save_index
 from pipeline.video.reading.probe import probe_clip
 from pipeline.video.webp import parse_frames
 from tests import ffprobe
@@ -87,7 +86,7 @@ def test_the_last_picture_lasts_as_long_as_the_file_says(name: str, tmp_path: Pa
     assert clip.variable
     index = load_index(clip.path)
     save_index(clip.path)
-    kept = load(clip.path)
+    kept = read_index_file(clip.path)
     assert kept is not None and kept.index == index
 
 
@@ -157,7 +156,7 @@ def test_the_first_frame_is_also_shown_before_its_time(
     index = check(path, range(20))
     assert [float(pts * index.tick) for pts in index.pts[:3]] == pytest.approx([0, 1.1, 1.2], abs=0.05)
     save_index(path)
-    kept = load(path)
+    kept = read_index_file(path)
     assert kept is not None and kept.index == index
 
 

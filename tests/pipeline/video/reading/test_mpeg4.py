@@ -7,8 +7,8 @@ import av
 import pytest
 from av.packet import Packet
 
-from pipeline.video.reading.frame_index import load_index
 from pipeline.video.reading.frames import read_frames
+from pipeline.video.reading.index_cache import load_index
 from pipeline.video.reading.probe import probe_clip
 from tests.pipeline.stand_in import number, numbered
 from tests.pipeline.video.reading.test_frame_index import check
