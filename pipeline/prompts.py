@@ -42,7 +42,7 @@ class Box:
 
     @classmethod
     def between(cls, x0: float, y0: float, x1: float, y1: float) -> Box:
-        """The box with these two opposite corners, given in any order."""
+        """Return the box with these two opposite corners, given in any order."""
         return cls(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
 
 

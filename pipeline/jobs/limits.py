@@ -17,11 +17,11 @@ class Limits:
     """Writable memory; reserved address space, as allocators and CUDA use it, does not count."""
     open_files: int | None = None
     cpu_seconds: int | None = None
-    """Of all threads together; the process is killed when they are spent."""
+    """Processor time of all threads together; the process is killed when it is spent."""
     seconds: int | None = None
     """Wall-clock time from now on; the process is killed at its end."""
     pixels: int | None = None
-    """Of one picture of a video, wherever in it; the reader holds to it, see `max_pixels`."""
+    """Largest picture within a video, in pixels; enforced by the reader, see `max_pixels`."""
 
     def apply(self) -> None:
         """Apply the limits to this process and its children, for good; core dumps are off."""

@@ -57,7 +57,7 @@ def disk_bytes(job: Job, clip: Clip, frames: int) -> int:
     each = form.bytes_per_pixel
     if job.matte is not None:
         each += _MATTE_BYTES_PER_PIXEL
-    # For a matte that is kept all that each object's streams find is put by, else what runs backward.
+    # With a matte file, all streams of every object are spooled, else only those that run backward.
     if job.matte is not None or any(prompt.time > job.start for prompt in job.active_prompts):
         each += _SPOOLED_BYTES_PER_PIXEL * max(1, len({prompt.object for prompt in job.active_prompts}))
     return max(0, round(pixels * each) - resume.stored_bytes(job.matte))

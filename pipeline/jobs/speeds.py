@@ -15,7 +15,7 @@ from pipeline.files import read_json, write_json
 log = logging.getLogger(__name__)
 
 _KEPT = 8
-"""Of each model."""
+"""Number of speeds kept for each model."""
 
 _changing = threading.Lock()
 
@@ -27,7 +27,7 @@ class Speed(NamedTuple):
     """Device of the model, such as "cpu" or "cuda:0"."""
     width: int
     height: int
-    """Of the clip, in pixels."""
+    """Size of the clip, in pixels."""
     rate: float
     """Frames a second."""
 

@@ -27,7 +27,7 @@ _LOST = 0.05
 """Share of the prompted subject's area below which it counts as lost."""
 
 _UNLIKE, _ALIKE = 0.6, 0.66
-"""The share of colours in common with the marked subject from which on a mask is doubted, and believed again.
+"""Shares of common colours below which a mask gets a low confidence, and above which that ends.
 In hand-made masks of subjects that turn, come nearer and run it stays above 0.68."""
 
 _GROWN = 2.5

@@ -99,7 +99,7 @@ def _union(pairs: list[FramePrediction]) -> FramePrediction:
 
 @dataclass(frozen=True)
 class _ObjectRun:
-    """What all streams of one object have in common."""
+    """Settings that all streams of one object share."""
 
     clip: Clip
     stream: Stream

@@ -67,7 +67,7 @@ class Spool:
         self._file: BinaryIO | None = None
         """Mattes of the open segment, if one is open."""
         self._noted, self._digest = _Noted([], [], [], []), hashlib.blake2b()
-        """What they are, and what was written so far."""
+        """Index and digest of the open segment."""
         self._behind: Callable[[], State] | None = None
         """Gives the state behind the last frame; None: the stream cannot go on just there."""
         self._began = time.monotonic()

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 State = dict[str, Any]
-"""Of the kinds above."""
+"""Plain data of the types listed above."""
 
 _PLAN = "plan"
 

@@ -42,7 +42,7 @@ def test_it_is_lossless_and_says_what_it_was_made_from(counted_path: Path, tmp_p
     assert MatteFile.find(None, "k") is None
 
 
-def test_frames_and_mattes_find_each_other(counted_path: Path, tmp_path: Path) -> None:
+def test_frames_and_mattes_are_matched_by_time(counted_path: Path, tmp_path: Path) -> None:
     path = tmp_path / "m.mkv"
     images = save(path, counted_path, 8, 20)
     clip = probe_clip(counted_path)
@@ -121,7 +121,7 @@ def test_at_any_rate(tmp_path: Path, tick: Fraction, pts: list[int]) -> None:
         assert all(np.array_equal(a, images[number(frame.image)]) for frame, a in found)
 
 
-def test_a_matte_reaches_from_its_first_frame_to_behind_its_last(counted_path: Path, tmp_path: Path) -> None:
+def test_the_pts_range_of_a_matte_file(counted_path: Path, tmp_path: Path) -> None:
     save(tmp_path / "m.mkv", counted_path, 30, 10)
     times = load_index(counted_path).pts
     kept = MatteFile.open(tmp_path / "m.mkv")
@@ -167,7 +167,7 @@ def test_a_shorter_grey_video_is_laid_beside_by_its_times(counted_path: Path, tm
     assert all(abs(int(a.mean()) - 6 * number(frame.image)) <= 2 for frame, a in found)
 
 
-def test_what_is_no_matte(tmp_path: Path) -> None:
+def test_a_file_that_is_no_matte_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m.mkv").write_bytes(b"nothing of the kind")
     with pytest.raises(VideoError):
         MatteFile.open(tmp_path / "m.mkv")

@@ -66,7 +66,9 @@ def test_every_frame_can_be_asked_for(job: Job, marks: list[int], points: bool) 
         assert [number(frame.image) for frame, _ in found] == [n]
 
 
-def test_a_kept_matte_is_shown_where_it_reaches(counted_path: Path, clip_path: Path, tmp_path: Path) -> None:
+def test_a_matte_file_is_used_where_it_covers_the_frames(
+    counted_path: Path, clip_path: Path, tmp_path: Path
+) -> None:
     job = Job(
         clip_path, tmp_path / "o.mp4", model="threshold", start=0.25, end=0.75, matte=tmp_path / "m.mkv"
     )
@@ -88,7 +90,7 @@ def test_times_spread_over_what_is_kept(job: Job) -> None:
     )
 
 
-def test_a_time_that_is_none_is_refused(job: Job) -> None:
+def test_a_time_that_is_not_finite_is_refused(job: Job) -> None:
     with pytest.raises(InputError):
         list(preview.predict_frames(job, [math.nan]))
 
@@ -101,7 +103,7 @@ def test_stopping_early_leaves_nothing(job: Job, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("at", [35, 4], ids=["forward", "backward"])
-def test_a_correction_is_carried_as_a_run_carries_it(job: Job, tmp_path: Path, at: int) -> None:
+def test_a_correction_is_propagated_as_in_a_run(job: Job, tmp_path: Path, at: int) -> None:
     def corrected(x: float) -> Job:
         prompts = (Prompt(1.0, box=BOX), Prompt(at / 20, (Point(x, 5),)))
         return replace(job, model="remembering", prompts=prompts, matte=tmp_path / f"{x:g}.mkv")
@@ -125,7 +127,7 @@ def test_a_correction_is_carried_as_a_run_carries_it(job: Job, tmp_path: Path, a
     assert given == [16 if at > 20 else 17, 1]
 
 
-def test_only_a_correction_is_carried(job: Job) -> None:
+def test_only_a_correction_is_propagated(job: Job) -> None:
     clip, pts = probe_clip(job.source), load_index(job.source).pts
     job = replace(job, prompts=(Prompt(0.5, box=BOX), Prompt(1.0, (Point(5, 5),)), Prompt(1.5, box=BOX)))
     assert [n for n in range(40) if preview.find_corrected_segment(clip, job, pts[n])] == [20]

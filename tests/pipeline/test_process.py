@@ -147,7 +147,7 @@ def test_progress_counts_up_to_the_end(job: Job) -> None:
 # A matte is made once
 
 
-def test_another_look_does_not_call_the_model_again(job: Job, tmp_path: Path, composed: Composed) -> None:
+def test_another_rendering_does_not_run_the_model_again(job: Job, tmp_path: Path, composed: Composed) -> None:
     job = replace(job, matte=tmp_path / "matte.mkv")
     run(job)
     stand_in: Threshold = model(job)
@@ -171,7 +171,7 @@ def test_another_look_does_not_call_the_model_again(job: Job, tmp_path: Path, co
     assert ffprobe.stream(webm.output)["codec_name"] == "vp9"
 
 
-def test_another_cut_calls_it_again(job: Job, tmp_path: Path) -> None:
+def test_another_matte_key_runs_the_model_again(job: Job, tmp_path: Path) -> None:
     job = replace(job, matte=tmp_path / "matte.mkv")
     run(job)
     for changed in (
@@ -234,7 +234,7 @@ def test_the_sound_of_what_is_behind(job: Job, tmp_path: Path) -> None:
         assert ffprobe.sound_duration(own.output) == pytest.approx(seconds, abs=0.05)
 
 
-def test_what_was_done_otherwise_is_told(job: Job) -> None:
+def test_deviations_are_reported_as_notes(job: Job) -> None:
     last = run(replace(job, hardware=True))[-1]
     told = " ".join(last.notes)
     assert ("h264_nvenc" in ffprobe.stream(job.output).get("tags", {}).get("encoder", "")) or told
@@ -323,7 +323,7 @@ def test_closing_in_the_middle_ends_everything(
     untouched()
 
 
-def test_closing_while_a_stretch_is_turned_round(
+def test_closing_while_a_backward_stream_is_read_forward(
     counted_path: Path, tmp_path: Path, untouched: Callable[[], None]
 ) -> None:
     prompts = (Prompt(1.0, (Point(5, 5),)),)
@@ -390,7 +390,7 @@ def test_an_error_when_the_model_is_loaded(
     untouched()
 
 
-def test_not_one_picture(
+def test_a_run_without_any_frame_raises_video_error(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, untouched: Callable[[], None]
 ) -> None:
     monkeypatch.setattr(propagation_run, "run_plan", lambda *_a, **_n: iter(()))
@@ -416,7 +416,7 @@ def test_a_refused_job_writes_nothing(
     untouched()
 
 
-def test_nothing_that_is_read_is_written_over(job: Job, clip_path: Path, tmp_path: Path) -> None:
+def test_inputs_are_not_overwritten(job: Job, clip_path: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.mp4"
     copy.write_bytes(clip_path.read_bytes())
     os.link(copy, tmp_path / "link.mp4")
@@ -453,7 +453,7 @@ def test_an_output_that_cannot_be(job: Job, tmp_path: Path, place: str) -> None:
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "folder.mp4"]
 
 
-def test_how_fast_a_model_ran_is_remembered(counted_path: Path, clip_path: Path, tmp_path: Path) -> None:
+def test_the_speed_of_a_model_is_recorded(counted_path: Path, clip_path: Path, tmp_path: Path) -> None:
     run(Job(counted_path, tmp_path / "o.mp4", model="shy", prompts=(Prompt(0, (Point(5, 5),)),)))
     told = speeds.measured_speeds("shy")
     assert told is not None and told[-1][:3] == ("cpu", 64, 64) and told[-1].rate > 1

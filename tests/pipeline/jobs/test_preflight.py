@@ -51,7 +51,7 @@ def test_memory_grows_with_the_frame_and_disk_with_the_length(job: Job, clip: Cl
     "changed",
     [{"matte": Path("m.mkv")}, {"prompts": (Prompt(0.5, box=Box(1, 1, 9, 9)),)}],
 )
-def test_what_is_kept_and_put_by_counts(job: Job, clip: Clip, changed: dict[str, Any]) -> None:
+def test_disk_use_counts_the_matte_and_its_spools(job: Job, clip: Clip, changed: dict[str, Any]) -> None:
     more, less = (
         preflight.disk_bytes(replace(job, **changed), clip, 100),
         preflight.disk_bytes(job, clip, 100),
@@ -59,7 +59,7 @@ def test_what_is_kept_and_put_by_counts(job: Job, clip: Clip, changed: dict[str,
     assert more > less
 
 
-def test_what_a_stopped_run_has_put_by_is_not_needed_again(job: Job, clip: Clip, tmp_path: Path) -> None:
+def test_resume_data_lowers_the_disk_space_needed(job: Job, clip: Clip, tmp_path: Path) -> None:
     kept = replace(job, matte=tmp_path / "m.mkv")
     whole = preflight.disk_bytes(kept, clip, 1000)
     (parts := tmp_path / "m.mkv.parts" / "0-0-forward").mkdir(parents=True)

@@ -110,7 +110,7 @@ def test_in_order_and_one_at_a_time(runner: Runner, sink: Sink, quick: Job, tmp_
     until(lambda: runner.position("b") is None)
 
 
-def test_where_the_cut_may_have_slipped_is_told_of_the_matte_that_was_made(
+def test_review_times_are_reported_with_the_key_of_the_matte(
     runner: Runner, sink: Sink, quick: Job, clip_path: Path, tmp_path: Path
 ) -> None:
     job = replace(quick, source=clip_path, model="doubting", matte=tmp_path / "m.mkv")
@@ -124,7 +124,7 @@ def test_where_the_cut_may_have_slipped_is_told_of_the_matte_that_was_made(
     assert [told[1] for told in sink.told if told[0] == "checked"] == ["a"]  # the kept matte was laid again
 
 
-def test_place_and_progress(runner: Runner, sink: Sink, slow: Job, quick: Job) -> None:
+def test_position_and_progress(runner: Runner, sink: Sink, slow: Job, quick: Job) -> None:
     runner.submit("one", slow)
     runner.submit("two", quick)
     until(lambda: runner.progress("one") is not None)
@@ -135,7 +135,7 @@ def test_place_and_progress(runner: Runner, sink: Sink, slow: Job, quick: Job) -
     until(lambda: any(what == "progressed" for what, *_ in sink.told))
 
 
-def test_cancelling_the_running_one(
+def test_cancelling_the_running_job(
     runner: Runner, sink: Sink, slow: Job, quick: Job, tmp_path: Path
 ) -> None:
     runner.submit("one", slow)
@@ -148,7 +148,7 @@ def test_cancelling_the_running_one(
     assert [entry.name for entry in tmp_path.iterdir()] == ["quick.mp4"]
 
 
-def test_cancelling_one_in_line(runner: Runner, sink: Sink, slow: Job, quick: Job) -> None:
+def test_cancelling_a_queued_job(runner: Runner, sink: Sink, slow: Job, quick: Job) -> None:
     runner.submit("one", slow)
     runner.submit("two", quick)
     until(lambda: runner.progress("one") is not None)
@@ -162,7 +162,7 @@ def test_cancelling_one_in_line(runner: Runner, sink: Sink, slow: Job, quick: Jo
     assert not runner.cancel("three")
 
 
-def test_errors_come_as_sentences(runner: Runner, sink: Sink, quick: Job) -> None:
+def test_errors_are_reported_as_sentences(runner: Runner, sink: Sink, quick: Job) -> None:
     runner.submit("input", replace(quick, start=9.0))
     runner.submit("inside", replace(quick, model="failing"))
     runner.submit("good", quick)
@@ -187,7 +187,7 @@ def test_a_sink_that_raises_changes_nothing(quick: Job, slow: Job, tmp_path: Pat
     assert (tmp_path / "quick.mp4").exists()
 
 
-def test_close_stops_what_runs_and_leaves_alone_what_waits(
+def test_close_stops_the_running_job_and_leaves_queued_ones(
     sink: Sink, slow: Job, quick: Job, tmp_path: Path
 ) -> None:
     runner = Runner(sink, process)
@@ -207,7 +207,7 @@ def test_close_stops_what_runs_and_leaves_alone_what_waits(
 
 
 @pytest.mark.parametrize("model", ["failing", "short", "greedy", "small"])
-def test_a_model_at_fault_fails_its_job_alone(runner: Runner, sink: Sink, quick: Job, model: str) -> None:
+def test_a_failing_model_fails_only_its_own_job(runner: Runner, sink: Sink, quick: Job, model: str) -> None:
     """One that raises, and such as return too few mattes or others than they were asked for."""
     runner.submit("bad", replace(quick, model=model))
     runner.submit("good", quick)
@@ -284,7 +284,7 @@ def test_users_take_turns(line: Runner, sink: Sink, played: Played, named: Calla
     assert played.order == order
 
 
-def test_one_who_always_asks_again_keeps_nobody_waiting(
+def test_a_user_with_many_jobs_does_not_starve_others(
     line: Runner, played: Played, named: Callable[..., Job]
 ) -> None:
     for name in ("a1", "a2", "b1"):
@@ -311,7 +311,7 @@ def test_a_key_is_taken_once(line: Runner, played: Played, named: Callable[..., 
     assert played.order == ["a", "b"]
 
 
-def test_when_a_job_will_start(line: Runner, named: Callable[..., Job]) -> None:
+def test_eta_of_queued_jobs(line: Runner, named: Callable[..., Job]) -> None:
     for name, seconds in (("a", 100.0), ("b", 20.0), ("c", 30.0), ("d", None), ("e", 1.0)):
         line.submit(name, named(name), seconds=seconds)
     until(lambda: line.progress("a") is not None and line.progress("a").done == 1)
@@ -336,7 +336,7 @@ def test_before_the_first_frame_the_estimate_counts(sink: Sink, named: Callable[
     runner.close()
 
 
-def test_a_run_that_stands_still_is_ended(sink: Sink, played: Played, named: Callable[..., Job]) -> None:
+def test_a_stalled_run_is_killed(sink: Sink, played: Played, named: Callable[..., Job]) -> None:
     runner = Runner(sink, played.process, kill=played.kill, stall_seconds=3)
     runner.submit("slow", named("slow"))  # which it is, and gives signs
     runner.submit("stuck", named("stuck", "hanging"))
@@ -352,7 +352,7 @@ def test_a_run_that_stands_still_is_ended(sink: Sink, played: Played, named: Cal
     assert sink.said("stuck").startswith("Not one frame was finished for 0.05 minutes, so this was ended")
 
 
-def test_what_hangs_can_be_cancelled_and_closed(
+def test_a_hanging_run_can_be_cancelled_and_closed(
     sink: Sink, named: Callable[..., Job], played: Played, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runners, "_STOP_TIMEOUT_SECONDS", 0.5)

@@ -37,7 +37,7 @@ def test_no_more_than_a_few_are_kept() -> None:
 @pytest.mark.parametrize(
     "damaged", ["{", "[]", "", '{"grabcut": 3}', '{"grabcut": [["cpu", 1, 2], 7, null]}']
 )
-def test_a_damaged_file_is_none(path: Path, damaged: str) -> None:
+def test_a_damaged_file_counts_as_missing(path: Path, damaged: str) -> None:
     path.parent.mkdir()
     path.write_text(damaged)
     assert speeds.measured_speeds("grabcut") is None
@@ -45,13 +45,13 @@ def test_a_damaged_file_is_none(path: Path, damaged: str) -> None:
     assert speeds.measured_speeds("grabcut") == [Speed("cpu", 4, 2, 1)]
 
 
-def test_a_run_goes_on_where_nothing_can_be_kept(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unwritable_cache_only_logs_a_warning(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path.parent.write_bytes(b"")
     speeds.record("grabcut", "cpu", (4, 2), 1)
     assert speeds.measured_speeds("grabcut") is None and "cannot be written" in caplog.text
 
 
-def test_what_is_expected_of_the_nearest_size() -> None:
+def test_expected_seconds_use_the_nearest_size() -> None:
     assert speeds.expected_seconds("grabcut", (640, 360), 100) is None
     speeds.record("grabcut", "cuda:0", (1280, 720), 20)
     speeds.record("grabcut", "cpu", (160, 90), 40)

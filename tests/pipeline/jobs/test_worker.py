@@ -142,14 +142,14 @@ def children() -> list[psutil.Process]:
 # ---------------------------------------------------------------- calls
 
 
-def test_a_method_is_called_over_there(shared: Worker) -> None:
+def test_a_method_is_called_in_the_worker(shared: Worker) -> None:
     assert shared.call("pid") == shared.pid != os.getpid()
     assert shared.call("add", 2, 3) == shared.call(Hosted.add, 2, 3) == 5
     image = np.arange(3_000_000, dtype=np.uint8).reshape(1000, 1000, 3)
     assert np.array_equal(shared.call("doubled", image), image * 2)
 
 
-def test_what_is_raised_there_is_raised_here(shared: Worker) -> None:
+def test_errors_in_the_worker_are_raised_in_the_caller(shared: Worker) -> None:
     with pytest.raises(InputError, match=r"^a\.mp4: this is no video\.$"):
         shared.call("fail", "input")
     with pytest.raises(ZeroDivisionError, match="by zero") as caught:
@@ -181,7 +181,9 @@ def test_many_call_at_once(shared: Worker) -> None:
     assert sorted(got) == [0, 1, 2, 3]
 
 
-def test_what_it_logs_is_logged_here(shared: Worker, caplog: pytest.LogCaptureFixture) -> None:
+def test_records_logged_in_the_worker_are_logged_in_the_parent(
+    shared: Worker, caplog: pytest.LogCaptureFixture
+) -> None:
     logging.getLogger("pipeline").setLevel(logging.INFO)
     try:
         with Worker(Hosted) as fresh:
@@ -206,7 +208,7 @@ def test_a_generator_is_streamed(shared: Worker) -> None:
         next(three)
 
 
-def test_a_look_is_answered_while_a_stream_runs(shared: Worker) -> None:
+def test_a_call_is_answered_while_a_stream_runs(shared: Worker) -> None:
     steps = shared.stream("count", 100, 0.01)
     assert next(steps) == 0
     assert shared.call("add", 1, 2) == 3
@@ -215,7 +217,7 @@ def test_a_look_is_answered_while_a_stream_runs(shared: Worker) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 500_000])
-def test_closing_it_closes_the_one_over_there(shared: Worker, size: int) -> None:
+def test_closing_a_stream_closes_the_workers_generator(shared: Worker, size: int) -> None:
     before = shared.call("how_many_closed")
     steps = shared.stream("count", 10**6, 0.0, size)
     assert next(steps) is not None
@@ -252,7 +254,7 @@ def asleep(worker: Worker, count: int) -> list[tuple[threading.Thread, list[str]
     return asked
 
 
-def test_it_comes_back_after_it_was_killed(worker: Worker) -> None:
+def test_a_killed_worker_is_restarted(worker: Worker) -> None:
     first = worker.call("pid")
     ((thread, told),) = asleep(worker, 1)
     psutil.Process(worker.pid).kill()
@@ -277,7 +279,7 @@ def test_it_comes_back_after_it_was_killed(worker: Worker) -> None:
     assert worker.call("add", 1, 2) == 3
 
 
-def test_all_who_wait_are_told(worker: Worker) -> None:
+def test_every_waiting_caller_gets_worker_lost(worker: Worker) -> None:
     asked = asleep(worker, 5)
     worker.kill()
     for thread, told in asked:
@@ -292,14 +294,14 @@ def test_closing_a_stream_whose_process_is_gone(worker: Worker) -> None:
     steps.close()
 
 
-def test_what_does_not_start_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_worker_that_does_not_start_raises_worker_lost(caplog: pytest.LogCaptureFixture) -> None:
     with Worker(broken) as worker, pytest.raises(WorkerLost, match="status 1"):
         worker.call("pid")
     assert "nothing to be had" in caplog.text
     assert not children()
 
 
-def test_closing_ends_what_is_under_way(worker: Worker) -> None:
+def test_closing_ends_calls_in_progress(worker: Worker) -> None:
     steps = worker.stream("count", 10**6, 0.01)
     next(steps)
     ((stuck, _),) = asleep(worker, 1)
@@ -347,7 +349,7 @@ def parent(tmp_path: Path, *arguments: str) -> AbstractContextManager[subprocess
 
 
 @pytest.mark.parametrize("when", ["early", "late"])
-def test_it_does_not_outlive_who_started_it(tmp_path: Path, when: str) -> None:
+def test_a_worker_does_not_outlive_its_parent(tmp_path: Path, when: str) -> None:
     with parent(tmp_path, when) as started:
         assert started.stdout is not None
         pid = int(started.stdout.readline())
@@ -377,7 +379,7 @@ def test_ctrl_c_at_the_terminal_leaves_it_to_be_closed(
 # ---------------------------------------------------------------- limits
 
 
-def test_too_much_memory_is_refused_and_nobody_dies() -> None:
+def test_too_much_memory_raises_an_error_and_the_worker_survives() -> None:
     with Worker(Hosted, limits=Limits(memory_bytes=2**30, open_files=64)) as worker:
         assert worker.call("take", 10**8) == 10**8
         pid = worker.pid

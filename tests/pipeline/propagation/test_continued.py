@@ -226,7 +226,7 @@ def test_a_state_is_all_that_a_stream_needs(family: None, path: Path, tmp_path: 
         assert run(n + 1, stream_state.load(tmp_path / "from.state")) == whole[n + 1 :]
 
 
-def test_what_was_found_is_not_looked_for_again(path: Path, tmp_path: Path) -> None:
+def test_stored_predictions_are_not_computed_again(path: Path, tmp_path: Path) -> None:
     job = Job(path, tmp_path / "o.mp4", model="remembering", prompts=(box(4),), matte=tmp_path / "m.mkv")
     model: Any = models.load("remembering", "auto")
     assert stopped(job, 8)
@@ -245,7 +245,7 @@ def seldom(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_run_that_is_stopped_at_once_keeps_what_it_found(
+def test_a_run_that_is_stopped_early_keeps_its_predictions(
     family: None, seldom: None, path: Path, tmp_path: Path, kind: str
 ) -> None:
     """Cancelled before a segment was due; and what goes on from there is bit for bit the same."""
@@ -261,7 +261,7 @@ def test_a_run_that_is_stopped_at_once_keeps_what_it_found(
     assert job.output.read_bytes() == expected[1]
 
 
-def test_progress_is_not_fooled_by_what_was_kept(path: Path, tmp_path: Path) -> None:
+def test_resumed_frames_do_not_count_for_the_rate(path: Path, tmp_path: Path) -> None:
     job = Job(path, tmp_path / "o.mp4", model="dwelling", matte=tmp_path / "m.mkv")
     assert stopped(job, 5)
     with closing(process(job)) as steps:

@@ -61,7 +61,7 @@ def test_flicker_falls_and_the_error_does_not_rise(
     assert error(calm, truth) < error(mattes, truth)
 
 
-def test_flicker_beyond_the_truths_is_the_faults_alone(rendered: Clip) -> None:
+def test_the_true_mattes_flicker_only_as_the_clip_does(rendered: Clip) -> None:
     frames, truth = rendered
     faulty = [perturbed(alpha, np.random.default_rng(n)) for n, alpha in enumerate(truth)]
     assert flicker(frames, truth, truth) == 0
@@ -71,7 +71,7 @@ def test_flicker_beyond_the_truths_is_the_faults_alone(rendered: Clip) -> None:
 
 # In the veil two things move in one pixel, and flow can follow but one of them.
 @pytest.mark.parametrize(("name", "least"), [("rendered", 0.05), ("veil", 0.5)])
-def test_right_mattes_are_left_right(name: str, least: float, request: pytest.FixtureRequest) -> None:
+def test_correct_mattes_stay_correct(name: str, least: float, request: pytest.FixtureRequest) -> None:
     frames, truth = request.getfixturevalue(name)
     calm = calmed(frames, truth)
     assert error(calm, truth) < least
@@ -79,7 +79,9 @@ def test_right_mattes_are_left_right(name: str, least: float, request: pytest.Fi
 
 
 @pytest.mark.parametrize(("name", "pixels"), [("rendered", 0.1), ("veil", 1)])
-def test_nothing_lags(name: str, pixels: float, request: pytest.FixtureRequest) -> None:
+def test_mattes_do_not_lag_behind_the_motion(
+    name: str, pixels: float, request: pytest.FixtureRequest
+) -> None:
     """The mattes' centres of gravity move with the truth's; the veil's has moved by 49 pixels."""
     frames, truth = request.getfixturevalue(name)
 
@@ -100,13 +102,13 @@ def test_a_still_picture_is_averaged_over_time() -> None:
     assert last.mean() == pytest.approx(mattes[-1].mean(), abs=1)
 
 
-def test_where_the_pictures_differ_a_matte_stays_as_it_was_found() -> None:
+def test_a_matte_is_unchanged_where_flow_is_unreliable() -> None:
     frames = [ground(3).astype(np.uint8), ground(4).astype(np.uint8)]
     mattes = [np.zeros((180, 320), np.uint8), np.full((180, 320), 255, np.uint8)]
     assert calmed(frames, mattes)[1].mean() > 250
 
 
-def test_the_first_matte_and_all_else_are_untouched(rendered: Clip) -> None:
+def test_the_first_matte_and_other_fields_are_unchanged(rendered: Clip) -> None:
     frames, truth = rendered
     given = [
         (Frame(7 * n, f), Prediction(t, n / 12)) for n, (f, t) in enumerate(zip(frames, truth, strict=True))
@@ -128,7 +130,7 @@ def test_small_and_narrow_pictures(size: tuple[int, int]) -> None:
     assert [m.shape for m in calmed(frames, mattes)] == [size] * 3
 
 
-def test_one_for_one_and_nothing_ahead(rendered: Clip) -> None:
+def test_predictions_are_one_for_one_without_look_ahead(rendered: Clip) -> None:
     read = 0
 
     def pairs() -> Iterator[tuple[Frame, Prediction]]:

@@ -13,12 +13,12 @@ def threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name == "ahead"]
 
 
-def test_the_same_items_in_order() -> None:
+def test_items_are_the_same_in_order() -> None:
     assert list(prefetch(iter(range(100)), 3)) == list(range(100))
     assert not threads()
 
 
-def test_no_more_than_the_depth_is_made_ahead() -> None:
+def test_at_most_depth_items_are_prefetched() -> None:
     made = 0
 
     def items() -> Iterator[int]:
@@ -65,7 +65,7 @@ def test_closing_closes_the_items_in_their_thread() -> None:
     assert not threads()
 
 
-def test_an_error_while_closing_is_told_where_the_items_end() -> None:
+def test_an_error_while_closing_is_raised_after_the_last_item() -> None:
     class Items:
         def __iter__(self) -> Iterator[int]:
             return iter(())

@@ -51,7 +51,7 @@ def inside(box: Box, alpha: np.ndarray) -> float:
     return np.count_nonzero(own & true) / np.count_nonzero(own | true)
 
 
-def test_a_subject_that_comes_in_later_is_started_from_where_it_is(
+def test_a_subject_that_appears_later_is_initialised_where_it_is_visible(
     late: tuple[Path, list[np.ndarray]],
 ) -> None:
     path, alphas = late
@@ -101,7 +101,7 @@ def test_a_mark_that_only_removes_joins_what_is_proposed(late: tuple[Path, list[
 
 
 @pytest.mark.parametrize("marks", [(Prompt(box=Box(9, 9, 90, 90)),), (Prompt(points=(Point(40, 40),)),)])
-def test_what_a_person_says_is_left_alone(late: tuple[Path, list[np.ndarray]], marks: tuple[Prompt]) -> None:
+def test_the_users_prompts_are_unchanged(late: tuple[Path, list[np.ndarray]], marks: tuple[Prompt]) -> None:
     assert returned(job(late[0], *marks)) == ([], marks)
 
 

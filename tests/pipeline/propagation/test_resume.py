@@ -105,7 +105,9 @@ def frames(job: Job) -> int:
 # Killed
 
 
-def test_ten_kills_lose_nothing(job: Job, undisturbed: Callable[[Job], Made], tmp_path: Path) -> None:
+def test_a_run_killed_ten_times_ends_with_the_same_files(
+    job: Job, undisturbed: Callable[[Job], Made], tmp_path: Path
+) -> None:
     expected = undisturbed(job)
     marks = tmp_path.with_name("marks.json")
     marks.write_text(json.dumps(prompts.to_json(PROMPTS)))
@@ -151,7 +153,7 @@ def test_ten_kills_lose_nothing(job: Job, undisturbed: Callable[[Job], Made], tm
     ],
     ids=["a segment", "the matte", "a state", "a note", "put into place"],
 )
-def test_a_full_disk_is_a_sentence_and_loses_nothing(
+def test_a_full_disk_raises_an_error_and_keeps_resume_data(
     job: Job,
     undisturbed: Callable[[Job], Made],
     monkeypatch: pytest.MonkeyPatch,
@@ -200,7 +202,7 @@ def cut(path: Path) -> None:
 @pytest.mark.parametrize("harm", [flipped, cut, Path.unlink], ids=["flipped", "cut", "gone"])
 @pytest.mark.parametrize("kind", ["mattes", "state", "json"])
 @pytest.mark.parametrize("which", [-1, 0], ids=["last", "first"])
-def test_a_segment_that_went_bad_is_made_again(
+def test_a_damaged_segment_is_computed_again(
     job: Job, undisturbed: Callable[[Job], Made], kind: str, which: int, harm: Callable[[Path], None]
 ) -> None:
     job = replace(job, prompts=())
@@ -260,7 +262,7 @@ def test_a_job_is_begun_from_its_first_segment_to_its_end(job: Job, tmp_path: Pa
     assert not resume.can_resume(job, clip)
 
 
-def test_another_matte_of_the_name_throws_it_away(
+def test_another_matte_of_the_same_name_removes_resume_data(
     job: Job, undisturbed: Callable[[Job], Made], often: None
 ) -> None:
     stopped(job)
@@ -270,14 +272,14 @@ def test_another_matte_of_the_name_throws_it_away(
     assert made(other) == expected and frames(other) == 40
 
 
-def test_without_a_matte_nothing_is_kept(job: Job, tmp_path: Path, often: None) -> None:
+def test_without_a_matte_file_there_is_no_resume_data(job: Job, tmp_path: Path, often: None) -> None:
     with closing(process(replace(job, matte=None))) as steps:
         assert any(step.done >= 60 for step in steps)
         assert [entry.name[:9] for entry in tmp_path.iterdir()] == [".out.zip-"] * 2
     assert not list(tmp_path.iterdir())
 
 
-def test_a_matte_that_is_in_place_needs_none(job: Job, tmp_path: Path, often: None) -> None:
+def test_a_finished_matte_removes_resume_data(job: Job, tmp_path: Path, often: None) -> None:
     folder = stopped(job)
     aside = folder.rename(tmp_path.with_name("aside"))
     made(job)
@@ -324,7 +326,7 @@ def test_parts_of_killed_runs_are_cleared_away_and_those_of_live_ones_are_not(
 
 @pytest.mark.usefixtures("often")
 @pytest.mark.parametrize("fault", ["raises", "ends early", "returns another size"])
-def test_a_model_at_fault_loses_nothing(
+def test_a_failing_model_keeps_resume_data(
     job: Job, undisturbed: Callable[[Job], Made], monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     expected = undisturbed(job)

@@ -45,24 +45,24 @@ def doubted(
     ]
 
 
-def test_a_subject_that_moves_turns_and_comes_nearer_is_believed() -> None:
+def test_a_subject_that_moves_turns_and_grows_keeps_its_confidence() -> None:
     assert doubted([scene(10 + 3 * n, 20 + n, 12 + 1.5 * n) for n in range(20)]) == []
 
 
 @pytest.mark.parametrize("marked", [0, None])
-def test_an_empty_mask_is_doubted(marked: int | None) -> None:
+def test_an_empty_mask_gets_low_confidence(marked: int | None) -> None:
     pairs = [scene(20, 20)] * 3 + [scene(20, 20, 0)] * 3 + [scene(20, 20)] * 2
     assert doubted(pairs, marked) == [3, 4, 5]
 
 
-def test_next_to_nothing_of_what_was_marked_is_doubted() -> None:
+def test_a_mask_much_smaller_than_the_prompted_one_gets_low_confidence() -> None:
     pairs = [scene(20, 20, 40), *(scene(20, 20, side) for side in (30, 22, 16, 11, 8, 6))]
     assert doubted(pairs) == [5, 6]
     assert doubted(pairs, None) == []  # nobody has said how large it is
 
 
 @pytest.mark.parametrize("marked", [0, None])
-def test_a_leap_in_size_or_place_is_doubted(marked: int | None) -> None:
+def test_a_jump_in_size_or_place_gets_low_confidence(marked: int | None) -> None:
     assert doubted([scene(20, 20), scene(20, 20, 40), scene(20, 20, 40)], marked) == [1]
     assert doubted([scene(20, 20, 40), scene(20, 20), scene(20, 20)], marked) == [1]
     assert doubted([scene(5, 5, 12), scene(120, 60, 12), scene(120, 60, 12)], marked) == [1]
@@ -70,13 +70,13 @@ def test_a_leap_in_size_or_place_is_doubted(marked: int | None) -> None:
     assert doubted([scene(20 + 20 * n, 20, 12) for n in range(5)], marked) == []
 
 
-def test_what_has_other_colours_than_the_marked_subject_is_doubted() -> None:
+def test_other_colours_than_the_prompted_subjects_get_low_confidence() -> None:
     pairs = [scene(20, 20), scene(21, 20), *(scene(22, 20, colour=BLUE) for _ in range(3)), scene(24, 20)]
     assert doubted(pairs) == [2, 3, 4]
     assert doubted(pairs, None) == []
 
 
-def test_a_correction_is_believed_and_learnt_from() -> None:
+def test_a_correction_keeps_its_confidence_and_becomes_a_reference() -> None:
     review = Review()
     red, blue = scene(20, 20), scene(20, 20, colour=BLUE)
     told = [
@@ -87,7 +87,7 @@ def test_a_correction_is_believed_and_learnt_from() -> None:
     assert doubted([red, blue], None, review) == []
 
 
-def test_a_review_goes_on_from_its_state(tmp_path: Path) -> None:
+def test_a_review_continues_from_its_state(tmp_path: Path) -> None:
     pairs = [scene(20, 20), scene(24, 20), scene(27, 20, colour=BLUE), scene(120, 60, 9), scene(120, 60, 0)]
     whole = Review()
     told = [whole(image, Prediction(matte), n == 0).confidence for n, (image, matte) in enumerate(pairs)]
@@ -139,7 +139,7 @@ def test_a_run_names_where_its_subject_was_lost(losing: None, tmp_path: Path) ->
 
 @pytest.mark.skipif(not MASKED.is_dir(), reason=f"the real clips are not here ({CLIPS})")
 @pytest.mark.parametrize("name", ["dance-jump", "motorbike", "rollerblade"])
-def test_masks_made_by_hand_are_believed(name: str) -> None:
+def test_hand_made_masks_keep_their_confidence(name: str) -> None:
     """A dancer's leap, a motorbike that comes nearer to five times its area, legs that cross."""
     video = cv2.VideoCapture(str(MASKED / f"{name}.mp4"))
     pairs = []

@@ -196,7 +196,9 @@ def test_a_thinned_clip(counted_path: Path, tmp_path: Path) -> None:
     ("model", "word"),
     [(Short(), "fewer mattes"), (Greedy(), "fewer mattes"), (Small(), "belongs to no frame")],
 )
-def test_a_model_that_breaks_one_for_one_is_found_out(counted_path: Path, model: Short, word: str) -> None:
+def test_a_model_that_is_not_one_for_one_raises_run_error(
+    counted_path: Path, model: Short, word: str
+) -> None:
     with pytest.raises(RunError, match=word):
         list(run_model(model, read_frames(counted_path), {}))
 
@@ -244,7 +246,7 @@ def test_objects_marked_on_one_frame_are_carried_in_step(counted_path: Path, tmp
     assert given == [n for n in back + forth for _ in range(2)]
 
 
-def test_an_object_of_which_nothing_says_what_it_is_is_left_out(counted_path: Path, tmp_path: Path) -> None:
+def test_an_object_that_no_prompt_initialises_is_left_out(counted_path: Path, tmp_path: Path) -> None:
     away = Prompt(0, (Point(9, 9, keep=False),), object=2)
     model, _ = lanes(counted_path, tmp_path, [box(0), away])
     assert len(model.streams) == 1
@@ -269,7 +271,7 @@ def tops(found: list[Prediction]) -> list[int]:
     return [int(f.matte.max()) for f in found]
 
 
-def test_carrying_ends_with_its_scene(cut_path: Path, tmp_path: Path) -> None:
+def test_propagation_ends_at_a_scene_cut(cut_path: Path, tmp_path: Path) -> None:
     start = Prompt(0, box=Box(1, 1, 60, 60))
     found = seen(cut_path, tmp_path, [start])
     assert tops(found) == [1] * 8 + [0] * 16
@@ -277,7 +279,7 @@ def test_carrying_ends_with_its_scene(cut_path: Path, tmp_path: Path) -> None:
     assert tops(seen(cut_path, tmp_path, [start], has_memory=True)) == [1] * 24
 
 
-def test_a_scene_that_another_object_is_told_of_in_is_not_in_doubt(cut_path: Path, tmp_path: Path) -> None:
+def test_an_object_prompted_elsewhere_does_not_lower_the_confidence(cut_path: Path, tmp_path: Path) -> None:
     found = seen(cut_path, tmp_path, [Prompt(0, box=Box(1, 1, 60, 60)), replace(box(10), object=2)])
     assert [f.confidence for f in found] == [1] * 16 + [0] * 8
 
@@ -288,12 +290,12 @@ def test_marks_take_over_behind_a_cut(cut_path: Path, tmp_path: Path) -> None:
     assert tops(found) == [1] * 8 + [0] * 3 + [2] * 5 + [0] * 8
 
 
-def test_carrying_backward_ends_with_its_scene_too(cut_path: Path, tmp_path: Path) -> None:
+def test_backward_propagation_ends_at_a_scene_cut(cut_path: Path, tmp_path: Path) -> None:
     found = seen(cut_path, tmp_path, [Prompt(12 / 24, box=Box(1, 1, 60, 60))])
     assert tops(found) == [0] * 8 + [1] * 4 + [2] * 4 + [0] * 8
 
 
-def test_what_finds_its_subject_by_itself_begins_anew_in_each_scene(cut_path: Path, tmp_path: Path) -> None:
+def test_an_automatic_model_begins_anew_in_each_scene(cut_path: Path, tmp_path: Path) -> None:
     found = seen(cut_path, tmp_path, [])
     assert tops(found) == [1] * 8 + [2] * 8 + [3] * 8
     assert {f.confidence for f in found} == {1}

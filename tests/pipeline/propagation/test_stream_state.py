@@ -33,7 +33,7 @@ PLAIN = [
 
 
 @pytest.mark.parametrize("value", PLAIN, ids=str)
-def test_plain_values_come_back(tmp_path: Path, value: Any) -> None:
+def test_plain_values_round_trip(tmp_path: Path, value: Any) -> None:
     found = kept(tmp_path, value)
     assert found == value and type(found) is type(value)
 
@@ -50,7 +50,7 @@ def test_plain_values_come_back(tmp_path: Path, value: Any) -> None:
     ],
     ids=lambda array: f"{array.dtype}{array.shape}",
 )
-def test_arrays_come_back_to_the_bit(tmp_path: Path, array: np.ndarray) -> None:
+def test_arrays_round_trip_bit_for_bit(tmp_path: Path, array: np.ndarray) -> None:
     found = kept(tmp_path, {"in": [array]})["in"][0]
     assert (found.dtype, found.shape, found.flags.fnc) == (array.dtype, array.shape, array.flags.fnc)
     assert found.tobytes() == array.tobytes() and found.flags.writeable
@@ -71,7 +71,7 @@ NUMBERS = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
     ],
     ids=["rows", "channels last", "turned", "one", "none"],
 )
-def test_tensors_come_back_to_the_bit_and_lie_as_they_lay(
+def test_tensors_round_trip_bit_for_bit_with_their_memory_layout(
     tmp_path: Path, tensor: torch.Tensor, kind: torch.dtype
 ) -> None:
     tensor = (100 * tensor).to(kind)
@@ -95,7 +95,7 @@ NOTHING_ELSE = {
 
 
 @pytest.mark.parametrize("value", NOTHING_ELSE.values(), ids=NOTHING_ELSE.keys())
-def test_nothing_else_is_taken(tmp_path: Path, value: Any) -> None:
+def test_other_types_are_refused(tmp_path: Path, value: Any) -> None:
     with pytest.raises(TypeError, match="plain data"):
         stream_state.save(tmp_path / "a.state", {"it": value})
 
