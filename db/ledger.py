@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from db import repository
 from db.engine import Database
 from db.errors import DatabaseAway, NotFound
-from db.models import Json, State
+from db.events import MatteChecked, RunFinished, RunProgress
+from db.models import State
 
 log = logging.getLogger(__name__)
 
@@ -50,17 +51,18 @@ class Ledger:
         self._sign(key)
         self._change(key, State.RUNNING)
 
-    def progressed(self, key: str, progress: Json) -> None:
+    def progressed(self, key: str, progress: RunProgress) -> None:
         if not self._away:
             self._sign(key)
-            self._put(key, lambda tx: repository.save_progress(tx, id=key, progress=progress))
+            saved = progress.to_json()
+            self._put(key, lambda tx: repository.save_progress(tx, id=key, progress=saved))
 
-    def checked(self, key: str, checks: Json) -> None:
-        self._put(key, lambda tx: repository.save_checks(tx, id=key, checks=checks))
+    def checked(self, key: str, points: MatteChecked) -> None:
+        self._put(key, lambda tx: repository.save_review_points(tx, id=key, points=points))
 
-    def finished(self, key: str, result: Json) -> None:
+    def finished(self, key: str, result: RunFinished) -> None:
         def enter(tx: Session) -> None:
-            repository.add_result(tx, id=key, **result)
+            repository.add_result(tx, id=key, result=result)
             repository.change_state(tx, id=key, state=State.DONE)
 
         self._end(key)

@@ -21,6 +21,7 @@ from sqlalchemy import ColumnElement, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from db.errors import NotFound
+from db.events import MatteChecked, RunFinished
 from db.models import Json, Result, SessionRow, State, User
 
 Cursor = tuple[datetime, UUID]
@@ -176,10 +177,10 @@ def record_heartbeats(tx: Session, *, ids: Sequence[UUID | str]) -> None:
     tx.execute(query, execution_options={"synchronize_session": False})
 
 
-def save_checks(tx: Session, *, id: UUID | str, checks: Json) -> SessionRow:
-    """Keep where the session's newest matte should be looked at. Raises: NotFound."""
+def save_review_points(tx: Session, *, id: UUID | str, points: MatteChecked) -> SessionRow:
+    """Save where the session's newest matte should be looked at. Raises NotFound."""
     row = _get(tx, id)
-    row.checks = checks
+    row.checks = {"matte": points.matte, "times": list(points.times)}
     tx.flush()
     return row
 
@@ -199,36 +200,23 @@ def change_state(tx: Session, *, id: UUID | str, state: State, error: str | None
     return row
 
 
-def add_result(
-    tx: Session,
-    *,
-    id: UUID | str,
-    format: str,
-    background: str,
-    model: str,
-    file: str,
-    bytes: int,
-    frames: int,
-    seconds: float,
-    key: str | None = None,
-    notes: Sequence[str] = (),
-) -> Result:
-    """A file that the session `id` made; `key` names all that decided it. Raises: NotFound."""
-    result = Result(
-        format=format,
-        background=background,
-        model=model,
-        file=file,
-        bytes=bytes,
-        frames=frames,
-        seconds=seconds,
-        key=key,
-        notes=list(notes),
+def add_result(tx: Session, *, id: UUID | str, result: RunFinished) -> Result:
+    """Add a file that the session `id` has made. Raises NotFound."""
+    added = Result(
+        format=result.format,
+        background=result.background,
+        model=result.model,
+        file=result.file,
+        bytes=result.bytes,
+        frames=result.frames,
+        seconds=result.seconds,
+        key=result.key,
+        notes=list(result.notes),
     )
     row = _get(tx, id)
-    row.results.insert(0, result)
+    row.results.insert(0, added)
     tx.flush()
-    return result
+    return added
 
 
 # ---------------------------------------------------------------- everybody's: for the server and its admin

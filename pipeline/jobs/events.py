@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -14,9 +13,6 @@ class MatteChecked:
     """Key of the matte."""
     times: list[float]
     """Seconds from the clip's first frame."""
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -33,10 +29,7 @@ class RunFinished:
     frames: int
     seconds: float
     """Duration of the run."""
-    key: str
+    key: str | None = None
     """Key of the result."""
-    notes: list[str]
+    notes: list[str] = field(default_factory=list)
     """Sentences on what was done otherwise than asked."""
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from pipeline.compositing import background
 from pipeline.errors import INTERNAL_ERROR, RecorteError, WorkerLost
@@ -29,16 +29,16 @@ STOPPED = "The program was stopped before this was finished: start it again to c
 
 
 class Sink(Protocol):
-    """Receiver of a job's events, as plain data; called from threads of the runner, one call at a time.
+    """Receiver of a job's events; called from threads of the runner, one call at a time.
 
-    `checks` is a `MatteChecked` as JSON, `result` a `RunFinished`. An `interrupted` job is not at fault
-    itself and may be run again. Errors raised by these methods are logged and do not affect the job.
+    An `interrupted` job is not at fault itself and may be run again. Errors raised by these methods are
+    logged and do not affect the job.
     """
 
     def started(self, key: str) -> None: ...
-    def progressed(self, key: str, progress: dict[str, Any]) -> None: ...
-    def checked(self, key: str, checks: dict[str, Any]) -> None: ...
-    def finished(self, key: str, result: dict[str, Any]) -> None: ...
+    def progressed(self, key: str, progress: Progress) -> None: ...
+    def checked(self, key: str, checks: MatteChecked) -> None: ...
+    def finished(self, key: str, result: RunFinished) -> None: ...
     def failed(self, key: str, sentence: str) -> None: ...
     def interrupted(self, key: str, sentence: str) -> None: ...
     def cancelled(self, key: str) -> None: ...
@@ -258,7 +258,7 @@ class Runner:
                         break
                     if entry.heartbeat - reported >= _REPORT_SECONDS:
                         reported = entry.heartbeat
-                        self._notify(self._sink.progressed, key, progress.to_json())
+                        self._notify(self._sink.progressed, key, progress)
                 else:
                     completed = True
         except WorkerLost as error:
@@ -275,9 +275,9 @@ class Runner:
         if completed and entry.progress is not None:
             if entry.progress.stage == "matte":
                 checked = MatteChecked(matte_key(entry.job), list(entry.progress.checks))
-                self._notify(self._sink.checked, key, checked.to_json())
+                self._notify(self._sink.checked, key, checked)
             finished = _finish(entry, time.monotonic() - entry.began)
-            self._notify(self._sink.finished, key, finished.to_json())
+            self._notify(self._sink.finished, key, finished)
         elif entry.cancelled:
             self._notify(self._sink.cancelled, key)
         else:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psutil
@@ -19,18 +19,20 @@ from db.engine import Database
 from db.errors import DatabaseAway
 from db.ledger import Ledger
 from db.models import SessionRow, State
+from pipeline.jobs.events import MatteChecked, RunFinished
 from tests.postgres import on_a_server_of_its_own
 from tests.waiting import DEADLINE, until
 
-RESULT = {
-    "format": "mp4",
-    "background": "#00ff00",
-    "model": "recorte",
-    "file": "result-1.mp4",
-    "bytes": 1,
-    "frames": 2,
-    "seconds": 1.0,
-}
+RESULT = RunFinished("mp4", "#00ff00", "recorte", "result-1.mp4", bytes=1, frames=2, seconds=1.0)
+
+
+class Done(NamedTuple):
+    """Progress of so many frames."""
+
+    done: int
+
+    def to_json(self) -> dict[str, int]:
+        return {"done": self.done}
 
 
 def queued(database: Database) -> str:
@@ -140,7 +142,7 @@ def test_what_was_committed_as_the_connection_broke_is_not_entered_twice(
 
     monkeypatch.setattr(repository, "change_state", change_state)
     ledger.finished(id, RESULT)
-    ledger.checked(id, {"times": []})  # what comes after it is written
+    ledger.checked(id, MatteChecked("key", []))  # what comes after it is written
     until(lambda: read(database, id).checks is not None)
     row = read(database, id)
     assert row.state is State.DONE and len(row.results) == 1
@@ -167,12 +169,12 @@ def test_a_run_outlives_five_stops_of_its_database(tmp_path: Path, monkeypatch: 
         told(ledger.started, ids[0])
         for accident in range(5):
             one, other, following = ids[2 * accident : 2 * accident + 3]
-            told(ledger.progressed, one, {"done": 1})
+            told(ledger.progressed, one, Done(1))
             until(lambda one=one: read(database, one).progress)
             stop(tmp_path)
             for done in range(2, 50):
-                told(ledger.progressed, one, {"done": done})
-            told(ledger.checked, one, {"times": [accident]})
+                told(ledger.progressed, one, Done(done))
+            told(ledger.checked, one, MatteChecked("key", [accident]))
             told(ledger.finished, one, RESULT)
             told(ledger.started, other)
             told(ledger.failed, other, f"It failed {accident}.")
@@ -182,7 +184,7 @@ def test_a_run_outlives_five_stops_of_its_database(tmp_path: Path, monkeypatch: 
             servers.enter_context(EmbeddedServer(tmp_path))
             until(lambda following=following: read(database, following).state is State.RUNNING)
             row = read(database, one)
-            assert row.state is State.DONE and row.checks == {"times": [accident]}
+            assert row.state is State.DONE and row.checks == {"matte": "key", "times": [accident]}
             assert len(row.results) == 1 and row.started_at
             assert read(database, other).error == f"It failed {accident}."
     assert waited < 0.5

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from db import repository
 from db.errors import NotFound
 from db.models import Result, SessionRow, State, User
+from pipeline.jobs.events import MatteChecked, RunFinished
 
 JOB = {"model": "robust", "prompts": [], "background": "#00ff00", "format": "mp4"}
 FINISHED = ("done", "failed", "cancelled", "interrupted")
@@ -41,9 +42,7 @@ def make_aged(tx: Session, minutes: int, name: str = "Beach", **more: Any) -> Se
 
 
 def make_result(tx: Session, id: UUID | str, file: str = "a.mp4", **more: Any) -> Result:
-    return repository.add_result(
-        tx,
-        id=id,
+    result = RunFinished(
         format="mp4",
         background="#00ff00",
         model="robust",
@@ -53,6 +52,7 @@ def make_result(tx: Session, id: UUID | str, file: str = "a.mp4", **more: Any) -
         seconds=1.5,
         **more,
     )
+    return repository.add_result(tx, id=id, result=result)
 
 
 def go(tx: Session, id: UUID, state: str) -> SessionRow:
@@ -247,10 +247,9 @@ def test_what_nobody_runs_any_more_is_interrupted(tx: Session) -> None:
 def test_where_a_cut_may_have_slipped_is_kept(tx: Session) -> None:
     row = make(tx)
     assert row.checks is None
-    checks = {"matte": "key", "times": [0.5, 2.25]}
-    repository.save_checks(tx, id=row.id, checks=checks)
+    repository.save_review_points(tx, id=row.id, points=MatteChecked("key", [0.5, 2.25]))
     tx.expire_all()
-    assert repository.get(tx, id=row.id).checks == checks
+    assert repository.get(tx, id=row.id).checks == {"matte": "key", "times": [0.5, 2.25]}
 
 
 # ---------------------------------------------------------------- whose a session is
@@ -281,7 +280,7 @@ def test_every_function_with_an_owner_is_in_the_table() -> None:
         for name, function in vars(repository).items()
         if public(function) and "owner" in signature(function).parameters
     }
-    assert told == {*FOR_AN_OWNER, "create", "page", "ids"}
+    assert told == {*FOR_AN_OWNER, "create", "list_page", "list_ids"}
 
 
 def public(value: Any) -> bool:

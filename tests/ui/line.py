@@ -11,7 +11,8 @@ from uuid import UUID, uuid4
 
 from db import repository
 from db.engine import Database
-from pipeline.job import Job
+from pipeline.job import Job, Progress
+from pipeline.jobs.events import RunFinished
 from pipeline.video.reading.index_cache import save_index
 from pipeline.video.reading.probe import probe_clip
 from tests.ui.hosted import LocalWorker
@@ -71,17 +72,14 @@ class ManualRunner:
         return key
 
 
-def result_record(file: str) -> dict[str, Any]:
-    """What a runner tells of a result."""
-    return {
-        "format": "mp4",
-        "background": "#00ff00",
-        "model": "grabcut",
-        "file": file,
-        "bytes": 6,
-        "frames": 12,
-        "seconds": 1.0,
-    }
+def result_record(file: str) -> RunFinished:
+    """Return what a runner reports of a result."""
+    return RunFinished("mp4", "#00ff00", "grabcut", file, bytes=6, frames=12, seconds=1.0)
+
+
+def progress_of(frames: int) -> Progress:
+    """Return what a runner reports after so many of 12 frames."""
+    return Progress("matte", frames, 12, rate=1.0, left=None)
 
 
 def make_service(home: Path, database: Database, line: ManualRunner, **more: Any) -> SessionService:
@@ -120,4 +118,4 @@ def add_result(database: Database, home: Path, id: str, file: str = "result-1.mp
     """Give a session a result; the result's id."""
     (home / "sessions" / id / file).write_bytes(b"result")
     with database.begin() as tx:
-        return str(repository.add_result(tx, id=id, **result_record(file)).id)
+        return str(repository.add_result(tx, id=id, result=result_record(file)).id)

@@ -20,6 +20,8 @@ from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
 
 from db.errors import DatabaseError
+from pipeline.job import Progress
+from pipeline.jobs.events import MatteChecked, RunFinished
 from pipeline.jobs.runner import Sink
 from ui.server import logs
 from ui.server.permissions import is_admin, not_found
@@ -116,17 +118,16 @@ class MeteredSink:
         log.info("run started", extra={"session": key})
         self._sink.started(key)
 
-    def progressed(self, key: str, progress: dict[str, Any]) -> None:
-        self._metrics.rate.set(float(progress.get("rate") or 0.0))
+    def progressed(self, key: str, progress: Progress) -> None:
+        self._metrics.rate.set(progress.rate)
         self._sink.progressed(key, progress)
 
-    def checked(self, key: str, checks: dict[str, Any]) -> None:
-        self._sink.checked(key, checks)
+    def checked(self, key: str, points: MatteChecked) -> None:
+        self._sink.checked(key, points)
 
-    def finished(self, key: str, result: dict[str, Any]) -> None:
-        frames = int(result.get("frames", 0))
-        self._metrics.frames.inc(frames)
-        self._ended(key, "done", frames=frames, bytes=result.get("bytes"), model=result.get("model"))
+    def finished(self, key: str, result: RunFinished) -> None:
+        self._metrics.frames.inc(result.frames)
+        self._ended(key, "done", frames=result.frames, bytes=result.bytes, model=result.model)
         self._sink.finished(key, result)
 
     def failed(self, key: str, sentence: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 from pipeline.errors import WorkerLost
 from pipeline.job import Job, Progress
 from pipeline.jobs import runner as runners
+from pipeline.jobs.events import MatteChecked, RunFinished
 from pipeline.jobs.runner import STOPPED, Runner
 from pipeline.keys import matte_key
 from pipeline.process import process
@@ -31,13 +32,13 @@ class Sink:
     def started(self, key: str) -> None:
         self.told.append(("started", key))
 
-    def progressed(self, key: str, progress: dict[str, Any]) -> None:
+    def progressed(self, key: str, progress: Progress) -> None:
         self.told.append(("progressed", key, progress))
 
-    def checked(self, key: str, checks: dict[str, Any]) -> None:
-        self.told.append(("checked", key, checks))
+    def checked(self, key: str, points: MatteChecked) -> None:
+        self.told.append(("checked", key, points))
 
-    def finished(self, key: str, result: dict[str, Any]) -> None:
+    def finished(self, key: str, result: RunFinished) -> None:
         self.told.append(("finished", key, result))
 
     def failed(self, key: str, sentence: str) -> None:
@@ -105,8 +106,8 @@ def test_in_order_and_one_at_a_time(runner: Runner, sink: Sink, quick: Job, tmp_
     steps = [(what, key) for what, key, *_ in sink.told if what != "progressed"]
     assert steps == [(what, key) for key in "cab" for what in ("started", "checked", "finished")]
     result = sink.told[-1][2]
-    assert len(ffprobe.frame_times(tmp_path / "b.mp4")) == result["frames"] == 40
-    assert (result["file"], result["bytes"]) == ("b.mp4", (tmp_path / "b.mp4").stat().st_size)
+    assert len(ffprobe.frame_times(tmp_path / "b.mp4")) == result.frames == 40
+    assert (result.file, result.bytes) == ("b.mp4", (tmp_path / "b.mp4").stat().st_size)
     until(lambda: runner.position("b") is None)
 
 
@@ -117,8 +118,8 @@ def test_review_times_are_reported_with_the_key_of_the_matte(
     runner.submit("a", job)
     until(lambda: len(sink.ends()) == 1)
     ((_, _, checks),) = [told for told in sink.told if told[0] == "checked"]
-    assert checks["matte"] == matte_key(job)
-    assert checks["times"] == pytest.approx([5 / 24, 20 / 24], abs=1e-3)  # one for each run of doubts
+    assert checks.matte == matte_key(job)
+    assert checks.times == pytest.approx([5 / 24, 20 / 24], abs=1e-3)  # one for each run of doubts
     runner.submit("b", replace(job, output=tmp_path / "again.mp4"))
     until(lambda: len(sink.ends()) == 2)
     assert [told[1] for told in sink.told if told[0] == "checked"] == ["a"]  # the kept matte was laid again

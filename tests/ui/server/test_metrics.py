@@ -21,6 +21,8 @@ from db import repository, users
 from db.engine import Database
 from db.errors import DatabaseAway, NotFound
 from db.models import State
+from pipeline.job import Progress
+from pipeline.jobs.events import MatteChecked, RunFinished
 from tests.waiting import DEADLINE, until
 from ui.server import admin, health, metrics
 from ui.server.metrics import ErrorCounter, MeteredSink, Metrics
@@ -219,10 +221,11 @@ def test_runs_are_counted_logged_and_forwarded(server: Server, caplog: pytest.Lo
     sink = MeteredSink(told, server.metrics)
     with caplog.at_level(logging.INFO, "ui"):
         sink.started("a")
-        sink.progressed("a", {"rate": 24.5, "done": 3})
+        sink.progressed("a", Progress("matte", 3, 120, rate=24.5, left=None))
         assert server.figure("recorte_frames_per_second") == 24.5
-        sink.checked("a", {"times": []})
-        sink.finished("a", {"frames": 120, "bytes": 7, "file": "geheim.mp4", "model": "recorte"})
+        sink.checked("a", MatteChecked("key", []))
+        result = RunFinished("mp4", "#00ff00", "recorte", "geheim.mp4", bytes=7, frames=120, seconds=1.0)
+        sink.finished("a", result)
         for key, end in (("b", "failed"), ("c", "interrupted")):
             sink.started(key)
             getattr(sink, end)(key, "geheim.mp4: this cannot be.")

@@ -236,7 +236,7 @@ for id, owner in (pair.split("=") for pair in ids):
     actions.for_owner(UUID(owner) if owner else None).run(id)
 first, owner = ids[0].split("=")
 ledger.started(first)
-ledger.progressed(first, {"done": 3})
+ledger.progressed(first, line.progress_of(3))
 mine = actions.for_owner(UUID(owner) if owner else None)
 while mine.open(first).row.progress is None:
     time.sleep(0.02)
@@ -277,7 +277,7 @@ def test_what_was_queued_is_queued_again_in_order_and_what_ran_is_interrupted(
         states = {str(row.id): row for row in rows(own)}
         interrupted, failed = states[order[0]], states[order[2]]
         assert (interrupted.state, interrupted.error) == (State.INTERRUPTED, repository.INTERRUPTED)
-        assert interrupted.progress == {"done": 3}  # how far it came
+        assert interrupted.progress == line.progress_of(3).to_json()  # how far it came
         assert failed.state is State.FAILED and "no longer on the disk" in failed.error
         assert states[ids[2]].state is State.READY
         for place, id in enumerate(queue.submitted, 1):

@@ -148,10 +148,10 @@ def test_a_run_whose_session_is_gone_is_stopped(own: Database, make: Any, tmp_pa
     with closing(Ledger(own)) as ledger:
         ledger.on_missing_session = stopped.append
         ledger.started(id)
-        ledger.progressed(id, {"done": 1})
+        ledger.progressed(id, line.progress_of(1))
         until(lambda: not ledger._entries.qsize())
         assert stopped == []
         remove_user(own, tmp_path, "Ana")
-        ledger.progressed(id, {"done": 2})
+        ledger.progressed(id, line.progress_of(2))
         until(lambda: stopped)
     assert stopped == [id]
