@@ -37,6 +37,8 @@ class Hardware:
 
 @dataclass(frozen=True)
 class Format:
+    """An output format: container, codecs, pixel formats and their limits."""
+
     key: str
     label: str
     suffix: str
@@ -88,6 +90,7 @@ class Format:
 
     @property
     def alpha(self) -> bool:
+        """True if the format can hold alpha."""
         return self.alpha_pixel_format is not None
 
     @property

@@ -11,7 +11,7 @@ from pipeline.compositing import css_colours
 from pipeline.errors import BackgroundError
 
 Fit = Literal["fill", "fit", "stretch"]
-"""How an image of another aspect ratio is fitted: covering the frame, inside it, or stretched to it."""
+"""Fitting of an image of another aspect ratio: covering the frame, inside it, or stretched to it."""
 
 FITS: tuple[Fit, ...] = ("fill", "fit", "stretch")
 BLUR_RADIUS = 24.0
@@ -35,6 +35,8 @@ _FUNCTION = re.compile(r"[a-z-]+\(.*\)", re.IGNORECASE | re.DOTALL)
 
 @dataclass(frozen=True)
 class Colour:
+    """A solid colour, each component 0 to 255."""
+
     red: int
     green: int
     blue: int
@@ -42,6 +44,8 @@ class Colour:
 
 @dataclass(frozen=True)
 class Picture:
+    """A still image, or an animated one, which is played like `Footage`."""
+
     path: Path
     fit: Fit = "fill"
 
@@ -64,7 +68,7 @@ class Blur:
 
 @dataclass(frozen=True)
 class Transparent:
-    pass
+    """No background: the result has alpha."""
 
 
 Background = Colour | Picture | Footage | Blur | Transparent

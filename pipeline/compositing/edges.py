@@ -41,10 +41,12 @@ class Edges:
             raise InputError(f"{self.despill!r} is no screen. There are {', '.join(get_args(Despill))}.")
 
     def to_json(self) -> dict[str, Any]:
+        """Return the options as JSON values."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
         return cls(**data)
 
 

@@ -72,6 +72,7 @@ class AudioPacket:
 
     @property
     def end(self) -> Fraction:
+        """End of the packet, in seconds from the start of the range."""
         return self.begin + self.length
 
 
@@ -85,6 +86,7 @@ class SampleFormat:
 
     @property
     def channels(self) -> int:
+        """Number of channels of the layout."""
         return av.AudioLayout(self.layout).nb_channels
 
     def silence(self, length: int) -> Iterator[NDArray[Any]]:

@@ -57,6 +57,7 @@ _UNSUPPORTED_MATRICES = frozenset({8, 11, 14, 15, 16, 17})
 
 
 def get_transfer(frame: av.VideoFrame) -> Transfer:
+    """Return the transfer function by the frame's tag; "sdr" unless it is PQ or HLG."""
     return _TRANSFERS.get(frame.color_trc, "sdr")
 
 

@@ -40,6 +40,7 @@ def pq_to_light(signal: Array) -> Array:
 
 
 def light_to_pq(light: Array) -> Array:
+    """Return the PQ signal of light: BT.2100, table 4, inverse EOTF."""
     power = np.clip(light / 10000, 0, 1) ** _M1
     return np.asarray(((_C1 + _C2 * power) / (1 + _C3 * power)) ** _M2)
 
@@ -64,6 +65,7 @@ def srgb_to_light(signal: Array) -> Array:
 
 
 def light_to_srgb(light: Array) -> Array:
+    """Return the SDR signal of light relative to white = 1: IEC 61966-2-1."""
     light = np.clip(light, 0, 1)
     return np.asarray(np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055))
 

@@ -62,11 +62,13 @@ class _Bwdif:
         self._graph.push(frame)
 
     def push(self, frame: av.VideoFrame) -> Iterator[av.VideoFrame]:
+        """Feed a frame; yield the frames that are ready."""
         self._times.append((frame.pts, frame.dts))
         self._graph.push(frame)
         yield from self._pull_ready()
 
     def flush(self) -> Iterator[av.VideoFrame]:
+        """Yield the remaining frames."""
         self._graph.push(None)
         yield from self._pull_ready()
 

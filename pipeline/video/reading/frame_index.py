@@ -60,6 +60,7 @@ class FrameIndex:
         return self.pts[place - 1] if place else -1
 
     def keyframe_before(self, pts: int) -> int:
+        """Return the pts of the last keyframe not after `pts`, else of the first; 0 without keyframes."""
         return self.keyframes[max(0, bisect.bisect_right(self.keyframes, pts) - 1)] if self.keyframes else 0
 
 

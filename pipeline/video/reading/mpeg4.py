@@ -63,6 +63,7 @@ class _Bits:
         self._left = 8 * len(data)
 
     def take(self, count: int) -> int:
+        """Read the next `count` bits as an unsigned number."""
         self._left -= count
         shifted = self._value >> self._left if self._left >= 0 else self._value << -self._left
         return shifted & ((1 << count) - 1)

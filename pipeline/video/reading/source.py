@@ -180,6 +180,7 @@ class Source:
         return max(1, round(stored * (self.stream.sample_aspect_ratio or Fraction(1))))
 
     def close(self) -> None:
+        """Close the container and its temporary copy, if there is one."""
         self.container.close()
         if self._copy is not None:
             self._copy.close()
@@ -263,6 +264,7 @@ class Source:
             )
 
     def seek(self, pts: int) -> None:
+        """Seek to a keyframe not after the container pts; raises VideoError if the container cannot."""
         with read_errors(self.name):
             self.container.seek(pts, stream=self.stream, backward=True)
             if self._decoder is not self.stream.codec_context:
@@ -347,6 +349,7 @@ def _apply_matrix(image: Pixels, matrix: _DisplayMatrix) -> Pixels:
 
 
 def time_base(stream: Any) -> Fraction:
+    """Return the seconds per tick of a stream; one frame duration if it states no time base."""
     return Fraction(stream.time_base or 1 / Fraction(stream.guessed_rate or 25))
 
 

@@ -19,16 +19,20 @@ TIMES_TABLE = "times.csv"
 class Archive(Protocol):
     """Files under a temporary name; `commit` moves them into place, `discard` removes them."""
 
-    def add(self, name: str, data: bytes | memoryview) -> None: ...
+    def add(self, name: str, data: bytes | memoryview) -> None:
+        """Add a file."""
 
     def close(self) -> None:
         """Finish writing; what was added can be read from now on."""
 
-    def names(self) -> list[str]: ...
+    def names(self) -> list[str]:
+        """Return the names of all files; call after `close`."""
 
-    def read(self, name: str) -> bytes: ...
+    def read(self, name: str) -> bytes:
+        """Return the content of a file; call after `close`."""
 
-    def commit(self) -> None: ...
+    def commit(self) -> None:
+        """Move the result into place."""
 
     def discard(self) -> None:
         """Remove the temporary files unless they were committed."""
