@@ -1,4 +1,4 @@
-"""Where a network runs: the device, the precision that is fast on it, and batches that fit its memory."""
+"""Devices for networks: their choice, the precision that is fast on them, and batches that fit."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _SPARE = 0.2
-"""The share of a device's free memory that is left alone: others use it too, and it is held in pieces."""
+"""The share of a device's free memory that stays unused: others use it too, and it is fragmented."""
 
 
 def pick(name: str) -> torch.device:
-    """The device that "auto", "cpu", "cuda" or "cuda:N" means here; "auto" is CUDA where there is any.
+    """Return the device that "auto", "cpu", "cuda" or "cuda:N" means here; "auto" is CUDA where there is any.
 
     Raises InputError for another name and for a device that this machine does not have.
     """
@@ -42,9 +42,9 @@ def pick(name: str) -> torch.device:
 
 
 def lost(error: BaseException) -> bool:
-    """Whether this error says that the device is of no more use to this process, as after a fault in CUDA.
+    """Return True if the error means that the device is unusable in this process, as after a fault in CUDA.
 
-    A device that is only out of memory goes on.
+    A device that is only out of memory stays usable.
     """
     torch = sys.modules.get("torch")
     if torch is None or isinstance(error, torch.OutOfMemoryError):
@@ -53,7 +53,7 @@ def lost(error: BaseException) -> bool:
 
 
 def precision(device: torch.device) -> torch.dtype:
-    """The number format to run a network in: half the bits where the hardware computes with them.
+    """Return the number format to run a network in: 16 bits where the hardware computes with them.
 
     CUDA: bfloat16 from Ampere on, float16 before. CPU: bfloat16 with AVX512-BF16 or AMX, else float32.
     """
@@ -66,7 +66,7 @@ def precision(device: torch.device) -> torch.dtype:
 
 
 def autocast(device: torch.device) -> AbstractContextManager[object]:
-    """A context in which a network of float32 weights computes in `precision(device)`."""
+    """Return a context in which a network of float32 weights computes in `precision(device)`."""
     import torch
 
     dtype = precision(device)
@@ -74,7 +74,7 @@ def autocast(device: torch.device) -> AbstractContextManager[object]:
 
 
 def batch_size(device: torch.device, each: int, most: int = 16) -> int:
-    """How many inputs of `each` bytes of working memory the device's free memory holds, 1 to `most`.
+    """Return how many inputs of `each` bytes of working memory fit the device's free memory, 1 to `most`.
 
     A CPU computes one at a time: its cores are busy with one, and more only take more memory.
     """
@@ -91,7 +91,7 @@ def batch_size(device: torch.device, each: int, most: int = 16) -> int:
 def batched(
     run: Callable[[Sequence[Item]], Sequence[Result]], items: Iterator[Item], size: int
 ) -> Iterator[Result]:
-    """The result of each item, in order, found by `run` in batches of up to `size`.
+    """Yield the result of each item, in order, from `run` in batches of up to `size`.
 
     `run` gives one result for each item. Where it runs out of memory the batch is halved, for good, and the
     same items are tried again; raises RunError where one item alone does not fit.
@@ -114,7 +114,7 @@ def batched(
 def _tried(
     run: Callable[[Sequence[Item]], Sequence[Result]], batch: Sequence[Item]
 ) -> Sequence[Result] | None:
-    """What `run` makes of the batch; None where the memory was too small, after it was cleared."""
+    """Return the results of `run`; None where the memory was too small, after it was cleared."""
     import torch
 
     try:
@@ -126,7 +126,7 @@ def _tried(
 
 
 def described(device: torch.device) -> tuple[str, int]:
-    """A CUDA device's name, and its memory in bytes."""
+    """Return a CUDA device's name, and its memory in bytes."""
     import torch
 
     properties = torch.cuda.get_device_properties(device)

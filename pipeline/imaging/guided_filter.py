@@ -1,4 +1,4 @@
-"""Edges: bringing a small mask to the full size of its frame so that it follows the picture.
+"""Guided filter, and the upsampling of small masks along the edges of their frame.
 
 The filters are the guided filter of He, Sun and Tang ("Guided Image Filtering", ECCV 2010) with a
 colour guide, and its fast form of He and Sun ("Fast Guided Filter", 2015), in which the linear
@@ -17,36 +17,36 @@ from pipeline.arrays import ByteMask, Floats, Image, Matte, as_floats
 
 
 def within(height: int, width: int, side: int) -> tuple[int, int]:
-    """The height and width of a picture shrunk to a long side of no more than `side`; neither is ever 0."""
+    """Return the height and width of a picture shrunk to a long side of at most `side`; both at least 1."""
     scale = min(1.0, side / max(height, width))
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def shrunk(frame: Image, side: int) -> Image:
-    """`frame` (`[H, W, 3]`, uint8) with a long side of no more than `side`."""
+    """Shrink `frame` (`[H, W, 3]`, uint8) to a long side of at most `side`."""
     height, width = within(frame.shape[0], frame.shape[1], side)
     return np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def logistic(logits: Floats) -> Floats:
-    """The probabilities that a network's logits stand for, 0 to 1."""
+    """Return the logistic function of logits: probabilities, 0 to 1, of the same shape."""
     # In the form that does not overflow.
     return as_floats((np.tanh(logits / 2) + 1) / 2)
 
 
 def box(image: Floats, radius: int) -> Floats:
-    """The mean over a square of side `2 * radius + 1`; any `[H, W]` or `[H, W, C]` float image."""
+    """Return the mean over squares of side `2 * radius + 1`; any `[H, W]` or `[H, W, C]` float image."""
     side = 2 * radius + 1
     return as_floats(cv2.blur(image, (side, side), borderType=cv2.BORDER_REFLECT))
 
 
 def dilate(mask: ByteMask, radius: int) -> ByteMask:
-    """`mask` (`[H, W]`, uint8) grown by `radius` pixels all round."""
+    """Dilate `mask` (`[H, W]`, uint8) by `radius` pixels."""
     return np.asarray(cv2.dilate(mask, _disc(radius)), np.uint8)
 
 
 def erode(mask: ByteMask, radius: int) -> ByteMask:
-    """`mask` (`[H, W]`, uint8) shrunk by `radius` pixels; the picture's own border does not eat it."""
+    """Erode `mask` (`[H, W]`, uint8) by `radius` pixels, but not from the picture's border."""
     return np.asarray(cv2.erode(mask, _disc(radius)), np.uint8)
 
 
@@ -56,7 +56,7 @@ def _disc(radius: int) -> ByteMask:
 
 
 class Guide:
-    """A picture by which many images are to be filtered: its local statistics are found once.
+    """A guide picture with its local statistics, by which many images can be filtered.
 
     Within each window the result is `a · colour + b`, with `a = (Σ + ε)⁻¹ cov(colour, image)`.
     """
@@ -80,7 +80,7 @@ class Guide:
         self._cofactors = ((c[0], c[1], c[2]), (c[1], d[0], d[1]), (c[2], d[1], d[2]))
 
     def coefficients(self, image: Floats) -> tuple[Floats, Floats]:
-        """The smoothed `a` (`[H, W, 3]`) and `b` (`[H, W]`) that give `image` (`[H, W]`) from the picture."""
+        """Return the smoothed `a`, `[H, W, 3]`, and `b`, `[H, W]`, of `image`, `[H, W]`, in the guide."""
         mean = box(image, self.radius)
         moment = box(self.picture * image[..., None], self.radius)
         covariance = cv2.split(moment - self._mean * mean[..., None])
@@ -90,13 +90,13 @@ class Guide:
         return box(a, self.radius), box(b, self.radius)
 
     def filter(self, image: Floats) -> Floats:
-        """`image` (`[H, W]`) smoothed, its edges drawn to those of the picture."""
+        """Smooth `image` (`[H, W]` float32), its edges drawn to those of the picture."""
         a, b = self.coefficients(image)
         return _dot(a, self.picture) + b
 
 
 def upsample(mask: Floats, frame: Image, radius: int = 4, eps: float = 1e-4, band: int = 5) -> Matte:
-    """A small soft mask at the size of its frame.
+    """Upsample a small soft mask to the size of its frame: `[H, W]` uint8, 0 to 255.
 
     `mask` is `[h, w]`, 0 to 1; `frame` is `[H, W, 3]` uint8, not smaller. `radius` and `band` are pixels of
     the mask's grid. Only within `band` of the mask's edge can the result be soft: further inside it is
@@ -120,7 +120,7 @@ def upsample(mask: Floats, frame: Image, radius: int = 4, eps: float = 1e-4, ban
 
 
 def upsample_soft(mask: Floats, frame: Image, radius: int = 4, eps: float = 1e-4) -> Matte:
-    """A small matte at the size of its frame, as soft as it is: for hair, smoke and glass.
+    """Upsample a small matte to `[H, W]` uint8, the size of its frame, as soft as it is: hair, smoke, glass.
 
     `mask` is `[h, w]`, 0 to 1; `frame` is `[H, W, 3]` uint8, not smaller. The mask is enlarged as it is, and
     where it changes, what the frame shows finer than the mask's grid is added to it by the slopes of the
@@ -144,7 +144,7 @@ def upsample_soft(mask: Floats, frame: Image, radius: int = 4, eps: float = 1e-4
 
 
 _SURE = 0.02
-"""Nearer than this to 0 or 1 a soft matte is taken not to change."""
+"""A soft matte nearer than this to 0 or 1 counts as constant."""
 
 
 def _enlarged(mask: ByteMask, width: int, height: int) -> ByteMask:
@@ -152,7 +152,7 @@ def _enlarged(mask: ByteMask, width: int, height: int) -> ByteMask:
 
 
 def _sample(image: Floats, x: NDArray[Any], y: NDArray[Any]) -> Floats:
-    """The values `[N, C]` of an image `[H, W, C]` at N places between its pixels."""
+    """Return the values `[N, C]` of an image `[H, W, C]` at N places between its pixels."""
     # OpenCV's pictures may be no wider than 32767, so the places are laid out in rows.
     shape = -(-len(x) // 1024), 1024
     places = as_floats(np.resize(x, shape)), as_floats(np.resize(y, shape))

@@ -1,8 +1,8 @@
-"""Carrying what is known of one frame to the next: dense flow, what of it to trust, and the camera.
+"""Dense optical flow between frames, where it is reliable, and the camera's motion in it.
 
 A flow is `[H, W, 2]` float32, in pixels, x before y, and points *from* the grid it is stored on: the
-flow of frame B towards frame A holds, at each pixel of B, the way to where that pixel was in A. This is
-the direction that carries an image of A on to B.
+flow of frame B towards frame A holds, at each pixel of B, the vector to where that pixel was in A. This
+is the direction that warps an image of A to B.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from pipeline.arrays import Floats, Flow, Grey, Homography, Image, Mask
 
 
 def grey(frame: Image) -> Grey:
-    """The brightness of an RGB frame, `[H, W]` uint8: what flow is found on."""
+    """Return the brightness of an RGB frame `[H, W, 3]`, as `[H, W]` uint8: the input of `flow`."""
     return np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def flow(here: Grey, there: Grey) -> Flow:
-    """The way from each pixel of `here` to its place in `there`, both `[H, W]` uint8.
+    """Return the flow from `here` to `there`, both `[H, W]` uint8: `[H, W, 2]` float32, in pixels.
 
     Dense inverse search (Kroeger and others, "Fast Optical Flow using Dense Inverse Search", ECCV 2016).
     """
     height, width = here.shape
-    # OpenCV reads beyond small and long, narrow pictures, so these are made fuller at the bottom and right.
+    # OpenCV reads beyond small and long, narrow pictures, so these are padded at the bottom and right.
     least = max(32, max(height, width) // 4)
     fill = (0, max(0, least - height), 0, max(0, least - width))
     here, there = (
@@ -39,12 +39,12 @@ def flow(here: Grey, there: Grey) -> Flow:
 
 
 def grid(height: int, width: int) -> Floats:
-    """The coordinates of each pixel, `[H, W, 2]`, x before y."""
+    """Return the coordinates of each pixel, `[H, W, 2]` float32, x before y."""
     return np.dstack(np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)))
 
 
 def warp(image: NDArray[Any], way: Flow, border: float = 0) -> NDArray[Any]:
-    """`image`, fetched along `way`: the image of A on the grid of B, for the flow of B towards A.
+    """Warp `image` (`[H, W]` or `[H, W, C]`) by a flow: of B to A, it brings the image of A to B's grid.
 
     What comes from outside the picture is `border`.
     """
@@ -55,28 +55,29 @@ def warp(image: NDArray[Any], way: Flow, border: float = 0) -> NDArray[Any]:
 
 
 def disagreement(way: Flow, back: Flow) -> Floats:
-    """How many pixels one misses the start by, going along `way` and then `back`; `[H, W]`.
+    """Return the forward-backward error of a flow, `[H, W]` float32, in pixels.
 
-    Small where the flow is right, large where it is wrong or where one of the frames hides the place.
+    That is the distance from the start after `way` and then `back`: small where the flow is right, large
+    where it is wrong or the place is occluded in one of the frames.
     """
     there = warp(back, way, border=1e3)
     return np.asarray(np.linalg.norm(way + there, axis=2), np.float32)
 
 
 _TRUSTED = 1.5
-"""Pixels by which going forward and back may miss and the flow is still believed."""
+"""The forward-backward error, in pixels, below which a flow counts as reliable."""
 
 
 def trusted(way: Flow, back: Flow) -> Mask:
-    """Where a flow is believed, `[H, W]`: going along `way` and then `back` ends about where it started."""
+    """Return where a flow is reliable, `[H, W]` bool: its forward-backward error is small."""
     return disagreement(way, back) < _TRUSTED
 
 
 def camera(way: Flow, background: Mask, step: int = 8) -> Homography:
-    """The homography that a flow's `background` pixels agree on, `[3, 3]`, from its grid to the other.
+    """Estimate the homography of a flow's `background` (`[H, W]` bool), `[3, 3]`, from its grid to the other.
 
     RANSAC over every `step`-th pixel leaves out what moves by itself. The identity where too little
-    background is to be seen.
+    background is visible.
     """
     height, width = way.shape[:2]
     here = grid(height, width)[step // 2 :: step, step // 2 :: step]
@@ -90,6 +91,6 @@ def camera(way: Flow, background: Mask, step: int = 8) -> Homography:
 
 
 def camera_way(homography: Homography, height: int, width: int) -> Flow:
-    """The flow that a still scene would show under this movement of the camera; `[H, W, 2]`."""
+    """Return the flow of a static scene under this motion of the camera, `[H, W, 2]`, in pixels."""
     here = grid(height, width)
     return cv2.perspectiveTransform(here.reshape(-1, 1, 2), homography).reshape(here.shape) - here

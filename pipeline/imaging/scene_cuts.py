@@ -1,4 +1,4 @@
-"""Where one scene ends and the next begins."""
+"""Detection of scene cuts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WIDTH, _HEIGHT = 160, 90
 
 
 def scanned(path: Path, first: int, last: int) -> Generator[int | None, None, None]:
-    """For each frame from pts `first` to `last` its pts where it begins another scene than the one before."""
+    """Yield for each frame from pts `first` to `last` its pts if it begins another scene, else None."""
     scenes, before = Scenes(), 0
     for frame in read_frames(path, first, last + 1):
         number = scenes(frame)
@@ -25,14 +25,14 @@ def scanned(path: Path, first: int, last: int) -> Generator[int | None, None, No
 
 
 class Scenes:
-    """Numbers the scenes of a stream: called with each frame in turn, it gives the number of its scene.
+    """A detector that numbers the scenes of a stream: call it with each frame in turn.
 
-    A cut is where nothing moved on: dense flow there and back no longer agrees over most of the picture, and
-    the colours are others, too. Either alone is no cut: fast movement loses the flow, a lamp changes colours.
+    At a cut dense flow forward and back disagrees over most of the picture, and the colours differ as well.
+    Either alone is no cut: fast motion breaks the flow, a lamp changes colours.
     """
 
     def __init__(self, number: int = 0, before: Image | None = None) -> None:
-        """To go on in a stream: the number of its last frame, and what `small` makes of that."""
+        """To go on in a stream: the scene of its last frame, and that frame as `small` makes it."""
         self.number = number
         self._before = None if before is None else _seen(before)
 
@@ -45,25 +45,25 @@ class Scenes:
 
 
 def small(frame: Frame) -> Image:
-    """All that is looked at of a frame, `[h, w, 3]`."""
+    """Return a frame at the size of the comparison, `[90, 160, 3]` uint8, RGB."""
     size = _WIDTH, _HEIGHT
     return np.asarray(cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _seen(picture: Image) -> tuple[Grey, Floats]:
-    """Its brightness and its colours."""
+    """Return the brightness and the colours of a small picture."""
     return optical_flow.grey(picture), _colours(picture)
 
 
 _COLOURS = 0.45
-"""How far apart, 0 to 1, the colours of two scenes are at least."""
+"""The least distance between the colours of two scenes, 0 to 1."""
 
 _FOLLOWED = 0.5
-"""The share of the picture that flow can follow within a scene."""
+"""The least share of the picture with consistent flow within a scene."""
 
 
 def _colours(small: Image) -> Floats:
-    """The shares of the colours in each sixth of the picture, `[6, 512]`."""
+    """Return the colour histogram of each sixth of the picture, `[6, 512]`, shares."""
     cells = (small >> 5).astype(np.int32)
     bins = (cells[..., 0] * 8 + cells[..., 1]) * 8 + cells[..., 2]
     parts = [part for row in np.array_split(bins, 2) for part in np.array_split(row, 3, axis=1)]
@@ -73,11 +73,11 @@ def _colours(small: Image) -> Floats:
 
 
 def _apart(a: Floats, b: Floats) -> float:
-    """One minus the share of colours that two frames have in common, 0 to 1."""
+    """Return one minus the intersection of two frames' histograms, 0 to 1."""
     return float(1 - np.minimum(a, b).sum() / len(a))
 
 
 def _followed(a: Grey, b: Grey) -> float:
-    """The share of the picture where flow there and back agrees."""
+    """Return the share of the picture where flow forward and back agrees, 0 to 1."""
     missed = optical_flow.disagreement(optical_flow.flow(a, b), optical_flow.flow(b, a))
     return float((missed < 1).mean())

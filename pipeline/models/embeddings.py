@@ -1,4 +1,4 @@
-"""What a network makes of a frame, made once and kept for everybody who looks at that frame."""
+"""A cache of frame embeddings, shared by threads and streams."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class Sized(Protocol):
 Embedding = TypeVar("Embedding", bound=Sized)
 
 _BYTES = 256 * 2**20
-"""Of what is kept: some sixty frames at the 4 MB that SAM makes of each."""
+"""Limit of the cache: about sixty frames of SAM, 4 MB each."""
 
 
 class Embeddings(Generic[Embedding]):
     """Call it with a frame, `[H, W, 3]` uint8, from any thread.
 
-    Frames are embedded one at a time, in the order in which they were asked for, so that nobody's long work
-    stands before another's single frame; who asks for a frame that is kept does not wait at all. Frames are
-    told apart by their pixels. The ones that were not asked for the longest make room.
+    Frames are embedded one at a time, in the order of the requests, so that a long job does not block single
+    frames of another; a cached frame is returned at once. The key is a hash of the pixels; the least recently
+    used frames are evicted.
     """
 
     def __init__(self, embed: Callable[[Image], Embedding], limit: int = _BYTES) -> None:
@@ -40,10 +40,10 @@ class Embeddings(Generic[Embedding]):
         self._waiting: deque[tuple[Future[Embedding], Image]] = deque()
         self._working = False
         self._asked: dict[bytes, Future[Embedding]] = {}
-        """By frame; the one that was asked for last is the last."""
+        """By frame, the most recently used last."""
 
     def __call__(self, frame: Image) -> Embedding:
-        """The frame's embedding; raises what making it raises, and tries again the next time."""
+        """Return the frame's embedding; raises what `embed` raises, and tries again the next time."""
         key = _digest(frame)
         with self._lock:
             asked = self._asked.pop(key, None) or self._submit(frame)
@@ -55,7 +55,7 @@ class Embeddings(Generic[Embedding]):
                 self._make_room()
 
     def _submit(self, frame: Image) -> Future[Embedding]:
-        """Put a frame in the line; under the lock."""
+        """Queue a frame; the caller holds the lock."""
         asked: Future[Embedding] = Future()
         self._waiting.append((asked, frame))
         if not self._working:

@@ -1,4 +1,4 @@
-"""IS-Net and what was trained on its architecture: mattes of the most prominent subject, by itself.
+"""IS-Net and models of its architecture: mattes of the most prominent subject, without prompts.
 
 The network is our own (`pipeline.networks.isnet`), the checkpoint is read as data. A relative with the same
 names and shapes, such as the general IS-Net, is one more card here.
@@ -39,7 +39,7 @@ class Isnet:
     """The model; its streams share the network and nothing else."""
 
     def __init__(self, network: nn.Module, device: torch.device) -> None:
-        """`network` makes logits `[N, 1, H, W]` of pictures `[N, 3, H, W]`, RGB, -0.5 to 0.5."""
+        """`network` maps pictures `[N, 3, H, W]`, RGB, -0.5 to 0.5, to logits `[N, 1, H, W]`."""
         import torch
 
         self._device = device
@@ -59,12 +59,13 @@ class Isnet:
                 logits = self._network(grids.contiguous(memory_format=torch.channels_last))
             masks = logits[:, 0].float().sigmoid().cpu().numpy()
         found = [Prediction(_sized(mask, frame.image)) for mask, frame in zip(masks, frames, strict=True)]
-        # Who goes on at the end of a batch makes the same batches: on a GPU the last bit hangs on them.
+        # States only at the end of a batch, so that a resumed stream makes the same batches: on a GPU the
+        # last bit depends on them.
         return [*found[:-1], found[-1]._replace(state=dict)]
 
 
 def _grid(image: Image, device: torch.device) -> torch.Tensor:
-    """The network's input for a frame, `[1, 3, 1024, 1024]` float32, -0.5 to 0.5."""
+    """Return the network's input for a frame, `[1, 3, 1024, 1024]` float32, -0.5 to 0.5."""
     import torch
     from torch.nn import functional
 
@@ -73,10 +74,10 @@ def _grid(image: Image, device: torch.device) -> torch.Tensor:
 
 
 def _sized(mask: Floats, image: Image) -> Matte:
-    """The network's mask, `[1024, 1024]`, 0 to 1, at the size of its frame.
+    """Resize the network's mask, `[1024, 1024]`, 0 to 1, to its frame: `[H, W]` uint8.
 
-    As it is: to stretch each frame's mask to its own least and greatest value, as some do, makes a video
-    flicker and turns the noise of an empty frame into a subject.
+    Values are not rescaled: to stretch each frame's mask to its own least and greatest value, as some do,
+    makes a video flicker and turns the noise of an empty frame into a subject.
     """
     height, width = image.shape[:2]
     # The network's grid is square; where the frame has fewer pixels one way, the frame's are enough.

@@ -1,4 +1,4 @@
-"""Marks as pictures: what a network is given that sees them beside the picture's own channels."""
+"""Prompt maps: marks drawn as channels beside the picture's own."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ KEPT, REMOVED, SO_FAR = range(3)
 """The planes: points to keep and the box, points to remove, the mask that there is so far."""
 
 RADIUS = 4
-"""Pixels around a point that stand for it."""
+"""The radius of a point's disc, in pixels."""
 
 _WITHIN = 0.5
-"""What a box is filled with; a point to keep is 1."""
+"""The value inside a box; a point to keep is 1."""
 
 
 def drawn(
     height: int, width: int, points: Iterable[Point] = (), box: Box | None = None, mask: Floats | None = None
 ) -> Floats:
-    """The planes of marks, `[3, height, width]`, 0 to 1; marks are in pixels of this grid."""
+    """Draw marks as planes, `[3, height, width]` float32, 0 to 1; marks are in pixels of this grid."""
     planes = np.zeros((3, height, width), np.float32)
     if box is not None:
         rows = slice(max(0, round(box.y0)), max(0, round(box.y1)))
@@ -36,6 +36,6 @@ def drawn(
 
 
 def add(planes: Floats, point: Point) -> None:
-    """Draw one more point."""
+    """Draw one more point into the planes."""
     plane = planes[KEPT if point.keep else REMOVED]
     cv2.circle(plane, (int(point.x), int(point.y)), RADIUS, 1.0, cv2.FILLED)

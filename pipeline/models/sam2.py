@@ -1,7 +1,7 @@
-"""SAM 2: a subject that is clicked on or boxed once, and found through the clip by the model's own memory.
+"""SAM 2: a subject marked once and tracked through the clip by the model's own memory.
 
 Ravi et al., "SAM 2: Segment Anything in Images and Videos" (2024), with the weights of SAM 2.1. The memory
-knows the subject again after it was hidden and in another scene, so a stream runs through scene cuts.
+recognises the subject after an occlusion and in another scene, so a stream runs through scene cuts.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SIDE = 512
 
 
 class Sam2:
-    """The model. What it keeps depends on frames alone; each stream has a memory of its own."""
+    """The model. Its cache depends on frames alone; each stream has its own memory."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -45,7 +45,7 @@ class Sam2:
             yield Prediction(self._matte(answer.logits[0], image), confidence, state=track.state)
 
     def candidates(self, frame: PromptedFrame) -> list[Candidate]:
-        """As `OffersCandidates.candidates`; one alone where the frame's marks have but one reading."""
+        """As `OffersCandidates.candidates`; one alone for marks that are not ambiguous."""
         image, prompt = frame
         if not prompt or not prompt.initialises:
             raise PromptError("SAM 2 needs to be told what to keep. Click on the subject first.")

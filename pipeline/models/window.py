@@ -1,4 +1,4 @@
-"""The part of a frame that a network looks at: a subject that is small in its frame is looked at closely."""
+"""The window of a frame that a network is given: closer where the subject is small in its frame."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _STRIDE = 32
 """The grid's sides are multiples of this."""
 
 _SLIM = 2.0
-"""How many times longer than wide it may be, or the other way round, where the frame leaves the choice."""
+"""Its largest aspect ratio, either way, where the frame allows a smaller one."""
 
 _PART = 0.05
-"""The share of a matte that a part of it has at least to be looked at: a speck far off is none of it."""
+"""The least share of a matte's area for a part of it to count: distant specks are left out."""
 
 
 class Window(NamedTuple):
@@ -42,7 +42,7 @@ class Window(NamedTuple):
         return self.width * self.height
 
     def cut(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """What the network sees of a frame or a matte; `[rows, columns]`, or with the channels."""
+        """Crop a frame or a matte and resize it to the grid: `[rows, columns]` or with channels, uint8."""
         shrinks = self.area > self.columns * self.rows
         how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         return np.asarray(
@@ -50,7 +50,7 @@ class Window(NamedTuple):
         )
 
     def laid(self, mask: Floats, image: Image) -> Matte:
-        """The frame's matte, from a mask on the grid, 0 to 1: nothing outside, fine edges inside."""
+        """Return the frame's matte, `[H, W]` uint8, from a mask on the grid, 0 to 1; it is 0 outside."""
         matte = np.zeros(image.shape[:2], np.uint8)
         # Where the frame has fewer pixels than the grid, the frame's are enough.
         size = min(self.columns, self.width), min(self.rows, self.height)
@@ -59,16 +59,16 @@ class Window(NamedTuple):
         return matte
 
     def point(self, point: Point) -> Point:
-        """A point of the frame on the grid."""
+        """Map a point of the frame to the grid."""
         x, y = self._on_grid(point.x, point.y)
         return Point(x, y, point.keep)
 
     def box(self, box: Box) -> Box:
-        """A box of the frame on the grid."""
+        """Map a box of the frame to the grid."""
         return Box(*self._on_grid(box.x0, box.y0), *self._on_grid(box.x1, box.y1))
 
     def from_grid(self, box: Box) -> Box:
-        """A box of the grid on the frame."""
+        """Map a box of the grid to the frame."""
         across, down = self.width / self.columns, self.height / self.rows
         x0, x1 = (self.left + x * across for x in (box.x0, box.x1))
         y0, y1 = (self.top + y * down for y in (box.y0, box.y1))
@@ -78,7 +78,7 @@ class Window(NamedTuple):
         return (x - self.left) * self.columns / self.width, (y - self.top) * self.rows / self.height
 
     def holds(self, other: Window) -> bool:
-        """Whether all that the other shows is shown in this one, too."""
+        """Return True if this window contains the other."""
         return (
             self.left <= other.left
             and self.top <= other.top
@@ -88,7 +88,7 @@ class Window(NamedTuple):
 
 
 def around(extent: Box, room: float, size: tuple[int, int], pixels: int) -> Window:
-    """The window on a frame of this height and width that shows `extent` and `room` times its sides around.
+    """Return the window around `extent`, with a margin of `room` times its sides, on a frame of this size.
 
     Its grid has about `pixels` pixels.
     """
@@ -105,28 +105,28 @@ def around(extent: Box, room: float, size: tuple[int, int], pixels: int) -> Wind
 
 
 def follow(old: Window, extent: Box, room: float, size: tuple[int, int], pixels: int) -> Window:
-    """The old window for as long as it serves what is now in `extent`; else a new one, as `around`.
+    """Return the old window while it fits `extent`; else a new one, as `around`.
 
-    What stays where it is is compared pixel by pixel, and a mask that is seen the same way does not tremble.
+    In an unchanged window static parts keep their pixels, and the mask does not jitter.
     """
     close, far = (around(extent, share * room, size, pixels) for share in (0.4, 1.8))
     return old if old.holds(close) and far.holds(old) else around(extent, room, size, pixels)
 
 
 def whole(size: tuple[int, int], pixels: int) -> Window:
-    """All of a frame of this height and width."""
+    """Return the window of a whole frame of this height and width."""
     return around(Box(0, 0, size[1], size[0]), 0, size, pixels)
 
 
 def _span(middle: float, length: float, end: int) -> tuple[int, int]:
-    """From and to, about `middle`, within 0 and `end`: moved in rather than cut where that is enough."""
+    """Return a span about `middle`, within 0 and `end`: shifted inside rather than cut where possible."""
     length = min(max(length, 32), end)
     low = min(max(0.0, middle - length / 2), end - length)
     return int(low), min(end, int(np.ceil(low + length)))
 
 
 def extent(matte: Matte) -> Box | None:
-    """The box around what is more than half there, but for specks; None: nothing is."""
+    """Return the box around a matte's pixels above 127, without specks; None: there are none."""
     height, width = matte.shape
     step = max(1, max(height, width) // 256)
     small = (matte[::step, ::step] > 127).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Checkpoints are data: reading one runs nobody's code, and one that does not fit is refused."""
+"""Reading checkpoints as data, without running code from them; those that do not fit are refused."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _SHOWN = 3
-"""How many names of each kind a sentence lists."""
+"""Names of each kind that an error lists at most."""
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a checkpoint by their names, on the CPU.
+    """Read the tensors of a checkpoint by their names, on the CPU.
 
     `.safetensors` holds nothing else; `.pth`, `.pt` and `.bin` are pickles, of which torch reads tensors and
     plain containers alone (`weights_only`). Raises WeightsError for a file that is missing, damaged, of
@@ -56,7 +56,7 @@ def read(path: Path) -> dict[str, Tensor]:
 
 
 def load_into(module: nn.Module, path: Path) -> None:
-    """Give `module` the weights of a checkpoint, which has its names and shapes exactly.
+    """Load a checkpoint into `module`, whose names and shapes it must have exactly.
 
     Raises WeightsError as `read`, and where a name is missing, is not the module's, or has another shape or
     a number format that is not kept in this one; the module is then as it was.
@@ -76,9 +76,9 @@ def load_into(module: nn.Module, path: Path) -> None:
             if name in given and given[name].is_floating_point() != own[name].is_floating_point()
         ],
     }
-    told = "; it ".join(f"{what} {_listed(names)}" for what, names in faults.items() if names)
-    if told:
-        raise WeightsError(f"{path.name} is not this model's: it {told}.")
+    faults_text = "; it ".join(f"{what} {_listed(names)}" for what, names in faults.items() if names)
+    if faults_text:
+        raise WeightsError(f"{path.name} is not this model's: it {faults_text}.")
     module.load_state_dict(given, strict=True)
 
 
