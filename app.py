@@ -100,7 +100,7 @@ def _compose_and_serve(settings: Settings, port: socket.socket, uploads: Path) -
             service = SessionService(home, database, runner, ASSETS / "sample.mp4", worker, upload_limits)
             service.recover()
             service.requeue()
-            status = ServerStatus(database, worker, service)
+            status = ServerStatus(database, worker, runner, service)
             application = create_application(
                 service,
                 upload_bytes=settings.upload_bytes,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -69,20 +68,27 @@ def count_by_state(database: Database) -> Mapping[str, int]:
         return {str(state): count for state, count in repository.count_by_state(tx).items()}
 
 
+class Runner(Protocol):
+    """Queue of jobs."""
+
+    def is_alive(self) -> bool: ...
+
+
 class ServerStatus:
     """Status of a server, read from its database, its worker and its session service."""
 
-    def __init__(self, database: Database, process: Process, service: SessionService) -> None:
+    def __init__(self, database: Database, process: Process, runner: Runner, service: SessionService) -> None:
         self._database = database
         self._process = process
+        self._runner = runner
         self._sessions = service
 
     def worker(self) -> bool:
-        """Return True if both the runner's thread and the worker process are alive.
+        """Return True if both the runner and the worker process are alive.
 
         A worker process that was lost is started again here, so that it is reported once.
         """
-        runner_alive = any(thread.name == "runner" and thread.is_alive() for thread in threading.enumerate())
+        runner_alive = self._runner.is_alive()
         process_alive = self._process.pid is not None
         if not process_alive:
             self._process.start()
