@@ -25,7 +25,7 @@ class Row(NamedTuple):
     depth: int
     """The levels of the block, of which the last is dilated instead of pooled."""
     flat: bool = False
-    """Whether the block dilates at every level and does not pool at all (RSU-4F)."""
+    """The block dilates at every level and does not pool (RSU-4F)."""
 
 
 GENERAL = (
@@ -60,19 +60,19 @@ class Isnet(nn.ModuleDict):
             self[f"side{level}"] = nn.Conv2d(width.get(f"{name}d", width[name]), 1, 3, padding=1)
 
     def forward(self, picture: Tensor) -> Tensor:
-        """The logits of the matte, `[N, 1, H, W]`, of pictures `[N, channels, H, W]` of any size.
+        """Return the logits of the matte, `[N, 1, H, W]`, of pictures `[N, channels, H, W]` of any size.
 
         A picture is RGB, 0 to 1, minus 0.5. Only the first side is computed.
         """
         return _resized(self["side1"](self._features(picture)[0]), picture)
 
     def sides(self, picture: Tensor) -> list[Tensor]:
-        """Every side's logits at the picture's size, the matte's first: what training compares."""
+        """Return every side output's logits at the picture's size, the matte's first, for training."""
         features = self._features(picture)
         return [_resized(self[f"side{n}"](feature), picture) for n, feature in enumerate(features, 1)]
 
     def _features(self, picture: Tensor) -> list[Tensor]:
-        """What each side looks at, the finest first."""
+        """Return the features of each side output, the finest first."""
         x = self["conv_in"](picture)
         levels: list[Tensor] = []
         for name in self._down:
@@ -131,7 +131,7 @@ def _pooled(x: Tensor) -> Tensor:
 
 
 def _joined(x: Tensor, beside: Tensor) -> Tensor:
-    """The channels of `x`, brought to the size of `beside`, and then those of `beside`."""
+    """Concatenate the channels of `x`, resized to `beside`, and those of `beside`."""
     return cat((_resized(x, beside), beside), dim=1)
 
 

@@ -1,4 +1,4 @@
-"""Recorte's own network: a picture, marks, and what is remembered of the subject; out comes its matte.
+"""Recorte's own network: from a picture, marks and a memory of the subject to its matte.
 
 The encoder is EfficientNet-Lite0 (Tan and Le, "EfficientNet", ICML 2019, in the form without squeeze-and-
 excitation that Google published for phones in 2020). Its first half sees the picture alone, so that what it
@@ -53,20 +53,20 @@ LITE0 = (
 
 _STEM = 32
 _SIGHT = 4
-"""How many of the stages see the picture alone; what the last of them makes is compared."""
+"""Stages that see the picture alone; the output of the last of them is compared."""
 
 _COMPARED = 16
 """The stride at which frames are compared."""
 
 _KEY = 64
-"""Numbers that stand for one place when frames are compared."""
+"""Length of the vector by which one place is compared."""
 
 _UP = (128, 64, 48, 24)
 """Channels on the way back up, at strides 16, 8, 4 and 2."""
 
 
 class Features(NamedTuple):
-    """What the picture alone tells, at strides 2, 4, 8 and 16, `[N, C, h, w]` each."""
+    """Features of the picture alone, at strides 2, 4, 8 and 16, `[N, C, h, w]` each."""
 
     half: Tensor
     quarter: Tensor
@@ -75,7 +75,7 @@ class Features(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """Places of other frames, and whether each lay inside the mask."""
+    """Places of other frames, each with the share of it inside the mask."""
 
     keys: Tensor
     """`[N, _KEY, M]`, each of length 1."""
@@ -107,15 +107,15 @@ class Recorte(nn.Module):
             )
         )
         self.coarse = nn.Conv2d(_UP[0], 1, 1)
-        """The matte at stride 16: only training looks at it."""
+        """The matte at stride 16, used in training only."""
         # Four numbers for each place of the finest level: the logits of its four pixels.
         self.head = nn.Sequential(nn.Conv2d(_UP[-1], 4, 3, padding=1), nn.PixelShuffle(2))
-        # Marks and memory begin by saying nothing, so that the second half starts as it was pretrained.
-        _silence(self.recall)
-        _silence(self.marks[-1])
+        # Marks and memory contribute nothing at first, so that the second half starts as it was pretrained.
+        _zero_last_layer(self.recall)
+        _zero_last_layer(self.marks[-1])
 
     def embed(self, picture: Tensor) -> Features:
-        """What the picture alone tells."""
+        """Return the features of a picture, `[N, 3, H, W]`, RGB, 0 to 1."""
         x = self.stem(2 * picture - 1)
         found = []
         for stage in self.stages[:_SIGHT]:
@@ -124,14 +124,14 @@ class Recorte(nn.Module):
         return Features(*found)
 
     def memorise(self, features: Features, matte: Tensor) -> Memory:
-        """A frame and its matte (`[N, 1, H, W]`, 0 to 1), to be compared with others."""
+        """Make a memory of a frame's features and its matte (`[N, 1, H, W]`, 0 to 1)."""
         inside = functional.avg_pool2d(matte, _COMPARED)
         return Memory(self._keys(features).float(), inside.flatten(1).float())
 
     def compare(self, features: Features, memory: Memory) -> Tensor:
-        """How the frame compares with a memory, `[N, 3, h, w]` at stride 16.
+        """Compare a frame with a memory: `[N, 3, h, w]` at stride 16.
 
-        The share of what looks alike that lay inside, and the likeness to the most alike place inside, and
+        The share of similar places that lay inside, and the similarity to the most similar place inside, and
         outside, -1 to 1.
         """
         keys = self._keys(features).float()
@@ -142,7 +142,7 @@ class Recorte(nn.Module):
         return torch.stack((share, *best), 1).reshape(-1, 3, *features.sixteenth.shape[-2:])
 
     def decode(self, features: Features, marks: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """The matte's logits, `[N, 1, H, W]`, and coarse ones at stride 16 that training looks at.
+        """Decode the matte's logits, `[N, 1, H, W]`, and coarse ones at stride 16, used in training.
 
         `marks` is `[N, MARKS, H, W]`, 0 to 1; `seen` is what `compare` returned, or zeros without
         a memory.
@@ -165,7 +165,7 @@ class Recorte(nn.Module):
         return self.head(x), coarse
 
     def forward(self, picture: Tensor, marks: Tensor, seen: Tensor | None = None) -> Tensor:
-        """The logits of the matte, `[N, 1, H, W]`; `seen` as in `decode`."""
+        """Return the logits of the matte, `[N, 1, H, W]`; `seen` as in `decode`."""
         features = self.embed(picture)
         if seen is None:
             seen = torch.zeros_like(features.sixteenth[:, :3])
@@ -177,7 +177,7 @@ class Recorte(nn.Module):
 
 
 def fuse_batch_norm(network: Recorte) -> Recorte:
-    """The network with its normalisations made part of the convolutions before them: the same, and faster."""
+    """Fuse each batch normalisation into the convolution before it: the same output, faster."""
     network.eval()
     for module in network.modules():
         if isinstance(module, nn.Sequential) and len(module) > 1:
@@ -205,7 +205,7 @@ class _Bottleneck(nn.Sequential):
 
 
 class _Up(nn.Module):
-    """From one level to the next finer: enlarged, joined by what was seen on the way down, smoothed."""
+    """One level of the feature pyramid: upsampling, the sum with the encoder's level, a convolution."""
 
     def __init__(self, into: int, beside: int, out: int) -> None:
         super().__init__()
@@ -213,7 +213,7 @@ class _Up(nn.Module):
         self.smooth = _unit(out, out, 3)
 
     def forward(self, x: Tensor, beside: Tensor) -> Tensor:
-        mixed: Tensor = self.smooth(_resized(self.inward(x), beside) + self.beside(beside))
+        mixed: Tensor = self.smooth(_resize_like(self.inward(x), beside) + self.beside(beside))
         return mixed
 
 
@@ -225,7 +225,7 @@ def _stage(into: int, row: Row) -> nn.Sequential:
 def _unit(
     into: int, out: int, kernel: int, stride: int = 1, groups: int = 1, act: type[nn.Module] | None = nn.ReLU
 ) -> nn.Sequential:
-    """Convolution, normalisation, and what `act` is."""
+    """Build a convolution, a batch normalisation and the activation `act`."""
     parts: list[nn.Module] = [
         nn.Conv2d(into, out, kernel, stride, kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(out, eps=1e-3),
@@ -233,13 +233,13 @@ def _unit(
     return nn.Sequential(*parts, *([act(inplace=True)] if act else []))
 
 
-def _silence(branch: nn.Module) -> None:
-    """Let the last layer of a branch answer zero to everything."""
+def _zero_last_layer(branch: nn.Module) -> None:
+    """Set the last layer of a branch to zero."""
     *_, last = branch.children()
     for parameter in last.parameters():
         nn.init.zeros_(parameter)
 
 
-def _resized(x: Tensor, like: Tensor) -> Tensor:
+def _resize_like(x: Tensor, like: Tensor) -> Tensor:
     size = like.shape[-2:]
     return x if x.shape[-2:] == size else functional.interpolate(x, size, mode="bilinear")

@@ -1,4 +1,4 @@
-"""SAM on a device, asked in a frame's own pixels.
+"""SAM on a device, with marks in a frame's own pixels.
 
 The network is that of Kirillov and others, "Segment Anything" (ICCV 2023), as the package `segment_anything`
 builds it. What is done here around it gives what the package's `SamPredictor` gives, to the last pixel,
@@ -32,7 +32,7 @@ _OUTSIDE = -10.0
 
 
 def load(name: str, device: str, path: Path) -> Network:
-    """One of the package's networks, "vit_b", "vit_l" or "vit_h", with the weights of a checkpoint.
+    """Load one of the package's networks, "vit_b", "vit_l" or "vit_h", with the weights of a checkpoint.
 
     Raises WeightsError for a file that does not fit, InputError for a device that is not there.
     """
@@ -50,7 +50,7 @@ def load(name: str, device: str, path: Path) -> Network:
 
 
 class Network:
-    """The `Segmenter` that SAM is."""
+    """SAM as a `Segmenter`."""
 
     def __init__(self, sam: Any, precision: torch.dtype = torch.float32) -> None:
         """`sam` is a `segment_anything.modeling.Sam`; its encoder computes in `precision`, its decoder in
@@ -60,8 +60,8 @@ class Network:
 
     @torch.inference_mode()
     def embed(self, image: Image) -> Tensor:
-        """What the encoder makes of a frame, `[1, 256, 64, 64]` float32; raises RunError where it has no
-        room on the device."""
+        """Run the encoder on a frame: `[1, 256, 64, 64]` float32; raises RunError where the device's
+        memory is too small."""
         return next(devices.batched(self._embed, iter([image]), 1))
 
     def _embed(self, images: Sequence[Image]) -> list[Tensor]:
@@ -124,7 +124,7 @@ class Network:
         return np.asarray(low[0, 0].numpy(), np.float32)
 
     def _grid(self, size: Size) -> Size:
-        """The size that a frame has on the network's square, its long side being the square's.
+        """Return the size of a frame on the network's square, its long side being the square's.
 
         Rounded as the package's `ResizeLongestSide` does.
         """
@@ -132,7 +132,7 @@ class Network:
         return max(1, int(size[0] * scale + 0.5)), max(1, int(size[1] * scale + 0.5))
 
     def _scale(self, size: Size) -> NDArray[np.float64]:
-        """The width and the height of a frame's pixel on the network's square."""
+        """Return the width and the height of a frame's pixel on the network's square."""
         height, width = self._grid(size)
         return np.array([width / size[1], height / size[0]])
 
@@ -146,7 +146,7 @@ _BITS = 22
 
 
 def resized(image: Tensor, height: int, width: int) -> Tensor:
-    """`image` (`[H, W, C]` uint8) at another size, bit for bit as Pillow's bilinear `resize` gives it.
+    """Resize `image` (`[H, W, C]` uint8), bit for bit as Pillow's bilinear `resize`.
 
     (But for a picture over a hundred times as tall as wide, of which Pillow shortens the height first.)
     """
@@ -155,7 +155,7 @@ def resized(image: Tensor, height: int, width: int) -> Tensor:
 
 
 def _shortened(rows: Tensor, length: int) -> Tensor:
-    """`rows` (`[N, M, C]` uint8) made `length` rows."""
+    """Resample `rows` (`[N, M, C]` uint8) to `length` rows."""
     places, weights = (torch.from_numpy(taps).to(rows.device) for taps in _taps(len(rows), length))
     total = torch.full((length, *rows.shape[1:]), 1 << (_BITS - 1), dtype=torch.int32, device=rows.device)
     for place, weight in zip(places, weights, strict=True):
@@ -165,7 +165,7 @@ def _shortened(rows: Tensor, length: int) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _taps(size: int, length: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Which of `size` pixels each of `length` new ones is made of, and their weights; both `[taps, length]`.
+    """Return the pixels (of `size`) and weights that each of `length` new ones is made of; `[taps, length]`.
 
     The filter is a triangle, as wide as a new pixel's neighbours are apart.
     """

@@ -1,7 +1,7 @@
-"""SAM 2, given one frame after the other: an object's mask, carried by the network's own memory.
+"""SAM 2 on a stream of frames: an object's mask, tracked by the network's own memory.
 
 The network is that of Ravi et al., "SAM 2: Segment Anything in Images and Videos" (2024), as transformers has
-it. Its session keeps all that it ever computed; a `Track` drops what no later frame looks at:
+it. Its session keeps all that it ever computed; a `Track` drops what no later frame uses:
 
 - A frame looks at the memories of the first frame and of the `num_maskmem - 1` frames before it, and at the
   object pointers of the first frame and of the `max_object_pointers_in_encoder - 1` frames before it.
@@ -45,30 +45,30 @@ from pipeline.weights import checkpoints
 _OBJECT = 1
 """The number of a session's only object; each stream has a session of its own."""
 
-_UNSEEN = torch.empty(3, 0, 0)
+_NO_PIXELS = torch.empty(3, 0, 0)
 """In place of a frame's pixels, where the session has its features. That there is a frame at all tells the
 network that the clip is a stream, whose length is not known."""
 
 
 class Answer(NamedTuple):
-    """What the network says of one frame."""
+    """The network's output on one frame."""
 
     logits: Tensor
     """K masks on the network's grid, which is stretched over the frame; `[K, h, w]`, above 0 is inside."""
     scores: list[float]
     """The IoU with the truth that the network expects of each mask, 0 to 1."""
     presence: float
-    """How probable it is that the object is in sight, 0 to 1; the masks are empty up to a half."""
+    """The probability that the object is visible, 0 to 1; the masks are empty up to 0.5."""
 
 
 @dataclass(frozen=True)
 class Features:
-    """What the image encoder makes of a frame."""
+    """The image encoder's output for a frame."""
 
     levels: list[Tensor]
     """From fine to coarse, each `[h * w, 1, C]`."""
     places: list[Tensor]
-    """The encoding of places, of the coarsest level alone: nobody looks at the others, which take 80 MB."""
+    """The encoding of places, of the coarsest level alone: the others are not used, and take 80 MB."""
 
     @property
     def nbytes(self) -> int:
@@ -76,7 +76,7 @@ class Features:
 
 
 class Network:
-    """The network with its weights; it keeps nothing. One decoding runs at a time, whoever asks."""
+    """The network with its weights, without state. One decoding runs at a time."""
 
     def __init__(self, module: Any, device: torch.device) -> None:
         """`module` is a `Sam2VideoModel`, whose calls transformers does not type; it is moved to `device`."""
@@ -90,7 +90,7 @@ class Network:
         self._lock = threading.Lock()
 
     def embed(self, image: Image) -> Features:
-        """What the image encoder makes of a frame, `[H, W, 3]`; raises RunError where it has no room."""
+        """Run the image encoder on a frame, `[H, W, 3]` uint8; raises RunError where memory is too small."""
         return next(devices.batched(self._embed, iter([image]), 1))
 
     def _embed(self, images: Sequence[Image]) -> list[Features]:
@@ -107,7 +107,7 @@ class Network:
         return [Features(found.fpn_hidden_states, found.fpn_position_encoding[-1:])]
 
     def enlarged(self, logits: Tensor, height: int, width: int) -> Floats:
-        """One mask's logits `[h, w]` for a frame of another size, `[height, width]`."""
+        """Resize one mask's logits, `[h, w]`, to a frame's size: `[height, width]` float32."""
         masks = self.processor.post_process_masks([logits[None, None]], [(height, width)], binarize=False)
         return np.asarray(masks[0][0, 0].cpu(), np.float32)
 
@@ -117,16 +117,16 @@ class Network:
         number: int,
         choice: int | None = None,
         memorise: bool = True,
-    ) -> tuple[Any, _Heard]:
-        """The session's object on a frame that it has the features of, and what the mask decoder said."""
+    ) -> tuple[Any, _DecoderOutput]:
+        """Run the session on a frame whose features it has; returns its output and the mask decoder's."""
         with (
             self._lock,
             torch.inference_mode(),
             devices.autocast(self.device),
-            _listening(self.module.mask_decoder, choice) as heard,
+            _capture_decoder(self.module.mask_decoder, choice) as decoded,
         ):
-            output = self.module(session, frame_idx=number, frame=_UNSEEN, run_mem_encoder=memorise)
-        return output, heard
+            output = self.module(session, frame_idx=number, frame=_NO_PIXELS, run_mem_encoder=memorise)
+        return output, decoded
 
 
 class Track:
@@ -135,7 +135,7 @@ class Track:
     def __init__(
         self, network: Network, embed: Callable[[Image], Features], state: State | None = None
     ) -> None:
-        """`embed` is the network's, or one that remembers; `state` is that of a track to go on with."""
+        """`embed` is the network's, or a cache of it; `state` is that of a track to continue."""
         self._network = network
         self._embed = embed
         self._session: Sam2VideoInferenceSession = network.processor.init_video_session(
@@ -148,16 +148,16 @@ class Track:
 
     @property
     def begun(self) -> bool:
-        """Whether there was a frame."""
+        """True if there was a frame."""
         return self._number > 0
 
     def state(self) -> State:
-        """What is remembered: plain data, from which a track goes on with the next frame."""
+        """Return the memory as plain data, from which a track continues with the next frame."""
         session: Any = self._session
         kinds = session.output_dict_per_obj[0]
         return {
             "number": self._number,
-            # By lists, for a dict's order counts: the network looks at memories in it.
+            # As lists, because a dict's order counts: the network attends to memories in it.
             "outputs": {kind: [[n, dict(out)] for n, out in outs.items()] for kind, outs in kinds.items()},
         }
 
@@ -172,40 +172,40 @@ class Track:
             }
 
     def step(self, image: Image, prompt: Prompt | None = None) -> Answer:
-        """The object on the stream's next frame, `[H, W, 3]`.
+        """Segment the object on the stream's next frame, `[H, W, 3]` uint8.
 
         On the first frame the prompt says what it is, and has to be there; on a later one it corrects what is
         carried there.
         """
-        self._show(image)
+        self._cache_features(image)
         if self._number:
-            output, heard = self._network.run(self._session, self._number)
+            output, decoded = self._network.run(self._session, self._number)
         if prompt:
-            self._mark(image, prompt)
-            output, heard = self._network.run(self._session, self._number, prompt.candidate)
-        self._forget()
+            self._add_prompt(image, prompt)
+            output, decoded = self._network.run(self._session, self._number, prompt.candidate)
+        self._prune_memory()
         self._number += 1
-        return Answer(output.pred_masks[0].float(), [heard.scores.max().item()], _presence(output))
+        return Answer(output.pred_masks[0].float(), [decoded.scores.max().item()], _presence(output))
 
     def readings(self, image: Image, prompt: Prompt) -> Answer:
-        """All that the prompt may mean on the first frame: three masks for a lone click, else one.
+        """Segment all that the prompt may mean on the first frame: three masks for a single click, else one.
 
-        Nothing comes after it: the track knows of none.
+        The track cannot be continued after it.
         """
-        self._show(image)
-        self._mark(image, prompt)
-        output, heard = self._network.run(self._session, 0, memorise=False)
+        self._cache_features(image)
+        self._add_prompt(image, prompt)
+        output, decoded = self._network.run(self._session, 0, memorise=False)
         presence = _presence(output)
-        masks = heard.masks if presence > 0.5 else torch.full_like(heard.masks, output.pred_masks.min())
-        return Answer(masks[0, 0].float(), heard.scores[0, 0].tolist(), presence)
+        masks = decoded.masks if presence > 0.5 else torch.full_like(decoded.masks, output.pred_masks.min())
+        return Answer(masks[0, 0].float(), decoded.scores[0, 0].tolist(), presence)
 
-    def _show(self, image: Image) -> None:
+    def _cache_features(self, image: Image) -> None:
         features = self._embed(image)
         self._session.cache.cache_vision_features(
             self._number, {"vision_feats": features.levels, "vision_pos_embeds": features.places}
         )
 
-    def _mark(self, image: Image, prompt: Prompt) -> None:
+    def _add_prompt(self, image: Image, prompt: Prompt) -> None:
         box, points = prompt.box, prompt.points
         self._network.processor.add_inputs_to_inference_session(
             self._session,
@@ -217,8 +217,8 @@ class Track:
             original_size=image.shape[:2],
         )
 
-    def _forget(self) -> None:
-        """Drop what no later frame looks at."""
+    def _prune_memory(self) -> None:
+        """Drop what no later frame uses."""
         session: Any = self._session
         config = self._network.config
         session.cache.clear_all()
@@ -241,8 +241,8 @@ class Track:
 
 
 @dataclass
-class _Heard:
-    """What the mask decoder answered."""
+class _DecoderOutput:
+    """The output of the mask decoder."""
 
     masks: Tensor
     """`[1, 1, K, h, w]`, logits."""
@@ -251,21 +251,21 @@ class _Heard:
 
 
 @contextmanager
-def _listening(decoder: nn.Module, choice: int | None) -> Iterator[_Heard]:
-    """Hear what the mask decoder answers; of several masks only the chosen one goes on from there."""
-    heard = _Heard(torch.empty(0), torch.empty(0))
+def _capture_decoder(decoder: nn.Module, choice: int | None) -> Iterator[_DecoderOutput]:
+    """Capture the mask decoder's output; of several masks only the chosen one is passed on."""
+    decoded = _DecoderOutput(torch.empty(0), torch.empty(0))
 
-    def hear(_module: nn.Module, _given: Any, answer: tuple[Tensor, Tensor, Tensor, Tensor]) -> Any:
+    def capture(_module: nn.Module, _given: Any, answer: tuple[Tensor, Tensor, Tensor, Tensor]) -> Any:
         masks, scores, tokens, presence = answer
         if choice is not None and masks.shape[2] > 1:
             one = slice(choice, choice + 1)
             masks, scores, tokens = masks[:, :, one], scores[:, :, one], tokens[:, :, one]
-        heard.masks, heard.scores = masks, scores
+        decoded.masks, decoded.scores = masks, scores
         return masks, scores, tokens, presence
 
-    hook = decoder.register_forward_hook(hear)
+    hook = decoder.register_forward_hook(capture)
     try:
-        yield heard
+        yield decoded
     finally:
         hook.remove()
 
@@ -275,19 +275,19 @@ def _presence(output: Any) -> float:
 
 
 def load(weights: Path, config: Path, device: str) -> Network:
-    """The network that a published `config.json` describes, with the weights of its `model.safetensors`.
+    """Load the network of a published `config.json` with the weights of its `model.safetensors`.
 
     Both are read as data. Raises WeightsError for files that are damaged or do not fit, InputError for a
     device that is not there.
     """
     where = devices.pick(device)
-    module = _built(config)
+    module = _build(config)
     checkpoints.load_into(module, weights)
     return Network(module, where)
 
 
-def _built(path: Path) -> Sam2VideoModel:
-    """The network that a configuration describes, with weights that mean nothing."""
+def _build(path: Path) -> Sam2VideoModel:
+    """Build the network that a configuration describes, with uninitialised weights."""
     try:
         told = json.loads(path.read_bytes())
     except OSError as error:
@@ -318,7 +318,7 @@ def _built(path: Path) -> Sam2VideoModel:
             raise ValueError("The network's own frame is no square.")
         with no_init_weights():
             return Sam2VideoModel(config)
-    # A wrong value is noticed wherever a layer happens to stumble over it.
+    # A wrong value raises wherever a layer meets it.
     except (
         StrictDataclassError,
         ArithmeticError,
