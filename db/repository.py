@@ -87,6 +87,12 @@ def list_page(
     return tx.scalars(query).all()
 
 
+def list_unfinished(tx: Session, *, owner: UUID | None = None) -> Sequence[SessionRow]:
+    """Return the owner's sessions that are queued or running, newest first."""
+    unfinished = SessionRow.state.in_([State.QUEUED, State.RUNNING])
+    return tx.scalars(select(SessionRow).where(_belongs(owner), unfinished).order_by(*_NEWEST)).all()
+
+
 def list_ids(tx: Session, *, owner: UUID | None = None) -> list[UUID]:
     """Every session of the owner, oldest first."""
     query = select(SessionRow.id).where(_belongs(owner)).order_by(SessionRow.created_at, SessionRow.id)

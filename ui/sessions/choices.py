@@ -64,12 +64,12 @@ class Choices:
         `base` is what the stage had before the edit; without it `edited` replaces everything. Returns the
         conflicts as well. Raises as `save_marks` and `trim`.
         """
-        found = self._open(id)
-        mine = self._read_marks(found, edited)
-        before = None if base is None else self._read_marks(found, base)
         conflicts: list[Conflict] = []
 
-        def change(job: Job) -> Job:
+        def change(found: Session) -> Job:
+            job = found.job
+            mine = self._read_marks(found, edited)
+            before = None if base is None else self._read_marks(found, base)
             marks, added = merge(before or Marks.of(job), mine, Marks.of(job))
             conflicts.extend(added)
             if marks.end is not None and marks.end <= marks.start:
@@ -171,14 +171,15 @@ class Choices:
         return self._store.open(id, self._owner)
 
     def _change(self, id: str, **changes: Any) -> Session:
-        return self._alter(id, lambda job: replace(job, **changes))
+        return self._alter(id, lambda found: replace(found.job, **changes))
 
-    def _alter(self, id: str, change: Callable[[Job], Job]) -> Session:
+    def _alter(self, id: str, change: Callable[[Session], Job]) -> Session:
+        """Read, change and save a session's job in one transaction."""
         with self._store.job_lock:
-            found = self._open(id)
-            job = change(found.job)
-            before = _format_before(found, job)
             with self._store.database.begin() as tx:
+                found = self._store.open_row(repository.get(tx, id=id, owner=self._owner))
+                job = change(found)
+                before = _format_before(found, job)
                 saved = job.to_json(found.folder)
                 repository.save_job(tx, id=id, job=saved, format_before=before, owner=self._owner)
             found = replace(found, job=job)

@@ -165,10 +165,11 @@ class InferenceService:
         if view not in ("original", "mask", "cutout", "over"):
             raise InputError(f"There is no view called {view!r}.")
         pts = _frame_pts(request, index)
-        mattes, whole = (
-            ({}, True) if view == "original" else self._mattes_at(request, version, pts, propagate)
+        mattes, whole, frame = (
+            ({}, True, None) if view == "original" else self._mattes_at(request, version, pts, propagate)
         )
-        frame = next(read_frames(request.clip.path, pts, only=[pts]), None)
+        if frame is None:
+            frame = next(read_frames(request.clip.path, pts, only=[pts]), None)
         if frame is None:
             raise VideoError(f"{request.clip.name}: frame {index} cannot be decoded.")
         shown = composite_on_black(frame.image, frame.alpha)
@@ -187,8 +188,8 @@ class InferenceService:
 
     def _mattes_at(
         self, request: RenderRequest, version: int, pts: int, propagate: bool
-    ) -> tuple[dict[int, Matte], bool]:
-        """Return the mattes on this frame by object, and True if they are final.
+    ) -> tuple[dict[int, Matte], bool, Frame | None]:
+        """Return the mattes on this frame by object, True if they are final, and the frame if it was decoded.
 
         They come from the cache, or from the model if it can predict this frame directly; others are missing.
         A correction is propagated by a few frames, or with `propagate` as a run would. A stored matte is what
@@ -197,8 +198,8 @@ class InferenceService:
         jobs, kept = _jobs_by_object(request.effective_job), _find_matte(request)
         if kept is not None:
             for _, matte in kept.read_at(request.clip, [pts]):
-                return {min(jobs): matte}, True
-        mattes, rough = {}, False
+                return {min(jobs): matte}, True, None
+        mattes, rough, decoded = {}, False, None
         for number, job in jobs.items():
             key = matte_key(job), pts
             direct = can_load_model(job) and self._predicts_directly(request.clip, job, pts)
@@ -207,12 +208,12 @@ class InferenceService:
                 self._propagate(request, version, job, pts)
             elif key not in self._mattes and direct:
                 at = [float(pts * request.clip.time_base)]
-                for _ in self._predict(request, version, job, at, _CLICK_STEPS):
-                    pass
+                for frame in self._predict(request, version, job, at, _CLICK_STEPS):
+                    decoded = frame if frame.pts == pts else decoded
             if key in self._mattes:
                 mattes[number] = self._mattes[key]
             rough |= corrected and key not in self._propagated
-        return mattes, len(mattes) == len(jobs) and not rough
+        return mattes, len(mattes) == len(jobs) and not rough, decoded
 
     def _predicts_directly(self, clip: Clip, job: Job, pts: int) -> bool:
         """Return True if the model can predict this frame's mask of one object without other frames."""

@@ -97,7 +97,7 @@ class SessionService:
 
     def find_unfinished(self) -> str | None:
         """Return the id of the newest session that is queued or running."""
-        return next((found.id for found in self.list_sessions() if found.running), None)
+        return self._store.find_unfinished(self._owner)
 
     def rename(self, id: str, name: str) -> Session:
         """Rename a session; an empty name changes nothing."""

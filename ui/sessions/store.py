@@ -58,6 +58,11 @@ class SessionStore:
         self.check_listed(id)
         return readable(self.read(self.row(id, owner)))
 
+    def open_row(self, row: SessionRow) -> Session:
+        """Return the session of a row; raises as `open`."""
+        self.check_listed(str(row.id))
+        return playable(readable(self.read(row)))
+
     def open(self, id: str, owner: UUID | None) -> Session:
         """Return a session whose video exists. Raises as `find`; VideoError if the video was removed."""
         return playable(self.find(id, owner))
@@ -67,6 +72,15 @@ class SessionStore:
         with self.database.begin() as tx:
             rows = repository.list_page(tx, limit=_LIST_LIMIT, search=search or None, owner=owner)
         return [self.read(row) for row in rows if str(row.id) not in self.pending_deletions]
+
+    def find_unfinished(self, owner: UUID | None) -> str | None:
+        """Return the id of a user's newest readable session that is queued or running."""
+        with self.database.begin() as tx:
+            rows = repository.list_unfinished(tx, owner=owner)
+        for row in rows:
+            if str(row.id) not in self.pending_deletions and isinstance(self.read(row), Session):
+                return str(row.id)
+        return None
 
     def read(self, row: SessionRow) -> Session | Unreadable:
         """Parse a row's clip and job."""
