@@ -1,4 +1,4 @@
-"""Writes down how runs fare, in order, also when the database is away for a while."""
+"""Ledger: writes the events of runs to the database in order, and waits while it is unreachable."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 1.0
 _BEAT_SECONDS = 5.0
-"""How long a run may be silent before a sign of it is written."""
+"""Longest time without an event before a heartbeat is written."""
 
 Entry = Callable[[Session], object]
 
 
 class Ledger:
-    """What a runner tells its sink; `key` is a session's id.
+    """Sink of a runner that writes to the database; `key` is a session's id.
 
-    Each call returns at once: a thread writes, one short transaction an entry, and tries again until the
-    database is back. Progress alone is not worth waiting for: it is dropped while the database is away. A run
-    that is silent is given a sign of life every few seconds, for as long as this process watches over it.
+    Each call returns at once: a thread writes, one short transaction for each entry, and retries until the
+    database is back. Progress is dropped while the database is away. A run without events gets a heartbeat
+    every few seconds, for as long as this process runs it.
 
-    `on_missing_session` is told of a run whose session is not in the database any more: it is to be stopped.
+    `on_missing_session` is called with the key of a run whose session was deleted: it is to be stopped.
     """
 
     def __init__(self, database: Database) -> None:
@@ -42,18 +42,18 @@ class Ledger:
         self._closing = threading.Event()
         self._away = False
         self._lock = threading.Lock()
-        self._signs: dict[str, float] = {}
-        """When each run that is under way last gave one, by `time.monotonic`."""
-        self._thread = threading.Thread(target=self._write, name="ledger", daemon=True)
+        self._heartbeats: dict[str, float] = {}
+        """Time of the latest event or heartbeat of each run, by `time.monotonic`."""
+        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
         self._thread.start()
 
     def started(self, key: str) -> None:
-        self._sign(key)
+        self._record_heartbeat(key)
         self._change(key, State.RUNNING)
 
     def progressed(self, key: str, progress: RunProgress) -> None:
         if not self._away:
-            self._sign(key)
+            self._record_heartbeat(key)
             saved = progress.to_json()
             self._put(key, lambda tx: repository.save_progress(tx, id=key, progress=saved))
 
@@ -81,25 +81,25 @@ class Ledger:
         self._change(key, State.INTERRUPTED, sentence)
 
     def close(self) -> None:
-        """Write what is left and end; without a database, what is left is lost."""
+        """Write the remaining entries and end the thread; without a database they are lost."""
         self._closing.set()
         self._entries.put(None)
         self._thread.join()
 
-    def _sign(self, key: str) -> None:
+    def _record_heartbeat(self, key: str) -> None:
         with self._lock:
-            self._signs[key] = time.monotonic()
+            self._heartbeats[key] = time.monotonic()
 
     def _end(self, key: str) -> None:
         with self._lock:
-            self._signs.pop(key, None)
+            self._heartbeats.pop(key, None)
 
-    def _silent(self) -> list[str]:
-        """The runs that have been silent for long enough; a sign of each is about to be written."""
+    def _due(self) -> list[str]:
+        """Return the runs that are due for a heartbeat, which the caller writes."""
         now = time.monotonic()
         with self._lock:
-            silent = [key for key, last in self._signs.items() if now - last >= _BEAT_SECONDS]
-            self._signs.update(dict.fromkeys(silent, now))
+            silent = [key for key, last in self._heartbeats.items() if now - last >= _BEAT_SECONDS]
+            self._heartbeats.update(dict.fromkeys(silent, now))
         return silent
 
     def _change(self, key: str, state: State, error: str | None = None) -> None:
@@ -108,7 +108,7 @@ class Ledger:
     def _put(self, key: str, entry: Entry) -> None:
         self._entries.put((key, entry))
 
-    def _write(self) -> None:
+    def _run(self) -> None:
         while True:
             try:
                 entry = self._entries.get(timeout=_BEAT_SECONDS / 5)
@@ -117,11 +117,11 @@ class Ledger:
             else:
                 if entry is None:
                     return
-                self._enter(*entry)
-            if silent := self._silent():
-                self._beat(silent)
+                self._write_entry(*entry)
+            if due := self._due():
+                self._write_heartbeats(due)
 
-    def _enter(self, key: str, entry: Entry) -> None:
+    def _write_entry(self, key: str, entry: Entry) -> None:
         again = False
         while True:
             try:
@@ -138,18 +138,18 @@ class Ledger:
                 self.on_missing_session(key)  # deleted while it ran
             except Exception as error:
                 if again and isinstance(error, ValueError):
-                    # What was committed just when the database went away cannot be entered twice.
+                    # Committed just before the connection was lost: the retry is refused.
                     log.info("an entry was written already: %s", error)
                 else:
                     log.exception("an entry could not be written")
             self._away = False
             return
 
-    def _beat(self, keys: list[str]) -> None:
+    def _write_heartbeats(self, keys: list[str]) -> None:
         try:
             with self._database.begin() as tx:
                 repository.record_heartbeats(tx, ids=keys)
         except DatabaseAway:
-            pass  # the next entry waits for it, and says so
+            pass  # the next entry waits for the database, and logs it
         except Exception:
-            log.exception("a sign of life could not be written")
+            log.exception("a heartbeat could not be written")

@@ -1,13 +1,13 @@
-"""What is asked of the sessions: functions that take a transaction and never end it.
+"""Queries and changes of sessions: functions that take a transaction and never end it.
 
     with database.begin() as tx:
         row = repository.create(tx, name="Beach", source="beach.mp4", clip={...}, job={...})
 
 Rows stay readable after their transaction, results included.
 
-What the page asks is asked for an `owner`: a session of somebody else is not found, as one that is not there.
-The owner None is the local user, who has the sessions without one; whoever forgets to say who asks sees no
-session of any account. What is asked for everybody stands apart, and says so.
+Most functions are for one `owner`: a session of another user raises NotFound, as one that does not exist.
+The owner None is the local user, who has the sessions without one, so that a forgotten argument shows no
+session of any account. Functions for all users are in a section of their own.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def create(
     id: UUID | str | None = None,
     owner: UUID | None = None,
 ) -> SessionRow:
-    """A new session, ready to be queued.
+    """Create a session in the state READY.
 
     Raises:
         ValueError: `id` is no UUID.
@@ -62,7 +62,7 @@ def create(
 
 
 def get(tx: Session, *, id: UUID | str, owner: UUID | None = None) -> SessionRow:
-    """The session with its results, newest first.
+    """Return the session with its results, newest first.
 
     Raises:
         NotFound: the owner has no such session, or `id` is no id at all.
@@ -78,7 +78,7 @@ def list_page(
     search: str | None = None,
     owner: UUID | None = None,
 ) -> Sequence[SessionRow]:
-    """Sessions newest first, with their results; those after `before`, those whose name holds `search`."""
+    """Return sessions newest first: those after `before`, those whose name contains `search`."""
     query = select(SessionRow).where(_belongs(owner)).order_by(*_NEWEST).limit(limit)
     if before is not None:
         query = query.where(_after(before))
@@ -94,7 +94,7 @@ def list_unfinished(tx: Session, *, owner: UUID | None = None) -> Sequence[Sessi
 
 
 def list_ids(tx: Session, *, owner: UUID | None = None) -> list[UUID]:
-    """Every session of the owner, oldest first."""
+    """Return the ids of the owner's sessions, oldest first."""
     query = select(SessionRow.id).where(_belongs(owner)).order_by(SessionRow.created_at, SessionRow.id)
     return list(tx.scalars(query))
 
@@ -123,7 +123,7 @@ def save_job(
     format_before: str | None = None,
     owner: UUID | None = None,
 ) -> SessionRow:
-    """Keep what the page built, in place of what was kept before. Raises: NotFound."""
+    """Replace the session's job. Raises: NotFound."""
     row = _owned(tx, id, owner)
     row.job = job
     row.format_before = format_before
@@ -132,9 +132,9 @@ def save_job(
 
 
 def queue(tx: Session, *, id: UUID | str, owner: UUID | None = None) -> bool:
-    """Put the session in line; False where it is there already, or running.
+    """Queue the session; False if it is queued or running already.
 
-    Of two that ask at once the second waits, and is told so. Raises: NotFound.
+    Of two concurrent calls the second waits and returns False. Raises: NotFound.
     """
     row = _owned(tx, id, owner, lock=True)
     if row.state in (State.QUEUED, State.RUNNING):
@@ -145,7 +145,7 @@ def queue(tx: Session, *, id: UUID | str, owner: UUID | None = None) -> bool:
 
 
 def leave_queue(tx: Session, *, id: UUID | str, owner: UUID | None = None) -> bool:
-    """Take the session out of the line, cancelled; False where it was not in it. Raises: NotFound."""
+    """Cancel the session if it is queued; False if it is not. Raises: NotFound."""
     row = _owned(tx, id, owner, lock=True)
     if row.state is not State.QUEUED:
         return False
@@ -155,16 +155,16 @@ def leave_queue(tx: Session, *, id: UUID | str, owner: UUID | None = None) -> bo
 
 
 def delete(tx: Session, *, id: UUID | str, owner: UUID | None = None) -> None:
-    """Forget the session and its results; their files are the caller's. Raises: NotFound."""
+    """Delete the session and its results; the caller deletes their files. Raises: NotFound."""
     tx.delete(_owned(tx, id, owner))
     tx.flush()
 
 
-# ---------------------------------------------------------------- how a run fares, whoever's it is
+# ---------------------------------------------------------------- events of a run, whoever owns it
 
 
 def save_progress(tx: Session, *, id: UUID | str, progress: Json | None) -> SessionRow:
-    """Keep how far the run is, which is a sign of it as well. Raises: NotFound."""
+    """Save the progress of the run, with a heartbeat. Raises: NotFound."""
     row = _get(tx, id)
     row.progress = progress
     if progress is not None:
@@ -174,7 +174,7 @@ def save_progress(tx: Session, *, id: UUID | str, progress: Json | None) -> Sess
 
 
 def record_heartbeats(tx: Session, *, ids: Sequence[UUID | str]) -> None:
-    """Keep that those of the sessions that are running gave a sign now; that is no change of theirs."""
+    """Set the heartbeat of those sessions that are running, without touching `updated_at`."""
     query = (
         update(SessionRow)
         .where(SessionRow.id.in_([UUID(str(id)) for id in ids]), SessionRow.state == State.RUNNING)
@@ -192,13 +192,13 @@ def save_review_points(tx: Session, *, id: UUID | str, points: MatteChecked) -> 
 
 
 def change_state(tx: Session, *, id: UUID | str, state: State, error: str | None = None) -> SessionRow:
-    """Move the session on. Of two that try at once the second waits, and sees what the first has left.
+    """Change the session's state; of two concurrent calls the second sees the state that the first has set.
 
-    An earlier error is forgotten; the progress is kept where the work stopped short, to tell how far it came.
+    An earlier error is cleared; the progress of a run that stopped early is kept.
 
     Raises:
         NotFound: there is no such session.
-        ValueError: `state` is none, or may not follow the one the session is in.
+        ValueError: `state` is unknown, or may not follow the session's present one.
     """
     row = _get(tx, id, lock=True)
     _enter(row, State(state), error, now(tx))
@@ -225,23 +225,23 @@ def add_result(tx: Session, *, id: UUID | str, result: RunFinished) -> Result:
     return added
 
 
-# ---------------------------------------------------------------- everybody's: for the server and its admin
+# ---------------------------------------------------------------- all users: for the server
 
 
 class OwnedSession(NamedTuple):
-    """A session, and the name of whom it belongs to; None: the local user."""
+    """Session with the name of its owner; None: the local user."""
 
     row: SessionRow
     owner: str | None
 
 
 def now(tx: Session) -> datetime:
-    """The server's clock, by which all times are kept: that of this machine may go otherwise."""
+    """Return the time of the database server, whose clock all stored times are from."""
     return tx.scalars(select(func.now())).one()
 
 
 def interrupt_running(tx: Session) -> list[UUID]:
-    """On start: what was running has nobody left who runs it. Everybody's; gives the ids, oldest first."""
+    """Mark running sessions as interrupted (called once at start-up); returns their ids, oldest first."""
     query = (
         select(SessionRow)
         .where(SessionRow.state == State.RUNNING)
@@ -256,7 +256,7 @@ def interrupt_running(tx: Session) -> list[UUID]:
 
 
 def list_queued(tx: Session) -> Sequence[SessionRow]:
-    """Everybody's sessions that are in line, in the order in which they came into it."""
+    """Return all queued sessions in the order in which they were queued."""
     query = (
         select(SessionRow)
         .where(SessionRow.state == State.QUEUED)
@@ -266,7 +266,7 @@ def list_queued(tx: Session) -> Sequence[SessionRow]:
 
 
 def list_active(tx: Session) -> list[OwnedSession]:
-    """Everybody's sessions that are queued or running, in the order in which they came into line."""
+    """Return all queued and running sessions in the order in which they were queued."""
     query = (
         select(SessionRow, User.name)
         .outerjoin(User, User.id == SessionRow.owner_id)
@@ -277,17 +277,17 @@ def list_active(tx: Session) -> list[OwnedSession]:
 
 
 def get_any(tx: Session, *, id: UUID | str) -> SessionRow:
-    """A session, whoever's it is. Raises: NotFound."""
+    """Return a session, whoever owns it. Raises: NotFound."""
     return _get(tx, id)
 
 
 def list_all(tx: Session) -> Sequence[SessionRow]:
-    """Every session of all users, oldest first."""
+    """Return all sessions, oldest first."""
     return tx.scalars(select(SessionRow).order_by(SessionRow.created_at, SessionRow.id)).all()
 
 
 def count_by_state(tx: Session) -> dict[State, int]:
-    """How many sessions of all users are in each state."""
+    """Return the number of sessions in each state."""
     query = select(SessionRow.state, func.count()).group_by(SessionRow.state)
     counts = dict.fromkeys(State, 0)
     for state, count in tx.execute(query):
@@ -296,16 +296,16 @@ def count_by_state(tx: Session) -> dict[State, int]:
 
 
 def list_expired(tx: Session, *, before: datetime) -> list[UUID]:
-    """All users' sessions that did not change since `before`, oldest first.
+    """Return the ids of all sessions unchanged since `before`, oldest first.
 
-    Not those with a star, nor those that are queued or running.
+    Starred, queued and running sessions are left out.
     """
     query = select(SessionRow.id).where(*_expired(before)).order_by(SessionRow.updated_at, SessionRow.id)
     return list(tx.scalars(query))
 
 
 def delete_expired(tx: Session, *, id: UUID | str, before: datetime) -> None:
-    """Forget a session that is `expired`, whoever's it is. Raises: NotFound, also where it no longer is."""
+    """Delete a session that `list_expired` returned. Raises: NotFound, also if it has changed since."""
     query = select(SessionRow).where(SessionRow.id == UUID(str(id)), *_expired(before)).with_for_update()
     row = tx.scalars(query, execution_options={"populate_existing": True}).one_or_none()
     if row is None:
@@ -315,13 +315,13 @@ def delete_expired(tx: Session, *, id: UUID | str, before: datetime) -> None:
 
 
 def delete_any(tx: Session, *, id: UUID | str) -> None:
-    """Forget a session, whoever's it is. Raises: NotFound."""
+    """Delete a session, whoever owns it. Raises: NotFound."""
     tx.delete(_get(tx, id))
     tx.flush()
 
 
 def delete_results(tx: Session, *, ids: Sequence[UUID]) -> None:
-    """Forget results, whoever's they are; those that are not there are none the less forgotten."""
+    """Delete results, whoever owns them; unknown ids are ignored."""
     for id in ids:
         result = tx.get(Result, id)
         if result is not None:
@@ -362,7 +362,7 @@ def _get(tx: Session, id: UUID | str, *, lock: bool = False) -> SessionRow:
         key = UUID(str(id))
     except ValueError:
         key = None
-    # Under the lock the row is read again: what this transaction saw of it before may be out of date.
+    # Under the lock the row is read again: what this transaction has read before may be stale.
     row = (
         None if key is None else tx.get(SessionRow, key, with_for_update=lock or None, populate_existing=lock)
     )

@@ -1,6 +1,6 @@
-"""Who may sign in: functions that take a transaction and never end it.
+"""User accounts: functions that take a transaction and never end it.
 
-Names are one whatever their case and spelling (`normalise_name`); passwords are kept as argon2 hashes only.
+Names are compared by `normalise_name`; passwords are stored as argon2 hashes only.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ class UserSummary(NamedTuple):
 
 
 def normalise_name(name: str) -> str:
-    """Return the form in which names are compared: NFC, stripped, casefolded, and no longer than a name is.
+    """Return the form in which names are compared: NFC, stripped, casefolded, cut to the longest name.
 
-    All that is done with a name that somebody typed is done with this one: what counts attempts by another
-    form than is looked up can be walked round by spelling.
+    Use it for every name that a client sends: a throttle that counts another form than is looked up could be
+    bypassed by spelling.
     """
     folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name.strip()).casefold())
     return folded[:LONGEST_NAME].strip()
 
 
 def add(tx: Session, *, name: str, password: str, admin: bool = False) -> User:
-    """Raises AccountError for a name that is none or taken, and for a password that is too short."""
+    """Create a user. Raises AccountError for an invalid or taken name or a password of invalid length."""
     name = _plain(name)
     if len(name) > LONGEST_NAME or not _visible(name):
         raise AccountError(f"A name has 1 to {LONGEST_NAME} characters, all of them visible ones.")
     _check_password(password)
-    if _named(tx, name) is not None:
+    if _find(tx, name) is not None:
         raise AccountError(_TAKEN.format(name=name))
-    user = User(name=name, password=_hashed(password), admin=admin)
+    user = User(name=name, password=_hash(password), admin=admin)
     try:
         with tx.begin_nested():  # so that what else the transaction holds outlives a refusal
             tx.add(user)
@@ -61,22 +61,22 @@ def add(tx: Session, *, name: str, password: str, admin: bool = False) -> User:
 
 
 def authenticate(tx: Session, *, name: str, password: str) -> User | None:
-    """The user of this name and password; as slow for a name of nobody as for a wrong password.
+    """Return the user of this name and password; an unknown name takes as long as a wrong password.
 
-    A hash by older parameters than today's is replaced.
+    A hash with outdated parameters is replaced.
     """
-    nobodys = _nobodys()  # made before it is known whether it is needed
-    user = _named(tx, name)
-    kept = nobodys if user is None else user.password
+    dummy = _dummy_hash()  # made before it is known whether it is needed
+    user = _find(tx, name)
+    stored = dummy if user is None else user.password
     try:
         # One that no account can have is not worth its time, whoever sends it.
-        _hasher.verify(kept, password[: _LONGEST_PASSWORD + 1].encode("utf-8", "surrogatepass"))
+        _hasher.verify(stored, password[: _LONGEST_PASSWORD + 1].encode("utf-8", "surrogatepass"))
     except (VerificationError, InvalidHashError):
         return None
     if user is None or len(password) > _LONGEST_PASSWORD:
         return None
     if _hasher.check_needs_rehash(user.password):
-        user.password = _hashed(password)
+        user.password = _hash(password)
         tx.flush()
     return user
 
@@ -93,26 +93,26 @@ def count(tx: Session) -> int:
 
 
 def list_users(tx: Session) -> list[UserSummary]:
-    """Everybody with the number of their sessions, by name."""
+    """Return all users with the number of their sessions, sorted by name."""
     sessions = select(func.count()).where(SessionRow.owner_id == User.id).correlate(User).scalar_subquery()
     query = select(User, sessions).order_by(func.lower(User.name))
     return [UserSummary(user, number) for user, number in tx.execute(query)]
 
 
 def change_password(tx: Session, *, name: str, password: str) -> User:
-    """Raises AccountError where nobody is called so, and for a password that is too short."""
-    user = _named(tx, name)
+    """Replace a password. Raises AccountError for an unknown name or a password of invalid length."""
+    user = _find(tx, name)
     if user is None:
         raise AccountError(f"There is no user called {_plain(name)!r}.")
     _check_password(password)
-    user.password = _hashed(password)
+    user.password = _hash(password)
     tx.flush()
     return user
 
 
 def lock(tx: Session, *, name: str) -> User:
-    """Hold a user against whoever adds a session to them. Raises AccountError where nobody is called so."""
-    user = _named(tx, name)
+    """Lock a user, so that no session is added meanwhile. Raises AccountError for an unknown name."""
+    user = _find(tx, name)
     if user is None:
         raise AccountError(f"There is no user called {_plain(name)!r}.")
     tx.refresh(user, with_for_update=True)
@@ -120,9 +120,9 @@ def lock(tx: Session, *, name: str) -> User:
 
 
 def remove(tx: Session, *, name: str) -> User:
-    """Forget a user and their sessions; the files of these are the caller's.
+    """Delete a user and their sessions; the caller deletes the files.
 
-    Raises AccountError where nobody is called so.
+    Raises AccountError for an unknown name.
     """
     user = lock(tx, name=name)
     tx.delete(user)
@@ -131,7 +131,7 @@ def remove(tx: Session, *, name: str) -> User:
 
 
 def acknowledge(tx: Session, *, id: UUID, model: str, licence_url: str) -> None:
-    """Keep that a user has acknowledged what a model's licence forbids, in place of an earlier licence."""
+    """Save that a user has acknowledged a model's licence, in place of an earlier one."""
     tx.merge(Acknowledgement(user_id=id, model=model, licence_url=licence_url))
     tx.flush()
 
@@ -149,11 +149,11 @@ def _check_password(password: str) -> None:
         raise AccountError(f"A password has at most {_LONGEST_PASSWORD} characters.")
 
 
-def _named(tx: Session, name: str) -> User | None:
+def _find(tx: Session, name: str) -> User | None:
     """Find a user by the normal form of their name.
 
-    Compared here and not by the database, whose idea of a letter's case is another one than Python's.
-    The spelling itself goes first: of older accounts two may have one normal form.
+    Compared in Python, for PostgreSQL folds case differently. The exact spelling is preferred: two older
+    accounts may have the same normal form.
     """
     wanted = normalise_name(name)
     alike = [row for row in tx.execute(select(User.id, User.name)) if normalise_name(row.name) == wanted]
@@ -166,15 +166,15 @@ def _visible(name: str) -> bool:
 
 
 def _plain(name: str) -> str:
-    """The name as it is kept: letters with their accents composed, for keyboards differ in that."""
+    """Return the name as it is stored: NFC, stripped."""
     return unicodedata.normalize("NFC", name.strip())
 
 
-def _hashed(password: str) -> str:
+def _hash(password: str) -> str:
     return _hasher.hash(password.encode("utf-8", "surrogatepass"))
 
 
 @cache
-def _nobodys() -> str:
-    """A hash to be compared with in vain."""
-    return _hashed("nobody's")
+def _dummy_hash() -> str:
+    """Return a hash to verify against for unknown names, so that they take as long as known ones."""
+    return _hash("nobody's")

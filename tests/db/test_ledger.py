@@ -81,7 +81,7 @@ def test_every_end_is_written(database: Database, ledger: Ledger, id: str) -> No
         tell()
         until(lambda state=state: read(database, id).state is state)
         row = read(database, id)
-        assert row.error == error and row.finished_at and not ledger._signs
+        assert row.error == error and row.finished_at and not ledger._heartbeats
         with database.begin() as tx:
             repository.queue(tx, id=id)
     assert [result.file for result in row.results] == ["result-1.mp4"]

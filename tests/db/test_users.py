@@ -21,7 +21,7 @@ CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 @pytest.fixture(autouse=True)
 def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hashes that take no time: how many there are is what is looked at."""
-    users._nobodys.cache_clear()
+    users._dummy_hash.cache_clear()
     monkeypatch.setattr(users, "_hasher", CHEAP)
 
 
@@ -127,7 +127,7 @@ def test_an_unknown_name_takes_as_long_as_a_wrong_password(
     tx: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(users, "_hasher", PasswordHasher(time_cost=2, memory_cost=16 * 1024, parallelism=1))
-    users._nobodys.cache_clear()
+    users._dummy_hash.cache_clear()
     add(tx)
     users.authenticate(tx, name="Ana", password="warm up")
 
@@ -138,7 +138,7 @@ def test_an_unknown_name_takes_as_long_as_a_wrong_password(
 
     known, unknown = (statistics.median(taken(name) for _ in range(7)) for name in ("Ana", "Eva"))
     assert 0.5 < known / unknown < 2
-    users._nobodys.cache_clear()
+    users._dummy_hash.cache_clear()
 
 
 def test_a_hash_by_older_parameters_is_replaced(tx: Session, monkeypatch: pytest.MonkeyPatch) -> None:
