@@ -1,4 +1,4 @@
-"""Weights that are being fetched, each in a thread of its own, for everybody who watches."""
+"""Downloads of weights, each in a thread of its own, shared by all users."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Download:
-    """How far one model's weights are."""
+    """Progress of the download of one model's weights."""
 
     done: int = 0
     total: int = 0
     """Bytes."""
     error: str = ""
-    """Why it ended, in a sentence; empty: it has not, or it was stopped."""
+    """Sentence on why it failed; empty if it has not."""
     stop: threading.Event = field(default_factory=threading.Event)
 
 
 class Downloads:
-    """What is under way, and what failed, by the model's key; what is done is forgotten."""
+    """Downloads in progress and failed ones, by model key. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._going: dict[str, Download] = {}
 
     def start(self, key: str) -> None:
-        """Fetch a model's weights, unless that is under way. Raises InputError for a key that is none."""
+        """Start to download a model's weights, unless it is running. Raises InputError for an unknown key."""
         needed = models.card(key).weights
         if needed is None:
             return
@@ -49,12 +49,12 @@ class Downloads:
         work.start()
 
     def state(self, key: str) -> Download | None:
-        """None: not under way."""
+        """Return the model's download; None if there is none."""
         with self._lock:
             return self._going.get(key)
 
     def cancel(self, key: str) -> None:
-        """What was fetched so far is kept, and gone on from."""
+        """Stop a download; what was fetched is kept, and the next download resumes from it."""
         download = self.state(key)
         if download is not None:
             download.stop.set()

@@ -1,4 +1,4 @@
-"""Acknowledgements of what a model's licence forbids: each user for themself.
+"""Acknowledgements of what a model's licence forbids, by user.
 
 Without accounts that is a file beside the weights, as at the command line. With them it is kept by user in
 the database as well; the file then only says that somebody has, and the process with the models loads them.
@@ -15,7 +15,7 @@ from pipeline.weights import licences
 
 
 class Licences:
-    """Safe to ask from many threads; what was acknowledged once stays so."""
+    """Acknowledgements, cached for good once given. Thread-safe."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -34,7 +34,7 @@ class Licences:
         return True
 
     def accept(self, owner: UUID | None, card: Card) -> None:
-        """Raises WeightsError where it cannot be remembered."""
+        """Save an acknowledgement. Raises WeightsError if it cannot be saved."""
         if not card.restriction:
             return
         licences.acknowledge(card.key, card.licence_url)

@@ -1,8 +1,8 @@
-"""Edits of one session from several windows, put together.
+"""Three-way merge of edits of one session from several windows.
 
-An edit comes with what its window had before it. What it changed of that is done to what the session has now;
-what another window has changed meanwhile stays. Marks are told apart by object and frame, points one by one.
-Where both changed the same thing the edit stands, as the newer, and says so.
+An edit comes with what its window had before it. Its changes are applied to what the session has now, and
+changes of other windows stay. Prompts are identified by object and frame, points one by one. Where both have
+changed the same thing the edit wins, and a conflict is reported.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Marks:
 
 
 class Conflict(NamedTuple):
-    """Something that two windows have changed, each in its own way."""
+    """Something that two windows have changed differently."""
 
     object: int | None
     """None: the part of the video that is kept."""
@@ -41,7 +41,7 @@ class Conflict(NamedTuple):
 
 
 def merge(base: Marks, mine: Marks, theirs: Marks) -> tuple[Marks, list[Conflict]]:
-    """`theirs` with the change from `base` to `mine`, and where it was at odds with another one."""
+    """Apply the change from `base` to `mine` to `theirs`; returns the marks and the conflicts."""
     clashes: list[Conflict] = []
     prompts = []
     befores, edited, now = ({(p.object, p.time): p for p in m.prompts} for m in (base, mine, theirs))
@@ -66,7 +66,7 @@ def merge(base: Marks, mine: Marks, theirs: Marks) -> tuple[Marks, list[Conflict
 
 
 def _prompt(base: Prompt, mine: Prompt, theirs: Prompt) -> tuple[Prompt, bool]:
-    """One object's marks on one frame."""
+    """Merge one object's prompt on one frame; True on a conflict."""
     points, moved = _points(base.points, mine.points, theirs.points)
     box, drawn = _pick(base.box, mine.box, theirs.box)
     candidate, chosen = _pick(base.candidate, mine.candidate, theirs.candidate)
@@ -84,13 +84,13 @@ def _points(
     new = [point for point in mine if point not in base]
     kept = [point for point in theirs if point not in gone]
     added = [point for point in new if point not in theirs]
-    # A point that was moved is gone and new; moved in both windows, it is now in two places.
+    # A moved point is gone and new; moved in both windows, it is in two places.
     moved = bool(new) and any(point not in theirs for point in gone) and added != []
     return tuple(kept + added), moved
 
 
 def _pick(base: Value, mine: Value, theirs: Value) -> tuple[Value, bool]:
-    """Take the change made in one place only; where both made different ones, `mine` and True."""
+    """Return the value changed on one side only; if both changed it differently, `mine` and True."""
     if mine == base:
         return theirs, False
     return mine, theirs not in (base, mine)

@@ -1,4 +1,4 @@
-"""Pictures of a frame and its matte, as the stage shows them."""
+"""Render and encode pictures of a frame and its matte for the stage."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def draw_masks(image: arrays.Image, mattes: Mapping[int, arrays.Matte]) -> array
 
 
 def encode(picture: arrays.Pixels, width: int | None = None) -> tuple[bytes, str]:
-    """A picture file and its MIME type: JPEG, or WebP where there is alpha; no wider than `width`."""
+    """Encode a picture as JPEG, or WebP if it has alpha, at most `width` wide; with its MIME type."""
     image = Image.fromarray(picture)
     limit = width or _MOST_WIDTH
     if image.width > limit:
@@ -90,15 +90,15 @@ def encode(picture: arrays.Pixels, width: int | None = None) -> tuple[bytes, str
 
 
 def data_url(picture: arrays.Pixels, width: int = 240) -> str:
-    """A small picture as the address that is the picture itself (RFC 2397)."""
+    """Encode a small picture as a data URL (RFC 2397)."""
     data, mime = encode(picture, width)
     return f"data:{mime};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def crop_around(mattes: list[arrays.Matte], margin: float = 0.25) -> tuple[slice, slice]:
-    """The rows and columns that hold all of these mattes (`[H, W]`) and a margin, a share of their extent.
+    """Return the rows and columns that contain all mattes (`[H, W]`) and a margin, a share of their extent.
 
-    No less than an eighth of the picture each way, so that it can be told where this is.
+    At least an eighth of the picture each way, so that its surroundings can be recognised.
     """
     mask = np.maximum.reduce(mattes) > 127
     spans = []
@@ -111,7 +111,7 @@ def crop_around(mattes: list[arrays.Matte], margin: float = 0.25) -> tuple[slice
 
 
 def make_filmstrip(pictures: list[arrays.Image], height: int = 56) -> bytes:
-    """Thumbnails side by side, as a JPEG."""
+    """Encode pictures side by side, `height` pixels high, as a JPEG."""
     small = [Image.fromarray(p) for p in pictures]
     small = [p.resize((max(1, round(p.width * height / p.height)), height)) for p in small]
     row = Image.new("RGB", (sum(p.width for p in small), height))

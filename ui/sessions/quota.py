@@ -1,4 +1,4 @@
-"""Quota: how many bytes each user may keep, counting what is under way as well."""
+"""Quota of bytes for each user, reservations included."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.errors import InputError
 from ui import text
 
 Folders = Callable[[UUID | None], Iterable[Path]]
-"""Everything of a user's that counts."""
+"""Function that returns the folders that count towards a user's quota."""
 
 _FRESH_SECONDS = 5.0
 
@@ -35,7 +35,7 @@ class QuotaExceeded(InputError):
 
 
 class Reservation:
-    """Bytes that a file or folder may grow to; it counts as those, or as what is there where that is more."""
+    """Reservation of bytes for a file or folder; it counts as those, or as its present size if larger."""
 
     def __init__(self, quota: Quota, owner: UUID | None, path: Path) -> None:
         self.owner, self.path, self.bytes = owner, path, 0
@@ -47,7 +47,7 @@ class Reservation:
         self._quota._take(self, max(least, wanted), least)
 
     def keep(self, until: Callable[[], bool]) -> None:
-        """Outlive the block that made it: it is released once `until` is true."""
+        """Keep it beyond its block: it is released once `until` returns True."""
         self._until = until
 
     @property
@@ -55,30 +55,33 @@ class Reservation:
         return self._until is not None and self._until()
 
     def release(self) -> None:
-        """Release it, unless it is kept: then `until` says when."""
+        """Release it, unless `keep` was called."""
         if self._until is None:
             self._quota._drop(self)
 
 
 class Quota:
-    """Safe to ask from many threads: of two that need the last bytes one is refused."""
+    """Quota of all users. Thread-safe: of two that reserve the last bytes one is refused."""
 
     def __init__(self, limit_bytes: int = 0, folders: Folders = lambda owner: ()) -> None:
-        """`most` bytes of one user; 0: no bound. `folders` may raise DatabaseAway, and so do the methods."""
+        """Limit each user to `limit_bytes`; 0: no limit.
+
+        `folders` may raise DatabaseAway, and so may the methods.
+        """
         self.limit_bytes = limit_bytes
         self._folders = folders
         self._lock = threading.Lock()
         self._turns: defaultdict[UUID | None, threading.Lock] = defaultdict(threading.Lock)
-        """Held while what a user has is measured: others do not wait for it."""
+        """By user, held while their files are measured: other users do not wait."""
         self._held: dict[UUID | None, list[Reservation]] = {}
         self._measured: dict[UUID | None, tuple[float, int]] = {}
-        """By user: when, by `time.monotonic`, and how many bytes."""
+        """Time (`time.monotonic`) and bytes of each user's latest measurement."""
 
     @contextmanager
     def reserve(self, owner: UUID | None, path: Path, more: int = 0) -> Iterator[Reservation]:
-        """Hold room for what lies at `path` and `more` bytes there, for the length of the block.
+        """Reserve the size of `path` and `more` bytes for the length of the block.
 
-        Raises QuotaExceeded where that is more than the user may keep.
+        Raises QuotaExceeded if that exceeds the quota.
         """
         held = self.hold(owner, path, more)
         try:
@@ -87,7 +90,7 @@ class Quota:
             held.release()
 
     def hold(self, owner: UUID | None, path: Path, more: int = 0, *, checked: bool = True) -> Reservation:
-        """As `reserve`, until it is released. Not `checked`: it was before."""
+        """Reserve as `reserve` does, until released; with `checked` False even beyond the quota."""
         held = Reservation(self, owner, path)
         if self.limit_bytes:
             bytes = measure_bytes(path) + more
@@ -95,7 +98,7 @@ class Quota:
         return held
 
     def used_bytes(self, owner: UUID | None) -> int:
-        """Bytes of all files in the user's folders, as they were a few seconds ago at most."""
+        """Return the bytes of all files in the user's folders, measured at most five seconds ago."""
         with self._lock:
             when, known = self._measured.get(owner, (-_FRESH_SECONDS, 0))
         now = time.monotonic()
@@ -107,7 +110,7 @@ class Quota:
         return used
 
     def forget(self) -> None:
-        """Measure anew when it is asked next what somebody uses: files have come or gone."""
+        """Discard measurements: files were added or deleted."""
         with self._lock:
             self._measured.clear()
 
@@ -137,14 +140,14 @@ class Quota:
 
 
 def uploads_folder(uploads: Path, owner: UUID | None) -> Path:
-    """The folder with what a user has uploaded and not used yet; None: the local user."""
+    """Return the folder of a user's unused uploads; None: the local user."""
     return uploads / ("local" if owner is None else str(owner))
 
 
 def measure_bytes(path: Path, apart: Collection[str] = ()) -> int:
-    """Bytes of a file, or of all files below a folder, but for the paths `apart`.
+    """Return the bytes of a file, or of all files below a folder, except the paths `apart`.
 
-    One that is gone meanwhile counts for nothing.
+    A file that is deleted meanwhile counts as 0.
     """
     if str(path) in apart:
         return 0

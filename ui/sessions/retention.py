@@ -1,4 +1,4 @@
-"""Deletes what nobody has touched for as many days as the settings say."""
+"""Retention: a thread that deletes sessions unchanged for a number of days."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _ROUND_SECONDS = 3600.0
 
 
 class RetentionThread:
-    """A thread that goes round every hour. What it does halfway when it is killed, the next start mends."""
+    """Thread that deletes expired sessions every hour; a killed deletion is finished at the next start."""
 
     def __init__(self, actions: SessionService, keep_days: int) -> None:
-        """0 days: everything is kept for ever."""
+        """Start the thread; 0 days: nothing is ever deleted."""
         self._actions = actions
         self._age = timedelta(days=keep_days)
         self._closing = threading.Event()
@@ -27,7 +27,7 @@ class RetentionThread:
             self._thread.start()
 
     def close(self) -> None:
-        """Returns when the deletion that is under way is done."""
+        """Stop the thread; waits for the deletion in progress."""
         self._closing.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -40,7 +40,7 @@ class RetentionThread:
                     if self._closing.is_set():
                         return
             except DatabaseAway:
-                pass  # who needs it now says so; the next round comes
+                pass  # logged by those who need the database now; retried in an hour
             except Exception:
                 log.exception("the cleaner's round failed")
             if self._closing.wait(_ROUND_SECONDS):

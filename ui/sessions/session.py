@@ -1,4 +1,4 @@
-"""A session as it stands."""
+"""Session: a row of the database with its parsed clip and job."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ui.sessions.protocol import RenderRequest
 
 @dataclass(frozen=True)
 class Session:
-    """A session's row, and what the row means."""
+    """Session of one user; immutable, as it was when it was read."""
 
     row: SessionRow
     clip: Clip
@@ -63,12 +63,12 @@ class Session:
 
     @cached_property
     def can_resume(self) -> bool:
-        """Whether a run of just this job stopped short, and the next one goes on from what it finished."""
+        """True if a run of just this job stopped early, and the next one resumes it."""
         return not self.running and resume.can_resume(self.effective_job, self.clip)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Changes with everything that a page shows of it, but how far a run is."""
+        """Hash of everything that a page shows of it, except the progress of a run."""
         row = self.row
         results = [str(result.id) for result in row.results]
         shown = [row.name, row.state.value, row.error, self.awaited_background, row.checks, results]
@@ -77,27 +77,27 @@ class Session:
 
     @property
     def review_times(self) -> list[float]:
-        """Seconds where the cut that the present marks make may have slipped, as far as that is known."""
+        """Seconds at which the matte of the present marks should be looked at, if known."""
         told = self.row.checks
         return told["times"] if told is not None and told["matte"] == matte_key(self.effective_job) else []
 
     @property
     def stock_background(self) -> str | None:
-        """Which of the shipped pictures stands behind the subject."""
+        """Name of the stock background; None for other backgrounds."""
         behind = self.job.background
         stem = behind.path.stem.removeprefix("background-") if isinstance(behind, Picture) else ""
         return stem if stem in stock_backgrounds.NAMES else None
 
     @property
     def outdated(self) -> bool:
-        """Whether the newest result was made by other choices or other marks, as far as that is known."""
+        """True if the newest result was made from other choices or marks, as far as known."""
         made = self.row.results[0].key if self.row.results else None
         return made is not None and made != result_key(self.effective_job, self.folder)
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A session whose row this version of the program cannot read: it can be listed and deleted."""
+    """Session whose row this version of the program cannot read: it can be listed and deleted."""
 
     row: SessionRow
 

@@ -1,4 +1,4 @@
-"""Shares: how much of what is scarce one user may have at a time, so that there is some for others."""
+"""Fair sharing of threads, slots and memory between users."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ T = TypeVar("T")
 
 
 class FairThreads(Generic[T]):
-    """Threads for what is asked over HTTP: `in_all`, and for each user fewer.
+    """Threads for HTTP requests: at most `in_all`, and `each` for one user.
 
-    Who waits for one keeps none of those that others are served by.
+    A request that waits for its user's turn occupies no thread.
     """
 
     def __init__(self, in_all: int, each: int) -> None:
@@ -29,7 +29,7 @@ class FairThreads(Generic[T]):
 
     @asynccontextmanager
     async def slot(self, owner: UUID | None) -> AsyncIterator[Callable[[Callable[[], T]], Awaitable[T]]]:
-        """Wait until it is a user's turn; gives a function that runs another in a thread."""
+        """Wait for one of the user's slots; yields a function that runs another in a thread."""
 
         def run(work: Callable[[], T]) -> Awaitable[T]:
             return to_thread.run_sync(work, limiter=self._threads)
@@ -39,10 +39,9 @@ class FairThreads(Generic[T]):
 
 
 class FairSemaphore:
-    """Turns at work of which few may be under way: `in_all`, and `each` user fewer; for threads.
+    """Semaphore for threads with `in_all` slots, and `each` for one user.
 
-    `waiting` more of each user wait for their turn, in the thread that asks; what comes beyond is `refused`
-    in this sentence.
+    `waiting` more threads of each user wait; any beyond get an InputError with the sentence `refused`.
     """
 
     def __init__(self, in_all: int, each: int, waiting: int, refused: str) -> None:
@@ -54,7 +53,7 @@ class FairSemaphore:
 
     @contextmanager
     def slot(self, owner: UUID | None) -> Iterator[None]:
-        """Wait for a turn, and have it for the length of the block. Raises InputError where too many wait."""
+        """Wait for a slot and hold it for the length of the block. Raises InputError if too many wait."""
         with self._changed:
             if self._here[owner] >= self._each + self._waiting:
                 raise InputError(self._refused)
@@ -80,7 +79,7 @@ class FairSemaphore:
 
 
 class WeightedSemaphore:
-    """An amount that threads share. They wait for their part in the order in which they ask."""
+    """Semaphore of `most` units; threads get theirs in the order in which they ask."""
 
     def __init__(self, most: int) -> None:
         self._most = self._left = most
@@ -89,7 +88,7 @@ class WeightedSemaphore:
 
     @contextmanager
     def acquire(self, amount: int) -> Iterator[None]:
-        """Have a part for the length of the block; who asks for more than there is has it all."""
+        """Hold `amount` units for the length of the block; more than there are count as all."""
         amount, ticket = min(amount, self._most), object()
         with self._changed:
             self._line.append(ticket)

@@ -1,4 +1,4 @@
-"""The pictures that are shipped to stand behind a subject."""
+"""Background pictures that are shipped with the program."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _THUMBNAIL_WIDTH = 192
 
 
 def path(name: str) -> Path:
-    """Raises InputError for a name that is none of NAMES: what a browser sends never becomes a path."""
+    """Return a picture's path. Raises InputError for a name not in NAMES: user input never becomes a path."""
     if name not in NAMES:
         raise InputError(f"There is no background called {name!r}.")
     return _FOLDER / f"{name}.jpg"
@@ -24,5 +24,5 @@ def path(name: str) -> Path:
 
 @cache
 def thumbnail(name: str) -> tuple[bytes, str]:
-    """A small picture of it and its MIME type. Raises as `path` does."""
+    """Return a thumbnail and its MIME type. Raises as `path` does."""
     return overlay.encode(open_image(path(name)), width=_THUMBNAIL_WIDTH)

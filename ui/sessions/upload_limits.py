@@ -1,4 +1,4 @@
-"""Limits on what a user may bring."""
+"""Limits on uploads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ui import text
 
 @dataclass(frozen=True)
 class UploadLimits:
-    """Limits for every user alike; 0 is none."""
+    """Limits for every user; 0: no limit."""
 
     upload_bytes: int = 0
     seconds: float = 0
@@ -32,7 +32,7 @@ class UploadLimits:
     def check(self, clip: Clip, size: int) -> None:
         """Raise InputError for a video that is too large, too long, or has too many pixels a frame.
 
-        Told from what probing says, before anything is decoded.
+        Decided by the probed values, before anything is decoded.
         """
         self.check_bytes(clip.name, size)
         if self.seconds and clip.duration > self.seconds:
