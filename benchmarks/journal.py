@@ -59,17 +59,17 @@ def measured(job: Job, folder: Path) -> tuple[float, float, float, int, int]:
     span = pts_range(job, clip)
     plan = plan_segments(job.active_prompts, clip, *span)
 
-    def run() -> float:
+    def time_run() -> float:
         began = time.perf_counter()
         for _ in run.run_plan(clip, create_stream(job), plan, folder, lasting=True):
             pass
         return time.perf_counter() - began
 
     Timed.adding = Clock(spool.Spool.add)
-    whole = run()
+    whole = time_run()
     states = sorted(folder.rglob("*.state"))
     mattes = sum(path.stat().st_size for path in folder.rglob("*.mattes"))
-    again = run()
+    again = time_run()
     return whole, Timed.adding.seconds, again, states[-1].stat().st_size if states else 0, mattes
 
 
