@@ -45,9 +45,12 @@ def scan_of(path: Path) -> Scan:
 
 @lru_cache(maxsize=16)
 def _scan_of(path: Path, _mtime_ns: int, _size: int) -> Scan:
-    from pipeline.video.reading.scan import scan_packets  # loads av, which reading the file does not need
+    scan = read_index_file(path)
+    if scan is None:
+        from pipeline.video.reading.scan import scan_packets  # loads av, which reading the file does not need
 
-    return read_index_file(path) or scan_packets(path)
+        scan = scan_packets(path)
+    return scan
 
 
 def write_index_file(path: Path, scan: Scan) -> None:
