@@ -44,22 +44,22 @@ def _compose_and_serve(settings: Settings, port: socket.socket, uploads: Path) -
     from db.engine import Database
     from db.ledger import Ledger
     from pipeline.jobs import preflight
-    from pipeline.jobs.limits import Limits
     from pipeline.jobs.runner import Runner
     from pipeline.jobs.worker import Worker
+    from pipeline.limits import Limits
     from ui.application import create_application
     from ui.server import admin, health, metrics
-    from ui.server.accounts import DatabaseAccounts
-    from ui.server.authentication import CookieAuthenticator
-    from ui.server.login_sessions import LoginSessions
+    from ui.server.login.accounts import DatabaseAccounts
+    from ui.server.login.authentication import CookieAuthenticator
+    from ui.server.login.login_sessions import LoginSessions
     from ui.server.serve import serve as serve_application
     from ui.server.status import ServerStatus, count_by_state
     from ui.server.uploads import Uploads
-    from ui.sessions.frames import create_inference_service
-    from ui.sessions.protocol import InferenceClient
+    from ui.sessions.limits.upload_limits import UploadLimits
+    from ui.sessions.rendering.frames import create_inference_service
+    from ui.sessions.rendering.protocol import InferenceClient
     from ui.sessions.retention import RetentionThread
     from ui.sessions.service import SessionService
-    from ui.sessions.upload_limits import UploadLimits
     from ui.startup import CannotStart
 
     home = settings.home

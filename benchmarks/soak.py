@@ -27,8 +27,8 @@ from pipeline import formats
 from pipeline.job import Job
 from pipeline.jobs.runner import Runner
 from pipeline.jobs.worker import Worker
-from ui.sessions.frames import create_inference_service
-from ui.sessions.protocol import InferenceClient
+from ui.sessions.rendering.frames import create_inference_service
+from ui.sessions.rendering.protocol import InferenceClient
 from ui.sessions.service import SessionService
 
 SAMPLE = Path(__file__).resolve().parent.parent / "assets" / "sample.mp4"

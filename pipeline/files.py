@@ -1,4 +1,4 @@
-"""Files that are never half written: atomic replacement, scratch folders, locks, JSON files and fingerprints.
+"""Files that are never half written: atomic files, locks, scratch folders, JSON, fingerprints, clean names.
 
 A file or folder under construction stands beside its final name, ends in `.part` and is locked for as long as
 its process lives, so that `remove_stale_parts` tells what a killed process left from what another one writes.
@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -228,3 +229,15 @@ def _fingerprint(path: Path, size: int, _mtime_ns: int) -> str:
         file.seek(max(0, size - _SAMPLED_BYTES))
         tail = file.read(_SAMPLED_BYTES)
     return hashlib.sha256(b"%d" % size + head + tail).hexdigest()
+
+
+# ---------------------------------------------------------------- names
+
+
+def clean_name(name: str) -> str:
+    """Return a user's name for something as one line that every file, table and page can hold.
+
+    Control characters and unpaired surrogates are removed, and whitespace is collapsed.
+    """
+    letters = (" " if letter.isspace() else letter for letter in name)
+    return " ".join("".join(c for c in letters if unicodedata.category(c) not in ("Cc", "Cs")).split())

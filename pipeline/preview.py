@@ -27,7 +27,7 @@ from pipeline.propagation import proposals, run
 from pipeline.propagation.plan import Segment, plan_segments, prompts_by_frame
 from pipeline.propagation.predictions import FramePrediction
 from pipeline.propagation.stream import create_stream
-from pipeline.propagation.stream_state import State
+from pipeline.stream_state import State
 from pipeline.video.reading.frame_index import FrameIndex
 from pipeline.video.reading.frames import Frame, read_frames, read_frames_backward
 from pipeline.video.reading.index_cache import load_index

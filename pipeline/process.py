@@ -15,7 +15,6 @@ from pathlib import Path
 from pipeline import devices, matte, models
 from pipeline.clip import Clip
 from pipeline.compositing.background import Footage, Picture
-from pipeline.compositing.renderer import RenderedFrame, Renderer
 from pipeline.errors import InputError, VideoError, no_frames_sentence
 from pipeline.files import remove_stale_parts, scratch_folder
 from pipeline.imaging import scene_cuts
@@ -31,7 +30,8 @@ from pipeline.propagation.plan import count_frames, plan_segments, prompts_by_fr
 from pipeline.propagation.prefetch import prefetch
 from pipeline.propagation.run import Step
 from pipeline.propagation.stream import create_stream
-from pipeline.result import ResultTiming, open_output
+from pipeline.rendering.renderer import RenderedFrame, Renderer
+from pipeline.rendering.result import ResultTiming, open_output
 from pipeline.video.reading.index_cache import load_index
 from pipeline.video.reading.probe import probe_clip
 from pipeline.video.writing.output import Output

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pipeline import names
 from pipeline.errors import PromptError
+from pipeline.files import clean_name
 
 CANDIDATES = 3
 """Number of candidate masks for a single click, from a part to the whole."""
@@ -158,7 +158,7 @@ class Object:
         try:
             made = cls(
                 _whole(data["number"]),
-                names.clean(str(data.get("name", "")))[:60],
+                clean_name(str(data.get("name", "")))[:60],
                 bool(data.get("on", True)),
             )
         except (AttributeError, LookupError, TypeError, ValueError) as error:

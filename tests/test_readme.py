@@ -2,7 +2,9 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline import formats, models
@@ -19,7 +21,7 @@ def test_the_model_table_has_each_model_in_its_own_words(card: models.Card) -> N
 
 
 def test_each_setting_is_listed() -> None:
-    sources = [ROOT / "app.py", *(ROOT / "pipeline").rglob("*.py")]
+    sources = [ROOT / "ui" / "settings.py", *(ROOT / "pipeline").rglob("*.py")]
     code = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     read = set(re.findall(r'"((?:RECORTE|DATABASE)_(?!KEY|START|PAST)\w+)"', code))
     assert read == set(re.findall(r"^\| `([A-Z_]+)` \|", README, re.MULTILINE))
@@ -41,3 +43,27 @@ def test_each_format_is_told() -> None:
 def test_what_it_links_to_is_there() -> None:
     for link in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (ROOT / link).is_file(), link
+
+
+DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs" / "architecture.md"]
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_the_files_that_the_documents_name_are_there(path: Path) -> None:
+    named = set(
+        re.findall(r"`((?:ui|pipeline|db|tests|assets|training|docs)/[\w/.-]+\.\w+)`", path.read_text())
+    )
+    assert not [name for name in sorted(named) if not (ROOT / name).is_file()]
+
+
+def test_the_model_that_the_guide_shows_is_one() -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
+    made: dict[str, Any] = {}
+    exec(code, made)
+    (card,) = made["CARDS"]
+    model = card.load("cpu", [])
+    image = np.zeros((2, 2, 3), np.uint8)
+    image[0] = 255
+    (answer,) = model.predict(iter([models.PromptedFrame(image)]))
+    assert answer.matte.tolist() == [[255, 255], [0, 0]] and answer.state() == {}
+    assert card.to_json()["key"] == "threshold"

@@ -9,9 +9,10 @@ from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp
 
 from ui.page import blocks
-from ui.server import html_pages, login_pages, media
-from ui.server.authentication import CookieAuthenticator, NoAccounts
-from ui.server.login_sessions import LoginSessions
+from ui.server import html_pages, media
+from ui.server.login import login_pages
+from ui.server.login.authentication import CookieAuthenticator, NoAccounts
+from ui.server.login.login_sessions import LoginSessions
 from ui.server.middleware import connections
 from ui.server.middleware.access import AccessMiddleware
 from ui.server.uploads import Uploads

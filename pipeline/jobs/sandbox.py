@@ -15,8 +15,8 @@ from PIL import Image
 from pipeline.clip import Clip
 from pipeline.compositing import images
 from pipeline.errors import AnimatedPictureError, BackgroundError, VideoError, WorkerLost, no_frames_sentence
-from pipeline.jobs.limits import Limits
 from pipeline.jobs.worker import Worker
+from pipeline.limits import Limits
 
 LIMITS = Limits(memory_bytes=6 * 2**30, open_files=256, cpu_seconds=900, seconds=1800)
 """Limits for a video. A decoder's sixteen threads may each hold a frame of the largest size."""

@@ -26,10 +26,9 @@ from multiprocessing import reduction, resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any, Literal, Self, TypeVar, TypeVarTuple, cast, overload
 
-from pipeline import devices
+from pipeline import devices, limits
 from pipeline.errors import RecorteError, RunError, WorkerLost
-from pipeline.jobs import limits
-from pipeline.jobs.limits import Limits
+from pipeline.limits import Limits
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from pipeline.arrays import Image, Matte
 from pipeline.prompts import Box, Prompt
-from pipeline.propagation.stream_state import State
+from pipeline.stream_state import State
 from pipeline.weights import licences, locate
 from pipeline.weights.spec import Weights
 

@@ -20,7 +20,7 @@ from pipeline import devices
 from pipeline.arrays import Floats, Image, Matte, as_floats
 from pipeline.imaging import guided_filter
 from pipeline.models.base import Card, Prediction, PromptedFrame
-from pipeline.propagation.stream_state import State
+from pipeline.stream_state import State
 from pipeline.weights import checkpoints
 from pipeline.weights.spec import File, Weights
 

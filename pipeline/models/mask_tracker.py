@@ -24,7 +24,7 @@ from pipeline.imaging import guided_filter, optical_flow
 from pipeline.models.base import LOW_CONFIDENCE, Prediction
 from pipeline.models.segmenter import FrameView, initial_masks
 from pipeline.prompts import Point, Prompt
-from pipeline.propagation.stream_state import State
+from pipeline.stream_state import State
 
 _OUTSIDE = -10.0
 """The logit of places outside the picture."""

@@ -15,7 +15,7 @@ from pipeline.models.embeddings import Embeddings
 from pipeline.models.mask_tracker import MaskTracker
 from pipeline.models.segmenter import FrameView, Segmenter, initial_masks
 from pipeline.prompts import Prompt
-from pipeline.propagation.stream_state import State
+from pipeline.stream_state import State
 from pipeline.weights.spec import File, Weights
 
 

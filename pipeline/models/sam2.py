@@ -15,7 +15,7 @@ from pipeline.errors import PromptError
 from pipeline.imaging import guided_filter
 from pipeline.models.base import Candidate, Card, Model, Prediction, PromptedFrame
 from pipeline.models.embeddings import Embeddings
-from pipeline.propagation.stream_state import State
+from pipeline.stream_state import State
 from pipeline.weights.spec import File, Weights
 
 if TYPE_CHECKING:

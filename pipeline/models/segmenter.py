@@ -11,20 +11,11 @@ import numpy as np
 
 from pipeline.arrays import Floats, Image, Mask, Matte, as_floats
 from pipeline.imaging import guided_filter, optical_flow
+from pipeline.networks.decoder_output import DecoderOutput
 from pipeline.prompts import Box, Point, Prompt
 
 _SIDE = 512
 """Pixels of the long side of the working size: twice that of the logits, so that nothing of them is lost."""
-
-
-class DecoderOutput(NamedTuple):
-    """The output of the network's mask decoder."""
-
-    logits: Floats
-    """`[N, h, w]`, one for each meaning of the marks, above zero inside the object; on the network's own
-    small square, on which the frame lies at the top left."""
-    scores: Floats
-    """`[N]`: the overlap with the true mask that the network expects of each."""
 
 
 class Segmenter(Protocol):

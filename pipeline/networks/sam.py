@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from pipeline import devices
 from pipeline.arrays import Floats, Image
-from pipeline.models.segmenter import DecoderOutput
+from pipeline.networks.decoder_output import DecoderOutput
 from pipeline.prompts import Box, Point
 from pipeline.weights import checkpoints
 

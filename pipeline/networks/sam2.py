@@ -39,7 +39,7 @@ from pipeline import devices
 from pipeline.arrays import Floats, Image
 from pipeline.errors import WeightsError
 from pipeline.prompts import Prompt
-from pipeline.propagation.stream_state import State
+from pipeline.stream_state import State
 from pipeline.weights import checkpoints
 
 _OBJECT = 1

@@ -17,7 +17,7 @@ import numpy as np
 from pipeline.arrays import Floats, Image, Matte, as_floats
 from pipeline.imaging import guided_filter, optical_flow
 from pipeline.propagation.predictions import FramePrediction
-from pipeline.propagation.stream_state import State
+from pipeline.stream_state import State
 
 _SIDE = 480
 """Long side in pixels of the frames that flow is computed on."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.arrays import Floats, Image, Matte
 from pipeline.models import LOW_CONFIDENCE, Prediction
-from pipeline.propagation.stream_state import State
+from pipeline.stream_state import State
 
 _WIDTH, _HEIGHT = 160, 90
 """Size at which a frame is compared: enough for areas and colours."""

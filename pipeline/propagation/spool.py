@@ -25,11 +25,11 @@ from typing import Any, BinaryIO, NamedTuple, Self
 
 import numpy as np
 
+from pipeline import stream_state
 from pipeline.clip import Clip
 from pipeline.files import read_json, write_errors, write_json
 from pipeline.models import Prediction
-from pipeline.propagation import stream_state
-from pipeline.propagation.stream_state import State
+from pipeline.stream_state import State
 from pipeline.video.reading.frames import Frame
 
 CHUNK_SECONDS = 15.0

@@ -23,7 +23,7 @@ from pipeline.propagation import deflicker
 from pipeline.propagation.plan import PromptsByFrame
 from pipeline.propagation.predictions import FramePrediction
 from pipeline.propagation.review import Review
-from pipeline.propagation.stream_state import State
+from pipeline.stream_state import State
 from pipeline.video.reading.frames import Frame
 
 Stream = Callable[[Iterator[Frame], PromptsByFrame, State | None], Iterator[FramePrediction]]

@@ -31,7 +31,7 @@ from pipeline.video.reading.frames import read_frames
 from pipeline.video.reading.index_cache import load_index, save_index
 from tests.pipeline import stand_in
 from tests.ui.hosted import LocalWorker
-from ui.sessions.inference import InferenceService
+from ui.sessions.rendering.inference import InferenceService
 from ui.sessions.service import SessionService
 
 __all__ = [

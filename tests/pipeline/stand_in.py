@@ -21,7 +21,7 @@ from pipeline.arrays import Image, Matte
 from pipeline.models import Candidate, Card, Model, Prediction, PromptedFrame
 from pipeline.prompts import Prompt
 from pipeline.propagation import spool
-from pipeline.propagation.stream_state import State
+from pipeline.stream_state import State
 
 
 class Threshold:

@@ -1,6 +1,7 @@
 """Who may import whom, what is declared, what is explained."""
 
 import ast
+import graphlib
 import json
 import subprocess
 import sys
@@ -101,3 +102,46 @@ def test_every_card_is_filled_in() -> None:
         assert card.licence_url.startswith("https://")
         assert card.points or card.box or card.automatic
         assert json.loads(json.dumps(card.to_json()))["key"] == key
+
+
+# ---------------------------------------------------------------- packages
+
+PACKAGES = [path for name in ("pipeline", "ui", "db") for path in sorted((ROOT / name).rglob("*.py"))]
+MODULES = {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in PACKAGES}
+MOST_LINES = 400
+MOST_FILES = 18
+
+
+def place(module: str) -> str:
+    """The package below the top level that holds a module, or the module itself where it stands there."""
+    return ".".join(module.split(".")[:2])
+
+
+def arrows() -> dict[str, set[str]]:
+    """For each package the others that its modules import, wherever they do so."""
+    found: dict[str, set[str]] = {}
+    for module, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                for alias in node.names:
+                    name = f"{node.module}.{alias.name}"
+                    target = name if name in MODULES else node.module
+                    if target in MODULES and place(target) != place(module):
+                        found.setdefault(place(module), set()).add(place(target))
+    return found
+
+
+def test_packages_import_each_other_in_no_circle() -> None:
+    graph = graphlib.TopologicalSorter(arrows())
+    graph.prepare()  # raises CycleError, which names the circle
+
+
+def test_packages_and_modules_are_of_a_size_that_can_be_read() -> None:
+    long = {
+        name: lines
+        for name, path in MODULES.items()
+        if (lines := len(path.read_text().splitlines())) > MOST_LINES
+    }
+    assert not long
+    folders = {path.parent for path in PACKAGES if "versions" not in path.parts}
+    assert not {f for f in folders if len(list(f.glob("*.py"))) > MOST_FILES}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from typing import Any, Self
 
 from tests.pipeline import stand_in
-from ui.sessions.inference import InferenceService
+from ui.sessions.rendering.inference import InferenceService
 
 
 def create_inference_service() -> InferenceService:

@@ -16,7 +16,7 @@ from pipeline.jobs.events import RunFinished
 from pipeline.video.reading.index_cache import save_index
 from pipeline.video.reading.probe import probe_clip
 from tests.ui.hosted import LocalWorker
-from ui.sessions.inference import InferenceService
+from ui.sessions.rendering.inference import InferenceService
 from ui.sessions.service import SessionService
 
 SAMPLE = Path(__file__).resolve().parents[2] / "assets" / "sample.mp4"

@@ -24,9 +24,9 @@ from pipeline.compositing.background import Footage, Picture
 from pipeline.errors import BackgroundError, InputError, VideoError, WorkerLost
 from pipeline.job import Job
 from pipeline.jobs import sandbox
-from pipeline.jobs.limits import Limits
 from pipeline.jobs.runner import Runner
 from pipeline.jobs.worker import Worker
+from pipeline.limits import Limits
 from pipeline.video.reading.frames import read_frames
 from tests import ffprobe, rendered, waiting
 from tests.pipeline import stand_in
@@ -34,7 +34,7 @@ from tests.pipeline.jobs.test_runner import Sink
 from tests.ui import hosted
 from tests.ui.conftest import Server
 from tests.waiting import until
-from ui.sessions.protocol import InferenceClient
+from ui.sessions.rendering.protocol import InferenceClient
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
 
@@ -299,9 +299,9 @@ from pipeline.jobs.runner import Runner
 from pipeline.jobs.worker import Worker
 from ui.application import create_application
 from ui.sessions import stock_backgrounds
-from ui.sessions.protocol import InferenceClient
+from ui.sessions.rendering.protocol import InferenceClient
 from ui.sessions.service import SessionService
-from ui.sessions.frames import create_inference_service
+from ui.sessions.rendering.frames import create_inference_service
 
 if __name__ == "__main__":
     import shutil, time

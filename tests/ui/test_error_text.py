@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import limits
 from pipeline.errors import INTERNAL_ERROR
-from pipeline.jobs import limits
 from ui import error_text
 
 ROOT = Path(__file__).resolve().parents[2]

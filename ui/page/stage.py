@@ -64,8 +64,8 @@ from pipeline import formats, models
 from ui import text
 from ui.addresses import media_address
 from ui.page import scripts
-from ui.sessions import overlay
-from ui.sessions.frames import FrameClient
+from ui.sessions.rendering import overlay
+from ui.sessions.rendering.frames import FrameClient
 from ui.sessions.session import Session
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"

@@ -13,9 +13,9 @@ from pipeline.errors import DISK_FULL, RecorteError, RunError
 from ui import error_text, text
 from ui.addresses import MEDIA_PREFIX
 from ui.sessions import stock_backgrounds
+from ui.sessions.limits.shares import FairThreads
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
-from ui.sessions.shares import FairThreads
 from ui.visitor import language_of, user_id_of
 
 # How many threads there are in all, and for each user.

@@ -26,7 +26,7 @@ from pipeline.errors import DISK_FULL
 from ui import text
 from ui.server.middleware.gradio_requests import UPLOAD
 from ui.server.visitors import Visitor
-from ui.sessions.quota import Quota, QuotaExceeded, uploads_folder
+from ui.sessions.limits.quota import Quota, QuotaExceeded, uploads_folder
 
 log = logging.getLogger(__name__)
 

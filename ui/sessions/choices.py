@@ -19,10 +19,10 @@ from pipeline.errors import AnimatedPictureError, InputError
 from pipeline.formats import Quality
 from pipeline.job import GREEN, Job, Sound
 from ui.sessions import stock_backgrounds
-from ui.sessions.frames import FrameClient
 from ui.sessions.intake import Intake
 from ui.sessions.merging import Conflict, Marks, merge
 from ui.sessions.queueing import RunQueue
+from ui.sessions.rendering.frames import FrameClient
 from ui.sessions.session import Session
 from ui.sessions.store import SessionStore
 

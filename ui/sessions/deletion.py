@@ -15,8 +15,8 @@ from uuid import UUID
 from db import repository
 from db.errors import NotFound
 from db.models import SessionRow
+from ui.sessions.limits.quota import Quota
 from ui.sessions.queueing import RunQueue
-from ui.sessions.quota import Quota
 from ui.sessions.removal import Removal
 from ui.sessions.store import SessionStore, erase
 

@@ -9,17 +9,17 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from db import repository
-from pipeline import models, names
+from pipeline import models
 from pipeline.clip import Clip
-from pipeline.files import replacing
+from pipeline.files import clean_name, replacing
 from pipeline.job import Job
 from pipeline.jobs import sandbox
 from pipeline.video.reading.index_cache import index_path
 from ui.sessions import stock_backgrounds
-from ui.sessions.quota import Quota
-from ui.sessions.shares import FairSemaphore
+from ui.sessions.limits.quota import Quota
+from ui.sessions.limits.shares import FairSemaphore
+from ui.sessions.limits.upload_limits import UploadLimits
 from ui.sessions.store import LONGEST_NAME, SessionStore
-from ui.sessions.upload_limits import UploadLimits
 
 _PROBES, _PROBES_EACH, _PROBES_WAITING = 6, 2, 2
 """Uploads that are probed at once in all, of each user, and how many more of each user wait."""
@@ -47,7 +47,7 @@ class Intake:
 
         Raises VideoError for a file that is not a usable video.
         """
-        name = names.clean(name)
+        name = clean_name(name)
         try:
             self._limits.check_bytes(name, file.stat().st_size)
             with self._quota.reserve(owner, file), self._probes.slot(owner):

@@ -14,8 +14,8 @@ from pipeline.job import Job, Progress
 from pipeline.jobs import preflight, speeds
 from pipeline.jobs.runner import Runner
 from pipeline.keys import pts_range
-from ui.sessions.frames import FrameClient
-from ui.sessions.quota import Quota, Reservation
+from ui.sessions.limits.quota import Quota, Reservation
+from ui.sessions.rendering.frames import FrameClient
 from ui.sessions.session import Session
 from ui.sessions.store import RESULT_PREFIX, SessionStore, erase
 

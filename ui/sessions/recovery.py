@@ -11,8 +11,8 @@ from uuid import uuid4
 from db import repository
 from db.models import Result, SessionRow, State
 from pipeline.errors import INTERNAL_ERROR, RecorteError
+from ui.sessions.limits.quota import Quota
 from ui.sessions.queueing import RunQueue
-from ui.sessions.quota import Quota
 from ui.sessions.removal import HIDDEN
 from ui.sessions.store import RESULT_PREFIX, SessionStore, erase, playable, readable
 

@@ -16,7 +16,7 @@ from typing import Self
 
 from db import repository, users
 from db.engine import Database
-from ui.sessions.quota import uploads_folder
+from ui.sessions.limits.quota import uploads_folder
 
 HIDDEN = ".deleted-"
 """Begins the name of a folder that is about to be erased; what follows is its own name."""

@@ -16,22 +16,23 @@ from uuid import UUID
 from db import repository
 from db.engine import Database
 from db.models import Result, SessionRow
-from pipeline import formats, models, names
+from pipeline import formats, models
 from pipeline.errors import InputError
+from pipeline.files import clean_name
 from pipeline.job import Progress
 from pipeline.jobs.runner import Runner
 from ui.sessions import recovery
 from ui.sessions.choices import Choices
 from ui.sessions.deletion import Deletions
 from ui.sessions.downloads import Downloads
-from ui.sessions.frames import FrameClient
 from ui.sessions.intake import Intake
-from ui.sessions.protocol import Host
+from ui.sessions.limits.quota import Quota
+from ui.sessions.limits.upload_limits import UploadLimits
 from ui.sessions.queueing import RunQueue
-from ui.sessions.quota import Quota
+from ui.sessions.rendering.frames import FrameClient
+from ui.sessions.rendering.protocol import Host
 from ui.sessions.session import Session, Unreadable
 from ui.sessions.store import LONGEST_NAME, SessionStore
-from ui.sessions.upload_limits import UploadLimits
 
 
 class SessionService:
@@ -101,7 +102,7 @@ class SessionService:
 
     def rename(self, id: str, name: str) -> Session:
         """Rename a session; an empty name changes nothing."""
-        name = names.clean(name)[:LONGEST_NAME]
+        name = clean_name(name)[:LONGEST_NAME]
         if name:
             with self._store.database.begin() as tx:
                 repository.rename(tx, id=id, name=name, owner=self._owner)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.compositing.images import open_image
 from pipeline.errors import InputError
-from ui.sessions import overlay
+from ui.sessions.rendering import overlay
 
 NAMES = ("studio", "city", "garden", "brick")
 

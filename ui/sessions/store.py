@@ -17,7 +17,7 @@ from pipeline.clip import Clip
 from pipeline.errors import InputError, VideoError
 from pipeline.job import Job
 from ui.sessions.licences import Licences
-from ui.sessions.quota import uploads_folder
+from ui.sessions.limits.quota import uploads_folder
 from ui.sessions.session import Session, Unreadable
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from pipeline.models.grabcut.initial import (
     scale_points,
 )
 from pipeline.models.grabcut.tracking import Subject
-from pipeline.propagation.stream_state import State
+from pipeline.stream_state import State
 
 
 class GrabCut:

@@ -30,7 +30,7 @@ from pipeline.models.grabcut.colours import (
 )
 from pipeline.models.grabcut.initial import correct_mask
 from pipeline.prompts import Point
-from pipeline.propagation.stream_state import State
+from pipeline.stream_state import State
 
 _LOST = 0.05
 """The share of its area below which the subject is no longer tracked but searched everywhere."""

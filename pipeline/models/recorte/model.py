@@ -13,7 +13,7 @@ from pipeline.models.recorte.encoded_window import EncodedWindow
 from pipeline.models.recorte.proposals import propose
 from pipeline.models.recorte.stream import Stream
 from pipeline.models.window import Window
-from pipeline.propagation.stream_state import State
+from pipeline.stream_state import State
 from pipeline.weights import checkpoints
 from pipeline.weights.spec import File, Weights
 

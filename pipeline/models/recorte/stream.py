@@ -29,7 +29,7 @@ from pipeline.models.recorte.masks import (
 )
 from pipeline.models.window import Window
 from pipeline.prompts import Point, Prompt
-from pipeline.propagation.stream_state import State
+from pipeline.stream_state import State
 
 if TYPE_CHECKING:
     import torch

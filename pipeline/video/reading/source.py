@@ -20,9 +20,9 @@ from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
+from pipeline import limits
 from pipeline.arrays import Matte, Pixels
 from pipeline.errors import VideoError
-from pipeline.jobs import limits
 from pipeline.video.av_errors import read_errors
 from pipeline.video.colour.to_rgb import RgbConverter
 from pipeline.video.reading import animated_webp

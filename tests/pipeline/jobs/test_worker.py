@@ -21,8 +21,8 @@ import psutil
 import pytest
 
 from pipeline.errors import InputError, RunError, WorkerLost
-from pipeline.jobs.limits import Limits
 from pipeline.jobs.worker import Worker
+from pipeline.limits import Limits
 from tests import children as processes
 from tests.waiting import DEADLINE, until
 

@@ -22,7 +22,7 @@ from pipeline.arrays import Floats, Image
 from pipeline.job import Job
 from pipeline.models import LOW_CONFIDENCE, Prediction, PromptedFrame
 from pipeline.models.sam import Sam
-from pipeline.models.segmenter import DecoderOutput
+from pipeline.networks.decoder_output import DecoderOutput
 from pipeline.process import process
 from pipeline.prompts import Box, Point, Prompt
 from pipeline.video.reading.frames import read_frames

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline import devices, models
+from pipeline import devices, models, stream_state
 from pipeline.compositing.background import Blur
 from pipeline.job import Job
 from pipeline.models import Card, Model, Prediction
@@ -25,10 +25,10 @@ from pipeline.models.sam2 import Sam2
 from pipeline.networks import sam2
 from pipeline.process import process
 from pipeline.prompts import Box, Point, Prompt
-from pipeline.propagation import resume, spool, stream_state
+from pipeline.propagation import resume, spool
 from pipeline.propagation.plan import prompts_by_frame
 from pipeline.propagation.stream import create_stream
-from pipeline.propagation.stream_state import State
+from pipeline.stream_state import State
 from pipeline.video.reading.frames import read_frames
 from pipeline.video.reading.probe import probe_clip
 from tests import ffprobe

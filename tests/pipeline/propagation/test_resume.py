@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from pipeline import models, prompts
+from pipeline import stream_state as module
 from pipeline.errors import RunError
 from pipeline.files import replacing
 from pipeline.job import Job
@@ -29,7 +30,6 @@ from pipeline.models import Prediction
 from pipeline.process import process, render
 from pipeline.prompts import Box, Prompt
 from pipeline.propagation import resume, spool
-from pipeline.propagation import stream_state as module
 from pipeline.propagation.spool import Spool
 from pipeline.video.reading.probe import probe_clip
 from pipeline.video.writing.writer import Writer

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline import stream_state
 from pipeline.job import Job
 from pipeline.models import LOW_CONFIDENCE, Prediction, PromptedFrame
 from pipeline.process import process
 from pipeline.prompts import Point, Prompt
-from pipeline.propagation import stream_state
 from pipeline.propagation.review import Review
 from tests.pipeline import stand_in
 from tests.rendered import subject_over_background, write_clip

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline import limits
 from pipeline.errors import VideoError
-from pipeline.jobs import limits
-from pipeline.jobs.limits import Limits
 from pipeline.jobs.worker import Worker
+from pipeline.limits import Limits
 from pipeline.video.reading import frames as reading
 from pipeline.video.reading.frame_index import FrameIndex
 from pipeline.video.reading.frames import read_frames, read_frames_backward

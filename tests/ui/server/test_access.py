@@ -37,13 +37,13 @@ from db.errors import DatabaseAway
 from db.users import normalise_name
 from tests.ui.conftest import ROOT, Server
 from tests.waiting import DEADLINE
-from ui.server import login_pages
-from ui.server.authentication import CookieAuthenticator
 from ui.server.claims import Claims
-from ui.server.login_sessions import LoginSessions
+from ui.server.login import login_pages
+from ui.server.login.authentication import CookieAuthenticator
+from ui.server.login.login_sessions import LoginSessions
+from ui.server.login.throttle import LoginThrottle
 from ui.server.middleware.access import AccessMiddleware
 from ui.server.middleware.gradio_requests import UPLOAD
-from ui.server.throttle import LoginThrottle
 from ui.server.uploads import _MultipartFile, _Refused
 from ui.server.visitors import LOCAL, Visitor
 from ui.sessions.service import SessionService
@@ -99,7 +99,7 @@ class Harness:
     def __init__(self, folder: Path) -> None:
         from ui.application import create_application  # imports Gradio, whose settings have to be set
         from ui.server.uploads import Uploads
-        from ui.sessions.quota import Quota, uploads_folder
+        from ui.sessions.limits.quota import Quota, uploads_folder
 
         self.home = folder / "home"
         self.accounts = Known()

@@ -19,7 +19,7 @@ from pipeline import models
 from tests.ui.configured import settings
 from tests.ui.conftest import ROOT
 from ui.server import doctor
-from ui.server.accounts import DatabaseAccounts
+from ui.server.login.accounts import DatabaseAccounts
 from ui.startup import CannotStart
 
 

@@ -27,9 +27,9 @@ from tests.ui.configured import settings
 from tests.waiting import DEADLINE
 from ui.server import media
 from ui.server.visitors import Visitor
-from ui.sessions import frames as module
-from ui.sessions.frames import FrameClient
-from ui.sessions.protocol import EncodedImage
+from ui.sessions.rendering import frames as module
+from ui.sessions.rendering.frames import FrameClient
+from ui.sessions.rendering.protocol import EncodedImage
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
 

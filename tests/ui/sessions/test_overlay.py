@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ui.sessions import overlay
+from ui.sessions.rendering import overlay
 
 NUMBERS = range(1, len(overlay.PALETTE) + 1)
 TOLD_APART = 10.0

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ui.sessions.inference import InferenceService
-from ui.sessions.protocol import Inference, InferenceClient
+from ui.sessions.rendering.inference import InferenceService
+from ui.sessions.rendering.protocol import Inference, InferenceClient
 
 CALLS = {name: call for name, call in vars(Inference).items() if inspect.isfunction(call) and name[0] != "_"}
 

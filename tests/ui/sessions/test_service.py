@@ -41,9 +41,9 @@ from ui.page.sections.result import ResultSection
 from ui.page.sections.video import VideoSection
 from ui.sessions import deletion as module
 from ui.sessions import stock_backgrounds
-from ui.sessions.inference import InferenceService
 from ui.sessions.merging import Conflict, Marks, merge
-from ui.sessions.protocol import EncodedImage
+from ui.sessions.rendering.inference import InferenceService
+from ui.sessions.rendering.protocol import EncodedImage
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
 

@@ -19,7 +19,7 @@ from pipeline.errors import InputError
 from pipeline.jobs import sandbox
 from tests.ui import line
 from tests.waiting import DEADLINE, until
-from ui.sessions.shares import FairSemaphore, FairThreads, WeightedSemaphore
+from ui.sessions.limits.shares import FairSemaphore, FairThreads, WeightedSemaphore
 
 
 class Work:

@@ -21,9 +21,9 @@ from db.models import State, User
 from pipeline.errors import InputError
 from pipeline.video.reading.probe import probe_clip
 from tests.ui import line
-from ui.sessions import quota as module
-from ui.sessions.quota import Quota, QuotaExceeded, measure_bytes
-from ui.sessions.upload_limits import UploadLimits
+from ui.sessions.limits import quota as module
+from ui.sessions.limits.quota import Quota, QuotaExceeded, measure_bytes
+from ui.sessions.limits.upload_limits import UploadLimits
 
 pytestmark = pytest.mark.usefixtures("at_once")
 

@@ -21,7 +21,7 @@ from ui.page import markup
 from ui.page.context import Context, EditorSection
 from ui.page.handlers import Updates, error_toast, language_of, with_error_toasts
 from ui.page.i18n import localized
-from ui.sessions.frames import FrameClient
+from ui.sessions.rendering.frames import FrameClient
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
 

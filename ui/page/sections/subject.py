@@ -17,7 +17,7 @@ from ui.page.context import Context, EditorSection
 from ui.page.handlers import Updates, language_of, with_error_toasts
 from ui.page.i18n import localized
 from ui.sessions.downloads import Download, Downloads
-from ui.sessions.frames import FrameClient
+from ui.sessions.rendering.frames import FrameClient
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.propagation import stream_state
+from pipeline import stream_state
 
 
 def kept(folder: Path, value: Any) -> Any:

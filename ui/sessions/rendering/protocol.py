@@ -1,6 +1,6 @@
 """Calls between the process that serves sessions and the worker process with the models.
 
-`Inference` is what both ends implement: `ui.sessions.inference.InferenceService` in the worker, and
+`Inference` is what both ends implement: `ui.sessions.rendering.inference.InferenceService` in the worker, and
 `InferenceClient` here, which passes each call on. Arguments and values are plain data that can be pickled.
 """
 

@@ -18,7 +18,7 @@ class UploadLimits:
     pixels: int = 0
     """Of one frame."""
     quota_bytes: int = 0
-    """Of all files of one user; see `ui.sessions.quota`."""
+    """Of all files of one user; see `ui.sessions.limits.quota`."""
 
     def check_bytes(self, name: str, size: int) -> None:
         """Raise InputError for a file that is too large."""

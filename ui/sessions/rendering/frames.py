@@ -21,7 +21,8 @@ from pipeline.formats import Format
 from pipeline.jobs import preflight
 from pipeline.keys import matte_key, pts_range
 from pipeline.video.reading.index_cache import has_index, load_index
-from ui.sessions.protocol import (
+from ui.sessions.limits.shares import FairSemaphore, WeightedSemaphore
+from ui.sessions.rendering.protocol import (
     ClickCandidate,
     EncodedImage,
     Host,
@@ -31,7 +32,6 @@ from ui.sessions.protocol import (
     can_load_model,
 )
 from ui.sessions.session import Session
-from ui.sessions.shares import FairSemaphore, WeightedSemaphore
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ _PREVIEWS, _PREVIEWS_EACH = 4, 2
 
 def create_inference_service() -> Inference:
     """Create what a worker hosts; called in the worker, for it imports torch and av."""
-    from ui.sessions.inference import InferenceService
+    from ui.sessions.rendering.inference import InferenceService
 
     return InferenceService()
 

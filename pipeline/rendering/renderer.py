@@ -16,7 +16,7 @@ from pipeline.compositing.edges import adjust_edges
 from pipeline.job import Job
 from pipeline.propagation.predictions import FramePrediction
 from pipeline.propagation.run import Step
-from pipeline.result import ResultTiming
+from pipeline.rendering.result import ResultTiming
 from pipeline.video.writing.constant_rate import ConstantRate, LimitedRate
 from pipeline.video.writing.writer import Writer
 

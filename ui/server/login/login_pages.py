@@ -12,9 +12,15 @@ from db.errors import DatabaseAway
 from db.users import LONGEST_NAME, normalise_name
 from ui import text
 from ui.server import html_pages
-from ui.server.authentication import COOKIE, SECURE_COOKIE, CookieAuthenticator, cookie_name, cookie_token
-from ui.server.login_sessions import LIFETIME_SECONDS
-from ui.server.throttle import LoginThrottle
+from ui.server.login.authentication import (
+    COOKIE,
+    SECURE_COOKIE,
+    CookieAuthenticator,
+    cookie_name,
+    cookie_token,
+)
+from ui.server.login.login_sessions import LIFETIME_SECONDS
+from ui.server.login.throttle import LoginThrottle
 from ui.visitor import language_of
 
 _CONCURRENT_CHECKS = 2

@@ -10,7 +10,7 @@ from uuid import UUID
 from starlette.requests import HTTPConnection
 
 from db.errors import DatabaseAway
-from ui.server.login_sessions import LoginSessions
+from ui.server.login.login_sessions import LoginSessions
 from ui.server.lookups import K, Lookups, V
 from ui.server.visitors import LOCAL, Visitor
 

@@ -1,6 +1,6 @@
 """Inference in the worker process: runs jobs and renders pictures of sessions; the models live here.
 
-A `pipeline.jobs.worker.Worker` hosts the service; `ui.sessions.protocol` has its calls.
+A `pipeline.jobs.worker.Worker` hosts the service; `ui.sessions.rendering.protocol` has its calls.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from pipeline.video import hardware
 from pipeline.video.reading.frames import Frame, read_frames
 from pipeline.video.reading.index_cache import load_index, save_index
 from pipeline.video.reading.probe import probe_clip
-from ui.sessions import overlay
-from ui.sessions.protocol import (
+from ui.sessions.rendering import overlay
+from ui.sessions.rendering.protocol import (
     PREVIEWS,
     ClickCandidate,
     EncodedImage,
@@ -50,7 +50,7 @@ _CACHE_BYTES = 128 * 2**20
 
 
 class InferenceService:
-    """`ui.sessions.protocol.Inference` on this process's device, with a cache of the latest mattes."""
+    """`protocol.Inference` on this process's device, with a cache of the latest mattes."""
 
     def __init__(self) -> None:
         self._model_lock = threading.Lock()

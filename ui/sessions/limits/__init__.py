@@ -1,0 +1,1 @@
+"""Limits on what a user may bring, keep and have done at a time."""
