@@ -36,14 +36,6 @@ def focused(page: Page) -> str:
     return str(page.evaluate("document.activeElement.closest('[id]:not([id=\"\"])')?.id"))
 
 
-def frame_over(page: Page) -> str:
-    """Return the address of the shown frame over the present background."""
-    page.locator("[data-view=split]").click()
-    with page.expect_response(re.compile("view=over")) as answered:
-        page.locator("[data-part=slider]").press("ArrowRight")
-    return answered.value.url
-
-
 # ---------------------------------------------------------------- colours
 
 
@@ -64,8 +56,10 @@ def test_a_colour_is_picked_or_typed(server: Server, visit: Visit, clip: Path) -
         expect(typed).to_have_value(read)
         expect(well).to_have_value(read)
 
+    first_frame = f"{server.url}/media/{session(page)}/frames/0?view=over"
+
     def behind() -> np.ndarray:
-        return pixels(page, frame_over(page))[3, 3].astype(int)
+        return pixels(page, first_frame)[3, 3].astype(int)
 
     until(lambda: np.abs(behind() - (0x30, 0x20, 0x10)).max() < 12)  # once the choice is answered
     typed.fill("nonsense")
