@@ -54,8 +54,8 @@ def process(job: Job) -> Generator[Progress, None, None]:
     """
     clip = probe_clip(job.source)
     job.check(clip)
-    frames = pts_range(job, clip)
-    kept = MatteFile.find(job.matte, matte_key(job))
+    frames, key = pts_range(job, clip), matte_key(job)
+    kept = MatteFile.find(job.matte, key)
     if kept is not None and kept.covers(*frames):
         resume.clear(kept)  # the run that made it may have been killed just then
         yield from render(job, kept)
@@ -72,7 +72,7 @@ def process(job: Job) -> Generator[Progress, None, None]:
             folder = stack.enter_context(scratch_folder(job.output))
         else:
             first, past = frames
-            matte_writer = matte.create_writer(job.matte, clip, key=matte_key(job), start=first, past=past)
+            matte_writer = matte.create_writer(job.matte, clip, key=key, start=first, past=past)
             stack.enter_context(matte_writer)
             folder = stack.enter_context(resume.open_folder(job, job.matte, clip))
         plan = plan_segments(active, clip, *frames, scenes)

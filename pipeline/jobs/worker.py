@@ -24,7 +24,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from multiprocessing import reduction, resource_tracker
 from multiprocessing.connection import Connection
-from typing import Any, Literal, Self, TypeVar, TypeVarTuple, cast, overload
+from typing import Any, Literal, Self, TypeVar, TypeVarTuple, cast
 
 from pipeline import devices, limits
 from pipeline.errors import RecorteError, RunError, WorkerLost
@@ -73,38 +73,25 @@ class Worker:
         process = self._current
         return None if process is None or process.ended.is_set() else process.pid
 
-    @overload
-    def call(self, method: Callable[[Any, *Arguments], Returned], *args: *Arguments) -> Returned: ...
-    @overload
-    def call(self, method: str, *args: Any) -> Any: ...
-    def call(self, method: Callable[..., Any] | str, *args: Any) -> Any:  # type: ignore[misc]
+    def call(self, method: Callable[[Any, *Arguments], Returned], *args: *Arguments) -> Returned:
         """Call a method of the hosted object and return its value.
 
-        `method` is the function in the object's class, such as `Hosted.add`, or its name. Raises what it
+        `method` is the function in the object's class or protocol, such as `Hosted.add`. Raises what it
         raises, and WorkerLost where the process is lost.
         """
-        name = _method_name(method)
-        with self._connect(name, args, False) as (process, connection):
-            return process.receive(connection)[1]
+        with self._connect(method.__name__, args, False) as (process, connection):
+            value: Returned = process.receive(connection)[1]
+            return value
 
-    @overload
     def stream(
-        self,
-        method: Callable[[Any, *Arguments], Iterator[Returned]],
-        *args: *Arguments,
-    ) -> Generator[Returned, None, None]: ...
-    @overload
-    def stream(self, method: str, *args: Any) -> Generator[Any, None, None]: ...
-    def stream(  # type: ignore[misc]
-        self, method: Callable[..., Any] | str, *args: Any
-    ) -> Generator[Any, None, None]:
+        self, method: Callable[[Any, *Arguments], Iterator[Returned]], *args: *Arguments
+    ) -> Generator[Returned, None, None]:
         """Yield what the generator that a method returns yields; it may be a few items ahead.
 
         `method` and errors as in `call`. Closing this generator closes the other, and returns when it has
         closed.
         """
-        name = _method_name(method)
-        with self._connect(name, args, True) as (process, connection):
+        with self._connect(method.__name__, args, True) as (process, connection):
             try:
                 while (answer := process.receive(connection))[0] == "item":
                     yield answer[1]
@@ -256,10 +243,6 @@ class _Process:
         if self.status is not None:
             self._process.close()
         self.ended.set()
-
-
-def _method_name(method: Callable[..., Any] | str) -> str:
-    return method if isinstance(method, str) else method.__name__
 
 
 def _levels() -> dict[str, int]:

@@ -23,17 +23,11 @@ class LocalWorker:
     def __init__(self, factory: Callable[[], Any], **_: Any) -> None:
         self.hosted = factory()
 
-    def call(self, method: Callable[..., Any] | str, *args: Any) -> Any:
-        return self._find(method)(*args)
+    def call(self, method: Callable[..., Any], *args: Any) -> Any:
+        return getattr(self.hosted, method.__name__)(*args)
 
-    def stream(self, method: Callable[..., Any] | str, *args: Any) -> Generator[Any, None, None]:
-        yield from self._find(method)(*args)
-
-    def _find(self, method: Callable[..., Any] | str) -> Callable[..., Any]:
-        found: Callable[..., Any] = getattr(
-            self.hosted, method if isinstance(method, str) else method.__name__
-        )
-        return found
+    def stream(self, method: Callable[..., Any], *args: Any) -> Generator[Any, None, None]:
+        yield from getattr(self.hosted, method.__name__)(*args)
 
     def __enter__(self) -> Self:
         return self

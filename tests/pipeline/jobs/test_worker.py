@@ -33,6 +33,10 @@ class Foreign(Exception):
     """An error of a class that the other side is not asked to know."""
 
 
+def nothing(hosted: Hosted) -> None:
+    """A method that the hosted object does not have."""
+
+
 class Hosted:
     """Does over there what the tests ask for."""
 
@@ -118,7 +122,7 @@ def broken() -> Hosted:
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Worker]:
     with Worker(Hosted) as worker:
-        spared.append(worker.call("pid"))
+        spared.append(worker.call(Hosted.pid))
         yield worker
 
 
@@ -143,37 +147,37 @@ def children() -> list[psutil.Process]:
 
 
 def test_a_method_is_called_in_the_worker(shared: Worker) -> None:
-    assert shared.call("pid") == shared.pid != os.getpid()
-    assert shared.call("add", 2, 3) == shared.call(Hosted.add, 2, 3) == 5
+    assert shared.call(Hosted.pid) == shared.pid != os.getpid()
+    assert shared.call(Hosted.add, 2, 3) == 5
     image = np.arange(3_000_000, dtype=np.uint8).reshape(1000, 1000, 3)
-    assert np.array_equal(shared.call("doubled", image), image * 2)
+    assert np.array_equal(shared.call(Hosted.doubled, image), image * 2)
 
 
 def test_errors_in_the_worker_are_raised_in_the_caller(shared: Worker) -> None:
     with pytest.raises(InputError, match=r"^a\.mp4: this is no video\.$"):
-        shared.call("fail", "input")
+        shared.call(Hosted.fail, "input")
     with pytest.raises(ZeroDivisionError, match="by zero") as caught:
-        shared.call("fail", "zero")
+        shared.call(Hosted.fail, "zero")
     assert "test_worker.py" in caught.value.__notes__[0]  # where it was, for the log
     with pytest.raises(RuntimeError, match=r"^Foreign: .*told"):
-        shared.call("fail", "foreign")
+        shared.call(Hosted.fail, "foreign")
     with pytest.raises(RuntimeError, match="SystemExit"):
-        shared.call("fail", "exit")
+        shared.call(Hosted.fail, "exit")
     with pytest.raises(RunError, match="not enough memory"):
-        shared.call("fail", "memory")
+        shared.call(Hosted.fail, "memory")
     with pytest.raises(AttributeError):
-        shared.call("nothing")
+        shared.call(nothing)
     with pytest.raises(AttributeError, match="pickle"):
-        shared.call("add", lambda: None, 1)
+        shared.call(Hosted.add, lambda: None, 1)
     with pytest.raises((RuntimeError, AttributeError), match="pickle"):
-        shared.call("unpicklable")
-    assert shared.call("add", 1, 1) == 2
+        shared.call(Hosted.unpicklable)
+    assert shared.call(Hosted.add, 1, 1) == 2
 
 
 def test_many_call_at_once(shared: Worker) -> None:
     """Each waits over there for the others."""
     got: list[int] = []
-    threads = [threading.Thread(target=lambda: got.append(shared.call("together"))) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: got.append(shared.call(Hosted.together))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -187,7 +191,7 @@ def test_records_logged_in_the_worker_are_logged_in_the_parent(
     logging.getLogger("pipeline").setLevel(logging.INFO)
     try:
         with Worker(Hosted) as fresh:
-            fresh.call("log", "a word")
+            fresh.call(Hosted.log, "a word")
     finally:
         logging.getLogger("pipeline").setLevel(logging.NOTSET)
     told = [record for record in caplog.records if record.name == "pipeline.there"]
@@ -199,38 +203,38 @@ def test_records_logged_in_the_worker_are_logged_in_the_parent(
 
 
 def test_a_generator_is_streamed(shared: Worker) -> None:
-    assert list(shared.stream("count", 1000)) == list(range(1000))
+    assert list(shared.stream(Hosted.count, 1000)) == list(range(1000))
     assert list(shared.stream(Hosted.count, 5)) == list(range(5))
-    assert [len(part) for part in shared.stream("count", 4, 0.0, 2_000_000)] == [2_000_000] * 4
-    three = shared.stream("count", 3)
+    assert [len(part) for part in shared.stream(Hosted.count, 4, 0.0, 2_000_000)] == [2_000_000] * 4
+    three = shared.stream(Hosted.count, 3)
     assert [next(three), next(three), next(three)] == [0, 1, 2]
     with pytest.raises(InputError, match="too few"):
         next(three)
 
 
 def test_a_call_is_answered_while_a_stream_runs(shared: Worker) -> None:
-    steps = shared.stream("count", 100, 0.01)
+    steps = shared.stream(Hosted.count, 100, 0.01)
     assert next(steps) == 0
-    assert shared.call("add", 1, 2) == 3
+    assert shared.call(Hosted.add, 1, 2) == 3
     assert next(steps) == 1
     steps.close()
 
 
 @pytest.mark.parametrize("size", [1, 500_000])
 def test_closing_a_stream_closes_the_workers_generator(shared: Worker, size: int) -> None:
-    before = shared.call("how_many_closed")
-    steps = shared.stream("count", 10**6, 0.0, size)
+    before = shared.call(Hosted.how_many_closed)
+    steps = shared.stream(Hosted.count, 10**6, 0.0, size)
     assert next(steps) is not None
     steps.close()
-    assert shared.call("how_many_closed") == before + 1
-    steps = shared.stream("count", 10**6, 0.0, size)
+    assert shared.call(Hosted.how_many_closed) == before + 1
+    steps = shared.stream(Hosted.count, 10**6, 0.0, size)
     assert next(steps) is not None
     del steps
     gc.collect()
-    assert shared.call("how_many_closed") == before + 2
-    unasked = shared.stream("count", 10**6)
+    assert shared.call(Hosted.how_many_closed) == before + 2
+    unasked = shared.stream(Hosted.count, 10**6)
     unasked.close()
-    assert shared.call("how_many_closed") == before + 2
+    assert shared.call(Hosted.how_many_closed) == before + 2
 
 
 # ---------------------------------------------------------------- its end
@@ -241,7 +245,7 @@ def asleep(worker: Worker, count: int) -> list[tuple[threading.Thread, list[str]
 
     def ask(told: list[str]) -> None:
         with pytest.raises(WorkerLost) as caught:
-            worker.call("sleep")
+            worker.call(Hosted.sleep)
         told.append(caught.value.how)
 
     asked: list[tuple[threading.Thread, list[str]]] = []
@@ -250,33 +254,33 @@ def asleep(worker: Worker, count: int) -> list[tuple[threading.Thread, list[str]
         asked.append((threading.Thread(target=ask, args=(told,)), told))
     for thread, _ in asked:
         thread.start()
-    until(lambda: worker.call("how_many_sleep") == count)
+    until(lambda: worker.call(Hosted.how_many_sleep) == count)
     return asked
 
 
 def test_a_killed_worker_is_restarted(worker: Worker) -> None:
-    first = worker.call("pid")
+    first = worker.call(Hosted.pid)
     ((thread, told),) = asleep(worker, 1)
     psutil.Process(worker.pid).kill()
     thread.join(DEADLINE)
     assert told == ["it was killed, and memory may have run out"] and not children()
-    second = worker.call("pid")
+    second = worker.call(Hosted.pid)
     assert first != second == worker.pid
-    steps = worker.stream("count", 10**6, 0.01)
+    steps = worker.stream(Hosted.count, 10**6, 0.01)
     assert next(steps) == 0
     psutil.Process(worker.pid).kill()
     with pytest.raises(WorkerLost, match="killed"):
         list(steps)
     assert not children()
-    assert worker.call("add", 1, 2) == 3
+    assert worker.call(Hosted.add, 1, 2) == 3
     psutil.Process(worker.pid).kill()  # while nothing is asked of it
-    assert worker.call("add", 1, 2) == 3
+    assert worker.call(Hosted.add, 1, 2) == 3
     worker.kill()
     assert worker.pid is None and not children()
-    assert worker.call("add", 1, 2) == 3
+    assert worker.call(Hosted.add, 1, 2) == 3
     with pytest.raises(WorkerLost, match="it crashed"):
-        worker.call("crash")
-    assert worker.call("add", 1, 2) == 3
+        worker.call(Hosted.crash)
+    assert worker.call(Hosted.add, 1, 2) == 3
 
 
 def test_every_waiting_caller_gets_worker_lost(worker: Worker) -> None:
@@ -288,7 +292,7 @@ def test_every_waiting_caller_gets_worker_lost(worker: Worker) -> None:
 
 
 def test_closing_a_stream_whose_process_is_gone(worker: Worker) -> None:
-    steps = worker.stream("count", 10**6, 0.01)
+    steps = worker.stream(Hosted.count, 10**6, 0.01)
     next(steps)
     worker.kill()
     steps.close()
@@ -296,20 +300,20 @@ def test_closing_a_stream_whose_process_is_gone(worker: Worker) -> None:
 
 def test_a_worker_that_does_not_start_raises_worker_lost(caplog: pytest.LogCaptureFixture) -> None:
     with Worker(broken) as worker, pytest.raises(WorkerLost, match="status 1"):
-        worker.call("pid")
+        worker.call(Hosted.pid)
     assert "nothing to be had" in caplog.text
     assert not children()
 
 
 def test_closing_ends_calls_in_progress(worker: Worker) -> None:
-    steps = worker.stream("count", 10**6, 0.01)
+    steps = worker.stream(Hosted.count, 10**6, 0.01)
     next(steps)
     ((stuck, _),) = asleep(worker, 1)
     worker.close()
     stuck.join(DEADLINE)
     assert not stuck.is_alive() and not children()
     with pytest.raises(WorkerLost, match="being stopped"):
-        worker.call("pid")
+        worker.call(Hosted.pid)
     worker.close()
 
 
@@ -321,15 +325,15 @@ if __name__ == "__main__":
     worker = Worker(Hosted)
     worker.start()
     if "early" not in sys.argv:
-        print(worker.call("pid"), flush=True)
+        print(worker.call(Hosted.pid), flush=True)
     else:
         print(worker.pid, flush=True)
     try:
-        for n in worker.stream("count", 10**6, 0.01):
+        for n in worker.stream(Hosted.count, 10**6, 0.01):
             if n == 0:
                 print("streaming", flush=True)
     except KeyboardInterrupt:
-        print(worker.call("add", 1, 2), flush=True)
+        print(worker.call(Hosted.add, 1, 2), flush=True)
         worker.close()
         print("closed", flush=True)
 """
@@ -381,23 +385,23 @@ def test_ctrl_c_at_the_terminal_leaves_it_to_be_closed(
 
 def test_too_much_memory_raises_an_error_and_the_worker_survives() -> None:
     with Worker(Hosted, limits=Limits(memory_bytes=2**30, open_files=64)) as worker:
-        assert worker.call("take", 10**8) == 10**8
+        assert worker.call(Hosted.take, 10**8) == 10**8
         pid = worker.pid
         with pytest.raises(RunError, match="not enough memory"):
-            worker.call("take", 2 * 10**9)
-        assert worker.call("open", 20) == 20
+            worker.call(Hosted.take, 2 * 10**9)
+        assert worker.call(Hosted.open, 20) == 20
         with pytest.raises(OSError, match="Too many open files"):
-            worker.call("open", 100)
-        assert worker.call("cores") == (0, 0)
+            worker.call(Hosted.open, 100)
+        assert worker.call(Hosted.cores) == (0, 0)
         assert worker.pid == pid
 
 
 @pytest.mark.parametrize("bound", [Limits(cpu_seconds=1), Limits(seconds=1)])
 def test_too_much_time_ends_it(bound: Limits) -> None:
     with Worker(Hosted, limits=bound) as worker, pytest.raises(WorkerLost, match="took too long"):
-        worker.call("spin")
+        worker.call(Hosted.spin)
 
 
 def test_without_bounds_there_are_none() -> None:
     with Worker(Hosted) as worker:
-        assert worker.call("take", 2 * 10**8) == 2 * 10**8
+        assert worker.call(Hosted.take, 2 * 10**8) == 2 * 10**8

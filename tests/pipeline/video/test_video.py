@@ -430,7 +430,7 @@ def test_a_stream_that_grows_beyond_the_bound_is_refused_where_it_does(
 
 def test_a_worker_holds_its_videos_to_its_bound(tmp_path: Path) -> None:
     with Worker(Bounded, limits=Limits(pixels=1234)) as worker, Worker(Bounded) as free:
-        assert worker.call("most") == 1234 and free.call("most") is None
+        assert worker.call(Bounded.most) == 1234 and free.call(Bounded.most) is None
 
 
 class Bounded:

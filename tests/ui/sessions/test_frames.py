@@ -29,7 +29,7 @@ from ui.server import media
 from ui.server.visitors import Visitor
 from ui.sessions.rendering import frames as module
 from ui.sessions.rendering.frames import FrameClient
-from ui.sessions.rendering.protocol import EncodedImage
+from ui.sessions.rendering.protocol import EncodedImage, Inference
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
 
@@ -43,8 +43,8 @@ class Worker:
         self.pixels = self.peak = 0
         self._lock = threading.Lock()
 
-    def call(self, name: str, *args: Any) -> Any:
-        if name != "render_frame":
+    def call(self, method: Callable[..., Any], *args: Any) -> Any:
+        if method is not Inference.render_frame:
             return None
         work = args[0]
         size = work.clip.width * work.clip.height
@@ -59,7 +59,7 @@ class Worker:
             self.pixels -= size
         return EncodedImage(b"picture", "image/jpeg", True)
 
-    def stream(self, name: str, *args: Any) -> Generator[Any, None, None]:
+    def stream(self, method: Callable[..., Any], *args: Any) -> Generator[Any, None, None]:
         assert self.go.wait(DEADLINE)
         yield [0]
 

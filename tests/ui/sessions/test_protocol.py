@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
@@ -20,12 +20,12 @@ class RecordingHost:
     def __init__(self) -> None:
         self.calls: list[tuple[str, tuple[Any, ...], bool]] = []
 
-    def call(self, name: str, *args: Any) -> Any:
-        self.calls.append((name, args, False))
+    def call(self, method: Callable[..., Any], *args: Any) -> Any:
+        self.calls.append((method.__name__, args, False))
         return ("data", "mime")
 
-    def stream(self, name: str, *args: Any) -> Generator[Any, None, None]:
-        self.calls.append((name, args, True))
+    def stream(self, method: Callable[..., Any], *args: Any) -> Generator[Any, None, None]:
+        self.calls.append((method.__name__, args, True))
         yield from ()
 
 

@@ -20,6 +20,7 @@ from pipeline.errors import InputError, WorkerLost
 from pipeline.formats import Format
 from pipeline.jobs import preflight
 from pipeline.keys import matte_key, pts_range
+from pipeline.matte import MatteFile
 from pipeline.video.reading.index_cache import has_index, load_index
 from ui.sessions.limits.shares import FairSemaphore, WeightedSemaphore
 from ui.sessions.rendering.protocol import (
@@ -28,7 +29,6 @@ from ui.sessions.rendering.protocol import (
     Host,
     Inference,
     InferenceClient,
-    MatteHeader,
     can_load_model,
 )
 from ui.sessions.session import Session
@@ -156,12 +156,11 @@ class FrameClient:
         state = None if path is None else _file_state(path)
         if path is None or state is None:
             return False
-        header = self._read_matte(path, state)
-        if header is None or header.key != matte_key(found.effective_job):
+        kept = self._read_matte(path, state)
+        if kept is None or kept.key != matte_key(found.effective_job):
             return False
         self._ensure_index(found)
-        first, past = pts_range(found.job, found.clip)
-        return header.start <= first and past <= header.end
+        return kept.covers(*pts_range(found.job, found.clip))
 
     def has_sound(self, behind: Background) -> bool:
         """Return True if the background is a video with sound."""
@@ -242,7 +241,7 @@ class FrameClient:
         if not has_index(path):
             self._query(lambda: self._inference.write_index(path))
 
-    def _read_matte_file(self, path: Path, _state: tuple[int, int]) -> MatteHeader | None:
+    def _read_matte_file(self, path: Path, _state: tuple[int, int]) -> MatteFile | None:
         return self._query(lambda: self._inference.read_matte(path))
 
     def _file_has_sound(self, path: Path, _state: tuple[int, int]) -> bool:

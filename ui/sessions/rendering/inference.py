@@ -38,7 +38,6 @@ from ui.sessions.rendering.protocol import (
     PREVIEWS,
     ClickCandidate,
     EncodedImage,
-    MatteHeader,
     RenderRequest,
     can_load_model,
 )
@@ -144,12 +143,11 @@ class InferenceService:
     def write_index(self, path: Path) -> None:
         save_index(path)
 
-    def read_matte(self, path: Path) -> MatteHeader | None:
+    def read_matte(self, path: Path) -> MatteFile | None:
         try:
-            kept = MatteFile.open(path)
+            return MatteFile.open(path)
         except VideoError:
             return None
-        return MatteHeader(kept.key, kept.start, kept.end)
 
     def has_sound(self, path: Path) -> bool:
         return bool(probe_clip(path).sound)
@@ -234,8 +232,8 @@ class InferenceService:
     ) -> Iterator[Frame]:
         """Compute and cache one object's mattes at these times (seconds), until the marks change."""
         index = load_index(request.clip.path)
-        times = list(times)
-        wanted = [(matte_key(job), index.frame_at(round(t / request.clip.time_base))) for t in times]
+        times, key = list(times), matte_key(job)
+        wanted = [(key, index.frame_at(round(t / request.clip.time_base))) for t in times]
         if _find_matte(request) is None:
             self._load_model(job)
         with closing(preview.predict_steps(job, times, steps)) as stream:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,8 @@ from pipeline import models, prompts
 from pipeline.clip import Clip
 from pipeline.errors import WeightsError
 from pipeline.job import Job, Progress
+from pipeline.jobs.worker import Arguments, Returned
+from pipeline.matte import MatteFile
 
 PREVIEWS = 6
 """Preview frames of a session."""
@@ -72,14 +74,6 @@ class ClickCandidate(NamedTuple):
     """As a data URL."""
 
 
-class MatteHeader(NamedTuple):
-    """What a matte file was made from, and the range of pts that it covers."""
-
-    key: str
-    start: int
-    end: int
-
-
 class Inference(Protocol):
     """What the worker does for sessions; called by many threads at once.
 
@@ -116,8 +110,8 @@ class Inference(Protocol):
     def write_index(self, path: Path) -> None:
         """Write a video's frame index beside it."""
 
-    def read_matte(self, path: Path) -> MatteHeader | None:
-        """Read a matte file's header; None if it cannot be read."""
+    def read_matte(self, path: Path) -> MatteFile | None:
+        """Read the tags of a matte file; None if it cannot be read."""
 
     def has_sound(self, path: Path) -> bool:
         """Return True if a video file has sound."""
@@ -127,60 +121,57 @@ class Inference(Protocol):
 
 
 class Host(Protocol):
-    """Host of an object whose methods are called by name, such as `pipeline.jobs.worker.Worker`."""
+    """Host of an `Inference` in another process, such as `pipeline.jobs.worker.Worker`."""
 
-    def call(self, name: str, *args: Any) -> Any: ...
-    def stream(self, name: str, *args: Any) -> Generator[Any, None, None]: ...
+    def call(self, method: Callable[[Any, *Arguments], Returned], *args: *Arguments) -> Returned: ...
+    def stream(
+        self, method: Callable[[Any, *Arguments], Iterator[Returned]], *args: *Arguments
+    ) -> Generator[Returned, None, None]: ...
 
 
 class InferenceClient:
-    """Inference by a host: the only place that names its methods in strings."""
+    """Inference by a host."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
 
     def process(self, job: Job) -> Generator[Progress, None, None]:
-        return self._host.stream("process", job)
+        return self._host.stream(Inference.process, job)
 
     def invalidate(self, id: str, version: int) -> None:
-        self._host.call("invalidate", id, version)
+        self._host.call(Inference.invalidate, id, version)
 
     def render_frame(
         self, request: RenderRequest, version: int, index: int, view: str, propagate: bool
     ) -> EncodedImage:
-        image: EncodedImage = self._host.call("render_frame", request, version, index, view, propagate)
-        return image
+        return self._host.call(Inference.render_frame, request, version, index, view, propagate)
 
     def render_candidates(self, request: RenderRequest, index: int, number: int) -> list[ClickCandidate]:
-        candidates: list[ClickCandidate] = self._host.call("render_candidates", request, index, number)
-        return candidates
+        return self._host.call(Inference.render_candidates, request, index, number)
 
     def make_previews(self, request: RenderRequest, version: int) -> Generator[list[int], None, None]:
-        return self._host.stream("make_previews", request, version)
+        return self._host.stream(Inference.make_previews, request, version)
 
     def cached_previews(self, request: RenderRequest) -> list[int]:
-        numbers: list[int] = self._host.call("cached_previews", request)
-        return numbers
+        return self._host.call(Inference.cached_previews, request)
 
     def write_filmstrip(self, request: RenderRequest, path: Path) -> None:
-        self._host.call("write_filmstrip", request, path)
+        self._host.call(Inference.write_filmstrip, request, path)
 
     def render_poster(self, request: RenderRequest) -> tuple[bytes, str]:
-        data, mime = self._host.call("render_poster", request)
-        return data, mime
+        return self._host.call(Inference.render_poster, request)
 
     def write_index(self, path: Path) -> None:
-        self._host.call("write_index", path)
+        self._host.call(Inference.write_index, path)
 
-    def read_matte(self, path: Path) -> MatteHeader | None:
-        header: MatteHeader | None = self._host.call("read_matte", path)
-        return header
+    def read_matte(self, path: Path) -> MatteFile | None:
+        return self._host.call(Inference.read_matte, path)
 
     def has_sound(self, path: Path) -> bool:
-        return bool(self._host.call("has_sound", path))
+        return self._host.call(Inference.has_sound, path)
 
     def has_hardware_encoder(self, key: str) -> bool:
-        return bool(self._host.call("has_hardware_encoder", key))
+        return self._host.call(Inference.has_hardware_encoder, key)
 
 
 def can_load_model(job: Job) -> bool:
