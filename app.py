@@ -23,8 +23,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ui.settings import Settings
 
-ASSETS = Path(__file__).resolve().parent / "assets"
-
 
 def serve(settings: Settings) -> None:
     """Serve the page until interrupted. Raises CannotStart."""
@@ -48,6 +46,7 @@ def _compose_and_serve(settings: Settings, port: socket.socket, uploads: Path) -
     from pipeline.jobs.worker import Worker
     from pipeline.limits import Limits
     from ui.application import create_application
+    from ui.assets import ASSETS
     from ui.server import admin, health, metrics
     from ui.server.login.accounts import DatabaseAccounts
     from ui.server.login.authentication import CookieAuthenticator

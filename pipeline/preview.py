@@ -135,11 +135,8 @@ def predict_corrected(job: Job, pts: int, trail: StateCache) -> Generator[FrameP
     segment = find_corrected_segment(clip, job, pts)
     if segment is None:
         return
-    order = [
-        p
-        for p in load_index(clip.path).pts
-        if min(segment.initial_pts, pts) <= p <= max(segment.initial_pts, pts)
-    ]
+    first, last = sorted((segment.initial_pts, pts))
+    order = list(load_index(clip.path).between(first, last + 1))
     if pts < segment.initial_pts:
         order.reverse()
     known = ((n, trail.get(job, segment, order[n])) for n in range(len(order) - 2, -1, -1))

@@ -61,7 +61,7 @@ def process(job: Job) -> Generator[Progress, None, None]:
         yield from render(job, kept)
         return
     _prepare_outputs(job, [job.output] if job.matte is None else [job.output, job.matte])
-    preflight.check(job, clip, len(_frame_times(clip, frames)))
+    preflight.check(job, clip, len(load_index(clip.path).between(*frames)))
     stream = create_stream(job)
     scenes, active = yield from find_scenes(job, clip, frames)
     with ExitStack() as stack:
@@ -98,11 +98,11 @@ def render(job: Job, kept: MatteFile) -> Generator[Progress, None, None]:
             f"{kept.path.name}: this matte has no picture for the part of {clip.name} asked for."
         )
     _prepare_outputs(job, [job.output], kept.path)
-    times = _frame_times(clip, frames)
-    preflight.check(job, clip, len(times))
+    count = len(load_index(clip.path).between(*frames))
+    preflight.check(job, clip, count)
     pairs = kept.read(clip, frames, high_bit_depth=job.high_bit_depth(clip))
     steps = (Step((frame, Prediction(alpha)), 1) for frame, alpha in pairs)
-    meter = ProgressMeter("render", len(times))
+    meter = ProgressMeter("render", count)
     timing = ResultTiming.of(job, clip, frames)
     with open_output(job, clip, timing) as out:
         yield from _write_result(job, clip, timing, steps, meter, out)
@@ -116,7 +116,7 @@ def find_scenes(
     Where no prompt initialises an object, the model proposes prompts for each scene, if it can. `frames` is
     a pts range.
     """
-    meter = ProgressMeter("matte", len(_frame_times(clip, frames)))
+    meter = ProgressMeter("matte", len(load_index(clip.path).between(*frames)))
     proposed = proposals.needs_proposals(job)
     if proposed:
         first, last = frames[0], frames[1] - 1
@@ -186,11 +186,6 @@ def _prepare_outputs(job: Job, written: list[Path], *read: Path) -> None:
         raise InputError(f"{job.output.name}: the result and the matte cannot be the same file.")
     for path in written:
         remove_stale_parts(path)
-
-
-def _frame_times(clip: Clip, frames: tuple[int, int]) -> list[int]:
-    """Return the pts of the clip's frames in a pts range."""
-    return [p for p in load_index(clip.path).pts if frames[0] <= p < frames[1]]
 
 
 def _queue_depth(job: Job, clip: Clip) -> int:

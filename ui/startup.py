@@ -10,7 +10,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 TAKEOVER_SECONDS = 5.0
@@ -103,22 +103,16 @@ def lock_data_dir(home: Path, timeout: float = TAKEOVER_SECONDS) -> Iterator[Non
 @contextmanager
 def lock_if_free(home: Path) -> Iterator[bool]:
     """Lock a data folder unless a server holds it; yields True where one does."""
-    if not home.exists():
-        yield False
-        return
-    try:
-        lock = lock_data_dir(home, timeout=0)
-        lock.__enter__()
-    except InUse:
-        yield True
-        return
-    except CannotStart:
-        yield False  # the folder is not writable, which doctor reports itself
-        return
-    try:
-        yield False
-    finally:
-        lock.__exit__(None, None, None)
+    held = False
+    with ExitStack() as stack:
+        if home.exists():
+            try:
+                stack.enter_context(lock_data_dir(home, timeout=0))
+            except InUse:
+                held = True
+            except CannotStart:
+                pass  # the folder is not writable, which doctor reports itself
+        yield held
 
 
 def _unusable_sentence(home: Path, error: OSError) -> str:

@@ -11,7 +11,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-LOCALES_DIR = Path(__file__).resolve().parents[1] / "assets" / "locales"
+from ui.assets import ASSETS
+
+LOCALES_DIR = ASSETS / "locales"
 FALLBACK = "en"
 
 Table = dict[str, str]

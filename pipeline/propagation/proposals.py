@@ -63,7 +63,7 @@ def prompts_for_preview(job: Job, clip: Clip) -> tuple[Prompt, ...]:
     if not needs_proposals(job):
         return job.active_prompts
     first, past = pts_range(job, clip)
-    times = [p for p in load_index(clip.path).pts if first <= p < past][: _REACH + 1]
+    times = load_index(clip.path).between(first, past)[: _REACH + 1]
     scenes = [at for at in scene_cuts.scanned(clip.path, first, times[-1]) if at is not None][:1]
     return merge(job, islice(propose_each_scene(job, clip, (first, past), scenes), 1))
 
@@ -86,7 +86,7 @@ def _proposals(
 ) -> tuple[Prompt, ...]:
     """Propose prompts for one scene, about object `number`; `changed` is the file's mtime, for the cache."""
     asked = models.load(model, device, weights)
-    times = [p for p in load_index(clip.path).pts if scene[0] <= p < scene[1]][:_REACH]
+    times = load_index(clip.path).between(*scene)[:_REACH]
     if not times or not isinstance(asked, Proposer):
         return ()
     last = max(0, len(times) - 2)  # each is looked at together with the frame behind it

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from pipeline import errors, models
+from tests.imports import imported
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "pipeline").rglob("*.py"))
 HEAVY = ("torch", "gradio", "sqlalchemy", "transformers")
 
 
-def imported(code: str) -> set[str]:
+def loaded(code: str) -> set[str]:
     """The top-level modules that a clean process has loaded after running `code`."""
     script = f"import json, sys\n{code}\nprint(json.dumps([name.partition('.')[0] for name in sys.modules]))"
     done = subprocess.run(
@@ -34,24 +35,18 @@ def imported(code: str) -> set[str]:
     ],
 )
 def test_the_pipeline_is_light_until_a_model_is_loaded(code: str) -> None:
-    assert not imported(code) & {*HEAVY, "db", "ui", "app"}
+    assert not loaded(code) & {*HEAVY, "db", "ui", "app"}
 
 
 def test_the_database_knows_nobody() -> None:
     modules = [path.stem for path in (ROOT / "db").glob("*.py") if not path.stem.startswith("_")]
     code = "\n".join(f"import db.{name}" for name in sorted(modules)) or "import db"
-    assert not imported(code) & {"gradio", "torch", "pipeline", "ui", "app"}
+    assert not loaded(code) & {"gradio", "torch", "pipeline", "ui", "app"}
 
 
 def names(path: Path) -> set[str]:
     """The top-level modules that the file imports, anywhere in it."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module.partition(".")[0])
-    return found
+    return {name.partition(".")[0] for name in imported(path)}
 
 
 def test_only_one_package_speaks_to_ffmpeg() -> None:
@@ -121,13 +116,10 @@ def arrows() -> dict[str, set[str]]:
     """For each package the others that its modules import, wherever they do so."""
     found: dict[str, set[str]] = {}
     for module, path in MODULES.items():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module:
-                for alias in node.names:
-                    name = f"{node.module}.{alias.name}"
-                    target = name if name in MODULES else node.module
-                    if target in MODULES and place(target) != place(module):
-                        found.setdefault(place(module), set()).add(place(target))
+        for name in imported(path):
+            target = name if name in MODULES else name.rpartition(".")[0]
+            if target in MODULES and place(target) != place(module):
+                found.setdefault(place(module), set()).add(place(target))
     return found
 
 

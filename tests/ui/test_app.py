@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 import socket
@@ -10,12 +9,12 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tests.imports import imported
 from tests.ui.configured import settings
 from ui import startup
 from ui.settings import Settings
@@ -234,16 +233,6 @@ MAY_NOT = {
     "pipeline": {"gradio", "fastapi", "sqlalchemy", "db", "ui", "app"},
     "db": {"gradio", "fastapi", "torch", "pipeline", "ui", "app"},
 }
-
-
-def imported(path: Path) -> Iterator[str]:
-    """Every module that a file imports, wherever it does so."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: modules are imported by their full names"
-            yield from (f"{node.module}.{name.name}" for name in node.names)
 
 
 @pytest.mark.parametrize("place", MAY_NOT)

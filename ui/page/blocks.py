@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import gradio as gr
@@ -13,6 +12,7 @@ from gradio.utils import get_upload_folder
 
 from db.errors import DatabaseAway, NotFound
 from ui import text
+from ui.assets import ASSETS
 from ui.page import scripts, stage
 from ui.page.context import Context
 from ui.page.handlers import Updates, language_of, with_error_toasts
@@ -39,7 +39,6 @@ UPLOAD_PROGRESS = file_upload_statuses
 upload_folder = get_upload_folder
 """Returns the folder in which Gradio accepts uploaded files."""
 
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
 # System fonts and neutral greys: nothing from another host, and colours on the stage are judged rightly.
 _FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]

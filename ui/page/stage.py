@@ -55,7 +55,6 @@ If the model has `candidates`, the mask of a single click is followed by
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -63,12 +62,12 @@ import gradio as gr
 from pipeline import formats, models
 from ui import text
 from ui.addresses import media_address
+from ui.assets import ASSETS
 from ui.page import scripts
 from ui.sessions.rendering import overlay
 from ui.sessions.rendering.frames import FrameClient
 from ui.sessions.session import Session
 
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
 HTML = (ASSETS / "stage.html").read_text(encoding="utf-8")
 CSS = (ASSETS / "stage.css").read_text(encoding="utf-8")
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from pathlib import Path
 
 from fastapi import APIRouter
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
+from ui.assets import ASSETS
 from ui.server.middleware.headers import STATIC_PAGE_POLICY
 
-_STYLE = Path(__file__).resolve().parents[2] / "assets" / "plain.css"
+_STYLE = ASSETS / "plain.css"
 
 escape = html.escape
 

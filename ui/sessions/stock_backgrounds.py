@@ -7,11 +7,12 @@ from pathlib import Path
 
 from pipeline.compositing.images import open_image
 from pipeline.errors import InputError
+from ui.assets import ASSETS
 from ui.sessions.rendering import overlay
 
 NAMES = ("studio", "city", "garden", "brick")
 
-_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "backgrounds"
+_FOLDER = ASSETS / "backgrounds"
 _THUMBNAIL_WIDTH = 192
 
 

@@ -54,6 +54,10 @@ class FrameIndex:
         """Return the pts of the frame displayed at `pts`: the last one not after it, else the first."""
         return self.pts[max(0, bisect.bisect_right(self.pts, pts) - 1)]
 
+    def between(self, begin: int, end: int) -> tuple[int, ...]:
+        """Return the pts of the frames with begin <= pts < end, ascending."""
+        return self.pts[bisect.bisect_left(self.pts, begin) : bisect.bisect_left(self.pts, end)]
+
     def last_before(self, end: int | None) -> int:
         """Return the pts of the last frame before `end` (None: of all frames); -1 if there is none."""
         place = len(self.pts) if end is None else bisect.bisect_left(self.pts, end)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ui.page.scripts import ASSETS, bundle, script
+from ui.assets import ASSETS
+from ui.page.scripts import bundle, script
 
 ENTRIES = ("cards.js", "colour.js", "controls.js", "files.js", "stage/main.js", "streams.js", "uploads.js")
 
