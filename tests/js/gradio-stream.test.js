@@ -13,7 +13,7 @@ async function settle() {
   for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate);
 }
 
-/** A stream of the server: `send` a message, `end` the connection. */
+/** A stream of the server: `send` a message, `end` the connection, or `close` it as Gradio does. */
 class ServerStream {
   constructor() {
     this.body = new ReadableStream({
@@ -34,6 +34,12 @@ class ServerStream {
 
   end() {
     this.controller.close();
+  }
+
+  /** Say that no more answers are due, and end. */
+  close() {
+    this.send(CLOSE);
+    this.end();
   }
 }
 
@@ -75,18 +81,24 @@ function setUp() {
   return { asked, closings, fetch, join, data, answer };
 }
 
-/** Send an event, give it its place, open a stream and read its answer and the closing. */
-async function askOnce(page, event = "first") {
-  const joined = page.join();
-  await page.answer(place(event));
-  await joined;
+/** Send events, give them their places and open a stream: `server` says what is on it, `got` is read of it. */
+async function open(page, ...events) {
+  for (const event of events) {
+    const joined = page.join();
+    await page.answer(place(event));
+    await joined;
+  }
   const opened = page.data();
   const server = new ServerStream();
   await page.answer(server.response);
-  const got = read(await opened);
+  return { server, got: read(await opened) };
+}
+
+/** Send an event, give it its place, open a stream and read its answer and the closing. */
+async function askOnce(page, event = "first") {
+  const { server, got } = await open(page, event);
   server.send(completed(event));
-  server.send(CLOSE);
-  server.end();
+  server.close();
   await settle();
   assert.deepEqual(got.messages, [completed(event), CLOSE]);
   assert.ok(got.ended);
@@ -94,19 +106,12 @@ async function askOnce(page, event = "first") {
 
 test("an event sent while the stream closes is answered on it", async () => {
   const page = setUp();
-  const first = page.join();
-  await page.answer(place("first"));
-  await first;
-  const opened = page.data();
-  const server = new ServerStream();
-  await page.answer(server.response);
-  const got = read(await opened);
+  const { server, got } = await open(page, "first");
   server.send(completed("first"));
   await settle();
 
   const second = page.join(); // its place is still to come
-  server.send(CLOSE);
-  server.end();
+  server.close();
   await settle();
   assert.deepEqual(got.messages, [completed("first")], "the page hears of no closing");
   assert.equal(page.asked.length, 3);
@@ -118,8 +123,7 @@ test("an event sent while the stream closes is answered on it", async () => {
   const more = new ServerStream();
   await page.answer(more.response);
   more.send(completed("second"));
-  more.send(CLOSE);
-  more.end();
+  more.close();
   await settle();
   assert.deepEqual(got.messages, [completed("first"), completed("second"), CLOSE]);
   assert.ok(got.ended);
@@ -127,18 +131,9 @@ test("an event sent while the stream closes is answered on it", async () => {
 
 test("an event in the queue whose answer has not come keeps the stream open", async () => {
   const page = setUp();
-  for (const event of ["first", "second"]) {
-    const joined = page.join();
-    await page.answer(place(event));
-    await joined;
-  }
-  const opened = page.data();
-  const server = new ServerStream();
-  await page.answer(server.response);
-  const got = read(await opened);
+  const { server, got } = await open(page, "first", "second");
   server.send(completed("first"));
-  server.send(CLOSE);
-  server.end();
+  server.close();
   await settle();
   assert.deepEqual(got.messages, [completed("first")]);
   assert.equal(page.asked.length, 4);
@@ -146,19 +141,12 @@ test("an event in the queue whose answer has not come keeps the stream open", as
 
 test("an answer read before its place is waited for no more", async () => {
   const page = setUp();
-  const first = page.join();
-  await page.answer(place("first"));
-  await first;
-  const opened = page.data();
-  const server = new ServerStream();
-  await page.answer(server.response);
-  const got = read(await opened);
+  const { server, got } = await open(page, "first");
   server.send(completed("first"));
   const second = page.join();
   await settle();
   server.send(completed("second")); // the server is quicker than its own answer to the request
-  server.send(CLOSE);
-  server.end();
+  server.close();
   await settle();
   assert.deepEqual(got.messages, [completed("first"), completed("second")]);
   await page.answer(place("second"));
@@ -214,10 +202,7 @@ test("an event sent after a closing has its place once the page has read of the 
 
 test("a page's first stream is the server's, whatever is due", async () => {
   const page = setUp();
-  const opened = page.data();
-  const server = new ServerStream();
-  await page.answer(server.response);
-  const got = read(await opened);
+  const { server, got } = await open(page);
   server.send({ msg: "heartbeat" });
   await settle();
   assert.deepEqual(got.messages, [{ msg: "heartbeat" }]);
@@ -225,17 +210,10 @@ test("a page's first stream is the server's, whatever is due", async () => {
 
 test("an event that was refused is not waited for", async () => {
   const page = setUp();
-  const first = page.join();
-  await page.answer(place("first"));
-  await first;
-  const opened = page.data();
-  const server = new ServerStream();
-  await page.answer(server.response);
-  const got = read(await opened);
+  const { server, got } = await open(page, "first");
   server.send(completed("first"));
   const second = page.join();
-  server.send(CLOSE);
-  server.end();
+  server.close();
   await page.answer(Response.json({ detail: "full" }, { status: 503 }));
   assert.deepEqual(got.messages, [completed("first"), CLOSE]);
   page.closings.at(-1)();
@@ -257,13 +235,7 @@ test("an event that did not reach the server fails, and is not waited for", asyn
 
 test("a stream that breaks ends, and no other is opened for it", async () => {
   const page = setUp();
-  const first = page.join();
-  await page.answer(place("first"));
-  await first;
-  const opened = page.data();
-  const server = new ServerStream();
-  await page.answer(server.response);
-  const got = read(await opened);
+  const { server, got } = await open(page, "first");
   server.end();
   await settle();
   assert.ok(got.ended);
@@ -272,15 +244,8 @@ test("a stream that breaks ends, and no other is opened for it", async () => {
 
 test("a stream fails when the server has no other to go on with", async () => {
   const page = setUp();
-  const first = page.join();
-  await page.answer(place("first"));
-  await first;
-  const opened = page.data();
-  const server = new ServerStream();
-  await page.answer(server.response);
-  const got = read(await opened);
-  server.send(CLOSE);
-  server.end();
+  const { server, got } = await open(page, "first");
+  server.close();
   await page.answer(new Response("", { status: 404 }));
   assert.match(String(got.error), /404/);
 });
@@ -296,13 +261,7 @@ test("a stream that the server refuses is handed over as it is", async () => {
 
 test("messages may be cut anywhere", async () => {
   const page = setUp();
-  const joined = page.join();
-  await page.answer(place("first"));
-  await joined;
-  const opened = page.data();
-  const server = new ServerStream();
-  await page.answer(server.response);
-  const got = read(await opened);
+  const { server, got } = await open(page, "first");
   const message = { ...completed("first"), output: "größer als 5 €" };
   const bytes = new TextEncoder().encode(`data: ${JSON.stringify(message)}\n\n`);
   for (const byte of bytes) server.sendBytes(new Uint8Array([byte]));

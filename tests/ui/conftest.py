@@ -10,7 +10,9 @@ import sys
 import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 from urllib.parse import urlsplit
 
@@ -109,15 +111,33 @@ class Server:
         return sorted(str(p.relative_to(self.sessions)) for p in self.sessions.rglob("*") if p.is_file())
 
 
+@contextmanager
+def running(home: Path, *, but_for: str = "", **options: Any) -> Iterator[Server]:
+    """A server that is stopped at the end, and may have failed in no other way than `but_for`."""
+    server = Server(home, **options)
+    server.start()
+    yield server
+    server.stop()
+    assert not server.failed(but_for=but_for), server.said()
+
+
+@contextmanager
+def running_with_stand_ins(*, but_for: str = "", **settings: str) -> Iterator[Server]:
+    """As `running`, with stand-ins among its models, and folders for weights of its own."""
+    with tempfile.TemporaryDirectory(prefix="recorte-page-", ignore_cleanup_errors=True) as folder:
+        folders = {"RECORTE_WEIGHTS": str(Path(folder, "weights")), "HF_HOME": str(Path(folder, "cache"))}
+        program = ("-m", "tests.ui.stand_in_app")
+        with running(Path(folder, "home"), but_for=but_for, program=program, **folders, **settings) as server:
+            yield server
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """A server that is stopped at the end and may not have had an accident of its own."""
-    with tempfile.TemporaryDirectory(prefix="recorte-page-", ignore_cleanup_errors=True) as folder:
-        server = Server(Path(folder) / "home", RECORTE_UPLOAD_MB="8")
-        server.start()
+    with (
+        tempfile.TemporaryDirectory(prefix="recorte-page-", ignore_cleanup_errors=True) as folder,
+        running(Path(folder, "home"), RECORTE_UPLOAD_MB="8") as server,
+    ):
         yield server
-        server.stop()
-        assert not server.failed(), server.said()
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +14,7 @@ from safetensors.torch import save
 
 from pipeline.networks.isnet import Isnet
 from tests.pipeline.hub import Hub
-from tests.ui.conftest import Server
+from tests.ui.conftest import Server, running_with_stand_ins
 from tests.ui.page.test_page import Visit, choose, make, on_screen, picture, ready, started
 
 
@@ -38,19 +37,9 @@ def hub() -> Iterator[Played]:
 @pytest.fixture(scope="module")
 def server(hub: Played) -> Iterator[Server]:
     """A server with stand-ins among its models, and the stand-in hub."""
-    with tempfile.TemporaryDirectory(prefix="recorte-page-", ignore_cleanup_errors=True) as folder:
-        server = Server(
-            Path(folder) / "home",
-            program=("-m", "tests.ui.stand_in_app"),
-            RECORTE_WEIGHTS=str(Path(folder) / "weights"),
-            HF_HOME=str(Path(folder) / "cache"),
-            HF_ENDPOINT=hub.address,
-            RMBG_PUBLISHED=f"{len(hub.content)} {hashlib.sha256(hub.content).hexdigest()}",
-        )
-        server.start()
+    published = f"{len(hub.content)} {hashlib.sha256(hub.content).hexdigest()}"
+    with running_with_stand_ins(HF_ENDPOINT=hub.address, RMBG_PUBLISHED=published) as server:
         yield server
-        server.stop()
-        assert not server.failed(), server.said()
 
 
 def choose_model(page: Page, label: str) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.ui.conftest import Server
+from tests.ui.conftest import Server, running_with_stand_ins
 from tests.ui.page.test_models import choose_model
 from tests.ui.page.test_page import Visit, address, make, on_screen, ready, session, started, upload
 from tests.waiting import until
@@ -19,18 +18,9 @@ from tests.waiting import until
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     """A server with stand-ins among its models, and no network."""
-    with tempfile.TemporaryDirectory(prefix="recorte-page-", ignore_cleanup_errors=True) as folder:
-        server = Server(
-            Path(folder) / "home",
-            program=("-m", "tests.ui.stand_in_app"),
-            RECORTE_WEIGHTS=str(Path(folder) / "weights"),
-            HF_HOME=str(Path(folder) / "cache"),
-            HF_ENDPOINT="http://127.0.0.1:9",
-        )
-        server.start()
+    # One test has a model fail.
+    with running_with_stand_ins(HF_ENDPOINT="http://127.0.0.1:9", but_for="ZeroDivisionError") as server:
         yield server
-        server.stop()
-        assert not server.failed(but_for="ZeroDivisionError"), server.said()  # of the model that fails
 
 
 def dots(page: Page) -> Locator:
