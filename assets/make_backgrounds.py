@@ -44,7 +44,7 @@ def studio() -> np.ndarray:
 def discs(
     random: np.random.Generator, count: int, radius: tuple[int, int], top: float, bottom: float
 ) -> np.ndarray:
-    """Where lights out of focus lie, `[count, 3]`: x, y, radius."""
+    """Draw the places of lights out of focus, `[count, 3]`: x, y, radius."""
     x = random.uniform(0, 1, count) * WIDTH
     y = random.uniform(top, bottom, count) * HEIGHT
     return np.stack([x, y, random.uniform(*radius, count)], axis=1)

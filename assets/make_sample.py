@@ -165,7 +165,7 @@ def sway(seconds: float, *cycles: float) -> float:
 
 
 def pose(seconds: float) -> tuple[np.ndarray, np.ndarray]:
-    """Where in the portrait each pixel of the frame looks, as remap's two maps `[H, W]`."""
+    """Return the place in the portrait of each pixel of the frame, as remap's two maps `[H, W]`."""
     way = 0.5 - 0.5 * np.cos(np.pi * seconds * RATE / FRAMES)  # 0 to 1, starting and ending gently
     size = 1.10 + 0.07 * way
     roll = np.radians(1.6 * sway(seconds, 0.31, 0.83))

@@ -1,4 +1,4 @@
-"""How long a click takes to answer: python -m benchmarks.clicks [--model sam-vit-b] [--weights PATH]
+"""Time that a click takes to be answered: python -m benchmarks.clicks [--model sam-vit-b] [--weights PATH]
 
 Seconds, as the page would wait for them, on a 1080p frame: loading, the first click on a frame (which has to
 be read), further clicks there (medians), the readings of a lone click, and each frame that the mask is

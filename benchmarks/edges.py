@@ -1,4 +1,4 @@
-"""What taking the old background out of the edge brings and costs: python -m benchmarks.edges [--frames 6]
+"""Benefit and cost of taking the old background out of edges: python -m benchmarks.edges [--frames 6]
 
 For rendered clips whose figures are known with their true colours, laid over another colour by their exact
 alphas: the mean absolute error, 0 to 255, of what is partly covered, and its flicker, the mean absolute

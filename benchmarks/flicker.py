@@ -1,4 +1,4 @@
-"""How much mattes flicker: their change from frame to frame beyond what movement explains."""
+"""Flicker of mattes: their change from frame to frame beyond what movement explains."""
 
 from __future__ import annotations
 

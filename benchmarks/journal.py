@@ -1,4 +1,4 @@
-"""What it costs that a run can be continued: python -m benchmarks.journal [--frames 480] [--repeat 3]
+"""Cost of keeping a run resumable: python -m benchmarks.journal [--frames 480] [--repeat 3]
 
 A rendered clip is matted at 720p, and what is found is put by as it comes, as where the matte is kept. For
 each model that needs no download, the medians of as many runs: milliseconds a frame of all the work, those
@@ -30,7 +30,7 @@ WIDTH, HEIGHT, RATE = 1280, 720, Fraction(30)
 
 
 class Clock:
-    """How long the calls of a function took."""
+    """Time that the calls of a function took."""
 
     def __init__(self, call: Callable[..., Any]) -> None:
         self.seconds = 0.0

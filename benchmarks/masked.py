@@ -1,4 +1,4 @@
-"""How well a subject is cut out: python -m benchmarks.masked FOLDER [--model KEY] [--clicks 3 | --automatic]
+"""Accuracy of the cut: python -m benchmarks.masked FOLDER [--model KEY] [--clicks 3 | --automatic]
 
 For each clip of a folder with true masks: J, the mean over all frames of intersection over union, from the
 tight box around the subject on its first frame; then again after each of a few corrective clicks. A click
@@ -44,10 +44,10 @@ from pipeline.video.reading.probe import probe_clip
 Result = TypeVar("Result")
 
 Figures = dict[str, float]
-"""What is printed of a clip, by the heads of the columns."""
+"""Figures of a clip, by the heads of the columns."""
 
 _GROUPS = {"davis": "DAVIS", "sav": "SA-V"}
-"""What the clips of a sub-folder are called together."""
+"""Name of the clips of a sub-folder."""
 
 
 def clips(folder: Path) -> Iterator[tuple[str, Path, list[Mask]]]:

@@ -1,4 +1,4 @@
-"""What a run holds: python -m benchmarks.memory CLIP [--heights 720 1080 2160] [--seconds 10] [--times 10]
+"""Memory of a run: python -m benchmarks.memory CLIP [--heights 720 1080 2160] [--seconds 10] [--times 10]
 
 Peak resident memory of `python -m pipeline run` for each height, on so many seconds of the clip and on that
 repeated, each in a process of its own. It may grow with the frame, and must not with the length: the ratio is

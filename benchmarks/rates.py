@@ -1,4 +1,4 @@
-"""What reading and writing cost: python -m benchmarks.rates CLIP [--heights 720 1080] [--formats KEY ...]
+"""Rates of reading and writing: python -m benchmarks.rates CLIP [--heights 720 1080] [--formats KEY ...]
 
 Frames per second at each height of decoding, of laying a cut-out over a background (with and without the old
 background's colour taken out of the edges), and of decoding and encoding to each format, beside what the

@@ -54,7 +54,7 @@ def network_of(file: Path, device: torch.device) -> torch.nn.Module:
 
 
 def loop(source: Path, output: Path, file: Path, device: torch.device) -> int:
-    """What one writes first."""
+    """The straightforward loop: one step after the other."""
     network = network_of(file, device)
     reader = cv2.VideoCapture(str(source))
     size = int(reader.get(cv2.CAP_PROP_FRAME_WIDTH)), int(reader.get(cv2.CAP_PROP_FRAME_HEIGHT))
@@ -78,7 +78,7 @@ def loop(source: Path, output: Path, file: Path, device: torch.device) -> int:
 
 
 def action(name: str, job: Job, file: Path) -> Callable[[Job], int]:
-    """What is measured under this name; it answers with the number of frames."""
+    """Return the function measured under this name: it runs a job and returns its number of frames."""
     device = devices.pick(job.device)
 
     def stills(path: Path) -> Iterator[PromptedFrame]:

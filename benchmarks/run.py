@@ -1,4 +1,4 @@
-"""How fast a run is: python -m benchmarks.run CLIP [--model KEY] [--box X0,Y0,X1,Y1] [--rounds 3]
+"""Speed of a run and its stages: python -m benchmarks.run CLIP [--model KEY] [--box X0,Y0,X1,Y1] [--rounds 3]
 
 Each stage alone (decode; decode with the model; composite; encode), the straightforward loop that does them
 one after the other, and `process`, which overlaps them; wall over the slowest stage is what overlapping

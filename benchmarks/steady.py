@@ -1,4 +1,4 @@
-"""What calming costs and brings: python -m benchmarks.steady [FOLDER] [--frames 24]
+"""Cost and benefit of the deflicker: python -m benchmarks.steady [FOLDER] [--frames 24]
 
 For rendered clips with their exact alphas, and for the clips of a folder with true masks (laid out as for
 benchmarks.masked), mattes are the truth with faults that differ from frame to frame, as a network's do: an

@@ -59,7 +59,7 @@ class EmbeddedServer:
 
     @property
     def url(self) -> URL:
-        """Where a started server is reached; there is no password, the folder's permissions guard it."""
+        """URL of the started server; there is no password, the folder's permissions guard it."""
         return URL.create(
             "postgresql+psycopg2",
             username="postgres",
@@ -254,7 +254,7 @@ def _start_errors() -> Iterator[None]:
 
 
 def _reason(error: OSError | subprocess.SubprocessError) -> str:
-    """What went wrong in a line, in PostgreSQL's own words where it said any."""
+    """Return one line on an error, in PostgreSQL's own words where it has any."""
     said = getattr(error, "stderr", None) or ""
     for mark in ("FATAL:", "error:", "pg_ctl:"):
         for line in reversed(said.splitlines()):

@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 
 class State(StrEnum):
-    """Where a session stands; which state may follow which is said in `db.repository`."""
+    """State of a session; `db.repository` says which state may follow which."""
 
     READY = "ready"
     QUEUED = "queued"

@@ -45,7 +45,7 @@ def system() -> str:
 
 
 def as_root() -> list[str] | None:
-    """What to put before a command so that root runs it without a question, or None if nothing does."""
+    """Return the words before a command with which root runs it unasked; None if there are none."""
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return []
     sudo = ["sudo", "-n"]

@@ -1,4 +1,4 @@
-"""What tests of several packages share."""
+"""Fixtures of several packages' tests."""
 
 import atexit
 import os
@@ -49,7 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def no_priority() -> Iterator[None]:
-    """What a test leaves to the next, and to the browsers it starts, keeps the machine to nobody."""
+    """Check that no test leaves a thread of real-time priority to the next one and its browsers."""
     yield
     assert not realtime_threads()
 

@@ -20,13 +20,13 @@ class Exported:
     pictures: np.ndarray
     """`[N, H, W, C]`, or `[N, H, W]` of gray."""
     times: Sequence[Fraction]
-    """When each is shown, in seconds."""
+    """Time at which each is shown, in seconds."""
     end: Fraction
-    """When the last one is no longer shown."""
+    """Time from which the last one is no longer shown, in seconds."""
 
 
 def read(path: Path, form: Format, pixels: str = "rgb24", member: str = "foreground.mp4") -> Exported:
-    """What a player shows of a result; of a pair, its `member`."""
+    """Return what a player shows of a result; of a pair, its `member`."""
     if path.is_dir():
         return _sequence(path, pixels)
     if form.container == "zip":

@@ -27,7 +27,7 @@ def _output(program: str, *arguments: str | Path) -> bytes:
 
 
 def probe(path: Path | str) -> dict[str, Any]:
-    """What ffprobe tells: `streams`, a list, and `format`."""
+    """Return ffprobe's description of a file: `streams`, a list, and `format`."""
     told: dict[str, Any] = json.loads(
         _output("ffprobe", "-show_streams", "-show_format", "-of", "json", path)
     )

@@ -38,7 +38,7 @@ def ffmpeg(*arguments: object) -> None:
 
 @dataclass
 class Heard:
-    """What is heard of a track: samples `[n, channels]`; `begin` in seconds from the first picture."""
+    """Sound of a track: samples `[n, channels]`; `begin` in seconds from the first picture."""
 
     begin: float
     rate: int
@@ -71,7 +71,7 @@ def hear(path: Path, track: int = 0) -> Heard:
 
 
 def _first(path: Path, stream: str) -> float:
-    """When the first picture or block of sound that is shown or heard begins, on the file's clock."""
+    """Return the time of the first picture or block of sound that is shown or heard, on the file's clock."""
     entries = ("-show_entries", "frame=best_effort_timestamp_time", "-read_intervals", "%+#40", "-of", "json")
     told = json.loads(ffprobe._output("ffprobe", "-select_streams", stream, *entries, path))
     return float(told["frames"][0]["best_effort_timestamp_time"])

@@ -1,4 +1,4 @@
-"""What the README tells is what the program says of itself."""
+"""The README agrees with what the program says of itself."""
 
 import re
 from pathlib import Path

@@ -50,7 +50,7 @@ class Episode(TypedDict):
     ways: NDArray[np.float16]
     """`[frames - 2, H, W, 2]`: the flow of the third frame towards the second, and so on, where carried."""
     told: bool
-    """What is remembered of the first frame is its true matte, and not what the network found."""
+    """True if the memory of the first frame holds its true matte, not the network's own."""
 
 
 class Episodes(Dataset[Episode]):

@@ -30,7 +30,7 @@ class Size(NamedTuple):
     side: int
     """Pixels of a frame's height and width, a multiple of the network's stride."""
     batch: int
-    """How many episodes are learnt from at once."""
+    """Number of episodes in a batch."""
 
 
 class Stage(NamedTuple):
@@ -61,7 +61,7 @@ _AVERAGE = 0.998
 """The exponential average of the weights that is kept: this much of it stays with every step."""
 
 _COARSE = 0.4
-"""What the matte at stride 16 counts in the cost."""
+"""Weight of the matte at stride 16 in the cost."""
 
 _EDGE = 3.0
 """Weight of a pixel at an edge, as a multiple of any other's."""
@@ -72,7 +72,7 @@ _CLICKED = 4
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a training is told."""
+    """Settings of a training."""
 
     steps: int
     seed: int = 0
@@ -175,7 +175,7 @@ def _warped(image: Tensor, way: Tensor) -> Tensor:
 
 
 class Training:
-    """What a training has reached; it goes on where it stopped."""
+    """State of a training, from which it is continued."""
 
     def __init__(
         self, recipe: Recipe, photos: Photos, device: torch.device, weights: dict[str, Tensor]

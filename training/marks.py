@@ -1,4 +1,4 @@
-"""What a person would say of a frame, and what an earlier mask would be like: made from the truth.
+"""Simulated marks of a person and simulated earlier masks, made from true masks.
 
 Clicks are placed as in Sofiiuk, Petrov and Konushin, "Reviving Iterative Training with Mask Guidance for
 Interactive Segmentation" (RITM, ICIP 2022): at random inside the subject at first, then in the middle of the

@@ -1,4 +1,4 @@
-"""How well a network does on what was held out: photographs and scenes that it never learnt from."""
+"""Figures of a network on the photographs and scenes that were held out of its training."""
 
 from __future__ import annotations
 

@@ -22,12 +22,12 @@ Affine = NDArray[np.float64]
 """`[2, 3]`: from a photograph's pixels to the frame's."""
 
 Softener = Callable[[Floats], Floats]
-"""What is done to a picture of colours, `[H, W, 3]`, and to its alpha, `[H, W]`, alike."""
+"""Operation on a picture, `[H, W, 3]`, and on its alpha, `[H, W]`, alike."""
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What kind of scene is asked for."""
+    """Properties of a scene to be drawn."""
 
     side: int
     """Pixels of a frame's height and width."""
@@ -231,7 +231,7 @@ class _Other:
         aside = _moved(_view(photo.alpha, wish, rng), wish.side, 2, rng)
         self._ways = _ways(aside, wish, far, rng)
         self.before = bool(rng.random() < 0.4)
-        """Whether it stands before the subject, and hides a part of it."""
+        """True if it stands before the subject and hides a part of it."""
 
     def laid_over(self, picture: Floats, frame: int) -> tuple[Floats, Floats]:
         """The picture with it, and its alpha, 0 to 1."""
@@ -296,7 +296,7 @@ def _relit(subject: Image, alpha: Matte, background: Image, rng: np.random.Gener
 
 
 def _softener(side: int, rng: np.random.Generator) -> Softener:
-    """What the lens or the movement does to the subject and its alpha alike."""
+    """Draw a blur, by the lens or by movement, for the subject and its alpha alike."""
     kind = rng.random()
     if kind < 0.5:
         return lambda image: image

@@ -116,9 +116,9 @@ class Card:
     """`load(device, files)` with "auto", "cpu", "cuda" or "cuda:N" and a file for each of `weights.files`;
     may be slow. Raises WeightsError for files that do not fit, InputError for a device that is not there."""
     weights: Weights | None = None
-    """What has to be fetched before it can be loaded; None: nothing."""
+    """Files to download before it can be loaded; None: nothing."""
     restriction: str = ""
-    """What the licence forbids, in a sentence that the user has to acknowledge once; empty: nothing."""
+    """Restriction of the licence, in a sentence that the user has to acknowledge once; empty: none."""
     candidates: bool = False
     """Implements `OffersCandidates`."""
     slow_encoder: bool = False

@@ -42,7 +42,7 @@ _RELIT = 0.5
 """The share of a picture's colours that the next one has at least, unless the light has changed."""
 
 _ROOM = 1.5
-"""How many times the subject's usual area may be taken for it."""
+"""Largest area taken for the subject, as a multiple of its usual one."""
 
 
 class MaskTracker:

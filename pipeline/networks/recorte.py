@@ -30,14 +30,14 @@ class Row(NamedTuple):
     """One stage of the encoder."""
 
     repeats: int
-    """How many inverted bottlenecks follow each other."""
+    """Number of inverted bottlenecks in a row."""
     width: int
     """Channels of what it makes."""
     stride: int
     """Of its first bottleneck."""
     kernel: int
     expand: int
-    """How many times wider a bottleneck is inside."""
+    """Factor by which a bottleneck is wider inside."""
 
 
 LITE0 = (

@@ -44,7 +44,7 @@ def names(database: Database) -> list[str]:
 
 
 def note(folder: Path) -> Path:
-    """Where the running server writes its process number."""
+    """Path of the file in which the running server writes its process number."""
     return folder / "data" / "postmaster.pid"
 
 

@@ -1,4 +1,4 @@
-"""How runs are written down, also when the database goes and comes."""
+"""The ledger of runs, also when the database goes and comes."""
 
 import signal
 import threading

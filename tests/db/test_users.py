@@ -1,4 +1,4 @@
-"""Who may sign in."""
+"""Users who may sign in."""
 
 import statistics
 import sys

@@ -38,7 +38,7 @@ SEEN = Box(1.0, 1.0, 30.0, 30.0)
 FIGURE = Prompt(box=Box(22.0, 4.0, 78.0, 64.0))
 NAME, PASSWORD = "ana", "correct horse battery"
 SEGMENT_SECONDS = "0.2"
-"""How often a run that is to be killed closes a segment."""
+"""Interval at which a run that is to be killed closes a segment."""
 
 
 def clip() -> None:
@@ -113,7 +113,7 @@ def killed_figure_job(folder: Path) -> Job:
 
 
 def killed() -> None:
-    """What a run left that was killed on its way, and what one finds that is not."""
+    """Files of a run that was killed on its way, and the mattes of one that was not."""
     with tempfile.TemporaryDirectory() as folder, stand_in.registered():
         job = killed_job(Path(folder))
         kill(job, lambda step: step["done"] >= 55, DATA / "killed")
@@ -163,7 +163,7 @@ def thin(left: Path) -> None:
 
 
 def count(folder: Path) -> int:
-    """How many mattes there are in the segments of a killed run."""
+    """Return the number of mattes in the segments of a killed run."""
     return sum(len(json.loads(path.read_text())["pts"]) for path in folder.glob("*/*.json"))
 
 

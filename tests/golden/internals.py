@@ -71,7 +71,7 @@ def mattes(path: Path) -> Iterator[np.ndarray]:
 
 
 def matte_of(path: Path) -> tuple[str, int, int]:
-    """What a matte file says of itself: its key, and its first pts and the one past the last."""
+    """Return a matte file's key, its first pts and the one past its last."""
     kept = MatteFile.open(path)
     return kept.key, kept.start, kept.end
 
@@ -138,7 +138,7 @@ def close_segments_often(seconds: float) -> None:
 
 @contextmanager
 def service(home: Path, database: Database) -> Iterator[Any]:
-    """What can be done with the sessions of a data folder, for the local user; all in this process."""
+    """The session service of a data folder, for the local user; all in this process."""
     with (
         patch.object(sandbox, "Worker", LocalWorker),
         closing(Ledger(database)) as ledger,

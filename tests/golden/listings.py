@@ -1,4 +1,4 @@
-"""What the program offers to others, as plain data: each listing is a file of its name in `data/`."""
+"""Listings of what the program offers to others, as plain data: each is a file of its name in `data/`."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def helped(command: str) -> list[str]:
 
 
 def served(home: Path, url: str) -> dict[str, Any]:
-    """What the application serves with a data folder and a database."""
+    """Return what the application serves with a data folder and a database."""
     done = call("-m", "tests.golden.served", RECORTE_HOME=str(home), RECORTE_PORT="0", DATABASE_URL=url)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
@@ -70,7 +70,7 @@ def cards() -> list[str]:
 
 
 def probe() -> dict[str, Any]:
-    """What the command line tells of a video."""
+    """Return what the command line tells of a video."""
     found: dict[str, Any] = json.loads(call(*PIPELINE, "probe", jobs.DATA / "clip.mkv", "--json").stdout)
     return found
 

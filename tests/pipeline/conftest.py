@@ -1,4 +1,4 @@
-"""What the pipeline's tests share."""
+"""Fixtures of the pipeline's tests."""
 
 from fractions import Fraction
 from pathlib import Path

@@ -32,7 +32,7 @@ LOOSE = File("tests/loose.pth", HUB + PATH, len(CONTENT) + 77)
 
 @dataclass
 class Hub:
-    """What it holds, how it behaves, and what it was asked."""
+    """Files and behaviour of the hub, and the requests that it had."""
 
     content: bytes = CONTENT
     tag: str = '"one"'
@@ -44,7 +44,7 @@ class Hub:
     """Seconds between two pieces of 64 KiB."""
     kind: str = "application/octet-stream"
     location: str = "/stored/cutter"
-    """Where an address of the hub leads to."""
+    """Return the address that one of the hub leads to."""
     sent: int = 0
     requests: list[tuple[str, str | None]] = field(default_factory=list)
     """The path and the range of each."""

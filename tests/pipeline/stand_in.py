@@ -45,7 +45,7 @@ def threshold(frame: Image) -> Matte:
 
 @dataclass
 class Stream:
-    """What the carrying model was given in one call."""
+    """Frames that the carrying model was given in one call."""
 
     numbers: list[int] = field(default_factory=list)
     marks: dict[int, Prompt] = field(default_factory=dict)
@@ -149,7 +149,7 @@ class Remembering:
     """Its mattes hang on every frame and mark that came before, in the last bit of a sum."""
 
     seconds: float = 0
-    """What each takes."""
+    """Time that each frame takes."""
     frames: int = 0
 
     def predict(self, stills: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:

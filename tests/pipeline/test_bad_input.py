@@ -1,4 +1,4 @@
-"""What a person can get wrong: each has its sentence, exit status 2, and leaves nothing behind."""
+"""Mistakes of a person: each has its sentence, exit status 2, and leaves nothing behind."""
 
 import os
 import re

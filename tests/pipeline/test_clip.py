@@ -1,4 +1,4 @@
-"""What probing tells, as data."""
+"""Clips as data."""
 
 import json
 from fractions import Fraction

@@ -62,7 +62,7 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def looked_at(seeds: list[Path], first: int, last: int) -> list[str]:
-    """What went wrong with the files of these numbers; a worker that dies is followed by another."""
+    """Return the failures on the files of these numbers; a worker that dies is followed by another."""
     wrong = []
     while first < last:
         command = [sys.executable, "-m", "tests.pipeline.mutated", str(first), str(last), *map(str, seeds)]

@@ -50,7 +50,7 @@ Composed = dict[str, list[tuple[int, str]]]
 
 @pytest.fixture
 def composed(monkeypatch: pytest.MonkeyPatch) -> Composed:
-    """What the encoders are given, by the name of the file: with threads, x264 itself is not exact."""
+    """Frames given to the encoders, by the name of the file: with threads, x264 itself is not exact."""
     given: Composed = {}
     write = Writer.write
 

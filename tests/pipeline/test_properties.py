@@ -42,7 +42,7 @@ def numbered(count: int, width: int, height: int, depth: int) -> list[np.ndarray
 
 
 def number(frame: np.ndarray) -> int:
-    """What `numbered` wrote into a frame `[H, W, ≥3]` uint8, away from the edges between its parts."""
+    """Read what `numbered` wrote into a frame `[H, W, ≥3]` uint8, away from the edges of its parts."""
     height, width = frame.shape[:2]
     centres = (np.arange(LANES) * 2 + 1) * width // (2 * LANES)
     lanes = [frame[height // 8 : height // 4, x - 1 : x + 2, 1].mean() > 110 for x in centres]
@@ -57,7 +57,7 @@ class Source:
     height: int
     rate: Fraction
     ticks: int
-    """How many ticks of the clock a frame lasts at that rate."""
+    """Return the ticks of the clock that a frame lasts at that rate."""
     gaps: tuple[int, ...]
     """Frames from each to the next: 1 everywhere is a constant rate."""
     rotation: int
@@ -114,7 +114,7 @@ VIDEOS = ("mp4", "hevc", "webm", "av1", "prores")
 
 
 def shown(source: Source, path: Path) -> list[Fraction]:
-    """When each frame is shown: as the container was able to write it, from the first one on."""
+    """Return the time of each frame, as the container was able to write it, from the first one on."""
     times = ffprobe.frame_times(path)
     return [time - times[0] for time in times]
 

@@ -23,7 +23,7 @@ MOST_FRAMES, FEW_FRAMES = 400, 8  # these are read of a small and of a large pic
 
 @dataclass(frozen=True)
 class Works:
-    """What the clip is to be told as, and how far ffprobe can bear witness to its times."""
+    """Facts about a clip, and how far ffprobe can bear witness to its times."""
 
     width: int
     height: int

@@ -1,4 +1,4 @@
-"""What a stream needs to go on, as a file."""
+"""State of a stream, as a file."""
 
 import pickle
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Who may import whom, what is declared, what is explained."""
+"""Structure: imports, declarations and explanations."""
 
 import ast
 import graphlib

@@ -1,4 +1,4 @@
-"""What answers cost, who learns of it, and a training that goes on where it stopped."""
+"""Cost of answers, the weights that learn from it, and a training that goes on where it stopped."""
 
 import copy
 from pathlib import Path

@@ -29,7 +29,7 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def warm(picture: np.ndarray) -> np.ndarray:
-    """Where some subject is to be seen."""
+    """Return the places at which some subject is to be seen."""
     return np.asarray(picture[..., 0] > 128)
 
 

@@ -92,7 +92,7 @@ class Server:
                 self._process = None
 
     def status(self, path: str) -> int:
-        """What the server answers to a plain request."""
+        """Return the status of the answer to a plain request; 0 where there is none."""
         try:
             with urllib.request.urlopen(self.url + path, timeout=waiting.DEADLINE) as response:
                 return int(response.status)
@@ -228,7 +228,7 @@ def lasting_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def watched() -> Callable[[Page], list[str]]:
-    """What a page has to complain of, other than that something was refused."""
+    """Return a page's complaints, other than that something was refused."""
 
     def watch(page: Page) -> list[str]:
         complaints: list[str] = []

@@ -1,4 +1,4 @@
-"""What the page's worker hosts, in this process or in one of its own, with stand-ins among its models."""
+"""The worker's service with stand-ins among its models, in this process or in one of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the program starts, what it refuses to start with, and what its parts may import."""
+"""Start of the program, refusals to start, and the imports that its parts may have."""
 
 from __future__ import annotations
 

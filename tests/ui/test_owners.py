@@ -1,4 +1,4 @@
-"""What is somebody else's does not exist: in every action, every route and every handler of the page."""
+"""Sessions of others do not exist: in every action, every route and every handler of the page."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class House(NamedTuple):
 
 
 def built(make: Callable[[], Any]) -> Any:
-    """Where no event loop runs while a page is built, Gradio makes some that nobody closes."""
+    """Give a page an event loop while it is built: Gradio makes some that nobody closes otherwise."""
 
     async def inside() -> Any:
         return make()
@@ -160,7 +160,7 @@ NO_SESSION = {
     "for_owner",
 }
 SERVERS = {"delete_expired", "recover", "purge", "purge_all", "requeue"}
-"""What only the server itself does."""
+"""Actions of the server itself."""
 
 
 def test_every_action_is_in_a_table() -> None:
@@ -329,7 +329,7 @@ def asking(who: UUID | None, **query: str) -> gr.Request:
 
 
 def given(handler: Callable[..., Any], id: str, request: gr.Request, file: Path) -> list[Any]:
-    """What a handler is called with by a browser that names this session; a KeyError for what is new."""
+    """Return a handler's arguments from a browser that names this session; a KeyError for what is new."""
     section = handler.__module__.rpartition(".")[2]
     values = {
         "id": id,
@@ -387,7 +387,7 @@ def test_every_handler_of_the_page_opens_the_session_for_who_asks(
 
 
 def shown(value: Any) -> Any:
-    """What an update says."""
+    """Return what an update says."""
     return value if not isinstance(value, gr.blocks.Block) else vars(value).get("_constructor_args")
 
 

@@ -65,7 +65,7 @@ class Context:
     timer: gr.Timer
     """Active while the session is queued or running, or its model's weights are being downloaded."""
     fit: gr.Radio
-    """How a background picture is fitted into the frame."""
+    """Choice of the fit of a background picture into the frame."""
     sections: Sequence[EditorSection]
 
     @property

@@ -1,1 +1,1 @@
-"""What can be done with a session, whoever asks: the page, the command line or a program."""
+"""Operations on sessions, for the page, the command line and programs alike."""

@@ -23,7 +23,7 @@ from ui.sessions.store import SessionStore, erase
 log = logging.getLogger(__name__)
 
 UNDO_SECONDS = 30.0
-"""How long a delayed deletion can be undone."""
+"""Time in which a delayed deletion can be undone."""
 
 
 class Deletions:

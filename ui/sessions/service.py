@@ -69,7 +69,7 @@ class SessionService:
 
     @property
     def choices(self) -> Choices:
-        """What can be changed of the user's sessions."""
+        """Changes of the user's sessions."""
         return Choices(self._store, self._intake, self._queue, self.frames, self._owner)
 
     # ------------------------------------------------------------------ sessions

@@ -23,13 +23,13 @@ LOST = 0.4
 """The confidence below which the subject counts as absent."""
 
 _SLACK = 0.04
-"""How far a subject may stand out of the box around it, as a share of its longer side."""
+"""Distance by which a subject may stand out of the box around it, as a share of the longer side."""
 
 _FAINT = 0.3
-"""What is above this in a mask holds its parts together."""
+"""Value of a mask from which on pixels connect its parts."""
 
 _VEIL = 0.04
-"""What is nearer to 0 or 1 than this is 0 or 1."""
+"""Distance from 0 or 1 below which a value counts as 0 or 1."""
 
 _SHARED = 0.1
 """The share of a part that was in the mask before, at least; else it is another object."""

@@ -1,4 +1,4 @@
-"""Which packets display a frame of their own: not hidden frames, second fields or empty packets."""
+"""Packets that display a frame of their own: no hidden frames, second fields or empty packets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands behind the subject, frame by frame."""
+"""Backgrounds as pixels, frame by frame."""
 
 import time
 from bisect import bisect_right

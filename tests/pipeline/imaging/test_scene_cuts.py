@@ -1,4 +1,4 @@
-"""Where one scene ends and the next begins."""
+"""Cuts between scenes."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""What a run will need is known before it begins."""
+"""Needs of a run, known before it begins."""
 
 from dataclasses import replace
 from pathlib import Path

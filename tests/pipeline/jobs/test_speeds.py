@@ -1,4 +1,4 @@
-"""What was measured is told, and nothing else."""
+"""Measured speeds are told, and nothing else."""
 
 from pathlib import Path
 

@@ -291,7 +291,7 @@ def test_the_matte_has_the_size_and_the_values_of_its_frame(exact: None, height:
 
 
 def rescaled(mask: np.ndarray) -> np.ndarray:
-    """What the model card does to every mask by itself, so that it reaches from 0 to 1."""
+    """Rescale a mask by itself to reach from 0 to 1, as the model card does."""
     return np.asarray((mask - mask.min()) / (mask.max() - mask.min()))
 
 

@@ -1,4 +1,4 @@
-"""Which model is used, and what has to be there first."""
+"""Choice of the model, and the weights that it needs first."""
 
 import hashlib
 import re
@@ -27,7 +27,7 @@ RIGHT = hashlib.sha256(DATA).hexdigest()
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where weights are put, empty."""
+    """The folder of weights, empty."""
     monkeypatch.setenv("RECORTE_WEIGHTS", str(tmp_path / "weights"))
     (tmp_path / "weights").mkdir()
     return tmp_path / "weights"

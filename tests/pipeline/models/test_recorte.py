@@ -35,7 +35,7 @@ def clip() -> Clip:
 
 
 def run(model: Model, frames: list[np.ndarray], prompt: Prompt | None, **later: Prompt) -> list[Prediction]:
-    """What is found by marks on the first frame, and `at5=...` on the one of that number."""
+    """Predict with marks on the first frame, and `at5=...` on the one of that number."""
     marks = {0: prompt} | {int(name.removeprefix("at")): marks for name, marks in later.items()}
     return list(model.predict(PromptedFrame(frame, marks.get(n)) for n, frame in enumerate(frames)))
 

@@ -235,7 +235,7 @@ class TestStreaming:
 
 
 def tensor_bytes() -> int:
-    """What all tensors of this process hold."""
+    """Return the bytes that all tensors of this process hold."""
     gc.collect()
     tensors = [found for found in gc.get_objects() if issubclass(type(found), torch.Tensor)]
     return sum({t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}.values())

@@ -34,7 +34,7 @@ GRID = 256
 
 @dataclass
 class Seen:
-    """What `Hues` makes of a frame: the number of each pixel's thing, `[h, w]`, on the grid of the logits."""
+    """Embedding by `Hues`: the number of each pixel's thing, `[h, w]`, on the grid of the logits."""
 
     things: np.ndarray
 
@@ -208,7 +208,7 @@ def overlaps(found: list[Prediction], truths: list[np.ndarray]) -> np.ndarray:
 
 
 def shares(truths: list[np.ndarray]) -> np.ndarray:
-    """How much of the figure is to be seen on each frame, of the first's."""
+    """Return the share of the figure to be seen on each frame, of the first's."""
     return np.array([truth.sum() / truths[0].sum() for truth in truths])
 
 

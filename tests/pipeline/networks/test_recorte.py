@@ -61,7 +61,7 @@ def test_shapes(fresh: Recorte, height: int, width: int) -> None:
 
 
 def deep(network: Recorte, marks: Tensor, seen: Tensor | None) -> list[Tensor]:
-    """What the stages after the first half make, and the logits last."""
+    """Return what the stages after the first half make, and the logits last."""
     found: list[Tensor] = []
     hooks = [
         stage.register_forward_hook(lambda module, given, made: found.append(made))

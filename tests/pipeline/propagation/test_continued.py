@@ -206,7 +206,7 @@ def test_a_state_is_all_that_a_stream_needs(family: None, path: Path, tmp_path: 
     frames = list(read_frames(path))
 
     def run(first: int, known: State | None) -> list[tuple[Any, ...]]:
-        """What is found on each frame and, as bytes, the state behind it."""
+        """Return the prediction of each frame and, as bytes, the state behind it."""
         told: list[tuple[Any, ...]] = []
         for n, (frame, found) in enumerate(stream(iter(frames[first:]), marks, known), first):
             assert frame is frames[n]

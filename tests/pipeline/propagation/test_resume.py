@@ -1,4 +1,4 @@
-"""What a run leaves that ended on the way: killed, out of disk, or with a segment that went bad."""
+"""Resume folders of runs that ended on the way: killed, out of disk, or with a segment gone bad."""
 
 import errno
 import json
@@ -75,7 +75,7 @@ def read(job: Job) -> Made:
 
 @pytest.fixture(scope="module")
 def undisturbed(counted_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Job], Made]:
-    """What a run of a job makes that nothing happens to."""
+    """Return what an undisturbed run of a job makes."""
     known: dict[str, Made] = {}
 
     def find(job: Job) -> Made:
@@ -96,7 +96,7 @@ def stopped(job: Job, after: int = 60) -> Path:
 
 
 def frames(job: Job) -> int:
-    """How many the model has done since this was asked last."""
+    """Return the number of frames that the model has done since the last call."""
     model: Any = models.load(job.model, job.device)
     done, model.frames = model.frames, 0
     return int(done)

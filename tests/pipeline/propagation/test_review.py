@@ -1,4 +1,4 @@
-"""Which mattes cannot be right, told from themselves and from the marked frames."""
+"""Review of mattes, by themselves and by the marked frames."""
 
 import os
 from collections.abc import Iterator

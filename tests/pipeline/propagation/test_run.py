@@ -1,4 +1,4 @@
-"""Which frames reach the model from which prompt, in which direction."""
+"""Plans and their runs: frames that reach the model from each prompt, in each direction."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -307,7 +307,7 @@ def known_cuts(path: Path) -> list[int]:
 
 
 def met(path: Path, folder: Path, prompts: list[Prompt]) -> list[int]:
-    """Which stream each frame is from where the cuts are known."""
+    """Return the stream that each frame is from where the cuts are known."""
     clip = probe_clip(path)
     plan = plan_segments(prompts, clip, 0, load_index(path).pts[-1] + 1, known_cuts(path))
     found = run_plan(clip, partial(run_model, Carrying()), plan, folder)

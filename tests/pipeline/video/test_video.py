@@ -44,7 +44,7 @@ def times(path: Path) -> list[Fraction]:
 
 
 def decoded(path: Path) -> int:
-    """How many pictures ffprobe decodes, those that it finds no time for among them."""
+    """Count the pictures that ffprobe decodes, those that it finds no time for among them."""
     entries = ("-select_streams", "v:0", "-count_frames", "-show_entries", "stream=nb_read_frames")
     return int(ffprobe._output("ffprobe", *entries, "-of", "csv=p=0", path).split()[0].strip(b","))
 

@@ -1,4 +1,4 @@
-"""What a server that was killed leaves behind, and what the next one makes of it."""
+"""Recovery by the next server of what a killed one left behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page's events do, on a real database and with a real model, without a browser."""
+"""The session service on a real database and with a real model, without a browser."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def files(folder: Path) -> list[Path]:
 
 
 def uploaded(found: Session) -> list[Path]:
-    """What is there of a session before it makes anything."""
+    """Files of a session before it makes anything."""
     return [found.job.source, found.job.source.with_name(f"{found.job.source.name}.index")]
 
 

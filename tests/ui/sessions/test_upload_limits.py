@@ -1,4 +1,4 @@
-"""How much one may bring and keep."""
+"""Limits on what a user may bring and keep."""
 
 from __future__ import annotations
 

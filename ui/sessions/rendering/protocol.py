@@ -49,7 +49,7 @@ class RenderRequest:
 
     @property
     def matte_inputs(self) -> tuple[Any, ...]:
-        """What the matte is made from; a different value means that the marks have changed."""
+        """Inputs of the matte; a different value means that the marks have changed."""
         job = self.effective_job
         return job.model, job.active_prompts, job.deflicker, job.weights
 
@@ -75,7 +75,7 @@ class ClickCandidate(NamedTuple):
 
 
 class Inference(Protocol):
-    """What the worker does for sessions; called by many threads at once.
+    """Service of the worker for sessions; called by many threads at once.
 
     `version` counts the changes of a session's marks: a request with an older one than was announced by
     `invalidate` raises InputError. Every call may raise WorkerLost.

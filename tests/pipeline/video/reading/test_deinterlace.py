@@ -20,7 +20,7 @@ WIDTH, HEIGHT, FRAMES = 192, 128, 20
 
 @pytest.fixture(scope="module")
 def moments() -> list[np.ndarray]:
-    """What a camera sees 50 times a second, `[H, W]`: a texture that moves by six pixels between fields."""
+    """Fields of a camera, 50 a second, `[H, W]`: a texture that moves by six pixels from one to the next."""
     random = np.random.default_rng(3)
     wall = cv2.resize(
         random.random((24, 120), np.float32), (WIDTH * 3, HEIGHT), interpolation=cv2.INTER_CUBIC
@@ -56,7 +56,7 @@ def luma(image: np.ndarray) -> np.ndarray:
 
 
 def comb(image: np.ndarray) -> float:
-    """How far lines differ from those next to them and agree with those after."""
+    """Measure how far lines differ from those next to them and agree with those after."""
     lines = image.astype(np.float32)
     return float(np.abs(2 * lines[2:-2] - lines[1:-3] - lines[3:-1]).mean())
 

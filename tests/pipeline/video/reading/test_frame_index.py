@@ -160,7 +160,7 @@ def test_a_clock_that_turns_over(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("delay", "skip"), [("0", "0.4"), ("0.5", "0")])
 def test_edit_lists(tmp_path: Path, delay: str, skip: str) -> None:
-    """What comes late and what is cut off at the start: an empty edit, and one that begins in the middle."""
+    """Edit lists with an empty edit at the start, and with one that begins in the middle."""
     whole = write_clip(tmp_path / "whole.mp4", numbered(40), rate=Fraction(25), options=REORDERED)
     path = tmp_path / "edited.mp4"
     ffmpeg("-ss", skip, "-i", whole, "-c", "copy", "-output_ts_offset", delay, path)
@@ -245,7 +245,7 @@ def kept(tmp_path: Path, counted_path: Path) -> Path:
 
 
 def without_scanning(path: Path) -> str:
-    """What another process says to the probing and reading of `path`, in which nothing may be scanned."""
+    """Return what another process prints that probes and reads `path`, in which nothing may be scanned."""
     script = """
 import sys
 from pathlib import Path

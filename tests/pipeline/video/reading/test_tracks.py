@@ -1,4 +1,4 @@
-"""Which track of a file is its film."""
+"""Choice of the track of a file that is its film."""
 
 import subprocess
 from pathlib import Path
