@@ -37,9 +37,9 @@ shows one value: `None` if there is no video yet, or a dictionary:
 Missing keys are empty or false. An edit in the browser arrives as the `input` event with the new `prompts`,
 `objects`, `start` and `end`, a higher `seq` and `rev` None, and with the same four values as the server had
 them when the edit was made as `base`, so that changes from other windows are not undone; the handler answers
-with `answer_edit(value, rev=…)`. An answer to an older edit does not undo a newer one, and one that arrives
-after its video has left the stage is ignored; so another video comes without a `seq`. Nothing else that the
-browser sends is trusted: which session is edited comes from the server.
+with the value as it was sent and a new `rev`. An answer to an older edit does not undo a newer one, and one
+that arrives after its video has left the stage is ignored; so another video comes without a `seq`. Nothing
+else that the browser sends is trusted: which session is edited comes from the server.
 
 Below `media` the stage requests `times` (a JSON list, seconds), `strip` (12 thumbnails side by side) and
 `frames/<index>?view=original|mask|cutout|over&rev=<rev>`; an error is JSON, {"error": "a sentence"}. A
@@ -149,11 +149,6 @@ def create_stage(
         language=language,
         **options,
     )
-
-
-def answer_edit(value: Mapping[str, Any], *, rev: str, **changes: Any) -> dict[str, Any]:
-    """Return the stage's next value: an edit, as the browser sent it, with a new `rev` and other changes."""
-    return {**value, **changes, "rev": rev}
 
 
 def on_edit(

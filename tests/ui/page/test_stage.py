@@ -8,7 +8,7 @@ import re
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from tests import rendered
 from tests.waiting import DEADLINE, until
 from ui import text
 from ui.page.blocks import STREAMS
-from ui.page.stage import answer_edit, create_stage, on_edit
+from ui.page.stage import create_stage, on_edit
 
 # Gradio's server runs in this process and uses what pandas is about to give up.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -57,6 +57,11 @@ def video(suffix: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         grey = np.full((32, 32, 3), 90, np.uint8)
         return rendered.write_clip(Path(folder) / f"a{suffix}", [grey] * 5, codec="libvpx").read_bytes()
+
+
+def answer_edit(value: Mapping[str, Any], *, rev: str, **changes: Any) -> dict[str, Any]:
+    """Return the stage's next value: an edit, as the browser sent it, with a new `rev` and other changes."""
+    return {**value, **changes, "rev": rev}
 
 
 class Fake:
