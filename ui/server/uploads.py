@@ -27,6 +27,7 @@ from ui import text
 from ui.server.middleware.gradio_requests import UPLOAD
 from ui.server.visitors import Visitor
 from ui.sessions.limits.quota import Quota, QuotaExceeded, uploads_folder
+from ui.visitor import language_of
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ class Uploads:
 
         @routes.post(UPLOAD)
         async def upload(request: Request, upload_id: str = "") -> Response:
-            language = text.negotiate_language(request.headers.get("accept-language"))
+            language = language_of(request)
             try:
                 path = await self._receive(request, upload_id, progress)
             except _Refused as refused:

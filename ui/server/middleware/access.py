@@ -32,6 +32,7 @@ from ui.server.middleware.headers import STATIC_PAGE_POLICY, strip_forwarded, wi
 from ui.server.middleware.hosts import is_local, is_own_host
 from ui.server.middleware.refusal import Refused, refusal
 from ui.server.visitors import Authenticator, Visitor
+from ui.visitor import language_of
 
 _PUBLIC = {"/login", "/plain.css", "/healthz", "/metrics", "/favicon.ico", "/manifest.json"}
 """Addresses that need no login. Browsers request the manifest without cookies."""
@@ -102,7 +103,7 @@ class AccessMiddleware:
         `held` keeps the body counted; it is closed when the response has been sent.
         """
         request = Request(scope)
-        language = text.negotiate_language(request.headers.get("accept-language"))
+        language = language_of(request)
         if self._active > self._max_requests and scope["path"] != "/healthz":
             raise refusal(503, text.translate_access(language, "busy"))
         if not is_own_host(scope, request.headers, self._hosts):
