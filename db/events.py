@@ -1,28 +1,28 @@
-"""Events of a run as the ledger takes them; `pipeline.jobs.events` has what a runner passes.
+"""Events of a run as the ledger takes them; the classes that a runner passes are in `pipeline`.
 
-The database knows nothing of the pipeline, so these are protocols.
+This package does not import the pipeline, so these are protocols.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
+
+from db.models import Json
 
 
 class RunProgress(Protocol):
     """Progress of a run."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return the value of the column `sessions.progress`."""
 
 
 class MatteChecked(Protocol):
-    """Frames of a matte that should be looked at."""
+    """Times at which a matte should be reviewed."""
 
-    @property
-    def matte(self) -> str: ...
-    @property
-    def times(self) -> Sequence[float]: ...
+    def to_json(self) -> Json:
+        """Return the value of the column `sessions.checks`."""
 
 
 class RunFinished(Protocol):

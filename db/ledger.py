@@ -54,8 +54,7 @@ class Ledger:
     def progressed(self, key: str, progress: RunProgress) -> None:
         if not self._away:
             self._record_heartbeat(key)
-            saved = progress.to_json()
-            self._put(key, lambda tx: repository.save_progress(tx, id=key, progress=saved))
+            self._put(key, lambda tx: repository.save_progress(tx, id=key, progress=progress))
 
     def checked(self, key: str, points: MatteChecked) -> None:
         self._put(key, lambda tx: repository.save_review_points(tx, id=key, points=points))

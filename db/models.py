@@ -78,7 +78,7 @@ class Acknowledgement(Base):
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
     model: Mapped[str] = mapped_column(primary_key=True)
-    licence_url: Mapped[str]  # that was read: another licence is another thing
+    licence_url: Mapped[str]  # licence that was read: it may change later
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
@@ -98,16 +98,16 @@ class SessionRow(Base):
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
     state: Mapped[State] = mapped_column(server_default=State.READY.value)
     source: Mapped[str]  # a file's name inside the session's folder
-    clip: Mapped[Json]  # what probing told
-    job: Mapped[Json]  # what the page built: model, prompts, background, format
-    format_before: Mapped[str | None]  # what made way for a format with transparency, and comes back after it
-    checks: Mapped[Json | None]  # where the cut may have slipped: seconds, and the matte they are told of
-    progress: Mapped[Json | None]  # stage, done, total, rate, left
+    clip: Mapped[Json]  # properties of the probed video
+    job: Mapped[Json]  # model, prompts, background, format and the other settings
+    format_before: Mapped[str | None]  # format to return to when the background is opaque again
+    checks: Mapped[Json | None]  # key of a matte, and the times in seconds at which to review it
+    progress: Mapped[Json | None]  # stage, frames done and in total, rate, seconds left
     error: Mapped[str | None]
     queued_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
-    beat_at: Mapped[datetime | None]  # when its run last gave a sign
+    beat_at: Mapped[datetime | None]  # latest heartbeat of its run
 
     results: Mapped[list[Result]] = relationship(
         order_by="Result.created_at.desc(), Result.id.desc()",
@@ -137,7 +137,7 @@ class Result(Base):
     bytes: Mapped[int] = mapped_column(BigInteger)
     frames: Mapped[int]
     seconds: Mapped[float]
-    key: Mapped[str | None]  # of all that it was made from; none in rows from before it was kept
-    notes: Mapped[list[str]] = mapped_column(server_default="{}")  # what was done otherwise than asked
+    key: Mapped[str | None]  # hash of all that the result depends on; NULL in the oldest rows
+    notes: Mapped[list[str]] = mapped_column(server_default="{}")  # sentences on unmet settings
 
     __table_args__ = (Index("ix_results_newest", "session_id", "created_at", "id"),)

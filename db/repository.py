@@ -21,7 +21,7 @@ from sqlalchemy import ColumnElement, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from db.errors import NotFound
-from db.events import MatteChecked, RunFinished
+from db.events import MatteChecked, RunFinished, RunProgress
 from db.models import Json, Result, SessionRow, State, User
 
 Cursor = tuple[datetime, UUID]
@@ -163,10 +163,10 @@ def delete(tx: Session, *, id: UUID | str, owner: UUID | None = None) -> None:
 # ---------------------------------------------------------------- events of a run, whoever owns it
 
 
-def save_progress(tx: Session, *, id: UUID | str, progress: Json | None) -> SessionRow:
+def save_progress(tx: Session, *, id: UUID | str, progress: RunProgress | None) -> SessionRow:
     """Save the progress of the run, with a heartbeat. Raises: NotFound."""
     row = _get(tx, id)
-    row.progress = progress
+    row.progress = None if progress is None else progress.to_json()
     if progress is not None:
         row.beat_at = now(tx)
     tx.flush()
@@ -184,9 +184,9 @@ def record_heartbeats(tx: Session, *, ids: Sequence[UUID | str]) -> None:
 
 
 def save_review_points(tx: Session, *, id: UUID | str, points: MatteChecked) -> SessionRow:
-    """Save where the session's newest matte should be looked at. Raises NotFound."""
+    """Save the times at which the session's newest matte should be reviewed. Raises NotFound."""
     row = _get(tx, id)
-    row.checks = {"matte": points.matte, "times": list(points.times)}
+    row.checks = points.to_json()
     tx.flush()
     return row
 

@@ -213,3 +213,12 @@ class Progress:
 
     def to_json(self) -> dict[str, Any]:
         return vars(self) | {"checks": list(self.checks), "notes": list(self.notes)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Read progress from JSON; raises InputError where `data` is not what `to_json` writes."""
+        try:
+            lists = {key: tuple(data.get(key, ())) for key in ("checks", "notes")}
+            return cls(**data | lists)
+        except (AttributeError, TypeError) as error:
+            raise InputError(UNREADABLE) from error

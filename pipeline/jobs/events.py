@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from pipeline.errors import UNREADABLE, InputError
 
 
 @dataclass(frozen=True)
@@ -13,6 +16,17 @@ class MatteChecked:
     """Key of the matte."""
     times: list[float]
     """Seconds from the clip's first frame."""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Read the event from JSON; raises InputError where `data` is not what `to_json` writes."""
+        try:
+            return cls(data["matte"], list(data["times"]))
+        except (LookupError, TypeError) as error:
+            raise InputError(UNREADABLE) from error
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from db import repository
 from db.errors import NotFound
 from db.models import Result, SessionRow, State, User
+from pipeline.job import Progress
 from pipeline.jobs.events import MatteChecked, RunFinished
 
 JOB = {"model": "robust", "prompts": [], "background": "#00ff00", "format": "mp4"}
@@ -61,6 +62,10 @@ def go(tx: Session, id: UUID, state: str) -> SessionRow:
     return repository.get(tx, id=id)
 
 
+def progress_of(frames: int) -> Progress:
+    return Progress("matte", frames, 90, rate=1.0, left=None)
+
+
 def test_a_new_session(tx: Session) -> None:
     id = make(tx).id
     tx.expire_all()
@@ -92,8 +97,11 @@ def test_rows_are_readable_after_their_transaction(tx: Session) -> None:
 
 def test_no_progress_is_null_not_json_null(tx: Session) -> None:
     id = make(tx).id
-    repository.save_progress(tx, id=id, progress={"stage": "model", "done": 3, "total": 90})
-    assert repository.get(tx, id=id).progress == {"stage": "model", "done": 3, "total": 90}
+    repository.save_progress(tx, id=id, progress=Progress("matte", 3, 90, rate=1.0, left=None))
+    assert repository.get(tx, id=id).progress == {
+        "stage": "matte", "done": 3, "total": 90, "rate": 1.0, "left": None, "frames": 0, "checks": [],
+        "notes": [],
+    }  # fmt: skip
     repository.save_progress(tx, id=id, progress=None)
     asked = text("SELECT progress IS NULL FROM sessions WHERE id = :id")
     assert tx.scalar(asked, {"id": id}) is True
@@ -124,7 +132,7 @@ def test_no_such_session(tx: Session, id: UUID | str) -> None:
         lambda: repository.rename(tx, id=id, name="x"),
         lambda: repository.star(tx, id=id, starred=True),
         lambda: repository.save_job(tx, id=id, job={}),
-        lambda: repository.save_progress(tx, id=id, progress={}),
+        lambda: repository.save_progress(tx, id=id, progress=progress_of(0)),
         lambda: repository.change_state(tx, id=id, state=State.QUEUED),
         lambda: make_result(tx, id),
         lambda: repository.delete(tx, id=id),
@@ -150,14 +158,14 @@ def test_times_progress_and_error_of_a_run_and_the_next(tx: Session) -> None:
     assert row.queued_at and row.started_at is None and row.finished_at is None
     row = repository.change_state(tx, id=id, state=State.RUNNING)
     assert row.started_at and row.finished_at is None
-    repository.save_progress(tx, id=id, progress={"done": 40})
+    repository.save_progress(tx, id=id, progress=progress_of(40))
     row = repository.change_state(tx, id=id, state=State.FAILED, error="The disk is full.")
-    assert (row.error, row.progress) == ("The disk is full.", {"done": 40})
+    assert (row.error, row.progress) == ("The disk is full.", progress_of(40).to_json())
     assert row.finished_at
     row = repository.change_state(tx, id=id, state=State.QUEUED)
     assert (row.error, row.progress, row.started_at, row.finished_at) == (None, None, None, None)
     repository.change_state(tx, id=id, state=State.RUNNING)
-    repository.save_progress(tx, id=id, progress={"done": 90})
+    repository.save_progress(tx, id=id, progress=progress_of(90))
     row = repository.change_state(tx, id=id, state=State.DONE)
     assert (row.progress, row.error) == (None, None)
 
@@ -233,12 +241,12 @@ def test_delete_takes_the_results_along(tx: Session) -> None:
 
 def test_what_nobody_runs_any_more_is_interrupted(tx: Session) -> None:
     ids = {state: go(tx, make(tx).id, state).id for state in WAY}
-    repository.save_progress(tx, id=ids["running"], progress={"done": 40})
+    repository.save_progress(tx, id=ids["running"], progress=progress_of(40))
     assert repository.interrupt_running(tx) == [ids["running"]]
     tx.expire_all()
     row = repository.get(tx, id=ids["running"])
     assert (row.state, row.error) == (State.INTERRUPTED, repository.INTERRUPTED)
-    assert row.finished_at and row.progress == {"done": 40}
+    assert row.finished_at and row.progress == progress_of(40).to_json()
     for state in WAY:
         assert state == "running" or repository.get(tx, id=ids[state]).state is State(state)
     assert repository.interrupt_running(tx) == []
@@ -360,7 +368,7 @@ def test_a_run_gives_signs(tx: Session) -> None:
     years = {state: repository.get(tx, id=id).beat_at.year for state, id in ids.items()}  # type: ignore[union-attr]
     assert years.pop("running") >= 2024 and set(years.values()) == {2001}
     assert repository.get(tx, id=ids["running"]).updated_at.year == 2001  # nothing has changed
-    repository.save_progress(tx, id=ids["failed"], progress={"done": 1})
+    repository.save_progress(tx, id=ids["failed"], progress=progress_of(1))
     assert repository.get(tx, id=ids["failed"]).beat_at == repository.now(tx)
     repository.queue(tx, id=ids["failed"])
     assert repository.get(tx, id=ids["failed"]).beat_at is None

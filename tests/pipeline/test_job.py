@@ -13,6 +13,7 @@ from pipeline.compositing.background import Blur, Colour, Footage, Picture, Tran
 from pipeline.compositing.edges import Edges
 from pipeline.errors import FormatError, InputError, PromptError
 from pipeline.job import Job, Progress
+from pipeline.jobs.events import MatteChecked
 from pipeline.keys import matte_key, pts_range, result_key
 from pipeline.prompts import Box, Object, Point, Prompt
 from pipeline.video.reading.index_cache import load_index
@@ -84,6 +85,27 @@ def test_progress_is_plain_data() -> None:
         "stage": "matte", "done": 3, "total": 10, "rate": 2.5, "left": None, "frames": 2,
         "checks": [1.5], "notes": [],
     }  # fmt: skip
+    assert Progress.from_json(json.loads(json.dumps(progress.to_json()))) == progress
+
+
+def test_progress_of_before_there_were_reviews_is_read() -> None:
+    data = {"stage": "matte", "done": 3, "total": 10, "rate": 2.5, "left": None}
+    assert Progress.from_json(data) == Progress("matte", 3, 10, 2.5, None)
+
+
+def test_the_event_of_a_checked_matte_is_plain_data() -> None:
+    event = MatteChecked("key", [0.5, 2.25])
+    assert event.to_json() == {"matte": "key", "times": [0.5, 2.25]}
+    assert MatteChecked.from_json(json.loads(json.dumps(event.to_json()))) == event
+
+
+@pytest.mark.parametrize(
+    "data", [{}, [], {"done": 1}, {"checks": 3}, {"magic": 1}, {"matte": "key", "times": 3}]
+)
+def test_unreadable_events_of_a_run_are_refused(data: Any) -> None:
+    for read in (Progress.from_json, MatteChecked.from_json):
+        with pytest.raises(InputError):
+            read(data)
 
 
 @pytest.mark.usefixtures("stand_ins")

@@ -1,4 +1,4 @@
-"""Session: a row of the database with its parsed clip and job."""
+"""Session: a row of the database with its JSON columns parsed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from db.models import SessionRow, State
 from pipeline import models
 from pipeline.clip import Clip
 from pipeline.compositing.background import Picture
-from pipeline.job import Job
+from pipeline.job import Job, Progress
+from pipeline.jobs.events import MatteChecked
 from pipeline.keys import matte_key, result_key
 from pipeline.models import Card
 from pipeline.propagation import resume
@@ -29,6 +30,10 @@ class Session:
     clip: Clip
     job: Job
     folder: Path
+    progress: Progress | None = None
+    """Saved progress of the run, or of one that stopped early."""
+    checked: MatteChecked | None = None
+    """Review of the newest matte."""
     awaited_background: str | None = None
     """"picture" or "video" where that was chosen to stand behind the subject, and has not come yet."""
     accepts: Callable[[Card], bool] = lambda card: card.acknowledged
@@ -78,8 +83,8 @@ class Session:
     @property
     def review_times(self) -> list[float]:
         """Seconds at which the matte of the present marks should be looked at, if known."""
-        told = self.row.checks
-        return told["times"] if told is not None and told["matte"] == matte_key(self.effective_job) else []
+        checked = self.checked
+        return checked.times if checked is not None and checked.matte == matte_key(self.effective_job) else []
 
     @property
     def stock_background(self) -> str | None:

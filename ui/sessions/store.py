@@ -15,7 +15,8 @@ from db.errors import NotFound
 from db.models import SessionRow
 from pipeline.clip import Clip
 from pipeline.errors import InputError, VideoError
-from pipeline.job import Job
+from pipeline.job import Job, Progress
+from pipeline.jobs.events import MatteChecked
 from ui.sessions.licences import Licences
 from ui.sessions.limits.quota import uploads_folder
 from ui.sessions.session import Session, Unreadable
@@ -83,16 +84,19 @@ class SessionStore:
         return None
 
     def read(self, row: SessionRow) -> Session | Unreadable:
-        """Parse a row's clip and job."""
+        """Parse the JSON columns of a row."""
         folder = self.folder / str(row.id)
         try:
             clip = Clip.from_json(row.clip, folder / row.source)
             job = Job.from_json(row.job, folder)
+            progress = None if row.progress is None else Progress.from_json(row.progress)
+            checked = None if row.checks is None else MatteChecked.from_json(row.checks)
         except InputError:
             log.warning("a session cannot be read", extra={"session": str(row.id)})
             return Unreadable(row)
         accepts = partial(self.licences.has_accepted, row.owner_id)
-        return Session(row, clip, job, folder, self.awaited_backgrounds.get(str(row.id)), accepts)
+        awaited = self.awaited_backgrounds.get(str(row.id))
+        return Session(row, clip, job, folder, progress, checked, awaited, accepts)
 
     def check_listed(self, id: str) -> None:
         """Raise NotFound for a session that is about to be deleted."""

@@ -130,9 +130,9 @@ def card(session: Session | Unreadable, language: str) -> dict[str, Any]:
     """Return what a session's card shows, as plain data, which the browser puts in as text."""
     row = session.row
     if isinstance(session, Session):
-        error, choices = row.error, _choices(session)
+        error, choices, progress = row.error, _choices(session), session.progress
     else:
-        error, choices = session.message, {"model": "", "background": "", "poster": None}
+        error, choices, progress = session.message, {"model": "", "background": "", "poster": None}, None
     newest = {result.format: result for result in reversed(row.results)}.values()
     return choices | {
         "id": session.id,
@@ -140,7 +140,7 @@ def card(session: Session | Unreadable, language: str) -> dict[str, Any]:
         "starred": row.starred,
         "when": row.created_at.isoformat(),
         "state": row.state.value,
-        "progress": row.progress,
+        "progress": progress and {"done": progress.done, "total": progress.total},
         "error": error and error_text.translate(language, error),
         "took": text.format_duration(row.results[0].seconds, language) if row.results else None,
         "results": [
