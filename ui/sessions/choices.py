@@ -52,11 +52,11 @@ class Choices:
 
     def trim(self, id: str, start: Any, end: Any) -> Session:
         """Keep the frames from `start` to before `end` (seconds, rounded to the nearest frame; None: all)."""
-        found = self._open(id)
-        kept = self._range(found, start, end)
-        if kept == (found.job.start, found.job.end):
-            return found
-        return self._change(id, start=kept[0], end=kept[1])
+        session = self._open(id)
+        new_range = self._range(session, start, end)
+        if new_range == (session.job.start, session.job.end):
+            return session
+        return self._change(id, start=new_range[0], end=new_range[1])
 
     def edit(self, id: str, edited: Any, base: Any = None) -> tuple[Session, list[Conflict]]:
         """Save marks, objects and range as the stage sends them, merged with changes made elsewhere.
@@ -66,11 +66,11 @@ class Choices:
         """
         conflicts: list[Conflict] = []
 
-        def change(found: Session) -> Job:
-            job = found.job
-            mine = self._read_marks(found, edited)
-            before = None if base is None else self._read_marks(found, base)
-            marks, added = merge(before or Marks.of(job), mine, Marks.of(job))
+        def change(session: Session) -> Job:
+            job = session.job
+            mine = self._read_marks(session, edited)
+            previous = None if base is None else self._read_marks(session, base)
+            marks, added = merge(previous or Marks.of(job), mine, Marks.of(job))
             conflicts.extend(added)
             if marks.end is not None and marks.end <= marks.start:
                 marks = replace(marks, start=mine.start, end=mine.end)
@@ -82,20 +82,20 @@ class Choices:
 
     def await_background(self, id: str, kind: Literal["picture", "video"]) -> Session:
         """Note that a picture or video is still to be uploaded; a background of that kind is kept."""
-        found = self._open(id)
+        session = self._open(id)
         awaited = self._store.awaited_backgrounds
-        if isinstance(found.job.background, Picture if kind == "picture" else Footage):
-            awaited.pop(found.id, None)
+        if isinstance(session.job.background, Picture if kind == "picture" else Footage):
+            awaited.pop(session.id, None)
         else:
-            awaited[found.id] = kind
-        return replace(found, awaited_background=awaited.get(found.id))
+            awaited[session.id] = kind
+        return replace(session, awaited_background=awaited.get(session.id))
 
     def choose_background(self, id: str, spec: str) -> Session:
         """Choose `#rrggbb`, "blur", "blur:RADIUS" or "transparent"; an opaque format is replaced."""
-        behind = background.parse(spec)
-        if isinstance(behind, Picture | Footage):
+        bg = background.parse(spec)
+        if isinstance(bg, Picture | Footage):
             raise InputError("A picture or video is uploaded, not named.")
-        return self._set_background(self._open(id), behind)
+        return self._set_background(self._open(id), bg)
 
     def choose_picture(self, id: str, file: Path, name: str, fit: Fit = "fill") -> Session:
         """Take an uploaded picture as background, or an animated one as a video.
@@ -103,8 +103,8 @@ class Choices:
         Raises BackgroundError for a file that is no picture, VideoError for an unusable animation.
         """
         try:
-            kept = self._intake.take_picture(file, name, self._open(id).folder, self._owner)
-            return self._set_file_background(id, Picture(kept, fit))
+            path = self._intake.take_picture(file, name, self._open(id).folder, self._owner)
+            return self._set_file_background(id, Picture(path, fit))
         except AnimatedPictureError:
             return self.choose_video(id, file, name, fit)
         finally:
@@ -113,26 +113,26 @@ class Choices:
     def choose_video(self, id: str, file: Path, name: str, fit: Fit = "fill", held: bool = False) -> Session:
         """Take an uploaded video as background; raises VideoError for an unusable one."""
         try:
-            kept = self._intake.take_video(file, name, self._open(id).folder, self._owner)
+            path = self._intake.take_video(file, name, self._open(id).folder, self._owner)
         finally:
             file.unlink(missing_ok=True)
-        return self._set_file_background(id, Footage(kept, fit, held))
+        return self._set_file_background(id, Footage(path, fit, held))
 
     def choose_stock_background(self, id: str, name: str, fit: Fit = "fill") -> Session:
         """Take one of `stock_backgrounds.NAMES` as background."""
         stock_backgrounds.path(name)  # an unknown name is refused before the session is looked up
-        kept = self._intake.copy_stock_background(name, self._open(id).folder, self._owner)
-        return self._set_file_background(id, Picture(kept, fit))
+        path = self._intake.copy_stock_background(name, self._open(id).folder, self._owner)
+        return self._set_file_background(id, Picture(path, fit))
 
     def fit_background(self, id: str, fit: Fit, held: bool = False) -> Session:
         """Set how a picture or video is laid, `held` as in `Footage`; other backgrounds stay as they are."""
-        found = self._open(id)
-        match found.job.background:
+        session = self._open(id)
+        match session.job.background:
             case Picture(path):
-                return self._set_background(found, Picture(path, fit))
+                return self._set_background(session, Picture(path, fit))
             case Footage(path):
-                return self._set_background(found, Footage(path, fit, held))
-        return found
+                return self._set_background(session, Footage(path, fit, held))
+        return session
 
     # ------------------------------------------------------------------ other fields
 
@@ -147,10 +147,10 @@ class Choices:
     def choose_format(self, id: str, key: str) -> Session:
         """Choose a format; one without alpha replaces a transparent background with a colour."""
         form = formats.by_key(key)
-        behind = self._open(id).job.background
-        if isinstance(behind, Transparent) and form.needs_background:
-            behind = GREEN
-        return self._change(id, format=key, background=behind)
+        bg = self._open(id).job.background
+        if isinstance(bg, Transparent) and form.needs_background:
+            bg = GREEN
+        return self._change(id, format=key, background=bg)
 
     def choose_quality(self, id: str, quality: Quality) -> Session:
         return self._change(id, quality=quality)
@@ -171,75 +171,75 @@ class Choices:
         return self._store.open(id, self._owner)
 
     def _change(self, id: str, **changes: Any) -> Session:
-        return self._alter(id, lambda found: replace(found.job, **changes))
+        return self._alter(id, lambda session: replace(session.job, **changes))
 
     def _alter(self, id: str, change: Callable[[Session], Job]) -> Session:
         """Read, change and save a session's job in one transaction."""
         with self._store.job_lock:
             with self._store.database.begin() as tx:
-                found = self._store.open_row(repository.get(tx, id=id, owner=self._owner))
-                job = change(found)
-                before = _format_before(found, job)
-                saved = job.to_json(found.folder)
-                repository.save_job(tx, id=id, job=saved, format_before=before, owner=self._owner)
-            found = replace(found, job=job)
-            self._frames.invalidate(found)
-        return found
+                session = self._store.open_row(repository.get(tx, id=id, owner=self._owner))
+                job = change(session)
+                format_before = _format_before(session, job)
+                saved = job.to_json(session.folder)
+                repository.save_job(tx, id=id, job=saved, format_before=format_before, owner=self._owner)
+            session = replace(session, job=job)
+            self._frames.invalidate(session)
+        return session
 
-    def _range(self, found: Session, start: Any, end: Any) -> tuple[float, float | None]:
+    def _range(self, session: Session, start: Any, end: Any) -> tuple[float, float | None]:
         """Return the times of the first frame that is kept and of the first after it; None: to the end."""
-        times = self._frames.frame_times(found)
+        times = self._frames.frame_times(session)
         first = _nearest(times, 0.0 if start is None else start)
         # The end of the last frame is a valid end, too.
-        past = len(times) if end is None else _nearest([*times, found.clip.duration], end)
+        past = len(times) if end is None else _nearest([*times, session.clip.duration], end)
         if past <= first:
             raise InputError("The end must come after the start.")
         return times[first], None if past == len(times) else times[past]
 
-    def _read_marks(self, found: Session, value: Any) -> Marks:
+    def _read_marks(self, session: Session, value: Any) -> Marks:
         value = value if isinstance(value, dict) else {}
-        checked = _read_prompts(found, value.get("prompts"))
+        checked = _read_prompts(session, value.get("prompts"))
         objects = prompts.objects_from_json(value.get("objects") or [])
-        return Marks(checked, objects, *self._range(found, value.get("start"), value.get("end")))
+        return Marks(checked, objects, *self._range(session, value.get("start"), value.get("end")))
 
-    def _set_background(self, found: Session, behind: background.Background) -> Session:
-        form, sound = found.job.format, found.job.sound
-        if isinstance(behind, Transparent) and formats.by_key(form).needs_background:
+    def _set_background(self, session: Session, bg: background.Background) -> Session:
+        form, sound = session.job.format, session.job.sound
+        if isinstance(bg, Transparent) and formats.by_key(form).needs_background:
             form = next(f.key for f in formats.FORMATS.values() if f.alpha)
-        elif not isinstance(behind, Transparent):
-            form = found.row.format_before or form
-        self._store.awaited_backgrounds.pop(found.id, None)
-        if sound == "behind" and not self._frames.has_sound(behind):
+        elif not isinstance(bg, Transparent):
+            form = session.row.format_before or form
+        self._store.awaited_backgrounds.pop(session.id, None)
+        if sound == "behind" and not self._frames.has_sound(bg):
             sound = "own"
-        return self._change(found.id, background=behind, format=form, sound=sound)
+        return self._change(session.id, background=bg, format=form, sound=sound)
 
-    def _set_file_background(self, id: str, behind: Picture | Footage) -> Session:
+    def _set_file_background(self, id: str, bg: Picture | Footage) -> Session:
         """Set a background file in the session's folder, and delete the ones before the previous."""
-        before = self._open(id)
-        found = self._set_background(before, behind)
+        previous = self._open(id)
+        session = self._set_background(previous, bg)
         # A request for a picture over the previous background may still be under way.
-        needed = {b.path for b in (before.job.background, behind) if isinstance(b, Picture | Footage)}
-        for old in behind.path.parent.glob("background-*"):
+        needed = {b.path for b in (previous.job.background, bg) if isinstance(b, Picture | Footage)}
+        for old in bg.path.parent.glob("background-*"):
             if old not in needed and self._queue.is_gone(id):  # a run may need it
                 old.unlink(missing_ok=True)
-        return found
+        return session
 
 
-def _read_prompts(found: Session, value: Any) -> tuple[prompts.Prompt, ...]:
+def _read_prompts(session: Session, value: Any) -> tuple[prompts.Prompt, ...]:
     checked = prompts.from_json(value)
     for prompt in checked:
-        prompt.check(found.clip.width, found.clip.height, found.clip.duration)
+        prompt.check(session.clip.width, session.clip.height, session.clip.duration)
     return checked
 
 
-def _format_before(found: Session, job: Job) -> str | None:
+def _format_before(session: Session, job: Job) -> str | None:
     """Return the format that comes back after transparency, once the session's job is `job`."""
     if not isinstance(job.background, Transparent):
         return None
-    if isinstance(found.job.background, Transparent):
+    if isinstance(session.job.background, Transparent):
         # A format that is chosen meanwhile is meant to stay.
-        return found.row.format_before if job.format == found.job.format else None
-    return found.job.format if job.format != found.job.format else None
+        return session.row.format_before if job.format == session.job.format else None
+    return session.job.format if job.format != session.job.format else None
 
 
 def _nearest(times: list[float], time: Any) -> int:

@@ -83,14 +83,14 @@ class Deletions:
         running are kept.
         """
         with self._store.database.begin() as tx:
-            before = repository.now(tx) - age
-            ids = repository.list_expired(tx, before=before)
+            cutoff = repository.now(tx) - age
+            ids = repository.list_expired(tx, before=cutoff)
         for id in map(str, ids):
             with suppress(NotFound):  # changed or deleted since the query
-                self._remove(id, partial(repository.delete_expired, id=id, before=before))
+                self._remove(id, partial(repository.delete_expired, id=id, before=cutoff))
                 yield id
         for folder in self._store.lost.glob("*"):
-            if folder.lstat().st_mtime < before.timestamp():
+            if folder.lstat().st_mtime < cutoff.timestamp():
                 erase(folder)
                 yield folder.name
 

@@ -39,8 +39,8 @@ class Downloads:
         if needed is None:
             return
         with self._lock:
-            before = self._going.get(key)
-            if before is not None and not before.error and not before.stop.is_set():
+            previous = self._going.get(key)
+            if previous is not None and not previous.error and not previous.stop.is_set():
                 return
             download = self._going[key] = Download(total=needed.bytes)
         work = threading.Thread(

@@ -72,17 +72,17 @@ class Intake:
 
         Raises BackgroundError for a file that is no picture, AnimatedPictureError for an animation.
         """
-        kept = folder / f"background-{uuid4().hex[:8]}.png"
+        target = folder / f"background-{uuid4().hex[:8]}.png"
         size = file.stat().st_size
         self._limits.check_bytes(name, size)
         with (
-            replacing(kept) as part,
-            self._quota.reserve(owner, part, size) as held,
+            replacing(target) as part,
+            self._quota.reserve(owner, part, size) as reservation,
             self._probes.slot(owner),
         ):
             sandbox.rewrite_picture(file, name, part)
-            held.grow(part.stat().st_size)  # the PNG may be larger than the upload
-        return kept
+            reservation.grow(part.stat().st_size)  # the PNG may be larger than the upload
+        return target
 
     def take_video(self, file: Path, name: str, folder: Path, owner: UUID | None) -> Path:
         """Move an uploaded video into a session's folder as a background; returns its path.
@@ -93,21 +93,21 @@ class Intake:
         with self._quota.reserve(owner, file), self._probes.slot(owner):
             sandbox.check_video(file, name, admit=partial(self._admit, file))
             # A suffix that is no picture's, whatever the upload was called.
-            kept = folder / f"background-{uuid4().hex[:8]}.video"
-            with replacing(kept) as part:
+            target = folder / f"background-{uuid4().hex[:8]}.video"
+            with replacing(target) as part:
                 shutil.move(file, part)
-        return kept
+        return target
 
     def copy_stock_background(self, name: str, folder: Path, owner: UUID | None) -> Path:
         """Copy one of `stock_backgrounds.NAMES` into a session's folder; raises InputError for others."""
         shipped = stock_backgrounds.path(name)
-        kept = folder / f"background-{name}{shipped.suffix}"
+        target = folder / f"background-{name}{shipped.suffix}"
         with (
-            replacing(kept) as part,
+            replacing(target) as part,
             self._quota.reserve(owner, part, shipped.stat().st_size),
         ):
             shutil.copyfile(shipped, part)
-        return kept
+        return target
 
     def _admit(self, file: Path, clip: Clip) -> None:
         """Raise InputError for a probed video beyond the limits."""

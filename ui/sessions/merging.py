@@ -44,49 +44,49 @@ def merge(base: Marks, mine: Marks, theirs: Marks) -> tuple[Marks, list[Conflict
     """Apply the change from `base` to `mine` to `theirs`; returns the marks and the conflicts."""
     clashes: list[Conflict] = []
     prompts = []
-    befores, edited, now = ({(p.object, p.time): p for p in m.prompts} for m in (base, mine, theirs))
-    for key in sorted(befores.keys() | edited.keys() | now.keys()):
-        nothing = Prompt(key[1], object=key[0])
-        prompt, clash = _prompt(*(marks.get(key, nothing) for marks in (befores, edited, now)))
+    prompts_by_key = [{(p.object, p.time): p for p in m.prompts} for m in (base, mine, theirs)]
+    for key in sorted({key for by_key in prompts_by_key for key in by_key}):
+        empty = Prompt(key[1], object=key[0])
+        prompt, clash = _prompt(*(by_key.get(key, empty) for by_key in prompts_by_key))
         prompts.append(prompt)
         if clash:
             clashes.append(Conflict(*key))
-    things = []
-    before, edits, current = ({thing.number: thing for thing in m.objects} for m in (base, mine, theirs))
-    for number in sorted(before.keys() | edits.keys() | current.keys()):
-        thing, clash = _pick(before.get(number), edits.get(number), current.get(number))
-        if thing is not None:
-            things.append(thing)
+    objects = []
+    base_objects, my_objects, their_objects = ({o.number: o for o in m.objects} for m in (base, mine, theirs))
+    for number in sorted(base_objects.keys() | my_objects.keys() | their_objects.keys()):
+        merged, clash = _pick(base_objects.get(number), my_objects.get(number), their_objects.get(number))
+        if merged is not None:
+            objects.append(merged)
         if clash:
             clashes.append(Conflict(number, None))
     (start, end), clash = _pick(*((m.start, m.end) for m in (base, mine, theirs)))
     if clash:
         clashes.append(Conflict(None, None))
-    return Marks(normalise(prompts), tuple(things), start, end), clashes
+    return Marks(normalise(prompts), tuple(objects), start, end), clashes
 
 
 def _prompt(base: Prompt, mine: Prompt, theirs: Prompt) -> tuple[Prompt, bool]:
     """Merge one object's prompt on one frame; True on a conflict."""
-    points, moved = _points(base.points, mine.points, theirs.points)
-    box, drawn = _pick(base.box, mine.box, theirs.box)
-    candidate, chosen = _pick(base.candidate, mine.candidate, theirs.candidate)
-    made = replace(theirs, points=points, box=box, candidate=candidate)
-    return (made if made.is_single_click else replace(made, candidate=None)), moved or drawn or (
-        chosen and made.is_single_click
-    )
+    points, points_clash = _points(base.points, mine.points, theirs.points)
+    box, box_clash = _pick(base.box, mine.box, theirs.box)
+    candidate, candidate_clash = _pick(base.candidate, mine.candidate, theirs.candidate)
+    merged = replace(theirs, points=points, box=box, candidate=candidate)
+    if not merged.is_single_click:
+        return replace(merged, candidate=None), points_clash or box_clash
+    return merged, points_clash or box_clash or candidate_clash
 
 
 def _points(
     base: Iterable[Point], mine: Iterable[Point], theirs: Iterable[Point]
 ) -> tuple[tuple[Point, ...], bool]:
     base, mine, theirs = list(base), list(mine), list(theirs)
-    gone = [point for point in base if point not in mine]
+    removed = [point for point in base if point not in mine]
     new = [point for point in mine if point not in base]
-    kept = [point for point in theirs if point not in gone]
+    remaining = [point for point in theirs if point not in removed]
     added = [point for point in new if point not in theirs]
-    # A moved point is gone and new; moved in both windows, it is in two places.
-    moved = bool(new) and any(point not in theirs for point in gone) and added != []
-    return tuple(kept + added), moved
+    # A moved point is removed and new; moved in both windows, it is in two places.
+    moved = bool(new) and any(point not in theirs for point in removed) and added != []
+    return tuple(remaining + added), moved
 
 
 def _pick(base: Value, mine: Value, theirs: Value) -> tuple[Value, bool]:

@@ -40,54 +40,54 @@ class RunQueue:
 
         Raises InputError if the job cannot be run, QuotaExceeded if its result may not fit.
         """
-        found = self._store.open(id, owner)
-        if found.awaited_background:
+        session = self._store.open(id, owner)
+        if session.awaited_background:
             raise InputError(
-                f"Choose the {found.awaited_background} that is to stand behind the subject first."
+                f"Choose the {session.awaited_background} that is to stand behind the subject first."
             )
-        job, seconds = self.plan(found)
-        need = self.bytes_needed(found, job) if self._quota.limit_bytes else 0
+        job, seconds = self.plan(session)
+        need = self.bytes_needed(session, job) if self._quota.limit_bytes else 0
         with self._lock:
             if self._store.open(id, owner).running:
                 return
-            with self._quota.reserve(owner, found.folder, need) as held:
+            with self._quota.reserve(owner, session.folder, need) as reservation:
                 with self._store.database.begin() as tx:
-                    if not repository.queue(tx, id=found.id, owner=owner):
+                    if not repository.queue(tx, id=session.id, owner=owner):
                         return
-                self.submit(found, job, seconds, held)
+                self.submit(session, job, seconds, reservation)
 
-    def plan(self, found: Session) -> tuple[Job, float | None]:
+    def plan(self, session: Session) -> tuple[Job, float | None]:
         """Return the job of a run and its expected seconds, None if unknown.
 
         Raises InputError if the job cannot be run, WeightsError if its model cannot be loaded.
         """
-        form = formats.by_key(found.job.format)
-        output = found.folder / f"{RESULT_PREFIX}{uuid4().hex[:8]}{form.suffix}"
-        job = replace(found.effective_job, output=output)
-        job.check(found.clip)
-        if self._frames.has_matte(found):
+        form = formats.by_key(session.job.format)
+        output = session.folder / f"{RESULT_PREFIX}{uuid4().hex[:8]}{form.suffix}"
+        job = replace(session.effective_job, output=output)
+        job.check(session.clip)
+        if self._frames.has_matte(session):
             return job, None  # most of the work is done, and the rest has not been measured
         models.check_loadable(models.card(job.model), job.weights)
-        found.check_licence()
-        size = found.clip.width, found.clip.height
-        return job, speeds.expected_seconds(job.model, size, found.clip.frames)
+        session.check_licence()
+        size = session.clip.width, session.clip.height
+        return job, speeds.expected_seconds(job.model, size, session.clip.frames)
 
-    def bytes_needed(self, found: Session, job: Job) -> int:
+    def bytes_needed(self, session: Session, job: Job) -> int:
         """Return an upper bound of the bytes that a run writes."""
-        first, past = pts_range(job, found.clip)
-        frames = sum(first <= pts < past for pts in self._frames.frame_pts(found))
-        return preflight.disk_bytes(job, found.clip, frames)
+        first, past = pts_range(job, session.clip)
+        frames = sum(first <= pts < past for pts in self._frames.frame_pts(session))
+        return preflight.disk_bytes(job, session.clip, frames)
 
-    def submit(self, found: Session, job: Job, seconds: float | None, held: Reservation) -> None:
-        """Give a job to the runner; `held`, the room for its files, is kept until the run is over."""
-        self.wait_until_gone(found.id)  # a finished run is told before the runner lets go of it
+    def submit(self, session: Session, job: Job, seconds: float | None, reservation: Reservation) -> None:
+        """Give a job to the runner; `reservation`, the room for its files, is kept until the run is over."""
+        self.wait_until_gone(session.id)  # a finished run is told before the runner lets go of it
         # Partial results of a killed run: results have random names, so nothing overwrites them.
-        for left in found.folder.glob(f".{RESULT_PREFIX}*.part"):
-            erase(left)
-        owner = found.row.owner_id
-        self._owners[found.id] = owner
-        self._runner.submit(found.id, job, str(owner or ""), seconds)
-        held.keep(until=lambda: self._runner.position(found.id) is None)
+        for partial in session.folder.glob(f".{RESULT_PREFIX}*.part"):
+            erase(partial)
+        owner = session.row.owner_id
+        self._owners[session.id] = owner
+        self._runner.submit(session.id, job, str(owner or ""), seconds)
+        reservation.keep(until=lambda: self._runner.position(session.id) is None)
 
     def cancel(self, id: str, owner: UUID | None) -> None:
         """Stop the session's run, or remove it from the queue; otherwise nothing. Raises NotFound."""

@@ -33,8 +33,8 @@ def recover(store: SessionStore) -> None:
         id = hidden.name.removeprefix(HIDDEN)
         if id in rows and not (store.folder / id).exists():
             hidden.rename(store.folder / id)
-    for left in [*store.folder.glob(".*"), *store.folder.glob("*/.*")]:
-        erase(left)
+    for leftover in [*store.folder.glob(".*"), *store.folder.glob("*/.*")]:
+        erase(leftover)
     folders = {path.name: path for path in store.folder.iterdir()}
     for name in folders.keys() - rows.keys():
         _set_aside(store.lost, folders[name], now)
@@ -58,28 +58,28 @@ def requeue(store: SessionStore, queue: RunQueue, quota: Quota) -> None:
         waiting = repository.list_queued(tx)
     for row in waiting:
         try:
-            found = playable(readable(store.read(row)))
-            job, seconds = queue.plan(found)
-            need = queue.bytes_needed(found, job) if quota.limit_bytes else 0
+            session = playable(readable(store.read(row)))
+            job, seconds = queue.plan(session)
+            need = queue.bytes_needed(session, job) if quota.limit_bytes else 0
         except RecorteError as error:
             _fail(store, row, str(error))
         except Exception:  # one broken session must not keep the server from starting
             log.exception("a session could not be queued again", extra={"session": str(row.id)})
             _fail(store, row, INTERNAL_ERROR)
         else:
-            held = quota.hold(row.owner_id, found.folder, need, checked=False)
-            queue.submit(found, job, seconds, held)
+            reservation = quota.hold(row.owner_id, session.folder, need, checked=False)
+            queue.submit(session, job, seconds, reservation)
 
 
 def _recover_results(store: SessionStore, folder: Path, results: list[Result]) -> None:
-    gone = [result.id for result in results if not (folder / result.file).exists()]
-    if gone:
-        log.warning("session %s has lost %d results", folder.name, len(gone))
+    missing = [result.id for result in results if not (folder / result.file).exists()]
+    if missing:
+        log.warning("session %s has lost %d results", folder.name, len(missing))
         with store.database.begin() as tx:
-            repository.delete_results(tx, ids=gone)
-    known = {result.file for result in results}
+            repository.delete_results(tx, ids=missing)
+    files = {result.file for result in results}
     for file in folder.glob(f"{RESULT_PREFIX}*"):
-        if file.name not in known:
+        if file.name not in files:
             erase(file)
 
 

@@ -17,9 +17,9 @@ _ROUND_SECONDS = 3600.0
 class RetentionThread:
     """Thread that deletes expired sessions every hour; a killed deletion is finished at the next start."""
 
-    def __init__(self, actions: SessionService, keep_days: int) -> None:
+    def __init__(self, service: SessionService, keep_days: int) -> None:
         """Start the thread; 0 days: nothing is ever deleted."""
-        self._actions = actions
+        self._actions = service
         self._age = timedelta(days=keep_days)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="cleaner", daemon=True)

@@ -117,10 +117,10 @@ class SessionService:
     def result(self, id: str, result: str) -> tuple[Path, str, str]:
         """Return a result's file, its MIME type, and the name to download it under."""
         row = self._store.row(id, self._owner)
-        for kept in row.results:
-            if str(kept.id) == result:
-                form = formats.by_key(kept.format)
-                return self._store.folder / str(row.id) / kept.file, form.mime, download_name(row, kept)
+        for stored in row.results:
+            if str(stored.id) == result:
+                form = formats.by_key(stored.format)
+                return self._store.folder / str(row.id) / stored.file, form.mime, download_name(row, stored)
         raise InputError("There is no such result.")
 
     def used_bytes(self) -> int:
@@ -193,5 +193,5 @@ class SessionService:
 def download_name(row: SessionRow, result: Result) -> str:
     """Return the file name under which a result is downloaded."""
     form = formats.by_key(result.format)
-    what = "recorte" if form.content == "picture" else form.content
-    return f"{Path(row.name).stem}-{what}{form.suffix}"
+    label = "recorte" if form.content == "picture" else form.content
+    return f"{Path(row.name).stem}-{label}{form.suffix}"

@@ -76,9 +76,9 @@ class Session:
         """Hash of everything that a page shows of it, except the progress of a run."""
         row = self.row
         results = [str(result.id) for result in row.results]
-        shown = [row.name, row.state.value, row.error, self.awaited_background, row.checks, results]
-        shown.append(self.job.to_json(self.folder))
-        return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:16]
+        content = [row.name, row.state.value, row.error, self.awaited_background, row.checks, results]
+        content.append(self.job.to_json(self.folder))
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def review_times(self) -> list[float]:
@@ -89,15 +89,15 @@ class Session:
     @property
     def stock_background(self) -> str | None:
         """Name of the stock background; None for other backgrounds."""
-        behind = self.job.background
-        stem = behind.path.stem.removeprefix("background-") if isinstance(behind, Picture) else ""
+        bg = self.job.background
+        stem = bg.path.stem.removeprefix("background-") if isinstance(bg, Picture) else ""
         return stem if stem in stock_backgrounds.NAMES else None
 
     @property
     def outdated(self) -> bool:
         """True if the newest result was made from other choices or marks, as far as known."""
-        made = self.row.results[0].key if self.row.results else None
-        return made is not None and made != result_key(self.effective_job, self.folder)
+        newest_key = self.row.results[0].key if self.row.results else None
+        return newest_key is not None and newest_key != result_key(self.effective_job, self.folder)
 
 
 @dataclass(frozen=True)

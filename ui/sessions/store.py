@@ -112,18 +112,18 @@ class SessionStore:
         return [*sessions, uploads_folder(self._uploads, owner)]
 
 
-def readable(found: Session | Unreadable) -> Session:
+def readable(session: Session | Unreadable) -> Session:
     """Return the session. Raises InputError if its row could not be read."""
-    if isinstance(found, Unreadable):
-        raise InputError(found.message)
-    return found
+    if isinstance(session, Unreadable):
+        raise InputError(session.message)
+    return session
 
 
-def playable(found: Session) -> Session:
+def playable(session: Session) -> Session:
     """Return the session. Raises VideoError if its video is no longer on the disk."""
-    if not found.job.source.exists():
-        raise VideoError(f"{found.row.name}: this video is no longer on the disk. Upload it again.")
-    return found
+    if not session.job.source.exists():
+        raise VideoError(f"{session.row.name}: this video is no longer on the disk. Upload it again.")
+    return session
 
 
 def erase(path: Path) -> None:

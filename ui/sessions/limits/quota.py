@@ -42,9 +42,9 @@ class Reservation:
         self._quota = quota
         self._until: Callable[[], bool] | None = None
 
-    def grow(self, least: int, wanted: int = 0) -> None:
-        """Reserve `wanted` bytes in all, or what there is room for. Raises QuotaExceeded below `least`."""
-        self._quota._take(self, max(least, wanted), least)
+    def grow(self, least: int, preferred: int = 0) -> None:
+        """Reserve `preferred` bytes in all, or what there is room for. Raises QuotaExceeded below `least`."""
+        self._quota._take(self, max(least, preferred), least)
 
     def keep(self, until: Callable[[], bool]) -> None:
         """Keep it beyond its block: it is released once `until` returns True."""
@@ -83,27 +83,27 @@ class Quota:
 
         Raises QuotaExceeded if that exceeds the quota.
         """
-        held = self.hold(owner, path, more)
+        reservation = self.hold(owner, path, more)
         try:
-            yield held
+            yield reservation
         finally:
-            held.release()
+            reservation.release()
 
     def hold(self, owner: UUID | None, path: Path, more: int = 0, *, checked: bool = True) -> Reservation:
         """Reserve as `reserve` does, until released; with `checked` False even beyond the quota."""
-        held = Reservation(self, owner, path)
+        reservation = Reservation(self, owner, path)
         if self.limit_bytes:
             bytes = measure_bytes(path) + more
-            self._take(held, bytes, bytes if checked else 0, more or bytes)
-        return held
+            self._take(reservation, bytes, bytes if checked else 0, more or bytes)
+        return reservation
 
     def used_bytes(self, owner: UUID | None) -> int:
         """Return the bytes of all files in the user's folders, measured at most five seconds ago."""
         with self._lock:
-            when, known = self._measured.get(owner, (-_FRESH_SECONDS, 0))
+            measured_at, measured = self._measured.get(owner, (-_FRESH_SECONDS, 0))
         now = time.monotonic()
-        if now - when < _FRESH_SECONDS:
-            return known
+        if now - measured_at < _FRESH_SECONDS:
+            return measured
         used = sum(map(measure_bytes, self._folders(owner)))
         with self._lock:
             self._measured[owner] = now, used
@@ -114,29 +114,37 @@ class Quota:
         with self._lock:
             self._measured.clear()
 
-    def _take(self, asked: Reservation, wanted: int, least: int, told: int | None = None) -> None:
+    def _take(
+        self, reservation: Reservation, preferred: int, least: int, reported: int | None = None
+    ) -> None:
         if not self.limit_bytes:
             return
         with self._lock:
-            turn = self._turns[asked.owner]
+            turn = self._turns[reservation.owner]
         with turn:
-            others = [held for held in self._held.get(asked.owner, ()) if held is not asked and not held.over]
-            apart = {str(held.path) for held in (asked, *others)}
-            taken = sum(measure_bytes(folder, apart) for folder in self._folders(asked.owner))
-            taken += sum(
-                max(held.bytes, measure_bytes(held.path, apart - {str(held.path)})) for held in others
+            others = [
+                other
+                for other in self._held.get(reservation.owner, ())
+                if other is not reservation and not other.over
+            ]
+            apart = {str(other.path) for other in (reservation, *others)}
+            used = sum(measure_bytes(folder, apart) for folder in self._folders(reservation.owner))
+            used += sum(
+                max(other.bytes, measure_bytes(other.path, apart - {str(other.path)})) for other in others
             )
-            left = max(0, self.limit_bytes - taken)
+            left = max(0, self.limit_bytes - used)
             if least > left:
-                raise QuotaExceeded(least if told is None else told, left, self.limit_bytes)
-            asked.bytes = min(wanted, left) if least else wanted
-            self._held[asked.owner] = [*others, asked]
+                raise QuotaExceeded(least if reported is None else reported, left, self.limit_bytes)
+            reservation.bytes = min(preferred, left) if least else preferred
+            self._held[reservation.owner] = [*others, reservation]
 
-    def _drop(self, held: Reservation) -> None:
+    def _drop(self, reservation: Reservation) -> None:
         with self._lock:
-            turn = self._turns[held.owner]
+            turn = self._turns[reservation.owner]
         with turn:
-            self._held[held.owner] = [one for one in self._held.get(held.owner, ()) if one is not held]
+            self._held[reservation.owner] = [
+                one for one in self._held.get(reservation.owner, ()) if one is not reservation
+            ]
 
 
 def uploads_folder(uploads: Path, owner: UUID | None) -> Path:
@@ -152,9 +160,9 @@ def measure_bytes(path: Path, apart: Collection[str] = ()) -> int:
     if str(path) in apart:
         return 0
     total = _size(str(path)) if not path.is_dir() else 0
-    for place, folders, names in os.walk(path):
-        folders[:] = [name for name in folders if os.path.join(place, name) not in apart]  # noqa: PTH118
-        for file in (os.path.join(place, name) for name in names):  # noqa: PTH118
+    for parent, folders, names in os.walk(path):
+        folders[:] = [name for name in folders if os.path.join(parent, name) not in apart]  # noqa: PTH118
+        for file in (os.path.join(parent, name) for name in names):  # noqa: PTH118
             if file not in apart:
                 total += _size(file)
     return total

@@ -76,154 +76,154 @@ class FrameClient:
 
     # ------------------------------------------------------------------ pictures
 
-    def render_frame(self, found: Session, index: int, view: str, propagate: bool = False) -> EncodedImage:
+    def render_frame(self, session: Session, index: int, view: str, propagate: bool = False) -> EncodedImage:
         """Render frame number `index`: "original", "mask" (tinted), "cutout" (RGBA) or "over" a background.
 
         A frame whose mask is not known yet is shown as it is. A frame on which marks correct a propagated
         mask is shown as a few frames propagate it there; with `propagate` as a run would.
 
         Raises InputError for an unknown frame or view, if the model refuses, and if the marks have changed
-        since `found` was opened.
+        since `session` was opened.
         """
         masked = view != "original"
-        if masked and not (found.licensed or self.has_matte(found)):  # as if its weights were not here
-            return replace(self.render_frame(found, index, "original"), final=False)
+        if masked and not (session.licensed or self.has_matte(session)):  # as if its weights were not here
+            return replace(self.render_frame(session, index, "original"), final=False)
         with ExitStack() as stack:
             if propagate:  # frame by frame, as previews, and for as long
-                stack.enter_context(self._preview_slot(found))
+                stack.enter_context(self._preview_slot(session))
             else:
-                stack.enter_context(self._decode_slot(found))
-            version = stack.enter_context(self._marks_version(found)) if masked else 0
-            return self._inference.render_frame(found.render_request, version, index, view, propagate)
+                stack.enter_context(self._decode_slot(session))
+            version = stack.enter_context(self._marks_version(session)) if masked else 0
+            return self._inference.render_frame(session.render_request, version, index, view, propagate)
 
-    def render_candidates(self, found: Session, index: int, number: int) -> list[ClickCandidate]:
+    def render_candidates(self, session: Session, index: int, number: int) -> list[ClickCandidate]:
         """Render the candidates of the single click that object `number` has on frame `index`.
 
         Empty if it has no such click, or its model returns only one mask.
         """
-        self._check_licence(found)
-        with self._decode_slot(found):
-            return self._inference.render_candidates(found.render_request, index, number)
+        self._check_licence(session)
+        with self._decode_slot(session):
+            return self._inference.render_candidates(session.render_request, index, number)
 
-    def make_previews(self, found: Session) -> Iterator[list[int]]:
+    def make_previews(self, session: Session) -> Iterator[list[int]]:
         """Compute the six previews; yields the numbers of the finished frames, one more each time."""
-        self._check_licence(found)
-        with self._preview_slot(found), self._marks_version(found) as version:
-            yield from self._inference.make_previews(found.render_request, version)
+        self._check_licence(session)
+        with self._preview_slot(session), self._marks_version(session) as version:
+            yield from self._inference.make_previews(session.render_request, version)
 
-    def cached_previews(self, found: Session) -> list[int]:
+    def cached_previews(self, session: Session) -> list[int]:
         """Return the numbers of the preview frames whose mattes are cached, ascending."""
         try:
-            return self._query(lambda: self._inference.cached_previews(found.render_request))
+            return self._query(lambda: self._inference.cached_previews(session.render_request))
         except WorkerLost:
             return []
 
-    def filmstrip(self, found: Session) -> bytes:
+    def filmstrip(self, session: Session) -> bytes:
         """Return twelve thumbnails side by side, as a JPEG; rendered once."""
-        path = found.folder / "strip.jpg"
+        path = session.folder / "strip.jpg"
         if not path.exists():
-            with self._decode_slot(found):
-                self._inference.write_filmstrip(found.render_request, path)
+            with self._decode_slot(session):
+                self._inference.write_filmstrip(session.render_request, path)
         return path.read_bytes()
 
-    def poster(self, found: Session) -> tuple[bytes, str]:
+    def poster(self, session: Session) -> tuple[bytes, str]:
         """Return a small picture of the session and its MIME type; cut out if its matte is stored."""
-        with self._decode_slot(found):
-            return self._inference.render_poster(found.render_request)
+        with self._decode_slot(session):
+            return self._inference.render_poster(session.render_request)
 
     # ------------------------------------------------------------------ frame and file data
 
-    def frame_pts(self, found: Session) -> Sequence[int]:
+    def frame_pts(self, session: Session) -> Sequence[int]:
         """Return the pts of every frame, ascending, in the clip's time base."""
-        self._ensure_index(found)
-        return load_index(found.clip.path).pts
+        self._ensure_index(session)
+        return load_index(session.clip.path).pts
 
-    def frame_times(self, found: Session) -> list[float]:
+    def frame_times(self, session: Session) -> list[float]:
         """Return the time of every frame, seconds from the first."""
-        return [float(pts * found.clip.time_base) for pts in self.frame_pts(found)]
+        return [float(pts * session.clip.time_base) for pts in self.frame_pts(session)]
 
-    def revision(self, found: Session) -> str:
+    def revision(self, session: Session) -> str:
         """Return a string that changes whenever the pictures of the session may."""
-        kept = "kept" if self.has_matte(found) else ""
-        loadable = "" if can_load_model(found.effective_job) and found.licensed else "unready"
-        behind = background.format_spec(found.job.background, found.folder)
-        edges = "-".join(map(str, found.job.edges.to_json().values()))
-        return f"{matte_key(found.effective_job)[:16]}{kept}{loadable}-{behind}-{edges}"
+        stored = "kept" if self.has_matte(session) else ""
+        loadable = "" if can_load_model(session.effective_job) and session.licensed else "unready"
+        background_spec = background.format_spec(session.job.background, session.folder)
+        edges = "-".join(map(str, session.job.edges.to_json().values()))
+        return f"{matte_key(session.effective_job)[:16]}{stored}{loadable}-{background_spec}-{edges}"
 
-    def has_matte(self, found: Session) -> bool:
+    def has_matte(self, session: Session) -> bool:
         """Return True if a matte of just this job is stored that covers the range it keeps."""
-        path = found.job.matte
+        path = session.job.matte
         state = None if path is None else _file_state(path)
         if path is None or state is None:
             return False
-        kept = self._read_matte(path, state)
-        if kept is None or kept.key != matte_key(found.effective_job):
+        matte = self._read_matte(path, state)
+        if matte is None or matte.key != matte_key(session.effective_job):
             return False
-        self._ensure_index(found)
-        return kept.covers(*pts_range(found.job, found.clip))
+        self._ensure_index(session)
+        return matte.covers(*pts_range(session.job, session.clip))
 
-    def has_sound(self, behind: Background) -> bool:
+    def has_sound(self, bg: Background) -> bool:
         """Return True if the background is a video with sound."""
-        state = _file_state(behind.path) if isinstance(behind, Footage) else None
-        return isinstance(behind, Footage) and state is not None and self._has_sound(behind.path, state)
+        state = _file_state(bg.path) if isinstance(bg, Footage) else None
+        return isinstance(bg, Footage) and state is not None and self._has_sound(bg.path, state)
 
     def has_hardware_encoder(self, form: Format) -> bool:
         """Return True if a device of this machine encodes this format."""
         return form.accelerated is not form and self._has_hardware(form.key)
 
-    def invalidate(self, found: Session) -> None:
+    def invalidate(self, session: Session) -> None:
         """Abort requests for other marks than the session now has."""
         with self._lock:
-            version, inputs = self._versions.get(found.id, (0, None))
-            if inputs == found.render_request.matte_inputs:
+            version, inputs = self._versions.get(session.id, (0, None))
+            if inputs == session.render_request.matte_inputs:
                 return
             version += 1
-            self._versions[found.id] = version, found.render_request.matte_inputs
-            busy = self._active[found.id] > 0
+            self._versions[session.id] = version, session.render_request.matte_inputs
+            busy = self._active[session.id] > 0
         if busy:
             with suppress(WorkerLost):  # then there is nothing to abort
-                self._inference.invalidate(found.id, version)
+                self._inference.invalidate(session.id, version)
 
     # ------------------------------------------------------------------
 
-    def _check_licence(self, found: Session) -> None:
+    def _check_licence(self, session: Session) -> None:
         """Raise WeightsError if a model is needed whose licence the owner has not acknowledged."""
-        if not self.has_matte(found):
-            found.check_licence()
+        if not self.has_matte(session):
+            session.check_licence()
 
     @contextmanager
-    def _preview_slot(self, found: Session) -> Iterator[None]:
+    def _preview_slot(self, session: Session) -> Iterator[None]:
         """Hold a slot while frames are computed one after the other, for as long as that takes."""
-        preflight.check_frame(found.clip)
-        with self._previews.slot(found.row.owner_id), self._preview_pixels.acquire(_pixels(found)):
+        preflight.check_frame(session.clip)
+        with self._previews.slot(session.row.owner_id), self._preview_pixels.acquire(_pixels(session)):
             yield
 
     @contextmanager
-    def _decode_slot(self, found: Session) -> Iterator[None]:
+    def _decode_slot(self, session: Session) -> Iterator[None]:
         """Hold a slot while a frame is decoded. Raises InputError if one does not fit into memory."""
-        with self._pixels.acquire(_pixels(found)):
-            preflight.check_frame(found.clip)
+        with self._pixels.acquire(_pixels(session)):
+            preflight.check_frame(session.clip)
             yield
 
     @contextmanager
-    def _marks_version(self, found: Session) -> Iterator[int]:
-        """Register a request for the marks of `found`; yields their version.
+    def _marks_version(self, session: Session) -> Iterator[int]:
+        """Register a request for the marks of `session`; yields their version.
 
-        Raises InputError if the marks have changed since `found` was opened.
+        Raises InputError if the marks have changed since `session` was opened.
         """
         with self._lock:
-            inputs = found.render_request.matte_inputs
-            version, newest = self._versions.get(found.id, (0, inputs))
+            inputs = session.render_request.matte_inputs
+            version, newest = self._versions.get(session.id, (0, inputs))
             if newest != inputs:
                 raise InputError("The marks have changed since.")
-            self._active[found.id] += 1
+            self._active[session.id] += 1
         try:
             yield version
         finally:
             with self._lock:
-                self._active[found.id] -= 1
-                if not self._active[found.id]:
-                    del self._active[found.id]
+                self._active[session.id] -= 1
+                if not self._active[session.id]:
+                    del self._active[session.id]
 
     def _query(self, call: Callable[[], T]) -> T:
         """Ask the worker, and once more if it was lost: most likely another request killed it."""
@@ -231,9 +231,9 @@ class FrameClient:
             return call()
         return call()
 
-    def _ensure_index(self, found: Session) -> None:
+    def _ensure_index(self, session: Session) -> None:
         """Have the frame index written beside the video, so that it is not decoded here."""
-        path = found.clip.path
+        path = session.clip.path
         if (state := _file_state(path)) is not None:
             self._write_index(path, state)
 
@@ -248,8 +248,8 @@ class FrameClient:
         return self._query(lambda: self._inference.has_sound(path))
 
 
-def _pixels(found: Session) -> int:
-    return found.clip.width * found.clip.height
+def _pixels(session: Session) -> int:
+    return session.clip.width * session.clip.height
 
 
 def _file_state(path: Path) -> tuple[int, int] | None:

@@ -95,7 +95,7 @@ class InferenceService:
 
     def make_previews(self, request: RenderRequest, version: int) -> Generator[list[int], None, None]:
         order = load_index(request.clip.path).pts
-        wanted = preview.spaced_times(request.clip, request.job, PREVIEWS)
+        times = preview.spaced_times(request.clip, request.job, PREVIEWS)
         # A stored matte is the union of all objects, and needs no model.
         *others, last = (
             _jobs_by_object(request.effective_job).values()
@@ -103,31 +103,31 @@ class InferenceService:
             else [_matte_job(request.effective_job)]
         )
         for job in others:
-            for _ in self._predict(request, version, job, wanted):
+            for _ in self._predict(request, version, job, times):
                 yield []
         ready: list[int] = []
-        for frame in self._predict(request, version, last, wanted):
+        for frame in self._predict(request, version, last, times):
             ready.append(order.index(frame.pts))
             yield list(ready)
 
     def cached_previews(self, request: RenderRequest) -> list[int]:
         index = load_index(request.clip.path)
-        spread = preview.spaced_times(request.clip, request.job, PREVIEWS)
-        wanted = {index.frame_at(round(t / request.clip.time_base)) for t in spread}
+        times = preview.spaced_times(request.clip, request.job, PREVIEWS)
+        cached = {index.frame_at(round(t / request.clip.time_base)) for t in times}
         if _find_matte(request) is None:
             keys = [matte_key(job) for job in _jobs_by_object(request.effective_job).values()]
-            wanted = {pts for pts in wanted if all((key, pts) in self._mattes for key in keys)}
-        return sorted(index.pts.index(pts) for pts in wanted)
+            cached = {pts for pts in cached if all((key, pts) in self._mattes for key in keys)}
+        return sorted(index.pts.index(pts) for pts in cached)
 
     def write_filmstrip(self, request: RenderRequest, path: Path) -> None:
         order = load_index(request.clip.path).pts
-        wanted = [order[k * len(order) // _THUMBNAILS] for k in range(_THUMBNAILS)]
+        chosen = [order[k * len(order) // _THUMBNAILS] for k in range(_THUMBNAILS)]
         pictures = {
             f.pts: np.asarray(composite_on_black(f.image, f.alpha), np.uint8)
-            for f in read_frames(request.clip.path, only=set(wanted))
+            for f in read_frames(request.clip.path, only=set(chosen))
         }
         fallback = next(iter(pictures.values()))
-        data = overlay.make_filmstrip([pictures.get(p, fallback) for p in wanted])
+        data = overlay.make_filmstrip([pictures.get(p, fallback) for p in chosen])
         with replacing(path) as part:
             part.write_bytes(data)
 
@@ -163,26 +163,26 @@ class InferenceService:
         if view not in ("original", "mask", "cutout", "over"):
             raise InputError(f"There is no view called {view!r}.")
         pts = _frame_pts(request, index)
-        mattes, whole, frame = (
+        mattes, final, frame = (
             ({}, True, None) if view == "original" else self._mattes_at(request, version, pts, propagate)
         )
         if frame is None:
             frame = next(read_frames(request.clip.path, pts, only=[pts]), None)
         if frame is None:
             raise VideoError(f"{request.clip.name}: frame {index} cannot be decoded.")
-        shown = composite_on_black(frame.image, frame.alpha)
+        visible = composite_on_black(frame.image, frame.alpha)
         if not mattes:
-            return np.asarray(shown, np.uint8), view == "original"
+            return np.asarray(visible, np.uint8), view == "original"
         if view == "mask":
-            kept = {number: multiply_alpha(matte, frame.alpha) for number, matte in mattes.items()}
-            return overlay.draw_masks(np.asarray(shown, np.uint8), kept), whole
+            visible_mattes = {number: multiply_alpha(matte, frame.alpha) for number, matte in mattes.items()}
+            return overlay.draw_masks(np.asarray(visible, np.uint8), visible_mattes), final
         matte = np.maximum.reduce(list(mattes.values()))
-        behind = Transparent() if view == "cutout" else request.job.background
+        bg = Transparent() if view == "cutout" else request.job.background
         with closing(
-            open_composer(behind, request.clip.width, request.clip.height, request.job.edges)
+            open_composer(bg, request.clip.width, request.clip.height, request.job.edges)
         ) as compose:
             picture = compose(frame.image, matte, float(pts * request.clip.time_base), frame.alpha)
-        return np.asarray(picture, np.uint8), whole
+        return np.asarray(picture, np.uint8), final
 
     def _mattes_at(
         self, request: RenderRequest, version: int, pts: int, propagate: bool
@@ -193,9 +193,9 @@ class InferenceService:
         A correction is propagated by a few frames, or with `propagate` as a run would. A stored matte is what
         the result has; it is the union of all objects, and is returned as the first one's.
         """
-        jobs, kept = _jobs_by_object(request.effective_job), _find_matte(request)
-        if kept is not None:
-            for _, matte in kept.read_at(request.clip, [pts]):
+        jobs, stored = _jobs_by_object(request.effective_job), _find_matte(request)
+        if stored is not None:
+            for _, matte in stored.read_at(request.clip, [pts]):
                 return {min(jobs): matte}, True, None
         mattes, rough, decoded = {}, False, None
         for number, job in jobs.items():
@@ -233,11 +233,11 @@ class InferenceService:
         """Compute and cache one object's mattes at these times (seconds), until the marks change."""
         index = load_index(request.clip.path)
         times, key = list(times), matte_key(job)
-        wanted = [(key, index.frame_at(round(t / request.clip.time_base))) for t in times]
+        frame_keys = [(key, index.frame_at(round(t / request.clip.time_base))) for t in times]
         if _find_matte(request) is None:
             self._load_model(job)
         with closing(preview.predict_steps(job, times, steps)) as stream:
-            yield from self._run_interleaved(request, version, stream, wanted)
+            yield from self._run_interleaved(request, version, stream, frame_keys)
 
     def _propagate(self, request: RenderRequest, version: int, job: Job, pts: int) -> None:
         """Propagate one object's matte to a frame as a run would, and cache it, until the marks change."""
@@ -253,17 +253,17 @@ class InferenceService:
         request: RenderRequest,
         version: int,
         stream: Iterator[FramePrediction | None],
-        wanted: list[tuple[str, int]],
+        frame_keys: list[tuple[str, int]],
         *,
         propagated: bool = False,
     ) -> Iterator[Frame]:
         """Run a stream that holds the model for one frame at a time, and cache its mattes."""
-        known = self._propagated if propagated else self._mattes
+        cached = self._propagated if propagated else self._mattes
         while True:
             with self._model_lock:
                 # Clicks wait here for the model. Of several for the same frame only the first computes it,
                 # and one whose marks have changed meanwhile is dropped.
-                if len(wanted) == 1 and wanted[0] in known:
+                if len(frame_keys) == 1 and frame_keys[0] in cached:
                     return
                 if self._versions.get(request.id, 0) > version:
                     raise InputError("The marks have changed since.")
@@ -272,7 +272,7 @@ class InferenceService:
                 except StopIteration:
                     return
                 if pair is not None:
-                    self._cache((wanted[0][0], pair[0].pts), pair[1].matte, propagated=propagated)
+                    self._cache((frame_keys[0][0], pair[0].pts), pair[1].matte, propagated=propagated)
             if pair is not None:
                 yield pair[0]
 
@@ -286,15 +286,15 @@ class InferenceService:
         self._mattes[key] = matte
         if propagated:
             self._propagated.add(key)
-        while sum(kept.nbytes for kept in self._mattes.values()) > _CACHE_BYTES:
-            gone, _ = self._mattes.popitem(last=False)
-            self._propagated.discard(gone)
+        while sum(cached.nbytes for cached in self._mattes.values()) > _CACHE_BYTES:
+            oldest, _ = self._mattes.popitem(last=False)
+            self._propagated.discard(oldest)
 
 
 def _find_matte(request: RenderRequest) -> MatteFile | None:
     """Return the matte file if it was made from just this job and covers the range it keeps."""
-    kept = MatteFile.find(request.job.matte, matte_key(request.effective_job))
-    return kept if kept is not None and kept.covers(*pts_range(request.job, request.clip)) else None
+    matte = MatteFile.find(request.job.matte, matte_key(request.effective_job))
+    return matte if matte is not None and matte.covers(*pts_range(request.job, request.clip)) else None
 
 
 def _frame_pts(request: RenderRequest, index: int) -> int:
@@ -308,7 +308,9 @@ def _frame_pts(request: RenderRequest, index: int) -> int:
 def _jobs_by_object(job: Job) -> dict[int, Job]:
     """Return the job of each enabled object by its number; without marks, the job itself as number 1."""
     plain, objects = _matte_job(job), prompts.group_by_object(job.active_prompts)
-    return {n: replace(plain, prompts=own, objects=()) for n, own in objects.items()} or {1: plain}
+    return {
+        n: replace(plain, prompts=object_prompts, objects=()) for n, object_prompts in objects.items()
+    } or {1: plain}
 
 
 def _matte_job(job: Job) -> Job:

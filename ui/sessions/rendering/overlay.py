@@ -41,12 +41,12 @@ def choose_tint(number: int, under: arrays.Floats) -> str:
     the same way, and little by little, so that its tint does not flicker from frame to frame.
     """
     name = PALETTE[(number - 1) % len(PALETTE)]
-    own = np.array([int(name[at : at + 2], 16) for at in (1, 3, 5)], np.float32)
-    away = np.float32(255 if _lab(own[None])[0, 0] <= _DARK else 0)
+    base = np.array([int(name[at : at + 2], 16) for at in (1, 3, 5)], np.float32)
+    away = np.float32(255 if _lab(base[None])[0, 0] <= _DARK else 0)
     shares = np.linspace(0, 1, 33, dtype=np.float32)[:, None]
-    colours = own + shares * (away - own)
-    seen = _lab(under + np.float32(_OPACITY) * (colours - under))
-    contrast = np.linalg.norm(seen - _lab(under[None]), axis=1)
+    colours = base + shares * (away - base)
+    tinted = _lab(under + np.float32(_OPACITY) * (colours - under))
+    contrast = np.linalg.norm(tinted - _lab(under[None]), axis=1)
     enough = np.flatnonzero(contrast >= _CONTRAST)
     chosen = colours[enough[0] if len(enough) else int(contrast.argmax())]
     red, green, blue = np.rint(chosen).astype(int)
@@ -56,22 +56,22 @@ def choose_tint(number: int, under: arrays.Floats) -> str:
 def draw_masks(image: arrays.Image, mattes: Mapping[int, arrays.Matte]) -> arrays.Image:
     """`image` (`[H, W, 3]` RGB) with each object tinted so that it is seen, and a crisp line round it."""
     masks = {number: matte > 127 for number, matte in mattes.items()}
-    shown = {number: mask for number, mask in masks.items() if mask.any()}
-    if not shown:
+    visible = {number: mask for number, mask in masks.items() if mask.any()}
+    if not visible:
         return image
     import supervision as sv
 
-    mask = np.stack(list(shown.values()))
-    found: sv.Detections = sv.Detections(
-        xyxy=sv.mask_to_xyxy(mask), mask=mask, class_id=np.arange(len(shown))
+    mask = np.stack(list(visible.values()))
+    detections: sv.Detections = sv.Detections(
+        xyxy=sv.mask_to_xyxy(mask), mask=mask, class_id=np.arange(len(visible))
     )
-    tints = [choose_tint(number, image[under].mean(0, np.float32)) for number, under in shown.items()]
+    tints = [choose_tint(number, image[under].mean(0, np.float32)) for number, under in visible.items()]
     scene = np.ascontiguousarray(image[..., ::-1])  # supervision draws in OpenCV's order, BGR
     for annotator in (
         sv.MaskAnnotator(color=sv.ColorPalette.from_hex(tints), opacity=_OPACITY),
         sv.PolygonAnnotator(color=sv.Color.WHITE, thickness=2),
     ):
-        scene = annotator.annotate(scene, found)
+        scene = annotator.annotate(scene, detections)
     return np.ascontiguousarray(scene[..., ::-1])
 
 
@@ -103,8 +103,8 @@ def crop_around(mattes: list[arrays.Matte], margin: float = 0.25) -> tuple[slice
     mask = np.maximum.reduce(mattes) > 127
     spans = []
     for axis, length in enumerate(mask.shape):
-        seen = np.flatnonzero(mask.any(1 - axis))
-        first, last = (int(seen[0]), int(seen[-1]) + 1) if len(seen) else (0, length)
+        covered = np.flatnonzero(mask.any(1 - axis))
+        first, last = (int(covered[0]), int(covered[-1]) + 1) if len(covered) else (0, length)
         more = max((last - first) * margin, (length / 8 - (last - first)) / 2)
         spans.append(slice(max(0, round(first - more)), min(length, round(last + more))))
     return spans[0], spans[1]
@@ -115,10 +115,10 @@ def make_filmstrip(pictures: list[arrays.Image], height: int = 56) -> bytes:
     small = [Image.fromarray(p) for p in pictures]
     small = [p.resize((max(1, round(p.width * height / p.height)), height)) for p in small]
     row = Image.new("RGB", (sum(p.width for p in small), height))
-    left = 0
+    x = 0
     for picture in small:
-        row.paste(picture, (left, 0))
-        left += picture.width
+        row.paste(picture, (x, 0))
+        x += picture.width
     out = io.BytesIO()
     row.save(out, "JPEG", quality=80)
     return out.getvalue()

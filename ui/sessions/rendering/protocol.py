@@ -36,7 +36,7 @@ class RenderRequest:
     def effective_job(self) -> Job:
         """The job without the marks that its model cannot take: they are kept for a model that can."""
         card = models.card(self.job.model)
-        taken = (
+        supported = (
             replace(
                 prompt,
                 points=prompt.points if card.points else (),
@@ -45,7 +45,7 @@ class RenderRequest:
             )
             for prompt in self.job.prompts
         )
-        return replace(self.job, prompts=prompts.normalise(taken))
+        return replace(self.job, prompts=prompts.normalise(supported))
 
     @property
     def matte_inputs(self) -> tuple[Any, ...]:
