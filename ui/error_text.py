@@ -32,18 +32,18 @@ def _translations(language: str) -> list[tuple[re.Pattern[str], str | None]]:
 def _compile(raised: str) -> re.Pattern[str]:
     """Compile a sentence with `{field}`s into a pattern that has a group of that name for each."""
     parts = re.split(r"\{(\w+)\}", raised)
-    words = [re.escape(part) if n % 2 == 0 else f"(?P<{part}>.+?)" for n, part in enumerate(parts)]
-    return re.compile("".join(words), re.DOTALL)
+    pieces = [re.escape(part) if n % 2 == 0 else f"(?P<{part}>.+?)" for n, part in enumerate(parts)]
+    return re.compile("".join(pieces), re.DOTALL)
 
 
 def translate(language: str, sentence: str) -> str:
     """Return an error's sentence as the page shows it; unchanged if the locale does not have it."""
-    for pattern, shown in _translations(language):
+    for pattern, translation in _translations(language):
         if match := pattern.fullmatch(sentence):
-            if shown is None:
+            if translation is None:
                 return sentence
             # A field may hold one of these sentences itself, such as how a process ended.
-            return shown.format(
+            return translation.format(
                 **{name: translate(language, value) for name, value in match.groupdict().items()}
             )
     return sentence

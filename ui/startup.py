@@ -103,21 +103,21 @@ def lock_data_dir(home: Path, timeout: float = TAKEOVER_SECONDS) -> Iterator[Non
 @contextmanager
 def lock_if_free(home: Path) -> Iterator[bool]:
     """Lock a data folder unless a server holds it; yields True where one does."""
-    held = False
+    in_use = False
     with ExitStack() as stack:
         if home.exists():
             try:
                 stack.enter_context(lock_data_dir(home, timeout=0))
             except InUse:
-                held = True
+                in_use = True
             except CannotStart:
                 pass  # the folder is not writable, which doctor reports itself
-        yield held
+        yield in_use
 
 
 def _unusable_sentence(home: Path, error: OSError) -> str:
-    where = f": {error.filename}" if error.filename and str(error.filename) != str(home) else ""
+    detail = f": {error.filename}" if error.filename and str(error.filename) != str(home) else ""
     return (
-        f"The data folder {home} cannot be used ({error.strerror}{where}): mend that, or name another with "
+        f"The data folder {home} cannot be used ({error.strerror}{detail}): mend that, or name another with "
         "RECORTE_HOME."
     )

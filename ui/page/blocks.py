@@ -102,7 +102,7 @@ _LANGUAGE_JS = f"""() => {{
 _ACCOUNT_JS = f"""() => {{
   const name = window.gradio_config?.username, brand = document.getElementById("brand");
   if (!name || !brand) return;
-  const said = {json.dumps({code: words["sign_out"] for code, words in text.ACCESS.items()})};
+  const said = {json.dumps({code: table["sign_out"] for code, table in text.ACCESS.items()})};
   const form = document.createElement("form"), who = document.createElement("span");
   const out = document.createElement("button");
   form.method = "post"; form.action = "/logout"; form.id = "account";

@@ -18,7 +18,7 @@ _REPLACED = {"upload_text.drop_file": "drop", "upload_text.click_to_upload": "br
 I18N = gr.I18n(
     **{
         code: {_KEY.format(key): value for key, value in table.items()}
-        | {theirs: table[ours] for theirs, ours in _REPLACED.items()}
+        | {gradio_key: table[key] for gradio_key, key in _REPLACED.items()}
         | {_HEADING.format(group): f"## {table[group]}" for group in _GROUPS}
         for code, table in text.PAGE.items()
     }

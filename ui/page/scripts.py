@@ -46,9 +46,9 @@ def bundle(entry: Path) -> str:
         for _, other in _IMPORT.findall(source):
             add((path.parent / other).resolve(), (*importing, path))
 
-        def resolve(found: re.Match[str]) -> str:
-            module = (path.parent / found[2]).resolve()
-            names = [name.strip() for name in found[1].split(",") if name.strip()]
+        def resolve(match: re.Match[str]) -> str:
+            module = (path.parent / match[2]).resolve()
+            names = [name.strip() for name in match[1].split(",") if name.strip()]
             if absent := [name for name in names if name not in exports[module]]:
                 raise ValueError(f"{module.name} does not export {', '.join(absent)} to {path.name}")
             return f"const {{ {', '.join(names)} }} = {_name(list(exports).index(module))};\n"

@@ -88,7 +88,7 @@ def stage_value(
         "start": session.job.start,
         "end": session.job.end,
         "prompts": [prompt.to_json() for prompt in session.job.prompts],
-        "objects": [thing.to_json() for thing in session.job.objects],
+        "objects": [obj.to_json() for obj in session.job.objects],
         "palette": list(overlay.PALETTE),
         "rev": frames.revision(session),
         "model": card.key,
@@ -127,7 +127,7 @@ def _edit_count(value: Any) -> int | None:
 def create_stage(
     value: dict[str, Any] | None = None,
     *,
-    words: Translations = text.STAGE,
+    translations: Translations = text.STAGE,
     language: str | None = None,
     elem_id: str = "stage",
     **options: Any,
@@ -138,7 +138,7 @@ def create_stage(
     leaves it to the browser. An event may change it by returning `gr.HTML(language="es")`.
     """
     # Not a property like `language`: an update such as `gr.HTML(visible=False)` makes Gradio drop those.
-    table = {code: dict(strings) for code, strings in words.items()}
+    table = {code: dict(strings) for code, strings in translations.items()}
     return gr.HTML(
         value=value,
         html_template=HTML,

@@ -111,7 +111,7 @@ def _run_row(run: Run, say: _Say, language: str) -> list[str]:
     minutes = max(0, round((datetime.now(UTC) - run.since).total_seconds() / 60))
     far = run.state == "running" and run.total > 0
     return [
-        str(run.place or "–"),
+        str(run.position or "–"),
         html_pages.escape(run.user) or say("local"),
         say(run.state),
         html_pages.escape(run.model),

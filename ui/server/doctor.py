@@ -52,11 +52,11 @@ def examine(
 
 
 def _folder(home: Path) -> Iterator[Finding]:
-    place = home
-    while not place.exists():
-        place = place.parent
+    existing = home
+    while not existing.exists():
+        existing = existing.parent
     try:
-        with tempfile.TemporaryFile(dir=place):
+        with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
         yield Finding(
@@ -66,9 +66,9 @@ def _folder(home: Path) -> Iterator[Finding]:
             stops=True,
         )
         return
-    made = "" if home.exists() else ", which is made at the first start"
-    yield Finding(f"The data folder is {home}{made}.")
-    disk = shutil.disk_usage(place)
+    note = "" if home.exists() else ", which is made at the first start"
+    yield Finding(f"The data folder is {home}{note}.")
+    disk = shutil.disk_usage(existing)
     sentence = f"{text.format_size(disk.free)} of {text.format_size(disk.total)} are free on its disk"
     if disk.free < _MIN_DISK:
         yield Finding(f"{sentence}: make room before anything is run.", ok=False, stops=True)

@@ -37,16 +37,16 @@ class JsonFormatter(logging.Formatter):
     """Formatter of one JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, object] = {
+        fields: dict[str, object] = {
             "time": _time(record).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "event": _first_line(record),
             "from": record.name,
         }
-        line |= {name: value for name in FIELDS if (value := getattr(record, name, None)) is not None}
+        fields |= {name: value for name in FIELDS if (value := getattr(record, name, None)) is not None}
         if record.exc_info and record.exc_info[1] is not None:
-            line["errors"] = [_describe(error) for error in _chain(record.exc_info[1])]
-        return json.dumps(line, ensure_ascii=False, default=str)
+            fields["errors"] = [_describe(error) for error in _chain(record.exc_info[1])]
+        return json.dumps(fields, ensure_ascii=False, default=str)
 
 
 class TextFormatter(logging.Formatter):
@@ -132,10 +132,10 @@ class _StderrLogger:
         """For each thread: the error that was logged last, and whether one is being logged."""
 
     def write(self, text: str) -> int:
-        error, own = sys.exception(), self._own.__dict__
-        if own.get("logging") or not text.strip() or (error is not None and own.get("last") is error):
+        error, state = sys.exception(), self._own.__dict__
+        if state.get("logging") or not text.strip() or (error is not None and state.get("last") is error):
             return len(text)
-        own.update(logging=True, last=error)
+        state.update(logging=True, last=error)
         try:
             log = logging.getLogger("app")
             if error is None:
@@ -145,7 +145,7 @@ class _StderrLogger:
             else:
                 log.error("a library printed an error", exc_info=error)
         finally:
-            own["logging"] = False
+            state["logging"] = False
         return len(text)
 
     def __getattr__(self, name: str) -> Any:
@@ -180,11 +180,11 @@ def _first_line(record: logging.LogRecord) -> str:
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """Yield an error and its causes."""
     seen: set[int] = set()
-    left: BaseException | None = error
-    while left is not None and id(left) not in seen:
-        seen.add(id(left))
-        yield left
-        left = left.__cause__ or (None if left.__suppress_context__ else left.__context__)
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
 
 
 def _describe(error: BaseException) -> dict[str, object]:
@@ -201,8 +201,8 @@ def _describe(error: BaseException) -> dict[str, object]:
 def error_kind(error: BaseException) -> str:
     """Return the name of an error's class, with its module unless that is Python's or the program's own."""
     module = type(error).__module__
-    own = module == "builtins" or module.split(".")[0] in ("db", "pipeline", "ui", "app", "__main__")
-    return type(error).__name__ if own else f"{module}.{type(error).__name__}"
+    unqualified = module == "builtins" or module.split(".")[0] in ("db", "pipeline", "ui", "app", "__main__")
+    return type(error).__name__ if unqualified else f"{module}.{type(error).__name__}"
 
 
 def _source_path(file: str) -> str:

@@ -49,16 +49,16 @@ class Lookups(Generic[K, V]):
         only the first ones wait.
         """
         with self._lock:
-            when, answer = self._answers.get(key, (float("-inf"), None))
-            if self._clock() - when <= self._fresh_seconds:
+            answered_at, answer = self._answers.get(key, (float("-inf"), None))
+            if self._clock() - answered_at <= self._fresh_seconds:
                 return answer  # type: ignore[return-value]
             began, future = self._pending.get(key) or self._start(key)
-        left = max(0.0, began + timeout - time.monotonic())
+        remaining = max(0.0, began + timeout - time.monotonic())
         waiting = asyncio.wrap_future(future)
         waiting.add_done_callback(
             lambda done: done.cancelled() or done.exception()
         )  # a late error is nobody's
-        await asyncio.wait({waiting}, timeout=left)
+        await asyncio.wait({waiting}, timeout=remaining)
         if not waiting.done():
             raise DatabaseAway("The database does not answer.")
         return waiting.result()

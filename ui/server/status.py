@@ -24,7 +24,7 @@ class Run:
     state: str
     model: str
     since: datetime
-    place: int | None = None
+    position: int | None = None
     """0: running, 1: next, …; None: not in this server's queue."""
     done: int = 0
     total: int = 0
@@ -103,7 +103,7 @@ class ServerStatus:
         with self._database.begin() as tx:
             active = repository.list_active(tx)
         runs = [self._run(owned.row, owned.owner or "") for owned in active]
-        return sorted(runs, key=lambda run: (run.place is None, run.place or 0, run.since))
+        return sorted(runs, key=lambda run: (run.position is None, run.position or 0, run.since))
 
     def _run(self, row: SessionRow, user: str) -> Run:
         service = self._sessions.for_owner(row.owner_id)
@@ -114,7 +114,7 @@ class ServerStatus:
             state=str(row.state),
             model=str(row.job.get("model", "")),
             since=row.started_at or row.queued_at or datetime.now(UTC),
-            place=service.queue_position(str(row.id)),
+            position=service.queue_position(str(row.id)),
             done=0 if progress is None else progress.done,
             total=0 if progress is None else progress.total,
             rate=0.0 if progress is None else progress.rate,
@@ -124,12 +124,12 @@ class ServerStatus:
         with self._database.begin() as tx:
             listed = users.list_users(tx)
             local = len(repository.list_ids(tx))
-        found = [
+        accounts = [
             Account(user.name, user.admin, sessions, self._bytes_used(user.id)) for user, sessions in listed
         ]
-        if local or not found:
-            found.insert(0, Account("", not found, local, self._bytes_used(None)))
-        return found
+        if local or not accounts:
+            accounts.insert(0, Account("", not accounts, local, self._bytes_used(None)))
+        return accounts
 
     def cancel(self, session: str) -> None:
         """Cancel a session's run. Raises NotFound where there is no such session."""

@@ -111,22 +111,22 @@ class Uploads:
             raise self._too_large()
         await to_thread.run_sync(self._remove_stale, limiter=self._limiter)
         # A name that nobody can guess, for it is all that is needed to create a session of the upload.
-        place = self.folder_of(visitor) / secrets.token_hex(16)
-        held = await to_thread.run_sync(
-            self._quota.hold, visitor.id, place, int(declared), limiter=self._limiter
+        folder = self.folder_of(visitor) / secrets.token_hex(16)
+        reservation = await to_thread.run_sync(
+            self._quota.hold, visitor.id, folder, int(declared), limiter=self._limiter
         )
         try:
-            await to_thread.run_sync(lambda: place.mkdir(parents=True))
-            form = _MultipartFile(place / "part", request.headers.get("content-type", ""))
+            await to_thread.run_sync(lambda: folder.mkdir(parents=True))
+            form = _MultipartFile(folder / "part", request.headers.get("content-type", ""))
             try:
                 async for chunk in request.stream():
                     for data in form.file_data(chunk):
                         need = form.written + len(data)
                         if need > self._max_bytes:
                             raise self._too_large()
-                        if self._quota.limit_bytes and need > held.bytes:
+                        if self._quota.limit_bytes and need > reservation.bytes:
                             await to_thread.run_sync(
-                                held.grow, need, need + _RESERVE_STEP, limiter=self._limiter
+                                reservation.grow, need, need + _RESERVE_STEP, limiter=self._limiter
                             )
                         await to_thread.run_sync(form.write, data)
                         if upload_id:
@@ -136,27 +136,27 @@ class Uploads:
                 form.close()
             if not form.complete:
                 raise _Refused(400, "malformed")
-            return form.path.rename(place / _safe_name(form.name))
+            return form.path.rename(folder / _safe_name(form.name))
         except OSError as error:
-            shutil.rmtree(place, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
             if error.errno in DISK_FULL:
                 log.error("no room for an upload", extra={"kind": "DiskFull"})
                 raise _Refused(507, "disk_full") from error
             raise
         except BaseException:  # refused, disconnected, or the server stops
-            shutil.rmtree(place, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
             raise
         finally:
             with CancelScope(shield=True):
-                await to_thread.run_sync(held.release, limiter=self._limiter)
+                await to_thread.run_sync(reservation.release, limiter=self._limiter)
 
     def _remove_stale(self) -> None:
         """Delete old uploads that were never used, and the empty files that Gradio leaves."""
-        before = time.time() - _STALE_SECONDS
+        cutoff = time.time() - _STALE_SECONDS
         with suppress(OSError):
             for path in [*self._folder.glob("tmp*"), *self._folder.glob("*/*")]:
                 with suppress(OSError):
-                    if path.stat().st_mtime > before:
+                    if path.stat().st_mtime > cutoff:
                         continue
                     if path.is_dir():
                         shutil.rmtree(path, ignore_errors=True)

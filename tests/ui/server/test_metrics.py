@@ -396,7 +396,7 @@ def test_the_status_covers_runs_and_files_of_all_users(database: Database, ana: 
     status.check()
     assert count_by_state(database)["queued"] == 1
     (run,) = status.runs()
-    assert (run.session, run.user, run.state, run.model, run.place) == (
+    assert (run.session, run.user, run.state, run.model, run.position) == (
         str(row.id),
         "Ana",
         "queued",

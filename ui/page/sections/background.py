@@ -228,8 +228,8 @@ class BackgroundSection(EditorSection):
             if file is None:
                 return no_change()
             with take_upload(file) as path:
-                service, held = context.service_for(request), ending == "held"
-                session = service.choices.choose_video(id, path, path.name, fit, held=held)
+                service, hold_last = context.service_for(request), ending == "held"
+                session = service.choices.choose_video(id, path, path.name, fit, held=hold_last)
                 return context.show(session, language_of(request))
 
         picture = [context.current, self.picture, self.fit]

@@ -64,11 +64,11 @@ def _gallery(
     times = frames.frame_times(session)
     size = markup.frame_size(session)
     original = text.translate(language, "original")
-    figures = []
+    thumbnails = []
     for number in numbers:
         time = text.format_duration(times[number], language)
         address = f"{media_address(session.id)}/frames/{number}"
-        figures.append(
+        thumbnails.append(
             f'<figure><img src="{address}?view=over&rev={revision}" {size} alt="{time}">'
             f'<img src="{address}?view=original" {size} alt="{original}, {time}">'
             f"<figcaption>{time}</figcaption></figure>"
@@ -77,5 +77,5 @@ def _gallery(
     if making:
         status = markup.status(text.translate(language, "previewing", done=len(numbers), total=PREVIEWS))
     classes = "previews tall" if session.clip.height > session.clip.width else "previews"
-    visible = bool(figures) or making
-    return gr.HTML(f'{status}<div class="{classes}">{"".join(figures)}</div>', visible=visible)
+    visible = bool(thumbnails) or making
+    return gr.HTML(f'{status}<div class="{classes}">{"".join(thumbnails)}</div>', visible=visible)

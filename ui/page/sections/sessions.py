@@ -61,14 +61,14 @@ class SessionsSection(Section):
         self, service: SessionService, search: str, language: str, deleted: SessionRow | None = None
     ) -> Updates:
         """Show the user's sessions whose names contain `search`; `deleted` can be brought back."""
-        found = service.list_sessions(search)
+        sessions = service.list_sessions(search)
         undo = None
         if deleted is not None:
             undo = {"id": str(deleted.id), "name": deleted.name, "seconds": UNDO_SECONDS}
-        cards = [card(session, language) for session in found]
+        cards = [card(session, language) for session in sessions]
         return {
             self.cards: {"cards": cards, "search": search, "gone": undo},
-            self.timer: gr.Timer(active=any(session.running for session in found)),
+            self.timer: gr.Timer(active=any(session.running for session in sessions)),
         }
 
     def wire(self, context: Context) -> None:

@@ -86,9 +86,9 @@ class AccessMiddleware:
         receive = enforce_min_rate(receive)
         self._active += 1
         try:
-            with ExitStack() as held:
+            with ExitStack() as body_stack:
                 try:
-                    receive = await self._check_request(scope, receive, held)
+                    receive = await self._check_request(scope, receive, body_stack)
                 except Refused as refused:
                     await refused.response(scope, receive, send)
                     return
@@ -97,10 +97,10 @@ class AccessMiddleware:
         finally:
             self._active -= 1
 
-    async def _check_request(self, scope: Scope, receive: Receive, held: ExitStack) -> Receive:
+    async def _check_request(self, scope: Scope, receive: Receive, body_stack: ExitStack) -> Receive:
         """Check a request and return the `receive` that the application is given. Raises Refused.
 
-        `held` keeps the body counted; it is closed when the response has been sent.
+        `body_stack` keeps the body counted; it is closed when the response has been sent.
         """
         request = Request(scope)
         language = language_of(request)
@@ -119,7 +119,7 @@ class AccessMiddleware:
         if method != "POST" or path == UPLOAD:
             return receive
         is_event = visitor is not None and path.startswith("/gradio_api/")
-        counted = held.enter_context(self._bodies.hold(visitor.id if visitor else None))
+        counted = body_stack.enter_context(self._bodies.hold(visitor.id if visitor else None))
         max_bytes = _MAX_EVENT_BYTES if is_event else _MAX_FORM_BYTES
         body = await read_body(receive, max_bytes, counted, language)
         if visitor is not None and is_event:
@@ -153,10 +153,10 @@ class AccessMiddleware:
                 headers={"Content-Security-Policy": STATIC_PAGE_POLICY, "Cache-Control": "no-store"},
             )
             raise Refused(reload)
-        wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         raise Refused(
             RedirectResponse(
-                f"/login?next={quote(wanted, safe='')}", 303, headers={"Cache-Control": "no-store"}
+                f"/login?next={quote(target, safe='')}", 303, headers={"Cache-Control": "no-store"}
             )
         )
 

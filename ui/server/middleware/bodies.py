@@ -30,22 +30,22 @@ def enforce_min_rate(receive: Receive) -> Receive:
 
     Only the time spent waiting for the client counts.
     """
-    left = GRACE_SECONDS
+    allowance = GRACE_SECONDS
     complete = False
 
     async def receive_in_time() -> Message:
-        nonlocal left, complete
+        nonlocal allowance, complete
         if complete:
             return await receive()
         loop = asyncio.get_running_loop()
         started = loop.time()
         try:
-            async with asyncio.timeout(min(left, MAX_SILENCE_SECONDS)):
+            async with asyncio.timeout(min(allowance, MAX_SILENCE_SECONDS)):
                 message = await receive()
         except TimeoutError:
             complete = True
             return {"type": "http.disconnect"}
-        left += len(message.get("body", b"")) / MIN_RATE - (loop.time() - started)
+        allowance += len(message.get("body", b"")) / MIN_RATE - (loop.time() - started)
         complete = not message.get("more_body", False)
         return message
 
@@ -90,7 +90,7 @@ class Body:
         self._counted = counted
 
 
-async def read_body(receive: Receive, max_bytes: int, held: Body, language: str) -> bytes:
+async def read_body(receive: Receive, max_bytes: int, counted: Body, language: str) -> bytes:
     """Read a body. Raises Refused as soon as it has more than `max_bytes`."""
     body = bytearray()
     while True:
@@ -102,7 +102,7 @@ async def read_body(receive: Receive, max_bytes: int, held: Body, language: str)
         if len(body) > max_bytes:
             raise refusal(413, text.translate_access(language, "too_much"))
         try:
-            held.grow(len(body))
+            counted.grow(len(body))
         except TooMuchHeld as error:
             raise refusal(429, text.translate_access(language, "busy")) from error
         if not message.get("more_body", False):
@@ -111,11 +111,11 @@ async def read_body(receive: Receive, max_bytes: int, held: Body, language: str)
 
 def replay_body(body: bytes, receive: Receive) -> Receive:
     """Return a `receive` that gives a body that was already read, then the messages that follow it."""
-    left = [body]
+    unread = [body]
 
     async def receive_again() -> Message:
-        if left:
-            return {"type": "http.request", "body": left.pop(), "more_body": False}
+        if unread:
+            return {"type": "http.request", "body": unread.pop(), "more_body": False}
         return await receive()
 
     return receive_again

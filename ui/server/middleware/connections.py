@@ -52,8 +52,8 @@ class Connections:
         self._open.add(connection)
         self._idle[connection] = None
         if len(self._open) > self._max_open:
-            others = [waiting for waiting in self._idle if waiting is not connection]
-            idle = (waiting for waiting in others if not waiting.unsent)
+            others = [other for other in self._idle if other is not connection]
+            idle = (other for other in others if not other.unsent)
             next(idle, others[0] if others else connection).drop()
 
     def discard(self, connection: BoundedProtocol) -> None:
@@ -85,12 +85,12 @@ class BoundedProtocol(H11Protocol):
         The kernel reports progress to the transport only when a third of its buffer is free, which takes a
         slow client minutes.
         """
-        ours = self.transport.get_write_buffer_size()
+        buffered = self.transport.get_write_buffer_size()
         try:
             queued = fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
         except (OSError, ValueError):  # closed already, or not supported by the system
-            return ours
-        return ours + int.from_bytes(queued, sys.byteorder)
+            return buffered
+        return buffered + int.from_bytes(queued, sys.byteorder)
 
     def drop(self) -> None:
         self._bounds.discard(self)

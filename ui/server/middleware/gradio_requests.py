@@ -91,15 +91,15 @@ class GradioRequests:
 
 def _file_paths(event: Any) -> Iterator[str]:
     """Yield every file path in an event, at any depth."""
-    left = [event]
-    while left:
-        value = left.pop()
+    pending = [event]
+    while pending:
+        value = pending.pop()
         if isinstance(value, dict):
             if isinstance(value.get("path"), str):
                 yield value["path"]
-            left.extend(value.values())
+            pending.extend(value.values())
         elif isinstance(value, list):
-            left.extend(value)
+            pending.extend(value)
 
 
 def _is_inside(path: str, folder: Path) -> bool:
