@@ -1,9 +1,8 @@
 """Train Recorte's own network: python -m training DATA FOLDER [--start WEIGHTS] [--steps N]
 
 DATA holds photos/KIND_NAME.jpg, and for each masks/KIND_NAME.png (hard) or alphas/KIND_NAME.png (soft).
-FOLDER is where the state is kept, to go on from when the same command is given again, and where the best
-weights so far are written as recorte.safetensors, with their figures on what was held out beside them in
-recorte.json.
+FOLDER holds the state, which the same command resumes from, and the best weights so far as
+recorte.safetensors, with their scores on the held-out data in recorte.json.
 """
 
 from __future__ import annotations
@@ -46,55 +45,55 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    learnt, held_out = (Photos(options.data, held_out=out) for out in (False, True))
+    photos, held_out = (Photos(options.data, held_out=out) for out in (False, True))
     recipe = Recipe(options.steps, options.seed, options.workers)
-    weights = pretrained.encoder() if options.start is None else checkpoints.read(options.start)
-    training = Training(recipe, learnt, devices.pick(options.device), weights)
+    weights = pretrained.load_encoder() if options.start is None else checkpoints.read(options.start)
+    training = Training(recipe, photos, devices.pick(options.device), weights)
     options.folder.mkdir(parents=True, exist_ok=True)
     state = options.folder / "state.pt"
     if state.exists():
         training.load(state)
         print(f"Going on from step {training.step}.", flush=True)
-    began, mean = time.monotonic(), 0.0
+    started, mean = time.monotonic(), 0.0
     for cost, rate in training.run():
         since = training.step % options.every or options.every
-        mean += (cost - mean) * max(0.02, 1 / since)  # of about the last fifty steps since a measurement
+        mean += (cost - mean) * max(0.02, 1 / since)  # over about the last fifty steps since an evaluation
         if training.step % 25 == 0:
             print(f"step {training.step} cost {mean:.3f} {rate:.1f} frames a second", flush=True)
         measured = since == options.every or training.step == recipe.steps
         if measured:
-            _measured(training, held_out, options.folder, time.monotonic() - began)
+            _evaluate(training, held_out, options.folder, time.monotonic() - started)
         if measured or training.step % options.save == 0:
             training.save(state)
 
 
-def _measured(training: Training, held_out: Photos, folder: Path, seconds: float) -> None:
-    """Print the figures of the average's weights, and keep these where they are the best so far."""
-    figures = measure.figures(training.average, held_out, training.device)
-    overall = measure.overall(figures)
-    told = {
+def _evaluate(training: Training, held_out: Photos, folder: Path, seconds: float) -> None:
+    """Print the scores of the averaged weights, and save these if they are the best so far."""
+    scores = measure.evaluate(training.average, held_out, training.device)
+    overall = measure.overall_score(scores)
+    report = {
         "step": training.step,
         "episodes": training.episodes,
         "seconds": round(seconds),
         "overall": overall,
-        **figures,
+        **scores,
     }
-    print(json.dumps(told), flush=True)
+    print(json.dumps(report), flush=True)
     if overall > training.best:
         training.best = overall
-        _keep(training.average, folder / "recorte.safetensors")
-        (folder / "recorte.json").write_text(json.dumps(told, indent=1) + "\n")
+        _save_weights(training.average, folder / "recorte.safetensors")
+        (folder / "recorte.json").write_text(json.dumps(report, indent=1) + "\n")
 
 
-def _keep(network: nn.Module, path: Path) -> None:
-    """Write the weights, in half precision; a file that is there stays whole until the new one is."""
+def _save_weights(network: nn.Module, path: Path) -> None:
+    """Write the weights atomically, in half precision."""
     weights = {
         name: (value.half() if value.is_floating_point() else value).contiguous().cpu()
         for name, value in network.state_dict().items()
     }
-    beside = path.with_suffix(".part")
-    save_file(weights, beside)
-    beside.replace(path)
+    part = path.with_suffix(".part")
+    save_file(weights, part)
+    part.replace(path)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The episodes' steps through the network, what their answers cost, and the loop that lowers it."""
+"""Training loop: the forward steps of episodes, their loss, and the optimiser."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from training.episodes import Episodes, Request
 from training.photos import Photos
 
 
-class Size(NamedTuple):
-    """The pictures of a batch."""
+class BatchSize(NamedTuple):
+    """Size of a batch."""
 
     side: int
     """Pixels of a frame's height and width, a multiple of the network's stride."""
@@ -34,40 +34,42 @@ class Size(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """A part of the training: up to which share of all steps, of which sizes, and how often of each."""
+    """A part of the schedule."""
 
     until: float
-    sizes: Sequence[Size]
+    """Share of all steps at which it ends."""
+    sizes: Sequence[BatchSize]
     shares: Sequence[float]
+    """Probability of each size."""
 
 
-_SIZES = (Size(160, 12), Size(224, 8), Size(288, 5), Size(352, 3))
+_SIZES = (BatchSize(160, 12), BatchSize(224, 8), BatchSize(288, 5), BatchSize(352, 3))
 
 STAGES = (Stage(0.6, _SIZES, (0.1, 0.4, 0.35, 0.15)), Stage(1.0, _SIZES, (0.0, 0.25, 0.45, 0.3)))
-"""Small pictures teach most of what there is to learn, several times as fast. Sizes are mixed, so that the
-network is at home on a finer grid, too."""
+"""Mostly small pictures, which train several times as fast; mixed with larger ones, so that the network
+generalises to higher resolutions."""
 
-_RATE, _PRETRAINED_RATE = 1e-3, 3e-4
-_WARM, _FALL = 50, 0.5
-"""Steps until the full rate is reached, and the share of all steps from which on it falls to nothing."""
+_LEARNING_RATE, _ENCODER_LEARNING_RATE = 1e-3, 3e-4
+_WARMUP_STEPS, _DECAY_START = 50, 0.5
+"""Steps until the full learning rate is reached, and the share of all steps after which it decays to 0."""
 
-_AGAIN = 0.5
-"""The share of the full rate where a network is taught that has learnt before."""
+_FINE_TUNING_RATE = 0.5
+"""Factor of the learning rate for a network that was trained before."""
 
-_CARRIED = 0.6
-"""The share of the batches in which a subject is carried; in the others a frame is corrected."""
+_PROPAGATED_SHARE = 0.6
+"""Share of the batches in which a mask is propagated; in the others a frame is corrected."""
 
-_AVERAGE = 0.998
-"""The exponential average of the weights that is kept: this much of it stays with every step."""
+_EMA_DECAY = 0.998
+"""Decay of the exponential moving average of the weights."""
 
-_COARSE = 0.4
-"""Weight of the matte at stride 16 in the cost."""
+_COARSE_WEIGHT = 0.4
+"""Weight of the matte at stride 16 in the loss."""
 
-_EDGE = 3.0
+_EDGE_WEIGHT = 3.0
 """Weight of a pixel at an edge, as a multiple of any other's."""
 
-_CLICKED = 4
-"""At each step of a carried batch a person corrects one in so many."""
+_CLICK_EVERY = 4
+"""At each step of a propagated batch one episode in so many gets a corrective click."""
 
 
 @dataclass(frozen=True)
@@ -77,117 +79,116 @@ class Recipe:
     steps: int
     seed: int = 0
     workers: int = 2
-    """Processes that make episodes; 0: the one that learns."""
+    """Processes that make episodes; 0: the training process."""
     stages: Sequence[Stage] = STAGES
 
 
-# One batch
+# Loss of a batch
 
 
-def cost(network: Recorte, batch: dict[str, Tensor], grows: bool = True) -> Tensor:
-    """The mean cost of all steps of a batch of episodes (`episodes.batch`), to be derived.
+def loss(network: Recorte, batch: dict[str, Tensor], extend_memory: bool = True) -> Tensor:
+    """Return the mean loss of all steps of a batch of `episodes.prepare_batch`, with its graph.
 
-    The episodes are carried where they have more than one frame. `grows`: what was found on later frames is
-    remembered, too.
+    Episodes with more than one frame are propagated. `extend_memory`: every other later frame is memorised,
+    too.
     """
     total = torch.zeros((), device=batch["prior"].device)
-    carried = batch["pictures"].shape[1] > 1
-    told = batch["told"][:, None, None, None]
-    given = torch.cat((batch["marks"], torch.zeros_like(batch["prior"])), 1)
+    propagated = batch["pictures"].shape[1] > 1
+    use_truth = batch["use_truth"][:, None, None, None]
+    maps = torch.cat((batch["marks"], torch.zeros_like(batch["prior"])), 1)
     features: Features | None = None
     memory: Memory | None = None
     for step in range(episodes.STEPS):
-        frame = step if carried else 0
+        frame = step if propagated else 0
         picture, alpha = batch["pictures"][:, frame], batch["alphas"][:, frame]
-        if features is None or carried:
+        if features is None or propagated:
             features = network.embed(picture.contiguous(memory_format=torch.channels_last))
-        seen = torch.zeros_like(features.sixteenth[:, :3])
+        recalled = torch.zeros_like(features.sixteenth[:, :3])
         if memory is not None:
-            seen = network.compare(features, memory).to(seen.dtype)
-        logits, coarse = network.decode(features, given, seen)
-        total = total + _wrong(logits.float(), alpha)
+            recalled = network.compare(features, memory).to(recalled.dtype)
+        logits, coarse = network.decode(features, maps, recalled)
+        total = total + _matte_loss(logits.float(), alpha)
         small = functional.avg_pool2d(alpha, alpha.shape[-1] // coarse.shape[-1])
-        total = total + _COARSE * functional.binary_cross_entropy_with_logits(coarse.float(), small)
-        found = logits.detach().float().sigmoid()
-        if carried and memory is None:
-            memory = network.memorise(features, torch.where(told, alpha, found))
-        elif memory is not None and grows and step % 2:
-            memory = _joined(memory, network.memorise(features, found))
+        total = total + _COARSE_WEIGHT * functional.binary_cross_entropy_with_logits(coarse.float(), small)
+        matte = logits.detach().float().sigmoid()
+        if propagated and memory is None:
+            memory = network.memorise(features, torch.where(use_truth, alpha, matte))
+        elif memory is not None and extend_memory and step % 2:
+            memory = _concatenate(memory, network.memorise(features, matte))
         if step + 1 < episodes.STEPS:
-            given = _next(given, found, step, batch)
+            maps = _next_prompt_maps(maps, matte, step, batch)
     return total / episodes.STEPS
 
 
-def _joined(one: Memory, other: Memory) -> Memory:
+def _concatenate(one: Memory, other: Memory) -> Memory:
     return Memory(*(torch.cat(parts, -1) for parts in zip(one, other, strict=True)))
 
 
-def _wrong(logits: Tensor, alpha: Tensor) -> Tensor:
-    """Cross-entropy, what is missing of the overlap, and how far off edges are: the first sees pixels, the
-    second subjects, the third softness."""
-    share = logits.sigmoid()
-    common = (share * alpha).sum((1, 2, 3))
-    either = (share + alpha - share * alpha).sum((1, 2, 3))
-    edge = _edge(alpha)
-    weights = 1 + (_EDGE - 1) * edge
-    crossed = functional.binary_cross_entropy_with_logits(logits, alpha, weights) / weights.mean()
-    apart = ((share - alpha).abs() * edge).sum() / (edge.sum() + 1)
-    return crossed + (1 - (common + 1) / (either + 1)).mean() + 0.5 * apart
+def _matte_loss(logits: Tensor, alpha: Tensor) -> Tensor:
+    """Return the sum of weighted cross-entropy, soft IoU loss, and mean absolute error at edges."""
+    matte = logits.sigmoid()
+    intersection = (matte * alpha).sum((1, 2, 3))
+    union = (matte + alpha - matte * alpha).sum((1, 2, 3))
+    edge = _edge_mask(alpha)
+    weights = 1 + (_EDGE_WEIGHT - 1) * edge
+    cross_entropy = functional.binary_cross_entropy_with_logits(logits, alpha, weights) / weights.mean()
+    edge_error = ((matte - alpha).abs() * edge).sum() / (edge.sum() + 1)
+    return cross_entropy + (1 - (intersection + 1) / (union + 1)).mean() + 0.5 * edge_error
 
 
-def _edge(alpha: Tensor) -> Tensor:
-    """1 where an edge is within two pixels, else 0; of the shape of `alpha`."""
+def _edge_mask(alpha: Tensor) -> Tensor:
+    """Return 1 where an edge is within two pixels, else 0; of the shape of `alpha`."""
     most, least = (sign * functional.max_pool2d(sign * alpha, 5, 1, 2) for sign in (1, -1))
     return (most - least > 0.1).to(alpha.dtype)
 
 
-def _next(given: Tensor, found: Tensor, step: int, batch: dict[str, Tensor]) -> Tensor:
-    """The planes for the step after `step`, made of what was given and found at it; `[N, 3, H, W]`."""
-    carried = batch["pictures"].shape[1] > 1
-    if carried:  # the marks were on another frame
-        so_far = batch["prior"] if step == 0 else _warped(found, batch["ways"][:, step - 1])
-        given = torch.zeros_like(given)
+def _next_prompt_maps(maps: Tensor, matte: Tensor, step: int, batch: dict[str, Tensor]) -> Tensor:
+    """Return the prompt maps of the step after `step` from that step's maps and matte; `[N, 3, H, W]`."""
+    propagated = batch["pictures"].shape[1] > 1
+    if propagated:  # the prompts were on another frame
+        earlier_mask = batch["prior"] if step == 0 else _warp(matte, batch["flows"][:, step - 1])
+        maps = torch.zeros_like(maps)
     else:
-        so_far = found
-    following = torch.cat((given[:, :2], so_far), 1).cpu().numpy()
-    truth = batch["alphas"][:, step + 1 if carried else 0, 0].cpu().numpy() > 0.5
-    for n, planes_of in enumerate(following):
-        # A person clicks on some of the frames that a mask was carried to, too.
-        if not carried or ((n + step) % _CLICKED == 0 and planes_of[prompt_maps.SO_FAR].any()):
-            point = marks.correction(planes_of[prompt_maps.SO_FAR] > 0.5, truth[n])
+        earlier_mask = matte
+    following = torch.cat((maps[:, :2], earlier_mask), 1).cpu().numpy()
+    truth = batch["alphas"][:, step + 1 if propagated else 0, 0].cpu().numpy() > 0.5
+    for n, maps_of_one in enumerate(following):
+        # Some of the frames that a mask was propagated to are corrected, too.
+        if not propagated or ((n + step) % _CLICK_EVERY == 0 and maps_of_one[prompt_maps.SO_FAR].any()):
+            point = marks.correction_click(maps_of_one[prompt_maps.SO_FAR] > 0.5, truth[n])
             if point:
-                prompt_maps.add(planes_of, point)
-    return torch.from_numpy(following).to(found.device)
+                prompt_maps.add(maps_of_one, point)
+    return torch.from_numpy(following).to(matte.device)
 
 
-def _warped(image: Tensor, way: Tensor) -> Tensor:
-    """`image` (`[N, 1, H, W]`), fetched along a flow (`[N, H, W, 2]`, pixels)."""
+def _warp(image: Tensor, flow: Tensor) -> Tensor:
+    """Warp `image` (`[N, 1, H, W]`) backwards by a flow (`[N, H, W, 2]`, pixels)."""
     height, width = image.shape[-2:]
     y, x = torch.meshgrid(
-        torch.arange(height, device=way.device), torch.arange(width, device=way.device), indexing="ij"
+        torch.arange(height, device=flow.device), torch.arange(width, device=flow.device), indexing="ij"
     )
-    places = torch.stack((x, y), -1) + way
-    size = torch.tensor([width, height], device=way.device)
-    return functional.grid_sample(image, (2 * places + 1) / size - 1, align_corners=False)
+    positions = torch.stack((x, y), -1) + flow
+    size = torch.tensor([width, height], device=flow.device)
+    return functional.grid_sample(image, (2 * positions + 1) / size - 1, align_corners=False)
 
 
-# All of it
+# Training loop
 
 
 class Training:
-    """State of a training, from which it is continued."""
+    """A training: network, averaged weights and optimiser; its state can be saved and resumed."""
 
     def __init__(
         self, recipe: Recipe, photos: Photos, device: torch.device, weights: dict[str, Tensor]
     ) -> None:
-        """`weights`: what it begins with, by the network's names: the pretrained encoder's, or all."""
+        """Start from `weights`, by the network's parameter names: the pretrained encoder's, or all."""
         torch.manual_seed(recipe.seed)
         self.recipe, self.device = recipe, device
         self._photos = photos
         self.network = Recorte()
         self.network.load_state_dict(weights, strict=False)
-        self._again = all(name in weights for name in self.network.state_dict())
-        """It has learnt before: its normalisations stay as they are, which small batches would disturb."""
+        self._fine_tuning = all(name in weights for name in self.network.state_dict())
+        """True if all weights were given; batch statistics are then frozen, as batches are small."""
         if devices.precision(device) == torch.bfloat16 and device.type == "cpu":
             precision.widen_depthwise(self.network)
         self.network = self.network.to(device).to(memory_format=torch.channels_last)
@@ -196,15 +197,16 @@ class Training:
         old = [p for name, p in self.network.named_parameters() if name.startswith(encoder)]
         new = [p for name, p in self.network.named_parameters() if not name.startswith(encoder)]
         self._optimizer = torch.optim.AdamW(
-            [{"params": old, "rate": _PRETRAINED_RATE}, {"params": new, "rate": _RATE}], weight_decay=1e-4
+            [{"params": old, "rate": _ENCODER_LEARNING_RATE}, {"params": new, "rate": _LEARNING_RATE}],
+            weight_decay=1e-4,
         )
         self.step = self.episodes = 0
         self.best = 0.0
-        """The best figure so far."""
+        """Best overall score so far."""
 
     def save(self, path: Path) -> None:
-        """Write all that `load` needs; a file that is there stays whole until the new one is."""
-        beside = path.with_suffix(".part")
+        """Write the state for `load`, atomically."""
+        part = path.with_suffix(".part")
         torch.save(
             {
                 "network": self.network.state_dict(),
@@ -213,12 +215,12 @@ class Training:
                 "counts": [self.step, self.episodes],
                 "best": self.best,
             },
-            beside,
+            part,
         )
-        beside.replace(path)
+        part.replace(path)
 
     def load(self, path: Path) -> None:
-        """Take up a state that `save` wrote."""
+        """Restore a state that `save` wrote."""
         state = torch.load(path, map_location=self.device, weights_only=True)
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
@@ -227,71 +229,71 @@ class Training:
         self.best = state["best"]
 
     def run(self) -> Iterator[tuple[float, float]]:
-        """Learn; after each step yields its cost and how many frames a second it took."""
+        """Train; after each step yields its loss and its speed in frames per second."""
         loader: DataLoader[Any] = DataLoader(
             Episodes(self._photos, self.recipe.seed),
             batch_sampler=self._requests(),
             num_workers=self.recipe.workers,
-            worker_init_fn=_alone,
+            worker_init_fn=_init_worker,
             pin_memory=self.device.type == "cuda",
         )
         self.network.train()
-        if self._again:
+        if self._fine_tuning:
             for module in self.network.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
-        began = time.monotonic()
-        for found in loader:
-            count = len(found["told"])
-            paid = self._learn(episodes.batch(found, self.device))
+        started = time.monotonic()
+        for collated in loader:
+            count = len(collated["use_truth"])
+            loss_value = self._train_step(episodes.prepare_batch(collated, self.device))
             self.step += 1
             self.episodes += count
-            yield paid, episodes.STEPS * count / (time.monotonic() - began)
-            began = time.monotonic()
+            yield loss_value, episodes.STEPS * count / (time.monotonic() - started)
+            started = time.monotonic()
 
     def _requests(self) -> list[list[Request]]:
-        """The batches that are left; each step's is the same wherever the training goes on."""
+        """Return the remaining batches; a step's batch does not depend on where the training was resumed."""
         batches, number = [], self.episodes
         for step in range(self.step, self.recipe.steps):
             rng = np.random.default_rng((self.recipe.seed, step))
             stage = next(stage for stage in self.recipe.stages if step < stage.until * self.recipe.steps)
             size = stage.sizes[rng.choice(len(stage.sizes), p=stage.shares)]
-            carried = bool(rng.random() < _CARRIED)
-            batches.append([Request(number + n, size.side, carried) for n in range(size.batch)])
+            propagated = bool(rng.random() < _PROPAGATED_SHARE)
+            batches.append([Request(number + n, size.side, propagated) for n in range(size.batch)])
             number += size.batch
         return batches
 
-    def _learn(self, batch: dict[str, Tensor]) -> float:
+    def _train_step(self, batch: dict[str, Tensor]) -> float:
         for group in self._optimizer.param_groups:
-            group["lr"] = group["rate"] * self._pace()
+            group["lr"] = group["rate"] * self._learning_rate_factor()
         with devices.autocast(self.device):
-            paid = cost(self.network, batch, grows=self.step % 2 == 0)
+            value = loss(self.network, batch, extend_memory=self.step % 2 == 0)
         self._optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(paid)
+        torch.autograd.backward(value)
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self._optimizer.step()
-        self._keep()
-        return float(paid.detach())
+        self._update_average()
+        return float(value.detach())
 
-    def _pace(self) -> float:
-        """The share of the full rate: up, level, and down to nothing."""
+    def _learning_rate_factor(self) -> float:
+        """Return the factor of the learning rate: linear warm-up, constant, linear decay."""
         done = self.step / self.recipe.steps
-        full = _AGAIN if self._again else 1.0
-        return full * min(1.0, (self.step + 1) / _WARM, max(0.01, (1 - done) / (1 - _FALL)))
+        full = _FINE_TUNING_RATE if self._fine_tuning else 1.0
+        return full * min(1.0, (self.step + 1) / _WARMUP_STEPS, max(0.01, (1 - done) / (1 - _DECAY_START)))
 
     @torch.no_grad()
-    def _keep(self) -> None:
-        kept = min(_AVERAGE, (self.step + 1) / (self.step + 10))
+    def _update_average(self) -> None:
+        decay = min(_EMA_DECAY, (self.step + 1) / (self.step + 10))
         present = self.network.state_dict()
         for name, value in self.average.state_dict().items():
             if value.is_floating_point():
-                value.lerp_(present[name], 1 - kept)
+                value.lerp_(present[name], 1 - decay)
             else:
                 value.copy_(present[name])
 
 
-def _alone(_: int) -> None:
-    """A process that makes episodes leaves the other cores to the others."""
+def _init_worker(_: int) -> None:
+    """Limit a data-loading process to one thread, and raise errors of numpy arithmetic."""
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     np.seterr(all="raise", under="ignore")

@@ -1,4 +1,4 @@
-"""The data folder: photographs and their masks, and which of them are held out."""
+"""Training data: a folder of photographs with masks, split into training and held-out parts."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Kind(NamedTuple):
     share: float
     """Frequency with which one of them is drawn, relative to the other kinds."""
     step: int = 0
-    """The most frames between two that follow each other, where the photographs are frames of videos, named
-    KIND_SCENE_FRAME; 0: each stands alone."""
+    """Largest distance in frames between two consecutive ones, for frames of videos, named KIND_SCENE_FRAME;
+    0: single photographs."""
     held_out: int = 0
-    """The last so many photographs, or scenes where there are any, are for measuring."""
+    """Number of photographs, or of scenes of videos, at the end that are held out for evaluation."""
     unmarked: float = 1
-    """Factor of the share where the subject is to be found without a mark."""
+    """Factor of the share for episodes without a prompt."""
 
 
 KINDS = {
@@ -45,37 +45,37 @@ KINDS = {
     "rgba": Kind(0.02),
     "clip": Kind(0.05, step=2),
 }
-"""Things of all kinds are the rarest and the hardest; what only a mark singles out is learnt with marks."""
+"""Photographs whose subject only a prompt can single out have a low `unmarked`."""
 
 
 class Photo(NamedTuple):
-    """A picture, and how much of each of its pixels is the subject's."""
+    """A picture, `[H, W, 3]` RGB uint8, and its subject's alpha, `[H, W]` uint8."""
 
     picture: Image
     alpha: Matte
 
 
-def scene_of(name: str) -> str:
-    """The scene that a frame of a video is of."""
+def scene_name(name: str) -> str:
+    """Return the scene of a video frame from its name, KIND_SCENE_FRAME."""
     return name.partition("_")[2].rpartition("_")[0]
 
 
 class Photos:
     """A folder with `photos/NAME.jpg`, and `alphas/NAME.png` (soft) or `masks/NAME.png` (hard) for each.
 
-    NAME begins with its kind and an underscore. Where there are both, the alpha is what is learnt.
+    NAME begins with its kind and an underscore. Of alpha and mask, the alpha is the training target.
     """
 
     def __init__(self, folder: Path, held_out: bool = False) -> None:
-        """Those to learn from, or those held out. Raises InputError for a folder that has none of them."""
+        """Open the training part, or the held-out one. Raises InputError if it is empty."""
         self._folder = folder
         groups: dict[str, dict[str, list[str]]] = {kind: {} for kind in KINDS}
         for path in sorted(folder.glob("photos/*.jpg")):
             kind = path.stem.partition("_")[0]
             if kind in groups:  # the frames of a scene stay together, other photographs stand alone
-                group = scene_of(path.stem) if KINDS[kind].step else path.stem
+                group = scene_name(path.stem) if KINDS[kind].step else path.stem
                 groups[kind].setdefault(group, []).append(path.stem)
-        parts = {kind: _part(group, KINDS[kind].held_out, held_out) for kind, group in groups.items()}
+        parts = {kind: _split(group, KINDS[kind].held_out, held_out) for kind, group in groups.items()}
         self.scenes = {kind: part for kind, part in parts.items() if KINDS[kind].step}
         """The names of each scene's frames, in order, by kind and scene."""
         self.names = {
@@ -89,9 +89,9 @@ class Photos:
             )
 
     def read(self, name: str, hard: bool = False) -> Photo:
-        """Its alpha, or its mask; `hard`: the mask if there is one, as whoever marked it left it.
+        """Read a photograph with its alpha or, without one, its mask; `hard`: the mask first.
 
-        Raises InputError where one of them cannot be read.
+        Raises InputError if picture or mask cannot be read, or if they differ in size.
         """
         picture = cv2.imread(str(self._folder / "photos" / f"{name}.jpg"), cv2.IMREAD_COLOR)
         paths = [self._folder / part / f"{name}.png" for part in ("alphas", "masks")]
@@ -105,9 +105,9 @@ class Photos:
         return Photo(np.ascontiguousarray(picture[..., ::-1], np.uint8), np.asarray(alpha, np.uint8))
 
     def draw(self, rng: np.random.Generator, marked: bool = True) -> tuple[str, str]:
-        """The kind and the name of a photograph, drawn by the kinds' shares.
+        """Draw a photograph by the shares of the kinds; returns its kind and name.
 
-        `marked`: a mark will tell its subject, which need not be found without.
+        `marked`: the episode will have a prompt.
         """
         shares = {
             kind: (1 if marked else KINDS[kind].unmarked) * KINDS[kind].share * bool(names)
@@ -118,7 +118,7 @@ class Photos:
         return kind, self.names[kind][rng.integers(len(self.names[kind]))]
 
 
-def _part(groups: dict[str, list[str]], count: int, held_out: bool) -> dict[str, list[str]]:
-    """The last `count` groups, or all others."""
-    first = max(0, len(groups) - count)
-    return dict(islice(groups.items(), first, None) if held_out else islice(groups.items(), first))
+def _split(groups: dict[str, list[str]], count: int, held_out: bool) -> dict[str, list[str]]:
+    """Return the last `count` groups if `held_out`, else all others."""
+    start = max(0, len(groups) - count)
+    return dict(islice(groups.items(), start, None) if held_out else islice(groups.items(), start))

@@ -1,6 +1,6 @@
-"""Depthwise convolutions in float32 where the rest is in bfloat16.
+"""Depthwise convolutions in float32 inside a network that is trained in bfloat16.
 
-Their derivatives in bfloat16 take a processor up to sixty times as long, and all of a step three times.
+On a CPU their bfloat16 backward pass takes up to sixty times as long, and a whole step three times.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class _Depthwise(nn.Conv2d):
 
 
 def widen_depthwise(network: nn.Module) -> None:
-    """Let the depthwise convolutions of a network compute in float32; names and weights stay."""
+    """Make the depthwise convolutions of a network compute in float32; names and weights stay."""
     for module in network.modules():
         for name, old in module.named_children():
             if isinstance(old, nn.Conv2d) and not isinstance(old, _Depthwise) and old.groups > 1:

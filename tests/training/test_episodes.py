@@ -16,7 +16,7 @@ SIDE, COUNT = 64, 40
 def found(learnt: Photos) -> list[Episode]:
     """Carried, and corrected ones, by turns."""
     made = Episodes(learnt, seed=1)
-    return [made[Request(n, SIDE, carried=n % 2 == 0)] for n in range(COUNT)]
+    return [made[Request(n, SIDE, propagated=n % 2 == 0)] for n in range(COUNT)]
 
 
 def same(one: Episode, other: Episode) -> bool:
@@ -40,12 +40,12 @@ def test_each_is_carried_or_corrected(found: list[Episode]) -> None:
     carried, corrected = found[::2], found[1::2]
     for episode in corrected:
         assert len(episode["pictures"]) == len(episode["alphas"]) == 1
-        assert not episode["prior"].any() and not episode["ways"].size
+        assert not episode["prior"].any() and not episode["flows"].size
     for episode in carried:
-        assert len(episode["pictures"]) == STEPS and len(episode["ways"]) == STEPS - 2
+        assert len(episode["pictures"]) == STEPS and len(episode["flows"]) == STEPS - 2
         assert not np.array_equal(*episode["pictures"][1:3])
     assert sum(episode["prior"].any() for episode in carried) > 0.6 * len(carried)
-    assert sum(episode["ways"].any() for episode in carried) > 0.8 * len(carried)
+    assert sum(episode["flows"].any() for episode in carried) > 0.8 * len(carried)
     marked = [bool(episode["marks"].any()) for episode in found]
     assert 0.4 * COUNT < sum(marked) < COUNT
 
@@ -54,7 +54,7 @@ def test_the_flow_leads_from_each_frame_to_the_one_before(found: list[Episode]) 
     nearer = []
     for episode in found:
         alphas = episode["alphas"][1:]
-        for before, after, way in zip(alphas, alphas[1:], episode["ways"], strict=False):
+        for before, after, way in zip(alphas, alphas[1:], episode["flows"], strict=False):
             if way.any():
                 carried = episodes.optical_flow.warp(before, way.astype(np.float32))
                 apart = [np.abs(a.astype(float) - after).mean() for a in (carried, before)]
@@ -63,18 +63,18 @@ def test_the_flow_leads_from_each_frame_to_the_one_before(found: list[Episode]) 
 
 
 def test_a_batch_is_as_the_network_is_given_it(found: list[Episode]) -> None:
-    batch = episodes.batch(default_collate(found[:6:2]), torch.device("cpu"))
+    batch = episodes.prepare_batch(default_collate(found[:6:2]), torch.device("cpu"))
     shapes = {name: tuple(value.shape) for name, value in batch.items()}
     assert shapes == {
         "pictures": (3, STEPS, 3, SIDE, SIDE),
         "alphas": (3, STEPS, 1, SIDE, SIDE),
         "marks": (3, 2, SIDE, SIDE),
         "prior": (3, 1, SIDE, SIDE),
-        "ways": (3, STEPS - 2, SIDE, SIDE, 2),
-        "told": (3,),
+        "flows": (3, STEPS - 2, SIDE, SIDE, 2),
+        "use_truth": (3,),
     }
     for name in ("pictures", "alphas", "marks", "prior"):
         assert batch[name].dtype == torch.float32 and batch[name].min() >= 0 and batch[name].max() <= 1
-    assert batch["told"].dtype == torch.bool
+    assert batch["use_truth"].dtype == torch.bool
     first = found[0]["pictures"][1, 5, 9] / 255
     assert batch["pictures"][0, 1, :, 5, 9].tolist() == pytest.approx(first.tolist())

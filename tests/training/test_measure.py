@@ -11,23 +11,23 @@ from training import measure
 
 def test_what_is_asked_counts_alike_however_many_kinds_it_is_asked_of() -> None:
     found = {"things, box": 0.8, "people, box": 0.6, "things, click": 0.5, "carried": 0.3, measure.EDGES: 0.1}
-    assert measure.overall(found) == pytest.approx(np.mean([0.7, 0.5, 0.3, 0.9]))
+    assert measure.overall_score(found) == pytest.approx(np.mean([0.7, 0.5, 0.3, 0.9]))
 
 
 def test_an_alpha_is_measured_in_the_band_of_its_edges(monkeypatch: pytest.MonkeyPatch) -> None:
     alpha = made.disc(64, 64)
-    look = measure.Look.__new__(measure.Look)
-    look.alpha, look.truth = as_floats(alpha / 255), alpha > 127
+    photo = measure.EmbeddedPhoto.__new__(measure.EmbeddedPhoto)
+    photo.alpha, photo.truth = as_floats(alpha / 255), alpha > 127
 
     def off(found: Floats) -> float:
-        monkeypatch.setattr(measure.Look, "answer", lambda *_: found)
-        return measure._off_at_edges(look)
+        monkeypatch.setattr(measure.EmbeddedPhoto, "predict", lambda *_: found)
+        return measure._edge_error(photo)
 
-    monkeypatch.setattr(measure.Look, "planes", lambda *_: torch.zeros(()))
-    assert off(look.alpha) == 0
-    far = look.alpha.copy()
+    monkeypatch.setattr(measure.EmbeddedPhoto, "maps", lambda *_: torch.zeros(()))
+    assert off(photo.alpha) == 0
+    far = photo.alpha.copy()
     far[:4, :4] = 1
     far[30:34, 30:34] = 0
     assert off(far) == 0  # nowhere near an edge
-    assert off(1 - look.alpha) == pytest.approx(1)
-    assert 0.4 < off(np.full_like(look.alpha, 0.5)) <= 0.5
+    assert off(1 - photo.alpha) == pytest.approx(1)
+    assert 0.4 < off(np.full_like(photo.alpha, 0.5)) <= 0.5

@@ -35,7 +35,7 @@ def test_no_photograph_and_no_scene_is_both_learnt_and_held_out(data: Path) -> N
 
 def test_the_frames_of_a_scene_are_in_order(learnt: Photos) -> None:
     assert learnt.scenes["davis"]["scene-1"] == [f"davis_scene-1_{n:03}" for n in range(made.LENGTH)]
-    assert photos.scene_of("davis_dance-twirl_00012") == "dance-twirl"
+    assert photos.scene_name("davis_dance-twirl_00012") == "dance-twirl"
 
 
 def test_a_photograph_is_red_first_beside_its_mask(learnt: Photos) -> None:

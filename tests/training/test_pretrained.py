@@ -9,7 +9,7 @@ from training import pretrained
 
 
 def test_it_is_all_of_the_networks_encoder_and_nothing_else() -> None:
-    found = pretrained.encoder()
+    found = pretrained.load_encoder()
     network = Recorte()
     own = {name: value.shape for name, value in network.state_dict().items()}
     assert found.keys() == {name for name in own if name.partition(".")[0] in ("stem", "stages")}
@@ -24,7 +24,7 @@ def test_it_is_all_of_the_networks_encoder_and_nothing_else() -> None:
 def test_what_it_sees_are_pictures() -> None:
     """Activations stay of the size that the normalisations were learnt with: the layers are in order."""
     network = Recorte().eval()
-    network.load_state_dict(pretrained.encoder(), strict=False)
+    network.load_state_dict(pretrained.load_encoder(), strict=False)
     y, x = torch.meshgrid(torch.linspace(0, 1, 96), torch.linspace(0, 1, 96), indexing="ij")
     disc = ((x - 0.5) ** 2 + (y - 0.5) ** 2 < 0.1).float()
     scene = torch.stack((0.8 * disc + 0.1, 0.3 + 0.2 * y, 0.6 - 0.5 * disc))[None]
@@ -40,11 +40,11 @@ def test_what_it_sees_are_pictures() -> None:
 def test_another_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pretrained, "_SHA256", "0" * 64)
     with pytest.raises(WeightsError, match="is not the file that this training begins with"):
-        pretrained.encoder()
+        pretrained.load_encoder()
 
 
 @pytest.mark.parametrize(("constant", "value"), [("_PACKAGE", "no_such_package"), ("_FILE", "models/none")])
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, constant: str, value: str) -> None:
     monkeypatch.setattr(pretrained, constant, value)
     with pytest.raises(WeightsError, match=r"requirements-dev\.txt"):
-        pretrained.encoder()
+        pretrained.load_encoder()

@@ -77,17 +77,17 @@ def test_the_mask_wins_where_it_is_certain_and_the_teacher_at_its_edge() -> None
     taught = np.asarray(cv2.GaussianBlur(mask, (0, 0), 1.5))
     taught[90:110, 90:110] = 0  # a hole
     taught[5:25, 5:25] = 255  # something else
-    found = teacher.softened(mask, taught)
-    edge = teacher._distance(mask > 127) <= 2
+    found = teacher.soften_mask(mask, taught)
+    edge = teacher._distance_to_edge(mask > 127) <= 2
     assert np.array_equal(found[edge], taught[edge]) and ((found > 20) & (found < 235)).any()
     assert (found[90:110, 90:110] == 255).all() and not found[5:25, 5:25].any()
 
 
 def test_a_teacher_that_misses_the_subject_is_not_asked_about_its_edge() -> None:
     mask = made.disc(200, 200)
-    assert np.array_equal(teacher.softened(mask, np.zeros_like(mask)), mask)
+    assert np.array_equal(teacher.soften_mask(mask, np.zeros_like(mask)), mask)
     half = np.where(np.arange(200) < 100, mask, 0).astype(np.uint8)
-    found = teacher.softened(mask, half)
+    found = teacher.soften_mask(mask, half)
     assert np.array_equal(found[:, 120:], mask[:, 120:])
 
 
@@ -95,9 +95,9 @@ def test_doubt_is_what_is_broadly_in_between() -> None:
     sure = made.disc(200, 200)
     soft = np.asarray(cv2.GaussianBlur(sure, (0, 0), 1))
     half = np.where(np.arange(200) < 100, soft, soft // 2).astype(np.uint8)
-    assert teacher.doubt(sure) == 0 and teacher.doubt(soft) < 0.02
-    assert teacher.doubt(half) == pytest.approx(0.5, abs=0.05)
-    assert teacher.doubt(np.zeros_like(sure)) == 1
+    assert teacher.uncertain_share(sure) == 0 and teacher.uncertain_share(soft) < 0.02
+    assert teacher.uncertain_share(half) == pytest.approx(0.5, abs=0.05)
+    assert teacher.uncertain_share(np.zeros_like(sure)) == 1
 
 
 def test_photographs_are_taught_once(tmp_path: Path, data: Path) -> None:
@@ -105,7 +105,7 @@ def test_photographs_are_taught_once(tmp_path: Path, data: Path) -> None:
     (folder / "alphas").mkdir()
     kept = folder / "alphas" / "horse_00.png"
     cv2.imwrite(str(kept), np.full(made.SIZE, 9, np.uint8))
-    teacher.teach_photos(Bright(), folder, ["horse"], CPU)
+    teacher.label_photos(Bright(), folder, ["horse"], CPU)
     assert {path.stem for path in (folder / "alphas").iterdir()} == {"horse_00", "horse_01"}
     photos = Photos(folder)
     assert (photos.read("horse_00").alpha == 9).all()
@@ -116,13 +116,13 @@ def test_frames_of_a_video_come_with_what_the_teacher_finds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(teacher, "_CLIP_SIDE", 64)
-    monkeypatch.setattr(teacher, "doubt", lambda _: 0.0)
+    monkeypatch.setattr(teacher, "uncertain_share", lambda _: 0.0)
     frames, _ = subject_over_background(12, 480, 200)
     write_clip(tmp_path / "a_dog.mkv", frames)
     data = tmp_path / "data"
     for folder in ("photos", "alphas"):
         (data / folder).mkdir(parents=True)
-    teacher.teach_clip(Bright(), tmp_path / "a_dog.mkv", data, CPU)
+    teacher.label_clip(Bright(), tmp_path / "a_dog.mkv", data, CPU)
     names = Photos(data).scenes["clip"]["a-dog"]
     assert 2 <= len(names) <= 12 and names == sorted(names)
     picture, alpha = Photos(data).read(names[0])
@@ -133,8 +133,8 @@ def test_frames_of_a_video_come_with_what_the_teacher_finds(
 def test_a_frame_that_the_teacher_is_not_sure_of_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(teacher, "doubt", lambda _: 0.5)
+    monkeypatch.setattr(teacher, "uncertain_share", lambda _: 0.5)
     frames, _ = subject_over_background(3, 320, 180)
     write_clip(tmp_path / "a_dog.mkv", frames)
-    teacher.teach_clip(Bright(), tmp_path / "a_dog.mkv", tmp_path / "data", CPU)
+    teacher.label_clip(Bright(), tmp_path / "a_dog.mkv", tmp_path / "data", CPU)
     assert not (tmp_path / "data").exists()
