@@ -20,9 +20,9 @@ from torch import nn
 from pipeline import devices
 from pipeline.errors import RecorteError
 from pipeline.weights import checkpoints
-from training import measure, pretrained
-from training.learn import Recipe, Training
+from training import evaluation, pretrained
 from training.photos import Photos
+from training.trainer import Recipe, Training
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -69,8 +69,8 @@ def _train(options: argparse.Namespace) -> None:
 
 def _evaluate(training: Training, held_out: Photos, folder: Path, seconds: float) -> None:
     """Print the scores of the averaged weights, and save these if they are the best so far."""
-    scores = measure.evaluate(training.average, held_out, training.device)
-    overall = measure.overall_score(scores)
+    scores = evaluation.evaluate(training.average, held_out, training.device)
+    overall = evaluation.overall_score(scores)
     report = {
         "step": training.step,
         "episodes": training.episodes,

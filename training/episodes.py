@@ -2,7 +2,7 @@
 
 Either one frame is corrected (mark, click, click, …), or a mask is propagated (mark, a frame some time later,
 the frames after that). Inputs of a step that depend on the network's output of the step before are added in
-`training.learn`.
+`training.trainer`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from torch.utils.data import Dataset
 
 from pipeline.imaging import optical_flow
 from pipeline.models import prompt_maps
-from training import marks, scenes
+from training import prompt_simulation, synthesis
 from training.photos import Photos
 
-STEPS = scenes.FRAMES
+STEPS = synthesis.FRAMES
 
 
 class Request(NamedTuple):
@@ -63,11 +63,15 @@ class Episodes(Dataset[Episode]):
         number, side, propagated = request
         rng = np.random.default_rng((self._seed, number))
         automatic = rng.random() < (0.2 if propagated else 0.5)
-        frames = scenes.make_scene(self._photos, scenes.SceneSpec(side, automatic, propagated), rng)
-        maps = prompt_maps.drawn(side, side) if automatic else marks.simulate_prompts(frames[0].alpha, rng)
+        frames = synthesis.make_scene(self._photos, synthesis.SceneSpec(side, automatic, propagated), rng)
+        maps = (
+            prompt_maps.drawn(side, side)
+            if automatic
+            else prompt_simulation.simulate_prompts(frames[0].alpha, rng)
+        )
         prior = np.zeros((side, side), np.float32)
         if propagated and rng.random() < 0.8:
-            prior = marks.perturb_mask(frames[1].alpha, rng)
+            prior = prompt_simulation.perturb_mask(frames[1].alpha, rng)
         greys = [optical_flow.grey(frame.picture) for frame in frames[1:]]
         flows = [optical_flow.flow(later, sooner) for sooner, later in pairwise(greys)]
         return Episode(

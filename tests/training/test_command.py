@@ -10,15 +10,15 @@ import torch
 from pipeline.networks.recorte import Recorte
 from pipeline.weights import checkpoints
 from training import __main__ as command
-from training import learn, measure
-from training.learn import BatchSize, Stage
+from training import evaluation, trainer
+from training.trainer import BatchSize, Stage
 
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     stages = Stage(0.5, [BatchSize(32, 2)], [1]), Stage(1.0, [BatchSize(64, 2)], [1])
-    monkeypatch.setattr(command, "Recipe", partial(learn.Recipe, stages=stages))
-    monkeypatch.setattr(measure, "_SIDE", 64)
+    monkeypatch.setattr(command, "Recipe", partial(trainer.Recipe, stages=stages))
+    monkeypatch.setattr(evaluation, "_SIDE", 64)
 
 
 def test_one_command_makes_weights_and_goes_on(

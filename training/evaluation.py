@@ -12,7 +12,7 @@ from pipeline.imaging import optical_flow
 from pipeline.models import prompt_maps
 from pipeline.networks.recorte import STRIDE, Memory, Recorte
 from pipeline.prompts import Box
-from training import marks
+from training import prompt_simulation
 from training.photos import Photo, Photos
 
 _SIDE = 256
@@ -122,7 +122,7 @@ def _evaluate_prompts(photo: EmbeddedPhoto) -> dict[str, float]:
     scores = {"automatic": score(photo.maps()), "box": score(photo.maps(photo.box()))}
     maps = photo.maps()
     for label in ("click", "", "clicks"):
-        point = marks.correction_click(maps[prompt_maps.SO_FAR] > 0.5, photo.truth)
+        point = prompt_simulation.correction_click(maps[prompt_maps.SO_FAR] > 0.5, photo.truth)
         if point:
             prompt_maps.add(maps, point)
         maps[prompt_maps.SO_FAR] = photo.predict(maps)

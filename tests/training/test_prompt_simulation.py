@@ -6,7 +6,7 @@ import pytest
 from pipeline.models import prompt_maps
 from pipeline.prompts import Box
 from tests.training import made
-from training import marks
+from training import prompt_simulation
 
 SEEDS = range(40)
 
@@ -18,37 +18,37 @@ def square(x: int, y: int, side: int) -> np.ndarray:
 
 
 def test_the_pictures_border_is_an_edge() -> None:
-    deep = marks.distance_to_edge(np.ones((9, 15), bool))
+    deep = prompt_simulation.distance_to_edge(np.ones((9, 15), bool))
     assert deep[0, 0] == pytest.approx(deep[8, 7], abs=0.1) and deep.argmax() // 15 == 4
 
 
 @pytest.mark.parametrize(("lacking", "spilt", "keep"), [(21, 11, True), (11, 21, False)])
 def test_a_correction_is_in_the_middle_of_the_largest_error(lacking: int, spilt: int, keep: bool) -> None:
     common = square(40, 40, 20)
-    point = marks.correction_click(common | square(32, 2, spilt), common | square(2, 32, lacking))
+    point = prompt_simulation.correction_click(common | square(32, 2, spilt), common | square(2, 32, lacking))
     assert point is not None and point.keep is keep
     assert (point.x, point.y) == ((12, 42) if keep else (42, 12))
 
 
 def test_nothing_is_corrected_where_nothing_is_wrong() -> None:
     mask = square(10, 10, 20)
-    assert marks.correction_click(mask, mask) is None
-    assert marks.correction_click(mask, mask | square(40, 40, 2)) is None  # an edge, no part
+    assert prompt_simulation.correction_click(mask, mask) is None
+    assert prompt_simulation.correction_click(mask, mask | square(40, 40, 2)) is None  # an edge, no part
 
 
 def test_a_random_point_is_well_inside() -> None:
     mask = square(10, 20, 30)
-    found = [marks.random_point(mask, np.random.default_rng(seed)) for seed in SEEDS]
+    found = [prompt_simulation.random_point(mask, np.random.default_rng(seed)) for seed in SEEDS]
     assert all(point and 14 <= point.x <= 35 and 24 <= point.y <= 45 for point in found)
     assert len({(point.x, point.y) for point in found if point}) > 30
-    assert marks.random_point(np.zeros((64, 64), bool), np.random.default_rng(0)) is None
+    assert prompt_simulation.random_point(np.zeros((64, 64), bool), np.random.default_rng(0)) is None
 
 
 def test_first_marks_are_on_the_subject() -> None:
     mask = made.disc() > 127
     boxes = points = removed = 0
     for seed in SEEDS:
-        given = marks.simulate_prompts(made.disc(), np.random.default_rng(seed))
+        given = prompt_simulation.simulate_prompts(made.disc(), np.random.default_rng(seed))
         assert given.shape == (3, *mask.shape) and not given[prompt_maps.SO_FAR].any()
         kept, beside = given[prompt_maps.KEPT], given[prompt_maps.REMOVED]
         if (kept == 0.5).any():
@@ -66,17 +66,17 @@ def test_first_marks_are_on_the_subject() -> None:
 
 def test_a_subject_that_is_not_there_gets_no_mark_to_keep() -> None:
     for seed in SEEDS:
-        assert not marks.simulate_prompts(np.zeros((64, 64), np.uint8), np.random.default_rng(seed))[
-            prompt_maps.KEPT
-        ].any()
+        assert not prompt_simulation.simulate_prompts(
+            np.zeros((64, 64), np.uint8), np.random.default_rng(seed)
+        )[prompt_maps.KEPT].any()
 
 
 def test_a_box_is_about_the_subject() -> None:
     mask = square(20, 10, 30)
     for seed in SEEDS:
-        box = marks._sample_box(mask, np.random.default_rng(seed))
+        box = prompt_simulation._sample_box(mask, np.random.default_rng(seed))
         assert np.abs(np.subtract([box.x0, box.y0, box.x1, box.y1], [20, 10, 50, 40])).max() <= 3.1
-    whole = marks._sample_box(np.ones((40, 60), bool), np.random.default_rng(0))
+    whole = prompt_simulation._sample_box(np.ones((40, 60), bool), np.random.default_rng(0))
     assert 0 <= whole.x0 < 2 and 0 <= whole.y0 < 2 and 58 < whole.x1 <= 60 and 38 < whole.y1 <= 40
     assert isinstance(whole, Box)
 
@@ -85,7 +85,7 @@ def test_a_disturbed_mask_is_another_one_of_the_same_subject() -> None:
     alpha = made.disc()
     overlaps = []
     for seed in SEEDS:
-        found = marks.perturb_mask(alpha, np.random.default_rng(seed))
+        found = prompt_simulation.perturb_mask(alpha, np.random.default_rng(seed))
         assert found.dtype == np.float32 and found.shape == alpha.shape
         assert found.min() >= 0 and found.max() <= 1
         assert np.abs(found - alpha / 255).max() > 0.1
@@ -96,5 +96,5 @@ def test_a_disturbed_mask_is_another_one_of_the_same_subject() -> None:
 
 def test_nothing_can_be_disturbed() -> None:
     for seed in SEEDS:
-        found = marks.perturb_mask(np.zeros((64, 64), np.uint8), np.random.default_rng(seed))
+        found = prompt_simulation.perturb_mask(np.zeros((64, 64), np.uint8), np.random.default_rng(seed))
         assert np.isfinite(found).all() and found.mean() < 0.2

@@ -6,24 +6,30 @@ import torch
 
 from pipeline.arrays import Floats, as_floats
 from tests.training import made
-from training import measure
+from training import evaluation
 
 
 def test_what_is_asked_counts_alike_however_many_kinds_it_is_asked_of() -> None:
-    found = {"things, box": 0.8, "people, box": 0.6, "things, click": 0.5, "carried": 0.3, measure.EDGES: 0.1}
-    assert measure.overall_score(found) == pytest.approx(np.mean([0.7, 0.5, 0.3, 0.9]))
+    found = {
+        "things, box": 0.8,
+        "people, box": 0.6,
+        "things, click": 0.5,
+        "carried": 0.3,
+        evaluation.EDGES: 0.1,
+    }
+    assert evaluation.overall_score(found) == pytest.approx(np.mean([0.7, 0.5, 0.3, 0.9]))
 
 
 def test_an_alpha_is_measured_in_the_band_of_its_edges(monkeypatch: pytest.MonkeyPatch) -> None:
     alpha = made.disc(64, 64)
-    photo = measure.EmbeddedPhoto.__new__(measure.EmbeddedPhoto)
+    photo = evaluation.EmbeddedPhoto.__new__(evaluation.EmbeddedPhoto)
     photo.alpha, photo.truth = as_floats(alpha / 255), alpha > 127
 
     def off(found: Floats) -> float:
-        monkeypatch.setattr(measure.EmbeddedPhoto, "predict", lambda *_: found)
-        return measure._edge_error(photo)
+        monkeypatch.setattr(evaluation.EmbeddedPhoto, "predict", lambda *_: found)
+        return evaluation._edge_error(photo)
 
-    monkeypatch.setattr(measure.EmbeddedPhoto, "maps", lambda *_: torch.zeros(()))
+    monkeypatch.setattr(evaluation.EmbeddedPhoto, "maps", lambda *_: torch.zeros(()))
     assert off(photo.alpha) == 0
     far = photo.alpha.copy()
     far[:4, :4] = 1

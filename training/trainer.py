@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from pipeline import devices
 from pipeline.models import prompt_maps
 from pipeline.networks.recorte import Features, Memory, Recorte
-from training import episodes, marks, precision
+from training import episodes, precision, prompt_simulation
 from training.episodes import Episodes, Request
 from training.photos import Photos
 
@@ -155,7 +155,7 @@ def _next_prompt_maps(maps: Tensor, matte: Tensor, step: int, batch: dict[str, T
     for n, maps_of_one in enumerate(following):
         # Some of the frames that a mask was propagated to are corrected, too.
         if not propagated or ((n + step) % _CLICK_EVERY == 0 and maps_of_one[prompt_maps.SO_FAR].any()):
-            point = marks.correction_click(maps_of_one[prompt_maps.SO_FAR] > 0.5, truth[n])
+            point = prompt_simulation.correction_click(maps_of_one[prompt_maps.SO_FAR] > 0.5, truth[n])
             if point:
                 prompt_maps.add(maps_of_one, point)
     return torch.from_numpy(following).to(matte.device)

@@ -12,10 +12,10 @@ from torch.utils.data import default_collate
 from pipeline.imaging import optical_flow
 from pipeline.models import prompt_maps
 from pipeline.networks.recorte import Features, Memory, Recorte
-from training import episodes, learn
+from training import episodes, trainer
 from training.episodes import STEPS, Episodes, Request
-from training.learn import BatchSize, Recipe, Stage, Training
 from training.photos import Photos
+from training.trainer import BatchSize, Recipe, Stage, Training
 
 CPU = torch.device("cpu")
 SIDE = 64
@@ -50,7 +50,7 @@ def network() -> Recorte:
 
 
 def test_what_an_answer_costs_reaches_all_that_led_to_it(network: Recorte, batch: dict[str, Tensor]) -> None:
-    paid = learn.loss(network, batch)
+    paid = trainer.loss(network, batch)
     assert paid.ndim == 0 and 0.2 < float(paid.detach()) < 10
     torch.autograd.backward(paid)
     for name, part in network.named_children():
@@ -63,7 +63,7 @@ def test_what_an_answer_costs_reaches_all_that_led_to_it(network: Recorte, batch
 def test_marks_and_memory_can_begin_to_speak(batch: dict[str, Tensor]) -> None:
     """Layers that begin as zero have a slope to leave it by."""
     network = Recorte()
-    torch.autograd.backward(learn.loss(network, batch))
+    torch.autograd.backward(trainer.loss(network, batch))
     for branch in (network.recall, network.marks[-1]):
         *_, last = branch.children()
         assert isinstance(last, nn.Conv2d) and not last.weight.any()
@@ -71,7 +71,7 @@ def test_marks_and_memory_can_begin_to_speak(batch: dict[str, Tensor]) -> None:
 
 
 def test_memory_is_of_carried_episodes_alone(network: Recorte, corrected: dict[str, Tensor]) -> None:
-    torch.autograd.backward(learn.loss(network, corrected))
+    torch.autograd.backward(trainer.loss(network, corrected))
     assert network.sharpness.grad is None or network.sharpness.grad == 0
 
 
@@ -86,7 +86,7 @@ def test_what_is_remembered_is_the_truth_or_what_was_found(
 
     monkeypatch.setattr(network, "memorise", memorise)
     told = {**batch, "use_truth": torch.tensor([True, False] * 2)}
-    learn.loss(network, told, extend_memory=False)
+    trainer.loss(network, told, extend_memory=False)
     (matte,) = mattes  # once: of the first frame
     truth = batch["alphas"][:, 0]
     assert torch.equal(matte[::2], truth[::2])
@@ -105,7 +105,7 @@ def test_what_was_found_later_may_be_remembered_too(
     monkeypatch.setattr(network, "compare", compare)
     for grows, frames in ((False, [1, 1, 1, 1]), (True, [1, 2, 2, 3])):
         places.clear()
-        learn.loss(network, batch, grows)
+        trainer.loss(network, batch, grows)
         assert places == [count * (SIDE // 16) ** 2 for count in frames]
 
 
@@ -121,7 +121,7 @@ def test_a_frame_that_is_corrected_is_seen_once(
     monkeypatch.setattr(network, "embed", embed)
     for given, count in ((batch, STEPS), (corrected, 1)):
         shown.clear()
-        learn.loss(network, given)
+        trainer.loss(network, given)
         assert len(shown) == count
 
 
@@ -129,34 +129,35 @@ def test_a_right_answer_costs_less_than_a_wrong_one() -> None:
     alpha = torch.zeros(2, 1, 32, 32)
     alpha[:, :, 8:24, 8:24] = 1
     right, nothing, inverse = (
-        float(learn._matte_loss(12 * sign, alpha)) for sign in (2 * alpha - 1, -1 + 0 * alpha, 1 - 2 * alpha)
+        float(trainer._matte_loss(12 * sign, alpha))
+        for sign in (2 * alpha - 1, -1 + 0 * alpha, 1 - 2 * alpha)
     )
     assert right < 1e-3 < 1 < nothing < inverse
     empty = torch.zeros_like(alpha)
-    assert float(learn._matte_loss(empty - 12, empty)) < 0.01  # nothing found where nothing is
+    assert float(trainer._matte_loss(empty - 12, empty)) < 0.01  # nothing found where nothing is
 
 
 def test_an_edge_is_where_alpha_changes_and_counts_more() -> None:
     alpha = torch.zeros(1, 1, 32, 32)
     alpha[..., 8:24, 8:24] = 1
-    edge = learn._edge_mask(alpha)
+    edge = trainer._edge_mask(alpha)
     assert edge[0, 0, 16, 6:10].all() and not edge[0, 0, 16, 12:20].any() and not edge[0, 0, :4].any()
     soft = alpha * 0.5
     sure, unsure = (
-        float(learn._matte_loss(torch.logit(guess.clamp(0.001, 0.999)), soft)) for guess in (alpha, soft)
+        float(trainer._matte_loss(torch.logit(guess.clamp(0.001, 0.999)), soft)) for guess in (alpha, soft)
     )
     assert unsure < sure  # softness is learnt
     within, beside = 6 * (2 * alpha - 1), 6 * (2 * alpha - 1)
     within[..., 14:18, 14:18] *= -1
     beside[..., 14:18, 8:12] *= -1
-    assert float(learn._matte_loss(beside, alpha)) > float(learn._matte_loss(within, alpha))
+    assert float(trainer._matte_loss(beside, alpha)) > float(trainer._matte_loss(within, alpha))
 
 
 def test_flows_are_followed_as_in_the_pipeline() -> None:
     random = np.random.default_rng(0)
     image = random.random((2, 40, 56), np.float32)
     way = random.normal(0, 6, (2, 40, 56, 2)).astype(np.float32)
-    found = learn._warp(torch.from_numpy(image)[:, None], torch.from_numpy(way))
+    found = trainer._warp(torch.from_numpy(image)[:, None], torch.from_numpy(way))
     for n in range(2):
         assert np.abs(found[n, 0].numpy() - optical_flow.warp(image[n], way[n])).max() < 0.04
 
@@ -165,12 +166,12 @@ def test_the_next_step_of_a_carried_episode_is_given_the_mask_moved_on(batch: di
     found = torch.full((4, 1, SIDE, SIDE), 0.2)
     given = torch.cat((torch.ones(4, 2, SIDE, SIDE), torch.zeros(4, 1, SIDE, SIDE)), 1)
     for step in range(STEPS - 1):
-        following = learn._next_prompt_maps(given, found, step, batch)
+        following = trainer._next_prompt_maps(given, found, step, batch)
         assert following.shape == (4, 3, SIDE, SIDE)
-        expected = learn._warp(found, batch["flows"][:, step - 1]) if step else batch["prior"]
+        expected = trainer._warp(found, batch["flows"][:, step - 1]) if step else batch["prior"]
         assert torch.equal(following[:, prompt_maps.SO_FAR], expected[:, 0])
         for n in range(4):
-            if (n + step) % learn._CLICK_EVERY:
+            if (n + step) % trainer._CLICK_EVERY:
                 assert not following[n, : prompt_maps.SO_FAR].any()
 
 
@@ -178,7 +179,7 @@ def test_the_next_step_of_a_corrected_episode_keeps_its_marks(corrected: dict[st
     found = torch.full((4, 1, SIDE, SIDE), 0.2)
     given = torch.cat((torch.ones(4, 2, SIDE, SIDE), torch.zeros(4, 1, SIDE, SIDE)), 1)
     for step in range(STEPS - 1):
-        following = learn._next_prompt_maps(given, found, step, corrected)
+        following = trainer._next_prompt_maps(given, found, step, corrected)
         assert torch.equal(following[:, prompt_maps.SO_FAR], found[:, 0])
         assert following[:, : prompt_maps.SO_FAR].all()
 
@@ -189,9 +190,9 @@ def test_a_person_clicks_on_what_was_carried_wrong(batch: dict[str, Tensor], ste
     alphas[..., 10:40, 10:40] = 1
     wrong = torch.ones(4, 1, SIDE, SIDE)
     carried = {**batch, "alphas": alphas, "prior": wrong, "flows": torch.zeros_like(batch["flows"])}
-    following = learn._next_prompt_maps(torch.zeros(4, 3, SIDE, SIDE), wrong, step, carried)
+    following = trainer._next_prompt_maps(torch.zeros(4, 3, SIDE, SIDE), wrong, step, carried)
     clicked = [n for n in range(4) if following[n, prompt_maps.REMOVED].any()]
-    assert clicked == [n for n in range(4) if (n + step) % learn._CLICK_EVERY == 0]
+    assert clicked == [n for n in range(4) if (n + step) % trainer._CLICK_EVERY == 0]
     assert not following[:, prompt_maps.KEPT].any()
 
 
@@ -200,13 +201,13 @@ def test_a_person_clicks_on_what_is_wrong(corrected: dict[str, Tensor]) -> None:
     alphas[..., 10:40, 10:40] = 1
     given = torch.zeros(4, 3, SIDE, SIDE)
     told = {**corrected, "alphas": alphas}
-    lacking = learn._next_prompt_maps(given, torch.zeros(4, 1, SIDE, SIDE), 0, told)
-    spilt = learn._next_prompt_maps(given, torch.ones(4, 1, SIDE, SIDE), 0, told)
+    lacking = trainer._next_prompt_maps(given, torch.zeros(4, 1, SIDE, SIDE), 0, told)
+    spilt = trainer._next_prompt_maps(given, torch.ones(4, 1, SIDE, SIDE), 0, told)
     for n in range(4):
         assert lacking[n, prompt_maps.KEPT, 25, 25] == 1 and not lacking[n, prompt_maps.REMOVED].any()
         assert spilt[n, prompt_maps.REMOVED].any() and not spilt[n, prompt_maps.KEPT].any()
         assert not (spilt[n, prompt_maps.REMOVED] * alphas[n, 0, 0]).any()
-    assert not learn._next_prompt_maps(given, alphas[:, 0], 0, told)[:, : prompt_maps.SO_FAR].any()
+    assert not trainer._next_prompt_maps(given, alphas[:, 0], 0, told)[:, : prompt_maps.SO_FAR].any()
 
 
 # All of it
@@ -224,7 +225,7 @@ def training(learnt: Photos, batch: int = 2, steps: int = 4) -> Training:
 def test_learning_lowers_the_cost(
     learnt: Photos, batch: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(learn, "_WARMUP_STEPS", 1)
+    monkeypatch.setattr(trainer, "_WARMUP_STEPS", 1)
     taught = training(learnt, steps=1000)
     paid = [taught._train_step(batch) for _ in range(8)]
     assert np.isfinite(paid).all() and paid[-1] < paid[0] - 0.2
@@ -237,8 +238,8 @@ def test_a_training_begins_with_the_encoder_it_is_given(learnt: Photos) -> None:
     rates = {group["rate"]: len(group["params"]) for group in one._optimizer.param_groups}
     encoder = [name for name, _ in one.network.named_parameters() if name.startswith(("stem", "stages"))]
     assert rates == {
-        learn._ENCODER_LEARNING_RATE: len(encoder),
-        learn._LEARNING_RATE: len([*one.network.parameters()]) - len(encoder),
+        trainer._ENCODER_LEARNING_RATE: len(encoder),
+        trainer._LEARNING_RATE: len([*one.network.parameters()]) - len(encoder),
     }
 
 
@@ -273,7 +274,7 @@ def test_the_average_follows_slowly(learnt: Photos) -> None:
         taught.network.head[0].weight.add_(1)
     taught._update_average()
     moved = taught.average.head[0].weight - began
-    assert moved.mean().item() == pytest.approx(1 - learn._EMA_DECAY, rel=0.01)
+    assert moved.mean().item() == pytest.approx(1 - trainer._EMA_DECAY, rel=0.01)
 
 
 def test_the_rate_rises_stays_and_falls(learnt: Photos) -> None:
@@ -281,7 +282,7 @@ def test_the_rate_rises_stays_and_falls(learnt: Photos) -> None:
     paces = []
     for taught.step in (0, 100, 640, 825, 999):
         paces.append(taught._learning_rate_factor())
-    assert paces == pytest.approx([1 / learn._WARMUP_STEPS, 1, 0.72, 0.35, 0.01])
+    assert paces == pytest.approx([1 / trainer._WARMUP_STEPS, 1, 0.72, 0.35, 0.01])
 
 
 def test_each_step_has_the_size_of_its_stage_and_numbers_of_its_own(learnt: Photos) -> None:
@@ -303,7 +304,7 @@ def test_who_has_learnt_before_goes_on_gently(learnt: Photos, batch: dict[str, T
     for name, value in taught.network.state_dict().items():
         assert torch.equal(value, weights[name]), name
     taught.step = 100
-    assert taught._learning_rate_factor() == learn._FINE_TUNING_RATE
+    assert taught._learning_rate_factor() == trainer._FINE_TUNING_RATE
     taught.step, taught.recipe = 0, training(learnt, steps=1).recipe
     assert len([*taught.run()]) == 1
     found = taught.network.state_dict()

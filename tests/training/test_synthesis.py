@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.training import made
-from training import scenes
+from training import synthesis
 from training.photos import KINDS, Photo, Photos
-from training.scenes import SceneSpec
+from training.synthesis import SceneSpec
 
 SIDE = 64
 SEEDS = range(60)
@@ -23,10 +23,10 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     def as_they_are(frames: Sequence[Photo], _: np.random.Generator) -> list[Photo]:
         return list(frames)
 
-    monkeypatch.setattr(scenes, "_apply_camera", as_they_are)
-    monkeypatch.setattr(scenes, "_match_light", lambda subject, *_: subject)
+    monkeypatch.setattr(synthesis, "_apply_camera", as_they_are)
+    monkeypatch.setattr(synthesis, "_match_light", lambda subject, *_: subject)
     monkeypatch.setattr(
-        scenes, "_random_shape", lambda shape, _: cv2.erode(made.disc(*shape), np.ones((19, 19)))
+        synthesis, "_random_shape", lambda shape, _: cv2.erode(made.disc(*shape), np.ones((19, 19)))
     )
 
 
@@ -44,8 +44,8 @@ def test_alpha_and_picture_go_together(plain: None, learnt: Photos, automatic: b
         # A scene begins with the draw of a photograph.
         kind, name = learnt.draw(np.random.default_rng(seed), marked=not automatic)
         kinds.add(kind)
-        frames = scenes.make_scene(learnt, SceneSpec(SIDE, automatic, moving), np.random.default_rng(seed))
-        assert len(frames) == (scenes.FRAMES if moving else 1)
+        frames = synthesis.make_scene(learnt, SceneSpec(SIDE, automatic, moving), np.random.default_rng(seed))
+        assert len(frames) == (synthesis.FRAMES if moving else 1)
         for picture, alpha in frames:
             assert picture.shape == (SIDE, SIDE, 3) and alpha.shape == (SIDE, SIDE)
             assert picture.dtype == alpha.dtype == np.uint8
@@ -60,7 +60,7 @@ def test_alpha_and_picture_go_together(plain: None, learnt: Photos, automatic: b
 def test_what_moves_goes_further_to_the_second_frame_than_from_there_on(plain: None, learnt: Photos) -> None:
     far, near = [], []
     for seed in SEEDS:
-        found = scenes.make_scene(learnt, SceneSpec(SIDE, False, True), np.random.default_rng(seed))
+        found = synthesis.make_scene(learnt, SceneSpec(SIDE, False, True), np.random.default_rng(seed))
         first, second, *rest = (frame.alpha > 127 for frame in found)
         far.append((first ^ second).mean())
         near += [(one ^ other).mean() for one, other in pairwise((second, *rest))]
@@ -69,7 +69,9 @@ def test_what_moves_goes_further_to_the_second_frame_than_from_there_on(plain: N
 
 def test_a_scene_can_be_made_again(learnt: Photos) -> None:
     wish = SceneSpec(SIDE, False, True)
-    one, same, another = (scenes.make_scene(learnt, wish, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    one, same, another = (
+        synthesis.make_scene(learnt, wish, np.random.default_rng(seed)) for seed in (1, 1, 2)
+    )
     assert all(np.array_equal(a.picture, b.picture) for a, b in zip(one, same, strict=True))
     assert not any(np.array_equal(a.picture, b.picture) for a, b in zip(one, another, strict=True))
 
@@ -77,7 +79,7 @@ def test_a_scene_can_be_made_again(learnt: Photos) -> None:
 def test_no_old_background_is_left_beside_a_subject() -> None:
     subject = np.array([230, 40, 20])
     alpha = made.disc(300, 400)
-    found = scenes.extend_colours(Photo(made.painted(alpha, subject), alpha))
+    found = synthesis.extend_colours(Photo(made.painted(alpha, subject), alpha))
     assert np.abs(found.astype(int) - subject).max() <= 1
 
 
@@ -86,21 +88,21 @@ def test_a_subjects_colours_are_carried_on_from_near() -> None:
     alpha = made.disc(100, 100)
     picture = made.painted(alpha, np.array([200, 0, 0]))
     picture[:, 50:, 1] = np.where(alpha[:, 50:] > 0, 200, picture[:, 50:, 1])
-    found = scenes.extend_colours(Photo(picture, alpha))
+    found = synthesis.extend_colours(Photo(picture, alpha))
     assert np.abs(found[50, 20].astype(int) - (200, 0, 0)).max() <= 1
     assert np.abs(found[50, 80].astype(int) - (200, 200, 0)).max() <= 1
 
 
 def test_a_picture_without_a_subject_can_be_extended() -> None:
     empty = np.zeros((40, 50), np.uint8)
-    assert scenes.extend_colours(Photo(made.painted(empty, made.GROUND), empty)).shape == (40, 50, 3)
+    assert synthesis.extend_colours(Photo(made.painted(empty, made.GROUND), empty)).shape == (40, 50, 3)
 
 
 def test_the_lens_softens_colours_and_alpha_alike() -> None:
     alpha = np.asarray(made.disc(64, 64) / 255, np.float32)
     softened = 0
     for seed in range(20):
-        soft = scenes._random_blur(SIDE, np.random.default_rng(seed))
+        soft = synthesis._random_blur(SIDE, np.random.default_rng(seed))
         found, flat = soft(alpha), soft(np.full((64, 64, 3), 7, np.float32))
         assert flat == pytest.approx(7, abs=1e-3)
         assert found.min() >= -1e-6 and found.max() <= 1 + 1e-6
@@ -112,17 +114,17 @@ def test_the_lens_softens_colours_and_alpha_alike() -> None:
 
 def test_hair_leaves_the_outline() -> None:
     alpha = made.disc(200, 200)
-    hair = scenes._draw_hair(alpha, np.random.default_rng(0))
+    hair = synthesis._draw_hair(alpha, np.random.default_rng(0))
     outside = hair[alpha == 0]
     assert 50 < (outside > 0).sum() < 0.5 * outside.size and ((outside > 0) & (outside < 255)).any()
     root = cv2.dilate(alpha, np.ones((3, 3), np.uint8)) > 0
     assert hair[root & (alpha == 0)].any()
-    assert not scenes._draw_hair(np.zeros((50, 50), np.uint8), np.random.default_rng(0)).any()
+    assert not synthesis._draw_hair(np.zeros((50, 50), np.uint8), np.random.default_rng(0)).any()
 
 
 def test_a_shape_of_no_thing_fills_a_part_of_the_picture() -> None:
     for seed in range(20):
-        shape = scenes._random_shape((60, 90), np.random.default_rng(seed))
+        shape = synthesis._random_shape((60, 90), np.random.default_rng(seed))
         assert set(np.unique(shape)) <= {0, 255} and 0.01 < (shape > 0).mean() < 0.6
 
 
@@ -131,7 +133,7 @@ def test_a_scene_is_taken_by_one_camera() -> None:
     photo = Photo(made.painted(alpha, np.array([180, 90, 60])), alpha)
     looks = []
     for seed in range(20):
-        found = scenes._apply_camera([photo] * 3, np.random.default_rng(seed))
+        found = synthesis._apply_camera([photo] * 3, np.random.default_rng(seed))
         means = np.array([frame.picture.mean((0, 1)) for frame in found])
         assert np.ptp(means, 0).max() < 2
         assert all(np.array_equal(frame.alpha, alpha) for frame in found)
@@ -144,7 +146,7 @@ def test_a_subject_is_lit_as_its_background() -> None:
     subject = made.painted(alpha, np.array([150, 150, 150]))
     dusk = np.full((30, 30, 3), (20, 20, 60), np.uint8)
     for seed in range(10):
-        inside = scenes._match_light(subject, alpha, dusk, np.random.default_rng(seed))[alpha > 0].mean(0)
+        inside = synthesis._match_light(subject, alpha, dusk, np.random.default_rng(seed))[alpha > 0].mean(0)
         assert inside[0] <= inside[2] <= 150
     assert inside[0] < 140
 
@@ -152,11 +154,11 @@ def test_a_subject_is_lit_as_its_background() -> None:
 def test_the_crop_follows_the_subject(learnt: Photos) -> None:
     photos = [learnt.read(name) for name in learnt.scenes["davis"]["scene-0"]]
     way = np.array([[0.8, 0, 1], [0, 0.8, 2]])
-    moved = scenes._follow_subject(way, photos[0].alpha, photos[3].alpha)
-    here, there = scenes._warp_photo(photos[0], way, SIDE), scenes._warp_photo(photos[3], moved, SIDE)
-    assert np.abs(scenes._centroid(here.alpha) - scenes._centroid(there.alpha)).max() < 1
+    moved = synthesis._follow_subject(way, photos[0].alpha, photos[3].alpha)
+    here, there = synthesis._warp_photo(photos[0], way, SIDE), synthesis._warp_photo(photos[3], moved, SIDE)
+    assert np.abs(synthesis._centroid(here.alpha) - synthesis._centroid(there.alpha)).max() < 1
     nothing = np.zeros_like(photos[0].alpha)
-    assert np.array_equal(scenes._follow_subject(way, photos[0].alpha, nothing), way)
+    assert np.array_equal(synthesis._follow_subject(way, photos[0].alpha, nothing), way)
 
 
 @pytest.mark.parametrize("at", [0, 2, 9])
@@ -164,15 +166,15 @@ def test_frames_of_a_film_follow_each_other_and_turn_back_at_its_ends(learnt: Ph
     names = [f"davis_scene-0_{n:03}" for n in range(10)]
     most = KINDS["davis"].step
     for seed in range(30):
-        times = scenes._choose_frames(
+        times = synthesis._choose_frames(
             names, names[at], "davis", SceneSpec(SIDE, False, True), np.random.default_rng(seed)
         )
         numbers = [names.index(name) for name in times]
-        assert len(numbers) == scenes.FRAMES and numbers[0] == at
+        assert len(numbers) == synthesis.FRAMES and numbers[0] == at
         gaps = {abs(one - other) for one, other in pairwise(numbers[1:])}
         assert min(gaps) > 0 and max(gaps) <= most
     still = SceneSpec(SIDE, False, False)
-    assert scenes._choose_frames(names, names[at], "davis", still, np.random.default_rng(0)) == [names[at]]
+    assert synthesis._choose_frames(names, names[at], "davis", still, np.random.default_rng(0)) == [names[at]]
 
 
 def test_what_lies_beside_the_subject_may_look_like_it(
@@ -180,15 +182,15 @@ def test_what_lies_beside_the_subject_may_look_like_it(
 ) -> None:
     taken = []
 
-    class Other(scenes._Distractor):
+    class Other(synthesis._Distractor):
         def __init__(self, photo: Photo, *rest: object) -> None:
             taken.append(photo.picture[photo.alpha > 127].mean(0))
             super().__init__(photo, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(scenes, "_Distractor", Other)
+    monkeypatch.setattr(synthesis, "_Distractor", Other)
     name = learnt.names["ecssd"][0]
     for seed in range(60):
         rng = np.random.default_rng(seed)
-        scenes._compose_scene(learnt, learnt.read(name), SceneSpec(SIDE, False, True), rng)
+        synthesis._compose_scene(learnt, learnt.read(name), SceneSpec(SIDE, False, True), rng)
     alike = np.mean([np.abs(colour - made.colour(name)).max() < 3 for colour in taken])
     assert len(taken) > 20 and 0.2 < alike < 0.8
