@@ -102,13 +102,13 @@ def users(database: Database) -> Iterator[list[UUID]]:
 
 @pytest.fixture(scope="module")
 def house(
-    database: Database, users: list[UUID], small_clip: Path, tmp_path_factory: pytest.TempPathFactory
+    database: Database, users: list[UUID], clip: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[House]:
     home = tmp_path_factory.mktemp("home")
     with closing(Ledger(database)) as ledger:
         queue = line.ManualRunner(ledger)
         actions = line.make_service(home, database, queue)
-        make = line.session_maker(home, database, small_clip)
+        make = line.session_maker(home, database, clip)
         ids = {owner: make(owner) for owner in (None, *users)}
         results = {owner: line.add_result(database, home, id) for owner, id in ids.items()}
         yield House(actions, queue, home, ids, results)
@@ -147,6 +147,7 @@ ACTIONS: dict[str, tuple[Any, ...]] = {
     "run": (),
     "cancel": (),
     "result": ("any",),
+    "sound": (),
 }
 SILENT = {"queue_position": None, "eta": None, "progress": None}
 """These tell nothing."""
@@ -268,6 +269,7 @@ def routes() -> list[str]:
         "/{id}/frames/{index}": "?view=original",
         "/{id}/frames/{index}/candidates": "?object=1",
         "/{id}/results/{result}": "?download",
+        "/{id}/sound": "",
     }
     served = media.router(service_without_frames()).routes
     known = {route.path.removeprefix(MEDIA_PREFIX) for route in served}  # type: ignore[attr-defined]

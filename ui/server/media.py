@@ -1,4 +1,4 @@
-"""Media: the pictures and results of a session over HTTP."""
+"""Media: the pictures, sound and results of a session over HTTP."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ _READ_THREADS, _READ_THREADS_PER_USER = 8, 4
 _TRACKING_THREADS, _TRACKING_THREADS_PER_USER = 4, 1
 """Threads for frames whose mask is tracked from the nearest prompt, as slowly as in a run."""
 
+_SOUND_THREADS, _SOUND_THREADS_PER_USER = 4, 1
+"""Threads for the sound of a video, which takes seconds to write; with one a user it is written once."""
+
 # The address of a picture has the revision of its content, so it never changes; private to its user.
 _IMMUTABLE = {"Cache-Control": "private, max-age=86400, immutable"}
 _REVALIDATE = {"Cache-Control": "private, no-cache"}
@@ -40,6 +43,7 @@ def router(service: SessionService) -> APIRouter:
     frames = service.frames
     rendering: FairThreads[Response] = FairThreads(_PICTURE_THREADS, _PICTURE_THREADS_PER_USER)
     tracking: FairThreads[Response] = FairThreads(_TRACKING_THREADS, _TRACKING_THREADS_PER_USER)
+    sounding: FairThreads[Response] = FairThreads(_SOUND_THREADS, _SOUND_THREADS_PER_USER)
     reading: FairThreads[Response] = FairThreads(_READ_THREADS, _READ_THREADS_PER_USER)
 
     def open_session(id: str, request: Request) -> Session:
@@ -116,6 +120,16 @@ def router(service: SessionService) -> APIRouter:
             return JSONResponse(masks, headers=_REVALIDATE)
 
         return await _respond_in_thread(rendering, request, respond)
+
+    @routes.get("/{id}/sound")
+    async def sound(id: str, request: Request) -> Response:
+        """Return the video's sound, or a part of it (`Range`); its second 0 is the first frame."""
+
+        def respond() -> Response:
+            path = service.for_owner(user_id_of(request)).sound(id)
+            return FileResponse(path, media_type="audio/mp4", headers=_IMMUTABLE, stat_result=path.stat())
+
+        return await _respond_in_thread(sounding, request, respond)
 
     @routes.get("/{id}/results/{result}")
     async def result(id: str, result: str, request: Request) -> Response:

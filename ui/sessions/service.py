@@ -15,6 +15,7 @@ from uuid import UUID
 
 from db import repository
 from db.engine import Database
+from db.errors import NotFound
 from db.models import Result, SessionRow
 from pipeline import formats, models
 from pipeline.errors import InputError
@@ -33,6 +34,9 @@ from ui.sessions.rendering.frames import FrameClient
 from ui.sessions.rendering.protocol import Host
 from ui.sessions.session import Session, Unreadable
 from ui.sessions.store import LONGEST_NAME, SessionStore
+
+_SOUND_BYTES = 24_000
+"""Upper estimate of the bytes of a second of a video's sound."""
 
 
 class SessionService:
@@ -122,6 +126,22 @@ class SessionService:
                 form = formats.by_key(stored.format)
                 return self._store.folder / str(row.id) / stored.file, form.mime, download_name(row, stored)
         raise InputError("There is no such result.")
+
+    def sound(self, id: str) -> Path:
+        """Return the file of the video's sound for players, AAC in MP4; written when it is first asked for.
+
+        Its second 0 is the first frame. Raises NotFound for a video without sound, VideoError if the sound
+        cannot be decoded, QuotaExceeded if there is no room for it.
+        """
+        session = self.open(id)
+        if not session.clip.sound:
+            raise NotFound("This video has no sound.")
+        path = session.folder / "sound.m4a"
+        if not path.exists():
+            with self.quota.reserve(self._owner, path, round(session.clip.duration * _SOUND_BYTES)):
+                self.frames.write_sound(session, path)
+            self.quota.forget()
+        return path
 
     def used_bytes(self) -> int:
         """Return the bytes that the user's sessions take on the disk."""

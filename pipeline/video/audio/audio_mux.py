@@ -159,8 +159,8 @@ def _add_track(
         block = next(blocks, None)
         if block is None:
             raise _UndecodableTrack
-        stream = _add_encoder(out, codec, samples)
-        packets = _encode(chain([block], blocks), stream, samples)
+        stream = add_encoder(out, codec, samples)
+        packets = encode_samples(chain([block], blocks), stream, samples)
     told = track.metadata
     stream.metadata["language"] = told.get("language", "und")
     if title := told.get("title") or told.get("name"):  # in MP4 it is a name
@@ -234,10 +234,10 @@ def _choose_sample_format(context: AudioCodecContext, codec: str) -> SampleForma
     layout = context.layout.name
     if not codec.startswith("pcm_"):
         layout = _LAYOUTS[min(context.layout.nb_channels, len(_LAYOUTS)) - 1]
-    return SampleFormat(form.packed.name, layout, _choose_sample_rate(codec, context.sample_rate))
+    return SampleFormat(form.packed.name, layout, choose_sample_rate(codec, context.sample_rate))
 
 
-def _choose_sample_rate(codec: str, rate: int) -> int:
+def choose_sample_rate(codec: str, rate: int) -> int:
     """Return the least supported rate (Hz) not below `rate`, else the highest supported one."""
     if codec == "libopus":
         return _OPUS_RATE  # what any Opus is decoded at
@@ -247,14 +247,16 @@ def _choose_sample_rate(codec: str, rate: int) -> int:
     return min((each for each in taken if each >= rate), default=max(taken))
 
 
-def _add_encoder(out: OutputContainer, codec: str, samples: SampleFormat) -> AudioStream:
+def add_encoder(out: OutputContainer, codec: str, samples: SampleFormat) -> AudioStream:
+    """Add a stream to `out` that `encode_samples` encodes for."""
     stream = cast(AudioStream, out.add_stream(cast(Any, codec), rate=samples.rate, layout=samples.layout))
     if not codec.startswith("pcm_"):
         stream.codec_context.bit_rate = 32_000 + 64_000 * stream.codec_context.layout.nb_channels
     return stream
 
 
-def _encode(blocks: Iterator[NDArray[Any]], stream: AudioStream, samples: SampleFormat) -> _Packets:
+def encode_samples(blocks: Iterator[NDArray[Any]], stream: AudioStream, samples: SampleFormat) -> _Packets:
+    """Encode blocks of samples, `[n, channels]` in the type of `samples`, one after the other from 0 on."""
     written = 0
     for block in blocks:
         packed = np.ascontiguousarray(block).reshape(1, -1)

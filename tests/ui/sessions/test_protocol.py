@@ -36,7 +36,7 @@ def test_both_ends_have_the_calls_of_the_protocol_and_no_others(end: type) -> No
         for name, call in vars(end).items()
         if inspect.isfunction(call) and not name.startswith("_")
     }
-    assert own.keys() == CALLS.keys() and len(own) == 12
+    assert own.keys() == CALLS.keys() and len(own) == 13
     for name, call in own.items():
         assert inspect.signature(call) == inspect.signature(CALLS[name]), name
 

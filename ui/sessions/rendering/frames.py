@@ -126,6 +126,13 @@ class FrameClient:
                 self._inference.write_filmstrip(session.render_request, path)
         return path.read_bytes()
 
+    def write_sound(self, session: Session, path: Path) -> None:
+        """Write the video's sound to `path` as AAC in MP4, which starts with the first frame.
+
+        Raises VideoError if it cannot be decoded.
+        """
+        self._inference.write_sound(session.render_request, path)
+
     def poster(self, session: Session) -> tuple[bytes, str]:
         """Return a small picture of the session and its MIME type; cut out if its matte is stored."""
         with self._decode_slot(session):

@@ -30,6 +30,7 @@ from pipeline.process import process
 from pipeline.propagation.plan import prompts_by_frame
 from pipeline.propagation.predictions import FramePrediction
 from pipeline.video import hardware
+from pipeline.video.audio.audio_file import write_audio
 from pipeline.video.reading.frames import Frame, read_frames
 from pipeline.video.reading.index_cache import load_index, save_index
 from pipeline.video.reading.probe import probe_clip
@@ -130,6 +131,9 @@ class InferenceService:
         data = overlay.make_filmstrip([pictures.get(p, fallback) for p in chosen])
         with replacing(path) as part:
             part.write_bytes(data)
+
+    def write_sound(self, request: RenderRequest, path: Path) -> None:
+        write_audio(request.clip.path, path, request.clip.length)
 
     def render_poster(self, request: RenderRequest) -> tuple[bytes, str]:
         order = load_index(request.clip.path).pts

@@ -104,6 +104,9 @@ class Inference(Protocol):
     def write_filmstrip(self, request: RenderRequest, path: Path) -> None:
         """Write twelve thumbnails side by side, as a JPEG."""
 
+    def write_sound(self, request: RenderRequest, path: Path) -> None:
+        """Write the video's sound as a file that browsers play, whose start is the first frame."""
+
     def render_poster(self, request: RenderRequest) -> tuple[bytes, str]:
         """Render a small picture of the session; returns its data and MIME type."""
 
@@ -157,6 +160,9 @@ class InferenceClient:
 
     def write_filmstrip(self, request: RenderRequest, path: Path) -> None:
         self._host.call(Inference.write_filmstrip, request, path)
+
+    def write_sound(self, request: RenderRequest, path: Path) -> None:
+        self._host.call(Inference.write_sound, request, path)
 
     def render_poster(self, request: RenderRequest) -> tuple[bytes, str]:
         return self._host.call(Inference.render_poster, request)
