@@ -32,10 +32,10 @@ from pipeline import models
 from pipeline.arrays import Image, Mask, Matte
 from pipeline.job import Job
 from pipeline.keys import pts_range
-from pipeline.process import find_scenes
 from pipeline.prompts import Box, Point, Prompt, normalise
 from pipeline.propagation.plan import plan_segments
 from pipeline.propagation.run import run_plan
+from pipeline.propagation.scenes import find_scenes
 from pipeline.propagation.stream import create_stream
 from pipeline.video.reading.frames import read_frames
 from pipeline.video.reading.index_cache import load_index

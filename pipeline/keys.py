@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from pipeline import models, prompts
 from pipeline.clip import Clip
@@ -23,14 +24,29 @@ def matte_key(job: Job) -> str:
     That is the video's content, the model with its weights, and the prompts; not the range, because one matte
     serves every range that it covers. Raises OSError where the source or the weights cannot be read.
     """
+    what = _inputs(job) | {"prompts": prompts.to_json(job.active_prompts)}
+    return _digest(what)
+
+
+def stream_key(job: Job) -> str:
+    """Return the key of what every stream of a job depends on: all of `matte_key`'s but the prompts.
+
+    Raises OSError where the source or the weights cannot be read.
+    """
+    return _digest(_inputs(job))
+
+
+def _inputs(job: Job) -> dict[str, Any]:
     card = models.card(job.model)
-    what = {
+    return {
         "source": fingerprint(job.source),
         "model": [job.model, card.version],
         "weights": models.identify_weights(card, job.weights),
         "stable": job.deflicker and card.per_frame,
-        "prompts": prompts.to_json(job.active_prompts),
     }
+
+
+def _digest(what: Any) -> str:
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 
@@ -41,7 +57,7 @@ def result_key(job: Job, folder: Path) -> str:
     """
     data = job.to_json(folder)
     rendering = {key: data[key] for key in _RENDER_KEYS}
-    return hashlib.sha256(json.dumps([matte_key(job), rendering], sort_keys=True).encode()).hexdigest()
+    return _digest([matte_key(job), rendering])
 
 
 def pts_range(job: Job, clip: Clip) -> tuple[int, int]:

@@ -17,18 +17,17 @@ from pipeline.clip import Clip
 from pipeline.compositing.background import Footage, Picture
 from pipeline.errors import InputError, VideoError, no_frames_sentence
 from pipeline.files import remove_stale_parts, scratch_folder
-from pipeline.imaging import scene_cuts
 from pipeline.job import Job, Progress
 from pipeline.jobs import preflight, speeds
 from pipeline.keys import matte_key, pts_range
 from pipeline.matte import MatteFile
 from pipeline.models import Prediction
 from pipeline.progress import ProgressMeter, ReviewPoints
-from pipeline.prompts import Prompt
-from pipeline.propagation import proposals, resume, run
-from pipeline.propagation.plan import count_frames, plan_segments, prompts_by_frame
+from pipeline.propagation import resume, run
+from pipeline.propagation.plan import count_frames
 from pipeline.propagation.prefetch import prefetch
 from pipeline.propagation.run import Step
+from pipeline.propagation.scenes import find_plan_inputs
 from pipeline.propagation.stream import create_stream
 from pipeline.rendering.renderer import RenderedFrame, Renderer
 from pipeline.rendering.result import ResultTiming, open_output
@@ -63,7 +62,7 @@ def process(job: Job) -> Generator[Progress, None, None]:
     _prepare_outputs(job, [job.output] if job.matte is None else [job.output, job.matte])
     preflight.check(job, clip, len(load_index(clip.path).between(*frames)))
     stream = create_stream(job)
-    scenes, active = yield from find_scenes(job, clip, frames)
+    inputs = yield from find_plan_inputs(job, clip)
     with ExitStack() as stack:
         timing = ResultTiming.of(job, clip, frames)
         out = stack.enter_context(open_output(job, clip, timing))
@@ -74,8 +73,8 @@ def process(job: Job) -> Generator[Progress, None, None]:
             first, past = frames
             matte_writer = matte.create_writer(job.matte, clip, key=key, start=first, past=past)
             stack.enter_context(matte_writer)
-            folder = stack.enter_context(resume.open_folder(job, job.matte, clip))
-        plan = plan_segments(active, clip, *frames, scenes)
+            folder = stack.enter_context(resume.open_folder(job, job.matte, clip, inputs))
+        plan = inputs.plan(clip, frames)
         lasting = job.matte is not None
         steps = run.run_plan(
             clip, stream, plan, folder, high_bit_depth=job.high_bit_depth(clip), lasting=lasting
@@ -106,38 +105,6 @@ def render(job: Job, kept: MatteFile) -> Generator[Progress, None, None]:
     timing = ResultTiming.of(job, clip, frames)
     with open_output(job, clip, timing) as out:
         yield from _write_result(job, clip, timing, steps, meter, out)
-
-
-def find_scenes(
-    job: Job, clip: Clip, frames: tuple[int, int]
-) -> Generator[Progress, None, tuple[list[int], tuple[Prompt, ...]]]:
-    """Find the pts of frames that begin a scene, as far as they matter to the plan, and the prompts to use.
-
-    Where no prompt initialises an object, the model proposes prompts for each scene, if it can. `frames` is
-    a pts range.
-    """
-    meter = ProgressMeter("matte", len(load_index(clip.path).between(*frames)))
-    proposed = proposals.needs_proposals(job)
-    if proposed:
-        first, last = frames[0], frames[1] - 1
-    else:
-        initial = prompts_by_frame((prompt for prompt in job.active_prompts if prompt.initialises), clip)
-        if len(initial) < 2 or models.card(job.model).has_memory:
-            return [], job.active_prompts
-        first, last = min(initial), max(initial)
-    scenes: list[int] = []
-    with closing(scene_cuts.scanned(clip.path, first, last)) as scan:
-        for pts in scan:
-            if pts is not None:
-                scenes.append(pts)
-            yield meter.progress(0)
-    if not proposed:
-        return scenes, job.active_prompts
-    proposed_prompts: list[tuple[Prompt, ...]] = []
-    for of_scene in proposals.propose_each_scene(job, clip, frames, scenes):
-        proposed_prompts.append(of_scene)
-        yield meter.progress(0)
-    return scenes, proposals.merge(job, proposed_prompts)
 
 
 def _write_result(

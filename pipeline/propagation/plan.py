@@ -16,6 +16,7 @@ import itertools
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal, NamedTuple
 
 from pipeline import prompts
 from pipeline.clip import Clip
@@ -24,6 +25,8 @@ from pipeline.video.reading.index_cache import load_index
 
 PromptsByFrame = Mapping[int, Prompt]
 """The prompts of one object by the pts of their frames."""
+
+Direction = Literal["forward", "backward"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,26 @@ class Segment:
         given = [p for p in times if self.begin_pts <= p <= self.initial_pts]
         return given if given and given[0] < min(self.initial_pts, self.end_pts) else []
 
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """Directions of the streams that yield mattes of this segment, the backward one first."""
+        backward: tuple[Direction, ...] = (
+            ("backward",) if self.begin_pts < min(self.initial_pts, self.end_pts) else ()
+        )
+        return (*backward, "forward") if self.initial_pts < self.end_pts else backward
+
+    def serves(self, direction: Direction, pts: int) -> bool:
+        """Return True if the matte of this frame is taken from the stream in that direction."""
+        if not self.begin_pts <= pts < self.end_pts:
+            return False
+        return pts >= self.initial_pts if direction == "forward" else pts < self.initial_pts
+
+    def stream_prompts(self, direction: Direction) -> PromptsByFrame:
+        """Return the prompts that lie on a stream's way, by pts, ascending."""
+        if direction == "forward":
+            return {p: prompt for p, prompt in self.prompts.items() if self.initial_pts <= p < self.end_pts}
+        return {p: prompt for p, prompt in self.prompts.items() if self.begin_pts <= p <= self.initial_pts}
+
 
 def plan_segments(
     active: Iterable[Prompt], clip: Clip, begin: int, end: int, cuts: Collection[int] = ()
@@ -56,6 +79,24 @@ def plan_segments(
     """
     objects = prompts.group_by_object(active).values() or [()]
     return [_plan_object(own, clip, begin, end, cuts) for own in objects]
+
+
+class PlanInputs(NamedTuple):
+    """What a plan is made of, and takes long to find: scene cuts and proposed prompts."""
+
+    scenes: Collection[int]
+    """The pts of frames that begin a scene, as far as they matter."""
+    prompts: tuple[Prompt, ...]
+    """The job's active prompts and those that were proposed."""
+
+    def plan(self, clip: Clip, frames: tuple[int, int]) -> list[list[Segment]]:
+        """Return the segments of each object in a pts range, as `plan_segments`."""
+        return plan_segments(self.prompts, clip, *frames, self.scenes)
+
+
+def spool_name(number: int, segment: Segment, direction: Direction) -> str:
+    """Return the name of a stream's folder; `number` is the object's place in the plan."""
+    return f"{number}-{segment.initial_pts}-{direction}"
 
 
 def _plan_object(

@@ -1,7 +1,9 @@
 """Resume data: the predictions of an unfinished run, in a folder beside its matte file.
 
-A run that ended early leaves them, and the next run of the same matte continues from them. A run of another
-matte under the same name removes them, and so does a finished matte.
+A run that ended early leaves them, and the next run of the same matte continues from them; so does the cut
+that is computed ahead of a run (`pipeline.ahead`). When the prompts change, the streams that do not depend on
+the change are kept, and of the others what lies before it; each stream's folder records what it depends on. A
+finished matte removes the folder.
 """
 
 from __future__ import annotations
@@ -13,11 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline import prompts
 from pipeline.clip import Clip
-from pipeline.errors import RunError
+from pipeline.errors import PromptError, RunError
 from pipeline.files import read_json, try_lock, write_errors, write_json
 from pipeline.job import Job
-from pipeline.keys import matte_key, pts_range
+from pipeline.keys import matte_key, pts_range, stream_key
+from pipeline.propagation import spool
+from pipeline.propagation.plan import PlanInputs, spool_name
 
 if TYPE_CHECKING:
     from pipeline.matte import MatteFile
@@ -26,23 +31,41 @@ _VERSION = 1
 """Raised when streams are planned or stored differently, so that older data is not used."""
 
 _TITLE = "journal.json"
+_PLAN = "plan.json"
+_STREAM = "stream.json"
 
 
 def can_resume(job: Job, clip: Clip) -> bool:
     """Return True if an earlier run of this job left data to continue from."""
-    if job.matte is None or not _folder(job.matte).is_dir():
+    if job.matte is None or not resume_folder(job.matte).is_dir():
         return False
-    folder = _folder(job.matte)
-    return read_json(folder / _TITLE) == _title(job, clip) and _filled(folder)
+    return is_of(job, clip) and _filled(resume_folder(job.matte))
+
+
+def is_of(job: Job, clip: Clip) -> bool:
+    """Return True if the resume data beside the job's matte are those of this very job."""
+    return job.matte is not None and read_json(resume_folder(job.matte) / _TITLE) == _title(job, clip)
+
+
+def read_plan_inputs(job: Job, clip: Clip) -> PlanInputs | None:
+    """Return what an earlier run of this job has planned with; None if there was none."""
+    if job.matte is None or not is_of(job, clip):
+        return None
+    data = read_json(resume_folder(job.matte) / _PLAN)
+    try:
+        return PlanInputs([int(pts) for pts in data["scenes"]], prompts.from_json(data["prompts"]))
+    except (LookupError, TypeError, ValueError, PromptError):
+        return None
 
 
 @contextmanager
-def open_folder(job: Job, matte: Path, clip: Clip) -> Iterator[Path]:
+def open_folder(job: Job, matte: Path, clip: Clip, inputs: PlanInputs | None = None) -> Iterator[Path]:
     """Open and lock the folder for the streams of a run, keeping the data of an earlier run of the same.
 
+    With `inputs`, predictions of another run are kept as well, as far as this one's plan would make the same.
     Raises RunError where nothing can be written, or another run is writing there now.
     """
-    folder, title = _folder(matte), _title(job, clip)
+    folder, title = resume_folder(matte), _title(job, clip)
     with write_errors(matte.name):
         folder.mkdir(exist_ok=True)
         lock = os.open(folder, os.O_RDONLY)
@@ -51,8 +74,10 @@ def open_folder(job: Job, matte: Path, clip: Clip) -> Iterator[Path]:
         try:
             with write_errors(matte.name):
                 if read_json(folder / _TITLE) != title:
-                    _empty(folder)
+                    _adapt(folder, _stream_records(job, clip, inputs))
                     write_json(folder / _TITLE, title)
+                if inputs is not None:
+                    _record_plan(folder, job, clip, inputs)
             yield folder
         finally:
             if not _filled(folder):
@@ -63,7 +88,7 @@ def open_folder(job: Job, matte: Path, clip: Clip) -> Iterator[Path]:
 
 def clear(kept: MatteFile) -> None:
     """Remove the resume data that a finished matte file covers."""
-    folder = _folder(kept.path)
+    folder = resume_folder(kept.path)
     title = read_json(folder / _TITLE)
     if title.get("matte") == kept.key and kept.covers(*title["span"]):
         _remove(folder)
@@ -73,10 +98,11 @@ def stored_bytes(matte: Path | None) -> int:
     """Return the bytes of resume data that a matte has; the next run uses or removes them."""
     if matte is None:
         return 0
-    return sum(path.stat().st_size for path in _folder(matte).rglob("*") if path.is_file())
+    return sum(path.stat().st_size for path in resume_folder(matte).rglob("*") if path.is_file())
 
 
-def _folder(matte: Path) -> Path:
+def resume_folder(matte: Path) -> Path:
+    """Return the folder of the resume data of the matte file at `matte`."""
     return matte.with_name(f"{matte.name}.parts")
 
 
@@ -93,7 +119,7 @@ def _title(job: Job, clip: Clip) -> dict[str, Any]:
 
 def _filled(folder: Path) -> bool:
     """Return True if there is a finished spool segment."""
-    return any(folder.glob("*/*.json"))
+    return any(folder.glob("*/segment-*.json"))
 
 
 def _lock(folder: int, matte: Path) -> None:
@@ -102,14 +128,92 @@ def _lock(folder: int, matte: Path) -> None:
         raise RunError(f"{matte.name}: another run is making this matte. Wait for it, or stop it.")
 
 
-def _empty(folder: Path) -> None:
-    # The title first: without it, what a crash leaves behind is never used.
+# ---------------------------------------------------------------------- data of other prompts
+
+
+def _stream_records(job: Job, clip: Clip, inputs: PlanInputs | None) -> dict[str, dict[str, Any]]:
+    """Return for each stream of the plan, by the name of its folder, what it depends on, as JSON holds it."""
+    if inputs is None:
+        return {}
+    key, deep = stream_key(job), job.high_bit_depth(clip)
+    return {
+        spool_name(number, segment, direction): {
+            "version": _VERSION,
+            "streams": key,
+            "deep": deep,
+            "direction": direction,
+            "initial": segment.initial_pts,
+            "until": segment.end_pts if direction == "forward" else segment.begin_pts,
+            "prompts": [[pts, prompt.to_json()] for pts, prompt in segment.stream_prompts(direction).items()],
+        }
+        for number, segments in enumerate(inputs.plan(clip, pts_range(job, clip)))
+        for segment in segments
+        for direction in segment.directions
+    }
+
+
+def _record_plan(folder: Path, job: Job, clip: Clip, inputs: PlanInputs) -> None:
+    write_json(folder / _PLAN, {"scenes": list(inputs.scenes), "prompts": prompts.to_json(inputs.prompts)})
+    for name, record in _stream_records(job, clip, inputs).items():
+        (folder / name).mkdir(exist_ok=True)
+        if read_json(folder / name / _STREAM) != record:
+            write_json(folder / name / _STREAM, record)
+
+
+def _adapt(folder: Path, wanted: dict[str, dict[str, Any]]) -> None:
+    """Keep what the stored streams have in common with the wanted ones, and remove the rest."""
+    # The title first: without it, what a crash leaves behind is not taken for this run's.
     (folder / _TITLE).unlink(missing_ok=True)
+    stored = {path: read_json(path / _STREAM) for path in folder.iterdir() if path.is_dir()}
+    kept: dict[str, Path] = {}
+    for name, record in wanted.items():
+        matching = [path for path, old in stored.items() if _agree(old, record) and path not in kept.values()]
+        if matching:
+            kept[name] = max(matching, key=lambda path: _agreeing_prompts(stored[path], record))
     for path in folder.iterdir():
+        if path in kept.values():
+            continue
         if path.is_dir():
             shutil.rmtree(path)
         else:
             path.unlink()
+    for name, path in kept.items():
+        _truncate(path, stored[path], wanted[name])
+        write_json(path / _STREAM, wanted[name])
+    moved = {name: path.rename(path.with_name(f"{path.name}.moved")) for name, path in kept.items()}
+    for name, path in moved.items():
+        path.rename(folder / name)
+
+
+def _agree(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Return True if the same model starts both streams from the same frame with the same prompts there."""
+    return (
+        all(old.get(key) == new[key] for key in ("version", "streams", "deep", "direction", "initial"))
+        and _first_change(old, new) != new["initial"]
+    )
+
+
+def _agreeing_prompts(old: dict[str, Any], new: dict[str, Any]) -> int:
+    return sum(prompt in old["prompts"] for prompt in new["prompts"])
+
+
+def _truncate(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    """Remove the predictions of an old stream that the new one would not make."""
+    change, sign = _first_change(old, new), 1 if new["direction"] == "forward" else -1
+    longer = sign * new["until"] > sign * old["until"]
+    spool.truncate(
+        folder, lambda pts: change is None or sign * pts < sign * change, ended=change is None and not longer
+    )
+
+
+def _first_change(old: dict[str, Any], new: dict[str, Any]) -> int | None:
+    """Return the pts of the first frame in a stream's order whose prompts differ; None: they are the same."""
+    before: dict[int, Any] = dict(old["prompts"])
+    after: dict[int, Any] = dict(new["prompts"])
+    changed = [pts for pts in before.keys() | after.keys() if before.get(pts) != after.get(pts)]
+    if not changed:
+        return None
+    return min(changed) if new["direction"] == "forward" else max(changed)
 
 
 def _remove(folder: Path) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from pipeline.clip import Clip
 from pipeline.models import Prediction
-from pipeline.propagation.plan import Segment, frame_times
+from pipeline.propagation.plan import Direction, Segment, frame_times, spool_name
 from pipeline.propagation.predictions import FramePrediction
 from pipeline.propagation.spool import Spool
 from pipeline.propagation.stream import Stream
@@ -110,9 +110,10 @@ class _ObjectRun:
     high_bit_depth: bool
     lasting: bool
 
-    def spool(self, segment: Segment, direction: str) -> Spool:
-        folder = self.folder / f"{self.number}-{segment.initial_pts}-{direction}"
-        return Spool(folder, self.clip, lasting=self.lasting)
+    def spool(self, segment: Segment, direction: Direction) -> Spool:
+        return Spool(
+            self.folder / spool_name(self.number, segment, direction), self.clip, lasting=self.lasting
+        )
 
 
 def _run_object(run: _ObjectRun, segments: list[Segment]) -> Generator[Step, None, None]:
@@ -162,21 +163,88 @@ def _run_backward(run: _ObjectRun, segment: Segment, shared: Collection[int]) ->
     `shared` holds the pts of frames that are counted with the forward stream.
     """
     with run.spool(segment, "backward") as spool:
-        known = spool.pts
-        if known:
-            done = sum(pts not in shared for pts in known)
-            yield Step(None, done, done)
-        upper = min(known, default=segment.initial_pts + 1)
-        frames = read_frames_backward(run.clip.path, segment.begin_pts, upper, run.only)
-        rest = iter(()) if spool.ended else run.stream(frames, segment.prompts, spool.state)
-        with closing(spool.record(rest)) as recorded:
-            for frame, _ in recorded:
-                yield Step(None, int(frame.pts not in shared))
+        yield from _fill_backward(run, segment, shared, spool)
         # The initial frame, and frames behind the segment, were only passed through.
-        served = frozenset(p for p in spool.pts if p < min(segment.initial_pts, segment.end_pts))
+        served = frozenset(p for p in spool.pts if segment.serves("backward", p))
         stored = spool.read_backward()
         for frame in read_frames(run.clip.path, only=served, high_bit_depth=run.high_bit_depth):
             # A frame of a damaged clip that the backward reading could not decode is passed over.
             yield Step((frame, next(prediction for pts, prediction in stored if pts == frame.pts)), 0)
     if not run.lasting:
         spool.remove()
+
+
+def _fill_backward(
+    run: _ObjectRun, segment: Segment, shared: Collection[int], spool: Spool
+) -> Iterator[Step]:
+    """Run backward from where the spool ends, recording in it."""
+    known = [pts for pts in spool.pts if segment.begin_pts <= pts]
+    if known:
+        done = sum(pts not in shared for pts in known)
+        yield Step(None, done, done)
+    upper = min(known, default=segment.initial_pts + 1)
+    if spool.ended or upper <= segment.begin_pts:
+        return
+    frames = read_frames_backward(run.clip.path, segment.begin_pts, upper, run.only)
+    with closing(spool.record(run.stream(frames, segment.prompts, spool.state))) as recorded:
+        for frame, _ in recorded:
+            yield Step(None, int(frame.pts not in shared))
+
+
+# ---------------------------------------------------------------------- ahead of a run
+
+
+def run_ahead(
+    clip: Clip,
+    stream: Stream,
+    plan: Collection[list[Segment]],
+    folder: Path,
+    near: int,
+    high_bit_depth: bool = False,
+) -> Iterator[Step]:
+    """Run the streams of every object into their spools only, those around the frame of pts `near` first.
+
+    Steps have no mattes: `partial` reads them. The next `run_plan` with the same folder yields all of them.
+    """
+    running = [
+        _fill_object(_ObjectRun(clip, stream, folder, number, None, high_bit_depth, True), segments, near)
+        for number, segments in enumerate(plan)
+    ]
+    with ExitStack() as stack:
+        for steps in running:
+            stack.enter_context(closing(steps))
+        while running:
+            # In step, so that what a model has computed for a frame serves all objects.
+            for steps in list(running):
+                step = next(steps, None)
+                if step is None:
+                    running.remove(steps)
+                else:
+                    yield step
+
+
+def _fill_object(run: _ObjectRun, segments: list[Segment], near: int) -> Generator[Step, None, None]:
+    times = frame_times(run.clip, None)
+    for segment in sorted(segments, key=lambda s: max(s.begin_pts - near, near - s.end_pts + 1, 0)):
+        forward = segment.forward(times)
+        for direction in segment.directions if near < segment.initial_pts else segment.directions[::-1]:
+            if direction == "forward" and forward:
+                with run.spool(segment, "forward") as spool:
+                    yield from _fill_forward(run, segment, spool)
+            elif direction == "backward" and segment.backward(times):
+                with run.spool(segment, "backward") as spool:
+                    yield from _fill_backward(run, segment, forward[:1], spool)
+
+
+def _fill_forward(run: _ObjectRun, segment: Segment, spool: Spool) -> Iterator[Step]:
+    """Run forward from where the spool ends, recording in it."""
+    known = [pts for pts in spool.pts if pts < segment.end_pts]
+    if known:
+        yield Step(None, len(known), len(known))
+    lower = max(known, default=segment.initial_pts - 1) + 1
+    if spool.ended or lower >= segment.end_pts:
+        return
+    frames = read_frames(run.clip.path, lower, segment.end_pts, high_bit_depth=run.high_bit_depth)
+    with closing(spool.record(run.stream(frames, segment.prompts, spool.state))) as recorded:
+        for _ in recorded:
+            yield Step(None, 1)

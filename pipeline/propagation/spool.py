@@ -4,7 +4,9 @@ A lasting spool serves another run, too: a segment is closed every few seconds o
 stream behind its last frame, so that the next run continues there if this one is killed; a run that is
 stopped closes its segment and loses nothing. A segment consists of its mattes, the state, and an index. The
 index is written last and atomically, with digests of both; without it there is no segment. The first damaged
-segment ends the usable ones.
+segment ends the usable ones. States take more room than mattes: those of the last segments are kept, and a
+few of older ones, spread evenly, so that a stream whose later prompts change goes on from the middle
+(`truncate`). The open segment can be read while it is written (`stored_mattes`): a line a frame is its index.
 
 The mattes are planes of bytes, each deflated at the fastest level: a third of what FFV1 takes of the
 processor, for twice the bytes, which are not kept for long; and they are as easily read backwards.
@@ -13,11 +15,13 @@ processor, for twice the bytes, which are not kept for long; and they are as eas
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -26,17 +30,24 @@ from typing import Any, BinaryIO, NamedTuple, Self
 import numpy as np
 
 from pipeline import stream_state
+from pipeline.arrays import Matte
 from pipeline.clip import Clip
 from pipeline.files import read_json, write_errors, write_json
 from pipeline.models import Prediction
 from pipeline.stream_state import State
 from pipeline.video.reading.frames import Frame
 
-CHUNK_SECONDS = 15.0
-"""Interval at which a segment is closed: the most work that a killed run loses."""
+CHUNK_SECONDS = 4.0
+"""Interval at which a segment is closed: the most work that a killed run or a changed prompt loses."""
 
 _STATES = 2
 """Number of last segments that keep their states, in case the last one is damaged."""
+
+_OLDER_STATES = 6
+"""Most of the older segments that keep theirs."""
+
+_SUFFIX = "json"
+_OPEN_SUFFIX = "open"
 
 
 class _Noted(NamedTuple):
@@ -66,6 +77,8 @@ class Spool:
         """True if the stream was run to its end."""
         self._file: BinaryIO | None = None
         """Mattes of the open segment, if one is open."""
+        self._lines: BinaryIO | None = None
+        """Index of the open segment, a line a frame, for who reads it meanwhile."""
         self._noted, self._digest = _Noted([], [], [], []), hashlib.blake2b()
         """Index and digest of the open segment."""
         self._behind: Callable[[], State] | None = None
@@ -111,8 +124,14 @@ class Spool:
         with write_errors(path.name):
             if self._file is None:
                 self._file = path.open("wb")
+                if self._lasting:
+                    self._lines = self._path(len(self._segments), _OPEN_SUFFIX).open("wb", buffering=0)
                 self._noted, self._digest = _Noted([], [], [], []), hashlib.blake2b()
             self._file.write(data)
+            if self._lines is not None:
+                self._file.flush()  # before the line: who reads it finds the matte
+                row = [pts, float(found.confidence), found.prompted, len(data)]
+                self._lines.write(f"{json.dumps(row)}\n".encode("ascii"))
         self._digest.update(data)
         self._noted.pts.append(pts)
         self._noted.confidence.append(float(found.confidence))
@@ -152,7 +171,7 @@ class Spool:
     ) -> None:
         if self._file is not None:
             with suppress(OSError):  # a full disk refuses what is still to be written, too
-                self._file.close()
+                self._close_files()
             self._tidy()
 
     def _path(self, number: int, kind: str) -> Path:
@@ -172,8 +191,7 @@ class Spool:
         number = len(self._segments)
         digests = {"mattes": self._digest.hexdigest()}
         with write_errors(self._path(number, "mattes").name):
-            if self._file is not None:
-                self._file.close()
+            self._close_files()
         if behind is not None:
             path = self._path(number, "state")
             with write_errors(path.name):
@@ -181,12 +199,21 @@ class Spool:
                 digests["state"] = _digest(path)
         if self._lasting:
             data = {**self._noted._asdict(), "ended": self.ended, "digests": digests}
-            with write_errors(self._path(number, "json").name):
-                write_json(self._path(number, "json"), data)
-            self._path(number - _STATES, "state").unlink(missing_ok=True)
+            with write_errors(self._path(number, _SUFFIX).name):
+                write_json(self._path(number, _SUFFIX), data)
+            self._path(number, _OPEN_SUFFIX).unlink(missing_ok=True)
+            for older in range(number - _STATES + 1):
+                if not _keeps_state(older, number):
+                    self._path(older, "state").unlink(missing_ok=True)
         self._segments.append(self._noted)
         self._file = None
         self._began = time.monotonic()
+
+    def _close_files(self) -> None:
+        for file in (self._file, self._lines):
+            if file is not None:
+                file.close()
+        self._lines = None
 
     def _find(self) -> None:
         """Read the segments of an earlier spool as far as they are usable; remove the rest."""
@@ -207,7 +234,7 @@ class Spool:
 
     def _read(self, number: int) -> tuple[_Noted, bool] | None:
         """Read a segment's index and if the stream ends with it; None where it is missing or damaged."""
-        data = read_json(self._path(number, "json"))
+        data = read_json(self._path(number, _SUFFIX))
         try:
             noted = _Noted(*(list(data[name]) for name in _Noted._fields))
             whole = data["digests"]["mattes"] == _digest(self._path(number, "mattes"))
@@ -218,7 +245,7 @@ class Spool:
     def _state(self, number: int) -> State | None:
         """Read the state behind a segment; None where it is missing or damaged."""
         path = self._path(number, "state")
-        data: dict[str, Any] = read_json(self._path(number, "json"))
+        data: dict[str, Any] = read_json(self._path(number, _SUFFIX))
         try:
             return stream_state.load(path) if data["digests"]["state"] == _digest(path) else None
         except (LookupError, ValueError, OSError, zipfile.BadZipFile):
@@ -226,10 +253,90 @@ class Spool:
 
     def _tidy(self) -> None:
         """Remove files that belong to no finished segment."""
-        kept = {self._path(number, "json").stem for number in range(len(self._segments))}
+        kept = {self._path(number, _SUFFIX).stem for number in range(len(self._segments))}
         for path in self._folder.iterdir():
-            if path.stem not in kept:
+            if path.stem.startswith("segment-") and path.stem not in kept:
                 path.unlink()
+
+
+class StoredMatte(NamedTuple):
+    """Place of one stored matte on disk."""
+
+    path: Path
+    offset: int
+    bytes: int
+    confidence: float
+
+    def read(self, clip: Clip) -> Matte:
+        """Read the matte; raises OSError or zlib.error where a run has replaced it meanwhile."""
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            plane = np.frombuffer(zlib.decompress(file.read(self.bytes)), np.uint8)
+        return plane.reshape(clip.height, clip.width)
+
+
+def stored_mattes(folder: Path) -> dict[int, StoredMatte]:
+    """Return the mattes in a lasting spool's folder by pts, those of the open segment included.
+
+    Reads beside a process that writes there, and checks no digests.
+    """
+    stored: dict[int, StoredMatte] = {}
+    for path in sorted([*folder.glob(f"*.{_SUFFIX}"), *folder.glob(f"*.{_OPEN_SUFFIX}")]):
+        with suppress(OSError, LookupError, ValueError, TypeError):  # replaced just now, or damaged
+            stored.update(_finished(path) if path.suffix[1:] == _SUFFIX else _unfinished(path))
+    return stored
+
+
+def truncate(folder: Path, keeps: Callable[[int], bool], *, ended: bool) -> None:
+    """Remove segments of a lasting spool, from the first that has a frame whose pts `keeps` refuses.
+
+    Unless `ended`, the stream that goes on from it is longer, so a segment that ended it goes, too. What
+    remains can be continued, if need be from an older segment that has a state.
+    """
+    paths = sorted(folder.glob(f"*.{_SUFFIX}"))
+    kept = 0
+    for path in paths:
+        data = read_json(path)
+        if not data.get("pts") or not all(map(keeps, data["pts"])) or (data.get("ended") and not ended):
+            break
+        kept += 1
+    for path in reversed(paths[kept:]):  # the last first: at any moment what is there is a beginning
+        path.unlink(missing_ok=True)
+    for path in folder.iterdir():
+        if path.stem.startswith("segment-") and not path.with_suffix(f".{_SUFFIX}").exists():
+            path.unlink(missing_ok=True)
+
+
+def _keeps_state(number: int, last: int) -> bool:
+    """Return True if an older segment keeps its state once number `last` is finished."""
+    stride = 1
+    while last // stride > _OLDER_STATES:
+        stride *= 2
+    return number % stride == 0 or number > last - _STATES
+
+
+@lru_cache(maxsize=4096)
+def _read_finished(path: Path, _mtime_ns: int) -> dict[int, StoredMatte]:
+    data = read_json(path)
+    rows = zip(*(data[name] for name in _Noted._fields), strict=True)
+    return _places(path, rows)
+
+
+def _finished(path: Path) -> dict[int, StoredMatte]:
+    return _read_finished(path, path.stat().st_mtime_ns)
+
+
+def _unfinished(path: Path) -> dict[int, StoredMatte]:
+    lines = path.read_bytes().split(b"\n")[:-1]  # the last line may not be complete
+    return _places(path, map(json.loads, lines))
+
+
+def _places(path: Path, rows: Iterable[tuple[int, float, bool, int]]) -> dict[int, StoredMatte]:
+    places, offset = {}, 0
+    for pts, confidence, _, size in rows:
+        places[pts] = StoredMatte(path.with_suffix(".mattes"), offset, size, confidence)
+        offset += size
+    return places
 
 
 def _digest(path: Path) -> str:

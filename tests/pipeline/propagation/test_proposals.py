@@ -12,7 +12,7 @@ from pipeline.job import Job
 from pipeline.keys import pts_range
 from pipeline.models.recorte.proposals import Movement
 from pipeline.prompts import Box, Point, Prompt
-from pipeline.propagation import proposals
+from pipeline.propagation import proposals, scenes
 from pipeline.video.reading.frames import read_frames
 from pipeline.video.reading.probe import probe_clip
 from tests.rendered import overlap, subject_over_background, write_clip
@@ -29,7 +29,7 @@ def job(path: Path, *marks: Prompt, model: str = "recorte") -> Job:
 def returned(started: Job) -> tuple[list[int], tuple[Prompt, ...]]:
     """The scenes and marks that a run of the job starts from."""
     clip = probe_clip(started.source)
-    return masked.returned(process.find_scenes(started, clip, pts_range(started, clip)))
+    return masked.returned(scenes.find_scenes(started, clip, pts_range(started, clip)))
 
 
 @pytest.fixture(scope="module")

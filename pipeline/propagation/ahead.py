@@ -1,0 +1,46 @@
+"""Compute a job's matte ahead of its run: into the resume data that the run continues from.
+
+A page shows each frame as soon as it is stored (`propagation.partial`), those around the frame on the stage
+first; the run itself then only reads, composites and encodes. Nothing else is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from pipeline.errors import InputError
+from pipeline.job import Job, Progress
+from pipeline.keys import matte_key, pts_range
+from pipeline.matte import MatteFile
+from pipeline.progress import ProgressMeter
+from pipeline.propagation import resume, run
+from pipeline.propagation.plan import count_frames
+from pipeline.propagation.scenes import find_plan_inputs
+from pipeline.propagation.stream import create_stream
+from pipeline.video.reading.probe import probe_clip
+
+
+def compute_ahead(job: Job, near: int = 0) -> Generator[Progress, None, None]:
+    """Compute the mattes of the job's frames, those around the frame of pts `near` first.
+
+    Continues what an earlier call or run left, and does nothing where the matte file covers the job. Closing
+    the generator keeps what was computed. Raises InputError as `process` does, and RunError while a run of
+    the same matte is going on.
+    """
+    clip = probe_clip(job.source)
+    job.check(clip)
+    if job.matte is None:
+        raise InputError("A matte that is computed ahead needs a file to be kept in.")
+    frames = pts_range(job, clip)
+    matte = MatteFile.find(job.matte, matte_key(job))
+    if matte is not None and matte.covers(*frames):
+        return
+    stream = create_stream(job)
+    inputs = yield from find_plan_inputs(job, clip)
+    plan = inputs.plan(clip, frames)
+    meter = ProgressMeter("matte", count_frames(plan, clip))
+    with resume.open_folder(job, job.matte, clip, inputs) as folder:
+        yield meter.progress(0)
+        for step in run.run_ahead(clip, stream, plan, folder, near, job.high_bit_depth(clip)):
+            meter.step(step.frames, step.resumed)
+            yield meter.progress(0)

@@ -1,0 +1,97 @@
+"""Mattes of an unfinished run: those that a run, or the cut ahead of one, has stored so far, frame by frame.
+
+Read from the resume data on disk, also while a run writes there, in this process or another.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from pipeline import prompts
+from pipeline.arrays import Matte
+from pipeline.clip import Clip
+from pipeline.job import Job
+from pipeline.keys import pts_range
+from pipeline.propagation import resume
+from pipeline.propagation.plan import Segment, spool_name
+from pipeline.propagation.spool import StoredMatte, stored_mattes
+from pipeline.video.reading.index_cache import load_index
+
+
+@dataclass(frozen=True)
+class PartialMatte:
+    """Stored mattes of a job, by object and frame, as they were when it was opened."""
+
+    clip: Clip
+    objects: Mapping[int, Mapping[int, StoredMatte]]
+    """By object number and pts."""
+
+    @classmethod
+    def find(cls, job: Job, clip: Clip) -> Self | None:
+        """Return what is stored for this very job; None if nothing is."""
+        inputs = resume.read_plan_inputs(job, clip)
+        if inputs is None or job.matte is None:
+            return None
+        folder = resume.resume_folder(job.matte)
+        numbers = list(prompts.group_by_object(inputs.prompts)) or [1]
+        plan = inputs.plan(clip, pts_range(job, clip))
+        stored = {
+            number: _stored_of_object(folder, place, segments)
+            for place, (number, segments) in enumerate(zip(numbers, plan, strict=True))
+        }
+        # Data of other prompts may have been put in its place meanwhile.
+        return cls(clip, stored) if resume.is_of(job, clip) else None
+
+    def ready(self) -> set[int]:
+        """Return the pts of the frames that have the mattes of all objects."""
+        first, *others = (set(stored) for stored in self.objects.values())
+        return first.intersection(*others)
+
+    def confidences(self, ready: Iterable[int]) -> dict[int, float]:
+        """Return the lowest confidence of any object on each of these frames, by pts."""
+        return {pts: min(stored[pts].confidence for stored in self.objects.values()) for pts in ready}
+
+    def mattes(self, pts: int) -> dict[int, Matte] | None:
+        """Return the matte of each object on a frame; None unless all are stored."""
+        places = {number: stored.get(pts) for number, stored in self.objects.items()}
+        try:
+            mattes = {number: place.read(self.clip) for number, place in places.items() if place is not None}
+        except (OSError, ValueError, zlib.error):  # replaced since
+            return None
+        return mattes if len(mattes) == len(places) else None
+
+
+def find_mattes(job: Job, clip: Clip, pts: int) -> dict[int, Matte] | None:
+    """Return the stored matte of each object on a frame, by number; None unless all are there."""
+    partial = PartialMatte.find(job, clip)
+    mattes = None if partial is None else partial.mattes(pts)
+    return mattes if resume.is_of(job, clip) else None
+
+
+def ready_ranges(job: Job, clip: Clip, ready: Iterable[int]) -> list[tuple[int, int]]:
+    """Return the ready frames in the job's range as ranges [first, past) of frame numbers, ascending."""
+    known = frozenset(ready)
+    first, past = pts_range(job, clip)
+    ranges: list[tuple[int, int]] = []
+    for number, pts in enumerate(load_index(clip.path).pts):
+        if pts not in known or not first <= pts < past:
+            continue
+        if ranges and ranges[-1][1] == number:
+            ranges[-1] = ranges[-1][0], number + 1
+        else:
+            ranges.append((number, number + 1))
+    return ranges
+
+
+def _stored_of_object(folder: Path, place: int, segments: Iterable[Segment]) -> dict[int, StoredMatte]:
+    return {
+        pts: stored
+        for segment in segments
+        for direction in segment.directions
+        for pts, stored in stored_mattes(folder / spool_name(place, segment, direction)).items()
+        if segment.serves(direction, pts)
+    }
