@@ -13,7 +13,7 @@ SAMPLE = ASSETS / "sample.mp4"
 BACKGROUNDS = sorted((ASSETS / "backgrounds").glob("*.jpg"))
 
 
-def test_the_sample_plays_everywhere_and_says_its_colours() -> None:
+def test_the_sample_has_a_common_codec_and_colour_tags() -> None:
     video, audio = ffprobe.stream(SAMPLE), ffprobe.stream(SAMPLE, "audio")
     assert (video["codec_name"], video["pix_fmt"], audio["codec_name"]) == ("h264", "yuv420p", "aac")
     assert (video["width"], video["height"]) == (960, 540)
@@ -23,13 +23,13 @@ def test_the_sample_plays_everywhere_and_says_its_colours() -> None:
     assert ffprobe.sound_duration(SAMPLE) == pytest.approx(5.5, abs=0.03)
 
 
-def test_the_sample_is_small_and_starts_at_once() -> None:
+def test_the_sample_is_small_and_has_its_index_at_the_front() -> None:
     content = SAMPLE.read_bytes()
     assert len(content) < 1_500_000
     assert content.index(b"moov") < content.index(b"mdat")
 
 
-def test_there_are_backgrounds_to_choose_from() -> None:
+def test_stock_backgrounds_exist() -> None:
     assert len(BACKGROUNDS) >= 3
     pictures = [cv2.imread(str(path)) for path in BACKGROUNDS]
     assert all(picture is not None and picture.shape == (1080, 1920, 3) for picture in pictures)

@@ -53,7 +53,7 @@ def test_clicks_end_where_the_target_is_reached() -> None:
     assert [len(points) for points in small.asked] == [*range(1, 9)]  # every click so far is given again
 
 
-def test_figures_of_a_photograph() -> None:
+def test_scores_of_a_photograph() -> None:
     assert figures([0.5, 0.7, 0.95], 0.9) == pytest.approx(
         {"clicks": 3, "failed": 0, "IoU 1": 0.5, "IoU 3": 0.95, "IoU 5": 0.95}
     )

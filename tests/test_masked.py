@@ -14,29 +14,29 @@ def disc(x: int, y: int, radius: int) -> np.ndarray:
     return np.asarray(np.hypot(across - x, down - y) <= radius)
 
 
-def test_a_click_falls_into_the_middle_of_the_largest_fault() -> None:
+def test_a_click_is_in_the_middle_of_the_largest_error() -> None:
     subject, missed, spilt = disc(20, 30, 12), disc(55, 30, 9), disc(70, 10, 4)
     assert click(subject | spilt, subject | missed) == Point(55.5, 30.5, keep=True)
     assert click(subject | missed | spilt, subject) == Point(55.5, 30.5, keep=False)
 
 
-def test_a_fault_at_the_edge_of_the_picture_is_clicked_within_it() -> None:
+def test_an_error_at_the_border_is_clicked_inside_the_picture() -> None:
     point = click(np.zeros((60, 80), bool), disc(0, 0, 20))
     assert 0 < point.x < 20 and 0 < point.y < 20 and point.keep
 
 
-def test_a_box_is_tight() -> None:
+def test_boxes_are_tight() -> None:
     assert tight_box(disc(30, 30, 10)) == Box(20, 20, 41, 41)
 
 
-def test_overlap() -> None:
+def test_iou() -> None:
     nothing = np.zeros((60, 80), bool)
     assert overlap(nothing, nothing) == 1
     assert overlap(nothing, disc(30, 30, 10)) == 0
     assert overlap(disc(30, 30, 10), disc(30, 30, 10) & (np.arange(80) < 30)) == pytest.approx(0.5, abs=0.05)
 
 
-def test_means_are_taken_column_by_column() -> None:
+def test_means_are_computed_by_column() -> None:
     assert mean([{"box": 0.2, "fps": 10.0}, {"box": 0.6, "fps": 20.0}]) == pytest.approx(
         {"box": 0.4, "fps": 15.0}
     )
@@ -50,7 +50,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, list[np.nda
     return Job(path, path), [alpha > 127 for alpha in alphas]
 
 
-def test_a_clip_has_a_figure_for_each_run(rendered: tuple[Job, list[np.ndarray]]) -> None:
+def test_a_clip_has_a_score_for_each_run(rendered: tuple[Job, list[np.ndarray]]) -> None:
     job, truth = rendered
     figures = measure(job, truth, 1)
     assert list(figures) == ["first", "box", "1 clk", "flicker", "fps"]

@@ -15,7 +15,7 @@ def error(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.abs(np.asarray(a, np.float32) - np.asarray(b, np.float32)).mean())
 
 
-def test_subject_is_soft_moving_and_the_same_each_time() -> None:
+def test_rendered_subjects_are_soft_moving_and_deterministic() -> None:
     frames, alphas = subject_over_background(12, 320, 180)
     again, _ = subject_over_background(3, 320, 180)
     assert frames[0].shape == (180, 320, 3) and alphas[0].shape == (180, 320)
@@ -36,7 +36,7 @@ def test_subject_is_soft_moving_and_the_same_each_time() -> None:
         ("clip.mkv", "ffv1", "bgr0", 0),
     ],
 )
-def test_what_is_written_is_read_back(
+def test_written_frames_are_read_back(
     tmp_path: Path, name: str, codec: str, pix_fmt: str, limit: float
 ) -> None:
     frames, _ = subject_over_background(6, 320, 180)
@@ -69,7 +69,7 @@ def test_an_ntsc_rate_is_exact(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_a_player_turns_the_picture_clockwise(tmp_path: Path, degrees: int) -> None:
+def test_rotation_is_clockwise(tmp_path: Path, degrees: int) -> None:
     frames, _ = subject_over_background(2, 160, 90)
     path = write_clip(tmp_path / "clip.mp4", frames, rotation=degrees)
     assert ffprobe.rotation(path) == degrees
@@ -80,20 +80,20 @@ def test_a_player_turns_the_picture_clockwise(tmp_path: Path, degrees: int) -> N
     ("name", "codec", "pix_fmt"),
     [("clip.webm", "libvpx-vp9", "yuva420p"), ("clip.mov", "prores_ks", "yuva444p10le")],
 )
-def test_alpha_comes_back(tmp_path: Path, name: str, codec: str, pix_fmt: str) -> None:
+def test_alpha_is_read_back(tmp_path: Path, name: str, codec: str, pix_fmt: str) -> None:
     frames, alphas = subject_over_background(3, 160, 90)
     rgba = [np.dstack(pair) for pair in zip(frames, alphas, strict=True)]
     path = write_clip(tmp_path / name, rgba, codec=codec, pix_fmt=pix_fmt)
     assert error(ffprobe.frames(path, "rgba")[..., 3], np.stack(alphas)) < 3
 
 
-def test_pixels_that_are_not_square(tmp_path: Path) -> None:
+def test_non_square_pixels(tmp_path: Path) -> None:
     frames, _ = subject_over_background(2, 160, 90)
     path = write_clip(tmp_path / "clip.mp4", frames, sample_aspect_ratio=Fraction(4, 3))
     assert ffprobe.stream(path)["sample_aspect_ratio"] == "4:3"
 
 
-def test_ten_bits_are_more_than_eight(tmp_path: Path) -> None:
+def test_ten_bits_have_more_levels_than_eight(tmp_path: Path) -> None:
     levels = np.linspace(20000, 21000, 256).astype(np.uint16)
     ramp = np.broadcast_to(levels[None, :, None], (64, 256, 3)).copy()
     path = write_clip(tmp_path / "clip.mkv", [ramp], codec="ffv1", pix_fmt="yuv444p10le")
@@ -102,7 +102,7 @@ def test_ten_bits_are_more_than_eight(tmp_path: Path) -> None:
     assert len(np.unique(read[..., 1])) > 12  # eight bits would leave five
 
 
-def test_sound_is_as_long_as_asked_and_in_its_place(tmp_path: Path) -> None:
+def test_sound_has_the_given_duration_and_start(tmp_path: Path) -> None:
     frames, _ = subject_over_background(24, 160, 90)
     path = write_clip(tmp_path / "clip.mkv", frames, sound=1.5)
     rate, samples = ffprobe.sound(path)

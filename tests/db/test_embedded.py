@@ -77,12 +77,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     assert not note(folder).exists()
 
 
-def test_everything_was_killed(folder: Path) -> None:
+def test_the_server_restarts_after_everything_was_killed(folder: Path) -> None:
     with Database.open(None, folder) as database:
         assert names(database) == ["kept"]
 
 
-def test_its_user_was_killed_and_it_runs_on(folder: Path) -> None:
+def test_a_server_whose_user_was_killed_is_joined(folder: Path) -> None:
     with hold(folder) as process:
         process.send_signal(signal.SIGKILL)
     running = postmaster(folder)
@@ -92,14 +92,14 @@ def test_its_user_was_killed_and_it_runs_on(folder: Path) -> None:
     assert not note(folder).exists()
 
 
-def test_the_dead_servers_number_is_anothers_now(folder: Path) -> None:
+def test_a_stale_pid_of_another_process_is_ignored(folder: Path) -> None:
     for file in (note(folder), folder / "data" / ".s.PGSQL.5432.lock"):
         file.write_text(f"{os.getpid()}\n{folder}/data\n1\n5432\n\n\n1 1\nready\n")
     with Database.open(None, folder) as database:
         assert names(database)
 
 
-def test_its_note_was_cut_short(folder: Path) -> None:
+def test_a_truncated_state_file_is_ignored(folder: Path) -> None:
     note(folder).write_text("")
     with Database.open(None, folder) as database:
         assert names(database)
@@ -118,7 +118,7 @@ def test_a_second_start_is_faster_than_the_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "stopped"])
-def test_one_that_ends_under_its_user_is_started_again(tmp_path: Path, how: signal.Signals) -> None:
+def test_a_server_that_ends_while_in_use_is_restarted(tmp_path: Path, how: signal.Signals) -> None:
     with Database.open(None, tmp_path) as database:
         with database.begin() as tx:
             repository.create(tx, name="kept", source="a.mp4", clip={}, job={})
@@ -141,7 +141,7 @@ def answers(database: Database) -> bool:
     return True
 
 
-def test_one_that_does_not_start_again_is_tried_once_at_a_time(
+def test_failed_restarts_are_attempted_one_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(engine, "_REVIVAL_SECONDS", 0.01)
@@ -162,7 +162,7 @@ def test_one_that_does_not_start_again_is_tried_once_at_a_time(
         until(lambda: answers(database))
 
 
-def test_the_last_to_leave_stops_it(folder: Path) -> None:
+def test_the_last_user_to_close_stops_the_server(folder: Path) -> None:
     with hold(folder) as other:
         with Database.open(None, folder):
             pass
@@ -172,12 +172,12 @@ def test_the_last_to_leave_stops_it(folder: Path) -> None:
     assert not note(folder).exists()
 
 
-def test_closing_twice_is_no_mistake(folder: Path) -> None:
+def test_closing_twice_is_allowed(folder: Path) -> None:
     with Database.open(None, folder) as database:
         database.close()
 
 
-def test_two_start_at_once_in_an_odd_and_deep_folder(tmp_path: Path) -> None:
+def test_two_simultaneous_starts_in_a_long_path_with_odd_characters(tmp_path: Path) -> None:
     deep = tmp_path / "a, b 'c' \"d\" %e $f" / ("deep" * 20) / "ñ"
     with ThreadPoolExecutor(2) as both:
         one, two = both.map(lambda _: Database.open(None, deep), range(2))
@@ -191,34 +191,34 @@ def test_two_start_at_once_in_an_odd_and_deep_folder(tmp_path: Path) -> None:
     assert not socket.exists()
 
 
-def test_making_its_files_was_cut_short(tmp_path: Path) -> None:
+def test_an_interrupted_initialisation_is_repeated(tmp_path: Path) -> None:
     (tmp_path / "data.new").mkdir()
     (tmp_path / "data.new" / "PG_VERSION").write_text("18")
     with EmbeddedServer(tmp_path):
         assert [entry.name for entry in tmp_path.iterdir() if entry.is_dir()] == ["data"]
 
 
-def test_others_are_kept_out(database: Database) -> None:
+def test_other_users_cannot_connect(database: Database) -> None:
     data = Path(str(database.engine.url.query["host"]))
     assert data.stat().st_mode & 0o777 == 0o700
     with database.begin() as tx:
         assert tx.scalar(text("SHOW listen_addresses")) == ""
 
 
-def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
+def test_an_unusable_folder_raises_database_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DatabaseAway, match="DATABASE_URL"):
         Database.open(None, tmp_path / "file" / "folder")
 
 
-def test_data_it_cannot_read(tmp_path: Path) -> None:
+def test_unreadable_data_raises_database_away(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir(mode=0o700)
     with pytest.raises(DatabaseAway, match=r"could not be started \(.+\): choose") as caught:
         Database.open(None, tmp_path)
     assert "non-zero exit" not in str(caught.value)
 
 
-def test_as_an_ordinary_user(folder: Path, tmp_path: Path) -> None:
+def test_the_server_runs_as_an_ordinary_user(folder: Path, tmp_path: Path) -> None:
     """And then as root, who leaves the files to their owner."""
     if os.geteuid() != 0:
         pytest.skip("every other test shows it")

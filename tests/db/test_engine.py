@@ -27,9 +27,7 @@ def session(database: Database) -> Iterator[SessionRow]:
         repository.delete(tx, id=row.id)
 
 
-def test_a_block_that_ends_is_kept_and_one_that_raises_is_not(
-    database: Database, session: SessionRow
-) -> None:
+def test_a_transaction_is_committed_unless_its_block_raises(database: Database, session: SessionRow) -> None:
     with database.begin() as tx:
         repository.rename(tx, id=session.id, name="kept")
     with pytest.raises(RuntimeError), database.begin() as tx:
@@ -39,7 +37,9 @@ def test_a_block_that_ends_is_kept_and_one_that_raises_is_not(
         assert repository.get(tx, id=session.id).name == "kept"
 
 
-def test_of_two_runners_one_takes_the_session(database: Database, session: SessionRow) -> None:
+def test_one_of_two_concurrent_transactions_takes_the_session(
+    database: Database, session: SessionRow
+) -> None:
     with database.begin() as tx:
         repository.change_state(tx, id=session.id, state=State.QUEUED)
     start = threading.Barrier(2)
@@ -76,7 +76,7 @@ def test_of_two_runners_one_takes_the_session(database: Database, session: Sessi
         ("s3cret", "not the address"),
     ],
 )
-def test_a_server_that_is_not_there(tmp_path: Path, url: str, told: str) -> None:
+def test_a_missing_server_raises_database_away(tmp_path: Path, url: str, told: str) -> None:
     with pytest.raises(DatabaseAway) as caught:
         Database.open(url, tmp_path)
     sentence = str(caught.value)
@@ -86,7 +86,7 @@ def test_a_server_that_is_not_there(tmp_path: Path, url: str, told: str) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_server_that_goes_away_and_comes_back(tmp_path: Path) -> None:
+def test_the_engine_reconnects_when_the_server_is_back(tmp_path: Path) -> None:
     server = EmbeddedServer(tmp_path)
     with server, Database.open(server.url.render_as_string(hide_password=False), tmp_path) as database:
         with pytest.raises(DatabaseAway, match='"postgres" on'), database.begin() as tx:
@@ -110,7 +110,7 @@ def test_a_connection_that_died_while_idle_is_replaced(database: Database) -> No
             assert tx.scalar(select(func.pg_backend_pid())) != victim
 
 
-def test_tables_of_a_newer_program(database: Database, tmp_path: Path) -> None:
+def test_tables_of_a_newer_program_are_refused(database: Database, tmp_path: Path) -> None:
     url = database.engine.url.render_as_string(hide_password=False)
     with database.begin() as tx:
         ours = tx.scalar(text("SELECT version_num FROM alembic_version"))
@@ -123,7 +123,7 @@ def test_tables_of_a_newer_program(database: Database, tmp_path: Path) -> None:
             tx.execute(text("UPDATE alembic_version SET version_num = :ours"), {"ours": ours})
 
 
-def test_one_without_rights_gets_a_sentence(database: Database, tmp_path: Path) -> None:
+def test_a_role_without_privileges_raises_an_error_sentence(database: Database, tmp_path: Path) -> None:
     with database.begin() as tx:
         tx.execute(text("CREATE ROLE guest LOGIN"))
         tx.execute(text("REVOKE ALL ON alembic_version FROM PUBLIC"))
@@ -136,7 +136,7 @@ def test_one_without_rights_gets_a_sentence(database: Database, tmp_path: Path) 
             tx.execute(text("DROP ROLE guest"))
 
 
-def test_importing_starts_nothing_and_needs_neither_server_nor_page() -> None:
+def test_importing_db_starts_nothing_and_imports_no_server_or_page() -> None:
     told = subprocess.run(
         [sys.executable, "-c", "import sys, db.engine, db.repository; print(*sys.modules)"],
         capture_output=True,

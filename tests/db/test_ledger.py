@@ -69,7 +69,7 @@ def ledger(database: Database) -> Iterator[Ledger]:
         yield ledger
 
 
-def test_every_end_is_written(database: Database, ledger: Ledger, id: str) -> None:
+def test_every_end_of_a_run_is_written(database: Database, ledger: Ledger, id: str) -> None:
     for tell, state, error in (
         (lambda: ledger.failed(id, "The disk is full."), State.FAILED, "The disk is full."),
         (lambda: ledger.cancelled(id), State.CANCELLED, None),
@@ -87,7 +87,7 @@ def test_every_end_is_written(database: Database, ledger: Ledger, id: str) -> No
     assert [result.file for result in row.results] == ["result-1.mp4"]
 
 
-def test_a_silent_run_gives_signs_and_a_dead_one_none(
+def test_a_live_run_has_a_heartbeat_and_a_dead_one_has_none(
     database: Database, id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_BEAT_SECONDS", 0.2)
@@ -103,7 +103,9 @@ def test_a_silent_run_gives_signs_and_a_dead_one_none(
     assert read(database, id).beat_at == last and read(database, id).state is State.RUNNING
 
 
-def test_what_runs_is_not_queued_from_elsewhere(database: Database, ledger: Ledger, id: str) -> None:
+def test_a_running_session_is_not_queued_by_another_server(
+    database: Database, ledger: Ledger, id: str
+) -> None:
     """Several ask at once, each in a transaction: one is told to run it."""
     ledger.started(id)
     ledger.cancelled(id)
@@ -124,7 +126,7 @@ def test_what_runs_is_not_queued_from_elsewhere(database: Database, ledger: Ledg
     assert sorted(told) == [False] * 5 + [True]
 
 
-def test_what_was_committed_as_the_connection_broke_is_not_entered_twice(
+def test_a_commit_whose_connection_broke_is_not_repeated(
     database: Database, ledger: Ledger, id: str, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
     ledger.started(id)
@@ -149,7 +151,7 @@ def test_what_was_committed_as_the_connection_broke_is_not_entered_twice(
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
-def test_a_run_outlives_five_stops_of_its_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_survives_five_database_outages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run itself never waits; all that happened is written in order, and nothing twice."""
     monkeypatch.setattr(module, "_RETRY_SECONDS", 0.1)
     waited = 0.0
@@ -190,7 +192,7 @@ def test_a_run_outlives_five_stops_of_its_database(tmp_path: Path, monkeypatch: 
     assert waited < 0.5
 
 
-def test_what_is_left_without_a_database_is_lost_and_ends(tmp_path: Path) -> None:
+def test_closing_without_a_database_discards_pending_events_and_returns(tmp_path: Path) -> None:
     with on_a_server_of_its_own(tmp_path) as database:
         id = queued(database)
         ledger = Ledger(database)

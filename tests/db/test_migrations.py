@@ -20,12 +20,12 @@ def checks(connection: Connection) -> dict[str | None, str]:
     return {check["name"]: check["sqltext"] for check in found}
 
 
-def test_they_make_what_the_models_say(database: Database) -> None:
+def test_migrations_create_the_schema_of_the_models(database: Database) -> None:
     with database.engine.connect() as connection:
         assert differences(connection) == []
 
 
-def test_down_and_up_again(database: Database) -> None:
+def test_migrations_can_be_reverted_and_repeated(database: Database) -> None:
     config = alembic_config()
     with database.engine.connect() as connection, connection.begin() as outer:
         config.attributes["connection"] = connection
@@ -38,7 +38,7 @@ def test_down_and_up_again(database: Database) -> None:
         outer.rollback()
 
 
-def test_a_result_from_before_keys_and_notes_stays(database: Database) -> None:
+def test_a_result_from_before_keys_and_notes_is_kept(database: Database) -> None:
     config = alembic_config()
     with database.engine.connect() as connection, connection.begin() as outer:
         config.attributes["connection"] = connection
@@ -58,7 +58,7 @@ def test_a_result_from_before_keys_and_notes_stays(database: Database) -> None:
         outer.rollback()
 
 
-def test_the_check_is_that_of_the_models(database: Database) -> None:
+def test_the_check_constraint_equals_that_of_the_models(database: Database) -> None:
     """Alembic's comparison does not look at CHECKs."""
     with database.engine.connect() as connection, connection.begin() as outer:
         migrated = checks(connection)

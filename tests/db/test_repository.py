@@ -66,7 +66,7 @@ def progress_of(frames: int) -> Progress:
     return Progress("matte", frames, 90, rate=1.0, left=None)
 
 
-def test_a_new_session(tx: Session) -> None:
+def test_a_new_session_has_its_defaults(tx: Session) -> None:
     id = make(tx).id
     tx.expire_all()
     row = repository.get(tx, id=str(id))
@@ -76,7 +76,7 @@ def test_a_new_session(tx: Session) -> None:
     assert row.created_at.tzinfo and row.updated_at == row.created_at
 
 
-def test_the_id_may_be_the_callers(tx: Session) -> None:
+def test_a_caller_may_choose_the_id(tx: Session) -> None:
     id = uuid4()
     assert make(tx, id=id).id == id
     assert make(tx, id="5f0c0f0e-0000-4000-8000-000000000001").id.hex.startswith("5f0c")
@@ -117,7 +117,7 @@ def test_rename_star_and_job(tx: Session) -> None:
     assert (row.name, row.starred, row.job) == ("Praia", True, {"model": "other"})
 
 
-def test_a_change_is_dated(tx: Session) -> None:
+def test_changes_set_the_modification_time(tx: Session) -> None:
     row = make(tx)
     tx.execute(text("UPDATE sessions SET updated_at = '2001-01-01Z'"))
     tx.refresh(row)
@@ -126,7 +126,7 @@ def test_a_change_is_dated(tx: Session) -> None:
 
 
 @pytest.mark.parametrize("id", [uuid4(), "no id", "", "'; DROP TABLE sessions", "\x00", "é" * 36])
-def test_no_such_session(tx: Session, id: UUID | str) -> None:
+def test_unknown_sessions_raise_not_found(tx: Session, id: UUID | str) -> None:
     for call in (
         lambda: repository.get(tx, id=id),
         lambda: repository.rename(tx, id=id, name="x"),
@@ -142,7 +142,7 @@ def test_no_such_session(tx: Session, id: UUID | str) -> None:
 
 
 @pytest.mark.parametrize(("before", "after"), [*product(WAY, WAY)])
-def test_which_state_may_follow_which(tx: Session, before: str, after: str) -> None:
+def test_only_valid_state_transitions_are_allowed(tx: Session, before: str, after: str) -> None:
     id = go(tx, make(tx).id, before).id
     if (before, after) in ALLOWED:
         assert repository.change_state(tx, id=id, state=State(after)).state is State(after)
@@ -152,7 +152,7 @@ def test_which_state_may_follow_which(tx: Session, before: str, after: str) -> N
         assert repository.get(tx, id=id).state is State(before)
 
 
-def test_times_progress_and_error_of_a_run_and_the_next(tx: Session) -> None:
+def test_a_new_run_resets_times_progress_and_error(tx: Session) -> None:
     id = make(tx).id
     row = go(tx, id, "queued")
     assert row.queued_at and row.started_at is None and row.finished_at is None
@@ -170,13 +170,13 @@ def test_times_progress_and_error_of_a_run_and_the_next(tx: Session) -> None:
     assert (row.progress, row.error) == (None, None)
 
 
-def test_the_table_refuses_a_state_it_does_not_know(tx: Session) -> None:
+def test_the_table_refuses_unknown_states(tx: Session) -> None:
     make(tx)
     with pytest.raises(IntegrityError, match="ck_sessions_state"):
         tx.execute(text("UPDATE sessions SET state = 'lost'"))
 
 
-def test_newest_first_page_by_page(tx: Session) -> None:
+def test_pages_are_ordered_newest_first(tx: Session) -> None:
     """Two of one instant are told apart: none is shown twice, none is left out."""
     ages = [3, 0, 2, 2, 2, 1, 4]
     rows = [make_aged(tx, age) for age in ages]
@@ -189,7 +189,7 @@ def test_newest_first_page_by_page(tx: Session) -> None:
     assert seen == [row.id for row in newest]
 
 
-def test_a_page_brings_its_results(tx: Session) -> None:
+def test_a_page_contains_the_results_of_its_sessions(tx: Session) -> None:
     for minutes in range(3):
         row = make_aged(tx, minutes)
         for hour, file in enumerate(["old", "new"]):
@@ -215,13 +215,13 @@ def test_a_page_brings_its_results(tx: Session) -> None:
         ("nothing", set()),
     ],
 )
-def test_search_takes_every_sign_as_it_is(tx: Session, search: str, found: set[str]) -> None:
+def test_search_escapes_wildcards(tx: Session, search: str, found: set[str]) -> None:
     for name in ("100% wool", "1000 wools", "take_2", "take 2", "a/b", "c:\\clips", "it's", "Ёж ñandú"):
         make(tx, name)
     assert {row.name for row in repository.list_page(tx, search=search)} == found
 
 
-def test_a_result_says_what_it_was_made_from_and_what_went_otherwise(tx: Session) -> None:
+def test_a_result_has_its_key_and_notes(tx: Session) -> None:
     id = make(tx).id
     assert (make_result(tx, id).key, make_result(tx, id).notes) == (None, [])
     kept = make_result(tx, id, key="ab12", notes=("The card has no encoder.",))
@@ -229,7 +229,7 @@ def test_a_result_says_what_it_was_made_from_and_what_went_otherwise(tx: Session
     assert (kept.key, kept.notes) == ("ab12", ["The card has no encoder."])
 
 
-def test_delete_takes_the_results_along(tx: Session) -> None:
+def test_delete_deletes_the_results(tx: Session) -> None:
     kept, gone = make(tx), make(tx)
     for row in (kept, gone):
         make_result(tx, row.id)
@@ -239,7 +239,7 @@ def test_delete_takes_the_results_along(tx: Session) -> None:
     assert tx.scalar(text("SELECT count(*) FROM results")) == 1
 
 
-def test_what_nobody_runs_any_more_is_interrupted(tx: Session) -> None:
+def test_running_sessions_are_interrupted_at_start_up(tx: Session) -> None:
     ids = {state: go(tx, make(tx).id, state).id for state in WAY}
     repository.save_progress(tx, id=ids["running"], progress=progress_of(40))
     assert repository.interrupt_running(tx) == [ids["running"]]
@@ -252,7 +252,7 @@ def test_what_nobody_runs_any_more_is_interrupted(tx: Session) -> None:
     assert repository.interrupt_running(tx) == []
 
 
-def test_where_a_cut_may_have_slipped_is_kept(tx: Session) -> None:
+def test_review_times_are_stored(tx: Session) -> None:
     row = make(tx)
     assert row.checks is None
     repository.save_review_points(tx, id=row.id, points=MatteChecked("key", [0.5, 2.25]))
@@ -282,7 +282,7 @@ FOR_AN_OWNER: dict[str, Any] = {
 }
 
 
-def test_every_function_with_an_owner_is_in_the_table() -> None:
+def test_every_function_with_an_owner_is_tested_below() -> None:
     told = {
         name
         for name, function in vars(repository).items()
@@ -296,7 +296,7 @@ def public(value: Any) -> bool:
 
 
 @pytest.mark.parametrize("name", FOR_AN_OWNER)
-def test_anothers_session_is_not_there(tx: Session, owners: list[UUID], name: str) -> None:
+def test_sessions_of_other_users_raise_not_found(tx: Session, owners: list[UUID], name: str) -> None:
     call = getattr(repository, name)
     everybody = [None, *owners]
     for owner in everybody:
@@ -310,7 +310,7 @@ def test_anothers_session_is_not_there(tx: Session, owners: list[UUID], name: st
         call(tx, id=row.id, owner=owner, **FOR_AN_OWNER[name])
 
 
-def test_each_lists_their_own(tx: Session, owners: list[UUID]) -> None:
+def test_users_list_only_their_own_sessions(tx: Session, owners: list[UUID]) -> None:
     theirs = {owner: [make_aged(tx, age, owner=owner).id for age in (2, 1)] for owner in (None, *owners)}
     for owner, ids in theirs.items():
         assert [row.id for row in repository.list_page(tx, owner=owner)] == ids[::-1]
@@ -319,7 +319,7 @@ def test_each_lists_their_own(tx: Session, owners: list[UUID]) -> None:
     assert repository.list_page(tx, owner=uuid4()) == []
 
 
-def test_an_admin_sees_all_of_them(tx: Session, owners: list[UUID]) -> None:
+def test_administrators_see_all_active_sessions(tx: Session, owners: list[UUID]) -> None:
     ages = {owner: age for age, owner in enumerate((None, *owners))}
     rows = {owner: make_aged(tx, age, owner=owner) for owner, age in ages.items()}
     for owner in (None, owners[1]):
@@ -333,21 +333,21 @@ def test_an_admin_sees_all_of_them(tx: Session, owners: list[UUID]) -> None:
 # ---------------------------------------------------------------- the line, and signs of life
 
 
-def test_who_is_in_line_or_running_is_not_queued_again(tx: Session) -> None:
+def test_a_queued_or_running_session_is_not_queued_again(tx: Session) -> None:
     for before in WAY:
         id = go(tx, make(tx).id, before).id
         assert repository.queue(tx, id=id) == (before not in ("queued", "running"))
         assert repository.get(tx, id=id).state is State("running" if before == "running" else "queued")
 
 
-def test_only_who_is_in_line_leaves_it(tx: Session) -> None:
+def test_only_a_queued_session_leaves_the_queue(tx: Session) -> None:
     for before in WAY:
         id = go(tx, make(tx).id, before).id
         assert repository.leave_queue(tx, id=id) == (before == "queued")
         assert repository.get(tx, id=id).state is State("cancelled" if before == "queued" else before)
 
 
-def test_the_line_is_in_the_order_of_queueing(tx: Session, owners: list[UUID]) -> None:
+def test_the_queue_is_ordered_by_the_time_of_queueing(tx: Session, owners: list[UUID]) -> None:
     rows = [make(tx, owner=owner) for owner in (owners[0], None, owners[1], None)]
     for minute, place in enumerate((2, 0, 3)):
         repository.queue(tx, id=rows[place].id, owner=rows[place].owner_id)
@@ -356,7 +356,7 @@ def test_the_line_is_in_the_order_of_queueing(tx: Session, owners: list[UUID]) -
     assert [row.id for row in repository.list_queued(tx)] == [rows[place].id for place in (2, 0, 3)]
 
 
-def test_a_run_gives_signs(tx: Session) -> None:
+def test_a_run_updates_its_heartbeat(tx: Session) -> None:
     ids = {state: go(tx, make(tx).id, state).id for state in WAY}
     assert {state for state, id in ids.items() if repository.get(tx, id=id).beat_at} == {
         "running",
@@ -378,7 +378,7 @@ def test_a_run_gives_signs(tx: Session) -> None:
 # ---------------------------------------------------------------- what nobody needs any more
 
 
-def test_what_nobody_changed_for_long_is_expired(tx: Session, owners: list[UUID]) -> None:
+def test_sessions_unchanged_for_long_are_expired(tx: Session, owners: list[UUID]) -> None:
     ids = {state: go(tx, make(tx, owner=None).id, state).id for state in WAY}
     starred, young, theirs = make(tx), make(tx), make(tx, owner=owners[0])
     repository.star(tx, id=starred.id, starred=True)
@@ -401,7 +401,7 @@ def test_what_nobody_changed_for_long_is_expired(tx: Session, owners: list[UUID]
     }
 
 
-def test_what_was_lost_is_forgotten(tx: Session, owners: list[UUID]) -> None:
+def test_rows_of_lost_sessions_are_deleted(tx: Session, owners: list[UUID]) -> None:
     row = make(tx, owner=owners[0])
     gone, kept = (make_result(tx, row.id, file) for file in "ab")
     repository.delete_results(tx, ids=[gone.id, uuid4()])

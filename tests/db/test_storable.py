@@ -20,7 +20,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("value", REFUSED.values(), ids=REFUSED.keys())
 @pytest.mark.parametrize("inside", [lambda v: v, lambda v: [{"deep": v}]], ids=["plain", "deep"])
-def test_no_json_holds_it(database: Database, value: Any, inside: Any) -> None:
+def test_unstorable_json_is_refused(database: Database, value: Any, inside: Any) -> None:
     with pytest.raises(Unstorable, match=r"cannot be kept|too large"), database.begin() as tx:
         repository.create(tx, name="a", source="a.mp4", clip={}, job={"x": inside(value)})
     with database.begin() as tx:
@@ -28,7 +28,7 @@ def test_no_json_holds_it(database: Database, value: Any, inside: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["a\0b", "a\ud83d"])
-def test_no_text_holds_it(database: Database, name: str) -> None:
+def test_unstorable_text_is_refused(database: Database, name: str) -> None:
     with pytest.raises(Unstorable), database.begin() as tx:
         repository.create(tx, name=name, source="a.mp4", clip={}, job={})
     with pytest.raises(Unstorable), database.begin() as tx:
@@ -37,7 +37,7 @@ def test_no_text_holds_it(database: Database, name: str) -> None:
         repository.list_page(tx, search=name)
 
 
-def test_what_it_takes_comes_back(database: Database) -> None:
+def test_storable_values_are_read_back_unchanged(database: Database) -> None:
     job = {"n": 2**63 - 1, "m": -(2**62), "x": 0.1, "none": None, "list": [True, "😀 \x7f"], "": {}}
     with database.begin() as tx:
         id = repository.create(tx, name="😀", source="a.mp4", clip={}, job=job).id

@@ -38,7 +38,7 @@ def asked(database: Database) -> float:
     return time.monotonic() - began
 
 
-def test_one_that_stands_still_is_away_and_comes_back(
+def test_a_frozen_server_raises_database_away_until_it_continues(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(timeouts, "ANSWER_SECONDS", 1.5)
@@ -57,7 +57,7 @@ def test_one_that_stands_still_is_away_and_comes_back(
             assert repository.now(tx)
 
 
-def test_a_statement_that_takes_too_long_is_ended(database: Database) -> None:
+def test_a_statement_that_exceeds_the_timeout_is_cancelled(database: Database) -> None:
     with database.begin() as tx:
         assert tx.scalar(text("SHOW statement_timeout")) == f"{timeouts.STATEMENT_SECONDS:.0f}s"
     began = time.monotonic()
@@ -68,7 +68,7 @@ def test_a_statement_that_takes_too_long_is_ended(database: Database) -> None:
         assert repository.now(tx)
 
 
-def test_patience_is_a_threads_own(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_timeouts_are_set_per_thread(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timeouts, "ANSWER_SECONDS", 0.3)
     with timeouts.wait_limit(30), database.begin() as tx:
         tx.execute(text("SELECT pg_sleep(1)"))

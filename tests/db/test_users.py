@@ -51,7 +51,7 @@ def test_a_user_signs_in_by_name_and_password(tx: Session) -> None:
     assert users.get(tx, id=str(ana.id)) is ana and users.get(tx, id="Ana") is None
 
 
-def test_accents_are_one_however_they_are_typed(tx: Session) -> None:
+def test_names_are_compared_in_normal_form(tx: Session) -> None:
     add(tx, "Jose\u0301")
     assert users.authenticate(tx, name="JOSÉ", password="correct horse") is not None
     with pytest.raises(AccountError, match="already"):
@@ -79,18 +79,18 @@ def test_a_name_is_found_by_its_normal_form(tx: Session, kept: str, typed: str) 
 @given(st.text(st.characters(), max_size=100))
 @example("ᾳ\u0345İ")
 @example("a" * 63 + " b")
-def test_the_normal_form_is_the_last_word(name: str) -> None:
+def test_normalisation_is_idempotent(name: str) -> None:
     normal = users.normalise_name(name)
     assert users.normalise_name(normal) == normal and len(normal) <= users.LONGEST_NAME
 
 
-def test_the_last_word_for_each_letter() -> None:
+def test_normalisation_is_idempotent_for_each_character() -> None:
     for point in range(sys.maxunicode + 1):
         normal = users.normalise_name(chr(point))
         assert users.normalise_name(normal) == normal, hex(point)
 
 
-def test_of_two_older_accounts_that_are_alike_each_is_found_by_its_spelling(tx: Session) -> None:
+def test_two_older_accounts_with_one_normal_form_are_found_by_spelling(tx: Session) -> None:
     ids = {}
     for name in ("Straße", "Strasse"):
         user = User(name=name, password=CHEAP.hash("correct horse"), admin=False)
@@ -102,12 +102,12 @@ def test_of_two_older_accounts_that_are_alike_each_is_found_by_its_spelling(tx: 
 
 
 @pytest.mark.parametrize("name", ["", "   ", "a\nb", "\x7f", "x" * 65, "a\u200bb", "\0"])
-def test_what_is_no_name(tx: Session, name: str) -> None:
+def test_invalid_names_are_refused(tx: Session, name: str) -> None:
     with pytest.raises(AccountError, match="1 to 64 characters"):
         add(tx, name)
 
 
-def test_a_name_is_taken_once_whatever_its_case(tx: Session) -> None:
+def test_names_are_unique_without_regard_to_case(tx: Session) -> None:
     add(tx, "x" * 64)
     add(tx)
     for name in ("Ana", "ANA", " ana"):
@@ -117,13 +117,13 @@ def test_a_name_is_taken_once_whatever_its_case(tx: Session) -> None:
 
 
 @pytest.mark.parametrize("password", ["", "1234567", "é" * 7, "x" * 1025])
-def test_what_is_no_password(tx: Session, password: str) -> None:
+def test_invalid_passwords_are_refused(tx: Session, password: str) -> None:
     with pytest.raises(AccountError, match="A password has at"):
         add(tx, password=password)
     assert users.count(tx) == 0
 
 
-def test_an_unknown_name_takes_as_long_as_a_wrong_password(
+def test_checking_an_unknown_name_takes_as_long_as_a_wrong_password(
     tx: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(users, "_hasher", PasswordHasher(time_cost=2, memory_cost=16 * 1024, parallelism=1))
@@ -141,7 +141,9 @@ def test_an_unknown_name_takes_as_long_as_a_wrong_password(
     users._dummy_hash.cache_clear()
 
 
-def test_a_hash_by_older_parameters_is_replaced(tx: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hash_with_older_parameters_is_replaced_at_login(
+    tx: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ana = add(tx)
     before = ana.password
     assert users.authenticate(tx, name="Ana", password="correct horse") and ana.password == before
@@ -152,14 +154,14 @@ def test_a_hash_by_older_parameters_is_replaced(tx: Session, monkeypatch: pytest
     assert users.authenticate(tx, name="Ana", password="correct horse")
 
 
-def test_a_hash_that_is_none_lets_nobody_in(tx: Session) -> None:
+def test_an_invalid_hash_refuses_every_password(tx: Session) -> None:
     add(tx)
     tx.execute(text("UPDATE users SET password = ''"))
     tx.expire_all()
     assert users.authenticate(tx, name="Ana", password="") is None
 
 
-def test_all_are_listed_with_how_many_sessions_they_have(tx: Session) -> None:
+def test_users_are_listed_with_their_number_of_sessions(tx: Session) -> None:
     eva, ana = add(tx, "eva"), add(tx)
     for _ in range(2):
         repository.create(tx, name="a", source="a.mp4", clip={}, job={}, owner=eva.id)
@@ -168,7 +170,7 @@ def test_all_are_listed_with_how_many_sessions_they_have(tx: Session) -> None:
     assert users.count(tx) == 2 and ana.created_at
 
 
-def test_who_is_removed_takes_their_sessions_along(tx: Session) -> None:
+def test_removing_a_user_deletes_their_sessions(tx: Session) -> None:
     ana, eva = add(tx), add(tx, "Eva")
     row, kept = (
         repository.create(tx, name="a", source="a.mp4", clip={}, job={}, owner=user.id).id

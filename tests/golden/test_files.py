@@ -36,7 +36,7 @@ def data_stays_as_it_is() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", ["clip.mkv", "film.mp4"])
-def test_an_index_is_written_as_it_was(name: str, tmp_path: Path) -> None:
+def test_an_index_file_is_written_as_before(name: str, tmp_path: Path) -> None:
     copy = Path(shutil.copyfile(DATA / name, tmp_path / name))
     internals.keep_index(copy)
     kept = (DATA / f"{name}.index").read_text()
@@ -44,7 +44,7 @@ def test_an_index_is_written_as_it_was(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["clip.mkv", "film.mp4"])
-def test_an_index_is_read_and_nothing_is_scanned_again(name: str, tmp_path: Path) -> None:
+def test_an_older_index_file_is_read_without_a_scan(name: str, tmp_path: Path) -> None:
     copy = Path(shutil.copyfile(DATA / name, tmp_path / name))
     data = json.loads((DATA / f"{name}.index").read_text())
     data["pts"][-1] += 1  # which no scan would find
@@ -61,7 +61,7 @@ def kept_matte(folder: Path) -> Job:
     return files.kept_job(folder)
 
 
-def test_a_matte_says_what_it_was_made_from() -> None:
+def test_the_tags_of_an_older_matte_are_read() -> None:
     with av.open(str(DATA / "matte.mkv")) as container:
         tags = {k: v for k, v in container.metadata.items() if k.startswith("RECORTE_")}
     key = golden("matte")["key"]
@@ -69,7 +69,7 @@ def test_a_matte_says_what_it_was_made_from() -> None:
     assert internals.matte_of(DATA / "matte.mkv") == (key, 500, 1500)
 
 
-def test_a_matte_is_made_as_it_was(tmp_path: Path) -> None:
+def test_a_matte_is_computed_as_before(tmp_path: Path) -> None:
     job = files.kept_job(tmp_path)
     internals.run(job)
     assert internals.matte_key(job) == golden("matte")["key"]
@@ -82,7 +82,7 @@ def test_a_matte_is_made_as_it_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("start", "end"), [(0.5, 1.5), (0.75, 1.25)])
-def test_a_matte_serves_its_job_without_a_model(start: float, end: float, tmp_path: Path) -> None:
+def test_an_older_matte_is_reused_without_a_model(start: float, end: float, tmp_path: Path) -> None:
     job = replace(kept_matte(tmp_path), start=start, end=end)
     with internals.no_model_loads():
         assert internals.run(job) == {"render"}
@@ -91,7 +91,7 @@ def test_a_matte_serves_its_job_without_a_model(start: float, end: float, tmp_pa
     assert files.planes(tmp_path / "matte.mkv") == golden("matte")["planes"]
 
 
-def test_a_matte_serves_nothing_beyond_it(tmp_path: Path) -> None:
+def test_an_older_matte_is_not_reused_beyond_its_range(tmp_path: Path) -> None:
     job = replace(kept_matte(tmp_path), end=1.6)
     with internals.counted(job.model) as model:
         assert internals.run(job) == {"matte"}
@@ -113,7 +113,7 @@ def folder(parent: Path, name: str) -> Path:
     return made
 
 
-def test_a_killed_run_is_gone_on_with(tmp_path: Path) -> None:
+def test_an_older_killed_run_is_resumed(tmp_path: Path) -> None:
     whole = files.killed_job(folder(tmp_path, "whole"))
     with internals.counted(whole.model) as model:
         internals.run(whole)
@@ -129,7 +129,7 @@ def test_a_killed_run_is_gone_on_with(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "rest").iterdir()) == ["matte.mkv", "out.zip"]
 
 
-def test_a_killed_run_of_the_shipped_network_is_gone_on_with(tmp_path: Path) -> None:
+def test_an_older_killed_run_of_the_shipped_network_is_resumed(tmp_path: Path) -> None:
     whole = files.killed_figure_job(folder(tmp_path, "whole"))
     with internals.counted(whole.model) as model:
         internals.run(whole)
@@ -181,7 +181,7 @@ def row(name: str) -> dict[str, Any]:
     return dict(found)
 
 
-def test_users_may_still_sign_in(home: Path, own: Database) -> None:
+def test_older_accounts_can_sign_in(home: Path, own: Database) -> None:
     (ana,) = golden("rows")["users"]
     with own.begin() as tx:
         found = users.authenticate(tx, name=files.NAME, password=files.PASSWORD)
@@ -191,7 +191,7 @@ def test_users_may_still_sign_in(home: Path, own: Database) -> None:
         assert users.has_acknowledged(tx, id=found.id, **licence)
 
 
-def test_a_session_opens_as_it_was(service: Any, home: Path) -> None:
+def test_an_older_session_is_read_unchanged(service: Any, home: Path) -> None:
     before, (made,) = row("Film.mp4"), golden("rows")["results"]
     assert [found.row.name for found in service.list_sessions()] == ["Clip.mkv"]
     theirs = service.for_owner(internals.identifier(before["owner_id"]))
@@ -211,7 +211,7 @@ def test_a_session_opens_as_it_was(service: Any, home: Path) -> None:
     )
 
 
-def test_a_new_session_has_files_of_the_same_names(service: Any, tmp_path: Path) -> None:
+def test_a_new_session_has_the_same_file_names(service: Any, tmp_path: Path) -> None:
     back = tmp_path / "back.png"
     Image.fromarray(files.checks()).save(back)
     id = service.create(Path(shutil.copyfile(DATA / "film.mp4", tmp_path / "upload.mp4")), "Film.mp4")
@@ -229,7 +229,7 @@ def names(folder: Path) -> list[str]:
     return sorted(re.sub("-[0-9a-f]{8}", "-00000000", path.name) for path in folder.iterdir())
 
 
-def test_a_deletion_that_was_cut_short_is_taken_back(home: Path, own: Database) -> None:
+def test_an_interrupted_deletion_is_undone(home: Path, own: Database) -> None:
     id = row("Clip.mkv")["id"]
     folder = home / "sessions" / id
     folder.rename(folder.with_name(f".deleted-{id}"))
@@ -263,7 +263,7 @@ def test_a_session_is_rendered_again_without_a_model(
     assert (home / matte).read_bytes() == (DATA / "home" / matte).read_bytes()
 
 
-def test_a_run_that_was_killed_with_its_server_is_gone_on_with(service: Any, home: Path) -> None:
+def test_a_run_killed_with_its_server_is_resumed(service: Any, home: Path) -> None:
     before = row("Clip.mkv")
     assert before["state"] == "running"
     found = service.open(before["id"])

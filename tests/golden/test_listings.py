@@ -20,7 +20,7 @@ def golden(name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", jobs.fixed())
-def test_a_job_has_its_json_and_its_keys(name: str) -> None:
+def test_the_json_and_keys_of_jobs_are_unchanged(name: str) -> None:
     assert jobs.listed()[name] == golden("jobs")[name]
 
 
@@ -32,7 +32,7 @@ def test_a_job_is_read_from_its_json(name: str) -> None:
     assert (internals.matte_key(job), internals.result_key(job, DATA)) == (kept["matte"], kept["result"])
 
 
-def test_the_jobs_are_those_that_were_kept() -> None:
+def test_every_stored_job_is_checked() -> None:
     assert jobs.fixed().keys() == golden("jobs").keys()
     different = {one["matte"] for one in golden("jobs").values()}
     assert len(different) > 5 and len({one["result"] for one in golden("jobs").values()}) == len(
@@ -41,20 +41,20 @@ def test_the_jobs_are_those_that_were_kept() -> None:
 
 
 @pytest.mark.parametrize("name", ["cards", "formats", "probe", "settings"])
-def test_there_are_the_same(name: str) -> None:
+def test_the_lists_are_unchanged(name: str) -> None:
     assert listings.STANDALONE[name]() == golden(name)
 
 
 @pytest.mark.parametrize("command", listings.HELPED)
-def test_a_command_explains_itself_as_before(command: str) -> None:
+def test_the_help_of_commands_is_unchanged(command: str) -> None:
     assert listings.helped(command) == golden("help")[command]
 
 
-def test_the_tables_are_the_same(own: Database) -> None:
+def test_the_tables_are_unchanged(own: Database) -> None:
     assert listings.tables(own.engine) == golden("tables")
 
 
-def test_addresses_and_elements_are_the_same(own: Database, tmp_path: Path) -> None:
+def test_addresses_and_element_ids_are_unchanged(own: Database, tmp_path: Path) -> None:
     url = own.engine.url.render_as_string(hide_password=False)
     served, before = listings.served(tmp_path / "home", url), golden("served")
     assert served["routes"] == before["routes"]
@@ -97,7 +97,7 @@ def test_exit_statuses_of_the_pipeline(
     assert bool(done.stdout) == (status == 0)
 
 
-def test_what_is_not_the_input_s_fault_is_status_1(tmp_path: Path) -> None:
+def test_errors_other_than_bad_input_have_status_1(tmp_path: Path) -> None:
     folder = tmp_path / "m.mkv.parts"
     folder.mkdir()
     handle = os.open(folder, os.O_RDONLY)
@@ -123,7 +123,7 @@ def test_what_is_not_the_input_s_fault_is_status_1(tmp_path: Path) -> None:
     ],
     ids=["command", "option", "no command", "no name", "setting", "folder"],
 )
-def test_what_the_application_refuses_is_status_2(
+def test_refused_arguments_of_the_application_have_status_2(
     arguments: tuple[str, ...], environment: dict[str, str], tmp_path: Path
 ) -> None:
     done = listings.call(*listings.APP, *arguments, **{"RECORTE_HOME": str(tmp_path), **environment})
@@ -131,7 +131,7 @@ def test_what_the_application_refuses_is_status_2(
     assert done.stderr and "Traceback" not in done.stderr
 
 
-def test_users_are_listed_with_status_0(own: Database, tmp_path: Path) -> None:
+def test_listing_users_has_status_0(own: Database, tmp_path: Path) -> None:
     url = own.engine.url.render_as_string(hide_password=False)
     done = listings.call(*listings.APP, "user", "list", RECORTE_HOME=str(tmp_path), DATABASE_URL=url)
     assert (done.returncode, done.stdout, done.stderr) == (0, "There are no users.\n", "")

@@ -120,7 +120,9 @@ INPUTS = {
 
 
 @pytest.mark.parametrize(("name", "sentence"), INPUTS.items())
-def test_no_usable_video(clip_path: Path, tmp_path: Path, status: Status, name: str, sentence: str) -> None:
+def test_unusable_videos_are_refused(
+    clip_path: Path, tmp_path: Path, status: Status, name: str, sentence: str
+) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     write_clip(folder / "secret.ts", numbered(24))
@@ -135,7 +137,7 @@ def test_no_usable_video(clip_path: Path, tmp_path: Path, status: Status, name: 
     assert sorted(folder.iterdir()) == before
 
 
-def test_as_a_background_they_are_refused_too(clip_path: Path, tmp_path: Path, status: Status) -> None:
+def test_unusable_videos_are_refused_as_background(clip_path: Path, tmp_path: Path, status: Status) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     write_clip(folder / "secret.ts", numbered(24))
@@ -149,7 +151,7 @@ def test_as_a_background_they_are_refused_too(clip_path: Path, tmp_path: Path, s
     assert not (folder / "out.mp4").exists()
 
 
-def test_one_frame_is_a_video(tmp_path: Path, status: Status) -> None:
+def test_a_video_of_one_frame_is_accepted(tmp_path: Path, status: Status) -> None:
     path = write_clip(tmp_path / "one.mp4", numbered(1), sound=True)
     assert status("run", path, tmp_path / "out.mp4", "--model", "threshold") == (0, "")
     assert len(ffprobe.frame_times(tmp_path / "out.mp4")) == 1
@@ -186,7 +188,7 @@ ARGUMENTS: dict[str, tuple[list[str], str]] = {
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), ARGUMENTS.values(), ids=ARGUMENTS)
-def test_wrong_arguments(
+def test_wrong_arguments_are_refused(
     clip_path: Path, tmp_path: Path, status: Status, arguments: list[str], sentence: str
 ) -> None:
     code, said = status("run", clip_path, tmp_path / "out.mp4", "--model", "threshold", *arguments)
@@ -196,7 +198,7 @@ def test_wrong_arguments(
     assert not list(tmp_path.iterdir())
 
 
-def test_prompts_that_are_none(clip_path: Path, tmp_path: Path, status: Status) -> None:
+def test_invalid_prompts_are_refused(clip_path: Path, tmp_path: Path, status: Status) -> None:
     for n, text in enumerate(("{", "[1]", '{"time": 0}', "\xff", '[{"points": [{"x": 1}]}]')):
         path = tmp_path / f"{n}.json"
         path.write_bytes(text.encode("latin-1"))
@@ -205,7 +207,7 @@ def test_prompts_that_are_none(clip_path: Path, tmp_path: Path, status: Status) 
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_outputs_that_cannot_be(clip_path: Path, tmp_path: Path, status: Status) -> None:
+def test_impossible_outputs_are_refused(clip_path: Path, tmp_path: Path, status: Status) -> None:
     source = tmp_path / "in.mp4"
     shutil.copy(clip_path, source)
     (tmp_path / "folder.mp4").mkdir()
@@ -232,7 +234,7 @@ def test_outputs_that_cannot_be(clip_path: Path, tmp_path: Path, status: Status)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["folder.mp4", "in.mp4"]
 
 
-def test_a_matte_that_is_none(clip_path: Path, tmp_path: Path, status: Status) -> None:
+def test_a_file_that_is_no_matte_is_refused(clip_path: Path, tmp_path: Path, status: Status) -> None:
     (tmp_path / "text.mkv").write_text("no matte")
     for name, sentence in (("text.mkv", "cannot be read"), ("missing.mkv", "no such matte file")):
         code, said = status("render", clip_path, tmp_path / name, tmp_path / "out.mp4")
@@ -243,7 +245,7 @@ def test_a_matte_that_is_none(clip_path: Path, tmp_path: Path, status: Status) -
 
 
 @pytest.mark.parametrize("name", ["text", "truncated-faststart", "hls"])
-def test_from_a_shell_it_is_one_line_and_no_traceback(clip_path: Path, tmp_path: Path, name: str) -> None:
+def test_errors_on_the_command_line_are_one_line(clip_path: Path, tmp_path: Path, name: str) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     path = make(name, folder, clip_path)
@@ -258,7 +260,7 @@ def test_from_a_shell_it_is_one_line_and_no_traceback(clip_path: Path, tmp_path:
     assert [entry.name for entry in folder.iterdir()] == [path.name]
 
 
-def test_a_full_disk_is_status_1_and_leaves_nothing(long_path: Path, tmp_path: Path) -> None:
+def test_a_full_disk_has_status_1_and_leaves_no_files(long_path: Path, tmp_path: Path) -> None:
     script = """
 import resource, signal, sys
 from pipeline.__main__ import main
@@ -307,7 +309,7 @@ LONG = "b" * 300
         ("preview", "IN", f"{LONG}.png"),
     ],
 )
-def test_a_name_too_long_for_a_file_is_told(
+def test_a_file_name_that_is_too_long_is_refused(
     clip_path: Path,
     tmp_path: Path,
     words: tuple[str, ...],

@@ -131,19 +131,19 @@ def test_weights_are_fetched_on_first_use(
     assert not (folder / "cutter.pth").exists()
 
 
-def test_what_needs_no_weights(clip_path: Path, tmp_path: Path) -> None:
+def test_commands_that_need_no_weights(clip_path: Path, tmp_path: Path) -> None:
     assert call("download", "grabcut").stdout == "GrabCut needs no weights.\n"
     done = call("preview", clip_path, tmp_path / "o.png", "--model", "threshold", "--weights", tmp_path)
     assert (done.returncode, done.stderr) == (2, "Threshold has no weights: leave --weights out.\n")
 
 
-def test_the_model_that_nobody_chose_is_named(clip_path: Path, tmp_path: Path) -> None:
+def test_the_default_model_is_printed(clip_path: Path, tmp_path: Path) -> None:
     done = call("preview", clip_path, tmp_path / "o.png")
     assert (done.returncode, done.stderr.count("\n")) == (0, 1)
     assert done.stderr.startswith("Recorte is used: the weights of RMBG")
 
 
-def test_where_to_look_again(clip_path: Path, tmp_path: Path) -> None:
+def test_review_times_are_printed(clip_path: Path, tmp_path: Path) -> None:
     arguments = ("run", clip_path, tmp_path / "o.mp4", "--model", "doubting", "--box", "1,1,60,60")
     told = lines(call(*arguments, "--json"))[-1]["check"]
     said = call(*arguments).stdout.splitlines()
@@ -151,7 +151,7 @@ def test_where_to_look_again(clip_path: Path, tmp_path: Path) -> None:
     assert told and said[1:] == [f"Look at {times}: the cut may have slipped there."]
 
 
-def test_interrupted_says_what_is_kept(long_path: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_prints_what_is_kept(long_path: Path, tmp_path: Path) -> None:
     command = [*WITH_STAND_INS, "run", str(long_path), str(tmp_path / "out.mp4"), "--model", "dwelling"]
     command += ["--matte", str(tmp_path / "m.mkv"), "--json"]
     with children.running(
@@ -170,7 +170,7 @@ def test_interrupted_says_what_is_kept(long_path: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_is_130_and_leaves_what_was_there(
+def test_an_interrupted_run_has_status_130_and_keeps_existing_files(
     long_path: Path, tmp_path: Path, end: signal.Signals
 ) -> None:
     out = tmp_path / "out.mp4"

@@ -27,12 +27,12 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["auto", "cpu"])
-def test_a_machine_without_cuda_has_its_cpu(bare: None, name: str) -> None:
+def test_auto_is_cpu_without_cuda(bare: None, name: str) -> None:
     assert devices.pick(name) == torch.device("cpu")
 
 
 @pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:1"])
-def test_cuda_where_there_is_none_is_a_sentence(bare: None, name: str) -> None:
+def test_cuda_without_a_gpu_raises_input_error(bare: None, name: str) -> None:
     with pytest.raises(InputError, match=r"no CUDA device.*auto or cpu\."):
         devices.pick(name)
 
@@ -41,17 +41,17 @@ def test_cuda_where_there_is_none_is_a_sentence(bare: None, name: str) -> None:
     ("name", "expected"),
     [("auto", "cuda:0"), ("cpu", "cpu"), ("cuda", "cuda:0"), ("cuda:0", "cuda:0"), ("cuda:1", "cuda:1")],
 )
-def test_the_name_says_which(cards: object, name: str, expected: str) -> None:
+def test_a_device_is_chosen_by_its_name(cards: object, name: str, expected: str) -> None:
     assert devices.pick(name) == torch.device(expected)
 
 
-def test_a_number_too_high_says_which_there_are(cards: object) -> None:
+def test_an_invalid_gpu_number_is_refused_with_the_valid_ones(cards: object) -> None:
     with pytest.raises(InputError, match=r"no device cuda:2.*0 to 1"):
         devices.pick("cuda:2")
 
 
 @pytest.mark.parametrize("name", ["", "mps", "cuda:", "cuda:x", "cpu:0", "Auto"])
-def test_what_is_no_device_is_refused(name: str) -> None:
+def test_unknown_devices_are_refused(name: str) -> None:
     with pytest.raises(InputError, match="is no device"):
         devices.pick(name)
 
@@ -60,7 +60,7 @@ def test_what_is_no_device_is_refused(name: str) -> None:
     ("able", "expected"),
     [({"avx512_bf16": True}, torch.bfloat16), ({"amx_bf16": True}, torch.bfloat16), ({}, torch.float32)],
 )
-def test_a_cpu_computes_in_what_its_hardware_has(
+def test_cpu_precision_depends_on_the_hardware(
     monkeypatch: pytest.MonkeyPatch, able: dict[str, bool], expected: torch.dtype
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
@@ -73,7 +73,7 @@ def test_a_cpu_computes_in_what_its_hardware_has(
 @pytest.mark.parametrize(
     ("capability", "expected"), [((9, 0), torch.bfloat16), ((8, 0), torch.bfloat16), ((7, 5), torch.float16)]
 )
-def test_cuda_computes_in_half(
+def test_cuda_uses_half_precision(
     cards: pytest.MonkeyPatch, capability: tuple[int, int], expected: torch.dtype
 ) -> None:
     cards.setattr(torch.cuda, "get_device_capability", lambda device: capability)
@@ -81,14 +81,14 @@ def test_cuda_computes_in_half(
 
 
 @pytest.mark.parametrize(("free", "expected"), [(0, 1), (99, 1), (1000, 8), (700, 6), (10**6, 16)])
-def test_the_batch_is_what_free_memory_holds(cards: pytest.MonkeyPatch, free: int, expected: int) -> None:
+def test_the_batch_size_depends_on_free_memory(cards: pytest.MonkeyPatch, free: int, expected: int) -> None:
     cards.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10**6))
     cards.setattr(torch.cuda, "memory_reserved", lambda device: 150)
     cards.setattr(torch.cuda, "memory_allocated", lambda device: 100)
     assert devices.batch_size(torch.device("cuda", 0), 100) == expected
 
 
-def test_a_cpu_takes_one_at_a_time() -> None:
+def test_the_batch_size_on_a_cpu_is_one() -> None:
     assert devices.batch_size(torch.device("cpu"), 1) == 1
 
 
@@ -109,27 +109,27 @@ class Network:
 @pytest.mark.parametrize("count", [0, 1, 5, 8, 21])
 @pytest.mark.parametrize("room", [1, 3, 8, 100])
 @pytest.mark.parametrize("size", [1, 7, 8])
-def test_every_item_has_its_result_in_order(count: int, room: int, size: int) -> None:
+def test_results_are_in_the_order_of_items(count: int, room: int, size: int) -> None:
     network = Network(room)
     assert list(devices.batched(network, iter(range(count)), size)) == [2 * n for n in range(count)]
     assert max(network.sizes, default=0) <= size
 
 
-def test_a_batch_that_did_not_fit_is_halved_for_good() -> None:
+def test_a_batch_that_does_not_fit_is_halved_permanently() -> None:
     network = Network(3)
     list(devices.batched(network, iter(range(20)), 8))
     assert network.sizes[:3] == [8, 4, 2]
     assert set(network.sizes[3:]) == {2}
 
 
-def test_where_one_does_not_fit_there_is_a_sentence() -> None:
+def test_a_single_item_that_does_not_fit_raises_an_error() -> None:
     network = Network(0)
     with pytest.raises(RunError, match="too little free memory"):
         list(devices.batched(network, iter(range(9)), 8))
     assert network.sizes == [8, 4, 2, 1]
 
 
-def test_other_errors_are_left_alone() -> None:
+def test_other_errors_are_raised_unchanged() -> None:
     def run(batch: Sequence[int]) -> list[int]:
         raise ZeroDivisionError
 
@@ -137,7 +137,7 @@ def test_other_errors_are_left_alone() -> None:
         list(devices.batched(run, iter([1]), 8))
 
 
-def test_no_more_is_read_than_a_batch() -> None:
+def test_at_most_one_batch_is_read_ahead() -> None:
     read: list[int] = []
 
     def items() -> Iterator[int]:
@@ -150,7 +150,7 @@ def test_no_more_is_read_than_a_batch() -> None:
     assert read == [0, 1, 2, 3]
 
 
-def test_what_the_failed_attempt_held_is_free_at_the_next() -> None:
+def test_memory_of_a_failed_attempt_is_freed() -> None:
     held: list[weakref.ref[torch.Tensor]] = []
     gc.disable()  # by counting alone, as it is between two collections
     try:

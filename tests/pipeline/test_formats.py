@@ -24,14 +24,14 @@ def test_a_format_is_found_by_its_key_and_by_its_suffix() -> None:
         assert formats.by_suffix(Path(f"a.b{form.suffix.upper()}")).suffix == form.suffix
 
 
-def test_an_unknown_format_is_told_with_those_that_there_are() -> None:
+def test_an_unknown_format_is_refused_with_the_list_of_formats() -> None:
     with pytest.raises(FormatError, match=r"'avi'.*mp4.*webm"):
         formats.by_key("avi")
     with pytest.raises(FormatError, match=r"^out\.avi: .*\.mp4.*\.webm"):
         formats.by_suffix(Path("/some/where/out.avi"))
 
 
-def test_these_hold_alpha_and_more_than_eight_bits() -> None:
+def test_formats_with_alpha_and_high_bit_depth() -> None:
     every = formats.FORMATS.values()
     assert [form.key for form in every if form.alpha] == ["webm", "prores", "gif", "webp", "png"]
     assert [form.key for form in every if form.supports_high_bit_depth(alpha=False)] == [
@@ -43,7 +43,7 @@ def test_these_hold_alpha_and_more_than_eight_bits() -> None:
     assert [form.key for form in every if form.supports_high_bit_depth(alpha=True)] == ["prores", "png"]
 
 
-def test_the_first_with_a_suffix_is_what_the_suffix_means() -> None:
+def test_a_suffix_selects_the_first_format_that_has_it() -> None:
     named = {form.suffix: formats.by_suffix(Path(f"a{form.suffix}")).key for form in formats.FORMATS.values()}
     assert named == {
         ".mp4": "mp4",
@@ -65,7 +65,7 @@ def test_a_format_has_every_quality_or_none() -> None:
         assert len(set(told)) == (4 if form.qualities else 1)
 
 
-def test_the_pixel_format_holds_the_most_of_what_is_asked() -> None:
+def test_the_pixel_format_is_chosen_by_alpha_and_bit_depth() -> None:
     webm, prores, hevc = (formats.by_key(key) for key in ("webm", "prores", "hevc"))
     assert webm.choose_pixel_format(alpha=True, high_bit_depth=True) == "yuva420p"
     assert prores.choose_pixel_format(alpha=True, high_bit_depth=True) == "yuva444p10le"
@@ -74,14 +74,16 @@ def test_the_pixel_format_holds_the_most_of_what_is_asked() -> None:
     assert webm.accelerated is webm
 
 
-def test_mkv_is_the_composite_and_the_bare_matte_is_asked_for() -> None:
+def test_mkv_is_the_composite_and_the_matte_needs_its_key() -> None:
     form = formats.by_suffix(Path("out.mkv"))
     assert form.content == "picture" and form.sound_codec is not None
     assert formats.by_key("matte-lossless").suffix == ".mkv"
 
 
 @pytest.mark.parametrize("size", [(17000, 64), (64, 17000), (64, 9000), (70000, 16), (16383, 16)])
-def test_what_is_too_large_is_refused_with_what_holds_it(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_sizes_beyond_a_formats_limit_are_refused_with_alternatives(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
     source = write_clip(
         tmp_path / "wide.mkv",
         [np.zeros((size[1], size[0], 3), np.uint8)] * 2,
@@ -104,7 +106,7 @@ def test_what_is_too_large_is_refused_with_what_holds_it(tmp_path: Path, size: t
 
 
 @pytest.mark.parametrize("key", formats.FORMATS)
-def test_an_encoder_takes_what_its_format_is_said_to_hold(key: str) -> None:
+def test_encoders_accept_the_sizes_of_their_format(key: str) -> None:
     """And refuses, or would spoil, the next size; x265 alone takes more than its container."""
     form = formats.by_key(key)
     if form.max_size is None or form.codec == "gif":

@@ -65,7 +65,7 @@ def test_json_round_trip(job: Job) -> None:
     assert data.keys() == {written.get(field.name, field.name) for field in fields(Job)}
 
 
-def test_a_job_of_before_there_were_objects_is_read() -> None:
+def test_a_job_without_objects_is_read() -> None:
     data = JOBS[0].to_json(FOLDER)
     for key in ("objects", "weights", "stable"):
         del data[key]
@@ -88,7 +88,7 @@ def test_progress_is_plain_data() -> None:
     assert Progress.from_json(json.loads(json.dumps(progress.to_json()))) == progress
 
 
-def test_progress_of_before_there_were_reviews_is_read() -> None:
+def test_progress_without_reviews_is_read() -> None:
     data = {"stage": "matte", "done": 3, "total": 10, "rate": 2.5, "left": None}
     assert Progress.from_json(data) == Progress("matte", 3, 10, 2.5, None)
 
@@ -156,7 +156,7 @@ def test_unreadable_events_of_a_run_are_refused(data: Any) -> None:
         ),
     ],
 )
-def test_what_does_not_fit_is_refused(
+def test_invalid_jobs_are_refused(
     clip_path: Path, changed: dict[str, Any], kind: type[Exception], word: str
 ) -> None:
     job = Job(clip_path, Path("out.mp4"), model="threshold")
@@ -189,9 +189,7 @@ def test_span(
 
 
 @pytest.mark.usefixtures("stand_ins")
-def test_the_matte_key_names_what_the_matte_depends_on_and_nothing_else(
-    tmp_path: Path, clip_path: Path
-) -> None:
+def test_the_matte_key_depends_on_the_matte_inputs_only(tmp_path: Path, clip_path: Path) -> None:
     job = Job(clip_path, tmp_path / "out.mp4", model="threshold", matte=tmp_path / "m.mkv")
     same = (
         {"output": tmp_path / "else.mp4"},
@@ -222,7 +220,7 @@ def test_the_matte_key_names_what_the_matte_depends_on_and_nothing_else(
 
 
 @pytest.mark.usefixtures("stand_ins")
-def test_the_result_key_names_all_that_the_result_depends_on(tmp_path: Path, clip_path: Path) -> None:
+def test_the_result_key_depends_on_all_inputs_of_the_result(tmp_path: Path, clip_path: Path) -> None:
     job = Job(clip_path, tmp_path / "out.mp4", model="threshold", matte=tmp_path / "m.mkv")
     same = ({"output": tmp_path / "else.mp4"}, {"matte": None}, {"device": "cpu"}, {"hardware": True})
     assert all(result_key(replace(job, **changed), tmp_path) == result_key(job, tmp_path) for changed in same)

@@ -28,7 +28,7 @@ def save(path: Path, clip_path: Path, first: int, count: int, key: str = "k") ->
     return images
 
 
-def test_it_is_lossless_and_says_what_it_was_made_from(counted_path: Path, tmp_path: Path) -> None:
+def test_a_matte_file_is_lossless_and_has_its_tags(counted_path: Path, tmp_path: Path) -> None:
     path = tmp_path / "m.mkv"
     images = save(path, counted_path, 8, 20)
     assert np.array_equal(ffprobe.frames(path, "gray"), np.stack(images))
@@ -72,7 +72,7 @@ def without(path: Path, source: Path, lost: set[int]) -> Path:
 
 
 @pytest.mark.parametrize("lost", [{0}, {19}, {7}, {0, 1, 2, 9, 10, 18}])
-def test_a_missing_picture_moves_no_other(counted_path: Path, tmp_path: Path, lost: set[int]) -> None:
+def test_a_missing_frame_shifts_no_other(counted_path: Path, tmp_path: Path, lost: set[int]) -> None:
     images = save(tmp_path / "whole.mkv", counted_path, 8, 20)
     kept = MatteFile.open(without(tmp_path / "m.mkv", tmp_path / "whole.mkv", lost))
     assert (kept.key, kept.frame_count) == ("k", 20 - len(lost))
@@ -87,7 +87,7 @@ def test_a_missing_picture_moves_no_other(counted_path: Path, tmp_path: Path, lo
     assert kept.pts_range(clip)[1] == pts[left[-1] + 9]
 
 
-def test_a_frame_that_cannot_be_decoded_moves_no_other(tmp_path: Path) -> None:
+def test_an_undecodable_frame_shifts_no_other(tmp_path: Path) -> None:
     options = {"preset": "veryfast", "crf": "12", "g": "1"}
     path = write_clip(tmp_path / "clip.mp4", numbered(10), options=options)
     images = save(tmp_path / "m.mkv", path, 0, 10)
@@ -110,7 +110,7 @@ def test_a_frame_that_cannot_be_decoded_moves_no_other(tmp_path: Path) -> None:
         (Fraction(1, 1000), [0, 40, 50, 170, 230, 231, 400, 700, 701, 702, 1000, 3000]),
     ],
 )
-def test_at_any_rate(tmp_path: Path, tick: Fraction, pts: list[int]) -> None:
+def test_mattes_of_any_frame_rate(tmp_path: Path, tick: Fraction, pts: list[int]) -> None:
     path = write_clip(tmp_path / "clip.mp4", numbered(12), pts=pts, time_base=tick)
     images = save(tmp_path / "whole.mkv", path, 0, 12)
     clip = probe_clip(path)
@@ -128,7 +128,7 @@ def test_the_pts_range_of_a_matte_file(counted_path: Path, tmp_path: Path) -> No
     assert kept.pts_range(probe_clip(counted_path)) == (times[30], times[-1] + 1)
 
 
-def test_a_matte_serves_the_ranges_inside_its_own(counted_path: Path, tmp_path: Path) -> None:
+def test_a_matte_covers_the_ranges_inside_its_own(counted_path: Path, tmp_path: Path) -> None:
     times = load_index(counted_path).pts
     clip = probe_clip(counted_path)
     with matte.create_writer(tmp_path / "m.mkv", clip, start=times[10], past=times[30]) as writer:
@@ -150,14 +150,14 @@ def test_the_matte_of_another_clip_is_refused(counted_path: Path, clip_path: Pat
         list(MatteFile.open(tmp_path / "m.mkv").read(probe_clip(short)))
 
 
-def test_any_grey_video_will_do(counted_path: Path, tmp_path: Path) -> None:
+def test_any_grey_video_is_accepted_as_a_matte(counted_path: Path, tmp_path: Path) -> None:
     mattes = write_clip(tmp_path / "hand.mp4", numbered(40))
     kept = MatteFile.open(mattes)
     assert (kept.key, kept.start) == ("", 0)
     assert len(list(kept.read(probe_clip(counted_path)))) == 40  # as many, at another rate
 
 
-def test_a_shorter_grey_video_is_laid_beside_by_its_times(counted_path: Path, tmp_path: Path) -> None:
+def test_a_shorter_grey_video_is_matched_by_time(counted_path: Path, tmp_path: Path) -> None:
     rate = Fraction(19990, 1000)
     images = [np.full((64, 64, 3), 6 * n, np.uint8) for n in range(30)]
     whole = write_clip(tmp_path / "whole.mp4", images, rate=rate, options={"crf": "8", "g": "1"})

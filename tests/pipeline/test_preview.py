@@ -34,12 +34,12 @@ def job(counted_path: Path, tmp_path: Path) -> Job:
     return Job(counted_path, tmp_path / "out.mp4", model="carrying")
 
 
-def test_the_frames_on_screen_each_once_and_in_order(job: Job) -> None:
+def test_previews_are_of_the_displayed_frames_in_order(job: Job) -> None:
     found = list(preview.predict_frames(job, [1.0, 0.0, 1.02, 0.26, 99, -1]))
     assert [number(frame.image) for frame, _ in found] == [0, 5, 20, 39]
 
 
-def test_the_model_sees_few_frames_and_each_mark(job: Job) -> None:
+def test_the_model_is_given_few_frames_and_every_prompt(job: Job) -> None:
     job = replace(job, prompts=(Prompt(0.5, box=BOX), Prompt(1.5, (Point(5, 5),))))
     found = list(preview.predict_frames(job, [0.1, 1.9], steps=4))
     assert [number(frame.image) for frame, _ in found] == [2, 38]
@@ -50,7 +50,7 @@ def test_the_model_sees_few_frames_and_each_mark(job: Job) -> None:
     assert len(back.numbers) <= 5 and len(forth.numbers) <= 9
 
 
-def test_marks_behind_what_is_asked_for_are_left_alone(job: Job) -> None:
+def test_prompts_after_the_requested_frames_are_not_used(job: Job) -> None:
     job = replace(job, prompts=(Prompt(0, box=BOX), Prompt(1.9, box=BOX)))
     assert len(list(preview.predict_frames(job, [0.2]))) == 1
     assert [stream.numbers[0] for stream in carrying().streams] == [0]
@@ -58,7 +58,7 @@ def test_marks_behind_what_is_asked_for_are_left_alone(job: Job) -> None:
 
 @pytest.mark.parametrize("marks", [[10], [10, 11], [0, 39], [5, 20, 35]])
 @pytest.mark.parametrize("points", [False, True])
-def test_every_frame_can_be_asked_for(job: Job, marks: list[int], points: bool) -> None:
+def test_every_frame_can_be_requested(job: Job, marks: list[int], points: bool) -> None:
     prompts = [Prompt(n / 20, (Point(5, 5),), None if points and k else BOX) for k, n in enumerate(marks)]
     job = replace(job, prompts=tuple(prompts))
     for n in range(0, 40, 3):
@@ -83,7 +83,7 @@ def test_a_matte_file_is_used_where_it_covers_the_frames(
     assert model.streams > before
 
 
-def test_times_spread_over_what_is_kept(job: Job) -> None:
+def test_preview_times_are_spread_over_the_kept_range(job: Job) -> None:
     clip = probe_clip(job.source)
     assert preview.spaced_times(clip, replace(job, start=0.5, end=1.5), 4) == pytest.approx(
         [0.625, 0.875, 1.125, 1.375]
@@ -95,7 +95,7 @@ def test_a_time_that_is_not_finite_is_refused(job: Job) -> None:
         list(preview.predict_frames(job, [math.nan]))
 
 
-def test_stopping_early_leaves_nothing(job: Job, tmp_path: Path) -> None:
+def test_closing_early_leaves_no_files(job: Job, tmp_path: Path) -> None:
     steps = preview.predict_frames(replace(job, prompts=(Prompt(1, box=BOX),)), [0.0, 0.5, 1.5])
     next(iter(steps))
     del steps

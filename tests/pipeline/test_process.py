@@ -187,7 +187,7 @@ def test_another_matte_key_runs_the_model_again(job: Job, tmp_path: Path) -> Non
     assert {step.stage for step in run(other)} == {"matte"}
 
 
-def test_a_part_of_what_was_cut_needs_no_model(job: Job, tmp_path: Path, composed: Composed) -> None:
+def test_a_part_of_a_stored_matte_needs_no_model(job: Job, tmp_path: Path, composed: Composed) -> None:
     job = replace(job, matte=tmp_path / "matte.mkv")
     run(job)
     whole = composed.pop("out.mp4")
@@ -202,7 +202,7 @@ def test_a_part_of_what_was_cut_needs_no_model(job: Job, tmp_path: Path, compose
 
 
 @pytest.mark.parametrize("rate", [Fraction(10), Fraction(25), Fraction(60)])
-def test_an_even_rate(tmp_path: Path, rate: Fraction) -> None:
+def test_a_constant_rate(tmp_path: Path, rate: Fraction) -> None:
     pts = [0, 30, 75, 76, 200, 480, 500, 1000]  # milliseconds
     path = write_clip(tmp_path / "in.mp4", numbered(8), pts=pts, time_base=Fraction(1, 1000))
     job = Job(path, tmp_path / "out.mp4", model="carrying", rate=rate, background=Colour(0, 0, 0))
@@ -222,7 +222,7 @@ def test_the_subject_alone_and_its_matte(job: Job, clip_path: Path, tmp_path: Pa
     assert ffprobe.frames(wider.output, "gray").mean() > truth.mean() + 1
 
 
-def test_the_sound_of_what_is_behind(job: Job, tmp_path: Path) -> None:
+def test_the_sound_of_the_background(job: Job, tmp_path: Path) -> None:
     frames = numbered(10)
     silent = write_clip(tmp_path / "silent.mp4", frames, rate=10)
     behind = write_clip(tmp_path / "behind.mp4", frames[:5], rate=10, sound=True)
@@ -240,14 +240,14 @@ def test_deviations_are_reported_as_notes(job: Job) -> None:
     assert ("h264_nvenc" in ffprobe.stream(job.output).get("tags", {}).get("encoder", "")) or told
 
 
-def test_a_damaged_matte_is_made_again(job: Job, tmp_path: Path) -> None:
+def test_a_damaged_matte_is_computed_again(job: Job, tmp_path: Path) -> None:
     job = replace(job, matte=tmp_path / "matte.mkv")
     (tmp_path / "matte.mkv").write_bytes(b"not a matte")
     assert {step.stage for step in run(job)} == {"matte"}
     assert {step.stage for step in run(job)} == {"render"}
 
 
-def test_a_cut_run_is_the_same_from_its_matte(job: Job, tmp_path: Path, composed: Composed) -> None:
+def test_rendering_a_trimmed_matte_equals_its_run(job: Job, tmp_path: Path, composed: Composed) -> None:
     job = replace(job, start=0.26, end=0.75, matte=tmp_path / "matte.mkv")
     assert job.matte is not None
 
@@ -278,7 +278,7 @@ def test_render_refuses_the_matte_of_another_clip(job: Job, counted_path: Path, 
     assert not (tmp_path / "else.mp4").exists()
 
 
-def test_prompts_run_both_ways_and_the_file_is_in_order(counted_path: Path, tmp_path: Path) -> None:
+def test_a_run_in_both_directions_writes_frames_in_order(counted_path: Path, tmp_path: Path) -> None:
     prompts = (Prompt(0.5, box=Box(1, 1, 60, 60)), Prompt(1.5, box=Box(1, 1, 60, 60)))
     job = Job(counted_path, tmp_path / "out.mp4", model="carrying", prompts=prompts, matte=tmp_path / "m.mkv")
     steps = run(job)
@@ -311,7 +311,7 @@ def untouched(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callab
     check()
 
 
-def test_closing_in_the_middle_ends_everything(
+def test_closing_early_ends_all_threads_and_leaves_no_files(
     long_path: Path, tmp_path: Path, untouched: Callable[[], None]
 ) -> None:
     job = Job(long_path, tmp_path / "out.mp4", model="slow", matte=tmp_path / "m.mkv")
@@ -442,7 +442,7 @@ def test_inputs_are_not_overwritten(job: Job, clip_path: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("place", ["folder.mp4", "missing/out.mp4", "file/out.mp4"])
-def test_an_output_that_cannot_be(job: Job, tmp_path: Path, place: str) -> None:
+def test_an_impossible_output_is_refused(job: Job, tmp_path: Path, place: str) -> None:
     (tmp_path / "folder.mp4").mkdir()
     (tmp_path / "file").touch()
     for changed in ({"output": tmp_path / place}, {"matte": tmp_path / place}):
@@ -463,7 +463,7 @@ def test_the_speed_of_a_model_is_recorded(counted_path: Path, clip_path: Path, t
     assert speeds.measured_speeds("blind") is None
 
 
-def test_objects_are_united_in_what_comes_out(counted_path: Path, tmp_path: Path) -> None:
+def test_the_result_is_the_union_of_the_objects(counted_path: Path, tmp_path: Path) -> None:
     marks = tuple(Prompt(0, (Point(x, 32),), object=n) for n, x in ((1, 12), (2, 50)))
     job = Job(counted_path, tmp_path / "o.mp4", model="pointing", prompts=marks, matte=tmp_path / "m.mkv")
     run(job)

@@ -20,14 +20,14 @@ def test_json_round_trip() -> None:
     assert prompts.from_json(json.loads(json.dumps(prompts.to_json(given)))) == given
 
 
-def test_ordered_by_time_joined_and_without_empty_ones() -> None:
+def test_normalise_sorts_merges_and_drops_empty_prompts() -> None:
     a, b, c = Point(1, 1), Point(2, 2, keep=False), Point(3, 3)
     first, second = Box(0, 0, 5, 5), Box(1, 1, 6, 6)
     given = [Prompt(2, (a,)), Prompt(1), Prompt(0, (b,), first), Prompt(0, (c,), second)]
     assert prompts.normalise(given) == (Prompt(0, (b, c), second), Prompt(2, (a,)))
 
 
-def test_marks_of_two_objects_on_one_frame_stay_apart() -> None:
+def test_prompts_of_two_objects_on_one_frame_are_not_merged() -> None:
     a, b, c = Point(1, 1), Point(2, 2), Point(3, 3)
     given = [Prompt(0, (b,), object=2), Prompt(0, (a,)), Prompt(0, (c,), object=2)]
     assert prompts.normalise(given) == (Prompt(0, (a,)), Prompt(0, (b, c), object=2))
@@ -37,7 +37,7 @@ def test_marks_of_two_objects_on_one_frame_stay_apart() -> None:
     }
 
 
-def test_a_candidate_is_chosen_for_a_lone_click() -> None:
+def test_only_a_single_click_has_a_candidate() -> None:
     lone = Prompt(0, (Point(1, 1),), candidate=2)
     lone.check(100, 50, 2.0)
     assert lone.merge(Prompt(0)).candidate == 2
@@ -45,7 +45,7 @@ def test_a_candidate_is_chosen_for_a_lone_click() -> None:
     assert lone.merge(Prompt(0, box=Box(0, 0, 9, 9))).candidate is None
 
 
-def test_objects_as_data() -> None:
+def test_objects_json_round_trip() -> None:
     thing = Object(3, "Ball", on=False)
     assert Object.from_json(json.loads(json.dumps(thing.to_json()))) == thing
     assert Object.from_json({"number": 2}) == Object(2)
@@ -79,7 +79,7 @@ def test_corners_of_a_box_come_in_any_order() -> None:
         [{"time": None, "points": [{"x": 1, "y": 2}]}],
     ],
 )
-def test_what_is_no_list_of_marks_is_refused(data: object) -> None:
+def test_invalid_prompt_lists_are_refused(data: object) -> None:
     with pytest.raises(PromptError):
         prompts.from_json(data)
 
@@ -105,10 +105,10 @@ def test_what_is_no_list_of_marks_is_refused(data: object) -> None:
         (Prompt(0, (Point(1, 1),), Box(0, 0, 9, 9), candidate=0), "single click"),
     ],
 )
-def test_a_mark_that_does_not_fit_is_refused(prompt: Prompt, word: str) -> None:
+def test_prompts_outside_the_clip_are_refused(prompt: Prompt, word: str) -> None:
     with pytest.raises(PromptError, match=word):
         prompt.check(100, 50, 2.0)
 
 
-def test_marks_on_the_rim_fit() -> None:
+def test_prompts_on_the_border_are_accepted() -> None:
     Prompt(2.0, (Point(0, 0), Point(100, 50)), Box(0, 0, 100, 50)).check(100, 50, 2.0)

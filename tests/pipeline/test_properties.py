@@ -132,7 +132,9 @@ def shown(source: Source, path: Path) -> list[Fraction]:
     alpha=st.booleans(),
     trim=st.tuples(st.integers(0, 11), st.integers(1, 12)),
 )
-def test_what_comes_out_is_what_went_in(source: Source, key: str, alpha: bool, trim: tuple[int, int]) -> None:
+def test_results_match_their_random_sources(
+    source: Source, key: str, alpha: bool, trim: tuple[int, int]
+) -> None:
     form = formats.FORMATS[key]
     alpha = alpha and form.alpha
     with tempfile.TemporaryDirectory() as name:

@@ -88,12 +88,12 @@ if not FOLDER.is_dir():
     )
 
 
-def test_every_file_is_told_of() -> None:
+def test_every_clip_is_listed() -> None:
     assert {path.name for path in FOLDER.iterdir()} == OUTCOMES.keys()
 
 
 @pytest.mark.parametrize("name", [name for name, outcome in OUTCOMES.items() if isinstance(outcome, str)])
-def test_it_is_refused_with_its_sentence(name: str) -> None:
+def test_unusable_clips_are_refused_with_their_error(name: str) -> None:
     path = FOLDER / name
     with pytest.raises(InputError, match=str(OUTCOMES[name])) as caught:
         probe_clip(path)
@@ -102,7 +102,7 @@ def test_it_is_refused_with_its_sentence(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, outcome in OUTCOMES.items() if isinstance(outcome, Works)])
-def test_it_works(name: str) -> None:
+def test_usable_clips_are_processed(name: str) -> None:
     path, truth = FOLDER / name, OUTCOMES[name]
     assert isinstance(truth, Works)
     clip = probe_clip(path)
@@ -144,7 +144,7 @@ def test_it_works(name: str) -> None:
         ("edit_list_positive_shift.mp4", 260),
     ],
 )
-def test_one_frame_is_the_same_as_among_all(name: str, where: int) -> None:
+def test_a_single_decoded_frame_equals_the_sequential_one(name: str, where: int) -> None:
     path = FOLDER / name
     pts = load_index(path).pts
     (alone,) = read_frames(path, only=[pts[where]], pixel_format="gray")

@@ -38,7 +38,7 @@ def test_the_pipeline_is_light_until_a_model_is_loaded(code: str) -> None:
     assert not loaded(code) & {*HEAVY, "db", "ui", "app"}
 
 
-def test_the_database_knows_nobody() -> None:
+def test_the_database_imports_no_other_package() -> None:
     modules = [path.stem for path in (ROOT / "db").glob("*.py") if not path.stem.startswith("_")]
     code = "\n".join(f"import db.{name}" for name in sorted(modules)) or "import db"
     assert not loaded(code) & {"gradio", "torch", "pipeline", "ui", "app"}
@@ -49,12 +49,12 @@ def names(path: Path) -> set[str]:
     return {name.partition(".")[0] for name in imported(path)}
 
 
-def test_only_one_package_speaks_to_ffmpeg() -> None:
+def test_only_one_package_imports_av() -> None:
     video = ROOT / "pipeline" / "video"
     assert all(path.is_relative_to(video) for path in SOURCES if "av" in names(path))
 
 
-def test_the_pipeline_imports_nothing_of_the_house() -> None:
+def test_the_pipeline_imports_no_application_package() -> None:
     for path in SOURCES:
         assert not names(path) & {"ui", "db", "app", "gradio", "sqlalchemy", "tests"}, path.name
 
@@ -74,13 +74,13 @@ def test_torch_is_imported_where_a_model_is_loaded_and_not_before() -> None:
         assert "torch" not in found, path.name
 
 
-def test_every_module_says_what_it_is() -> None:
+def test_every_module_has_a_docstring() -> None:
     for path in SOURCES:
         text = path.read_text(encoding="utf-8")
         assert not text.strip() or ast.get_docstring(ast.parse(text)), path.name
 
 
-def test_every_error_is_drawn_in_the_tree() -> None:
+def test_every_error_is_in_the_documented_tree() -> None:
     raised = [name for name, value in vars(errors).items() if isinstance(value, type)]
     assert len(raised) >= 7
     assert errors.__doc__ is not None
@@ -88,7 +88,7 @@ def test_every_error_is_drawn_in_the_tree() -> None:
     assert all(issubclass(getattr(errors, name), errors.RecorteError) for name in raised)
 
 
-def test_every_card_is_filled_in() -> None:
+def test_every_card_has_all_fields() -> None:
     cards = models.cards()
     assert cards
     for key, card in cards.items():
@@ -123,12 +123,12 @@ def arrows() -> dict[str, set[str]]:
     return found
 
 
-def test_packages_import_each_other_in_no_circle() -> None:
+def test_packages_have_no_circular_imports() -> None:
     graph = graphlib.TopologicalSorter(arrows())
     graph.prepare()  # raises CycleError, which names the circle
 
 
-def test_packages_and_modules_are_of_a_size_that_can_be_read() -> None:
+def test_packages_and_modules_are_not_too_large() -> None:
     long = {
         name: lines
         for name, path in MODULES.items()

@@ -21,7 +21,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation, "_SIDE", 64)
 
 
-def test_one_command_makes_weights_and_goes_on(
+def test_the_command_writes_weights_and_resumes(
     tiny: None, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "made" / "here"
@@ -53,7 +53,7 @@ def test_one_command_makes_weights_and_goes_on(
     assert {path.name for path in folder.iterdir()} == {"recorte.json", "recorte.safetensors", "state.pt"}
 
 
-def test_it_learns_on_from_weights_that_are_named(
+def test_training_can_start_from_given_weights(
     tiny: None, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = ["--device", "cpu", "--workers", "0", "--steps", "1", "--save", "1"]
@@ -68,12 +68,12 @@ def test_it_learns_on_from_weights_that_are_named(
         command.main([str(data), str(tmp_path / "two"), *told, "--start", str(tmp_path / "none.safetensors")])
 
 
-def test_what_cannot_be_used_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_an_unusable_data_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"^nowhere has too few photos/KIND_\*\.jpg to learn by"):
         command.main([str(tmp_path / "nowhere"), str(tmp_path / "made")])
     assert not (tmp_path / "made").exists()
 
 
-def test_a_device_that_there_is_not_is_told(data: Path, tmp_path: Path) -> None:
+def test_an_unknown_device_is_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="'fast' is no device"):
         command.main([str(data), str(tmp_path), "--device", "fast"])

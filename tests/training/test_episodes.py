@@ -24,19 +24,19 @@ def same(one: Episode, other: Episode) -> bool:
     return all(np.array_equal(value, other[name]) for name, value in one.items())  # type: ignore[literal-required]
 
 
-def test_an_episode_is_the_same_whoever_makes_it(learnt: Photos, found: list[Episode]) -> None:
+def test_episodes_are_reproducible(learnt: Photos, found: list[Episode]) -> None:
     later = Episodes(learnt, seed=1)
     assert all(same(later[Request(n, SIDE, n % 2 == 0)], found[n]) for n in (11, 7, 8))
     assert not same(found[7], found[9])
     assert not same(Episodes(learnt, seed=2)[Request(7, SIDE, False)], found[7])
 
 
-def test_there_is_no_end_of_them(learnt: Photos) -> None:
+def test_the_dataset_is_endless(learnt: Photos) -> None:
     far = Episodes(learnt, seed=1)[Request(10**9, 96, True)]
     assert far["pictures"].shape == (STEPS, 96, 96, 3)
 
 
-def test_each_is_carried_or_corrected(found: list[Episode]) -> None:
+def test_an_episode_is_propagated_or_corrected(found: list[Episode]) -> None:
     carried, corrected = found[::2], found[1::2]
     for episode in corrected:
         assert len(episode["pictures"]) == len(episode["alphas"]) == 1
@@ -62,7 +62,7 @@ def test_the_flow_leads_from_each_frame_to_the_one_before(found: list[Episode]) 
     assert np.mean(nearer) > 0.6
 
 
-def test_a_batch_is_as_the_network_is_given_it(found: list[Episode]) -> None:
+def test_batches_have_the_shapes_of_the_network(found: list[Episode]) -> None:
     batch = episodes.prepare_batch(default_collate(found[:6:2]), torch.device("cpu"))
     shapes = {name: tuple(value.shape) for name, value in batch.items()}
     assert shapes == {

@@ -9,7 +9,7 @@ from tests.training import made
 from training import evaluation
 
 
-def test_what_is_asked_counts_alike_however_many_kinds_it_is_asked_of() -> None:
+def test_prompt_types_have_equal_weight_in_the_overall_score() -> None:
     found = {
         "things, box": 0.8,
         "people, box": 0.6,
@@ -20,7 +20,7 @@ def test_what_is_asked_counts_alike_however_many_kinds_it_is_asked_of() -> None:
     assert evaluation.overall_score(found) == pytest.approx(np.mean([0.7, 0.5, 0.3, 0.9]))
 
 
-def test_an_alpha_is_measured_in_the_band_of_its_edges(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_edge_error_is_measured_in_the_band_of_edges(monkeypatch: pytest.MonkeyPatch) -> None:
     alpha = made.disc(64, 64)
     photo = evaluation.EmbeddedPhoto.__new__(evaluation.EmbeddedPhoto)
     photo.alpha, photo.truth = as_floats(alpha / 255), alpha > 127

@@ -18,7 +18,7 @@ def every(found: Photos) -> set[str]:
     return {name for names in found.names.values() for name in names}
 
 
-def test_no_photograph_and_no_scene_is_both_learnt_and_held_out(data: Path) -> None:
+def test_training_and_held_out_photographs_are_disjoint(data: Path) -> None:
     learnt, held_out = Photos(data), Photos(data, held_out=True)
     assert every(learnt) | every(held_out) == set(made.names())
     assert not every(learnt) & every(held_out)
@@ -38,7 +38,7 @@ def test_the_frames_of_a_scene_are_in_order(learnt: Photos) -> None:
     assert photos.scene_name("davis_dance-twirl_00012") == "dance-twirl"
 
 
-def test_a_photograph_is_red_first_beside_its_mask(learnt: Photos) -> None:
+def test_photographs_are_read_as_rgb_with_their_mask(learnt: Photos) -> None:
     name = learnt.names["ecssd"][0]
     picture, alpha = learnt.read(name)
     assert picture.shape == (*made.SIZE, 3) and picture.dtype == alpha.dtype == np.uint8
@@ -57,7 +57,7 @@ def test_kinds_are_drawn_by_their_shares(learnt: Photos) -> None:
         assert count / len(drawn) == pytest.approx(shares[kind] / sum(shares.values()), abs=0.04)
 
 
-def test_what_only_a_mark_singles_out_is_not_drawn_without(
+def test_unmarked_shares_apply_to_episodes_without_prompt(
     learnt: Photos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(photos.KINDS, "horse", photos.KINDS["horse"]._replace(share=0.5, unmarked=0))
@@ -67,13 +67,13 @@ def test_what_only_a_mark_singles_out_is_not_drawn_without(
         assert ("horse" in kinds) == marked and "ecssd" in kinds
 
 
-def test_every_kind_has_a_share_and_says_how_its_frames_follow() -> None:
+def test_every_kind_has_valid_values() -> None:
     assert sum(kind.share for kind in photos.KINDS.values()) > 0.9
     for kind in photos.KINDS.values():
         assert kind.share > 0 and 0 <= kind.unmarked <= 1 and kind.step >= 0
 
 
-def test_an_alpha_is_learnt_before_a_mask_and_a_mask_is_measured_by(tmp_path: Path, data: Path) -> None:
+def test_alphas_are_preferred_for_training_and_masks_for_evaluation(tmp_path: Path, data: Path) -> None:
     folder = shutil.copytree(data, tmp_path / "data")
     (folder / "alphas").mkdir()
     cv2.imwrite(str(folder / "alphas" / "horse_00.png"), np.full(made.SIZE, 77, np.uint8))
@@ -91,7 +91,7 @@ def test_a_folder_without_photographs_is_named(tmp_path: Path, held_out: bool, w
         Photos(tmp_path, held_out)
 
 
-def test_as_few_as_are_held_out_are_nothing_to_learn_by(tmp_path: Path, data: Path) -> None:
+def test_a_folder_with_only_held_out_photographs_is_refused_for_training(tmp_path: Path, data: Path) -> None:
     (tmp_path / "photos").mkdir()
     shutil.copy(data / "photos" / "cat_00.jpg", tmp_path / "photos")
     assert every(Photos(tmp_path, held_out=True)) == {"cat_00"}

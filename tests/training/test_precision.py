@@ -9,7 +9,7 @@ from pipeline.networks.recorte import Recorte
 from training.precision import widen_depthwise
 
 
-def test_names_weights_and_answers_stay() -> None:
+def test_names_weights_and_outputs_are_unchanged() -> None:
     torch.manual_seed(0)
     network = Recorte().eval()
     widened = copy.deepcopy(network)
@@ -21,7 +21,7 @@ def test_names_weights_and_answers_stay() -> None:
     assert torch.equal(network(picture, marks), widened(picture, marks))
 
 
-def test_derivatives_are_in_float32_and_reach_the_weights() -> None:
+def test_gradients_are_float32_and_reach_the_weights() -> None:
     torch.manual_seed(0)
     plain = nn.Sequential(nn.Conv2d(8, 8, 5, 2, 2, groups=8))
     wide = copy.deepcopy(plain)

@@ -8,7 +8,7 @@ from pipeline.networks.recorte import Recorte
 from training import pretrained
 
 
-def test_it_is_all_of_the_networks_encoder_and_nothing_else() -> None:
+def test_the_weights_are_exactly_those_of_the_encoder() -> None:
     found = pretrained.load_encoder()
     network = Recorte()
     own = {name: value.shape for name, value in network.state_dict().items()}
@@ -21,7 +21,7 @@ def test_it_is_all_of_the_networks_encoder_and_nothing_else() -> None:
     assert all(torch.isfinite(value).all() for value in found.values())
 
 
-def test_what_it_sees_are_pictures() -> None:
+def test_the_pretrained_encoder_distinguishes_pictures() -> None:
     """Activations stay of the size that the normalisations were learnt with: the layers are in order."""
     network = Recorte().eval()
     network.load_state_dict(pretrained.load_encoder(), strict=False)

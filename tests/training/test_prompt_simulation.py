@@ -17,7 +17,7 @@ def square(x: int, y: int, side: int) -> np.ndarray:
     return mask
 
 
-def test_the_pictures_border_is_an_edge() -> None:
+def test_the_picture_border_counts_as_an_edge() -> None:
     deep = prompt_simulation.distance_to_edge(np.ones((9, 15), bool))
     assert deep[0, 0] == pytest.approx(deep[8, 7], abs=0.1) and deep.argmax() // 15 == 4
 
@@ -30,7 +30,7 @@ def test_a_correction_is_in_the_middle_of_the_largest_error(lacking: int, spilt:
     assert (point.x, point.y) == ((12, 42) if keep else (42, 12))
 
 
-def test_nothing_is_corrected_where_nothing_is_wrong() -> None:
+def test_a_correct_mask_gets_no_click() -> None:
     mask = square(10, 10, 20)
     assert prompt_simulation.correction_click(mask, mask) is None
     assert prompt_simulation.correction_click(mask, mask | square(40, 40, 2)) is None  # an edge, no part
@@ -44,7 +44,7 @@ def test_a_random_point_is_well_inside() -> None:
     assert prompt_simulation.random_point(np.zeros((64, 64), bool), np.random.default_rng(0)) is None
 
 
-def test_first_marks_are_on_the_subject() -> None:
+def test_first_prompts_are_on_the_subject() -> None:
     mask = made.disc() > 127
     boxes = points = removed = 0
     for seed in SEEDS:
@@ -64,14 +64,14 @@ def test_first_marks_are_on_the_subject() -> None:
     assert boxes > 10 and points > 10 and removed > 3
 
 
-def test_a_subject_that_is_not_there_gets_no_mark_to_keep() -> None:
+def test_an_empty_mask_gets_no_foreground_prompt() -> None:
     for seed in SEEDS:
         assert not prompt_simulation.simulate_prompts(
             np.zeros((64, 64), np.uint8), np.random.default_rng(seed)
         )[prompt_maps.KEPT].any()
 
 
-def test_a_box_is_about_the_subject() -> None:
+def test_sampled_boxes_surround_the_subject() -> None:
     mask = square(20, 10, 30)
     for seed in SEEDS:
         box = prompt_simulation._sample_box(mask, np.random.default_rng(seed))
@@ -81,7 +81,7 @@ def test_a_box_is_about_the_subject() -> None:
     assert isinstance(whole, Box)
 
 
-def test_a_disturbed_mask_is_another_one_of_the_same_subject() -> None:
+def test_a_perturbed_mask_overlaps_the_true_one() -> None:
     alpha = made.disc()
     overlaps = []
     for seed in SEEDS:
@@ -94,7 +94,7 @@ def test_a_disturbed_mask_is_another_one_of_the_same_subject() -> None:
     assert 0.5 < np.mean(overlaps) < 0.95 and min(overlaps) < 0.6
 
 
-def test_nothing_can_be_disturbed() -> None:
+def test_an_empty_mask_can_be_perturbed() -> None:
     for seed in SEEDS:
         found = prompt_simulation.perturb_mask(np.zeros((64, 64), np.uint8), np.random.default_rng(seed))
         assert np.isfinite(found).all() and found.mean() < 0.2

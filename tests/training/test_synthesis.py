@@ -37,7 +37,7 @@ def warm(picture: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("moving", [True, False])
 @pytest.mark.parametrize("automatic", [True, False])
-def test_alpha_and_picture_go_together(plain: None, learnt: Photos, automatic: bool, moving: bool) -> None:
+def test_alpha_matches_the_picture(plain: None, learnt: Photos, automatic: bool, moving: bool) -> None:
     """Of filmed, photographed and composed scenes; with others beside, behind and before the subject."""
     kinds, others = set(), 0
     for seed in SEEDS:
@@ -57,7 +57,7 @@ def test_alpha_and_picture_go_together(plain: None, learnt: Photos, automatic: b
     assert not others if automatic else others > 10
 
 
-def test_what_moves_goes_further_to_the_second_frame_than_from_there_on(plain: None, learnt: Photos) -> None:
+def test_motion_is_largest_to_the_second_frame(plain: None, learnt: Photos) -> None:
     far, near = [], []
     for seed in SEEDS:
         found = synthesis.make_scene(learnt, SceneSpec(SIDE, False, True), np.random.default_rng(seed))
@@ -67,7 +67,7 @@ def test_what_moves_goes_further_to_the_second_frame_than_from_there_on(plain: N
     assert np.mean(far) > 2 * np.mean(near) > 0.01
 
 
-def test_a_scene_can_be_made_again(learnt: Photos) -> None:
+def test_scenes_are_reproducible(learnt: Photos) -> None:
     wish = SceneSpec(SIDE, False, True)
     one, same, another = (
         synthesis.make_scene(learnt, wish, np.random.default_rng(seed)) for seed in (1, 1, 2)
@@ -76,14 +76,14 @@ def test_a_scene_can_be_made_again(learnt: Photos) -> None:
     assert not any(np.array_equal(a.picture, b.picture) for a, b in zip(one, another, strict=True))
 
 
-def test_no_old_background_is_left_beside_a_subject() -> None:
+def test_extended_colours_contain_no_old_background() -> None:
     subject = np.array([230, 40, 20])
     alpha = made.disc(300, 400)
     found = synthesis.extend_colours(Photo(made.painted(alpha, subject), alpha))
     assert np.abs(found.astype(int) - subject).max() <= 1
 
 
-def test_a_subjects_colours_are_carried_on_from_near() -> None:
+def test_colours_are_extended_from_the_nearest_pixels() -> None:
     """A disc that is red on its left and yellow on its right stays so beyond its edge."""
     alpha = made.disc(100, 100)
     picture = made.painted(alpha, np.array([200, 0, 0]))
@@ -93,12 +93,12 @@ def test_a_subjects_colours_are_carried_on_from_near() -> None:
     assert np.abs(found[50, 80].astype(int) - (200, 200, 0)).max() <= 1
 
 
-def test_a_picture_without_a_subject_can_be_extended() -> None:
+def test_colours_of_an_empty_mask_can_be_extended() -> None:
     empty = np.zeros((40, 50), np.uint8)
     assert synthesis.extend_colours(Photo(made.painted(empty, made.GROUND), empty)).shape == (40, 50, 3)
 
 
-def test_the_lens_softens_colours_and_alpha_alike() -> None:
+def test_colours_and_alpha_are_blurred_alike() -> None:
     alpha = np.asarray(made.disc(64, 64) / 255, np.float32)
     softened = 0
     for seed in range(20):
@@ -122,13 +122,13 @@ def test_hair_leaves_the_outline() -> None:
     assert not synthesis._draw_hair(np.zeros((50, 50), np.uint8), np.random.default_rng(0)).any()
 
 
-def test_a_shape_of_no_thing_fills_a_part_of_the_picture() -> None:
+def test_a_random_shape_fills_a_part_of_the_picture() -> None:
     for seed in range(20):
         shape = synthesis._random_shape((60, 90), np.random.default_rng(seed))
         assert set(np.unique(shape)) <= {0, 255} and 0.01 < (shape > 0).mean() < 0.6
 
 
-def test_a_scene_is_taken_by_one_camera() -> None:
+def test_all_frames_of_a_scene_have_one_camera() -> None:
     alpha = made.disc()
     photo = Photo(made.painted(alpha, np.array([180, 90, 60])), alpha)
     looks = []
@@ -141,7 +141,7 @@ def test_a_scene_is_taken_by_one_camera() -> None:
     assert np.std(looks, 0).min() > 8
 
 
-def test_a_subject_is_lit_as_its_background() -> None:
+def test_a_subject_matches_the_light_of_its_background() -> None:
     alpha = made.disc()
     subject = made.painted(alpha, np.array([150, 150, 150]))
     dusk = np.full((30, 30, 3), (20, 20, 60), np.uint8)
@@ -162,7 +162,7 @@ def test_the_crop_follows_the_subject(learnt: Photos) -> None:
 
 
 @pytest.mark.parametrize("at", [0, 2, 9])
-def test_frames_of_a_film_follow_each_other_and_turn_back_at_its_ends(learnt: Photos, at: int) -> None:
+def test_video_frames_are_consecutive_and_reverse_at_the_ends(learnt: Photos, at: int) -> None:
     names = [f"davis_scene-0_{n:03}" for n in range(10)]
     most = KINDS["davis"].step
     for seed in range(30):
@@ -177,7 +177,7 @@ def test_frames_of_a_film_follow_each_other_and_turn_back_at_its_ends(learnt: Ph
     assert synthesis._choose_frames(names, names[at], "davis", still, np.random.default_rng(0)) == [names[at]]
 
 
-def test_what_lies_beside_the_subject_may_look_like_it(
+def test_a_distractor_may_look_like_the_subject(
     plain: None, learnt: Photos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = []

@@ -49,7 +49,7 @@ def write_onnx(path: Path, network: nn.Module, half: bool) -> None:
 
 
 @pytest.mark.parametrize("half", [True, False])
-def test_an_onnx_file_becomes_the_network_that_it_was(
+def test_an_onnx_file_loads_as_the_exported_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, half: bool
 ) -> None:
     monkeypatch.setattr(teacher, "Isnet", lambda: Isnet(FEW))
@@ -66,13 +66,13 @@ def test_an_onnx_file_becomes_the_network_that_it_was(
         )
 
 
-def test_another_file_is_refused_in_a_sentence(tmp_path: Path) -> None:
+def test_files_other_than_isnet_are_refused(tmp_path: Path) -> None:
     (tmp_path / "other.onnx").write_bytes(b"no network")
     with pytest.raises(WeightsError, match=r"^other.onnx is no IS-Net"):
         teacher.load(tmp_path / "other.onnx")
 
 
-def test_the_mask_wins_where_it_is_certain_and_the_teacher_at_its_edge() -> None:
+def test_the_teacher_is_used_only_at_the_masks_edge() -> None:
     mask = made.disc(200, 200)
     taught = np.asarray(cv2.GaussianBlur(mask, (0, 0), 1.5))
     taught[90:110, 90:110] = 0  # a hole
@@ -83,7 +83,7 @@ def test_the_mask_wins_where_it_is_certain_and_the_teacher_at_its_edge() -> None
     assert (found[90:110, 90:110] == 255).all() and not found[5:25, 5:25].any()
 
 
-def test_a_teacher_that_misses_the_subject_is_not_asked_about_its_edge() -> None:
+def test_a_teacher_that_misses_the_subject_is_not_used() -> None:
     mask = made.disc(200, 200)
     assert np.array_equal(teacher.soften_mask(mask, np.zeros_like(mask)), mask)
     half = np.where(np.arange(200) < 100, mask, 0).astype(np.uint8)
@@ -91,7 +91,7 @@ def test_a_teacher_that_misses_the_subject_is_not_asked_about_its_edge() -> None
     assert np.array_equal(found[:, 120:], mask[:, 120:])
 
 
-def test_doubt_is_what_is_broadly_in_between() -> None:
+def test_uncertainty_counts_wide_intermediate_areas_only() -> None:
     sure = made.disc(200, 200)
     soft = np.asarray(cv2.GaussianBlur(sure, (0, 0), 1))
     half = np.where(np.arange(200) < 100, soft, soft // 2).astype(np.uint8)
@@ -100,7 +100,7 @@ def test_doubt_is_what_is_broadly_in_between() -> None:
     assert teacher.uncertain_share(np.zeros_like(sure)) == 1
 
 
-def test_photographs_are_taught_once(tmp_path: Path, data: Path) -> None:
+def test_existing_alphas_are_kept(tmp_path: Path, data: Path) -> None:
     folder = shutil.copytree(data, tmp_path / "data")
     (folder / "alphas").mkdir()
     kept = folder / "alphas" / "horse_00.png"
@@ -112,7 +112,7 @@ def test_photographs_are_taught_once(tmp_path: Path, data: Path) -> None:
     assert ((photos.read("horse_01").alpha > 127) == (made.disc() > 127)).mean() > 0.99
 
 
-def test_frames_of_a_video_come_with_what_the_teacher_finds(
+def test_video_frames_are_added_with_the_teachers_alpha(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(teacher, "_CLIP_SIDE", 64)
@@ -130,9 +130,7 @@ def test_frames_of_a_video_come_with_what_the_teacher_finds(
     assert picture[alpha > 250, 0].mean() > picture[alpha < 5, 0].mean()
 
 
-def test_a_frame_that_the_teacher_is_not_sure_of_is_left_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_frames_with_an_uncertain_matte_are_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(teacher, "uncertain_share", lambda _: 0.5)
     frames, _ = subject_over_background(3, 320, 180)
     write_clip(tmp_path / "a_dog.mkv", frames)

@@ -49,7 +49,7 @@ def network() -> Recorte:
     return network
 
 
-def test_what_an_answer_costs_reaches_all_that_led_to_it(network: Recorte, batch: dict[str, Tensor]) -> None:
+def test_the_loss_has_gradients_in_all_parts(network: Recorte, batch: dict[str, Tensor]) -> None:
     paid = trainer.loss(network, batch)
     assert paid.ndim == 0 and 0.2 < float(paid.detach()) < 10
     torch.autograd.backward(paid)
@@ -60,7 +60,7 @@ def test_what_an_answer_costs_reaches_all_that_led_to_it(network: Recorte, batch
     assert all(p.grad is None or torch.isfinite(p.grad).all() for p in network.parameters())
 
 
-def test_marks_and_memory_can_begin_to_speak(batch: dict[str, Tensor]) -> None:
+def test_zero_initialised_layers_get_gradients(batch: dict[str, Tensor]) -> None:
     """Layers that begin as zero have a slope to leave it by."""
     network = Recorte()
     torch.autograd.backward(trainer.loss(network, batch))
@@ -70,12 +70,12 @@ def test_marks_and_memory_can_begin_to_speak(batch: dict[str, Tensor]) -> None:
         assert last.weight.grad is not None and last.weight.grad.abs().sum() > 0
 
 
-def test_memory_is_of_carried_episodes_alone(network: Recorte, corrected: dict[str, Tensor]) -> None:
+def test_only_propagated_episodes_use_memory(network: Recorte, corrected: dict[str, Tensor]) -> None:
     torch.autograd.backward(trainer.loss(network, corrected))
     assert network.sharpness.grad is None or network.sharpness.grad == 0
 
 
-def test_what_is_remembered_is_the_truth_or_what_was_found(
+def test_the_true_or_the_predicted_matte_is_memorised(
     network: Recorte, batch: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mattes: list[Tensor] = []
@@ -93,7 +93,7 @@ def test_what_is_remembered_is_the_truth_or_what_was_found(
     assert (matte[1::2] - truth[1::2]).abs().mean() > 0.1 and not matte.requires_grad
 
 
-def test_what_was_found_later_may_be_remembered_too(
+def test_later_frames_can_be_memorised(
     network: Recorte, batch: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places: list[int] = []
@@ -109,7 +109,7 @@ def test_what_was_found_later_may_be_remembered_too(
         assert places == [count * (SIDE // 16) ** 2 for count in frames]
 
 
-def test_a_frame_that_is_corrected_is_seen_once(
+def test_a_corrected_frame_is_embedded_once(
     network: Recorte, batch: dict[str, Tensor], corrected: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[Tensor] = []
@@ -125,7 +125,7 @@ def test_a_frame_that_is_corrected_is_seen_once(
         assert len(shown) == count
 
 
-def test_a_right_answer_costs_less_than_a_wrong_one() -> None:
+def test_the_loss_ranks_right_empty_and_inverted_mattes() -> None:
     alpha = torch.zeros(2, 1, 32, 32)
     alpha[:, :, 8:24, 8:24] = 1
     right, nothing, inverse = (
@@ -137,7 +137,7 @@ def test_a_right_answer_costs_less_than_a_wrong_one() -> None:
     assert float(trainer._matte_loss(empty - 12, empty)) < 0.01  # nothing found where nothing is
 
 
-def test_an_edge_is_where_alpha_changes_and_counts_more() -> None:
+def test_edges_have_a_larger_weight() -> None:
     alpha = torch.zeros(1, 1, 32, 32)
     alpha[..., 8:24, 8:24] = 1
     edge = trainer._edge_mask(alpha)
@@ -153,7 +153,7 @@ def test_an_edge_is_where_alpha_changes_and_counts_more() -> None:
     assert float(trainer._matte_loss(beside, alpha)) > float(trainer._matte_loss(within, alpha))
 
 
-def test_flows_are_followed_as_in_the_pipeline() -> None:
+def test_warping_equals_that_of_the_pipeline() -> None:
     random = np.random.default_rng(0)
     image = random.random((2, 40, 56), np.float32)
     way = random.normal(0, 6, (2, 40, 56, 2)).astype(np.float32)
@@ -162,7 +162,7 @@ def test_flows_are_followed_as_in_the_pipeline() -> None:
         assert np.abs(found[n, 0].numpy() - optical_flow.warp(image[n], way[n])).max() < 0.04
 
 
-def test_the_next_step_of_a_carried_episode_is_given_the_mask_moved_on(batch: dict[str, Tensor]) -> None:
+def test_the_next_step_of_a_propagated_episode_gets_the_warped_mask(batch: dict[str, Tensor]) -> None:
     found = torch.full((4, 1, SIDE, SIDE), 0.2)
     given = torch.cat((torch.ones(4, 2, SIDE, SIDE), torch.zeros(4, 1, SIDE, SIDE)), 1)
     for step in range(STEPS - 1):
@@ -175,7 +175,7 @@ def test_the_next_step_of_a_carried_episode_is_given_the_mask_moved_on(batch: di
                 assert not following[n, : prompt_maps.SO_FAR].any()
 
 
-def test_the_next_step_of_a_corrected_episode_keeps_its_marks(corrected: dict[str, Tensor]) -> None:
+def test_the_next_step_of_a_corrected_episode_keeps_its_prompts(corrected: dict[str, Tensor]) -> None:
     found = torch.full((4, 1, SIDE, SIDE), 0.2)
     given = torch.cat((torch.ones(4, 2, SIDE, SIDE), torch.zeros(4, 1, SIDE, SIDE)), 1)
     for step in range(STEPS - 1):
@@ -185,7 +185,7 @@ def test_the_next_step_of_a_corrected_episode_keeps_its_marks(corrected: dict[st
 
 
 @pytest.mark.parametrize("step", range(4))
-def test_a_person_clicks_on_what_was_carried_wrong(batch: dict[str, Tensor], step: int) -> None:
+def test_errors_of_propagation_are_clicked(batch: dict[str, Tensor], step: int) -> None:
     alphas = torch.zeros(4, STEPS, 1, SIDE, SIDE)
     alphas[..., 10:40, 10:40] = 1
     wrong = torch.ones(4, 1, SIDE, SIDE)
@@ -196,7 +196,7 @@ def test_a_person_clicks_on_what_was_carried_wrong(batch: dict[str, Tensor], ste
     assert not following[:, prompt_maps.KEPT].any()
 
 
-def test_a_person_clicks_on_what_is_wrong(corrected: dict[str, Tensor]) -> None:
+def test_errors_of_a_corrected_frame_are_clicked(corrected: dict[str, Tensor]) -> None:
     alphas = torch.zeros(4, 1, 1, SIDE, SIDE)
     alphas[..., 10:40, 10:40] = 1
     given = torch.zeros(4, 3, SIDE, SIDE)
@@ -222,7 +222,7 @@ def training(learnt: Photos, batch: int = 2, steps: int = 4) -> Training:
     return Training(recipe, learnt, CPU, encoder)
 
 
-def test_learning_lowers_the_cost(
+def test_training_lowers_the_loss(
     learnt: Photos, batch: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trainer, "_WARMUP_STEPS", 1)
@@ -231,7 +231,7 @@ def test_learning_lowers_the_cost(
     assert np.isfinite(paid).all() and paid[-1] < paid[0] - 0.2
 
 
-def test_a_training_begins_with_the_encoder_it_is_given(learnt: Photos) -> None:
+def test_training_starts_with_the_given_encoder(learnt: Photos) -> None:
     one, other = training(learnt), training(learnt)
     for name, value in one.network.state_dict().items():
         assert torch.equal(value, other.network.state_dict()[name]), name
@@ -243,7 +243,7 @@ def test_a_training_begins_with_the_encoder_it_is_given(learnt: Photos) -> None:
     }
 
 
-def test_a_training_goes_on_where_it_stopped(learnt: Photos, tmp_path: Path) -> None:
+def test_training_resumes_from_its_state(learnt: Photos, tmp_path: Path) -> None:
     first = training(learnt)
     run = first.run()
     for _ in range(2):
@@ -266,7 +266,7 @@ def test_a_training_goes_on_where_it_stopped(learnt: Photos, tmp_path: Path) -> 
     assert list(second.run()) == []  # all steps are done
 
 
-def test_the_average_follows_slowly(learnt: Photos) -> None:
+def test_the_moving_average_follows_slowly(learnt: Photos) -> None:
     taught = training(learnt)
     began = copy.deepcopy(taught.network.head[0].weight.detach())
     taught.step = 10_000
@@ -277,7 +277,7 @@ def test_the_average_follows_slowly(learnt: Photos) -> None:
     assert moved.mean().item() == pytest.approx(1 - trainer._EMA_DECAY, rel=0.01)
 
 
-def test_the_rate_rises_stays_and_falls(learnt: Photos) -> None:
+def test_the_learning_rate_warms_up_stays_and_decays(learnt: Photos) -> None:
     taught = training(learnt, steps=1000)
     paces = []
     for taught.step in (0, 100, 640, 825, 999):
@@ -285,7 +285,7 @@ def test_the_rate_rises_stays_and_falls(learnt: Photos) -> None:
     assert paces == pytest.approx([1 / trainer._WARMUP_STEPS, 1, 0.72, 0.35, 0.01])
 
 
-def test_each_step_has_the_size_of_its_stage_and_numbers_of_its_own(learnt: Photos) -> None:
+def test_batches_have_the_sizes_of_their_stage_and_consecutive_numbers(learnt: Photos) -> None:
     taught = training(learnt, steps=60)
     batches = taught._requests()
     assert len(batches) == 60
@@ -298,7 +298,7 @@ def test_each_step_has_the_size_of_its_stage_and_numbers_of_its_own(learnt: Phot
     assert taught._requests() == batches[20:]
 
 
-def test_who_has_learnt_before_goes_on_gently(learnt: Photos, batch: dict[str, Tensor]) -> None:
+def test_fine_tuning_has_a_lower_rate_and_frozen_statistics(learnt: Photos, batch: dict[str, Tensor]) -> None:
     weights = Recorte().state_dict()
     taught = Training(Recipe(1000, workers=0), learnt, CPU, weights)
     for name, value in taught.network.state_dict().items():

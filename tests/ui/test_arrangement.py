@@ -112,7 +112,7 @@ def test_a_session_is_served_by_the_worker(actions: SessionService, session: str
         looks.render_frame(done, FRAMES, "mask")
 
 
-def test_what_was_overtaken_is_not_made_over_there(actions: SessionService, session: str) -> None:
+def test_outdated_requests_are_aborted_in_the_worker(actions: SessionService, session: str) -> None:
     """Not even what was under way when the marks changed."""
     actions.choices.choose_model(session, "slow")
     found = actions.choices.save_marks(session, MARKS)
@@ -125,7 +125,7 @@ def test_what_was_overtaken_is_not_made_over_there(actions: SessionService, sess
         actions.frames.render_frame(found, 0, "mask")
 
 
-def test_the_page_answers_while_a_run_is_under_way(actions: SessionService, session: str) -> None:
+def test_the_page_responds_during_a_run(actions: SessionService, session: str) -> None:
     actions.run(session)
     until(lambda: actions.progress(session))
     found = actions.open(session)
@@ -135,7 +135,7 @@ def test_the_page_answers_while_a_run_is_under_way(actions: SessionService, sess
     assert ended(actions, session).row.state is State.CANCELLED
 
 
-def test_the_worker_is_killed_at_any_moment_and_the_run_goes_on(
+def test_runs_continue_after_the_worker_is_killed(
     actions: SessionService, worker: Worker, session: str, tmp_path: Path
 ) -> None:
     """The session says so, the page answers, the next run finishes, and nothing is left of the one before."""
@@ -170,7 +170,7 @@ def test_the_worker_is_killed_at_any_moment_and_the_run_goes_on(
     assert left - {"strip.jpg"} == {"matte.mkv", result.file}
 
 
-def test_a_look_under_which_the_worker_dies_is_told_in_a_sentence(
+def test_a_lost_worker_raises_an_error_sentence_for_a_frame(
     actions: SessionService, worker: Worker, session: str
 ) -> None:
     found = actions.choices.save_marks(session, MARKS)
@@ -183,9 +183,7 @@ def test_a_look_under_which_the_worker_dies_is_told_in_a_sentence(
     assert len(list(actions.frames.make_previews(found))) >= 6
 
 
-def test_a_model_that_hangs_is_ended_and_the_next_job_runs(
-    worker: Worker, clip: Path, tmp_path: Path
-) -> None:
+def test_a_hanging_model_is_killed_and_the_next_job_runs(worker: Worker, clip: Path, tmp_path: Path) -> None:
     sink = Sink()
     run = InferenceClient(worker).process
     with closing(Runner(sink, run, kill=worker.kill, stall_seconds=6)) as runner:
@@ -197,7 +195,7 @@ def test_a_model_that_hangs_is_ended_and_the_next_job_runs(
     assert not (tmp_path / "stuck.mp4").exists() and not zombies()
 
 
-def test_the_server_outlives_its_worker_and_takes_it_with_it(tmp_path: Path) -> None:
+def test_the_server_survives_its_worker_and_stops_it(tmp_path: Path) -> None:
     def workers() -> list[psutil.Process]:
         return [child for child in server.children() if "spawn_main" in " ".join(child.cmdline())]
 
@@ -219,7 +217,7 @@ def test_the_server_outlives_its_worker_and_takes_it_with_it(tmp_path: Path) -> 
 # ---------------------------------------------------------------- uploads
 
 
-def test_an_upload_is_looked_at_in_a_process_of_its_own(
+def test_uploads_are_probed_in_a_separate_process(
     actions: SessionService, clip: Path, tmp_path: Path
 ) -> None:
     file = Path(shutil.copyfile(clip, tmp_path / "upload.mp4"))
@@ -269,7 +267,7 @@ class Trap(sandbox.SandboxedReader):
 
 
 @pytest.mark.parametrize("bounds", CRASHING)
-def test_an_upload_that_wants_too_much_is_refused_in_a_sentence(
+def test_uploads_that_exceed_resource_limits_are_refused(
     actions: SessionService, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bounds: Limits
 ) -> None:
     monkeypatch.setattr(sandbox, "SandboxedReader", Trap)
@@ -338,7 +336,7 @@ if __name__ == "__main__":
 """
 
 
-def test_the_server_decodes_nothing_and_loads_no_model(clip: Path, tmp_path: Path) -> None:
+def test_the_server_process_decodes_no_video_and_loads_no_model(clip: Path, tmp_path: Path) -> None:
     script = tmp_path / "serve.py"
     script.write_text(SERVE)
     home = tmp_path / "home"

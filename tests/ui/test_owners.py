@@ -164,7 +164,7 @@ SERVERS = {"delete_expired", "recover", "purge", "purge_all", "requeue"}
 """Actions of the server itself."""
 
 
-def test_every_action_is_in_a_table() -> None:
+def test_every_service_method_is_tested_below() -> None:
     public = {
         prefix + name
         for prefix, owner in (("", SessionService), ("choices.", Choices))
@@ -187,7 +187,7 @@ def state_of(house: House, database: Database) -> Any:
 
 
 @pytest.mark.parametrize("name", ACTIONS)
-def test_an_action_finds_no_session_of_somebody_else(
+def test_methods_do_not_find_sessions_of_other_users(
     house: House, database: Database, small_clip: Path, tmp_path: Path, name: str
 ) -> None:
     before = state_of(house, database)
@@ -205,7 +205,7 @@ def test_an_action_finds_no_session_of_somebody_else(
     assert state_of(house, database) == before
 
 
-def test_nothing_is_told_of_somebody_elses_run(house: House, database: Database, users: list[UUID]) -> None:
+def test_runs_of_other_users_are_hidden(house: House, database: Database, users: list[UUID]) -> None:
     for owner, id in house.ids.items():
         house.actions.for_owner(owner).run(id)
     assert [house.actions.for_owner(owner).queue_position(id) for owner, id in house.ids.items()] == [1, 2, 3]
@@ -223,7 +223,7 @@ def test_nothing_is_told_of_somebody_elses_run(house: House, database: Database,
     assert house.actions.for_owner(users[0]).find_unfinished() is None
 
 
-def test_each_sees_their_own_sessions(house: House) -> None:
+def test_users_see_only_their_own_sessions(house: House) -> None:
     for owner, id in house.ids.items():
         mine = house.actions.for_owner(owner)
         assert (
@@ -236,7 +236,7 @@ def test_each_sees_their_own_sessions(house: House) -> None:
         assert mine.used_bytes() == sum(p.stat().st_size for p in path.parent.iterdir())
 
 
-def test_what_somebody_uploads_is_theirs(
+def test_uploads_belong_to_their_user(
     house: House, small_clip: Path, users: list[UUID], tmp_path: Path
 ) -> None:
     mine = house.actions.for_owner(users[0])
@@ -285,7 +285,7 @@ def service_without_frames() -> Any:
 
 
 @pytest.mark.parametrize("address", routes())
-def test_every_route_answers_404_for_what_is_somebody_elses(
+def test_every_route_returns_404_for_sessions_of_other_users(
     house: House, server: TestClient, address: str
 ) -> None:
     def ask(who: UUID | None, whose: UUID | None, id: str) -> Any:
@@ -301,7 +301,9 @@ def test_every_route_answers_404_for_what_is_somebody_elses(
             assert answer.text.replace(id, nothing) == nobodys.text
 
 
-def test_the_version_of_somebody_elses_session_is_that_of_none(house: House, server: TestClient) -> None:
+def test_fingerprints_of_other_users_sessions_equal_those_of_unknown_ones(
+    house: House, server: TestClient
+) -> None:
     nothing = "00000000-0000-4000-8000-000000000000"
     for who, id in house.strangers:
         headers = {"x-user": str(who)} if who else {}
@@ -310,7 +312,7 @@ def test_the_version_of_somebody_elses_session_is_that_of_none(house: House, ser
             assert answer.status_code == 200 and answer.json() is None
 
 
-def test_one_may_not_take_a_result_by_way_of_ones_own_session(house: House, server: TestClient) -> None:
+def test_results_of_other_sessions_are_not_found_through_ones_own(house: House, server: TestClient) -> None:
     for who, own in house.ids.items():
         for whose in house.ids.keys() - {who}:
             url = f"{MEDIA_PREFIX}/{own}/results/{house.results[whose]}"
@@ -358,7 +360,7 @@ def given(handler: Callable[..., Any], id: str, request: gr.Request, file: Path)
     return [values[one.name] for one in parameters if one.default is one.empty]
 
 
-def test_every_handler_of_the_page_opens_the_session_for_who_asks(
+def test_every_handler_opens_sessions_of_the_visitor_only(
     house: House, database: Database, small_clip: Path, tmp_path: Path
 ) -> None:
     """Called with somebody else's session, each refuses, or shows nothing of it."""
@@ -393,7 +395,7 @@ def shown(value: Any) -> Any:
     return value if not isinstance(value, gr.blocks.Block) else vars(value).get("_constructor_args")
 
 
-def test_who_asks_is_known_to_the_handlers_of_queued_events_too(users: list[UUID]) -> None:
+def test_handlers_of_queued_events_have_the_visitor(users: list[UUID]) -> None:
     def once(request: gr.Request) -> str:
         return str(handlers.user_id_of(request))
 
@@ -436,7 +438,7 @@ def test_who_asks_is_known_to_the_handlers_of_queued_events_too(users: list[UUID
 # ---------------------------------------------------------------- the line
 
 
-def test_twenty_sessions_of_two_users_in_line_and_five_of_them_cancelled(
+def test_twenty_queued_sessions_of_two_users_with_five_cancelled(
     database: Database, users: list[UUID], small_clip: Path, tmp_path: Path
 ) -> None:
     with closing(Ledger(database)) as ledger:

@@ -26,7 +26,7 @@ def placeholders(sentence: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(sentence) if name}
 
 
-def test_there_are_english_and_spanish() -> None:
+def test_locales_are_english_and_spanish() -> None:
     assert {*text.LOCALES} == {"en", "es"}
 
 
@@ -89,7 +89,7 @@ def test_a_file_with_other_sections_is_refused(tmp_path: Path, change: str) -> N
         text.Locale.read(tmp_path / "fr.json")
 
 
-def test_a_failure_is_worded_alike_on_the_page_and_on_the_command_line() -> None:
+def test_errors_have_the_same_text_on_page_and_command_line() -> None:
     assert text.translate("en", "broken") == INTERNAL_ERROR
 
 

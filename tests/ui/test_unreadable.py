@@ -55,7 +55,7 @@ def spoil(own: Database, id: str, column: str, change: Change) -> None:
 
 
 @pytest.mark.parametrize(("column", "change"), SPOILT.values(), ids=SPOILT.keys())
-def test_it_hides_no_other_stops_no_start_and_can_be_deleted(
+def test_an_unreadable_session_is_listed_and_can_be_deleted(
     own: Database, make: Callable[..., str], tmp_path: Path, column: str, change: Change
 ) -> None:
     before, spoilt, after = make(name="before.mp4"), make(name="spoilt.mp4"), make(name="after.mp4")
@@ -88,7 +88,7 @@ def test_it_hides_no_other_stops_no_start_and_can_be_deleted(
         assert not (tmp_path / "sessions" / spoilt).exists()
 
 
-def test_a_session_that_breaks_something_keeps_no_server_from_starting(
+def test_a_broken_session_does_not_prevent_the_start(
     own: Database, make: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = [make() for _ in range(3)]
@@ -123,7 +123,7 @@ NUMBERS = {
 
 
 @pytest.mark.parametrize("mark", NUMBERS.values(), ids=NUMBERS.keys())
-def test_no_mark_has_a_number_that_no_browser_can_be_told(
+def test_marks_have_no_numbers_unsafe_in_javascript(
     own: Database, make: Callable[..., str], tmp_path: Path, mark: dict[str, Any]
 ) -> None:
     actions, id = line.make_service(tmp_path, own, line.ManualRunner(None)), make()
@@ -137,7 +137,7 @@ def test_no_mark_has_a_number_that_no_browser_can_be_told(
     assert actions.open(id).job.prompts == ()
 
 
-def test_names_are_of_one_line_and_of_letters(
+def test_names_are_single_line_and_printable(
     own: Database, make: Callable[..., str], tmp_path: Path, small_clip: Path, at_once: None
 ) -> None:
     actions, id = line.make_service(tmp_path, own, line.ManualRunner(None)), make()
@@ -159,7 +159,7 @@ def test_the_count_of_an_edit_is_returned_only_if_javascript_holds_it_exactly(nu
 # ---------------------------------------------------------------- a full disk
 
 
-def test_a_full_disk_is_said_in_the_language_of_who_asks(
+def test_a_full_disk_is_reported_in_the_visitors_language(
     own: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     actions = line.make_service(tmp_path, own, line.ManualRunner(None))

@@ -78,7 +78,7 @@ def test_a_video_background_renders_any_time(tmp_path: Path, held: bool) -> None
         assert frames_at(behind, moments) == expected
 
 
-def test_a_distant_time_is_sought_and_not_decoded_up_to(tmp_path: Path) -> None:
+def test_a_distant_time_is_reached_by_seeking(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "behind.mp4", numbered(5), rate=Fraction(10))
     with closing(open_backdrop(Footage(path), 64, 64)) as behind:
         began = time.monotonic()
@@ -87,7 +87,7 @@ def test_a_distant_time_is_sought_and_not_decoded_up_to(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rate", [Fraction(5), Fraction(24000, 1001), Fraction(60000, 1001), Fraction(120)])
-def test_footage_of_any_rate_behind_any_other(tmp_path: Path, rate: Fraction) -> None:
+def test_background_videos_of_any_rate(tmp_path: Path, rate: Fraction) -> None:
     path = write_clip(tmp_path / "behind.mkv", numbered(40), rate=rate, time_base=Fraction(1, 1000))
     starts = [round(n / rate * 1000) / 1000 for n in range(40)]
     moments = [n * 1001 / 30000 for n in range(1, int(40 / rate * 30))]
@@ -95,7 +95,7 @@ def test_footage_of_any_rate_behind_any_other(tmp_path: Path, rate: Fraction) ->
         assert frames_at(behind, moments) == [bisect_right(starts, m) - 1 for m in moments]
 
 
-def test_footage_of_a_variable_rate(tmp_path: Path) -> None:
+def test_background_videos_of_a_variable_rate(tmp_path: Path) -> None:
     starts = [0, 40, 50, 170, 230, 600, 610]
     path = write_clip(tmp_path / "a.mkv", numbered(7), pts=starts, time_base=Fraction(1, 1000))
     moments = [n / 60 for n in range(36)]
@@ -142,14 +142,14 @@ def test_unreadable_background_files_are_refused(tmp_path: Path) -> None:
             open_backdrop(kind(tmp_path / name), 8, 8)
 
 
-def test_sixteen_bits_of_what_has_eight() -> None:
+def test_an_8_bit_background_in_16_bits() -> None:
     image, matte = np.zeros((4, 6, 3), np.uint16), np.zeros((4, 6), np.uint8)
     behind = open_backdrop(Colour(0, 128, 255), 6, 4)
     assert tuple(behind.render(image, matte, 0.0)[0, 0]) == (0, 128 * 257, 65535)
     assert tuple(behind.render(image.astype(np.uint8), matte, 0.0)[0, 0]) == (0, 128, 255)
 
 
-def test_blur_in_sixteen_bits_is_that_in_eight() -> None:
+def test_blur_in_16_bits_equals_blur_in_8_bits() -> None:
     image, matte = noise(120, 160, 3), noise(120, 160, seed=1)
     fine = blur_background(image.astype(np.uint16) * 257, matte, 24)
     assert np.abs(fine / 257 - blur_background(image, matte, 24)).max() <= 2
@@ -162,7 +162,7 @@ def first_shown(background: Picture | Footage, side: int = 64) -> tuple[np.ndarr
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF"])
-def test_a_picture_without_a_suffix_is_told_by_its_content(tmp_path: Path, format: str) -> None:
+def test_a_picture_without_a_suffix_is_recognised_by_its_content(tmp_path: Path, format: str) -> None:
     Image.new("RGB", (64, 64), (200, 50, 90)).save(tmp_path / "beach", format)
     Image.new("RGB", (64, 64), (200, 50, 90)).save(tmp_path / "beach.mp4", format)
     for name in ("beach", "beach.mp4"):
@@ -172,7 +172,7 @@ def test_a_picture_without_a_suffix_is_told_by_its_content(tmp_path: Path, forma
         assert np.abs(shown[5, 5].astype(int) - (200, 50, 90)).max() <= 3
 
 
-def test_a_video_without_a_suffix_is_told_by_its_content(tmp_path: Path) -> None:
+def test_a_video_without_a_suffix_is_recognised_by_its_content(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.mp4", numbered(5), rate=Fraction(10)).rename(tmp_path / "sea")
     with closing(open_backdrop(parse(str(path)), 64, 64)) as behind:
         assert frames_at(behind, [0.0, 0.25]) == [0, 2]

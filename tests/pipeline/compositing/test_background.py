@@ -42,13 +42,13 @@ from pipeline.errors import BackgroundError
         Footage(Path("/home/someone/session/sea?fit,hold.mp4"), "stretch", hold_last=True),
     ],
 )
-def test_round_trip(background: Background) -> None:
+def test_json_round_trip(background: Background) -> None:
     folder = Path("/home/someone/session")
     for seen_from in (folder, Path("/nowhere"), Path()):
         assert parse(format_spec(background, seen_from), seen_from) == background
 
 
-def test_paths_move_with_their_folder() -> None:
+def test_paths_are_relative_to_their_folder() -> None:
     kept = format_spec(Picture(Path("/a/in/beach.jpg")), Path("/a"))
     assert parse(kept, Path("/b")) == Picture(Path("/b/in/beach.jpg"))
 
@@ -107,7 +107,7 @@ def test_formatted_backgrounds_are_parsed_back(background: Background, folder: P
         ("sea.mov?hold,fit", Footage(Path("sea.mov"), "fit", hold_last=True)),
     ],
 )
-def test_parse(text: str, background: Background) -> None:
+def test_specifications_are_parsed(text: str, background: Background) -> None:
     assert parse(text) == background
 
 
@@ -124,7 +124,7 @@ def test_invalid_backgrounds_are_refused(text: str) -> None:
         parse(text)
 
 
-def test_names_that_pillow_has_been_asked_for_are_read_as_before() -> None:
+def test_colour_names_after_pillow_cached_them() -> None:
     assert ImageColor.getrgb("red") == (255, 0, 0)  # and Pillow's table holds this from now on
     assert parse("red") == Colour(255, 0, 0)
 
@@ -134,7 +134,7 @@ def test_a_semi_transparent_colour_is_refused() -> None:
         parse("#00b14080")
 
 
-def test_a_file_without_a_suffix_may_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_without_a_suffix_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("beach", "red"):
         (tmp_path / name).write_bytes(b"a picture")

@@ -43,7 +43,7 @@ def test_over_of_white_on_white_is_white_at_every_alpha() -> None:
     assert over(white, np.arange(256, dtype=np.uint8)[None], white).min() == 255
 
 
-def test_cut_out_keeps_the_alpha_and_wipes_what_was_removed() -> None:
+def test_a_cutout_keeps_alpha_and_erases_removed_colours() -> None:
     image = noise(60, 80, 3) | 1
     matte = np.zeros((60, 80), np.uint8)
     matte[20:40, 20:40] = noise(20, 20, seed=3) | 1
@@ -81,7 +81,7 @@ def green_screen() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("sixteen", [False, True])
 @pytest.mark.parametrize("edges", [Edges(), Edges(grow=3), Edges(grow=-3), Edges(feather=8)])
-def test_nothing_of_the_old_background_is_in_a_cut_out(edges: Edges, sixteen: bool) -> None:
+def test_a_cutout_contains_no_old_background(edges: Edges, sixteen: bool) -> None:
     image, matte, far = green_screen()
     unit = 257 if sixteen else 1
     image = image.astype(np.uint16) * unit if sixteen else image
@@ -94,7 +94,7 @@ def test_nothing_of_the_old_background_is_in_a_cut_out(edges: Edges, sixteen: bo
     assert np.abs(result[shown][:, :3].astype(int) // unit - (200, 60, 30)).max() <= 6
 
 
-def test_grown_outwards_the_subject_is_what_is_seen() -> None:
+def test_a_matte_grown_outwards_shows_extended_foreground_colours() -> None:
     image, matte, _ = green_screen()
     grown = Edges(grow=40)
     clean, dirty = (
@@ -135,7 +135,7 @@ def test_despill_applies_to_the_whole_subject() -> None:
     st.sampled_from([Colour(1, 2, 3), Blur(), Transparent()]),
     st.integers(0, 99),
 )
-def test_sixteen_bits_show_what_eight_do(
+def test_compositing_in_16_bits_equals_8_bits(
     size: tuple[int, int], edges: Edges, background: Background, seed: int
 ) -> None:
     image, matte = noise(*size, 3, seed=seed), noise(*size, seed=seed + 1)
@@ -150,7 +150,7 @@ def test_sixteen_bits_show_what_eight_do(
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (3, 700), (161, 121)])
-def test_every_background_at_every_size(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_every_background_fits_every_size(tmp_path: Path, size: tuple[int, int]) -> None:
     width, height = size
     Image.fromarray(noise(30, 50, 3)).save(tmp_path / "a.png")
     write_clip(tmp_path / "a.mp4", numbered(2))

@@ -30,13 +30,13 @@ def test_default_edge_options_return_the_matte_itself() -> None:
 
 @pytest.mark.parametrize("grow", [-7.3, -1, -0.25, 0.1, 0.5, 1, 2.75, 12])
 @pytest.mark.parametrize("soft", [0.0, 2.0])
-def test_the_edge_moves_by_parts_of_a_pixel(grow: float, soft: float) -> None:
+def test_edges_move_by_fractions_of_a_pixel(grow: float, soft: float) -> None:
     before = step(soft=soft)
     after = adjust_edges(before, Edges(grow=grow))
     assert covered(after) - covered(before) == pytest.approx(grow, abs=0.02)
 
 
-def test_a_soft_edge_stays_as_soft() -> None:
+def test_shifting_an_edge_keeps_its_softness() -> None:
     before = step(soft=3)
     after = adjust_edges(before, Edges(grow=4))
     assert np.array_equal(after[:, 80:100], before[:, 84:104])
@@ -58,7 +58,7 @@ def test_shrinking_leaves_the_subject_at_the_frame_border() -> None:
 
 
 @pytest.mark.parametrize("feather", [0.4, 1, 6, 30])
-def test_feathering_softens_both_ways_alike_and_no_farther(feather: float) -> None:
+def test_feathering_is_symmetric_and_bounded(feather: float) -> None:
     before = step()
     after = adjust_edges(before, Edges(feather=feather))
     row = after[0].astype(int)
@@ -70,7 +70,7 @@ def test_feathering_softens_both_ways_alike_and_no_farther(feather: float) -> No
     assert 0 < row[99] < 128
 
 
-def test_lengths_grow_with_the_frame() -> None:
+def test_lengths_scale_with_the_frame() -> None:
     small, large = step(200, 360), step(400, 720)
     for edges in (Edges(grow=6), Edges(feather=6), Edges(grow=-3, feather=2)):
         assert covered(adjust_edges(large, edges)) == pytest.approx(
@@ -85,7 +85,9 @@ def test_lengths_grow_with_the_frame() -> None:
     st.floats(0, 50),
     st.integers(0, 99),
 )
-def test_any_matte_of_any_size(size: tuple[int, int], grow: float, feather: float, seed: int) -> None:
+def test_mattes_of_any_size_are_accepted(
+    size: tuple[int, int], grow: float, feather: float, seed: int
+) -> None:
     matte = noise(*size, seed=seed)
     before = matte.copy()
     edges = Edges(grow=grow, feather=feather)
@@ -99,7 +101,7 @@ def test_any_matte_of_any_size(size: tuple[int, int], grow: float, feather: floa
 
 @pytest.mark.parametrize("level", [0, 255])
 @pytest.mark.parametrize("edges", [Edges(grow=50), Edges(grow=-50), Edges(feather=50)])
-def test_fully_opaque_and_fully_transparent_mattes_stay(level: int, edges: Edges) -> None:
+def test_fully_opaque_and_transparent_mattes_are_unchanged(level: int, edges: Edges) -> None:
     matte = np.full((200, 300), level, np.uint8)
     assert np.array_equal(adjust_edges(matte, edges), matte)
 

@@ -34,7 +34,7 @@ def partly(shot: Shot) -> np.ndarray:
 
 
 @pytest.mark.parametrize("edge", EDGES)
-def test_the_halo_is_less_than_half_and_calmer(edge: str) -> None:
+def test_the_halo_is_halved_and_flickers_less(edge: str) -> None:
     clip = list(shots(edge, 3))
     before, after = ([faults(shot, edges) for shot in clip] for edges in (AS_IT_IS, Edges()))
 
@@ -95,7 +95,7 @@ def test_a_matte_without_opaque_pixels_keeps_its_colours() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 700), (700, 1), (2, 3), (181, 359), (360, 362)])
-def test_eight_bits_and_sixteen_agree(size: tuple[int, int]) -> None:
+def test_estimation_in_16_bits_equals_8_bits(size: tuple[int, int]) -> None:
     image, matte = noise(*size, 3), noise(*size, seed=1)
     plain, fine = estimate_foreground(image, matte), estimate_foreground(deep(image), matte)
     assert plain.dtype == np.uint8 and fine.dtype == np.uint16
@@ -110,7 +110,7 @@ def test_eight_bits_and_sixteen_agree(size: tuple[int, int]) -> None:
     st.booleans(),
     st.integers(0, 99),
 )
-def test_any_matte_gives_a_picture(
+def test_any_matte_is_accepted(
     size: tuple[int, int], level: int, share: float, sixteen: bool, seed: int
 ) -> None:
     random = np.random.default_rng(seed)

@@ -36,7 +36,7 @@ def test_images_are_fitted_to_the_canvas() -> None:
         assert np.array_equal(fit_to_canvas(square, 16, 16, name), square)
 
 
-def test_fill_shows_the_middle() -> None:
+def test_fill_crops_to_the_centre() -> None:
     ramp = np.tile(np.arange(90, dtype=np.uint8)[None, :, None], (30, 1, 3))
     assert np.array_equal(fit_to_canvas(ramp, 30, 30, "fill"), ramp[:, 30:60])
 
@@ -71,7 +71,7 @@ def test_an_image_is_rotated_by_its_exif_orientation(
         assert np.abs(large.astype(int) - expected).mean() < 12
 
 
-def test_transparency_becomes_black(tmp_path: Path) -> None:
+def test_transparent_pixels_become_black(tmp_path: Path) -> None:
     Image.new("RGBA", (4, 4), (255, 255, 255, 0)).save(tmp_path / "hole.png")
     assert not open_image(tmp_path / "hole.png").any()
     half = Image.new("RGBA", (4, 4), (200, 100, 50, 128))
@@ -92,7 +92,7 @@ def test_transparency_becomes_black(tmp_path: Path) -> None:
     + [("CMYK", ".jpg"), ("L", ".jpg"), ("RGBA", ".webp"), ("P", ".gif"), ("RGB", ".bmp"), ("RGB", ".jp2")]
     + [("RGB", ".tga"), ("RGB", ".ppm"), ("RGBA", ".ico"), ("RGBA", ".qoi"), ("RGBA", ".dds")],
 )
-def test_pictures_of_every_kind(tmp_path: Path, mode: str, suffix: str) -> None:
+def test_pictures_of_every_mode_and_format(tmp_path: Path, mode: str, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     Image.new(mode, (16, 16)).save(path)
     assert open_image(path).shape == (16, 16, 3)
@@ -101,12 +101,12 @@ def test_pictures_of_every_kind(tmp_path: Path, mode: str, suffix: str) -> None:
 
 
 @pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
-def test_avif(tmp_path: Path) -> None:
+def test_avif_images_are_read(tmp_path: Path) -> None:
     Image.new("RGB", (40, 30), (200, 50, 90)).save(tmp_path / "a.avif", quality=95)
     assert np.abs(open_image(tmp_path / "a.avif").astype(int) - (200, 50, 90)).max() <= 3
 
 
-def test_of_an_animation_the_first_picture(tmp_path: Path) -> None:
+def test_an_animation_is_read_as_its_first_frame(tmp_path: Path) -> None:
     pictures = [Image.new("RGB", (20, 20), colour) for colour in ("red", "lime", "blue")]
     for suffix in (".gif", ".png", ".webp"):
         pictures[0].save(tmp_path / f"a{suffix}", save_all=True, append_images=pictures[1:], lossless=True)
@@ -117,7 +117,7 @@ def profile_of(name: str) -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile(name)).tobytes()
 
 
-def test_the_colours_that_a_profile_means(tmp_path: Path) -> None:
+def test_colour_profiles_are_applied(tmp_path: Path) -> None:
     plain = Image.fromarray(cv2.GaussianBlur(noise(20, 20, 3), (0, 0), 2))
     plain.save(tmp_path / "same.png", icc_profile=profile_of("sRGB"))
     assert np.abs(open_image(tmp_path / "same.png").astype(int) - np.asarray(plain)).max() <= 1
@@ -161,7 +161,7 @@ def test_a_large_image_is_reduced_while_it_is_read(tmp_path: Path, suffix: str) 
         assert np.abs(a.astype(int) - b).mean() < 3
 
 
-def test_a_long_strip_fills_a_frame(tmp_path: Path) -> None:
+def test_an_extreme_aspect_ratio_fills_a_frame(tmp_path: Path) -> None:
     strip = np.tile(np.linspace(0, 255, 100_000).astype(np.uint8)[:, None, None], (1, 1, 3))
     shown = fit_to_canvas(strip, 1920, 1080, "fill")
     assert np.abs(shown.astype(int) - 127).max() <= 1
@@ -263,7 +263,7 @@ def tiff_of_twelve_bits(path: Path, values: np.ndarray) -> Path:
     return path
 
 
-def test_deep_grey_is_not_black(tmp_path: Path) -> None:
+def test_high_bit_depth_grey_keeps_its_brightness(tmp_path: Path) -> None:
     ramp = np.tile(np.linspace(0, 1, 64, dtype=np.float32), (48, 1))
     Image.fromarray(ramp).save(tmp_path / "float.tif")
     Image.fromarray(ramp * 255).save(tmp_path / "bytes.tif")
@@ -279,14 +279,14 @@ def test_deep_grey_is_not_black(tmp_path: Path) -> None:
         assert np.abs(open_image(path)[..., 0] - ramp * 255).max() <= 1.5, path.name
 
 
-def test_floats_that_are_no_numbers(tmp_path: Path) -> None:
+def test_float_images_with_nan_are_accepted(tmp_path: Path) -> None:
     values = np.full((4, 4), 0.5, np.float32)
     values[0] = (np.nan, -3, 0.25, 1)
     Image.fromarray(values).save(tmp_path / "a.tif")
     assert open_image(tmp_path / "a.tif")[..., 0].tolist()[0] == [0, 0, 64, 255]
 
 
-def test_a_dark_picture_of_sixteen_bits_stays_dark(tmp_path: Path) -> None:
+def test_a_dark_16_bit_picture_stays_dark(tmp_path: Path) -> None:
     Image.fromarray(np.full((4, 4), 3000, np.uint16)).save(tmp_path / "a.png")
     assert open_image(tmp_path / "a.png").max() == 12
 

@@ -26,7 +26,7 @@ def test_box_is_the_mean_of_the_square() -> None:
     assert guided_filter.box(image, 2)[10, 15] == pytest.approx(image[8:13, 13:18].mean(), abs=1e-6)
 
 
-def test_guided_filter_is_the_textbook_one() -> None:
+def test_guided_filter_equals_the_published_formula() -> None:
     """Each window's coefficients by a plain solve, as the paper writes them."""
     random = np.random.default_rng(2)
     picture = random.integers(0, 256, (16, 16, 3), np.uint8)
@@ -45,7 +45,7 @@ def test_guided_filter_is_the_textbook_one() -> None:
     assert np.append(a[8, 8], b[8, 8]) == pytest.approx(expected, abs=1e-3)
 
 
-def test_filter_follows_the_picture_and_keeps_what_is_flat() -> None:
+def test_filter_follows_edges_of_the_picture_and_keeps_flat_areas() -> None:
     alpha = disc(90, 120, 60, 45, 30)
     guide = guided_filter.Guide(painted(alpha, noise=1), radius=4, eps=1e-4)
     off = disc(90, 120, 61, 46, 30)  # by a pixel each way
@@ -55,7 +55,7 @@ def test_filter_follows_the_picture_and_keeps_what_is_flat() -> None:
 
 
 @pytest.mark.parametrize("size", [(360, 640), (359, 641), (720, 405)])
-def test_upsample_follows_the_full_picture(size: tuple[int, int]) -> None:
+def test_upsampling_follows_edges_of_the_full_picture(size: tuple[int, int]) -> None:
     height, width = size
     truth = disc(height, width, 0.45 * width, 0.5 * height, 0.3 * min(size))
     shape = round(width / 4), round(height / 4)
@@ -76,7 +76,7 @@ def test_a_mask_without_edge_stays_hard(value: int) -> None:
     assert (guided_filter.upsample(np.full((20, 30), value, np.float32), frame) == 255 * value).all()
 
 
-def test_the_smallest_picture_has_a_matte() -> None:
+def test_the_smallest_picture_is_accepted() -> None:
     assert guided_filter.upsample(np.ones((1, 1), np.float32), np.zeros((1, 1, 3), np.uint8)).tolist() == [
         [255]
     ]
@@ -95,7 +95,7 @@ def strands(height: int, width: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("grid", [(180, 240), (360, 240)])
-def test_soft_upsampling_keeps_what_is_soft_and_finds_what_is_fine(grid: tuple[int, int]) -> None:
+def test_soft_upsampling_keeps_soft_edges_and_recovers_fine_detail(grid: tuple[int, int]) -> None:
     truth = strands(360, 640)
     frame = painted(truth, noise=1)
     small = cv2.resize(truth, grid[::-1], interpolation=cv2.INTER_AREA)
@@ -108,7 +108,7 @@ def test_soft_upsampling_keeps_what_is_soft_and_finds_what_is_fine(grid: tuple[i
     assert np.abs(apart["soft"][pane]).max() < 0.03
 
 
-def test_soft_upsampling_invents_nothing_in_a_busy_picture() -> None:
+def test_soft_upsampling_adds_no_texture() -> None:
     frame = np.random.default_rng(3).integers(0, 256, (90, 120, 3), np.uint8)
     for value in (0, 0.4, 1):
         matte = guided_filter.upsample_soft(np.full((45, 60), value, np.float32), frame)
@@ -118,7 +118,7 @@ def test_soft_upsampling_invents_nothing_in_a_busy_picture() -> None:
     assert np.array_equal(guided_filter.upsample_soft(mask, frame), np.rint(255 * mask))
 
 
-def test_erode_leaves_what_the_picture_cuts() -> None:
+def test_erosion_keeps_pixels_at_the_picture_border() -> None:
     mask = np.zeros((20, 20), np.uint8)
     mask[5:, 4:16] = 1
     assert guided_filter.erode(mask, 3)[-1].tolist() == [0] * 7 + [1] * 6 + [0] * 7

@@ -30,13 +30,13 @@ def flows(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return optical_flow.flow(b, a), optical_flow.flow(a, b)
 
 
-def test_flow_leads_from_here_to_there() -> None:
+def test_flow_points_to_the_second_picture() -> None:
     way, _ = flows(wall(), moved(wall(), SHIFT))
     assert way.shape == (160, 240, 2) and way.dtype == np.float32
     assert np.median(way, axis=(0, 1)) == pytest.approx([-5, 3], abs=0.2)
 
 
-def test_warp_carries_the_old_picture_on_to_the_new() -> None:
+def test_warping_by_the_flow_gives_the_new_picture() -> None:
     before, after = wall(), moved(wall(), SHIFT)
     way, _ = flows(before, after)
     inner = np.s_[15:-15, 15:-15]
@@ -44,14 +44,14 @@ def test_warp_carries_the_old_picture_on_to_the_new() -> None:
     assert apart < 0.2 * np.abs(before[inner].astype(float) - after[inner]).mean()
 
 
-def test_warp_says_what_comes_from_outside() -> None:
+def test_warp_marks_pixels_from_outside() -> None:
     way = np.zeros((4, 6, 2), np.float32)
     way[..., 0] = 2
     carried = optical_flow.warp(np.ones((4, 6), np.float32), way, border=-7)
     assert carried.tolist() == [[1, 1, 1, 1, -7, -7]] * 4
 
 
-def test_disagreement_is_large_where_something_was_uncovered() -> None:
+def test_disagreement_is_large_at_disocclusions() -> None:
     before, after = wall(), wall()
     patch = wall(seed=5)[:60, :60]
     before[50:110, 60:120] = patch
@@ -64,7 +64,7 @@ def test_disagreement_is_large_where_something_was_uncovered() -> None:
 @pytest.mark.parametrize(
     "matrix", [SHIFT, np.array([[1.01, 0.01, 2], [-0.01, 1.01, 4], [1e-5, 0, 1]], float)]
 )
-def test_camera_is_found_though_something_moves_against_it(matrix: np.ndarray) -> None:
+def test_camera_motion_is_estimated_despite_a_moving_subject(matrix: np.ndarray) -> None:
     before, after = wall(), moved(wall(), matrix)
     patch = wall(seed=5)[:50, :50]
     before[60:110, 60:110] = patch
@@ -77,7 +77,7 @@ def test_camera_is_found_though_something_moves_against_it(matrix: np.ndarray) -
     assert np.array_equal(found, optical_flow.camera(way, np.ones((160, 240), bool)))
 
 
-def test_camera_stands_still_where_no_background_is_seen() -> None:
+def test_camera_motion_is_zero_without_visible_background() -> None:
     way = np.full((160, 240, 2), 4, np.float32)
     assert np.array_equal(optical_flow.camera(way, np.zeros((160, 240), bool)), np.eye(3))
 

@@ -24,7 +24,7 @@ def job(clip_path: Path, tmp_path: Path) -> Job:
     return Job(clip_path, tmp_path / "out.mp4")
 
 
-def test_a_small_clip_goes_through(job: Job, clip: Clip) -> None:
+def test_a_small_clip_is_accepted(job: Job, clip: Clip) -> None:
     preflight.check(job, clip, clip.frames)
 
 
@@ -71,7 +71,7 @@ def test_resume_data_lowers_the_disk_space_needed(job: Job, clip: Clip, tmp_path
 @pytest.mark.parametrize(
     ("most", "free"), [("max", 8 * 2**30), (f"{2**30}", 2**30 - 600 * 2**20 + 100 * 2**20), ("", 8 * 2**30)]
 )
-def test_a_container_has_less_than_its_machine(
+def test_memory_limits_of_a_container_are_respected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: str, free: int
 ) -> None:
     class Machine:

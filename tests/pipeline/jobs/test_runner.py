@@ -99,7 +99,7 @@ def slow(long_path: Path, tmp_path: Path) -> Job:
     return Job(long_path, tmp_path / "slow.mp4", model="slow")
 
 
-def test_in_order_and_one_at_a_time(runner: Runner, sink: Sink, quick: Job, tmp_path: Path) -> None:
+def test_jobs_run_in_order_one_at_a_time(runner: Runner, sink: Sink, quick: Job, tmp_path: Path) -> None:
     for key in ("c", "a", "b"):
         runner.submit(key, replace(quick, output=tmp_path / f"{key}.mp4"))
     until(lambda: len(sink.ends()) == 3)
@@ -300,7 +300,7 @@ def test_a_user_with_many_jobs_does_not_starve_others(
     assert played.order == ["a1", "b1", "a2", "b2"]
 
 
-def test_a_key_is_taken_once(line: Runner, played: Played, named: Callable[..., Job]) -> None:
+def test_a_key_is_accepted_once(line: Runner, played: Played, named: Callable[..., Job]) -> None:
     line.submit("a", named("a"))
     until(lambda: line.position("a") == 0)
     line.submit("b", named("b"))
@@ -320,7 +320,7 @@ def test_eta_of_queued_jobs(line: Runner, named: Callable[..., Job]) -> None:
     assert [line.eta(key) for key in ("a", "b", "c", "d", "e", "x")] == [0, 9, 29, 59, None, None]
 
 
-def test_before_the_first_frame_the_estimate_counts(sink: Sink, named: Callable[..., Job]) -> None:
+def test_expected_seconds_are_used_before_the_first_frame(sink: Sink, named: Callable[..., Job]) -> None:
     loading = threading.Event()
 
     def process(job: Job) -> Generator[Progress, None, None]:

@@ -14,7 +14,7 @@ def path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "recorte" / "speeds.json"
 
 
-def test_the_latest_of_each_device_and_size() -> None:
+def test_the_latest_speed_of_each_device_and_size_is_kept() -> None:
     assert speeds.measured_speeds("grabcut") is None
     speeds.record("grabcut", "cpu", (1280, 720), 2)
     speeds.record("grabcut", "cuda:0", (1280, 720), 50)
@@ -27,7 +27,7 @@ def test_the_latest_of_each_device_and_size() -> None:
     assert speeds.label(Speed("cpu", 1280, 720, 3.142)) == "3.1 frames a second at 1280 × 720 (cpu)"
 
 
-def test_no_more_than_a_few_are_kept() -> None:
+def test_the_number_of_speeds_is_bounded() -> None:
     for width in range(1, 30):
         speeds.record("grabcut", "cpu", (width, 1), 1)
     kept = speeds.measured_speeds("grabcut")

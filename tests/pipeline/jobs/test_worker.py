@@ -174,7 +174,7 @@ def test_errors_in_the_worker_are_raised_in_the_caller(shared: Worker) -> None:
     assert shared.call(Hosted.add, 1, 1) == 2
 
 
-def test_many_call_at_once(shared: Worker) -> None:
+def test_concurrent_calls_are_answered(shared: Worker) -> None:
     """Each waits over there for the others."""
     got: list[int] = []
     threads = [threading.Thread(target=lambda: got.append(shared.call(Hosted.together))) for _ in range(4)]
@@ -365,7 +365,7 @@ def test_a_worker_does_not_outlive_its_parent(tmp_path: Path, when: str) -> None
 
 
 @pytest.mark.parametrize("ignored", [False, True], ids=["heard", "ignored by who started the tests"])
-def test_ctrl_c_at_the_terminal_leaves_it_to_be_closed(
+def test_ctrl_c_at_the_terminal_does_not_kill_the_worker(
     tmp_path: Path, ignored: bool, request: pytest.FixtureRequest
 ) -> None:
     if ignored:  # as by nohup, or by a script's &
@@ -397,11 +397,11 @@ def test_too_much_memory_raises_an_error_and_the_worker_survives() -> None:
 
 
 @pytest.mark.parametrize("bound", [Limits(cpu_seconds=1), Limits(seconds=1)])
-def test_too_much_time_ends_it(bound: Limits) -> None:
+def test_a_time_limit_ends_the_process(bound: Limits) -> None:
     with Worker(Hosted, limits=bound) as worker, pytest.raises(WorkerLost, match="took too long"):
         worker.call(Hosted.spin)
 
 
-def test_without_bounds_there_are_none() -> None:
+def test_limits_are_optional() -> None:
     with Worker(Hosted) as worker:
         assert worker.call(Hosted.take, 2 * 10**8) == 2 * 10**8

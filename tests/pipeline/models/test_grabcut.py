@@ -33,7 +33,7 @@ def mattes(clip: Clip) -> list[Matte]:
     return run(clip[0], box_around(clip[1][0]))
 
 
-def test_one_box_cuts_every_frame(clip: Clip, mattes: list[Matte]) -> None:
+def test_a_box_on_the_first_frame_mattes_every_frame(clip: Clip, mattes: list[Matte]) -> None:
     assert [m.shape for m in mattes] == [a.shape for a in clip[1]]
     assert all(m.dtype == np.uint8 for m in mattes)
     assert min(overlap(m, a) for m, a in zip(mattes, clip[1], strict=True)) >= 0.97
@@ -51,7 +51,7 @@ def test_the_same_input_gives_the_same_output(clip: Clip, mattes: list[Matte]) -
     assert all(np.array_equal(a, b) for a, b in zip(again, mattes, strict=False))
 
 
-def test_streams_do_not_meet(clip: Clip, mattes: list[Matte]) -> None:
+def test_streams_are_independent(clip: Clip, mattes: list[Matte]) -> None:
     model = GrabCut()
     starts = {n: box_around(clip[1][n]) for n in (0, 8)}
     one, two = (
@@ -62,7 +62,7 @@ def test_streams_do_not_meet(clip: Clip, mattes: list[Matte]) -> None:
     assert all(np.array_equal(a.matte, b) for a, b in zip(mixed[::2], mattes, strict=False))
 
 
-def test_a_subject_that_left_is_found_again() -> None:
+def test_a_subject_that_left_is_redetected() -> None:
     random = np.random.default_rng(4)
     wall = cv2.resize(random.random((12, 20), np.float32), (320, 180), interpolation=cv2.INTER_CUBIC)
     frames, truths = [], []
@@ -80,7 +80,7 @@ def test_a_subject_that_left_is_found_again() -> None:
     assert min(overlap(m, t) for m, t in zip(mattes[-4:], truths[-4:], strict=True)) > 0.95
 
 
-def test_a_stream_is_read_no_further_than_it_is_asked(clip: Clip) -> None:
+def test_streams_are_read_lazily(clip: Clip) -> None:
     taken = []
 
     def stills() -> Iterator[PromptedFrame]:
@@ -102,7 +102,7 @@ def spoilt(frames: list[np.ndarray]) -> list[np.ndarray]:
     return changed
 
 
-def test_a_click_to_remove_takes_away_what_is_too_much_and_lasts(clip: Clip) -> None:
+def test_a_background_click_removes_its_region_from_then_on(clip: Clip) -> None:
     frames, alphas = spoilt(clip[0][:10]), clip[1]
     x, y, width, height = cv2.boundingRect((alphas[0] > 127).astype(np.uint8))
     start = Prompt(points=(Point(x + width / 2, y + height / 2), Point(540, 105)))
@@ -114,7 +114,7 @@ def test_a_click_to_remove_takes_away_what_is_too_much_and_lasts(clip: Clip) -> 
     assert min(overlap(m, b) for m, b in zip(after[4:], before[4:], strict=True)) > 0.5
 
 
-def test_a_click_to_keep_adds_what_is_missing_and_lasts(clip: Clip) -> None:
+def test_a_foreground_click_adds_its_region_from_then_on(clip: Clip) -> None:
     frames, alphas = spoilt(clip[0][:10]), clip[1]
     before = run(frames, box_around(alphas[0]))
     after = run(frames, box_around(alphas[0]), at4=Prompt(points=(Point(540, 105),)))
@@ -123,7 +123,7 @@ def test_a_click_to_keep_adds_what_is_missing_and_lasts(clip: Clip) -> None:
     assert min((m[70:140, 490:590] > 127).mean() for m in after[4:]) > 0.9
 
 
-def test_points_to_remove_alone_correct_what_is_proposed(clip: Clip) -> None:
+def test_background_points_alone_correct_the_proposal(clip: Clip) -> None:
     frame = clip[0][0]
     (proposed,) = run([frame], None)
     y, x = np.argwhere(cv2.erode(proposed, np.ones((25, 25))) > 250)[0]
@@ -131,7 +131,7 @@ def test_points_to_remove_alone_correct_what_is_proposed(clip: Clip) -> None:
     assert proposed[y, x] == 255 and mended[y, x] == 0
 
 
-def test_points_alone_find_the_subject(clip: Clip) -> None:
+def test_foreground_points_alone_select_the_subject(clip: Clip) -> None:
     frame, alpha = clip[0][0], clip[1][0]
     left, top, width, height = cv2.boundingRect((alpha > 127).astype(np.uint8))
     x, y = left + width // 2, top + 2 * height // 3
@@ -147,7 +147,7 @@ def test_without_a_prompt_the_moving_subject_is_proposed(clip: Clip) -> None:
 
 @pytest.mark.parametrize("prompt", [None, Prompt(points=(Point(0, 0),)), Prompt(box=Box(0, 0, 1, 1))])
 @pytest.mark.parametrize("size", [(1, 1), (2, 90), (33, 17)])
-def test_the_smallest_pictures_are_taken(size: tuple[int, int], prompt: Prompt | None) -> None:
+def test_the_smallest_frames_are_accepted(size: tuple[int, int], prompt: Prompt | None) -> None:
     random = np.random.default_rng(0)
     frames = [random.integers(0, 256, (*size, 3), np.uint8) for _ in range(4)]
     assert [m.shape for m in run(frames, prompt)] == [size] * 4

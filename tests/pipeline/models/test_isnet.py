@@ -70,7 +70,7 @@ def published() -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def test_names_and_shapes_are_the_published_ones() -> None:
+def test_parameter_names_and_shapes_are_the_published_ones() -> None:
     with torch.device("meta"):
         network = isnet.Isnet()
     assert {name: tuple(value.shape) for name, value in network.state_dict().items()} == published()
@@ -192,7 +192,7 @@ def stirred(network: nn.Module, seed: int = 0) -> nn.Module:
 
 
 @pytest.mark.parametrize(("size", "channels"), [((96, 64), 3), ((75, 131), 3), ((97, 65), 6)])
-def test_the_network_is_the_literal_one(size: tuple[int, int], channels: int) -> None:
+def test_the_network_equals_a_literal_implementation(size: tuple[int, int], channels: int) -> None:
     network = stirred(narrow(channels), seed=size[0])
     picture = torch.rand(1, channels, *size, generator=torch.Generator().manual_seed(1)) - 0.5
     with torch.inference_mode():
@@ -206,7 +206,7 @@ def test_the_network_is_the_literal_one(size: tuple[int, int], channels: int) ->
 
 
 @pytest.mark.parametrize("row", [Row("x", 5, 3, 7, 7), Row("x", 5, 3, 7, 4), Row("x", 5, 3, 7, 4, flat=True)])
-def test_a_block_is_the_literal_one(row: Row) -> None:
+def test_a_block_equals_a_literal_implementation(row: Row) -> None:
     block = stirred(isnet._Block(row))
     w = {f"x.{name}": value for name, value in block.state_dict().items()}
     x = torch.rand(1, 5, 45, 67, generator=torch.Generator().manual_seed(1))
@@ -215,7 +215,7 @@ def test_a_block_is_the_literal_one(row: Row) -> None:
         torch.testing.assert_close(block(x), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_only_what_the_matte_needs_is_computed() -> None:
+def test_side_outputs_are_not_computed_for_inference() -> None:
     network = stirred(narrow())
     called: list[str] = []
     for name, module in network.named_children():
@@ -266,7 +266,7 @@ def frames(count: int, height: int, width: int) -> list[np.ndarray]:
     ]
 
 
-def test_the_network_is_given_what_the_model_card_says(exact: None) -> None:
+def test_inputs_are_normalised_as_in_the_model_card(exact: None) -> None:
     look = Look()
     (frame,) = frames(1, 90, 160)
     frame.flags.writeable = False  # as some decoders give them
@@ -282,7 +282,7 @@ def test_the_network_is_given_what_the_model_card_says(exact: None) -> None:
 @pytest.mark.parametrize(
     ("height", "width"), [(90, 160), (1, 1), (1024, 1024), (1080, 1920), (1280, 720), (31, 2000)]
 )
-def test_the_matte_has_the_size_and_the_values_of_its_frame(exact: None, height: int, width: int) -> None:
+def test_mattes_have_the_size_of_their_frame(exact: None, height: int, width: int) -> None:
     (frame,) = frames(1, height, width)
     (found,) = Isnet(Look(), CPU).predict(stills([frame]))
     assert found.matte.shape == (height, width) and found.matte.dtype == np.uint8
@@ -295,7 +295,7 @@ def rescaled(mask: np.ndarray) -> np.ndarray:
     return np.asarray((mask - mask.min()) / (mask.max() - mask.min()))
 
 
-def test_masks_are_not_stretched(exact: None) -> None:
+def test_masks_are_not_rescaled_to_the_full_range(exact: None) -> None:
     """An empty frame's noise stays noise, and one frame's matte does not hang on another part of it."""
     empty = np.random.default_rng(0).integers(0, 6, (64, 64, 3)).astype(np.uint8)
     lit = empty.copy()
@@ -310,7 +310,7 @@ def test_masks_are_not_stretched(exact: None) -> None:
     assert apart.mean() > 0.3
 
 
-def test_a_stream_is_one_for_one_in_batches_that_fit(exact: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_streams_are_one_for_one_in_batches(exact: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "batch_size", lambda device, each: 4)
     look = Look(room=3)
     shown = [np.full((8, 8, 3), 20 * n, np.uint8) for n in range(7)]
@@ -323,7 +323,7 @@ def test_an_empty_stream_yields_nothing() -> None:
     assert list(Isnet(Look(), CPU).predict(iter(()))) == []
 
 
-def test_a_stream_closed_early_lets_go_of_its_source(exact: None) -> None:
+def test_closing_a_stream_closes_its_source(exact: None) -> None:
     closed = False
 
     def source() -> Iterator[PromptedFrame]:
@@ -342,7 +342,7 @@ def test_a_stream_closed_early_lets_go_of_its_source(exact: None) -> None:
 
 
 @pytest.mark.parametrize(("value", "compiled"), [("1", True), ("0", False), (None, False)])
-def test_compiling_is_asked_for(
+def test_the_network_is_compiled_if_configured(
     monkeypatch: pytest.MonkeyPatch, exact: None, value: str | None, compiled: bool
 ) -> None:
     asked: list[nn.Module] = []
@@ -380,7 +380,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, drawn: nn.Module) -> Pa
     return path
 
 
-def test_a_checkpoint_goes_through_the_loader(checkpoint: Path, drawn: nn.Module) -> None:
+def test_checkpoints_are_read_by_the_safe_loader(checkpoint: Path, drawn: nn.Module) -> None:
     card = models.card("rmbg")
     assert card.weights is not None
     assert checkpoint.stat().st_size == pytest.approx(card.weights.bytes, rel=0.001)
@@ -397,7 +397,7 @@ def test_a_checkpoint_goes_through_the_loader(checkpoint: Path, drawn: nn.Module
 
 
 @pytest.mark.parametrize("what", ["another table", "another name", "cut off"])
-def test_a_checkpoint_that_does_not_fit_is_a_sentence(tmp_path: Path, checkpoint: Path, what: str) -> None:
+def test_a_mismatched_checkpoint_raises_weights_error(tmp_path: Path, checkpoint: Path, what: str) -> None:
     path = tmp_path / "model.safetensors"
     if what == "another table":
         save_file(narrow().state_dict(), path)
@@ -410,7 +410,7 @@ def test_a_checkpoint_that_does_not_fit_is_a_sentence(tmp_path: Path, checkpoint
         models.card("rmbg").load("cpu", [path])
 
 
-def test_a_device_that_is_not_there_is_told_before_the_weights_are_read(
+def test_a_missing_device_is_reported_before_weights_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

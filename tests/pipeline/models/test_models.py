@@ -58,7 +58,7 @@ def forget() -> object:
     models.unload()
 
 
-def test_weights_and_the_users_word_come_before_the_model(heavy: Card, place: Path, clip_path: Path) -> None:
+def test_loading_needs_weights_and_an_acknowledged_licence(heavy: Card, place: Path, clip_path: Path) -> None:
     job = Job(clip_path, place / "out.mp4", model="heavy")
     with pytest.raises(WeightsError, match=r"heavy\.pth .*python -m pipeline download heavy"):
         models.check_loadable(heavy)
@@ -71,7 +71,7 @@ def test_weights_and_the_users_word_come_before_the_model(heavy: Card, place: Pa
     assert models.load("heavy", "auto") is models.load("heavy", "auto")
 
 
-def test_a_kept_matte_needs_no_weights(heavy: Card, place: Path, clip_path: Path) -> None:
+def test_a_stored_matte_needs_no_weights(heavy: Card, place: Path, clip_path: Path) -> None:
     job = Job(clip_path, place / "out.mp4", model="heavy", matte=place / "m.mkv")
     put(place)
     licences.acknowledge("heavy", heavy.licence_url)
@@ -81,7 +81,9 @@ def test_a_kept_matte_needs_no_weights(heavy: Card, place: Path, clip_path: Path
     assert (last.stage, last.done, last.frames) == ("render", 24, 24)
 
 
-def test_other_weights_make_other_mattes(heavy: Card, place: Path, clip_path: Path, tmp_path: Path) -> None:
+def test_other_weights_change_the_matte_key(
+    heavy: Card, place: Path, clip_path: Path, tmp_path: Path
+) -> None:
     job = Job(clip_path, place / "out.mp4", model="heavy")
     own = tmp_path / "mine.pth"
     own.write_bytes(b"trained at home")
@@ -93,7 +95,7 @@ def test_other_weights_make_other_mattes(heavy: Card, place: Path, clip_path: Pa
     assert matte_key(replace(job)) != matte_key(replace(job, deflicker=False))
 
 
-def test_a_model_that_is_being_loaded_keeps_nobody_from_another(heavy: Card, stand_ins: None) -> None:
+def test_loading_a_model_does_not_block_other_models(heavy: Card, stand_ins: None) -> None:
     begun, free = threading.Event(), threading.Event()
 
     def slow() -> Threshold:
@@ -111,7 +113,7 @@ def test_a_model_that_is_being_loaded_keeps_nobody_from_another(heavy: Card, sta
         thread.join()
 
 
-def test_what_is_not_the_published_file_is_not_loaded(heavy: Card, place: Path) -> None:
+def test_files_other_than_the_published_ones_are_not_loaded(heavy: Card, place: Path) -> None:
     licences.acknowledge("heavy", heavy.licence_url)
     put(place, DATA[:-1] + b"x")
     with pytest.raises(WeightsError, match=r"heavy\.pth.*SHA-256"):
@@ -120,7 +122,7 @@ def test_what_is_not_the_published_file_is_not_loaded(heavy: Card, place: Path) 
     assert models.load("heavy", "auto")
 
 
-def test_weights_of_ones_own_are_taken_as_they_are(heavy: Card, place: Path, tmp_path: Path) -> None:
+def test_custom_weights_are_not_verified(heavy: Card, place: Path, tmp_path: Path) -> None:
     licences.acknowledge("heavy", heavy.licence_url)
     own = tmp_path / "mine.pth"
     own.write_bytes(b"trained at home")
@@ -129,7 +131,9 @@ def test_weights_of_ones_own_are_taken_as_they_are(heavy: Card, place: Path, tmp
         models.load("heavy", "auto", tmp_path / "nothing")
 
 
-def test_the_model_for_who_has_chosen_none(heavy: Card, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_model_depends_on_weights_and_licence(
+    heavy: Card, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(registry, "AUTOMATIC", "heavy")
     key, why = models.choose_default()
     assert key == "recorte" and "weights of Heavy are not here" in why
@@ -143,7 +147,7 @@ def test_the_model_for_who_has_chosen_none(heavy: Card, place: Path, monkeypatch
     assert key == "recorte" and "takes marks" in why
 
 
-def test_every_card_is_whole() -> None:
+def test_every_card_is_complete() -> None:
     for key, card in models.cards().items():
         assert key == card.key and card.licence_url.startswith("https://")
         assert card.automatic or card.points or card.box
@@ -155,6 +159,6 @@ def test_every_card_is_whole() -> None:
             assert not Path(file.name).is_absolute() and ".." not in Path(file.name).parts
 
 
-def test_a_key_that_is_none() -> None:
+def test_an_unknown_key_is_refused() -> None:
     with pytest.raises(InputError, match=r"no model called 'magic'.*grabcut"):
         models.load("magic", "auto")

@@ -45,14 +45,14 @@ def found(model: Model, clip: Clip) -> list[Prediction]:
     return run(model, clip[0], box_around(clip[1][0]))
 
 
-def test_one_box_cuts_every_frame(clip: Clip, found: list[Prediction]) -> None:
+def test_a_box_on_the_first_frame_mattes_every_frame(clip: Clip, found: list[Prediction]) -> None:
     assert [f.matte.shape for f in found] == [a.shape for a in clip[1]]
     assert all(f.matte.dtype == np.uint8 for f in found)
     assert min(overlap(f.matte, a) for f, a in zip(found, clip[1], strict=True)) > 0.9
     assert min(f.confidence for f in found) > LOW_CONFIDENCE
 
 
-def test_a_person_is_found_without_a_mark(model: Model) -> None:
+def test_a_person_is_found_without_a_prompt(model: Model) -> None:
     frames = [frame.image for frame in itertools.islice(read_frames(SAMPLE), 0, 48, 8)]
     height, width = frames[0].shape[:2]
     for found in run(model, frames, None):
@@ -62,7 +62,7 @@ def test_a_person_is_found_without_a_mark(model: Model) -> None:
         assert not found.matte[: height // 4, : width // 4].any() and not found.matte[:, -width // 12 :].any()
 
 
-def test_a_click_and_a_box_mean_the_same_person(model: Model) -> None:
+def test_a_click_and_a_box_select_the_same_person(model: Model) -> None:
     frame = next(read_frames(SAMPLE)).image
     height, width = frame.shape[:2]
     box = Prompt(box=Box(0.16 * width, 0.05 * height, 0.76 * width, height))
@@ -72,7 +72,7 @@ def test_a_click_and_a_box_mean_the_same_person(model: Model) -> None:
     assert overlap(clicked.matte, told.matte) > 0.9
 
 
-def test_streams_do_not_meet(model: Model, clip: Clip, found: list[Prediction]) -> None:
+def test_streams_are_independent(model: Model, clip: Clip, found: list[Prediction]) -> None:
     starts = {n: box_around(clip[1][n]) for n in (0, 8)}
     one, two = (
         model.predict(iter([PromptedFrame(clip[0][n + k], None if k else start) for k in range(3)]))
@@ -82,7 +82,7 @@ def test_streams_do_not_meet(model: Model, clip: Clip, found: list[Prediction]) 
     assert all(np.abs(a.astype(int) - b.matte).max() <= 1 for a, b in zip(mixed[::2], found, strict=False))
 
 
-def test_a_stream_is_read_no_further_than_it_is_asked(model: Model, clip: Clip) -> None:
+def test_streams_are_read_lazily(model: Model, clip: Clip) -> None:
     taken = []
 
     def stills() -> Iterator[PromptedFrame]:
@@ -95,7 +95,9 @@ def test_a_stream_is_read_no_further_than_it_is_asked(model: Model, clip: Clip) 
 
 
 @pytest.mark.parametrize("keep", [True, False])
-def test_a_click_counts_right_under_it(model: Model, clip: Clip, found: list[Prediction], keep: bool) -> None:
+def test_a_click_decides_the_pixel_under_it(
+    model: Model, clip: Clip, found: list[Prediction], keep: bool
+) -> None:
     before: Matte = found[3].matte
     far = cv2.distanceTransform((before > 127).astype(np.uint8) ^ keep, cv2.DIST_L2, 3)
     y, x = np.unravel_index(int(far.argmax()), far.shape)
@@ -104,7 +106,7 @@ def test_a_click_counts_right_under_it(model: Model, clip: Clip, found: list[Pre
     assert (before[y, x] > 127) != keep and (after[3].matte[y, x] > 127) == keep
 
 
-def test_a_subject_that_left_leaves_nothing_and_is_found_again(model: Model) -> None:
+def test_a_subject_that_left_has_an_empty_matte_and_is_redetected(model: Model) -> None:
     frames, alphas = subject_over_background(10)
     wall = cv2.blur(frames[0][:, :1].repeat(frames[0].shape[1], 1), (9, 9))
     gone = [wall] * 3
@@ -114,7 +116,7 @@ def test_a_subject_that_left_leaves_nothing_and_is_found_again(model: Model) -> 
     assert overlap(found[-1].matte, alphas[5]) > 0.8
 
 
-def test_an_empty_picture_has_no_subject_until_one_comes(model: Model) -> None:
+def test_an_empty_scene_has_an_empty_matte_until_a_subject_appears(model: Model) -> None:
     frame = next(read_frames(SAMPLE)).image
     grey = np.full_like(frame, 128)
     found = run(model, [grey, grey, frame], None)
@@ -124,7 +126,7 @@ def test_an_empty_picture_has_no_subject_until_one_comes(model: Model) -> None:
 
 @pytest.mark.parametrize("prompt", [None, Prompt(points=(Point(0, 0),)), Prompt(box=Box(0, 0, 1, 1))])
 @pytest.mark.parametrize("size", [(1, 1), (2, 90), (33, 17)])
-def test_the_smallest_pictures_are_taken(model: Model, size: tuple[int, int], prompt: Prompt | None) -> None:
+def test_the_smallest_frames_are_accepted(model: Model, size: tuple[int, int], prompt: Prompt | None) -> None:
     random = np.random.default_rng(0)
     frames = [random.integers(0, 256, (*size, 3), np.uint8) for _ in range(3)]
     assert [f.matte.shape for f in run(model, frames, prompt)] == [size] * 3
@@ -134,7 +136,7 @@ def test_an_empty_stream_has_no_mattes(model: Model) -> None:
     assert run(model, [], None) == []
 
 
-def test_its_weights_are_here_and_are_the_ones_it_names(
+def test_the_shipped_weights_have_the_hash_of_the_card(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked = card("recorte")
@@ -149,7 +151,7 @@ def test_its_weights_are_here_and_are_the_ones_it_names(
     assert models.choose_default()[0] == "grabcut"
 
 
-def test_a_part_that_was_left_behind_or_is_new_is_dropped() -> None:
+def test_stray_components_of_a_propagated_mask_are_dropped() -> None:
     mask, before = np.zeros((2, 64, 64), np.float32)
     parts = {"subject": np.s_[4:40, 4:30], "behind": np.s_[4:20, 40:60], "new": np.s_[50:60, 40:60]}
     for part in parts.values():

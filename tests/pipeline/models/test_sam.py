@@ -122,7 +122,7 @@ def marks(height: int, width: int) -> dict[str, Prompt]:
 
 
 @pytest.mark.parametrize("size", [(211, 317), (317, 211), (96, 128), (77, 53), (128, 128), (300, 470)])
-def test_masks_are_the_predictors_to_the_last_pixel(
+def test_masks_equal_those_of_the_reference_predictor(
     network: Network, sam: Sam, size: tuple[int, int]
 ) -> None:
     image = picture(*size)
@@ -136,7 +136,7 @@ def test_masks_are_the_predictors_to_the_last_pixel(
             assert 0.02 < ours.mean() < 0.98  # else there is nothing to compare
 
 
-def test_any_array_is_taken(network: Network) -> None:
+def test_frames_of_any_memory_layout_are_accepted(network: Network) -> None:
     image = picture(96, 128)
     turned = np.ascontiguousarray(image[::-1])[::-1]
     fixed = image.copy()
@@ -144,7 +144,7 @@ def test_any_array_is_taken(network: Network) -> None:
     assert all(torch.equal(network.embed(image), network.embed(other)) for other in (turned, fixed))
 
 
-def test_labels_belong_to_their_points(network: Network, sam: Sam) -> None:
+def test_labels_follow_their_points(network: Network, sam: Sam) -> None:
     image = picture(211, 317)
     points = marks(211, 317)["points"].points
     turned = tuple(Point(p.x, p.y, not p.keep) for p in points)
@@ -155,7 +155,7 @@ def test_labels_belong_to_their_points(network: Network, sam: Sam) -> None:
     assert np.array_equal(again, predicted(sam, image, Prompt(points=mixed)))
 
 
-def test_an_earlier_mask_is_taken_into_account(network: Network, sam: Sam) -> None:
+def test_an_earlier_mask_changes_the_prediction(network: Network, sam: Sam) -> None:
     image, prompt = picture(211, 317), marks(211, 317)["one point"]
     embedding = network.embed(image)
     before = network.decode(embedding, (211, 317), prompt.points)
@@ -169,9 +169,7 @@ def test_an_earlier_mask_is_taken_into_account(network: Network, sam: Sam) -> No
 
 
 @pytest.mark.parametrize("size", [(96, 128), (211, 317), (317, 211)])
-def test_a_mask_for_the_network_lies_where_the_network_put_it(
-    network: Network, size: tuple[int, int]
-) -> None:
+def test_mask_inputs_are_aligned_with_mask_outputs(network: Network, size: tuple[int, int]) -> None:
     y, x = np.mgrid[: size[0], : size[1]]
     disc = (
         (8 - np.hypot(x - 0.6 * size[1], y - 0.4 * size[0]) / min(size) * 40).clip(-8, 8).astype(np.float32)
@@ -193,9 +191,7 @@ def test_a_mask_for_the_network_lies_where_the_network_put_it(
         ((1, 9), (11, 102)),
     ],
 )
-def test_frames_are_resized_as_pillow_does_it_bit_for_bit(
-    size: tuple[int, int], target: tuple[int, int]
-) -> None:
+def test_frames_are_resized_exactly_as_by_pillow(size: tuple[int, int], target: tuple[int, int]) -> None:
     random = np.random.default_rng(0)
     for image in (random.integers(0, 256, (*size, 3)), 255 * random.integers(0, 2, (*size, 3))):
         image = image.astype(np.uint8)
@@ -203,7 +199,7 @@ def test_frames_are_resized_as_pillow_does_it_bit_for_bit(
         assert np.array_equal(resized(torch.from_numpy(image), *target).numpy(), np.asarray(expected))
 
 
-def test_a_lone_click_has_three_readings_and_the_chosen_one_is_taken(network: Network, sam: Sam) -> None:
+def test_a_single_click_has_three_candidates_and_the_chosen_one_is_used(network: Network, sam: Sam) -> None:
     image = picture(211, 317)
     click = marks(211, 317)["one point"]
     model = product.Sam(network)
@@ -232,7 +228,7 @@ def test_only_the_edge_of_the_matte_differs_from_the_mask() -> None:
     assert 0 < ((matte > 0) & (matte < 255)).mean() < 0.05
 
 
-def test_the_smallest_pictures_are_taken(network: Network) -> None:
+def test_the_smallest_frames_are_accepted(network: Network) -> None:
     model = product.Sam(network)
     random = np.random.default_rng(0)
     for size in [(1, 1), (2, 90), (33, 17)]:
@@ -255,7 +251,7 @@ def vit_b(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Sam]
     path.unlink()  # 375 MB
 
 
-def test_vit_b_loads_and_answers_as_the_package_does(vit_b: tuple[Path, Sam]) -> None:
+def test_vit_b_predicts_as_the_reference_package(vit_b: tuple[Path, Sam]) -> None:
     path, sam = vit_b
     model = models.card("sam-vit-b").load("cpu", [path])
     assert isinstance(model, product.Sam)
@@ -277,7 +273,7 @@ def test_vit_b_loads_and_answers_as_the_package_does(vit_b: tuple[Path, Sam]) ->
     assert np.array_equal(ours, answered(predictor, prompt, several=False))
 
 
-def test_a_checkpoint_of_another_size_is_refused_with_a_sentence(checkpoint: Path) -> None:
+def test_a_checkpoint_of_another_size_raises_weights_error(checkpoint: Path) -> None:
     with pytest.raises(WeightsError, match=r"small\.pth is not this model's"):
         models.card("sam-vit-b").load("cpu", [checkpoint])
 
@@ -317,7 +313,7 @@ def frames(count: int) -> Iterator[Image]:
     return (np.full((4, 6, 3), n + 1, np.uint8) for n in range(count))
 
 
-def test_a_frame_is_embedded_once_whoever_asks() -> None:
+def test_embeddings_are_shared_between_callers() -> None:
     counting = Counting()
     embed = Embeddings(counting)
     for _ in range(3):
@@ -327,7 +323,7 @@ def test_a_frame_is_embedded_once_whoever_asks() -> None:
     assert counting.calls == 6
 
 
-def test_what_was_not_asked_for_the_longest_makes_room() -> None:
+def test_the_least_recently_used_embedding_is_evicted() -> None:
     counting = Counting()
     embed = Embeddings(counting, limit=3 * 1024)
     one, two, three, four = frames(4)
@@ -341,7 +337,7 @@ def test_what_was_not_asked_for_the_longest_makes_room() -> None:
     assert counting.calls == 5
 
 
-def test_threads_that_ask_for_one_frame_wait_for_one_embedding() -> None:
+def test_concurrent_requests_for_a_frame_share_one_embedding() -> None:
     counting = Counting()
     embed = Embeddings(counting)
     counting.go.clear()
@@ -352,7 +348,7 @@ def test_threads_that_ask_for_one_frame_wait_for_one_embedding() -> None:
     assert counting.calls == 2 and counting.most == 1
 
 
-def test_a_frame_that_is_kept_is_not_kept_waiting_by_another() -> None:
+def test_a_cached_frame_does_not_wait_for_another_embedding() -> None:
     counting = Counting()
     embed = Embeddings(counting)
     one, two = frames(2)
@@ -366,7 +362,7 @@ def test_a_frame_that_is_kept_is_not_kept_waiting_by_another() -> None:
         assert int(other.result()[0]) == 2
 
 
-def test_a_failure_is_told_and_not_kept() -> None:
+def test_a_failed_embedding_is_raised_and_not_cached() -> None:
     counting = Counting()
     embed = Embeddings(counting)
     for calls in (1, 2):
@@ -375,7 +371,7 @@ def test_a_failure_is_told_and_not_kept() -> None:
         assert counting.calls == calls
 
 
-def test_clicks_after_the_first_cost_the_decoder_alone(sam: Sam) -> None:
+def test_later_clicks_on_a_frame_run_only_the_decoder(sam: Sam) -> None:
     class Counted(Network):
         embedded = 0
 

@@ -203,7 +203,7 @@ class TestStreaming:
         found = streamed(seen, frames[::-1], {0: BOX, 9: LATER})
         assert equal(found[::-1], whole(seen, frames, {19: BOX, 10: LATER}, reverse=True))
 
-    def test_holds_no_more_the_longer_it_runs(self, seen: sam2.Network) -> None:
+    def test_memory_does_not_grow_with_the_length(self, seen: sam2.Network) -> None:
         track = sam2.Track(seen, seen.embed)
         held = {}
         for number, frame in enumerate(clip(61, 40, 30)):
@@ -213,14 +213,14 @@ class TestStreaming:
         # The windows are full from the 16th frame on.
         assert held[20] == held[40] == held[60] > held[1]
 
-    def test_leaves_nothing_behind(self, seen: sam2.Network) -> None:
+    def test_a_finished_stream_frees_its_memory(self, seen: sam2.Network) -> None:
         found = Sam2(seen).predict(PromptedFrame(frame, BOX) for frame in clip(3))
         next(found)
         assert sessions() == 1
         found.close()
         assert sessions() == 0
 
-    def test_streams_do_not_know_of_each_other(self, seen: sam2.Network) -> None:
+    def test_streams_are_independent(self, seen: sam2.Network) -> None:
         frames = clip(6)
         tracks = [sam2.Track(seen, seen.embed), sam2.Track(seen, seen.embed)]
         found = [
@@ -255,7 +255,9 @@ class TestFeatures:
         yield runs
         hook.remove()
 
-    def test_serve_every_object_and_click_on_a_frame(self, seen: sam2.Network, encoded: list[int]) -> None:
+    def test_embeddings_are_shared_by_objects_and_clicks_of_a_frame(
+        self, seen: sam2.Network, encoded: list[int]
+    ) -> None:
         model, frames = Sam2(seen), clip(5, 50, 44)
         objects = [
             model.predict(PromptedFrame(f, None if n else CLICK) for n, f in enumerate(frames))
@@ -266,14 +268,14 @@ class TestFeatures:
         model.candidates(PromptedFrame(frames[-1].copy(), CLICK))
         assert len(encoded) == len(frames)
 
-    def test_know_their_size(self, seen: sam2.Network) -> None:
+    def test_embeddings_report_their_size(self, seen: sam2.Network) -> None:
         # Three levels of 16, 32 and 128 channels, and the places of the coarsest.
         numbers = 32 * 32 * 16 + 16 * 16 * 32 + 8 * 8 * 128 + 8 * 8 * 128
         assert seen.embed(clip(1)[0]).nbytes == 4 * numbers
 
 
 class TestMattes:
-    def test_the_mask_at_full_size_is_the_librarys(self, network: sam2.Network) -> None:
+    def test_the_full_size_mask_equals_the_librarys(self, network: sam2.Network) -> None:
         frames = clip(16, 301, 187)
         theirs = whole(network, frames, {0: BOX})
         for logits, mask in zip(streamed(network, frames, {0: BOX}), theirs, strict=True):
@@ -285,7 +287,7 @@ class TestMattes:
         ("width", "height", "reach", "share"),
         [(233, 171, 6, 1), (512, 300, 6, 1), (640, 361, 9, 0.99), (300, 700, 9, 0.99)],
     )
-    def test_the_matte_is_that_mask_but_for_its_edge(
+    def test_the_matte_equals_the_mask_except_at_its_edge(
         self, seen: sam2.Network, width: int, height: int, reach: int, share: float
     ) -> None:
         frame = clip(1, width, height)[0]
@@ -301,7 +303,7 @@ class TestMattes:
         assert (matte[within] == 255).mean() >= share
         assert (matte[~around] == 0).mean() >= share
 
-    def test_confidence_is_presence_and_fit(self, network: sam2.Network) -> None:
+    def test_confidence_combines_presence_and_predicted_iou(self, network: sam2.Network) -> None:
         """On each frame the sigmoid of the object score, times the IoU expected of the mask that is taken."""
         heard: list[float] = []
         hook = network.module.mask_decoder.register_forward_hook(
@@ -317,7 +319,7 @@ class TestMattes:
         for one in found:
             assert one.matte.any() or one.confidence < models.LOW_CONFIDENCE
 
-    def test_a_hidden_subject_is_in_doubt_and_found_again(self) -> None:
+    def test_an_occluded_subject_has_low_confidence_and_is_found_again(self) -> None:
         stills = (PromptedFrame(frame, None if number else BOX) for number, frame in enumerate(clip(20)))
         hidden = sam2.Network(module(HIDDEN), torch.device("cpu"))
         found = list(Sam2(hidden).predict(stills))
@@ -332,12 +334,12 @@ class TestMattes:
         with pytest.raises(PromptError, match="told what to keep"):
             next(Sam2(seen).predict(iter([PromptedFrame(clip(1)[0], prompt)])))
 
-    def test_no_frames_no_mattes(self, seen: sam2.Network) -> None:
+    def test_an_empty_stream_has_no_mattes(self, seen: sam2.Network) -> None:
         assert list(Sam2(seen).predict(iter([]))) == []
 
 
 class TestCandidates:
-    def test_are_the_three_masks_of_the_image_model(self, seen: sam2.Network) -> None:
+    def test_candidates_are_the_three_masks_of_the_image_model(self, seen: sam2.Network) -> None:
         """Of the library's model for single images, with the same weights."""
         given = config()
         still = Sam2Model(
@@ -365,7 +367,7 @@ class TestCandidates:
         assert answer.scores == pytest.approx(theirs.iou_scores[0, 0].tolist())
         assert answer.presence == pytest.approx(theirs.object_score_logits.sigmoid().item())
 
-    def test_the_chosen_one_begins_the_stream(self, seen: sam2.Network) -> None:
+    def test_the_chosen_candidate_initialises_the_stream(self, seen: sam2.Network) -> None:
         model, frame = Sam2(seen), clip(1)[0]
         candidates = model.candidates(PromptedFrame(frame, CLICK))
         assert len(candidates) == 3 and len({c.matte.tobytes() for c in candidates}) == 3
@@ -379,21 +381,21 @@ class TestCandidates:
             next(model.predict(iter([PromptedFrame(frame, CLICK)]))).matte, best.matte
         )
 
-    def test_the_chosen_one_is_remembered(self, seen: sam2.Network) -> None:
+    def test_the_chosen_candidate_is_memorised(self, seen: sam2.Network) -> None:
         frames = clip(4)
         scores = [candidate.score for candidate in Sam2(seen).candidates(PromptedFrame(frames[0], CLICK))]
         runs = [streamed(seen, frames, {0: Prompt(points=CLICK.points, candidate=n)}) for n in range(3)]
         assert equal(runs[int(np.argmax(scores))], streamed(seen, frames, {0: CLICK}))
         assert not any(torch.equal(a[3], b[3]) for a, b in zip(runs, [*runs[1:], runs[0]], strict=True))
 
-    def test_a_box_has_one_reading(self, seen: sam2.Network) -> None:
+    def test_a_box_has_one_candidate(self, seen: sam2.Network) -> None:
         frame = clip(1)[0]
         (only,) = Sam2(seen).candidates(PromptedFrame(frame, BOX))
         np.testing.assert_array_equal(
             next(Sam2(seen).predict(iter([PromptedFrame(frame, BOX)]))).matte, only.matte
         )
 
-    def test_are_empty_where_nothing_is_seen(self) -> None:
+    def test_candidates_are_empty_if_nothing_is_visible(self) -> None:
         hidden = sam2.Network(module(GONE), torch.device("cpu"))
         answer = sam2.Track(hidden, hidden.embed).readings(clip(1)[0], CLICK)
         assert answer.presence < 0.5 and (answer.logits < 0).all()
@@ -438,11 +440,11 @@ class TestLoading:
         near = list(models.card("sam2-tiny").load("cpu", files).predict(iter(stills)))
         assert agreement(exact, near) > 0.9
 
-    def test_a_device_that_is_not_there(self, files: list[Path]) -> None:
+    def test_a_missing_device_is_refused(self, files: list[Path]) -> None:
         with pytest.raises(InputError, match=r"cuda:99|CUDA"):
             models.card("sam2-tiny").load("cuda:99", files)
 
-    def test_weights_cut_short(self, files: list[Path]) -> None:
+    def test_truncated_weights_are_refused(self, files: list[Path]) -> None:
         whole = files[0].read_bytes()
         files[0].write_bytes(whole[: len(whole) // 2])
         with pytest.raises(WeightsError, match=r"model\.safetensors in .* is damaged"):
@@ -453,7 +455,7 @@ class TestLoading:
         [{"memory_encoder_output_channels": 32}, {"mask_downsampler_embed_dim": 64}, {"num_maskmem": 3}],
         ids=str,
     )
-    def test_weights_of_another_shape(self, files: list[Path], change: dict[str, int]) -> None:
+    def test_weights_of_another_shape_are_refused(self, files: list[Path], change: dict[str, int]) -> None:
         files[1].write_text(json.dumps(json.loads(files[1].read_text()) | change))
         with pytest.raises(WeightsError, match=r"shape|no network"):
             models.card("sam2-tiny").load("cpu", files)
@@ -471,19 +473,19 @@ class TestLoading:
             ('{"model_type": "sam2_video", "vision_config": {"model_type": "my_own"}}', "no network"),
         ],
     )
-    def test_a_configuration_that_is_none(self, files: list[Path], text: str, sentence: str) -> None:
+    def test_an_invalid_configuration_is_refused(self, files: list[Path], text: str, sentence: str) -> None:
         files[1].write_text(text)
         with pytest.raises(WeightsError, match=rf"config\.json.*{sentence}"):
             models.card("sam2-tiny").load("cpu", files)
 
     @pytest.mark.parametrize("name", ["attn_implementation", "_attn_implementation"])
-    def test_a_configuration_that_names_foreign_code(self, files: list[Path], name: str) -> None:
+    def test_a_configuration_with_remote_code_is_refused(self, files: list[Path], name: str) -> None:
         """It would be fetched from the hub and run."""
         files[1].write_text(json.dumps(json.loads(files[1].read_text()) | {name: "kernels-community/any"}))
         network = sam2.load(*files, "cpu")
         assert network.module.config._attn_implementation == "sdpa"
 
-    def test_a_configuration_that_is_missing(self, files: list[Path]) -> None:
+    def test_a_missing_configuration_is_refused(self, files: list[Path]) -> None:
         files[1].unlink()
         with pytest.raises(WeightsError, match=r"config\.json cannot be read"):
             models.card("sam2-tiny").load("cpu", files)

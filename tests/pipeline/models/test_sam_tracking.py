@@ -212,7 +212,7 @@ def shares(truths: list[np.ndarray]) -> np.ndarray:
     return np.array([truth.sum() / truths[0].sum() for truth in truths])
 
 
-def test_a_box_carries_the_figure_through_the_clip() -> None:
+def test_a_box_is_tracked_through_the_clip() -> None:
     frames, truths = Scene(seed=2).clip(np.linspace(60, 260, 30))
     network = Hues()
     found = run(frames, {0: box_around(truths[0])}, network)
@@ -222,7 +222,7 @@ def test_a_box_carries_the_figure_through_the_clip() -> None:
     assert [f.matte.dtype for f in found] == [np.uint8] * len(frames)
 
 
-def test_each_frame_is_asked_by_box_mask_and_points_inside() -> None:
+def test_each_frame_is_prompted_with_box_mask_and_inner_points() -> None:
     frames, truths = Scene().clip(np.linspace(60, 90, 6))
     network = Hues()
     run(frames, {0: box_around(truths[0])}, network)
@@ -237,7 +237,7 @@ def test_each_frame_is_asked_by_box_mask_and_points_inside() -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 3])
-def test_doubt_marks_the_occlusion_and_nothing_else(seed: int) -> None:
+def test_confidence_is_low_only_during_the_occlusion(seed: int) -> None:
     frames, truths = Scene(pillar=(120, 200), seed=seed).clip(np.linspace(40, 290, 44))
     found = run(frames, {0: box_around(truths[0])})
     seen = shares(truths)
@@ -251,7 +251,7 @@ def test_doubt_marks_the_occlusion_and_nothing_else(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 2])
-def test_both_sides_of_a_pole_belong_to_the_figure(seed: int) -> None:
+def test_both_parts_beside_a_partial_occlusion_are_kept(seed: int) -> None:
     frames, truths = Scene(pillar=(155, 170), seed=seed).clip(np.linspace(80, 250, 34))
     found = run(frames, {0: box_around(truths[0])})
     assert shares(truths).min() < 0.75
@@ -259,7 +259,7 @@ def test_both_sides_of_a_pole_belong_to_the_figure(seed: int) -> None:
     assert not doubted(found)
 
 
-def test_what_left_the_picture_is_found_when_it_comes_in_again() -> None:
+def test_a_subject_that_left_is_redetected() -> None:
     places = [*np.linspace(160, 360, 20), *[360] * 4, *np.linspace(360, 160, 20)]
     frames, truths = Scene().clip(places)
     found = run(frames, {0: box_around(truths[0])})
@@ -270,7 +270,7 @@ def test_what_left_the_picture_is_found_when_it_comes_in_again() -> None:
     assert overlaps(found, truths)[seen > 0.25].min() > 0.9
 
 
-def test_a_hidden_figure_is_not_replaced_by_another_of_its_kind() -> None:
+def test_an_occluded_subject_is_not_replaced_by_a_similar_one() -> None:
     def with_another(frame: Image) -> Image:
         frame = frame.copy()
         cv2.circle(frame, (290, 40), 25, (220, 120, 50), cv2.FILLED)
@@ -308,7 +308,7 @@ class Shrinking(Straying):
 
 
 @pytest.mark.parametrize("network", [Straying(), Shrinking()], ids=["another thing", "a part"])
-def test_a_bad_answer_is_doubted_and_does_not_take_over(network: Hues) -> None:
+def test_a_bad_prediction_has_low_confidence_and_is_not_tracked(network: Hues) -> None:
     frames, truths = Scene().clip(np.linspace(60, 160, 16))
     found = run(frames, {0: box_around(truths[0])}, network)
     assert doubted(found) == [5, 6, 7, 8, 9]
@@ -316,7 +316,7 @@ def test_a_bad_answer_is_doubted_and_does_not_take_over(network: Hues) -> None:
     assert overlaps(found, truths)[-5:].min() > 0.99
 
 
-def test_a_network_that_is_unsure_is_doubted_and_its_masks_are_kept() -> None:
+def test_low_predicted_iou_lowers_confidence_and_keeps_the_masks() -> None:
     frames, truths = Scene().clip(np.linspace(60, 160, 8))
     found = run(frames, {0: box_around(truths[0])}, Hues(score=0.3))
     assert doubted(found) == list(range(8))
@@ -327,7 +327,7 @@ def test_a_network_that_is_unsure_is_doubted_and_its_masks_are_kept() -> None:
 @pytest.mark.parametrize(
     "light", [lambda n: 1 - 0.5 * n / 24, lambda n: 0.6 if n > 12 else 1.0], ids=["fading", "switched"]
 )
-def test_light_may_change(light: Callable[[int], float]) -> None:
+def test_lighting_changes_are_tolerated(light: Callable[[int], float]) -> None:
     frames, truths = Scene().clip(np.linspace(60, 180, 24))
     found = run(
         [(frame * light(n)).astype(np.uint8) for n, frame in enumerate(frames)], {0: box_around(truths[0])}
@@ -337,7 +337,7 @@ def test_light_may_change(light: Callable[[int], float]) -> None:
 
 
 @pytest.mark.parametrize("size", [(1280, 720), (361, 641)])
-def test_frames_of_any_size_are_carried(size: tuple[int, int]) -> None:
+def test_frames_of_any_size_are_tracked(size: tuple[int, int]) -> None:
     frames, truths = Scene(pillar=(120, 200)).clip(np.linspace(40, 290, 36))
     if size[1] > size[0]:
         frames, truths = ([np.ascontiguousarray(np.rot90(i)) for i in images] for images in (frames, truths))
@@ -372,7 +372,7 @@ def test_points_correct_from_their_frame_on() -> None:
     assert all(np.array_equal(a.matte, b.matte) for a, b in zip(found[:4], plain[:4], strict=True))
 
 
-def test_a_point_takes_over_where_the_figure_was_lost() -> None:
+def test_a_point_reinitialises_a_lost_subject() -> None:
     frames, truths = Scene(pillar=(100, 180)).clip([*np.linspace(40, 140, 12), *np.linspace(270, 290, 6)])
     lost = run(frames, {0: box_around(truths[0])})
     assert not lost[-1].matte.any()  # it came out where nobody looked for it
@@ -383,7 +383,7 @@ def test_a_point_takes_over_where_the_figure_was_lost() -> None:
     assert not set(doubted(found)) & {14, 15, 16, 17}
 
 
-def test_a_chosen_candidate_is_what_is_carried() -> None:
+def test_a_chosen_candidate_is_tracked() -> None:
     frames, truths = Scene().clip(np.linspace(60, 120, 5))
     model = Sam(Hues())
     y, x = np.argwhere(cv2.erode(truths[0].astype(np.uint8), np.ones((25, 25)))).mean(0)
@@ -399,7 +399,7 @@ def test_a_chosen_candidate_is_what_is_carried() -> None:
     assert [c.score for c in given] == pytest.approx([0.6, 0.95, 0.7])
 
 
-def test_a_candidate_chosen_where_a_click_corrects_takes_over() -> None:
+def test_a_candidate_chosen_at_a_correction_replaces_the_mask() -> None:
     frames, truths = Scene().clip(np.linspace(60, 120, 5))
     y, x = np.argwhere(truths[3]).mean(0)
     areas = []
@@ -410,7 +410,7 @@ def test_a_candidate_chosen_where_a_click_corrects_takes_over() -> None:
     assert areas[0] < areas[2] < areas[1]
 
 
-def test_nothing_is_found_until_something_is_said() -> None:
+def test_mattes_are_empty_before_the_first_prompt() -> None:
     frames, truths = Scene().clip(np.linspace(60, 100, 5))
     away = Prompt(points=(Point(5, 5, keep=False),))
     found = run(frames, {0: away, 2: box_around(truths[2])})
@@ -419,7 +419,7 @@ def test_nothing_is_found_until_something_is_said() -> None:
     assert run([], {}) == []
 
 
-def test_streams_share_frames_and_nothing_else() -> None:
+def test_streams_share_only_frame_embeddings() -> None:
     frames, truths = Scene().clip(np.linspace(60, 120, 6))
     network = Hues()
     model = Sam(network)
@@ -448,7 +448,7 @@ def registered() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("registered")
-def test_a_video_is_marked_at_the_occlusion_and_at_the_cut_and_nowhere_else(tmp_path: Path) -> None:
+def test_review_points_are_at_the_occlusion_and_the_cut(tmp_path: Path) -> None:
     frames, truths = Scene(pillar=(120, 200)).clip(np.linspace(40, 290, 36))
     there = [np.ascontiguousarray(255 - frame[::-1]) for frame in frames[:6]]
     path = write_clip(tmp_path / "clip.mp4", [*frames, *there], rate=24)

@@ -19,29 +19,29 @@ def matte(*boxes: tuple[int, int, int, int]) -> np.ndarray:
 @pytest.mark.parametrize(
     "box", [(500, 200, 700, 500), (0, 0, 40, 40), (1270, 3, 1280, 700), (0, 0, 1280, 720)]
 )
-def test_a_window_holds_its_subject_and_lies_in_the_frame(box: tuple[int, int, int, int]) -> None:
+def test_a_window_contains_its_subject_and_is_inside_the_frame(box: tuple[int, int, int, int]) -> None:
     place = window.around(Box(*box), 0.3, SIZE, 61440)
     assert 0 <= place.left <= box[0] and box[2] <= place.left + place.width <= 1280
     assert 0 <= place.top <= box[1] and box[3] <= place.top + place.height <= 720
     assert place.columns % 32 == place.rows % 32 == 0 and 0.5 < place.columns * place.rows / 61440 < 1.6
 
 
-def test_a_slim_subject_is_not_seen_through_a_slit() -> None:
+def test_the_window_of_a_thin_subject_is_not_too_thin() -> None:
     place = window.around(Box(600, 100, 620, 500), 0.3, SIZE, 61440)
     assert place.height <= 2.01 * place.width
 
 
-def test_a_window_in_the_frames_corner_is_moved_in_and_not_cut() -> None:
+def test_a_window_in_a_corner_is_shifted_and_not_cropped() -> None:
     middle, corner = (window.around(Box(x, x, x + 100, x + 100), 0.3, SIZE, 61440) for x in (300, 0))
     assert (corner.width, corner.height) == (middle.width, middle.height)
 
 
-def test_the_whole_frame_keeps_about_its_shape() -> None:
+def test_a_full_frame_window_keeps_its_aspect_ratio() -> None:
     place = window.whole(SIZE, 320 * 192)
     assert place[:4] == (0, 0, 1280, 720) and (place.columns, place.rows) == (320, 192)
 
 
-def test_marks_lie_on_the_grid_where_they_lie_in_the_frame() -> None:
+def test_prompts_are_mapped_to_window_coordinates() -> None:
     place = window.around(Box(400, 200, 800, 600), 0.25, SIZE, 61440)
     image = np.zeros((*SIZE, 3), np.uint8)
     image[290:311, 490:511] = 255
@@ -52,7 +52,7 @@ def test_marks_lie_on_the_grid_where_they_lie_in_the_frame() -> None:
     assert box.x0 < on_grid.x < box.x1 and box.y0 < on_grid.y < box.y1
 
 
-def test_what_is_cut_out_and_laid_back_is_where_it_was() -> None:
+def test_crop_and_paste_round_trip() -> None:
     whole = matte((500, 200, 700, 500))
     place = window.around(Box(500, 200, 700, 500), 0.3, SIZE, 61440)
     image = np.repeat(whole[..., None], 3, 2)
@@ -61,7 +61,7 @@ def test_what_is_cut_out_and_laid_back_is_where_it_was() -> None:
     assert not back[:, : place.left].any() and not back[: place.top].any()
 
 
-def test_a_window_stays_while_it_serves() -> None:
+def test_a_window_is_kept_while_it_fits() -> None:
     old = window.around(Box(500, 200, 700, 500), 0.35, SIZE, 61440)
     assert window.follow(old, Box(510, 205, 705, 500), 0.35, SIZE, 61440) is old
     moved, grown, shrunk = Box(640, 200, 840, 500), Box(400, 100, 800, 600), Box(580, 300, 640, 400)
@@ -69,7 +69,7 @@ def test_a_window_stays_while_it_serves() -> None:
         assert window.follow(old, extent, 0.35, SIZE, 61440) == window.around(extent, 0.35, SIZE, 61440)
 
 
-def test_specks_far_off_do_not_count() -> None:
+def test_distant_specks_do_not_enlarge_the_window() -> None:
     found = window.extent(matte((500, 200, 700, 500), (10, 10, 18, 18)))
     assert found is not None and abs(found.x0 - 500) <= 5 and abs(found.y1 - 500) <= 5
     two = window.extent(matte((500, 200, 700, 500), (100, 200, 200, 300)))

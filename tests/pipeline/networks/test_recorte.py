@@ -36,7 +36,7 @@ def picture(height: int = 64, width: int = 96, seed: int = 0, count: int = 1) ->
     return torch.rand(count, 3, height, width, generator=torch.Generator().manual_seed(seed))
 
 
-def test_it_is_as_small_as_it_says(fresh: Recorte) -> None:
+def test_the_number_of_parameters_is_as_documented(fresh: Recorte) -> None:
     encoder = sum(p.numel() for module in (fresh.stem, fresh.stages) for p in module.parameters())
     every = sum(p.numel() for p in fresh.parameters())
     assert every == 3_302_150 and f"{every / 1e6:.1f} million" in (Recorte.__doc__ or "")
@@ -45,7 +45,7 @@ def test_it_is_as_small_as_it_says(fresh: Recorte) -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (32, 32), (160, 64)])
-def test_shapes(fresh: Recorte, height: int, width: int) -> None:
+def test_output_shapes(fresh: Recorte, height: int, width: int) -> None:
     shown = picture(height, width, count=2)
     features = fresh.embed(shown)
     for feature, channels, stride in zip(features, (16, 24, 40, 80), (2, 4, 8, 16), strict=True):
@@ -73,7 +73,7 @@ def deep(network: Recorte, marks: Tensor, seen: Tensor | None) -> list[Tensor]:
     return found
 
 
-def test_the_second_half_begins_as_it_was_pretrained(fresh: Recorte, stirred: Recorte) -> None:
+def test_prompts_and_memory_change_nothing_before_training(fresh: Recorte, stirred: Recorte) -> None:
     """Neither marks nor memory reach it before anything is learnt; afterwards both do."""
     nothing, marks = torch.zeros(1, 3, 64, 96), picture(seed=1)
     seen = torch.rand(1, 3, 4, 6, generator=torch.Generator().manual_seed(2))
@@ -86,7 +86,7 @@ def test_the_second_half_begins_as_it_was_pretrained(fresh: Recorte, stirred: Re
             assert not torch.allclose(value, other)
 
 
-def test_marks_and_memory_of_one_picture_are_no_other_ones(stirred: Recorte) -> None:
+def test_prompts_and_memory_are_independent_within_a_batch(stirred: Recorte) -> None:
     shown, marks = picture(count=2), picture(seed=1, count=2)
     features = stirred.embed(shown)
     memory = stirred.memorise(features, marks[:, :1])
@@ -121,7 +121,7 @@ def matte(inside: list[list[float]]) -> Tensor:
     return torch.tensor(inside)[None, None].repeat_interleave(16, 2).repeat_interleave(16, 3)
 
 
-def test_a_place_that_looks_like_the_inside_is_told_so(literal: Recorte) -> None:
+def test_comparison_scores_similarity_to_inside_and_outside(literal: Recorte) -> None:
     memory = literal.memorise(features([[0, 1], [1, 2]]), matte([[1, 0], [0, 0.75]]))
     assert memory.inside.tolist() == [[1, 0, 0, 0.75]]
     assert memory.keys.norm(dim=1) == pytest.approx(1)
@@ -132,7 +132,7 @@ def test_a_place_that_looks_like_the_inside_is_told_so(literal: Recorte) -> None
 
 
 @pytest.mark.parametrize("value", [0, 1])
-def test_a_memory_without_an_inside_or_an_outside_says_so(literal: Recorte, value: float) -> None:
+def test_comparison_with_a_memory_of_inside_or_outside_only(literal: Recorte, value: float) -> None:
     kinds = features([[0, 1], [1, 2]])
     found = literal.compare(kinds, literal.memorise(kinds, matte([[value] * 2] * 2)))[0]
     assert found[0].flatten().tolist() == pytest.approx([value] * 4, abs=1e-6)
@@ -140,14 +140,14 @@ def test_a_memory_without_an_inside_or_an_outside_says_so(literal: Recorte, valu
     assert found[2 - int(value)].tolist() == [[1, 1], [1, 1]]
 
 
-def test_memories_can_be_joined(literal: Recorte) -> None:
+def test_memories_can_be_concatenated(literal: Recorte) -> None:
     one = literal.memorise(features([[0, 1]]), matte([[1, 0]]))
     other = literal.memorise(features([[2, 3], [3, 3]]), matte([[1, 0], [0, 0]]))
     both = Memory(torch.cat((one.keys, other.keys), 2), torch.cat((one.inside, other.inside), 1))
     assert literal.compare(features([[0, 1, 2, 3]]), both)[0, 1].tolist() == [[1, 0, 1, 0]]
 
 
-def test_normalisations_become_a_part_of_convolutions(stirred: Recorte) -> None:
+def test_batch_normalisations_are_folded_into_convolutions(stirred: Recorte) -> None:
     fused = recorte.fuse_batch_norm(copy.deepcopy(stirred))
     assert not any(isinstance(module, nn.BatchNorm2d) for module in fused.modules())
     marks = picture(seed=1)

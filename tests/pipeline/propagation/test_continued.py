@@ -158,7 +158,9 @@ def made(job: Job) -> tuple[np.ndarray, bytes, tuple[float, ...]]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_stopped_run_ends_as_one_that_was_not(family: None, path: Path, tmp_path: Path, kind: str) -> None:
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    family: None, path: Path, tmp_path: Path, kind: str
+) -> None:
     key, prompts = KINDS[kind]
     job = Job(
         path,
@@ -198,7 +200,7 @@ ALONE = {
 
 
 @pytest.mark.parametrize("kind", ALONE)
-def test_a_state_is_all_that_a_stream_needs(family: None, path: Path, tmp_path: Path, kind: str) -> None:
+def test_a_stream_continues_from_its_state_alone(family: None, path: Path, tmp_path: Path, kind: str) -> None:
     """Also what it knows is the same from there on, which a short clip's mattes need not show."""
     key, prompts = ALONE[kind]
     stream = create_stream(Job(path, tmp_path / "o.mp4", model=key, prompts=prompts))

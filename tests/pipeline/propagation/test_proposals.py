@@ -64,7 +64,7 @@ def test_a_subject_that_appears_later_is_initialised_where_it_is_visible(
         assert prompt.box is not None and inside(prompt.box, alphas[number]) > 0.8
 
 
-def test_a_run_without_marks_cuts_the_frames_before_the_start_too(
+def test_a_run_without_prompts_mattes_frames_before_the_proposal_too(
     late: tuple[Path, list[np.ndarray]], tmp_path: Path
 ) -> None:
     path, alphas = late
@@ -83,7 +83,7 @@ def test_a_preview_starts_where_a_run_does(late: tuple[Path, list[np.ndarray]]) 
     assert proposals.prompts_for_preview(job(path), clip) == returned(job(path))[1]
 
 
-def test_each_scene_has_marks_of_its_own(tmp_path: Path) -> None:
+def test_each_scene_gets_its_own_proposal(tmp_path: Path) -> None:
     frames, _ = subject_over_background(16, *SIZE)
     other = [255 - frame[:, ::-1] for frame in frames]
     path = write_clip(tmp_path / "two.mp4", [*frames, *other])
@@ -93,7 +93,7 @@ def test_each_scene_has_marks_of_its_own(tmp_path: Path) -> None:
     assert {prompt.time >= border for prompt in asked} == {False, True}
 
 
-def test_a_mark_that_only_removes_joins_what_is_proposed(late: tuple[Path, list[np.ndarray]]) -> None:
+def test_a_background_prompt_is_merged_with_the_proposal(late: tuple[Path, list[np.ndarray]]) -> None:
     removed = Prompt(1.0, (Point(3, 3, keep=False),), object=2)
     _, asked = returned(job(late[0], removed))
     assert removed in asked and any(prompt.box for prompt in asked)
@@ -105,14 +105,14 @@ def test_the_users_prompts_are_unchanged(late: tuple[Path, list[np.ndarray]], ma
     assert returned(job(late[0], *marks)) == ([], marks)
 
 
-def test_a_model_that_proposes_nothing_is_given_the_clip_as_it_is(
+def test_models_without_proposals_get_no_prompts(
     late: tuple[Path, list[np.ndarray]],
 ) -> None:
     assert not proposals.needs_proposals(job(late[0], model="grabcut"))
     assert returned(job(late[0], model="grabcut")) == ([], ())
 
 
-def test_an_empty_scene_has_no_marks(tmp_path: Path) -> None:
+def test_an_empty_scene_gets_no_proposal(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "grey.mp4", [np.full((*SIZE[::-1], 3), 128, np.uint8)] * 5)
     model = models.load("recorte", "cpu")
     assert isinstance(model, models.Proposer)
@@ -120,7 +120,7 @@ def test_an_empty_scene_has_no_marks(tmp_path: Path) -> None:
     assert returned(job(path))[1] == ()
 
 
-def test_movement_is_what_the_camera_does_not_do() -> None:
+def test_motion_is_measured_relative_to_the_camera() -> None:
     random = np.random.default_rng(0)
     ground = np.repeat(np.repeat(random.integers(0, 256, (40, 56, 3), np.uint8), 8, 0), 8, 1)
     patch = np.repeat(np.repeat(random.integers(0, 256, (8, 8, 3), np.uint8), 8, 0), 8, 1)

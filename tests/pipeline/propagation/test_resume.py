@@ -248,7 +248,9 @@ def test_the_last_two_segments_and_a_few_older_ones_keep_their_states(
 # Whose it is
 
 
-def test_a_job_is_begun_from_its_first_segment_to_its_end(job: Job, tmp_path: Path, often: None) -> None:
+def test_a_job_can_be_resumed_from_its_first_segment_to_its_end(
+    job: Job, tmp_path: Path, often: None
+) -> None:
     clip = probe_clip(job.source)
     assert not resume.can_resume(job, clip)
     with closing(process(job)) as steps:
@@ -301,9 +303,7 @@ def test_two_runs_do_not_write_one_matte_at_once(job: Job, often: None) -> None:
         assert [begun, *steps][-1].done == 80
 
 
-def test_parts_of_killed_runs_are_cleared_away_and_those_of_live_ones_are_not(
-    job: Job, tmp_path: Path
-) -> None:
+def test_partial_files_of_killed_runs_are_deleted_and_of_live_ones_kept(job: Job, tmp_path: Path) -> None:
     other = tmp_path / ".out.mp4-x.part"  # of another result
     left = [tmp_path / f".{name}-x.part" for name in ("out.zip", "m.mkv")]
     for path in (other, *left):

@@ -83,14 +83,14 @@ def test_a_prompt_in_the_middle_runs_both_ways(counted_path: Path, tmp_path: Pat
     assert streams == [1] * 15 + [2] * 25
 
 
-def test_two_boxes_meet_half_way(counted_path: Path, tmp_path: Path) -> None:
+def test_segments_between_two_boxes_meet_half_way(counted_path: Path, tmp_path: Path) -> None:
     model, came, streams = run(counted_path, tmp_path, [box(30), box(10)])
     assert came == list(range(40))
     assert [list(stream.marks) for stream in model.streams] == [[10], [10], [30], [30]]
     assert streams == [1] * 10 + [2] * 11 + [3] * 9 + [4] * 10
 
 
-def test_points_on_a_later_frame_lie_in_the_stream(counted_path: Path, tmp_path: Path) -> None:
+def test_points_on_a_later_frame_correct_the_stream(counted_path: Path, tmp_path: Path) -> None:
     model, came, _ = run(counted_path, tmp_path, [box(0), points(20)])
     assert came == list(range(40))
     (stream,) = model.streams
@@ -106,7 +106,7 @@ def test_points_before_the_only_box_correct_the_stream_backward(counted_path: Pa
     assert forth.numbers == list(range(20, 40)) and list(forth.marks) == [20]
 
 
-def test_without_a_box_the_first_points_to_keep_start(counted_path: Path, tmp_path: Path) -> None:
+def test_the_first_foreground_points_initialise_without_a_box(counted_path: Path, tmp_path: Path) -> None:
     away = Prompt(3 * STEP, (Point(9, 9, keep=False),))
     model, came, _ = run(counted_path, tmp_path, [away, points(7), points(12)])
     assert came == list(range(40))
@@ -114,7 +114,7 @@ def test_without_a_box_the_first_points_to_keep_start(counted_path: Path, tmp_pa
     assert list(back.marks) == [7, 3] and list(forth.marks) == [7, 12]
 
 
-def test_points_to_remove_alone_correct_what_the_model_finds(counted_path: Path, tmp_path: Path) -> None:
+def test_background_points_alone_correct_an_automatic_model(counted_path: Path, tmp_path: Path) -> None:
     away = Prompt(3 * STEP, (Point(9, 9, keep=False),))
     model, came, _ = run(counted_path, tmp_path, [away], 2, 30)
     assert came == list(range(2, 30))
@@ -125,7 +125,7 @@ def test_points_to_remove_alone_correct_what_the_model_finds(counted_path: Path,
 @pytest.mark.parametrize(
     ("second", "expected"), [(box(16), [1] * 15 + [2] + [3] * 24), (points(16), [1] * 15 + [2] * 25)]
 )
-def test_neighbouring_marked_frames(
+def test_prompts_on_neighbouring_frames(
     counted_path: Path, tmp_path: Path, second: Prompt, expected: list[int]
 ) -> None:
     _, came, streams = run(counted_path, tmp_path, [box(15), second])
@@ -133,14 +133,14 @@ def test_neighbouring_marked_frames(
     assert streams == expected
 
 
-def test_every_frame_marked(counted_path: Path, tmp_path: Path) -> None:
+def test_prompts_on_every_frame(counted_path: Path, tmp_path: Path) -> None:
     model, came, streams = run(counted_path, tmp_path, [box(n) for n in range(40)])
     assert came == list(range(40))
     assert [stream.numbers for stream in model.streams] == [[n] for n in range(40)]
     assert streams == list(range(1, 41))
 
 
-def test_marks_at_two_times_on_one_frame_are_joined(counted_path: Path, tmp_path: Path) -> None:
+def test_prompts_at_two_times_of_one_frame_are_merged(counted_path: Path, tmp_path: Path) -> None:
     model, came, _ = run(counted_path, tmp_path, [Prompt(0.0, (Point(5, 5),)), Prompt(0.02, (Point(9, 9),))])
     assert came == list(range(40))
     assert model.streams[0].marks[0].points == (Point(5, 5), Point(9, 9))
@@ -162,7 +162,7 @@ def test_marks_at_two_times_on_one_frame_are_joined(counted_path: Path, tmp_path
         [points(2), box(8), points(22), box(37)],
     ],
 )
-def test_a_cut_clip_gets_each_of_its_frames_once_and_in_order(
+def test_a_trimmed_clip_gets_each_frame_once_and_in_order(
     counted_path: Path, tmp_path: Path, prompts: list[Prompt], lo: int, hi: int
 ) -> None:
     model, came, streams = run(counted_path, tmp_path, prompts, lo, hi)
@@ -180,12 +180,12 @@ def test_a_cut_clip_gets_each_of_its_frames_once_and_in_order(
         assert given.marks == {n: marked[n] for n in given.numbers if n in marked}
 
 
-def test_marks_far_before_a_cut_cost_nothing(counted_path: Path, tmp_path: Path) -> None:
+def test_prompts_far_outside_the_range_cost_nothing(counted_path: Path, tmp_path: Path) -> None:
     model, _, _ = run(counted_path, tmp_path, [box(0), box(3), box(6)], 30, 40)
     assert [stream.numbers for stream in model.streams] == [list(range(6, 40))]
 
 
-def test_a_thinned_clip(counted_path: Path, tmp_path: Path) -> None:
+def test_every_nth_frame_of_a_clip(counted_path: Path, tmp_path: Path) -> None:
     only = {0, 4, 9, 10, 20, 21, 39}
     model, came, _ = run(counted_path, tmp_path, [box(10), points(20)], only=only)
     assert came == sorted(only)
@@ -213,9 +213,7 @@ def lanes(clip: Path, folder: Path, prompts: list[Prompt]) -> tuple[Carrying, di
     return model, union
 
 
-def test_objects_have_streams_of_their_own_and_the_matte_is_their_union(
-    counted_path: Path, tmp_path: Path
-) -> None:
+def test_each_object_has_a_stream_and_the_matte_is_their_union(counted_path: Path, tmp_path: Path) -> None:
     marks = [box(0), replace(box(25), object=2)]
     model, union = lanes(counted_path, tmp_path, marks)
     assert list(union) == list(range(40))
@@ -229,7 +227,7 @@ def test_objects_have_streams_of_their_own_and_the_matte_is_their_union(
     assert model.streams[forth - 1].marks == {25: marks[1]}
 
 
-def test_objects_marked_on_one_frame_are_carried_in_step(counted_path: Path, tmp_path: Path) -> None:
+def test_objects_prompted_on_one_frame_are_propagated_together(counted_path: Path, tmp_path: Path) -> None:
     given: list[int] = []
 
     class Noting(Carrying):
@@ -284,7 +282,7 @@ def test_an_object_prompted_elsewhere_does_not_lower_the_confidence(cut_path: Pa
     assert [f.confidence for f in found] == [1] * 16 + [0] * 8
 
 
-def test_marks_take_over_behind_a_cut(cut_path: Path, tmp_path: Path) -> None:
+def test_prompts_after_a_scene_cut_start_a_new_segment(cut_path: Path, tmp_path: Path) -> None:
     later = Prompt(11 / 24, (Point(5, 5),))
     found = seen(cut_path, tmp_path, [Prompt(0, box=Box(1, 1, 60, 60)), later])
     assert tops(found) == [1] * 8 + [0] * 3 + [2] * 5 + [0] * 8
@@ -295,7 +293,7 @@ def test_backward_propagation_ends_at_a_scene_cut(cut_path: Path, tmp_path: Path
     assert tops(found) == [0] * 8 + [1] * 4 + [2] * 4 + [0] * 8
 
 
-def test_an_automatic_model_begins_anew_in_each_scene(cut_path: Path, tmp_path: Path) -> None:
+def test_an_automatic_model_restarts_in_each_scene(cut_path: Path, tmp_path: Path) -> None:
     found = seen(cut_path, tmp_path, [])
     assert tops(found) == [1] * 8 + [2] * 8 + [3] * 8
     assert {f.confidence for f in found} == {1}
@@ -314,7 +312,7 @@ def met(path: Path, folder: Path, prompts: list[Prompt]) -> list[int]:
     return tops([s.pair[1] for s in found if s.pair is not None])
 
 
-def test_cuts_are_found(cut_path: Path) -> None:
+def test_scene_cuts_are_detected(cut_path: Path) -> None:
     pts = load_index(cut_path).pts
     assert known_cuts(cut_path) == [pts[8], pts[16]]
 
@@ -329,14 +327,14 @@ def test_cuts_are_found(cut_path: Path) -> None:
         ([box(2), box(20)], [1] * 2 + [2] * 6 + [0] * 8 + [3] * 4 + [4] * 4),
     ],
 )
-def test_streams_meet_at_a_cut(
+def test_segments_meet_at_a_scene_cut(
     cut_path: Path, tmp_path: Path, marks: list[Prompt], expected: list[int]
 ) -> None:
     at24 = [replace(mark, time=mark.time * 20 / 24) for mark in marks]
     assert met(cut_path, tmp_path, at24) == expected
 
 
-def test_a_whole_run_looks_for_the_cuts_between_marks(cut_path: Path, tmp_path: Path) -> None:
+def test_a_run_detects_scene_cuts_between_prompts(cut_path: Path, tmp_path: Path) -> None:
     marks = (Prompt(0, box=Box(1, 1, 60, 60)), Prompt(14 / 24, (Point(5, 5),)))
     with stand_in.registered():
         models.cards()["plain"] = stand_in.card("plain", Carrying)

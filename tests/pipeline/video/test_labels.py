@@ -77,7 +77,7 @@ def test_all_labels_are_copied(tmp_path: Path, suffix: str, key: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["mp4", "webm", "mkv", "prores"])
-def test_a_part_has_labels_of_its_own(tmp_path: Path, key: str) -> None:
+def test_a_range_has_adjusted_labels(tmp_path: Path, key: str) -> None:
     source = labelled(tmp_path / "in.mov", "30000/1001", "01:00:59;20")
     path = rendered(source, tmp_path / f"out{formats.by_key(key).suffix}", key, start=1.001, end=3.003)
     assert tags(path)["timecode"] == "01:01:00;22"  # 20 + 30 frames; two numbers are left out

@@ -76,7 +76,7 @@ def test_times_at_a_variable_rate(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
-def test_the_first_picture_is_second_0(tmp_path: Path, suffix: str) -> None:
+def test_times_start_at_0_with_the_first_frame(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"late{suffix}"
     write_clip(
         path, numbered(8), rate=Fraction(20), pts=[50 + n for n in range(8)], time_base=Fraction(1, 20)
@@ -86,14 +86,14 @@ def test_the_first_picture_is_second_0(tmp_path: Path, suffix: str) -> None:
     assert probe_clip(path).duration == pytest.approx(0.4)
 
 
-def test_b_frames_come_in_the_order_of_their_times(tmp_path: Path) -> None:
+def test_b_frames_are_read_in_presentation_order(tmp_path: Path) -> None:
     options = {"preset": "medium", "crf": "12", "bf": "4", "b_adapt": "0", "b-pyramid": "normal"}
     path = write_clip(tmp_path / "clip.mp4", numbered(24), options=options)
     assert ffprobe.stream(path)["has_b_frames"] > 0
     assert [number(frame.image) for frame in read_frames(path)] == list(range(24))
 
 
-def test_b_frames_in_an_avi_which_has_no_times_of_its_own(tmp_path: Path) -> None:
+def test_b_frames_in_an_avi_without_timestamps(tmp_path: Path) -> None:
     options = {"preset": "veryfast", "crf": "12", "bf": "3", "b_adapt": "0", "g": "10"}
     path = write_clip(tmp_path / "clip.avi", numbered(30), rate=Fraction(10), options=options)
     assert ffprobe.stream(path)["has_b_frames"] > 0
@@ -117,7 +117,7 @@ def test_frames_hidden_by_an_edit_list_are_not_read(tmp_path: Path, counted_path
     assert clip.frames == len(truth)
 
 
-def test_one_frame_and_a_very_slow_one(tmp_path: Path) -> None:
+def test_a_single_frame_and_a_very_low_rate(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "one.mp4", numbered(1))
     clip = probe_clip(path)
     assert (clip.frames, clip.duration, clip.rate) == (1, pytest.approx(1 / 24), 24)
@@ -125,7 +125,7 @@ def test_one_frame_and_a_very_slow_one(tmp_path: Path) -> None:
     assert 0 < probe_clip(slides).rate < 1
 
 
-def test_probe_tells_what_ffprobe_tells(clip_path: Path) -> None:
+def test_probe_agrees_with_ffprobe(clip_path: Path) -> None:
     clip = probe_clip(clip_path, "Holiday.mp4")
     told = ffprobe.stream(clip_path)
     assert (clip.width, clip.height, clip.frames) == (told["width"], told["height"], int(told["nb_frames"]))
@@ -133,7 +133,7 @@ def test_probe_tells_what_ffprobe_tells(clip_path: Path) -> None:
     assert (clip.codec, clip.depth, clip.sound, clip.name) == ("h264", 8, ("aac",), "Holiday.mp4")
 
 
-def test_probe_knows_ten_bits(tmp_path: Path) -> None:
+def test_probe_reports_10_bits(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "deep.mkv", numbered(2), codec="ffv1", pix_fmt="yuv444p10le")
     assert probe_clip(path).depth == 10
 
@@ -177,7 +177,7 @@ def test_hidden_frames_in_packets_of_their_own_are_not_counted(tmp_path: Path) -
         (".mpg", ("-c:v", "mpeg2video", "-flags", "+ildct+ilme", "-bf", "2")),
     ],
 )
-def test_frames_that_are_no_fields_are_all_counted(
+def test_progressive_frames_are_all_counted(
     tmp_path: Path, clip_path: Path, suffix: str, options: Sequence[str]
 ) -> None:
     path = tmp_path / f"clip{suffix}"
@@ -188,7 +188,7 @@ def test_frames_that_are_no_fields_are_all_counted(
 # Reading: jumping about
 
 
-def test_a_range_holds_its_start_and_not_its_end(counted_path: Path) -> None:
+def test_ranges_include_their_start_and_exclude_their_end(counted_path: Path) -> None:
     everything = [frame.pts for frame in read_frames(counted_path)]
     part = list(read_frames(counted_path, everything[13], everything[27]))
     assert [number(frame.image) for frame in part] == list(range(13, 27))
@@ -200,7 +200,7 @@ def test_a_range_holds_its_start_and_not_its_end(counted_path: Path) -> None:
 @pytest.mark.parametrize(
     "chosen", [[0], [39], [3, 4], [9, 10, 11], [0, 12, 13, 31, 39], [19, 21], list(range(0, 40, 7))]
 )
-def test_jumping_gives_the_pixels_of_plain_decoding(counted_path: Path, chosen: list[int]) -> None:
+def test_seeking_gives_the_same_pixels_as_sequential_decoding(counted_path: Path, chosen: list[int]) -> None:
     whole = list(read_frames(counted_path))
     only = [whole[n].pts for n in chosen]
     found = list(read_frames(counted_path, only=only))
@@ -244,7 +244,7 @@ def test_an_empty_selection_reads_nothing(counted_path: Path) -> None:
 
 
 @pytest.mark.parametrize("frames_held", [1, 3, 7, 100])
-def test_backward_is_forward_reversed(
+def test_backward_reading_equals_forward_reading_reversed(
     counted_path: Path, monkeypatch: pytest.MonkeyPatch, frames_held: int
 ) -> None:
     monkeypatch.setattr(reading, "_BACKWARD_BYTES", frames_held * 64 * 64 * 3)
@@ -258,7 +258,7 @@ def test_backward_is_forward_reversed(
         assert all(np.array_equal(a.image, b.image) for a, b in pairs)
 
 
-def test_the_frame_on_screen() -> None:
+def test_the_displayed_frame_at_a_time() -> None:
     index = FrameIndex((0, 10, 25), (0,))
     assert [index.frame_at(p) for p in (-5, 0, 9, 10, 24, 25, 99)] == [0, 0, 0, 10, 10, 25, 25]
 
@@ -267,7 +267,7 @@ def test_the_frame_on_screen() -> None:
 
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_turned_clips_stand_upright(tmp_path: Path, degrees: int) -> None:
+def test_rotated_clips_are_upright(tmp_path: Path, degrees: int) -> None:
     frames, _ = subject_over_background(2, 160, 90)
     path = write_clip(tmp_path / "turned.mp4", frames, rotation=degrees)
     image = next(read_frames(path)).image
@@ -288,7 +288,7 @@ def test_turned_clips_stand_upright(tmp_path: Path, degrees: int) -> None:
         ((0, -1, -1, 0), lambda image: np.rot90(image, 2).swapaxes(0, 1)),
     ],
 )
-def test_mirrored_clips_stand_upright(tmp_path: Path, matrix: tuple[int, ...], truth: Any) -> None:
+def test_mirrored_clips_are_upright(tmp_path: Path, matrix: tuple[int, ...], truth: Any) -> None:
     frames, _ = subject_over_background(1, 160, 90)
     path = write_clip(tmp_path / "mirrored.mp4", frames, rotation=90)
     # The display matrix in the track header: three rows of three, the last column in 2.30.
@@ -311,7 +311,7 @@ def test_pixels_become_square(tmp_path: Path, ratio: Fraction, width: int) -> No
     assert np.abs(image.mean((0, 1)) - frames[0].mean((0, 1))).max() < 2
 
 
-def test_a_turned_clip_of_wide_pixels(tmp_path: Path) -> None:
+def test_a_rotated_clip_with_non_square_pixels(tmp_path: Path) -> None:
     frames, _ = subject_over_background(1, 160, 90)
     path = write_clip(tmp_path / "both.mp4", frames, sample_aspect_ratio=Fraction(4, 3), rotation=90)
     clip = probe_clip(path)
@@ -370,9 +370,7 @@ def test_colours_are_read_by_the_matrix_and_range_that_the_file_names(
     ("width", "height", "matrix"),
     [(192, 64, "smpte170m"), (720, 576, "smpte170m"), (1280, 544, "bt709"), (720, 1280, "bt709")],
 )
-def test_colours_without_a_name_are_guessed_by_the_size(
-    tmp_path: Path, width: int, height: int, matrix: str
-) -> None:
+def test_untagged_colours_depend_on_the_size(tmp_path: Path, width: int, height: int, matrix: str) -> None:
     path = patches(tmp_path / "patches.mp4", matrix, False, width, height, tagged=False)
     assert "color_space" not in ffprobe.stream(path)
     assert np.abs(seen(path).astype(int) - [GREY, RED, SKIN]).max() <= 3
@@ -428,7 +426,7 @@ def test_a_stream_that_grows_beyond_the_bound_is_refused_where_it_does(
     assert len(list(read_frames(path))) > 16
 
 
-def test_a_worker_holds_its_videos_to_its_bound(tmp_path: Path) -> None:
+def test_a_worker_refuses_videos_beyond_its_limit(tmp_path: Path) -> None:
     with Worker(Bounded, limits=Limits(pixels=1234)) as worker, Worker(Bounded) as free:
         assert worker.call(Bounded.most) == 1234 and free.call(Bounded.most) is None
 
@@ -438,7 +436,7 @@ class Bounded:
         return limits.max_pixels()
 
 
-def test_a_name_with_a_colon_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_name_with_a_colon_is_not_a_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_clip(tmp_path / "clip.mp4", numbered(2)).rename("10:30.mp4")
     assert probe_clip(Path("10:30.mp4")).frames == 2
@@ -467,7 +465,7 @@ def test_a_name_with_a_colon_is_no_protocol(tmp_path: Path, monkeypatch: pytest.
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_containers(tmp_path: Path, clip_path: Path, name: str, options: Sequence[str]) -> None:
+def test_containers_are_supported(tmp_path: Path, clip_path: Path, name: str, options: Sequence[str]) -> None:
     path = tmp_path / name
     ffmpeg("-i", clip_path, "-an", *options, path)
     assert len(list(read_frames(path))) == probe_clip(path).frames == decoded(path) > 20
@@ -492,7 +490,7 @@ M3U8 = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n#EXTINF:1.0,\nother.
         ("%05d.png", "a pattern for pictures"),
     ],
 )
-def test_a_file_that_names_another_does_not_open_it(tmp_path: Path, name: str, text: str) -> None:
+def test_playlists_do_not_open_other_files(tmp_path: Path, name: str, text: str) -> None:
     path = tmp_path / name
     path.write_text(text)
     others = [tmp_path / "other.ts", tmp_path / "00001.png"]
@@ -517,7 +515,7 @@ def test_a_file_that_names_another_does_not_open_it(tmp_path: Path, name: str, t
 # Reading: what is damaged
 
 
-def test_a_damaged_packet_costs_only_itself(tmp_path: Path) -> None:
+def test_a_damaged_packet_affects_no_other_frame(tmp_path: Path) -> None:
     options = {"preset": "veryfast", "crf": "12", "g": "1"}
     path = write_clip(tmp_path / "hurt.mp4", numbered(10), options=options)
     packets = ffprobe._output("ffprobe", "-show_entries", "packet=pos,size", "-of", "csv=p=0", path)
@@ -529,7 +527,7 @@ def test_a_damaged_packet_costs_only_itself(tmp_path: Path) -> None:
     assert probe_clip(path).frames == 10
 
 
-def test_a_file_cut_by_less_than_a_few_frames_is_read_to_there(tmp_path: Path) -> None:
+def test_a_slightly_truncated_file_is_read_to_its_end(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "cut.mp4", numbered(100))
     ffmpeg("-i", path, "-c", "copy", "-movflags", "+faststart", tmp_path / "fast.mp4")
     packets = ffprobe._output(

@@ -43,7 +43,7 @@ SUFFIXES = [".safetensors", ".pth", ".pt", ".bin"]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_what_was_written_is_read(tmp_path: Path, suffix: str) -> None:
+def test_checkpoints_round_trip(tmp_path: Path, suffix: str) -> None:
     path = saved(weights(), tmp_path / f"model{suffix}")
     read = checkpoints.read(path)
     assert read.keys() == weights().keys()
@@ -53,7 +53,7 @@ def test_what_was_written_is_read(tmp_path: Path, suffix: str) -> None:
     assert all(torch.equal(module.state_dict()[name], value) for name, value in weights().items())
 
 
-def test_half_precision_is_taken_into_full(tmp_path: Path) -> None:
+def test_half_precision_weights_are_converted_to_float32(tmp_path: Path) -> None:
     half = {name: v.half() if v.is_floating_point() else v for name, v in weights().items()}
     module = network()
     checkpoints.load_into(module, saved(half, tmp_path / "half.safetensors"))
@@ -73,7 +73,7 @@ class Trap:
 
 @pytest.mark.parametrize("suffix", SUFFIXES[1:])
 @pytest.mark.parametrize("bare", [False, True])
-def test_code_in_a_checkpoint_is_not_run(tmp_path: Path, suffix: str, bare: bool) -> None:
+def test_code_in_a_checkpoint_is_not_executed(tmp_path: Path, suffix: str, bare: bool) -> None:
     sprung = tmp_path / "sprung"
     path = tmp_path / f"trap{suffix}"
     if bare:
@@ -88,7 +88,7 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path: Path, suffix: str, bare: bool
     assert sprung.exists()
 
 
-def test_a_whole_module_is_no_checkpoint(tmp_path: Path) -> None:
+def test_pickled_modules_are_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="more than plain tensors"):
         checkpoints.read(saved(network(), tmp_path / "module.pth"))
 
@@ -96,14 +96,14 @@ def test_a_whole_module_is_no_checkpoint(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "what", [[1, 2], 3, {"conv": 1}, {0: torch.zeros(1)}, {"state": {"conv": torch.zeros(1)}}, torch.zeros(1)]
 )
-def test_only_tensors_by_name_are_taken(tmp_path: Path, what: object) -> None:
+def test_only_named_tensors_are_read(tmp_path: Path, what: object) -> None:
     with pytest.raises(WeightsError, match=r"^other\.pth holds something other than tensors"):
         checkpoints.read(saved(what, tmp_path / "other.pth"))
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("left", [0, 1, 9, 200, -1, -30])
-def test_a_file_cut_off_is_a_sentence(tmp_path: Path, suffix: str, left: int) -> None:
+def test_truncated_files_are_refused(tmp_path: Path, suffix: str, left: int) -> None:
     path = saved(weights(), tmp_path / f"cut{suffix}")
     path.write_bytes(path.read_bytes()[:left])
     with pytest.raises(WeightsError, match=rf"^cut{suffix} .*\.$"):
@@ -115,14 +115,14 @@ def test_a_file_cut_off_is_a_sentence(tmp_path: Path, suffix: str, left: int) ->
     "content",
     [b"", b"<!DOCTYPE html><html>Sign in</html>", b"version https://git-lfs.github.com/spec/v1\n", bytes(99)],
 )
-def test_what_is_no_checkpoint_is_a_sentence(tmp_path: Path, suffix: str, content: bytes) -> None:
+def test_files_that_are_no_checkpoints_are_refused(tmp_path: Path, suffix: str, content: bytes) -> None:
     path = tmp_path / f"odd{suffix}"
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=rf"^odd{suffix} .*\.$"):
         checkpoints.read(path)
 
 
-def test_another_archive_is_a_sentence(tmp_path: Path) -> None:
+def test_other_zip_archives_are_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "letters.pth", "w") as archive:
         archive.writestr("letter.txt", "Dear reader")
     with pytest.raises(WeightsError, match=r"^letters\.pth "):
@@ -130,20 +130,20 @@ def test_another_archive_is_a_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["gone.pth", "gone.safetensors", "folder.pth", "folder.safetensors"])
-def test_a_file_that_cannot_be_opened_is_a_sentence(tmp_path: Path, name: str) -> None:
+def test_unreadable_files_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder.pth").mkdir()
     (tmp_path / "folder.safetensors").mkdir()
     with pytest.raises(WeightsError, match=rf"^{name} cannot be read: .*\.$"):
         checkpoints.read(tmp_path / name)
 
 
-def test_a_name_of_another_kind_is_a_sentence(tmp_path: Path) -> None:
+def test_unknown_suffixes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"^model\.onnx: weights are read from"):
         checkpoints.read(tmp_path / "model.onnx")
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
-def test_each_kind_of_misfit_is_told_and_nothing_is_loaded(tmp_path: Path, suffix: str) -> None:
+def test_each_kind_of_mismatch_is_reported_and_nothing_is_loaded(tmp_path: Path, suffix: str) -> None:
     given = weights()
     del given["norm.bias"]
     given["conv.extra"] = torch.zeros(1)
@@ -161,7 +161,7 @@ def test_each_kind_of_misfit_is_told_and_nothing_is_loaded(tmp_path: Path, suffi
     assert all(torch.equal(module.state_dict()[name], value) for name, value in before.items())
 
 
-def test_of_many_misfits_a_few_are_named(tmp_path: Path) -> None:
+def test_only_a_few_of_many_mismatches_are_listed(tmp_path: Path) -> None:
     given = {f"other.{n}": torch.zeros(1) for n in range(100)}
     with pytest.raises(WeightsError) as caught:
         checkpoints.load_into(network(), saved(given, tmp_path / "other.safetensors"))

@@ -60,7 +60,7 @@ def located(place: Path | None = None, wanted: Weights = ONE) -> list[Path]:
     return locate.find_files(wanted, "Cutter", "cutter", place)
 
 
-def test_the_folder_comes_first_then_the_hubs_cache_then_torchs(folder: Path, tmp_path: Path) -> None:
+def test_weights_are_searched_in_folder_hub_cache_and_torch_cache(folder: Path, tmp_path: Path) -> None:
     assert not locate.are_present(ONE)
     with pytest.raises(WeightsError) as error:
         located()
@@ -78,7 +78,7 @@ def test_the_folder_comes_first_then_the_hubs_cache_then_torchs(folder: Path, tm
     assert located() == [own]
 
 
-def test_a_pinned_revision_is_found_in_the_hubs_cache_and_else_what_is_newest_there(tmp_path: Path) -> None:
+def test_the_hub_cache_prefers_the_pinned_revision(tmp_path: Path) -> None:
     revision = "0123456789" * 4
     pinned = Weights((replace(PINNED, url=PINNED.url.replace("/main/", f"/{revision}/")),))
     repository = tmp_path / "hub" / "models--tests--cutter"
@@ -89,7 +89,7 @@ def test_a_pinned_revision_is_found_in_the_hubs_cache_and_else_what_is_newest_th
     assert located(wanted=pinned) == [exact]
 
 
-def test_a_named_place_is_the_only_one(folder: Path, tmp_path: Path) -> None:
+def test_a_given_path_is_the_only_one_searched(folder: Path, tmp_path: Path) -> None:
     put(folder / "cutter.pth")
     two = Weights((PINNED, LOOSE))
     place = tmp_path / "mine"
@@ -107,7 +107,7 @@ def test_a_named_place_is_the_only_one(folder: Path, tmp_path: Path) -> None:
         located(place / "loose.pth", two)
 
 
-def test_fetched_through_a_redirect(hub: Hub, folder: Path) -> None:
+def test_redirects_are_followed(hub: Hub, folder: Path) -> None:
     steps = fetch()
     assert (folder / "cutter.pth").read_bytes() == CONTENT
     assert names(folder) == ["cutter.pth"]
@@ -118,14 +118,14 @@ def test_fetched_through_a_redirect(hub: Hub, folder: Path) -> None:
     assert fetch() == [] and len(hub.requests) == 2
 
 
-def test_several_files_and_a_size_that_was_a_guess(hub: Hub, folder: Path) -> None:
+def test_several_files_with_an_estimated_size(hub: Hub, folder: Path) -> None:
     steps = fetch(Weights((LOOSE, PINNED)))
     assert names(folder) == ["cutter.pth", "loose.pth"] and locate.are_present(Weights((LOOSE, PINNED)))
     assert steps[-1].done == steps[-1].total == 2 * len(CONTENT)
 
 
 @pytest.mark.parametrize("file", [PINNED, LOOSE])
-def test_one_that_breaks_off_goes_on(hub: Hub, folder: Path, file: File) -> None:
+def test_an_interrupted_download_is_resumed(hub: Hub, folder: Path, file: File) -> None:
     hub.cut = 1_000_000
     with pytest.raises(WeightsError, match=r"broke off after 1 MB of 3 MB. Start it again"):
         fetch(Weights((file,)))
@@ -136,7 +136,7 @@ def test_one_that_breaks_off_goes_on(hub: Hub, folder: Path, file: File) -> None
     assert hub.sent == len(CONTENT) and hub.requests[-1][1] == "bytes=1000000-"
 
 
-def test_closing_stops_and_the_next_goes_on(hub: Hub, folder: Path) -> None:
+def test_closing_stops_a_download_and_the_next_resumes(hub: Hub, folder: Path) -> None:
     with closing(download_files(ONE)) as steps:
         first = next(steps)
         assert 0 < first.done < first.total
@@ -150,7 +150,9 @@ def test_closing_stops_and_the_next_goes_on(hub: Hub, folder: Path) -> None:
 @pytest.mark.parametrize(
     "changed", [{"ranges": False}, {"tag": '"two"'}, {"tag": 'W/"one"'}], ids=["no ranges", "changed", "weak"]
 )
-def test_what_cannot_be_gone_on_with_starts_again(hub: Hub, folder: Path, changed: dict[str, object]) -> None:
+def test_a_download_that_cannot_be_resumed_restarts(
+    hub: Hub, folder: Path, changed: dict[str, object]
+) -> None:
     hub.content, hub.cut = CONTENT[::-1], 1_000_000
     hub.tag = str(changed.get("tag", hub.tag)) if changed.get("tag") == 'W/"one"' else hub.tag
     with pytest.raises(WeightsError, match="broke off"):
@@ -162,7 +164,7 @@ def test_what_cannot_be_gone_on_with_starts_again(hub: Hub, folder: Path, change
     assert hub.sent == 1_000_000 + len(CONTENT)
 
 
-def test_a_part_that_was_whole_is_not_fetched_again(hub: Hub, folder: Path) -> None:
+def test_a_complete_partial_file_is_not_fetched_again(hub: Hub, folder: Path) -> None:
     for file in (PINNED, LOOSE):
         part = put(folder / f"{file.name}.part")
         part.with_name(part.name + ".tag").write_text('{"version": "\\"one\\""}')
@@ -170,14 +172,14 @@ def test_a_part_that_was_whole_is_not_fetched_again(hub: Hub, folder: Path) -> N
     assert hub.sent == 0 and names(folder) == ["cutter.pth", "loose.pth"]
 
 
-def test_a_part_that_is_too_long_starts_again(hub: Hub, folder: Path) -> None:
+def test_a_partial_file_that_is_too_long_restarts(hub: Hub, folder: Path) -> None:
     part = put(folder / f"{LOOSE.name}.part", CONTENT + b"more")
     part.with_name(part.name + ".tag").write_text('{"version": "\\"one\\""}')
     fetch(Weights((LOOSE,)))
     assert (folder / LOOSE.name).read_bytes() == CONTENT
 
 
-def test_a_wrong_hash_is_deleted_also_when_only_the_first_half_is_wrong(hub: Hub, folder: Path) -> None:
+def test_files_with_a_wrong_hash_are_deleted(hub: Hub, folder: Path) -> None:
     hub.content = b"x" + CONTENT[1:]
     with pytest.raises(WeightsError, match=r"another SHA-256 .* was deleted"):
         fetch()
@@ -192,7 +194,7 @@ def test_a_wrong_hash_is_deleted_also_when_only_the_first_half_is_wrong(hub: Hub
     assert (folder / "cutter.pth").read_bytes() == CONTENT and names(folder) == ["cutter.pth"]
 
 
-def test_a_wrong_length_is_not_fetched(hub: Hub, folder: Path) -> None:
+def test_a_wrong_content_length_is_refused(hub: Hub, folder: Path) -> None:
     hub.content = CONTENT + b"x"
     with pytest.raises(WeightsError, match="3000001 bytes instead of 3000000"):
         fetch()
@@ -210,7 +212,7 @@ def test_a_wrong_length_is_not_fetched(hub: Hub, folder: Path) -> None:
         (418, "418"),
     ],
 )
-def test_refused(hub: Hub, folder: Path, status: int, words: str) -> None:
+def test_http_errors_are_reported(hub: Hub, folder: Path, status: int, words: str) -> None:
     hub.status = status
     with pytest.raises(WeightsError) as error:
         fetch()
@@ -218,7 +220,7 @@ def test_refused(hub: Hub, folder: Path, status: int, words: str) -> None:
     assert words in said and hub.address + PATH in said and f"into {folder} as cutter.pth." in said
 
 
-def test_a_page_is_no_file_of_weights(hub: Hub, folder: Path) -> None:
+def test_html_pages_are_refused(hub: Hub, folder: Path) -> None:
     """A network that wants a login first answers everything with its own page."""
     hub.kind, hub.content = "text/html; charset=utf-8", b"<html>Welcome to our hotel</html>"
     with pytest.raises(WeightsError, match="with a page instead of") as error:
@@ -226,7 +228,7 @@ def test_a_page_is_no_file_of_weights(hub: Hub, folder: Path) -> None:
     assert LOOSE.name in str(error.value) and not (folder / LOOSE.name).exists()
 
 
-def test_no_network(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+def test_a_missing_network_is_reported(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
     with pytest.raises(WeightsError) as error:
         fetch()
@@ -234,7 +236,7 @@ def test_no_network(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     assert said.startswith("127.0.0.1 cannot be reached") and str(folder) in said and PATH in said
 
 
-def test_nothing_is_fetched_without_encryption(hub: Hub) -> None:
+def test_plain_http_is_refused(hub: Hub) -> None:
     hub.location = "http://example.org/cutter"
     with pytest.raises(WeightsError, match=r"example\.org offers the weights without encryption"):
         fetch()
@@ -257,14 +259,14 @@ def public(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
     return hub
 
 
-def test_a_public_hub_is_fetched_from(public: Hub, folder: Path) -> None:
+def test_a_public_hub_is_allowed(public: Hub, folder: Path) -> None:
     fetch()
     assert (folder / "cutter.pth").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("host", INNER)
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_public_hub_sends_nobody_into_this_machines_own_network(
+def test_redirects_into_the_local_network_are_refused(
     public: Hub, folder: Path, host: str, scheme: str
 ) -> None:
     public.location = f"{scheme}://{host}:{public.address.rpartition(':')[2]}/stored/cutter"
@@ -273,13 +275,13 @@ def test_a_public_hub_sends_nobody_into_this_machines_own_network(
     assert [path for path, _ in public.requests] == [PATH] and names(folder) == ["cutter.pth.part"]
 
 
-def test_no_room_is_known_before(folder: Path) -> None:
+def test_free_disk_space_is_checked_before_the_download(folder: Path) -> None:
     folder.mkdir()
     with pytest.raises(WeightsError, match=r"There is no room for .*: 1000000000.00 GB more are needed"):
         download._check_length(replace(LOOSE, bytes=10**18), None, 0)
 
 
-def test_a_disk_that_fills_up(hub: Hub, folder: Path) -> None:
+def test_a_disk_that_fills_up_is_reported(hub: Hub, folder: Path) -> None:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 
@@ -289,7 +291,7 @@ def test_a_disk_that_fills_up(hub: Hub, folder: Path) -> None:
     assert not (folder / "cutter.pth").exists()
 
 
-def test_a_folder_that_is_a_file(hub: Hub, folder: Path) -> None:
+def test_a_weights_folder_that_is_a_file_is_refused(hub: Hub, folder: Path) -> None:
     put(folder, b"")
     with pytest.raises(WeightsError, match=r"cutter\.pth cannot be written into .*RECORTE_WEIGHTS"):
         fetch()
@@ -297,7 +299,7 @@ def test_a_folder_that_is_a_file(hub: Hub, folder: Path) -> None:
         licences.acknowledge("cutter", "https://example.org")
 
 
-def test_two_at_once_fetch_it_once(hub: Hub, folder: Path) -> None:
+def test_simultaneous_downloads_fetch_a_file_once(hub: Hub, folder: Path) -> None:
     hub.pause = 0.01
     errors: list[BaseException] = []
 
@@ -316,7 +318,7 @@ def test_two_at_once_fetch_it_once(hub: Hub, folder: Path) -> None:
     assert (folder / "cutter.pth").read_bytes() == CONTENT and hub.sent == len(CONTENT)
 
 
-def test_a_killed_process_leaves_a_part_that_the_next_goes_on_from(hub: Hub, folder: Path) -> None:
+def test_a_download_of_a_killed_process_is_resumed(hub: Hub, folder: Path) -> None:
     hub.pause = 0.02
     part = folder / "cutter.pth.part"
     with children.running(COMMAND, cwd=ROOT, env=os.environ.copy()) as process:
@@ -333,7 +335,7 @@ def test_a_killed_process_leaves_a_part_that_the_next_goes_on_from(hub: Hub, fol
     assert again.stdout == done.stdout and len(hub.requests) == 4
 
 
-def test_what_lies_there_is_checked_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stored_files_are_verified_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = put(folder / "cutter.pth", CONTENT[::-1])
     with pytest.raises(WeightsError, match=r"cutter\.pth in .* its SHA-256"):
         verify.verify_files(ONE, [path])
@@ -349,7 +351,7 @@ def test_what_lies_there_is_checked_once(folder: Path, monkeypatch: pytest.Monke
     verify.verify_file(LOOSE, path)
 
 
-def test_acknowledged_once(folder: Path) -> None:
+def test_a_licence_is_acknowledged_once(folder: Path) -> None:
     assert not licences.is_acknowledged("cutter")
     with pytest.raises(WeightsError, match="Not to be sold"):
         models.check_licence(CARD)
@@ -361,7 +363,7 @@ def test_acknowledged_once(folder: Path) -> None:
     assert not licences.is_acknowledged("cutter")
 
 
-def test_identity_follows_what_is_in_the_files(tmp_path: Path) -> None:
+def test_identity_depends_on_the_files_content(tmp_path: Path) -> None:
     file = put(tmp_path / "a" / "x.pth")
     put(tmp_path / "a" / "readme.txt")
     put(tmp_path / "b" / "x.pth")
@@ -378,5 +380,5 @@ def test_identity_follows_what_is_in_the_files(tmp_path: Path) -> None:
     ("count", "said"),
     [(375_042_383, "375 MB"), (1_249_524_607, "1.25 GB"), (2_564_550_879, "2.56 GB"), (900, "1 kB")],
 )
-def test_sizes(count: int, said: str) -> None:
+def test_download_sizes(count: int, said: str) -> None:
     assert format_size(count) == said

@@ -189,7 +189,7 @@ def served(actions: SessionService) -> httpx.AsyncClient:
     )
 
 
-def test_45_looks_of_one_account_keep_nobody_else_waiting(
+def test_many_frame_requests_of_one_user_do_not_block_others(
     actions: SessionService, own: Database, make: Any, worker: Worker
 ) -> None:
     ana = account(own)
@@ -217,7 +217,7 @@ def test_45_looks_of_one_account_keep_nobody_else_waiting(
     assert asyncio.run(asyncio.wait_for(run(), 60)) == [200] * 46
 
 
-def test_what_is_gone_a_moment_ago_is_not_found(
+def test_a_session_deleted_during_a_request_is_not_found(
     actions: SessionService, own: Database, make: Any, tmp_path: Path
 ) -> None:
     id = make()
@@ -237,13 +237,13 @@ def test_what_is_gone_a_moment_ago_is_not_found(
 # ---------------------------------------------------------------- bounds
 
 
-def test_frames_beyond_8k_are_not_taken_unless_one_says_so() -> None:
+def test_frames_beyond_8k_are_refused_by_default() -> None:
     assert settings().max_pixels == 8192 * 4320 == module.PIXELS
     assert settings(RECORTE_MOST_PIXELS="0").max_pixels == 0
 
 
 @pytest.mark.parametrize(("most", "whole"), [("max", 8 * 2**30), (f"{2**30}", 2**30), ("", 8 * 2**30)])
-def test_the_worker_may_have_the_memory_there_is(
+def test_the_worker_is_limited_to_available_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: str, whole: int
 ) -> None:
     class Machine:

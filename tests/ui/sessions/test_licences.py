@@ -47,7 +47,7 @@ def make(own: Database, small_clip: Path, tmp_path: Path) -> Callable[..., str]:
     return line.session_maker(tmp_path, own, small_clip)
 
 
-def test_one_users_word_is_not_anothers(
+def test_acknowledgements_are_stored_by_user(
     own: Database, people: tuple[UUID, UUID], make: Callable[..., str], tmp_path: Path
 ) -> None:
     with closing(Ledger(own)) as ledger:
@@ -81,7 +81,7 @@ def test_one_users_word_is_not_anothers(
         assert queue.submitted == [ids[ana], ids[ben]]
 
 
-def test_what_was_said_at_the_command_line_is_the_local_users(
+def test_acknowledgements_of_the_command_line_are_the_local_users(
     own: Database, people: tuple[UUID, UUID], make: Callable[..., str], tmp_path: Path, bound: Card
 ) -> None:
     actions = line.make_service(tmp_path, own, line.ManualRunner(None))
@@ -92,7 +92,7 @@ def test_what_was_said_at_the_command_line_is_the_local_users(
     assert not actions.for_owner(ana).open(make(ana)).accepts(bound)
 
 
-def test_another_licence_is_another_thing_and_a_removed_users_word_goes(
+def test_acknowledgements_are_by_licence_and_deleted_with_their_user(
     own: Database, people: tuple[UUID, UUID], bound: Card
 ) -> None:
     ana, ben = people
@@ -110,7 +110,7 @@ def test_another_licence_is_another_thing_and_a_removed_users_word_goes(
         assert users.has_acknowledged(tx, id=ben, model="bound", licence_url="https://example.org/old")
 
 
-def test_who_has_not_said_so_is_given_another_model(
+def test_the_default_model_needs_no_acknowledgement(
     own: Database,
     people: tuple[UUID, UUID],
     tmp_path: Path,
@@ -130,7 +130,7 @@ def test_who_has_not_said_so_is_given_another_model(
     assert chosen == ["bound", "recorte"]
 
 
-def test_a_run_of_who_has_not_said_so_is_not_queued_again(
+def test_a_run_without_acknowledgement_is_not_requeued(
     own: Database, people: tuple[UUID, UUID], make: Callable[..., str], tmp_path: Path
 ) -> None:
     actions = line.make_service(tmp_path, own, queue := line.ManualRunner(None))

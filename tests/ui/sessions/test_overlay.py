@@ -36,15 +36,15 @@ def seen(number: int, colour: tuple[int, ...]) -> float:
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_a_thing_of_the_tints_own_colour_is_seen_to_be_tinted(number: int) -> None:
+def test_a_tint_is_visible_on_its_own_colour(number: int) -> None:
     assert seen(number, rgb(overlay.PALETTE[number - 1])) > TOLD_APART
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_a_tint_is_seen_on_whatever_colour(number: int) -> None:
+def test_a_tint_is_visible_on_every_colour(number: int) -> None:
     assert min(seen(number, colour) for colour in itertools.product((0, 85, 170, 255), repeat=3)) > TOLD_APART
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 7, 8])
-def test_where_it_is_seen_anyway_an_object_keeps_its_own_colour(number: int) -> None:
+def test_a_visible_tint_keeps_the_objects_colour(number: int) -> None:
     assert overlay.choose_tint(number, np.array([128, 128, 128], np.float32)) == overlay.PALETTE[number - 1]

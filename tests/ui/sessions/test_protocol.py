@@ -30,7 +30,7 @@ class RecordingHost:
 
 
 @pytest.mark.parametrize("end", [InferenceService, InferenceClient])
-def test_both_ends_have_the_calls_of_the_protocol_and_no_others(end: type) -> None:
+def test_client_and_service_implement_exactly_the_protocol(end: type) -> None:
     own = {
         name: call
         for name, call in vars(end).items()
@@ -42,7 +42,7 @@ def test_both_ends_have_the_calls_of_the_protocol_and_no_others(end: type) -> No
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_the_client_passes_a_call_on_by_its_own_name(name: str) -> None:
+def test_the_client_forwards_each_call(name: str) -> None:
     host = RecordingHost()
     arguments = tuple(object() for _ in list(inspect.signature(CALLS[name]).parameters)[1:])
     answer = getattr(InferenceClient(host), name)(*arguments)

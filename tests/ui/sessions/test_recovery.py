@@ -51,7 +51,7 @@ def kept(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
-def test_nothing_happens_to_what_is_whole(
+def test_consistent_rows_and_files_are_unchanged(
     actions: SessionService, own: Database, make: Any, tmp_path: Path
 ) -> None:
     ana = owner(own)
@@ -63,7 +63,7 @@ def test_nothing_happens_to_what_is_whole(
     assert all(len(actions.for_owner(who).list_sessions()[0].row.results) == 1 for who in (None, ana))
 
 
-def test_folders_and_rows_that_have_lost_each_other(
+def test_folders_without_rows_are_set_aside_and_rows_without_folders_deleted(
     actions: SessionService, own: Database, make: Any, tmp_path: Path
 ) -> None:
     ana = owner(own)
@@ -97,7 +97,7 @@ def rows(database: Database) -> Any:
         return repository.list_all(tx)
 
 
-def test_in_another_data_folder_no_row_is_forgotten(own: Database, make: Any, tmp_path: Path) -> None:
+def test_no_row_is_deleted_in_another_data_folder(own: Database, make: Any, tmp_path: Path) -> None:
     ids = {make(), make()}
     elsewhere = line.make_service(tmp_path / "elsewhere", own, line.ManualRunner(None))
     elsewhere.recover()
@@ -105,7 +105,9 @@ def test_in_another_data_folder_no_row_is_forgotten(own: Database, make: Any, tm
     assert {str(row.id) for row in rows(own)} == ids
 
 
-def test_results_and_their_files(actions: SessionService, own: Database, make: Any, tmp_path: Path) -> None:
+def test_results_without_files_and_files_without_results_are_deleted(
+    actions: SessionService, own: Database, make: Any, tmp_path: Path
+) -> None:
     id = make()
     folder = tmp_path / "sessions" / id
     line.add_result(own, tmp_path, id, "result-1.mp4")
@@ -129,7 +131,7 @@ def test_results_and_their_files(actions: SessionService, own: Database, make: A
     }
 
 
-def test_mending_may_be_killed_at_any_step_and_is_done_by_the_next(
+def test_a_killed_recovery_is_finished_by_the_next(
     actions: SessionService, own: Database, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Killed(BaseException):
@@ -187,7 +189,7 @@ def said(actions: SessionService, id: str, language: str) -> tuple[str, str]:
     return str(shown[section.make].value), str(shown[section.progress].value)
 
 
-def test_what_stopped_in_the_middle_can_be_continued(
+def test_an_interrupted_run_can_be_resumed(
     actions: SessionService, own: Database, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[bool] = [False]
@@ -205,7 +207,7 @@ def test_what_stopped_in_the_middle_can_be_continued(
     assert said(actions, id, "en")[0] == "Make the video"
 
 
-def test_the_place_in_the_line_and_the_expected_start_are_said(actions: SessionService, make: Any) -> None:
+def test_queue_position_and_eta_are_returned(actions: SessionService, make: Any) -> None:
     ids = [make() for _ in range(3)]
     for id in ids:
         actions.run(id)
@@ -258,7 +260,7 @@ def started(program: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         yield process
 
 
-def test_what_was_queued_is_queued_again_in_order_and_what_ran_is_interrupted(
+def test_queued_sessions_are_requeued_in_order_and_running_ones_interrupted(
     own: Database, make: Any, tmp_path: Path
 ) -> None:
     ana = owner(own)
@@ -294,7 +296,7 @@ def test_what_was_queued_is_queued_again_in_order_and_what_ran_is_interrupted(
         assert not queue.jobs
 
 
-def test_cancelling_in_every_state(own: Database, make: Any, tmp_path: Path) -> None:
+def test_sessions_can_be_cancelled_in_every_state(own: Database, make: Any, tmp_path: Path) -> None:
     with closing(Ledger(own)) as ledger:
         actions = line.make_service(tmp_path, own, queue := line.ManualRunner(ledger))
         ways: dict[State, list[State]] = {

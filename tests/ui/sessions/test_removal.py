@@ -48,7 +48,7 @@ def uploaded(home: Path, owner: Any) -> Path:
     return file
 
 
-def test_a_user_goes_with_their_folders_and_uploads(own: Database, make: Any, tmp_path: Path) -> None:
+def test_removing_a_user_deletes_folders_and_uploads(own: Database, make: Any, tmp_path: Path) -> None:
     ana, ben = account(own), account(own, "Ben")
     gone, kept = {make(ana), make(ana)}, {make(ben), make()}
     files = [uploaded(tmp_path, owner) for owner in (ana, ben)]
@@ -61,7 +61,7 @@ def test_a_user_goes_with_their_folders_and_uploads(own: Database, make: Any, tm
         remove_user(own, tmp_path, "Ana")
 
 
-def test_the_command_removes_them(own: Database, make: Any, tmp_path: Path, monkeypatch: Any) -> None:
+def test_the_command_removes_a_user(own: Database, make: Any, tmp_path: Path, monkeypatch: Any) -> None:
     gone = make(account(own))
     monkeypatch.setenv("RECORTE_HOME", str(tmp_path))
     monkeypatch.setenv("DATABASE_URL", own.engine.url.render_as_string(hide_password=False))
@@ -86,9 +86,7 @@ with Database.open(sys.argv[1], Path(sys.argv[2])) as database:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_one_that_is_killed_halfway_is_undone_or_finished(
-    own: Database, make: Any, tmp_path: Path, when: str
-) -> None:
+def test_a_killed_removal_is_undone_or_finished(own: Database, make: Any, tmp_path: Path, when: str) -> None:
     ids = {make(account(own)) for _ in range(1)}
     url = own.engine.url.render_as_string(hide_password=False)
     done = subprocess.run([sys.executable, "-c", KILLED, url, str(tmp_path), when], cwd=ROOT)
@@ -99,7 +97,7 @@ def test_one_that_is_killed_halfway_is_undone_or_finished(
         assert {str(row.id) for row in repository.list_all(tx)} == folders(tmp_path)
 
 
-def test_one_that_fails_puts_everything_back(
+def test_a_failed_removal_restores_the_folders(
     own: Database, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     id = make(account(own))
@@ -113,7 +111,7 @@ def test_one_that_fails_puts_everything_back(
     assert folders(tmp_path) == {id}
 
 
-def test_a_session_that_is_made_meanwhile_is_refused(own: Database, make: Any, tmp_path: Path) -> None:
+def test_a_session_created_during_a_removal_is_refused(own: Database, make: Any, tmp_path: Path) -> None:
     """It would have a row of nobody's, or a folder that stays for ever."""
     ana = account(own)
     make(ana)
@@ -140,7 +138,7 @@ def test_a_session_that_is_made_meanwhile_is_refused(own: Database, make: Any, t
     assert ends == ["refused"]
 
 
-def test_a_run_whose_session_is_gone_is_stopped(own: Database, make: Any, tmp_path: Path) -> None:
+def test_a_run_of_a_removed_session_is_stopped(own: Database, make: Any, tmp_path: Path) -> None:
     id = make(account(own))
     with own.begin() as tx:
         repository.queue(tx, id=id, owner=repository.get_any(tx, id=id).owner_id)

@@ -64,7 +64,7 @@ def left(database: Database, home: Path) -> set[str]:
     return rows
 
 
-def test_what_is_old_goes_with_its_files(
+def test_expired_sessions_are_deleted_with_their_files(
     actions: SessionService, own: Database, make: Any, tmp_path: Path
 ) -> None:
     old, young, starred, queued = make(8), make(6), make(80), make(80)
@@ -77,7 +77,7 @@ def test_what_is_old_goes_with_its_files(
     assert list(actions.delete_expired(timedelta(days=7))) == []
 
 
-def test_what_was_set_aside_goes_in_its_time(
+def test_expired_set_aside_folders_are_deleted(
     actions: SessionService, own: Database, make: Any, tmp_path: Path
 ) -> None:
     kept, other = make(0), make(0)
@@ -93,7 +93,7 @@ def test_what_was_set_aside_goes_in_its_time(
     assert [path.name for path in lost.iterdir()] == ["another"] and left(own, tmp_path) == {kept}
 
 
-def test_a_session_that_is_needed_just_then_stays(
+def test_a_session_changed_meanwhile_is_kept(
     actions: SessionService, own: Database, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = make(9), make(8)
@@ -104,7 +104,7 @@ def test_a_session_that_is_needed_just_then_stays(
 
 
 @pytest.mark.parametrize("years", [-50, 50])
-def test_this_machines_clock_counts_for_nothing(
+def test_the_database_clock_is_used(
     actions: SessionService,
     own: Database,
     make: Any,
@@ -133,7 +133,7 @@ def cleaner(actions: Any, days: int) -> Iterator[RetentionThread]:
         yield cleaner
 
 
-def test_it_goes_round(
+def test_the_thread_runs_periodically(
     actions: SessionService, own: Database, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_ROUND_SECONDS", 0.05)
@@ -146,14 +146,16 @@ def test_it_goes_round(
     assert left(own, tmp_path) == {young}
 
 
-def test_without_days_all_is_kept(actions: SessionService, own: Database, make: Any, tmp_path: Path) -> None:
+def test_nothing_is_deleted_with_0_days(
+    actions: SessionService, own: Database, make: Any, tmp_path: Path
+) -> None:
     id = make(10_000)
     with cleaner(actions, 0) as made:
         assert not made._thread.is_alive()
     assert left(own, tmp_path) == {id}
 
 
-def test_it_outlives_what_goes_wrong(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+def test_the_thread_survives_errors(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
     monkeypatch.setattr(module, "_ROUND_SECONDS", 0.01)
     rounds: list[int] = []
 
@@ -228,9 +230,7 @@ for home in sorted(place.iterdir()):
 MOMENTS = (*range(2, 12), 13, 16, 40)
 
 
-def test_killed_at_any_moment_it_leaves_what_the_next_start_mends(
-    own: Database, make: Any, tmp_path: Path
-) -> None:
+def test_a_killed_deletion_is_finished_at_the_next_start(own: Database, make: Any, tmp_path: Path) -> None:
     old, young = [make(9), make(8)], make(1)
     for id in old:
         line.add_result(own, tmp_path, id)

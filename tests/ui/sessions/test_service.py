@@ -136,7 +136,7 @@ def test_an_upload_becomes_a_session(actions: SessionService, upload: Any) -> No
     assert actions.list_sessions("HOLI")[0].id == found.id and actions.list_sessions("%") == []
 
 
-def test_the_sample_is_copied(actions: SessionService) -> None:
+def test_a_sample_session_has_a_copy_of_the_sample(actions: SessionService) -> None:
     found = actions.open(actions.create_sample())
     assert found.row.name == SAMPLE.name
     assert SAMPLE.exists() and found.job.source.read_bytes() == SAMPLE.read_bytes()
@@ -144,7 +144,7 @@ def test_the_sample_is_copied(actions: SessionService) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no video\n" * 99, b"\x00\x00\x00\x18ftypmp42" + bytes(500)])
-def test_nothing_stays_of_a_bad_upload(actions: SessionService, upload: Any, content: bytes) -> None:
+def test_a_refused_upload_leaves_no_files(actions: SessionService, upload: Any, content: bytes) -> None:
     file = upload()
     file.write_bytes(content)
     with pytest.raises(VideoError, match=r"^bad\.mp4"):
@@ -182,7 +182,7 @@ def test_a_name_never_becomes_a_path(actions: SessionService, upload: Any, tmp_p
 # ---------------------------------------------------------------- choices
 
 
-def test_marks_are_kept_and_checked(actions: SessionService, upload: Any) -> None:
+def test_marks_are_saved_and_checked(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     box = [{"time": 0.25, "points": [], "box": [1, 2, 100, 80]}]
     actions.choices.save_marks(id, MARKS + box)
@@ -204,7 +204,7 @@ def test_marks_are_kept_and_checked(actions: SessionService, upload: Any) -> Non
     assert actions.open(id).job.prompts == kept
 
 
-def test_backgrounds_and_formats_give_way_to_each_other(actions: SessionService, upload: Any) -> None:
+def test_backgrounds_and_formats_are_kept_compatible(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     assert actions.choices.choose_background(id, "#102030").job.background == Colour(16, 32, 48)
     assert actions.choices.choose_background(id, "blur:9").job.background == Blur(9)
@@ -224,7 +224,7 @@ def test_backgrounds_and_formats_give_way_to_each_other(actions: SessionService,
     assert actions.open(id).job == actions.choices.choose_model(id, "recorte").job
 
 
-def test_the_format_from_before_transparency_comes_back_after_it(
+def test_the_format_is_restored_after_transparency(
     tmp_path: Path, database: Database, working: Any, actions: SessionService, upload: Any
 ) -> None:
     id = actions.create(upload("short.mp4"), "a.mp4")
@@ -237,9 +237,7 @@ def test_the_format_from_before_transparency_comes_back_after_it(
     assert later.choices.choose_background(id, "#ffffff").job.format == "hevc"
 
 
-def test_a_format_that_was_chosen_for_itself_stays_after_transparency(
-    actions: SessionService, upload: Any
-) -> None:
+def test_a_chosen_format_is_kept_after_transparency(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload("short.mp4"), "a.mp4")
     actions.choices.choose_background(id, "transparent")
     actions.choices.choose_format(id, "prores")
@@ -250,7 +248,7 @@ def test_a_format_that_was_chosen_for_itself_stays_after_transparency(
 
 
 @pytest.mark.parametrize("kind", ["picture", "video"])
-def test_a_run_waits_for_the_picture_or_video_that_was_announced(
+def test_a_run_is_refused_until_the_announced_background_is_uploaded(
     actions: SessionService, upload: Any, kind: Any
 ) -> None:
     id = actions.create(upload("short.mp4"), "a.mp4")
@@ -266,7 +264,7 @@ def test_a_run_waits_for_the_picture_or_video_that_was_announced(
     finished(actions, id)
 
 
-def test_a_picture_that_is_there_is_not_asked_for_again(actions: SessionService, upload: Any) -> None:
+def test_a_background_of_the_announced_kind_is_kept(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload("short.mp4"), "a.mp4")
     actions.choices.choose_stock_background(id, "city")
     actions.choices.await_background(id, "video")
@@ -274,7 +272,9 @@ def test_a_picture_that_is_there_is_not_asked_for_again(actions: SessionService,
     assert found.awaited_background is None and found.stock_background == "city"
 
 
-def test_a_picture_is_taken_upright(actions: SessionService, upload: Any, tmp_path: Path) -> None:
+def test_a_background_picture_is_rotated_upright(
+    actions: SessionService, upload: Any, tmp_path: Path
+) -> None:
     id = actions.create(upload(), "a.mp4")
     folder = actions.open(id).folder
     turned = Image.new("RGB", (60, 20), "red")
@@ -303,7 +303,7 @@ def test_a_picture_is_taken_upright(actions: SessionService, upload: Any, tmp_pa
     assert isinstance(third, Picture) and set(folder.glob("background-*")) == {second.path, third.path}
 
 
-def test_a_shipped_picture_is_chosen_by_its_name(actions: SessionService, upload: Any) -> None:
+def test_a_stock_background_is_chosen_by_name(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     assert actions.open(id).stock_background is None
     for name in stock_backgrounds.NAMES:
@@ -325,7 +325,7 @@ def test_a_shipped_picture_is_chosen_by_its_name(actions: SessionService, upload
     assert actions.choices.choose_background(id, "blur").stock_background is None
 
 
-def test_a_video_is_moved_behind_the_subject(actions: SessionService, upload: Any) -> None:
+def test_a_background_video_is_moved_into_the_session(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     file = upload("long.mp4", "beach.gif")  # a name that would read as a picture's
     place = file.stat().st_ino
@@ -353,7 +353,7 @@ def test_a_video_is_moved_behind_the_subject(actions: SessionService, upload: An
     assert actions.open(id).job == before and not letter.exists()
 
 
-def test_the_sound_of_a_background_gives_way_with_it(actions: SessionService, upload: Any) -> None:
+def test_the_sound_of_a_replaced_background_is_deselected(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     heard = actions.choices.choose_video(id, upload("short.mp4"), "b.mp4").job.background
     silent = actions.create(upload("long.mp4"), "silent.mp4")
@@ -367,7 +367,7 @@ def test_the_sound_of_a_background_gives_way_with_it(actions: SessionService, up
     assert not actions.frames.has_sound(laid.background) and laid.sound == "own"
 
 
-def test_edges_are_kept_and_checked(actions: SessionService, upload: Any) -> None:
+def test_edges_are_saved_and_checked(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     edges = Edges(clean=False, grow=-3, feather=2, despill="blue")
     assert actions.choices.choose_edges(id, edges).job.edges == edges == actions.open(id).job.edges
@@ -376,7 +376,7 @@ def test_edges_are_kept_and_checked(actions: SessionService, upload: Any) -> Non
     assert actions.open(id).job.edges == edges
 
 
-def test_what_is_kept_is_put_to_frames(actions: SessionService, upload: Any) -> None:
+def test_the_kept_range_is_rounded_to_frames(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     times = actions.frames.frame_times(actions.open(id))
     trimmed = actions.choices.trim(id, 0.13, 0.35).job  # typed: between frames
@@ -389,9 +389,7 @@ def test_what_is_kept_is_put_to_frames(actions: SessionService, upload: Any) -> 
             actions.choices.trim(id, start, end)
 
 
-def test_a_session_from_before_opens_as_it_was(
-    actions: SessionService, upload: Any, database: Database
-) -> None:
+def test_older_sessions_are_read_unchanged(actions: SessionService, upload: Any, database: Database) -> None:
     """Its job and clip know nothing of what came later, and its result has no key."""
     id = actions.create(upload(), "a.mp4")
     actions.run(id)
@@ -412,7 +410,7 @@ def test_a_session_from_before_opens_as_it_was(
     assert finished(actions, id).row.state is State.DONE
 
 
-def test_edits_of_two_windows_are_put_together(actions: SessionService, upload: Any) -> None:
+def test_edits_of_two_windows_are_merged(actions: SessionService, upload: Any) -> None:
     def stage(found: Session, *prompts: Any, **more: Any) -> dict[str, Any]:
         return {"prompts": list(prompts), "objects": [], "start": 0, "end": None, **more}
 
@@ -449,7 +447,7 @@ def test_edits_of_two_windows_are_put_together(actions: SessionService, upload: 
             actions.choices.edit(id, bad, nothing)
 
 
-def test_points_moved_in_two_windows_clash() -> None:
+def test_points_moved_in_two_windows_conflict() -> None:
     def marks(*xs: float) -> Marks:
         prompt = Prompt(0.5, tuple(Point(x, 1) for x in xs))
         return Marks((prompt,) if xs else (), (), 0, None)
@@ -461,7 +459,7 @@ def test_points_moved_in_two_windows_clash() -> None:
     assert merge(marks(1), marks(), marks()) == (marks(), [])
 
 
-def test_the_version_tells_what_the_page_shows(actions: SessionService, upload: Any) -> None:
+def test_the_fingerprint_changes_with_what_the_page_shows(actions: SessionService, upload: Any) -> None:
     found = actions.open(actions.create(upload(), "a.mp4"))
     assert actions.open(found.id).fingerprint == found.fingerprint
     versions = {
@@ -475,9 +473,7 @@ def test_the_version_tells_what_the_page_shows(actions: SessionService, upload: 
     assert finished(actions, found.id).fingerprint not in versions
 
 
-def test_what_was_put_away_can_be_brought_back(
-    actions: SessionService, upload: Any, monkeypatch: Any
-) -> None:
+def test_a_delayed_deletion_can_be_undone(actions: SessionService, upload: Any, monkeypatch: Any) -> None:
     id, other = actions.create(upload(), "a.mp4"), actions.create(upload(), "b.mp4")
     assert actions.delete_later(id).name == "a.mp4"
     assert [found.id for found in actions.list_sessions()] == [other]
@@ -504,7 +500,9 @@ def test_what_was_put_away_can_be_brought_back(
         actions.undelete(id)
 
 
-def test_what_was_put_away_makes_room(actions: SessionService, upload: Any, monkeypatch: Any) -> None:
+def test_sessions_about_to_be_deleted_do_not_count_towards_the_quota(
+    actions: SessionService, upload: Any, monkeypatch: Any
+) -> None:
     id = actions.create(upload(), "a.mp4")
     monkeypatch.setattr(actions.quota, "limit_bytes", round(1.5 * actions.quota.used_bytes(None)))
     with pytest.raises(InputError, match="Delete sessions"):
@@ -515,7 +513,7 @@ def test_what_was_put_away_makes_room(actions: SessionService, upload: Any, monk
     assert not folder.exists()  # so that nobody keeps more than they may
 
 
-def test_a_running_session_that_is_put_away_stops(actions: SessionService, upload: Any) -> None:
+def test_a_delayed_deletion_stops_the_run(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload("long.mp4"), "a.mp4")
     actions.run(id)
     until(lambda: (going := actions.progress(id)) is not None and going.done)
@@ -526,7 +524,7 @@ def test_a_running_session_that_is_put_away_stops(actions: SessionService, uploa
     assert actions.open(id).row.state is State.CANCELLED and actions.open(id).can_resume
 
 
-def test_a_name_can_be_changed(actions: SessionService, upload: Any) -> None:
+def test_sessions_can_be_renamed(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     assert actions.rename(id, "  Our \n beach ").row.name == "Our beach"
     assert actions.rename(id, "   ").row.name == "Our beach"
@@ -536,7 +534,7 @@ def test_a_name_can_be_changed(actions: SessionService, upload: Any) -> None:
 # ---------------------------------------------------------------- looking
 
 
-def test_a_look_needs_a_mark_or_a_matte(actions: SessionService, upload: Any) -> None:
+def test_masks_need_a_mark_or_a_matte(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     found = actions.choices.save_marks(id, MARKS)
     looks = actions.frames
@@ -556,7 +554,7 @@ def test_a_look_needs_a_mark_or_a_matte(actions: SessionService, upload: Any) ->
             looks.render_frame(found, index, view)
 
 
-def test_previews_come_one_by_one(actions: SessionService, upload: Any) -> None:
+def test_previews_are_yielded_one_by_one(actions: SessionService, upload: Any) -> None:
     found = actions.choices.save_marks(actions.create(upload(), "a.mp4"), MARKS)
     assert actions.frames.cached_previews(found) == []
     numbers = list(actions.frames.make_previews(found))
@@ -589,7 +587,7 @@ def pointed(actions: SessionService, upload: Any) -> Iterator[str]:
         actions.choices.choose_model(id, "grabcut")
 
 
-def test_a_lone_click_has_candidates_and_one_of_them_is_chosen(actions: SessionService, pointed: str) -> None:
+def test_a_single_click_has_candidates_to_choose_from(actions: SessionService, pointed: str) -> None:
     found = actions.choices.save_marks(pointed, [lone(40, 45)])
     read = actions.frames.render_candidates(found, 0, 1)
     assert [score for score, _ in read] == [0.55, 0.95, 0.75]
@@ -617,7 +615,7 @@ def test_a_lone_click_has_candidates_and_one_of_them_is_chosen(actions: SessionS
         actions.frames.render_candidates(found, 12, 1)
 
 
-def test_edges_show_in_the_looks(actions: SessionService, pointed: str) -> None:
+def test_edges_change_the_rendered_frames(actions: SessionService, pointed: str) -> None:
     before = actions.choices.save_marks(pointed, [lone(40, 45)])
     narrow = pixels(actions.frames.render_frame(before, 0, "cutout"))
     wider = actions.choices.choose_edges(pointed, Edges(grow=40))  # 5 pixels at this size
@@ -652,7 +650,7 @@ def test_objects_have_colours_and_can_be_switched_off(actions: SessionService, p
         actions.run(pointed)
 
 
-def test_a_mark_on_one_object_does_not_make_the_others_anew(actions: SessionService, pointed: str) -> None:
+def test_a_mark_on_one_object_does_not_recompute_the_others(actions: SessionService, pointed: str) -> None:
     made: list[int] = []
     model = models.load("pointing", "auto")
     original = model.predict
@@ -671,7 +669,7 @@ def test_a_mark_on_one_object_does_not_make_the_others_anew(actions: SessionServ
     assert len(made) == 3
 
 
-def test_a_correction_is_shown_as_a_run_makes_it(actions: SessionService, upload: Any) -> None:
+def test_a_correction_is_shown_as_in_a_run(actions: SessionService, upload: Any) -> None:
     """In haste by a few frames on the way to it; who is patient sees what the result will have."""
     with stand_in.registered():
         id = actions.create(upload(), "a.mp4")
@@ -692,13 +690,13 @@ def test_a_correction_is_shown_as_a_run_makes_it(actions: SessionService, upload
         actions.choices.choose_model(id, "grabcut")
 
 
-def test_what_is_no_object_is_refused(actions: SessionService, pointed: str) -> None:
+def test_invalid_objects_are_refused(actions: SessionService, pointed: str) -> None:
     for wrong in ([{"number": 0}], [7], {"number": 1}, "all", [{"number": 1}] * 100):
         with pytest.raises(PromptError):
             actions.choices.save_marks(pointed, [], wrong)
 
 
-def test_marks_wait_for_a_model_that_takes_them(actions: SessionService, pointed: str) -> None:
+def test_unsupported_marks_are_kept_for_other_models(actions: SessionService, pointed: str) -> None:
     actions.choices.save_marks(pointed, [lone(40, 45)])
     blind = actions.choices.choose_model(pointed, "blind")
     assert blind.job.prompts and not blind.effective_job.prompts
@@ -708,9 +706,7 @@ def test_marks_wait_for_a_model_that_takes_them(actions: SessionService, pointed
     assert again.effective_job.prompts == again.job.prompts
 
 
-def test_where_the_cut_may_have_slipped_is_shown_for_just_that_cut(
-    actions: SessionService, pointed: str
-) -> None:
+def test_review_times_belong_to_one_matte(actions: SessionService, pointed: str) -> None:
     actions.choices.save_marks(pointed, [lone(40, 45)])
     actions.choices.choose_model(pointed, "doubting")
     actions.run(pointed)
@@ -720,14 +716,14 @@ def test_where_the_cut_may_have_slipped_is_shown_for_just_that_cut(
     assert actions.choices.save_marks(pointed, [lone(40, 45)]).review_times == done.review_times
 
 
-def test_a_look_that_was_overtaken_is_not_made(actions: SessionService, upload: Any) -> None:
+def test_an_outdated_frame_request_is_aborted(actions: SessionService, upload: Any) -> None:
     stale = actions.choices.save_marks(actions.create(upload(), "a.mp4"), MARKS)
     actions.choices.save_marks(stale.id, [])
     with pytest.raises(InputError, match="have changed"):
         actions.frames.render_frame(stale, 0, "mask")
 
 
-def test_many_look_at_once(actions: SessionService, upload: Any) -> None:
+def test_frames_can_be_rendered_concurrently(actions: SessionService, upload: Any) -> None:
     found = actions.choices.save_marks(actions.create(upload(), "a.mp4"), MARKS)
     seen: list[np.ndarray] = []
     threads = [
@@ -741,7 +737,7 @@ def test_many_look_at_once(actions: SessionService, upload: Any) -> None:
     assert len(seen) == 6 and all(np.array_equal(seen[0], other) for other in seen)
 
 
-def test_thumbnails(actions: SessionService, upload: Any) -> None:
+def test_thumbnails_are_rendered(actions: SessionService, upload: Any) -> None:
     found = actions.open(actions.create(upload(), "a.mp4"))
     assert actions.frames.filmstrip(found).startswith(b"\xff\xd8")
     assert actions.frames.poster(found)[1] == "image/jpeg"
@@ -796,7 +792,7 @@ def test_a_trimmed_result_has_just_these_frames(actions: SessionService, upload:
     assert ffprobe.sound_duration(path) == pytest.approx(6 / 24, abs=0.03)
 
 
-def test_a_matte_of_a_part_is_made_again_for_more(actions: SessionService, upload: Any) -> None:
+def test_a_matte_of_a_part_is_recomputed_for_a_larger_range(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     actions.choices.trim(id, 0.25, None)
     actions.run(id)
@@ -817,7 +813,7 @@ def test_quality_changes_the_size(actions: SessionService, upload: Any) -> None:
     assert best.bytes > 1.3 * small[0].bytes
 
 
-def test_a_result_that_the_choices_have_left_behind_is_known(actions: SessionService, upload: Any) -> None:
+def test_outdated_results_are_recognised(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     actions.choices.save_marks(id, MARKS)
     assert not actions.open(id).outdated
@@ -831,9 +827,7 @@ def test_a_result_that_the_choices_have_left_behind_is_known(actions: SessionSer
     assert not actions.choices.save_marks(id, MARKS).outdated
 
 
-def test_what_was_done_otherwise_than_asked_is_said(
-    actions: SessionService, upload: Any, database: Database
-) -> None:
+def test_notes_of_a_run_are_stored(actions: SessionService, upload: Any, database: Database) -> None:
     id = actions.create(upload(), "a.mp4")
     actions.run(id)
     made = finished(actions, id)
@@ -898,7 +892,7 @@ def test_a_running_session_can_be_deleted(actions: SessionService, upload: Any) 
         actions.delete(id)
 
 
-def test_a_video_that_somebody_removed_is_missed_in_a_sentence(actions: SessionService, upload: Any) -> None:
+def test_a_removed_video_raises_an_error_sentence(actions: SessionService, upload: Any) -> None:
     id = actions.create(upload(), "a.mp4")
     actions.open(id).job.source.unlink()
     with pytest.raises(VideoError, match=r"^a\.mp4: this video is no longer"):
@@ -908,7 +902,7 @@ def test_a_video_that_somebody_removed_is_missed_in_a_sentence(actions: SessionS
     assert actions.list_sessions() == []
 
 
-def test_a_run_that_fails_says_why(actions: SessionService, upload: Any) -> None:
+def test_a_failed_run_has_an_error_sentence(actions: SessionService, upload: Any) -> None:
     first = actions.create(upload("long.mp4"), "first.mp4")
     id = actions.create(upload("long.mp4"), "long.mp4")
     actions.run(first)
@@ -920,7 +914,7 @@ def test_a_run_that_fails_says_why(actions: SessionService, upload: Any) -> None
     assert files(found.folder) == uploaded(found)
 
 
-def test_a_run_outlives_its_database(tmp_path: Path, upload: Any, working: Any) -> None:
+def test_a_run_survives_a_database_outage(tmp_path: Path, upload: Any, working: Any) -> None:
     folder = tmp_path / "database"
     with on_a_server_of_its_own(folder) as database:
         actions = working(tmp_path / "home", database)
@@ -942,7 +936,7 @@ def test_a_run_outlives_its_database(tmp_path: Path, upload: Any, working: Any) 
             assert (found.folder / found.row.results[0].file).exists()
 
 
-def test_what_a_killed_server_left_is_mended(actions: SessionService, upload: Any, tmp_path: Path) -> None:
+def test_files_of_a_killed_server_are_recovered(actions: SessionService, upload: Any, tmp_path: Path) -> None:
     kept, halfway = (actions.create(upload(), name) for name in ("kept.mp4", "halfway.mp4"))
     folder = tmp_path / "home" / "sessions"
     whole = {path.relative_to(folder) for path in folder.rglob("*")}
@@ -960,9 +954,7 @@ def test_what_a_killed_server_left_is_mended(actions: SessionService, upload: An
 # ---------------------------------------------------------------- several objects, several lookers
 
 
-def test_a_frame_on_which_an_object_is_not_known_yet_is_not_final(
-    actions: SessionService, pointed: str
-) -> None:
+def test_a_frame_with_an_unknown_object_is_not_final(actions: SessionService, pointed: str) -> None:
     found = actions.choices.save_marks(pointed, [lone(40, 45)])
     for _ in actions.frames.make_previews(found):
         pass
@@ -978,7 +970,7 @@ def test_a_frame_on_which_an_object_is_not_known_yet_is_not_final(
     assert whole.final and disc(pixels(whole), 110, 45) == 14
 
 
-def test_a_click_does_not_wait_for_somebody_elses_previews(
+def test_a_click_does_not_wait_for_previews_of_others(
     actions: SessionService, upload: Any, pointed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It waits for one frame of them."""
@@ -1012,7 +1004,7 @@ def test_a_click_does_not_wait_for_somebody_elses_previews(
     assert order[-1] == "preview"
 
 
-def test_objects_of_a_kept_matte_are_not_made_anew(actions: SessionService, pointed: str) -> None:
+def test_objects_of_a_stored_matte_are_not_recomputed(actions: SessionService, pointed: str) -> None:
     actions.choices.save_marks(pointed, [lone(40, 45), lone(110, 45, object=2)])
     actions.run(pointed)
     done = finished(actions, pointed)

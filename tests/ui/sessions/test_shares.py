@@ -52,7 +52,7 @@ class Work:
             thread.join()
 
 
-def test_one_user_leaves_turns_to_others() -> None:
+def test_one_user_does_not_block_others() -> None:
     ana, ben, eva = (uuid4() for _ in range(3))
     work = Work(FairSemaphore(3, each=2, waiting=1, refused="no"))
     work.start(ana, 8)
@@ -68,7 +68,7 @@ def test_one_user_leaves_turns_to_others() -> None:
         pass
 
 
-def test_a_turn_is_over_when_its_work_fails() -> None:
+def test_a_slot_is_released_on_errors() -> None:
     turns = FairSemaphore(1, each=1, waiting=0, refused="not now")
     for _ in range(3):
         with pytest.raises(ZeroDivisionError), turns.slot(None):
@@ -78,7 +78,7 @@ def test_a_turn_is_over_when_its_work_fails() -> None:
 
 
 @pytest.mark.parametrize("kind", ["picture", "video", "create"])
-def test_uploads_of_one_user_are_looked_at_a_few_at_a_time(
+def test_few_uploads_of_one_user_are_probed_at_once(
     own: Database, small_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """Of sixteen at once, each of which takes long, two are, and another user's is as well."""
@@ -130,7 +130,7 @@ def test_uploads_of_one_user_are_looked_at_a_few_at_a_time(
 # ---------------------------------------------------------------- threads and budgets
 
 
-def test_threads_of_one_user_leave_some_to_others() -> None:
+def test_threads_are_shared_between_users() -> None:
     go, at_work = threading.Event(), Counter[str]()
 
     def work(name: str) -> str:
@@ -159,7 +159,7 @@ def test_threads_of_one_user_leave_some_to_others() -> None:
     assert asyncio.run(run()).count("ana") == 45
 
 
-def test_a_budget_is_shared_in_the_order_of_those_who_ask() -> None:
+def test_the_weighted_semaphore_is_fair() -> None:
     budget, order, held, peak = WeightedSemaphore(10), [], [0], [0]
     lock = threading.Lock()
 

@@ -36,7 +36,7 @@ LIMITS = {
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-def test_what_is_more_than_may_be_is_refused_in_a_sentence(small_clip: Path, limit: str) -> None:
+def test_values_beyond_the_limits_are_refused(small_clip: Path, limit: str) -> None:
     most, sentence = LIMITS[limit]
     large = replace(probe_clip(small_clip, "a.mp4"), width=1920, height=1080, duration=90.0)
     UploadLimits().check(large, 3_000_000)
@@ -46,7 +46,7 @@ def test_what_is_more_than_may_be_is_refused_in_a_sentence(small_clip: Path, lim
         UploadLimits(**{**enough, limit: most}).check(large, 3_000_000)
 
 
-def test_what_one_keeps_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_used_bytes_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     for name in ("a/1", "a/b/2", "a/.3"):
         (tmp_path / name).write_bytes(b"12345")
@@ -82,7 +82,7 @@ def test_what_one_keeps_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         held.grow(10**16)
 
 
-def test_what_is_reserved_counts_until_it_is_released(tmp_path: Path) -> None:
+def test_reservations_count_until_they_are_released(tmp_path: Path) -> None:
     (folder := tmp_path / "a").mkdir()
     quota = Quota(100_000, lambda owner: [folder] if owner is None else [])
 
@@ -116,7 +116,7 @@ def test_what_is_reserved_counts_until_it_is_released(tmp_path: Path) -> None:
     assert fits(30_000)
 
 
-def test_of_many_that_need_the_last_bytes_some_are_refused(tmp_path: Path) -> None:
+def test_concurrent_reservations_stay_within_the_quota(tmp_path: Path) -> None:
     quota = Quota(100_000, lambda owner: [tmp_path])
     start, refused = threading.Barrier(8), []
 
@@ -137,7 +137,7 @@ def test_of_many_that_need_the_last_bytes_some_are_refused(tmp_path: Path) -> No
     assert measure_bytes(tmp_path) == 90_000 and refused == [10_000] * 5
 
 
-def test_each_has_a_quota_of_their_own(own: Database, small_clip: Path, tmp_path: Path) -> None:
+def test_quotas_are_per_user(own: Database, small_clip: Path, tmp_path: Path) -> None:
     with own.begin() as tx:
         tx.add(ana := User(name="Ana", password=""))
     one = small_clip.stat().st_size
@@ -169,7 +169,9 @@ def test_each_has_a_quota_of_their_own(own: Database, small_clip: Path, tmp_path
     assert upload(ana.id) and actions.open(other)
 
 
-def test_sessions_made_at_once_hold_the_quota(own: Database, small_clip: Path, tmp_path: Path) -> None:
+def test_sessions_created_concurrently_stay_within_the_quota(
+    own: Database, small_clip: Path, tmp_path: Path
+) -> None:
     one = small_clip.stat().st_size
     actions = line.make_service(
         tmp_path, own, line.ManualRunner(None), limits=UploadLimits(quota_bytes=round(one * 2.7))
@@ -193,7 +195,7 @@ def test_sessions_made_at_once_hold_the_quota(own: Database, small_clip: Path, t
     assert actions.used_bytes() <= one * 2.7
 
 
-def test_queued_runs_count_what_they_will_need(own: Database, small_clip: Path, tmp_path: Path) -> None:
+def test_queued_runs_reserve_their_estimated_size(own: Database, small_clip: Path, tmp_path: Path) -> None:
     make = line.session_maker(tmp_path, own, small_clip)
     ids = [make() for _ in range(4)]
     actions = line.make_service(tmp_path, own, queue := line.ManualRunner(None))
@@ -227,7 +229,7 @@ def test_queued_runs_count_what_they_will_need(own: Database, small_clip: Path, 
         again.run(ids[3])
 
 
-def test_a_picture_counts_as_it_is_kept(own: Database, small_clip: Path, tmp_path: Path) -> None:
+def test_a_picture_counts_with_its_stored_size(own: Database, small_clip: Path, tmp_path: Path) -> None:
     """A small JPEG may be a large PNG."""
     id = line.session_maker(tmp_path, own, small_clip)()
     used = line.make_service(tmp_path, own, line.ManualRunner(None)).used_bytes()
@@ -245,7 +247,7 @@ def test_a_picture_counts_as_it_is_kept(own: Database, small_clip: Path, tmp_pat
     assert actions.choices.choose_picture(id, file, "a.jpg")
 
 
-def test_limits_hold_for_uploads(own: Database, small_clip: Path, tmp_path: Path) -> None:
+def test_limits_apply_to_uploads(own: Database, small_clip: Path, tmp_path: Path) -> None:
     for limit in (
         {"seconds": 0.2},
         {"pixels": 1000},
@@ -257,7 +259,7 @@ def test_limits_hold_for_uploads(own: Database, small_clip: Path, tmp_path: Path
         assert not list((tmp_path / "sessions").iterdir()) and not (tmp_path / "up.mp4").exists()
 
 
-def test_a_run_asked_for_from_many_threads_is_one(own: Database, small_clip: Path, tmp_path: Path) -> None:
+def test_concurrent_requests_start_one_run(own: Database, small_clip: Path, tmp_path: Path) -> None:
     id = line.session_maker(tmp_path, own, small_clip)()
     # Two servers' worth of actions: it is the row that decides.
     both = [line.make_service(tmp_path, own, line.ManualRunner(None)) for _ in range(2)]

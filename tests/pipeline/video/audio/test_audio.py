@@ -118,7 +118,7 @@ COPIED = {
 ELSE = {"mp4": "aac", "mkv": "aac", "webm": "opus", "prores": "aac"}
 
 
-def test_sound_beside_pictures_whose_times_are_not_told(tmp_path: Path) -> None:
+def test_sound_with_a_video_stream_without_timestamps(tmp_path: Path) -> None:
     """H.264 in AVI, where ffprobe itself can only guess when the first picture is shown: at the sound's."""
     sound = write_melody(tmp_path / "in.wav", SECONDS, 48_000)
     source = make(tmp_path / "in.avi", sound, "pcm_s16le", *H264)
@@ -134,7 +134,7 @@ def test_sound_beside_pictures_whose_times_are_not_told(tmp_path: Path) -> None:
     + [(name, "mkv") for name in ("aac", "mp3", "opus", "flac", "pcm")]
     + [(name, "prores") for name in ("ts", "opus", "pcm", "alac")],
 )
-def test_sound_is_in_sync_whole_and_cut(
+def test_sound_is_in_sync_in_full_and_in_part(
     tmp_path: Path, sources: dict[str, Path], name: str, key: str
 ) -> None:
     own = hear(sources[name])
@@ -166,7 +166,7 @@ def test_supported_audio_codecs_are_copied_bit_for_bit(
 
 
 @pytest.mark.parametrize(("start", "end"), [(0, None), (0.97, 2.345)])
-def test_samples_without_a_codec_go_over_one_for_one(
+def test_pcm_samples_are_copied(
     tmp_path: Path, sources: dict[str, Path], start: float, end: float | None
 ) -> None:
     path, begin = save(sources["pcm"], tmp_path, "prores", start, end)
@@ -176,7 +176,7 @@ def test_samples_without_a_codec_go_over_one_for_one(
 
 
 @pytest.mark.parametrize(("suffix", "key"), [(".mp4", "mp4"), (".mkv", "webm"), (".mkv", "mp4")])
-def test_every_track_goes_along_with_its_language_and_title(tmp_path: Path, suffix: str, key: str) -> None:
+def test_every_track_is_kept_with_language_and_title(tmp_path: Path, suffix: str, key: str) -> None:
     first = write_melody(tmp_path / "first.wav", 1)
     second = write_wav(tmp_path / "second.wav", melody(np.arange(48_000) / 48_000 + 20)[:, None], 48_000)
     source = tmp_path / f"two{suffix}"
@@ -251,7 +251,7 @@ def takes(draw: st.DrawFn) -> dict[str, Any]:
 @example(take=SURROUND | {"key": "webm"})
 @example(take=SURROUND | {"key": "mp4"})
 @given(take=takes())
-def test_any_sound_keeps_its_time_its_length_and_its_channels(
+def test_transcoded_sound_keeps_time_duration_and_channels(
     tmp_path_factory: pytest.TempPathFactory, take: dict[str, Any]
 ) -> None:
     folder = tmp_path_factory.mktemp("take")
@@ -305,7 +305,7 @@ def test_audio_late_in_a_video_is_found_by_seeking(tmp_path: Path, suffix: str, 
 
 
 @pytest.mark.parametrize(("start", "key"), [(0, "mp4"), (3.1, "webm"), (0.5, "prores")])
-def test_sound_behind_begins_again_until_the_end(
+def test_background_sound_repeats_until_the_end(
     tmp_path: Path, sources: dict[str, Path], start: float, key: str
 ) -> None:
     repeat = Fraction(125, 96)  # 1.302 s, between two samples and between two packets
@@ -321,7 +321,7 @@ def test_sound_behind_begins_again_until_the_end(
     assert got.span() == pytest.approx((0, 3), abs=SYNC)
 
 
-def test_sound_that_repeats_is_silent_between_its_end_and_the_next_turn(
+def test_repeating_sound_is_silent_until_the_next_repetition(
     tmp_path: Path, sources: dict[str, Path]
 ) -> None:
     short = make(tmp_path / "short.mp4", write_melody(tmp_path / "short.wav", 0.5), "aac", seconds=1)
@@ -339,7 +339,7 @@ def test_a_repeating_audio_range_needs_an_end_and_a_positive_period() -> None:
             AudioRange(Path("a.mp4"), end=end, repeat=repeat)
 
 
-def test_a_gap_in_the_sound_stays_a_gap(tmp_path: Path, sources: dict[str, Path]) -> None:
+def test_gaps_in_the_sound_are_kept(tmp_path: Path, sources: dict[str, Path]) -> None:
     gap = tmp_path / "gap.mkv"
     hole = "aselect='not(between(t,0.6,1.2))'"
     ffmpeg("-i", sources["pcm"], *H264, "-c:a", "flac", "-af", hole, gap)
@@ -351,7 +351,7 @@ def test_a_gap_in_the_sound_stays_a_gap(tmp_path: Path, sources: dict[str, Path]
         assert np.abs(got.samples[round(0.7 * got.rate) : round(1.1 * got.rate)]).max() < 0.02
 
 
-def test_a_video_without_sound_gives_one_without_sound(tmp_path: Path) -> None:
+def test_a_silent_video_has_a_result_without_sound(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "mute.mp4", numbered(6))
     for key in ("mp4", "webm"):
         path, _ = save(source, tmp_path, key)
@@ -359,9 +359,7 @@ def test_a_video_without_sound_gives_one_without_sound(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["mp4", "webm"])
-def test_a_track_that_is_declared_and_empty_is_left_out(
-    tmp_path: Path, sources: dict[str, Path], key: str
-) -> None:
+def test_an_empty_track_is_dropped(tmp_path: Path, sources: dict[str, Path], key: str) -> None:
     source = tmp_path / "empty.mkv"
     with av.open(str(sources["aac-ms"])) as whole, av.open(str(source), "w") as hollow:
         picture = hollow.add_stream_from_template(whole.streams.video[0])
@@ -375,15 +373,13 @@ def test_a_track_that_is_declared_and_empty_is_left_out(
     assert sounds(path) == []
 
 
-def test_sound_that_cannot_be_decoded_is_left_out(tmp_path: Path, sources: dict[str, Path]) -> None:
+def test_undecodable_sound_is_dropped(tmp_path: Path, sources: dict[str, Path]) -> None:
     hurt = damaged(sources["flac"], tmp_path / "hurt.mkv", slice(None))
     path, _ = save(hurt, tmp_path, "mp4")
     assert sounds(path) == []
 
 
-def test_damaged_sound_costs_neither_the_picture_nor_the_time(
-    tmp_path: Path, sources: dict[str, Path]
-) -> None:
+def test_damaged_sound_affects_neither_pictures_nor_times(tmp_path: Path, sources: dict[str, Path]) -> None:
     hurt = damaged(sources["aac"], tmp_path / "hurt.mp4", slice(40, 52))
     path, _ = save(hurt, tmp_path, "webm")
     assert len(ffprobe.frame_times(path)) == 25 * SECONDS
@@ -408,7 +404,7 @@ def damaged(source: Path, target: Path, which: slice) -> Path:
 KIND = SampleFormat("flt", "mono", 1000)
 
 
-def test_a_gap_of_an_hour_is_not_held_at_once() -> None:
+def test_a_gap_of_an_hour_is_not_buffered() -> None:
     tone = np.ones((100, 1), np.float32)
     laid = audio_read._align_samples(iter([(Fraction(3600), tone)]), KIND, None)
     lengths = [len(block) for block in laid]
@@ -439,7 +435,7 @@ def muted(path: Path, sounds: int) -> Path:
 
 
 @pytest.mark.parametrize("key", ["mp4", "webm", "prores", "pair"])
-def test_sound_that_cannot_be_read_is_told(tmp_path: Path, key: str) -> None:
+def test_unreadable_sound_is_reported(tmp_path: Path, key: str) -> None:
     form = formats.by_key(key)
     for sounds, said in ((1, "its sound could not be read, so the result has none"), (2, "1 of its 2 sound")):
         source = muted(tmp_path / f"{sounds}.mp4", sounds)
@@ -453,7 +449,7 @@ def test_sound_that_cannot_be_read_is_told(tmp_path: Path, key: str) -> None:
         assert made.notes[0].startswith(f"{source.name}: {said}")
 
 
-def test_a_format_without_sound_does_not_tell_of_it(tmp_path: Path) -> None:
+def test_a_format_without_sound_reports_nothing(tmp_path: Path) -> None:
     source = muted(tmp_path / "a.mp4", 1)
     shape = StreamSpec(64, 48, Fraction(1, 25), Fraction(25))
     with create_output(tmp_path / "a.gif", formats.by_key("gif"), shape, sound=AudioRange(source)) as made:

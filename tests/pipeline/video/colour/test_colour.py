@@ -118,7 +118,7 @@ def test_colour_patches_are_reproduced_on_every_path(
         assert np.abs(read - PATCHES).max() <= 2
 
 
-def test_a_tagged_file_of_ffmpegs_own(tmp_path: Path) -> None:
+def test_a_tagged_file_written_by_ffmpeg(tmp_path: Path) -> None:
     source = patches(tmp_path / "patches.mkv", PATCHES / 255, "yuv420p10le", "bt2020nc", False)
     tags = (
         "-colorspace",
@@ -159,7 +159,7 @@ def encoded_curve(linear: np.ndarray) -> np.ndarray:
     ("primaries", "matrix"), [(ColorPrimaries.BT2020, TO_2020), (ColorPrimaries.SMPTE432, TO_P3)]
 )
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le"])
-def test_wide_primaries_become_those_of_bt709(
+def test_wide_gamut_is_converted_to_bt709(
     tmp_path: Path, primaries: int, matrix: np.ndarray, pix_fmt: str
 ) -> None:
     wide = encoded_curve(decoded_curve(PATCHES / 255) @ matrix.T)
@@ -247,7 +247,7 @@ def test_hdr_is_tone_mapped_by_bt2100_and_bt2390(tmp_path: Path, transfer: str, 
 
 
 @pytest.mark.parametrize("transfer", HDR)
-def test_grey_stays_grey_and_brighter_is_brighter(tmp_path: Path, transfer: str) -> None:
+def test_tone_mapping_keeps_grey_and_is_monotonic(tmp_path: Path, transfer: str) -> None:
     nits = np.repeat(np.geomspace(0.5, 1000, 60)[:, None], 3, axis=1)
     _, read = seen(hdr(tmp_path / "ramp.mkv", nits, transfer))
     assert np.ptp(read, axis=1).max() < 1.5
@@ -255,7 +255,7 @@ def test_grey_stays_grey_and_brighter_is_brighter(tmp_path: Path, transfer: str)
     assert read[0].max() < 9 and read[-1].min() > 253
 
 
-def test_hdr_without_primaries_or_matrix_is_of_bt2020(tmp_path: Path) -> None:
+def test_untagged_hdr_is_assumed_to_be_bt2020(tmp_path: Path) -> None:
     nits = decoded_curve(PATCHES / 255) * 203
     _, told = seen(hdr(tmp_path / "told.mkv", nits, "pq"))
     path = hdr(tmp_path / "untold.mkv", nits, "pq", color_primaries=2, colorspace=2)
@@ -307,7 +307,7 @@ def test_the_lookup_table_approximates_the_formulas(transfer: Any, primaries: in
 
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("bits", [10, 12])
-def test_no_level_of_a_10_bit_source_is_lost(tmp_path: Path, bits: int, full: bool) -> None:
+def test_all_levels_of_a_10_bit_source_are_kept(tmp_path: Path, bits: int, full: bool) -> None:
     low, high = (0, 2**bits - 1) if full else (16 << (bits - 8), 235 << (bits - 8))
     ramp = np.arange(low, high + 1)
     planes = [np.tile(ramp, (4, 1)), *(np.full((4, len(ramp)), 1 << (bits - 1)) for _ in "bb")]
@@ -341,7 +341,7 @@ def test_an_unsupported_colour_matrix_is_refused(tmp_path: Path) -> None:
         probe_clip(path)
 
 
-def test_dolby_vision_without_a_base_that_others_can_show() -> None:
+def test_dolby_vision_without_a_compatible_base_layer_is_refused() -> None:
     start = (48).to_bytes(8, "little")
     # rpu_type, rpu_format (16 bits, aligned), profile, level, four more, bl_video_full_range_flag
     alone = bytes((2, 0, 18, 0, 0, 0, 0, 0, 23, 1, 1))

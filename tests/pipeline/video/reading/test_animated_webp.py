@@ -49,7 +49,7 @@ def moving(alpha: bool) -> list[Image.Image]:
 @pytest.mark.parametrize(
     "options", [{}, {"minimize_size": True, "kmin": 3, "kmax": 5}, {"allow_mixed": True}]
 )
-def test_each_picture_is_what_a_viewer_shows(
+def test_each_frame_equals_that_of_a_viewer(
     tmp_path: Path, alpha: bool, lossless: bool, options: dict[str, object]
 ) -> None:
     first, *rest = moving(alpha)

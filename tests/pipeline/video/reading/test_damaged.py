@@ -66,7 +66,7 @@ def test_damage_near_the_end_loses_one_frame(
     assert backward == frames[::-1]
 
 
-def test_a_short_clip_whose_first_picture_is_damaged_is_read(tmp_path: Path, threads: Threads) -> None:
+def test_a_short_clip_with_a_damaged_first_frame_is_read(tmp_path: Path, threads: Threads) -> None:
     threads(16)
     options = CODECS["libx264"] | {"g": "4", "bf": "0", "keyint_min": "4", "sc_threshold": "0"}
     path = write_clip(tmp_path / "clip.mp4", numbered(8), options=options)

@@ -73,7 +73,7 @@ def comb(image: np.ndarray) -> float:
         (".mkv", ("-c:v", "ffv1")),
     ],
 )
-def test_fields_become_the_picture_of_the_first(
+def test_an_interlaced_frame_shows_its_first_field(
     tmp_path: Path, moments: list[np.ndarray], top_first: bool, suffix: str, options: tuple[str, ...]
 ) -> None:
     path = interlaced(tmp_path / f"fields{suffix}", moments, top_first, *options)
@@ -91,7 +91,7 @@ def test_fields_become_the_picture_of_the_first(
 
 
 @pytest.mark.parametrize(("suffix", "options"), [(".mp4", X264), (".ts", X264), (".mkv", ("-c:v", "ffv1"))])
-def test_jumping_gives_the_pixels_of_plain_decoding(
+def test_seeking_gives_the_same_pixels_as_sequential_decoding(
     tmp_path: Path, moments: list[np.ndarray], suffix: str, options: tuple[str, ...]
 ) -> None:
     path = interlaced(tmp_path / f"fields{suffix}", moments, True, *options)
@@ -106,7 +106,7 @@ def test_jumping_gives_the_pixels_of_plain_decoding(
     assert all(a.pts == b.pts and np.array_equal(a.image, b.image) for a, b in pairs)
 
 
-def test_a_damaged_frame_costs_only_itself(tmp_path: Path, moments: list[np.ndarray]) -> None:
+def test_a_damaged_frame_affects_no_other(tmp_path: Path, moments: list[np.ndarray]) -> None:
     path = interlaced(tmp_path / "hurt.mkv", moments, True, "-c:v", "mpeg2video", "-q:v", "2", "-g", "1")
     before = list(read_frames(path))
     entries = ("-show_entries", "packet=pos,size", "-of", "csv=p=0")
@@ -123,7 +123,7 @@ def test_a_damaged_frame_costs_only_itself(tmp_path: Path, moments: list[np.ndar
     assert np.array_equal(after[-3].image, before[-3].image)
 
 
-def test_whole_frames_among_interlaced_ones_are_not_touched(
+def test_progressive_frames_among_interlaced_ones_are_unchanged(
     tmp_path: Path, moments: list[np.ndarray]
 ) -> None:
     fields = interlaced(tmp_path / "fields.ts", moments, True, *MPEG2)
@@ -145,7 +145,7 @@ def test_whole_frames_among_interlaced_ones_are_not_touched(
         assert np.array_equal(read.image, image) != flag
 
 
-def test_a_size_that_changes_on_the_way(tmp_path: Path, moments: list[np.ndarray]) -> None:
+def test_a_changing_frame_size(tmp_path: Path, moments: list[np.ndarray]) -> None:
     large = interlaced(tmp_path / "large.ts", moments, True, *MPEG2)
     small = tmp_path / "small.ts"
     ffmpeg("-i", large, "-vf", "crop=96:64:0:0", *MPEG2, "-flags", "+ilme+ildct", small)
@@ -157,7 +157,7 @@ def test_a_size_that_changes_on_the_way(tmp_path: Path, moments: list[np.ndarray
 
 
 @pytest.mark.parametrize("size", ["2x2", "3x5", "6x30", "16x16"])
-def test_the_smallest_pictures(tmp_path: Path, size: str) -> None:
+def test_the_smallest_frames(tmp_path: Path, size: str) -> None:
     path = tmp_path / "tiny.mkv"
     fields = ("-vf", "setfield=tff,format=yuv444p", "-c:v", "ffv1", "-flags", "+ilme+ildct")
     ffmpeg("-f", "lavfi", "-i", f"testsrc=size={size}:rate=25:duration=0.2", *fields, path)

@@ -75,11 +75,11 @@ def check(path: Path, numbers: Sequence[int]) -> FrameIndex:
         ([0, 40, 40, 41, 80], [0, 40, 53, 66, 80]),  # no room for three within a tick
     ],
 )
-def test_times_are_put_where_their_neighbours_imply(stamps: list[int | None], truth: list[int]) -> None:
+def test_missing_times_are_interpolated(stamps: list[int | None], truth: list[int]) -> None:
     assert repair_timestamps(stamps, 40) == (truth, 1)
 
 
-def test_a_clock_that_is_too_coarse_is_refined() -> None:
+def test_a_coarse_time_base_is_refined() -> None:
     assert repair_timestamps([0, 0, 1, 1, 2, 2, 3], 1, finest=16) == ([0, 1, 2, 3, 4, 5, 6], 2)
     assert repair_timestamps([0, 0, 1, 1, 2, 2, 3], 1, finest=1) == ([0, 1, 2, 3, 4, 5, 6], 1)
 
@@ -113,7 +113,7 @@ def test_repeated_times_lose_no_frame(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [INTRA, REORDERED])
-def test_a_clock_that_is_set_back_loses_no_frame(tmp_path: Path, options: dict[str, str]) -> None:
+def test_timestamps_that_jump_back_lose_no_frame(tmp_path: Path, options: dict[str, str]) -> None:
     frames = numbered(40)
     kind: Any = {"time_base": Fraction(1, 25), "rate": Fraction(25), "options": options}
     later = write_clip(tmp_path / "later.ts", frames[:20], pts=range(100, 120), **kind)
@@ -138,13 +138,13 @@ def test_frames_without_timestamps_get_times(tmp_path: Path, name: str, options:
 
 
 @pytest.mark.parametrize("options", [REORDERED, REORDERED | {"x264-params": "open-gop=1"}])
-def test_an_avi_whose_frames_are_not_in_order(tmp_path: Path, options: dict[str, str]) -> None:
+def test_an_avi_with_reordered_frames(tmp_path: Path, options: dict[str, str]) -> None:
     path = write_clip(tmp_path / "clip.avi", numbered(40), rate=Fraction(25), options=options)
     assert check(path, range(40)).pts == tuple(range(40))
     assert probe_clip(path).mended == 0  # it has none to mend
 
 
-def test_a_clock_that_turns_over(tmp_path: Path) -> None:
+def test_timestamps_that_wrap_around(tmp_path: Path) -> None:
     """MPEG-TS counts in 33 bits, which is 26 hours and a half."""
     start = 2**33 - 90000
     path = tmp_path / "late.ts"
@@ -159,7 +159,7 @@ def test_a_clock_that_turns_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("delay", "skip"), [("0", "0.4"), ("0.5", "0")])
-def test_edit_lists(tmp_path: Path, delay: str, skip: str) -> None:
+def test_edit_lists_are_applied(tmp_path: Path, delay: str, skip: str) -> None:
     """Edit lists with an empty edit at the start, and with one that begins in the middle."""
     whole = write_clip(tmp_path / "whole.mp4", numbered(40), rate=Fraction(25), options=REORDERED)
     path = tmp_path / "edited.mp4"

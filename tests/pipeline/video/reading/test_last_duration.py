@@ -80,7 +80,7 @@ def idle(path: Path, last: float = 3, *, sound: bool = False, options: dict[str,
 
 
 @pytest.mark.parametrize("name", ["clip.gif", "clip.apng", "clip.mp4", "clip.mov", "clip.mkv"])
-def test_the_last_picture_lasts_as_long_as_the_file_says(name: str, tmp_path: Path) -> None:
+def test_the_last_frame_has_the_duration_of_the_file(name: str, tmp_path: Path) -> None:
     clip = probe_clip(idle(tmp_path / name))
     assert (clip.frames, clip.duration) == (COUNT, pytest.approx(0.9 + 3))
     assert clip.variable
@@ -90,26 +90,26 @@ def test_the_last_picture_lasts_as_long_as_the_file_says(name: str, tmp_path: Pa
     assert kept is not None and kept.index == index
 
 
-def test_the_last_picture_of_reordered_ones_too(tmp_path: Path) -> None:
+def test_the_last_of_reordered_frames_has_its_duration(tmp_path: Path) -> None:
     """MP4 says how long packets last in the order of decoding."""
     assert probe_clip(idle(tmp_path / "clip.mp4", options=REORDERED)).duration == pytest.approx(0.9 + 3)
 
 
 @pytest.mark.parametrize("form", [key for key, form in formats.FORMATS.items() if form.suffix != ".zip"])
-def test_every_format_holds_the_last_picture(form: str, tmp_path: Path) -> None:
+def test_every_format_keeps_the_last_duration(form: str, tmp_path: Path) -> None:
     source = idle(tmp_path / "clip.mp4")
     result = render(source, tmp_path / f"result{formats.FORMATS[form].suffix}", format=form)
     assert lengths(result) == pytest.approx([0.1] * 9 + [3], abs=0.002)
 
 
-def test_the_table_of_single_pictures_holds_the_last_one(tmp_path: Path) -> None:
+def test_picture_sequences_store_the_last_duration(tmp_path: Path) -> None:
     folder = render(idle(tmp_path / "clip.gif"), tmp_path / "folder", format="png")
     assert (folder / "times.csv").read_text().splitlines()[-1] == "000009.png,0.900000,3.000000"
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".webm", ".gif"])
 @pytest.mark.parametrize("name", ["clip.gif", "clip.mp4"])
-def test_a_part_may_begin_and_end_while_a_picture_stays(name: str, suffix: str, tmp_path: Path) -> None:
+def test_a_range_may_start_and_end_within_a_frame(name: str, suffix: str, tmp_path: Path) -> None:
     source, result = idle(tmp_path / name), tmp_path / f"result{suffix}"
     form = formats.by_suffix(result).key
     assert lengths(render(source, result, format=form, start=2.0)) == pytest.approx([1.9], abs=0.002)
@@ -125,7 +125,7 @@ def test_a_constant_rate_repeats_the_last_frame(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("start", [0.0, 2.0])
-def test_the_sound_goes_with_the_last_picture(start: float, tmp_path: Path) -> None:
+def test_the_sound_lasts_until_the_end_of_the_last_frame(start: float, tmp_path: Path) -> None:
     result = render(idle(tmp_path / "clip.mp4", sound=True), tmp_path / "result.mp4", start=start)
     got = hear(result)
     assert got.span()[1] == pytest.approx(3.9 - start, abs=0.05)
@@ -161,7 +161,7 @@ def test_the_first_frame_is_also_shown_before_its_time(
 
 
 @pytest.mark.parametrize("form", ["mp4", "webm"])
-def test_sound_before_the_first_picture_is_whole_and_in_sync(form: str, tmp_path: Path) -> None:
+def test_sound_before_the_first_frame_is_kept_in_sync(form: str, tmp_path: Path) -> None:
     source = late(tmp_path / "clip.mp4", 1)
     result = render(source, tmp_path / f"result{formats.FORMATS[form].suffix}", format=form)
     got = hear(result)
@@ -175,7 +175,7 @@ def test_sound_before_the_first_picture_is_whole_and_in_sync(form: str, tmp_path
     assert lengths(part) == pytest.approx([0.6] + [0.1] * 9, abs=0.03)
 
 
-def test_sound_that_begins_a_little_before_changes_no_time(tmp_path: Path) -> None:
+def test_sound_that_starts_slightly_earlier_shifts_no_frame(tmp_path: Path) -> None:
     """As encoders' run-up does, and every second film of a phone."""
     index = load_index(late(tmp_path / "clip.mp4", 0.08))
     assert [pts * index.tick for pts in index.pts] == [Fraction(n, RATE) for n in range(len(index.pts))]
@@ -210,7 +210,7 @@ BROADCASTS = pytest.mark.parametrize(
 
 
 @BROADCASTS
-def test_a_recording_begins_with_the_first_picture_that_can_be_decoded(
+def test_a_recording_starts_with_its_first_decodable_frame(
     codec: str, options: dict[str, str], tmp_path: Path
 ) -> None:
     path = cut(tmp_path / "clip.ts", 0.3, codec, **options)

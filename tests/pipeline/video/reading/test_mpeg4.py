@@ -50,7 +50,7 @@ def remuxed(path: Path, like: Path, found: list[bytes]) -> Path:
 
 
 @pytest.mark.parametrize("suffix", [".avi", ".mkv", ".mp4"])
-def test_packed_pictures_come_one_by_one(tmp_path: Path, suffix: str) -> None:
+def test_packed_b_frames_are_unpacked(tmp_path: Path, suffix: str) -> None:
     like = coded(tmp_path / "plain.avi", reordered=True)
     packed: list[bytes] = []
     for data in packets(like):
@@ -67,7 +67,7 @@ def test_packed_pictures_come_one_by_one(tmp_path: Path, suffix: str) -> None:
     assert probe_clip(path).frames == COUNT
 
 
-def test_a_packet_that_repeats_a_picture_brings_none(tmp_path: Path) -> None:
+def test_a_repeated_frame_is_not_decoded_twice(tmp_path: Path) -> None:
     like = coded(tmp_path / "plain.avi", reordered=False)
     found = packets(like)
     path = remuxed(tmp_path / "idle.avi", like, [*found[:20], NOTHING, NOTHING, *found[20:]])
@@ -78,7 +78,7 @@ def test_a_packet_that_repeats_a_picture_brings_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("reordered", [False, True])
-def test_pictures_of_few_bytes_are_pictures(tmp_path: Path, reordered: bool) -> None:
+def test_very_small_frames_are_not_dropped(tmp_path: Path, reordered: bool) -> None:
     options = {"bf": "1" if reordered else "0", "g": "100", "q": "5"}
     frames = [numbered(1)[0]] * COUNT
     path = write_clip(tmp_path / "still.avi", frames, rate=Fraction(25), codec="mpeg4", options=options)

@@ -37,7 +37,7 @@ def turned(path: Path, codec: str, parts: Sequence[tuple[int, int, int]]) -> Pat
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_the_size_is_that_of_most_of_the_time(codec: str, tmp_path: Path) -> None:
+def test_the_size_is_the_prevailing_one(codec: str, tmp_path: Path) -> None:
     path = turned(tmp_path / f"clip{CODECS[codec][0]}", codec, [(64, 128, 5), (128, 64, 10)])
     clip = probe_clip(path)
     assert (clip.width, clip.height) == (128, 64)
@@ -50,7 +50,7 @@ def test_the_size_is_that_of_most_of_the_time(codec: str, tmp_path: Path) -> Non
     assert grey.shape == (64, 128) and grey[:, :46].max() < 20
 
 
-def test_one_that_grows_has_the_size_of_most_of_its_time(tmp_path: Path) -> None:
+def test_a_growing_stream_has_its_prevailing_size(tmp_path: Path) -> None:
     path = turned(tmp_path / "clip.webm", "libvpx", [(64, 32, 4), (96, 48, 4), (128, 64, 12)])
     assert (probe_clip(path).width, probe_clip(path).height) == (128, 64)
     assert min(frame.image.min() for frame in read_frames(path)) > 230

@@ -100,7 +100,7 @@ def test_transparent_source_pixels_stay_transparent(
     assert probe_clip(source).remarks == ("alpha",)
 
 
-def test_a_gif_with_transparency(tmp_path: Path) -> None:
+def test_a_transparent_gif(tmp_path: Path) -> None:
     tick = Fraction(1, 10)
     shape = StreamSpec(WIDTH, HEIGHT, tick, 1 / tick)
     with create_output(tmp_path / "a.gif", formats.by_key("gif"), shape, alpha=True) as out:
@@ -121,7 +121,7 @@ def test_an_opaque_video_has_no_alpha(tmp_path: Path) -> None:
         assert probe_clip(path).remarks == () or codec == "libvpx-vp9"
 
 
-def test_ten_bits_and_jumps_have_it_too(tmp_path: Path) -> None:
+def test_alpha_of_10_bit_sources_and_after_seeking(tmp_path: Path) -> None:
     moving = [np.roll(disc(), 4 * n, axis=1) for n in range(12)]
     for name, codec, pixels in (KINDS[0], KINDS[3]):
         path = clip_of(tmp_path / name, codec, pixels, moving)
@@ -139,7 +139,7 @@ def test_padding_bytes_of_avi_pixels_are_not_alpha(tmp_path: Path) -> None:
     assert next(read_frames(path)).alpha is None
 
 
-def test_a_turned_video_turns_its_alpha(tmp_path: Path) -> None:
+def test_alpha_is_rotated_with_its_video(tmp_path: Path) -> None:
     picture = disc()
     picture[: HEIGHT // 2, :, 3] = 255
     path = write_clip(
@@ -171,7 +171,7 @@ def test_a_stored_matte_is_reused_and_source_transparency_applies(tmp_path: Path
 
 
 @pytest.mark.parametrize("clean", [True, False])
-def test_no_hidden_colour_comes_out(clean: bool) -> None:
+def test_colours_of_transparent_pixels_are_hidden(clean: bool) -> None:
     """A cut-out's half transparent rim keeps its colour, and beyond it the colours go on."""
     picture = disc()
     with closing(open_composer(Transparent(), WIDTH, HEIGHT, Edges(clean=clean))) as compose:
@@ -183,7 +183,7 @@ def test_no_hidden_colour_comes_out(clean: bool) -> None:
         assert not result[..., 2].any()  # the blue that was hidden
 
 
-def test_sixteen_bits_as_eight() -> None:
+def test_alpha_in_16_bits_equals_8_bits() -> None:
     picture = disc()
     image, own = picture[..., :3], picture[..., 3]
     matte = np.full((HEIGHT, WIDTH), 200, np.uint8)
@@ -203,7 +203,7 @@ def test_blurring_without_background_pixels_gives_black() -> None:
 
 
 @pytest.mark.parametrize(("name", "codec", "pixels"), [KINDS[0], KINDS[3], KINDS[5]])
-def test_as_a_background_it_lies_on_black(
+def test_transparent_backgrounds_are_composited_on_black(
     tmp_path: Path, name: str, codec: str, pixels: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     behind = clip_of(tmp_path / f"behind-{name}", codec, pixels)
@@ -228,7 +228,7 @@ def test_as_a_background_it_lies_on_black(
         assert not opaque.notes
 
 
-def test_what_the_encoder_is_told_is_read_back(tmp_path: Path) -> None:
+def test_alpha_is_encoded_and_read_back(tmp_path: Path) -> None:
     """A result with transparency, read again: the same alpha."""
     source, out = clip_of(tmp_path / "a.mkv", "ffv1", "bgra"), tmp_path / "out.webm"
     white = write_clip(

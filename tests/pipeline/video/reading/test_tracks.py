@@ -34,12 +34,12 @@ def test_a_single_image_beside_a_video_stream_is_not_chosen(tmp_path: Path, suff
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".ts", ".avi"])
-def test_the_largest_film_where_nothing_else_is_said(tmp_path: Path, suffix: str) -> None:
+def test_the_largest_video_stream_is_chosen_by_default(tmp_path: Path, suffix: str) -> None:
     words = (*FILM, *LARGE, "-map", "0", "-map", "1", "-c:v", "mpeg2video", "-disposition:v:0", "0")
     assert probe_clip(ffmpeg(tmp_path / f"a{suffix}", *words)).width == 128
 
 
-def test_the_default_film_before_a_larger_one(tmp_path: Path) -> None:
+def test_the_default_video_stream_is_preferred_to_a_larger_one(tmp_path: Path) -> None:
     words = (*LARGE, *FILM, "-map", "0", "-map", "1", "-c:v", "mpeg4")
     path = ffmpeg(tmp_path / "a.mkv", *words, "-disposition:v:0", "0", "-disposition:v:1", "default")
     assert probe_clip(path).width == 64

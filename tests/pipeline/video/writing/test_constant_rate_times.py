@@ -38,7 +38,9 @@ def test_at_least_one_frame_is_output(length: Fraction) -> None:
     rate=st.sampled_from([Fraction(5), Fraction(24000, 1001), Fraction(25), Fraction(50)]),
     tail=st.fractions(Fraction(1, 240), 1, max_denominator=1001),
 )
-def test_each_number_has_what_is_on_screen_then(gaps: list[Fraction], rate: Fraction, tail: Fraction) -> None:
+def test_each_output_frame_shows_the_source_frame_of_its_time(
+    gaps: list[Fraction], rate: Fraction, tail: Fraction
+) -> None:
     times = [Fraction(0)]
     for gap in gaps:
         times.append(times[-1] + gap)

@@ -111,7 +111,7 @@ def test_no_encoder_leaves_realtime_threads(tmp_path: Path, key: str) -> None:
     assert not realtime_threads()
 
 
-def test_times_count_from_the_start_that_was_named(tmp_path: Path) -> None:
+def test_times_are_relative_to_the_given_start(tmp_path: Path) -> None:
     times = {"pts": [1000, 1040, 1080], "time_base": Fraction(1, 1000), "start": 960}
     for key in ("mp4", "png"):
         path = save(tmp_path / f"out{FORMATS[key].suffix}", numbered(3), FORMATS[key], **times)
@@ -119,7 +119,7 @@ def test_times_count_from_the_start_that_was_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", FORMATS)
-def test_one_picture_is_a_result_too(tmp_path: Path, key: str) -> None:
+def test_a_single_frame_can_be_written(tmp_path: Path, key: str) -> None:
     form = FORMATS[key]
     found = exported.read(save(tmp_path / f"out{form.suffix}", numbered(1), form), form)
     assert len(found.pictures) == 1 and found.times == [0]
@@ -188,7 +188,7 @@ def test_flat_colours_survive(tmp_path: Path, key: str) -> None:
 
 @pytest.mark.parametrize("key", DEEP)
 @pytest.mark.parametrize("alpha", [False, True])
-def test_ten_bits_come_out(tmp_path: Path, key: str, alpha: bool) -> None:
+def test_ten_bits_are_written(tmp_path: Path, key: str, alpha: bool) -> None:
     form = FORMATS[key]
     if alpha and not form.supports_high_bit_depth(alpha):
         pytest.skip("has no place for both")
@@ -206,7 +206,7 @@ def test_ten_bits_come_out(tmp_path: Path, key: str, alpha: bool) -> None:
 
 
 @pytest.mark.parametrize("key", [key for key, form in FORMATS.items() if form.qualities])
-def test_better_quality_is_nearer_and_larger(
+def test_higher_quality_is_closer_and_larger(
     tmp_path: Path, drawn: tuple[np.ndarray, np.ndarray], key: str
 ) -> None:
     form = FORMATS[key]
@@ -222,7 +222,7 @@ def test_better_quality_is_nearer_and_larger(
 
 
 @pytest.mark.parametrize("key", ALPHA)
-def test_alpha_comes_out(tmp_path: Path, drawn: tuple[np.ndarray, np.ndarray], key: str) -> None:
+def test_alpha_is_written(tmp_path: Path, drawn: tuple[np.ndarray, np.ndarray], key: str) -> None:
     form = FORMATS[key]
     images = cut_out(drawn)
     found = exported.read(save(tmp_path / f"out{form.suffix}", images, form, alpha=True), form, "rgba")
@@ -238,14 +238,14 @@ def test_alpha_comes_out(tmp_path: Path, drawn: tuple[np.ndarray, np.ndarray], k
     assert error(read[..., :3][inside], truth[..., :3][inside]) < 6
 
 
-def test_the_webm_says_that_it_has_alpha(tmp_path: Path, drawn: tuple[np.ndarray, np.ndarray]) -> None:
+def test_webm_files_are_tagged_with_alpha(tmp_path: Path, drawn: tuple[np.ndarray, np.ndarray]) -> None:
     path = save(tmp_path / "out.webm", cut_out(drawn), alpha=True)
     tags = {key.lower(): value for key, value in ffprobe.stream(path)["tags"].items()}
     assert tags["alpha_mode"] == "1"
 
 
 @pytest.mark.parametrize("key", ["matte", "matte-lossless", "pair"])
-def test_a_matte_comes_out_grey(tmp_path: Path, drawn: tuple[np.ndarray, np.ndarray], key: str) -> None:
+def test_mattes_are_written_as_grey(tmp_path: Path, drawn: tuple[np.ndarray, np.ndarray], key: str) -> None:
     form = FORMATS[key]
     images = cut_out(drawn)
     truth = np.stack(images)
@@ -258,7 +258,7 @@ def test_a_matte_comes_out_grey(tmp_path: Path, drawn: tuple[np.ndarray, np.ndar
         assert error(foreground, truth[..., :3]) < 6
 
 
-def test_four_columns_of_grey_are_no_alpha(tmp_path: Path) -> None:
+def test_a_grey_frame_four_pixels_wide_is_not_rgba(tmp_path: Path) -> None:
     image = np.full((8, 4), 200, np.uint8)
     for key in ("matte", "matte-lossless"):
         form = FORMATS[key]
@@ -266,7 +266,7 @@ def test_four_columns_of_grey_are_no_alpha(tmp_path: Path) -> None:
         assert error(read[:, :, :4], np.full((1, 8, 4, 3), 200)) < 2
 
 
-def test_an_mp4_has_its_index_at_the_front(tmp_path: Path) -> None:
+def test_mp4_files_have_their_index_at_the_front(tmp_path: Path) -> None:
     for key in ("mp4", "hevc", "prores"):
         form = FORMATS[key]
         data = save(tmp_path / f"out{form.suffix}", numbered(3), form).read_bytes()
@@ -276,7 +276,7 @@ def test_an_mp4_has_its_index_at_the_front(tmp_path: Path) -> None:
 # A GIF's colours
 
 
-def test_a_palette_is_kept_until_the_picture_is_another(
+def test_a_palette_is_reused_until_the_picture_changes(
     monkeypatch: pytest.MonkeyPatch, drawn: tuple[np.ndarray, np.ndarray]
 ) -> None:
     made: list[int] = []
@@ -310,7 +310,7 @@ def test_a_fully_transparent_frame_becomes_a_gif(tmp_path: Path) -> None:
 # Single pictures
 
 
-def test_a_zip_holds_its_pictures_as_they_are(tmp_path: Path) -> None:
+def test_a_zip_stores_its_pictures_uncompressed(tmp_path: Path) -> None:
     path = save(tmp_path / "out.zip", numbered(3))
     with ZipFile(path) as file:
         assert file.testzip() is None
@@ -322,7 +322,7 @@ def test_a_zip_holds_its_pictures_as_they_are(tmp_path: Path) -> None:
         ]
 
 
-def test_a_name_without_a_suffix_is_a_folder_of_pictures(tmp_path: Path) -> None:
+def test_a_path_without_a_suffix_is_a_folder_of_pictures(tmp_path: Path) -> None:
     path = tmp_path / "pictures"
     assert formats.by_suffix(path).key == "png"
     other = tmp_path / "other"
@@ -337,7 +337,7 @@ def test_a_name_without_a_suffix_is_a_folder_of_pictures(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["holiday.jpg", "000007.png", "sub", "000000.png/x"])
-def test_a_folder_with_files_of_others_is_left_alone(tmp_path: Path, name: str) -> None:
+def test_a_folder_with_other_files_is_not_overwritten(tmp_path: Path, name: str) -> None:
     path = save(tmp_path / "pictures", numbered(2))
     if name == "sub":
         (path / name).mkdir()
@@ -353,7 +353,7 @@ def test_a_folder_with_files_of_others_is_left_alone(tmp_path: Path, name: str) 
     assert [entry.name for entry in tmp_path.iterdir()] == ["pictures"]
 
 
-def test_a_folder_that_a_file_came_into_meanwhile_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_that_got_a_file_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "pictures"
     with (
         pytest.raises(InputError, match="other files"),
@@ -365,7 +365,7 @@ def test_a_folder_that_a_file_came_into_meanwhile_is_left_alone(tmp_path: Path) 
     assert [entry.name for entry in tmp_path.rglob("*")] == ["pictures", "new.txt"]
 
 
-def test_a_file_is_no_folder_for_pictures(tmp_path: Path) -> None:
+def test_a_file_is_refused_as_folder_for_pictures(tmp_path: Path) -> None:
     (tmp_path / "pictures").write_text("mine")
     with pytest.raises(InputError, match=r"^pictures: this is a file"):
         save(tmp_path / "pictures", numbered(1))
@@ -377,7 +377,7 @@ def test_a_file_is_no_folder_for_pictures(tmp_path: Path) -> None:
 # Whole or not at all
 
 
-def test_a_file_is_as_readable_as_the_users_others(tmp_path: Path) -> None:
+def test_files_have_default_permissions(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.touch()
     for name in ("out.mp4", "out.zip"):
@@ -386,7 +386,7 @@ def test_a_file_is_as_readable_as_the_users_others(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", FORMATS)
 @pytest.mark.parametrize("before", [None, b"what was there before"])
-def test_an_error_leaves_what_was_there(tmp_path: Path, key: str, before: bytes | None) -> None:
+def test_an_error_keeps_the_existing_file(tmp_path: Path, key: str, before: bytes | None) -> None:
     form = FORMATS[key]
     path = tmp_path / f"out{form.suffix}"
     if before is not None:
@@ -403,7 +403,7 @@ def test_an_error_leaves_what_was_there(tmp_path: Path, key: str, before: bytes 
 
 
 @pytest.mark.parametrize("key", ["mp4", "pair"])
-def test_an_encoder_that_fails_is_the_machines_fault(tmp_path: Path, key: str) -> None:
+def test_a_failing_encoder_raises_run_error(tmp_path: Path, key: str) -> None:
     form = FORMATS[key]
     with pytest.raises(RunError, match=r"\.mp4: "):
         save(tmp_path / f"out{form.suffix}", numbered(2), form, options={"profile": "no such profile"})
@@ -411,7 +411,7 @@ def test_an_encoder_that_fails_is_the_machines_fault(tmp_path: Path, key: str) -
 
 
 @pytest.mark.parametrize("name", ["out.mp4", "out.zip", "out"])
-def test_a_full_disk_is_told(tmp_path: Path, name: str) -> None:
+def test_a_full_disk_raises_an_error_sentence(tmp_path: Path, name: str) -> None:
     script = f"""
 import resource, signal
 from pathlib import Path
@@ -437,7 +437,7 @@ except RunError as error:
 
 
 @pytest.mark.parametrize("key", [key for key, form in FORMATS.items() if form.container != "zip"])
-def test_a_lost_frame_is_noticed(tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_frame_fails_verification(tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     encode = Writer._encode
     monkeypatch.setattr(
         Writer, "_encode", lambda self, frame, lasts: frame.pts == 2 or encode(self, frame, lasts)
@@ -451,7 +451,7 @@ def test_a_lost_frame_is_noticed(tmp_path: Path, key: str, monkeypatch: pytest.M
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
-def test_a_lost_frame_is_noticed_in_a_zip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_frame_in_a_zip_fails_verification(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add = archive.ZipArchive.add
     monkeypatch.setattr(
         archive.ZipArchive, "add", lambda self, name, data: name == "000002.png" or add(self, name, data)
@@ -464,7 +464,7 @@ def test_a_lost_frame_is_noticed_in_a_zip(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("key", "flat"), [("webm", "yuv420p"), ("prores", "yuv444p10le"), ("webp", "yuv420p")]
 )
-def test_alpha_that_is_not_there_is_noticed(
+def test_missing_alpha_fails_verification(
     tmp_path: Path, drawn: tuple[np.ndarray, np.ndarray], key: str, flat: str
 ) -> None:
     form = replace(FORMATS[key], alpha_pixel_format=flat)
@@ -473,7 +473,7 @@ def test_alpha_that_is_not_there_is_noticed(
     assert not list(tmp_path.iterdir())
 
 
-def test_sound_that_is_not_there_is_noticed(
+def test_missing_sound_fails_verification(
     tmp_path: Path, clip_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(AudioMuxer, "mux", lambda self, until: None)
