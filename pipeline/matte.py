@@ -93,7 +93,7 @@ class MatteFile:
                 f"{self.path.name}: this matte has {self.frame_count} pictures, more than {clip.name} has "
                 "frames for. Give the one made from it."
             )
-        places = self._matte_times(clip)
+        places = self.matte_times(clip)
         if not places:
             raise InputError(f"{self.path.name}: there is no matte for any frame of {clip.name} in it.")
         last = max(places)
@@ -111,7 +111,7 @@ class MatteFile:
         from pipeline.video.reading.frames import read_frames
 
         first, past = span or self.pts_range(clip)
-        place = self._matte_times(clip)
+        place = self.matte_times(clip)
         begin = next((at for pts, at in place.items() if pts >= first), 0)
         mattes = read_frames(self.path, begin, pixel_format="gray")
         yield from self._join(
@@ -122,14 +122,14 @@ class MatteFile:
         """Yield the frames whose pts is in `wanted` (ascending) and that have a matte, with it."""
         from pipeline.video.reading.frames import read_frames
 
-        place = self._matte_times(clip)
+        place = self.matte_times(clip)
         reached = [p for p in wanted if p in place]
         mattes = read_frames(self.path, only=[place[p] for p in reached], pixel_format="gray")
         yield from self._join(clip, place, read_frames(clip.path, only=reached), mattes)
 
     def covers_frames(self, clip: Clip, wanted: list[int]) -> bool:
         """Return True if there is a matte for each of these frames, given by pts."""
-        return self._matte_times(clip).keys() >= set(wanted)
+        return self.matte_times(clip).keys() >= set(wanted)
 
     def _join(
         self, clip: Clip, place: Mapping[int, int], frames: Iterator[Frame], mattes: Iterator[Frame]
@@ -151,7 +151,7 @@ class MatteFile:
                 )
             yield frame, matte.image
 
-    def _matte_times(self, clip: Clip) -> dict[int, int]:
+    def matte_times(self, clip: Clip) -> dict[int, int]:
         """Return the pts in this file by the pts of each of the clip's frames that has a matte, ascending."""
         index = load_index(self.path)
         own = [p for p in load_index(clip.path).pts if p >= self.start]

@@ -28,6 +28,9 @@ _TRACKING_THREADS, _TRACKING_THREADS_PER_USER = 4, 1
 _SOUND_THREADS, _SOUND_THREADS_PER_USER = 4, 1
 """Threads for the sound of a video, which takes seconds to write; with one a user it is written once."""
 
+_MIN_WIDTH, _MAX_WIDTH = 160, 1600
+"""Bounds of the width that a picture can be asked for in, in pixels."""
+
 # The address of a picture has the revision of its content, so it never changes; private to its user.
 _IMMUTABLE = {"Cache-Control": "private, max-age=86400, immutable"}
 _REVALIDATE = {"Cache-Control": "private, no-cache"}
@@ -95,11 +98,20 @@ def router(service: SessionService) -> APIRouter:
 
     @routes.get("/{id}/frames/{index}")
     async def frame(
-        id: str, index: int, request: Request, view: str = "original", rev: str = "", patient: bool = False
+        id: str,
+        index: int,
+        request: Request,
+        view: str = "original",
+        rev: str = "",
+        patient: bool = False,
+        w: int = 0,
     ) -> Response:
+        """Return a frame's picture; `w`: no wider than so many pixels, and made quickly, for playing."""
+        width = min(max(w, _MIN_WIDTH), _MAX_WIDTH) if w else None
+
         def respond() -> Response:
             session = open_session(id, request)
-            image = frames.render_frame(session, index, view, patient)
+            image = frames.render_frame(session, index, view, patient, width)
             # The browser may keep it only if it is the final picture of that revision.
             immutable = image.final and (view == "original" or rev == frames.revision(session))
             headers = _IMMUTABLE if immutable else _REVALIDATE

@@ -61,13 +61,13 @@ def read_frames(
     with Source(path) as source:
         if times.size is not None:
             source.resize(times.size)
-        for pts, frame in _decode_wanted(source, times, start, end, wanted):
+        for pts, frame in decode_wanted(source, times, start, end, wanted):
             with read_errors(source.name):
-                seen = _convert(source, frame, pts, pixel_format, high_bit_depth)
+                seen = convert_frame(source, frame, pts, pixel_format, high_bit_depth)
             yield seen
 
 
-def _decode_wanted(
+def decode_wanted(
     source: Source, times: FrameIndex, start: int, end: int | None, wanted: list[int] | None
 ) -> Iterator[tuple[int, av.VideoFrame]]:
     """Decode the wanted frames, seeking if a keyframe lies between here and the next wanted frame."""
@@ -78,7 +78,7 @@ def _decode_wanted(
     while True:
         clock = _FrameClock(times)
         packets = None
-        if lands and _keyframe_between(times, target - source.preroll, reached):
+        if lands and keyframe_between(times, target - source.preroll, reached):
             packets = _seek_packets(source, times, target - source.preroll, clock)
             if packets is None:
                 lands = False  # the container's own index is wrong: decode from the start instead
@@ -101,7 +101,7 @@ def _decode_wanted(
             if place == len(wanted):
                 return
             target = wanted[place]
-            if lands and _keyframe_between(times, target - source.preroll, here):
+            if lands and keyframe_between(times, target - source.preroll, here):
                 break
         else:
             if here >= last or not source.threaded:
@@ -111,7 +111,7 @@ def _decode_wanted(
             target, reached = max(target, here + 1), 0
 
 
-def _keyframe_between(times: FrameIndex, target: int, here: int) -> bool:
+def keyframe_between(times: FrameIndex, target: int, here: int) -> bool:
     """Return True if frames lie between `here` and a keyframe not after `target` (all pts)."""
     key = times.keyframe_before(target)
     return key <= target and here < times.frame_at(key - 1)
@@ -173,9 +173,10 @@ class _FrameClock:
         return pts
 
 
-def _convert(
+def convert_frame(
     source: Source, frame: av.VideoFrame, pts: int, pixel_format: str, high_bit_depth: bool
 ) -> Frame:
+    """Convert a decoded frame of `source`; the arguments are those of `read_frames`."""
     if pixel_format == "gray" and not high_bit_depth:
         return Frame(pts, cast(Image, source.to_image(frame, pixel_format)))
     alpha = source.to_alpha(frame)

@@ -554,6 +554,25 @@ def test_masks_need_a_mark_or_a_matte(actions: SessionService, upload: Any) -> N
             looks.render_frame(found, index, view)
 
 
+@pytest.mark.parametrize("view", ["original", "mask", "cutout", "over"])
+def test_a_narrow_picture_is_the_same_one_made_smaller(
+    actions: SessionService, upload: Any, view: str
+) -> None:
+    found = actions.choices.save_marks(actions.create(upload(), "a.mp4"), MARKS)
+    whole = actions.frames.render_frame(found, 0, view)
+    narrow = actions.frames.render_frame(found, 0, view, width=WIDTH // 2)
+    assert narrow.mime == whole.mime and narrow.final == whole.final
+    large, small = pixels(whole), pixels(narrow)
+    assert small.shape == (HEIGHT // 2, WIDTH // 2, large.shape[2])
+    shrunk = np.asarray(Image.fromarray(large).resize((WIDTH // 2, HEIGHT // 2)))
+    opaque = shrunk[..., 3] > 200 if view == "cutout" else np.ones(shrunk.shape[:2], bool)
+    # The mask's outline is as wide in both.
+    assert np.median(np.abs(small[opaque].astype(int) - shrunk[opaque])) < 8
+    assert np.array_equal(
+        pixels(actions.frames.render_frame(found, 0, view, width=4 * WIDTH)).shape, large.shape
+    )
+
+
 def test_previews_are_yielded_one_by_one(actions: SessionService, upload: Any) -> None:
     found = actions.choices.save_marks(actions.create(upload(), "a.mp4"), MARKS)
     assert actions.frames.cached_previews(found) == []

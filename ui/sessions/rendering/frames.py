@@ -76,25 +76,35 @@ class FrameClient:
 
     # ------------------------------------------------------------------ pictures
 
-    def render_frame(self, session: Session, index: int, view: str, propagate: bool = False) -> EncodedImage:
+    def render_frame(
+        self,
+        session: Session,
+        index: int,
+        view: str,
+        propagate: bool = False,
+        width: int | None = None,
+    ) -> EncodedImage:
         """Render frame number `index`: "original", "mask" (tinted), "cutout" (RGBA) or "over" a background.
 
         A frame whose mask is not known yet is shown as it is. A frame on which marks correct a propagated
-        mask is shown as a few frames propagate it there; with `propagate` as a run would.
+        mask is shown as a few frames propagate it there; with `propagate` as a run would. With `width` the
+        picture is no wider than so many pixels and encoded quickly, for playing.
 
         Raises InputError for an unknown frame or view, if the model refuses, and if the marks have changed
         since `session` was opened.
         """
         masked = view != "original"
         if masked and not (session.licensed or self.has_matte(session)):  # as if its weights were not here
-            return replace(self.render_frame(session, index, "original"), final=False)
+            return replace(self.render_frame(session, index, "original", width=width), final=False)
         with ExitStack() as stack:
             if propagate:  # frame by frame, as previews, and for as long
                 stack.enter_context(self._preview_slot(session))
             else:
                 stack.enter_context(self._decode_slot(session))
             version = stack.enter_context(self._marks_version(session)) if masked else 0
-            return self._inference.render_frame(session.render_request, version, index, view, propagate)
+            return self._inference.render_frame(
+                session.render_request, version, index, view, propagate, width
+            )
 
     def render_candidates(self, session: Session, index: int, number: int) -> list[ClickCandidate]:
         """Render the candidates of the single click that object `number` has on frame `index`.

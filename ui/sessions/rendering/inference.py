@@ -20,7 +20,6 @@ from pipeline.arrays import Matte, Pixels
 from pipeline.clip import Clip
 from pipeline.compositing.background import Transparent
 from pipeline.compositing.canvas import composite_on_black, multiply_alpha
-from pipeline.compositing.composite import open_composer
 from pipeline.errors import InputError, VideoError
 from pipeline.files import replacing
 from pipeline.job import GREEN, Job, Progress
@@ -35,6 +34,7 @@ from pipeline.video.reading.frames import Frame, read_frames
 from pipeline.video.reading.index_cache import load_index, save_index
 from pipeline.video.reading.probe import probe_clip
 from ui.sessions.rendering import overlay
+from ui.sessions.rendering.composers import ComposerPool
 from ui.sessions.rendering.protocol import (
     PREVIEWS,
     ClickCandidate,
@@ -42,6 +42,7 @@ from ui.sessions.rendering.protocol import (
     RenderRequest,
     can_load_model,
 )
+from ui.sessions.rendering.stored_frames import StoredFrames, find_matte, shrink, shrink_image
 
 _CLICK_STEPS = 8
 _THUMBNAILS = 12
@@ -59,6 +60,8 @@ class InferenceService:
         """By matte key and pts, one for each object: a mark on one does not recompute the others."""
         self._propagated: set[tuple[str, int]] = set()
         """The mattes among them that were propagated frame by frame, as a run would."""
+        self._stored = StoredFrames()
+        self._composers = ComposerPool()
         self._states = preview.StateCache()
         self._versions: dict[str, int] = {}
         """Newest announced version of each session's marks."""
@@ -70,10 +73,10 @@ class InferenceService:
         self._versions[id] = max(version, self._versions.get(id, 0))
 
     def render_frame(
-        self, request: RenderRequest, version: int, index: int, view: str, propagate: bool
+        self, request: RenderRequest, version: int, index: int, view: str, propagate: bool, width: int | None
     ) -> EncodedImage:
-        picture, final = self._render(request, version, index, view, propagate)
-        return EncodedImage(*overlay.encode(picture), final)
+        picture, final = self._render(request, version, index, view, propagate, width)
+        return EncodedImage(*overlay.encode(picture, quick=width is not None), final)
 
     def render_candidates(self, request: RenderRequest, index: int, number: int) -> list[ClickCandidate]:
         pts = _frame_pts(request, index)
@@ -100,7 +103,7 @@ class InferenceService:
         # A stored matte is the union of all objects, and needs no model.
         *others, last = (
             _jobs_by_object(request.effective_job).values()
-            if _find_matte(request) is None
+            if find_matte(request) is None
             else [_matte_job(request.effective_job)]
         )
         for job in others:
@@ -115,7 +118,7 @@ class InferenceService:
         index = load_index(request.clip.path)
         times = preview.spaced_times(request.clip, request.job, PREVIEWS)
         cached = {index.frame_at(round(t / request.clip.time_base)) for t in times}
-        if _find_matte(request) is None:
+        if find_matte(request) is None:
             keys = [matte_key(job) for job in _jobs_by_object(request.effective_job).values()]
             cached = {pts for pts in cached if all((key, pts) in self._mattes for key in keys)}
         return sorted(index.pts.index(pts) for pts in cached)
@@ -139,7 +142,7 @@ class InferenceService:
         order = load_index(request.clip.path).pts
         first, past = pts_range(request.job, request.clip)
         middle = (bisect.bisect_left(order, first) + bisect.bisect_left(order, past)) // 2
-        view = "original" if _find_matte(request) is None else "cutout"
+        view = "original" if find_matte(request) is None else "cutout"
         return overlay.encode(self._render(request, 0, middle, view)[0], width=_POSTER_WIDTH)
 
     # ------------------------------------------------------------------ file data
@@ -162,7 +165,13 @@ class InferenceService:
     # ------------------------------------------------------------------ computation
 
     def _render(
-        self, request: RenderRequest, version: int, index: int, view: str, propagate: bool = False
+        self,
+        request: RenderRequest,
+        version: int,
+        index: int,
+        view: str,
+        propagate: bool = False,
+        width: int | None = None,
     ) -> tuple[Pixels, bool]:
         if view not in ("original", "mask", "cutout", "over"):
             raise InputError(f"There is no view called {view!r}.")
@@ -171,9 +180,12 @@ class InferenceService:
             ({}, True, None) if view == "original" else self._mattes_at(request, version, pts, propagate)
         )
         if frame is None:
-            frame = next(read_frames(request.clip.path, pts, only=[pts]), None)
+            frame = self._stored.frame(request.clip, pts)
         if frame is None:
             raise VideoError(f"{request.clip.name}: frame {index} cannot be decoded.")
+        if width is not None:
+            frame = shrink(frame, width)
+            mattes = {number: shrink_image(matte, width) for number, matte in mattes.items()}
         visible = composite_on_black(frame.image, frame.alpha)
         if not mattes:
             return np.asarray(visible, np.uint8), view == "original"
@@ -182,9 +194,8 @@ class InferenceService:
             return overlay.draw_masks(np.asarray(visible, np.uint8), visible_mattes), final
         matte = np.maximum.reduce(list(mattes.values()))
         bg = Transparent() if view == "cutout" else request.job.background
-        with closing(
-            open_composer(bg, request.clip.width, request.clip.height, request.job.edges)
-        ) as compose:
+        height, width = matte.shape
+        with self._composers.use(bg, width, height, request.job.edges) as compose:
             picture = compose(frame.image, matte, float(pts * request.clip.time_base), frame.alpha)
         return np.asarray(picture, np.uint8), final
 
@@ -197,9 +208,10 @@ class InferenceService:
         A correction is propagated by a few frames, or with `propagate` as a run would. A stored matte is what
         the result has; it is the union of all objects, and is returned as the first one's.
         """
-        jobs, stored = _jobs_by_object(request.effective_job), _find_matte(request)
+        jobs, stored = _jobs_by_object(request.effective_job), find_matte(request)
         if stored is not None:
-            for _, matte in stored.read_at(request.clip, [pts]):
+            matte = self._stored.matte(stored, request.clip, pts)
+            if matte is not None:
                 return {min(jobs): matte}, True, None
         mattes, rough, decoded = {}, False, None
         for number, job in jobs.items():
@@ -238,7 +250,7 @@ class InferenceService:
         index = load_index(request.clip.path)
         times, key = list(times), matte_key(job)
         frame_keys = [(key, index.frame_at(round(t / request.clip.time_base))) for t in times]
-        if _find_matte(request) is None:
+        if find_matte(request) is None:
             self._load_model(job)
         with closing(preview.predict_steps(job, times, steps)) as stream:
             yield from self._run_interleaved(request, version, stream, frame_keys)
@@ -293,12 +305,6 @@ class InferenceService:
         while sum(cached.nbytes for cached in self._mattes.values()) > _CACHE_BYTES:
             oldest, _ = self._mattes.popitem(last=False)
             self._propagated.discard(oldest)
-
-
-def _find_matte(request: RenderRequest) -> MatteFile | None:
-    """Return the matte file if it was made from just this job and covers the range it keeps."""
-    matte = MatteFile.find(request.job.matte, matte_key(request.effective_job))
-    return matte if matte is not None and matte.covers(*pts_range(request.job, request.clip)) else None
 
 
 def _frame_pts(request: RenderRequest, index: int) -> int:

@@ -88,7 +88,7 @@ class Inference(Protocol):
         """Announce that a session's marks have changed: requests for older versions are aborted."""
 
     def render_frame(
-        self, request: RenderRequest, version: int, index: int, view: str, propagate: bool
+        self, request: RenderRequest, version: int, index: int, view: str, propagate: bool, width: int | None
     ) -> EncodedImage:
         """Render frame number `index` as `FrameClient.render_frame` says."""
 
@@ -145,9 +145,9 @@ class InferenceClient:
         self._host.call(Inference.invalidate, id, version)
 
     def render_frame(
-        self, request: RenderRequest, version: int, index: int, view: str, propagate: bool
+        self, request: RenderRequest, version: int, index: int, view: str, propagate: bool, width: int | None
     ) -> EncodedImage:
-        return self._host.call(Inference.render_frame, request, version, index, view, propagate)
+        return self._host.call(Inference.render_frame, request, version, index, view, propagate, width)
 
     def render_candidates(self, request: RenderRequest, index: int, number: int) -> list[ClickCandidate]:
         return self._host.call(Inference.render_candidates, request, index, number)
