@@ -225,8 +225,8 @@ class EmbeddedServer:
         """
         account = self._account
         if account:
-            _let_pass(place)
-            _let_pass(PROGRAMS / program)
+            _allow_traversal(place)
+            _allow_traversal(PROGRAMS / program)
         subprocess.run(
             [str(PROGRAMS / program), "-D", ".", *arguments],
             check=True,
@@ -255,9 +255,9 @@ def _start_errors() -> Iterator[None]:
 
 def _reason(error: OSError | subprocess.SubprocessError) -> str:
     """Return one line on an error, in PostgreSQL's own words where it has any."""
-    said = getattr(error, "stderr", None) or ""
+    stderr = getattr(error, "stderr", None) or ""
     for mark in ("FATAL:", "error:", "pg_ctl:"):
-        for line in reversed(said.splitlines()):
+        for line in reversed(stderr.splitlines()):
             if mark in line:
                 return str(line.partition(mark)[2].strip())
     return getattr(error, "strerror", None) or str(error)
@@ -271,7 +271,7 @@ def _pid(note: Path) -> int | None:
         return None
 
 
-def _let_pass(path: Path) -> None:
+def _allow_traversal(path: Path) -> None:
     """As root: let the server's account walk through the folders above `path`, though not look into them."""
     for folder in path.parents:
         mode = folder.stat().st_mode

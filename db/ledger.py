@@ -64,19 +64,19 @@ class Ledger:
             repository.add_result(tx, id=key, result=result)
             repository.change_state(tx, id=key, state=State.DONE)
 
-        self._end(key)
+        self._forget(key)
         self._put(key, enter)
 
     def failed(self, key: str, sentence: str) -> None:
-        self._end(key)
+        self._forget(key)
         self._change(key, State.FAILED, sentence)
 
     def cancelled(self, key: str) -> None:
-        self._end(key)
+        self._forget(key)
         self._change(key, State.CANCELLED)
 
     def interrupted(self, key: str, sentence: str) -> None:
-        self._end(key)
+        self._forget(key)
         self._change(key, State.INTERRUPTED, sentence)
 
     def close(self) -> None:
@@ -89,11 +89,11 @@ class Ledger:
         with self._lock:
             self._heartbeats[key] = time.monotonic()
 
-    def _end(self, key: str) -> None:
+    def _forget(self, key: str) -> None:
         with self._lock:
             self._heartbeats.pop(key, None)
 
-    def _due(self) -> list[str]:
+    def _due_heartbeats(self) -> list[str]:
         """Return the runs that are due for a heartbeat, which the caller writes."""
         now = time.monotonic()
         with self._lock:
@@ -117,7 +117,7 @@ class Ledger:
                 if entry is None:
                     return
                 self._write_entry(*entry)
-            if due := self._due():
+            if due := self._due_heartbeats():
                 self._write_heartbeats(due)
 
     def _write_entry(self, key: str, entry: Entry) -> None:

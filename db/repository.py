@@ -67,7 +67,7 @@ def get(tx: Session, *, id: UUID | str, owner: UUID | None = None) -> SessionRow
     Raises:
         NotFound: the owner has no such session, or `id` is no id at all.
     """
-    return _owned(tx, id, owner)
+    return _get_owned(tx, id, owner)
 
 
 def list_page(
@@ -79,9 +79,9 @@ def list_page(
     owner: UUID | None = None,
 ) -> Sequence[SessionRow]:
     """Return sessions newest first: those after `before`, those whose name contains `search`."""
-    query = select(SessionRow).where(_belongs(owner)).order_by(*_NEWEST).limit(limit)
+    query = select(SessionRow).where(_is_owned_by(owner)).order_by(*_NEWEST).limit(limit)
     if before is not None:
-        query = query.where(_after(before))
+        query = query.where(_is_after(before))
     if search:
         query = query.where(SessionRow.name.icontains(search, autoescape=True))
     return tx.scalars(query).all()
@@ -90,18 +90,18 @@ def list_page(
 def list_unfinished(tx: Session, *, owner: UUID | None = None) -> Sequence[SessionRow]:
     """Return the owner's sessions that are queued or running, newest first."""
     unfinished = SessionRow.state.in_([State.QUEUED, State.RUNNING])
-    return tx.scalars(select(SessionRow).where(_belongs(owner), unfinished).order_by(*_NEWEST)).all()
+    return tx.scalars(select(SessionRow).where(_is_owned_by(owner), unfinished).order_by(*_NEWEST)).all()
 
 
 def list_ids(tx: Session, *, owner: UUID | None = None) -> list[UUID]:
     """Return the ids of the owner's sessions, oldest first."""
-    query = select(SessionRow.id).where(_belongs(owner)).order_by(SessionRow.created_at, SessionRow.id)
+    query = select(SessionRow.id).where(_is_owned_by(owner)).order_by(SessionRow.created_at, SessionRow.id)
     return list(tx.scalars(query))
 
 
 def rename(tx: Session, *, id: UUID | str, name: str, owner: UUID | None = None) -> SessionRow:
     """Raises: NotFound."""
-    row = _owned(tx, id, owner)
+    row = _get_owned(tx, id, owner)
     row.name = name
     tx.flush()
     return row
@@ -109,7 +109,7 @@ def rename(tx: Session, *, id: UUID | str, name: str, owner: UUID | None = None)
 
 def star(tx: Session, *, id: UUID | str, starred: bool, owner: UUID | None = None) -> SessionRow:
     """Raises: NotFound."""
-    row = _owned(tx, id, owner)
+    row = _get_owned(tx, id, owner)
     row.starred = starred
     tx.flush()
     return row
@@ -124,7 +124,7 @@ def save_job(
     owner: UUID | None = None,
 ) -> SessionRow:
     """Replace the session's job. Raises: NotFound."""
-    row = _owned(tx, id, owner)
+    row = _get_owned(tx, id, owner)
     row.job = job
     row.format_before = format_before
     tx.flush()
@@ -136,27 +136,27 @@ def queue(tx: Session, *, id: UUID | str, owner: UUID | None = None) -> bool:
 
     Of two concurrent calls the second waits and returns False. Raises: NotFound.
     """
-    row = _owned(tx, id, owner, lock=True)
+    row = _get_owned(tx, id, owner, lock=True)
     if row.state in (State.QUEUED, State.RUNNING):
         return False
-    _enter(row, State.QUEUED, None, now(tx))
+    _set_state(row, State.QUEUED, None, now(tx))
     tx.flush()
     return True
 
 
 def leave_queue(tx: Session, *, id: UUID | str, owner: UUID | None = None) -> bool:
     """Cancel the session if it is queued; False if it is not. Raises: NotFound."""
-    row = _owned(tx, id, owner, lock=True)
+    row = _get_owned(tx, id, owner, lock=True)
     if row.state is not State.QUEUED:
         return False
-    _enter(row, State.CANCELLED, None, now(tx))
+    _set_state(row, State.CANCELLED, None, now(tx))
     tx.flush()
     return True
 
 
 def delete(tx: Session, *, id: UUID | str, owner: UUID | None = None) -> None:
     """Delete the session and its results; the caller deletes their files. Raises: NotFound."""
-    tx.delete(_owned(tx, id, owner))
+    tx.delete(_get_owned(tx, id, owner))
     tx.flush()
 
 
@@ -201,7 +201,7 @@ def change_state(tx: Session, *, id: UUID | str, state: State, error: str | None
         ValueError: `state` is unknown, or may not follow the session's present one.
     """
     row = _get(tx, id, lock=True)
-    _enter(row, State(state), error, now(tx))
+    _set_state(row, State(state), error, now(tx))
     tx.flush()
     return row
 
@@ -250,7 +250,7 @@ def interrupt_running(tx: Session) -> list[UUID]:
     )
     rows = tx.scalars(query, execution_options={"populate_existing": True}).all()
     for row in rows:
-        _enter(row, State.INTERRUPTED, INTERRUPTED, now(tx))
+        _set_state(row, State.INTERRUPTED, INTERRUPTED, now(tx))
     tx.flush()
     return [row.id for row in rows]
 
@@ -300,13 +300,13 @@ def list_expired(tx: Session, *, before: datetime) -> list[UUID]:
 
     Starred, queued and running sessions are left out.
     """
-    query = select(SessionRow.id).where(*_expired(before)).order_by(SessionRow.updated_at, SessionRow.id)
+    query = select(SessionRow.id).where(*_is_expired(before)).order_by(SessionRow.updated_at, SessionRow.id)
     return list(tx.scalars(query))
 
 
 def delete_expired(tx: Session, *, id: UUID | str, before: datetime) -> None:
     """Delete a session that `list_expired` returned. Raises: NotFound, also if it has changed since."""
-    query = select(SessionRow).where(SessionRow.id == UUID(str(id)), *_expired(before)).with_for_update()
+    query = select(SessionRow).where(SessionRow.id == UUID(str(id)), *_is_expired(before)).with_for_update()
     row = tx.scalars(query, execution_options={"populate_existing": True}).one_or_none()
     if row is None:
         raise NotFound(f"There is no session {id} that nobody needs any more.")
@@ -334,15 +334,15 @@ def delete_results(tx: Session, *, ids: Sequence[UUID]) -> None:
 _NEWEST = (SessionRow.created_at.desc(), SessionRow.id.desc())
 
 
-def _after(last: Cursor) -> ColumnElement[bool]:
+def _is_after(last: Cursor) -> ColumnElement[bool]:
     return tuple_(SessionRow.created_at, SessionRow.id) < last
 
 
-def _belongs(owner: UUID | None) -> ColumnElement[bool]:
+def _is_owned_by(owner: UUID | None) -> ColumnElement[bool]:
     return SessionRow.owner_id.is_(None) if owner is None else SessionRow.owner_id == owner
 
 
-def _expired(before: datetime) -> tuple[ColumnElement[bool], ...]:
+def _is_expired(before: datetime) -> tuple[ColumnElement[bool], ...]:
     return (
         SessionRow.updated_at < before,
         SessionRow.starred.is_(False),
@@ -350,7 +350,7 @@ def _expired(before: datetime) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _owned(tx: Session, id: UUID | str, owner: UUID | None, *, lock: bool = False) -> SessionRow:
+def _get_owned(tx: Session, id: UUID | str, owner: UUID | None, *, lock: bool = False) -> SessionRow:
     row = _get(tx, id, lock=lock)
     if row.owner_id != owner:
         raise NotFound(f"There is no session {id}.")
@@ -371,7 +371,7 @@ def _get(tx: Session, id: UUID | str, *, lock: bool = False) -> SessionRow:
     return row
 
 
-def _enter(row: SessionRow, state: State, error: str | None, at: datetime) -> None:
+def _set_state(row: SessionRow, state: State, error: str | None, at: datetime) -> None:
     if state not in _MAY_FOLLOW[row.state]:
         raise ValueError(f"A session that is {row.state} cannot become {state}.")
     row.state = state

@@ -32,12 +32,12 @@ def check(value: Any) -> None:
             if abs(value) > _HIGHEST:
                 raise Unstorable("This holds a number that is too large to be kept.")
         case dict():
-            for key, held in value.items():
+            for key, item in value.items():
                 check(key)
-                check(held)
+                check(item)
         case list() | tuple():
-            for held in value:
-                check(held)
+            for item in value:
+                check(item)
 
 
 class PlainText(TypeDecorator[str]):

@@ -46,7 +46,7 @@ def normalise_name(name: str) -> str:
 def add(tx: Session, *, name: str, password: str, admin: bool = False) -> User:
     """Create a user. Raises AccountError for an invalid or taken name or a password of invalid length."""
     name = _plain(name)
-    if len(name) > LONGEST_NAME or not _visible(name):
+    if len(name) > LONGEST_NAME or not _is_visible(name):
         raise AccountError(f"A name has 1 to {LONGEST_NAME} characters, all of them visible ones.")
     _check_password(password)
     if _find(tx, name) is not None:
@@ -138,8 +138,8 @@ def acknowledge(tx: Session, *, id: UUID, model: str, licence_url: str) -> None:
 
 def has_acknowledged(tx: Session, *, id: UUID, model: str, licence_url: str) -> bool:
     """Return True if a user has acknowledged just this licence."""
-    found = tx.get(Acknowledgement, (id, model))
-    return found is not None and found.licence_url == licence_url
+    row = tx.get(Acknowledgement, (id, model))
+    return row is not None and row.licence_url == licence_url
 
 
 def _check_password(password: str) -> None:
@@ -156,12 +156,12 @@ def _find(tx: Session, name: str) -> User | None:
     accounts may have the same normal form.
     """
     wanted = normalise_name(name)
-    alike = [row for row in tx.execute(select(User.id, User.name)) if normalise_name(row.name) == wanted]
-    alike.sort(key=lambda row: row.name != _plain(name))
-    return tx.get(User, alike[0].id) if alike else None
+    matches = [row for row in tx.execute(select(User.id, User.name)) if normalise_name(row.name) == wanted]
+    matches.sort(key=lambda row: row.name != _plain(name))
+    return tx.get(User, matches[0].id) if matches else None
 
 
-def _visible(name: str) -> bool:
+def _is_visible(name: str) -> bool:
     return bool(name) and not any(unicodedata.category(sign).startswith("C") for sign in name)
 
 
