@@ -22,7 +22,7 @@ def flicker(frames: Sequence[Image], mattes: Sequence[Matte], truth: Sequence[Ma
     for n in range(1, len(frames)):
         before, now = optical_flow.grey(frames[n - 1]), optical_flow.grey(frames[n])
         way = optical_flow.flow(now, before)
-        followed = optical_flow.disagreement(way, optical_flow.flow(before, now)) < 1
+        followed = optical_flow.forward_backward_error(way, optical_flow.flow(before, now)) < 1
         change = _change(mattes[n - 1], mattes[n], way)
         if truth is not None:
             change = np.maximum(change - _change(truth[n - 1], truth[n], way), 0)

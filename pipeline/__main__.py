@@ -325,9 +325,9 @@ def _preview(options: argparse.Namespace) -> None:
     job = _prepare(options)
     clip = probe_clip(job.source)
     with closing(open_composer(job.background, clip.width, clip.height, job.edges)) as compose:
-        for frame, found in preview.predict_frames(job, [options.at]):
+        for frame, prediction in preview.predict_frames(job, [options.at]):
             seconds = float(frame.pts * clip.time_base)
-            picture = Image.fromarray(compose(frame.image, found.matte, seconds, frame.alpha))
+            picture = Image.fromarray(compose(frame.image, prediction.matte, seconds, frame.alpha))
             with replacing(options.output) as part:
                 picture.save(part, format="PNG")
             print_facts(
@@ -372,7 +372,7 @@ def _models(options: argparse.Namespace) -> None:
             "speed": "; ".join(map(speeds.label, measured)) or "not yet run here",
         }
         lines = [f"{card.key:17} {card.label}: {card.purpose}"]
-        lines += [f"{'':6}{name:11} {told}" for name, told in rows.items()]
+        lines += [f"{'':6}{name:11} {value}" for name, value in rows.items()]
         print_facts(card.to_json() | facts, "\n".join(lines), json_lines=options.json)
 
 

@@ -53,13 +53,13 @@ class Clip:
     @property
     def remarks(self) -> tuple[Remark, ...]:
         """Conversions applied while reading that the user should know of."""
-        said: dict[Remark, bool] = {
+        applies: dict[Remark, bool] = {
             "hdr": self.transfer != "sdr",
             "interlaced": self.interlaced,
             "mended": self.mended > 0,
             "alpha": self.alpha,
         }
-        return tuple(remark for remark, holds in said.items() if holds)
+        return tuple(remark for remark, applied in applies.items() if applied)
 
     def to_json(self) -> dict[str, Any]:
         """Return all fields but the path, which differs between machines, as JSON values."""

@@ -41,7 +41,7 @@ def pick(name: str) -> torch.device:
     return torch.device("cuda", number)
 
 
-def lost(error: BaseException) -> bool:
+def is_device_lost(error: BaseException) -> bool:
     """Return True if the error means that the device is unusable in this process, as after a fault in CUDA.
 
     A device that is only out of memory stays usable.
@@ -61,8 +61,10 @@ def precision(device: torch.device) -> torch.dtype:
 
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
-    able = torch.cpu.get_capabilities()
-    return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
+    capabilities = torch.cpu.get_capabilities()
+    return (
+        torch.bfloat16 if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else torch.float32
+    )
 
 
 def autocast(device: torch.device) -> AbstractContextManager[object]:
@@ -88,7 +90,7 @@ def batch_size(device: torch.device, each: int, most: int = 16) -> int:
     return max(1, min(most, int(free * (1 - _SPARE)) // each))
 
 
-def batched(
+def run_batches(
     run: Callable[[Sequence[Item]], Sequence[Result]], items: Iterator[Item], size: int
 ) -> Iterator[Result]:
     """Yield the result of each item, in order, from `run` in batches of up to `size`.
@@ -98,7 +100,7 @@ def batched(
     """
     while batch := list(islice(items, size)):
         while batch:
-            results = _tried(run, batch[:size])
+            results = _run_batch(run, batch[:size])
             if results is None:
                 if size == 1:
                     raise RunError(
@@ -111,7 +113,7 @@ def batched(
             yield from results
 
 
-def _tried(
+def _run_batch(
     run: Callable[[Sequence[Item]], Sequence[Result]], batch: Sequence[Item]
 ) -> Sequence[Result] | None:
     """Return the results of `run`; None where the memory was too small, after it was cleared."""
@@ -125,7 +127,7 @@ def _tried(
     return None
 
 
-def described(device: torch.device) -> tuple[str, int]:
+def describe(device: torch.device) -> tuple[str, int]:
     """Return a CUDA device's name, and its memory in bytes."""
     import torch
 

@@ -71,8 +71,10 @@ class Job:
         card = models.card(self.model)
         form = formats.by_key(self.format)
         if isinstance(self.background, Transparent) and form.needs_background:
-            able = ", ".join(f.label for f in formats.FORMATS.values() if f.alpha)
-            raise FormatError(f"{form.label} cannot hold transparency. Choose {able}, or another background.")
+            supported = ", ".join(f.label for f in formats.FORMATS.values() if f.alpha)
+            raise FormatError(
+                f"{form.label} cannot hold transparency. Choose {supported}, or another background."
+            )
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
             raise InputError(f"{self.device!r} is no device. There are auto, cpu, cuda and cuda:N.")
         if form.max_size is not None and not form.accepts_size(clip.width, clip.height):
@@ -120,7 +122,7 @@ class Job:
     @property
     def active_prompts(self) -> tuple[Prompt, ...]:
         """Prompts of the objects that are switched on."""
-        off = {thing.number for thing in self.objects if not thing.on}
+        off = {item.number for item in self.objects if not item.on}
         return tuple(prompt for prompt in self.prompts if prompt.object not in off)
 
     def high_bit_depth(self, clip: Clip) -> bool:
@@ -139,7 +141,7 @@ class Job:
             "output": seen(self.output),
             "model": self.model,
             "prompts": prompts.to_json(self.prompts),
-            "objects": [thing.to_json() for thing in self.objects],
+            "objects": [item.to_json() for item in self.objects],
             "background": background.format_spec(self.background, folder),
             "format": self.format,
             "start": self.start,

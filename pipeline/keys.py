@@ -24,8 +24,8 @@ def matte_key(job: Job) -> str:
     That is the video's content, the model with its weights, and the prompts; not the range, because one matte
     serves every range that it covers. Raises OSError where the source or the weights cannot be read.
     """
-    what = _inputs(job) | {"prompts": prompts.to_json(job.active_prompts)}
-    return _digest(what)
+    inputs = _inputs(job) | {"prompts": prompts.to_json(job.active_prompts)}
+    return _digest(inputs)
 
 
 def stream_key(job: Job) -> str:

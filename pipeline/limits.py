@@ -46,15 +46,15 @@ def max_pixels() -> int | None:
 _pixels: int | None = None
 
 
-def _lower(what: int, soft: int, hard: int | None = None) -> None:
+def _lower(limit: int, soft: int, hard: int | None = None) -> None:
     """Set soft and hard limit, neither above its previous value."""
-    before, most = resource.getrlimit(what)
+    before, most = resource.getrlimit(limit)
     hard = soft if hard is None else hard
     if most != resource.RLIM_INFINITY:
         hard = min(hard, most)
     if before != resource.RLIM_INFINITY:
         soft = min(soft, before)
-    resource.setrlimit(what, (min(soft, hard), hard))
+    resource.setrlimit(limit, (min(soft, hard), hard))
 
 
 DEVICE_LOST = 70

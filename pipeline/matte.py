@@ -68,10 +68,10 @@ class MatteFile:
         if path is None or not path.exists():
             return None
         try:
-            kept = cls.open(path)
+            matte_file = cls.open(path)
         except VideoError:
             return None  # a damaged matte is made again
-        return kept if kept.key == key else None
+        return matte_file if matte_file.key == key else None
 
     def covers(self, first: int, past: int) -> bool:
         """Return True if it was made for all of the frames with first <= pts < past."""
@@ -93,11 +93,11 @@ class MatteFile:
                 f"{self.path.name}: this matte has {self.frame_count} pictures, more than {clip.name} has "
                 "frames for. Give the one made from it."
             )
-        places = self.matte_times(clip)
-        if not places:
+        matte_times = self.matte_times(clip)
+        if not matte_times:
             raise InputError(f"{self.path.name}: there is no matte for any frame of {clip.name} in it.")
-        last = max(places)
-        return min(places), next((p for p in times if p > last), last + 1)
+        last = max(matte_times)
+        return min(matte_times), next((p for p in times if p > last), last + 1)
 
     def read(
         self, clip: Clip, span: tuple[int, int] | None = None, *, high_bit_depth: bool = False
@@ -111,38 +111,38 @@ class MatteFile:
         from pipeline.video.reading.frames import read_frames
 
         first, past = span or self.pts_range(clip)
-        place = self.matte_times(clip)
-        begin = next((at for pts, at in place.items() if pts >= first), 0)
+        matte_times = self.matte_times(clip)
+        begin = next((matte_pts for pts, matte_pts in matte_times.items() if pts >= first), 0)
         mattes = read_frames(self.path, begin, pixel_format="gray")
         yield from self._join(
-            clip, place, read_frames(clip.path, first, past, high_bit_depth=high_bit_depth), mattes
+            clip, matte_times, read_frames(clip.path, first, past, high_bit_depth=high_bit_depth), mattes
         )
 
     def read_at(self, clip: Clip, wanted: list[int]) -> Iterator[tuple[Frame, Matte]]:
         """Yield the frames whose pts is in `wanted` (ascending) and that have a matte, with it."""
         from pipeline.video.reading.frames import read_frames
 
-        place = self.matte_times(clip)
-        reached = [p for p in wanted if p in place]
-        mattes = read_frames(self.path, only=[place[p] for p in reached], pixel_format="gray")
-        yield from self._join(clip, place, read_frames(clip.path, only=reached), mattes)
+        matte_times = self.matte_times(clip)
+        available = [p for p in wanted if p in matte_times]
+        mattes = read_frames(self.path, only=[matte_times[p] for p in available], pixel_format="gray")
+        yield from self._join(clip, matte_times, read_frames(clip.path, only=available), mattes)
 
     def covers_frames(self, clip: Clip, wanted: list[int]) -> bool:
         """Return True if there is a matte for each of these frames, given by pts."""
         return self.matte_times(clip).keys() >= set(wanted)
 
     def _join(
-        self, clip: Clip, place: Mapping[int, int], frames: Iterator[Frame], mattes: Iterator[Frame]
+        self, clip: Clip, matte_times: Mapping[int, int], frames: Iterator[Frame], mattes: Iterator[Frame]
     ) -> Iterator[tuple[Frame, Matte]]:
         """Join frames with their mattes; either may lack some of its pictures."""
         matte = next(mattes, None)
         for frame in frames:
-            at = place.get(frame.pts)
-            while matte is not None and at is not None and matte.pts < at:
+            matte_pts = matte_times.get(frame.pts)
+            while matte is not None and matte_pts is not None and matte.pts < matte_pts:
                 matte = next(mattes, None)
             if matte is None:
                 return
-            if matte.pts != at:
+            if matte.pts != matte_pts:
                 continue
             if matte.image.shape != frame.image.shape[:2]:
                 raise InputError(
@@ -160,9 +160,9 @@ class MatteFile:
         if not own or not index.pts:
             return {}
         # What Recorte wrote counts from `start`, be its first picture missing; others from their first.
-        zero = index.origin if self.key else 0
+        origin = index.origin if self.key else 0
         frames = (np.asarray(own) - self.start) * float(clip.time_base)
-        mattes = (np.asarray(index.pts) + zero) * float(index.tick)
+        mattes = (np.asarray(index.pts) + origin) * float(index.tick)
         nearest, back = _nearest(frames, mattes), _nearest(mattes, frames)
         # Each is the other's nearest, by less than half a frame.
         mutual = back[nearest] == np.arange(len(own))

@@ -65,9 +65,9 @@ def predict_steps(
     if not all(map(math.isfinite, times)):
         raise InputError("A time is a number of seconds.")
     wanted = sorted({index.frame_at(round(t / clip.time_base)) for t in times})
-    kept = MatteFile.find(job.matte, matte_key(job))
-    if kept is not None and kept.covers_frames(clip, wanted):
-        yield from ((frame, Prediction(matte)) for frame, matte in kept.read_at(clip, wanted))
+    matte_file = MatteFile.find(job.matte, matte_key(job))
+    if matte_file is not None and matte_file.covers_frames(clip, wanted):
+        yield from ((frame, Prediction(matte)) for frame, matte in matte_file.read_at(clip, wanted))
         return
     plan = [
         [s for s in own if any(s.begin_pts <= p < s.end_pts for p in wanted)]
@@ -76,10 +76,10 @@ def predict_steps(
     stream = create_stream(job, thinned=True)
     steps = min(steps, models.card(job.model).preview_frames)
     with tempfile.TemporaryDirectory(prefix="recorte-") as folder:
-        thinned = _thinned(list(chain.from_iterable(plan)), wanted, index, steps)
+        thinned = _thin(list(chain.from_iterable(plan)), wanted, index, steps)
         for step in run.run_plan(clip, stream, plan, Path(folder), thinned):
-            asked = step.pair is not None and step.pair[0].pts in wanted
-            yield step.pair if asked else None
+            is_wanted = step.pair is not None and step.pair[0].pts in wanted
+            yield step.pair if is_wanted else None
             if step.pair is not None and step.pair[0].pts == wanted[-1]:
                 return
 
@@ -107,8 +107,8 @@ class StateCache:
 
     def _key(self, job: Job, segment: Segment, pts: int) -> tuple[str, int, int]:
         first, last = sorted((segment.initial_pts, pts))
-        passed = tuple(prompt for at, prompt in segment.prompts.items() if first <= at <= last)
-        return matte_key(replace(job, prompts=passed, objects=())), segment.initial_pts, pts
+        prompts = tuple(prompt for at, prompt in segment.prompts.items() if first <= at <= last)
+        return matte_key(replace(job, prompts=prompts, objects=())), segment.initial_pts, pts
 
 
 def find_corrected_segment(clip: Clip, job: Job, pts: int) -> Segment | None:
@@ -125,7 +125,9 @@ def find_corrected_segment(clip: Clip, job: Job, pts: int) -> Segment | None:
     return next((s for s in plan if s.begin_pts <= pts < s.end_pts and s.initial_pts != pts), None)
 
 
-def predict_corrected(job: Job, pts: int, trail: StateCache) -> Generator[FramePrediction | None, None, None]:
+def predict_corrected(
+    job: Job, pts: int, states: StateCache
+) -> Generator[FramePrediction | None, None, None]:
     """Compute, to the bit, what a run of a job about one object predicts on a corrected frame.
 
     Yields None for every frame on the way, and then that one. Raises InputError as `process` does.
@@ -139,16 +141,16 @@ def predict_corrected(job: Job, pts: int, trail: StateCache) -> Generator[FrameP
     order = list(load_index(clip.path).between(first, last + 1))
     if pts < segment.initial_pts:
         order.reverse()
-    known = ((n, trail.get(job, segment, order[n])) for n in range(len(order) - 2, -1, -1))
-    passed, state = next(((n, state) for n, state in known if state is not None), (-1, None))
+    cached = ((n, states.get(job, segment, order[n])) for n in range(len(order) - 2, -1, -1))
+    resumed, state = next(((n, state) for n, state in cached if state is not None), (-1, None))
     if pts < segment.initial_pts:
-        frames = read_frames_backward(clip.path, pts, order[passed + 1] + 1)
+        frames = read_frames_backward(clip.path, pts, order[resumed + 1] + 1)
     else:
-        frames = read_frames(clip.path, order[passed + 1], pts + 1)
-    for frame, found in create_stream(job)(frames, segment.prompts, state):
-        if found.state is not None and frame.pts in order[-2:]:
-            trail.put(job, segment, frame.pts, found.state())
-        yield (frame, found) if frame.pts == pts else None
+        frames = read_frames(clip.path, order[resumed + 1], pts + 1)
+    for frame, prediction in create_stream(job)(frames, segment.prompts, state):
+        if prediction.state is not None and frame.pts in order[-2:]:
+            states.put(job, segment, frame.pts, prediction.state())
+        yield (frame, prediction) if frame.pts == pts else None
 
 
 def predict_candidates(job: Job, pts: int) -> tuple[Frame, list[Candidate]] | None:
@@ -169,7 +171,7 @@ def predict_candidates(job: Job, pts: int) -> tuple[Frame, list[Candidate]] | No
     return frame, model.candidates(PromptedFrame(frame.image, prompt))
 
 
-def _thinned(streams: list[Segment], wanted: list[int], index: FrameIndex, steps: int) -> frozenset[int]:
+def _thin(streams: list[Segment], wanted: list[int], index: FrameIndex, steps: int) -> frozenset[int]:
     """Return the pts of `wanted`, of the prompts on the way, and of at most `steps` frames between two.
 
     `steps` is 0 for a model that needs no other frames.
@@ -178,16 +180,16 @@ def _thinned(streams: list[Segment], wanted: list[int], index: FrameIndex, steps
     if not steps:
         return frozenset(chosen)
     for segment in streams:
-        served = [p for p in wanted if segment.begin_pts <= p < segment.end_pts]
-        for end in (min(served), max(served)):
+        covered = [p for p in wanted if segment.begin_pts <= p < segment.end_pts]
+        for end in (min(covered), max(covered)):
             first, last = sorted((segment.initial_pts, end))
             stops = [first, *(p for p in segment.prompts if first < p < last), last]
             for a, b in pairwise(stops):
-                chosen.update(_between(index, a, b, steps))
+                chosen.update(_spread(index, a, b, steps))
     return frozenset(chosen)
 
 
-def _between(index: FrameIndex, start: int, end: int, steps: int) -> list[int]:
+def _spread(index: FrameIndex, start: int, end: int, steps: int) -> list[int]:
     a, b = sorted((bisect.bisect_left(index.pts, start), bisect.bisect_left(index.pts, end)))
     count = min(b - a, steps)
     return [index.pts[a + round((b - a) * k / count)] for k in range(count + 1)] if count else [start]

@@ -54,10 +54,10 @@ def process(job: Job) -> Generator[Progress, None, None]:
     clip = probe_clip(job.source)
     job.check(clip)
     frames, key = pts_range(job, clip), matte_key(job)
-    kept = MatteFile.find(job.matte, key)
-    if kept is not None and kept.covers(*frames):
-        resume.clear(kept)  # the run that made it may have been killed just then
-        yield from render(job, kept)
+    matte_file = MatteFile.find(job.matte, key)
+    if matte_file is not None and matte_file.covers(*frames):
+        resume.clear(matte_file)  # the run that made it may have been killed just then
+        yield from render(job, matte_file)
         return
     _prepare_outputs(job, [job.output] if job.matte is None else [job.output, job.matte])
     preflight.check(job, clip, len(load_index(clip.path).between(*frames)))
@@ -86,20 +86,20 @@ def process(job: Job) -> Generator[Progress, None, None]:
     _record_speed(job, clip, meter)
 
 
-def render(job: Job, kept: MatteFile) -> Generator[Progress, None, None]:
+def render(job: Job, matte_file: MatteFile) -> Generator[Progress, None, None]:
     """Render the source over the background by a matte file, without a model. Raises as `process` does."""
     clip = probe_clip(job.source)
     job.check(clip)
-    (first, past), (begin, end) = pts_range(job, clip), kept.pts_range(clip)
+    (first, past), (begin, end) = pts_range(job, clip), matte_file.pts_range(clip)
     frames = max(first, begin), min(past, end)
     if frames[0] >= frames[1]:
         raise InputError(
-            f"{kept.path.name}: this matte has no picture for the part of {clip.name} asked for."
+            f"{matte_file.path.name}: this matte has no picture for the part of {clip.name} asked for."
         )
-    _prepare_outputs(job, [job.output], kept.path)
+    _prepare_outputs(job, [job.output], matte_file.path)
     count = len(load_index(clip.path).between(*frames))
     preflight.check(job, clip, count)
-    pairs = kept.read(clip, frames, high_bit_depth=job.high_bit_depth(clip))
+    pairs = matte_file.read(clip, frames, high_bit_depth=job.high_bit_depth(clip))
     steps = (Step((frame, Prediction(alpha)), 1) for frame, alpha in pairs)
     meter = ProgressMeter("render", count)
     timing = ResultTiming.of(job, clip, frames)

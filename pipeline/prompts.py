@@ -169,11 +169,11 @@ class Object:
 
 def normalise(prompts: Iterable[Prompt]) -> tuple[Prompt, ...]:
     """Sort by time and object, drop empty prompts, and merge those of one object at one time."""
-    joined: dict[tuple[float, int], Prompt] = {}
+    merged: dict[tuple[float, int], Prompt] = {}
     for p in prompts:
-        at = p.time, p.object
-        joined[at] = joined[at].merge(p) if at in joined else p
-    return tuple(sorted((p for p in joined.values() if p), key=lambda p: (p.time, p.object)))
+        key = p.time, p.object
+        merged[key] = merged[key].merge(p) if key in merged else p
+    return tuple(sorted((p for p in merged.values() if p), key=lambda p: (p.time, p.object)))
 
 
 def group_by_object(prompts: Iterable[Prompt]) -> dict[int, tuple[Prompt, ...]]:
@@ -181,29 +181,29 @@ def group_by_object(prompts: Iterable[Prompt]) -> dict[int, tuple[Prompt, ...]]:
 
     Objects that no prompt initialises are left out, unless that is true of all.
     """
-    parted: dict[int, tuple[Prompt, ...]] = {}
+    groups: dict[int, tuple[Prompt, ...]] = {}
     for p in sorted(prompts, key=lambda p: p.object):
-        parted[p.object] = (*parted.get(p.object, ()), p)
-    told = {number: own for number, own in parted.items() if any(prompt.initialises for prompt in own)}
-    return told or parted
+        groups[p.object] = (*groups.get(p.object, ()), p)
+    initialised = {number: own for number, own in groups.items() if any(prompt.initialises for prompt in own)}
+    return initialised or groups
 
 
 def from_json(data: Any) -> tuple[Prompt, ...]:
     """Read a JSON list of prompts and normalise it; raises PromptError."""
     if not isinstance(data, list):
         raise PromptError("Prompts are a JSON list, one entry for each marked frame.")
-    made = normalise(Prompt.from_json(entry) for entry in data)
-    if len({prompt.object for prompt in made}) > _MOST_OBJECTS:
+    prompts = normalise(Prompt.from_json(entry) for entry in data)
+    if len({prompt.object for prompt in prompts}) > _MOST_OBJECTS:
         raise PromptError(f"These marks are about more than {_MOST_OBJECTS} objects, which is too many.")
-    return made
+    return prompts
 
 
 def objects_from_json(data: Any) -> tuple[Object, ...]:
     """Read a JSON list of objects, sorted by number; raises PromptError."""
     if not isinstance(data, list) or len(data) > _MOST_OBJECTS:
         raise PromptError("Objects are a short JSON list, one entry for each thing to keep.")
-    things = {thing.number: thing for thing in map(Object.from_json, data)}
-    return tuple(things[number] for number in sorted(things))
+    by_number = {item.number: item for item in map(Object.from_json, data)}
+    return tuple(by_number[number] for number in sorted(by_number))
 
 
 def _check_number(number: int) -> None:

@@ -25,7 +25,7 @@ _PLAN = "plan"
 def save(path: Path, state: State) -> None:
     """Write a state; raises TypeError for anything but plain data, OSError where it cannot be written."""
     arrays: dict[str, NDArray[Any]] = {}
-    text = json.dumps(_packed(state, arrays))
+    text = json.dumps(_pack(state, arrays))
     arrays[_PLAN] = np.frombuffer(text.encode(), np.uint8)
     with path.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
@@ -39,7 +39,7 @@ def load(path: Path) -> State:
     Raises OSError where it cannot be read, ValueError or KeyError where it is not what `save` writes.
     """
     with np.load(path, allow_pickle=False) as arrays:
-        state = _unpacked(json.loads(arrays[_PLAN].tobytes()), arrays)
+        state = _unpack(json.loads(arrays[_PLAN].tobytes()), arrays)
     if not isinstance(state, dict):
         raise ValueError("this is no state")
     return state
@@ -48,57 +48,57 @@ def load(path: Path) -> State:
 # In the JSON a list stands for itself, and a dict for what its only key says.
 
 
-def _packed(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
+def _pack(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
     if value is None or type(value) in (bool, int, float, str):
         return value
     if type(value) is list:
-        return [_packed(each, arrays) for each in value]
+        return [_pack(each, arrays) for each in value]
     if type(value) is dict and all(type(key) is str for key in value):
-        return {"dict": {key: _packed(each, arrays) for key, each in value.items()}}
+        return {"dict": {key: _pack(each, arrays) for key, each in value.items()}}
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
-        return {"array": _put(value, arrays)}
+        return {"array": _add_array(value, arrays)}
     torch = sys.modules.get("torch")  # who has a tensor has it loaded
     if torch is not None and isinstance(value, torch.Tensor):
-        return {"tensor": _tensor(value, arrays)}
+        return {"tensor": _pack_tensor(value, arrays)}
     raise TypeError(f"A state holds plain data, and no {type(value).__name__}.")
 
 
-def _put(array: NDArray[Any], arrays: dict[str, NDArray[Any]]) -> str:
+def _add_array(array: NDArray[Any], arrays: dict[str, NDArray[Any]]) -> str:
     name = f"{len(arrays)}"
     arrays[name] = array
     return name
 
 
-def _tensor(value: Any, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
+def _pack_tensor(value: Any, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
     value = value.detach().cpu()
     order = sorted(range(value.dim()), key=lambda axis: -value.stride(axis))
     # numpy has no bfloat16, so all of them are kept as bytes.
     flat = value.permute(order).contiguous().flatten()
     data = flat.view(sys.modules["torch"].uint8).numpy()
     kind = str(value.dtype).removeprefix("torch.")
-    return {"data": _put(data, arrays), "kind": kind, "shape": list(value.shape), "order": order}
+    return {"data": _add_array(data, arrays), "kind": kind, "shape": list(value.shape), "order": order}
 
 
-def _unpacked(value: Any, arrays: Any) -> Any:
+def _unpack(value: Any, arrays: Any) -> Any:
     if isinstance(value, list):
-        return [_unpacked(each, arrays) for each in value]
+        return [_unpack(each, arrays) for each in value]
     if not isinstance(value, dict):
         return value
-    ((kind, what),) = value.items()
+    ((kind, content),) = value.items()
     if kind == "dict":
-        return {key: _unpacked(each, arrays) for key, each in what.items()}
-    return arrays[what] if kind == "array" else _untensored(what, arrays)
+        return {key: _unpack(each, arrays) for key, each in content.items()}
+    return arrays[content] if kind == "array" else _unpack_tensor(content, arrays)
 
 
-def _untensored(what: dict[str, Any], arrays: Any) -> Any:
+def _unpack_tensor(data: dict[str, Any], arrays: Any) -> Any:
     import torch
 
-    dtype = getattr(torch, what["kind"], None)
+    dtype = getattr(torch, data["kind"], None)
     if not isinstance(dtype, torch.dtype):
         raise ValueError("this is no state")
-    order, shape = what["order"], what["shape"]
+    order, shape = data["order"], data["shape"]
     # A copy, into memory of torch's own: numpy's is not laid out for what torch computes fastest.
     flat = torch.empty(math.prod(shape), dtype=dtype)
-    flat.view(torch.uint8).copy_(torch.from_numpy(arrays[what["data"]]))
-    back = [order.index(axis) for axis in range(len(order))]
-    return flat.view([shape[axis] for axis in order]).permute(back)
+    flat.view(torch.uint8).copy_(torch.from_numpy(arrays[data["data"]]))
+    inverse = [order.index(axis) for axis in range(len(order))]
+    return flat.view([shape[axis] for axis in order]).permute(inverse)

@@ -65,7 +65,7 @@ class Episodes(Dataset[Episode]):
         automatic = rng.random() < (0.2 if propagated else 0.5)
         frames = synthesis.make_scene(self._photos, synthesis.SceneSpec(side, automatic, propagated), rng)
         maps = (
-            prompt_maps.drawn(side, side)
+            prompt_maps.draw(side, side)
             if automatic
             else prompt_simulation.simulate_prompts(frames[0].alpha, rng)
         )

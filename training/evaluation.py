@@ -91,7 +91,7 @@ class EmbeddedPhoto:
     def maps(self, box: Box | None = None, mask: Floats | None = None) -> Floats:
         """Return prompt maps of its size, `[3, H, W]`, 0 to 1."""
         height, width = self.truth.shape
-        return prompt_maps.drawn(height, width, box=box, mask=mask)
+        return prompt_maps.draw(height, width, box=box, mask=mask)
 
     def predict(self, maps: Floats, memory: Memory | None = None) -> Floats:
         """Return the matte for prompt maps, `[H, W]` float32, 0 to 1."""
@@ -124,7 +124,7 @@ def _evaluate_prompts(photo: EmbeddedPhoto) -> dict[str, float]:
     for label in ("click", "", "clicks"):
         point = prompt_simulation.correction_click(maps[prompt_maps.SO_FAR] > 0.5, photo.truth)
         if point:
-            prompt_maps.add(maps, point)
+            prompt_maps.add_point(maps, point)
         maps[prompt_maps.SO_FAR] = photo.predict(maps)
         if label:
             scores[label] = iou(maps[prompt_maps.SO_FAR] > 0.5, photo.truth)

@@ -54,7 +54,7 @@ def simulate_prompts(alpha: Matte, rng: np.random.Generator) -> Floats:
     box = _sample_box(mask, rng) if with_box else None
     points = [] if with_box and kind > 0.08 else _sample_points(mask, rng)
     height, width = alpha.shape
-    return prompt_maps.drawn(height, width, points, box)
+    return prompt_maps.draw(height, width, points, box)
 
 
 def _sample_points(mask: Mask, rng: np.random.Generator) -> list[Point]:

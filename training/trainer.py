@@ -157,7 +157,7 @@ def _next_prompt_maps(maps: Tensor, matte: Tensor, step: int, batch: dict[str, T
         if not propagated or ((n + step) % _CLICK_EVERY == 0 and maps_of_one[prompt_maps.SO_FAR].any()):
             point = prompt_simulation.correction_click(maps_of_one[prompt_maps.SO_FAR] > 0.5, truth[n])
             if point:
-                prompt_maps.add(maps_of_one, point)
+                prompt_maps.add_point(maps_of_one, point)
     return torch.from_numpy(following).to(matte.device)
 
 

@@ -159,12 +159,12 @@ class _VideoBackdrop:
         turn, within = (0.0, seconds) if self._hold_last else divmod(seconds, clip.duration)
         start = index.frame_at(round(within / clip.time_base))
         while True:
-            came = False
+            decoded = False
             with closing(_read(clip, start, self._high_bit_depth)) as frames:
                 for frame in frames:
-                    came = True
+                    decoded = True
                     yield turn * clip.duration + float(frame.pts * clip.time_base), frame
-            if (came and self._hold_last) or not (came or start):
+            if (decoded and self._hold_last) or not (decoded or start):
                 return
             # If nothing can be decoded from the start frame on, begin with the whole video.
             turn, start = turn if self._hold_last else turn + 1, 0

@@ -133,9 +133,9 @@ def format_spec(background: Background, folder: Path = Path()) -> str:
 
 def _format_path(path: Path, folder: Path) -> str:
     """Return a path relative to `folder` if it is inside it, written so that `parse` takes it as a path."""
-    seen = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
-    plain = seen == seen.strip() and not seen.startswith("blur:") and any(mark in seen for mark in "./\\")
-    return seen if plain else f"./{seen}"
+    text = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+    plain = text == text.strip() and not text.startswith("blur:") and any(mark in text for mark in "./\\")
+    return text if plain else f"./{text}"
 
 
 def _parse_radius(text: str) -> float:

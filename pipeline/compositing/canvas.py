@@ -41,8 +41,8 @@ def fit_to_canvas(picture: Pixels, width: int, height: int, fit: Fit) -> Pixels:
     # The part far outside is cropped before scaling: of a long strip that is nearly all.
     down, across = (
         slice(cut, n - cut)
-        for n, whole in ((picture.shape[0], height), (picture.shape[1], width))
-        for cut in [max(0, (n - math.ceil(whole / scale) - 2) // 2)]
+        for n, target in ((picture.shape[0], height), (picture.shape[1], width))
+        for cut in [max(0, (n - math.ceil(target / scale) - 2) // 2)]
     )
     picture = picture[down, across]
     size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))

@@ -79,9 +79,9 @@ def over(image: Pixels, matte: Matte, behind: Pixels) -> Pixels:
         rows = slice(top, top + _ROWS)
         alpha = cv2.merge((matte[rows],) * 3)
         # The products and their sum are below 2²⁴: float32 holds them exactly.
-        lit = cv2.multiply(image[rows], alpha, dtype=cv2.CV_32F)
-        dim = cv2.multiply(behind[rows], cv2.bitwise_not(alpha), dtype=cv2.CV_32F)
-        result[rows] = cv2.addWeighted(lit, 1 / 255, dim, 1 / 255, 0, dtype=depth)
+        foreground = cv2.multiply(image[rows], alpha, dtype=cv2.CV_32F)
+        background = cv2.multiply(behind[rows], cv2.bitwise_not(alpha), dtype=cv2.CV_32F)
+        result[rows] = cv2.addWeighted(foreground, 1 / 255, background, 1 / 255, 0, dtype=depth)
     return result
 
 
@@ -91,10 +91,10 @@ def cut_out(image: Pixels, matte: Matte) -> Pixels:
     The removed background must not be in the file under alpha 0; a margin of colour stays so that scaling and
     chroma subsampling at the edge mix the subject's colour and not black.
     """
-    kept = cv2.bitwise_and(image, image, mask=_dilate(matte))
+    colours = cv2.bitwise_and(image, image, mask=_dilate(matte))
     alpha = matte if image.dtype == np.uint8 else matte.astype(np.uint16) * 257
-    whole: Any = cv2.merge((*cv2.split(kept), alpha))
-    return np.asarray(whole)
+    rgba: Any = cv2.merge((*cv2.split(colours), alpha))
+    return np.asarray(rgba)
 
 
 def _dilate(matte: Matte) -> Matte:

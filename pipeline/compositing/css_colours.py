@@ -55,14 +55,14 @@ def _arguments(text: str) -> tuple[list[str], float]:
     return words, min(1.0, max(0.0, _number(rest[0], 1))) if rest else 1.0
 
 
-def _number(text: str, whole: float) -> float:
-    """Parse a number, or a percentage of `whole`."""
+def _number(text: str, full: float) -> float:
+    """Parse a number, or a percentage of `full`."""
     if text == "none":
         return 0.0
-    found = _NUMBER.fullmatch(text)
-    if found is None or found[2] not in (None, "%"):
+    match = _NUMBER.fullmatch(text)
+    if match is None or match[2] not in (None, "%"):
         raise ValueError(f"{text!r} is no number")
-    return float(found[1]) * (whole / 100 if found[2] else 1)
+    return float(match[1]) * (full / 100 if match[2] else 1)
 
 
 def _share(text: str) -> float:
@@ -74,10 +74,10 @@ def _hue(text: str) -> float:
     """Parse an angle, as degrees; a bare number is in degrees."""
     if text == "none":
         return 0.0
-    found = _NUMBER.fullmatch(text)
-    if found is None or found[2] == "%":
+    match = _NUMBER.fullmatch(text)
+    if match is None or match[2] == "%":
         raise ValueError(f"{text!r} is no angle")
-    return float(found[1]) * _DEGREES[found[2] or "deg"] % 360
+    return float(match[1]) * _DEGREES[match[2] or "deg"] % 360
 
 
 def _from_hsl(hue: float, saturation: float, lightness: float) -> list[float]:

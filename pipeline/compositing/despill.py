@@ -24,5 +24,5 @@ def despill(image: Pixels, screen: Literal["green", "blue"]) -> Pixels:
     first, second = (plane for n, plane in enumerate(planes) if n != channel)
     spill = cv2.subtract(planes[channel], cv2.addWeighted(first, 0.5, second, 0.5, 0))  # never below 0
     planes[channel] = cv2.subtract(planes[channel], spill)
-    lit: Any = cv2.merge([cv2.addWeighted(plane, 1, spill, _LUMA[channel], 0) for plane in planes])
-    return np.asarray(lit)
+    result: Any = cv2.merge([cv2.addWeighted(plane, 1, spill, _LUMA[channel], 0) for plane in planes])
+    return np.asarray(result)

@@ -62,32 +62,34 @@ def adjust_edges(matte: Matte, edges: Edges) -> Matte:
     """
     unit = matte.shape[0] / 720
     if edges.grow:
-        turned = cv2.dilate if edges.grow > 0 else cv2.erode
-        matte = _interpolate(abs(edges.grow) * unit, matte, lambda pixels: _move_edge(matte, pixels, turned))
+        operation = cv2.dilate if edges.grow > 0 else cv2.erode
+        matte = _interpolate(
+            abs(edges.grow) * unit, matte, lambda pixels: _move_edge(matte, pixels, operation)
+        )
     if edges.feather:
         soft = matte
         matte = _interpolate(edges.feather * unit, soft, lambda pixels: _soften_edge(soft, pixels))
     return matte
 
 
-def _interpolate(length: float, none: Matte, whole: Callable[[int], Matte]) -> Matte:
-    """Apply `whole` by a fractional length: interpolate between the results of the two nearest integers."""
+def _interpolate(length: float, unchanged: Matte, apply: Callable[[int], Matte]) -> Matte:
+    """Interpolate between the results of `apply` for the two integers next to a fractional length."""
     pixels = math.floor(length)
     share = length - pixels
-    less = whole(pixels) if pixels else none
+    lower = apply(pixels) if pixels else unchanged
     if not share:
-        return less
-    return np.asarray(cv2.addWeighted(less, 1 - share, whole(pixels + 1), share, 0), np.uint8)
+        return lower
+    return np.asarray(cv2.addWeighted(lower, 1 - share, apply(pixels + 1), share, 0), np.uint8)
 
 
-def _move_edge(matte: Matte, pixels: int, turned: Callable[..., Any]) -> Matte:
+def _move_edge(matte: Matte, pixels: int, operation: Callable[..., Any]) -> Matte:
     """Return the largest (or smallest) alpha within an octagon of this radius, close to a disc.
 
     A square and then diamonds make an octagon, and are much faster than a disc.
     """
     square = round(pixels * (math.sqrt(2) - 1))
-    matte = turned(matte, np.ones((2 * square + 1, 2 * square + 1), np.uint8))
-    return np.asarray(turned(matte, _CROSS, iterations=pixels - square), np.uint8)
+    matte = operation(matte, np.ones((2 * square + 1, 2 * square + 1), np.uint8))
+    return np.asarray(operation(matte, _CROSS, iterations=pixels - square), np.uint8)
 
 
 def _soften_edge(matte: Matte, pixels: int) -> Matte:

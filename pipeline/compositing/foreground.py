@@ -61,36 +61,41 @@ def estimate_foreground(
     if own_alpha is not None:
         matte = np.asarray(cv2.bitwise_and(matte, matte, mask=own_alpha), np.uint8)
     mixed = cv2.bitwise_and(wanted, wanted, mask=cv2.inRange(matte, 0, 254))
-    places = np.flatnonzero(np.asarray(mixed).astype(bool))  # of bytes it is ten times as slow
-    if not len(places):
+    positions = np.flatnonzero(np.asarray(mixed).astype(bool))  # of bytes it is ten times as slow
+    if not len(positions):
         return image
-    subject, behind = _local_statistics(image, matte, own_alpha)
+    subject, background = _local_statistics(image, matte, own_alpha)
     result = image.copy()
-    for start in range(0, len(places), _CHUNK):
-        _replace(result, image, matte, places[start : start + _CHUNK], subject, behind)
+    for start in range(0, len(positions), _CHUNK):
+        _replace(result, image, matte, positions[start : start + _CHUNK], subject, background)
     return result
 
 
 def _replace(
-    result: Pixels, image: Pixels, matte: Matte, places: NDArray[np.intp], subject: Floats, behind: Floats
+    result: Pixels,
+    image: Pixels,
+    matte: Matte,
+    positions: NDArray[np.intp],
+    subject: Floats,
+    background: Floats,
 ) -> None:
-    """Write the likeliest subject colours into `result` at `places` (flat indices of pixels)."""
+    """Write the likeliest subject colours into `result` at `positions` (flat indices of pixels)."""
     unit = np.float32(np.iinfo(image.dtype).max / 255)
     height, width = matte.shape
-    y, x = np.divmod(places.astype(np.int32), np.int32(width))
+    y, x = np.divmod(positions.astype(np.int32), np.int32(width))
     across = (x * np.float32(subject.shape[1] / width)).astype(np.float32)
     down = (y * np.float32(subject.shape[0] / height)).astype(np.float32)
     *own, own_variance = _sample(subject, across, down)
-    *other, other_variance = _sample(behind, across, down)
-    alpha = np.take(matte, places).astype(np.float32) / 255
+    *other, other_variance = _sample(background, across, down)
+    alpha = np.take(matte, positions).astype(np.float32) / 255
     share = alpha * own_variance
     gain = share / (alpha * share + (1 - alpha) ** 2 * other_variance + _NOISE)
-    seen: Any = np.take(image.reshape(-1, 3), places, 0)
-    likeliest = np.empty_like(seen)
+    pixels: Any = np.take(image.reshape(-1, 3), positions, 0)
+    likeliest = np.empty_like(pixels)
     for channel in range(3):
-        left = seen[:, channel] / unit - alpha * own[channel] - (1 - alpha) * other[channel]
+        left = pixels[:, channel] / unit - alpha * own[channel] - (1 - alpha) * other[channel]
         likeliest[:, channel] = np.rint(np.clip(own[channel] + gain * left, 0, 255) * unit)
-    result.reshape(-1, 3)[places] = likeliest
+    result.reshape(-1, 3)[positions] = likeliest
 
 
 def _local_statistics(image: Pixels, matte: Matte, own_alpha: Matte | None) -> tuple[Floats, Floats]:
@@ -101,23 +106,23 @@ def _local_statistics(image: Pixels, matte: Matte, own_alpha: Matte | None) -> t
     height, width = matte.shape
     step = max(1, min(height, width) // _SHORT_SIDE)
     size = -(-width // step), -(-height // step)
-    picture, shares = (cv2.resize(what, size, interpolation=cv2.INTER_NEAREST) for what in (image, matte))
+    picture, shares = (cv2.resize(array, size, interpolation=cv2.INTER_NEAREST) for array in (image, matte))
     colours = as_floats(picture) / np.float32(np.iinfo(image.dtype).max / 255)
     square = as_floats(np.einsum("hwc,hwc->hw", colours, colours) / 3)
-    subject, behind = cv2.LUT(shares, _SUBJECT_WEIGHT), cv2.LUT(shares, _SUBJECT_WEIGHT[::-1])
+    subject, background = cv2.LUT(shares, _SUBJECT_WEIGHT), cv2.LUT(shares, _SUBJECT_WEIGHT[::-1])
     if own_alpha is not None:
         weight = cv2.LUT(cv2.resize(own_alpha, size, interpolation=cv2.INTER_NEAREST), _ALPHA_WEIGHT)
-        subject, behind = cv2.multiply(subject, weight), cv2.multiply(behind, weight)
-    return _weighted_statistics(colours, square, subject), _weighted_statistics(colours, square, behind)
+        subject, background = cv2.multiply(subject, weight), cv2.multiply(background, weight)
+    return _weighted_statistics(colours, square, subject), _weighted_statistics(colours, square, background)
 
 
 def _weighted_statistics(colours: Floats, square: Floats, weight: Any) -> Floats:
     """Return mean and variance of `colours` around each pixel, with `weight` (`[h, w]`, as `square`)."""
     # OpenCV filters four channels at once, and five one by one.
-    four = _sum_boxes(cv2.merge((*(cv2.multiply(plane, weight) for plane in cv2.split(colours)), weight)))
-    *lit, count = cv2.split(four)
+    sums = _sum_boxes(cv2.merge((*(cv2.multiply(plane, weight) for plane in cv2.split(colours)), weight)))
+    *weighted, count = cv2.split(sums)
     count = np.maximum(count, _LEAST)  # where there is no colour far and wide
-    mean = [plane / count for plane in lit]
+    mean = [plane / count for plane in weighted]
     squares = as_floats(sum(plane * plane for plane in mean)) / 3
     variance = _sum_boxes(cv2.multiply(square, weight)) / count - squares
     return as_floats(cv2.merge((*mean, np.maximum(variance, 0) + 1)))

@@ -26,8 +26,8 @@ def count_scans(path: Path, most: int = MAX_SCANS) -> int:
             return 0
         with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
             scans, place = 0, 2
-            while scans <= most and (found := _MARKER.search(data, place)) is not None:
-                kind, place = found.group(1)[0], found.end()
+            while scans <= most and (match := _MARKER.search(data, place)) is not None:
+                kind, place = match.group(1)[0], match.end()
                 if kind == _EOI:
                     break
                 if kind not in _WITHOUT_LENGTH:

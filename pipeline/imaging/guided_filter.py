@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from pipeline.arrays import ByteMask, Floats, Image, Matte, as_floats
 
 
-def within(height: int, width: int, side: int) -> tuple[int, int]:
+def fit_size(height: int, width: int, side: int) -> tuple[int, int]:
     """Return the height and width of a picture shrunk to a long side of at most `side`; both at least 1."""
     scale = min(1.0, side / max(height, width))
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def shrunk(frame: Image, side: int) -> Image:
+def shrink(frame: Image, side: int) -> Image:
     """Shrink `frame` (`[H, W, 3]`, uint8) to a long side of at most `side`."""
-    height, width = within(frame.shape[0], frame.shape[1], side)
+    height, width = fit_size(frame.shape[0], frame.shape[1], side)
     return np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
@@ -105,8 +105,8 @@ def upsample(mask: Floats, frame: Image, radius: int = 4, eps: float = 1e-4, ban
     height, width = frame.shape[:2]
     hard = (mask > 0.5).astype(np.uint8)
     inside, around = erode(hard, band), dilate(hard, band)
-    matte = _enlarged(inside, width, height) * np.uint8(255)
-    y, x = (_enlarged(around, width, height) > _enlarged(inside, width, height)).nonzero()
+    matte = _enlarge(inside, width, height) * np.uint8(255)
+    y, x = (_enlarge(around, width, height) > _enlarge(inside, width, height)).nonzero()
     if not len(x):
         return matte
     small = cv2.resize(frame, mask.shape[::-1], interpolation=cv2.INTER_AREA)
@@ -129,7 +129,7 @@ def upsample_soft(mask: Floats, frame: Image, radius: int = 4, eps: float = 1e-4
     height, width = frame.shape[:2]
     matte = np.asarray(cv2.resize(np.rint(255 * mask).astype(np.uint8), (width, height)), np.uint8)
     changing = dilate(((mask > _SURE) & (mask < 1 - _SURE)).astype(np.uint8), radius)
-    y, x = _enlarged(changing, width, height).nonzero()
+    y, x = _enlarge(changing, width, height).nonzero()
     if not len(x) or mask.shape == (height, width):
         return matte
     small = np.asarray(cv2.resize(frame, mask.shape[::-1], interpolation=cv2.INTER_AREA), np.uint8)
@@ -147,7 +147,7 @@ _SURE = 0.02
 """A soft matte nearer than this to 0 or 1 counts as constant."""
 
 
-def _enlarged(mask: ByteMask, width: int, height: int) -> ByteMask:
+def _enlarge(mask: ByteMask, width: int, height: int) -> ByteMask:
     return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
 
 

@@ -15,16 +15,16 @@ from pipeline.video.reading.frames import Frame, read_frames
 _WIDTH, _HEIGHT = 160, 90
 
 
-def scanned(path: Path, first: int, last: int) -> Generator[int | None, None, None]:
+def scan(path: Path, first: int, last: int) -> Generator[int | None, None, None]:
     """Yield for each frame from pts `first` to `last` its pts if it begins another scene, else None."""
-    scenes, before = Scenes(), 0
+    scenes, before = SceneCutDetector(), 0
     for frame in read_frames(path, first, last + 1):
         number = scenes(frame)
         yield frame.pts if number > before else None
         before = number
 
 
-class Scenes:
+class SceneCutDetector:
     """A detector that numbers the scenes of a stream: call it with each frame in turn.
 
     At a cut dense flow forward and back disagrees over most of the picture, and the colours differ as well.
@@ -34,31 +34,31 @@ class Scenes:
     def __init__(self, number: int = 0, before: Image | None = None) -> None:
         """To go on in a stream: the scene of its last frame, and that frame as `small` makes it."""
         self.number = number
-        self._before = None if before is None else _seen(before)
+        self._before = None if before is None else _brightness_and_colours(before)
 
     def __call__(self, frame: Frame) -> int:
-        now = _seen(small(frame))
-        if self._before is not None and _apart(self._before[1], now[1]) > _COLOURS:
-            self.number += _followed(self._before[0], now[0]) < _FOLLOWED
+        now = _brightness_and_colours(shrink(frame))
+        if self._before is not None and _colour_distance(self._before[1], now[1]) > _COLOUR_DISTANCE:
+            self.number += _consistent_share(self._before[0], now[0]) < _CONSISTENT
         self._before = now
         return self.number
 
 
-def small(frame: Frame) -> Image:
+def shrink(frame: Frame) -> Image:
     """Return a frame at the size of the comparison, `[90, 160, 3]` uint8, RGB."""
     size = _WIDTH, _HEIGHT
     return np.asarray(cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _seen(picture: Image) -> tuple[Grey, Floats]:
+def _brightness_and_colours(picture: Image) -> tuple[Grey, Floats]:
     """Return the brightness and the colours of a small picture."""
     return optical_flow.grey(picture), _colours(picture)
 
 
-_COLOURS = 0.45
+_COLOUR_DISTANCE = 0.45
 """The least distance between the colours of two scenes, 0 to 1."""
 
-_FOLLOWED = 0.5
+_CONSISTENT = 0.5
 """The least share of the picture with consistent flow within a scene."""
 
 
@@ -72,12 +72,12 @@ def _colours(small: Image) -> Floats:
     )
 
 
-def _apart(a: Floats, b: Floats) -> float:
+def _colour_distance(a: Floats, b: Floats) -> float:
     """Return one minus the intersection of two frames' histograms, 0 to 1."""
     return float(1 - np.minimum(a, b).sum() / len(a))
 
 
-def _followed(a: Grey, b: Grey) -> float:
+def _consistent_share(a: Grey, b: Grey) -> float:
     """Return the share of the picture where flow forward and back agrees, 0 to 1."""
-    missed = optical_flow.disagreement(optical_flow.flow(a, b), optical_flow.flow(b, a))
-    return float((missed < 1).mean())
+    error = optical_flow.forward_backward_error(optical_flow.flow(a, b), optical_flow.flow(b, a))
+    return float((error < 1).mean())

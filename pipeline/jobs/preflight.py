@@ -91,12 +91,12 @@ def _check_disk(job: Job, clip: Clip, frames: int) -> None:
 
 def machine_memory() -> int:
     """Return the bytes of memory of this machine, or of this process's cgroup."""
-    whole = int(psutil.virtual_memory().total)
+    total = int(psutil.virtual_memory().total)
     try:
         most = (_CGROUP / "memory.max").read_text(encoding="ascii").strip()
     except OSError:
-        return whole
-    return min(whole, int(most)) if most.isdecimal() else whole
+        return total
+    return min(total, int(most)) if most.isdecimal() else total
 
 
 def _free_memory() -> int:

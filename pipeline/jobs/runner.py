@@ -86,7 +86,7 @@ class Runner:
         self._changed = threading.Condition()
         self._waiting: list[_Entry] = []
         self._running: _Entry | None = None
-        self._served: dict[str, int] = {}
+        self._turns: dict[str, int] = {}
         """Number of each user's latest turn, counted over all users."""
         self._closing = False
         self._sink_lock = threading.Lock()
@@ -174,12 +174,12 @@ class Runner:
 
     def _order(self) -> list[_Entry]:
         """Return the queued jobs in the order in which they will run."""
-        left, served = list(self._waiting), dict(self._served)
+        left, turns = list(self._waiting), dict(self._turns)
         order = []
         while left:
             # The user whose turn was longest ago, or who had none; among equals, the earliest submission.
-            entry = min(left, key=lambda entry: served.get(entry.user, -1))
-            _count_turn(served, entry)
+            entry = min(left, key=lambda entry: turns.get(entry.user, -1))
+            _count_turn(turns, entry)
             left.remove(entry)
             order.append(entry)
         return order
@@ -191,13 +191,13 @@ class Runner:
                 entry = next((entry for entry in self._order() if not entry.cancelled), None)
                 if entry is not None:
                     self._waiting.remove(entry)
-                    _count_turn(self._served, entry)
+                    _count_turn(self._turns, entry)
                     self._running = entry
                     entry.began = entry.heartbeat = time.monotonic()
                     self._changed.notify_all()
                     return entry
                 if not self._waiting:
-                    self._served.clear()  # nobody is waiting for a turn
+                    self._turns.clear()  # nobody is waiting for a turn
                 self._changed.wait()
         return None
 
@@ -216,14 +216,14 @@ class Runner:
         """Drop jobs that were cancelled in the queue, and kill the running one when it is overdue."""
         while True:
             with self._changed:
-                gone = [entry for entry in self._waiting if entry.cancelled]
+                cancelled = [entry for entry in self._waiting if entry.cancelled]
                 self._waiting = [entry for entry in self._waiting if not entry.cancelled]
                 running = self._running
-                if not gone:
+                if not cancelled:
                     if self._closing and running is None:
                         return
                     self._changed.wait(_REPORT_SECONDS if running else None)
-            for entry in gone:
+            for entry in cancelled:
                 self._notify(self._sink.cancelled, entry.key)
             if running is not None and self._kill is not None and self._overdue(running):
                 log.warning("job %s: no progress; killing its process", running.key)
@@ -291,17 +291,17 @@ class Runner:
             )
         return f"The process that worked on this was lost: {error.how}. Start it again to continue."
 
-    def _notify(self, call: Callable[..., None], *what: object) -> None:
+    def _notify(self, call: Callable[..., None], *args: object) -> None:
         with self._sink_lock:
             try:
-                call(*what)
+                call(*args)
             except Exception:
                 log.exception("the sink did not take %s", call.__name__)
 
 
-def _count_turn(served: dict[str, int], entry: _Entry) -> None:
+def _count_turn(turns: dict[str, int], entry: _Entry) -> None:
     """Record a turn of the job's user."""
-    served[entry.user] = max(served.values(), default=0) + 1
+    turns[entry.user] = max(turns.values(), default=0) + 1
 
 
 def _remaining(entry: _Entry) -> float | None:

@@ -40,23 +40,23 @@ def check_video(
                 admit(clip)
             worker.call(SandboxedReader.footage, path, name, index)
     except WorkerLost as error:
-        raise VideoError(f"{name}: this file cannot be read safely: {_reading(error)}.") from error
+        raise VideoError(f"{name}: this file cannot be read safely: {_describe_loss(error)}.") from error
     return clip
 
 
-def rewrite_picture(path: Path, name: str, kept: Path) -> None:
-    """Decode a picture and write it to `kept` as a PNG: upright and without metadata.
+def rewrite_picture(path: Path, name: str, output: Path) -> None:
+    """Decode a picture and write it to `output` as a PNG: upright and without metadata.
 
     Raises AnimatedPictureError for one that is animated, BackgroundError where it cannot be used.
     """
     try:
         with Worker(SandboxedReader, limits=PICTURE_LIMITS) as worker:
-            worker.call(SandboxedReader.picture, path, name, kept)
+            worker.call(SandboxedReader.picture, path, name, output)
     except WorkerLost as error:
-        raise BackgroundError(f"{name}: this file cannot be read safely: {_reading(error)}.") from error
+        raise BackgroundError(f"{name}: this file cannot be read safely: {_describe_loss(error)}.") from error
 
 
-def _reading(error: WorkerLost) -> str:
+def _describe_loss(error: WorkerLost) -> str:
     return f"the process that read it was lost, {error.how}"
 
 
@@ -77,7 +77,7 @@ class SandboxedReader:
         if next(read_frames(path), None) is None:
             raise VideoError(no_frames_sentence(name))
 
-    def picture(self, path: Path, name: str, kept: Path) -> None:
+    def picture(self, path: Path, name: str, output: Path) -> None:
         if images.is_animated(path):
             raise AnimatedPictureError(f"{name}: this picture moves. Choose it as a video.")
-        Image.fromarray(images.open_image(path, name)).save(kept, format="PNG", compress_level=1)
+        Image.fromarray(images.open_image(path, name)).save(output, format="PNG", compress_level=1)

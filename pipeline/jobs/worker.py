@@ -140,7 +140,7 @@ class Worker:
             process = self._running_process()
             connection = process.send(request)
         if connection is None:
-            raise process.lost()
+            raise process.lost_error()
         with connection:
             yield process, connection
 
@@ -161,11 +161,11 @@ class _Process:
         with remote_control, log_writer:
             self._process = context.Process(
                 target=_host,
-                args=(factory, limits, remote_control, log_writer, _levels()),
+                args=(factory, limits, remote_control, log_writer, _logger_levels()),
                 name="worker",
                 daemon=True,
             )
-            with _uninterrupted():
+            with _block_sigint():
                 self._process.start()
         self.pid = self._process.pid
         threading.Thread(target=self._follow, args=(log_pipe,), name="worker", daemon=True).start()
@@ -196,12 +196,12 @@ class _Process:
                 self.kill()
             kind, value = connection.recv()
         except (EOFError, OSError):
-            raise self.lost() from None
+            raise self.lost_error() from None
         if kind == "error":
             raise value
         return kind, value
 
-    def lost(self) -> WorkerLost:
+    def lost_error(self) -> WorkerLost:
         """Return the error that says how the process ended."""
         self.ended.wait(_TIDY_SECONDS)
         how = limits.describe_exit(self.status)
@@ -245,15 +245,15 @@ class _Process:
         self.ended.set()
 
 
-def _levels() -> dict[str, int]:
+def _logger_levels() -> dict[str, int]:
     """Return the levels of all loggers that have one, by name."""
     named = logging.root.manager.loggerDict
-    loggers = (found for found in named.values() if isinstance(found, logging.Logger) and found.level)
+    loggers = (entry for entry in named.values() if isinstance(entry, logging.Logger) and entry.level)
     return {"": logging.root.level} | {logger.name: logger.level for logger in loggers}
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
+def _block_sigint() -> Iterator[None]:
     """Block SIGINT for a process started in this block: its parent closes it."""
     resource_tracker.ensure_running()  # starting it later would unblock the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -329,7 +329,7 @@ def _answer(hosted: Any, connection: Connection) -> None:
             pass
         except BaseException as error:
             connection.send(("error", _portable(error)))
-            if devices.lost(error):
+            if devices.is_device_lost(error):
                 log.error("the device no longer answers: %s", error)
                 os._exit(limits.DEVICE_LOST)
 

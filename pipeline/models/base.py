@@ -144,8 +144,8 @@ class Card:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the `models` command prints it; some keys there differ from the attributes."""
-        shown = {_WRITTEN.get(k, k): v for k, v in vars(self).items() if k not in ("load", "weights")}
-        return shown | {"weights": None if self.weights is None else self.weights.to_json()}
+        data = {_WRITTEN.get(k, k): v for k, v in vars(self).items() if k not in ("load", "weights")}
+        return data | {"weights": None if self.weights is None else self.weights.to_json()}
 
 
 _WRITTEN = {

@@ -39,30 +39,30 @@ class Embeddings(Generic[Embedding]):
         self._lock = threading.Lock()
         self._waiting: deque[tuple[Future[Embedding], Image]] = deque()
         self._working = False
-        self._asked: dict[bytes, Future[Embedding]] = {}
+        self._futures: dict[bytes, Future[Embedding]] = {}
         """By frame, the most recently used last."""
 
     def __call__(self, frame: Image) -> Embedding:
         """Return the frame's embedding; raises what `embed` raises, and tries again the next time."""
         key = _digest(frame)
         with self._lock:
-            asked = self._asked.pop(key, None) or self._submit(frame)
-            self._asked[key] = asked
+            future = self._futures.pop(key, None) or self._submit(frame)
+            self._futures[key] = future
         try:
-            return asked.result()
+            return future.result()
         finally:
             with self._lock:
-                self._make_room()
+                self._evict()
 
     def _submit(self, frame: Image) -> Future[Embedding]:
         """Queue a frame; the caller holds the lock."""
-        asked: Future[Embedding] = Future()
-        self._waiting.append((asked, frame))
+        future: Future[Embedding] = Future()
+        self._waiting.append((future, frame))
         if not self._working:
             self._working = True
             # Not an executor: the program would not end before all that waits is done.
             threading.Thread(target=self._work, name="embed", daemon=True).start()
-        return asked
+        return future
 
     def _work(self) -> None:
         while True:
@@ -70,23 +70,23 @@ class Embeddings(Generic[Embedding]):
                 if not self._waiting:
                     self._working = False
                     return
-                asked, frame = self._waiting.popleft()
+                future, frame = self._waiting.popleft()
             try:
-                asked.set_result(self._embed(frame))
+                future.set_result(self._embed(frame))
             except BaseException as error:  # raised again where it was asked for
-                asked.set_exception(error)
+                future.set_exception(error)
 
-    def _make_room(self) -> None:
-        done = [(key, asked) for key, asked in reversed(self._asked.items()) if asked.done()]
-        taken = 0
-        for key, asked in done:
-            failed = asked.cancelled() or asked.exception() is not None
-            taken += 0 if failed else asked.result().nbytes
-            if failed or taken > self._limit:
-                del self._asked[key]
+    def _evict(self) -> None:
+        done = [(key, future) for key, future in reversed(self._futures.items()) if future.done()]
+        total = 0
+        for key, future in done:
+            failed = future.cancelled() or future.exception() is not None
+            total += 0 if failed else future.result().nbytes
+            if failed or total > self._limit:
+                del self._futures[key]
 
 
 def _digest(frame: Image) -> bytes:
-    found = hashlib.blake2b(str(frame.shape).encode(), digest_size=16)
-    found.update(np.ascontiguousarray(frame).data)
-    return found.digest()
+    digest = hashlib.blake2b(str(frame.shape).encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(frame).data)
+    return digest.digest()

@@ -48,9 +48,9 @@ class Isnet:
 
     def predict(self, frames: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:
         size = devices.batch_size(self._device, _FRAME_BYTES)
-        yield from devices.batched(self._found, iter(frames), size)
+        yield from devices.run_batches(self._predict_batch, iter(frames), size)
 
-    def _found(self, frames: Sequence[PromptedFrame]) -> list[Prediction]:
+    def _predict_batch(self, frames: Sequence[PromptedFrame]) -> list[Prediction]:
         import torch
 
         with torch.inference_mode():
@@ -58,10 +58,12 @@ class Isnet:
             with devices.autocast(self._device):
                 logits = self._network(grids.contiguous(memory_format=torch.channels_last))
             masks = logits[:, 0].float().sigmoid().cpu().numpy()
-        found = [Prediction(_sized(mask, frame.image)) for mask, frame in zip(masks, frames, strict=True)]
+        predictions = [
+            Prediction(_resize_mask(mask, frame.image)) for mask, frame in zip(masks, frames, strict=True)
+        ]
         # States only at the end of a batch, so that a resumed stream makes the same batches: on a GPU the
         # last bit depends on them.
-        return [*found[:-1], found[-1]._replace(state=dict)]
+        return [*predictions[:-1], predictions[-1]._replace(state=dict)]
 
 
 def _grid(image: Image, device: torch.device) -> torch.Tensor:
@@ -73,7 +75,7 @@ def _grid(image: Image, device: torch.device) -> torch.Tensor:
     return functional.interpolate(picture, (SIDE, SIDE), mode="bilinear") / 255 - 0.5
 
 
-def _sized(mask: Floats, image: Image) -> Matte:
+def _resize_mask(mask: Floats, image: Image) -> Matte:
     """Resize the network's mask, `[1024, 1024]`, 0 to 1, to its frame: `[H, W]` uint8.
 
     Values are not rescaled: to stretch each frame's mask to its own least and greatest value, as some do,

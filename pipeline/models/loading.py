@@ -39,16 +39,16 @@ def load(key: str, device: str, folder: Path | None = None) -> Model:
     `folder` (or a file) is where its weights are; None: where `pipeline.weights` looks. Raises WeightsError
     where they or the user's word are missing, or they are not what they should be.
     """
-    asked = card(key)
-    check_licence(asked)
+    chosen = card(key)
+    check_licence(chosen)
     files: list[Path] = []
-    if asked.weights is not None:
-        files = locate.find_files(asked.weights, asked.label, key, folder)
-    which = key, device, tuple(files)
-    with _locks.setdefault(which, threading.Lock()):  # concurrent callers get the same instance
-        if asked.weights is not None and folder is None:
-            verify.verify_files(asked.weights, files)
-        return _load(*which)
+    if chosen.weights is not None:
+        files = locate.find_files(chosen.weights, chosen.label, key, folder)
+    instance = key, device, tuple(files)
+    with _locks.setdefault(instance, threading.Lock()):  # concurrent callers get the same instance
+        if chosen.weights is not None and folder is None:
+            verify.verify_files(chosen.weights, files)
+        return _load(*instance)
 
 
 _locks: dict[tuple[str, str, tuple[Path, ...]], threading.Lock] = {}
@@ -67,8 +67,8 @@ def identify_weights(card: Card, folder: Path | None = None) -> list[str]:
     if not card.present:
         return []
     paths = locate.find_files(card.weights, card.label, card.key)
-    found = zip(card.weights.files, paths, strict=True)
-    return [verify.identify(path) for file, path in found if file.on_hub or not file.sha256]
+    located = zip(card.weights.files, paths, strict=True)
+    return [verify.identify(path) for file, path in located if file.on_hub or not file.sha256]
 
 
 def unload() -> None:

@@ -52,7 +52,7 @@ class MaskTracker:
         self._before: FrameView | None = None
         self._logits: Floats | None = None
         """The mask on the frame before, on the working grid; None: the subject was not visible."""
-        self._known: Appearance | None = None
+        self._appearance: Appearance | None = None
         """None: there were no marks yet."""
 
     def state(self) -> State:
@@ -63,7 +63,7 @@ class MaskTracker:
         return {
             "before": None if self._before is None else self._before.image,
             "logits": self._logits,
-            "known": None if self._known is None else dict(vars(self._known)),
+            "known": None if self._appearance is None else dict(vars(self._appearance)),
         }
 
     @classmethod
@@ -72,92 +72,92 @@ class MaskTracker:
         tracker = cls()
         tracker._before = None if state["before"] is None else view(state["before"])
         tracker._logits = state["logits"]
-        tracker._known = None if state["known"] is None else Appearance(**state["known"])
+        tracker._appearance = None if state["known"] is None else Appearance(**state["known"])
         return tracker
 
     def __call__(self, view: FrameView, prompt: Prompt | None) -> Prediction:
         before, self._before = self._before, view
-        move = None
-        if self._known is not None and before is not None:
-            move = Motion(view, before, self._logits)
-            self._known.predict(move.camera)
+        motion = None
+        if self._appearance is not None and before is not None:
+            motion = Motion(view, before, self._logits)
+            self._appearance.predict(motion.camera)
             # A subject of which almost nothing is left is occluded, or left the picture.
-            self._logits = move.logits if self._known.is_visible(move.mask) else None
+            self._logits = motion.logits if self._appearance.is_visible(motion.mask) else None
         if prompt and (prompt.initialises or self._logits is not None):
-            return self._prompted(view, prompt)
-        if self._known is None or move is None:
+            return self._apply_prompt(view, prompt)
+        if self._appearance is None or motion is None:
             return Prediction(view.empty_matte(), 0.0)
         if self._logits is None:
-            return self._redetect(view, self._known)
-        return self._track(view, self._known, move)
+            return self._redetect(view, self._appearance)
+        return self._track(view, self._appearance, motion)
 
-    def _prompted(self, view: FrameView, prompt: Prompt) -> Prediction:
+    def _apply_prompt(self, view: FrameView, prompt: Prompt) -> Prediction:
         """Segment by the marks, which initialise the subject or correct the tracked mask."""
         if self._logits is None or prompt.box is not None or prompt.candidate is not None:
-            found = initial_masks(view, prompt)
-            best = max(range(len(found)), key=lambda n: found[n].score)
-            answer = found[best if prompt.candidate is None else prompt.candidate]
+            masks = initial_masks(view, prompt)
+            best = max(range(len(masks)), key=lambda n: masks[n].score)
+            result = masks[best if prompt.candidate is None else prompt.candidate]
         else:
             mask = self._logits > 0
             for point in prompt.points:
                 mask[view.pixel(point)] |= point.keep
-            (answer,) = view.segment(Prompt(points=prompt.points, box=view.box(mask)), self._logits)
-        self._known = Appearance.from_mask(view, answer.logits > 0)
-        return self._accept(view, answer.logits, answer.score)
+            (result,) = view.segment(Prompt(points=prompt.points, box=view.box(mask)), self._logits)
+        self._appearance = Appearance.from_mask(view, result.logits > 0)
+        return self._accept(view, result.logits, result.score)
 
-    def _track(self, view: FrameView, known: Appearance, move: Motion) -> Prediction:
+    def _track(self, view: FrameView, appearance: Appearance, motion: Motion) -> Prediction:
         """Segment around the warped mask; accept that, or the warped mask, if it matches the subject."""
-        if move.light_changed:
-            known.reset_colours(view, move.mask)
-        asked, points = move.mask, _interior_points(view, move.mask, move.trusted)
-        if not known.is_whole(move.mask):
+        if motion.light_changed:
+            appearance.reset_colours(view, motion.mask)
+        target, points = motion.mask, _interior_points(view, motion.mask, motion.trusted)
+        if not appearance.is_whole(motion.mask):
             # It is partly occluded: no point may lie on the occluder, and the flow does not lead to the parts
             # that appear behind it.
-            points = _interior_points(view, move.mask, move.trusted & known.backproject(view))
-            parts = known.find_parts(view, known.search_area(view, 0.1)) & ~_dilate(move.mask)
-            if known.is_visible(parts):
-                asked = move.mask | parts
+            points = _interior_points(view, motion.mask, motion.trusted & appearance.backproject(view))
+            parts = appearance.find_parts(view, appearance.search_area(view, 0.1)) & ~_dilate(motion.mask)
+            if appearance.is_visible(parts):
+                target = motion.mask | parts
                 points += _interior_points(view, parts, count=1)
-        (answer,) = view.segment(Prompt(points=points, box=view.box(asked)), move.logits)
-        mask = answer.logits > 0
-        agreement = max(_overlap(mask, move.mask), _overlap(mask, asked))
-        confidence = answer.score * agreement * known.similarity(view, mask)
+        (result,) = view.segment(Prompt(points=points, box=view.box(target)), motion.logits)
+        mask = result.logits > 0
+        agreement = max(_overlap(mask, motion.mask), _overlap(mask, target))
+        confidence = result.score * agreement * appearance.similarity(view, mask)
         if confidence >= LOW_CONFIDENCE:
-            known.update(view, mask, move)
-            return self._accept(view, answer.logits, confidence)
+            appearance.update(view, mask, motion)
+            return self._accept(view, result.logits, confidence)
         # Neither is sure. The answer may be right where the subject changed its outline suddenly; the warped
         # mask cannot drift to another object.
-        if known.matches(view, mask) and (mask & move.mask).sum() > 0.5 * move.mask.sum():
-            return self._accept(view, answer.logits, confidence)
-        if known.matches(view, move.mask):
-            return self._accept(view, move.logits, confidence)
-        return self._occluded(view)
+        if appearance.matches(view, mask) and (mask & motion.mask).sum() > 0.5 * motion.mask.sum():
+            return self._accept(view, result.logits, confidence)
+        if appearance.matches(view, motion.mask):
+            return self._accept(view, motion.logits, confidence)
+        return self._mark_occluded(view)
 
-    def _redetect(self, view: FrameView, known: Appearance) -> Prediction:
+    def _redetect(self, view: FrameView, appearance: Appearance) -> Prediction:
         """Search the subject by its colours near where it should be; an empty mask where it is not found."""
-        place = _largest_part(known.find_parts(view, known.search_area(view, 0.5)))
-        if place.sum() < _AGAIN * known.area:
-            return self._occluded(view)
-        marks = Prompt(points=_interior_points(view, place, count=1), box=view.box(place))
-        (answer,) = view.segment(marks)
-        mask = answer.logits > 0
-        confidence = answer.score * known.similarity(view, mask)
+        region = _largest_part(appearance.find_parts(view, appearance.search_area(view, 0.5)))
+        if region.sum() < _AGAIN * appearance.area:
+            return self._mark_occluded(view)
+        marks = Prompt(points=_interior_points(view, region, count=1), box=view.box(region))
+        (result,) = view.segment(marks)
+        mask = result.logits > 0
+        confidence = result.score * appearance.similarity(view, mask)
         if (
             confidence < LOW_CONFIDENCE
-            or not known.matches(view, mask)
-            or (mask & place).sum() < 0.5 * place.sum()
+            or not appearance.matches(view, mask)
+            or (mask & region).sum() < 0.5 * region.sum()
         ):
-            return self._occluded(view)
-        known.mark_found(mask)
-        return self._accept(view, answer.logits, confidence)
+            return self._mark_occluded(view)
+        appearance.reset_position(mask)
+        return self._accept(view, result.logits, confidence)
 
     def _accept(self, view: FrameView, logits: Floats, confidence: float) -> Prediction:
-        if self._known is None or not self._known.is_visible(logits > 0):
-            return self._occluded(view)
+        if self._appearance is None or not self._appearance.is_visible(logits > 0):
+            return self._mark_occluded(view)
         self._logits = logits
         return Prediction(view.matte(logits), confidence)
 
-    def _occluded(self, view: FrameView) -> Prediction:
+    def _mark_occluded(self, view: FrameView) -> Prediction:
         self._logits = None
         return Prediction(view.empty_matte(), 0.0)
 
@@ -166,20 +166,20 @@ class Motion:
     """Motion from one frame to the next: the flow, the camera's part of it, and the warped mask."""
 
     def __init__(self, view: FrameView, before: FrameView, logits: Floats | None) -> None:
-        way = optical_flow.flow(view.grey, before.grey)
-        self.trusted: Mask = optical_flow.trusted(way, optical_flow.flow(before.grey, view.grey))
+        flow = optical_flow.flow(view.grey, before.grey)
+        self.trusted: Mask = optical_flow.trusted(flow, optical_flow.flow(before.grey, view.grey))
         self.logits = np.full(view.grid, _OUTSIDE, np.float32)
         if logits is not None:
-            self.logits = as_floats(optical_flow.warp(logits, way, border=_OUTSIDE))
+            self.logits = as_floats(optical_flow.warp(logits, flow, border=_OUTSIDE))
         self.mask: Mask = self.logits > 0
         shared = np.minimum(_histogram(view), _histogram(before)).sum()
         self.light_changed = bool(shared < _RELIT)
         """True if the whole picture has other colours."""
-        background = optical_flow.camera(way, self.trusted & ~self.mask)
-        self.camera = optical_flow.camera_way(background, *view.grid)
+        background = optical_flow.estimate_homography(flow, self.trusted & ~self.mask)
+        self.camera = optical_flow.camera_flow(background, *view.grid)
         """The flow, to the frame before, of what stands still."""
         core = self.mask & self.trusted
-        self.own = np.median((self.camera - way)[core], axis=0) if core.any() else None
+        self.own = np.median((self.camera - flow)[core], axis=0) if core.any() else None
         """The subject's motion against the background, x and y, in pixels; None: it cannot be measured."""
 
 
@@ -214,26 +214,26 @@ class Appearance:
         """Return True if the mask covers about all of it."""
         return bool(mask.sum() > _WHOLE * self.area)
 
-    def update(self, view: FrameView, mask: Mask, move: Motion) -> None:
+    def update(self, view: FrameView, mask: Mask, motion: Motion) -> None:
         """Update it with a mask of high confidence."""
         if self.is_whole(mask):  # a part would drop the colours of the rest
             self.colours = 0.95 * self.colours + 0.04 * _histogram(view, mask) + 0.01 * self.first
-            if move.own is not None:
+            if motion.own is not None:
                 self.followed += 1
-                self.speed += max(0.3, 1 / self.followed) * (move.own - self.speed)
+                self.speed += max(0.3, 1 / self.followed) * (motion.own - self.speed)
         self.area = max(0.98 * self.area, float(mask.sum()))
-        self._place(mask)
+        self._set_position(mask)
 
     def reset_colours(self, view: FrameView, mask: Mask) -> None:
         """Take its colours from this mask alone, after a change of light."""
         self.first = self.colours = _histogram(view, mask)
 
-    def mark_found(self, mask: Mask) -> None:
+    def reset_position(self, mask: Mask) -> None:
         """Set its position after an occlusion; its speed is unknown then."""
         self.speed, self.followed = np.zeros(2), 0
-        self._place(mask)
+        self._set_position(mask)
 
-    def _place(self, mask: Mask) -> None:
+    def _set_position(self, mask: Mask) -> None:
         """Set its position to that of the mask."""
         extent = _corners(mask)
         if self.is_whole(mask):
@@ -247,9 +247,9 @@ class Appearance:
         """Extrapolate its position by the camera's motion and its own; `camera` is the flow backwards."""
         height, width = camera.shape[:2]
         x, y = self.place.mean(0)
-        way = camera[int(np.clip(y, 0, height - 1)), int(np.clip(x, 0, width - 1))]
-        self.place = self.place - way + self.speed
-        self.seen_at = self.seen_at - way
+        shift = camera[int(np.clip(y, 0, height - 1)), int(np.clip(x, 0, width - 1))]
+        self.place = self.place - shift + self.speed
+        self.seen_at = self.seen_at - shift
 
     def search_area(self, view: FrameView, room: float) -> NDArray[np.float64]:
         """Return the area to search: from where it was last visible to where it should be.
@@ -291,9 +291,9 @@ class Appearance:
         (x0, y0), (x1, y1) = np.maximum(place, 0).astype(int)
         inside = np.bincount(numbers[y0:y1, x0:x1].ravel(), minlength=len(stats))
         areas = stats[:, cv2.CC_STAT_AREA]
-        taken = (inside > 0.5 * areas) & (areas > 0.5 * _LOST * self.area) & (areas < _ROOM * self.area)
-        taken[0] = False
-        return np.asarray(taken[numbers])
+        accepted = (inside > 0.5 * areas) & (areas > 0.5 * _LOST * self.area) & (areas < _ROOM * self.area)
+        accepted[0] = False
+        return np.asarray(accepted[numbers])
 
 
 def _dilate(mask: Mask) -> Mask:
@@ -318,14 +318,14 @@ def _interior_points(
     inside = mask if trusted is None or not (mask & trusted).any() else mask & trusted
     # The picture's border is an edge, too.
     depth = as_floats(cv2.distanceTransform(np.pad(inside, 1).astype(np.uint8), cv2.DIST_L2, 3))[1:-1, 1:-1]
-    found: list[Point] = []
+    points: list[Point] = []
     deepest = float(depth.max())
-    away = optical_flow.grid(*mask.shape)
-    while len(found) < count and depth.max() > 0.5 * deepest > 0:
+    positions = optical_flow.grid(*mask.shape)
+    while len(points) < count and depth.max() > 0.5 * deepest > 0:
         y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-        found.append(view.point(float(x), float(y)))
-        depth[np.linalg.norm(away - (x, y), axis=2) <= 1.5 * deepest] = 0
-    return tuple(found)
+        points.append(view.point(float(x), float(y)))
+        depth[np.linalg.norm(positions - (x, y), axis=2) <= 1.5 * deepest] = 0
+    return tuple(points)
 
 
 def _largest_part(mask: Mask) -> Mask:

@@ -20,7 +20,7 @@ _WITHIN = 0.5
 """The value inside a box; a point to keep is 1."""
 
 
-def drawn(
+def draw(
     height: int, width: int, points: Iterable[Point] = (), box: Box | None = None, mask: Floats | None = None
 ) -> Floats:
     """Draw marks as planes, `[3, height, width]` float32, 0 to 1; marks are in pixels of this grid."""
@@ -29,13 +29,13 @@ def drawn(
         rows = slice(max(0, round(box.y0)), max(0, round(box.y1)))
         planes[KEPT, rows, max(0, round(box.x0)) : max(0, round(box.x1))] = _WITHIN
     for point in points:
-        add(planes, point)
+        add_point(planes, point)
     if mask is not None:
         planes[SO_FAR] = mask
     return planes
 
 
-def add(planes: Floats, point: Point) -> None:
+def add_point(planes: Floats, point: Point) -> None:
     """Draw one more point into the planes."""
     plane = planes[KEPT if point.keep else REMOVED]
     cv2.circle(plane, (int(point.x), int(point.y)), RADIUS, 1.0, cv2.FILLED)

@@ -22,11 +22,11 @@ def cards() -> dict[str, Card]:
 
     They are the `CARDS` of the modules and packages in `pipeline.models`.
     """
-    found: dict[str, Card] = {}
+    by_key: dict[str, Card] = {}
     for module in pkgutil.iter_modules(importlib.import_module(PACKAGE).__path__):
         for card in getattr(importlib.import_module(f"{PACKAGE}.{module.name}"), "CARDS", ()):
-            found[card.key] = card
-    return found
+            by_key[card.key] = card
+    return by_key
 
 
 def card(key: str) -> Card:

@@ -34,8 +34,8 @@ class Sam:
     def candidates(self, frame: PromptedFrame) -> list[Candidate]:
         """Return three masks for a single click, in the network's order; one for other marks."""
         view = self._view(frame.image)
-        found = initial_masks(view, frame.prompt or Prompt())
-        return [Candidate(view.matte(mask.logits), mask.score) for mask in found]
+        masks = initial_masks(view, frame.prompt or Prompt())
+        return [Candidate(view.matte(mask.logits), mask.score) for mask in masks]
 
     def _view(self, image: Image) -> FrameView:
         return FrameView(image, self._segmenter, self._embed)

@@ -38,7 +38,7 @@ class Sam2:
         """As `Model.predict`; raises PromptError where the first frame's marks do not say what is meant."""
         track = self._track(state)
         for image, prompt in frames:
-            if not track.begun and not (prompt and prompt.initialises):
+            if not track.started and not (prompt and prompt.initialises):
                 raise PromptError("SAM 2 needs to be told what to keep. Click on the subject first.")
             answer = track.step(image, prompt)
             confidence = answer.presence * answer.scores[0]
@@ -49,7 +49,7 @@ class Sam2:
         image, prompt = frame
         if not prompt or not prompt.initialises:
             raise PromptError("SAM 2 needs to be told what to keep. Click on the subject first.")
-        answer = self._track().readings(image, prompt)
+        answer = self._track().candidates(image, prompt)
         return [
             Candidate(self._matte(logits, image), score)
             for logits, score in zip(answer.logits, answer.scores, strict=True)
@@ -61,8 +61,8 @@ class Sam2:
         return Track(self._network, self._embed, state)
 
     def _matte(self, logits: Tensor, image: Image) -> Matte:
-        height, width = guided_filter.within(image.shape[0], image.shape[1], _SIDE)
-        mask = self._network.enlarged(logits, height, width)
+        height, width = guided_filter.fit_size(image.shape[0], image.shape[1], _SIDE)
+        mask = self._network.upscale(logits, height, width)
         return guided_filter.upsample(guided_filter.logistic(mask), image)
 
 

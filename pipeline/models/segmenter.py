@@ -68,7 +68,7 @@ class FrameView:
         self.size: tuple[int, int] = (image.shape[0], image.shape[1])
         self._segmenter = segmenter
         self._embed = embed
-        self.grid = guided_filter.within(*self.size, _SIDE)
+        self.grid = guided_filter.fit_size(*self.size, _SIDE)
         self._step = self.size[1] / self.grid[1], self.size[0] / self.grid[0]
 
     @cached_property

@@ -33,7 +33,7 @@ class Window(NamedTuple):
     rows: int
 
     @property
-    def _place(self) -> tuple[slice, slice]:
+    def _slices(self) -> tuple[slice, slice]:
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
     @property
@@ -41,21 +41,21 @@ class Window(NamedTuple):
         """In pixels of the frame."""
         return self.width * self.height
 
-    def cut(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def crop(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Crop a frame or a matte and resize it to the grid: `[rows, columns]` or with channels, uint8."""
         shrinks = self.area > self.columns * self.rows
         how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         return np.asarray(
-            cv2.resize(image[self._place], (self.columns, self.rows), interpolation=how), np.uint8
+            cv2.resize(image[self._slices], (self.columns, self.rows), interpolation=how), np.uint8
         )
 
-    def laid(self, mask: Floats, image: Image) -> Matte:
+    def to_frame(self, mask: Floats, image: Image) -> Matte:
         """Return the frame's matte, `[H, W]` uint8, from a mask on the grid, 0 to 1; it is 0 outside."""
         matte = np.zeros(image.shape[:2], np.uint8)
         # Where the frame has fewer pixels than the grid, the frame's are enough.
         size = min(self.columns, self.width), min(self.rows, self.height)
         mask = as_floats(cv2.resize(mask, size, interpolation=cv2.INTER_AREA))
-        matte[self._place] = guided_filter.upsample(mask, np.ascontiguousarray(image[self._place]))
+        matte[self._slices] = guided_filter.upsample(mask, np.ascontiguousarray(image[self._slices]))
         return matte
 
     def point(self, point: Point) -> Point:
@@ -77,7 +77,7 @@ class Window(NamedTuple):
     def _on_grid(self, x: float, y: float) -> tuple[float, float]:
         return (x - self.left) * self.columns / self.width, (y - self.top) * self.rows / self.height
 
-    def holds(self, other: Window) -> bool:
+    def contains(self, other: Window) -> bool:
         """Return True if this window contains the other."""
         return (
             self.left <= other.left
@@ -110,7 +110,7 @@ def follow(old: Window, extent: Box, room: float, size: tuple[int, int], pixels:
     In an unchanged window static parts keep their pixels, and the mask does not jitter.
     """
     close, far = (around(extent, share * room, size, pixels) for share in (0.4, 1.8))
-    return old if old.holds(close) and far.holds(old) else around(extent, room, size, pixels)
+    return old if old.contains(close) and far.contains(old) else around(extent, room, size, pixels)
 
 
 def whole(size: tuple[int, int], pixels: int) -> Window:

@@ -64,22 +64,22 @@ class Isnet(nn.ModuleDict):
 
         A picture is RGB, 0 to 1, minus 0.5. Only the first side is computed.
         """
-        return _resized(self["side1"](self._features(picture)[0]), picture)
+        return _resize(self["side1"](self._features(picture)[0]), picture)
 
     def sides(self, picture: Tensor) -> list[Tensor]:
         """Return every side output's logits at the picture's size, the matte's first, for training."""
         features = self._features(picture)
-        return [_resized(self[f"side{n}"](feature), picture) for n, feature in enumerate(features, 1)]
+        return [_resize(self[f"side{n}"](feature), picture) for n, feature in enumerate(features, 1)]
 
     def _features(self, picture: Tensor) -> list[Tensor]:
         """Return the features of each side output, the finest first."""
         x = self["conv_in"](picture)
         levels: list[Tensor] = []
         for name in self._down:
-            x = self[name](_pooled(x) if levels else x)
+            x = self[name](_pool(x) if levels else x)
             levels.append(x)
         for level in range(len(levels) - 2, -1, -1):
-            x = self[f"{self._down[level]}d"](_joined(levels[level + 1], levels[level]))
+            x = self[f"{self._down[level]}d"](_join(levels[level + 1], levels[level]))
             levels[level] = x
         return levels
 
@@ -105,12 +105,12 @@ class _Block(nn.ModuleDict):
         levels: list[Tensor] = []
         for level in range(1, self.depth + 1):
             if 1 < level < self.depth and not self.flat:
-                x = _pooled(x)
+                x = _pool(x)
             x = self[f"rebnconv{level}"](x)
             levels.append(x)
         x = levels.pop()
         for level in range(self.depth - 1, 0, -1):
-            x = self[f"rebnconv{level}d"](_joined(x, levels.pop()))
+            x = self[f"rebnconv{level}d"](_join(x, levels.pop()))
         return x + entry
 
 
@@ -126,15 +126,15 @@ class _Unit(nn.Module):
         return functional.relu(self.bn_s1(self.conv_s1(x)), inplace=True)
 
 
-def _pooled(x: Tensor) -> Tensor:
+def _pool(x: Tensor) -> Tensor:
     return functional.max_pool2d(x, 2, stride=2, ceil_mode=True)
 
 
-def _joined(x: Tensor, beside: Tensor) -> Tensor:
+def _join(x: Tensor, beside: Tensor) -> Tensor:
     """Concatenate the channels of `x`, resized to `beside`, and those of `beside`."""
-    return cat((_resized(x, beside), beside), dim=1)
+    return cat((_resize(x, beside), beside), dim=1)
 
 
-def _resized(x: Tensor, like: Tensor) -> Tensor:
+def _resize(x: Tensor, like: Tensor) -> Tensor:
     size = like.shape[-2:]
     return x if x.shape[-2:] == size else functional.interpolate(x, size, mode="bilinear")

@@ -117,11 +117,11 @@ class Recorte(nn.Module):
     def embed(self, picture: Tensor) -> Features:
         """Return the features of a picture, `[N, 3, H, W]`, RGB, 0 to 1."""
         x = self.stem(2 * picture - 1)
-        found = []
+        levels = []
         for stage in self.stages[:_SIGHT]:
             x = stage(x)
-            found.append(x)
-        return Features(*found)
+            levels.append(x)
+        return Features(*levels)
 
     def memorise(self, features: Features, matte: Tensor) -> Memory:
         """Make a memory of a frame's features and its matte (`[N, 1, H, W]`, 0 to 1)."""
@@ -135,25 +135,25 @@ class Recorte(nn.Module):
         outside, -1 to 1.
         """
         keys = self._keys(features).float()
-        alike = keys.transpose(1, 2) @ memory.keys
-        share = (torch.softmax(alike * self.sharpness.exp(), 2) @ memory.inside[..., None])[..., 0]
+        similarity = keys.transpose(1, 2) @ memory.keys
+        share = (torch.softmax(similarity * self.sharpness.exp(), 2) @ memory.inside[..., None])[..., 0]
         within = memory.inside[:, None] > 0.5
-        best = [alike.masked_fill(hidden, -1).amax(2) for hidden in (~within, within)]
+        best = [similarity.masked_fill(hidden, -1).amax(2) for hidden in (~within, within)]
         return torch.stack((share, *best), 1).reshape(-1, 3, *features.sixteenth.shape[-2:])
 
-    def decode(self, features: Features, marks: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+    def decode(self, features: Features, marks: Tensor, comparison: Tensor) -> tuple[Tensor, Tensor]:
         """Decode the matte's logits, `[N, 1, H, W]`, and coarse ones at stride 16, used in training.
 
-        `marks` is `[N, MARKS, H, W]`, 0 to 1; `seen` is what `compare` returned, or zeros without
-        a memory.
+        `marks` is `[N, MARKS, H, W]`, 0 to 1; `comparison` is what `compare` returned, or zeros
+        without a memory.
         """
         levels: list[Tensor] = []
         x = marks
-        for told, feature in zip(self.marks, features, strict=True):
-            x = told(x)
+        for layer, feature in zip(self.marks, features, strict=True):
+            x = layer(x)
             levels.append(feature + x)
         level, *deeper = self.stages[_SIGHT:]
-        x = level(levels.pop() + self.recall(seen))
+        x = level(levels.pop() + self.recall(comparison))
         levels.append(x)
         for stage in deeper:
             x = stage(x)
@@ -164,12 +164,12 @@ class Recorte(nn.Module):
             x = up(x, levels.pop())
         return self.head(x), coarse
 
-    def forward(self, picture: Tensor, marks: Tensor, seen: Tensor | None = None) -> Tensor:
-        """Return the logits of the matte, `[N, 1, H, W]`; `seen` as in `decode`."""
+    def forward(self, picture: Tensor, marks: Tensor, comparison: Tensor | None = None) -> Tensor:
+        """Return the logits of the matte, `[N, 1, H, W]`; `comparison` as in `decode`."""
         features = self.embed(picture)
-        if seen is None:
-            seen = torch.zeros_like(features.sixteenth[:, :3])
-        logits, _ = self.decode(features, marks, seen)
+        if comparison is None:
+            comparison = torch.zeros_like(features.sixteenth[:, :3])
+        logits, _ = self.decode(features, marks, comparison)
         return logits
 
     def _keys(self, features: Features) -> Tensor:

@@ -62,13 +62,13 @@ class Network:
     def embed(self, image: Image) -> Tensor:
         """Run the encoder on a frame: `[1, 256, 64, 64]` float32; raises RunError where the device's
         memory is too small."""
-        return next(devices.batched(self._embed, iter([image]), 1))
+        return next(devices.run_batches(self._embed, iter([image]), 1))
 
     def _embed(self, images: Sequence[Image]) -> list[Tensor]:
         (image,) = images
         # A copy: torch takes no array that is read-only or turned over.
         pixels = torch.from_numpy(np.array(image, order="C")).to(self._sam.device)
-        pixels = resized(pixels, *self._grid((image.shape[0], image.shape[1])))
+        pixels = resize(pixels, *self._grid((image.shape[0], image.shape[1])))
         square = self._sam.preprocess(pixels.permute(2, 0, 1).contiguous()[None])
         with torch.autocast(square.device.type, self._precision, enabled=self._precision != torch.float32):
             return [self._sam.image_encoder(square).float()]
@@ -117,9 +117,9 @@ class Network:
         """Implement `Segmenter.reduce`."""
         side = self._sam.image_encoder.img_size
         height, width = self._grid(size)
-        shown = torch.as_tensor(logits, dtype=torch.float32)[None, None]
-        shown = F.interpolate(shown, (height, width), mode="bilinear", antialias=True)
-        square = F.pad(shown, (0, side - width, 0, side - height), value=_OUTSIDE)
+        resized = torch.as_tensor(logits, dtype=torch.float32)[None, None]
+        resized = F.interpolate(resized, (height, width), mode="bilinear", antialias=True)
+        square = F.pad(resized, (0, side - width, 0, side - height), value=_OUTSIDE)
         low = F.interpolate(square, self._sam.prompt_encoder.mask_input_size, mode="area")
         return np.asarray(low[0, 0].numpy(), np.float32)
 
@@ -145,16 +145,16 @@ _BITS = 22
 """After the binary point of a weight: a byte and the sum of its rounding leave so many of 32."""
 
 
-def resized(image: Tensor, height: int, width: int) -> Tensor:
+def resize(image: Tensor, height: int, width: int) -> Tensor:
     """Resize `image` (`[H, W, C]` uint8), bit for bit as Pillow's bilinear `resize`.
 
     (But for a picture over a hundred times as tall as wide, of which Pillow shortens the height first.)
     """
-    columns = _shortened(image.transpose(0, 1).contiguous(), width)
-    return _shortened(columns.transpose(0, 1).contiguous(), height)
+    columns = _resample_rows(image.transpose(0, 1).contiguous(), width)
+    return _resample_rows(columns.transpose(0, 1).contiguous(), height)
 
 
-def _shortened(rows: Tensor, length: int) -> Tensor:
+def _resample_rows(rows: Tensor, length: int) -> Tensor:
     """Resample `rows` (`[N, M, C]` uint8) to `length` rows."""
     places, weights = (torch.from_numpy(taps).to(rows.device) for taps in _taps(len(rows), length))
     total = torch.full((length, *rows.shape[1:]), 1 << (_BITS - 1), dtype=torch.int32, device=rows.device)

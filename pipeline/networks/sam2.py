@@ -91,7 +91,7 @@ class Network:
 
     def embed(self, image: Image) -> Features:
         """Run the image encoder on a frame, `[H, W, 3]` uint8; raises RunError where memory is too small."""
-        return next(devices.batched(self._embed, iter([image]), 1))
+        return next(devices.run_batches(self._embed, iter([image]), 1))
 
     def _embed(self, images: Sequence[Image]) -> list[Features]:
         (image,) = images
@@ -103,10 +103,10 @@ class Network:
             return_tensors="pt",
         )["pixel_values"]
         with torch.inference_mode(), devices.autocast(self.device):
-            found = self.module.get_image_features(pixels.to(self.device), return_dict=True)
-        return [Features(found.fpn_hidden_states, found.fpn_position_encoding[-1:])]
+            features = self.module.get_image_features(pixels.to(self.device), return_dict=True)
+        return [Features(features.fpn_hidden_states, features.fpn_position_encoding[-1:])]
 
-    def enlarged(self, logits: Tensor, height: int, width: int) -> Floats:
+    def upscale(self, logits: Tensor, height: int, width: int) -> Floats:
         """Resize one mask's logits, `[h, w]`, to a frame's size: `[height, width]` float32."""
         masks = self.processor.post_process_masks([logits[None, None]], [(height, width)], binarize=False)
         return np.asarray(masks[0][0, 0].cpu(), np.float32)
@@ -147,7 +147,7 @@ class Track:
             self._restore(state)
 
     @property
-    def begun(self) -> bool:
+    def started(self) -> bool:
         """True if there was a frame."""
         return self._number > 0
 
@@ -187,7 +187,7 @@ class Track:
         self._number += 1
         return Answer(output.pred_masks[0].float(), [decoded.scores.max().item()], _presence(output))
 
-    def readings(self, image: Image, prompt: Prompt) -> Answer:
+    def candidates(self, image: Image, prompt: Prompt) -> Answer:
         """Segment all that the prompt may mean on the first frame: three masks for a single click, else one.
 
         The track cannot be continued after it.
@@ -289,25 +289,25 @@ def load(weights: Path, config: Path, device: str) -> Network:
 def _build(path: Path) -> Sam2VideoModel:
     """Build the network that a configuration describes, with uninitialised weights."""
     try:
-        told = json.loads(path.read_bytes())
+        data = json.loads(path.read_bytes())
     except OSError as error:
         raise WeightsError(f"{path.name} cannot be read: {error.strerror or error}.") from error
     except ValueError as error:
         raise WeightsError(
             f"{path.name} in {path.parent} is damaged or no configuration. Delete it, and download it again."
         ) from error
-    if not isinstance(told, dict) or told.get("model_type") != Sam2VideoConfig.model_type:
+    if not isinstance(data, dict) or data.get("model_type") != Sam2VideoConfig.model_type:
         raise WeightsError(
             f"{path.name} does not describe SAM 2 for video. Put the one of its weights there."
         )
     # An implementation may be a name on the hub, whose code would be fetched and run.
-    told = {name: value for name, value in told.items() if "implementation" not in name}
-    told["attn_implementation"] = "sdpa"
-    theta = told.pop("memory_attention_rope_theta", None)  # the older name, which published files have
+    data = {name: value for name, value in data.items() if "implementation" not in name}
+    data["attn_implementation"] = "sdpa"
+    theta = data.pop("memory_attention_rope_theta", None)  # the older name, which published files have
     if theta is not None:
-        told.setdefault("rope_parameters", {"rope_type": "axial", "rope_theta": theta})
+        data.setdefault("rope_parameters", {"rope_type": "axial", "rope_theta": theta})
     try:
-        config = Sam2VideoConfig.from_dict(told)
+        config = Sam2VideoConfig.from_dict(data)
         vision = config.vision_config
         # Other kinds are looked for among all of the library's models.
         if not isinstance(vision, Sam2VisionConfig):

@@ -25,7 +25,7 @@ _SIDE = 480
 _HOLD = 0.6
 """Weight of the past where the flow is reliable: independent noise falls by half."""
 
-_MISSED = 0.5
+_FLOW_ERROR = 0.5
 """Forward-backward error, in pixels of the small frame, at which reliability has fallen to a third."""
 
 _COLOUR = 12.0
@@ -43,34 +43,34 @@ def deflicker(pairs: Iterator[FramePrediction], state: State | None = None) -> I
     before: tuple[Image, Matte] | None = None
     if state is not None:
         before = state["small"], state["matte"]
-    for frame, found in pairs:
-        small = guided_filter.shrunk(frame.image, _SIDE)
-        matte = found.matte if before is None else _blended(small, found.matte, *before)
+    for frame, prediction in pairs:
+        small = guided_filter.shrink(frame.image, _SIDE)
+        matte = prediction.matte if before is None else _blend(small, prediction.matte, *before)
         before = small, matte
-        kept = found.state and partial(_state, small, matte, found.state)
-        yield frame, found._replace(matte=matte, state=kept)
+        behind = prediction.state and partial(_state, small, matte, prediction.state)
+        yield frame, prediction._replace(matte=matte, state=behind)
 
 
-def _state(small: Image, matte: Matte, found: Callable[[], State]) -> State:
-    return {"small": small, "matte": matte, "found": found()}
+def _state(small: Image, matte: Matte, model_state: Callable[[], State]) -> State:
+    return {"small": small, "matte": matte, "found": model_state()}
 
 
-def _blended(small: Image, matte: Matte, small_before: Image, before: Matte) -> Matte:
+def _blend(small: Image, matte: Matte, small_before: Image, before: Matte) -> Matte:
     """Blend `matte` with the previous one, warped to this frame; `[H, W]` uint8."""
     grey, grey_before = optical_flow.grey(small), optical_flow.grey(small_before)
-    way = optical_flow.flow(grey, grey_before)
-    belief = _belief(small, small_before, way, optical_flow.flow(grey_before, grey))
+    flow = optical_flow.flow(grey, grey_before)
+    reliability = _reliability(small, small_before, flow, optical_flow.flow(grey_before, grey))
     height, width = matte.shape
     scale = np.array([width / small.shape[1], height / small.shape[0]], np.float32)
-    carried = optical_flow.warp(before, as_floats(cv2.resize(way, (width, height))) * scale)
-    share = as_floats(cv2.resize(_HOLD * belief, (width, height)))
-    return np.rint(matte + share * (carried - as_floats(matte))).astype(np.uint8)
+    warped = optical_flow.warp(before, as_floats(cv2.resize(flow, (width, height))) * scale)
+    weight = as_floats(cv2.resize(_HOLD * reliability, (width, height)))
+    return np.rint(matte + weight * (warped - as_floats(matte))).astype(np.uint8)
 
 
-def _belief(small: Image, before: Image, way: Floats, back: Floats) -> Floats:
-    """Return the reliability of the flow `way` to the previous frame, `[h, w]` float32, 0 to 1."""
-    missed = optical_flow.disagreement(way, back) / _MISSED
-    seen = optical_flow.warp(as_floats(before), way, border=1e3)
-    apart = cv2.GaussianBlur(np.abs(as_floats(small) - seen).max(2), (0, 0), 1) / _COLOUR
-    belief = np.exp(-np.square(missed) - np.square(as_floats(apart)))
-    return as_floats(cv2.erode(belief, np.ones((2 * _MARGIN + 1,) * 2, np.uint8)))
+def _reliability(small: Image, before: Image, forward: Floats, backward: Floats) -> Floats:
+    """Return the reliability of the flow `forward` to the previous frame, `[h, w]` float32, 0 to 1."""
+    error = optical_flow.forward_backward_error(forward, backward) / _FLOW_ERROR
+    warped = optical_flow.warp(as_floats(before), forward, border=1e3)
+    difference = cv2.GaussianBlur(np.abs(as_floats(small) - warped).max(2), (0, 0), 1) / _COLOUR
+    reliability = np.exp(-np.square(error) - np.square(as_floats(difference)))
+    return as_floats(cv2.erode(reliability, np.ones((2 * _MARGIN + 1,) * 2, np.uint8)))

@@ -50,7 +50,7 @@ def propose_each_scene(
     """
     first, past = span
     borders = [first, *(cut for cut in scenes if first < cut < past), past]
-    return (_proposed(job, clip, scene) for scene in pairwise(borders))
+    return (_propose_scene(job, clip, scene) for scene in pairwise(borders))
 
 
 def merge(job: Job, proposed: Iterable[tuple[Prompt, ...]]) -> tuple[Prompt, ...]:
@@ -64,18 +64,18 @@ def prompts_for_preview(job: Job, clip: Clip) -> tuple[Prompt, ...]:
         return job.active_prompts
     first, past = pts_range(job, clip)
     times = load_index(clip.path).between(first, past)[: _REACH + 1]
-    scenes = [at for at in scene_cuts.scanned(clip.path, first, times[-1]) if at is not None][:1]
+    scenes = [at for at in scene_cuts.scan(clip.path, first, times[-1]) if at is not None][:1]
     return merge(job, islice(propose_each_scene(job, clip, (first, past), scenes), 1))
 
 
-def _proposed(job: Job, clip: Clip, scene: tuple[int, int]) -> tuple[Prompt, ...]:
+def _propose_scene(job: Job, clip: Clip, scene: tuple[int, int]) -> tuple[Prompt, ...]:
     number = min((prompt.object for prompt in job.active_prompts), default=1)
     changed = clip.path.stat().st_mtime_ns
-    return _proposals(clip, changed, scene, number, job.model, job.device, job.weights)
+    return _propose_cached(clip, changed, scene, number, job.model, job.device, job.weights)
 
 
 @lru_cache(maxsize=256)
-def _proposals(
+def _propose_cached(
     clip: Clip,
     changed: int,
     scene: tuple[int, int],
@@ -85,31 +85,31 @@ def _proposals(
     weights: Path | None,
 ) -> tuple[Prompt, ...]:
     """Propose prompts for one scene, about object `number`; `changed` is the file's mtime, for the cache."""
-    asked = models.load(model, device, weights)
+    proposer = models.load(model, device, weights)
     times = load_index(clip.path).between(*scene)[:_REACH]
-    if not times or not isinstance(asked, Proposer):
+    if not times or not isinstance(proposer, Proposer):
         return ()
     last = max(0, len(times) - 2)  # each is looked at together with the frame behind it
     chosen = sorted({round(last * (k + 0.5) / _FRAMES) for k in range(_FRAMES)})
-    shown: list[int] = []
+    decoded: list[int] = []
     """Those of `chosen` that could be read."""
 
     def pairs() -> Iterator[tuple[Image, Image]]:
-        places = {times[n]: n for n in chosen}
+        numbers = {times[n]: n for n in chosen}
         wanted = {times[min(n + step, len(times) - 1)] for n in chosen for step in (0, 1)}
         before = None
         for frame in read_frames(clip.path, only=wanted):
-            if before is not None and before.pts in places:
-                shown.append(places[before.pts])
+            if before is not None and before.pts in numbers:
+                decoded.append(numbers[before.pts])
                 yield before.image, frame.image
             before = frame
-        if before is not None and not shown:  # a scene of one frame
-            shown.append(0)
+        if before is not None and not decoded:  # a scene of one frame
+            decoded.append(0)
             yield before.image, before.image
 
-    marks: dict[int, Prompt] = {}
-    for proposal in asked.propose(pairs()):
-        at = shown[proposal.number]
-        if all(abs(at - other) >= _APART for other in marks):
-            marks[at] = Prompt(float(times[at] * clip.time_base), box=proposal.box, object=number)
-    return tuple(marks.values())
+    proposed: dict[int, Prompt] = {}
+    for proposal in proposer.propose(pairs()):
+        at = decoded[proposal.number]
+        if all(abs(at - other) >= _APART for other in proposed):
+            proposed[at] = Prompt(float(times[at] * clip.time_base), box=proposal.box, object=number)
+    return tuple(proposed.values())

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _VERSION = 1
 """Raised when streams are planned or stored differently, so that older data is not used."""
 
-_TITLE = "journal.json"
+_IDENTITY_FILE = "journal.json"
 _PLAN = "plan.json"
 _STREAM = "stream.json"
 
@@ -39,12 +39,14 @@ def can_resume(job: Job, clip: Clip) -> bool:
     """Return True if an earlier run of this job left data to continue from."""
     if job.matte is None or not resume_folder(job.matte).is_dir():
         return False
-    return is_of(job, clip) and _filled(resume_folder(job.matte))
+    return is_of(job, clip) and _has_segments(resume_folder(job.matte))
 
 
 def is_of(job: Job, clip: Clip) -> bool:
     """Return True if the resume data beside the job's matte are those of this very job."""
-    return job.matte is not None and read_json(resume_folder(job.matte) / _TITLE) == _title(job, clip)
+    if job.matte is None:
+        return False
+    return read_json(resume_folder(job.matte) / _IDENTITY_FILE) == _identity(job, clip)
 
 
 def read_plan_inputs(job: Job, clip: Clip) -> PlanInputs | None:
@@ -65,7 +67,7 @@ def open_folder(job: Job, matte: Path, clip: Clip, inputs: PlanInputs | None = N
     With `inputs`, predictions of another run are kept as well, as far as this one's plan would make the same.
     Raises RunError where nothing can be written, or another run is writing there now.
     """
-    folder, title = resume_folder(matte), _title(job, clip)
+    folder, title = resume_folder(matte), _identity(job, clip)
     with write_errors(matte.name):
         folder.mkdir(exist_ok=True)
         lock = os.open(folder, os.O_RDONLY)
@@ -73,24 +75,24 @@ def open_folder(job: Job, matte: Path, clip: Clip, inputs: PlanInputs | None = N
         _lock(lock, matte)
         try:
             with write_errors(matte.name):
-                if read_json(folder / _TITLE) != title:
+                if read_json(folder / _IDENTITY_FILE) != title:
                     _adapt(folder, _stream_records(job, clip, inputs))
-                    write_json(folder / _TITLE, title)
+                    write_json(folder / _IDENTITY_FILE, title)
                 if inputs is not None:
                     _record_plan(folder, job, clip, inputs)
             yield folder
         finally:
-            if not _filled(folder):
+            if not _has_segments(folder):
                 _remove(folder)
     finally:
         os.close(lock)
 
 
-def clear(kept: MatteFile) -> None:
+def clear(matte_file: MatteFile) -> None:
     """Remove the resume data that a finished matte file covers."""
-    folder = resume_folder(kept.path)
-    title = read_json(folder / _TITLE)
-    if title.get("matte") == kept.key and kept.covers(*title["span"]):
+    folder = resume_folder(matte_file.path)
+    title = read_json(folder / _IDENTITY_FILE)
+    if title.get("matte") == matte_file.key and matte_file.covers(*title["span"]):
         _remove(folder)
 
 
@@ -106,7 +108,7 @@ def resume_folder(matte: Path) -> Path:
     return matte.with_name(f"{matte.name}.parts")
 
 
-def _title(job: Job, clip: Clip) -> dict[str, Any]:
+def _identity(job: Job, clip: Clip) -> dict[str, Any]:
     """Return the data that two runs must agree in for one to continue from the other."""
     return {
         "version": _VERSION,
@@ -117,7 +119,7 @@ def _title(job: Job, clip: Clip) -> dict[str, Any]:
     }
 
 
-def _filled(folder: Path) -> bool:
+def _has_segments(folder: Path) -> bool:
     """Return True if there is a finished spool segment."""
     return any(folder.glob("*/segment-*.json"))
 
@@ -163,7 +165,7 @@ def _record_plan(folder: Path, job: Job, clip: Clip, inputs: PlanInputs) -> None
 def _adapt(folder: Path, wanted: dict[str, dict[str, Any]]) -> None:
     """Keep what the stored streams have in common with the wanted ones, and remove the rest."""
     # The title first: without it, what a crash leaves behind is not taken for this run's.
-    (folder / _TITLE).unlink(missing_ok=True)
+    (folder / _IDENTITY_FILE).unlink(missing_ok=True)
     stored = {path: read_json(path / _STREAM) for path in folder.iterdir() if path.is_dir()}
     kept: dict[str, Path] = {}
     for name, record in wanted.items():
@@ -217,5 +219,5 @@ def _first_change(old: dict[str, Any], new: dict[str, Any]) -> int | None:
 
 
 def _remove(folder: Path) -> None:
-    (folder / _TITLE).unlink(missing_ok=True)
+    (folder / _IDENTITY_FILE).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)

@@ -33,7 +33,7 @@ In hand-made masks of subjects that turn, come nearer and run it stays above 0.6
 _GROWN = 2.5
 """Largest factor by which a mask's area can grow or shrink from one frame to the next."""
 
-_LEAP = 3.0
+_LONGEST_JUMP = 3.0
 """Longest way, in its own widths, that a mask can move between frames on which it does not meet itself."""
 
 _MOST = 4
@@ -43,7 +43,7 @@ _CELLS = (8, 16, 16)
 """Of the histograms: lightness, a and b; finer in hue, which shade does not change."""
 
 
-class _Shown(NamedTuple):
+class _PromptedSubject(NamedTuple):
     """Subject on a prompted frame."""
 
     area: float
@@ -55,7 +55,7 @@ class Review:
     """Review of one stream: call it with each frame and its prediction, in order."""
 
     def __init__(self) -> None:
-        self._marked: list[_Shown] = []
+        self._prompted: list[_PromptedSubject] = []
         self._before: Matte | None = None
         """Mask on the previous frame, small; None: it was empty, or another scene ended there."""
         self._unlike = False
@@ -63,8 +63,8 @@ class Review:
     def state(self) -> State:
         """Return the state behind the latest frame, as plain data."""
         return {
-            "areas": [shown.area for shown in self._marked],
-            "colours": [shown.colours for shown in self._marked],
+            "areas": [subject.area for subject in self._prompted],
+            "colours": [subject.colours for subject in self._prompted],
             "before": self._before,
             "unlike": self._unlike,
         }
@@ -73,7 +73,9 @@ class Review:
     def from_state(cls, state: State) -> Self:
         """Create a review that continues from a state."""
         review = cls()
-        review._marked = [_Shown(*shown) for shown in zip(state["areas"], state["colours"], strict=True)]
+        review._prompted = [
+            _PromptedSubject(*subject) for subject in zip(state["areas"], state["colours"], strict=True)
+        ]
         review._before, review._unlike = state["before"], state["unlike"]
         return review
 
@@ -81,47 +83,51 @@ class Review:
         """Expect a frame of another scene next, where the mask may be anywhere."""
         self._before = None
 
-    def __call__(self, image: Image, found: Prediction, marked: bool) -> Prediction:
+    def __call__(self, image: Image, prediction: Prediction, prompted: bool) -> Prediction:
         """Return the prediction, its confidence below LOW_CONFIDENCE where the mask cannot be right.
 
-        `marked`: a person marked this frame.
+        `prompted`: the user has prompted this frame.
         """
         size = _WIDTH, _HEIGHT
-        mask = np.asarray(cv2.resize(found.matte, size, interpolation=cv2.INTER_AREA), np.uint8)
+        mask = np.asarray(cv2.resize(prediction.matte, size, interpolation=cv2.INTER_AREA), np.uint8)
         before, self._before = self._before, mask if mask.any() else None
         area = float(mask.mean()) / 255
         if area < _NOTHING:
-            return _doubted(found)
-        if marked or self._marked:
+            return _lower_confidence(prediction)
+        if prompted or self._prompted:
             small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
             colours = _colours(small, mask)
-        if marked:
+        if prompted:
             # A frame that the user has prompted counts as right.
-            self._marked = [*self._marked[:1], *self._marked[1:][2 - _MOST :], _Shown(area, colours)]
+            self._prompted = [
+                *self._prompted[:1],
+                *self._prompted[1:][2 - _MOST :],
+                _PromptedSubject(area, colours),
+            ]
             self._unlike = False
-            return found
-        if self._marked:
-            if area < _LOST * min(shown.area for shown in self._marked):
-                return _doubted(found)
-            common = max(float(np.minimum(shown.colours, colours).sum()) for shown in self._marked)
+            return prediction
+        if self._prompted:
+            if area < _LOST * min(subject.area for subject in self._prompted):
+                return _lower_confidence(prediction)
+            common = max(float(np.minimum(subject.colours, colours).sum()) for subject in self._prompted)
             self._unlike = common < (_ALIKE if self._unlike else _UNLIKE)
-        leapt = before is not None and _leapt(before, mask)
-        return _doubted(found) if self._unlike or leapt else found
+        jumped = before is not None and _has_jumped(before, mask)
+        return _lower_confidence(prediction) if self._unlike or jumped else prediction
 
 
-def _doubted(found: Prediction) -> Prediction:
-    return found._replace(confidence=min(found.confidence, LOW_CONFIDENCE / 2))
+def _lower_confidence(prediction: Prediction) -> Prediction:
+    return prediction._replace(confidence=min(prediction.confidence, LOW_CONFIDENCE / 2))
 
 
-def _leapt(before: Matte, mask: Matte) -> bool:
+def _has_jumped(before: Matte, mask: Matte) -> bool:
     """Return True if a mask has jumped in size or place since the previous frame; both `[h, w]` uint8."""
     areas = float(before.sum()) / 255, float(mask.sum()) / 255
     if max(areas) > _GROWN * min(areas):
         return True
     if np.minimum(before, mask).any():
         return False
-    apart = np.linalg.norm(np.subtract(_centre(before), _centre(mask)))
-    return bool(apart > _LEAP * np.sqrt(max(areas)))
+    distance = np.linalg.norm(np.subtract(_centre(before), _centre(mask)))
+    return bool(distance > _LONGEST_JUMP * np.sqrt(max(areas)))
 
 
 def _centre(mask: Matte) -> tuple[float, float]:

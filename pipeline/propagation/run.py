@@ -141,14 +141,14 @@ def _run_forward_spooled(run: _ObjectRun, segment: Segment) -> Iterator[Step]:
         run.clip.path, segment.initial_pts, segment.end_pts, run.only, high_bit_depth=run.high_bit_depth
     )
     with run.spool(segment, "forward") as spool:
-        known, stored = frozenset(spool.pts), spool.read_forward()
-        last = max(known, default=-1)
+        stored_pts, stored = frozenset(spool.pts), spool.read_forward()
+        last = max(stored_pts, default=-1)
         for frame in frames:
             if frame.pts > last:
                 frames = itertools.chain([frame], frames)
                 break
             # The frames that a damaged clip yields may differ from one reading to the next.
-            if frame.pts in known:
+            if frame.pts in stored_pts:
                 pair = frame, next(prediction for pts, prediction in stored if pts == frame.pts)
                 yield Step(pair if segment.begin_pts <= frame.pts else None, 1, 1)
         rest = iter(()) if spool.ended else run.stream(frames, segment.prompts, spool.state)
@@ -165,9 +165,9 @@ def _run_backward(run: _ObjectRun, segment: Segment, shared: Collection[int]) ->
     with run.spool(segment, "backward") as spool:
         yield from _fill_backward(run, segment, shared, spool)
         # The initial frame, and frames behind the segment, were only passed through.
-        served = frozenset(p for p in spool.pts if segment.serves("backward", p))
+        yielded = frozenset(p for p in spool.pts if segment.serves("backward", p))
         stored = spool.read_backward()
-        for frame in read_frames(run.clip.path, only=served, high_bit_depth=run.high_bit_depth):
+        for frame in read_frames(run.clip.path, only=yielded, high_bit_depth=run.high_bit_depth):
             # A frame of a damaged clip that the backward reading could not decode is passed over.
             yield Step((frame, next(prediction for pts, prediction in stored if pts == frame.pts)), 0)
     if not run.lasting:

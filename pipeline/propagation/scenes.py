@@ -38,7 +38,7 @@ def find_scenes(job: Job, clip: Clip, frames: tuple[int, int]) -> Generator[Prog
             return PlanInputs([], job.active_prompts)
         first, last = min(initial), max(initial)
     scenes: list[int] = []
-    with closing(scene_cuts.scanned(clip.path, first, last)) as scan:
+    with closing(scene_cuts.scan(clip.path, first, last)) as scan:
         for pts in scan:
             if pts is not None:
                 scenes.append(pts)

@@ -50,7 +50,7 @@ _SUFFIX = "json"
 _OPEN_SUFFIX = "open"
 
 
-class _Noted(NamedTuple):
+class _SegmentIndex(NamedTuple):
     """Index of a segment: one entry a matte in each list; the names are keys on disk."""
 
     pts: list[int]
@@ -70,7 +70,7 @@ class Spool:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._lasting = folder, lasting
         self._shape = clip.height, clip.width
-        self._segments: list[_Noted] = []
+        self._segments: list[_SegmentIndex] = []
         self.state: State | None = None
         """State behind the last stored frame; None: the stream begins."""
         self.ended = False
@@ -79,17 +79,17 @@ class Spool:
         """Mattes of the open segment, if one is open."""
         self._lines: BinaryIO | None = None
         """Index of the open segment, a line a frame, for who reads it meanwhile."""
-        self._noted, self._digest = _Noted([], [], [], []), hashlib.blake2b()
+        self._index, self._digest = _SegmentIndex([], [], [], []), hashlib.blake2b()
         """Index and digest of the open segment."""
-        self._behind: Callable[[], State] | None = None
+        self._next_state: Callable[[], State] | None = None
         """Gives the state behind the last frame; None: the stream cannot go on just there."""
         self._began = time.monotonic()
-        self._find()
+        self._load_segments()
 
     @property
     def pts(self) -> list[int]:
         """Pts of the frames in finished segments, in the order of the stream."""
-        return [pts for noted in self._segments for pts in noted.pts]
+        return [pts for index in self._segments for pts in index.pts]
 
     def record(
         self, pairs: Iterator[tuple[Frame, Prediction]]
@@ -97,10 +97,10 @@ class Spool:
         """Store each prediction of the stream, then yield it. Closing the generator keeps what is stored."""
         resumable = self.state is not None
         try:
-            for frame, found in pairs:
-                self.add(frame.pts, found)
-                resumable |= found.state is not None
-                yield frame, found
+            for frame, prediction in pairs:
+                self.add(frame.pts, prediction)
+                resumable |= prediction.state is not None
+                yield frame, prediction
         except GeneratorExit:
             if self._lasting and resumable:
                 self._pause(pairs)
@@ -112,35 +112,35 @@ class Spool:
 
         That is this one, or for a model that works in batches the last of a batch, which is done already.
         """
-        while self._file is not None and self._behind is None and (pair := next(pairs, None)):
+        while self._file is not None and self._next_state is None and (pair := next(pairs, None)):
             self.add(pair[0].pts, pair[1])
-        if self._file is not None and self._behind is not None:
-            self._close(self._behind())
+        if self._file is not None and self._next_state is not None:
+            self._close(self._next_state())
 
-    def add(self, pts: int, found: Prediction) -> None:
+    def add(self, pts: int, prediction: Prediction) -> None:
         """Store the latest prediction; to be called before the stream continues."""
         path = self._path(len(self._segments), "mattes")
-        data = zlib.compress(np.ascontiguousarray(found.matte).data, 1)
+        data = zlib.compress(np.ascontiguousarray(prediction.matte).data, 1)
         with write_errors(path.name):
             if self._file is None:
                 self._file = path.open("wb")
                 if self._lasting:
                     self._lines = self._path(len(self._segments), _OPEN_SUFFIX).open("wb", buffering=0)
-                self._noted, self._digest = _Noted([], [], [], []), hashlib.blake2b()
+                self._index, self._digest = _SegmentIndex([], [], [], []), hashlib.blake2b()
             self._file.write(data)
             if self._lines is not None:
                 self._file.flush()  # before the line: who reads it finds the matte
-                row = [pts, float(found.confidence), found.prompted, len(data)]
+                row = [pts, float(prediction.confidence), prediction.prompted, len(data)]
                 self._lines.write(f"{json.dumps(row)}\n".encode("ascii"))
         self._digest.update(data)
-        self._noted.pts.append(pts)
-        self._noted.confidence.append(float(found.confidence))
-        self._noted.told.append(found.prompted)
-        self._noted.bytes.append(len(data))
-        self._behind = found.state
+        self._index.pts.append(pts)
+        self._index.confidence.append(float(prediction.confidence))
+        self._index.told.append(prediction.prompted)
+        self._index.bytes.append(len(data))
+        self._next_state = prediction.state
         due = self._lasting and time.monotonic() - self._began >= CHUNK_SECONDS
-        if due and found.state is not None:
-            self._close(found.state())
+        if due and prediction.state is not None:
+            self._close(prediction.state())
 
     def end(self) -> None:
         """Mark the stream as ended and close the open segment."""
@@ -151,17 +151,17 @@ class Spool:
     def read_forward(self) -> Iterator[tuple[int, Prediction]]:
         """Yield pts and prediction of each frame in finished segments, in the order of the stream."""
         for number in range(len(self._segments)):
-            yield from self._mattes(number, 1)
+            yield from self._read_mattes(number, 1)
 
     def read_backward(self) -> Iterator[tuple[int, Prediction]]:
         """Do as `read_forward`, the last frame first."""
         for number in reversed(range(len(self._segments))):
-            yield from self._mattes(number, -1)
+            yield from self._read_mattes(number, -1)
 
     def remove(self) -> None:
         """Remove all segments."""
         self._segments = []
-        self._tidy()
+        self._remove_unfinished()
 
     def __enter__(self) -> Self:
         return self
@@ -172,19 +172,19 @@ class Spool:
         if self._file is not None:
             with suppress(OSError):  # a full disk refuses what is still to be written, too
                 self._close_files()
-            self._tidy()
+            self._remove_unfinished()
 
     def _path(self, number: int, kind: str) -> Path:
         return self._folder / f"segment-{number:05}.{kind}"
 
-    def _mattes(self, number: int, step: int) -> Iterator[tuple[int, Prediction]]:
-        noted = self._segments[number]
-        rows = list(zip(*noted, np.cumsum(noted.bytes).tolist(), strict=True))
+    def _read_mattes(self, number: int, step: int) -> Iterator[tuple[int, Prediction]]:
+        index = self._segments[number]
+        rows = list(zip(*index, np.cumsum(index.bytes).tolist(), strict=True))
         with self._path(number, "mattes").open("rb") as file:
-            for pts, confidence, told, size, end in rows[::step]:
+            for pts, confidence, prompted, size, end in rows[::step]:
                 file.seek(end - size)
                 plane = np.frombuffer(zlib.decompress(file.read(size)), np.uint8)
-                yield pts, Prediction(plane.reshape(self._shape), confidence, told)
+                yield pts, Prediction(plane.reshape(self._shape), confidence, prompted)
 
     def _close(self, behind: State | None) -> None:
         """Finish the open segment; the state `behind` is None only where the stream ended."""
@@ -198,14 +198,14 @@ class Spool:
                 stream_state.save(path, behind)
                 digests["state"] = _digest(path)
         if self._lasting:
-            data = {**self._noted._asdict(), "ended": self.ended, "digests": digests}
+            data = {**self._index._asdict(), "ended": self.ended, "digests": digests}
             with write_errors(self._path(number, _SUFFIX).name):
                 write_json(self._path(number, _SUFFIX), data)
             self._path(number, _OPEN_SUFFIX).unlink(missing_ok=True)
             for older in range(number - _STATES + 1):
                 if not _keeps_state(older, number):
                     self._path(older, "state").unlink(missing_ok=True)
-        self._segments.append(self._noted)
+        self._segments.append(self._index)
         self._file = None
         self._began = time.monotonic()
 
@@ -215,34 +215,34 @@ class Spool:
                 file.close()
         self._lines = None
 
-    def _find(self) -> None:
+    def _load_segments(self) -> None:
         """Read the segments of an earlier spool as far as they are usable; remove the rest."""
         ends = False
         for number in count():
-            read = self._read(number)
+            read = self._read_index(number)
             if read is None or ends:
                 break
-            noted, ends = read
-            self._segments.append(noted)
+            index, ends = read
+            self._segments.append(index)
         self.ended = ends
         while self._segments and not self.ended:
-            self.state = self._state(len(self._segments) - 1)
+            self.state = self._read_state(len(self._segments) - 1)
             if self.state is not None:
                 break
             self._segments.pop()
-        self._tidy()
+        self._remove_unfinished()
 
-    def _read(self, number: int) -> tuple[_Noted, bool] | None:
+    def _read_index(self, number: int) -> tuple[_SegmentIndex, bool] | None:
         """Read a segment's index and if the stream ends with it; None where it is missing or damaged."""
         data = read_json(self._path(number, _SUFFIX))
         try:
-            noted = _Noted(*(list(data[name]) for name in _Noted._fields))
-            whole = data["digests"]["mattes"] == _digest(self._path(number, "mattes"))
-            return (noted, bool(data["ended"])) if whole and noted.pts else None
+            index = _SegmentIndex(*(list(data[name]) for name in _SegmentIndex._fields))
+            intact = data["digests"]["mattes"] == _digest(self._path(number, "mattes"))
+            return (index, bool(data["ended"])) if intact and index.pts else None
         except (LookupError, TypeError, OSError):
             return None
 
-    def _state(self, number: int) -> State | None:
+    def _read_state(self, number: int) -> State | None:
         """Read the state behind a segment; None where it is missing or damaged."""
         path = self._path(number, "state")
         data: dict[str, Any] = read_json(self._path(number, _SUFFIX))
@@ -251,11 +251,11 @@ class Spool:
         except (LookupError, ValueError, OSError, zipfile.BadZipFile):
             return None
 
-    def _tidy(self) -> None:
+    def _remove_unfinished(self) -> None:
         """Remove files that belong to no finished segment."""
-        kept = {self._path(number, _SUFFIX).stem for number in range(len(self._segments))}
+        stems = {self._path(number, _SUFFIX).stem for number in range(len(self._segments))}
         for path in self._folder.iterdir():
-            if path.stem.startswith("segment-") and path.stem not in kept:
+            if path.stem.startswith("segment-") and path.stem not in stems:
                 path.unlink()
 
 
@@ -318,7 +318,7 @@ def _keeps_state(number: int, last: int) -> bool:
 @lru_cache(maxsize=4096)
 def _read_finished(path: Path, _mtime_ns: int) -> dict[int, StoredMatte]:
     data = read_json(path)
-    rows = zip(*(data[name] for name in _Noted._fields), strict=True)
+    rows = zip(*(data[name] for name in _SegmentIndex._fields), strict=True)
     return _places(path, rows)
 
 

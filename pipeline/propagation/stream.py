@@ -16,7 +16,7 @@ import numpy as np
 from pipeline import models
 from pipeline.errors import RunError
 from pipeline.imaging import scene_cuts
-from pipeline.imaging.scene_cuts import Scenes
+from pipeline.imaging.scene_cuts import SceneCutDetector
 from pipeline.job import Job
 from pipeline.models import Model, Prediction, PromptedFrame
 from pipeline.propagation import deflicker
@@ -75,7 +75,7 @@ def run_model(
     prompted = state["told"]
     # States written before reviews existed have none.
     review = Review.from_state(state["review"]) if state.get("review") else Review()
-    scenes = itertools.groupby(frames, Scenes(state["scene"], state["small"]))
+    scenes = itertools.groupby(frames, SceneCutDetector(state["scene"], state["small"]))
     for number, scene in [(0, frames)] if has_memory else scenes:
         # In the scene of the state, the model continues from its own state, if it was run there at all.
         model_state = state["found"] if resuming and number == state["scene"] else None
@@ -113,7 +113,7 @@ def _stream_state(
     return {
         "scene": scene,
         "told": prompted,
-        "small": scene_cuts.small(frame),
+        "small": scene_cuts.shrink(frame),
         "review": review.state(),
         "found": model_state and model_state(),
     }

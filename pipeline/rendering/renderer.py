@@ -90,8 +90,8 @@ class Renderer:
             yield self._render_frame(pair, pts)
             return
         seconds = (pts - self._timing.begin) * self._clip.time_base
-        for at, shown in self._retimed.add(seconds, pair):
-            yield self._render_frame(shown, self._ticks(at))
+        for at, retimed in self._retimed.add(seconds, pair):
+            yield self._render_frame(retimed, self._ticks(at))
 
     def _ticks(self, at: int | Fraction) -> int:
         """Return the result's pts of a frame number at a constant rate, or of a time in seconds."""

@@ -75,13 +75,13 @@ def _select_sound(job: Job, clip: Clip, timing: ResultTiming) -> AudioRange | No
     """Return the sound of the result, in the clip's time from its first picture on; None: no sound."""
     begin, stop = timing.begin * clip.time_base, timing.stop * clip.time_base
     if job.sound == "behind" and isinstance(job.background, Footage):
-        behind = probe_clip(job.background.path)
-        repeat = None if job.background.hold_last else behind.length
-        return AudioRange(behind.path, begin, stop, repeat)
+        footage = probe_clip(job.background.path)
+        repeat = None if job.background.hold_last else footage.length
+        return AudioRange(footage.path, begin, stop, repeat)
     if job.sound == "own":
         # Sound that is longer than the picture is not cut where the picture was not.
-        whole = stop == clip.length and job.end is None
-        return AudioRange(job.source, begin, None if whole else stop)
+        uncut = stop == clip.length and job.end is None
+        return AudioRange(job.source, begin, None if uncut else stop)
     return None
 
 

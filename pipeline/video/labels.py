@@ -45,12 +45,12 @@ class Timecode:
     @classmethod
     def parse(cls, text: str, rate: Fraction) -> Self | None:
         """Parse a timecode at `rate` frames per second; return None if `text` is not one."""
-        found = _TIMECODE.fullmatch(text.strip())
+        match = _TIMECODE.fullmatch(text.strip())
         nominal = round(rate)
-        if found is None or nominal < 1 or int(found[5]) >= nominal:
+        if match is None or nominal < 1 or int(match[5]) >= nominal:
             return None
-        hours, minutes, seconds, number = (int(found[n]) for n in (1, 2, 3, 5))
-        drop = found[4] != ":" and nominal % 30 == 0
+        hours, minutes, seconds, number = (int(match[n]) for n in (1, 2, 3, 5))
+        drop = match[4] != ":" and nominal % 30 == 0
         minutes += 60 * hours
         frames = (60 * minutes + seconds) * nominal + number
         if drop:
@@ -100,15 +100,15 @@ class Labels:
         times = load_index(path)
         zero = times.origin * times.tick
         with Source(path) as source:
-            told = {key.lower(): value for key, value in source.container.metadata.items()}
-            texts = [(told.get("timecode", ""), rate)]
+            metadata = {key.lower(): value for key, value in source.container.metadata.items()}
+            texts = [(metadata.get("timecode", ""), rate)]
             for stream in source.container.streams:  # a timecode track has a rate of its own
                 own = getattr(stream, "average_rate", None) if stream.type == "data" else None
                 texts.insert(0 if own else 1, (stream.metadata.get("timecode", ""), own or rate))
             codes = (Timecode.parse(*text) for text in texts)
             return cls(
-                title=told.get("title", "").strip(),
-                created=_creation_time(told.get("creation_time", "")),
+                title=metadata.get("title", "").strip(),
+                created=_creation_time(metadata.get("creation_time", "")),
                 timecode=next((code for code in codes if code is not None), None),
                 chapters=tuple(_read_chapters(source.container.chapters(), zero)),
             )
@@ -129,12 +129,12 @@ class Labels:
         """Add the labels that the container supports; call before its header is written."""
         if out.format.name not in _MUXERS:
             return
-        told = {
+        metadata = {
             "title": self.title,
             "creation_time": self.created,
             "timecode": "" if self.timecode is None else str(self.timecode.at_rate(rate)),
         }
-        out.metadata.update({key: value for key, value in told.items() if value})
+        out.metadata.update({key: value for key, value in metadata.items() if value})
         if self.chapters:
             out.set_chapters(
                 [_chapter_entry(number, chapter) for number, chapter in enumerate(self.chapters, 1)]

@@ -31,9 +31,9 @@ def realtime_threads() -> set[int]:
     """Return the ids of this process's threads with real-time priority; empty except on Linux."""
     if not _THREADS.is_dir():
         return set()
-    found = set()
+    ids = set()
     for name in os.listdir(_THREADS):  # noqa: PTH208 - names alone, as they end at any time
         with suppress(OSError):
             if os.sched_getscheduler(int(name)) in (os.SCHED_FIFO, os.SCHED_RR):
-                found.add(int(name))
-    return found
+                ids.add(int(name))
+    return ids

@@ -35,7 +35,7 @@ def read(path: Path) -> dict[str, Tensor]:
             raise WeightsError(
                 f"{path.name}: weights are read from .safetensors, .pth, .pt and .bin files only."
             )
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path.name} in {path.parent} holds more than plain tensors, or is damaged, and was not loaded. "
@@ -48,11 +48,11 @@ def read(path: Path) -> dict[str, Tensor]:
         raise WeightsError(
             f"{path.name} in {path.parent} is damaged or no checkpoint. Delete it, and download it again."
         ) from error
-    if not isinstance(found, Mapping) or not all(
-        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in found.items()
+    if not isinstance(tensors, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in tensors.items()
     ):
         raise WeightsError(f"{path.name} holds something other than tensors by name, and was not loaded.")
-    return dict(found)
+    return dict(tensors)
 
 
 def load_into(module: nn.Module, path: Path) -> None:
@@ -76,7 +76,7 @@ def load_into(module: nn.Module, path: Path) -> None:
             if name in given and given[name].is_floating_point() != own[name].is_floating_point()
         ],
     }
-    faults_text = "; it ".join(f"{what} {_listed(names)}" for what, names in faults.items() if names)
+    faults_text = "; it ".join(f"{fault} {_list_names(names)}" for fault, names in faults.items() if names)
     if faults_text:
         raise WeightsError(f"{path.name} is not this model's: it {faults_text}.")
     module.load_state_dict(given, strict=True)
@@ -86,6 +86,6 @@ def _shape(tensor: Tensor) -> str:
     return "×".join(map(str, tensor.shape)) or "one number"
 
 
-def _listed(names: list[str]) -> str:
+def _list_names(names: list[str]) -> str:
     rest = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")

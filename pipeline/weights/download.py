@@ -210,7 +210,7 @@ def _check_address(hosts: set[str], request: httpx.Request) -> None:
 def _is_private(host: str) -> bool:
     """Return True if a host is, or its name stands for, an address that is not of the public Internet."""
     try:
-        found = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
+        addresses = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
     except OSError:
         return False  # then it cannot be asked either, or a proxy asks it
-    return any(not ipaddress.ip_address(address.partition("%")[0]).is_global for address in found)
+    return any(not ipaddress.ip_address(address.partition("%")[0]).is_global for address in addresses)

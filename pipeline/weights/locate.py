@@ -41,15 +41,15 @@ def find_files(weights: Weights, label: str, key: str, folder: Path | None = Non
     """
     if folder is not None:
         return _find_in(weights, label, folder)
-    found = {file: find_file(file) for file in weights.files}
-    missing = [file for file, path in found.items() if path is None]
+    paths = {file: find_file(file) for file in weights.files}
+    missing = [file for file, path in paths.items() if path is None]
     if missing:
         check_shipped(weights)
         raise WeightsError(
             f"{label} needs its weights, {list_files(missing)}. Download them with `python -m pipeline "
             f"download {key}`, or put the {'file' if len(missing) == 1 else 'files'} into {weights_folder()}."
         )
-    return [path for path in found.values() if path is not None]
+    return [path for path in paths.values() if path is not None]
 
 
 def check_shipped(weights: Weights) -> None:
@@ -71,11 +71,11 @@ def _find_in(weights: Weights, label: str, place: Path) -> list[Path]:
         )
     if not place.is_dir():
         raise WeightsError(f"{place.name}: there is no such file or folder of weights.")
-    found = {file: _first_file(place / file.name, place / Path(file.name).name) for file in weights.files}
-    missing = [file for file, path in found.items() if path is None]
+    paths = {file: _first_file(place / file.name, place / Path(file.name).name) for file in weights.files}
+    missing = [file for file, path in paths.items() if path is None]
     if missing:
         raise WeightsError(f"{place.name}: {label} needs {list_files(missing)}; that is not in this folder.")
-    return [path for path in found.values() if path is not None]
+    return [path for path in paths.values() if path is not None]
 
 
 def find_file(file: File) -> Path | None:

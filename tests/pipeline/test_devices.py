@@ -111,13 +111,13 @@ class Network:
 @pytest.mark.parametrize("size", [1, 7, 8])
 def test_results_are_in_the_order_of_items(count: int, room: int, size: int) -> None:
     network = Network(room)
-    assert list(devices.batched(network, iter(range(count)), size)) == [2 * n for n in range(count)]
+    assert list(devices.run_batches(network, iter(range(count)), size)) == [2 * n for n in range(count)]
     assert max(network.sizes, default=0) <= size
 
 
 def test_a_batch_that_does_not_fit_is_halved_permanently() -> None:
     network = Network(3)
-    list(devices.batched(network, iter(range(20)), 8))
+    list(devices.run_batches(network, iter(range(20)), 8))
     assert network.sizes[:3] == [8, 4, 2]
     assert set(network.sizes[3:]) == {2}
 
@@ -125,7 +125,7 @@ def test_a_batch_that_does_not_fit_is_halved_permanently() -> None:
 def test_a_single_item_that_does_not_fit_raises_an_error() -> None:
     network = Network(0)
     with pytest.raises(RunError, match="too little free memory"):
-        list(devices.batched(network, iter(range(9)), 8))
+        list(devices.run_batches(network, iter(range(9)), 8))
     assert network.sizes == [8, 4, 2, 1]
 
 
@@ -134,7 +134,7 @@ def test_other_errors_are_raised_unchanged() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        list(devices.batched(run, iter([1]), 8))
+        list(devices.run_batches(run, iter([1]), 8))
 
 
 def test_at_most_one_batch_is_read_ahead() -> None:
@@ -145,7 +145,7 @@ def test_at_most_one_batch_is_read_ahead() -> None:
             read.append(n)
             yield n
 
-    results = devices.batched(Network(100), items(), 4)
+    results = devices.run_batches(Network(100), items(), 4)
     assert [next(results) for _ in range(4)] == [0, 2, 4, 6]
     assert read == [0, 1, 2, 3]
 
@@ -163,6 +163,6 @@ def test_memory_of_a_failed_attempt_is_freed() -> None:
                 raise torch.OutOfMemoryError
             return list(batch)
 
-        assert list(devices.batched(run, iter(range(4)), 4)) == [0, 1, 2, 3]
+        assert list(devices.run_batches(run, iter(range(4)), 4)) == [0, 1, 2, 3]
     finally:
         gc.enable()

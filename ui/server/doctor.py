@@ -123,7 +123,7 @@ def _device() -> Finding:
         return Finding(f"No device can be used for models ({error}).", ok=False, stops=True)
     if device.type != "cuda":
         return Finding(f"Models run on the processor, with {os.cpu_count()} cores: there is no CUDA device.")
-    name, memory = devices.described(device)
+    name, memory = devices.describe(device)
     return Finding(f"Models run on {device}: {name}, {text.format_size(memory)}.")
 
 

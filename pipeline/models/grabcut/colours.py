@@ -59,10 +59,10 @@ def smooth_odds(odds: Floats, guide: Guide, rounds: int = 3) -> Floats:
     Neighbours of similar colour are drawn to the same side.
     """
     odds = np.clip(odds, -30, 30)
-    belief = np.tanh(odds / 2)
+    mean = np.tanh(odds / 2)
     for _ in range(rounds):
-        belief = np.tanh((odds + 2 * guide.filter(belief)) / 2)
-    return np.asarray((belief + 1) / 2, np.float32)
+        mean = np.tanh((odds + 2 * guide.filter(mean)) / 2)
+    return np.asarray((mean + 1) / 2, np.float32)
 
 
 def edge_guide(image: Image) -> Guide:

@@ -42,7 +42,7 @@ def mask_from_prompt(frame: Image, small: Image, prompt: Prompt) -> Floats:
     """Segment what a box is drawn around, or points to keep lie on; `[h, w]`, the working grid, 0 to 1."""
     if prompt.box is None:
         return _mask_from_points(small, scale_points(prompt, frame, small))
-    large = guided_filter.shrunk(frame, 1280)
+    large = guided_filter.shrink(frame, 1280)
     finer = large.shape[1] / frame.shape[1]
     corners = (prompt.box.x0, prompt.box.y0, prompt.box.x1, prompt.box.y1)
     mask = _segment_box(large, Box(*(c * finer for c in corners)))
@@ -66,7 +66,7 @@ def _segment_with_margin(frame: Image, box: Box, share: float) -> Floats:
     left, top = int(max(0, box.x0 - margin)), int(max(0, box.y0 - margin))
     right, bottom = int(min(width, box.x1 + margin + 1)), int(min(height, box.y1 + margin + 1))
     scale = 240 / max(right - left, bottom - top)
-    around = cv2.resize(
+    crop = cv2.resize(
         frame[top:bottom, left:right],
         None,
         fx=scale,
@@ -77,9 +77,11 @@ def _segment_with_margin(frame: Image, box: Box, share: float) -> Floats:
         (box.x0 - left) * scale, (box.y0 - top) * scale, (box.x1 - left) * scale, (box.y1 - top) * scale
     )
     mask = np.zeros((height, width), np.float32)
-    found = _segment_crop(np.ascontiguousarray(around, np.uint8), inside)
+    crop_mask = _segment_crop(np.ascontiguousarray(crop, np.uint8), inside)
     mask[top:bottom, left:right] = cv2.resize(
-        found, (right - left, bottom - top), interpolation=cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR
+        crop_mask,
+        (right - left, bottom - top),
+        interpolation=cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR,
     )
     return mask
 
@@ -90,9 +92,9 @@ def _segment_crop(picture: Image, box: Box) -> Floats:
     undecided = np.where(rough > 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD)
     seeded = np.where(rough > 0.97, cv2.GC_FGD, np.where(rough < 0.03, cv2.GC_BGD, undecided))
     for start in (undecided, seeded):
-        found = _run_grabcut(picture, np.where(inside, start, cv2.GC_BGD))
-        if _fills_box(found, box):
-            return found
+        mask = _run_grabcut(picture, np.where(inside, start, cv2.GC_BGD))
+        if _fills_box(mask, box):
+            return mask
     return rough
 
 
@@ -177,12 +179,12 @@ def _apply_click(bins: Bins, guide: Guide, mask: Floats, point: Point, distance:
         colour_histogram(bins, beside + spot), colour_histogram(bins, wrong * (1 - near)), bins
     )
     place = 3 * np.tanh(signed_distance(mask) / 6) + sign * (2.5 * near * (likeness + 1.5) + 20 * spot)
-    settled = smooth_odds(as_floats(place), guide)
-    crossed = (settled > 0.5) != (mask > 0.5)
-    mended = spot | (crossed & (sign * (settled - mask) > 0))
-    _, parts = cv2.connectedComponents(mended.astype(np.uint8))
-    touched = mended & np.isin(parts, parts[spot])
-    return as_floats(np.where(touched, np.where(spot, point.keep, settled), mask))
+    probability = smooth_odds(as_floats(place), guide)
+    crossed = (probability > 0.5) != (mask > 0.5)
+    changed = spot | (crossed & (sign * (probability - mask) > 0))
+    _, parts = cv2.connectedComponents(changed.astype(np.uint8))
+    touched = changed & np.isin(parts, parts[spot])
+    return as_floats(np.where(touched, np.where(spot, point.keep, probability), mask))
 
 
 def look_ahead(frame: Image) -> int:
@@ -204,11 +206,11 @@ def _segment_moving(small: Image, ahead: list[Image]) -> Floats | None:
     share = np.zeros(small.shape[:2], np.float32)
     steps = ahead[1::4]
     for other in steps:
-        apart, trusted = _independent_motion(small, other)
-        share += (trusted & (apart > np.median(apart) + 1.5)) / np.float32(len(steps))
-    seen = cv2.morphologyEx((share > 0.3).astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+        motion, trusted = _independent_motion(small, other)
+        share += (trusted & (motion > np.median(motion) + 1.5)) / np.float32(len(steps))
+    moving = cv2.morphologyEx((share > 0.3).astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
     count, parts, stats, _ = cv2.connectedComponentsWithStats(
-        guided_filter.dilate(np.asarray(seen, np.uint8), 6)
+        guided_filter.dilate(np.asarray(moving, np.uint8), 6)
     )
     if count < 2:
         return None
@@ -230,7 +232,7 @@ def _centre_weight(small: Image) -> Floats:
 def _independent_motion(here: Image, there: Image) -> tuple[Floats, Mask]:
     """Return each pixel's motion relative to the camera's, in pixels, and where the flow is reliable."""
     a, b = optical_flow.grey(here), optical_flow.grey(there)
-    way = optical_flow.flow(a, b)
-    trusted = optical_flow.trusted(way, optical_flow.flow(b, a))
-    camera = optical_flow.camera_way(optical_flow.camera(way, trusted), *a.shape)
-    return np.asarray(np.linalg.norm(way - camera, axis=2), np.float32), trusted
+    flow = optical_flow.flow(a, b)
+    trusted = optical_flow.trusted(flow, optical_flow.flow(b, a))
+    camera = optical_flow.camera_flow(optical_flow.estimate_homography(flow, trusted), *a.shape)
+    return np.asarray(np.linalg.norm(flow - camera, axis=2), np.float32), trusted

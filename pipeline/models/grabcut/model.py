@@ -31,13 +31,13 @@ class GrabCut:
         if first is None:
             return
         image, prompt = first
-        small = guided_filter.shrunk(image, SIDE)
+        small = guided_filter.shrink(image, SIDE)
         if prompt and prompt.initialises:
             mask = mask_from_prompt(image, small, prompt)
         else:
             ahead = list(itertools.islice(frames, look_ahead(image)))
             frames = itertools.chain(ahead, frames)
-            mask = propose_mask(small, [guided_filter.shrunk(frame.image, SIDE) for frame in ahead])
+            mask = propose_mask(small, [guided_filter.shrink(frame.image, SIDE) for frame in ahead])
         if prompt and prompt.points:
             mask = correct_mask(small, mask, scale_points(prompt, image, small))
         subject = Subject.from_mask(small, mask)
@@ -48,7 +48,7 @@ class GrabCut:
 def _track(subject: Subject, frames: Iterator[PromptedFrame]) -> Iterator[Prediction]:
     """Yield the subject on the frames after the prompted one."""
     for image, prompt in frames:
-        small = guided_filter.shrunk(image, SIDE)
+        small = guided_filter.shrink(image, SIDE)
         mask = subject.track(small)
         if prompt and prompt.points:
             mask = subject.correct(small, scale_points(prompt, image, small))

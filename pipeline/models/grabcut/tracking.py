@@ -44,10 +44,10 @@ class Background:
     known: Floats
     """0 to 1 for each pixel."""
 
-    def warp(self, way: Floats) -> None:
-        """Warp with the camera; `way` is the flow from the new frame to the old."""
-        self.picture = np.asarray(optical_flow.warp(self.picture, way), np.float32)
-        self.known = np.asarray(optical_flow.warp(self.known, way), np.float32)
+    def warp(self, flow: Floats) -> None:
+        """Warp by the camera's motion; `flow` leads from the new frame to the old one."""
+        self.picture = np.asarray(optical_flow.warp(self.picture, flow), np.float32)
+        self.known = np.asarray(optical_flow.warp(self.known, flow), np.float32)
 
     def log_odds(self, picture: Floats) -> Floats:
         """Return the log odds that something stands before the background, `[h, w]`, -1 to 2.
@@ -111,15 +111,17 @@ class Subject:
     def track(self, small: Image) -> Floats:
         """Return the mask of the next frame, `[h, w]`, 0 to 1."""
         grey, bins, picture = optical_flow.grey(small), bin_colours(small), small.astype(np.float32)
-        way = optical_flow.flow(grey, self.grey)
-        trusted = optical_flow.trusted(way, optical_flow.flow(self.grey, grey))
-        carried = np.asarray(optical_flow.warp(self.mask, way), np.float32)
-        camera = optical_flow.camera_way(optical_flow.camera(way, trusted & (carried < 0.3)), *grey.shape)
+        flow = optical_flow.flow(grey, self.grey)
+        trusted = optical_flow.trusted(flow, optical_flow.flow(self.grey, grey))
+        warped = np.asarray(optical_flow.warp(self.mask, flow), np.float32)
+        camera = optical_flow.camera_flow(
+            optical_flow.estimate_homography(flow, trusted & (warped < 0.3)), *grey.shape
+        )
         self.background.warp(camera)
         subject, background = self.colours
         odds = log_odds(subject, background, bins) + self.background.log_odds(picture)
-        if (carried > 0.5).sum() > _LOST * self.area:
-            odds += _position_odds(carried, trusted) + _motion_odds(way - camera, carried, trusted)
+        if (warped > 0.5).sum() > _LOST * self.area:
+            odds += _position_odds(warped, trusted) + _motion_odds(flow - camera, warped, trusted)
             self.mask = smooth_odds(odds, edge_guide(small))
         else:
             # Search everywhere; colour alone is not enough where the background is known.
@@ -137,14 +139,14 @@ class Subject:
         before, self.mask = self.mask, correct_mask(small, self.mask, points)
         self.area = float((self.mask > 0.5).sum())
         gained, lost = np.maximum(self.mask - before, 0), np.maximum(before - self.mask, 0)
-        passed = np.stack(
+        transfer = np.stack(
             (
                 _colour_transfer(bins, gained, lost, self.mask),
                 _colour_transfer(bins, lost, gained, 1 - self.mask),
             )
         )
         self.first, self.colours = (
-            _normalise(c * (1 - passed[:, 0]) + passed[:, 1]) for c in (self.first, self.colours)
+            _normalise(c * (1 - transfer[:, 0]) + transfer[:, 1]) for c in (self.first, self.colours)
         )
         self.background.forget(self.mask)
         self.background.update(small.astype(np.float32), _background_certainty(signed_distance(self.mask)))
@@ -152,11 +154,11 @@ class Subject:
 
     def _update_colours(self, bins: Bins, depth: Floats) -> None:
         """Blend in a little of the current colours; the prompted frame's keep a fixed share."""
-        seen = np.stack(
+        current = np.stack(
             (colour_histogram(bins, depth > 3), colour_histogram(bins, (depth < -3) & (depth > -80)))
         )
         hold = np.array([[0.3], [0.1]], np.float32)
-        self.colours = as_floats((1 - hold) * (0.95 * self.colours + 0.05 * seen) + hold * self.first)
+        self.colours = as_floats((1 - hold) * (0.95 * self.colours + 0.05 * current) + hold * self.first)
 
 
 def _colour_transfer(bins: Bins, gained: Floats, lost: Floats, now: Floats) -> Floats:
@@ -165,8 +167,8 @@ def _colour_transfer(bins: Bins, gained: Floats, lost: Floats, now: Floats) -> F
     The share of each colour that left with `lost`, and the colours that came with `gained`; `now` is the
     region after it.
     """
-    came, went, stays = (colour_histogram(bins, part) * part.sum() for part in (gained, lost, now))
-    return as_floats(np.stack((went / (went + stays + 1e-3), came / max(float(now.sum()), 1.0))))
+    added, removed, remaining = (colour_histogram(bins, part) * part.sum() for part in (gained, lost, now))
+    return as_floats(np.stack((removed / (removed + remaining + 1e-3), added / max(float(now.sum()), 1.0))))
 
 
 def _normalise(colours: Floats) -> Floats:
@@ -187,19 +189,19 @@ def _background_certainty(depth: Floats) -> Floats:
     return np.clip(-depth / 4, 0, 1).astype(np.float32)
 
 
-def _position_odds(carried: Floats, trusted: Mask) -> Floats:
+def _position_odds(warped: Floats, trusted: Mask) -> Floats:
     """Return the log odds of the warped mask: high inside, undecided at the edge, falling outside."""
-    depth = signed_distance(carried)
-    size = float(np.sqrt((carried > 0.5).sum()))
+    depth = signed_distance(warped)
+    size = float(np.sqrt((warped > 0.5).sum()))
     far = np.maximum(-depth - 0.1 * size, 0) / (0.1 * size + 1)
     firm = np.where((depth > 0) & ~trusted, 0.3, 1.0)
     return np.asarray(2 * (np.tanh(depth / 8) * firm - far), np.float32)
 
 
-def _motion_odds(apart: Floats, carried: Floats, trusted: Mask) -> Floats:
+def _motion_odds(motion: Floats, warped: Floats, trusted: Mask) -> Floats:
     """Return the log odds of moving against the camera as the subject does; 0 where it stands still."""
-    speed = np.linalg.norm(apart, axis=2)
-    core = trusted & (carried > 0.6)
+    speed = np.linalg.norm(motion, axis=2)
+    core = trusted & (warped > 0.6)
     usual = float(np.median(speed[core])) if core.sum() > 20 else 0.0
     weight = np.clip((usual - 1) / 2, 0, 1)
     return as_floats(np.where(trusted, weight * np.clip(2 * speed / max(usual, 0.1) - 1, -1, 1), 0))

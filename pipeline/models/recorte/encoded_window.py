@@ -28,12 +28,12 @@ def frame_size(image: Image) -> tuple[int, int]:
 class EncodedWindow:
     """A window of a frame with its image features, from which masks are decoded."""
 
-    def __init__(self, network: Network, device: torch.device, image: Image, place: Window) -> None:
+    def __init__(self, network: Network, device: torch.device, image: Image, window: Window) -> None:
         import torch
 
-        self.window = place
+        self.window = window
         self._network, self._device = network, device
-        self.small: Image = place.cut(image)
+        self.small: Image = window.crop(image)
         with torch.inference_mode(), devices.autocast(device):
             picture = torch.from_numpy(self.small).to(device).permute(2, 0, 1)[None].float() / 255
             self._features: Features = network.embed(picture.contiguous(memory_format=torch.channels_last))
@@ -43,23 +43,23 @@ class EncodedWindow:
         points: Sequence[Point] = (),
         box: Box | None = None,
         so_far: Floats | None = None,
-        alike: torch.Tensor | None = None,
+        comparison: torch.Tensor | None = None,
     ) -> Floats:
         """Decode the matte on the window's grid, `[rows, columns]`, 0 to 1.
 
-        Marks are in the frame's pixels; `so_far` is the mask there is, on the grid; `alike` is what
-        `compared` gave.
+        Marks are in the frame's pixels; `so_far` is the mask there is, on the grid; `comparison` is
+        what `compare` returned.
         """
         import torch
 
-        place = self.window
-        on_grid = [place.point(point) for point in points]
-        boxed = None if box is None else place.box(box)
-        marks = torch.from_numpy(prompt_maps.drawn(place.rows, place.columns, on_grid, boxed, so_far))
+        window = self.window
+        on_grid = [window.point(point) for point in points]
+        boxed = None if box is None else window.box(box)
+        marks = torch.from_numpy(prompt_maps.draw(window.rows, window.columns, on_grid, boxed, so_far))
         with torch.inference_mode(), devices.autocast(self._device):
-            told = marks[None].to(self._device).contiguous(memory_format=torch.channels_last)
-            seen = torch.zeros_like(self._features.sixteenth[:, :3]) if alike is None else alike
-            logits, _ = self._network.decode(self._features, told, seen)
+            prompt = marks[None].to(self._device).contiguous(memory_format=torch.channels_last)
+            compared = torch.zeros_like(self._features.sixteenth[:, :3]) if comparison is None else comparison
+            logits, _ = self._network.decode(self._features, prompt, compared)
             return as_floats(logits[0, 0].float().sigmoid().cpu().numpy())
 
     def compare(self, memories: Sequence[Memory]) -> torch.Tensor:

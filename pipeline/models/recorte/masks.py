@@ -42,15 +42,15 @@ _SURE, _UNSURE = 1.0, 0.7
 the subject it is 0.87 at most, on the subject hardly ever below 0.92."""
 
 
-def include_points(found: Box, points: Sequence[Point]) -> Box:
+def include_points(box: Box, points: Sequence[Point]) -> Box:
     """Return the box grown so that it contains the points."""
-    xs, ys = [found.x0, found.x1, *(p.x for p in points)], [found.y0, found.y1, *(p.y for p in points)]
+    xs, ys = [box.x0, box.x1, *(p.x for p in points)], [box.y0, box.y1, *(p.y for p in points)]
     return Box(min(xs), min(ys), max(xs), max(ys))
 
 
-def matte_on_grid(matte: Matte, place: Window) -> Floats:
+def matte_on_grid(matte: Matte, window: Window) -> Floats:
     """Return a frame's matte on the grid of a window, `[rows, columns]`, 0 to 1."""
-    return as_floats(place.cut(matte)) / np.float32(255)
+    return as_floats(window.crop(matte)) / np.float32(255)
 
 
 def clip_to_box(mask: Floats, box: Box) -> Floats:
@@ -59,12 +59,12 @@ def clip_to_box(mask: Floats, box: Box) -> Floats:
     top, bottom, left, right = (
         max(0, int(v)) for v in (box.y0 - slack, box.y1 + slack + 1, box.x0 - slack, box.x1 + slack + 1)
     )
-    kept = np.zeros_like(mask)
-    kept[top:bottom, left:right] = mask[top:bottom, left:right]
-    return kept
+    clipped = np.zeros_like(mask)
+    clipped[top:bottom, left:right] = mask[top:bottom, left:right]
+    return clipped
 
 
-def drop_foreign_parts(mask: Floats, before: Floats, alike: torch.Tensor) -> Floats:
+def drop_foreign_parts(mask: Floats, before: Floats, comparison: torch.Tensor) -> Floats:
     """Return the mask without the parts that are other objects: new, or less similar to the memory.
 
     What a mask takes in by mistake is left behind as a part of its own when the subject moves on.
@@ -72,21 +72,21 @@ def drop_foreign_parts(mask: Floats, before: Floats, alike: torch.Tensor) -> Flo
     count, parts = cv2.connectedComponents((mask > _FAINT).astype(np.uint8))
     areas, common, shares = (
         np.bincount(parts.ravel(), weights.ravel(), count)
-        for weights in (np.ones_like(mask), before > _FAINT, _similarity_map(alike, mask))
+        for weights in (np.ones_like(mask), before > _FAINT, _similarity_map(comparison, mask))
     )
     areas[0] = 0  # what is outside all of them
-    likeness = shares / np.maximum(areas, 1)
-    same = (common >= _SHARED * areas) & (likeness >= _AS_ALIKE * likeness[areas.argmax()])
+    similarities = shares / np.maximum(areas, 1)
+    same = (common >= _SHARED * areas) & (similarities >= _AS_ALIKE * similarities[areas.argmax()])
     same[0] = True
     return as_floats(np.where(same[parts], mask, 0))
 
 
-def enforce_points(mask: Floats, place: Window, points: Sequence[Point]) -> Floats:
+def enforce_points(mask: Floats, window: Window, points: Sequence[Point]) -> Floats:
     """Return the mask with a disc around each point that the network did not follow."""
     mask = mask.copy()
     for point in points:
-        there = place.point(point)
-        x, y = int(there.x), int(there.y)
+        on_grid = window.point(point)
+        x, y = int(on_grid.x), int(on_grid.y)
         y, x = min(max(y, 0), mask.shape[0] - 1), min(max(x, 0), mask.shape[1] - 1)
         if (mask[y, x] > 0.5) != point.keep:
             cv2.circle(mask, (x, y), 2 * prompt_maps.RADIUS, float(point.keep), cv2.FILLED)
@@ -105,15 +105,15 @@ def certainty(mask: Floats) -> float:
     return float(np.clip((inside.mean() - _UNSURE) / (_SURE - _UNSURE), 0, 1)) if inside.size else 0.0
 
 
-def similarity(mask: Floats, alike: torch.Tensor) -> float:
+def similarity(mask: Floats, comparison: torch.Tensor) -> float:
     """Return the mean similarity of the mask's pixels to the inside of the remembered masks, 0 to 1."""
     inside = mask > 0.5
-    return float(_similarity_map(alike, mask)[inside].mean()) if inside.any() else 0.0
+    return float(_similarity_map(comparison, mask)[inside].mean()) if inside.any() else 0.0
 
 
-def _similarity_map(alike: torch.Tensor, mask: Floats) -> Floats:
+def _similarity_map(comparison: torch.Tensor, mask: Floats) -> Floats:
     """Return for each pixel the share of similar places that lay inside the remembered masks, 0 to 1."""
-    return as_floats(cv2.resize(alike[0, 0].float().cpu().numpy(), mask.shape[::-1]))
+    return as_floats(cv2.resize(comparison[0, 0].float().cpu().numpy(), mask.shape[::-1]))
 
 
 def clear_veil(mask: Floats) -> Floats:

@@ -48,13 +48,13 @@ class Candidate(NamedTuple):
 class Movement:
     """Motion between two pictures, `[H, W, 3]` uint8, other than the camera's."""
 
-    def __init__(self, here: Image, behind: Image) -> None:
-        greys = optical_flow.grey(here), optical_flow.grey(behind)
-        way = optical_flow.flow(*greys)
-        self._trusted = optical_flow.trusted(way, optical_flow.flow(*reversed(greys)))
-        camera = optical_flow.camera(way, self._trusted, 4)
-        background = optical_flow.camera_way(camera, *way.shape[:2])
-        self._far = as_floats(np.linalg.norm(way - background, axis=2))
+    def __init__(self, first: Image, second: Image) -> None:
+        greys = optical_flow.grey(first), optical_flow.grey(second)
+        flow = optical_flow.flow(*greys)
+        self._trusted = optical_flow.trusted(flow, optical_flow.flow(*reversed(greys)))
+        camera = optical_flow.estimate_homography(flow, self._trusted, 4)
+        background = optical_flow.camera_flow(camera, *flow.shape[:2])
+        self._far = as_floats(np.linalg.norm(flow - background, axis=2))
         """Length of each place's motion that the camera does not account for, in pixels."""
 
     def prior(self) -> Floats:
@@ -82,7 +82,7 @@ def propose(encode: Encode, pairs: Iterator[tuple[Image, Image]]) -> list[Propos
     candidates: list[Candidate] = []
     for image, behind in pairs:
         view = encode(image, window.whole(frame_size(image), GRID_PIXELS))
-        movement = Movement(view.small, view.window.cut(behind))
+        movement = Movement(view.small, view.window.crop(behind))
         for mask in (view.mask(), view.mask(so_far=movement.prior())):
             sure = certainty(mask)
             if sure >= LOST:
@@ -93,14 +93,14 @@ def propose(encode: Encode, pairs: Iterator[tuple[Image, Image]]) -> list[Propos
     def agreements(one: Candidate) -> list[tuple[float, Candidate]]:
         """Return each other frame's candidate nearest to what the memory of `one` finds, and its overlap."""
         memory = [windows[one.number].memorise(one.mask)]
-        found = []
+        overlaps = []
         for number, view in enumerate(windows):
             own = [other for other in candidates if other.number == number != one.number]
             if own:
-                again = view.mask(alike=view.compare(memory))
-                nearest = max(own, key=lambda other: other.weight * overlap(again, other.mask))
-                found.append((overlap(again, nearest.mask), nearest))
-        return found
+                redetected = view.mask(comparison=view.compare(memory))
+                nearest = max(own, key=lambda other: other.weight * overlap(redetected, other.mask))
+                overlaps.append((overlap(redetected, nearest.mask), nearest))
+        return overlaps
 
     best, agreed, most = None, [], (-1.0, 0.0)
     for candidate in sorted(candidates, key=lambda one: -one.weight)[:_ELIGIBLE]:

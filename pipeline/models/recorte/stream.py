@@ -99,7 +99,7 @@ class Stream:
             mask = np.zeros_like(mask)
         if prompt or confidence >= LOW_CONFIDENCE:
             self._update_memory(view, mask, prompt)
-        matte = view.window.laid(clear_veil(mask), image)
+        matte = view.window.to_frame(clear_veil(mask), image)
         self._before = image, matte, view.window
         return Prediction(matte, confidence)
 
@@ -135,10 +135,10 @@ class Stream:
         """Segment what the points mean, or what stands out; in a closer window where that is small."""
         view = self._encode(image, window.whole(frame_size(image), GRID_PIXELS))
         mask = view.mask(points)
-        matte = view.window.laid(mask, image)
-        found = window.extent(matte)
-        if found is not None:
-            place = window.around(include_points(found, points), _ROOM, frame_size(image), GRID_PIXELS)
+        matte = view.window.to_frame(mask, image)
+        extent = window.extent(matte)
+        if extent is not None:
+            place = window.around(include_points(extent, points), _ROOM, frame_size(image), GRID_PIXELS)
             if place.area < _CLOSER * view.window.area:
                 view = self._encode(image, place)
             mask = view.mask(points, None, matte_on_grid(matte, view.window))
@@ -151,30 +151,30 @@ class Stream:
         if self._before is None:
             raise RuntimeError("There is nothing to carry before the first frame.")
         picture, matte, old = self._before
-        found = window.extent(matte)
-        if found is None:
+        extent = window.extent(matte)
+        if extent is None:
             return self._redetect(image, points)
-        place = window.follow(old, include_points(found, points), _ROOM, frame_size(image), GRID_PIXELS)
+        place = window.follow(old, include_points(extent, points), _ROOM, frame_size(image), GRID_PIXELS)
         view = self._encode(image, place)
-        way = optical_flow.flow(optical_flow.grey(view.small), optical_flow.grey(place.cut(picture)))
-        before = as_floats(optical_flow.warp(matte_on_grid(matte, place), way))
-        alike = view.compare(self._memories)
-        mask = view.mask(points, None, before, alike)
+        flow = optical_flow.flow(optical_flow.grey(view.small), optical_flow.grey(place.crop(picture)))
+        before = as_floats(optical_flow.warp(matte_on_grid(matte, place), flow))
+        comparison = view.compare(self._memories)
+        mask = view.mask(points, None, before, comparison)
         if points:
             return view, mask, 1.0
-        mask = drop_foreign_parts(mask, before, alike)
-        likeness = similarity(mask, alike)
-        familiar = min(1.0, likeness / self._usual)
+        mask = drop_foreign_parts(mask, before, comparison)
+        current = similarity(mask, comparison)
+        familiar = min(1.0, current / self._usual)
         if familiar > _ALIKE:
-            self._usual += 0.1 * (likeness - self._usual)
+            self._usual += 0.1 * (current - self._usual)
         return view, mask, familiar
 
     def _redetect(self, image: Image, points: Sequence[Point]) -> tuple[EncodedWindow, Floats, float]:
         """Search the whole frame for a lost subject; an empty mask where nothing looks like it."""
         view = self._encode(image, window.whole(frame_size(image), GRID_PIXELS))
-        alike = view.compare(self._memories)
-        mask = view.mask(points, None, None, alike)
+        comparison = view.compare(self._memories)
+        mask = view.mask(points, None, None, comparison)
         if points:
             return view, mask, 1.0
-        familiar = min(1.0, similarity(mask, alike) / self._usual)
+        familiar = min(1.0, similarity(mask, comparison) / self._usual)
         return view, mask if familiar > _ALIKE else np.zeros_like(mask), familiar

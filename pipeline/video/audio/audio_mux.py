@@ -64,7 +64,7 @@ class AudioMuxer:
 
         `form` must have an audio codec.
         """
-        found: list[_Track] = []
+        opened: list[_Track] = []
         unread = 0
         with Source(wanted.path) as source:
             tracks = audio_streams(source)
@@ -75,8 +75,8 @@ class AudioMuxer:
                     unread += 1
                     continue
                 if packets is not None:
-                    found.append(_Track(packets))
-        return cls(out, found, _undecodable_notes(source.name, unread, len(tracks)))
+                    opened.append(_Track(packets))
+        return cls(out, opened, _undecodable_notes(source.name, unread, len(tracks)))
 
     def mux(self, until: Fraction | None) -> None:
         """Mux the packets that begin up to `until` seconds of the result; None: all remaining ones."""
@@ -139,10 +139,10 @@ def _add_track(
         raise _UndecodableTrack
     codec = codec_name(track)
     matroska = form.container in ("webm", "matroska")
-    found = read_packets(
+    audio = read_packets(
         wanted, number, lead=PREROLL_PACKETS if matroska else _PREROLL_BY_CODEC.get(codec, _PREROLL)
     )
-    first = next(found, None)
+    first = next(audio, None)
     if first is None:
         return None
     end = None if wanted.end is None or wanted.repeat is not None else wanted.end - wanted.start
@@ -151,7 +151,7 @@ def _add_track(
     fits = _can_copy_start(first, track) if matroska else _can_copy_end(first, end)
     if copied and not pcm and fits and wanted.repeat is None:
         stream = out.add_stream_from_template(track)
-        packets = _copy_packets(chain([first], found), stream, end, matroska)
+        packets = _copy_packets(chain([first], audio), stream, end, matroska)
     else:
         codec = codec if copied and pcm else cast(str, form.sound_codec)
         samples = _choose_sample_format(track.codec_context, codec)
@@ -161,9 +161,9 @@ def _add_track(
             raise _UndecodableTrack
         stream = add_encoder(out, codec, samples)
         packets = encode_samples(chain([block], blocks), stream, samples)
-    told = track.metadata
-    stream.metadata["language"] = told.get("language", "und")
-    if title := told.get("title") or told.get("name"):  # in MP4 it is a name
+    metadata = track.metadata
+    stream.metadata["language"] = metadata.get("language", "und")
+    if title := metadata.get("title") or metadata.get("name"):  # in MP4 it is a name
         stream.metadata["title"] = title
     stream.disposition = track.disposition & Disposition.default
     return packets
@@ -197,24 +197,24 @@ def _opus_preskip(track: AudioStream) -> Fraction:
 
 
 def _copy_packets(
-    found: Iterator[AudioPacket], stream: AudioStream, end: Fraction | None, matroska: bool
+    packets: Iterator[AudioPacket], stream: AudioStream, end: Fraction | None, matroska: bool
 ) -> _Packets:
     """Yield packets unchanged with new timestamps; the last one carries its audible length."""
     rate = stream.codec_context.sample_rate
-    last, reached = None, None
-    for piece in found:
-        beyond = Fraction(0) if end is None else piece.end - end
-        if beyond > piece.length / 2 and not matroska:
+    last, end_time = None, None
+    for audio in packets:
+        beyond = Fraction(0) if end is None else audio.end - end
+        if beyond > audio.length / 2 and not matroska:
             return
-        if reached is not None and piece.end < reached:
+        if end_time is not None and audio.end < end_time:
             continue  # the clock was set back
-        reached = piece.end
-        packet = piece.packet
-        begin = max(piece.begin, -_opus_preskip(stream)) if matroska else piece.begin
+        end_time = audio.end
+        packet = audio.packet
+        begin = max(audio.begin, -_opus_preskip(stream)) if matroska else audio.begin
         packet.time_base = Fraction(1, rate)  # a container's own may be as long as a packet
         packet.pts = round(begin * rate) if last is None else max(round(begin * rate), last + 1)
         packet.dts = last = packet.pts
-        packet.duration = max(1, round((piece.length - max(Fraction(0), beyond)) * rate))
+        packet.duration = max(1, round((audio.length - max(Fraction(0), beyond)) * rate))
         packet.stream = stream
         if beyond > 0:
             _trim_packet_end(packet, round(beyond * rate))
@@ -223,9 +223,9 @@ def _copy_packets(
 
 def _trim_packet_end(packet: Packet[AudioStream], count: int) -> None:
     """Mark the last `count` samples of a packet as inaudible (FFmpeg's AV_PKT_DATA_SKIP_SAMPLES)."""
-    told = cast(Any, PacketSideData)(_SKIP_SAMPLES, 10)
-    told.update(struct.pack("<IIBB", 0, count, 0, 0))
-    packet.set_sidedata(told)
+    side_data = cast(Any, PacketSideData)(_SKIP_SAMPLES, 10)
+    side_data.update(struct.pack("<IIBB", 0, count, 0, 0))
+    packet.set_sidedata(side_data)
 
 
 def _choose_sample_format(context: AudioCodecContext, codec: str) -> SampleFormat:

@@ -140,21 +140,21 @@ def _align_samples(
     decoded: Iterator[_Block], target: SampleFormat, length: int | None, pad: bool = False
 ) -> Iterator[NDArray[Any]]:
     """Place samples by their timestamps: cut before 0 and after `length` samples, fill gaps with silence."""
-    written = reached = 0
+    written = position = 0
     drift = 0.0
     for begin, block in decoded:
         if begin is not None:
-            beside = round(begin * target.rate) - reached
-            if not written or abs(beside) > _GAP * target.rate:
-                reached, drift = reached + beside, 0.0
+            offset = round(begin * target.rate) - position
+            if not written or abs(offset) > _GAP * target.rate:
+                position, drift = position + offset, 0.0
             else:
-                drift += (beside - drift) * min(1, len(block) / target.rate)
+                drift += (offset - drift) * min(1, len(block) / target.rate)
                 if abs(drift) > _DRIFT * target.rate:
                     block = _stretch(block, drift)
-        at, reached = reached, reached + len(block)
+        at, position = position, position + len(block)
         if length is not None:
             at, block = min(at, length), block[: max(0, length - at)]
-        if reached <= 0:
+        if position <= 0:
             continue
         yield from target.silence(at - written)
         written = max(written, at)
@@ -242,11 +242,11 @@ def _open_track(
     if start > _SEEK_MARGIN:
         with Source(path) as source, read_errors(source.name):
             stream = audio_streams(source)[track]
-            found = _demux_packets(source, stream, zero, seek=True)
-            first = next(found, None)
+            packets = _demux_packets(source, stream, zero, seek=True)
+            first = next(packets, None)
             # Where the container's own index is wrong or missing, read from the start instead.
             if first is not None and first.begin <= 0:
-                yield stream, chain([first], found)
+                yield stream, chain([first], packets)
                 return
     with Source(path) as source, read_errors(source.name):
         stream = audio_streams(source)[track]

@@ -204,12 +204,12 @@ def _white_level(frame: av.VideoFrame, bits: int) -> int:
 
 def _peak_luminance(frame: av.VideoFrame) -> float:
     """Return the peak luminance of a PQ video in cd/m2: the lower of MaxCLL and the mastering display's."""
-    told = []
+    peaks = []
     level = side_data(frame, "CONTENT_LIGHT_LEVEL")
     if level is not None:  # AVContentLightMetadata: MaxCLL, MaxFALL
-        told.append(float(np.frombuffer(level, np.uint32)[0]))
+        peaks.append(float(np.frombuffer(level, np.uint32)[0]))
     screen = side_data(frame, "MASTERING_DISPLAY_METADATA")
     if screen is not None:  # AVMasteringDisplayMetadata: ten fractions, the last the most light
         over, under = np.frombuffer(screen, np.int32)[18:20].tolist()
-        told.append(over / under if under else 0)
-    return min((t for t in told if t >= tonemap.REFERENCE_WHITE), default=tonemap.DEFAULT_PEAK)
+        peaks.append(over / under if under else 0)
+    return min((peak for peak in peaks if peak >= tonemap.REFERENCE_WHITE), default=tonemap.DEFAULT_PEAK)

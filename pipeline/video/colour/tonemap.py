@@ -104,8 +104,8 @@ def to_bt709(signal: Array, transfer: Transfer, primaries: int, peak: float = DE
     pale = luminance / np.maximum(luminance - least, 1e-9)
     light = np.where(least < 0, luminance + (light - luminance) * pale, light)
     brightest = np.maximum(light.max(axis=-1, keepdims=True), 1e-9)
-    shown = compress_highlights(brightest, REFERENCE_WHITE if transfer == "sdr" else peak)
-    return light_to_srgb(light * (shown / brightest) / REFERENCE_WHITE)
+    compressed = compress_highlights(brightest, REFERENCE_WHITE if transfer == "sdr" else peak)
+    return light_to_srgb(light * (compressed / brightest) / REFERENCE_WHITE)
 
 
 def _primaries_to_bt709(primaries: int) -> Array:

@@ -23,17 +23,17 @@ def open_animation(path: Path) -> tuple[BinaryIO, Canvas] | None:
     """Remux an animation into an unnamed Matroska file; return it with its canvas, None for other files."""
     with path.open("rb") as file:
         size = canvas_size(file)
-        found = list(parse_frames(file)) if size else []
-        if size is None or not found:
+        frames = list(parse_frames(file)) if size else []
+        if size is None or not frames:
             return None
         copy = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - closed by the caller
         try:
-            times = _remux(file, found, size, copy)
+            times = _remux(file, frames, size, copy)
         except BaseException:
             copy.close()
             raise
     copy.seek(0)
-    return copy, Canvas(size, dict(zip(times, found, strict=True)))
+    return copy, Canvas(size, dict(zip(times, frames, strict=True)))
 
 
 def _remux(file: BinaryIO, frames: list[WebPFrame], size: tuple[int, int], copy: BinaryIO) -> list[int]:
@@ -62,11 +62,11 @@ def _remux(file: BinaryIO, frames: list[WebPFrame], size: tuple[int, int], copy:
     time = 0
     for number, picture in enumerate(frames):
         lasts = max(1, picture.milliseconds)
-        whole = number == 0 or (picture.no_blend and picture.covers(size))
+        is_keyframe = number == 0 or (picture.no_blend and picture.covers(size))
         block = _ebml_element("A1", b"\x81\0\0\0" + picture.to_still(file)) + _ebml_element(
             "9B", _uint64(lasts)
         )
-        if not whole:
+        if not is_keyframe:
             block += _ebml_element("FB", (-1).to_bytes(1, "big", signed=True))  # it references another
         copy.write(_ebml_element("1F43B675", _ebml_element("E7", _uint64(time)) + _ebml_element("A0", block)))
         times.append(time)

@@ -44,11 +44,11 @@ class DisplayedPackets:
 
     def _is_displayed_mpeg4(self, data: memoryview) -> bool:
         """Return True if an MPEG-4 packet codes a frame, or stands for one packed into an earlier packet."""
-        found = self._mpeg4.count(bytes(data))
-        self.packed |= found > 1
-        brings = found + self._owed > 0
-        self._owed = max(0, self._owed + found - 1)
-        return brings
+        count = self._mpeg4.count(bytes(data))
+        self.packed |= count > 1
+        displayed = count + self._owed > 0
+        self._owed = max(0, self._owed + count - 1)
+        return displayed
 
     def _is_first_field(self, pts: int | None, duration: int) -> bool:
         field = self._field is not None and abs(duration - self._field) <= 1

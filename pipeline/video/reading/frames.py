@@ -63,22 +63,22 @@ def read_frames(
             source.resize(times.size)
         for pts, frame in decode_wanted(source, times, start, end, wanted):
             with read_errors(source.name):
-                seen = convert_frame(source, frame, pts, pixel_format, high_bit_depth)
-            yield seen
+                converted = convert_frame(source, frame, pts, pixel_format, high_bit_depth)
+            yield converted
 
 
 def decode_wanted(
     source: Source, times: FrameIndex, start: int, end: int | None, wanted: list[int] | None
 ) -> Iterator[tuple[int, av.VideoFrame]]:
     """Decode the wanted frames, seeking if a keyframe lies between here and the next wanted frame."""
-    here, reached = -1, 0
+    here, decoded = -1, 0
     target = wanted[0] if wanted else start
     last = wanted[-1] if wanted else times.last_before(end)
     lands = True
     while True:
         clock = _FrameClock(times)
         packets = None
-        if lands and keyframe_between(times, target - source.preroll, reached):
+        if lands and keyframe_between(times, target - source.preroll, decoded):
             packets = _seek_packets(source, times, target - source.preroll, clock)
             if packets is None:
                 lands = False  # the container's own index is wrong: decode from the start instead
@@ -90,7 +90,7 @@ def decode_wanted(
                 continue
             if end is not None and pts >= end:
                 return
-            here = reached = pts
+            here = decoded = pts
             if wanted is None:
                 yield pts, frame
                 continue
@@ -108,7 +108,7 @@ def decode_wanted(
                 return
             # The frames that the decoder still held are lost; without threads it holds none.
             source.rewind(threaded=False)
-            target, reached = max(target, here + 1), 0
+            target, decoded = max(target, here + 1), 0
 
 
 def keyframe_between(times: FrameIndex, target: int, here: int) -> bool:
@@ -144,7 +144,7 @@ class _FrameClock:
 
     def __init__(self, times: FrameIndex) -> None:
         self._times = times
-        self._told = {
+        self._pts_by_stamp = {
             stamp: pts
             for stamp, pts in zip(times.container_pts, times.pts, strict=False)
             if stamp is not None
@@ -159,7 +159,7 @@ class _FrameClock:
         """Return the pts of the next frame, whose container pts is `stamp`; None after the last."""
         times = self._times
         if times.container_pts or stamp is None:
-            pts = self._told.get(stamp, -1) if stamp is not None else -1
+            pts = self._pts_by_stamp.get(stamp, -1) if stamp is not None else -1
             if pts <= self._before:
                 later = bisect.bisect_right(times.pts, self._before)
                 if later == len(times.pts):

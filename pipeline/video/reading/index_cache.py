@@ -81,12 +81,12 @@ def read_index_file(path: Path) -> Scan | None:
         data = json.loads(index_path(path).read_bytes())
         if data["version"] != _VERSION or data["video"] != fingerprint(path):
             return None
-        return _checked(data)
+        return _parse(data)
     except (OSError, ValueError, ArithmeticError, LookupError, TypeError, RecursionError):
         return None
 
 
-def _checked(data: dict[str, Any]) -> Scan:
+def _parse(data: dict[str, Any]) -> Scan:
     """Parse `data`; raises ValueError or TypeError if it is not what `write_index_file` writes."""
     pts, keys, stamps = (tuple(data[name]) for name in ("pts", "keys", "stamps"))
     marks = tuple((time, size) for time, size in data["marks"])
@@ -101,7 +101,7 @@ def _checked(data: dict[str, Any]) -> Scan:
         size=None if data["size"] is None else (data["size"][0], data["size"][1]),
         lead=data["lead"],
     )
-    whole = (
+    integers = (
         *pts,
         *keys,
         *(number for mark in marks for number in mark),
@@ -110,7 +110,7 @@ def _checked(data: dict[str, Any]) -> Scan:
         index.lead,
     )
     if (
-        not all(type(number) is int for number in (*whole, data["packets"], data["mended"]))
+        not all(type(number) is int for number in (*integers, data["packets"], data["mended"]))
         or not all(stamp is None or type(stamp) is int for stamp in stamps)
         or not all(a < b for times in (pts, keys) for a, b in pairwise(times))
         or pts[:1] not in ((), (0,))

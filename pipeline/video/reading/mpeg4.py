@@ -23,11 +23,11 @@ class VopCounter:
     def count(self, data: bytes) -> int:
         """Count the frames in a packet, without those that only repeat the one before."""
         self._read_layer(data)
-        found, at = 0, data.find(_PICTURE)
+        count, at = 0, data.find(_PICTURE)
         while at >= 0:
-            found += self._is_coded(data[at + 4 : at + 4 + _HEAD_BYTES])
+            count += self._is_coded(data[at + 4 : at + 4 + _HEAD_BYTES])
             at = data.find(_PICTURE, at + 4)
-        return found
+        return count
 
     def _read_layer(self, data: bytes) -> None:
         layer = _LAYER.search(data)

@@ -40,8 +40,8 @@ class _DisplayedPacket(NamedTuple):
 def scan_packets(path: Path) -> Scan:
     """Scan all packets of a video; raises VideoError if the file is no video."""
 
-    shown: list[_DisplayedPacket] = []
-    held = 0
+    displayed_packets: list[_DisplayedPacket] = []
+    packets = 0
     with Source(path) as source:
         pictures, ending, sizes = (
             DisplayedPackets(source),
@@ -50,50 +50,52 @@ def scan_packets(path: Path) -> Scan:
         )
         for packet in source.packets():
             pts, dts = _valid_time(packet.pts), _valid_time(packet.dts)
-            held += packet.size > 0
+            packets += packet.size > 0
             displayed = packet.size > 0 and pictures.is_displayed(packet, dts if pts is None else pts)
             ending.add(pts, dts, packet.duration or 0, displayed, packet.is_discard)
             if packet.size:
                 sizes.add(packet, pts if dts is None else dts)
             if displayed and not packet.is_discard:
-                shown.append(_DisplayedPacket(pts, dts, packet.size, packet.is_keyframe))
+                displayed_packets.append(_DisplayedPacket(pts, dts, packet.size, packet.is_keyframe))
         tick = time_base(source.stream)
         rate = source.stream.average_rate or source.stream.guessed_rate or 25
-        if pictures.packed or (source.guesses_pts and any(s.pts != s.dts for s in shown)):
-            shown = [s._replace(pts=None) for s in shown]
-        reorders = source.reorders or any(s.pts != s.dts for s in shown if None not in (s.pts, s.dts))
+        if pictures.packed or (source.guesses_pts and any(s.pts != s.dts for s in displayed_packets)):
+            displayed_packets = [s._replace(pts=None) for s in displayed_packets]
+        reorders = source.reorders or any(
+            s.pts != s.dts for s in displayed_packets if None not in (s.pts, s.dts)
+        )
         sound, end = source.audio_start(), source.end_time
         size = sizes.most_common()
         source.rewind()
         first = source.decode_first()
-    cut = _drop_undecodable(shown, None if first is None else first.pts)
+    cut = _drop_undecodable(displayed_packets, None if first is None else first.pts)
     index, count = _build_index(cut, tick, max(1, round(1 / Fraction(rate) / tick)), reorders)
     if index.pts:
         index = replace(index, last_duration=ending.measure(index, tick, end), size=size)
-    if sound is not None and len(cut) == len(shown):
+    if sound is not None and len(cut) == len(displayed_packets):
         lead = index.origin * index.tick - sound
         if index.pts and _MAX_ENCODER_DELAY < lead < _LONGEST_LEAD:
             index = index.with_lead(round(lead / index.tick))
-    return Scan(index, held, count)
+    return Scan(index, packets, count)
 
 
-def _drop_undecodable(shown: list[_DisplayedPacket], first: int | None) -> list[_DisplayedPacket]:
+def _drop_undecodable(packets: list[_DisplayedPacket], first: int | None) -> list[_DisplayedPacket]:
     """Drop packets before the first decodable frame, whose container pts is `first`.
 
     A recording may begin between keyframes: frames decoded before the first decodable one are dropped, and
     frames displayed before it though decoded after it.
     """
-    found = next((n for n, s in enumerate(shown) if s.pts is not None and s.pts == first), None)
-    if found is None:
-        return shown  # its time is unusable
+    decodable = next((n for n, s in enumerate(packets) if s.pts is not None and s.pts == first), None)
+    if decodable is None:
+        return packets  # its time is unusable
     # The first displayed frame may be decoded some frames after its keyframe.
-    begin = max((n for n in range(found + 1) if shown[n].key), default=found)
+    begin = max((n for n in range(decodable + 1) if packets[n].key), default=decodable)
     after = begin + 1
-    while after < len(shown) and (pts := shown[after].pts) is not None and pts < cast(int, first):
+    while after < len(packets) and (pts := packets[after].pts) is not None and pts < cast(int, first):
         after += 1
     if after - begin > _MAX_REORDERED:
         after = begin + 1  # the clock was set back
-    return [shown[begin], *shown[after:]]
+    return [packets[begin], *packets[after:]]
 
 
 class _LastDuration:
@@ -153,37 +155,39 @@ def _valid_time(stamp: int | None) -> int | None:
 
 
 def _build_index(
-    shown: Sequence[_DisplayedPacket], tick: Fraction, gap: int, reorders: bool
+    packets: Sequence[_DisplayedPacket], tick: Fraction, gap: int, reorders: bool
 ) -> tuple[FrameIndex, int]:
     """Build the index; return it with the number of repaired timestamps."""
-    pts = [s.pts for s in shown if s.pts is not None]
-    clock = [s.dts for s in shown if s.dts is not None] if reorders else pts
-    if len(set(pts)) == len(shown) and all(a <= b for a, b in pairwise(clock)):
+    pts = [s.pts for s in packets if s.pts is not None]
+    clock = [s.dts for s in packets if s.dts is not None] if reorders else pts
+    if len(set(pts)) == len(packets) and all(a <= b for a, b in pairwise(clock)):
         origin = min(pts, default=0)
-        marks = sorted((s.pts, s.size) for s in shown if s.key and s.pts is not None)
+        marks = sorted((s.pts, s.size) for s in packets if s.key and s.pts is not None)
         times = tuple(sorted(p - origin for p in pts))
         keys = tuple(p - origin for p, _ in marks)
         return FrameIndex(times, keys, origin, tick, tuple(marks), last_duration=gap), 0
 
     # With reordered frames only decoding times give the order of frames; they run ahead of presentation times
     # by a constant.
-    stamps = [s.dts if reorders or s.pts is None else s.pts for s in shown]
+    stamps = [s.dts if reorders or s.pts is None else s.pts for s in packets]
     ahead = min(pts) - min((s for s in stamps if s is not None), default=0) if reorders and pts else 0
     stamps = [None if s is None else s + ahead for s in stamps]
     steps = sorted(b - a for a, b in pairwise(stamps) if a is not None and b is not None and b > a)
     gap = steps[len(steps) // 2] if steps else gap
-    found, finer = repair_timestamps(stamps, gap, min(_FINEST, _DENOMINATOR // tick.denominator))
-    origin = found[0]
-    times = tuple(time - origin for time in found)
+    repaired, finer = repair_timestamps(stamps, gap, min(_FINEST, _DENOMINATOR // tick.denominator))
+    origin = repaired[0]
+    times = tuple(time - origin for time in repaired)
 
-    changed = sum(s is None or s * finer != time for s, time in zip(stamps, found, strict=True))
-    missing = len(shown) - len(set(pts)) if pts else 0  # some containers have none, and need none
-    often = Counter(pts)
-    guides = tuple(s.pts if s.pts is not None and often[s.pts] == 1 and not reorders else None for s in shown)
-    found_keys = [
-        (t, (g, s.size)) for t, g, s in zip(times, guides, shown, strict=True) if s.key and g is not None
+    changed = sum(s is None or s * finer != time for s, time in zip(stamps, repaired, strict=True))
+    missing = len(packets) - len(set(pts)) if pts else 0  # some containers have none, and need none
+    counts = Counter(pts)
+    guides = tuple(
+        s.pts if s.pts is not None and counts[s.pts] == 1 and not reorders else None for s in packets
+    )
+    timed_keys = [
+        (t, (g, s.size)) for t, g, s in zip(times, guides, packets, strict=True) if s.key and g is not None
     ]
-    keys = tuple(t for t, _ in found_keys) or (0,)
-    marks = [mark for _, mark in found_keys]
+    keys = tuple(t for t, _ in timed_keys) or (0,)
+    marks = [mark for _, mark in timed_keys]
     index = FrameIndex(times, keys, origin, tick / finer, tuple(marks), guides, last_duration=gap * finer)
     return index, max(changed, missing)

@@ -29,5 +29,5 @@ def side_data(frame: av.VideoFrame, kind: str) -> bytes | None:
     In PyAV the access creates a reference cycle: the frame stays in memory until the garbage collector runs.
     So read side data from one frame only, not from all.
     """
-    found: Any = frame.side_data.get(kind)
-    return None if found is None else bytes(found)
+    data: Any = frame.side_data.get(kind)
+    return None if data is None else bytes(data)

@@ -113,7 +113,7 @@ def _nal_units(data: bytes, extradata: bytes | None) -> Iterator[bytes]:
                 yield data[at + 4 : at + 4 + length]
             at += 4 + length
         return
-    starts = [found.end() for found in _START_CODE.finditer(data)]
+    starts = [match.end() for match in _START_CODE.finditer(data)]
     for begin, after in pairwise([*starts, len(data) + 3]):
         unit = data[begin : after - 3].rstrip(b"\0")
         if unit:

@@ -108,8 +108,8 @@ class Source:
             raise VideoError(f"{self.name}: this is a picture, not a video. Choose a video.")
         stream = choose_video_stream(self.path, list(self.container.streams.video), _OPTIONS)
         if stream is None:
-            held = "sound only" if self.container.streams.audio else "no picture"
-            raise VideoError(f"{self.name}: the file holds {held}. Choose a file with a video in it.")
+            content = "sound only" if self.container.streams.audio else "no picture"
+            raise VideoError(f"{self.name}: the file holds {content}. Choose a file with a video in it.")
         self.stream = stream
         if not self.stream.codec_context or not self.stream.codec_context.width:
             raise VideoError(
@@ -204,9 +204,9 @@ class Source:
     @property
     def end_time(self) -> Fraction | None:
         """End of the video track, in seconds by the container's clock; None if Matroska does not state it."""
-        told = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", self.stream.metadata.get("DURATION", ""))
-        if told is not None:
-            return int(told[1]) * 3600 + int(told[2]) * 60 + Fraction(told[3])
+        duration = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", self.stream.metadata.get("DURATION", ""))
+        if duration is not None:
+            return int(duration[1]) * 3600 + int(duration[2]) * 60 + Fraction(duration[3])
         if self.container.streams.audio or self.container.duration is None:
             return None  # the duration is that of the longest track
         return Fraction(self.container.duration + (self.container.start_time or 0), av.time_base)

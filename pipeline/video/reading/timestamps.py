@@ -16,14 +16,14 @@ def repair_timestamps(stamps: Sequence[int | None], gap: int, finest: int = 1) -
     """
     known = _select_trusted(stamps, gap)
     if not known:
-        return [gap * place for place in range(len(stamps))], 1
+        return [gap * position for position in range(len(stamps))], 1
     (first, start), (last, end) = known[0], known[-1]
     finer = min(max(1, finest), -(-(last - first) // (end - start))) if end > start else 1
     anchors = [(first, start * finer)]
-    for place, time in known[1:]:
-        if time * finer - anchors[-1][1] >= place - anchors[-1][0]:  # room for the frames between
-            anchors.append((place, time * finer))
-    times = [anchors[0][1] - gap * finer * (first - place) for place in range(first)]
+    for position, time in known[1:]:
+        if time * finer - anchors[-1][1] >= position - anchors[-1][0]:  # room for the frames between
+            anchors.append((position, time * finer))
+    times = [anchors[0][1] - gap * finer * (first - position) for position in range(first)]
     for (p0, t0), (p1, t1) in pairwise(anchors):
         times += [t0 + (t1 - t0) * n // (p1 - p0) for n in range(p1 - p0)]
     last, end = anchors[-1]
@@ -32,10 +32,10 @@ def repair_timestamps(stamps: Sequence[int | None], gap: int, finest: int = 1) -
 
 def _select_trusted(stamps: Sequence[int | None], gap: int) -> list[tuple[int, int]]:
     """Return position and time of the ascending timestamps, corrected for a clock that was set back."""
-    known = [(place, stamp) for place, stamp in enumerate(stamps) if stamp is not None]
+    known = [(position, stamp) for position, stamp in enumerate(stamps) if stamp is not None]
     trusted: list[tuple[int, int]] = []
     shift = 0
-    for n, (place, stamp) in enumerate(known):
+    for n, (position, stamp) in enumerate(known):
         time = stamp + shift
         top = trusted[-1][1] if trusted else time - 1
         if time <= top:
@@ -47,5 +47,5 @@ def _select_trusted(stamps: Sequence[int | None], gap: int) -> list[tuple[int, i
             else:
                 shift += top + gap - time
                 time = top + gap
-        trusted.append((place, time))
+        trusted.append((position, time))
     return trusted

@@ -92,12 +92,12 @@ class ImageSequenceWriter:
                     self._archive.add(TIMES_TABLE, _format_table(self._timeline).encode("ascii"))
                     self._archive.close()
                     if len(self._timeline):
-                        verify_content(self.path.name, self._expected(), _read_content(self._archive))
+                        verify_content(self.path.name, self._expected_content(), _read_content(self._archive))
                     self._archive.commit()
         finally:
             self._archive.discard()
 
-    def _expected(self) -> Content:
+    def _expected_content(self) -> Content:
         return Content(
             codec=self._form.codec,
             size=(self._encoder.width, self._encoder.height),

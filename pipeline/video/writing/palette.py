@@ -79,10 +79,10 @@ def _mean_error(paletted: av.VideoFrame, image: Pixels) -> float:
     """Return the mean absolute error of the opaque pixels, in levels of 0 to 255."""
     indices, colours = (np.frombuffer(memoryview(plane), np.uint8) for plane in paletted.planes)
     width = paletted.planes[0].line_size
-    found = colours.reshape(-1, 4)[indices.reshape(-1, width)[::_APART, : image.shape[1] : _APART]]
-    truth = image[::_APART, ::_APART, :3]
-    seen = found[..., 3] > 0
-    if not seen.any():
+    paletted_pixels = colours.reshape(-1, 4)[indices.reshape(-1, width)[::_APART, : image.shape[1] : _APART]]
+    original = image[::_APART, ::_APART, :3]
+    opaque = paletted_pixels[..., 3] > 0
+    if not opaque.any():
         return 0.0
-    levels: NDArray[np.int16] = (truth >> (8 * (image.itemsize - 1))).astype(np.int16)
-    return float(np.abs(found[..., 2::-1].astype(np.int16) - levels)[seen].mean())
+    levels: NDArray[np.int16] = (original >> (8 * (image.itemsize - 1))).astype(np.int16)
+    return float(np.abs(paletted_pixels[..., 2::-1].astype(np.int16) - levels)[opaque].mean())

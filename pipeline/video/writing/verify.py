@@ -49,41 +49,43 @@ class Content:
     """Time resolution of the file, in seconds."""
 
 
-def verify_content(name: str, expected: Content, found: Content) -> None:
-    """Raise RunError if `found` differs from `expected`."""
-    wrong = _find_difference(expected, found)
-    if wrong is not None:
+def verify_content(name: str, expected: Content, actual: Content) -> None:
+    """Raise RunError if `actual` differs from `expected`."""
+    difference = _find_difference(expected, actual)
+    if difference is not None:
         raise RunError(
-            f"{name}: what was written was checked and is not right: {wrong}. Run it again; if it stays so, "
-            "choose another format."
+            f"{name}: what was written was checked and is not right: {difference}. Run it again; if it stays "
+            "so, choose another format."
         )
 
 
-def _find_difference(expected: Content, found: Content) -> str | None:
-    if found.codec != expected.codec:
-        return f"it holds {found.codec} and not {expected.codec}"
-    if found.size != expected.size:
-        return "its pictures have {} × {} pixels and not {} × {}".format(*found.size, *expected.size)
-    if len(found.times) != len(expected.times):
-        return f"it has {len(found.times)} pictures and not {len(expected.times)}"
-    if found.depth < expected.depth:
-        return f"it has {found.depth} bits per sample and not {expected.depth}"
-    for number, (is_, should) in enumerate(zip(found.times, expected.times, strict=True)):
-        if abs(is_ - should) > found.tick / 2:
+def _find_difference(expected: Content, actual: Content) -> str | None:
+    if actual.codec != expected.codec:
+        return f"it holds {actual.codec} and not {expected.codec}"
+    if actual.size != expected.size:
+        return "its pictures have {} × {} pixels and not {} × {}".format(*actual.size, *expected.size)
+    if len(actual.times) != len(expected.times):
+        return f"it has {len(actual.times)} pictures and not {len(expected.times)}"
+    if actual.depth < expected.depth:
+        return f"it has {actual.depth} bits per sample and not {expected.depth}"
+    for number, (is_, should) in enumerate(zip(actual.times, expected.times, strict=True)):
+        if abs(is_ - should) > actual.tick / 2:
             return f"picture {number + 1} is shown at {float(is_):.4f} s and not at {float(should):.4f} s"
-    if found.duration is not None and expected.duration is not None:
+    if actual.duration is not None and expected.duration is not None:
         # A coarse clock rounds the last frame's duration once more; audio may last longer.
-        grace = max(found.tick, expected.duration - expected.times[-1])
-        over = found.duration - expected.duration
+        grace = max(actual.tick, expected.duration - expected.times[-1])
+        over = actual.duration - expected.duration
         if over < -grace or (over > grace and not expected.sound_tracks):
-            return f"it lasts {float(found.duration):.3f} s and not {float(expected.duration):.3f} s"
+            return f"it lasts {float(actual.duration):.3f} s and not {float(expected.duration):.3f} s"
     if expected.mean_alpha is not None:
-        if found.mean_alpha is None:
+        if actual.mean_alpha is None:
             return "it has no alpha"
-        if abs(found.mean_alpha - expected.mean_alpha) > _ALPHA_TOLERANCE:
-            return f"{found.mean_alpha:.0%} of its first picture are opaque and not {expected.mean_alpha:.0%}"
-    if found.sound_tracks != expected.sound_tracks:
-        return f"it has {found.sound_tracks} tracks of sound and not {expected.sound_tracks}"
+        if abs(actual.mean_alpha - expected.mean_alpha) > _ALPHA_TOLERANCE:
+            return (
+                f"{actual.mean_alpha:.0%} of its first picture are opaque and not {expected.mean_alpha:.0%}"
+            )
+    if actual.sound_tracks != expected.sound_tracks:
+        return f"it has {actual.sound_tracks} tracks of sound and not {expected.sound_tracks}"
     return None
 
 
@@ -99,10 +101,10 @@ def _read_video(path: Path) -> Content:
         decoder = _create_decoder(stream)
         first: VideoFrame | None = None
         times: list[Fraction] = []
-        heard: set[int] = set()
+        audio_indices: set[int] = set()
         for packet in container.demux(stream, *container.streams.audio):
             if packet.stream_index != stream.index:
-                heard |= {packet.stream_index} if packet.size else set()
+                audio_indices |= {packet.stream_index} if packet.size else set()
                 continue
             if packet.size:
                 times.append(cast(int, packet.pts) * tick)
@@ -117,7 +119,7 @@ def _read_video(path: Path) -> Content:
             times=sorted(times),
             duration=None if container.duration is None else Fraction(container.duration, av.time_base),
             mean_alpha=_mean_alpha(first),
-            sound_tracks=len(heard),
+            sound_tracks=len(audio_indices),
             tick=tick,
         )
 
@@ -138,10 +140,10 @@ def _mean_alpha(frame: VideoFrame) -> float | None:
 
 def _read_webp(path: Path) -> Content:
     with path.open("rb") as file:
-        found = list(parse_frames(file))
+        frames = list(parse_frames(file))
         # A single frame is a still image.
-        image = decode_image(found[0].to_still(file) if found else path.read_bytes())
-    ends = list(accumulate(picture.milliseconds for picture in found))
+        image = decode_image(frames[0].to_still(file) if frames else path.read_bytes())
+    ends = list(accumulate(picture.milliseconds for picture in frames))
     return Content(
         codec="webp",
         size=(image.shape[1], image.shape[0]),

@@ -67,11 +67,11 @@ class Writer:
         self._sound: AudioMuxer | None = None
         self._size = form.padded_size(shape.width, shape.height)
         self._pixels = form.choose_pixel_format(alpha=alpha, high_bit_depth=high_bit_depth)
-        asked = {**form.codec_options(quality), **(options or {})}
+        codec_options = {**form.codec_options(quality), **(options or {})}
         rate = shape.rate if form.max_encoder_rate is None else min(shape.rate, form.max_encoder_rate)
         self._to_frame: Callable[[Pixels], av.VideoFrame]
         if form.codec == "gif":
-            self._to_frame = PaletteConverter(int(asked.pop("colours")))
+            self._to_frame = PaletteConverter(int(codec_options.pop("colours")))
         else:
             self._to_frame = FrameConverter(self._pixels)
         self._part = create_part(path)
@@ -86,7 +86,7 @@ class Writer:
                 self._out.metadata.update(metadata or {})
                 if labels is not None:
                     labels.write_to(self._out, shape.rate)
-                self._stream = self._out.add_stream(cast(Any, form.codec), rate=rate, options=asked)
+                self._stream = self._out.add_stream(cast(Any, form.codec), rate=rate, options=codec_options)
                 self._stream.width, self._stream.height = self._size
                 self._stream.pix_fmt = self._pixels
                 context = self._stream.codec_context
@@ -201,9 +201,9 @@ class Writer:
         if self._form.container == "webp":
             disable_blending(self._part)
         if len(self._timeline):
-            verify_content(self.path.name, self._expected(), read_content(self._part, self._form))
+            verify_content(self.path.name, self._expected_content(), read_content(self._part, self._form))
 
-    def _expected(self) -> Content:
+    def _expected_content(self) -> Content:
         return Content(
             codec=self._stream.codec_context.codec.canonical_name,
             size=self._size,

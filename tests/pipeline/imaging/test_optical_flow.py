@@ -56,7 +56,7 @@ def test_disagreement_is_large_at_disocclusions() -> None:
     patch = wall(seed=5)[:60, :60]
     before[50:110, 60:120] = patch
     after[50:110, 100:160] = patch  # forty pixels on: what it stood on is new to see
-    missed = optical_flow.disagreement(*flows(before, after))
+    missed = optical_flow.forward_backward_error(*flows(before, after))
     assert np.median(missed[:40]) < 0.5
     assert np.median(missed[60:100, 65:90]) > 1.5
 
@@ -70,16 +70,16 @@ def test_camera_motion_is_estimated_despite_a_moving_subject(matrix: np.ndarray)
     before[60:110, 60:110] = patch
     after[60:110, 70:120] = patch
     way, _ = flows(before, after)
-    found = optical_flow.camera(way, np.ones((160, 240), bool))
-    expected = optical_flow.camera_way(np.linalg.inv(matrix), 160, 240)
-    off = np.linalg.norm(optical_flow.camera_way(found, 160, 240) - expected, axis=2)
+    found = optical_flow.estimate_homography(way, np.ones((160, 240), bool))
+    expected = optical_flow.camera_flow(np.linalg.inv(matrix), 160, 240)
+    off = np.linalg.norm(optical_flow.camera_flow(found, 160, 240) - expected, axis=2)
     assert off[10:-10, 10:-10].max() < 1
-    assert np.array_equal(found, optical_flow.camera(way, np.ones((160, 240), bool)))
+    assert np.array_equal(found, optical_flow.estimate_homography(way, np.ones((160, 240), bool)))
 
 
 def test_camera_motion_is_zero_without_visible_background() -> None:
     way = np.full((160, 240, 2), 4, np.float32)
-    assert np.array_equal(optical_flow.camera(way, np.zeros((160, 240), bool)), np.eye(3))
+    assert np.array_equal(optical_flow.estimate_homography(way, np.zeros((160, 240), bool)), np.eye(3))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 9), (8, 64), (33, 17), (20, 480), (480, 3)])

@@ -4,13 +4,13 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.imaging.scene_cuts import Scenes
+from pipeline.imaging.scene_cuts import SceneCutDetector
 from pipeline.video.reading.frames import Frame
 from tests.rendered import subject_over_background
 
 
 def numbers(frames: list[np.ndarray]) -> list[int]:
-    scenes = Scenes()
+    scenes = SceneCutDetector()
     return [scenes(Frame(n, frame)) for n, frame in enumerate(frames)]
 
 

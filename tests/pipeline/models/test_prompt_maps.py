@@ -9,12 +9,12 @@ from pipeline.prompts import Box, Point
 
 
 def test_maps_without_prompts_are_empty() -> None:
-    found = prompt_maps.drawn(32, 48)
+    found = prompt_maps.draw(32, 48)
     assert found.shape == (3, 32, 48) and found.dtype == np.float32 and not found.any()
 
 
 def test_points_are_discs_on_the_map_of_their_label() -> None:
-    found = prompt_maps.drawn(40, 60, [Point(10, 20), Point(45.6, 8.2, keep=False)])
+    found = prompt_maps.draw(40, 60, [Point(10, 20), Point(45.6, 8.2, keep=False)])
     for plane, x, y in ((KEPT, 10, 20), (REMOVED, 45, 8)):
         ys, xs = found[plane].nonzero()
         assert (xs.mean(), ys.mean()) == (x, y) and set(found[plane][ys, xs]) == {1}
@@ -23,7 +23,7 @@ def test_points_are_discs_on_the_map_of_their_label() -> None:
 
 
 def test_a_box_is_filled_and_a_point_inside_it_is_brighter() -> None:
-    found = prompt_maps.drawn(40, 60, [Point(25, 20)], Box(10.4, 4.6, 50, 37))
+    found = prompt_maps.draw(40, 60, [Point(25, 20)], Box(10.4, 4.6, 50, 37))
     expected = np.zeros((40, 60), bool)
     expected[5:37, 10:50] = True
     assert np.array_equal(found[KEPT] > 0, expected)
@@ -36,25 +36,25 @@ def test_a_box_is_filled_and_a_point_inside_it_is_brighter() -> None:
     [(Box(-30, -20, 30, 20), 0.25), (Box(30, 20, 90, 70), 0.25), (Box(-50, -50, -1, -1), 0)],
 )
 def test_a_box_is_clipped_to_the_grid(box: Box, share: float) -> None:
-    assert (prompt_maps.drawn(40, 60, box=box)[KEPT] > 0).mean() == share
+    assert (prompt_maps.draw(40, 60, box=box)[KEPT] > 0).mean() == share
 
 
 @pytest.mark.parametrize("corner", [(0, 0), (60, 0), (0, 40), (60, 40)])
 def test_a_point_on_the_border_is_drawn(corner: tuple[float, float]) -> None:
-    assert 5 < prompt_maps.drawn(40, 60, [Point(*corner)])[KEPT].sum() < 30
+    assert 5 < prompt_maps.draw(40, 60, [Point(*corner)])[KEPT].sum() < 30
 
 
 def test_the_earlier_mask_has_a_map_of_its_own() -> None:
     mask = np.random.default_rng(0).random((40, 60), np.float32)
-    found = prompt_maps.drawn(40, 60, [Point(5, 5)], mask=mask)
+    found = prompt_maps.draw(40, 60, [Point(5, 5)], mask=mask)
     assert np.array_equal(found[SO_FAR], mask) and found[KEPT, 5, 5] == 1
     found[SO_FAR] = 0
     assert mask.any()  # what was given stays as it is
 
 
 def test_a_point_can_be_added_to_existing_maps() -> None:
-    one_by_one = prompt_maps.drawn(40, 60, [Point(10, 10)])
-    prompt_maps.add(one_by_one, Point(30, 20, keep=False))
-    prompt_maps.add(one_by_one, Point(12, 11))
-    together = prompt_maps.drawn(40, 60, [Point(10, 10), Point(30, 20, keep=False), Point(12, 11)])
+    one_by_one = prompt_maps.draw(40, 60, [Point(10, 10)])
+    prompt_maps.add_point(one_by_one, Point(30, 20, keep=False))
+    prompt_maps.add_point(one_by_one, Point(12, 11))
+    together = prompt_maps.draw(40, 60, [Point(10, 10), Point(30, 20, keep=False), Point(12, 11)])
     assert np.array_equal(one_by_one, together)

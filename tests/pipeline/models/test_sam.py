@@ -23,7 +23,7 @@ from pipeline.models import OffersCandidates, PromptedFrame
 from pipeline.models import sam as product
 from pipeline.models.embeddings import Embeddings
 from pipeline.models.segmenter import FrameView
-from pipeline.networks.sam import Network, resized
+from pipeline.networks.sam import Network, resize
 from pipeline.prompts import Box, Point, Prompt
 from tests.rendered import subject_over_background
 from tests.waiting import DEADLINE
@@ -196,7 +196,7 @@ def test_frames_are_resized_exactly_as_by_pillow(size: tuple[int, int], target: 
     for image in (random.integers(0, 256, (*size, 3)), 255 * random.integers(0, 2, (*size, 3))):
         image = image.astype(np.uint8)
         expected = Pictures.fromarray(image).resize(target[::-1], Pictures.Resampling.BILINEAR)
-        assert np.array_equal(resized(torch.from_numpy(image), *target).numpy(), np.asarray(expected))
+        assert np.array_equal(resize(torch.from_numpy(image), *target).numpy(), np.asarray(expected))
 
 
 def test_a_single_click_has_three_candidates_and_the_chosen_one_is_used(network: Network, sam: Sam) -> None:

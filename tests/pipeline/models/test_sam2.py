@@ -281,7 +281,7 @@ class TestMattes:
         for logits, mask in zip(streamed(network, frames, {0: BOX}), theirs, strict=True):
             exact = network.processor.post_process_masks([mask[None]], [(187, 301)])[0][0, 0].numpy()
             assert exact.shape == (187, 301) and exact.dtype == bool
-            np.testing.assert_array_equal(network.enlarged(logits[0], 187, 301) > 0, exact)
+            np.testing.assert_array_equal(network.upscale(logits[0], 187, 301) > 0, exact)
 
     @pytest.mark.parametrize(
         ("width", "height", "reach", "share"),
@@ -293,7 +293,7 @@ class TestMattes:
         frame = clip(1, width, height)[0]
         matte = next(Sam2(seen).predict(iter([PromptedFrame(frame, BOX)]))).matte
         assert matte.shape == (height, width) and matte.dtype == np.uint8
-        exact = seen.enlarged(sam2.Track(seen, seen.embed).step(frame, BOX).logits[0], height, width) > 0
+        exact = seen.upscale(sam2.Track(seen, seen.embed).step(frame, BOX).logits[0], height, width) > 0
         assert exact.any() and not exact.all()
         square = np.ones((2 * reach + 1,) * 2, np.uint8)
         around, within = (move(exact.astype(np.uint8), square) > 0 for move in (cv2.dilate, cv2.erode))
@@ -352,7 +352,7 @@ class TestCandidates:
         weights = seen.module.state_dict()
         still.load_state_dict({name: weights[name] for name in still.state_dict()})
         frame = clip(1)[0]
-        answer = sam2.Track(seen, seen.embed).readings(frame, CLICK)
+        answer = sam2.Track(seen, seen.embed).candidates(frame, CLICK)
         inputs = seen.processor(
             images=frame.copy(), input_points=[[[[40, 31]]]], input_labels=[[[1]]], return_tensors="pt"
         )
@@ -397,7 +397,7 @@ class TestCandidates:
 
     def test_candidates_are_empty_if_nothing_is_visible(self) -> None:
         hidden = sam2.Network(module(GONE), torch.device("cpu"))
-        answer = sam2.Track(hidden, hidden.embed).readings(clip(1)[0], CLICK)
+        answer = sam2.Track(hidden, hidden.embed).candidates(clip(1)[0], CLICK)
         assert answer.presence < 0.5 and (answer.logits < 0).all()
 
 

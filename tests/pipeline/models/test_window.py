@@ -46,7 +46,7 @@ def test_prompts_are_mapped_to_window_coordinates() -> None:
     image = np.zeros((*SIZE, 3), np.uint8)
     image[290:311, 490:511] = 255
     on_grid = place.point(Point(500, 300, keep=False))
-    y, x = (place.cut(image)[..., 0] > 127).nonzero()
+    y, x = (place.crop(image)[..., 0] > 127).nonzero()
     assert abs(x.mean() + 0.5 - on_grid.x) < 1 and abs(y.mean() + 0.5 - on_grid.y) < 1 and not on_grid.keep
     box = place.box(Box(490, 290, 511, 311))
     assert box.x0 < on_grid.x < box.x1 and box.y0 < on_grid.y < box.y1
@@ -56,7 +56,7 @@ def test_crop_and_paste_round_trip() -> None:
     whole = matte((500, 200, 700, 500))
     place = window.around(Box(500, 200, 700, 500), 0.3, SIZE, 61440)
     image = np.repeat(whole[..., None], 3, 2)
-    back = place.laid(place.cut(whole).astype(np.float32) / 255, image)
+    back = place.to_frame(place.crop(whole).astype(np.float32) / 255, image)
     assert np.mean(np.abs(back.astype(float) - whole)) < 1
     assert not back[:, : place.left].any() and not back[: place.top].any()
 

@@ -301,7 +301,7 @@ def test_an_automatic_model_restarts_in_each_scene(cut_path: Path, tmp_path: Pat
 
 def known_cuts(path: Path) -> list[int]:
     pts = load_index(path).pts
-    return [at for at in scene_cuts.scanned(path, pts[0], pts[-1]) if at is not None]
+    return [at for at in scene_cuts.scan(path, pts[0], pts[-1]) if at is not None]
 
 
 def met(path: Path, folder: Path, prompts: list[Prompt]) -> list[int]:
