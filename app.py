@@ -68,9 +68,10 @@ def _compose_and_serve(settings: Settings, port: socket.socket, uploads: Path) -
         pixels=settings.max_pixels,
         quota_bytes=settings.quota_bytes,
     )
+    runner: Runner  # made after the ledger, which calls it for a run's events only
     with (
         Database.open(settings.database_url, home / "database") as database,
-        closing(Ledger(database)) as ledger,
+        closing(Ledger(database, on_missing_session=lambda key: runner.cancel(key))) as ledger,
         Worker(
             create_inference_service,
             # A frame that needs more memory than the machine has fails by itself, and no other process does.
@@ -94,7 +95,6 @@ def _compose_and_serve(settings: Settings, port: socket.socket, uploads: Path) -
                 stall_seconds=settings.stall_seconds,
             )
         ) as runner:
-            ledger.on_missing_session = runner.cancel
             worker.start()
             service = SessionService(home, database, runner, ASSETS / "sample.mp4", worker, upload_limits)
             service.recover()

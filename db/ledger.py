@@ -35,9 +35,11 @@ class Ledger:
     `on_missing_session` is called with the key of a run whose session was deleted: it is to be stopped.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self, database: Database, *, on_missing_session: Callable[[str], object] = lambda key: None
+    ) -> None:
         self._database = database
-        self.on_missing_session: Callable[[str], object] = lambda key: None
+        self._on_missing_session = on_missing_session
         self._entries: queue.SimpleQueue[tuple[str, Entry] | None] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._away = False
@@ -134,7 +136,7 @@ class Ledger:
                     return
                 continue
             except NotFound:
-                self.on_missing_session(key)  # deleted while it ran
+                self._on_missing_session(key)  # deleted while it ran
             except Exception as error:
                 if again and isinstance(error, ValueError):
                     # Committed just before the connection was lost: the retry is refused.

@@ -143,8 +143,7 @@ def test_a_run_of_a_removed_session_is_stopped(own: Database, make: Any, tmp_pat
     with own.begin() as tx:
         repository.queue(tx, id=id, owner=repository.get_any(tx, id=id).owner_id)
     stopped: list[str] = []
-    with closing(Ledger(own)) as ledger:
-        ledger.on_missing_session = stopped.append
+    with closing(Ledger(own, on_missing_session=stopped.append)) as ledger:
         ledger.started(id)
         ledger.progressed(id, line.progress_of(1))
         until(lambda: not ledger._entries.qsize())
