@@ -48,9 +48,10 @@ def _compose_and_serve(settings: Settings, port: socket.socket, uploads: Path) -
     from ui.application import create_application
     from ui.assets import ASSETS
     from ui.server import admin, health, metrics
+    from ui.server.login import login_file
     from ui.server.login.accounts import DatabaseAccounts
     from ui.server.login.authentication import CookieAuthenticator
-    from ui.server.login.login_sessions import LoginSessions
+    from ui.server.login.login_sessions import DatabaseLoginSessions
     from ui.server.serve import serve as serve_application
     from ui.server.status import ServerStatus, count_by_state
     from ui.server.uploads import Uploads
@@ -59,7 +60,7 @@ def _compose_and_serve(settings: Settings, port: socket.socket, uploads: Path) -
     from ui.sessions.rendering.protocol import InferenceClient
     from ui.sessions.retention import RetentionThread
     from ui.sessions.service import SessionService
-    from ui.startup import CannotStart
+    from ui.startup import CannotStart, data_dir_errors
 
     home = settings.home
     upload_limits = UploadLimits(
@@ -79,6 +80,8 @@ def _compose_and_serve(settings: Settings, port: socket.socket, uploads: Path) -
             idle_timeout=settings.stall_seconds + 60,
         ) as worker,
     ):
+        with data_dir_errors(home):
+            login_file.take_over(home, database)
         accounts = DatabaseAccounts(database)
         if settings.exposed and not (settings.open or settings.users or accounts.any()):
             raise CannotStart(
@@ -106,7 +109,7 @@ def _compose_and_serve(settings: Settings, port: socket.socket, uploads: Path) -
                 uploads=Uploads(uploads, settings.upload_bytes, service.quota),
                 authenticator=CookieAuthenticator(
                     accounts,
-                    LoginSessions(home / "signed-in.json"),
+                    DatabaseLoginSessions(database),
                     # So that removing the last account does not open the server to everybody again.
                     required=settings.users or (settings.exposed and not settings.open),
                 ),

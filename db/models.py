@@ -82,6 +82,20 @@ class Acknowledgement(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
+class LoginSession(Base):
+    """That a user has signed in, in one browser."""
+
+    __tablename__ = "login_sessions"
+
+    token_hash: Mapped[str] = mapped_column(primary_key=True)  # SHA-256 of the cookie's token, in hexadecimal
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    auth_hash: Mapped[str]  # digest of the user's password hash at login: it ends with the password
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    expires_at: Mapped[datetime]
+
+    __table_args__ = (Index("ix_login_sessions_user", "user_id"),)
+
+
 class SessionRow(Base):
     """One upload with all that was chosen for it, and how far it came.
 

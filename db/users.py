@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from db import login_sessions
 from db.errors import AccountError
 from db.models import Acknowledgement, SessionRow, User
 
@@ -100,12 +101,16 @@ def list_users(tx: Session) -> list[UserSummary]:
 
 
 def change_password(tx: Session, *, name: str, password: str) -> User:
-    """Replace a password. Raises AccountError for an unknown name or a password of invalid length."""
+    """Replace a password and end the user's login sessions.
+
+    Raises AccountError for an unknown name or a password of invalid length.
+    """
     user = _find(tx, name)
     if user is None:
         raise AccountError(f"There is no user called {_plain(name)!r}.")
     _check_password(password)
     user.password = _hash(password)
+    login_sessions.remove_all(tx, user_id=user.id)
     tx.flush()
     return user
 

@@ -12,7 +12,7 @@ from ui.page import blocks
 from ui.server import html_pages, media
 from ui.server.login import login_pages
 from ui.server.login.authentication import CookieAuthenticator, NoAccounts
-from ui.server.login.login_sessions import LoginSessions
+from ui.server.login.login_sessions import NoLoginSessions
 from ui.server.middleware import connections
 from ui.server.middleware.access import AccessMiddleware
 from ui.server.uploads import Uploads
@@ -36,7 +36,7 @@ def create_application(
     requests have to come from this machine. `hosts` and `on_response` are as for `AccessMiddleware`.
     """
     uploads = uploads or Uploads(Path(blocks.upload_folder()), upload_bytes)
-    authenticator = authenticator or CookieAuthenticator(NoAccounts(), LoginSessions())
+    authenticator = authenticator or CookieAuthenticator(NoAccounts(), NoLoginSessions())
     server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     for routes in (
         media.router(service),

@@ -48,7 +48,7 @@ def prepare_data_dir(home: Path) -> Path:
 
     Raises CannotStart where it cannot be used.
     """
-    try:
+    with data_dir_errors(home):
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in (home / "sessions", home / "uploads"):
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -61,9 +61,16 @@ def prepare_data_dir(home: Path) -> Path:
             folder = home / name
             if folder.is_dir() and folder.stat().st_mode & 0o066 and folder.stat().st_uid == os.geteuid():
                 folder.chmod(0o700)
+    return home
+
+
+@contextmanager
+def data_dir_errors(home: Path) -> Iterator[None]:
+    """Raise CannotStart where a file or folder of the data folder cannot be used."""
+    try:
+        yield
     except OSError as error:
         raise CannotStart(_unusable_sentence(home, error)) from error
-    return home
 
 
 def clear_uploads(home: Path) -> Path:

@@ -37,6 +37,8 @@ FILM_TIMES = [0, 40, 80, 120, 200, 240, 280, 320, 360, 400, 480, 520]
 SEEN = Box(1.0, 1.0, 30.0, 30.0)
 FIGURE = Prompt(box=Box(22.0, 4.0, 78.0, 64.0))
 NAME, PASSWORD = "ana", "correct horse battery"
+TOKEN = "MNha-QJCokzcPiw4AwfA7qRdVxweWyHewiUMs0lEaEo"
+"""The token whose hash is in `signed-in.json`, a file of earlier versions that is not made any more."""
 SEGMENT_SECONDS = "0.2"
 """Interval at which a run that is to be killed closes a segment."""
 

@@ -31,6 +31,8 @@ from pipeline.video.reading.frames import read_frames
 from pipeline.video.reading.index_cache import load_index, save_index
 from tests.pipeline import stand_in
 from tests.ui.hosted import LocalWorker
+from ui.server.login import login_file
+from ui.server.login.login_sessions import DatabaseLoginSessions, hash_token
 from ui.sessions.rendering.inference import InferenceService
 from ui.sessions.service import SessionService
 
@@ -134,6 +136,17 @@ def _loading(key: str, load: Callable[..., Any], card: Any) -> Iterator[None]:
 def close_segments_often(seconds: float) -> None:
     """Set how often this process closes a segment of what a stream found."""
     spool.CHUNK_SECONDS = seconds
+
+
+def take_over_login_file(home: Path, database: Database, now: float) -> None:
+    """Do what a starting server does with the login file of earlier versions, `now` seconds after 1970."""
+    login_file.take_over(home, database, lambda: now)
+
+
+def find_login(database: Database, token: str) -> Any:
+    """Return the visitor whose cookie has this token; None without one."""
+    login = DatabaseLoginSessions(database).find(hash_token(token))
+    return None if login is None else login.visitor
 
 
 @contextmanager

@@ -191,6 +191,18 @@ def test_older_accounts_can_sign_in(home: Path, own: Database) -> None:
         assert users.has_acknowledged(tx, id=found.id, **licence)
 
 
+def test_older_login_sessions_go_on(home: Path, own: Database) -> None:
+    """`signed-in.json` was written by version 0.1.0, which kept login sessions in it for thirty days."""
+    (ana,) = golden("rows")["users"]
+    file = Path(shutil.copyfile(DATA / "signed-in.json", home / "signed-in.json"))
+    (kept,) = golden("signed-in").values()
+    internals.take_over_login_file(home, own, kept["until"] - 1000)
+    assert not file.exists()
+    found = internals.find_login(own, files.TOKEN)
+    assert (str(found.id), found.name, found.admin) == (ana["id"], "ana", True)
+    assert internals.find_login(own, files.TOKEN[:-1]) is None
+
+
 def test_an_older_session_is_read_unchanged(service: Any, home: Path) -> None:
     before, (made,) = row("Film.mp4"), golden("rows")["results"]
     assert [found.row.name for found in service.list_sessions()] == ["Clip.mkv"]

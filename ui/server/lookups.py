@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from db.errors import DatabaseAway
@@ -18,8 +19,16 @@ V = TypeVar("V")
 _MAX_ANSWERS = 1000
 
 
+@dataclass(eq=False)
+class _Call(Generic[V]):
+    """A call of `ask` that has not returned yet."""
+
+    future: Future[V] = field(init=False)
+    began: float = field(default_factory=time.monotonic)
+
+
 class Lookups(Generic[K, V]):
-    """Cache of the results of `ask` by key, which expire after `fresh_seconds`.
+    """Cache of the results of `ask` by key, which expire after `fresh_seconds`. A result of None is not kept.
 
     Simultaneous lookups of a key share one call. Its threads do nothing else, so that no other work can block
     them.
@@ -40,7 +49,7 @@ class Lookups(Generic[K, V]):
         self._threads = ThreadPoolExecutor(threads, name)
         self._lock = threading.Lock()
         self._answers: OrderedDict[K, tuple[float, V]] = OrderedDict()
-        self._pending: dict[K, tuple[float, Future[V]]] = {}
+        self._pending: dict[K, _Call[V]] = {}
 
     async def get(self, key: K, timeout: float) -> V:
         """Return the result for a key. Raises what `ask` raises, or DatabaseAway after `timeout` seconds.
@@ -52,9 +61,9 @@ class Lookups(Generic[K, V]):
             answered_at, answer = self._answers.get(key, (float("-inf"), None))
             if self._clock() - answered_at <= self._fresh_seconds:
                 return answer  # type: ignore[return-value]
-            began, future = self._pending.get(key) or self._start(key)
-        remaining = max(0.0, began + timeout - time.monotonic())
-        waiting = asyncio.wrap_future(future)
+            call = self._pending.get(key) or self._start(key)
+        remaining = max(0.0, call.began + timeout - time.monotonic())
+        waiting = asyncio.wrap_future(call.future)
         waiting.add_done_callback(
             lambda done: done.cancelled() or done.exception()
         )  # a late error is nobody's
@@ -68,25 +77,40 @@ class Lookups(Generic[K, V]):
         with self._lock:
             return self._answers.get(key, (0.0, None))[1]
 
+    def forget(self, key: K) -> None:
+        """Forget a key's result, and keep none of a call that is under way: what it has read may be old."""
+        with self._lock:
+            self._answers.pop(key, None)
+            self._pending.pop(key, None)
+
     def clear(self) -> None:
-        """Forget all results."""
+        """Forget all results, as `forget` does."""
         with self._lock:
             self._answers.clear()
+            self._pending.clear()
 
-    def _start(self, key: K) -> tuple[float, Future[V]]:
-        begun = time.monotonic(), self._threads.submit(self._answer, key)
-        self._pending[key] = begun
-        return begun
+    def _start(self, key: K) -> _Call[V]:
+        call: _Call[V] = _Call()
+        call.future = self._threads.submit(self._answer, key, call)
+        self._pending[key] = call
+        return call
 
-    def _answer(self, key: K) -> V:
+    def _answer(self, key: K, call: _Call[V]) -> V:
         try:
             answer = self._ask(key)
             with self._lock:
-                self._answers[key] = self._clock(), answer
-                self._answers.move_to_end(key)
-                if len(self._answers) > _MAX_ANSWERS:
-                    self._answers.popitem(last=False)
+                if self._pending.get(key) is call:
+                    self._keep(key, answer)
             return answer
         finally:
             with self._lock:
-                del self._pending[key]
+                if self._pending.get(key) is call:
+                    del self._pending[key]
+
+    def _keep(self, key: K, answer: V) -> None:
+        # None is not kept: else keys that are made up would drive out the results of others.
+        self._answers.pop(key, None)
+        if answer is not None:
+            self._answers[key] = self._clock(), answer
+            if len(self._answers) > _MAX_ANSWERS:
+                self._answers.popitem(last=False)

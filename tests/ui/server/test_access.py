@@ -7,8 +7,8 @@ import gc
 import json
 import os
 import re
+import secrets
 import shutil
-import stat
 import subprocess
 import sys
 import tempfile
@@ -33,14 +33,14 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Message
 
-from db.errors import DatabaseAway
+from db.errors import AccountError, DatabaseAway
 from db.users import normalise_name
 from tests.ui.conftest import ROOT, Server
 from tests.waiting import DEADLINE
 from ui.server.claims import Claims
 from ui.server.login import login_pages
 from ui.server.login.authentication import CookieAuthenticator
-from ui.server.login.login_sessions import LoginSessions
+from ui.server.login.login_sessions import LIFETIME_SECONDS, Login, hash_token
 from ui.server.login.throttle import LoginThrottle
 from ui.server.middleware.access import AccessMiddleware
 from ui.server.middleware.gradio_requests import UPLOAD
@@ -72,10 +72,6 @@ class Known:
                 return visitor
         return None
 
-    def get(self, id: UUID) -> Visitor | None:
-        self.asked()
-        return self.visitors.get(id)
-
     def any(self) -> bool:
         self.asked()
         return bool(self.visitors)
@@ -83,6 +79,34 @@ class Known:
     def asked(self) -> None:
         if self.away:
             raise DatabaseAway("The database is away.")
+
+
+class KnownLogins:
+    """Login sessions of these accounts, without a database."""
+
+    def __init__(self, accounts: Known) -> None:
+        self.accounts = accounts
+        self.visitors: dict[str, Visitor] = {}
+        """Visitors as they were at their login, by the hashes of their tokens."""
+
+    def add(self, visitor: Visitor, *, replaces: str = "") -> str:
+        self.accounts.asked()
+        self.visitors.pop(replaces, None)
+        token = secrets.token_urlsafe(32)
+        self.visitors[hash_token(token)] = visitor
+        return token
+
+    def find(self, token_hash: str) -> Login | None:
+        self.accounts.asked()
+        before = self.visitors.get(token_hash)
+        now = None if before is None or before.id is None else self.accounts.visitors.get(before.id)
+        if before is None or now is None or now.auth_hash != before.auth_hash:
+            return None
+        return Login(now, LIFETIME_SECONDS)
+
+    def remove(self, token_hash: str) -> None:
+        self.accounts.asked()
+        self.visitors.pop(token_hash, None)
 
 
 class Clock:
@@ -103,12 +127,13 @@ class Harness:
 
         self.home = folder / "home"
         self.accounts = Known()
+        self.logins = KnownLogins(self.accounts)
         self.clock = Clock()
         self.statuses: list[int] = []
         uploads = folder / "home" / "uploads"
         self.quota = Quota(0, lambda owner: [uploads_folder(uploads, owner)])
         self.uploads = Uploads(uploads, MOST, self.quota)
-        self.authenticator = CookieAuthenticator(self.accounts, LoginSessions(), clock=self.clock)
+        self.authenticator = CookieAuthenticator(self.accounts, self.logins, clock=self.clock)
         away: Any = None
         self.app = create_application(
             SessionService(self.home, away, away, ROOT / "assets" / "sample.mp4", away),
@@ -162,7 +187,8 @@ def alone(built: Harness) -> Harness:
     built.accounts.away = False
     built.authenticator._required = False
     built.authenticator.clear_cache()
-    built.authenticator.login_sessions = LoginSessions()
+    built.authenticator._ended.clear()
+    built.logins.visitors.clear()
     built.app._gradio._claims = Claims()  # type: ignore[attr-defined]
     built.app._open = False  # type: ignore[attr-defined]
     built.quota.limit_bytes = 0
@@ -798,39 +824,88 @@ def test_a_link_from_another_site_is_reloaded_with_the_cookie(team: Harness) -> 
     assert answer.status_code == 200 and 'http-equiv="refresh"' in answer.text
 
 
-def test_login_sessions_outlast_a_restart(tmp_path: Path) -> None:
-    file, clock = tmp_path / "signed-in.json", Clock()
-    kept = LoginSessions(file, clock)
-    token, other = kept.add(ANA), kept.add(BEN)
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert token not in file.read_text() and other not in file.read_text()
-    again = LoginSessions(file, clock)
-    assert again.find(token) == (ANA.id, "1")
-    again.remove(token)
-    assert LoginSessions(file, clock).find(token) is None and LoginSessions(file, clock).find(other) == (
-        BEN.id,
-        "1",
-    )
-    clock.now += 31 * 24 * 3600
-    assert again.find(other) is None
-    file.write_text("{")
-    assert LoginSessions(file, clock).find(other) is None
-    file.write_text('{"x": {"y": 1}}')
-    assert LoginSessions(file, clock).find(other) is None
+def test_signing_out_ends_the_login_session_at_once(team: Harness) -> None:
+    """For a copy of the cookie, too, though it was looked up just before."""
+    client = team.signed_in("Ana")
+    copied = {"cookie": f"recorte={client.cookies['recorte']}"}
+    assert client.get("/theme.css").status_code == 200
+    answer = client.post("/logout")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+    assert team.client().get("/theme.css", headers=copied).status_code == 401
+    assert team.logins.visitors == {}
 
 
-def test_signing_in_and_out_works_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
+def test_signing_in_again_ends_the_earlier_login_session_of_the_browser(team: Harness) -> None:
+    client = team.signed_in("Ana")
+    earlier = {"cookie": f"recorte={client.cookies['recorte']}"}
+    assert client.get("/theme.css").status_code == 200
+    assert sign_in(client, "Ben") == 303
+    assert team.client().get("/theme.css", headers=earlier).status_code == 401
+    assert client.get("/theme.css").status_code == 200
+    assert [visitor.name for visitor in team.logins.visitors.values()] == ["Ben"]
 
-    file = tmp_path / "signed-in.json"
-    kept = LoginSessions(file)
-    out = kept.add(ANA)
-    monkeypatch.setattr(Path, "replace", full)
-    stays = kept.add(BEN)
-    kept.remove(out)
-    assert kept.find(stays) == (BEN.id, "1") and kept.find(out) is None
-    assert LoginSessions(file).find(out) is None
+
+def test_signing_out_while_the_database_is_away(team: Harness) -> None:
+    client, ben = team.signed_in("Ana"), team.signed_in("Ben")
+    copied = {"cookie": f"recorte={client.cookies['recorte']}"}
+    assert client.get("/theme.css").status_code == ben.get("/theme.css").status_code == 200
+    team.accounts.away = True
+    answer = client.post("/logout")
+    assert answer.status_code == 503 and "You are signed out in this browser" in answer.text
+    assert answer.headers["clear-site-data"] == '"cache"' and "recorte" not in client.cookies
+    assert team.client().get("/theme.css", headers=copied).status_code == 401
+    assert len(team.logins.visitors) == 2
+    team.accounts.away = False
+    team.clock.now += 6
+    assert ben.get("/theme.css").status_code == 200
+    assert [visitor.name for visitor in team.logins.visitors.values()] == ["Ben"]
+    assert team.client().get("/theme.css", headers=copied).status_code == 401
+
+
+def test_signing_in_while_the_database_is_away_leaves_the_earlier_login_session(
+    team: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = team.signed_in("Ana")
+
+    def away(*_: object, **__: object) -> str:
+        raise DatabaseAway("The database is away.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(team.logins, "add", away)
+        assert sign_in(client, "Ben") == 503
+    assert client.get("/theme.css").status_code == 200
+
+
+def test_a_user_who_is_removed_while_signing_in_is_refused(
+    team: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def removed(*_: object, **__: object) -> str:
+        raise AccountError("There is no such user any more.")
+
+    monkeypatch.setattr(team.logins, "add", removed)
+    client = team.client()
+    assert sign_in(client, "Ana") == 401 and "recorte" not in client.cookies
+
+
+def test_a_login_session_ends_when_it_expires_though_the_database_is_away(team: Harness) -> None:
+    client = team.signed_in("Ana")
+    assert client.get("/theme.css").status_code == 200
+    team.accounts.away = True
+    team.clock.now += LIFETIME_SECONDS - 1
+    assert client.get("/theme.css").status_code == 200
+    team.clock.now += 2
+    assert client.get("/theme.css").status_code == 401
+
+
+def test_made_up_cookies_do_not_drive_out_those_who_are_signed_in(team: Harness) -> None:
+    client = team.signed_in("Ana")
+    assert client.get("/theme.css").status_code == 200
+    for n in range(1200):
+        headers = {"cookie": f"recorte={n}"}
+        assert team.client().get("/theme.css", headers=headers).status_code == 401
+    team.accounts.away = True
+    team.clock.now += 60
+    assert client.get("/theme.css").status_code == 200
 
 
 # ---------------------------------------------------------------- who guesses

@@ -20,6 +20,7 @@ from tests.ui.configured import settings
 from tests.ui.conftest import ROOT
 from ui.server import doctor
 from ui.server.login.accounts import DatabaseAccounts
+from ui.server.login.login_sessions import DatabaseLoginSessions, Login, hash_token
 from ui.startup import CannotStart
 
 
@@ -153,15 +154,23 @@ def test_users_are_added_listed_changed_and_removed(
         with Database.open(None, tmp_path / "database") as database:
             accounts = DatabaseAccounts(database)
             ana = accounts.check("ana", "password of ana")
-            assert ana is not None and ana.admin and accounts.get(ana.id) == ana and accounts.any()
+            logins = DatabaseLoginSessions(database)
+            assert ana is not None and ana.admin and accounts.any()
+            signed_in = hash_token(logins.add(ana))
+            found = logins.find(signed_in)
+            assert found is not None and found.visitor == ana
             assert accounts.check("ana", "password of ben") is None
             assert "new password" in user("password", "ana", password="a newer password")
-            changed = accounts.get(ana.id)
-            assert changed is not None and changed.auth_hash != ana.auth_hash
+            changed = accounts.check("ana", "a newer password")
+            assert changed is not None and changed.id == ana.id and changed.auth_hash != ana.auth_hash
             assert accounts.check("ana", "password of ana") is None
-            assert accounts.check("ana", "a newer password") == changed
+            assert logins.find(signed_in) is None
+            ben = accounts.check("ben", "password of ben")
+            assert ben is not None
+            signed_in = hash_token(logins.add(ben))
+            assert isinstance(logins.find(signed_in), Login)
             assert user("remove", "BEN") == "Ben and their sessions are removed."
-            assert accounts.check("ben", "password of ben") is None
+            assert accounts.check("ben", "password of ben") is None and logins.find(signed_in) is None
         assert user("remove", "Ben") == "There is no user called 'Ben'."
         assert user("password", "Ben", password="password of ben") == "There is no user called 'Ben'."
     signal.signal(signal.SIGTERM, before)

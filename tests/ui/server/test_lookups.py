@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -48,6 +48,47 @@ def test_a_result_is_cached_for_a_while(hanging: Hanging) -> None:
     assert asyncio.run(ask()) == "a 2"
     lookups.clear()
     assert lookups.last("a") is None
+
+
+def test_no_result_is_not_kept() -> None:
+    results: list[str | None] = ["first", None, None, "last"]
+    lookups = Lookups(lambda _: results.pop(0), fresh_seconds=0, clock=time.monotonic)
+    assert asyncio.run(lookups.get("a", 10)) == lookups.last("a") == "first"
+    assert asyncio.run(lookups.get("a", 10)) is None and lookups.last("a") is None
+    lookups = Lookups(lambda _: results.pop(0), fresh_seconds=5)
+    assert asyncio.run(lookups.get("a", 10)) is None
+    assert asyncio.run(lookups.get("a", 10)) == "last" and not results
+
+
+@pytest.mark.parametrize("forget", [lambda lookups: lookups.forget("a"), Lookups.clear], ids=["one", "all"])
+def test_what_was_under_way_when_a_result_was_forgotten_is_not_kept(
+    forget: Callable[[Lookups[str, str]], None],
+) -> None:
+    """It may have been read before the change for which it was forgotten; who asks later asks anew."""
+    calls = {name: threading.Event() for name in ("early", "late")}
+    waiting = iter(calls)
+
+    def ask(_: str) -> str:
+        name = next(waiting)
+        assert calls[name].wait(DEADLINE)
+        return name
+
+    lookups = Lookups(ask, fresh_seconds=5, threads=2)
+
+    async def both() -> None:
+        early = asyncio.create_task(lookups.get("a", DEADLINE))
+        await asyncio.sleep(0.1)
+        forget(lookups)
+        late = asyncio.create_task(lookups.get("a", DEADLINE))
+        await asyncio.sleep(0.1)
+        calls["late"].set()
+        assert await late == "late"
+        calls["early"].set()
+        assert await early == "early"
+
+    asyncio.run(both())
+    until(lambda: not lookups._pending)
+    assert lookups.last("a") == "late"
 
 
 def test_many_lookups_in_a_hanging_database_time_out_together(hanging: Hanging) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from uuid import UUID
 
 from db import users
 from db.engine import Database
@@ -20,19 +19,15 @@ class DatabaseAccounts:
     def check(self, name: str, password: str) -> Visitor | None:
         with self._database.begin() as tx:
             user = users.authenticate(tx, name=name, password=password)
-        return None if user is None else _visitor(user)
-
-    def get(self, id: UUID) -> Visitor | None:
-        with self._database.begin() as tx:
-            user = users.get(tx, id=id)
-        return None if user is None else _visitor(user)
+        return None if user is None else visitor_of(user)
 
     def any(self) -> bool:
         with self._database.begin() as tx:
             return users.count(tx) > 0
 
 
-def _visitor(user: User) -> Visitor:
+def visitor_of(user: User) -> Visitor:
+    """Return the visitor who has signed in as a user."""
     # A digest of the password's hash, and no longer than is needed to tell two passwords apart.
     auth_hash = hashlib.sha256(user.password.encode()).hexdigest()[:16]
     return Visitor(user.id, user.name, user.admin, auth_hash)

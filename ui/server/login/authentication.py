@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Protocol
-from uuid import UUID
+from typing import NamedTuple, Protocol
 
 from starlette.requests import HTTPConnection
 
-from db.errors import DatabaseAway
-from ui.server.login.login_sessions import LoginSessions
+from db.errors import AccountError, DatabaseAway
+from ui.server.login.login_sessions import LoginSessions, hash_token
 from ui.server.lookups import K, Lookups, V
 from ui.server.visitors import LOCAL, Visitor
 
@@ -18,7 +17,7 @@ COOKIE = "recorte"
 SECURE_COOKIE = "__Host-recorte"
 """Name of the cookie over https; browsers accept it only from this host itself and only over TLS."""
 _FRESH_SECONDS = 5.0
-"""Time for which an account that was read is taken to be unchanged."""
+"""Time for which a login session that was read is taken to be unchanged, with its user."""
 _TIMEOUT_SECONDS, _SHORT_TIMEOUT_SECONDS = 5.0, 1.0
 """Seconds to wait for the database; the second one where an earlier answer is known."""
 _LOOKUP_THREADS = 4
@@ -30,7 +29,6 @@ class Accounts(Protocol):
     def check(self, name: str, password: str) -> Visitor | None:
         """Return the visitor of a name, in its normal form (`db.users.normalise_name`), and a password."""
 
-    def get(self, id: UUID) -> Visitor | None: ...
     def any(self) -> bool: ...
 
 
@@ -40,15 +38,22 @@ class NoAccounts:
     def check(self, name: str, password: str) -> Visitor | None:
         return None
 
-    def get(self, id: UUID) -> Visitor | None:
-        return None
-
     def any(self) -> bool:
         return False
 
 
+class _KnownLogin(NamedTuple):
+    visitor: Visitor
+    expires_at: float
+    """By the authenticator's clock."""
+
+
 class CookieAuthenticator:
-    """Finds visitors by their cookie; as long as there are no accounts, everybody is the local user."""
+    """Finds visitors by their cookie; as long as there are no accounts, everybody is the local user.
+
+    A login session that was found is read again after some seconds: until then it outlives the removal of its
+    user and a change of the password. One that is ended here ends at once.
+    """
 
     def __init__(
         self,
@@ -61,25 +66,65 @@ class CookieAuthenticator:
         """`required`: a login is needed even without accounts. It stays needed once there was an account."""
         self.accounts = accounts
         self.login_sessions = login_sessions
+        self._clock = clock
         self._required = required
         self._any: Lookups[None, bool] = Lookups(
             lambda _: accounts.any(), fresh_seconds=_FRESH_SECONDS, name="accounts", clock=clock
         )
-        self._accounts = Lookups(
-            accounts.get, fresh_seconds=_FRESH_SECONDS, threads=_LOOKUP_THREADS, name="accounts", clock=clock
+        self._logins: Lookups[str, _KnownLogin | None] = Lookups(
+            self._find, fresh_seconds=_FRESH_SECONDS, threads=_LOOKUP_THREADS, name="logins", clock=clock
         )
+        self._ended: set[str] = set()
+        """Hashes of the tokens of login sessions that were ended while the database was away."""
 
     async def authenticate(self, request: HTTPConnection) -> Visitor | None:
         """Return the visitor; None: they have to sign in first. Raises DatabaseAway."""
         if not await self.login_required():
             return LOCAL
-        found = self.login_sessions.find(cookie_token(request))
-        if found is not None:
-            id, auth_hash = found
-            visitor = await _get_or_last_known(self._accounts, id)
-            if visitor is not None and visitor.auth_hash == auth_hash:
-                return visitor
-        return None
+        token = cookie_token(request)
+        key = hash_token(token)
+        if not token or key in self._ended:
+            return None
+        login = await _get_or_last_known(self._logins, key)
+        return None if login is None or login.expires_at <= self._clock() else login.visitor
+
+    def sign_in(self, name: str, password: str, *, old_token: str) -> str | None:
+        """Start a login session and return its token; None for a wrong name or password. Raises DatabaseAway.
+
+        The login session of `old_token`, which the browser had before, ends with that.
+        """
+        visitor = self.accounts.check(name, password)
+        if visitor is None:
+            return None
+        old = hash_token(old_token)
+        try:
+            token = self.login_sessions.add(visitor, replaces=old)
+        except AccountError:  # removed since the check
+            return None
+        self._logins.forget(old)
+        return token
+
+    def sign_out(self, token: str) -> None:
+        """End the login session of a token.
+
+        Raises DatabaseAway: it has ended for this server, which deletes it as soon as the database is asked
+        again.
+        """
+        key = hash_token(token)
+        try:
+            self.login_sessions.remove(key)
+        except DatabaseAway:
+            self._ended.add(key)
+            raise
+        finally:
+            self._logins.forget(key)
+
+    def _find(self, token_hash: str) -> _KnownLogin | None:
+        for ended in tuple(self._ended):
+            self.login_sessions.remove(ended)
+            self._ended.discard(ended)
+        login = self.login_sessions.find(token_hash)
+        return None if login is None else _KnownLogin(login.visitor, self._clock() + login.seconds_left)
 
     async def login_required(self) -> bool:
         """Return True if visitors have to sign in. Raises DatabaseAway."""
@@ -87,9 +132,9 @@ class CookieAuthenticator:
         return self._required
 
     def clear_cache(self) -> None:
-        """Forget what was read of the accounts, so that it is read again."""
+        """Forget what was read of accounts and login sessions, so that it is read again."""
         self._any.clear()
-        self._accounts.clear()
+        self._logins.clear()
 
 
 async def _get_or_last_known(lookups: Lookups[K, V], key: K) -> V:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request
@@ -25,6 +26,7 @@ from ui.visitor import language_of
 
 _CONCURRENT_CHECKS = 2
 """Password checks at once: argon2 takes a core and much memory for each, on purpose."""
+_CONCURRENT_SIGN_OUTS = 2
 
 _REDIRECTS = re.compile(r"/(\?session=[0-9a-f-]{36})?|/admin")
 """Addresses to which a login may redirect: none of them is on another host."""
@@ -34,7 +36,8 @@ def router(authenticator: CookieAuthenticator, throttle: LoginThrottle | None = 
     """Build the routes of the login form, of signing in and of signing out."""
     routes = APIRouter()
     throttle = throttle or LoginThrottle()
-    limiter = CapacityLimiter(_CONCURRENT_CHECKS)
+    checks = CapacityLimiter(_CONCURRENT_CHECKS)
+    sign_outs = CapacityLimiter(_CONCURRENT_SIGN_OUTS)
 
     @routes.get("/login")
     async def login(request: Request, next: str = "/") -> Response:
@@ -53,19 +56,18 @@ def router(authenticator: CookieAuthenticator, throttle: LoginThrottle | None = 
         wait = throttle.register_attempt(name, address)
         if wait > 0:
             return _render_form(request, next, 429, "wait", typed, seconds=int(wait) + 1)
+        check = partial(authenticator.sign_in, name, password, old_token=cookie_token(request))
         try:
-            visitor = await to_thread.run_sync(authenticator.accounts.check, name, password, limiter=limiter)
+            token = await to_thread.run_sync(check, limiter=checks)
         except DatabaseAway:
             return _render_form(request, next, 503, "away", typed)
-        if visitor is None:
+        if token is None:
             return _render_form(request, next, 401, "wrong", typed)
         throttle.forgive(name, address)
-        # Each login has a new token, and ends the login session that the browser had before.
-        authenticator.login_sessions.remove(cookie_token(request))
         response = RedirectResponse(_safe_redirect(next), 303, headers={"Cache-Control": "no-store"})
         response.set_cookie(
             cookie_name(request),
-            authenticator.login_sessions.add(visitor),
+            token,
             max_age=LIFETIME_SECONDS,
             httponly=True,
             secure=cookie_name(request) == SECURE_COOKIE,
@@ -75,11 +77,13 @@ def router(authenticator: CookieAuthenticator, throttle: LoginThrottle | None = 
 
     @routes.post("/logout")
     async def sign_out(request: Request) -> Response:
-        authenticator.login_sessions.remove(cookie_token(request))
+        response: Response = RedirectResponse("/login", 303, headers={"Cache-Control": "no-store"})
+        try:
+            await to_thread.run_sync(authenticator.sign_out, cookie_token(request), limiter=sign_outs)
+        except DatabaseAway:
+            response = _render_form(request, "/", 503, "out_away")
         # The browser's cache is cleared so that its next user cannot find the pictures in it.
-        response = RedirectResponse(
-            "/login", 303, headers={"Cache-Control": "no-store", "Clear-Site-Data": '"cache"'}
-        )
+        response.headers["Clear-Site-Data"] = '"cache"'
         for name in (COOKIE, SECURE_COOKIE):
             response.delete_cookie(name, secure=name == SECURE_COOKIE, httponly=True, samesite="strict")
         return response
