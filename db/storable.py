@@ -1,7 +1,7 @@
-"""Columns that hold what PostgreSQL and a browser can: refused before it is sent, in a sentence.
+"""Column types that refuse values which PostgreSQL or a browser cannot hold.
 
-PostgreSQL takes no NUL and no half of a surrogate pair, its JSON no NaN; and a number of more than 64 bits
-would be stored, but could not be told to a browser again.
+PostgreSQL stores no NUL and no unpaired surrogate, its JSON no NaN; an integer of more than 64 bits could be
+stored, but not sent to a browser.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _HIGHEST = 2**63 - 1
 
 
 def check(value: Any) -> None:
-    """Raise Unstorable where a value, or one inside it, cannot be stored and told again."""
+    """Raise Unstorable where a value, or one inside it, cannot be stored and read back."""
     match value:
         case str():
             if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):

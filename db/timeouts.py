@@ -1,4 +1,4 @@
-"""Bounds on how long PostgreSQL may take to answer; psycopg2 itself waits for ever."""
+"""Timeouts for answers of PostgreSQL; psycopg2 itself has none."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 6.0
-"""Longer than the server is given for a statement: it says better what went wrong."""
+"""Longer than the statement timeout, whose error message is the better one."""
 STATEMENT_SECONDS = 5.0
 
 _local = threading.local()
 
 
 def install() -> None:
-    """Bound every wait of psycopg2 in this process; twice is once."""
+    """Limit every wait of psycopg2 in this process. May be called twice."""
     from psycopg2.extensions import set_wait_callback
 
     set_wait_callback(_wait)
@@ -29,7 +29,7 @@ def install() -> None:
 
 @contextmanager
 def wait_limit(seconds: float) -> Iterator[None]:
-    """Wait for so long in this thread, for what is known to take its time."""
+    """Set another timeout in this thread, for statements that are known to take long."""
     before = getattr(_local, "seconds", None)
     _local.seconds = seconds
     try:
@@ -39,7 +39,7 @@ def wait_limit(seconds: float) -> Iterator[None]:
 
 
 def _wait(connection: connection) -> None:
-    """Wait for the server, as `psycopg2.extras.wait_select` does, but not for ever.
+    """Wait for the server, as `psycopg2.extras.wait_select` does, but with a timeout.
 
     psycopg2 closes the connection of a wait that raises.
     """
@@ -50,7 +50,7 @@ def _wait(connection: connection) -> None:
     if seconds is None:
         seconds = CONNECT_SECONDS if connection.status == STATUS_SETUP else ANSWER_SECONDS
     until = time.monotonic() + seconds
-    ready = select.poll()  # not `select`, which knows no descriptor beyond 1023
+    ready = select.poll()  # not `select`, which is limited to descriptors up to 1023
     while (state := connection.poll()) != POLL_OK:
         ready.register(connection.fileno(), select.POLLIN if state == POLL_READ else select.POLLOUT)
         if not ready.poll(max(0.0, until - time.monotonic()) * 1000):

@@ -22,7 +22,7 @@ from db.models import Acknowledgement, SessionRow, User
 
 LONGEST_NAME = 64
 SHORTEST_PASSWORD = 8
-_LONGEST_PASSWORD = 1024  # one of gigabytes would be hashed for as long
+_LONGEST_PASSWORD = 1024  # hashing takes time in proportion
 
 _TAKEN = "There is a user called {name} already: choose another name."
 
@@ -37,8 +37,8 @@ class UserSummary(NamedTuple):
 def normalise_name(name: str) -> str:
     """Return the form in which names are compared: NFC, stripped, casefolded, cut to the longest name.
 
-    Use it for every name that a client sends: a throttle that counts another form than is looked up could be
-    bypassed by spelling.
+    Use it for every name that a client sends: a throttle that counts by another form could be bypassed by
+    other spellings.
     """
     folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name.strip()).casefold())
     return folded[:LONGEST_NAME].strip()
@@ -54,10 +54,10 @@ def add(tx: Session, *, name: str, password: str, admin: bool = False) -> User:
         raise AccountError(_TAKEN.format(name=name))
     user = User(name=name, password=_hash(password), admin=admin)
     try:
-        with tx.begin_nested():  # so that what else the transaction holds outlives a refusal
+        with tx.begin_nested():  # a conflict does not roll back the rest of the transaction
             tx.add(user)
     except IntegrityError as error:
-        raise AccountError(_TAKEN.format(name=name)) from error  # somebody was faster
+        raise AccountError(_TAKEN.format(name=name)) from error  # added concurrently
     return user
 
 
@@ -66,11 +66,11 @@ def authenticate(tx: Session, *, name: str, password: str) -> User | None:
 
     A hash with outdated parameters is replaced.
     """
-    dummy = _dummy_hash()  # made before it is known whether it is needed
+    dummy = _dummy_hash()  # computed in any case, so that both cases take the same time
     user = _find(tx, name)
     stored = dummy if user is None else user.password
     try:
-        # One that no account can have is not worth its time, whoever sends it.
+        # Longer passwords than any account has are not hashed in full.
         _hasher.verify(stored, password[: _LONGEST_PASSWORD + 1].encode("utf-8", "surrogatepass"))
     except (VerificationError, InvalidHashError):
         return None

@@ -1,4 +1,4 @@
-"""Write the next migration, from what the models hold and the last migration does not:
+"""Generate the next migration, from the differences between the models and the last migration:
 
 python -m db.migrations "what changes"
 """
