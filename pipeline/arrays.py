@@ -1,7 +1,7 @@
 """The kinds of array that go from one package to another, each defined once.
 
 Rows before columns, origin at the top left; colours are RGB, never BGR. Unless it says otherwise an array is
-contiguous and its owner does not change it once it has been handed on.
+contiguous and is not modified once it has been passed on.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ByteMask = NDArray[np.uint8]
 """A region in the form that OpenCV takes: `[H, W]`, 0 outside, not 0 (mostly 1) inside."""
 
 Floats = NDArray[np.float32]
-"""Any float32 array; the docstring of what takes or gives it says its shape and range."""
+"""Any float32 array; shape and range are in the docstring of the function that takes or returns it."""
 
 Flow = NDArray[np.float32]
 """Optical flow: `[H, W, 2]`, pixels, x before y, from the grid that it is stored on."""

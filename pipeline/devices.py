@@ -18,7 +18,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _SPARE = 0.2
-"""The share of a device's free memory that stays unused: others use it too, and it is fragmented."""
+"""Share of a device's free memory that is not used: a reserve for other processes and fragmentation."""
 
 
 def pick(name: str) -> torch.device:
@@ -78,14 +78,14 @@ def autocast(device: torch.device) -> AbstractContextManager[object]:
 def batch_size(device: torch.device, each: int, most: int = 16) -> int:
     """Return how many inputs of `each` bytes of working memory fit the device's free memory, 1 to `most`.
 
-    A CPU computes one at a time: its cores are busy with one, and more only take more memory.
+    1 on a CPU: one input occupies all cores, and more only take more memory.
     """
     import torch
 
     if device.type != "cuda":
         return 1
     free, _ = torch.cuda.mem_get_info(device)
-    # What torch has taken and not given out is free to it, though not to others.
+    # Memory that torch has reserved and not allocated is free for this process alone.
     free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return max(1, min(most, int(free * (1 - _SPARE)) // each))
 
@@ -122,7 +122,7 @@ def _run_batch(
     try:
         return run(batch)
     except torch.OutOfMemoryError:
-        pass  # The error holds the frames of `run`, and they the tensors: cleared once it is gone.
+        pass  # The error references the frames of `run` and their tensors: clear after it is freed.
     torch.cuda.empty_cache()
     return None
 

@@ -1,15 +1,15 @@
 """Exceptions of the pipeline.
 
-RecorteError                 a sentence for the person who asked
-├── InputError               what was given is at fault: the sentence says which part and what to do
+RecorteError                 base class
+├── InputError               the input is at fault; the message says which part and what to do
 │   ├── VideoError           the video cannot be opened, holds no picture, or is damaged
 │   ├── PromptError          a mark outside the frame, or after the end
 │   ├── BackgroundError      the background is no colour, no picture, or too large
-│   │   └── AnimatedPictureError  it is an animated picture, and to be taken as a video
-│   ├── FormatError          the format is unknown or cannot hold what is asked of it
+│   │   └── AnimatedPictureError  it is an animated picture, to be used as a video
+│   ├── FormatError          the format is unknown or does not support the job
 │   └── WeightsError         a model's weights are missing, cannot be fetched, or are not what they should be
 └── RunError                 the machine is at fault: disk full, encoder failed
-    └── WorkerLost           the process that did the work ended in the middle of it
+    └── WorkerLost           the worker process ended during the call
 
 The message is the sentence shown to the user. It names files without their path, except for weights, whose
 folder the user needs to know.

@@ -1,7 +1,7 @@
 """Files that are never half written: atomic files, locks, scratch folders, JSON, fingerprints, clean names.
 
-A file or folder under construction stands beside its final name, ends in `.part` and is locked for as long as
-its process lives, so that `remove_stale_parts` tells what a killed process left from what another one writes.
+A file or folder under construction lies in the same folder, ends in `.part` and is locked while its process
+lives, so that `remove_stale_parts` removes the parts of killed processes and none that is being written.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def create_part(path: Path) -> Path:
 
 
 def create_part_folder(path: Path) -> Path:
-    """Create a folder beside `path`; whoever renames it calls `release_part`."""
+    """Create a folder beside `path`; call `release_part` after renaming it."""
     with write_errors(path.name), _folder_errors(path):
         name = tempfile.mkdtemp(prefix=_prefix(path), suffix=_SUFFIX, dir=path.parent)
     return _lock_part(Path(name))
@@ -75,7 +75,7 @@ def create_part_folder(path: Path) -> Path:
 
 def move_into_place(part: Path, path: Path) -> None:
     """Give a finished part its final name, replacing what was there."""
-    # mkstemp's file is for its owner alone; a result is as readable as any other file of the user's.
+    # mkstemp creates files readable by their owner only; a result has the permissions of any new file.
     part.chmod(0o666 & ~_umask())
     part.replace(path)
     release_part(part)
@@ -115,7 +115,7 @@ def _prefix(path: Path) -> str:
 
 def _lock_part(part: Path) -> Path:
     _locks[part] = os.open(part, os.O_RDONLY)
-    with suppress(OSError):  # a file system without locks, where nobody clears either
+    with suppress(OSError):  # a file system without locks, on which stale parts are not removed either
         try_lock(_locks[part])
     return part
 
@@ -134,7 +134,7 @@ def _folder_errors(path: Path) -> Iterator[None]:
         raise InputError(f"{path.name}: the folder to write it into does not exist.")
     try:
         yield
-    except (PermissionError, FileNotFoundError) as error:  # /proc says there is no such file
+    except (PermissionError, FileNotFoundError) as error:  # the latter in /proc
         raise InputError(f"{path.name}: nothing can be written into its folder.") from error
 
 
@@ -222,7 +222,7 @@ def fingerprint(path: Path) -> str:
     return _fingerprint(path, stat.st_size, stat.st_mtime_ns)
 
 
-@lru_cache(maxsize=256)  # asked for with every frame that is looked at
+@lru_cache(maxsize=256)  # called for every previewed frame
 def _fingerprint(path: Path, size: int, _mtime_ns: int) -> str:
     with path.open("rb") as file:
         head = file.read(_SAMPLED_BYTES)

@@ -198,10 +198,10 @@ class Progress:
     """Progress of a job."""
 
     stage: Literal["matte", "render"]
-    """"matte": the model works, and what is ready is rendered alongside; "render": that alone."""
+    """"matte": the model runs, and finished frames are rendered alongside; "render": only rendering."""
     done: int
     total: int
-    """Frames; the total is what the container promises."""
+    """Frames; the total is the container's number, of which some may not be decodable."""
     rate: float
     """Frames per second since the stage began."""
     left: float | None
@@ -211,7 +211,7 @@ class Progress:
     checks: tuple[float, ...] = ()
     """Times to review, in seconds from the first frame: the model lost confidence there."""
     notes: tuple[str, ...] = ()
-    """Sentences on what was done otherwise than asked, such as an encoder that was not there."""
+    """Sentences about settings that could not be followed, such as a missing encoder."""
 
     def to_json(self) -> dict[str, Any]:
         return vars(self) | {"checks": list(self.checks), "notes": list(self.notes)}

@@ -38,7 +38,7 @@ from pipeline.video.writing.writer import Writer
 
 _QUEUED_BYTES = 64 * 2**20
 _MEASURED_FRAMES = 24
-"""A run of fewer frames says too little of a model's speed."""
+"""Number of frames from which on a run's speed is recorded."""
 
 
 def process(job: Job) -> Generator[Progress, None, None]:
@@ -56,7 +56,7 @@ def process(job: Job) -> Generator[Progress, None, None]:
     frames, key = pts_range(job, clip), matte_key(job)
     matte_file = MatteFile.find(job.matte, key)
     if matte_file is not None and matte_file.covers(*frames):
-        resume.clear(matte_file)  # the run that made it may have been killed just then
+        resume.clear(matte_file)  # left if the run that made it was killed at its end
         yield from render(job, matte_file)
         return
     _prepare_outputs(job, [job.output] if job.matte is None else [job.output, job.matte])
@@ -165,7 +165,7 @@ def _record_speed(job: Job, clip: Clip, meter: ProgressMeter) -> None:
     """Record the model's speed on this machine, unless the run was short."""
     if meter.processed < _MEASURED_FRAMES:
         return
-    # A model without weights, or one that ran without torch, has used the processor alone.
+    # A model without weights, or one that ran without torch, has used the CPU only.
     networked = models.card(job.model).weights is not None and "torch" in sys.modules
     device = devices.pick(job.device).type if networked else "cpu"
     speeds.record(job.model, device, (clip.width, clip.height), meter.average)

@@ -1,8 +1,8 @@
 """State of a stream as a file: plain data that is read back bit for bit.
 
 None, bool, int, float, str, lists, dicts by str, numpy arrays and torch tensors, on whatever device they are.
-A file holds nothing else and is read as data: it cannot name code that would be run. It is numpy's `npz` of
-the arrays, of which one is JSON that says where each of them belongs.
+A file holds nothing else and is read as data: it cannot refer to code to be run. It is numpy's `npz` of
+the arrays, of which one is JSON with the place of each of them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def load(path: Path) -> State:
     return state
 
 
-# In the JSON a list stands for itself, and a dict for what its only key says.
+# In the JSON a list is a list; a dict has one key, the kind of the value: dict, array or tensor.
 
 
 def _pack(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
@@ -57,7 +57,7 @@ def _pack(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
         return {"dict": {key: _pack(each, arrays) for key, each in value.items()}}
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         return {"array": _add_array(value, arrays)}
-    torch = sys.modules.get("torch")  # who has a tensor has it loaded
+    torch = sys.modules.get("torch")  # loaded if there are any tensors
     if torch is not None and isinstance(value, torch.Tensor):
         return {"tensor": _pack_tensor(value, arrays)}
     raise TypeError(f"A state holds plain data, and no {type(value).__name__}.")
@@ -97,7 +97,7 @@ def _unpack_tensor(data: dict[str, Any], arrays: Any) -> Any:
     if not isinstance(dtype, torch.dtype):
         raise ValueError("this is no state")
     order, shape = data["order"], data["shape"]
-    # A copy, into memory of torch's own: numpy's is not laid out for what torch computes fastest.
+    # A copy into memory allocated by torch: on numpy's it may not use its fastest kernels.
     flat = torch.empty(math.prod(shape), dtype=dtype)
     flat.view(torch.uint8).copy_(torch.from_numpy(arrays[data["data"]]))
     inverse = [order.index(axis) for axis in range(len(order))]

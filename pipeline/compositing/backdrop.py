@@ -23,7 +23,7 @@ from pipeline.video.reading.index_cache import load_index
 from pipeline.video.reading.probe import probe_clip
 
 _SEEK_SECONDS = 2.0
-"""Distance to the next requested frame, in seconds, above which the video is sought instead of decoded on."""
+"""Distance to the next requested frame, in seconds, above which the reader seeks instead of decoding on."""
 
 
 class Backdrop(Protocol):
@@ -54,7 +54,7 @@ def open_backdrop(background: Colour | Picture | Footage | Blur, width: int, hei
         case Footage(path, fit, hold_last):
             try:
                 return _VideoBackdrop(path, width, height, fit, hold_last)
-            except BackgroundError:  # the name does not say which it is, the content does
+            except BackgroundError:  # the content decides which it is, not the name
                 if not images.is_image(path):
                     raise
                 return _open_picture(path, width, height, fit)

@@ -35,8 +35,8 @@ class Composer:
     def __call__(self, image: Pixels, matte: Matte, seconds: float, own_alpha: Matte | None = None) -> Pixels:
         """Return `[H, W, 3]` RGB, or `[H, W, 4]` straight RGBA without a backdrop, of the image's dtype.
 
-        `image` is `[H, W, 3]`, uint8 or uint16; `matte` is `[H, W]`, uint8. `own_alpha` too: the alpha of the
-        image itself has: what is transparent in it stays out. None: it is opaque.
+        `image` is `[H, W, 3]`, uint8 or uint16; `matte` is `[H, W]`, uint8. `own_alpha` (`[H, W]`, uint8) is
+        the alpha of the image itself: its transparent parts are left out. None: it is opaque.
         """
         alpha = multiply_alpha(adjust_edges(matte, self._edges), own_alpha)
         near = alpha if self._backdrop is not None else _dilate(alpha)

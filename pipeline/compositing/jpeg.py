@@ -11,7 +11,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 MAX_SCANS = 100
-"""Encoders make about ten; the finest progression that libjpeg knows of makes fewer than a hundred."""
+"""Encoders make about ten; the finest progression of libjpeg makes fewer than a hundred."""
 
 _SOI, _EOI, _SOS = b"\xff\xd8", 0xD9, 0xDA
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}

@@ -28,11 +28,11 @@ class SceneCutDetector:
     """A detector that numbers the scenes of a stream: call it with each frame in turn.
 
     At a cut dense flow forward and back disagrees over most of the picture, and the colours differ as well.
-    Either alone is no cut: fast motion breaks the flow, a lamp changes colours.
+    Either alone is not enough: fast motion breaks the flow, and a change of light the colours.
     """
 
     def __init__(self, number: int = 0, before: Image | None = None) -> None:
-        """To go on in a stream: the scene of its last frame, and that frame as `small` makes it."""
+        """Continue a stream: `number` is the scene of its last frame, `before` that frame from `shrink`."""
         self.number = number
         self._before = None if before is None else _brightness_and_colours(before)
 

@@ -46,4 +46,4 @@ class RunFinished:
     key: str | None = None
     """Key of the result."""
     notes: list[str] = field(default_factory=list)
-    """Sentences on what was done otherwise than asked."""
+    """Sentences about settings that could not be followed."""

@@ -21,7 +21,7 @@ _BASE_BYTES = 700 * 2**20
 _BYTES_PER_PIXEL = 230
 _DEEP_BYTES_PER_PIXEL = 360
 
-# What decoder, compositing and the encoded picture hold for each pixel of a frame that is looked at.
+# Memory of decoder, compositing and encoded picture for each pixel of a previewed frame.
 _FRAME_BYTES_PER_PIXEL = 60
 
 # A matte is losslessly coded, but most of it is flat: bytes per pixel, more than real ones have taken.
@@ -79,9 +79,9 @@ def _too_large(clip: Clip, need: int, free: int) -> str:
 def _check_disk(job: Job, clip: Clip, frames: int) -> None:
     folder = job.output.parent
     if not folder.is_dir():
-        return  # which whoever writes into it says
+        return  # the error is raised when the output is opened
     need, there = disk_bytes(job, clip, frames), shutil.disk_usage(folder)
-    if need > there.free and there.total:  # what has no size, such as /proc, is no disk
+    if need > there.free and there.total:  # a file system without a size, such as /proc, is no disk
         raise InputError(
             f"{job.output.name}: this may take {format_size(need)} on the disk, and "
             f"{format_size(there.free)} are free. Free some space, cut a shorter part, or choose a smaller "
@@ -110,5 +110,5 @@ def _free_memory() -> int:
         return free
     if not most.strip().isdecimal():
         return free
-    cached = int(stat.split("inactive_file ")[1].split()[0])  # given back when it is asked for
+    cached = int(stat.split("inactive_file ")[1].split()[0])  # the page cache is freed on demand
     return min(free, int(most) - int(used) + cached)

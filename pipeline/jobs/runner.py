@@ -197,7 +197,7 @@ class Runner:
                     self._changed.notify_all()
                     return entry
                 if not self._waiting:
-                    self._turns.clear()  # nobody is waiting for a turn
+                    self._turns.clear()  # no job is waiting
                 self._changed.wait()
         return None
 

@@ -5,7 +5,7 @@ and errors are sent back. If the worker dies, calls in progress raise WorkerLost
 again.
 
 Each call has a connection of its own, whose far end is sent to the worker over the control pipe, and a thread
-of its own in the worker: answers need no sorting, and a closed connection says that the other side is gone.
+of its own in the worker: answers need no sorting, and a closed connection means that the other side ended.
 The worker therefore ends with the process that started it, however that ends.
 """
 

@@ -25,17 +25,17 @@ class PromptedFrame(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """A model's answer on one frame."""
+    """Prediction of a model for one frame."""
 
     matte: Matte
     """Of the frame's height and width."""
     confidence: float = 1.0
-    """0 to 1: how sure the model is that it still has its subject."""
+    """Confidence that the mask is the subject, 0 to 1."""
     prompted: bool = True
-    """False: no model was asked, because nothing says what is to be kept in this scene."""
+    """False: the model was not run, because no prompt initialises an object in this scene."""
     state: Callable[[], State] | None = None
-    """Returns what a stream needs to go on behind this frame; to be called before the next one is asked for.
-    None: it cannot go on just here."""
+    """Returns the state from which a stream continues behind this frame; to be called before the next
+    prediction is requested. None: a stream cannot be continued from this frame."""
 
 
 class Model(Protocol):
@@ -44,66 +44,66 @@ class Model(Protocol):
     def predict(self, frames: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:
         """Yield a prediction for each frame.
 
-        With `state`, which `Prediction.state` gave, the stream goes on behind the frame on which that was
-        given, and predicts just what it would have, had it not been left: the first frame is the next one. A
-        model without memory gives an empty state; a stream whose model gives none starts from the beginning.
+        With `state`, a value of `Prediction.state`, the stream continues behind that prediction's frame, bit
+        for bit as if it had not been interrupted: the first of `frames` is the next one. A model without
+        memory returns an empty state; a stream whose model returns none restarts from the beginning.
 
-        A stream is about one object. The first frame's marks say what it is (`Prompt.initialises`); where
-        they do not, the model finds a subject by itself, if it can. Further marks on the first frame, and
-        points on a later one, correct what the model has there and from there on. A stream may run backwards
-        in time; the model need not know. Batches, look-ahead and memory are the model's own and live in this
-        generator only; what depends on a frame alone, such as its embedding, may be kept for other streams.
+        A stream has one object, which the first frame's prompt initialises (`Prompt.initialises`); without
+        one, an automatic model detects a subject. Further points on the first frame, and those on later ones,
+        correct the mask from that frame on. A stream may run backwards in time. Batches, look-ahead and
+        memory are local to this generator; data that depend on a frame only, such as its embedding, may be
+        cached for other streams.
         """
         ...
 
 
 class Candidate(NamedTuple):
-    """One of several masks that a click may mean."""
+    """Candidate mask for an ambiguous click."""
 
     matte: Matte
     score: float
-    """The model's own estimate of how good the mask is, 0 to 1."""
+    """Quality of the mask as estimated by the model, 0 to 1."""
 
 
 @runtime_checkable
 class OffersCandidates(Protocol):
-    """A model that has several answers to a lone click; `Prompt.candidate` chooses one."""
+    """Model that predicts several masks for a single click; `Prompt.candidate` chooses one."""
 
     def candidates(self, frame: PromptedFrame) -> list[Candidate]:
-        """Return what the frame's lone click may mean, in the order that `Prompt.candidate` counts in."""
+        """Return the candidates for the frame's single click; `Prompt.candidate` is an index into them."""
         ...
 
 
 class Proposal(NamedTuple):
-    """A frame of a scene without marks, and the box around the subject that a model finds on it."""
+    """Proposed initial frame of a scene without prompts, with a box around its subject."""
 
     number: int
-    """Of the frame, among those that were looked at."""
+    """Index of the frame among those given to `propose`."""
     box: Box
     """Around the subject, in the frame's pixels."""
 
 
 @runtime_checkable
 class Proposer(Protocol):
-    """A model that tracks a mask and can say on which frames of a scene to start."""
+    """Model that can propose the initial frames of a scene."""
 
     def propose(self, pairs: Iterator[tuple[Image, Image]]) -> list[Proposal]:
-        """Return the frames on which the subject is sure, the surest one first; empty: nothing was found.
+        """Return the frames on which the subject is certain, the most certain first; empty: none was found.
 
         `pairs` are some frames of one scene, in order, each with the frame behind it, so that what moves by
-        itself can be detected. They are taken one at a time and not kept.
+        itself can be detected. They are consumed one at a time and not stored.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Card:
-    """A model's declaration of itself."""
+    """Declaration of a model: its capabilities, licence, weights and loader."""
 
     key: str
     label: str
     purpose: str
-    """One sentence: what it is good for."""
+    """Purpose, in one sentence."""
     points: bool
     """Takes points to keep and to remove."""
     box: bool

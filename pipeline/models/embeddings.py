@@ -73,7 +73,7 @@ class Embeddings(Generic[Embedding]):
                 future, frame = self._waiting.popleft()
             try:
                 future.set_result(self._embed(frame))
-            except BaseException as error:  # raised again where it was asked for
+            except BaseException as error:  # raised in the thread that requested it
                 future.set_exception(error)
 
     def _evict(self) -> None:

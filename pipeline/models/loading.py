@@ -13,7 +13,7 @@ from pipeline.weights import locate, verify
 
 
 def check_loadable(card: Card, folder: Path | None = None) -> None:
-    """Raise WeightsError where the model's weights or the user's word on its licence are missing."""
+    """Raise WeightsError where the model's weights are missing or its licence is not acknowledged."""
     if card.weights is not None:
         locate.find_files(card.weights, card.label, card.key, folder)
     check_licence(card)
@@ -37,7 +37,7 @@ def load(key: str, device: str, folder: Path | None = None) -> Model:
     """Return the model of a key on a device, loaded once; its streams keep their own state.
 
     `folder` (or a file) is where its weights are; None: where `pipeline.weights` looks. Raises WeightsError
-    where they or the user's word are missing, or they are not what they should be.
+    where they are missing or damaged, or the licence is not acknowledged.
     """
     chosen = card(key)
     check_licence(chosen)

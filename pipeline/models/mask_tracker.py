@@ -1,11 +1,11 @@
-"""Tracking a mask from frame to frame with a network that segments single frames by marks.
+"""Tracking of a mask from frame to frame with a network that segments single frames by prompts.
 
-On each next frame dense flow says where the mask should be, and the network is asked what is there: by the
-box around the warped mask, the warped mask itself, and a few points deep inside it. How good it thinks its
-answer is, and how far answer and warped mask agree, is the confidence.
+On each following frame the mask is warped by dense flow, and the network is prompted with the box around the
+warped mask, the warped mask itself, and a few points deep inside it. The confidence is the product of the
+network's score, the overlap of its mask with the warped one, and the similarity of colours.
 
-Such a network always returns a mask. Whether that still is the subject is decided by its colours, which are
-compared with the subject's as in Swain and Ballard, "Color Indexing" (IJCV 1991), by the intersection of
+Such a network always returns a mask, also of another object. Its colours decide if it is the subject: they
+are compared with the subject's as in Swain and Ballard, "Color Indexing" (IJCV 1991), by the intersection of
 histograms; an occluded subject is searched by their backprojection, near where it should be.
 """
 
@@ -56,7 +56,7 @@ class MaskTracker:
         """None: there were no marks yet."""
 
     def state(self) -> State:
-        """Return what it takes to go on with the next frame, as plain data.
+        """Return the state behind the latest frame, as plain data.
 
         The attributes of `Appearance` are keys of saved states: they stay.
         """
@@ -125,8 +125,8 @@ class MaskTracker:
         if confidence >= LOW_CONFIDENCE:
             appearance.update(view, mask, motion)
             return self._accept(view, result.logits, confidence)
-        # Neither is sure. The answer may be right where the subject changed its outline suddenly; the warped
-        # mask cannot drift to another object.
+        # Neither mask is certain. The network's may be right where the outline changed suddenly; the warped
+        # one cannot drift to another object.
         if appearance.matches(view, mask) and (mask & motion.mask).sum() > 0.5 * motion.mask.sum():
             return self._accept(view, result.logits, confidence)
         if appearance.matches(view, motion.mask):
@@ -238,7 +238,7 @@ class Appearance:
         extent = _corners(mask)
         if self.is_whole(mask):
             self.place = extent
-        else:  # the rest of it lies where it would be, but so that this is a part of it
+        else:  # partly visible: shift the predicted extent so that it contains the visible part
             self.place = self.place + np.minimum(extent[0] - self.place[0], 0)
             self.place = self.place + np.maximum(extent[1] - self.place[1], 0)
         self.seen_at = self.place
@@ -257,7 +257,7 @@ class Appearance:
         Two corners, `[2, 2]`; `room` is a share of its size.
         """
         both = np.vstack((self.place, self.seen_at))
-        both = both.clip(0, view.grid[::-1])  # where it left the picture it comes in again
+        both = both.clip(0, view.grid[::-1])  # it reappears where it left the picture
         margin = room * np.ptp(self.place, axis=0) + 0.25 * np.abs(self.place - self.seen_at).max(0)
         return np.stack((both.min(0) - margin, both.max(0) + margin))
 

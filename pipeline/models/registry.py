@@ -42,7 +42,7 @@ def choose_default(
 ) -> tuple[str, str]:
     """Return the key of the model for a user who has chosen none, and a sentence that says why it is.
 
-    `marked`: there are marks. `accepts` says whether they have acknowledged what a model's licence forbids.
+    `marked`: there are marks. `accepts` tests if the user has acknowledged what a model's licence forbids.
     """
     best, spare = card(AUTOMATIC), card(OWN)
     if not spare.present:

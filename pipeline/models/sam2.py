@@ -35,7 +35,7 @@ class Sam2:
         self._embed = Embeddings(network.embed)
 
     def predict(self, frames: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:
-        """As `Model.predict`; raises PromptError where the first frame's marks do not say what is meant."""
+        """As `Model.predict`; raises PromptError where the first frame has no prompt that initialises."""
         track = self._track(state)
         for image, prompt in frames:
             if not track.started and not (prompt and prompt.initialises):
@@ -45,7 +45,7 @@ class Sam2:
             yield Prediction(self._matte(answer.logits[0], image), confidence, state=track.state)
 
     def candidates(self, frame: PromptedFrame) -> list[Candidate]:
-        """As `OffersCandidates.candidates`; one alone for marks that are not ambiguous."""
+        """As `OffersCandidates.candidates`; only one for an unambiguous prompt."""
         image, prompt = frame
         if not prompt or not prompt.initialises:
             raise PromptError("SAM 2 needs to be told what to keep. Click on the subject first.")

@@ -19,7 +19,7 @@ _SIDE = 512
 
 
 class Segmenter(Protocol):
-    """A network that embeds a frame once and then answers marks on it; marks are in the frame's pixels."""
+    """Network with an image encoder and a prompt decoder; prompts are in the frame's pixels."""
 
     def embed(self, image: Image) -> Any:
         """Return the embedding of a frame; its size in memory is its `nbytes`."""
@@ -34,10 +34,10 @@ class Segmenter(Protocol):
         mask: Floats | None = None,
         several: bool = False,
     ) -> DecoderOutput:
-        """Decode the object that all the marks together mean, on a frame of this height and width.
+        """Decode the object marked by all the prompts together, on a frame of this height and width.
 
-        `mask` is an earlier answer's `logits[n]`, or made by `reduce`. `several`: three meanings of an
-        ambiguous mark instead of one.
+        `mask` is `logits[n]` of an earlier output, or from `reduce`. `several`: three masks for an ambiguous
+        prompt instead of one.
         """
         ...
 

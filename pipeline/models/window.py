@@ -1,4 +1,4 @@
-"""The window of a frame that a network is given: closer where the subject is small in its frame."""
+"""Window: the part of a frame that a network is given; closer around a small subject."""
 
 from __future__ import annotations
 

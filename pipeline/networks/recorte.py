@@ -1,12 +1,12 @@
-"""Recorte's own network: from a picture, marks and a memory of the subject to its matte.
+"""Recorte's own network: predicts a matte from a picture, prompts and a memory of the subject.
 
 The encoder is EfficientNet-Lite0 (Tan and Le, "EfficientNet", ICML 2019, in the form without squeeze-and-
-excitation that Google published for phones in 2020). Its first half sees the picture alone, so that what it
-finds serves every mark on the frame and can be compared with other frames; half-way the marks and the memory
-are added, and its second half and a feature pyramid (Lin and others, CVPR 2017) make the matte of all three.
+excitation that Google published for phones in 2020). The input of its first half is the picture only, so that
+these features serve all prompts on the frame and can be compared with other frames; half-way the prompts and
+the memory are added, and the second half and a feature pyramid (Lin and others, CVPR 2017) decode the matte.
 
-The memory is that of tracking by matching (Voigtlaender and others, "FEELVOS", CVPR 2019): for each place,
-how much it looks like what was inside and like what was outside the mask on the remembered frames.
+The memory is that of tracking by matching (Voigtlaender and others, "FEELVOS", CVPR 2019): for each position,
+its similarity to the inside and to the outside of the mask on the memorised frames.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Row(NamedTuple):
     repeats: int
     """Number of inverted bottlenecks in a row."""
     width: int
-    """Channels of what it makes."""
+    """Output channels."""
     stride: int
     """Of its first bottleneck."""
     kernel: int
@@ -53,7 +53,7 @@ LITE0 = (
 
 _STEM = 32
 _SIGHT = 4
-"""Stages that see the picture alone; the output of the last of them is compared."""
+"""Number of stages whose input is only the picture; the output of the last of them is compared."""
 
 _COMPARED = 16
 """The stride at which frames are compared."""
@@ -66,7 +66,7 @@ _UP = (128, 64, 48, 24)
 
 
 class Features(NamedTuple):
-    """Features of the picture alone, at strides 2, 4, 8 and 16, `[N, C, h, w]` each."""
+    """Features of the picture, without prompts, at strides 2, 4, 8 and 16, `[N, C, h, w]` each."""
 
     half: Tensor
     quarter: Tensor

@@ -1,8 +1,8 @@
 """SAM on a device, with marks in a frame's own pixels.
 
 The network is that of Kirillov and others, "Segment Anything" (ICCV 2023), as the package `segment_anything`
-builds it. What is done here around it gives what the package's `SamPredictor` gives, to the last pixel,
-without a state that two users would share.
+builds it. The code around it returns bit for bit what the package's `SamPredictor` returns, but without
+a state that two users would share.
 """
 
 from __future__ import annotations
@@ -137,9 +137,9 @@ class Network:
         return np.array([width / size[1], height / size[0]])
 
 
-# The package shrinks frames with Pillow, on the host and nowhere else. torch's own antialiased filter differs
-# from it by a level here and there, which is enough to move a mask's edge. Pillow reckons in whole numbers,
-# and so the same sum has the same bits on every device.
+# The package resizes frames with Pillow, on the host only. torch's own antialiased filter differs from it by
+# single levels, which is enough to move a mask's edge. Pillow computes with integers, so the same sum has the
+# same bits on every device.
 
 _BITS = 22
 """After the binary point of a weight: a byte and the sum of its rounding leave so many of 32."""

@@ -1,12 +1,12 @@
 """SAM 2 on a stream of frames: an object's mask, tracked by the network's own memory.
 
 The network is that of Ravi et al., "SAM 2: Segment Anything in Images and Videos" (2024), as transformers has
-it. Its session keeps all that it ever computed; a `Track` drops what no later frame uses:
+it. Its session stores everything that it computes; a `Track` deletes what no later frame uses:
 
-- A frame looks at the memories of the first frame and of the `num_maskmem - 1` frames before it, and at the
+- A frame attends to the memories of the first frame and of the `num_maskmem - 1` frames before it, and at the
   object pointers of the first frame and of the `max_object_pointers_in_encoder - 1` frames before it.
-- Pixels, features and masks are looked at on their own frame alone.
-- A frame that is marked later is answered with the memory of those before it, and remembered like any other.
+- Pixels, features and masks are used on their own frame only.
+- A frame that is prompted later uses the memory of those before it, and is memorised like any other.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ _OBJECT = 1
 """The number of a session's only object; each stream has a session of its own."""
 
 _NO_PIXELS = torch.empty(3, 0, 0)
-"""In place of a frame's pixels, where the session has its features. That there is a frame at all tells the
-network that the clip is a stream, whose length is not known."""
+"""Placeholder for the pixels of a frame of which the session has the features. A frame argument makes the
+network treat the clip as a stream of unknown length."""
 
 
 class Answer(NamedTuple):
@@ -96,7 +96,7 @@ class Network:
     def _embed(self, images: Sequence[Image]) -> list[Features]:
         (image,) = images
         pixels = self.processor(
-            # A copy: the frame may be read-only, which torch does not know of.
+            # A copy: torch does not support read-only arrays.
             images=torch.tensor(np.ascontiguousarray(image)),
             input_data_format="channels_last",
             device=self.device,
@@ -174,8 +174,8 @@ class Track:
     def step(self, image: Image, prompt: Prompt | None = None) -> Answer:
         """Segment the object on the stream's next frame, `[H, W, 3]` uint8.
 
-        On the first frame the prompt says what it is, and has to be there; on a later one it corrects what is
-        carried there.
+        On the first frame the prompt is required and initialises the object; on a later one it corrects the
+        tracked mask.
         """
         self._cache_features(image)
         if self._number:
@@ -188,7 +188,7 @@ class Track:
         return Answer(output.pred_masks[0].float(), [decoded.scores.max().item()], _presence(output))
 
     def candidates(self, image: Image, prompt: Prompt) -> Answer:
-        """Segment all that the prompt may mean on the first frame: three masks for a single click, else one.
+        """Segment all candidates for the prompt on the first frame: three masks for a single click, else one.
 
         The track cannot be continued after it.
         """
@@ -218,7 +218,7 @@ class Track:
         )
 
     def _prune_memory(self) -> None:
-        """Drop what no later frame uses."""
+        """Delete what no later frame uses."""
         session: Any = self._session
         config = self._network.config
         session.cache.clear_all()
@@ -309,7 +309,7 @@ def _build(path: Path) -> Sam2VideoModel:
     try:
         config = Sam2VideoConfig.from_dict(data)
         vision = config.vision_config
-        # Other kinds are looked for among all of the library's models.
+        # transformers would build any other of its models.
         if not isinstance(vision, Sam2VisionConfig):
             raise ValueError("The image encoder is of another kind.")
         if not isinstance(vision.backbone_config, Sam2HieraDetConfig):

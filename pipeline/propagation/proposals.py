@@ -35,7 +35,7 @@ _APART = 24
 
 
 def needs_proposals(job: Job) -> bool:
-    """Return True if no mark of the job says what the subject is, and its model can propose it."""
+    """Return True if no prompt of the job initialises an object, and its model can propose one."""
     if any(prompt.initialises for prompt in job.active_prompts) or not models.card(job.model).automatic:
         return False
     return isinstance(models.load(job.model, job.device, job.weights), Proposer)
@@ -89,7 +89,7 @@ def _propose_cached(
     times = load_index(clip.path).between(*scene)[:_REACH]
     if not times or not isinstance(proposer, Proposer):
         return ()
-    last = max(0, len(times) - 2)  # each is looked at together with the frame behind it
+    last = max(0, len(times) - 2)  # each is given to the model with the frame behind it
     chosen = sorted({round(last * (k + 0.5) / _FRAMES) for k in range(_FRAMES)})
     decoded: list[int] = []
     """Those of `chosen` that could be read."""

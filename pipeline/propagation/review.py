@@ -2,7 +2,7 @@
 
 A model that has drifted to another object is often confident. Its masks are therefore compared with the
 prompted frames and with the previous frame: a mask that is empty, that jumps in size or place, or whose
-colours are no longer the subject's gets a low confidence, whatever the model says. Colours are compared
+colours are no longer the subject's gets a low confidence, whatever the model's own. Colours are compared
 as in Swain and Ballard, "Color Indexing" (IJCV 1991), by the intersection of histograms.
 """
 
@@ -34,7 +34,7 @@ _GROWN = 2.5
 """Largest factor by which a mask's area can grow or shrink from one frame to the next."""
 
 _LONGEST_JUMP = 3.0
-"""Longest way, in its own widths, that a mask can move between frames on which it does not meet itself."""
+"""Longest way, in its own widths, that a mask can move between frames where it does not overlap itself."""
 
 _MOST = 4
 """Most prompted frames to compare with: the first, and the latest ones."""

@@ -1,15 +1,15 @@
 """Spool: predictions of one stream on disk, readable in either direction.
 
-A lasting spool serves another run, too: a segment is closed every few seconds of work, with the state of the
-stream behind its last frame, so that the next run continues there if this one is killed; a run that is
-stopped closes its segment and loses nothing. A segment consists of its mattes, the state, and an index. The
+A lasting spool can be resumed: a segment is closed every few seconds of work, with the state of the stream
+behind its last frame, so that the next run continues there if this one is killed; a run that is stopped
+closes its segment and loses nothing. A segment consists of its mattes, the state, and an index. The
 index is written last and atomically, with digests of both; without it there is no segment. The first damaged
 segment ends the usable ones. States take more room than mattes: those of the last segments are kept, and a
 few of older ones, spread evenly, so that a stream whose later prompts change goes on from the middle
 (`truncate`). The open segment can be read while it is written (`stored_mattes`): a line a frame is its index.
 
-The mattes are planes of bytes, each deflated at the fastest level: a third of what FFV1 takes of the
-processor, for twice the bytes, which are not kept for long; and they are as easily read backwards.
+The mattes are planes of bytes, each deflated at the fastest level: a third of FFV1's CPU time for twice the
+bytes, which are temporary; and they can be read backwards.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Spool:
         self._index, self._digest = _SegmentIndex([], [], [], []), hashlib.blake2b()
         """Index and digest of the open segment."""
         self._next_state: Callable[[], State] | None = None
-        """Gives the state behind the last frame; None: the stream cannot go on just there."""
+        """Returns the state behind the last frame; None: the stream cannot be continued from there."""
         self._began = time.monotonic()
         self._load_segments()
 
@@ -170,7 +170,7 @@ class Spool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._file is not None:
-            with suppress(OSError):  # a full disk refuses what is still to be written, too
+            with suppress(OSError):  # on a full disk flushing fails, too
                 self._close_files()
             self._remove_unfinished()
 

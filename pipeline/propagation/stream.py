@@ -34,7 +34,7 @@ over the frames that follow that one."""
 def create_stream(job: Job, *, thinned: bool = False) -> Stream:
     """Load the job's model and return a stream of it. Raises WeightsError and InputError as `models.load`.
 
-    In a thinned clip neighbouring frames are far apart, so that neither cuts, flicker nor jumps can be told
+    In a thinned clip neighbouring frames are far apart, so that cuts, flicker and jumps cannot be told
     from movement: scene cuts, deflickering and review are off.
     """
     card = models.card(job.model)
@@ -130,7 +130,7 @@ def _predict(
             waiting.append(frame)
             yield PromptedFrame(frame.image, marks.get(frame.pts))
 
-    # A model that yields no state is never asked to continue from one, and need not take it.
+    # A model that yields no state is never given one, and need not have the parameter.
     given = prompted_frames()
     for prediction in model.predict(given) if state is None else model.predict(given, state):
         matte = prediction.matte

@@ -56,7 +56,7 @@ class Renderer:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences on what was done otherwise than asked."""
+        """Sentences about settings that could not be followed."""
         most, retimed = self._format.max_rate, self._retimed
         if isinstance(retimed, LimitedRate):
             left_out = retimed.dropped > 0

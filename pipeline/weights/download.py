@@ -46,13 +46,13 @@ _CONNECT_SECONDS, _STALL_SECONDS = 15, 60
 
 @dataclass(frozen=True)
 class DownloadProgress:
-    """The progress of a download."""
+    """Progress of a download."""
 
     done: int
     total: int
-    """Bytes of all the files that are being fetched; the total is a guess until each has begun."""
+    """Bytes of all the files that are being fetched; the total is an estimate until each has begun."""
     file: str
-    """The name of the one that is under way."""
+    """Name of the file that is being downloaded."""
 
     def to_json(self) -> dict[str, Any]:
         return {"stage": "download", **vars(self)}
@@ -92,7 +92,7 @@ def _download_file(client: httpx.Client, file: File) -> Iterator[tuple[int, int]
             yield (part.stat().st_size if part.exists() else file.bytes), file.bytes
             time.sleep(_WAIT_SECONDS)
         with out:
-            if final.is_file():  # by somebody else, while this one waited
+            if final.is_file():  # downloaded by another process meanwhile
                 part.unlink()
                 return
             tag = final.with_name(f"{part.name}.tag")
@@ -148,7 +148,7 @@ def _receive(client: httpx.Client, file: File, out: BinaryIO, tag: Path) -> Iter
         elif response.status_code not in ((200, 206) if version else (200,)):
             raise status_error(file, response.status_code)
         elif response.headers.get("Content-Type", "").startswith("text/html"):
-            # As from a network that wants a login first, or from a host that has moved.
+            # Such as the login page of a network, or of a host that has moved.
             raise WeightsError(
                 f"{urlsplit(mirrored_url(file.url)).hostname} answered with a page instead of {file.name}. "
                 f"Open it in a browser to see what it says, or {manual_instruction(file)}"
@@ -208,9 +208,9 @@ def _check_address(hosts: set[str], request: httpx.Request) -> None:
 
 
 def _is_private(host: str) -> bool:
-    """Return True if a host is, or its name stands for, an address that is not of the public Internet."""
+    """Return True if a host is, or its name resolves to, an address that is not of the public Internet."""
     try:
         addresses = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
     except OSError:
-        return False  # then it cannot be asked either, or a proxy asks it
+        return False  # then the request fails as well, or a proxy resolves the name
     return any(not ipaddress.ip_address(address.partition("%")[0]).is_global for address in addresses)

@@ -33,7 +33,7 @@ def are_present(weights: Weights) -> bool:
 
 
 def find_files(weights: Weights, label: str, key: str, folder: Path | None = None) -> list[Path]:
-    """Return a file for each of `weights.files`; raises WeightsError, which says what to put where.
+    """Return a file for each of `weights.files`; raises WeightsError with instructions if one is missing.
 
     `folder` is a folder with these files, in its sub-folders or flat, or the file itself where there is only
     one; nothing else is searched then. The contents are not read: see
@@ -82,7 +82,7 @@ def find_file(file: File) -> Path | None:
     """Return the path of a file on this machine; None: it is not here."""
     if not file.url:
         return _first_file(SHIPPED / file.name)
-    # By its whole name only: a model.safetensors that lies about could be any model's.
+    # By its full name only: a model.safetensors could be any model's.
     return (
         _first_file(weights_folder() / file.name)
         or _find_in_hub_cache(file)

@@ -1,4 +1,4 @@
-"""Verifying files of weights by their SHA-256, and naming weights by what is in them."""
+"""Verification of weights by their SHA-256, and identification of weights by their content."""
 
 from __future__ import annotations
 

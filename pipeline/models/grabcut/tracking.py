@@ -59,11 +59,11 @@ class Background:
         return as_floats(np.clip(np.maximum(beyond, 0).max(2) / 20 - 1, -1, 2) * self.known)
 
     def forget(self, subject: Floats) -> None:
-        """Drop what was taken for background where `subject` (0 to 1) now is."""
+        """Forget the background where `subject`, a mask of 0 to 1, now is."""
         self.known = self.known * (1 - subject)
 
     def update(self, picture: Floats, bare: Floats) -> None:
-        """Add what is seen where no subject is: `bare` is the certainty of that, 0 to 1."""
+        """Update the picture of the background; `bare` is the certainty, 0 to 1, that it is visible."""
         rate = bare * np.where(self.known > 0.5, 0.3, 1)
         self.picture = self.picture + (picture - self.picture) * rate[..., None]
         self.known = np.maximum(0.98 * self.known, bare)
@@ -89,7 +89,7 @@ class Subject:
         """Create the state on the prompted frame, from its mask."""
         bins, depth = bin_colours(small), signed_distance(mask)
         background = Background(small.astype(np.float32), _background_certainty(depth))
-        # Colours near the subject count most: they are the ones to be told apart.
+        # Colours near the subject count most: they are the most likely to be confused.
         near = np.where(depth > -max(small.shape) / 4, 1, 0.2)
         first = np.stack((colour_histogram(bins, mask), colour_histogram(bins, (1 - mask) * near)))
         return cls(mask, float((mask > 0.5).sum()), optical_flow.grey(small), background, first, first)

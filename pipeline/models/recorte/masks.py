@@ -1,4 +1,4 @@
-"""Operations on the masks that the network predicts: what is kept of them and how good they are.
+"""Operations on the masks that the network predicts: clean-up and scores.
 
 Masks are `[rows, columns]` float32, 0 to 1, on the grid of a window.
 """
@@ -38,7 +38,7 @@ _AS_ALIKE = 0.65
 """The least similarity of a part of a mask to the memory, as a share of its largest part's."""
 
 _SURE, _UNSURE = 1.0, 0.7
-"""The mean of a mask's inside where it is beyond doubt, and where it is a guess: on the first picture without
+"""The mean of a mask's inside where it is certain, and where it is uncertain: on the first picture without
 the subject it is 0.87 at most, on the subject hardly ever below 0.92."""
 
 
@@ -67,14 +67,14 @@ def clip_to_box(mask: Floats, box: Box) -> Floats:
 def drop_foreign_parts(mask: Floats, before: Floats, comparison: torch.Tensor) -> Floats:
     """Return the mask without the parts that are other objects: new, or less similar to the memory.
 
-    What a mask takes in by mistake is left behind as a part of its own when the subject moves on.
+    An object that was included by mistake becomes a separate part when the subject moves away from it.
     """
     count, parts = cv2.connectedComponents((mask > _FAINT).astype(np.uint8))
     areas, common, shares = (
         np.bincount(parts.ravel(), weights.ravel(), count)
         for weights in (np.ones_like(mask), before > _FAINT, _similarity_map(comparison, mask))
     )
-    areas[0] = 0  # what is outside all of them
+    areas[0] = 0  # the background
     similarities = shares / np.maximum(areas, 1)
     same = (common >= _SHARED * areas) & (similarities >= _AS_ALIKE * similarities[areas.argmax()])
     same[0] = True

@@ -1,4 +1,4 @@
-"""The subject of a scene without marks, and the frames on which it is sure."""
+"""Proposals for a scene without prompts: its subject, and the frames on which that is certain."""
 
 from __future__ import annotations
 
@@ -73,10 +73,11 @@ class Movement:
 
 
 def propose(encode: Encode, pairs: Iterator[tuple[Image, Image]]) -> list[Proposal]:
-    """Find the subject of a scene: what stands out, or what moves by itself.
+    """Find the subject of a scene: the most prominent object, or one that moves independently.
 
-    Each frame gives two candidates, and the frames vote: for a candidate by how far what is found by the
-    memory of it is what the frame proposes itself, and by how sure that is and how much it moves.
+    Each frame yields two candidates, and the frames vote on all of them: a frame's vote for a candidate is
+    the overlap of the mask redetected by the candidate's memory with the frame's own candidate, weighted by
+    the certainty and the motion of the latter.
     """
     windows: list[EncodedWindow] = []
     candidates: list[Candidate] = []
@@ -91,7 +92,7 @@ def propose(encode: Encode, pairs: Iterator[tuple[Image, Image]]) -> list[Propos
         windows.append(view)
 
     def agreements(one: Candidate) -> list[tuple[float, Candidate]]:
-        """Return each other frame's candidate nearest to what the memory of `one` finds, and its overlap."""
+        """Return the overlap of each other frame's best candidate with the mask redetected from `one`."""
         memory = [windows[one.number].memorise(one.mask)]
         overlaps = []
         for number, view in enumerate(windows):

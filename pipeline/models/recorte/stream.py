@@ -56,12 +56,12 @@ class Stream:
         self._encode = encode
         self._before: tuple[Image, Matte, Window] | None = None
         self._memories: list[Memory] = []
-        """Empty: nothing has been found yet."""
+        """Empty: no subject has been found yet."""
         self._usual = 1.0
         """Moving average of the subject's similarity to the memory, 0 to 1."""
 
     def state(self) -> State:
-        """Return all of it as plain data."""
+        """Return the state as plain data."""
         before = None
         if self._before is not None:
             image, matte, place = self._before
@@ -104,7 +104,7 @@ class Stream:
         return Prediction(matte, confidence)
 
     def _update_memory(self, view: EncodedWindow, mask: Floats, prompt: Prompt | None) -> None:
-        """Add the frame that says what the subject is, or one on which it was corrected, to the memory."""
+        """Add a frame that initialises or corrects the subject to the memory."""
         if not (mask > 0.5).any():
             return
         if not self._memories or (prompt and prompt.box is not None):
@@ -120,7 +120,7 @@ class Stream:
     # On the first frame
 
     def _initialise(self, image: Image, prompt: Prompt) -> tuple[EncodedWindow, Floats]:
-        """Segment what the marks of the first frame mean."""
+        """Segment the object marked on the first frame."""
         if prompt.box is None:
             return self._detect(image, prompt.points)
         view = self._encode(
@@ -132,7 +132,7 @@ class Stream:
         return view, clip_to_box(mask, view.window.box(prompt.box))
 
     def _detect(self, image: Image, points: Sequence[Point]) -> tuple[EncodedWindow, Floats]:
-        """Segment what the points mean, or what stands out; in a closer window where that is small."""
+        """Segment by points, or the most prominent object; in a closer window where it is small."""
         view = self._encode(image, window.whole(frame_size(image), GRID_PIXELS))
         mask = view.mask(points)
         matte = view.window.to_frame(mask, image)
@@ -170,7 +170,7 @@ class Stream:
         return view, mask, familiar
 
     def _redetect(self, image: Image, points: Sequence[Point]) -> tuple[EncodedWindow, Floats, float]:
-        """Search the whole frame for a lost subject; an empty mask where nothing looks like it."""
+        """Search the whole frame for a lost subject; the mask is empty if nothing is similar enough."""
         view = self._encode(image, window.whole(frame_size(image), GRID_PIXELS))
         comparison = view.compare(self._memories)
         mask = view.mask(points, None, None, comparison)

@@ -15,7 +15,7 @@ class DisplayedPackets:
     def __init__(self, source: Source) -> None:
         self._codec = codec_name(source.stream)
         # FFmpeg's parser gives each packet of a field pair the duration of one field. Durations from a
-        # container say nothing about fields.
+        # container are not those of fields.
         rate = source.stream.codec_context.framerate
         parsed = self._codec == "h264" and source.parsed
         self._field = round(1 / rate / time_base(source.stream) / 2) if parsed and rate else None

@@ -1,4 +1,4 @@
-"""Side data of a frame, including kinds that PyAV 18 does not know.
+"""Side data of a frame, including kinds that are missing in PyAV 18.
 
 FFmpeg attaches kinds that are missing from PyAV's table (the view of a stereoscopic video, EXIF), and PyAV
 then refuses access to all side data of the frame: PyAV#2392. Until a release handles them, a kind without a

@@ -121,8 +121,8 @@ class Source:
             self.stream.thread_count = 1
         context = self.stream.codec_context
         self.resize(self._stored or (context.width, context.height))
-        # What comes later may be larger, or claim to be. What is too large by little is decoded, to be told
-        # from damage; the first size was admitted by whoever took the video in.
+        # Later pictures may be larger, or claim to be. Slightly larger ones are decoded, to distinguish them
+        # from damage; the first size was checked when the video was uploaded.
         self._most = max(limits.max_pixels() or MAX_PIXELS, context.width * context.height)
         context.options = {"max_pixels": str(min(MAX_PIXELS, 4 * self._most))}
         # AVI has no word for alpha: the fourth byte of its plain pixels is often a mere filling of zeros.

@@ -23,7 +23,7 @@ class Archive(Protocol):
         """Add a file."""
 
     def close(self) -> None:
-        """Finish writing; what was added can be read from now on."""
+        """Finish writing; the added files can be read from now on."""
 
     def names(self) -> list[str]:
         """Return the names of all files; call after `close`."""
