@@ -212,6 +212,18 @@ def write_json(path: Path, data: dict[str, Any]) -> None:
 # ---------------------------------------------------------------- fingerprints
 
 
+def file_state(path: Path) -> tuple[int, int] | None:
+    """Return a file's time of modification (nanoseconds) and size (bytes); None if it does not exist.
+
+    For caches of what a file holds: another state is another file.
+    """
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size
+
+
 def fingerprint(path: Path) -> str:
     """Fingerprint from a file's size and its first and last MiB, as SHA-256 in hexadecimal.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from pipeline.arrays import Matte
 from pipeline.clip import Clip
 from pipeline.errors import InputError, VideoError
+from pipeline.files import file_state
 from pipeline.formats import Format
 from pipeline.video.reading.index_cache import load_index
 
 if TYPE_CHECKING:  # FFmpeg is loaded only where a matte is read or written
-    from pipeline.video.reading.frames import Frame
+    from pipeline.video.reading.frames import Frame, FrameReader
     from pipeline.video.writing.writer import Writer
 
 FORMAT = Format(
@@ -62,16 +63,20 @@ class MatteFile:
         start, end = (int(tags[name]) if tags.get(name, "").isdecimal() else 0 for name in (_START, _PAST))
         return cls(path, tags.get(_KEY, ""), start, end)
 
-    @classmethod
-    def find(cls, path: Path | None, key: str) -> Self | None:
+    @staticmethod
+    def load(path: Path) -> MatteFile | None:
+        """Return the matte file at `path`; None if there is none, or one that cannot be read.
+
+        It is opened once for each state of the file; the last 16 files are cached.
+        """
+        state = file_state(path)
+        return None if state is None else _open_state(path, state)
+
+    @staticmethod
+    def find(path: Path | None, key: str) -> MatteFile | None:
         """Return the matte file at `path` if it was made for this matte key, else None."""
-        if path is None or not path.exists():
-            return None
-        try:
-            matte_file = cls.open(path)
-        except VideoError:
-            return None  # a damaged matte is made again
-        return matte_file if matte_file.key == key else None
+        matte_file = None if path is None else MatteFile.load(path)
+        return matte_file if matte_file is not None and matte_file.key == key else None
 
     def covers(self, first: int, past: int) -> bool:
         """Return True if it was made for all of the frames with first <= pts < past."""
@@ -118,14 +123,19 @@ class MatteFile:
             clip, matte_times, read_frames(clip.path, first, past, high_bit_depth=high_bit_depth), mattes
         )
 
-    def read_at(self, clip: Clip, wanted: list[int]) -> Iterator[tuple[Frame, Matte]]:
-        """Yield the frames whose pts is in `wanted` (ascending) and that have a matte, with it."""
+    def read_at(
+        self, clip: Clip, wanted: list[int], read: FrameReader | None = None
+    ) -> Iterator[tuple[Frame, Matte]]:
+        """Yield the frames whose pts is in `wanted` (ascending) and that have a matte, with it.
+
+        `read` reads the clip's frames; by default `read_frames`.
+        """
         from pipeline.video.reading.frames import read_frames
 
         matte_times = self.matte_times(clip)
         available = [p for p in wanted if p in matte_times]
         mattes = read_frames(self.path, only=[matte_times[p] for p in available], pixel_format="gray")
-        yield from self._join(clip, matte_times, read_frames(clip.path, only=available), mattes)
+        yield from self._join(clip, matte_times, (read or read_frames)(clip.path, only=available), mattes)
 
     def covers_frames(self, clip: Clip, wanted: list[int]) -> bool:
         """Return True if there is a matte for each of these frames, given by pts."""
@@ -168,6 +178,15 @@ class MatteFile:
         mutual = back[nearest] == np.arange(len(own))
         close = np.abs(mattes[nearest] - frames) < 0.5 / float(clip.rate)
         return {own[n]: index.pts[nearest[n]] for n in np.flatnonzero(mutual & close)}
+
+
+@lru_cache(maxsize=16)
+def _open_state(path: Path, _state: tuple[int, int]) -> MatteFile | None:
+    """Open a matte file in this state; None for a damaged one, which is made again."""
+    try:
+        return MatteFile.open(path)
+    except VideoError:
+        return None
 
 
 def _nearest(times: NDArray[np.float64], among: NDArray[np.float64]) -> NDArray[np.intp]:

@@ -29,9 +29,9 @@ from pipeline.propagation.predictions import FramePrediction
 from pipeline.propagation.stream import create_stream
 from pipeline.stream_state import State
 from pipeline.video.reading.frame_index import FrameIndex
-from pipeline.video.reading.frames import Frame, read_frames, read_frames_backward
+from pipeline.video.reading.frames import Frame, FrameReader, read_frames, read_frames_backward
 from pipeline.video.reading.index_cache import load_index
-from pipeline.video.reading.probe import probe_clip
+from pipeline.video.reading.probe import load_clip
 
 STEPS = 24
 """Most frames between a prompted frame and one that is wanted."""
@@ -52,13 +52,14 @@ def predict_frames(job: Job, times: Iterable[float], steps: int = STEPS) -> Iter
 
 
 def predict_steps(
-    job: Job, times: Iterable[float], steps: int = STEPS
+    job: Job, times: Iterable[float], steps: int = STEPS, read: FrameReader = read_frames
 ) -> Generator[FramePrediction | None, None, None]:
     """Do as `predict_frames`, yielding None for every other frame that the model has processed.
 
-    Uses the job's matte file where it covers the frames. Raises InputError as `process` does; writes nothing.
+    Uses the job's matte file where it covers the frames. `read` reads the video's frames, such as from a
+    cache. Raises InputError as `process` does; writes nothing.
     """
-    clip = probe_clip(job.source)
+    clip = load_clip(job.source)
     job.check(clip)
     index = load_index(clip.path)
     times = list(times)
@@ -67,7 +68,7 @@ def predict_steps(
     wanted = sorted({index.frame_at(round(t / clip.time_base)) for t in times})
     matte_file = MatteFile.find(job.matte, matte_key(job))
     if matte_file is not None and matte_file.covers_frames(clip, wanted):
-        yield from ((frame, Prediction(matte)) for frame, matte in matte_file.read_at(clip, wanted))
+        yield from ((frame, Prediction(matte)) for frame, matte in matte_file.read_at(clip, wanted, read))
         return
     plan = [
         [s for s in own if any(s.begin_pts <= p < s.end_pts for p in wanted)]
@@ -77,7 +78,7 @@ def predict_steps(
     steps = min(steps, models.card(job.model).preview_frames)
     with tempfile.TemporaryDirectory(prefix="recorte-") as folder:
         thinned = _thin(list(chain.from_iterable(plan)), wanted, index, steps)
-        for step in run.run_plan(clip, stream, plan, Path(folder), thinned):
+        for step in run.run_plan(clip, stream, plan, Path(folder), thinned, read=read):
             is_wanted = step.pair is not None and step.pair[0].pts in wanted
             yield step.pair if is_wanted else None
             if step.pair is not None and step.pair[0].pts == wanted[-1]:
@@ -132,7 +133,7 @@ def predict_corrected(
 
     Yields None for every frame on the way, and then that one. Raises InputError as `process` does.
     """
-    clip = probe_clip(job.source)
+    clip = load_clip(job.source)
     job.check(clip)
     segment = find_corrected_segment(clip, job, pts)
     if segment is None:
@@ -153,19 +154,21 @@ def predict_corrected(
         yield (frame, prediction) if frame.pts == pts else None
 
 
-def predict_candidates(job: Job, pts: int) -> tuple[Frame, list[Candidate]] | None:
+def predict_candidates(
+    job: Job, pts: int, read: FrameReader = read_frames
+) -> tuple[Frame, list[Candidate]] | None:
     """Predict the candidate masks of the job's single click on this frame, and return them with the frame.
 
-    For a job about one object. None where it has no such click there, or its model has no candidates. Raises
-    InputError as `process` does.
+    For a job about one object. None where it has no such click there, or its model has no candidates. `read`
+    reads the frame. Raises InputError as `process` does.
     """
-    clip = probe_clip(job.source)
+    clip = load_clip(job.source)
     job.check(clip)
     prompt = prompts_by_frame(job.active_prompts, clip).get(pts)
     if prompt is None or not prompt.is_single_click or not models.card(job.model).candidates:
         return None
     model = models.load(job.model, job.device, job.weights)
-    frame = next(read_frames(clip.path, pts, only=[pts]), None)
+    frame = next(read(clip.path, pts, only=[pts]), None)
     if frame is None or not isinstance(model, OffersCandidates):
         return None
     return frame, model.candidates(PromptedFrame(frame.image, prompt))

@@ -22,7 +22,7 @@ from pipeline.propagation.plan import Direction, Segment, frame_times, spool_nam
 from pipeline.propagation.predictions import FramePrediction
 from pipeline.propagation.spool import Spool
 from pipeline.propagation.stream import Stream
-from pipeline.video.reading.frames import read_frames, read_frames_backward
+from pipeline.video.reading.frames import FrameReader, read_frames, read_frames_backward
 
 
 class Step(NamedTuple):
@@ -44,19 +44,20 @@ def run_plan(
     only: Collection[int] | None = None,
     high_bit_depth: bool = False,
     lasting: bool = False,
+    read: FrameReader = read_frames,
 ) -> Iterator[Step]:
     """Run the streams of every object and yield all frames in order, with the union of their mattes.
 
     With `only`, the clip is thinned to the frames of those pts. `high_bit_depth`, as in `read_frames`,
     applies to the frames yielded. Predictions that have to wait are stored in `folder`; with `lasting`, all
-    are stored there and remain, and the next run of the same plan continues from them.
+    are stored there and remain, and the next run of the same plan continues from them. `read` reads the
+    frames of forward streams.
     """
-    return _merge_objects(
-        [
-            _run_object(_ObjectRun(clip, stream, folder, number, only, high_bit_depth, lasting), segments)
-            for number, segments in enumerate(plan)
-        ]
+    runs = (
+        (_ObjectRun(clip, stream, folder, number, only, high_bit_depth, lasting, read), segments)
+        for number, segments in enumerate(plan)
     )
+    return _merge_objects([_run_object(own, segments) for own, segments in runs])
 
 
 def _merge_objects(objects: list[Generator[Step, None, None]]) -> Iterator[Step]:
@@ -109,6 +110,7 @@ class _ObjectRun:
     only: Collection[int] | None
     high_bit_depth: bool
     lasting: bool
+    read: FrameReader
 
     def spool(self, segment: Segment, direction: Direction) -> Spool:
         return Spool(
@@ -128,7 +130,7 @@ def _run_object(run: _ObjectRun, segments: list[Segment]) -> Generator[Step, Non
 
 
 def _run_forward(run: _ObjectRun, segment: Segment) -> Iterator[Step]:
-    frames = read_frames(
+    frames = run.read(
         run.clip.path, segment.initial_pts, segment.end_pts, run.only, high_bit_depth=run.high_bit_depth
     )
     for pair in run.stream(frames, segment.prompts, None):
@@ -207,7 +209,9 @@ def run_ahead(
     Steps have no mattes: `partial` reads them. The next `run_plan` with the same folder yields all of them.
     """
     running = [
-        _fill_object(_ObjectRun(clip, stream, folder, number, None, high_bit_depth, True), segments, near)
+        _fill_object(
+            _ObjectRun(clip, stream, folder, number, None, high_bit_depth, True, read_frames), segments, near
+        )
         for number, segments in enumerate(plan)
     ]
     with ExitStack() as stack:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from platformdirs import user_data_path
@@ -78,8 +81,36 @@ def _find_in(weights: Weights, label: str, place: Path) -> list[Path]:
     return [path for path in paths.values() if path is not None]
 
 
+_lookups: ContextVar[dict[File, Path | None] | None] = ContextVar("lookups", default=None)
+"""The files that were looked for in a block of `cached_lookups`, and their paths."""
+
+
+@contextmanager
+def cached_lookups() -> Iterator[None]:
+    """Look for each file at most once within this block, also within blocks inside it.
+
+    For one event that asks in many places for weights: it finds them as they were when it first asked. Other
+    threads look for themselves.
+    """
+    known = _lookups.get()
+    token = _lookups.set({} if known is None else known)
+    try:
+        yield
+    finally:
+        _lookups.reset(token)
+
+
 def find_file(file: File) -> Path | None:
     """Return the path of a file on this machine; None: it is not here."""
+    known = _lookups.get()
+    if known is None:
+        return _search(file)
+    if file not in known:
+        known[file] = _search(file)
+    return known[file]
+
+
+def _search(file: File) -> Path | None:
     if not file.url:
         return _first_file(SHIPPED / file.name)
     # By its full name only: a model.safetensors could be any model's.

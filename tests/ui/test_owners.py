@@ -123,6 +123,7 @@ PICTURE = object()
 VIDEO = object()
 ACTIONS: dict[str, tuple[Any, ...]] = {
     "open": (),
+    "open_for_picture": ("revision",),
     "rename": ("Mine",),
     "star": (True,),
     "delete": (),

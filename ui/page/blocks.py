@@ -11,6 +11,7 @@ from gradio.routes import file_upload_statuses
 from gradio.utils import get_upload_folder
 
 from db.errors import DatabaseAway, NotFound
+from pipeline.weights.locate import cached_lookups
 from ui import text
 from ui.assets import ASSETS
 from ui.page import scripts, stage
@@ -235,6 +236,7 @@ def _wire(context: Context, sections: _Sections, blocks: gr.Blocks) -> None:
         return _open(context, id, request)
 
     @with_error_toasts
+    @cached_lookups()
     def mark(value: dict[str, Any], id: str, request: gr.Request) -> Updates:
         if not id:
             return {context.stage: None}

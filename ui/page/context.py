@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import gradio as gr
 
+from pipeline.weights.locate import cached_lookups
 from ui.page.handlers import Updates, user_id_of
 from ui.page.stage import stage_value
 from ui.sessions.service import SessionService
@@ -89,6 +90,7 @@ class Context:
         """Return the service as the user who caused an event may use it."""
         return self.service.for_owner(user_id_of(request))
 
+    @cached_lookups()
     def show(self, session: Session, language: str) -> Updates:
         """Show a session in the editor: everything, for another window may have changed any of it."""
         service = self.service.for_owner(session.row.owner_id)

@@ -10,6 +10,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 
 from db.errors import DatabaseAway, NotFound
 from pipeline.errors import DISK_FULL, RecorteError, RunError
+from pipeline.weights.locate import cached_lookups
 from ui import error_text, text
 from ui.addresses import MEDIA_PREFIX
 from ui.sessions import stock_backgrounds
@@ -51,6 +52,9 @@ def router(service: SessionService) -> APIRouter:
 
     def open_session(id: str, request: Request) -> Session:
         return service.for_owner(user_id_of(request)).open(id)
+
+    def open_for_picture(id: str, request: Request, revision: str) -> Session:
+        return service.for_owner(user_id_of(request)).open_for_picture(id, revision)
 
     @routes.get("/scenes/{name}")
     def scene(name: str, request: Request) -> Response:
@@ -109,8 +113,9 @@ def router(service: SessionService) -> APIRouter:
         """Return a frame's picture; `w`: no wider than so many pixels, and made quickly, for playing."""
         width = min(max(w, _MIN_WIDTH), _MAX_WIDTH) if w else None
 
+        @cached_lookups()
         def respond() -> Response:
-            session = open_session(id, request)
+            session = open_for_picture(id, request, rev)
             image = frames.render_frame(session, index, view, patient, width)
             # The browser may keep it only if it is the final picture of that revision.
             immutable = image.final and (view == "original" or rev == frames.revision(session))
@@ -124,7 +129,7 @@ def router(service: SessionService) -> APIRouter:
     @routes.get("/{id}/frames/{index}/candidates")
     async def candidates(id: str, index: int, request: Request, object: int = 1, rev: str = "") -> Response:
         def respond() -> Response:
-            session = open_session(id, request)
+            session = open_for_picture(id, request, rev)
             masks = [
                 {"score": score, "picture": picture}
                 for score, picture in frames.render_candidates(session, index, object)

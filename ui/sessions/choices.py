@@ -183,6 +183,7 @@ class Choices:
                 saved = job.to_json(session.folder)
                 repository.save_job(tx, id=id, job=saved, format_before=format_before, owner=self._owner)
             session = replace(session, job=job)
+            self._store.saved.add(session)
             self._frames.invalidate(session)
         return session
 

@@ -96,6 +96,17 @@ class SessionService:
         """Return a session. Raises InputError if it cannot be read, VideoError if its video was removed."""
         return self._store.open(id, self._owner)
 
+    def open_for_picture(self, id: str, revision: str) -> Session:
+        """Return a session to render a frame of; raises as `open`.
+
+        If it was saved a moment ago, and the picture is asked for in that `FrameClient.revision`, it is not
+        read from the database again.
+        """
+        saved = self._store.find_saved(id, self._owner) if revision else None
+        if saved is not None and self.frames.revision(saved) == revision:
+            return saved
+        return self.open(id)
+
     def list_sessions(self, search: str | None = None) -> list[Session | Unreadable]:
         """Return the newest 200 sessions whose name contains `search`, newest first."""
         return self._store.list_sessions(self._owner, search)

@@ -19,6 +19,7 @@ from pipeline.job import Job, Progress
 from pipeline.jobs.events import MatteChecked
 from ui.sessions.licences import Licences
 from ui.sessions.limits.quota import uploads_folder
+from ui.sessions.saved import SavedSessions
 from ui.sessions.session import Session, Unreadable
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,8 @@ class SessionStore:
         """Held while a session's job is read, changed and written."""
         self.pending_deletions: dict[str, tuple[float, UUID | None]] = {}
         """Sessions that are about to be deleted: since when (`time.monotonic`), and their owner."""
+        self.saved = SavedSessions()
+        """Sessions as this process has just saved their jobs."""
         self.awaited_backgrounds: dict[str, str] = {}
         """`Session.awaited_background` by session id."""
 
@@ -67,6 +70,15 @@ class SessionStore:
     def open(self, id: str, owner: UUID | None) -> Session:
         """Return a session whose video exists. Raises as `find`; VideoError if the video was removed."""
         return playable(self.find(id, owner))
+
+    def find_saved(self, id: str, owner: UUID | None) -> Session | None:
+        """Return a session as its job was saved a moment ago, without the database; None: ask that.
+
+        Only its clip, job and folder are to be used, for a run may have changed the rest of its row. Raises
+        NotFound for one that is about to be deleted.
+        """
+        self.check_listed(id)
+        return self.saved.find(id, owner)
 
     def list_sessions(self, owner: UUID | None, search: str | None = None) -> list[Session | Unreadable]:
         """Return a user's newest 200 sessions whose name contains `search`, newest first."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, Protocol, cast
 
 import av
 import cv2
@@ -37,6 +37,20 @@ class Frame:
     image: Image
     image16: Image16 | None = None
     alpha: Matte | None = None
+
+
+class FrameReader(Protocol):
+    """A function that reads frames as `read_frames` does."""
+
+    def __call__(
+        self,
+        path: Path,
+        start: int = 0,
+        end: int | None = None,
+        only: Collection[int] | None = None,
+        pixel_format: Literal["rgb24", "gray"] = "rgb24",
+        high_bit_depth: bool = False,
+    ) -> Iterator[Frame]: ...
 
 
 def read_frames(

@@ -1,15 +1,30 @@
 """Probing of a video: its Clip, from the first frame and the frame index."""
 
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.clip import Clip
 from pipeline.errors import VideoError
+from pipeline.files import file_state
 from pipeline.video.colour.to_rgb import get_transfer, is_supported
 from pipeline.video.reading.index_cache import scan_of
 from pipeline.video.reading.source import Source, codec_name
+
+
+def load_clip(path: Path) -> Clip:
+    """Return the clip of a video, probed once for each state of the file; the last 16 files are cached.
+
+    Raises as `probe_clip`.
+    """
+    return _probe_state(path, file_state(path))
+
+
+@lru_cache(maxsize=16)
+def _probe_state(path: Path, _state: tuple[int, int] | None) -> Clip:
+    return probe_clip(path)
 
 
 def probe_clip(path: Path, name: str | None = None) -> Clip:

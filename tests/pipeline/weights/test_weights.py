@@ -60,6 +60,23 @@ def located(place: Path | None = None, wanted: Weights = ONE) -> list[Path]:
     return locate.find_files(wanted, "Cutter", "cutter", place)
 
 
+def test_within_a_block_a_file_is_looked_for_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[File] = []
+    search = locate._search
+    monkeypatch.setattr(locate, "_search", lambda file: looks.append(file) or search(file))
+    with locate.cached_lookups():
+        assert not locate.are_present(ONE)
+        put(folder / "cutter.pth")
+        with locate.cached_lookups():
+            assert not locate.are_present(ONE)
+        elsewhere: list[bool] = []
+        thread = threading.Thread(target=lambda: elsewhere.append(locate.are_present(ONE)))
+        thread.start()
+        thread.join()
+        assert not locate.are_present(ONE) and elsewhere == [True] and looks == [PINNED, PINNED]
+    assert locate.are_present(ONE) and locate.are_present(ONE) and len(looks) == 4
+
+
 def test_weights_are_searched_in_folder_hub_cache_and_torch_cache(folder: Path, tmp_path: Path) -> None:
     assert not locate.are_present(ONE)
     with pytest.raises(WeightsError) as error:

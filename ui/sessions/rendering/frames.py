@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from pipeline.compositing import background
 from pipeline.compositing.background import Background, Footage
 from pipeline.errors import InputError, WorkerLost
+from pipeline.files import file_state
 from pipeline.formats import Format
 from pipeline.jobs import preflight
 from pipeline.keys import matte_key, pts_range
@@ -170,7 +171,7 @@ class FrameClient:
     def has_matte(self, session: Session) -> bool:
         """Return True if a matte of just this job is stored that covers the range it keeps."""
         path = session.job.matte
-        state = None if path is None else _file_state(path)
+        state = None if path is None else file_state(path)
         if path is None or state is None:
             return False
         matte = self._read_matte(path, state)
@@ -181,7 +182,7 @@ class FrameClient:
 
     def has_sound(self, bg: Background) -> bool:
         """Return True if the background is a video with sound."""
-        state = _file_state(bg.path) if isinstance(bg, Footage) else None
+        state = file_state(bg.path) if isinstance(bg, Footage) else None
         return isinstance(bg, Footage) and state is not None and self._has_sound(bg.path, state)
 
     def has_hardware_encoder(self, form: Format) -> bool:
@@ -251,7 +252,7 @@ class FrameClient:
     def _ensure_index(self, session: Session) -> None:
         """Have the frame index written beside the video, so that it is not decoded here."""
         path = session.clip.path
-        if (state := _file_state(path)) is not None:
+        if (state := file_state(path)) is not None:
             self._write_index(path, state)
 
     def _write_missing_index(self, path: Path, _state: tuple[int, int]) -> None:
@@ -267,12 +268,3 @@ class FrameClient:
 
 def _pixels(session: Session) -> int:
     return session.clip.width * session.clip.height
-
-
-def _file_state(path: Path) -> tuple[int, int] | None:
-    """Return the file's time of modification and size; None if it does not exist."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_size

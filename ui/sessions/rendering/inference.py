@@ -33,6 +33,7 @@ from pipeline.video.audio.audio_file import write_audio
 from pipeline.video.reading.frames import Frame, read_frames
 from pipeline.video.reading.index_cache import load_index, save_index
 from pipeline.video.reading.probe import probe_clip
+from pipeline.weights.locate import cached_lookups
 from ui.sessions.rendering import overlay
 from ui.sessions.rendering.composers import ComposerPool
 from ui.sessions.rendering.protocol import (
@@ -72,12 +73,14 @@ class InferenceService:
     def invalidate(self, id: str, version: int) -> None:
         self._versions[id] = max(version, self._versions.get(id, 0))
 
+    @cached_lookups()
     def render_frame(
         self, request: RenderRequest, version: int, index: int, view: str, propagate: bool, width: int | None
     ) -> EncodedImage:
         picture, final = self._render(request, version, index, view, propagate, width)
         return EncodedImage(*overlay.encode(picture, quick=width is not None), final)
 
+    @cached_lookups()
     def render_candidates(self, request: RenderRequest, index: int, number: int) -> list[ClickCandidate]:
         pts = _frame_pts(request, index)
         job = _jobs_by_object(request.effective_job).get(number)
@@ -85,7 +88,7 @@ class InferenceService:
             return []
         self._load_model(job)
         with self._model_lock:
-            read = preview.predict_candidates(job, pts)
+            read = preview.predict_candidates(job, pts, self._stored.read)
         if read is None:
             return []
         frame, candidates = read
@@ -114,6 +117,7 @@ class InferenceService:
             ready.append(order.index(frame.pts))
             yield list(ready)
 
+    @cached_lookups()
     def cached_previews(self, request: RenderRequest) -> list[int]:
         index = load_index(request.clip.path)
         times = preview.spaced_times(request.clip, request.job, PREVIEWS)
@@ -138,6 +142,7 @@ class InferenceService:
     def write_sound(self, request: RenderRequest, path: Path) -> None:
         write_audio(request.clip.path, path, request.clip.length)
 
+    @cached_lookups()
     def render_poster(self, request: RenderRequest) -> tuple[bytes, str]:
         order = load_index(request.clip.path).pts
         first, past = pts_range(request.job, request.clip)
@@ -151,10 +156,7 @@ class InferenceService:
         save_index(path)
 
     def read_matte(self, path: Path) -> MatteFile | None:
-        try:
-            return MatteFile.open(path)
-        except VideoError:
-            return None
+        return MatteFile.load(path)
 
     def has_sound(self, path: Path) -> bool:
         return bool(probe_clip(path).sound)
@@ -252,7 +254,7 @@ class InferenceService:
         frame_keys = [(key, index.frame_at(round(t / request.clip.time_base))) for t in times]
         if find_matte(request) is None:
             self._load_model(job)
-        with closing(preview.predict_steps(job, times, steps)) as stream:
+        with closing(preview.predict_steps(job, times, steps, self._stored.read)) as stream:
             yield from self._run_interleaved(request, version, stream, frame_keys)
 
     def _propagate(self, request: RenderRequest, version: int, job: Job, pts: int) -> None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 
 from pipeline.arrays import Matte
 from pipeline.clip import Clip
-from pipeline.errors import VideoError
 from pipeline.keys import matte_key, pts_range
 from pipeline.matte import MatteFile
 from pipeline.video.reading.frame_readers import FrameReaders
-from pipeline.video.reading.frames import Frame
+from pipeline.video.reading.frames import Frame, read_frames
 from ui.sessions.rendering.protocol import RenderRequest
 
 _MAX_PIXELS = 8192 * 4320
@@ -32,6 +32,22 @@ class StoredFrames:
         """Return a clip's frame; None if it cannot be decoded."""
         return self._readers.read(clip.path, pts)
 
+    def read(
+        self,
+        path: Path,
+        start: int = 0,
+        end: int | None = None,
+        only: Collection[int] | None = None,
+        pixel_format: Literal["rgb24", "gray"] = "rgb24",
+        high_bit_depth: bool = False,
+    ) -> Iterator[Frame]:
+        """Yield the frames of `read_frames`; a single one comes from a file that is kept open."""
+        inside = [p for p in only or () if p >= start and (end is None or p < end)]
+        if len(inside) != 1 or high_bit_depth:
+            yield from read_frames(path, start, end, only, pixel_format, high_bit_depth)
+        elif (frame := self._readers.read(path, inside[0], pixel_format)) is not None:
+            yield frame
+
     def matte(self, stored: MatteFile, clip: Clip, pts: int) -> Matte | None:
         """Return the matte of a clip's frame, `[H, W]` uint8; None if there is none."""
         place = _matte_times(stored, clip).get(pts)
@@ -41,11 +57,8 @@ class StoredFrames:
 
 def find_matte(request: RenderRequest) -> MatteFile | None:
     """Return the matte file if it was made from just this job and covers the range it keeps."""
-    path = request.job.matte
-    matte = None if path is None else _open_matte(path)
-    if matte is None or matte.key != matte_key(request.effective_job):
-        return None
-    return matte if matte.covers(*pts_range(request.job, request.clip)) else None
+    matte = MatteFile.find(request.job.matte, matte_key(request.effective_job))
+    return matte if matte is not None and matte.covers(*pts_range(request.job, request.clip)) else None
 
 
 def shrink(frame: Frame, width: int) -> Frame:
@@ -64,22 +77,6 @@ def shrink_image(image: Matte, width: int) -> Matte:
     near = image.shape[1] <= 2 * width
     way = cv2.INTER_LINEAR if near else cv2.INTER_AREA
     return np.asarray(cv2.resize(image, (width, height), interpolation=way), np.uint8)
-
-
-def _open_matte(path: Path) -> MatteFile | None:
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return _read_matte(path, stat.st_mtime_ns, stat.st_size)
-
-
-@lru_cache(maxsize=64)
-def _read_matte(path: Path, _mtime_ns: int, _size: int) -> MatteFile | None:
-    try:
-        return MatteFile.open(path)
-    except VideoError:
-        return None  # a damaged matte is made again
 
 
 def _matte_times(stored: MatteFile, clip: Clip) -> Mapping[int, int]:
