@@ -1,8 +1,8 @@
-"""Time that a click takes to be answered: python -m benchmarks.clicks [--model sam-vit-b] [--weights PATH]
+"""Latency of clicks: python -m benchmarks.clicks [--model sam-vit-b] [--weights PATH]
 
-Seconds, as the page would wait for them, on a 1080p frame: loading, the first click on a frame (which has to
-be read), further clicks there (medians), the readings of a lone click, and each frame that the mask is
-carried on to. Without `--weights` on random ones of the published architecture, which take the same time.
+Seconds on a 1080p frame: loading, the first click on a frame (which has to be embedded), further clicks there
+(medians), the candidates of a single click, and each frame that the mask is propagated to. Without
+`--weights` on random ones of the published architecture, which take the same time.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from pipeline.models import Model, OffersCandidates, PromptedFrame
 from pipeline.prompts import Point, Prompt
 from tests.rendered import subject_over_background
 
-Answer = TypeVar("Answer")
+Value = TypeVar("Value")
 
 
-def untrained(key: str, folder: Path) -> list[Path]:
-    """Files that the model's loader takes, with weights that mean nothing."""
+def write_random_weights(key: str, folder: Path) -> list[Path]:
+    """Write random weights in the files that the model's loader takes; returns their paths."""
     torch.manual_seed(0)
     if key.startswith("sam-"):
         from segment_anything import sam_model_registry
@@ -42,10 +42,10 @@ def untrained(key: str, folder: Path) -> list[Path]:
     return [folder / "model.safetensors", folder / "config.json"]
 
 
-def timed(action: Callable[[], Answer]) -> tuple[float, Answer]:
-    began = time.perf_counter()
-    answer = action()
-    return time.perf_counter() - began, answer
+def measure(action: Callable[[], Value]) -> tuple[float, Value]:
+    started = time.perf_counter()
+    value = action()
+    return time.perf_counter() - started, value
 
 
 def click(model: Model, image: object, *points: Point) -> Callable[[], object]:
@@ -62,24 +62,24 @@ def main() -> None:
     frames, _ = subject_over_background(options.frames, 1920, 1080)
     with tempfile.TemporaryDirectory() as name:
         if options.weights is None:
-            files = untrained(options.model, Path(name))
-            spent, model = timed(lambda: models.card(options.model).load(options.device, files))
+            files = write_random_weights(options.model, Path(name))
+            seconds, model = measure(lambda: models.card(options.model).load(options.device, files))
         else:
-            spent, model = timed(lambda: models.load(options.model, options.device, options.weights))
-    print(f"{options.model}, 1920x1080\n  load               {spent:7.2f} s")
+            seconds, model = measure(lambda: models.load(options.model, options.device, options.weights))
+    print(f"{options.model}, 1920x1080\n  load               {seconds:7.2f} s")
     centre = Point(960, 620)
-    print(f"  first click        {timed(click(model, frames[0], centre))[0]:7.2f} s")
-    again = [timed(click(model, frames[0], centre, Point(900 + 20 * n, 500)))[0] for n in range(7)]
-    print(f"  further clicks     {statistics.median(again):7.2f} s")
+    print(f"  first click        {measure(click(model, frames[0], centre))[0]:7.2f} s")
+    later_clicks = [measure(click(model, frames[0], centre, Point(900 + 20 * n, 500)))[0] for n in range(7)]
+    print(f"  further clicks     {statistics.median(later_clicks):7.2f} s")
     if isinstance(model, OffersCandidates):
-        spent, _ = timed(lambda: model.candidates(PromptedFrame(frames[0], Prompt(points=(centre,)))))
-        print(f"  readings           {spent:7.2f} s")
+        seconds, _ = measure(lambda: model.candidates(PromptedFrame(frames[0], Prompt(points=(centre,)))))
+        print(f"  readings           {seconds:7.2f} s")
     stream = model.predict(
         PromptedFrame(f, None if n else Prompt(points=(centre,))) for n, f in enumerate(frames)
     )
     next(stream)
-    carried = [timed(lambda: next(stream))[0] for _ in frames[1:]]
-    print(f"  each carried frame {statistics.median(carried):7.2f} s")
+    propagated = [measure(lambda: next(stream))[0] for _ in frames[1:]]
+    print(f"  each carried frame {statistics.median(propagated):7.2f} s")
 
 
 if __name__ == "__main__":

@@ -3,10 +3,10 @@
 The protocol of RITM (Sofiiuk, Petrov and Konushin, "Reviving Iterative Training with Mask Guidance for
 Interactive Segmentation", ICIP 2022): each click is in the middle of the largest error, the first in the
 middle of the subject, until the intersection over union is 0.9, or 20 clicks are made. Of each kind of
-photographs the mean number of clicks (NoC@90), the share of those that are not there after 20, and the mean
+photographs the mean number of clicks (NoC@90), the share that does not reach it after 20, and the mean
 overlap after 1, 3 and 5 clicks.
 
-FOLDER is a data folder of `python -m training`; those that are held out from the training are asked about.
+FOLDER is a data folder of `python -m training`; its held-out photographs are used.
 """
 
 from __future__ import annotations
@@ -19,54 +19,54 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.masked import Figures, mean, overlap
+from benchmarks.masked import Scores, iou, mean
 from pipeline import models
 from pipeline.arrays import Floats, Image, Mask
 from pipeline.models import Model, PromptedFrame
 from pipeline.prompts import Point, Prompt
 from training.photos import Photos
 
-MOST = 20
-"""Clicks after which a photograph is given up."""
+MAX_CLICKS = 20
+"""Most clicks on a photograph."""
 
 _KINDS = {"ecssd": "things", "ccp": "people", "cat": "cats"}
 
 
-def robot_click(found: Mask, truth: Mask) -> Point:
-    """The innermost point of what is missed or of what is too much, whichever is deeper inside."""
-    missed, spilt = (_depth(wrong) for wrong in (truth & ~found, found & ~truth))
-    keep = bool(missed.max() > spilt.max())
-    depth = missed if keep else spilt
+def robot_click(predicted: Mask, truth: Mask) -> Point:
+    """Return a click at the innermost point of what is missed or in excess, whichever is deeper."""
+    missed, excess = (_distance_to_edge(wrong) for wrong in (truth & ~predicted, predicted & ~truth))
+    keep = bool(missed.max() > excess.max())
+    depth = missed if keep else excess
     y, x = np.unravel_index(np.argmax(depth), depth.shape)
     return Point(x + 0.5, y + 0.5, keep=keep)
 
 
-def _depth(wrong: Mask) -> Floats:
-    """The distance of each pixel to the end of the error it is in, of which the picture's border is one."""
+def _distance_to_edge(wrong: Mask) -> Floats:
+    """Return the distance of each pixel to the edge of its error or the picture's border, in pixels."""
     padded = np.pad(wrong, 1).astype(np.uint8)
     return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32)[
         1:-1, 1:-1
     ]
 
 
-def overlaps(model: Model, image: Image, truth: Mask, target: float, most: int = MOST) -> Iterator[float]:
-    """The overlap after each click, up to the one that reaches the target, or the last."""
-    found, points = np.zeros_like(truth), []
+def ious(model: Model, image: Image, truth: Mask, target: float, most: int = MAX_CLICKS) -> Iterator[float]:
+    """Yield the overlap after each click, up to the one that reaches the target, or the last."""
+    predicted, points = np.zeros_like(truth), []
     for _ in range(most):
-        points.append(robot_click(found, truth))
-        (answer,) = model.predict(iter([PromptedFrame(image, Prompt(points=tuple(points)))]))
-        found = np.asarray(answer.matte) > 127
-        score = overlap(found, truth)
+        points.append(robot_click(predicted, truth))
+        (prediction,) = model.predict(iter([PromptedFrame(image, Prompt(points=tuple(points)))]))
+        predicted = np.asarray(prediction.matte) > 127
+        score = iou(predicted, truth)
         yield score
         if score >= target:
             return
 
 
-def figures(scores: list[float], target: float) -> Figures:
+def summarise(scores: list[float], target: float) -> Scores:
     """Of one photograph, from the overlap after each of its clicks."""
-    reached = scores[-1] >= target
-    after = {f"IoU {n}": scores[min(n, len(scores)) - 1] for n in (1, 3, 5)}
-    return {"clicks": float(len(scores)), "failed": float(not reached)} | after
+    succeeded = scores[-1] >= target
+    ious = {f"IoU {n}": scores[min(n, len(scores)) - 1] for n in (1, 3, 5)}
+    return {"clicks": float(len(scores)), "failed": float(not succeeded)} | ious
 
 
 def main() -> None:
@@ -81,21 +81,21 @@ def main() -> None:
     options = parser.parse_args()
     photos = Photos(options.folder, held_out=True)
     model = models.load(options.model, options.device, options.weights)
-    means: dict[str, Figures] = {}
-    every: list[Figures] = []
+    means: dict[str, Scores] = {}
+    all_scores: list[Scores] = []
     for kind, label in _KINDS.items():
         rows = []
         for name in photos.names[kind][:: options.every]:
             photo = photos.read(name, hard=True)
-            scores = [*overlaps(model, photo.picture, photo.alpha > 127, options.target)]
-            rows.append(figures(scores, options.target))
+            scores = [*ious(model, photo.picture, photo.alpha > 127, options.target)]
+            rows.append(summarise(scores, options.target))
         if rows:
             means[label] = mean(rows)
-            every += rows
-    means["all"] = mean(every)
+            all_scores += rows
+    means["all"] = mean(all_scores)
     print(f"{'':12}" + "".join(f"{head:>9}" for head in means["all"]))
     for label, row in means.items():
-        print(f"{label:12}" + "".join(f"{figure:9.3f}" for figure in row.values()))
+        print(f"{label:12}" + "".join(f"{score:9.3f}" for score in row.values()))
     if options.json is not None:
         options.json.write_text(json.dumps({"model": options.model, "means": means}, indent=1))
 

@@ -1,4 +1,4 @@
-"""Flicker of mattes: their change from frame to frame beyond what movement explains."""
+"""Flicker of mattes: their change from frame to frame that motion does not explain."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from pipeline.imaging import optical_flow
 
 
 def flicker(frames: Sequence[Image], mattes: Sequence[Matte], truth: Sequence[Matte] | None = None) -> float:
-    """The mean absolute change of the mattes along the flow, at full size, where it comes back; 0 to 255.
+    """Return the mean absolute change of mattes along the flow, where it is consistent; 0 to 255.
 
-    A matte is carried on to the next frame by dense flow, and its change is the difference to the matte that
-    was found there. With `truth`, what the true matte changes by at the same pixel is taken off, down to
-    none: stairs, flow that is a little wrong and what is uncovered change the truth, too. A matte that stays
-    empty does not flicker, so this is read beside a measure of accuracy.
+    A matte is warped to the next frame by dense flow and compared with the matte there. With `truth`, the
+    change of the true matte at the same pixel is subtracted, down to zero: aliasing, inexact flow and
+    disocclusions change the truth, too. An empty matte does not flicker, so accuracy has to be measured as
+    well.
     """
     changes = []
     for n in range(1, len(frames)):
-        before, now = optical_flow.grey(frames[n - 1]), optical_flow.grey(frames[n])
-        way = optical_flow.flow(now, before)
-        followed = optical_flow.forward_backward_error(way, optical_flow.flow(before, now)) < 1
-        change = _change(mattes[n - 1], mattes[n], way)
+        previous, current = optical_flow.grey(frames[n - 1]), optical_flow.grey(frames[n])
+        flow = optical_flow.flow(current, previous)
+        reliable = optical_flow.forward_backward_error(flow, optical_flow.flow(previous, current)) < 1
+        change = _change(mattes[n - 1], mattes[n], flow)
         if truth is not None:
-            change = np.maximum(change - _change(truth[n - 1], truth[n], way), 0)
-        # Nothing that can be followed is nothing that can be said.
-        changes.append(change[followed].mean() if followed.any() else 0.0)
+            change = np.maximum(change - _change(truth[n - 1], truth[n], flow), 0)
+        # Without reliable flow the pair counts as free of flicker.
+        changes.append(change[reliable].mean() if reliable.any() else 0.0)
     return float(np.mean(changes))
 
 
-def _change(before: Matte, now: Matte, way: Floats) -> Floats:
-    return np.abs(optical_flow.warp(before, way).astype(np.float32) - now)
+def _change(previous: Matte, current: Matte, flow: Floats) -> Floats:
+    return np.abs(optical_flow.warp(previous, flow).astype(np.float32) - current)

@@ -1,9 +1,9 @@
-"""Cost of keeping a run resumable: python -m benchmarks.journal [--frames 480] [--repeat 3]
+"""Cost of resume data: python -m benchmarks.journal [--frames 480] [--repeat 3]
 
-A rendered clip is matted at 720p, and what is found is put by as it comes, as where the matte is kept. For
-each model that needs no download, the medians of as many runs: milliseconds a frame of all the work, those
-of putting by, and those of a second run, which finds all of it there and reads it, with the frames decoded
-anew; the size of a stream's state, and that of a matte.
+A rendered clip is matted at 720p, and predictions are stored as they come, as for a job with a matte file.
+For each model that needs no download, the medians of `--repeat` runs: milliseconds per frame of all the work,
+of storing, and of a second run that reads the stored predictions while decoding the frames again; the size of
+a stream's state, and that of a matte.
 """
 
 from __future__ import annotations
@@ -30,47 +30,47 @@ WIDTH, HEIGHT, RATE = 1280, 720, Fraction(30)
 
 
 class Clock:
-    """Time that the calls of a function took."""
+    """Callable that adds up the seconds of its calls."""
 
     def __init__(self, call: Callable[..., Any]) -> None:
         self.seconds = 0.0
         self._call = call
 
     def __call__(self, *args: Any) -> Any:
-        began = time.perf_counter()
+        started = time.perf_counter()
         try:
             return self._call(*args)
         finally:
-            self.seconds += time.perf_counter() - began
+            self.seconds += time.perf_counter() - started
 
 
-class Timed(spool.Spool):
-    """A spool that tells what it spends."""
+class TimedSpool(spool.Spool):
+    """Spool that measures the time of storing."""
 
     adding: Clock
 
-    def add(self, pts: int, found: Any) -> None:
-        Timed.adding(self, pts, found)
+    def add(self, pts: int, prediction: Any) -> None:
+        TimedSpool.adding(self, pts, prediction)
 
 
-def measured(job: Job, folder: Path) -> tuple[float, float, float, int, int]:
-    """Seconds of all, of putting by, and of the second run; bytes of the last state, and of all mattes."""
+def measure(job: Job, folder: Path) -> tuple[float, float, float, int, int]:
+    """Return seconds of a run, of storing, of a second run; bytes of the last state and of all mattes."""
     clip = probe_clip(job.source)
-    span = pts_range(job, clip)
-    plan = plan_segments(job.active_prompts, clip, *span)
+    pts = pts_range(job, clip)
+    plan = plan_segments(job.active_prompts, clip, *pts)
 
     def time_run() -> float:
-        began = time.perf_counter()
+        started = time.perf_counter()
         for _ in run.run_plan(clip, create_stream(job), plan, folder, lasting=True):
             pass
-        return time.perf_counter() - began
+        return time.perf_counter() - started
 
-    Timed.adding = Clock(spool.Spool.add)
-    whole = time_run()
+    TimedSpool.adding = Clock(spool.Spool.add)
+    total = time_run()
     states = sorted(folder.rglob("*.state"))
     mattes = sum(path.stat().st_size for path in folder.rglob("*.mattes"))
-    again = time_run()
-    return whole, Timed.adding.seconds, again, states[-1].stat().st_size if states else 0, mattes
+    second_run = time_run()
+    return total, TimedSpool.adding.seconds, second_run, states[-1].stat().st_size if states else 0, mattes
 
 
 def main() -> None:
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=480)
     parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args()
-    run.Spool = Timed  # type: ignore[misc]
+    run.Spool = TimedSpool  # type: ignore[misc]
     print(f"{'model':10}  ms a frame  putting by        second run   state  a matte")
     with tempfile.TemporaryDirectory() as name:
         frames, _alphas = rendered.subject_over_background(options.frames, WIDTH, HEIGHT)
@@ -86,11 +86,11 @@ def main() -> None:
         middle = Prompt(points=(Point(WIDTH / 2, HEIGHT / 2),))
         for model in ("grabcut", "recorte"):
             job = Job(source, Path(name) / "out.mp4", model=model, prompts=(middle,))
-            runs = [measured(job, Path(name) / f"{model}-{n}") for n in range(options.repeat)]
-            whole, put, read, state, mattes = (statistics.median(of) for of in zip(*runs, strict=True))
+            runs = [measure(job, Path(name) / f"{model}-{n}") for n in range(options.repeat)]
+            total, storing, read, state, mattes = (statistics.median(of) for of in zip(*runs, strict=True))
             each = 1000 / options.frames
             print(
-                f"{model:10}  {whole * each:10.1f}  {put * each:5.2f} ({put / whole:5.1%})"
+                f"{model:10}  {total * each:10.1f}  {storing * each:5.2f} ({storing / total:5.1%})"
                 f"  {read * each:13.2f}  {state / 1e6:5.1f} MB  {mattes / options.frames / 1e3:5.1f} kB",
                 flush=True,
             )

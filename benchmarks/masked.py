@@ -1,14 +1,14 @@
 """Accuracy of the cut: python -m benchmarks.masked FOLDER [--model KEY] [--clicks 3 | --automatic]
 
 For each clip of a folder with true masks: J, the mean over all frames of intersection over union, from the
-tight box around the subject on its first frame; then again after each of a few corrective clicks. A click
-is placed by rule on the worst frame, in the middle of its largest fault, as the interactive DAVIS challenge
-does it (Caelles and others, "The 2018 DAVIS Challenge on Video Object Segmentation"). With --automatic J is
-that of a run without any marks. Beside J: the overlap on the subject's first frame, the flicker (what
-`benchmarks.flicker` says beyond the truth's) and the frames a second, all of the run without clicks.
+tight box around the subject on its first frame; then again after each of a few corrective clicks. A click is
+placed on the worst frame, in the middle of its largest error, as in the interactive DAVIS challenge (Caelles
+and others, "The 2018 DAVIS Challenge on Video Object Segmentation"). With --automatic J is that of a run
+without any marks. Beside J: the overlap on the subject's first frame, the flicker (`benchmarks.flicker`, in
+excess of the truth's) and the frames per second, all of the run without clicks.
 
-The mattes are those of a job as it is by default: calmed where the model flickers, cut where scenes are.
-Left out are the threads that overlap the model with the rest, and the composite and encoding after it.
+The mattes are those of a default job: deflickered if the model needs it, and split at scene cuts. Threads
+that overlap the model with other stages, compositing and encoding are left out.
 
 FOLDER holds davis/NAME.mp4 with davis/NAME_masks/*.png, and sav/NAME_rgb.mp4 with sav/NAME_mask.mp4.
 """
@@ -43,57 +43,57 @@ from pipeline.video.reading.probe import probe_clip
 
 Result = TypeVar("Result")
 
-Figures = dict[str, float]
-"""Figures of a clip, by the heads of the columns."""
+Scores = dict[str, float]
+"""Scores of a clip, by column heading."""
 
 _GROUPS = {"davis": "DAVIS", "sav": "SA-V"}
-"""Name of the clips of a sub-folder."""
+"""Printed name of each sub-folder's clips."""
 
 
-def clips(folder: Path) -> Iterator[tuple[str, Path, list[Mask]]]:
-    """Name, video and true masks of each clip."""
+def read_clips(folder: Path) -> Iterator[tuple[str, Path, list[Mask]]]:
+    """Yield the name, video and true masks of each clip."""
     for path in sorted(folder.glob("davis/*.mp4")):
         files = sorted(path.with_name(f"{path.stem}_masks").glob("*.png"))
         yield path.stem, path, [np.asarray(cv2.imread(str(f), cv2.IMREAD_GRAYSCALE)) > 127 for f in files]
     for path in sorted(folder.glob("sav/*_rgb.mp4")):
         truth = path.with_name(path.name.replace("_rgb", "_mask"))
-        yield path.stem.removesuffix("_rgb"), path, [image[..., 0] > 127 for image in _images(truth)]
+        yield path.stem.removesuffix("_rgb"), path, [image[..., 0] > 127 for image in _read_images(truth)]
 
 
-def _images(path: Path) -> list[Image]:
+def _read_images(path: Path) -> list[Image]:
     return [frame.image for frame in read_frames(path)]
 
 
-def soft(mask: Mask) -> Matte:
-    """A hard mask as an alpha: it has stairs where that has an edge."""
+def soften(mask: Mask) -> Matte:
+    """Return a binary mask as an alpha with soft edges, `[H, W]` uint8."""
     return cv2.GaussianBlur(255 * mask.astype(np.float32), (0, 0), 1).astype(np.uint8)
 
 
-def overlap(found: Mask, truth: Mask) -> float:
-    """Intersection over union; 1 where there is nothing to find and nothing was found."""
-    either = np.count_nonzero(found | truth)
-    return np.count_nonzero(found & truth) / either if either else 1.0
+def iou(predicted: Mask, truth: Mask) -> float:
+    """Return the intersection over union; 1 if both are empty."""
+    union = np.count_nonzero(predicted | truth)
+    return np.count_nonzero(predicted & truth) / union if union else 1.0
 
 
-def overlaps(mattes: Sequence[Matte], truth: Sequence[Mask]) -> list[float]:
-    return [overlap(matte > 127, mask) for matte, mask in zip(mattes, truth, strict=True)]
+def ious(mattes: Sequence[Matte], truth: Sequence[Mask]) -> list[float]:
+    return [iou(matte > 127, mask) for matte, mask in zip(mattes, truth, strict=True)]
 
 
-def run(job: Job, *marks: Prompt) -> list[Matte]:
-    """The mattes of all frames, as `process` makes them of the job with these marks; nothing is written."""
+def predict(job: Job, *marks: Prompt) -> list[Matte]:
+    """Return the mattes of all frames as `process` computes them with these marks; no output is written."""
     job = replace(job, prompts=normalise(marks))
     clip = probe_clip(job.source)
     job.check(clip)
-    span = pts_range(job, clip)
-    scenes, asked = returned(find_scenes(job, clip, span))
-    plan = plan_segments(asked, clip, *span, scenes)
+    pts = pts_range(job, clip)
+    scenes, active = return_value(find_scenes(job, clip, pts))
+    plan = plan_segments(active, clip, *pts, scenes)
     with tempfile.TemporaryDirectory() as folder:
         steps = run_plan(clip, create_stream(job), plan, Path(folder))
         return [step.pair[1].matte for step in steps if step.pair is not None]
 
 
-def returned(generator: Generator[object, None, Result]) -> Result:
-    """Run a generator to its end and give what it returns."""
+def return_value(generator: Generator[object, None, Result]) -> Result:
+    """Run a generator to its end and return its return value."""
     while True:
         try:
             next(generator)
@@ -106,38 +106,38 @@ def tight_box(mask: Mask) -> Box:
     return Box(x, y, x + width, y + height)
 
 
-def click(found: Mask, truth: Mask) -> Point:
-    """The innermost point of the largest fault, to keep if it was missed."""
-    _, parts, stats, _ = cv2.connectedComponentsWithStats((found != truth).astype(np.uint8))
+def corrective_click(predicted: Mask, truth: Mask) -> Point:
+    """Return a click at the innermost point of the largest error, to keep if it was missed."""
+    _, parts, stats, _ = cv2.connectedComponentsWithStats((predicted != truth).astype(np.uint8))
     largest = parts == 1 + np.argmax(stats[1:, cv2.CC_STAT_AREA])
     depth = cv2.distanceTransform(np.pad(largest, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
     y, x = np.unravel_index(np.argmax(depth), depth.shape)
     return Point(x + 0.5, y + 0.5, keep=bool(truth[y, x]))
 
 
-def measure(job: Job, truth: list[Mask], clicks: int | None) -> Figures:
-    """The figures of one clip with a box and so many clicks; None: without any marks."""
+def evaluate(job: Job, truth: list[Mask], clicks: int | None) -> Scores:
+    """Return the scores of one clip with a box and `clicks` corrective clicks; None: without any marks."""
     clip = probe_clip(job.source)
     times = [float(pts * clip.time_base) for pts in load_index(clip.path).pts]
     first = next(n for n, mask in enumerate(truth) if mask.any())
     marks = [] if clicks is None else [Prompt(times[first], box=tight_box(truth[first]))]
-    began = time.monotonic()
-    mattes = run(job, *marks)
-    rate = len(mattes) / (time.monotonic() - began)
-    changes = flicker(_images(job.source), mattes, [soft(mask) for mask in truth])
-    scores = overlaps(mattes, truth)
-    figures = {"first": scores[first], "box" if marks else "no mark": float(np.mean(scores))}
+    started = time.monotonic()
+    mattes = predict(job, *marks)
+    rate = len(mattes) / (time.monotonic() - started)
+    changes = flicker(_read_images(job.source), mattes, [soften(mask) for mask in truth])
+    overlaps = ious(mattes, truth)
+    scores = {"first": overlaps[first], "box" if marks else "no mark": float(np.mean(overlaps))}
     for n in range(1, 1 + (clicks or 0)):
-        worst = int(np.argmin(scores))
-        if scores[worst] < 1:
-            marks.append(Prompt(times[worst], (click(mattes[worst] > 127, truth[worst]),)))
-            mattes = run(job, *marks)
-            scores = overlaps(mattes, truth)
-        figures[f"{n} clk"] = float(np.mean(scores))
-    return figures | {"flicker": changes, "fps": rate}
+        worst = int(np.argmin(overlaps))
+        if overlaps[worst] < 1:
+            marks.append(Prompt(times[worst], (corrective_click(mattes[worst] > 127, truth[worst]),)))
+            mattes = predict(job, *marks)
+            overlaps = ious(mattes, truth)
+        scores[f"{n} clk"] = float(np.mean(overlaps))
+    return scores | {"flicker": changes, "fps": rate}
 
 
-def mean(rows: Sequence[Figures]) -> Figures:
+def mean(rows: Sequence[Scores]) -> Scores:
     return {head: float(np.mean([row[head] for row in rows])) for head in rows[0]}
 
 
@@ -154,28 +154,28 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where the figures are written as well")
     options = parser.parse_args()
     models.load(options.model, options.device, options.weights)  # not a part of the first clip's time
-    rows: dict[str, Figures] = {}
-    groups: dict[str, list[Figures]] = {}
-    for name, path, truth in clips(options.folder):
+    rows: dict[str, Scores] = {}
+    groups: dict[str, list[Scores]] = {}
+    for name, path, truth in read_clips(options.folder):
         if options.only not in str(path):
             continue
         job = Job(path, path, model=options.model, device=options.device, weights=options.weights)
-        rows[name] = measure(job, truth, None if options.automatic else options.clicks)
+        rows[name] = evaluate(job, truth, None if options.automatic else options.clicks)
         groups.setdefault(_GROUPS[path.parent.name], []).append(rows[name])
         if len(rows) == 1:
             print(f"{'clip':24}" + "".join(f"{head:>9}" for head in rows[name]))
-        _show(name, rows[name])
+        _print_row(name, rows[name])
     if not rows:
         parser.error(f"there is no such clip in {options.folder}")
-    means = {group: mean(own) for group, own in (groups | {"all": list(rows.values())}).items()}
-    for group, figures in means.items():
-        _show(f"mean, {group}", figures)
+    means = {group: mean(group_rows) for group, group_rows in (groups | {"all": list(rows.values())}).items()}
+    for group, scores in means.items():
+        _print_row(f"mean, {group}", scores)
     if options.json is not None:
         options.json.write_text(json.dumps({"model": options.model, "clips": rows, "means": means}, indent=1))
 
 
-def _show(name: str, figures: Figures) -> None:
-    print(f"{name:24}" + "".join(f"{figure:9.3f}" for figure in figures.values()), flush=True)
+def _print_row(name: str, scores: Scores) -> None:
+    print(f"{name:24}" + "".join(f"{score:9.3f}" for score in scores.values()), flush=True)
 
 
 if __name__ == "__main__":

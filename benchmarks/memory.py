@@ -1,10 +1,10 @@
 """Memory of a run: python -m benchmarks.memory CLIP [--heights 720 1080 2160] [--seconds 10] [--times 10]
 
 Peak resident memory of `python -m pipeline run` for each height, on so many seconds of the clip and on that
-repeated, each in a process of its own. It may grow with the frame, and must not with the length: the ratio is
-what is looked at. What `pipeline.jobs.preflight` reckons with stands beside it.
+repeated, each in a process of its own. It may grow with the frame, and must not with the length, which the
+ratio shows. The estimate of `pipeline.jobs.preflight` is printed beside it.
 
-The clip is scaled, made as long as is asked and repeated (`-stream_loop`) with the ffmpeg program.
+The clip is scaled, trimmed and repeated (`-stream_loop`) with the ffmpeg program.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ from pipeline.jobs import preflight
 from pipeline.video.reading.probe import probe_clip
 
 
-def ffmpeg(*arguments: str | Path) -> None:
+def run_ffmpeg(*arguments: str | Path) -> None:
     subprocess.run(["ffmpeg", "-v", "error", "-y", *map(str, arguments)], check=True)
 
 
-def scaled(clip: Path, height: int, seconds: float, folder: Path) -> Path:
-    """`seconds` of the clip, repeated where it is shorter, at a height."""
+def scale_clip(clip: Path, height: int, seconds: float, folder: Path) -> Path:
+    """Write `seconds` of the clip, repeated if it is shorter, at a height; returns its path."""
     out = folder / f"{height}.mp4"
     looped = ["-stream_loop", "-1", "-t", str(seconds), "-i", clip, "-vf", f"scale=-2:{height}"]
-    ffmpeg(*looped, "-preset", "veryfast", "-crf", "20", out)
+    run_ffmpeg(*looped, "-preset", "veryfast", "-crf", "20", out)
     return out
 
 
-def repeated(clip: Path, times: int) -> Path:
+def repeat_clip(clip: Path, times: int) -> Path:
     out = clip.with_stem(f"{clip.stem}-{times}")
-    ffmpeg("-stream_loop", str(times - 1), "-i", clip, "-c", "copy", out)
+    run_ffmpeg("-stream_loop", str(times - 1), "-i", clip, "-c", "copy", out)
     return out
 
 
-def peak(source: Path, output: Path, arguments: list[str]) -> tuple[int, float]:
-    """Peak resident bytes and frames per second of the command line."""
+def measure_peak(source: Path, output: Path, arguments: list[str]) -> tuple[int, float]:
+    """Return the peak resident bytes and frames per second of the command line."""
     command = [sys.executable, "-m", "pipeline", "run", str(source), str(output), "--json", *arguments]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    summary = json.loads(done.stdout.splitlines()[-1])
+    completed = subprocess.run(command, check=True, capture_output=True, text=True)
+    summary = json.loads(completed.stdout.splitlines()[-1])
     return summary["peak_memory_bytes"], summary["frames_per_second"]
 
 
@@ -66,15 +66,15 @@ def main() -> None:
     for height in options.heights:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            once = scaled(options.clip, height, options.seconds, folder)
+            once = scale_clip(options.clip, height, options.seconds, folder)
             output = folder / f"out{suffix}"
-            short, _ = peak(once, output, arguments)
-            long, rate = peak(repeated(once, options.times), output, arguments)
+            short, _ = measure_peak(once, output, arguments)
+            long, rate = measure_peak(repeat_clip(once, options.times), output, arguments)
             job = Job(once, output, model=options.model, format=options.format)
-            reckoned = preflight.memory_bytes(job, probe_clip(once))
+            estimated = preflight.memory_bytes(job, probe_clip(once))
         print(
             f"  {height:6} {short / 2**20:7.0f} {long / 2**20:10.0f} {long / short:7.3f}"
-            f" {reckoned / 2**20:10.0f} {rate:17.1f}",
+            f" {estimated / 2**20:10.0f} {rate:17.1f}",
             flush=True,
         )
 

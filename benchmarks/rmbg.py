@@ -1,8 +1,8 @@
 """RMBG at 1080p: python -m benchmarks.rmbg [--device auto] [--frames 24] [--only NAME]
 
-On random weights, each in a process of its own and after a warm-up: `process` on a rendered clip, the
-straightforward loop (OpenCV reads and writes, the network in float32, one frame at a time, masks stretched
-as the model card does it), and the stages of `process` alone, the model also in float32 and by two frames.
+With random weights, each in a process of its own and after a warm-up: `process` on a rendered clip, a
+sequential loop (OpenCV reads and writes, the network in float32, one frame at a time, masks rescaled as in
+the model card), and the stages of `process` alone, the model also in float32 and by two frames.
 Printed are frames per second, `process` over the loop, and the peaks of host and device memory.
 """
 
@@ -46,16 +46,16 @@ NAMES = ("process", "loop", "decode", "model", "model, float32", "model, by two"
 
 
 @cache
-def network_of(file: Path, device: torch.device) -> torch.nn.Module:
-    """Loaded once: what is measured is the work on frames."""
+def load_network(file: Path, device: torch.device) -> torch.nn.Module:
+    """Load the network once, so that only the work on frames is measured."""
     network = isnet.Isnet()
     checkpoints.load_into(network, file)
     return network.eval().to(device)
 
 
-def loop(source: Path, output: Path, file: Path, device: torch.device) -> int:
-    """The straightforward loop: one step after the other."""
-    network = network_of(file, device)
+def run_loop(source: Path, output: Path, file: Path, device: torch.device) -> int:
+    """Run all steps sequentially for each frame; returns the number of frames."""
+    network = load_network(file, device)
     reader = cv2.VideoCapture(str(source))
     size = int(reader.get(cv2.CAP_PROP_FRAME_WIDTH)), int(reader.get(cv2.CAP_PROP_FRAME_HEIGHT))
     rate = reader.get(cv2.CAP_PROP_FPS)
@@ -63,8 +63,8 @@ def loop(source: Path, output: Path, file: Path, device: torch.device) -> int:
     green = np.array([GREEN.blue, GREEN.green, GREEN.red], np.float32)
     count = 0
     while True:
-        there, frame = reader.read()
-        if not there:
+        ok, frame = reader.read()
+        if not ok:
             break
         picture = torch.from_numpy(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)).permute(2, 0, 1)[None].float()
         with torch.no_grad():
@@ -77,7 +77,7 @@ def loop(source: Path, output: Path, file: Path, device: torch.device) -> int:
     return count
 
 
-def action(name: str, job: Job, file: Path) -> Callable[[Job], int]:
+def create_action(name: str, job: Job, file: Path) -> Callable[[Job], int]:
     """Return the function measured under this name: it runs a job and returns its number of frames."""
     device = devices.pick(job.device)
 
@@ -85,8 +85,8 @@ def action(name: str, job: Job, file: Path) -> Callable[[Job], int]:
         return (PromptedFrame(frame.image) for frame in read_frames(path))
 
     def model(job: Job) -> int:
-        found = models.load("rmbg", job.device, job.weights).predict(stills(job.source))
-        return sum(1 for _ in found)
+        predictions = models.load("rmbg", job.device, job.weights).predict(stills(job.source))
+        return sum(1 for _ in predictions)
 
     def composite(job: Job) -> int:
         clip = probe_clip(job.source)
@@ -107,7 +107,7 @@ def action(name: str, job: Job, file: Path) -> Callable[[Job], int]:
 
     return {
         "process": lambda job: [progress.frames for progress in process(job)][-1],
-        "loop": lambda job: loop(job.source, job.output, file, device),
+        "loop": lambda job: run_loop(job.source, job.output, file, device),
         "decode": lambda job: sum(1 for _ in read_frames(job.source)),
         "model": model,
         "model, float32": model,
@@ -118,26 +118,26 @@ def action(name: str, job: Job, file: Path) -> Callable[[Job], int]:
 
 
 def measure(name: str, folder: Path, device: str) -> dict[str, float]:
-    """Frames per second and peaks, in MiB, of this process."""
+    """Return the frames per second and the peaks of memory, in MiB, of this process."""
     file = folder / models.card("rmbg").weights.files[0].name
     job = Job(folder / "clip.mp4", folder / "out.mp4", model="rmbg", device=device, weights=file.parents[2])
-    run = action(name, job, file)
+    run = create_action(name, job, file)
     with ExitStack() as stack:
         if name == "model, float32":
             stack.enter_context(patch.object(devices, "precision", lambda device: torch.float32))
         if name == "model, by two":
             stack.enter_context(patch.object(devices, "batch_size", lambda device, each: 2))
         run(replace(job, source=folder / "short.mp4"))
-        began = time.perf_counter()
+        started = time.perf_counter()
         count = run(job)
-        spent = time.perf_counter() - began
+        seconds = time.perf_counter() - started
     status = Path("/proc/self/status").read_text().splitlines()
     host = next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 2**10
-    there = torch.cuda.is_initialized()
+    has_cuda = torch.cuda.is_initialized()
     return {
-        "fps": count / spent,
+        "fps": count / seconds,
         "host": host,
-        "device": torch.cuda.max_memory_reserved() / 2**20 if there else 0,
+        "device": torch.cuda.max_memory_reserved() / 2**20 if has_cuda else 0,
     }
 
 
@@ -167,15 +167,20 @@ def main() -> None:
             licences.acknowledge("rmbg", card.licence_url)
             print(f"{options.frames} frames, 1920x1080, on {devices.pick(options.device)}")
             print(f"{'':16} {'fps':>8} {'host MiB':>10} {'device MiB':>11}")
-            seen = {}
-            for what in options.only or NAMES:
-                command = [sys.executable, "-m", "benchmarks.rmbg", "--measure", what, "--folder", name]
+            measurements = {}
+            for stage in options.only or NAMES:
+                command = [sys.executable, "-m", "benchmarks.rmbg", "--measure", stage, "--folder", name]
                 command += ["--device", options.device]
-                done = subprocess.run(command, check=True, capture_output=True, text=True)
-                seen[what] = json.loads(done.stdout.splitlines()[-1])
-                print("{:16} {fps:8.3f} {host:10.0f} {device:11.0f}".format(what, **seen[what]), flush=True)
-        if "process" in seen and "loop" in seen:
-            print(f"process over the loop: {seen['process']['fps'] / seen['loop']['fps']:.2f}")
+                completed = subprocess.run(command, check=True, capture_output=True, text=True)
+                measurements[stage] = json.loads(completed.stdout.splitlines()[-1])
+                print(
+                    "{:16} {fps:8.3f} {host:10.0f} {device:11.0f}".format(stage, **measurements[stage]),
+                    flush=True,
+                )
+        if "process" in measurements and "loop" in measurements:
+            print(
+                f"process over the loop: {measurements['process']['fps'] / measurements['loop']['fps']:.2f}"
+            )
 
 
 if __name__ == "__main__":

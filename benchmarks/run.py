@@ -1,8 +1,8 @@
 """Speed of a run and its stages: python -m benchmarks.run CLIP [--model KEY] [--box X0,Y0,X1,Y1] [--rounds 3]
 
-Each stage alone (decode; decode with the model; composite; encode), the straightforward loop that does them
-one after the other, and `process`, which overlaps them; wall over the slowest stage is what overlapping
-leaves. Figures are medians of interleaved rounds, since machines are noisy.
+Each stage alone (decode; decode with the model; composite; encode), a sequential loop of all stages, and
+`process`, which overlaps them, also as wall time relative to the slowest stage. Figures are medians of
+interleaved rounds, against noise of the machine.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ from pipeline.video.writing.timing import StreamSpec
 from pipeline.video.writing.writer import Writer
 
 
-def timed(action: Callable[[], int]) -> float:
-    """Frames per second of `action`, which says how many it did."""
-    began = time.perf_counter()
+def frame_rate(action: Callable[[], int]) -> float:
+    """Return the frames per second of `action`, which returns its number of frames."""
+    started = time.perf_counter()
     count = action()
-    return count / (time.perf_counter() - began)
+    return count / (time.perf_counter() - started)
 
 
-def stages(job: Job, folder: Path) -> dict[str, Callable[[], int]]:
-    """Each stage alone, over the whole clip; composite and encode take a kept matte."""
+def create_stages(job: Job, folder: Path) -> dict[str, Callable[[], int]]:
+    """Return a function for each stage alone over the whole clip; composite reads a stored matte."""
     clip = probe_clip(job.source)
     marks = prompts_by_frame(job.prompts, clip)
     stream = create_stream(job)
-    kept = folder / "kept.mkv"
-    for _ in process(replace(job, matte=kept)):
+    path = folder / "kept.mkv"
+    for _ in process(replace(job, matte=path)):
         pass
-    held = matte.MatteFile.open(kept)
+    stored = matte.MatteFile.open(path)
     compose = open_composer(job.background, clip.width, clip.height)
 
     def writer(path: Path) -> Writer:
@@ -62,7 +62,7 @@ def stages(job: Job, folder: Path) -> dict[str, Callable[[], int]]:
         return sum(1 for _ in stream(read_frames(job.source), marks))
 
     def composite() -> int:
-        return sum(1 for frame, alpha in held.read(clip) if compose(frame.image, alpha, 0.0) is not None)
+        return sum(1 for frame, alpha in stored.read(clip) if compose(frame.image, alpha, 0.0) is not None)
 
     def encode() -> int:
         count = 0
@@ -75,8 +75,8 @@ def stages(job: Job, folder: Path) -> dict[str, Callable[[], int]]:
     def loop() -> int:
         count = 0
         with writer(folder / "loop.mp4") as out:
-            for frame, found in stream(read_frames(job.source), marks):
-                out.write(compose(frame.image, found.matte, 0.0), frame.pts)
+            for frame, prediction in stream(read_frames(job.source), marks):
+                out.write(compose(frame.image, prediction.matte, 0.0), frame.pts)
                 count += 1
         return count
 
@@ -104,17 +104,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         job = Job(options.clip, folder / "out.mp4", model=options.model, prompts=prompts)
-        actions = stages(job, folder)
-        rates: dict[str, list[float]] = {stage: [] for stage in actions}
+        stage_functions = create_stages(job, folder)
+        rates: dict[str, list[float]] = {stage: [] for stage in stage_functions}
         for _ in range(options.rounds):
-            for stage, action in actions.items():
-                rates[stage].append(timed(action))
+            for stage, action in stage_functions.items():
+                rates[stage].append(frame_rate(action))
         print(f"{options.clip.name}, {options.model}: frames per second, median of {options.rounds}")
-        for stage, seen in rates.items():
-            print(f"  {stage:20} {statistics.median(seen):8.1f}")
-        walls = [model / whole for model, whole in zip(rates["decode, model"], rates["process"], strict=True)]
+        for stage, stage_rates in rates.items():
+            print(f"  {stage:20} {statistics.median(stage_rates):8.1f}")
+        walls = [
+            model / overlapped
+            for model, overlapped in zip(rates["decode, model"], rates["process"], strict=True)
+        ]
         loops = [
-            whole / loop for whole, loop in zip(rates["process"], rates["one after the other"], strict=True)
+            overlapped / loop
+            for overlapped, loop in zip(rates["process"], rates["one after the other"], strict=True)
         ]
         print(f"  process over the slowest stage (wall): {statistics.median(walls):.2f}")
         print(f"  process over one after the other (rate): {statistics.median(loops):.2f}")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from benchmarks.clicks_photos import figures, overlaps, robot_click
+from benchmarks.clicks_photos import ious, robot_click, summarise
 from pipeline.models import Prediction, PromptedFrame
 from pipeline.prompts import Point
 
@@ -25,11 +25,11 @@ class Obedient:
         for _, prompt in stills:
             assert prompt is not None
             self.asked.append(prompt.points)
-            found = np.zeros((60, 80), bool)
+            predicted = np.zeros((60, 80), bool)
             for point in prompt.points:
                 around = disc(int(point.x), int(point.y), self.radius)
-                found = found | around if point.keep else found & ~around
-            yield Prediction(np.where(found, 255, 0).astype(np.uint8))
+                predicted = predicted | around if point.keep else predicted & ~around
+            yield Prediction(np.where(predicted, 255, 0).astype(np.uint8))
 
 
 def test_a_click_is_in_the_middle_of_the_deepest_error() -> None:
@@ -46,15 +46,15 @@ def test_a_click_is_in_the_middle_of_the_deepest_error() -> None:
 def test_clicks_end_where_the_target_is_reached() -> None:
     truth, image = disc(40, 30, 10), np.zeros((60, 80, 3), np.uint8)
     model = Obedient(10)
-    assert [*overlaps(model, image, truth, 0.9)] == [1.0]
+    assert [*ious(model, image, truth, 0.9)] == [1.0]
     small = Obedient(3)
-    scores = [*overlaps(small, image, truth, 0.9, most=8)]
+    scores = [*ious(small, image, truth, 0.9, most=8)]
     assert len(scores) == 8 and scores == sorted(scores)
     assert [len(points) for points in small.asked] == [*range(1, 9)]  # every click so far is given again
 
 
 def test_scores_of_a_photograph() -> None:
-    assert figures([0.5, 0.7, 0.95], 0.9) == pytest.approx(
+    assert summarise([0.5, 0.7, 0.95], 0.9) == pytest.approx(
         {"clicks": 3, "failed": 0, "IoU 1": 0.5, "IoU 3": 0.95, "IoU 5": 0.95}
     )
-    assert figures([0.2] * 20, 0.9)["failed"] == 1
+    assert summarise([0.2] * 20, 0.9)["failed"] == 1

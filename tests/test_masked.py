@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.masked import click, mean, measure, overlap, tight_box
+from benchmarks.masked import corrective_click, evaluate, iou, mean, tight_box
 from pipeline.job import Job
 from pipeline.prompts import Box, Point
 from tests.rendered import subject_over_background, write_clip
@@ -16,12 +16,12 @@ def disc(x: int, y: int, radius: int) -> np.ndarray:
 
 def test_a_click_is_in_the_middle_of_the_largest_error() -> None:
     subject, missed, spilt = disc(20, 30, 12), disc(55, 30, 9), disc(70, 10, 4)
-    assert click(subject | spilt, subject | missed) == Point(55.5, 30.5, keep=True)
-    assert click(subject | missed | spilt, subject) == Point(55.5, 30.5, keep=False)
+    assert corrective_click(subject | spilt, subject | missed) == Point(55.5, 30.5, keep=True)
+    assert corrective_click(subject | missed | spilt, subject) == Point(55.5, 30.5, keep=False)
 
 
 def test_an_error_at_the_border_is_clicked_inside_the_picture() -> None:
-    point = click(np.zeros((60, 80), bool), disc(0, 0, 20))
+    point = corrective_click(np.zeros((60, 80), bool), disc(0, 0, 20))
     assert 0 < point.x < 20 and 0 < point.y < 20 and point.keep
 
 
@@ -31,9 +31,9 @@ def test_boxes_are_tight() -> None:
 
 def test_iou() -> None:
     nothing = np.zeros((60, 80), bool)
-    assert overlap(nothing, nothing) == 1
-    assert overlap(nothing, disc(30, 30, 10)) == 0
-    assert overlap(disc(30, 30, 10), disc(30, 30, 10) & (np.arange(80) < 30)) == pytest.approx(0.5, abs=0.05)
+    assert iou(nothing, nothing) == 1
+    assert iou(nothing, disc(30, 30, 10)) == 0
+    assert iou(disc(30, 30, 10), disc(30, 30, 10) & (np.arange(80) < 30)) == pytest.approx(0.5, abs=0.05)
 
 
 def test_means_are_computed_by_column() -> None:
@@ -52,7 +52,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, list[np.nda
 
 def test_a_clip_has_a_score_for_each_run(rendered: tuple[Job, list[np.ndarray]]) -> None:
     job, truth = rendered
-    figures = measure(job, truth, 1)
+    figures = evaluate(job, truth, 1)
     assert list(figures) == ["first", "box", "1 clk", "flicker", "fps"]
     assert min(figures["first"], figures["box"], figures["1 clk"]) > 0.7
-    assert list(measure(job, truth, None)) == ["first", "no mark", "flicker", "fps"]
+    assert list(evaluate(job, truth, None)) == ["first", "no mark", "flicker", "fps"]

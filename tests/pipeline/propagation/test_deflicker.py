@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.flicker import flicker
-from benchmarks.steady import calmed, error, perturbed
+from benchmarks.steady import mean_error, perturb, smooth
 from pipeline.arrays import Image, Matte
 from pipeline.models import Prediction
 from pipeline.propagation.deflicker import deflicker
@@ -55,15 +55,15 @@ def test_flicker_falls_and_the_error_does_not_rise(
 ) -> None:
     frames, truth = request.getfixturevalue(name)
     random = np.random.default_rng(seed)
-    mattes = [perturbed(alpha, random) for alpha in truth]
-    calm = calmed(frames, mattes)
+    mattes = [perturb(alpha, random) for alpha in truth]
+    calm = smooth(frames, mattes)
     assert flicker(frames, calm) < 0.95 * flicker(frames, mattes)
-    assert error(calm, truth) < error(mattes, truth)
+    assert mean_error(calm, truth) < mean_error(mattes, truth)
 
 
 def test_the_true_mattes_flicker_only_as_the_clip_does(rendered: Clip) -> None:
     frames, truth = rendered
-    faulty = [perturbed(alpha, np.random.default_rng(n)) for n, alpha in enumerate(truth)]
+    faulty = [perturb(alpha, np.random.default_rng(n)) for n, alpha in enumerate(truth)]
     assert flicker(frames, truth, truth) == 0
     assert 0 < flicker(frames, faulty, truth) < flicker(frames, faulty)
     assert flicker(frames, [np.zeros_like(alpha) for alpha in truth], truth) == 0
@@ -73,8 +73,8 @@ def test_the_true_mattes_flicker_only_as_the_clip_does(rendered: Clip) -> None:
 @pytest.mark.parametrize(("name", "least"), [("rendered", 0.05), ("veil", 0.5)])
 def test_correct_mattes_stay_correct(name: str, least: float, request: pytest.FixtureRequest) -> None:
     frames, truth = request.getfixturevalue(name)
-    calm = calmed(frames, truth)
-    assert error(calm, truth) < least
+    calm = smooth(frames, truth)
+    assert mean_error(calm, truth) < least
     assert flicker(frames, calm) < 1.05 * flicker(frames, truth)
 
 
@@ -89,7 +89,7 @@ def test_mattes_do_not_lag_behind_the_motion(
         y, x = np.mgrid[: matte.shape[0], : matte.shape[1]]
         return np.array([(x * matte.astype(float)).sum(), (y * matte.astype(float)).sum()]) / matte.sum()
 
-    apart = [centre(m) - centre(t) for m, t in zip(calmed(frames, truth), truth, strict=True)]
+    apart = [centre(m) - centre(t) for m, t in zip(smooth(frames, truth), truth, strict=True)]
     assert np.abs(apart).max() < pixels
 
 
@@ -97,7 +97,7 @@ def test_a_still_picture_is_averaged_over_time() -> None:
     frames = [ground(3).astype(np.uint8)] * 30
     random = np.random.default_rng(0)
     mattes = [np.clip(random.normal(128, 20, (180, 320)), 0, 255).astype(np.uint8) for _ in frames]
-    last = calmed(frames, mattes)[-1]
+    last = smooth(frames, mattes)[-1]
     assert last.std() < 0.6 * mattes[-1].std()
     assert last.mean() == pytest.approx(mattes[-1].mean(), abs=1)
 
@@ -105,7 +105,7 @@ def test_a_still_picture_is_averaged_over_time() -> None:
 def test_a_matte_is_unchanged_where_flow_is_unreliable() -> None:
     frames = [ground(3).astype(np.uint8), ground(4).astype(np.uint8)]
     mattes = [np.zeros((180, 320), np.uint8), np.full((180, 320), 255, np.uint8)]
-    assert calmed(frames, mattes)[1].mean() > 250
+    assert smooth(frames, mattes)[1].mean() > 250
 
 
 def test_the_first_matte_and_other_fields_are_unchanged(rendered: Clip) -> None:
@@ -113,12 +113,12 @@ def test_the_first_matte_and_other_fields_are_unchanged(rendered: Clip) -> None:
     given = [
         (Frame(7 * n, f), Prediction(t, n / 12)) for n, (f, t) in enumerate(zip(frames, truth, strict=True))
     ]
-    kept = [found.matte.copy() for _, found in given]
+    kept = [prediction.matte.copy() for _, prediction in given]
     result = list(deflicker(iter(given)))
     assert np.array_equal(result[0][1].matte, truth[0])
-    for (frame, found), (own, was), before in zip(result, given, kept, strict=True):
-        assert frame is own and found.confidence == was.confidence
-        assert found.matte.dtype == np.uint8 and found.matte.shape == was.matte.shape
+    for (frame, prediction), (own, was), before in zip(result, given, kept, strict=True):
+        assert frame is own and prediction.confidence == was.confidence
+        assert prediction.matte.dtype == np.uint8 and prediction.matte.shape == was.matte.shape
         assert np.array_equal(was.matte, before)
 
 
@@ -127,7 +127,7 @@ def test_small_and_narrow_pictures(size: tuple[int, int]) -> None:
     random = np.random.default_rng(0)
     frames = [random.integers(0, 256, (*size, 3), np.uint8) for _ in range(3)]
     mattes = [random.integers(0, 256, size, np.uint8) for _ in range(3)]
-    assert [m.shape for m in calmed(frames, mattes)] == [size] * 3
+    assert [m.shape for m in smooth(frames, mattes)] == [size] * 3
 
 
 def test_predictions_are_one_for_one_without_look_ahead(rendered: Clip) -> None:
