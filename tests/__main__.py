@@ -102,8 +102,8 @@ def node_version() -> tuple[int, int]:
 def check_scripts() -> None:
     """Lint the page's scripts, check their types, and test what Node can import of them."""
     if (version := node_version()) < OLDEST_NODE:
-        oldest, found = (".".join(map(str, numbers)) for numbers in (OLDEST_NODE, version))
-        sys.exit(f"The checks of the page's scripts need Node {oldest} or newer; this is {found}.")
+        oldest, present = (".".join(map(str, numbers)) for numbers in (OLDEST_NODE, version))
+        sys.exit(f"The checks of the page's scripts need Node {oldest} or newer; this is {present}.")
     npm = shutil.which("npm") or "npm"
     lock, installed = ROOT / "package-lock.json", ROOT / "node_modules" / "installed-lock.json"
     if not installed.is_file() or installed.read_bytes() != lock.read_bytes():

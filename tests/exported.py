@@ -45,7 +45,7 @@ def _sequence(folder: Path, pixels: str) -> Exported:
     with (folder / "times.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     names = [row["picture"] for row in rows]
-    assert sorted(names) == names == sorted(found.name for found in folder.glob("*.png"))
+    assert sorted(names) == names == sorted(path.name for path in folder.glob("*.png"))
     times = [Fraction(row["seconds"]) for row in rows]
     return Exported(
         ffprobe.frames(folder / "%06d.png", pixels), times, times[-1] + Fraction(rows[-1]["lasts"])

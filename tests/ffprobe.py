@@ -37,9 +37,9 @@ def probe(path: Path | str) -> dict[str, Any]:
 def stream(path: Path | str, kind: str = "video") -> dict[str, Any]:
     """The first stream of a kind, as ffprobe tells it. LookupError if there is none."""
     streams: list[dict[str, Any]] = probe(path)["streams"]
-    for found in streams:
-        if found["codec_type"] == kind:
-            return found
+    for stream in streams:
+        if stream["codec_type"] == kind:
+            return stream
     raise LookupError(f"{path} has no {kind}")
 
 

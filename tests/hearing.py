@@ -63,11 +63,11 @@ class Heard:
 
 
 def hear(path: Path, track: int = 0) -> Heard:
-    found = [s for s in ffprobe.probe(path)["streams"] if s["codec_type"] == "audio"][track]
+    stream = [s for s in ffprobe.probe(path)["streams"] if s["codec_type"] == "audio"][track]
     raw = ffprobe._output("ffmpeg", "-i", path, "-map", f"0:a:{track}", "-f", "f32le", "-")
-    samples = np.frombuffer(raw, "<f4").reshape(-1, found["channels"])
+    samples = np.frombuffer(raw, "<f4").reshape(-1, stream["channels"])
     begin = _first(path, f"a:{track}") - _first(path, "v:0")
-    return Heard(begin, int(found["sample_rate"]), samples)
+    return Heard(begin, int(stream["sample_rate"]), samples)
 
 
 def _first(path: Path, stream: str) -> float:

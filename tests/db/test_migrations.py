@@ -16,8 +16,8 @@ def differences(connection: Connection) -> list[object]:
 
 
 def checks(connection: Connection) -> dict[str | None, str]:
-    found = inspect(connection).get_check_constraints(SessionRow.__tablename__)
-    return {check["name"]: check["sqltext"] for check in found}
+    constraints = inspect(connection).get_check_constraints(SessionRow.__tablename__)
+    return {check["name"]: check["sqltext"] for check in constraints}
 
 
 def test_migrations_create_the_schema_of_the_models(database: Database) -> None:

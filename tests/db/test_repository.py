@@ -203,7 +203,7 @@ def test_a_page_contains_the_results_of_its_sessions(tx: Session) -> None:
 
 
 @pytest.mark.parametrize(
-    ("search", "found"),
+    ("search", "expected"),
     [
         ("100%", {"100% wool"}),
         ("_", {"take_2"}),
@@ -215,10 +215,10 @@ def test_a_page_contains_the_results_of_its_sessions(tx: Session) -> None:
         ("nothing", set()),
     ],
 )
-def test_search_escapes_wildcards(tx: Session, search: str, found: set[str]) -> None:
+def test_search_escapes_wildcards(tx: Session, search: str, expected: set[str]) -> None:
     for name in ("100% wool", "1000 wools", "take_2", "take 2", "a/b", "c:\\clips", "it's", "Ёж ñandú"):
         make(tx, name)
-    assert {row.name for row in repository.list_page(tx, search=search)} == found
+    assert {row.name for row in repository.list_page(tx, search=search)} == expected
 
 
 def test_a_result_has_its_key_and_notes(tx: Session) -> None:

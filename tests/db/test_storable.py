@@ -44,5 +44,5 @@ def test_storable_values_are_read_back_unchanged(database: Database) -> None:
     with database.begin() as tx:
         row = repository.get(tx, id=id)
         assert row.job == job and row.name == "😀" and row.progress is None
-        assert [found.id for found in repository.list_page(tx, search="😀")] == [id]
+        assert [row.id for row in repository.list_page(tx, search="😀")] == [id]
         repository.delete(tx, id=id)

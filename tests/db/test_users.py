@@ -34,8 +34,8 @@ def test_a_user_signs_in_by_name_and_password(tx: Session) -> None:
     assert (ana.name, ana.admin) == ("Ana", True) and "horse" not in ana.password
     tx.expire_all()
     for name in ("Ana", "ana", "ANA ", "\tana"):
-        found = users.authenticate(tx, name=name, password="correct horse")
-        assert found is not None and found.id == ana.id
+        user = users.authenticate(tx, name=name, password="correct horse")
+        assert user is not None and user.id == ana.id
     for name, password in (
         ("Ana", "correct Horse"),
         ("Ana", ""),
@@ -70,8 +70,8 @@ def test_names_are_compared_in_normal_form(tx: Session) -> None:
 )
 def test_a_name_is_found_by_its_normal_form(tx: Session, kept: str, typed: str) -> None:
     id = add(tx, kept).id
-    found = users.authenticate(tx, name=users.normalise_name(typed), password="correct horse")
-    assert found is not None and found.id == id
+    user = users.authenticate(tx, name=users.normalise_name(typed), password="correct horse")
+    assert user is not None and user.id == id
     with pytest.raises(AccountError, match="already"):
         add(tx, typed[:64])
 

@@ -58,8 +58,8 @@ def served(home: Path, url: str) -> dict[str, Any]:
     """Return what the application serves with a data folder and a database."""
     done = call("-m", "tests.golden.served", RECORTE_HOME=str(home), RECORTE_PORT="0", DATABASE_URL=url)
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    listing: dict[str, Any] = json.loads(done.stdout)
+    return listing
 
 
 def cards() -> list[str]:
@@ -71,8 +71,8 @@ def cards() -> list[str]:
 
 def probe() -> dict[str, Any]:
     """Return what the command line tells of a video."""
-    found: dict[str, Any] = json.loads(call(*PIPELINE, "probe", jobs.DATA / "clip.mkv", "--json").stdout)
-    return found
+    listing: dict[str, Any] = json.loads(call(*PIPELINE, "probe", jobs.DATA / "clip.mkv", "--json").stdout)
+    return listing
 
 
 def formats() -> dict[str, Any]:
@@ -88,7 +88,7 @@ def settings() -> list[str]:
 
 def tables(engine: Engine) -> dict[str, Any]:
     """Columns, keys, indexes and checks of each table that the migrations make."""
-    found = inspect(engine)
+    inspector = inspect(engine)
     return {
         name: {
             "columns": {
@@ -96,25 +96,25 @@ def tables(engine: Engine) -> dict[str, Any]:
                     "name"
                 ]: f"{column['type'].compile(engine.dialect)}{'' if column['nullable'] else ' NOT NULL'}"
                 + (f" DEFAULT {column['default']}" if column["default"] else "")
-                for column in found.get_columns(name)
+                for column in inspector.get_columns(name)
             },
-            "primary key": found.get_pk_constraint(name)["constrained_columns"],
+            "primary key": inspector.get_pk_constraint(name)["constrained_columns"],
             "foreign keys": sorted(
                 f"{', '.join(key['constrained_columns'])} -> {key['referred_table']} {key['options']}"
-                for key in found.get_foreign_keys(name)
+                for key in inspector.get_foreign_keys(name)
             ),
             "indexes": sorted(
                 f"{index['name']} {'UNIQUE ' if index['unique'] else ''}"
                 f"{', '.join(map(str, index.get('expressions', index['column_names'])))}"
-                for index in found.get_indexes(name)
+                for index in inspector.get_indexes(name)
             ),
             # The words that a check allows: how PostgreSQL writes the rest of it hangs on its version.
             "checks": {
                 str(check["name"]): re.findall(r"'([^']*)'", check["sqltext"])
-                for check in found.get_check_constraints(name)
+                for check in inspector.get_check_constraints(name)
             },
         }
-        for name in sorted(found.get_table_names())
+        for name in sorted(inspector.get_table_names())
     }
 
 

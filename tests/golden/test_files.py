@@ -177,18 +177,18 @@ def service(home: Path, own: Database) -> Iterator[Any]:
 
 
 def row(name: str) -> dict[str, Any]:
-    (found,) = (each for each in golden("rows")["sessions"] if each["name"] == name)
-    return dict(found)
+    (row,) = (each for each in golden("rows")["sessions"] if each["name"] == name)
+    return dict(row)
 
 
 def test_older_accounts_can_sign_in(home: Path, own: Database) -> None:
     (ana,) = golden("rows")["users"]
     with own.begin() as tx:
-        found = users.authenticate(tx, name=files.NAME, password=files.PASSWORD)
-        assert found is not None and (str(found.id), found.admin) == (ana["id"], True)
+        user = users.authenticate(tx, name=files.NAME, password=files.PASSWORD)
+        assert user is not None and (str(user.id), user.admin) == (ana["id"], True)
         assert users.authenticate(tx, name=files.NAME, password="another") is None
         licence = {"model": "rmbg", "licence_url": "https://example.org/licence"}
-        assert users.has_acknowledged(tx, id=found.id, **licence)
+        assert users.has_acknowledged(tx, id=user.id, **licence)
 
 
 def test_older_login_sessions_go_on(home: Path, own: Database) -> None:
@@ -205,16 +205,16 @@ def test_older_login_sessions_go_on(home: Path, own: Database) -> None:
 
 def test_an_older_session_is_read_unchanged(service: Any, home: Path) -> None:
     before, (made,) = row("Film.mp4"), golden("rows")["results"]
-    assert [found.row.name for found in service.list_sessions()] == ["Clip.mkv"]
+    assert [session.row.name for session in service.list_sessions()] == ["Clip.mkv"]
     theirs = service.for_owner(internals.identifier(before["owner_id"]))
-    assert [found.id for found in theirs.list_sessions()] == [before["id"]]
-    found = theirs.open(before["id"])
-    assert (found.row.name, found.row.state, found.row.starred) == ("Film.mp4", "done", True)
-    assert found.clip.to_json() == before["clip"] and found.clip.path.is_file()
-    assert found.job.to_json(found.folder) == before["job"]
-    assert found.job.prompts == (Prompt(box=Box(22, 4, 78, 64)),)
-    assert not found.outdated and found.review_times == []
-    path, mime, name = theirs.result(found.id, made["id"])
+    assert [session.id for session in theirs.list_sessions()] == [before["id"]]
+    session = theirs.open(before["id"])
+    assert (session.row.name, session.row.state, session.row.starred) == ("Film.mp4", "done", True)
+    assert session.clip.to_json() == before["clip"] and session.clip.path.is_file()
+    assert session.job.to_json(session.folder) == before["job"]
+    assert session.job.prompts == (Prompt(box=Box(22, 4, 78, 64)),)
+    assert not session.outdated and session.review_times == []
+    path, mime, name = theirs.result(session.id, made["id"])
     assert (mime, name) == ("video/mp4", "Film-recorte.mp4")
     kept = DATA / "home" / path.relative_to(home)
     assert path.read_bytes() == kept.read_bytes()
@@ -263,30 +263,30 @@ def test_a_session_is_rendered_again_without_a_model(
     with internals.no_model_loads():
         theirs.run(id)
         until(lambda: theirs.queue_position(id) is None and not theirs.open(id).running)
-    found = theirs.open(id)
-    assert (found.row.state, found.row.error) == ("done", None)
-    newest, oldest = found.row.results
+    session = theirs.open(id)
+    assert (session.row.state, session.row.error) == ("done", None)
+    newest, oldest = session.row.results
     assert str(oldest.id) == golden("rows")["results"][0]["id"]
     assert (newest.frames == 12 and newest.background == background) or background is None
     if background is None:  # the same look has the same key
         assert newest.key == oldest.key
-    assert not found.outdated
-    matte = found.folder.relative_to(home) / "matte.mkv"
+    assert not session.outdated
+    matte = session.folder.relative_to(home) / "matte.mkv"
     assert (home / matte).read_bytes() == (DATA / "home" / matte).read_bytes()
 
 
 def test_a_run_killed_with_its_server_is_resumed(service: Any, home: Path) -> None:
     before = row("Clip.mkv")
     assert before["state"] == "running"
-    found = service.open(before["id"])
-    assert found.row.state == "interrupted" and found.can_resume
-    assert found.job.to_json(found.folder) == before["job"]
-    kept = files.count(DATA / "home" / found.folder.relative_to(home) / "matte.mkv.parts")
+    session = service.open(before["id"])
+    assert session.row.state == "interrupted" and session.can_resume
+    assert session.job.to_json(session.folder) == before["job"]
+    kept = files.count(DATA / "home" / session.folder.relative_to(home) / "matte.mkv.parts")
     with internals.counted("dwelling") as model:
-        service.run(found.id)
-        until(lambda: service.queue_position(found.id) is None and not service.open(found.id).running)
-    found = service.open(found.id)
-    assert (found.row.state, found.row.error) == ("done", None)
+        service.run(session.id)
+        until(lambda: service.queue_position(session.id) is None and not service.open(session.id).running)
+    session = service.open(session.id)
+    assert (session.row.state, session.row.error) == ("done", None)
     assert kept > 0 and model.frames == 41 - kept
-    assert [result.frames for result in found.row.results] == [40]
-    assert not list(found.folder.glob("*.parts"))
+    assert [result.frames for result in session.row.results] == [40]
+    assert not list(session.folder.glob("*.parts"))

@@ -46,9 +46,9 @@ def test_frames_and_mattes_are_matched_by_time(counted_path: Path, tmp_path: Pat
     path = tmp_path / "m.mkv"
     images = save(path, counted_path, 8, 20)
     clip = probe_clip(counted_path)
-    found = list(MatteFile.open(path).read(clip))
-    assert [number(frame.image) for frame, _ in found] == list(range(8, 28))
-    assert all(np.array_equal(a, b) for (_, a), b in zip(found, images, strict=True))
+    pairs = list(MatteFile.open(path).read(clip))
+    assert [number(frame.image) for frame, _ in pairs] == list(range(8, 28))
+    assert all(np.array_equal(a, b) for (_, a), b in zip(pairs, images, strict=True))
 
     pts = load_index(counted_path).pts
     wanted = [pts[n] for n in (3, 8, 13, 27, 28)]
@@ -79,9 +79,9 @@ def test_a_missing_frame_shifts_no_other(counted_path: Path, tmp_path: Path, los
     clip = probe_clip(counted_path)
     pts = load_index(counted_path).pts
     left = [n for n in range(20) if n not in lost]
-    for found in (list(kept.read(clip)), list(kept.read_at(clip, list(pts)))):
-        assert [number(frame.image) - 8 for frame, _ in found] == left
-        assert all(np.array_equal(a, images[n]) for (_, a), n in zip(found, left, strict=True))
+    for pairs in (list(kept.read(clip)), list(kept.read_at(clip, list(pts)))):
+        assert [number(frame.image) - 8 for frame, _ in pairs] == left
+        assert all(np.array_equal(a, images[n]) for (_, a), n in zip(pairs, left, strict=True))
     assert kept.covers_frames(clip, [pts[n + 8] for n in left])
     assert not any(kept.covers_frames(clip, [pts[n + 8]]) for n in lost)
     assert kept.pts_range(clip)[1] == pts[left[-1] + 9]
@@ -97,9 +97,9 @@ def test_an_undecodable_frame_shifts_no_other(tmp_path: Path) -> None:
     data[position : position + size] = b"\xff" * size
     path.write_bytes(data)
     clip, kept = probe_clip(path), MatteFile.open(tmp_path / "m.mkv")
-    for found in (list(kept.read(clip)), list(kept.read_at(clip, list(load_index(path).pts)))):
-        assert [number(frame.image) for frame, _ in found] == [0, 1, 2, 3, 5, 6, 7, 8, 9]
-        assert all(np.array_equal(a, images[number(frame.image)]) for frame, a in found)
+    for pairs in (list(kept.read(clip)), list(kept.read_at(clip, list(load_index(path).pts)))):
+        assert [number(frame.image) for frame, _ in pairs] == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+        assert all(np.array_equal(a, images[number(frame.image)]) for frame, a in pairs)
 
 
 @pytest.mark.parametrize(
@@ -116,9 +116,9 @@ def test_mattes_of_any_frame_rate(tmp_path: Path, tick: Fraction, pts: list[int]
     clip = probe_clip(path)
     for lost in (set(), {0}, {5}, {2, 8, 10}):
         kept = MatteFile.open(without(tmp_path / "m.mkv", tmp_path / "whole.mkv", lost))
-        found = list(kept.read(clip))
-        assert [number(frame.image) for frame, _ in found] == [n for n in range(12) if n not in lost]
-        assert all(np.array_equal(a, images[number(frame.image)]) for frame, a in found)
+        pairs = list(kept.read(clip))
+        assert [number(frame.image) for frame, _ in pairs] == [n for n in range(12) if n not in lost]
+        assert all(np.array_equal(a, images[number(frame.image)]) for frame, a in pairs)
 
 
 def test_the_pts_range_of_a_matte_file(counted_path: Path, tmp_path: Path) -> None:
@@ -162,9 +162,9 @@ def test_a_shorter_grey_video_is_matched_by_time(counted_path: Path, tmp_path: P
     images = [np.full((64, 64, 3), 6 * n, np.uint8) for n in range(30)]
     whole = write_clip(tmp_path / "whole.mp4", images, rate=rate, options={"crf": "8", "g": "1"})
     kept = MatteFile.open(without(tmp_path / "hand.mp4", whole, {11}))
-    found = list(kept.read(probe_clip(counted_path)))
-    assert [number(frame.image) for frame, _ in found] == [n for n in range(30) if n != 11]
-    assert all(abs(int(a.mean()) - 6 * number(frame.image)) <= 2 for frame, a in found)
+    pairs = list(kept.read(probe_clip(counted_path)))
+    assert [number(frame.image) for frame, _ in pairs] == [n for n in range(30) if n != 11]
+    assert all(abs(int(a.mean()) - 6 * number(frame.image)) <= 2 for frame, a in pairs)
 
 
 def test_a_file_that_is_no_matte_is_refused(tmp_path: Path) -> None:

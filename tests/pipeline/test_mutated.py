@@ -85,8 +85,8 @@ def looked_at(seeds: list[Path], first: int, last: int) -> list[str]:
 def test_mutated_files(seeds: list[Path]) -> None:
     bounds = [FILES * n // WORKERS for n in range(WORKERS + 1)]
     with ThreadPoolExecutor(WORKERS) as pool:
-        found = pool.map(lambda part: looked_at(seeds, *part), pairwise(bounds))
-    wrong = [told for part in found for told in part]
+        results = pool.map(lambda part: looked_at(seeds, *part), pairwise(bounds))
+    wrong = [told for part in results for told in part]
     assert not wrong, "\n\n".join(wrong)
 
 

@@ -35,14 +35,14 @@ def job(counted_path: Path, tmp_path: Path) -> Job:
 
 
 def test_previews_are_of_the_displayed_frames_in_order(job: Job) -> None:
-    found = list(preview.predict_frames(job, [1.0, 0.0, 1.02, 0.26, 99, -1]))
-    assert [number(frame.image) for frame, _ in found] == [0, 5, 20, 39]
+    predictions = list(preview.predict_frames(job, [1.0, 0.0, 1.02, 0.26, 99, -1]))
+    assert [number(frame.image) for frame, _ in predictions] == [0, 5, 20, 39]
 
 
 def test_the_model_is_given_few_frames_and_every_prompt(job: Job) -> None:
     job = replace(job, prompts=(Prompt(0.5, box=BOX), Prompt(1.5, (Point(5, 5),))))
-    found = list(preview.predict_frames(job, [0.1, 1.9], steps=4))
-    assert [number(frame.image) for frame, _ in found] == [2, 38]
+    predictions = list(preview.predict_frames(job, [0.1, 1.9], steps=4))
+    assert [number(frame.image) for frame, _ in predictions] == [2, 38]
     back, forth = carrying().streams
     assert back.numbers[0] == forth.numbers[0] == 10
     assert back.numbers[-1] == 2 and forth.numbers[-1] == 38
@@ -62,8 +62,8 @@ def test_every_frame_can_be_requested(job: Job, marks: list[int], points: bool) 
     prompts = [Prompt(n / 20, (Point(5, 5),), None if points and k else BOX) for k, n in enumerate(marks)]
     job = replace(job, prompts=tuple(prompts))
     for n in range(0, 40, 3):
-        found = list(preview.predict_frames(job, [n / 20], steps=3))
-        assert [number(frame.image) for frame, _ in found] == [n]
+        predictions = list(preview.predict_frames(job, [n / 20], steps=3))
+        assert [number(frame.image) for frame, _ in predictions] == [n]
 
 
 def test_a_matte_file_is_used_where_it_covers_the_frames(
@@ -76,9 +76,9 @@ def test_a_matte_file_is_used_where_it_covers_the_frames(
     model = models.load("threshold", "auto")
     assert isinstance(model, Threshold)
     before = model.streams
-    ((frame, found),) = preview.predict_frames(job, [0.5])
+    ((frame, predictions),) = preview.predict_frames(job, [0.5])
     assert model.streams == before
-    assert np.array_equal(found.matte, threshold(frame.image))
+    assert np.array_equal(predictions.matte, threshold(frame.image))
     assert len(list(preview.predict_frames(job, [0.5, 0.9]))) == 2  # beyond the range: made for the occasion
     assert model.streams > before
 

@@ -34,8 +34,8 @@ PLAIN = [
 
 @pytest.mark.parametrize("value", PLAIN, ids=str)
 def test_plain_values_round_trip(tmp_path: Path, value: Any) -> None:
-    found = kept(tmp_path, value)
-    assert found == value and type(found) is type(value)
+    loaded = kept(tmp_path, value)
+    assert loaded == value and type(loaded) is type(value)
 
 
 @pytest.mark.parametrize(
@@ -51,9 +51,9 @@ def test_plain_values_round_trip(tmp_path: Path, value: Any) -> None:
     ids=lambda array: f"{array.dtype}{array.shape}",
 )
 def test_arrays_round_trip_bit_for_bit(tmp_path: Path, array: np.ndarray) -> None:
-    found = kept(tmp_path, {"in": [array]})["in"][0]
-    assert (found.dtype, found.shape, found.flags.fnc) == (array.dtype, array.shape, array.flags.fnc)
-    assert found.tobytes() == array.tobytes() and found.flags.writeable
+    loaded = kept(tmp_path, {"in": [array]})["in"][0]
+    assert (loaded.dtype, loaded.shape, loaded.flags.fnc) == (array.dtype, array.shape, array.flags.fnc)
+    assert loaded.tobytes() == array.tobytes() and loaded.flags.writeable
 
 
 NUMBERS = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
@@ -75,8 +75,8 @@ def test_tensors_round_trip_bit_for_bit_with_their_memory_layout(
     tmp_path: Path, tensor: torch.Tensor, kind: torch.dtype
 ) -> None:
     tensor = (100 * tensor).to(kind)
-    found = kept(tmp_path, tensor)
-    assert found.dtype == kind and torch.equal(found, tensor) and found.stride() == tensor.stride()
+    loaded = kept(tmp_path, tensor)
+    assert loaded.dtype == kind and torch.equal(loaded, tensor) and loaded.stride() == tensor.stride()
 
 
 def test_a_view_is_stored_without_its_base_tensor(tmp_path: Path) -> None:

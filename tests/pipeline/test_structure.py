@@ -65,13 +65,13 @@ def test_torch_is_imported_where_a_model_is_loaded_and_not_before() -> None:
             continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
         top = ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], [])
-        found = {
+        imports = {
             alias.name.partition(".")[0]
             for node in ast.walk(top)
             if isinstance(node, ast.Import)
             for alias in node.names
         }
-        assert "torch" not in found, path.name
+        assert "torch" not in imports, path.name
 
 
 def test_every_module_has_a_docstring() -> None:
@@ -114,13 +114,13 @@ def place(module: str) -> str:
 
 def arrows() -> dict[str, set[str]]:
     """For each package the others that its modules import, wherever they do so."""
-    found: dict[str, set[str]] = {}
+    imports: dict[str, set[str]] = {}
     for module, path in MODULES.items():
         for name in imported(path):
             target = name if name in MODULES else name.rpartition(".")[0]
             if target in MODULES and place(target) != place(module):
-                found.setdefault(place(module), set()).add(place(target))
-    return found
+                imports.setdefault(place(module), set()).add(place(target))
+    return imports
 
 
 def test_packages_have_no_circular_imports() -> None:

@@ -24,11 +24,11 @@ def same(one: Episode, other: Episode) -> bool:
     return all(np.array_equal(value, other[name]) for name, value in one.items())  # type: ignore[literal-required]
 
 
-def test_episodes_are_reproducible(learnt: Photos, found: list[Episode]) -> None:
+def test_episodes_are_reproducible(learnt: Photos, generated: list[Episode]) -> None:
     later = Episodes(learnt, seed=1)
-    assert all(same(later[Request(n, SIDE, n % 2 == 0)], found[n]) for n in (11, 7, 8))
-    assert not same(found[7], found[9])
-    assert not same(Episodes(learnt, seed=2)[Request(7, SIDE, False)], found[7])
+    assert all(same(later[Request(n, SIDE, n % 2 == 0)], generated[n]) for n in (11, 7, 8))
+    assert not same(generated[7], generated[9])
+    assert not same(Episodes(learnt, seed=2)[Request(7, SIDE, False)], generated[7])
 
 
 def test_the_dataset_is_endless(learnt: Photos) -> None:
@@ -36,8 +36,8 @@ def test_the_dataset_is_endless(learnt: Photos) -> None:
     assert far["pictures"].shape == (STEPS, 96, 96, 3)
 
 
-def test_an_episode_is_propagated_or_corrected(found: list[Episode]) -> None:
-    carried, corrected = found[::2], found[1::2]
+def test_an_episode_is_propagated_or_corrected(generated: list[Episode]) -> None:
+    carried, corrected = generated[::2], generated[1::2]
     for episode in corrected:
         assert len(episode["pictures"]) == len(episode["alphas"]) == 1
         assert not episode["prior"].any() and not episode["flows"].size
@@ -46,13 +46,13 @@ def test_an_episode_is_propagated_or_corrected(found: list[Episode]) -> None:
         assert not np.array_equal(*episode["pictures"][1:3])
     assert sum(episode["prior"].any() for episode in carried) > 0.6 * len(carried)
     assert sum(episode["flows"].any() for episode in carried) > 0.8 * len(carried)
-    marked = [bool(episode["marks"].any()) for episode in found]
+    marked = [bool(episode["marks"].any()) for episode in generated]
     assert 0.4 * COUNT < sum(marked) < COUNT
 
 
-def test_the_flow_leads_from_each_frame_to_the_one_before(found: list[Episode]) -> None:
+def test_the_flow_leads_from_each_frame_to_the_one_before(generated: list[Episode]) -> None:
     nearer = []
-    for episode in found:
+    for episode in generated:
         alphas = episode["alphas"][1:]
         for before, after, way in zip(alphas, alphas[1:], episode["flows"], strict=False):
             if way.any():
@@ -62,8 +62,8 @@ def test_the_flow_leads_from_each_frame_to_the_one_before(found: list[Episode]) 
     assert np.mean(nearer) > 0.6
 
 
-def test_batches_have_the_shapes_of_the_network(found: list[Episode]) -> None:
-    batch = episodes.prepare_batch(default_collate(found[:6:2]), torch.device("cpu"))
+def test_batches_have_the_shapes_of_the_network(generated: list[Episode]) -> None:
+    batch = episodes.prepare_batch(default_collate(generated[:6:2]), torch.device("cpu"))
     shapes = {name: tuple(value.shape) for name, value in batch.items()}
     assert shapes == {
         "pictures": (3, STEPS, 3, SIDE, SIDE),
@@ -76,5 +76,5 @@ def test_batches_have_the_shapes_of_the_network(found: list[Episode]) -> None:
     for name in ("pictures", "alphas", "marks", "prior"):
         assert batch[name].dtype == torch.float32 and batch[name].min() >= 0 and batch[name].max() <= 1
     assert batch["use_truth"].dtype == torch.bool
-    first = found[0]["pictures"][1, 5, 9] / 255
+    first = generated[0]["pictures"][1, 5, 9] / 255
     assert batch["pictures"][0, 1, :, 5, 9].tolist() == pytest.approx(first.tolist())

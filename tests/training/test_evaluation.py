@@ -10,14 +10,14 @@ from training import evaluation
 
 
 def test_prompt_types_have_equal_weight_in_the_overall_score() -> None:
-    found = {
+    scores = {
         "things, box": 0.8,
         "people, box": 0.6,
         "things, click": 0.5,
         "carried": 0.3,
         evaluation.EDGES: 0.1,
     }
-    assert evaluation.overall_score(found) == pytest.approx(np.mean([0.7, 0.5, 0.3, 0.9]))
+    assert evaluation.overall_score(scores) == pytest.approx(np.mean([0.7, 0.5, 0.3, 0.9]))
 
 
 def test_the_edge_error_is_measured_in_the_band_of_edges(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,8 +25,8 @@ def test_the_edge_error_is_measured_in_the_band_of_edges(monkeypatch: pytest.Mon
     photo = evaluation.EmbeddedPhoto.__new__(evaluation.EmbeddedPhoto)
     photo.alpha, photo.truth = as_floats(alpha / 255), alpha > 127
 
-    def off(found: Floats) -> float:
-        monkeypatch.setattr(evaluation.EmbeddedPhoto, "predict", lambda *_: found)
+    def off(predicted: Floats) -> float:
+        monkeypatch.setattr(evaluation.EmbeddedPhoto, "predict", lambda *_: predicted)
         return evaluation._edge_error(photo)
 
     monkeypatch.setattr(evaluation.EmbeddedPhoto, "maps", lambda *_: torch.zeros(()))

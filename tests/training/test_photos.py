@@ -14,8 +14,8 @@ from training import photos
 from training.photos import Photos
 
 
-def every(found: Photos) -> set[str]:
-    return {name for names in found.names.values() for name in names}
+def every(loaded: Photos) -> set[str]:
+    return {name for names in loaded.names.values() for name in names}
 
 
 def test_training_and_held_out_photographs_are_disjoint(data: Path) -> None:
@@ -79,10 +79,10 @@ def test_alphas_are_preferred_for_training_and_masks_for_evaluation(tmp_path: Pa
     cv2.imwrite(str(folder / "alphas" / "horse_00.png"), np.full(made.SIZE, 77, np.uint8))
     cv2.imwrite(str(folder / "alphas" / "horse_01.png"), np.full(made.SIZE, 78, np.uint8))
     (folder / "masks" / "horse_01.png").unlink()
-    found = Photos(folder)
-    assert (found.read("horse_00").alpha == 77).all()
-    assert np.array_equal(found.read("horse_00", hard=True).alpha, made.disc())
-    assert (found.read("horse_01", hard=True).alpha == 78).all()
+    loaded = Photos(folder)
+    assert (loaded.read("horse_00").alpha == 77).all()
+    assert np.array_equal(loaded.read("horse_00", hard=True).alpha, made.disc())
+    assert (loaded.read("horse_01", hard=True).alpha == 78).all()
 
 
 @pytest.mark.parametrize(("held_out", "what"), [(False, "to learn by"), (True, "to measure by")])
@@ -109,8 +109,8 @@ def test_a_photograph_that_cannot_be_used_is_named(tmp_path: Path, data: Path, f
         cv2.imwrite(str(mask), made.disc(20, 30))
     elif fault == "damaged":
         picture.write_bytes(b"no picture")
-    found = Photos(folder)
+    loaded = Photos(folder)
     if fault == "no picture":
         picture.unlink()
     with pytest.raises(InputError, match=r"^The photograph horse_00.jpg or its mask horse_00.png"):
-        found.read("horse_00")
+        loaded.read("horse_00")

@@ -28,11 +28,11 @@ def test_gradients_are_float32_and_reach_the_weights() -> None:
     widen_depthwise(wide)
     picture = torch.rand(2, 8, 32, 32)
     with torch.autocast("cpu", torch.bfloat16):
-        found = wide(picture.bfloat16())
-    assert found.dtype == torch.bfloat16
+        output = wide(picture.bfloat16())
+    assert output.dtype == torch.bfloat16
     for network, shown in ((wide, picture.bfloat16()), (plain, picture)):
         with torch.autocast("cpu", torch.bfloat16, enabled=network is wide):
             network(shown).float().square().mean().backward()
-    found, exact = (network[0].weight.grad for network in (wide, plain))
-    assert found is not None and exact is not None and found.dtype == torch.float32
-    torch.testing.assert_close(found, exact, rtol=0.02, atol=1e-4)
+    gradient, exact = (network[0].weight.grad for network in (wide, plain))
+    assert gradient is not None and exact is not None and gradient.dtype == torch.float32
+    torch.testing.assert_close(gradient, exact, rtol=0.02, atol=1e-4)

@@ -9,19 +9,19 @@ from training import pretrained
 
 
 def test_the_weights_are_exactly_those_of_the_encoder() -> None:
-    found = pretrained.load_encoder()
+    weights = pretrained.load_encoder()
     network = Recorte()
     own = {name: value.shape for name, value in network.state_dict().items()}
-    assert found.keys() == {name for name in own if name.partition(".")[0] in ("stem", "stages")}
-    assert {name: value.shape for name, value in found.items()} == {name: own[name] for name in found}
+    assert weights.keys() == {name for name in own if name.partition(".")[0] in ("stem", "stages")}
+    assert {name: value.shape for name, value in weights.items()} == {name: own[name] for name in weights}
     # Names are told apart by their order alone: of the statistics only variances are never below zero.
     for last, signs in (("running_var", {1}), ("running_mean", {1, -1})):
-        values = torch.cat([value for name, value in found.items() if name.endswith(last)])
+        values = torch.cat([value for name, value in weights.items() if name.endswith(last)])
         assert set(values.sign().tolist()) - {0} == signs
-    assert all(torch.isfinite(value).all() for value in found.values())
+    assert all(torch.isfinite(value).all() for value in weights.values())
 
 
-def test_the_pretrained_encoder_distinguishes_pictures() -> None:
+def test_the_loaded_layers_are_in_order() -> None:
     """Activations stay of the size that the normalisations were learnt with: the layers are in order."""
     network = Recorte().eval()
     network.load_state_dict(pretrained.load_encoder(), strict=False)

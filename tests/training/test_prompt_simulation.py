@@ -38,9 +38,9 @@ def test_a_correct_mask_gets_no_click() -> None:
 
 def test_a_random_point_is_well_inside() -> None:
     mask = square(10, 20, 30)
-    found = [prompt_simulation.random_point(mask, np.random.default_rng(seed)) for seed in SEEDS]
-    assert all(point and 14 <= point.x <= 35 and 24 <= point.y <= 45 for point in found)
-    assert len({(point.x, point.y) for point in found if point}) > 30
+    points = [prompt_simulation.random_point(mask, np.random.default_rng(seed)) for seed in SEEDS]
+    assert all(point and 14 <= point.x <= 35 and 24 <= point.y <= 45 for point in points)
+    assert len({(point.x, point.y) for point in points if point}) > 30
     assert prompt_simulation.random_point(np.zeros((64, 64), bool), np.random.default_rng(0)) is None
 
 
@@ -85,16 +85,16 @@ def test_a_perturbed_mask_overlaps_the_true_one() -> None:
     alpha = made.disc()
     overlaps = []
     for seed in SEEDS:
-        found = prompt_simulation.perturb_mask(alpha, np.random.default_rng(seed))
-        assert found.dtype == np.float32 and found.shape == alpha.shape
-        assert found.min() >= 0 and found.max() <= 1
-        assert np.abs(found - alpha / 255).max() > 0.1
-        inside, truth = found > 0.5, alpha > 127
+        perturbed = prompt_simulation.perturb_mask(alpha, np.random.default_rng(seed))
+        assert perturbed.dtype == np.float32 and perturbed.shape == alpha.shape
+        assert perturbed.min() >= 0 and perturbed.max() <= 1
+        assert np.abs(perturbed - alpha / 255).max() > 0.1
+        inside, truth = perturbed > 0.5, alpha > 127
         overlaps.append((inside & truth).sum() / (inside | truth).sum())
     assert 0.5 < np.mean(overlaps) < 0.95 and min(overlaps) < 0.6
 
 
 def test_an_empty_mask_can_be_perturbed() -> None:
     for seed in SEEDS:
-        found = prompt_simulation.perturb_mask(np.zeros((64, 64), np.uint8), np.random.default_rng(seed))
-        assert np.isfinite(found).all() and found.mean() < 0.2
+        perturbed = prompt_simulation.perturb_mask(np.zeros((64, 64), np.uint8), np.random.default_rng(seed))
+        assert np.isfinite(perturbed).all() and perturbed.mean() < 0.2

@@ -60,8 +60,8 @@ def test_alpha_matches_the_picture(plain: None, learnt: Photos, automatic: bool,
 def test_motion_is_largest_to_the_second_frame(plain: None, learnt: Photos) -> None:
     far, near = [], []
     for seed in SEEDS:
-        found = synthesis.make_scene(learnt, SceneSpec(SIDE, False, True), np.random.default_rng(seed))
-        first, second, *rest = (frame.alpha > 127 for frame in found)
+        frames = synthesis.make_scene(learnt, SceneSpec(SIDE, False, True), np.random.default_rng(seed))
+        first, second, *rest = (frame.alpha > 127 for frame in frames)
         far.append((first ^ second).mean())
         near += [(one ^ other).mean() for one, other in pairwise((second, *rest))]
     assert np.mean(far) > 2 * np.mean(near) > 0.01
@@ -79,8 +79,8 @@ def test_scenes_are_reproducible(learnt: Photos) -> None:
 def test_extended_colours_contain_no_old_background() -> None:
     subject = np.array([230, 40, 20])
     alpha = made.disc(300, 400)
-    found = synthesis.extend_colours(Photo(made.painted(alpha, subject), alpha))
-    assert np.abs(found.astype(int) - subject).max() <= 1
+    extended = synthesis.extend_colours(Photo(made.painted(alpha, subject), alpha))
+    assert np.abs(extended.astype(int) - subject).max() <= 1
 
 
 def test_colours_are_extended_from_the_nearest_pixels() -> None:
@@ -88,9 +88,9 @@ def test_colours_are_extended_from_the_nearest_pixels() -> None:
     alpha = made.disc(100, 100)
     picture = made.painted(alpha, np.array([200, 0, 0]))
     picture[:, 50:, 1] = np.where(alpha[:, 50:] > 0, 200, picture[:, 50:, 1])
-    found = synthesis.extend_colours(Photo(picture, alpha))
-    assert np.abs(found[50, 20].astype(int) - (200, 0, 0)).max() <= 1
-    assert np.abs(found[50, 80].astype(int) - (200, 200, 0)).max() <= 1
+    extended = synthesis.extend_colours(Photo(picture, alpha))
+    assert np.abs(extended[50, 20].astype(int) - (200, 0, 0)).max() <= 1
+    assert np.abs(extended[50, 80].astype(int) - (200, 200, 0)).max() <= 1
 
 
 def test_colours_of_an_empty_mask_can_be_extended() -> None:
@@ -103,12 +103,12 @@ def test_colours_and_alpha_are_blurred_alike() -> None:
     softened = 0
     for seed in range(20):
         soft = synthesis._random_blur(SIDE, np.random.default_rng(seed))
-        found, flat = soft(alpha), soft(np.full((64, 64, 3), 7, np.float32))
+        blurred, flat = soft(alpha), soft(np.full((64, 64, 3), 7, np.float32))
         assert flat == pytest.approx(7, abs=1e-3)
-        assert found.min() >= -1e-6 and found.max() <= 1 + 1e-6
-        assert found.sum() == pytest.approx(alpha.sum(), rel=0.02)
-        assert np.array_equal(soft(np.dstack([alpha] * 3))[..., 1], found)
-        softened += int(((found > 0.1) & (found < 0.9)).sum() > 20)
+        assert blurred.min() >= -1e-6 and blurred.max() <= 1 + 1e-6
+        assert blurred.sum() == pytest.approx(alpha.sum(), rel=0.02)
+        assert np.array_equal(soft(np.dstack([alpha] * 3))[..., 1], blurred)
+        softened += int(((blurred > 0.1) & (blurred < 0.9)).sum() > 20)
     assert 5 < softened < 15
 
 
@@ -133,10 +133,10 @@ def test_all_frames_of_a_scene_have_one_camera() -> None:
     photo = Photo(made.painted(alpha, np.array([180, 90, 60])), alpha)
     looks = []
     for seed in range(20):
-        found = synthesis._apply_camera([photo] * 3, np.random.default_rng(seed))
-        means = np.array([frame.picture.mean((0, 1)) for frame in found])
+        frames = synthesis._apply_camera([photo] * 3, np.random.default_rng(seed))
+        means = np.array([frame.picture.mean((0, 1)) for frame in frames])
         assert np.ptp(means, 0).max() < 2
-        assert all(np.array_equal(frame.alpha, alpha) for frame in found)
+        assert all(np.array_equal(frame.alpha, alpha) for frame in frames)
         looks.append(means[0])
     assert np.std(looks, 0).min() > 8
 

@@ -77,18 +77,18 @@ def test_the_teacher_is_used_only_at_the_masks_edge() -> None:
     taught = np.asarray(cv2.GaussianBlur(mask, (0, 0), 1.5))
     taught[90:110, 90:110] = 0  # a hole
     taught[5:25, 5:25] = 255  # something else
-    found = teacher.soften_mask(mask, taught)
+    softened = teacher.soften_mask(mask, taught)
     edge = teacher._distance_to_edge(mask > 127) <= 2
-    assert np.array_equal(found[edge], taught[edge]) and ((found > 20) & (found < 235)).any()
-    assert (found[90:110, 90:110] == 255).all() and not found[5:25, 5:25].any()
+    assert np.array_equal(softened[edge], taught[edge]) and ((softened > 20) & (softened < 235)).any()
+    assert (softened[90:110, 90:110] == 255).all() and not softened[5:25, 5:25].any()
 
 
 def test_a_teacher_that_misses_the_subject_is_not_used() -> None:
     mask = made.disc(200, 200)
     assert np.array_equal(teacher.soften_mask(mask, np.zeros_like(mask)), mask)
     half = np.where(np.arange(200) < 100, mask, 0).astype(np.uint8)
-    found = teacher.soften_mask(mask, half)
-    assert np.array_equal(found[:, 120:], mask[:, 120:])
+    softened = teacher.soften_mask(mask, half)
+    assert np.array_equal(softened[:, 120:], mask[:, 120:])
 
 
 def test_uncertainty_counts_wide_intermediate_areas_only() -> None:

@@ -157,18 +157,18 @@ def test_warping_equals_that_of_the_pipeline() -> None:
     random = np.random.default_rng(0)
     image = random.random((2, 40, 56), np.float32)
     way = random.normal(0, 6, (2, 40, 56, 2)).astype(np.float32)
-    found = trainer._warp(torch.from_numpy(image)[:, None], torch.from_numpy(way))
+    warped = trainer._warp(torch.from_numpy(image)[:, None], torch.from_numpy(way))
     for n in range(2):
-        assert np.abs(found[n, 0].numpy() - optical_flow.warp(image[n], way[n])).max() < 0.04
+        assert np.abs(warped[n, 0].numpy() - optical_flow.warp(image[n], way[n])).max() < 0.04
 
 
 def test_the_next_step_of_a_propagated_episode_gets_the_warped_mask(batch: dict[str, Tensor]) -> None:
-    found = torch.full((4, 1, SIDE, SIDE), 0.2)
+    matte = torch.full((4, 1, SIDE, SIDE), 0.2)
     given = torch.cat((torch.ones(4, 2, SIDE, SIDE), torch.zeros(4, 1, SIDE, SIDE)), 1)
     for step in range(STEPS - 1):
-        following = trainer._next_prompt_maps(given, found, step, batch)
+        following = trainer._next_prompt_maps(given, matte, step, batch)
         assert following.shape == (4, 3, SIDE, SIDE)
-        expected = trainer._warp(found, batch["flows"][:, step - 1]) if step else batch["prior"]
+        expected = trainer._warp(matte, batch["flows"][:, step - 1]) if step else batch["prior"]
         assert torch.equal(following[:, prompt_maps.SO_FAR], expected[:, 0])
         for n in range(4):
             if (n + step) % trainer._CLICK_EVERY:
@@ -176,11 +176,11 @@ def test_the_next_step_of_a_propagated_episode_gets_the_warped_mask(batch: dict[
 
 
 def test_the_next_step_of_a_corrected_episode_keeps_its_prompts(corrected: dict[str, Tensor]) -> None:
-    found = torch.full((4, 1, SIDE, SIDE), 0.2)
+    matte = torch.full((4, 1, SIDE, SIDE), 0.2)
     given = torch.cat((torch.ones(4, 2, SIDE, SIDE), torch.zeros(4, 1, SIDE, SIDE)), 1)
     for step in range(STEPS - 1):
-        following = trainer._next_prompt_maps(given, found, step, corrected)
-        assert torch.equal(following[:, prompt_maps.SO_FAR], found[:, 0])
+        following = trainer._next_prompt_maps(given, matte, step, corrected)
+        assert torch.equal(following[:, prompt_maps.SO_FAR], matte[:, 0])
         assert following[:, : prompt_maps.SO_FAR].all()
 
 
@@ -307,6 +307,6 @@ def test_fine_tuning_has_a_lower_rate_and_frozen_statistics(learnt: Photos, batc
     assert taught._learning_rate_factor() == trainer._FINE_TUNING_RATE
     taught.step, taught.recipe = 0, training(learnt, steps=1).recipe
     assert len([*taught.run()]) == 1
-    found = taught.network.state_dict()
-    assert torch.equal(found["stem.1.running_mean"], weights["stem.1.running_mean"])
-    assert not torch.equal(found["head.0.weight"], weights["head.0.weight"])
+    state = taught.network.state_dict()
+    assert torch.equal(state["stem.1.running_mean"], weights["stem.1.running_mean"])
+    assert not torch.equal(state["head.0.weight"], weights["head.0.weight"])

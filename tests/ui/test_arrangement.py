@@ -57,7 +57,7 @@ def worker() -> Iterator[Worker]:
 
 
 @pytest.fixture(scope="module")
-def actions(
+def service(
     worker: Worker, database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[SessionService]:
     home = tmp_path_factory.mktemp("home")
@@ -67,23 +67,23 @@ def actions(
     ):
         made = SessionService(home, database, runner, SAMPLE, worker)
         yield made
-        for found in made.list_sessions():
-            made.delete(found.id)
+        for opened in made.list_sessions():
+            made.delete(opened.id)
 
 
 @pytest.fixture
-def session(actions: SessionService, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def session(service: SessionService, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """One that was made without waiting for a process."""
     with monkeypatch.context() as patched:
         patched.setattr(sandbox, "Worker", hosted.LocalWorker)
-        id = actions.create(Path(shutil.copyfile(clip, tmp_path / "upload.mp4")), "clip.mp4")
-    actions.choices.choose_model(id, "slow")
+        id = service.create(Path(shutil.copyfile(clip, tmp_path / "upload.mp4")), "clip.mp4")
+    service.choices.choose_model(id, "slow")
     return id
 
 
-def ended(actions: SessionService, id: str) -> Session:
-    until(lambda: actions.queue_position(id) is None and not actions.open(id).running)
-    return actions.open(id)
+def ended(service: SessionService, id: str) -> Session:
+    until(lambda: service.queue_position(id) is None and not service.open(id).running)
+    return service.open(id)
 
 
 def zombies() -> list[psutil.Process]:
@@ -93,76 +93,76 @@ def zombies() -> list[psutil.Process]:
 # ---------------------------------------------------------------- the worker
 
 
-def test_a_session_is_served_by_the_worker(actions: SessionService, session: str) -> None:
-    actions.choices.choose_model(session, "pointing")
-    found = actions.choices.save_marks(session, MARKS)
-    looks = actions.frames
-    assert len(looks.frame_times(found)) == FRAMES
-    assert looks.render_frame(found, 0, "cutout").mime == "image/webp"
-    assert [score for score, _ in looks.render_candidates(found, 0, 1)] == [0.55, 0.95, 0.75]
-    assert [len(n) for n in looks.make_previews(found)] == [1, 2, 3, 4, 5, 6]
-    assert len(looks.cached_previews(found)) == 6 and not looks.has_matte(found)
-    assert looks.filmstrip(found).startswith(b"\xff\xd8") and looks.poster(found)[1] == "image/jpeg"
-    before = looks.revision(found)
-    actions.run(session)
-    done = ended(actions, session)
+def test_a_session_is_served_by_the_worker(service: SessionService, session: str) -> None:
+    service.choices.choose_model(session, "pointing")
+    opened = service.choices.save_marks(session, MARKS)
+    looks = service.frames
+    assert len(looks.frame_times(opened)) == FRAMES
+    assert looks.render_frame(opened, 0, "cutout").mime == "image/webp"
+    assert [score for score, _ in looks.render_candidates(opened, 0, 1)] == [0.55, 0.95, 0.75]
+    assert [len(n) for n in looks.make_previews(opened)] == [1, 2, 3, 4, 5, 6]
+    assert len(looks.cached_previews(opened)) == 6 and not looks.has_matte(opened)
+    assert looks.filmstrip(opened).startswith(b"\xff\xd8") and looks.poster(opened)[1] == "image/jpeg"
+    before = looks.revision(opened)
+    service.run(session)
+    done = ended(service, session)
     assert done.row.state is State.DONE and looks.has_matte(done) and not done.outdated
     assert looks.poster(done)[1] == "image/webp" and looks.revision(done) != before
     with pytest.raises(InputError, match="no frame number"):
         looks.render_frame(done, FRAMES, "mask")
 
 
-def test_outdated_requests_are_aborted_in_the_worker(actions: SessionService, session: str) -> None:
+def test_outdated_requests_are_aborted_in_the_worker(service: SessionService, session: str) -> None:
     """Not even what was under way when the marks changed."""
-    actions.choices.choose_model(session, "slow")
-    found = actions.choices.save_marks(session, MARKS)
-    steps = iter(actions.frames.make_previews(found))
+    service.choices.choose_model(session, "slow")
+    opened = service.choices.save_marks(session, MARKS)
+    steps = iter(service.frames.make_previews(opened))
     next(steps)
-    actions.choices.save_marks(session, [])
+    service.choices.save_marks(session, [])
     with pytest.raises(InputError, match="have changed since"):
         list(steps)
     with pytest.raises(InputError, match="have changed since"):
-        actions.frames.render_frame(found, 0, "mask")
+        service.frames.render_frame(opened, 0, "mask")
 
 
-def test_the_page_responds_during_a_run(actions: SessionService, session: str) -> None:
-    actions.run(session)
-    until(lambda: actions.progress(session))
-    found = actions.open(session)
-    assert actions.frames.render_frame(found, 0, "original").final
-    assert actions.eta(session) == 0
-    actions.cancel(session)
-    assert ended(actions, session).row.state is State.CANCELLED
+def test_the_page_responds_during_a_run(service: SessionService, session: str) -> None:
+    service.run(session)
+    until(lambda: service.progress(session))
+    opened = service.open(session)
+    assert service.frames.render_frame(opened, 0, "original").final
+    assert service.eta(session) == 0
+    service.cancel(session)
+    assert ended(service, session).row.state is State.CANCELLED
 
 
 def test_runs_continue_after_the_worker_is_killed(
-    actions: SessionService, worker: Worker, session: str, tmp_path: Path
+    service: SessionService, worker: Worker, session: str, tmp_path: Path
 ) -> None:
     """The session says so, the page answers, the next run finishes, and nothing is left of the one before."""
-    actions.choices.choose_model(session, "slow")
-    actions.choices.choose_sound(session, "none")
-    before = {path.name for path in actions.open(session).folder.iterdir()}
+    service.choices.choose_model(session, "slow")
+    service.choices.choose_sound(session, "none")
+    before = {path.name for path in service.open(session).folder.iterdir()}
     dice = random.Random(6)
     for moment in range(10):
-        actions.run(session)
-        until(lambda: actions.queue_position(session) == 0)
+        service.run(session)
+        until(lambda: service.queue_position(session) == 0)
         if moment:  # the first before anything was heard of it
-            until(lambda: actions.progress(session))
+            until(lambda: service.progress(session))
             time.sleep(dice.uniform(0, 1.5))
         pid = worker.pid
         if pid is not None:
             psutil.Process(pid).kill()
-        found = ended(actions, session)
-        assert found.row.state is State.INTERRUPTED, moment
-        assert found.row.error == (
+        opened = ended(service, session)
+        assert opened.row.state is State.INTERRUPTED, moment
+        assert opened.row.error == (
             "The process that worked on this was lost: it was killed, and memory may have run out. "
             "Start it again to continue."
         )
-        assert found.row.results == [] and not actions.frames.has_matte(found)
-        assert actions.frames.render_frame(found, 0, "original").final and worker.pid not in (None, pid)
+        assert opened.row.results == [] and not service.frames.has_matte(opened)
+        assert service.frames.render_frame(opened, 0, "original").final and worker.pid not in (None, pid)
         assert not zombies()
-    actions.run(session)
-    done = ended(actions, session)
+    service.run(session)
+    done = ended(service, session)
     assert done.row.state is State.DONE and done.row.error is None
     (result,) = done.row.results
     assert len(ffprobe.frame_times(done.folder / result.file)) == FRAMES
@@ -171,16 +171,16 @@ def test_runs_continue_after_the_worker_is_killed(
 
 
 def test_a_lost_worker_raises_an_error_sentence_for_a_frame(
-    actions: SessionService, worker: Worker, session: str
+    service: SessionService, worker: Worker, session: str
 ) -> None:
-    found = actions.choices.save_marks(session, MARKS)
-    steps = iter(actions.frames.make_previews(found))
+    opened = service.choices.save_marks(session, MARKS)
+    steps = iter(service.frames.make_previews(opened))
     next(steps)
     worker.kill()
     with pytest.raises(WorkerLost, match=r"was lost: .*\. Try again\.$"):
         list(steps)
-    assert actions.frames.cached_previews(found) == []  # they went with it
-    assert len(list(actions.frames.make_previews(found))) >= 6
+    assert service.frames.cached_previews(opened) == []  # they went with it
+    assert len(list(service.frames.make_previews(opened))) >= 6
 
 
 def test_a_hanging_model_is_killed_and_the_next_job_runs(worker: Worker, clip: Path, tmp_path: Path) -> None:
@@ -218,29 +218,31 @@ def test_the_server_survives_its_worker_and_stops_it(tmp_path: Path) -> None:
 
 
 def test_uploads_are_probed_in_a_separate_process(
-    actions: SessionService, clip: Path, tmp_path: Path
+    service: SessionService, clip: Path, tmp_path: Path
 ) -> None:
     file = Path(shutil.copyfile(clip, tmp_path / "upload.mp4"))
-    found = actions.open(actions.create(file, "Ours.mp4"))
-    assert (found.clip.name, found.clip.frames, found.clip.path) == ("Ours.mp4", FRAMES, found.job.source)
-    assert {p.name for p in found.folder.iterdir()} == {"source.mp4", "source.mp4.index"}
+    opened = service.open(service.create(file, "Ours.mp4"))
+    assert (opened.clip.name, opened.clip.frames, opened.clip.path) == ("Ours.mp4", FRAMES, opened.job.source)
+    assert {p.name for p in opened.folder.iterdir()} == {"source.mp4", "source.mp4.index"}
     assert list(tmp_path.iterdir()) == []
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(b"no video" * 99)
     with pytest.raises(VideoError, match=r"^Theirs\.mp4: this cannot be read as a video"):
-        actions.create(bad, "Theirs.mp4")
+        service.create(bad, "Theirs.mp4")
     assert list(tmp_path.iterdir()) == []
     film = Path(shutil.copyfile(clip, tmp_path / "film.mp4"))
-    laid = actions.choices.choose_video(found.id, film, "film.mp4").job.background
-    assert isinstance(laid, Footage) and actions.frames.has_sound(laid)
+    laid = service.choices.choose_video(opened.id, film, "film.mp4").job.background
+    assert isinstance(laid, Footage) and service.frames.has_sound(laid)
     Image.new("RGB", (8, 4), "red").save(tmp_path / "red.gif")
-    laid = actions.choices.choose_picture(found.id, tmp_path / "red.gif", "red.gif").job.background
+    laid = service.choices.choose_picture(opened.id, tmp_path / "red.gif", "red.gif").job.background
     assert isinstance(laid, Picture)
     with Image.open(laid.path) as kept:
         assert kept.size == (8, 4) and kept.format == "PNG"
     shades = [Image.new("RGB", (32, 16), colour) for colour in ("red", "blue")]
     shades[0].save(tmp_path / "moves.gif", save_all=True, append_images=shades[1:], duration=200)
-    laid = actions.choices.choose_picture(found.id, tmp_path / "moves.gif", "moves.gif", "fit").job.background
+    laid = service.choices.choose_picture(
+        opened.id, tmp_path / "moves.gif", "moves.gif", "fit"
+    ).job.background
     assert isinstance(laid, Footage) and laid.fit == "fit"
     assert [int(frame.image[0, 0].argmax()) for frame in read_frames(laid.path)] == [0, 2]
     assert list(tmp_path.iterdir()) == []
@@ -268,21 +270,21 @@ class Trap(sandbox.SandboxedReader):
 
 @pytest.mark.parametrize("bounds", CRASHING)
 def test_uploads_that_exceed_resource_limits_are_refused(
-    actions: SessionService, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bounds: Limits
+    service: SessionService, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bounds: Limits
 ) -> None:
     monkeypatch.setattr(sandbox, "SandboxedReader", Trap)
     monkeypatch.setattr(sandbox, "LIMITS", bounds)
     monkeypatch.setattr(sandbox, "PICTURE_LIMITS", bounds)
-    before = {found.id for found in actions.list_sessions()}
+    before = {opened.id for opened in service.list_sessions()}
     file = Path(shutil.copyfile(clip, tmp_path / "upload.mp4"))
     with pytest.raises((VideoError, Exception), match=CRASHING[bounds]) as told:
-        actions.create(file, "big.mp4")
+        service.create(file, "big.mp4")
     assert "cannot be read safely" in str(told.value) or bounds.memory_bytes
-    assert {found.id for found in actions.list_sessions()} == before and list(tmp_path.iterdir()) == []
+    assert {opened.id for opened in service.list_sessions()} == before and list(tmp_path.iterdir()) == []
     if bounds.memory_bytes is None:
         shutil.copyfile(clip, tmp_path / "p.png")
         with pytest.raises(BackgroundError, match=r"^p\.png: this file cannot be read safely"):
-            actions.choices.choose_picture(next(iter(before)), tmp_path / "p.png", "p.png")
+            service.choices.choose_picture(next(iter(before)), tmp_path / "p.png", "p.png")
 
 
 # ---------------------------------------------------------------- the server's own process
@@ -311,20 +313,20 @@ if __name__ == "__main__":
     with Database.open(None, home / "database") as database, Worker(create_inference_service) as worker:
         ledger = Ledger(database)
         runner = Runner(ledger, InferenceClient(worker).process, kill=worker.kill)
-        actions = SessionService(home, database, runner, root / "assets" / "sample.mp4", worker)
-        page = create_application(actions, upload_bytes=2**30)
-        id = actions.create(home / "upload.mp4", "a.mp4")
-        actions.choices.save_marks(id, [{"time": 0.0, "points": [{"x": 85, "y": 65, "keep": True}]}])
-        actions.choices.choose_stock_background(id, "city")
-        actions.choices.trim(id, 0.2, 0.6)
-        found = actions.open(id)
-        assert len(list(actions.frames.make_previews(found))) == 6
-        actions.run(id)
-        while actions.queue_position(id) is not None or actions.open(id).running:
+        service = SessionService(home, database, runner, root / "assets" / "sample.mp4", worker)
+        page = create_application(service, upload_bytes=2**30)
+        id = service.create(home / "upload.mp4", "a.mp4")
+        service.choices.save_marks(id, [{"time": 0.0, "points": [{"x": 85, "y": 65, "keep": True}]}])
+        service.choices.choose_stock_background(id, "city")
+        service.choices.trim(id, 0.2, 0.6)
+        found = service.open(id)
+        assert len(list(service.frames.make_previews(found))) == 6
+        service.run(id)
+        while service.queue_position(id) is not None or service.open(id).running:
             time.sleep(0.05)
-        found = actions.open(id)
+        found = service.open(id)
         assert found.row.state == "done", found.row.error
-        assert actions.frames.has_matte(found) and actions.frames.revision(found)
+        assert service.frames.has_matte(found) and service.frames.revision(found)
         client = TestClient(page, "http://localhost", client=("127.0.0.1", 1))
         for asked in ("times", "strip", "poster", "frames/3?view=over", "frames/3/candidates"):
             answer = client.get(f"/media/{id}/{asked}")

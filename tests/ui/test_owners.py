@@ -63,7 +63,7 @@ class Gate:
 class House(NamedTuple):
     """Actions with one session for each of two users and the local one, each with a result."""
 
-    actions: SessionService
+    service: SessionService
     line: line.ManualRunner
     home: Path
     ids: dict[UUID | None, str]
@@ -107,17 +107,17 @@ def house(
     home = tmp_path_factory.mktemp("home")
     with closing(Ledger(database)) as ledger:
         queue = line.ManualRunner(ledger)
-        actions = line.make_service(home, database, queue)
+        service = line.make_service(home, database, queue)
         make = line.session_maker(home, database, clip)
         ids = {owner: make(owner) for owner in (None, *users)}
         results = {owner: line.add_result(database, home, id) for owner, id in ids.items()}
-        yield House(actions, queue, home, ids, results)
+        yield House(service, queue, home, ids, results)
         for owner, id in ids.items():
             with suppress(NotFound):
-                actions.for_owner(owner).delete(id)
+                service.for_owner(owner).delete(id)
 
 
-# ---------------------------------------------------------------- actions
+# ---------------------------------------------------------------- service
 
 PICTURE = object()
 VIDEO = object()
@@ -201,36 +201,36 @@ def test_methods_do_not_find_sessions_of_other_users(
                 argument = shutil.copyfile(small_clip, tmp_path / "a.mp4")
             arguments.append(argument)
         with pytest.raises(NotFound, match=f"^There is no session {id}\\.$"):
-            attrgetter(name)(house.actions.for_owner(who))(id, *arguments)
+            attrgetter(name)(house.service.for_owner(who))(id, *arguments)
         assert not list(tmp_path.iterdir())
     assert state_of(house, database) == before
 
 
 def test_runs_of_other_users_are_hidden(house: House, database: Database, users: list[UUID]) -> None:
     for owner, id in house.ids.items():
-        house.actions.for_owner(owner).run(id)
-    assert [house.actions.for_owner(owner).queue_position(id) for owner, id in house.ids.items()] == [1, 2, 3]
-    assert [house.actions.for_owner(owner).eta(id) for owner, id in house.ids.items()] == [90, 180, 270]
+        house.service.for_owner(owner).run(id)
+    assert [house.service.for_owner(owner).queue_position(id) for owner, id in house.ids.items()] == [1, 2, 3]
+    assert [house.service.for_owner(owner).eta(id) for owner, id in house.ids.items()] == [90, 180, 270]
     for who, id in house.strangers:
-        theirs = house.actions.for_owner(who)
+        theirs = house.service.for_owner(who)
         assert all(getattr(theirs, name)(id) is told for name, told in SILENT.items())
         with pytest.raises(NotFound):
             theirs.cancel(id)
         assert theirs.find_unfinished() == house.ids[who]
     assert len(house.line.jobs) == 3
     for owner, id in house.ids.items():
-        house.actions.for_owner(owner).cancel(id)
-        until(lambda owner=owner, id=id: house.actions.for_owner(owner).open(id).row.state is State.CANCELLED)
-    assert house.actions.for_owner(users[0]).find_unfinished() is None
+        house.service.for_owner(owner).cancel(id)
+        until(lambda owner=owner, id=id: house.service.for_owner(owner).open(id).row.state is State.CANCELLED)
+    assert house.service.for_owner(users[0]).find_unfinished() is None
 
 
 def test_users_see_only_their_own_sessions(house: House) -> None:
     for owner, id in house.ids.items():
-        mine = house.actions.for_owner(owner)
+        mine = house.service.for_owner(owner)
         assert (
-            [found.id for found in mine.list_sessions()]
+            [session.id for session in mine.list_sessions()]
             == [id]
-            == [found.id for found in mine.list_sessions("A.M")]
+            == [session.id for session in mine.list_sessions("A.M")]
         )
         path, _mime, _name = mine.result(id, house.results[owner])
         assert path.parent.name == id
@@ -240,11 +240,11 @@ def test_users_see_only_their_own_sessions(house: House) -> None:
 def test_uploads_belong_to_their_user(
     house: House, small_clip: Path, users: list[UUID], tmp_path: Path
 ) -> None:
-    mine = house.actions.for_owner(users[0])
+    mine = house.service.for_owner(users[0])
     id = mine.create(shutil.copyfile(small_clip, tmp_path / "b.mp4"), "b.mp4")
     assert mine.open(id).row.owner_id == users[0]
     for other in (None, users[1]):
-        assert id not in [found.id for found in house.actions.for_owner(other).list_sessions()]
+        assert id not in [session.id for session in house.service.for_owner(other).list_sessions()]
     mine.delete(id)
 
 
@@ -255,7 +255,7 @@ def test_uploads_belong_to_their_user(
 def server(house: House) -> Iterator[TestClient]:
     """The pictures and results, behind a gate that believes a header."""
     served = FastAPI()
-    served.include_router(media.router(house.actions))
+    served.include_router(media.router(house.service))
     served.add_middleware(Gate)
     with TestClient(served) as client:
         yield client
@@ -365,7 +365,7 @@ def test_every_handler_opens_sessions_of_the_visitor_only(
     house: House, database: Database, small_clip: Path, tmp_path: Path
 ) -> None:
     """Called with somebody else's session, each refuses, or shows nothing of it."""
-    page = built(lambda: blocks.build(house.actions))
+    page = built(lambda: blocks.build(house.service))
     functions = [function.fn for function in page.fns.values() if function.fn is not None]
     before = state_of(house, database)
     for who, id in house.strangers:
@@ -444,12 +444,12 @@ def test_twenty_queued_sessions_of_two_users_with_five_cancelled(
 ) -> None:
     with closing(Ledger(database)) as ledger:
         queue = line.ManualRunner(ledger)
-        actions = line.make_service(tmp_path, database, queue)
+        service = line.make_service(tmp_path, database, queue)
         make = line.session_maker(tmp_path, database, small_clip)
         owners = {make(users[n % 2], f"{n}.mp4"): users[n % 2] for n in range(20)}
         # Both press at once, every button twice, from two threads each.
         threads = [
-            threading.Thread(target=lambda id=id, owner=owner: actions.for_owner(owner).run(id))
+            threading.Thread(target=lambda id=id, owner=owner: service.for_owner(owner).run(id))
             for id, owner in [*owners.items(), *owners.items()]
         ]
         for thread in threads:
@@ -459,26 +459,26 @@ def test_twenty_queued_sessions_of_two_users_with_five_cancelled(
         assert sorted(queue.submitted) == sorted(owners)
         dropped = list(owners)[3:18:3]
         for id in dropped:
-            actions.for_owner(owners[id]).cancel(id)
-            actions.for_owner(owners[id]).cancel(id)  # twice is no mistake
+            service.for_owner(owners[id]).cancel(id)
+            service.for_owner(owners[id]).cancel(id)  # twice is no mistake
         done = []
         while (id := queue.step()) is not None:
             done.append(id)
         assert sorted(done + dropped) == sorted(owners) and len(dropped) == 5
 
         def states() -> list[State]:
-            return [actions.for_owner(owner).open(id).row.state for id, owner in owners.items()]
+            return [service.for_owner(owner).open(id).row.state for id, owner in owners.items()]
 
         until(lambda: not {State.QUEUED, State.RUNNING} & set(states()))
         for id, owner in owners.items():
-            found = actions.for_owner(owner).open(id)
-            assert found.row.state is (State.CANCELLED if id in dropped else State.DONE)
-            assert [result.file for result in found.row.results] == [
-                path.name for path in found.folder.glob("result-*")
+            session = service.for_owner(owner).open(id)
+            assert session.row.state is (State.CANCELLED if id in dropped else State.DONE)
+            assert [result.file for result in session.row.results] == [
+                path.name for path in session.folder.glob("result-*")
             ]
-            assert len(found.row.results) == (id not in dropped)
+            assert len(session.row.results) == (id not in dropped)
         for owner in users:
-            assert len(actions.for_owner(owner).list_sessions()) == 10 + 1  # and that of the house
+            assert len(service.for_owner(owner).list_sessions()) == 10 + 1  # and that of the house
         for id, owner in owners.items():
-            actions.for_owner(owner).delete(id)
+            service.for_owner(owner).delete(id)
     assert not list((tmp_path / "sessions").iterdir())

@@ -65,26 +65,26 @@ def test_an_unreadable_session_is_listed_and_can_be_deleted(
     line.add_result(own, tmp_path, spoilt)
     spoil(own, spoilt, column, change)
     with closing(Ledger(own)) as ledger:
-        actions = line.make_service(tmp_path, own, queue := line.ManualRunner(ledger))
-        actions.recover()
-        actions.requeue()
+        service = line.make_service(tmp_path, own, queue := line.ManualRunner(ledger))
+        service.recover()
+        service.requeue()
         assert queue.submitted == [before, after]
-        listed = actions.list_sessions()
-        assert [found.id for found in listed] == [after, spoilt, before]
-        assert [isinstance(found, Unreadable) for found in listed] == [False, True, False]
+        listed = service.list_sessions()
+        assert [session.id for session in listed] == [after, spoilt, before]
+        assert [isinstance(session, Unreadable) for session in listed] == [False, True, False]
         card = sessions.card(listed[1], "en")
         assert card["name"] == "spoilt.mp4" and card["results"] and card["state"] == State.FAILED
         assert card["error"].startswith("spoilt.mp4: this session was written by another version")
         with pytest.raises(
             InputError, match=r"^spoilt\.mp4: .* Update the program, or delete the session\.$"
         ):
-            actions.open(spoilt)
-        assert actions.find_unfinished() == after
+            service.open(spoilt)
+        assert service.find_unfinished() == after
         result = card["results"][0]["url"].rpartition("/")[2].removesuffix("?download")
-        assert actions.result(spoilt, result)[0].read_bytes() == b"result"
-        actions.cancel(spoilt)
-        actions.delete(spoilt)
-        assert [found.id for found in actions.list_sessions()] == [after, before]
+        assert service.result(spoilt, result)[0].read_bytes() == b"result"
+        service.cancel(spoilt)
+        service.delete(spoilt)
+        assert [session.id for session in service.list_sessions()] == [after, before]
         assert not (tmp_path / "sessions" / spoilt).exists()
 
 
@@ -97,17 +97,17 @@ def test_a_broken_session_does_not_prevent_the_start(
             repository.queue(tx, id=id)
     whole = RunQueue.plan
 
-    def plan(self: RunQueue, found: Any) -> Any:
-        if found.id == ids[1]:
+    def plan(self: RunQueue, session: Any) -> Any:
+        if session.id == ids[1]:
             raise ZeroDivisionError
-        return whole(self, found)
+        return whole(self, session)
 
     monkeypatch.setattr(RunQueue, "plan", plan)
     with closing(Ledger(own)) as ledger:
-        actions = line.make_service(tmp_path, own, queue := line.ManualRunner(ledger))
-        actions.requeue()
+        service = line.make_service(tmp_path, own, queue := line.ManualRunner(ledger))
+        service.requeue()
         assert queue.submitted == [ids[0], ids[2]]
-        assert actions.open(ids[1]).row.state is State.FAILED
+        assert service.open(ids[1]).row.state is State.FAILED
 
 
 NUMBERS = {
@@ -126,27 +126,27 @@ NUMBERS = {
 def test_marks_have_no_numbers_unsafe_in_javascript(
     own: Database, make: Callable[..., str], tmp_path: Path, mark: dict[str, Any]
 ) -> None:
-    actions, id = line.make_service(tmp_path, own, line.ManualRunner(None)), make()
+    service, id = line.make_service(tmp_path, own, line.ManualRunner(None)), make()
     with pytest.raises(PromptError):
-        actions.choices.save_marks(id, [{"time": 0.0} | mark])
+        service.choices.save_marks(id, [{"time": 0.0} | mark])
     with pytest.raises(PromptError):
-        actions.choices.save_marks(id, [], [{"number": 10**30, "name": "a"}])
+        service.choices.save_marks(id, [], [{"number": 10**30, "name": "a"}])
     for time in (10**400, float("nan"), float("-inf"), True, "0"):
         with pytest.raises(InputError):
-            actions.choices.trim(id, time, None)
-    assert actions.open(id).job.prompts == ()
+            service.choices.trim(id, time, None)
+    assert service.open(id).job.prompts == ()
 
 
 def test_names_are_single_line_and_printable(
     own: Database, make: Callable[..., str], tmp_path: Path, small_clip: Path, at_once: None
 ) -> None:
-    actions, id = line.make_service(tmp_path, own, line.ManualRunner(None)), make()
-    actions.choices.save_marks(id, [], [{"number": 1, "name": "The\0 man\ud800\n  left"}])
-    assert actions.open(id).job.objects[0].name == "The man left"
-    assert actions.rename(id, "\0\ud800").row.name == "a.mp4"
-    assert actions.rename(id, "A\0 beach\t\x1b[31m 😀").row.name == "A beach [31m 😀"
-    made = actions.create(Path(shutil.copyfile(small_clip, tmp_path / "u.mp4")), "b\0\udfff.mp4")
-    assert actions.open(made).row.name == actions.open(made).clip.name == "b.mp4"
+    service, id = line.make_service(tmp_path, own, line.ManualRunner(None)), make()
+    service.choices.save_marks(id, [], [{"number": 1, "name": "The\0 man\ud800\n  left"}])
+    assert service.open(id).job.objects[0].name == "The man left"
+    assert service.rename(id, "\0\ud800").row.name == "a.mp4"
+    assert service.rename(id, "A\0 beach\t\x1b[31m 😀").row.name == "A beach [31m 😀"
+    made = service.create(Path(shutil.copyfile(small_clip, tmp_path / "u.mp4")), "b\0\udfff.mp4")
+    assert service.open(made).row.name == service.open(made).clip.name == "b.mp4"
 
 
 @pytest.mark.parametrize("number", [10**30, -(2**60), 1.5, "7", None])
@@ -162,7 +162,7 @@ def test_the_count_of_an_edit_is_returned_only_if_javascript_holds_it_exactly(nu
 def test_a_full_disk_is_reported_in_the_visitors_language(
     own: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    actions = line.make_service(tmp_path, own, line.ManualRunner(None))
+    service = line.make_service(tmp_path, own, line.ManualRunner(None))
 
     def full(source: Path, target: Path) -> None:
         target.write_bytes(b"half")
@@ -170,7 +170,7 @@ def test_a_full_disk_is_reported_in_the_visitors_language(
 
     monkeypatch.setattr(shutil, "copyfile", full)
     with pytest.raises(gr.Error, match=r"disk is full\. .* try again\."):
-        handlers.with_error_toasts(actions.create_sample)()
+        handlers.with_error_toasts(service.create_sample)()
     assert list((tmp_path / "sessions").iterdir()) == []
     asked = Request({"type": "http", "headers": [(b"accept-language", b"es-ES")]})
     answer = media._respond(asked, lambda: full(tmp_path, tmp_path / "x"))  # type: ignore[arg-type,return-value]

@@ -71,9 +71,9 @@ def test_foreground_of_uniform_colours_is_recovered() -> None:
     alpha = np.tile(np.linspace(-500, 755, 320).clip(0, 255).astype(np.uint8), (200, 1))
     subject, wall = np.full((200, 320, 3), (200, 40, 90), np.uint8), np.full((200, 320, 3), 30, np.uint8)
     image = over(subject, alpha, wall)
-    found = estimate_foreground(image, alpha)
+    colours = estimate_foreground(image, alpha)
     weight = alpha[..., None] / 255
-    assert np.abs((found.astype(float) - subject) * weight).max() < 4  # laid over as it is: 42
+    assert np.abs((colours.astype(float) - subject) * weight).max() < 4  # laid over as it is: 42
 
 
 def test_foreground_colours_extend_beyond_the_edge() -> None:

@@ -70,11 +70,11 @@ def test_camera_motion_is_estimated_despite_a_moving_subject(matrix: np.ndarray)
     before[60:110, 60:110] = patch
     after[60:110, 70:120] = patch
     way, _ = flows(before, after)
-    found = optical_flow.estimate_homography(way, np.ones((160, 240), bool))
+    camera = optical_flow.estimate_homography(way, np.ones((160, 240), bool))
     expected = optical_flow.camera_flow(np.linalg.inv(matrix), 160, 240)
-    off = np.linalg.norm(optical_flow.camera_flow(found, 160, 240) - expected, axis=2)
+    off = np.linalg.norm(optical_flow.camera_flow(camera, 160, 240) - expected, axis=2)
     assert off[10:-10, 10:-10].max() < 1
-    assert np.array_equal(found, optical_flow.estimate_homography(way, np.ones((160, 240), bool)))
+    assert np.array_equal(camera, optical_flow.estimate_homography(way, np.ones((160, 240), bool)))
 
 
 def test_camera_motion_is_zero_without_visible_background() -> None:

@@ -64,12 +64,12 @@ class Broken(Sink):
     """Writes down, then raises."""
 
     def __getattribute__(self, name: str) -> Any:
-        found = super().__getattribute__(name)
+        attribute = super().__getattribute__(name)
         if name not in ("started", "progressed", "checked", "finished", "failed", "interrupted", "cancelled"):
-            return found
+            return attribute
 
         def call(*what: Any) -> None:
-            found(*what)
+            attribute(*what)
             raise ConnectionError("the database is away")
 
         call.__name__ = name

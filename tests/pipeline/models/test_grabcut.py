@@ -17,7 +17,7 @@ def run(frames: list[np.ndarray], prompt: Prompt | None, **later: Prompt) -> lis
     """The mattes of a stream with marks on its first frame, and `at5=...` on the one of that number."""
     marks = {0: prompt} | {int(name.removeprefix("at")): marks for name, marks in later.items()}
     stills = (PromptedFrame(frame, marks.get(n)) for n, frame in enumerate(frames))
-    return [found.matte for found in GrabCut().predict(stills)]
+    return [prediction.matte for prediction in GrabCut().predict(stills)]
 
 
 @pytest.fixture(scope="module")

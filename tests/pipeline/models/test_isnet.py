@@ -284,10 +284,10 @@ def test_inputs_are_normalised_as_in_the_model_card(exact: None) -> None:
 )
 def test_mattes_have_the_size_of_their_frame(exact: None, height: int, width: int) -> None:
     (frame,) = frames(1, height, width)
-    (found,) = Isnet(Look(), CPU).predict(stills([frame]))
-    assert found.matte.shape == (height, width) and found.matte.dtype == np.uint8
-    assert found.confidence == 1
-    assert np.abs(found.matte.astype(float) - frame[..., 0]).mean() < 2
+    (prediction,) = Isnet(Look(), CPU).predict(stills([frame]))
+    assert prediction.matte.shape == (height, width) and prediction.matte.dtype == np.uint8
+    assert prediction.confidence == 1
+    assert np.abs(prediction.matte.astype(float) - frame[..., 0]).mean() < 2
 
 
 def rescaled(mask: np.ndarray) -> np.ndarray:
@@ -301,7 +301,8 @@ def test_masks_are_not_rescaled_to_the_full_range(exact: None) -> None:
     lit = empty.copy()
     lit[:8, :8] = 255
     (nothing,), (something,) = (
-        [found.matte for found in Isnet(Look(), CPU).predict(stills([frame]))] for frame in (empty, lit)
+        [prediction.matte for prediction in Isnet(Look(), CPU).predict(stills([frame]))]
+        for frame in (empty, lit)
     )
     assert nothing.max() < 8
     assert np.array_equal(nothing[20:], something[20:])
@@ -314,8 +315,8 @@ def test_streams_are_one_for_one_in_batches(exact: None, monkeypatch: pytest.Mon
     monkeypatch.setattr(devices, "batch_size", lambda device, each: 4)
     look = Look(room=3)
     shown = [np.full((8, 8, 3), 20 * n, np.uint8) for n in range(7)]
-    found = list(Isnet(look, CPU).predict(stills(shown)))
-    assert [int(f.matte[4, 4]) for f in found] == pytest.approx([20 * n for n in range(7)], abs=1)
+    predictions = list(Isnet(look, CPU).predict(stills(shown)))
+    assert [int(f.matte[4, 4]) for f in predictions] == pytest.approx([20 * n for n in range(7)], abs=1)
     assert [len(given) for given in look.seen] == [4, 2, 2, 2, 1]
 
 
@@ -385,7 +386,7 @@ def test_checkpoints_are_read_by_the_safe_loader(checkpoint: Path, drawn: nn.Mod
     assert card.weights is not None
     assert checkpoint.stat().st_size == pytest.approx(card.weights.bytes, rel=0.001)
     (frame,) = frames(1, 288, 512)
-    (found,) = card.load("cpu", [checkpoint]).predict(stills([frame]))
+    (prediction,) = card.load("cpu", [checkpoint]).predict(stills([frame]))
     picture = torch.from_numpy(frame).permute(2, 0, 1)[None].float()
     grid = functional.interpolate(picture, (1024, 1024), mode="bilinear") / 255 - 0.5
     with torch.inference_mode():
@@ -393,7 +394,7 @@ def test_checkpoints_are_read_by_the_safe_loader(checkpoint: Path, drawn: nn.Mod
     expected = guided_filter.upsample_soft(cv2.resize(mask, (512, 288), interpolation=cv2.INTER_AREA), frame)
     assert expected.std() > 5
     # In bfloat16, where the hardware has it, a matte is some levels off.
-    assert np.abs(found.matte.astype(float) - expected).mean() < 4
+    assert np.abs(prediction.matte.astype(float) - expected).mean() < 4
 
 
 @pytest.mark.parametrize("what", ["another table", "another name", "cut off"])

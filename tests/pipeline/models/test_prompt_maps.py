@@ -9,26 +9,26 @@ from pipeline.prompts import Box, Point
 
 
 def test_maps_without_prompts_are_empty() -> None:
-    found = prompt_maps.draw(32, 48)
-    assert found.shape == (3, 32, 48) and found.dtype == np.float32 and not found.any()
+    maps = prompt_maps.draw(32, 48)
+    assert maps.shape == (3, 32, 48) and maps.dtype == np.float32 and not maps.any()
 
 
 def test_points_are_discs_on_the_map_of_their_label() -> None:
-    found = prompt_maps.draw(40, 60, [Point(10, 20), Point(45.6, 8.2, keep=False)])
+    maps = prompt_maps.draw(40, 60, [Point(10, 20), Point(45.6, 8.2, keep=False)])
     for plane, x, y in ((KEPT, 10, 20), (REMOVED, 45, 8)):
-        ys, xs = found[plane].nonzero()
-        assert (xs.mean(), ys.mean()) == (x, y) and set(found[plane][ys, xs]) == {1}
+        ys, xs = maps[plane].nonzero()
+        assert (xs.mean(), ys.mean()) == (x, y) and set(maps[plane][ys, xs]) == {1}
         assert np.hypot(xs - x, ys - y).max() == 4
-    assert not found[SO_FAR].any()
+    assert not maps[SO_FAR].any()
 
 
 def test_a_box_is_filled_and_a_point_inside_it_is_brighter() -> None:
-    found = prompt_maps.draw(40, 60, [Point(25, 20)], Box(10.4, 4.6, 50, 37))
+    maps = prompt_maps.draw(40, 60, [Point(25, 20)], Box(10.4, 4.6, 50, 37))
     expected = np.zeros((40, 60), bool)
     expected[5:37, 10:50] = True
-    assert np.array_equal(found[KEPT] > 0, expected)
-    assert found[KEPT, 20, 25] == 1 and found[KEPT, 6, 11] == 0.5
-    assert not found[REMOVED].any()
+    assert np.array_equal(maps[KEPT] > 0, expected)
+    assert maps[KEPT, 20, 25] == 1 and maps[KEPT, 6, 11] == 0.5
+    assert not maps[REMOVED].any()
 
 
 @pytest.mark.parametrize(
@@ -46,9 +46,9 @@ def test_a_point_on_the_border_is_drawn(corner: tuple[float, float]) -> None:
 
 def test_the_earlier_mask_has_a_map_of_its_own() -> None:
     mask = np.random.default_rng(0).random((40, 60), np.float32)
-    found = prompt_maps.draw(40, 60, [Point(5, 5)], mask=mask)
-    assert np.array_equal(found[SO_FAR], mask) and found[KEPT, 5, 5] == 1
-    found[SO_FAR] = 0
+    maps = prompt_maps.draw(40, 60, [Point(5, 5)], mask=mask)
+    assert np.array_equal(maps[SO_FAR], mask) and maps[KEPT, 5, 5] == 1
+    maps[SO_FAR] = 0
     assert mask.any()  # what was given stays as it is
 
 

@@ -45,21 +45,24 @@ def found(model: Model, clip: Clip) -> list[Prediction]:
     return run(model, clip[0], box_around(clip[1][0]))
 
 
-def test_a_box_on_the_first_frame_mattes_every_frame(clip: Clip, found: list[Prediction]) -> None:
-    assert [f.matte.shape for f in found] == [a.shape for a in clip[1]]
-    assert all(f.matte.dtype == np.uint8 for f in found)
-    assert min(overlap(f.matte, a) for f, a in zip(found, clip[1], strict=True)) > 0.9
-    assert min(f.confidence for f in found) > LOW_CONFIDENCE
+def test_a_box_on_the_first_frame_mattes_every_frame(clip: Clip, predictions: list[Prediction]) -> None:
+    assert [f.matte.shape for f in predictions] == [a.shape for a in clip[1]]
+    assert all(f.matte.dtype == np.uint8 for f in predictions)
+    assert min(overlap(f.matte, a) for f, a in zip(predictions, clip[1], strict=True)) > 0.9
+    assert min(f.confidence for f in predictions) > LOW_CONFIDENCE
 
 
 def test_a_person_is_found_without_a_prompt(model: Model) -> None:
     frames = [frame.image for frame in itertools.islice(read_frames(SAMPLE), 0, 48, 8)]
     height, width = frames[0].shape[:2]
-    for found in run(model, frames, None):
-        assert 0.25 < (found.matte > 127).mean() < 0.5 and found.confidence > LOW_CONFIDENCE
-        face, suit = (found.matte[int(down * height), int(0.4 * width)] for down in (0.35, 0.8))
+    for prediction in run(model, frames, None):
+        assert 0.25 < (prediction.matte > 127).mean() < 0.5 and prediction.confidence > LOW_CONFIDENCE
+        face, suit = (prediction.matte[int(down * height), int(0.4 * width)] for down in (0.35, 0.8))
         assert face > 250 and suit > 250
-        assert not found.matte[: height // 4, : width // 4].any() and not found.matte[:, -width // 12 :].any()
+        assert (
+            not prediction.matte[: height // 4, : width // 4].any()
+            and not prediction.matte[:, -width // 12 :].any()
+        )
 
 
 def test_a_click_and_a_box_select_the_same_person(model: Model) -> None:
@@ -72,14 +75,16 @@ def test_a_click_and_a_box_select_the_same_person(model: Model) -> None:
     assert overlap(clicked.matte, told.matte) > 0.9
 
 
-def test_streams_are_independent(model: Model, clip: Clip, found: list[Prediction]) -> None:
+def test_streams_are_independent(model: Model, clip: Clip, predictions: list[Prediction]) -> None:
     starts = {n: box_around(clip[1][n]) for n in (0, 8)}
     one, two = (
         model.predict(iter([PromptedFrame(clip[0][n + k], None if k else start) for k in range(3)]))
         for n, start in starts.items()
     )
     mixed = [f.matte for pair in zip(one, two, strict=True) for f in pair]
-    assert all(np.abs(a.astype(int) - b.matte).max() <= 1 for a, b in zip(mixed[::2], found, strict=False))
+    assert all(
+        np.abs(a.astype(int) - b.matte).max() <= 1 for a, b in zip(mixed[::2], predictions, strict=False)
+    )
 
 
 def test_streams_are_read_lazily(model: Model, clip: Clip) -> None:
@@ -96,9 +101,9 @@ def test_streams_are_read_lazily(model: Model, clip: Clip) -> None:
 
 @pytest.mark.parametrize("keep", [True, False])
 def test_a_click_decides_the_pixel_under_it(
-    model: Model, clip: Clip, found: list[Prediction], keep: bool
+    model: Model, clip: Clip, predictions: list[Prediction], keep: bool
 ) -> None:
-    before: Matte = found[3].matte
+    before: Matte = predictions[3].matte
     far = cv2.distanceTransform((before > 127).astype(np.uint8) ^ keep, cv2.DIST_L2, 3)
     y, x = np.unravel_index(int(far.argmax()), far.shape)
     click = Prompt(points=(Point(float(x), float(y), keep),))
@@ -110,18 +115,18 @@ def test_a_subject_that_left_has_an_empty_matte_and_is_redetected(model: Model) 
     frames, alphas = subject_over_background(10)
     wall = cv2.blur(frames[0][:, :1].repeat(frames[0].shape[1], 1), (9, 9))
     gone = [wall] * 3
-    found = run(model, [*frames[:3], *gone, *frames[3:6]], box_around(alphas[0]))
-    assert max((f.matte > 127).mean() for f in found[4:6]) < 0.01
-    assert max(f.confidence for f in found[4:6]) < LOW_CONFIDENCE
-    assert overlap(found[-1].matte, alphas[5]) > 0.8
+    predictions = run(model, [*frames[:3], *gone, *frames[3:6]], box_around(alphas[0]))
+    assert max((f.matte > 127).mean() for f in predictions[4:6]) < 0.01
+    assert max(f.confidence for f in predictions[4:6]) < LOW_CONFIDENCE
+    assert overlap(predictions[-1].matte, alphas[5]) > 0.8
 
 
 def test_an_empty_scene_has_an_empty_matte_until_a_subject_appears(model: Model) -> None:
     frame = next(read_frames(SAMPLE)).image
     grey = np.full_like(frame, 128)
-    found = run(model, [grey, grey, frame], None)
-    assert max(f.confidence for f in found[:2]) < LOW_CONFIDENCE
-    assert overlap(found[2].matte, run(model, [frame], None)[0].matte) > 0.95
+    predictions = run(model, [grey, grey, frame], None)
+    assert max(f.confidence for f in predictions[:2]) < LOW_CONFIDENCE
+    assert overlap(predictions[2].matte, run(model, [frame], None)[0].matte) > 0.95
 
 
 @pytest.mark.parametrize("prompt", [None, Prompt(points=(Point(0, 0),)), Prompt(box=Box(0, 0, 1, 1))])

@@ -100,13 +100,13 @@ def predicted(sam: Sam, image: Image, prompt: Prompt, *, several: bool = False) 
 
 def answered(predictor: SamPredictor, prompt: Prompt, several: bool) -> np.ndarray:
     box = prompt.box
-    found, _, _ = predictor.predict(
+    masks, _, _ = predictor.predict(
         point_coords=np.array([(p.x, p.y) for p in prompt.points]) if prompt.points else None,
         point_labels=np.array([p.keep for p in prompt.points]) if prompt.points else None,
         box=None if box is None else np.array([box.x0, box.y0, box.x1, box.y1]),
         multimask_output=several,
     )
-    return np.asarray(found)
+    return np.asarray(masks)
 
 
 def marks(height: int, width: int) -> dict[str, Prompt]:
@@ -208,9 +208,9 @@ def test_a_single_click_has_three_candidates_and_the_chosen_one_is_used(network:
     answer = network.decode(network.embed(image), (211, 317), click.points, several=True)
     assert [c.score for c in given] == pytest.approx(answer.scores.clip(0, 1).tolist())
     for chosen in range(3):
-        (found,) = model.predict(iter([PromptedFrame(image, replace(click, candidate=chosen))]))
-        assert np.array_equal(found.matte, given[chosen].matte)
-        assert found.confidence == given[chosen].score
+        (prediction,) = model.predict(iter([PromptedFrame(image, replace(click, candidate=chosen))]))
+        assert np.array_equal(prediction.matte, given[chosen].matte)
+        assert prediction.confidence == given[chosen].score
     (best,) = model.predict(iter([PromptedFrame(image, click)]))
     assert np.array_equal(best.matte, given[int(np.argmax(answer.scores))].matte)
     (one,) = model.candidates(PromptedFrame(image, marks(211, 317)["box"]))
@@ -234,10 +234,10 @@ def test_the_smallest_frames_are_accepted(network: Network) -> None:
     for size in [(1, 1), (2, 90), (33, 17)]:
         frames = [random.integers(0, 256, (*size, 3), np.uint8) for _ in range(3)]
         for prompt in (Prompt(points=(Point(0, 0),)), Prompt(box=Box(0, 0, 1, 1))):
-            found = list(
+            predictions = list(
                 model.predict(iter([PromptedFrame(frames[0], prompt), *map(PromptedFrame, frames[1:])]))
             )
-            assert [f.matte.shape for f in found] == [size] * 3
+            assert [f.matte.shape for f in predictions] == [size] * 3
 
 
 @pytest.fixture(scope="module")
@@ -261,8 +261,8 @@ def test_vit_b_predicts_as_the_reference_package(vit_b: tuple[Path, Sam]) -> Non
         assert own.keys() == theirs.keys() and all(torch.equal(own[name], theirs[name]) for name in own)
     image = picture(180, 320)
     prompt = marks(180, 320)["box and points"]
-    (found,) = model.predict(iter([PromptedFrame(image, prompt)]))
-    assert found.matte.shape == (180, 320) and 0 <= found.confidence <= 1
+    (prediction,) = model.predict(iter([PromptedFrame(image, prompt)]))
+    assert prediction.matte.shape == (180, 320) and 0 <= prediction.confidence <= 1
     # The encoder, which takes seconds, runs this once: the rest is compared on what it found.
     predictor = SamPredictor(sam)
     predictor.features = model._embed(image).clone()

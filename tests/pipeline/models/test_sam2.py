@@ -154,13 +154,13 @@ def whole(
             input_labels=[[[1 if point.keep else 0 for point in mark.points]]] if mark.points else None,
             input_boxes=[[[mark.box.x0, mark.box.y0, mark.box.x1, mark.box.y1]]] if mark.box else None,
         )
-        for found in network.module.propagate_in_video_iterator(
+        for output in network.module.propagate_in_video_iterator(
             session,
             start_frame_idx=number,
             max_frame_num_to_track=abs(following - number),
             reverse=reverse,
         ):
-            masks[found.frame_idx] = found.pred_masks[0]
+            masks[output.frame_idx] = output.pred_masks[0]
     return [masks[number] for number in range(len(frames))]
 
 
@@ -172,21 +172,24 @@ class TestStreaming:
     @pytest.mark.parametrize("prompt", [CLICK, BOX, BOTH], ids=["click", "box", "both"])
     def test_equals_the_whole_video(self, network: sam2.Network, prompt: Prompt) -> None:
         frames = clip(24)  # longer than any window of 7 memories or 16 pointers
-        found = streamed(network, frames, {0: prompt})
-        assert equal(found, whole(network, frames, {0: prompt}))
-        assert any(mask.max() > 0 for mask in found)
+        predictions = streamed(network, frames, {0: prompt})
+        assert equal(predictions, whole(network, frames, {0: prompt}))
+        assert any(mask.max() > 0 for mask in predictions)
 
     @pytest.mark.parametrize("at", [1, 19])
     def test_equals_it_after_a_correction(self, network: sam2.Network, at: int) -> None:
         frames = clip(24)
-        found = streamed(network, frames, {0: BOX, at: LATER})
-        assert equal(found, whole(network, frames, {0: BOX, at: LATER}))
+        predictions = streamed(network, frames, {0: BOX, at: LATER})
+        assert equal(predictions, whole(network, frames, {0: BOX, at: LATER}))
 
     def test_a_correction_holds_from_its_frame_on(self, seen: sam2.Network) -> None:
         frames = clip(24)
-        found, uncorrected = streamed(seen, frames, {0: BOX, 9: LATER}), streamed(seen, frames, {0: BOX})
-        assert equal(found[:9], uncorrected[:9])
-        assert not any(torch.equal(a, b) for a, b in zip(found[9:], uncorrected[9:], strict=True))
+        predictions, uncorrected = (
+            streamed(seen, frames, {0: BOX, 9: LATER}),
+            streamed(seen, frames, {0: BOX}),
+        )
+        assert equal(predictions[:9], uncorrected[:9])
+        assert not any(torch.equal(a, b) for a, b in zip(predictions[9:], uncorrected[9:], strict=True))
 
     @pytest.mark.parametrize("size", [(71, 93), (128, 128), (301, 40)], ids=str)
     def test_equals_it_for_upright_and_odd_frames(self, seen: sam2.Network, size: tuple[int, int]) -> None:
@@ -200,8 +203,8 @@ class TestStreaming:
 
     def test_equals_it_backwards_in_time(self, seen: sam2.Network) -> None:
         frames = clip(20)
-        found = streamed(seen, frames[::-1], {0: BOX, 9: LATER})
-        assert equal(found[::-1], whole(seen, frames, {19: BOX, 10: LATER}, reverse=True))
+        predictions = streamed(seen, frames[::-1], {0: BOX, 9: LATER})
+        assert equal(predictions[::-1], whole(seen, frames, {19: BOX, 10: LATER}, reverse=True))
 
     def test_memory_does_not_grow_with_the_length(self, seen: sam2.Network) -> None:
         track = sam2.Track(seen, seen.embed)
@@ -214,36 +217,36 @@ class TestStreaming:
         assert held[20] == held[40] == held[60] > held[1]
 
     def test_a_finished_stream_frees_its_memory(self, seen: sam2.Network) -> None:
-        found = Sam2(seen).predict(PromptedFrame(frame, BOX) for frame in clip(3))
-        next(found)
+        stream = Sam2(seen).predict(PromptedFrame(frame, BOX) for frame in clip(3))
+        next(stream)
         assert sessions() == 1
-        found.close()
+        stream.close()
         assert sessions() == 0
 
     def test_streams_are_independent(self, seen: sam2.Network) -> None:
         frames = clip(6)
         tracks = [sam2.Track(seen, seen.embed), sam2.Track(seen, seen.embed)]
-        found = [
+        predictions = [
             [
                 track.step(frame, prompt if number == 0 else None).logits
                 for track, prompt in zip(tracks, (BOX, CLICK), strict=True)
             ]
             for number, frame in enumerate(frames)
         ]
-        assert equal([boxed for boxed, _ in found], streamed(seen, frames, {0: BOX}))
-        assert equal([clicked for _, clicked in found], streamed(seen, frames, {0: CLICK}))
+        assert equal([boxed for boxed, _ in predictions], streamed(seen, frames, {0: BOX}))
+        assert equal([clicked for _, clicked in predictions], streamed(seen, frames, {0: CLICK}))
 
 
 def tensor_bytes() -> int:
     """Return the bytes that all tensors of this process hold."""
     gc.collect()
-    tensors = [found for found in gc.get_objects() if issubclass(type(found), torch.Tensor)]
+    tensors = [predictions for predictions in gc.get_objects() if issubclass(type(predictions), torch.Tensor)]
     return sum({t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}.values())
 
 
 def sessions() -> int:
     gc.collect()
-    return sum(type(found) is Sam2VideoInferenceSession for found in gc.get_objects())
+    return sum(type(predictions) is Sam2VideoInferenceSession for predictions in gc.get_objects())
 
 
 class TestFeatures:
@@ -312,20 +315,20 @@ class TestMattes:
         frames = clip(20)
         whole(network, frames, {0: BOX})
         hook.remove()
-        found = list(
+        predictions = list(
             Sam2(network).predict(PromptedFrame(f, None if n else BOX) for n, f in enumerate(frames))
         )
-        assert [one.confidence for one in found] == pytest.approx(heard)
-        for one in found:
+        assert [one.confidence for one in predictions] == pytest.approx(heard)
+        for one in predictions:
             assert one.matte.any() or one.confidence < models.LOW_CONFIDENCE
 
     def test_an_occluded_subject_has_low_confidence_and_is_found_again(self) -> None:
         stills = (PromptedFrame(frame, None if number else BOX) for number, frame in enumerate(clip(20)))
         hidden = sam2.Network(module(HIDDEN), torch.device("cpu"))
-        found = list(Sam2(hidden).predict(stills))
-        empty = "".join("." if one.matte.any() else "-" for one in found)
+        predictions = list(Sam2(hidden).predict(stills))
+        empty = "".join("." if one.matte.any() else "-" for one in predictions)
         assert "-." in empty and ".-" in empty
-        assert all(one.confidence < models.LOW_CONFIDENCE for one in found if not one.matte.any())
+        assert all(one.confidence < models.LOW_CONFIDENCE for one in predictions if not one.matte.any())
 
     @pytest.mark.parametrize(
         "prompt", [None, Prompt(points=(Point(3, 4, keep=False),))], ids=["none", "remove"]
@@ -373,9 +376,9 @@ class TestCandidates:
         assert len(candidates) == 3 and len({c.matte.tobytes() for c in candidates}) == 3
         for number, candidate in enumerate(candidates):
             chosen = Prompt(points=CLICK.points, candidate=number)
-            found = next(model.predict(iter([PromptedFrame(frame, chosen)])))
-            np.testing.assert_array_equal(found.matte, candidate.matte)
-            assert found.confidence < candidate.score
+            prediction = next(model.predict(iter([PromptedFrame(frame, chosen)])))
+            np.testing.assert_array_equal(prediction.matte, candidate.matte)
+            assert prediction.confidence < candidate.score
         best = max(candidates, key=lambda candidate: candidate.score)
         np.testing.assert_array_equal(
             next(model.predict(iter([PromptedFrame(frame, CLICK)]))).matte, best.matte

@@ -91,9 +91,9 @@ class Hues:
         if mask is not None:
             prior = (mask[: things.shape[0], : things.shape[1]] > 0) & allowed
             meant |= {n for n in np.unique(things[prior]) if prior[things == n].mean() > 0.5}
-        found = np.isin(things, list(meant - there[False])) & allowed
+        selected = np.isin(things, list(meant - there[False])) & allowed
         square = np.full((GRID, GRID), -10, np.float32)
-        square[: things.shape[0], : things.shape[1]] = np.where(found, 10, -10)
+        square[: things.shape[0], : things.shape[1]] = np.where(selected, 10, -10)
         square = cv2.GaussianBlur(square, (0, 0), 0.7)
         if not several:
             return DecoderOutput(square[None], np.array([self.score], np.float32))
@@ -199,12 +199,12 @@ def run(frames: list[Image], marks: dict[int, Prompt], network: Hues | None = No
     return list(Sam(network or Hues()).predict(stills))
 
 
-def doubted(found: list[Prediction]) -> list[int]:
-    return [n for n, f in enumerate(found) if f.confidence < LOW_CONFIDENCE]
+def doubted(predictions: list[Prediction]) -> list[int]:
+    return [n for n, f in enumerate(predictions) if f.confidence < LOW_CONFIDENCE]
 
 
-def overlaps(found: list[Prediction], truths: list[np.ndarray]) -> np.ndarray:
-    return np.array([overlap(f.matte, truth) for f, truth in zip(found, truths, strict=True)])
+def overlaps(predictions: list[Prediction], truths: list[np.ndarray]) -> np.ndarray:
+    return np.array([overlap(f.matte, truth) for f, truth in zip(predictions, truths, strict=True)])
 
 
 def shares(truths: list[np.ndarray]) -> np.ndarray:
@@ -215,11 +215,11 @@ def shares(truths: list[np.ndarray]) -> np.ndarray:
 def test_a_box_is_tracked_through_the_clip() -> None:
     frames, truths = Scene(seed=2).clip(np.linspace(60, 260, 30))
     network = Hues()
-    found = run(frames, {0: box_around(truths[0])}, network)
-    assert overlaps(found, truths).min() > 0.97
-    assert not doubted(found)
+    predictions = run(frames, {0: box_around(truths[0])}, network)
+    assert overlaps(predictions, truths).min() > 0.97
+    assert not doubted(predictions)
     assert network.embedded == len(frames)
-    assert [f.matte.dtype for f in found] == [np.uint8] * len(frames)
+    assert [f.matte.dtype for f in predictions] == [np.uint8] * len(frames)
 
 
 def test_each_frame_is_prompted_with_box_mask_and_inner_points() -> None:
@@ -239,35 +239,35 @@ def test_each_frame_is_prompted_with_box_mask_and_inner_points() -> None:
 @pytest.mark.parametrize("seed", [0, 3])
 def test_confidence_is_low_only_during_the_occlusion(seed: int) -> None:
     frames, truths = Scene(pillar=(120, 200), seed=seed).clip(np.linspace(40, 290, 44))
-    found = run(frames, {0: box_around(truths[0])})
+    predictions = run(frames, {0: box_around(truths[0])})
     seen = shares(truths)
-    doubts = doubted(found)
+    doubts = doubted(predictions)
     assert all(seen[n] < 0.25 for n in doubts)
     assert all(n in doubts for n in np.flatnonzero(seen < 0.02))
     assert all(b - a == 1 for a, b in pairwise(doubts))  # one run, and so one place to look at
-    assert not any(found[n].matte.any() for n in np.flatnonzero(seen < 0.01))  # nothing sticks to the pillar
+    assert not any(predictions[n].matte.any() for n in np.flatnonzero(seen < 0.01))  # none on the pillar
     there = seen > 0.25
-    assert overlaps(found, truths)[there].min() > 0.95  # before, and once it came out again
+    assert overlaps(predictions, truths)[there].min() > 0.95  # before, and once it came out again
 
 
 @pytest.mark.parametrize("seed", [0, 2])
 def test_both_parts_beside_a_partial_occlusion_are_kept(seed: int) -> None:
     frames, truths = Scene(pillar=(155, 170), seed=seed).clip(np.linspace(80, 250, 34))
-    found = run(frames, {0: box_around(truths[0])})
+    predictions = run(frames, {0: box_around(truths[0])})
     assert shares(truths).min() < 0.75
-    assert overlaps(found, truths).min() > 0.8
-    assert not doubted(found)
+    assert overlaps(predictions, truths).min() > 0.8
+    assert not doubted(predictions)
 
 
 def test_a_subject_that_left_is_redetected() -> None:
     places = [*np.linspace(160, 360, 20), *[360] * 4, *np.linspace(360, 160, 20)]
     frames, truths = Scene().clip(places)
-    found = run(frames, {0: box_around(truths[0])})
+    predictions = run(frames, {0: box_around(truths[0])})
     seen = shares(truths)
-    doubts = doubted(found)
+    doubts = doubted(predictions)
     assert doubts == list(range(doubts[0], doubts[-1] + 1))
     assert set(np.flatnonzero(seen < 0.02)) <= set(doubts)
-    assert overlaps(found, truths)[seen > 0.25].min() > 0.9
+    assert overlaps(predictions, truths)[seen > 0.25].min() > 0.9
 
 
 def test_an_occluded_subject_is_not_replaced_by_a_similar_one() -> None:
@@ -277,9 +277,9 @@ def test_an_occluded_subject_is_not_replaced_by_a_similar_one() -> None:
         return frame
 
     frames, truths = Scene(pillar=(130, 210)).clip([*np.linspace(60, 170, 20), *[170] * 10])
-    found = run([with_another(frame) for frame in frames], {0: box_around(truths[0])})
-    assert doubted(found)[-10:] == list(range(20, 30))
-    assert not any(f.matte.any() for f in found[-10:])
+    predictions = run([with_another(frame) for frame in frames], {0: box_around(truths[0])})
+    assert doubted(predictions)[-10:] == list(range(20, 30))
+    assert not any(f.matte.any() for f in predictions[-10:])
 
 
 class Straying(Hues):
@@ -310,18 +310,18 @@ class Shrinking(Straying):
 @pytest.mark.parametrize("network", [Straying(), Shrinking()], ids=["another thing", "a part"])
 def test_a_bad_prediction_has_low_confidence_and_is_not_tracked(network: Hues) -> None:
     frames, truths = Scene().clip(np.linspace(60, 160, 16))
-    found = run(frames, {0: box_around(truths[0])}, network)
-    assert doubted(found) == [5, 6, 7, 8, 9]
-    assert overlaps(found, truths).min() > 0.8
-    assert overlaps(found, truths)[-5:].min() > 0.99
+    predictions = run(frames, {0: box_around(truths[0])}, network)
+    assert doubted(predictions) == [5, 6, 7, 8, 9]
+    assert overlaps(predictions, truths).min() > 0.8
+    assert overlaps(predictions, truths)[-5:].min() > 0.99
 
 
 def test_low_predicted_iou_lowers_confidence_and_keeps_the_masks() -> None:
     frames, truths = Scene().clip(np.linspace(60, 160, 8))
-    found = run(frames, {0: box_around(truths[0])}, Hues(score=0.3))
-    assert doubted(found) == list(range(8))
-    assert max(f.confidence for f in found) <= 0.3 + 1e-6
-    assert overlaps(found, truths).min() > 0.95
+    predictions = run(frames, {0: box_around(truths[0])}, Hues(score=0.3))
+    assert doubted(predictions) == list(range(8))
+    assert max(f.confidence for f in predictions) <= 0.3 + 1e-6
+    assert overlaps(predictions, truths).min() > 0.95
 
 
 @pytest.mark.parametrize(
@@ -329,11 +329,11 @@ def test_low_predicted_iou_lowers_confidence_and_keeps_the_masks() -> None:
 )
 def test_lighting_changes_are_tolerated(light: Callable[[int], float]) -> None:
     frames, truths = Scene().clip(np.linspace(60, 180, 24))
-    found = run(
+    predictions = run(
         [(frame * light(n)).astype(np.uint8) for n, frame in enumerate(frames)], {0: box_around(truths[0])}
     )
-    assert overlaps(found, truths).min() > 0.95
-    assert not doubted(found)
+    assert overlaps(predictions, truths).min() > 0.95
+    assert not doubted(predictions)
 
 
 @pytest.mark.parametrize("size", [(1280, 720), (361, 641)])
@@ -343,11 +343,11 @@ def test_frames_of_any_size_are_tracked(size: tuple[int, int]) -> None:
         frames, truths = ([np.ascontiguousarray(np.rot90(i)) for i in images] for images in (frames, truths))
     frames = [cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC) for frame in frames]
     truths = [cv2.resize(truth.astype(np.float32), size) > 0.5 for truth in truths]
-    found = run(frames, {0: box_around(truths[0])})
-    doubts = doubted(found)
+    predictions = run(frames, {0: box_around(truths[0])})
+    doubts = doubted(predictions)
     assert set(np.flatnonzero(shares(truths) < 0.02)) <= set(doubts)
     assert doubts == list(range(doubts[0], doubts[-1] + 1))
-    assert overlaps(found, truths)[shares(truths) > 0.25].min() > 0.93
+    assert overlaps(predictions, truths)[shares(truths) > 0.25].min() > 0.93
 
 
 def patched(frames: list[Image]) -> list[Image]:
@@ -363,13 +363,13 @@ def test_points_correct_from_their_frame_on() -> None:
     frames = patched(frames)
     start = box_around(truths[0])
     add, take = Point(35, 28), Point(35, 28, keep=False)
-    found = run(frames, {0: start, 4: Prompt(points=(add,)), 8: Prompt(points=(take,))})
-    patch = [(f.matte[15:40, 15:55] > 127).mean() for f in found]
+    predictions = run(frames, {0: start, 4: Prompt(points=(add,)), 8: Prompt(points=(take,))})
+    patch = [(f.matte[15:40, 15:55] > 127).mean() for f in predictions]
     assert patch[:4] == [0] * 4 and min(patch[4:8]) > 0.9 and patch[8:] == [0] * 4
-    figure = [(f.matte[truth] > 127).mean() for f, truth in zip(found, truths, strict=True)]
+    figure = [(f.matte[truth] > 127).mean() for f, truth in zip(predictions, truths, strict=True)]
     assert min(figure) > 0.95
     plain = run(frames, {0: start})
-    assert all(np.array_equal(a.matte, b.matte) for a, b in zip(found[:4], plain[:4], strict=True))
+    assert all(np.array_equal(a.matte, b.matte) for a, b in zip(predictions[:4], plain[:4], strict=True))
 
 
 def test_a_point_reinitialises_a_lost_subject() -> None:
@@ -377,10 +377,10 @@ def test_a_point_reinitialises_a_lost_subject() -> None:
     lost = run(frames, {0: box_around(truths[0])})
     assert not lost[-1].matte.any()  # it came out where nobody looked for it
     click = Prompt(points=(Point(277, 105),))
-    found = run(frames, {0: box_around(truths[0]), 14: click})
-    assert [f.matte.any() for f in found[12:14]] == [False, False]
-    assert overlaps(found, truths)[14:].min() > 0.95
-    assert not set(doubted(found)) & {14, 15, 16, 17}
+    predictions = run(frames, {0: box_around(truths[0]), 14: click})
+    assert [f.matte.any() for f in predictions[12:14]] == [False, False]
+    assert overlaps(predictions, truths)[14:].min() > 0.95
+    assert not set(doubted(predictions)) & {14, 15, 16, 17}
 
 
 def test_a_chosen_candidate_is_tracked() -> None:
@@ -390,9 +390,11 @@ def test_a_chosen_candidate_is_tracked() -> None:
     areas = []
     for candidate in (0, 1, 2, None):
         prompt = Prompt(points=(Point(x, y),), candidate=candidate)
-        found = list(model.predict(PromptedFrame(f, None if n else prompt) for n, f in enumerate(frames)))
-        areas.append((found[0].matte > 127).sum())
-        assert overlap(found[0].matte, truths[0]) > 0.5
+        predictions = list(
+            model.predict(PromptedFrame(f, None if n else prompt) for n, f in enumerate(frames))
+        )
+        areas.append((predictions[0].matte > 127).sum())
+        assert overlap(predictions[0].matte, truths[0]) > 0.5
     assert areas[0] < areas[1] < areas[2] and areas[3] == areas[1]
     given = model.candidates(PromptedFrame(frames[0], prompt))
     assert [(c.matte > 127).sum() for c in given] == areas[:3]
@@ -405,17 +407,17 @@ def test_a_candidate_chosen_at_a_correction_replaces_the_mask() -> None:
     areas = []
     for candidate in (0, 2, None):
         click = Prompt(points=(Point(x, y),), candidate=candidate)
-        found = run(frames, {0: box_around(truths[0]), 3: click})
-        areas.append((found[3].matte > 127).sum())
+        predictions = run(frames, {0: box_around(truths[0]), 3: click})
+        areas.append((predictions[3].matte > 127).sum())
     assert areas[0] < areas[2] < areas[1]
 
 
 def test_mattes_are_empty_before_the_first_prompt() -> None:
     frames, truths = Scene().clip(np.linspace(60, 100, 5))
     away = Prompt(points=(Point(5, 5, keep=False),))
-    found = run(frames, {0: away, 2: box_around(truths[2])})
-    assert [f.matte.any() for f in found] == [False, False, True, True, True]
-    assert doubted(found) == [0, 1]
+    predictions = run(frames, {0: away, 2: box_around(truths[2])})
+    assert [f.matte.any() for f in predictions] == [False, False, True, True, True]
+    assert doubted(predictions) == [0, 1]
     assert run([], {}) == []
 
 

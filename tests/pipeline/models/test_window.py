@@ -70,8 +70,8 @@ def test_a_window_is_kept_while_it_fits() -> None:
 
 
 def test_distant_specks_do_not_enlarge_the_window() -> None:
-    found = window.extent(matte((500, 200, 700, 500), (10, 10, 18, 18)))
-    assert found is not None and abs(found.x0 - 500) <= 5 and abs(found.y1 - 500) <= 5
+    box = window.extent(matte((500, 200, 700, 500), (10, 10, 18, 18)))
+    assert box is not None and abs(box.x0 - 500) <= 5 and abs(box.y1 - 500) <= 5
     two = window.extent(matte((500, 200, 700, 500), (100, 200, 200, 300)))
     assert two is not None and abs(two.x0 - 100) <= 5
     assert window.extent(matte()) is None

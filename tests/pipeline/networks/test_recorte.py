@@ -62,15 +62,15 @@ def test_output_shapes(fresh: Recorte, height: int, width: int) -> None:
 
 def deep(network: Recorte, marks: Tensor, seen: Tensor | None) -> list[Tensor]:
     """Return what the stages after the first half make, and the logits last."""
-    found: list[Tensor] = []
+    outputs: list[Tensor] = []
     hooks = [
-        stage.register_forward_hook(lambda module, given, made: found.append(made))
+        stage.register_forward_hook(lambda module, given, made: outputs.append(made))
         for stage in network.stages[4:]
     ]
-    found.append(network(picture(), marks, seen))
+    outputs.append(network(picture(), marks, seen))
     for hook in hooks:
         hook.remove()
-    return found
+    return outputs
 
 
 def test_prompts_and_memory_change_nothing_before_training(fresh: Recorte, stirred: Recorte) -> None:
@@ -134,10 +134,10 @@ def test_comparison_scores_similarity_to_inside_and_outside(literal: Recorte) ->
 @pytest.mark.parametrize("value", [0, 1])
 def test_comparison_with_a_memory_of_inside_or_outside_only(literal: Recorte, value: float) -> None:
     kinds = features([[0, 1], [1, 2]])
-    found = literal.compare(kinds, literal.memorise(kinds, matte([[value] * 2] * 2)))[0]
-    assert found[0].flatten().tolist() == pytest.approx([value] * 4, abs=1e-6)
-    assert found[1 + int(value)].tolist() == [[-1, -1], [-1, -1]]
-    assert found[2 - int(value)].tolist() == [[1, 1], [1, 1]]
+    comparison = literal.compare(kinds, literal.memorise(kinds, matte([[value] * 2] * 2)))[0]
+    assert comparison[0].flatten().tolist() == pytest.approx([value] * 4, abs=1e-6)
+    assert comparison[1 + int(value)].tolist() == [[-1, -1], [-1, -1]]
+    assert comparison[2 - int(value)].tolist() == [[1, 1], [1, 1]]
 
 
 def test_memories_can_be_concatenated(literal: Recorte) -> None:

@@ -210,13 +210,13 @@ def test_a_stream_continues_from_its_state_alone(family: None, path: Path, tmp_p
     def run(first: int, known: State | None) -> list[tuple[Any, ...]]:
         """Return the prediction of each frame and, as bytes, the state behind it."""
         told: list[tuple[Any, ...]] = []
-        for n, (frame, found) in enumerate(stream(iter(frames[first:]), marks, known), first):
+        for n, (frame, prediction) in enumerate(stream(iter(frames[first:]), marks, known), first):
             assert frame is frames[n]
             data = None
-            if found.state is not None:
-                stream_state.save(tmp_path / f"{n}.state", found.state())
+            if prediction.state is not None:
+                stream_state.save(tmp_path / f"{n}.state", prediction.state())
                 data = (tmp_path / f"{n}.state").read_bytes()
-            told.append((found.matte.tobytes(), found.confidence, found.prompted, data))
+            told.append((prediction.matte.tobytes(), prediction.confidence, prediction.prompted, data))
         return told
 
     whole = run(0, None)

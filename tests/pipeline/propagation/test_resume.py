@@ -208,8 +208,8 @@ def test_a_damaged_segment_is_computed_again(
     job = replace(job, prompts=())
     expected = undisturbed(job)
     folder = stopped(job, 30)
-    found = sorted(folder.glob(f"*/segment-*.{kind}"))
-    harm(found[which])
+    paths = sorted(folder.glob(f"*/segment-*.{kind}"))
+    harm(paths[which])
     frames(job)
     assert made(job) == expected
     if which == -1 or kind == "state":
@@ -235,10 +235,11 @@ def test_the_last_two_segments_and_a_few_older_ones_keep_their_states(
     assert again.state == {"n": 100 - again.pts[-1]} and not again.ended
     assert again.pts == list(range(100, 100 - len(again.pts), -1))
     told = [
-        (pts, int(found.matte[0, 0]), found.confidence, found.prompted) for pts, found in again.read_forward()
+        (pts, int(prediction.matte[0, 0]), prediction.confidence, prediction.prompted)
+        for pts, prediction in again.read_forward()
     ]
     assert told == [(100 - n, n, n / 64, n % 2 > 0) for n in range(len(again.pts))]
-    assert [(pts, int(found.matte[9, 9])) for pts, found in again.read_backward()] == [
+    assert [(pts, int(prediction.matte[9, 9])) for pts, prediction in again.read_backward()] == [
         (pts, number) for pts, number, *_ in reversed(told)
     ]
     again.remove()
@@ -339,14 +340,14 @@ def test_a_failing_model_keeps_resume_data(
     predict = model.predict
 
     def faulty(*given: Any) -> Any:
-        for found in predict(*given):
+        for prediction in predict(*given):
             if model.frames >= 50:
                 if fault == "raises":
                     raise ZeroDivisionError("a fault in a model")
                 if fault == "ends early":
                     return
-                found = found._replace(matte=found.matte[::2])
-            yield found
+                prediction = prediction._replace(matte=prediction.matte[::2])
+            yield prediction
 
     frames(job)
     with monkeypatch.context() as patch:

@@ -55,11 +55,11 @@ def run(
         assert step.frames or step.pair  # a step is never for nothing
         work += step.frames
         if step.pair is not None:
-            frame, found = step.pair
+            frame, prediction = step.pair
             assert frame.image.shape == (64, 64, 3)
-            assert len(np.unique(found.matte)) == 1
+            assert len(np.unique(prediction.matte)) == 1
             came.append(number(frame.image))
-            streams.append(int(found.matte[0, 0]))
+            streams.append(int(prediction.matte[0, 0]))
     given = sum(len(stream.numbers) for stream in model.streams)
     given -= sum(one.numbers[0] == other.numbers[0] for one, other in pairwise(model.streams))  # both ways
     assert given == work == count_frames(plan, clip, thinned)  # so that progress can be counted
@@ -265,38 +265,38 @@ def seen(path: Path, folder: Path, prompts: list[Prompt], *, has_memory: bool = 
     return [s.pair[1] for s in run_plan(clip, stream, plan, folder) if s.pair is not None]
 
 
-def tops(found: list[Prediction]) -> list[int]:
-    return [int(f.matte.max()) for f in found]
+def tops(predictions: list[Prediction]) -> list[int]:
+    return [int(f.matte.max()) for f in predictions]
 
 
 def test_propagation_ends_at_a_scene_cut(cut_path: Path, tmp_path: Path) -> None:
     start = Prompt(0, box=Box(1, 1, 60, 60))
-    found = seen(cut_path, tmp_path, [start])
-    assert tops(found) == [1] * 8 + [0] * 16
-    assert [f.confidence for f in found] == [1] * 8 + [0] * 16  # somebody should look
+    predictions = seen(cut_path, tmp_path, [start])
+    assert tops(predictions) == [1] * 8 + [0] * 16
+    assert [f.confidence for f in predictions] == [1] * 8 + [0] * 16  # somebody should look
     assert tops(seen(cut_path, tmp_path, [start], has_memory=True)) == [1] * 24
 
 
 def test_an_object_prompted_elsewhere_does_not_lower_the_confidence(cut_path: Path, tmp_path: Path) -> None:
-    found = seen(cut_path, tmp_path, [Prompt(0, box=Box(1, 1, 60, 60)), replace(box(10), object=2)])
-    assert [f.confidence for f in found] == [1] * 16 + [0] * 8
+    predictions = seen(cut_path, tmp_path, [Prompt(0, box=Box(1, 1, 60, 60)), replace(box(10), object=2)])
+    assert [f.confidence for f in predictions] == [1] * 16 + [0] * 8
 
 
 def test_prompts_after_a_scene_cut_start_a_new_segment(cut_path: Path, tmp_path: Path) -> None:
     later = Prompt(11 / 24, (Point(5, 5),))
-    found = seen(cut_path, tmp_path, [Prompt(0, box=Box(1, 1, 60, 60)), later])
-    assert tops(found) == [1] * 8 + [0] * 3 + [2] * 5 + [0] * 8
+    predictions = seen(cut_path, tmp_path, [Prompt(0, box=Box(1, 1, 60, 60)), later])
+    assert tops(predictions) == [1] * 8 + [0] * 3 + [2] * 5 + [0] * 8
 
 
 def test_backward_propagation_ends_at_a_scene_cut(cut_path: Path, tmp_path: Path) -> None:
-    found = seen(cut_path, tmp_path, [Prompt(12 / 24, box=Box(1, 1, 60, 60))])
-    assert tops(found) == [0] * 8 + [1] * 4 + [2] * 4 + [0] * 8
+    predictions = seen(cut_path, tmp_path, [Prompt(12 / 24, box=Box(1, 1, 60, 60))])
+    assert tops(predictions) == [0] * 8 + [1] * 4 + [2] * 4 + [0] * 8
 
 
 def test_an_automatic_model_restarts_in_each_scene(cut_path: Path, tmp_path: Path) -> None:
-    found = seen(cut_path, tmp_path, [])
-    assert tops(found) == [1] * 8 + [2] * 8 + [3] * 8
-    assert {f.confidence for f in found} == {1}
+    predictions = seen(cut_path, tmp_path, [])
+    assert tops(predictions) == [1] * 8 + [2] * 8 + [3] * 8
+    assert {f.confidence for f in predictions} == {1}
 
 
 def known_cuts(path: Path) -> list[int]:
@@ -308,8 +308,8 @@ def met(path: Path, folder: Path, prompts: list[Prompt]) -> list[int]:
     """Return the stream that each frame is from where the cuts are known."""
     clip = probe_clip(path)
     plan = plan_segments(prompts, clip, 0, load_index(path).pts[-1] + 1, known_cuts(path))
-    found = run_plan(clip, partial(run_model, Carrying()), plan, folder)
-    return tops([s.pair[1] for s in found if s.pair is not None])
+    steps = run_plan(clip, partial(run_model, Carrying()), plan, folder)
+    return tops([s.pair[1] for s in steps if s.pair is not None])
 
 
 def test_scene_cuts_are_detected(cut_path: Path) -> None:

@@ -203,9 +203,9 @@ def test_ranges_include_their_start_and_exclude_their_end(counted_path: Path) ->
 def test_seeking_gives_the_same_pixels_as_sequential_decoding(counted_path: Path, chosen: list[int]) -> None:
     whole = list(read_frames(counted_path))
     only = [whole[n].pts for n in chosen]
-    found = list(read_frames(counted_path, only=only))
-    assert [frame.pts for frame in found] == only
-    assert all(np.array_equal(frame.image, whole[n].image) for frame, n in zip(found, chosen, strict=True))
+    frames = list(read_frames(counted_path, only=only))
+    assert [frame.pts for frame in frames] == only
+    assert all(np.array_equal(frame.image, whole[n].image) for frame, n in zip(frames, chosen, strict=True))
 
 
 def test_seeking_skips_the_frames_between(counted_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,8 +233,8 @@ def test_a_wrong_container_index_loses_no_frame(counted_path: Path, monkeypatch:
 
     monkeypatch.setattr(Source, "seek", astray)
     for chosen in ([15, 16], [3, 25], [15, 25, 39]):
-        found = list(read_frames(counted_path, only=[whole[n].pts for n in chosen]))
-        assert [number(frame.image) for frame in found] == chosen
+        frames = list(read_frames(counted_path, only=[whole[n].pts for n in chosen]))
+        assert [number(frame.image) for frame in frames] == chosen
     assert [number(f.image) for f in read_frames(counted_path, whole[12].pts)] == list(range(12, 40))
 
 

@@ -23,27 +23,27 @@ def make(own: Database, small_clip: Path, tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.fixture
-def actions(own: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SessionService:
+def service(own: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SessionService:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return line.make_service(tmp_path, own, line.ManualRunner(None))
 
 
-def said(actions: SessionService, found: Session, language: str) -> str:
+def said(service: SessionService, session: Session, language: str) -> str:
     section = SubjectSection(*map(str, range(len(fields(SubjectSection)))))  # type: ignore[arg-type]
-    return str(section.show(found, actions, language)[section.about])
+    return str(section.show(session, service, language)[section.about])
 
 
 def test_the_page_says_how_long_this_clip_will_take(
-    actions: SessionService, make: Any, monkeypatch: pytest.MonkeyPatch
+    service: SessionService, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = actions.open(make())  # 12 frames of 160 × 90, half a second
-    model = found.job.model
-    assert "will take" not in said(actions, found, "en")  # nobody knows
+    session = service.open(make())  # 12 frames of 160 × 90, half a second
+    model = session.job.model
+    assert "will take" not in said(service, session, "en")  # nobody knows
     speeds.record(model, "cpu", (320, 180), 0.1)  # another clip, four times as large
-    assert "This clip will take about 30 s" in said(actions, found, "en")
-    assert "Este vídeo tardará unos 30 s" in said(actions, found, "es")
-    assert "320" not in said(actions, found, "en")
-    part = actions.choices.trim(found.id, 0.0, found.clip.duration / 2)
-    assert "will take about 15 s" in said(actions, part, "en")
-    monkeypatch.setattr(actions.frames, "has_matte", lambda found: True)
-    assert "will take" not in said(actions, part, "en")  # the matte is there: it is only rendered
+    assert "This clip will take about 30 s" in said(service, session, "en")
+    assert "Este vídeo tardará unos 30 s" in said(service, session, "es")
+    assert "320" not in said(service, session, "en")
+    part = service.choices.trim(session.id, 0.0, session.clip.duration / 2)
+    assert "will take about 15 s" in said(service, part, "en")
+    monkeypatch.setattr(service.frames, "has_matte", lambda session: True)
+    assert "will take" not in said(service, part, "en")  # the matte is there: it is only rendered

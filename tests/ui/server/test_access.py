@@ -1170,9 +1170,9 @@ def test_an_upload_is_measured_while_other_files_of_the_user_are_deleted(
     listing = os.walk
 
     def gone(*arguments: Any, **options: Any) -> Iterator[Any]:
-        for found in listing(*arguments, **options):
+        for entry in listing(*arguments, **options):
             shutil.rmtree(other.parent, ignore_errors=True)
-            yield found
+            yield entry
 
     monkeypatch.setattr("os.walk", gone)
     assert upload(client).status_code == 200

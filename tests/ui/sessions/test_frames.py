@@ -72,7 +72,7 @@ def worker() -> Iterator[Worker]:
 
 
 @pytest.fixture
-def actions(own: Database, tmp_path: Path, worker: Worker) -> SessionService:
+def service(own: Database, tmp_path: Path, worker: Worker) -> SessionService:
     queue: Any = line.ManualRunner(None)
     runner: Runner = queue
     return SessionService(tmp_path, own, runner, line.SAMPLE, worker)
@@ -83,13 +83,13 @@ def make(own: Database, small_clip: Path, tmp_path: Path) -> Callable[..., str]:
     return line.session_maker(tmp_path, own, small_clip)
 
 
-def sized(found: Session, width: int, height: int) -> Session:
-    return replace(found, clip=replace(found.clip, width=width, height=height))
+def sized(session: Session, width: int, height: int) -> Session:
+    return replace(session, clip=replace(session.clip, width=width, height=height))
 
 
 @pytest.mark.parametrize(("size", "at_once"), [((3840, 2160), 4), ((1920, 1080), 17), ((16384, 8640), 1)])
 def test_frames_that_are_decoded_at_once_share_a_budget_of_pixels(
-    actions: SessionService,
+    service: SessionService,
     make: Any,
     worker: Worker,
     monkeypatch: pytest.MonkeyPatch,
@@ -97,49 +97,49 @@ def test_frames_that_are_decoded_at_once_share_a_budget_of_pixels(
     at_once: int,
 ) -> None:
     monkeypatch.setattr(preflight, "_free_memory", lambda: 64 * 2**30)
-    found = sized(actions.open(make()), *size)
+    session = sized(service.open(make()), *size)
     worker.go.set()
     threads = [
-        threading.Thread(target=actions.frames.render_frame, args=(found, n, "original")) for n in range(45)
+        threading.Thread(target=service.frames.render_frame, args=(session, n, "original")) for n in range(45)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert size[0] * size[1] <= worker.peak <= at_once * size[0] * size[1]
-    assert actions.frames._pixels._left == module.PIXELS
+    assert service.frames._pixels._left == module.PIXELS
 
 
 @pytest.mark.parametrize(
     "what", ["render_frame", "render_candidates", "filmstrip", "poster", "make_previews"]
 )
 def test_a_frame_for_which_there_is_no_memory_is_refused(
-    actions: SessionService, make: Any, worker: Worker, monkeypatch: pytest.MonkeyPatch, what: str
+    service: SessionService, make: Any, worker: Worker, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     arguments = {"render_frame": (0, "original"), "render_candidates": (0, 1)}.get(what, ())
 
-    def asked(found: Session) -> Any:
-        answer = getattr(FrameClient, what)(actions.frames, found, *arguments)
+    def asked(session: Session) -> Any:
+        answer = getattr(FrameClient, what)(service.frames, session, *arguments)
         return list(answer) if what == "make_previews" else answer
 
     monkeypatch.setattr(preflight, "_free_memory", lambda: 2 * 2**30)
     worker.go.set()
-    found = actions.open(make())
+    session = service.open(make())
     with pytest.raises(InputError, match=r"^a\.mp4: frames of 16384 × 8640 need about .* of memory"):
-        asked(sized(found, 16384, 8640))
-    assert actions.frames._pixels._left == actions.frames._preview_pixels._left == module.PIXELS
+        asked(sized(session, 16384, 8640))
+    assert service.frames._pixels._left == service.frames._preview_pixels._left == module.PIXELS
 
 
 def test_previews_of_one_user_leave_some_to_others(
-    actions: SessionService, own: Database, make: Any, worker: Worker
+    service: SessionService, own: Database, make: Any, worker: Worker
 ) -> None:
     ana = account(own)
-    mine, others = actions.for_owner(ana).open(make(ana)), actions.open(make())
+    mine, others = service.for_owner(ana).open(make(ana)), service.open(make())
     refused: list[str] = []
 
-    def previews(found: Session) -> None:
+    def previews(session: Session) -> None:
         try:
-            list(actions.frames.make_previews(found))
+            list(service.frames.make_previews(session))
         except InputError as error:
             refused.append(str(error))
 
@@ -175,9 +175,9 @@ def account(database: Database) -> UUID:
     return user.id
 
 
-def served(actions: SessionService) -> httpx.AsyncClient:
+def served(service: SessionService) -> httpx.AsyncClient:
     server = FastAPI()
-    server.include_router(media.router(actions))
+    server.include_router(media.router(service))
 
     @server.get("/plain")
     def plain() -> str:
@@ -190,13 +190,13 @@ def served(actions: SessionService) -> httpx.AsyncClient:
 
 
 def test_many_frame_requests_of_one_user_do_not_block_others(
-    actions: SessionService, own: Database, make: Any, worker: Worker
+    service: SessionService, own: Database, make: Any, worker: Worker
 ) -> None:
     ana = account(own)
     hers, others = make(ana), make()
 
     async def run() -> list[int]:
-        async with served(actions) as client:
+        async with served(service) as client:
             many = [
                 asyncio.create_task(
                     client.get(f"/media/{hers}/frames/{n % 12}", headers={"x-user": str(ana)})
@@ -217,14 +217,14 @@ def test_many_frame_requests_of_one_user_do_not_block_others(
     assert asyncio.run(asyncio.wait_for(run(), 60)) == [200] * 46
 
 
-def test_a_session_deleted_during_a_request_is_not_found(
-    actions: SessionService, own: Database, make: Any, tmp_path: Path
+def test_missing_result_and_filmstrip_files_are_not_found(
+    service: SessionService, own: Database, make: Any, tmp_path: Path
 ) -> None:
     id = make()
     result = line.add_result(own, tmp_path, id)
 
     async def run() -> list[int]:
-        async with served(actions) as client:
+        async with served(service) as client:
             before = await client.get(f"/media/{id}/results/{result}")
             (tmp_path / "sessions" / id / "result-1.mp4").unlink()
             after = await client.get(f"/media/{id}/results/{result}")
@@ -243,7 +243,7 @@ def test_frames_beyond_8k_are_refused_by_default() -> None:
 
 
 @pytest.mark.parametrize(("most", "whole"), [("max", 8 * 2**30), (f"{2**30}", 2**30), ("", 8 * 2**30)])
-def test_the_worker_is_limited_to_available_memory(
+def test_the_memory_limit_is_that_of_the_machine_or_container(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: str, whole: int
 ) -> None:
     class Machine:

@@ -51,45 +51,45 @@ def test_acknowledgements_are_stored_by_user(
     own: Database, people: tuple[UUID, UUID], make: Callable[..., str], tmp_path: Path
 ) -> None:
     with closing(Ledger(own)) as ledger:
-        actions = line.make_service(tmp_path, own, queue := line.ManualRunner(ledger))
+        service = line.make_service(tmp_path, own, queue := line.ManualRunner(ledger))
         ids = {owner: make(owner) for owner in (None, *people)}
         for owner, id in ids.items():
-            actions.for_owner(owner).choices.choose_model(id, "bound")
+            service.for_owner(owner).choices.choose_model(id, "bound")
         ana, ben = people
-        actions.for_owner(ana).acknowledge("bound")
-        actions.for_owner(ana).run(ids[ana])
-        mine = actions.for_owner(ana).open(ids[ana])
+        service.for_owner(ana).acknowledge("bound")
+        service.for_owner(ana).run(ids[ana])
+        mine = service.for_owner(ana).open(ids[ana])
         assert (
-            actions.frames.render_frame(mine, 0, "mask").data
-            != actions.frames.render_frame(mine, 0, "original").data
+            service.frames.render_frame(mine, 0, "mask").data
+            != service.frames.render_frame(mine, 0, "original").data
         )
-        theirs = actions.for_owner(ben).open(ids[ben])
+        theirs = service.for_owner(ben).open(ids[ben])
         for use in (
-            lambda: actions.for_owner(ben).run(ids[ben]),
-            lambda: actions.frames.render_candidates(theirs, 0, 1),
-            lambda: list(actions.frames.make_previews(theirs)),
+            lambda: service.for_owner(ben).run(ids[ben]),
+            lambda: service.frames.render_candidates(theirs, 0, 1),
+            lambda: list(service.frames.make_previews(theirs)),
         ):
             with pytest.raises(WeightsError, match=SENTENCE):
                 use()
-        plain, masked = (actions.frames.render_frame(theirs, 0, view) for view in ("original", "mask"))
+        plain, masked = (service.frames.render_frame(theirs, 0, view) for view in ("original", "mask"))
         assert masked.data == plain.data and plain.final and not masked.final
-        before = actions.frames.revision(theirs)
+        before = service.frames.revision(theirs)
         assert queue.submitted == [ids[ana]]
-        actions.for_owner(ben).acknowledge("bound")
-        assert actions.frames.revision(theirs) != before  # and the page asks for its masks again
-        actions.for_owner(ben).run(ids[ben])
+        service.for_owner(ben).acknowledge("bound")
+        assert service.frames.revision(theirs) != before  # and the page asks for its masks again
+        service.for_owner(ben).run(ids[ben])
         assert queue.submitted == [ids[ana], ids[ben]]
 
 
 def test_acknowledgements_of_the_command_line_are_the_local_users(
     own: Database, people: tuple[UUID, UUID], make: Callable[..., str], tmp_path: Path, bound: Card
 ) -> None:
-    actions = line.make_service(tmp_path, own, line.ManualRunner(None))
-    assert not actions.open(make()).accepts(bound)
+    service = line.make_service(tmp_path, own, line.ManualRunner(None))
+    assert not service.open(make()).accepts(bound)
     licences.acknowledge("bound", bound.licence_url)
-    assert actions.open(make()).accepts(bound)
+    assert service.open(make()).accepts(bound)
     ana, _ = people
-    assert not actions.for_owner(ana).open(make(ana)).accepts(bound)
+    assert not service.for_owner(ana).open(make(ana)).accepts(bound)
 
 
 def test_acknowledgements_are_by_licence_and_deleted_with_their_user(
@@ -110,7 +110,7 @@ def test_acknowledgements_are_by_licence_and_deleted_with_their_user(
         assert users.has_acknowledged(tx, id=ben, model="bound", licence_url="https://example.org/old")
 
 
-def test_the_default_model_needs_no_acknowledgement(
+def test_without_acknowledgement_another_default_model_is_chosen(
     own: Database,
     people: tuple[UUID, UUID],
     tmp_path: Path,
@@ -120,28 +120,28 @@ def test_the_default_model_needs_no_acknowledgement(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(registry, "AUTOMATIC", "bound")
-    actions = line.make_service(tmp_path, own, line.ManualRunner(None))
-    actions.for_owner(people[0]).acknowledge("bound")
+    service = line.make_service(tmp_path, own, line.ManualRunner(None))
+    service.for_owner(people[0]).acknowledge("bound")
     chosen = []
     for n, owner in enumerate(people):
         copy = tmp_path / f"{n}.mp4"
         os.link(small_clip, copy)
-        chosen.append(actions.for_owner(owner).open(actions.for_owner(owner).create(copy, "a.mp4")).job.model)
+        chosen.append(service.for_owner(owner).open(service.for_owner(owner).create(copy, "a.mp4")).job.model)
     assert chosen == ["bound", "recorte"]
 
 
 def test_a_run_without_acknowledgement_is_not_requeued(
     own: Database, people: tuple[UUID, UUID], make: Callable[..., str], tmp_path: Path
 ) -> None:
-    actions = line.make_service(tmp_path, own, queue := line.ManualRunner(None))
+    service = line.make_service(tmp_path, own, queue := line.ManualRunner(None))
     ana, ben = people
     ids = [make(ana), make(ben)]
     for owner, id in zip(people, ids, strict=True):
-        actions.for_owner(owner).choices.choose_model(id, "bound")
+        service.for_owner(owner).choices.choose_model(id, "bound")
         with own.begin() as tx:
             repository.queue(tx, id=id, owner=owner)
-    actions.for_owner(ana).acknowledge("bound")
-    actions.requeue()
+    service.for_owner(ana).acknowledge("bound")
+    service.requeue()
     assert queue.submitted == [ids[0]]
-    refused = actions.for_owner(ben).open(ids[1]).row
+    refused = service.for_owner(ben).open(ids[1]).row
     assert refused.state is State.FAILED and str(refused.error).startswith("Not to be sold.")

@@ -36,7 +36,7 @@ def make(own: Database, small_clip: Path, tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.fixture
-def actions(own: Database, tmp_path: Path) -> SessionService:
+def service(own: Database, tmp_path: Path) -> SessionService:
     return line.make_service(tmp_path, own, line.ManualRunner(None))
 
 
@@ -52,19 +52,19 @@ def kept(folder: Path) -> set[str]:
 
 
 def test_consistent_rows_and_files_are_unchanged(
-    actions: SessionService, own: Database, make: Any, tmp_path: Path
+    service: SessionService, own: Database, make: Any, tmp_path: Path
 ) -> None:
     ana = owner(own)
     for who in (None, ana):
         line.add_result(own, tmp_path, make(who))
     before = kept(tmp_path)
-    actions.recover()
+    service.recover()
     assert kept(tmp_path) == before
-    assert all(len(actions.for_owner(who).list_sessions()[0].row.results) == 1 for who in (None, ana))
+    assert all(len(service.for_owner(who).list_sessions()[0].row.results) == 1 for who in (None, ana))
 
 
 def test_folders_without_rows_are_set_aside_and_rows_without_folders_deleted(
-    actions: SessionService, own: Database, make: Any, tmp_path: Path
+    service: SessionService, own: Database, make: Any, tmp_path: Path
 ) -> None:
     ana = owner(own)
     whole, rowless, folderless, deleted = make(), make(ana), make(ana), make(ana)
@@ -77,7 +77,7 @@ def test_folders_without_rows_are_set_aside_and_rows_without_folders_deleted(
     (home / "no id at all").mkdir()
     (home / "a file").write_text("of nobody")
     os.utime(home / rowless, (0, 0))
-    actions.recover()
+    service.recover()
     assert {path.name for path in home.iterdir()} == {whole, deleted}
     assert {str(row.id) for row in rows(own)} == {whole, deleted}
     assert (home / deleted / "source.mp4").exists()
@@ -88,7 +88,7 @@ def test_folders_without_rows_are_set_aside_and_rows_without_folders_deleted(
     assert abs((lost / rowless).stat().st_mtime - now.timestamp()) < 60
     # The same once more is set aside beside the first.
     shutil.copytree(lost / rowless, home / rowless)
-    actions.recover()
+    service.recover()
     assert len(list(lost.glob(f"{rowless}*"))) == 2
 
 
@@ -106,7 +106,7 @@ def test_no_row_is_deleted_in_another_data_folder(own: Database, make: Any, tmp_
 
 
 def test_results_without_files_and_files_without_results_are_deleted(
-    actions: SessionService, own: Database, make: Any, tmp_path: Path
+    service: SessionService, own: Database, make: Any, tmp_path: Path
 ) -> None:
     id = make()
     folder = tmp_path / "sessions" / id
@@ -119,8 +119,8 @@ def test_results_without_files_and_files_without_results_are_deleted(
     (folder / "background-1.png").write_bytes(b"kept")
     (folder / "matte.mkv").write_bytes(b"kept")
     (folder / "matte.mkv.parts").mkdir()
-    actions.recover()
-    assert [result.file for result in actions.open(id).row.results] == ["result-2.mp4"]
+    service.recover()
+    assert [result.file for result in service.open(id).row.results] == ["result-2.mp4"]
     assert {path.name for path in folder.iterdir()} == {
         "source.mp4",
         "source.mp4.index",
@@ -132,7 +132,7 @@ def test_results_without_files_and_files_without_results_are_deleted(
 
 
 def test_a_killed_recovery_is_finished_by_the_next(
-    actions: SessionService, own: Database, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    service: SessionService, own: Database, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Killed(BaseException):
         pass
@@ -168,7 +168,7 @@ def test_a_killed_recovery_is_finished_by_the_next(
     while True:
         step, at = 0, at + 1
         try:
-            actions.recover()
+            service.recover()
             break
         except Killed:
             continue
@@ -176,43 +176,43 @@ def test_a_killed_recovery_is_finished_by_the_next(
     assert at > 4
     assert {path.name for path in home.iterdir()} == {whole} == {str(row.id) for row in rows(own)}
     assert {path.name for path in (tmp_path / "lost").iterdir()} == {*orphans}
-    assert actions.open(whole).row.results == [] and not (home / whole / "result-2.mp4").exists()
+    assert service.open(whole).row.results == [] and not (home / whole / "result-2.mp4").exists()
 
 
 # ---------------------------------------------------------------- what the page says of it
 
 
-def said(actions: SessionService, id: str, language: str) -> tuple[str, str]:
+def said(service: SessionService, id: str, language: str) -> tuple[str, str]:
     """The label of the button that makes the video, and how the run stands."""
     section = ResultSection(*map(str, range(len(fields(ResultSection)))))  # type: ignore[arg-type]
-    shown = section.show_run(actions.open(id), actions, language)
+    shown = section.show_run(service.open(id), service, language)
     return str(shown[section.make].value), str(shown[section.progress].value)
 
 
 def test_an_interrupted_run_can_be_resumed(
-    actions: SessionService, own: Database, make: Any, monkeypatch: pytest.MonkeyPatch
+    service: SessionService, own: Database, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[bool] = [False]
     monkeypatch.setattr(resume, "can_resume", lambda job, clip: begun[0] and job.model == "grabcut")
     id = make()
-    assert said(actions, id, "en") == ("Make the video", "")
+    assert said(service, id, "en") == ("Make the video", "")
     with own.begin() as tx:
         for state in (State.QUEUED, State.RUNNING, State.CANCELLED):
             repository.change_state(tx, id=id, state=state)
-    assert "Nothing was changed" in said(actions, id, "en")[1]
+    assert "Nothing was changed" in said(service, id, "en")[1]
     begun[0] = True
-    assert [said(actions, id, tongue)[0] for tongue in ("en", "es")] == ["Continue", "Continuar"]
-    assert "can be continued" in said(actions, id, "en")[1]
-    actions.choices.choose_model(id, "recorte")  # another cut begins anew
-    assert said(actions, id, "en")[0] == "Make the video"
+    assert [said(service, id, tongue)[0] for tongue in ("en", "es")] == ["Continue", "Continuar"]
+    assert "can be continued" in said(service, id, "en")[1]
+    service.choices.choose_model(id, "recorte")  # another cut begins anew
+    assert said(service, id, "en")[0] == "Make the video"
 
 
-def test_queue_position_and_eta_are_returned(actions: SessionService, make: Any) -> None:
+def test_queue_position_and_eta_are_returned(service: SessionService, make: Any) -> None:
     ids = [make() for _ in range(3)]
     for id in ids:
-        actions.run(id)
-    assert "Waiting: number 3 in line · starts in about 4 min" in said(actions, ids[2], "en")[1]
-    assert "En espera: número 1 en la cola · empieza en unos 2 min" in said(actions, ids[0], "es")[1]
+        service.run(id)
+    assert "Waiting: number 3 in line · starts in about 4 min" in said(service, ids[2], "en")[1]
+    assert "En espera: número 1 en la cola · empieza en unos 2 min" in said(service, ids[0], "es")[1]
     rough = [text.format_estimate(seconds) for seconds in (0, 22, 59, 200, 7300)]
     assert rough == ["5 s", "20 s", "1 min", "3 min", "2 h"]
 
@@ -233,13 +233,13 @@ from tests.ui import line
 home, url, *ids = sys.argv[1:]
 database = Database.open(url, Path(home))
 ledger = Ledger(database)
-actions = line.make_service(Path(home), database, line.ManualRunner(ledger))
+service = line.make_service(Path(home), database, line.ManualRunner(ledger))
 for id, owner in (pair.split("=") for pair in ids):
-    actions.for_owner(UUID(owner) if owner else None).run(id)
+    service.for_owner(UUID(owner) if owner else None).run(id)
 first, owner = ids[0].split("=")
 ledger.started(first)
 ledger.progressed(first, line.progress_of(3))
-mine = actions.for_owner(UUID(owner) if owner else None)
+mine = service.for_owner(UUID(owner) if owner else None)
 while mine.open(first).row.progress is None:
     time.sleep(0.02)
 print("ready", flush=True)
@@ -298,7 +298,7 @@ def test_queued_sessions_are_requeued_in_order_and_running_ones_interrupted(
 
 def test_sessions_can_be_cancelled_in_every_state(own: Database, make: Any, tmp_path: Path) -> None:
     with closing(Ledger(own)) as ledger:
-        actions = line.make_service(tmp_path, own, queue := line.ManualRunner(ledger))
+        service = line.make_service(tmp_path, own, queue := line.ManualRunner(ledger))
         ways: dict[State, list[State]] = {
             State.READY: [],
             State.QUEUED: [State.QUEUED],
@@ -313,13 +313,13 @@ def test_sessions_can_be_cancelled_in_every_state(own: Database, make: Any, tmp_
             for step in way:
                 with own.begin() as tx:
                     repository.change_state(tx, id=id, state=step)
-            actions.cancel(id)
+            service.cancel(id)
             expected = State.CANCELLED if state is State.QUEUED else state
-            assert actions.open(id).row.state is expected
+            assert service.open(id).row.state is expected
         id = make()
-        actions.run(id)
-        actions.cancel(id)
-        until(lambda: actions.open(id).row.state is State.CANCELLED)
+        service.run(id)
+        service.cancel(id)
+        until(lambda: service.open(id).row.state is State.CANCELLED)
         assert not queue.jobs
         with pytest.raises(NotFound):
-            actions.cancel("no id")
+            service.cancel("no id")

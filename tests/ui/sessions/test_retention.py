@@ -44,7 +44,7 @@ def make(own: Database, small_clip: Path, tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.fixture
-def actions(own: Database, tmp_path: Path) -> SessionService:
+def service(own: Database, tmp_path: Path) -> SessionService:
     return line.make_service(tmp_path, own, line.ManualRunner(None))
 
 
@@ -65,47 +65,47 @@ def left(database: Database, home: Path) -> set[str]:
 
 
 def test_expired_sessions_are_deleted_with_their_files(
-    actions: SessionService, own: Database, make: Any, tmp_path: Path
+    service: SessionService, own: Database, make: Any, tmp_path: Path
 ) -> None:
     old, young, starred, queued = make(8), make(6), make(80), make(80)
-    actions.star(starred, True)
-    actions.run(queued)
+    service.star(starred, True)
+    service.run(queued)
     for id in (starred, queued):
         age(own, id, 80)
-    assert list(actions.delete_expired(timedelta(days=7))) == [old]
+    assert list(service.delete_expired(timedelta(days=7))) == [old]
     assert left(own, tmp_path) == {young, starred, queued}
-    assert list(actions.delete_expired(timedelta(days=7))) == []
+    assert list(service.delete_expired(timedelta(days=7))) == []
 
 
 def test_expired_set_aside_folders_are_deleted(
-    actions: SessionService, own: Database, make: Any, tmp_path: Path
+    service: SessionService, own: Database, make: Any, tmp_path: Path
 ) -> None:
     kept, other = make(0), make(0)
     with own.begin() as tx:
         repository.delete_any(tx, id=other)
     shutil.copytree(tmp_path / "sessions" / other, tmp_path / "sessions" / "another")
-    actions.recover()
+    service.recover()
     lost = tmp_path / "lost"
-    assert list(actions.delete_expired(timedelta(days=7))) == []
+    assert list(service.delete_expired(timedelta(days=7))) == []
     week_ago = time.time() - 8 * 86400
     os.utime(lost / other, (week_ago, week_ago))
-    assert list(actions.delete_expired(timedelta(days=7))) == [other]
+    assert list(service.delete_expired(timedelta(days=7))) == [other]
     assert [path.name for path in lost.iterdir()] == ["another"] and left(own, tmp_path) == {kept}
 
 
 def test_a_session_changed_meanwhile_is_kept(
-    actions: SessionService, own: Database, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    service: SessionService, own: Database, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = make(9), make(8)
-    for id in actions.delete_expired(timedelta(days=7)):
+    for id in service.delete_expired(timedelta(days=7)):
         assert id == first
-        actions.star(second, True)
-    assert left(own, tmp_path) == {second} and actions.open(second).row.starred
+        service.star(second, True)
+    assert left(own, tmp_path) == {second} and service.open(second).row.starred
 
 
 @pytest.mark.parametrize("years", [-50, 50])
 def test_the_database_clock_is_used(
-    actions: SessionService,
+    service: SessionService,
     own: Database,
     make: Any,
     tmp_path: Path,
@@ -118,8 +118,8 @@ def test_the_database_clock_is_used(
         repository.delete_any(tx, id=rowless)
     now = time.time
     monkeypatch.setattr(time, "time", lambda: now() + years * 365 * 86400)
-    actions.recover()
-    assert list(actions.delete_expired(timedelta(days=7))) == [old]
+    service.recover()
+    assert list(service.delete_expired(timedelta(days=7))) == [old]
     assert left(own, tmp_path) == {young, future}
     assert (tmp_path / "lost" / rowless).exists()
 
@@ -128,29 +128,29 @@ def test_the_database_clock_is_used(
 
 
 @contextmanager
-def cleaner(actions: Any, days: int) -> Iterator[RetentionThread]:
-    with closing(RetentionThread(actions, days)) as cleaner:
+def cleaner(service: Any, days: int) -> Iterator[RetentionThread]:
+    with closing(RetentionThread(service, days)) as cleaner:
         yield cleaner
 
 
 def test_the_thread_runs_periodically(
-    actions: SessionService, own: Database, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    service: SessionService, own: Database, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_ROUND_SECONDS", 0.05)
     make(8)
     young = make(1)
-    with cleaner(actions, 7):
-        until(lambda: len(actions.list_sessions()) == 1)
+    with cleaner(service, 7):
+        until(lambda: len(service.list_sessions()) == 1)
         make(30)
-        until(lambda: [found.id for found in actions.list_sessions()] == [young])
+        until(lambda: [session.id for session in service.list_sessions()] == [young])
     assert left(own, tmp_path) == {young}
 
 
 def test_nothing_is_deleted_with_0_days(
-    actions: SessionService, own: Database, make: Any, tmp_path: Path
+    service: SessionService, own: Database, make: Any, tmp_path: Path
 ) -> None:
     id = make(10_000)
-    with cleaner(actions, 0) as made:
+    with cleaner(service, 0) as made:
         assert not made._thread.is_alive()
     assert left(own, tmp_path) == {id}
 
@@ -219,11 +219,11 @@ for home in sorted(place.iterdir()):
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
         continue
     database = Database.open(url.replace("DATABASE", home.name), home)
-    actions = line.make_service(home, database, line.ManualRunner(None))
+    service = line.make_service(home, database, line.ManualRunner(None))
     moment = int(home.name.removeprefix("moment"))
     whole, Database.begin = Database.begin, begin
     Path.rename, os.unlink, os.rmdir = map(dying, (Path.rename, os.unlink, os.rmdir))
-    for _ in actions.delete_expired(timedelta(days=7)):
+    for _ in service.delete_expired(timedelta(days=7)):
         pass
     os._exit(0)
 """
@@ -256,14 +256,14 @@ def test_a_killed_deletion_is_finished_at_the_next_start(own: Database, make: An
             for name in names:
                 home = places / name
                 with Database.open(address.replace("DATABASE", name), home) as database:
-                    actions = line.make_service(home, database, line.ManualRunner(None))
-                    actions.recover()
+                    service = line.make_service(home, database, line.ManualRunner(None))
+                    service.recover()
                     assert left(database, home) >= {young} and not (home / "lost").exists()
                     untouched += len(left(database, home)) == 3
-                    for found in actions.list_sessions():
-                        assert found.job.source.exists() and len(list(found.folder.iterdir())) >= 2
-                        assert all((found.folder / result.file).exists() for result in found.row.results)
-                    list(actions.delete_expired(timedelta(days=7)))
+                    for session in service.list_sessions():
+                        assert session.job.source.exists() and len(list(session.folder.iterdir())) >= 2
+                        assert all((session.folder / result.file).exists() for result in session.row.results)
+                    list(service.delete_expired(timedelta(days=7)))
                     assert left(database, home) == {young}
                     assert not list(home.rglob(".*"))
             assert 1 < untouched < 8

@@ -83,7 +83,7 @@ def test_few_uploads_of_one_user_are_probed_at_once(
 ) -> None:
     """Of sixteen at once, each of which takes long, two are, and another user's is as well."""
     id = line.session_maker(tmp_path, own, small_clip)()
-    actions = line.make_service(tmp_path, own, line.ManualRunner(None))
+    service = line.make_service(tmp_path, own, line.ManualRunner(None))
     going, at_work, peak, refused = threading.Event(), [0], [0], []
 
     def slow(file: Path, *_: object, **__: object) -> None:
@@ -101,9 +101,9 @@ def test_few_uploads_of_one_user_are_probed_at_once(
         Image.new("RGB", (8, 8)).save(file) if kind == "picture" else shutil.copyfile(small_clip, file)
         try:
             if kind == "create":
-                actions.create(file, file.name)
+                service.create(file, file.name)
             else:
-                getattr(actions.choices, f"choose_{kind}")(id, file, file.name)
+                getattr(service.choices, f"choose_{kind}")(id, file, file.name)
         except InputError as error:
             refused.append(str(error))
             assert not file.exists()
@@ -116,7 +116,7 @@ def test_few_uploads_of_one_user_are_probed_at_once(
 
     def take_another() -> None:
         with pytest.raises(InputError, match=r"^no$"):
-            actions.for_owner(uuid4()).create(Path(shutil.copyfile(small_clip, tmp_path / "s.mp4")), "s.mp4")
+            service.for_owner(uuid4()).create(Path(shutil.copyfile(small_clip, tmp_path / "s.mp4")), "s.mp4")
 
     stranger = threading.Thread(target=take_another)
     stranger.start()

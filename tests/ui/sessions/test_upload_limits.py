@@ -142,10 +142,10 @@ def test_quotas_are_per_user(own: Database, small_clip: Path, tmp_path: Path) ->
         tx.add(ana := User(name="Ana", password=""))
     one = small_clip.stat().st_size
     limits = UploadLimits(quota_bytes=round(one * 2.7))
-    actions = line.make_service(tmp_path, own, queue := line.ManualRunner(None), limits=limits)
+    service = line.make_service(tmp_path, own, queue := line.ManualRunner(None), limits=limits)
 
     def upload(who: Any) -> str:
-        return actions.for_owner(who).create(Path(shutil.copyfile(small_clip, tmp_path / "up.mp4")), "up.mp4")
+        return service.for_owner(who).create(Path(shutil.copyfile(small_clip, tmp_path / "up.mp4")), "up.mp4")
 
     ids = [upload(ana.id) for _ in range(2)]
     with pytest.raises(InputError, match="that you may keep here"):
@@ -153,7 +153,7 @@ def test_quotas_are_per_user(own: Database, small_clip: Path, tmp_path: Path) ->
     assert not (tmp_path / "up.mp4").exists()
     assert len(list((tmp_path / "sessions").iterdir())) == 2
     other = upload(None)  # whose folder is still empty
-    mine = actions.for_owner(ana.id)
+    mine = service.for_owner(ana.id)
     with pytest.raises(InputError, match="that you may keep here"):
         mine.choices.choose_video(ids[0], Path(shutil.copyfile(small_clip, tmp_path / "up.mp4")), "up.mp4")
     with pytest.raises(InputError, match="that you may keep here"):
@@ -166,14 +166,14 @@ def test_quotas_are_per_user(own: Database, small_clip: Path, tmp_path: Path) ->
         mine.run(ids[0])
     assert mine.open(ids[0]).row.state is State.READY and not queue.jobs
     mine.delete(ids[0])
-    assert upload(ana.id) and actions.open(other)
+    assert upload(ana.id) and service.open(other)
 
 
 def test_sessions_created_concurrently_stay_within_the_quota(
     own: Database, small_clip: Path, tmp_path: Path
 ) -> None:
     one = small_clip.stat().st_size
-    actions = line.make_service(
+    service = line.make_service(
         tmp_path, own, line.ManualRunner(None), limits=UploadLimits(quota_bytes=round(one * 2.7))
     )
     start, refused = threading.Barrier(4), []
@@ -182,7 +182,7 @@ def test_sessions_created_concurrently_stay_within_the_quota(
         file = Path(shutil.copyfile(small_clip, tmp_path / f"{number}.mp4"))
         start.wait()
         try:
-            actions.create(file, file.name)
+            service.create(file, file.name)
         except QuotaExceeded as error:
             refused.append(error)
 
@@ -191,19 +191,19 @@ def test_sessions_created_concurrently_stay_within_the_quota(
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(refused) == 2 and len(actions.list_sessions()) == 2
-    assert actions.used_bytes() <= one * 2.7
+    assert len(refused) == 2 and len(service.list_sessions()) == 2
+    assert service.used_bytes() <= one * 2.7
 
 
 def test_queued_runs_reserve_their_estimated_size(own: Database, small_clip: Path, tmp_path: Path) -> None:
     make = line.session_maker(tmp_path, own, small_clip)
     ids = [make() for _ in range(4)]
-    actions = line.make_service(tmp_path, own, queue := line.ManualRunner(None))
-    found = actions.open(ids[0])
-    need = actions._queue.bytes_needed(found, actions._queue.plan(found)[0])
+    service = line.make_service(tmp_path, own, queue := line.ManualRunner(None))
+    session = service.open(ids[0])
+    need = service._queue.bytes_needed(session, service._queue.plan(session)[0])
 
     def within(runs: float) -> Any:
-        limits = UploadLimits(quota_bytes=round(actions.used_bytes() + need * runs))
+        limits = UploadLimits(quota_bytes=round(service.used_bytes() + need * runs))
         return line.make_service(tmp_path, own, queue, limits=limits)
 
     limited = within(2.5)
@@ -233,7 +233,7 @@ def test_a_picture_counts_with_its_stored_size(own: Database, small_clip: Path, 
     """A small JPEG may be a large PNG."""
     id = line.session_maker(tmp_path, own, small_clip)()
     used = line.make_service(tmp_path, own, line.ManualRunner(None)).used_bytes()
-    actions = line.make_service(
+    service = line.make_service(
         tmp_path, own, line.ManualRunner(None), limits=UploadLimits(quota_bytes=used + 150_000)
     )
     file = tmp_path / "a.jpg"
@@ -241,10 +241,10 @@ def test_a_picture_counts_with_its_stored_size(own: Database, small_clip: Path, 
     Image.fromarray(noise).save(file, quality=25)
     assert file.stat().st_size < 100_000
     with pytest.raises(QuotaExceeded):
-        actions.choices.choose_picture(id, file, "a.jpg")
-    assert not list(actions.open(id).folder.glob("*background*"))
+        service.choices.choose_picture(id, file, "a.jpg")
+    assert not list(service.open(id).folder.glob("*background*"))
     Image.new("RGB", (400, 400)).save(file)
-    assert actions.choices.choose_picture(id, file, "a.jpg")
+    assert service.choices.choose_picture(id, file, "a.jpg")
 
 
 def test_limits_apply_to_uploads(own: Database, small_clip: Path, tmp_path: Path) -> None:
@@ -253,15 +253,15 @@ def test_limits_apply_to_uploads(own: Database, small_clip: Path, tmp_path: Path
         {"pixels": 1000},
         {"upload_bytes": 100},
     ):
-        actions = line.make_service(tmp_path, own, line.ManualRunner(None), limits=UploadLimits(**limit))  # type: ignore[arg-type]
+        service = line.make_service(tmp_path, own, line.ManualRunner(None), limits=UploadLimits(**limit))  # type: ignore[arg-type]
         with pytest.raises(InputError, match=r"^up\.mp4: "):
-            actions.create(Path(shutil.copyfile(small_clip, tmp_path / "up.mp4")), "up.mp4")
+            service.create(Path(shutil.copyfile(small_clip, tmp_path / "up.mp4")), "up.mp4")
         assert not list((tmp_path / "sessions").iterdir()) and not (tmp_path / "up.mp4").exists()
 
 
 def test_concurrent_requests_start_one_run(own: Database, small_clip: Path, tmp_path: Path) -> None:
     id = line.session_maker(tmp_path, own, small_clip)()
-    # Two servers' worth of actions: it is the row that decides.
+    # Two servers' worth of service: it is the row that decides.
     both = [line.make_service(tmp_path, own, line.ManualRunner(None)) for _ in range(2)]
     gate = threading.Barrier(8)
 
@@ -274,7 +274,7 @@ def test_concurrent_requests_start_one_run(own: Database, small_clip: Path, tmp_
         thread.start()
     for thread in threads:
         thread.join()
-    submitted = [actions._queue._runner.submitted for actions in both]  # type: ignore[attr-defined]
+    submitted = [service._queue._runner.submitted for service in both]  # type: ignore[attr-defined]
     assert sorted(submitted) == [[], [id]]
     with own.begin() as tx:
         assert repository.get(tx, id=id).state is State.QUEUED

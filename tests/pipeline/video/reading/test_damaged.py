@@ -41,9 +41,9 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> Threads:
 def damage(path: Path, place: int) -> None:
     """Say of the packet at `place`, in the order of decoding, that its first unit is larger than it is."""
     with av.open(str(path)) as container:
-        found = [packet.pos for packet in container.demux(video=0) if packet.size]
+        positions = [packet.pos for packet in container.demux(video=0) if packet.size]
     data = bytearray(path.read_bytes())
-    at = found[place]
+    at = positions[place]
     assert at is not None
     data[at : at + 4] = b"\xff" * 4
     path.write_bytes(data)

@@ -98,9 +98,9 @@ def test_seeking_gives_the_same_pixels_as_sequential_decoding(
     whole = list(read_frames(path))
     assert len(load_index(path).keyframes) > 1
     for chosen in ([0], [8], [19], [7, 8, 16], [3, 17], list(range(20))):
-        found = list(read_frames(path, only=[whole[n].pts for n in chosen]))
-        assert [frame.pts for frame in found] == [whole[n].pts for n in chosen]
-        assert all(np.array_equal(f.image, whole[n].image) for f, n in zip(found, chosen, strict=True))
+        frames = list(read_frames(path, only=[whole[n].pts for n in chosen]))
+        assert [frame.pts for frame in frames] == [whole[n].pts for n in chosen]
+        assert all(np.array_equal(f.image, whole[n].image) for f, n in zip(frames, chosen, strict=True))
     backward = list(read_frames_backward(path, 0, whole[-1].pts + 1))
     pairs = zip(backward, reversed(whole), strict=True)
     assert all(a.pts == b.pts and np.array_equal(a.image, b.image) for a, b in pairs)

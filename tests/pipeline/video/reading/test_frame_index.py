@@ -44,8 +44,8 @@ def check(path: Path, numbers: Sequence[int]) -> FrameIndex:
     chance = random.Random(len(told))
     for count in (1, 1, 2, 5):
         chosen = sorted(chance.sample(told, min(count, len(told))))
-        found = read_frames(path, only=[pts for pts, _ in chosen])
-        assert [(frame.pts, number(frame.image)) for frame in found] == chosen
+        frames = read_frames(path, only=[pts for pts, _ in chosen])
+        assert [(frame.pts, number(frame.image)) for frame in frames] == chosen
     first, last = sorted(chance.sample(range(len(told)), 2)) if len(told) > 1 else (0, 0)
     start, end = told[first][0], told[last][0]
     for way, order in ((read_frames, 1), (read_frames_backward, -1)):
@@ -89,12 +89,12 @@ def test_a_coarse_time_base_is_refined() -> None:
     st.integers(1, 99),
 )
 def test_repaired_times_ascend_and_valid_ones_stay(stamps: list[int | None], gap: int) -> None:
-    found, finer = repair_timestamps(stamps, gap, 16)
-    assert len(found) == len(stamps)
-    assert all(a < b for a, b in pairwise(found))
+    repaired, finer = repair_timestamps(stamps, gap, 16)
+    assert len(repaired) == len(stamps)
+    assert all(a < b for a, b in pairwise(repaired))
     known = [stamp for stamp in stamps if stamp is not None]
     if len(known) == len(stamps) and all(a < b for a, b in pairwise(known)):
-        assert (found, finer) == (known, 1)
+        assert (repaired, finer) == (known, 1)
 
 
 # Times that are missing, repeated or set back

@@ -36,11 +36,11 @@ def coding(data: bytes) -> int:
     return data[data.index(b"\0\0\1\xb6") + 4] >> 6
 
 
-def remuxed(path: Path, like: Path, found: list[bytes]) -> Path:
+def remuxed(path: Path, like: Path, payloads: list[bytes]) -> Path:
     """The packets, one for each picture's length, as a container of their own."""
     with av.open(str(like)) as template, av.open(str(path), "w") as out:
         stream = out.add_stream_from_template(template.streams.video[0])
-        for n, data in enumerate(found):
+        for n, data in enumerate(payloads):
             packet = Packet(data)
             packet.stream, packet.time_base, packet.duration = stream, Fraction(1, 25), 1
             packet.pts = packet.dts = n
@@ -69,8 +69,8 @@ def test_packed_b_frames_are_unpacked(tmp_path: Path, suffix: str) -> None:
 
 def test_a_repeated_frame_is_not_decoded_twice(tmp_path: Path) -> None:
     like = coded(tmp_path / "plain.avi", reordered=False)
-    found = packets(like)
-    path = remuxed(tmp_path / "idle.avi", like, [*found[:20], NOTHING, NOTHING, *found[20:]])
+    payloads = packets(like)
+    path = remuxed(tmp_path / "idle.avi", like, [*payloads[:20], NOTHING, NOTHING, *payloads[20:]])
     index = load_index(path)
     assert len(index.pts) == probe_clip(path).frames == COUNT
     assert [number(frame.image) for frame in read_frames(path)] == list(range(COUNT))

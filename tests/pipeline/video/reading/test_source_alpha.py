@@ -158,9 +158,9 @@ def test_a_stored_matte_is_reused_and_source_transparency_applies(tmp_path: Path
     with create_writer(tmp_path / "kept.mkv", clip, key=matte_key(job), past=10**6) as kept:
         for frame in read_frames(source):
             kept.write(np.full((HEIGHT, WIDTH), 255, np.uint8), frame.pts)
-    found = MatteFile.find(job.matte, matte_key(job))
-    assert found is not None
-    list(render(job, found))
+    matte_file = MatteFile.find(job.matte, matte_key(job))
+    assert matte_file is not None
+    list(render(job, matte_file))
     alone = next(read_frames(job.output, pixel_format="gray")).image
     assert np.array_equal(alone, disc()[..., 3])
     # Growing the cut does not let in what is not there.

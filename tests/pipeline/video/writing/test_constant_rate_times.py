@@ -11,8 +11,8 @@ from pipeline.video.writing.constant_rate import ConstantRate
 
 def resampled(seconds: list[Fraction], rate: Fraction, length: Fraction) -> list[tuple[int, int]]:
     even = ConstantRate[int](rate, length)
-    found = [shown for n, at in enumerate(seconds) for shown in even.add(at, n)]
-    return found + list(even.flush())
+    shown_frames = [shown for n, at in enumerate(seconds) for shown in even.add(at, n)]
+    return shown_frames + list(even.flush())
 
 
 def test_a_faster_rate_repeats_and_a_slower_one_drops_frames() -> None:
@@ -45,7 +45,7 @@ def test_each_output_frame_shows_the_source_frame_of_its_time(
     for gap in gaps:
         times.append(times[-1] + gap)
     length = times[-1] + tail
-    found = resampled(times, rate, length)
-    assert [number for number, _ in found] == list(range(len(found)))
-    assert (len(found) - 1) / rate < length <= len(found) / rate
-    assert all(n == max(k for k, at in enumerate(times) if at <= number / rate) for number, n in found)
+    shown_frames = resampled(times, rate, length)
+    assert [number for number, _ in shown_frames] == list(range(len(shown_frames)))
+    assert (len(shown_frames) - 1) / rate < length <= len(shown_frames) / rate
+    assert all(n == max(k for k, at in enumerate(times) if at <= number / rate) for number, n in shown_frames)

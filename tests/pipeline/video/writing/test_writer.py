@@ -91,12 +91,12 @@ def test_each_frame_has_the_time_it_was_given(
     path = save(tmp_path / f"out{form.suffix}", frames, form, pts=pts, time_base=time_base, rate=rate)
     grace = Fraction(1, GRACE[form.container]) if form.container in GRACE and key != "pair" else 0
     for member in ("foreground.mp4", "matte.mp4") if key == "pair" else ("",):
-        found = exported.read(path, form, member=member)
-        assert all(abs(a - p * time_base) <= grace for a, p in zip(found.times, pts, strict=True))
+        images = exported.read(path, form, member=member)
+        assert all(abs(a - p * time_base) <= grace for a, p in zip(images.times, pts, strict=True))
         usual = sorted(b - a for a, b in pairwise(pts))[(len(pts) - 1) // 2]
-        assert abs(found.end - (pts[-1] + usual) * time_base) <= 2 * grace + time_base + Fraction(1, 1000)
+        assert abs(images.end - (pts[-1] + usual) * time_base) <= 2 * grace + time_base + Fraction(1, 1000)
         if member != "matte.mp4":  # which is white
-            assert [number(frame) for frame in found.pictures] == list(range(len(pts)))
+            assert [number(frame) for frame in images.pictures] == list(range(len(pts)))
 
 
 @pytest.mark.parametrize("key", FORMATS)
@@ -121,8 +121,8 @@ def test_times_are_relative_to_the_given_start(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", FORMATS)
 def test_a_single_frame_can_be_written(tmp_path: Path, key: str) -> None:
     form = FORMATS[key]
-    found = exported.read(save(tmp_path / f"out{form.suffix}", numbered(1), form), form)
-    assert len(found.pictures) == 1 and found.times == [0]
+    images = exported.read(save(tmp_path / f"out{form.suffix}", numbered(1), form), form)
+    assert len(images.pictures) == 1 and images.times == [0]
 
 
 # Picture
@@ -178,12 +178,12 @@ def test_flat_colours_survive(tmp_path: Path, key: str) -> None:
     form = FORMATS[key]
     image = np.repeat(np.array([[GREY, RED, SKIN, GREEN]], np.uint8), 48, 0).repeat(48, 1)
     read = exported.read(save(tmp_path / f"out{form.suffix}", [image] * 2, form), form).pictures
-    found = read[:, 24, 24 + 48 * np.arange(4)].astype(int)
+    patches = read[:, 24, 24 + 48 * np.arange(4)].astype(int)
     truth = np.array([GREY, RED, SKIN, GREEN])
     if form.content == "matte":
         truth = truth[:, :1].repeat(3, -1)
     exact = key in ("gif", "png", "matte-lossless")
-    assert np.abs(found - truth).max() <= (0 if exact else 2)
+    assert np.abs(patches - truth).max() <= (0 if exact else 2)
 
 
 @pytest.mark.parametrize("key", DEEP)
@@ -225,9 +225,9 @@ def test_higher_quality_is_closer_and_larger(
 def test_alpha_is_written(tmp_path: Path, drawn: tuple[np.ndarray, np.ndarray], key: str) -> None:
     form = FORMATS[key]
     images = cut_out(drawn)
-    found = exported.read(save(tmp_path / f"out{form.suffix}", images, form, alpha=True), form, "rgba")
+    result = exported.read(save(tmp_path / f"out{form.suffix}", images, form, alpha=True), form, "rgba")
     truth = np.stack(images)
-    read = found.pictures
+    read = result.pictures
     assert len(read) == 6
     if key == "gif":
         assert np.array_equal(read[..., 3], 255 * (truth[..., 3] > 127))
@@ -285,10 +285,10 @@ def test_a_palette_is_reused_until_the_picture_changes(
     paletted = PaletteConverter(128)
     counts = []
     for image in [*drawn[0][:8], *(255 - drawn[0][:8])]:
-        found = paletted(image).reformat(format="rgba").to_ndarray()
+        pixels = paletted(image).reformat(format="rgba").to_ndarray()
         counts.append(len(made))
-        assert len(np.unique(found.reshape(-1, 4), axis=0)) <= 128
-        assert error(found[..., :3], image) < 8
+        assert len(np.unique(pixels.reshape(-1, 4), axis=0)) <= 128
+        assert error(pixels[..., :3], image) < 8
     assert counts == [1] * 8 + [2] * 8
 
 
@@ -329,8 +329,8 @@ def test_a_path_without_a_suffix_is_a_folder_of_pictures(tmp_path: Path) -> None
     other.mkdir()
     for count in (5, 3):  # the second in place of the first
         save(path, numbered(count))
-        found = exported.read(path, FORMATS["png"])
-        assert [number(frame) for frame in found.pictures] == list(range(count))
+        images = exported.read(path, FORMATS["png"])
+        assert [number(frame) for frame in images.pictures] == list(range(count))
     assert path.stat().st_mode == other.stat().st_mode
     save(other, numbered(1))
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["other", "pictures"]
