@@ -1,8 +1,8 @@
 // The cards of the sessions. Gradio runs this once for every mount, as the body of a function of
 // (element, trigger, props, server, upload, watch). What users wrote is set as text, never as HTML.
 //
-// The value is {cards: [...], search: what was searched for, gone: null or {id, name, seconds}, what was deleted
-// last and can be brought back}. A card that is still there keeps its nodes, and with them the focus.
+// The value is {cards: [...], search: the search text, gone: null or {id, name, seconds}, the session deleted last,
+// which can be restored}. An unchanged card keeps its nodes, and with them the focus.
 
 import { fill, languageCode } from "./words.js";
 
@@ -73,7 +73,7 @@ function backgroundSign(card) {
 }
 
 /**
- * Make the name with a pencil beside it, which makes it a field: Enter takes what is written, Escape does not.
+ * Make the name with a pencil button that turns it into a field: Enter accepts the text, Escape discards it.
  * @param {string} id
  */
 function nameField(id) {
@@ -114,7 +114,7 @@ function nameField(id) {
 }
 
 /**
- * Make a card's nodes, without what may change.
+ * Make a card's nodes, without their variable content.
  * @param {Card} card
  */
 function build({ id }) {
@@ -140,11 +140,11 @@ function build({ id }) {
   return node;
 }
 
-/** The results that a card's links lead to, as JSON. @type {WeakMap<HTMLElement, string>} */
+/** The results that a card links to, as JSON. @type {WeakMap<HTMLElement, string>} */
 const linked = new WeakMap();
 
 /**
- * Put into a card's nodes what is so now.
+ * Update a card's nodes.
  * @param {HTMLElement} node
  * @param {Card} card
  */
@@ -155,7 +155,7 @@ function update(node, card) {
   if (card.poster && poster.getAttribute("src") !== card.poster) poster.src = card.poster;
   at("h3").textContent = card.name;
   at(".facts").replaceChildren(new Date(card.when).toLocaleString());
-  if (card.model) at(".facts").append(" · ", card.model, " · ", backgroundSign(card)); // one that can be read
+  if (card.model) at(".facts").append(" · ", card.model, " · ", backgroundSign(card)); // empty for an unreadable session
   const state = at(".state");
   state.className = `state ${card.state}`;
   state.textContent = t(card.state);
@@ -184,7 +184,7 @@ function update(node, card) {
 let timer = 0;
 
 /**
- * Say for a while what was deleted, and offer to undo it.
+ * Show which session was deleted for a while, and offer to undo it.
  * @param {?{id: string, name: string, seconds: number}} gone
  */
 function offerUndo(gone) {
@@ -216,7 +216,7 @@ function render() {
     update(nodes[n], card);
   });
   for (const node of old) if (!nodes.includes(node)) node.remove();
-  // A node that is where it should be is not touched: it would lose the focus.
+  // A node in its place is not moved, which would take the focus from it.
   nodes.forEach((node, n) => {
     if (part.cards.children[n] !== node) part.cards.insertBefore(node, part.cards.children[n] || null);
   });

@@ -1,12 +1,12 @@
-// Repairs of Gradio's controls for people without a mouse.
+// Keyboard access to Gradio's controls.
 
 const MODIFIERS = ["Tab", "Shift", "Control", "Alt", "Meta"];
 const STEPS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"];
 const RADIO = '.gradio-container fieldset[id]:not([id=""]) input[type=radio]';
 
 /**
- * Give a radio button its group's name. Gradio gives each a name of its own, anew with every change, so that none
- * knows of the others.
+ * Give a radio button its group's name. Gradio gives each button a different name at every change, so that they do
+ * not form a group.
  * @param {Element} radio
  */
 function group(radio) {
@@ -28,7 +28,7 @@ new MutationObserver((changes) => {
 /** @param {Event} event */
 const targetOf = (event) => /** @type {HTMLElement} */ (event.target);
 
-// Any key opens a list, also the one that leaves it, after it was left.
+// Gradio opens a list on any key, also on the one that leaves it.
 document.addEventListener(
   "keydown",
   (event) => {
@@ -37,7 +37,7 @@ document.addEventListener(
   true,
 );
 
-// A slider is heard when a pointer lets go of it, and its number when it is left.
+// Gradio reads a slider on pointerup only, and its number on blur only.
 document.addEventListener("keyup", (event) => {
   const target = targetOf(event);
   if (!target.matches("[data-testid=range-input]") || !STEPS.includes(event.key)) return;

@@ -1,7 +1,7 @@
-// The files that a field takes.
+// Matching of files with a field's `accept`.
 
 /**
- * Tell whether a field that accepts "video/*, .mkv" takes a file.
+ * Return whether a field's `accept`, such as "video/*, .mkv", matches a file.
  * @param {{name: string, type: string}} file
  * @param {string} accept the field's `accept`; empty for every file
  */

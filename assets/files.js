@@ -1,5 +1,5 @@
-// Files that cannot be used are refused where they are chosen or dropped, in the page's language: Gradio would
-// say it in English. WORDS, by language, and MOST, the largest upload in bytes, are put before this by ui/page/blocks.py.
+// Refuses unusable files when they are chosen or dropped, in the page's language; Gradio's own message would be in
+// English. WORDS, by language, and MOST, the largest upload in bytes, are put before this by ui/page/blocks.py.
 
 import { fits } from "./file-types.js";
 import { fill } from "./words.js";
@@ -19,7 +19,7 @@ function t(key, fields) {
 }
 
 /**
- * Say why a file cannot be used; "" where it may be tried.
+ * Return why a file cannot be used, as a sentence; "" if it may be usable.
  * @param {File} file
  * @param {string} accept
  */
@@ -38,7 +38,7 @@ box.setAttribute("role", "alert");
 box.addEventListener("click", () => box.remove());
 
 /** @param {string} sentence */
-function tell(sentence) {
+function showRefusal(sentence) {
   box.textContent = sentence;
   document.body.append(box);
   clearTimeout(timer);
@@ -46,7 +46,7 @@ function tell(sentence) {
 }
 
 /**
- * Keep an event with a file that cannot be used from whoever waits for it.
+ * Stop an event that has an unusable file.
  * @param {Event} event
  * @param {FileList} files
  * @param {string} accept
@@ -59,7 +59,7 @@ function check(event, files, accept) {
   }
   event.preventDefault();
   event.stopImmediatePropagation();
-  tell(sentence);
+  showRefusal(sentence);
 }
 
 window.addEventListener(

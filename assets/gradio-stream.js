@@ -1,27 +1,26 @@
-// A `fetch` for Gradio's page by which no answer is lost when its stream of answers is closed.
+// A `fetch` for Gradio's page that loses no answer when the event stream is closed.
 //
-// The answers to a page's events come on one stream. The server closes it when no more are due, and the page opens
-// another with its next event. An event that is sent before the page has read of the closing takes the stream for open
-// still, and would wait for ever. So here a stream on which an answer is due after all goes on with what the server
-// has next, and an event that is sent after a closing hears of its place in the queue when the page has read of it. A
-// stream that the page opens for answers which it has all read on the one before would stay open with nothing to say:
-// it is closed at once.
+// The answers to a page's events arrive on one stream. The server closes it when none are pending, and the page opens
+// another with its next event. An event sent before the page has read the close message relies on the old stream, and
+// would wait for ever. So here a stream with a pending answer continues with a new request to the server, and an event
+// sent after the close message is only confirmed once the page has read that message. A stream that the page opens
+// for answers that it has already read on the previous one would stay open without messages: it is closed at once.
 //
 // Known to fit Gradio 6.31, the oldest that requirements.txt allows and the newest there was when this was written.
 // It relies on this: an event is sent to /queue/join, which answers {"event_id": ...}; the stream is /queue/data, of
 // messages "data: {JSON}" with an empty line after each; an event's last one is "process_completed", and a stream's
-// is "close_stream", of which the page reads before it takes it for closed. Look at these again for another version:
-// tests/js/gradio-stream.test.js holds what is done with them, and tests/ui/page/test_stage.py that the page still does so.
+// is "close_stream", of which the page reads before it takes it for closed. Check this for another version:
+// tests/js/gradio-stream.test.js tests this file, and tests/ui/page/test_stage.py that the page behaves so.
 
-const READ_WITHIN = 50; // ms: it takes the page no timer, only promises, to read what it is given
+const READ_WITHIN = 50; // ms; the page reads a message within promises, without timers
 
 /** @typedef {Parameters<typeof fetch>} FetchArguments */
 
 /**
- * Return a `fetch` that hands over every answer.
- * @param {typeof fetch} ask the one that is used
+ * Return a `fetch` that delivers every answer.
+ * @param {typeof fetch} ask the wrapped fetch
  * @param {string} base the page's address
- * @param {() => Promise<void>} [untilRead] fulfilled when the page has read what it was just given
+ * @param {() => Promise<void>} [untilRead] fulfilled when the page has read the last message
  * @returns {typeof fetch}
  */
 export function withEveryAnswer(
@@ -29,13 +28,13 @@ export function withEveryAnswer(
   base,
   untilRead = () => new Promise((resolve) => setTimeout(resolve, READ_WITHIN)),
 ) {
-  /** Events that were sent and have no place in the queue yet. @type {Set<Promise<Response>>} */
+  /** Events that were sent and are not confirmed yet. @type {Set<Promise<Response>>} */
   const joining = new Set();
-  /** Events in the queue whose last answer has not been read. @type {Set<string>} */
+  /** Confirmed events whose last answer has not arrived. @type {Set<string>} */
   const due = new Set();
-  /** Events whose last answer was read before their place. @type {Set<string>} */
+  /** Events whose last answer arrived before their confirmation. @type {Set<string>} */
   const early = new Set();
-  /** The server's message that closes a stream, once it has sent one. @type {?string} */
+  /** The server's message that closes a stream, once one was received. @type {?string} */
   let closeMessage = null;
   /** Fulfilled when the page has read that its stream was closed. */
   let closingRead = Promise.resolve();
@@ -72,9 +71,9 @@ export function withEveryAnswer(
     const reader = bytes.pipeThrough(new TextDecoderStream()).getReader();
     let text = "";
     for (let { value, done } = await reader.read(); !done; { value, done } = await reader.read()) {
-      const whole = (text + value).split("\n\n");
-      text = whole.pop() ?? "";
-      yield* whole;
+      const complete = (text + value).split("\n\n");
+      text = complete.pop() ?? "";
+      yield* complete;
     }
   }
 
@@ -85,7 +84,7 @@ export function withEveryAnswer(
   }
 
   /**
-   * Read the messages of a stream and of those that go on with it.
+   * Read the messages of a stream and of those that continue it.
    * @param {Response} answer
    * @param {FetchArguments} request
    */
@@ -132,8 +131,8 @@ export function withEveryAnswer(
   }
 
   return (...request) => {
-    const [asked] = request;
-    const { pathname } = new URL(asked instanceof Request ? asked.url : asked, base);
+    const [resource] = request;
+    const { pathname } = new URL(resource instanceof Request ? resource.url : resource, base);
     if (pathname.endsWith("/queue/join")) return join(request);
     if (pathname.endsWith("/queue/data")) return stream(request);
     return ask(...request);

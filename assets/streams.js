@@ -1,4 +1,4 @@
-// Gradio's page asks by a `fetch` that loses no answer.
+// Replaces the page's `fetch` by one that loses no answer of Gradio's event stream.
 
 import { withEveryAnswer } from "./gradio-stream.js";
 

@@ -1,14 +1,14 @@
-// Uploads: how far they are is told, they can be cancelled, and tried again when the connection broke.
+// Uploads with progress, which can be cancelled, and retried when the connection broke.
 //
-// Gradio sends a file with fetch, which says nothing on the way; here it goes by XMLHttpRequest. Gradio waits for
-// its answer meanwhile, hears of no file when the upload was cancelled, and of errors that trying again would not
-// mend. Files may be dropped or pasted anywhere on the page. WORDS are put before this by ui/page/blocks.py.
+// Gradio sends files with fetch, which reports no progress; here they are sent by XMLHttpRequest. Gradio's promise
+// is resolved with the final response: no files if the upload was cancelled, or an error that a retry would not fix.
+// Files may be dropped or pasted anywhere on the page. WORDS are put before this by ui/page/blocks.py.
 
 import { fill } from "./words.js";
 
 const UPLOAD = "/gradio_api/upload";
 
-/** @typedef {"again" | "cancel"} Choice what a button of the panel is for */
+/** @typedef {"again" | "cancel"} Choice what a button of the panel does */
 
 /**
  * @param {string} key
@@ -44,7 +44,7 @@ function make(tag, className, attributes = {}) {
 
 // ---------------------------------------------------------------- the panel
 
-/** Tells of one upload at a time: the newest. */
+/** Panel with the progress of the newest upload. */
 const panel = (() => {
   const box = make("section", "upload", { id: "upload" });
   const phase = make("p", "phase", { role: "status" });
@@ -100,7 +100,7 @@ const panel = (() => {
 // ---------------------------------------------------------------- sending
 
 /**
- * Send a form once; gives the answer, or null where the connection broke or it was cancelled.
+ * Send a form once; resolves to the response, or to null if the connection broke or it was cancelled.
  * @param {string} url
  * @param {{body: FormData, headers?: Record<string, string>}} form
  * @param {(bytes: number) => void} onProgress
@@ -131,11 +131,11 @@ function send(url, { body, headers = {} }, onProgress, pressed) {
 }
 
 /**
- * Return the sentence about a failure that trying again may mend; null where the answer is the last word.
+ * Return the sentence about a temporary failure, which a retry may fix; null if the response is final.
  * @param {?Response} answer
  * @param {string} name
  */
-async function passingFailure(answer, name) {
+async function temporaryFailure(answer, name) {
   if (!answer) return t("broken", { name });
   if (answer.status < 500) return null;
   const isText = (answer.headers.get("content-type") || "").startsWith("text/plain");
@@ -143,7 +143,7 @@ async function passingFailure(answer, name) {
 }
 
 /**
- * Send a form until there is an answer that is the last word, or it is cancelled.
+ * Send a form until there is a final response, or it is cancelled.
  * @param {string} url
  * @param {{body: FormData, headers?: Record<string, string>}} form
  * @returns {Promise<Response>}
@@ -160,7 +160,7 @@ async function upload(url, form) {
       cancelled = choice === "cancel";
     });
     const answer = await send(url, form, (done) => panel.sending(name, Math.min(done, size), size), pressed);
-    const sentence = cancelled ? null : await passingFailure(answer, name);
+    const sentence = cancelled ? null : await temporaryFailure(answer, name);
     if (sentence !== null) {
       const choice = panel.pressed();
       panel.broken(sentence);
@@ -175,11 +175,11 @@ async function upload(url, form) {
 
 const next = window.fetch;
 window.fetch = (...request) => {
-  const [asked, form] = request;
-  const { pathname } = new URL(asked instanceof Request ? asked.url : asked, window.location.href);
+  const [resource, form] = request;
+  const { pathname } = new URL(resource instanceof Request ? resource.url : resource, window.location.href);
   if (pathname.endsWith(UPLOAD) && form?.body instanceof FormData) {
     const { body, headers } = form;
-    return upload(String(asked), { body, headers: /** @type {Record<string, string>} */ (headers) });
+    return upload(String(resource), { body, headers: /** @type {Record<string, string>} */ (headers) });
   }
   return next(...request);
 };
@@ -191,7 +191,7 @@ window.recorte = { reading: panel.reading, read: panel.close };
 const carriesFiles = (transfer) => Boolean(transfer?.types.includes("Files"));
 
 /**
- * Give files to the field that is there for them; Gradio's own fields take what is dropped on them.
+ * Put files into the field for dropped ones; Gradio's own fields handle what is dropped on them.
  * @param {?DataTransfer} transfer
  */
 function take(transfer) {
@@ -230,7 +230,7 @@ onFileDrag(
   true,
 );
 onFileDrag("drop", () => showDropZone(false), true);
-onFileDrag("dragover", (event) => event.preventDefault()); // or the browser would leave the page for the file
+onFileDrag("dragover", (event) => event.preventDefault()); // else the browser would open the file instead of the page
 onFileDrag("drop", (event) => {
   event.preventDefault();
   take(event.dataTransfer);

@@ -1,4 +1,4 @@
-// Making and finding nodes.
+// Helpers to create and query nodes.
 
 /**
  * Make a node.
@@ -15,7 +15,7 @@ export function node(tag, className, attributes = {}) {
 }
 
 /**
- * Make `parent` hold `count` children and return them: old ones stay, so focus and hover do.
+ * Adjust `parent` to `count` children and return them; existing ones are kept, with focus and hover.
  * @template {HTMLElement} Child
  * @param {HTMLElement} parent
  * @param {number} count

@@ -14,7 +14,7 @@ export const locale = () => languageCode(WORDS, props.language, navigator.langua
  */
 export const t = (key, fields = {}) => fill(WORDS[locale()][key] || key, fields);
 
-/** Return what stands before the decimals: a point or a comma. */
+/** Return the decimal separator: a point or a comma. */
 export const decimalSign = () => (0.5).toLocaleString(locale()).charAt(1);
 
 /**
@@ -23,7 +23,7 @@ export const decimalSign = () => (0.5).toLocaleString(locale()).charAt(1);
  */
 export const clock = (seconds) => formatTime(seconds, decimalSign());
 
-/** Put the strings into the nodes that name them. */
+/** Set the text of the nodes that have a string's key. */
 export function translate() {
   /** @param {string} attribute */
   const having = (attribute) =>

@@ -8,11 +8,11 @@
 //     main.js       draws everything, and binds events
 //     input/        listeners for pointers, keys and buttons
 //     drawing/      draws the state, and changes nothing of it
-//     server/       the value that the server sends, and questions to it
+//     server/       the value that the server sends, and requests to it
 //     actions/      edits, undo, trimming, navigation and zoom
 //     pictures/     the pictures of frames: fetched, kept and shown
 //     selectors.js  values derived from the state
-//     state.js      all that the stage knows; whoever changes it calls render.js
+//     state.js      the state; code that changes it calls render.js
 //     pure/         functions of their arguments alone, tested with Node
 
 import { go, play } from "./actions/navigation.js";
@@ -124,7 +124,7 @@ part.timeline.addEventListener("click", (event) => {
 const page = new AbortController();
 
 /**
- * Return a listener on the page that ends all of them once the stage is gone. Gradio tells nobody of an unmount.
+ * Return a listener on the page that removes all of them once the stage is unmounted; Gradio has no unmount event.
  * @template {Event} PageEvent
  * @param {(event: PageEvent) => void} listener
  */

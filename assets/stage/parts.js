@@ -14,8 +14,8 @@ export const part = /** @type {Parts} */ (
   )
 );
 
-/** Matches where the person wants less movement. */
+/** Media query for reduced motion. */
 export const reducedMotion = window.matchMedia("(prefers-reduced-motion: reduce)");
 
-/** Matches where they point with a finger. */
+/** Media query for touch screens. */
 export const coarsePointer = window.matchMedia("(pointer: coarse)");

@@ -1,10 +1,10 @@
-// The call to draw the state. Whoever changes it calls `render`; `main.js` says what that draws. Between them stands
-// nothing else, so that actions need not import what draws, which imports them.
+// Rendering of the state. Code that changes the state calls `render`; `main.js` sets what it draws. This module is
+// separate so that actions need not import the drawing code, which imports them.
 
 let draw = () => {};
 
 /**
- * Have `render` call this function.
+ * Set the function that `render` calls.
  * @param {() => void} drawAll
  */
 export function onRender(drawAll) {

@@ -33,25 +33,25 @@ export const indexOf = (time) => nearestFrame(time, state.times);
 export const endOf = (index) => frameEnd(index, state.times, video().duration);
 
 /**
- * Return the first and the last frame that are kept, or would be if the handle that is dragged were let go now.
+ * Return the first and the last kept frame, according to the handle while one is dragged.
  * @returns {FrameRange}
  */
 export const keptFrames = () => state.trimming ?? framesOfRange(state.range, state.times, frameCount());
 
-/** Return the frames where the matte may have slipped. */
+/** Return the frames to review, where confidence was low. */
 export function checkedFrames() {
   if (!state.value || !state.times.length) return [];
   return framesAt(state.value.checks || [], state.times);
 }
 
 /**
- * Return those of the marks that the chosen model takes.
+ * Return the marks that the chosen model supports.
  * @param {Prompt[]} prompts
  */
 export const acceptedMarks = (prompts) => acceptedBy(prompts, video());
 
 /**
- * Return the marks of an object on the frame that is shown, as one prompt, be it empty.
+ * Return the marks of an object on the current frame, as one prompt; it may be empty.
  * @param {Prompt[]} prompts
  * @param {number} [object]
  */
@@ -59,21 +59,21 @@ export const marksHere = (prompts, object = state.active) =>
   marksAt(prompts, state.index, object, state.times);
 
 /**
- * Tell whether an object that is in the result has marks on a frame.
+ * Return whether an enabled object has marks on a frame.
  * @param {number} index
  */
 export const isMarked = (index) =>
   state.prompts.some((p) => objectOf(p.object).on && indexOf(p.time) === index);
 
 /**
- * Return the object of a number that there is.
+ * Return the object with an existing number.
  * @param {number} number
  */
 export const objectOf = (number) =>
   /** @type {VideoObject} */ (state.objects.find((object) => object.number === number));
 
 /**
- * Return an object's name, or what it is called without one.
+ * Return an object's name, or its default name.
  * @param {VideoObject} object
  */
 export const nameOf = ({ number, name }) => name || t("object", { number });
@@ -84,5 +84,5 @@ export const nameOf = ({ number, name }) => name || t("object", { number });
  */
 export const colourOfObject = (number) => colourOf(state.value?.palette || [], number);
 
-/** Tell whether the server has answered every edit. */
+/** Return whether the server has answered every edit. */
 export const isAnswered = () => state.answered >= state.seq;

@@ -1,4 +1,4 @@
-// All that the stage knows of the video, its marks and what is shown of them. `drawing/` draws it.
+// State of the stage: the video, its marks and how they are shown. `drawing/` draws it.
 
 /** @import { State } from "./types" */
 
@@ -42,7 +42,7 @@ export const state = {
   rubber: null,
 };
 
-/** Forget the video and what was done to it; edits go on being counted. */
+/** Reset all state of the video and its edits, except the number of edits. */
 export function resetState() {
   Object.assign(state, {
     value: null,

@@ -1,4 +1,4 @@
-// Edits of prompts, objects and range: each is remembered for undo, shown at once, and sent to the server.
+// Edits of prompts, objects and range: each is stored for undo, shown at once, and sent to the server.
 
 /** @import { Edited, MarkRef, Moment, Value } from "../types" */
 
@@ -17,7 +17,7 @@ const ANSWER_MS = 20000; // a mark stops pulsing after this, should the answer h
 export const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
 /**
- * Make an edit; one that changes nothing is none.
+ * Make an edit, unless it changes nothing.
  * @param {Partial<Moment>} change
  * @param {?MarkRef} [newest] the mark that it made
  */
@@ -31,7 +31,7 @@ export function edit(change, newest = null) {
 }
 
 /**
- * Return what undo would lead back to, with the frame at `index`.
+ * Return the present state for undo, with the frame at `index`.
  * @param {number} index
  * @returns {Moment}
  */
@@ -41,7 +41,7 @@ export function momentAt(index) {
 }
 
 /**
- * Put a moment in the place of what there is, and send it.
+ * Replace the state by a moment, and send it.
  * @param {Moment} moment
  * @param {?MarkRef} [newest]
  */
@@ -58,13 +58,13 @@ export function apply({ prompts, objects, range, active }, newest = null) {
 const edited = () => ({ prompts: toJson(state.prompts), objects: state.objects, ...state.range });
 
 /**
- * Return what of a value can be edited.
+ * Return the editable fields of a value.
  * @param {Value} value
  * @returns {Edited}
  */
 export const editedOf = ({ prompts, objects, start, end }) => ({ prompts, objects, start, end });
 
-/** Put the marks where Gradio reads them for the next event, whichever control it comes from. */
+/** Set the component's value, which Gradio sends with the next event of any control. */
 export function publish() {
   props.value = { ...state.value, ...edited(), base: state.base, seq: state.seq, rev: null };
 }
@@ -76,8 +76,8 @@ function send() {
 }
 
 /**
- * See that an edit is not lost. Gradio drops the call that waited if the one before it failed, so an edit made while
- * another was under way is sent once more; a lone one is not, as its refusal was shown.
+ * Resend an edit that may be lost. Gradio drops a queued call if the one before it failed, so an edit made during
+ * another one is sent once more; a single one is not, as its error was shown.
  * @param {number} seq
  */
 function expectAnswer(seq) {

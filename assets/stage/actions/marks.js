@@ -9,7 +9,7 @@ import { state } from "../state.js";
 import { edit } from "./edits.js";
 
 /**
- * Return the prompts with an object's marks here replaced by what `change` makes of them.
+ * Return the prompts with an object's marks on the current frame changed by `change`.
  * @param {(marks: Prompt) => Partial<Prompt>} change
  * @param {number} [object]
  */
@@ -41,7 +41,7 @@ export function withMovedMark(mark, dx, dy) {
 }
 
 /**
- * Add a point of the active object; nothing happens where the model takes none.
+ * Add a point of the active object, if the model supports points.
  * @param {number} x
  * @param {number} y
  * @param {boolean} keep

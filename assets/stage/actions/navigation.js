@@ -9,14 +9,14 @@ import { render } from "../render.js";
 import { checkedFrames, endOf, indexOf, keptFrames, timeOf, video } from "../selectors.js";
 import { state } from "../state.js";
 
-/** Ask for the picture that the state calls for, then draw. */
+/** Request the picture of the state, then draw. */
 export function refresh() {
   if (state.value && state.view !== "result") pictures.want(state.index, state.view);
   render();
 }
 
 /**
- * Show the frame at `index`, or the one nearest to it that there is.
+ * Show the frame at `index`, limited to the video's frames.
  * @param {number} index
  */
 export function go(index) {
@@ -31,7 +31,7 @@ export function go(index) {
 }
 
 /**
- * Go on by seconds, to the nearest frame, at least one frame on.
+ * Move by seconds, to the nearest frame, at least by one frame.
  * @param {number} seconds
  */
 export function leap(seconds) {
@@ -39,7 +39,7 @@ export function leap(seconds) {
   go(target === state.index ? state.index + Math.sign(seconds) : target);
 }
 
-/** Play what is kept from the shown frame on, or stop; the result has a player of its own. */
+/** Play the kept range from the current frame, or stop; the result has its own player. */
 export function play() {
   if (state.view === "result") {
     if (part.video.hidden) return;
@@ -59,7 +59,7 @@ export function play() {
   render();
 }
 
-/** Show the frame that is due; those that cannot be had in time are passed over. */
+/** Show the frame of the present time; frames that are not loaded in time are skipped. */
 function playOn() {
   const { playing } = state;
   if (!playing || !element.isConnected) return;
@@ -77,7 +77,7 @@ function playOn() {
   requestAnimationFrame(playOn);
 }
 
-/** Go to the next frame where the matte may have slipped, after the last one to the first. */
+/** Go to the next frame to review, after the last one to the first. */
 export function nextCheck() {
   const frames = checkedFrames();
   if (frames.length) go(frames.find((index) => index > state.index) ?? frames[0]);

@@ -7,7 +7,7 @@ import { state } from "../state.js";
 import { edit } from "./edits.js";
 
 /**
- * Have new marks belong to an object from now on.
+ * Make an object the active one, to which new marks belong.
  * @param {number} number
  */
 export function activate(number) {
@@ -23,17 +23,17 @@ export function addObject() {
 }
 
 /**
- * Delete an object with its marks; if it was the active one, its neighbour is that now.
+ * Delete an object with its marks; if it was active, its neighbour becomes active.
  * @param {number} number
  */
 export function deleteObject(number) {
-  const left = withoutObject(state.objects, number);
-  if (!left) return;
+  const remaining = withoutObject(state.objects, number);
+  if (!remaining) return;
   state.selected = null;
   edit({
     prompts: state.prompts.filter((p) => p.object !== number),
-    objects: left.objects,
-    active: state.active === number ? left.next : state.active,
+    objects: remaining.objects,
+    active: state.active === number ? remaining.next : state.active,
   });
 }
 

@@ -1,4 +1,4 @@
-// Trimming: the part of the video that is kept, by dragging its ends, by keys, or by writing their times.
+// Trimming: changes the kept range by dragging its ends, by keys, or by typing their times.
 
 /** @import { End, FrameRange } from "../types" */
 
@@ -18,7 +18,7 @@ function trim(frames) {
 }
 
 /**
- * Have the result begin or end with the frame at `index`, and show that frame.
+ * Set the first or last kept frame to `index`, and show that frame.
  * @param {End} end
  * @param {number} index
  */
@@ -32,7 +32,7 @@ export function moveEnd(end, index) {
 export const trimWhole = () => trim({ first: 0, last: state.times.length - 1 });
 
 /**
- * Say which end of the range an input is for.
+ * Return which end of the range an input sets.
  * @param {HTMLInputElement} input
  */
 export const endOfInput = ({ dataset: { end, typed } }) => /** @type {End} */ (end ?? typed);
@@ -67,7 +67,7 @@ export function leapHandle(handle, seconds) {
 }
 
 /**
- * Return when the result begins or ends, as it is written in the field for that.
+ * Return the start or end of the kept range as the text of its field.
  * @param {End} end
  */
 export function endText(end) {

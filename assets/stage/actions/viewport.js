@@ -15,7 +15,7 @@ function show(viewport) {
 }
 
 /**
- * Show the picture by `zoom`, with its top left corner at `x` and `y`, held to what there is of it.
+ * Show the picture by `zoom`, with its top left corner at `x` and `y`, limited to the frame.
  * @param {number} zoom
  * @param {number} x
  * @param {number} y
@@ -33,7 +33,7 @@ export const fit = () => place(1, 0, 0);
 export const zoomAt = (factor, place) => show(zoomedViewport(state, state.zoom * factor, place));
 
 /**
- * Zoom to what two fingers have made of `start`.
+ * Zoom by a pinch gesture that began at viewport `start`.
  * @param {Viewport} start
  * @param {number} zoom
  * @param {{u: number, v: number}} from where they began, in parts of the frame's box
@@ -51,7 +51,7 @@ export function partsOf(at) {
 }
 
 /**
- * Return the same in the frame's own pixels, held inside it.
+ * Return a pointer's position in pixels of the frame, limited to it.
  * @param {ClientPosition} at
  */
 export const pixelOf = (at) => toPixels(partsOf(at), state, video());

@@ -1,4 +1,4 @@
-// The choice of what a single click means.
+// The candidates of a single click.
 
 import { percentOf } from "../actions/viewport.js";
 import { node, pool } from "../dom.js";
@@ -9,7 +9,7 @@ import { marksHere } from "../selectors.js";
 import { candidates, chosenCandidate } from "../server/candidates.js";
 import { state } from "../state.js";
 
-/** Draw it along the picture's lower edge, or its upper one where it would lie over the click it is about. */
+/** Draw them along the picture's lower edge, or its upper one if they would cover the click. */
 export function drawCandidates() {
   const shown = candidates();
   const [click] = shown.length ? marksHere(state.prompts).points : [];

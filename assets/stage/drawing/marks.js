@@ -103,7 +103,7 @@ function drawPoint(target, { x, y, keep, object, i }) {
 }
 
 /**
- * Tell whether a mark's answer is still on its way.
+ * Return whether a mark's answer is pending.
  * @param {MarkRef} mark
  */
 function isPending(mark) {

@@ -1,4 +1,4 @@
-// The line under the picture: what went wrong, else what the server says, else what to do first.
+// The line under the picture: an error, else the server's message, else a hint.
 
 /** @import { Abilities } from "../types" */
 
@@ -21,7 +21,7 @@ export function drawMessage() {
 }
 
 /**
- * Return what is said of marks that the chosen model does not take; "" where it takes them all.
+ * Return the message about marks that the chosen model does not support; "" if it supports all.
  * @param {Abilities} model
  */
 function unusedMarks({ can_point, can_box }) {

@@ -1,11 +1,11 @@
-// The signs of whose something is: an object's colour and name.
+// The colour and name of the object that a mark or chip belongs to.
 
 import { inkOn } from "../pure/colours.js";
 import { colourOfObject, nameOf, objectOf } from "../selectors.js";
 import { state } from "../state.js";
 
 /**
- * Give what is drawn in `target` an object's colour.
+ * Set an object's colour on `target`.
  * @param {HTMLElement} target
  * @param {number} number
  */
@@ -16,7 +16,7 @@ export function paint(target, number) {
 }
 
 /**
- * Show whose mark or chip it is.
+ * Show which object a mark or chip belongs to.
  * @param {HTMLElement} target
  * @param {number} number
  */
@@ -28,7 +28,7 @@ export function showOwner(target, number) {
 }
 
 /**
- * Return a mark's name; where there are several objects, after its object's.
+ * Return a mark's name, after its object's if there are several objects.
  * @param {number} number
  * @param {string} words
  */

@@ -1,4 +1,4 @@
-// The picture's magnification, cursor and labels, and the sign that one is waited for.
+// The picture's magnification, cursor and labels, and the loading indicator.
 
 import { clock, t } from "../locale.js";
 import { part } from "../parts.js";
@@ -7,7 +7,7 @@ import { clamp } from "../pure/geometry.js";
 import { timeOf } from "../selectors.js";
 import { state } from "../state.js";
 
-const PIXELS_SEEN = 4; // CSS pixels to one of the frame: whoever looks this close looks for pixels
+const PIXELS_SEEN = 4; // CSS pixels per frame pixel from which pixels are shown unsmoothed
 
 export function drawPicture() {
   const { value, zoom } = state;

@@ -1,4 +1,4 @@
-// The result: its player, or how to download what browsers do not play.
+// The result: its player, or a download link for formats that browsers do not play.
 
 import { part } from "../parts.js";
 import { state } from "../state.js";

@@ -1,4 +1,4 @@
-// The timeline: its slider, the frames with marks and those to be checked, and the ends of what is kept.
+// The timeline: its slider, the frames with marks, the frames to review, and the ends of the kept range.
 
 import { endOfInput, endText } from "../actions/trimming.js";
 import { all, node, pool } from "../dom.js";
@@ -26,7 +26,7 @@ export function drawTimeline() {
 }
 
 /**
- * Return where a frame stands on the timeline, 0 to 1.
+ * Return a frame's position on the timeline, 0 to 1.
  * @param {number} index
  */
 const placeOf = (index) => index / Math.max(1, frameCount() - 1);
@@ -67,7 +67,7 @@ function drawCheckedFrames() {
   });
 }
 
-/** Draw the handles at both ends, what lies outside of them, and the same as times. */
+/** Draw the handles at both ends, the parts outside of them, and their times. */
 function drawEnds() {
   const frames = frameCount();
   const { first, last } = keptFrames();

@@ -45,7 +45,7 @@ export function onObjects(event) {
 }
 
 /**
- * Go to the frame that a link on the page names.
+ * Go to the frame of a link on the page.
  * @param {MouseEvent} event
  */
 export function onFrameLink(event) {

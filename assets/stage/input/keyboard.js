@@ -1,4 +1,4 @@
-// Keys. Each acts on the stage alone, and none while something is written.
+// Keyboard shortcuts of the stage; none acts while a text field has the focus.
 
 import { edit } from "../actions/edits.js";
 import { redo, undo } from "../actions/history.js";
@@ -44,7 +44,7 @@ const KEYS = {
   },
 };
 
-/** By how many pixels Alt and an arrow move a mark. @type {Record<string, [number, number]>} */
+/** Pixels by which Alt and an arrow move a mark. @type {Record<string, [number, number]>} */
 const NUDGES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 function deleteSelected() {
@@ -52,7 +52,7 @@ function deleteSelected() {
 }
 
 /**
- * Tell whether a key pressed there is meant for the stage.
+ * Return whether a key on this element is for the stage.
  * @param {HTMLElement} target
  */
 function isForStage(target) {
@@ -100,11 +100,11 @@ export function onKeyDown(event) {
 export function onKeyUp(event) {
   if (event.key !== " " || !state.spaceHeld) return;
   state.spaceHeld = false;
-  if (!state.spacePanned) play(); // it was pressed for itself, and not to move the picture
+  if (!state.spacePanned) play(); // unless it was held to pan the picture
   render();
 }
 
-/** Make a point in the middle of what is seen, for who has no pointer: Alt and the arrows move it then. */
+/** Add a point in the middle of the visible part, for use by keyboard: Alt and the arrows move it. */
 function markMiddle() {
   const rect = part.picture.getBoundingClientRect();
   const { x, y } = pixelOf({ clientX: rect.left + rect.width / 2, clientY: rect.top + rect.height / 2 });

@@ -1,4 +1,4 @@
-// Writing an object's name in its chip.
+// Renaming of objects in their chips.
 
 import { activate, changeObject } from "../actions/objects.js";
 import { targetOf } from "../dom.js";
@@ -9,7 +9,7 @@ import { objectOf } from "../selectors.js";
 import { state } from "../state.js";
 
 /**
- * Begin to write an object's name.
+ * Start renaming an object.
  * @param {number} number
  */
 export function startRenaming(number) {
@@ -26,7 +26,7 @@ export function startRenaming(number) {
 }
 
 /**
- * End the writing of a name.
+ * End renaming.
  * @param {boolean} accept whether it replaces the old one
  */
 export function endRenaming(accept) {
@@ -39,7 +39,7 @@ export function endRenaming(accept) {
 }
 
 /**
- * Take the name at Enter, leave the old one at Escape.
+ * Accept the name at Enter, discard it at Escape.
  * @param {KeyboardEvent} event
  */
 export function onNameKey(event) {

@@ -58,7 +58,7 @@ export function onPointerDown(event) {
 }
 
 /**
- * Return the gesture that a pointer begins.
+ * Return the gesture that a pointer starts.
  * @param {PointerEvent} event
  * @returns {Gesture}
  */
@@ -105,7 +105,7 @@ export function onPointerMove(event) {
 }
 
 /**
- * Turn a press that has moved into a box, or into panning where the model takes none.
+ * Turn a moved press into drawing a box, or into panning if the model does not support boxes.
  * @param {OnePointerGesture} press
  * @returns {OnePointerGesture}
  */
@@ -145,7 +145,7 @@ export function onPointerUp(event) {
   if (!pointers.delete(event.pointerId) || !state.gesture) return;
   const done = state.gesture;
   if (done.kind === "pinch") {
-    if (!pointers.size) state.gesture = null; // the finger that is left draws nothing
+    if (!pointers.size) state.gesture = null; // the remaining finger draws nothing
     return;
   }
   if (done.id !== event.pointerId) return;
@@ -163,7 +163,7 @@ export function onPointerUp(event) {
 }
 
 /**
- * Take a press that went nowhere as a click.
+ * Handle a press that did not move as a click.
  * @param {OnePointerGesture} press
  * @param {PointerEvent} event
  */
@@ -182,7 +182,7 @@ function tap(press, event) {
 }
 
 /**
- * Tell whether this is the second of two taps on a magnified picture.
+ * Return whether this is the second of two taps on a magnified picture.
  * @param {PointerEvent} event
  */
 function isDoubleTap(event) {
@@ -204,7 +204,7 @@ export function onPointerCancel(event) {
 /** @param {WheelEvent} event */
 export function onWheel(event) {
   if (!state.value || state.view === "result") return;
-  if (state.zoom === 1 && event.deltaY > 0) return; // nothing to zoom out of: the page scrolls
+  if (state.zoom === 1 && event.deltaY > 0) return; // already at full size: the page scrolls
   event.preventDefault();
   const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 16 : 1;
   zoomAt(Math.exp(-event.deltaY * lines * (event.ctrlKey ? 0.01 : 0.002)), partsOf(event));
@@ -221,7 +221,7 @@ export function onPictureClick(event) {
 }
 
 /**
- * Select a mark that has the focus: Delete and Alt with the arrows speak of it.
+ * Select the focused mark, for Delete, and Alt with the arrows.
  * @param {FocusEvent} event
  */
 export function onPictureFocus(event) {

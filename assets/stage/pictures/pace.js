@@ -1,4 +1,4 @@
-// The time that a picture takes.
+// Detection of slow pictures.
 
 import { render } from "../render.js";
 import { state } from "../state.js";
@@ -7,7 +7,7 @@ const SLOW_MS = 500;
 
 let slowTimer = 0;
 
-/** Note what takes long enough to be wondered about: only of that "Thinking" is said. */
+/** Set `state.slow` while a picture takes long, which shows "Thinking". */
 export function watchPace() {
   if (!state.loading && !state.refining) {
     clearTimeout(slowTimer);

@@ -1,5 +1,5 @@
-// The pictures of frames: fetched, kept, and shown once they are decoded. One request is under way at a time; a newer
-// wish takes its place.
+// The pictures of frames: fetched, cached, and shown once they are decoded. There is one request at a time; a newer
+// one replaces it.
 
 /** @import { View } from "../types" */
 
@@ -17,8 +17,8 @@ import { state } from "../state.js";
 import { noteReadFrame } from "./read-frames.js";
 
 const CACHED_PICTURES = 80;
-const FALLBACK_MS = 180; // after this a new frame is shown plain while its mask is still being made
-const SCRUB_MS = 150; // a frame younger than this is let through before the next one is asked for
+const FALLBACK_MS = 180; // after this a new frame is shown without its mask until that is computed
+const SCRUB_MS = 150; // a request younger than this is completed before the next one is sent
 
 /**
  * Return the address of a frame's picture. It changes with whatever changes the picture.
@@ -52,7 +52,7 @@ export const pictures = (() => {
   let wanted = null;
   /** @type {?Picture} */
   let shown = null;
-  let turn = 0; // counts wishes and clearings: what was decoded for an older one is not shown
+  let turn = 0; // counts requests and resets: pictures decoded for an older one are not shown
   let fallbackTimer = 0;
   let scrubTimer = 0;
 
@@ -95,7 +95,7 @@ export const pictures = (() => {
     shown = { url, index, view };
   }
 
-  /** Show the frame without a mask, for as long as the one with it is not there. */
+  /** Show the frame without a mask until the one with it is loaded. */
   async function showPlain() {
     const wish = wanted;
     if (!wish || wish.view === "original") return;
@@ -106,7 +106,7 @@ export const pictures = (() => {
       const isWanted = () => mine === turn && shown?.url !== wish.url;
       if (isWanted()) await show({ url, index: wish.index, view: "original" }, source, isWanted);
     } catch {
-      // The wish itself reports what is wrong.
+      // The main request reports errors.
     }
   }
 
@@ -163,11 +163,11 @@ export const pictures = (() => {
     state.refining = true;
     try {
       await load(picture.url, mine.signal, "&patient=1");
-      cache.settle(picture.url); // asked once
+      cache.settle(picture.url); // requested once
       const isWanted = () => mine === refinement && !mine.signal.aborted;
       if (isWanted()) await show(picture, await get(picture.url), isWanted);
     } catch {
-      // What is shown stays, until the frame is come to again.
+      // The shown picture stays until the frame is shown again.
     }
     if (mine !== refinement) return;
     state.refining = false;
@@ -213,7 +213,7 @@ export const pictures = (() => {
         scrubTimer = setTimeout(restart, left);
       }
     },
-    /** Forget all pictures: another video, or the end. */
+    /** Drop all pictures, for another video or at unmount. */
     forget() {
       turn += 1;
       stop();

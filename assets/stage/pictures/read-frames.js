@@ -1,5 +1,5 @@
-// The frames that the model has read: its first answer about a frame may be slow. A picture of a frame without marks
-// is no proof of it: nothing was asked of the model then.
+// The frames that the model has embedded: its first prediction on a frame may be slow. Pictures of frames without
+// marks do not count, as they need no model.
 
 /** @import { View } from "../types" */
 
@@ -19,6 +19,6 @@ export function noteReadFrame({ index, view }) {
   if (isMarked(index) && view !== "original" && isAnswered()) read.add(keyOf(index));
 }
 
-/** Tell whether what is waited for is the slow first answer about the frame that is shown. */
+/** Return whether the pending picture is the slow first prediction on the current frame. */
 export const isFirstReading = () =>
   Boolean(video().reads) && state.view !== "original" && !read.has(keyOf(state.index));

@@ -1,10 +1,10 @@
-// The order of edits and the server's answers to them. Edits are counted by `seq`, and the answer
-// to an edit carries its number; a value that answers none has null.
+// The order of edits and the server's answers to them. Edits are counted by `seq`, and the answer to an edit has
+// its number; a value that answers none has null.
 
 /** @import { Value } from "../types" */
 
 /**
- * Tell whether a value answers an edit made before the video on the stage came, of this or another one.
+ * Return whether a value answers an edit that was made before the video on the stage was opened.
  * @param {?Value} incoming
  * @param {{value: ?Value, before: number}} stage
  */
@@ -14,7 +14,7 @@ export function isStale(incoming, { value, before }) {
 }
 
 /**
- * Tell whether a value of the video on the stage was made before the newest edit: its marks and pictures are older
+ * Return whether a value of the video on the stage is older than the newest edit: its marks and pictures are older
  * than what is shown.
  * @param {Value} incoming
  * @param {{seq: number, answered: number}} stage

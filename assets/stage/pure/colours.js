@@ -1,6 +1,6 @@
 // The colours of objects. A colour is "#rrggbb".
 
-const LEAST_CONTRAST = 3; // to 1, as WCAG asks for any sign
+const LEAST_CONTRAST = 3; // to 1, as WCAG requires of graphics
 
 /**
  * Return an object's colour; "" where there is no palette.
@@ -12,7 +12,7 @@ export function colourOf(palette, number) {
 }
 
 /**
- * Return what to write in on a colour: white where it can be told from it, else near black; "" on no colour.
+ * Return a text colour for a background: white if its contrast suffices, else near black; "" for no colour.
  * The contrast is that of WCAG 2: https://www.w3.org/TR/WCAG21/#dfn-contrast-ratio
  * @param {string} colour
  */

@@ -3,7 +3,7 @@
 /** @import { End, FrameRange, TimeRange } from "../types" */
 
 /**
- * Return the index of the frame nearest to a time, the earlier of two that are as near; 0 where there are none.
+ * Return the index of the frame nearest to a time, the earlier one of two at the same distance; 0 without frames.
  * @param {number} time
  * @param {number[]} times
  */
@@ -20,7 +20,7 @@ export function nearestFrame(time, times) {
 }
 
 /**
- * Return when the frame after `index` begins; after the last one, when the video ends.
+ * Return the start of the frame after `index`; for the last one, the end of the video.
  * @param {number} index
  * @param {number[]} times
  * @param {number} duration
@@ -31,7 +31,7 @@ export function frameEnd(index, times, duration) {
 }
 
 /**
- * Read a range that the server wrote.
+ * Parse a range from the server.
  * @param {{start?: number, end?: ?number}} written
  * @returns {TimeRange}
  */

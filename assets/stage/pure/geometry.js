@@ -41,7 +41,7 @@ export function boxBetween(a, b) {
 }
 
 /**
- * Tell whether a box is too small to be meant.
+ * Return whether a box is too small to be intended.
  * @param {Box} box
  */
 export const isTiny = ([x0, y0, x1, y1]) => !(x1 - x0 >= SMALLEST_BOX && y1 - y0 >= SMALLEST_BOX);
@@ -77,14 +77,14 @@ export function resizeBox([x0, y0, x1, y1], corner, { x, y }) {
 }
 
 /**
- * Return the distance between two places in CSS pixels, at least 1 where they are the same.
+ * Return the distance between two positions in CSS pixels, at least 1.
  * @param {ClientPosition} a
  * @param {ClientPosition} b
  */
 export const distance = (a, b) => Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY) || 1;
 
 /**
- * Return the place halfway between two others.
+ * Return the position halfway between two others.
  * @param {ClientPosition} a
  * @param {ClientPosition} b
  */
@@ -94,7 +94,7 @@ export const midpoint = (a, b) => ({
 });
 
 /**
- * Return a viewport that shows nothing beyond the picture's edges.
+ * Limit a viewport to the picture.
  * @param {Viewport} viewport
  * @returns {Viewport}
  */
@@ -103,7 +103,7 @@ export function heldViewport({ zoom, x, y }) {
 }
 
 /**
- * Magnify a viewport to `zoom`, held to the possible, and put what was at `from` to `to` (parts of the frame's box).
+ * Magnify a viewport to `zoom`, within limits, and move position `from` to `to` (parts of the frame's box).
  * @param {Viewport} viewport
  * @param {number} zoom
  * @param {{u: number, v: number}} from
@@ -121,7 +121,7 @@ export function zoomedViewport(viewport, zoom, from, to = from) {
 }
 
 /**
- * Turn a place in the frame's box (0 to 1 from its top left) into a position in the frame, held inside it.
+ * Convert a position in the frame's box (0 to 1 from its top left) to pixels of the frame, limited to it.
  * @param {{u: number, v: number}} place
  * @param {Viewport} viewport
  * @param {{width: number, height: number}} frame
@@ -131,7 +131,7 @@ export function toPixels({ u, v }, { zoom, x, y }, frame) {
 }
 
 /**
- * Turn a position in the frame into percent of the frame's box.
+ * Convert pixels of the frame to percent of the frame's box.
  * @param {Position} position
  * @param {Viewport} viewport
  * @param {{width: number, height: number}} frame

@@ -1,11 +1,11 @@
-// The list of a video's objects. None of these functions changes what it is given.
+// The list of a video's objects. These functions do not change their arguments.
 
 /** @import { Prompt, VideoObject, VideoObjectJson } from "../types" */
 
 export const MOST_OBJECTS = 9;
 
 /**
- * Return the objects listed, those that the prompts name besides, and the first where there is none; by number.
+ * Return the listed objects and others that prompts refer to, by number; at least the first object.
  * @param {?VideoObjectJson[] | undefined} listed
  * @param {Prompt[]} prompts
  * @returns {VideoObject[]}
@@ -24,7 +24,7 @@ export function normaliseObjects(listed, prompts) {
 }
 
 /**
- * Return the lowest number that no object has; null where there may be no more.
+ * Return the lowest free number; null at the limit of objects.
  * @param {VideoObject[]} objects
  * @returns {?number}
  */
@@ -35,7 +35,7 @@ export function freeNumber(objects) {
 }
 
 /**
- * Return the object to go on with when `number` was the active one.
+ * Return the object that is active after `number`, the active one, is removed.
  * @param {VideoObject[]} objects at least one
  * @param {number} number
  */

@@ -1,4 +1,4 @@
-// A cache of pictures: the most recently shown ones are kept.
+// LRU cache of pictures.
 
 /** Pictures by their address; `release` is called with each that is dropped or replaced. */
 export class PictureCache {

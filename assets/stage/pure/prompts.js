@@ -1,11 +1,11 @@
-// Prompts: the marks of one object on one frame. None of these functions changes what it is given.
+// Prompts: the marks of one object on one frame. These functions do not change their arguments.
 
 /** @import { Abilities, MarkRef, Point, Box, Prompt, PromptJson } from "../types" */
 
 import { nearestFrame } from "./frames.js";
 
 /**
- * Tell whether marks are a single click, which may mean a part or the whole of what it lies on.
+ * Return whether marks are a single click, which may select a part of a thing or all of it.
  * @param {{points: Point[], box: ?Box}} marks
  */
 export const isSingleClick = ({ points, box }) => !box && points.length === 1 && points[0].keep;
@@ -31,7 +31,7 @@ export function normalise(prompts) {
 }
 
 /**
- * Write prompts as the server does: what goes without saying has no key.
+ * Convert prompts to the server's JSON: default values have no key.
  * @param {Prompt[]} prompts
  * @returns {PromptJson[]}
  */
@@ -46,7 +46,7 @@ export function toJson(prompts) {
 }
 
 /**
- * Return those of the marks that a model takes: the others wait for one that does.
+ * Return the marks that a model supports; the others are kept for other models.
  * @param {Prompt[]} prompts
  * @param {Abilities} model
  */
@@ -75,7 +75,7 @@ export function marksAt(prompts, index, object, times) {
 }
 
 /**
- * Replace an object's marks on a frame by what `change` makes of them.
+ * Change an object's marks on a frame by `change`.
  * @param {Prompt[]} prompts
  * @param {number} index
  * @param {number} object
@@ -90,7 +90,7 @@ export function replaceMarks(prompts, index, object, times, change) {
 }
 
 /**
- * Tell whether two references mean the same mark; false where one is missing.
+ * Return whether two references are to the same mark; false if one is missing.
  * @param {?MarkRef} a
  * @param {?MarkRef} b
  */

@@ -1,10 +1,10 @@
-// Answers by which the server refuses a request.
+// Errors of refused requests.
 
-/** The server's refusal; its message is a sentence for the person. */
+/** Refusal by the server; its message is a sentence for the visitor. */
 export class Refusal extends Error {}
 
 /**
- * Read the answer to a request that failed: a `Refusal` where the server says why, else an error with its status.
+ * Convert the response to a failed request: to a `Refusal` if it has a sentence, else to an error with its status.
  * @param {Response} response
  * @returns {Promise<Error>}
  */

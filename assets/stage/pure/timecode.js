@@ -1,7 +1,7 @@
-// Times as they are written: minutes, seconds and hundredths.
+// Formatting and parsing of times: minutes, seconds and hundredths.
 
 /**
- * Write a time: 3.21 is "00:03.21".
+ * Format a time: 3.21 is "00:03.21".
  * @param {number} seconds
  * @param {string} decimalSign the language's, a point or a comma
  */
@@ -14,7 +14,7 @@ export function formatTime(seconds, decimalSign) {
 }
 
 /**
- * Read "00:03.21", "1:02:03" or "3,21" as seconds; null for what is no time.
+ * Parse "00:03.21", "1:02:03" or "3,21" as seconds; null if it is not a time.
  * @param {string} text
  * @returns {?number}
  */

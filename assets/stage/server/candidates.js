@@ -1,4 +1,4 @@
-// The meanings that the active object's single click on the shown frame may have: asked for once its mask is there.
+// The candidates of the active object's single click on the current frame, requested once its mask is shown.
 
 /** @import { Candidate } from "../types" */
 
@@ -9,13 +9,13 @@ import { render } from "../render.js";
 import { isAnswered, marksHere } from "../selectors.js";
 import { state } from "../state.js";
 
-let asked = ""; // the address of the newest question
-let click = ""; // the click that `list` is about
+let requested = ""; // the address of the newest request
+let click = ""; // the click that `list` belongs to
 /** @type {Candidate[]} */
 let list = [];
 let controller = new AbortController();
 
-/** Return the single click that can be asked about, as a string that changes with it; "" for none. */
+/** Return the single click that may have candidates, as a string that changes with it; "" for none. */
 function currentClick() {
   const { value, view, index, active } = state;
   if (!value?.candidates || (view !== "mask" && view !== "cutout")) return "";
@@ -32,37 +32,37 @@ function currentClick() {
 async function ask(url, about) {
   controller.abort();
   controller = new AbortController();
-  asked = url;
+  requested = url;
   /** @type {Candidate[]} */
   let answer = [];
   try {
     const response = await fetch(url, { signal: controller.signal });
     if (response.ok) answer = await response.json();
   } catch {
-    // No answer, no choice: the best candidate is what the picture shows anyway.
+    // Without candidates there is no choice: the picture shows the best one anyway.
   }
-  if (asked !== url) return;
+  if (requested !== url) return;
   [click, list] = [about, answer];
   render();
 }
 
-/** Ask what is not known yet. While one choice is answered by new pictures, the old ones stay to be seen. */
+/** Request candidates that are not loaded. While a choice is applied, the old pictures stay visible. */
 export function askCandidates() {
   const about = currentClick();
   const { value, loading, error } = state;
   if (!about || loading || error || !value?.rev || !isAnswered()) return;
   const query = `object=${state.active}&rev=${encodeURIComponent(value.rev)}`;
   const url = `${value.media}/frames/${state.index}/candidates?${query}`;
-  if (url !== asked) ask(url, about);
+  if (url !== requested) ask(url, about);
 }
 
-/** Return those to choose from, in the order of their numbers; one alone is no choice. */
+/** Return the candidates in order; empty if there is only one. */
 export function candidates() {
   const about = currentClick();
   return about && about === click && list.length > 1 ? list : [];
 }
 
-/** Return the number of the one that holds, from 0. */
+/** Return the number of the chosen candidate, from 0. */
 export function chosenCandidate() {
   const { candidate } = marksHere(state.prompts);
   const scores = list.map(({ score }) => score);

@@ -1,4 +1,4 @@
-// The value that the server sends: a video comes on the stage, leaves it, or is told anew.
+// The value that the server sends: shows, replaces, updates or removes the video.
 
 /** @import { Value } from "../types" */
 
@@ -16,7 +16,7 @@ import { render } from "../render.js";
 import { indexOf, keptFrames, timeOf, video } from "../selectors.js";
 import { resetState, state } from "../state.js";
 
-/** Take in the component's value after the server has changed it, unless it is stale. */
+/** Apply the component's value after the server has changed it, unless it is stale. */
 export function onValue() {
   if (!isStale(props.value, state)) adopt(props.value);
   else if (state.value) publish();
@@ -24,7 +24,7 @@ export function onValue() {
 }
 
 /**
- * Take in a value.
+ * Apply a value.
  * @param {?Value} incoming
  */
 export function adopt(incoming) {
@@ -45,7 +45,7 @@ export function adopt(incoming) {
 }
 
 /**
- * Take in a value that was made before the newest edit here, but for its marks and pictures.
+ * Apply a value older than the newest edit here, except for its marks and pictures.
  * @param {Value} incoming
  * @param {Value} before
  */
@@ -56,7 +56,7 @@ function keepEdits(incoming, before) {
 }
 
 /**
- * Take in a value that knows of every edit here.
+ * Apply a value that includes every edit here.
  * @param {Value} incoming
  */
 function takeEdits(incoming) {
@@ -69,14 +69,14 @@ function takeEdits(incoming) {
   const objects = normaliseObjects(incoming.objects, prompts);
   const range = parseRange(incoming);
   if (same([prompts, objects, range], [state.prompts, state.objects, state.range])) return;
-  // The server's own change, such as another subject: the way back led through other marks.
+  // A change by the server, such as another subject: undo steps of other marks are void.
   const active = activeAmong(objects, state.active);
   Object.assign(state, { prompts, objects, range, active, renaming: null, undo: [], redo: [] });
   Object.assign(state, { selected: null, newest: null, draft: null });
 }
 
 /**
- * Show the result when a new one came, and leave it when it went. What no longer looks like that result, such as one
+ * Show a new result, and leave the result view when it is removed. What no longer looks like that result, such as one
  * with another background, is shown in its place as it will look.
  * @param {?Value} before
  */
@@ -95,7 +95,7 @@ function followResult(before) {
   }
 }
 
-/** Show the frame at which the result's player stands, as the next run makes it. */
+/** Show the frame of the result's player as the next run will render it. */
 function showAfter() {
   const { first, last } = keptFrames();
   const playing = !part.video.hidden && state.times.length;
