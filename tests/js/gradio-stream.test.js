@@ -104,7 +104,7 @@ async function askOnce(page, event = "first") {
   assert.ok(got.ended);
 }
 
-test("an event sent while the stream closes is answered on it", async () => {
+test("an event sent while the stream closes is answered on that stream", async () => {
   const page = setUp();
   const { server, got } = await open(page, "first");
   server.send(completed("first"));
@@ -129,7 +129,7 @@ test("an event sent while the stream closes is answered on it", async () => {
   assert.ok(got.ended);
 });
 
-test("an event in the queue whose answer has not come keeps the stream open", async () => {
+test("a pending event keeps the stream open", async () => {
   const page = setUp();
   const { server, got } = await open(page, "first", "second");
   server.send(completed("first"));
@@ -139,7 +139,7 @@ test("an event in the queue whose answer has not come keeps the stream open", as
   assert.equal(page.asked.length, 4);
 });
 
-test("an answer read before its place is waited for no more", async () => {
+test("an answer that arrives before its confirmation is not awaited", async () => {
   const page = setUp();
   const { server, got } = await open(page, "first");
   server.send(completed("first"));
@@ -156,7 +156,7 @@ test("an answer read before its place is waited for no more", async () => {
   assert.equal((await second).status, 200);
 });
 
-test("a stream on which nothing is due is closed at once", async () => {
+test("a stream without pending answers is closed at once", async () => {
   const page = setUp();
   await askOnce(page);
   const before = page.asked.length;
@@ -167,7 +167,7 @@ test("a stream on which nothing is due is closed at once", async () => {
   assert.equal(page.asked.length, before, "the server is not asked");
 });
 
-test("a stream waits for the events under way before it is closed for want of any", async () => {
+test("a stream waits for unconfirmed events before it is closed", async () => {
   const page = setUp();
   await askOnce(page);
   page.closings.at(-1)();
@@ -186,7 +186,7 @@ test("a stream waits for the events under way before it is closed for want of an
   assert.deepEqual(got.messages, [completed("second")]);
 });
 
-test("an event sent after a closing has its place once the page has read of the closing", async () => {
+test("an event sent after the close message is confirmed once the page has read that", async () => {
   const page = setUp();
   await askOnce(page);
   let placed = false;
@@ -200,7 +200,7 @@ test("an event sent after a closing has its place once the page has read of the 
   assert.equal((await (await second).json()).event_id, "second");
 });
 
-test("a page's first stream is the server's, whatever is due", async () => {
+test("a page's first stream is passed through", async () => {
   const page = setUp();
   const { server, got } = await open(page);
   server.send({ msg: "heartbeat" });
@@ -208,7 +208,7 @@ test("a page's first stream is the server's, whatever is due", async () => {
   assert.deepEqual(got.messages, [{ msg: "heartbeat" }]);
 });
 
-test("an event that was refused is not waited for", async () => {
+test("a refused event is not awaited", async () => {
   const page = setUp();
   const { server, got } = await open(page, "first");
   server.send(completed("first"));
@@ -220,7 +220,7 @@ test("an event that was refused is not waited for", async () => {
   assert.equal((await second).status, 503);
 });
 
-test("an event that did not reach the server fails, and is not waited for", async () => {
+test("an event that did not reach the server fails and is not awaited", async () => {
   const page = setUp();
   await askOnce(page);
   page.closings.at(-1)();
@@ -233,7 +233,7 @@ test("an event that did not reach the server fails, and is not waited for", asyn
   assert.deepEqual(got.messages, [CLOSE]);
 });
 
-test("a stream that breaks ends, and no other is opened for it", async () => {
+test("a broken stream ends and is not continued", async () => {
   const page = setUp();
   const { server, got } = await open(page, "first");
   server.end();
@@ -242,7 +242,7 @@ test("a stream that breaks ends, and no other is opened for it", async () => {
   assert.equal(page.asked.length, 2);
 });
 
-test("a stream fails when the server has no other to go on with", async () => {
+test("a stream fails if it cannot be continued", async () => {
   const page = setUp();
   const { server, got } = await open(page, "first");
   server.close();
@@ -250,7 +250,7 @@ test("a stream fails when the server has no other to go on with", async () => {
   assert.match(String(got.error), /404/);
 });
 
-test("a stream that the server refuses is handed over as it is", async () => {
+test("a refused stream is passed through", async () => {
   const page = setUp();
   const opened = page.data();
   await page.answer(new Response("no", { status: 403 }));
@@ -259,7 +259,7 @@ test("a stream that the server refuses is handed over as it is", async () => {
   assert.equal(await answer.text(), "no");
 });
 
-test("messages may be cut anywhere", async () => {
+test("messages may be split anywhere", async () => {
   const page = setUp();
   const { server, got } = await open(page, "first");
   const message = { ...completed("first"), output: "größer als 5 €" };
@@ -269,7 +269,7 @@ test("messages may be cut anywhere", async () => {
   assert.deepEqual(got.messages, [message]);
 });
 
-test("other requests are not touched", async () => {
+test("other requests are passed through", async () => {
   const page = setUp();
   const answered = page.fetch("/media/1/times");
   const response = Response.json([0]);

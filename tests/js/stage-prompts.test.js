@@ -31,7 +31,7 @@ test("a single click to keep may have candidates", () => {
   assert.equal(isSingleClick(prompt({ points: [click], box: [0, 0, 9, 9] })), false);
 });
 
-test("prompts come into one shape, whoever wrote them", () => {
+test("prompts are normalised", () => {
   const given = freeze([
     { time: 0.2, points: [{ x: 1, y: 2 }], candidate: 1 },
     { time: 0.1, object: 2, box: [0, 0, 9, 9], candidate: 2 },
@@ -47,13 +47,13 @@ test("prompts come into one shape, whoever wrote them", () => {
   assert.deepEqual(normalise(), []);
 });
 
-test("prompts are written without what goes without saying", () => {
+test("default values of prompts are not written", () => {
   assert.deepEqual(toJson([prompt({ points: [click] })]), [{ time: 0, points: [click] }]);
   const full = prompt({ time: 0.1, object: 2, box: [0, 0, 9, 9], candidate: 0 });
   assert.deepEqual(toJson([full]), [{ time: 0.1, points: [], box: [0, 0, 9, 9], object: 2, candidate: 0 }]);
 });
 
-test("what was written is read as what it was", () => {
+test("JSON round trip", () => {
   const prompts = normalise([
     { time: 0.1, points: [click], candidate: 2 },
     { time: 0.1, object: 3, points: [click, away], box: [1, 2, 3, 4] },
@@ -61,7 +61,7 @@ test("what was written is read as what it was", () => {
   assert.deepEqual(normalise(toJson(prompts)), prompts);
 });
 
-test("marks that the model does not take wait", () => {
+test("marks that the model does not support are left out", () => {
   const prompts = freeze([
     prompt({ points: [click], box: [0, 0, 9, 9] }),
     prompt({ time: 0.1, points: [click] }),
@@ -82,7 +82,7 @@ test("an object's marks on a frame are one prompt", () => {
   assert.deepEqual(marksAt(prompts, 2, 1, TIMES), prompt({ time: 0.2 }));
 });
 
-test("marks at several times of a frame go together, with the last box", () => {
+test("marks at several times of a frame are merged, with the last box", () => {
   const prompts = freeze([
     prompt({ time: 0.09, points: [click], box: [0, 0, 1, 1] }),
     prompt({ time: 0.1, points: [away] }),
@@ -105,7 +105,7 @@ test("only the marks of one object on one frame are replaced", () => {
   );
 });
 
-test("marks are told apart", () => {
+test("references to marks are compared", () => {
   const point = { kind: "point", object: 1, i: 0 };
   assert.equal(isSameMark(point, { ...point }), true);
   assert.equal(isSameMark(point, { ...point, i: 1 }), false);
@@ -115,7 +115,7 @@ test("marks are told apart", () => {
   assert.equal(isSameMark(null, null), false);
 });
 
-test("there is an object for every mark, and one where there is none", () => {
+test("there is an object for every mark, and at least one", () => {
   assert.deepEqual(normaliseObjects([], []), [{ number: 1, name: "", on: true }]);
   assert.deepEqual(normaliseObjects(undefined, [prompt({ object: 3 })]), [{ number: 3, name: "", on: true }]);
   assert.deepEqual(
@@ -134,7 +134,7 @@ test("a new object takes the lowest free number of nine", () => {
   assert.equal(freeNumber(numbered(1, 2, 3, 4, 5, 6, 7, 8, 9)), null);
 });
 
-test("a deleted object's neighbour goes on in its place", () => {
+test("a deleted object's neighbour becomes active", () => {
   const objects = freeze([1, 2, 3].map((number) => ({ number, name: "", on: true })));
   assert.equal(withoutObject(objects, 2).next, 3);
   assert.equal(withoutObject(objects, 3).next, 2);

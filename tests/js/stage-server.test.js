@@ -22,7 +22,7 @@ test("an answer to an edit of an earlier video is stale", () => {
   );
 });
 
-test("what answers no edit is never stale", () => {
+test("a value that answers no edit is never stale", () => {
   const value = { media: "/media/two" };
   assert.equal(isStale({ media: "/media/one", seq: null }, { value, before: 4 }), false);
   assert.equal(isStale({ media: "/media/one" }, { value, before: 4 }), false);
@@ -41,7 +41,7 @@ test("an answer to an older edit does not undo a newer one", () => {
   );
 });
 
-test("the least recently shown picture goes first", () => {
+test("the least recently shown picture is evicted first", () => {
   const released = [];
   const cache = new PictureCache(2, (picture) => released.push(picture));
   for (const url of ["a", "b"]) {
@@ -58,7 +58,7 @@ test("the least recently shown picture goes first", () => {
   assert.throws(() => cache.take("b"), /b/);
 });
 
-test("a better picture takes the place of a hasty one", () => {
+test("a final picture replaces a preliminary one", () => {
   const released = [];
   const cache = new PictureCache(2, (picture) => released.push(picture));
   cache.put("a", "blob:hasty", true);
@@ -69,7 +69,7 @@ test("a better picture takes the place of a hasty one", () => {
   assert.equal(cache.take("a"), "blob:final");
 });
 
-test("a picture that stays hasty is asked for once", () => {
+test("a picture that stays preliminary is requested once", () => {
   const cache = new PictureCache(2, () => {});
   cache.put("a", "blob:a", true);
   cache.settle("a");

@@ -22,20 +22,20 @@ test("times are written with minutes and hundredths", () => {
   assert.equal(formatTime(6000.5, "."), "100:00.50");
 });
 
-test("times are read as they may be written", () => {
+test("times are parsed in all their forms", () => {
   assert.equal(parseTime("00:03.21"), 3.21);
   assert.equal(parseTime(" 3,5 "), 3.5);
   assert.equal(parseTime("1:02:03"), 3723);
   assert.equal(parseTime("7."), 7);
 });
 
-test("what is no time is not read", () => {
+test("invalid times are not parsed", () => {
   for (const text of ["", "abc", "-1", "1:2:3:4", ".5", "1.2.3", "1,000,000", "1e3", ":5"]) {
     assert.equal(parseTime(text), null, text);
   }
 });
 
-test("what was written is read as what it was", () => {
+test("formatted times are parsed back", () => {
   for (const time of [0, 0.04, 9.99, 61.5, 3599.99]) {
     assert.equal(parseTime(formatTime(time, ",")), time);
   }
@@ -60,18 +60,18 @@ test("a frame ends where the next begins, the last with the video", () => {
   assert.equal(frameEnd(0, [], 2), 2);
 });
 
-test("a range without an end is the whole rest", () => {
+test("a range without an end lasts to the end of the video", () => {
   assert.deepEqual(parseRange({}), { start: 0, end: null });
   assert.deepEqual(parseRange({ start: 0.1, end: 0 }), { start: 0.1, end: 0 });
   assert.deepEqual(framesOfRange({ start: 0.1, end: null }, TIMES, 5), { first: 1, last: 4 });
 });
 
-test("the frame at a range's end is no longer kept, but one is", () => {
+test("a range excludes the frame at its end and has at least one frame", () => {
   assert.deepEqual(framesOfRange({ start: 0.1, end: 0.5 }, TIMES, 5), { first: 1, last: 2 });
   assert.deepEqual(framesOfRange({ start: 0.1, end: 0.1 }, TIMES, 5), { first: 1, last: 1 });
 });
 
-test("frames and their range lead back to each other", () => {
+test("frames and ranges round trip", () => {
   for (let first = 0; first < TIMES.length; first += 1) {
     for (let last = first; last < TIMES.length; last += 1) {
       const range = rangeOfFrames({ first, last }, TIMES);
@@ -81,13 +81,13 @@ test("frames and their range lead back to each other", () => {
   assert.deepEqual(rangeOfFrames({ first: 0, last: 4 }, TIMES), { start: 0, end: null });
 });
 
-test("one end does not pass the other", () => {
+test("one end of a range does not pass the other", () => {
   const range = { first: 1, last: 3 };
   assert.deepEqual(moveRangeEnd(range, "start", 2), { first: 2, last: 3 });
   assert.deepEqual(moveRangeEnd(range, "start", 4), { first: 3, last: 3 });
   assert.deepEqual(moveRangeEnd(range, "end", 0), { first: 1, last: 1 });
 });
 
-test("times become frames once each, in order", () => {
+test("times are converted to unique frames in order", () => {
   assert.deepEqual(framesAt([0.61, 0.1, 0.12], TIMES), [1, 4]);
 });

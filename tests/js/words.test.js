@@ -6,7 +6,7 @@ import { fits } from "../../assets/file-types.js";
 import { colourOf, inkOn } from "../../assets/stage/pure/colours.js";
 import { fill, languageCode } from "../../assets/words.js";
 
-test("a language is chosen by its code, English where there is no other", () => {
+test("a language is chosen by its code, else English", () => {
   const table = { en: {}, es: {} };
   assert.equal(languageCode(table, "es"), "es");
   assert.equal(languageCode(table, "ES-ar"), "es");
@@ -15,7 +15,7 @@ test("a language is chosen by its code, English where there is no other", () => 
   assert.equal(languageCode(table), "en");
 });
 
-test("fields are filled in, and those that are not given stay", () => {
+test("given fields are filled in, others stay", () => {
   assert.equal(fill("{a} of {b}", { a: 1, b: 0 }), "1 of 0");
   assert.equal(fill("{a} of {b}", { a: "{b}" }), "{b} of {b}", "what was filled in is not filled again");
   assert.equal(fill("{a}"), "{a}");
@@ -30,7 +30,7 @@ test("objects take the palette's colours in turn", () => {
   assert.equal(colourOf([], 1), "");
 });
 
-test("what is written in a colour can be told from it", () => {
+test("text on a colour has enough contrast", () => {
   assert.equal(inkOn("#000000"), "#fff");
   assert.equal(inkOn("#ffffff"), "#111");
   assert.equal(inkOn("#949494"), "#fff", "3.03 to 1");
@@ -38,7 +38,7 @@ test("what is written in a colour can be told from it", () => {
   assert.equal(inkOn(""), "");
 });
 
-test("a field takes files by type and by ending", () => {
+test("fields accept files by type and by suffix", () => {
   const accept = "video/*, .mkv";
   assert.equal(fits({ name: "a.mp4", type: "video/mp4" }, accept), true);
   assert.equal(fits({ name: "A.MKV", type: "" }, accept), true);

@@ -123,7 +123,7 @@ export const pictures = (() => {
     running = mine;
     try {
       const source = await get(mine.url, mine.controller.signal);
-      // While scrubbing, a frame that is already here is shown on the way to the newest.
+      // While scrubbing, cached frames are shown on the way to the newest.
       await show(mine, source, () => running === mine);
       if (running !== mine) return;
     } catch (error) {
