@@ -13,7 +13,7 @@ SIDE, COUNT = 64, 40
 
 
 @pytest.fixture(scope="module")
-def found(learnt: Photos) -> list[Episode]:
+def generated(learnt: Photos) -> list[Episode]:
     """Carried, and corrected ones, by turns."""
     made = Episodes(learnt, seed=1)
     return [made[Request(n, SIDE, propagated=n % 2 == 0)] for n in range(COUNT)]

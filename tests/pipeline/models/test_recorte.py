@@ -41,7 +41,7 @@ def run(model: Model, frames: list[np.ndarray], prompt: Prompt | None, **later: 
 
 
 @pytest.fixture(scope="module")
-def found(model: Model, clip: Clip) -> list[Prediction]:
+def predictions(model: Model, clip: Clip) -> list[Prediction]:
     return run(model, clip[0], box_around(clip[1][0]))
 
 
