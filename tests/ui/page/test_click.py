@@ -74,38 +74,38 @@ class ThreadWorker(LocalWorker):
 
 
 @pytest.fixture
-def actions(own: Database, tmp_path: Path) -> Iterator[SessionService]:
+def service(own: Database, tmp_path: Path) -> Iterator[SessionService]:
     worker, queue = ThreadWorker(), line.ManualRunner(None)
     yield SessionService(tmp_path, own, queue, line.SAMPLE, worker)  # type: ignore[arg-type]
     worker.close()
 
 
 @pytest.fixture
-def id(actions: SessionService, own: Database, clip: Path, tmp_path: Path) -> str:
+def id(service: SessionService, own: Database, clip: Path, tmp_path: Path) -> str:
     """A session with the model that comes with the program."""
     made = line.session_maker(tmp_path, own, clip)()
-    actions.choices.choose_model(made, "recorte")
+    service.choices.choose_model(made, "recorte")
     return made
 
 
 class Clicker:
     """A browser that marks frames of a session, one point each time, and asks for the picture."""
 
-    def __init__(self, actions: SessionService, call: Call, id: str) -> None:
-        self._actions, self._call, self.id = actions, call, id
+    def __init__(self, service: SessionService, call: Call, id: str) -> None:
+        self._service, self._call, self.id = service, call, id
         self._base = EMPTY
         self.transactions: Counter[str] = Counter()
         self.opens = 0
         self.lookups: Counter[tuple[bool, File]] = Counter()
         """By process (True: the worker) and file."""
         server = FastAPI()
-        server.include_router(media.router(actions))
+        server.include_router(media.router(service))
         server.add_middleware(Gate)
         self.client = TestClient(server)
 
     def edit(self, frame: int, x: int) -> dict[str, Any]:
         """Mark the frame in place of all others; return the stage's value."""
-        time = self._actions.frames.frame_times(self._actions.open(self.id))[frame]
+        time = self._service.frames.frame_times(self._service.open(self.id))[frame]
         marks = [{"time": time, "points": [{"x": x, "y": 90, "keep": True}], "object": 1}]
         self.forget()
         edit = EMPTY | {"prompts": marks, "base": self._base, "seq": x}
@@ -137,9 +137,9 @@ class Clicker:
 
 @pytest.fixture
 def clicker(
-    actions: SessionService, own: Database, call: Call, id: str, monkeypatch: pytest.MonkeyPatch
+    service: SessionService, own: Database, call: Call, id: str, monkeypatch: pytest.MonkeyPatch
 ) -> Clicker:
-    clicker = Clicker(actions, call, id)
+    clicker = Clicker(service, call, id)
     opening, searching = Source._open, locate._search
 
     def opened(source: Source) -> None:
@@ -170,17 +170,17 @@ def test_a_click_takes_one_transaction_and_opens_the_video_twice_at_most(clicker
 
 
 def test_a_stored_matte_is_opened_for_its_first_pictures_only(
-    actions: SessionService, clicker: Clicker, id: str
+    service: SessionService, clicker: Clicker, id: str
 ) -> None:
     clicker.click(3, 100)
-    job = actions.open(id).effective_job
-    for _ in process(replace(job, output=actions.open(id).folder / "result-1.mp4")):
+    job = service.open(id).effective_job
+    for _ in process(replace(job, output=service.open(id).folder / "result-1.mp4")):
         pass
     assert clicker.click(3, 110).opens == 1  # for whose matte it is
     assert clicker.click(3, 120) == Counts(transactions=1, opens=0, lookups=1)
     # The mark that the matte was made from: its picture is of the file, which is indexed and opened once.
     assert clicker.click(3, 100).opens <= 3
-    assert actions.frames.has_matte(actions.open(id))
+    assert service.frames.has_matte(service.open(id))
     assert clicker.click(3, 100) == Counts(transactions=1, opens=0, lookups=1)
 
 
@@ -205,22 +205,22 @@ def test_a_saved_session_is_given_to_its_owner_only(clicker: Clicker, own: Datab
 
 @pytest.mark.parametrize("delete", ["delete", "delete_later"])
 def test_a_saved_session_that_is_deleted_is_gone_at_once(
-    actions: SessionService, clicker: Clicker, delete: str
+    service: SessionService, clicker: Clicker, delete: str
 ) -> None:
     value = clicker.edit(3, 100)
     assert clicker.picture(value, 3).status_code == 200
-    getattr(actions, delete)(clicker.id)
+    getattr(service, delete)(clicker.id)
     assert clicker.picture(value, 3).status_code == 404
 
 
 def test_a_saved_session_whose_account_is_removed_beside_the_server_is_gone_at_once(
-    actions: SessionService, own: Database, clip: Path, tmp_path: Path
+    service: SessionService, own: Database, clip: Path, tmp_path: Path
 ) -> None:
     with own.begin() as tx:
         tx.add(user := User(name="Ana", password=""))
-    hers = actions.for_owner(user.id)
+    hers = service.for_owner(user.id)
     saved = hers.choices.choose_model(line.session_maker(tmp_path, own, clip)(user.id), "recorte")
-    revision = actions.frames.revision(saved)
+    revision = service.frames.revision(saved)
     assert hers.open_for_picture(saved.id, revision) is saved
     remove_user(own, tmp_path, "Ana")
     with pytest.raises(NotFound):
@@ -228,18 +228,18 @@ def test_a_saved_session_whose_account_is_removed_beside_the_server_is_gone_at_o
 
 
 def test_a_saved_session_is_kept_for_some_seconds(
-    actions: SessionService, id: str, monkeypatch: pytest.MonkeyPatch
+    service: SessionService, id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    saved = actions.choices.choose_sound(id, "none")
-    revision = actions.frames.revision(saved)
-    assert actions.open_for_picture(id, revision) is saved
+    saved = service.choices.choose_sound(id, "none")
+    revision = service.frames.revision(saved)
+    assert service.open_for_picture(id, revision) is saved
     monkeypatch.setattr(module, "SECONDS", -1)
-    opened = actions.open_for_picture(id, revision)
+    opened = service.open_for_picture(id, revision)
     assert opened is not saved and opened.job == saved.job
 
 
-def test_few_saved_sessions_are_kept(actions: SessionService, id: str) -> None:
-    saved, kept = actions.choices.choose_sound(id, "none"), module.SavedSessions()
+def test_few_saved_sessions_are_kept(service: SessionService, id: str) -> None:
+    saved, kept = service.choices.choose_sound(id, "none"), module.SavedSessions()
     kept.add(saved)
     for _ in range(module.MAX_SESSIONS):
         row = SimpleNamespace(id=uuid4(), owner_id=None)
