@@ -85,7 +85,7 @@ class Photos:
         if not any(self.names.values()):
             raise InputError(
                 f"{folder.name} has too few photos/KIND_*.jpg to {'measure' if held_out else 'learn'} by, "
-                f"KIND being one of . Name the folder of the training data."
+                f"KIND being one of {', '.join(KINDS)}. Name the folder of the training data."
             )
 
     def read(self, name: str, hard: bool = False) -> Photo:
