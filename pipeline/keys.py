@@ -46,8 +46,8 @@ def _inputs(job: Job) -> dict[str, Any]:
     }
 
 
-def _digest(what: Any) -> str:
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+def _digest(inputs: Any) -> str:
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
 def result_key(job: Job, folder: Path) -> str:

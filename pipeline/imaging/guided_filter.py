@@ -153,7 +153,7 @@ def _enlarge(mask: ByteMask, width: int, height: int) -> ByteMask:
 
 def _sample(image: Floats, x: NDArray[Any], y: NDArray[Any]) -> Floats:
     """Return the values `[N, C]` of an image `[H, W, C]` at N places between its pixels."""
-    # OpenCV's pictures may be no wider than 32767, so the places are laid out in rows.
+    # OpenCV's images may be no wider than 32767, so the positions are arranged in rows.
     shape = -(-len(x) // 1024), 1024
     places = as_floats(np.resize(x, shape)), as_floats(np.resize(y, shape))
     values = cv2.remap(image, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

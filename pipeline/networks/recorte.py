@@ -94,7 +94,7 @@ class Recorte(nn.Module):
         half, quarter, eighth, sixteenth, deep, _, deepest = (row.width for row in LITE0)
         self.key = nn.Conv2d(sixteenth, _KEY, 1)
         self.sharpness = nn.Parameter(torch.tensor(3.0))
-        """The logarithm of how much more a place counts that looks alike."""
+        """Logarithm of the inverse temperature of the softmax over similarities."""
         self.recall = nn.Sequential(nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, sixteenth, 1))
         self.marks = nn.ModuleList(
             nn.Sequential(nn.Conv2d(into, out, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(out, out, 1))

@@ -164,25 +164,27 @@ def _record_plan(folder: Path, job: Job, clip: Clip, inputs: PlanInputs) -> None
 
 def _adapt(folder: Path, wanted: dict[str, dict[str, Any]]) -> None:
     """Keep what the stored streams have in common with the wanted ones, and remove the rest."""
-    # The title first: without it, what a crash leaves behind is not taken for this run's.
+    # The identity file first: without it, the remains of a crash are not used.
     (folder / _IDENTITY_FILE).unlink(missing_ok=True)
     stored = {path: read_json(path / _STREAM) for path in folder.iterdir() if path.is_dir()}
-    kept: dict[str, Path] = {}
+    reused: dict[str, Path] = {}
     for name, record in wanted.items():
-        matching = [path for path, old in stored.items() if _agree(old, record) and path not in kept.values()]
+        matching = [
+            path for path, old in stored.items() if _agree(old, record) and path not in reused.values()
+        ]
         if matching:
-            kept[name] = max(matching, key=lambda path: _agreeing_prompts(stored[path], record))
+            reused[name] = max(matching, key=lambda path: _agreeing_prompts(stored[path], record))
     for path in folder.iterdir():
-        if path in kept.values():
+        if path in reused.values():
             continue
         if path.is_dir():
             shutil.rmtree(path)
         else:
             path.unlink()
-    for name, path in kept.items():
+    for name, path in reused.items():
         _truncate(path, stored[path], wanted[name])
         write_json(path / _STREAM, wanted[name])
-    moved = {name: path.rename(path.with_name(f"{path.name}.moved")) for name, path in kept.items()}
+    moved = {name: path.rename(path.with_name(f"{path.name}.moved")) for name, path in reused.items()}
     for name, path in moved.items():
         path.rename(folder / name)
 

@@ -105,11 +105,11 @@ def propose(encode: Encode, pairs: Iterator[tuple[Image, Image]]) -> list[Propos
 
     best, agreed, most = None, [], (-1.0, 0.0)
     for candidate in sorted(candidates, key=lambda one: -one.weight)[:_ELIGIBLE]:
-        found = agreements(candidate)
-        votes = sum(near * other.weight for near, other in found)
+        agreeing = agreements(candidate)
+        votes = sum(near * other.weight for near, other in agreeing)
         score = candidate.certainty * votes, candidate.certainty
         if score > most:
-            best, agreed, most = candidate, found, score
+            best, agreed, most = candidate, agreeing, score
     if best is None:
         return []
     same = sorted((pair for pair in agreed if pair[0] >= _SAME), key=lambda pair: -pair[0])

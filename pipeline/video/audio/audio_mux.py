@@ -241,10 +241,10 @@ def choose_sample_rate(codec: str, rate: int) -> int:
     """Return the least supported rate (Hz) not below `rate`, else the highest supported one."""
     if codec == "libopus":
         return _OPUS_RATE  # what any Opus is decoded at
-    taken = av.Codec(codec, "w").audio_rates
-    if not taken:
+    supported = av.Codec(codec, "w").audio_rates
+    if not supported:
         return rate
-    return min((each for each in taken if each >= rate), default=max(taken))
+    return min((each for each in supported if each >= rate), default=max(supported))
 
 
 def add_encoder(out: OutputContainer, codec: str, samples: SampleFormat) -> AudioStream:
