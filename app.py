@@ -124,7 +124,7 @@ def _compose_and_serve(settings: Settings, port: socket.socket, uploads: Path) -
             )
             with closing(RetentionThread(service, settings.keep_days)):
                 serve_application(application, port)
-                service.purge_all()
+                service.close()
 
 
 def doctor(settings: Settings) -> int:

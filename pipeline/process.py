@@ -131,7 +131,7 @@ def _write_result(
                 continue
             meter.step(item.frames, item.resumed)
             if item.pair is not None:
-                review.add(*item.pair)
+                review.add(item.pair[0].pts, item.pair[1].confidence)
             yield meter.progress(written, review.times, out.notes + renderer.notes)
     if not written:
         raise VideoError(no_frames_sentence(clip.name))

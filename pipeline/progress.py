@@ -9,8 +9,7 @@ from typing import Literal
 
 from pipeline.clip import Clip
 from pipeline.job import Progress
-from pipeline.models import LOW_CONFIDENCE, Prediction
-from pipeline.video.reading.frames import Frame
+from pipeline.models import LOW_CONFIDENCE
 
 _RATE_SECONDS = 5.0
 """The rate shown is that of the last so many seconds."""
@@ -29,11 +28,11 @@ class ReviewPoints:
         self.times: tuple[float, ...] = ()
         """Seconds from the clip's first frame."""
 
-    def add(self, frame: Frame, prediction: Prediction) -> None:
+    def add(self, pts: int, confidence: float) -> None:
         """Take the next frame into account."""
-        if prediction.confidence >= LOW_CONFIDENCE:
+        if confidence >= LOW_CONFIDENCE:
             return
-        now = float(frame.pts * self._tick)
+        now = float(pts * self._tick)
         if now - self._latest > _REVIEW_GAP_SECONDS:
             self.times += (now,)
         self._latest = now

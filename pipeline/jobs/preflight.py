@@ -57,10 +57,23 @@ def disk_bytes(job: Job, clip: Clip, frames: int) -> int:
     each = form.bytes_per_pixel
     if job.matte is not None:
         each += _MATTE_BYTES_PER_PIXEL
+    spooled = 0
     # With a matte file, all streams of every object are spooled, else only those that run backward.
     if job.matte is not None or any(prompt.time > job.start for prompt in job.active_prompts):
-        each += _SPOOLED_BYTES_PER_PIXEL * max(1, len({prompt.object for prompt in job.active_prompts}))
-    return max(0, round(pixels * each) - resume.stored_bytes(job.matte))
+        spooled = _spooled_bytes(job, pixels)
+    return max(0, round(pixels * each) + spooled - resume.stored_bytes(job.matte))
+
+
+def spool_bytes(job: Job, clip: Clip, frames: int) -> int:
+    """Return the further bytes on disk that a matte takes which is computed ahead of its run."""
+    pixels = frames * clip.width * clip.height
+    return max(0, _spooled_bytes(job, pixels) - resume.stored_bytes(job.matte))
+
+
+def _spooled_bytes(job: Job, pixels: int) -> int:
+    return round(
+        pixels * _SPOOLED_BYTES_PER_PIXEL * max(1, len({prompt.object for prompt in job.active_prompts}))
+    )
 
 
 def _check_memory(job: Job, clip: Clip) -> None:

@@ -144,6 +144,11 @@ class Runner:
             entry = self._find(key)
         return None if entry is None else entry.progress
 
+    def is_idle(self) -> bool:
+        """Return True if no job is queued or running."""
+        with self._changed:
+            return self._running is None and not self._waiting
+
     def queue_length(self) -> int:
         """Return the number of queued jobs, without the running one."""
         with self._changed:

@@ -17,8 +17,8 @@ from pipeline.clip import Clip
 from pipeline.job import Job
 from pipeline.keys import pts_range
 from pipeline.propagation import resume
-from pipeline.propagation.plan import Segment, spool_name
-from pipeline.propagation.spool import StoredMatte, stored_mattes
+from pipeline.propagation.plan import PlanInputs, Segment, spool_name
+from pipeline.propagation.spool import StoredMatte, find_stored_matte, stored_mattes
 from pipeline.video.reading.index_cache import load_index
 
 
@@ -37,11 +37,9 @@ class PartialMatte:
         if inputs is None or job.matte is None:
             return None
         folder = resume.resume_folder(job.matte)
-        numbers = list(prompts.group_by_object(inputs.prompts)) or [1]
-        plan = inputs.plan(clip, pts_range(job, clip))
         stored = {
             number: _stored_of_object(folder, place, segments)
-            for place, (number, segments) in enumerate(zip(numbers, plan, strict=True))
+            for place, (number, segments) in enumerate(_segments_by_object(inputs, job, clip).items())
         }
         # Data of other prompts may have been put in its place meanwhile.
         return cls(clip, stored) if resume.is_of(job, clip) else None
@@ -55,20 +53,29 @@ class PartialMatte:
         """Return the lowest confidence of any object on each of these frames, by pts."""
         return {pts: min(stored[pts].confidence for stored in self.objects.values()) for pts in ready}
 
-    def mattes(self, pts: int) -> dict[int, Matte] | None:
-        """Return the matte of each object on a frame; None unless all are stored."""
-        places = {number: stored.get(pts) for number, stored in self.objects.items()}
-        try:
-            mattes = {number: place.read(self.clip) for number, place in places.items() if place is not None}
-        except (OSError, ValueError, zlib.error):  # replaced since
-            return None
-        return mattes if len(mattes) == len(places) else None
-
 
 def find_mattes(job: Job, clip: Clip, pts: int) -> dict[int, Matte] | None:
     """Return the stored matte of each object on a frame, by number; None unless all are there."""
-    partial = PartialMatte.find(job, clip)
-    mattes = None if partial is None else partial.mattes(pts)
+    inputs = resume.read_plan_inputs(job, clip)
+    if inputs is None or job.matte is None:
+        return None
+    folder = resume.resume_folder(job.matte)
+    mattes = {}
+    for place, (number, segments) in enumerate(_segments_by_object(inputs, job, clip).items()):
+        names = (
+            spool_name(place, segment, direction)
+            for segment in segments
+            for direction in segment.directions
+            if segment.serves(direction, pts)
+        )
+        stored = next((found for name in names if (found := find_stored_matte(folder / name, pts))), None)
+        if stored is None:
+            return None
+        try:
+            mattes[number] = stored.read(clip)
+        except (OSError, ValueError, zlib.error):  # replaced since
+            return None
+    # Data of other prompts may have been put in its place meanwhile.
     return mattes if resume.is_of(job, clip) else None
 
 
@@ -85,6 +92,12 @@ def ready_ranges(job: Job, clip: Clip, ready: Iterable[int]) -> list[tuple[int, 
         else:
             ranges.append((number, number + 1))
     return ranges
+
+
+def _segments_by_object(inputs: PlanInputs, job: Job, clip: Clip) -> dict[int, list[Segment]]:
+    """Return the segments of each object's streams by its number; their order is their place in the plan."""
+    numbers = list(prompts.group_by_object(inputs.prompts)) or [1]
+    return dict(zip(numbers, inputs.plan(clip, pts_range(job, clip)), strict=True))
 
 
 def _stored_of_object(folder: Path, place: int, segments: Iterable[Segment]) -> dict[int, StoredMatte]:

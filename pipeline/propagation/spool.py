@@ -25,7 +25,7 @@ from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Self
 
 import numpy as np
 
@@ -35,7 +35,9 @@ from pipeline.clip import Clip
 from pipeline.files import read_json, write_errors, write_json
 from pipeline.models import Prediction
 from pipeline.stream_state import State
-from pipeline.video.reading.frames import Frame
+
+if TYPE_CHECKING:  # FFmpeg is loaded only where frames are read
+    from pipeline.video.reading.frames import Frame
 
 CHUNK_SECONDS = 4.0
 """Interval at which a segment is closed: the most work that a killed run or a changed prompt loses."""
@@ -67,7 +69,8 @@ class Spool:
 
     def __init__(self, folder: Path, clip: Clip, *, lasting: bool) -> None:
         """`folder` belongs to this spool and may hold segments of an earlier one of the same stream."""
-        folder.mkdir(parents=True, exist_ok=True)
+        with write_errors(folder.name):
+            folder.mkdir(exist_ok=True)
         self._folder, self._lasting = folder, lasting
         self._shape = clip.height, clip.width
         self._segments: list[_SegmentIndex] = []
@@ -281,10 +284,14 @@ def stored_mattes(folder: Path) -> dict[int, StoredMatte]:
     Reads beside a process that writes there, and checks no digests.
     """
     stored: dict[int, StoredMatte] = {}
-    for path in sorted([*folder.glob(f"*.{_SUFFIX}"), *folder.glob(f"*.{_OPEN_SUFFIX}")]):
-        with suppress(OSError, LookupError, ValueError, TypeError):  # replaced just now, or damaged
-            stored.update(_finished(path) if path.suffix[1:] == _SUFFIX else _unfinished(path))
+    for segment in _read_segments(folder):
+        stored.update(segment)
     return stored
+
+
+def find_stored_matte(folder: Path, pts: int) -> StoredMatte | None:
+    """Return that of one frame, as `stored_mattes` has it; None where it is not there."""
+    return next((segment[pts] for segment in _read_segments(folder) if pts in segment), None)
 
 
 def truncate(folder: Path, keeps: Callable[[int], bool], *, ended: bool) -> None:
@@ -293,7 +300,7 @@ def truncate(folder: Path, keeps: Callable[[int], bool], *, ended: bool) -> None
     Unless `ended`, the stream that goes on from it is longer, so a segment that ended it goes, too. What
     remains can be continued, if need be from an older segment that has a state.
     """
-    paths = sorted(folder.glob(f"*.{_SUFFIX}"))
+    paths = sorted(folder.glob(f"segment-*.{_SUFFIX}"))
     kept = 0
     for path in paths:
         data = read_json(path)
@@ -320,6 +327,18 @@ def _read_finished(path: Path, _mtime_ns: int) -> dict[int, StoredMatte]:
     data = read_json(path)
     rows = zip(*(data[name] for name in _SegmentIndex._fields), strict=True)
     return _places(path, rows)
+
+
+def _read_segments(folder: Path) -> Iterator[dict[int, StoredMatte]]:
+    names: list[str] = []
+    with suppress(OSError):  # removed just now
+        names = sorted(path.name for path in folder.iterdir() if path.name.startswith("segment-"))
+    for name in names:
+        with suppress(OSError, LookupError, ValueError, TypeError):  # replaced just now, or damaged
+            if name.endswith(f".{_SUFFIX}"):
+                yield _finished(folder / name)
+            elif name.endswith(f".{_OPEN_SUFFIX}"):
+                yield _unfinished(folder / name)
 
 
 def _finished(path: Path) -> dict[int, StoredMatte]:

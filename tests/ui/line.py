@@ -51,6 +51,10 @@ class ManualRunner:
         with self._lock:
             return list(self.jobs).index(key) + 1 if key in self.jobs else None
 
+    def is_idle(self) -> bool:
+        with self._lock:
+            return not self.jobs
+
     def eta(self, key: str) -> float | None:
         place = self.position(key)
         return None if place is None else 90.0 * place

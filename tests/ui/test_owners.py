@@ -147,6 +147,7 @@ ACTIONS: dict[str, tuple[Any, ...]] = {
     "choices.choose_hardware": (True,),
     "run": (),
     "cancel": (),
+    "live_cut": (0,),
     "result": ("any",),
     "sound": (),
 }
@@ -161,7 +162,7 @@ NO_SESSION = {
     "acknowledge",
     "for_owner",
 }
-SERVERS = {"delete_expired", "recover", "purge", "purge_all", "requeue"}
+SERVERS = {"delete_expired", "recover", "purge", "close", "requeue"}
 """Actions of the server itself."""
 
 
@@ -267,6 +268,7 @@ def routes() -> list[str]:
         "/{id}/times": "",
         "/{id}/strip": "",
         "/{id}/poster": "?at=5",
+        "/{id}/cut": "?at=5&on=1",
         "/{id}/frames/{index}": "?view=original",
         "/{id}/frames/{index}/candidates": "?object=1",
         "/{id}/results/{result}": "?download",

@@ -120,11 +120,33 @@ def router(service: SessionService) -> APIRouter:
             # The browser may keep it only if it is the final picture of that revision.
             immutable = image.final and (view == "original" or rev == frames.revision(session))
             headers = _IMMUTABLE if immutable else _REVALIDATE
-            return _image_response(
-                (image.data, image.mime), headers | {"Recorte-Final": str(int(image.final))}
-            )
+            state = {"Recorte-Final": str(int(image.final)), "Recorte-Cut": str(int(image.cut))}
+            return _image_response((image.data, image.mime), headers | state)
 
         return await _respond_in_thread(tracking if patient else rendering, request, respond)
+
+    @routes.get("/{id}/cut")
+    async def cut(id: str, request: Request, at: int = 0, on: bool = False) -> Response:
+        """Return the state of the live cut; `on` also has it go on, frames around number `at` first."""
+
+        def respond() -> Response:
+            session, live = service.for_owner(user_id_of(request)).live_cut(id, at, wanted=on)
+            return JSONResponse(
+                {
+                    "rev": frames.revision(session),
+                    "state": live.status,
+                    "ready": live.cut.ready,
+                    "checks": live.cut.checks,
+                    "done": live.done,
+                    "total": live.cut.total,
+                    "rate": live.rate,
+                    "left": live.left,
+                    "message": error_text.translate(language_of(request), live.message),
+                },
+                headers=_REVALIDATE,
+            )
+
+        return await _respond_in_thread(reading, request, respond)
 
     @routes.get("/{id}/frames/{index}/candidates")
     async def candidates(id: str, index: int, request: Request, object: int = 1, rev: str = "") -> Response:

@@ -16,6 +16,7 @@ from db import repository
 from db.errors import NotFound
 from db.models import SessionRow
 from ui.sessions.limits.quota import Quota
+from ui.sessions.live_cuts import LiveCuts
 from ui.sessions.queueing import RunQueue
 from ui.sessions.removal import Removal
 from ui.sessions.store import SessionStore, erase
@@ -29,9 +30,10 @@ UNDO_SECONDS = 30.0
 class Deletions:
     """Deletes sessions with their files; a run that is under way is stopped first. Thread-safe."""
 
-    def __init__(self, store: SessionStore, queue: RunQueue, quota: Quota) -> None:
+    def __init__(self, store: SessionStore, queue: RunQueue, live_cuts: LiveCuts, quota: Quota) -> None:
         self._store = store
         self._queue = queue
+        self._live_cuts = live_cuts
         self._quota = quota
         self._lock = threading.RLock()
 
@@ -96,6 +98,7 @@ class Deletions:
 
     def _remove(self, id: str, delete_row: Callable[[Any], object]) -> None:
         """`delete_row` deletes the row in a transaction, and locks it against concurrent changes."""
+        self._live_cuts.stop(id)
         with Removal() as removal, self._store.database.begin() as tx:
             delete_row(tx)
             removal.hide(self._store.folder / id)

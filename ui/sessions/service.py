@@ -29,6 +29,7 @@ from ui.sessions.downloads import Downloads
 from ui.sessions.intake import Intake
 from ui.sessions.limits.quota import Quota
 from ui.sessions.limits.upload_limits import UploadLimits
+from ui.sessions.live_cuts import LiveCut, LiveCuts
 from ui.sessions.queueing import RunQueue
 from ui.sessions.rendering.frames import FrameClient
 from ui.sessions.rendering.protocol import Host
@@ -61,7 +62,8 @@ class SessionService:
         self.frames = FrameClient(worker)
         self.downloads = Downloads()
         self._queue = RunQueue(self._store, runner, self.frames, self.quota)
-        self._deletions = Deletions(self._store, self._queue, self.quota)
+        self._live_cuts = LiveCuts(self.frames, self.quota, lambda: runner.is_idle())
+        self._deletions = Deletions(self._store, self._queue, self._live_cuts, self.quota)
         self._intake = Intake(self._store, self.quota, limits)
         self._owner: UUID | None = None
 
@@ -184,6 +186,15 @@ class SessionService:
         """Return the latest progress of the run; None if there is none."""
         return self._queue.progress(id, self._owner)
 
+    def live_cut(self, id: str, near: int, *, wanted: bool = True) -> tuple[Session, LiveCut]:
+        """Return a session with the state of its live cut.
+
+        If it is `wanted`, it is computed while somebody asks, frames around number `near` first.
+        """
+        session = self.open(id)
+        live = self._live_cuts.watch(session, near) if wanted else self._live_cuts.read(session)
+        return session, live
+
     # ------------------------------------------------------------------ deletion
 
     def delete(self, id: str) -> None:
@@ -204,8 +215,9 @@ class SessionService:
         """Delete all users' sessions whose undo time is over."""
         self._deletions.purge()
 
-    def purge_all(self) -> None:
-        """Delete all sessions that wait for deletion, at once: called when the program ends."""
+    def close(self) -> None:
+        """Stop live cuts and delete sessions that wait for deletion: called when the program ends."""
+        self._live_cuts.close()
         self._deletions.purge_all()
 
     def delete_expired(self, age: timedelta) -> Iterator[str]:

@@ -69,7 +69,8 @@ class Session:
     @cached_property
     def can_resume(self) -> bool:
         """True if a run of just this job stopped early, and the next one resumes it."""
-        return not self.running and resume.can_resume(self.effective_job, self.clip)
+        stopped = self.row.state in (State.INTERRUPTED, State.CANCELLED, State.FAILED)
+        return stopped and resume.can_resume(self.effective_job, self.clip)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -219,7 +219,9 @@ def test_the_data_of_another_folder_may_vanish_while_it_is_read(
     clip = probe_clip(job.source)
     stored = PartialMatte.find(job, clip)
     compute(replace(job, prompts=(Prompt(1.0, box=BOX),)))
-    assert stored is not None and stored.mattes(load_index(job.source).pts[-1]) is None
+    assert stored is not None
+    with pytest.raises(FileNotFoundError):
+        stored.objects[1][load_index(job.source).pts[-1]].read(clip)
     assert find_mattes(job, clip, 0) is None
     monkeypatch.setattr(partial.resume, "is_of", lambda *_: False)
     assert PartialMatte.find(job, clip) is None

@@ -5,9 +5,10 @@ In this process no video is decoded and no model is loaded.
 
 from __future__ import annotations
 
+import bisect
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache
@@ -16,9 +17,10 @@ from typing import Any, TypeVar
 
 from pipeline.compositing import background
 from pipeline.compositing.background import Background, Footage
-from pipeline.errors import InputError, WorkerLost
+from pipeline.errors import WorkerLost
 from pipeline.files import file_state
 from pipeline.formats import Format
+from pipeline.job import Progress
 from pipeline.jobs import preflight
 from pipeline.keys import matte_key, pts_range
 from pipeline.matte import MatteFile
@@ -26,10 +28,12 @@ from pipeline.video.reading.index_cache import has_index, load_index
 from ui.sessions.limits.shares import FairSemaphore, WeightedSemaphore
 from ui.sessions.rendering.protocol import (
     ClickCandidate,
+    CutState,
     EncodedImage,
     Host,
     Inference,
     InferenceClient,
+    MarksChanged,
     can_load_model,
 )
 from ui.sessions.session import Session
@@ -87,16 +91,17 @@ class FrameClient:
     ) -> EncodedImage:
         """Render frame number `index`: "original", "mask" (tinted), "cutout" (RGBA) or "over" a background.
 
-        A frame whose mask is not known yet is shown as it is. A frame on which marks correct a propagated
-        mask is shown as a few frames propagate it there; with `propagate` as a run would. With `width` the
-        picture is no wider than so many pixels and encoded quickly, for playing.
+        A frame whose mask is not known yet is shown as it is, and not `cut`. A frame on which marks correct a
+        propagated mask is shown as a few frames propagate it there; with `propagate` as a run would. With
+        `width` the picture is no wider than so many pixels and encoded quickly, for playing.
 
         Raises InputError for an unknown frame or view, if the model refuses, and if the marks have changed
         since `session` was opened.
         """
         masked = view != "original"
         if masked and not (session.licensed or self.has_matte(session)):  # as if its weights were not here
-            return replace(self.render_frame(session, index, "original", width=width), final=False)
+            plain = self.render_frame(session, index, "original", width=width)
+            return replace(plain, final=False, cut=False)
         with ExitStack() as stack:
             if propagate:  # frame by frame, as previews, and for as long
                 stack.enter_context(self._preview_slot(session))
@@ -121,6 +126,24 @@ class FrameClient:
         self._check_licence(session)
         with self._preview_slot(session), self._marks_version(session) as version:
             yield from self._inference.make_previews(session.render_request, version)
+
+    def compute_cut(self, session: Session, index: int) -> Generator[Progress, None, None]:
+        """Compute the session's mattes ahead of its run, those around frame number `index` first.
+
+        Raises MarksChanged once the marks have changed since `session` was opened.
+        """
+        self._check_licence(session)
+        with self._marks_version(session) as version:
+            yield from self._inference.compute_cut(session.render_request, version, index)
+
+    def read_cut(self, session: Session) -> CutState:
+        """Return how much of the session's cut is stored: by a finished run, or ahead of one."""
+        if self.has_matte(session):
+            times = load_index(session.clip.path)
+            span = times.between(*pts_range(session.job, session.clip))
+            first = bisect.bisect_left(times.pts, span[0])
+            return CutState([(first, first + len(span))], session.review_times, len(span))
+        return self._query(lambda: self._inference.read_cut(session.render_request))
 
     def cached_previews(self, session: Session) -> list[int]:
         """Return the numbers of the preview frames whose mattes are cached, ascending."""
@@ -233,7 +256,7 @@ class FrameClient:
             inputs = session.render_request.matte_inputs
             version, newest = self._versions.get(session.id, (0, inputs))
             if newest != inputs:
-                raise InputError("The marks have changed since.")
+                raise MarksChanged
             self._active[session.id] += 1
         try:
             yield version

@@ -6,7 +6,6 @@ A `pipeline.jobs.worker.Worker` hosts the service; `ui.sessions.rendering.protoc
 from __future__ import annotations
 
 import bisect
-import threading
 from collections import OrderedDict
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
@@ -26,6 +25,7 @@ from pipeline.job import GREEN, Job, Progress
 from pipeline.keys import matte_key, pts_range
 from pipeline.matte import MatteFile
 from pipeline.process import process
+from pipeline.propagation.partial import find_mattes
 from pipeline.propagation.plan import prompts_by_frame
 from pipeline.propagation.predictions import FramePrediction
 from pipeline.video import hardware
@@ -35,15 +35,19 @@ from pipeline.video.reading.index_cache import load_index, save_index
 from pipeline.video.reading.probe import probe_clip
 from pipeline.weights.locate import cached_lookups
 from ui.sessions.rendering import overlay
+from ui.sessions.rendering.ahead import compute_cut, read_cut
 from ui.sessions.rendering.composers import ComposerPool
 from ui.sessions.rendering.protocol import (
     PREVIEWS,
     ClickCandidate,
+    CutState,
     EncodedImage,
+    MarksChanged,
     RenderRequest,
     can_load_model,
 )
 from ui.sessions.rendering.stored_frames import StoredFrames, find_matte, shrink, shrink_image
+from ui.sessions.rendering.turns import MatteWriters, ModelTurns
 
 _CLICK_STEPS = 8
 _THUMBNAILS = 12
@@ -55,8 +59,9 @@ class InferenceService:
     """`protocol.Inference` on this process's device, with a cache of the latest mattes."""
 
     def __init__(self) -> None:
-        self._model_lock = threading.Lock()
-        """Held for one frame at a time: a click goes between the frames of somebody's previews."""
+        self._turns = ModelTurns()
+        """A turn is one frame: a click goes between the frames of somebody's previews."""
+        self._writers = MatteWriters()
         self._mattes: OrderedDict[tuple[str, int], Matte] = OrderedDict()
         """By matte key and pts, one for each object: a mark on one does not recompute the others."""
         self._propagated: set[tuple[str, int]] = set()
@@ -68,7 +73,8 @@ class InferenceService:
         """Newest announced version of each session's marks."""
 
     def process(self, job: Job) -> Generator[Progress, None, None]:
-        return process(job)
+        with self._writers.run(str(job.matte)):
+            yield from process(job)
 
     def invalidate(self, id: str, version: int) -> None:
         self._versions[id] = max(version, self._versions.get(id, 0))
@@ -77,8 +83,8 @@ class InferenceService:
     def render_frame(
         self, request: RenderRequest, version: int, index: int, view: str, propagate: bool, width: int | None
     ) -> EncodedImage:
-        picture, final = self._render(request, version, index, view, propagate, width)
-        return EncodedImage(*overlay.encode(picture, quick=width is not None), final)
+        picture, final, cut = self._render(request, version, index, view, propagate, width)
+        return EncodedImage(*overlay.encode(picture, quick=width is not None), final, cut)
 
     @cached_lookups()
     def render_candidates(self, request: RenderRequest, index: int, number: int) -> list[ClickCandidate]:
@@ -87,7 +93,7 @@ class InferenceService:
         if job is None:
             return []
         self._load_model(job)
-        with self._model_lock:
+        with self._turns.request():
             read = preview.predict_candidates(job, pts, self._stored.read)
         if read is None:
             return []
@@ -126,6 +132,20 @@ class InferenceService:
             keys = [matte_key(job) for job in _jobs_by_object(request.effective_job).values()]
             cached = {pts for pts in cached if all((key, pts) in self._mattes for key in keys)}
         return sorted(index.pts.index(pts) for pts in cached)
+
+    def compute_cut(
+        self, request: RenderRequest, version: int, index: int
+    ) -> Generator[Progress, None, None]:
+        return compute_cut(
+            request,
+            load_index(request.clip.path).pts[max(0, min(index, request.clip.frames - 1))],
+            self._turns,
+            self._writers,
+            lambda: self._versions.get(request.id, 0) <= version,
+        )
+
+    def read_cut(self, request: RenderRequest) -> CutState:
+        return read_cut(request)
 
     def write_filmstrip(self, request: RenderRequest, path: Path) -> None:
         order = load_index(request.clip.path).pts
@@ -174,7 +194,8 @@ class InferenceService:
         view: str,
         propagate: bool = False,
         width: int | None = None,
-    ) -> tuple[Pixels, bool]:
+    ) -> tuple[Pixels, bool, bool]:
+        """Return the picture, and `EncodedImage.final` and `cut` of it."""
         if view not in ("original", "mask", "cutout", "over"):
             raise InputError(f"There is no view called {view!r}.")
         pts = _frame_pts(request, index)
@@ -190,16 +211,16 @@ class InferenceService:
             mattes = {number: shrink_image(matte, width) for number, matte in mattes.items()}
         visible = composite_on_black(frame.image, frame.alpha)
         if not mattes:
-            return np.asarray(visible, np.uint8), view == "original"
+            return np.asarray(visible, np.uint8), view == "original", view == "original"
         if view == "mask":
             visible_mattes = {number: multiply_alpha(matte, frame.alpha) for number, matte in mattes.items()}
-            return overlay.draw_masks(np.asarray(visible, np.uint8), visible_mattes), final
+            return overlay.draw_masks(np.asarray(visible, np.uint8), visible_mattes), final, True
         matte = np.maximum.reduce(list(mattes.values()))
         bg = Transparent() if view == "cutout" else request.job.background
         height, width = matte.shape
         with self._composers.use(bg, width, height, request.job.edges) as compose:
             picture = compose(frame.image, matte, float(pts * request.clip.time_base), frame.alpha)
-        return np.asarray(picture, np.uint8), final
+        return np.asarray(picture, np.uint8), final, True
 
     def _mattes_at(
         self, request: RenderRequest, version: int, pts: int, propagate: bool
@@ -215,6 +236,9 @@ class InferenceService:
             matte = self._stored.matte(stored, request.clip, pts)
             if matte is not None:
                 return {min(jobs): matte}, True, None
+        ahead = find_mattes(request.effective_job, request.clip, pts)
+        if ahead is not None:
+            return ahead, True, None
         mattes, rough, decoded = {}, False, None
         for number, job in jobs.items():
             key = matte_key(job), pts
@@ -278,13 +302,13 @@ class InferenceService:
         """Run a stream that holds the model for one frame at a time, and cache its mattes."""
         cached = self._propagated if propagated else self._mattes
         while True:
-            with self._model_lock:
+            with self._turns.request():
                 # Clicks wait here for the model. Of several for the same frame only the first computes it,
                 # and one whose marks have changed meanwhile is dropped.
                 if len(frame_keys) == 1 and frame_keys[0] in cached:
                     return
                 if self._versions.get(request.id, 0) > version:
-                    raise InputError("The marks have changed since.")
+                    raise MarksChanged
                 try:
                     pair = next(stream)
                 except StopIteration:

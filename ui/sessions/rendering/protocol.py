@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 from pipeline import models, prompts
 from pipeline.clip import Clip
-from pipeline.errors import WeightsError
+from pipeline.errors import InputError, WeightsError
 from pipeline.job import Job, Progress
 from pipeline.jobs.worker import Arguments, Returned
 from pipeline.matte import MatteFile
@@ -63,6 +63,29 @@ class EncodedImage:
     mime: str
     final: bool
     """False while the same request may return another picture, such as before its mask is known."""
+    cut: bool = True
+    """False where the plain frame is shown because its mask is not known."""
+
+
+class CutState(NamedTuple):
+    """Stored part of a cut that is computed ahead of its run."""
+
+    ready: list[tuple[int, int]]
+    """Ranges [first, past) of frame numbers, ascending."""
+    checks: list[float]
+    """Seconds at which it should be reviewed."""
+    total: int
+    """Number of frames in the session's range."""
+
+
+class MarksChanged(InputError):
+    """The session's marks have changed since the request."""
+
+    def __init__(self) -> None:
+        super().__init__("The marks have changed since.")
+
+    def __reduce__(self) -> tuple[type[MarksChanged], tuple[()]]:
+        return MarksChanged, ()
 
 
 class ClickCandidate(NamedTuple):
@@ -78,7 +101,7 @@ class Inference(Protocol):
     """Service of the worker for sessions; called by many threads at once.
 
     `version` counts the changes of a session's marks: a request with an older one than was announced by
-    `invalidate` raises InputError. Every call may raise WorkerLost.
+    `invalidate` raises MarksChanged. Every call may raise WorkerLost.
     """
 
     def process(self, job: Job) -> Generator[Progress, None, None]:
@@ -100,6 +123,17 @@ class Inference(Protocol):
 
     def cached_previews(self, request: RenderRequest) -> list[int]:
         """Return the numbers of the preview frames whose mattes are cached, ascending."""
+
+    def compute_cut(
+        self, request: RenderRequest, version: int, index: int
+    ) -> Generator[Progress, None, None]:
+        """Compute the session's mattes ahead of its run, those around frame number `index` first.
+
+        Gives way to all other requests, and ends when a run of the session begins.
+        """
+
+    def read_cut(self, request: RenderRequest) -> CutState:
+        """Read how much of the cut is stored that is computed ahead of the run."""
 
     def write_filmstrip(self, request: RenderRequest, path: Path) -> None:
         """Write twelve thumbnails side by side, as a JPEG."""
@@ -157,6 +191,14 @@ class InferenceClient:
 
     def cached_previews(self, request: RenderRequest) -> list[int]:
         return self._host.call(Inference.cached_previews, request)
+
+    def compute_cut(
+        self, request: RenderRequest, version: int, index: int
+    ) -> Generator[Progress, None, None]:
+        return self._host.stream(Inference.compute_cut, request, version, index)
+
+    def read_cut(self, request: RenderRequest) -> CutState:
+        return self._host.call(Inference.read_cut, request)
 
     def write_filmstrip(self, request: RenderRequest, path: Path) -> None:
         self._host.call(Inference.write_filmstrip, request, path)

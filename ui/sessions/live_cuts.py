@@ -1,0 +1,304 @@
+"""Live cuts: the mattes of sessions that somebody looks at, computed in the background ahead of their runs.
+
+One at a time, in turns between users, while no run is queued or going. A run continues from what is stored.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+from uuid import UUID
+
+from pipeline import models
+from pipeline.errors import INTERNAL_ERROR, InputError, RecorteError, WorkerLost
+from pipeline.job import Progress
+from pipeline.jobs import preflight, speeds
+from ui.sessions.limits.quota import Quota
+from ui.sessions.rendering.frames import FrameClient
+from ui.sessions.rendering.protocol import CutState, MarksChanged, can_load_model
+from ui.sessions.session import Session
+
+log = logging.getLogger(__name__)
+
+ATTENTION_SECONDS = 20.0
+"""A session counts as looked at for so long after the page has last asked."""
+
+_TURN_SECONDS = 4.0
+_POLL_SECONDS = 0.5
+_STOP_SECONDS = 5.0
+_RETRY_SECONDS = 10.0
+"""Wait after the worker was lost."""
+_SLOWEST_RATE = 1.0
+"""Frames a second; of a slower model only the previews are computed."""
+
+Status = Literal["cutting", "waiting", "done", "slow", "failed", "idle"]
+"""Status of a live cut. "waiting": for a run or another user; "slow": only the previews are computed; "idle":
+nothing can be computed yet."""
+
+
+@dataclass(frozen=True)
+class LiveCut:
+    """What a page shows of a session's live cut."""
+
+    status: Status
+    cut: CutState
+    rate: float = 0.0
+    """Frames a second; 0 while unknown."""
+    left: float | None = None
+    """Seconds to the end; None: unknown."""
+    message: str = ""
+    """Sentence on why it failed, in English."""
+
+    @property
+    def done(self) -> int:
+        """Number of frames that are cut."""
+        return sum(past - first for first, past in self.cut.ready)
+
+
+@dataclass(eq=False)
+class _Entry:
+    """Session that is looked at."""
+
+    session: Session
+    key: tuple[Any, ...]
+    near: int
+    """Number of the frame on the stage."""
+    looked: float
+    """Time of the latest look, by `time.monotonic`."""
+    progress: Progress | None = None
+    state: Literal["open", "done", "failed"] = "open"
+    message: str = ""
+    slow: bool = False
+    not_before: float = 0.0
+    """Time before which it is not continued."""
+
+    @property
+    def owner(self) -> UUID | None:
+        return self.session.row.owner_id
+
+
+@dataclass
+class _Turns:
+    """Order of the users: each one's latest turn."""
+
+    count: int = 0
+    latest: dict[UUID | None, int] = field(default_factory=dict)
+
+    def take(self, owner: UUID | None) -> None:
+        self.count += 1
+        self.latest[owner] = self.count
+
+
+class LiveCuts:
+    """Computes live cuts in a thread of its own. Thread-safe.
+
+    `is_free` returns True while no run is queued or going.
+    """
+
+    def __init__(self, frames: FrameClient, quota: Quota, is_free: Callable[[], bool]) -> None:
+        self._frames = frames
+        self._quota = quota
+        self._is_free = is_free
+        self._changed = threading.Condition()
+        self._entries: dict[str, _Entry] = {}
+        self._current: _Entry | None = None
+        self._turns = _Turns()
+        self._closing = False
+        self._thread = threading.Thread(target=self._work, name="live cuts", daemon=True)
+        """Started by the first look."""
+
+    def watch(self, session: Session, near: int) -> LiveCut:
+        """Have a session cut while it is looked at, frames around number `near` first; returns the state."""
+        cut = self._frames.read_cut(session)
+        if _is_whole(cut):
+            self.forget(session.id)
+            return LiveCut("done", cut, left=0.0)
+        if not _can_cut(session):
+            return LiveCut("idle", cut)
+        with self._changed:
+            if self._thread.ident is None and not self._closing:
+                self._thread.start()
+            entry = self._look(session, near)
+            self._changed.notify_all()
+            progress = entry.progress
+            status = self._status(entry)
+        if status != "cutting" or progress is None:
+            return LiveCut(status, cut, message=entry.message)
+        return LiveCut(status, cut, progress.rate, progress.left)
+
+    def read(self, session: Session) -> LiveCut:
+        """Return the state of a session's cut without asking for more of it."""
+        cut = self._frames.read_cut(session)
+        return LiveCut("done" if _is_whole(cut) else "idle", cut)
+
+    def forget(self, id: str) -> None:
+        """Stop the cut of a session; returns at once."""
+        with self._changed:
+            self._entries.pop(id, None)
+            self._changed.notify_all()
+
+    def stop(self, id: str) -> None:
+        """Stop the cut of a session, and wait until nothing writes into its folder, at most five seconds."""
+        with self._changed:
+            self._entries.pop(id, None)
+            self._changed.wait_for(
+                lambda: self._current is None or self._current.session.id != id, _STOP_SECONDS
+            )
+
+    def close(self) -> None:
+        """Stop all cuts and wait for the thread to end."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    # ------------------------------------------------------------------ entries; all with the lock held
+
+    def _look(self, session: Session, near: int) -> _Entry:
+        now = time.monotonic()
+        entry = self._entries.get(session.id)
+        key = _cut_key(session)
+        if entry is None or entry.key != key:
+            entry = self._entries[session.id] = _Entry(session, key, near, now)
+            entry.slow = _expects_slow(session)
+        entry.near, entry.looked = near, now
+        return entry
+
+    def _status(self, entry: _Entry) -> Status:
+        if entry.state == "failed":
+            return "failed"
+        if entry.slow:
+            return "slow"
+        return "cutting" if entry is self._current else "waiting"
+
+    def _is_wanted(self, entry: _Entry) -> bool:
+        now = time.monotonic()
+        return (
+            self._entries.get(entry.session.id) is entry
+            and entry.state == "open"
+            and now - entry.looked < ATTENTION_SECONDS
+            and now >= entry.not_before
+        )
+
+    def _next(self) -> _Entry | None:
+        """Wait for the next session whose turn it is; None where this is closing."""
+        with self._changed:
+            while not self._closing:
+                wanted = [entry for entry in self._entries.values() if self._is_wanted(entry)]
+                if wanted and self._is_free():
+                    entry = min(wanted, key=lambda entry: self._turns.latest.get(entry.owner, -1))
+                    self._turns.take(entry.owner)
+                    self._current = entry
+                    return entry
+                self._drop_forgotten()
+                self._changed.wait(_POLL_SECONDS if self._entries else None)
+        return None
+
+    def _drop_forgotten(self) -> None:
+        now = time.monotonic()
+        for id, entry in list(self._entries.items()):
+            if now - entry.looked > 10 * ATTENTION_SECONDS:
+                del self._entries[id]
+
+    def _must_stop(self, entry: _Entry, is_over: bool) -> bool:
+        """Return True if a session's cut is to pause; a turn that `is_over` ends only for another user."""
+        with self._changed:
+            others = any(
+                other.owner != entry.owner and self._is_wanted(other) for other in self._entries.values()
+            )
+            return self._closing or (is_over and others) or not self._is_wanted(entry) or not self._is_free()
+
+    # ------------------------------------------------------------------ the thread
+
+    def _work(self) -> None:
+        while (entry := self._next()) is not None:
+            try:
+                self._compute(entry)
+            except MarksChanged:
+                self.forget(entry.session.id)  # until the page asks about the new ones
+            except WorkerLost:
+                entry.not_before = time.monotonic() + _RETRY_SECONDS
+            except RecorteError as error:
+                entry.state, entry.message = "failed", str(error)
+            except Exception:
+                log.exception("the live cut of session %s", entry.session.id)
+                entry.state, entry.message = "failed", INTERNAL_ERROR
+            finally:
+                with self._changed:
+                    self._current = None
+                    self._changed.notify_all()
+
+    def _compute(self, entry: _Entry) -> None:
+        """Compute a session's cut until it is done, or others are to go on."""
+        session, began = entry.session, time.monotonic()
+        if entry.slow:
+            for _ in self._frames.make_previews(session):
+                if self._must_stop(entry, is_over=False):
+                    return
+            entry.state = "done"
+            return
+        with (
+            self._quota.reserve(entry.owner, session.folder, self._bytes_needed(session)),
+            closing(self._frames.compute_cut(session, entry.near)) as steps,
+        ):
+            stored = None
+            for progress in steps:
+                stored = progress.done if stored is None else stored
+                entry.progress = progress
+                entry.slow = _is_slow(progress)
+                # A turn computes at least a frame, however long the model takes to load.
+                is_over = progress.done > stored and time.monotonic() - began > _TURN_SECONDS
+                if entry.slow or self._must_stop(entry, is_over):
+                    return
+        if self._is_free():  # else a run has taken the session over
+            entry.state = "done"
+
+    def _bytes_needed(self, session: Session) -> int:
+        if not self._quota.limit_bytes:
+            return 0
+        return preflight.spool_bytes(session.effective_job, session.clip, session.clip.frames)
+
+
+def _is_whole(cut: CutState) -> bool:
+    return sum(past - first for first, past in cut.ready) >= cut.total
+
+
+def _can_cut(session: Session) -> bool:
+    """Return True if the session's job is complete and its model can be loaded."""
+    job = session.effective_job
+    if job.matte is None or not session.licensed or not can_load_model(job):
+        return False
+    try:
+        replace(job, format="png", sound="none").check(session.clip)
+    except InputError:
+        return False
+    return True
+
+
+def _cut_key(session: Session) -> tuple[Any, ...]:
+    """Return all that a cut depends on."""
+    job = session.effective_job
+    return (
+        session.render_request.matte_inputs,
+        job.start,
+        job.end,
+        job.high_bit_depth(session.clip),
+    )
+
+
+def _expects_slow(session: Session) -> bool:
+    """Return True if the model was measured to be too slow here for the whole clip."""
+    card, size = models.card(session.job.model), (session.clip.width, session.clip.height)
+    seconds = speeds.expected_seconds(card.key, size, 1)
+    return seconds is not None and seconds > 1 / _SLOWEST_RATE
+
+
+def _is_slow(progress: Progress) -> bool:
+    """Return True if the model turns out to be too slow, once some frames say so."""
+    return progress.left is not None and 0 < progress.rate < _SLOWEST_RATE and progress.done > 8
