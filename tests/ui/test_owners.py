@@ -268,7 +268,7 @@ def routes() -> list[str]:
         "/{id}/times": "",
         "/{id}/strip": "",
         "/{id}/poster": "?at=5",
-        "/{id}/cut": "?at=5&on=1",
+        "/{id}/cut": "?at=5",
         "/{id}/frames/{index}": "?view=original",
         "/{id}/frames/{index}/candidates": "?object=1",
         "/{id}/results/{result}": "?download",

@@ -203,7 +203,7 @@ def test_a_request_goes_before_the_background() -> None:
             threads.append(threading.Thread(target=work, args=(name, turn)))
             threads[-1].start()
             assert started.wait(10)
-        until(lambda: turns._waiting == 1)
+        until(lambda: len(turns._waiting) == 1)
     for thread in threads:
         thread.join()
     assert order == ["request", "background"]

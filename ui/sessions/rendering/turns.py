@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 class ModelTurns:
-    """Lock that one thread holds at a time, with two priorities. It is held for about one frame."""
+    """Lock that one thread holds at a time, for about one frame.
+
+    Requests get it in the order in which they ask, work in the background when none waits.
+    """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._held = False
-        self._waiting = 0
-        """Number of requests that wait for a turn."""
+        self._waiting: deque[object] = deque()
+        """Tickets of the requests that wait for a turn."""
 
     @contextmanager
     def request(self) -> Iterator[None]:
         """Hold the lock for a request that somebody waits for."""
+        ticket = object()
         with self._changed:
-            self._waiting += 1
+            self._waiting.append(ticket)
             try:
-                self._changed.wait_for(lambda: not self._held)
+                self._changed.wait_for(lambda: not self._held and self._waiting[0] is ticket)
                 self._held = True
             finally:
-                self._waiting -= 1
+                self._waiting.remove(ticket)
         try:
             yield
         finally:
