@@ -9,13 +9,17 @@
 //     input/        listeners for pointers, keys and buttons
 //     drawing/      draws the state, and changes nothing of it
 //     server/       the value that the server sends, and requests to it
+//     playback/     playing on the stage and in the result's player, with sound
 //     actions/      edits, undo, trimming, navigation and zoom
 //     pictures/     the pictures of frames: fetched, kept and shown
 //     selectors.js  values derived from the state
 //     state.js      the state; code that changes it calls render.js
 //     pure/         functions of their arguments alone, tested with Node
 
-import { go, play } from "./actions/navigation.js";
+/** @import { State } from "./types" */
+
+import { go, goWithin } from "./actions/navigation.js";
+import { seekResult } from "./actions/result-player.js";
 import { onHandleDrag, onHandleDrop, onTimeTyped, trimWhole } from "./actions/trimming.js";
 import { fit } from "./actions/viewport.js";
 import { all, closest, targetOf } from "./dom.js";
@@ -24,6 +28,7 @@ import { drawMarks } from "./drawing/marks.js";
 import { drawMessage } from "./drawing/message.js";
 import { drawObjects, numberAt } from "./drawing/objects.js";
 import { drawPicture } from "./drawing/picture.js";
+import { drawPlayback } from "./drawing/playback.js";
 import { drawResult } from "./drawing/result.js";
 import { drawTimeline } from "./drawing/timeline.js";
 import { drawToolbar } from "./drawing/toolbar.js";
@@ -43,6 +48,17 @@ import { translate } from "./locale.js";
 import { part } from "./parts.js";
 import { watchPace } from "./pictures/pace.js";
 import { pictures } from "./pictures/pictures.js";
+import { forgetPlaying, play } from "./playback/player.js";
+import {
+  fetchBefore,
+  isComparing,
+  onResultPauses,
+  onResultPlays,
+  onResultTime,
+  toggleComparing,
+} from "./playback/result.js";
+import { loadSettings, saveSettings } from "./playback/settings.js";
+import { sound } from "./playback/sound.js";
 import { onRender, render } from "./render.js";
 import { askCandidates, chooseCandidate } from "./server/candidates.js";
 import { followOthers, noteWriting, startFollowing } from "./server/other-windows.js";
@@ -55,12 +71,14 @@ onRender(() => {
   drawPicture();
   drawMarks();
   drawResult();
+  drawPlayback();
   drawCandidates();
   drawToolbar();
   drawObjects();
   drawTimeline();
   drawMessage();
   askCandidates();
+  fetchBefore();
 });
 
 // ---------------------------------------------------------------- the picture
@@ -92,6 +110,31 @@ part.video.addEventListener("error", () => {
   render();
 });
 
+for (const event of ["timeupdate", "seeked"]) part.video.addEventListener(event, onResultTime);
+part.video.addEventListener("play", onResultPlays);
+part.video.addEventListener("pause", onResultPauses);
+part.video.addEventListener("ended", onResultPauses);
+part.video.addEventListener("loadedmetadata", () => seekResult(state.index));
+part.video.addEventListener("click", () => {
+  if (!part.video.controls) play();
+});
+part.video.addEventListener("volumechange", () => {
+  const { muted, volume } = part.video;
+  if (muted !== state.muted || volume !== state.volume) setPlaying({ muted, volume });
+});
+part.compare.addEventListener("click", toggleComparing);
+
+/**
+ * Change what is remembered of playing.
+ * @param {Partial<Pick<State, "loop" | "muted" | "volume">>} change
+ */
+function setPlaying(change) {
+  Object.assign(state, change);
+  saveSettings();
+  sound.adjust();
+  render();
+}
+
 // ---------------------------------------------------------------- tools and objects
 
 part.toolbar.addEventListener("click", onToolbar);
@@ -106,8 +149,13 @@ part.chips.addEventListener("focusout", (event) => {
 
 // ---------------------------------------------------------------- the timeline
 
-part.slider.addEventListener("input", () => go(Number(part.slider.value)));
+part.slider.addEventListener("input", () => (isComparing() ? goWithin : go)(Number(part.slider.value)));
 part.play.addEventListener("click", play);
+part.loop.addEventListener("click", () => setPlaying({ loop: !state.loop }));
+part.mute.addEventListener("click", () => setPlaying({ muted: !state.muted }));
+part.volume.addEventListener("input", () => {
+  setPlaying({ volume: Number(part.volume.value) / 100, muted: part.volume.value === "0" });
+});
 for (const handle of all(part.timeline, ".handle")) {
   handle.addEventListener("input", onHandleDrag);
   handle.addEventListener("change", onHandleDrop);
@@ -137,6 +185,7 @@ function whileMounted(listener) {
 
 function detach() {
   page.abort();
+  forgetPlaying();
   pictures.forget();
 }
 
@@ -155,5 +204,6 @@ watch("language", () => {
   translate();
   render();
 });
+loadSettings();
 translate();
 adopt(props.value);

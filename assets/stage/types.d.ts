@@ -115,6 +115,7 @@ export interface Value extends Edited, Abilities {
   model: string | null;
   candidates: boolean;
   reads: boolean;
+  sound: boolean;
   checks: number[];
   result: Result | null;
   message: string | null;
@@ -206,8 +207,15 @@ export interface State extends Viewport {
   tool: Tool;
   /** The place of the line between before and after, in parts of the frame's box. */
   split: number;
-  /** The time of the video from which it plays, and since when it does (`performance.now()`). */
-  playing: { time: number; since: number } | null;
+  /** How fast it plays, backwards where below 0; null while it does not. Who sets it to null stops it. */
+  playing: { speed: number } | null;
+  /** True where playing begins again at its end. */
+  loop: boolean;
+  muted: boolean;
+  /** 0 to 1. */
+  volume: number;
+  /** True where the result is shown beside the frames that it was made from. */
+  comparing: boolean;
   undo: Moment[];
   redo: Moment[];
   selected: MarkRef | null;
@@ -239,6 +247,8 @@ export interface Parts {
   points: HTMLElement;
   divider: HTMLInputElement;
   video: HTMLVideoElement;
+  before: HTMLElement;
+  compare: HTMLButtonElement;
   still: HTMLImageElement;
   unplayable: HTMLElement;
   fetch: HTMLAnchorElement;
@@ -258,6 +268,10 @@ export interface Parts {
   strip: HTMLImageElement;
   slider: HTMLInputElement;
   play: HTMLButtonElement;
+  loop: HTMLButtonElement;
+  mute: HTMLButtonElement;
+  volume: HTMLInputElement;
+  speed: HTMLElement;
   time: HTMLElement;
   whole: HTMLButtonElement;
   count: HTMLElement;

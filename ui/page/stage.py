@@ -25,6 +25,7 @@ shows one value: `None` if there is no video yet, or a dictionary:
     can_box     bool        the model takes boxes
     candidates  bool        the model has several candidates for a single click
     reads       bool        the model's first mask of a frame is slow, and later ones of that frame are not
+    sound       bool        the video has sound
     checks      list        seconds where the cut may have slipped
     result      dict|None   {"url": str, "type": "video/mp4", "plays": bool, "transparent": bool, "outdated":
                             bool}; one that browsers do not play ("plays" is false) is offered as a download;
@@ -42,7 +43,8 @@ that arrives after its video has left the stage is ignored; so another video com
 else that the browser sends is trusted: which session is edited comes from the server.
 
 Below `media` the stage requests `times` (a JSON list, seconds), `strip` (12 thumbnails side by side) and
-`frames/<index>?view=original|mask|cutout|over&rev=<rev>`; an error is JSON, {"error": "a sentence"}. A
+`frames/<index>?view=original|mask|cutout|over&rev=<rev>`; an error is JSON, {"error": "a sentence"}. While it
+plays, `&w=<pixels>` asks for narrower pictures, and `sound` is the video's sound, from the first frame on. A
 picture whose header `Recorte-Final` is 0 is a quick approximation; on a frame with marks it is requested once
 more with `&patient=1`, which is answered when the mask is the one that a run would make. Every few seconds,
 unless something is being edited, the stage requests `version`; if it differs from the value's, the event
@@ -96,6 +98,7 @@ def stage_value(
         "can_box": card.box,
         "candidates": card.candidates,
         "reads": card.slow_encoder,
+        "sound": bool(session.clip.sound),
         "checks": session.review_times,
         "result": _result(session),
         "message": message,

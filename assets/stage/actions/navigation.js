@@ -1,17 +1,17 @@
-// Navigation: the frame that is shown, by steps, leaps and playing, and its view.
+// Navigation: the frame that is shown, by steps and leaps, and its view.
 
 /** @import { Tool, View } from "../types" */
 
-import { part } from "../parts.js";
 import { pictures } from "../pictures/pictures.js";
 import { clamp } from "../pure/geometry.js";
 import { render } from "../render.js";
-import { checkedFrames, endOf, indexOf, keptFrames, timeOf, video } from "../selectors.js";
+import { checkedFrames, frameCount, indexOf, keptFrames, timeOf, video } from "../selectors.js";
 import { state } from "../state.js";
+import { isResultPlayer, seekResult } from "./result-player.js";
 
-/** Request the picture of the state, then draw. */
+/** Request the picture of the state, then draw. While it plays the player requests them. */
 export function refresh() {
-  if (state.value && state.view !== "result") pictures.want(state.index, state.view);
+  if (state.value && state.view !== "result" && !state.playing) pictures.want(state.index, state.view);
   render();
 }
 
@@ -31,50 +31,44 @@ export function go(index) {
 }
 
 /**
+ * Show the frame at `index` where one is: in the result's player while that is shown, else on the stage.
+ * @param {number} index
+ */
+export function goWithin(index) {
+  if (!isResultPlayer()) {
+    go(index);
+    return;
+  }
+  state.playing = null;
+  seekResult(index);
+  render();
+}
+
+/**
+ * Move by frames.
+ * @param {number} frames
+ */
+export const step = (frames) => goWithin(state.index + frames);
+
+/**
  * Move by seconds, to the nearest frame, at least by one frame.
  * @param {number} seconds
  */
 export function leap(seconds) {
   const target = indexOf(timeOf(state.index) + seconds);
-  go(target === state.index ? state.index + Math.sign(seconds) : target);
+  goWithin(target === state.index ? state.index + Math.sign(seconds) : target);
 }
 
-/** Play the kept range from the current frame, or stop; the result has its own player. */
-export function play() {
-  if (state.view === "result") {
-    if (part.video.hidden) return;
-    if (part.video.paused) part.video.play();
-    else part.video.pause();
-    return;
-  }
-  if (state.playing || state.times.length < 2) {
-    state.playing = null;
-    render();
-    return;
-  }
-  const { first, last } = keptFrames();
-  if (state.index >= last || state.index < first) go(first);
-  state.playing = { time: timeOf(state.index), since: performance.now() };
-  requestAnimationFrame(playOn);
-  render();
+/** Go to the first frame that is kept, and from there to that of the video. */
+export function goToStart() {
+  const { first } = keptFrames();
+  goWithin(state.index === first ? 0 : first);
 }
 
-/** Show the frame of the present time; frames that are not loaded in time are skipped. */
-function playOn() {
-  const { playing } = state;
-  if (!playing || !element.isConnected) return;
-  const due = playing.time + (performance.now() - playing.since) / 1000;
+/** Go to the last frame that is kept, and from there to that of the video. */
+export function goToEnd() {
   const { last } = keptFrames();
-  if (due >= endOf(last)) {
-    go(last);
-    return;
-  }
-  if (!state.loading) {
-    const index = Math.min(indexOf(due), last);
-    if (index !== state.index) go(index);
-    state.playing = playing;
-  }
-  requestAnimationFrame(playOn);
+  goWithin(state.index === last ? frameCount() - 1 : last);
 }
 
 /** Go to the next frame to review, after the last one to the first. */
@@ -88,9 +82,11 @@ export function setView(view) {
   if (view === "result" && !video().result) return;
   if (view !== state.view) state.error = "";
   if (view !== "result") state.back = view;
-  else state.playing = null;
+  if (view === "result" || state.view === "result") state.playing = null; // each has a player of its own
+  const enters = view === "result" && state.view !== "result";
   state.view = view;
   refresh();
+  if (enters && isResultPlayer()) seekResult(state.index); // at the time at which the stage stood
 }
 
 /** @param {Tool} tool */

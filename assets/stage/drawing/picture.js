@@ -3,6 +3,7 @@
 import { clock, t } from "../locale.js";
 import { part } from "../parts.js";
 import { isFirstReading } from "../pictures/read-frames.js";
+import { isComparing } from "../playback/result.js";
 import { clamp } from "../pure/geometry.js";
 import { timeOf } from "../selectors.js";
 import { state } from "../state.js";
@@ -18,7 +19,8 @@ export function drawPicture() {
   const transform = `translate(${state.x * 100}%, ${state.y * 100}%) scale(${zoom})`;
   part.pan.style.transform = zoom === 1 ? "none" : transform;
   part.pan.style.setProperty("--split", String(clamp((state.split - state.x) / zoom, 0, 1)));
-  part.divider.hidden = !value || state.view !== "split";
+  part.before.style.setProperty("--split", String(state.split));
+  part.divider.hidden = !value || (state.view !== "split" && !isComparing());
   part.divider.style.setProperty("--at", String(state.split));
   const dense = value && (zoom * width) / value.width > PIXELS_SEEN;
   part.pan.style.imageRendering = dense ? "pixelated" : "auto";

@@ -18,9 +18,6 @@ export function drawTimeline() {
   part.time.textContent = time;
   part.count.textContent = t("frame_of", numbers);
   drawMarkedFrames();
-  part.play.disabled = !state.value || state.times.length < 2;
-  part.play.classList.toggle("playing", Boolean(state.playing));
-  part.play.setAttribute("aria-label", t(state.playing ? "pause" : "play"));
   drawEnds();
   drawCheckedFrames();
 }

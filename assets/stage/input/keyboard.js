@@ -3,12 +3,13 @@
 import { edit } from "../actions/edits.js";
 import { redo, undo } from "../actions/history.js";
 import { addPoint, deleteMark, withMovedMark } from "../actions/marks.js";
-import { go, leap, nextCheck, play, setTool, setView } from "../actions/navigation.js";
+import { goToEnd, goToStart, leap, nextCheck, setTool, setView, step } from "../actions/navigation.js";
 import { leapHandle, moveEnd } from "../actions/trimming.js";
 import { pixelOf } from "../actions/viewport.js";
 import { targetOf } from "../dom.js";
 import { numberAt } from "../drawing/objects.js";
 import { part } from "../parts.js";
+import { pause, play, shuttle } from "../playback/player.js";
 import { render } from "../render.js";
 import { chooseCandidate } from "../server/candidates.js";
 import { state } from "../state.js";
@@ -18,10 +19,15 @@ const TYPING = 'input:not([type="range"]), textarea, select, [contenteditable=""
 
 /** @type {Record<string, (event: KeyboardEvent) => void>} */
 const KEYS = {
-  arrowleft: (event) => (event.shiftKey ? leap(-1) : go(state.index - 1)),
-  arrowright: (event) => (event.shiftKey ? leap(1) : go(state.index + 1)),
+  arrowleft: (event) => (event.shiftKey ? leap(-1) : step(-1)),
+  arrowright: (event) => (event.shiftKey ? leap(1) : step(1)),
+  home: goToStart,
+  end: goToEnd,
+  j: () => shuttle(-1),
+  l: () => shuttle(1),
   z: (event) => (event.shiftKey ? redo() : undo()),
   q: () => moveEnd("start", state.index),
+  i: () => moveEnd("start", state.index),
   w: () => moveEnd("end", state.index),
   1: () => chooseCandidate(0),
   2: () => chooseCandidate(1),
@@ -31,9 +37,9 @@ const KEYS = {
   m: () => setView("mask"),
   c: () => setView("cutout"),
   s: () => setView("split"),
-  o: () => setView("original"),
+  o: (event) => (event.shiftKey ? moveEnd("end", state.index) : setView("original")),
   r: () => setView("result"),
-  k: () => setTool("keep"),
+  k: () => (state.playing ? pause() : setTool("keep")),
   x: () => setTool("remove"),
   b: () => setTool("box"),
   delete: deleteSelected,
@@ -64,7 +70,8 @@ function isForStage(target) {
 export function onKeyDown(event) {
   const target = targetOf(event);
   if (event.defaultPrevented || !isForStage(target)) return;
-  if (event.key === " " && (target === part.picture || target === document.body)) {
+  const isIdle = target === part.picture || target === document.body || target.matches('input[type="range"]');
+  if (event.key === " " && isIdle) {
     if (!event.repeat) state.spacePanned = false;
     state.spaceHeld = true;
     event.preventDefault();
@@ -86,6 +93,7 @@ export function onKeyDown(event) {
   const key = event.key.toLowerCase();
   const hasCommand = event.ctrlKey || event.metaKey;
   if (event.altKey || (hasCommand && key !== "z") || !KEYS[key]) return;
+  if ((key === "home" || key === "end") && target.matches(".handle, .volume, .divider")) return; // the browser moves it
   const isArrow = key.startsWith("arrow");
   if (isArrow && target.closest("video")) return; // the player seeks with them
   if (isArrow && target.matches(".divider")) return; // the browser moves it

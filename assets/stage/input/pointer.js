@@ -9,6 +9,7 @@ import { activate } from "../actions/objects.js";
 import { fit, partsOf, pinchTo, pixelOf, place, zoomAt } from "../actions/viewport.js";
 import { closest, targetOf } from "../dom.js";
 import { part } from "../parts.js";
+import { pause } from "../playback/player.js";
 import { boxBetween, distance, isTiny, midpoint, resizeBox } from "../pure/geometry.js";
 import { render } from "../render.js";
 import { marksHere, video } from "../selectors.js";
@@ -48,6 +49,7 @@ export function onPointerDown(event) {
   part.picture.classList.remove("aim");
   if (!state.value || state.view === "result" || closest(event, OWN_CONTROLS)) return;
   if (pointers.size && event.pointerType === "mouse") return;
+  if (state.playing) pause(); // at the frame that is seen: the click is about it
   pointers.set(event.pointerId, event);
   part.picture.setPointerCapture(event.pointerId);
   if (pointers.size === 2) startPinch();

@@ -6,42 +6,19 @@
 /** @typedef {{url: string, index: number, view: View}} Picture */
 /** @typedef {Picture & {since: number, controller: AbortController}} PictureRequest */
 
-import { node } from "../dom.js";
 import { t } from "../locale.js";
 import { part } from "../parts.js";
 import { PictureCache } from "../pure/picture-cache.js";
 import { Refusal, refusalOf } from "../pure/refusal.js";
 import { render } from "../render.js";
-import { isMarked, video } from "../selectors.js";
+import { isMarked } from "../selectors.js";
 import { state } from "../state.js";
+import { address, decodedImage } from "./images.js";
 import { noteReadFrame } from "./read-frames.js";
 
 const CACHED_PICTURES = 80;
 const FALLBACK_MS = 180; // after this a new frame is shown without its mask until that is computed
 const SCRUB_MS = 150; // a request younger than this is completed before the next one is sent
-
-/**
- * Return the address of a frame's picture. It changes with whatever changes the picture.
- * @param {number} index
- * @param {View} view
- */
-function address(index, view) {
-  const rev = view === "original" ? "0" : video().rev || ""; // the plain frame never changes
-  const asked = view === "split" || view === "after" ? "over" : view;
-  return `${video().media}/frames/${index}?view=${asked}&rev=${encodeURIComponent(rev)}`;
-}
-
-/**
- * Return a decoded image.
- * @param {string} source
- * @param {string} className
- */
-async function decodedImage(source, className) {
-  const image = node("img", className, { alt: "", draggable: "false" });
-  image.src = source;
-  await image.decode();
-  return image;
-}
 
 export const pictures = (() => {
   const cache = new PictureCache(CACHED_PICTURES, (source) => URL.revokeObjectURL(source));
@@ -212,6 +189,23 @@ export const pictures = (() => {
         clearTimeout(scrubTimer);
         scrubTimer = setTimeout(restart, left);
       }
+    },
+    /**
+     * Show images of a frame that were fetched elsewhere, such as while it plays, in the place of whatever is wanted.
+     * @param {number} index
+     * @param {View} view
+     * @param {HTMLImageElement[]} layers
+     * @param {boolean} _cut false for the plain frame in the place of one that is not cut yet
+     */
+    present(index, view, layers, _cut) {
+      turn += 1;
+      stop();
+      stopRefining();
+      clearTimeout(fallbackTimer);
+      wanted = null;
+      shown = { url: "", index, view };
+      state.loading = false;
+      part.pan.replaceChildren(...layers);
     },
     /** Drop all pictures, for another video or at unmount. */
     forget() {

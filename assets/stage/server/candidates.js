@@ -50,7 +50,7 @@ async function ask(url, about) {
 export function askCandidates() {
   const about = currentClick();
   const { value, loading, error } = state;
-  if (!about || loading || error || !value?.rev || !isAnswered()) return;
+  if (!about || loading || error || state.playing || !value?.rev || !isAnswered()) return;
   const query = `object=${state.active}&rev=${encodeURIComponent(value.rev)}`;
   const url = `${value.media}/frames/${state.index}/candidates?${query}`;
   if (url !== requested) ask(url, about);

@@ -7,6 +7,7 @@ import { refresh, setView } from "../actions/navigation.js";
 import { t } from "../locale.js";
 import { part } from "../parts.js";
 import { pictures } from "../pictures/pictures.js";
+import { forgetPlaying } from "../playback/player.js";
 import { isStale, precedesNewestEdit } from "../pure/answers.js";
 import { parseRange } from "../pure/frames.js";
 import { activeAmong, normaliseObjects } from "../pure/objects.js";
@@ -104,6 +105,7 @@ function showAfter() {
 }
 
 function close() {
+  forgetPlaying();
   pictures.forget();
   resetState();
   render();

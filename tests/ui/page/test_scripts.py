@@ -20,6 +20,7 @@ FLOORS = (
     ("input",),
     ("drawing",),
     ("server",),
+    ("playback",),
     ("actions",),
     ("pictures",),
     ("selectors.js",),

@@ -1,0 +1,29 @@
+// Decoded images, and the addresses of frames.
+
+/** @import { View } from "../types" */
+
+import { node } from "../dom.js";
+import { video } from "../selectors.js";
+
+/**
+ * Return the address of a frame's picture. It changes with whatever changes the picture.
+ * @param {number} index
+ * @param {View} view
+ */
+export function address(index, view) {
+  const rev = view === "original" ? "0" : video().rev || ""; // the plain frame never changes
+  const asked = view === "split" || view === "after" ? "over" : view;
+  return `${video().media}/frames/${index}?view=${asked}&rev=${encodeURIComponent(rev)}`;
+}
+
+/**
+ * Return a decoded image.
+ * @param {string} source
+ * @param {string} className
+ */
+export async function decodedImage(source, className) {
+  const image = node("img", className, { alt: "", draggable: "false" });
+  image.src = source;
+  await image.decode();
+  return image;
+}
