@@ -105,6 +105,7 @@ def render(job: Job, matte_file: MatteFile) -> Generator[Progress, None, None]:
     timing = ResultTiming.of(job, clip, frames)
     with open_output(job, clip, timing) as out:
         yield from _write_result(job, clip, timing, steps, meter, out)
+    _record_rendering(job, clip, meter.processed, meter.average)
 
 
 def _write_result(
@@ -162,10 +163,17 @@ def _queue_depth(job: Job, clip: Clip) -> int:
 
 
 def _record_speed(job: Job, clip: Clip, meter: ProgressMeter) -> None:
-    """Record the model's speed on this machine, unless the run was short."""
+    """Record the speeds of the model and of rendering on this machine, unless the run was short."""
+    _record_rendering(job, clip, meter.resumed, meter.resumed_average)
     if meter.processed < _MEASURED_FRAMES:
         return
     # A model without weights, or one that ran without torch, has used the CPU only.
     networked = models.card(job.model).weights is not None and "torch" in sys.modules
     device = devices.pick(job.device).type if networked else "cpu"
     speeds.record(job.model, device, (clip.width, clip.height), meter.average)
+
+
+def _record_rendering(job: Job, clip: Clip, frames: int, rate: float) -> None:
+    """Record the rate at which so many frames with a stored matte were rendered, unless they were few."""
+    if frames >= _MEASURED_FRAMES:
+        speeds.record(speeds.rendering_key(job.format), "cpu", (clip.width, clip.height), rate)

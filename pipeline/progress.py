@@ -52,6 +52,10 @@ class ProgressMeter:
         """Number of frames done that no earlier run has processed."""
         self._worked = 0.0
         """Seconds that those took."""
+        self.resumed = 0
+        """Number of frames done that an earlier run has processed."""
+        self._resuming = 0.0
+        """Seconds that those took to be rendered."""
         self._last = time.monotonic()
         self._marks: deque[tuple[float, int]] = deque([(0.0, 0)])
 
@@ -60,13 +64,21 @@ class ProgressMeter:
         """Frames per second since the start."""
         return self.processed / max(self._worked, 1e-6)
 
+    @property
+    def resumed_average(self) -> float:
+        """Frames per second among those that an earlier run has processed: the rate of rendering alone."""
+        return self.resumed / max(self._resuming, 1e-6)
+
     def step(self, frames: int = 1, resumed: int = 0) -> None:
         """Count `frames` more, of which an earlier run has processed `resumed`."""
         now = time.monotonic()
         self.done += frames
         self.processed += frames - resumed
+        self.resumed += resumed
         if not resumed:
             self._worked += now - self._last
+        elif resumed == frames:
+            self._resuming += now - self._last
         self._last = now
         self._marks.append((self._worked, self.processed))
         while self._marks[-1][0] - self._marks[0][0] > _RATE_SECONDS and len(self._marks) > 2:

@@ -1,4 +1,4 @@
-"""Measured speeds of the models on this machine, kept in the user's cache folder."""
+"""Measured speeds of the models and of rendering on this machine, kept in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -48,6 +48,11 @@ def record(key: str, device: str, size: tuple[int, int], rate: float) -> None:
             write_json(path, data)
         except OSError as error:
             log.warning("%s cannot be written: %s", path, error)
+
+
+def rendering_key(form: str) -> str:
+    """Return the key under which the speed of rendering a format is kept, beside the models' keys."""
+    return f"render {form}"
 
 
 def measured_speeds(key: str) -> list[Speed] | None:

@@ -195,6 +195,8 @@ def _render(service: SessionService) -> tuple[Context, _Sections]:
                     edges = EdgesSection.render()
                 with _group("result"):
                     result = ResultSection.render()
+                with gr.Column(elem_id="action"):
+                    result.render_actions()
         with gr.Tab(localized("tab_sessions"), id="sessions") as sessions_tab:
             sessions = SessionsSection.render()
     context = Context(

@@ -136,6 +136,14 @@ class LiveCuts:
         cut = self._frames.read_cut(session)
         return LiveCut("done" if _is_whole(cut) else "idle", cut)
 
+    def rate(self, session: Session) -> float:
+        """Return the frames a second of a session's cut while it goes on or rests; 0 while unknown."""
+        with self._changed:
+            entry = self._entries.get(session.id)
+            if entry is None or entry.progress is None or entry.key != _cut_key(session):
+                return 0.0
+            return entry.progress.rate
+
     def forget(self, id: str) -> None:
         """Stop the cut of a session; returns at once."""
         with self._changed:

@@ -18,11 +18,11 @@ from db.engine import Database
 from db.errors import NotFound
 from db.models import Result, SessionRow
 from pipeline import formats, models
-from pipeline.errors import InputError
+from pipeline.errors import InputError, WorkerLost
 from pipeline.files import clean_name
 from pipeline.job import Progress
 from pipeline.jobs.runner import Runner
-from ui.sessions import recovery
+from ui.sessions import estimates, recovery
 from ui.sessions.choices import Choices
 from ui.sessions.deletion import Deletions
 from ui.sessions.downloads import Downloads
@@ -194,6 +194,14 @@ class SessionService:
         session = self.open(id)
         live = self._live_cuts.watch(session, near) if wanted else self._live_cuts.read(session)
         return session, live
+
+    def expected_seconds(self, session: Session) -> float | None:
+        """Estimate the seconds that a run would take now; None if unknown."""
+        try:
+            cut = self.frames.read_cut(session)
+        except WorkerLost:
+            return None
+        return estimates.expected_seconds(session, cut, self._live_cuts.rate(session))
 
     # ------------------------------------------------------------------ deletion
 

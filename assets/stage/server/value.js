@@ -89,11 +89,18 @@ function followResult(before) {
   } else if (!old || old.url !== now.url) {
     if (!now.outdated) setView("result");
     else if (!before) setView("after");
+    if (before) reveal();
   } else if (state.view === "result" && now.outdated && before.rev !== video().rev) {
     showAfter();
   } else if (state.view === "after" && !now.outdated) {
     setView("result");
   }
+}
+
+/** Scroll to the picture where it is not in view, as on a phone. */
+function reveal() {
+  const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+  part.picture.scrollIntoView({ block: "nearest", behavior: calm ? "auto" : "smooth" });
 }
 
 /** Show the frame of the result's player as the next run will render it. */

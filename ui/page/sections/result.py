@@ -56,6 +56,7 @@ class ResultSection(EditorSection):
     progress: gr.HTML
     cancel: gr.Button
     downloads: gr.HTML
+    estimate: gr.HTML
 
     @classmethod
     def render(cls) -> Self:
@@ -104,11 +105,17 @@ class ResultSection(EditorSection):
             whose,
             rate,
             hardware,
-            make=gr.Button(localized("make"), variant="primary", elem_id="make"),
-            progress=gr.HTML(elem_id="progress", padding=False, visible=False),
-            cancel=gr.Button(localized("cancel"), visible=False, elem_id="cancel"),
-            downloads=gr.HTML(elem_id="downloads", padding=False),
+            make=gr.Button(localized("make"), variant="primary", elem_id="make", render=False),
+            progress=gr.HTML(elem_id="progress", padding=False, visible=False, render=False),
+            cancel=gr.Button(localized("cancel"), visible=False, elem_id="cancel", render=False),
+            downloads=gr.HTML(elem_id="downloads", padding=False, render=False),
+            estimate=gr.HTML(elem_id="estimate", padding=False, visible=False, render=False),
         )
+
+    def render_actions(self) -> None:
+        """Put what starts, stops and ends a run at this place of the page: it stays in view."""
+        for component in (self.progress, self.downloads, self.estimate, self.make, self.cancel):
+            component.render()
 
     def show(self, session: Session, service: SessionService, language: str) -> Updates:
         job, form, own = session.job, formats.by_key(session.job.format), bool(session.clip.sound)
@@ -136,8 +143,17 @@ class ResultSection(EditorSection):
                 interactive=session.running or _can_run(session, service.frames),
             ),
             self.cancel: gr.Button(visible=session.running),
+            self.estimate: self._show_estimate(session, service, language),
             self.progress: gr.HTML(status, visible=bool(status)),
         }
+
+    def _show_estimate(self, session: Session, service: SessionService, language: str) -> gr.HTML:
+        """Show how long a run would take, where one would make something new."""
+        sentence = ""
+        is_made = session.row.state is State.DONE and bool(session.row.results) and not session.outdated
+        if not session.running and not is_made and _can_run(session, service.frames):
+            sentence = describe_expected(service.expected_seconds(session), language)
+        return gr.HTML(markup.paragraph(sentence), visible=bool(sentence))
 
     def show_failure(self, error: Exception, language: str) -> Updates:
         """Show an error in place of the run's state."""
@@ -210,6 +226,13 @@ def _sound_choices(language: str, *, own: bool) -> list[tuple[str, str]]:
     """Return the choices of sound; `own`: whether the video has any."""
     sources = [source for source in get_args(Sound) if source != "own" or own]
     return [(text.translate(language, f"sound_{source}"), source) for source in sources]
+
+
+def describe_expected(seconds: float | None, language: str) -> str:
+    """Return how long a run would take, as a sentence; empty if unknown."""
+    if seconds is None:
+        return ""
+    return text.translate(language, "takes", time=text.format_estimate(seconds))
 
 
 def _can_run(session: Session, frames: FrameClient) -> bool:

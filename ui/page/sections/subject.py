@@ -9,7 +9,6 @@ from typing import Self
 import gradio as gr
 
 from pipeline import models
-from pipeline.jobs import speeds
 from pipeline.models import Card
 from ui import text
 from ui.page import markup
@@ -17,7 +16,6 @@ from ui.page.context import Context, EditorSection
 from ui.page.handlers import Updates, language_of, with_error_toasts
 from ui.page.i18n import localized
 from ui.sessions.downloads import Download, Downloads
-from ui.sessions.rendering.frames import FrameClient
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
 
@@ -57,7 +55,7 @@ class SubjectSection(EditorSection):
         labels = [(_label(card, language), card.key) for card in models.cards().values()]
         return {
             self.model: gr.Dropdown(labels, value=card.key),
-            self.about: _about(card, session, service.frames, language),
+            self.about: _about(card, session, language),
             **self.show_weights(session, service.downloads, language),
         }
 
@@ -130,16 +128,14 @@ def _label(card: Card, language: str) -> str:
     return f"{card.label} ↓ {text.format_size(card.weights.bytes, language)}"
 
 
-def _about(card: Card, session: Session, frames: FrameClient, language: str) -> str:
-    """Describe a model: purpose, licence, time that the clip will take, restriction, and what to do next."""
+def _about(card: Card, session: Session, language: str) -> str:
+    """Describe a model: purpose, licence, restriction, and what to do next."""
     purpose = html.escape(text.translate_purpose(language, card.key, card.purpose))
     licence = (
         f'{text.translate(language, "licence")}: <a href="{html.escape(card.licence_url)}" target="_blank" '
         f'rel="noreferrer">{html.escape(card.licence)}</a>'
     )
     about = f'<p class="quiet">{purpose} {licence}</p>'
-    if (seconds := _expected_seconds(session, frames)) is not None:
-        about += markup.paragraph(text.translate(language, "takes", time=text.format_estimate(seconds)))
     if card.restriction:
         about += markup.notice(text.translate_restriction(language, card.key, card.restriction))
     if not session.job.active_prompts:
@@ -159,17 +155,3 @@ def _hints(card: Card, session: Session, language: str) -> list[str]:
     if card.points or card.box:
         hints.append(text.translate(language, "click_better" if card.automatic else "click_first"))
     return hints
-
-
-def _expected_seconds(session: Session, frames: FrameClient) -> float | None:
-    """Estimate the seconds that the trimmed clip takes with its model.
-
-    None if nothing was measured on this machine, or if the matte exists, for then the model does not run.
-    """
-    if frames.has_matte(session):
-        return None
-    clip, job = session.clip, session.job
-    end = clip.duration if job.end is None else min(job.end, clip.duration)
-    part = (end - job.start) / clip.duration if clip.duration else 1.0
-    size = (clip.width, clip.height)
-    return speeds.expected_seconds(job.model, size, max(1, round(clip.frames * part)))
