@@ -41,6 +41,7 @@ export function play() {
  */
 export function shuttle(direction) {
   const speed = nextSpeed(state.playing?.speed ?? 0, direction);
+  if (speed === state.playing?.speed) return; // a key that is held down
   if (state.view !== "result") start(speed);
   else if (isResultPlayer()) playResult(speed);
 }
