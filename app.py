@@ -207,6 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that everything is closed then, too
     from db.errors import DatabaseError
+    from pipeline.languages.error_sentences import translate_for_command_line
     from ui.settings import read_settings
     from ui.startup import CannotStart
 
@@ -223,7 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with logs.log_printed_output():
             serve(settings)
     except (CannotStart, DatabaseError) as error:
-        print(error, file=sys.stderr)
+        print(translate_for_command_line(str(error)), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -18,7 +18,7 @@ from typing import Any, NoReturn, get_args
 from PIL import Image
 
 from pipeline import formats, models, preview, prompts
-from pipeline.command_output import print_facts, print_remarks, show_download, show_progress
+from pipeline.command_output import print_error, print_facts, print_remarks, show_download, show_progress
 from pipeline.compositing import background
 from pipeline.compositing.composite import open_composer
 from pipeline.compositing.edges import CLEAN, Despill, Edges
@@ -51,18 +51,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options.run(options)
     except InputError as error:
-        print(error, file=sys.stderr)
+        print_error(str(error))
         return AT_FAULT
     except RecorteError as error:
-        print(error, file=sys.stderr)
+        print_error(str(error))
         return FAILED
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise
-        print(_name_too_long(str(error.filename)), file=sys.stderr)
+        print_error(_name_too_long(str(error.filename)))
         return AT_FAULT
     except KeyboardInterrupt as interrupt:
-        print(str(interrupt) or "Interrupted; nothing was changed.", file=sys.stderr)
+        print_error(str(interrupt) or "Interrupted; nothing was changed.")
         return INTERRUPTED
     return DONE
 

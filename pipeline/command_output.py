@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline.clip import Clip, Remark
 from pipeline.job import Progress
+from pipeline.languages.error_sentences import translate_for_command_line
 from pipeline.weights.download import DownloadProgress
 from pipeline.weights.spec import format_size
 
@@ -22,6 +23,11 @@ _REMARKS: dict[Remark, str] = {
     "alpha": "It is transparent in part: what is transparent stays out.",
     "mended": "The times of {count} frames were missing or repeated, and were put right.",
 }
+
+
+def print_error(sentence: str) -> None:
+    """Print an error's sentence on standard error, in the language of the environment."""
+    print(translate_for_command_line(sentence), file=sys.stderr)
 
 
 def print_remarks(clip: Clip) -> None:

@@ -16,6 +16,10 @@ _HOME = tempfile.mkdtemp(prefix="recorte-tests-")
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
 for _name in ("HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT", "TORCH_HOME", "RECORTE_COMPILE"):
     os.environ.pop(_name, None)
+# The command line speaks the language that these name.
+for _name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+    os.environ.pop(_name, None)
+os.environ["LANG"] = "C.UTF-8"
 os.environ["XDG_CACHE_HOME"] = f"{_HOME}/cache"
 os.environ["RECORTE_WEIGHTS"] = f"{_HOME}/weights"
 

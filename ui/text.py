@@ -1,8 +1,8 @@
 """Text in the visitor's language, and numbers as that language writes them.
 
-The text is in `assets/locales`, one JSON file for each language, keyed alike; English is the language of
-visitors whose own has no file. `{name}` is filled in where a sentence is shown. A key that ends in `_tip` is
-the tooltip of the control whose key comes before.
+The text is in `assets/locales`, one JSON file for each language, keyed alike; a file more is a language more,
+and nothing else names one. English is the language of visitors whose own has no file. `{name}` is filled in
+where a sentence is shown. A key that ends in `_tip` is the tooltip of the control whose key comes before.
 """
 
 from __future__ import annotations
@@ -11,10 +11,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ui.assets import ASSETS
-
-LOCALES_DIR = ASSETS / "locales"
-FALLBACK = "en"
+from pipeline.languages.error_sentences import ENGLISH as FALLBACK
+from pipeline.languages.error_sentences import LOCALES_DIR
 
 Table = dict[str, str]
 """Text by key."""
@@ -24,6 +22,8 @@ Table = dict[str, str]
 class Locale:
     """The text of one language; each attribute is a section of its file."""
 
+    name: str
+    """The language's own name for itself, such as "Deutsch"."""
     decimal_separator: str
     page: Table
     stage: Table
@@ -46,7 +46,9 @@ class Locale:
     shared_errors: Table
     """Sentences that several errors have in common, by a name for each."""
     errors: dict[str, dict[str, str | None]]
-    """Errors by topic; see `ui.error_text`."""
+    """Errors by topic; see `pipeline.languages.error_sentences`."""
+    command_line_errors: dict[str, str | None]
+    """Errors that the command line shows in words of its own; see `pipeline.languages.error_sentences`."""
 
     @classmethod
     def read(cls, path: Path) -> Locale:

@@ -193,3 +193,26 @@ def test_an_interrupted_run_has_status_130_and_keeps_existing_files(
     assert "Traceback" not in said and said.count("\n") == 1
     assert [entry.name for entry in tmp_path.iterdir()] == ["out.mp4"]
     assert out.read_bytes() == b"what was there"
+
+
+@pytest.mark.parametrize(
+    ("environment", "shown"),
+    [
+        ({"LANG": "de_DE.UTF-8"}, "nothing.mp4: Diese Datei gibt es nicht."),
+        ({"LANG": "C.UTF-8", "LC_ALL": "es_ES.UTF-8"}, "nothing.mp4: no existe ese archivo."),
+        ({"LANG": "zz_ZZ.UTF-8"}, "nothing.mp4: there is no such file."),
+    ],
+)
+def test_errors_are_in_the_language_that_the_environment_names(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], shown: str
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    done = call("probe", "nothing.mp4", "--json")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{shown}\n")
+
+
+def test_the_output_is_the_same_in_every_language(clip_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = [call(*command, "--json").stdout for command in (["models"], ["probe", clip_path])]
+    monkeypatch.setenv("LANG", "de_DE.UTF-8")
+    assert [call(*command, "--json").stdout for command in (["models"], ["probe", clip_path])] == told

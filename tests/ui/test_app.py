@@ -97,6 +97,11 @@ def test_an_invalid_setting_ends_the_program_with_a_sentence(tmp_path: Path) -> 
     assert said == "RECORTE_UPLOAD_MB is 'much'; it must be a whole number from 1 to 1000000."
 
 
+def test_an_error_is_in_the_language_of_the_environment(tmp_path: Path) -> None:
+    done = python("app.py", RECORTE_HOME=str(tmp_path), RECORTE_PORT="many", LANG="de_DE.UTF-8")
+    assert refused(done) == "RECORTE_PORT ist 'many'; nötig ist eine ganze Zahl von 0 bis 65535."
+
+
 def test_an_unreachable_database_ends_the_program_with_a_sentence(tmp_path: Path) -> None:
     url = "postgresql://user:geheim@127.0.0.1:1/nothing"
     said = refused(python("app.py", RECORTE_HOME=str(tmp_path), RECORTE_PORT="0", DATABASE_URL=url))

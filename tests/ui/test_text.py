@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
 import string
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import fields
 from itertools import chain
@@ -16,6 +21,7 @@ from pipeline import formats, models
 from pipeline.errors import INTERNAL_ERROR
 from ui import text
 
+ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(text.LOCALES_DIR.glob("*.json"))
 TRANSLATED = [code for code in text.LOCALES if code != text.FALLBACK]
 ALIKE = ["page", "stage", "upload", "files", "cards", "access", "admin", "shared_errors"]
@@ -26,12 +32,21 @@ def placeholders(sentence: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(sentence) if name}
 
 
-def test_locales_are_english_and_spanish() -> None:
-    assert {*text.LOCALES} == {"en", "es"}
+def test_a_language_is_a_file_of_the_folder() -> None:
+    assert {"de", "en", "es"} <= {*text.LOCALES} == {path.stem for path in FILES}
+    for code, locale in text.LOCALES.items():
+        assert re.fullmatch(r"[a-z]{2,3}", code), (
+            "browsers and environments are compared with the language alone"
+        )
+        assert locale.name.strip() and locale.decimal_separator in (".", ",")
+    assert len({locale.name for locale in text.LOCALES.values()}) == len(text.LOCALES)
 
 
 def test_every_section_is_checked_here() -> None:
-    others = ["decimal_separator", "model_purposes", "model_restrictions", "format_names", "errors"]
+    others = [
+        "name", "decimal_separator", "model_purposes", "model_restrictions", "format_names", "errors",
+        "command_line_errors",
+    ]  # fmt: skip
     assert sorted(field.name for field in fields(text.Locale)) == sorted(ALIKE + others)
 
 
@@ -48,6 +63,9 @@ def test_a_language_has_the_keys_and_placeholders_of_english(section: str, langu
 def test_a_language_has_every_error_and_fills_in_only_what_it_was_raised_with(language: str) -> None:
     english, other = text.LOCALES[text.FALLBACK], text.LOCALES[language]
     assert [*english.errors] == [*other.errors]
+    assert [*english.command_line_errors] == [*other.command_line_errors]
+    for raised, said in other.command_line_errors.items():
+        assert said and not said.startswith("@") and placeholders(said) <= placeholders(raised), raised
     for topic, shown in english.errors.items():
         # In the same order: of two patterns that match, the first counts.
         assert [*shown] == [*other.errors[topic]]
@@ -57,6 +75,14 @@ def test_a_language_has_every_error_and_fills_in_only_what_it_was_raised_with(la
                 if sentence is not None:
                     whole = locale.shared_errors[sentence[1:]] if sentence.startswith("@") else sentence
                     assert placeholders(whole) <= placeholders(raised), raised
+
+
+def test_the_command_line_has_words_of_its_own_where_the_page_says_something_else() -> None:
+    english = text.LOCALES[text.FALLBACK]
+    assert {*english.command_line_errors.values()} == {None}  # as it was raised
+    for topic in english.errors.values():
+        for raised, said in topic.items():
+            assert said is None or raised in english.command_line_errors, raised
 
 
 def test_each_shared_error_is_used_and_no_error_is_listed_twice() -> None:
@@ -89,16 +115,80 @@ def test_a_file_with_other_sections_is_refused(tmp_path: Path, change: str) -> N
         text.Locale.read(tmp_path / "fr.json")
 
 
+FIND_A_LANGUAGE = """
+import sys
+from pathlib import Path
+
+from pipeline.languages import error_sentences
+
+error_sentences.LOCALES_DIR = Path(sys.argv[1])
+
+from starlette.requests import Request
+
+from pipeline.__main__ import main
+from ui import error_text, text
+from ui.page import blocks, i18n, stage
+from ui.server.login import login_pages
+from ui.visitor import language_of
+
+request = Request({"type": "http", "headers": [(b"accept-language", b"tlh-QO,en;q=0.5")]})
+code = language_of(request)
+assert code == "tlh"
+assert text.translate(code, "make") == "<Make the video>"
+assert text.translate_access(code, "sign_in") == "<Sign in>"
+assert text.format_number(1.5, code) == "1;5"
+assert error_text.translate(code, "This video has no sound.") == "<This video has no sound.>"
+assert error_text.translate(code, "a.mp4: this is no file.") == "<a.mp4: this is no file.>"
+assert i18n.I18N.translations[code]["recorte_make"] == "<Make the video>"
+for script in (blocks._head(10**9), blocks._LANGUAGE_JS, blocks._ACCOUNT_JS):
+    assert code in script
+assert text.CARDS[code]["open"] == "<Open>"
+assert "<Keep>" in stage.create_stage().js_on_load
+raise SystemExit(main(["probe", "nothing.mp4"]))
+"""
+
+
+def test_a_file_more_is_a_language_more(tmp_path: Path) -> None:
+    """On the page, in its scripts, in errors and on the command line, and nothing else was touched."""
+
+    def changed(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: changed(said) if said is not None else f"<{key}>" for key, said in value.items()}
+        return value if value.startswith("@") else f"<{value}>"
+
+    for path in FILES:
+        shutil.copy(path, tmp_path)
+    english = json.loads((text.LOCALES_DIR / "en.json").read_text(encoding="utf-8"))
+    made = changed(english) | {"name": "tlhIngan Hol", "decimal_separator": ";"}
+    (tmp_path / "tlh.json").write_text(json.dumps(made), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", FIND_A_LANGUAGE, str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "LANG": "tlh_QO.UTF-8"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (2, "<nothing.mp4: there is no such file.>\n")
+
+
+def test_nothing_in_the_code_names_a_language_but_english() -> None:
+    codes = {*text.LOCALES} - {text.FALLBACK}
+    for folder, suffix in (("ui", "py"), ("pipeline", "py"), ("db", "py"), ("assets", "js"), (".", "py")):
+        for path in (ROOT / folder).glob(f"*.{suffix}" if folder == "." else f"**/*.{suffix}"):
+            named = re.findall(r"""(["'])(\w+)\1""", path.read_text(encoding="utf-8"))
+            assert not {word for _, word in named} & codes, path
+
+
 def test_errors_have_the_same_text_on_page_and_command_line() -> None:
     assert text.translate("en", "broken") == INTERNAL_ERROR
 
 
 def test_the_language_is_the_first_accepted_one_that_has_a_locale() -> None:
     assert text.negotiate_language("es-MX,es;q=0.9,en;q=0.8") == "es"
-    assert text.negotiate_language("de,fr;q=0.5,es;q=0.1") == "es"
-    for none in ("de", "", None):
+    assert text.negotiate_language("zz,xx;q=0.5,es;q=0.1") == "es"
+    for none in ("zz", "", None):
         assert text.negotiate_language(none) == "en"
-    assert text.translate("de", "make") == text.translate("en", "make")
+    assert text.translate("zz", "make") == text.translate("en", "make")
 
 
 def test_durations_and_sizes() -> None:

@@ -137,8 +137,8 @@ def create_stage(
 ) -> gr.HTML:
     """Create the component; see the module for its value.
 
-    `words` holds the texts by language, English among them; `language` picks one ("en", "es"), and None
-    leaves it to the browser. An event may change it by returning `gr.HTML(language="es")`.
+    `translations` holds the texts by language, English among them; `language` picks one by its code, and None
+    leaves it to the browser. An event may change it by returning `gr.HTML(language=code)`.
     """
     # Not a property like `language`: an update such as `gr.HTML(visible=False)` makes Gradio drop those.
     table = {code: dict(strings) for code, strings in translations.items()}
