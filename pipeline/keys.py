@@ -94,6 +94,12 @@ def result_bounds(job: Job, clip: Clip, frames: tuple[int, int] | None = None) -
     return begin, stop
 
 
+def spaced_times(clip: Clip, job: Job, count: int) -> list[float]:
+    """Return `count` times in seconds, in the middle of equal parts of the result."""
+    begin, stop = result_bounds(job, clip)
+    return [float((begin + (stop - begin) * (k + 0.5) / count) * clip.time_base) for k in range(count)]
+
+
 def _inside_long_frame(index: FrameIndex, clip: Clip, seconds: float) -> int | None:
     """Return the pts of a time within a frame that is shown for longer than usual; None for other times."""
     pts = round(seconds / clip.time_base)

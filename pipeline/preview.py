@@ -20,7 +20,7 @@ from pipeline import models
 from pipeline.clip import Clip
 from pipeline.errors import InputError
 from pipeline.job import Job
-from pipeline.keys import matte_key, pts_range, result_bounds
+from pipeline.keys import matte_key, pts_range
 from pipeline.matte import MatteFile
 from pipeline.models import Candidate, OffersCandidates, Prediction, PromptedFrame
 from pipeline.propagation import proposals, run
@@ -35,12 +35,6 @@ from pipeline.video.reading.probe import load_clip
 
 STEPS = 24
 """Most frames between a prompted frame and one that is wanted."""
-
-
-def spaced_times(clip: Clip, job: Job, count: int) -> list[float]:
-    """Return `count` times in seconds, in the middle of equal parts of the result."""
-    begin, stop = result_bounds(job, clip)
-    return [float((begin + (stop - begin) * (k + 0.5) / count) * clip.time_base) for k in range(count)]
 
 
 def predict_frames(job: Job, times: Iterable[float], steps: int = STEPS) -> Iterator[FramePrediction]:

@@ -24,11 +24,13 @@ import { onHandleDrag, onHandleDrop, onTimeTyped, trimWhole } from "./actions/tr
 import { fit } from "./actions/viewport.js";
 import { all, closest, targetOf } from "./dom.js";
 import { drawCandidates } from "./drawing/candidates.js";
+import { drawCutBand } from "./drawing/cut-band.js";
 import { drawMarks } from "./drawing/marks.js";
 import { drawMessage } from "./drawing/message.js";
 import { drawObjects, numberAt } from "./drawing/objects.js";
 import { drawPicture } from "./drawing/picture.js";
 import { drawPlayback } from "./drawing/playback.js";
+import { drawPreviewRow, forgetPreviewRow } from "./drawing/preview-row.js";
 import { drawResult } from "./drawing/result.js";
 import { drawTimeline } from "./drawing/timeline.js";
 import { drawToolbar } from "./drawing/toolbar.js";
@@ -61,6 +63,7 @@ import { loadSettings, saveSettings } from "./playback/settings.js";
 import { sound } from "./playback/sound.js";
 import { onRender, render } from "./render.js";
 import { askCandidates, chooseCandidate } from "./server/candidates.js";
+import { followCut, onLiveSwitch, startFollowingCut } from "./server/live-cut.js";
 import { followOthers, noteWriting, startFollowing } from "./server/other-windows.js";
 import { adopt, onValue } from "./server/value.js";
 import { state } from "./state.js";
@@ -76,9 +79,12 @@ onRender(() => {
   drawToolbar();
   drawObjects();
   drawTimeline();
+  drawCutBand();
+  drawPreviewRow();
   drawMessage();
   askCandidates();
   fetchBefore();
+  followCut();
 });
 
 // ---------------------------------------------------------------- the picture
@@ -162,6 +168,7 @@ for (const handle of all(part.timeline, ".handle")) {
 }
 for (const input of all(part.timeline, "[data-typed]")) input.addEventListener("change", onTimeTyped);
 part.whole.addEventListener("click", trimWhole);
+part.live.addEventListener("change", onLiveSwitch);
 part.timeline.addEventListener("click", (event) => {
   const button = closest(event, "[data-index]");
   if (button) go(Number(button.dataset.index));
@@ -187,6 +194,7 @@ function detach() {
   page.abort();
   forgetPlaying();
   pictures.forget();
+  forgetPreviewRow();
 }
 
 const { signal } = page;
@@ -196,6 +204,7 @@ document.addEventListener("click", whileMounted(onFrameLink), { signal });
 document.addEventListener("visibilitychange", followOthers, { signal });
 document.addEventListener("input", noteWriting, { signal, capture: true });
 startFollowing();
+startFollowingCut(signal);
 
 // ---------------------------------------------------------------- the component
 

@@ -4,6 +4,7 @@
 
 import { t } from "./locale.js";
 import { colourOf } from "./pure/colours.js";
+import { spansHold } from "./pure/cut.js";
 import { frameEnd, framesAt, framesOfRange, nearestFrame } from "./pure/frames.js";
 import { acceptedBy, marksAt } from "./pure/prompts.js";
 import { state } from "./state.js";
@@ -41,8 +42,32 @@ export const keptFrames = () => state.trimming ?? framesOfRange(state.range, sta
 /** Return the frames to review, where confidence was low. */
 export function checkedFrames() {
   if (!state.value || !state.times.length) return [];
-  return framesAt(state.value.checks || [], state.times);
+  return framesAt([...(state.value.checks || []), ...(currentCut()?.checks ?? [])], state.times);
 }
+
+/** Return the report about the cut, if it is about the pictures that are shown now. */
+export const currentCut = () => (state.cut && state.cut.rev === state.value?.rev ? state.cut : null);
+
+/**
+ * Tell whether a frame's cut is stored.
+ * @param {number} index
+ */
+export const isCut = (index) => spansHold(currentCut()?.ready ?? [], index);
+
+/**
+ * Tell whether a frame is in the part that is kept.
+ * @param {number} index
+ */
+export function isKept(index) {
+  const { first, last } = keptFrames();
+  return first <= index && index <= last;
+}
+
+/** Tell whether the model needs a mark and there is none yet. */
+export const isUnmarked = () =>
+  Boolean(state.value) &&
+  !video().automatic &&
+  !acceptedMarks(state.prompts).some((p) => objectOf(p.object).on);
 
 /**
  * Return the marks that the chosen model supports.

@@ -73,6 +73,37 @@ export interface FrameRange {
 
 export type End = "start" | "end";
 
+/** Frames from the first number up to, and without, the second. */
+export type Span = [number, number];
+
+/** What the server says of the cut that it makes in the background; see `ui/page/stage.py`. */
+export interface CutReport {
+  /** The revision of the pictures that it is about. */
+  rev: string;
+  state: "cutting" | "waiting" | "done" | "slow" | "failed" | "idle";
+  ready: Span[];
+  /** Seconds where the cut may have slipped. */
+  checks: number[];
+  done: number;
+  total: number;
+  /** Frames a second. */
+  rate: number;
+  /** Seconds. */
+  left: number | null;
+  /** A sentence in the language of the person; empty for none. */
+  message: string;
+}
+
+/** The picture on the stage. */
+export interface ShownPicture {
+  index: number;
+  view: View;
+  /** The revision that it was made for. */
+  rev: string;
+  /** False where the plain frame stands in for one that is not cut yet. */
+  cut: boolean;
+}
+
 /** "after" is the frame as the next run makes it; it has no button. */
 export type View = "mask" | "cutout" | "split" | "original" | "result" | "after";
 
@@ -116,6 +147,7 @@ export interface Value extends Edited, Abilities {
   candidates: boolean;
   reads: boolean;
   sound: boolean;
+  automatic: boolean;
   checks: number[];
   result: Result | null;
   message: string | null;
@@ -202,6 +234,17 @@ export interface State extends Viewport {
   /** The frame that is shown. */
   index: number;
   view: View;
+  shown: ShownPicture | null;
+  /** The newest report about the cut: of the value's revision, or of the one before until it is known. */
+  cut: CutReport | null;
+  /** True where the cut has waited for more than a moment. */
+  queued: boolean;
+  /** Frames that were cut for an earlier revision, and are not for this one. */
+  stale: Span[];
+  /** Frames around which the cut grows. */
+  growing: Span[];
+  /** True where the server is to cut in the background. */
+  live: boolean;
   /** The view to return to from the result. */
   back: View;
   tool: Tool;
@@ -254,6 +297,7 @@ export interface Parts {
   fetch: HTMLAnchorElement;
   hint: HTMLElement;
   thinking: HTMLElement;
+  uncut: HTMLElement;
   fit: HTMLButtonElement;
   candidates: HTMLElement;
   readings: HTMLElement;
@@ -274,5 +318,8 @@ export interface Parts {
   speed: HTMLElement;
   time: HTMLElement;
   whole: HTMLButtonElement;
+  band: HTMLElement;
+  cutting: HTMLElement;
+  live: HTMLInputElement;
   count: HTMLElement;
 }

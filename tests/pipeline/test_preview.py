@@ -11,7 +11,7 @@ import pytest
 from pipeline import models, preview
 from pipeline.errors import InputError
 from pipeline.job import Job
-from pipeline.keys import matte_key
+from pipeline.keys import matte_key, spaced_times
 from pipeline.matte import MatteFile
 from pipeline.process import process
 from pipeline.prompts import Box, Point, Prompt
@@ -85,7 +85,7 @@ def test_a_matte_file_is_used_where_it_covers_the_frames(
 
 def test_preview_times_are_spread_over_the_kept_range(job: Job) -> None:
     clip = probe_clip(job.source)
-    assert preview.spaced_times(clip, replace(job, start=0.5, end=1.5), 4) == pytest.approx(
+    assert spaced_times(clip, replace(job, start=0.5, end=1.5), 4) == pytest.approx(
         [0.625, 0.875, 1.125, 1.375]
     )
 

@@ -106,6 +106,11 @@ class Server:
     def sessions(self) -> Path:
         return self.home / "sessions"
 
+    def lasting_files(self) -> list[str]:
+        """Every file but for what is computed in the background, for a while also without a page."""
+        computed = re.compile(r"\.parts/|\.index$|/strip\.jpg$|/\.")
+        return [name for name in self.files() if not computed.search(name)]
+
     def files(self) -> list[str]:
         """Every file of every session."""
         return sorted(str(p.relative_to(self.sessions)) for p in self.sessions.rglob("*") if p.is_file())
@@ -156,7 +161,10 @@ def chrome() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(chrome: Browser) -> Iterator[Callable[..., Page]]:
-    """Opens the page as a new visitor would; fails the test for what a console, a host or a status tells."""
+    """Opens the page as a new visitor would; fails the test for what a console, a host or a status tells.
+
+    Without `live` the clip is not cut in the background.
+    """
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
 
@@ -174,8 +182,10 @@ def visit(chrome: Browser) -> Iterator[Callable[..., Page]]:
         if response.status >= 400 and "/upload_progress" not in response.url:
             complaints.append(f"{response.status} {response.url}")
 
-    def go(url: str, locale: str = "en-GB", **options: object) -> Page:
+    def go(url: str, locale: str = "en-GB", live: bool = True, **options: object) -> Page:
         context = chrome.new_context(locale=locale, accept_downloads=True, **options)  # type: ignore[arg-type]
+        if not live:
+            context.add_init_script("localStorage.setItem('recorte.live', 'off')")
         contexts.append(context)
         page = context.new_page()
         page.on("console", said)

@@ -26,6 +26,7 @@ shows one value: `None` if there is no video yet, or a dictionary:
     candidates  bool        the model has several candidates for a single click
     reads       bool        the model's first mask of a frame is slow, and later ones of that frame are not
     sound       bool        the video has sound
+    automatic   bool        the model finds its subject by itself where nothing is marked
     checks      list        seconds where the cut may have slipped
     result      dict|None   {"url": str, "type": "video/mp4", "plays": bool, "transparent": bool, "outdated":
                             bool}; one that browsers do not play ("plays" is false) is offered as a download;
@@ -52,6 +53,18 @@ unless something is being edited, the stage requests `version`; if it differs fr
 If the model has `candidates`, the mask of a single click is followed by
 `frames/<index>/candidates?object=<n>&rev=<rev>`, a JSON list of up to 3 {"score": 0 to 1, "picture":
 "data:image/...;base64,..."}; after an error no choice is offered.
+
+A picture whose header `Recorte-Cut` is 0 is the plain frame, because the frame is not cut yet: it is dimmed,
+and requested again once it is. `Recorte-Revision`, percent-encoded, is the revision it was made for.
+Which frames are cut is asked with `cut?at=<frame shown>&on=1`, which also has the server cut for some seconds
+more, or with `on=0`, which does not:
+
+    {"rev": str, "state": "cutting"|"waiting"|"done"|"slow"|"failed"|"idle", "ready": [[first, past], ...],
+     "checks": [seconds, ...], "done": int, "total": int, "rate": float, "left": float|null, "message": str}
+
+`ready` are frame numbers, `past` excluded; `done` and `total` count the frames of the part to keep. Of a slow
+model only the preview frames are computed, and `left` is 0 once they all are. An answer whose `rev` is not
+the value's is ignored, and null says that the session was deleted.
 """
 
 from __future__ import annotations
@@ -99,6 +112,7 @@ def stage_value(
         "candidates": card.candidates,
         "reads": card.slow_encoder,
         "sound": bool(session.clip.sound),
+        "automatic": card.automatic,
         "checks": session.review_times,
         "result": _result(session),
         "message": message,

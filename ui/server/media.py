@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
@@ -118,24 +119,35 @@ def router(service: SessionService) -> APIRouter:
             session = open_for_picture(id, request, rev)
             image = frames.render_frame(session, index, view, patient, width)
             # The browser may keep it only if it is the final picture of that revision.
-            immutable = image.final and (view == "original" or rev == frames.revision(session))
+            made = frames.revision(session)
+            immutable = image.final and (view == "original" or rev == made)
             headers = _IMMUTABLE if immutable else _REVALIDATE
-            state = {"Recorte-Final": str(int(image.final)), "Recorte-Cut": str(int(image.cut))}
+            state = {
+                "Recorte-Final": str(int(image.final)),
+                "Recorte-Cut": str(int(image.cut)),
+                "Recorte-Revision": quote(made, safe=""),  # a header holds no other letters
+            }
             return _image_response((image.data, image.mime), headers | state)
 
         return await _respond_in_thread(tracking if patient else rendering, request, respond)
 
     @routes.get("/{id}/cut")
     async def cut(id: str, request: Request, at: int = 0, on: bool = False) -> Response:
-        """Return the state of the live cut; `on` also has it go on, frames around number `at` first."""
+        """Return the state of the live cut; `on` also has it go on, frames around number `at` first.
+
+        null: the session was deleted.
+        """
 
         def respond() -> Response:
-            session, live = service.for_owner(user_id_of(request)).live_cut(id, at, wanted=on)
+            try:
+                session, live = service.for_owner(user_id_of(request)).live_cut(id, at, wanted=on)
+            except NotFound:
+                return JSONResponse(None, headers=_REVALIDATE)
             return JSONResponse(
                 {
                     "rev": frames.revision(session),
                     "state": live.status,
-                    "ready": live.cut.ready,
+                    "ready": live.ready,
                     "checks": live.cut.checks,
                     "done": live.done,
                     "total": live.cut.total,

@@ -53,6 +53,14 @@ class LiveCut:
     """Seconds to the end; None: unknown."""
     message: str = ""
     """Sentence on why it failed, in English."""
+    previews: tuple[int, ...] = ()
+    """Numbers of the preview frames that are computed, of a slow model."""
+
+    @property
+    def ready(self) -> list[tuple[int, int]]:
+        """Ranges [first, past) of the numbers of the frames that can be shown cut, previews among them."""
+        single = [(n, n + 1) for n in self.previews if not any(a <= n < b for a, b in self.cut.ready)]
+        return sorted([*self.cut.ready, *single])
 
     @property
     def done(self) -> int:
@@ -125,8 +133,11 @@ class LiveCuts:
                 self._thread.start()
             entry = self._look(session, near)
             self._changed.notify_all()
-            progress = entry.progress
+            progress, is_over = entry.progress, entry.state == "done"
             status = self._status(entry)
+        if status == "slow":
+            previews = tuple(self._frames.cached_previews(session))
+            return LiveCut("slow", cut, left=0.0 if is_over else None, previews=previews)
         if status != "cutting" or progress is None:
             return LiveCut(status, cut, message=entry.message)
         return LiveCut(status, cut, progress.rate, progress.left)
@@ -259,7 +270,7 @@ class LiveCuts:
             for progress in steps:
                 stored = progress.done if stored is None else stored
                 entry.progress = progress
-                entry.slow = _is_slow(progress)
+                entry.slow = _is_slow(progress, progress.done - stored)
                 # A turn computes at least a frame, however long the model takes to load.
                 is_over = progress.done > stored and time.monotonic() - began > _TURN_SECONDS
                 if entry.slow or self._must_stop(entry, is_over):
@@ -307,6 +318,6 @@ def _expects_slow(session: Session) -> bool:
     return seconds is not None and seconds > 1 / _SLOWEST_RATE
 
 
-def _is_slow(progress: Progress) -> bool:
-    """Return True if the model turns out to be too slow, once some frames say so."""
-    return progress.left is not None and 0 < progress.rate < _SLOWEST_RATE and progress.done > 8
+def _is_slow(progress: Progress, computed: int) -> bool:
+    """Return True if the model turns out to be too slow, once it has computed some frames."""
+    return progress.left is not None and 0 < progress.rate < _SLOWEST_RATE and computed > 8

@@ -5,7 +5,7 @@ import { part } from "../parts.js";
 import { isFirstReading } from "../pictures/read-frames.js";
 import { isComparing } from "../playback/result.js";
 import { clamp } from "../pure/geometry.js";
-import { timeOf } from "../selectors.js";
+import { isCut, isKept, isUnmarked, timeOf } from "../selectors.js";
 import { state } from "../state.js";
 
 const PIXELS_SEEN = 4; // CSS pixels per frame pixel from which pixels are shown unsmoothed
@@ -28,11 +28,26 @@ export function drawPicture() {
   part.picture.classList.toggle("passive", passive);
   part.picture.classList.toggle("grab", state.spaceHeld || state.gesture?.kind === "pan");
   part.picture.classList.toggle("hold", zoom > 1 || (state.tool === "box" && !passive));
+  const uncut = drawUncut();
   const name = value ? t("picture", { time: clock(timeOf(state.index)) }) : t("empty");
-  part.picture.setAttribute("aria-label", name);
+  part.picture.setAttribute("aria-label", uncut ? `${uncut}. ${name}` : name);
   const waiting = state.loading || state.refining;
   part.picture.setAttribute("aria-busy", String(waiting));
   part.fit.hidden = zoom === 1 || state.view === "result";
   part.thinking.hidden = !(waiting && state.slow) || state.view === "result";
   part.thinking.textContent = value ? t(isFirstReading() ? "reading" : "thinking") : "";
+}
+
+/** Label a frame that is not cut yet; returns the label, "" for none. */
+function drawUncut() {
+  const { shown, view } = state;
+  // The first mark is set on the frame as it is.
+  const isPlain = view === "mask" && isUnmarked();
+  const isUncut = shown && !shown.cut && !isPlain && view !== "original" && view !== "result";
+  const key = isCut(state.index) ? "cut_coming" : isKept(state.index) ? "uncut" : "uncut_outside";
+  const text = isUncut ? t(key) : "";
+  part.picture.classList.toggle("plain", isPlain);
+  part.uncut.hidden = !text;
+  part.uncut.textContent = text;
+  return text;
 }

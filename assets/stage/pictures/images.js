@@ -11,10 +11,13 @@ import { video } from "../selectors.js";
  * @param {View} view
  */
 export function address(index, view) {
-  const rev = view === "original" ? "0" : video().rev || ""; // the plain frame never changes
+  const rev = view === "original" ? "0" : revision(); // the plain frame never changes
   const asked = view === "split" || view === "after" ? "over" : view;
   return `${video().media}/frames/${index}?view=${asked}&rev=${encodeURIComponent(rev)}`;
 }
+
+/** Return the revision of the pictures that are requested now. */
+export const revision = () => video().rev || "";
 
 /**
  * Return a decoded image.

@@ -3,7 +3,7 @@
 
 /** @import { View } from "../types" */
 
-/** @typedef {{url: string, index: number, view: View}} Picture */
+/** @typedef {{url: string, index: number, view: View, rev: string}} Picture */
 /** @typedef {Picture & {since: number, controller: AbortController}} PictureRequest */
 
 import { t } from "../locale.js";
@@ -11,9 +11,9 @@ import { part } from "../parts.js";
 import { PictureCache } from "../pure/picture-cache.js";
 import { Refusal, refusalOf } from "../pure/refusal.js";
 import { render } from "../render.js";
-import { isMarked } from "../selectors.js";
+import { isCut, isMarked } from "../selectors.js";
 import { state } from "../state.js";
-import { address, decodedImage } from "./images.js";
+import { address, decodedImage, revision } from "./images.js";
 import { noteReadFrame } from "./read-frames.js";
 
 const CACHED_PICTURES = 80;
@@ -29,6 +29,10 @@ export const pictures = (() => {
   let wanted = null;
   /** @type {?Picture} */
   let shown = null;
+  /** @type {Set<string>} addresses whose pictures were made for another revision than the requested one */
+  const passing = new Set();
+  /** @type {Set<string>} addresses whose hasty pictures were requested again once the frame was cut */
+  const renewed = new Set();
   let turn = 0; // counts requests and resets: pictures decoded for an older one are not shown
   let fallbackTimer = 0;
   let scrubTimer = 0;
@@ -42,7 +46,25 @@ export const pictures = (() => {
     const response = await fetch(url + query, { signal });
     if (!response.ok) throw await refusalOf(response);
     const source = URL.createObjectURL(await response.blob());
-    cache.put(url, source, response.headers.get("Recorte-Final") === "0");
+    const says = (/** @type {string} */ name) => response.headers.get(name);
+    cache.put(url, source, says("Recorte-Final") === "0", says("Recorte-Cut") === "0");
+    const made = says("Recorte-Revision");
+    const asked = new URL(url, location.href).searchParams;
+    // The marks have changed meanwhile: it is shown once, but not reused as a picture of the older marks.
+    if (made !== null && asked.get("view") !== "original" && decodeURIComponent(made) !== asked.get("rev")) {
+      passing.add(url);
+    } else {
+      passing.delete(url);
+    }
+  }
+
+  /**
+   * Tell whether a better picture than the one that is here can be had, as its frame has been cut since.
+   * @param {Picture} picture
+   */
+  function isRenewable({ url, index, view }) {
+    if (view === "original" || !cache.has(url) || !isCut(index)) return false;
+    return cache.isUncut(url) || (cache.isHasty(url) && !renewed.has(url));
   }
 
   /**
@@ -51,7 +73,7 @@ export const pictures = (() => {
    * @param {AbortSignal} [signal]
    */
   async function get(url, signal) {
-    if (!cache.has(url)) await load(url, signal);
+    if (!cache.has(url) || passing.has(url)) await load(url, signal);
     return cache.take(url);
   }
 
@@ -60,19 +82,22 @@ export const pictures = (() => {
    * @param {Picture} picture
    * @param {string} source
    * @param {() => boolean} isWanted
+   * @param {boolean} cut false for the plain frame in the place of one that is not cut yet
    */
-  async function show({ url, index, view }, source, isWanted) {
-    const layers = [await decodedImage(source, "layer")];
+  async function show({ url, index, view, rev }, source, isWanted, cut) {
+    const layers = [await decodedImage(source, cut ? "layer" : "layer uncut")];
+    layers[0].dataset.rev = rev;
     if (view === "split") {
       const before = await get(address(index, "original"));
       layers.push(await decodedImage(before, "layer before"));
     }
     if (!isWanted()) return;
     part.pan.replaceChildren(...layers);
-    shown = { url, index, view };
+    shown = { url, index, view, rev };
+    state.shown = { index, view, rev, cut };
   }
 
-  /** Show the frame without a mask until the one with it is loaded. */
+  /** Show the frame without a mask, dimmed, until the one with it is loaded. */
   async function showPlain() {
     const wish = wanted;
     if (!wish || wish.view === "original") return;
@@ -81,7 +106,9 @@ export const pictures = (() => {
     try {
       const source = await get(url);
       const isWanted = () => mine === turn && shown?.url !== wish.url;
-      if (isWanted()) await show({ url, index: wish.index, view: "original" }, source, isWanted);
+      if (!isWanted()) return;
+      await show({ ...wish, url }, source, isWanted, false);
+      render();
     } catch {
       // The main request reports errors.
     }
@@ -93,15 +120,22 @@ export const pictures = (() => {
     running = null;
   }
 
-  /** @param {Picture} wish */
-  async function start(wish) {
+  /**
+   * @param {Picture} wish
+   * @param {boolean} [again] whether it is fetched though a picture of it is here
+   */
+  async function start(wish, again = isRenewable(wish)) {
     clearTimeout(scrubTimer);
     const mine = { ...wish, since: performance.now(), controller: new AbortController() };
     running = mine;
     try {
+      if (again) {
+        renewed.add(mine.url);
+        await load(mine.url, mine.controller.signal);
+      }
       const source = await get(mine.url, mine.controller.signal);
       // While scrubbing, cached frames are shown on the way to the newest.
-      await show(mine, source, () => running === mine);
+      await show(mine, source, () => running === mine, !cache.isUncut(mine.url));
       if (running !== mine) return;
     } catch (error) {
       if (running !== mine) return;
@@ -120,6 +154,10 @@ export const pictures = (() => {
     running = null;
     if (wanted && wanted.url !== mine.url) {
       start(wanted);
+      return;
+    }
+    if (!again && isRenewable(mine)) {
+      start(wish, true);
       return;
     }
     clearTimeout(fallbackTimer);
@@ -142,7 +180,7 @@ export const pictures = (() => {
       await load(picture.url, mine.signal, "&patient=1");
       cache.settle(picture.url); // requested once
       const isWanted = () => mine === refinement && !mine.signal.aborted;
-      if (isWanted()) await show(picture, await get(picture.url), isWanted);
+      if (isWanted()) await show(picture, await get(picture.url), isWanted, !cache.isUncut(picture.url));
     } catch {
       // The shown picture stays until the frame is shown again.
     }
@@ -166,10 +204,11 @@ export const pictures = (() => {
     want(index, view) {
       const url = address(index, view);
       const isSame = wanted && wanted.url === url && wanted.view === view;
-      if (isSame && (running || (shown && shown.url === url && shown.view === view))) return;
+      const wish = { url, index, view, rev: revision() };
+      const isShown = shown && shown.url === url && shown.view === view;
+      if (isSame && (running || (isShown && !isRenewable(wish)))) return;
       stopRefining();
       turn += 1;
-      const wish = { url, index, view };
       wanted = wish;
       state.loading = true;
       clearTimeout(fallbackTimer);
@@ -195,15 +234,17 @@ export const pictures = (() => {
      * @param {number} index
      * @param {View} view
      * @param {HTMLImageElement[]} layers
-     * @param {boolean} _cut false for the plain frame in the place of one that is not cut yet
+     * @param {boolean} cut false for the plain frame in the place of one that is not cut yet
      */
-    present(index, view, layers, _cut) {
+    present(index, view, layers, cut) {
       turn += 1;
       stop();
       stopRefining();
       clearTimeout(fallbackTimer);
       wanted = null;
-      shown = { url: "", index, view };
+      const rev = revision();
+      shown = { url: "", index, view, rev };
+      state.shown = { index, view, rev, cut };
       state.loading = false;
       part.pan.replaceChildren(...layers);
     },
@@ -215,6 +256,9 @@ export const pictures = (() => {
       clearTimeout(fallbackTimer);
       wanted = null;
       shown = null;
+      state.shown = null;
+      passing.clear();
+      renewed.clear();
       part.pan.replaceChildren();
       cache.clear();
     },

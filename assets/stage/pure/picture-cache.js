@@ -6,6 +6,8 @@ export class PictureCache {
   #pictures = new Map();
   /** @type {Set<string>} addresses of pictures that were made in haste */
   #hasty = new Set();
+  /** @type {Set<string>} addresses of plain frames that stand in for what is not cut yet */
+  #uncut = new Set();
   #most;
   #release;
 
@@ -28,13 +30,16 @@ export class PictureCache {
    * @param {string} url
    * @param {string} picture
    * @param {boolean} hasty whether a better one can be asked for
+   * @param {boolean} [uncut] whether it is the plain frame, as its cut is not there yet
    */
-  put(url, picture, hasty) {
+  put(url, picture, hasty, uncut = false) {
     const old = this.#pictures.get(url);
     if (old !== undefined) this.#release(old);
     this.#pictures.set(url, picture);
     if (hasty) this.#hasty.add(url);
     else this.#hasty.delete(url);
+    if (uncut) this.#uncut.add(url);
+    else this.#uncut.delete(url);
   }
 
   /**
@@ -59,6 +64,11 @@ export class PictureCache {
     return this.#hasty.has(url);
   }
 
+  /** @param {string} url */
+  isUncut(url) {
+    return this.#uncut.has(url);
+  }
+
   /**
    * Ask for no better picture at this address again.
    * @param {string} url
@@ -71,5 +81,6 @@ export class PictureCache {
     for (const picture of this.#pictures.values()) this.#release(picture);
     this.#pictures.clear();
     this.#hasty.clear();
+    this.#uncut.clear();
   }
 }

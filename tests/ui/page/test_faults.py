@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests import ffprobe, rendered, waiting
 from tests.ui.conftest import ROOT, Server
-from tests.ui.page.test_page import Visit, address, done, ready, session, started, upload
+from tests.ui.page.test_page import Visit, address, done, ready, session, upload
 
 NAMES = re.compile(r"source\.mp4(\.index)?|strip\.jpg|matte\.mkv(\.index|\.parts/.*)?|result-\w+\.mp4")
 
@@ -62,7 +62,9 @@ def test_a_run_killed_ten_times_has_the_same_result(long_lived: Server, visit: V
     server, chance = long_lived, random.Random(11)
     frames, _alphas = rendered.subject_over_background(60, 240, 136)
     clip = rendered.write_clip(tmp_path / "long.mp4", frames * 8)
-    page = started(server, visit, clip)
+    page = visit(server.url, live=False)  # the runs themselves make all of it
+    upload(page, clip)
+    ready(page)
     choose_model(page, "Remembering")
     undisturbed = session(page)
     page.locator("#make").click()
@@ -91,7 +93,7 @@ def test_a_run_killed_ten_times_has_the_same_result(long_lived: Server, visit: V
             _, alive = psutil.wait_procs([p for p in family if p.name() == hosted_name(p)], waiting.DEADLINE)
             assert not alive
             server.start()
-            page = visit(address(server, id))
+            page = visit(address(server, id), live=False)
         else:
             hosted.kill()
         expect(page.locator("#progress [role=alert]")).to_be_visible()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import cv2
 import gradio as gr
@@ -82,6 +83,10 @@ class Fake:
         self.thought = threading.Event()  # until it is set, masks are being thought about
         self.thought.set()
         self.refused: str | None = None  # the sentence with which a mask is refused
+        self.uncut: set[int] = set()  # frames whose plain picture stands in for their cut
+        self.revision: str | None = None  # that pictures are made for; None: the one they are asked for
+        self.report: dict[str, Any] | None = None  # the state of the background cut; None: there is none
+        self.looks: list[str] = []  # the queries of the questions about it
         self.readings: list[dict[str, Any]] | None = []  # of any lone click; None: that is refused
 
     @staticmethod
@@ -136,13 +141,23 @@ def application(fake: Fake) -> FastAPI:
         return Response(png(np.full((45, 960, 3), 90, np.uint8)), media_type="image/png")
 
     @app.get("/media/{name}/frames/{index}")
-    def picture(name: str, index: int, view: str, request: Request) -> Response:
+    def picture(name: str, index: int, view: str, request: Request, rev: str = "") -> Response:
         fake.asked.append(f"{request.url.path}?{request.url.query}")
         if view != "original":
             fake.thought.wait(DEADLINE)
             if fake.refused:
                 return JSONResponse({"error": fake.refused}, 409)
-        return Response(frame(index, view), media_type="image/png")
+        cut = view == "original" or index not in fake.uncut
+        headers = {"Recorte-Cut": str(int(cut)), "Recorte-Revision": quote(fake.revision or rev, safe="")}
+        headers["Cache-Control"] = "no-cache"
+        return Response(frame(index, view if cut else "original"), media_type="image/png", headers=headers)
+
+    @app.get("/media/{name}/cut")
+    def cut(name: str, request: Request) -> Response:
+        fake.looks.append(request.url.query)
+        if fake.report is None:
+            return JSONResponse({"error": "No."}, 422)
+        return JSONResponse({"rev": f"r{len(fake.edits)}", **fake.report})
 
     @app.get("/media/{name}/frames/{index}/candidates")
     def candidates(name: str, index: int, object: int, rev: str, request: Request) -> Response:

@@ -165,6 +165,9 @@ def test_of_a_slow_model_only_the_previews_are_computed(
     session = service.open(id)
     until(lambda: len(service.frames.cached_previews(session)) == 6)
     assert ask(service, id).status == "slow" and ask(service, id).done == 0
+    until(lambda: ask(service, id).left == 0.0)
+    previews = service.frames.preview_frames(session)
+    assert ask(service, id).ready == [(number, number + 1) for number in previews]
 
 
 def test_a_quota_that_is_used_up_is_told(

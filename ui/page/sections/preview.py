@@ -6,6 +6,7 @@ import html
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
+from urllib.parse import quote
 
 import gradio as gr
 
@@ -30,7 +31,7 @@ class PreviewSection(EditorSection):
     def render(cls) -> Self:
         return cls(
             make=gr.Button(localized("preview"), size="md", elem_id="preview"),
-            gallery=gr.HTML(elem_id="gallery", padding=False, visible=False),
+            gallery=gr.HTML(elem_id="gallery", padding=False),
         )
 
     def show(self, session: Session, service: SessionService, language: str) -> Updates:
@@ -59,23 +60,35 @@ class PreviewSection(EditorSection):
 def _gallery(
     frames: FrameClient, session: Session, numbers: list[int], language: str, making: bool = False
 ) -> gr.HTML:
-    """Return the frames with these numbers, each beside its original; `making`: more are to come."""
-    revision = html.escape(frames.revision(session), quote=True).replace("#", "%23").replace("&amp;", "%26")
+    """Return the frames with these numbers, each beside its original; `making`: more are to come.
+
+    The others have places, which `assets/stage/drawing/preview-row.js` fills once their frames are cut.
+    """
+    revision = frames.revision(session)
+    quoted = quote(revision, safe="")
     times = frames.frame_times(session)
     size = markup.frame_size(session)
     original = text.translate(language, "original")
     thumbnails = []
-    for number in numbers:
+    for number in sorted({*frames.preview_frames(session), *numbers}):
         time = text.format_duration(times[number], language)
+        name = f"{original}, {time}"
         address = f"{media_address(session.id)}/frames/{number}"
-        thumbnails.append(
-            f'<figure><img src="{address}?view=over&rev={revision}" {size} alt="{time}">'
-            f'<img src="{address}?view=original" {size} alt="{original}, {time}">'
-            f"<figcaption>{time}</figcaption></figure>"
-        )
+        over, plain = f"{address}?view=over&amp;rev={quoted}", f"{address}?view=original"
+        if number in numbers:
+            thumbnails.append(
+                f'<figure><img src="{over}" {size} alt="{time}"><img src="{plain}" {size} alt="{name}">'
+                f"<figcaption>{time}</figcaption></figure>"
+            )
+        else:
+            thumbnails.append(
+                f'<div class="awaited" data-frame="{number}" data-rev="{html.escape(revision)}" '
+                f'data-over="{over}" data-original="{plain}" data-time="{time}" data-name="{name}" '
+                f'style="--ratio: {2 * session.clip.width} / {session.clip.height}">'
+                f"<span>{html.escape(text.STAGE[language]['uncut'])}</span><span>{time}</span></div>"
+            )
     status = ""
     if making:
         status = markup.status(text.translate(language, "previewing", done=len(numbers), total=PREVIEWS))
     classes = "previews tall" if session.clip.height > session.clip.width else "previews"
-    visible = bool(thumbnails) or making
-    return gr.HTML(f'{status}<div class="{classes}">{"".join(thumbnails)}</div>', visible=visible)
+    return gr.HTML(f'{status}<div class="{classes}">{"".join(thumbnails)}</div>')

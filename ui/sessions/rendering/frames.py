@@ -22,11 +22,12 @@ from pipeline.files import file_state
 from pipeline.formats import Format
 from pipeline.job import Progress
 from pipeline.jobs import preflight
-from pipeline.keys import matte_key, pts_range
+from pipeline.keys import matte_key, pts_range, spaced_times
 from pipeline.matte import MatteFile
 from pipeline.video.reading.index_cache import has_index, load_index
 from ui.sessions.limits.shares import FairSemaphore, WeightedSemaphore
 from ui.sessions.rendering.protocol import (
+    PREVIEWS,
     ClickCandidate,
     CutState,
     EncodedImage,
@@ -151,6 +152,13 @@ class FrameClient:
             return self._query(lambda: self._inference.cached_previews(session.render_request))
         except WorkerLost:
             return []
+
+    def preview_frames(self, session: Session) -> list[int]:
+        """Return the numbers of the preview frames, ascending, each once."""
+        pts = self.frame_pts(session)
+        index, clip = load_index(session.clip.path), session.clip
+        times = spaced_times(clip, session.job, PREVIEWS)
+        return sorted({pts.index(index.frame_at(round(time / clip.time_base))) for time in times})
 
     def filmstrip(self, session: Session) -> bytes:
         """Return twelve thumbnails side by side, as a JPEG; rendered once."""

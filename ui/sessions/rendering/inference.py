@@ -22,7 +22,7 @@ from pipeline.compositing.canvas import composite_on_black, multiply_alpha
 from pipeline.errors import InputError, VideoError
 from pipeline.files import replacing
 from pipeline.job import GREEN, Job, Progress
-from pipeline.keys import matte_key, pts_range
+from pipeline.keys import matte_key, pts_range, spaced_times
 from pipeline.matte import MatteFile
 from pipeline.process import process
 from pipeline.propagation.partial import find_mattes
@@ -108,7 +108,7 @@ class InferenceService:
 
     def make_previews(self, request: RenderRequest, version: int) -> Generator[list[int], None, None]:
         order = load_index(request.clip.path).pts
-        times = preview.spaced_times(request.clip, request.job, PREVIEWS)
+        times = spaced_times(request.clip, request.job, PREVIEWS)
         # A stored matte is the union of all objects, and needs no model.
         *others, last = (
             _jobs_by_object(request.effective_job).values()
@@ -126,7 +126,7 @@ class InferenceService:
     @cached_lookups()
     def cached_previews(self, request: RenderRequest) -> list[int]:
         index = load_index(request.clip.path)
-        times = preview.spaced_times(request.clip, request.job, PREVIEWS)
+        times = spaced_times(request.clip, request.job, PREVIEWS)
         cached = {index.frame_at(round(t / request.clip.time_base)) for t in times}
         if find_matte(request) is None:
             keys = [matte_key(job) for job in _jobs_by_object(request.effective_job).values()]
