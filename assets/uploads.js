@@ -2,8 +2,9 @@
 //
 // Gradio sends files with fetch, which reports no progress; here they are sent by XMLHttpRequest. Gradio's promise
 // is resolved with the final response: no files if the upload was cancelled, or an error that a retry would not fix.
-// Files may be dropped or pasted anywhere on the page. WORDS are put before this by ui/page/blocks.py.
+// Files and links to a session may be dropped or pasted anywhere on the page. WORDS are put before this by ui/page/blocks.py.
 
+import { sessionIn } from "./session-link.js";
 import { fill } from "./words.js";
 
 const UPLOAD = "/gradio_api/upload";
@@ -237,4 +238,46 @@ onFileDrag("drop", (event) => {
 });
 window.addEventListener("paste", ({ clipboardData }) => {
   if (carriesFiles(clipboardData)) take(clipboardData);
+});
+
+// ---------------------------------------------------------------- links to a session
+
+const TYPING = "input, textarea, select, [contenteditable]";
+
+/**
+ * Open the session that a text links to, on this server whatever the link says; false if it links to none.
+ * @param {string} text
+ */
+function openSession(text) {
+  const id = sessionIn(text);
+  if (!id) return false;
+  const url = new URL("/", window.location.origin);
+  url.searchParams.set("session", id);
+  window.location.assign(url);
+  return true;
+}
+
+/** @param {DataTransfer} transfer */
+const linkIn = (transfer) => transfer.getData("text/uri-list") || transfer.getData("text/plain");
+
+/** @param {EventTarget | null} target */
+const isTyping = (target) => target instanceof Element && target.closest(TYPING) !== null;
+
+window.addEventListener("dragover", (event) => {
+  if (event.dataTransfer?.types.includes("text/uri-list") && !isTyping(event.target)) event.preventDefault();
+});
+window.addEventListener(
+  "drop",
+  (event) => {
+    const { dataTransfer, target } = event;
+    if (!dataTransfer || carriesFiles(dataTransfer) || isTyping(target)) return;
+    if (!openSession(linkIn(dataTransfer))) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  },
+  true,
+);
+window.addEventListener("paste", (event) => {
+  if (!event.clipboardData || carriesFiles(event.clipboardData) || isTyping(event.target)) return;
+  if (openSession(linkIn(event.clipboardData))) event.preventDefault();
 });

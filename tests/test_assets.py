@@ -7,9 +7,11 @@ import cv2
 import pytest
 
 from tests import ffprobe
+from ui.sessions import examples
 
 ASSETS = Path(__file__).parent.parent / "assets"
 SAMPLE = ASSETS / "sample.mp4"
+EXAMPLES = sorted((ASSETS / "examples").glob("*.mp4"))
 BACKGROUNDS = sorted((ASSETS / "backgrounds").glob("*.jpg"))
 
 
@@ -34,3 +36,15 @@ def test_stock_backgrounds_exist() -> None:
     pictures = [cv2.imread(str(path)) for path in BACKGROUNDS]
     assert all(picture is not None and picture.shape == (1080, 1920, 3) for picture in pictures)
     assert sum(path.stat().st_size for path in BACKGROUNDS) < 900_000
+
+
+def test_the_examples_are_small_and_tagged() -> None:
+    assert sorted(path.stem for path in EXAMPLES) == sorted([*examples.NAMES, "welcome"])
+    for path in EXAMPLES:
+        content, video = path.read_bytes(), ffprobe.stream(path)
+        assert len(content) < (400_000 if path.stem == "welcome" else 300_000)
+        assert content.index(b"moov") < content.index(b"mdat")
+        assert (video["codec_name"], video["width"], video["height"]) == ("h264", 640, 360)
+        assert (video["color_space"], video["color_range"]) == ("bt709", "tv")
+        poster = cv2.imread(str(path.with_suffix(".jpg")))
+        assert poster is not None and poster.shape == (180, 320, 3)

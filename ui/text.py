@@ -34,6 +34,8 @@ class Locale:
     """Refusals of a chosen file, in the browser."""
     cards: Table
     """The list of sessions, in the browser."""
+    welcome: Table
+    """The empty page, in the browser."""
     access: Table
     """The login page, and why a request is refused."""
     admin: Table
@@ -65,6 +67,7 @@ STAGE = {code: locale.stage for code, locale in LOCALES.items()}
 UPLOAD = {code: locale.upload for code, locale in LOCALES.items()}
 FILES = {code: locale.files for code, locale in LOCALES.items()}
 CARDS = {code: locale.cards for code, locale in LOCALES.items()}
+WELCOME = {code: locale.welcome for code, locale in LOCALES.items()}
 ACCESS = {code: locale.access for code, locale in LOCALES.items()}
 
 

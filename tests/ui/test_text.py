@@ -24,7 +24,7 @@ from ui import text
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(text.LOCALES_DIR.glob("*.json"))
 TRANSLATED = [code for code in text.LOCALES if code != text.FALLBACK]
-ALIKE = ["page", "stage", "upload", "files", "cards", "access", "admin", "shared_errors"]
+ALIKE = ["page", "stage", "upload", "files", "cards", "welcome", "access", "admin", "shared_errors"]
 """Sections in which every language has the same keys and placeholders."""
 
 

@@ -181,7 +181,7 @@ def _render(service: SessionService) -> tuple[Context, _Sections]:
     with gr.Tabs(selected="cut") as tabs:
         with gr.Tab(localized("tab_cut"), id="cut") as cut_tab, gr.Row(elem_id="desk"):
             with gr.Column(scale=3, min_width=320, elem_id="picture-side"):
-                upload = UploadSection.render()
+                upload = UploadSection.render(service.limits)
                 with gr.Column(visible=False) as editor:
                     picture = stage.create_stage()
                     preview = PreviewSection.render()

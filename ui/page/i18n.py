@@ -8,7 +8,7 @@ import gradio as gr
 
 from ui import text
 
-_GROUPS = ("video", "subject", "background", "result")
+_GROUPS = ("lead", "video", "subject", "background", "result")
 
 # Our keys have a prefix: Gradio has a "video" of its own, for one. Two texts of Gradio's are replaced.
 _KEY = "recorte_{}"

@@ -14,7 +14,7 @@ from pipeline.errors import DISK_FULL, RecorteError, RunError
 from pipeline.weights.locate import cached_lookups
 from ui import error_text, text
 from ui.addresses import MEDIA_PREFIX
-from ui.sessions import stock_backgrounds
+from ui.sessions import examples, stock_backgrounds
 from ui.sessions.limits.shares import FairThreads
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
@@ -60,6 +60,16 @@ def router(service: SessionService) -> APIRouter:
     @routes.get("/scenes/{name}")
     def scene(name: str, request: Request) -> Response:
         return _respond(request, lambda: _image_response(stock_backgrounds.thumbnail(name), _REVALIDATE))
+
+    @routes.get("/examples/{name}")
+    def example(name: str, request: Request) -> Response:
+        """Return a picture or the clip of the empty page."""
+
+        def respond() -> Response:
+            path, mime = examples.file(name)
+            return FileResponse(path, media_type=mime, headers=_REVALIDATE, stat_result=path.stat())
+
+        return _respond(request, respond)
 
     @routes.get("/{id}/times")
     async def times(id: str, request: Request) -> Response:

@@ -22,7 +22,7 @@ from pipeline.errors import InputError, WorkerLost
 from pipeline.files import clean_name
 from pipeline.job import Progress
 from pipeline.jobs.runner import Runner
-from ui.sessions import estimates, recovery
+from ui.sessions import estimates, examples, recovery
 from ui.sessions.choices import Choices
 from ui.sessions.deletion import Deletions
 from ui.sessions.downloads import Downloads
@@ -55,7 +55,7 @@ class SessionService:
         worker: Host,
         limits: UploadLimits | None = None,
     ) -> None:
-        limits = limits or UploadLimits()
+        self.limits = limits = limits or UploadLimits()
         self._store = SessionStore(home, database)
         self._sample = sample
         self.quota = Quota(limits.quota_bytes, self._store.folders)
@@ -93,6 +93,11 @@ class SessionService:
     def create_sample(self) -> str:
         """Create a session with the sample video; raises as `create`."""
         return self.create(self._intake.copy_sample(self._sample), self._sample.name)
+
+    def create_example(self, name: str) -> str:
+        """Create a session with one of `examples.NAMES`; raises as `create`, InputError for other names."""
+        path = examples.path(name)
+        return self.create(self._intake.copy_sample(path), path.name)
 
     def open(self, id: str) -> Session:
         """Return a session. Raises InputError if it cannot be read, VideoError if its video was removed."""

@@ -13,7 +13,16 @@ import pytest
 from ui.assets import ASSETS
 from ui.page.scripts import bundle, script
 
-ENTRIES = ("cards.js", "colour.js", "controls.js", "files.js", "stage/main.js", "streams.js", "uploads.js")
+ENTRIES = (
+    "cards.js",
+    "colour.js",
+    "controls.js",
+    "files.js",
+    "stage/main.js",
+    "streams.js",
+    "uploads.js",
+    "welcome.js",
+)
 
 FLOORS = (
     ("main.js",),
