@@ -34,8 +34,9 @@ import { drawPreviewRow, forgetPreviewRow } from "./drawing/preview-row.js";
 import { drawResult } from "./drawing/result.js";
 import { drawTimeline } from "./drawing/timeline.js";
 import { drawToolbar } from "./drawing/toolbar.js";
-import { onFrameLink, onObjects, onToolbar } from "./input/buttons.js";
+import { onFrameLink, onObjects, onToolbar, onZoomSlider } from "./input/buttons.js";
 import { onKeyDown, onKeyUp } from "./input/keyboard.js";
+import { openKeys } from "./input/keys-dialog.js";
 import { endRenaming, onNameKey, startRenaming } from "./input/object-names.js";
 import {
   onPictureClick,
@@ -46,6 +47,7 @@ import {
   onPointerUp,
   onWheel,
 } from "./input/pointer.js";
+import { SHORTCUTS } from "./input/shortcuts.js";
 import { translate } from "./locale.js";
 import { part } from "./parts.js";
 import { watchPace } from "./pictures/pace.js";
@@ -144,6 +146,11 @@ function setPlaying(change) {
 // ---------------------------------------------------------------- tools and objects
 
 part.toolbar.addEventListener("click", onToolbar);
+part.zoom.addEventListener("input", onZoomSlider);
+part.help.addEventListener("click", () => openKeys(SHORTCUTS));
+part.keys.addEventListener("click", (event) => {
+  if (targetOf(event) === part.keys) part.keys.close(); // beside it
+});
 part.objects.addEventListener("click", onObjects);
 part.chips.addEventListener("dblclick", (event) => {
   if (closest(event, ".pick")) startRenaming(numberAt(targetOf(event)));

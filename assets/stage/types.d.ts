@@ -107,6 +107,15 @@ export interface ShownPicture {
 /** "after" is the frame as the next run makes it; it has no button. */
 export type View = "mask" | "cutout" | "split" | "original" | "result" | "after";
 
+/** A keyboard shortcut; `group` and `text` are the keys of strings. */
+export interface Shortcut {
+  group: string;
+  text: string;
+  /** As KeyboardEvent calls them, those held with one before it: "Shift+Z". */
+  keys: string[];
+  act: (event: KeyboardEvent) => void;
+}
+
 export type Tool = "keep" | "remove" | "box";
 
 export interface Result {
@@ -299,6 +308,10 @@ export interface Parts {
   thinking: HTMLElement;
   uncut: HTMLElement;
   fit: HTMLButtonElement;
+  keys: HTMLDialogElement;
+  shortcuts: HTMLElement;
+  help: HTMLButtonElement;
+  zoom: HTMLInputElement;
   candidates: HTMLElement;
   readings: HTMLElement;
   message: HTMLElement;

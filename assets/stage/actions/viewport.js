@@ -33,6 +33,14 @@ export const fit = () => place(1, 0, 0);
 export const zoomAt = (factor, place) => show(zoomedViewport(state, state.zoom * factor, place));
 
 /**
+ * Zoom by a factor about the middle of what is seen; the player of the result is not zoomed.
+ * @param {number} factor
+ */
+export const zoomBy = (factor) => {
+  if (state.view !== "result") zoomAt(factor, { u: 0.5, v: 0.5 });
+};
+
+/**
  * Zoom by a pinch gesture that began at viewport `start`.
  * @param {Viewport} start
  * @param {number} zoom

@@ -2,6 +2,7 @@
 
 import { all } from "../dom.js";
 import { part } from "../parts.js";
+import { MAX_ZOOM, sliderOfZoom } from "../pure/geometry.js";
 import { acceptedMarks, marksHere } from "../selectors.js";
 import { state } from "../state.js";
 import { paint } from "./owner.js";
@@ -28,6 +29,12 @@ export function drawToolbar() {
   for (const button of buttons("data-act")) {
     button.disabled = busy || !able[button.dataset.act ?? ""];
   }
+  for (const button of buttons("data-zoom")) {
+    button.disabled = busy || state.zoom === (button.dataset.zoom === "in" ? MAX_ZOOM : 1);
+  }
+  part.zoom.disabled = busy;
+  part.zoom.value = String(sliderOfZoom(state.zoom));
+  part.zoom.setAttribute("aria-valuetext", `${Math.round(100 * state.zoom)} %`);
   for (const button of buttons("data-view")) {
     button.setAttribute("aria-pressed", String(view === button.dataset.view));
     button.disabled = !value || (button.dataset.view === "result" && !value.result);

@@ -6,9 +6,11 @@ import { redo, undo } from "../actions/history.js";
 import { clearMarks } from "../actions/marks.js";
 import { go, setTool, setView } from "../actions/navigation.js";
 import { activate, addObject, changeObject, deleteObject } from "../actions/objects.js";
+import { zoomBy } from "../actions/viewport.js";
 import { closest } from "../dom.js";
 import { focusChip, numberAt } from "../drawing/objects.js";
 import { part } from "../parts.js";
+import { ZOOM_STEP, zoomOfSlider } from "../pure/geometry.js";
 import { render } from "../render.js";
 import { objectOf } from "../selectors.js";
 import { state } from "../state.js";
@@ -19,10 +21,15 @@ const ACTS = { undo, redo, clear: clearMarks };
 
 /** @param {MouseEvent} event */
 export function onToolbar(event) {
-  const { tool, act, view } = closest(event, "button")?.dataset ?? {};
+  const { tool, act, view, zoom } = closest(event, "button")?.dataset ?? {};
   if (tool) setTool(/** @type {Tool} */ (tool));
   if (act) ACTS[act]();
   if (view) setView(/** @type {View} */ (view));
+  if (zoom) zoomBy(zoom === "in" ? ZOOM_STEP : 1 / ZOOM_STEP);
+}
+
+export function onZoomSlider() {
+  zoomBy(zoomOfSlider(Number(part.zoom.value)) / state.zoom);
 }
 
 /** @param {MouseEvent} event */

@@ -4,6 +4,21 @@
 
 export const MAX_ZOOM = 12;
 
+/** Factor of a press of a zoom key or button. */
+export const ZOOM_STEP = 1.25;
+
+/**
+ * Return the magnification at a place of the zoom slider, 0 to 100: each step multiplies it by the same factor.
+ * @param {number} place
+ */
+export const zoomOfSlider = (place) => MAX_ZOOM ** (place / 100);
+
+/**
+ * Return the place of the zoom slider, 0 to 100, at a magnification.
+ * @param {number} zoom
+ */
+export const sliderOfZoom = (zoom) => Math.round((100 * Math.log(zoom)) / Math.log(MAX_ZOOM));
+
 /** The least width and height of a box that is resized, in pixels. */
 const SMALLEST_BOX = 2;
 
