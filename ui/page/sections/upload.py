@@ -55,8 +55,9 @@ class UploadSection(EditorSection):
     """Clips to try, and what goes in and comes out."""
 
     @classmethod
-    def render(cls, limits: UploadLimits) -> Self:
-        """`limits`: those that the page tells of."""
+    def render(cls, limits: UploadLimits | None = None) -> Self:
+        """Create the components; `limits` are those that the page tells of, None for none."""
+        limits = limits or UploadLimits()
         value = {
             "files": f"{MEDIA_PREFIX}/examples",
             "names": list(examples.NAMES),
