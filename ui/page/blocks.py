@@ -89,6 +89,7 @@ def _head(upload_bytes: int) -> str:
         + _script("uploads.js", WORDS=text.UPLOAD)
         + _script("files.js", WORDS=text.FILES, MOST=upload_bytes)
         + _script("controls.js")
+        + _script("page-title.js")
     )
 
 

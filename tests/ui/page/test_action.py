@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,10 +62,12 @@ def test_cancel_is_in_view_while_it_runs(server: Server, visit: Visit, long_clip
     page.locator("#make").click()
     expect(page.locator("#progress")).to_contain_text("of 180 frames")
     assert is_in_view(page.locator("#cancel"))
+    expect(page).to_have_title(re.compile(r"^\d+ % · longer\.mp4 – Recorte$"))
     page.set_viewport_size({"width": 1440, "height": 900})
     assert is_in_view(page.locator("#cancel")) and is_in_view(page.locator("#progress progress"))
     page.locator("#cancel").click()
     expect(page.locator("#progress")).to_contain_text("Cancelled")
+    expect(page).to_have_title("Recorte")
 
 
 def test_a_finished_result_scrolls_into_view_on_a_phone(server: Server, visit: Visit, clip: Path) -> None:

@@ -21,7 +21,7 @@ ENTRIES = (
     "stage/main.js",
     "streams.js",
     "uploads.js",
-    "welcome.js",
+    *("page-title.js", "welcome.js"),
 )
 
 FLOORS = (
