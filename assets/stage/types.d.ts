@@ -178,6 +178,12 @@ export interface Moment {
   index: number;
 }
 
+/** The history of a video as the browser keeps it, with the state that it leads to. */
+export interface StoredHistory extends Pick<Moment, "prompts" | "objects" | "range"> {
+  undo: Moment[];
+  redo: Moment[];
+}
+
 /** A place in the window, as pointer events give it. */
 export interface ClientPosition {
   clientX: number;

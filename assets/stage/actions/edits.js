@@ -5,6 +5,7 @@
 import { toJson } from "../pure/prompts.js";
 import { render } from "../render.js";
 import { state } from "../state.js";
+import { saveHistory } from "./stored-history.js";
 
 const RESEND_MS = 3000;
 const ANSWER_MS = 20000; // a mark stops pulsing after this, should the answer have been lost
@@ -50,6 +51,7 @@ export function apply({ prompts, objects, range, active }, newest = null) {
   state.newest = newest && { index: state.index, mark: newest };
   state.seq += 1;
   send();
+  saveHistory();
   expectAnswer(state.seq);
   render();
 }

@@ -4,6 +4,7 @@
 
 import { editedOf, publish, same } from "../actions/edits.js";
 import { refresh, setView } from "../actions/navigation.js";
+import { restoreHistory } from "../actions/stored-history.js";
 import { t } from "../locale.js";
 import { part } from "../parts.js";
 import { pictures } from "../pictures/pictures.js";
@@ -128,6 +129,7 @@ function open(value) {
   state.base = editedOf(value);
   state.sent.clear();
   state.active = state.objects[0].number;
+  restoreHistory();
   state.before = value.seq == null ? state.seq : -1;
   state.seq = Math.max(state.seq, value.seq || 0);
   state.answered = state.seq;

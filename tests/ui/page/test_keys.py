@@ -8,7 +8,7 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from tests.ui.conftest import Server
-from tests.ui.page.test_page import done, started
+from tests.ui.page.test_page import done, on_screen, ready, started, until_handled
 
 Visit = Callable[..., Page]
 
@@ -81,3 +81,22 @@ def test_a_video_is_marked_and_made_by_keyboard_alone(server: Server, visit: Vis
     page.keyboard.press("Enter")
     done(page)
     expect(page.locator("#downloads a")).to_have_count(1)
+
+
+def test_undo_and_redo_survive_a_reload(server: Server, visit: Visit, clip: Path) -> None:
+    page = started(server, visit, clip)
+    dots = page.locator(".dot.keep[aria-label]")
+    with until_handled(page):
+        page.mouse.click(*on_screen(page, 170, 130))
+    expect(dots).to_have_count(1)
+    page.reload()
+    ready(page)
+    expect(dots).to_have_count(1)
+    with until_handled(page):
+        page.keyboard.press("Z")
+    expect(dots).to_have_count(0)
+    page.reload()
+    ready(page)
+    expect(dots).to_have_count(0)
+    page.keyboard.press("Shift+Z")
+    expect(dots).to_have_count(1)
