@@ -2,6 +2,7 @@
 
 /** @import { Tool, View } from "../types" */
 
+import { part } from "../parts.js";
 import { pictures } from "../pictures/pictures.js";
 import { clamp } from "../pure/geometry.js";
 import { render } from "../render.js";
@@ -40,6 +41,7 @@ export function goWithin(index) {
     return;
   }
   state.playing = null;
+  part.video.pause();
   seekResult(index);
   render();
 }

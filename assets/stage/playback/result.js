@@ -15,6 +15,7 @@ const BACK_S = 1; // a player does not play backwards: it goes back by so much
 /** @type {?Ahead} */
 let ahead = null;
 let turns = 0;
+let loop = 0; // counts the starts: a loop over animation frames ends with the next
 let wanted = ""; // the address of the frame beside the paused result
 
 /**
@@ -26,9 +27,10 @@ export function playResult(speed) {
   if (!isResultPlayer()) return;
   if (speed > 0) {
     video.playbackRate = speed;
-    if (video.paused) video.play().catch(() => {});
-    else if (state.playing) state.playing = { speed };
+    state.playing = { speed };
+    video.play().catch(onResultPauses);
   } else {
+    state.playing = null;
     video.pause();
     if (speed < 0) {
       video.currentTime = Math.max(0, video.currentTime - BACK_S);
@@ -40,13 +42,17 @@ export function playResult(speed) {
 
 /** Follow the player once it plays: whoever started it. */
 export function onResultPlays() {
+  if (part.video.paused) return; // stopped since
   state.playing = { speed: part.video.playbackRate };
   stopAhead();
-  requestAnimationFrame(onFrame);
+  loop += 1;
+  const mine = loop;
+  requestAnimationFrame(() => onFrame(mine));
   render();
 }
 
 export function onResultPauses() {
+  if (!part.video.paused) return; // goes on since
   if (state.view === "result") {
     state.playing = null;
     if (isResultPlayer()) state.index = resultIndex();
@@ -64,7 +70,9 @@ export function onResultTime() {
   render();
 }
 
-function onFrame() {
+/** @param {number} mine the number of the loop */
+function onFrame(mine) {
+  if (mine !== loop) return;
   if (!state.playing || !isResultPlayer() || !element.isConnected) {
     part.video.pause();
     stopAhead();
@@ -76,7 +84,7 @@ function onFrame() {
     state.index = index;
     render();
   }
-  requestAnimationFrame(onFrame);
+  requestAnimationFrame(() => onFrame(mine));
 }
 
 /** Tell whether the frames that the result was made from are shown beside it. */
