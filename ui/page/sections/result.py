@@ -115,7 +115,7 @@ class ResultSection(EditorSection):
     def render_actions(self) -> None:
         """Put what starts, stops and ends a run at this place of the page: it stays in view."""
         for component in (self.progress, self.downloads, self.estimate, self.make, self.cancel):
-            component.render()
+            component.render()  # type: ignore[no-untyped-call]
 
     def show(self, session: Session, service: SessionService, language: str) -> Updates:
         job, form, own = session.job, formats.by_key(session.job.format), bool(session.clip.sound)
