@@ -1,5 +1,6 @@
 // The empty page: what the application does, shown, and clips to try. Gradio runs this once for every mount, as the
-// body of a function of (element, trigger, props, server, upload, watch).
+// body of a function of (element, trigger, props, server, upload, watch). WORDS are put before this by
+// ui/page/sections/upload.py.
 //
 // The value is {files: the address of the pictures, names: of the examples, limits: {bytes, seconds, pixels}, of an
 // upload; 0 for no limit}. A click on an example triggers `select` with its {name}.
@@ -10,8 +11,7 @@ import { fill, languageCode } from "./words.js";
 const part = Object.fromEntries(
   /** @type {HTMLElement[]} */ ([...element.querySelectorAll("[data-part]")]).map((n) => [n.dataset.part, n]),
 );
-const words = props.words ?? {};
-const code = languageCode(words, navigator.language);
+const code = languageCode(WORDS, navigator.language);
 /** @type {{files: string, names: string[], limits: {bytes: number, seconds: number, pixels: number}}} */
 const { files, names, limits } = props.value;
 
@@ -19,7 +19,7 @@ const { files, names, limits } = props.value;
  * @param {string} key
  * @param {Record<string, unknown>} [fields]
  */
-const t = (key, fields) => fill(words[code][key] || key, fields);
+const t = (key, fields) => fill(WORDS[code][key] || key, fields);
 
 // ---------------------------------------------------------------- before and after
 

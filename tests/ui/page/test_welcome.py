@@ -70,6 +70,14 @@ def test_before_and_after_moves_unless_no_motion_is_wanted(server: Server, visit
     until(lambda: video.evaluate("v => v.currentTime > 0"))
 
 
+def test_the_examples_are_there_again_after_another_video(server: Server, visit: Visit, clip: Path) -> None:
+    page = started(server, visit, clip)
+    expect(page.locator(".example")).to_have_count(0)
+    page.locator("#another").click()
+    expect(page.locator(".example")).to_have_count(len(examples.NAMES))
+    expect(page.locator("#show figcaption")).to_contain_text("Before")
+
+
 @pytest.mark.parametrize("way", ["drop", "paste"])
 def test_a_link_to_a_session_is_opened_wherever_it_arrives(
     server: Server, visit: Visit, clip: Path, way: str

@@ -65,8 +65,8 @@ class UploadSection(EditorSection):
         }
         options: dict[str, Any] = {
             "value": value,
-            "words": text.WELCOME,
-            "js_on_load": scripts.script("welcome.js"),
+            # Not a property: an update such as `gr.HTML(visible=False)` makes Gradio drop those.
+            "js_on_load": scripts.script("welcome.js", WORDS=text.WELCOME),
             "apply_default_css": False,
             "padding": False,
         }
