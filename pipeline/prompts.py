@@ -29,6 +29,12 @@ class Point:
     x: float
     y: float
     keep: bool = True
+    whole: bool = False
+    """True: stands for all of the thing that it lies on, where the model can tell that from others."""
+
+    def to_json(self) -> dict[str, Any]:
+        whole = {"whole": True} if self.whole else {}
+        return {"x": self.x, "y": self.y, "keep": self.keep, **whole}
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,7 @@ class Prompt:
     def to_json(self) -> dict[str, Any]:
         out: dict[str, Any] = {"time": self.time}
         if self.points:
-            out["points"] = [{"x": p.x, "y": p.y, "keep": p.keep} for p in self.points]
+            out["points"] = [p.to_json() for p in self.points]
         if self.box is not None:
             out["box"] = [self.box.x0, self.box.y0, self.box.x1, self.box.y1]
         if self.object != 1:
@@ -119,7 +125,8 @@ class Prompt:
         """Read from JSON; raises PromptError where `data` is not what `to_json` writes."""
         try:
             points = tuple(
-                Point(float(p["x"]), float(p["y"]), bool(p.get("keep", True))) for p in data.get("points", ())
+                Point(float(p["x"]), float(p["y"]), bool(p.get("keep", True)), bool(p.get("whole", False)))
+                for p in data.get("points", ())
             )
             box = Box.between(*(float(v) for v in data["box"])) if data.get("box") else None
             chosen = data.get("candidate")

@@ -11,6 +11,8 @@ export interface Position {
 /** A click: on what is to be kept, or on what is not. */
 export interface Point extends Position {
   keep: boolean;
+  /** True where it stands for all of the thing that it lies on. */
+  whole?: boolean;
 }
 
 /** x0, y0, x1, y1. */
@@ -32,7 +34,7 @@ export interface Prompt {
 export interface PromptJson {
   time?: number;
   object?: number;
-  points?: { x: number; y: number; keep?: boolean }[];
+  points?: { x: number; y: number; keep?: boolean; whole?: boolean }[];
   box?: Box | null;
   candidate?: number | null;
 }
@@ -57,6 +59,8 @@ export interface Candidate {
   score: number;
   /** The address of a small picture of it. */
   picture: string;
+  /** The thing clicked, a part of it, the thing and more, or all that the model takes; empty where unnamed. */
+  name?: "one" | "part" | "more" | "all" | "";
 }
 
 /** The part of the video that is kept: up to, and without, the frame at `end`; null is the whole rest. */
@@ -154,6 +158,7 @@ export interface Value extends Edited, Abilities {
   rev: string | null;
   model: string | null;
   candidates: boolean;
+  splits: boolean;
   reads: boolean;
   sound: boolean;
   automatic: boolean;

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from pipeline.arrays import Image, Matte
 from pipeline.prompts import Box, Prompt
@@ -57,12 +57,18 @@ class Model(Protocol):
         ...
 
 
+CandidateName = Literal["one", "part", "more", "all", ""]
+"""The thing that a click lies on most likely, a part of it, the thing and more, all that the model takes for
+the subject; empty: the model does not tell."""
+
+
 class Candidate(NamedTuple):
     """Candidate mask for an ambiguous click."""
 
     matte: Matte
     score: float
-    """Quality of the mask as estimated by the model, 0 to 1."""
+    """Quality of the mask as estimated by the model, 0 to 1; without a choice the best one is taken."""
+    name: CandidateName = ""
 
 
 @runtime_checkable
@@ -121,6 +127,8 @@ class Card:
     """Restriction of the licence, in a sentence that the user has to acknowledge once; empty: none."""
     candidates: bool = False
     """Implements `OffersCandidates`."""
+    splits: bool = False
+    """Tells things from each other by `Point.whole`: new clicks stand for the things that they lie on."""
     slow_encoder: bool = False
     """Encodes a frame first, slowly, and then answers marks on it fast."""
     has_memory: bool = False

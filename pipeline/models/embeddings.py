@@ -44,7 +44,7 @@ class Embeddings(Generic[Embedding]):
 
     def __call__(self, frame: Image) -> Embedding:
         """Return the frame's embedding; raises what `embed` raises, and tries again the next time."""
-        key = _digest(frame)
+        key = hash_frame(frame)
         with self._lock:
             future = self._futures.pop(key, None) or self._submit(frame)
             self._futures[key] = future
@@ -86,7 +86,8 @@ class Embeddings(Generic[Embedding]):
                 del self._futures[key]
 
 
-def _digest(frame: Image) -> bytes:
+def hash_frame(frame: Image) -> bytes:
+    """Return a hash of a frame's pixels, 16 bytes."""
     digest = hashlib.blake2b(str(frame.shape).encode(), digest_size=16)
     digest.update(np.ascontiguousarray(frame).data)
     return digest.digest()

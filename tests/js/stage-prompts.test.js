@@ -47,6 +47,13 @@ test("prompts are normalised", () => {
   assert.deepEqual(normalise(), []);
 });
 
+test("a point that stands for a whole thing keeps that", () => {
+  const whole = { x: 3, y: 4, keep: false, whole: true };
+  const prompts = normalise([{ time: 0.1, points: [whole, { ...click, whole: false }] }]);
+  assert.deepEqual(prompts, [prompt({ time: 0.1, points: [whole, click] })]);
+  assert.deepEqual(toJson(prompts), [{ time: 0.1, points: [whole, click] }]);
+});
+
 test("default values of prompts are not written", () => {
   assert.deepEqual(toJson([prompt({ points: [click] })]), [{ time: 0, points: [click] }]);
   const full = prompt({ time: 0.1, object: 2, box: [0, 0, 9, 9], candidate: 0 });

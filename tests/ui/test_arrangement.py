@@ -99,7 +99,7 @@ def test_a_session_is_served_by_the_worker(service: SessionService, session: str
     looks = service.frames
     assert len(looks.frame_times(opened)) == FRAMES
     assert looks.render_frame(opened, 0, "cutout").mime == "image/webp"
-    assert [score for score, _ in looks.render_candidates(opened, 0, 1)] == [0.55, 0.95, 0.75]
+    assert [score for score, *_ in looks.render_candidates(opened, 0, 1)] == [0.55, 0.95, 0.75]
     assert [len(n) for n in looks.make_previews(opened)] == [1, 2, 3, 4, 5, 6]
     assert len(looks.cached_previews(opened)) == 6 and not looks.has_matte(opened)
     assert looks.filmstrip(opened).startswith(b"\xff\xd8") and looks.poster(opened)[1] == "image/jpeg"

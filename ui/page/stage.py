@@ -24,6 +24,9 @@ shows one value: `None` if there is no video yet, or a dictionary:
     can_point   bool        the model takes points
     can_box     bool        the model takes boxes
     candidates  bool        the model has several candidates for a single click
+    splits      bool        the model tells things from each other: an object's first click and the
+                            points to remove are stored with "whole": true; they stand for all of the thing
+                            that they lie on, as the first candidate
     reads       bool        the model's first mask of a frame is slow, and later ones of that frame are not
     sound       bool        the video has sound
     automatic   bool        the model finds its subject by itself where nothing is marked
@@ -52,7 +55,8 @@ unless something is being edited, the stage requests `version`; if it differs fr
 `tick` asks the page to show the session again.
 If the model has `candidates`, the mask of a single click is followed by
 `frames/<index>/candidates?object=<n>&rev=<rev>`, a JSON list of up to 3 {"score": 0 to 1, "picture":
-"data:image/...;base64,..."}; after an error no choice is offered.
+"data:image/...;base64,...", "name": "one", "part", "more", "all" or "" if unnamed}; after an error no choice
+is offered.
 
 A picture whose header `Recorte-Cut` is 0 is the plain frame, because the frame is not cut yet: it is dimmed,
 and requested again once it is. `Recorte-Revision`, percent-encoded, is the revision it was made for.
@@ -110,6 +114,7 @@ def stage_value(
         "can_point": card.points,
         "can_box": card.box,
         "candidates": card.candidates,
+        "splits": card.splits,
         "reads": card.slow_encoder,
         "sound": bool(session.clip.sound),
         "automatic": card.automatic,

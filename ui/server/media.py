@@ -174,10 +174,7 @@ def router(service: SessionService) -> APIRouter:
     async def candidates(id: str, index: int, request: Request, object: int = 1, rev: str = "") -> Response:
         def respond() -> Response:
             session = open_for_picture(id, request, rev)
-            masks = [
-                {"score": score, "picture": picture}
-                for score, picture in frames.render_candidates(session, index, object)
-            ]
+            masks = [candidate._asdict() for candidate in frames.render_candidates(session, index, object)]
             return JSONResponse(masks, headers=_REVALIDATE)
 
         return await _respond_in_thread(rendering, request, respond)

@@ -41,7 +41,8 @@ export function withMovedMark(mark, dx, dy) {
 }
 
 /**
- * Add a point of the active object, if the model supports points.
+ * Add a point of the active object, if the model supports points. Where the model tells things from each other, the
+ * object's first click takes the thing that it lies on, and a point to remove removes the thing.
  * @param {number} x
  * @param {number} y
  * @param {boolean} keep
@@ -49,8 +50,11 @@ export function withMovedMark(mark, dx, dy) {
 export function addPoint(x, y, keep) {
   if (!video().can_point) return;
   const { points } = marksHere(state.prompts);
+  const { splits } = video();
+  const isFirst = !state.prompts.some(({ object }) => object === state.active);
+  const added = { x, y, keep, ...(splits && (isFirst || !keep) && { whole: true }) };
   edit(
-    { prompts: withMarks(() => ({ points: [...points, { x, y, keep }] })) },
+    { prompts: withMarks(() => ({ points: [...points, added] })) },
     { kind: "point", object: state.active, i: points.length },
   );
 }

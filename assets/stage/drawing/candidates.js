@@ -18,11 +18,12 @@ export function drawCandidates() {
   part.candidates.classList.toggle("above", above);
   part.picture.classList.toggle("choosing", Boolean(click) && !above);
   pool(part.readings, shown.length, makeCandidate).forEach((button, i) => {
-    const [image, percent] = button.children;
+    const [image, label] = button.children;
     const number = i + 1;
-    const score = clamp(shown[i].score, 0, 1).toLocaleString(locale(), { style: "percent" });
+    const percent = clamp(shown[i].score, 0, 1).toLocaleString(locale(), { style: "percent" });
+    const score = shown[i].name ? t(`candidate_${shown[i].name}`) : percent;
     if (image.getAttribute("src") !== shown[i].picture) image.setAttribute("src", shown[i].picture);
-    percent.textContent = score;
+    label.textContent = score;
     button.setAttribute("aria-label", t("candidate", { number, score }));
     button.setAttribute("aria-pressed", String(i === chosenCandidate()));
     button.setAttribute("aria-keyshortcuts", String(number));

@@ -21,7 +21,12 @@ export function normalise(prompts) {
     .map((p) => ({
       time: p.time || 0,
       object: p.object || 1,
-      points: (p.points || []).map(({ x, y, keep }) => ({ x, y, keep: keep !== false })),
+      points: (p.points || []).map(({ x, y, keep, whole }) => ({
+        x,
+        y,
+        keep: keep !== false,
+        ...(whole && { whole }),
+      })),
       box: p.box || null,
       candidate: p.candidate ?? null,
     }))

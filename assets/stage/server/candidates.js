@@ -64,9 +64,10 @@ export function candidates() {
 
 /** Return the number of the chosen candidate, from 0. */
 export function chosenCandidate() {
-  const { candidate } = marksHere(state.prompts);
+  const { candidate, points } = marksHere(state.prompts);
+  if (candidate !== null) return Math.min(candidate, list.length - 1);
   const scores = list.map(({ score }) => score);
-  return candidate === null ? scores.indexOf(Math.max(...scores)) : candidate;
+  return points[0]?.whole && list[0].name ? 0 : scores.indexOf(Math.max(...scores));
 }
 
 /** @param {number} number from 0 */

@@ -5,8 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
+import cv2
+import numpy as np
+
+from pipeline.arrays import Image, Matte, as_floats
 from pipeline.imaging import guided_filter
-from pipeline.models.base import Card, Prediction, PromptedFrame
+from pipeline.models.base import Candidate, Card, Prediction, PromptedFrame
 from pipeline.models.grabcut.initial import (
     SIDE,
     correct_mask,
@@ -16,21 +20,35 @@ from pipeline.models.grabcut.initial import (
     scale_points,
 )
 from pipeline.models.grabcut.tracking import Subject
+from pipeline.models.parts import Candidates
+from pipeline.prompts import Point, Prompt
 from pipeline.stream_state import State
 
 
 class GrabCut:
-    """The model; it keeps no state, each stream has its own."""
+    """The model; each stream has its own state."""
+
+    def __init__(self) -> None:
+        self._candidates = Candidates(_segment_by_point, _segment_by_point)
+
+    def candidates(self, frame: PromptedFrame) -> list[Candidate]:
+        """As `OffersCandidates.candidates`."""
+        return self._candidates(frame)
 
     def predict(self, frames: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:
         frames = iter(frames)
         if state is not None:
-            yield from _track(Subject.from_state(state), frames)
+            yield from self._track(Subject.from_state(state), frames)
             return
         first = next(frames, None)
         if first is None:
             return
         image, prompt = first
+        if prompt and prompt.candidate is not None:
+            subject, prediction = self._take_candidate(image, prompt)
+            yield prediction
+            yield from self._track(subject, frames)
+            return
         small = guided_filter.shrink(image, SIDE)
         if prompt and prompt.initialises:
             mask = mask_from_prompt(image, small, prompt)
@@ -42,19 +60,38 @@ class GrabCut:
             mask = correct_mask(small, mask, scale_points(prompt, image, small))
         subject = Subject.from_mask(small, mask)
         yield Prediction(guided_filter.upsample(mask, image), state=subject.state)
-        yield from _track(subject, frames)
+        yield from self._track(subject, frames)
 
-
-def _track(subject: Subject, frames: Iterator[PromptedFrame]) -> Iterator[Prediction]:
-    """Yield the subject on the frames after the prompted one."""
-    for image, prompt in frames:
+    def _take_candidate(self, image: Image, prompt: Prompt) -> tuple[Subject, Prediction]:
+        """Start anew with the mask that was chosen for a single click."""
+        matte = self._candidates.choose(image, prompt)
         small = guided_filter.shrink(image, SIDE)
-        mask = subject.track(small)
-        if prompt and prompt.points:
-            mask = subject.correct(small, scale_points(prompt, image, small))
-        yield Prediction(
-            guided_filter.upsample(mask, image), 0.0 if subject.lost else 1.0, state=subject.state
-        )
+        mask = cv2.resize(matte, small.shape[1::-1], interpolation=cv2.INTER_AREA)
+        subject = Subject.from_mask(small, as_floats(mask) / np.float32(255))
+        return subject, Prediction(matte, state=subject.state)
+
+    def _track(self, subject: Subject, frames: Iterator[PromptedFrame]) -> Iterator[Prediction]:
+        """Yield the subject on the frames after the prompted one."""
+        for image, prompt in frames:
+            if prompt and prompt.candidate is not None:
+                subject, prediction = self._take_candidate(image, prompt)
+                yield prediction
+                continue
+            small = guided_filter.shrink(image, SIDE)
+            mask = subject.track(small)
+            if prompt and prompt.points:
+                mask = subject.correct(small, scale_points(prompt, image, small))
+            yield Prediction(
+                guided_filter.upsample(mask, image), 0.0 if subject.lost else 1.0, state=subject.state
+            )
+
+
+def _segment_by_point(image: Image, point: Point) -> Matte:
+    """Segment by the colours around a point to keep, as on the first frame of a stream."""
+    small, prompt = guided_filter.shrink(image, SIDE), Prompt(points=(point,))
+    mask = mask_from_prompt(image, small, prompt)
+    mask = correct_mask(small, mask, scale_points(prompt, image, small))
+    return guided_filter.upsample(mask, image)
 
 
 CARDS = (
@@ -64,6 +101,7 @@ CARDS = (
         purpose="Needs no weights: a subject whose colours or movement set it apart, on any processor.",
         points=True,
         box=True,
+        candidates=True,
         automatic=True,
         licence="Apache-2.0",
         licence_url="https://github.com/opencv/opencv/blob/5.x/LICENSE",

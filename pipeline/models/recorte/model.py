@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import devices
-from pipeline.arrays import Image
-from pipeline.models.base import Card, Model, Prediction, PromptedFrame, Proposal
-from pipeline.models.recorte.encoded_window import EncodedWindow
+from pipeline.arrays import Image, Matte
+from pipeline.models import window
+from pipeline.models.base import Candidate, Card, Model, Prediction, PromptedFrame, Proposal
+from pipeline.models.parts import Candidates
+from pipeline.models.recorte.encoded_window import GRID_PIXELS, EncodedWindow, frame_size
+from pipeline.models.recorte.masks import clear_veil
 from pipeline.models.recorte.proposals import propose
 from pipeline.models.recorte.stream import Stream
 from pipeline.models.window import Window
+from pipeline.prompts import Point, Prompt
 from pipeline.stream_state import State
 from pipeline.weights import checkpoints
 from pipeline.weights.spec import File, Weights
@@ -33,13 +37,18 @@ class Recorte:
 
         self._network = fuse_batch_norm(network).to(device).to(memory_format=torch.channels_last)
         self._device = device
+        self._candidates = Candidates(self._segment_crop, self._take_all)
 
     def predict(self, frames: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:
-        stream = Stream(self.encode)
+        stream = Stream(self.encode, self._candidates)
         if state is not None:
             stream.restore(state, self._device)
         for frame in frames:
             yield stream.step(frame)._replace(state=stream.state)
+
+    def candidates(self, frame: PromptedFrame) -> list[Candidate]:
+        """As `OffersCandidates.candidates`."""
+        return self._candidates(frame)
 
     def propose(self, pairs: Iterator[tuple[Image, Image]]) -> list[Proposal]:
         """As `Proposer.propose`."""
@@ -48,6 +57,18 @@ class Recorte:
     def encode(self, image: Image, place: Window) -> EncodedWindow:
         """Run the image encoder on a window of a frame."""
         return EncodedWindow(self._network, self._device, image, place)
+
+    def _take_all(self, image: Image, point: Point) -> Matte:
+        """Segment all that the network takes for the subject marked by a point."""
+        (prediction,) = self.predict(iter([PromptedFrame(image, Prompt(points=(point,)))]))
+        return prediction.matte
+
+    def _segment_crop(self, crop: Image, point: Point) -> Matte:
+        """Segment what a point lies on in a crop of a frame."""
+        view = self.encode(crop, window.whole(frame_size(crop), GRID_PIXELS))
+        mask = view.mask([point])
+        mask = view.mask([point], None, mask)
+        return view.window.to_frame(clear_veil(mask), crop)
 
 
 def _load(device: str, files: list[Path]) -> Model:
@@ -69,6 +90,8 @@ CARDS = (
         licence="Apache-2.0",
         licence_url="https://www.apache.org/licenses/LICENSE-2.0",
         load=_load,
+        candidates=True,
+        splits=True,
         version=2,
         weights=Weights(
             (

@@ -7,6 +7,7 @@ flow, and compares the window with a memory of the frames on which the subject w
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from pipeline.arrays import Floats, Image, Matte, as_floats
 from pipeline.imaging import optical_flow
 from pipeline.models import window
 from pipeline.models.base import LOW_CONFIDENCE, Prediction, PromptedFrame
+from pipeline.models.parts import Candidates
 from pipeline.models.recorte.encoded_window import GRID_PIXELS, Encode, EncodedWindow, frame_size
 from pipeline.models.recorte.masks import (
     LOST,
@@ -52,8 +54,9 @@ _ALIKE = 0.5
 class Stream:
     """The state of one stream: a subject and its memory, from frame to frame."""
 
-    def __init__(self, encode: Encode) -> None:
+    def __init__(self, encode: Encode, candidates: Candidates) -> None:
         self._encode = encode
+        self._candidates = candidates
         self._before: tuple[Image, Matte, Window] | None = None
         self._memories: list[Memory] = []
         """Empty: no subject has been found yet."""
@@ -84,6 +87,14 @@ class Stream:
 
     def step(self, frame: PromptedFrame) -> Prediction:
         image, prompt = frame
+        if prompt and prompt.candidate is not None:
+            return self._begin(image, self._candidates.choose(image, prompt), prompt)
+        if prompt and any(point.whole for point in prompt.points):
+            return self._apply_things(image, prompt)
+        return self._apply(image, prompt)
+
+    def _apply(self, image: Image, prompt: Prompt | None) -> Prediction:
+        """Track or find the subject, and correct it by the marks."""
         points = prompt.points if prompt else ()
         familiar = 1.0
         if prompt and prompt.initialises and (prompt.box is not None or not self._memories):
@@ -102,6 +113,73 @@ class Stream:
         matte = view.window.to_frame(clear_veil(mask), image)
         self._before = image, matte, view.window
         return Prediction(matte, confidence)
+
+    def _begin(self, image: Image, matte: Matte, prompt: Prompt, points: Sequence[Point] = ()) -> Prediction:
+        """Start anew with this mask of the frame, corrected by `points`."""
+        extent = window.extent(matte)
+        size = frame_size(image)
+        place = window.whole(size, GRID_PIXELS)
+        if extent is not None:
+            place = window.around(include_points(extent, prompt.points), _ROOM, size, GRID_PIXELS)
+        view = self._encode(image, place)
+        mask = matte_on_grid(matte, place)
+        if points:
+            mask = enforce_points(view.mask(points, None, mask), place, points)
+            matte = place.to_frame(clear_veil(mask), image)
+        self._memories = []
+        self._update_memory(view, mask, prompt)
+        self._before = image, matte, place
+        return Prediction(matte, certainty(mask))
+
+    def _apply_marks(self, image: Image, prompt: Prompt) -> Prediction:
+        """Apply marks among which no whole point removes anything: whole points begin with their things."""
+        whole = [point for point in prompt.points if point.whole]
+        if not prompt:
+            return self._apply(image, None)
+        if not whole or self._memories or prompt.box is not None:
+            return self._apply(image, prompt)
+        things = [self._candidates.choose(image, Prompt(points=(point,))) for point in whole]
+        corrected = len(whole) < len(prompt.points)
+        return self._begin(image, np.maximum.reduce(things), prompt, prompt.points if corrected else ())
+
+    def _apply_things(self, image: Image, prompt: Prompt) -> Prediction:
+        """Predict by the other marks, and remove the things that whole points to remove lie on.
+
+        A point on nothing that can be told from the rest is given to the network, as one that is not whole.
+        """
+        saved = self._before, self._memories, self._usual
+        things = [p for p in prompt.points if p.whole and not p.keep]
+        others = tuple(p for p in prompt.points if p not in things)
+        marks = replace(prompt, points=others)
+        prediction = self._apply_marks(image, marks)
+        matte, plain = self._remove(image, prediction.matte, marks, things)
+        if plain:
+            self._before, self._memories, self._usual = saved
+            marks = replace(prompt, points=(*others, *(replace(p, whole=False) for p in plain)))
+            prediction = self._apply_marks(image, marks)
+            things = [p for p in things if p not in plain]
+            matte, _ = self._remove(image, prediction.matte, marks, things)
+        if not things or self._before is None:
+            return prediction
+        place = self._before[2]
+        _, self._memories, self._usual = saved  # without that of the mask with the things
+        view = self._encode(image, place)
+        self._update_memory(view, matte_on_grid(matte, place), prompt)
+        self._before = image, matte, place
+        return prediction._replace(matte=matte)
+
+    def _remove(
+        self, image: Image, matte: Matte, marks: Prompt, points: Sequence[Point]
+    ) -> tuple[Matte, list[Point]]:
+        """Return the matte without the things at these points, and the points on none."""
+        plain = []
+        for point in points:
+            rest = self._candidates.remove(image, matte, marks, point)
+            if rest is None:
+                plain.append(point)
+            else:
+                matte = rest
+        return matte, plain
 
     def _update_memory(self, view: EncodedWindow, mask: Floats, prompt: Prompt | None) -> None:
         """Add a frame that initialises or corrects the subject to the memory."""

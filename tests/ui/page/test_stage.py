@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import copy
+import itertools
 import re
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -106,10 +107,13 @@ class Fake:
         }
         return value | changes
 
-    def read_as(self, *scores: float) -> None:
-        """Offer candidates with these scores for every later single click."""
+    def read_as(self, *scores: float, names: Sequence[str] = ()) -> None:
+        """Offer candidates with these scores, and names if any, for every later single click."""
         picture = "data:image/png;base64," + base64.b64encode(png(np.full((9, 16, 3), 90, np.uint8))).decode()
-        self.readings = [{"score": score, "picture": picture} for score in scores]
+        self.readings = [
+            {"score": score, "picture": picture, "name": name}
+            for score, name in itertools.zip_longest(scores, names, fillvalue="")
+        ]
 
     def edited(self, value: dict[str, Any]) -> dict[str, Any]:
         self.edits.append(copy.deepcopy(value))
@@ -1065,6 +1069,19 @@ def test_the_candidates_are_of_the_active_object_on_this_frame(
     expect(page.get_by_role("button", name="Option 1: 70%", pressed=True)).to_be_visible()
     page.keyboard.press("o")
     expect(row).to_be_hidden()
+
+
+def test_candidates_with_names_are_called_by_them(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened(candidates=True)
+    fake.read_as(0.3, 0.2, 1.0, names=("one", "more", "all"))
+    click(page, 100, 100)
+    options = page.get_by_role("group", name="Which one?").get_by_role("button")
+    expect(options).to_have_text(["This one", "With what it holds", "All"])
+    expect(page.get_by_role("button", name="Option 3: All", pressed=True)).to_be_visible()
+    page.keyboard.press("1")
+    settled(page, fake, 2)
+    assert fake.prompts[0]["candidate"] == 0
+    expect(page.get_by_role("button", name="Option 1: This one", pressed=True)).to_be_visible()
 
 
 def test_without_candidates_no_choice_is_offered(opened: Callable[..., Page], fake: Fake) -> None:

@@ -613,8 +613,8 @@ def pointed(service: SessionService, upload: Any) -> Iterator[str]:
 def test_a_single_click_has_candidates_to_choose_from(service: SessionService, pointed: str) -> None:
     session = service.choices.save_marks(pointed, [lone(40, 45)])
     read = service.frames.render_candidates(session, 0, 1)
-    assert [score for score, _ in read] == [0.55, 0.95, 0.75]
-    pictures = [base64.b64decode(address.removeprefix("data:image/jpeg;base64,")) for _, address in read]
+    assert [candidate.score for candidate in read] == [0.55, 0.95, 0.75]
+    pictures = [base64.b64decode(address.removeprefix("data:image/jpeg;base64,")) for _, address, _ in read]
     sizes = {Image.open(io.BytesIO(picture)).size for picture in pictures}
     assert len(sizes) == 1 and 60 < sizes.pop()[0] < 100  # as near as shows the largest of them
     assert disc(pixels(service.frames.render_frame(session, 0, "cutout")), 40, 45) == 14  # the best

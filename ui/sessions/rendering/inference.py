@@ -101,7 +101,9 @@ class InferenceService:
         near = overlay.crop_around([c.matte for c in candidates])
         return [
             ClickCandidate(
-                c.score, overlay.data_url(overlay.draw_masks(frame.image[near], {number: c.matte[near]}))
+                c.score,
+                overlay.data_url(overlay.draw_masks(frame.image[near], {number: c.matte[near]})),
+                c.name,
             )
             for c in candidates
         ]

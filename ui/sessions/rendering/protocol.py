@@ -95,6 +95,8 @@ class ClickCandidate(NamedTuple):
     """0 to 1."""
     picture: str
     """As a data URL."""
+    name: str = ""
+    """`pipeline.models.Candidate.name`."""
 
 
 class Inference(Protocol):
