@@ -96,6 +96,27 @@ class LoginSession(Base):
     __table_args__ = (Index("ix_login_sessions_user", "user_id"),)
 
 
+class ShareLink(Base):
+    """Link to one result, which leads whoever has its token there."""
+
+    __tablename__ = "share_links"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    token_hash: Mapped[str]  # SHA-256 of the token in the link's address, in hexadecimal
+    owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    session_id: Mapped[UUID] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"))
+    result_id: Mapped[UUID] = mapped_column(ForeignKey("results.id", ondelete="CASCADE"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    expires_at: Mapped[datetime]
+
+    __table_args__ = (
+        Index("ix_share_links_token", "token_hash", unique=True),
+        Index("ix_share_links_session", "session_id"),
+        Index("ix_share_links_result", "result_id"),
+        Index("ix_share_links_owner", "owner_id"),
+    )
+
+
 class SessionRow(Base):
     """Session: an upload, its settings, and the state of its run.
 

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 MEDIA_PREFIX = "/media"
+SHARED_PREFIX = "/shared"
+"""Of results that links lead to, for people without an account."""
+SHARE_PREFIX = "/share"
+"""Of the forms that make and revoke links."""
+
+_SHARED = re.compile(rf"{SHARED_PREFIX}/[A-Za-z0-9_-]{{1,64}}(/file)?")
+
+
+def is_shared_address(path: str) -> bool:
+    """Return True for the address of a shared result, for which nobody has to sign in."""
+    return _SHARED.fullmatch(path) is not None
 
 
 def media_address(session_id: str) -> str:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp
 
 from ui.page import blocks
-from ui.server import html_pages, media
+from ui.server import html_pages, media, shared_results
 from ui.server.login import login_pages
 from ui.server.login.authentication import CookieAuthenticator, NoAccounts
 from ui.server.login.login_sessions import NoLoginSessions
@@ -43,6 +43,7 @@ def create_application(
         uploads.router(blocks.UPLOAD_PROGRESS),
         login_pages.router(authenticator),
         html_pages.router(),
+        shared_results.router(service),
         *routers,
     ):
         server.include_router(routes)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.languages.error_sentences import ENGLISH as FALLBACK
-from pipeline.languages.error_sentences import LOCALES_DIR
+from pipeline.languages.error_sentences import ENGLISH, LOCALES_DIR
+
+FALLBACK = ENGLISH
 
 Table = dict[str, str]
 """Text by key."""
@@ -127,6 +129,11 @@ def format_duration(seconds: float, language: str = FALLBACK) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02} h" if hours else f"{minutes}:{rest:02} min"
+
+
+def format_moment(moment: datetime) -> str:
+    """Format a moment for readers of any time zone: 2026-12-03 14:05 UTC."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def format_estimate(seconds: float) -> str:

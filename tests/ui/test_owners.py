@@ -37,6 +37,7 @@ from ui.server import media
 from ui.sessions import stock_backgrounds
 from ui.sessions.choices import Choices
 from ui.sessions.service import SessionService
+from ui.sessions.sharing.share_links import ShareLinks
 
 
 class Visitor(NamedTuple):
@@ -149,6 +150,9 @@ ACTIONS: dict[str, tuple[Any, ...]] = {
     "cancel": (),
     "live_cut": (0,),
     "result": ("any",),
+    "share_links.create": ("any", 7),
+    "share_links.list_links": (),
+    "share_links.revoke": ("any",),
     "sound": (),
 }
 SILENT = {"queue_position": None, "eta": None, "progress": None}
@@ -161,6 +165,7 @@ NO_SESSION = {
     "used_bytes",
     "acknowledge",
     "for_owner",
+    "share_links.find",
 }
 SERVERS = {"delete_expired", "recover", "purge", "close", "requeue"}
 """Actions of the server itself."""
@@ -169,7 +174,7 @@ SERVERS = {"delete_expired", "recover", "purge", "close", "requeue"}
 def test_every_service_method_is_tested_below() -> None:
     public = {
         prefix + name
-        for prefix, owner in (("", SessionService), ("choices.", Choices))
+        for prefix, owner in (("", SessionService), ("choices.", Choices), ("share_links.", ShareLinks))
         for name, _ in inspect.getmembers(owner, inspect.isfunction)
         if not name.startswith("_")
     }
@@ -276,7 +281,9 @@ def routes() -> list[str]:
     }
     served = media.router(service_without_frames()).routes
     known = {route.path.removeprefix(MEDIA_PREFIX) for route in served}  # type: ignore[attr-defined]
-    assert known - {"/scenes/{name}", "/{id}/version"} == table.keys()  # the version is told otherwise, below
+    assert (
+        known - {"/scenes/{name}", "/examples/{name}", "/{id}/version"} == table.keys()
+    )  # the version is told otherwise, below
     return [MEDIA_PREFIX + path + query for path, query in table.items()]
 
 

@@ -16,7 +16,7 @@ from uuid import UUID
 from db import repository
 from db.engine import Database
 from db.errors import NotFound
-from db.models import Result, SessionRow
+from db.models import SessionRow
 from pipeline import formats, models
 from pipeline.errors import InputError, WorkerLost
 from pipeline.files import clean_name
@@ -33,7 +33,8 @@ from ui.sessions.live_cuts import LiveCut, LiveCuts
 from ui.sessions.queueing import RunQueue
 from ui.sessions.rendering.frames import FrameClient
 from ui.sessions.rendering.protocol import Host
-from ui.sessions.session import Session, Unreadable
+from ui.sessions.session import Session, Unreadable, download_name
+from ui.sessions.sharing.share_links import ShareLinks
 from ui.sessions.store import LONGEST_NAME, SessionStore
 
 _SOUND_BYTES = 24_000
@@ -77,6 +78,11 @@ class SessionService:
     def choices(self) -> Choices:
         """Changes of the user's sessions."""
         return Choices(self._store, self._intake, self._queue, self.frames, self._owner)
+
+    @property
+    def share_links(self) -> ShareLinks:
+        """Links to the user's results."""
+        return ShareLinks(self._store, self._owner)
 
     # ------------------------------------------------------------------ sessions
 
@@ -244,10 +250,3 @@ class SessionService:
     def requeue(self) -> None:
         """Mark running sessions as interrupted and queue the queued ones again; before anything runs."""
         recovery.requeue(self._store, self._queue, self.quota)
-
-
-def download_name(row: SessionRow, result: Result) -> str:
-    """Return the file name under which a result is downloaded."""
-    form = formats.by_key(result.format)
-    label = "recorte" if form.content == "picture" else form.content
-    return f"{Path(row.name).stem}-{label}{form.suffix}"

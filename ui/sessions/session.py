@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from db.models import SessionRow, State
-from pipeline import models
+from db.models import Result, SessionRow, State
+from pipeline import formats, models
 from pipeline.clip import Clip
 from pipeline.compositing.background import Picture
 from pipeline.job import Job, Progress
@@ -119,3 +119,10 @@ class Unreadable:
             f"{self.row.name}: this session was written by another version of the program, or is damaged. "
             "Update the program, or delete the session."
         )
+
+
+def download_name(row: SessionRow, result: Result) -> str:
+    """Return the file name under which a result is downloaded."""
+    form = formats.by_key(result.format)
+    label = "recorte" if form.content == "picture" else form.content
+    return f"{Path(row.name).stem}-{label}{form.suffix}"

@@ -21,6 +21,7 @@ from ui.page import markup
 from ui.page.context import Context, EditorSection
 from ui.page.handlers import Updates, error_toast, language_of, with_error_toasts
 from ui.page.i18n import localized
+from ui.page.share_forms import share_forms
 from ui.sessions.rendering.frames import FrameClient
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
@@ -56,6 +57,8 @@ class ResultSection(EditorSection):
     progress: gr.HTML
     cancel: gr.Button
     downloads: gr.HTML
+    shares: gr.HTML
+    """Links to the results, where there are accounts."""
     estimate: gr.HTML
 
     @classmethod
@@ -109,12 +112,13 @@ class ResultSection(EditorSection):
             progress=gr.HTML(elem_id="progress", padding=False, visible=False, render=False),
             cancel=gr.Button(localized("cancel"), visible=False, elem_id="cancel", render=False),
             downloads=gr.HTML(elem_id="downloads", padding=False, render=False),
+            shares=gr.HTML(elem_id="shares", padding=False, visible=False, render=False),
             estimate=gr.HTML(elem_id="estimate", padding=False, visible=False, render=False),
         )
 
     def render_actions(self) -> None:
         """Put what starts, stops and ends a run at this place of the page: it stays in view."""
-        for component in (self.progress, self.downloads, self.estimate, self.make, self.cancel):
+        for component in (self.progress, self.downloads, self.shares, self.estimate, self.make, self.cancel):
             component.render()  # type: ignore[no-untyped-call]
 
     def show(self, session: Session, service: SessionService, language: str) -> Updates:
@@ -130,6 +134,7 @@ class ResultSection(EditorSection):
             self.rate: "" if job.rate is None else str(job.rate),
             self.hardware: gr.Checkbox(value=job.hardware, visible=hardware),
             **self.show_downloads(session, language),
+            self.shares: _share_forms(session, service, language),
             **self.show_run(session, service, language),
         }
 
@@ -216,6 +221,14 @@ class ResultSection(EditorSection):
             return self.show_downloads(session, language_of(request))
 
         component.input(choose, [context.current, component], self.downloads, show_progress="hidden")
+
+
+def _share_forms(session: Session, service: SessionService, language: str) -> gr.HTML:
+    """Return the forms of links to the results; nothing where there are no accounts or no results."""
+    if session.row.owner_id is None or not session.row.results:
+        return gr.HTML("", visible=False)
+    links = service.share_links.list_links(session.id)
+    return gr.HTML(share_forms(session, links, language), visible=True)
 
 
 def _format_choices(language: str) -> list[tuple[str, str]]:

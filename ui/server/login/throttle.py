@@ -73,12 +73,12 @@ class LoginThrottle:
     def forgive(self, name: str, address: str) -> None:
         """Uncount a successful attempt; failures from the address under other names stay counted."""
         with self._lock:
-            both, by_name, by_address = self._limits(name, address)
-            self._failures.pop(both, None)
-            self._failures.pop(by_name, None)
-            if by_address in self._failures:
-                count, last = self._failures[by_address]
-                self._failures[by_address] = _Failures(max(0, count - 1), last)
+            for key, limit in self._limits(name, address).items():
+                if limit is not self._ADDRESS:
+                    self._failures.pop(key, None)
+                elif key in self._failures:
+                    count, last = self._failures[key]
+                    self._failures[key] = _Failures(max(0, count - 1), last)
 
     def _drop_expired(self, now: float) -> None:
         while self._failures and now - next(iter(self._failures.values())).last > self._EXPIRY_SECONDS:
@@ -95,6 +95,13 @@ class LoginThrottle:
     def _digest(self, *parts: str) -> bytes:
         text = repr(parts).encode("utf-8", "backslashreplace")
         return hashlib.blake2b(text, digest_size=16, key=self._secret).digest()
+
+
+class AddressThrottle(LoginThrottle):
+    """Throttle of guesses without a name, such as at links to shared results: counted by address alone."""
+
+    def _limits(self, name: str, address: str) -> dict[bytes, _Limit]:
+        return {self._digest("address", _network(address)): self._ADDRESS}
 
 
 def _network(address: str) -> str:

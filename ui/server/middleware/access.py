@@ -5,7 +5,8 @@
 A plain ASGI layer, so that streamed responses stay streamed. A request is let through when
 1. its Host is one of this server's names, which keeps out DNS rebinding (`hosts`);
 2. it does not come from a page of another origin, unless somebody follows a link to the page itself;
-3. its visitor is authenticated, or the address is public; without accounts only this machine is served;
+3. its visitor is authenticated, or the address is public, as that of a shared result is; without accounts
+   only this machine is served;
 4. its address is one that the page needs (`gradio_requests`);
 5. what it sends to Gradio's events names the visitor's own event streams and uploads only.
 
@@ -26,6 +27,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from db.errors import DatabaseAway
 from ui import text
+from ui.addresses import is_shared_address
 from ui.server.middleware.bodies import Bodies, enforce_min_rate, read_body, replay_body
 from ui.server.middleware.gradio_requests import UPLOAD, GradioRequests, is_allowed
 from ui.server.middleware.headers import STATIC_PAGE_POLICY, strip_forwarded, with_security_headers
@@ -128,7 +130,7 @@ class AccessMiddleware:
 
     async def _authenticate(self, request: Request, language: str) -> Visitor | None:
         """Return the visitor; None for a public address. Raises Refused for visitors who have to sign in."""
-        if request.url.path in _ANONYMOUS:
+        if request.url.path in _ANONYMOUS or is_shared_address(request.scope["path"]):
             return None
         public = request.url.path in _PUBLIC
         try:

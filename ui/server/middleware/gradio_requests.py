@@ -26,10 +26,11 @@ _ALLOWED_ROUTES = {
     "GET": re.compile(
         rf"/|/(assets|static)/({_NAME}/)*{_NAME}|/theme\.css|/favicon\.ico|/manifest\.json|/plain\.css"
         r"|/gradio_api/queue/data|/gradio_api/upload_progress"
-        rf"|/media/({_NAME}/)*{_NAME}|/login|/healthz|/metrics|/admin"
+        rf"|/media/({_NAME}/)*{_NAME}|/shared/{_NAME}(/file)?|/login|/healthz|/metrics|/admin"
     ),
     "POST": re.compile(
         rf"/gradio_api/queue/join|/gradio_api/run/predict|{UPLOAD}|/login|/logout|/admin/cancel/[0-9a-f-]+"
+        r"|/share/[0-9a-f-]+/[0-9a-f-]+(/revoke)?"
     ),
 }
 _ALLOWED_ROUTES["HEAD"] = _ALLOWED_ROUTES["GET"]

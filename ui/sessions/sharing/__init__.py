@@ -1,0 +1,1 @@
+"""Links by which results are shown to people without an account."""
