@@ -20,6 +20,7 @@
 
 import { go, goWithin } from "./actions/navigation.js";
 import { seekResult } from "./actions/result-player.js";
+import { chooseTint, loadTint } from "./actions/tint.js";
 import { onHandleDrag, onHandleDrop, onTimeTyped, trimWhole } from "./actions/trimming.js";
 import { fit } from "./actions/viewport.js";
 import { all, closest, targetOf } from "./dom.js";
@@ -146,6 +147,7 @@ function setPlaying(change) {
 // ---------------------------------------------------------------- tools and objects
 
 part.toolbar.addEventListener("click", onToolbar);
+part.tint.addEventListener("change", () => chooseTint(part.tint.value));
 part.zoom.addEventListener("input", onZoomSlider);
 part.help.addEventListener("click", () => openKeys(SHORTCUTS));
 part.keys.addEventListener("click", (event) => {
@@ -221,5 +223,6 @@ watch("language", () => {
   render();
 });
 loadSettings();
+loadTint();
 translate();
 adopt(props.value);

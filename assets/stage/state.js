@@ -21,6 +21,7 @@ export const state = {
   index: 0,
   view: "mask",
   back: "mask",
+  tint: "",
   shown: null,
   cut: null,
   queued: false,

@@ -120,6 +120,9 @@ export interface Shortcut {
   act: (event: KeyboardEvent) => void;
 }
 
+/** How a mask is drawn: tinted, more strongly, in one colour, or as a line around it. */
+export type Tint = "" | "strong" | "solid" | "outline";
+
 export type Tool = "keep" | "remove" | "box";
 
 export interface Result {
@@ -227,6 +230,7 @@ export type Gesture =
 /** All that the stage knows. */
 export interface State extends Viewport {
   value: Value | null;
+  tint: Tint;
   prompts: Prompt[];
   /** The prompts as they would be if a drag under way ended now. */
   draft: Prompt[] | null;
@@ -327,6 +331,7 @@ export interface Parts {
   readings: HTMLElement;
   message: HTMLElement;
   toolbar: HTMLElement;
+  tint: HTMLSelectElement;
   objects: HTMLElement;
   chips: HTMLElement;
   chip: HTMLTemplateElement;

@@ -58,6 +58,8 @@ If the model has `candidates`, the mask of a single click is followed by
 "data:image/...;base64,...", "name": "one", "part", "more", "all" or "" if unnamed}; after an error no choice
 is offered.
 
+The view "mask" has other tints: "mask-strong", "mask-solid" and "mask-outline".
+
 A picture whose header `Recorte-Cut` is 0 is the plain frame, because the frame is not cut yet: it is dimmed,
 and requested again once it is. `Recorte-Revision`, percent-encoded, is the revision it was made for.
 Which frames are cut is asked with `cut?at=<frame shown>&on=1`, which also has the server cut for some seconds

@@ -35,6 +35,8 @@ export function drawToolbar() {
   part.zoom.disabled = busy;
   part.zoom.value = String(sliderOfZoom(state.zoom));
   part.zoom.setAttribute("aria-valuetext", `${Math.round(100 * state.zoom)} %`);
+  part.tint.value = state.tint;
+  part.tint.disabled = busy;
   for (const button of buttons("data-view")) {
     button.setAttribute("aria-pressed", String(view === button.dataset.view));
     button.disabled = !value || (button.dataset.view === "result" && !value.result);

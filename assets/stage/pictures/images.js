@@ -4,6 +4,7 @@
 
 import { node } from "../dom.js";
 import { video } from "../selectors.js";
+import { state } from "../state.js";
 
 /**
  * Return the address of a frame's picture. It changes with whatever changes the picture.
@@ -12,7 +13,8 @@ import { video } from "../selectors.js";
  */
 export function address(index, view) {
   const rev = view === "original" ? "0" : revision(); // the plain frame never changes
-  const asked = view === "split" || view === "after" ? "over" : view;
+  const drawn = view === "mask" && state.tint ? `mask-${state.tint}` : view;
+  const asked = view === "split" || view === "after" ? "over" : drawn;
   return `${video().media}/frames/${index}?view=${asked}&rev=${encodeURIComponent(rev)}`;
 }
 

@@ -1071,6 +1071,22 @@ def test_the_candidates_are_of_the_active_object_on_this_frame(
     expect(row).to_be_hidden()
 
 
+def test_the_tint_is_chosen_and_remembered(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened()
+    tint = page.get_by_role("combobox", name="How the mask is drawn")
+    expect(tint).to_have_value("")
+    click(page, 100, 100)
+    settled(page, fake, 1)
+    for style in ("strong", "solid", "outline"):
+        tint.select_option(style)
+        until(lambda: f"/media/one/frames/0?view=mask-{style}&rev=r1" in fake.asked)  # noqa: B023
+    assert page.evaluate("localStorage.getItem('recorte.tint')") == "outline"
+    button(page, "Cut-out").click()
+    until(lambda: "/media/one/frames/0?view=cutout&rev=r1" in fake.asked)
+    page.reload()
+    expect(tint).to_have_value("outline")
+
+
 def test_candidates_with_names_are_called_by_them(opened: Callable[..., Page], fake: Fake) -> None:
     page = opened(candidates=True)
     fake.read_as(0.3, 0.2, 1.0, names=("one", "more", "all"))

@@ -48,3 +48,17 @@ def test_a_tint_is_visible_on_every_colour(number: int) -> None:
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 7, 8])
 def test_a_visible_tint_keeps_the_objects_colour(number: int) -> None:
     assert overlay.choose_tint(number, np.array([128, 128, 128], np.float32)) == overlay.PALETTE[number - 1]
+
+
+def test_a_mask_is_drawn_as_strongly_as_is_asked_for() -> None:
+    image = np.full((40, 40, 3), 90, np.uint8)
+    matte = np.zeros((40, 40), np.uint8)
+    matte[10:30, 10:30] = 255
+    drawn = {view: overlay.draw_masks(image, {1: matte}, opacity) for view, opacity in overlay.TINTS.items()}
+    assert np.array_equal(drawn["mask"], overlay.draw_masks(image, {1: matte}))
+    middle = {view: picture[20, 20] for view, picture in drawn.items()}
+    assert np.array_equal(middle["mask-outline"], image[20, 20])
+    assert np.abs(middle["mask-solid"].astype(int) - rgb(overlay.PALETTE[0])).max() <= 1
+    assert distance(middle["mask-strong"], image[20, 20]) > distance(middle["mask"], image[20, 20])
+    for picture in drawn.values():
+        assert (picture[10, 20] > 200).all() and np.array_equal(picture[2, 2], image[2, 2])

@@ -198,7 +198,7 @@ class InferenceService:
         width: int | None = None,
     ) -> tuple[Pixels, bool, bool]:
         """Return the picture, and `EncodedImage.final` and `cut` of it."""
-        if view not in ("original", "mask", "cutout", "over"):
+        if view not in ("original", *overlay.TINTS, "cutout", "over"):
             raise InputError(f"There is no view called {view!r}.")
         pts = _frame_pts(request, index)
         mattes, final, frame = (
@@ -214,9 +214,13 @@ class InferenceService:
         visible = composite_on_black(frame.image, frame.alpha)
         if not mattes:
             return np.asarray(visible, np.uint8), view == "original", view == "original"
-        if view == "mask":
+        if view in overlay.TINTS:
             visible_mattes = {number: multiply_alpha(matte, frame.alpha) for number, matte in mattes.items()}
-            return overlay.draw_masks(np.asarray(visible, np.uint8), visible_mattes), final, True
+            return (
+                overlay.draw_masks(np.asarray(visible, np.uint8), visible_mattes, overlay.TINTS[view]),
+                final,
+                True,
+            )
         matte = np.maximum.reduce(list(mattes.values()))
         bg = Transparent() if view == "cutout" else request.job.background
         height, width = matte.shape

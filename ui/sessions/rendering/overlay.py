@@ -20,6 +20,8 @@ PALETTE = ("#2f81f7", "#e8833a", "#2da44e", "#a475f9", "#d4a72c", "#1b9aaa", "#e
 """The colour of each object, by its number from 1; then from the start."""
 
 _OPACITY = 0.4
+TINTS = {"mask": _OPACITY, "mask-strong": 0.7, "mask-solid": 1.0, "mask-outline": 0.0}
+"""Opacity of the tint in each of the views that show masks; a solid one has the colour of the object."""
 _CONTRAST = 16.0
 """Distance in CIELAB of a tinted thing from itself without the tint: enough to be told at a glance."""
 _DARK = 60.0
@@ -53,8 +55,13 @@ def choose_tint(number: int, under: arrays.Floats) -> str:
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
-def draw_masks(image: arrays.Image, mattes: Mapping[int, arrays.Matte]) -> arrays.Image:
-    """`image` (`[H, W, 3]` RGB) with each object tinted so that it is seen, and a crisp line round it."""
+def draw_masks(
+    image: arrays.Image, mattes: Mapping[int, arrays.Matte], opacity: float = _OPACITY
+) -> arrays.Image:
+    """`image` (`[H, W, 3]` RGB) with each object tinted so that it is seen, and a crisp line round it.
+
+    `opacity` is the tint's, 0 to 1: without any there is the line alone, and at 1 the object's own colour.
+    """
     masks = {number: matte > 127 for number, matte in mattes.items()}
     visible = {number: mask for number, mask in masks.items() if mask.any()}
     if not visible:
@@ -65,10 +72,15 @@ def draw_masks(image: arrays.Image, mattes: Mapping[int, arrays.Matte]) -> array
     detections: sv.Detections = sv.Detections(
         xyxy=sv.mask_to_xyxy(mask), mask=mask, class_id=np.arange(len(visible))
     )
-    tints = [choose_tint(number, image[under].mean(0, np.float32)) for number, under in visible.items()]
+    tints = [
+        PALETTE[(number - 1) % len(PALETTE)]
+        if opacity == 1
+        else choose_tint(number, image[under].mean(0, np.float32))
+        for number, under in visible.items()
+    ]
     scene = np.ascontiguousarray(image[..., ::-1])  # supervision draws in OpenCV's order, BGR
     for annotator in (
-        sv.MaskAnnotator(color=sv.ColorPalette.from_hex(tints), opacity=_OPACITY),
+        sv.MaskAnnotator(color=sv.ColorPalette.from_hex(tints), opacity=opacity),
         sv.PolygonAnnotator(color=sv.Color.WHITE, thickness=2),
     ):
         scene = annotator.annotate(scene, detections)
