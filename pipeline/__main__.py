@@ -19,7 +19,7 @@ from PIL import Image
 
 from pipeline import formats, models, preview, prompts
 from pipeline.command_output import print_error, print_facts, print_remarks, show_download, show_progress
-from pipeline.compositing import background
+from pipeline.compositing import aspect, background
 from pipeline.compositing.composite import open_composer
 from pipeline.compositing.edges import CLEAN, Despill, Edges
 from pipeline.errors import InputError, PromptError, RecorteError
@@ -96,6 +96,8 @@ def _create_parser() -> argparse.ArgumentParser:
     _add_matte_options(made)
     _add_render_options(made)
 
+    _add_crop_option(made)
+
     made = command("preview", _preview, "Write one frame, cut out and laid over the background, as a PNG.")
     made.add_argument("input", metavar="INPUT", type=Path)
     made.add_argument("output", metavar="OUTPUT.png", type=Path)
@@ -110,6 +112,8 @@ def _create_parser() -> argparse.ArgumentParser:
     made.add_argument("kept", metavar="MATTE", type=Path)
     made.add_argument("output", metavar="OUTPUT", type=Path)
     _add_render_options(made)
+
+    _add_crop_option(made)
 
     made = command("probe", _probe, "Tell what INPUT holds.")
     made.add_argument("input", metavar="INPUT", type=Path)
@@ -179,6 +183,12 @@ def _add_render_options(parser: argparse.ArgumentParser) -> None:
     _add_json_option(parser)
 
 
+def _add_crop_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--crop", metavar="|".join(aspect.ASPECTS), help="crop to this aspect ratio, following the subject"
+    )
+
+
 def _rate(text: str) -> Fraction:
     """Parse `25`, `29.97` or `30000/1001`; short names of television rates stand for the exact ones.
 
@@ -223,6 +233,7 @@ def _build_job(options: argparse.Namespace) -> Job:
         sound=options.sound,
         rate=options.rate,
         hardware=options.hardware,
+        crop=getattr(options, "crop", None),  # a preview shows the whole frame
         edges=Edges(not options.no_clean_edges, options.grow, options.feather, options.despill),
         **cut,
     )

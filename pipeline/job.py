@@ -11,7 +11,7 @@ from typing import Any, Literal, Self, get_args
 
 from pipeline import formats, models, prompts
 from pipeline.clip import Clip
-from pipeline.compositing import background
+from pipeline.compositing import aspect, background
 from pipeline.compositing.background import Background, Colour, Footage, Transparent
 from pipeline.compositing.edges import CLEAN, Edges
 from pipeline.errors import UNREADABLE, FormatError, InputError, PromptError
@@ -31,6 +31,7 @@ _PLAIN: dict[str, Any] = {
     **dict.fromkeys(("model", "format", "sound", "quality", "device"), str),
     "start": float | int,
     "end": float | int | None,
+    "crop": str | None,
 }
 """Fields that JSON holds unchanged, with the type that each must have."""
 
@@ -65,6 +66,9 @@ class Job:
     """Deflicker the mattes of a model that works frame by frame; "stable" in JSON."""
     matte: Path | None = None
     """File to keep the matte in and to reuse it from; None: it is not kept."""
+    crop: str | None = None
+    """Aspect ratio of the result, a key of `aspect.ASPECTS`, by a window that follows the subject; None: the
+    whole frame."""
 
     def check(self, clip: Clip) -> None:
         """Raise InputError where the job does not fit the clip or contradicts itself."""
@@ -77,16 +81,19 @@ class Job:
             )
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
             raise InputError(f"{self.device!r} is no device. There are auto, cpu, cuda and cuda:N.")
-        if form.max_size is not None and not form.accepts_size(clip.width, clip.height):
+        if self.crop is not None and self.crop not in aspect.ASPECTS:
+            raise InputError(f"{self.crop!r} is no aspect ratio. There are {', '.join(aspect.ASPECTS)}.")
+        width, height = self.result_size(clip)
+        if form.max_size is not None and not form.accepts_size(width, height):
             large = [
                 f.label
                 for f in formats.FORMATS.values()
-                if f.accepts_size(clip.width, clip.height)
+                if f.accepts_size(width, height)
                 and f.content == form.content
                 and not (isinstance(self.background, Transparent) and f.needs_background)
             ]
             raise FormatError(
-                f"{clip.name}: pictures of {clip.width} × {clip.height} are too large for {form.label}, "
+                f"{clip.name}: pictures of {width} × {height} are too large for {form.label}, "
                 f"whose largest are {form.max_size[0]} × {form.max_size[1]}. "
                 + (f"Choose {', '.join(large)}." if large else "Scale the video down first.")
             )
@@ -125,6 +132,16 @@ class Job:
         off = {item.number for item in self.objects if not item.on}
         return tuple(prompt for prompt in self.prompts if prompt.object not in off)
 
+    def result_size(self, clip: Clip) -> tuple[int, int]:
+        """Return width and height of the result, in pixels, before the format pads them."""
+        if self.crop is None:
+            return clip.width, clip.height
+        return aspect.window_size(self.crop, clip.width, clip.height)
+
+    def follows_subject(self, clip: Clip) -> bool:
+        """Return True if the result is smaller than the frame, so that a window has to follow the subject."""
+        return self.result_size(clip) != (clip.width, clip.height)
+
     def high_bit_depth(self, clip: Clip) -> bool:
         """Return True if the result has more than 8 bits: the video has them and the format supports them."""
         alpha = isinstance(self.background, Transparent)
@@ -155,6 +172,8 @@ class Job:
             "weights": None if self.weights is None else seen(self.weights),
             "stable": self.deflicker,
             "matte": None if self.matte is None else seen(self.matte),
+            # Only where it is set: the keys of results that were made before are those of today.
+            **({} if self.crop is None else {"crop": self.crop}),
         }
 
     @classmethod
@@ -165,6 +184,8 @@ class Job:
             for name, kind in _PLAIN.items():
                 if not isinstance(getattr(job, name), kind):
                     raise TypeError(name)
+            if job.crop is not None and job.crop not in aspect.ASPECTS:
+                raise ValueError(job.crop)
             return job
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise InputError(UNREADABLE) from error

@@ -14,7 +14,7 @@ from pipeline.job import Job
 from pipeline.video.reading.frame_index import FrameIndex
 from pipeline.video.reading.index_cache import load_index
 
-_RENDER_KEYS = ("background", "format", "start", "end", "sound", "quality", "edges", "rate")
+_RENDER_KEYS = ("background", "format", "start", "end", "sound", "quality", "edges", "rate", "crop")
 """Keys of a job's JSON that change the result but not the matte."""
 
 
@@ -56,7 +56,7 @@ def result_key(job: Job, folder: Path) -> str:
     `folder` as in `Job.to_json`. Raises OSError where the source or the weights cannot be read.
     """
     data = job.to_json(folder)
-    rendering = {key: data[key] for key in _RENDER_KEYS}
+    rendering = {key: data[key] for key in _RENDER_KEYS if key in data}
     return _digest([matte_key(job), rendering])
 
 

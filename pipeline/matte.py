@@ -7,7 +7,7 @@ made from, so that it is reused only for the same, and the pts range of the vide
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -123,6 +123,21 @@ class MatteFile:
             clip, matte_times, read_frames(clip.path, first, past, high_bit_depth=high_bit_depth), mattes
         )
 
+    def read_mattes(self, clip: Clip, span: tuple[int, int]) -> Generator[tuple[int, Matte], None, None]:
+        """Yield the mattes alone, `[H, W]` uint8, with the pts of their frames in the clip.
+
+        `span` is the pts range of those frames. Raises InputError where the file was not made from this clip.
+        """
+        from pipeline.video.reading.frames import read_frames
+
+        frames = {mine: pts for pts, mine in self.matte_times(clip).items() if span[0] <= pts < span[1]}
+        if not frames:
+            return
+        for matte in read_frames(self.path, min(frames), max(frames) + 1, pixel_format="gray"):
+            if matte.pts in frames:
+                self._check_size(matte.image, clip)
+                yield frames[matte.pts], matte.image
+
     def read_at(
         self, clip: Clip, wanted: list[int], read: FrameReader | None = None
     ) -> Iterator[tuple[Frame, Matte]]:
@@ -154,12 +169,15 @@ class MatteFile:
                 return
             if matte.pts != matte_pts:
                 continue
-            if matte.image.shape != frame.image.shape[:2]:
-                raise InputError(
-                    f"{self.path.name}: this matte has {matte.image.shape[1]} × {matte.image.shape[0]} "
-                    f"pixels and {clip.name} has {clip.width} × {clip.height}. Give the one made from it."
-                )
+            self._check_size(matte.image, clip)
             yield frame, matte.image
+
+    def _check_size(self, matte: Matte, clip: Clip) -> None:
+        if matte.shape != (clip.height, clip.width):
+            raise InputError(
+                f"{self.path.name}: this matte has {matte.shape[1]} × {matte.shape[0]} "
+                f"pixels and {clip.name} has {clip.width} × {clip.height}. Give the one made from it."
+            )
 
     def matte_times(self, clip: Clip) -> dict[int, int]:
         """Return the pts in this file by the pts of each of the clip's frames that has a matte, ascending."""

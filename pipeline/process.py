@@ -1,7 +1,8 @@
 """Run a job: compute the matte of a video and render it, both in one pass.
 
 Decoding with the model, compositing, and encoding run in threads of their own, joined by bounded queues;
-OpenCV and FFmpeg release Python's lock, so the whole takes about as long as its slowest part. Closing the
+OpenCV and FFmpeg release Python's lock, so the whole takes about as long as its slowest part. A result that
+is cropped to its subject takes two passes, because the way of the window depends on all mattes. Closing the
 generator cancels: every thread ends, every file is closed, nothing half-written stays.
 """
 
@@ -13,6 +14,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from pipeline import devices, matte, models
+from pipeline.arrays import Matte
 from pipeline.clip import Clip
 from pipeline.compositing.background import Footage, Picture
 from pipeline.errors import InputError, VideoError, no_frames_sentence
@@ -24,11 +26,13 @@ from pipeline.matte import MatteFile
 from pipeline.models import Prediction
 from pipeline.progress import ProgressMeter, ReviewPoints
 from pipeline.propagation import resume, run
+from pipeline.propagation.partial import PartialMatte
 from pipeline.propagation.plan import count_frames
 from pipeline.propagation.prefetch import prefetch
 from pipeline.propagation.run import Step
 from pipeline.propagation.scenes import find_plan_inputs
 from pipeline.propagation.stream import create_stream
+from pipeline.rendering.crop import Windows, WindowTracker
 from pipeline.rendering.renderer import RenderedFrame, Renderer
 from pipeline.rendering.result import ResultTiming, open_output
 from pipeline.video.reading.index_cache import load_index
@@ -60,7 +64,8 @@ def process(job: Job) -> Generator[Progress, None, None]:
         yield from render(job, matte_file)
         return
     _prepare_outputs(job, [job.output] if job.matte is None else [job.output, job.matte])
-    preflight.check(job, clip, len(load_index(clip.path).between(*frames)))
+    count = len(load_index(clip.path).between(*frames))
+    preflight.check(job, clip, count)
     stream = create_stream(job)
     inputs = yield from find_plan_inputs(job, clip)
     with ExitStack() as stack:
@@ -75,15 +80,35 @@ def process(job: Job) -> Generator[Progress, None, None]:
             stack.enter_context(matte_writer)
             folder = stack.enter_context(resume.open_folder(job, job.matte, clip, inputs))
         plan = inputs.plan(clip, frames)
-        lasting = job.matte is not None
+        cropped, high_bit_depth = job.follows_subject(clip), job.high_bit_depth(clip)
+        meter = ProgressMeter("matte", count_frames(plan, clip), later=count if cropped else 0)
+        windows = None
+        if cropped:
+            with closing(run.run_ahead(clip, stream, plan, folder, frames[0], high_bit_depth)) as ahead:
+                for step in ahead:
+                    meter.step(step.frames, step.resumed)
+                    yield meter.progress(0)
+            _record_speed(job, clip, meter)
+            windows = yield from _follow(job, clip, PartialMatte.read(folder, plan, clip).unions(), meter)
+            meter.begin_render()
         steps = run.run_plan(
-            clip, stream, plan, folder, high_bit_depth=job.high_bit_depth(clip), lasting=lasting
+            clip,
+            stream,
+            plan,
+            folder,
+            high_bit_depth=high_bit_depth,
+            lasting=cropped or job.matte is not None,
         )
-        meter = ProgressMeter("matte", count_frames(plan, clip))
-        yield from _write_result(job, clip, timing, steps, meter, out, matte_writer)
+        if cropped:
+            steps = (step._replace(frames=int(step.pair is not None), resumed=0) for step in steps)
+        yield from _write_result(job, clip, timing, steps, meter, out, windows, matte_writer)
     if job.matte is not None:
         resume.clear(MatteFile.open(job.matte))
-    _record_speed(job, clip, meter)
+    if cropped:
+        _record_rendering(job, clip, meter.processed, meter.average)
+    else:
+        _record_rendering(job, clip, meter.resumed, meter.resumed_average)
+        _record_speed(job, clip, meter)
 
 
 def render(job: Job, matte_file: MatteFile) -> Generator[Progress, None, None]:
@@ -104,8 +129,23 @@ def render(job: Job, matte_file: MatteFile) -> Generator[Progress, None, None]:
     meter = ProgressMeter("render", count)
     timing = ResultTiming.of(job, clip, frames)
     with open_output(job, clip, timing) as out:
-        yield from _write_result(job, clip, timing, steps, meter, out)
+        windows = None
+        if job.follows_subject(clip):
+            windows = yield from _follow(job, clip, matte_file.read_mattes(clip, frames), meter)
+        yield from _write_result(job, clip, timing, steps, meter, out, windows)
     _record_rendering(job, clip, meter.processed, meter.average)
+
+
+def _follow(
+    job: Job, clip: Clip, mattes: Generator[tuple[int, Matte], None, None], meter: ProgressMeter
+) -> Generator[Progress, None, Windows]:
+    """Return the windows of a cropped result; yields after each matte, so that a run can be cancelled."""
+    windows = WindowTracker((clip.width, clip.height), job.result_size(clip))
+    with closing(mattes):
+        for pts, matte in mattes:
+            windows.add(pts, matte)
+            yield meter.progress(0)
+    return windows.follow(float(clip.time_base))
 
 
 def _write_result(
@@ -115,13 +155,14 @@ def _write_result(
     steps: Iterator[Step],
     meter: ProgressMeter,
     out: Output,
+    windows: Windows | None = None,
     matte_writer: Writer | None = None,
 ) -> Generator[Progress, None, None]:
     """Render the frames of `steps` to `out`; model, compositing and encoding overlap."""
     review = ReviewPoints(clip)
     written = 0
     with (
-        Renderer(job, clip, timing) as renderer,
+        Renderer(job, clip, timing, windows) as renderer,
         closing(prefetch(steps, _queue_depth(job, clip))) as predicted,
         closing(prefetch(renderer.render(predicted, matte_writer), _queue_depth(job, clip))) as rendered,
     ):
@@ -163,8 +204,7 @@ def _queue_depth(job: Job, clip: Clip) -> int:
 
 
 def _record_speed(job: Job, clip: Clip, meter: ProgressMeter) -> None:
-    """Record the speeds of the model and of rendering on this machine, unless the run was short."""
-    _record_rendering(job, clip, meter.resumed, meter.resumed_average)
+    """Record the model's speed on this machine, unless the run was short."""
     if meter.processed < _MEASURED_FRAMES:
         return
     # A model without weights, or one that ran without torch, has used the CPU only.

@@ -11,6 +11,9 @@ from pipeline.clip import Clip
 from pipeline.job import Progress
 from pipeline.models import LOW_CONFIDENCE
 
+_RENDER_RATE = 20.0
+"""Usual rate of compositing and encoding, in frames per second."""
+
 _RATE_SECONDS = 5.0
 """The rate shown is that of the last so many seconds."""
 
@@ -44,9 +47,11 @@ class ProgressMeter:
     Frames that an earlier run has processed pass quickly: neither they nor their time count for the rate.
     """
 
-    def __init__(self, stage: Literal["matte", "render"], total: int) -> None:
-        self.stage = stage
-        self.total = total
+    def __init__(self, stage: Literal["matte", "render"], total: int, later: int = 0) -> None:
+        """Count to `total` frames, and to `later` more in another stage, see `begin_render`."""
+        self.stage: Literal["matte", "render"] = stage
+        self.total = total + later
+        self._later = later
         self.done = 0
         self.processed = 0
         """Number of frames done that no earlier run has processed."""
@@ -69,6 +74,13 @@ class ProgressMeter:
         """Frames per second among those that an earlier run has processed: the rate of rendering alone."""
         return self.resumed / max(self._resuming, 1e-6)
 
+    def begin_render(self) -> None:
+        """Begin to count the frames that are rendered once all mattes are there."""
+        self.stage, self._later = "render", 0
+        self.processed, self._worked, self._last = 0, 0.0, time.monotonic()
+        self.resumed, self._resuming = 0, 0.0
+        self._marks = deque([(0.0, 0)])
+
     def step(self, frames: int = 1, resumed: int = 0) -> None:
         """Count `frames` more, of which an earlier run has processed `resumed`."""
         now = time.monotonic()
@@ -89,5 +101,9 @@ class ProgressMeter:
         (then, before), (now, processed) = self._marks[0], self._marks[-1]
         rate = (processed - before) / (now - then) if now > then else 0.0
         total = max(self.total, self.done)
-        left = 0.0 if self.done == total else (total - self.done) / rate if rate else None
+        left: float | None = 0.0
+        if self.done < total:
+            present = max(0, total - self.done - self._later)
+            # Only an estimate can be made of a stage that has not begun.
+            left = present / rate + self._later / max(rate, _RENDER_RATE) if rate else None
         return Progress(self.stage, self.done, total, rate, left, written, checks, notes)

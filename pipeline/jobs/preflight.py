@@ -54,14 +54,16 @@ def disk_bytes(job: Job, clip: Clip, frames: int) -> int:
     """Return the further bytes on disk that result, matte and spools of a run may take."""
     form = formats.by_key(job.format)
     pixels = frames * clip.width * clip.height
-    each = form.bytes_per_pixel
+    width, height = job.result_size(clip)
+    need = frames * width * height * form.bytes_per_pixel
     if job.matte is not None:
-        each += _MATTE_BYTES_PER_PIXEL
+        need += pixels * _MATTE_BYTES_PER_PIXEL
     spooled = 0
-    # With a matte file, all streams of every object are spooled, else only those that run backward.
-    if job.matte is not None or any(prompt.time > job.start for prompt in job.active_prompts):
+    # With a matte file or a crop, all streams of every object are spooled, else those that run backward.
+    lasting = job.matte is not None or job.follows_subject(clip)
+    if lasting or any(prompt.time > job.start for prompt in job.active_prompts):
         spooled = _spooled_bytes(job, pixels)
-    return max(0, round(pixels * each) + spooled - resume.stored_bytes(job.matte))
+    return max(0, round(need) + spooled - resume.stored_bytes(job.matte))
 
 
 def spool_bytes(job: Job, clip: Clip, frames: int) -> int:

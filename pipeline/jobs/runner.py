@@ -53,6 +53,8 @@ class _Entry:
     """Expected duration; None: unknown."""
     cancelled: bool = False
     progress: Progress | None = None
+    model_ran: bool = False
+    """True once its matte is in the making, and not only read."""
     began: float = 0.0
     heartbeat: float = field(default_factory=time.monotonic)
     """Time of the latest progress, by `time.monotonic`."""
@@ -259,6 +261,7 @@ class Runner:
             with closing(self._process(entry.job)) as steps:
                 for progress in steps:
                     entry.progress, entry.heartbeat = progress, time.monotonic()
+                    entry.model_ran |= progress.stage == "matte"
                     if entry.stopping is not None:
                         break
                     if entry.heartbeat - reported >= _REPORT_SECONDS:
@@ -278,7 +281,7 @@ class Runner:
             self._notify(self._sink.failed, key, INTERNAL_ERROR)
             return
         if completed and entry.progress is not None:
-            if entry.progress.stage == "matte":
+            if entry.model_ran:
                 checked = MatteChecked(matte_key(entry.job), list(entry.progress.checks))
                 self._notify(self._sink.checked, key, checked)
             finished = _finish(entry, time.monotonic() - entry.began)

@@ -6,10 +6,12 @@ Read from the resume data on disk, also while a run writes there, in this proces
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+
+import numpy as np
 
 from pipeline import prompts
 from pipeline.arrays import Matte
@@ -43,6 +45,23 @@ class PartialMatte:
         }
         # Data of other prompts may have been put in its place meanwhile.
         return cls(clip, stored) if resume.is_of(job, clip) else None
+
+    @classmethod
+    def read(cls, folder: Path, plan: Iterable[list[Segment]], clip: Clip) -> Self:
+        """Read what a plan's streams have stored in `folder`; objects are numbered by their place."""
+        return cls(
+            clip,
+            {place: _stored_of_object(folder, place, segments) for place, segments in enumerate(plan)},
+        )
+
+    def unions(self) -> Generator[tuple[int, Matte], None, None]:
+        """Yield the pts of each frame that has a matte, ascending, with the union of its objects' mattes.
+
+        Raises OSError, ValueError or zlib.error where a run has replaced them meanwhile.
+        """
+        for pts in sorted(set[int]().union(*self.objects.values())):
+            mattes = [stored[pts].read(self.clip) for stored in self.objects.values() if pts in stored]
+            yield pts, np.maximum.reduce(mattes)
 
     def ready(self) -> set[int]:
         """Return the pts of the frames that have the mattes of all objects."""

@@ -203,7 +203,7 @@ def run_ahead(
     folder: Path,
     near: int,
     high_bit_depth: bool = False,
-) -> Iterator[Step]:
+) -> Generator[Step, None, None]:
     """Run the streams of every object into their spools only, those around the frame of pts `near` first.
 
     Steps have no mattes: `partial` reads them. The next `run_plan` with the same folder yields all of them.

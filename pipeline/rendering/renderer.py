@@ -16,6 +16,7 @@ from pipeline.compositing.edges import adjust_edges
 from pipeline.job import Job
 from pipeline.propagation.predictions import FramePrediction
 from pipeline.propagation.run import Step
+from pipeline.rendering.crop import Windows
 from pipeline.rendering.result import ResultTiming
 from pipeline.video.writing.constant_rate import ConstantRate, LimitedRate
 from pipeline.video.writing.writer import Writer
@@ -32,15 +33,17 @@ class RenderedFrame(NamedTuple):
 class Renderer:
     """Composites frames over a job's background by their mattes; a context manager."""
 
-    def __init__(self, job: Job, clip: Clip, timing: ResultTiming) -> None:
+    def __init__(self, job: Job, clip: Clip, timing: ResultTiming, windows: Windows | None = None) -> None:
+        """Render the frames whole, or the parts of them in `windows`, which have the result's size."""
         self._clip = clip
+        self._windows = windows
         self._timing = timing
         self._first = True
         self._format = formats.by_key(job.format)
         self._rate_lowered = timing.rate != job.rate
         self._edges = job.edges
         background = Transparent() if self._format.content == "pair" else job.background
-        self._compose = open_composer(background, clip.width, clip.height, job.edges)
+        self._compose = open_composer(background, *job.result_size(clip), job.edges)
         length = (timing.stop - timing.begin) * clip.time_base
         self._retimed: ConstantRate[FramePrediction] | LimitedRate[FramePrediction] | None = None
         if timing.rate is not None:
@@ -77,7 +80,8 @@ class Renderer:
                 frame, prediction = step.pair
                 if matte_writer is not None:
                     matte_writer.write(prediction.matte, frame.pts)
-                yield from self._add(step.pair)
+                # Cut before it is laid over: the background stays in place while the window pans.
+                yield from self._add(step.pair if self._windows is None else self._windows.cut(step.pair))
             yield step
         if self._retimed is not None:
             yield from (self._render_frame(pair, self._ticks(at)) for at, pair in self._retimed.flush())

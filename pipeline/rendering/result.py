@@ -50,14 +50,15 @@ class ResultTiming(NamedTuple):
 def open_output(job: Job, clip: Clip, timing: ResultTiming) -> Output:
     """Open the job's output for writing, with its sound and labels."""
     length = (timing.stop - timing.begin) * clip.time_base
+    size = job.result_size(clip)
     if timing.rate is not None:
-        shape = StreamSpec(clip.width, clip.height, timing.tick, timing.rate)
+        shape = StreamSpec(*size, timing.tick, timing.rate)
     elif timing.max_rate is not None:
         end, least = (round(seconds / timing.tick) for seconds in (length, 1 / timing.max_rate))
         rate = min(clip.rate, timing.max_rate)
-        shape = StreamSpec(clip.width, clip.height, timing.tick, rate, end=end, min_last_duration=least)
+        shape = StreamSpec(*size, timing.tick, rate, end=end, min_last_duration=least)
     else:
-        shape = StreamSpec(clip.width, clip.height, timing.tick, clip.rate, timing.begin, timing.stop)
+        shape = StreamSpec(*size, timing.tick, clip.rate, timing.begin, timing.stop)
     return create_output(
         job.output,
         formats.by_key(job.format),
