@@ -25,6 +25,7 @@ import { onHandleDrag, onHandleDrop, onTimeTyped, trimWhole } from "./actions/tr
 import { fit } from "./actions/viewport.js";
 import { all, closest, targetOf } from "./dom.js";
 import { drawCandidates } from "./drawing/candidates.js";
+import { drawCrop } from "./drawing/crop.js";
 import { drawCutBand } from "./drawing/cut-band.js";
 import { drawMarks } from "./drawing/marks.js";
 import { drawMessage } from "./drawing/message.js";
@@ -66,6 +67,7 @@ import { loadSettings, saveSettings } from "./playback/settings.js";
 import { sound } from "./playback/sound.js";
 import { onRender, render } from "./render.js";
 import { askCandidates, chooseCandidate } from "./server/candidates.js";
+import { askCropWindows } from "./server/crop-windows.js";
 import { followCut, onLiveSwitch, startFollowingCut } from "./server/live-cut.js";
 import { followOthers, noteWriting, startFollowing } from "./server/other-windows.js";
 import { adopt, onValue } from "./server/value.js";
@@ -75,6 +77,7 @@ onRender(() => {
   watchPace();
   part.stage.classList.toggle("empty", !state.value);
   drawPicture();
+  drawCrop();
   drawMarks();
   drawResult();
   drawPlayback();
@@ -86,6 +89,7 @@ onRender(() => {
   drawPreviewRow();
   drawMessage();
   askCandidates();
+  askCropWindows();
   fetchBefore();
   followCut();
 });
@@ -123,7 +127,10 @@ for (const event of ["timeupdate", "seeked"]) part.video.addEventListener(event,
 part.video.addEventListener("play", onResultPlays);
 part.video.addEventListener("pause", onResultPauses);
 part.video.addEventListener("ended", onResultPauses);
-part.video.addEventListener("loadedmetadata", () => seekResult(state.index));
+part.video.addEventListener("loadedmetadata", () => {
+  seekResult(state.index);
+  render(); // its size is known: a cropped result is not compared
+});
 part.video.addEventListener("click", () => {
   if (!part.video.controls) play();
 });

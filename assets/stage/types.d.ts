@@ -136,6 +136,12 @@ export interface Result {
   outdated: boolean;
 }
 
+/** Where the window of the crop is: left and top, in pixels, for each frame from `first` on; none if not known. */
+export interface CropWindows {
+  first: number;
+  corners: [number, number][];
+}
+
 /** The marks that a model takes. */
 export interface Abilities {
   can_point: boolean;
@@ -167,6 +173,8 @@ export interface Value extends Edited, Abilities {
   automatic: boolean;
   checks: number[];
   result: Result | null;
+  /** The size of the window that the result is cropped to; null where it shows the whole frame. */
+  crop?: { width: number; height: number } | null;
   message: string | null;
   version?: string | number;
   seq: number | null;
@@ -310,6 +318,7 @@ export interface Parts {
   picture: HTMLElement;
   pan: HTMLElement;
   boxes: HTMLElement;
+  crop: HTMLElement;
   rubber: HTMLElement;
   points: HTMLElement;
   divider: HTMLInputElement;

@@ -35,6 +35,8 @@ shows one value: `None` if there is no video yet, or a dictionary:
                             bool}; one that browsers do not play ("plays" is false) is offered as a download;
                             in place of one that a run would not make any more ("outdated"), a frame is shown
                             as a run would make it, once that looks different
+    crop        dict|None   {"width": int, "height": int}: the pixels of the window that the result is cropped
+                            to; None: the result shows the whole frame
     message     str|None    a sentence for the line under the picture
     version     str         changes with anything that the page shows of the session
     seq         int|None    the browser's count of its edits: returned in the answer to an edit, else None
@@ -71,6 +73,8 @@ more, or with `on=0`, which does not:
 `ready` are frame numbers, `past` excluded; `done` and `total` count the frames of the part to keep. Of a slow
 model only the preview frames are computed, and `left` is 0 once they all are. An answer whose `rev` is not
 the value's is ignored, and null says that the session was deleted.
+With a `crop`, once all frames are cut, the stage requests `crop`, {"rev": str, "first": number of a frame,
+"corners": [[left, top], ...] in pixels, one for each frame from that one on}; before, there are no corners.
 """
 
 from __future__ import annotations
@@ -122,6 +126,7 @@ def stage_value(
         "automatic": card.automatic,
         "checks": session.review_times,
         "result": _result(session),
+        "crop": _crop(session),
         "message": message,
         "version": session.fingerprint,
         "seq": _edit_count(edit.get("seq")) if edit else None,
@@ -141,6 +146,14 @@ def _result(session: Session) -> dict[str, Any] | None:
         "transparent": newest.background == "transparent",
         "outdated": session.outdated,
     }
+
+
+def _crop(session: Session) -> dict[str, int] | None:
+    """Return the size of the crop's window; None where the result shows the whole frame."""
+    if not session.job.follows_subject(session.clip):
+        return None
+    width, height = session.job.result_size(session.clip)
+    return {"width": width, "height": height}
 
 
 def _edit_count(value: Any) -> int | None:

@@ -170,6 +170,20 @@ def router(service: SessionService) -> APIRouter:
 
         return await _respond_in_thread(reading, request, respond)
 
+    @routes.get("/{id}/crop")
+    async def crop(id: str, request: Request) -> Response:
+        """Return left and top of the crop's window from frame number `first` on; empty while not known."""
+
+        def respond() -> Response:
+            session = open_session(id, request)
+            windows = frames.crop_windows(session)
+            return JSONResponse(
+                {"rev": frames.revision(session), "first": windows.first, "corners": windows.corners},
+                headers=_REVALIDATE,
+            )
+
+        return await _respond_in_thread(rendering, request, respond)
+
     @routes.get("/{id}/frames/{index}/candidates")
     async def candidates(id: str, index: int, request: Request, object: int = 1, rev: str = "") -> Response:
         def respond() -> Response:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from db import repository
 from pipeline import formats, models, prompts
-from pipeline.compositing import background
+from pipeline.compositing import aspect, background
 from pipeline.compositing.background import Fit, Footage, Picture, Transparent
 from pipeline.compositing.edges import Edges
 from pipeline.errors import AnimatedPictureError, InputError
@@ -161,6 +161,12 @@ class Choices:
     def choose_rate(self, id: str, rate: Fraction | None) -> Session:
         """Choose a constant rate in frames per second; None keeps the source's frame times."""
         return self._change(id, rate=rate)
+
+    def choose_crop(self, id: str, crop: str | None) -> Session:
+        """Choose a key of `aspect.ASPECTS` that the result is cropped to; None: the whole frame."""
+        if crop is not None and crop not in aspect.ASPECTS:
+            raise InputError(f"{crop!r} is no aspect ratio. There are {', '.join(aspect.ASPECTS)}.")
+        return self._change(id, crop=crop)
 
     def choose_hardware(self, id: str, hardware: bool) -> Session:
         return self._change(id, hardware=hardware)

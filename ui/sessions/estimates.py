@@ -15,7 +15,9 @@ def expected_seconds(session: Session, cut: CutState, rate: float = 0.0) -> floa
     """
     stored = sum(past - first for first, past in cut.ready)
     left, size = max(0, cut.total - stored), (session.clip.width, session.clip.height)
-    rendering = speeds.expected_seconds(speeds.rendering_key(session.job.format), size, stored)
+    # A crop is rendered once all frames are cut.
+    rendered = cut.total if session.job.follows_subject(session.clip) else stored
+    rendering = speeds.expected_seconds(speeds.rendering_key(session.job.format), size, rendered)
     if not left:
         return rendering
     cutting = left / rate if rate > 0 else speeds.expected_seconds(session.job.model, size, left)

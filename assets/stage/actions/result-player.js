@@ -1,6 +1,7 @@
 // The result's player, by the frames of the clip: its second 0 is the first frame that is kept.
 
 import { part } from "../parts.js";
+import { isCropped } from "../pure/crop.js";
 import { clamp } from "../pure/geometry.js";
 import { frameShownAt } from "../pure/playback.js";
 import { keptFrames, timeOf } from "../selectors.js";
@@ -12,6 +13,12 @@ const ROUNDING_S = 0.001;
 /** Tell whether the result is shown, and moves. */
 export const isResultPlayer = () =>
   state.view === "result" && !part.video.hidden && Boolean(part.video.getAttribute("src"));
+
+/** Tell whether the result can be seen beside the frames that it was made from, which show what it shows. */
+export function canCompare() {
+  const { videoWidth: width, videoHeight: height } = part.video;
+  return state.times.length > 1 && !(state.value && width && isCropped({ width, height }, state.value));
+}
 
 /** Return the frame at which the player stands. */
 export function resultIndex() {

@@ -1,5 +1,6 @@
 // The result: its player, or a download link for formats that browsers do not play.
 
+import { canCompare } from "../actions/result-player.js";
 import { part } from "../parts.js";
 import { state } from "../state.js";
 
@@ -10,7 +11,7 @@ export function drawResult() {
   const moving = plays && !result.type.startsWith("image/");
   const still = shown && plays && !moving;
   const { video, still: image } = part;
-  const comparing = shown && Boolean(moving) && state.comparing && state.times.length > 1;
+  const comparing = shown && Boolean(moving) && state.comparing && canCompare();
   video.hidden = !shown || !moving;
   image.hidden = !still;
   part.unplayable.hidden = !shown || Boolean(plays);
@@ -27,7 +28,7 @@ export function drawResult() {
   if (!shown && !video.paused) video.pause();
   video.controls = !comparing; // the line would lie over them, and the timeline's do the same
   part.before.hidden = !comparing;
-  part.compare.hidden = !shown || !moving || state.times.length < 2;
+  part.compare.hidden = !shown || !moving || !canCompare();
   part.compare.setAttribute("aria-pressed", String(state.comparing));
   if (still && image.getAttribute("src") !== result.url) image.src = result.url;
 }

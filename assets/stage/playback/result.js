@@ -1,6 +1,6 @@
 // Playing the result, and the frames that it was made from beside it. The player's clock is the stage's.
 
-import { isResultPlayer, resultIndex } from "../actions/result-player.js";
+import { canCompare, isResultPlayer, resultIndex } from "../actions/result-player.js";
 import { part } from "../parts.js";
 import { address, decodedImage } from "../pictures/images.js";
 import { stepOf } from "../pure/playback.js";
@@ -88,7 +88,7 @@ function onFrame(mine) {
 }
 
 /** Tell whether the frames that the result was made from are shown beside it. */
-export const isComparing = () => state.comparing && isResultPlayer() && state.times.length > 1;
+export const isComparing = () => state.comparing && isResultPlayer() && canCompare();
 
 /** @param {number} index */
 function followWithOriginal(index) {

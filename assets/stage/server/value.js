@@ -91,7 +91,7 @@ function followResult(before) {
     if (!now.outdated) setView("result");
     else if (!before) setView("after");
     if (before) reveal();
-  } else if (state.view === "result" && now.outdated && before.rev !== video().rev) {
+  } else if (state.view === "result" && now.outdated && looksDifferent(before, video())) {
     showAfter();
   } else if (state.view === "after" && !now.outdated) {
     setView("result");
@@ -103,6 +103,13 @@ function reveal() {
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
   part.picture.scrollIntoView({ block: "nearest", behavior: calm ? "auto" : "smooth" });
 }
+
+/**
+ * Return whether a run makes other pictures of a value than of the one before it.
+ * @param {Value} before
+ * @param {Value} now
+ */
+const looksDifferent = (before, now) => before.rev !== now.rev || !same([before.crop], [now.crop]);
 
 /** Show the frame of the result's player as the next run will render it. */
 function showAfter() {

@@ -88,6 +88,7 @@ class Fake:
         self.revision: str | None = None  # that pictures are made for; None: the one they are asked for
         self.report: dict[str, Any] | None = None  # the state of the background cut; None: there is none
         self.looks: list[str] = []  # the queries of the questions about it
+        self.corners: list[list[int]] = []  # of the crop's windows, none while they are not known
         self.readings: list[dict[str, Any]] | None = []  # of any lone click; None: that is refused
 
     @staticmethod
@@ -169,6 +170,12 @@ def application(fake: Fake) -> FastAPI:
         if fake.readings is None:
             return JSONResponse({"error": "Not this one."}, 422)
         return JSONResponse(fake.readings)
+
+    @app.get("/media/{name}/crop")
+    def crop(name: str) -> dict[str, Any]:
+        value = fake.value or {}
+        rev = f"r{len(fake.edits)}" if fake.edits else value.get("rev")
+        return {"rev": rev, "first": 0, "corners": fake.corners}
 
     @app.get("/media/{name}/results/{result}")
     def result(name: str, result: str) -> Response:
@@ -1193,3 +1200,83 @@ def test_the_templates_contain_nothing_that_gradio_replaces() -> None:
     component = create_stage()
     for template in (component.html_template, component.css_template):
         assert not re.search(r"`|\$\{|\{\{|\\|@children", template)
+
+
+# ---------------------------------------------------------------- the crop
+
+CROP = {"width": 202, "height": 360}
+
+
+def report_cut(fake: Fake, done: int) -> None:
+    """Report that so many frames are cut, and the crop's windows once all are."""
+    state = "done" if done == FRAMES else "cutting"
+    fake.report = {"state": state, "ready": [[0, done]], "checks": [], "done": done, "total": FRAMES}
+    fake.report |= {"rate": 8.0, "left": 1.0, "message": ""}
+    fake.corners = [[n * 10, 0] for n in range(FRAMES)] if done == FRAMES else []
+
+
+def crop_window(page: Page) -> tuple[float, float]:
+    """Return left and width of the crop's window, in pixels of the frame."""
+    window = page.locator("[data-part=crop]").bounding_box()
+    assert window is not None
+    box = box_of(page)
+    unit = WIDTH / box["width"]
+    assert window["height"] == pytest.approx(box["height"], abs=1.5)
+    return (window["x"] - box["x"]) * unit, window["width"] * unit
+
+
+def test_the_crop_is_in_the_middle_until_its_windows_are_known(
+    opened: Callable[..., Page], fake: Fake
+) -> None:
+    report_cut(fake, 10)
+    page = opened(crop=CROP)
+    window = page.locator("[data-part=crop]")
+    expect(window).to_be_hidden()  # in the view of the mask
+    button(page, "Cut-out").click()
+    expect(window).to_be_visible()
+    expect(window).to_have_class("crop guess")
+    assert crop_window(page) == pytest.approx((219, 202), abs=2)
+    report_cut(fake, FRAMES)
+    expect(window).to_have_class("crop")
+    assert crop_window(page) == pytest.approx((0, 202), abs=2)
+    move_to(page, 12)
+    assert crop_window(page) == pytest.approx((120, 202), abs=2)
+    button(page, "Original").click()
+    expect(window).to_be_hidden()
+    # For other marks there are other windows.
+    button(page, "Mask").click()
+    report_cut(fake, 10)
+    click(page, 320, 90)
+    settled(page, fake, 1)
+    button(page, "Cut-out").click()
+    expect(window).to_have_class("crop guess")
+    fake.value = Fake.session("one", rev="r9", crop=None)
+    page.locator("#push").click()
+    expect(window).to_be_hidden()
+
+
+def test_another_crop_replaces_the_result_by_a_frame_as_it_will_look(
+    opened: Callable[..., Page], fake: Fake
+) -> None:
+    report_cut(fake, FRAMES)
+    result = {"url": "/media/one/results/7.webm", "type": "video/webm", "outdated": False}
+    page = opened()
+    fake.value = Fake.session("one", result=result)
+    page.locator("#push").click()
+    expect(page.locator("video")).to_be_visible()
+    fake.value = Fake.session("one", result=result | {"outdated": True}, crop=CROP)
+    page.locator("#push").click()
+    expect(page.locator("video")).to_be_hidden()
+    expect(page.locator("[data-part=message]")).to_contain_text("One frame as it will look")
+    expect(page.locator("[data-part=crop]")).to_have_class("crop")
+    move_to(page, 3)
+    assert crop_window(page) == pytest.approx((30, 202), abs=2)
+
+
+def test_a_cropped_result_is_not_compared_with_whole_frames(opened: Callable[..., Page], fake: Fake) -> None:
+    page = opened()
+    result = {"url": "/media/one/results/7.webm", "type": "video/webm", "outdated": False}  # of 32 × 32
+    fake.value = Fake.session("one", result=result, crop=CROP)
+    page.locator("#push").click()
+    expect(page.locator("video")).to_be_visible()
+    expect(page.locator("[data-part=compare]")).to_be_hidden()

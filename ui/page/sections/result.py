@@ -13,6 +13,7 @@ import gradio as gr
 
 from db.models import State
 from pipeline import formats, models
+from pipeline.compositing.aspect import ASPECTS
 from pipeline.formats import QUALITIES
 from pipeline.job import Sound
 from ui import error_text, text
@@ -48,6 +49,7 @@ Change = Callable[[SessionService, str, Any], Session]
 class ResultSection(EditorSection):
     format: gr.Dropdown
     quality: gr.Radio
+    crop: gr.Radio
     sound: gr.Checkbox
     whose: gr.Radio
     """The source of the sound, where there are several."""
@@ -80,6 +82,15 @@ class ResultSection(EditorSection):
             elem_id="quality",
             elem_classes="steps",
         )
+        crop = gr.Radio(
+            [(localized("crop_whole"), ""), *((name, name) for name in ASPECTS)],
+            value="",
+            label=localized("crop"),
+            show_label=False,
+            container=False,
+            elem_id="crop",
+            elem_classes="steps",
+        )
         sound = gr.Checkbox(True, label=localized("sound"), container=False, elem_id="sound")
         whose = gr.Radio(
             _sound_choices("en", own=True),
@@ -104,6 +115,7 @@ class ResultSection(EditorSection):
         return cls(
             format,
             quality,
+            crop,
             sound,
             whose,
             rate,
@@ -131,6 +143,7 @@ class ResultSection(EditorSection):
             self.quality: gr.Radio(value=job.quality, visible=bool(form.qualities)),
             self.sound: gr.Checkbox(value=job.sound != "none", visible=audible and own and not choice),
             self.whose: gr.Radio(_sound_choices(language, own=own), value=source, visible=audible and choice),
+            self.crop: job.crop or "",
             self.rate: "" if job.rate is None else str(job.rate),
             self.hardware: gr.Checkbox(value=job.hardware, visible=hardware),
             **self.show_downloads(session, language),
@@ -186,6 +199,11 @@ class ResultSection(EditorSection):
             )
 
         @with_error_toasts
+        def choose_crop(id: str, crop: str, request: gr.Request) -> Updates:
+            session = context.service_for(request).choices.choose_crop(id, crop or None)
+            return context.show(session, language_of(request))
+
+        @with_error_toasts
         def make(id: str, request: gr.Request) -> Updates:
             service = context.service_for(request)
             if awaited := service.open(id).awaited_background:
@@ -198,6 +216,7 @@ class ResultSection(EditorSection):
             context.service_for(request).cancel(id)
 
         self.format.input(choose, [context.current, self.format], context.shown, show_progress="hidden")
+        self.crop.input(choose_crop, [context.current, self.crop], context.shown, show_progress="hidden")
         options: dict[Any, Change] = {
             self.quality: lambda service, id, quality: service.choices.choose_quality(id, quality),
             self.sound: lambda service, id, on: service.choices.choose_sound(id, "own" if on else "none"),

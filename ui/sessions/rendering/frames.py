@@ -29,6 +29,7 @@ from ui.sessions.limits.shares import FairSemaphore, WeightedSemaphore
 from ui.sessions.rendering.protocol import (
     PREVIEWS,
     ClickCandidate,
+    CropWindows,
     CutState,
     EncodedImage,
     Host,
@@ -147,6 +148,13 @@ class FrameClient:
             first = bisect.bisect_left(times.pts, span[0])
             return CutState([(first, first + len(span))], session.review_times, len(span))
         return self._query(lambda: self._inference.read_cut(session.render_request))
+
+    def crop_windows(self, session: Session) -> CropWindows:
+        """Return where the window of the session's crop is, as far as known."""
+        if not session.job.follows_subject(session.clip):
+            return CropWindows(0, [])
+        with self._decode_slot(session):
+            return self._query(lambda: self._inference.find_crop_windows(session.render_request))
 
     def cached_previews(self, session: Session) -> list[int]:
         """Return the numbers of the preview frames whose mattes are cached, ascending."""

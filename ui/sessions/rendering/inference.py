@@ -37,9 +37,11 @@ from pipeline.weights.locate import cached_lookups
 from ui.sessions.rendering import overlay
 from ui.sessions.rendering.ahead import compute_cut, read_cut
 from ui.sessions.rendering.composers import ComposerPool
+from ui.sessions.rendering.crop_windows import CropWindowFinder
 from ui.sessions.rendering.protocol import (
     PREVIEWS,
     ClickCandidate,
+    CropWindows,
     CutState,
     EncodedImage,
     MarksChanged,
@@ -59,6 +61,7 @@ class InferenceService:
     """`protocol.Inference` on this process's device, with a cache of the latest mattes."""
 
     def __init__(self) -> None:
+        self._crop_windows = CropWindowFinder()
         self._turns = ModelTurns()
         """A turn is one frame: a click goes between the frames of somebody's previews."""
         self._writers = MatteWriters()
@@ -148,6 +151,9 @@ class InferenceService:
 
     def read_cut(self, request: RenderRequest) -> CutState:
         return read_cut(request)
+
+    def find_crop_windows(self, request: RenderRequest) -> CropWindows:
+        return self._crop_windows.find(request)
 
     def write_filmstrip(self, request: RenderRequest, path: Path) -> None:
         order = load_index(request.clip.path).pts

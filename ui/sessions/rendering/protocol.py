@@ -78,6 +78,16 @@ class CutState(NamedTuple):
     """Number of frames in the session's range."""
 
 
+class CropWindows(NamedTuple):
+    """Windows of a cropped result, all of one size."""
+
+    first: int
+    """Number of the first frame in the result."""
+    corners: list[tuple[int, int]]
+    """Left and top of the window on that frame and the following ones, in pixels; empty while the windows are
+    not known, because the mattes are not complete."""
+
+
 class MarksChanged(InputError):
     """The session's marks have changed since the request."""
 
@@ -136,6 +146,9 @@ class Inference(Protocol):
 
     def read_cut(self, request: RenderRequest) -> CutState:
         """Read how much of the cut is stored that is computed ahead of the run."""
+
+    def find_crop_windows(self, request: RenderRequest) -> CropWindows:
+        """Find the windows of the session's result, from its matte file or the cut ahead of its run."""
 
     def write_filmstrip(self, request: RenderRequest, path: Path) -> None:
         """Write twelve thumbnails side by side, as a JPEG."""
@@ -201,6 +214,9 @@ class InferenceClient:
 
     def read_cut(self, request: RenderRequest) -> CutState:
         return self._host.call(Inference.read_cut, request)
+
+    def find_crop_windows(self, request: RenderRequest) -> CropWindows:
+        return self._host.call(Inference.find_crop_windows, request)
 
     def write_filmstrip(self, request: RenderRequest, path: Path) -> None:
         self._host.call(Inference.write_filmstrip, request, path)
