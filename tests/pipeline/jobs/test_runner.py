@@ -111,10 +111,11 @@ def test_jobs_run_in_order_one_at_a_time(runner: Runner, sink: Sink, quick: Job,
     until(lambda: runner.position("b") is None)
 
 
+@pytest.mark.parametrize("crop", [None, "9:16"])
 def test_review_times_are_reported_with_the_key_of_the_matte(
-    runner: Runner, sink: Sink, quick: Job, clip_path: Path, tmp_path: Path
+    runner: Runner, sink: Sink, quick: Job, clip_path: Path, tmp_path: Path, crop: str | None
 ) -> None:
-    job = replace(quick, source=clip_path, model="doubting", matte=tmp_path / "m.mkv")
+    job = replace(quick, source=clip_path, model="doubting", matte=tmp_path / "m.mkv", crop=crop)
     runner.submit("a", job)
     until(lambda: len(sink.ends()) == 1)
     ((_, _, checks),) = [told for told in sink.told if told[0] == "checked"]
