@@ -96,14 +96,12 @@ def _create_parser() -> argparse.ArgumentParser:
     _add_matte_options(made)
     _add_render_options(made)
 
-    _add_crop_option(made)
-
     made = command("preview", _preview, "Write one frame, cut out and laid over the background, as a PNG.")
     made.add_argument("input", metavar="INPUT", type=Path)
     made.add_argument("output", metavar="OUTPUT.png", type=Path)
     made.add_argument("--at", metavar="SECONDS", type=float, default=0.0)
     _add_matte_options(made)
-    _add_render_options(made)
+    _add_render_options(made, crop=False)
 
     made = command(
         "render", _render, "Lay INPUT over a background by a MATTE that was kept; no model is run."
@@ -112,8 +110,6 @@ def _create_parser() -> argparse.ArgumentParser:
     made.add_argument("kept", metavar="MATTE", type=Path)
     made.add_argument("output", metavar="OUTPUT", type=Path)
     _add_render_options(made)
-
-    _add_crop_option(made)
 
     made = command("probe", _probe, "Tell what INPUT holds.")
     made.add_argument("input", metavar="INPUT", type=Path)
@@ -153,7 +149,7 @@ def _add_licence_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_render_options(parser: argparse.ArgumentParser) -> None:
+def _add_render_options(parser: argparse.ArgumentParser, crop: bool = True) -> None:
     parser.add_argument(
         "--background",
         metavar="SPEC",
@@ -168,6 +164,8 @@ def _add_render_options(parser: argparse.ArgumentParser) -> None:
         "--sound", choices=get_args(Sound), default=Job.sound, help="the video's, the background's, or none"
     )
     parser.add_argument("--rate", metavar="FPS", type=_rate, help="an even rate; default: the video's times")
+    if crop:
+        parser.add_argument("--crop", metavar="|".join(aspect.ASPECTS), help="crop around the subject")
     parser.add_argument("--hardware", action="store_true", help="encode on the graphics card if it can")
     parser.add_argument("--grow", metavar="PIXELS", type=float, default=CLEAN.grow, help="widen the cut")
     parser.add_argument("--feather", metavar="PIXELS", type=float, default=CLEAN.feather, help="soften it")
@@ -181,12 +179,6 @@ def _add_render_options(parser: argparse.ArgumentParser) -> None:
         "--no-clean-edges", action="store_true", help="leave the old background's colour in the edges"
     )
     _add_json_option(parser)
-
-
-def _add_crop_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--crop", metavar="|".join(aspect.ASPECTS), help="crop to this aspect ratio, following the subject"
-    )
 
 
 def _rate(text: str) -> Fraction:
@@ -219,13 +211,12 @@ def _build_job(options: argparse.Namespace) -> Job:
             "matte": options.matte,
             "device": options.device,
         }
-    behind = background.parse_argument(options.background)
     # A preview is a single picture, of whatever size.
     form = options.format or ("png" if options.run is _preview else formats.by_suffix(options.output).key)
     return Job(
         options.input,
         options.output,
-        background=behind,
+        background=background.parse_argument(options.background),
         format=form,
         start=options.start,
         end=options.end,
@@ -233,7 +224,7 @@ def _build_job(options: argparse.Namespace) -> Job:
         sound=options.sound,
         rate=options.rate,
         hardware=options.hardware,
-        crop=getattr(options, "crop", None),  # a preview shows the whole frame
+        crop=getattr(options, "crop", None),
         edges=Edges(not options.no_clean_edges, options.grow, options.feather, options.despill),
         **cut,
     )
