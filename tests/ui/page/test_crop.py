@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from tests import ffprobe
 from tests.ui.conftest import Server
-from tests.ui.page.test_page import Visit, address, download, make, picture, session, started
+from tests.ui.page.test_page import Visit, address, done, download, make, picture, session, started
 
 
 def test_a_crop_is_shown_made_and_kept(server: Server, visit: Visit, clip: Path, tmp_path: Path) -> None:
@@ -37,7 +37,12 @@ def test_a_crop_is_shown_made_and_kept(server: Server, visit: Visit, clip: Path,
     assert all(0 <= left <= 140 and top == 0 for left, top in answer["corners"])
     expect(page.get_by_text("This result was made before your last change.")).to_be_visible()
     expect(window).to_have_class("crop")
-    make(page)
+    link = page.locator("#downloads a")
+    before = link.get_attribute("href")
+    assert before is not None
+    page.locator("#make").click()
+    expect(link).not_to_have_attribute("href", before)
+    done(page)
     download(page, "MP4").save_as(tmp_path / "out.mp4")
     assert ffprobe.frames(tmp_path / "out.mp4").shape == (24, 180, 180, 3)
 
