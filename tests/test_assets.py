@@ -7,7 +7,7 @@ import cv2
 import pytest
 
 from tests import ffprobe
-from ui.sessions import examples
+from ui.sessions.library import examples
 
 ASSETS = Path(__file__).parent.parent / "assets"
 SAMPLE = ASSETS / "sample.mp4"

@@ -298,7 +298,7 @@ from db.ledger import Ledger
 from pipeline.jobs.runner import Runner
 from pipeline.jobs.worker import Worker
 from ui.application import create_application
-from ui.sessions import stock_backgrounds
+from ui.sessions.library import stock_backgrounds
 from ui.sessions.rendering.protocol import InferenceClient
 from ui.sessions.service import SessionService
 from ui.sessions.rendering.frames import create_inference_service

@@ -34,8 +34,8 @@ from ui import visitor
 from ui.addresses import MEDIA_PREFIX
 from ui.page import blocks, handlers
 from ui.server import media
-from ui.sessions import stock_backgrounds
 from ui.sessions.choices import Choices
+from ui.sessions.library import stock_backgrounds
 from ui.sessions.service import SessionService
 from ui.sessions.sharing.share_links import ShareLinks
 

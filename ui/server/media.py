@@ -14,7 +14,7 @@ from pipeline.errors import DISK_FULL, RecorteError, RunError
 from pipeline.weights.locate import cached_lookups
 from ui import error_text, text
 from ui.addresses import MEDIA_PREFIX
-from ui.sessions import examples, stock_backgrounds
+from ui.sessions.library import examples, stock_backgrounds
 from ui.sessions.limits.shares import FairThreads
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session

@@ -18,8 +18,8 @@ from pipeline.compositing.edges import Edges
 from pipeline.errors import AnimatedPictureError, InputError
 from pipeline.formats import Quality
 from pipeline.job import GREEN, Job, Sound
-from ui.sessions import stock_backgrounds
 from ui.sessions.intake import Intake
+from ui.sessions.library import stock_backgrounds
 from ui.sessions.merging import Conflict, Marks, merge
 from ui.sessions.queueing import RunQueue
 from ui.sessions.rendering.frames import FrameClient

@@ -15,7 +15,7 @@ from pipeline.files import clean_name, replacing
 from pipeline.job import Job
 from pipeline.jobs import sandbox
 from pipeline.video.reading.index_cache import index_path
-from ui.sessions import stock_backgrounds
+from ui.sessions.library import stock_backgrounds
 from ui.sessions.limits.quota import Quota
 from ui.sessions.limits.shares import FairSemaphore
 from ui.sessions.limits.upload_limits import UploadLimits

@@ -22,11 +22,12 @@ from pipeline.errors import InputError, WorkerLost
 from pipeline.files import clean_name
 from pipeline.job import Progress
 from pipeline.jobs.runner import Runner
-from ui.sessions import estimates, examples, recovery
+from ui.sessions import estimates, recovery
 from ui.sessions.choices import Choices
 from ui.sessions.deletion import Deletions
 from ui.sessions.downloads import Downloads
 from ui.sessions.intake import Intake
+from ui.sessions.library import examples
 from ui.sessions.limits.quota import Quota
 from ui.sessions.limits.upload_limits import UploadLimits
 from ui.sessions.live_cuts import LiveCut, LiveCuts

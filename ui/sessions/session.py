@@ -18,7 +18,7 @@ from pipeline.jobs.events import MatteChecked
 from pipeline.keys import matte_key, result_key
 from pipeline.models import Card
 from pipeline.propagation import resume
-from ui.sessions import stock_backgrounds
+from ui.sessions.library import stock_backgrounds
 from ui.sessions.rendering.protocol import RenderRequest
 
 

@@ -12,7 +12,7 @@ from tests.ui.conftest import Server
 from tests.ui.page.test_action import is_in_view
 from tests.ui.page.test_page import ready, session, started
 from tests.waiting import until
-from ui.sessions import examples
+from ui.sessions.library import examples
 
 Visit = Callable[..., Page]
 

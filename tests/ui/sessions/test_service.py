@@ -40,7 +40,7 @@ from tests.waiting import DEADLINE, until
 from ui.page.sections.result import ResultSection
 from ui.page.sections.video import VideoSection
 from ui.sessions import deletion as module
-from ui.sessions import stock_backgrounds
+from ui.sessions.library import stock_backgrounds
 from ui.sessions.merging import Conflict, Marks, merge
 from ui.sessions.rendering.inference import InferenceService
 from ui.sessions.rendering.protocol import EncodedImage

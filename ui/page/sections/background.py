@@ -34,7 +34,7 @@ from ui.page.handlers import (
     with_error_toasts,
 )
 from ui.page.i18n import localized
-from ui.sessions import stock_backgrounds
+from ui.sessions.library import stock_backgrounds
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
 

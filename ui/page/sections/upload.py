@@ -23,7 +23,7 @@ from ui.page.handlers import (
     with_error_toasts,
 )
 from ui.page.i18n import localized, localized_heading
-from ui.sessions import examples
+from ui.sessions.library import examples
 from ui.sessions.limits.upload_limits import UploadLimits
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
