@@ -163,7 +163,7 @@ def chrome() -> Iterator[Browser]:
 def visit(chrome: Browser) -> Iterator[Callable[..., Page]]:
     """Opens the page as a new visitor would; fails the test for what a console, a host or a status tells.
 
-    Without `live` the clip is not cut in the background.
+    With `live` the clip is cut in the background: a model at work beside every test makes all of them slow.
     """
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
@@ -182,7 +182,7 @@ def visit(chrome: Browser) -> Iterator[Callable[..., Page]]:
         if response.status >= 400 and "/upload_progress" not in response.url:
             complaints.append(f"{response.status} {response.url}")
 
-    def go(url: str, locale: str = "en-GB", live: bool = True, **options: object) -> Page:
+    def go(url: str, locale: str = "en-GB", live: bool = False, **options: object) -> Page:
         context = chrome.new_context(locale=locale, accept_downloads=True, **options)  # type: ignore[arg-type]
         if not live:
             context.add_init_script("localStorage.setItem('recorte.live', 'off')")

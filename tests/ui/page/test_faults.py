@@ -62,7 +62,7 @@ def test_a_run_killed_ten_times_has_the_same_result(long_lived: Server, visit: V
     server, chance = long_lived, random.Random(11)
     frames, _alphas = rendered.subject_over_background(60, 240, 136)
     clip = rendered.write_clip(tmp_path / "long.mp4", frames * 8)
-    page = visit(server.url, live=False)  # the runs themselves make all of it
+    page = visit(server.url)
     upload(page, clip)
     ready(page)
     choose_model(page, "Remembering")
@@ -93,7 +93,7 @@ def test_a_run_killed_ten_times_has_the_same_result(long_lived: Server, visit: V
             _, alive = psutil.wait_procs([p for p in family if p.name() == hosted_name(p)], waiting.DEADLINE)
             assert not alive
             server.start()
-            page = visit(address(server, id), live=False)
+            page = visit(address(server, id))
         else:
             hosted.kill()
         expect(page.locator("#progress [role=alert]")).to_be_visible()

@@ -6,6 +6,7 @@ import json
 import re
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,12 @@ def least_alpha(page: Page) -> int:
             }"""
         )
     )
+
+
+@pytest.fixture
+def visit(visit: Visit) -> Visit:
+    """Open pages with the live cut, as every visitor has it."""
+    return partial(visit, live=True)
 
 
 def test_a_newcomer_sees_every_frame_cut_without_pressing_anything(
