@@ -161,6 +161,8 @@ SILENT = {"queue_position": None, "eta": None, "progress": None}
 NO_SESSION = {
     "create",
     "create_sample",
+    "create_example",
+    "expected_seconds",
     "list_sessions",
     "find_unfinished",
     "used_bytes",
@@ -274,7 +276,6 @@ def routes() -> list[str]:
         "/{id}/times": "",
         "/{id}/strip": "",
         "/{id}/poster": "?at=5",
-        "/{id}/cut": "?at=5",
         "/{id}/crop": "",
         "/{id}/frames/{index}": "?view=original",
         "/{id}/frames/{index}/candidates": "?object=1",
@@ -284,8 +285,8 @@ def routes() -> list[str]:
     served = media.router(service_without_frames()).routes
     known = {route.path.removeprefix(MEDIA_PREFIX) for route in served}  # type: ignore[attr-defined]
     assert (
-        known - {"/scenes/{name}", "/examples/{name}", "/{id}/version"} == table.keys()
-    )  # the version is told otherwise, below
+        known - {"/scenes/{name}", "/examples/{name}", "/{id}/version", "/{id}/cut"} == table.keys()
+    )  # version and cut are null for who may not see them, below
     return [MEDIA_PREFIX + path + query for path, query in table.items()]
 
 
@@ -313,14 +314,15 @@ def test_every_route_returns_404_for_sessions_of_other_users(
             assert answer.text.replace(id, nothing) == nobodys.text
 
 
-def test_fingerprints_of_other_users_sessions_equal_those_of_unknown_ones(
-    house: House, server: TestClient
+@pytest.mark.parametrize("what", ["version", "cut", "cut?at=0&on=1"])
+def test_other_users_sessions_equal_unknown_ones_in_what_is_polled(
+    house: House, server: TestClient, what: str
 ) -> None:
     nothing = "00000000-0000-4000-8000-000000000000"
     for who, id in house.strangers:
         headers = {"x-user": str(who)} if who else {}
         for asked in (id, nothing):
-            answer = server.get(f"{MEDIA_PREFIX}/{asked}/version", headers=headers)
+            answer = server.get(f"{MEDIA_PREFIX}/{asked}/{what}", headers=headers)
             assert answer.status_code == 200 and answer.json() is None
 
 
@@ -362,6 +364,7 @@ def given(handler: Callable[..., Any], id: str, request: gr.Request, file: Path)
         "radius": 9.0,
         "fit": "fit",
         "ending": "held",
+        "crop": "9:16",
         "clean": True,
         "grow": 1.0,
         "feather": 1.0,
@@ -382,7 +385,7 @@ def test_every_handler_opens_sessions_of_the_visitor_only(
     for who, id in house.strangers:
         refused = []
         for handler in functions:
-            if handler.__name__ in ("upload", "drop", "sample"):
+            if handler.__name__ in ("upload", "drop", "sample", "example"):
                 continue  # these make one of one's own
             (folder := tmp_path / "upload").mkdir()
             file = Path(shutil.copyfile(small_clip, folder / "a.mp4"))
