@@ -245,6 +245,7 @@ def opened(fake: Fake, tab: Page, address: str) -> Iterator[Callable[..., Page]]
         if not tab.url.startswith(address):
             fake.value = None
             tab.goto(address)
+        tab.evaluate("sessionStorage.clear()")  # the way back that an earlier test's session had
         fake.value = Fake.session("one", **changes)
         tab.locator("#push").click()
         expect(tab.locator(".layer")).to_have_count(1)
