@@ -45,8 +45,8 @@ def test_marks_set_in_two_windows_are_put_together(server: Server, visit: Visit,
     expect(dots(other)).to_have_count(2)
 
 
-def test_a_choice_in_one_window_is_seen_in_the_other(server: Server, visit: Visit, clip: Path) -> None:
-    one = started(server, visit, clip)
+def test_a_choice_in_one_window_is_seen_in_the_other(server: Server, visit: Visit, long_clip: Path) -> None:
+    one = started(server, visit, long_clip)  # its run outlasts the time between two looks
     other = visit(address(server, session(one)))
     ready(other)
     one.locator("#kind").get_by_text("Blur", exact=True).click()
