@@ -50,6 +50,7 @@ function showBeforeAndAfter() {
     seen = entry.isIntersecting;
     follow();
   }).observe(video);
+  video.addEventListener("canplay", follow); // what was asked for while it was loading
   follow();
 }
 

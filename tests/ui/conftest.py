@@ -169,8 +169,10 @@ def visit(chrome: Browser) -> Iterator[Callable[..., Page]]:
     complaints: list[str] = []
 
     def said(message: ConsoleMessage) -> None:
-        # What could not be loaded is told by its answer; "Response" is Gradio's echo of one.
-        if message.type == "error" and not re.match("Failed to load resource|Response$", message.text):
+        # What could not be loaded is told by its answer; "Response" is Gradio's echo of one. It also reports
+        # the requests that it gives up where a page is left.
+        known = "Failed to load resource|Response$|AbortError: signal is aborted|.*Connection errored out"
+        if message.type == "error" and not re.match(known, message.text, re.DOTALL):
             complaints.append(message.text)
 
     def asked(request: Request) -> None:

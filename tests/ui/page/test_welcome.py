@@ -85,6 +85,7 @@ def test_a_link_to_a_session_is_opened_wherever_it_arrives(
     page = started(server, visit, clip)
     id = session(page)
     other = visit(server.url)
+    expect(other.locator(".example")).to_have_count(len(examples.NAMES))
     send = """([way, link]) => {
         const transfer = new DataTransfer();
         transfer.setData("text/plain", link);
