@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import cv2
@@ -41,7 +41,7 @@ _SAME = 0.7
 _ALL = 0.8
 """The overlap with all that the model takes from which on a thing is all of it."""
 
-_INSIDE, _LEAST, _MOST = 0.4, 0.03, 0.7
+_INSIDE, _LEAST, _MOST = 0.4, 0.1, 0.7
 """The share of a thing that lies in the mask that it is removed from, at least, and its share of that mask,
 at least and at most: else the click is on a detail or on all of the subject, and the model decides."""
 
@@ -87,9 +87,9 @@ class Candidates:
         return found
 
     def remove(self, image: Image, matte: Matte, prompt: Prompt, point: Point) -> Matte | None:
-        """Do as `remove_thing`, with the candidates of the point in this image."""
-        found = self(PromptedFrame(image, Prompt(points=(replace(point, keep=True),))))
-        return remove_thing(matte, found, prompt, point)
+        """Do as `remove_thing`, with the thing that the point lies on in this image."""
+        thing, *_ = self(PromptedFrame(image, Prompt(points=(replace(point, keep=True),))))
+        return remove_thing(matte, thing.matte, prompt, point)
 
     def choose(self, image: Image, prompt: Prompt) -> Matte:
         """Return the mask that `Prompt.candidate` chooses for a single click, `[H, W]` uint8.
@@ -139,29 +139,24 @@ def find_candidates(segment: Segment, frame: Image, point: Point, everything: Ma
     ]
 
 
-def remove_thing(matte: Matte, candidates: Sequence[Candidate], prompt: Prompt, point: Point) -> Matte | None:
+def remove_thing(matte: Matte, thing: Matte, prompt: Prompt, point: Point) -> Matte | None:
     """Return the matte, `[H, W]` uint8, without the thing that a point to remove lies on.
 
-    `candidates` are those of the same point to keep. None: nothing that can be told from the rest of the
-    matte lies there, or it holds another of the prompt's points to keep.
+    `thing` is the first candidate of the same point to keep. None: it cannot be told from the rest of the
+    matte, or holds one of the prompt's points to keep.
     """
-    solid = matte > 127
-    area = int(np.count_nonzero(solid))
-    kept = [p for p in prompt.points if p.keep]
-    for mask in (candidate.matte for candidate in candidates):
-        thing = mask > 127
-        inside = int(np.count_nonzero(thing & solid))
-        if (
-            _value_at(mask, point) > 127
-            and inside >= _INSIDE * np.count_nonzero(thing)
-            and _LEAST * area <= inside <= _MOST * area
-            and not any(_value_at(mask, p) > 127 for p in kept)
-        ):
-            # The seam of soft pixels between the thing and the rest goes with it.
-            gone = guided_filter.dilate(thing.astype(np.uint8), _SOFT) > 0
-            rest = np.asarray(np.where(gone, 0, matte), np.uint8)
-            return _drop_specks(rest, thing)
-    return None
+    solid, own = matte > 127, thing > 127
+    area, inside = int(np.count_nonzero(solid)), int(np.count_nonzero(own & solid))
+    if (
+        _value_at(thing, point) <= 127
+        or inside < _INSIDE * np.count_nonzero(own)
+        or not _LEAST * area <= inside <= _MOST * area
+        or any(_value_at(thing, p) > 127 for p in prompt.points if p.keep)
+    ):
+        return None
+    # The seam of soft pixels between the thing and the rest goes with it.
+    gone = guided_filter.dilate(own.astype(np.uint8), _SOFT) > 0
+    return _drop_specks(np.asarray(np.where(gone, 0, matte), np.uint8), own)
 
 
 def _drop_specks(rest: Matte, thing: Mask) -> Matte:

@@ -47,6 +47,10 @@ _CLOSER = 0.7
 _REMEMBERED = 4
 """Frames in the memory at most: the first, and the last ones that were corrected."""
 
+_OTHER = 0.75
+"""The most similarity to the memory of a thing that a click removes, as a share of that of what stays: a part
+of the subject itself is left to the network."""
+
 _ALIKE = 0.5
 """The least similarity of a lost subject to the memory, as a share of its usual one."""
 
@@ -152,13 +156,13 @@ class Stream:
         others = tuple(p for p in prompt.points if p not in things)
         marks = replace(prompt, points=others)
         prediction = self._apply_marks(image, marks)
-        matte, plain = self._remove(image, prediction.matte, marks, things)
+        matte, plain = self._remove(image, prediction.matte, marks, things, saved[1])
         if plain:
             self._before, self._memories, self._usual = saved
             marks = replace(prompt, points=(*others, *(replace(p, whole=False) for p in plain)))
             prediction = self._apply_marks(image, marks)
             things = [p for p in things if p not in plain]
-            matte, _ = self._remove(image, prediction.matte, marks, things)
+            matte, _ = self._remove(image, prediction.matte, marks, things, saved[1])
         if not things or self._before is None:
             return prediction
         place = self._before[2]
@@ -169,17 +173,35 @@ class Stream:
         return prediction._replace(matte=matte)
 
     def _remove(
-        self, image: Image, matte: Matte, marks: Prompt, points: Sequence[Point]
+        self,
+        image: Image,
+        matte: Matte,
+        marks: Prompt,
+        points: Sequence[Point],
+        memories: Sequence[Memory],
     ) -> tuple[Matte, list[Point]]:
         """Return the matte without the things at these points, and the points on none."""
         plain = []
         for point in points:
             rest = self._candidates.remove(image, matte, marks, point)
-            if rest is None:
+            if rest is None or not self._is_other(image, matte, rest, memories):
                 plain.append(point)
             else:
                 matte = rest
         return matte, plain
+
+    def _is_other(self, image: Image, matte: Matte, rest: Matte, memories: Sequence[Memory]) -> bool:
+        """Return True if what a matte has beside the rest is clearly less similar to the memories.
+
+        There may be none.
+        """
+        if not memories or self._before is None:
+            return True
+        place = self._before[2]
+        thing = np.where(rest > 127, 0, matte).astype(np.uint8)
+        comparison = self._encode(image, place).compare(memories)
+        of_thing, of_rest = (similarity(matte_on_grid(m, place), comparison) for m in (thing, rest))
+        return of_thing <= _OTHER * of_rest
 
     def _update_memory(self, view: EncodedWindow, mask: Floats, prompt: Prompt | None) -> None:
         """Add a frame that initialises or corrects the subject to the memory."""

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import models
 from pipeline.arrays import Image, Matte
-from pipeline.models import Candidate, OffersCandidates, PromptedFrame, parts
+from pipeline.models import OffersCandidates, PromptedFrame, parts
 from pipeline.models.base import CandidateName
 from pipeline.prompts import Point, Prompt
 from pipeline.stream_state import State
@@ -135,31 +135,27 @@ def test_the_dog_is_told_from_the_woman() -> None:
     assert not (one.matte[:, :380] > 127).any(), "nothing of the woman"
 
 
-def candidates_of(*mattes: Matte) -> list[Candidate]:
-    return [Candidate(matte, 0.5) for matte in mattes]
-
-
 def test_a_point_to_remove_takes_away_the_thing_that_it_lies_on() -> None:
     size = (200, 400)
     large, small = disc(size, 100, 100, 60), disc(size, 220, 100, 50)
     both = np.maximum(large, small)
     keep, away = Point(100, 100), Point(220, 100, keep=False)
-    rest = parts.remove_thing(both, candidates_of(both, small), Prompt(points=(keep, away)), away)
-    assert rest is not None, "all of the mask is no part of it"
+    rest = parts.remove_thing(both, small, Prompt(points=(keep, away)), away)
+    assert rest is not None
     assert not rest[100, 180:].any() and rest[100, 60] == 255
     assert np.count_nonzero(rest) > 0.9 * np.count_nonzero(both & ~small)
 
 
 def test_what_cannot_be_told_from_the_rest_is_left_to_the_model() -> None:
     size = (200, 400)
-    both, small = disc(size, 150, 100, 90), disc(size, 200, 100, 30)
+    both, small = disc(size, 150, 100, 90), disc(size, 200, 100, 36)
     away = Point(200, 100, keep=False)
     inside, beside = Point(205, 100), Point(120, 100)
-    assert parts.remove_thing(both, candidates_of(small), Prompt(points=(inside, away)), away) is None
-    assert parts.remove_thing(both, candidates_of(small), Prompt(points=(beside, away)), away) is not None
-    assert parts.remove_thing(both, candidates_of(both), Prompt(points=(away,)), away) is None
+    assert parts.remove_thing(both, small, Prompt(points=(inside, away)), away) is None
+    assert parts.remove_thing(both, small, Prompt(points=(beside, away)), away) is not None
+    assert parts.remove_thing(both, both, Prompt(points=(away,)), away) is None
     elsewhere = disc(size, 350, 100, 20)
-    assert parts.remove_thing(both, candidates_of(elsewhere), Prompt(points=(away,)), away) is None
+    assert parts.remove_thing(both, elsewhere, Prompt(points=(away,)), away) is None
 
 
 @needs_clips
