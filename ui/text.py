@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.languages.error_sentences import ENGLISH, LOCALES_DIR
+from pipeline.languages import error_sentences
 
-FALLBACK = ENGLISH
+LOCALES_DIR = error_sentences.LOCALES_DIR
+FALLBACK = error_sentences.ENGLISH
 
 Table = dict[str, str]
 """Text by key."""

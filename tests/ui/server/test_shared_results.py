@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
 from fastapi import FastAPI
-from httpx import Response
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import delete, func, select, update
 from starlette.requests import HTTPConnection
@@ -64,10 +63,10 @@ class Shop(NamedTuple):
         assert made.status_code == 200
         return re.findall(r'value="http://127\.0\.0\.1:7860/shared/([\w-]+)"', made.text)[0]  # type: ignore[no-any-return]
 
-    def post(self, path: str, who: UUID | str | None = None, **form: str) -> Response:
+    def post(self, path: str, who: UUID | str | None = None, **form: str) -> Any:
         return self.client(str(who or self.ana)).post(path, data=form)
 
-    def get(self, path: str, **headers: str) -> Response:
+    def get(self, path: str, **headers: str) -> Any:
         """Ask as somebody without an account, from an address of its own."""
         return self.client(address="10.0.0.9").get(path, headers=headers)
 
