@@ -15,6 +15,7 @@ import numpy as np
 from db import users
 from db.engine import Database
 from db.ledger import Ledger
+from db.tokens import hash_token
 from pipeline import models
 from pipeline.compositing.background import Blur, Colour, Footage, Picture, Transparent
 from pipeline.compositing.edges import Edges
@@ -32,7 +33,7 @@ from pipeline.video.reading.index_cache import load_index, save_index
 from tests.pipeline import stand_in
 from tests.ui.hosted import LocalWorker
 from ui.server.login import login_file
-from ui.server.login.login_sessions import DatabaseLoginSessions, hash_token
+from ui.server.login.login_sessions import DatabaseLoginSessions
 from ui.sessions.rendering.inference import InferenceService
 from ui.sessions.service import SessionService
 

@@ -34,13 +34,14 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Message
 
 from db.errors import AccountError, DatabaseAway
+from db.tokens import hash_token
 from db.users import normalise_name
 from tests.ui.conftest import ROOT, Server
 from tests.waiting import DEADLINE
 from ui.server.claims import Claims
 from ui.server.login import login_pages
 from ui.server.login.authentication import CookieAuthenticator
-from ui.server.login.login_sessions import LIFETIME_SECONDS, Login, hash_token
+from ui.server.login.login_sessions import LIFETIME_SECONDS, Login
 from ui.server.login.throttle import LoginThrottle
 from ui.server.middleware.access import AccessMiddleware
 from ui.server.middleware.gradio_requests import UPLOAD

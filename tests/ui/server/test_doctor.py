@@ -15,12 +15,13 @@ import pytest
 import app
 from db.embedded import EmbeddedServer
 from db.engine import Database
+from db.tokens import hash_token
 from pipeline import models
 from tests.ui.configured import settings
 from tests.ui.conftest import ROOT
 from ui.server import doctor
 from ui.server.login.accounts import DatabaseAccounts
-from ui.server.login.login_sessions import DatabaseLoginSessions, Login, hash_token
+from ui.server.login.login_sessions import DatabaseLoginSessions, Login
 from ui.startup import CannotStart
 
 

@@ -24,13 +24,14 @@ from db.embedded import EmbeddedServer
 from db.engine import Database
 from db.errors import AccountError, DatabaseAway
 from db.models import LoginSession, User
+from db.tokens import hash_token
 from tests.postgres import on_a_server_of_its_own
 from tests.ui.conftest import ROOT, running
 from tests.waiting import DEADLINE
 from ui.server.login import login_file
 from ui.server.login.accounts import DatabaseAccounts, visitor_of
 from ui.server.login.authentication import CookieAuthenticator
-from ui.server.login.login_sessions import LIFETIME_SECONDS, DatabaseLoginSessions, hash_token
+from ui.server.login.login_sessions import LIFETIME_SECONDS, DatabaseLoginSessions
 from ui.server.visitors import Visitor
 
 DAY = 24 * 3600.0
@@ -311,7 +312,7 @@ def test_a_damaged_file_is_put_aside(
 def test_a_file_that_cannot_be_removed_is_an_error(
     own: Database, ana: Visitor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who signs out would be signed in again by it."""
+    """A file that stays would sign users in again after they have signed out."""
 
     def refused(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")

@@ -9,7 +9,8 @@ from typing import NamedTuple, Protocol
 from starlette.requests import HTTPConnection
 
 from db.errors import AccountError, DatabaseAway
-from ui.server.login.login_sessions import LoginSessions, hash_token
+from db.tokens import hash_token
+from ui.server.login.login_sessions import LoginSessions
 from ui.server.lookups import K, Lookups, V
 from ui.server.visitors import LOCAL, Visitor
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from typing import NamedTuple, Protocol
 
 from db import login_sessions
 from db.engine import Database
 from db.errors import AccountError
+from db.tokens import hash_token
 from ui.server.login.accounts import visitor_of
 from ui.server.visitors import Visitor
 
@@ -85,8 +85,3 @@ class NoLoginSessions:
 
     def remove(self, token_hash: str) -> None:
         pass
-
-
-def hash_token(token: str) -> str:
-    """Return the hash by which a token is stored: SHA-256 in hexadecimal."""
-    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()

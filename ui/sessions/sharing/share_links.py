@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,6 +12,7 @@ from uuid import UUID
 from db import repository, share_links
 from db.errors import NotFound
 from db.models import Result, ShareLink
+from db.tokens import hash_token
 from pipeline import formats
 from pipeline.errors import InputError
 from ui.sessions.session import download_name
@@ -70,7 +70,7 @@ class ShareLinks:
             token = secrets.token_urlsafe(_TOKEN_BYTES)
             link = share_links.add(
                 tx,
-                token_hash=_hash(token),
+                token_hash=hash_token(token),
                 owner=self._owner,
                 session=row.id,
                 result=stored.id,
@@ -95,7 +95,7 @@ class ShareLinks:
     def find(self, token: str) -> SharedResult:
         """Return what a token leads to, whoever asks. Raises NotFound, always of the same sentence."""
         with self._store.database.begin() as tx:
-            found = share_links.find(tx, token_hash=_hash(token))
+            found = share_links.find(tx, token_hash=hash_token(token))
         if found is None or found.result.format not in formats.FORMATS:
             raise NotFound(_GONE)
         if str(found.session.id) in self._store.pending_deletions:
@@ -105,7 +105,3 @@ class ShareLinks:
             raise NotFound(_GONE)
         name = download_name(found.session, found.result)
         return SharedResult(path, name, found.result, found.link.expires_at)
-
-
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
