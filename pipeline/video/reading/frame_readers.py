@@ -22,6 +22,7 @@ import av
 from pipeline.errors import VideoError
 from pipeline.video.av_errors import read_errors
 from pipeline.video.reading.frames import Frame, convert_frame, decode_wanted, keyframe_between
+from pipeline.video.reading.idle_timer import IdleTimer
 from pipeline.video.reading.index_cache import load_index
 from pipeline.video.reading.source import Source
 
@@ -52,10 +53,9 @@ class FrameReaders:
     def __init__(self, max_pixels: int, idle_seconds: float = 10.0) -> None:
         """Keep readers of videos of at most `max_pixels` pixels a frame in all."""
         self._max_pixels = max_pixels
-        self._idle_seconds = idle_seconds
         self._lock = threading.Lock()
         self._readers: list[_Reader] = []
-        self._timer: threading.Timer | None = None
+        self._timer = IdleTimer(self._lock, idle_seconds, self._close_idle)
 
     def read(self, path: Path, pts: int, pixel_format: PixelFormat = "rgb24") -> Frame | None:
         """Return the frame at `pts`, converted as `read_frames` does; None if it cannot be decoded.
@@ -107,20 +107,12 @@ class FrameReaders:
         with self._lock:
             reader.users -= 1
             reader.used = time.monotonic()
-            self._arm()
+            if self._readers:
+                self._timer.start()
 
-    def _arm(self) -> None:
-        if self._timer is None and self._readers:
-            self._timer = threading.Timer(self._idle_seconds, self._close_idle)
-            self._timer.daemon = True
-            self._timer.start()
-
-    def _close_idle(self) -> None:
-        with self._lock:
-            self._timer = None
-            past = time.monotonic() - self._idle_seconds
-            self._drop([reader for reader in self._readers if not reader.users and reader.used <= past])
-            self._arm()
+    def _close_idle(self, past: float) -> bool:
+        self._drop([reader for reader in self._readers if not reader.users and reader.used <= past])
+        return bool(self._readers)
 
     def _drop(self, readers: list[_Reader]) -> None:
         for reader in readers:

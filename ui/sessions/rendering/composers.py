@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from pipeline.compositing.background import Background, Footage, Picture
 from pipeline.compositing.composite import Composer, open_composer
 from pipeline.compositing.edges import Edges
+from pipeline.files import file_state
+from pipeline.video.reading.idle_timer import IdleTimer
 
 _MAX_IDLE = 4
 
 
 @dataclass(frozen=True)
 class _Key:
-    """What a compositor is opened with, and the state of the background's file."""
+    """Arguments that a compositor is opened with, and the state of the background's file."""
 
     background: Background
     file: tuple[int, int] | None
@@ -37,11 +39,10 @@ class ComposerPool:
     """Compositors to be used by one thread at a time, and closed when nobody asks. Thread-safe."""
 
     def __init__(self, idle_seconds: float = 10.0) -> None:
-        self._idle_seconds = idle_seconds
         self._lock = threading.Lock()
         self._idle: list[_Idle] = []
         """The latest used last."""
-        self._timer: threading.Timer | None = None
+        self._timer = IdleTimer(self._lock, idle_seconds, self._close_idle)
 
     @contextmanager
     def use(self, background: Background, width: int, height: int, edges: Edges) -> Iterator[Composer]:
@@ -77,27 +78,15 @@ class ComposerPool:
             self._idle.append(idle)
             while len(self._idle) > _MAX_IDLE:
                 self._idle.pop(0).composer.close()
-            self._arm()
-
-    def _arm(self) -> None:
-        if self._timer is None and self._idle:
-            self._timer = threading.Timer(self._idle_seconds, self._close_idle)
-            self._timer.daemon = True
             self._timer.start()
 
-    def _close_idle(self) -> None:
-        with self._lock:
-            self._timer = None
-            past = time.monotonic() - self._idle_seconds
-            for idle in [idle for idle in self._idle if idle.since <= past]:
-                self._idle.remove(idle)
-                idle.composer.close()
-            self._arm()
+    def _close_idle(self, past: float) -> bool:
+        for idle in [idle for idle in self._idle if idle.since <= past]:
+            self._idle.remove(idle)
+            idle.composer.close()
+        return bool(self._idle)
 
 
 def _file_state(background: Background) -> tuple[int, int] | None:
-    """Return the modification time and size of the background's file; None if there is none."""
-    if not isinstance(background, Picture | Footage) or not background.path.exists():
-        return None
-    stat = background.path.stat()
-    return stat.st_mtime_ns, stat.st_size
+    """Return the `file_state` of the background's file; None if there is none."""
+    return file_state(background.path) if isinstance(background, Picture | Footage) else None
