@@ -14,10 +14,20 @@ from typing import Any
 import av
 import cv2
 import numpy as np
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
 from assets import make_sample
-from assets.make_sample import blur, encoded, linear, out_of_focus, photograph, portrait, pose, sway
+from assets.make_sample import (
+    add_video,
+    blur,
+    encoded,
+    linear,
+    mux_frames,
+    out_of_focus,
+    photograph,
+    portrait,
+    pose,
+    sway,
+)
 from pipeline.compositing.background import Picture
 from pipeline.job import Job
 from pipeline.process import process
@@ -174,21 +184,7 @@ def shoot(moment: Moment) -> Iterator[np.ndarray]:
 def write(path: Path, frames: list[np.ndarray], crf: int) -> None:
     """Write H.264 in an MP4, and its first frame beside it as a JPEG."""
     with av.open(str(path), "w", options={"movflags": "+faststart", "fflags": "+bitexact"}) as container:
-        options = {"preset": "veryslow", "crf": str(crf), "threads": "1"}
-        video: Any = container.add_stream("libx264", rate=RATE, options=options)
-        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        video.colorspace, video.color_range = Colorspace.ITU709, ColorRange.MPEG
-        video.color_trc, video.color_primaries = ColorTrc.BT709, ColorPrimaries.BT709
-        for n, frame in enumerate(frames):
-            picture = av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(
-                format="yuv420p",
-                dst_colorspace=Colorspace.ITU709,
-                src_color_range=ColorRange.JPEG,
-                dst_color_range=ColorRange.MPEG,
-            )
-            picture.pts, picture.time_base = n, 1 / RATE
-            container.mux(video.encode(picture))
-        container.mux(video.encode(None))
+        mux_frames(container, add_video(container, WIDTH, HEIGHT, "veryslow", crf), frames)
     poster = cv2.resize(
         frames[len(frames) // 2], (POSTER_WIDTH, POSTER_WIDTH * HEIGHT // WIDTH), interpolation=cv2.INTER_AREA
     )

@@ -258,27 +258,38 @@ def play() -> np.ndarray:
     return np.rint(np.clip(sound * fade, -1, 1) * 32767).astype(np.int16)
 
 
+def add_video(container: Any, width: int, height: int, preset: str, crf: int) -> Any:
+    """Add an H.264 stream of BT.709, at RATE frames a second, to a container that is being written."""
+    # One thread, or x264 would divide its bits by how many processors the machine has.
+    options = {"preset": preset, "crf": str(crf), "threads": "1"}
+    video: Any = container.add_stream("libx264", rate=RATE, options=options)
+    video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+    video.colorspace, video.color_range = Colorspace.ITU709, ColorRange.MPEG
+    video.color_trc, video.color_primaries = ColorTrc.BT709, ColorPrimaries.BT709
+    return video
+
+
+def mux_frames(container: Any, video: Any, frames: list[np.ndarray]) -> None:
+    """Encode frames, `[H, W, 3]` uint8 RGB, to the end of the stream and write them to the container."""
+    for n, frame in enumerate(frames):
+        picture = av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(
+            format="yuv420p",
+            dst_colorspace=Colorspace.ITU709,
+            src_color_range=ColorRange.JPEG,
+            dst_color_range=ColorRange.MPEG,
+        )
+        picture.pts, picture.time_base = n, 1 / RATE
+        container.mux(video.encode(picture))
+    container.mux(video.encode(None))
+
+
 def write(path: Path, frames: list[np.ndarray], sound: np.ndarray) -> None:
     """H.264 and AAC in an MP4 that starts before it has been read to its end."""
     with av.open(str(path), "w", options={"movflags": "+faststart", "fflags": "+bitexact"}) as container:
-        # One thread, or x264 would divide its bits by how many processors the machine has.
-        options = {"preset": "slow", "crf": "18", "threads": "1"}
-        video: Any = container.add_stream("libx264", rate=RATE, options=options)
-        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        video.colorspace, video.color_range = Colorspace.ITU709, ColorRange.MPEG
-        video.color_trc, video.color_primaries = ColorTrc.BT709, ColorPrimaries.BT709
+        video = add_video(container, WIDTH, HEIGHT, "slow", 18)
         audio: Any = container.add_stream("aac", rate=SAMPLE_RATE, layout="stereo")
         audio.bit_rate = 96_000
-        for n, frame in enumerate(frames):
-            picture = av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(
-                format="yuv420p",
-                dst_colorspace=Colorspace.ITU709,
-                src_color_range=ColorRange.JPEG,
-                dst_color_range=ColorRange.MPEG,
-            )
-            picture.pts, picture.time_base = n, 1 / RATE
-            container.mux(video.encode(picture))
-        container.mux(video.encode(None))
+        mux_frames(container, video, frames)
         samples = np.ascontiguousarray(sound.reshape(1, -1))
         block = av.AudioFrame.from_ndarray(samples, format="s16", layout="stereo")
         block.sample_rate, block.time_base, block.pts = SAMPLE_RATE, Fraction(1, SAMPLE_RATE), 0
