@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
+import uvicorn
 from playwright.sync_api import (
     Browser,
     BrowserContext,
@@ -28,6 +31,7 @@ from playwright.sync_api import (
     expect,
     sync_playwright,
 )
+from starlette.types import ASGIApp
 
 from pipeline.jobs import sandbox
 from tests import browser as system_browser
@@ -134,6 +138,21 @@ def running_with_stand_ins(*, but_for: str = "", **settings: str) -> Iterator[Se
         program = ("-m", "tests.ui.stand_in_app")
         with running(Path(folder, "home"), but_for=but_for, program=program, **folders, **settings) as server:
             yield server
+
+
+@contextmanager
+def serve(application: ASGIApp) -> Iterator[str]:
+    """Serve an application in a thread of this process; yields its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(application, port=port, log_level="error", ws="none"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    waiting.until(lambda: server.started)
+    yield f"http://127.0.0.1:{port}/"
+    server.should_exit = True
+    thread.join(waiting.DEADLINE)
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import re
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -13,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import uvicorn
 from fastapi import APIRouter
 from fastapi.responses import FileResponse, JSONResponse, Response
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests import rendered
 from tests.hearing import write_melody
+from tests.ui.conftest import serve
 from tests.ui.page.test_stage import (  # noqa: F401
     FRAMES,
     HEIGHT,
@@ -36,7 +34,7 @@ from tests.ui.page.test_stage import (  # noqa: F401
     picture,
     settled,
 )
-from tests.waiting import DEADLINE, until
+from tests.waiting import until
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -77,16 +75,8 @@ def address(fake: Fake, media: Path) -> Iterator[str]:
 
     app = application(fake)
     app.router.routes[:0] = extra.routes  # before the page, which takes every address
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", ws="none"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    until(lambda: server.started)
-    yield f"http://127.0.0.1:{port}/"
-    server.should_exit = True
-    thread.join(DEADLINE)
+    with serve(app) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import base64
 import copy
 import itertools
 import re
-import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,12 +18,12 @@ import cv2
 import gradio as gr
 import numpy as np
 import pytest
-import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests import rendered
+from tests.ui.conftest import serve
 from tests.waiting import DEADLINE, until
 from ui import text
 from ui.page.blocks import STREAMS
@@ -208,16 +207,8 @@ def fake() -> Fake:
 
 @pytest.fixture(scope="module")
 def address(fake: Fake) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(application(fake), port=port, log_level="error", ws="none"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    until(lambda: server.started)
-    yield f"http://127.0.0.1:{port}/"
-    server.should_exit = True
-    thread.join(DEADLINE)
+    with serve(application(fake)) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
