@@ -82,7 +82,7 @@ def plan_segments(
 
 
 class PlanInputs(NamedTuple):
-    """What a plan is made of, and takes long to find: scene cuts and proposed prompts."""
+    """Inputs of a plan that take long to find: scene cuts and proposed prompts."""
 
     scenes: Collection[int]
     """The pts of frames that begin a scene, as far as they matter."""

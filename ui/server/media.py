@@ -159,7 +159,7 @@ def router(service: SessionService) -> APIRouter:
                     "state": live.status,
                     "ready": live.ready,
                     "checks": live.cut.checks,
-                    "done": live.done,
+                    "done": live.cut.done,
                     "total": live.cut.total,
                     "rate": live.rate,
                     "left": live.left,

@@ -13,10 +13,9 @@ def expected_seconds(session: Session, cut: CutState, rate: float = 0.0) -> floa
     `rate` is that of the live cut, in frames a second; where it is 0, the speed measured in earlier runs on
     this machine is taken. None where nothing was measured.
     """
-    stored = sum(past - first for first, past in cut.ready)
-    left, size = max(0, cut.total - stored), (session.clip.width, session.clip.height)
+    left, size = max(0, cut.total - cut.done), (session.clip.width, session.clip.height)
     # A crop is rendered once all frames are cut.
-    rendered = cut.total if session.job.follows_subject(session.clip) else stored
+    rendered = cut.total if session.job.follows_subject(session.clip) else cut.done
     rendering = speeds.expected_seconds(speeds.rendering_key(session.job.format), size, rendered)
     if not left:
         return rendering

@@ -43,7 +43,7 @@ nothing can be computed yet."""
 
 @dataclass(frozen=True)
 class LiveCut:
-    """What a page shows of a session's live cut."""
+    """State of a session's live cut, as a page shows it."""
 
     status: Status
     cut: CutState
@@ -61,11 +61,6 @@ class LiveCut:
         """Ranges [first, past) of the numbers of the frames that can be shown cut, previews among them."""
         single = [(n, n + 1) for n in self.previews if not any(a <= n < b for a, b in self.cut.ready)]
         return sorted([*self.cut.ready, *single])
-
-    @property
-    def done(self) -> int:
-        """Number of frames that are cut."""
-        return sum(past - first for first, past in self.cut.ready)
 
 
 @dataclass(eq=False)
@@ -285,7 +280,7 @@ class LiveCuts:
 
 
 def _is_whole(cut: CutState) -> bool:
-    return sum(past - first for first, past in cut.ready) >= cut.total
+    return cut.done >= cut.total
 
 
 def _can_cut(session: Session) -> bool:

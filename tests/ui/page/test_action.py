@@ -1,4 +1,4 @@
-"""What starts, stops and ends a run stays in view, at every size of the window and at every scroll."""
+"""The controls of a run stay in view, at every size of the window and at every scroll."""
 
 from __future__ import annotations
 

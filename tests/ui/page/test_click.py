@@ -45,7 +45,7 @@ WORKER = "worker"
 
 
 class Counts(NamedTuple):
-    """What a click has cost."""
+    """Counts of the work that a click has caused."""
 
     transactions: int
     opens: int

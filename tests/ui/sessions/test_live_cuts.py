@@ -63,7 +63,7 @@ def ask(service: SessionService, id: str, near: int = 0) -> LiveCut:
 def test_a_session_is_cut_while_it_is_looked_at(service: SessionService, make: Callable[..., str]) -> None:
     id = make()
     first = ask(service, id)
-    assert (first.status, first.done, first.cut.total) == ("waiting", 0, 24)
+    assert (first.status, first.cut.done, first.cut.total) == ("waiting", 0, 24)
     until(lambda: ask(service, id).status == "done")
     assert ask(service, id).cut.ready == [(0, 24)]
     session = service.open(id)
@@ -98,7 +98,7 @@ def test_it_stops_when_nobody_looks_and_goes_on_when_somebody_does(
 ) -> None:
     id = line.session_maker(tmp_path, own, long_clip)()
     service.choices.choose_model(id, "dwelling")
-    until(lambda: ask(service, id).done > 1)
+    until(lambda: ask(service, id).cut.done > 1)
     monkeypatch.setattr(live_cuts, "ATTENTION_SECONDS", 0)
     model: Any = models.load("dwelling", "auto")
     stops = threading.Event()
@@ -109,7 +109,7 @@ def test_it_stops_when_nobody_looks_and_goes_on_when_somebody_does(
         return bool(model.frames == before)
 
     until(has_stopped)
-    done = ask(service, id).done
+    done = ask(service, id).cut.done
     assert 0 < done < 180
     monkeypatch.setattr(live_cuts, "ATTENTION_SECONDS", 60)
     until(lambda: ask(service, id).status == "done")
@@ -137,7 +137,7 @@ def test_users_take_turns(
     ids = {owner: make(owner, "dwelling") for owner in owners}
 
     def done() -> list[int]:
-        return [ask(service.for_owner(owner), id).done for owner, id in ids.items()]
+        return [ask(service.for_owner(owner), id).cut.done for owner, id in ids.items()]
 
     until(lambda: all(done()))
     for owner, id in ids.items():
@@ -150,7 +150,7 @@ def test_marks_that_change_are_followed(service: SessionService, make: Callable[
     before = service.frames.revision(service.open(id))
     service.choices.save_marks(id, [{"time": 0.5, "points": [{"x": 9, "y": 9, "keep": False}]}])
     session, live = service.live_cut(id, 12)
-    assert service.frames.revision(session) != before and live.done == 0
+    assert service.frames.revision(session) != before and live.cut.done == 0
     until(lambda: ask(service, id).status == "done")
 
 
@@ -170,7 +170,7 @@ def test_of_a_slow_model_only_the_previews_are_computed(
     assert ask(service, id).status == "slow"
     session = service.open(id)
     until(lambda: len(service.frames.cached_previews(session)) == 6)
-    assert ask(service, id).status == "slow" and ask(service, id).done == 0
+    assert ask(service, id).status == "slow" and ask(service, id).cut.done == 0
     until(lambda: ask(service, id).left == 0.0)
     previews = service.frames.preview_frames(session)
     assert ask(service, id).ready == [(number, number + 1) for number in previews]
@@ -187,7 +187,7 @@ def test_a_quota_that_is_used_up_is_told(
 
 def test_a_deleted_session_is_forgotten(service: SessionService, make: Callable[..., str]) -> None:
     id = make(model="slow")
-    until(lambda: ask(service, id).done > 1)
+    until(lambda: ask(service, id).cut.done > 1)
     folder = service.open(id).folder
     service.delete(id)
     assert not folder.exists()

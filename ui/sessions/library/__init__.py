@@ -1,1 +1,1 @@
-"""What ships for users to choose from: background pictures and example clips."""
+"""Shipped files for users to choose from: background pictures and example clips."""

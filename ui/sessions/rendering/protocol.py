@@ -77,6 +77,11 @@ class CutState(NamedTuple):
     total: int
     """Number of frames in the session's range."""
 
+    @property
+    def done(self) -> int:
+        """Number of frames that are cut."""
+        return sum(past - first for first, past in self.ready)
+
 
 class CropWindows(NamedTuple):
     """Windows of a cropped result, all of one size."""
