@@ -307,9 +307,12 @@ def _cut_key(session: Session) -> tuple[Any, ...]:
 
 
 def _expects_slow(session: Session) -> bool:
-    """Return True if the model was measured to be too slow here for the whole clip."""
+    """Return True if the model has a slow encoder, and was measured to be too slow here for the whole clip.
+
+    Others are tried: what was measured may have been a busy machine, and a few frames say how it is now.
+    """
     card, size = models.card(session.job.model), (session.clip.width, session.clip.height)
-    seconds = speeds.expected_seconds(card.key, size, 1)
+    seconds = speeds.expected_seconds(card.key, size, 1) if card.slow_encoder else None
     return seconds is not None and seconds > 1 / _SLOWEST_RATE
 
 

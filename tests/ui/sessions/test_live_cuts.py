@@ -166,7 +166,8 @@ def test_of_a_slow_model_only_the_previews_are_computed(
     service: SessionService, make: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(speeds, "expected_seconds", lambda *_: 12.0)
-    id = make(model="carrying")
+    id = make(model="pointing")
+    service.choices.save_marks(id, [{"time": 0, "points": [{"x": 90, "y": 90, "keep": True}]}])
     assert ask(service, id).status == "slow"
     session = service.open(id)
     until(lambda: len(service.frames.cached_previews(session)) == 6)
@@ -174,6 +175,14 @@ def test_of_a_slow_model_only_the_previews_are_computed(
     until(lambda: ask(service, id).left == 0.0)
     previews = service.frames.preview_frames(session)
     assert ask(service, id).ready == [(number, number + 1) for number in previews]
+
+
+def test_a_model_that_was_slow_on_a_busy_machine_is_tried_again(
+    service: SessionService, make: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speeds, "expected_seconds", lambda *_: 12.0)
+    id = make(model="carrying")
+    until(lambda: ask(service, id).status == "done")
 
 
 def test_a_quota_that_is_used_up_is_told(
