@@ -61,7 +61,7 @@ class ThreadWorker(LocalWorker):
         super().__init__(InferenceService)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=WORKER)
         self._readers = self.hosted._stored._readers
-        self._readers._idle_seconds = 3600.0  # what is counted does not depend on the machine's speed
+        self._readers._timer._seconds = 3600.0  # what is counted does not depend on the machine's speed
 
     def call(self, method: Callable[..., Any], *args: Any) -> Any:
         return self._thread.submit(super().call, method, *args).result()
@@ -69,8 +69,6 @@ class ThreadWorker(LocalWorker):
     def close(self) -> None:
         self._thread.shutdown()
         self._readers.close()
-        if self._readers._timer is not None:
-            self._readers._timer.cancel()
 
 
 @pytest.fixture

@@ -33,6 +33,8 @@ from pipeline.jobs.runner import Runner
 from pipeline.matte import MatteFile
 from pipeline.process import process
 from pipeline.prompts import Point, Prompt
+from pipeline.propagation.ahead import compute_ahead
+from pipeline.propagation.partial import find_mattes
 from tests import ffprobe, rendered
 from tests.pipeline import stand_in
 from tests.postgres import on_a_server_of_its_own
@@ -584,7 +586,8 @@ def test_previews_are_yielded_one_by_one(service: SessionService, upload: Any) -
     numbers = list(service.frames.make_previews(session))
     assert [len(n) for n in numbers] == [1, 2, 3, 4, 5, 6]
     assert service.frames.cached_previews(session) == sorted(numbers[-1])
-    assert service.frames.render_frame(session, numbers[-1][3], "over").final
+    preview = service.frames.render_frame(session, numbers[-1][3], "over")
+    assert preview.cut and not preview.final, "a run sees the frames in between, too"
     before = service.frames.revision(session)
     moved = service.choices.save_marks(
         session.id, [{"time": 0.0, "points": [{"x": 80, "y": 60, "keep": True}]}]
@@ -977,6 +980,19 @@ def test_files_of_a_killed_server_are_recovered(service: SessionService, upload:
     assert service.open(halfway).row.name == "halfway.mp4"
 
 
+def test_a_picture_is_final_once_a_run_would_make_the_same(service: SessionService, upload: Any) -> None:
+    id = service.create(upload("long.mp4"), "a.mp4")
+    session = service.choices.choose_model(id, "recorte")
+    predicted = service.frames.render_frame(session, 0, "cutout")
+    assert predicted.cut and not predicted.final, "a run looks at more frames than this one"
+    for _ in compute_ahead(session.effective_job):
+        pass
+    cut = service.frames.render_frame(session, 0, "cutout")
+    stored = find_mattes(session.effective_job, session.clip, 0)
+    assert cut.final and stored is not None
+    assert np.array_equal(pixels(cut)[..., 3], stored[1])
+
+
 # ---------------------------------------------------------------- several objects, several lookers
 
 
@@ -985,14 +1001,19 @@ def test_a_frame_with_an_unknown_object_is_not_final(service: SessionService, po
     for _ in service.frames.make_previews(session):
         pass
     shown = service.frames.cached_previews(session)[-1]
-    assert service.frames.render_frame(session, shown, "cutout").final
-    both = service.choices.save_marks(pointed, [lone(40, 45), lone(110, 45, object=2)])
-    partly = service.frames.render_frame(both, shown, "cutout")
-    assert not partly.final and disc(pixels(partly), 40, 45) == 14 and disc(pixels(partly), 110, 45) == 0
+    assert service.frames.render_frame(session, 0, "cutout").final
+    later = {**lone(110, 45, object=2), "time": 0.3}
+    both = service.choices.save_marks(pointed, [lone(40, 45), later])
+    for index in (0, shown):
+        partly = service.frames.render_frame(both, index, "cutout")
+        assert not partly.final
+        assert disc(pixels(partly), 40, 45) == 14 and disc(pixels(partly), 110, 45) == 0
     assert service.frames.cached_previews(both) == []
     for _ in service.frames.make_previews(both):
         pass
-    whole = service.frames.render_frame(both, shown, "cutout")
+    assert disc(pixels(service.frames.render_frame(both, shown, "cutout")), 110, 45) == 14
+    at_once = service.choices.save_marks(pointed, [lone(40, 45), lone(110, 45, object=2)])
+    whole = service.frames.render_frame(at_once, 0, "cutout")
     assert whole.final and disc(pixels(whole), 110, 45) == 14
 
 

@@ -240,8 +240,9 @@ class InferenceService:
         """Return the mattes on this frame by object, True if they are final, and the frame if it was decoded.
 
         They come from the cache, or from the model if it can predict this frame directly; others are missing.
-        A correction is propagated by a few frames, or with `propagate` as a run would. A stored matte is what
-        the result has; it is the union of all objects, and is returned as the first one's.
+        A correction is propagated by a few frames, or with `propagate` as a run would. They are final if a
+        run makes the same. A stored matte is what the result has; it is the union of all objects, and is
+        returned as the first one's.
         """
         jobs, stored = _jobs_by_object(request.effective_job), find_matte(request)
         if stored is not None:
@@ -264,7 +265,7 @@ class InferenceService:
                     decoded = frame if frame.pts == pts else decoded
             if key in self._mattes:
                 mattes[number] = self._mattes[key]
-            rough |= corrected and key not in self._propagated
+            rough |= key not in self._propagated and (corrected or not _predicts_exactly(request, job, pts))
         return mattes, len(mattes) == len(jobs) and not rough, decoded
 
     def _predicts_directly(self, clip: Clip, job: Job, pts: int) -> bool:
@@ -343,6 +344,18 @@ class InferenceService:
         while sum(cached.nbytes for cached in self._mattes.values()) > _CACHE_BYTES:
             oldest, _ = self._mattes.popitem(last=False)
             self._propagated.discard(oldest)
+
+
+def _predicts_exactly(request: RenderRequest, job: Job, pts: int) -> bool:
+    """Return True if a prediction of this frame alone is what a run makes of it, for a job about one object.
+
+    For a model that works frame by frame, that is so without deflickering; for others on the frames that
+    their streams start from.
+    """
+    if models.card(job.model).per_frame:
+        return not job.deflicker
+    prompt = prompts_by_frame(job.active_prompts, request.clip).get(pts)
+    return prompt is not None and prompt.initialises
 
 
 def _frame_pts(request: RenderRequest, index: int) -> int:
