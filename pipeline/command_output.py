@@ -11,9 +11,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from languages.sentences import translate_for_command_line
 from pipeline.clip import Clip, Remark
 from pipeline.job import Progress
-from pipeline.languages.error_sentences import translate_for_command_line
 from pipeline.weights.download import DownloadProgress
 from pipeline.weights.spec import format_size
 

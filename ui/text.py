@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.languages import error_sentences
+from languages import formatting, locales
 
-LOCALES_DIR = error_sentences.LOCALES_DIR
-FALLBACK = error_sentences.ENGLISH
+LOCALES_DIR = locales.LOCALES_DIR
+FALLBACK = locales.ENGLISH
 
 Table = dict[str, str]
 """Text by key."""
@@ -50,10 +50,10 @@ class Locale:
     """By the format's key; only those that differ from the format's label."""
     shared_errors: Table
     """Sentences that several errors have in common, by a name for each."""
-    errors: dict[str, dict[str, str | None]]
-    """Errors by topic; see `pipeline.languages.error_sentences`."""
-    command_line_errors: dict[str, str | None]
-    """Errors that the command line shows in words of its own; see `pipeline.languages.error_sentences`."""
+    errors: dict[str, Table]
+    """Errors by topic; see `languages.locales`."""
+    command_line_errors: dict[str, Table]
+    """Errors that the command line shows in words of its own, by topic; see `languages.locales`."""
 
     @classmethod
     def read(cls, path: Path) -> Locale:
@@ -118,20 +118,6 @@ def translate_format_name(language: str, format: str, english: str) -> str:
     return locale(language).format_names.get(format, english)
 
 
-def format_number(value: float, language: str = FALLBACK, digits: int = 1) -> str:
-    """Format a number with so many decimals."""
-    return f"{value:.{digits}f}".replace(".", locale(language).decimal_separator)
-
-
-def format_duration(seconds: float, language: str = FALLBACK) -> str:
-    """Format a duration: 3.2 s, 4:05 min or 1:02:03 h."""
-    if seconds < 59.95:
-        return f"{format_number(seconds, language)} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02} h" if hours else f"{minutes}:{rest:02} min"
-
-
 def format_moment(moment: datetime) -> str:
     """Format a moment for readers of any time zone: 2026-12-03 14:05 UTC."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
@@ -145,10 +131,6 @@ def format_estimate(seconds: float) -> str:
     return f"{minutes} min" if minutes < 100 else f"{round(minutes / 60)} h"
 
 
-def format_size(count: int, language: str = FALLBACK) -> str:
-    """Format a number of bytes in kB, MB or GB (powers of 1000)."""
-    if count < 1_000_000:
-        return f"{max(1, round(count / 1000))} kB"
-    if count < 1_000_000_000:
-        return f"{format_number(count / 1e6, language)} MB"
-    return f"{format_number(count / 1e9, language)} GB"
+format_number = formatting.format_number
+format_duration = formatting.format_duration
+format_size = formatting.format_size

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from languages.formatting import format_file_size
+
 HUB = "https://huggingface.co"
 
 
@@ -48,6 +50,4 @@ class Weights:
 
 def format_size(count: int) -> str:
     """Return a number of bytes as text: 375 MB."""
-    if count >= 1e9:
-        return f"{count / 1e9:.2f} GB"
-    return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{max(1, round(count / 1e3))} kB"
+    return format_file_size(count)

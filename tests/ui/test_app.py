@@ -236,6 +236,7 @@ MAY_NOT = {
     "ui/startup.py": {"gradio", "fastapi", "db", "pipeline", "ui.page", "ui.server", "ui.sessions"},
     "ui/text.py": {"gradio", "fastapi", "ui.page", "ui.server", "ui.sessions"},
     "pipeline": {"gradio", "fastapi", "sqlalchemy", "db", "ui", "app"},
+    "languages": {"gradio", "fastapi", "sqlalchemy", "torch", "pipeline", "db", "ui", "app"},
     "db": {"gradio", "fastapi", "torch", "pipeline", "ui", "app"},
 }
 

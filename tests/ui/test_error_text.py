@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from languages import locales, sentences
 from pipeline import limits
 from pipeline.errors import INTERNAL_ERROR
-from pipeline.languages import error_sentences
 from ui import error_text, text
 
 TRANSLATED = [code for code in text.LOCALES if code != text.FALLBACK]
@@ -83,7 +83,7 @@ NEVER_PRINTED = {
 @pytest.mark.parametrize("language", TRANSLATED)
 def test_every_error_that_ends_a_command_has_a_translation(language: str) -> None:
     def translate(sentence: str) -> str:
-        return error_sentences.translate(language, sentence, command_line=True)
+        return sentences.translate(language, sentence, command_line=True)
 
     known = {place: said for place, said in raised_on_the_command_line() if said not in NEVER_PRINTED}
     assert {"app.py", "pipeline/__main__.py", "db/users.py", "ui/settings.py", "ui/startup.py"} <= {
@@ -111,10 +111,10 @@ def test_the_command_line_keeps_its_advice_in_every_language() -> None:
             ("x is no background. Give a colour such as #00b140 or white, a picture's path, blur, or "
              "transparent.", ["blur", "transparent"]),
         ):  # fmt: skip
-            said = error_sentences.translate(language, sentence, command_line=True)
+            said = sentences.translate(language, sentence, command_line=True)
             assert said != sentence and "some other way" not in said
             assert [word for word in advice if word not in said] == []
-            assert error_sentences.translate("en", sentence, command_line=True) == sentence
+            assert sentences.translate("en", sentence, command_line=True) == sentence
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_the_command_line_keeps_its_advice_in_every_language() -> None:
 def test_the_environment_names_the_language_of_the_command_line(
     environment: dict[str, str], language: str
 ) -> None:
-    assert error_sentences.command_line_language(environment) == language
+    assert locales.command_line_language(environment) == language
 
 
 ENDINGS = [limits.describe_exit(status) for status in (-9, -11, -24, -2, 3, None)]

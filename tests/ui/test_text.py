@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import fields
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -59,38 +58,43 @@ def test_a_language_has_the_keys_and_placeholders_of_english(section: str, langu
         assert other[key] and placeholders(sentence) == placeholders(other[key]), key
 
 
+def flat(topics: dict[str, text.Table]) -> dict[str, str]:
+    """The templates of a section of errors by their keys, such as "video.empty"."""
+    return {f"{topic}.{name}": said for topic, names in topics.items() for name, said in names.items()}
+
+
+def whole(locale: text.Locale, said: str) -> str:
+    return locale.shared_errors[said[1:]] if said.startswith("@") else said
+
+
 @pytest.mark.parametrize("language", TRANSLATED)
 def test_a_language_has_every_error_and_fills_in_only_what_it_was_raised_with(language: str) -> None:
     english, other = text.LOCALES[text.FALLBACK], text.LOCALES[language]
-    assert [*english.errors] == [*other.errors]
-    assert [*english.command_line_errors] == [*other.command_line_errors]
-    for raised, said in other.command_line_errors.items():
-        assert said and not said.startswith("@") and placeholders(said) <= placeholders(raised), raised
-    for topic, shown in english.errors.items():
-        # In the same order: of two patterns that match, the first counts.
-        assert [*shown] == [*other.errors[topic]]
-        for raised, said in shown.items():
-            for locale, sentence in ((english, said), (other, other.errors[topic][raised])):
-                assert sentence is not None or locale is english, raised
-                if sentence is not None:
-                    whole = locale.shared_errors[sentence[1:]] if sentence.startswith("@") else sentence
-                    assert placeholders(whole) <= placeholders(raised), raised
+    raised = flat(english.errors) | flat(english.command_line_errors)
+    for section in ("errors", "command_line_errors"):
+        ours, theirs = flat(getattr(english, section)), flat(getattr(other, section))
+        assert [*ours] == [*theirs]  # in the same order, for whoever compares the files
+        for key in ours:
+            for locale, said in ((english, ours[key]), (other, theirs[key])):
+                assert said and placeholders(whole(locale, said)) <= placeholders(raised[key]), key
+            assert ours[key].startswith("@") == theirs[key].startswith("@"), key
+            if key not in english.command_line_errors and not ours[key].startswith("@"):
+                assert theirs[key] != ours[key], key
 
 
-def test_the_command_line_has_words_of_its_own_where_the_page_says_something_else() -> None:
-    english = text.LOCALES[text.FALLBACK]
-    assert {*english.command_line_errors.values()} == {None}  # as it was raised
-    for topic in english.errors.values():
-        for raised, said in topic.items():
-            assert said is None or raised in english.command_line_errors, raised
-
-
-def test_each_shared_error_is_used_and_no_error_is_listed_twice() -> None:
+def test_the_command_line_has_words_of_its_own_where_the_page_says_something_shared() -> None:
     for locale in text.LOCALES.values():
-        shown = [said for topic in locale.errors.values() for said in topic.values() if said]
-        assert {said[1:] for said in shown if said.startswith("@")} == locale.shared_errors.keys()
-        raised = Counter(chain.from_iterable(locale.errors.values()))
-        assert max(raised.values()) == 1
+        shown, printed = flat(locale.errors), flat(locale.command_line_errors)
+        for key, said in shown.items():
+            assert not said.startswith("@") or key in printed, key
+        for key, said in printed.items():
+            assert not said.startswith("@") and said != shown.get(key), key
+
+
+def test_each_shared_error_is_used() -> None:
+    for locale in text.LOCALES.values():
+        used = {said[1:] for said in flat(locale.errors).values() if said.startswith("@")}
+        assert used == locale.shared_errors.keys()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -119,9 +123,9 @@ FIND_A_LANGUAGE = """
 import sys
 from pathlib import Path
 
-from pipeline.languages import error_sentences
+from languages import locales
 
-error_sentences.LOCALES_DIR = Path(sys.argv[1])
+locales.LOCALES_DIR = Path(sys.argv[1])
 
 from starlette.requests import Request
 
@@ -153,7 +157,7 @@ def test_a_file_more_is_a_language_more(tmp_path: Path) -> None:
 
     def changed(value: Any) -> Any:
         if isinstance(value, dict):
-            return {key: changed(said) if said is not None else f"<{key}>" for key, said in value.items()}
+            return {key: changed(said) for key, said in value.items()}
         return value if value.startswith("@") else f"<{value}>"
 
     for path in FILES:
@@ -173,7 +177,14 @@ def test_a_file_more_is_a_language_more(tmp_path: Path) -> None:
 
 def test_nothing_in_the_code_names_a_language_but_english() -> None:
     codes = {*text.LOCALES} - {text.FALLBACK}
-    for folder, suffix in (("ui", "py"), ("pipeline", "py"), ("db", "py"), ("assets", "js"), (".", "py")):
+    for folder, suffix in (
+        ("ui", "py"),
+        ("languages", "py"),
+        ("pipeline", "py"),
+        ("db", "py"),
+        ("assets", "js"),
+        (".", "py"),
+    ):
         for path in (ROOT / folder).glob(f"*.{suffix}" if folder == "." else f"**/*.{suffix}"):
             named = re.findall(r"""(["'])(\w+)\1""", path.read_text(encoding="utf-8"))
             assert not {word for _, word in named} & codes, path

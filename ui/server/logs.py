@@ -201,7 +201,14 @@ def _describe(error: BaseException) -> dict[str, object]:
 def error_kind(error: BaseException) -> str:
     """Return the name of an error's class, with its module unless that is Python's or the program's own."""
     module = type(error).__module__
-    unqualified = module == "builtins" or module.split(".")[0] in ("db", "pipeline", "ui", "app", "__main__")
+    unqualified = module == "builtins" or module.split(".")[0] in (
+        "languages",
+        "db",
+        "pipeline",
+        "ui",
+        "app",
+        "__main__",
+    )
     return type(error).__name__ if unqualified else f"{module}.{type(error).__name__}"
 
 

@@ -43,7 +43,9 @@ class RunQueue:
         session = self._store.open(id, owner)
         if session.awaited_background:
             raise InputError(
-                f"Choose the {session.awaited_background} that is to stand behind the subject first."
+                "Choose the picture that is to stand behind the subject first."
+                if session.awaited_background == "picture"
+                else "Choose the video that is to stand behind the subject first."
             )
         job, seconds = self.plan(session)
         need = self.bytes_needed(session, job) if self._quota.limit_bytes else 0

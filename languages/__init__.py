@@ -1,0 +1,1 @@
+"""Messages for people, and their sentences in each language. Knows no other package."""

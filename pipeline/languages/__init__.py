@@ -1,1 +1,0 @@
-"""Other languages than English."""
