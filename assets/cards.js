@@ -15,7 +15,7 @@ import { fill, languageCode } from "./words.js";
  * @property {string} model its name, empty where the session cannot be read
  * @property {string} background "#rrggbb", or the key of a word
  * @property {string} state
- * @property {?{done: number, total: number}} progress frames
+ * @property {?{done: number, total: number, left: ?string}} progress frames, and how long the rest takes
  * @property {?string} took how long the run took
  * @property {?string} error
  * @property {boolean} starred
@@ -159,10 +159,12 @@ function update(node, card) {
   const state = at(".state");
   state.className = `state ${card.state}`;
   state.textContent = t(card.state);
-  const progress = card.state === "running" && card.progress;
+  const progress = card.state === "running" ? card.progress : null;
   if (progress) state.append(" · ", t("frames", progress));
+  if (progress?.left) state.append(" · ", t("left", { time: progress.left }));
   if (card.state === "done" && card.took) state.append(" · ", t("took", { seconds: card.took }));
   at("progress").hidden = !progress;
+  at("progress").setAttribute("aria-label", t("progress_of", { name: card.name }));
   if (progress) Object.assign(at("progress"), { max: Math.max(1, progress.total), value: progress.done });
   at(".failure").textContent = card.error || "";
   at(".failure").hidden = !card.error;

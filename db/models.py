@@ -131,6 +131,7 @@ class SessionRow(Base):
     starred: Mapped[bool] = mapped_column(server_default=false())
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+    changed_at: Mapped[datetime] = mapped_column(server_default=func.now())  # of its job, state or results
     state: Mapped[State] = mapped_column(server_default=State.READY.value)
     source: Mapped[str]  # a file's name inside the session's folder
     clip: Mapped[Json]  # properties of the probed video
@@ -154,6 +155,7 @@ class SessionRow(Base):
     __table_args__ = (
         Index("ix_sessions_newest", "created_at", "id"),
         Index("ix_sessions_owner", "owner_id", "created_at", "id"),
+        Index("ix_sessions_changed", "owner_id", "changed_at", "id"),
     )
 
 

@@ -79,12 +79,23 @@ def list_page(
     owner: UUID | None = None,
 ) -> Sequence[SessionRow]:
     """Return sessions newest first: those after `before`, those whose name contains `search`."""
-    query = select(SessionRow).where(_is_owned_by(owner)).order_by(*_NEWEST).limit(limit)
+    query = select(SessionRow).where(*_are_found(owner, search)).order_by(*_NEWEST).limit(limit)
     if before is not None:
         query = query.where(_is_after(before))
-    if search:
-        query = query.where(SessionRow.name.icontains(search, autoescape=True))
     return tx.scalars(query).all()
+
+
+def list_changed(
+    tx: Session, *, limit: int = 50, search: str | None = None, owner: UUID | None = None
+) -> Sequence[SessionRow]:
+    """Return sessions whose name contains `search`, the one that was changed last first.
+
+    A change is one of the job, the state or the results: a new name or a star leaves a session in its place.
+    """
+    order = SessionRow.changed_at.desc(), SessionRow.id.desc()
+    return tx.scalars(
+        select(SessionRow).where(*_are_found(owner, search)).order_by(*order).limit(limit)
+    ).all()
 
 
 def list_unfinished(tx: Session, *, owner: UUID | None = None) -> Sequence[SessionRow]:
@@ -127,6 +138,7 @@ def save_job(
     row = _get_owned(tx, id, owner)
     row.job = job
     row.format_before = format_before
+    row.changed_at = now(tx)
     tx.flush()
     return row
 
@@ -221,6 +233,7 @@ def add_result(tx: Session, *, id: UUID | str, result: RunFinished) -> Result:
     )
     row = _get(tx, id)
     row.results.insert(0, added)
+    row.changed_at = now(tx)
     tx.flush()
     return added
 
@@ -338,6 +351,12 @@ def _is_after(last: Cursor) -> ColumnElement[bool]:
     return tuple_(SessionRow.created_at, SessionRow.id) < last
 
 
+def _are_found(owner: UUID | None, search: str | None) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions on a user's sessions whose name contains `search`."""
+    owned = _is_owned_by(owner)
+    return (owned, SessionRow.name.icontains(search, autoescape=True)) if search else (owned,)
+
+
 def _is_owned_by(owner: UUID | None) -> ColumnElement[bool]:
     return SessionRow.owner_id.is_(None) if owner is None else SessionRow.owner_id == owner
 
@@ -376,6 +395,7 @@ def _set_state(row: SessionRow, state: State, error: str | None, at: datetime) -
         raise ValueError(f"A session that is {row.state} cannot become {state}.")
     row.state = state
     row.error = error
+    row.changed_at = at
     if state is State.QUEUED:
         row.queued_at, row.started_at, row.finished_at, row.beat_at = at, None, None, None
     elif state is State.RUNNING:

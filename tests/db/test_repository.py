@@ -189,6 +189,32 @@ def test_pages_are_ordered_newest_first(tx: Session) -> None:
     assert seen == [row.id for row in newest]
 
 
+def test_the_newest_change_of_a_job_state_or_result_comes_first(tx: Session) -> None:
+    ids = [make(tx).id for _ in range(5)]
+
+    def age() -> None:
+        """Put all changes a day back: within a transaction the time stands still."""
+        tx.execute(text("UPDATE sessions SET changed_at = changed_at - interval '1 day'"))
+        tx.expire_all()
+
+    changes = [
+        lambda id: repository.save_job(tx, id=id, job={"model": "other"}),
+        lambda id: repository.queue(tx, id=id),
+        lambda id: make_result(tx, id),
+    ]
+    for id, change in zip((ids[3], ids[0], ids[2]), changes, strict=True):
+        age()
+        change(id)
+    age()
+    repository.rename(tx, id=ids[1], name="Praia")
+    repository.star(tx, id=ids[1], starred=True)
+    repository.save_progress(tx, id=ids[4], progress=progress_of(1))
+    listed = [row.id for row in repository.list_changed(tx)]
+    assert listed[:3] == [ids[2], ids[0], ids[3]] and set(listed[3:]) == {ids[1], ids[4]}
+    assert [row.id for row in repository.list_changed(tx, limit=1)] == [ids[2]]
+    assert [row.id for row in repository.list_changed(tx, search="PRAIA")] == [ids[1]]
+
+
 def test_a_page_contains_the_results_of_its_sessions(tx: Session) -> None:
     for minutes in range(3):
         row = make_aged(tx, minutes)
@@ -288,7 +314,7 @@ def test_every_function_with_an_owner_is_tested_below() -> None:
         for name, function in vars(repository).items()
         if public(function) and "owner" in signature(function).parameters
     }
-    assert told == {*FOR_AN_OWNER, "create", "list_page", "list_ids", "list_unfinished"}
+    assert told == {*FOR_AN_OWNER, "create", "list_page", "list_changed", "list_ids", "list_unfinished"}
 
 
 def public(value: Any) -> bool:
@@ -315,6 +341,7 @@ def test_users_list_only_their_own_sessions(tx: Session, owners: list[UUID]) -> 
     for owner, ids in theirs.items():
         assert [row.id for row in repository.list_page(tx, owner=owner)] == ids[::-1]
         assert [row.id for row in repository.list_page(tx, owner=owner, search="BEACH", limit=1)] == ids[1:]
+        assert {row.id for row in repository.list_changed(tx, owner=owner)} == set(ids)
         assert repository.list_ids(tx, owner=owner) == ids
     assert repository.list_page(tx, owner=uuid4()) == []
 

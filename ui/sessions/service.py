@@ -122,7 +122,7 @@ class SessionService:
         return self.open(id)
 
     def list_sessions(self, search: str | None = None) -> list[Session | Unreadable]:
-        """Return the newest 200 sessions whose name contains `search`, newest first."""
+        """Return the 200 sessions changed last whose name contains `search`, newest change first."""
         return self._store.list_sessions(self._owner, search)
 
     def find_unfinished(self) -> str | None:

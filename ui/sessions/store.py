@@ -81,9 +81,9 @@ class SessionStore:
         return self.saved.find(id, owner)
 
     def list_sessions(self, owner: UUID | None, search: str | None = None) -> list[Session | Unreadable]:
-        """Return a user's newest 200 sessions whose name contains `search`, newest first."""
+        """Return the 200 sessions of a user that changed last, of those whose name contains `search`."""
         with self.database.begin() as tx:
-            rows = repository.list_page(tx, limit=_LIST_LIMIT, search=search or None, owner=owner)
+            rows = repository.list_changed(tx, limit=_LIST_LIMIT, search=search or None, owner=owner)
         return [self.read(row) for row in rows if str(row.id) not in self.pending_deletions]
 
     def find_unfinished(self, owner: UUID | None) -> str | None:

@@ -107,6 +107,8 @@ def test_sessions_are_renamed_deleted_and_restored_in_their_list(
     card = page.locator(f'.card[data-id="{id}"]')
     # It follows the run without being asked.
     expect(card).to_contain_text(re.compile(r"running · [1-9]\d* of 2400 frames"))
+    expect(card.get_by_role("progressbar", name="Progress of lasting.mp4")).to_be_visible()
+    expect(card).to_contain_text(re.compile(r"of 2400 frames · [\d.:]+ (s|min|h) left"))
     before = card.locator("progress").get_attribute("value")
     until(lambda: card.locator("progress").get_attribute("value") not in (before, None))
 

@@ -1,4 +1,4 @@
-"""The list of sessions: cards, newest first."""
+"""The list of sessions: cards, the newest change first."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import gradio as gr
 from db.models import SessionRow
 from pipeline import formats, models
 from pipeline.compositing.background import Background, Blur, Colour, Footage, Transparent, format_spec
+from pipeline.job import Progress
 from ui import error_text, text
 from ui.addresses import media_address
 from ui.page import scripts
@@ -138,9 +139,9 @@ def card(session: Session | Unreadable, language: str) -> dict[str, Any]:
         "id": session.id,
         "name": row.name,
         "starred": row.starred,
-        "when": row.created_at.isoformat(),
+        "when": row.changed_at.isoformat(),
         "state": row.state.value,
-        "progress": progress and {"done": progress.done, "total": progress.total},
+        "progress": progress and _progress(progress, language),
         "error": error and error_text.translate(language, error),
         "took": text.format_duration(row.results[0].seconds, language) if row.results else None,
         "results": [
@@ -162,6 +163,12 @@ def _choices(session: Session) -> dict[str, Any]:
         "model": models.cards()[model].label if model in models.cards() else model,
         "background": _background_key(session.job.background),
     }
+
+
+def _progress(progress: Progress, language: str) -> dict[str, Any]:
+    """Return how far a run is: its frames, and the time left where that is known."""
+    left = None if progress.left is None else text.format_duration(progress.left, language)
+    return {"done": progress.done, "total": progress.total, "left": left}
 
 
 def _background_key(background: Background) -> str:
