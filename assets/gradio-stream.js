@@ -21,17 +21,20 @@ const READ_WITHIN = 50; // ms; the page reads a message within promises, without
  * @param {typeof fetch} ask the wrapped fetch
  * @param {string} base the page's address
  * @param {() => Promise<void>} [untilRead] fulfilled when the page has read the last message
+ * @param {(request: FetchArguments, answered: Promise<void>) => void} [onEvent] called for each event that is sent,
+ *   with a promise that is fulfilled when its last answer has arrived, or none can arrive
  * @returns {typeof fetch}
  */
 export function withEveryAnswer(
   ask,
   base,
   untilRead = () => new Promise((resolve) => setTimeout(resolve, READ_WITHIN)),
+  onEvent = () => {},
 ) {
   /** Events that were sent and are not confirmed yet. @type {Set<Promise<Response>>} */
   const joining = new Set();
-  /** Confirmed events whose last answer has not arrived. @type {Set<string>} */
-  const due = new Set();
+  /** Confirmed events whose last answer has not arrived, and what to call when it has. @type {Map<string, () => void>} */
+  const due = new Map();
   /** Events whose last answer arrived before their confirmation. @type {Set<string>} */
   const early = new Set();
   /** The server's message that closes a stream, once one was received. @type {?string} */
@@ -39,19 +42,49 @@ export function withEveryAnswer(
   /** Fulfilled when the page has read that its stream was closed. */
   let closingRead = Promise.resolve();
 
-  /** @param {Promise<Response>} sent */
-  async function place(sent) {
-    const answer = await sent;
-    if (answer.ok) {
-      const { event_id: event } = await answer.clone().json();
-      if (!early.delete(event)) due.add(event);
+  /**
+   * @param {Promise<Response>} sent
+   * @param {() => void} finish
+   */
+  async function place(sent, finish) {
+    let confirmed = false;
+    try {
+      const answer = await sent;
+      if (answer.ok) {
+        const { event_id: event } = await answer.clone().json();
+        confirmed = !early.delete(event);
+        if (confirmed) due.set(event, finish);
+      }
+      return answer;
+    } finally {
+      if (!confirmed) finish();
     }
-    return answer;
+  }
+
+  /** @param {string} event */
+  function complete(event) {
+    const finish = due.get(event);
+    if (finish) finish();
+    else early.add(event);
+    due.delete(event);
+  }
+
+  /** Finish the events whose answers were lost with their stream. */
+  function abandon() {
+    for (const finish of due.values()) finish();
   }
 
   /** @param {FetchArguments} request */
   async function join(request) {
-    const placed = place(ask(...request));
+    /** @type {() => void} */
+    let finish = () => {};
+    onEvent(
+      request,
+      new Promise((resolve) => {
+        finish = resolve;
+      }),
+    );
+    const placed = place(ask(...request), finish);
     joining.add(placed);
     try {
       await placed;
@@ -89,11 +122,23 @@ export function withEveryAnswer(
    * @param {FetchArguments} request
    */
   async function* answers(answer, request) {
+    try {
+      yield* everyAnswer(answer, request);
+    } finally {
+      abandon();
+    }
+  }
+
+  /**
+   * @param {Response} answer
+   * @param {FetchArguments} request
+   */
+  async function* everyAnswer(answer, request) {
     for (;;) {
       let closed = false;
       for await (const message of messages(answer)) {
         const { msg, event_id: event } = JSON.parse(message.slice("data:".length));
-        if (msg === "process_completed" && !due.delete(event)) early.add(event);
+        if (msg === "process_completed") complete(event);
         closed = msg === "close_stream"; // and is the last
         if (closed) closeMessage = message;
         else yield message;
@@ -117,7 +162,10 @@ export function withEveryAnswer(
       return new Response(`${closing(closeMessage)}\n\n`, { headers });
     }
     const first = await ask(...request);
-    if (!first.ok) return first;
+    if (!first.ok) {
+      abandon();
+      return first;
+    }
     const source = answers(first, request);
     const encoder = new TextEncoder();
     const body = new ReadableStream({

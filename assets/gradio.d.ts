@@ -27,6 +27,11 @@ declare const WORDS: Record<string, Record<string, string>>;
 declare const MOST: number | null;
 
 interface Window {
-  /** Offered by `uploads.js` to the server's events: show that an upload is read, and that it has been. */
-  recorte: { reading: (name: string) => void; read: () => void };
+  /**
+   * Offered to the page's events: show that an upload is read, and that it has been (`uploads.js`); wait until the
+   * choices that were made are saved (`streams.js`).
+   */
+  recorte: { reading: (name: string) => void; read: () => void; settled: () => Promise<void> };
+  /** Gradio's description of the page. */
+  gradio_config?: { dependencies: { id: number; types: { generator: boolean } }[] };
 }

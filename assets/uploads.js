@@ -184,7 +184,7 @@ window.fetch = (...request) => {
   }
   return next(...request);
 };
-window.recorte = { reading: panel.reading, read: panel.close };
+window.recorte = { ...window.recorte, reading: panel.reading, read: panel.close };
 
 // ---------------------------------------------------------------- dropped and pasted anywhere
 

@@ -279,3 +279,43 @@ test("other requests are passed through", async () => {
   await page.answer(response);
   assert.equal(await asked, response);
 });
+
+test("an event is answered once its last answer has arrived", async () => {
+  const stream = new ServerStream();
+  const answered = [];
+  const fetch = withEveryAnswer(
+    async (path) => (path.endsWith("join") ? place("a") : stream.response),
+    "http://page/",
+    async () => {},
+    ([path], done) => done.then(() => answered.push(path)),
+  );
+  await fetch("/queue/join", {});
+  read(await fetch("/queue/data"));
+  await settle();
+  assert.deepEqual(answered, []);
+  stream.send(completed("a"));
+  await settle();
+  assert.deepEqual(answered, ["/queue/join"]);
+});
+
+test("an event is answered if it is refused, and if its answers are lost", async () => {
+  const stream = new ServerStream();
+  const answered = [];
+  const fetch = withEveryAnswer(
+    async (path) => {
+      if (path.endsWith("data")) return stream.response;
+      return path.startsWith("/refused") ? new Response("", { status: 503 }) : place("a");
+    },
+    "http://page/",
+    async () => {},
+    ([path], done) => done.then(() => answered.push(path)),
+  );
+  await fetch("/refused/queue/join", {});
+  await settle();
+  assert.deepEqual(answered, ["/refused/queue/join"]);
+  await fetch("/queue/join", {});
+  read(await fetch("/queue/data"));
+  stream.end();
+  await settle();
+  assert.deepEqual(answered, ["/refused/queue/join", "/queue/join"]);
+});

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import cv2
 import numpy as np
-from playwright.sync_api import Download, Locator, Page, expect
+from playwright.sync_api import Download, Locator, Page, Route, expect
 
 from tests import ffprobe
 from tests.ui.conftest import Server
@@ -20,6 +20,9 @@ from tests.waiting import until
 Visit = Callable[..., Page]
 
 WIDTH, HEIGHT = 320, 180
+
+SILENCE_MS = 300
+"""Time in which what must not be sent would be."""
 
 
 # ---------------------------------------------------------------- what a hand does
@@ -269,6 +272,23 @@ def test_a_run_can_be_watched_and_cancelled(server: Server, visit: Visit, long_c
     expect(page.locator("#make")).to_be_visible()
     assert not list(folder.glob("result-*"))
     assert page.locator("#downloads a").count() == 0
+
+
+def test_a_run_waits_for_a_choice_that_is_being_saved(server: Server, visit: Visit, clip: Path) -> None:
+    page = visit(server.url)
+    upload(page, clip)
+    ready(page)
+    sent: list[Route] = []
+    page.route("**/queue/join*", lambda route: sent.append(route))
+    with page.expect_request("**/queue/join*"):
+        choose(page, "Transparent")
+    page.locator("#make").click()
+    page.wait_for_timeout(SILENCE_MS)
+    (saving,) = sent
+    saving.continue_()
+    page.unroute("**/queue/join*")
+    done(page)
+    expect(page.locator("#downloads")).to_contain_text("WebM")
 
 
 def test_results_are_downloaded_and_another_background_is_cheap(

@@ -41,6 +41,9 @@ _RATES = {
     "60": "60",
 }
 
+_CHOICES_SAVED_JS = "async (id) => { await window.recorte.settled(); return id; }"
+"""Script for the browser before a run: it waits for choices that are being saved; see `assets/streams.js`."""
+
 Change = Callable[[SessionService, str, Any], Session]
 """Changes an option of a session, given the session's id and the option's value."""
 
@@ -228,7 +231,7 @@ class ResultSection(EditorSection):
         }
         for component, change in options.items():
             self._wire_option(component, change, context)
-        self.make.click(make, context.current, context.shown, show_progress="hidden")
+        self.make.click(make, context.current, context.shown, show_progress="hidden", js=_CHOICES_SAVED_JS)
         self.cancel.click(cancel, context.current, None, show_progress="hidden")
 
     def _wire_option(self, component: Any, change: Change, context: Context) -> None:
