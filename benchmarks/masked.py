@@ -33,7 +33,6 @@ from pipeline.arrays import Image, Mask, Matte
 from pipeline.job import Job
 from pipeline.keys import pts_range
 from pipeline.prompts import Box, Point, Prompt, normalise
-from pipeline.propagation.plan import plan_segments
 from pipeline.propagation.run import run_plan
 from pipeline.propagation.scenes import find_scenes
 from pipeline.propagation.stream import create_stream
@@ -85,8 +84,7 @@ def predict(job: Job, *marks: Prompt) -> list[Matte]:
     clip = probe_clip(job.source)
     job.check(clip)
     pts = pts_range(job, clip)
-    scenes, active = return_value(find_scenes(job, clip, pts))
-    plan = plan_segments(active, clip, *pts, scenes)
+    plan = return_value(find_scenes(job, clip, pts)).plan(clip, pts)
     with tempfile.TemporaryDirectory() as folder:
         steps = run_plan(clip, create_stream(job), plan, Path(folder))
         return [step.pair[1].matte for step in steps if step.pair is not None]

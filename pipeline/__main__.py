@@ -18,27 +18,34 @@ from typing import Any, NoReturn, get_args
 from PIL import Image
 
 from pipeline import formats, models, preview, prompts
-from pipeline.command_output import print_error, print_facts, print_remarks, show_download, show_progress
+from pipeline.command_output import (
+    print_error,
+    print_facts,
+    print_remarks,
+    show_download,
+    show_models,
+    show_progress,
+)
 from pipeline.compositing import aspect, background
 from pipeline.compositing.composite import open_composer
 from pipeline.compositing.edges import CLEAN, Despill, Edges
 from pipeline.errors import InputError, PromptError, RecorteError
 from pipeline.files import replacing
+from pipeline.imaging import strokes
 from pipeline.job import GREEN, Job, Sound
-from pipeline.jobs import speeds
 from pipeline.keys import matte_key
 from pipeline.matte import MatteFile
 from pipeline.models import Card
 from pipeline.process import process, render
-from pipeline.prompts import Box, Point, Prompt
+from pipeline.prompts import Box, Point, Prompt, Stroke
 from pipeline.propagation import resume
 from pipeline.video.reading.probe import probe_clip
 from pipeline.weights import licences, locate
 from pipeline.weights.download import download_files
-from pipeline.weights.spec import format_size
 
 DONE, FAILED, AT_FAULT, INTERRUPTED = 0, 1, 2, 130
 
+_STROKE = "X,Y,X,Y,…:WIDTH"
 _CONTINUE_SENTENCE = (
     "Interrupted; what was found so far is kept beside the matte. Run the same again to continue."
 )
@@ -129,6 +136,8 @@ def _add_matte_options(parser: argparse.ArgumentParser) -> None:
         ("--point", "X,Y[@SECONDS]", "a point on the subject"),
         ("--exclude", "X,Y[@SECONDS]", "a point that is not on it"),
         ("--box", "X0,Y0,X1,Y1[@SECONDS]", "a box around it"),
+        ("--stroke", f"{_STROKE}[@SECONDS]", "a brush stroke over what is on it"),
+        ("--erase", f"{_STROKE}[@SECONDS]", "a brush stroke over what is not on it"),
     ):
         parser.add_argument(name, metavar=form, action="append", default=[], help=text)
     parser.add_argument("--prompts", metavar="FILE.json", type=Path, help="marks as a JSON list")
@@ -266,6 +275,8 @@ def _read_prompts(options: argparse.Namespace) -> tuple[Prompt, ...]:
     for text in options.box:
         corners, time_ = _parse_mark(text, 4)
         marks.append(Prompt(time_, box=Box.between(*corners)))
+    marks += [_parse_stroke(text, True) for text in options.stroke]
+    marks += [_parse_stroke(text, False) for text in options.erase]
     if options.prompts is not None:
         try:
             marks += prompts.from_json(json.loads(options.prompts.read_text(encoding="utf-8")))
@@ -285,6 +296,18 @@ def _parse_mark(text: str, count: int) -> tuple[list[float], float]:
         form = "X,Y" if count == 2 else "X0,Y0,X1,Y1"
         raise PromptError(f"{text!r} is no mark. Write it as {form} or {form}@SECONDS.")
     return numbers, at
+
+
+def _parse_stroke(text: str, keep: bool) -> Prompt:
+    place, _, seconds = text.partition("@")
+    path, _, width = place.partition(":")
+    try:
+        numbers = [float(part) for part in path.split(",")]
+        stroke = Stroke(tuple(zip(numbers[::2], numbers[1::2], strict=True)), float(width), keep)
+        return Prompt(float(seconds or 0), strokes=(strokes.simplify(stroke),))
+    except ValueError:
+        form = _STROKE
+        raise PromptError(f"{text!r} is no brush stroke. Write it as {form} or {form}@SECONDS.") from None
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -353,29 +376,7 @@ def _probe(options: argparse.Namespace) -> None:
 
 
 def _models(options: argparse.Namespace) -> None:
-    for card in models.cards().values():
-        present, accepted = card.present, card.acknowledged
-        measured = speeds.measured_speeds(card.key) or []
-        size = card.weights.bytes if card.weights else 0
-        facts = {
-            "present": present,
-            "bytes": size,
-            "acknowledged": accepted,
-            "speeds": [speed._asdict() for speed in measured],
-        }
-        licence = f"{card.licence}, {card.licence_url}"
-        if card.restriction:
-            licence += f"\n{'':18}{card.restriction} ({'' if accepted else 'not yet '}acknowledged)"
-        kinds = (("points", card.points), ("box", card.box), ("none", card.automatic))
-        rows = {
-            "weights": "ready" if present else f"not here ({format_size(size)})",
-            "marks": " or ".join(kind for kind, takes in kinds if takes),
-            "licence": licence,
-            "speed": "; ".join(map(speeds.label, measured)) or "not yet run here",
-        }
-        lines = [f"{card.key:17} {card.label}: {card.purpose}"]
-        lines += [f"{'':6}{name:11} {value}" for name, value in rows.items()]
-        print_facts(card.to_json() | facts, "\n".join(lines), json_lines=options.json)
+    show_models(json_lines=options.json)
 
 
 def _download(options: argparse.Namespace) -> None:

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from languages.sentences import translate_for_command_line
+from pipeline import models
 from pipeline.clip import Clip, Remark
 from pipeline.job import Progress
+from pipeline.jobs import speeds
 from pipeline.weights.download import DownloadProgress
 from pipeline.weights.spec import format_size
 
@@ -115,3 +117,30 @@ def _peak_memory() -> int:
     except (OSError, IndexError):
         unit = 1 if sys.platform == "darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def show_models(*, json_lines: bool) -> None:
+    """Print all models, what they take, and how fast they have been on this machine."""
+    for card in models.cards().values():
+        present, accepted = card.present, card.acknowledged
+        measured = speeds.measured_speeds(card.key) or []
+        size = card.weights.bytes if card.weights else 0
+        facts = {
+            "present": present,
+            "bytes": size,
+            "acknowledged": accepted,
+            "speeds": [speed._asdict() for speed in measured],
+        }
+        licence = f"{card.licence}, {card.licence_url}"
+        if card.restriction:
+            licence += f"\n{'':18}{card.restriction} ({'' if accepted else 'not yet '}acknowledged)"
+        kinds = (("points", card.points), ("box", card.box), ("none", card.automatic))
+        rows = {
+            "weights": "ready" if present else f"not here ({format_size(size)})",
+            "marks": " or ".join(kind for kind, takes in kinds if takes),
+            "licence": licence,
+            "speed": "; ".join(map(speeds.label, measured)) or "not yet run here",
+        }
+        lines = [f"{card.key:17} {card.label}: {card.purpose}"]
+        lines += [f"{'':6}{name:11} {value}" for name, value in rows.items()]
+        print_facts(card.to_json() | facts, "\n".join(lines), json_lines=json_lines)

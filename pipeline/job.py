@@ -123,7 +123,7 @@ class Job:
                 raise PromptError(f"{card.label} takes no such marks. Remove them or choose another model.")
         if self.prompts and not self.active_prompts:
             raise PromptError("Every object is switched off. Switch one on, or there is nothing to keep.")
-        if not card.automatic and not any(prompt.initialises for prompt in self.active_prompts):
+        if not card.automatic and not any(p.initialises or p.paints for p in self.active_prompts):
             raise PromptError(f"{card.label} needs to be told what to keep. Click on the subject first.")
 
     @property

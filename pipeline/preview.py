@@ -24,7 +24,7 @@ from pipeline.keys import matte_key, pts_range
 from pipeline.matte import MatteFile
 from pipeline.models import Candidate, OffersCandidates, Prediction, PromptedFrame
 from pipeline.propagation import proposals, run
-from pipeline.propagation.plan import Segment, plan_segments, prompts_by_frame
+from pipeline.propagation.plan import Segment, prompts_by_frame
 from pipeline.propagation.predictions import FramePrediction
 from pipeline.propagation.stream import create_stream
 from pipeline.stream_state import State
@@ -66,7 +66,7 @@ def predict_steps(
         return
     plan = [
         [s for s in own if any(s.begin_pts <= p < s.end_pts for p in wanted)]
-        for own in plan_segments(proposals.prompts_for_preview(job, clip), clip, 0, index.pts[-1] + 1)
+        for own in proposals.inputs_for_preview(job, clip).plan(clip, (0, index.pts[-1] + 1))
     ]
     stream = create_stream(job, thinned=True)
     steps = min(steps, models.card(job.model).preview_frames)
@@ -116,7 +116,8 @@ def find_corrected_segment(clip: Clip, job: Job, pts: int) -> Segment | None:
     if pts not in marks or models.card(job.model).per_frame:
         return None
     first, past = pts_range(job, clip)
-    (plan,) = plan_segments(job.active_prompts, clip, min(first, pts), max(past, pts + 1))
+    inputs = proposals.inputs_for_preview(job, clip)
+    (plan,) = inputs.plan(clip, (min(first, pts), max(past, pts + 1)))
     return next((s for s in plan if s.begin_pts <= pts < s.end_pts and s.initial_pts != pts), None)
 
 

@@ -1,4 +1,4 @@
-"""Prompts: points to keep or remove and boxes, placed on frames by the user.
+"""Prompts: points to keep or remove, boxes and brush strokes, placed on frames by the user.
 
 Coordinates are pixels of the displayed (upright) frame, origin at the top left; times are seconds
 from the first frame of the video.
@@ -22,6 +22,12 @@ _MOST_OBJECTS = 99
 """Each object is propagated by streams of its own."""
 
 _HIGHEST_NUMBER = 9999
+
+MOST_STROKES = 200
+"""Most strokes of one object on one frame."""
+
+MOST_VERTICES = 500
+"""Most vertices of a stroke."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +59,50 @@ class Box:
 
 
 @dataclass(frozen=True)
+class Stroke:
+    """Brush stroke: a polyline with round joints and ends, in pixels of the frame.
+
+    What it covers is opaque in the matte of its frame, or transparent; of strokes that overlap the later one
+    counts. Vertices may lie beside the frame, where nothing is painted.
+    """
+
+    path: tuple[tuple[float, float], ...]
+    """Vertices, x before y."""
+    width: float
+    """The brush's diameter."""
+    keep: bool = True
+
+    def check(self, width: int, height: int) -> None:
+        """Raise PromptError where the stroke does not fit a `width` x `height` frame."""
+        largest = max(width, height)
+        if not 1 <= len(self.path) <= MOST_VERTICES:
+            raise PromptError(f"A brush stroke has from 1 to {MOST_VERTICES} points.")
+        if not 1 <= self.width <= largest:
+            raise PromptError(f"A brush is from 1 to {largest} pixels wide in a picture of this size.")
+        for x, y in self.path:
+            if not (-largest <= x <= width + largest and -largest <= y <= height + largest):
+                raise PromptError(
+                    f"A brush stroke at {x:g},{y:g} lies outside the picture, "
+                    f"which is {width} × {height} pixels."
+                )
+
+    def to_json(self) -> dict[str, Any]:
+        return {"path": [list(vertex) for vertex in self.path], "width": self.width, "keep": self.keep}
+
+    @classmethod
+    def from_json(cls, data: Any) -> Stroke:
+        """Read from JSON; raises a built-in error where `data` is not what `to_json` writes."""
+        path = tuple((float(x), float(y)) for x, y in data["path"])
+        return cls(path, float(data["width"]), bool(data.get("keep", True)))
+
+
+@dataclass(frozen=True)
 class Prompt:
     """Prompts of one object on one frame.
 
     A box initialises the object anew; points without a box correct the mask propagated to their frame, and
-    initialise the object only where it has no box at all.
+    initialise the object only where it has no box at all. Strokes correct the mask, too, and initialise the
+    object where nothing else does.
     """
 
     time: float = 0.0
@@ -67,6 +112,8 @@ class Prompt:
     """Number of the object."""
     candidate: int | None = None
     """Index of the chosen candidate mask of a single click; None: the best one."""
+    strokes: tuple[Stroke, ...] = field(default=())
+    """In the order in which they were painted."""
 
     @property
     def initialises(self) -> bool:
@@ -74,16 +121,29 @@ class Prompt:
         return self.box is not None or any(point.keep for point in self.points)
 
     @property
+    def paints(self) -> bool:
+        """True if it has a stroke to keep, which initialises an object where nothing else does."""
+        return any(stroke.keep for stroke in self.strokes)
+
+    @property
     def is_single_click(self) -> bool:
-        """True for a single point to keep, which may mean a part of an object or all of it."""
+        """True for a single point to keep, which may mean a part of an object or all of it.
+
+        Strokes beside it correct the mask that it stands for.
+        """
         return self.box is None and len(self.points) == 1 and self.points[0].keep
 
     def __bool__(self) -> bool:
-        return bool(self.points) or self.box is not None
+        return bool(self.points) or self.box is not None or bool(self.strokes)
 
     def merge(self, other: Prompt) -> Prompt:
         """Merge with `other`, the later one, whose box wins where both have one."""
-        both = replace(self, points=self.points + other.points, box=other.box or self.box)
+        both = replace(
+            self,
+            points=self.points + other.points,
+            box=other.box or self.box,
+            strokes=self.strokes + other.strokes,
+        )
         chosen = self.candidate if other.candidate is None else other.candidate
         return replace(both, candidate=chosen if both.is_single_click else None)
 
@@ -107,6 +167,9 @@ class Prompt:
                 raise PromptError(
                     f"A mark at {x:g},{y:g} lies outside the picture, which is {width} × {height} pixels."
                 )
+        _check_count(self.strokes)
+        for stroke in self.strokes:
+            stroke.check(width, height)
 
     def to_json(self) -> dict[str, Any]:
         out: dict[str, Any] = {"time": self.time}
@@ -118,6 +181,8 @@ class Prompt:
             out["object"] = self.object
         if self.candidate is not None:
             out["candidate"] = self.candidate
+        if self.strokes:
+            out["strokes"] = [stroke.to_json() for stroke in self.strokes]
         return out
 
     @classmethod
@@ -136,6 +201,7 @@ class Prompt:
                 box,
                 _whole(data.get("object", 1)),
                 None if chosen is None else _whole(chosen),
+                tuple(map(Stroke.from_json, data.get("strokes", ()))),
             )
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise PromptError(
@@ -143,6 +209,7 @@ class Prompt:
                 f'"box": [x0, y0, x1, y1]}}, and this is none: {data!r:.120}'
             ) from error
         _check_number(made.object)
+        _check_count(made.strokes)
         return made
 
 
@@ -191,7 +258,11 @@ def group_by_object(prompts: Iterable[Prompt]) -> dict[int, tuple[Prompt, ...]]:
     groups: dict[int, tuple[Prompt, ...]] = {}
     for p in sorted(prompts, key=lambda p: p.object):
         groups[p.object] = (*groups.get(p.object, ()), p)
-    initialised = {number: own for number, own in groups.items() if any(prompt.initialises for prompt in own)}
+    initialised = {
+        number: own
+        for number, own in groups.items()
+        if any(prompt.initialises or prompt.paints for prompt in own)
+    }
     return initialised or groups
 
 
@@ -211,6 +282,11 @@ def objects_from_json(data: Any) -> tuple[Object, ...]:
         raise PromptError("Objects are a short JSON list, one entry for each thing to keep.")
     by_number = {item.number: item for item in map(Object.from_json, data)}
     return tuple(by_number[number] for number in sorted(by_number))
+
+
+def _check_count(strokes: Sequence[Stroke]) -> None:
+    if len(strokes) > MOST_STROKES:
+        raise PromptError(f"There are more than {MOST_STROKES} brush strokes of one object on one frame.")
 
 
 def _check_number(number: int) -> None:

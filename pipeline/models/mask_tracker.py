@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.arrays import Floats, Image, Mask, as_floats
-from pipeline.imaging import guided_filter, optical_flow
+from pipeline.imaging import guided_filter, optical_flow, strokes
 from pipeline.models.base import LOW_CONFIDENCE, Prediction
 from pipeline.models.segmenter import FrameView, initial_masks
 from pipeline.prompts import Point, Prompt
@@ -83,6 +83,8 @@ class MaskTracker:
             self._appearance.predict(motion.camera)
             # A subject of which almost nothing is left is occluded, or left the picture.
             self._logits = motion.logits if self._appearance.is_visible(motion.mask) else None
+        if prompt and prompt.candidate is None:  # a chosen candidate is that of the click alone
+            prompt = strokes.with_points(prompt, *view.size)
         if prompt and (prompt.initialises or self._logits is not None):
             return self._apply_prompt(view, prompt)
         if self._appearance is None or motion is None:
@@ -102,8 +104,9 @@ class MaskTracker:
             for point in prompt.points:
                 mask[view.pixel(point)] |= point.keep
             (result,) = view.segment(Prompt(points=prompt.points, box=view.box(mask)), self._logits)
-        self._appearance = Appearance.from_mask(view, result.logits > 0)
-        return self._accept(view, result.logits, result.score)
+        logits = view.paint(result.logits, prompt.strokes)
+        self._appearance = Appearance.from_mask(view, logits > 0)
+        return self._accept(view, logits, result.score)
 
     def _track(self, view: FrameView, appearance: Appearance, motion: Motion) -> Prediction:
         """Segment around the warped mask; accept that, or the warped mask, if it matches the subject."""

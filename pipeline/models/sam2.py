@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from pipeline.arrays import Image, Matte
 from pipeline.errors import PromptError
-from pipeline.imaging import guided_filter
+from pipeline.imaging import guided_filter, strokes
 from pipeline.models.base import Candidate, Card, Model, Prediction, PromptedFrame
 from pipeline.models.embeddings import Embeddings
+from pipeline.prompts import Prompt
 from pipeline.stream_state import State
 from pipeline.weights.spec import File, Weights
 
@@ -40,7 +41,7 @@ class Sam2:
         for image, prompt in frames:
             if not track.started and not (prompt and prompt.initialises):
                 raise PromptError("SAM 2 needs to be told what to keep. Click on the subject first.")
-            answer = track.step(image, prompt)
+            answer = track.step(image, None if prompt is None else _point_prompt(prompt, image))
             confidence = answer.presence * answer.scores[0]
             yield Prediction(self._matte(answer.logits[0], image), confidence, state=track.state)
 
@@ -64,6 +65,17 @@ class Sam2:
         height, width = guided_filter.fit_size(image.shape[0], image.shape[1], _SIDE)
         mask = self._network.upscale(logits, height, width)
         return guided_filter.upsample(guided_filter.logistic(mask), image)
+
+
+def _point_prompt(prompt: Prompt, image: Image) -> Prompt | None:
+    """Return the prompt with points along its strokes; a chosen candidate is that of the click alone.
+
+    None if nothing is left to tell the network: strokes beside the frame.
+    """
+    if prompt.candidate is not None:
+        return prompt
+    pointed = strokes.with_points(prompt, *image.shape[:2])
+    return pointed if pointed.points or pointed.box else None
 
 
 def _load(device: str, files: list[Path]) -> Model:

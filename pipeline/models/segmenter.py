@@ -10,12 +10,16 @@ import cv2
 import numpy as np
 
 from pipeline.arrays import Floats, Image, Mask, Matte, as_floats
-from pipeline.imaging import guided_filter, optical_flow
+from pipeline.imaging import guided_filter, optical_flow, strokes
 from pipeline.networks.decoder_output import DecoderOutput
-from pipeline.prompts import Box, Point, Prompt
+from pipeline.prompts import Box, Point, Prompt, Stroke
 
 _SIDE = 512
 """Pixels of the long side of the working size: twice that of the logits, so that nothing of them is lost."""
+
+
+_SURE = 8.0
+"""The logit of what a stroke keeps."""
 
 
 class Segmenter(Protocol):
@@ -98,6 +102,17 @@ class FrameView:
         """Return the row and column of the working grid that a point of the frame lies on."""
         x, y = int(point.x / self._step[0]), int(point.y / self._step[1])
         return min(max(y, 0), self.grid[0] - 1), min(max(x, 0), self.grid[1] - 1)
+
+    def paint(self, logits: Floats, painted: Sequence[Stroke]) -> Floats:
+        """Return logits on the working grid, `[h, w]`, sure of what strokes keep and of what they remove."""
+        if not painted:
+            return logits
+        lowest, highest = (
+            cv2.resize(plane, self.grid[::-1], interpolation=cv2.INTER_AREA)
+            for plane in strokes.bounds(tuple(painted), *self.size)
+        )
+        kept = np.where(lowest > 127, np.maximum(logits, _SURE), logits)
+        return as_floats(np.where(highest <= 127, np.minimum(kept, -_SURE), kept))
 
     def empty_matte(self) -> Matte:
         return np.zeros(self.size, np.uint8)

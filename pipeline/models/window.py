@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.arrays import Floats, Image, Matte, as_floats
 from pipeline.imaging import guided_filter
-from pipeline.prompts import Box, Point
+from pipeline.prompts import Box, Point, Stroke
 
 _STRIDE = 32
 """The grid's sides are multiples of this."""
@@ -62,6 +62,11 @@ class Window(NamedTuple):
         """Map a point of the frame to the grid."""
         x, y = self._on_grid(point.x, point.y)
         return Point(x, y, point.keep)
+
+    def stroke(self, stroke: Stroke) -> Stroke:
+        """Map a stroke of the frame to the grid."""
+        scale = float(np.sqrt(self.columns / self.width * self.rows / self.height))
+        return Stroke(tuple(self._on_grid(x, y) for x, y in stroke.path), stroke.width * scale, stroke.keep)
 
     def box(self, box: Box) -> Box:
         """Map a box of the frame to the grid."""

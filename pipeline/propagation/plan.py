@@ -3,8 +3,8 @@
 A model propagates a mask from the first frame of its stream to the last. The clip is therefore cut into
 streams from every frame whose prompts initialise an object: forward from it and backward from it, meeting
 half-way where there are several such frames. A box initialises an object on any frame; without boxes, the
-first points to keep do. All other prompts are corrections: they lie within a stream and apply from their
-frame on, in the direction of the stream.
+first points to keep do; without these, the first strokes to keep, by points along them. All other prompts are
+corrections: they lie within a stream and apply from their frame on, in the direction of the stream.
 
 Each object has streams of its own. Where scene cuts are known beforehand, each scene has initial frames of
 its own, and streams meet at a cut rather than half-way.
@@ -20,6 +20,7 @@ from typing import Literal, NamedTuple
 
 from pipeline import prompts
 from pipeline.clip import Clip
+from pipeline.imaging import strokes
 from pipeline.prompts import Prompt
 from pipeline.video.reading.index_cache import load_index
 
@@ -71,14 +72,23 @@ class Segment:
 
 
 def plan_segments(
-    active: Iterable[Prompt], clip: Clip, begin: int, end: int, cuts: Collection[int] = ()
+    active: Iterable[Prompt],
+    clip: Clip,
+    begin: int,
+    end: int,
+    cuts: Collection[int] = (),
+    *,
+    automatic: bool = False,
 ) -> list[list[Segment]]:
     """Return for each object the segments that together cover begin <= pts < end, in order.
 
     `cuts` are the pts of the frames that begin a scene, ascending, as far as they are known and matter.
+    `automatic`: the model finds a subject that no point or box initialises, so that strokes only correct it.
     """
     objects = prompts.group_by_object(active).values() or [()]
-    return [_plan_object(own, clip, begin, end, cuts) for own in objects]
+    initialised = any(prompt.initialises for own in objects for prompt in own)
+    painted = not automatic or initialised or len(objects) > 1
+    return [_plan_object(own, clip, begin, end, cuts, painted) for own in objects]
 
 
 class PlanInputs(NamedTuple):
@@ -88,10 +98,12 @@ class PlanInputs(NamedTuple):
     """The pts of frames that begin a scene, as far as they matter."""
     prompts: tuple[Prompt, ...]
     """The job's active prompts and those that were proposed."""
+    automatic: bool = False
+    """As in `plan_segments`."""
 
     def plan(self, clip: Clip, frames: tuple[int, int]) -> list[list[Segment]]:
         """Return the segments of each object in a pts range, as `plan_segments`."""
-        return plan_segments(self.prompts, clip, *frames, self.scenes)
+        return plan_segments(self.prompts, clip, *frames, self.scenes, automatic=self.automatic)
 
 
 def spool_name(number: int, segment: Segment, direction: Direction) -> str:
@@ -100,29 +112,39 @@ def spool_name(number: int, segment: Segment, direction: Direction) -> str:
 
 
 def _plan_object(
-    own: Iterable[Prompt], clip: Clip, begin: int, end: int, cuts: Collection[int]
+    own: Iterable[Prompt], clip: Clip, begin: int, end: int, cuts: Collection[int], painted: bool
 ) -> list[Segment]:
+    """Plan the streams of one object; `painted`: its strokes may initialise it."""
     by_frame = prompts_by_frame(own, clip)
     scenes: dict[int, list[int]] = {}
     for pts in by_frame:
         scenes.setdefault(sum(cut <= pts for cut in cuts), []).append(pts)
-    initial = [pts for scene in scenes.values() for pts in _initial_frames(scene, by_frame)] or [begin]
+    initial = [pts for scene in scenes.values() for pts in _initial_frames(scene, by_frame, painted)]
+    for pts in initial:
+        if not by_frame[pts].initialises:
+            by_frame[pts] = strokes.with_points(by_frame[pts], clip.height, clip.width)
+    initial = initial or [begin]
     middles = [next((c for c in cuts if a < c <= b), (a + b) // 2 + 1) for a, b in pairwise(initial)]
     bounds = zip(initial, [begin, *middles], [*middles, end], strict=True)
     segments = [Segment(pts, max(low, begin), min(high, end), by_frame) for pts, low, high in bounds]
     return [segment for segment in segments if segment.begin_pts < segment.end_pts]
 
 
-def _initial_frames(scene: list[int], by_frame: PromptsByFrame) -> list[int]:
+def _initial_frames(scene: list[int], by_frame: PromptsByFrame, painted: bool) -> list[int]:
     """Return the prompted frames of a scene that streams start from.
 
-    Those are the frames with a box; if there is none, the first whose prompts initialise the object.
+    Those are the frames with a box; if there is none, the first whose points initialise the object; and if
+    there is none of those either, with `painted`, the first whose strokes do.
     """
     boxed = [pts for pts in scene if by_frame[pts].box is not None]
-    return boxed or [pts for pts in scene if by_frame[pts].initialises][:1]
+    return (
+        boxed
+        or [pts for pts in scene if by_frame[pts].initialises][:1]
+        or [pts for pts in scene if painted and by_frame[pts].paints][:1]
+    )
 
 
-def prompts_by_frame(own: Iterable[Prompt], clip: Clip) -> PromptsByFrame:
+def prompts_by_frame(own: Iterable[Prompt], clip: Clip) -> dict[int, Prompt]:
     """Return one object's prompts by the pts of the frames that are shown at their times, ascending."""
     times = load_index(clip.path)
     by_frame: dict[int, Prompt] = {}

@@ -20,6 +20,7 @@ from pipeline.job import Job
 from pipeline.keys import pts_range
 from pipeline.models import Proposer
 from pipeline.prompts import Prompt, normalise
+from pipeline.propagation.plan import PlanInputs
 from pipeline.video.reading.frames import read_frames
 from pipeline.video.reading.index_cache import load_index
 
@@ -56,6 +57,12 @@ def propose_each_scene(
 def merge(job: Job, proposed: Iterable[tuple[Prompt, ...]]) -> tuple[Prompt, ...]:
     """Merge the job's own prompts, which only correct, with the proposed ones."""
     return normalise((*chain.from_iterable(proposed), *job.active_prompts))
+
+
+def inputs_for_preview(job: Job, clip: Clip) -> PlanInputs:
+    """Return what a preview's plan is made of: no scene cuts, and `prompts_for_preview`."""
+    automatic = models.card(job.model).automatic and not needs_proposals(job)
+    return PlanInputs([], prompts_for_preview(job, clip), automatic)
 
 
 def prompts_for_preview(job: Job, clip: Clip) -> tuple[Prompt, ...]:

@@ -55,7 +55,11 @@ def read_plan_inputs(job: Job, clip: Clip) -> PlanInputs | None:
         return None
     data = read_json(resume_folder(job.matte) / _PLAN)
     try:
-        return PlanInputs([int(pts) for pts in data["scenes"]], prompts.from_json(data["prompts"]))
+        return PlanInputs(
+            [int(pts) for pts in data["scenes"]],
+            prompts.from_json(data["prompts"]),
+            bool(data.get("automatic", False)),
+        )
     except (LookupError, TypeError, ValueError, PromptError):
         return None
 
@@ -155,7 +159,14 @@ def _stream_records(job: Job, clip: Clip, inputs: PlanInputs | None) -> dict[str
 
 
 def _record_plan(folder: Path, job: Job, clip: Clip, inputs: PlanInputs) -> None:
-    write_json(folder / _PLAN, {"scenes": list(inputs.scenes), "prompts": prompts.to_json(inputs.prompts)})
+    write_json(
+        folder / _PLAN,
+        {
+            "scenes": list(inputs.scenes),
+            "prompts": prompts.to_json(inputs.prompts),
+            "automatic": inputs.automatic,
+        },
+    )
     for name, record in _stream_records(job, clip, inputs).items():
         (folder / name).mkdir(exist_ok=True)
         if read_json(folder / name / _STREAM) != record:

@@ -30,12 +30,14 @@ def find_scenes(job: Job, clip: Clip, frames: tuple[int, int]) -> Generator[Prog
     """
     meter = ProgressMeter("matte", len(load_index(clip.path).between(*frames)))
     proposed = proposals.needs_proposals(job)
+    automatic = models.card(job.model).automatic and not proposed
     if proposed:
         first, last = frames[0], frames[1] - 1
     else:
-        initial = prompts_by_frame((prompt for prompt in job.active_prompts if prompt.initialises), clip)
+        starting = (prompt for prompt in job.active_prompts if prompt.initialises or prompt.paints)
+        initial = prompts_by_frame(starting, clip)
         if len(initial) < 2 or models.card(job.model).has_memory:
-            return PlanInputs([], job.active_prompts)
+            return PlanInputs([], job.active_prompts, automatic)
         first, last = min(initial), max(initial)
     scenes: list[int] = []
     with closing(scene_cuts.scan(clip.path, first, last)) as scan:
@@ -44,7 +46,7 @@ def find_scenes(job: Job, clip: Clip, frames: tuple[int, int]) -> Generator[Prog
                 scenes.append(pts)
             yield meter.progress(0)
     if not proposed:
-        return PlanInputs(scenes, job.active_prompts)
+        return PlanInputs(scenes, job.active_prompts, automatic)
     proposed_prompts: list[tuple[Prompt, ...]] = []
     for of_scene in proposals.propose_each_scene(job, clip, frames, scenes):
         proposed_prompts.append(of_scene)

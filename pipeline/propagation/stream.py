@@ -1,4 +1,8 @@
-"""One stream: a model run over frames in order, with scene cuts, deflickering and review.
+"""One stream: a model run over frames in order, with scene cuts, deflickering, brush strokes and review.
+
+Brush strokes hold on their own frame to the pixel, whatever the model made of them. They are painted into its
+matte here and nowhere else: after deflickering, which would carry them to other frames, and before the matte
+is stored or shown.
 
 A scene cut ends the propagation of what was prompted before it: the frames behind it are empty until a prompt
 initialises the object again. A model without memory is run anew on each scene.
@@ -15,10 +19,11 @@ import numpy as np
 
 from pipeline import models
 from pipeline.errors import RunError
-from pipeline.imaging import scene_cuts
+from pipeline.imaging import scene_cuts, strokes
 from pipeline.imaging.scene_cuts import SceneCutDetector
 from pipeline.job import Job
 from pipeline.models import Model, Prediction, PromptedFrame
+from pipeline.prompts import Prompt
 from pipeline.propagation import deflicker
 from pipeline.propagation.plan import PromptsByFrame
 from pipeline.propagation.predictions import FramePrediction
@@ -84,9 +89,9 @@ def run_model(
                 if frame.pts in marks and marks[frame.pts].initialises:
                     scene = itertools.chain([frame], scene)
                     break
-                empty = np.zeros(frame.image.shape[:2], np.uint8)
+                empty = Prediction(np.zeros(frame.image.shape[:2], np.uint8), 0, prompted=False)
                 behind = partial(_stream_state, frame, number, prompted, review, None)
-                yield frame, Prediction(empty, 0, prompted=False, state=behind)
+                yield frame, _paint(empty, marks.get(frame.pts))._replace(state=behind)
             else:
                 continue
         if deflickered:
@@ -96,11 +101,19 @@ def run_model(
             predictions = _predict(model, scene, marks, model_state)
         if model_state is None:
             review.begin_scene()
-        for frame, result in predictions:
+        for frame, prediction in predictions:
+            result = _paint(prediction, marks.get(frame.pts))
             if reviewed:
                 result = review(frame.image, result, frame.pts in marks)
             behind_it = result.state and partial(_stream_state, frame, number, prompted, review, result.state)
             yield frame, result._replace(state=behind_it)
+
+
+def _paint(prediction: Prediction, prompt: Prompt | None) -> Prediction:
+    """Return the prediction with the strokes of its frame's prompt painted into the matte."""
+    if prompt is None or not prompt.strokes:
+        return prediction
+    return prediction._replace(matte=strokes.paint(prediction.matte, prompt.strokes))
 
 
 def _stream_state(

@@ -26,7 +26,7 @@ from pipeline.jobs.runner import Runner
 from pipeline.keys import matte_key, result_key
 from pipeline.matte import MatteFile
 from pipeline.process import process
-from pipeline.prompts import Box, Object, Point, Prompt
+from pipeline.prompts import Box, Object, Point, Prompt, Stroke
 from pipeline.propagation import spool
 from pipeline.video.reading.frames import read_frames
 from pipeline.video.reading.index_cache import load_index, save_index
@@ -50,6 +50,7 @@ __all__ = [
     "Picture",
     "Point",
     "Prompt",
+    "Stroke",
     "Transparent",
     "matte_key",
     "result_key",

@@ -18,6 +18,7 @@ from tests.golden.internals import (
     Picture,
     Point,
     Prompt,
+    Stroke,
     Transparent,
 )
 
@@ -52,6 +53,18 @@ def fixed() -> dict[str, Job]:
             "sam-vit-b",
             (Prompt(0.25, (Point(12.5, 8.0),), candidate=2),),
             background=Colour(255, 0, 127),
+        ),
+        "strokes": Job(
+            source,
+            DATA / "out.mp4",
+            "recorte",
+            (
+                BOX,
+                Prompt(
+                    0.5,
+                    strokes=(Stroke(((3.0, 4.0), (9.25, 30.0)), 5.5), Stroke(((8.0, 8.0),), 2.0, keep=False)),
+                ),
+            ),
         ),
         "range": Job(source, DATA / "out.mp4", "grabcut", (BOX,), start=0.35, end=1.5, quality="small"),
         "rate": Job(

@@ -74,6 +74,23 @@ def test_marks_and_range(counted_path: Path, tmp_path: Path) -> None:
     assert streams == [1] * 5 + [2] * 28
 
 
+def test_strokes_on_the_command_line(clip_path: Path, tmp_path: Path) -> None:
+    path = tmp_path / "look.png"
+    brushes = ("--stroke", "10,20,30,20,50,20:8@0.5", "--erase", "160,0,160,180:12@0.5", "--erase", "5,5:3")
+    arguments = ("--model", "threshold", "--at", "0.5", "--background", "transparent", "--json", *brushes)
+    assert lines(call("preview", clip_path, path, *arguments)) == [{"output": str(path), "at": 0.5}]
+    with Image.open(path) as picture:
+        alpha = np.asarray(picture)[..., 3]
+    assert (alpha[18:22, 10:50] == 255).all() and not alpha[:, 155:165].any()
+    for wrong in ("1,2,3:4", "1,2", "a,2:3", "1,2:w", "1,2:3@x"):
+        done = call("preview", clip_path, path, "--model", "threshold", "--stroke", wrong)
+        assert done.returncode == 2 and done.stderr == (
+            f"{wrong!r} is no brush stroke. Write it as X,Y,X,Y,…:WIDTH or X,Y,X,Y,…:WIDTH@SECONDS.\n"
+        )
+    done = call("preview", clip_path, path, "--model", "threshold", "--stroke", "1,2,nan,9,inf,3:4")
+    assert done.returncode == 2 and "lies outside the picture" in done.stderr
+
+
 def test_preview(clip_path: Path, tmp_path: Path) -> None:
     path = tmp_path / "look.png"
     arguments = ("--model", "threshold", "--at", "0.5", "--background", "transparent", "--json")

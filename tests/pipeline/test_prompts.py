@@ -7,7 +7,7 @@ import pytest
 
 from pipeline import prompts
 from pipeline.errors import PromptError
-from pipeline.prompts import Box, Object, Point, Prompt
+from pipeline.prompts import MOST_STROKES, MOST_VERTICES, Box, Object, Point, Prompt, Stroke
 
 
 def test_json_round_trip() -> None:
@@ -112,3 +112,99 @@ def test_prompts_outside_the_clip_are_refused(prompt: Prompt, word: str) -> None
 
 def test_prompts_on_the_border_are_accepted() -> None:
     Prompt(2.0, (Point(0, 0), Point(100, 50)), Box(0, 0, 100, 50)).check(100, 50, 2.0)
+
+
+STROKE = Stroke(((1.0, 2.0), (9.5, 2.25)), 4.0)
+
+
+def test_strokes_are_an_addition_to_the_json_of_a_prompt() -> None:
+    erased = Stroke(((5.0, 5.0),), 1.5, keep=False)
+    given = (
+        Prompt(0.5, strokes=(STROKE, erased)),
+        Prompt(1.0, (Point(3, 4),), candidate=1, strokes=(erased,)),
+    )
+    written = json.loads(json.dumps(prompts.to_json(given)))
+    assert written[0] == {
+        "time": 0.5,
+        "strokes": [
+            {"path": [[1.0, 2.0], [9.5, 2.25]], "width": 4.0, "keep": True},
+            {"path": [[5.0, 5.0]], "width": 1.5, "keep": False},
+        ],
+    }
+    assert prompts.from_json(written) == given
+    # A prompt without strokes is written as it was before there were any.
+    old = {
+        "time": 0.25,
+        "points": [{"x": 1.0, "y": 2.0, "keep": True}],
+        "box": [0.0, 0.0, 5.0, 5.0],
+        "object": 2,
+    }
+    assert prompts.to_json(prompts.from_json([old])) == [old]
+
+
+def test_strokes_of_one_object_on_one_frame_are_merged_in_their_order() -> None:
+    later = Stroke(((3.0, 3.0),), 2.0, keep=False)
+    merged = prompts.normalise(
+        [Prompt(1, strokes=(STROKE,)), Prompt(1, (Point(1, 1),)), Prompt(1, strokes=(later,))]
+    )
+    assert merged == (Prompt(1, (Point(1, 1),), strokes=(STROKE, later)),)
+
+
+def test_a_stroke_to_keep_can_initialise_an_object_and_one_to_remove_cannot() -> None:
+    erased = Prompt(0, strokes=(Stroke(((3.0, 3.0),), 2.0, keep=False),), object=2)
+    painted = Prompt(0, strokes=(STROKE,))
+    assert painted and painted.paints and not painted.initialises and not erased.paints
+    assert list(prompts.group_by_object([painted, erased])) == [1]
+    assert list(prompts.group_by_object([erased])) == [2]
+
+
+def test_a_single_click_keeps_its_candidate_beside_strokes() -> None:
+    chosen = Prompt(0, (Point(1, 1),), candidate=2)
+    merged = chosen.merge(Prompt(0, strokes=(STROKE,)))
+    merged.check(100, 50, 2.0)
+    assert merged.candidate == 2 and merged.is_single_click
+
+
+@pytest.mark.parametrize(
+    ("stroke", "sentence"),
+    [
+        (Stroke((), 4.0), "has from 1 to 500 points"),
+        (Stroke(((1.0, 1.0),) * (MOST_VERTICES + 1), 4.0), "has from 1 to 500 points"),
+        (Stroke(((1.0, 1.0),), 0.0), "from 1 to 100 pixels wide"),
+        (Stroke(((1.0, 1.0),), 101.0), "from 1 to 100 pixels wide"),
+        (Stroke(((1.0, 1.0),), math.nan), "from 1 to 100 pixels wide"),
+        (Stroke(((math.nan, 1.0),), 4.0), "at nan,1 lies outside"),
+        (Stroke(((1.0, math.inf),), 4.0), "at 1,inf lies outside"),
+        (Stroke(((500.0, 1.0),), 4.0), "at 500,1 lies outside"),
+    ],
+)
+def test_a_wrong_stroke_is_refused_with_a_sentence(stroke: Stroke, sentence: str) -> None:
+    with pytest.raises(PromptError, match=sentence):
+        Prompt(0, strokes=(stroke,)).check(100, 50, 2.0)
+
+
+def test_strokes_are_bounded_in_number_also_where_they_are_read() -> None:
+    many = Prompt(0, strokes=(STROKE,) * (MOST_STROKES + 1))
+    for refuse in (lambda: many.check(100, 50, 2.0), lambda: prompts.from_json([many.to_json()])):
+        with pytest.raises(PromptError, match=f"more than {MOST_STROKES} brush strokes"):
+            refuse()
+    replaced = Prompt(0, strokes=(STROKE,) * MOST_STROKES)
+    replaced.check(100, 50, 2.0)
+    Prompt(0, strokes=(Stroke(((-3.0, 55.0),), 4.0),)).check(100, 50, 2.0)  # beside the frame
+
+
+@pytest.mark.parametrize(
+    "strokes",
+    [
+        5,
+        [5],
+        [{}],
+        [{"path": [[1]], "width": 2}],
+        [{"path": [[1, 2]]}],
+        [{"path": 3, "width": 2}],
+        [{"path": [["a", 2]], "width": 2}],
+    ],
+)
+def test_json_that_is_no_stroke_is_refused(strokes: object) -> None:
+    with pytest.raises(PromptError, match="Marks are read as"):
+        prompts.from_json([{"time": 0, "strokes": strokes}])

@@ -1,8 +1,8 @@
 """Three-way merge of edits of one session from several windows.
 
 An edit comes with what its window had before it. Its changes are applied to what the session has now, and
-changes of other windows stay. Prompts are identified by object and frame, points one by one. Where both have
-changed the same thing the edit wins, and a conflict is reported.
+changes of other windows stay. Prompts are identified by object and frame, points and strokes one by one.
+Where both have changed the same thing the edit wins, and a conflict is reported.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
 from pipeline.job import Job
-from pipeline.prompts import Object, Point, Prompt, normalise
+from pipeline.prompts import Object, Prompt, normalise
 
 Value = TypeVar("Value")
 
@@ -67,18 +67,20 @@ def merge(base: Marks, mine: Marks, theirs: Marks) -> tuple[Marks, list[Conflict
 
 def _prompt(base: Prompt, mine: Prompt, theirs: Prompt) -> tuple[Prompt, bool]:
     """Merge one object's prompt on one frame; True on a conflict."""
-    points, points_clash = _points(base.points, mine.points, theirs.points)
+    points, points_clash = _marks(base.points, mine.points, theirs.points)
+    strokes, strokes_clash = _marks(base.strokes, mine.strokes, theirs.strokes)
     box, box_clash = _pick(base.box, mine.box, theirs.box)
     candidate, candidate_clash = _pick(base.candidate, mine.candidate, theirs.candidate)
-    merged = replace(theirs, points=points, box=box, candidate=candidate)
+    merged = replace(theirs, points=points, box=box, candidate=candidate, strokes=strokes)
+    clash = points_clash or box_clash or strokes_clash
     if not merged.is_single_click:
-        return replace(merged, candidate=None), points_clash or box_clash
-    return merged, points_clash or box_clash or candidate_clash
+        return replace(merged, candidate=None), clash
+    return merged, clash or candidate_clash
 
 
-def _points(
-    base: Iterable[Point], mine: Iterable[Point], theirs: Iterable[Point]
-) -> tuple[tuple[Point, ...], bool]:
+def _marks(
+    base: Iterable[Value], mine: Iterable[Value], theirs: Iterable[Value]
+) -> tuple[tuple[Value, ...], bool]:
     base, mine, theirs = list(base), list(mine), list(theirs)
     removed = [point for point in base if point not in mine]
     new = [point for point in mine if point not in base]

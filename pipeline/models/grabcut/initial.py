@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.arrays import Floats, Image, Mask, as_floats
-from pipeline.imaging import guided_filter, optical_flow
+from pipeline.imaging import guided_filter, optical_flow, strokes
 from pipeline.imaging.guided_filter import Guide
 from pipeline.models.grabcut.colours import (
     Bins,
@@ -23,7 +23,7 @@ from pipeline.models.grabcut.colours import (
     signed_distance,
     smooth_odds,
 )
-from pipeline.prompts import Box, Point, Prompt
+from pipeline.prompts import Box, Point, Prompt, Stroke
 
 SIDE = 480
 """Pixels of the long side of the working size."""
@@ -36,6 +36,15 @@ def scale_points(prompt: Prompt, frame: Image, small: Image) -> tuple[Point, ...
     """Return the prompt's points on the working grid."""
     across, down = small.shape[1] / frame.shape[1], small.shape[0] / frame.shape[0]
     return tuple(Point(p.x * across, p.y * down, p.keep) for p in prompt.points)
+
+
+def scale_strokes(prompt: Prompt, frame: Image, small: Image) -> tuple[Stroke, ...]:
+    """Return the prompt's strokes on the working grid."""
+    across, down = small.shape[1] / frame.shape[1], small.shape[0] / frame.shape[0]
+    return tuple(
+        Stroke(tuple((x * across, y * down) for x, y in s.path), s.width * across, s.keep)
+        for s in prompt.strokes
+    )
 
 
 def mask_from_prompt(frame: Image, small: Image, prompt: Prompt) -> Floats:
@@ -157,23 +166,35 @@ def _distance_to(small: Image, point: Point) -> Floats:
     return np.asarray(np.hypot(x - point.x, y - point.y), np.float32)
 
 
-def correct_mask(small: Image, mask: Floats, points: tuple[Point, ...]) -> Floats:
-    """Return the mask with each point's surroundings added or removed; `[h, w]`, 0 to 1."""
+def correct_mask(
+    small: Image, mask: Floats, points: tuple[Point, ...], painted: tuple[Stroke, ...] = ()
+) -> Floats:
+    """Return the mask with the surroundings of points and strokes added or removed; `[h, w]`, 0 to 1."""
     bins, guide = bin_colours(small), edge_guide(small)
     for point in points:
-        mask = _apply_click(bins, guide, mask, point, _distance_to(small, point))
+        distance = _distance_to(small, point)
+        spot = distance < max(2.0, 0.008 * max(mask.shape))
+        mask = _apply_mark(bins, guide, mask, spot, distance, point.keep)
+    for stroke in painted:
+        lowest, highest = strokes.bounds((stroke,), *mask.shape)
+        spot = np.asarray(lowest > 127 if stroke.keep else highest <= 127)
+        if spot.any():
+            distance = as_floats(cv2.distanceTransform((~spot).astype(np.uint8), cv2.DIST_L2, 3))
+            mask = _apply_mark(bins, guide, mask, spot, distance, stroke.keep)
     return mask
 
 
-def _apply_click(bins: Bins, guide: Guide, mask: Floats, point: Point, distance: Floats) -> Floats:
-    """Return the mask after one click; `distance` is each pixel's from it. Only what touches it changes."""
-    sign = 1.0 if point.keep else -1.0
+def _apply_mark(bins: Bins, guide: Guide, mask: Floats, spot: Mask, distance: Floats, keep: bool) -> Floats:
+    """Return the mask after one click or stroke, which surely covers `spot`. Only what touches that changes.
+
+    `distance` is each pixel's from the mark.
+    """
+    sign = 1.0 if keep else -1.0
     side = max(mask.shape)
-    spot = distance < max(2.0, 0.008 * side)
     # A click stands for a neighbourhood in proportion to the subject.
     reach = max(0.25 * float(np.sqrt((mask > 0.5).sum())), 0.04 * side)
     near = np.exp(-((distance / reach) ** 2))
-    wrong = 1 - mask if point.keep else mask
+    wrong = 1 - mask if keep else mask
     beside = 0.5 * wrong * np.exp(-((distance / (0.4 * reach)) ** 2))
     likeness = log_odds(
         colour_histogram(bins, beside + spot), colour_histogram(bins, wrong * (1 - near)), bins
@@ -184,7 +205,7 @@ def _apply_click(bins: Bins, guide: Guide, mask: Floats, point: Point, distance:
     changed = spot | (crossed & (sign * (probability - mask) > 0))
     _, parts = cv2.connectedComponents(changed.astype(np.uint8))
     touched = changed & np.isin(parts, parts[spot])
-    return as_floats(np.where(touched, np.where(spot, point.keep, probability), mask))
+    return as_floats(np.where(touched, np.where(spot, keep, probability), mask))
 
 
 def look_ahead(frame: Image) -> int:

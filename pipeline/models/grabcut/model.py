@@ -18,10 +18,11 @@ from pipeline.models.grabcut.initial import (
     mask_from_prompt,
     propose_mask,
     scale_points,
+    scale_strokes,
 )
 from pipeline.models.grabcut.tracking import Subject
 from pipeline.models.parts import Candidates
-from pipeline.prompts import Point, Prompt
+from pipeline.prompts import Point, Prompt, Stroke
 from pipeline.stream_state import State
 
 
@@ -56,8 +57,8 @@ class GrabCut:
             ahead = list(itertools.islice(frames, look_ahead(image)))
             frames = itertools.chain(ahead, frames)
             mask = propose_mask(small, [guided_filter.shrink(frame.image, SIDE) for frame in ahead])
-        if prompt and prompt.points:
-            mask = correct_mask(small, mask, scale_points(prompt, image, small))
+        if prompt:
+            mask = correct_mask(small, mask, *_corrections(prompt, image, small))
         subject = Subject.from_mask(small, mask)
         yield Prediction(guided_filter.upsample(mask, image), state=subject.state)
         yield from self._track(subject, frames)
@@ -67,7 +68,10 @@ class GrabCut:
         matte = self._candidates.choose(image, prompt)
         small = guided_filter.shrink(image, SIDE)
         mask = cv2.resize(matte, small.shape[1::-1], interpolation=cv2.INTER_AREA)
-        subject = Subject.from_mask(small, as_floats(mask) / np.float32(255))
+        corrected = correct_mask(
+            small, as_floats(mask) / np.float32(255), (), scale_strokes(prompt, image, small)
+        )
+        subject = Subject.from_mask(small, corrected)
         return subject, Prediction(matte, state=subject.state)
 
     def _track(self, subject: Subject, frames: Iterator[PromptedFrame]) -> Iterator[Prediction]:
@@ -79,11 +83,16 @@ class GrabCut:
                 continue
             small = guided_filter.shrink(image, SIDE)
             mask = subject.track(small)
-            if prompt and prompt.points:
-                mask = subject.correct(small, scale_points(prompt, image, small))
+            if prompt and (prompt.points or prompt.strokes):
+                mask = subject.correct(small, *_corrections(prompt, image, small))
             yield Prediction(
                 guided_filter.upsample(mask, image), 0.0 if subject.lost else 1.0, state=subject.state
             )
+
+
+def _corrections(prompt: Prompt, frame: Image, small: Image) -> tuple[tuple[Point, ...], tuple[Stroke, ...]]:
+    """Return the prompt's points and strokes on the working grid."""
+    return scale_points(prompt, frame, small), scale_strokes(prompt, frame, small)
 
 
 def _segment_by_point(image: Image, point: Point) -> Matte:

@@ -29,7 +29,7 @@ from pipeline.models.grabcut.colours import (
     smooth_odds,
 )
 from pipeline.models.grabcut.initial import correct_mask
-from pipeline.prompts import Point
+from pipeline.prompts import Point, Stroke
 from pipeline.stream_state import State
 
 _LOST = 0.05
@@ -133,10 +133,13 @@ class Subject:
         self._update_colours(bins, depth)
         return self.mask
 
-    def correct(self, small: Image, points: tuple[Point, ...]) -> Floats:
-        """Correct the current frame's mask by clicks and return it; the subject is tracked on from there."""
+    def correct(self, small: Image, points: tuple[Point, ...], painted: tuple[Stroke, ...] = ()) -> Floats:
+        """Correct the current frame's mask by clicks and strokes, and return it.
+
+        The subject is tracked on from there.
+        """
         bins = bin_colours(small)
-        before, self.mask = self.mask, correct_mask(small, self.mask, points)
+        before, self.mask = self.mask, correct_mask(small, self.mask, points, painted)
         self.area = float((self.mask > 0.5).sum())
         gained, lost = np.maximum(self.mask - before, 0), np.maximum(before - self.mask, 0)
         transfer = np.stack(

@@ -9,7 +9,7 @@ from pipeline import devices
 from pipeline.arrays import Floats, Image, as_floats
 from pipeline.models import prompt_maps
 from pipeline.models.window import Window
-from pipeline.prompts import Box, Point
+from pipeline.prompts import Box, Point, Stroke
 
 if TYPE_CHECKING:
     import torch
@@ -44,6 +44,7 @@ class EncodedWindow:
         box: Box | None = None,
         so_far: Floats | None = None,
         comparison: torch.Tensor | None = None,
+        strokes: Sequence[Stroke] = (),
     ) -> Floats:
         """Decode the matte on the window's grid, `[rows, columns]`, 0 to 1.
 
@@ -55,7 +56,9 @@ class EncodedWindow:
         window = self.window
         on_grid = [window.point(point) for point in points]
         boxed = None if box is None else window.box(box)
-        marks = torch.from_numpy(prompt_maps.draw(window.rows, window.columns, on_grid, boxed, so_far))
+        painted = [window.stroke(stroke) for stroke in strokes]
+        maps = prompt_maps.draw(window.rows, window.columns, on_grid, boxed, so_far, painted)
+        marks = torch.from_numpy(maps)
         with torch.inference_mode(), devices.autocast(self._device):
             prompt = marks[None].to(self._device).contiguous(memory_format=torch.channels_last)
             compared = torch.zeros_like(self._features.sixteenth[:, :3]) if comparison is None else comparison

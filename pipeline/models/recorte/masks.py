@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 
 from pipeline.arrays import Floats, Matte, as_floats
+from pipeline.imaging import strokes
 from pipeline.models import prompt_maps
 from pipeline.models.window import Window
-from pipeline.prompts import Box, Point
+from pipeline.prompts import Box, Point, Prompt, Stroke
 
 if TYPE_CHECKING:
     import torch
@@ -42,9 +43,11 @@ _SURE, _UNSURE = 1.0, 0.7
 the subject it is 0.87 at most, on the subject hardly ever below 0.92."""
 
 
-def include_points(box: Box, points: Sequence[Point]) -> Box:
-    """Return the box grown so that it contains the points."""
-    xs, ys = [box.x0, box.x1, *(p.x for p in points)], [box.y0, box.y1, *(p.y for p in points)]
+def include_marks(box: Box, prompt: Prompt) -> Box:
+    """Return the box grown so that it contains the prompt's points, and its strokes to keep."""
+    places = [(p.x, p.y) for p in prompt.points]
+    places += [place for stroke in prompt.strokes if stroke.keep for place in stroke.path]
+    xs, ys = [box.x0, box.x1, *(x for x, _ in places)], [box.y0, box.y1, *(y for _, y in places)]
     return Box(min(xs), min(ys), max(xs), max(ys))
 
 
@@ -91,6 +94,14 @@ def enforce_points(mask: Floats, window: Window, points: Sequence[Point]) -> Flo
         if (mask[y, x] > 0.5) != point.keep:
             cv2.circle(mask, (x, y), 2 * prompt_maps.RADIUS, float(point.keep), cv2.FILLED)
     return mask
+
+
+def paint_strokes(mask: Floats, window: Window, painted: Sequence[Stroke]) -> Floats:
+    """Return the mask with strokes, in the frame's pixels, painted into it."""
+    if not painted:
+        return mask
+    lowest, highest = strokes.bounds(tuple(map(window.stroke, painted)), *mask.shape)
+    return as_floats(np.clip(mask, lowest / np.float32(255), highest / np.float32(255)))
 
 
 def overlap(one: Floats, other: Floats) -> float:

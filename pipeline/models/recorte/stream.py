@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.arrays import Floats, Image, Matte, as_floats
-from pipeline.imaging import optical_flow
+from pipeline.imaging import optical_flow, strokes
 from pipeline.models import window
 from pipeline.models.base import LOW_CONFIDENCE, Prediction, PromptedFrame
 from pipeline.models.parts import Candidates
@@ -25,8 +25,9 @@ from pipeline.models.recorte.masks import (
     clip_to_box,
     drop_foreign_parts,
     enforce_points,
-    include_points,
+    include_marks,
     matte_on_grid,
+    paint_strokes,
     similarity,
 )
 from pipeline.models.window import Window
@@ -90,6 +91,14 @@ class Stream:
         self._usual = state["usual"]
 
     def step(self, frame: PromptedFrame) -> Prediction:
+        prediction = self._step(frame)
+        if frame.prompt and frame.prompt.strokes and self._before is not None:
+            # The next frame's mask is tracked from what was painted.
+            image, matte, place = self._before
+            self._before = image, strokes.paint(matte, frame.prompt.strokes), place
+        return prediction
+
+    def _step(self, frame: PromptedFrame) -> Prediction:
         image, prompt = frame
         if prompt and prompt.candidate is not None:
             return self._begin(image, self._candidates.choose(image, prompt), prompt)
@@ -99,17 +108,17 @@ class Stream:
 
     def _apply(self, image: Image, prompt: Prompt | None) -> Prediction:
         """Track or find the subject, and correct it by the marks."""
-        points = prompt.points if prompt else ()
+        marks = prompt or Prompt()
         familiar = 1.0
         if prompt and prompt.initialises and (prompt.box is not None or not self._memories):
             view, mask = self._initialise(image, prompt)
         elif self._memories:
-            view, mask, familiar = self._track(image, points)
+            view, mask, familiar = self._track(image, marks)
         else:
-            view, mask = self._detect(image, points)
+            view, mask = self._detect(image, marks)
         confidence = familiar * certainty(mask)
-        if points:
-            mask = enforce_points(mask, view.window, points)
+        if marks.points:
+            mask = enforce_points(mask, view.window, marks.points)
         elif not prompt and (confidence < LOST if self._memories else not confidence):
             mask = np.zeros_like(mask)
         if prompt or confidence >= LOW_CONFIDENCE:
@@ -124,7 +133,7 @@ class Stream:
         size = frame_size(image)
         place = window.whole(size, GRID_PIXELS)
         if extent is not None:
-            place = window.around(include_points(extent, prompt.points), _ROOM, size, GRID_PIXELS)
+            place = window.around(include_marks(extent, prompt), _ROOM, size, GRID_PIXELS)
         view = self._encode(image, place)
         mask = matte_on_grid(matte, place)
         if points:
@@ -205,12 +214,14 @@ class Stream:
 
     def _update_memory(self, view: EncodedWindow, mask: Floats, prompt: Prompt | None) -> None:
         """Add a frame that initialises or corrects the subject to the memory."""
+        if prompt:
+            mask = paint_strokes(mask, view.window, prompt.strokes)
         if not (mask > 0.5).any():
             return
         if not self._memories or (prompt and prompt.box is not None):
             self._memories = [view.memorise(mask)]
             self._usual = max(1e-3, similarity(mask, view.compare(self._memories)))
-        elif prompt and prompt.points:
+        elif prompt and (prompt.points or prompt.strokes):
             self._memories = [
                 self._memories[0],
                 *self._memories[1:][2 - _REMEMBERED :],
@@ -222,45 +233,46 @@ class Stream:
     def _initialise(self, image: Image, prompt: Prompt) -> tuple[EncodedWindow, Floats]:
         """Segment the object marked on the first frame."""
         if prompt.box is None:
-            return self._detect(image, prompt.points)
+            return self._detect(image, prompt)
         view = self._encode(
             image,
-            window.around(include_points(prompt.box, prompt.points), _ROOM, frame_size(image), GRID_PIXELS),
+            window.around(include_marks(prompt.box, prompt), _ROOM, frame_size(image), GRID_PIXELS),
         )
-        mask = view.mask(prompt.points, prompt.box)
-        mask = view.mask(prompt.points, prompt.box, mask)
+        mask = view.mask(prompt.points, prompt.box, strokes=prompt.strokes)
+        mask = view.mask(prompt.points, prompt.box, mask, strokes=prompt.strokes)
         return view, clip_to_box(mask, view.window.box(prompt.box))
 
-    def _detect(self, image: Image, points: Sequence[Point]) -> tuple[EncodedWindow, Floats]:
-        """Segment by points, or the most prominent object; in a closer window where it is small."""
+    def _detect(self, image: Image, marks: Prompt) -> tuple[EncodedWindow, Floats]:
+        """Segment by marks, or the most prominent object; in a closer window where it is small."""
         view = self._encode(image, window.whole(frame_size(image), GRID_PIXELS))
-        mask = view.mask(points)
+        mask = view.mask(marks.points, strokes=marks.strokes)
         matte = view.window.to_frame(mask, image)
         extent = window.extent(matte)
         if extent is not None:
-            place = window.around(include_points(extent, points), _ROOM, frame_size(image), GRID_PIXELS)
+            place = window.around(include_marks(extent, marks), _ROOM, frame_size(image), GRID_PIXELS)
             if place.area < _CLOSER * view.window.area:
                 view = self._encode(image, place)
-            mask = view.mask(points, None, matte_on_grid(matte, view.window))
+            so_far = matte_on_grid(matte, view.window)
+            mask = view.mask(marks.points, None, so_far, strokes=marks.strokes)
         return view, mask
 
     # On the others
 
-    def _track(self, image: Image, points: Sequence[Point]) -> tuple[EncodedWindow, Floats, float]:
+    def _track(self, image: Image, marks: Prompt) -> tuple[EncodedWindow, Floats, float]:
         """Warp the mask before and segment anew; also returns how similar it is to the memory, 0 to 1."""
         if self._before is None:
             raise RuntimeError("There is nothing to carry before the first frame.")
         picture, matte, old = self._before
         extent = window.extent(matte)
         if extent is None:
-            return self._redetect(image, points)
-        place = window.follow(old, include_points(extent, points), _ROOM, frame_size(image), GRID_PIXELS)
+            return self._redetect(image, marks)
+        place = window.follow(old, include_marks(extent, marks), _ROOM, frame_size(image), GRID_PIXELS)
         view = self._encode(image, place)
         flow = optical_flow.flow(optical_flow.grey(view.small), optical_flow.grey(place.crop(picture)))
         before = as_floats(optical_flow.warp(matte_on_grid(matte, place), flow))
         comparison = view.compare(self._memories)
-        mask = view.mask(points, None, before, comparison)
-        if points:
+        mask = view.mask(marks.points, None, before, comparison, marks.strokes)
+        if marks:
             return view, mask, 1.0
         mask = drop_foreign_parts(mask, before, comparison)
         current = similarity(mask, comparison)
@@ -269,12 +281,12 @@ class Stream:
             self._usual += 0.1 * (current - self._usual)
         return view, mask, familiar
 
-    def _redetect(self, image: Image, points: Sequence[Point]) -> tuple[EncodedWindow, Floats, float]:
+    def _redetect(self, image: Image, marks: Prompt) -> tuple[EncodedWindow, Floats, float]:
         """Search the whole frame for a lost subject; the mask is empty if nothing is similar enough."""
         view = self._encode(image, window.whole(frame_size(image), GRID_PIXELS))
         comparison = view.compare(self._memories)
-        mask = view.mask(points, None, None, comparison)
-        if points:
+        mask = view.mask(marks.points, None, None, comparison, marks.strokes)
+        if marks:
             return view, mask, 1.0
         familiar = min(1.0, similarity(mask, comparison) / self._usual)
         return view, mask if familiar > _ALIKE else np.zeros_like(mask), familiar

@@ -9,7 +9,7 @@ import pytest
 from pipeline.arrays import Matte
 from pipeline.models import PromptedFrame, card
 from pipeline.models.grabcut import GrabCut
-from pipeline.prompts import Box, Point, Prompt
+from pipeline.prompts import Box, Point, Prompt, Stroke
 from tests.rendered import box_around, overlap, subject_over_background
 
 
@@ -159,3 +159,21 @@ def test_an_empty_stream_has_no_mattes() -> None:
 
 def test_the_card_names_the_model() -> None:
     assert isinstance(card("grabcut").load("cpu", []), GrabCut)
+
+
+def test_a_stroke_is_surely_subject_or_background_and_is_tracked_on(clip: Clip, mattes: list[Matte]) -> None:
+    """A bar beside the subject is painted to it on the fifth frame, and one through it erased."""
+    height = clip[0][0].shape[0]
+    rows, columns = (clip[1][5] > 127).nonzero()
+    middle = float(rows.mean()), float(columns.mean())
+    line = ((middle[1] - 20, middle[0]), (middle[1] + 20, middle[0]))
+    beside = ((8.0, height - 12.0), (40.0, height - 12.0))
+    assert mattes[5][int(middle[0]), int(middle[1])] == 255 and mattes[5][height - 12, 24] == 0
+    for stroke, place in (
+        (Stroke(beside, 12.0), (height - 12, 24)),
+        (Stroke(line, 12.0, keep=False), (int(middle[0]), int(middle[1]))),
+    ):
+        changed = run(clip[0][:8], box_around(clip[1][0]), at5=Prompt(strokes=(stroke,)))
+        assert all(np.array_equal(a, b) for a, b in zip(changed[:5], mattes, strict=False))
+        assert (changed[5][place] > 127) == stroke.keep
+        assert not np.array_equal(changed[6], mattes[6])

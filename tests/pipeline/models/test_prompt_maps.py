@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.models import prompt_maps
 from pipeline.models.prompt_maps import KEPT, REMOVED, SO_FAR
-from pipeline.prompts import Box, Point
+from pipeline.prompts import Box, Point, Stroke
 
 
 def test_maps_without_prompts_are_empty() -> None:
@@ -58,3 +58,15 @@ def test_a_point_can_be_added_to_existing_maps() -> None:
     prompt_maps.add_point(one_by_one, Point(12, 11))
     together = prompt_maps.draw(40, 60, [Point(10, 10), Point(30, 20, keep=False), Point(12, 11)])
     assert np.array_equal(one_by_one, together)
+
+
+def test_a_stroke_to_keep_is_a_line_and_one_to_remove_a_row_of_points() -> None:
+    path = ((8.0, 20.0), (100.0, 20.0))
+    maps = prompt_maps.draw(40, 120, strokes=[Stroke(path, 30.0)])
+    assert maps[KEPT, 20, 8:100].all() and not maps[KEPT, :15].any() and not maps[REMOVED].any()
+    maps = prompt_maps.draw(40, 120, strokes=[Stroke(path, 30.0), Stroke(path, 30.0, keep=False)])
+    assert not maps[KEPT, 20, 12:96].any()
+    row = maps[REMOVED, 20] > 0
+    assert (np.diff(row.astype(int)) == 1).sum() == 3 and 20 < row.sum() < 40
+    dot = prompt_maps.draw(40, 120, strokes=[Stroke(((30.0, 20.0),), 3.0, keep=False)])
+    assert np.array_equal(dot, prompt_maps.draw(40, 120, [Point(30.0, 20.0, keep=False)]))

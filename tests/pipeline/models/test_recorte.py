@@ -12,9 +12,10 @@ import torch
 from pipeline import models
 from pipeline.arrays import Matte
 from pipeline.errors import WeightsError
+from pipeline.imaging import strokes
 from pipeline.models import LOW_CONFIDENCE, Model, Prediction, PromptedFrame, card
 from pipeline.models.recorte import masks
-from pipeline.prompts import Box, Point, Prompt
+from pipeline.prompts import Box, Point, Prompt, Stroke
 from pipeline.video.reading.frames import read_frames
 from pipeline.weights import locate, verify
 from tests.rendered import box_around, overlap, subject_over_background
@@ -168,3 +169,28 @@ def test_stray_components_of_a_propagated_mask_are_dropped() -> None:
     assert np.array_equal(kept[parts["subject"]], mask[parts["subject"]])
     assert not kept[parts["behind"]].any() and not kept[parts["new"]].any()
     assert not masks.drop_foreign_parts(np.zeros_like(mask), before, alike).any()
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_network_follows_a_stroke_and_the_frames_behind_it_do(
+    model: Model, clip: Clip, predictions: list[Prediction], keep: bool
+) -> None:
+    rows, columns = (clip[1][4] > 127).nonzero()
+    y, left, right = float(rows.mean()), float(columns.min()), float(columns.max())
+    along = ((right + 12, y), (right + 60, y)) if keep else ((left + 20, y), (right - 20, y))
+    stroke = Stroke(along, 30.0, keep)
+    changed = run(model, clip[0][:6], box_around(clip[1][0]), at4=Prompt(strokes=(stroke,)))
+    assert all(np.array_equal(a.matte, b.matte) for a, b in zip(changed[:4], predictions, strict=False))
+    painted = strokes.bounds((stroke,), *clip[1][4].shape)[0 if keep else 1] == 255 * keep
+    without, followed = ((found.matte[painted] > 127).mean() for found in (predictions[4], changed[4]))
+    assert followed > without + 0.2 if keep else followed < without - 0.2
+    assert not np.array_equal(changed[5].matte, predictions[5].matte)
+
+
+def test_a_chosen_candidate_is_kept_beside_a_stroke(model: Model, clip: Clip) -> None:
+    frame = clip[0][0]
+    rows, columns = (clip[1][0] > 127).nonzero()
+    click = Prompt(points=(Point(float(columns.mean()), float(rows.mean())),), candidate=0)
+    painted = Prompt(points=click.points, candidate=0, strokes=(Stroke(((6.0, 6.0), (30.0, 6.0)), 8.0),))
+    one, other = (run(model, [frame], prompt)[0].matte for prompt in (click, painted))
+    assert np.array_equal(one, other)  # its strokes are painted by the stream

@@ -19,10 +19,11 @@ from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenc
 
 from pipeline import devices, models
 from pipeline.errors import InputError, PromptError, WeightsError
+from pipeline.imaging import strokes
 from pipeline.models import Prediction, PromptedFrame
 from pipeline.models.sam2 import Sam2
 from pipeline.networks import sam2
-from pipeline.prompts import Box, Point, Prompt
+from pipeline.prompts import Box, Point, Prompt, Stroke
 
 CLICK = Prompt(points=(Point(40, 31),))
 BOX = Prompt(box=Box(21, 14, 62, 55))
@@ -164,6 +165,12 @@ def whole(
     return [masks[number] for number in range(len(frames))]
 
 
+def predicted(network: sam2.Network, frames: np.ndarray, marks: Mapping[int, Prompt]) -> list[np.ndarray]:
+    """The mattes of the model."""
+    stills = (PromptedFrame(frame, marks.get(number)) for number, frame in enumerate(frames))
+    return [prediction.matte for prediction in Sam2(network).predict(stills)]
+
+
 def equal(ours: list[torch.Tensor], theirs: list[torch.Tensor]) -> bool:
     return len(ours) == len(theirs) and all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
@@ -196,6 +203,22 @@ class TestStreaming:
         frames = clip(17, *size)
         marks = {0: Prompt(box=Box(5.5, 3, 38, 36.25)), 8: Prompt(points=(Point(20, 33),))}
         assert equal(streamed(seen, frames, marks), whole(seen, frames, marks))
+
+    def test_a_stroke_is_given_as_points_along_it(self, seen: sam2.Network) -> None:
+        frames = clip(12)
+        stroke = Stroke(((30.0, 34.0), (33.0, 40.0)), 5.0, keep=False)
+        points = strokes.sample_points((stroke,), *frames[0].shape[:2])
+        assert points
+        predictions = predicted(seen, frames, {0: BOX, 7: Prompt(strokes=(stroke,))})
+        assert all(
+            np.array_equal(a, b)
+            for a, b in zip(
+                predictions, predicted(seen, frames, {0: BOX, 7: Prompt(points=points)}), strict=True
+            )
+        )
+        beside = Stroke(((-30.0, -34.0),), 5.0)
+        same = predicted(seen, frames, {0: BOX, 7: Prompt(strokes=(beside,))})
+        assert all(np.array_equal(a, b) for a, b in zip(same, predicted(seen, frames, {0: BOX}), strict=True))
 
     def test_equals_it_for_turned_frames(self, seen: sam2.Network) -> None:
         turned = np.rot90(clip(17), axes=(1, 2))

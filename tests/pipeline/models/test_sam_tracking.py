@@ -24,7 +24,7 @@ from pipeline.models import LOW_CONFIDENCE, Prediction, PromptedFrame
 from pipeline.models.sam import Sam
 from pipeline.networks.decoder_output import DecoderOutput
 from pipeline.process import process
-from pipeline.prompts import Box, Point, Prompt
+from pipeline.prompts import Box, Point, Prompt, Stroke
 from pipeline.video.reading.frames import read_frames
 from tests.rendered import write_clip
 
@@ -474,3 +474,30 @@ def test_review_points_are_at_the_occlusion_and_the_cut(tmp_path: Path) -> None:
     assert min(good) > 0.85  # a file has its hues at half the size, and so `Hues` has its edges
     assert np.median(good) > 0.97
     assert not any((matte > 127).any() for matte in mattes[36:])
+
+
+def test_a_stroke_is_given_as_points_and_tracked_on_as_it_was_painted() -> None:
+    frames, truths = Scene().clip(np.linspace(100, 120, 6))
+    rows, columns = truths[2].nonzero()
+    x, y = float(columns.mean()), float(rows.mean())
+    network = Hues()
+    erased = Stroke(((x, float(rows.min()) - 5), (x, y)), 14.0, keep=False)
+    kept = Stroke(((x - 8, y), (x + 8, y)), 8.0)
+    plain = run(frames, {0: box_around(truths[0])})
+    painted = run(frames, {0: box_around(truths[0]), 2: Prompt(strokes=(erased, kept))}, network)
+    assert all(np.array_equal(a.matte, b.matte) for a, b in zip(painted[:2], plain, strict=False))
+    assert {point.keep for point in network.asked[2].points} == {True, False}
+    on_erased, on_kept = (int(rows.min()) + 8, int(x)), (int(y), int(x))
+    assert plain[2].matte[on_erased] > 127 and painted[2].matte[on_erased] < 128
+    assert painted[2].matte[on_kept] > 127
+    assert not np.array_equal(painted[3].matte, plain[3].matte)
+
+
+def test_a_chosen_candidate_is_that_of_the_click_beside_a_stroke() -> None:
+    frames, truths = Scene().clip([100.0])
+    rows, columns = truths[0].nonzero()
+    click = Prompt(points=(Point(float(columns.mean()), float(rows.mean())),), candidate=2)
+    stroke = Stroke(((5.0, 5.0), (30.0, 5.0)), 6.0)
+    network = Hues()
+    run(frames, {0: replace(click, strokes=(stroke,))}, network)
+    assert network.asked[0].points == click.points

@@ -29,7 +29,8 @@ def job(path: Path, *marks: Prompt, model: str = "recorte") -> Job:
 def returned(started: Job) -> tuple[list[int], tuple[Prompt, ...]]:
     """The scenes and marks that a run of the job starts from."""
     clip = probe_clip(started.source)
-    return masked.return_value(scenes.find_scenes(started, clip, pts_range(started, clip)))
+    inputs = masked.return_value(scenes.find_scenes(started, clip, pts_range(started, clip)))
+    return list(inputs.scenes), inputs.prompts
 
 
 @pytest.fixture(scope="module")

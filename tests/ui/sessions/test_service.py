@@ -32,7 +32,7 @@ from pipeline.job import GREEN
 from pipeline.jobs.runner import Runner
 from pipeline.matte import MatteFile
 from pipeline.process import process
-from pipeline.prompts import Point, Prompt
+from pipeline.prompts import Point, Prompt, Stroke
 from pipeline.propagation.ahead import compute_ahead
 from pipeline.propagation.partial import find_mattes
 from tests import ffprobe, rendered
@@ -462,6 +462,16 @@ def test_points_moved_in_two_windows_conflict() -> None:
     assert clashes == [Conflict(1, 0.5)] and {p.x for p in merged.prompts[0].points} == {2, 3}
     assert merge(marks(1), marks(), marks(1, 4)) == (marks(4), [])
     assert merge(marks(1), marks(), marks()) == (marks(), [])
+
+
+def test_strokes_of_two_windows_are_merged_one_by_one() -> None:
+    def marks(*numbers: int) -> Marks:
+        strokes = tuple(Stroke(((float(n), 1.0),), 4.0, keep=n % 2 > 0) for n in numbers)
+        return Marks((Prompt(0.5, strokes=strokes),) if strokes else (), (), 0.0, None)
+
+    assert merge(marks(1), marks(1, 2), marks(1, 3)) == (marks(1, 3, 2), [])
+    assert merge(marks(1, 2), marks(2), marks(1, 2, 3)) == (marks(2, 3), [])
+    assert merge(marks(1), marks(), marks(1)) == (marks(), [])
 
 
 def test_the_fingerprint_changes_with_what_the_page_shows(service: SessionService, upload: Any) -> None:
