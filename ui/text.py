@@ -131,6 +131,11 @@ def format_estimate(seconds: float) -> str:
     return f"{minutes} min" if minutes < 100 else f"{round(minutes / 60)} h"
 
 
+def describe_expected(language: str, seconds: float | None) -> str:
+    """Return how long a run would take, as a sentence; empty if unknown."""
+    return "" if seconds is None else translate(language, "takes", time=format_estimate(seconds))
+
+
 format_number = formatting.format_number
 format_duration = formatting.format_duration
 format_size = formatting.format_size

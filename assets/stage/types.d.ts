@@ -96,6 +96,8 @@ export interface CutReport {
   left: number | null;
   /** A sentence in the language of the person; empty for none. */
   message: string;
+  /** A sentence on the time that a run would take now; empty while unknown. */
+  estimate: string;
 }
 
 /** The picture on the stage. */

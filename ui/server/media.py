@@ -150,9 +150,11 @@ def router(service: SessionService) -> APIRouter:
 
         def respond() -> Response:
             try:
-                session, live = service.for_owner(user_id_of(request)).live_cut(id, at, wanted=on)
+                own = service.for_owner(user_id_of(request))
+                session, live = own.live_cut(id, at, wanted=on)
             except NotFound:
                 return JSONResponse(None, headers=_REVALIDATE)
+            language = language_of(request)
             return JSONResponse(
                 {
                     "rev": frames.revision(session),
@@ -163,7 +165,8 @@ def router(service: SessionService) -> APIRouter:
                     "total": live.cut.total,
                     "rate": live.rate,
                     "left": live.left,
-                    "message": error_text.translate(language_of(request), live.message),
+                    "message": error_text.translate(language, live.message),
+                    "estimate": text.describe_expected(language, own.expected_seconds(session, live)),
                 },
                 headers=_REVALIDATE,
             )

@@ -33,6 +33,7 @@ _POLL_SECONDS = 0.5
 _STOP_SECONDS = 5.0
 _RETRY_SECONDS = 10.0
 """Wait after the worker was lost."""
+_REMEMBERED_STATES = 256
 _SLOWEST_RATE = 1.0
 """Frames a second; of a slower model only the previews are computed."""
 
@@ -109,6 +110,8 @@ class LiveCuts:
         self._is_free = is_free
         self._changed = threading.Condition()
         self._entries: dict[str, _Entry] = {}
+        self._states: dict[str, tuple[tuple[Any, ...], CutState]] = {}
+        """State that was read last of each session, and what that cut depends on; the oldest first."""
         self._current: _Entry | None = None
         self._turns = _Turns()
         self._closing = False
@@ -117,7 +120,7 @@ class LiveCuts:
 
     def watch(self, session: Session, near: int) -> LiveCut:
         """Have a session cut while it is looked at, frames around number `near` first; returns the state."""
-        cut = self._frames.read_cut(session)
+        cut = self._read(session)
         if _is_whole(cut):
             self.forget(session.id)
             return LiveCut("done", cut, left=0.0)
@@ -139,16 +142,18 @@ class LiveCuts:
 
     def read(self, session: Session) -> LiveCut:
         """Return the state of a session's cut without asking for more of it."""
-        cut = self._frames.read_cut(session)
+        cut = self._read(session)
         return LiveCut("done" if _is_whole(cut) else "idle", cut)
 
-    def rate(self, session: Session) -> float:
-        """Return the frames a second of a session's cut while it goes on or rests; 0 while unknown."""
+    def latest(self, session: Session) -> LiveCut:
+        """Return the state that was read last, with the rate; reads it where it is not known."""
+        key = _cut_key(session)
         with self._changed:
-            entry = self._entries.get(session.id)
-            if entry is None or entry.progress is None or entry.key != _cut_key(session):
-                return 0.0
-            return entry.progress.rate
+            entry, known = self._entries.get(session.id), self._states.get(session.id)
+            progress = entry.progress if entry is not None and entry.key == key else None
+        is_known = known is not None and known[0] == key and not self._frames.has_matte(session)
+        cut = known[1] if known is not None and is_known else self._read(session)
+        return LiveCut("done" if _is_whole(cut) else "idle", cut, progress.rate if progress else 0.0)
 
     def forget(self, id: str) -> None:
         """Stop the cut of a session; returns at once."""
@@ -171,6 +176,15 @@ class LiveCuts:
             self._changed.notify_all()
         if self._thread.ident is not None:
             self._thread.join()
+
+    def _read(self, session: Session) -> CutState:
+        cut = self._frames.read_cut(session)
+        with self._changed:
+            self._states.pop(session.id, None)
+            self._states[session.id] = _cut_key(session), cut
+            if len(self._states) > _REMEMBERED_STATES:
+                del self._states[next(iter(self._states))]
+        return cut
 
     # ------------------------------------------------------------------ entries; all with the lock held
 

@@ -207,13 +207,17 @@ class SessionService:
         live = self._live_cuts.watch(session, near) if wanted else self._live_cuts.read(session)
         return session, live
 
-    def expected_seconds(self, session: Session) -> float | None:
-        """Estimate the seconds that a run would take now; None if unknown."""
-        try:
-            cut = self.frames.read_cut(session)
-        except WorkerLost:
-            return None
-        return estimates.expected_seconds(session, cut, self._live_cuts.rate(session))
+    def expected_seconds(self, session: Session, live: LiveCut | None = None) -> float | None:
+        """Estimate the seconds that a run would take, from the state of its live cut; None if unknown.
+
+        Without `live`, the state that was read last is taken: every change of the page asks for this.
+        """
+        if live is None:
+            try:
+                live = self._live_cuts.latest(session)
+            except WorkerLost:
+                return None
+        return estimates.expected_seconds(session, live.cut, live.rate)
 
     # ------------------------------------------------------------------ deletion
 

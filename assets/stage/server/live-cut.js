@@ -76,6 +76,7 @@ function scheduleNext(delay) {
 
 /** @param {CutReport} report */
 function applyReport(report) {
+  showEstimate(report.estimate);
   const before = state.cut;
   unchanged = isSameReport(before, report) ? unchanged + 1 : 0;
   scheduleNext(pollDelay(report, unchanged));
@@ -93,6 +94,15 @@ function applyReport(report) {
       : [];
   if (isCut(state.index)) refresh();
   else render();
+}
+
+/**
+ * Show how long a run would take now, where the page shows that at all.
+ * @param {string} sentence
+ */
+function showEstimate(sentence) {
+  const place = document.querySelector("#estimate p");
+  if (place && place.textContent !== sentence) place.textContent = sentence;
 }
 
 /** Request the state at once after the page or the stage has come into view, unless all frames are cut. */

@@ -60,6 +60,9 @@ def test_what_is_cut_already_is_only_rendered(
     assert service.expected_seconds(session) == pytest.approx(120)
     stored = CutState([(0, 3), (5, 10)], [], 12)
     monkeypatch.setattr(service.frames, "read_cut", lambda session: stored)
+    _, live = service.live_cut(str(session.id), 0, wanted=False)
+    assert service.expected_seconds(session, live) == pytest.approx(40)
+    monkeypatch.setattr(service.frames, "read_cut", None)  # the state is known
     assert service.expected_seconds(session) == pytest.approx(40)
     speeds.record(speeds.rendering_key("mp4"), "cpu", (160, 90), 0.5)
     assert service.expected_seconds(session) == pytest.approx(40 + 16)

@@ -33,6 +33,7 @@ def tab(chrome: Browser) -> Iterator[Page]:
 def report(*ready: tuple[int, int], state: str = "cutting", **changes: Any) -> dict[str, Any]:
     done = sum(past - first for first, past in ready)
     basis = {"checks": [], "done": done, "total": FRAMES, "rate": 0.0, "left": None, "message": ""}
+    basis |= {"estimate": ""}
     return basis | {"state": state, "ready": list(ready)} | changes
 
 
@@ -82,6 +83,15 @@ def test_the_band_says_which_frames_are_cut_and_how_fast(opened: Opened, fake: F
     expect(words(page)).to_have_text("20 of 40 cut · 4.3/s · 4 min left")
     until(lambda: spans(page, "growing") == [(23.5, 24.5)])
     assert "on=1" in fake.looks[0] and "at=0" in fake.looks[0]
+
+
+def test_the_estimate_follows_the_cut(opened: Opened, fake: Fake) -> None:
+    fake.report = report((0, 4), estimate="A minute or so.")
+    page = opened()
+    page.evaluate("() => document.body.insertAdjacentHTML('beforeend', '<div id=estimate><p></p></div>')")
+    expect(page.locator("#estimate")).to_have_text("A minute or so.")
+    fake.report = report((0, 24), estimate="A few seconds.")
+    expect(page.locator("#estimate")).to_have_text("A few seconds.")
 
 
 def test_the_frames_around_the_shown_one_are_asked_for(opened: Opened, fake: Fake) -> None:

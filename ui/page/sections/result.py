@@ -169,12 +169,15 @@ class ResultSection(EditorSection):
         }
 
     def _show_estimate(self, session: Session, service: SessionService, language: str) -> gr.HTML:
-        """Show how long a run would take, where one would make something new."""
-        sentence = ""
+        """Show how long a run would take, where one would make something new.
+
+        The page keeps it up to date while the live cut goes on; it is empty while unknown.
+        """
         is_made = session.row.state is State.DONE and bool(session.row.results) and not session.outdated
-        if not session.running and not is_made and _can_run(session, service.frames):
-            sentence = describe_expected(service.expected_seconds(session), language)
-        return gr.HTML(markup.paragraph(sentence), visible=bool(sentence))
+        if session.running or is_made or not _can_run(session, service.frames):
+            return gr.HTML(visible=False)
+        seconds = service.expected_seconds(session)
+        return gr.HTML(markup.paragraph(text.describe_expected(language, seconds)), visible=True)
 
     def show_failure(self, error: Exception, language: str) -> Updates:
         """Show an error in place of the run's state."""
@@ -261,13 +264,6 @@ def _sound_choices(language: str, *, own: bool) -> list[tuple[str, str]]:
     """Return the choices of sound; `own`: whether the video has any."""
     sources = [source for source in get_args(Sound) if source != "own" or own]
     return [(text.translate(language, f"sound_{source}"), source) for source in sources]
-
-
-def describe_expected(seconds: float | None, language: str) -> str:
-    """Return how long a run would take, as a sentence; empty if unknown."""
-    if seconds is None:
-        return ""
-    return text.translate(language, "takes", time=text.format_estimate(seconds))
 
 
 def _can_run(session: Session, frames: FrameClient) -> bool:
