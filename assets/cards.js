@@ -154,7 +154,7 @@ function update(node, card) {
   const poster = /** @type {HTMLImageElement} */ (at("img"));
   if (card.poster && poster.getAttribute("src") !== card.poster) poster.src = card.poster;
   at("h3").textContent = card.name;
-  at(".facts").replaceChildren(new Date(card.when).toLocaleString());
+  at(".facts").replaceChildren(new Date(card.when).toLocaleString(navigator.language));
   if (card.model) at(".facts").append(" · ", card.model, " · ", backgroundSign(card)); // empty for an unreadable session
   const state = at(".state");
   state.className = `state ${card.state}`;

@@ -23,6 +23,9 @@ declare function watch(property: string, listener: () => void): void;
 /** Strings by language and key. */
 declare const WORDS: Record<string, Record<string, string>>;
 
+/** Name of the cookie with the language that was chosen. */
+declare const COOKIE: string;
+
 /** The largest upload in bytes; null for no limit. */
 declare const MOST: number | null;
 

@@ -15,6 +15,7 @@ from ui.server.login.authentication import CookieAuthenticator, NoAccounts
 from ui.server.login.login_sessions import NoLoginSessions
 from ui.server.middleware import connections
 from ui.server.middleware.access import AccessMiddleware
+from ui.server.middleware.language import LanguageMiddleware
 from ui.server.uploads import Uploads
 from ui.sessions.service import SessionService
 
@@ -49,7 +50,7 @@ def create_application(
         server.include_router(routes)
     blocks.mount(server, service, upload_bytes)
     return AccessMiddleware(
-        server,
+        LanguageMiddleware(server),
         authenticator=authenticator,
         hosts=hosts,
         open=open,

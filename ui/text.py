@@ -17,6 +17,9 @@ from languages import formatting, locales
 LOCALES_DIR = locales.LOCALES_DIR
 FALLBACK = locales.ENGLISH
 
+LANGUAGE_COOKIE = "recorte-language"
+"""Cookie with the code of the language that a visitor has chosen on the page."""
+
 Table = dict[str, str]
 """Text by key."""
 
@@ -86,6 +89,11 @@ def negotiate_language(accepted: str | None) -> str:
         if code in LOCALES:
             return code
     return FALLBACK
+
+
+def choose_language(chosen: str | None, accepted: str | None) -> str:
+    """Return the language that a visitor has chosen on the page, or else as `negotiate_language`."""
+    return chosen if chosen in LOCALES else negotiate_language(accepted)
 
 
 def translate(language: str, key: str, **fields: object) -> str:

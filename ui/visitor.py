@@ -10,8 +10,10 @@ from ui import text
 
 
 def language_of(request: HTTPConnection) -> str:
-    """Return the language in which a request is answered, from its Accept-Language header."""
-    return text.negotiate_language(request.headers.get("accept-language"))
+    """Return the language to answer a request in: the chosen one, or else one that the browser accepts."""
+    return text.choose_language(
+        request.cookies.get(text.LANGUAGE_COOKIE), request.headers.get("accept-language")
+    )
 
 
 def user_id_of(request: HTTPConnection) -> UUID | None:

@@ -202,6 +202,13 @@ def test_the_language_is_the_first_accepted_one_that_has_a_locale() -> None:
     assert text.translate("zz", "make") == text.translate("en", "make")
 
 
+@pytest.mark.parametrize(
+    ("chosen", "expected"), [("de", "de"), ("xx", "es"), ("", "es"), (None, "es"), ("../de", "es")]
+)
+def test_a_chosen_language_goes_before_the_accepted_ones(chosen: str | None, expected: str) -> None:
+    assert text.choose_language(chosen, "es-AR, de") == expected
+
+
 def test_durations_and_sizes() -> None:
     durations = [text.format_duration(s) for s in (0, 3.21, 65, 3723.4)]
     assert durations == ["0.0 s", "3.2 s", "1:05 min", "1:02:03 h"]

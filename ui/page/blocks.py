@@ -72,6 +72,20 @@ def _script(name: str, **constants: Any) -> str:
     """Return an element that runs a script of the page in a scope of its own, after its constants."""
     return f"<script>{{\n{scripts.script(name, **constants)}}}</script>"
 
+_LANGUAGES: dict[str, Any] = {
+    "COOKIE": text.LANGUAGE_COOKIE,
+    "WORDS": {
+        code: {"name": locale.name, "language": locale.page["language"]}
+        for code, locale in text.LOCALES.items()
+    },
+}
+"""Constants of the script that chooses the page's language."""
+
+_BRAND = """
+<h1 class="brand">Recorte</h1>
+<details id="languages"><summary></summary><ul></ul></details>
+"""
+
 
 STREAMS = _script("streams.js")
 
@@ -178,7 +192,10 @@ def _render(service: SessionService) -> tuple[Context, _Sections]:
     # In the browser and not in gr.State: it outlives the server, and the page's address follows it.
     current = gr.Textbox("", visible="hidden", elem_id="current")
     timer = gr.Timer(0.7, active=False)
-    gr.HTML('<h1 class="brand">Recorte</h1>', elem_id="brand", padding=False)
+    languages = scripts.script("languages.js", **_LANGUAGES)
+    gr.HTML(
+        html_template=_BRAND, js_on_load=languages, apply_default_css=False, elem_id="brand", padding=False
+    )
     with gr.Tabs(selected="cut") as tabs:
         with gr.Tab(localized("tab_cut"), id="cut") as cut_tab, gr.Row(elem_id="desk"):
             with gr.Column(scale=3, min_width=320, elem_id="picture-side"):

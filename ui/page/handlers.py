@@ -42,7 +42,9 @@ def no_change() -> Updates:
 
 def language_of(request: gr.Request) -> str:
     """Return the language in which an event is answered."""
-    return text.negotiate_language(request.headers.get("accept-language"))
+    wrapped = request.request
+    chosen = None if wrapped is None else wrapped.cookies.get(text.LANGUAGE_COOKIE)
+    return text.choose_language(chosen, request.headers.get("accept-language"))
 
 
 def user_id_of(request: gr.Request) -> UUID | None:

@@ -39,7 +39,7 @@ def call(service: SessionService) -> Iterator[Call]:
         ) -> dict[str, Any]:
             request = gr.Request()
             request.request = SimpleNamespace(
-                headers={"accept-language": language}, state=SimpleNamespace(user=None)
+                headers={"accept-language": language}, cookies={}, state=SimpleNamespace(user=None)
             )  # type: ignore[assignment]
             for function in page.fns.values():
                 for target, happened in function.targets:
