@@ -34,7 +34,13 @@ interface Window {
    * Offered to the page's events: show that an upload is read, and that it has been (`uploads.js`); wait until the
    * choices that were made are saved (`streams.js`).
    */
-  recorte: { reading: (name: string) => void; read: () => void; settled: () => Promise<void> };
+  recorte: {
+    reading: (name: string) => void;
+    read: () => void;
+    settled: () => Promise<void>;
+    /** Of `history.js`. */
+    place?: { changed: (id: string) => void; settled: (id: string) => void };
+  };
   /** Gradio's description of the page. */
   gradio_config?: { dependencies: { id: number; types: { generator: boolean } }[] };
 }

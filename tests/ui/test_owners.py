@@ -396,7 +396,7 @@ def test_every_handler_opens_sessions_of_the_visitor_only(
                 assert error.message == f"There is no session {id}."
                 refused.append(handler.__name__)
             else:
-                assert handler.__name__ in ("arrive", "refresh", "tick", "clear", "rest", "follow")
+                assert handler.__name__ in ("arrive", "refresh", "tick", "clear", "rest", "follow", "go_to")
                 assert id not in repr([*map(shown, told.values())])
             shutil.rmtree(folder, ignore_errors=True)
         assert len(refused) > 20 and {"mark", "make", "cancel", "delete", "star", "reopen", "stop"} <= {

@@ -60,12 +60,9 @@ THEME = gr.themes.Default(
     error_text_color_dark="#fca5a5",
 )
 
-# Puts the session into the page's address, so that a reload and a bookmark open it again.
-_ADDRESS_JS = """(id) => {
-  const url = new URL(window.location);
-  if (id) url.searchParams.set("session", id); else url.searchParams.delete("session");
-  window.history.replaceState(null, "", url);
-}"""
+# Tell `assets/history.js` which session is on the page.
+_CHANGED_JS = "(id) => window.recorte.place?.changed(id)"
+_SETTLED_JS = "(id) => window.recorte.place?.settled(id)"
 
 
 def _script(name: str, **constants: Any) -> str:
@@ -191,6 +188,7 @@ class _Sections(NamedTuple):
 def _render(service: SessionService) -> tuple[Context, _Sections]:
     # In the browser and not in gr.State: it outlives the server, and the page's address follows it.
     current = gr.Textbox("", visible="hidden", elem_id="current")
+    places = gr.HTML(js_on_load=scripts.script("history.js"), visible="hidden", elem_id="places")
     timer = gr.Timer(0.7, active=False)
     languages = scripts.script("languages.js", **_LANGUAGES)
     gr.HTML(
@@ -220,6 +218,7 @@ def _render(service: SessionService) -> tuple[Context, _Sections]:
     context = Context(
         service=service,
         current=current,
+        places=places,
         stage=picture,
         editor=editor,
         side=side,
@@ -249,6 +248,13 @@ def _wire(context: Context, sections: _Sections, blocks: gr.Blocks) -> None:
         service = context.service_for(request)
         id = request.query_params.get("session") or service.find_unfinished()
         return context.clear() if id is None else _open(context, id, request)
+
+    @with_error_toasts
+    def go_to(request: gr.Request, event: gr.EventData) -> Updates:
+        """Show the session, or the empty page, that back or forward leads to."""
+        id = str(event.id)
+        shown = _open(context, id, request) if id else context.clear()
+        return {context.tabs: gr.Tabs(selected="cut"), **shown}
 
     @with_error_toasts
     def follow(id: str, request: gr.Request) -> Updates:
@@ -287,9 +293,13 @@ def _wire(context: Context, sections: _Sections, blocks: gr.Blocks) -> None:
 
     arrived = blocks.load(arrive, None, context.shown, show_progress="hidden")
     # Also if no session was opened: the address of a session that does not exist is not kept.
-    arrived.then(None, context.current, None, js=_ADDRESS_JS, show_progress="hidden")
+    arrived.then(None, context.current, None, js=_SETTLED_JS, show_progress="hidden")
+    opened = context.places.select(
+        go_to, None, [context.tabs, *context.shown], show_progress="hidden", trigger_mode="multiple"
+    )
+    opened.then(None, context.current, None, js=_SETTLED_JS, show_progress="hidden")
     context.stage.tick(follow, context.current, context.shown, show_progress="hidden")
-    context.current.change(None, context.current, None, js=_ADDRESS_JS)
+    context.current.change(None, context.current, None, js=_CHANGED_JS)
     # Not in Gradio's queue: a failed tick shows nothing, and the next one comes soon.
     context.timer.tick(tick, context.current, context.shown, show_progress="hidden", queue=False)
     stage.on_edit(

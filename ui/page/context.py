@@ -57,6 +57,8 @@ class Context:
     service: SessionService
     current: gr.Textbox
     """The id of the session in the editor, or empty."""
+    places: gr.HTML
+    """The browser's history; its event `select` asks for the session of an entry."""
     stage: gr.HTML
     editor: gr.Column
     side: gr.Column
