@@ -21,7 +21,7 @@ ENTRIES = (
     "stage/main.js",
     "streams.js",
     "uploads.js",
-    *("page-title.js", "welcome.js"),
+    *("page-title.js", "welcome.js", "history.js", "languages.js", "notify.js"),
 )
 
 FLOORS = (

@@ -18,7 +18,7 @@ from pipeline.formats import QUALITIES
 from pipeline.job import Sound
 from ui import error_text, text
 from ui.addresses import media_address
-from ui.page import markup
+from ui.page import markup, scripts
 from ui.page.context import Context, EditorSection
 from ui.page.handlers import Updates, error_toast, language_of, with_error_toasts
 from ui.page.i18n import localized
@@ -44,6 +44,17 @@ _RATES = {
 _CHOICES_SAVED_JS = "async (id) => { await window.recorte.settled(); return id; }"
 """Script for the browser before a run: it waits for choices that are being saved; see `assets/streams.js`."""
 
+_NOTIFY = """
+<label data-part="switch" hidden>
+  <input type="checkbox" role="switch" data-part="toggle"> <span data-part="words"></span>
+</label>
+<p class="quiet" data-part="blocked" hidden></p>
+"""
+_NOTIFY_WORDS = {
+    code: {key: table[key] for key in ("notify", "notify_blocked", "notify_done", "notify_failed")}
+    for code, table in text.PAGE.items()
+}
+
 Change = Callable[[SessionService, str, Any], Session]
 """Changes an option of a session, given the session's id and the option's value."""
 
@@ -65,6 +76,8 @@ class ResultSection(EditorSection):
     shares: gr.HTML
     """Links to the results, where there are accounts."""
     estimate: gr.HTML
+    notify: gr.HTML
+    """Switch for a notification at the run's end; its value is as `assets/notify.js` says."""
 
     @classmethod
     def render(cls) -> Self:
@@ -129,11 +142,20 @@ class ResultSection(EditorSection):
             downloads=gr.HTML(elem_id="downloads", padding=False, render=False),
             shares=gr.HTML(elem_id="shares", padding=False, visible=False, render=False),
             estimate=gr.HTML(elem_id="estimate", padding=False, visible=False, render=False),
+            notify=gr.HTML(
+                html_template=_NOTIFY,
+                js_on_load=scripts.script("notify.js", WORDS=_NOTIFY_WORDS),
+                apply_default_css=False,
+                elem_id="notify",
+                padding=False,
+                render=False,
+            ),
         )
 
     def render_actions(self) -> None:
         """Put what starts, stops and ends a run at this place of the page: it stays in view."""
-        for component in (self.progress, self.downloads, self.shares, self.estimate, self.make, self.cancel):
+        status = self.progress, self.notify, self.downloads, self.shares, self.estimate
+        for component in (*status, self.make, self.cancel):
             component.render()  # type: ignore[no-untyped-call]
 
     def show(self, session: Session, service: SessionService, language: str) -> Updates:
@@ -166,6 +188,11 @@ class ResultSection(EditorSection):
             self.cancel: gr.Button(visible=session.running),
             self.estimate: self._show_estimate(session, service, language),
             self.progress: gr.HTML(status, visible=bool(status)),
+            self.notify: {
+                "session": session.id,
+                "name": session.row.name,
+                "state": session.row.state.value,
+            },
         }
 
     def _show_estimate(self, session: Session, service: SessionService, language: str) -> gr.HTML:
