@@ -17,12 +17,14 @@ from itertools import chain, pairwise
 from pathlib import Path
 
 from pipeline import models
+from pipeline.arrays import Matte
 from pipeline.clip import Clip
 from pipeline.errors import InputError
 from pipeline.job import Job
 from pipeline.keys import matte_key, pts_range
 from pipeline.matte import MatteFile
-from pipeline.models import Candidate, OffersCandidates, Prediction, PromptedFrame
+from pipeline.models import Candidate, FindsThings, OffersCandidates, Prediction, PromptedFrame
+from pipeline.prompts import Point
 from pipeline.propagation import proposals, run
 from pipeline.propagation.plan import Segment, prompts_by_frame
 from pipeline.propagation.predictions import FramePrediction
@@ -167,6 +169,24 @@ def predict_candidates(
     if frame is None or not isinstance(model, OffersCandidates):
         return None
     return frame, model.candidates(PromptedFrame(frame.image, prompt))
+
+
+def find_thing(
+    job: Job, pts: int, point: Point, read: FrameReader = read_frames
+) -> Generator[None, None, Matte | None]:
+    """Find the thing on this frame that a click at a point would take, `[H, W]` uint8, in short steps.
+
+    The first step reads the frame and does not use the model.
+    None where the point is on no clear thing, or the model does not tell things from each other. `read` reads
+    the frame. Raises InputError as `process` does.
+    """
+    clip = load_clip(job.source)
+    model = models.load(job.model, job.device, job.weights)
+    frame = next(read(clip.path, pts, only=[pts]), None)
+    if frame is None or not isinstance(model, FindsThings):
+        return None
+    yield
+    return (yield from model.find_thing(frame.image, point))
 
 
 def _thin(streams: list[Segment], wanted: list[int], index: FrameIndex, steps: int) -> frozenset[int]:

@@ -34,9 +34,11 @@ import { drawPicture } from "./drawing/picture.js";
 import { drawPlayback } from "./drawing/playback.js";
 import { drawPreviewRow, forgetPreviewRow } from "./drawing/preview-row.js";
 import { drawResult } from "./drawing/result.js";
+import { drawThing } from "./drawing/things.js";
 import { drawTimeline } from "./drawing/timeline.js";
 import { drawToolbar } from "./drawing/toolbar.js";
 import { onFrameLink, onObjects, onToolbar, onZoomSlider } from "./input/buttons.js";
+import { onHover, onHoverEnd } from "./input/hover.js";
 import { onKeyDown, onKeyUp } from "./input/keyboard.js";
 import { openKeys } from "./input/keys-dialog.js";
 import { endRenaming, onNameKey, startRenaming } from "./input/object-names.js";
@@ -79,6 +81,7 @@ onRender(() => {
   drawPicture();
   drawCrop();
   drawMarks();
+  drawThing();
   drawResult();
   drawPlayback();
   drawCandidates();
@@ -100,6 +103,8 @@ part.picture.addEventListener("pointerdown", onPointerDown);
 part.picture.addEventListener("pointermove", onPointerMove);
 part.picture.addEventListener("pointerup", onPointerUp);
 part.picture.addEventListener("pointercancel", onPointerCancel);
+part.picture.addEventListener("pointermove", onHover);
+part.picture.addEventListener("pointerleave", onHoverEnd);
 part.picture.addEventListener("wheel", onWheel, { passive: false });
 part.picture.addEventListener("contextmenu", (event) => {
   if (state.view !== "result") event.preventDefault();

@@ -15,6 +15,9 @@ export interface Point extends Position {
   whole?: boolean;
 }
 
+/** A closed line around a part of a thing, or around a hole in it. */
+export type Outline = [number, number][];
+
 /** x0, y0, x1, y1. */
 export type Box = [number, number, number, number];
 
@@ -357,6 +360,7 @@ export interface Parts {
   volume: HTMLInputElement;
   speed: HTMLElement;
   time: HTMLElement;
+  thing: SVGSVGElement;
   whole: HTMLButtonElement;
   band: HTMLElement;
   cutting: HTMLElement;

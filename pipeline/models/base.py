@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from pipeline.arrays import Image, Matte
-from pipeline.prompts import Box, Prompt
+from pipeline.prompts import Box, Point, Prompt
 from pipeline.stream_state import State
 from pipeline.weights import licences, locate
 from pipeline.weights.spec import Weights
@@ -77,6 +77,18 @@ class OffersCandidates(Protocol):
 
     def candidates(self, frame: PromptedFrame) -> list[Candidate]:
         """Return the candidates for the frame's single click; `Prompt.candidate` is an index into them."""
+        ...
+
+
+@runtime_checkable
+class FindsThings(Protocol):
+    """Model that tells what a click takes which stands for the whole of a thing (`Point.whole`)."""
+
+    def find_thing(self, image: Image, point: Point) -> Generator[None, None, Matte | None]:
+        """Find the thing that a point to keep lies on, in steps of a few evaluations of the network each.
+
+        `image` is `[H, W, 3]` uint8, the thing's matte `[H, W]` uint8. None: the point is on no clear thing.
+        """
         ...
 
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import replace
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -21,6 +22,8 @@ from pipeline.imaging import guided_filter
 from pipeline.models.base import Candidate, CandidateName, PromptedFrame
 from pipeline.models.embeddings import hash_frame
 from pipeline.prompts import CANDIDATES, Point, Prompt
+
+T = TypeVar("T")
 
 Segment = Callable[[Image, Point], Matte]
 """Segments by one point to keep, in the image's pixels: `[H, W]` uint8."""
@@ -44,6 +47,9 @@ _ALL = 0.8
 _INSIDE, _LEAST, _MOST = 0.4, 0.1, 0.7
 """The share of a thing that lies in the mask that it is removed from, at least, and its share of that mask,
 at least and at most: else the click is on a detail or on all of the subject, and the model decides."""
+
+_CLEAR_SCORE, _CLEAR_SHARE = 0.35, 0.6
+"""The score of a thing from which on it is shown before a click, and its share that is connected there."""
 
 _SPECK = 0.01
 """The share of what is left below which a part of it, along the edge of what is removed, goes as well."""
@@ -73,18 +79,26 @@ class Candidates:
         image, prompt = frame
         if prompt is None or not prompt.is_single_click:
             return []
-        point = Point(prompt.points[0].x, prompt.points[0].y)
-        key = hash_frame(image), point
+        key = hash_frame(image), Point(prompt.points[0].x, prompt.points[0].y)
         with self._lock:
             found = self._found.get(key)
         if found is None:
-            found = find_candidates(self._segment, image, point, self._take_all(image, point))
+            found = _exhaust(self.steps(image, key[1]))
         with self._lock:
             self._found[key] = found
             self._found.move_to_end(key)
             while len(self._found) > _KEPT:
                 self._found.popitem(last=False)
         return found
+
+    def steps(self, image: Image, point: Point) -> Generator[None, None, list[Candidate]]:
+        """Find the candidates of a point to keep, in steps of a few evaluations of the network each.
+
+        They are not kept: those of clicks stay.
+        """
+        everything = self._take_all(image, point)
+        yield
+        return (yield from candidate_steps(self._segment, image, point, everything))
 
     def remove(self, image: Image, matte: Matte, prompt: Prompt, point: Point) -> Matte | None:
         """Do as `remove_thing`, with the thing that the point lies on in this image."""
@@ -108,8 +122,17 @@ def find_candidates(segment: Segment, frame: Image, point: Point, everything: Ma
     the score 1, for it is what the model takes where none is chosen. The other scores are the shares of the
     crops that agree on a thing, below 1.
     """
+    return _exhaust(candidate_steps(segment, frame, point, everything))
+
+
+def candidate_steps(
+    segment: Segment, frame: Image, point: Point, everything: Matte
+) -> Generator[None, None, list[Candidate]]:
+    """Do as `find_candidates`; each step segments one crop."""
     things: list[list[Matte]] = []
-    for reach in _REACHES:
+    for number, reach in enumerate(_REACHES):
+        if number:
+            yield
         mask = _segment_crop(segment, frame, point, reach)
         if mask is None:
             continue
@@ -137,6 +160,21 @@ def find_candidates(segment: Segment, frame: Image, point: Point, everything: Ma
         Candidate(mask, scores[id(mask)], _name(mask, first, everything))
         for mask in (first, *sorted(kept, key=_area))
     ]
+
+
+def clear_thing(candidates: list[Candidate], point: Point) -> Matte | None:
+    """Return the first candidate of a point to keep if it is clearly a thing that the point lies on.
+
+    `[H, W]` uint8. None: few crops agree on it, or it lies elsewhere for the most part, as where the point is
+    on the background.
+    """
+    if not candidates or candidates[0].score < _CLEAR_SCORE:
+        return None
+    thing = candidates[0].matte
+    part = part_at(thing, point)
+    if part is None or np.count_nonzero(part > 127) < _CLEAR_SHARE * np.count_nonzero(thing > 127):
+        return None
+    return thing
 
 
 def remove_thing(matte: Matte, thing: Matte, prompt: Prompt, point: Point) -> Matte | None:
@@ -210,6 +248,16 @@ def _segment_crop(segment: Segment, frame: Image, point: Point, reach: float) ->
     matte = np.zeros((height, width), np.uint8)
     matte[top:bottom, left:right] = part
     return matte
+
+
+def _exhaust(steps: Generator[None, None, T]) -> T:
+    """Run a generator to its end, and return its value."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            value: T = end.value
+            return value
 
 
 def _span(middle: float, half: float, end: int) -> tuple[int, int]:

@@ -279,6 +279,7 @@ def routes() -> list[str]:
         "/{id}/crop": "",
         "/{id}/frames/{index}": "?view=original",
         "/{id}/frames/{index}/candidates": "?object=1",
+        "/{id}/frames/{index}/thing": "?x=1&y=1",
         "/{id}/results/{result}": "?download",
         "/{id}/sound": "",
     }

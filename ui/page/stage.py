@@ -60,6 +60,11 @@ If the model has `candidates`, the mask of a single click is followed by
 "data:image/...;base64,...", "name": "one", "part", "more", "all" or "" if unnamed}; after an error no choice
 is offered.
 
+With `splits`, where an object has no marks yet and a mouse rests on the picture, the stage requests
+`frames/<index>/thing?x=<pixels>&y=<pixels>`, a JSON list of closed lines, [[[x, y], ...], ...], around the
+thing that a click there would take, and around its holes; empty where no clear thing is. It is found while
+nobody waits for the model.
+
 The view "mask" has other tints: "mask-strong", "mask-solid" and "mask-outline".
 
 A picture whose header `Recorte-Cut` is 0 is the plain frame, because the frame is not cut yet: it is dimmed,

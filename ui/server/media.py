@@ -30,6 +30,9 @@ _TRACKING_THREADS, _TRACKING_THREADS_PER_USER = 4, 1
 _SOUND_THREADS, _SOUND_THREADS_PER_USER = 4, 1
 """Threads for the sound of a video, which takes seconds to write; with one a user it is written once."""
 
+_OUTLINE_THREADS, _OUTLINE_THREADS_PER_USER = 4, 2
+"""Threads for the outlines of things under a pointer: a newer request ends the one before it."""
+
 _MIN_WIDTH, _MAX_WIDTH = 160, 1600
 """Bounds of the width that a picture can be asked for in, in pixels."""
 
@@ -49,6 +52,7 @@ def router(service: SessionService) -> APIRouter:
     rendering: FairThreads[Response] = FairThreads(_PICTURE_THREADS, _PICTURE_THREADS_PER_USER)
     tracking: FairThreads[Response] = FairThreads(_TRACKING_THREADS, _TRACKING_THREADS_PER_USER)
     sounding: FairThreads[Response] = FairThreads(_SOUND_THREADS, _SOUND_THREADS_PER_USER)
+    outlining: FairThreads[Response] = FairThreads(_OUTLINE_THREADS, _OUTLINE_THREADS_PER_USER)
     reading: FairThreads[Response] = FairThreads(_READ_THREADS, _READ_THREADS_PER_USER)
 
     def open_session(id: str, request: Request) -> Session:
@@ -195,6 +199,16 @@ def router(service: SessionService) -> APIRouter:
             return JSONResponse(masks, headers=_REVALIDATE)
 
         return await _respond_in_thread(rendering, request, respond)
+
+    @routes.get("/{id}/frames/{index}/thing")
+    async def thing(id: str, index: int, request: Request, x: float = 0, y: float = 0) -> Response:
+        """Return the outlines of the thing that a click at `x`, `y` would take, in the frame's pixels."""
+
+        def respond() -> Response:
+            outlines = frames.find_thing(open_session(id, request), index, x, y)
+            return JSONResponse(outlines, headers=_REVALIDATE)
+
+        return await _respond_in_thread(outlining, request, respond)
 
     @routes.get("/{id}/sound")
     async def sound(id: str, request: Request) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from pipeline import devices
 from pipeline.arrays import Image, Matte
 from pipeline.models import window
 from pipeline.models.base import Candidate, Card, Model, Prediction, PromptedFrame, Proposal
-from pipeline.models.parts import Candidates
+from pipeline.models.parts import Candidates, clear_thing
 from pipeline.models.recorte.encoded_window import GRID_PIXELS, EncodedWindow, frame_size
 from pipeline.models.recorte.masks import clear_veil
 from pipeline.models.recorte.proposals import propose
@@ -49,6 +49,10 @@ class Recorte:
     def candidates(self, frame: PromptedFrame) -> list[Candidate]:
         """As `OffersCandidates.candidates`."""
         return self._candidates(frame)
+
+    def find_thing(self, image: Image, point: Point) -> Generator[None, None, Matte | None]:
+        """As `FindsThings.find_thing`."""
+        return clear_thing((yield from self._candidates.steps(image, point)), point)
 
     def propose(self, pairs: Iterator[tuple[Image, Image]]) -> list[Proposal]:
         """As `Proposer.propose`."""

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import models
 from pipeline.arrays import Image, Matte
-from pipeline.models import OffersCandidates, PromptedFrame, parts
+from pipeline.models import Candidate, FindsThings, OffersCandidates, PromptedFrame, parts
 from pipeline.models.base import CandidateName
 from pipeline.prompts import Point, Prompt
 from pipeline.stream_state import State
@@ -133,6 +133,39 @@ def test_the_dog_is_told_from_the_woman() -> None:
     assert everything.matte[300, 330] > 127, "the network takes the woman for a part of the subject"
     assert one.matte[430, 600] > 127 and one.matte[410, 480] > 127, "trunk and head"
     assert not (one.matte[:, :380] > 127).any(), "nothing of the woman"
+
+
+def test_a_thing_is_clear_where_crops_agree_and_most_of_it_lies_at_the_point() -> None:
+    size = (200, 300)
+    thing, other = disc(size, 150, 100, 40), disc(size, 30, 30, 20)
+    both = np.maximum(thing, other)
+    at, beside = Point(150, 100), Point(30, 30)
+    one, all = Candidate(thing, 0.5, "one"), Candidate(both, 1.0, "one")
+    assert parts.clear_thing([one, all], at) is thing
+    assert parts.clear_thing([all], at) is both
+    assert parts.clear_thing([all], beside) is None, "a click there takes another thing, for the most part"
+    assert parts.clear_thing([one], beside) is None
+    assert parts.clear_thing([one._replace(score=0.25)], at) is None, "few crops agree"
+    assert parts.clear_thing([], at) is None
+
+
+@needs_clips
+def test_the_thing_under_a_pointer_is_what_a_click_takes() -> None:
+    image = next(read_frames(CLIPS / "01_dog.mp4")).image
+    model = models.load("recorte", "cpu")
+    assert isinstance(model, FindsThings) and isinstance(model, OffersCandidates)
+    steps = model.find_thing(image, Point(600, 430))
+    count = 0
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            thing = end.value
+            break
+        count += 1
+    assert count >= 5, "short turns"
+    first, *_ = model.candidates(PromptedFrame(image, Prompt(points=(Point(600, 430),))))
+    assert np.array_equal(thing, first.matte)
 
 
 def test_a_point_to_remove_takes_away_the_thing_that_it_lies_on() -> None:

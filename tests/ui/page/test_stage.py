@@ -89,6 +89,7 @@ class Fake:
         self.looks: list[str] = []  # the queries of the questions about it
         self.corners: list[list[int]] = []  # of the crop's windows, none while they are not known
         self.readings: list[dict[str, Any]] | None = []  # of any lone click; None: that is refused
+        self.things: list[list[list[list[int]]]] = []  # the outlines of each thing of any frame
 
     @staticmethod
     def session(name: str, **changes: Any) -> dict[str, Any]:
@@ -169,6 +170,18 @@ def application(fake: Fake) -> FastAPI:
         if fake.readings is None:
             return JSONResponse({"error": "Not this one."}, 422)
         return JSONResponse(fake.readings)
+
+    @app.get("/media/{name}/frames/{index}/thing")
+    def thing(name: str, index: int, x: float, y: float, request: Request) -> list[list[list[int]]]:
+        """Return the last thing whose outlines' bounds hold the place."""
+        fake.asked.append(f"{request.url.path}?{request.url.query}")
+        holding = [
+            lines
+            for lines in fake.things
+            if min(p[0] for p in lines[0]) <= x <= max(p[0] for p in lines[0])
+            and min(p[1] for p in lines[0]) <= y <= max(p[1] for p in lines[0])
+        ]
+        return holding[-1] if holding else []
 
     @app.get("/media/{name}/crop")
     def crop(name: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pipeline import models
 from pipeline.compositing import background
 from pipeline.compositing.background import Background, Footage
 from pipeline.errors import WorkerLost
@@ -36,6 +37,7 @@ from ui.sessions.rendering.protocol import (
     Inference,
     InferenceClient,
     MarksChanged,
+    Outline,
     can_load_model,
 )
 from ui.sessions.session import Session
@@ -124,6 +126,21 @@ class FrameClient:
         self._check_licence(session)
         with self._decode_slot(session):
             return self._inference.render_candidates(session.render_request, index, number)
+
+    def find_thing(self, session: Session, index: int, x: float, y: float) -> list[Outline]:
+        """Find the outlines of the thing that a click on frame number `index` would take, in idle time.
+
+        Empty for no clear thing, for a model that does not tell things from each other, and where a newer
+        request of the session has overtaken this one.
+        """
+        splits, clip = models.card(session.job.model).splits, session.clip
+        if not (splits and session.licensed and can_load_model(session.job)):
+            return []
+        if not (0 <= x <= clip.width and 0 <= y <= clip.height):
+            return []
+        preflight.check_frame(session.clip)
+        with self._preview_pixels.acquire(_pixels(session)):  # not those that clicks wait for
+            return self._inference.find_thing(session.render_request, index, x, y)
 
     def make_previews(self, session: Session) -> Iterator[list[int]]:
         """Compute the six previews; yields the numbers of the finished frames, one more each time."""

@@ -25,6 +25,7 @@ from pipeline.job import GREEN, Job, Progress
 from pipeline.keys import matte_key, pts_range, spaced_times
 from pipeline.matte import MatteFile
 from pipeline.process import process
+from pipeline.prompts import Point
 from pipeline.propagation.partial import find_mattes
 from pipeline.propagation.plan import prompts_by_frame
 from pipeline.propagation.predictions import FramePrediction
@@ -45,10 +46,12 @@ from ui.sessions.rendering.protocol import (
     CutState,
     EncodedImage,
     MarksChanged,
+    Outline,
     RenderRequest,
     can_load_model,
 )
 from ui.sessions.rendering.stored_frames import StoredFrames, find_matte, shrink, shrink_image
+from ui.sessions.rendering.things import ThingFinder
 from ui.sessions.rendering.turns import MatteWriters, ModelTurns
 
 _CLICK_STEPS = 8
@@ -70,6 +73,7 @@ class InferenceService:
         self._propagated: set[tuple[str, int]] = set()
         """The mattes among them that were propagated frame by frame, as a run would."""
         self._stored = StoredFrames()
+        self._things = ThingFinder(self._turns, self._stored.read)
         self._composers = ComposerPool()
         self._states = preview.StateCache()
         self._versions: dict[str, int] = {}
@@ -110,6 +114,10 @@ class InferenceService:
             )
             for c in candidates
         ]
+
+    @cached_lookups()
+    def find_thing(self, request: RenderRequest, index: int, x: float, y: float) -> list[Outline]:
+        return self._things.find(request, _frame_pts(request, index), Point(x, y))
 
     def make_previews(self, request: RenderRequest, version: int) -> Generator[list[int], None, None]:
         order = load_index(request.clip.path).pts

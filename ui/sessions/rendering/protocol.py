@@ -114,6 +114,10 @@ class ClickCandidate(NamedTuple):
     """`pipeline.models.Candidate.name`."""
 
 
+Outline = list[tuple[int, int]]
+"""Corners of a closed line, x and y in pixels of the frame."""
+
+
 class Inference(Protocol):
     """Service of the worker for sessions; called by many threads at once.
 
@@ -134,6 +138,12 @@ class Inference(Protocol):
 
     def render_candidates(self, request: RenderRequest, index: int, number: int) -> list[ClickCandidate]:
         """Render the candidates of the single click that object `number` has on frame `index`."""
+
+    def find_thing(self, request: RenderRequest, index: int, x: float, y: float) -> list[Outline]:
+        """Find the outlines of the thing that a click on frame number `index` would take; empty for none.
+
+        Gives way to all other requests, and to a newer one of the same session.
+        """
 
     def make_previews(self, request: RenderRequest, version: int) -> Generator[list[int], None, None]:
         """Compute the previews' mattes; yields the numbers of the finished frames."""
@@ -205,6 +215,9 @@ class InferenceClient:
 
     def render_candidates(self, request: RenderRequest, index: int, number: int) -> list[ClickCandidate]:
         return self._host.call(Inference.render_candidates, request, index, number)
+
+    def find_thing(self, request: RenderRequest, index: int, x: float, y: float) -> list[Outline]:
+        return self._host.call(Inference.find_thing, request, index, x, y)
 
     def make_previews(self, request: RenderRequest, version: int) -> Generator[list[int], None, None]:
         return self._host.stream(Inference.make_previews, request, version)
