@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from assets.make_sample import blur, encoded, linear, out_of_focus, photograph
+from assets.surfaces import SURFACES
 
 WIDTH, HEIGHT = 1920, 1080
 
@@ -109,6 +110,9 @@ def brick() -> np.ndarray:
 
 PICTURES = {"studio": studio, "city": city, "garden": garden, "brick": brick}
 
+_QUALITY, _SURFACE_QUALITY = 88, 82
+"""Of the JPEG: what is as calm as the surfaces shows no blocks at the lower one."""
+
 
 def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name("backgrounds")
@@ -116,12 +120,15 @@ def main() -> None:
     random = np.random.default_rng(3)
     x, y = places()
     corners = 1 - 0.55 * np.clip(np.hypot(x - 0.5, (y - 0.5) * 0.8) - 0.2, 0, 1)
-    for name, paint in PICTURES.items():
+    for name in (*PICTURES, *SURFACES):
+        light, quality = (
+            (PICTURES[name](), _QUALITY) if name in PICTURES else (SURFACES[name](x, y), _SURFACE_QUALITY)
+        )
         # A grain of less than a step keeps the soft gradients from showing their steps.
-        picture = encoded(paint() * corners) * 255 + random.normal(0, 0.8, (HEIGHT, WIDTH, 1))
+        picture = encoded(light * corners) * 255 + random.normal(0, 0.8, (HEIGHT, WIDTH, 1))
         pixels = np.clip(np.rint(picture), 0, 255).astype(np.uint8)[..., ::-1]
         path = folder / f"{name}.jpg"
-        cv2.imwrite(str(path), pixels, [cv2.IMWRITE_JPEG_QUALITY, 88, cv2.IMWRITE_JPEG_OPTIMIZE, 1])
+        cv2.imwrite(str(path), pixels, [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1])
         print(f"{path}: {path.stat().st_size:,} bytes")
 
 

@@ -69,6 +69,9 @@ def _script(name: str, **constants: Any) -> str:
     """Return an element that runs a script of the page in a scope of its own, after its constants."""
     return f"<script>{{\n{scripts.script(name, **constants)}}}</script>"
 
+
+STREAMS = _script("streams.js")
+
 _LANGUAGES: dict[str, Any] = {
     "COOKIE": text.LANGUAGE_COOKIE,
     "WORDS": {
@@ -82,9 +85,6 @@ _BRAND = """
 <h1 class="brand">Recorte</h1>
 <details id="languages"><summary></summary><ul></ul></details>
 """
-
-
-STREAMS = _script("streams.js")
 
 
 # Hides the seconds and the "Error" that Gradio draws over an event's outputs: the page has its own status.

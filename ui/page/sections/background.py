@@ -78,9 +78,17 @@ class BackgroundSection(EditorSection):
     black: gr.Button
     # and for each of the stock backgrounds.
     studio: gr.Button
-    city: gr.Button
-    garden: gr.Button
+    paper: gr.Button
+    blush: gr.Button
+    concrete: gr.Button
+    window: gr.Button
+    wood: gr.Button
+    curtain: gr.Button
     brick: gr.Button
+    garden: gr.Button
+    dusk: gr.Button
+    city: gr.Button
+    lights: gr.Button
 
     @classmethod
     def render(cls) -> Self:

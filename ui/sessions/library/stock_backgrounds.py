@@ -10,7 +10,11 @@ from pipeline.errors import InputError
 from ui.assets import ASSETS
 from ui.sessions.rendering import overlay
 
-NAMES = ("studio", "city", "garden", "brick")
+NAMES = (
+    *("studio", "paper", "blush", "concrete"),
+    *("window", "wood", "curtain", "brick"),
+    *("garden", "dusk", "city", "lights"),
+)
 
 _FOLDER = ASSETS / "backgrounds"
 _THUMBNAIL_WIDTH = 192
