@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from db.errors import NotFound
@@ -79,23 +79,16 @@ def list_page(
     owner: UUID | None = None,
 ) -> Sequence[SessionRow]:
     """Return sessions newest first: those after `before`, those whose name contains `search`."""
-    query = select(SessionRow).where(*_are_found(owner, search)).order_by(*_NEWEST).limit(limit)
-    if before is not None:
-        query = query.where(_is_after(before))
-    return tx.scalars(query).all()
+    query = _find(owner, search).order_by(*_NEWEST).limit(limit)
+    return tx.scalars(query if before is None else query.where(_is_after(before))).all()
 
 
 def list_changed(
     tx: Session, *, limit: int = 50, search: str | None = None, owner: UUID | None = None
 ) -> Sequence[SessionRow]:
-    """Return sessions whose name contains `search`, the one that was changed last first.
-
-    A change is one of the job, the state or the results: a new name or a star leaves a session in its place.
-    """
+    """Return sessions whose name contains `search`, newest change of job, state or results first."""
     order = SessionRow.changed_at.desc(), SessionRow.id.desc()
-    return tx.scalars(
-        select(SessionRow).where(*_are_found(owner, search)).order_by(*order).limit(limit)
-    ).all()
+    return tx.scalars(_find(owner, search).order_by(*order).limit(limit)).all()
 
 
 def list_unfinished(tx: Session, *, owner: UUID | None = None) -> Sequence[SessionRow]:
@@ -351,10 +344,9 @@ def _is_after(last: Cursor) -> ColumnElement[bool]:
     return tuple_(SessionRow.created_at, SessionRow.id) < last
 
 
-def _are_found(owner: UUID | None, search: str | None) -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions on a user's sessions whose name contains `search`."""
-    owned = _is_owned_by(owner)
-    return (owned, SessionRow.name.icontains(search, autoescape=True)) if search else (owned,)
+def _find(owner: UUID | None, search: str | None) -> Select[SessionRow]:
+    query = select(SessionRow).where(_is_owned_by(owner))
+    return query.where(SessionRow.name.icontains(search, autoescape=True)) if search else query
 
 
 def _is_owned_by(owner: UUID | None) -> ColumnElement[bool]:
