@@ -227,5 +227,6 @@ function render() {
   offerUndo(gone);
 }
 
+part.heading.textContent = t("heading");
 watch("value", render);
 render();

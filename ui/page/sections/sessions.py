@@ -22,6 +22,7 @@ from ui.sessions.service import SessionService
 from ui.sessions.session import Session, Unreadable
 
 _HTML = """
+<h2 class="unseen" data-part="heading"></h2>
 <div class="undo" data-part="undo" role="status" hidden><span></span> <button type="button"></button></div>
 <div class="cards" data-part="cards"></div>
 <p class="quiet" data-part="none" hidden></p>
