@@ -84,10 +84,7 @@ def _compose_and_serve(settings: Settings, port: socket.socket, uploads: Path) -
             login_file.take_over(home, database)
         accounts = DatabaseAccounts(database)
         if settings.exposed and not (settings.open or settings.users or accounts.any()):
-            raise CannotStart(
-                "Without accounts this is served to this machine alone. Make one with `python app.py "
-                "user add NAME`, or set RECORTE_OPEN=1 if everybody who reaches it may see everything."
-            )
+            raise CannotStart("startup.no_accounts")
         server_metrics = metrics.Metrics(partial(count_by_state, database), home)
         logging.getLogger().addHandler(metrics.ErrorCounter(server_metrics))
         with closing(
@@ -179,7 +176,7 @@ def _password() -> str:
         return sys.stdin.readline().rstrip("\r\n")
     password = getpass.getpass("Password: ")
     if getpass.getpass("The same again: ") != password:
-        raise CannotStart("The two are not the same. Nothing was changed.")
+        raise CannotStart("accounts.passwords_differ")
     return password
 
 
@@ -207,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that everything is closed then, too
     from db.errors import DatabaseError
-    from languages.sentences import translate_for_command_line
+    from languages.messages import render_for_command_line
     from ui.settings import read_settings
     from ui.startup import CannotStart
 
@@ -224,7 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with logs.log_printed_output():
             serve(settings)
     except (CannotStart, DatabaseError) as error:
-        print(translate_for_command_line(str(error)), file=sys.stderr)
+        print(render_for_command_line(error.message), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

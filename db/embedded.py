@@ -251,10 +251,7 @@ def _start_errors() -> Iterator[None]:
     try:
         yield
     except (OSError, subprocess.SubprocessError) as error:
-        raise DatabaseAway(
-            f"The embedded database could not be started ({_reason(error)}): "
-            "choose another data folder, or set DATABASE_URL to a PostgreSQL server."
-        ) from error
+        raise DatabaseAway("database.not_started", reason=_reason(error)) from error
 
 
 def _reason(error: OSError | subprocess.SubprocessError) -> str:

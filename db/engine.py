@@ -58,9 +58,7 @@ class Database:
             try:  # imported here: not installed where only an external server is used
                 from db.embedded import EmbeddedServer
             except ImportError as error:
-                raise DatabaseAway(
-                    "There is no embedded database on this machine: set DATABASE_URL to a PostgreSQL server."
-                ) from error
+                raise DatabaseAway("database.no_embedded") from error
             server = EmbeddedServer(folder)
             server.start()
             address = server.url
@@ -127,13 +125,9 @@ class Database:
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
         except CommandError as error:
-            raise DatabaseError(
-                "The database was written by a newer version of this program: update the program."
-            ) from error
+            raise DatabaseError("database.newer") from error
         except exc.DBAPIError as error:
-            raise DatabaseError(
-                f"The database's tables cannot be brought up to date: {_cause(error)}."
-            ) from error
+            raise DatabaseError("database.not_migrated", reason=_cause(error)) from error
 
     @contextmanager
     def _map_errors(self) -> Iterator[None]:
@@ -154,15 +148,11 @@ class Database:
     def _away(self, error: exc.SQLAlchemyError) -> DatabaseAway:
         if self._server is not None:
             self._restart(self._server)
-            return DatabaseAway(
-                f"The embedded database does not answer ({_cause(error)}). It is started again where it has "
-                "ended: try again in a moment. If it stays so, start the program again."
-            )
+            return DatabaseAway("database.embedded_away", reason=_cause(error))
         url = self.engine.url
         host = url.host or url.query.get("host") or "this machine"
         return DatabaseAway(
-            f'The database "{url.database or url.username}" on {host} cannot be reached ({_cause(error)}): '
-            "check DATABASE_URL, or unset it to use the embedded database."
+            "database.away", name=url.database or url.username or "", host=str(host), reason=_cause(error)
         )
 
     def _restart(self, server: EmbeddedServer) -> None:
@@ -203,12 +193,9 @@ def _address(url: str) -> URL:
     except (exc.ArgumentError, ValueError):
         address = None  # raised below, without the cause, which may quote the password
     if address is None or address.drivername not in ("postgres", "postgresql", "postgresql+psycopg2"):
-        raise DatabaseAway(
-            "DATABASE_URL is not the address of a PostgreSQL server: write "
-            "postgresql://user:password@host:5432/name, or unset it to use the embedded database."
-        )
+        raise DatabaseAway("database.address")
     if "@" in (address.host or ""):
-        raise DatabaseAway("DATABASE_URL holds an @ in its name or password: write it as %40.")
+        raise DatabaseAway("database.at_sign")
     return address.set(drivername="postgresql+psycopg2")
 
 

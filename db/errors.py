@@ -6,12 +6,14 @@ DatabaseError       base class
 ├── Unstorable      a character or a number that no column can hold
 └── AccountError    an invalid name or password, or an unknown user
 
-The message is the sentence shown to the user; it never holds a password.
+Each is made of the key of a sentence and what is filled in, see `languages.messages`; never a password.
 """
 
+from languages.messages import MessageError
 
-class DatabaseError(Exception):
-    """Base class; the message is a sentence that may be shown to the user."""
+
+class DatabaseError(MessageError):
+    """Base class; the message may be shown to the user."""
 
 
 class DatabaseAway(DatabaseError):

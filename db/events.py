@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from db.models import Json
+from languages.messages import Message
 
 
 class RunProgress(Protocol):
@@ -45,4 +46,4 @@ class RunFinished(Protocol):
     @property
     def key(self) -> str | None: ...
     @property
-    def notes(self) -> Sequence[str]: ...
+    def notes(self) -> Sequence[Message]: ...

@@ -15,6 +15,7 @@ from db.engine import Database
 from db.errors import DatabaseAway, NotFound
 from db.events import MatteChecked, RunFinished, RunProgress
 from db.models import State
+from languages.messages import Message
 
 log = logging.getLogger(__name__)
 
@@ -69,17 +70,17 @@ class Ledger:
         self._forget(key)
         self._put(key, enter)
 
-    def failed(self, key: str, sentence: str) -> None:
+    def failed(self, key: str, message: Message) -> None:
         self._forget(key)
-        self._change(key, State.FAILED, sentence)
+        self._change(key, State.FAILED, message)
 
     def cancelled(self, key: str) -> None:
         self._forget(key)
         self._change(key, State.CANCELLED)
 
-    def interrupted(self, key: str, sentence: str) -> None:
+    def interrupted(self, key: str, message: Message) -> None:
         self._forget(key)
-        self._change(key, State.INTERRUPTED, sentence)
+        self._change(key, State.INTERRUPTED, message)
 
     def close(self) -> None:
         """Write the remaining entries and end the thread; without a database they are lost."""
@@ -103,7 +104,7 @@ class Ledger:
             self._heartbeats.update(dict.fromkeys(silent, now))
         return silent
 
-    def _change(self, key: str, state: State, error: str | None = None) -> None:
+    def _change(self, key: str, state: State, error: Message | None = None) -> None:
         self._put(key, lambda tx: repository.change_state(tx, id=key, state=state, error=error))
 
     def _put(self, key: str, entry: Entry) -> None:

@@ -32,7 +32,7 @@ def add(tx: Session, *, token_hash: str, user_id: UUID, auth_hash: str, seconds:
     Raises AccountError where the user has been removed.
     """
     if not _lock_user(tx, user_id):
-        raise AccountError("There is no such user any more.")
+        raise AccountError("accounts.no_longer")
     _delete_expired(tx)
     row = LoginSession(
         token_hash=token_hash,

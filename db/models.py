@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 
 class State(StrEnum):
-    """State of a session; the allowed changes are in `db.repository`."""
+    """State of a session; the allowed changes are in `db.states`."""
 
     READY = "ready"
     QUEUED = "queued"
@@ -34,6 +34,7 @@ COLUMN_TYPES: dict[Any, TypeEngine[Any]] = {
     datetime: TIMESTAMP(timezone=True),
     Json: PlainJson(),
     list[str]: ARRAY(PlainText()),
+    list[Json]: PlainJson(),
     State: Enum(
         State,
         name="state",
@@ -139,7 +140,8 @@ class SessionRow(Base):
     format_before: Mapped[str | None]  # format to return to when the background is opaque again
     checks: Mapped[Json | None]  # key of a matte, and the times in seconds at which to review it
     progress: Mapped[Json | None]  # stage, frames done and in total, rate, seconds left
-    error: Mapped[str | None]
+    error: Mapped[str | None]  # sentence in English
+    error_message: Mapped[Json | None]  # its key and fields; NULL in rows of earlier versions
     queued_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
@@ -175,6 +177,9 @@ class Result(Base):
     frames: Mapped[int]
     seconds: Mapped[float]
     key: Mapped[str | None]  # hash of all that the result depends on; NULL in the oldest rows
-    notes: Mapped[list[str]] = mapped_column(server_default="{}")  # sentences on unmet settings
+    notes: Mapped[list[str]] = mapped_column(server_default="{}")  # sentences in English on unmet settings
+    note_messages: Mapped[list[Json]] = mapped_column(
+        server_default="[]"
+    )  # their keys and fields; empty in rows of earlier versions
 
     __table_args__ = (Index("ix_results_newest", "session_id", "created_at", "id"),)

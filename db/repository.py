@@ -23,19 +23,13 @@ from sqlalchemy.orm import Session
 from db.errors import NotFound
 from db.events import MatteChecked, RunFinished, RunProgress
 from db.models import Json, Result, SessionRow, State, User
+from db.states import set_state
+from languages.messages import Message
 
 Cursor = tuple[datetime, UUID]
 """`(created_at, id)` of the last session of a page; the next page begins after it."""
 
-_FINISHED = {State.DONE, State.FAILED, State.CANCELLED, State.INTERRUPTED}
-_MAY_FOLLOW: dict[State, set[State]] = {
-    State.READY: {State.QUEUED},
-    State.QUEUED: {State.RUNNING, State.CANCELLED, State.FAILED, State.INTERRUPTED},
-    State.RUNNING: _FINISHED,
-    **{state: {State.QUEUED} for state in _FINISHED},
-}
-
-INTERRUPTED = "The program stopped before this was finished: start it again to continue."
+INTERRUPTED = Message("runs.program_stopped")
 
 
 def create(
@@ -144,7 +138,7 @@ def queue(tx: Session, *, id: UUID | str, owner: UUID | None = None) -> bool:
     row = _get_owned(tx, id, owner, lock=True)
     if row.state in (State.QUEUED, State.RUNNING):
         return False
-    _set_state(row, State.QUEUED, None, now(tx))
+    set_state(row, State.QUEUED, None, now(tx))
     tx.flush()
     return True
 
@@ -154,7 +148,7 @@ def leave_queue(tx: Session, *, id: UUID | str, owner: UUID | None = None) -> bo
     row = _get_owned(tx, id, owner, lock=True)
     if row.state is not State.QUEUED:
         return False
-    _set_state(row, State.CANCELLED, None, now(tx))
+    set_state(row, State.CANCELLED, None, now(tx))
     tx.flush()
     return True
 
@@ -196,7 +190,7 @@ def save_review_points(tx: Session, *, id: UUID | str, points: MatteChecked) -> 
     return row
 
 
-def change_state(tx: Session, *, id: UUID | str, state: State, error: str | None = None) -> SessionRow:
+def change_state(tx: Session, *, id: UUID | str, state: State, error: Message | None = None) -> SessionRow:
     """Change the session's state; of two concurrent calls the second sees the state that the first has set.
 
     An earlier error is cleared; the progress of a run that stopped early is kept.
@@ -206,7 +200,7 @@ def change_state(tx: Session, *, id: UUID | str, state: State, error: str | None
         ValueError: `state` is unknown, or may not follow the session's present one.
     """
     row = _get(tx, id, lock=True)
-    _set_state(row, State(state), error, now(tx))
+    set_state(row, State(state), error, now(tx))
     tx.flush()
     return row
 
@@ -222,7 +216,8 @@ def add_result(tx: Session, *, id: UUID | str, result: RunFinished) -> Result:
         frames=result.frames,
         seconds=result.seconds,
         key=result.key,
-        notes=list(result.notes),
+        notes=[str(note) for note in result.notes],
+        note_messages=[note.to_json() for note in result.notes],
     )
     row = _get(tx, id)
     row.results.insert(0, added)
@@ -256,7 +251,7 @@ def interrupt_running(tx: Session) -> list[UUID]:
     )
     rows = tx.scalars(query, execution_options={"populate_existing": True}).all()
     for row in rows:
-        _set_state(row, State.INTERRUPTED, INTERRUPTED, now(tx))
+        set_state(row, State.INTERRUPTED, INTERRUPTED, now(tx))
     tx.flush()
     return [row.id for row in rows]
 
@@ -315,7 +310,7 @@ def delete_expired(tx: Session, *, id: UUID | str, before: datetime) -> None:
     query = select(SessionRow).where(SessionRow.id == UUID(str(id)), *_is_expired(before)).with_for_update()
     row = tx.scalars(query, execution_options={"populate_existing": True}).one_or_none()
     if row is None:
-        raise NotFound(f"There is no session {id} that nobody needs any more.")
+        raise NotFound("choices.no_such_deleted_session", id=str(id))
     tx.delete(row)
     tx.flush()
 
@@ -364,7 +359,7 @@ def _is_expired(before: datetime) -> tuple[ColumnElement[bool], ...]:
 def _get_owned(tx: Session, id: UUID | str, owner: UUID | None, *, lock: bool = False) -> SessionRow:
     row = _get(tx, id, lock=lock)
     if row.owner_id != owner:
-        raise NotFound(f"There is no session {id}.")
+        raise NotFound("choices.no_such_session", id=str(id))
     return row
 
 
@@ -378,21 +373,5 @@ def _get(tx: Session, id: UUID | str, *, lock: bool = False) -> SessionRow:
         None if key is None else tx.get(SessionRow, key, with_for_update=lock or None, populate_existing=lock)
     )
     if row is None:
-        raise NotFound(f"There is no session {id}.")
+        raise NotFound("choices.no_such_session", id=str(id))
     return row
-
-
-def _set_state(row: SessionRow, state: State, error: str | None, at: datetime) -> None:
-    if state not in _MAY_FOLLOW[row.state]:
-        raise ValueError(f"A session that is {row.state} cannot become {state}.")
-    row.state = state
-    row.error = error
-    row.changed_at = at
-    if state is State.QUEUED:
-        row.queued_at, row.started_at, row.finished_at, row.beat_at = at, None, None, None
-    elif state is State.RUNNING:
-        row.started_at = row.beat_at = at
-    else:
-        row.finished_at = at
-    if state in (State.QUEUED, State.DONE):
-        row.progress = None

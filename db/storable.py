@@ -24,13 +24,13 @@ def check(value: Any) -> None:
     match value:
         case str():
             if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
-                raise Unstorable("This holds a character that cannot be kept. Take it out, and try again.")
+                raise Unstorable("storage.character")
         case float():
             if not math.isfinite(value):
-                raise Unstorable("This holds a number that is none, and cannot be kept.")
+                raise Unstorable("storage.not_a_number")
         case int():
             if abs(value) > _HIGHEST:
-                raise Unstorable("This holds a number that is too large to be kept.")
+                raise Unstorable("storage.too_large")
         case dict():
             for key, item in value.items():
                 check(key)
@@ -51,12 +51,12 @@ class PlainText(TypeDecorator[str]):
         return value
 
 
-class PlainJson(TypeDecorator[dict[str, Any]]):
+class PlainJson(TypeDecorator[Any]):
     """JSONB, in which None is NULL."""
 
     impl = JSONB(none_as_null=True)
     cache_ok = True
 
-    def process_bind_param(self, value: dict[str, Any] | None, dialect: Dialect) -> dict[str, Any] | None:
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         check(value)
         return value

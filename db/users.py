@@ -24,8 +24,6 @@ LONGEST_NAME = 64
 SHORTEST_PASSWORD = 8
 _LONGEST_PASSWORD = 1024  # hashing takes time in proportion
 
-_TAKEN = "There is a user called {name} already: choose another name."
-
 _hasher = PasswordHasher()
 
 
@@ -48,16 +46,16 @@ def add(tx: Session, *, name: str, password: str, admin: bool = False) -> User:
     """Create a user. Raises AccountError for an invalid or taken name or a password of invalid length."""
     name = _plain(name)
     if len(name) > LONGEST_NAME or not _is_visible(name):
-        raise AccountError(f"A name has 1 to {LONGEST_NAME} characters, all of them visible ones.")
+        raise AccountError("accounts.name_length", most=LONGEST_NAME)
     _check_password(password)
     if _find(tx, name) is not None:
-        raise AccountError(_TAKEN.format(name=name))
+        raise AccountError("accounts.name_taken", name=name)
     user = User(name=name, password=_hash(password), admin=admin)
     try:
         with tx.begin_nested():  # a conflict does not roll back the rest of the transaction
             tx.add(user)
     except IntegrityError as error:
-        raise AccountError(_TAKEN.format(name=name)) from error  # added concurrently
+        raise AccountError("accounts.name_taken", name=name) from error  # added concurrently
     return user
 
 
@@ -107,7 +105,7 @@ def change_password(tx: Session, *, name: str, password: str) -> User:
     """
     user = _find(tx, name)
     if user is None:
-        raise AccountError(f"There is no user called {_plain(name)!r}.")
+        raise AccountError("accounts.no_such_user", name=_plain(name))
     _check_password(password)
     user.password = _hash(password)
     login_sessions.remove_all(tx, user_id=user.id)
@@ -119,7 +117,7 @@ def lock(tx: Session, *, name: str) -> User:
     """Lock a user, so that no session is added meanwhile. Raises AccountError for an unknown name."""
     user = _find(tx, name)
     if user is None:
-        raise AccountError(f"There is no user called {_plain(name)!r}.")
+        raise AccountError("accounts.no_such_user", name=_plain(name))
     tx.refresh(user, with_for_update=True)
     return user
 
@@ -149,9 +147,9 @@ def has_acknowledged(tx: Session, *, id: UUID, model: str, licence_url: str) -> 
 
 def _check_password(password: str) -> None:
     if len(password) < SHORTEST_PASSWORD:
-        raise AccountError(f"A password has at least {SHORTEST_PASSWORD} characters.")
+        raise AccountError("accounts.short_password", least=SHORTEST_PASSWORD)
     if len(password) > _LONGEST_PASSWORD:
-        raise AccountError(f"A password has at most {_LONGEST_PASSWORD} characters.")
+        raise AccountError("accounts.long_password", most=_LONGEST_PASSWORD)
 
 
 def _find(tx: Session, name: str) -> User | None:

@@ -42,10 +42,9 @@ class Message:
         )
         return formatter.vformat(template, (), self.fields)
 
-    @property
-    def known(self) -> bool:
-        """True if there is a template for it; another version may have stored one that there is not."""
-        return self.key in templates(ENGLISH, command_line=True)
+    def extend(self, **fields: Field) -> Message:
+        """Return the message with more fields."""
+        return Message(self.key, {**self.fields, **fields})
 
     def to_json(self) -> dict[str, Any]:
         """Return `{"key": ..., "fields": {...}}`; numbers that JSON cannot hold become strings."""

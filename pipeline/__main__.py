@@ -17,6 +17,7 @@ from typing import Any, NoReturn, get_args
 
 from PIL import Image
 
+from languages.messages import Message
 from pipeline import formats, models, preview, prompts
 from pipeline.command_output import (
     print_error,
@@ -46,9 +47,8 @@ from pipeline.weights.download import download_files
 DONE, FAILED, AT_FAULT, INTERRUPTED = 0, 1, 2, 130
 
 _STROKE = "X,Y,X,Y,…:WIDTH"
-_CONTINUE_SENTENCE = (
-    "Interrupted; what was found so far is kept beside the matte. Run the same again to continue."
-)
+_INTERRUPTED = Message("command.interrupted")
+_CAN_CONTINUE = Message("command.interrupted_continue")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,10 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options.run(options)
     except InputError as error:
-        print_error(str(error))
+        print_error(error.message)
         return AT_FAULT
     except RecorteError as error:
-        print_error(str(error))
+        print_error(error.message)
         return FAILED
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
@@ -69,15 +69,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_error(_name_too_long(str(error.filename)))
         return AT_FAULT
     except KeyboardInterrupt as interrupt:
-        print_error(str(interrupt) or "Interrupted; nothing was changed.")
+        print_error(_CAN_CONTINUE if interrupt.args else _INTERRUPTED)
         return INTERRUPTED
     return DONE
 
 
-def _name_too_long(path: str) -> str:
-    """Return the sentence on a file name that is too long, given or derived."""
+def _name_too_long(path: str) -> Message:
+    """Return the message on a file name that is too long, given or derived."""
     longest = max(Path(path).parts, key=lambda part: len(os.fsencode(part)), default=path)
-    return f"{longest[:40]}…: this name is too long for a file. Give a shorter one."
+    return Message("command.name_too_long", {"name": longest[:40]})
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
@@ -242,12 +242,12 @@ def _build_job(options: argparse.Namespace) -> Job:
 def _choose_model(options: argparse.Namespace, marked: bool) -> Card:
     """Return the model that is asked for, or the best of those that are ready."""
     if options.model is None and options.weights is not None:
-        raise InputError("Name the model that these weights are for, with --model.")
+        raise InputError("command.weights_without_model")
     if options.model is None and options.accept_licence:
         _acknowledge(models.card(models.AUTOMATIC))
     card = models.card(options.model or models.choose_default(marked)[0])
     if card.weights is None and options.weights is not None:
-        raise InputError(f"{card.label} has no weights: leave --weights out.")
+        raise InputError("command.no_weights", label=card.label)
     return card
 
 
@@ -281,7 +281,7 @@ def _read_prompts(options: argparse.Namespace) -> tuple[Prompt, ...]:
         try:
             marks += prompts.from_json(json.loads(options.prompts.read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:
-            raise PromptError(f"{options.prompts.name}: this is no JSON file of marks.") from error
+            raise PromptError("command.no_marks_file", name=options.prompts.name) from error
     return prompts.normalise(marks)
 
 
@@ -294,7 +294,7 @@ def _parse_mark(text: str, count: int) -> tuple[list[float], float]:
         numbers, at = [], 0.0
     if len(numbers) != count:
         form = "X,Y" if count == 2 else "X0,Y0,X1,Y1"
-        raise PromptError(f"{text!r} is no mark. Write it as {form} or {form}@SECONDS.")
+        raise PromptError("command.malformed_mark", text=text, form=form)
     return numbers, at
 
 
@@ -306,8 +306,7 @@ def _parse_stroke(text: str, keep: bool) -> Prompt:
         stroke = Stroke(tuple(zip(numbers[::2], numbers[1::2], strict=True)), float(width), keep)
         return Prompt(float(seconds or 0), strokes=(strokes.simplify(stroke),))
     except ValueError:
-        form = _STROKE
-        raise PromptError(f"{text!r} is no brush stroke. Write it as {form} or {form}@SECONDS.") from None
+        raise PromptError("command.malformed_stroke", text=text, form=_STROKE) from None
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -316,7 +315,7 @@ def _run(options: argparse.Namespace) -> None:
         show_progress(process(job), options.output, json_lines=options.json)
     except KeyboardInterrupt:
         if resume.can_resume(job, probe_clip(job.source)):
-            raise KeyboardInterrupt(_CONTINUE_SENTENCE) from None
+            raise KeyboardInterrupt(str(_CAN_CONTINUE)) from None
         raise
 
 
@@ -338,7 +337,7 @@ def _prepare(options: argparse.Namespace) -> Job:
 
 def _render(options: argparse.Namespace) -> None:
     if not options.kept.is_file():
-        raise InputError(f"{options.kept.name}: there is no such matte file.")
+        raise InputError("command.no_such_matte", name=options.kept.name)
     job = _build_job(options)
     print_remarks(probe_clip(job.source))
     show_progress(render(job, MatteFile.open(options.kept)), options.output, json_lines=options.json)
@@ -346,7 +345,7 @@ def _render(options: argparse.Namespace) -> None:
 
 def _preview(options: argparse.Namespace) -> None:
     if options.output.suffix.lower() != ".png":
-        raise InputError(f"{options.output.name}: the name must end in .png.")
+        raise InputError("command.not_png", name=options.output.name)
     job = _prepare(options)
     clip = probe_clip(job.source)
     with closing(open_composer(job.background, clip.width, clip.height, job.edges)) as compose:

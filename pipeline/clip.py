@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.errors import UNREADABLE, InputError
+from pipeline.errors import InputError
 
 Transfer = Literal["sdr", "pq", "hlg"]
 Remark = Literal["hdr", "interlaced", "mended", "alpha"]
@@ -79,4 +79,4 @@ class Clip:
             }
             return cls(**data | read)
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-            raise InputError(UNREADABLE) from error
+            raise InputError("choices.unreadable") from error

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from languages.sentences import translate_for_command_line
+from languages.messages import Message, render_for_command_line
 from pipeline import models
 from pipeline.clip import Clip, Remark
 from pipeline.job import Progress
@@ -27,9 +27,9 @@ _REMARKS: dict[Remark, str] = {
 }
 
 
-def print_error(sentence: str) -> None:
+def print_error(message: Message) -> None:
     """Print an error's sentence on standard error, in the language of the environment."""
-    print(translate_for_command_line(sentence), file=sys.stderr)
+    print(render_for_command_line(message), file=sys.stderr)
 
 
 def print_remarks(clip: Clip) -> None:
@@ -52,6 +52,7 @@ def show_progress(steps: Generator[Progress, None, None], output: Path, *, json_
             if json_lines:
                 data = last.to_json()
                 del data["checks"], data["notes"]  # the summary has them
+                data.pop("messages", None)
                 print(json.dumps(data), flush=True)
             elif sys.stderr.isatty():
                 print(f"\r{_progress_line(last)}", end="", file=sys.stderr, flush=True)
@@ -65,7 +66,7 @@ def show_progress(steps: Generator[Progress, None, None], output: Path, *, json_
             "peak_memory_bytes": _peak_memory(),
             "output": str(output),
             "check": list(last.checks) if last else [],
-            "notes": list(last.notes) if last else [],
+            "notes": [str(note) for note in last.notes] if last else [],
         }
         print(json.dumps(summary))
         return

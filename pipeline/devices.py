@@ -29,15 +29,15 @@ def pick(name: str) -> torch.device:
     import torch
 
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
-        raise InputError(f"{name!r} is no device. There are auto, cpu, cuda and cuda:N.")
+        raise InputError("devices.unknown", name=name)
     count = torch.cuda.device_count() if name != "cpu" and torch.cuda.is_available() else 0
     if name == "cpu" or (name == "auto" and not count):
         return torch.device("cpu")
     if not count:
-        raise InputError("There is no CUDA device that can be used here. Choose the device auto or cpu.")
+        raise InputError("devices.no_cuda")
     number = int(name.partition(":")[2] or 0)
     if number >= count:
-        raise InputError(f"There is no device cuda:{number}: the CUDA devices are numbered 0 to {count - 1}.")
+        raise InputError("devices.no_such_cuda", number=number, last=count - 1)
     return torch.device("cuda", number)
 
 
@@ -103,10 +103,7 @@ def run_batches(
             results = _run_batch(run, batch[:size])
             if results is None:
                 if size == 1:
-                    raise RunError(
-                        "The device has too little free memory for a single frame. Free some, or choose "
-                        "the device cpu or a smaller model."
-                    )
+                    raise RunError("devices.no_memory")
                 size = max(1, min(size, len(batch)) // 2)
                 continue
             del batch[:size]

@@ -11,30 +11,23 @@ RecorteError                 base class
 └── RunError                 the machine is at fault: disk full, encoder failed
     └── WorkerLost           the worker process ended during the call
 
-The message is the sentence shown to the user. It names files without their path, except for weights, whose
-folder the user needs to know.
+Each is made of the key of a sentence and what is filled in, see `languages.messages`. It names files without
+their path, except for weights, whose folder the user needs to know.
 """
 
 import errno
 
-INTERNAL_ERROR = "Something went wrong inside the program; its log has the details."
-"""Sentence for errors that are none of these."""
+from languages.messages import Message, MessageError
 
+INTERNAL_ERROR = Message("runs.internal_error")
+"""Message for errors that are none of these."""
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Values of `OSError.errno` for a full disk."""
 
-UNREADABLE = "This was written by another version of the program, or is damaged."
-"""Sentence for stored data that cannot be read."""
 
-
-def no_frames_sentence(name: str) -> str:
-    """Return the sentence on a video of which no frame can be decoded."""
-    return f"{name}: not one picture of this video could be decoded."
-
-
-class RecorteError(Exception):
-    """Base class; the message is a sentence that may be shown to the user."""
+class RecorteError(MessageError):
+    """Base class; the message may be shown to the user."""
 
 
 class InputError(RecorteError):
@@ -75,9 +68,6 @@ class WorkerLost(RunError):
     `how` says how, as the end of a sentence, such as "it was killed, and memory may have run out".
     """
 
-    def __init__(self, sentence: str, how: str) -> None:
-        super().__init__(sentence, how)
+    def __init__(self, key: str, /, *, how: Message) -> None:
+        super().__init__(key, how=how)
         self.how = how
-
-    def __str__(self) -> str:
-        return str(self.args[0])

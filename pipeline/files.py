@@ -59,7 +59,7 @@ def scratch_folder(path: Path) -> Iterator[Path]:
 def create_part(path: Path) -> Path:
     """Create an empty file beside `path`, to be followed by `move_into_place` or `remove_part`."""
     if path.is_dir():
-        raise InputError(f"{path.name}: this is a folder. Give the name of a file to write.")
+        raise InputError("writing.is_folder", name=path.name)
     with write_errors(path.name), _folder_errors(path):
         handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=_SUFFIX, dir=path.parent)
     os.close(handle)
@@ -131,11 +131,11 @@ def _remove(part: Path) -> None:
 def _folder_errors(path: Path) -> Iterator[None]:
     """Report a folder that cannot be written into as bad input."""
     if not path.parent.is_dir():
-        raise InputError(f"{path.name}: the folder to write it into does not exist.")
+        raise InputError("writing.no_folder", name=path.name)
     try:
         yield
     except (PermissionError, FileNotFoundError) as error:  # the latter in /proc
-        raise InputError(f"{path.name}: nothing can be written into its folder.") from error
+        raise InputError("writing.folder_read_only", name=path.name) from error
 
 
 def _umask() -> int:
@@ -155,9 +155,9 @@ def write_errors(name: str) -> Iterator[None]:
     except _write_error_types() as error:
         code = getattr(error, "errno", None)
         if code in DISK_FULL:
-            raise RunError(f"{name}: the disk is full. Free some space and run it again.") from error
-        reason = getattr(error, "strerror", None) or error
-        raise RunError(f"{name}: this could not be written ({reason}).") from error
+            raise RunError("writing.disk_full", name=name) from error
+        reason = getattr(error, "strerror", None) or str(error)
+        raise RunError("writing.failed", name=name, reason=reason) from error
 
 
 def _write_error_types() -> tuple[type[Exception], ...]:

@@ -375,7 +375,7 @@ def by_key(key: str) -> Format:
     try:
         return FORMATS[key]
     except KeyError:
-        raise FormatError(f"There is no format called {key!r}. There are: {', '.join(FORMATS)}.") from None
+        raise FormatError("choices.no_such_format", key=key, keys=", ".join(FORMATS)) from None
 
 
 def by_suffix(path: Path) -> Format:
@@ -387,4 +387,4 @@ def by_suffix(path: Path) -> Format:
         if path.suffix.lower() in entry.suffixes:
             return entry
     suffixes = ", ".join(dict.fromkeys(entry.suffix for entry in FORMATS.values()))
-    raise FormatError(f"{path.name}: the name must end in one of {suffixes}, or be that of a folder.")
+    raise FormatError("choices.suffix", path=path.name, suffixes=suffixes)

@@ -9,12 +9,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
+from languages.messages import Message
 from pipeline import formats, models, prompts
 from pipeline.clip import Clip
 from pipeline.compositing import aspect, background
 from pipeline.compositing.background import Background, Colour, Footage, Transparent
 from pipeline.compositing.edges import CLEAN, Edges
-from pipeline.errors import UNREADABLE, FormatError, InputError, PromptError
+from pipeline.errors import FormatError, InputError, PromptError
 from pipeline.formats import Quality
 from pipeline.prompts import Object, Prompt
 
@@ -76,13 +77,11 @@ class Job:
         form = formats.by_key(self.format)
         if isinstance(self.background, Transparent) and form.needs_background:
             supported = ", ".join(f.label for f in formats.FORMATS.values() if f.alpha)
-            raise FormatError(
-                f"{form.label} cannot hold transparency. Choose {supported}, or another background."
-            )
+            raise FormatError("choices.not_transparent", label=form.label, able=supported)
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
-            raise InputError(f"{self.device!r} is no device. There are auto, cpu, cuda and cuda:N.")
+            raise InputError("devices.unknown", name=self.device)
         if self.crop is not None and self.crop not in aspect.ASPECTS:
-            raise InputError(f"{self.crop!r} is no aspect ratio. There are {', '.join(aspect.ASPECTS)}.")
+            raise InputError("choices.aspect_ratio", value=self.crop, known=", ".join(aspect.ASPECTS))
         width, height = self.result_size(clip)
         if form.max_size is not None and not form.accepts_size(width, height):
             large = [
@@ -92,26 +91,40 @@ class Job:
                 and f.content == form.content
                 and not (isinstance(self.background, Transparent) and f.needs_background)
             ]
+            largest_width, largest_height = form.max_size
+            if not large:
+                raise FormatError(
+                    "choices.too_large",
+                    name=clip.name,
+                    width=width,
+                    height=height,
+                    label=form.label,
+                    most_width=largest_width,
+                    most_height=largest_height,
+                )
             raise FormatError(
-                f"{clip.name}: pictures of {width} × {height} are too large for {form.label}, "
-                f"whose largest are {form.max_size[0]} × {form.max_size[1]}. "
-                + (f"Choose {', '.join(large)}." if large else "Scale the video down first.")
+                "choices.too_large_for_format",
+                name=clip.name,
+                width=width,
+                height=height,
+                label=form.label,
+                most_width=largest_width,
+                most_height=largest_height,
+                able=", ".join(large),
             )
         self.edges.check()
         if self.quality not in formats.QUALITIES:
-            raise InputError(f"{self.quality!r} is no quality. There are {', '.join(formats.QUALITIES)}.")
+            raise InputError("choices.quality", value=self.quality, known=", ".join(formats.QUALITIES))
         if self.sound not in get_args(Sound):
-            raise InputError(f"{self.sound!r} is no choice of sound. There are {', '.join(get_args(Sound))}.")
+            raise InputError("choices.sound", value=self.sound, known=", ".join(get_args(Sound)))
         if self.sound == "behind" and not isinstance(self.background, Footage):
-            raise InputError("The sound of the background is wanted, but the background is no video.")
+            raise InputError("background.no_video_for_sound")
         if self.rate is not None and not 1 <= self.rate <= _MOST_RATE:
-            raise InputError(f"A result has from 1 to {_MOST_RATE} frames a second.")
+            raise InputError("choices.rate", most=_MOST_RATE)
         if not 0 <= self.start < clip.duration:
-            raise InputError(
-                f"The start, {self.start:g} s, lies outside {clip.name}, which is {clip.duration:.2f} s long."
-            )
+            raise InputError("marks.start_outside", start=self.start, name=clip.name, length=clip.duration)
         if self.end is not None and not self.start < self.end < math.inf:
-            raise InputError(f"The end, {self.end:g} s, must come after the start, {self.start:g} s.")
+            raise InputError("marks.end_not_after_start", end=self.end, start=self.start)
         for prompt in self.prompts:
             prompt.check(clip.width, clip.height, clip.duration)
             chosen = prompt.candidate is not None
@@ -120,11 +133,11 @@ class Job:
                 or (prompt.box and not card.box)
                 or (chosen and not card.candidates)
             ):
-                raise PromptError(f"{card.label} takes no such marks. Remove them or choose another model.")
+                raise PromptError("marks.not_taken", label=card.label)
         if self.prompts and not self.active_prompts:
-            raise PromptError("Every object is switched off. Switch one on, or there is nothing to keep.")
+            raise PromptError("marks.all_switched_off")
         if not card.automatic and not any(p.initialises or p.paints for p in self.active_prompts):
-            raise PromptError(f"{card.label} needs to be told what to keep. Click on the subject first.")
+            raise PromptError("marks.needed", label=card.label)
 
     @property
     def active_prompts(self) -> tuple[Prompt, ...]:
@@ -188,7 +201,7 @@ class Job:
                 raise ValueError(job.crop)
             return job
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            raise InputError(UNREADABLE) from error
+            raise InputError("choices.unreadable") from error
 
     @classmethod
     def _from_json(cls, data: dict[str, Any], folder: Path) -> Self:
@@ -231,17 +244,20 @@ class Progress:
     """Frames written to the result."""
     checks: tuple[float, ...] = ()
     """Times to review, in seconds from the first frame: the model lost confidence there."""
-    notes: tuple[str, ...] = ()
-    """Sentences about settings that could not be followed, such as a missing encoder."""
+    notes: tuple[Message, ...] = ()
+    """Settings that could not be followed, such as a missing encoder."""
 
     def to_json(self) -> dict[str, Any]:
-        return vars(self) | {"checks": list(self.checks), "notes": list(self.notes)}
+        """Return the progress as JSON: `notes` as sentences in English, `messages` as they are, if any."""
+        data = vars(self) | {"checks": list(self.checks), "notes": [str(note) for note in self.notes]}
+        return data | {"messages": [note.to_json() for note in self.notes]} if self.notes else data
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """Read progress from JSON; raises InputError where `data` is not what `to_json` writes."""
         try:
-            lists = {key: tuple(data.get(key, ())) for key in ("checks", "notes")}
-            return cls(**data | lists)
-        except (AttributeError, TypeError) as error:
-            raise InputError(UNREADABLE) from error
+            fields = {key: value for key, value in data.items() if key != "messages"}
+            notes = tuple(Message.from_json(note) for note in data.get("messages", ()))
+            return cls(**fields | {"checks": tuple(data.get("checks", ())), "notes": notes})
+        except (AttributeError, LookupError, TypeError) as error:
+            raise InputError("choices.unreadable") from error

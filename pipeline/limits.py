@@ -6,7 +6,9 @@ import resource
 import signal
 from dataclasses import dataclass
 
-NO_MEMORY = "There is not enough memory for this. Close other programs, or use a smaller video."
+from languages.messages import Message
+
+NO_MEMORY = Message("devices.no_main_memory")
 
 
 @dataclass(frozen=True)
@@ -61,19 +63,19 @@ DEVICE_LOST = 70
 """Exit status of a process whose device no longer answers."""
 
 
-def describe_exit(status: int | None) -> str:
+def describe_exit(status: int | None) -> Message:
     """Describe how a process ended, as the end of a sentence; `status` as in `Popen.returncode`."""
     if status is None:
-        return "it ended"
+        return Message("runs.ended")
     if status == DEVICE_LOST:
-        return "the graphics card no longer answered it"
+        return Message("runs.device_lost")
     match -status:
         case signal.SIGKILL:
-            return "it was killed, and memory may have run out"
+            return Message("runs.killed")
         case signal.SIGXCPU | signal.SIGALRM:
-            return "it took too long"
+            return Message("runs.too_long")
         case signal.SIGSEGV | signal.SIGBUS | signal.SIGABRT | signal.SIGILL | signal.SIGFPE:
-            return "it crashed"
+            return Message("runs.crashed")
         case number if number > 0:
-            return f"it was ended by signal {number}"
-    return f"it ended with status {status}"
+            return Message("runs.signal", {"number": number})
+    return Message("runs.status", {"status": status})

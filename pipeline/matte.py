@@ -95,12 +95,11 @@ class MatteFile:
         times = load_index(clip.path).pts
         if self.frame_count > sum(p >= self.start for p in times):
             raise InputError(
-                f"{self.path.name}: this matte has {self.frame_count} pictures, more than {clip.name} has "
-                "frames for. Give the one made from it."
+                "writing.matte_too_long", name=self.path.name, count=self.frame_count, clip=clip.name
             )
         matte_times = self.matte_times(clip)
         if not matte_times:
-            raise InputError(f"{self.path.name}: there is no matte for any frame of {clip.name} in it.")
+            raise InputError("writing.matte_of_another", name=self.path.name, clip=clip.name)
         last = max(matte_times)
         return min(matte_times), next((p for p in times if p > last), last + 1)
 
@@ -175,8 +174,13 @@ class MatteFile:
     def _check_size(self, matte: Matte, clip: Clip) -> None:
         if matte.shape != (clip.height, clip.width):
             raise InputError(
-                f"{self.path.name}: this matte has {matte.shape[1]} × {matte.shape[0]} "
-                f"pixels and {clip.name} has {clip.width} × {clip.height}. Give the one made from it."
+                "writing.matte_size",
+                name=self.path.name,
+                width=matte.shape[1],
+                height=matte.shape[0],
+                clip=clip.name,
+                wide=clip.width,
+                high=clip.height,
             )
 
     def matte_times(self, clip: Clip) -> dict[int, int]:

@@ -60,7 +60,7 @@ def predict_steps(
     index = load_index(clip.path)
     times = list(times)
     if not all(map(math.isfinite, times)):
-        raise InputError("A time is a number of seconds.")
+        raise InputError("marks.not_a_time")
     wanted = sorted({index.frame_at(round(t / clip.time_base)) for t in times})
     matte_file = MatteFile.find(job.matte, matte_key(job))
     if matte_file is not None and matte_file.covers_frames(clip, wanted):

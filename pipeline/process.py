@@ -17,7 +17,7 @@ from pipeline import devices, matte, models
 from pipeline.arrays import Matte
 from pipeline.clip import Clip
 from pipeline.compositing.background import Footage, Picture
-from pipeline.errors import InputError, VideoError, no_frames_sentence
+from pipeline.errors import InputError, VideoError
 from pipeline.files import remove_stale_parts, scratch_folder
 from pipeline.job import Job, Progress
 from pipeline.jobs import preflight, speeds
@@ -118,9 +118,7 @@ def render(job: Job, matte_file: MatteFile) -> Generator[Progress, None, None]:
     (first, past), (begin, end) = pts_range(job, clip), matte_file.pts_range(clip)
     frames = max(first, begin), min(past, end)
     if frames[0] >= frames[1]:
-        raise InputError(
-            f"{matte_file.path.name}: this matte has no picture for the part of {clip.name} asked for."
-        )
+        raise InputError("writing.matte_lacks_part", name=matte_file.path.name, clip=clip.name)
     _prepare_outputs(job, [job.output], matte_file.path)
     count = len(load_index(clip.path).between(*frames))
     preflight.check(job, clip, count)
@@ -176,7 +174,7 @@ def _write_result(
                 review.add(item.pair[0].pts, item.pair[1].confidence)
             yield meter.progress(written, review.times, out.notes + renderer.notes)
     if not written:
-        raise VideoError(no_frames_sentence(clip.name))
+        raise VideoError("video.nothing_decoded", name=clip.name)
     yield meter.progress(written, review.times, out.notes + renderer.notes)
 
 
@@ -190,9 +188,9 @@ def _prepare_outputs(job: Job, written: list[Path], *read: Path) -> None:
         read += (job.background.path,)
     for path in written:
         if any(path.exists() and other.exists() and path.samefile(other) for other in read):
-            raise InputError(f"{path.name}: the result would overwrite a file that it is made from.")
+            raise InputError("writing.overwrites", name=path.name)
     if len({path.resolve() for path in written}) < len(written):
-        raise InputError(f"{job.output.name}: the result and the matte cannot be the same file.")
+        raise InputError("writing.same_file", name=job.output.name)
     for path in written:
         remove_stale_parts(path)
 

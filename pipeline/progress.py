@@ -7,6 +7,7 @@ import time
 from collections import deque
 from typing import Literal
 
+from languages.messages import Message
 from pipeline.clip import Clip
 from pipeline.job import Progress
 from pipeline.models import LOW_CONFIDENCE
@@ -96,7 +97,9 @@ class ProgressMeter:
         while self._marks[-1][0] - self._marks[0][0] > _RATE_SECONDS and len(self._marks) > 2:
             self._marks.popleft()
 
-    def progress(self, written: int, checks: tuple[float, ...] = (), notes: tuple[str, ...] = ()) -> Progress:
+    def progress(
+        self, written: int, checks: tuple[float, ...] = (), notes: tuple[Message, ...] = ()
+    ) -> Progress:
         """Return the progress, with `written` frames in the result."""
         (then, before), (now, processed) = self._marks[0], self._marks[-1]
         rate = (processed - before) / (now - then) if now > then else 0.0

@@ -76,15 +76,12 @@ class Stroke:
         """Raise PromptError where the stroke does not fit a `width` x `height` frame."""
         largest = max(width, height)
         if not 1 <= len(self.path) <= MOST_VERTICES:
-            raise PromptError(f"A brush stroke has from 1 to {MOST_VERTICES} points.")
+            raise PromptError("marks.stroke_points", most=MOST_VERTICES)
         if not 1 <= self.width <= largest:
-            raise PromptError(f"A brush is from 1 to {largest} pixels wide in a picture of this size.")
+            raise PromptError("marks.stroke_width", most=largest)
         for x, y in self.path:
             if not (-largest <= x <= width + largest and -largest <= y <= height + largest):
-                raise PromptError(
-                    f"A brush stroke at {x:g},{y:g} lies outside the picture, "
-                    f"which is {width} × {height} pixels."
-                )
+                raise PromptError("marks.stroke_outside", place=f"{x:g},{y:g}", width=width, height=height)
 
     def to_json(self) -> dict[str, Any]:
         return {"path": [list(vertex) for vertex in self.path], "width": self.width, "keep": self.keep}
@@ -150,23 +147,18 @@ class Prompt:
     def check(self, width: int, height: int, duration: float) -> None:
         """Raise PromptError where a mark lies outside a `width` x `height` frame or the video's duration."""
         if not math.isfinite(self.time) or not 0 <= self.time <= duration:
-            raise PromptError(
-                f"A mark sits at {self.time:g} s, but the video is {duration:.2f} s long. "
-                "Give a time within the video."
-            )
+            raise PromptError("marks.after_end", time=self.time, length=duration)
         _check_number(self.object)
         if self.candidate is not None and not (self.is_single_click and 0 <= self.candidate < CANDIDATES):
-            raise PromptError(f"A candidate is chosen for a single click, by a number below {CANDIDATES}.")
+            raise PromptError("marks.candidate_number", most=CANDIDATES)
         corners = [(p.x, p.y) for p in self.points]
         if self.box is not None:
             corners += [(self.box.x0, self.box.y0), (self.box.x1, self.box.y1)]
             if self.box.x1 - self.box.x0 < 1 or self.box.y1 - self.box.y0 < 1:
-                raise PromptError("A box is less than one pixel wide or high. Draw it around the subject.")
+                raise PromptError("marks.thin_box")
         for x, y in corners:
             if not (0 <= x <= width and 0 <= y <= height):
-                raise PromptError(
-                    f"A mark at {x:g},{y:g} lies outside the picture, which is {width} × {height} pixels."
-                )
+                raise PromptError("marks.outside", place=f"{x:g},{y:g}", width=width, height=height)
         _check_count(self.strokes)
         for stroke in self.strokes:
             stroke.check(width, height)
@@ -205,8 +197,9 @@ class Prompt:
             )
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise PromptError(
-                'Marks are read as {"time": 0.0, "points": [{"x": 1, "y": 2, "keep": true}], '
-                f'"box": [x0, y0, x1, y1]}}, and this is none: {data!r:.120}'
+                "marks.malformed",
+                form='{"time": 0.0, "points": [{"x": 1, "y": 2, "keep": true}], "box": [x0, y0, x1, y1]}',
+                data=f"{data!r:.120}",
             ) from error
         _check_number(made.object)
         _check_count(made.strokes)
@@ -236,7 +229,7 @@ class Object:
                 bool(data.get("on", True)),
             )
         except (AttributeError, LookupError, TypeError, ValueError) as error:
-            raise PromptError(f"This is no object to keep: {data!r:.120}") from error
+            raise PromptError("marks.malformed_object", data=f"{data!r:.120}") from error
         _check_number(made.number)
         return made
 
@@ -269,29 +262,29 @@ def group_by_object(prompts: Iterable[Prompt]) -> dict[int, tuple[Prompt, ...]]:
 def from_json(data: Any) -> tuple[Prompt, ...]:
     """Read a JSON list of prompts and normalise it; raises PromptError."""
     if not isinstance(data, list):
-        raise PromptError("Prompts are a JSON list, one entry for each marked frame.")
+        raise PromptError("marks.not_a_list")
     prompts = normalise(Prompt.from_json(entry) for entry in data)
     if len({prompt.object for prompt in prompts}) > _MOST_OBJECTS:
-        raise PromptError(f"These marks are about more than {_MOST_OBJECTS} objects, which is too many.")
+        raise PromptError("marks.too_many_objects", most=_MOST_OBJECTS)
     return prompts
 
 
 def objects_from_json(data: Any) -> tuple[Object, ...]:
     """Read a JSON list of objects, sorted by number; raises PromptError."""
     if not isinstance(data, list) or len(data) > _MOST_OBJECTS:
-        raise PromptError("Objects are a short JSON list, one entry for each thing to keep.")
+        raise PromptError("marks.objects_not_a_list")
     by_number = {item.number: item for item in map(Object.from_json, data)}
     return tuple(by_number[number] for number in sorted(by_number))
 
 
 def _check_count(strokes: Sequence[Stroke]) -> None:
     if len(strokes) > MOST_STROKES:
-        raise PromptError(f"There are more than {MOST_STROKES} brush strokes of one object on one frame.")
+        raise PromptError("marks.too_many_strokes", most=MOST_STROKES)
 
 
 def _check_number(number: int) -> None:
     if not 1 <= number <= _HIGHEST_NUMBER:
-        raise PromptError(f"Objects are numbered from 1 to {_HIGHEST_NUMBER}.")
+        raise PromptError("marks.object_number", most=_HIGHEST_NUMBER)
 
 
 def _whole(value: Any) -> int:

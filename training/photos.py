@@ -9,6 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from languages.messages import Message
 from pipeline.arrays import Image, Matte
 from pipeline.errors import InputError
 
@@ -84,8 +85,10 @@ class Photos:
         """The names of each kind, sorted."""
         if not any(self.names.values()):
             raise InputError(
-                f"{folder.name} has too few photos/KIND_*.jpg to {'measure' if held_out else 'learn'} by, "
-                f"KIND being one of {', '.join(KINDS)}. Name the folder of the training data."
+                "training.too_few_photos",
+                folder=folder.name,
+                purpose=Message("training.measure") if held_out else Message("training.learn"),
+                kinds=", ".join(KINDS),
             )
 
     def read(self, name: str, hard: bool = False) -> Photo:
@@ -98,10 +101,7 @@ class Photos:
         path = next((path for path in (paths[::-1] if hard else paths) if path.exists()), paths[-1])
         alpha = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         if picture is None or alpha is None or picture.shape[:2] != alpha.shape:
-            raise InputError(
-                f"The photograph {name}.jpg or its mask {name}.png cannot be read, or they differ in size. "
-                "Put both there, or neither."
-            )
+            raise InputError("training.photo", name=name)
         return Photo(np.ascontiguousarray(picture[..., ::-1], np.uint8), np.asarray(alpha, np.uint8))
 
     def draw(self, rng: np.random.Generator, marked: bool = True) -> tuple[str, str]:

@@ -25,11 +25,9 @@ def load_encoder() -> dict[str, Tensor]:
         file = resources.files(_PACKAGE) / _FILE
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
     except (ModuleNotFoundError, FileNotFoundError) as error:
-        raise WeightsError(
-            f"The pretrained encoder is missing: {_PACKAGE} is one of the packages in requirements-dev.txt."
-        ) from error
+        raise WeightsError("training.encoder_missing", package=_PACKAGE) from error
     if digest != _SHA256:
-        raise WeightsError(f"{_FILE} of {_PACKAGE} is not the file that this training begins with.")
+        raise WeightsError("training.other_encoder", file=_FILE, package=_PACKAGE)
     with resources.as_file(file) as path:
         published = torch.load(path, map_location="cpu", weights_only=True)
     # Both list convolutions and normalisations in the order of their use; the classifier is skipped.

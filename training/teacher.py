@@ -70,9 +70,7 @@ def load(path: Path) -> Isnet:
             elif hasattr(module, "bn_s1"):
                 module.bn_s1 = nn.Identity()
     except Exception as error:  # for a file that is no ONNX the reader raises errors of many types
-        raise WeightsError(
-            f"{path.name} is no IS-Net with folded normalisations. Name its ONNX file."
-        ) from error
+        raise WeightsError("training.no_isnet", file=path.name) from error
     return network.eval().to(memory_format=torch.channels_last)
 
 

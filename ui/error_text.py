@@ -1,10 +1,29 @@
-"""Errors in the visitor's language; see `languages.sentences`."""
+"""Stored errors and notes in the visitor's language."""
 
 from __future__ import annotations
 
-from languages import sentences
+from collections.abc import Sequence
+
+from db.models import Json, Result, SessionRow
+from languages.messages import Message
 
 
-def translate(language: str, sentence: str) -> str:
-    """Return an error's sentence as the page shows it; unchanged if the locale does not have it."""
-    return sentences.translate(language, sentence)
+def translate_error(language: str, row: SessionRow) -> str:
+    """Return the sentence of a session's error; empty if there is none."""
+    return _translate(language, row.error, row.error_message) if row.error else ""
+
+
+def translate_notes(language: str, result: Result) -> list[str]:
+    """Return the sentences of a result's notes."""
+    messages: Sequence[Json | None] = result.note_messages
+    if len(messages) != len(result.notes):  # of an earlier version
+        messages = [None] * len(result.notes)
+    return [_translate(language, *note) for note in zip(result.notes, messages, strict=True)]
+
+
+def _translate(language: str, sentence: str, data: Json | None) -> str:
+    """Return a message's sentence; the stored English one if this version does not have the message."""
+    try:
+        return sentence if data is None else Message.from_json(data).render(language)
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return sentence

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import pydantic
 from platformdirs import user_data_path
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from languages.messages import MessageError
 from ui.startup import CannotStart
 
 LOOPBACK = "127.0.0.1"
@@ -19,7 +21,14 @@ MAX_PIXELS = 8192 * 4320
 _LOOPBACK_HOSTS = (LOOPBACK, "::1", "localhost")
 
 
-# Each parser takes a variable's text and raises ValueError with a sentence that follows the variable's name.
+class _Invalid(MessageError, ValueError):
+    """A variable's text is not valid; the name of the variable is filled in where it is known."""
+
+    def __str__(self) -> str:
+        return self.message.key  # pydantic asks before there is a name
+
+
+# Each parser takes a variable's text and raises _Invalid.
 
 
 def _whole_number(least: int, most: int, unit: int = 1) -> Callable[[str], int]:
@@ -27,7 +36,7 @@ def _whole_number(least: int, most: int, unit: int = 1) -> Callable[[str], int]:
 
     def parse(text: str) -> int:
         if not text.isdecimal() or not least <= int(text) <= most:
-            raise ValueError(f"is {text!r}; it must be a whole number from {least} to {most}.")
+            raise _Invalid("settings.number", value=text, least=least, most=most)
         return int(text) * unit
 
     return parse
@@ -35,7 +44,7 @@ def _whole_number(least: int, most: int, unit: int = 1) -> Callable[[str], int]:
 
 def _switch(text: str) -> bool:
     if text not in ("0", "1"):
-        raise ValueError(f"is {text!r}; it must be 1, or 0 as if it were not there.")
+        raise _Invalid("settings.switch", value=text)
     return text == "1"
 
 
@@ -43,7 +52,7 @@ def _host_names(text: str) -> tuple[str, ...]:
     hosts = tuple(host.strip() for host in text.split(",") if host.strip())
     for host in hosts:
         if "/" in host or " " in host or "*" in host:
-            raise ValueError(f"holds {host!r}; write names alone, as in recorte.example.org.")
+            raise _Invalid("settings.hosts", value=host)
     return hosts
 
 
@@ -51,17 +60,17 @@ def _folder(text: str) -> Path:
     try:
         return Path(text).expanduser().resolve()
     except (RuntimeError, OSError) as error:  # "~" of an unknown user; a loop of links
-        raise ValueError(f"is {text!r}, which is no folder ({error}).") from error
+        raise _Invalid("settings.folder", value=text, reason=str(error)) from error
 
 
 def _log_format(text: str) -> str:
     if text not in ("json", "text"):
-        raise ValueError(f"is {text!r}; it must be json or text.")
+        raise _Invalid("settings.log", value=text)
     return text
 
 
 def _variable(name: str, default: Any) -> Any:
-    return Field(default, validation_alias=name)
+    return pydantic.Field(default, validation_alias=name)
 
 
 class Settings(BaseSettings):
@@ -74,7 +83,7 @@ class Settings(BaseSettings):
         case_sensitive=True, env_ignore_empty=True, extra="ignore", frozen=True, validate_default=False
     )
 
-    home: Annotated[Path, BeforeValidator(_folder)] = Field(
+    home: Annotated[Path, BeforeValidator(_folder)] = pydantic.Field(
         default_factory=lambda: user_data_path("recorte"), validation_alias="RECORTE_HOME"
     )
     database_url: str | None = _variable("DATABASE_URL", None)
@@ -115,5 +124,7 @@ def read_settings() -> Settings:
         return Settings()
     except ValidationError as invalid:
         error = invalid.errors()[0]
-        sentence = error.get("ctx", {}).get("error", error["msg"])
-        raise CannotStart(f"{error['loc'][0]} {sentence}") from None
+        variable, cause = str(error["loc"][0]), error.get("ctx", {}).get("error")
+        if isinstance(cause, _Invalid):
+            raise CannotStart.of(cause.message.extend(variable=variable)) from None
+        raise CannotStart("settings.other", variable=variable, reason=error["msg"]) from None

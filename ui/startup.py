@@ -13,11 +13,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from languages.messages import MessageError
+
 TAKEOVER_SECONDS = 5.0
 """Time to wait for the port and the folder of a killed server, which are free once its memory is."""
 
 
-class CannotStart(Exception):
+class CannotStart(MessageError):
     """The program cannot start as it is set up; the message says what to do about it."""
 
 
@@ -37,10 +39,7 @@ def bind(host: str, port: int, timeout: float = TAKEOVER_SECONDS) -> socket.sock
             if error.errno == errno.EADDRINUSE and time.monotonic() < until:
                 time.sleep(0.1)
                 continue
-            raise CannotStart(
-                f"Nothing can be served at {host}:{port} ({error.strerror}). "
-                "Another program may be there: choose with RECORTE_HOST and RECORTE_PORT."
-            ) from error
+            raise CannotStart("startup.address", host=host, port=port, reason=error.strerror or "") from error
 
 
 def prepare_data_dir(home: Path) -> Path:
@@ -70,7 +69,7 @@ def data_dir_errors(home: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CannotStart(_unusable_sentence(home, error)) from error
+        raise _unusable(home, error) from error
 
 
 def clear_uploads(home: Path) -> Path:
@@ -90,7 +89,7 @@ def lock_data_dir(home: Path, timeout: float = TAKEOVER_SECONDS) -> Iterator[Non
     try:
         lock = (home / "in-use.lock").open("a")  # the kernel releases it, however the process ends
     except OSError as error:
-        raise CannotStart(_unusable_sentence(home, error)) from error
+        raise _unusable(home, error) from error
     until = time.monotonic() + timeout
     with lock:
         while True:
@@ -99,10 +98,7 @@ def lock_data_dir(home: Path, timeout: float = TAKEOVER_SECONDS) -> Iterator[Non
                 break
             except BlockingIOError:
                 if time.monotonic() > until:
-                    raise InUse(
-                        f"Another Recorte is running on {home}. Use that one, "
-                        "or choose another folder with RECORTE_HOME."
-                    ) from None
+                    raise InUse("startup.in_use", home=str(home)) from None
                 time.sleep(0.1)
         yield
 
@@ -122,9 +118,6 @@ def lock_if_free(home: Path) -> Iterator[bool]:
         yield in_use
 
 
-def _unusable_sentence(home: Path, error: OSError) -> str:
+def _unusable(home: Path, error: OSError) -> CannotStart:
     detail = f": {error.filename}" if error.filename and str(error.filename) != str(home) else ""
-    return (
-        f"The data folder {home} cannot be used ({error.strerror}{detail}): mend that, or name another with "
-        "RECORTE_HOME."
-    )
+    return CannotStart("startup.data_folder", home=str(home), reason=f"{error.strerror}{detail}")

@@ -12,12 +12,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from languages.messages import Message
 from pipeline.arrays import Matte, Pixels
 from pipeline.clip import Clip
 from pipeline.compositing import images
 from pipeline.compositing.background import Blur, Colour, Fit, Footage, Picture
 from pipeline.compositing.canvas import composite_on_black, fit_to_canvas, multiply_alpha
-from pipeline.errors import BackgroundError, VideoError, no_frames_sentence
+from pipeline.errors import BackgroundError, VideoError
 from pipeline.video.reading.frames import Frame, read_frames
 from pipeline.video.reading.index_cache import load_index
 from pipeline.video.reading.probe import probe_clip
@@ -29,8 +30,8 @@ _SEEK_SECONDS = 2.0
 class Backdrop(Protocol):
     """Source of background images. Quickest if times ascend."""
 
-    notes: tuple[str, ...]
-    """Sentences for the user on deviations from the request."""
+    notes: tuple[Message, ...]
+    """Deviations from the request."""
 
     def render(self, image: Pixels, matte: Matte, seconds: float, own_alpha: Matte | None = None) -> Pixels:
         """Return the background of `image` (`[H, W, 3]` RGB) at `seconds`, of its size and dtype.
@@ -70,7 +71,7 @@ def _open_picture(path: Path, width: int, height: int, fit: Fit) -> _StillBackdr
 
 
 class _StillBackdrop:
-    def __init__(self, picture: Pixels, notes: tuple[str, ...] = ()) -> None:
+    def __init__(self, picture: Pixels, notes: tuple[Message, ...] = ()) -> None:
         self.notes = notes
         self._picture = picture
         self._picture16: Pixels | None = None
@@ -87,7 +88,7 @@ class _StillBackdrop:
 
 
 class _BlurBackdrop:
-    notes: tuple[str, ...] = ()
+    notes: tuple[Message, ...] = ()
 
     def __init__(self, radius: float) -> None:
         self._radius = radius
@@ -104,13 +105,13 @@ class _BlurBackdrop:
 class _VideoBackdrop:
     """A video background that repeats, or holds its last frame."""
 
-    notes: tuple[str, ...] = ()
+    notes: tuple[Message, ...] = ()
 
     def __init__(self, path: Path, width: int, height: int, fit: Fit, hold_last: bool) -> None:
         try:
             self._clip = probe_clip(path)
         except VideoError as error:
-            raise BackgroundError(str(error)) from error
+            raise BackgroundError.of(error.message) from error
         self._canvas = (width, height, fit)
         self._hold_last = hold_last
         self._begins: float
@@ -143,7 +144,7 @@ class _VideoBackdrop:
         self._frames = self._read_loop(seconds)
         first = next(self._frames, None)
         if first is None:
-            raise BackgroundError(no_frames_sentence(self._clip.name))
+            raise BackgroundError("video.nothing_decoded", name=self._clip.name)
         self._ends, self._next = first
         self._step()
         self._begins = min(self._begins, seconds)  # if the frame at this time is damaged
@@ -201,8 +202,8 @@ def _remove_subject(image: Pixels, matte: Matte, own_alpha: Matte) -> Pixels:
     return composite_on_black(image, np.rint(share * 255).astype(np.uint8))
 
 
-def _transparency_note(name: str) -> str:
-    return f"{name}: this background is transparent in part, and lies on black there."
+def _transparency_note(name: str) -> Message:
+    return Message("notes.background_transparent", {"name": name})
 
 
 def _to_16_bits(picture: Pixels) -> NDArray[np.uint16]:

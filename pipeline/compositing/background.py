@@ -100,8 +100,7 @@ def parse(spec: str, folder: Path = Path()) -> Background:
             hold_last = True
         else:
             raise BackgroundError(
-                f"{path.name}: {word!r} says nothing. A picture or video can be laid {', '.join(FITS)}, and "
-                f"a video's last frame can be held with {HOLD!r}."
+                "background.unknown_word", name=path.name, word=word, fits=", ".join(FITS), hold=HOLD
             )
     return Picture(path, fit) if is_picture else Footage(path, fit, hold_last)
 
@@ -144,7 +143,7 @@ def _parse_radius(text: str) -> float:
     except ValueError:
         radius = -1.0
     if not 0 < radius <= 500:
-        raise BackgroundError(f"blur:{text}: the radius is a number of pixels from 1 to 500.")
+        raise BackgroundError("background.blur_radius", text=text)
     return radius
 
 
@@ -152,13 +151,7 @@ def _parse_colour(text: str) -> Colour:
     try:
         red, green, blue, alpha = css_colours.parse_colour(text)
     except ValueError:
-        raise BackgroundError(
-            f"{text!r} is no background. Give a colour such as #00b140 or white, a picture's path, "
-            "blur, or transparent."
-        ) from None
+        raise BackgroundError("background.unknown", text=text) from None
     if alpha < 1:
-        raise BackgroundError(
-            f"{text!r} is transparent in part, and a colour behind the subject is opaque. Leave its "
-            "alpha out, or give transparent."
-        )
+        raise BackgroundError("background.not_opaque", colour=text)
     return Colour(red, green, blue)

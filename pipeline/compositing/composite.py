@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from languages.messages import Message
 from pipeline.arrays import Matte, Pixels
 from pipeline.compositing.backdrop import Backdrop, open_backdrop
 from pipeline.compositing.background import Background, Transparent
@@ -48,7 +49,7 @@ class Composer:
         return over(subject, alpha, self._backdrop.render(image, matte, seconds, own_alpha))
 
     @property
-    def notes(self) -> tuple[str, ...]:
+    def notes(self) -> tuple[Message, ...]:
         """Sentences for the user on deviations from the requested background."""
         return () if self._backdrop is None else self._backdrop.notes
 

@@ -34,11 +34,11 @@ class Edges:
     def check(self) -> None:
         """Raise InputError for what is out of range."""
         if not abs(self.grow) <= MAX_PIXELS:
-            raise InputError(f"The cut can grow or shrink by at most {MAX_PIXELS:g} pixels.")
+            raise InputError("choices.grow", most=MAX_PIXELS)
         if not 0 <= self.feather <= MAX_PIXELS:
-            raise InputError(f"The edge can be feathered by 0 to {MAX_PIXELS:g} pixels.")
+            raise InputError("choices.feather", most=MAX_PIXELS)
         if self.despill not in get_args(Despill):
-            raise InputError(f"{self.despill!r} is no screen. There are {', '.join(get_args(Despill))}.")
+            raise InputError("choices.screen", value=self.despill, known=", ".join(get_args(Despill)))
 
     def to_json(self) -> dict[str, Any]:
         """Return the options as JSON values."""

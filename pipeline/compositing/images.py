@@ -46,12 +46,9 @@ def open_image_with_transparency(
     """Read an image like `open_image`; return it with True if it has transparency."""
     name = name or path.name
     if not path.is_file():
-        raise BackgroundError(f"{name}: there is no such background picture.")
+        raise BackgroundError("background.not_found", name=name)
     if jpeg.count_scans(path) > jpeg.MAX_SCANS:
-        raise BackgroundError(
-            f"{name}: this JPEG has more than {jpeg.MAX_SCANS} scans, too many. "
-            "Save it again with a picture program and try again."
-        )
+        raise BackgroundError("background.too_many_scans", name=name, most=jpeg.MAX_SCANS)
     try:
         with Image.open(path) as picture:
             _reduce(picture, min_side)
@@ -62,14 +59,9 @@ def open_image_with_transparency(
             decoded, holes = _decode(picture, min_side)
             return np.asarray(decoded), holes
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise BackgroundError(
-            f"{name}: the picture has more than {_MAX_PIXELS // 1_000_000} million pixels, too many. "
-            "Scale it down and try again."
-        ) from error
+        raise BackgroundError("background.too_many_pixels", name=name, most=_MAX_PIXELS // 1000000) from error
     except Exception as error:  # decoders raise whatever a damaged file makes them stumble over
-        raise BackgroundError(
-            f"{name}: this is no picture that can be used as a background. Choose a JPEG, PNG or WebP."
-        ) from error
+        raise BackgroundError("background.no_picture", name=name) from error
 
 
 def is_animated(path: Path) -> bool:

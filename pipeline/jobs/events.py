@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from pipeline.errors import UNREADABLE, InputError
+from languages.messages import Message
+from pipeline.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class MatteChecked:
         try:
             return cls(data["matte"], list(data["times"]))
         except (LookupError, TypeError) as error:
-            raise InputError(UNREADABLE) from error
+            raise InputError("choices.unreadable") from error
 
 
 @dataclass(frozen=True)
@@ -45,5 +46,5 @@ class RunFinished:
     """Duration of the run."""
     key: str | None = None
     """Key of the result."""
-    notes: list[str] = field(default_factory=list)
-    """Sentences about settings that could not be followed."""
+    notes: tuple[Message, ...] = ()
+    """Settings that could not be followed."""

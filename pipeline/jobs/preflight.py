@@ -12,7 +12,6 @@ from pipeline.clip import Clip
 from pipeline.errors import InputError
 from pipeline.job import Job
 from pipeline.propagation import resume
-from pipeline.weights.spec import format_size
 
 # Measured with `python -m benchmarks.memory`, with the hungriest encoders, and rounded up: what the program,
 # its libraries and a model hold at any size, and what decoder, queues, compositing and encoder hold for each
@@ -41,7 +40,7 @@ def check_frame(clip: Clip) -> None:
     """Raise InputError where memory does not suffice for decoding and encoding single frames of `clip`."""
     need, free = _FRAME_BYTES_PER_PIXEL * clip.width * clip.height, _free_memory()
     if need > free:
-        raise InputError(_too_large(clip, need, free))
+        raise _too_large(clip, need, free)
 
 
 def memory_bytes(job: Job, clip: Clip) -> int:
@@ -81,13 +80,12 @@ def _spooled_bytes(job: Job, pixels: int) -> int:
 def _check_memory(job: Job, clip: Clip) -> None:
     need, free = memory_bytes(job, clip), _free_memory()
     if need > free:
-        raise InputError(_too_large(clip, need, free))
+        raise _too_large(clip, need, free)
 
 
-def _too_large(clip: Clip, need: int, free: int) -> str:
-    return (
-        f"{clip.name}: frames of {clip.width} × {clip.height} need about {format_size(need)} of memory, "
-        f"and {format_size(free)} are free. Close other programs, or scale the video down first."
+def _too_large(clip: Clip, need: int, free: int) -> InputError:
+    return InputError(
+        "limits.memory", name=clip.name, width=clip.width, height=clip.height, need=need, free=free
     )
 
 
@@ -97,11 +95,7 @@ def _check_disk(job: Job, clip: Clip, frames: int) -> None:
         return  # the error is raised when the output is opened
     need, there = disk_bytes(job, clip, frames), shutil.disk_usage(folder)
     if need > there.free and there.total:  # a file system without a size, such as /proc, is no disk
-        raise InputError(
-            f"{job.output.name}: this may take {format_size(need)} on the disk, and "
-            f"{format_size(there.free)} are free. Free some space, cut a shorter part, or choose a smaller "
-            "format or quality."
-        )
+        raise InputError("limits.disk", name=job.output.name, need=need, free=there.free)
 
 
 def machine_memory() -> int:

@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from languages.messages import Message
 from pipeline.compositing import background
 from pipeline.errors import INTERNAL_ERROR, RecorteError, WorkerLost
 from pipeline.job import Job, Progress
@@ -25,7 +26,7 @@ _REPORT_SECONDS = 0.5
 _STOP_TIMEOUT_SECONDS = 8.0
 """A job that does not stop between two frames is killed after this time."""
 
-STOPPED = "The program was stopped before this was finished: start it again to continue."
+STOPPED = Message("runs.stopped")
 
 
 class Sink(Protocol):
@@ -39,8 +40,8 @@ class Sink(Protocol):
     def progressed(self, key: str, progress: Progress) -> None: ...
     def checked(self, key: str, checks: MatteChecked) -> None: ...
     def finished(self, key: str, result: RunFinished) -> None: ...
-    def failed(self, key: str, sentence: str) -> None: ...
-    def interrupted(self, key: str, sentence: str) -> None: ...
+    def failed(self, key: str, message: Message) -> None: ...
+    def interrupted(self, key: str, message: Message) -> None: ...
     def cancelled(self, key: str) -> None: ...
 
 
@@ -274,7 +275,7 @@ class Runner:
                 self._notify(self._sink.interrupted, key, self._interruption(entry, error))
                 return
         except RecorteError as error:
-            self._notify(self._sink.failed, key, str(error))
+            self._notify(self._sink.failed, key, error.message)
             return
         except Exception:
             log.exception("job %s", key)
@@ -291,13 +292,10 @@ class Runner:
         else:
             self._notify(self._sink.interrupted, key, STOPPED)
 
-    def _interruption(self, entry: _Entry, error: WorkerLost) -> str:
+    def _interruption(self, entry: _Entry, error: WorkerLost) -> Message:
         if entry.stalled:
-            return (
-                f"Not one frame was finished for {self._stall_seconds / 60:.3g} minutes, so this was ended: "
-                "start it again to continue."
-            )
-        return f"The process that worked on this was lost: {error.how}. Start it again to continue."
+            return Message("runs.stalled", {"minutes": self._stall_seconds / 60})
+        return Message("runs.lost_continue", {"how": error.how})
 
     def _notify(self, call: Callable[..., None], *args: object) -> None:
         with self._sink_lock:
@@ -333,5 +331,5 @@ def _finish(entry: _Entry, seconds: float) -> RunFinished:
         frames=entry.progress.frames if entry.progress else 0,
         seconds=seconds,
         key=result_key(job, job.output.parent),
-        notes=list(entry.progress.notes) if entry.progress else [],
+        notes=entry.progress.notes if entry.progress else (),
     )

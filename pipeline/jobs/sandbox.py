@@ -12,9 +12,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from languages.messages import Message
 from pipeline.clip import Clip
 from pipeline.compositing import images
-from pipeline.errors import AnimatedPictureError, BackgroundError, VideoError, WorkerLost, no_frames_sentence
+from pipeline.errors import AnimatedPictureError, BackgroundError, VideoError, WorkerLost
 from pipeline.jobs.worker import Worker
 from pipeline.limits import Limits
 
@@ -40,7 +41,7 @@ def check_video(
                 admit(clip)
             worker.call(SandboxedReader.footage, path, name, index)
     except WorkerLost as error:
-        raise VideoError(f"{name}: this file cannot be read safely: {_describe_loss(error)}.") from error
+        raise VideoError("video.unsafe", name=name, how=_describe_loss(error)) from error
     return clip
 
 
@@ -53,11 +54,11 @@ def rewrite_picture(path: Path, name: str, output: Path) -> None:
         with Worker(SandboxedReader, limits=PICTURE_LIMITS) as worker:
             worker.call(SandboxedReader.picture, path, name, output)
     except WorkerLost as error:
-        raise BackgroundError(f"{name}: this file cannot be read safely: {_describe_loss(error)}.") from error
+        raise BackgroundError("video.unsafe", name=name, how=_describe_loss(error)) from error
 
 
-def _describe_loss(error: WorkerLost) -> str:
-    return f"the process that read it was lost, {error.how}"
+def _describe_loss(error: WorkerLost) -> Message:
+    return Message("video.reader_lost", {"how": error.how})
 
 
 class SandboxedReader:
@@ -75,9 +76,9 @@ class SandboxedReader:
         if index:
             save_index(path)
         if next(read_frames(path), None) is None:
-            raise VideoError(no_frames_sentence(name))
+            raise VideoError("video.nothing_decoded", name=name)
 
     def picture(self, path: Path, name: str, output: Path) -> None:
         if images.is_animated(path):
-            raise AnimatedPictureError(f"{name}: this picture moves. Choose it as a video.")
+            raise AnimatedPictureError("background.animated", name=name)
         Image.fromarray(images.open_image(path, name)).save(output, format="PNG", compress_level=1)

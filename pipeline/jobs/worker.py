@@ -26,6 +26,7 @@ from multiprocessing import reduction, resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any, Literal, Self, TypeVar, TypeVarTuple, cast
 
+from languages.messages import Message
 from pipeline import devices, limits
 from pipeline.errors import RecorteError, RunError, WorkerLost
 from pipeline.limits import Limits
@@ -125,7 +126,7 @@ class Worker:
     def _running_process(self) -> _Process:
         with self._lock:
             if self._closed:
-                raise WorkerLost("The program is being stopped.", "the program is being stopped")
+                raise WorkerLost("runs.stopping", how=Message("runs.being_stopped"))
             if self._current is None or self._current.ended.is_set():
                 self._current = _Process(self._factory, self._limits, self._idle_timeout)
             return self._current
@@ -206,8 +207,8 @@ class _Process:
         self.ended.wait(_TIDY_SECONDS)
         how = limits.describe_exit(self.status)
         if self._timed_out:
-            how = f"it did not answer for {(self._idle_timeout or 0) / 60:.3g} minutes"
-        return WorkerLost(f"The process that worked on this was lost: {how}. Try again.", how)
+            how = Message("runs.silent", {"minutes": (self._idle_timeout or 0) / 60})
+        return WorkerLost("runs.lost", how=how)
 
     def kill(self) -> None:
         with suppress(ValueError):  # it has ended and was closed
@@ -337,7 +338,7 @@ def _answer(hosted: Any, connection: Connection) -> None:
 def _portable(error: BaseException) -> BaseException:
     """Return an error that unpickles in a process without torch, with the traceback as a note."""
     if isinstance(error, MemoryError):
-        return RunError(limits.NO_MEMORY)
+        return RunError.of(limits.NO_MEMORY)
     if isinstance(error, RecorteError):
         return error
     portable: BaseException = error

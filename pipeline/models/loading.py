@@ -27,10 +27,7 @@ def check_licence(card: Card) -> None:
 
 def licence_error(card: Card) -> WeightsError:
     """Return the error for a model whose licence the user has not acknowledged."""
-    return WeightsError(
-        f"{card.restriction} Read {card.licence_url}, then acknowledge it once: on the page, or with "
-        "--accept-licence."
-    )
+    return WeightsError("weights.licence", restriction=card.restriction, url=card.licence_url)
 
 
 def load(key: str, device: str, folder: Path | None = None) -> Model:

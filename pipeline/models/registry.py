@@ -34,7 +34,7 @@ def card(key: str) -> Card:
     try:
         return cards()[key]
     except KeyError:
-        raise InputError(f"There is no model called {key!r}. There are: {', '.join(cards())}.") from None
+        raise InputError("choices.no_such_model", key=key, keys=", ".join(cards())) from None
 
 
 def choose_default(

@@ -40,7 +40,7 @@ class Sam2:
         track = self._track(state)
         for image, prompt in frames:
             if not track.started and not (prompt and prompt.initialises):
-                raise PromptError("SAM 2 needs to be told what to keep. Click on the subject first.")
+                raise PromptError("marks.needed", label="SAM 2")
             answer = track.step(image, None if prompt is None else _point_prompt(prompt, image))
             confidence = answer.presence * answer.scores[0]
             yield Prediction(self._matte(answer.logits[0], image), confidence, state=track.state)
@@ -49,7 +49,7 @@ class Sam2:
         """As `OffersCandidates.candidates`; only one for an unambiguous prompt."""
         image, prompt = frame
         if not prompt or not prompt.initialises:
-            raise PromptError("SAM 2 needs to be told what to keep. Click on the subject first.")
+            raise PromptError("marks.needed", label="SAM 2")
         answer = self._track().candidates(image, prompt)
         return [
             Candidate(self._matte(logits, image), score)

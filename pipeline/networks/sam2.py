@@ -291,15 +291,13 @@ def _build(path: Path) -> Sam2VideoModel:
     try:
         data = json.loads(path.read_bytes())
     except OSError as error:
-        raise WeightsError(f"{path.name} cannot be read: {error.strerror or error}.") from error
-    except ValueError as error:
         raise WeightsError(
-            f"{path.name} in {path.parent} is damaged or no configuration. Delete it, and download it again."
+            "weights.unreadable", file=path.name, reason=error.strerror or str(error)
         ) from error
+    except ValueError as error:
+        raise WeightsError("weights.no_configuration", file=path.name, folder=str(path.parent)) from error
     if not isinstance(data, dict) or data.get("model_type") != Sam2VideoConfig.model_type:
-        raise WeightsError(
-            f"{path.name} does not describe SAM 2 for video. Put the one of its weights there."
-        )
+        raise WeightsError("weights.not_sam2", file=path.name)
     # An implementation may be a name on the hub, whose code would be fetched and run.
     data = {name: value for name, value in data.items() if "implementation" not in name}
     data["attn_implementation"] = "sdpa"
@@ -328,7 +326,4 @@ def _build(path: Path) -> Sam2VideoModel:
         TypeError,
         ValueError,
     ) as error:
-        raise WeightsError(
-            f"{path.name} in {path.parent} describes no network that can be built. Delete it, and download "
-            "it again."
-        ) from error
+        raise WeightsError("weights.no_network", file=path.name, folder=str(path.parent)) from error

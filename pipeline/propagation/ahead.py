@@ -30,7 +30,7 @@ def compute_ahead(job: Job, near: int = 0) -> Generator[Progress, None, None]:
     clip = probe_clip(job.source)
     job.check(clip)
     if job.matte is None:
-        raise InputError("A matte that is computed ahead needs a file to be kept in.")
+        raise InputError("writing.ahead_without_file")
     frames = pts_range(job, clip)
     matte = MatteFile.find(job.matte, matte_key(job))
     if matte is not None and matte.covers(*frames):

@@ -131,7 +131,7 @@ def _has_segments(folder: Path) -> bool:
 def _lock(folder: int, matte: Path) -> None:
     """Lock the folder for as long as this process lives and has it open."""
     if not try_lock(folder):
-        raise RunError(f"{matte.name}: another run is making this matte. Wait for it, or stop it.")
+        raise RunError("writing.matte_locked", name=matte.name)
 
 
 # ---------------------------------------------------------------------- data of other prompts

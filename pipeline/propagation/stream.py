@@ -148,7 +148,7 @@ def _predict(
     for prediction in model.predict(given) if state is None else model.predict(given, state):
         matte = prediction.matte
         if not waiting or matte.dtype != np.uint8 or matte.shape != waiting[0].image.shape[:2]:
-            raise RunError("The model returned a matte that belongs to no frame.")
+            raise RunError("devices.foreign_matte")
         yield waiting.popleft(), prediction
     if waiting or next(frames, None) is not None:
-        raise RunError("The model returned fewer mattes than there are frames.")
+        raise RunError("devices.too_few_mattes")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple, Self
 
+from languages.messages import Message
 from pipeline import formats
 from pipeline.arrays import Pixels
 from pipeline.clip import Clip
@@ -58,8 +59,8 @@ class Renderer:
         self._compose.close()
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        """Sentences about settings that could not be followed."""
+    def notes(self) -> tuple[Message, ...]:
+        """Settings that could not be followed."""
         most, retimed = self._format.max_rate, self._retimed
         if isinstance(retimed, LimitedRate):
             left_out = retimed.dropped > 0
@@ -67,7 +68,7 @@ class Renderer:
             left_out = retimed is not None and self._rate_lowered
         if most is None or not left_out:
             return self._compose.notes
-        note = f"{self._format.label} takes {most} frames a second at most: what came closer was left out."
+        note = Message("notes.rate", {"label": self._format.label, "most": str(most)})
         return (note, *self._compose.notes)
 
     def render(self, steps: Iterator[Step], matte_writer: Writer | None) -> Iterator[RenderedFrame | Step]:

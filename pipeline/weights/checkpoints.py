@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from languages.messages import Field, Message
 from pipeline.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -32,26 +34,21 @@ def read(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         if path.suffix not in (".pth", ".pt", ".bin"):
-            raise WeightsError(
-                f"{path.name}: weights are read from .safetensors, .pth, .pt and .bin files only."
-            )
+            raise WeightsError("weights.suffix", file=path.name)
         tensors = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{path.name} in {path.parent} holds more than plain tensors, or is damaged, and was not loaded. "
-            "Delete it, and download it again."
-        ) from error
+        raise WeightsError("weights.not_plain", file=path.name, folder=str(path.parent)) from error
     except OSError as error:
-        raise WeightsError(f"{path.name} cannot be read: {error.strerror or error}.") from error
+        raise WeightsError(
+            "weights.unreadable", file=path.name, reason=error.strerror or str(error)
+        ) from error
     # A damaged archive or pickle fails wherever its reader happens to stumble.
     except (SafetensorError, RuntimeError, EOFError, ValueError, LookupError, TypeError) as error:
-        raise WeightsError(
-            f"{path.name} in {path.parent} is damaged or no checkpoint. Delete it, and download it again."
-        ) from error
+        raise WeightsError("weights.no_checkpoint", file=path.name, folder=str(path.parent)) from error
     if not isinstance(tensors, Mapping) or not all(
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in tensors.items()
     ):
-        raise WeightsError(f"{path.name} holds something other than tensors by name, and was not loaded.")
+        raise WeightsError("weights.not_tensors", file=path.name)
     return dict(tensors)
 
 
@@ -62,23 +59,28 @@ def load_into(module: nn.Module, path: Path) -> None:
     a number format that is not kept in this one; the module is then as it was.
     """
     given, own = read(path), module.state_dict()
-    faults = {
-        "lacks": [name for name in own if name not in given],
-        "has in excess": [name for name in given if name not in own],
-        "has in another shape": [
-            f"{name} ({_shape(given[name])} for {_shape(own[name])})"
-            for name in own
-            if name in given and given[name].shape != own[name].shape
-        ],
-        "has as another kind of number": [
-            f"{name} ({given[name].dtype} for {own[name].dtype})"
-            for name in own
-            if name in given and given[name].is_floating_point() != own[name].is_floating_point()
-        ],
-    }
-    faults_text = "; it ".join(f"{fault} {_list_names(names)}" for fault, names in faults.items() if names)
-    if faults_text:
-        raise WeightsError(f"{path.name} is not this model's: it {faults_text}.")
+    lacking = [name for name in own if name not in given]
+    excess = [name for name in given if name not in own]
+    both = [name for name in own if name in given]
+    shaped = [
+        f"{name} ({_shape(given[name])} for {_shape(own[name])})"
+        for name in both
+        if given[name].shape != own[name].shape
+    ]
+    kinds = [
+        f"{name} ({given[name].dtype} for {own[name].dtype})"
+        for name in both
+        if given[name].is_floating_point() != own[name].is_floating_point()
+    ]
+    faults = [
+        *([Message("weights.lacks", {"names": _list_names(lacking)})] if lacking else []),
+        *([Message("weights.has_excess", {"names": _list_names(excess)})] if excess else []),
+        *([Message("weights.other_shape", {"names": _list_names(shaped)})] if shaped else []),
+        *([Message("weights.other_number", {"names": _list_names(kinds)})] if kinds else []),
+    ]
+    if faults:
+        told = reduce(lambda one, more: Message("weights.and", {"one": one, "more": more}), faults)
+        raise WeightsError("weights.not_this_model", file=path.name, told=told)
     module.load_state_dict(given, strict=True)
 
 
@@ -86,6 +88,6 @@ def _shape(tensor: Tensor) -> str:
     return "×".join(map(str, tensor.shape)) or "one number"
 
 
-def _list_names(names: list[str]) -> str:
-    rest = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+def _list_names(names: list[str]) -> Field:
+    shown, rest = ", ".join(names[:_SHOWN]), len(names) - _SHOWN
+    return Message("weights.names_and_more", {"names": shown, "rest": rest}) if rest > 0 else shown

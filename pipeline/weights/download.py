@@ -27,7 +27,7 @@ from pipeline.weights.errors import (
     manual_instruction,
     map_errors,
     mirrored_url,
-    no_space_message,
+    no_space_error,
     status_error,
 )
 from pipeline.weights.locate import check_shipped, find_file
@@ -101,10 +101,7 @@ def _download_file(client: httpx.Client, file: File) -> Iterator[tuple[int, int]
             os.fsync(out.fileno())
             if file.sha256 and sha256(part) != file.sha256:
                 part.unlink()
-                raise WeightsError(
-                    f"{file.name} arrived with another SHA-256 than it should have, and was deleted. Try "
-                    f"again; if it stays so, {manual_instruction(file)}"
-                )
+                raise WeightsError("weights.hash", file=file.name, how=manual_instruction(file))
             part.replace(final)
             tag.unlink(missing_ok=True)
 
@@ -150,8 +147,10 @@ def _receive(client: httpx.Client, file: File, out: BinaryIO, tag: Path) -> Iter
         elif response.headers.get("Content-Type", "").startswith("text/html"):
             # Such as the login page of a network, or of a host that has moved.
             raise WeightsError(
-                f"{urlsplit(mirrored_url(file.url)).hostname} answered with a page instead of {file.name}. "
-                f"Open it in a browser to see what it says, or {manual_instruction(file)}"
+                "weights.page",
+                host=urlsplit(mirrored_url(file.url)).hostname or "",
+                file=file.name,
+                how=manual_instruction(file),
             )
         else:
             if response.status_code == 200:
@@ -183,12 +182,11 @@ def _check_length(file: File, length: int | None, have: int) -> None:
     """Raise WeightsError for a wrong length, or where the disk has no room for the rest; all in bytes."""
     if file.sha256 and length not in (None, file.bytes):
         raise WeightsError(
-            f"What is offered as {file.name} has {length} bytes instead of {file.bytes}: it is another file, "
-            f"and was not fetched. If it stays so, {manual_instruction(file)}"
+            "weights.length", file=file.name, length=length, bytes=file.bytes, how=manual_instruction(file)
         )
     needed = (length or file.bytes) - have
     if shutil.disk_usage(locate.weights_folder()).free < needed:
-        raise WeightsError(no_space_message(file.name, needed))
+        raise no_space_error(file.name, needed)
 
 
 def _check_address(hosts: set[str], request: httpx.Request) -> None:
@@ -200,11 +198,9 @@ def _check_address(hosts: set[str], request: httpx.Request) -> None:
     host = request.url.host
     mirror = urlsplit(os.environ.get("HF_ENDPOINT", ""))
     if request.url.scheme != "https" and not (mirror.scheme == "http" and host == mirror.hostname):
-        raise WeightsError(f"{host} offers the weights without encryption; nothing was fetched.")
+        raise WeightsError("weights.unencrypted", host=host)
     if host not in hosts and _is_private(host) and not any(map(_is_private, hosts)):
-        raise WeightsError(
-            f"The weights are said to be at {host}, in this machine's own network; nothing was fetched."
-        )
+        raise WeightsError("weights.private_host", host=host)
 
 
 def _is_private(host: str) -> bool:

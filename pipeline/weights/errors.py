@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+from languages.messages import Message
 from pipeline.errors import DISK_FULL, WeightsError
 from pipeline.weights import locate
-from pipeline.weights.spec import HUB, File, format_size
+from pipeline.weights.spec import HUB, File
 
 
 @contextmanager
@@ -22,11 +23,13 @@ def map_errors(file: File) -> Iterator[None]:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.UnsupportedProtocol) as error:
         raise WeightsError(
-            f"{urlsplit(address).hostname or address} cannot be reached ({error}). Without a network, "
-            f"{manual_instruction(file)}"
+            "weights.unreachable",
+            host=urlsplit(address).hostname or address,
+            error=str(error),
+            how=manual_instruction(file),
         ) from error
     except (httpx.TooManyRedirects, httpx.InvalidURL) as error:
-        raise WeightsError(f"{address} leads nowhere. To go on, {manual_instruction(file)}") from error
+        raise WeightsError("weights.nowhere", file=address, how=manual_instruction(file)) from error
     except httpx.RequestError as error:
         part = locate.weights_folder() / f"{file.name}.part"
         raise interrupted_error(file, part.stat().st_size if part.exists() else 0) from error
@@ -40,56 +43,55 @@ def mirrored_url(url: str) -> str:
     return mirror + url.removeprefix(HUB) if mirror and url.startswith(f"{HUB}/") else url
 
 
-def manual_instruction(file: File) -> str:
+def manual_instruction(file: File) -> Message:
     """Return the end of a sentence that says how to get the file without this program."""
-    url, folder = mirrored_url(file.url), locate.weights_folder()
-    return f"get {url} some other way and put it into {folder} as {file.name}."
+    folder = str(locate.weights_folder())
+    return Message("weights.by_hand", {"url": mirrored_url(file.url), "folder": folder, "file": file.name})
 
 
 def interrupted_error(file: File, have: int) -> WeightsError:
     """Return the error for a download that stopped after `have` bytes."""
-    return WeightsError(
-        f"The download of {file.name} broke off after {format_size(have)} of {format_size(file.bytes)}. "
-        "Start it again: it goes on from there."
-    )
+    return WeightsError("weights.broke_off", file=file.name, have=have, total=file.bytes)
 
 
 def status_error(file: File, status: int) -> WeightsError:
     """Return the error for an HTTP status other than success."""
-    host = urlsplit(mirrored_url(file.url)).hostname
+    host = urlsplit(mirrored_url(file.url)).hostname or ""
     if status in (401, 403):
         return WeightsError(
-            f"{host} does not hand out {file.name} without a login ({status}). Log in there with a browser, "
-            f"{manual_instruction(file)}"
+            "weights.login", host=host, file=file.name, status=status, how=manual_instruction(file)
         )
     if status in (404, 410):
         return WeightsError(
-            f"{host} has no {file.name} any more ({status} for {mirrored_url(file.url)}). If you have it, "
-            f"put it into {locate.weights_folder()} as {file.name}."
+            "weights.gone",
+            host=host,
+            file=file.name,
+            status=status,
+            url=mirrored_url(file.url),
+            folder=str(locate.weights_folder()),
         )
     if status >= 500 or status == 429:
-        return WeightsError(
-            f"{host} is busy or out of order ({status}). Try again later, or {manual_instruction(file)}"
-        )
+        return WeightsError("weights.busy", host=host, status=status, how=manual_instruction(file))
     return WeightsError(
-        f"{host} answered {status} for {file.name}. Try again later, or {manual_instruction(file)}"
+        "weights.status", host=host, status=status, file=file.name, how=manual_instruction(file)
     )
 
 
 def write_error(name: str, error: OSError) -> WeightsError:
     """Return the error for a file of that name that cannot be written."""
     if error.errno in DISK_FULL:
-        return WeightsError(no_space_message(name))
+        return no_space_error(name)
     return WeightsError(
-        f"{name} cannot be written into {locate.weights_folder()}: {error.strerror or error}. "
-        "Mend that, or name another folder with RECORTE_WEIGHTS."
+        "weights.not_written",
+        file=name,
+        folder=str(locate.weights_folder()),
+        reason=error.strerror or str(error),
     )
 
 
-def no_space_message(name: str, needed: int | None = None) -> str:
-    """Return the sentence for a full disk; `needed` is in bytes."""
-    more = "" if needed is None else f": {format_size(needed)} more are needed"
-    return (
-        f"There is no room for {name} in {locate.weights_folder()}{more}. "
-        "Make some, or name another folder with RECORTE_WEIGHTS."
-    )
+def no_space_error(name: str, needed: int | None = None) -> WeightsError:
+    """Return the error for a full disk; `needed` is in bytes."""
+    folder = str(locate.weights_folder())
+    if needed is None:
+        return WeightsError("weights.no_room", file=name, folder=folder)
+    return WeightsError("weights.no_room_for", file=name, folder=folder, need=needed)

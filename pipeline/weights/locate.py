@@ -49,8 +49,12 @@ def find_files(weights: Weights, label: str, key: str, folder: Path | None = Non
     if missing:
         check_shipped(weights)
         raise WeightsError(
-            f"{label} needs its weights, {list_files(missing)}. Download them with `python -m pipeline "
-            f"download {key}`, or put the {'file' if len(missing) == 1 else 'files'} into {weights_folder()}."
+            "weights.missing",
+            label=label,
+            files=list_files(missing),
+            key=key,
+            count=len(missing),
+            folder=str(weights_folder()),
         )
     return [path for path in paths.values() if path is not None]
 
@@ -58,10 +62,7 @@ def find_files(weights: Weights, label: str, key: str, folder: Path | None = Non
 def check_shipped(weights: Weights) -> None:
     """Raise WeightsError for missing weights that are not offered for download."""
     if weights.shipped:
-        raise WeightsError(
-            f"{list_files(weights.files)} should be in {SHIPPED}, but is not there. Put the application's "
-            "files back, or choose another model."
-        )
+        raise WeightsError("weights.not_shipped", file=list_files(weights.files), folder=str(SHIPPED))
 
 
 def _find_in(weights: Weights, label: str, place: Path) -> list[Path]:
@@ -69,15 +70,18 @@ def _find_in(weights: Weights, label: str, place: Path) -> list[Path]:
         if len(weights.files) == 1:
             return [place]
         raise WeightsError(
-            f"{place.name}: {label} needs {len(weights.files)} files, {list_files(weights.files)}. Name the "
-            "folder that holds them."
+            "weights.several_files",
+            file=place.name,
+            label=label,
+            count=len(weights.files),
+            files=list_files(weights.files),
         )
     if not place.is_dir():
-        raise WeightsError(f"{place.name}: there is no such file or folder of weights.")
+        raise WeightsError("weights.no_such_place", file=place.name)
     paths = {file: _first_file(place / file.name, place / Path(file.name).name) for file in weights.files}
     missing = [file for file, path in paths.items() if path is None]
     if missing:
-        raise WeightsError(f"{place.name}: {label} needs {list_files(missing)}; that is not in this folder.")
+        raise WeightsError("weights.not_in_folder", file=place.name, label=label, files=list_files(missing))
     return [path for path in paths.values() if path is not None]
 
 

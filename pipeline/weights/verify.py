@@ -36,12 +36,11 @@ def verify_file(file: File, path: Path) -> None:
             return
         right = now.st_size == file.bytes and sha256(path) == file.sha256
     except OSError as error:
-        raise WeightsError(f"{path.name} cannot be read: {error.strerror or error}.") from error
-    if not right:
         raise WeightsError(
-            f"{path.name} in {path.parent} is damaged, or another file of that name: its SHA-256 is not what "
-            "it should be. Delete it, and download it again."
-        )
+            "weights.unreadable", file=path.name, reason=error.strerror or str(error)
+        ) from error
+    if not right:
+        raise WeightsError("weights.wrong_hash", file=path.name, folder=str(path.parent))
     _verdicts[path, file.sha256] = state
 
 
@@ -60,11 +59,11 @@ def identify(path: Path) -> str:
         if path.is_dir():
             files = sorted(p for p in path.rglob("*") if p.suffix in _SUFFIXES and p.is_file())
             if not files:
-                raise WeightsError(f"{path.name}: there are no weights in this folder.")
+                raise WeightsError("weights.empty_folder", file=path.name)
             parts = [f"{p.relative_to(path)} {fingerprint(p)}" for p in files]
             return hashlib.sha256("\n".join(parts).encode()).hexdigest()
         return fingerprint(path)
     except OSError as error:
         raise WeightsError(
-            f"{path.name}: these weights cannot be read: {error.strerror or error}."
+            "weights.unreadable_place", file=path.name, reason=error.strerror or str(error)
         ) from error

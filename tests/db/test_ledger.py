@@ -19,6 +19,7 @@ from db.engine import Database
 from db.errors import DatabaseAway
 from db.ledger import Ledger
 from db.models import SessionRow, State
+from languages.messages import Message
 from pipeline.jobs.events import MatteChecked, RunFinished
 from tests.postgres import on_a_server_of_its_own
 from tests.waiting import DEADLINE, until
@@ -69,11 +70,19 @@ def ledger(database: Database) -> Iterator[Ledger]:
         yield ledger
 
 
+FULL = Message("writing.disk_full", {"name": "a.mp4"})
+STOPPED = Message("runs.stopped")
+
+
+def failure(number: int) -> Message:
+    return Message("choices.rate", {"most": number})
+
+
 def test_every_end_of_a_run_is_written(database: Database, ledger: Ledger, id: str) -> None:
     for tell, state, error in (
-        (lambda: ledger.failed(id, "The disk is full."), State.FAILED, "The disk is full."),
+        (lambda: ledger.failed(id, FULL), State.FAILED, FULL),
         (lambda: ledger.cancelled(id), State.CANCELLED, None),
-        (lambda: ledger.interrupted(id, "It was stopped."), State.INTERRUPTED, "It was stopped."),
+        (lambda: ledger.interrupted(id, STOPPED), State.INTERRUPTED, STOPPED),
         (lambda: ledger.finished(id, RESULT), State.DONE, None),
     ):
         ledger.started(id)
@@ -81,7 +90,8 @@ def test_every_end_of_a_run_is_written(database: Database, ledger: Ledger, id: s
         tell()
         until(lambda state=state: read(database, id).state is state)
         row = read(database, id)
-        assert row.error == error and row.finished_at and not ledger._heartbeats
+        assert row.error == (error and str(error)) and row.error_message == (error and error.to_json())
+        assert row.finished_at and not ledger._heartbeats
         with database.begin() as tx:
             repository.queue(tx, id=id)
     assert [result.file for result in row.results] == ["result-1.mp4"]
@@ -140,7 +150,7 @@ def test_a_commit_whose_connection_broke_is_not_repeated(
         broken.append(True)
         whole(tx, **what)
         tx.commit()
-        raise DatabaseAway("gone just then")
+        raise DatabaseAway("database.silent")
 
     monkeypatch.setattr(repository, "change_state", change_state)
     ledger.finished(id, RESULT)
@@ -179,7 +189,7 @@ def test_a_run_survives_five_database_outages(tmp_path: Path, monkeypatch: pytes
             told(ledger.checked, one, MatteChecked("key", [accident]))
             told(ledger.finished, one, RESULT)
             told(ledger.started, other)
-            told(ledger.failed, other, f"It failed {accident}.")
+            told(ledger.failed, other, failure(accident))
             told(ledger.started, following)
             with pytest.raises(DatabaseAway):
                 read(database, one)
@@ -188,7 +198,7 @@ def test_a_run_survives_five_database_outages(tmp_path: Path, monkeypatch: pytes
             row = read(database, one)
             assert row.state is State.DONE and row.checks == {"matte": "key", "times": [accident]}
             assert len(row.results) == 1 and row.started_at
-            assert read(database, other).error == f"It failed {accident}."
+            assert read(database, other).error == str(failure(accident))
     assert waited < 0.5
 
 

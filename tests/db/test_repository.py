@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from db import repository
 from db.errors import NotFound
 from db.models import Result, SessionRow, State, User
+from languages.messages import Message
 from pipeline.job import Progress
 from pipeline.jobs.events import MatteChecked, RunFinished
 
@@ -40,6 +41,10 @@ def make_aged(tx: Session, minutes: int, name: str = "Beach", **more: Any) -> Se
     row.created_at = datetime(2030, 1, 1, tzinfo=UTC) - timedelta(minutes=minutes)
     tx.flush()
     return row
+
+
+FULL = Message("writing.disk_full", {"name": "a.mp4"})
+NOTE = Message("notes.no_gpu")
 
 
 def make_result(tx: Session, id: UUID | str, file: str = "a.mp4", **more: Any) -> Result:
@@ -159,11 +164,13 @@ def test_a_new_run_resets_times_progress_and_error(tx: Session) -> None:
     row = repository.change_state(tx, id=id, state=State.RUNNING)
     assert row.started_at and row.finished_at is None
     repository.save_progress(tx, id=id, progress=progress_of(40))
-    row = repository.change_state(tx, id=id, state=State.FAILED, error="The disk is full.")
-    assert (row.error, row.progress) == ("The disk is full.", progress_of(40).to_json())
+    row = repository.change_state(tx, id=id, state=State.FAILED, error=FULL)
+    assert (row.error, row.progress) == (str(FULL), progress_of(40).to_json())
+    assert row.error_message == FULL.to_json()
     assert row.finished_at
     row = repository.change_state(tx, id=id, state=State.QUEUED)
     assert (row.error, row.progress, row.started_at, row.finished_at) == (None, None, None, None)
+    assert row.error_message is None
     repository.change_state(tx, id=id, state=State.RUNNING)
     repository.save_progress(tx, id=id, progress=progress_of(90))
     row = repository.change_state(tx, id=id, state=State.DONE)
@@ -250,9 +257,9 @@ def test_search_escapes_wildcards(tx: Session, search: str, expected: set[str]) 
 def test_a_result_has_its_key_and_notes(tx: Session) -> None:
     id = make(tx).id
     assert (make_result(tx, id).key, make_result(tx, id).notes) == (None, [])
-    kept = make_result(tx, id, key="ab12", notes=("The card has no encoder.",))
+    kept = make_result(tx, id, key="ab12", notes=(NOTE,))
     tx.expire_all()
-    assert (kept.key, kept.notes) == ("ab12", ["The card has no encoder."])
+    assert (kept.key, kept.notes, kept.note_messages) == ("ab12", [str(NOTE)], [NOTE.to_json()])
 
 
 def test_delete_deletes_the_results(tx: Session) -> None:
@@ -271,7 +278,7 @@ def test_running_sessions_are_interrupted_at_start_up(tx: Session) -> None:
     assert repository.interrupt_running(tx) == [ids["running"]]
     tx.expire_all()
     row = repository.get(tx, id=ids["running"])
-    assert (row.state, row.error) == (State.INTERRUPTED, repository.INTERRUPTED)
+    assert (row.state, row.error) == (State.INTERRUPTED, str(repository.INTERRUPTED))
     assert row.finished_at and row.progress == progress_of(40).to_json()
     for state in WAY:
         assert state == "running" or repository.get(tx, id=ids[state]).state is State(state)

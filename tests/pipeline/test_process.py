@@ -236,7 +236,7 @@ def test_the_sound_of_the_background(job: Job, tmp_path: Path) -> None:
 
 def test_deviations_are_reported_as_notes(job: Job) -> None:
     last = run(replace(job, hardware=True))[-1]
-    told = " ".join(last.notes)
+    told = " ".join(map(str, last.notes))
     assert ("h264_nvenc" in ffprobe.stream(job.output).get("tags", {}).get("encoder", "")) or told
 
 
@@ -353,7 +353,7 @@ def test_an_error_in_the_reader(
     def breaking(*arguments: Any, **named: Any) -> Iterator[Frame]:
         for n, frame in enumerate(read(*arguments, **named)):
             if n == 5:
-                raise VideoError("subject.mp4: gone.")
+                raise VideoError("video.not_found", name="subject.mp4")
             yield frame
 
     monkeypatch.setattr(propagation_run, "read_frames", breaking)
@@ -382,7 +382,7 @@ def test_an_error_when_the_model_is_loaded(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, untouched: Callable[[], None]
 ) -> None:
     def breaking(*_: Any) -> None:
-        raise RunError("The weights are not there.")
+        raise RunError("devices.no_memory")
 
     monkeypatch.setattr(models, "load", breaking)
     with pytest.raises(RunError, match="weights"):

@@ -127,10 +127,11 @@ from languages import locales
 
 locales.LOCALES_DIR = Path(sys.argv[1])
 
+from languages.messages import Message
 from starlette.requests import Request
 
 from pipeline.__main__ import main
-from ui import error_text, text
+from ui import text
 from ui.page import blocks, i18n, stage
 from ui.server.login import login_pages
 from ui.visitor import language_of
@@ -141,8 +142,8 @@ assert code == "tlh"
 assert text.translate(code, "make") == "<Make the video>"
 assert text.translate_access(code, "sign_in") == "<Sign in>"
 assert text.format_number(1.5, code) == "1;5"
-assert error_text.translate(code, "This video has no sound.") == "<This video has no sound.>"
-assert error_text.translate(code, "a.mp4: this is no file.") == "<a.mp4: this is no file.>"
+assert Message("choices.no_sound").render(code) == "<This video has no sound.>"
+assert Message("video.not_a_file", {"name": "a.mp4"}).render(code) == "<a.mp4: this is no file.>"
 assert i18n.I18N.translations[code]["recorte_make"] == "<Make the video>"
 for script in (blocks._head(10**9), blocks._LANGUAGE_JS, blocks._ACCOUNT_JS):
     assert code in script
@@ -191,7 +192,7 @@ def test_nothing_in_the_code_names_a_language_but_english() -> None:
 
 
 def test_errors_have_the_same_text_on_page_and_command_line() -> None:
-    assert text.translate("en", "broken") == INTERNAL_ERROR
+    assert text.translate("en", "broken") == str(INTERNAL_ERROR)
 
 
 def test_the_language_is_the_first_accepted_one_that_has_a_locale() -> None:

@@ -16,7 +16,7 @@ import gradio as gr
 
 from db.errors import DatabaseError
 from pipeline.errors import DISK_FULL, RecorteError
-from ui import error_text, text, visitor
+from ui import text, visitor
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def _errors_as_toasts(args: Iterable[Any]) -> Iterator[None]:
         yield
     except (RecorteError, DatabaseError) as error:
         log.info("refused", extra={"kind": type(error).__name__})
-        raise _toast(error_text.translate(_language_of_caller(args), str(error))) from error
+        raise _toast(error.message.render(_language_of_caller(args))) from error
     except gr.Error:
         raise
     except Exception as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 
-from ui import error_text
 from ui.sessions.session import Session
 
 
@@ -25,9 +24,9 @@ def status(sentence: str) -> str:
     return f'<p class="quiet" role="status">{html.escape(sentence)}</p>'
 
 
-def failure(error: str, language: str) -> str:
-    """Return an error's sentence, translated, which screen readers announce at once."""
-    return f'<p class="failure" role="alert">{html.escape(error_text.translate(language, error))}</p>'
+def failure(sentence: str) -> str:
+    """Return an error's sentence, which screen readers announce at once."""
+    return f'<p class="failure" role="alert">{html.escape(sentence)}</p>'
 
 
 def progress_bar(done: int, total: int) -> str:

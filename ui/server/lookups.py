@@ -69,7 +69,7 @@ class Lookups(Generic[K, V]):
         )  # a late error is nobody's
         await asyncio.wait({waiting}, timeout=remaining)
         if not waiting.done():
-            raise DatabaseAway("The database does not answer.")
+            raise DatabaseAway("database.silent")
         return waiting.result()
 
     def last(self, key: K) -> V | None:

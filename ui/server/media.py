@@ -10,9 +10,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from db.errors import DatabaseAway, NotFound
-from pipeline.errors import DISK_FULL, RecorteError, RunError
+from languages.messages import MessageError
+from pipeline.errors import DISK_FULL, RecorteError
 from pipeline.weights.locate import cached_lookups
-from ui import error_text, text
+from ui import text
 from ui.addresses import MEDIA_PREFIX
 from ui.sessions.library import examples, stock_backgrounds
 from ui.sessions.limits.shares import FairThreads
@@ -169,7 +170,7 @@ def router(service: SessionService) -> APIRouter:
                     "total": live.cut.total,
                     "rate": live.rate,
                     "left": live.left,
-                    "message": error_text.translate(language, live.message),
+                    "message": live.message.render(language) if live.message else "",
                     "estimate": text.describe_expected(language, own.expected_seconds(session, live)),
                 },
                 headers=_REVALIDATE,
@@ -262,16 +263,15 @@ def _respond(request: Request, make: Callable[[], Response]) -> Response:
     except DatabaseAway as error:
         return _error_response(503, request, error)
     except FileNotFoundError:
-        return _error_response(404, request, NotFound("This is no longer here."))  # deleted a moment ago
+        return _error_response(404, request, NotFound("choices.gone"))  # deleted a moment ago
     except RecorteError as error:
         return _error_response(422, request, error)
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise
-        return _error_response(
-            507, request, RunError(text.translate_access(language_of(request), "disk_full"))
-        )
+        sentence = text.translate_access(language_of(request), "disk_full")
+        return JSONResponse({"error": sentence}, status_code=507)
 
 
-def _error_response(status: int, request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": error_text.translate(language_of(request), str(error))}, status_code=status)
+def _error_response(status: int, request: Request, error: MessageError) -> Response:
+    return JSONResponse({"error": error.message.render(language_of(request))}, status_code=status)

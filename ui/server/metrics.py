@@ -20,6 +20,7 @@ from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
 
 from db.errors import DatabaseError
+from languages.messages import Message
 from pipeline.job import Progress
 from pipeline.jobs.events import MatteChecked, RunFinished
 from pipeline.jobs.runner import Sink
@@ -130,13 +131,13 @@ class MeteredSink:
         self._ended(key, "done", frames=result.frames, bytes=result.bytes, model=result.model)
         self._sink.finished(key, result)
 
-    def failed(self, key: str, sentence: str) -> None:
+    def failed(self, key: str, message: Message) -> None:
         self._ended(key, "failed", kind="RunFailed")
-        self._sink.failed(key, sentence)
+        self._sink.failed(key, message)
 
-    def interrupted(self, key: str, sentence: str) -> None:
+    def interrupted(self, key: str, message: Message) -> None:
         self._ended(key, "interrupted", kind="RunInterrupted")
-        self._sink.interrupted(key, sentence)
+        self._sink.interrupted(key, message)
 
     def cancelled(self, key: str) -> None:
         self._ended(key, "cancelled")

@@ -21,7 +21,7 @@ from fastapi.responses import FileResponse, RedirectResponse, Response
 from db.errors import DatabaseAway, NotFound
 from pipeline import formats
 from pipeline.errors import InputError
-from ui import error_text, text
+from ui import text
 from ui.addresses import SHARE_PREFIX, SHARED_PREFIX
 from ui.server import html_pages
 from ui.server.login.throttle import AddressThrottle
@@ -108,7 +108,7 @@ def _answer(request: Request, make: Callable[[], Response]) -> Response:
     except DatabaseAway:
         return _render_failure(request, 503, "away")
     except InputError as error:
-        sentence = html_pages.escape(error_text.translate(language, str(error)))
+        sentence = html_pages.escape(error.message.render(language))
         return html_pages.render_page(
             language, "Recorte", f'<main><h1>Recorte</h1><p class="failure">{sentence}</p></main>', 422
         )

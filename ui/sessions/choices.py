@@ -94,7 +94,7 @@ class Choices:
         """Choose `#rrggbb`, "blur", "blur:RADIUS" or "transparent"; an opaque format is replaced."""
         bg = background.parse(spec)
         if isinstance(bg, Picture | Footage):
-            raise InputError("A picture or video is uploaded, not named.")
+            raise InputError("background.not_uploaded")
         return self._set_background(self._open(id), bg)
 
     def choose_picture(self, id: str, file: Path, name: str, fit: Fit = "fill") -> Session:
@@ -165,7 +165,7 @@ class Choices:
     def choose_crop(self, id: str, crop: str | None) -> Session:
         """Choose a key of `aspect.ASPECTS` that the result is cropped to; None: the whole frame."""
         if crop is not None and crop not in aspect.ASPECTS:
-            raise InputError(f"{crop!r} is no aspect ratio. There are {', '.join(aspect.ASPECTS)}.")
+            raise InputError("choices.aspect_ratio", value=crop, known=", ".join(aspect.ASPECTS))
         return self._change(id, crop=crop)
 
     def choose_hardware(self, id: str, hardware: bool) -> Session:
@@ -200,7 +200,7 @@ class Choices:
         # The end of the last frame is a valid end, too.
         past = len(times) if end is None else _nearest([*times, session.clip.duration], end)
         if past <= first:
-            raise InputError("The end must come after the start.")
+            raise InputError("marks.end_before_start")
         return times[first], None if past == len(times) else times[past]
 
     def _read_marks(self, session: Session, value: Any) -> Marks:
@@ -252,7 +252,7 @@ def _format_before(session: Session, job: Job) -> str | None:
 def _nearest(times: list[float], time: Any) -> int:
     """Return the index of the time nearest to `time`; `times` are ascending seconds."""
     if isinstance(time, bool) or not isinstance(time, int | float) or not abs(time) < 10**9:
-        raise InputError("A time is a number of seconds.")
+        raise InputError("marks.not_a_time")
     right = min(bisect.bisect_left(times, time), len(times) - 1)
     left = max(right - 1, 0)
     return left if time - times[left] < times[right] - time else right

@@ -6,6 +6,7 @@ import logging
 import threading
 from dataclasses import dataclass, field
 
+from languages.messages import Message
 from pipeline import models
 from pipeline.errors import INTERNAL_ERROR, RecorteError
 from pipeline.weights.download import download_files
@@ -21,8 +22,8 @@ class Download:
     done: int = 0
     total: int = 0
     """Bytes."""
-    error: str = ""
-    """Sentence on why it failed; empty if it has not."""
+    error: Message | None = None
+    """Why it failed; None: it has not."""
     stop: threading.Event = field(default_factory=threading.Event)
 
 
@@ -66,7 +67,7 @@ class Downloads:
                 if download.stop.is_set():
                     break
         except RecorteError as error:
-            download.error = str(error)
+            download.error = error.message
         except Exception:
             log.exception("the weights of %s", key)
             download.error = INTERNAL_ERROR

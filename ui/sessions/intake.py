@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from db import repository
+from languages.messages import Message
 from pipeline import models
 from pipeline.clip import Clip
 from pipeline.files import clean_name, replacing
@@ -39,7 +40,7 @@ class Intake:
             _PROBES,
             _PROBES_EACH,
             _PROBES_WAITING,
-            "Several of your uploads are being looked at. Try again when they are done.",
+            Message("choices.uploads_busy"),
         )
 
     def create_session(self, file: Path, name: str, owner: UUID | None) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from uuid import UUID
 
+from languages.messages import Message
 from pipeline import models
 from pipeline.errors import INTERNAL_ERROR, InputError, RecorteError, WorkerLost
 from pipeline.job import Progress
@@ -52,8 +53,8 @@ class LiveCut:
     """Frames a second; 0 while unknown."""
     left: float | None = None
     """Seconds to the end; None: unknown."""
-    message: str = ""
-    """Sentence on why it failed, in English."""
+    message: Message | None = None
+    """Why it failed."""
     previews: tuple[int, ...] = ()
     """Numbers of the preview frames that are computed, of a slow model."""
 
@@ -76,7 +77,7 @@ class _Entry:
     """Time of the latest look, by `time.monotonic`."""
     progress: Progress | None = None
     state: Literal["open", "done", "failed"] = "open"
-    message: str = ""
+    message: Message | None = None
     slow: bool = False
     not_before: float = 0.0
     """Time before which it is not continued."""
@@ -253,7 +254,7 @@ class LiveCuts:
             except WorkerLost:
                 entry.not_before = time.monotonic() + _RETRY_SECONDS
             except RecorteError as error:
-                entry.state, entry.message = "failed", str(error)
+                entry.state, entry.message = "failed", error.message
             except Exception:
                 log.exception("the live cut of session %s", entry.session.id)
                 entry.state, entry.message = "failed", INTERNAL_ERROR

@@ -42,11 +42,9 @@ class RunQueue:
         """
         session = self._store.open(id, owner)
         if session.awaited_background:
-            raise InputError(
-                "Choose the picture that is to stand behind the subject first."
-                if session.awaited_background == "picture"
-                else "Choose the video that is to stand behind the subject first."
-            )
+            if session.awaited_background == "picture":
+                raise InputError("background.choose_picture")
+            raise InputError("background.choose_video")
         job, seconds = self.plan(session)
         need = self.bytes_needed(session, job) if self._quota.limit_bytes else 0
         with self._lock:

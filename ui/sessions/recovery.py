@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from db import repository
 from db.models import Result, SessionRow, State
+from languages.messages import Message
 from pipeline.errors import INTERNAL_ERROR, RecorteError
 from ui.sessions.limits.quota import Quota
 from ui.sessions.queueing import RunQueue
@@ -62,7 +63,7 @@ def requeue(store: SessionStore, queue: RunQueue, quota: Quota) -> None:
             job, seconds = queue.plan(session)
             need = queue.bytes_needed(session, job) if quota.limit_bytes else 0
         except RecorteError as error:
-            _fail(store, row, str(error))
+            _fail(store, row, error.message)
         except Exception:  # one broken session must not keep the server from starting
             log.exception("a session could not be queued again", extra={"session": str(row.id)})
             _fail(store, row, INTERNAL_ERROR)
@@ -94,6 +95,6 @@ def _set_aside(lost: Path, folder: Path, now: datetime) -> None:
     folder.rename(target)
 
 
-def _fail(store: SessionStore, row: SessionRow, sentence: str) -> None:
+def _fail(store: SessionStore, row: SessionRow, error: Message) -> None:
     with store.database.begin() as tx:
-        repository.change_state(tx, id=row.id, state=State.FAILED, error=sentence)
+        repository.change_state(tx, id=row.id, state=State.FAILED, error=error)

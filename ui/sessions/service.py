@@ -150,7 +150,7 @@ class SessionService:
             if str(stored.id) == result:
                 form = formats.by_key(stored.format)
                 return self._store.folder / str(row.id) / stored.file, form.mime, download_name(row, stored)
-        raise InputError("There is no such result.")
+        raise InputError("choices.no_such_result")
 
     def sound(self, id: str) -> Path:
         """Return the file of the video's sound for players, AAC in MP4; written when it is first asked for.
@@ -160,7 +160,7 @@ class SessionService:
         """
         session = self.open(id)
         if not session.clip.sound:
-            raise NotFound("This video has no sound.")
+            raise NotFound("choices.no_sound")
         path = session.folder / "sound.m4a"
         if not path.exists():
             with self.quota.reserve(self._owner, path, round(session.clip.duration * _SOUND_BYTES)):

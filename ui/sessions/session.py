@@ -13,6 +13,7 @@ from db.models import Result, SessionRow, State
 from pipeline import formats, models
 from pipeline.clip import Clip
 from pipeline.compositing.background import Picture
+from pipeline.errors import InputError
 from pipeline.job import Job, Progress
 from pipeline.jobs.events import MatteChecked
 from pipeline.keys import matte_key, result_key
@@ -114,11 +115,9 @@ class Unreadable:
         return str(self.row.id)
 
     @property
-    def message(self) -> str:
-        return (
-            f"{self.row.name}: this session was written by another version of the program, or is damaged. "
-            "Update the program, or delete the session."
-        )
+    def error(self) -> InputError:
+        """The error of whoever wants to use it."""
+        return InputError("choices.unreadable_session", name=self.row.name)
 
 
 def download_name(row: SessionRow, result: Result) -> str:

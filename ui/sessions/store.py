@@ -113,7 +113,7 @@ class SessionStore:
     def check_listed(self, id: str) -> None:
         """Raise NotFound for a session that is about to be deleted."""
         if id in self.pending_deletions:
-            raise NotFound(f"There is no session {id}.")
+            raise NotFound("choices.no_such_session", id=id)
 
     def folders(self, owner: UUID | None) -> list[Path]:
         """Return the folders that count towards a user's quota: sessions and unused uploads."""
@@ -127,14 +127,14 @@ class SessionStore:
 def readable(session: Session | Unreadable) -> Session:
     """Return the session. Raises InputError if its row could not be read."""
     if isinstance(session, Unreadable):
-        raise InputError(session.message)
+        raise session.error
     return session
 
 
 def playable(session: Session) -> Session:
     """Return the session. Raises VideoError if its video is no longer on the disk."""
     if not session.job.source.exists():
-        raise VideoError(f"{session.row.name}: this video is no longer on the disk. Upload it again.")
+        raise VideoError("video.removed", name=session.row.name)
     return session
 
 

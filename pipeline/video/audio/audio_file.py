@@ -45,7 +45,7 @@ def write_audio(source: Path, target: Path, length: Fraction) -> None:
         if (first := next(blocks, None)) is not None:
             _write(target, chain([first], blocks), samples, round(length * samples.rate))
             return
-    raise VideoError(f"{name}: its sound could not be read.")
+    raise VideoError("choices.sound_unreadable", name=name)
 
 
 def _player_format(rate: int, channels: int) -> SampleFormat | None:

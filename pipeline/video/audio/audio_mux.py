@@ -18,6 +18,7 @@ from av.packet import Packet, PacketSideData
 from av.stream import Disposition
 from numpy.typing import NDArray
 
+from languages.messages import Message
 from pipeline.formats import Format
 from pipeline.video.audio.audio_read import (
     PREROLL_PACKETS,
@@ -51,12 +52,12 @@ _Packets: TypeAlias = "Generator[Packet[AudioStream], None, None]"
 class AudioMuxer:
     """Muxer of all audio tracks of a video into a result, whose second 0 is `AudioRange.start`."""
 
-    def __init__(self, out: OutputContainer, tracks: list[_Track], notes: tuple[str, ...] = ()) -> None:
+    def __init__(self, out: OutputContainer, tracks: list[_Track], notes: tuple[Message, ...] = ()) -> None:
         self._out = out
         self._tracks = tracks
         self.tracks = len(tracks)
         self.notes = notes
-        """Sentences for the user about tracks that could not be read."""
+        """Tracks that could not be read."""
 
     @classmethod
     def open(cls, wanted: AudioRange, out: OutputContainer, form: Format) -> AudioMuxer:
@@ -93,18 +94,13 @@ class _UndecodableTrack(Exception):
     """Raised for an audio track that cannot be decoded."""
 
 
-def _undecodable_notes(name: str, count: int, tracks: int) -> tuple[str, ...]:
-    """Return the sentence about tracks that could not be read, if there are any."""
+def _undecodable_notes(name: str, count: int, tracks: int) -> tuple[Message, ...]:
+    """Return the note on tracks that could not be read, if there are any."""
     if not count:
         return ()
     if count == tracks:
-        return (
-            f"{name}: its sound could not be read, so the result has none. Convert it to AAC to keep it.",
-        )
-    return (
-        f"{name}: {count} of its {tracks} sound tracks could not be read, and the result is without. "
-        "Convert them to AAC to keep them.",
-    )
+        return (Message("notes.no_sound", {"name": name}),)
+    return (Message("notes.fewer_tracks", {"name": name, "count": count, "tracks": tracks}),)
 
 
 class _Track:

@@ -36,12 +36,9 @@ def probe_clip(path: Path, name: str | None = None) -> Clip:
         first = source.decode_first()
         stream = source.stream
         if first is None:
-            raise VideoError(f"{source.name}: there is not one picture in this video.")
+            raise VideoError("video.no_pictures", name=source.name)
         if not is_supported(first):
-            raise VideoError(
-                f"{source.name}: its colours are coded in a way (Dolby Vision profile 5, YCgCo) that is not "
-                "known here. Convert it to SDR or HDR10 and try again."
-            )
+            raise VideoError("video.unknown_colours", name=source.name)
         scan = scan_of(path)
         if scan.index.size is not None:
             source.resize(scan.index.size)
@@ -59,12 +56,9 @@ def probe_clip(path: Path, name: str | None = None) -> Clip:
     index = scan.index
     pts, tick = index.pts, index.tick
     if not pts:
-        raise VideoError(f"{own_name}: there is not one picture in this video.")
+        raise VideoError("video.no_pictures", name=own_name)
     if promised - scan.packets > max(2, promised // 50):
-        raise VideoError(
-            f"{own_name}: the file is cut short: it promises {promised} frames and holds {scan.packets}. "
-            "Copy or download it again."
-        )
+        raise VideoError("video.cut_short", name=own_name, promised=promised, held=scan.packets)
     gaps = np.diff(np.asarray((*pts, index.end)))
     duration = index.end * tick
     return Clip(

@@ -20,6 +20,7 @@ from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
+from languages.messages import Message
 from pipeline import limits
 from pipeline.arrays import Matte, Pixels
 from pipeline.errors import VideoError
@@ -83,11 +84,11 @@ class Source:
         path = self.path
         with read_errors(self.name):
             if not path.exists():
-                raise VideoError(f"{self.name}: there is no such file.")
+                raise VideoError("video.not_found", name=self.name)
             if not path.is_file():
-                raise VideoError(f"{self.name}: this is no file.")
+                raise VideoError("video.not_a_file", name=self.name)
             if path.stat().st_size == 0:
-                raise VideoError(f"{self.name}: the file is empty (0 bytes). Copy or download it again.")
+                raise VideoError("video.empty", name=self.name)
             # Absolute, since FFmpeg takes the text before a colon as a protocol.
             # Tags may have any encoding; an undecodable title must not make the video unreadable.
             drawn = animated_webp.open_animation(path)
@@ -105,16 +106,16 @@ class Source:
     def _choose_stream(self) -> None:
         kinds = set(self.container.format.name.split(","))
         if kinds & _PICTURES or self.container.metadata.get("major_brand") in _PHOTO_BRANDS:
-            raise VideoError(f"{self.name}: this is a picture, not a video. Choose a video.")
+            raise VideoError("video.is_picture", name=self.name)
         stream = choose_video_stream(self.path, list(self.container.streams.video), _OPTIONS)
         if stream is None:
-            content = "sound only" if self.container.streams.audio else "no picture"
-            raise VideoError(f"{self.name}: the file holds {content}. Choose a file with a video in it.")
+            held = Message("video.no_picture_track")
+            if self.container.streams.audio:
+                held = Message("video.sound_only")
+            raise VideoError("video.holds_no_video", name=self.name, held=held)
         self.stream = stream
         if not self.stream.codec_context or not self.stream.codec_context.width:
-            raise VideoError(
-                f"{self.name}: its video is of an unknown kind or damaged. Convert it to MP4 and try again."
-            )
+            raise VideoError("video.unknown_codec", name=self.name)
         if self.threaded:
             self.stream.thread_type = "AUTO"
         else:
@@ -170,10 +171,7 @@ class Source:
         # In square pixels, before rotation.
         self.size = (self._display_width(stored[0]), stored[1])
         if max(self.size[0], stored[0]) * stored[1] > MAX_PIXELS:
-            raise VideoError(
-                f"{self.name}: its pictures are {self.size[0]} × {self.size[1]}, which is more than can be "
-                "handled or is not true. Convert it to a smaller size and try again."
-            )
+            raise VideoError("video.untrue_size", name=self.name, width=self.size[0], height=self.size[1])
 
     def _display_width(self, stored: int) -> int:
         """Return the width in square pixels."""
@@ -258,9 +256,7 @@ class Source:
         """
         if self._most < width * height <= MAX_PIXELS:
             raise VideoError(
-                f"{self.name}: its pictures grow to {width} × {height} on the way, and "
-                f"{self._most / 1e6:.1f} million pixels are the most that can be taken here. Bring the whole "
-                "video to one size first."
+                "video.grows", name=self.name, width=width, height=height, most=self._most / 1000000.0
             )
 
     def seek(self, pts: int) -> None:

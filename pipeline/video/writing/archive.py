@@ -129,11 +129,9 @@ def _check_target(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         if _is_replaceable(path):
             return
-        raise InputError(
-            f"{path.name}: there are other files in this folder. Give the name of a new or an empty one."
-        )
+        raise InputError("writing.folder_not_empty", name=path.name)
     if path.exists() or path.is_symlink():
-        raise InputError(f"{path.name}: this is a file. Give the name of a folder, or one that ends in .zip.")
+        raise InputError("writing.not_a_folder", name=path.name)
 
 
 def _is_replaceable(folder: Path) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, Self, cast
 import av
 from av.codec.context import CodecContext
 
+from languages.messages import Message
 from pipeline.arrays import Pixels
 from pipeline.files import write_errors
 from pipeline.formats import Format, Quality
@@ -43,7 +44,7 @@ class ImageSequenceWriter:
         quality: Quality = "high",
     ) -> None:
         self.path = path
-        self.notes: tuple[str, ...] = ()
+        self.notes: tuple[Message, ...] = ()
         self._form = form
         self._pixels = form.choose_pixel_format(alpha=alpha, high_bit_depth=high_bit_depth)
         self._timeline = Timeline(shape)

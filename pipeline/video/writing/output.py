@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from languages.messages import Message
 from pipeline.arrays import Pixels
 from pipeline.formats import Format, Quality
 from pipeline.video.audio.audio_mux import AudioRange
@@ -20,8 +21,8 @@ from pipeline.video.writing.writer import Writer
 class Output(Protocol):
     """A result being written: on success it is moved into place, after an error removed."""
 
-    notes: tuple[str, ...]
-    """Sentences for the user on deviations from the request."""
+    notes: tuple[Message, ...]
+    """Deviations from the request."""
 
     def write(self, image: Pixels, pts: int) -> None:
         """Add a frame, as described in `create_output`, at `pts` ticks."""
@@ -54,7 +55,7 @@ def create_output(
     """
     if form.content == "matte":
         alpha = False
-    notes: tuple[str, ...] = ()
+    notes: tuple[Message, ...] = ()
     if hardware:
         form, notes = _choose_encoder(form, shape.width, shape.height, high_bit_depth)
     made: Writer | ImageSequenceWriter | PairWriter
@@ -92,10 +93,10 @@ def create_output(
 
 def _choose_encoder(
     form: Format, width: int, height: int, high_bit_depth: bool
-) -> tuple[Format, tuple[str, ...]]:
-    """Return the format with its GPU encoder, or unchanged with a sentence that says why."""
+) -> tuple[Format, tuple[Message, ...]]:
+    """Return the format with its GPU encoder, or unchanged with a note that says why."""
     if form.hardware is None:
-        return form, (f"There is no encoder for {form.label} on graphics cards; the processor did it.",)
+        return form, (Message("notes.no_gpu_encoder", {"label": form.label}),)
     if has_hardware_encoder(form, *form.padded_size(width, height), high_bit_depth=high_bit_depth):
         return form.accelerated, ()
-    return form, ("No graphics card here could encode this; the processor did it.",)
+    return form, (Message("notes.no_gpu"),)

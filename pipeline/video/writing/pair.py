@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from languages.messages import Message
 from pipeline.arrays import Pixels
 from pipeline.files import scratch_folder, write_errors
 from pipeline.formats import Format, Quality
@@ -34,7 +35,7 @@ class PairWriter:
         options: dict[str, str] | None = None,
     ) -> None:
         self.path = path
-        self.notes: tuple[str, ...] = ()
+        self.notes: tuple[Message, ...] = ()
         each = replace(form, suffix=".mp4", container="mp4")
 
         def writer(name: str, sound: AudioRange | None) -> Writer:

@@ -17,6 +17,7 @@ from av.codec.context import CodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from languages.messages import Message
 from pipeline.arrays import Pixels
 from pipeline.errors import RunError
 from pipeline.formats import Format
@@ -53,39 +54,38 @@ def verify_content(name: str, expected: Content, actual: Content) -> None:
     """Raise RunError if `actual` differs from `expected`."""
     difference = _find_difference(expected, actual)
     if difference is not None:
-        raise RunError(
-            f"{name}: what was written was checked and is not right: {difference}. Run it again; if it stays "
-            "so, choose another format."
-        )
+        raise RunError("writing.wrong", name=name, wrong=difference)
 
 
-def _find_difference(expected: Content, actual: Content) -> str | None:
+def _find_difference(expected: Content, actual: Content) -> Message | None:
     if actual.codec != expected.codec:
-        return f"it holds {actual.codec} and not {expected.codec}"
+        return Message("wrong.codec", {"is": actual.codec, "should": expected.codec})
     if actual.size != expected.size:
-        return "its pictures have {} × {} pixels and not {} × {}".format(*actual.size, *expected.size)
+        return Message(
+            "wrong.size", {"is": "{} × {}".format(*actual.size), "should": "{} × {}".format(*expected.size)}
+        )
     if len(actual.times) != len(expected.times):
-        return f"it has {len(actual.times)} pictures and not {len(expected.times)}"
+        return Message("wrong.pictures", {"is": len(actual.times), "should": len(expected.times)})
     if actual.depth < expected.depth:
-        return f"it has {actual.depth} bits per sample and not {expected.depth}"
+        return Message("wrong.depth", {"is": actual.depth, "should": expected.depth})
     for number, (is_, should) in enumerate(zip(actual.times, expected.times, strict=True)):
         if abs(is_ - should) > actual.tick / 2:
-            return f"picture {number + 1} is shown at {float(is_):.4f} s and not at {float(should):.4f} s"
+            return Message("wrong.time", {"number": number + 1, "is": float(is_), "should": float(should)})
     if actual.duration is not None and expected.duration is not None:
         # A coarse clock rounds the last frame's duration once more; audio may last longer.
         grace = max(actual.tick, expected.duration - expected.times[-1])
         over = actual.duration - expected.duration
         if over < -grace or (over > grace and not expected.sound_tracks):
-            return f"it lasts {float(actual.duration):.3f} s and not {float(expected.duration):.3f} s"
+            return Message(
+                "wrong.duration", {"is": float(actual.duration), "should": float(expected.duration)}
+            )
     if expected.mean_alpha is not None:
         if actual.mean_alpha is None:
-            return "it has no alpha"
+            return Message("wrong.no_alpha")
         if abs(actual.mean_alpha - expected.mean_alpha) > _ALPHA_TOLERANCE:
-            return (
-                f"{actual.mean_alpha:.0%} of its first picture are opaque and not {expected.mean_alpha:.0%}"
-            )
+            return Message("wrong.alpha", {"is": actual.mean_alpha, "should": expected.mean_alpha})
     if actual.sound_tracks != expected.sound_tracks:
-        return f"it has {actual.sound_tracks} tracks of sound and not {expected.sound_tracks}"
+        return Message("wrong.tracks", {"is": actual.sound_tracks, "should": expected.sound_tracks})
     return None
 
 
@@ -111,7 +111,7 @@ def _read_video(path: Path) -> Content:
             if first is None:
                 first = next(iter(decoder.decode(cast(Any, packet if packet.size else None))), None)
         if first is None:
-            raise RunError(f"{path.name}: not one picture of what was written can be decoded.")
+            raise RunError("writing.no_picture", name=path.name)
         return Content(
             codec=codec_name(stream),
             size=(first.width, first.height),
@@ -159,5 +159,5 @@ def decode_image(data: bytes) -> Pixels:
     """Decode an image as `[H, W, 3]` BGR or `[H, W, 4]` BGRA; raises RunError if it is not decodable."""
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:
-        raise RunError("The first picture of what was written cannot be decoded. Run it again.")
+        raise RunError("writing.first_picture")
     return cast(Pixels, image)

@@ -16,6 +16,7 @@ from av.packet import Packet
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
+from languages.messages import Message
 from pipeline.arrays import Pixels
 from pipeline.files import create_part, move_into_place, remove_part, write_errors
 from pipeline.formats import Format, Quality
@@ -54,7 +55,7 @@ class Writer:
         options: dict[str, str] | None = None,
     ) -> None:
         self.path = path
-        self.notes: tuple[str, ...] = ()
+        self.notes: tuple[Message, ...] = ()
         self._form = form
         self._timeline = Timeline(shape)
         self._waiting: av.VideoFrame | None = None

@@ -201,5 +201,7 @@ def test_a_transparent_image_is_reported(tmp_path: Path) -> None:
     Image.new("RGBA", (64, 64), (255, 0, 0, 255)).save(tmp_path / "b.png")
     shown, notes = first_shown(Picture(tmp_path / "a.png"))
     assert tuple(shown[5, 5]) == (128, 0, 0)
-    assert notes == ("a.png: this background is transparent in part, and lies on black there.",)
+    assert tuple(map(str, notes)) == (
+        "a.png: this background is transparent in part, and lies on black there.",
+    )
     assert first_shown(Picture(tmp_path / "b.png"))[1] == ()

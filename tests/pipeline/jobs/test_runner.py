@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from languages.messages import Message
 from pipeline.errors import WorkerLost
 from pipeline.job import Job, Progress
 from pipeline.jobs import runner as runners
@@ -41,18 +42,18 @@ class Sink:
     def finished(self, key: str, result: RunFinished) -> None:
         self.told.append(("finished", key, result))
 
-    def failed(self, key: str, sentence: str) -> None:
-        self.told.append(("failed", key, sentence))
+    def failed(self, key: str, message: Message) -> None:
+        self.told.append(("failed", key, message))
 
-    def interrupted(self, key: str, sentence: str) -> None:
-        self.told.append(("interrupted", key, sentence))
+    def interrupted(self, key: str, message: Message) -> None:
+        self.told.append(("interrupted", key, message))
 
     def cancelled(self, key: str) -> None:
         self.told.append(("cancelled", key))
 
     def said(self, key: str) -> str:
         """The sentence with which a job ended."""
-        return next(told[2] for told in self.told if told[:2] in (("failed", key), ("interrupted", key)))
+        return str(next(told[2] for told in self.told if told[:2] in (("failed", key), ("interrupted", key))))
 
     def ends(self) -> list[tuple[str, str]]:
         return [
@@ -169,7 +170,7 @@ def test_errors_are_reported_as_sentences(runner: Runner, sink: Sink, quick: Job
     runner.submit("inside", replace(quick, model="failing"))
     runner.submit("good", quick)
     until(lambda: len(sink.ends()) == 3)
-    sentences = {key: what for kind, key, what, *_ in (t for t in sink.told if t[0] == "failed")}
+    sentences = {key: str(what) for kind, key, what, *_ in (t for t in sink.told if t[0] == "failed")}
     assert sentences["input"] == "The start, 9 s, lies outside counted.mp4, which is 2.00 s long."
     assert "Something went wrong" in sentences["inside"] and "ZeroDivision" not in sentences["inside"]
     assert sink.ends()[-1] == ("finished", "good")
@@ -200,7 +201,7 @@ def test_close_stops_the_running_job_and_leaves_queued_ones(
     with stopped_within(seconds=2):
         runner.close()
     assert sorted(sink.ends()) == [("cancelled", "three"), ("interrupted", "one")]
-    assert sink.said("one") == STOPPED
+    assert sink.said("one") == str(STOPPED)
     assert not list(tmp_path.iterdir())
     runner.close()
 
@@ -238,7 +239,7 @@ class Played:
         yield Progress("matte", 0, 10, 1.0, 10.0)
         while not self.gate.acquire(timeout=0.01):
             if self.killed.is_set():
-                raise WorkerLost("Lost.", "it was killed, and memory may have run out")
+                raise WorkerLost("runs.lost", how=Message("runs.killed"))
             if job.model != "hanging":
                 yield Progress("matte", 1, 10, 1.0, 9.0)
         job.output.write_bytes(b"made")

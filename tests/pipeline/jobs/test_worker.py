@@ -56,7 +56,7 @@ class Hosted:
 
     def fail(self, how: str) -> None:
         raise {
-            "input": InputError("a.mp4: this is no video."),
+            "input": InputError("video.not_a_file", name="a.mp4"),
             "zero": ZeroDivisionError("by zero"),
             "foreign": Foreign("told", 7),
             "memory": MemoryError(),
@@ -91,7 +91,7 @@ class Hosted:
                 time.sleep(pause)
                 yield n if size == 1 else bytes(size)
             if most == 3:
-                raise InputError("Three is too few.")
+                raise InputError("choices.rate", most=3)
         finally:
             self.closed += 1
 
@@ -154,7 +154,7 @@ def test_a_method_is_called_in_the_worker(shared: Worker) -> None:
 
 
 def test_errors_in_the_worker_are_raised_in_the_caller(shared: Worker) -> None:
-    with pytest.raises(InputError, match=r"^a\.mp4: this is no video\.$"):
+    with pytest.raises(InputError, match=r"^a\.mp4: this is no file\.$"):
         shared.call(Hosted.fail, "input")
     with pytest.raises(ZeroDivisionError, match="by zero") as caught:
         shared.call(Hosted.fail, "zero")
@@ -208,7 +208,7 @@ def test_a_generator_is_streamed(shared: Worker) -> None:
     assert [len(part) for part in shared.stream(Hosted.count, 4, 0.0, 2_000_000)] == [2_000_000] * 4
     three = shared.stream(Hosted.count, 3)
     assert [next(three), next(three), next(three)] == [0, 1, 2]
-    with pytest.raises(InputError, match="too few"):
+    with pytest.raises(InputError, match="from 1 to 3 frames"):
         next(three)
 
 
@@ -246,7 +246,7 @@ def asleep(worker: Worker, count: int) -> list[tuple[threading.Thread, list[str]
     def ask(told: list[str]) -> None:
         with pytest.raises(WorkerLost) as caught:
             worker.call(Hosted.sleep)
-        told.append(caught.value.how)
+        told.append(str(caught.value.how))
 
     asked: list[tuple[threading.Thread, list[str]]] = []
     for _ in range(count):

@@ -305,7 +305,7 @@ class Counting:
         assert self.go.wait(DEADLINE)
         self.at_once -= 1
         if not frame.any():
-            raise RunError("No room.")
+            raise RunError("devices.no_memory")
         return np.full(1024, frame[0, 0, 0], np.uint8)
 
 

@@ -200,7 +200,7 @@ def test_data_of_a_crash_between_two_sets_of_prompts_is_not_taken_for_either(
 
         def fail(*given: Any, real: Any = resume.write_json, calls: Any = calls, step: int = step) -> None:
             if next(calls) == step:
-                raise RunError("a fault")
+                raise RunError("devices.no_memory")
             real(*given)
 
         with monkeypatch.context() as patch:

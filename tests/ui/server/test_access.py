@@ -79,7 +79,7 @@ class Known:
 
     def asked(self) -> None:
         if self.away:
-            raise DatabaseAway("The database is away.")
+            raise DatabaseAway("database.silent")
 
 
 class KnownLogins:
@@ -869,7 +869,7 @@ def test_signing_in_while_the_database_is_away_leaves_the_earlier_login_session(
     client = team.signed_in("Ana")
 
     def away(*_: object, **__: object) -> str:
-        raise DatabaseAway("The database is away.")
+        raise DatabaseAway("database.silent")
 
     with monkeypatch.context() as patch:
         patch.setattr(team.logins, "add", away)
@@ -881,7 +881,7 @@ def test_a_user_who_is_removed_while_signing_in_is_refused(
     team: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def removed(*_: object, **__: object) -> str:
-        raise AccountError("There is no such user any more.")
+        raise AccountError("accounts.no_longer")
 
     monkeypatch.setattr(team.logins, "add", removed)
     client = team.client()
@@ -1264,7 +1264,7 @@ def test_an_upload_is_refused_while_the_quota_cannot_be_read(
     alone: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(_: UUID | None) -> None:
-        raise DatabaseAway("The database is away.")
+        raise DatabaseAway("database.silent")
 
     alone.quota.limit_bytes = 1000
     monkeypatch.setattr(alone.quota, "_folders", away)

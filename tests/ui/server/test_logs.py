@@ -50,7 +50,7 @@ def test_an_error_is_logged_by_kinds_and_places_without_its_message(lines: Any) 
         try:
             open("/nowhere/geheim.mp4")  # noqa: PTH123, SIM115
         except OSError as error:
-            raise VideoError("geheim.mp4: this is no video.") from error
+            raise VideoError("video.unreadable", name="geheim.mp4") from error
 
     try:
         broken()

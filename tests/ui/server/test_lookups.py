@@ -117,7 +117,7 @@ def test_an_error_is_raised_to_all_waiting_and_not_cached() -> None:
     def ask(_: None) -> int:
         asked.append(None)
         if len(asked) == 1:
-            raise DatabaseAway("away")
+            raise DatabaseAway("database.silent")
         return 7
 
     lookups = Lookups(ask, fresh_seconds=5)
@@ -135,7 +135,7 @@ def test_a_late_error_is_not_logged(hanging: Hanging, caplog: pytest.LogCaptureF
 
     def fail(key: str) -> str:
         hanging.ask(key)
-        raise DatabaseAway("away")
+        raise DatabaseAway("database.silent")
 
     lookups._ask = fail
 

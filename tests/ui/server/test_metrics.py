@@ -50,7 +50,7 @@ class FakeStatus:
     def check(self) -> None:
         self.asked += 1
         if self.away:
-            raise DatabaseAway("postgresql://user:geheim@host is away.")
+            raise DatabaseAway("database.away", name="geheim", host="host", reason="off")
 
     def worker(self) -> bool:
         return self.works
@@ -68,7 +68,7 @@ class FakeStatus:
 
     def cancel(self, session: str) -> None:
         if session != SESSION:
-            raise NotFound("There is no such session.")
+            raise NotFound("choices.no_such_session", id="1")
         self.cancelled.append(session)
 
 
@@ -264,7 +264,7 @@ def test_errors_are_counted_by_kind(server: Server) -> None:
     log.warning("nor here")
     log.error("something did")
     log.info("refused", extra={"kind": "VideoError"})
-    for error in (KeyError("x"), DatabaseAway("x"), KeyError("y")):
+    for error in (KeyError("x"), DatabaseAway("database.silent"), KeyError("y")):
         log.error("it failed", exc_info=error)
     assert server.figure('recorte_errors_total{kind="somewhere"}') == 1
     assert server.figure('recorte_errors_total{kind="VideoError"}') == 1

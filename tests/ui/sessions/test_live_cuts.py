@@ -157,7 +157,7 @@ def test_marks_that_change_are_followed(service: SessionService, make: Callable[
 def test_a_fault_of_the_model_is_told_once(service: SessionService, make: Callable[..., str]) -> None:
     id = make(model="short")
     until(lambda: ask(service, id).status == "failed")
-    assert ask(service, id).message == "The model returned fewer mattes than there are frames."
+    assert str(ask(service, id).message) == "The model returned fewer mattes than there are frames."
     service.choices.choose_model(id, "threshold")
     until(lambda: ask(service, id).status == "done")
 
@@ -191,7 +191,7 @@ def test_a_quota_that_is_used_up_is_told(
     service.quota.limit_bytes = 1
     id = make()
     until(lambda: ask(service, id).status == "failed")
-    assert "Delete sessions that you no longer need." in ask(service, id).message
+    assert "Delete sessions that you no longer need." in str(ask(service, id).message)
 
 
 def test_a_deleted_session_is_forgotten(service: SessionService, make: Callable[..., str]) -> None:

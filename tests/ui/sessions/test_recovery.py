@@ -278,7 +278,7 @@ def test_queued_sessions_are_requeued_in_order_and_running_ones_interrupted(
         assert queue.users == [str(whose[id] or "") for id in queue.submitted]
         states = {str(row.id): row for row in rows(own)}
         interrupted, failed = states[order[0]], states[order[2]]
-        assert (interrupted.state, interrupted.error) == (State.INTERRUPTED, repository.INTERRUPTED)
+        assert (interrupted.state, interrupted.error) == (State.INTERRUPTED, str(repository.INTERRUPTED))
         assert interrupted.progress == line.progress_of(3).to_json()  # how far it came
         assert failed.state is State.FAILED and "no longer on the disk" in failed.error
         assert states[ids[2]].state is State.READY

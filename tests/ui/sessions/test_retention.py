@@ -163,7 +163,7 @@ def test_the_thread_survives_errors(monkeypatch: pytest.MonkeyPatch, caplog: Any
         def delete_expired(self, age: timedelta) -> Iterator[str]:
             rounds.append(age.days)
             if len(rounds) == 1:
-                raise DatabaseAway("not there")
+                raise DatabaseAway("database.silent")
             if len(rounds) == 2:
                 raise OSError("the disk")
             yield "a name"

@@ -15,6 +15,7 @@ from anyio import to_thread
 from PIL import Image
 
 from db.engine import Database
+from languages.messages import Message
 from pipeline.errors import InputError
 from pipeline.jobs import sandbox
 from tests.ui import line
@@ -54,7 +55,7 @@ class Work:
 
 def test_one_user_does_not_block_others() -> None:
     ana, ben, eva = (uuid4() for _ in range(3))
-    work = Work(FairSemaphore(3, each=2, waiting=1, refused="no"))
+    work = Work(FairSemaphore(3, each=2, waiting=1, refused=Message("choices.uploads_busy")))
     work.start(ana, 8)
     until(lambda: work.at_work == [ana, ana] and len(work.refused) == 5)
     work.start(ben)
@@ -69,11 +70,15 @@ def test_one_user_does_not_block_others() -> None:
 
 
 def test_a_slot_is_released_on_errors() -> None:
-    turns = FairSemaphore(1, each=1, waiting=0, refused="not now")
+    turns = FairSemaphore(1, each=1, waiting=0, refused=Message("choices.previews_busy"))
     for _ in range(3):
         with pytest.raises(ZeroDivisionError), turns.slot(None):
             raise ZeroDivisionError
-        with turns.slot(None), pytest.raises(InputError, match=r"^not now$"), turns.slot(None):
+        with (
+            turns.slot(None),
+            pytest.raises(InputError, match=r"^Previews of yours are being made already"),
+            turns.slot(None),
+        ):
             pass
 
 
@@ -91,7 +96,7 @@ def test_few_uploads_of_one_user_are_probed_at_once(
         peak[0] = max(peak[0], at_work[0])
         going.wait(DEADLINE)
         at_work[0] -= 1
-        raise InputError("no")
+        raise InputError("choices.no_sound")
 
     monkeypatch.setattr(sandbox, "rewrite_picture", slow)
     monkeypatch.setattr(sandbox, "check_video", slow)
@@ -115,7 +120,7 @@ def test_few_uploads_of_one_user_are_probed_at_once(
     assert at_work == [2] and all(said.startswith("Several of your uploads") for said in refused)
 
     def take_another() -> None:
-        with pytest.raises(InputError, match=r"^no$"):
+        with pytest.raises(InputError, match=r"^This video has no sound\.$"):
             service.for_owner(uuid4()).create(Path(shutil.copyfile(small_clip, tmp_path / "s.mp4")), "s.mp4")
 
     stranger = threading.Thread(target=take_another)

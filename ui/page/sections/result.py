@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import gradio as gr
 
+from db.errors import DatabaseError
 from db.models import State
 from pipeline import formats, models
 from pipeline.compositing.aspect import ASPECTS
@@ -206,9 +207,9 @@ class ResultSection(EditorSection):
         seconds = service.expected_seconds(session)
         return gr.HTML(markup.paragraph(text.describe_expected(language, seconds)), visible=True)
 
-    def show_failure(self, error: Exception, language: str) -> Updates:
+    def show_failure(self, error: DatabaseError, language: str) -> Updates:
         """Show an error in place of the run's state."""
-        return {self.progress: gr.HTML(markup.failure(str(error), language), visible=True)}
+        return {self.progress: gr.HTML(markup.failure(error.message.render(language)), visible=True)}
 
     def show_downloads(self, session: Session, language: str) -> Updates:
         """Show a link for the newest result of each format, and whether it fits the present choices."""
@@ -317,7 +318,7 @@ def _run_status(session: Session, service: SessionService, language: str) -> str
         return markup.status(text.translate(language, "not_ready", label=label))
     if row.state is State.CANCELLED:
         return markup.status(text.translate(language, "stopped" if session.can_resume else "cancelled"))
-    return markup.failure(row.error, language) if row.error else ""
+    return markup.failure(error_text.translate_error(language, row)) if row.error else ""
 
 
 def _progress_status(session: Session, service: SessionService, language: str) -> str:
@@ -330,7 +331,7 @@ def _progress_status(session: Session, service: SessionService, language: str) -
     ]
     if progress.left is not None:
         parts.append(text.translate(language, "left", left=text.format_duration(progress.left, language)))
-    status = markup.status(" · ".join(parts)) + _notes(progress.notes, language)
+    status = markup.status(" · ".join(parts)) + _notes(note.render(language) for note in progress.notes)
     return markup.progress_bar(progress.done, progress.total) + status
 
 
@@ -339,13 +340,13 @@ def _done_status(session: Session, frames: FrameClient, language: str) -> str:
     key = {0: "done", 1: "done_check"}.get(count, "done_checks")
     took = text.format_duration(result.seconds, language)
     status = markup.status(text.translate(language, key, seconds=took, count=count))
-    status += _notes(result.notes, language)
+    status += _notes(error_text.translate_notes(language, result))
     return status + _review_frames(session, frames, language) if count else status
 
 
-def _notes(notes: Iterable[str], language: str) -> str:
+def _notes(notes: Iterable[str]) -> str:
     """Return what a run did otherwise than it was asked to."""
-    return "".join(markup.notice(error_text.translate(language, note)) for note in notes)
+    return "".join(map(markup.notice, notes))
 
 
 def _review_frames(session: Session, frames: FrameClient, language: str) -> str:

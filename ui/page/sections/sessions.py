@@ -132,9 +132,11 @@ def card(session: Session | Unreadable, language: str) -> dict[str, Any]:
     """Return what a session's card shows, as plain data, which the browser puts in as text."""
     row = session.row
     if isinstance(session, Session):
-        error, choices, progress = row.error, _choices(session), session.progress
+        error = error_text.translate_error(language, row) or None
+        choices, progress = _choices(session), session.progress
     else:
-        error, choices, progress = session.message, {"model": "", "background": "", "poster": None}, None
+        error = session.error.message.render(language)
+        choices, progress = {"model": "", "background": "", "poster": None}, None
     newest = {result.format: result for result in reversed(row.results)}.values()
     return choices | {
         "id": session.id,
@@ -143,7 +145,7 @@ def card(session: Session | Unreadable, language: str) -> dict[str, Any]:
         "when": row.changed_at.isoformat(),
         "state": row.state.value,
         "progress": progress and _progress(progress, language),
-        "error": error and error_text.translate(language, error),
+        "error": error,
         "took": text.format_duration(row.results[0].seconds, language) if row.results else None,
         "results": [
             {

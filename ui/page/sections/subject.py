@@ -115,7 +115,7 @@ def _download_status(download: Download | None, language: str) -> str:
     if download is None:
         return ""
     if download.error:
-        return markup.failure(download.error, language)
+        return markup.failure(download.error.render(language))
     done, total = (text.format_size(count, language) for count in (download.done, download.total))
     status = markup.status(text.translate(language, "fetching", done=done, total=total))
     return markup.progress_bar(download.done, max(1, download.total)) + status

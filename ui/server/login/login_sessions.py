@@ -48,7 +48,7 @@ class DatabaseLoginSessions:
 
     def add(self, visitor: Visitor, *, replaces: str = "") -> str:
         if visitor.id is None:
-            raise AccountError("The local user has no account to sign in to.")
+            raise AccountError("accounts.local")
         token = secrets.token_urlsafe(32)
         with self._database.begin() as tx:
             login_sessions.remove(tx, token_hash=replaces)
@@ -78,7 +78,7 @@ class NoLoginSessions:
     """No login sessions at all, for an application without a database."""
 
     def add(self, visitor: Visitor, *, replaces: str = "") -> str:
-        raise AccountError("There are no accounts.")
+        raise AccountError("accounts.none")
 
     def find(self, token_hash: str) -> Login | None:
         return None

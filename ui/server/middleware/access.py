@@ -138,7 +138,7 @@ class AccessMiddleware:
         except DatabaseAway as error:
             if public:
                 return None
-            raise refusal(503, str(error)) from error
+            raise refusal(503, error.message.render(language)) from error
         if visitor is not None and visitor.id is None and not self._open and not is_local(request):
             if public:
                 return None

@@ -23,7 +23,7 @@ _THUMBNAIL_WIDTH = 192
 def path(name: str) -> Path:
     """Return a picture's path. Raises InputError for a name not in NAMES: user input never becomes a path."""
     if name not in NAMES:
-        raise InputError(f"There is no background called {name!r}.")
+        raise InputError("background.no_such_background", name=name)
     return _FOLDER / f"{name}.jpg"
 
 

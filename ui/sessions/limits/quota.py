@@ -12,7 +12,6 @@ from pathlib import Path
 from uuid import UUID
 
 from pipeline.errors import InputError
-from ui import text
 
 Folders = Callable[[UUID | None], Iterable[Path]]
 """Function that returns the folders that count towards a user's quota."""
@@ -24,14 +23,8 @@ class QuotaExceeded(InputError):
     """More than the user may keep."""
 
     def __init__(self, need: int, left: int, most: int) -> None:
-        super().__init__(
-            f"This may take {text.format_size(need)}, and {text.format_size(left)} are left of the "
-            f"{text.format_size(most)} that you may keep here. Delete sessions that you no longer need."
-        )
+        super().__init__("limits.quota", need=need, left=left, most=most)
         self.need, self.left, self.most = need, left, most
-
-    def __reduce__(self) -> tuple[type[QuotaExceeded], tuple[int, int, int]]:
-        return QuotaExceeded, (self.need, self.left, self.most)
 
 
 class Reservation:

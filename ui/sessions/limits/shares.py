@@ -11,6 +11,7 @@ from uuid import UUID
 
 from anyio import CapacityLimiter, Semaphore, to_thread
 
+from languages.messages import Message
 from pipeline.errors import InputError
 
 T = TypeVar("T")
@@ -41,10 +42,10 @@ class FairThreads(Generic[T]):
 class FairSemaphore:
     """Semaphore for threads with `in_all` slots, and `each` for one user.
 
-    `waiting` more threads of each user wait; any beyond get an InputError with the sentence `refused`.
+    `waiting` more threads of each user wait; any beyond get an InputError of the message `refused`.
     """
 
-    def __init__(self, in_all: int, each: int, waiting: int, refused: str) -> None:
+    def __init__(self, in_all: int, each: int, waiting: int, refused: Message) -> None:
         self._in_all, self._each, self._waiting = in_all, each, waiting
         self._refused = refused
         self._changed = threading.Condition()
@@ -56,7 +57,7 @@ class FairSemaphore:
         """Wait for a slot and hold it for the length of the block. Raises InputError if too many wait."""
         with self._changed:
             if self._here[owner] >= self._each + self._waiting:
-                raise InputError(self._refused)
+                raise InputError.of(self._refused)
             self._here[owner] += 1
         try:
             with self._changed:

@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from languages.messages import Message
 from pipeline import models
 from pipeline.compositing import background
 from pipeline.compositing.background import Background, Footage
@@ -73,7 +74,7 @@ class FrameClient:
             _PREVIEWS,
             _PREVIEWS_EACH,
             _PREVIEWS_EACH,
-            "Previews of yours are being made already. Try again when they are done.",
+            Message("choices.previews_busy"),
         )
         # Files are read once for each of their states.
         self._read_matte = lru_cache(maxsize=512)(self._read_matte_file)

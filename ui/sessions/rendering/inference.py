@@ -213,7 +213,7 @@ class InferenceService:
     ) -> tuple[Pixels, bool, bool]:
         """Return the picture, and `EncodedImage.final` and `cut` of it."""
         if view not in ("original", *overlay.TINTS, "cutout", "over"):
-            raise InputError(f"There is no view called {view!r}.")
+            raise InputError("choices.view", view=view)
         pts = _frame_pts(request, index)
         mattes, final, frame = (
             ({}, True, None) if view == "original" else self._mattes_at(request, version, pts, propagate)
@@ -221,7 +221,7 @@ class InferenceService:
         if frame is None:
             frame = self._stored.frame(request.clip, pts)
         if frame is None:
-            raise VideoError(f"{request.clip.name}: frame {index} cannot be decoded.")
+            raise VideoError("video.frame_damaged", name=request.clip.name, index=index)
         if width is not None:
             frame = shrink(frame, width)
             mattes = {number: shrink_image(matte, width) for number, matte in mattes.items()}
@@ -370,7 +370,7 @@ def _frame_pts(request: RenderRequest, index: int) -> int:
     """Return the pts of frame number `index`; raises InputError for a number out of range."""
     order = load_index(request.clip.path).pts
     if not 0 <= index < len(order):
-        raise InputError(f"{request.clip.name} has no frame number {index}.")
+        raise InputError("video.no_such_frame", name=request.clip.name, index=index)
     return order[index]
 
 

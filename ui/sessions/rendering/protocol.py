@@ -97,10 +97,7 @@ class MarksChanged(InputError):
     """The session's marks have changed since the request."""
 
     def __init__(self) -> None:
-        super().__init__("The marks have changed since.")
-
-    def __reduce__(self) -> tuple[type[MarksChanged], tuple[()]]:
-        return MarksChanged, ()
+        super().__init__("marks.changed")
 
 
 class ClickCandidate(NamedTuple):

@@ -24,7 +24,6 @@ DEFAULT_LIFETIME = 7
 
 _DAY_SECONDS = 86_400
 _TOKEN_BYTES = 32
-_GONE = "This is no longer here."
 
 
 class NewLink(NamedTuple):
@@ -61,12 +60,12 @@ class ShareLinks:
             row = repository.get(tx, id=id, owner=self._owner)
             stored = next((each for each in row.results if str(each.id) == result), None)
             if stored is None:
-                raise InputError("There is no such result.")
+                raise InputError("choices.no_such_result")
             if self._owner is None:
-                raise InputError("A link belongs to an account, and there is none here.")
+                raise InputError("choices.link_without_account")
             if days not in LIFETIMES:
                 known = ", ".join(map(str, LIFETIMES))
-                raise InputError(f"A link does not work for {days} days. There are {known}.")
+                raise InputError("choices.link_days", days=days, known=known)
             token = secrets.token_urlsafe(_TOKEN_BYTES)
             link = share_links.add(
                 tx,
@@ -97,11 +96,11 @@ class ShareLinks:
         with self._store.database.begin() as tx:
             found = share_links.find(tx, token_hash=hash_token(token))
         if found is None or found.result.format not in formats.FORMATS:
-            raise NotFound(_GONE)
+            raise NotFound("choices.gone")
         if str(found.session.id) in self._store.pending_deletions:
-            raise NotFound(_GONE)
+            raise NotFound("choices.gone")
         path = self._store.folder / str(found.session.id) / found.result.file
         if not path.is_file():
-            raise NotFound(_GONE)
+            raise NotFound("choices.gone")
         name = download_name(found.session, found.result)
         return SharedResult(path, name, found.result, found.link.expires_at)

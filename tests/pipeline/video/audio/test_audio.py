@@ -446,7 +446,7 @@ def test_unreadable_sound_is_reported(tmp_path: Path, key: str) -> None:
             for number in range(25):
                 made.write(np.zeros((48, 64, content), np.uint8), number)
         assert len(made.notes) == 1
-        assert made.notes[0].startswith(f"{source.name}: {said}")
+        assert str(made.notes[0]).startswith(f"{source.name}: {said}")
 
 
 def test_a_format_without_sound_reports_nothing(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_every_format_takes_any_rate(form: str, rate: float, tmp_path: Path) -> 
     assert min(shown) >= float(1 / most) - 1e-6
     assert sum(shown) == pytest.approx(60 / rate, abs=0.021)
     assert len(shown) == pytest.approx(60 / rate * most, abs=1)
-    assert [note for note in last.notes if f"{most} frames a second at most" in note]
+    assert [note for note in last.notes if f"{most} frames a second at most" in str(note)]
 
 
 @pytest.mark.parametrize("form", FORMS)
