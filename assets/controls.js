@@ -4,6 +4,8 @@ const MODIFIERS = ["Tab", "Shift", "Control", "Alt", "Meta"];
 const STEPS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"];
 const RADIO = '.gradio-container fieldset[id]:not([id=""]) input[type=radio]';
 
+const UPLOAD = ".upload-container[aria-label]";
+
 /**
  * Give a radio button its group's name. Gradio gives each button a different name at every change, so that they do
  * not form a group.
@@ -21,6 +23,10 @@ new MutationObserver((changes) => {
     for (const node of addedNodes) {
       if (!(node instanceof Element)) continue;
       for (const input of [node, ...node.querySelectorAll("input")]) if (input.matches(RADIO)) group(input);
+      // Named by what it shows: Gradio's other name for it is in English, and is not what a person reads out.
+      for (const field of [node, ...node.querySelectorAll(UPLOAD)]) {
+        if (field.matches(UPLOAD) && field.textContent?.trim()) field.removeAttribute("aria-label");
+      }
     }
   }
 }).observe(document, { subtree: true, childList: true, attributes: true, attributeFilter: ["name"] });
