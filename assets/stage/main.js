@@ -18,6 +18,7 @@
 
 /** @import { State } from "./types" */
 
+import { loadBrush, setBrush } from "./actions/brush.js";
 import { go, goWithin } from "./actions/navigation.js";
 import { seekResult } from "./actions/result-player.js";
 import { chooseTint, loadTint } from "./actions/tint.js";
@@ -34,6 +35,7 @@ import { drawPicture } from "./drawing/picture.js";
 import { drawPlayback } from "./drawing/playback.js";
 import { drawPreviewRow, forgetPreviewRow } from "./drawing/preview-row.js";
 import { drawResult } from "./drawing/result.js";
+import { drawStrokes } from "./drawing/strokes.js";
 import { drawThing } from "./drawing/things.js";
 import { drawTimeline } from "./drawing/timeline.js";
 import { drawToolbar } from "./drawing/toolbar.js";
@@ -47,6 +49,7 @@ import {
   onPictureFocus,
   onPointerCancel,
   onPointerDown,
+  onPointerLeave,
   onPointerMove,
   onPointerUp,
   onWheel,
@@ -82,6 +85,7 @@ onRender(() => {
   drawCrop();
   drawMarks();
   drawThing();
+  drawStrokes();
   drawResult();
   drawPlayback();
   drawCandidates();
@@ -102,6 +106,7 @@ onRender(() => {
 part.picture.addEventListener("pointerdown", onPointerDown);
 part.picture.addEventListener("pointermove", onPointerMove);
 part.picture.addEventListener("pointerup", onPointerUp);
+part.picture.addEventListener("pointerleave", onPointerLeave);
 part.picture.addEventListener("pointercancel", onPointerCancel);
 part.picture.addEventListener("pointermove", onHover);
 part.picture.addEventListener("pointerleave", onHoverEnd);
@@ -161,6 +166,7 @@ function setPlaying(change) {
 part.toolbar.addEventListener("click", onToolbar);
 part.tint.addEventListener("change", () => chooseTint(part.tint.value));
 part.zoom.addEventListener("input", onZoomSlider);
+part.brush.addEventListener("input", () => setBrush(Number(part.brush.value)));
 part.help.addEventListener("click", () => openKeys(SHORTCUTS));
 part.keys.addEventListener("click", (event) => {
   if (targetOf(event) === part.keys) part.keys.close(); // beside it
@@ -236,5 +242,6 @@ watch("language", () => {
 });
 loadSettings();
 loadTint();
+loadBrush();
 translate();
 adopt(props.value);

@@ -51,6 +51,9 @@ export const state = {
   error: "",
   broken: "",
   rubber: null,
+  brush: 50,
+  stroke: null,
+  hover: null,
 };
 
 /** Reset all state of the video and its edits, except the number of edits. */
@@ -84,6 +87,7 @@ export function resetState() {
     growing: [],
     error: "",
     rubber: null,
+    stroke: null,
     view: "mask",
     back: "mask",
     tool: "keep",

@@ -23,6 +23,18 @@ export type Box = [number, number, number, number];
 
 export type Corner = "nw" | "ne" | "sw" | "se";
 
+/** What a brush has painted: a line through the places of `path`, x before y, of that width in pixels. */
+export interface Stroke {
+  path: [number, number][];
+  width: number;
+  /** False where it erases. */
+  keep: boolean;
+}
+
+export interface StrokeJson extends Omit<Stroke, "keep"> {
+  keep?: boolean;
+}
+
 /** The marks of one object on one frame. */
 export interface Prompt {
   time: number;
@@ -31,6 +43,8 @@ export interface Prompt {
   box: Box | null;
   /** The number of the chosen meaning of a single click, from 0; null for the best. */
   candidate: number | null;
+  /** In the order in which they were painted; missing where there are none. */
+  strokes?: Stroke[];
 }
 
 /** A prompt as the server writes it: what goes without saying may be missing. */
@@ -40,6 +54,7 @@ export interface PromptJson {
   points?: { x: number; y: number; keep?: boolean; whole?: boolean }[];
   box?: Box | null;
   candidate?: number | null;
+  strokes?: StrokeJson[];
 }
 
 /** An object of the video; `on` where it is in the result. */
@@ -128,7 +143,7 @@ export interface Shortcut {
 /** How a mask is drawn: tinted, more strongly, in one colour, or as a line around it. */
 export type Tint = "" | "strong" | "solid" | "outline";
 
-export type Tool = "keep" | "remove" | "box";
+export type Tool = "keep" | "remove" | "box" | "brush" | "erase";
 
 export interface Result {
   url: string;
@@ -185,8 +200,10 @@ export interface Value extends Edited, Abilities {
   seq: number | null;
 }
 
-/** A mark of the frame that is shown; `i` counts an object's points. */
-export type MarkRef = { kind: "point"; object: number; i: number } | { kind: "box"; object: number };
+/** A mark of the frame that is shown; `i` counts an object's points, or its strokes. */
+export type MarkRef =
+  | { kind: "point" | "stroke"; object: number; i: number }
+  | { kind: "box"; object: number };
 
 /** A state that undo leads back to. */
 export interface Moment {
@@ -233,6 +250,8 @@ interface Press {
 export type Gesture =
   /** `second`: with the second button, or with Shift or Ctrl. */
   | (Press & { kind: "press"; second: boolean })
+  /** `pressed`: the events of the stroke so far. */
+  | (Press & { kind: "paint"; pressed: PointerEvent[] })
   | (Press & { kind: "box"; x: number; y: number })
   | (Press & { kind: "pan"; x: number; y: number })
   | (Press & { kind: "mark"; mark: MarkRef })
@@ -315,6 +334,12 @@ export interface State extends Viewport {
   broken: string;
   /** The box that is being drawn. */
   rubber: Box | null;
+  /** The size of the brush, 0 to 100. */
+  brush: number;
+  /** The stroke that is being painted. */
+  stroke: Stroke | null;
+  /** Where a pointer is over the picture, in parts of the frame's box; null where none is. */
+  hover: { u: number; v: number } | null;
 }
 
 /** The nodes of `stage.html` by their `data-part`. */
@@ -325,6 +350,10 @@ export interface Parts {
   boxes: HTMLElement;
   crop: HTMLElement;
   rubber: HTMLElement;
+  strokes: SVGSVGElement;
+  ring: HTMLElement;
+  brush: HTMLInputElement;
+  brushing: HTMLElement;
   points: HTMLElement;
   divider: HTMLInputElement;
   video: HTMLVideoElement;

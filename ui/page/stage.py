@@ -15,9 +15,11 @@ shows one value: `None` if there is no video yet, or a dictionary:
     palette     list        "#rrggbb"; object n has palette[(n - 1) % len], or green if the list is empty
     prompts     list        marks by frame and object: {"time": seconds from the first frame,
                             "points": [{"x": pixels, "y": pixels, "keep": bool}, ...],
-                            "box": [x0, y0, x1, y1], "object": number, "candidate": 0 to 2}; origin top left;
-                            "box" and "points" may be missing, a missing "object" is 1; "candidate" is the
-                            chosen one of a single click (one point to keep, no box), if missing the best
+                            "box": [x0, y0, x1, y1], "object": number, "candidate": 0 to 2,
+                            "strokes": [{"path": [[x, y], ...], "width": pixels, "keep": bool}, ...]}; origin
+                            top left; "box", "points" and "strokes" may be missing, a missing "object" is 1;
+                            "candidate" is the chosen one of a single click (one point to keep, no box), if
+                            missing the best
     rev         str         revision: changes whenever marks, objects, model, background or matte do, so that
                             pictures are requested again
     model       str         key of the chosen model: the first mask of a frame is slow for each model

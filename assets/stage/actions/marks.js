@@ -4,6 +4,7 @@
 
 import { inside, moveBox } from "../pure/geometry.js";
 import { replaceMarks } from "../pure/prompts.js";
+import { moveStroke } from "../pure/strokes.js";
 import { marksHere, video } from "../selectors.js";
 import { state } from "../state.js";
 import { edit } from "./edits.js";
@@ -30,8 +31,11 @@ export const withBox = (box, object) => withMarks(() => ({ box }), object);
  * @param {number} dy
  */
 export function withMovedMark(mark, dx, dy) {
-  return withMarks(({ points, box }) => {
+  return withMarks(({ points, box, strokes = [] }) => {
     if (mark.kind === "box") return { box: box && moveBox(box, dx, dy, video()) };
+    if (mark.kind === "stroke") {
+      return { strokes: strokes.map((s, i) => (i === mark.i ? moveStroke(s, dx, dy, video()) : s)) };
+    }
     return {
       points: points.map((p, i) =>
         i === mark.i ? { ...p, ...inside({ x: p.x + dx, y: p.y + dy }, video()) } : p,
@@ -63,13 +67,16 @@ export function addPoint(x, y, keep) {
 export function deleteMark(mark) {
   state.selected = null;
   /** @param {Prompt} marks */
-  const without = ({ points }) =>
-    mark.kind === "point" ? { points: points.filter((_, i) => i !== mark.i) } : { box: null };
+  const without = ({ points, strokes = [] }) => {
+    if (mark.kind === "box") return { box: null };
+    if (mark.kind === "stroke") return { strokes: strokes.filter((_, i) => i !== mark.i) };
+    return { points: points.filter((_, i) => i !== mark.i) };
+  };
   edit({ prompts: withMarks(without, mark.object) });
 }
 
 /** Delete the active object's marks here. */
 export function clearMarks() {
   state.selected = null;
-  edit({ prompts: withMarks(() => ({ points: [], box: null })) });
+  edit({ prompts: withMarks(() => ({ points: [], box: null, strokes: [] })) });
 }

@@ -91,9 +91,18 @@ export function setView(view) {
   if (enters && isResultPlayer()) seekResult(state.index); // at the time at which the stage stood
 }
 
+/**
+ * Return whether the model takes what a tool makes; every one takes strokes.
+ * @param {Tool} tool
+ */
+export function canUse(tool) {
+  if (tool === "brush" || tool === "erase") return true;
+  return tool === "box" ? video().can_box : video().can_point;
+}
+
 /** @param {Tool} tool */
 export function setTool(tool) {
-  if (tool === "box" ? !video().can_box : !video().can_point) return;
+  if (!canUse(tool)) return;
   state.tool = tool;
   render();
 }

@@ -1,21 +1,25 @@
-// The marks on the picture: points, boxes, and the box that is being drawn.
+// The marks on the picture: points, the handles of strokes, boxes, and the box that is being drawn.
 
-/** @import { Box, MarkRef, Point } from "../types" */
+/** @import { Box, MarkRef, Point, Prompt } from "../types" */
 
+/** @typedef {Point & {object: number, i: number, kind: "point" | "stroke"}} Handle */
+
+import { handleOf } from "../actions/brush.js";
 import { percentOf } from "../actions/viewport.js";
 import { node, pool } from "../dom.js";
 import { t } from "../locale.js";
-import { part, reducedMotion } from "../parts.js";
+import { part } from "../parts.js";
 import { isSameMark } from "../pure/prompts.js";
-import { acceptedMarks, isAnswered, marksHere } from "../selectors.js";
+import { acceptedMarks, marksHere } from "../selectors.js";
 import { state } from "../state.js";
 import { ownedName, paint, showOwner } from "./owner.js";
+import { isPending, pulse } from "./pulse.js";
 
 export function drawMarks() {
   const live = state.value && state.view !== "result";
   const marks = live ? acceptedMarks(state.draft || state.prompts) : [];
   const here = live ? state.objects.map((object) => marksHere(marks, object.number)) : [];
-  const points = here.flatMap(({ object, points }) => points.map((point, i) => ({ ...point, object, i })));
+  const points = here.flatMap(handles);
   const boxes = here.flatMap(({ object, box }) => (box ? [{ object, box }] : []));
   pool(part.points, points.length, makePoint).forEach((target, n) => {
     drawPoint(target, points[n]);
@@ -27,6 +31,22 @@ export function drawMarks() {
   if (state.rubber) placeBox(part.rubber, state.rubber);
   paint(part.rubber, state.active);
 }
+
+/**
+ * Return where an object's points are, and the handles of its strokes.
+ * @param {Prompt} marks
+ * @returns {Handle[]}
+ */
+const handles = ({ object, points, strokes = [] }) => [
+  ...points.map((point, i) => ({ ...point, object, i, kind: /** @type {const} */ ("point") })),
+  ...strokes.map((stroke, i) => ({
+    ...handleOf(stroke),
+    keep: stroke.keep,
+    object,
+    i,
+    kind: /** @type {const} */ ("stroke"),
+  })),
+];
 
 function deleteButton() {
   const button = node("button", "delete", { type: "button", "data-delete": "" });
@@ -81,56 +101,25 @@ function drawBox(target, { object, box }) {
 
 /**
  * @param {HTMLElement} target
- * @param {Point & {object: number, i: number}} point
+ * @param {Handle} handle
  */
-function drawPoint(target, { x, y, keep, object, i }) {
+function drawPoint(target, { x, y, keep, object, i, kind }) {
   const { left, top } = percentOf(x, y);
   const [dot, remove] = /** @type {HTMLElement[]} */ ([...target.children]);
   /** @type {MarkRef} */
-  const mark = { kind: "point", object, i };
+  const mark = { kind, object, i };
+  const isStroke = kind === "stroke";
   showOwner(target, object);
   Object.assign(target.style, { left: `${left}%`, top: `${top}%` });
-  target.dataset.mark = String(i);
+  target.dataset.mark = isStroke ? `stroke-${i}` : String(i);
   target.hidden = left < 0 || left > 100 || top < 0 || top > 100; // zoomed out of sight
   target.classList.toggle("low", top < 12);
   target.classList.toggle("left", left > 88);
   target.classList.toggle("selected", isSameMark(state.selected, mark));
-  dot.className = `dot ${keep ? "keep" : "remove"}`;
+  dot.className = `dot ${keep ? "keep" : "remove"}${isStroke ? " stroke" : ""}`;
   const at = { x: Math.round(x), y: Math.round(y) };
-  dot.setAttribute("aria-label", ownedName(object, t(keep ? "keep_at" : "remove_at", at)));
+  const name = isStroke ? (keep ? "painted_at" : "erased_at") : keep ? "keep_at" : "remove_at";
+  dot.setAttribute("aria-label", ownedName(object, t(name, at)));
   remove.setAttribute("aria-label", t("delete"));
   pulse(dot, isPending(mark));
-}
-
-/**
- * Return whether a mark's answer is pending.
- * @param {MarkRef} mark
- */
-function isPending(mark) {
-  const newest = state.newest;
-  if (!newest || newest.index !== state.index || !isSameMark(newest.mark, mark)) return false;
-  return !isAnswered() || state.loading || state.refining;
-}
-
-/** @type {WeakMap<HTMLElement, Animation>} */
-const pulses = new WeakMap();
-
-/**
- * Start or end a mark's pulse. By script, as Gradio nests our style sheet, where no @keyframes may stand.
- * @param {HTMLElement} target
- * @param {boolean} on
- */
-function pulse(target, on) {
-  const running = pulses.get(target);
-  if (on === Boolean(running)) return;
-  if (running) {
-    running.cancel();
-    pulses.delete(target);
-  } else if (reducedMotion.matches) {
-    const still = [{ opacity: 0.6 }, { opacity: 0.6 }];
-    pulses.set(target, target.animate(still, { duration: 1000, iterations: Infinity }));
-  } else {
-    const beat = [{ opacity: 1 }, { opacity: 0.35 }, { opacity: 1 }];
-    pulses.set(target, target.animate(beat, { duration: 900, iterations: Infinity }));
-  }
 }

@@ -2,6 +2,7 @@
 
 /** @import { Abilities } from "../types" */
 
+import { isBrush } from "../actions/brush.js";
 import { t } from "../locale.js";
 import { coarsePointer, part } from "../parts.js";
 import { acceptedMarks } from "../selectors.js";
@@ -14,6 +15,8 @@ export function drawMessage() {
     const marked = acceptedMarks(state.prompts).some((p) => p.object === state.active);
     text = state.error || value.message || unusedMarks(value);
     if (!text && state.view === "after" && value.result) text = t("after");
+    if (!text && state.view !== "result" && isBrush())
+      text = t(coarsePointer.matches ? "hint_finger" : "hint_brush");
     if (!text && state.view !== "result" && !marked) text = t(hintKey(value));
   }
   part.message.classList.toggle("error", Boolean(state.error));

@@ -6,7 +6,7 @@ import { state } from "../state.js";
 
 /**
  * Set an object's colour on `target`.
- * @param {HTMLElement} target
+ * @param {HTMLElement | SVGElement} target
  * @param {number} number
  */
 export function paint(target, number) {

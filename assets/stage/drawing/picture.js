@@ -1,5 +1,6 @@
 // The picture's magnification, cursor and labels, and the loading indicator.
 
+import { isBrush } from "../actions/brush.js";
 import { clock, t } from "../locale.js";
 import { part } from "../parts.js";
 import { isFirstReading } from "../pictures/read-frames.js";
@@ -24,10 +25,12 @@ export function drawPicture() {
   part.divider.style.setProperty("--at", String(state.split));
   const dense = value && (zoom * width) / value.width > PIXELS_SEEN;
   part.pan.style.imageRendering = dense ? "pixelated" : "auto";
-  const passive = !value || state.view === "result" || !(value.can_point || value.can_box);
+  const painting = Boolean(value) && state.view !== "result" && isBrush();
+  const passive = !value || state.view === "result" || !(value.can_point || value.can_box || painting);
+  part.picture.classList.toggle("painting", painting);
   part.picture.classList.toggle("passive", passive);
   part.picture.classList.toggle("grab", state.spaceHeld || state.gesture?.kind === "pan");
-  part.picture.classList.toggle("hold", zoom > 1 || (state.tool === "box" && !passive));
+  part.picture.classList.toggle("hold", zoom > 1 || ((state.tool === "box" || painting) && !passive));
   const uncut = drawUncut();
   const name = value ? t("picture", { time: clock(timeOf(state.index)) }) : t("empty");
   part.picture.setAttribute("aria-label", uncut ? `${uncut}. ${name}` : name);

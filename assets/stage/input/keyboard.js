@@ -1,5 +1,6 @@
 // Keyboard shortcuts of the stage; none acts while a text field has the focus.
 
+import { addStroke, currentWidth, isBrush } from "../actions/brush.js";
 import { addPoint } from "../actions/marks.js";
 import { leapHandle } from "../actions/trimming.js";
 import { pixelOf } from "../actions/viewport.js";
@@ -62,11 +63,12 @@ export function onKeyUp(event) {
   render();
 }
 
-/** Add a point in the middle of the visible part, for use by keyboard: Alt and the arrows move it. */
+/** Make a mark in the middle of the visible part, for use by keyboard: Alt and the arrows move it. */
 function markMiddle() {
   const rect = part.picture.getBoundingClientRect();
   const { x, y } = pixelOf({ clientX: rect.left + rect.width / 2, clientY: rect.top + rect.height / 2 });
-  addPoint(x, y, state.tool !== "remove");
+  if (isBrush()) addStroke({ path: [[x, y]], width: currentWidth(), keep: state.tool === "brush" });
+  else addPoint(x, y, state.tool !== "remove");
   /** @type {NodeListOf<HTMLElement>} */
   const dots = part.points.querySelectorAll(`[data-object="${state.active}"] button.dot`);
   if (dots.length) dots[dots.length - 1].focus();

@@ -2,12 +2,14 @@
 
 /** @import { Box, Corner, Gesture, MarkRef } from "../types" */
 
+import { BRUSH_STEP, beginStroke, endStroke, isBrush, lengthenStroke, setBrush } from "../actions/brush.js";
 import { edit } from "../actions/edits.js";
 import { undo } from "../actions/history.js";
 import { addPoint, deleteMark, withBox, withMovedMark } from "../actions/marks.js";
 import { activate } from "../actions/objects.js";
 import { fit, partsOf, pinchTo, pixelOf, place, zoomAt } from "../actions/viewport.js";
 import { closest, targetOf } from "../dom.js";
+import { drawRing } from "../drawing/strokes.js";
 import { part } from "../parts.js";
 import { pause } from "../playback/player.js";
 import { boxBetween, distance, isTiny, midpoint, resizeBox } from "../pure/geometry.js";
@@ -38,11 +40,18 @@ function markUnder(target) {
   const object = Number(node.dataset.object);
   const i = node.dataset.mark;
   /** @type {MarkRef} */
-  const mark = i === "box" ? { kind: "box", object } : { kind: "point", object, i: Number(i) };
+  const mark =
+    i === "box" ? { kind: "box", object } : { kind: kindOf(i), object, i: Number(i?.split("-").pop()) };
   /** @type {?HTMLElement} */
   const corner = target.closest("[data-corner]");
   return { mark, corner: corner && /** @type {Corner} */ (corner.dataset.corner) };
 }
+
+/**
+ * Return the kind of a mark that is not a box, by its `data-mark`.
+ * @param {string} [name]
+ */
+const kindOf = (name) => (name?.startsWith("stroke") ? "stroke" : "point");
 
 /** @param {PointerEvent} event */
 export function onPointerDown(event) {
@@ -56,6 +65,7 @@ export function onPointerDown(event) {
   if (pointers.size > 1) return;
   state.gesture = gestureFrom(event);
   if (state.gesture.kind === "pan") event.preventDefault();
+  followPointer(event);
   render();
 }
 
@@ -68,6 +78,13 @@ function gestureFrom(event) {
   const press = { id: event.pointerId, from: event, type: event.pointerType };
   state.spacePanned = state.spaceHeld;
   if (event.button === 1 || state.spaceHeld) return { ...press, kind: "pan", x: state.x, y: state.y };
+  const second = event.button === 2 || event.shiftKey || event.ctrlKey;
+  if (isBrush()) {
+    const isEraser = second || (event.pointerType === "pen" && event.button === 5); // the pen's other end
+    state.selected = null;
+    beginStroke(event, state.tool === "brush" && !isEraser);
+    return { ...press, kind: "paint", pressed: [event] };
+  }
   const found = markUnder(targetOf(event));
   if (found) {
     const { mark, corner } = found;
@@ -76,20 +93,35 @@ function gestureFrom(event) {
     const box = /** @type {Box} */ (marksHere(state.prompts).box);
     return { ...press, kind: "corner", mark, corner, box };
   }
-  const second = event.button === 2 || event.shiftKey || event.ctrlKey;
   return { ...press, kind: "press", second };
 }
 
 function startPinch() {
   const [a, b] = [...pointers.values()];
-  Object.assign(state, { rubber: null, draft: null });
+  Object.assign(state, { rubber: null, draft: null, stroke: null });
   const { zoom, x, y } = state;
   state.gesture = { kind: "pinch", gap: distance(a, b), zoom, x, y, ...partsOf(midpoint(a, b)) };
   render();
 }
 
+/**
+ * Have the brush's ring follow a pointer; a finger has one only while it paints.
+ * @param {PointerEvent} event
+ */
+function followPointer(event) {
+  const isOver = event.pointerType !== "touch" || state.gesture?.kind === "paint";
+  state.hover = isOver && !closest(event, OWN_CONTROLS) ? partsOf(event) : null;
+  drawRing();
+}
+
+export function onPointerLeave() {
+  state.hover = null;
+  drawRing();
+}
+
 /** @param {PointerEvent} event */
 export function onPointerMove(event) {
+  followPointer(event);
   if (!pointers.has(event.pointerId)) return;
   pointers.set(event.pointerId, event);
   const { gesture } = state;
@@ -100,6 +132,11 @@ export function onPointerMove(event) {
     return;
   }
   if (gesture.id !== event.pointerId) return;
+  if (gesture.kind === "paint") {
+    lengthenStroke(event, gesture.pressed);
+    render();
+    return;
+  }
   const needed = state.tool === "box" && gesture.kind === "press" ? 1 : DRAG_PX[gesture.type] || 4;
   if (!gesture.dragged && distance(gesture.from, event) < needed) return;
   gesture.dragged = true;
@@ -152,6 +189,12 @@ export function onPointerUp(event) {
   }
   if (done.id !== event.pointerId) return;
   state.gesture = null;
+  if (done.kind === "paint") {
+    if (event.pointerType === "touch") state.hover = null;
+    endStroke();
+    render();
+    return;
+  }
   const { rubber, draft } = state;
   Object.assign(state, { rubber: null, draft: null });
   if (done.kind === "box" && rubber) {
@@ -199,13 +242,18 @@ function isDoubleTap(event) {
 /** @param {PointerEvent} event */
 export function onPointerCancel(event) {
   if (!pointers.delete(event.pointerId)) return;
-  Object.assign(state, { gesture: null, rubber: null, draft: null });
+  Object.assign(state, { gesture: null, rubber: null, draft: null, stroke: null, hover: null });
   render();
 }
 
 /** @param {WheelEvent} event */
 export function onWheel(event) {
   if (!state.value || state.view === "result") return;
+  if (event.altKey && isBrush()) {
+    event.preventDefault();
+    setBrush(state.brush - Math.sign(event.deltaY || event.deltaX) * BRUSH_STEP);
+    return;
+  }
   if (state.zoom === 1 && event.deltaY > 0) return; // already at full size: the page scrolls
   event.preventDefault();
   const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 16 : 1;
@@ -234,5 +282,5 @@ export function onPictureFocus(event) {
     render();
   }
   const isAimed = target === part.picture && !pointers.size && target.matches(":focus-visible");
-  part.picture.classList.toggle("aim", isAimed && Boolean(state.value?.can_point));
+  part.picture.classList.toggle("aim", isAimed && Boolean(state.value?.can_point || isBrush()));
 }

@@ -1,5 +1,6 @@
 // The keyboard shortcuts: the keyboard acts by this table, and the dialog of the keys lists it.
 
+import { BRUSH_STEP, isBrush, setBrush } from "../actions/brush.js";
 import { edit } from "../actions/edits.js";
 import { redo, undo } from "../actions/history.js";
 import { deleteMark, withMovedMark } from "../actions/marks.js";
@@ -30,7 +31,7 @@ function deleteSelected() {
 
 /** Forget the gesture and the selection. */
 function letGo() {
-  Object.assign(state, { gesture: null, selected: null, rubber: null, draft: null });
+  Object.assign(state, { gesture: null, selected: null, rubber: null, draft: null, stroke: null });
   render();
 }
 
@@ -41,6 +42,14 @@ function letGo() {
  */
 function nudge(dx, dy) {
   if (state.selected) edit({ prompts: withMovedMark(state.selected, dx, dy) }, state.selected);
+}
+
+/**
+ * Change the brush's size, while a brush is chosen.
+ * @param {number} change
+ */
+function resizeBrush(change) {
+  if (isBrush()) setBrush(state.brush + change);
 }
 
 /**
@@ -70,6 +79,10 @@ export const SHORTCUTS = [
   { group: "marks", text: "tool_keep", keys: ["K"], act: () => setTool("keep") },
   { group: "marks", text: "tool_remove", keys: ["X"], act: () => setTool("remove") },
   { group: "marks", text: "tool_box", keys: ["B"], act: () => setTool("box") },
+  { group: "marks", text: "tool_brush", keys: ["P"], act: () => setTool("brush") },
+  { group: "marks", text: "tool_erase", keys: ["E"], act: () => setTool("erase") },
+  { group: "marks", text: "brush_size", keys: ["[", ","], act: () => resizeBrush(-BRUSH_STEP) },
+  { group: "marks", text: "brush_size", keys: ["]", "."], act: () => resizeBrush(BRUSH_STEP) },
   { group: "marks", text: "choose", keys: ["1"], act: () => chooseCandidate(0) },
   { group: "marks", text: "choose", keys: ["2"], act: () => chooseCandidate(1) },
   { group: "marks", text: "choose", keys: ["3"], act: () => chooseCandidate(2) },

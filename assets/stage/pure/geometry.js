@@ -136,14 +136,23 @@ export function zoomedViewport(viewport, zoom, from, to = from) {
 }
 
 /**
- * Convert a position in the frame's box (0 to 1 from its top left) to pixels of the frame, limited to it.
+ * Convert a position in the frame's box (0 to 1 from its top left) to pixels of the frame, or beside it.
+ * @param {{u: number, v: number}} place
+ * @param {Viewport} viewport
+ * @param {{width: number, height: number}} frame
+ * @returns {Position}
+ */
+export function toFrame({ u, v }, { zoom, x, y }, frame) {
+  return { x: ((u - x) / zoom) * frame.width, y: ((v - y) / zoom) * frame.height };
+}
+
+/**
+ * Do as `toFrame`, limited to the frame.
  * @param {{u: number, v: number}} place
  * @param {Viewport} viewport
  * @param {{width: number, height: number}} frame
  */
-export function toPixels({ u, v }, { zoom, x, y }, frame) {
-  return inside({ x: ((u - x) / zoom) * frame.width, y: ((v - y) / zoom) * frame.height }, frame);
-}
+export const toPixels = (place, viewport, frame) => inside(toFrame(place, viewport, frame), frame);
 
 /**
  * Convert pixels of the frame to percent of the frame's box.

@@ -1,11 +1,20 @@
 // Prompts: the marks of one object on one frame. These functions do not change their arguments.
 
-/** @import { Abilities, MarkRef, Point, Box, Prompt, PromptJson } from "../types" */
+/** @import { Abilities, MarkRef, Point, Box, Prompt, PromptJson, StrokeJson } from "../types" */
 
 import { nearestFrame } from "./frames.js";
 
 /**
- * Return whether marks are a single click, which may select a part of a thing or all of it.
+ * Return the strokes of a prompt under their key; without any there is no key.
+ * @param {StrokeJson[]} [strokes]
+ */
+function strokesOf(strokes = []) {
+  const all = strokes.map(({ path, width, keep }) => ({ path, width, keep: keep !== false }));
+  return { ...(all.length > 0 && { strokes: all }) };
+}
+
+/**
+ * Return whether marks are a single click, which may select a part of a thing or all of it; strokes correct that.
  * @param {{points: Point[], box: ?Box}} marks
  */
 export const isSingleClick = ({ points, box }) => !box && points.length === 1 && points[0].keep;
@@ -29,8 +38,9 @@ export function normalise(prompts) {
       })),
       box: p.box || null,
       candidate: p.candidate ?? null,
+      ...strokesOf(p.strokes),
     }))
-    .filter((p) => p.points.length || p.box)
+    .filter((p) => p.points.length || p.box || p.strokes)
     .map((p) => (isSingleClick(p) ? p : { ...p, candidate: null }))
     .sort((a, b) => a.time - b.time || a.object - b.object);
 }
@@ -41,17 +51,18 @@ export function normalise(prompts) {
  * @returns {PromptJson[]}
  */
 export function toJson(prompts) {
-  return prompts.map(({ time, object, points, box, candidate }) => ({
+  return prompts.map(({ time, object, points, box, candidate, strokes }) => ({
     time,
     points,
     ...(box && { box }),
     ...(object !== 1 && { object }),
     ...(candidate !== null && { candidate }),
+    ...strokesOf(strokes),
   }));
 }
 
 /**
- * Return the marks that a model supports; the others are kept for other models.
+ * Return the marks that a model supports, strokes always; the others are kept for other models.
  * @param {Prompt[]} prompts
  * @param {Abilities} model
  */
@@ -76,7 +87,8 @@ export function marksAt(prompts, index, object, times) {
   if (here.length === 1) return here[0];
   const boxes = here.flatMap((p) => (p.box ? [p.box] : []));
   const points = here.flatMap((p) => p.points);
-  return { time: times[index] || 0, object, points, box: boxes.pop() || null, candidate: null };
+  const strokes = strokesOf(here.flatMap((p) => p.strokes ?? []));
+  return { time: times[index] || 0, object, points, box: boxes.pop() || null, candidate: null, ...strokes };
 }
 
 /**

@@ -138,7 +138,8 @@ def _about(card: Card, session: Session, language: str) -> str:
     about = f'<p class="quiet">{purpose} {licence}</p>'
     if card.restriction:
         about += markup.notice(text.translate_restriction(language, card.key, card.restriction))
-    if not session.job.active_prompts:
+    # Strokes only correct what the model finds by itself.
+    if not any(prompt.points or prompt.box for prompt in session.job.active_prompts):
         about += "".join(markup.hint(sentence) for sentence in _hints(card, session, language))
     return about
 
