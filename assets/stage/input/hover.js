@@ -1,6 +1,5 @@
 // A mouse that moves over the picture without a button.
 
-import { isBrush } from "../actions/brush.js";
 import { pixelOf } from "../actions/viewport.js";
 import { drawThing } from "../drawing/things.js";
 import { tenth } from "../pure/geometry.js";
@@ -11,7 +10,7 @@ import { state } from "../state.js";
 export function onHover(event) {
   if (event.pointerType !== "mouse" || !state.value) return;
   const { x, y } = pixelOf(event);
-  followPointer(event.buttons || isBrush() ? null : { x: tenth(x), y: tenth(y) });
+  followPointer(event.buttons ? null : { x: tenth(x), y: tenth(y) });
   drawThing();
 }
 

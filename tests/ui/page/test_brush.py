@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,14 @@ def stored(page: Page) -> list[dict[str, object]]:
         "() => Object.entries(sessionStorage).filter(([key]) => key.startsWith('recorte-history:'))[0][1]"
     )
     return [stroke for prompt in json.loads(kept)["prompts"] for stroke in prompt.get("strokes", [])]
+
+
+@contextmanager
+def shown(page: Page) -> Iterator[None]:
+    """Wait, after a stroke, for its mask: a request whose marks have changed since is refused."""
+    with page.expect_response(lambda response: "view=mask" in response.url), until_handled(page):
+        yield
+    expect(picture(page)).to_have_attribute("aria-busy", "false")
 
 
 class Mask:
@@ -99,11 +108,10 @@ def test_what_is_painted_is_in_the_mask_and_what_is_erased_is_not(
         page.keyboard.press("z")
     expect(handles(page)).to_have_count(0)
     mask.until(75, 70, False)
-    for _ in range(2):
+    for x, y, inside in ((75, 70, True), (170, 130, False)):
         with until_handled(page):
             page.keyboard.press("Shift+Z")
-    mask.until(75, 70, True)
-    mask.until(170, 130, False)
+        mask.until(x, y, inside)
 
     page.reload()
     ready(page)
@@ -166,19 +174,20 @@ def test_shift_and_the_second_button_erase_and_strokes_are_deleted(
 ) -> None:
     page = started(server, visit, clip)
     page.keyboard.press("p")
-    with until_handled(page):
+    with shown(page):
         paint(page, (60, 60), (90, 60), button="right")
     page.keyboard.down("Shift")
-    with until_handled(page):
+    with shown(page):
         paint(page, (60, 120), (90, 120))
     page.keyboard.up("Shift")
-    with until_handled(page):
+    with shown(page):
         paint(page, (200, 40))
     expect(handles(page, keep=False)).to_have_count(2)
     assert [(s["keep"], len(s["path"])) for s in stored(page)] == [(False, 2), (False, 2), (True, 1)]  # type: ignore[arg-type]
     handle = page.get_by_role("button", name="Brush stroke to keep")
     handle.focus()
-    page.keyboard.press("Alt+ArrowRight")
+    with shown(page):
+        page.keyboard.press("Alt+ArrowRight")
     with until_handled(page):
         page.keyboard.press("Delete")
     expect(handles(page)).to_have_count(0)
@@ -197,7 +206,7 @@ def test_a_dot_is_painted_by_keyboard(server: Server, visit: Visit, clip: Path) 
     page.keyboard.press("p")
     picture(page).focus()
     page.keyboard.press("ArrowRight")
-    with until_handled(page):
+    with shown(page):
         page.keyboard.press("Enter")
     handle = page.get_by_role("button", name=re.compile("^Brush stroke to keep, at 160, 90"))
     expect(handle).to_be_focused()
@@ -228,7 +237,7 @@ def test_a_pen_paints_by_its_pressure_and_a_second_finger_zooms_instead(
     for row, pressure in ((40, 0.2), (80, 0.5), (120, 1.0)):
         send("pointerdown", (60, row), pressure)
         send("pointermove", (100, row), pressure)
-        with until_handled(page):
+        with shown(page):
             send("pointerup", (100, row), 0)
     expect(handles(page)).to_have_count(3)
     widths = [float(stroke["width"]) for stroke in stored(page)]  # type: ignore[arg-type]
