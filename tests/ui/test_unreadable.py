@@ -70,9 +70,10 @@ def test_an_unreadable_session_is_listed_and_can_be_deleted(
         service.requeue()
         assert queue.submitted == [before, after]
         listed = service.list_sessions()
-        assert [session.id for session in listed] == [after, spoilt, before]
-        assert [isinstance(session, Unreadable) for session in listed] == [False, True, False]
-        card = sessions.card(listed[1], "en")
+        # The start has just marked it as failed, and the newest change is on top.
+        assert [session.id for session in listed] == [spoilt, after, before]
+        assert [isinstance(session, Unreadable) for session in listed] == [True, False, False]
+        card = sessions.card(listed[0], "en")
         assert card["name"] == "spoilt.mp4" and card["results"] and card["state"] == State.FAILED
         assert card["error"].startswith("spoilt.mp4: this session was written by another version")
         with pytest.raises(
