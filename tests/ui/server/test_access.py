@@ -266,7 +266,7 @@ NEEDED = {
 
 
 def gradios(app: Any) -> Iterator[tuple[str, str]]:
-    (mounted,) = (route.app for route in app._app.routes if isinstance(route, Mount))
+    (mounted,) = (route.app for route in app._app._app.routes if isinstance(route, Mount))
 
     def each(routes: Any) -> Iterator[tuple[str, str]]:
         for route in routes:
@@ -357,7 +357,7 @@ def test_the_page_configuration_reveals_only_what_the_page_needs(alone: Harness)
 
 def test_gradio_page_states_are_bounded(alone: Harness) -> None:
     """Gradio keeps the state of each page and is not told when one is closed."""
-    (mounted,) = (route.app for route in alone.app._app.routes if isinstance(route, Mount))  # type: ignore[attr-defined]
+    (mounted,) = (route.app for route in alone.app._app._app.routes if isinstance(route, Mount))  # type: ignore[attr-defined]
     held = mounted.state_holder
     for number in range(300):
         held[f"page{number}"]
@@ -372,7 +372,7 @@ def test_gradio_page_states_are_bounded(alone: Harness) -> None:
 
 
 def test_page_events_run_in_their_own_threads(alone: Harness) -> None:
-    (mounted,) = (route.app for route in alone.app._app.routes if isinstance(route, Mount))  # type: ignore[attr-defined]
+    (mounted,) = (route.app for route in alone.app._app._app.routes if isinstance(route, Mount))  # type: ignore[attr-defined]
     assert mounted.get_blocks().limiter is not None
 
 
