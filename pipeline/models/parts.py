@@ -96,9 +96,7 @@ class Candidates:
 
         They are not kept: those of clicks stay.
         """
-        everything = self._take_all(image, point)
-        yield
-        return (yield from candidate_steps(self._segment, image, point, everything))
+        return (yield from candidate_steps(self._segment, image, point, lambda: self._take_all(image, point)))
 
     def remove(self, image: Image, matte: Matte, prompt: Prompt, point: Point) -> Matte | None:
         """Do as `remove_thing`, with the thing that the point lies on in this image."""
@@ -122,24 +120,24 @@ def find_candidates(segment: Segment, frame: Image, point: Point, everything: Ma
     the score 1, for it is what the model takes where none is chosen. The other scores are the shares of the
     crops that agree on a thing, below 1.
     """
-    return _exhaust(candidate_steps(segment, frame, point, everything))
+    return _exhaust(candidate_steps(segment, frame, point, lambda: everything))
 
 
 def candidate_steps(
-    segment: Segment, frame: Image, point: Point, everything: Matte
+    segment: Segment, frame: Image, point: Point, take_all: Callable[[], Matte]
 ) -> Generator[None, None, list[Candidate]]:
-    """Do as `find_candidates`; each step segments one crop."""
+    """Do as `find_candidates`; each step segments one crop, and the last one calls `take_all`."""
     things: list[list[Matte]] = []
-    for number, reach in enumerate(_REACHES):
-        if number:
-            yield
+    for reach in _REACHES:
         mask = _segment_crop(segment, frame, point, reach)
+        yield
         if mask is None:
             continue
         if things and all(overlap(mask, other) >= _SAME for other in (things[-1][0], things[-1][-1])):
             things[-1].append(mask)
         else:
             things.append([mask])
+    everything = take_all()
     choices, votes = [], 1
     for thing in things:
         if overlap(thing[-1], everything) >= _ALL:

@@ -65,7 +65,7 @@ is offered.
 With `splits`, where an object has no marks yet and a mouse rests on the picture, the stage requests
 `frames/<index>/thing?x=<pixels>&y=<pixels>`, a JSON list of closed lines, [[[x, y], ...], ...], around the
 thing that a click there would take, and around its holes; empty where no clear thing is. It is found while
-nobody waits for the model.
+nobody waits for the model, and null if somebody does.
 
 The view "mask" has other tints: "mask-strong", "mask-solid" and "mask-outline".
 

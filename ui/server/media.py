@@ -203,7 +203,10 @@ def router(service: SessionService) -> APIRouter:
 
     @routes.get("/{id}/frames/{index}/thing")
     async def thing(id: str, index: int, request: Request, x: float = 0, y: float = 0) -> Response:
-        """Return the outlines of the thing that a click at `x`, `y` would take, in the frame's pixels."""
+        """Return the outlines of the thing that a click at `x`, `y` would take, in the frame's pixels.
+
+        null: the search was given up, for somebody waits for the model.
+        """
 
         def respond() -> Response:
             outlines = frames.find_thing(open_session(id, request), index, x, y)

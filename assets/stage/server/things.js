@@ -7,7 +7,10 @@ import { render } from "../render.js";
 import { isAnswered } from "../selectors.js";
 import { state } from "../state.js";
 
-const REST_MS = 250;
+const REST_MS = 400;
+
+/** Time after which a search that was given up, because the model was wanted, is tried again. */
+const RETRY_MS = 1000;
 
 /** Distance, in pixels of the frame, from a place with no thing within which no other place is asked about. */
 const NEAR = 12;
@@ -59,8 +62,12 @@ async function ask() {
     const url = `${state.value?.media}/frames/${state.index}/thing?x=${at.x}&y=${at.y}`;
     const response = await fetch(url, { signal: controller.signal });
     if (!response.ok || about !== frame) return;
-    /** @type {Outline[]} */
+    /** @type {?Outline[]} */
     const outlines = await response.json();
+    if (!outlines) {
+      if (pointer === at) timer = setTimeout(ask, RETRY_MS);
+      return;
+    }
     if (outlines.length) things.push(outlines);
     else misses.push(at);
   } catch {

@@ -94,6 +94,14 @@ def test_a_place_with_no_thing_is_asked_about_once(opened: Opened, fake: Fake) -
     assert "/frames/5/" in asked(fake)[-1]
 
 
+def test_a_search_that_was_given_up_is_tried_again(opened: Opened, fake: Fake) -> None:
+    fake.things, fake.given_up = [SQUARE], 2
+    page = opened(splits=True)
+    hover(page, 150, 150)
+    expect(outline(page)).to_be_visible()
+    assert len(asked(fake)) == 3
+
+
 def test_only_a_first_click_to_keep_is_outlined(opened: Opened, fake: Fake) -> None:
     fake.things = [SQUARE]
     page = opened(splits=True)

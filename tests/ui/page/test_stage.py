@@ -90,6 +90,7 @@ class Fake:
         self.corners: list[list[int]] = []  # of the crop's windows, none while they are not known
         self.readings: list[dict[str, Any]] | None = []  # of any lone click; None: that is refused
         self.things: list[list[list[list[int]]]] = []  # the outlines of each thing of any frame
+        self.given_up = 0  # how many of the next searches for one are given up
 
     @staticmethod
     def session(name: str, **changes: Any) -> dict[str, Any]:
@@ -172,9 +173,12 @@ def application(fake: Fake) -> FastAPI:
         return JSONResponse(fake.readings)
 
     @app.get("/media/{name}/frames/{index}/thing")
-    def thing(name: str, index: int, x: float, y: float, request: Request) -> list[list[list[int]]]:
+    def thing(name: str, index: int, x: float, y: float, request: Request) -> list[list[list[int]]] | None:
         """Return the last thing whose outlines' bounds hold the place."""
         fake.asked.append(f"{request.url.path}?{request.url.query}")
+        if fake.given_up:
+            fake.given_up -= 1
+            return None
         holding = [
             lines
             for lines in fake.things

@@ -58,7 +58,7 @@ def request(id: str = "a") -> Any:
 class Search(threading.Thread):
     def __init__(self, finder: ThingFinder, id: str = "a") -> None:
         super().__init__()
-        self.found: list[Any] | None = None
+        self.found: Any = "nothing yet"
         self._find = lambda: finder.find(request(id), 0, POINT)
         self.start()
 
@@ -66,9 +66,10 @@ class Search(threading.Thread):
         self.found = self._find()
 
 
-def test_a_click_goes_before_the_next_step(model: Model) -> None:
+def test_a_search_is_given_up_when_a_click_wants_the_model(model: Model) -> None:
     turns = ModelTurns()
-    search = Search(ThingFinder(turns, lambda *_: iter(())))  # type: ignore[arg-type]
+    finder = ThingFinder(turns, lambda *_: iter(()))  # type: ignore[arg-type]
+    search = Search(finder)
     until(lambda: model.steps == 1)
     clicked = threading.Event()
 
@@ -81,12 +82,15 @@ def test_a_click_goes_before_the_next_step(model: Model) -> None:
     hand = threading.Thread(target=click)
     hand.start()
     until(lambda: len(turns._waiting) == 1)
-    model.go.release(3)
+    model.go.release(9)
     assert clicked.wait(60) and model.steps == 1  # after the step that was under way, and no other
     done.set()
     search.join()
     hand.join()
-    assert search.found and model.steps == 3
+    assert search.found is None and model.steps == 1
+    again = Search(finder)
+    again.join()
+    assert again.found and model.steps == 4 and finder._newest == {}
 
 
 def test_a_newer_search_of_the_session_ends_the_one_before_it(model: Model) -> None:
@@ -100,7 +104,7 @@ def test_a_newer_search_of_the_session_ends_the_one_before_it(model: Model) -> N
     model.go.release(9)
     for search in (first, second, other):
         search.join()
-    assert first.found == [] and second.found and other.found
+    assert first.found is None and second.found and other.found
     assert finder._newest == {}
 
 

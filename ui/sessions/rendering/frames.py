@@ -128,11 +128,11 @@ class FrameClient:
         with self._decode_slot(session):
             return self._inference.render_candidates(session.render_request, index, number)
 
-    def find_thing(self, session: Session, index: int, x: float, y: float) -> list[Outline]:
+    def find_thing(self, session: Session, index: int, x: float, y: float) -> list[Outline] | None:
         """Find the outlines of the thing that a click on frame number `index` would take, in idle time.
 
-        Empty for no clear thing, for a model that does not tell things from each other, and where a newer
-        request of the session has overtaken this one.
+        Empty for no clear thing, and for a model that does not tell things from each other; None if the
+        search was given up because somebody waits for the model, or for a newer one of the session.
         """
         splits, clip = models.card(session.job.model).splits, session.clip
         if not (splits and session.licensed and can_load_model(session.job)):

@@ -116,7 +116,7 @@ class InferenceService:
         ]
 
     @cached_lookups()
-    def find_thing(self, request: RenderRequest, index: int, x: float, y: float) -> list[Outline]:
+    def find_thing(self, request: RenderRequest, index: int, x: float, y: float) -> list[Outline] | None:
         return self._things.find(request, _frame_pts(request, index), Point(x, y))
 
     def make_previews(self, request: RenderRequest, version: int) -> Generator[list[int], None, None]:

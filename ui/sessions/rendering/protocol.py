@@ -136,10 +136,10 @@ class Inference(Protocol):
     def render_candidates(self, request: RenderRequest, index: int, number: int) -> list[ClickCandidate]:
         """Render the candidates of the single click that object `number` has on frame `index`."""
 
-    def find_thing(self, request: RenderRequest, index: int, x: float, y: float) -> list[Outline]:
+    def find_thing(self, request: RenderRequest, index: int, x: float, y: float) -> list[Outline] | None:
         """Find the outlines of the thing that a click on frame number `index` would take; empty for none.
 
-        Gives way to all other requests, and to a newer one of the same session.
+        None if it was given up, for another request or a newer one of the same session.
         """
 
     def make_previews(self, request: RenderRequest, version: int) -> Generator[list[int], None, None]:
@@ -213,7 +213,7 @@ class InferenceClient:
     def render_candidates(self, request: RenderRequest, index: int, number: int) -> list[ClickCandidate]:
         return self._host.call(Inference.render_candidates, request, index, number)
 
-    def find_thing(self, request: RenderRequest, index: int, x: float, y: float) -> list[Outline]:
+    def find_thing(self, request: RenderRequest, index: int, x: float, y: float) -> list[Outline] | None:
         return self._host.call(Inference.find_thing, request, index, x, y)
 
     def make_previews(self, request: RenderRequest, version: int) -> Generator[list[int], None, None]:

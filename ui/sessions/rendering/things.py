@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 
 import cv2
@@ -9,6 +10,7 @@ import numpy as np
 
 from pipeline import models, preview
 from pipeline.arrays import Matte
+from pipeline.job import Job
 from pipeline.prompts import Point
 from pipeline.video.reading.frames import FrameReader
 from ui.sessions.rendering.protocol import Outline, RenderRequest
@@ -21,8 +23,12 @@ _SPECK = 0.02
 """The share of a thing below which one of its parts, or holes, has no outline."""
 
 
+class _GivenUp(Exception):
+    """The search is not needed any more, or is in the way."""
+
+
 class ThingFinder:
-    """Finds things in the background, in short turns. Thread-safe."""
+    """Finds things in the background, in short turns, unless somebody asks for the model. Thread-safe."""
 
     def __init__(self, turns: ModelTurns, read: FrameReader) -> None:
         self._turns = turns
@@ -30,28 +36,40 @@ class ThingFinder:
         self._newest: dict[str, object] = {}
         """The newest search of each session."""
 
-    def find(self, request: RenderRequest, pts: int, point: Point) -> list[Outline]:
+    def find(self, request: RenderRequest, pts: int, point: Point) -> list[Outline] | None:
         """Return the outlines of the thing that a click at this point would take; empty for no clear one.
 
-        Also empty, at once, for a search that a newer one of the same session has overtaken.
+        None if the search was given up: somebody waits for the model, or there is a newer one of the session.
         """
-        ticket = self._newest[request.id] = object()
+        ticket, requests = object(), self._turns.requests
+        self._newest[request.id] = ticket
         job = request.job
         models.load(job.model, job.device, job.weights)  # slow: not in a turn
+        try:
+            thing = self._search(job, pts, point, lambda: self._is_current(request.id, ticket, requests))
+        except _GivenUp:
+            return None
+        finally:
+            if self._newest.get(request.id) is ticket:
+                self._newest.pop(request.id, None)
+        return [] if thing is None else outline_mask(thing)
+
+    def _is_current(self, id: str, ticket: object, requests: int) -> bool:
+        return self._newest.get(id) is ticket and self._turns.requests == requests
+
+    def _search(self, job: Job, pts: int, point: Point, is_current: Callable[[], bool]) -> Matte | None:
+        """Return the thing at a point. Raises _GivenUp once it is not current."""
         with closing(preview.find_thing(job, pts, point, self._read)) as steps:
             next(steps, None)  # reads the frame
             while True:
                 with self._turns.background():
-                    if self._newest.get(request.id) is not ticket:
-                        return []
+                    if not is_current():
+                        raise _GivenUp
                     try:
                         next(steps)
                     except StopIteration as end:
                         thing: Matte | None = end.value
-                        break
-        if self._newest.get(request.id) is ticket:
-            self._newest.pop(request.id, None)
-        return [] if thing is None else outline_mask(thing)
+                        return thing
 
 
 def outline_mask(matte: Matte) -> list[Outline]:

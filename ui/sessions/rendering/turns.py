@@ -19,6 +19,7 @@ class ModelTurns:
         self._held = False
         self._waiting: deque[object] = deque()
         """Tickets of the requests that wait for a turn."""
+        self._requests = 0
 
     @contextmanager
     def request(self) -> Iterator[None]:
@@ -26,6 +27,7 @@ class ModelTurns:
         ticket = object()
         with self._changed:
             self._waiting.append(ticket)
+            self._requests += 1
             try:
                 self._changed.wait_for(lambda: not self._held and self._waiting[0] is ticket)
                 self._held = True
@@ -35,6 +37,12 @@ class ModelTurns:
             yield
         finally:
             self._release()
+
+    @property
+    def requests(self) -> int:
+        """Number of requests so far: a higher one than before means that somebody uses the model."""
+        with self._changed:
+            return self._requests
 
     @contextmanager
     def background(self) -> Iterator[None]:
