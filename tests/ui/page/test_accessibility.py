@@ -75,6 +75,13 @@ def test_every_state_of_the_page_is_accessible(server: Server, visit: Visit, cli
     for view in ("mask", "cutout", "original", "split"):
         page.locator(f"[data-view={view}]").click()
         check(page, f"view {view}")
+    page.locator("[data-view=mask]").click()
+    page.locator("[data-tool=brush]").click()
+    page.mouse.click(*on_screen(page, 60, 60))
+    expect(page.locator(".dot.stroke[aria-label]")).to_have_count(1)
+    expect(picture(page)).to_have_attribute("aria-busy", "false")
+    check(page, "painting")
+    page.locator("[data-tool=keep]").click()
     for kind in ("Transparent", "Picture", "Video", "Blur"):
         choose(page, kind)
         check(page, f"background {kind}")
