@@ -204,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that everything is closed then, too
     from db.errors import DatabaseError
-    from languages.messages import render_for_command_line
+    from pipeline.languages.messages import render_for_command_line
     from ui.settings import read_settings
     from ui.startup import CannotStart
 

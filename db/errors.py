@@ -6,10 +6,10 @@ DatabaseError       base class
 ├── Unstorable      a character or a number that no column can hold
 └── AccountError    an invalid name or password, or an unknown user
 
-Each is made of the key of a sentence and what is filled in, see `languages.messages`; never a password.
+Each is made of the key of a sentence and what is filled in (`pipeline.languages.messages`); never a password.
 """
 
-from languages.messages import MessageError
+from pipeline.languages.messages import MessageError
 
 
 class DatabaseError(MessageError):

@@ -1,6 +1,6 @@
 """Events of a run as the ledger takes them; the classes that a runner passes are in `pipeline`.
 
-This package does not import the pipeline, so these are protocols.
+This package imports nothing of the pipeline but its messages, so these are protocols.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from db.models import Json
-from languages.messages import Message
+from pipeline.languages.messages import Message
 
 
 class RunProgress(Protocol):

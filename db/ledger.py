@@ -15,7 +15,7 @@ from db.engine import Database
 from db.errors import DatabaseAway, NotFound
 from db.events import MatteChecked, RunFinished, RunProgress
 from db.models import State
-from languages.messages import Message
+from pipeline.languages.messages import Message
 
 log = logging.getLogger(__name__)
 

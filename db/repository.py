@@ -24,7 +24,7 @@ from db.errors import NotFound
 from db.events import MatteChecked, RunFinished, RunProgress
 from db.models import Json, Result, SessionRow, State, User
 from db.states import set_state
-from languages.messages import Message
+from pipeline.languages.messages import Message
 
 Cursor = tuple[datetime, UUID]
 """`(created_at, id)` of the last session of a page; the next page begins after it."""

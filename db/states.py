@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from db.models import SessionRow, State
-from languages.messages import Message
+from pipeline.languages.messages import Message
 
 _FINISHED = {State.DONE, State.FAILED, State.CANCELLED, State.INTERRUPTED}
 _MAY_FOLLOW: dict[State, set[State]] = {

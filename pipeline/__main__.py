@@ -17,7 +17,6 @@ from typing import Any, NoReturn, get_args
 
 from PIL import Image
 
-from languages.messages import Message
 from pipeline import formats, models, preview, prompts
 from pipeline.command_output import (
     print_error,
@@ -35,6 +34,7 @@ from pipeline.files import replacing
 from pipeline.imaging import strokes
 from pipeline.job import GREEN, Job, Sound
 from pipeline.keys import matte_key
+from pipeline.languages.messages import Message
 from pipeline.matte import MatteFile
 from pipeline.models import Card
 from pipeline.process import process, render

@@ -11,11 +11,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from languages.messages import Message, render_for_command_line
 from pipeline import models
 from pipeline.clip import Clip, Remark
 from pipeline.job import Progress
 from pipeline.jobs import speeds
+from pipeline.languages.messages import Message, render_for_command_line
 from pipeline.weights.download import DownloadProgress
 from pipeline.weights.spec import format_size
 

@@ -11,13 +11,13 @@ RecorteError                 base class
 └── RunError                 the machine is at fault: disk full, encoder failed
     └── WorkerLost           the worker process ended during the call
 
-Each is made of the key of a sentence and what is filled in, see `languages.messages`. It names files without
-their path, except for weights, whose folder the user needs to know.
+Each is made of the key of a sentence and what is filled in, see `pipeline.languages.messages`. It names files
+without their path, except for weights, whose folder the user needs to know.
 """
 
 import errno
 
-from languages.messages import Message, MessageError
+from pipeline.languages.messages import Message, MessageError
 
 INTERNAL_ERROR = Message("runs.internal_error")
 """Message for errors that are none of these."""

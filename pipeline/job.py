@@ -9,7 +9,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from languages.messages import Message
 from pipeline import formats, models, prompts
 from pipeline.clip import Clip
 from pipeline.compositing import aspect, background
@@ -17,6 +16,7 @@ from pipeline.compositing.background import Background, Colour, Footage, Transpa
 from pipeline.compositing.edges import CLEAN, Edges
 from pipeline.errors import FormatError, InputError, PromptError
 from pipeline.formats import Quality
+from pipeline.languages.messages import Message
 from pipeline.prompts import Object, Prompt
 
 Sound = Literal["own", "behind", "none"]

@@ -6,7 +6,7 @@ import resource
 import signal
 from dataclasses import dataclass
 
-from languages.messages import Message
+from pipeline.languages.messages import Message
 
 NO_MEMORY = Message("devices.no_main_memory")
 

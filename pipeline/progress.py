@@ -7,9 +7,9 @@ import time
 from collections import deque
 from typing import Literal
 
-from languages.messages import Message
 from pipeline.clip import Clip
 from pipeline.job import Progress
+from pipeline.languages.messages import Message
 from pipeline.models import LOW_CONFIDENCE
 
 _RENDER_RATE = 20.0

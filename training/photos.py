@@ -9,9 +9,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from languages.messages import Message
 from pipeline.arrays import Image, Matte
 from pipeline.errors import InputError
+from pipeline.languages.messages import Message
 
 
 class Kind(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from db.models import Json, Result, SessionRow
-from languages.messages import Message
+from pipeline.languages.messages import Message
 
 
 def translate_error(language: str, row: SessionRow) -> str:

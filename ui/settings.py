@@ -11,7 +11,7 @@ from platformdirs import user_data_path
 from pydantic import BeforeValidator, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from languages.messages import MessageError
+from pipeline.languages.messages import MessageError
 from ui.startup import CannotStart
 
 LOOPBACK = "127.0.0.1"

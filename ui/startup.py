@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from languages.messages import MessageError
+from pipeline.languages.messages import MessageError
 
 TAKEOVER_SECONDS = 5.0
 """Time to wait for the port and the folder of a killed server, which are free once its memory is."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from languages import formatting, locales
+from pipeline.languages import formatting, locales
 
 LOCALES_DIR = locales.LOCALES_DIR
 FALLBACK = locales.ENGLISH
@@ -54,9 +54,9 @@ class Locale:
     shared_errors: Table
     """Sentences that several errors have in common, by a name for each."""
     errors: dict[str, Table]
-    """Errors by topic; see `languages.locales`."""
+    """Errors by topic; see `pipeline.languages.locales`."""
     command_line_errors: dict[str, Table]
-    """Errors that the command line shows in words of its own, by topic; see `languages.locales`."""
+    """Errors that the command line shows in words of its own, by topic; see `pipeline.languages.locales`."""
 
     @classmethod
     def read(cls, path: Path) -> Locale:

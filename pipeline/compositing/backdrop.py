@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from languages.messages import Message
 from pipeline.arrays import Matte, Pixels
 from pipeline.clip import Clip
 from pipeline.compositing import images
 from pipeline.compositing.background import Blur, Colour, Fit, Footage, Picture
 from pipeline.compositing.canvas import composite_on_black, fit_to_canvas, multiply_alpha
 from pipeline.errors import BackgroundError, VideoError
+from pipeline.languages.messages import Message
 from pipeline.video.reading.frames import Frame, read_frames
 from pipeline.video.reading.index_cache import load_index
 from pipeline.video.reading.probe import probe_clip

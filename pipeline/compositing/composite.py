@@ -11,7 +11,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from languages.messages import Message
 from pipeline.arrays import Matte, Pixels
 from pipeline.compositing.backdrop import Backdrop, open_backdrop
 from pipeline.compositing.background import Background, Transparent
@@ -19,6 +18,7 @@ from pipeline.compositing.canvas import multiply_alpha
 from pipeline.compositing.despill import despill
 from pipeline.compositing.edges import CLEAN, Edges, adjust_edges
 from pipeline.compositing.foreground import estimate_foreground
+from pipeline.languages.messages import Message
 
 _MARGIN = 9
 _ROWS = 32

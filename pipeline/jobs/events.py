@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from languages.messages import Message
 from pipeline.errors import InputError
+from pipeline.languages.messages import Message
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from languages.messages import Message
 from pipeline.compositing import background
 from pipeline.errors import INTERNAL_ERROR, RecorteError, WorkerLost
 from pipeline.job import Job, Progress
 from pipeline.jobs.events import MatteChecked, RunFinished
 from pipeline.keys import matte_key, result_key
+from pipeline.languages.messages import Message
 
 log = logging.getLogger(__name__)
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from languages.messages import Message
 from pipeline.clip import Clip
 from pipeline.compositing import images
 from pipeline.errors import AnimatedPictureError, BackgroundError, VideoError, WorkerLost
 from pipeline.jobs.worker import Worker
+from pipeline.languages.messages import Message
 from pipeline.limits import Limits
 
 LIMITS = Limits(memory_bytes=6 * 2**30, open_files=256, cpu_seconds=900, seconds=1800)

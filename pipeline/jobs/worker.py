@@ -26,9 +26,9 @@ from multiprocessing import reduction, resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any, Literal, Self, TypeVar, TypeVarTuple, cast
 
-from languages.messages import Message
 from pipeline import devices, limits
 from pipeline.errors import RecorteError, RunError, WorkerLost
+from pipeline.languages.messages import Message
 from pipeline.limits import Limits
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple, Self
 
-from languages.messages import Message
 from pipeline import formats
 from pipeline.arrays import Pixels
 from pipeline.clip import Clip
@@ -15,6 +14,7 @@ from pipeline.compositing.canvas import multiply_alpha
 from pipeline.compositing.composite import open_composer
 from pipeline.compositing.edges import adjust_edges
 from pipeline.job import Job
+from pipeline.languages.messages import Message
 from pipeline.propagation.predictions import FramePrediction
 from pipeline.propagation.run import Step
 from pipeline.rendering.crop import Windows

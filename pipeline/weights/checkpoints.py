@@ -7,8 +7,8 @@ from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from languages.messages import Field, Message
 from pipeline.errors import WeightsError
+from pipeline.languages.messages import Field, Message
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from languages.messages import Message
 from pipeline.errors import DISK_FULL, WeightsError
+from pipeline.languages.messages import Message
 from pipeline.weights import locate
 from pipeline.weights.spec import HUB, File
 

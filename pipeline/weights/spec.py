@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from languages.formatting import format_file_size
+from pipeline.languages.formatting import format_file_size
 
 HUB = "https://huggingface.co"
 

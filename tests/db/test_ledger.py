@@ -19,8 +19,8 @@ from db.engine import Database
 from db.errors import DatabaseAway
 from db.ledger import Ledger
 from db.models import SessionRow, State
-from languages.messages import Message
 from pipeline.jobs.events import MatteChecked, RunFinished
+from pipeline.languages.messages import Message
 from tests.postgres import on_a_server_of_its_own
 from tests.waiting import DEADLINE, until
 

@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 from db import repository
 from db.errors import NotFound
 from db.models import Result, SessionRow, State, User
-from languages.messages import Message
 from pipeline.job import Progress
 from pipeline.jobs.events import MatteChecked, RunFinished
+from pipeline.languages.messages import Message
 
 JOB = {"model": "robust", "prompts": [], "background": "#00ff00", "format": "mp4"}
 FINISHED = ("done", "failed", "cancelled", "interrupted")

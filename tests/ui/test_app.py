@@ -218,6 +218,9 @@ def test_an_unresolvable_host_is_reported() -> None:
 # ---------------------------------------------------------------- imports
 
 # page and server know sessions and not each other; sessions know pipeline and db.
+PIPELINE = {f"pipeline.{path.stem}" for path in (ROOT / "pipeline").iterdir()} - {"pipeline.languages"}
+"""What belongs to the pipeline, but for its languages, which know no other package."""
+
 MAY_NOT = {
     "ui": {"torch", "sqlalchemy", "psycopg2", "alembic", "av", "app"},
     "ui/page": {"ui.server", "ui.application", "ui.settings", "db.repository", "db.engine", "db.ledger"},
@@ -232,12 +235,12 @@ MAY_NOT = {
     "ui/sessions/rendering/inference.py": {"db", "ui.sessions.session", "ui.sessions.service"},
     "ui/sessions/rendering/protocol.py": {"db"},
     "ui/sessions/session.py": {"db.repository", "db.engine"},
-    "ui/settings.py": {"gradio", "fastapi", "db", "pipeline", "ui.page", "ui.server", "ui.sessions"},
-    "ui/startup.py": {"gradio", "fastapi", "db", "pipeline", "ui.page", "ui.server", "ui.sessions"},
+    "ui/settings.py": {"gradio", "fastapi", "db", "ui.page", "ui.server", "ui.sessions", *PIPELINE},
+    "ui/startup.py": {"gradio", "fastapi", "db", "ui.page", "ui.server", "ui.sessions", *PIPELINE},
     "ui/text.py": {"gradio", "fastapi", "ui.page", "ui.server", "ui.sessions"},
     "pipeline": {"gradio", "fastapi", "sqlalchemy", "db", "ui", "app"},
-    "languages": {"gradio", "fastapi", "sqlalchemy", "torch", "pipeline", "db", "ui", "app"},
-    "db": {"gradio", "fastapi", "torch", "pipeline", "ui", "app"},
+    "pipeline/languages": {"numpy", "torch", "av", "cv2", *PIPELINE},
+    "db": {"gradio", "fastapi", "torch", "ui", "app", *PIPELINE},
 }
 
 
@@ -273,7 +276,7 @@ def test_the_page_is_built_without_a_model(tmp_path: Path) -> None:
     assert not loaded & {"torch", "torchvision", "transformers", "segment_anything", "psycopg2", "av"}
 
 
-PLAIN = "import sys; import {package}; print(*sorted({{n.partition('.')[0] for n in sys.modules}}))"
+PLAIN = "import sys; import {package}; print(*sorted(sys.modules))"
 
 
 @pytest.mark.parametrize("package", ["pipeline.process", "pipeline.models", "db.repository", "app"])
@@ -282,4 +285,4 @@ def test_each_package_is_imported_without_the_others(package: str) -> None:
     assert done.returncode == 0, done.stderr
     loaded = set(done.stdout.split())
     assert not loaded & {"torch", "gradio", "ui"}
-    assert not ({"pipeline", "db"} <= loaded)
+    assert "db" not in loaded or not loaded & PIPELINE

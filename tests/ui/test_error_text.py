@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from db.models import Result, SessionRow
-from languages.messages import Message
+from pipeline.languages.messages import Message
 from ui import error_text
 
 FULL = Message("writing.disk_full", {"name": "a.mp4"})

@@ -123,11 +123,11 @@ FIND_A_LANGUAGE = """
 import sys
 from pathlib import Path
 
-from languages import locales
+from pipeline.languages import locales
 
 locales.LOCALES_DIR = Path(sys.argv[1])
 
-from languages.messages import Message
+from pipeline.languages.messages import Message
 from starlette.requests import Request
 
 from pipeline.__main__ import main
@@ -180,7 +180,6 @@ def test_nothing_in_the_code_names_a_language_but_english() -> None:
     codes = {*text.LOCALES} - {text.FALLBACK}
     for folder, suffix in (
         ("ui", "py"),
-        ("languages", "py"),
         ("pipeline", "py"),
         ("db", "py"),
         ("assets", "js"),

@@ -202,7 +202,6 @@ def error_kind(error: BaseException) -> str:
     """Return the name of an error's class, with its module unless that is Python's or the program's own."""
     module = type(error).__module__
     unqualified = module == "builtins" or module.split(".")[0] in (
-        "languages",
         "db",
         "pipeline",
         "ui",

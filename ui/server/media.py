@@ -10,8 +10,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from db.errors import DatabaseAway, NotFound
-from languages.messages import MessageError
 from pipeline.errors import DISK_FULL, RecorteError
+from pipeline.languages.messages import MessageError
 from pipeline.weights.locate import cached_lookups
 from ui import text
 from ui.addresses import MEDIA_PREFIX

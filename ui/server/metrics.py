@@ -20,10 +20,10 @@ from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
 
 from db.errors import DatabaseError
-from languages.messages import Message
 from pipeline.job import Progress
 from pipeline.jobs.events import MatteChecked, RunFinished
 from pipeline.jobs.runner import Sink
+from pipeline.languages.messages import Message
 from ui.server import logs
 from ui.server.permissions import is_admin, not_found
 

@@ -6,9 +6,9 @@ import logging
 import threading
 from dataclasses import dataclass, field
 
-from languages.messages import Message
 from pipeline import models
 from pipeline.errors import INTERNAL_ERROR, RecorteError
+from pipeline.languages.messages import Message
 from pipeline.weights.download import download_files
 from pipeline.weights.spec import Weights
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from db import repository
-from languages.messages import Message
 from pipeline import models
 from pipeline.clip import Clip
 from pipeline.files import clean_name, replacing
 from pipeline.job import Job
 from pipeline.jobs import sandbox
+from pipeline.languages.messages import Message
 from pipeline.video.reading.index_cache import index_path
 from ui.sessions.library import stock_backgrounds
 from ui.sessions.limits.quota import Quota

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from uuid import UUID
 
-from languages.messages import Message
 from pipeline import models
 from pipeline.errors import INTERNAL_ERROR, InputError, RecorteError, WorkerLost
 from pipeline.job import Progress
 from pipeline.jobs import preflight, speeds
+from pipeline.languages.messages import Message
 from ui.sessions.limits.quota import Quota
 from ui.sessions.rendering.frames import FrameClient
 from ui.sessions.rendering.protocol import CutState, MarksChanged, can_load_model

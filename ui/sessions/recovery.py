@@ -10,8 +10,8 @@ from uuid import uuid4
 
 from db import repository
 from db.models import Result, SessionRow, State
-from languages.messages import Message
 from pipeline.errors import INTERNAL_ERROR, RecorteError
+from pipeline.languages.messages import Message
 from ui.sessions.limits.quota import Quota
 from ui.sessions.queueing import RunQueue
 from ui.sessions.removal import HIDDEN

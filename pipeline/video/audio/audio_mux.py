@@ -18,8 +18,8 @@ from av.packet import Packet, PacketSideData
 from av.stream import Disposition
 from numpy.typing import NDArray
 
-from languages.messages import Message
 from pipeline.formats import Format
+from pipeline.languages.messages import Message
 from pipeline.video.audio.audio_read import (
     PREROLL_PACKETS,
     AudioPacket,

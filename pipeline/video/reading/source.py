@@ -20,10 +20,10 @@ from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
-from languages.messages import Message
 from pipeline import limits
 from pipeline.arrays import Matte, Pixels
 from pipeline.errors import VideoError
+from pipeline.languages.messages import Message
 from pipeline.video.av_errors import read_errors
 from pipeline.video.colour.to_rgb import RgbConverter
 from pipeline.video.reading import animated_webp

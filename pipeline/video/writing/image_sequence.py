@@ -13,10 +13,10 @@ from typing import Any, Self, cast
 import av
 from av.codec.context import CodecContext
 
-from languages.messages import Message
 from pipeline.arrays import Pixels
 from pipeline.files import write_errors
 from pipeline.formats import Format, Quality
+from pipeline.languages.messages import Message
 from pipeline.video.writing.archive import TIMES_TABLE, Archive, FolderArchive, ZipArchive
 from pipeline.video.writing.encoder_frames import FrameConverter, bit_depth, mean_alpha
 from pipeline.video.writing.timing import StreamSpec, Timeline

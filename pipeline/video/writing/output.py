@@ -6,9 +6,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from languages.messages import Message
 from pipeline.arrays import Pixels
 from pipeline.formats import Format, Quality
+from pipeline.languages.messages import Message
 from pipeline.video.audio.audio_mux import AudioRange
 from pipeline.video.hardware import has_hardware_encoder
 from pipeline.video.labels import Labels

@@ -8,10 +8,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from languages.messages import Message
 from pipeline.arrays import Pixels
 from pipeline.files import scratch_folder, write_errors
 from pipeline.formats import Format, Quality
+from pipeline.languages.messages import Message
 from pipeline.video.audio.audio_mux import AudioRange
 from pipeline.video.labels import Labels
 from pipeline.video.writing.archive import ZipArchive

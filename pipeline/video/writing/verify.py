@@ -17,10 +17,10 @@ from av.codec.context import CodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from languages.messages import Message
 from pipeline.arrays import Pixels
 from pipeline.errors import RunError
 from pipeline.formats import Format
+from pipeline.languages.messages import Message
 from pipeline.video.reading.source import codec_name, time_base
 from pipeline.video.webp import parse_frames
 from pipeline.video.writing.encoder_frames import bit_depth, mean_alpha

@@ -16,10 +16,10 @@ from av.packet import Packet
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
-from languages.messages import Message
 from pipeline.arrays import Pixels
 from pipeline.files import create_part, move_into_place, remove_part, write_errors
 from pipeline.formats import Format, Quality
+from pipeline.languages.messages import Message
 from pipeline.video.audio.audio_mux import AudioMuxer, AudioRange
 from pipeline.video.labels import Labels
 from pipeline.video.priority import drop_realtime_priority

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from languages.messages import Message
 from pipeline.errors import WorkerLost
 from pipeline.job import Job, Progress
 from pipeline.jobs import runner as runners
 from pipeline.jobs.events import MatteChecked, RunFinished
 from pipeline.jobs.runner import STOPPED, Runner
 from pipeline.keys import matte_key
+from pipeline.languages.messages import Message
 from pipeline.process import process
 from tests import ffprobe
 from tests.pipeline.stand_in import stopped_within

@@ -15,9 +15,9 @@ from anyio import to_thread
 from PIL import Image
 
 from db.engine import Database
-from languages.messages import Message
 from pipeline.errors import InputError
 from pipeline.jobs import sandbox
+from pipeline.languages.messages import Message
 from tests.ui import line
 from tests.waiting import DEADLINE, until
 from ui.sessions.limits.shares import FairSemaphore, FairThreads, WeightedSemaphore

@@ -11,8 +11,8 @@ from uuid import UUID
 
 from anyio import CapacityLimiter, Semaphore, to_thread
 
-from languages.messages import Message
 from pipeline.errors import InputError
+from pipeline.languages.messages import Message
 
 T = TypeVar("T")
 

@@ -15,7 +15,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from languages.messages import Message
 from pipeline import models
 from pipeline.compositing import background
 from pipeline.compositing.background import Background, Footage
@@ -25,6 +24,7 @@ from pipeline.formats import Format
 from pipeline.job import Progress
 from pipeline.jobs import preflight
 from pipeline.keys import matte_key, pts_range, spaced_times
+from pipeline.languages.messages import Message
 from pipeline.matte import MatteFile
 from pipeline.video.reading.index_cache import has_index, load_index
 from ui.sessions.limits.shares import FairSemaphore, WeightedSemaphore

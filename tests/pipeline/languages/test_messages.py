@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from db.errors import DatabaseAway
-from languages import locales
-from languages.messages import Message, MessageError
 from pipeline.errors import AnimatedPictureError, BackgroundError, InputError, VideoError, WorkerLost
+from pipeline.languages import locales
+from pipeline.languages.messages import Message, MessageError
 from ui.sessions.limits.quota import QuotaExceeded
 from ui.sessions.rendering.protocol import MarksChanged
 
@@ -167,4 +167,4 @@ def test_the_command_line_keeps_its_advice_in_every_language(language: str) -> N
 
 
 def test_the_folder_of_languages_is_that_of_the_assets() -> None:
-    assert Path(__file__).resolve().parents[2] / "assets" / "locales" == locales.LOCALES_DIR
+    assert Path(__file__).resolve().parents[3] / "assets" / "locales" == locales.LOCALES_DIR

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self, Union
 
-from languages.formatting import TemplateFormatter
-from languages.locales import ENGLISH, command_line_language, templates
+from pipeline.languages.formatting import TemplateFormatter
+from pipeline.languages.locales import ENGLISH, command_line_language, templates
 
 Field = Union[str, int, float, "Message"]
 """What is filled into a template; a message becomes a part of the sentence."""
@@ -25,7 +25,7 @@ class Message:
     """Sentence, or part of one, in no language yet; `str` gives it in English."""
 
     key: str
-    """Of its template, such as "video.empty"; see `languages.locales`."""
+    """Of its template, such as "video.empty"; see `pipeline.languages.locales`."""
     fields: Mapping[str, Field] = field(default_factory=dict)
 
     def __str__(self) -> str:

@@ -11,13 +11,16 @@ from typing import NamedTuple
 
 import pytest
 
-from languages import locales
-from languages.messages import Field, Message
+from pipeline.languages import locales
+from pipeline.languages.messages import Field, Message
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 LANGUAGES = sorted(path.stem for path in locales.LOCALES_DIR.glob("*.json"))
 FILES = [
-    path for name in ("pipeline", "db", "ui", "training") for path in sorted((ROOT / name).rglob("*.py"))
+    path
+    for name in ("pipeline", "db", "ui", "training")
+    for path in sorted((ROOT / name).rglob("*.py"))
+    if path.parent != ROOT / "pipeline" / "languages"
 ]
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in [*FILES, ROOT / "app.py"]}
 TEMPLATES = locales.templates(locales.ENGLISH, command_line=True)

@@ -8,7 +8,7 @@ Each file of `assets/locales` has them in two sections, by topic and name, so th
                         a command or for a folder of the server.
 `command_line_errors`   where the command line shows something else, or is the only one to show it.
 
-`{field}` is filled in; see `languages.formatting` for what may follow a colon.
+`{field}` is filled in; see `pipeline.languages.formatting` for what may follow a colon.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-LOCALES_DIR = Path(__file__).resolve().parents[1] / "assets" / "locales"
+LOCALES_DIR = Path(__file__).resolve().parents[2] / "assets" / "locales"
 """The folder of the languages' files, such as `en.json`; a file more is a language more."""
 ENGLISH = "en"
 

@@ -6,7 +6,7 @@ import string
 from collections.abc import Callable
 from typing import Any
 
-from languages.locales import ENGLISH, decimal_separator
+from pipeline.languages.locales import ENGLISH, decimal_separator
 
 
 def format_number(value: float, language: str = ENGLISH, digits: int = 1) -> str:
