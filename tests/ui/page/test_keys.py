@@ -7,6 +7,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+from tests import ffprobe
 from tests.ui.conftest import Server
 from tests.ui.page.test_page import done, on_screen, ready, started, until_handled
 
@@ -81,6 +82,46 @@ def test_a_video_is_marked_and_made_by_keyboard_alone(server: Server, visit: Vis
     page.keyboard.press("Enter")
     done(page)
     expect(page.locator("#downloads a")).to_have_count(1)
+
+
+def tab_to(page: Page, place: str) -> None:
+    """Go to an element by the Tab key alone."""
+    for _ in range(150):
+        page.keyboard.press("Tab")
+        if page.evaluate("place => document.activeElement.closest(place) !== null", place):
+            return
+    raise AssertionError(f"{place} is not reached by Tab")
+
+
+def test_three_videos_in_a_row_are_made_by_keyboard_alone(
+    server: Server, visit: Visit, clip: Path, tmp_path: Path
+) -> None:
+    page = visit(server.url)
+    expect(page.locator("#drop")).to_be_visible()
+    for n in range(3):
+        tab_to(page, "#drop")
+        with page.expect_file_chooser() as chooser:
+            page.keyboard.press("Enter")
+        chooser.value.set_files(clip)
+        ready(page)
+        tab_to(page, "[data-part=picture]")
+        page.keyboard.press("ArrowRight")
+        with until_handled(page):
+            page.keyboard.press("Enter")  # a mark in the middle
+        page.keyboard.press("C")
+        expect(page.locator("[data-view=cutout]")).to_have_attribute("aria-pressed", "true")
+        tab_to(page, "#make")
+        page.keyboard.press("Enter")
+        done(page)
+        tab_to(page, "#downloads a")
+        with page.expect_download() as download:
+            page.keyboard.press("Enter")
+        made = tmp_path / f"{n}.mp4"
+        download.value.save_as(made)
+        assert ffprobe.frame_times(made) == ffprobe.frame_times(clip)
+        tab_to(page, "#another")
+        page.keyboard.press("Enter")
+        expect(page.locator("#drop")).to_be_visible()
 
 
 def test_undo_and_redo_survive_a_reload(server: Server, visit: Visit, clip: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from pipeline.propagation.spool import CHUNK_SECONDS
 from tests.ui.conftest import Server, running_with_stand_ins
 from tests.ui.page.test_live_cut import SILENCE_MS, label, spans, words
 from tests.ui.page.test_models import choose_model
@@ -167,6 +168,33 @@ def test_after_twenty_marks_the_picture_is_of_the_newest(server: Server, chrome:
     expect(page.locator(".layer")).to_have_attribute("data-rev", ask(server, page)["rev"])
     expect(page.locator("[data-part=message]")).not_to_have_class(re.compile("error"))
     page.context.close()
+
+
+def test_a_click_is_answered_while_the_cut_goes_on(server: Server, visit: Visit, long_clip: Path) -> None:
+    page = started(server, visit, long_clip)
+    choose_model(page, "Dwelling")
+    until(lambda: 0 < ask(server, page)["done"] < LONG)
+    revision = set_mark(server, page, 140, 68)
+    expect(page.locator(".layer")).to_have_attribute("data-rev", revision)
+    expect(picture(page)).to_have_attribute("aria-busy", "false")
+    assert ask(server, page)["done"] < LONG, "it did not wait for the cut"
+
+
+def test_a_page_that_is_opened_again_goes_on_with_the_cut(
+    server: Server, visit: Visit, long_clip: Path
+) -> None:
+    page = started(server, visit, long_clip)
+    choose_model(page, "Dwelling")
+    address = page.url
+    # A segment is stored after some seconds; what was open when the cut was left off may be lost.
+    until(lambda: ask(server, page)["done"] > 0)
+    page.wait_for_timeout(1000 * CHUNK_SECONDS)
+    before = ask(server, page)["done"]
+    page.context.close()
+    page = visit(address)
+    ready(page)
+    assert ask(server, page)["done"] >= before > 0
+    all_cut(server, page, LONG)
 
 
 def test_with_the_switch_off_nothing_is_cut(server: Server, visit: Visit, clip: Path) -> None:
