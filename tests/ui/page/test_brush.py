@@ -190,11 +190,13 @@ def test_shift_and_the_second_button_erase_and_strokes_are_deleted(
         page.keyboard.press("Alt+ArrowRight")
     with until_handled(page):
         page.keyboard.press("Delete")
+    expect(picture(page)).to_have_attribute("aria-busy", "false")
     expect(handles(page)).to_have_count(0)
     page.keyboard.press("k")
     handles(page, keep=False).first.hover()
     with until_handled(page):
         page.get_by_role("button", name="Delete this mark").first.click()
+    expect(picture(page)).to_have_attribute("aria-busy", "false")
     expect(handles(page, keep=False)).to_have_count(1)
     with until_handled(page):
         page.get_by_role("button", name="Clear").click()
