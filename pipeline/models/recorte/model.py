@@ -96,14 +96,14 @@ CARDS = (
         load=_load,
         candidates=True,
         splits=True,
-        version=2,
+        version=3,
         weights=Weights(
             (
                 File(
                     "recorte.safetensors",
                     "",
                     6715860,
-                    "b7658d16344b0bf1ddbde1052841df804137b9c3a7e9066b9472c0b8a590304c",
+                    "03aec9a7268db9d2b9acc1ea6b0778d73ab132db5caba5605ae9e34d02638a1b",
                 ),
             )
         ),
