@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.arrays import Image, Mask, Matte
 from pipeline.imaging import guided_filter
@@ -51,8 +52,12 @@ at least and at most: else the click is on a detail or on all of the subject, an
 _CLEAR_SCORE, _CLEAR_SHARE = 0.35, 0.6
 """The score of a thing from which on it is shown before a click, and its share that is connected there."""
 
-_SPECK = 0.01
-"""The share of what is left below which a part of it, along the edge of what is removed, goes as well."""
+_SPECK, _SHRED = 0.01, 0.02
+"""The shares of what is left below which a part of it that touches what is removed, and one that lies along
+it, go as well."""
+
+_ALONG = 0.08
+"""The distance from what is removed within which parts lie along it, as a share of the root of its area."""
 
 _KEPT = 4
 """Clicks whose candidates are kept."""
@@ -192,20 +197,31 @@ def remove_thing(matte: Matte, thing: Matte, prompt: Prompt, point: Point) -> Ma
         return None
     # The seam of soft pixels between the thing and the rest goes with it.
     gone = guided_filter.dilate(own.astype(np.uint8), _SOFT) > 0
-    return _drop_specks(np.asarray(np.where(gone, 0, matte), np.uint8), own)
+    kept = [p for p in prompt.points if p.keep]
+    return _drop_specks(np.asarray(np.where(gone, 0, matte), np.uint8), own, kept)
 
 
-def _drop_specks(rest: Matte, thing: Mask) -> Matte:
-    """Return the rest of a matte without the specks that a removed thing has left along its edge."""
-    _, numbers, stats, _ = cv2.connectedComponentsWithStats((rest > 0).astype(np.uint8))
-    near = guided_filter.dilate(thing.astype(np.uint8), 3 * _SOFT) > 0
-    touching = np.bincount(numbers[near], minlength=len(stats)) > 0
-    specks = touching & (stats[:, cv2.CC_STAT_AREA] < _SPECK * np.count_nonzero(rest))
-    specks[0] = False
+def _drop_specks(rest: Matte, thing: Mask, kept: Sequence[Point]) -> Matte:
+    """Return the rest of a matte without the remains of a removed thing.
+
+    These are small parts that touch it or lie along its edge, as its shadow may, and hold no point to keep.
+    """
+    count, labels = cv2.connectedComponents((rest > 0).astype(np.uint8))
+    numbers = np.asarray(labels, np.int32)
+    # By what they cover: remains are soft, and larger in pixels than they look.
+    covers = np.bincount(numbers.ravel(), rest.ravel(), count)
+    shares = covers / max(1.0, covers.sum())
+    distance = cv2.distanceTransform((~thing).astype(np.uint8), cv2.DIST_L2, 3)
+    touching = np.bincount(numbers[distance <= 3 * _SOFT], minlength=count) > 0
+    reach = max(3 * _SOFT, _ALONG * float(np.sqrt(np.count_nonzero(thing))))
+    within = np.bincount(numbers[distance <= reach], minlength=count)
+    along = within > 0.5 * np.bincount(numbers.ravel(), minlength=count)
+    specks = (touching & (shares < _SPECK)) | (along & (shares < _SHRED))
+    specks[[0, *(_value_at(numbers, point) for point in kept)]] = False
     return np.asarray(np.where(specks[numbers], 0, rest), np.uint8)
 
 
-def _value_at(matte: Matte, point: Point) -> int:
+def _value_at(matte: NDArray[np.uint8] | NDArray[np.int32], point: Point) -> int:
     height, width = matte.shape
     return int(matte[min(max(int(point.y), 0), height - 1), min(max(int(point.x), 0), width - 1)])
 

@@ -179,6 +179,23 @@ def test_a_point_to_remove_takes_away_the_thing_that_it_lies_on() -> None:
     assert np.count_nonzero(rest) > 0.9 * np.count_nonzero(both & ~small)
 
 
+def test_remains_along_a_removed_thing_go_with_it() -> None:
+    size = (300, 600)
+    stays, thing = disc(size, 100, 150, 70), disc(size, 400, 150, 60)
+    shadow, apart, leg = np.zeros((3, *size), np.uint8)
+    shadow[213:219, 380:420] = 255  # 1.5 % of what stays, beside the thing
+    apart[250:256, 380:420] = 255
+    leg[100:107, 463:530] = 255  # it touches the thing, and reaches out
+    matte = np.maximum.reduce([stays, thing, shadow, apart, leg])
+    away = Point(400, 150, keep=False)
+    rest = parts.remove_thing(matte, thing, Prompt(points=(Point(100, 150), away)), away)
+    assert rest is not None and not rest[shadow > 0].any()
+    assert np.array_equal(rest, np.maximum.reduce([stays, apart, leg]))
+    marks = Prompt(points=(Point(100, 150), Point(400, 216), away))
+    kept = parts.remove_thing(matte, thing, marks, away)
+    assert kept is not None and np.array_equal(kept, np.maximum(rest, shadow))
+
+
 def test_what_cannot_be_told_from_the_rest_is_left_to_the_model() -> None:
     size = (200, 400)
     both, small = disc(size, 150, 100, 90), disc(size, 200, 100, 36)
