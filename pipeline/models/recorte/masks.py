@@ -5,6 +5,7 @@ Masks are `[rows, columns]` float32, 0 to 1, on the grid of a window.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -94,6 +95,28 @@ def enforce_points(mask: Floats, window: Window, points: Sequence[Point]) -> Flo
         if (mask[y, x] > 0.5) != point.keep:
             cv2.circle(mask, (x, y), 2 * prompt_maps.RADIUS, float(point.keep), cv2.FILLED)
     return mask
+
+
+def hold_points(matte: Matte, window: Window, points: Sequence[Point]) -> Matte:
+    """Return a frame's matte with a disc, as wide as the network sees a point, at each that it contradicts.
+
+    The matte is `[H, W]` uint8, points are in its pixels, and the network saw it in the window. Discs end
+    before the pixels of points of the other kind; of two in one pixel the later one counts.
+    """
+    height, width = matte.shape
+
+    def centre(point: Point) -> tuple[float, float]:
+        x, y = min(max(int(point.x), 0), width - 1), min(max(int(point.y), 0), height - 1)
+        return x + 0.5, y + 0.5
+
+    radius = prompt_maps.RADIUS * max(window.width / window.columns, window.height / window.rows)
+    for point in points:
+        x, y = centre(point)
+        if (matte[int(y), int(x)] > 127) != point.keep:
+            others = (math.dist((x, y), centre(p)) for p in points if p.keep != point.keep)
+            across = min((2 * radius + 1, *(apart for apart in others if apart)))
+            matte = strokes.paint(matte, [Stroke(((x, y),), across, point.keep)])
+    return matte
 
 
 def paint_strokes(mask: Floats, window: Window, painted: Sequence[Stroke]) -> Floats:

@@ -25,6 +25,7 @@ from pipeline.models.recorte.masks import (
     clip_to_box,
     drop_foreign_parts,
     enforce_points,
+    hold_points,
     include_marks,
     matte_on_grid,
     paint_strokes,
@@ -92,11 +93,13 @@ class Stream:
 
     def step(self, frame: PromptedFrame) -> Prediction:
         prediction = self._step(frame)
-        if frame.prompt and frame.prompt.strokes and self._before is not None:
-            # The next frame's mask is tracked from what was painted.
-            image, matte, place = self._before
-            self._before = image, strokes.paint(matte, frame.prompt.strokes), place
-        return prediction
+        if not frame.prompt or self._before is None:
+            return prediction
+        image, matte, place = self._before
+        # The next frame's mask is tracked from what was painted.
+        self._before = image, strokes.paint(matte, frame.prompt.strokes), place
+        # Neither tracked nor remembered: the network refuses that disc, and would on every other frame.
+        return prediction._replace(matte=hold_points(prediction.matte, place, frame.prompt.points))
 
     def _step(self, frame: PromptedFrame) -> Prediction:
         image, prompt = frame
