@@ -156,17 +156,17 @@ def kill(
 def thin(left: Path) -> None:
     """Remove what is never read again, for it is large: states but the last, and segments without a note."""
     for stream in left.glob("*/"):
-        notes = sorted(stream.glob("*.json"))
+        notes = sorted(stream.glob("segment-*.json"))
         ended = json.loads(notes[-1].read_text())["ended"] if notes else True
         last = None if ended else notes[-1].with_suffix(".state")
-        for path in stream.iterdir():
+        for path in stream.glob("segment-*"):
             if path.with_suffix(".json") not in notes or (path.suffix == ".state" and path != last):
                 path.unlink()
 
 
 def count(folder: Path) -> int:
     """Return the number of mattes in the segments of a killed run."""
-    return sum(len(json.loads(path.read_text())["pts"]) for path in folder.glob("*/*.json"))
+    return sum(len(json.loads(path.read_text())["pts"]) for path in folder.glob("*/segment-*.json"))
 
 
 def planes(matte: Path) -> str:
