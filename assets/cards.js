@@ -4,6 +4,7 @@
 // The value is {cards: [...], search: the search text, gone: null or {id, name, seconds}, the session deleted last,
 // which can be restored}. An unchanged card keeps its nodes, and with them the focus.
 
+import { namedParts } from "./named-parts.js";
 import { fill, languageCode } from "./words.js";
 
 /**
@@ -22,10 +23,7 @@ import { fill, languageCode } from "./words.js";
  * @property {{url: string, format: string}[]} results
  */
 
-/** @type {Record<string, HTMLElement>} */
-const part = Object.fromEntries(
-  /** @type {HTMLElement[]} */ ([...element.querySelectorAll("[data-part]")]).map((n) => [n.dataset.part, n]),
-);
+const part = namedParts(element);
 
 /**
  * @param {string} key

@@ -4,15 +4,13 @@
 // The value is {session, name, state}, of the session on the page; null for none. The browser is asked for its
 // permission only when the switch is turned on, which is there during a run and is remembered.
 
-import { endedRun } from "./run-end.js";
+import { namedParts } from "./named-parts.js";
+import { endedRun, isUnderWay } from "./run-end.js";
 import { languageCode } from "./words.js";
 
 const KEY = "recorte.notify";
 
-/** @type {Record<string, HTMLElement>} */
-const part = Object.fromEntries(
-  /** @type {HTMLElement[]} */ ([...element.querySelectorAll("[data-part]")]).map((n) => [n.dataset.part, n]),
-);
+const part = namedParts(element);
 const toggle = /** @type {HTMLInputElement} */ (part.toggle);
 
 /** @param {string} key */
@@ -24,7 +22,7 @@ const available = window.isSecureContext && "Notification" in window && !/Androi
 const isOn = () => localStorage.getItem(KEY) === "on" && Notification.permission === "granted";
 
 function draw() {
-  const running = ["queued", "running"].includes(props.value?.state);
+  const running = isUnderWay(props.value);
   part.switch.hidden = !available || !running;
   if (!available) return;
   toggle.checked = isOn();

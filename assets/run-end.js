@@ -2,7 +2,8 @@
 
 /** @typedef {{session: string, name: string, state: string}} Status */
 
-const UNDER_WAY = ["queued", "running"];
+/** @param {?Status} status */
+export const isUnderWay = (status) => status?.state === "queued" || status?.state === "running";
 
 /**
  * Return how a session's run has ended between two looks at the page: "done" or "failed"; "" if none has. One that
@@ -11,7 +12,7 @@ const UNDER_WAY = ["queued", "running"];
  * @param {?Status} now
  */
 export function endedRun(before, now) {
-  if (!before || !now || before.session !== now.session || !UNDER_WAY.includes(before.state)) return "";
+  if (!before || !now || before.session !== now.session || !isUnderWay(before)) return "";
   if (now.state === "done") return "done";
   return now.state === "failed" || now.state === "interrupted" ? "failed" : "";
 }

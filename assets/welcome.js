@@ -5,12 +5,10 @@
 // The value is {files: the address of the pictures, names: of the examples, limits: {bytes, seconds, pixels}, of an
 // upload; 0 for no limit}. A click on an example triggers `select` with its {name}.
 
+import { namedParts } from "./named-parts.js";
 import { fill, languageCode } from "./words.js";
 
-/** @type {Record<string, HTMLElement>} */
-const part = Object.fromEntries(
-  /** @type {HTMLElement[]} */ ([...element.querySelectorAll("[data-part]")]).map((n) => [n.dataset.part, n]),
-);
+const part = namedParts(element);
 const code = languageCode(WORDS, navigator.language);
 /** @type {{files: string, names: string[], limits: {bytes: number, seconds: number, pixels: number}}} */
 const { files, names, limits } = props.value;

@@ -1,7 +1,7 @@
 """Imports of a file, read from its source."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 
@@ -13,3 +13,9 @@ def imported(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: modules are imported by their full names"
             yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def pipeline_but_languages(modules: Iterable[str]) -> set[str]:
+    """Return the modules that belong to the pipeline, but for its languages, which `db` may know."""
+    inside = (name for name in modules if name.startswith("pipeline."))
+    return {name for name in inside if not f"{name}.".startswith("pipeline.languages.")}

@@ -7,7 +7,6 @@ where a sentence is shown. A key that ends in `_tip` is the tooltip of the contr
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,7 +60,7 @@ class Locale:
     @classmethod
     def read(cls, path: Path) -> Locale:
         """Read a language's file; raise TypeError if it lacks a section or has an unknown one."""
-        return cls(**json.loads(path.read_text(encoding="utf-8")))
+        return cls(**locales.read_file(path))
 
 
 LOCALES = {path.stem: Locale.read(path) for path in sorted(LOCALES_DIR.glob("*.json"))}

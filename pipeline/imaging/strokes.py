@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.arrays import Floats, Matte, as_floats
 from pipeline.prompts import Point, Prompt, Stroke
@@ -97,6 +98,24 @@ def _distance(x: Floats, y: Floats, a: tuple[float, float], b: tuple[float, floa
     return as_floats(np.hypot(x - (a[0] + t * along[0]), y - (a[1] + t * along[1])))
 
 
+def path_length(path: Sequence[tuple[float, float]]) -> float:
+    """Return the length of a path, in its own unit."""
+    return float(_lengths(path)[-1])
+
+
+def spread_along(path: Sequence[tuple[float, float]], count: int) -> list[tuple[float, float]]:
+    """Return `count` places on a path, x before y: the middles of as many parts of equal length."""
+    lengths, (xs, ys) = _lengths(path), np.array(path).T
+    places = (np.arange(count) + 0.5) / count * lengths[-1]
+    return [(float(np.interp(at, lengths, xs)), float(np.interp(at, lengths, ys))) for at in places]
+
+
+def _lengths(path: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
+    """Return the length of a path up to each of its vertices."""
+    steps = np.hypot(*np.diff(np.array(path), axis=0).T)
+    return np.concatenate(([0.0], steps.cumsum()))
+
+
 def sample_points(strokes: Sequence[Stroke], height: int, width: int) -> tuple[Point, ...]:
     """Return a few points along each stroke, for a model that knows points only.
 
@@ -107,11 +126,9 @@ def sample_points(strokes: Sequence[Stroke], height: int, width: int) -> tuple[P
     lowest, highest = bounds(tuple(strokes), height, width)
     points: list[Point] = []
     for stroke in strokes:
-        path = np.array(stroke.path)
-        lengths = np.concatenate(([0.0], np.hypot(*np.diff(path, axis=0).T).cumsum()))
-        count = int(np.clip(1 + lengths[-1] / (_APART * max(height, width)), 1, _POINTS))
-        for at in (np.arange(count) + 0.5) / count * lengths[-1]:
-            x, y = (round(float(np.interp(at, lengths, axis)), 1) for axis in path.T)
+        along = path_length(stroke.path) / (_APART * max(height, width))
+        for place in spread_along(stroke.path, int(np.clip(1 + along, 1, _POINTS))):
+            x, y = (round(value, 1) for value in place)
             if not (0 <= x < width and 0 <= y < height):
                 continue
             plane = lowest if stroke.keep else highest

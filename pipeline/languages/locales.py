@@ -48,12 +48,16 @@ def decimal_separator(language: str) -> str:
 
 
 @cache
-def _read(language: str) -> dict[str, Any]:
-    path = LOCALES_DIR / f"{language}.json"
-    if not path.is_file():
-        return _read(ENGLISH)
+def read_file(path: Path) -> dict[str, Any]:
+    """Read a language's file, once; the sections by name."""
     locale: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return locale
+
+
+@cache
+def _read(language: str) -> dict[str, Any]:
+    path = LOCALES_DIR / f"{language}.json"
+    return read_file(path) if path.is_file() else _read(ENGLISH)
 
 
 @cache

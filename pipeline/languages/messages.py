@@ -14,7 +14,7 @@ from pipeline.languages.formatting import TemplateFormatter
 from pipeline.languages.locales import ENGLISH, command_line_language, templates
 
 Field = Union[str, int, float, "Message"]
-"""What is filled into a template; a message becomes a part of the sentence."""
+"""Value that is filled into a template; a message becomes a part of the sentence."""
 
 _MAX_INTEGER = 2**53
 """Larger integers are not the same in every reader of JSON."""

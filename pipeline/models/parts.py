@@ -188,16 +188,16 @@ def remove_thing(matte: Matte, thing: Matte, prompt: Prompt, point: Point) -> Ma
     """
     solid, own = matte > 127, thing > 127
     area, inside = int(np.count_nonzero(solid)), int(np.count_nonzero(own & solid))
+    kept = [p for p in prompt.points if p.keep]
     if (
         _value_at(thing, point) <= 127
         or inside < _INSIDE * np.count_nonzero(own)
         or not _LEAST * area <= inside <= _MOST * area
-        or any(_value_at(thing, p) > 127 for p in prompt.points if p.keep)
+        or any(_value_at(thing, p) > 127 for p in kept)
     ):
         return None
     # The seam of soft pixels between the thing and the rest goes with it.
     gone = guided_filter.dilate(own.astype(np.uint8), _SOFT) > 0
-    kept = [p for p in prompt.points if p.keep]
     return _drop_specks(np.asarray(np.where(gone, 0, matte), np.uint8), own, kept)
 
 

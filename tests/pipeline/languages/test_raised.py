@@ -91,7 +91,7 @@ def _keywords(call: ast.Call) -> set[str] | None:
 
 
 def placeholders(template: str) -> dict[str, str]:
-    """What each field of a template is formatted by."""
+    """Format of each field of a template."""
     return {name: spec or "" for _, name, spec, _ in string.Formatter().parse(template) if name}
 
 
