@@ -1,0 +1,91 @@
+"""Options of the commands that make a matte or a result."""
+
+from __future__ import annotations
+
+import argparse
+from fractions import Fraction
+from pathlib import Path
+from typing import get_args
+
+from pipeline import formats
+from pipeline.command_line.marks import STROKE_FORM
+from pipeline.compositing import aspect, background
+from pipeline.compositing.edges import CLEAN, Despill
+from pipeline.job import GREEN, Job, Sound
+
+
+def add_matte_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", metavar="KEY", help="default: the best of those that are ready")
+    for name, form, text in (
+        ("--point", "X,Y[@SECONDS]", "a point on the subject"),
+        ("--exclude", "X,Y[@SECONDS]", "a point that is not on it"),
+        ("--box", "X0,Y0,X1,Y1[@SECONDS]", "a box around it"),
+        ("--stroke", f"{STROKE_FORM}[@SECONDS]", "a brush stroke over what is on it"),
+        ("--erase", f"{STROKE_FORM}[@SECONDS]", "a brush stroke over what is not on it"),
+    ):
+        parser.add_argument(name, metavar=form, action="append", default=[], help=text)
+    parser.add_argument("--prompts", metavar="FILE.json", type=Path, help="marks as a JSON list")
+    parser.add_argument("--matte", metavar="FILE.mkv", type=Path, help="keep the matte here, and reuse it")
+    parser.add_argument("--device", metavar="auto|cpu|cuda[:N]", default="auto")
+    parser.add_argument(
+        "--weights", metavar="PATH", type=Path, help="the model's weights, a file or a folder"
+    )
+    add_licence_option(parser)
+    parser.add_argument(
+        "--no-steady", action="store_true", help="leave the flicker of an automatic model as it is"
+    )
+
+
+def add_licence_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--accept-licence", action="store_true", help="acknowledge what the model's licence forbids, once"
+    )
+
+
+def add_render_options(parser: argparse.ArgumentParser, crop: bool = True) -> None:
+    parser.add_argument(
+        "--background",
+        metavar="SPEC",
+        default=background.format_spec(GREEN),
+        help="#rrggbb, a colour's name, a picture, a video, blur, blur:RADIUS or transparent",
+    )
+    parser.add_argument("--start", metavar="SECONDS", type=float, default=0.0)
+    parser.add_argument("--end", metavar="SECONDS", type=float)
+    parser.add_argument("--format", metavar="KEY", help="default: by OUTPUT's suffix")
+    parser.add_argument("--quality", choices=formats.QUALITIES, default=Job.quality)
+    parser.add_argument(
+        "--sound", choices=get_args(Sound), default=Job.sound, help="the video's, the background's, or none"
+    )
+    parser.add_argument("--rate", metavar="FPS", type=_rate, help="an even rate; default: the video's times")
+    if crop:
+        parser.add_argument("--crop", metavar="|".join(aspect.ASPECTS), help="crop around the subject")
+    parser.add_argument("--hardware", action="store_true", help="encode on the graphics card if it can")
+    parser.add_argument("--grow", metavar="PIXELS", type=float, default=CLEAN.grow, help="widen the cut")
+    parser.add_argument("--feather", metavar="PIXELS", type=float, default=CLEAN.feather, help="soften it")
+    parser.add_argument(
+        "--despill",
+        choices=get_args(Despill),
+        default=CLEAN.despill,
+        help="take a coloured screen's light off the subject",
+    )
+    parser.add_argument(
+        "--no-clean-edges", action="store_true", help="leave the old background's colour in the edges"
+    )
+    add_json_option(parser)
+
+
+def _rate(text: str) -> Fraction:
+    """Parse `25`, `29.97` or `30000/1001`; short names of television rates stand for the exact ones.
+
+    argparse shows this function's name in its message.
+    """
+    try:
+        rate = Fraction(text)
+    except ZeroDivisionError as error:
+        raise ValueError(text) from error
+    exact = Fraction(round(rate * 1001 / 1000) * 1000, 1001)
+    return exact if text in ("23.98", "23.976", "29.97", "59.94", "119.88") else rate
+
+
+def add_json_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON object a line on standard output")
