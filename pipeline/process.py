@@ -8,12 +8,11 @@ generator cancels: every thread ends, every file is closed, nothing half-written
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from pipeline import devices, matte, models
+from pipeline import matte
 from pipeline.arrays import Matte
 from pipeline.clip import Clip
 from pipeline.compositing.background import Footage, Picture
@@ -203,12 +202,8 @@ def _queue_depth(job: Job, clip: Clip) -> int:
 
 def _record_speed(job: Job, clip: Clip, meter: ProgressMeter) -> None:
     """Record the model's speed on this machine, unless the run was short."""
-    if meter.processed < _MEASURED_FRAMES:
-        return
-    # A model without weights, or one that ran without torch, has used the CPU only.
-    networked = models.card(job.model).weights is not None and "torch" in sys.modules
-    device = devices.pick(job.device).type if networked else "cpu"
-    speeds.record(job.model, device, (clip.width, clip.height), meter.average)
+    if meter.processed >= _MEASURED_FRAMES:
+        speeds.record_model(job, clip, meter.average)
 
 
 def _record_rendering(job: Job, clip: Clip, frames: int, rate: float) -> None:

@@ -112,6 +112,8 @@ export interface CutReport {
   rate: number;
   /** Seconds. */
   left: number | null;
+  /** seconds until a slow model is measured again */
+  again?: number | null;
   /** A sentence in the language of the person; empty for none. */
   message: string;
   /** A sentence on the time that a run would take now; empty while unknown. */

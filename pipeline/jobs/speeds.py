@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 import threading
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from platformdirs import user_cache_path
 
+from pipeline import devices, models
+from pipeline.clip import Clip
 from pipeline.files import read_json, write_json
+from pipeline.job import Job
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +52,14 @@ def record(key: str, device: str, size: tuple[int, int], rate: float) -> None:
             write_json(path, data)
         except OSError as error:
             log.warning("%s cannot be written: %s", path, error)
+
+
+def record_model(job: Job, clip: Clip, rate: float) -> None:
+    """Record the rate, in frames a second, of a job's model on the device that it ran on in this process."""
+    # A model without weights, or one that ran without torch, has used the CPU only.
+    networked = models.card(job.model).weights is not None and "torch" in sys.modules
+    device = devices.pick(job.device).type if networked else "cpu"
+    record(job.model, device, (clip.width, clip.height), rate)
 
 
 def rendering_key(form: str) -> str:

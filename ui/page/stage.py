@@ -75,10 +75,12 @@ Which frames are cut is asked with `cut?at=<frame shown>&on=1`, which also has t
 more, or with `on=0`, which does not:
 
     {"rev": str, "state": "cutting"|"waiting"|"done"|"slow"|"failed"|"idle", "ready": [[first, past], ...],
-     "checks": [seconds, ...], "done": int, "total": int, "rate": float, "left": float|null, "message": str}
+     "checks": [seconds, ...], "done": int, "total": int, "rate": float, "left": float|null,
+     "again": float|null, "message": str}
 
 `ready` are frame numbers, `past` excluded; `done` and `total` count the frames of the part to keep. Of a slow
-model only the preview frames are computed, and `left` is 0 once they all are. An answer whose `rev` is not
+model only the preview frames are computed, and `left` is 0 once they all are; after `again` seconds it is
+measured again, and the stage asks once more. An answer whose `rev` is not
 the value's is ignored, and null says that the session was deleted.
 With a `crop`, once all frames are cut, the stage requests `crop`, {"rev": str, "first": number of a frame,
 "corners": [[left, top], ...] in pixels, one for each frame from that one on}; before, there are no corners.

@@ -170,6 +170,7 @@ def router(service: SessionService) -> APIRouter:
                     "total": live.cut.total,
                     "rate": live.rate,
                     "left": live.left,
+                    "again": live.again,
                     "message": live.message.render(language) if live.message else "",
                     "estimate": text.describe_expected(language, own.expected_seconds(session, live)),
                 },

@@ -37,6 +37,10 @@ _RETRY_SECONDS = 10.0
 _REMEMBERED_STATES = 256
 _SLOWEST_RATE = 1.0
 """Frames a second; of a slower model only the previews are computed."""
+_MEASURED_FRAMES = 8
+"""A model's rate counts after more frames than these."""
+_MEASURED_AGAIN_SECONDS = (30.0, 120.0, 480.0)
+"""Waits before a slow model is measured again: the machine may have been busy with something else."""
 
 Status = Literal["cutting", "waiting", "done", "slow", "failed", "idle"]
 """Status of a live cut. "waiting": for a run or another user; "slow": only the previews are computed; "idle":
@@ -57,6 +61,8 @@ class LiveCut:
     """Why it failed."""
     previews: tuple[int, ...] = ()
     """Numbers of the preview frames that are computed, of a slow model."""
+    again: float | None = None
+    """Seconds until a slow model is measured again, if somebody looks then; None: it is not."""
 
     @property
     def ready(self) -> list[tuple[int, int]]:
@@ -79,6 +85,10 @@ class _Entry:
     state: Literal["open", "done", "failed"] = "open"
     message: Message | None = None
     slow: bool = False
+    previewed: bool = False
+    """All previews of a slow model are computed."""
+    measured: int = 0
+    """Number of times that it was measured again since."""
     not_before: float = 0.0
     """Time before which it is not continued."""
 
@@ -132,11 +142,12 @@ class LiveCuts:
                 self._thread.start()
             entry = self._look(session, near)
             self._changed.notify_all()
-            progress, is_over = entry.progress, entry.state == "done"
+            progress, previewed = entry.progress, entry.previewed
             status = self._status(entry)
+            again = max(0.0, entry.not_before - time.monotonic()) if entry.state == "open" else None
         if status == "slow":
             previews = tuple(self._frames.cached_previews(session))
-            return LiveCut("slow", cut, left=0.0 if is_over else None, previews=previews)
+            return LiveCut("slow", cut, left=0.0 if previewed else None, previews=previews, again=again)
         if status != "cutting" or progress is None:
             return LiveCut(status, cut, message=entry.message)
         return LiveCut(status, cut, progress.rate, progress.left)
@@ -234,7 +245,7 @@ class LiveCuts:
     def _drop_forgotten(self) -> None:
         now = time.monotonic()
         for id, entry in list(self._entries.items()):
-            if now - entry.looked > 10 * ATTENTION_SECONDS:
+            if now - max(entry.looked, entry.not_before) > 10 * ATTENTION_SECONDS:
                 del self._entries[id]
 
     def _must_stop(self, entry: _Entry, is_over: bool) -> bool:
@@ -268,27 +279,38 @@ class LiveCuts:
     def _compute(self, entry: _Entry) -> None:
         """Compute a session's cut until it is done, or others are to go on."""
         session, began = entry.session, time.monotonic()
-        if entry.slow:
-            for _ in self._frames.make_previews(session):
-                if self._must_stop(entry, is_over=False):
-                    return
-            entry.state = "done"
+        if entry.slow and not entry.previewed:
+            self._preview(entry)
             return
         with (
             self._quota.reserve(entry.owner, session.folder, self._bytes_needed(session)),
             closing(self._frames.compute_cut(session, entry.near)) as steps,
         ):
-            stored = None
+            done = computed = 0
             for progress in steps:
-                stored = progress.done if stored is None else stored
+                computed += progress.done == done + 1  # frames that were stored come several at once
+                done = progress.done
                 entry.progress = progress
-                entry.slow = _is_slow(progress, progress.done - stored)
+                # What was slow stays so until it was measured for as long.
+                if computed > _MEASURED_FRAMES:
+                    entry.slow = _is_slow(progress)
+                    if entry.slow:
+                        _measure_later(entry)
+                        return
                 # A turn computes at least a frame, however long the model takes to load.
-                is_over = progress.done > stored and time.monotonic() - began > _TURN_SECONDS
-                if entry.slow or self._must_stop(entry, is_over):
+                is_over = computed > 0 and time.monotonic() - began > _TURN_SECONDS
+                if self._must_stop(entry, is_over):
                     return
         if self._is_free():  # else a run has taken the session over
             entry.state = "done"
+
+    def _preview(self, entry: _Entry) -> None:
+        """Compute a slow model's previews, unless others are to go on."""
+        for _ in self._frames.make_previews(entry.session):
+            if self._must_stop(entry, is_over=False):
+                return
+        entry.previewed = True
+        _measure_later(entry)
 
     def _bytes_needed(self, session: Session) -> int:
         if not self._quota.limit_bytes:
@@ -333,6 +355,20 @@ def _expects_slow(session: Session) -> bool:
     return seconds is not None and seconds > 1 / _SLOWEST_RATE
 
 
-def _is_slow(progress: Progress, computed: int) -> bool:
+def _is_slow(progress: Progress) -> bool:
     """Return True if the model turns out to be too slow, once it has computed some frames."""
-    return progress.left is not None and 0 < progress.rate < _SLOWEST_RATE and computed > 8
+    return progress.left is not None and 0 < progress.rate < _SLOWEST_RATE
+
+
+def _measure_later(entry: _Entry) -> None:
+    """Have a slow model measured again after a while, once its previews are there; after some times, no more.
+
+    A busy machine makes every model slow, and the cut would stay with the previews until the next mark.
+    """
+    if not entry.previewed:
+        return
+    if entry.measured == len(_MEASURED_AGAIN_SECONDS):
+        entry.state = "done"
+        return
+    entry.not_before = time.monotonic() + _MEASURED_AGAIN_SECONDS[entry.measured]
+    entry.measured += 1

@@ -95,10 +95,12 @@ export function placeSpans(spans, frames) {
  * @param {number} unchanged the number of equal reports before
  * @returns {?number}
  */
-export function pollDelay({ state, left }, unchanged) {
+export function pollDelay({ state, left, again }, unchanged) {
   if (state === "cutting") return SOON_MS;
   if (state === "waiting") return unchanged ? LATER_MS : SOON_MS;
   if (state === "slow" && left !== 0) return unchanged ? LATER_MS : SOON_MS;
+  // Measured again by then: nothing changes before.
+  if (state === "slow" && typeof again === "number") return Math.max(LATER_MS, Math.ceil(again * 1000));
   return null;
 }
 

@@ -136,6 +136,12 @@ def test_on_a_slow_model_the_previews_are_all(opened: Opened, fake: Fake) -> Non
     fake.report = report(*((n, n + 1) for n in range(3, 39, 6)), state="slow", done=0, left=0.0)
     until(lambda: len(spans(page, "ready")) == 6)
     assert is_quiet(page, fake)
+    fake.report["again"] = 0.0
+    page.reload()
+    page.locator("#push").click()
+    until(lambda: len(spans(page, "ready")) == 6)
+    fake.report = report((0, FRAMES), state="done")  # measured again, it was not slow
+    expect(words(page)).to_have_text("all 40 frames cut")
 
 
 def test_a_frame_that_is_not_cut_says_so_until_it_is(opened: Opened, fake: Fake) -> None:

@@ -185,6 +185,59 @@ def test_a_model_that_was_slow_on_a_busy_machine_is_tried_again(
     until(lambda: ask(service, id).status == "done")
 
 
+def test_a_model_that_is_slow_while_it_computes_is_measured_again(
+    service: SessionService, make: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = threading.Event()
+    busy.set()
+    monkeypatch.setattr(live_cuts, "_MEASURED_AGAIN_SECONDS", (0.0, 600.0))
+    monkeypatch.setattr(live_cuts, "_is_slow", lambda progress: busy.is_set())
+    id = make()
+    until(lambda: (ask(service, id).again or 0) > 500)  # slow at first, and slow when it was measured again
+    slow = ask(service, id)
+    assert slow.status == "slow" and slow.left == 0.0 and slow.cut.done == 18
+    assert len(service.frames.cached_previews(service.open(id))) == 6
+    busy.clear()
+    (entry,) = service._live_cuts._entries.values()
+    entry.not_before = 0.0  # the wait is over
+    until(lambda: ask(service, id).status == "done")
+
+
+def test_a_model_that_stays_slow_is_left_alone_after_some_times(
+    service: SessionService, make: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[int] = []
+    monkeypatch.setattr(live_cuts, "_MEASURED_AGAIN_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(live_cuts, "_MEASURED_FRAMES", 2)
+    monkeypatch.setattr(live_cuts, "_is_slow", lambda progress: measured.append(progress.done) or True)
+    monkeypatch.setattr(live_cuts, "_expects_slow", lambda session: True)
+    id = make()
+    until(lambda: ask(service, id).left == 0.0 and ask(service, id).again is None)
+    assert ask(service, id).status == "slow" and measured == [3, 6]
+    model: Any = models.load("threshold", "auto")
+    before = model.frames
+    ask(service, id)
+    assert model.frames == before
+
+
+def test_a_speed_that_was_measured_on_a_busy_machine_is_corrected(
+    service: SessionService, make: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(speeds, "record", lambda *entry: recorded.append(entry))
+    monkeypatch.setattr(speeds, "expected_seconds", lambda *_: 1e-9)
+    id = make()
+    until(lambda: ask(service, id).status == "done")
+    assert recorded == []  # nothing is as fast
+    monkeypatch.setattr(speeds, "expected_seconds", lambda *_: 1e9)
+    id = make()
+    until(lambda: ask(service, id).status == "done")
+    until(lambda: len(recorded) == 1)
+    ((model, device, size, rate),) = recorded
+    clip = service.open(id).clip
+    assert (model, device, size) == ("threshold", "cpu", (clip.width, clip.height)) and rate > 0
+
+
 def test_a_quota_that_is_used_up_is_told(
     service: SessionService, make: Callable[..., str], own: Database
 ) -> None:

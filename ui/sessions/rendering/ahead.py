@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator
 from contextlib import closing
 
 from pipeline import models
-from pipeline.job import Progress
-from pipeline.jobs import preflight
+from pipeline.clip import Clip
+from pipeline.job import Job, Progress
+from pipeline.jobs import preflight, speeds
 from pipeline.keys import pts_range
 from pipeline.progress import ReviewPoints
 from pipeline.propagation.ahead import compute_ahead
@@ -15,6 +17,9 @@ from pipeline.propagation.partial import PartialMatte, ready_ranges
 from pipeline.video.reading.index_cache import load_index
 from ui.sessions.rendering.protocol import CutState, MarksChanged, RenderRequest
 from ui.sessions.rendering.turns import MatteWriters, ModelTurns
+
+_MEASURED_FRAMES = 24
+"""Number of frames from which on a model's rate counts."""
 
 
 def compute_cut(
@@ -33,15 +38,32 @@ def compute_cut(
     frames = load_index(request.clip.path).between(*pts_range(job, request.clip))
     preflight.check(job, request.clip, len(frames))
     models.load(job.model, job.device, job.weights)  # slow, so before a turn is taken
-    with writers.ahead(str(job.matte)), closing(compute_ahead(job, near)) as steps:
-        while not writers.wanted(str(job.matte)):
-            with turns.background():
-                if not is_current():
-                    raise MarksChanged
-                progress = next(steps, None)
-            if progress is None:
-                return
-            yield progress
+    done = computed = 0
+    seconds = 0.0
+    try:
+        with writers.ahead(str(job.matte)), closing(compute_ahead(job, near)) as steps:
+            while not writers.wanted(str(job.matte)):
+                with turns.background():
+                    if not is_current():
+                        raise MarksChanged
+                    began = time.monotonic()  # in the turn: waiting for it says nothing about the model
+                    progress = next(steps, None)
+                    if progress is not None and progress.done == done + 1:  # not several that are stored
+                        computed, seconds = computed + 1, seconds + time.monotonic() - began
+                if progress is None:
+                    return
+                done = progress.done
+                yield progress
+    finally:
+        if computed >= _MEASURED_FRAMES:
+            _correct_speed(job, request.clip, computed / max(seconds, 1e-6))
+
+
+def _correct_speed(job: Job, clip: Clip, rate: float) -> None:
+    """Record the model's rate, in frames a second, where a slower one is recorded: of a busy machine."""
+    seconds = speeds.expected_seconds(job.model, (clip.width, clip.height), 1)
+    if seconds is not None and rate * seconds > 1:
+        speeds.record_model(job, clip, rate)
 
 
 def read_cut(request: RenderRequest) -> CutState:
