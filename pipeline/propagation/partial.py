@@ -6,7 +6,7 @@ Read from the resume data on disk, also while a run writes there, in this proces
 from __future__ import annotations
 
 import zlib
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -19,7 +19,8 @@ from pipeline.clip import Clip
 from pipeline.job import Job
 from pipeline.keys import pts_range
 from pipeline.propagation import resume
-from pipeline.propagation.plan import PlanInputs, Segment, spool_name
+from pipeline.propagation.plan import Direction, PlanInputs, Segment, spool_name
+from pipeline.propagation.scenes import known_plan_inputs
 from pipeline.propagation.spool import StoredMatte, find_stored_matte, stored_mattes
 from pipeline.video.reading.index_cache import load_index
 
@@ -45,6 +46,28 @@ class PartialMatte:
         }
         # Data of other prompts may have been put in its place meanwhile.
         return cls(clip, stored) if resume.is_of(job, clip) else None
+
+    @classmethod
+    def find_kept(cls, job: Job, clip: Clip) -> Self | None:
+        """Return what the next run of a job will keep of the data of another, such as one with fewer prompts.
+
+        None if there is nothing, or if that cannot be known without a search in the clip.
+        """
+        inputs = known_plan_inputs(job, clip)
+        kept = None if inputs is None else resume.find_kept(job, clip, inputs)
+        if inputs is None or kept is None:
+            return None
+        stored = {
+            number: {
+                pts: found
+                for name, segment, direction in _streams(place, segments)
+                if (stream := kept.streams.get(name))
+                for pts, found in stored_mattes(stream.folder).items()
+                if segment.serves(direction, pts) and stream.keeps(pts)
+            }
+            for place, (number, segments) in enumerate(_segments_by_object(inputs, job, clip).items())
+        }
+        return cls(clip, stored) if kept.are_there() else None
 
     @classmethod
     def read(cls, folder: Path, plan: Iterable[list[Segment]], clip: Clip) -> Self:
@@ -79,23 +102,45 @@ def find_mattes(job: Job, clip: Clip, pts: int) -> dict[int, Matte] | None:
     if inputs is None or job.matte is None:
         return None
     folder = resume.resume_folder(job.matte)
+    mattes = _read_frame(inputs, job, clip, pts, lambda name: folder / name)
+    # Data of other prompts may have been put in its place meanwhile.
+    return mattes if resume.is_of(job, clip) else None
+
+
+def find_kept_mattes(job: Job, clip: Clip, pts: int) -> dict[int, Matte] | None:
+    """Do as `find_mattes`, with what `PartialMatte.find_kept` returns."""
+    inputs = known_plan_inputs(job, clip)
+    kept = None if inputs is None else resume.find_kept(job, clip, inputs)
+    if inputs is None or kept is None:
+        return None
+
+    def folder(name: str) -> Path | None:
+        stream = kept.streams.get(name)
+        return stream.folder if stream and stream.keeps(pts) else None
+
+    mattes = _read_frame(inputs, job, clip, pts, folder)
+    return mattes if kept.are_there() else None
+
+
+def _read_frame(
+    inputs: PlanInputs, job: Job, clip: Clip, pts: int, folder: Callable[[str], Path | None]
+) -> dict[int, Matte] | None:
+    """Read the matte of each object on a frame; `folder` returns that of a stream, None: not to be read."""
     mattes = {}
     for place, (number, segments) in enumerate(_segments_by_object(inputs, job, clip).items()):
-        names = (
-            spool_name(place, segment, direction)
-            for segment in segments
-            for direction in segment.directions
-            if segment.serves(direction, pts)
+        folders = (
+            path
+            for name, segment, direction in _streams(place, segments)
+            if segment.serves(direction, pts) and (path := folder(name))
         )
-        stored = next((found for name in names if (found := find_stored_matte(folder / name, pts))), None)
+        stored = next((found for path in folders if (found := find_stored_matte(path, pts))), None)
         if stored is None:
             return None
         try:
             mattes[number] = stored.read(clip)
         except (OSError, ValueError, zlib.error):  # replaced since
             return None
-    # Data of other prompts may have been put in its place meanwhile.
-    return mattes if resume.is_of(job, clip) else None
+    return mattes
 
 
 def ready_ranges(job: Job, clip: Clip, ready: Iterable[int]) -> list[tuple[int, int]]:
@@ -119,11 +164,17 @@ def _segments_by_object(inputs: PlanInputs, job: Job, clip: Clip) -> dict[int, l
     return dict(zip(numbers, inputs.plan(clip, pts_range(job, clip)), strict=True))
 
 
+def _streams(place: int, segments: Iterable[Segment]) -> Iterator[tuple[str, Segment, Direction]]:
+    """Yield each stream of one object: the name of its folder, its segment and its direction."""
+    for segment in segments:
+        for direction in segment.directions:
+            yield spool_name(place, segment, direction), segment, direction
+
+
 def _stored_of_object(folder: Path, place: int, segments: Iterable[Segment]) -> dict[int, StoredMatte]:
     return {
         pts: stored
-        for segment in segments
-        for direction in segment.directions
-        for pts, stored in stored_mattes(folder / spool_name(place, segment, direction)).items()
+        for name, segment, direction in _streams(place, segments)
+        for pts, stored in stored_mattes(folder / name).items()
         if segment.serves(direction, pts)
     }

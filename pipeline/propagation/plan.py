@@ -100,6 +100,10 @@ class PlanInputs(NamedTuple):
     """The job's active prompts and those that were proposed."""
     automatic: bool = False
     """As in `plan_segments`."""
+    scanned: tuple[int, int] | None = None
+    """The pts of the first and the last frame between which scene cuts were looked for; None: nowhere."""
+    proposed: tuple[Prompt, ...] | None = None
+    """Prompts that were proposed; None: none were asked for."""
 
     def plan(self, clip: Clip, frames: tuple[int, int]) -> list[list[Segment]]:
         """Return the segments of each object in a pts range, as `plan_segments`."""

@@ -59,6 +59,11 @@ def merge(job: Job, proposed: Iterable[tuple[Prompt, ...]]) -> tuple[Prompt, ...
     return normalise((*chain.from_iterable(proposed), *job.active_prompts))
 
 
+def object_number(job: Job) -> int:
+    """Return the number of the object that prompts are proposed for."""
+    return min((prompt.object for prompt in job.active_prompts), default=1)
+
+
 def inputs_for_preview(job: Job, clip: Clip) -> PlanInputs:
     """Return what a preview's plan is made of: no scene cuts, and `prompts_for_preview`."""
     automatic = models.card(job.model).automatic and not needs_proposals(job)
@@ -76,7 +81,7 @@ def prompts_for_preview(job: Job, clip: Clip) -> tuple[Prompt, ...]:
 
 
 def _propose_scene(job: Job, clip: Clip, scene: tuple[int, int]) -> tuple[Prompt, ...]:
-    number = min((prompt.object for prompt in job.active_prompts), default=1)
+    number = object_number(job)
     changed = clip.path.stat().st_mtime_ns
     return _propose_cached(clip, changed, scene, number, job.model, job.device, job.weights)
 

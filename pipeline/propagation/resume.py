@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline import prompts
 from pipeline.clip import Clip
@@ -53,15 +53,74 @@ def read_plan_inputs(job: Job, clip: Clip) -> PlanInputs | None:
     """Return what an earlier run of this job has planned with; None if there was none."""
     if job.matte is None or not is_of(job, clip):
         return None
-    data = read_json(resume_folder(job.matte) / _PLAN)
+    return _parse_inputs(read_json(resume_folder(job.matte) / _PLAN))
+
+
+def read_earlier_inputs(job: Job) -> PlanInputs | None:
+    """Return what an earlier run has planned with, whose prompts and range may differ; None if none did."""
+    data = {} if job.matte is None else read_json(resume_folder(job.matte) / _PLAN)
+    return _parse_inputs(data) if data.get("streams") == stream_key(job) else None
+
+
+def _parse_inputs(data: dict[str, Any]) -> PlanInputs | None:
     try:
+        scanned, proposed = data.get("scanned"), data.get("proposed")
         return PlanInputs(
             [int(pts) for pts in data["scenes"]],
             prompts.from_json(data["prompts"]),
             bool(data.get("automatic", False)),
+            None if scanned is None else (int(scanned[0]), int(scanned[1])),
+            None if proposed is None else prompts.from_json(proposed),
         )
     except (LookupError, TypeError, ValueError, PromptError):
         return None
+
+
+class KeptStream(NamedTuple):
+    """Stored stream of other prompts, of which the next run keeps a part."""
+
+    folder: Path
+    keeps: Callable[[int], bool]
+    """Tells if the prediction of the frame of a pts stays."""
+
+
+class KeptStreams(NamedTuple):
+    """Streams that the next run of a job takes over from the data of another."""
+
+    folder: Path
+    title: dict[str, Any]
+    streams: dict[str, KeptStream]
+    """By the names that the run gives their folders."""
+
+    def are_there(self) -> bool:
+        """Return True unless a run has changed the data since."""
+        return read_json(self.folder / _IDENTITY_FILE) == self.title
+
+
+def find_kept(job: Job, clip: Clip, inputs: PlanInputs) -> KeptStreams | None:
+    """Return which streams the next run of a job, with these inputs, will continue; None if there is no data.
+
+    Nothing is changed: `open_folder` takes them over.
+    """
+    if job.matte is None:
+        return None
+    folder = resume_folder(job.matte)
+    title = read_json(folder / _IDENTITY_FILE)
+    if not title:
+        return None
+    wanted = _stream_records(job, clip, inputs)
+    try:
+        stored = _read_records(folder)
+    except OSError:  # removed just now
+        return None
+    return KeptStreams(
+        folder,
+        title,
+        {
+            name: KeptStream(path, _keeper(stored[path], wanted[name]))
+            for name, path in _match(stored, wanted).items()
+        },
+    )
 
 
 @contextmanager
@@ -165,6 +224,9 @@ def _record_plan(folder: Path, job: Job, clip: Clip, inputs: PlanInputs) -> None
             "scenes": list(inputs.scenes),
             "prompts": prompts.to_json(inputs.prompts),
             "automatic": inputs.automatic,
+            "streams": stream_key(job),
+            "scanned": inputs.scanned and list(inputs.scanned),
+            "proposed": None if inputs.proposed is None else prompts.to_json(inputs.proposed),
         },
     )
     for name, record in _stream_records(job, clip, inputs).items():
@@ -177,14 +239,8 @@ def _adapt(folder: Path, wanted: dict[str, dict[str, Any]]) -> None:
     """Keep what the stored streams have in common with the wanted ones, and remove the rest."""
     # The identity file first: without it, the remains of a crash are not used.
     (folder / _IDENTITY_FILE).unlink(missing_ok=True)
-    stored = {path: read_json(path / _STREAM) for path in folder.iterdir() if path.is_dir()}
-    reused: dict[str, Path] = {}
-    for name, record in wanted.items():
-        matching = [
-            path for path, old in stored.items() if _agree(old, record) and path not in reused.values()
-        ]
-        if matching:
-            reused[name] = max(matching, key=lambda path: _agreeing_prompts(stored[path], record))
+    stored = _read_records(folder)
+    reused = _match(stored, wanted)
     for path in folder.iterdir():
         if path in reused.values():
             continue
@@ -198,6 +254,23 @@ def _adapt(folder: Path, wanted: dict[str, dict[str, Any]]) -> None:
     moved = {name: path.rename(path.with_name(f"{path.name}.moved")) for name, path in reused.items()}
     for name, path in moved.items():
         path.rename(folder / name)
+
+
+def _read_records(folder: Path) -> dict[Path, dict[str, Any]]:
+    """Return what each stored stream depends on, by its folder."""
+    return {path: read_json(path / _STREAM) for path in sorted(folder.iterdir()) if path.is_dir()}
+
+
+def _match(stored: dict[Path, dict[str, Any]], wanted: dict[str, dict[str, Any]]) -> dict[str, Path]:
+    """Return for each wanted stream the folder of the stored one that it continues, if there is one."""
+    reused: dict[str, Path] = {}
+    for name, record in wanted.items():
+        matching = [
+            path for path, old in stored.items() if _agree(old, record) and path not in reused.values()
+        ]
+        if matching:
+            reused[name] = max(matching, key=lambda path: _agreeing_prompts(stored[path], record))
+    return reused
 
 
 def _agree(old: dict[str, Any], new: dict[str, Any]) -> bool:
@@ -214,11 +287,15 @@ def _agreeing_prompts(old: dict[str, Any], new: dict[str, Any]) -> int:
 
 def _truncate(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
     """Remove the predictions of an old stream that the new one would not make."""
-    change, sign = _first_change(old, new), 1 if new["direction"] == "forward" else -1
+    sign = 1 if new["direction"] == "forward" else -1
     longer = sign * new["until"] > sign * old["until"]
-    spool.truncate(
-        folder, lambda pts: change is None or sign * pts < sign * change, ended=change is None and not longer
-    )
+    spool.truncate(folder, _keeper(old, new), ended=_first_change(old, new) is None and not longer)
+
+
+def _keeper(old: dict[str, Any], new: dict[str, Any]) -> Callable[[int], bool]:
+    """Return a function that tells if an old stream's prediction of the frame of a pts is the new one's."""
+    change, sign = _first_change(old, new), 1 if new["direction"] == "forward" else -1
+    return lambda pts: change is None or sign * pts < sign * change
 
 
 def _first_change(old: dict[str, Any], new: dict[str, Any]) -> int | None:

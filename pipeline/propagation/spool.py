@@ -7,6 +7,8 @@ index is written last and atomically, with digests of both; without it there is 
 segment ends the usable ones. States take more room than mattes: those of the last segments are kept, and a
 few of older ones, spread evenly, so that a stream whose later prompts change goes on from the middle
 (`truncate`). The open segment can be read while it is written (`stored_mattes`): a line a frame is its index.
+What a stream with other prompts predicted just the same, but has to compute again to get its state, can be
+read as well until it is: it lies beside the segments ("before").
 
 The mattes are planes of bytes, each deflated at the fastest level: a third of FFV1's CPU time for twice the
 bytes, which are temporary; and they can be read backwards.
@@ -50,6 +52,7 @@ _OLDER_STATES = 6
 
 _SUFFIX = "json"
 _OPEN_SUFFIX = "open"
+_BEFORE = "before-"
 
 
 class _SegmentIndex(NamedTuple):
@@ -150,6 +153,8 @@ class Spool:
         self.ended = True
         if self._file is not None:
             self._close(None)
+        for path in self._folder.glob(f"{_BEFORE}*"):  # all of it has been computed again
+            path.unlink(missing_ok=True)
 
     def read_forward(self) -> Iterator[tuple[int, Prediction]]:
         """Yield pts and prediction of each frame in finished segments, in the order of the stream."""
@@ -165,6 +170,8 @@ class Spool:
         """Remove all segments."""
         self._segments = []
         self._remove_unfinished()
+        for path in self._folder.glob(f"{_BEFORE}*"):
+            path.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self
@@ -285,7 +292,7 @@ def stored_mattes(folder: Path) -> dict[int, StoredMatte]:
     """
     stored: dict[int, StoredMatte] = {}
     for segment in _read_segments(folder):
-        stored.update(segment)
+        stored = segment | stored  # in a segment before beside them
     return stored
 
 
@@ -298,7 +305,8 @@ def truncate(folder: Path, keeps: Callable[[int], bool], *, ended: bool) -> None
     """Remove segments of a lasting spool, from the first that has a frame whose pts `keeps` refuses.
 
     Unless `ended`, the stream that goes on from it is longer, so a segment that ended it goes, too. What
-    remains can be continued, if need be from an older segment that has a state.
+    remains can be continued, if need be from an older segment that has a state. Frames in the segments that
+    go which `keeps` accepts can still be read.
     """
     paths = sorted(folder.glob(f"segment-*.{_SUFFIX}"))
     kept = 0
@@ -307,11 +315,35 @@ def truncate(folder: Path, keeps: Callable[[int], bool], *, ended: bool) -> None
         if not data.get("pts") or not all(map(keeps, data["pts"])) or (data.get("ended") and not ended):
             break
         kept += 1
+    _put_beside(folder, keeps, {path.stem for path in paths[:kept]})
     for path in reversed(paths[kept:]):  # the last first: at any moment what is there is a beginning
         path.unlink(missing_ok=True)
     for path in folder.iterdir():
         if path.stem.startswith("segment-") and not path.with_suffix(f".{_SUFFIX}").exists():
             path.unlink(missing_ok=True)
+
+
+def _put_beside(folder: Path, keeps: Callable[[int], bool], finished: set[str]) -> None:
+    """Copy the mattes that `keeps` accepts beside the segments, but for those of the `finished` ones."""
+    older = sorted(folder.glob(f"{_BEFORE}*"))
+    rows = {
+        pts: stored
+        for pts, stored in stored_mattes(folder).items()
+        if keeps(pts) and stored.path.stem not in finished
+    }
+    if rows:
+        number = 1 + max((int(path.stem.removeprefix(_BEFORE)) for path in older), default=-1)
+        path = folder / f"{_BEFORE}{number:05}.mattes"  # a new name: who reads the old one finds nothing else
+        lines = []
+        with path.open("wb") as file:
+            for pts, stored in rows.items():
+                with stored.path.open("rb") as source:
+                    source.seek(stored.offset)
+                    file.write(source.read(stored.bytes))
+                lines.append(json.dumps([pts, stored.confidence, True, stored.bytes]))
+        path.with_suffix(f".{_OPEN_SUFFIX}").write_text("".join(f"{line}\n" for line in lines), "ascii")
+    for path in older:
+        path.unlink(missing_ok=True)
 
 
 def _keeps_state(number: int, last: int) -> bool:
@@ -332,7 +364,9 @@ def _read_finished(path: Path, _mtime_ns: int) -> dict[int, StoredMatte]:
 def _read_segments(folder: Path) -> Iterator[dict[int, StoredMatte]]:
     names: list[str] = []
     with suppress(OSError):  # removed just now
-        names = sorted(path.name for path in folder.iterdir() if path.name.startswith("segment-"))
+        found = [path.name for path in folder.iterdir()]
+        names = sorted(name for name in found if name.startswith("segment-"))
+        names += sorted(name for name in found if name.startswith(_BEFORE))
     for name in names:
         with suppress(OSError, LookupError, ValueError, TypeError):  # replaced just now, or damaged
             if name.endswith(f".{_SUFFIX}"):

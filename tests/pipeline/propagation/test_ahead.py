@@ -17,9 +17,9 @@ from pipeline.job import Job
 from pipeline.keys import matte_key
 from pipeline.process import process
 from pipeline.prompts import Box, Object, Point, Prompt
-from pipeline.propagation import partial, resume, spool
+from pipeline.propagation import partial, resume, scenes, spool
 from pipeline.propagation.ahead import compute_ahead
-from pipeline.propagation.partial import PartialMatte, find_mattes, ready_ranges
+from pipeline.propagation.partial import PartialMatte, find_kept_mattes, find_mattes, ready_ranges
 from pipeline.video.reading.index_cache import load_index
 from pipeline.video.reading.probe import probe_clip
 from tests import ffprobe
@@ -27,6 +27,8 @@ from tests import ffprobe
 pytestmark = pytest.mark.usefixtures("stand_ins")
 
 BOX = Box(1.0, 1.0, 60.0, 60.0)
+
+Undisturbed = Callable[[Job], tuple[np.ndarray, bytes]]
 
 
 @pytest.fixture
@@ -60,6 +62,21 @@ def ready(job: Job) -> list[tuple[int, int]]:
     return [] if stored is None else ready_ranges(job, clip, stored.ready())
 
 
+def check_stored(job: Job, undisturbed: Undisturbed) -> list[tuple[int, int]]:
+    """Check that what can be shown of a job now is what its run makes; returns its ranges."""
+    clip, pts = probe_clip(job.source), load_index(job.source).pts
+    stored = PartialMatte.find(job, clip) or PartialMatte.find_kept(job, clip)
+    ranges = [] if stored is None else ready_ranges(job, clip, stored.ready())
+    mattes = undisturbed(job)[0] if ranges else []
+    first = min((p for p in pts if p * float(clip.time_base) >= job.start - 1e-3), default=0)
+    for number in (number for first, past in ranges for number in range(first, past)):
+        read = find_mattes(job, clip, pts[number]) or find_kept_mattes(job, clip, pts[number])
+        assert read is not None
+        union = np.maximum.reduce(list(read.values()))
+        assert np.array_equal(union, mattes[number - pts.index(first)])
+    return ranges
+
+
 def run(job: Job) -> tuple[np.ndarray, bytes]:
     """Return the mattes and the pictures of a run to its end, which leaves no resume data."""
     for _ in process(job):
@@ -67,9 +84,6 @@ def run(job: Job) -> tuple[np.ndarray, bytes]:
     assert job.matte is not None
     assert sorted(entry.name for entry in job.output.parent.iterdir()) == ["m.mkv", "out.zip"]
     return ffprobe.frames(job.matte, "gray"), job.output.read_bytes()
-
-
-Undisturbed = Callable[[Job], tuple[np.ndarray, bytes]]
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +159,53 @@ def test_a_correction_keeps_what_lies_before_it(job: Job, undisturbed: Undisturb
 
 
 @pytest.mark.usefixtures("often")
+def test_what_a_correction_cannot_change_can_be_shown_at_once(job: Job, undisturbed: Undisturbed) -> None:
+    compute(job)
+    pts, clip = load_index(job.source).pts, probe_clip(job.source)
+    changed = pts.index(load_index(job.source).frame_at(round(1.2 / clip.time_base)))
+    corrected = replace(job, prompts=(*job.prompts, Prompt(1.2, (Point(9, 9, False),))))
+    assert check_stored(corrected, undisturbed) == [(0, changed)]
+    assert ready(job) == [(0, len(pts))], "nothing was changed by reading"
+    compute(corrected, frames=1)
+    assert check_stored(corrected, undisturbed)[0][1] >= changed, "also what is to be computed again"
+    earlier = replace(job, prompts=(*job.prompts, Prompt(0.9, (Point(9, 9, False),))))
+    changed = pts.index(load_index(job.source).frame_at(round(0.9 / clip.time_base)))
+    assert check_stored(earlier, undisturbed) == [(0, changed)]
+    compute(earlier, frames=1)
+    assert check_stored(earlier, undisturbed)[0] >= (0, changed)
+    compute(earlier)
+    assert job.matte is not None
+    assert not list(resume.resume_folder(job.matte).rglob("before-*")), "all of it has been computed again"
+    check_run(earlier, undisturbed)
+
+
+def test_a_new_start_keeps_nothing(job: Job, undisturbed: Undisturbed) -> None:
+    compute(job)
+    assert check_stored(replace(job, prompts=(Prompt(1.0, box=BOX),)), undisturbed) == []
+    assert check_stored(replace(job, prompts=()), undisturbed) == []
+
+
+def test_a_search_is_not_made_again(
+    job: Job, undisturbed: Undisturbed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = replace(job, prompts=(*job.prompts, Prompt(1.5, box=BOX)))
+    compute(job)
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("the clip is searched once more")
+
+    monkeypatch.setattr(scenes.scene_cuts, "scan", refuse)
+    corrected = replace(job, prompts=(*job.prompts, Prompt(0.8, (Point(9, 9, False),))))
+    compute(corrected)
+    other = replace(job, prompts=(job.prompts[0], Prompt(1.2, box=BOX)))
+    assert PartialMatte.find_kept(other, probe_clip(job.source)) is None
+    with pytest.raises(AssertionError, match="once more"):
+        compute(other)
+    monkeypatch.undo()
+    check_run(corrected, undisturbed)
+
+
+@pytest.mark.usefixtures("often")
 def test_a_second_object_keeps_the_first_one(job: Job, undisturbed: Undisturbed) -> None:
     every = compute(job)
     both = replace(job, prompts=(*job.prompts, Prompt(1.0, box=BOX, object=2)))
@@ -185,7 +246,9 @@ def test_any_changes_on_the_way_leave_the_run_as_it_is(job: Job, undisturbed: Un
                 job = replace(job, start=float(random.uniform(0, 0.6)), end=float(random.uniform(0.9, 2)))
             case _:
                 pass
+        check_stored(job, undisturbed)
         compute(job, near=int(random.choice(load_index(job.source).pts)), frames=int(random.integers(1, 60)))
+        check_stored(job, undisturbed)
     check_run(job, undisturbed)
 
 

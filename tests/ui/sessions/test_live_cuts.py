@@ -150,8 +150,23 @@ def test_marks_that_change_are_followed(service: SessionService, make: Callable[
     before = service.frames.revision(service.open(id))
     service.choices.save_marks(id, [{"time": 0.5, "points": [{"x": 9, "y": 9, "keep": False}]}])
     session, live = service.live_cut(id, 12)
-    assert service.frames.revision(session) != before and live.cut.done == 0
+    assert service.frames.revision(session) != before
+    assert live.cut.ready == [(0, 12)], "the frames before the mark, which it cannot change"
     until(lambda: ask(service, id).status == "done")
+
+
+def test_what_a_mark_cannot_change_stays_cut(service: SessionService, make: Callable[..., str]) -> None:
+    id = make(model="remembering")
+    first = {"time": 0, "points": [{"x": 9, "y": 9, "keep": True}]}
+    service.choices.save_marks(id, [first])
+    until(lambda: ask(service, id).status == "done")
+    service.choices.save_marks(id, [first, {"time": 0.5, "points": [{"x": 9, "y": 9, "keep": False}]}])
+    session, live = service.live_cut(id, 0, wanted=False)
+    assert live.cut.ready == [(0, 12)]
+    kept, gone = (service.frames.render_frame(session, number, "cutout") for number in (11, 13))
+    assert kept.cut and kept.final and not gone.cut
+    until(lambda: ask(service, id).status == "done")
+    assert service.frames.render_frame(service.open(id), 11, "cutout") == kept
 
 
 def test_a_fault_of_the_model_is_told_once(service: SessionService, make: Callable[..., str]) -> None:

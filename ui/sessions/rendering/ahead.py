@@ -70,7 +70,7 @@ def read_cut(request: RenderRequest) -> CutState:
     """Read which frames of a session's unfinished cut are stored, and which of them should be reviewed."""
     job, clip = request.effective_job, request.clip
     total = len(load_index(clip.path).between(*pts_range(job, clip)))
-    partial = PartialMatte.find(job, clip)
+    partial = PartialMatte.find(job, clip) or PartialMatte.find_kept(job, clip)
     if partial is None:
         return CutState([], [], total)
     ready = partial.ready()

@@ -26,7 +26,7 @@ from pipeline.keys import matte_key, pts_range, spaced_times
 from pipeline.matte import MatteFile
 from pipeline.process import process
 from pipeline.prompts import Point
-from pipeline.propagation.partial import find_mattes
+from pipeline.propagation.partial import find_kept_mattes, find_mattes
 from pipeline.propagation.plan import prompts_by_frame
 from pipeline.propagation.predictions import FramePrediction
 from pipeline.video import hardware
@@ -258,6 +258,7 @@ class InferenceService:
             if matte is not None:
                 return {min(jobs): matte}, True, None
         ahead = find_mattes(request.effective_job, request.clip, pts)
+        ahead = ahead or find_kept_mattes(request.effective_job, request.clip, pts)
         if ahead is not None:
             return ahead, True, None
         mattes, rough, decoded = {}, False, None
