@@ -15,16 +15,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import numpy_helper
 from torch import nn
 from torch.nn import functional
 
 from pipeline import devices
 from pipeline.arrays import Floats, Image, Mask, Matte, as_floats
 from pipeline.errors import RecorteError, WeightsError
+from pipeline.models.isnet import load_into
 from pipeline.networks.isnet import Isnet
 from pipeline.video.reading.frames import read_frames
 from pipeline.video.reading.probe import probe_clip
@@ -48,28 +47,11 @@ _MAX_DISAGREEMENT = 0.15
 
 
 def load(path: Path) -> Isnet:
-    """Load IS-Net from an ONNX file whose normalisations are folded into its convolutions.
-
-    Raises WeightsError for any other file.
-    """
+    """Load IS-Net from its ONNX file or checkpoint. Raises WeightsError for any other file."""
+    network = Isnet()
     try:
-        graph = onnx.load(path).graph
-        values = {tensor.name: tensor for tensor in graph.initializer}
-        values |= {node.output[0]: node.attribute[0].t for node in graph.node if node.op_type == "Constant"}
-        casts = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "Cast"}
-        parameters = {
-            node.name: [numpy_helper.to_array(values[casts.get(name, name)]) for name in node.input[1:3]]
-            for node in graph.node
-            if node.op_type == "Conv"
-        }
-        network = Isnet()
-        for name, module in network.named_modules():
-            if isinstance(module, nn.Conv2d):
-                weight, bias = parameters[f"/{name.replace('.', '/')}/Conv"]
-                module.load_state_dict({"weight": torch.tensor(weight), "bias": torch.tensor(bias)})
-            elif hasattr(module, "bn_s1"):
-                module.bn_s1 = nn.Identity()
-    except Exception as error:  # for a file that is no ONNX the reader raises errors of many types
+        load_into(network, path)
+    except WeightsError as error:
         raise WeightsError("training.no_isnet", file=path.name) from error
     return network.eval().to(memory_format=torch.channels_last)
 

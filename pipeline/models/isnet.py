@@ -1,7 +1,7 @@
 """IS-Net and models of its architecture: mattes of the most prominent subject, without prompts.
 
-The network is our own (`pipeline.networks.isnet`), the checkpoint is read as data. A relative with the same
-names and shapes, such as the general IS-Net, is one more card here.
+The network is our own (`pipeline.networks.isnet`), the checkpoint is read as data: tensors by their published
+names, or the constants of an ONNX file, which are those of the convolutions its nodes are named after.
 
 Where the environment variable RECORTE_COMPILE is 1 when a model is loaded, its network is compiled by torch:
 a slow first frame, faster ones after it.
@@ -10,7 +10,7 @@ a slow first frame, faster ones after it.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,12 +21,14 @@ from pipeline.arrays import Floats, Image, Matte, as_floats
 from pipeline.imaging import guided_filter
 from pipeline.models.base import Card, Prediction, PromptedFrame
 from pipeline.stream_state import State
-from pipeline.weights import checkpoints
+from pipeline.weights import checkpoints, onnx_file
 from pipeline.weights.spec import File, Weights
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from pipeline.networks import isnet as isnet_network
 
 SIDE = 1024
 """Pixels of the network's grid, both ways, whatever the frame's shape."""
@@ -87,6 +89,62 @@ def _resize_mask(mask: Floats, image: Image) -> Matte:
     return guided_filter.upsample_soft(as_floats(cv2.resize(mask, size, interpolation=cv2.INTER_AREA)), image)
 
 
+def load_into(network: isnet_network.Isnet, path: Path) -> None:
+    """Load a checkpoint or an ONNX file into a new network.
+
+    Where its normalisations are fused into the convolutions, the network has none afterwards. Raises
+    WeightsError for a file of another network, or as `checkpoints.read` and `onnx_file.read`.
+    """
+    from pipeline.networks import isnet
+
+    tensors = _read_onnx(network, path) if path.suffix == ".onnx" else checkpoints.read(path)
+    if not any(".bn_s1." in name for name in tensors):
+        isnet.drop_norms(network)
+    checkpoints.load_tensors(network, tensors, path.name)
+
+
+def _read_onnx(network: isnet_network.Isnet, path: Path) -> dict[str, torch.Tensor]:
+    """Read the parameters of an exported network by their names in `network`.
+
+    A convolution is known by its parameter's name or by its node's, which exporters make of the module's; if
+    neither is kept, by its place in the order of execution.
+    """
+    import torch
+    from torch import nn
+
+    graph = onnx_file.read(path)
+    casts = {node.outputs[0]: node.inputs[0] for node in graph.nodes if node.operation == "Cast"}
+
+    def tensor(name: str) -> torch.Tensor | None:
+        value = graph.tensors.get(casts.get(name, name))
+        return None if value is None else torch.tensor(value)
+
+    modules = [name for name, module in network.named_modules() if isinstance(module, nn.Conv2d)]
+    nodes = [node for node in graph.nodes if node.operation == "Conv" and len(node.inputs) > 1]
+    named = {_module_name(node, casts, modules): node for node in nodes}
+    if set(named) != set(modules) and len(nodes) == len(modules):
+        named = dict(zip(modules, nodes, strict=True))
+    norms = {node.inputs[0]: node for node in graph.nodes if node.operation == "BatchNormalization"}
+    found: dict[str, torch.Tensor | None] = {}
+    for name in modules:
+        if (node := named.get(name)) is None:
+            continue
+        found |= zip((f"{name}.weight", f"{name}.bias"), map(tensor, node.inputs[1:3]), strict=False)
+        if (norm := norms.get(node.outputs[0])) is not None:
+            prefix = name.removesuffix("conv_s1") + "bn_s1"
+            names = (f"{prefix}.{part}" for part in ("weight", "bias", "running_mean", "running_var"))
+            found |= zip(names, map(tensor, norm.inputs[1:5]), strict=False)
+            found[f"{prefix}.num_batches_tracked"] = torch.zeros((), dtype=torch.int64)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _module_name(node: onnx_file.Node, casts: Mapping[str, str], modules: Sequence[str]) -> str:
+    """Return the name of the module that a convolution was exported from; empty: it is not told."""
+    weight = casts.get(node.inputs[1], node.inputs[1])
+    names = weight.removesuffix(".weight"), node.name.removesuffix("/Conv").strip("/").replace("/", ".")
+    return next((name for name in names if name in modules), "")
+
+
 def _load(device: str, files: list[Path]) -> Isnet:
     import torch
 
@@ -95,34 +153,60 @@ def _load(device: str, files: list[Path]) -> Isnet:
     chosen = devices.pick(device)
     with torch.device("meta"):  # without drawing 44 million numbers that are replaced at once
         network = isnet.Isnet().to_empty(device="cpu")
-    checkpoints.load_into(network, files[0])
-    return Isnet(network, chosen)
+    load_into(network, files[0])
+    return Isnet(isnet.fuse_norms(network), chosen)
 
 
-CARDS = (
-    Card(
-        key="rmbg",
-        label="RMBG-1.4",
-        purpose="Finds the subject of every frame by itself, hair and soft edges too; fast on a GPU.",
+def _card(key: str, label: str, purpose: str, licence: tuple[str, str], restriction: str, file: File) -> Card:
+    """`licence`: its name and address."""
+    return Card(
+        key=key,
+        label=label,
+        purpose=purpose,
         points=False,
         box=False,
         automatic=True,
-        licence="bria-rmbg-1.4, non-commercial",
-        licence_url="https://bria.ai/bria-huggingface-model-license-agreement/",
-        restriction="RMBG-1.4's weights may not be used commercially without an agreement with BRIA.",
+        licence=licence[0],
+        licence_url=licence[1],
+        restriction=restriction,
         load=_load,
-        weights=Weights(
-            (
-                File(
-                    name="briaai/RMBG-1.4/model.safetensors",
-                    url="https://huggingface.co/briaai/RMBG-1.4/resolve/"
-                    "2ceba5a5efaec153162aedea169f76caf9b46cf8/model.safetensors",
-                    bytes=176_381_984,
-                    sha256="46ef7fe46f2ae284d8f1aaa24bfa5fca5ef25a34e2c7caa890a0029eb100e87f",
-                ),
-            )
-        ),
+        weights=Weights((file,)),
         per_frame=True,
         preview_frames=0,
+        version=2 if key == "rmbg" else 1,
+    )
+
+
+CARDS = (
+    _card(
+        "isnet",
+        "IS-Net",
+        "Finds the subject of every frame by itself, with soft edges; for work, too.",
+        ("Apache-2.0", "https://github.com/xuebinqin/DIS/blob/main/LICENSE.md"),
+        "",
+        File(
+            name="isnet-general-use.onnx",
+            url="https://github.com/danielgatis/rembg/releases/download/v0.0.0/isnet-general-use.onnx",
+            bytes=178_648_008,
+            sha256="60920e99c45464f2ba57bee2ad08c919a52bbf852739e96947fbb4358c0d964a",
+            others=("b6e8497ba978a6f5fbb647e419d2696cd80df5a23cb6a8ea532021911bd76acb",),
+        ),
+    ),
+    _card(
+        "rmbg",
+        "RMBG-1.4",
+        "Finds the subject of every frame by itself, hair and soft edges too; fast on a GPU.",
+        (
+            "bria-rmbg-1.4, non-commercial",
+            "https://bria.ai/bria-huggingface-model-license-agreement/",
+        ),
+        "RMBG-1.4's weights may not be used commercially without an agreement with BRIA.",
+        File(
+            name="briaai/RMBG-1.4/model.safetensors",
+            url="https://huggingface.co/briaai/RMBG-1.4/resolve/"
+            "2ceba5a5efaec153162aedea169f76caf9b46cf8/model.safetensors",
+            bytes=176_381_984,
+            sha256="46ef7fe46f2ae284d8f1aaa24bfa5fca5ef25a34e2c7caa890a0029eb100e87f",
+        ),
     ),
 )

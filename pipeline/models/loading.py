@@ -55,7 +55,7 @@ def identify_weights(card: Card, folder: Path | None = None) -> list[str]:
     """Return names of the weights that the card itself does not fix: the user's own, and unpinned ones.
 
     Those of the hub are named even where their SHA-256 is known: kept mattes that were made before it was
-    known are filed under that name.
+    known are filed under that name. So are files that may be one of several.
     """
     if card.weights is None:
         return []
@@ -65,7 +65,7 @@ def identify_weights(card: Card, folder: Path | None = None) -> list[str]:
         return []
     paths = locate.find_files(card.weights, card.label, card.key)
     located = zip(card.weights.files, paths, strict=True)
-    return [verify.identify(path) for file, path in located if file.on_hub or not file.sha256]
+    return [verify.identify(path) for file, path in located if file.on_hub or file.others or not file.sha256]
 
 
 def unload() -> None:

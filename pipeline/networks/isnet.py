@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from torch import Tensor, cat, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 class Row(NamedTuple):
@@ -84,6 +85,23 @@ class Isnet(nn.ModuleDict):
         return levels
 
 
+def drop_norms(network: Isnet) -> None:
+    """Remove the normalisations, for weights into whose convolutions they are fused already."""
+    for module in network.modules():
+        if isinstance(module, _Unit):
+            module.bn_s1 = nn.Identity()
+
+
+def fuse_norms(network: Isnet) -> Isnet:
+    """Fuse each normalisation into the convolution before it: the same output, faster, for inference only."""
+    network.eval()
+    for module in network.modules():
+        if isinstance(module, _Unit) and isinstance(module.bn_s1, nn.BatchNorm2d):
+            module.conv_s1 = fuse_conv_bn_eval(module.conv_s1, module.bn_s1)
+            module.bn_s1 = nn.Identity()
+    return network
+
+
 class _Block(nn.ModuleDict):
     """A residual U-block (RSU): a small U-Net whose output is added to its input convolution's."""
 
@@ -120,7 +138,7 @@ class _Unit(nn.Module):
     def __init__(self, into: int, out: int, dilation: int = 1) -> None:
         super().__init__()
         self.conv_s1 = nn.Conv2d(into, out, 3, padding=dilation, dilation=dilation)
-        self.bn_s1 = nn.BatchNorm2d(out)
+        self.bn_s1: nn.Module = nn.BatchNorm2d(out)
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.relu(self.bn_s1(self.conv_s1(x)), inplace=True)

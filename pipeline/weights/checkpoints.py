@@ -55,10 +55,18 @@ def read(path: Path) -> dict[str, Tensor]:
 def load_into(module: nn.Module, path: Path) -> None:
     """Load a checkpoint into `module`, whose names and shapes it must have exactly.
 
-    Raises WeightsError as `read`, and where a name is missing, is not the module's, or has another shape or
-    a number format that is not kept in this one; the module is then as it was.
+    Raises WeightsError as `read` and `load_tensors`; the module is then as it was.
     """
-    given, own = read(path), module.state_dict()
+    load_tensors(module, read(path), path.name)
+
+
+def load_tensors(module: nn.Module, given: Mapping[str, Tensor], file: str) -> None:
+    """Load tensors into `module`, whose names and shapes they must have exactly.
+
+    Raises WeightsError, which names `file`, where a name is missing, is not the module's, or has another
+    shape or a number format that is not kept in this one; the module is then as it was.
+    """
+    own = module.state_dict()
     lacking = [name for name in own if name not in given]
     excess = [name for name in given if name not in own]
     both = [name for name in own if name in given]
@@ -80,7 +88,7 @@ def load_into(module: nn.Module, path: Path) -> None:
     ]
     if faults:
         told = reduce(lambda one, more: Message("weights.and", {"one": one, "more": more}), faults)
-        raise WeightsError("weights.not_this_model", file=path.name, told=told)
+        raise WeightsError("weights.not_this_model", file=file, told=told)
     module.load_state_dict(given, strict=True)
 
 

@@ -22,6 +22,8 @@ class File:
     """About; exactly where `sha256` is known."""
     sha256: str = ""
     """In hexadecimal; empty where it is not known."""
+    others: tuple[str, ...] = ()
+    """SHA-256 of other files of this name that hold the same weights, such as in half precision."""
 
     @property
     def on_hub(self) -> bool:

@@ -54,7 +54,8 @@ def put(place: Path, data: bytes = DATA) -> Path:
 @pytest.fixture(autouse=True)
 def forget() -> object:
     yield
-    models.cards().pop("heavy", None)
+    for key in ("heavy", "free"):
+        models.cards().pop(key, None)
     models.unload()
 
 
@@ -145,6 +146,41 @@ def test_the_default_model_depends_on_weights_and_licence(
     assert key == "heavy" and "weights are here" in why
     key, why = models.choose_default(marked=True)
     assert key == "recorte" and "takes marks" in why
+
+
+def test_a_model_whose_licence_forbids_nothing_is_the_default_where_its_weights_are(
+    heavy: Card, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = stand_in.card("free", Threshold)
+    models.cards()["free"] = free = replace(free, weights=heavy.weights)
+    monkeypatch.setattr(registry, "FREE", "free")
+    assert models.choose_default()[0] == "recorte"
+    put(place)
+    key, why = models.choose_default()
+    assert key == "free" and why == f"{free.label} is used: its weights are here."
+    assert models.choose_default(marked=True)[0] == "recorte"
+    monkeypatch.setattr(registry, "AUTOMATIC", "heavy")
+    assert models.choose_default()[0] == "free"
+    licences.acknowledge("heavy", heavy.licence_url)
+    assert models.choose_default()[0] == "heavy"
+
+
+def test_another_known_form_of_the_published_file_is_loaded(heavy: Card, place: Path) -> None:
+    licences.acknowledge("heavy", heavy.licence_url)
+    assert heavy.weights is not None
+    (file,) = heavy.weights.files
+    other = b"the same weights in half precision"
+    file = replace(file, others=(hashlib.sha256(other).hexdigest(),))
+    models.cards()["heavy"] = changed = replace(heavy, weights=Weights((file,)))
+    names = set()
+    for content in (other, DATA):
+        put(place, content)
+        assert models.load("heavy", "auto")
+        names |= set(models.identify_weights(changed))
+    assert len(names) == 2
+    put(place, other + b"x")
+    with pytest.raises(WeightsError, match=r"heavy\.pth.*SHA-256"):
+        models.load("heavy", "auto")
 
 
 def test_every_card_is_complete() -> None:
