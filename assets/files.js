@@ -4,7 +4,7 @@
 import { fits } from "./file-types.js";
 import { fill } from "./words.js";
 
-const FIELDS = ["#drop", "#dropped", "#pictures", "#footage"]
+const FIELDS = ["#drop", "#dropped", "#pictures", "#footage", "#matte-in"]
   .map((id) => `${id} input[type=file]`)
   .join(", ");
 const SHOWN_MS = 10000;

@@ -40,7 +40,8 @@ from pipeline.job import Job
 from pipeline.keys import matte_key
 from pipeline.languages.messages import Message
 from pipeline.matte import MatteFile
-from pipeline.models import Card
+from pipeline.models import Card, matte_in
+from pipeline.models.matte_in import BorrowedMatte
 from pipeline.process import process, render
 from pipeline.propagation import resume
 from pipeline.video.reading.probe import probe_clip
@@ -140,6 +141,7 @@ def _build_job(options: argparse.Namespace) -> Job:
         cut = {
             "model": _choose_model(options, bool(marks)).key,
             "prompts": marks,
+            "matte_in": _borrowed_matte(options),
             "weights": options.weights,
             "deflicker": not options.no_steady,
             "matte": options.matte,
@@ -164,8 +166,23 @@ def _build_job(options: argparse.Namespace) -> Job:
     )
 
 
+def _borrowed_matte(options: argparse.Namespace) -> BorrowedMatte | None:
+    """Return the matte of another tool that is given. Raises InputError for options that need one."""
+    invert, unpremultiply = options.matte_in_invert, options.matte_in_unpremultiply
+    if options.matte_in is not None:
+        return BorrowedMatte(options.matte_in, invert, unpremultiply)
+    if invert or unpremultiply:
+        option = "--matte-in-invert" if invert else "--matte-in-unpremultiply"
+        raise InputError("command.matte_in_missing", option=option)
+    return None
+
+
 def _choose_model(options: argparse.Namespace, marked: bool) -> Card:
     """Return the model that is asked for, or the best of those that are ready."""
+    if options.matte_in is not None:
+        if options.model not in (None, matte_in.KEY):
+            raise InputError("command.matte_in_model", key=options.model)
+        options.model = matte_in.KEY
     if options.model is None and options.weights is not None:
         raise InputError("command.weights_without_model")
     if options.model is None and options.accept_licence:

@@ -17,6 +17,7 @@ from pipeline.compositing.edges import CLEAN, Edges
 from pipeline.errors import FormatError, InputError, PromptError
 from pipeline.formats import Quality
 from pipeline.languages.messages import Message
+from pipeline.models.matte_in import BorrowedMatte
 from pipeline.prompts import Object, Prompt
 
 Sound = Literal["own", "behind", "none"]
@@ -70,6 +71,8 @@ class Job:
     crop: str | None = None
     """Aspect ratio of the result, a key of `aspect.ASPECTS`, by a window that follows the subject; None: the
     whole frame."""
+    matte_in: BorrowedMatte | None = None
+    """Matte of another tool, for the model `matte-in`; others do not use it."""
 
     def check(self, clip: Clip) -> None:
         """Raise InputError where the job does not fit the clip or contradicts itself."""
@@ -125,6 +128,8 @@ class Job:
             raise InputError("marks.start_outside", start=self.start, name=clip.name, length=clip.duration)
         if self.end is not None and not self.start < self.end < math.inf:
             raise InputError("marks.end_not_after_start", end=self.end, start=self.start)
+        if card.given and self.matte_in is None:
+            raise InputError("matte_in.needed")
         for prompt in self.prompts:
             prompt.check(clip.width, clip.height, clip.duration)
             chosen = prompt.candidate is not None
@@ -166,6 +171,7 @@ class Job:
         def seen(path: Path) -> str:
             return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
 
+        matte = self.matte_in
         return {
             "source": seen(self.source),
             "output": seen(self.output),
@@ -187,6 +193,7 @@ class Job:
             "matte": None if self.matte is None else seen(self.matte),
             # Only where it is set: the keys of results that were made before are those of today.
             **({} if self.crop is None else {"crop": self.crop}),
+            **({} if matte is None else {"matte_in": matte.to_json(seen(matte.path))}),
         }
 
     @classmethod
@@ -208,6 +215,7 @@ class Job:
         def path(key: str) -> Path | None:
             return None if data.get(key) is None else folder / data[key]
 
+        matte = data.get("matte_in")
         plain = {key: value for key, value in data.items() if key != "stable"}
         return cls(
             **plain
@@ -223,6 +231,7 @@ class Job:
                 "rate": None if data.get("rate") is None else Fraction(data["rate"]),
                 "weights": path("weights"),
                 "matte": path("matte"),
+                "matte_in": None if matte is None else BorrowedMatte.from_json(matte, folder),
             }
         )
 

@@ -42,7 +42,9 @@ def _inputs(job: Job) -> dict[str, Any]:
         "source": fingerprint(job.source),
         "model": [job.model, card.version],
         "weights": models.identify_weights(card, job.weights),
-        "stable": job.deflicker and card.per_frame,
+        "stable": job.deflicker and card.deflickers,
+        # Only where there is one: the keys of mattes that were made before are those of today.
+        **({"matte_in": job.matte_in.identify()} if card.given and job.matte_in is not None else {}),
     }
 
 

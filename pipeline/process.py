@@ -185,6 +185,8 @@ def _prepare_outputs(job: Job, written: list[Path], *read: Path) -> None:
     read += (job.source,)
     if isinstance(job.background, Picture | Footage):
         read += (job.background.path,)
+    if job.matte_in is not None:
+        read += (job.matte_in.path,)
     for path in written:
         if any(path.exists() and other.exists() and path.samefile(other) for other in read):
             raise InputError("writing.overwrites", name=path.name)

@@ -25,6 +25,17 @@ def add_matte_options(parser: argparse.ArgumentParser) -> None:
     ):
         parser.add_argument(name, metavar=form, action="append", default=[], help=text)
     parser.add_argument("--prompts", metavar="FILE.json", type=Path, help="marks as a JSON list")
+    parser.add_argument(
+        "--matte-in",
+        metavar="PATH",
+        type=Path,
+        help="the matte of another tool in place of a model: a video, or a folder of PNG or EXR pictures",
+    )
+    for name, text in (
+        ("--matte-in-invert", "white is the background in it"),
+        ("--matte-in-unpremultiply", "it is the brightness, which was multiplied by alpha"),
+    ):
+        parser.add_argument(name, action="store_true", help=text)
     parser.add_argument("--matte", metavar="FILE.mkv", type=Path, help="keep the matte here, and reuse it")
     parser.add_argument("--device", metavar="auto|cpu|cuda[:N]", default="auto")
     parser.add_argument(

@@ -14,10 +14,12 @@ from PIL import Image
 
 from pipeline.clip import Clip
 from pipeline.compositing import images
-from pipeline.errors import AnimatedPictureError, BackgroundError, VideoError, WorkerLost
+from pipeline.errors import AnimatedPictureError, BackgroundError, InputError, VideoError, WorkerLost
+from pipeline.job import Job
 from pipeline.jobs.worker import Worker
 from pipeline.languages.messages import Message
 from pipeline.limits import Limits
+from pipeline.models.matte_in import BorrowedMatte
 
 LIMITS = Limits(memory_bytes=6 * 2**30, open_files=256, cpu_seconds=900, seconds=1800)
 """Limits for a video. A decoder's sixteen threads may each hold a frame of the largest size."""
@@ -43,6 +45,18 @@ def check_video(
     except WorkerLost as error:
         raise VideoError("video.unsafe", name=name, how=_describe_loss(error)) from error
     return clip
+
+
+def check_matte(matte: BorrowedMatte, name: str, job: Job) -> None:
+    """Open a matte of another tool and check that it fits a job's video and the part of it that is kept.
+
+    `name` is the file's name in error sentences. Raises InputError where it does not.
+    """
+    try:
+        with Worker(SandboxedReader, limits=LIMITS) as worker:
+            worker.call(SandboxedReader.matte, matte, job)
+    except WorkerLost as error:
+        raise InputError("video.unsafe", name=name, how=_describe_loss(error)) from error
 
 
 def rewrite_picture(path: Path, name: str, output: Path) -> None:
@@ -77,6 +91,12 @@ class SandboxedReader:
             save_index(path)
         if next(read_frames(path), None) is None:
             raise VideoError("video.nothing_decoded", name=name)
+
+    def matte(self, matte: BorrowedMatte, job: Job) -> None:
+        from pipeline.propagation import borrowed
+
+        mattes = borrowed.find_mattes(replace(job, matte_in=matte))
+        mattes.read_first()
 
     def picture(self, path: Path, name: str, output: Path) -> None:
         if images.is_animated(path):

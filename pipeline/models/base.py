@@ -147,6 +147,8 @@ class Card:
     """Recognises its subject in another scene; a model that does not ends with its scene."""
     per_frame: bool = False
     """Predicts each frame by itself, so that consecutive mattes need deflickering."""
+    given: bool = False
+    """Stands for the mattes of another tool, which are left as they are: there is nothing to load."""
     preview_frames: int = 24
     """At most so many frames lie between a mark and a preview; few where each of them is slow."""
     version: int = 1
@@ -161,6 +163,11 @@ class Card:
     def acknowledged(self) -> bool:
         """True if the user has acknowledged what its licence forbids, or it forbids nothing."""
         return not self.restriction or licences.is_acknowledged(self.key)
+
+    @property
+    def deflickers(self) -> bool:
+        """True if its consecutive mattes are deflickered, where a job asks for it."""
+        return self.per_frame and not self.given
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the `models` command prints it; some keys there differ from the attributes."""

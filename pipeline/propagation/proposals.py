@@ -37,7 +37,8 @@ _APART = 24
 
 def needs_proposals(job: Job) -> bool:
     """Return True if no prompt of the job initialises an object, and its model can propose one."""
-    if any(prompt.initialises for prompt in job.active_prompts) or not models.card(job.model).automatic:
+    card = models.card(job.model)
+    if any(prompt.initialises for prompt in job.active_prompts) or not card.automatic or card.given:
         return False
     return isinstance(models.load(job.model, job.device, job.weights), Proposer)
 

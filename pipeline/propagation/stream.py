@@ -24,7 +24,8 @@ from pipeline.imaging.scene_cuts import SceneCutDetector
 from pipeline.job import Job
 from pipeline.models import Model, Prediction, PromptedFrame
 from pipeline.prompts import Prompt
-from pipeline.propagation import deflicker
+from pipeline.propagation import borrowed, deflicker
+from pipeline.propagation.borrowed import BorrowedMattes
 from pipeline.propagation.plan import PromptsByFrame
 from pipeline.propagation.predictions import FramePrediction
 from pipeline.propagation.review import Review
@@ -43,18 +44,18 @@ def create_stream(job: Job, *, thinned: bool = False) -> Stream:
     from movement: scene cuts, deflickering and review are off.
     """
     card = models.card(job.model)
-    model = models.load(job.model, job.device, job.weights)
+    model = borrowed.find_mattes(job) if card.given else models.load(job.model, job.device, job.weights)
     return partial(
         run_model,
         model,
         has_memory=card.has_memory or thinned,
-        deflickered=card.per_frame and job.deflicker and not thinned,
+        deflickered=card.deflickers and job.deflicker and not thinned,
         reviewed=not thinned,
     )
 
 
 def run_model(
-    model: Model,
+    model: Model | BorrowedMattes,
     frames: Iterator[Frame],
     marks: PromptsByFrame,
     state: State | None = None,
@@ -133,9 +134,12 @@ def _stream_state(
 
 
 def _predict(
-    model: Model, frames: Iterator[Frame], marks: PromptsByFrame, state: State | None
+    model: Model | BorrowedMattes, frames: Iterator[Frame], marks: PromptsByFrame, state: State | None
 ) -> Iterator[FramePrediction]:
     """Run the model over frames and check that its mattes fit them one for one."""
+    if isinstance(model, BorrowedMattes):
+        yield from model.predict(frames)
+        return
     waiting: deque[Frame] = deque()
 
     def prompted_frames() -> Iterator[PromptedFrame]:

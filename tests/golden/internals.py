@@ -25,6 +25,7 @@ from pipeline.jobs import sandbox
 from pipeline.jobs.runner import Runner
 from pipeline.keys import matte_key, result_key
 from pipeline.matte import MatteFile
+from pipeline.models.matte_in import BorrowedMatte
 from pipeline.process import process
 from pipeline.prompts import Box, Object, Point, Prompt, Stroke
 from pipeline.propagation import spool
@@ -40,6 +41,7 @@ from ui.sessions.service import SessionService
 __all__ = [
     "FORMATS",
     "Blur",
+    "BorrowedMatte",
     "Box",
     "Colour",
     "Database",

@@ -9,6 +9,7 @@ from typing import Any
 from tests.golden import internals
 from tests.golden.internals import (
     Blur,
+    BorrowedMatte,
     Box,
     Colour,
     Edges,
@@ -91,6 +92,9 @@ def fixed() -> dict[str, Job]:
         ),
         "blur": Job(source, DATA / "out.mp4", "rmbg", background=Blur(24.5), format="hevc"),
         "unsteady": Job(source, DATA / "out.mp4", "rmbg", background=Blur(), deflicker=False),
+        "matte-in": Job(
+            source, DATA / "out.mp4", "matte-in", matte_in=BorrowedMatte(DATA / "matte.mkv", invert=True)
+        ),
         "weights": Job(source, DATA / "out.mp4", "sam2-tiny", (CLICK,), weights=DATA / "weights.pt"),
     }
 

@@ -63,7 +63,7 @@ def test_json_round_trip(job: Job) -> None:
     assert Job.from_json(data, FOLDER) == job
     written = {"deflicker": "stable"}
     # What is not in the Job changes nothing.
-    unwritten = {"crop"} if job.crop is None else set()
+    unwritten = {name for name in ("crop", "matte_in") if getattr(job, name) is None}
     assert data.keys() == {written.get(field.name, field.name) for field in fields(Job)} - unwritten
 
 

@@ -140,6 +140,8 @@ ACTIONS: dict[str, tuple[Any, ...]] = {
     "choices.choose_video": (VIDEO, "a.mp4"),
     "choices.choose_stock_background": (stock_backgrounds.NAMES[0],),
     "choices.fit_background": ("fit",),
+    "choices.choose_matte": (VIDEO, "a.mp4"),
+    "choices.read_matte": (True, False),
     "choices.choose_edges": (Edges(grow=3),),
     "choices.choose_format": ("webm",),
     "choices.choose_quality": ("best",),
@@ -371,6 +373,8 @@ def given(handler: Callable[..., Any], id: str, request: gr.Request, file: Path)
         "feather": 1.0,
         "despill": "none",
         "name": "Mine",
+        "invert": True,
+        "unpremultiply": False,
     }
     parameters = inspect.signature(handler).parameters.values()
     return [values[one.name] for one in parameters if one.default is one.empty]

@@ -20,6 +20,7 @@ from ui.page.handlers import Updates, language_of, with_error_toasts
 from ui.page.i18n import I18N, localized, localized_heading
 from ui.page.sections.background import BackgroundSection
 from ui.page.sections.edges import EdgesSection
+from ui.page.sections.matte import MatteSection
 from ui.page.sections.preview import PreviewSection
 from ui.page.sections.result import ResultSection
 from ui.page.sections.sessions import SessionsSection
@@ -178,6 +179,7 @@ class _Sections(NamedTuple):
     upload: UploadSection
     video: VideoSection
     subject: SubjectSection
+    matte: MatteSection
     background: BackgroundSection
     edges: EdgesSection
     preview: PreviewSection
@@ -206,6 +208,7 @@ def _render(service: SessionService) -> tuple[Context, _Sections]:
                     video = VideoSection.render()
                 with _group("subject"):
                     subject = SubjectSection.render()
+                    matte = MatteSection.render()
                 with _group("background"):
                     background = BackgroundSection.render()
                     edges = EdgesSection.render()
@@ -227,9 +230,9 @@ def _render(service: SessionService) -> tuple[Context, _Sections]:
         sessions_tab=sessions_tab,
         timer=timer,
         fit=background.fit,
-        sections=(upload, video, subject, background, edges, result, preview),
+        sections=(upload, video, subject, matte, background, edges, result, preview),
     )
-    return context, _Sections(upload, video, subject, background, edges, preview, result, sessions)
+    return context, _Sections(upload, video, subject, matte, background, edges, preview, result, sessions)
 
 
 def _group(name: str) -> gr.Column:

@@ -18,7 +18,9 @@ from pipeline.compositing.edges import Edges
 from pipeline.errors import AnimatedPictureError, InputError
 from pipeline.formats import Quality
 from pipeline.job import GREEN, Job, Sound
-from ui.sessions.intake import Intake
+from pipeline.models import matte_in
+from pipeline.models.matte_in import BorrowedMatte
+from ui.sessions.intake import MATTE_PREFIX, Intake
 from ui.sessions.library import stock_backgrounds
 from ui.sessions.merging import Conflict, Marks, merge
 from ui.sessions.queueing import RunQueue
@@ -139,6 +141,28 @@ class Choices:
     def choose_model(self, id: str, key: str) -> Session:
         models.card(key)
         return self._change(id, model=key)
+
+    def choose_matte(self, id: str, file: Path, name: str) -> Session:
+        """Take an uploaded matte of another tool in place of a model. Raises InputError for an unfit one."""
+        try:
+            previous = self._open(id)
+            path = self._intake.take_matte(file, name, previous.job, previous.folder, self._owner)
+        finally:
+            file.unlink(missing_ok=True)
+        before = previous.job.matte_in
+        session = self._change(id, model=matte_in.KEY, matte_in=BorrowedMatte(path))
+        needed = {path, *([] if before is None else [before.path])}  # as of a background
+        for old in path.parent.glob(f"{MATTE_PREFIX}*"):
+            if old not in needed and self._queue.is_gone(id):
+                old.unlink(missing_ok=True)
+        return session
+
+    def read_matte(self, id: str, invert: bool, unpremultiply: bool) -> Session:
+        """Set how the matte of another tool is read, as in `BorrowedMatte`; without one nothing changes."""
+        borrowed = self._open(id).job.matte_in
+        if borrowed is None:
+            return self._open(id)
+        return self._change(id, matte_in=BorrowedMatte(borrowed.path, invert, unpremultiply))
 
     def choose_edges(self, id: str, edges: Edges) -> Session:
         edges.check()

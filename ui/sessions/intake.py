@@ -15,6 +15,7 @@ from pipeline.files import clean_name, replacing
 from pipeline.job import Job
 from pipeline.jobs import sandbox
 from pipeline.languages.messages import Message
+from pipeline.models.matte_in import BorrowedMatte
 from pipeline.video.reading.index_cache import index_path
 from ui.sessions.library import stock_backgrounds
 from ui.sessions.limits.quota import Quota
@@ -24,6 +25,10 @@ from ui.sessions.store import LONGEST_NAME, SessionStore
 
 _PROBES, _PROBES_EACH, _PROBES_WAITING = 6, 2, 2
 """Uploads that are probed at once in all, of each user, and how many more of each user wait."""
+
+
+MATTE_PREFIX = "matte-in-"
+"""Begins the names of mattes of another tool in a session's folder."""
 
 
 class Intake:
@@ -95,6 +100,19 @@ class Intake:
             sandbox.check_video(file, name, admit=partial(self._admit, file))
             # A suffix that is no picture's, whatever the upload was called.
             target = folder / f"background-{uuid4().hex[:8]}.video"
+            with replacing(target) as part:
+                shutil.move(file, part)
+        return target
+
+    def take_matte(self, file: Path, name: str, job: Job, folder: Path, owner: UUID | None) -> Path:
+        """Move an uploaded matte of another tool into a session's folder; returns its path.
+
+        Raises InputError for a file that is no matte of the job's video.
+        """
+        self._limits.check_bytes(name, file.stat().st_size)
+        with self._quota.reserve(owner, file), self._probes.slot(owner):
+            sandbox.check_matte(BorrowedMatte(file), name, job)
+            target = folder / f"{MATTE_PREFIX}{uuid4().hex[:8]}{_safe_suffix(name)}"
             with replacing(target) as part:
                 shutil.move(file, part)
         return target

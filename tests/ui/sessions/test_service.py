@@ -1068,3 +1068,31 @@ def test_objects_of_a_stored_matte_are_not_recomputed(service: SessionService, p
     model = models.load("pointing", "auto")
     model.predict = None  # type: ignore[method-assign,assignment]
     assert [len(n) for n in service.frames.make_previews(done)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_an_uploaded_matte_takes_the_place_of_a_model(
+    service: SessionService, upload: Any, tmp_path: Path
+) -> None:
+    session = service.open(service.create(upload(), "a.mp4"))
+    white = [np.full((HEIGHT, WIDTH, 3), 255, np.uint8)] * 12
+    file = rendered.write_clip(tmp_path / "white.mp4", white)
+    taken = service.choices.choose_matte(session.id, file, "white.mp4")
+    borrowed = taken.job.matte_in
+    assert taken.job.model == "matte-in" and borrowed is not None and not file.exists()
+    assert borrowed.path.parent == taken.folder and borrowed.path.suffix == ".mp4"
+    inverted = service.choices.read_matte(session.id, True, False).job.matte_in
+    assert inverted is not None and (inverted.path, inverted.invert) == (borrowed.path, True)
+    picture = service.frames.render_frame(service.open(session.id), 3, "cutout")
+    assert picture.cut and np.asarray(Image.open(io.BytesIO(picture.data)).convert("RGBA"))[..., 3].max() < 8
+
+    square = rendered.write_clip(tmp_path / "square.mp4", [np.zeros((64, 64, 3), np.uint8)] * 12)
+    with pytest.raises(InputError, match="another shape"):
+        service.choices.choose_matte(session.id, square, "square.mp4")
+    assert not square.exists() and service.open(session.id).job.matte_in == inverted
+
+    other = rendered.write_clip(tmp_path / "other.mp4", white)
+    third = rendered.write_clip(tmp_path / "third.mp4", white)
+    service.choices.choose_matte(session.id, other, "other.mp4")
+    service.choices.choose_matte(session.id, third, "third.mp4")
+    assert len(list(taken.folder.glob("matte-in-*"))) == 2  # the latest, and the one before it
+    assert service.choices.choose_model(session.id, "grabcut").job.matte_in is not None

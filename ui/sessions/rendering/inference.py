@@ -342,7 +342,8 @@ class InferenceService:
 
     def _load_model(self, job: Job) -> None:
         """Load the model before taking the model's lock, for loading is slow."""
-        models.load(job.model, job.device, job.weights)
+        if not models.card(job.model).given:
+            models.load(job.model, job.device, job.weights)
 
     def _cache(self, key: tuple[str, int], matte: Matte, *, propagated: bool = False) -> None:
         if key in self._propagated and not propagated:

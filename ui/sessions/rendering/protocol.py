@@ -51,7 +51,7 @@ class RenderRequest:
     def matte_inputs(self) -> tuple[Any, ...]:
         """Inputs of the matte; a different value means that the marks have changed."""
         job = self.effective_job
-        return job.model, job.active_prompts, job.deflicker, job.weights
+        return job.model, job.active_prompts, job.deflicker, job.weights, job.matte_in
 
 
 @dataclass(frozen=True)
@@ -256,9 +256,9 @@ class InferenceClient:
 
 
 def can_load_model(job: Job) -> bool:
-    """Return True if the job's model has its weights and, if its licence asks for it, an acknowledgement."""
+    """Return True if the job's model has its weights, its matte, and an acknowledgement, if it needs them."""
     try:
         models.check_loadable(models.card(job.model), job.weights)
     except WeightsError:
         return False
-    return True
+    return job.matte_in is not None or not models.card(job.model).given
