@@ -47,6 +47,32 @@ def test_make_is_in_view(server: Server, visit: Visit, clip: Path, width: int, h
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize("locale", ["en-GB", "es-ES", "de-DE"])
+def test_the_whole_editor_is_in_view_at_1440_by_900(
+    server: Server, visit: Visit, clip: Path, locale: str
+) -> None:
+    page = visit(server.url, locale=locale, viewport={"width": 1440, "height": 900})
+    page.locator("#drop input[type=file]").set_input_files(clip)
+    expect(picture(page)).to_have_attribute("aria-busy", "false")
+    expect(page.locator("#make")).to_be_visible()
+    boxes = page.evaluate(
+        """() => {
+            const names = ["picture", "message", "toolbar", "objects", "timeline"];
+            const nodes = names.map((name) => document.querySelector(`.stage [data-part=${name}]`));
+            return [...nodes, document.querySelector("#make")].map((node) => {
+                const { left, top, right, bottom } = node.getBoundingClientRect();
+                return [left, top, right, bottom];
+            });
+        }"""
+    )
+    assert all(0 <= left < right <= 1440 and 0 <= top < bottom <= 900 for left, top, right, bottom in boxes)
+    assert page.evaluate("scrollY") == 0
+    rows = page.locator(".toolbar .group").evaluate_all("all => all.map(node => node.offsetTop)")
+    assert len(set(rows[1:])) == 1, "tools, history and views stand in one row"
+    height = boxes[0][3] - boxes[0][1]
+    assert height > 0.5 * 900, "the picture is the largest thing"
+
+
 def test_nothing_stays_behind_the_bar_of_a_phone(server: Server, visit: Visit, clip: Path) -> None:
     page = visit(server.url, viewport=PHONE, has_touch=True)
     page.locator("#drop input[type=file]").set_input_files(clip)
