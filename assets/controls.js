@@ -55,3 +55,8 @@ document.addEventListener("keydown", (event) => {
   target.blur();
   target.focus();
 });
+// At once, while the name still has the focus: an event of Gradio's would come when something else may have it.
+document.addEventListener("keydown", (event) => {
+  const target = targetOf(event);
+  if (target.closest("#name") && event.key === "Enter" && !event.isComposing) target.blur();
+});

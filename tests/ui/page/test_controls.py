@@ -220,11 +220,11 @@ def test_sliders_work_by_keyboard(server: Server, visit: Visit, clip: Path) -> N
         page.locator("#grow input[type=number]").fill("3")
         page.locator("#grow input[type=number]").press("Enter")
     assert focused(page) == "grow"
-    page.wait_for_load_state("networkidle")
+    page.evaluate("window.recorte.settled()")
     assert kept() == "3/0"
     with page.expect_response(re.compile("queue/join")):
         page.locator("#feather input[type=range]").press("ArrowRight")
-    page.wait_for_load_state("networkidle")
+    page.evaluate("window.recorte.settled()")
     assert kept() == "3/1"
 
 

@@ -92,7 +92,7 @@ def test_the_entry_of_a_deleted_session_becomes_that_of_the_empty_page(
     page.go_back()
     expect(page.get_by_test_id("toast-body")).to_contain_text("This session does not exist")
     expect(page.locator("#drop")).to_be_visible()
-    until(lambda: "session=" not in page.url)
+    until(lambda: "session=" not in page.evaluate("location.href"))
     page.go_back()
     page.go_back()
     expect(page.locator("#current textarea")).to_have_value(first)

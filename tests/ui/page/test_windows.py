@@ -56,6 +56,21 @@ def test_a_choice_in_one_window_is_seen_in_the_other(server: Server, visit: Visi
     expect(other.locator("#progress")).to_contain_text("Done in")
 
 
+def test_a_run_begun_in_another_window_is_seen_in_an_open_list(
+    server: Server, visit: Visit, lasting_clip: Path
+) -> None:
+    one = started(server, visit, lasting_clip)
+    choose_model(one, "Dwelling")
+    other = visit(server.url)
+    other.get_by_role("tab", name="Sessions").click()
+    card = other.locator(f'.card[data-id="{session(one)}"]')
+    expect(card).to_contain_text("ready")
+    one.locator("#make").click()
+    expect(card).to_contain_text(re.compile(r"running · [1-9]\d* of 2400 frames"))
+    one.locator("#cancel").click()
+    expect(card).to_contain_text("cancelled")
+
+
 def test_frames_to_check_are_shown_when_a_run_is_done(server: Server, visit: Visit, clip: Path) -> None:
     page = started(server, visit, clip)
     choose_model(page, "Doubting")

@@ -29,12 +29,17 @@ _HTML = """
 """
 
 
+_RUNNING_SECONDS = 1.0
+_RESTING_SECONDS = 4.0
+"""Time between two looks at the list while none of its sessions runs: another window may start one."""
+
+
 @dataclass(frozen=True)
 class SessionsSection(Section):
     search: gr.Textbox
     cards: gr.HTML
     timer: gr.Timer
-    """Active while one of the listed sessions is queued or running."""
+    """Active while the list is open; its interval is shorter while a listed session is queued or running."""
 
     @classmethod
     def render(cls) -> Self:
@@ -56,7 +61,7 @@ class SessionsSection(Section):
                 elem_id="cards",
                 words=text.CARDS,
             ),
-            timer=gr.Timer(1.0, active=False),
+            timer=gr.Timer(_RESTING_SECONDS, active=False),
         )
 
     def show(
@@ -68,9 +73,10 @@ class SessionsSection(Section):
         if deleted is not None:
             undo = {"id": str(deleted.id), "name": deleted.name, "seconds": UNDO_SECONDS}
         cards = [card(session, language) for session in sessions]
+        running = any(session.running for session in sessions)
         return {
             self.cards: {"cards": cards, "search": search, "gone": undo},
-            self.timer: gr.Timer(active=any(session.running for session in sessions)),
+            self.timer: gr.Timer(_RUNNING_SECONDS if running else _RESTING_SECONDS, active=True),
         }
 
     def wire(self, context: Context) -> None:

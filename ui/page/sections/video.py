@@ -55,5 +55,4 @@ class VideoSection(EditorSection):
             return context.service_for(request).rename(id, name).row.name
 
         self.another.click(context.clear, None, context.cleared, show_progress="hidden", api_name="nothing")
-        self.name.submit(None, None, None, js="() => document.activeElement.blur()")
         self.name.blur(rename, [context.current, self.name], self.name, show_progress="hidden")
