@@ -145,6 +145,12 @@ class Job:
             raise PromptError("marks.needed", label=card.label)
 
     @property
+    def is_per_frame(self) -> bool:
+        """True if the model predicts each frame without the others: no mark initialises a tracker."""
+        card = models.card(self.model)
+        return card.per_frame and not (card.tracker and any(p.initialises for p in self.active_prompts))
+
+    @property
     def active_prompts(self) -> tuple[Prompt, ...]:
         """Prompts of the objects that are switched on."""
         off = {item.number for item in self.objects if not item.on}

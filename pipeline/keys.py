@@ -43,9 +43,17 @@ def _inputs(job: Job) -> dict[str, Any]:
         "model": [job.model, card.version],
         "weights": models.identify_weights(card, job.weights),
         "stable": job.deflicker and card.deflickers,
+        **_tracker(job, card),
         # Only where there is one: the keys of mattes that were made before are those of today.
         **({"matte_in": job.matte_in.identify()} if card.given and job.matte_in is not None else {}),
     }
+
+
+def _tracker(job: Job, card: models.Card) -> dict[str, Any]:
+    """Return the version of the model that follows the marks for another one, if there are both."""
+    if not card.tracker or job.is_per_frame:
+        return {}
+    return {"tracker": [card.tracker, models.card(card.tracker).version]}
 
 
 def _digest(inputs: Any) -> str:

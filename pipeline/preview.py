@@ -71,7 +71,7 @@ def predict_steps(
         for own in proposals.inputs_for_preview(job, clip).plan(clip, (0, index.pts[-1] + 1))
     ]
     stream = create_stream(job, thinned=True)
-    steps = min(steps, models.card(job.model).preview_frames)
+    steps = 0 if job.is_per_frame else min(steps, models.card(job.model).preview_frames)
     with tempfile.TemporaryDirectory(prefix="recorte-") as folder:
         thinned = _thin(list(chain.from_iterable(plan)), wanted, index, steps)
         for step in run.run_plan(clip, stream, plan, Path(folder), thinned, read=read):
@@ -115,7 +115,7 @@ def find_corrected_segment(clip: Clip, job: Job, pts: int) -> Segment | None:
     model works frame by frame.
     """
     marks = prompts_by_frame(job.active_prompts, clip)
-    if pts not in marks or models.card(job.model).per_frame:
+    if pts not in marks or job.is_per_frame:
         return None
     first, past = pts_range(job, clip)
     inputs = proposals.inputs_for_preview(job, clip)

@@ -24,11 +24,10 @@ from pipeline.models.loading import (
     load,
     unload,
 )
-from pipeline.models.registry import AUTOMATIC, FREE, card, cards, choose_default
+from pipeline.models.registry import AUTOMATIC, card, cards, choose_default
 
 __all__ = [
     "AUTOMATIC",
-    "FREE",
     "LOW_CONFIDENCE",
     "Candidate",
     "Card",

@@ -149,6 +149,9 @@ class Card:
     """Predicts each frame by itself, so that consecutive mattes need deflickering."""
     given: bool = False
     """Stands for the mattes of another tool, which are left as they are: there is nothing to load."""
+    tracker: str = ""
+    """Key of the model that segments and follows what is marked, for one that only finds what stands out;
+    empty: there is none."""
     preview_frames: int = 24
     """At most so many frames lie between a mark and a preview; few where each of them is slow."""
     version: int = 1

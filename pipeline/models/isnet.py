@@ -1,4 +1,7 @@
-"""IS-Net and models of its architecture: mattes of the most prominent subject, without prompts.
+"""IS-Net and models of its architecture: mattes of the most prominent subject, or of one that is marked.
+
+Without marks each frame is predicted by itself. A subject that is marked is followed by Recorte's tracker,
+see `pipeline.models.guided`.
 
 The network is our own (`pipeline.networks.isnet`), the checkpoint is read as data: tensors by their published
 names, or the constants of an ONNX file, which are those of the convolutions its nodes are named after.
@@ -9,8 +12,10 @@ a slow first frame, faster ones after it.
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +24,10 @@ import cv2
 from pipeline import devices
 from pipeline.arrays import Floats, Image, Matte, as_floats
 from pipeline.imaging import guided_filter
-from pipeline.models.base import Card, Prediction, PromptedFrame
+from pipeline.models import guided, loading
+from pipeline.models.base import Candidate, Card, Model, Prediction, PromptedFrame
+from pipeline.models.recorte.model import Recorte
+from pipeline.prompts import Point
 from pipeline.stream_state import State
 from pipeline.weights import checkpoints, onnx_file
 from pipeline.weights.spec import File, Weights
@@ -29,6 +37,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from pipeline.networks import isnet as isnet_network
+
+TRACKER = "recorte"
+"""Key of the model that follows what is marked."""
 
 SIDE = 1024
 """Pixels of the network's grid, both ways, whatever the frame's shape."""
@@ -40,17 +51,57 @@ _FRAME_BYTES = 2**30
 class Isnet:
     """The model; its streams share the network and nothing else."""
 
-    def __init__(self, network: nn.Module, device: torch.device) -> None:
-        """`network` maps pictures `[N, 3, H, W]`, RGB, -0.5 to 0.5, to logits `[N, 1, H, W]`."""
+    def __init__(
+        self, network: nn.Module, device: torch.device, load_tracker: Callable[[], Model] | None = None
+    ) -> None:
+        """`network` maps pictures `[N, 3, H, W]`, RGB, -0.5 to 0.5, to logits `[N, 1, H, W]`.
+
+        `load_tracker` loads the model `recorte`, for marks; None: there will be none.
+        """
         import torch
 
         self._device = device
         network = network.eval().to(device).to(memory_format=torch.channels_last)
         self._network = torch.compile(network) if os.environ.get("RECORTE_COMPILE") == "1" else network
+        self._load_tracker = load_tracker
 
     def predict(self, frames: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:
-        size = devices.batch_size(self._device, _FRAME_BYTES)
-        yield from devices.run_batches(self._predict_batch, iter(frames), size)
+        frames = iter(frames)
+        first = next(frames, None)
+        if first is None:
+            return
+        frames = itertools.chain([first], frames)
+        # An empty state is that of frames without marks.
+        if state or (state is None and first.prompt and first.prompt.initialises):
+            # One by one: the tracker's state belongs to the latest frame.
+            followed = guided.follow(self._tracker(), frames, state)
+            yield from devices.run_batches(self._refine_batch, followed, 1)
+        else:
+            size = devices.batch_size(self._device, _FRAME_BYTES)
+            yield from devices.run_batches(self._predict_batch, frames, size)
+
+    def candidates(self, frame: PromptedFrame) -> list[Candidate]:
+        """As `OffersCandidates.candidates`: those of the tracker."""
+        return self._tracker().candidates(frame)
+
+    def find_thing(self, image: Image, point: Point) -> Generator[None, None, Matte | None]:
+        """As `FindsThings.find_thing`, by the tracker."""
+        return (yield from self._tracker().find_thing(image, point))
+
+    def _tracker(self) -> Recorte:
+        tracker = self._load_tracker and self._load_tracker()
+        if not isinstance(tracker, Recorte):
+            raise RuntimeError("This model was created without a tracker.")
+        return tracker
+
+    def _refine_batch(self, frames: Sequence[guided.GuidedFrame]) -> list[Prediction]:
+        """Return the predictions with the network's alpha within the tracker's windows."""
+        shown = [(g, g.window) for g in frames if g.window is not None]
+        if not shown:
+            return [g.prediction for g in frames]
+        crops = [PromptedFrame(window.cut(g.frame.image)) for g, window in shown]
+        alphas = iter(prediction.matte for prediction in self._predict_batch(crops))
+        return [g.prediction if g.window is None else guided.refine(g, next(alphas)) for g in frames]
 
     def _predict_batch(self, frames: Sequence[PromptedFrame]) -> list[Prediction]:
         import torch
@@ -154,7 +205,7 @@ def _load(device: str, files: list[Path]) -> Isnet:
     with torch.device("meta"):  # without drawing 44 million numbers that are replaced at once
         network = isnet.Isnet().to_empty(device="cpu")
     load_into(network, files[0])
-    return Isnet(isnet.fuse_norms(network), chosen)
+    return Isnet(isnet.fuse_norms(network), chosen, partial(loading.load, TRACKER, device))
 
 
 def _card(key: str, label: str, purpose: str, licence: tuple[str, str], restriction: str, file: File) -> Card:
@@ -163,16 +214,19 @@ def _card(key: str, label: str, purpose: str, licence: tuple[str, str], restrict
         key=key,
         label=label,
         purpose=purpose,
-        points=False,
-        box=False,
+        points=True,
+        box=True,
         automatic=True,
+        candidates=True,
+        splits=True,
+        tracker=TRACKER,
         licence=licence[0],
         licence_url=licence[1],
         restriction=restriction,
         load=_load,
         weights=Weights((file,)),
         per_frame=True,
-        preview_frames=0,
+        preview_frames=4,
         version=2 if key == "rmbg" else 1,
     )
 

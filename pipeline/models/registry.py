@@ -12,9 +12,9 @@ from pipeline.models.base import Card
 
 PACKAGE = "pipeline.models"
 
-AUTOMATIC, FREE, OWN, WEIGHTLESS = "rmbg", "isnet", "recorte", "grabcut"
-"""The models that may be the default: one that is downloaded, one that is and whose licence forbids nothing,
-the application's own, one without weights."""
+AUTOMATIC, OWN, WEIGHTLESS = "rmbg", "recorte", "grabcut"
+"""The models that may be the default: one that is downloaded, the application's own, one without weights.
+Not IS-Net: without marks it finds the subject less often than the application's own."""
 
 
 @cache
@@ -45,14 +45,13 @@ def choose_default(
 
     `marked`: there are marks. `accepts` tests if the user has acknowledged what a model's licence forbids.
     """
-    best, free, spare = card(AUTOMATIC), card(FREE), card(OWN)
+    best, spare = card(AUTOMATIC), card(OWN)
     if not spare.present:
         spare = card(WEIGHTLESS)
     if marked:
         return spare.key, f"{spare.label} is used: it takes marks and needs no download."
-    for found in (best, free):
-        if found.present and accepts(found):
-            return found.key, f"{found.label} is used: its weights are here."
-    if best.present:
+    if not best.present:
+        return spare.key, f"{spare.label} is used: the weights of {best.label} are not here."
+    if not accepts(best):
         return spare.key, f"{spare.label} is used: the licence of {best.label} is not acknowledged yet."
-    return spare.key, f"{spare.label} is used: the weights of {best.label} are not here."
+    return best.key, f"{best.label} is used: its weights are here."

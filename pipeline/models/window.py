@@ -49,6 +49,16 @@ class Window(NamedTuple):
             cv2.resize(image[self._slices], (self.columns, self.rows), interpolation=how), np.uint8
         )
 
+    def cut(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Crop a frame or a matte at its own resolution: `[height, width]` or with channels, uint8."""
+        return np.ascontiguousarray(image[self._slices])
+
+    def paste(self, matte: Matte, height: int, width: int) -> Matte:
+        """Return the matte of a frame, `[height, width]` uint8, from that of `cut`; it is 0 outside."""
+        whole = np.zeros((height, width), np.uint8)
+        whole[self._slices] = matte
+        return whole
+
     def to_frame(self, mask: Floats, image: Image) -> Matte:
         """Return the frame's matte, `[H, W]` uint8, from a mask on the grid, 0 to 1; it is 0 outside."""
         matte = np.zeros(image.shape[:2], np.uint8)

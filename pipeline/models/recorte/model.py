@@ -40,11 +40,17 @@ class Recorte:
         self._candidates = Candidates(self._segment_crop, self._take_all)
 
     def predict(self, frames: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:
+        return (prediction for prediction, _ in self.follow(frames, state))
+
+    def follow(
+        self, frames: Iterator[PromptedFrame], state: State | None = None
+    ) -> Iterator[tuple[Prediction, Window | None]]:
+        """Do as `predict`, and yield with each prediction the window in which it was made."""
         stream = Stream(self.encode, self._candidates)
         if state is not None:
             stream.restore(state, self._device)
         for frame in frames:
-            yield stream.step(frame)._replace(state=stream.state)
+            yield stream.step(frame)._replace(state=stream.state), stream.window
 
     def candidates(self, frame: PromptedFrame) -> list[Candidate]:
         """As `OffersCandidates.candidates`."""

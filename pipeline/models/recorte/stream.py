@@ -69,6 +69,11 @@ class Stream:
         self._usual = 1.0
         """Moving average of the subject's similarity to the memory, 0 to 1."""
 
+    @property
+    def window(self) -> Window | None:
+        """The window in which the latest frame was segmented."""
+        return None if self._before is None else self._before[2]
+
     def state(self) -> State:
         """Return the state as plain data."""
         before = None

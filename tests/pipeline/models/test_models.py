@@ -54,8 +54,7 @@ def put(place: Path, data: bytes = DATA) -> Path:
 @pytest.fixture(autouse=True)
 def forget() -> object:
     yield
-    for key in ("heavy", "free"):
-        models.cards().pop(key, None)
+    models.cards().pop("heavy", None)
     models.unload()
 
 
@@ -146,23 +145,6 @@ def test_the_default_model_depends_on_weights_and_licence(
     assert key == "heavy" and "weights are here" in why
     key, why = models.choose_default(marked=True)
     assert key == "recorte" and "takes marks" in why
-
-
-def test_a_model_whose_licence_forbids_nothing_is_the_default_where_its_weights_are(
-    heavy: Card, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    free = stand_in.card("free", Threshold)
-    models.cards()["free"] = free = replace(free, weights=heavy.weights)
-    monkeypatch.setattr(registry, "FREE", "free")
-    assert models.choose_default()[0] == "recorte"
-    put(place)
-    key, why = models.choose_default()
-    assert key == "free" and why == f"{free.label} is used: its weights are here."
-    assert models.choose_default(marked=True)[0] == "recorte"
-    monkeypatch.setattr(registry, "AUTOMATIC", "heavy")
-    assert models.choose_default()[0] == "free"
-    licences.acknowledge("heavy", heavy.licence_url)
-    assert models.choose_default()[0] == "heavy"
 
 
 def test_another_known_form_of_the_published_file_is_loaded(heavy: Card, place: Path) -> None:

@@ -148,7 +148,7 @@ def _hints(card: Card, session: Session, language: str) -> list[str]:
     """Return why this model is the one in use, if nobody chose it, and what a mark would do."""
     hints = []
     default, _why = models.choose_default(accepts=session.accepts)
-    if default == card.key in (models.AUTOMATIC, models.FREE):
+    if default == card.key == models.AUTOMATIC:
         hints.append(text.translate(language, "chosen_best"))
     elif default == card.key:
         best = models.card(models.AUTOMATIC).label

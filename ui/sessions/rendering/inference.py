@@ -282,7 +282,7 @@ class InferenceService:
         card = models.card(job.model)
         if not (job.prompts or card.automatic):
             return False
-        if card.per_frame:
+        if job.is_per_frame:
             return True
         return pts in (prompts_by_frame(job.prompts, clip) or {load_index(clip.path).frame_at(0)})
 
@@ -362,7 +362,7 @@ def _predicts_exactly(request: RenderRequest, job: Job, pts: int) -> bool:
     For a model that works frame by frame, that is so without deflickering; for others on the frames that
     their streams start from.
     """
-    if models.card(job.model).per_frame:
+    if job.is_per_frame:
         return not job.deflicker
     prompt = prompts_by_frame(job.active_prompts, request.clip).get(pts)
     return prompt is not None and prompt.initialises
