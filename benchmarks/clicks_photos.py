@@ -69,6 +69,31 @@ def summarise(scores: list[float], target: float) -> Scores:
     return {"clicks": float(len(scores)), "failed": float(not succeeded)} | ious
 
 
+def evaluate_photos(
+    folder: Path,
+    model_key: str,
+    device: str = "cpu",
+    weights: Path | None = None,
+    target: float = 0.9,
+    every: int = 1,
+) -> dict[str, Scores]:
+    """Return the mean scores of each kind of held-out photographs, and of all of them."""
+    photos = Photos(folder, held_out=True)
+    model = models.load(model_key, device, weights)
+    means: dict[str, Scores] = {}
+    all_scores: list[Scores] = []
+    for kind, label in _KINDS.items():
+        rows = []
+        for name in photos.names[kind][::every]:
+            photo = photos.read(name, hard=True)
+            scores = [*ious(model, photo.picture, photo.alpha > 127, target)]
+            rows.append(summarise(scores, target))
+        if rows:
+            means[label] = mean(rows)
+            all_scores += rows
+    return means | {"all": mean(all_scores)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path)
@@ -79,20 +104,9 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="ask about one photograph in so many")
     parser.add_argument("--json", type=Path, help="where the figures are written as well")
     options = parser.parse_args()
-    photos = Photos(options.folder, held_out=True)
-    model = models.load(options.model, options.device, options.weights)
-    means: dict[str, Scores] = {}
-    all_scores: list[Scores] = []
-    for kind, label in _KINDS.items():
-        rows = []
-        for name in photos.names[kind][:: options.every]:
-            photo = photos.read(name, hard=True)
-            scores = [*ious(model, photo.picture, photo.alpha > 127, options.target)]
-            rows.append(summarise(scores, options.target))
-        if rows:
-            means[label] = mean(rows)
-            all_scores += rows
-    means["all"] = mean(all_scores)
+    means = evaluate_photos(
+        options.folder, options.model, options.device, options.weights, options.target, options.every
+    )
     print(f"{'':12}" + "".join(f"{head:>9}" for head in means["all"]))
     for label, row in means.items():
         print(f"{label:12}" + "".join(f"{score:9.3f}" for score in row.values()))

@@ -135,6 +135,30 @@ def evaluate(job: Job, truth: list[Mask], clicks: int | None) -> Scores:
     return scores | {"flicker": changes, "fps": rate}
 
 
+def evaluate_folder(
+    folder: Path,
+    model: str,
+    device: str = "cpu",
+    weights: Path | None = None,
+    clicks: int | None = 3,
+    only: str = "",
+) -> Iterator[tuple[str, str, Scores]]:
+    """Yield the name, group and scores of each clip of a folder whose path holds `only`; see `evaluate`."""
+    models.load(model, device, weights)  # not a part of the first clip's time
+    for name, path, truth in read_clips(folder):
+        if only in str(path):
+            job = Job(path, path, model=model, device=device, weights=weights)
+            yield name, _GROUPS[path.parent.name], evaluate(job, truth, clicks)
+
+
+def group_means(rows: Sequence[tuple[str, Scores]]) -> dict[str, Scores]:
+    """Return the mean scores of each group of (group, scores), and of all of them."""
+    groups: dict[str, list[Scores]] = {}
+    for group, scores in rows:
+        groups.setdefault(group, []).append(scores)
+    return {group: mean(own) for group, own in groups.items()} | {"all": mean([own for _, own in rows])}
+
+
 def mean(rows: Sequence[Scores]) -> Scores:
     return {head: float(np.mean([row[head] for row in rows])) for head in rows[0]}
 
@@ -151,21 +175,20 @@ def main() -> None:
     parser.add_argument("--only", default="", help="clips whose path holds this")
     parser.add_argument("--json", type=Path, help="where the figures are written as well")
     options = parser.parse_args()
-    models.load(options.model, options.device, options.weights)  # not a part of the first clip's time
+    clicks = None if options.automatic else options.clicks
     rows: dict[str, Scores] = {}
-    groups: dict[str, list[Scores]] = {}
-    for name, path, truth in read_clips(options.folder):
-        if options.only not in str(path):
-            continue
-        job = Job(path, path, model=options.model, device=options.device, weights=options.weights)
-        rows[name] = evaluate(job, truth, None if options.automatic else options.clicks)
-        groups.setdefault(_GROUPS[path.parent.name], []).append(rows[name])
+    grouped: list[tuple[str, Scores]] = []
+    for name, group, scores in evaluate_folder(
+        options.folder, options.model, options.device, options.weights, clicks, options.only
+    ):
+        rows[name] = scores
+        grouped.append((group, scores))
         if len(rows) == 1:
             print(f"{'clip':24}" + "".join(f"{head:>9}" for head in rows[name]))
         _print_row(name, rows[name])
     if not rows:
         parser.error(f"there is no such clip in {options.folder}")
-    means = {group: mean(group_rows) for group, group_rows in (groups | {"all": list(rows.values())}).items()}
+    means = group_means(grouped)
     for group, scores in means.items():
         _print_row(f"mean, {group}", scores)
     if options.json is not None:
