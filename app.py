@@ -126,6 +126,7 @@ def _compose_and_serve(settings: Settings, port: socket.socket, uploads: Path) -
 
 def doctor(settings: Settings) -> int:
     """Print a finding on each thing that the server needs and return the exit status; 1: it cannot serve."""
+    from pipeline.languages.messages import Message, render_for_command_line
     from ui.server.doctor import examine
     from ui.startup import lock_if_free
 
@@ -136,7 +137,8 @@ def doctor(settings: Settings) -> int:
         ):
             print(finding, flush=True)
             stops |= finding.stops
-    print("It cannot serve like this." if stops else "It can serve.")
+    verdict = Message("doctor.cannot_serve") if stops else Message("doctor.can_serve")
+    print(render_for_command_line(verdict))
     return int(stops)
 
 

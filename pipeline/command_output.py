@@ -19,11 +19,10 @@ from pipeline.languages.messages import Message, render_for_command_line
 from pipeline.weights.download import DownloadProgress
 from pipeline.weights.spec import format_size
 
-_REMARKS: dict[Remark, str] = {
-    "hdr": "It is HDR: it is brought to the standard range for the cut and for the result.",
-    "interlaced": "It is interlaced: the two fields of each frame are made into one picture.",
-    "alpha": "It is transparent in part: what is transparent stays out.",
-    "mended": "The times of {count} frames were missing or repeated, and were put right.",
+_REMARKS: dict[Remark, Message] = {
+    "hdr": Message("remarks.hdr"),
+    "interlaced": Message("remarks.interlaced"),
+    "alpha": Message("remarks.alpha"),
 }
 
 
@@ -33,9 +32,10 @@ def print_error(message: Message) -> None:
 
 
 def print_remarks(clip: Clip) -> None:
-    """Print on standard error what is unusual about a clip."""
+    """Print on standard error what is unusual about a clip, in the language of the environment."""
+    remarks = _REMARKS | {"mended": Message("remarks.mended", {"count": clip.mended})}
     for remark in clip.remarks:
-        print(_REMARKS[remark].format(count=clip.mended), file=sys.stderr)
+        print(render_for_command_line(remarks[remark]), file=sys.stderr)
 
 
 def print_facts(data: dict[str, Any], text: str, *, json_lines: bool) -> None:

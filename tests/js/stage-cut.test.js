@@ -120,7 +120,11 @@ test("it is asked about often while something changes, and not at all where noth
   assert.equal(pollDelay(report({ state: "slow" }), 1), LATER_MS);
   assert.equal(pollDelay(report({ state: "slow", left: 0 }), 0), null);
   assert.equal(pollDelay(report({ state: "slow", left: 0, again: null }), 0), null);
-  assert.equal(pollDelay(report({ state: "slow", left: 0, again: 29.9996 }), 0), 30000, "nothing happens before");
+  assert.equal(
+    pollDelay(report({ state: "slow", left: 0, again: 29.9996 }), 0),
+    30000,
+    "nothing happens before",
+  );
   assert.equal(pollDelay(report({ state: "slow", left: 0, again: 0 }), 0), LATER_MS, "it is measured now");
   for (const state of ["done", "failed", "idle"]) assert.equal(pollDelay(report({ state }), 0), null, state);
 });

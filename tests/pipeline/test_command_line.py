@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 from PIL import Image
 
 from pipeline import models
+from pipeline.command_output import print_remarks
+from pipeline.video.reading.probe import probe_clip
 from tests import children, ffprobe
 from tests.pipeline.hub import CONTENT, Hub, apart
 from tests.pipeline.stand_in import threshold
@@ -233,3 +236,19 @@ def test_the_output_is_the_same_in_every_language(clip_path: Path, monkeypatch: 
     told = [call(*command, "--json").stdout for command in (["models"], ["probe", clip_path])]
     monkeypatch.setenv("LANG", "de_DE.UTF-8")
     assert [call(*command, "--json").stdout for command in (["models"], ["probe", clip_path])] == told
+
+
+def test_what_is_unusual_about_a_clip_is_in_the_language_of_the_environment(
+    clip_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = replace(probe_clip(clip_path), transfer="pq", mended=3)
+    assert clip.remarks == ("hdr", "mended")
+    for language, first, last in (
+        ("C", "It is HDR: ", "The times of 3 frames were missing or repeated, and were put right."),
+        ("de_DE.UTF-8", "Es ist HDR: ", "Die Zeiten von 3 Frames fehlten"),
+        ("es_ES.UTF-8", "Es HDR: ", "Faltaban o se repetían los tiempos de 3 fotogramas"),
+    ):
+        monkeypatch.setenv("LC_ALL", language)
+        print_remarks(clip)
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 2 and lines[0].startswith(first) and lines[1].startswith(last)

@@ -16,9 +16,8 @@ from db.engine import Database
 from db.errors import DatabaseError
 from pipeline import devices, formats, models
 from pipeline.errors import RecorteError
+from pipeline.languages.messages import Message, render_for_command_line
 from pipeline.video.hardware import has_encoders, has_hardware_encoder
-from pipeline.weights.spec import format_size
-from ui import text
 
 _LOW_DISK = 5 * 2**30
 _MIN_DISK = 200 * 2**20
@@ -27,12 +26,16 @@ _LOW_MEMORY = 2 * 2**30
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check."""
+    """The result of one check; `str` gives a line in the language of the environment."""
 
-    sentence: str
+    message: Message
     ok: bool = True
     stops: bool = False
     """The server cannot serve like this."""
+
+    @property
+    def sentence(self) -> str:
+        return render_for_command_line(self.message)
 
     def __str__(self) -> str:
         return f"{'ok' if self.ok else '!!' if self.stops else '--'}  {self.sentence}"
@@ -59,102 +62,94 @@ def _folder(home: Path) -> Iterator[Finding]:
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        yield Finding(
-            f"Nothing can be written into the data folder {home} ({error.strerror}): mend that, or name "
-            "another with RECORTE_HOME.",
-            ok=False,
-            stops=True,
+        message = Message(
+            "doctor.not_writable", {"folder": str(home), "reason": error.strerror or str(error)}
         )
+        yield Finding(message, ok=False, stops=True)
         return
-    note = "" if home.exists() else ", which is made at the first start"
-    yield Finding(f"The data folder is {home}{note}.")
-    disk = shutil.disk_usage(existing)
-    sentence = f"{text.format_size(disk.free)} of {text.format_size(disk.total)} are free on its disk"
-    if disk.free < _MIN_DISK:
-        yield Finding(f"{sentence}: make room before anything is run.", ok=False, stops=True)
-    elif disk.free < _LOW_DISK:
-        yield Finding(f"{sentence}: that is soon used up by uploads and results.", ok=False)
+    if home.exists():
+        yield Finding(Message("doctor.folder", {"folder": str(home)}))
     else:
-        yield Finding(f"{sentence}.")
+        yield Finding(Message("doctor.new_folder", {"folder": str(home)}))
+    disk = shutil.disk_usage(existing)
+    free, total = disk.free, disk.total
+    if disk.free < _MIN_DISK:
+        yield Finding(Message("doctor.full_disk", {"free": free, "total": total}), ok=False, stops=True)
+    elif disk.free < _LOW_DISK:
+        yield Finding(Message("doctor.small_disk", {"free": free, "total": total}), ok=False)
+    else:
+        yield Finding(Message("doctor.disk", {"free": free, "total": total}))
 
 
 def _database(home: Path, url: str | None) -> Finding:
     folder = home / "database"
     if url is None and not (folder / "data").exists():
-        return Finding("The embedded database is made at the first start.")
+        return Finding(Message("doctor.new_database"))
     try:
         # A running server's embedded database is joined, not started again; no migration is run.
         with Database.open(url, folder, migrate=False) as database:
             version = database.version()
     except DatabaseError as error:
-        return Finding(str(error), ok=False, stops=True)
-    which = "The embedded database" if url is None else "The database that DATABASE_URL names"
-    return Finding(f"{which} answers: PostgreSQL {version}.")
+        return Finding(error.message, ok=False, stops=True)
+    if url is None:
+        return Finding(Message("doctor.embedded_database", {"version": version}))
+    return Finding(Message("doctor.database", {"version": version}))
 
 
 def _port(host: str, port: int, *, running: bool) -> Finding:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.create_server((host, port), family=family):
-            return Finding(f"{host}:{port} is free to be served at.")
+            return Finding(Message("doctor.port_free", {"host": host, "port": port}))
     except OSError as error:
         if running:
-            return Finding(f"{host}:{port} is in use, and a Recorte is running on the data folder.")
-        return Finding(
-            f"Nothing can be served at {host}:{port} ({error.strerror}): choose with RECORTE_HOST and "
-            "RECORTE_PORT.",
-            ok=False,
-            stops=True,
-        )
+            return Finding(Message("doctor.port_ours", {"host": host, "port": port}))
+        reason = error.strerror or str(error)
+        message = Message("doctor.port_taken", {"host": host, "port": port, "reason": reason})
+        return Finding(message, ok=False, stops=True)
 
 
 def _memory() -> Finding:
     memory = psutil.virtual_memory()
-    sentence = f"{text.format_size(memory.available)} of {text.format_size(memory.total)} of memory are free"
+    free, total = memory.available, memory.total
     if memory.available < _LOW_MEMORY:
-        return Finding(f"{sentence}: a run takes about 2 GB, larger models more.", ok=False)
-    return Finding(f"{sentence}.")
+        return Finding(Message("doctor.low_memory", {"free": free, "total": total}), ok=False)
+    return Finding(Message("doctor.memory", {"free": free, "total": total}))
 
 
 def _device() -> Finding:
     try:
         device = devices.pick("auto")
     except (RecorteError, ImportError, OSError) as error:
-        return Finding(f"No device can be used for models ({error}).", ok=False, stops=True)
+        reason = error.message if isinstance(error, RecorteError) else str(error)
+        return Finding(Message("doctor.no_device", {"reason": reason}), ok=False, stops=True)
     if device.type != "cuda":
-        return Finding(f"Models run on the processor, with {os.cpu_count()} cores: there is no CUDA device.")
+        return Finding(Message("doctor.processor", {"cores": os.cpu_count() or 1}))
     name, memory = devices.describe(device)
-    return Finding(f"Models run on {device}: {name}, {text.format_size(memory)}.")
+    return Finding(Message("doctor.device", {"device": str(device), "name": name, "memory": memory}))
 
 
 def _models() -> Iterator[Finding]:
     for card in models.cards().values():
         if card.weights is None:
-            yield Finding(f"{card.label} needs no weights.")
+            yield Finding(Message("doctor.no_weights_needed", {"label": card.label}))
         elif card.present:
-            yield Finding(f"{card.label}: its weights are here.")
+            yield Finding(Message("doctor.weights_here", {"label": card.label}))
         elif card.weights.shipped:
-            yield Finding(
-                f"{card.label}: its weights should have come with the application. Put its files back.",
-                ok=False,
-            )
+            yield Finding(Message("doctor.weights_not_shipped", {"label": card.label}), ok=False)
         else:
-            yield Finding(
-                f"{card.label}: its weights are not here. `python -m pipeline download {card.key}` fetches "
-                f"{format_size(card.weights.bytes)}.",
-                ok=False,
-            )
+            size = card.weights.bytes
+            message = Message("doctor.weights_missing", {"label": card.label, "key": card.key, "size": size})
+            yield Finding(message, ok=False)
 
 
 def _encoders() -> Finding:
-    missing = [form.label for form in formats.FORMATS.values() if not has_encoders(form)]
+    every = formats.FORMATS.values()
+    missing = [form.label for form in every if not has_encoders(form)]
     if missing:
-        every = len(missing) == len(formats.FORMATS)
-        return Finding(
-            f"These formats cannot be encoded here: {', '.join(missing)}. Install the package av again.",
-            ok=False,
-            stops=every,
-        )
-    fast = [form.label for form in formats.FORMATS.values() if has_hardware_encoder(form)]
-    cards = f"; a graphics card encodes {', '.join(fast)}" if fast else ""
-    return Finding(f"All {len(formats.FORMATS)} formats can be encoded{cards}.")
+        message = Message("doctor.formats_missing", {"formats": ", ".join(missing)})
+        return Finding(message, ok=False, stops=len(missing) == len(every))
+    fast = [form.label for form in every if has_hardware_encoder(form)]
+    if fast:
+        return Finding(Message("doctor.formats_fast", {"count": len(every), "formats": ", ".join(fast)}))
+    return Finding(Message("doctor.formats", {"count": len(every)}))

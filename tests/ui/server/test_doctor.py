@@ -63,6 +63,21 @@ def test_doctor_prints_each_finding_and_leaves_no_files(tmp_path: Path) -> None:
     assert all(line[:4] in ("ok  ", "--  ") and line.endswith(".") for line in lines[:-1])
 
 
+def test_findings_are_in_the_language_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = type("Usage", (), {"total": 2_500_000_000, "used": 0, "free": 10**6})
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    folder, disk = doctor._folder(tmp_path)
+    assert str(folder) == f"ok  Der Datenordner ist {tmp_path}."
+    assert disk.sentence.startswith("Auf seinem Datenträger sind 1.0 MB von 2.5 GB frei".replace(".", ","))
+    monkeypatch.setenv("LC_ALL", "es")
+    assert disk.sentence.endswith("haz sitio antes de ejecutar nada.")
+    done = program("doctor", RECORTE_HOME=str(tmp_path / "home"), RECORTE_PORT="0", LC_ALL="es_ES.UTF-8")
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "Puede servir."
+
+
 def test_a_finding_that_stops_the_server_is_the_exit_status(tmp_path: Path) -> None:
     url = "postgresql://user:geheim@127.0.0.1:1/nothing"
     with socket.create_server(("127.0.0.1", 0)) as taken:
