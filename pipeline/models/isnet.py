@@ -23,7 +23,7 @@ import cv2
 
 from pipeline import devices
 from pipeline.arrays import Floats, Image, Matte, as_floats
-from pipeline.imaging import guided_filter
+from pipeline.imaging import guided_filter, veil
 from pipeline.models import guided, loading
 from pipeline.models.base import Candidate, Card, Model, Prediction, PromptedFrame
 from pipeline.models.recorte.model import Recorte
@@ -52,11 +52,16 @@ class Isnet:
     """The model; its streams share the network and nothing else."""
 
     def __init__(
-        self, network: nn.Module, device: torch.device, load_tracker: Callable[[], Model] | None = None
+        self,
+        network: nn.Module,
+        device: torch.device,
+        load_tracker: Callable[[], Model] | None = None,
+        clears_veil: bool = False,
     ) -> None:
         """`network` maps pictures `[N, 3, H, W]`, RGB, -0.5 to 0.5, to logits `[N, 1, H, W]`.
 
-        `load_tracker` loads the model `recorte`, for marks; None: there will be none.
+        `load_tracker` loads the model `recorte`, for marks; None: there will be none. `clears_veil` removes
+        the faint alpha that the network leaves far from any subject.
         """
         import torch
 
@@ -64,6 +69,7 @@ class Isnet:
         network = network.eval().to(device).to(memory_format=torch.channels_last)
         self._network = torch.compile(network) if os.environ.get("RECORTE_COMPILE") == "1" else network
         self._load_tracker = load_tracker
+        self._clears_veil = clears_veil
 
     def predict(self, frames: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:
         frames = iter(frames)
@@ -110,7 +116,9 @@ class Isnet:
             grids = torch.cat([_grid(frame.image, self._device) for frame in frames])
             with devices.autocast(self._device):
                 logits = self._network(grids.contiguous(memory_format=torch.channels_last))
-            masks = logits[:, 0].float().sigmoid().cpu().numpy()
+            masks = list(logits[:, 0].float().sigmoid().cpu().numpy())
+        if self._clears_veil:
+            masks = list(map(veil.clear_veil, masks))
         predictions = [
             Prediction(_resize_mask(mask, frame.image)) for mask, frame in zip(masks, frames, strict=True)
         ]
@@ -196,7 +204,7 @@ def _module_name(node: onnx_file.Node, casts: Mapping[str, str], modules: Sequen
     return next((name for name in names if name in modules), "")
 
 
-def _load(device: str, files: list[Path]) -> Isnet:
+def _load(clears_veil: bool, device: str, files: list[Path]) -> Isnet:
     import torch
 
     from pipeline.networks import isnet
@@ -205,7 +213,7 @@ def _load(device: str, files: list[Path]) -> Isnet:
     with torch.device("meta"):  # without drawing 44 million numbers that are replaced at once
         network = isnet.Isnet().to_empty(device="cpu")
     load_into(network, files[0])
-    return Isnet(isnet.fuse_norms(network), chosen, partial(loading.load, TRACKER, device))
+    return Isnet(isnet.fuse_norms(network), chosen, partial(loading.load, TRACKER, device), clears_veil)
 
 
 def _card(key: str, label: str, purpose: str, licence: tuple[str, str], restriction: str, file: File) -> Card:
@@ -223,11 +231,11 @@ def _card(key: str, label: str, purpose: str, licence: tuple[str, str], restrict
         licence=licence[0],
         licence_url=licence[1],
         restriction=restriction,
-        load=_load,
+        load=partial(_load, key == "isnet"),  # looked at with its trained weights alone
         weights=Weights((file,)),
         per_frame=True,
         preview_frames=4,
-        version=2 if key == "rmbg" else 1,
+        version=2,
     )
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from pipeline import devices, models
 from pipeline.errors import WeightsError
+from pipeline.imaging import guided_filter
 from pipeline.models import PromptedFrame
 from pipeline.models.isnet import load_into
 from pipeline.networks import isnet
@@ -199,3 +200,13 @@ def test_the_trained_network_finds_a_subject(weights: Path, monkeypatch: pytest.
     truth = frame[..., 0] > 200
     found = prediction.matte > 127
     assert np.count_nonzero(found & truth) > 0.95 * np.count_nonzero(found | truth)
+
+
+def test_the_trained_network_leaves_no_veil(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture of what is far from any subject, of which it takes a little, is all the same empty."""
+    monkeypatch.setattr(devices, "precision", lambda device: torch.float32)
+    frame = subject(270, 480)
+    model = models.card("isnet").load("cpu", [weights])
+    (prediction,) = model.predict(iter([PromptedFrame(frame)]))
+    near = guided_filter.dilate((frame[..., 0] > 200).astype(np.uint8), 40) > 0
+    assert not prediction.matte[~near].any()
