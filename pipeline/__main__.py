@@ -41,6 +41,7 @@ from pipeline.keys import matte_key
 from pipeline.languages.messages import Message
 from pipeline.matte import MatteFile
 from pipeline.models import Card, matte_in
+from pipeline.models.helpers import find_weights
 from pipeline.models.matte_in import BorrowedMatte
 from pipeline.process import process, render
 from pipeline.propagation import resume
@@ -141,6 +142,7 @@ def _build_job(options: argparse.Namespace) -> Job:
         cut = {
             "model": _choose_model(options, bool(marks)).key,
             "prompts": marks,
+            "hair": options.hair,
             "matte_in": _borrowed_matte(options),
             "weights": options.weights,
             "deflicker": not options.no_steady,
@@ -278,17 +280,20 @@ def _models(options: argparse.Namespace) -> None:
 
 
 def _download(options: argparse.Namespace) -> None:
-    card = models.card(options.key)
-    if card.weights is None:
+    label, weights = find_weights(options.key)
+    if weights is None:
         print_facts(
-            {"model": card.key, "files": []}, f"{card.label} needs no weights.", json_lines=options.json
+            {"model": options.key, "files": []}, f"{label} needs no weights.", json_lines=options.json
         )
         return
-    _fetch_weights(card, options)
-    files = [str(path) for path in locate.find_files(card.weights, card.label, card.key)]
+    if options.key in models.cards():
+        _fetch_weights(models.card(options.key), options)
+    else:
+        show_download(download_files(weights), json_lines=options.json)
+    files = [str(path) for path in locate.find_files(weights, label, options.key)]
     print_facts(
-        {"model": card.key, "files": files},
-        f"{card.label} is here: {', '.join(files)}",
+        {"model": options.key, "files": files},
+        f"{label} is here: {', '.join(files)}",
         json_lines=options.json,
     )
 

@@ -34,6 +34,7 @@ _PLAIN: dict[str, Any] = {
     "start": float | int,
     "end": float | int | None,
     "crop": str | None,
+    "hair": bool,
 }
 """Fields that JSON holds unchanged, with the type that each must have."""
 
@@ -73,6 +74,8 @@ class Job:
     whole frame."""
     matte_in: BorrowedMatte | None = None
     """Matte of another tool, for the model `matte-in`; others do not use it."""
+    hair: bool = False
+    """Find the alpha along edges anew, where the weights for it are present."""
 
     def check(self, clip: Clip) -> None:
         """Raise InputError where the job does not fit the clip or contradicts itself."""
@@ -199,6 +202,7 @@ class Job:
             "matte": None if self.matte is None else seen(self.matte),
             # Only where it is set: the keys of results that were made before are those of today.
             **({} if self.crop is None else {"crop": self.crop}),
+            **({"hair": True} if self.hair else {}),
             **({} if matte is None else {"matte_in": matte.to_json(seen(matte.path))}),
         }
 

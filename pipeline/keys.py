@@ -11,6 +11,7 @@ from pipeline import models, prompts
 from pipeline.clip import Clip
 from pipeline.files import fingerprint
 from pipeline.job import Job
+from pipeline.models import helpers
 from pipeline.video.reading.frame_index import FrameIndex
 from pipeline.video.reading.index_cache import load_index
 
@@ -44,7 +45,8 @@ def _inputs(job: Job) -> dict[str, Any]:
         "weights": models.identify_weights(card, job.weights),
         "stable": job.deflicker and card.deflickers,
         **_tracker(job, card),
-        # Only where there is one: the keys of mattes that were made before are those of today.
+        # Only where they apply: the keys of mattes that were made before are those of today.
+        **({"hair": helpers.VITMATTE.identify()} if job.hair and helpers.VITMATTE.present else {}),
         **({"matte_in": job.matte_in.identify()} if card.given and job.matte_in is not None else {}),
     }
 

@@ -24,7 +24,7 @@ from pipeline.keys import matte_key, pts_range
 from pipeline.matte import MatteFile
 from pipeline.models import Prediction
 from pipeline.progress import ProgressMeter, ReviewPoints
-from pipeline.propagation import resume, run
+from pipeline.propagation import fine_edges, resume, run
 from pipeline.propagation.partial import PartialMatte
 from pipeline.propagation.plan import count_frames
 from pipeline.propagation.prefetch import prefetch
@@ -156,7 +156,7 @@ def _write_result(
     matte_writer: Writer | None = None,
 ) -> Generator[Progress, None, None]:
     """Render the frames of `steps` to `out`; model, compositing and encoding overlap."""
-    review = ReviewPoints(clip)
+    review, notes = ReviewPoints(clip), fine_edges.missing_note(job)
     written = 0
     with (
         Renderer(job, clip, timing, windows) as renderer,
@@ -171,10 +171,10 @@ def _write_result(
             meter.step(item.frames, item.resumed)
             if item.pair is not None:
                 review.add(item.pair[0].pts, item.pair[1].confidence)
-            yield meter.progress(written, review.times, out.notes + renderer.notes)
+            yield meter.progress(written, review.times, (*out.notes, *renderer.notes, *notes))
     if not written:
         raise VideoError("video.nothing_decoded", name=clip.name)
-    yield meter.progress(written, review.times, out.notes + renderer.notes)
+    yield meter.progress(written, review.times, (*out.notes, *renderer.notes, *notes))
 
 
 def _prepare_outputs(job: Job, written: list[Path], *read: Path) -> None:

@@ -80,16 +80,15 @@ def check(borrowed: BorrowedMatte, clip: Clip, frames: tuple[int, int]) -> Borro
     path = borrowed.path
     if not path.exists():
         raise InputError("matte_in.not_found", name=path.name)
+    count = None
     if PictureSequence.is_sequence(path):
         with PictureSequence(path) as sequence:
-            pictures = _number_pictures(borrowed, len(sequence.names), clip)
-            first = sequence.read(0)
+            first, count = sequence.read(0), len(sequence.names)
         height, width = first.grey.shape
         alpha = first.alpha is not None
     else:
         video = probe_clip(path)
         width, height, alpha = video.width, video.height, video.alpha
-        pictures = _time_pictures(borrowed, clip, frames)
     # Another size of the same shape is one of the tool's, such as half of the video's.
     if abs(width * clip.height - height * clip.width) > max(clip.width, clip.height):
         raise InputError(
@@ -101,6 +100,9 @@ def check(borrowed: BorrowedMatte, clip: Clip, frames: tuple[int, int]) -> Borro
             wide=clip.width,
             high=clip.height,
         )
+    pictures = (
+        _time_pictures(borrowed, clip, frames) if count is None else _number_pictures(borrowed, count, clip)
+    )
     return BorrowedMattes(borrowed, (clip.width, clip.height), pictures, alpha)
 
 

@@ -44,18 +44,23 @@ def deflicker(pairs: Iterator[FramePrediction], state: State | None = None) -> I
     if state is not None:
         before = state["small"], state["matte"]
     for frame, prediction in pairs:
-        small = guided_filter.shrink(frame.image, _SIDE)
-        matte = prediction.matte if before is None else _blend(small, prediction.matte, *before)
+        small = shrink(frame.image)
+        matte = prediction.matte if before is None else blend(small, prediction.matte, *before)
         before = small, matte
         behind = prediction.state and partial(_state, small, matte, prediction.state)
         yield frame, prediction._replace(matte=matte, state=behind)
+
+
+def shrink(image: Image) -> Image:
+    """Return a frame in the size that flow is computed on."""
+    return guided_filter.shrink(image, _SIDE)
 
 
 def _state(small: Image, matte: Matte, model_state: Callable[[], State]) -> State:
     return {"small": small, "matte": matte, "found": model_state()}
 
 
-def _blend(small: Image, matte: Matte, small_before: Image, before: Matte) -> Matte:
+def blend(small: Image, matte: Matte, small_before: Image, before: Matte) -> Matte:
     """Blend `matte` with the previous one, warped to this frame; `[H, W]` uint8."""
     grey, grey_before = optical_flow.grey(small), optical_flow.grey(small_before)
     flow = optical_flow.flow(grey, grey_before)

@@ -1,4 +1,4 @@
-"""One stream: a model run over frames in order, with scene cuts, deflickering, brush strokes and review.
+"""One stream: a model run over frames in order, with scene cuts, deflickering, fine edges, strokes, review.
 
 Brush strokes hold on their own frame to the pixel, whatever the model made of them. They are painted into its
 matte here and nowhere else: after deflickering, which would carry them to other frames, and before the matte
@@ -20,11 +20,12 @@ import numpy as np
 from pipeline import models
 from pipeline.errors import RunError
 from pipeline.imaging import scene_cuts, strokes
+from pipeline.imaging.fine_edges import Matting
 from pipeline.imaging.scene_cuts import SceneCutDetector
 from pipeline.job import Job
 from pipeline.models import Model, Prediction, PromptedFrame
 from pipeline.prompts import Prompt
-from pipeline.propagation import borrowed, deflicker
+from pipeline.propagation import borrowed, deflicker, fine_edges
 from pipeline.propagation.borrowed import BorrowedMattes
 from pipeline.propagation.plan import PromptsByFrame
 from pipeline.propagation.predictions import FramePrediction
@@ -51,6 +52,8 @@ def create_stream(job: Job, *, thinned: bool = False) -> Stream:
         has_memory=card.has_memory or thinned,
         deflickered=card.deflickers and job.deflicker and not thinned,
         reviewed=not thinned,
+        matting=fine_edges.find_matting(job),
+        steadied=not thinned,
     )
 
 
@@ -63,12 +66,15 @@ def run_model(
     has_memory: bool = False,
     deflickered: bool = False,
     reviewed: bool = False,
+    matting: Matting | None = None,
+    steadied: bool = True,
 ) -> Iterator[FramePrediction]:
     """Yield each frame with the model's prediction; raises RunError if these are not one for one.
 
     With `state`, taken behind an earlier frame of the same stream, `frames` are those that follow it. A model
     that `has_memory` runs through scene cuts. `deflickered` smooths the mattes over time. `reviewed` lowers
-    the confidence of implausible mattes, see `pipeline.propagation.review`.
+    the confidence of implausible mattes, see `pipeline.propagation.review`. `matting`
+    finds the alpha along their edges anew; `steadied`: not by each frame alone.
     """
     frames = iter(frames)
     if state is None:
@@ -95,11 +101,15 @@ def run_model(
                 yield frame, _paint(empty, marks.get(frame.pts))._replace(state=behind)
             else:
                 continue
+        # The states of the stages are nested, the last stage's outermost.
+        before_edges = model_state if matting is None else model_state and model_state["found"]
         if deflickered:
-            inner = model_state and model_state["found"]
-            predictions = deflicker.deflicker(_predict(model, scene, marks, inner), model_state)
+            inner = before_edges and before_edges["found"]
+            predictions = deflicker.deflicker(_predict(model, scene, marks, inner), before_edges)
         else:
-            predictions = _predict(model, scene, marks, model_state)
+            predictions = _predict(model, scene, marks, before_edges)
+        if matting is not None:
+            predictions = fine_edges.refine(predictions, matting, model_state, steadied=steadied)
         if model_state is None:
             review.begin_scene()
         for frame, prediction in predictions:

@@ -52,6 +52,7 @@ JOBS = [
         edges=Edges(False, -1.5, 2.0, "green"),
         hardware=True,
         crop="4:5",
+        hair=True,
     ),
     Job(FOLDER / "in.mp4", FOLDER / "out.mp4", background=Colour(1, 2, 3)),
 ]
@@ -64,6 +65,7 @@ def test_json_round_trip(job: Job) -> None:
     written = {"deflicker": "stable"}
     # What is not in the Job changes nothing.
     unwritten = {name for name in ("crop", "matte_in") if getattr(job, name) is None}
+    unwritten |= set() if job.hair else {"hair"}
     assert data.keys() == {written.get(field.name, field.name) for field in fields(Job)} - unwritten
 
 

@@ -142,6 +142,7 @@ ACTIONS: dict[str, tuple[Any, ...]] = {
     "choices.fit_background": ("fit",),
     "choices.choose_matte": (VIDEO, "a.mp4"),
     "choices.read_matte": (True, False),
+    "choices.choose_hair": (True,),
     "choices.choose_edges": (Edges(grow=3),),
     "choices.choose_format": ("webm",),
     "choices.choose_quality": ("best",),
@@ -373,6 +374,7 @@ def given(handler: Callable[..., Any], id: str, request: gr.Request, file: Path)
         "feather": 1.0,
         "despill": "none",
         "name": "Mine",
+        "hair": True,
         "invert": True,
         "unpremultiply": False,
     }

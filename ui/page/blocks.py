@@ -20,6 +20,7 @@ from ui.page.handlers import Updates, language_of, with_error_toasts
 from ui.page.i18n import I18N, localized, localized_heading
 from ui.page.sections.background import BackgroundSection
 from ui.page.sections.edges import EdgesSection
+from ui.page.sections.fine_edges import FineEdgesSection
 from ui.page.sections.matte import MatteSection
 from ui.page.sections.preview import PreviewSection
 from ui.page.sections.result import ResultSection
@@ -180,6 +181,7 @@ class _Sections(NamedTuple):
     video: VideoSection
     subject: SubjectSection
     matte: MatteSection
+    fine_edges: FineEdgesSection
     background: BackgroundSection
     edges: EdgesSection
     preview: PreviewSection
@@ -209,6 +211,7 @@ def _render(service: SessionService) -> tuple[Context, _Sections]:
                 with _group("subject"):
                     subject = SubjectSection.render()
                     matte = MatteSection.render()
+                    fine_edges = FineEdgesSection.render()
                 with _group("background"):
                     background = BackgroundSection.render()
                     edges = EdgesSection.render()
@@ -230,9 +233,11 @@ def _render(service: SessionService) -> tuple[Context, _Sections]:
         sessions_tab=sessions_tab,
         timer=timer,
         fit=background.fit,
-        sections=(upload, video, subject, matte, background, edges, result, preview),
+        sections=(upload, video, subject, matte, fine_edges, background, edges, result, preview),
     )
-    return context, _Sections(upload, video, subject, matte, background, edges, preview, result, sessions)
+    return context, _Sections(
+        upload, video, subject, matte, fine_edges, background, edges, preview, result, sessions
+    )
 
 
 def _group(name: str) -> gr.Column:
@@ -291,6 +296,7 @@ def _wire(context: Context, sections: _Sections, blocks: gr.Blocks) -> None:
             return context.clear()
         if session.running or context.is_downloading(session):
             weights = sections.subject.show_weights(session, service.downloads, language)
+            weights |= sections.fine_edges.show_weights(session, service.downloads, language)
             return sections.result.show_run(session, service, language) | weights
         return context.show(session, language)
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import gradio as gr
 
+from pipeline.models import helpers
 from pipeline.weights.locate import cached_lookups
 from ui.page.handlers import Updates, user_id_of
 from ui.page.stage import stage_value
@@ -121,6 +122,7 @@ class Context:
         return updates
 
     def is_downloading(self, session: Session) -> bool:
-        """Return True while the weights of a session's model are being downloaded."""
-        download = self.service.downloads.state(session.job.model)
-        return download is not None and not download.error
+        """Return True while weights that a session needs are being downloaded."""
+        needed = [session.job.model, *([helpers.VITMATTE.key] if session.job.hair else [])]
+        states = map(self.service.downloads.state, needed)
+        return any(download is not None and not download.error for download in states)

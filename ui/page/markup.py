@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 
+from ui import text
+from ui.sessions.downloads import Download
 from ui.sessions.session import Session
 
 
@@ -36,3 +38,14 @@ def progress_bar(done: int, total: int) -> str:
 def frame_size(session: Session) -> str:
     """Return the attributes of an `<img>` that keep a frame's place until it is loaded."""
     return f'width="{session.clip.width}" height="{session.clip.height}"'
+
+
+def download_status(download: Download | None, language: str) -> str:
+    """Return the progress of a download of weights as HTML, or why it failed; empty without one."""
+    if download is None:
+        return ""
+    if download.error:
+        return failure(download.error.render(language))
+    done, total = (text.format_size(count, language) for count in (download.done, download.total))
+    told = status(text.translate(language, "fetching", done=done, total=total))
+    return progress_bar(download.done, max(1, download.total)) + told

@@ -164,6 +164,10 @@ class Choices:
             return self._open(id)
         return self._change(id, matte_in=BorrowedMatte(borrowed.path, invert, unpremultiply))
 
+    def choose_hair(self, id: str, hair: bool) -> Session:
+        """Choose whether the alpha along edges is found anew."""
+        return self._change(id, hair=hair)
+
     def choose_edges(self, id: str, edges: Edges) -> Session:
         edges.check()
         return self._change(id, edges=edges)

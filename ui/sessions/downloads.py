@@ -6,9 +6,9 @@ import logging
 import threading
 from dataclasses import dataclass, field
 
-from pipeline import models
 from pipeline.errors import INTERNAL_ERROR, RecorteError
 from pipeline.languages.messages import Message
+from pipeline.models import helpers
 from pipeline.weights.download import download_files
 from pipeline.weights.spec import Weights
 
@@ -35,8 +35,8 @@ class Downloads:
         self._going: dict[str, Download] = {}
 
     def start(self, key: str) -> None:
-        """Start to download a model's weights, unless it is running. Raises InputError for an unknown key."""
-        needed = models.card(key).weights
+        """Start a download of a model's or helper's weights, unless it runs. Raises InputError for others."""
+        _label, needed = helpers.find_weights(key)
         if needed is None:
             return
         with self._lock:

@@ -15,7 +15,7 @@ from ui.page import markup
 from ui.page.context import Context, EditorSection
 from ui.page.handlers import Updates, language_of, with_error_toasts
 from ui.page.i18n import localized
-from ui.sessions.downloads import Download, Downloads
+from ui.sessions.downloads import Downloads
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
 
@@ -73,7 +73,7 @@ class SubjectSection(EditorSection):
             self.acknowledge: gr.Checkbox(value=False, visible=bound),
             self.download: gr.Button(fetch, visible=missing and not bound and not going),
             self.fetching: gr.HTML(
-                _download_status(download, language), visible=missing and download is not None
+                markup.download_status(download, language), visible=missing and download is not None
             ),
             self.stop: gr.Button(visible=missing and going),
         }
@@ -109,16 +109,6 @@ class SubjectSection(EditorSection):
         self.acknowledge.input(acknowledge, [current, self.acknowledge], shown, show_progress="hidden")
         self.download.click(fetch, current, shown, show_progress="hidden")
         self.stop.click(stop, current, None, show_progress="hidden")
-
-
-def _download_status(download: Download | None, language: str) -> str:
-    if download is None:
-        return ""
-    if download.error:
-        return markup.failure(download.error.render(language))
-    done, total = (text.format_size(count, language) for count in (download.done, download.total))
-    status = markup.status(text.translate(language, "fetching", done=done, total=total))
-    return markup.progress_bar(download.done, max(1, download.total)) + status
 
 
 def _label(card: Card, language: str) -> str:
