@@ -16,6 +16,9 @@ from typing import Any, NoReturn
 from PIL import Image
 
 from pipeline import formats, models, preview
+from pipeline.command_line import batch_plan
+from pipeline.command_line.batch import Batch, format_table, watch_pause
+from pipeline.command_line.batch_plan import BatchJob
 from pipeline.command_line.marks import read_prompts
 from pipeline.command_line.options import (
     add_json_option,
@@ -49,7 +52,7 @@ from pipeline.video.reading.probe import probe_clip
 from pipeline.weights import licences, locate
 from pipeline.weights.download import download_files
 
-DONE, FAILED, AT_FAULT, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, AT_FAULT, SOME_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
 _INTERRUPTED = Message("command.interrupted")
 _CAN_CONTINUE = Message("command.interrupted_continue")
@@ -60,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _create_parser().parse_args(argv)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        options.run(options)
+        status: int | None = options.run(options)
     except InputError as error:
         print_error(error.message)
         return AT_FAULT
@@ -75,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interrupt:
         print_error(_CAN_CONTINUE if interrupt.args else _INTERRUPTED)
         return INTERRUPTED
-    return DONE
+    return DONE if status is None else status
 
 
 def _name_too_long(path: str) -> Message:
@@ -104,6 +107,24 @@ def _create_parser() -> argparse.ArgumentParser:
     made = command("run", _run, "Cut the subject out of INPUT and write it over a background to OUTPUT.")
     made.add_argument("input", metavar="INPUT", type=Path)
     made.add_argument("output", metavar="OUTPUT", type=Path)
+    add_matte_options(made)
+    add_render_options(made)
+
+    made = command(
+        "batch", _batch, "Run many videos, and keep a manifest: what is done already is left as it is."
+    )
+    made.add_argument(
+        "inputs", metavar="INPUT", nargs="+", help="a video, a folder, a pattern, or a CSV or JSONL list"
+    )
+    made.add_argument("folder", metavar="OUTDIR", type=Path)
+    made.add_argument(
+        "--name",
+        metavar="TEMPLATE",
+        default=batch_plan.DEFAULT_NAME,
+        help="of {stem} {suffix} {model} {number}",
+    )
+    made.add_argument("--jobs", metavar="N", type=_positive, default=1, help="videos at a time")
+    made.add_argument("--watch", action="store_true", help="go on with what is added, until interrupted")
     add_matte_options(made)
     add_render_options(made)
 
@@ -218,6 +239,30 @@ def _run(options: argparse.Namespace) -> None:
         if resume.can_resume(job, probe_clip(job.source)):
             raise KeyboardInterrupt(str(_CAN_CONTINUE)) from None
         raise
+
+
+def _batch(options: argparse.Namespace) -> int:
+    batch = Batch(options.folder, options.jobs, json_lines=options.json)
+    seen: dict[BatchJob, str] = {}
+    try:
+        if options.watch:
+            while True:
+                seen = batch.watch(batch_plan.plan_jobs(options.inputs, options.folder, options), seen)
+                watch_pause()
+        batch.run(batch_plan.plan_jobs(options.inputs, options.folder, options))
+    except KeyboardInterrupt:
+        if not options.watch:
+            raise
+    if not options.json and batch.outcomes:
+        print(format_table(batch.outcomes))
+    return SOME_FAILED if batch.failed() else DONE
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
 
 
 def _prepare(options: argparse.Namespace) -> Job:
