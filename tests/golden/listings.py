@@ -24,7 +24,7 @@ HELPED = {
     "pipeline": (*PIPELINE,),
     **{
         f"pipeline {name}": (*PIPELINE, name)
-        for name in ("run", "preview", "render", "probe", "models", "download")
+        for name in ("run", "batch", "preview", "render", "probe", "models", "download")
     },
     "app": (*APP,),
     "app doctor": (*APP, "doctor"),
