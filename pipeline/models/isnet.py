@@ -57,11 +57,14 @@ class Isnet:
         device: torch.device,
         load_tracker: Callable[[], Model] | None = None,
         clears_veil: bool = False,
+        side: int = SIDE,
+        frame_bytes: int = _FRAME_BYTES,
     ) -> None:
         """`network` maps pictures `[N, 3, H, W]`, RGB, -0.5 to 0.5, to logits `[N, 1, H, W]`.
 
         `load_tracker` loads the model `recorte`, for marks; None: there will be none. `clears_veil` removes
-        the faint alpha that the network leaves far from any subject.
+        the faint alpha that the network leaves far from any subject. `side` is that of the network's square
+        grid, in pixels; `frame_bytes` is about what one frame takes on the device.
         """
         import torch
 
@@ -70,6 +73,7 @@ class Isnet:
         self._network = torch.compile(network) if os.environ.get("RECORTE_COMPILE") == "1" else network
         self._load_tracker = load_tracker
         self._clears_veil = clears_veil
+        self._side, self._frame_bytes = side, frame_bytes
 
     def predict(self, frames: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:
         frames = iter(frames)
@@ -83,7 +87,7 @@ class Isnet:
             followed = guided.follow(self._tracker(), frames, state)
             yield from devices.run_batches(self._refine_batch, followed, 1)
         else:
-            size = devices.batch_size(self._device, _FRAME_BYTES)
+            size = devices.batch_size(self._device, self._frame_bytes)
             yield from devices.run_batches(self._predict_batch, frames, size)
 
     def candidates(self, frame: PromptedFrame) -> list[Candidate]:
@@ -113,7 +117,7 @@ class Isnet:
         import torch
 
         with torch.inference_mode():
-            grids = torch.cat([_grid(frame.image, self._device) for frame in frames])
+            grids = torch.cat([_grid(frame.image, self._side, self._device) for frame in frames])
             with devices.autocast(self._device):
                 logits = self._network(grids.contiguous(memory_format=torch.channels_last))
             masks = list(logits[:, 0].float().sigmoid().cpu().numpy())
@@ -127,24 +131,24 @@ class Isnet:
         return [*predictions[:-1], predictions[-1]._replace(state=dict)]
 
 
-def _grid(image: Image, device: torch.device) -> torch.Tensor:
-    """Return the network's input for a frame, `[1, 3, 1024, 1024]` float32, -0.5 to 0.5."""
+def _grid(image: Image, side: int, device: torch.device) -> torch.Tensor:
+    """Return the network's input for a frame, `[1, 3, side, side]` float32, -0.5 to 0.5."""
     import torch
     from torch.nn import functional
 
     picture = torch.tensor(image).to(device).permute(2, 0, 1)[None].float()
-    return functional.interpolate(picture, (SIDE, SIDE), mode="bilinear") / 255 - 0.5
+    return functional.interpolate(picture, (side, side), mode="bilinear") / 255 - 0.5
 
 
 def _resize_mask(mask: Floats, image: Image) -> Matte:
-    """Resize the network's mask, `[1024, 1024]`, 0 to 1, to its frame: `[H, W]` uint8.
+    """Resize the network's mask, `[side, side]`, 0 to 1, to its frame: `[H, W]` uint8.
 
     Values are not rescaled: to stretch each frame's mask to its own least and greatest value, as some do,
     makes a video flicker and turns the noise of an empty frame into a subject.
     """
     height, width = image.shape[:2]
     # The network's grid is square; where the frame has fewer pixels one way, the frame's are enough.
-    size = min(width, SIDE), min(height, SIDE)
+    size = min(width, mask.shape[1]), min(height, mask.shape[0])
     return guided_filter.upsample_soft(as_floats(cv2.resize(mask, size, interpolation=cv2.INTER_AREA)), image)
 
 
