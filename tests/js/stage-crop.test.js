@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { isCropped, windowAt } from "../../assets/stage/pure/crop.js";
+import { isCropped, placeInWindow, windowAt } from "../../assets/stage/pure/crop.js";
 
 const frame = { width: 1280, height: 720 };
 const size = { width: 404, height: 720 };
@@ -30,4 +30,10 @@ test("a result of another aspect ratio is cropped, one that was padded to an eve
   assert.equal(isCropped(frame, frame), false);
   assert.equal(isCropped({ width: 642, height: 362 }, { width: 641, height: 361 }), false);
   assert.equal(isCropped({ width: 64, height: 36 }, { width: 63, height: 35 }), false);
+});
+
+test("of a picture that is laid into the window's box, the window is seen", () => {
+  const place = placeInWindow([100, 0, 420, 720], frame);
+  assert.deepEqual(place, { width: 400, left: -31.25, top: -0 });
+  assert.deepEqual(placeInWindow([0, 180, 1280, 540], frame), { width: 100, left: -0, top: -50 });
 });

@@ -1,8 +1,11 @@
 // The row of preview frames under the stage. The server renders a placeholder for each frame that it has no preview of;
-// it is replaced once the frame is cut.
+// it is replaced once the frame is cut. With a crop, each picture shows the part that the result will, once the place of
+// the window is known.
 
 import { node } from "../dom.js";
+import { placeInWindow, windowAt } from "../pure/crop.js";
 import { isCut, video } from "../selectors.js";
+import { cropWindows } from "../server/crop-windows.js";
 import { state } from "../state.js";
 
 const WORKING = ["cutting", "waiting", "slow", "done"];
@@ -28,6 +31,27 @@ export function drawPreviewRow() {
   for (const place of places) {
     if (place.dataset.rev === value?.rev && isCut(Number(place.dataset.frame))) fill(place);
   }
+  /** @type {NodeListOf<HTMLElement>} */
+  const figures = row.querySelectorAll("figure[data-frame]");
+  for (const figure of figures) cropFigure(figure);
+}
+
+/**
+ * Show what lies in the window of the crop of a frame and its original; all of them while its place is not known.
+ * @param {HTMLElement} figure
+ */
+function cropFigure(figure) {
+  const { value } = state;
+  const at = value?.crop && windowAt(value.crop, cropWindows(), Number(figure.dataset.frame), value);
+  const box = value && at?.known ? placeInWindow(at.box, value) : null;
+  for (const frame of /** @type {NodeListOf<HTMLElement>} */ (figure.querySelectorAll(".framed"))) {
+    const picture = /** @type {HTMLImageElement} */ (frame.firstElementChild);
+    frame.classList.toggle("cropped", box !== null);
+    frame.style.aspectRatio = box && value?.crop ? `${value.crop.width} / ${value.crop.height}` : "";
+    picture.style.width = box ? `${box.width}%` : "";
+    picture.style.left = box ? `${box.left}%` : "";
+    picture.style.top = box ? `${box.top}%` : "";
+  }
 }
 
 /**
@@ -49,7 +73,13 @@ async function fill(place) {
     return;
   }
   const figure = node("figure", "");
-  figure.append(...pictures, caption);
+  figure.dataset.frame = place.dataset.frame ?? "";
+  const framed = pictures.map((picture) => {
+    const frame = node("span", "framed");
+    frame.append(picture);
+    return frame;
+  });
+  figure.append(...framed, caption);
   place.replaceWith(figure);
 }
 

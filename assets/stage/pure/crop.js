@@ -26,3 +26,17 @@ export function isCropped(picture, frame) {
   const down = picture.height * frame.width;
   return Math.abs(across - down) > 4 * Math.max(frame.width, frame.height);
 }
+
+/**
+ * Return how a picture of the frame is laid into a box of the window's aspect ratio, in percent of the box.
+ * @param {Box} box the window, in pixels of the frame
+ * @param {{width: number, height: number}} frame
+ */
+export function placeInWindow([left, top, right, bottom], frame) {
+  const [width, height] = [right - left, bottom - top];
+  return {
+    width: (frame.width / width) * 100,
+    left: (-left / width) * 100,
+    top: (-top / height) * 100,
+  };
+}

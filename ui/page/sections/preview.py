@@ -63,6 +63,7 @@ def _gallery(
     """Return the frames with these numbers, each beside its original; `making`: more are to come.
 
     The others have places, which `assets/stage/drawing/preview-row.js` fills once their frames are cut.
+    With a crop, it shows what lies in the window.
     """
     revision = frames.revision(session)
     quoted = quote(revision, safe="")
@@ -77,7 +78,9 @@ def _gallery(
         over, plain = f"{address}?view=over&amp;rev={quoted}", f"{address}?view=original"
         if number in numbers:
             thumbnails.append(
-                f'<figure><img src="{over}" {size} alt="{time}"><img src="{plain}" {size} alt="{name}">'
+                f'<figure data-frame="{number}">'
+                f'<span class="framed"><img src="{over}" {size} alt="{time}"></span>'
+                f'<span class="framed"><img src="{plain}" {size} alt="{name}"></span>'
                 f"<figcaption>{time}</figcaption></figure>"
             )
         else:
