@@ -164,6 +164,7 @@ def _build_job(options: argparse.Namespace) -> Job:
             "model": _choose_model(options, bool(marks)).key,
             "prompts": marks,
             "hair": options.hair,
+            "classes": tuple(filter(None, map(str.strip, (options.classes or "").split(",")))),
             "matte_in": _borrowed_matte(options),
             "weights": options.weights,
             "deflicker": not options.no_steady,
@@ -202,6 +203,10 @@ def _borrowed_matte(options: argparse.Namespace) -> BorrowedMatte | None:
 
 def _choose_model(options: argparse.Namespace, marked: bool) -> Card:
     """Return the model that is asked for, or the best of those that are ready."""
+    if options.classes is not None:
+        if options.model not in (None, "classes"):
+            raise InputError("command.classes_model", key=options.model)
+        options.model = "classes"
     if options.matte_in is not None:
         if options.model not in (None, matte_in.KEY):
             raise InputError("command.matte_in_model", key=options.model)

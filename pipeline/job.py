@@ -74,6 +74,8 @@ class Job:
     whole frame."""
     matte_in: BorrowedMatte | None = None
     """Matte of another tool, for the model `matte-in`; others do not use it."""
+    classes: tuple[str, ...] = ()
+    """Classes of things that are the subject, for a model that knows classes; others do not use them."""
     hair: bool = False
     """Find the alpha along edges anew, where the weights for it are present."""
 
@@ -131,6 +133,7 @@ class Job:
             raise InputError("marks.start_outside", start=self.start, name=clip.name, length=clip.duration)
         if self.end is not None and not self.start < self.end < math.inf:
             raise InputError("marks.end_not_after_start", end=self.end, start=self.start)
+        self.check_classes()
         if card.given and self.matte_in is None:
             raise InputError("matte_in.needed")
         for prompt in self.prompts:
@@ -152,6 +155,15 @@ class Job:
         """True if the model predicts each frame without the others: no mark initialises a tracker."""
         card = models.card(self.model)
         return card.per_frame and not (card.tracker and any(p.initialises for p in self.active_prompts))
+
+    def check_classes(self) -> None:
+        """Raise InputError where the model knows classes and none is chosen, or one that it does not know."""
+        card = models.card(self.model)
+        if card.classes and not self.classes:
+            raise InputError("choices.classes_needed", label=card.label, known=", ".join(card.classes))
+        for name in self.classes if card.classes else ():
+            if name not in card.classes:
+                raise InputError("choices.no_such_class", name=name, known=", ".join(card.classes))
 
     @property
     def active_prompts(self) -> tuple[Prompt, ...]:
@@ -203,6 +215,7 @@ class Job:
             # Only where it is set: the keys of results that were made before are those of today.
             **({} if self.crop is None else {"crop": self.crop}),
             **({"hair": True} if self.hair else {}),
+            **({"classes": list(self.classes)} if self.classes else {}),
             **({} if matte is None else {"matte_in": matte.to_json(seen(matte.path))}),
         }
 
@@ -214,6 +227,8 @@ class Job:
             for name, kind in _PLAIN.items():
                 if not isinstance(getattr(job, name), kind):
                     raise TypeError(name)
+            if not all(isinstance(name, str) for name in job.classes):
+                raise TypeError("classes")
             if job.crop is not None and job.crop not in aspect.ASPECTS:
                 raise ValueError(job.crop)
             return job
@@ -241,6 +256,7 @@ class Job:
                 "rate": None if data.get("rate") is None else Fraction(data["rate"]),
                 "weights": path("weights"),
                 "matte": path("matte"),
+                "classes": tuple(data.get("classes", ())),
                 "matte_in": None if matte is None else BorrowedMatte.from_json(matte, folder),
             }
         )

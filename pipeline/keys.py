@@ -46,6 +46,7 @@ def _inputs(job: Job) -> dict[str, Any]:
         "stable": job.deflicker and card.deflickers,
         **_tracker(job, card),
         # Only where they apply: the keys of mattes that were made before are those of today.
+        **({"classes": sorted(set(job.classes))} if card.classes and job.classes else {}),
         **({"hair": helpers.VITMATTE.identify()} if job.hair and helpers.VITMATTE.present else {}),
         **({"matte_in": job.matte_in.identify()} if card.given and job.matte_in is not None else {}),
     }

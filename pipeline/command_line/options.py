@@ -38,6 +38,9 @@ def add_matte_options(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(name, action="store_true", help=text)
     parser.add_argument("--matte", metavar="FILE.mkv", type=Path, help="keep the matte here, and reuse it")
     parser.add_argument(
+        "--classes", metavar="NAME,NAME,…", help="all things of these classes, such as person,dog"
+    )
+    parser.add_argument(
         "--hair", action="store_true", help="find hair and other soft edges anew, by ViTMatte's weights"
     )
     parser.add_argument("--device", metavar="auto|cpu|cuda[:N]", default="auto")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
@@ -114,6 +114,15 @@ class Proposer(Protocol):
         ...
 
 
+@runtime_checkable
+class ChoosesClasses(Protocol):
+    """Model that finds all things of some classes (`Card.classes`)."""
+
+    def choose(self, chosen: Sequence[str]) -> Model:
+        """Return the model whose subject is all that belongs to these classes."""
+        ...
+
+
 @dataclass(frozen=True)
 class Card:
     """Declaration of a model: its capabilities, licence, weights and loader."""
@@ -147,6 +156,8 @@ class Card:
     """Recognises its subject in another scene; a model that does not ends with its scene."""
     per_frame: bool = False
     """Predicts each frame by itself, so that consecutive mattes need deflickering."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes that a job may choose; empty: it knows none. With them it has `choose`."""
     given: bool = False
     """Stands for the mattes of another tool, which are left as they are: there is nothing to load."""
     tracker: str = ""

@@ -23,7 +23,7 @@ from pipeline.imaging import scene_cuts, strokes
 from pipeline.imaging.fine_edges import Matting
 from pipeline.imaging.scene_cuts import SceneCutDetector
 from pipeline.job import Job
-from pipeline.models import Model, Prediction, PromptedFrame
+from pipeline.models import ChoosesClasses, Model, Prediction, PromptedFrame
 from pipeline.prompts import Prompt
 from pipeline.propagation import borrowed, deflicker, fine_edges
 from pipeline.propagation.borrowed import BorrowedMattes
@@ -46,6 +46,8 @@ def create_stream(job: Job, *, thinned: bool = False) -> Stream:
     """
     card = models.card(job.model)
     model = borrowed.find_mattes(job) if card.given else models.load(job.model, job.device, job.weights)
+    if card.classes and isinstance(model, ChoosesClasses):
+        model = model.choose(job.classes)
     return partial(
         run_model,
         model,

@@ -19,11 +19,16 @@ class File:
     url: str
     """The address it is downloaded from; empty: it comes with the application."""
     bytes: int
-    """About; exactly where `sha256` is known."""
+    """About; exactly where `is_pinned`."""
     sha256: str = ""
-    """In hexadecimal; empty where it is not known."""
+    """In hexadecimal, or its first digits where no more are known; empty where none are."""
     others: tuple[str, ...] = ()
     """SHA-256 of other files of this name that hold the same weights, such as in half precision."""
+
+    @property
+    def is_pinned(self) -> bool:
+        """True if its whole SHA-256 and so its exact size are known."""
+        return len(self.sha256) == 64
 
     @property
     def on_hub(self) -> bool:

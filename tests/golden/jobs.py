@@ -92,6 +92,7 @@ def fixed() -> dict[str, Job]:
         ),
         "blur": Job(source, DATA / "out.mp4", "rmbg", background=Blur(24.5), format="hevc"),
         "unsteady": Job(source, DATA / "out.mp4", "rmbg", background=Blur(), deflicker=False),
+        "classes": Job(source, DATA / "out.mp4", "classes", classes=("person", "dog")),
         "hair": Job(source, DATA / "out.mp4", "grabcut", (BOX,), hair=True),
         "matte-in": Job(
             source, DATA / "out.mp4", "matte-in", matte_in=BorrowedMatte(DATA / "matte.mkv", invert=True)

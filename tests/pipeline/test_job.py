@@ -53,6 +53,7 @@ JOBS = [
         hardware=True,
         crop="4:5",
         hair=True,
+        classes=("dog", "person"),
     ),
     Job(FOLDER / "in.mp4", FOLDER / "out.mp4", background=Colour(1, 2, 3)),
 ]
@@ -65,7 +66,7 @@ def test_json_round_trip(job: Job) -> None:
     written = {"deflicker": "stable"}
     # What is not in the Job changes nothing.
     unwritten = {name for name in ("crop", "matte_in") if getattr(job, name) is None}
-    unwritten |= set() if job.hair else {"hair"}
+    unwritten |= {name for name in ("hair", "classes") if not getattr(job, name)}
     assert data.keys() == {written.get(field.name, field.name) for field in fields(Job)} - unwritten
 
 

@@ -19,6 +19,7 @@ from ui.page.context import Context
 from ui.page.handlers import Updates, language_of, with_error_toasts
 from ui.page.i18n import I18N, localized, localized_heading
 from ui.page.sections.background import BackgroundSection
+from ui.page.sections.classes import ClassesSection
 from ui.page.sections.edges import EdgesSection
 from ui.page.sections.fine_edges import FineEdgesSection
 from ui.page.sections.matte import MatteSection
@@ -180,6 +181,7 @@ class _Sections(NamedTuple):
     upload: UploadSection
     video: VideoSection
     subject: SubjectSection
+    classes: ClassesSection
     matte: MatteSection
     fine_edges: FineEdgesSection
     background: BackgroundSection
@@ -210,6 +212,7 @@ def _render(service: SessionService) -> tuple[Context, _Sections]:
                     video = VideoSection.render()
                 with _group("subject"):
                     subject = SubjectSection.render()
+                    classes = ClassesSection.render()
                     matte = MatteSection.render()
                     fine_edges = FineEdgesSection.render()
                 with _group("background"):
@@ -233,10 +236,10 @@ def _render(service: SessionService) -> tuple[Context, _Sections]:
         sessions_tab=sessions_tab,
         timer=timer,
         fit=background.fit,
-        sections=(upload, video, subject, matte, fine_edges, background, edges, result, preview),
+        sections=(upload, video, subject, classes, matte, fine_edges, background, edges, result, preview),
     )
     return context, _Sections(
-        upload, video, subject, matte, fine_edges, background, edges, preview, result, sessions
+        upload, video, subject, classes, matte, fine_edges, background, edges, preview, result, sessions
     )
 
 

@@ -18,7 +18,7 @@ from pipeline.compositing.edges import Edges
 from pipeline.errors import AnimatedPictureError, InputError
 from pipeline.formats import Quality
 from pipeline.job import GREEN, Job, Sound
-from pipeline.models import matte_in
+from pipeline.models import classes, matte_in
 from pipeline.models.matte_in import BorrowedMatte
 from ui.sessions.intake import MATTE_PREFIX, Intake
 from ui.sessions.library import stock_backgrounds
@@ -139,8 +139,15 @@ class Choices:
     # ------------------------------------------------------------------ other fields
 
     def choose_model(self, id: str, key: str) -> Session:
-        models.card(key)
+        if models.card(key).classes and not self._open(id).job.classes:
+            return self._change(id, model=key, classes=classes.DEFAULT)
         return self._change(id, model=key)
+
+    def choose_classes(self, id: str, names: list[str]) -> Session:
+        """Choose the classes that are the subject, for the model that knows them."""
+        job = replace(self._open(id).job, model="classes", classes=tuple(names))
+        job.check_classes()
+        return self._change(id, classes=job.classes)
 
     def choose_matte(self, id: str, file: Path, name: str) -> Session:
         """Take an uploaded matte of another tool in place of a model. Raises InputError for an unfit one."""

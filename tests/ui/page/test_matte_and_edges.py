@@ -71,3 +71,18 @@ def test_fine_edges_offer_the_weights_that_they_need(server: Server, visit: Visi
     expect(switch).to_be_checked()
     switch.uncheck()
     expect(page.locator("#download-hair")).to_be_hidden()
+
+
+def test_classes_are_chosen_from_a_list(server: Server, visit: Visit, clip: Path) -> None:
+    page = started(server, visit, clip)
+    expect(page.locator("#classes")).to_be_hidden()
+    choose_model(page, "Classes")
+    chosen = page.locator("#classes")
+    expect(chosen).to_contain_text("Person")
+    chosen.locator("input").click()
+    page.get_by_role("option", name="Dog").click()
+    expect(chosen).to_contain_text("Dog")
+    page.reload()
+    ready(page)
+    expect(chosen).to_contain_text("Person")
+    expect(chosen).to_contain_text("Dog")

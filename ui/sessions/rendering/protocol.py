@@ -51,7 +51,7 @@ class RenderRequest:
     def matte_inputs(self) -> tuple[Any, ...]:
         """Inputs of the matte; a different value means that the marks have changed."""
         job = self.effective_job
-        return job.model, job.active_prompts, job.deflicker, job.weights, job.matte_in, job.hair
+        return job.model, job.active_prompts, job.deflicker, job.weights, job.matte_in, job.hair, job.classes
 
 
 @dataclass(frozen=True)
