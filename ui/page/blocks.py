@@ -214,10 +214,11 @@ def _render(service: SessionService) -> tuple[Context, _Sections]:
                     subject = SubjectSection.render()
                     classes = ClassesSection.render()
                     matte = MatteSection.render()
-                    fine_edges = FineEdgesSection.render()
                 with _group("background"):
                     background = BackgroundSection.render()
-                    edges = EdgesSection.render()
+                    with gr.Accordion(localized("edges"), open=False, elem_id="edges", elem_classes="fold"):
+                        fine_edges = FineEdgesSection.render()
+                        edges = EdgesSection.render()
                 with _group("result"):
                     result = ResultSection.render()
                 with gr.Column(elem_id="action"):

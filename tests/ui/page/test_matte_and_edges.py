@@ -61,13 +61,16 @@ def test_a_matte_of_another_shape_is_refused_with_a_sentence(
 
 def test_fine_edges_offer_the_weights_that_they_need(server: Server, visit: Visit, clip: Path) -> None:
     page = started(server, visit, clip)
+    fold = page.locator("#edges").get_by_role("button", name="Edges")
     switch = page.get_by_label("Fine edges")
+    fold.click()
     expect(page.locator("#download-hair")).to_be_hidden()
     switch.check()
     expect(page.locator("#hair-missing")).to_contain_text("ViTMatte")
     expect(page.locator("#download-hair")).to_contain_text("103")
     page.reload()
     ready(page)
+    fold.click()
     expect(switch).to_be_checked()
     switch.uncheck()
     expect(page.locator("#download-hair")).to_be_hidden()

@@ -29,29 +29,28 @@ class EdgesSection(EditorSection):
 
     @classmethod
     def render(cls) -> Self:
-        with gr.Accordion(localized("edges"), open=False, elem_id="edges", elem_classes="fold"):
-            return cls(
-                clean=gr.Checkbox(True, label=localized("clean"), container=False, elem_id="clean"),
-                grow=gr.Slider(
-                    -_MAX_PIXELS,
-                    _MAX_PIXELS,
-                    0,
-                    step=1,
-                    label=localized("grow"),
-                    buttons=[],
-                    elem_id="grow",
-                ),
-                feather=gr.Slider(
-                    0, _MAX_PIXELS, 0, step=1, label=localized("feather"), buttons=[], elem_id="feather"
-                ),
-                despill=gr.Radio(
-                    [(localized(f"despill_{screen}"), screen) for screen in get_args(Despill)],
-                    value="none",
-                    label=localized("despill"),
-                    elem_id="despill",
-                    elem_classes="steps",
-                ),
-            )
+        return cls(
+            clean=gr.Checkbox(True, label=localized("clean"), container=False, elem_id="clean"),
+            grow=gr.Slider(
+                -_MAX_PIXELS,
+                _MAX_PIXELS,
+                0,
+                step=1,
+                label=localized("grow"),
+                buttons=[],
+                elem_id="grow",
+            ),
+            feather=gr.Slider(
+                0, _MAX_PIXELS, 0, step=1, label=localized("feather"), buttons=[], elem_id="feather"
+            ),
+            despill=gr.Radio(
+                [(localized(f"despill_{screen}"), screen) for screen in get_args(Despill)],
+                value="none",
+                label=localized("despill"),
+                elem_id="despill",
+                elem_classes="steps",
+            ),
+        )
 
     def show(self, session: Session, service: SessionService, language: str) -> Updates:
         return {component: getattr(session.job.edges, name) for name, component in vars(self).items()}
