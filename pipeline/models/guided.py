@@ -92,9 +92,9 @@ def refine(guided: GuidedFrame, alpha: Matte) -> Prediction:
 def select(alpha: Matte, mask: Matte) -> Matte:
     """Return the alpha of what a mask marks, without other objects; both `[H, W]` uint8.
 
-    Connected parts that are mostly elsewhere are left out. Of a part that is the subject and more, large
-    pieces far from the mask are cut off, and beside the cut the mask bounds the alpha. Pieces of the subject
-    that the network has missed are filled from the mask.
+    Connected parts that are mostly elsewhere are left out, and so is what is faint far from the subject. Of a
+    part that is the subject and more, large pieces far from the mask are cut off, and beside the cut the mask
+    bounds the alpha. Pieces of the subject that the network has missed are filled from the mask.
     """
     inside, solid = alpha > 127, mask > 127
     area = int(np.count_nonzero(solid))
@@ -106,6 +106,8 @@ def select(alpha: Matte, mask: Matte) -> Matte:
     far = _pieces(subject & ~_grow(solid, reach), _PIECE * area, inside.size)
     if far.any():
         result = np.where(_grow(far, 2 * reach), np.minimum(result, mask), result)
+    # What is faint elsewhere is the rest of something that the network half sees.
+    result = np.where(_grow(solid | (subject & ~far), 2 * reach), result, 0)
     deep = guided_filter.erode(solid.astype(np.uint8), reach) > 0
     missed = _pieces(deep & (result <= 127), _HOLE[0] * area, _HOLE[1] * area)
     if missed.any():

@@ -45,6 +45,13 @@ def test_other_parts_are_left_out() -> None:
     assert np.array_equal(selected[:, :160], alpha[:, :160])
 
 
+def test_what_is_faint_far_from_the_subject_is_left_out() -> None:
+    alpha = np.maximum(soft(disc(100, 100, 50)), disc(240, 100, 30) // 3)
+    selected = select(alpha, disc(100, 100, 48))
+    assert not selected[:, 205:].any()
+    assert np.array_equal(selected[:, :160], alpha[:, :160])
+
+
 def test_a_neighbour_that_is_attached_is_cut_off_along_the_mask() -> None:
     mask = disc(100, 100, 50)
     alpha = np.maximum(mask, disc(190, 100, 50))
