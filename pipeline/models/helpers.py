@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import InputError
 from pipeline.models.registry import card, cards
-from pipeline.weights import locate, verify
+from pipeline.weights import locate
 from pipeline.weights.spec import HUB, File, Weights
 
 
@@ -31,14 +31,8 @@ class Helper:
         return locate.are_present(self.weights)
 
     def identify(self) -> list[str | int]:
-        """Return what names its results: key, version, and the weights that have no known SHA-256."""
-        paths = locate.find_files(self.weights, self.label, self.key)
-        unpinned = [
-            verify.identify(path)
-            for file, path in zip(self.weights.files, paths, strict=True)
-            if not file.sha256
-        ]
-        return [self.key, self.version, *unpinned]
+        """Return what names its results: its key and version; its weights are pinned."""
+        return [self.key, self.version]
 
 
 _APACHE = "https://www.apache.org/licenses/LICENSE-2.0"
@@ -48,13 +42,14 @@ VITMATTE = Helper(
     label="ViTMatte",
     licence="Apache-2.0",
     licence_url=_APACHE,
-    # Neither its revision nor its SHA-256 is known here: mattes are filed under its content instead.
     weights=Weights(
         (
             File(
                 "hustvl/vitmatte-small-composition-1k/model.safetensors",
-                f"{HUB}/hustvl/vitmatte-small-composition-1k/resolve/main/model.safetensors",
-                103_000_000,
+                f"{HUB}/hustvl/vitmatte-small-composition-1k/resolve/"
+                "6a58ad7646403c1df626fbd746900aec7361ea1d/model.safetensors",
+                103_294_572,
+                "bda9289db1bb6762d978b42d1c62ae3f34daf7497171a347a1d09657efd788cb",
             ),
         )
     ),
