@@ -208,6 +208,7 @@ def test_a_dot_is_painted_by_keyboard(server: Server, visit: Visit, clip: Path) 
     page.keyboard.press("p")
     picture(page).focus()
     page.keyboard.press("ArrowRight")
+    expect(picture(page)).to_have_attribute("aria-busy", "false")  # or `shown` would see this frame's answer
     with shown(page):
         page.keyboard.press("Enter")
     handle = page.get_by_role("button", name=re.compile("^Brush stroke to keep, at 160, 90"))

@@ -207,25 +207,25 @@ def test_choices_are_groups_with_one_tab_stop_and_arrow_keys(
 
 def test_sliders_work_by_keyboard(server: Server, visit: Visit, clip: Path) -> None:
     page = started(server, visit, clip)
-    page.locator("#edges").get_by_role("button", name="Edges").click()
+    fold = page.locator("#edges").get_by_role("button", name="Edges")
+    fold.click()
 
-    def kept() -> str:
+    def expect_kept(**pixels: int) -> None:
+        page.evaluate("window.recorte.settled()")
         page.reload()
         ready(page)
-        page.locator("#edges").get_by_role("button", name="Edges").click()
-        values = [page.locator(f"{slider} input[type=number]") for slider in ("#grow", "#feather")]
-        return "/".join(value.input_value() for value in values)
+        fold.click()
+        for name, value in pixels.items():
+            expect(page.locator(f"#{name} input[type=number]")).to_have_value(str(value))
 
     with page.expect_response(re.compile("queue/join")):
         page.locator("#grow input[type=number]").fill("3")
         page.locator("#grow input[type=number]").press("Enter")
     assert focused(page) == "grow"
-    page.evaluate("window.recorte.settled()")
-    assert kept() == "3/0"
+    expect_kept(grow=3, feather=0)
     with page.expect_response(re.compile("queue/join")):
         page.locator("#feather input[type=range]").press("ArrowRight")
-    page.evaluate("window.recorte.settled()")
-    assert kept() == "3/1"
+    expect_kept(grow=3, feather=1)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
