@@ -135,11 +135,9 @@ KINDS: dict[str, tuple[str, tuple[Prompt, ...]]] = {
 
 
 @pytest.fixture
-def family() -> Iterator[None]:
-    models.cards().update({card.key: card for card in CARDS})
-    yield
+def family(monkeypatch: pytest.MonkeyPatch) -> None:
     for card in CARDS:
-        del models.cards()[card.key]
+        monkeypatch.setitem(models.cards(), card.key, card)
 
 
 def stopped(job: Job, after: int) -> bool:

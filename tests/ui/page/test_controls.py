@@ -209,6 +209,7 @@ def test_sliders_work_by_keyboard(server: Server, visit: Visit, clip: Path) -> N
     page = started(server, visit, clip)
     fold = page.locator("#edges").get_by_role("button", name="Edges")
     fold.click()
+    page.evaluate("window.recorte.settled()")
 
     def expect_kept(**pixels: int) -> None:
         page.evaluate("window.recorte.settled()")
@@ -217,6 +218,7 @@ def test_sliders_work_by_keyboard(server: Server, visit: Visit, clip: Path) -> N
         fold.click()
         for name, value in pixels.items():
             expect(page.locator(f"#{name} input[type=number]")).to_have_value(str(value))
+        page.evaluate("window.recorte.settled()")  # the next answer is that of the next choice
 
     with page.expect_response(re.compile("queue/join")):
         page.locator("#grow input[type=number]").fill("3")

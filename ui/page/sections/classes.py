@@ -36,9 +36,11 @@ class ClassesSection(EditorSection):
 
     def show(self, session: Session, service: SessionService, language: str) -> Updates:
         known = models.card(session.job.model).classes
+        if not known:
+            return {self.chosen: gr.Dropdown(visible=False)}
         labels = [(text.translate(language, f"class_{name}"), name) for name in known]
-        update = gr.Dropdown(labels, value=list(session.job.classes), visible=True)
-        return {self.chosen: update if known else gr.Dropdown(visible=False)}
+        chosen = list(session.job.classes)
+        return {self.chosen: gr.Dropdown(labels, value=chosen, multiselect=True, visible=True)}
 
     def wire(self, context: Context) -> None:
         @with_error_toasts
