@@ -12,6 +12,9 @@ from pipeline.errors import InputError
 Transfer = Literal["sdr", "pq", "hlg"]
 Remark = Literal["hdr", "interlaced", "mended", "alpha"]
 
+CONTAINER_SUFFIXES = (".mkv", ".mov", ".avi", ".mxf", ".mts", ".m2ts", ".ts", ".flv", ".wmv", ".3gp", ".ogv")
+"""Suffixes of containers that browsers, or some systems' tables of file types, do not know to be video."""
+
 
 @dataclass(frozen=True)
 class Clip:

@@ -224,6 +224,13 @@ def file_state(path: Path) -> tuple[int, int] | None:
     return stat.st_mtime_ns, stat.st_size
 
 
+def bytes_on_disk(path: Path) -> int:
+    """Return the bytes of a file, or of all files in a folder; 0 if there is none."""
+    if path.is_file():
+        return path.stat().st_size
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
 def fingerprint(path: Path) -> str:
     """Fingerprint from a file's size and its first and last MiB, as SHA-256 in hexadecimal.
 

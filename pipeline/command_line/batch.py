@@ -20,6 +20,7 @@ from typing import Literal
 
 from pipeline.command_line.batch_plan import BatchJob
 from pipeline.errors import InputError
+from pipeline.files import bytes_on_disk
 
 MANIFEST = "manifest.jsonl"
 
@@ -29,7 +30,7 @@ _WATCH_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one job: a line of the manifest."""
+    """Outcome of one job: a line of the manifest."""
 
     input: str
     output: str
@@ -43,7 +44,7 @@ class Outcome:
     """Size of the result: of all files, where it is a folder."""
     error: str | None
     at: str
-    """When it ended: ISO 8601, UTC."""
+    """Time of its end: ISO 8601, UTC."""
 
 
 class Batch:
@@ -55,7 +56,7 @@ class Batch:
         self._children: set[subprocess.Popen[str]] = set()
         self._stopped = False
         self._shares: dict[BatchJob, float] = {}
-        """How much of each job that runs is done, 0 to 1."""
+        """Share of each running job that is done, 0 to 1."""
         self._ended = self._total = 0
         self.outcomes: list[Outcome] = []
         """Of the jobs that this batch has run."""
@@ -72,7 +73,7 @@ class Batch:
             known is not None
             and known.state == "done"
             and known.fingerprint == job.fingerprint
-            and _size(job.output) == known.bytes
+            and bytes_on_disk(job.output) == known.bytes
         )
 
     def run(self, jobs: Sequence[BatchJob]) -> None:
@@ -100,8 +101,7 @@ class Batch:
         now = {job: job.fingerprint for job in jobs}
         tried = {outcome.fingerprint for outcome in self.outcomes}
         ready = [job for job in jobs if before.get(job) == now[job] and now[job] not in tried]
-        if any(not self.is_done(job) for job in ready):
-            self.run([job for job in ready if not self.is_done(job)])
+        self.run([job for job in ready if not self.is_done(job)])
         return now
 
     def _run_job(self, job: BatchJob) -> None:
@@ -139,7 +139,7 @@ class Batch:
                 fingerprint=fingerprint,
                 frames=frames,
                 seconds=round(time.monotonic() - began, 3),
-                bytes=0 if status else _size(job.output),
+                bytes=0 if status else bytes_on_disk(job.output),
                 error=(said[-1] if said else f"It ended with status {status}.") if status else None,
                 at=datetime.now(UTC).isoformat(timespec="seconds"),
             )
@@ -242,10 +242,3 @@ def watch_pause() -> None:
 def _errors(child: subprocess.Popen[str]) -> list[str]:
     """Return the lines of a process's errors that are not empty."""
     return [line.strip() for line in child.stderr or () if line.strip()]
-
-
-def _size(path: Path) -> int:
-    """Return the bytes of a file, or of all files in a folder; 0 if there is none."""
-    if path.is_dir():
-        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    return path.stat().st_size if path.exists() else 0

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from pipeline import formats, models
+from pipeline.clip import CONTAINER_SUFFIXES
 from pipeline.command_line.options import add_matte_options, add_render_options
 from pipeline.errors import InputError
 
@@ -22,11 +23,7 @@ DEFAULT_NAME = "{stem}.{suffix}"
 _LISTS = (".csv", ".jsonl")
 _MARKS = ("point", "exclude", "box", "stroke", "erase", "prompts")
 
-# Those of containers that `mimetypes` does not know to be video, or not on every system, and of animations.
-_VIDEO_SUFFIXES = {
-    *(".mkv", ".mov", ".avi", ".mxf", ".mts", ".m2ts", ".ts", ".flv", ".wmv", ".3gp", ".ogv", ".webm"),
-    *(".gif", ".apng"),
-}
+_VIDEO_SUFFIXES = {*CONTAINER_SUFFIXES, ".webm", ".gif", ".apng"}
 
 
 @dataclass(frozen=True)
@@ -169,7 +166,7 @@ def _plan_job(number: int, source: Path, options: argparse.Namespace, folder: Pa
     if model is None:
         marked = any(getattr(options, name) for name in _MARKS)
         model = models.choose_default(marked)[0]
-    suffix = (formats.by_key(options.format) if options.format else formats.by_suffix(_USUAL)).suffix
+    suffix = formats.by_key(options.format or "mp4").suffix
     fields = {"stem": source.stem, "suffix": suffix.lstrip("."), "model": model, "number": f"{number:04}"}
     output = folder / _fill(options.name, fields).rstrip(".")
     if folder.resolve() not in output.resolve().parents:
@@ -222,7 +219,6 @@ def _create_parser() -> _LineParser:
     return parser
 
 
-_USUAL = Path("result.mp4")
 _PARSER = _create_parser()
 _OPTIONS = {action.dest: action for action in _PARSER._actions}
 """The options of `run`, by the name that a list has for them."""

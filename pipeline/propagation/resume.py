@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pipeline import prompts
 from pipeline.clip import Clip
 from pipeline.errors import PromptError, RunError
-from pipeline.files import read_json, try_lock, write_errors, write_json
+from pipeline.files import bytes_on_disk, read_json, try_lock, write_errors, write_json
 from pipeline.job import Job
 from pipeline.keys import matte_key, pts_range, stream_key
 from pipeline.propagation import spool
@@ -163,7 +163,7 @@ def stored_bytes(matte: Path | None) -> int:
     """Return the bytes of resume data that a matte has; the next run uses or removes them."""
     if matte is None:
         return 0
-    return sum(path.stat().st_size for path in resume_folder(matte).rglob("*") if path.is_file())
+    return bytes_on_disk(resume_folder(matte))
 
 
 def resume_folder(matte: Path) -> Path:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import mimetypes
 from pathlib import Path
 
-# The suffixes are those of containers that the browser does not know to be video.
-VIDEO_FILE_TYPES = [
-    "video",
-    *(".mkv", ".mov", ".avi", ".mxf", ".mts", ".m2ts", ".ts", ".flv", ".wmv", ".3gp", ".ogv"),
-    *(".gif", ".webp", ".apng"),
-]
+from pipeline.clip import CONTAINER_SUFFIXES
+
+VIDEO_FILE_TYPES = ["video", *CONTAINER_SUFFIXES, ".gif", ".webp", ".apng"]
 PICTURE_FILE_TYPES = ["image"]
 
 _ANIMATED_SUFFIXES = (".gif", ".apng")

@@ -1,4 +1,4 @@
-"""What counts as a veil, and what stays."""
+"""Veils of a matte: they are cleared, and everything else stays."""
 
 import cv2
 import numpy as np
