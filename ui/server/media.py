@@ -17,6 +17,7 @@ from ui import text
 from ui.addresses import MEDIA_PREFIX
 from ui.sessions.library import examples, stock_backgrounds
 from ui.sessions.limits.shares import FairThreads
+from ui.sessions.rendering.protocol import MarksChanged
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
 from ui.visitor import language_of, user_id_of
@@ -268,6 +269,8 @@ def _respond(request: Request, make: Callable[[], Response]) -> Response:
         return _error_response(503, request, error)
     except FileNotFoundError:
         return _error_response(404, request, NotFound("choices.gone"))  # deleted a moment ago
+    except MarksChanged as error:
+        return _error_response(409, request, error)  # the page asks again, for the newer revision
     except RecorteError as error:
         return _error_response(422, request, error)
     except OSError as error:

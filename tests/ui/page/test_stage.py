@@ -208,8 +208,9 @@ def application(fake: Fake) -> FastAPI:
         gr.Textbox(label="name", elem_id="name")
         on_edit(component, fake.edited)
         page.load(lambda: fake.value, outputs=component, show_progress="hidden")
-        push.click(lambda: fake.value, outputs=component, show_progress="hidden")
-        read.click(lambda value: fake.read.append(value), component, show_progress="hidden")
+        # By default Gradio drops a click while the answer to the one before is under way.
+        push.click(lambda: fake.value, None, component, show_progress="hidden", trigger_mode="multiple")
+        read.click(lambda value: fake.read.append(value), component, trigger_mode="multiple")
         spanish.click(lambda: gr.HTML(language="es"), None, component, show_progress="hidden")
         english.click(lambda: gr.HTML(language="en"), None, component, show_progress="hidden")
         away.click(lambda: gr.HTML(visible=False), None, component)

@@ -29,7 +29,7 @@ from ui.server import media
 from ui.server.visitors import Visitor
 from ui.sessions.rendering import frames as module
 from ui.sessions.rendering.frames import FrameClient
-from ui.sessions.rendering.protocol import EncodedImage, Inference
+from ui.sessions.rendering.protocol import EncodedImage, Inference, MarksChanged
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
 
@@ -215,6 +215,22 @@ def test_many_frame_requests_of_one_user_do_not_block_others(
             return [answer.status_code for answer in await asyncio.gather(another, *many)]
 
     assert asyncio.run(asyncio.wait_for(run(), 60)) == [200] * 46
+
+
+def test_a_picture_of_older_marks_is_a_conflict(
+    service: SessionService, make: Any, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(method: Callable[..., Any], *args: Any) -> Any:
+        raise MarksChanged
+
+    monkeypatch.setattr(worker, "call", refuse)
+
+    async def run() -> httpx.Response:
+        async with served(service) as client:
+            return await client.get(f"/media/{make()}/frames/0?view=mask")
+
+    answer = asyncio.run(run())
+    assert (answer.status_code, answer.json()) == (409, {"error": "The marks have changed since."})
 
 
 def test_missing_result_and_filmstrip_files_are_not_found(
