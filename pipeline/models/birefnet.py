@@ -1,4 +1,4 @@
-"""BiRefNet: fine mattes of the most prominent subject, or of one that is marked.
+"""BiRefNet and RMBG-2.0, which has its architecture: fine mattes of the main subject, or of a marked one.
 
 The network is our own (`pipeline.networks.birefnet`); checkpoints are read as data by their published names.
 The model around it is that of `pipeline.models.isnet`.
@@ -12,9 +12,9 @@ from pathlib import Path
 from pipeline import devices
 from pipeline.models import loading
 from pipeline.models.base import Card
-from pipeline.models.isnet import SIDE, TRACKER, Isnet
+from pipeline.models.isnet import SIDE, TRACKER, Isnet, create_card
 from pipeline.weights import checkpoints
-from pipeline.weights.spec import HUB, File, Weights
+from pipeline.weights.spec import HUB, File
 
 _FRAME_BYTES = 4 * 2**30
 """About what one frame takes on the device while the network works on it, at SIDE."""
@@ -49,28 +49,14 @@ def _card(
     *,
     tiny: bool = False,
     side: int = SIDE,
+    licence: tuple[str, str] = ("MIT", "https://github.com/ZhengPeng7/BiRefNet/blob/main/LICENSE"),
+    restriction: str = "",
 ) -> Card:
     """`folder` and `revision` are those of the published checkpoint on the hub."""
-    file = "model.safetensors"
-    return Card(
-        key=key,
-        label=label,
-        purpose=purpose,
-        points=True,
-        box=True,
-        automatic=True,
-        candidates=True,
-        splits=True,
-        tracker=TRACKER,
-        licence="MIT",
-        licence_url="https://github.com/ZhengPeng7/BiRefNet/blob/main/LICENSE",
-        load=partial(_load, tiny, side),
-        weights=Weights(
-            (File(f"{folder}/{file}", f"{HUB}/{folder}/resolve/{revision}/{file}", bytes, sha256),)
-        ),
-        per_frame=True,
-        preview_frames=2,
-    )
+    name = "model.safetensors"
+    file = File(f"{folder}/{name}", f"{HUB}/{folder}/resolve/{revision}/{name}", bytes, sha256)
+    load = partial(_load, tiny, side)
+    return create_card(key, label, purpose, licence, load, file, restriction=restriction)
 
 
 CARDS = (
@@ -111,5 +97,16 @@ CARDS = (
         444_473_596,
         "9d678bafec0b0019fbb073b7fd02f05ede25dc4b15254f23b2fb0be333200c0d",
         side=2 * SIDE,
+    ),
+    _card(
+        "rmbg-2",
+        "RMBG-2.0",
+        "Finds the subject of every frame by itself, finer than RMBG-1.4 and slower: for a GPU.",
+        "briaai/RMBG-2.0",
+        "5df4c9c76d8170882c34f6986e848ee07fd0ba43",
+        884_878_856,
+        "566ed80c3d95f87ada6864d4cbe2290a1c5eb1c7bb0b123e984f60f76b02c3a7",
+        licence=("CC BY-NC 4.0", "https://huggingface.co/briaai/RMBG-2.0"),
+        restriction="RMBG-2.0's weights may not be used commercially without an agreement with BRIA.",
     ),
 )

@@ -220,8 +220,19 @@ def _load(clears_veil: bool, device: str, files: list[Path]) -> Isnet:
     return Isnet(isnet.fuse_norms(network), chosen, partial(loading.load, TRACKER, device), clears_veil)
 
 
-def _card(key: str, label: str, purpose: str, licence: tuple[str, str], restriction: str, file: File) -> Card:
-    """`licence`: its name and address."""
+def create_card(
+    key: str,
+    label: str,
+    purpose: str,
+    licence: tuple[str, str],
+    load: Callable[[str, list[Path]], Model],
+    file: File,
+    *,
+    restriction: str = "",
+    preview_frames: int = 2,
+    version: int = 1,
+) -> Card:
+    """Return the card of a model whose `load` returns an `Isnet`; `licence` is its name and address."""
     return Card(
         key=key,
         label=label,
@@ -235,21 +246,21 @@ def _card(key: str, label: str, purpose: str, licence: tuple[str, str], restrict
         licence=licence[0],
         licence_url=licence[1],
         restriction=restriction,
-        load=partial(_load, key == "isnet"),  # looked at with its trained weights alone
+        load=load,
         weights=Weights((file,)),
         per_frame=True,
-        preview_frames=4,
-        version=2,
+        preview_frames=preview_frames,
+        version=version,
     )
 
 
 CARDS = (
-    _card(
+    create_card(
         "isnet",
         "IS-Net",
         "Finds the subject of every frame by itself, with soft edges; for work, too.",
         ("Apache-2.0", "https://github.com/xuebinqin/DIS/blob/main/LICENSE.md"),
-        "",
+        partial(_load, True),  # looked at with these trained weights alone
         File(
             name="isnet-general-use.onnx",
             url="https://github.com/danielgatis/rembg/releases/download/v0.0.0/isnet-general-use.onnx",
@@ -257,8 +268,10 @@ CARDS = (
             sha256="60920e99c45464f2ba57bee2ad08c919a52bbf852739e96947fbb4358c0d964a",
             others=("b6e8497ba978a6f5fbb647e419d2696cd80df5a23cb6a8ea532021911bd76acb",),
         ),
+        preview_frames=4,
+        version=2,
     ),
-    _card(
+    create_card(
         "rmbg",
         "RMBG-1.4",
         "Finds the subject of every frame by itself, hair and soft edges too; fast on a GPU.",
@@ -266,7 +279,7 @@ CARDS = (
             "bria-rmbg-1.4, non-commercial",
             "https://bria.ai/bria-huggingface-model-license-agreement/",
         ),
-        "RMBG-1.4's weights may not be used commercially without an agreement with BRIA.",
+        partial(_load, False),
         File(
             name="briaai/RMBG-1.4/model.safetensors",
             url="https://huggingface.co/briaai/RMBG-1.4/resolve/"
@@ -274,5 +287,8 @@ CARDS = (
             bytes=176_381_984,
             sha256="46ef7fe46f2ae284d8f1aaa24bfa5fca5ef25a34e2c7caa890a0029eb100e87f",
         ),
+        restriction="RMBG-1.4's weights may not be used commercially without an agreement with BRIA.",
+        preview_frames=4,
+        version=2,
     ),
 )

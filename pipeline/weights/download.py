@@ -31,7 +31,7 @@ from pipeline.weights.errors import (
     status_error,
 )
 from pipeline.weights.locate import check_shipped, find_file
-from pipeline.weights.spec import File, Weights
+from pipeline.weights.spec import HUB, File, Weights
 from pipeline.weights.verify import sha256
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _receive(client: httpx.Client, file: File, out: BinaryIO, tag: Path) -> Iter
     have = out.seek(0, os.SEEK_END)
     if file.is_pinned and have == file.bytes:
         return
-    headers = {"Accept-Encoding": "identity"}
+    headers = {"Accept-Encoding": "identity", **_authorization(file)}
     version = read_json(tag).get("version") if have else None
     if version:
         headers |= {"Range": f"bytes={have}-", "If-Range": str(version)}
@@ -170,6 +170,15 @@ def _receive(client: httpx.Client, file: File, out: BinaryIO, tag: Path) -> Iter
                 raise interrupted_error(file, have)
             return
     yield from _receive(client, file, out, tag)
+
+
+def _authorization(file: File) -> dict[str, str]:
+    """Return the header with the token of HF_TOKEN, for a file of the hub; httpx keeps it from other hosts.
+
+    Files whose terms have to be accepted first are given only to an account that has done so.
+    """
+    token = os.environ.get("HF_TOKEN", "").strip()
+    return {"Authorization": f"Bearer {token}"} if token and file.url.startswith(f"{HUB}/") else {}
 
 
 def _resume_tag(response: httpx.Response) -> str:

@@ -58,9 +58,10 @@ def status_error(file: File, status: int) -> WeightsError:
     """Return the error for an HTTP status other than success."""
     host = urlsplit(mirrored_url(file.url)).hostname or ""
     if status in (401, 403):
-        return WeightsError(
-            "weights.login", host=host, file=file.name, status=status, how=manual_instruction(file)
-        )
+        how = manual_instruction(file)
+        if file.url.startswith(f"{HUB}/"):
+            return WeightsError("weights.login_hub", host=host, file=file.name, status=status, how=how)
+        return WeightsError("weights.login", host=host, file=file.name, status=status, how=how)
     if status in (404, 410):
         return WeightsError(
             "weights.gone",

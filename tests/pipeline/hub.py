@@ -48,6 +48,8 @@ class Hub:
     sent: int = 0
     requests: list[tuple[str, str | None]] = field(default_factory=list)
     """The path and the range of each."""
+    authorizations: set[str | None] = field(default_factory=set)
+    """The values of that header which the requests had."""
     address: str = ""
 
     @contextmanager
@@ -80,6 +82,7 @@ class Hub:
     def answer(self, to: BaseHTTPRequestHandler) -> None:
         asked = to.headers.get("Range")
         self.requests.append((to.path, asked))
+        self.authorizations.add(to.headers.get("Authorization"))
         if to.path != "/stored/cutter":
             to.send_response(302)
             to.send_header("Location", self.location)
@@ -108,7 +111,15 @@ class Hub:
 
 def apart(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
     """Keep weights, caches and proxies of the user's out of a test; returns the folder of weights."""
-    for name in ("TORCH_HOME", "HF_ENDPOINT", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+    for name in (
+        "TORCH_HOME",
+        "HF_ENDPOINT",
+        "HF_TOKEN",
+        "HTTP_PROXY",
+        "http_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("RECORTE_WEIGHTS", str(folder / "weights"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))

@@ -164,6 +164,7 @@ def file_size(size: Size, half: bool) -> int:
         ("birefnet-lite", swin.TINY, False),
         ("birefnet-matting", swin.LARGE, False),
         ("birefnet-hr", swin.LARGE, True),
+        ("rmbg-2", swin.LARGE, False),
     ],
 )
 def test_a_file_of_these_tensors_has_the_size_of_the_published_one(key: str, size: Size, half: bool) -> None:

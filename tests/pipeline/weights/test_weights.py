@@ -221,8 +221,8 @@ def test_a_wrong_content_length_is_refused(hub: Hub, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        (401, "login"),
-        (403, "login"),
+        (401, "HF_TOKEN"),
+        (403, "HF_TOKEN"),
         (404, "has no"),
         (500, "out of order"),
         (503, "out of order"),
@@ -235,6 +235,18 @@ def test_http_errors_are_reported(hub: Hub, folder: Path, status: int, words: st
         fetch()
     said = str(error.value)
     assert words in said and hub.address + PATH in said and f"into {folder} as cutter.pth." in said
+
+
+@pytest.mark.parametrize(("token", "sent"), [(None, None), ("", None), ("secret", "Bearer secret")])
+def test_the_token_is_sent_to_the_hub(
+    hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch, token: str | None, sent: str | None
+) -> None:
+    if token is not None:
+        monkeypatch.setenv("HF_TOKEN", token)
+    fetch()
+    assert hub.authorizations == {sent}
+    other = File("theirs.pth", "https://example.org/theirs.pth", 1)
+    assert download._authorization(other) == {}
 
 
 def test_html_pages_are_refused(hub: Hub, folder: Path) -> None:
