@@ -3,6 +3,7 @@
 python app.py                                  serve the page
 python app.py doctor                           check everything that the server needs
 python app.py user add NAME [--admin]          let somebody sign in; `list`, `password NAME`, `remove NAME`
+python app.py token add NAME [--expires DAYS]  let programs act for a user; `list`, `remove NUMBER`
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ import socket
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from db.api_tokens import ListedToken
     from ui.settings import Settings
 
 
@@ -50,6 +53,7 @@ def _compose_and_serve(settings: Settings, port: socket.socket, uploads: Path) -
     from ui.server import admin, health, metrics
     from ui.server.login import login_file
     from ui.server.login.accounts import DatabaseAccounts
+    from ui.server.login.api_tokens import DatabaseApiTokens
     from ui.server.login.authentication import CookieAuthenticator
     from ui.server.login.login_sessions import DatabaseLoginSessions
     from ui.server.serve import serve as serve_application
@@ -110,6 +114,7 @@ def _compose_and_serve(settings: Settings, port: socket.socket, uploads: Path) -
                     # So that removing the last account does not open the server to everybody again.
                     required=settings.users or (settings.exposed and not settings.open),
                 ),
+                tokens=DatabaseApiTokens(database),
                 hosts=settings.hosts,
                 open=settings.open,
                 routers=[
@@ -170,6 +175,57 @@ def change_users(settings: Settings, what: str, name: str, admin: bool) -> int:
     return 0
 
 
+def change_tokens(settings: Settings, what: str, name: str, days: int | None, number: int) -> int:
+    """List, add or remove tokens of the API and return the exit status; as `change_users`.
+
+    A new token is all that standard output gets, so that a script can take it from there.
+    """
+    from db import api_tokens, users
+    from db.engine import Database
+    from ui.startup import prepare_data_dir
+
+    prepare_data_dir(settings.home)
+    with Database.open(settings.database_url, settings.home / "database") as database, database.begin() as tx:
+        match what:
+            case "add":
+                user = users.lock(tx, name=name)
+                new = api_tokens.add(tx, user_id=user.id, days=days)
+                until = "" if new.row.expires_at is None else f" until {_moment(new.row.expires_at)}"
+                note = f"Token {new.row.id} of {user.name} works{until}. It is shown only now."
+                message = new.token
+            case "remove":
+                api_tokens.remove(tx, id=number)
+                note, message = "", f"Token {number} is removed."
+            case _:
+                lines = map(_describe_token, api_tokens.list_tokens(tx))
+                note, message = "", "\n".join(lines) or "There are no tokens."
+    if note:
+        print(note, file=sys.stderr)
+    print(message)
+    return 0
+
+
+def _describe_token(listed: ListedToken) -> str:
+    row, end, used = listed.row, "does not expire", "never used"
+    if row.expires_at is not None:
+        end = f"{'expired' if listed.expired else 'expires'} {_moment(row.expires_at)}"
+    if row.last_used_at is not None:
+        used = f"last used {_moment(row.last_used_at)}"
+    return f"{row.id}: {listed.user}, added {_moment(row.created_at)}, {end}, {used}"
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _days(text: str) -> int:
+    from db.api_tokens import MAX_DAYS
+
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_DAYS:
+        raise argparse.ArgumentTypeError(f"a whole number from 1 to {MAX_DAYS}")
+    return int(text)
+
+
 def _password() -> str:
     """Read a password: twice and hidden from a terminal, else the first line of standard input."""
     from ui.startup import CannotStart
@@ -198,6 +254,14 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("name")
         if name == "add":
             one.add_argument("--admin", action="store_true", help="sees what the server is doing")
+    token = commands.add_parser("token", help="tokens by which programs act for users at the API")
+    what = token.add_subparsers(dest="what", required=True)
+    what.add_parser("list", help="all tokens, with their last use")
+    one = what.add_parser("add", help="make a token of a user, which is shown once")
+    one.add_argument("name")
+    one.add_argument("--expires", type=_days, metavar="DAYS", help="it ends after so many days")
+    one = what.add_parser("remove", help="end a token")
+    one.add_argument("number", type=int, help="as `list` shows it")
     return parser
 
 
@@ -217,6 +281,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "user":
             name, admin = getattr(options, "name", ""), getattr(options, "admin", False)
             return change_users(settings, options.what, name, admin)
+        if options.command == "token":
+            return change_tokens(
+                settings,
+                options.what,
+                getattr(options, "name", ""),
+                getattr(options, "expires", None),
+                getattr(options, "number", 0),
+            )
         from ui.server import logs
 
         logs.setup(settings.log)

@@ -97,6 +97,24 @@ class LoginSession(Base):
     __table_args__ = (Index("ix_login_sessions_user", "user_id"),)
 
 
+class ApiToken(Base):
+    """Token by which programs act for a user at the API."""
+
+    __tablename__ = "api_tokens"
+
+    id: Mapped[int] = mapped_column(primary_key=True)  # a number, for it is typed at the command line
+    token_hash: Mapped[str]  # SHA-256 of the token, in hexadecimal
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    expires_at: Mapped[datetime | None]  # NULL: it works until it is removed
+    last_used_at: Mapped[datetime | None]  # to the minute
+
+    __table_args__ = (
+        Index("ix_api_tokens_token", "token_hash", unique=True),
+        Index("ix_api_tokens_user", "user_id"),
+    )
+
+
 class ShareLink(Base):
     """Link to one result, which leads whoever has its token there."""
 

@@ -8,9 +8,12 @@ from pathlib import Path
 from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp
 
+from ui.addresses import API_PREFIX
 from ui.page import blocks
 from ui.server import html_pages, media, shared_results
+from ui.server.api.application import create_api
 from ui.server.login import login_pages
+from ui.server.login.api_tokens import ApiTokens, NoApiTokens, TokenAuthenticator
 from ui.server.login.authentication import CookieAuthenticator, NoAccounts
 from ui.server.login.login_sessions import NoLoginSessions
 from ui.server.middleware import connections
@@ -26,12 +29,15 @@ def create_application(
     upload_bytes: int,
     uploads: Uploads | None = None,
     authenticator: CookieAuthenticator | None = None,
+    tokens: ApiTokens | None = None,
     hosts: Iterable[str] = (),
     open: bool = False,
     routers: Iterable[APIRouter] = (),
     on_response: Callable[[int], None] = lambda status: None,
 ) -> ASGIApp:
-    """Build the page with its media, uploads, login pages and `routers`, behind the access middleware.
+    """Build the page with its media, uploads, login pages and `routers`, and the API.
+
+    All of it is behind the access middleware.
 
     Without an `authenticator` there is one visitor, who need not sign in; unless the server is `open`, their
     requests have to come from this machine. `hosts` and `on_response` are as for `AccessMiddleware`.
@@ -48,10 +54,11 @@ def create_application(
         *routers,
     ):
         server.include_router(routes)
+    server.mount(API_PREFIX, create_api(service))  # before the page, which answers every address
     blocks.mount(server, service, upload_bytes)
     return AccessMiddleware(
         LanguageMiddleware(server),
-        authenticator=authenticator,
+        authenticator=TokenAuthenticator(authenticator, tokens or NoApiTokens()),
         hosts=hosts,
         open=open,
         uploads=uploads.folder_of,

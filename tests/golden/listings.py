@@ -30,6 +30,8 @@ HELPED = {
     "app doctor": (*APP, "doctor"),
     "app user": (*APP, "user"),
     **{f"app user {name}": (*APP, "user", name) for name in ("list", "add", "password", "remove")},
+    "app token": (*APP, "token"),
+    **{f"app token {name}": (*APP, "token", name) for name in ("list", "add", "remove")},
 }
 """Every command, with what Python is given for it."""
 

@@ -171,6 +171,7 @@ NO_SESSION = {
     "find_unfinished",
     "used_bytes",
     "acknowledge",
+    "has_acknowledged",
     "for_owner",
     "share_links.find",
 }

@@ -21,10 +21,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TextIO, cast
 
+from ui.server.middleware.request_ids import RequestIdFilter
+
 LogFormat = Literal["json", "text"]
 
 FIELDS = (
-    *("session", "job", "user", "model", "state", "kind"),
+    *("request", "session", "job", "user", "model", "state", "kind"),
     *("seconds", "frames", "rate", "bytes", "count", "status"),
 )
 """Fields that may be logged with an event: identifiers, names of the program's own, and numbers."""
@@ -97,6 +99,7 @@ def setup(form: LogFormat | None = None, stream: TextIO | None = None) -> None:
     handler.setFormatter(
         TextFormatter() if (form or ("text" if out.isatty() else "json")) == "text" else JsonFormatter()
     )
+    handler.addFilter(RequestIdFilter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

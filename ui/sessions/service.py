@@ -176,6 +176,10 @@ class SessionService:
         """Save that the user has read what a model's licence forbids. Raises WeightsError."""
         self._store.licences.accept(self._owner, models.card(key))
 
+    def has_acknowledged(self, key: str) -> bool:
+        """Return True if the user has read what a model's licence forbids, or it forbids nothing."""
+        return self._store.licences.has_accepted(self._owner, models.card(key))
+
     # ------------------------------------------------------------------ runs
 
     def run(self, id: str) -> None:

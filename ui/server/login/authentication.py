@@ -17,11 +17,11 @@ from ui.server.visitors import LOCAL, Visitor
 COOKIE = "recorte"
 SECURE_COOKIE = "__Host-recorte"
 """Name of the cookie over https; browsers accept it only from this host itself and only over TLS."""
-_FRESH_SECONDS = 5.0
+FRESH_SECONDS = 5.0
 """Time for which a login session that was read is taken to be unchanged, with its user."""
 _TIMEOUT_SECONDS, _SHORT_TIMEOUT_SECONDS = 5.0, 1.0
 """Seconds to wait for the database; the second one where an earlier answer is known."""
-_LOOKUP_THREADS = 4
+LOOKUP_THREADS = 4
 
 
 class Accounts(Protocol):
@@ -43,7 +43,9 @@ class NoAccounts:
         return False
 
 
-class _KnownLogin(NamedTuple):
+class KnownLogin(NamedTuple):
+    """Visitor who was found by a token, as it is cached."""
+
     visitor: Visitor
     expires_at: float
     """By the authenticator's clock."""
@@ -70,10 +72,10 @@ class CookieAuthenticator:
         self._clock = clock
         self._required = required
         self._any: Lookups[None, bool] = Lookups(
-            lambda _: accounts.any(), fresh_seconds=_FRESH_SECONDS, name="accounts", clock=clock
+            lambda _: accounts.any(), fresh_seconds=FRESH_SECONDS, name="accounts", clock=clock
         )
-        self._logins: Lookups[str, _KnownLogin | None] = Lookups(
-            self._find, fresh_seconds=_FRESH_SECONDS, threads=_LOOKUP_THREADS, name="logins", clock=clock
+        self._logins: Lookups[str, KnownLogin | None] = Lookups(
+            self._find, fresh_seconds=FRESH_SECONDS, threads=LOOKUP_THREADS, name="logins", clock=clock
         )
         self._ended: set[str] = set()
         """Hashes of the tokens of login sessions that were ended while the database was away."""
@@ -86,7 +88,7 @@ class CookieAuthenticator:
         key = hash_token(token)
         if not token or key in self._ended:
             return None
-        login = await _get_or_last_known(self._logins, key)
+        login = await get_or_last_known(self._logins, key)
         return None if login is None or login.expires_at <= self._clock() else login.visitor
 
     def sign_in(self, name: str, password: str, *, old_token: str) -> str | None:
@@ -120,16 +122,16 @@ class CookieAuthenticator:
         finally:
             self._logins.forget(key)
 
-    def _find(self, token_hash: str) -> _KnownLogin | None:
+    def _find(self, token_hash: str) -> KnownLogin | None:
         for ended in tuple(self._ended):
             self.login_sessions.remove(ended)
             self._ended.discard(ended)
         login = self.login_sessions.find(token_hash)
-        return None if login is None else _KnownLogin(login.visitor, self._clock() + login.seconds_left)
+        return None if login is None else KnownLogin(login.visitor, self._clock() + login.seconds_left)
 
     async def login_required(self) -> bool:
         """Return True if visitors have to sign in. Raises DatabaseAway."""
-        self._required = self._required or await _get_or_last_known(self._any, None)
+        self._required = self._required or await get_or_last_known(self._any, None)
         return self._required
 
     def clear_cache(self) -> None:
@@ -138,7 +140,7 @@ class CookieAuthenticator:
         self._logins.clear()
 
 
-async def _get_or_last_known(lookups: Lookups[K, V], key: K) -> V:
+async def get_or_last_known(lookups: Lookups[K, V], key: K) -> V:
     """Return a lookup's answer, or its last one where the database does not answer in time.
 
     So visitors who were authenticated before can go on watching a run. Raises DatabaseAway.

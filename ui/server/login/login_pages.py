@@ -28,7 +28,7 @@ _CONCURRENT_CHECKS = 2
 """Password checks at once: argon2 takes a core and much memory for each, on purpose."""
 _CONCURRENT_SIGN_OUTS = 2
 
-_REDIRECTS = re.compile(r"/(\?session=[0-9a-f-]{36})?|/admin")
+_REDIRECTS = re.compile(r"/(\?session=[0-9a-f-]{36})?|/admin|/api/v1/docs")
 """Addresses to which a login may redirect: none of them is on another host."""
 
 

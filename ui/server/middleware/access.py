@@ -7,14 +7,18 @@ A plain ASGI layer, so that streamed responses stay streamed. A request is let t
 2. it does not come from a page of another origin, unless somebody follows a link to the page itself;
 3. its visitor is authenticated, or the address is public, as that of a shared result is; without accounts
    only this machine is served;
-4. its address is one that the page needs (`gradio_requests`);
+4. its address is one that the page needs (`gradio_requests`), or one of the API (`api_requests`);
 5. what it sends to Gradio's events names the visitor's own event streams and uploads only.
 
 Handlers find the visitor as `request.state.user`, and as `request.state.local` whether the request is local.
+Every response has a request id. At the API a refusal is a problem (`ui.server.api.problems`), and each
+request is a line in the log.
 """
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,19 +26,24 @@ from urllib.parse import quote
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from db.errors import DatabaseAway
 from ui import text
-from ui.addresses import is_shared_address
+from ui.addresses import API_DOCUMENTATION, is_api_address, is_shared_address
+from ui.server.api.problems import problem
+from ui.server.middleware import api_requests
 from ui.server.middleware.bodies import Bodies, enforce_min_rate, read_body, replay_body
 from ui.server.middleware.gradio_requests import UPLOAD, GradioRequests, is_allowed
 from ui.server.middleware.headers import STATIC_PAGE_POLICY, strip_forwarded, with_security_headers
 from ui.server.middleware.hosts import is_local, is_own_host
 from ui.server.middleware.refusal import Refused, refusal
+from ui.server.middleware.request_ids import request_id, with_request_id
 from ui.server.visitors import Authenticator, Visitor
 from ui.visitor import language_of
+
+log = logging.getLogger(__name__)
 
 _PUBLIC = {"/login", "/plain.css", "/healthz", "/metrics", "/favicon.ico", "/manifest.json"}
 """Addresses that need no login. Browsers request the manifest without cookies."""
@@ -84,15 +93,19 @@ class AccessMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        send = with_security_headers(scope, send, self._on_response)
+        on_response = self._on_response
+        if is_api_address(scope["path"]):
+            on_response = _log_response(scope, on_response)
+        send = with_security_headers(scope, send, on_response)
         receive = enforce_min_rate(receive)
         self._active += 1
         try:
-            with ExitStack() as body_stack:
+            with request_id(scope) as id, ExitStack() as body_stack:
+                send = with_request_id(send, id)
                 try:
                     receive = await self._check_request(scope, receive, body_stack)
                 except Refused as refused:
-                    await refused.response(scope, receive, send)
+                    await _refused_response(scope, refused)(scope, receive, send)
                     return
                 scope["headers"] = strip_forwarded(scope["headers"])
                 await self._app(scope, receive, send)
@@ -114,6 +127,8 @@ class AccessMiddleware:
         visitor = await self._authenticate(request, language)
         scope.setdefault("state", {}).update(user=visitor, local=is_local(request))
         path, method = scope["path"], scope["method"]
+        if is_api_address(path):
+            return await self._check_api_request(scope, receive, body_stack, language)
         if not is_allowed(method, path):
             raise refusal(404, text.translate_access(language, "nothing"))
         if visitor is not None:
@@ -127,6 +142,19 @@ class AccessMiddleware:
         if visitor is not None and is_event:
             self._gradio.check_event(body, visitor, language)
         return replay_body(body, receive)
+
+    async def _check_api_request(
+        self, scope: Scope, receive: Receive, body_stack: ExitStack, language: str
+    ) -> Receive:
+        """Return the `receive` of a request of the API, whose body is bounded. Raises Refused."""
+        path, method = scope["path"], scope["method"]
+        if not api_requests.is_allowed(method, path):
+            raise refusal(404, text.translate_access(language, "nothing"))
+        if method in ("GET", "HEAD"):
+            return receive
+        visitor: Visitor = scope["state"]["user"]
+        counted = body_stack.enter_context(self._bodies.hold(visitor.id))
+        return replay_body(await read_body(receive, _MAX_EVENT_BYTES, counted, language), receive)
 
     async def _authenticate(self, request: Request, language: str) -> Visitor | None:
         """Return the visitor; None for a public address. Raises Refused for visitors who have to sign in."""
@@ -145,6 +173,9 @@ class AccessMiddleware:
             raise refusal(403, text.translate_access(language, "not_local"))
         if visitor is not None or public:
             return visitor
+        if is_api_address(request.scope["path"]) and request.scope["path"] != API_DOCUMENTATION:
+            key = "token" if "authorization" in request.headers else "no_token"
+            raise refusal(401, text.translate_access(language, key))
         if request.method not in ("GET", "HEAD") or "text/html" not in request.headers.get("accept", ""):
             raise refusal(401, text.translate_access(language, "sign_in_first"))
         if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
@@ -161,6 +192,32 @@ class AccessMiddleware:
                 f"/login?next={quote(target, safe='')}", 303, headers={"Cache-Control": "no-store"}
             )
         )
+
+
+def _refused_response(scope: Scope, refused: Refused) -> Response:
+    """Return the response of a refusal, as the address asked for answers errors."""
+    if not refused.sentence or not is_api_address(scope["path"]):
+        return refused.response
+    return problem(Request(scope), refused.response.status_code, refused.sentence)
+
+
+def _log_response(scope: Scope, on_response: Callable[[int], None]) -> Callable[[int], None]:
+    """Wrap `on_response` so that the response is a line in the log, too."""
+    started = time.monotonic()
+
+    def log_and_count(status: int) -> None:
+        user = scope["state"].get("user")
+        log.info(
+            "answered a request of the API",
+            extra={
+                "status": status,
+                "seconds": round(time.monotonic() - started, 3),
+                "user": None if user is None else user.id,
+            },
+        )
+        on_response(status)
+
+    return log_and_count
 
 
 def _check_origin(scope: Scope, headers: Headers, language: str) -> None:

@@ -6,12 +6,15 @@ from starlette.responses import JSONResponse, Response
 
 
 class Refused(Exception):
-    """A request is not let through; `response` is sent instead."""
+    """A request is not let through; `response` is sent instead, and at the API a problem of its sentence."""
 
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: Response, sentence: str = "") -> None:
         self.response = response
+        self.sentence = sentence
+        """Reason, in the visitor's language; empty where the response is a page or leads to one."""
 
 
 def refusal(status: int, sentence: str) -> Refused:
     """Return a refusal with a status and a sentence as JSON."""
-    return Refused(JSONResponse({"error": sentence}, status, headers={"Cache-Control": "no-store"}))
+    response = JSONResponse({"error": sentence}, status, headers={"Cache-Control": "no-store"})
+    return Refused(response, sentence)

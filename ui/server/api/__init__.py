@@ -1,0 +1,1 @@
+"""REST API below `/api/v1`: what the page does, for programs."""

@@ -1,0 +1,41 @@
+"""Composition of the API: its routes, its errors, and its description as OpenAPI 3.1."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from fastapi.responses import Response
+
+from ui.addresses import API_DOCUMENTATION, API_PREFIX
+from ui.server.api import description, documentation, listings
+from ui.server.api.errors import add_error_handlers
+from ui.server.api.schemas import PROBLEMS
+from ui.server.api.threads import ApiThreads
+from ui.sessions.service import SessionService
+
+_READ_THREADS, _READ_THREADS_PER_USER = 8, 4
+
+
+def create_api(service: SessionService) -> FastAPI:
+    """Build the application of the API, to be mounted at `ui.addresses.API_PREFIX`."""
+    api = FastAPI(
+        title="Recorte",
+        version="1",
+        description=description.TEXT,
+        docs_url=None,
+        redoc_url=None,
+        responses=PROBLEMS,
+        servers=[{"url": API_PREFIX}],
+        root_path_in_servers=False,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    add_error_handlers(api)
+    reading = ApiThreads(_READ_THREADS, _READ_THREADS_PER_USER)
+    api.include_router(listings.router(service, reading))
+
+    @api.get(API_DOCUMENTATION.removeprefix(API_PREFIX), include_in_schema=False)
+    async def document() -> Response:
+        return documentation.render(api.openapi())
+
+    description.complete(api.openapi())
+    return api

@@ -1,0 +1,108 @@
+"""Errors of the API's handlers, and the problems that they are answered with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from db.errors import DatabaseAway, DatabaseError, NotFound
+from pipeline.errors import DISK_FULL, INTERNAL_ERROR, RecorteError, WorkerLost
+from pipeline.languages.messages import Message, MessageError
+from ui import text
+from ui.server.api.problems import problem
+from ui.sessions.limits.quota import QuotaExceeded
+from ui.visitor import language_of
+
+_BUSY = {"choices.uploads_busy", "choices.previews_busy"}
+"""Keys of refusals that say no more than that a user asks for too much at once."""
+_STATUSES: tuple[tuple[type[MessageError], int], ...] = (
+    (NotFound, 404),
+    (DatabaseAway, 503),
+    (DatabaseError, 422),
+    (QuotaExceeded, 507),
+    (WorkerLost, 503),
+    (RecorteError, 422),
+)
+"""Status by class of error; the first that fits counts."""
+
+_MAX_PLACES = 20
+"""Most refused values that one problem lists."""
+
+Handler = Callable[[Request, Exception], Response]
+
+
+def add_error_handlers(api: FastAPI) -> None:
+    """Have every error of an application answered as a problem."""
+    handlers: dict[type[Exception], Handler] = {
+        MessageError: _answer_message,
+        RequestValidationError: _answer_invalid,
+        HTTPException: _answer_http,
+        FileNotFoundError: _answer_missing_file,
+        OSError: _answer_system_error,
+        Exception: _answer_unexpected,
+    }
+    for kind, handler in handlers.items():
+        api.add_exception_handler(kind, handler)
+
+
+def message_problem(request: Request, status: int, message: Message) -> Response:
+    """Return a problem with the sentence of a message, in the request's language."""
+    return problem(request, status, message.render(language_of(request)), code=message.key)
+
+
+def text_problem(request: Request, status: int, key: str, **fields: object) -> Response:
+    """Return a problem with one of the sentences with which requests are refused."""
+    return problem(request, status, text.translate_access(language_of(request), key, **fields))
+
+
+def _answer_message(request: Request, error: Exception) -> Response:
+    assert isinstance(error, MessageError)
+    if error.message.key in _BUSY:
+        return message_problem(request, 429, error.message)
+    status = next((status for kind, status in _STATUSES if isinstance(error, kind)), None)
+    if status is None:
+        raise error
+    return message_problem(request, status, error.message)
+
+
+def _answer_invalid(request: Request, error: Exception) -> Response:
+    """Answer values that the schema refuses; the places are named, the values are not."""
+    assert isinstance(error, RequestValidationError)
+    places = [{"at": _place(each), "message": str(each["msg"])} for each in error.errors()[:_MAX_PLACES]]
+    if any(each["type"] == "json_invalid" for each in error.errors()):
+        return problem(request, 400, text.translate_access(language_of(request), "unreadable"), errors=places)
+    sentence = text.translate_access(
+        language_of(request), "invalid", places=", ".join(place["at"] for place in places)
+    )
+    return problem(request, 422, sentence, errors=places)
+
+
+def _place(error: dict[str, Any]) -> str:
+    """Return where a refused value was, such as "body.edges.grow"."""
+    return ".".join(map(str, error["loc"]))
+
+
+def _answer_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    key = "no_method" if error.status_code == 405 else "nothing"
+    sentence = text.translate_access(language_of(request), key)
+    return problem(request, error.status_code, sentence, headers=error.headers)
+
+
+def _answer_missing_file(request: Request, error: Exception) -> Response:
+    return message_problem(request, 404, Message("choices.gone"))  # deleted a moment ago
+
+
+def _answer_system_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, OSError) or error.errno not in DISK_FULL:
+        raise error
+    return text_problem(request, 507, "disk_full")
+
+
+def _answer_unexpected(request: Request, error: Exception) -> Response:
+    return message_problem(request, 500, INTERNAL_ERROR)  # and it is logged, for Starlette raises it again
