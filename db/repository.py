@@ -70,10 +70,19 @@ def list_page(
     limit: int = 50,
     before: Cursor | None = None,
     search: str | None = None,
+    state: State | None = None,
+    starred: bool | None = None,
     owner: UUID | None = None,
 ) -> Sequence[SessionRow]:
-    """Return sessions newest first: those after `before`, those whose name contains `search`."""
+    """Return sessions newest first: those after `before`, those whose name contains `search`.
+
+    With `state` or `starred` those of that state, and with or without a star.
+    """
     query = _find(owner, search).order_by(*_NEWEST).limit(limit)
+    if state is not None:
+        query = query.where(SessionRow.state == state)
+    if starred is not None:
+        query = query.where(SessionRow.starred.is_(starred))
     return tx.scalars(query if before is None else query.where(_is_after(before))).all()
 
 

@@ -124,6 +124,7 @@ PICTURE = object()
 VIDEO = object()
 ACTIONS: dict[str, tuple[Any, ...]] = {
     "open": (),
+    "read": (),
     "open_for_picture": ("revision",),
     "rename": ("Mine",),
     "star": (True,),
@@ -168,6 +169,7 @@ NO_SESSION = {
     "create_example",
     "expected_seconds",
     "list_sessions",
+    "list_page",
     "find_unfinished",
     "used_bytes",
     "acknowledge",

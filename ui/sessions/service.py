@@ -16,7 +16,7 @@ from uuid import UUID
 from db import repository
 from db.engine import Database
 from db.errors import NotFound
-from db.models import SessionRow
+from db.models import SessionRow, State
 from pipeline import formats, models
 from pipeline.errors import InputError, WorkerLost
 from pipeline.files import clean_name
@@ -36,7 +36,7 @@ from ui.sessions.rendering.frames import FrameClient
 from ui.sessions.rendering.protocol import Host
 from ui.sessions.session import Session, Unreadable, download_name
 from ui.sessions.sharing.share_links import ShareLinks
-from ui.sessions.store import LONGEST_NAME, SessionStore
+from ui.sessions.store import LONGEST_NAME, SessionPage, SessionStore
 
 _SOUND_BYTES = 24_000
 """Upper estimate of the bytes of a second of a video's sound."""
@@ -124,6 +124,24 @@ class SessionService:
     def list_sessions(self, search: str | None = None) -> list[Session | Unreadable]:
         """Return the 200 sessions changed last whose name contains `search`, newest change first."""
         return self._store.list_sessions(self._owner, search)
+
+    def list_page(
+        self,
+        *,
+        limit: int,
+        before: repository.Cursor | None = None,
+        search: str | None = None,
+        state: State | None = None,
+        starred: bool | None = None,
+    ) -> SessionPage:
+        """Return at most `limit` sessions, those created last first; `before` is `SessionPage.next`."""
+        return self._store.list_page(
+            self._owner, limit=limit, before=before, search=search, state=state, starred=starred
+        )
+
+    def read(self, id: str) -> Session:
+        """Return a session, also one whose video was removed. Raises InputError if it cannot be read."""
+        return self._store.find(id, self._owner)
 
     def find_unfinished(self) -> str | None:
         """Return the id of the newest session that is queued or running."""

@@ -7,12 +7,13 @@ import shutil
 import threading
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID
 
 from db import repository
 from db.engine import Database
 from db.errors import NotFound
-from db.models import SessionRow
+from db.models import SessionRow, State
 from pipeline.clip import Clip
 from pipeline.errors import InputError, VideoError
 from pipeline.job import Job, Progress
@@ -27,6 +28,14 @@ log = logging.getLogger(__name__)
 RESULT_PREFIX = "result-"
 LONGEST_NAME = 120
 _LIST_LIMIT = 200
+
+
+class SessionPage(NamedTuple):
+    """Page of a list of sessions, the newest first; sessions that are being deleted are left out."""
+
+    sessions: list[Session | Unreadable]
+    next: repository.Cursor | None
+    """Where the next page begins; None: this is the last one."""
 
 
 class SessionStore:
@@ -85,6 +94,31 @@ class SessionStore:
         with self.database.begin() as tx:
             rows = repository.list_changed(tx, limit=_LIST_LIMIT, search=search or None, owner=owner)
         return [self.read(row) for row in rows if str(row.id) not in self.pending_deletions]
+
+    def list_page(
+        self,
+        owner: UUID | None,
+        *,
+        limit: int,
+        before: repository.Cursor | None = None,
+        search: str | None = None,
+        state: State | None = None,
+        starred: bool | None = None,
+    ) -> SessionPage:
+        """Return at most `limit` sessions of a user that were created before those of an earlier page."""
+        with self.database.begin() as tx:
+            rows = repository.list_page(
+                tx,
+                limit=limit + 1,
+                before=before,
+                search=search or None,
+                state=state,
+                starred=starred,
+                owner=owner,
+            )
+        last = rows[limit - 1] if len(rows) > limit else None
+        listed = [row for row in rows[:limit] if str(row.id) not in self.pending_deletions]
+        return SessionPage(list(map(self.read, listed)), None if last is None else (last.created_at, last.id))
 
     def find_unfinished(self, owner: UUID | None) -> str | None:
         """Return the id of a user's newest readable session that is queued or running."""

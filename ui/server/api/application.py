@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.responses import Response
 
 from ui.addresses import API_DOCUMENTATION, API_PREFIX
-from ui.server.api import description, documentation, listings
+from ui.server.api import description, documentation, listings, sessions
 from ui.server.api.errors import add_error_handlers
 from ui.server.api.schemas import PROBLEMS
 from ui.server.api.threads import ApiThreads
@@ -32,6 +32,7 @@ def create_api(service: SessionService) -> FastAPI:
     add_error_handlers(api)
     reading = ApiThreads(_READ_THREADS, _READ_THREADS_PER_USER)
     api.include_router(listings.router(service, reading))
+    api.include_router(sessions.router(service, reading))
 
     @api.get(API_DOCUMENTATION.removeprefix(API_PREFIX), include_in_schema=False)
     async def document() -> Response:

@@ -42,6 +42,7 @@ def add_error_handlers(api: FastAPI) -> None:
         MessageError: _answer_message,
         RequestValidationError: _answer_invalid,
         HTTPException: _answer_http,
+        BadCursor: _answer_cursor,
         FileNotFoundError: _answer_missing_file,
         OSError: _answer_system_error,
         Exception: _answer_unexpected,
@@ -58,6 +59,14 @@ def message_problem(request: Request, status: int, message: Message) -> Response
 def text_problem(request: Request, status: int, key: str, **fields: object) -> Response:
     """Return a problem with one of the sentences with which requests are refused."""
     return problem(request, status, text.translate_access(language_of(request), key, **fields))
+
+
+class BadCursor(Exception):
+    """The cursor of a list is not one that this API has given."""
+
+
+def _answer_cursor(request: Request, error: Exception) -> Response:
+    return text_problem(request, 422, "invalid", places="query.cursor")
 
 
 def _answer_message(request: Request, error: Exception) -> Response:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal
+from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+from db.models import State
 
 
 class Schema(BaseModel):
@@ -98,6 +102,85 @@ class Formats(Schema):
     """All formats."""
 
     items: list[Format]
+
+
+class Result(Schema):
+    """File that a run has made."""
+
+    id: UUID
+    created_at: datetime
+    format: str
+    model: str
+    bytes: int
+    frames: int
+    seconds: float
+    """Length of the video, in seconds."""
+    notes: list[str]
+    """Choices that could not be followed, in the language of `Accept-Language`."""
+
+
+class SessionSummary(Schema):
+    """Session as it is listed."""
+
+    id: UUID
+    name: str
+    starred: bool
+    """Whether it is exempt from expiry."""
+    state: State
+    created_at: datetime
+    changed_at: datetime
+    """When its choices, its state or its results last changed."""
+    readable: bool
+    """False for one of a newer version of the server: it can be listed and deleted."""
+    error: str | None
+    """Why its last run ended without a result, in the language of `Accept-Language`."""
+    results: list[Result]
+    """The newest first."""
+
+
+class SessionSummaries(Schema):
+    """Page of a list of sessions, the newest first."""
+
+    items: list[SessionSummary]
+    next: str | None
+    """Value of `cursor` for the next page; null: this is the last one."""
+
+
+class Clip(Schema):
+    """Uploaded video."""
+
+    width: int
+    height: int
+    frames: int
+    duration: float
+    """In seconds."""
+    sound: bool
+
+
+class Session(SessionSummary):
+    """Session with its video and its choices."""
+
+    clip: Clip
+    model: str
+    background: str
+    """As the command line takes it; of an upload the name of its file."""
+    format: str
+    outdated: bool
+    """Whether the newest result was made from other choices or marks."""
+    can_resume: bool
+    """Whether a run goes on from what a stopped one has found."""
+    queue_position: int | None
+    """0: it is running; 1: it is next; null: it is neither."""
+
+
+class SessionChanges(Schema):
+    """Changes of a session; what is not sent stays."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
+
+    name: str = Field(default="", max_length=1000)
+    """An empty name changes nothing; a long one is cut."""
+    starred: bool | None = None
 
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {"default": {"model": Problem, "description": "Problem"}}
