@@ -26,6 +26,7 @@ from pipeline.command_line.options import (
     add_matte_options,
     add_render_options,
 )
+from pipeline.command_line.words import find_words
 from pipeline.command_output import (
     print_error,
     print_facts,
@@ -161,7 +162,7 @@ def _build_job(options: argparse.Namespace) -> Job:
     if hasattr(options, "model"):
         marks = read_prompts(options)
         cut = {
-            "model": _choose_model(options, bool(marks)).key,
+            "model": _choose_model(options, bool(marks) or options.words is not None).key,
             "prompts": marks,
             "hair": options.hair,
             "classes": tuple(filter(None, map(str.strip, (options.classes or "").split(",")))),
@@ -274,6 +275,8 @@ def _prepare(options: argparse.Namespace) -> Job:
     """Build the job of `run` or `preview`, fetch its weights, and print which model was chosen and why."""
     job = _build_job(options)
     clip = probe_clip(job.source)
+    if options.words is not None:
+        job = find_words(job, clip, options)
     job.check(clip)  # before hundreds of megabytes are fetched for it
     print_remarks(clip)
     card = models.card(job.model)

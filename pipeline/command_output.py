@@ -31,6 +31,11 @@ def print_error(message: Message) -> None:
     print(render_for_command_line(message), file=sys.stderr)
 
 
+def print_note(message: Message) -> None:
+    """Print on standard error what is worth knowing, in the language of the environment."""
+    print(render_for_command_line(message), file=sys.stderr)
+
+
 def print_remarks(clip: Clip) -> None:
     """Print on standard error what is unusual about a clip, in the language of the environment."""
     remarks = _REMARKS | {"mended": Message("remarks.mended", {"count": clip.mended})}

@@ -21,7 +21,7 @@ from pipeline.errors import InputError
 
 DEFAULT_NAME = "{stem}.{suffix}"
 _LISTS = (".csv", ".jsonl")
-_MARKS = ("point", "exclude", "box", "stroke", "erase", "prompts")
+_MARKS = ("point", "exclude", "box", "stroke", "erase", "prompts", "words")
 
 _VIDEO_SUFFIXES = {*CONTAINER_SUFFIXES, ".webm", ".gif", ".apng"}
 

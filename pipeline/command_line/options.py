@@ -11,6 +11,7 @@ from pipeline import formats
 from pipeline.command_line.marks import STROKE_FORM
 from pipeline.compositing import aspect, background
 from pipeline.compositing.edges import CLEAN, Despill
+from pipeline.imaging import detection
 from pipeline.job import GREEN, Job, Sound
 
 
@@ -25,6 +26,16 @@ def add_matte_options(parser: argparse.ArgumentParser) -> None:
     ):
         parser.add_argument(name, metavar=form, action="append", default=[], help=text)
     parser.add_argument("--prompts", metavar="FILE.json", type=Path, help="marks as a JSON list")
+    parser.add_argument(
+        "--words", metavar="TEXT", help='what to keep, in English: "the red car, a dog"; boxes are made of it'
+    )
+    parser.add_argument(
+        "--words-threshold",
+        metavar="SCORE",
+        type=float,
+        default=detection.THRESHOLD,
+        help="how sure a hit of --words has to be, 0 to 1",
+    )
     parser.add_argument(
         "--matte-in",
         metavar="PATH",

@@ -55,7 +55,34 @@ VITMATTE = Helper(
     ),
 )
 
-HELPERS = {helper.key: helper for helper in (VITMATTE,)}
+_GROUNDING_DINO_FILES = (
+    f"{HUB}/IDEA-Research/grounding-dino-tiny/resolve/a2bb814dd30d776dcf7e30523b00659f4f141c71"
+)
+
+GROUNDING_DINO = Helper(
+    key="grounding-dino",
+    label="GroundingDINO",
+    licence="Apache-2.0",
+    licence_url=_APACHE,
+    weights=Weights(
+        (
+            File(
+                "IDEA-Research/grounding-dino-tiny/model.safetensors",
+                f"{_GROUNDING_DINO_FILES}/model.safetensors",
+                689_359_096,
+                "1a2412ef99bd74bcd3c2a246fa1e48581f8889a1300c9051974741314fc042f3",
+            ),
+            File(
+                "IDEA-Research/grounding-dino-tiny/vocab.txt",
+                f"{_GROUNDING_DINO_FILES}/vocab.txt",
+                231_508,
+                "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+            ),
+        )
+    ),
+)
+
+HELPERS = {helper.key: helper for helper in (VITMATTE, GROUNDING_DINO)}
 
 
 def find_weights(key: str) -> tuple[str, Weights | None]:

@@ -1,0 +1,87 @@
+"""Prompts from words: boxes of what phrases name, on the first frame of every scene.
+
+They are ordinary prompts of ordinary objects, to be changed or deleted as the user's own; a job holds them
+and not the words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline import devices
+from pipeline.clip import Clip
+from pipeline.imaging.detection import MOST_OBJECTS, THRESHOLD, Detector, Hit, check_threshold, find_boxes
+from pipeline.imaging.scene_cuts import SceneCutDetector
+from pipeline.models import helpers
+from pipeline.prompts import Prompt
+from pipeline.video.reading.frames import read_frames
+from pipeline.video.reading.index_cache import load_index
+from pipeline.weights import locate, verify
+
+_AGAIN_SECONDS = 1.0
+"""Time after which a scene is searched again where nothing was found; it doubles each time."""
+
+
+class Search(NamedTuple):
+    """Progress of a search."""
+
+    done: int
+    total: int
+    """Frames."""
+    hits: tuple[Hit, ...]
+    """Those found so far, by time."""
+
+
+def load_detector(device: str) -> Detector:
+    """Return the network on a device, loaded once.
+
+    Raises WeightsError where its weights are missing or damaged, InputError for a device that is not there.
+    """
+    helper = helpers.GROUNDING_DINO
+    weights, vocabulary = locate.find_files(helper.weights, helper.label, helper.key)
+    verify.verify_files(helper.weights, [weights, vocabulary])
+    return _load(weights, vocabulary, device, weights.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _load(weights: Path, vocabulary: Path, device: str, _changed: int) -> Detector:
+    from pipeline.networks import grounding_dino
+
+    network = grounding_dino.load(weights, grounding_dino.configure())
+    return grounding_dino.GroundingDino(network, vocabulary, devices.pick(device))
+
+
+def search(
+    clip: Clip,
+    span: tuple[int, int],
+    phrases: Sequence[str],
+    detect: Detector,
+    threshold: float = THRESHOLD,
+) -> Generator[Search, None, None]:
+    """Search each scene from pts `span[0]` to before `span[1]`; yields once for each frame.
+
+    A scene on whose first frame nothing is found is searched again on later ones. Objects are numbered by
+    phrase and by score within it, so that the best hit of a phrase is one object in all scenes.
+    """
+    check_threshold(threshold)
+    total = len(load_index(clip.path).between(*span))
+    scenes, scene, wait, at = SceneCutDetector(), -1, 0.0, 0.0
+    numbers: dict[tuple[int, int], int] = {}
+    hits: list[Hit] = []
+    for done, frame in enumerate(read_frames(clip.path, *span), 1):
+        number, time = scenes(frame), float(frame.pts * clip.time_base)
+        if number != scene:
+            scene, wait, at = number, _AGAIN_SECONDS, time
+        if time >= at:
+            boxes = find_boxes(frame.image, phrases, detect, threshold)
+            for k, (box, phrase, score) in enumerate(boxes):
+                rank = sum(other == phrase for _, other, _ in boxes[:k])
+                if (phrase, rank) not in numbers and len(numbers) == MOST_OBJECTS:
+                    continue
+                thing = numbers.setdefault((phrase, rank), len(numbers) + 1)
+                hits.append(Hit(Prompt(time, box=box, object=thing), phrases[phrase], score))
+            at, wait = (float("inf") if boxes else time + wait), 2 * wait
+        yield Search(done, total, tuple(hits))
