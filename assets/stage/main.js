@@ -39,6 +39,7 @@ import { drawStrokes } from "./drawing/strokes.js";
 import { drawThing } from "./drawing/things.js";
 import { drawTimeline } from "./drawing/timeline.js";
 import { drawToolbar } from "./drawing/toolbar.js";
+import { drawWords } from "./drawing/words.js";
 import { onFrameLink, onObjects, onToolbar, onZoomSlider } from "./input/buttons.js";
 import { onHover, onHoverEnd } from "./input/hover.js";
 import { onKeyDown, onKeyUp } from "./input/keyboard.js";
@@ -55,6 +56,7 @@ import {
   onWheel,
 } from "./input/pointer.js";
 import { SHORTCUTS } from "./input/shortcuts.js";
+import { onWords } from "./input/words.js";
 import { translate } from "./locale.js";
 import { part } from "./parts.js";
 import { watchPace } from "./pictures/pace.js";
@@ -91,6 +93,7 @@ onRender(() => {
   drawCandidates();
   drawToolbar();
   drawObjects();
+  drawWords();
   drawTimeline();
   drawCutBand();
   drawPreviewRow();
@@ -172,6 +175,7 @@ part.keys.addEventListener("click", (event) => {
   if (targetOf(event) === part.keys) part.keys.close(); // beside it
 });
 part.objects.addEventListener("click", onObjects);
+part.words.addEventListener("submit", onWords);
 part.chips.addEventListener("dblclick", (event) => {
   if (closest(event, ".pick")) startRenaming(numberAt(targetOf(event)));
 });

@@ -71,6 +71,12 @@ export interface VideoObjectJson {
   on?: boolean;
 }
 
+/** A thing that was found by words: the phrase that names it, and its box; the object's number is the search's own. */
+export interface FoundWord {
+  words: string;
+  prompt: PromptJson;
+}
+
 /** One of the meanings that a single click may have. */
 export interface Candidate {
   /** The model's confidence, 0 to 1. */
@@ -332,6 +338,10 @@ export interface State extends Viewport {
   /** True where loading or refining takes long enough to be mentioned. */
   slow: boolean;
   error: string;
+  /** What became of a search by words, until something else is done. */
+  note: string;
+  /** True while a search by words is under way. */
+  finding: boolean;
   /** The address of a result that the player could not play after all. */
   broken: string;
   /** The box that is being drawn. */
@@ -378,6 +388,9 @@ export interface Parts {
   toolbar: HTMLElement;
   tint: HTMLSelectElement;
   objects: HTMLElement;
+  words: HTMLFormElement;
+  said: HTMLInputElement;
+  find: HTMLButtonElement;
   chips: HTMLElement;
   chip: HTMLTemplateElement;
   timeline: HTMLElement;

@@ -46,11 +46,14 @@ def load(file: Path, configuration: GroundingDinoConfig) -> GroundingDinoForObje
 
     Raises WeightsError where a tensor is missing, has another shape, or is not the network's.
     """
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    library: Any = GroundingDinoForObjectDetection
+    bars: Any = logging
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
     try:
         # The library knows what its tensors were called in the version that wrote the file.
-        network, told = GroundingDinoForObjectDetection.from_pretrained(
+        network: GroundingDinoForObjectDetection
+        network, told = library.from_pretrained(
             None,
             config=configuration,
             state_dict=checkpoints.read(file),
@@ -59,7 +62,7 @@ def load(file: Path, configuration: GroundingDinoConfig) -> GroundingDinoForObje
         )
     finally:
         if shown:
-            logging.enable_progress_bar()
+            bars.enable_progress_bar()
     _check_loaded(file, told)
     return network
 

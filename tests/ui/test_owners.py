@@ -287,6 +287,7 @@ def routes() -> list[str]:
         "/{id}/frames/{index}": "?view=original",
         "/{id}/frames/{index}/candidates": "?object=1",
         "/{id}/frames/{index}/thing": "?x=1&y=1",
+        "/{id}/words": "?q=dog",
         "/{id}/results/{result}": "?download",
         "/{id}/sound": "",
     }

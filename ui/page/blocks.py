@@ -29,6 +29,7 @@ from ui.page.sections.sessions import SessionsSection
 from ui.page.sections.subject import SubjectSection
 from ui.page.sections.upload import UploadSection
 from ui.page.sections.video import VideoSection
+from ui.page.sections.words import WordsSection
 from ui.sessions.merging import Conflict
 from ui.sessions.service import SessionService
 from ui.visitor import user_name_of
@@ -182,6 +183,7 @@ class _Sections(NamedTuple):
     video: VideoSection
     subject: SubjectSection
     classes: ClassesSection
+    words: WordsSection
     matte: MatteSection
     fine_edges: FineEdgesSection
     background: BackgroundSection
@@ -213,6 +215,7 @@ def _render(service: SessionService) -> tuple[Context, _Sections]:
                 with _group("subject"):
                     subject = SubjectSection.render()
                     classes = ClassesSection.render()
+                    words = WordsSection.render()
                     matte = MatteSection.render()
                 with _group("background"):
                     background = BackgroundSection.render()
@@ -237,10 +240,23 @@ def _render(service: SessionService) -> tuple[Context, _Sections]:
         sessions_tab=sessions_tab,
         timer=timer,
         fit=background.fit,
-        sections=(upload, video, subject, classes, matte, fine_edges, background, edges, result, preview),
+        sections=(
+            *(upload, video, subject, classes, words, matte, fine_edges, background, edges, result, preview),
+        ),
     )
     return context, _Sections(
-        upload, video, subject, classes, matte, fine_edges, background, edges, preview, result, sessions
+        upload,
+        video,
+        subject,
+        classes,
+        words,
+        matte,
+        fine_edges,
+        background,
+        edges,
+        preview,
+        result,
+        sessions,
     )
 
 
@@ -301,6 +317,7 @@ def _wire(context: Context, sections: _Sections, blocks: gr.Blocks) -> None:
         if session.running or context.is_downloading(session):
             weights = sections.subject.show_weights(session, service.downloads, language)
             weights |= sections.fine_edges.show_weights(session, service.downloads, language)
+            weights |= sections.words.show_weights(service.downloads, language)
             return sections.result.show_run(session, service, language) | weights
         return context.show(session, language)
 

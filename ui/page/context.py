@@ -123,6 +123,7 @@ class Context:
 
     def is_downloading(self, session: Session) -> bool:
         """Return True while weights that a session needs are being downloaded."""
-        needed = [session.job.model, *([helpers.VITMATTE.key] if session.job.hair else [])]
+        hair = [helpers.VITMATTE.key] if session.job.hair else []
+        needed = [session.job.model, helpers.GROUNDING_DINO.key, *hair]
         states = map(self.service.downloads.state, needed)
         return any(download is not None and not download.error for download in states)

@@ -67,6 +67,11 @@ With `splits`, where an object has no marks yet and a mouse rests on the picture
 thing that a click there would take, and around its holes; empty where no clear thing is. It is found while
 nobody waits for the model, and null if somebody does.
 
+Where the model takes boxes there is a field for words: the stage requests `words?q=<text>`, answered with
+{"ready": bool, "message": str, "found": [{"words": the phrase, "prompt": as above}, ...]}, or null after a
+newer search. The boxes become an edit, whose objects have numbers of the stage's own. With `ready` false the
+finder's weights are missing: `message` says so, and the event `submit` asks the page to offer them.
+
 The view "mask" has other tints: "mask-strong", "mask-solid" and "mask-outline".
 
 A picture whose header `Recorte-Cut` is 0 is the plain frame, because the frame is not cut yet: it is dimmed,

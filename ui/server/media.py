@@ -12,6 +12,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from db.errors import DatabaseAway, NotFound
 from pipeline.errors import DISK_FULL, RecorteError
 from pipeline.languages.messages import MessageError
+from pipeline.models import helpers
 from pipeline.weights.locate import cached_lookups
 from ui import text
 from ui.addresses import MEDIA_PREFIX
@@ -35,6 +36,9 @@ _SOUND_THREADS, _SOUND_THREADS_PER_USER = 4, 1
 _OUTLINE_THREADS, _OUTLINE_THREADS_PER_USER = 4, 2
 """Threads for the outlines of things under a pointer: a newer request ends the one before it."""
 
+_SEARCH_THREADS, _SEARCH_THREADS_PER_USER = 4, 2
+"""Threads for searches by words, which read the whole part to keep; a newer one ends the one before it."""
+
 _MIN_WIDTH, _MAX_WIDTH = 160, 1600
 """Bounds of the width that a picture can be asked for in, in pixels."""
 
@@ -55,6 +59,7 @@ def router(service: SessionService) -> APIRouter:
     tracking: FairThreads[Response] = FairThreads(_TRACKING_THREADS, _TRACKING_THREADS_PER_USER)
     sounding: FairThreads[Response] = FairThreads(_SOUND_THREADS, _SOUND_THREADS_PER_USER)
     outlining: FairThreads[Response] = FairThreads(_OUTLINE_THREADS, _OUTLINE_THREADS_PER_USER)
+    searching: FairThreads[Response] = FairThreads(_SEARCH_THREADS, _SEARCH_THREADS_PER_USER)
     reading: FairThreads[Response] = FairThreads(_READ_THREADS, _READ_THREADS_PER_USER)
 
     def open_session(id: str, request: Request) -> Session:
@@ -215,6 +220,27 @@ def router(service: SessionService) -> APIRouter:
             return JSONResponse(outlines, headers=_REVALIDATE)
 
         return await _respond_in_thread(outlining, request, respond)
+
+    @routes.get("/{id}/words")
+    async def words(id: str, request: Request, q: str = "") -> Response:
+        """Return the boxes of what `q` names, or that the weights of the finder are missing.
+
+        null: the search was given up, for there is a newer one of the session.
+        """
+
+        def respond() -> Response:
+            session = open_session(id, request)
+            helper = helpers.GROUNDING_DINO
+            if not helper.present:
+                sentence = text.translate(language_of(request), "words_missing", label=helper.label)
+                return JSONResponse({"ready": False, "message": sentence}, headers=_REVALIDATE)
+            hits = frames.find_words(session, q)
+            if hits is None:
+                return JSONResponse(None, headers=_REVALIDATE)
+            found = [{"words": hit.phrase, "prompt": hit.prompt.to_json()} for hit in hits]
+            return JSONResponse({"ready": True, "found": found}, headers=_REVALIDATE)
+
+        return await _respond_in_thread(searching, request, respond)
 
     @routes.get("/{id}/sound")
     async def sound(id: str, request: Request) -> Response:

@@ -47,7 +47,7 @@ export function momentAt(index) {
  * @param {?MarkRef} [newest]
  */
 export function apply({ prompts, objects, range, active }, newest = null) {
-  Object.assign(state, { prompts, objects, range, active, playing: null });
+  Object.assign(state, { prompts, objects, range, active, playing: null, note: "" });
   state.newest = newest && { index: state.index, mark: newest };
   state.seq += 1;
   send();

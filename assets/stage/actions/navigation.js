@@ -26,7 +26,7 @@ export function go(index) {
   const target = clamp(index, 0, last);
   if (state.view === "result") state.view = state.back;
   if (target !== state.index) {
-    Object.assign(state, { index: target, selected: null, draft: null, error: "" });
+    Object.assign(state, { index: target, selected: null, draft: null, error: "", note: "" });
   }
   refresh();
 }

@@ -13,7 +13,7 @@ export function drawMessage() {
   let text = "";
   if (value) {
     const marked = acceptedMarks(state.prompts).some((p) => p.object === state.active);
-    text = state.error || value.message || unusedMarks(value);
+    text = state.error || state.note || value.message || unusedMarks(value);
     if (!text && state.view === "after" && value.result) text = t("after");
     if (!text && state.view !== "result" && isBrush())
       text = t(coarsePointer.matches ? "hint_finger" : "hint_brush");

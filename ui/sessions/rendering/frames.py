@@ -18,9 +18,10 @@ from typing import Any, TypeVar
 from pipeline import models
 from pipeline.compositing import background
 from pipeline.compositing.background import Background, Footage
-from pipeline.errors import WorkerLost
+from pipeline.errors import InputError, WorkerLost
 from pipeline.files import file_state
 from pipeline.formats import Format
+from pipeline.imaging.detection import Hit, split_phrases
 from pipeline.job import Progress
 from pipeline.jobs import preflight
 from pipeline.keys import matte_key, pts_range, spaced_times
@@ -142,6 +143,21 @@ class FrameClient:
         preflight.check_frame(session.clip)
         with self._preview_pixels.acquire(_pixels(session)):  # not those that clicks wait for
             return self._inference.find_thing(session.render_request, index, x, y)
+
+    def find_words(self, session: Session, text: str) -> list[Hit] | None:
+        """Find what a text names, in each scene of the part to keep; None once there is a newer search.
+
+        Raises InputError where nothing is found, for a text without words, and for a model without boxes;
+        WeightsError where the finder's weights are missing.
+        """
+        phrases, card = split_phrases(text), models.card(session.job.model)
+        if not card.box:
+            raise InputError("words.no_boxes", label=card.label)
+        with self._preview_slot(session):
+            hits = self._inference.find_words(session.render_request, text)
+        if hits is not None and not hits:
+            raise InputError("words.not_found", words=", ".join(phrases))
+        return hits
 
     def make_previews(self, session: Session) -> Iterator[list[int]]:
         """Compute the six previews; yields the numbers of the finished frames, one more each time."""

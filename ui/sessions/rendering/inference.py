@@ -21,6 +21,7 @@ from pipeline.compositing.background import Transparent
 from pipeline.compositing.canvas import composite_on_black, multiply_alpha
 from pipeline.errors import InputError, VideoError
 from pipeline.files import replacing
+from pipeline.imaging.detection import Hit
 from pipeline.job import GREEN, Job, Progress
 from pipeline.keys import matte_key, pts_range, spaced_times
 from pipeline.matte import MatteFile
@@ -53,6 +54,7 @@ from ui.sessions.rendering.protocol import (
 from ui.sessions.rendering.stored_frames import StoredFrames, find_matte, shrink, shrink_image
 from ui.sessions.rendering.things import ThingFinder
 from ui.sessions.rendering.turns import MatteWriters, ModelTurns
+from ui.sessions.rendering.words import WordFinder
 
 _CLICK_STEPS = 8
 _THUMBNAILS = 12
@@ -74,6 +76,7 @@ class InferenceService:
         """The mattes among them that were propagated frame by frame, as a run would."""
         self._stored = StoredFrames()
         self._things = ThingFinder(self._turns, self._stored.read)
+        self._words = WordFinder(self._turns)
         self._composers = ComposerPool()
         self._states = preview.StateCache()
         self._versions: dict[str, int] = {}
@@ -118,6 +121,9 @@ class InferenceService:
     @cached_lookups()
     def find_thing(self, request: RenderRequest, index: int, x: float, y: float) -> list[Outline] | None:
         return self._things.find(request, _frame_pts(request, index), Point(x, y))
+
+    def find_words(self, request: RenderRequest, text: str) -> list[Hit] | None:
+        return self._words.find(request, text)
 
     def make_previews(self, request: RenderRequest, version: int) -> Generator[list[int], None, None]:
         order = load_index(request.clip.path).pts

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 from pipeline import models, prompts
 from pipeline.clip import Clip
 from pipeline.errors import InputError, WeightsError
+from pipeline.imaging.detection import Hit
 from pipeline.job import Job, Progress
 from pipeline.jobs.worker import Arguments, Returned
 from pipeline.matte import MatteFile
@@ -142,6 +143,12 @@ class Inference(Protocol):
         None if it was given up, for another request or a newer one of the same session.
         """
 
+    def find_words(self, request: RenderRequest, text: str) -> list[Hit] | None:
+        """Find what a text names, in each scene of the part to keep; None once there is a newer search.
+
+        Raises InputError for a text without words, WeightsError where the finder's weights are missing.
+        """
+
     def make_previews(self, request: RenderRequest, version: int) -> Generator[list[int], None, None]:
         """Compute the previews' mattes; yields the numbers of the finished frames."""
 
@@ -215,6 +222,9 @@ class InferenceClient:
 
     def find_thing(self, request: RenderRequest, index: int, x: float, y: float) -> list[Outline] | None:
         return self._host.call(Inference.find_thing, request, index, x, y)
+
+    def find_words(self, request: RenderRequest, text: str) -> list[Hit] | None:
+        return self._host.call(Inference.find_words, request, text)
 
     def make_previews(self, request: RenderRequest, version: int) -> Generator[list[int], None, None]:
         return self._host.stream(Inference.make_previews, request, version)
