@@ -1,0 +1,154 @@
+"""Things found by words: in turns with clicks, for sessions, and over HTTP."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from db.engine import Database
+from pipeline import models
+from pipeline.errors import InputError
+from pipeline.models import helpers
+from pipeline.propagation import words
+from tests.ui import line
+from tests.ui.hosted import LocalWorker
+from tests.waiting import DEADLINE, until
+from ui.server import media
+from ui.sessions.rendering.inference import InferenceService
+from ui.sessions.service import SessionService
+from ui.sessions.session import Session
+
+
+class Detector:
+    """In place of the network: a dog at one place, on any picture."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, ...]] = []
+        self.searches = 0
+        self.until_searches = 1
+        """A call waits until so many searches have begun."""
+        self._begun = threading.Condition()
+
+    def load(self, _device: str) -> Detector:
+        with self._begun:
+            self.searches += 1
+            self._begun.notify_all()
+        return self
+
+    def __call__(self, image: np.ndarray, phrases: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        self.asked.append(tuple(phrases))
+        with self._begun:
+            assert self._begun.wait_for(lambda: self.searches >= self.until_searches, DEADLINE)
+        scores = [[0.8 if phrase == "a dog" else 0.1 for phrase in phrases]]
+        return np.array([(10, 20, 60, 80)], np.float32), np.array(scores, np.float32)
+
+
+@pytest.fixture
+def detector(monkeypatch: pytest.MonkeyPatch) -> Detector:
+    detector = Detector()
+    monkeypatch.setattr(words, "load_detector", detector.load)
+    return detector
+
+
+@pytest.fixture
+def present(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weights are said to be here: what would load them is the stand-in."""
+    there = replace(helpers.GROUNDING_DINO, weights=replace(helpers.GROUNDING_DINO.weights, files=()))
+    monkeypatch.setattr(helpers, "GROUNDING_DINO", there)
+
+
+@pytest.fixture
+def inference() -> InferenceService:
+    return InferenceService()
+
+
+@pytest.fixture
+def service(own: Database, tmp_path: Path, inference: InferenceService) -> SessionService:
+    queue: Any = line.ManualRunner(None)
+    return SessionService(tmp_path, own, queue, line.SAMPLE, LocalWorker(lambda: inference))
+
+
+@pytest.fixture
+def session(service: SessionService) -> Session:
+    return service.open(service.create_sample())
+
+
+def test_what_words_name_becomes_ordinary_prompts(
+    service: SessionService, session: Session, detector: Detector
+) -> None:
+    hits = service.frames.find_words(session, "A dog, a cat")
+    assert hits is not None and {hit.phrase for hit in hits} == {"a dog"}
+    assert detector.asked[0] == ("a dog", "a cat")
+    first = hits[0].prompt
+    assert first.time == 0 and first.to_json()["box"] == [10, 20, 60, 80]
+    saved = service.choices.save_marks(session.id, [hit.prompt.to_json() for hit in hits])
+    assert saved.job.prompts == tuple(hit.prompt for hit in hits)
+
+
+def test_what_cannot_be_found_is_said(service: SessionService, session: Session, detector: Detector) -> None:
+    boxless = next(card.key for card in models.cards().values() if not card.box)
+    without = replace(session, job=replace(session.job, model=boxless))
+    for asked, text, key in (
+        (session, "a cat", "words.not_found"),
+        (session, " , ", "words.needed"),
+        (without, "a dog", "words.no_boxes"),
+    ):
+        with pytest.raises(InputError) as raised:
+            service.frames.find_words(asked, text)
+        assert raised.value.message.key == key
+
+
+def test_a_newer_search_ends_the_one_before_it(
+    service: SessionService, session: Session, detector: Detector, inference: InferenceService
+) -> None:
+    found: dict[str, Any] = {}
+
+    def search(text: str) -> threading.Thread:
+        thread = threading.Thread(
+            target=lambda: found.update({text: service.frames.find_words(session, text)})
+        )
+        thread.start()
+        return thread
+
+    detector.until_searches = 2
+    older = search("a dog")
+    until(lambda: bool(detector.asked))
+    newer = search("a dog, a cat")
+    older.join(DEADLINE)
+    newer.join(DEADLINE)
+    assert found["a dog"] is None and found["a dog, a cat"][0].phrase == "a dog"
+    assert inference._words._newest == {}
+
+
+@pytest.fixture
+def client(service: SessionService) -> Iterator[TestClient]:
+    served = FastAPI()
+    served.include_router(media.router(service))
+    with TestClient(served) as client:
+        yield client
+
+
+def test_the_address_answers_with_boxes(
+    client: TestClient, session: Session, detector: Detector, present: None
+) -> None:
+    answer = client.get(f"/media/{session.id}/words", params={"q": "a dog"})
+    told = answer.json()
+    assert answer.status_code == 200 and told["ready"] is True
+    assert told["found"][0] == {"words": "a dog", "prompt": {"time": 0.0, "box": [10, 20, 60, 80]}}
+    refused = client.get(f"/media/{session.id}/words", params={"q": "a cat"})
+    assert refused.status_code == 422 and "“a cat”" in refused.json()["error"]
+
+
+def test_without_weights_the_address_says_what_is_needed(client: TestClient, session: Session) -> None:
+    told = client.get(f"/media/{session.id}/words", params={"q": "a dog"}).json()
+    assert told == {
+        "ready": False, "message": "To find things by words, the weights of GroundingDINO are needed."
+    }  # fmt: skip
