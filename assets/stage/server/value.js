@@ -142,6 +142,7 @@ function open(value) {
   state.answered = state.seq;
   state.tool = value.can_point || !value.can_box ? "keep" : "box";
   part.strip.src = `${value.media}/strip`;
+  part.said.value = "";
   loadTimes(value.media);
   followResult(null);
   refresh();
