@@ -232,7 +232,9 @@ def router(service: SessionService) -> APIRouter:
             session = open_session(id, request)
             helper = helpers.GROUNDING_DINO
             if not helper.present:
-                sentence = text.translate(language_of(request), "words_missing", label=helper.label)
+                language = language_of(request)
+                group = text.translate(language, "subject")
+                sentence = text.translate(language, "words_missing_here", label=helper.label, group=group)
                 return JSONResponse({"ready": False, "message": sentence}, headers=_REVALIDATE)
             hits = frames.find_words(session, q)
             if hits is None:

@@ -120,7 +120,10 @@ def test_missing_weights_are_offered(server: Server, visit: Visit, clip: Path) -
     expect(offer).to_be_hidden()
     field(page).fill("a dog")
     field(page).press("Enter")
-    expect(message(page)).to_have_text("To find things by words, the weights of GroundingDINO are needed.")
+    expect(message(page)).to_have_text(
+        "To find things by words, the weights of GroundingDINO are needed. Their download is offered under "
+        "“Subject”."
+    )
     expect(page.locator("#words-missing")).to_contain_text("GroundingDINO")
     expect(offer).to_contain_text("689.6 MB")
     page.reload()

@@ -150,5 +150,7 @@ def test_the_address_answers_with_boxes(
 def test_without_weights_the_address_says_what_is_needed(client: TestClient, session: Session) -> None:
     told = client.get(f"/media/{session.id}/words", params={"q": "a dog"}).json()
     assert told == {
-        "ready": False, "message": "To find things by words, the weights of GroundingDINO are needed."
-    }  # fmt: skip
+        "ready": False,
+        "message": "To find things by words, the weights of GroundingDINO are needed. "
+        "Their download is offered under “Subject”.",
+    }
