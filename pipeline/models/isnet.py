@@ -217,7 +217,9 @@ def _load(clears_veil: bool, device: str, files: list[Path]) -> Isnet:
     with torch.device("meta"):  # without drawing 44 million numbers that are replaced at once
         network = isnet.Isnet().to_empty(device="cpu")
     load_into(network, files[0])
-    return Isnet(isnet.fuse_norms(network), chosen, partial(loading.load, TRACKER, device), clears_veil)
+    # Converted once what autocast would convert for every frame: the results are the same.
+    network = isnet.fuse_norms(network).to(devices.precision(chosen))
+    return Isnet(network, chosen, partial(loading.load, TRACKER, device), clears_veil)
 
 
 def create_card(
