@@ -17,7 +17,18 @@ from ui.sessions.service import SessionService
 from ui.sessions.session import Session
 
 
-class Section(ABC):
+class Components:
+    """A frozen dataclass whose fields are components, or groups of them of this class."""
+
+    @property
+    def components(self) -> list[Any]:
+        parts: list[Any] = []
+        for part in vars(self).values():
+            parts += part.components if isinstance(part, Components) else [part]
+        return parts
+
+
+class Section(Components, ABC):
     """A part of the page: a frozen dataclass whose fields are its components."""
 
     @classmethod
@@ -28,10 +39,6 @@ class Section(ABC):
     @abstractmethod
     def wire(self, context: Context) -> None:
         """Attach the events, once every section is rendered."""
-
-    @property
-    def components(self) -> list[Any]:
-        return list(vars(self).values())
 
 
 class EditorSection(Section):

@@ -13,6 +13,7 @@ from ui.page import markup
 from ui.page.context import Context, EditorSection
 from ui.page.handlers import Updates, language_of, with_error_toasts
 from ui.page.i18n import localized
+from ui.page.weights_download import WeightsDownload, is_going
 from ui.sessions.downloads import Downloads
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
@@ -24,18 +25,16 @@ _HELPER = helpers.VITMATTE
 class FineEdgesSection(EditorSection):
     hair: gr.Checkbox
     missing: gr.HTML
-    download: gr.Button
-    fetching: gr.HTML
-    stop: gr.Button
+    weights: WeightsDownload
 
     @classmethod
     def render(cls) -> Self:
         return cls(
             hair=gr.Checkbox(False, label=localized("hair"), container=False, elem_id="hair"),
             missing=gr.HTML(elem_id="hair-missing", padding=False, visible=False),
-            download=gr.Button(localized("fetch"), visible=False, size="md", elem_id="download-hair"),
-            fetching=gr.HTML(elem_id="fetching-hair", padding=False, visible=False),
-            stop=gr.Button(localized("cancel"), visible=False, size="sm", elem_id="stop-hair"),
+            weights=WeightsDownload.render(
+                download="download-hair", fetching="fetching-hair", stop="stop-hair"
+            ),
         )
 
     def show(self, session: Session, service: SessionService, language: str) -> Updates:
@@ -44,19 +43,11 @@ class FineEdgesSection(EditorSection):
     def show_weights(self, session: Session, downloads: Downloads, language: str) -> Updates:
         """Offer the download where the weights are needed and absent, and show its progress."""
         missing = session.job.hair and not _HELPER.present
-        download = downloads.state(_HELPER.key)
-        going = download is not None and not download.error
-        size = text.format_size(_HELPER.weights.bytes, language)
+        going = is_going(_HELPER.key, downloads, missing=missing)
         hint = markup.hint(text.translate(language, "hair_missing", label=_HELPER.label))
         return {
             self.missing: gr.HTML(hint, visible=missing and not going),
-            self.download: gr.Button(
-                text.translate(language, "fetch_size", size=size), visible=missing and not going
-            ),
-            self.fetching: gr.HTML(
-                markup.download_status(download, language), visible=missing and download is not None
-            ),
-            self.stop: gr.Button(visible=missing and going),
+            **self.weights.show(_HELPER.key, downloads, language, missing=missing, offered=True),
         }
 
     def wire(self, context: Context) -> None:
@@ -65,18 +56,5 @@ class FineEdgesSection(EditorSection):
             session = context.service_for(request).choices.choose_hair(id, hair)
             return context.show(session, language_of(request))
 
-        @with_error_toasts
-        def fetch(id: str, request: gr.Request) -> Updates:
-            session = context.service_for(request).open(id)
-            context.service.downloads.start(_HELPER.key)
-            return context.show(session, language_of(request))
-
-        @with_error_toasts
-        def stop(id: str, request: gr.Request) -> None:
-            context.service_for(request).open(id)
-            context.service.downloads.cancel(_HELPER.key)
-
-        current, shown = context.current, context.shown
-        self.hair.input(choose, [current, self.hair], shown, show_progress="hidden")
-        self.download.click(fetch, current, shown, show_progress="hidden")
-        self.stop.click(stop, current, None, show_progress="hidden")
+        self.hair.input(choose, [context.current, self.hair], context.shown, show_progress="hidden")
+        self.weights.wire(context, lambda session: _HELPER.key)

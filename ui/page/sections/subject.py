@@ -15,6 +15,7 @@ from ui.page import markup
 from ui.page.context import Context, EditorSection
 from ui.page.handlers import Updates, language_of, with_error_toasts
 from ui.page.i18n import localized
+from ui.page.weights_download import WeightsDownload
 from ui.sessions.downloads import Downloads
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
@@ -25,9 +26,7 @@ class SubjectSection(EditorSection):
     model: gr.Dropdown
     about: gr.HTML
     acknowledge: gr.Checkbox
-    download: gr.Button
-    fetching: gr.HTML
-    stop: gr.Button
+    weights: WeightsDownload
 
     @classmethod
     def render(cls) -> Self:
@@ -45,9 +44,9 @@ class SubjectSection(EditorSection):
             acknowledge=gr.Checkbox(
                 False, label=localized("acknowledge"), container=False, visible=False, elem_id="acknowledge"
             ),
-            download=gr.Button(localized("fetch"), visible=False, size="md", elem_id="download-weights"),
-            fetching=gr.HTML(elem_id="fetching", padding=False, visible=False),
-            stop=gr.Button(localized("cancel"), visible=False, size="sm", elem_id="stop-download"),
+            weights=WeightsDownload.render(
+                download="download-weights", fetching="fetching", stop="stop-download"
+            ),
         )
 
     def show(self, session: Session, service: SessionService, language: str) -> Updates:
@@ -62,20 +61,10 @@ class SubjectSection(EditorSection):
     def show_weights(self, session: Session, downloads: Downloads, language: str) -> Updates:
         """Show what is still to be done before the session's model can be used, and a download's progress."""
         card = models.card(session.job.model)
-        download = downloads.state(card.key)
-        bound, missing = not session.accepts(card), not card.present
-        going = download is not None and not download.error
-        fetch = text.translate(language, "fetch")
-        if card.weights is not None:
-            size = text.format_size(card.weights.bytes, language)
-            fetch = text.translate(language, "fetch_size", size=size)
+        bound = not session.accepts(card)
         return {
             self.acknowledge: gr.Checkbox(value=False, visible=bound),
-            self.download: gr.Button(fetch, visible=missing and not bound and not going),
-            self.fetching: gr.HTML(
-                markup.download_status(download, language), visible=missing and download is not None
-            ),
-            self.stop: gr.Button(visible=missing and going),
+            **self.weights.show(card.key, downloads, language, missing=not card.present, offered=not bound),
         }
 
     def wire(self, context: Context) -> None:
@@ -93,22 +82,14 @@ class SubjectSection(EditorSection):
                 service.acknowledge(session.job.model)
             return context.show(session, language_of(request))
 
-        @with_error_toasts
-        def fetch(id: str, request: gr.Request) -> Updates:
-            session = context.service_for(request).open(id)
+        def needed(session: Session) -> str:
             session.check_licence()
-            context.service.downloads.start(session.job.model)
-            return context.show(session, language_of(request))
-
-        @with_error_toasts
-        def stop(id: str, request: gr.Request) -> None:
-            context.service.downloads.cancel(context.service_for(request).open(id).job.model)
+            return session.job.model
 
         current, shown = context.current, context.shown
         self.model.input(choose, [current, self.model], shown, show_progress="hidden")
         self.acknowledge.input(acknowledge, [current, self.acknowledge], shown, show_progress="hidden")
-        self.download.click(fetch, current, shown, show_progress="hidden")
-        self.stop.click(stop, current, None, show_progress="hidden")
+        self.weights.wire(context, needed)
 
 
 def _label(card: Card, language: str) -> str:

@@ -12,26 +12,26 @@ from ui import text
 from ui.page import markup
 from ui.page.context import Context, EditorSection
 from ui.page.handlers import Updates, language_of, with_error_toasts
-from ui.page.i18n import localized
+from ui.page.weights_download import WeightsDownload, is_going
 from ui.sessions.downloads import Downloads
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
+
+_HELPER = helpers.GROUNDING_DINO
 
 
 @dataclass(frozen=True)
 class WordsSection(EditorSection):
     missing: gr.HTML
-    download: gr.Button
-    fetching: gr.HTML
-    stop: gr.Button
+    weights: WeightsDownload
 
     @classmethod
     def render(cls) -> Self:
         return cls(
             missing=gr.HTML(elem_id="words-missing", padding=False, visible=False),
-            download=gr.Button(localized("fetch"), visible=False, size="md", elem_id="download-words"),
-            fetching=gr.HTML(elem_id="fetching-words", padding=False, visible=False),
-            stop=gr.Button(localized("cancel"), visible=False, size="sm", elem_id="stop-words"),
+            weights=WeightsDownload.render(
+                download="download-words", fetching="fetching-words", stop="stop-words"
+            ),
         )
 
     def show(self, session: Session, service: SessionService, language: str) -> Updates:
@@ -39,30 +39,18 @@ class WordsSection(EditorSection):
 
     def show_weights(self, downloads: Downloads, language: str) -> Updates:
         """Show the progress of a download; an offer of one stays until it begins, or the weights are here."""
-        helper = helpers.GROUNDING_DINO
-        download = downloads.state(helper.key)
-        missing = not helper.present
-        going = missing and download is not None and not download.error
-        updates: Updates = {
-            self.fetching: gr.HTML(
-                markup.download_status(download, language), visible=missing and download is not None
-            ),
-            self.stop: gr.Button(visible=going),
-        }
-        if going or not missing:
-            updates |= {self.missing: gr.HTML(visible=False), self.download: gr.Button(visible=False)}
-        elif download is not None:
-            updates |= self.offer(language)
+        failed = (download := downloads.state(_HELPER.key)) is not None and bool(download.error)
+        updates = self._show(downloads, language, offered=failed and not _HELPER.present)
+        if not (failed or _HELPER.present or is_going(_HELPER.key, downloads, missing=True)):
+            del updates[self.missing], updates[self.weights.download]
         return updates
 
-    def offer(self, language: str) -> Updates:
-        """Offer the download of the weights."""
-        helper = helpers.GROUNDING_DINO
-        size = text.format_size(helper.weights.bytes, language)
-        hint = markup.hint(text.translate(language, "words_missing", label=helper.label))
+    def _show(self, downloads: Downloads, language: str, *, offered: bool) -> Updates:
+        hint = markup.hint(text.translate(language, "words_missing", label=_HELPER.label))
+        missing = not _HELPER.present
         return {
-            self.missing: gr.HTML(hint, visible=True),
-            self.download: gr.Button(text.translate(language, "fetch_size", size=size), visible=True),
+            self.missing: gr.HTML(hint, visible=offered),
+            **self.weights.show(_HELPER.key, downloads, language, missing=missing, offered=offered),
         }
 
     def wire(self, context: Context) -> None:
@@ -71,21 +59,8 @@ class WordsSection(EditorSection):
             """Offer the download where words were asked for without the weights."""
             service, language = context.service_for(request), language_of(request)
             service.open(id)
-            shown = self.show_weights(service.downloads, language)
-            return shown if self.missing in shown else shown | self.offer(language)
+            going = is_going(_HELPER.key, service.downloads, missing=not _HELPER.present)
+            return self._show(service.downloads, language, offered=not _HELPER.present and not going)
 
-        @with_error_toasts
-        def fetch(id: str, request: gr.Request) -> Updates:
-            session = context.service_for(request).open(id)
-            context.service.downloads.start(helpers.GROUNDING_DINO.key)
-            return context.show(session, language_of(request))
-
-        @with_error_toasts
-        def stop(id: str, request: gr.Request) -> None:
-            context.service_for(request).open(id)
-            context.service.downloads.cancel(helpers.GROUNDING_DINO.key)
-
-        current = context.current
-        context.stage.submit(ask, current, self.components, show_progress="hidden")
-        self.download.click(fetch, current, context.shown, show_progress="hidden")
-        self.stop.click(stop, current, None, show_progress="hidden")
+        context.stage.submit(ask, context.current, self.components, show_progress="hidden")
+        self.weights.wire(context, lambda session: _HELPER.key)
