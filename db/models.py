@@ -179,6 +179,31 @@ class SessionRow(Base):
     )
 
 
+class RunRow(Base):
+    """Run of a session: that its job was queued, and in the end what became of it.
+
+    The newest run of a session is in the session's state; `state` and the columns after it are written when
+    the next one is queued.
+    """
+
+    __tablename__ = "runs"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    session_id: Mapped[UUID] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"))
+    idempotency_hash: Mapped[str | None]  # SHA-256 of its owner and the key of the request that asked for it
+    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    state: Mapped[State | None]
+    error: Mapped[str | None]  # sentence in English
+    error_message: Mapped[Json | None]  # its key and fields
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index("ix_runs_session", "session_id", "created_at", "id"),
+        Index("ix_runs_idempotency", "idempotency_hash", unique=True),
+    )
+
+
 class Result(Base):
     """Result of a session: a file and how it was made."""
 
@@ -186,6 +211,7 @@ class Result(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     session_id: Mapped[UUID] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"))
+    run_id: Mapped[UUID | None] = mapped_column(ForeignKey("runs.id", ondelete="SET NULL"))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     format: Mapped[str]
     background: Mapped[str]
@@ -200,4 +226,7 @@ class Result(Base):
         server_default="[]"
     )  # their keys and fields; empty in rows of earlier versions
 
-    __table_args__ = (Index("ix_results_newest", "session_id", "created_at", "id"),)
+    __table_args__ = (
+        Index("ix_results_newest", "session_id", "created_at", "id"),
+        Index("ix_results_run", "run_id"),
+    )

@@ -20,6 +20,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
+from db import runs
 from db.errors import NotFound
 from db.events import MatteChecked, RunFinished, RunProgress
 from db.models import Json, Result, SessionRow, State, User
@@ -139,14 +140,17 @@ def save_job(
     return row
 
 
-def queue(tx: Session, *, id: UUID | str, owner: UUID | None = None) -> bool:
-    """Queue the session; False if it is queued or running already.
+def queue(
+    tx: Session, *, id: UUID | str, owner: UUID | None = None, idempotency_hash: str | None = None
+) -> bool:
+    """Queue the session and add a run; False if it is queued or running already.
 
     Of two concurrent calls the second waits and returns False. Raises: NotFound.
     """
     row = _get_owned(tx, id, owner, lock=True)
     if row.state in (State.QUEUED, State.RUNNING):
         return False
+    runs.add(tx, row, idempotency_hash)
     set_state(row, State.QUEUED, None, now(tx))
     tx.flush()
     return True
@@ -229,6 +233,7 @@ def add_result(tx: Session, *, id: UUID | str, result: RunFinished) -> Result:
         note_messages=[note.to_json() for note in result.notes],
     )
     row = _get(tx, id)
+    added.run_id = runs.current_id(tx, row.id)
     row.results.insert(0, added)
     row.changed_at = now(tx)
     tx.flush()

@@ -83,13 +83,9 @@ class Job:
         """Raise InputError where the job does not fit the clip or contradicts itself."""
         card = models.card(self.model)
         form = formats.by_key(self.format)
-        if isinstance(self.background, Transparent) and form.needs_background:
-            supported = ", ".join(f.label for f in formats.FORMATS.values() if f.alpha)
-            raise FormatError("choices.not_transparent", label=form.label, able=supported)
+        self.check_choices()
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
             raise InputError("devices.unknown", name=self.device)
-        if self.crop is not None and self.crop not in aspect.ASPECTS:
-            raise InputError("choices.aspect_ratio", value=self.crop, known=", ".join(aspect.ASPECTS))
         width, height = self.result_size(clip)
         if form.max_size is not None and not form.accepts_size(width, height):
             large = [
@@ -120,20 +116,10 @@ class Job:
                 most_height=largest_height,
                 able=", ".join(large),
             )
-        self.edges.check()
-        if self.quality not in formats.QUALITIES:
-            raise InputError("choices.quality", value=self.quality, known=", ".join(formats.QUALITIES))
-        if self.sound not in get_args(Sound):
-            raise InputError("choices.sound", value=self.sound, known=", ".join(get_args(Sound)))
-        if self.sound == "behind" and not isinstance(self.background, Footage):
-            raise InputError("background.no_video_for_sound")
-        if self.rate is not None and not 1 <= self.rate <= _MOST_RATE:
-            raise InputError("choices.rate", most=_MOST_RATE)
         if not 0 <= self.start < clip.duration:
             raise InputError("marks.start_outside", start=self.start, name=clip.name, length=clip.duration)
         if self.end is not None and not self.start < self.end < math.inf:
             raise InputError("marks.end_not_after_start", end=self.end, start=self.start)
-        self.check_classes()
         if card.given and self.matte_in is None:
             raise InputError("matte_in.needed")
         for prompt in self.prompts:
@@ -149,6 +135,25 @@ class Job:
             raise PromptError("marks.all_switched_off")
         if not card.automatic and not any(p.initialises or p.paints for p in self.active_prompts):
             raise PromptError("marks.needed", label=card.label)
+
+    def check_choices(self) -> None:
+        """Raise InputError where a choice is unknown or contradicts another, whatever the clip is."""
+        form = formats.by_key(self.format)
+        if isinstance(self.background, Transparent) and form.needs_background:
+            supported = ", ".join(f.label for f in formats.FORMATS.values() if f.alpha)
+            raise FormatError("choices.not_transparent", label=form.label, able=supported)
+        if self.crop is not None and self.crop not in aspect.ASPECTS:
+            raise InputError("choices.aspect_ratio", value=self.crop, known=", ".join(aspect.ASPECTS))
+        self.edges.check()
+        if self.quality not in formats.QUALITIES:
+            raise InputError("choices.quality", value=self.quality, known=", ".join(formats.QUALITIES))
+        if self.sound not in get_args(Sound):
+            raise InputError("choices.sound", value=self.sound, known=", ".join(get_args(Sound)))
+        if self.sound == "behind" and not isinstance(self.background, Footage):
+            raise InputError("background.no_video_for_sound")
+        if self.rate is not None and not 1 <= self.rate <= _MOST_RATE:
+            raise InputError("choices.rate", most=_MOST_RATE)
+        self.check_classes()
 
     @property
     def is_per_frame(self) -> bool:

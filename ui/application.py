@@ -54,7 +54,7 @@ def create_application(
         *routers,
     ):
         server.include_router(routes)
-    server.mount(API_PREFIX, create_api(service))  # before the page, which answers every address
+    server.mount(API_PREFIX, create_api(service, uploads))  # before the page, which answers every address
     blocks.mount(server, service, upload_bytes)
     return AccessMiddleware(
         LanguageMiddleware(server),

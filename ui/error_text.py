@@ -10,7 +10,12 @@ from pipeline.languages.messages import Message
 
 def translate_error(language: str, row: SessionRow) -> str:
     """Return the sentence of a session's error; empty if there is none."""
-    return _translate(language, row.error, row.error_message) if row.error else ""
+    return translate_message(language, row.error, row.error_message)
+
+
+def translate_message(language: str, sentence: str | None, data: Json | None) -> str:
+    """Return a stored sentence, whose key and fields are `data`; empty if there is none."""
+    return _translate(language, sentence, data) if sentence else ""
 
 
 def translate_notes(language: str, result: Result) -> list[str]:

@@ -36,6 +36,7 @@ from ui.page import blocks, handlers
 from ui.server import media
 from ui.sessions.choices import Choices
 from ui.sessions.library import stock_backgrounds
+from ui.sessions.runs import Runs
 from ui.sessions.service import SessionService
 from ui.sessions.sharing.share_links import ShareLinks
 
@@ -152,7 +153,10 @@ ACTIONS: dict[str, tuple[Any, ...]] = {
     "choices.choose_rate": (Fraction(25),),
     "choices.choose_hardware": (True,),
     "choices.choose_crop": ("9:16",),
+    "choices.change": ({"hair": True},),
     "run": (),
+    "runs.start": (),
+    "matte": (),
     "cancel": (),
     "live_cut": (0,),
     "result": ("any",),
@@ -176,6 +180,9 @@ NO_SESSION = {
     "has_acknowledged",
     "for_owner",
     "share_links.find",
+    "find_result",
+    "runs.read",
+    "runs.cancel",
 }
 SERVERS = {"delete_expired", "recover", "purge", "close", "requeue"}
 """Actions of the server itself."""
@@ -184,7 +191,12 @@ SERVERS = {"delete_expired", "recover", "purge", "close", "requeue"}
 def test_every_service_method_is_tested_below() -> None:
     public = {
         prefix + name
-        for prefix, owner in (("", SessionService), ("choices.", Choices), ("share_links.", ShareLinks))
+        for prefix, owner in (
+            ("", SessionService),
+            ("choices.", Choices),
+            ("share_links.", ShareLinks),
+            ("runs.", Runs),
+        )
         for name, _ in inspect.getmembers(owner, inspect.isfunction)
         if not name.startswith("_")
     }

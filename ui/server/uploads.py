@@ -7,6 +7,7 @@ uploads on the disk, and stores equal files of two users in one place.
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 import shutil
 import time
@@ -43,7 +44,12 @@ _STALE_SECONDS = 24 * 3600.0
 """Age at which an upload of which no session was created is deleted: its page was closed."""
 
 
-class _Refused(Exception):
+_ID = re.compile(r"[0-9a-f]{32}")
+"""Names of the uploads' folders."""
+_UNFINISHED = {"part"}
+
+
+class UploadRefused(Exception):
     """An upload is refused, with a status and the key of a sentence."""
 
     def __init__(self, status: int, key: str, **sizes: int) -> None:
@@ -72,6 +78,18 @@ class Uploads:
         """Return the folder of a visitor's uploads."""
         return uploads_folder(self._folder, visitor.id)
 
+    def find(self, visitor: Visitor, id: str) -> Path | None:
+        """Return the file of a visitor's finished upload, by the name of its folder; None: there is none."""
+        folder = self.folder_of(visitor) / id
+        if not _ID.fullmatch(id) or not folder.is_dir():
+            return None
+        files = [path for path in folder.iterdir() if path.name not in _UNFINISHED]
+        return files[0] if len(files) == 1 and len([*folder.iterdir()]) == 1 else None
+
+    def discard(self, path: Path) -> None:
+        """Delete an upload that is not needed any more, with its folder."""
+        shutil.rmtree(path.parent, ignore_errors=True)
+
     def router(self, progress: Progress) -> APIRouter:
         """Build the route that receives uploads and reports to `progress` how far they are."""
         routes = APIRouter()
@@ -80,8 +98,8 @@ class Uploads:
         async def upload(request: Request, upload_id: str = "") -> Response:
             language = language_of(request)
             try:
-                path = await self._receive(request, upload_id, progress)
-            except _Refused as refused:
+                path = await self.receive(request, upload_id, progress)
+            except UploadRefused as refused:
                 sizes = {name: text.format_size(count, language) for name, count in refused.sizes.items()}
                 sentence = text.translate_access(language, refused.key, **sizes)
                 return PlainTextResponse(sentence, refused.status, headers={"Cache-Control": "no-store"})
@@ -104,7 +122,11 @@ class Uploads:
 
         return routes
 
-    async def _receive(self, request: Request, upload_id: str, progress: Progress) -> Path:
+    async def receive(self, request: Request, upload_id: str = "", progress: Progress | None = None) -> Path:
+        """Store the file of a request's form, and return its path, in a folder of its own.
+
+        Raises UploadRefused, QuotaExceeded, DatabaseAway, and ClientDisconnect; nothing is kept then.
+        """
         visitor: Visitor = request.state.user
         declared = request.headers.get("content-length", "0")
         if not declared.isdecimal() or int(declared) > self._max_bytes + _FORM_OVERHEAD:
@@ -129,19 +151,19 @@ class Uploads:
                                 reservation.grow, need, need + _RESERVE_STEP, limiter=self._limiter
                             )
                         await to_thread.run_sync(form.write, data)
-                        if upload_id:
+                        if progress is not None and upload_id:
                             progress.append(upload_id, form.name, data)
                 form.write(b"")  # creates the file if it is empty
             finally:
                 form.close()
             if not form.complete:
-                raise _Refused(400, "malformed")
+                raise UploadRefused(400, "malformed")
             return form.path.rename(folder / _safe_name(form.name))
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
             if error.errno in DISK_FULL:
                 log.error("no room for an upload", extra={"kind": "DiskFull"})
-                raise _Refused(507, "disk_full") from error
+                raise UploadRefused(507, "disk_full") from error
             raise
         except BaseException:  # refused, disconnected, or the server stops
             shutil.rmtree(folder, ignore_errors=True)
@@ -163,21 +185,21 @@ class Uploads:
                     else:
                         path.unlink(missing_ok=True)
 
-    def _too_large(self) -> _Refused:
-        return _Refused(413, "too_large", size=self._max_bytes)
+    def _too_large(self) -> UploadRefused:
+        return UploadRefused(413, "too_large", size=self._max_bytes)
 
 
 class _MultipartFile:
     """Streaming parser of a multipart form with one file, which ignores other fields.
 
-    Raises _Refused for a malformed form.
+    Raises UploadRefused for a malformed form.
     """
 
     def __init__(self, path: Path, content_type: str) -> None:
         kind, options = parse_options_header(content_type)
         boundary = options.get(b"boundary")
         if kind != b"multipart/form-data" or not boundary:
-            raise _Refused(400, "malformed")
+            raise UploadRefused(400, "malformed")
         self.path = path
         self.name = ""
         self.written = 0
@@ -202,14 +224,14 @@ class _MultipartFile:
                 },
             )
         except FormParserError as error:  # a boundary longer than any browser's
-            raise _Refused(400, "malformed") from error
+            raise UploadRefused(400, "malformed") from error
 
     def file_data(self, chunk: bytes) -> list[bytes]:
         """Return the file's data in the next chunk of the form."""
         try:
             self._parser.write(chunk)
         except FormParserError as error:
-            raise _Refused(400, "malformed") from error
+            raise UploadRefused(400, "malformed") from error
         pieces, self._pieces = self._pieces, []
         return pieces
 
@@ -242,7 +264,7 @@ class _MultipartFile:
         if name is None:
             return
         if self.name:
-            raise _Refused(400, "one_file")
+            raise UploadRefused(400, "one_file")
         self.name = name.decode("utf-8", "replace") or "file"
         self._in_file = True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -28,6 +28,10 @@ from ui.sessions.rendering.frames import FrameClient
 from ui.sessions.session import Session
 from ui.sessions.store import SessionStore
 
+_PLAIN = frozenset({"quality", "sound", "rate", "hardware", "crop", "hair", "classes"})
+CHANGEABLE = _PLAIN | {"model", "background", "format", "start", "end", "edges"}
+"""Fields of a job that `Choices.change` takes."""
+
 
 class Choices:
     """Changes the jobs of one user's sessions; each method returns the session as it then is.
@@ -44,6 +48,41 @@ class Choices:
         self._queue = queue
         self._frames = frames
         self._owner = owner
+
+    def change(self, id: str, values: Mapping[str, Any]) -> Session:
+        """Change fields of the job, of those in `CHANGEABLE`, all or none; given as the job's JSON has them.
+
+        Of `edges` those options are changed that are given. An uploaded background can be named as it is, and
+        laid otherwise. Format and background replace each other as when one of them is chosen on the page;
+        where both are given, they have to go together.
+        """
+        if not CHANGEABLE.issuperset(values):
+            raise InputError("choices.unreadable")
+
+        def change(session: Session) -> Job:
+            job = session.job
+            if "model" in values:
+                job = _with_model(job, values["model"])
+            if "background" in values:
+                job = self._with_background(session, job, _parse_background(session, values["background"]))
+            if "format" in values:
+                key = values["format"]
+                job = replace(job, format=key) if "background" in values else _with_format(job, key)
+            if "start" in values or "end" in values:
+                start, end = values.get("start", job.start), values.get("end", job.end)
+                start, end = self._range(session, start, end)
+                job = replace(job, start=start, end=end)
+            plain = {name: values[name] for name in values.keys() & _PLAIN}
+            edges = job.edges.to_json() | values.get("edges", {})
+            job = Job.from_json(job.to_json(session.folder) | plain | {"edges": edges}, session.folder)
+            job.check_choices()
+            return job
+
+        session = self._alter(id, change)
+        if "background" in values:
+            self._store.awaited_backgrounds.pop(session.id, None)
+            session = replace(session, awaited_background=None)
+        return session
 
     # ------------------------------------------------------------------ marks and range
 
@@ -139,9 +178,7 @@ class Choices:
     # ------------------------------------------------------------------ other fields
 
     def choose_model(self, id: str, key: str) -> Session:
-        if models.card(key).classes and not self._open(id).job.classes:
-            return self._change(id, model=key, classes=classes.DEFAULT)
-        return self._change(id, model=key)
+        return self._alter(id, lambda session: _with_model(session.job, key))
 
     def choose_classes(self, id: str, names: list[str]) -> Session:
         """Choose the classes that are the subject, for the model that knows them."""
@@ -181,11 +218,7 @@ class Choices:
 
     def choose_format(self, id: str, key: str) -> Session:
         """Choose a format; one without alpha replaces a transparent background with a colour."""
-        form = formats.by_key(key)
-        bg = self._open(id).job.background
-        if isinstance(bg, Transparent) and form.needs_background:
-            bg = GREEN
-        return self._change(id, format=key, background=bg)
+        return self._alter(id, lambda session: _with_format(session.job, key))
 
     def choose_quality(self, id: str, quality: Quality) -> Session:
         return self._change(id, quality=quality)
@@ -245,15 +278,19 @@ class Choices:
         return Marks(checked, objects, *self._range(session, value.get("start"), value.get("end")))
 
     def _set_background(self, session: Session, bg: background.Background) -> Session:
-        form, sound = session.job.format, session.job.sound
+        self._store.awaited_backgrounds.pop(session.id, None)
+        return self._alter(session.id, lambda current: self._with_background(current, current.job, bg))
+
+    def _with_background(self, session: Session, job: Job, bg: background.Background) -> Job:
+        """Return the job with a background, and with a format and a sound that go with it."""
+        form, sound = job.format, job.sound
         if isinstance(bg, Transparent) and formats.by_key(form).needs_background:
             form = next(f.key for f in formats.FORMATS.values() if f.alpha)
         elif not isinstance(bg, Transparent):
             form = session.row.format_before or form
-        self._store.awaited_backgrounds.pop(session.id, None)
         if sound == "behind" and not self._frames.has_sound(bg):
             sound = "own"
-        return self._change(session.id, background=bg, format=form, sound=sound)
+        return replace(job, background=bg, format=form, sound=sound)
 
     def _set_file_background(self, id: str, bg: Picture | Footage) -> Session:
         """Set a background file in the session's folder, and delete the ones before the previous."""
@@ -265,6 +302,28 @@ class Choices:
             if old not in needed and self._queue.is_gone(id):  # a run may need it
                 old.unlink(missing_ok=True)
         return session
+
+
+def _with_model(job: Job, key: str) -> Job:
+    """Return the job with a model; one that knows classes gets the usual ones where none is chosen."""
+    if models.card(key).classes and not job.classes:
+        return replace(job, model=key, classes=classes.DEFAULT)
+    return replace(job, model=key)
+
+
+def _with_format(job: Job, key: str) -> Job:
+    """Return the job with a format; one without alpha replaces a transparent background with a colour."""
+    form = formats.by_key(key)
+    transparent = isinstance(job.background, Transparent) and form.needs_background
+    return replace(job, format=key, background=GREEN if transparent else job.background)
+
+
+def _parse_background(session: Session, spec: str) -> background.Background:
+    """Return the background of a specification. Raises InputError for a file other than the present one."""
+    bg = background.parse(spec, session.folder)
+    if isinstance(bg, Picture | Footage) and bg.path != getattr(session.job.background, "path", None):
+        raise InputError("background.not_uploaded")
+    return bg
 
 
 def _read_prompts(session: Session, value: Any) -> tuple[prompts.Prompt, ...]:

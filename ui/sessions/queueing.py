@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from dataclasses import replace
 from uuid import UUID, uuid4
 
-from db import repository
+from db import repository, runs
 from pipeline import formats, models
 from pipeline.errors import InputError
 from pipeline.job import Job, Progress
@@ -17,7 +18,7 @@ from pipeline.keys import pts_range
 from ui.sessions.limits.quota import Quota, Reservation
 from ui.sessions.rendering.frames import FrameClient
 from ui.sessions.session import Session
-from ui.sessions.store import RESULT_PREFIX, SessionStore, erase
+from ui.sessions.store import RESULT_PREFIX, SessionStore, erase, playable
 
 _POLL_SECONDS, _POLLS = 0.1, 50
 
@@ -35,12 +36,18 @@ class RunQueue:
         self._owners: dict[str, UUID | None] = {}
         """Owners of the sessions that were given to the runner."""
 
-    def run(self, id: str, owner: UUID | None) -> None:
-        """Queue a session's job; one that is queued or running already is left as it is.
+    def run(self, id: str, owner: UUID | None, idempotency_key: str | None = None) -> UUID:
+        """Queue a session's job, and return the id of its run; one that is under way is left as it is.
 
-        Raises InputError if the job cannot be run, QuotaExceeded if its result may not fit.
+        With an `idempotency_key` that this owner has used for the session before, the run of that time is
+        returned. Raises InputError if the job cannot be run, the key was used for another session, or another
+        key for the run that is under way; QuotaExceeded if the result may not fit.
         """
-        session = self._store.open(id, owner)
+        session = self._store.find(id, owner)
+        hashed = None if idempotency_key is None else _hash_key(owner, idempotency_key)
+        if (known := self._find_run(session.id, hashed)) is not None:
+            return known
+        session = playable(session)
         if session.awaited_background:
             if session.awaited_background == "picture":
                 raise InputError("background.choose_picture")
@@ -48,13 +55,36 @@ class RunQueue:
         job, seconds = self.plan(session)
         need = self.bytes_needed(session, job) if self._quota.limit_bytes else 0
         with self._lock:
-            if self._store.open(id, owner).running:
-                return
+            if (known := self._find_run(session.id, hashed)) is not None:
+                return known
             with self._quota.reserve(owner, session.folder, need) as reservation:
                 with self._store.database.begin() as tx:
-                    if not repository.queue(tx, id=session.id, owner=owner):
-                        return
-                self.submit(session, job, seconds, reservation)
+                    queued = repository.queue(tx, id=session.id, owner=owner, idempotency_hash=hashed)
+                    run = runs.current_id(tx, session.row.id)
+                if queued:
+                    self.submit(session, job, seconds, reservation)
+        assert run is not None
+        return run
+
+    def _find_run(self, id: str, hashed: str | None) -> UUID | None:
+        """Return the run of a key, or the one under way, which then has the key; None: there is neither.
+
+        Raises InputError as `run`.
+        """
+        with self._store.database.begin() as tx:
+            known = None if hashed is None else runs.find_by_hash(tx, hashed)
+            if known is not None:
+                if str(known.session_id) != id:
+                    raise InputError("choices.key_taken")
+                return known.id
+            going = runs.find_unfinished(tx, UUID(id))
+            if going is None:
+                return None
+            if hashed is not None:
+                if going.idempotency_hash is not None:
+                    raise InputError("choices.already_running", id=str(going.id))
+                going.idempotency_hash = hashed
+            return going.id
 
     def plan(self, session: Session) -> tuple[Job, float | None]:
         """Return the job of a run and its expected seconds, None if unknown.
@@ -129,6 +159,16 @@ class RunQueue:
         """Return the latest progress of the run; None if there is none."""
         return self._runner.progress(id) if self._is_known(id, owner) else None
 
+    def find(self, run: UUID | str, owner: UUID | None) -> runs.Run:
+        """Return a run of a user. Raises NotFound."""
+        with self._store.database.begin() as tx:
+            return runs.get(tx, id=run, owner=owner)
+
     def _is_known(self, id: str, owner: UUID | None) -> bool:
         """Return True if this user's session was given to the runner; needs no database."""
         return id in self._owners and self._owners[id] == owner
+
+
+def _hash_key(owner: UUID | None, key: str) -> str:
+    """Return the hash of an idempotency key, which is the owner's own."""
+    return hashlib.sha256(f"{owner}\n{key}".encode("utf-8", "surrogatepass")).hexdigest()

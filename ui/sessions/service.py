@@ -13,10 +13,10 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
-from db import repository
+from db import repository, runs
 from db.engine import Database
 from db.errors import NotFound
-from db.models import SessionRow, State
+from db.models import Result, SessionRow, State
 from pipeline import formats, models
 from pipeline.errors import InputError, WorkerLost
 from pipeline.files import clean_name
@@ -34,6 +34,7 @@ from ui.sessions.live_cuts import LiveCut, LiveCuts
 from ui.sessions.queueing import RunQueue
 from ui.sessions.rendering.frames import FrameClient
 from ui.sessions.rendering.protocol import Host
+from ui.sessions.runs import Runs
 from ui.sessions.session import Session, Unreadable, download_name
 from ui.sessions.sharing.share_links import ShareLinks
 from ui.sessions.store import LONGEST_NAME, SessionPage, SessionStore
@@ -84,6 +85,11 @@ class SessionService:
     def share_links(self) -> ShareLinks:
         """Links to the user's results."""
         return ShareLinks(self._store, self._owner)
+
+    @property
+    def runs(self) -> Runs:
+        """Runs of the user's sessions."""
+        return Runs(self._store, self._queue, self._owner)
 
     # ------------------------------------------------------------------ sessions
 
@@ -166,9 +172,30 @@ class SessionService:
         row = self._store.row(id, self._owner)
         for stored in row.results:
             if str(stored.id) == result:
-                form = formats.by_key(stored.format)
-                return self._store.folder / str(row.id) / stored.file, form.mime, download_name(row, stored)
+                return self._result_file(row, stored)
         raise InputError("choices.no_such_result")
+
+    def find_result(self, result: str) -> tuple[Path, str, str]:
+        """Return what `result` does, without the session's id. Raises NotFound where the user has none."""
+        with self._store.database.begin() as tx:
+            row, stored = runs.find_result(tx, id=result, owner=self._owner)
+        self._store.check_listed(str(row.id))
+        return self._result_file(row, stored)
+
+    def _result_file(self, row: SessionRow, stored: Result) -> tuple[Path, str, str]:
+        form = formats.by_key(stored.format)
+        return self._store.folder / str(row.id) / stored.file, form.mime, download_name(row, stored)
+
+    def matte(self, id: str) -> tuple[Path, str]:
+        """Return the file of the present marks' matte, and the name to download it under.
+
+        Raises NotFound where there is none.
+        """
+        session = self.open(id)
+        path = session.job.matte
+        if path is None or not self.frames.has_matte(session):
+            raise NotFound("choices.no_matte")
+        return path, f"{Path(session.row.name).stem}-matte{path.suffix}"
 
     def sound(self, id: str) -> Path:
         """Return the file of the video's sound for players, AAC in MP4; written when it is first asked for.

@@ -45,7 +45,7 @@ from ui.server.login.login_sessions import LIFETIME_SECONDS, Login
 from ui.server.login.throttle import LoginThrottle
 from ui.server.middleware.access import AccessMiddleware
 from ui.server.middleware.gradio_requests import UPLOAD
-from ui.server.uploads import _MultipartFile, _Refused
+from ui.server.uploads import UploadRefused, _MultipartFile
 from ui.server.visitors import LOCAL, Visitor
 from ui.sessions.service import SessionService
 
@@ -1236,7 +1236,7 @@ _ODD = st.text("abc=;\"\\'*%0- \r\nñ", max_size=300)
 @given(_ODD, _ODD, st.binary(max_size=300))
 @example("boundary*=utf-8''x", 'form-data; filename*="', b"--x\r\n")
 def test_no_form_causes_a_server_error(options: str, disposition: str, data: bytes) -> None:
-    with tempfile.TemporaryDirectory() as folder, suppress(_Refused):
+    with tempfile.TemporaryDirectory() as folder, suppress(UploadRefused):
         form = _MultipartFile(Path(folder) / "part", f"multipart/form-data; {options}; boundary=x")
         part = f"--x\r\nContent-Disposition: {disposition}\r\n\r\n".encode()
         form.file_data(part), form.file_data(data), form.file_data(b"\r\n--x--\r\n")

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from db.errors import DatabaseAway, DatabaseError, NotFound
 from pipeline.errors import DISK_FULL, INTERNAL_ERROR, RecorteError, WorkerLost
 from pipeline.languages.messages import Message, MessageError
 from ui import text
 from ui.server.api.problems import problem
+from ui.server.uploads import UploadRefused
 from ui.sessions.limits.quota import QuotaExceeded
+from ui.sessions.rendering.protocol import MarksChanged
 from ui.visitor import language_of
 
 _BUSY = {"choices.uploads_busy", "choices.previews_busy"}
 """Keys of refusals that say no more than that a user asks for too much at once."""
+_CONFLICTS = {"choices.already_running"}
+"""Keys of refusals by the present state."""
+_MISSING = {"video.no_such_frame"}
+"""Keys of refusals of an address that does not exist, below one that does."""
 _STATUSES: tuple[tuple[type[MessageError], int], ...] = (
     (NotFound, 404),
+    (MarksChanged, 409),
     (DatabaseAway, 503),
     (DatabaseError, 422),
     (QuotaExceeded, 507),
@@ -43,6 +51,9 @@ def add_error_handlers(api: FastAPI) -> None:
         RequestValidationError: _answer_invalid,
         HTTPException: _answer_http,
         BadCursor: _answer_cursor,
+        WrongType: _answer_wrong_type,
+        UploadRefused: _answer_upload,
+        ClientDisconnect: _answer_slow,
         FileNotFoundError: _answer_missing_file,
         OSError: _answer_system_error,
         Exception: _answer_unexpected,
@@ -65,6 +76,30 @@ class BadCursor(Exception):
     """The cursor of a list is not one that this API has given."""
 
 
+class WrongType(Exception):
+    """The request has content that the address does not take (415), or accepts none that it has (406)."""
+
+    def __init__(self, status: Literal[406, 415], *types: str) -> None:
+        self.status, self.types = status, types
+
+
+def _answer_wrong_type(request: Request, error: Exception) -> Response:
+    assert isinstance(error, WrongType)
+    key = "not_acceptable" if error.status == 406 else "unsupported"
+    return text_problem(request, error.status, key, types=", ".join(error.types))
+
+
+def _answer_upload(request: Request, error: Exception) -> Response:
+    assert isinstance(error, UploadRefused)
+    language = language_of(request)
+    sizes = {name: text.format_size(count, language) for name, count in error.sizes.items()}
+    return text_problem(request, error.status, error.key, **sizes)
+
+
+def _answer_slow(request: Request, error: Exception) -> Response:
+    return text_problem(request, 408, "too_slow")  # read by clients that are too slow, but still connected
+
+
 def _answer_cursor(request: Request, error: Exception) -> Response:
     return text_problem(request, 422, "invalid", places="query.cursor")
 
@@ -73,6 +108,10 @@ def _answer_message(request: Request, error: Exception) -> Response:
     assert isinstance(error, MessageError)
     if error.message.key in _BUSY:
         return message_problem(request, 429, error.message)
+    if error.message.key in _MISSING:
+        return message_problem(request, 404, error.message)
+    if error.message.key in _CONFLICTS:
+        return message_problem(request, 409, error.message)
     status = next((status for kind, status in _STATUSES if isinstance(error, kind)), None)
     if status is None:
         raise error

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from db.models import State
+from pipeline import prompts
+from pipeline.compositing.edges import MAX_PIXELS, Despill
+from pipeline.formats import Quality
+from pipeline.job import Sound
+
+_STRICT = ConfigDict(use_attribute_docstrings=True, extra="forbid")
+_RATE = r"^[0-9]{1,12}(\.[0-9]{1,6}|/[1-9][0-9]{0,11})?$"
+
+Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
 
 
 class Schema(BaseModel):
@@ -157,14 +166,112 @@ class Clip(Schema):
     sound: bool
 
 
-class Session(SessionSummary):
+class Point(Schema):
+    """Point of a mark."""
+
+    model_config = _STRICT
+
+    x: Number
+    y: Number
+    keep: bool = True
+    """False: a point that is not of the subject."""
+    whole: bool = False
+    """Stands for all of the thing that it lies on, where the model can tell that from others."""
+
+
+class Stroke(Schema):
+    """Brush stroke, which paints the matte of its frame."""
+
+    model_config = _STRICT
+
+    path: list[tuple[Number, Number]] = Field(min_length=1, max_length=prompts.MOST_VERTICES)
+    """Corners, x before y."""
+    width: Number
+    """Of the brush, in pixels."""
+    keep: bool = True
+
+
+class Prompt(Schema):
+    """Marks of one object on one frame."""
+
+    model_config = _STRICT
+
+    time: Number = 0.0
+    points: list[Point] = []
+    box: Annotated[list[Number], Field(min_length=4, max_length=4)] | None = None
+    """Left, top, right and bottom."""
+    object: int = Field(default=1, ge=1, le=9999)
+    candidate: int | None = Field(default=None, ge=0, lt=prompts.CANDIDATES)
+    """Which of the candidates of a single click is meant; null: the best."""
+    strokes: list[Stroke] = Field(default=[], max_length=prompts.MOST_STROKES)
+
+
+class Object(Schema):
+    """Object that marks belong to."""
+
+    model_config = _STRICT
+
+    number: int = Field(ge=1, le=9999)
+    name: str = Field(default="", max_length=200)
+    on: bool = True
+    """False leaves it out of the result."""
+
+
+class Prompts(Schema):
+    """All marks of a session."""
+
+    model_config = _STRICT
+
+    prompts: list[Prompt]
+    objects: list[Object] = Field(default=[], max_length=99)
+    """Objects with a name, and those that are left out."""
+
+
+class Edges(Schema):
+    """How the edges of the matte are treated; lengths in pixels of a frame 720 high."""
+
+    model_config = _STRICT
+
+    clean: bool = True
+    """Remove the old background's colour from semi-transparent pixels."""
+    grow: float = Field(default=0.0, ge=-MAX_PIXELS, le=MAX_PIXELS)
+    feather: float = Field(default=0.0, ge=0, le=MAX_PIXELS)
+    despill: Despill = "none"
+
+
+class Choices(Schema):
+    """What is done with a session's video; a program that changes it sends only what is to change."""
+
+    model: str = Field(default="", max_length=100)
+    background: str = Field(default="", max_length=1000)
+    """As the command line takes it; of an upload the name of its file."""
+    format: str = Field(default="", max_length=100)
+    start: Number = 0.0
+    """Seconds; moved to the nearest frame."""
+    end: Number | None = None
+    """Seconds; the first frame that is left out. null: the end of the video."""
+    quality: Quality = "high"
+    sound: Sound = "own"
+    """Sound of the video itself, of the background video, or none."""
+    edges: Edges = Edges()
+    rate: str | None = Field(default=None, pattern=_RATE)
+    """Constant frame rate as a number or a fraction, such as "30000/1001"; null: as in the video."""
+    hardware: bool = False
+    """Encode on a graphics card where there is a suitable one."""
+    crop: str | None = Field(default=None, max_length=20)
+    """Aspect ratio, such as "9:16", of a window that follows the subject; null: the whole frame."""
+    hair: bool = False
+    """Find the alpha along edges anew, where the weights for it are present."""
+    classes: list[Annotated[str, Field(max_length=100)]] = Field(default=[], max_length=200)
+    """Classes that are the subject, for a model that knows classes."""
+
+
+class Session(SessionSummary, Choices):
     """Session with its video and its choices."""
 
     clip: Clip
-    model: str
-    background: str
-    """As the command line takes it; of an upload the name of its file."""
-    format: str
+    prompts: list[Prompt]
+    objects: list[Object]
     outdated: bool
     """Whether the newest result was made from other choices or marks."""
     can_resume: bool
@@ -173,14 +280,75 @@ class Session(SessionSummary):
     """0: it is running; 1: it is next; null: it is neither."""
 
 
-class SessionChanges(Schema):
+class SessionChanges(Choices):
     """Changes of a session; what is not sent stays."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
+    model_config = _STRICT
 
     name: str = Field(default="", max_length=1000)
     """An empty name changes nothing; a long one is cut."""
-    starred: bool | None = None
+    starred: bool = False
+
+
+class UploadReference(Schema):
+    """Finished upload, of which a session is made."""
+
+    model_config = _STRICT
+
+    upload: str = Field(max_length=100)
+    """Last part of the upload's address."""
+
+
+class Candidate(Schema):
+    """Mask that a single click may mean."""
+
+    score: float
+    """0 to 1."""
+    name: str
+    """What it is of, such as "part"; empty: the model does not say."""
+    picture: str
+    """Cut-out of the frame with the mask, as a data URL."""
+
+
+class Candidates(Schema):
+    """Masks that a single click may mean, the best first."""
+
+    items: list[Candidate]
+
+
+class Progress(Schema):
+    """Progress of a run."""
+
+    stage: Literal["matte", "render"]
+    """"matte": the model runs, and finished frames are rendered alongside; "render": only rendering."""
+    done: int
+    total: int
+    """Frames."""
+    rate: float
+    """Frames per second."""
+    left: float | None
+    """Seconds; null: unknown."""
+    checks: list[float]
+    """Times to look at, in seconds: the model lost confidence there."""
+
+
+class Run(Schema):
+    """Run of a session."""
+
+    id: UUID
+    session: UUID
+    state: State
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: str | None
+    """Why it ended without a result, in the language of `Accept-Language`."""
+    progress: Progress | None
+    queue_position: int | None
+    """0: it is running; 1: it is next; null: it is neither."""
+    eta: float | None
+    """Seconds until it is expected to start; null: unknown."""
+    results: list[Result]
 
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {"default": {"model": Problem, "description": "Problem"}}

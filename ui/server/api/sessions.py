@@ -1,32 +1,48 @@
-"""Sessions at the API: listed by pages, read, renamed, starred and deleted."""
+"""Sessions at the API: created, listed by pages, read, changed and deleted."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 from datetime import datetime
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated
 from uuid import UUID
 
+from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 
 from db.models import State
 from db.repository import Cursor
-from ui.error_text import translate_error, translate_notes
+from ui.addresses import API_PREFIX
 from ui.server.api import schemas
-from ui.server.api.errors import BadCursor
+from ui.server.api.answers import describe_session, summarise_session
+from ui.server.api.errors import BadCursor, WrongType
 from ui.server.api.threads import ApiThreads
+from ui.server.middleware.api_requests import is_form
+from ui.server.uploads import UploadRefused, Uploads
 from ui.sessions.service import SessionService
-from ui.sessions.session import Session, Unreadable
 from ui.visitor import language_of, user_id_of
 
 _LONGEST_PAGE = 200
 _USUAL_PAGE = 50
 
 
-def router(service: SessionService, threads: ApiThreads) -> APIRouter:
+_FORM = {
+    "type": "object",
+    "properties": {"file": {"type": "string", "format": "binary"}},
+    "required": ["file"],
+}
+_CHANGE_THREADS, _CHANGE_THREADS_PER_USER = 8, 4
+"""Threads in which uploads are looked at, which takes seconds."""
+
+
+def router(service: SessionService, threads: ApiThreads, uploads: Uploads) -> APIRouter:
     """Build the routes below `/sessions`."""
     routes = APIRouter(prefix="/sessions", tags=["Sessions"])
+    changing = ApiThreads(_CHANGE_THREADS, _CHANGE_THREADS_PER_USER)
 
     @routes.get("")
     async def list_sessions(
@@ -49,7 +65,7 @@ def router(service: SessionService, threads: ApiThreads) -> APIRouter:
             )
             language = language_of(request)
             return schemas.SessionSummaries(
-                items=[schemas.SessionSummary(**_summarise(each, language)) for each in page.sessions],
+                items=[summarise_session(each, language) for each in page.sessions],
                 next=None if page.next is None else _write_cursor(page.next),
             )
 
@@ -61,22 +77,67 @@ def router(service: SessionService, threads: ApiThreads) -> APIRouter:
 
         def read() -> schemas.Session:
             theirs = service.for_owner(user_id_of(request))
-            return _describe(theirs, theirs.read(str(id)), language_of(request))
+            return describe_session(theirs, theirs.read(str(id)), language_of(request))
 
         return await threads.run(request, read)
 
+    @routes.post(
+        "",
+        status_code=201,
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "content": {
+                    "multipart/form-data": {"schema": _FORM},
+                    "application/json": {"schema": schemas.UploadReference.model_json_schema()},
+                },
+            }
+        },
+    )
+    async def create_session(request: Request, response: Response) -> schemas.Session:
+        """Make a session of a video: the one in the form, or that of a finished upload."""
+        path = await _uploaded(uploads, request)
+
+        def create() -> schemas.Session:
+            theirs = service.for_owner(user_id_of(request))
+            try:
+                id = theirs.create(path, path.name)
+            finally:
+                uploads.discard(path)
+            return describe_session(theirs, theirs.read(id), language_of(request))
+
+        session = await changing.run(request, create)
+        response.headers["Location"] = f"{API_PREFIX}/sessions/{session.id}"
+        return session
+
     @routes.patch("/{id}")
     async def change_session(id: UUID, changes: schemas.SessionChanges, request: Request) -> schemas.Session:
-        """Rename a session, set or remove its star, and return it."""
+        """Change choices of a session, all or none, its name and its star, and return it."""
 
         def change() -> schemas.Session:
             theirs = service.for_owner(user_id_of(request))
-            session = theirs.rename(str(id), changes.name)
-            if changes.starred is not None:
-                session = theirs.star(str(id), changes.starred)
-            return _describe(theirs, session, language_of(request))
+            values = changes.model_dump(exclude_unset=True)
+            name, starred = values.pop("name", ""), values.pop("starred", None)
+            if values:
+                theirs.choices.change(str(id), values)
+            session = theirs.rename(str(id), name)
+            if starred is not None:
+                session = theirs.star(str(id), starred)
+            return describe_session(theirs, session, language_of(request))
 
         return await threads.run(request, change)
+
+    @routes.put("/{id}/prompts")
+    async def replace_prompts(id: UUID, marks: schemas.Prompts, request: Request) -> schemas.Session:
+        """Replace all marks and objects of a session, and return it."""
+
+        def replace() -> schemas.Session:
+            theirs = service.for_owner(user_id_of(request))
+            values = marks.model_dump(exclude_unset=True)
+            session = theirs.choices.save_marks(str(id), values["prompts"], values.get("objects"))
+            return describe_session(theirs, session, language_of(request))
+
+        return await threads.run(request, replace)
 
     @routes.delete("/{id}", status_code=204)
     async def delete_session(id: UUID, request: Request) -> Response:
@@ -87,51 +148,21 @@ def router(service: SessionService, threads: ApiThreads) -> APIRouter:
     return routes
 
 
-def _summarise(session: Session | Unreadable, language: str) -> dict[str, Any]:
-    row = session.row
-    return {
-        "id": row.id,
-        "name": row.name,
-        "starred": row.starred,
-        "state": row.state,
-        "created_at": row.created_at,
-        "changed_at": row.changed_at,
-        "readable": isinstance(session, Session),
-        "error": translate_error(language, row) or None,
-        "results": [
-            schemas.Result(
-                id=result.id,
-                created_at=result.created_at,
-                format=result.format,
-                model=result.model,
-                bytes=result.bytes,
-                frames=result.frames,
-                seconds=result.seconds,
-                notes=translate_notes(language, result),
-            )
-            for result in row.results
-        ],
-    }
-
-
-def _describe(theirs: SessionService, session: Session, language: str) -> schemas.Session:
-    clip = session.clip
-    return schemas.Session(
-        **_summarise(session, language),
-        clip=schemas.Clip(
-            width=clip.width,
-            height=clip.height,
-            frames=clip.frames,
-            duration=clip.duration,
-            sound=bool(clip.sound),
-        ),
-        model=session.job.model,
-        background=session.job.to_json(session.folder)["background"],
-        format=session.job.format,
-        outdated=session.outdated,
-        can_resume=session.can_resume,
-        queue_position=theirs.queue_position(session.id),
-    )
+async def _uploaded(uploads: Uploads, request: Request) -> Path:
+    """Return the file that a request brings or names. Raises what `Uploads.receive` does, and WrongType."""
+    if is_form(request.headers):
+        return await uploads.receive(request)
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise WrongType(415, "multipart/form-data", "application/json")
+    try:
+        named = schemas.UploadReference.model_validate_json(await request.body())
+    except ValidationError as error:
+        invalid = [{**each, "loc": ("body", *each["loc"])} for each in error.errors(include_url=False)]
+        raise RequestValidationError(invalid) from error
+    path = await to_thread.run_sync(uploads.find, request.state.user, named.upload)
+    if path is None:
+        raise UploadRefused(404, "no_upload")
+    return path
 
 
 def _write_cursor(cursor: Cursor) -> str:

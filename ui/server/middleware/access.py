@@ -150,7 +150,7 @@ class AccessMiddleware:
         path, method = scope["path"], scope["method"]
         if not api_requests.is_allowed(method, path):
             raise refusal(404, text.translate_access(language, "nothing"))
-        if method in ("GET", "HEAD"):
+        if method in ("GET", "HEAD") or api_requests.is_streamed(method, path, Headers(scope=scope)):
             return receive
         visitor: Visitor = scope["state"]["user"]
         counted = body_stack.enter_context(self._bodies.hold(visitor.id))

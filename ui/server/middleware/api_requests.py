@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import re
 
+from starlette.datastructures import Headers
+
 from ui.addresses import API_PREFIX
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
 _ADDRESS = re.compile(rf"{API_PREFIX}(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+")
+
+_STREAMED = {f"{API_PREFIX}/sessions"}
+
+
+def is_form(headers: Headers) -> bool:
+    """Return True for a form with a file."""
+    return headers.get("content-type", "").lower().startswith("multipart/form-data")
+
+
+def is_streamed(method: str, path: str, headers: Headers) -> bool:
+    """Return True for a file that is on its way to the disk, which bounds it itself."""
+    return method == "POST" and path in _STREAMED and is_form(headers)
 
 
 def is_allowed(method: str, path: str) -> bool:

@@ -35,6 +35,7 @@ from ui.sessions.rendering.protocol import (
     CropWindows,
     CutState,
     EncodedImage,
+    Encoding,
     Host,
     Inference,
     InferenceClient,
@@ -94,6 +95,7 @@ class FrameClient:
         view: str,
         propagate: bool = False,
         width: int | None = None,
+        encoding: Encoding = "page",
     ) -> EncodedImage:
         """Render frame number `index`: "original", "mask" (tinted), "cutout" (RGBA) or "over" a background.
 
@@ -108,7 +110,7 @@ class FrameClient:
         """
         masked = view != "original"
         if masked and not (session.licensed or self.has_matte(session)):  # as if its weights were not here
-            plain = self.render_frame(session, index, "original", width=width)
+            plain = self.render_frame(session, index, "original", width=width, encoding=encoding)
             return replace(plain, final=False, cut=False)
         with ExitStack() as stack:
             if propagate:  # frame by frame, as previews, and for as long
@@ -117,7 +119,7 @@ class FrameClient:
                 stack.enter_context(self._decode_slot(session))
             version = stack.enter_context(self._marks_version(session)) if masked else 0
             return self._inference.render_frame(
-                session.render_request, version, index, view, propagate, width
+                session.render_request, version, index, view, propagate, width, encoding
             )
 
     def render_candidates(self, session: Session, index: int, number: int) -> list[ClickCandidate]:

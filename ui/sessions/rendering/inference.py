@@ -9,12 +9,11 @@ import bisect
 from collections import OrderedDict
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from pipeline import formats, models, preview, prompts
+from pipeline import formats, models, preview
 from pipeline.arrays import Matte, Pixels
 from pipeline.clip import Clip
 from pipeline.compositing.background import Transparent
@@ -22,7 +21,7 @@ from pipeline.compositing.canvas import composite_on_black, multiply_alpha
 from pipeline.errors import InputError, VideoError
 from pipeline.files import replacing
 from pipeline.imaging.detection import Hit
-from pipeline.job import GREEN, Job, Progress
+from pipeline.job import Job, Progress
 from pipeline.keys import matte_key, pts_range, spaced_times
 from pipeline.matte import MatteFile
 from pipeline.process import process
@@ -40,12 +39,14 @@ from ui.sessions.rendering import overlay
 from ui.sessions.rendering.ahead import compute_cut, read_cut
 from ui.sessions.rendering.composers import ComposerPool
 from ui.sessions.rendering.crop_windows import CropWindowFinder
+from ui.sessions.rendering.object_jobs import jobs_by_object, matte_job, predicts_exactly
 from ui.sessions.rendering.protocol import (
     PREVIEWS,
     ClickCandidate,
     CropWindows,
     CutState,
     EncodedImage,
+    Encoding,
     MarksChanged,
     Outline,
     RenderRequest,
@@ -91,15 +92,22 @@ class InferenceService:
 
     @cached_lookups()
     def render_frame(
-        self, request: RenderRequest, version: int, index: int, view: str, propagate: bool, width: int | None
+        self,
+        request: RenderRequest,
+        version: int,
+        index: int,
+        view: str,
+        propagate: bool,
+        width: int | None,
+        encoding: Encoding,
     ) -> EncodedImage:
         picture, final, cut = self._render(request, version, index, view, propagate, width)
-        return EncodedImage(*overlay.encode(picture, quick=width is not None), final, cut)
+        return EncodedImage(*overlay.encode(picture, quick=width is not None, encoding=encoding), final, cut)
 
     @cached_lookups()
     def render_candidates(self, request: RenderRequest, index: int, number: int) -> list[ClickCandidate]:
         pts = _frame_pts(request, index)
-        job = _jobs_by_object(request.effective_job).get(number)
+        job = jobs_by_object(request.effective_job).get(number)
         if job is None:
             return []
         self._load_model(job)
@@ -130,9 +138,9 @@ class InferenceService:
         times = spaced_times(request.clip, request.job, PREVIEWS)
         # A stored matte is the union of all objects, and needs no model.
         *others, last = (
-            _jobs_by_object(request.effective_job).values()
+            jobs_by_object(request.effective_job).values()
             if find_matte(request) is None
-            else [_matte_job(request.effective_job)]
+            else [matte_job(request.effective_job)]
         )
         for job in others:
             for _ in self._predict(request, version, job, times):
@@ -148,7 +156,7 @@ class InferenceService:
         times = spaced_times(request.clip, request.job, PREVIEWS)
         cached = {index.frame_at(round(t / request.clip.time_base)) for t in times}
         if find_matte(request) is None:
-            keys = [matte_key(job) for job in _jobs_by_object(request.effective_job).values()]
+            keys = [matte_key(job) for job in jobs_by_object(request.effective_job).values()]
             cached = {pts for pts in cached if all((key, pts) in self._mattes for key in keys)}
         return sorted(index.pts.index(pts) for pts in cached)
 
@@ -258,7 +266,7 @@ class InferenceService:
         run makes the same. A stored matte is what the result has; it is the union of all objects, and is
         returned as the first one's.
         """
-        jobs, stored = _jobs_by_object(request.effective_job), find_matte(request)
+        jobs, stored = jobs_by_object(request.effective_job), find_matte(request)
         if stored is not None:
             matte = self._stored.matte(stored, request.clip, pts)
             if matte is not None:
@@ -280,7 +288,7 @@ class InferenceService:
                     decoded = frame if frame.pts == pts else decoded
             if key in self._mattes:
                 mattes[number] = self._mattes[key]
-            rough |= key not in self._propagated and (corrected or not _predicts_exactly(request, job, pts))
+            rough |= key not in self._propagated and (corrected or not predicts_exactly(request, job, pts))
         return mattes, len(mattes) == len(jobs) and not rough, decoded
 
     def _predicts_directly(self, clip: Clip, job: Job, pts: int) -> bool:
@@ -362,34 +370,9 @@ class InferenceService:
             self._propagated.discard(oldest)
 
 
-def _predicts_exactly(request: RenderRequest, job: Job, pts: int) -> bool:
-    """Return True if a prediction of this frame alone is what a run makes of it, for a job about one object.
-
-    For a model that works frame by frame, that is so without deflickering; for others on the frames that
-    their streams start from.
-    """
-    if job.is_per_frame:
-        return not job.deflicker
-    prompt = prompts_by_frame(job.active_prompts, request.clip).get(pts)
-    return prompt is not None and prompt.initialises
-
-
 def _frame_pts(request: RenderRequest, index: int) -> int:
     """Return the pts of frame number `index`; raises InputError for a number out of range."""
     order = load_index(request.clip.path).pts
     if not 0 <= index < len(order):
         raise InputError("video.no_such_frame", name=request.clip.name, index=index)
     return order[index]
-
-
-def _jobs_by_object(job: Job) -> dict[int, Job]:
-    """Return the job of each enabled object by its number; without marks, the job itself as number 1."""
-    plain, objects = _matte_job(job), prompts.group_by_object(job.active_prompts)
-    return {
-        n: replace(plain, prompts=object_prompts, objects=()) for n, object_prompts in objects.items()
-    } or {1: plain}
-
-
-def _matte_job(job: Job) -> Job:
-    """Return the job without what does not change its matte, and might be refused for it."""
-    return replace(job, background=GREEN, format="png", sound="own")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
 from PIL import Image
 
 from pipeline import arrays
+from ui.sessions.rendering.protocol import Encoding
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -87,12 +88,21 @@ def draw_masks(
     return np.ascontiguousarray(scene[..., ::-1])
 
 
-def encode(picture: arrays.Pixels, width: int | None = None, *, quick: bool = False) -> tuple[bytes, str]:
+def encode(
+    picture: arrays.Pixels,
+    width: int | None = None,
+    *,
+    quick: bool = False,
+    encoding: Encoding = "page",
+) -> tuple[bytes, str]:
     """Encode a picture as JPEG, or WebP if it has alpha, at most `width` wide; with its MIME type.
 
-    `quick` is for a picture that is seen for a moment: a little coarser, in half of the time or less.
+    As "png" or "jpeg" it keeps its size, and as JPEG no alpha. `quick` is for a picture that is seen for a
+    moment: a little coarser, in half of the time or less.
     """
     image = Image.fromarray(picture)
+    if encoding != "page":
+        return _encode_whole(image, encoding)
     limit = width or _MOST_WIDTH
     if image.width > limit:
         image = image.resize((limit, max(1, round(image.height * limit / image.width))))
@@ -107,6 +117,15 @@ def encode(picture: arrays.Pixels, width: int | None = None, *, quick: bool = Fa
         return out.getvalue(), "image/webp"
     image.save(out, "JPEG", quality=80 if quick else 88)
     return out.getvalue(), "image/jpeg"
+
+
+def _encode_whole(image: Image.Image, encoding: Literal["png", "jpeg"]) -> tuple[bytes, str]:
+    out = io.BytesIO()
+    if encoding == "png":
+        image.save(out, "PNG", compress_level=1)  # a higher one takes several times as long for little
+    else:
+        image.convert("RGB").save(out, "JPEG", quality=95)
+    return out.getvalue(), f"image/{encoding}"
 
 
 def data_url(picture: arrays.Pixels, width: int = 240) -> str:

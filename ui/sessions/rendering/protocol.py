@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from pipeline import models, prompts
 from pipeline.clip import Clip
@@ -22,6 +22,9 @@ from pipeline.matte import MatteFile
 
 PREVIEWS = 6
 """Preview frames of a session."""
+
+Encoding = Literal["page", "png", "jpeg"]
+"""Encoding of a frame's picture: as small as the page needs it, or in the frame's own size as PNG or JPEG."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class EncodedImage:
     """Encoded picture of a frame."""
 
     data: bytes
-    """JPEG, or WebP with alpha where the background is transparent."""
+    """JPEG, or WebP with alpha where the background is transparent; PNG where that was asked for."""
     mime: str
     final: bool
     """False while the same request may return another picture, such as before its mask is known."""
@@ -130,7 +133,14 @@ class Inference(Protocol):
         """Announce that a session's marks have changed: requests for older versions are aborted."""
 
     def render_frame(
-        self, request: RenderRequest, version: int, index: int, view: str, propagate: bool, width: int | None
+        self,
+        request: RenderRequest,
+        version: int,
+        index: int,
+        view: str,
+        propagate: bool,
+        width: int | None,
+        encoding: Encoding,
     ) -> EncodedImage:
         """Render frame number `index` as `FrameClient.render_frame` says."""
 
@@ -213,9 +223,18 @@ class InferenceClient:
         self._host.call(Inference.invalidate, id, version)
 
     def render_frame(
-        self, request: RenderRequest, version: int, index: int, view: str, propagate: bool, width: int | None
+        self,
+        request: RenderRequest,
+        version: int,
+        index: int,
+        view: str,
+        propagate: bool,
+        width: int | None,
+        encoding: Encoding,
     ) -> EncodedImage:
-        return self._host.call(Inference.render_frame, request, version, index, view, propagate, width)
+        return self._host.call(
+            Inference.render_frame, request, version, index, view, propagate, width, encoding
+        )
 
     def render_candidates(self, request: RenderRequest, index: int, number: int) -> list[ClickCandidate]:
         return self._host.call(Inference.render_candidates, request, index, number)

@@ -26,6 +26,7 @@ from ui.server.login.api_tokens import DatabaseApiTokens, TokenAuthenticator
 from ui.server.login.authentication import COOKIE, CookieAuthenticator
 from ui.server.login.login_sessions import DatabaseLoginSessions
 from ui.server.middleware.access import AccessMiddleware
+from ui.server.uploads import Uploads
 
 
 class Clock:
@@ -51,9 +52,10 @@ class Api:
             DatabaseAccounts(database), DatabaseLoginSessions(database), clock=self.clock
         )
         self.authenticator = TokenAuthenticator(self.cookies, DatabaseApiTokens(database), self.clock)
+        self.uploads = Uploads(home / "uploads", 10**9, self.service.quota)
         self.inner = FastAPI()
         self.inner.include_router(media.router(self.service))
-        self.inner.mount(API_PREFIX, create_api(self.service))
+        self.inner.mount(API_PREFIX, create_api(self.service, self.uploads))
         self.app = AccessMiddleware(self.inner, authenticator=self.authenticator)
         self.users: dict[str, UUID] = {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -99,21 +100,49 @@ def test_a_cursor_that_was_never_given_is_refused(team: Api, cursor: str) -> Non
     assert "query.cursor" in told["detail"]
 
 
-def test_sessions_of_others_do_not_exist(team: Api) -> None:
-    """On every route below a session, as the description lists them."""
-    id = team.make(team.users["Ana"])
+def test_things_of_others_do_not_exist(team: Api) -> None:
+    """On every route below a thing of somebody's, as the description lists them."""
+    ana = team.users["Ana"]
+    id = team.make(ana)
+    result = line.add_result(team.database, team.home, id)
+    theirs = team.service.for_owner(ana)
+    theirs.choices.save_marks(id, [{"box": [20, 15, 140, 80]}])
+    run = str(theirs.runs.start(id).id)
     before = team.program("Ana").get(f"/sessions/{id}").json()
-    ben = team.program("Ben")
+    ids = {"/sessions/": id, "/runs/": run, "/results/": result}
+    client, ben = team.program("Ana"), team.program("Ben")
+    schema = client.get("/openapi.json").json()
     asked = 0
-    for path, item in team.client(team.token("Ana").token).get("/openapi.json").json()["paths"].items():
-        if not path.startswith("/sessions/{id}"):
+    for path, item in schema["paths"].items():
+        if "{id}" not in path:
             continue
-        for method in item:
-            body = {"json": {"starred": True}} if method == "patch" else {}
-            answers = [ben.request(method, path.format(id=each), **body) for each in (id, NOTHING)]
-            details = [check_problem(each, 404, code="choices.no_such_session")["detail"] for each in answers]
-            assert details[0].replace(id, NOTHING) == details[1]
+        thing = next(id for prefix, id in ids.items() if path.startswith(prefix))
+        for method, operation in item.items():
+            details = []
+            for each in (thing, NOTHING):
+                answer = ben.request(method, path.format(id=each, n=0), json=smallest_body(schema, operation))
+                if method == "head":
+                    assert answer.status_code == 404
+                    continue
+                code = answer.json().get("code")
+                assert code.startswith("choices.no_such_"), (method, path, answer.text)
+                details.append(check_problem(answer, 404, code=code)["detail"].replace(each, NOTHING))
+            assert len({*details}) <= 1
             asked += 1
-    assert asked >= 3
+    assert asked >= 14
     assert ben.get("/sessions").json() == {"items": [], "next": None}
-    assert team.program("Ana").get(f"/sessions/{id}").json() == before
+    assert client.get(f"/sessions/{id}").json() == before and team.line.submitted == [id]
+
+
+def smallest_body(schema: dict[str, Any], operation: dict[str, Any]) -> Any:
+    """Return a body of an operation with only what it must have; None: it takes none."""
+    content = operation.get("requestBody", {}).get("content", {})
+    return smallest(schema, content["application/json"]["schema"]) if content else None
+
+
+def smallest(schema: dict[str, Any], kind: dict[str, Any]) -> Any:
+    if "$ref" in kind:
+        kind = schema["components"]["schemas"][kind["$ref"].rpartition("/")[2]]
+    if kind["type"] == "object":
+        return {name: smallest(schema, kind["properties"][name]) for name in kind.get("required", ())}
+    return {"array": [], "string": "x", "boolean": True, "number": 1, "integer": 1}[kind["type"]]

@@ -1,0 +1,98 @@
+"""Server-sent events of a run: its state and progress, whenever they have changed.
+
+    id: running-matte-120
+    event: run
+    data: {"id": "...", "state": "running", "progress": {...}, ...}
+
+An event's id says what it tells of, so that a client that comes back gets what has changed since, from
+whatever server. Between events a comment keeps proxies from closing the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from uuid import UUID
+
+from fastapi import Request
+from fastapi.responses import Response, StreamingResponse
+
+from db.errors import DatabaseAway, NotFound
+from db.models import State
+from ui.server.api.errors import text_problem
+from ui.server.api.schemas import Run
+from ui.visitor import user_id_of
+
+POLL_SECONDS = 0.5
+KEEP_ALIVE_SECONDS = 15.0
+MOST_STREAMS = 20
+"""Streams of one user at once."""
+
+_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # a proxy is not to collect events
+
+ReadRun = Callable[[], Awaitable[Run]]
+
+
+class Streams:
+    """Open streams of events, counted by user."""
+
+    def __init__(self) -> None:
+        self._open: Counter[UUID | None] = Counter()
+
+    async def follow(self, request: Request, read: ReadRun, last: str | None) -> Response:
+        """Return the stream of a run's events after that with id `last`; a problem if too many are open."""
+        user = user_id_of(request)
+        run = await read()
+        if _has_ended(run) and event_id(run) == last:
+            return Response(status_code=204)
+        if self._open[user] >= MOST_STREAMS:
+            return text_problem(request, 429, "busy")
+        return StreamingResponse(
+            self._counted(user, _events(run, read, last)), media_type="text/event-stream", headers=_HEADERS
+        )
+
+    async def _counted(self, user: UUID | None, events: AsyncIterator[str]) -> AsyncIterator[str]:
+        self._open[user] += 1
+        try:
+            async for event in events:
+                yield event
+        finally:
+            self._open[user] -= 1
+
+
+async def _events(run: Run, read: ReadRun, last: str | None) -> AsyncIterator[str]:
+    sent, sent_at = last, time.monotonic()
+    yield f"retry: {round(POLL_SECONDS * 4000)}\n\n"
+    while True:
+        id = event_id(run)
+        if id != sent:
+            yield f"id: {id}\nevent: run\ndata: {run.model_dump_json()}\n\n"
+            sent, sent_at = id, time.monotonic()
+        elif time.monotonic() - sent_at >= KEEP_ALIVE_SECONDS:
+            yield ": still here\n\n"
+            sent_at = time.monotonic()
+        if _has_ended(run):
+            return
+        await asyncio.sleep(POLL_SECONDS)
+        try:
+            run = await read()
+        except NotFound:
+            return  # its session was deleted: whoever asks again is told so
+        except DatabaseAway:
+            continue
+
+
+def event_id(run: Run) -> str:
+    """Return the id of the event that tells of a run as it is now."""
+    parts = [run.state.value]
+    if run.queue_position:
+        parts.append(str(run.queue_position))
+    if run.state is State.RUNNING and run.progress is not None:
+        parts += [run.progress.stage, str(run.progress.done)]
+    return "-".join(parts)
+
+
+def _has_ended(run: Run) -> bool:
+    return run.state not in (State.QUEUED, State.RUNNING)
