@@ -40,13 +40,16 @@ _THREADS = 8
 """Threads that read the users' quotas from the database."""
 _MAX_NAME_BYTES = 200
 """File systems allow 255."""
-_STALE_SECONDS = 24 * 3600.0
+EXPIRY_SECONDS = 24 * 3600.0
 """Age at which an upload of which no session was created is deleted: its page was closed."""
 
 
 _ID = re.compile(r"[0-9a-f]{32}")
 """Names of the uploads' folders."""
-_UNFINISHED = {"part"}
+PART = "part"
+"""File that what has arrived of an upload is written to."""
+STATE = ".upload.json"
+"""File beside it, of an upload that goes on after a broken connection."""
 
 
 class UploadRefused(Exception):
@@ -70,21 +73,32 @@ class Uploads:
     def __init__(self, folder: Path, max_bytes: int, quota: Quota | None = None) -> None:
         """`max_bytes` is the largest upload in bytes."""
         self._folder = folder
-        self._max_bytes = max_bytes
-        self._quota = quota or Quota()
-        self._limiter = CapacityLimiter(_THREADS)
+        self.max_bytes = max_bytes
+        self.quota = quota or Quota()
+        self.limiter = CapacityLimiter(_THREADS)
+        """Of the threads that read the users' quotas, and what is on the disk of uploads."""
 
     def folder_of(self, visitor: Visitor) -> Path:
         """Return the folder of a visitor's uploads."""
         return uploads_folder(self._folder, visitor.id)
 
+    def new_folder(self, visitor: Visitor) -> Path:
+        """Return the path of a new upload's folder.
+
+        Its name cannot be guessed, for it is all that is needed to create a session of the upload.
+        """
+        return self.folder_of(visitor) / secrets.token_hex(16)
+
+    def folder(self, visitor: Visitor, id: str) -> Path | None:
+        """Return the folder of a visitor's upload, by its name; None: there is none."""
+        folder = self.folder_of(visitor) / id
+        return folder if _ID.fullmatch(id) and folder.is_dir() else None
+
     def find(self, visitor: Visitor, id: str) -> Path | None:
         """Return the file of a visitor's finished upload, by the name of its folder; None: there is none."""
-        folder = self.folder_of(visitor) / id
-        if not _ID.fullmatch(id) or not folder.is_dir():
-            return None
-        files = [path for path in folder.iterdir() if path.name not in _UNFINISHED]
-        return files[0] if len(files) == 1 and len([*folder.iterdir()]) == 1 else None
+        folder = self.folder(visitor, id)
+        files = [] if folder is None else [*folder.iterdir()]
+        return files[0] if len(files) == 1 and files[0].name != PART else None
 
     def discard(self, path: Path) -> None:
         """Delete an upload that is not needed any more, with its folder."""
@@ -129,26 +143,25 @@ class Uploads:
         """
         visitor: Visitor = request.state.user
         declared = request.headers.get("content-length", "0")
-        if not declared.isdecimal() or int(declared) > self._max_bytes + _FORM_OVERHEAD:
-            raise self._too_large()
-        await to_thread.run_sync(self._remove_stale, limiter=self._limiter)
-        # A name that nobody can guess, for it is all that is needed to create a session of the upload.
-        folder = self.folder_of(visitor) / secrets.token_hex(16)
+        if not declared.isdecimal() or int(declared) > self.max_bytes + _FORM_OVERHEAD:
+            raise self.too_large()
+        await to_thread.run_sync(self.remove_stale, limiter=self.limiter)
+        folder = self.new_folder(visitor)
         reservation = await to_thread.run_sync(
-            self._quota.hold, visitor.id, folder, int(declared), limiter=self._limiter
+            self.quota.hold, visitor.id, folder, int(declared), limiter=self.limiter
         )
         try:
             await to_thread.run_sync(lambda: folder.mkdir(parents=True))
-            form = _MultipartFile(folder / "part", request.headers.get("content-type", ""))
+            form = _MultipartFile(folder / PART, request.headers.get("content-type", ""))
             try:
                 async for chunk in request.stream():
                     for data in form.file_data(chunk):
                         need = form.written + len(data)
-                        if need > self._max_bytes:
-                            raise self._too_large()
-                        if self._quota.limit_bytes and need > reservation.bytes:
+                        if need > self.max_bytes:
+                            raise self.too_large()
+                        if self.quota.limit_bytes and need > reservation.bytes:
                             await to_thread.run_sync(
-                                reservation.grow, need, need + _RESERVE_STEP, limiter=self._limiter
+                                reservation.grow, need, need + _RESERVE_STEP, limiter=self.limiter
                             )
                         await to_thread.run_sync(form.write, data)
                         if progress is not None and upload_id:
@@ -158,7 +171,7 @@ class Uploads:
                 form.close()
             if not form.complete:
                 raise UploadRefused(400, "malformed")
-            return form.path.rename(folder / _safe_name(form.name))
+            return form.path.rename(folder / safe_name(form.name))
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
             if error.errno in DISK_FULL:
@@ -170,11 +183,11 @@ class Uploads:
             raise
         finally:
             with CancelScope(shield=True):
-                await to_thread.run_sync(reservation.release, limiter=self._limiter)
+                await to_thread.run_sync(reservation.release, limiter=self.limiter)
 
-    def _remove_stale(self) -> None:
+    def remove_stale(self) -> None:
         """Delete old uploads that were never used, and the empty files that Gradio leaves."""
-        cutoff = time.time() - _STALE_SECONDS
+        cutoff = time.time() - EXPIRY_SECONDS
         with suppress(OSError):
             for path in [*self._folder.glob("tmp*"), *self._folder.glob("*/*")]:
                 with suppress(OSError):
@@ -185,8 +198,9 @@ class Uploads:
                     else:
                         path.unlink(missing_ok=True)
 
-    def _too_large(self) -> UploadRefused:
-        return UploadRefused(413, "too_large", size=self._max_bytes)
+    def too_large(self) -> UploadRefused:
+        """Return the refusal of an upload that is larger than allowed."""
+        return UploadRefused(413, "too_large", size=self.max_bytes)
 
 
 class _MultipartFile:
@@ -276,8 +290,11 @@ class _MultipartFile:
         self.complete = bool(self.name)
 
 
-def _safe_name(name: str) -> str:
-    """Return a name as it is safe in a folder: its last part, printable, shortened, with its suffix."""
+def safe_name(name: str) -> str:
+    """Return a name as it is safe in a folder: its last part, printable, shortened, with its suffix.
+
+    It does not begin with a dot, and is not `PART`.
+    """
     last = name.replace("\\", "/").rpartition("/")[2]
     printable = "".join(c for c in last if c.isprintable()).lstrip(". ").rstrip(". ")
     stem, dot, suffix = printable.rpartition(".")
@@ -285,4 +302,5 @@ def _safe_name(name: str) -> str:
         stem, suffix = printable, ""
     longest = _MAX_NAME_BYTES - len(f".{suffix}".encode())
     stem = stem.encode()[:longest].decode("utf-8", "ignore")
-    return (f"{stem}.{suffix}" if suffix else stem) or "file"
+    safe = f"{stem}.{suffix}" if suffix else stem
+    return "file" if safe in ("", PART) else safe

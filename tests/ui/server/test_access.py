@@ -1286,7 +1286,7 @@ def test_stale_uploads_are_deleted(alone: Harness) -> None:
     for path in (old.parent, empty):
         os.utime(path, (1, 1))
     (new,) = map(Path, upload(client).json())
-    alone.uploads._remove_stale()
+    alone.uploads.remove_stale()
     assert new.exists() and not old.exists() and not empty.exists()
 
 

@@ -6,17 +6,18 @@ from fastapi import FastAPI
 from fastapi.responses import Response
 
 from ui.addresses import API_DOCUMENTATION, API_PREFIX
-from ui.server.api import description, documentation, files, frames, listings, runs, sessions
+from ui.server.api import description, documentation, files, frames, listings, runs, sessions, uploads
 from ui.server.api.errors import add_error_handlers
 from ui.server.api.schemas import PROBLEMS
 from ui.server.api.threads import ApiThreads
+from ui.server.resumable_uploads import ResumableUploads
 from ui.server.uploads import Uploads
 from ui.sessions.service import SessionService
 
 _READ_THREADS, _READ_THREADS_PER_USER = 8, 4
 
 
-def create_api(service: SessionService, uploads: Uploads) -> FastAPI:
+def create_api(service: SessionService, store: Uploads) -> FastAPI:
     """Build the application of the API, to be mounted at `ui.addresses.API_PREFIX`."""
     api = FastAPI(
         title="Recorte",
@@ -33,10 +34,13 @@ def create_api(service: SessionService, uploads: Uploads) -> FastAPI:
     add_error_handlers(api)
     reading = ApiThreads(_READ_THREADS, _READ_THREADS_PER_USER)
     api.include_router(listings.router(service, reading))
-    api.include_router(sessions.router(service, reading, uploads))
+    api.include_router(sessions.router(service, reading, store))
     api.include_router(frames.router(service))
     api.include_router(runs.router(service, reading))
     api.include_router(files.router(service, reading))
+    api.include_router(uploads.router(ResumableUploads(store)))
+    api.add_exception_handler(uploads.UnsupportedVersion, uploads.answer_unsupported_version)
+    api.add_middleware(uploads.TusMiddleware)
 
     @api.get(API_DOCUMENTATION.removeprefix(API_PREFIX), include_in_schema=False)
     async def document() -> Response:

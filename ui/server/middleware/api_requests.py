@@ -11,7 +11,8 @@ from ui.addresses import API_PREFIX
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
 _ADDRESS = re.compile(rf"{API_PREFIX}(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+")
 
-_STREAMED = {f"{API_PREFIX}/sessions"}
+_FORMS = {f"{API_PREFIX}/sessions"}
+_UPLOAD = re.compile(rf"{API_PREFIX}/uploads/[^/]+")
 
 
 def is_form(headers: Headers) -> bool:
@@ -21,9 +22,13 @@ def is_form(headers: Headers) -> bool:
 
 def is_streamed(method: str, path: str, headers: Headers) -> bool:
     """Return True for a file that is on its way to the disk, which bounds it itself."""
-    return method == "POST" and path in _STREAMED and is_form(headers)
+    if method == "PATCH":
+        return _UPLOAD.fullmatch(path) is not None
+    return method == "POST" and path in _FORMS and is_form(headers)
 
 
 def is_allowed(method: str, path: str) -> bool:
     """Return True for what the API may have an answer to; what it has not, it says itself."""
+    if method == "OPTIONS":  # of tus
+        return path == f"{API_PREFIX}/uploads"
     return method in _METHODS and _ADDRESS.fullmatch(path) is not None

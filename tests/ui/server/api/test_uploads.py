@@ -44,14 +44,14 @@ def test_what_is_no_video_is_refused_and_deleted(team: Api) -> None:
 
 
 def test_an_upload_beyond_the_limit_is_refused_while_it_comes(team: Api) -> None:
-    team.uploads._max_bytes = 100_000
+    team.uploads.max_bytes = 100_000
     answer = team.program("Ana").post("/sessions", files={"file": ("a.mp4", b"0" * 300_000)})
     check_problem(answer, 413)
     assert not left(team)
 
 
 def test_an_upload_beyond_the_quota_is_refused(team: Api) -> None:
-    team.uploads._quota = Quota(1000)
+    team.uploads.quota = Quota(1000)
     answer = team.program("Ana").post("/sessions", files={"file": ("a.mp4", b"0" * 3000)})
     check_problem(answer, 507, code="limits.quota")
     assert not left(team)
