@@ -13,18 +13,30 @@ from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import FileResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from pipeline import formats
 from pipeline.files import file_state
 from ui.server.api.errors import text_problem
 from ui.server.api.threads import ApiThreads
 from ui.sessions.service import SessionService
 from ui.visitor import user_id_of
 
-_FILE = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The file", "content": _FILE},
-    206: {"description": "The parts of it that `Range` asks for", "content": _FILE},
-    304: {"description": "It is that of `If-None-Match`"},
-}
+_MATTE_TYPE = "video/x-matroska"
+_BYTES = {"schema": {"type": "string", "format": "binary"}}
+
+
+def _responses(*types: str) -> dict[int | str, dict[str, Any]]:
+    """Return the description of the responses with a file of one of these types."""
+    content = dict.fromkeys(types, _BYTES)
+    return {
+        200: {"description": "The file", "content": content},
+        206: {
+            "description": "The parts of it that `Range` asks for",
+            "content": content | {"multipart/byteranges": _BYTES},
+        },
+        304: {"description": "It is that of `If-None-Match`"},
+    }
+
+
 _HEAD: dict[int | str, dict[str, Any]] = {
     200: {"description": "As for GET"},
     304: {"description": "As for GET"},
@@ -35,6 +47,7 @@ _CACHED = {"Cache-Control": "private, no-cache"}
 def router(service: SessionService, threads: ApiThreads) -> APIRouter:
     """Build the routes of results and mattes."""
     routes = APIRouter(tags=["Results"])
+    mimes = dict.fromkeys(form.mime for form in formats.FORMATS.values())
 
     async def send_result(id: UUID, request: Request) -> Response:
         def find() -> Response:
@@ -46,11 +59,11 @@ def router(service: SessionService, threads: ApiThreads) -> APIRouter:
     async def send_matte(id: UUID, request: Request) -> Response:
         def find() -> Response:
             path, name = service.for_owner(user_id_of(request)).matte(str(id))
-            return _send(request, path, "video/x-matroska", name)
+            return _send(request, path, _MATTE_TYPE, name)
 
         return await threads.run(request, find)
 
-    @routes.get("/results/{id}", response_class=Response, responses=_RESPONSES)
+    @routes.get("/results/{id}", response_class=Response, responses=_responses(*mimes))
     async def get_result(
         id: UUID,
         request: Request,
@@ -68,7 +81,7 @@ def router(service: SessionService, threads: ApiThreads) -> APIRouter:
         """Return the headers of a result."""
         return await send_result(id, request)
 
-    @routes.get("/sessions/{id}/matte", response_class=Response, responses=_RESPONSES)
+    @routes.get("/sessions/{id}/matte", response_class=Response, responses=_responses(_MATTE_TYPE))
     async def get_matte(
         id: UUID, request: Request, range: str | None = Header(None, max_length=1000)
     ) -> Response:
