@@ -24,6 +24,7 @@ from pipeline.command_line.options import (
     add_json_option,
     add_licence_option,
     add_matte_options,
+    add_rate_option,
     add_render_options,
 )
 from pipeline.command_line.words import find_words
@@ -40,7 +41,7 @@ from pipeline.compositing.composite import open_composer
 from pipeline.compositing.edges import Edges
 from pipeline.errors import InputError, RecorteError
 from pipeline.files import replacing
-from pipeline.job import Job
+from pipeline.job import GREEN, Job
 from pipeline.keys import matte_key
 from pipeline.languages.messages import Message
 from pipeline.matte import MatteFile
@@ -49,7 +50,7 @@ from pipeline.models.helpers import find_weights
 from pipeline.models.matte_in import BorrowedMatte
 from pipeline.process import process, render
 from pipeline.propagation import resume
-from pipeline.video.reading.probe import probe_clip
+from pipeline.video.reading.probe import load_clip, probe_clip
 from pipeline.weights import licences, locate
 from pipeline.weights.download import download_files
 
@@ -146,6 +147,7 @@ def _create_parser() -> argparse.ArgumentParser:
 
     made = command("probe", _probe, "Tell what INPUT holds.")
     made.add_argument("input", metavar="INPUT", type=Path)
+    add_rate_option(made)
     add_json_option(made)
     made = command("models", _models, "List the models.")
     add_json_option(made)
@@ -172,18 +174,24 @@ def _build_job(options: argparse.Namespace) -> Job:
             "matte": options.matte,
             "device": options.device,
         }
+    clip = load_clip(options.input, options.rate)
     # A preview is a single picture, of whatever size.
-    form = options.format or ("png" if options.run is _preview else formats.by_suffix(options.output).key)
+    form = formats.by_key(
+        options.format
+        or ("png" if options.run is _preview else formats.by_suffix(options.output, clip.is_picture).key)
+    )
+    behind = "transparent" if clip.is_picture and form.alpha else background.format_spec(GREEN)
     return Job(
         options.input,
         options.output,
-        background=background.parse_argument(options.background),
-        format=form,
+        background=background.parse_argument(options.background or behind),
+        format=form.key,
         start=options.start,
         end=options.end,
         quality=options.quality,
         sound=options.sound,
-        rate=options.rate,
+        rate=None if clip.untimed else options.rate,
+        source_rate=options.rate if clip.untimed else None,
         hardware=options.hardware,
         crop=getattr(options, "crop", None),
         edges=Edges(not options.no_clean_edges, options.grow, options.feather, options.despill),
@@ -242,7 +250,7 @@ def _run(options: argparse.Namespace) -> None:
     try:
         show_progress(process(job), options.output, json_lines=options.json)
     except KeyboardInterrupt:
-        if resume.can_resume(job, probe_clip(job.source)):
+        if resume.can_resume(job, probe_clip(job.source, rate=job.source_rate)):
             raise KeyboardInterrupt(str(_CAN_CONTINUE)) from None
         raise
 
@@ -274,7 +282,7 @@ def _positive(text: str) -> int:
 def _prepare(options: argparse.Namespace) -> Job:
     """Build the job of `run` or `preview`, fetch its weights, and print which model was chosen and why."""
     job = _build_job(options)
-    clip = probe_clip(job.source)
+    clip = probe_clip(job.source, rate=job.source_rate)
     if options.words is not None:
         job = find_words(job, clip, options)
     job.check(clip)  # before hundreds of megabytes are fetched for it
@@ -293,7 +301,7 @@ def _render(options: argparse.Namespace) -> None:
     if not options.kept.is_file():
         raise InputError("command.no_such_matte", name=options.kept.name)
     job = _build_job(options)
-    print_remarks(probe_clip(job.source))
+    print_remarks(probe_clip(job.source, rate=job.source_rate))
     show_progress(render(job, MatteFile.open(options.kept)), options.output, json_lines=options.json)
 
 
@@ -301,7 +309,7 @@ def _preview(options: argparse.Namespace) -> None:
     if options.output.suffix.lower() != ".png":
         raise InputError("command.not_png", name=options.output.name)
     job = _prepare(options)
-    clip = probe_clip(job.source)
+    clip = probe_clip(job.source, rate=job.source_rate)
     with closing(open_composer(job.background, clip.width, clip.height, job.edges)) as compose:
         for frame, prediction in preview.predict_frames(job, [options.at]):
             seconds = float(frame.pts * clip.time_base)
@@ -316,7 +324,7 @@ def _preview(options: argparse.Namespace) -> None:
 
 
 def _probe(options: argparse.Namespace) -> None:
-    clip = probe_clip(options.input)
+    clip = probe_clip(options.input, rate=options.rate)
     sound = ", ".join(clip.sound) or "none"
     rate = f"{float(clip.rate):.3f}".rstrip("0").rstrip(".")
     text = (

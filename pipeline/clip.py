@@ -10,10 +10,20 @@ from typing import Any, Literal
 from pipeline.errors import InputError
 
 Transfer = Literal["sdr", "pq", "hlg"]
-Remark = Literal["hdr", "interlaced", "mended", "alpha"]
+Remark = Literal["hdr", "interlaced", "mended", "alpha", "missing"]
 
 CONTAINER_SUFFIXES = (".mkv", ".mov", ".avi", ".mxf", ".mts", ".m2ts", ".ts", ".flv", ".wmv", ".3gp", ".ogv")
 """Suffixes of containers that browsers, or some systems' tables of file types, do not know to be video."""
+
+
+PICTURE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".png", ".webp", ".tif", ".tiff", ".avif", ".bmp", ".dib"),
+    *(".heic", ".heif", ".hif"),
+)
+"""Suffixes of pictures that are clips, the last three where the package pillow-heif is installed."""
+
+MAX_RATE = 240
+"""Most frames a second that can be asked for; the least is 1."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,21 @@ class Clip:
     alpha: bool = False
     """True if the first frame has transparent pixels; these stay transparent in the result."""
 
+    missing: int = 0
+    """Number of pictures that are missing by the numbers of a sequence's files."""
+    untimed: bool = False
+    """True for pictures without times of their own, which follow each other at the rate that is asked for."""
+
+    @property
+    def is_still(self) -> bool:
+        """True if there is one frame only."""
+        return self.frames == 1
+
+    @property
+    def is_picture(self) -> bool:
+        """True for one picture, which is no video of one frame."""
+        return self.is_still and self.untimed
+
     @property
     def length(self) -> Fraction:
         """`duration` as an exact number of seconds: a whole number of ticks."""
@@ -61,6 +86,7 @@ class Clip:
             "interlaced": self.interlaced,
             "mended": self.mended > 0,
             "alpha": self.alpha,
+            "missing": self.missing > 0,
         }
         return tuple(remark for remark, applied in applies.items() if applied)
 
@@ -68,6 +94,9 @@ class Clip:
         """Return all fields but the path, which differs between machines, as JSON values."""
         data = asdict(self)
         del data["path"]
+        for name in ("missing", "untimed"):  # only where they apply: what was stored before has none
+            if not data[name]:
+                del data[name]
         return data | {"rate": str(self.rate), "time_base": str(self.time_base), "sound": list(self.sound)}
 
     @classmethod

@@ -38,7 +38,10 @@ def print_note(message: Message) -> None:
 
 def print_remarks(clip: Clip) -> None:
     """Print on standard error what is unusual about a clip, in the language of the environment."""
-    remarks = _REMARKS | {"mended": Message("remarks.mended", {"count": clip.mended})}
+    remarks = _REMARKS | {
+        "mended": Message("remarks.mended", {"count": clip.mended}),
+        "missing": Message("remarks.missing", {"count": clip.missing}),
+    }
     for remark in clip.remarks:
         print(render_for_command_line(remarks[remark]), file=sys.stderr)
 

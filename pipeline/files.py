@@ -234,10 +234,12 @@ def bytes_on_disk(path: Path) -> int:
 def fingerprint(path: Path) -> str:
     """Fingerprint from a file's size and its first and last MiB, as SHA-256 in hexadecimal.
 
-    Two videos, or two files of weights, that agree in these count as the same. Raises OSError where the file
-    cannot be read.
+    Two videos, or two files of weights, that agree in these count as the same. A folder's is that of its
+    files' names, sizes and times of change. Raises OSError where the file or folder cannot be read.
     """
     stat = path.stat()
+    if path.is_dir():
+        return _fingerprint_folder(path)
     return _fingerprint(path, stat.st_size, stat.st_mtime_ns)
 
 
@@ -248,6 +250,12 @@ def _fingerprint(path: Path, size: int, _mtime_ns: int) -> str:
         file.seek(max(0, size - _SAMPLED_BYTES))
         tail = file.read(_SAMPLED_BYTES)
     return hashlib.sha256(b"%d" % size + head + tail).hexdigest()
+
+
+def _fingerprint_folder(path: Path) -> str:
+    stats = [(file.name, file.stat()) for file in sorted(path.iterdir())]
+    listing = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)
+    return hashlib.sha256(listing.encode()).hexdigest()
 
 
 # ---------------------------------------------------------------- names

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from pipeline import formats, models, prompts
-from pipeline.clip import Clip
+from pipeline.clip import MAX_RATE, Clip
 from pipeline.compositing import aspect, background
 from pipeline.compositing.background import Background, Colour, Footage, Transparent
 from pipeline.compositing.edges import CLEAN, Edges
@@ -25,8 +25,6 @@ Sound = Literal["own", "behind", "none"]
 
 GREEN = Colour(0, 177, 64)
 """Chroma-key green, the default background."""
-
-_MOST_RATE = 240
 
 
 _PLAIN: dict[str, Any] = {
@@ -78,6 +76,8 @@ class Job:
     """Classes of things that are the subject, for a model that knows classes; others do not use them."""
     hair: bool = False
     """Find the alpha along edges anew, where the weights for it are present."""
+    source_rate: Fraction | None = None
+    """Frames a second of a source whose pictures have no times; None: the usual ones. Others ignore it."""
 
     def check(self, clip: Clip) -> None:
         """Raise InputError where the job does not fit the clip or contradicts itself."""
@@ -86,6 +86,14 @@ class Job:
         self.check_choices()
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
             raise InputError("devices.unknown", name=self.device)
+        if form.still and not clip.is_still:
+            raise FormatError(
+                "choices.one_picture",
+                name=clip.name,
+                frames=clip.frames,
+                label=form.label,
+                able=formats.by_key("png").label,
+            )
         width, height = self.result_size(clip)
         if form.max_size is not None and not form.accepts_size(width, height):
             large = [
@@ -93,6 +101,7 @@ class Job:
                 for f in formats.FORMATS.values()
                 if f.accepts_size(width, height)
                 and f.content == form.content
+                and not (f.still and not clip.is_still)
                 and not (isinstance(self.background, Transparent) and f.needs_background)
             ]
             largest_width, largest_height = form.max_size
@@ -140,7 +149,8 @@ class Job:
         """Raise InputError where a choice is unknown or contradicts another, whatever the clip is."""
         form = formats.by_key(self.format)
         if isinstance(self.background, Transparent) and form.needs_background:
-            supported = ", ".join(f.label for f in formats.FORMATS.values() if f.alpha)
+            able = (f for f in formats.FORMATS.values() if f.alpha and f.still == form.still)
+            supported = ", ".join(f.label for f in able)
             raise FormatError("choices.not_transparent", label=form.label, able=supported)
         if self.crop is not None and self.crop not in aspect.ASPECTS:
             raise InputError("choices.aspect_ratio", value=self.crop, known=", ".join(aspect.ASPECTS))
@@ -151,8 +161,8 @@ class Job:
             raise InputError("choices.sound", value=self.sound, known=", ".join(get_args(Sound)))
         if self.sound == "behind" and not isinstance(self.background, Footage):
             raise InputError("background.no_video_for_sound")
-        if self.rate is not None and not 1 <= self.rate <= _MOST_RATE:
-            raise InputError("choices.rate", most=_MOST_RATE)
+        if any(rate is not None and not 1 <= rate <= MAX_RATE for rate in (self.rate, self.source_rate)):
+            raise InputError("choices.rate", most=MAX_RATE)
         self.check_classes()
 
     @property
@@ -222,6 +232,7 @@ class Job:
             **({"hair": True} if self.hair else {}),
             **({"classes": list(self.classes)} if self.classes else {}),
             **({} if matte is None else {"matte_in": matte.to_json(seen(matte.path))}),
+            **({} if self.source_rate is None else {"source_rate": str(self.source_rate)}),
         }
 
     @classmethod
@@ -245,6 +256,9 @@ class Job:
         def path(key: str) -> Path | None:
             return None if data.get(key) is None else folder / data[key]
 
+        def rate(key: str) -> Fraction | None:
+            return None if data.get(key) is None else Fraction(data[key])
+
         matte = data.get("matte_in")
         plain = {key: value for key, value in data.items() if key != "stable"}
         return cls(
@@ -258,7 +272,8 @@ class Job:
                 "objects": prompts.objects_from_json(data.get("objects", [])),
                 "sound": {True: "own", False: "none"}.get(data["sound"], data["sound"]),
                 "edges": Edges.from_json(data.get("edges", {})),
-                "rate": None if data.get("rate") is None else Fraction(data["rate"]),
+                "rate": rate("rate"),
+                "source_rate": rate("source_rate"),
                 "weights": path("weights"),
                 "matte": path("matte"),
                 "classes": tuple(data.get("classes", ())),

@@ -48,6 +48,8 @@ def _inputs(job: Job) -> dict[str, Any]:
         # Only where they apply: the keys of mattes that were made before are those of today.
         **({"classes": sorted(set(job.classes))} if card.classes and job.classes else {}),
         **({"hair": helpers.VITMATTE.identify()} if job.hair and helpers.VITMATTE.present else {}),
+        # A matte's times are those of the clip.
+        **({"source_rate": str(job.source_rate)} if job.source_rate is not None else {}),
         **({"matte_in": job.matte_in.identify()} if card.given and job.matte_in is not None else {}),
     }
 

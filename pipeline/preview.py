@@ -55,7 +55,7 @@ def predict_steps(
     Uses the job's matte file where it covers the frames. `read` reads the video's frames, such as from a
     cache. Raises InputError as `process` does; writes nothing.
     """
-    clip = load_clip(job.source)
+    clip = load_clip(job.source, job.source_rate)
     job.check(clip)
     index = load_index(clip.path)
     times = list(times)
@@ -130,7 +130,7 @@ def predict_corrected(
 
     Yields None for every frame on the way, and then that one. Raises InputError as `process` does.
     """
-    clip = load_clip(job.source)
+    clip = load_clip(job.source, job.source_rate)
     job.check(clip)
     segment = find_corrected_segment(clip, job, pts)
     if segment is None:
@@ -159,7 +159,7 @@ def predict_candidates(
     For a job about one object. None where it has no such click there, or its model has no candidates. `read`
     reads the frame. Raises InputError as `process` does.
     """
-    clip = load_clip(job.source)
+    clip = load_clip(job.source, job.source_rate)
     job.check(clip)
     prompt = prompts_by_frame(job.active_prompts, clip).get(pts)
     if prompt is None or not prompt.is_single_click or not models.card(job.model).candidates:
@@ -180,7 +180,7 @@ def find_thing(
     None where the point is on no clear thing, or the model does not tell things from each other. `read` reads
     the frame. Raises InputError as `process` does.
     """
-    clip = load_clip(job.source)
+    clip = load_clip(job.source, job.source_rate)
     model = models.load(job.model, job.device, job.weights)
     frame = next(read(clip.path, pts, only=[pts]), None)
     if frame is None or not isinstance(model, FindsThings):

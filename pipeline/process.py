@@ -54,7 +54,7 @@ def process(job: Job) -> Generator[Progress, None, None]:
     Yields after every frame. Raises InputError where the job cannot be done, before anything is written,
     and RunError where the machine fails; both leave the previous files as they were.
     """
-    clip = probe_clip(job.source)
+    clip = probe_clip(job.source, rate=job.source_rate)
     job.check(clip)
     frames, key = pts_range(job, clip), matte_key(job)
     matte_file = MatteFile.find(job.matte, key)
@@ -112,7 +112,7 @@ def process(job: Job) -> Generator[Progress, None, None]:
 
 def render(job: Job, matte_file: MatteFile) -> Generator[Progress, None, None]:
     """Render the source over the background by a matte file, without a model. Raises as `process` does."""
-    clip = probe_clip(job.source)
+    clip = probe_clip(job.source, rate=job.source_rate)
     job.check(clip)
     (first, past), (begin, end) = pts_range(job, clip), matte_file.pts_range(clip)
     frames = max(first, begin), min(past, end)

@@ -15,15 +15,16 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from pipeline import formats, models
-from pipeline.clip import CONTAINER_SUFFIXES
+from pipeline.clip import CONTAINER_SUFFIXES, PICTURE_SUFFIXES
 from pipeline.command_line.options import add_matte_options, add_render_options
 from pipeline.errors import InputError
+from pipeline.video.pictures.numbered import is_picture
 
 DEFAULT_NAME = "{stem}.{suffix}"
 _LISTS = (".csv", ".jsonl")
 _MARKS = ("point", "exclude", "box", "stroke", "erase", "prompts", "words")
 
-_VIDEO_SUFFIXES = {*CONTAINER_SUFFIXES, ".webm", ".gif", ".apng"}
+_SUFFIXES = {*CONTAINER_SUFFIXES, *PICTURE_SUFFIXES, ".webm", ".gif", ".apng"}
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def _read_inputs(
         elif path.is_dir():
             own = folder.resolve()
             files = (file for file in sorted(path.rglob("*")) if own not in file.resolve().parents)
-            yield from ((file, options) for file in files if _is_video(file))
+            yield from ((file, options) for file in files if _is_clip(file))
         elif path.exists():
             yield path, options
         elif found := [Path(name) for name in sorted(glob.glob(text, recursive=True))]:  # noqa: PTH207 (also of an absolute path)
@@ -100,9 +101,9 @@ def _read_inputs(
             raise InputError("command.batch_no_input", name=text)
 
 
-def _is_video(path: Path) -> bool:
+def _is_clip(path: Path) -> bool:
     kind, _encoding = mimetypes.guess_type(path.name)
-    is_named_so = path.suffix.lower() in _VIDEO_SUFFIXES or (kind or "").startswith("video/")
+    is_named_so = path.suffix.lower() in _SUFFIXES or (kind or "").startswith("video/")
     return is_named_so and path.is_file() and not path.name.startswith(".")
 
 
@@ -166,8 +167,13 @@ def _plan_job(number: int, source: Path, options: argparse.Namespace, folder: Pa
     if model is None:
         marked = any(getattr(options, name) for name in _MARKS)
         model = models.choose_default(marked)[0]
-    suffix = formats.by_key(options.format or "mp4").suffix
-    fields = {"stem": source.stem, "suffix": suffix.lstrip("."), "model": model, "number": f"{number:04}"}
+    form = formats.by_key(options.format) if options.format else formats.default_for(is_picture(source))
+    fields = {
+        "stem": source.stem,
+        "suffix": form.suffix.lstrip("."),
+        "model": model,
+        "number": f"{number:04}",
+    }
     output = folder / _fill(options.name, fields).rstrip(".")
     if folder.resolve() not in output.resolve().parents:
         raise InputError("command.batch_outside", name=options.name, folder=str(folder))

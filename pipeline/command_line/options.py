@@ -9,10 +9,10 @@ from typing import get_args
 
 from pipeline import formats
 from pipeline.command_line.marks import STROKE_FORM
-from pipeline.compositing import aspect, background
+from pipeline.compositing import aspect
 from pipeline.compositing.edges import CLEAN, Despill
 from pipeline.imaging import detection
-from pipeline.job import GREEN, Job, Sound
+from pipeline.job import Job, Sound
 
 
 def add_matte_options(parser: argparse.ArgumentParser) -> None:
@@ -74,8 +74,8 @@ def add_render_options(parser: argparse.ArgumentParser, crop: bool = True) -> No
     parser.add_argument(
         "--background",
         metavar="SPEC",
-        default=background.format_spec(GREEN),
-        help="#rrggbb, a colour's name, a picture, a video, blur, blur:RADIUS or transparent",
+        help="#rrggbb, a colour's name, a picture, a video, blur, blur:RADIUS or transparent; default: "
+        "green, and transparent for a picture where the format can",
     )
     parser.add_argument("--start", metavar="SECONDS", type=float, default=0.0)
     parser.add_argument("--end", metavar="SECONDS", type=float)
@@ -84,7 +84,7 @@ def add_render_options(parser: argparse.ArgumentParser, crop: bool = True) -> No
     parser.add_argument(
         "--sound", choices=get_args(Sound), default=Job.sound, help="the video's, the background's, or none"
     )
-    parser.add_argument("--rate", metavar="FPS", type=_rate, help="an even rate; default: the video's times")
+    add_rate_option(parser)
     if crop:
         parser.add_argument("--crop", metavar="|".join(aspect.ASPECTS), help="crop around the subject")
     parser.add_argument("--hardware", action="store_true", help="encode on the graphics card if it can")
@@ -100,6 +100,15 @@ def add_render_options(parser: argparse.ArgumentParser, crop: bool = True) -> No
         "--no-clean-edges", action="store_true", help="leave the old background's colour in the edges"
     )
     add_json_option(parser)
+
+
+def add_rate_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--rate",
+        metavar="FPS",
+        type=_rate,
+        help="an even rate, and that of numbered pictures; default: the video's times",
+    )
 
 
 def _rate(text: str) -> Fraction:

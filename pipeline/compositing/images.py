@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageOps
 
-from pipeline.compositing import jpeg
 from pipeline.errors import BackgroundError
+from pipeline.video.pictures import jpeg
+from pipeline.video.pictures.srgb import MAX_CLAIMED_PIXELS, convert_mode, convert_to_srgb, white_level
 
 _MAX_PIXELS = 89_000_000
-"""Most pixels of a decoded image."""
-
-_MAX_CLAIMED_PIXELS = 2**28
-"""Most pixels of a JPEG, which is decoded at a reduced size above `_MAX_PIXELS`: phones take photographs of
-200 million pixels."""
-
-Image.MAX_IMAGE_PIXELS = _MAX_CLAIMED_PIXELS  # above it Pillow warns, above twice as many it refuses
+"""Most pixels of a decoded image. A JPEG with more, up to `MAX_CLAIMED_PIXELS`, is decoded at a reduced size:
+phones take photographs of 200 million pixels."""
 
 _ANIMATED_FORMATS = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 """Formats whose frames are an animation, and not pages or views."""
 
 _EXTERNAL_FORMATS = frozenset({"EPS", "WMF"})
 """Formats that Pillow passes to another program instead of decoding them."""
-
-_SRGB = ImageCms.createProfile("sRGB")
 
 
 def open_image(path: Path, name: str | None = None, min_side: int | None = None) -> NDArray[np.uint8]:
@@ -85,7 +78,7 @@ def is_image(path: Path) -> bool:
 def _reduce(picture: Image.Image, min_side: int | None) -> None:
     """Let a JPEG be decoded smaller by a power of two: down to `min_side`, or below the largest size."""
     pixels = picture.width * picture.height
-    if pixels > _MAX_CLAIMED_PIXELS or (pixels <= _MAX_PIXELS and not min_side):
+    if pixels > MAX_CLAIMED_PIXELS or (pixels <= _MAX_PIXELS and not min_side):
         return
     times = next(n for n in (1, 2, 4, 8) if pixels <= _MAX_PIXELS * n * n)
     if min_side:
@@ -101,9 +94,9 @@ def _decode(picture: Image.Image, min_side: int | None) -> tuple[Image.Image, bo
     if min_side:
         plain = plain.reduce(max(1, min(plain.size) // min_side))
     if plain.mode != "RGBA":
-        return _convert_to_srgb(plain, profile), False
+        return convert_to_srgb(plain, profile), False
     ground, alpha = Image.new("RGB", plain.size), plain.getchannel("A")
-    ground.paste(_convert_to_srgb(plain.convert("RGB"), profile), mask=alpha)
+    ground.paste(convert_to_srgb(plain.convert("RGB"), profile), mask=alpha)
     return ground, alpha.getextrema()[0] != 255
 
 
@@ -111,41 +104,8 @@ def _to_8_bits(picture: Image.Image) -> Image.Image:
     """Convert to 8 bits per channel: grey, RGB, CMYK, or RGBA if it has transparency."""
     if picture.mode.startswith(("I", "F")):  # more than 8 bits of grey, which Pillow would clip and not scale
         grey = np.nan_to_num(np.asarray(picture, np.float32))
-        level = 255 / _white_level(picture, float(grey.max()))
+        level = 255 / white_level(picture, float(grey.max()))
         return Image.fromarray(np.rint(grey * level).clip(0, 255).astype(np.uint8))
     if picture.has_transparency_data:
-        return _convert_mode(picture, "RGBA")
-    return picture if picture.mode in ("L", "CMYK") else _convert_mode(picture, "RGB")
-
-
-def _white_level(picture: Image.Image, peak: float) -> float:
-    """Return the white value of a grey image of more than 8 bits; `peak` is its largest value.
-
-    White is 1 in floating point, or `peak` if larger. A TIFF may use fewer bits than its type, mostly without
-    saying so: if no value needs more than 12 bits, 12 are assumed.
-    """
-    if picture.mode.startswith("F"):
-        return max(1.0, peak)
-    if picture.format == "TIFF" and peak < 4096:
-        return 4095.0
-    return max(65535.0, peak)
-
-
-def _convert_mode(picture: Image.Image, mode: str) -> Image.Image:
-    """Convert to a mode, without the copy that Pillow makes if it is in that mode already."""
-    return picture if picture.mode == mode else picture.convert(mode)
-
-
-def _convert_to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """Convert to sRGB by the embedded ICC profile."""
-    if profile:
-        try:
-            own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            if picture.mode == "L" and own.profile.xcolor_space.strip() == "RGB":
-                picture = picture.convert("RGB")
-            meant = ImageCms.profileToProfile(picture, own, _SRGB, outputMode="RGB")
-            if meant is not None:
-                return meant
-        except (ImageCms.PyCMSError, OSError):
-            pass  # a damaged or mismatched profile is ignored, as browsers do
-    return _convert_mode(picture, "RGB")
+        return convert_mode(picture, "RGBA")
+    return picture if picture.mode in ("L", "CMYK") else convert_mode(picture, "RGB")

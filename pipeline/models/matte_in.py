@@ -5,7 +5,6 @@ The mattes are read by `pipeline.propagation.borrowed`.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Self
@@ -47,13 +46,9 @@ class BorrowedMatte:
 def _identify(path: Path) -> str:
     """Return a name for the content of a file or folder; one that cannot be read has a name of its own."""
     try:
-        if not path.is_dir():
-            return fingerprint(path)
-        stats = [(file.name, file.stat()) for file in sorted(path.iterdir())]
+        return fingerprint(path)
     except OSError:
         return "missing"
-    listing = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)
-    return hashlib.sha256(listing.encode()).hexdigest()
 
 
 def _load(_device: str, _files: list[Path]) -> NoReturn:

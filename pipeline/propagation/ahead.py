@@ -27,7 +27,7 @@ def compute_ahead(job: Job, near: int = 0) -> Generator[Progress, None, None]:
     the generator keeps what was computed. Raises InputError as `process` does, and RunError while a run of
     the same matte is going on.
     """
-    clip = probe_clip(job.source)
+    clip = probe_clip(job.source, rate=job.source_rate)
     job.check(clip)
     if job.matte is None:
         raise InputError("writing.ahead_without_file")

@@ -69,7 +69,7 @@ def find_mattes(job: Job) -> BorrowedMattes:
 
     Raises InputError for a matte that is missing, unreadable or does not fit the clip.
     """
-    clip, borrowed = load_clip(job.source), job.matte_in
+    clip, borrowed = load_clip(job.source, job.source_rate), job.matte_in
     if borrowed is None:
         raise InputError("matte_in.needed")
     return check(borrowed, clip, pts_range(job, clip))

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import av
 from av.codec.context import CodecContext
+from PIL import Image
 
 from pipeline.formats import FORMATS, Format
 from pipeline.video.priority import drop_realtime_priority
@@ -35,7 +36,10 @@ def has_any_hardware_encoder() -> bool:
 
 
 def has_encoders(form: Format) -> bool:
-    """Return True if FFmpeg has the video and audio encoders of this format."""
+    """Return True if FFmpeg has the video and audio encoders of this format, or Pillow that of a picture."""
+    if form.still:
+        Image.init()
+        return form.container in Image.SAVE
     try:
         for codec in (form.codec, form.sound_codec):
             if codec:

@@ -74,6 +74,9 @@ def make(name: str, folder: Path, clip: Path) -> Path:
         case "no-frames":
             ffmpeg("-i", clip, "-an", "-frames:v", "0", "-c:v", "libx264", "-f", "mov", path)
         case "png" | "jpeg" | "webp" | "bmp":
+            Image.effect_noise((64, 64), 90).save(path, name)
+            os.truncate(path, path.stat().st_size // 2)
+        case "jpeg2000":
             Image.new("RGB", (64, 64), "red").save(path, name)
         case "hls":
             lines = ("#EXTM3U", "#EXT-X-VERSION:3", "#EXT-X-TARGETDURATION:2", "#EXTINF:1.0,", "secret.ts")
@@ -106,10 +109,11 @@ INPUTS = {
     "sound-only": "sound only",
     "cover": "sound only",
     "no-frames": r"cannot be read|not one picture|no picture|damaged",
-    "png": "a picture, not a video",
-    "jpeg": "a picture, not a video",
-    "webp": "a picture, not a video",
-    "bmp": "a picture, not a video",
+    "jpeg2000": "of a kind that is not read here",
+    "png": "damaged, cut short",
+    "jpeg": "damaged, cut short",
+    "webp": "damaged, cut short",
+    "bmp": "damaged, cut short",
     "hls": "playlists|cannot be read",
     "concat": "playlists|cannot be read",
     "concat-unsafe": "playlists|cannot be read",

@@ -1,5 +1,6 @@
 """The output formats."""
 
+import io
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -9,6 +10,7 @@ import av
 import numpy as np
 import pytest
 from av.codec.context import CodecContext
+from PIL import Image
 
 from pipeline import formats
 from pipeline.errors import FormatError
@@ -33,14 +35,19 @@ def test_an_unknown_format_is_refused_with_the_list_of_formats() -> None:
 
 def test_formats_with_alpha_and_high_bit_depth() -> None:
     every = formats.FORMATS.values()
-    assert [form.key for form in every if form.alpha] == ["webm", "prores", "gif", "webp", "png"]
+    assert [form.key for form in every if form.alpha] == [
+        *("webm", "prores", "gif", "webp", "png"),
+        *("png-still", "webp-still"),
+    ]
     assert [form.key for form in every if form.supports_high_bit_depth(alpha=False)] == [
         "hevc",
         "av1",
         "prores",
         "png",
+        "png-still",
     ]
-    assert [form.key for form in every if form.supports_high_bit_depth(alpha=True)] == ["prores", "png"]
+    deep = [form.key for form in every if form.supports_high_bit_depth(alpha=True)]
+    assert deep == ["prores", "png", "png-still"]
 
 
 def test_a_suffix_selects_the_first_format_that_has_it() -> None:
@@ -53,7 +60,13 @@ def test_a_suffix_selects_the_first_format_that_has_it() -> None:
         ".webp": "webp",
         ".zip": "png",
         ".mkv": "mkv",
+        ".png": "png-still",
+        ".jpg": "jpeg",
     }
+    assert formats.by_suffix(Path("a.JPEG")).key == "jpeg"
+    assert formats.by_suffix(Path("a.webp"), still=True).key == "webp-still"
+    assert formats.by_suffix(Path("a.mp4"), still=True).key == "mp4"
+    assert [formats.default_for(still).key for still in (False, True)] == ["mp4", "png-still"]
     assert formats.by_suffix(Path("pictures")).key == "png"
 
 
@@ -92,7 +105,7 @@ def test_sizes_beyond_a_formats_limit_are_refused_with_alternatives(
         options={},
     )
     clip = probe_clip(source)
-    for form in formats.FORMATS.values():
+    for form in (form for form in formats.FORMATS.values() if not form.still):
         job = Job(source, tmp_path / f"out{form.suffix}", format=form.key)
         if form.accepts_size(*size):
             job.check(clip)
@@ -100,7 +113,7 @@ def test_sizes_beyond_a_formats_limit_are_refused_with_alternatives(
         with pytest.raises(FormatError, match=re.escape(f"are too large for {form.label},")) as raised:
             job.check(clip)
         named = str(raised.value).partition("Choose ")[2]
-        for other in formats.FORMATS.values():
+        for other in (other for other in formats.FORMATS.values() if not other.still):
             suits = other.accepts_size(*size) and other.content == form.content
             assert (other.label in named) == suits
 
@@ -115,13 +128,19 @@ def test_encoders_accept_the_sizes_of_their_format(key: str) -> None:
         sizes = [(form.max_size[0] // 2 * 2, 64), (64, form.max_size[1] // 2 * 2)]
     for width, height in sizes:
         assert form.accepts_size(width, height) and encoded(form, width, height)
-    if form.codec in ("libx264", "libsvtav1", "libwebp"):
+    if form.codec in ("libx264", "libsvtav1", "libwebp", "webp", "jpeg"):
         assert form.max_size is not None
         assert not encoded(form, form.max_size[0] + 2, 64) and not encoded(form, 64, form.max_size[1] + 2)
 
 
 def encoded(form: formats.Format, width: int, height: int) -> bool:
     """Return True if the format's encoder takes pictures of this size."""
+    if form.still:
+        try:
+            Image.new("RGB", (width, height)).save(io.BytesIO(), form.container)
+        except (OSError, ValueError):
+            return False
+        return True
     encoder = cast(Any, CodecContext.create(form.codec, "w"))
     encoder.width, encoder.height, encoder.pix_fmt = width, height, form.pixel_format
     encoder.time_base, encoder.framerate = Fraction(1, 25), Fraction(25)

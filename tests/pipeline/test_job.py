@@ -56,6 +56,7 @@ JOBS = [
         classes=("dog", "person"),
     ),
     Job(FOLDER / "in.mp4", FOLDER / "out.mp4", background=Colour(1, 2, 3)),
+    Job(FOLDER / "frames", FOLDER / "out.mp4", source_rate=Fraction(24000, 1001)),
 ]
 
 
@@ -65,7 +66,7 @@ def test_json_round_trip(job: Job) -> None:
     assert Job.from_json(data, FOLDER) == job
     written = {"deflicker": "stable"}
     # What is not in the Job changes nothing.
-    unwritten = {name for name in ("crop", "matte_in") if getattr(job, name) is None}
+    unwritten = {name for name in ("crop", "matte_in", "source_rate") if getattr(job, name) is None}
     unwritten |= {name for name in ("hair", "classes") if not getattr(job, name)}
     assert data.keys() == {written.get(field.name, field.name) for field in fields(Job)} - unwritten
 

@@ -7,6 +7,7 @@ is drawn over what the frames before it have left there.
 from __future__ import annotations
 
 import tempfile
+from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -16,6 +17,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
 from pipeline.video.colour.to_rgb import ACCURATE_SCALING
+from pipeline.video.pictures.matroska import Block, write_matroska
 from pipeline.video.webp import WebPFrame, canvas_size, parse_frames
 
 
@@ -37,50 +39,15 @@ def open_animation(path: Path) -> tuple[BinaryIO, Canvas] | None:
 
 
 def _remux(file: BinaryIO, frames: list[WebPFrame], size: tuple[int, int], copy: BinaryIO) -> list[int]:
-    """Write the frames into a Matroska container; return their times in milliseconds.
-
-    No muxer of FFmpeg's accepts them, so Matroska (RFC 9559) is written here: a cluster for each frame, in
-    the default time scale of milliseconds.
-    """
-    # FFmpeg's Matroska has no codec id for WebP; the decoder is chosen by the caller.
-    shape = (
-        _ebml_element("B0", _uint64(size[0]))
-        + _ebml_element("BA", _uint64(size[1]))
-        + _ebml_element("2EB524", b"BGRA")
+    """Write the frames into a Matroska container; return their times in milliseconds."""
+    durations = [max(1, picture.milliseconds) for picture in frames]
+    times = [0, *accumulate(durations[:-1])]
+    blocks = (
+        Block(time, duration, not time or (picture.no_blend and picture.covers(size)), picture.to_still(file))
+        for time, duration, picture in zip(times, durations, frames, strict=True)
     )
-    track = (
-        _ebml_element("D7", b"\1")  # its number
-        + _ebml_element("73C5", b"\1")
-        + _ebml_element("83", b"\1")  # video
-        + _ebml_element("86", b"V_UNCOMPRESSED")
-        + _ebml_element("E0", shape)
-    )
-    copy.write(_ebml_element("1A45DFA3", _ebml_element("4282", b"matroska")))
-    copy.write(bytes.fromhex("18538067 01ffffffffffffff"))  # a segment that ends with the file
-    copy.write(_ebml_element("1654AE6B", _ebml_element("AE", track)))
-    times = []
-    time = 0
-    for number, picture in enumerate(frames):
-        lasts = max(1, picture.milliseconds)
-        is_keyframe = number == 0 or (picture.no_blend and picture.covers(size))
-        block = _ebml_element("A1", b"\x81\0\0\0" + picture.to_still(file)) + _ebml_element(
-            "9B", _uint64(lasts)
-        )
-        if not is_keyframe:
-            block += _ebml_element("FB", (-1).to_bytes(1, "big", signed=True))  # it references another
-        copy.write(_ebml_element("1F43B675", _ebml_element("E7", _uint64(time)) + _ebml_element("A0", block)))
-        times.append(time)
-        time += lasts
+    write_matroska(copy, size, blocks)
     return times
-
-
-def _ebml_element(id: str, data: bytes) -> bytes:
-    """Return an EBML element (RFC 8794) with an eight-byte size."""
-    return bytes.fromhex(id) + (len(data) | 1 << 56).to_bytes(8, "big") + data
-
-
-def _uint64(value: int) -> bytes:
-    return value.to_bytes(8, "big")
 
 
 class Canvas:

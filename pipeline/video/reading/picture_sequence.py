@@ -14,7 +14,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from pipeline.arrays import Floats, as_floats
 from pipeline.errors import InputError
-from pipeline.video.reading.source import MAX_PIXELS
+from pipeline.video.pictures.still import MAX_PIXELS
 
 SUFFIXES = (".png", ".exr")
 

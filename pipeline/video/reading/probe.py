@@ -6,31 +6,32 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.clip import Clip
-from pipeline.errors import VideoError
+from pipeline.clip import MAX_RATE, Clip
+from pipeline.errors import InputError, VideoError
 from pipeline.files import file_state
 from pipeline.video.colour.to_rgb import get_transfer, is_supported
 from pipeline.video.reading.index_cache import scan_of
 from pipeline.video.reading.source import Source, codec_name
 
 
-def load_clip(path: Path) -> Clip:
+def load_clip(path: Path, rate: Fraction | None = None) -> Clip:
     """Return the clip of a video, probed once for each state of the file; the last 16 files are cached.
 
-    Raises as `probe_clip`.
+    Arguments and errors as of `probe_clip`.
     """
-    return _probe_state(path, file_state(path))
+    return _probe_state(path, file_state(path), rate)
 
 
 @lru_cache(maxsize=16)
-def _probe_state(path: Path, _state: tuple[int, int] | None) -> Clip:
-    return probe_clip(path)
+def _probe_state(path: Path, _state: tuple[int, int] | None, rate: Fraction | None) -> Clip:
+    return probe_clip(path, rate=rate)
 
 
-def probe_clip(path: Path, name: str | None = None) -> Clip:
+def probe_clip(path: Path, name: str | None = None, rate: Fraction | None = None) -> Clip:
     """Probe a video, decoding no more than its first frame.
 
-    `name` is the user's name of the file, for error messages. Raises VideoError if the video cannot be used.
+    `name` is the user's name of the file, for error messages. Pictures that have no times of their own follow
+    each other at `rate` a second; None: at the usual one. Raises VideoError if the video cannot be used.
     """
     with Source(path, name) as source:
         first = source.decode_first()
@@ -52,9 +53,14 @@ def probe_clip(path: Path, name: str | None = None) -> Clip:
         # Frames left out by an edit list do not count.
         promised = min(stream.frames, len(stream.index_entries) or stream.frames)
         sound = tuple(codec_name(s) for s in source.container.streams.audio if s.codec_context)
-        own_name = source.name
+        own_name, pictures = source.name, source.pictures
     index = scan.index
     pts, tick = index.pts, index.tick
+    untimed = pictures is not None and pictures.times is None
+    if untimed and rate is not None:
+        if not 1 <= rate <= MAX_RATE:
+            raise InputError("choices.rate", most=MAX_RATE)
+        tick = 1 / rate
     if not pts:
         raise VideoError("video.no_pictures", name=own_name)
     if promised - scan.packets > max(2, promised // 50):
@@ -78,4 +84,6 @@ def probe_clip(path: Path, name: str | None = None) -> Clip:
         interlaced=interlaced,
         mended=scan.repaired,
         alpha=alpha,
+        missing=0 if pictures is None else pictures.missing,
+        untimed=untimed,
     )

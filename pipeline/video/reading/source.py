@@ -26,6 +26,9 @@ from pipeline.errors import VideoError
 from pipeline.languages.messages import Message
 from pipeline.video.av_errors import read_errors
 from pipeline.video.colour.to_rgb import RgbConverter
+from pipeline.video.pictures.numbered import Pictures
+from pipeline.video.pictures.opening import OpenedPictures, PictureDecoder
+from pipeline.video.pictures.still import MAX_PIXELS
 from pipeline.video.reading import animated_webp
 from pipeline.video.reading.deinterlace import deinterlace
 from pipeline.video.reading.side_data import side_data
@@ -49,9 +52,6 @@ _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": ",".join(_VIDEOS |
 
 # The brands (ISO/IEC 23008-12) of a photo in a container of videos: those of its animations are others.
 _PHOTO_BRANDS = frozenset({"avif", "heic", "heim", "heis", "heix", "mif1", "mif2"})
-
-MAX_PIXELS = 2**27
-"""Most pixels of a frame: allows 16K and rejects the sizes that damaged files state."""
 
 # FFmpeg's native decoders of these ignore the alpha in Matroska's block additions.
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
@@ -85,16 +85,17 @@ class Source:
         with read_errors(self.name):
             if not path.exists():
                 raise VideoError("video.not_found", name=self.name)
-            if not path.is_file():
+            self._pictures = OpenedPictures.open(path, self.name)
+            if not path.is_file() and self._pictures is None:
                 raise VideoError("video.not_a_file", name=self.name)
-            if path.stat().st_size == 0:
+            if path.is_file() and path.stat().st_size == 0:
                 raise VideoError("video.empty", name=self.name)
             # Absolute, since FFmpeg takes the text before a colon as a protocol.
             # Tags may have any encoding; an undecodable title must not make the video unreadable.
-            drawn = animated_webp.open_animation(path)
-            self._copy: BinaryIO | None
-            self._canvas: animated_webp.Canvas | None
-            self._copy, self._canvas = drawn or (None, None)
+            self._copy: BinaryIO | None = None if self._pictures is None else self._pictures.file
+            self._canvas: animated_webp.Canvas | None = None
+            if self._copy is None and (drawn := animated_webp.open_animation(path)) is not None:
+                self._copy, self._canvas = drawn
             file: Any = self._copy or os.fspath(path.absolute())
             self.container: InputContainer = av.open(file, options=_OPTIONS, metadata_errors="replace")
         try:
@@ -128,17 +129,18 @@ class Source:
         context.options = {"max_pixels": str(min(MAX_PIXELS, 4 * self._most))}
         # AVI has no word for alpha: the fourth byte of its plain pixels is often a mere filling of zeros.
         self._filled = "avi" in kinds and codec_name(self.stream) == "rawvideo"
-        self._decoder: VideoCodecContext = context
+        self._decoder: VideoCodecContext | PictureDecoder = context
         if self.stream.metadata.get("alpha_mode") == "1" and codec_name(self.stream) in _ALPHA_DECODERS:
             name = _ALPHA_DECODERS[codec_name(self.stream)]
-            self._decoder = cast(VideoCodecContext, CodecContext.create(name, "r"))
-            self._decoder.options = dict(context.options)
+            self._decoder = _create_decoder(name, context)
         self.codec = codec_name(self.stream)
         """The codec's own name."""
         if self._canvas is not None:
             self.codec = "webp"
-            self._decoder = cast(VideoCodecContext, CodecContext.create(self.codec, "r"))
-            self._decoder.options = dict(context.options)
+            self._decoder = _create_decoder(self.codec, context)
+        if self._pictures is not None:
+            self.codec = self._pictures.pictures.codec
+            self._decoder = PictureDecoder(self._pictures.pictures)
         # In these containers FFmpeg's parser finds where a picture begins and how long it lasts.
         self.parsed = bool(kinds & {"mpeg", "mpegts"})
         # A packet's length says how long its picture is shown, or in MP4 (ISO/IEC 14496-12) until when the
@@ -146,7 +148,7 @@ class Source:
         self.duration_meaning: DurationMeaning = "shown"
         if "mov" in kinds:
             self.duration_meaning = "decoded"
-        elif "matroska" in kinds and self._canvas is None:
+        elif "matroska" in kinds and self._copy is None:
             self.duration_meaning = "track"
         elif "flv" in kinds:
             self.duration_meaning = "unsaid"
@@ -176,6 +178,11 @@ class Source:
     def _display_width(self, stored: int) -> int:
         """Return the width in square pixels."""
         return max(1, round(stored * (self.stream.sample_aspect_ratio or Fraction(1))))
+
+    @property
+    def pictures(self) -> Pictures | None:
+        """The pictures that are read as a video; None: it is one."""
+        return None if self._pictures is None else self._pictures.pictures
 
     def close(self) -> None:
         """Close the container and its temporary copy, if there is one."""
@@ -324,6 +331,13 @@ class Source:
         if alpha is None or (self._filled and not alpha.any()):
             return None
         return cast(Matte, _apply_matrix(self._add_borders(alpha), self.display_matrix(frame)))
+
+
+def _create_decoder(name: str, context: VideoCodecContext) -> VideoCodecContext:
+    """Create a decoder in place of the one that FFmpeg chose, with the same options."""
+    decoder = cast(VideoCodecContext, CodecContext.create(name, "r"))
+    decoder.options = dict(context.options)
+    return decoder
 
 
 def _read_display_matrix(frame: av.VideoFrame) -> _DisplayMatrix:

@@ -14,6 +14,7 @@ from pipeline.video.hardware import has_hardware_encoder
 from pipeline.video.labels import Labels
 from pipeline.video.writing.image_sequence import ImageSequenceWriter
 from pipeline.video.writing.pair import PairWriter
+from pipeline.video.writing.still import StillWriter
 from pipeline.video.writing.timing import StreamSpec
 from pipeline.video.writing.writer import Writer
 
@@ -58,8 +59,10 @@ def create_output(
     notes: tuple[Message, ...] = ()
     if hardware:
         form, notes = _choose_encoder(form, shape.width, shape.height, high_bit_depth)
-    made: Writer | ImageSequenceWriter | PairWriter
-    if form.codec == "png":
+    made: Writer | ImageSequenceWriter | PairWriter | StillWriter
+    if form.still:
+        made = StillWriter(path, form, alpha=alpha, high_bit_depth=high_bit_depth, quality=quality)
+    elif form.codec == "png":
         made = ImageSequenceWriter(
             path, form, shape, alpha=alpha, high_bit_depth=high_bit_depth, quality=quality
         )

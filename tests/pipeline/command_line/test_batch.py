@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from pipeline.__main__ import _create_parser
 from pipeline.command_line.batch import MANIFEST, read_manifest
@@ -84,6 +85,28 @@ def test_a_batch_does_all_it_can_and_again_what_is_missing_or_changed(videos: Pa
     done = call(videos, out, *QUICK, "--background", "blur", "--json")
     told = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["state"] for line in told if "fingerprint" in line] == ["done", "done"]
+
+
+def test_pictures_become_pictures_beside_videos(clip_path: Path, drawn: Any, tmp_path: Path) -> None:
+    folder, out = tmp_path / "mixed", tmp_path / "out"
+    folder.mkdir()
+    (folder / "clip.mp4").write_bytes(clip_path.read_bytes())
+    Image.fromarray(drawn[0][0]).save(folder / "photo.jpg")
+    frames = [Image.fromarray(frame) for frame in drawn[0][:3]]
+    frames[0].save(folder / "moving.webp", save_all=True, append_images=frames[1:], duration=50)
+    numbered = tmp_path / "shot"
+    numbered.mkdir()
+    for number, frame in enumerate(frames):
+        frame.save(numbered / f"shot.{number}.png")
+    listed = tmp_path / "jobs.jsonl"
+    listed.write_text(json.dumps({"input": str(numbered), "rate": "10"}))
+    done = call(folder, listed, out, *QUICK)
+    assert (done.returncode, done.stderr) == (0, "")
+    made = {"clip.mp4", "moving.mp4", "photo.png", "shot.mp4"}
+    assert {path.name for path in out.iterdir()} == {*made, MANIFEST}
+    with Image.open(out / "photo.png") as picture:
+        assert (picture.format, picture.mode, picture.size) == ("PNG", "RGBA", (320, 180))
+    assert ffprobe.frame_times(out / "shot.mp4") == pytest.approx([0, 0.1], abs=1e-3)
 
 
 def test_each_line_of_a_list_has_options_of_its_own(videos: Path, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from pipeline import formats
-from pipeline.__main__ import main
 from pipeline.errors import VideoError
 from pipeline.job import Job
 from pipeline.process import process
@@ -106,10 +105,14 @@ def test_damaged_files_are_read_in_part_or_refused(tmp_path: Path) -> None:
             pass
 
 
-def test_a_single_webp_is_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_single_webp_is_a_clip_of_one_frame(tmp_path: Path) -> None:
     Image.new("RGBA", (64, 48), (9, 9, 9, 128)).save(tmp_path / "a.webp")
-    assert main(["probe", str(tmp_path / "a.webp")]) == 2
-    assert capsys.readouterr().err.startswith("a.webp: this is a picture")
+    clip = probe_clip(tmp_path / "a.webp")
+    assert (clip.is_picture, clip.codec, clip.width, clip.height) == (True, "webp", 64, 48)
+
+
+def test_an_animation_of_an_impossible_size_is_refused(tmp_path: Path) -> None:
+    Image.new("RGBA", (64, 48), (9, 9, 9, 128)).save(tmp_path / "a.webp")
     huge = bytearray((tmp_path / "a.webp").read_bytes())
     assert huge[12:16] == b"VP8X"
     first, *rest = moving(False)

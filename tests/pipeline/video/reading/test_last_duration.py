@@ -95,7 +95,9 @@ def test_the_last_of_reordered_frames_has_its_duration(tmp_path: Path) -> None:
     assert probe_clip(idle(tmp_path / "clip.mp4", options=REORDERED)).duration == pytest.approx(0.9 + 3)
 
 
-@pytest.mark.parametrize("form", [key for key, form in formats.FORMATS.items() if form.suffix != ".zip"])
+@pytest.mark.parametrize(
+    "form", [key for key, form in formats.FORMATS.items() if form.suffix != ".zip" and not form.still]
+)
 def test_every_format_keeps_the_last_duration(form: str, tmp_path: Path) -> None:
     source = idle(tmp_path / "clip.mp4")
     result = render(source, tmp_path / f"result{formats.FORMATS[form].suffix}", format=form)

@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 from pipeline.compositing.background import Footage
-from pipeline.errors import VideoError
 from pipeline.job import Job
 from pipeline.process import process
 from pipeline.video.reading.frames import read_frames
@@ -104,12 +103,12 @@ def test_a_video_with_unnamed_side_data_is_read(
 
 
 @pytest.mark.parametrize("suffix", ["avif", "jpg", "mpo"])
-def test_a_photo_with_exif_is_a_picture(suffix: str, tmp_path: Path) -> None:
+def test_a_photo_with_exif_is_an_upright_clip_of_one_frame(suffix: str, tmp_path: Path) -> None:
     about = Image.Exif()
     about[0x010F], about[0x0112] = "A camera", 6  # Make, Orientation
     data = io.BytesIO()
     Image.new("RGB", (64, 48)).save(data, {"jpg": "JPEG"}.get(suffix, suffix.upper()), exif=about)
     path = tmp_path / "photo.mp4"
     path.write_bytes(data.getvalue())
-    with pytest.raises(VideoError, match="this is a picture, not a video"):
-        probe_clip(path)
+    clip = probe_clip(path)
+    assert (clip.width, clip.height, clip.frames, clip.is_picture) == (48, 64, 1, True)

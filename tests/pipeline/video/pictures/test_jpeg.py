@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from pipeline.compositing.images import open_image
-from pipeline.compositing.jpeg import MAX_SCANS, count_scans
 from pipeline.errors import BackgroundError
+from pipeline.video.pictures.jpeg import MAX_SCANS, count_scans
 from tests.pipeline.compositing.test_composite import noise
 
 

@@ -25,12 +25,19 @@ def count_scans(path: Path, most: int = MAX_SCANS) -> int:
         if file.read(2) != _SOI:
             return 0
         with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-            scans, place = 0, 2
-            while scans <= most and (match := _MARKER.search(data, place)) is not None:
-                kind, place = match.group(1)[0], match.end()
-                if kind == _EOI:
-                    break
-                if kind not in _WITHOUT_LENGTH:
-                    place += int.from_bytes(data[place : place + 2], "big")
-                scans += kind == _SOS
-            return scans
+            return count_scans_in(data, most)
+
+
+def count_scans_in(data: mmap | bytes, most: int = MAX_SCANS) -> int:
+    """Count the scans of a JPEG's first image, up to one more than `most`; 0 for other data."""
+    if data[:2] != _SOI:
+        return 0
+    scans, place = 0, 2
+    while scans <= most and (match := _MARKER.search(data, place)) is not None:
+        kind, place = match.group(1)[0], match.end()
+        if kind == _EOI:
+            break
+        if kind not in _WITHOUT_LENGTH:
+            place += int.from_bytes(data[place : place + 2], "big")
+        scans += kind == _SOS
+    return scans
