@@ -285,7 +285,8 @@ class Choices:
         """Return the job with a background, and with a format and a sound that go with it."""
         form, sound = job.format, job.sound
         if isinstance(bg, Transparent) and formats.by_key(form).needs_background:
-            form = next(f.key for f in formats.FORMATS.values() if f.alpha)
+            still = formats.by_key(form).still
+            form = next(f.key for f in formats.FORMATS.values() if f.alpha and f.still == still)
         elif not isinstance(bg, Transparent):
             form = session.row.format_before or form
         if sound == "behind" and not self._frames.has_sound(bg):

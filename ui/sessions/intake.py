@@ -9,10 +9,11 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from db import repository
-from pipeline import models
+from pipeline import formats, models
 from pipeline.clip import Clip
+from pipeline.compositing.background import Transparent
 from pipeline.files import clean_name, replacing
-from pipeline.job import Job
+from pipeline.job import GREEN, Job
 from pipeline.jobs import sandbox
 from pipeline.languages.messages import Message
 from pipeline.models.matte_in import BorrowedMatte
@@ -142,7 +143,15 @@ class Intake:
             shutil.move(index_path(file), index_path(source))
             clip = replace(clip, path=source)
             model, _why = models.choose_default(accepts=partial(self._store.licences.has_accepted, owner))
-            job = Job(source, folder / "result", model=model, matte=folder / "matte.mkv")
+            form = formats.default_for(clip.is_picture)
+            job = Job(
+                source,
+                folder / "result",
+                model=model,
+                format=form.key,
+                background=Transparent() if form.still else GREEN,
+                matte=folder / "matte.mkv",
+            )
             with self._store.database.begin() as tx:
                 repository.create(
                     tx,

@@ -83,7 +83,7 @@ class ResultSection(EditorSection):
     @classmethod
     def render(cls) -> Self:
         format = gr.Dropdown(
-            _format_choices("en"),
+            _format_choices("en", still=False),
             label=localized("format"),
             show_label=False,
             container=False,
@@ -165,7 +165,9 @@ class ResultSection(EditorSection):
         source = job.sound if own or job.sound != "own" else "none"
         hardware = service.frames.has_hardware_encoder(form)
         return {
-            self.format: gr.Dropdown(_format_choices(language), value=form.key),
+            self.format: gr.Dropdown(
+                _format_choices(language, still=session.clip.is_picture), value=form.key
+            ),
             self.quality: gr.Radio(value=job.quality, visible=bool(form.qualities)),
             self.sound: gr.Checkbox(value=job.sound != "none", visible=audible and own and not choice),
             self.whose: gr.Radio(_sound_choices(language, own=own), value=source, visible=audible and choice),
@@ -284,8 +286,10 @@ def _share_forms(session: Session, service: SessionService, language: str) -> gr
     return gr.HTML(share_forms(session, links, language), visible=True)
 
 
-def _format_choices(language: str) -> list[tuple[str, str]]:
-    return [(text.translate_format_name(language, f.key, f.label), f.key) for f in formats.FORMATS.values()]
+def _format_choices(language: str, *, still: bool) -> list[tuple[str, str]]:
+    """Return the formats of a picture ("still") or of a video."""
+    fitting = (form for form in formats.FORMATS.values() if form.still == still)
+    return [(text.translate_format_name(language, f.key, f.label), f.key) for f in fitting]
 
 
 def _sound_choices(language: str, *, own: bool) -> list[tuple[str, str]]:
