@@ -80,7 +80,8 @@ class RunQueue:
             going = runs.find_unfinished(tx, UUID(id))
             if going is None:
                 return None
-            if hashed is not None:
+            # Another request with the key may have queued it since the key was looked for.
+            if hashed is not None and hashed != going.idempotency_hash:
                 if going.idempotency_hash is not None:
                     raise InputError("choices.already_running", id=str(going.id))
                 going.idempotency_hash = hashed

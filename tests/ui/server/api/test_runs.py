@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from db import repository
+from db import repository, runs
 from db.models import State
 from tests.ui import line
 from tests.ui.server.api.conftest import Api, check_problem
@@ -99,6 +99,16 @@ def test_twenty_requests_with_one_key_make_one_run(team: Api, session: str) -> N
     answers = asyncio.run(ask())
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.json()["id"] for answer in answers}) == 1
+    assert team.line.submitted == [session]
+
+
+def test_a_request_that_comes_while_another_with_its_key_is_committed_gets_its_run(
+    team: Api, session: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = team.program("Ana", idempotency_key="the same")
+    run = client.post(f"/sessions/{session}/runs").json()
+    monkeypatch.setattr(runs, "find_by_hash", lambda tx, hashed: None)
+    assert client.post(f"/sessions/{session}/runs").json()["id"] == run["id"]
     assert team.line.submitted == [session]
 
 
