@@ -39,6 +39,7 @@ from pipeline.command_output import (
 from pipeline.compositing import background
 from pipeline.compositing.composite import open_composer
 from pipeline.compositing.edges import Edges
+from pipeline.compositing.light import Light
 from pipeline.errors import InputError, RecorteError
 from pipeline.files import replacing
 from pipeline.job import GREEN, Job
@@ -194,6 +195,7 @@ def _build_job(options: argparse.Namespace) -> Job:
         source_rate=options.rate if clip.untimed else None,
         hardware=options.hardware,
         crop=getattr(options, "crop", None),
+        light=Light(options.shadow, options.wrap),
         edges=Edges(not options.no_clean_edges, options.grow, options.feather, options.despill),
         **cut,
     )
@@ -310,7 +312,7 @@ def _preview(options: argparse.Namespace) -> None:
         raise InputError("command.not_png", name=options.output.name)
     job = _prepare(options)
     clip = probe_clip(job.source, rate=job.source_rate)
-    with closing(open_composer(job.background, clip.width, clip.height, job.edges)) as compose:
+    with closing(open_composer(job.background, clip.width, clip.height, job.edges, job.light)) as compose:
         for frame, prediction in preview.predict_frames(job, [options.at]):
             seconds = float(frame.pts * clip.time_base)
             picture = Image.fromarray(compose(frame.image, prediction.matte, seconds, frame.alpha))

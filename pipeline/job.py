@@ -14,6 +14,7 @@ from pipeline.clip import MAX_RATE, Clip
 from pipeline.compositing import aspect, background
 from pipeline.compositing.background import Background, Colour, Footage, Transparent
 from pipeline.compositing.edges import CLEAN, Edges
+from pipeline.compositing.light import NONE, Light
 from pipeline.errors import FormatError, InputError, PromptError
 from pipeline.formats import Quality
 from pipeline.languages.messages import Message
@@ -56,6 +57,8 @@ class Job:
     sound: Sound = "own"
     quality: Quality = "high"
     edges: Edges = CLEAN
+    light: Light = NONE
+    """Shadow and light of the composite; a result that is a matte or a pair has none."""
     rate: Fraction | None = None
     """Constant frame rate of the result, in frames a second; None: each frame keeps its own time."""
     hardware: bool = False
@@ -155,6 +158,7 @@ class Job:
         if self.crop is not None and self.crop not in aspect.ASPECTS:
             raise InputError("choices.aspect_ratio", value=self.crop, known=", ".join(aspect.ASPECTS))
         self.edges.check()
+        self.light.check()
         if self.quality not in formats.QUALITIES:
             raise InputError("choices.quality", value=self.quality, known=", ".join(formats.QUALITIES))
         if self.sound not in get_args(Sound):
@@ -229,6 +233,7 @@ class Job:
             "matte": None if self.matte is None else seen(self.matte),
             # Only where it is set: the keys of results that were made before are those of today.
             **({} if self.crop is None else {"crop": self.crop}),
+            **({} if self.light == NONE else {"light": self.light.to_json()}),
             **({"hair": True} if self.hair else {}),
             **({"classes": list(self.classes)} if self.classes else {}),
             **({} if matte is None else {"matte_in": matte.to_json(seen(matte.path))}),
@@ -272,6 +277,7 @@ class Job:
                 "objects": prompts.objects_from_json(data.get("objects", [])),
                 "sound": {True: "own", False: "none"}.get(data["sound"], data["sound"]),
                 "edges": Edges.from_json(data.get("edges", {})),
+                "light": Light.from_json(data.get("light", {})),
                 "rate": rate("rate"),
                 "source_rate": rate("source_rate"),
                 "weights": path("weights"),

@@ -15,7 +15,7 @@ from pipeline.models import helpers
 from pipeline.video.reading.frame_index import FrameIndex
 from pipeline.video.reading.index_cache import load_index
 
-_RENDER_KEYS = ("background", "format", "start", "end", "sound", "quality", "edges", "rate", "crop")
+_RENDER_KEYS = ("background", "format", "start", "end", "sound", "quality", "edges", "light", "rate", "crop")
 """Keys of a job's JSON that change the result but not the matte."""
 
 

@@ -11,6 +11,7 @@ from pipeline import formats
 from pipeline.command_line.marks import STROKE_FORM
 from pipeline.compositing import aspect
 from pipeline.compositing.edges import CLEAN, Despill
+from pipeline.compositing.light import Shadow
 from pipeline.imaging import detection
 from pipeline.job import Job, Sound
 
@@ -97,6 +98,15 @@ def add_render_options(parser: argparse.ArgumentParser, crop: bool = True) -> No
         help="take a coloured screen's light off the subject",
     )
     parser.add_argument(
+        "--shadow",
+        metavar="cast[:ANGLE,LENGTH,SOFTNESS,STRENGTH]",
+        type=_shadow,
+        help="draw a shadow: where it falls (0 right, 90 back, 180 left), then shares from 0 to 1",
+    )
+    parser.add_argument(
+        "--wrap", metavar="STRENGTH", type=float, default=0.0, help="the background's light on edges, 0 to 1"
+    )
+    parser.add_argument(
         "--no-clean-edges", action="store_true", help="leave the old background's colour in the edges"
     )
     add_json_option(parser)
@@ -109,6 +119,20 @@ def add_rate_option(parser: argparse.ArgumentParser) -> None:
         type=_rate,
         help="an even rate, and that of numbered pictures; default: the video's times",
     )
+
+
+def _shadow(text: str) -> Shadow:
+    """Parse `cast` or `cast:60,0.5,0.4,0.5`; numbers at the end may be left out."""
+    kind, _, numbers = text.partition(":")
+    try:
+        values = [float(number) for number in numbers.split(",")] if numbers else []
+        if kind != "cast":
+            raise ValueError(kind)
+        return Shadow(*values)
+    except (TypeError, ValueError):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no shadow: write cast, or cast:ANGLE,LENGTH,SOFTNESS,STRENGTH"
+        ) from None
 
 
 def _rate(text: str) -> Fraction:

@@ -18,6 +18,7 @@ from pipeline.compositing.canvas import multiply_alpha
 from pipeline.compositing.despill import despill
 from pipeline.compositing.edges import CLEAN, Edges, adjust_edges
 from pipeline.compositing.foreground import estimate_foreground
+from pipeline.compositing.light import NONE, Light, cast_shadow, darken, lay_over_shade, wrap_light
 from pipeline.languages.messages import Message
 
 _MARGIN = 9
@@ -28,10 +29,11 @@ _ROWS = 32
 class Composer:
     """Compositor of frames of one size over a background; quickest if times ascend."""
 
-    def __init__(self, backdrop: Backdrop | None, edges: Edges) -> None:
+    def __init__(self, backdrop: Backdrop | None, edges: Edges, light: Light = NONE) -> None:
         """Composite over `backdrop`; None: cut out the subject with alpha."""
         self._backdrop = backdrop
         self._edges = edges
+        self._light = light
 
     def __call__(self, image: Pixels, matte: Matte, seconds: float, own_alpha: Matte | None = None) -> Pixels:
         """Return `[H, W, 3]` RGB, or `[H, W, 4]` straight RGBA without a backdrop, of the image's dtype.
@@ -44,9 +46,16 @@ class Composer:
         subject = estimate_foreground(image, matte, near, own_alpha) if self._edges.clean else image
         if self._edges.despill != "none":
             subject = despill(subject, self._edges.despill)
+        shade = None if self._light.shadow is None else cast_shadow(alpha, self._light.shadow)
         if self._backdrop is None:
-            return cut_out(subject, alpha)
-        return over(subject, alpha, self._backdrop.render(image, matte, seconds, own_alpha))
+            cut = cut_out(subject, alpha)
+            return cut if shade is None else lay_over_shade(cut, shade)
+        behind = self._backdrop.render(image, matte, seconds, own_alpha)
+        if shade is not None:
+            behind = darken(behind, shade)
+        if self._light.wrap:
+            subject = wrap_light(subject, alpha, behind, self._light.wrap)
+        return over(subject, alpha, behind)
 
     @property
     def notes(self) -> tuple[Message, ...]:
@@ -59,13 +68,15 @@ class Composer:
             self._backdrop.close()
 
 
-def open_composer(background: Background, width: int, height: int, edges: Edges = CLEAN) -> Composer:
+def open_composer(
+    background: Background, width: int, height: int, edges: Edges = CLEAN, light: Light = NONE
+) -> Composer:
     """Open a compositor for frames of this size in pixels; close it after use.
 
     Raises BackgroundError if the background cannot be opened.
     """
     behind = None if isinstance(background, Transparent) else open_backdrop(background, width, height)
-    return Composer(behind, edges)
+    return Composer(behind, edges, light)
 
 
 def over(image: Pixels, matte: Matte, behind: Pixels) -> Pixels:

@@ -13,6 +13,7 @@ from pipeline.compositing.background import Transparent
 from pipeline.compositing.canvas import multiply_alpha
 from pipeline.compositing.composite import open_composer
 from pipeline.compositing.edges import adjust_edges
+from pipeline.compositing.light import NONE
 from pipeline.job import Job
 from pipeline.languages.messages import Message
 from pipeline.propagation.predictions import FramePrediction
@@ -43,8 +44,9 @@ class Renderer:
         self._format = formats.by_key(job.format)
         self._rate_lowered = timing.rate != job.rate
         self._edges = job.edges
-        background = Transparent() if self._format.content == "pair" else job.background
-        self._compose = open_composer(background, *job.result_size(clip), job.edges)
+        is_pair = self._format.content == "pair"
+        background, light = (Transparent(), NONE) if is_pair else (job.background, job.light)
+        self._compose = open_composer(background, *job.result_size(clip), job.edges, light)
         length = (timing.stop - timing.begin) * clip.time_base
         self._retimed: ConstantRate[FramePrediction] | LimitedRate[FramePrediction] | None = None
         if timing.rate is not None:

@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.compositing.background import Blur, Colour, Footage, Picture, Transparent
 from pipeline.compositing.edges import Edges
+from pipeline.compositing.light import Light, Shadow
 from pipeline.errors import FormatError, InputError, PromptError
 from pipeline.job import Job, Progress
 from pipeline.jobs.events import MatteChecked
@@ -52,6 +53,7 @@ JOBS = [
         edges=Edges(False, -1.5, 2.0, "green"),
         hardware=True,
         crop="4:5",
+        light=Light(Shadow(45, 0.75, 0.5, 0.9), 0.3),
         hair=True,
         classes=("dog", "person"),
     ),
@@ -68,6 +70,7 @@ def test_json_round_trip(job: Job) -> None:
     # What is not in the Job changes nothing.
     unwritten = {name for name in ("crop", "matte_in", "source_rate") if getattr(job, name) is None}
     unwritten |= {name for name in ("hair", "classes") if not getattr(job, name)}
+    unwritten |= {"light"} if job.light == Light() else set()
     assert data.keys() == {written.get(field.name, field.name) for field in fields(Job)} - unwritten
 
 

@@ -28,6 +28,7 @@ from db.errors import NotFound
 from db.ledger import Ledger
 from db.models import State, User
 from pipeline.compositing.edges import Edges
+from pipeline.compositing.light import Light
 from tests.ui import line
 from tests.waiting import until
 from ui import visitor
@@ -147,6 +148,7 @@ ACTIONS: dict[str, tuple[Any, ...]] = {
     "choices.choose_classes": (["dog"],),
     "choices.choose_hair": (True,),
     "choices.choose_edges": (Edges(grow=3),),
+    "choices.choose_light": (Light(wrap=0.5),),
     "choices.choose_format": ("webm",),
     "choices.choose_quality": ("best",),
     "choices.choose_sound": ("none",),
@@ -389,6 +391,12 @@ def given(handler: Callable[..., Any], id: str, request: gr.Request, file: Path)
         "clean": True,
         "grow": 1.0,
         "feather": 1.0,
+        "drawn": True,
+        "angle": 60.0,
+        "length": 0.5,
+        "softness": 0.5,
+        "strength": 0.5,
+        "wrap": 0.5,
         "despill": "none",
         "name": "Mine",
         "classes": ["dog"],

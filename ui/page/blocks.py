@@ -22,6 +22,7 @@ from ui.page.sections.background import BackgroundSection
 from ui.page.sections.classes import ClassesSection
 from ui.page.sections.edges import EdgesSection
 from ui.page.sections.fine_edges import FineEdgesSection
+from ui.page.sections.light import LightSection
 from ui.page.sections.matte import MatteSection
 from ui.page.sections.preview import PreviewSection
 from ui.page.sections.result import ResultSection
@@ -188,6 +189,7 @@ class _Sections(NamedTuple):
     fine_edges: FineEdgesSection
     background: BackgroundSection
     edges: EdgesSection
+    light: LightSection
     preview: PreviewSection
     result: ResultSection
     sessions: SessionsSection
@@ -222,6 +224,7 @@ def _render(service: SessionService) -> tuple[Context, _Sections]:
                     with gr.Accordion(localized("edges"), open=False, elem_id="edges", elem_classes="fold"):
                         fine_edges = FineEdgesSection.render()
                         edges = EdgesSection.render()
+                        light = LightSection.render()
                 with _group("result"):
                     result = ResultSection.render()
                 with gr.Column(elem_id="action"):
@@ -241,7 +244,20 @@ def _render(service: SessionService) -> tuple[Context, _Sections]:
         timer=timer,
         fit=background.fit,
         sections=(
-            *(upload, video, subject, classes, words, matte, fine_edges, background, edges, result, preview),
+            *(
+                upload,
+                video,
+                subject,
+                classes,
+                words,
+                matte,
+                fine_edges,
+                background,
+                edges,
+                light,
+                result,
+                preview,
+            ),
         ),
     )
     return context, _Sections(
@@ -254,6 +270,7 @@ def _render(service: SessionService) -> tuple[Context, _Sections]:
         fine_edges,
         background,
         edges,
+        light,
         preview,
         result,
         sessions,

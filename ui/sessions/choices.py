@@ -15,6 +15,7 @@ from pipeline import formats, models, prompts
 from pipeline.compositing import aspect, background
 from pipeline.compositing.background import Fit, Footage, Picture, Transparent
 from pipeline.compositing.edges import Edges
+from pipeline.compositing.light import Light
 from pipeline.errors import AnimatedPictureError, InputError
 from pipeline.formats import Quality
 from pipeline.job import GREEN, Job, Sound
@@ -28,7 +29,7 @@ from ui.sessions.rendering.frames import FrameClient
 from ui.sessions.session import Session
 from ui.sessions.store import SessionStore
 
-_PLAIN = frozenset({"quality", "sound", "rate", "hardware", "crop", "hair", "classes"})
+_PLAIN = frozenset({"quality", "sound", "rate", "hardware", "crop", "hair", "classes", "light"})
 CHANGEABLE = _PLAIN | {"model", "background", "format", "start", "end", "edges"}
 """Fields of a job that `Choices.change` takes."""
 
@@ -215,6 +216,10 @@ class Choices:
     def choose_edges(self, id: str, edges: Edges) -> Session:
         edges.check()
         return self._change(id, edges=edges)
+
+    def choose_light(self, id: str, light: Light) -> Session:
+        light.check()
+        return self._change(id, light=light)
 
     def choose_format(self, id: str, key: str) -> Session:
         """Choose a format; one without alpha replaces a transparent background with a colour."""

@@ -54,6 +54,7 @@ def describe_session(theirs: SessionService, session: Session, language: str) ->
         quality=job.quality,
         sound=job.sound,
         edges=choices["edges"],
+        light=job.light.to_json(),  # type: ignore[arg-type]  # read by the schema
         rate=choices["rate"],
         hardware=job.hardware,
         crop=job.crop,

@@ -239,6 +239,30 @@ class Edges(Schema):
     despill: Despill = "none"
 
 
+class Shadow(Schema):
+    """Shadow that the subject throws on a level ground."""
+
+    model_config = _STRICT
+
+    angle: float = Field(default=60.0, ge=-360, le=360)
+    """Where it falls, degrees: 0 to the right, 90 away from the viewer, 180 to the left."""
+    length: float = Field(default=0.5, ge=0, le=4)
+    """In heights of the subject."""
+    softness: float = Field(default=0.4, ge=0, le=1)
+    strength: float = Field(default=0.5, ge=0, le=1)
+
+
+class Light(Schema):
+    """What connects the subject with its background."""
+
+    model_config = _STRICT
+
+    shadow: Shadow | None = None
+    """null: no shadow is drawn."""
+    wrap: float = Field(default=0.0, ge=0, le=1)
+    """Share of the background's light that falls on the subject's edges."""
+
+
 class Choices(Schema):
     """What is done with a session's video; a program that changes it sends only what is to change."""
 
@@ -254,6 +278,8 @@ class Choices(Schema):
     sound: Sound = "own"
     """Sound of the video itself, of the background video, or none."""
     edges: Edges = Edges()
+    light: Light = Light()
+    """Chosen as a whole."""
     rate: str | None = Field(default=None, pattern=_RATE)
     """Constant frame rate as a number or a fraction, such as "30000/1001"; null: as in the video."""
     hardware: bool = False

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pipeline.compositing.background import Background, Footage, Picture
 from pipeline.compositing.composite import Composer, open_composer
 from pipeline.compositing.edges import Edges
+from pipeline.compositing.light import Light
 from pipeline.files import file_state
 from pipeline.video.reading.idle_timer import IdleTimer
 
@@ -26,6 +27,7 @@ class _Key:
     width: int
     height: int
     edges: Edges
+    light: Light
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,15 @@ class ComposerPool:
         self._timer = IdleTimer(self._lock, idle_seconds, self._close_idle)
 
     @contextmanager
-    def use(self, background: Background, width: int, height: int, edges: Edges) -> Iterator[Composer]:
+    def use(
+        self, background: Background, width: int, height: int, edges: Edges, light: Light
+    ) -> Iterator[Composer]:
         """Yield a compositor of frames of this size (pixels), as `open_composer` returns one.
 
         It is closed if the block raises. Raises BackgroundError if the background cannot be opened.
         """
-        key = _Key(background, _file_state(background), width, height, edges)
-        composer = self._take(key) or open_composer(background, width, height, edges)
+        key = _Key(background, _file_state(background), width, height, edges, light)
+        composer = self._take(key) or open_composer(background, width, height, edges, light)
         try:
             yield composer
         except BaseException:

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from pipeline import models
 from pipeline.compositing import background
 from pipeline.compositing.background import Background, Footage
+from pipeline.compositing.light import NONE
 from pipeline.errors import InputError, WorkerLost
 from pipeline.files import file_state
 from pipeline.formats import Format
@@ -243,7 +244,8 @@ class FrameClient:
         loadable = "" if can_load_model(session.effective_job) and session.licensed else "unready"
         background_spec = background.format_spec(session.job.background, session.folder)
         edges = "-".join(map(str, session.job.edges.to_json().values()))
-        return f"{matte_key(session.effective_job)[:16]}{stored}{loadable}-{background_spec}-{edges}"
+        light = "" if session.job.light == NONE else f"-{session.job.light}"
+        return f"{matte_key(session.effective_job)[:16]}{stored}{loadable}-{background_spec}-{edges}{light}"
 
     def has_matte(self, session: Session) -> bool:
         """Return True if a matte of just this job is stored that covers the range it keeps."""

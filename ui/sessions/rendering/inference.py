@@ -252,7 +252,7 @@ class InferenceService:
         matte = np.maximum.reduce(list(mattes.values()))
         bg = Transparent() if view == "cutout" else request.job.background
         height, width = matte.shape
-        with self._composers.use(bg, width, height, request.job.edges) as compose:
+        with self._composers.use(bg, width, height, request.job.edges, request.job.light) as compose:
             picture = compose(frame.image, matte, float(pts * request.clip.time_base), frame.alpha)
         return np.asarray(picture, np.uint8), final, True
 

@@ -1,0 +1,39 @@
+"""A drawn shadow on the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from tests.ui.conftest import Server
+from tests.ui.page.test_page import Visit, ready, started
+
+
+def test_a_shadow_is_drawn_kept_and_taken_away(server: Server, visit: Visit, clip: Path) -> None:
+    page = started(server, visit, clip)
+    fold = page.locator("#edges").get_by_role("button", name="Edges and light")
+    switch = page.get_by_label("Draw a shadow")
+    strength = page.locator("#shadow-strength input[type=number]")
+    layer = page.locator(".layer")
+    plain = layer.get_attribute("data-rev")
+    assert plain is not None
+    fold.click()
+    expect(page.locator("#shadow-angle")).to_be_hidden()
+    switch.check()
+    expect(strength).to_be_visible()
+    expect(strength).to_have_value("0.5")
+    expect(layer).not_to_have_attribute("data-rev", plain)  # the picture is asked for anew
+    expect(page.locator("[data-part=picture]")).to_have_attribute("aria-busy", "false")
+    strength.fill("0.8")
+    with page.expect_response(lambda response: "queue/join" in response.url):
+        strength.press("Enter")
+    page.evaluate("window.recorte.settled()")
+    page.reload()
+    ready(page)
+    fold.click()
+    expect(switch).to_be_checked()
+    expect(strength).to_have_value("0.8")
+    switch.uncheck()
+    expect(strength).to_be_hidden()
+    expect(layer).to_have_attribute("data-rev", plain)

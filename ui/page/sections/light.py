@@ -1,0 +1,79 @@
+"""Light between the subject and its background: a drawn shadow, and light around the edges."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+from typing import Self
+
+import gradio as gr
+
+from pipeline.compositing.light import Light, Shadow
+from ui.page.context import Context, EditorSection
+from ui.page.handlers import Updates, language_of, with_error_toasts
+from ui.page.i18n import localized
+from ui.sessions.service import SessionService
+from ui.sessions.session import Session
+
+_LONGEST = 2
+"""End of the slider: a useful length, below what the pipeline accepts."""
+
+
+@dataclass(frozen=True)
+class LightSection(EditorSection):
+    drawn: gr.Checkbox
+    angle: gr.Slider
+    length: gr.Slider
+    softness: gr.Slider
+    strength: gr.Slider
+    wrap: gr.Slider
+
+    @classmethod
+    def render(cls) -> Self:
+        usual = Shadow()
+
+        def slider(name: str, most: float, value: float, step: float, *, visible: bool) -> gr.Slider:
+            label = localized(name.replace("-", "_"))
+            return gr.Slider(
+                0, most, value, step=step, label=label, buttons=[], elem_id=name, visible=visible
+            )
+
+        return cls(
+            drawn=gr.Checkbox(False, label=localized("shadow"), container=False, elem_id="shadow"),
+            angle=slider("shadow-angle", 180, usual.angle, 5, visible=False),
+            length=slider("shadow-length", _LONGEST, usual.length, 0.05, visible=False),
+            softness=slider("shadow-softness", 1, usual.softness, 0.05, visible=False),
+            strength=slider("shadow-strength", 1, usual.strength, 0.05, visible=False),
+            wrap=slider("wrap", 1, 0, 0.05, visible=True),
+        )
+
+    def show(self, session: Session, service: SessionService, language: str) -> Updates:
+        light = session.job.light
+        drawn = light.shadow is not None
+        sliders = self.angle, self.length, self.softness, self.strength
+        values = astuple(light.shadow or Shadow())
+        return {
+            self.drawn: drawn,
+            self.wrap: light.wrap,
+            **{s: gr.Slider(value=value, visible=drawn) for s, value in zip(sliders, values, strict=True)},
+        }
+
+    def wire(self, context: Context) -> None:
+        @with_error_toasts
+        def choose(
+            id: str,
+            drawn: bool,
+            angle: float,
+            length: float,
+            softness: float,
+            strength: float,
+            wrap: float,
+            request: gr.Request,
+        ) -> Updates:
+            shadow = Shadow(angle, length, softness, strength) if drawn else None
+            session = context.service_for(request).choices.choose_light(id, Light(shadow, wrap))
+            return context.show(session, language_of(request))
+
+        sliders = self.angle, self.length, self.softness, self.strength, self.wrap
+        inputs = [context.current, *self.components]
+        for event in (self.drawn.input, *(slider.release for slider in sliders)):
+            event(choose, inputs, context.shown, show_progress="hidden", trigger_mode="always_last")
