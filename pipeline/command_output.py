@@ -80,7 +80,9 @@ def show_progress(steps: Generator[Progress, None, None], output: Path, *, json_
         return
     if sys.stderr.isatty():
         print(file=sys.stderr)
-    print(f"{output}: {frames} frames in {seconds:.1f} s ({frames / seconds:.1f} a second).")
+    count = "1 frame" if frames == 1 else f"{frames} frames"
+    rate = "" if frames == 1 else f" ({frames / seconds:.1f} a second)"
+    print(f"{output}: {count} in {seconds:.1f} s{rate}.")
     for note in last.notes if last else ():
         print(note)
     if last and last.checks:
