@@ -45,6 +45,7 @@ def describe_session(theirs: SessionService, session: Session, language: str) ->
             frames=clip.frames,
             duration=clip.duration,
             sound=bool(clip.sound),
+            picture=clip.is_picture,
         ),
         model=job.model,
         background=choices["background"],

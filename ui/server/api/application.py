@@ -6,7 +6,18 @@ from fastapi import FastAPI
 from fastapi.responses import Response
 
 from ui.addresses import API_DOCUMENTATION, API_PREFIX
-from ui.server.api import description, documentation, files, frames, listings, runs, sessions, uploads
+from ui.server.api import (
+    cutouts,
+    description,
+    documentation,
+    events,
+    files,
+    frames,
+    listings,
+    runs,
+    sessions,
+    uploads,
+)
 from ui.server.api.errors import add_error_handlers
 from ui.server.api.schemas import PROBLEMS
 from ui.server.api.threads import ApiThreads
@@ -15,6 +26,8 @@ from ui.server.uploads import Uploads
 from ui.sessions.service import SessionService
 
 _READ_THREADS, _READ_THREADS_PER_USER = 8, 4
+_CHANGE_THREADS, _CHANGE_THREADS_PER_USER = 8, 4
+"""Threads in which uploads are looked at, which takes seconds."""
 
 
 def create_api(service: SessionService, store: Uploads) -> FastAPI:
@@ -34,10 +47,13 @@ def create_api(service: SessionService, store: Uploads) -> FastAPI:
     add_error_handlers(api)
     reading = ApiThreads(_READ_THREADS, _READ_THREADS_PER_USER)
     api.include_router(listings.router(service, reading))
-    api.include_router(sessions.router(service, reading, store))
+    changing = ApiThreads(_CHANGE_THREADS, _CHANGE_THREADS_PER_USER)
+    streams = events.Streams()
+    api.include_router(sessions.router(service, reading, changing, store))
     api.include_router(frames.router(service))
-    api.include_router(runs.router(service, reading))
+    api.include_router(runs.router(service, reading, streams))
     api.include_router(files.router(service, reading))
+    api.include_router(cutouts.router(service, reading, changing, store, streams))
     api.include_router(uploads.router(ResumableUploads(store)))
     api.add_exception_handler(uploads.UnsupportedVersion, uploads.answer_unsupported_version)
     api.add_middleware(uploads.TusMiddleware)

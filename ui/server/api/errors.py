@@ -122,7 +122,7 @@ def _answer_invalid(request: Request, error: Exception) -> Response:
     """Answer values that the schema refuses; the places are named, the values are not."""
     assert isinstance(error, RequestValidationError)
     places = [{"at": _place(each), "message": str(each["msg"])} for each in error.errors()[:_MAX_PLACES]]
-    if any(each["type"] == "json_invalid" for each in error.errors()):
+    if any(each["type"] == "json_invalid" and each["loc"][0] == "body" for each in error.errors()):
         return problem(request, 400, text.translate_access(language_of(request), "unreadable"), errors=places)
     sentence = text.translate_access(
         language_of(request), "invalid", places=", ".join(place["at"] for place in places)

@@ -14,6 +14,8 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 from fastapi import Request
@@ -27,16 +29,27 @@ from ui.visitor import user_id_of
 
 POLL_SECONDS = 0.5
 KEEP_ALIVE_SECONDS = 15.0
+LONGEST_STREAM_SECONDS = 600.0
+"""A client then asks anew, and is authenticated anew."""
 MOST_STREAMS = 20
 """Streams of one user at once."""
 
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # a proxy is not to collect events
 
+Waited = TypeVar("Waited", bound="CanFinish")
+
 ReadRun = Callable[[], Awaitable[Run]]
 
 
+class CanFinish(Protocol):
+    """Run that can be waited for."""
+
+    @property
+    def finished(self) -> bool: ...
+
+
 class Streams:
-    """Open streams of events, counted by user."""
+    """Open streams of events, and requests that wait for a run, counted by user."""
 
     def __init__(self) -> None:
         self._open: Counter[UUID | None] = Counter()
@@ -53,6 +66,26 @@ class Streams:
             self._counted(user, _events(run, read, last)), media_type="text/event-stream", headers=_HEADERS
         )
 
+    async def wait(
+        self, user: UUID | None, run: Waited, read: Callable[[], Awaitable[Waited]], seconds: float
+    ) -> Waited:
+        """Return a run once it has ended, or as it is after `seconds`.
+
+        If too many requests of the user wait already, it is returned as it is at once.
+        """
+        if self._open[user] >= MOST_STREAMS:
+            return run
+        self._open[user] += 1
+        try:
+            until = time.monotonic() + seconds
+            while not run.finished and (left := until - time.monotonic()) > 0:
+                await asyncio.sleep(min(POLL_SECONDS, left))
+                with suppress(DatabaseAway):
+                    run = await read()
+            return run
+        finally:
+            self._open[user] -= 1
+
     async def _counted(self, user: UUID | None, events: AsyncIterator[str]) -> AsyncIterator[str]:
         self._open[user] += 1
         try:
@@ -63,7 +96,8 @@ class Streams:
 
 
 async def _events(run: Run, read: ReadRun, last: str | None) -> AsyncIterator[str]:
-    sent, sent_at = last, time.monotonic()
+    began = time.monotonic()
+    sent, sent_at = last, began
     yield f"retry: {round(POLL_SECONDS * 4000)}\n\n"
     while True:
         id = event_id(run)
@@ -73,7 +107,7 @@ async def _events(run: Run, read: ReadRun, last: str | None) -> AsyncIterator[st
         elif time.monotonic() - sent_at >= KEEP_ALIVE_SECONDS:
             yield ": still here\n\n"
             sent_at = time.monotonic()
-        if _has_ended(run):
+        if _has_ended(run) or time.monotonic() - began >= LONGEST_STREAM_SECONDS:
             return
         await asyncio.sleep(POLL_SECONDS)
         try:

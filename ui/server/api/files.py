@@ -24,7 +24,7 @@ _MATTE_TYPE = "video/x-matroska"
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 
 
-def _responses(*types: str) -> dict[int | str, dict[str, Any]]:
+def describe_file(*types: str) -> dict[int | str, dict[str, Any]]:
     """Return the description of the responses with a file of one of these types."""
     content = dict.fromkeys(types, _BYTES)
     return {
@@ -52,18 +52,18 @@ def router(service: SessionService, threads: ApiThreads) -> APIRouter:
     async def send_result(id: UUID, request: Request) -> Response:
         def find() -> Response:
             path, mime, name = service.for_owner(user_id_of(request)).find_result(str(id))
-            return _send(request, path, mime, name)
+            return send_file(request, path, mime, name)
 
         return await threads.run(request, find)
 
     async def send_matte(id: UUID, request: Request) -> Response:
         def find() -> Response:
             path, name = service.for_owner(user_id_of(request)).matte(str(id))
-            return _send(request, path, _MATTE_TYPE, name)
+            return send_file(request, path, _MATTE_TYPE, name)
 
         return await threads.run(request, find)
 
-    @routes.get("/results/{id}", response_class=Response, responses=_responses(*mimes))
+    @routes.get("/results/{id}", response_class=Response, responses=describe_file(*mimes))
     async def get_result(
         id: UUID,
         request: Request,
@@ -81,7 +81,7 @@ def router(service: SessionService, threads: ApiThreads) -> APIRouter:
         """Return the headers of a result."""
         return await send_result(id, request)
 
-    @routes.get("/sessions/{id}/matte", response_class=Response, responses=_responses(_MATTE_TYPE))
+    @routes.get("/sessions/{id}/matte", response_class=Response, responses=describe_file(_MATTE_TYPE))
     async def get_matte(
         id: UUID, request: Request, range: str | None = Header(None, max_length=1000)
     ) -> Response:
@@ -116,7 +116,11 @@ class _Download(FileResponse):
             await response(scope, receive, send)
 
 
-def _send(request: Request, path: Path, mime: str, name: str) -> Response:
+def send_file(request: Request, path: Path, mime: str, name: str) -> Response:
+    """Return the response with a file, or the part of it that the request asks for.
+
+    `name` is what to save it under.
+    """
     headers = dict(_CACHED)
     if "sha-256" in request.headers.get("want-repr-digest", "").lower():
         state = file_state(path)
@@ -126,7 +130,7 @@ def _send(request: Request, path: Path, mime: str, name: str) -> Response:
     response = _Download(path, media_type=mime, filename=name, headers=headers, stat_result=path.stat())
     known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
     etag = response.headers["etag"]
-    if known & {etag, "*"}:
+    if request.method != "POST" and known & {etag, "*"}:
         return Response(status_code=304, headers=_CACHED | {"ETag": etag})
     return response
 

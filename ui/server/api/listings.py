@@ -73,5 +73,6 @@ def _describe_format(service: SessionService, form: formats.Format, language: st
         content=form.content,
         alpha=form.alpha,
         sound=form.sound_codec is not None,
+        still=form.still,
         hardware=service.frames.has_hardware_encoder(form),
     )

@@ -23,10 +23,9 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def router(service: SessionService, threads: ApiThreads) -> APIRouter:
+def router(service: SessionService, threads: ApiThreads, streams: events.Streams) -> APIRouter:
     """Build the routes of runs."""
     routes = APIRouter(tags=["Runs"])
-    streams = events.Streams()
 
     @routes.post("/sessions/{id}/runs", status_code=202)
     async def start_run(

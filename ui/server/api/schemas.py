@@ -14,7 +14,7 @@ from pipeline.compositing.edges import MAX_PIXELS, Despill
 from pipeline.formats import Quality
 from pipeline.job import Sound
 
-_STRICT = ConfigDict(use_attribute_docstrings=True, extra="forbid")
+STRICT = ConfigDict(use_attribute_docstrings=True, extra="forbid")
 _RATE = r"^[0-9]{1,12}(\.[0-9]{1,6}|/[1-9][0-9]{0,11})?$"
 
 Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
@@ -103,6 +103,8 @@ class Format(Schema):
     alpha: bool
     """Whether it may be transparent."""
     sound: bool
+    still: bool
+    """Whether it is of one picture, and not of a video."""
     hardware: bool
     """Whether a device of the server encodes it."""
 
@@ -164,12 +166,14 @@ class Clip(Schema):
     duration: float
     """In seconds."""
     sound: bool
+    picture: bool
+    """Whether it is one picture, and no video."""
 
 
 class Point(Schema):
     """Point of a mark."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     x: Number
     y: Number
@@ -182,7 +186,7 @@ class Point(Schema):
 class Stroke(Schema):
     """Brush stroke, which paints the matte of its frame."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     path: list[tuple[Number, Number]] = Field(min_length=1, max_length=prompts.MOST_VERTICES)
     """Corners, x before y."""
@@ -194,7 +198,7 @@ class Stroke(Schema):
 class Prompt(Schema):
     """Marks of one object on one frame."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     time: Number = 0.0
     points: list[Point] = []
@@ -209,7 +213,7 @@ class Prompt(Schema):
 class Object(Schema):
     """Object that marks belong to."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     number: int = Field(ge=1, le=9999)
     name: str = Field(default="", max_length=200)
@@ -220,7 +224,7 @@ class Object(Schema):
 class Prompts(Schema):
     """All marks of a session."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     prompts: list[Prompt]
     objects: list[Object] = Field(default=[], max_length=99)
@@ -230,7 +234,7 @@ class Prompts(Schema):
 class Edges(Schema):
     """How the edges of the matte are treated; lengths in pixels of a frame 720 high."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     clean: bool = True
     """Remove the old background's colour from semi-transparent pixels."""
@@ -242,7 +246,7 @@ class Edges(Schema):
 class Shadow(Schema):
     """Shadow that the subject throws on a level ground."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     angle: float = Field(default=60.0, ge=-360, le=360)
     """Where it falls, degrees: 0 to the right, 90 away from the viewer, 180 to the left."""
@@ -255,7 +259,7 @@ class Shadow(Schema):
 class Light(Schema):
     """What connects the subject with its background."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     shadow: Shadow | None = None
     """null: no shadow is drawn."""
@@ -263,8 +267,8 @@ class Light(Schema):
     """Share of the background's light that falls on the subject's edges."""
 
 
-class Choices(Schema):
-    """What is done with a session's video; a program that changes it sends only what is to change."""
+class PlainChoices(Schema):
+    """What is done with a session's video, but for its edges and its light."""
 
     model: str = Field(default="", max_length=100)
     background: str = Field(default="", max_length=1000)
@@ -277,9 +281,6 @@ class Choices(Schema):
     quality: Quality = "high"
     sound: Sound = "own"
     """Sound of the video itself, of the background video, or none."""
-    edges: Edges = Edges()
-    light: Light = Light()
-    """Chosen as a whole."""
     rate: str | None = Field(default=None, pattern=_RATE)
     """Constant frame rate as a number or a fraction, such as "30000/1001"; null: as in the video."""
     hardware: bool = False
@@ -290,6 +291,14 @@ class Choices(Schema):
     """Find the alpha along edges anew, where the weights for it are present."""
     classes: list[Annotated[str, Field(max_length=100)]] = Field(default=[], max_length=200)
     """Classes that are the subject, for a model that knows classes."""
+
+
+class Choices(PlainChoices):
+    """What is done with a session's video; a program that changes it sends only what is to change."""
+
+    edges: Edges = Edges()
+    light: Light = Light()
+    """Chosen as a whole."""
 
 
 class Session(SessionSummary, Choices):
@@ -309,7 +318,7 @@ class Session(SessionSummary, Choices):
 class SessionChanges(Choices):
     """Changes of a session; what is not sent stays."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     name: str = Field(default="", max_length=1000)
     """An empty name changes nothing; a long one is cut."""
@@ -319,7 +328,7 @@ class SessionChanges(Choices):
 class UploadReference(Schema):
     """Finished upload, of which a session is made."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     upload: str = Field(max_length=100)
     """Last part of the upload's address."""

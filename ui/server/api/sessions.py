@@ -6,7 +6,7 @@ import base64
 import binascii
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from anyio import to_thread
@@ -35,14 +35,21 @@ _FORM = {
     "properties": {"file": {"type": "string", "format": "binary"}},
     "required": ["file"],
 }
-_CHANGE_THREADS, _CHANGE_THREADS_PER_USER = 8, 4
-"""Threads in which uploads are looked at, which takes seconds."""
+VIDEO_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {"schema": _FORM},
+            "application/json": {"schema": schemas.UploadReference.model_json_schema()},
+        },
+    }
+}
+"""Description of the body that `read_video` reads."""
 
 
-def router(service: SessionService, threads: ApiThreads, uploads: Uploads) -> APIRouter:
+def router(service: SessionService, threads: ApiThreads, changing: ApiThreads, uploads: Uploads) -> APIRouter:
     """Build the routes below `/sessions`."""
     routes = APIRouter(prefix="/sessions", tags=["Sessions"])
-    changing = ApiThreads(_CHANGE_THREADS, _CHANGE_THREADS_PER_USER)
 
     @routes.get("")
     async def list_sessions(
@@ -84,19 +91,11 @@ def router(service: SessionService, threads: ApiThreads, uploads: Uploads) -> AP
     @routes.post(
         "",
         status_code=201,
-        openapi_extra={
-            "requestBody": {
-                "required": True,
-                "content": {
-                    "multipart/form-data": {"schema": _FORM},
-                    "application/json": {"schema": schemas.UploadReference.model_json_schema()},
-                },
-            }
-        },
+        openapi_extra=VIDEO_BODY,
     )
     async def create_session(request: Request, response: Response) -> schemas.Session:
         """Make a session of a video: the one in the form, or that of a finished upload."""
-        path = await _uploaded(uploads, request)
+        path = await read_video(uploads, request)
 
         def create() -> schemas.Session:
             theirs = service.for_owner(user_id_of(request))
@@ -148,7 +147,7 @@ def router(service: SessionService, threads: ApiThreads, uploads: Uploads) -> AP
     return routes
 
 
-async def _uploaded(uploads: Uploads, request: Request) -> Path:
+async def read_video(uploads: Uploads, request: Request) -> Path:
     """Return the file that a request brings or names. Raises what `Uploads.receive` does, and WrongType."""
     if is_form(request.headers):
         return await uploads.receive(request)

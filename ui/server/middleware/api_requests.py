@@ -11,7 +11,7 @@ from ui.addresses import API_PREFIX
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
 _ADDRESS = re.compile(rf"{API_PREFIX}(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+")
 
-_FORMS = {f"{API_PREFIX}/sessions"}
+_FORMS = {f"{API_PREFIX}/sessions", f"{API_PREFIX}/cutouts"}
 _UPLOAD = re.compile(rf"{API_PREFIX}/uploads/[^/]+")
 
 

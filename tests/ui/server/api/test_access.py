@@ -332,5 +332,6 @@ def test_models_and_formats_are_listed(team: Api) -> None:
         "content": "picture",
         "alpha": True,
         "sound": True,
+        "still": False,
         "hardware": formats["webm"]["hardware"],
     }

@@ -217,6 +217,15 @@ def test_a_silent_stream_is_kept_alive(team: Api, session: str, monkeypatch: pyt
     assert text.count(": still here") == 2 and len(read_events(text)) == 2
 
 
+def test_a_long_stream_ends_so_that_its_client_is_authenticated_anew(
+    team: Api, session: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "LONGEST_STREAM_SECONDS", 0.0)
+    run = team.program("Ana").post(f"/sessions/{session}/runs").json()["id"]
+    told = read_events(team.program("Ana").get(f"/runs/{run}/events").text)
+    assert [id for id, _ in told] == ["queued-1"]
+
+
 def test_a_user_may_open_so_many_streams(team: Api, session: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "MOST_STREAMS", 0)
     run = team.program("Ana").post(f"/sessions/{session}/runs").json()["id"]

@@ -25,7 +25,8 @@ def test_a_session_is_read_renamed_starred_and_deleted(team: Api) -> None:
     client = team.program("Ana")
     told = client.get(f"/sessions/{id}").json()
     assert (told["id"], told["name"], told["state"], told["starred"]) == (id, "Beach.mp4", "ready", False)
-    assert told["clip"] == {"width": 160, "height": 90, "frames": 12, "duration": 0.5, "sound": False}
+    clip = {"width": 160, "height": 90, "frames": 12, "duration": 0.5, "sound": False, "picture": False}
+    assert told["clip"] == clip
     assert (told["model"], told["format"], told["background"]) == ("grabcut", "mp4", "#00b140")
     assert [each["id"] for each in told["results"]] == [result] and told["queue_position"] is None
     changed = client.patch(f"/sessions/{id}", json={"name": "Sea", "starred": True}).json()
