@@ -7,9 +7,7 @@ import tempfile
 from fractions import Fraction
 from typing import cast
 
-import av
 import numpy as np
-from av.filter import Graph
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
@@ -81,6 +79,10 @@ def convert_deep_to_srgb(pixels: NDArray[np.uint16], profile: bytes | None) -> N
 
 def _apply_table(rgb: NDArray[np.uint16], table: NDArray[np.uint8]) -> NDArray[np.uint16]:
     """Apply a table of `_NODES`³ colours to `[H, W, 3]` by FFmpeg's tetrahedral interpolation."""
+    # Here, for the server's process converts small pictures only, and is not to load FFmpeg.
+    import av
+    from av.filter import Graph
+
     lines = [f"LUT_3D_SIZE {_NODES}", *("{:.6f} {:.6f} {:.6f}".format(*row) for row in table / 255)]
     graph, (height, width) = Graph(), rgb.shape[:2]
     with write_errors("table of colours"), tempfile.NamedTemporaryFile("w", suffix=".cube") as file:
