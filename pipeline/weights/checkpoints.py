@@ -17,8 +17,10 @@ _SHOWN = 3
 """Names of each kind that an error lists at most."""
 
 
-def read(path: Path) -> dict[str, Tensor]:
+def read(path: Path, within: str | None = None) -> dict[str, Tensor]:
     """Read the tensors of a checkpoint by their names, on the CPU.
+
+    `within` is the name of the one entry that a pickle may have, which then holds the tensors.
 
     `.safetensors` holds nothing else; `.pth`, `.pt` and `.bin` are pickles, of which torch reads tensors and
     plain containers alone (`weights_only`). Raises WeightsError for a file that is missing, damaged, of
@@ -45,6 +47,8 @@ def read(path: Path) -> dict[str, Tensor]:
     # A damaged archive or pickle fails wherever its reader happens to stumble.
     except (SafetensorError, RuntimeError, EOFError, ValueError, LookupError, TypeError) as error:
         raise WeightsError("weights.no_checkpoint", file=path.name, folder=str(path.parent)) from error
+    if within is not None and isinstance(tensors, Mapping) and tensors.keys() == {within}:
+        tensors = tensors[within]
     if not isinstance(tensors, Mapping) or not all(
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in tensors.items()
     ):

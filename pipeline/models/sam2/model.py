@@ -29,10 +29,12 @@ _SIDE = 512
 
 
 class Sam2:
-    """The model. Its cache depends on frames alone; each stream has its own memory."""
+    """The model, or another with such a network. Its cache depends on frames alone; each stream has its own
+    memory."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, label: str = "SAM 2") -> None:
         self._network = network
+        self._label = label
         self._embed = Embeddings(network.embed)
 
     def predict(self, frames: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:
@@ -40,7 +42,7 @@ class Sam2:
         track = self._track(state)
         for image, prompt in frames:
             if not track.started and not (prompt and prompt.initialises):
-                raise PromptError("marks.needed", label="SAM 2")
+                raise PromptError("marks.needed", label=self._label)
             answer = track.step(image, None if prompt is None else _point_prompt(prompt, image))
             confidence = answer.presence * answer.scores[0]
             yield Prediction(self._matte(answer.logits[0], image), confidence, state=track.state)
@@ -49,7 +51,7 @@ class Sam2:
         """As `OffersCandidates.candidates`; only one for an unambiguous prompt."""
         image, prompt = frame
         if not prompt or not prompt.initialises:
-            raise PromptError("marks.needed", label="SAM 2")
+            raise PromptError("marks.needed", label=self._label)
         answer = self._track().candidates(image, prompt)
         return [
             Candidate(self._matte(logits, image), score)
