@@ -16,7 +16,7 @@ from ui.server.api import events, schemas
 from ui.server.api.answers import describe_run
 from ui.server.api.files import describe_file, send_file
 from ui.server.api.problems import problem
-from ui.server.api.sessions import VIDEO_BODY, read_video
+from ui.server.api.sessions import FILE_BODY, read_file
 from ui.server.api.threads import ApiThreads
 from ui.server.uploads import Uploads
 from ui.sessions.runs import Run
@@ -74,7 +74,7 @@ def router(
         responses={
             200: describe_file(*mimes)[200] | {"description": "The result, which `Prefer` waited for"}
         },
-        openapi_extra=VIDEO_BODY,
+        openapi_extra=FILE_BODY,
     )
     async def create_cutout(
         request: Request,
@@ -90,7 +90,7 @@ def router(
         picture it is the finished file without that, too.
         """
         marks = _read_prompts(options.prompts)
-        path = await read_video(uploads, request)
+        path = await read_file(uploads, request)
 
         def start() -> tuple[Run, bool]:
             theirs = service.for_owner(user_id_of(request))

@@ -6,7 +6,7 @@ import base64
 import binascii
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from anyio import to_thread
@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from db.models import State
 from db.repository import Cursor
+from pipeline.compositing.background import Fit
 from ui.addresses import API_PREFIX
 from ui.server.api import schemas
 from ui.server.api.answers import describe_session, summarise_session
@@ -35,7 +36,7 @@ _FORM = {
     "properties": {"file": {"type": "string", "format": "binary"}},
     "required": ["file"],
 }
-VIDEO_BODY: dict[str, Any] = {
+FILE_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
@@ -44,7 +45,7 @@ VIDEO_BODY: dict[str, Any] = {
         },
     }
 }
-"""Description of the body that `read_video` reads."""
+"""Description of the body that `read_file` reads."""
 
 
 def router(service: SessionService, threads: ApiThreads, changing: ApiThreads, uploads: Uploads) -> APIRouter:
@@ -91,11 +92,11 @@ def router(service: SessionService, threads: ApiThreads, changing: ApiThreads, u
     @routes.post(
         "",
         status_code=201,
-        openapi_extra=VIDEO_BODY,
+        openapi_extra=FILE_BODY,
     )
     async def create_session(request: Request, response: Response) -> schemas.Session:
         """Make a session of a video: the one in the form, or that of a finished upload."""
-        path = await read_video(uploads, request)
+        path = await read_file(uploads, request)
 
         def create() -> schemas.Session:
             theirs = service.for_owner(user_id_of(request))
@@ -138,6 +139,31 @@ def router(service: SessionService, threads: ApiThreads, changing: ApiThreads, u
 
         return await threads.run(request, replace)
 
+    @routes.put("/{id}/background", openapi_extra=FILE_BODY)
+    async def replace_background(
+        id: UUID,
+        request: Request,
+        kind: Annotated[Literal["picture", "video"], Query(description="What the file is")],
+        fit: Annotated[Fit, Query(description="How it is laid on the frame")] = "fill",
+        hold: Annotated[bool, Query(description="Hold a short video's last frame")] = False,
+    ) -> schemas.Session:
+        """Put a picture or a video behind the subject: the one in the form, or that of a finished upload."""
+        theirs = service.for_owner(user_id_of(request))
+        await threads.run(request, lambda: theirs.read(str(id)))  # before anything is sent
+        path = await read_file(uploads, request)
+
+        def replace() -> schemas.Session:
+            try:
+                if kind == "picture":
+                    session = theirs.choices.choose_picture(str(id), path, path.name, fit)
+                else:
+                    session = theirs.choices.choose_video(str(id), path, path.name, fit, hold)
+            finally:
+                uploads.discard(path)
+            return describe_session(theirs, session, language_of(request))
+
+        return await changing.run(request, replace)
+
     @routes.delete("/{id}", status_code=204)
     async def delete_session(id: UUID, request: Request) -> Response:
         """Delete a session with its video and its results; its run is stopped first."""
@@ -147,7 +173,7 @@ def router(service: SessionService, threads: ApiThreads, changing: ApiThreads, u
     return routes
 
 
-async def read_video(uploads: Uploads, request: Request) -> Path:
+async def read_file(uploads: Uploads, request: Request) -> Path:
     """Return the file that a request brings or names. Raises what `Uploads.receive` does, and WrongType."""
     if is_form(request.headers):
         return await uploads.receive(request)

@@ -11,7 +11,7 @@ from ui.addresses import API_PREFIX
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
 _ADDRESS = re.compile(rf"{API_PREFIX}(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+")
 
-_FORMS = {f"{API_PREFIX}/sessions", f"{API_PREFIX}/cutouts"}
+_FORMS = re.compile(rf"POST {API_PREFIX}/(sessions|cutouts)|PUT {API_PREFIX}/sessions/[^/]+/background")
 _UPLOAD = re.compile(rf"{API_PREFIX}/uploads/[^/]+")
 
 
@@ -24,7 +24,7 @@ def is_streamed(method: str, path: str, headers: Headers) -> bool:
     """Return True for a file that is on its way to the disk, which bounds it itself."""
     if method == "PATCH":
         return _UPLOAD.fullmatch(path) is not None
-    return method == "POST" and path in _FORMS and is_form(headers)
+    return _FORMS.fullmatch(f"{method} {path}") is not None and is_form(headers)
 
 
 def is_allowed(method: str, path: str) -> bool:
