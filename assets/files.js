@@ -24,8 +24,10 @@ function t(key, fields) {
  * @param {string} accept
  */
 function faultOf(file, accept) {
-  if (!fits(file, accept))
-    return t(accept.includes("image") ? "no_picture" : "no_video", { name: file.name });
+  if (!fits(file, accept)) {
+    const videos = accept.includes("video") && (accept.includes("image") ? "no_clip" : "no_video");
+    return t(videos || "no_picture", { name: file.name });
+  }
   if (!MOST || file.size <= MOST) return "";
   const most = (MOST / 1e6).toLocaleString(document.documentElement.lang, { maximumFractionDigits: 1 });
   return t("too_large", { name: file.name, most: `${most} MB` });

@@ -83,6 +83,7 @@ import { state } from "./state.js";
 onRender(() => {
   watchPace();
   part.stage.classList.toggle("empty", !state.value);
+  part.stage.classList.toggle("one-frame", state.value?.frames === 1);
   drawPicture();
   drawCrop();
   drawMarks();

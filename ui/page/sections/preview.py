@@ -36,8 +36,11 @@ class PreviewSection(EditorSection):
 
     def show(self, session: Session, service: SessionService, language: str) -> Updates:
         """Show the previews that are cached for the session as it is."""
+        if session.clip.is_picture:  # the stage shows its only frame
+            return {self.gallery: gr.HTML("", visible=False), self.make: gr.Button(visible=False)}
         cached = service.frames.cached_previews(session)
-        return {self.gallery: _gallery(service.frames, session, cached, language)}
+        gallery = _gallery(service.frames, session, cached, language)
+        return {self.gallery: gallery, self.make: gr.Button(visible=True)}
 
     def wire(self, context: Context) -> None:
         frames = context.service.frames
@@ -94,4 +97,4 @@ def _gallery(
     if making:
         status = markup.status(text.translate(language, "previewing", done=len(numbers), total=PREVIEWS))
     classes = "previews tall" if session.clip.height > session.clip.width else "previews"
-    return gr.HTML(f'{status}<div class="{classes}">{"".join(thumbnails)}</div>')
+    return gr.HTML(f'{status}<div class="{classes}">{"".join(thumbnails)}</div>', visible=True)

@@ -68,6 +68,7 @@ class ResultSection(EditorSection):
     sound: gr.Checkbox
     whose: gr.Radio
     """The source of the sound, where there are several."""
+    advanced: gr.Accordion
     rate: gr.Dropdown
     hardware: gr.Checkbox
     make: gr.Button
@@ -117,7 +118,9 @@ class ResultSection(EditorSection):
             elem_id="whose",
             elem_classes="steps",
         )
-        with gr.Accordion(localized("advanced"), open=False, elem_id="advanced", elem_classes="fold"):
+        with gr.Accordion(
+            localized("advanced"), open=False, elem_id="advanced", elem_classes="fold"
+        ) as advanced:
             rate = gr.Dropdown(
                 [(localized("rate_own"), ""), *_RATES.items()],
                 value="",
@@ -135,6 +138,7 @@ class ResultSection(EditorSection):
             crop,
             sound,
             whose,
+            advanced,
             rate,
             hardware,
             make=gr.Button(localized("make"), variant="primary", elem_id="make", render=False),
@@ -172,6 +176,7 @@ class ResultSection(EditorSection):
             self.sound: gr.Checkbox(value=job.sound != "none", visible=audible and own and not choice),
             self.whose: gr.Radio(_sound_choices(language, own=own), value=source, visible=audible and choice),
             self.crop: job.crop or "",
+            self.advanced: gr.Accordion(visible=not form.still),
             self.rate: "" if job.rate is None else str(job.rate),
             self.hardware: gr.Checkbox(value=job.hardware, visible=hardware),
             **self.show_downloads(session, language),
@@ -184,7 +189,7 @@ class ResultSection(EditorSection):
         status = _run_status(session, service, language)
         return {
             self.make: gr.Button(
-                text.translate(language, "continue" if session.can_resume else "make"),
+                text.translate(language, _make_label(session)),
                 visible=not session.running,
                 interactive=session.running or _can_run(session, service.frames),
             ),
@@ -290,6 +295,13 @@ def _format_choices(language: str, *, still: bool) -> list[tuple[str, str]]:
     """Return the formats of a picture ("still") or of a video."""
     fitting = (form for form in formats.FORMATS.values() if form.still == still)
     return [(text.translate_format_name(language, f.key, f.label), f.key) for f in fitting]
+
+
+def _make_label(session: Session) -> str:
+    """Return the key of the label of the button that starts a run."""
+    if session.can_resume:
+        return "continue"
+    return "make_picture" if session.clip.is_picture else "make"
 
 
 def _sound_choices(language: str, *, own: bool) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""The empty page: what it is for, the area to drop a video on, clips to try, and files dropped elsewhere."""
+"""The empty page: what it is for, the area to drop a clip on, clips to try, and files dropped elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ui import text
 from ui.addresses import MEDIA_PREFIX
 from ui.page import scripts
 from ui.page.context import Context, EditorSection
-from ui.page.file_types import VIDEO_FILE_TYPES, is_still_picture
+from ui.page.file_types import CLIP_FILE_TYPES, is_still_picture
 from ui.page.handlers import (
     UPLOAD_HANDLED_JS,
     UPLOAD_OPTIONS,
@@ -76,7 +76,7 @@ class UploadSection(EditorSection):
                 drop = gr.File(
                     label=localized("drop"),
                     show_label=False,
-                    file_types=VIDEO_FILE_TYPES,
+                    file_types=CLIP_FILE_TYPES,
                     file_count="single",
                     type="filepath",
                     elem_id="drop",

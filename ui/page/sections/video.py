@@ -36,7 +36,7 @@ class VideoSection(EditorSection):
         clip = session.clip
         facts = text.translate(
             language,
-            "facts",
+            "facts_picture" if clip.is_picture else "facts",
             width=clip.width,
             height=clip.height,
             length=text.format_duration(clip.duration, language),
@@ -46,6 +46,7 @@ class VideoSection(EditorSection):
         remarks = [text.translate(language, f"remark_{remark}", count=clip.mended) for remark in clip.remarks]
         return {
             self.name: session.row.name,
+            self.another: text.translate(language, "another_picture" if clip.is_picture else "another"),
             self.facts: "".join(markup.paragraph(sentence) for sentence in (facts, *remarks)),
         }
 
