@@ -187,7 +187,7 @@ def test_a_hanging_model_is_killed_and_the_next_job_runs(worker: Worker, clip: P
     sink = Sink()
     run = InferenceClient(worker).process
     # Long enough for a new process to begin with the next job on a busy machine.
-    with closing(Runner(sink, run, kill=worker.kill, stall_seconds=20)) as runner:
+    with closing(Runner(sink, run, kill=worker.kill, stall_seconds=18)) as runner:
         runner.submit("stuck", Job(clip, tmp_path / "stuck.mp4", model="hanging"))
         runner.submit("good", Job(clip, tmp_path / "good.mp4", model="threshold"))
         until(lambda: len(sink.ends()) == 2)
