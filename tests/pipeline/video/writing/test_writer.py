@@ -15,7 +15,8 @@ import pytest
 
 from pipeline import formats
 from pipeline.errors import InputError, RunError
-from pipeline.formats import FORMATS, QUALITIES, Format, Hardware
+from pipeline.formats import QUALITIES, Format, Hardware
+from pipeline.formats.format import quality_options
 from pipeline.video.audio.audio_mux import AudioMuxer
 from pipeline.video.audio.audio_read import AudioRange
 from pipeline.video.hardware import has_any_hardware_encoder, has_hardware_encoder
@@ -33,6 +34,9 @@ from tests.rendered import subject_over_background
 ROOT = Path(__file__).resolve().parents[4]
 NTSC = Fraction(30000, 1001)
 RATE = (Fraction(1, 24), Fraction(24))
+FORMATS = {key: form for key, form in formats.FORMATS.items() if not form.still}
+"""Those of moving pictures; a single one has a writer and tests of its own."""
+
 ALPHA = [key for key, form in FORMATS.items() if form.alpha]
 DEEP = [key for key, form in FORMATS.items() if form.supports_high_bit_depth(False)]
 EVEN = {"mkv", "mp4", "hevc", "matte", "pair"}
@@ -512,7 +516,7 @@ def test_verification_reports_each_difference(changed: dict[str, Any], said: str
 def test_a_working_hardware_encoder_is_used(tmp_path: Path) -> None:
     # Another encoder of the processor in the place of a card's.
     form = replace(
-        FORMATS["mp4"], hardware=Hardware("mpeg4", formats._quality_options("qmin", 9, 6, 3, 2), options={})
+        FORMATS["mp4"], hardware=Hardware("mpeg4", quality_options("qmin", 9, 6, 3, 2), options={})
     )
     assert has_hardware_encoder(form)
     with create_output(tmp_path / "out.mp4", form, StreamSpec(64, 64, *RATE), hardware=True) as output:
