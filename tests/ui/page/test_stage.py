@@ -925,7 +925,8 @@ def test_a_single_object_is_one_chip_and_is_not_written_into_its_marks(
 ) -> None:
     page = opened()
     assert chips(page) == ["Object 1"]
-    expect(page.locator("[data-part=objects] button:visible")).to_have_count(2)
+    # Its chip, and the ways to another one: a new object, and words.
+    expect(page.locator("[data-part=objects] button:visible")).to_have_count(3)
     click(page, 100, 100)
     settled(page, fake, 1)
     assert "object" not in fake.prompts[0]

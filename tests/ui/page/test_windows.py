@@ -186,7 +186,8 @@ def test_a_file_of_another_kind_is_refused_in_spanish(
     refused = page.locator("#refused")
     upload(page, letter)
     expect(refused).to_have_text(
-        "carta.txt: esto no es un vídeo. Elige un archivo MP4, MOV, MKV o WebM, por ejemplo."
+        "carta.txt: esto no es un vídeo ni una imagen. "
+        "Elige un archivo MP4, MOV, MKV, WebM, JPEG o PNG, por ejemplo."
     )
     upload(page, clip)
     ready(page)
