@@ -48,7 +48,7 @@ class Shadow:
 
 @dataclass(frozen=True)
 class Light:
-    """What connects the subject with its background."""
+    """Shadow and light that connect the subject with its background."""
 
     shadow: Shadow | None = None
     """None: no shadow is drawn."""
@@ -92,14 +92,20 @@ def cast_shadow(alpha: Matte, shadow: Shadow) -> Matte:
     from there, as a light far away throws it on a level ground. It is blurred more where it fell farther.
     """
     height, width = alpha.shape
-    scale = min(1.0, _SIDE / height)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    size = _grid_size(alpha)
     small = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), np.float32)
     dark = np.zeros_like(small)
     for part, top, bottom in _parts(small):
         np.maximum(dark, _throw(part, top, bottom, shadow), out=dark)
     shade = cv2.resize(dark * shadow.strength, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(np.rint(np.clip(shade, 0, 255)), np.uint8)
+
+
+def _grid_size(alpha: Matte) -> tuple[int, int]:
+    """Return the width and height of the grid on which a frame's shadow and light are blurred."""
+    height, width = alpha.shape
+    scale = min(1.0, _SIDE / height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _parts(small: np.ndarray) -> list[tuple[np.ndarray, int, int]]:
@@ -165,8 +171,7 @@ def wrap_light(image: Pixels, alpha: Matte, behind: Pixels, strength: float) -> 
     uint8.
     """
     height, width = alpha.shape
-    scale = min(1.0, _SIDE / height)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    size = _grid_size(alpha)
     open_sky = 255 - cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
     open_sky = cv2.GaussianBlur(open_sky, (0, 0), 0.5 + 0.015 * size[1])
     glow = cv2.resize(behind, size, interpolation=cv2.INTER_AREA)

@@ -32,6 +32,8 @@ _X264_MOST = 16384, 16384
 _MILLISECONDS = Fraction(1000)
 _X264 = {"preset": "veryfast", "profile": "high"}
 _X264_STEPS = quality_options("crf", 28, 23, 18, 14)
+_H264_HARDWARE = Hardware("h264_nvenc", quality_options("cq", 32, 27, 22, 17))
+_MP4_SOUND = frozenset({"aac", "mp3"})
 # FFmpeg's factor from a quantizer to `global_quality` (FF_QP2LAMBDA).
 _LAMBDA = 118
 # The index (moov) goes to the front so that browsers can start playback while downloading.
@@ -54,8 +56,8 @@ FORMATS: dict[str, Format] = {
             even=True,
             max_size=_X264_MOST,
             sound_codec="aac",
-            copied_sound_codecs=frozenset({"aac", "mp3"}),
-            hardware=Hardware("h264_nvenc", quality_options("cq", 32, 27, 22, 17)),
+            copied_sound_codecs=_MP4_SOUND,
+            hardware=_H264_HARDWARE,
         ),
         Format(
             key="hevc",
@@ -74,7 +76,7 @@ FORMATS: dict[str, Format] = {
             max_size=(65535, 65535),
             min_side=64,  # x265 writes beyond its memory where a picture is smaller than its largest block
             sound_codec="aac",
-            copied_sound_codecs=frozenset({"aac", "mp3"}),
+            copied_sound_codecs=_MP4_SOUND,
             hardware=Hardware(
                 "hevc_nvenc", quality_options("cq", 33, 28, 23, 18), high_pixel_format="p010le"
             ),
@@ -132,7 +134,7 @@ FORMATS: dict[str, Format] = {
             copied_sound_codecs=frozenset(
                 {"aac", "mp3", "opus", "vorbis", "flac", "alac", "ac3", "eac3", "pcm_s16le", "pcm_s24le"}
             ),
-            hardware=Hardware("h264_nvenc", quality_options("cq", 32, 27, 22, 17)),
+            hardware=_H264_HARDWARE,
             plays_in_browsers=False,
         ),
         Format(
@@ -220,7 +222,7 @@ FORMATS: dict[str, Format] = {
             even=True,
             max_size=_X264_MOST,
             content="matte",
-            hardware=Hardware("h264_nvenc", quality_options("cq", 32, 27, 22, 17)),
+            hardware=_H264_HARDWARE,
         ),
         Format(
             key="matte-lossless",
@@ -250,9 +252,9 @@ FORMATS: dict[str, Format] = {
             even=True,
             max_size=_X264_MOST,
             sound_codec="aac",
-            copied_sound_codecs=frozenset({"aac", "mp3"}),
+            copied_sound_codecs=_MP4_SOUND,
             content="pair",
-            hardware=Hardware("h264_nvenc", quality_options("cq", 32, 27, 22, 17)),
+            hardware=_H264_HARDWARE,
             plays_in_browsers=False,
         ),
         Format(

@@ -149,7 +149,7 @@ _RENAMES = tuple(
         (r"\b(\w*(?:_head|_proj|_mlps\.\d+))\.layers\.2\.", r"\1.proj_out."),
     )
 )
-"""What the authors call a tensor, and what transformers does; all that match apply, in this order."""
+"""Parts of the authors' names of tensors, with those of transformers; all that match apply, in order."""
 
 _DOWNSAMPLER = re.compile(r"(?<=\.mask_downsampler\.)encoder\.(\d+)\.")
 _POINTS = "prompt_encoder.point_embeddings."

@@ -88,7 +88,7 @@ class Request:
     content: bytes | None = None
     params: dict[str, Any] = field(default_factory=dict)
     again: bool = True
-    """Whether it may be sent again after its connection broke, when it may have been carried out."""
+    """True if it may be sent again after its connection broke, when it may have been carried out."""
 
 
 @dataclass(frozen=True)

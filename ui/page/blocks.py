@@ -15,7 +15,7 @@ from pipeline.weights.locate import cached_lookups
 from ui import text
 from ui.assets import ASSETS
 from ui.page import scripts, stage
-from ui.page.context import Context
+from ui.page.context import Context, EditorSection
 from ui.page.handlers import Updates, language_of, with_error_toasts
 from ui.page.i18n import I18N, localized, localized_heading
 from ui.page.sections.background import BackgroundSection
@@ -231,36 +231,7 @@ def _render(service: SessionService) -> tuple[Context, _Sections]:
                     result.render_actions()
         with gr.Tab(localized("tab_sessions"), id="sessions") as sessions_tab:
             sessions = SessionsSection.render()
-    context = Context(
-        service=service,
-        current=current,
-        places=places,
-        stage=picture,
-        editor=editor,
-        side=side,
-        tabs=tabs,
-        cut_tab=cut_tab,
-        sessions_tab=sessions_tab,
-        timer=timer,
-        fit=background.fit,
-        sections=(
-            *(
-                upload,
-                video,
-                subject,
-                classes,
-                words,
-                matte,
-                fine_edges,
-                background,
-                edges,
-                light,
-                result,
-                preview,
-            ),
-        ),
-    )
-    return context, _Sections(
+    parts = _Sections(
         upload,
         video,
         subject,
@@ -275,6 +246,21 @@ def _render(service: SessionService) -> tuple[Context, _Sections]:
         result,
         sessions,
     )
+    context = Context(
+        service=service,
+        current=current,
+        places=places,
+        stage=picture,
+        editor=editor,
+        side=side,
+        tabs=tabs,
+        cut_tab=cut_tab,
+        sessions_tab=sessions_tab,
+        timer=timer,
+        fit=background.fit,
+        sections=tuple(section for section in parts if isinstance(section, EditorSection)),
+    )
+    return context, parts
 
 
 def _group(name: str) -> gr.Column:

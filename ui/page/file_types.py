@@ -10,7 +10,7 @@ from pipeline.clip import CONTAINER_SUFFIXES, PICTURE_SUFFIXES
 VIDEO_FILE_TYPES = ["video", *CONTAINER_SUFFIXES, ".gif", ".webp", ".apng"]
 PICTURE_FILE_TYPES = ["image"]
 CLIP_FILE_TYPES = [*VIDEO_FILE_TYPES, "image", *PICTURE_SUFFIXES, ".zip"]
-"""What is cut out: videos, pictures, and numbered pictures in a ZIP file."""
+"""Suffixes of clips: videos, pictures, and numbered pictures in a ZIP file."""
 
 _ANIMATED_SUFFIXES = (".gif", ".apng")
 """Pictures that are taken for videos where either may be meant."""

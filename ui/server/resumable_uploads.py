@@ -50,7 +50,7 @@ class WrongOffset(Exception):
 
     def __init__(self, offset: int) -> None:
         self.offset = offset
-        """Where it goes on."""
+        """Offset in bytes at which it goes on."""
 
 
 class _Holder:

@@ -35,7 +35,7 @@ class SessionPage(NamedTuple):
 
     sessions: list[Session | Unreadable]
     next: repository.Cursor | None
-    """Where the next page begins; None: this is the last one."""
+    """Cursor of the next page; None: this is the last one."""
 
 
 class SessionStore:

@@ -54,7 +54,7 @@ class Pictures:
     size: tuple[int, int]
     """Width and height of the upright pictures, in pixels."""
     missing: int = 0
-    """How many are missing by their numbers."""
+    """Count of those that are missing by their numbers."""
     times: _Times | None = None
     """Begin and duration of each in seconds, by a table; None: they follow each other at any one rate."""
 

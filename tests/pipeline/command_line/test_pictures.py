@@ -17,7 +17,7 @@ from tests.pipeline import stand_in
 
 CUT = ("--model", "threshold")
 FIGURE = slice(20, 50), slice(30, 70)
-"""What the stand-in finds: the red part."""
+"""The subject as the stand-in finds it: the red part."""
 
 
 @pytest.fixture(autouse=True)

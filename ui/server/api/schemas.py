@@ -30,9 +30,9 @@ class RefusedValue(Schema):
     """Value that does not fit its schema."""
 
     at: str
-    """Where it is, such as "body.edges.grow"."""
+    """Place of the value, such as "body.edges.grow"."""
     message: str
-    """What it should be, in English."""
+    """Expected value, in English."""
 
 
 class Problem(Schema):
@@ -44,7 +44,7 @@ class Problem(Schema):
     """The kind of error, in English."""
     status: int
     detail: str
-    """What is wrong and what to do, in the language of `Accept-Language`."""
+    """Sentence about what is wrong and what to do, in the language of `Accept-Language`."""
     code: str | None = None
     """Key of the sentence in `detail`, which tells the errors of one type apart."""
     errors: list[RefusedValue] | None = None
@@ -59,7 +59,7 @@ class Model(Schema):
     key: str
     label: str
     purpose: str
-    """What it is for, in the language of `Accept-Language`."""
+    """Purpose, in the language of `Accept-Language`."""
     points: bool
     """Takes points to keep and to remove."""
     box: bool
@@ -73,11 +73,11 @@ class Model(Schema):
     licence: str
     licence_url: str
     restriction: str | None
-    """What its licence forbids; null: nothing that has to be acknowledged."""
+    """Restriction by its licence; null: none that has to be acknowledged."""
     acknowledged: bool
-    """Whether you have acknowledged that, on the page; else it is not run."""
+    """True if you have acknowledged that, on the page; else it is not run."""
     present: bool
-    """Whether its weights are on the server, or it needs none."""
+    """True if its weights are on the server, or it needs none."""
     download_bytes: int
     """Size of its weights; 0: none."""
     version: int
@@ -101,12 +101,12 @@ class Format(Schema):
     content: Literal["picture", "matte", "pair"]
     """The video over its background, the matte alone, or foreground and matte apart."""
     alpha: bool
-    """Whether it may be transparent."""
+    """True if it may be transparent."""
     sound: bool
     still: bool
-    """Whether it is of one picture, and not of a video."""
+    """True if it is of one picture, and not of a video."""
     hardware: bool
-    """Whether a device of the server encodes it."""
+    """True if a device of the server encodes it."""
 
 
 class Formats(Schema):
@@ -136,11 +136,11 @@ class SessionSummary(Schema):
     id: UUID
     name: str
     starred: bool
-    """Whether it is exempt from expiry."""
+    """True if it is exempt from expiry."""
     state: State
     created_at: datetime
     changed_at: datetime
-    """When its choices, its state or its results last changed."""
+    """Time of the last change of its choices, its state or its results."""
     readable: bool
     """False for one of a newer version of the server: it can be listed and deleted."""
     error: str | None
@@ -167,7 +167,7 @@ class Clip(Schema):
     """In seconds."""
     sound: bool
     picture: bool
-    """Whether it is one picture, and no video."""
+    """True if it is one picture, and no video."""
 
 
 class Point(Schema):
@@ -232,7 +232,7 @@ class Prompts(Schema):
 
 
 class Edges(Schema):
-    """How the edges of the matte are treated; lengths in pixels of a frame 720 high."""
+    """Options of the matte's edges; lengths in pixels of a frame 720 high."""
 
     model_config = STRICT
 
@@ -249,7 +249,7 @@ class Shadow(Schema):
     model_config = STRICT
 
     angle: float = Field(default=60.0, ge=-360, le=360)
-    """Where it falls, degrees: 0 to the right, 90 away from the viewer, 180 to the left."""
+    """Direction in which it falls, degrees: 0 to the right, 90 away from the viewer, 180 to the left."""
     length: float = Field(default=0.5, ge=0, le=4)
     """In heights of the subject."""
     softness: float = Field(default=0.4, ge=0, le=1)
@@ -257,7 +257,7 @@ class Shadow(Schema):
 
 
 class Light(Schema):
-    """What connects the subject with its background."""
+    """Shadow and light that connect the subject with its background."""
 
     model_config = STRICT
 
@@ -268,7 +268,7 @@ class Light(Schema):
 
 
 class PlainChoices(Schema):
-    """What is done with a session's video, but for its edges and its light."""
+    """Choices for a session's video, but for its edges and its light."""
 
     model: str = Field(default="", max_length=100)
     background: str = Field(default="", max_length=1000)
@@ -294,7 +294,7 @@ class PlainChoices(Schema):
 
 
 class Choices(PlainChoices):
-    """What is done with a session's video; a program that changes it sends only what is to change."""
+    """Choices for a session's video; a program that changes them sends only what is to change."""
 
     edges: Edges = Edges()
     light: Light = Light()
@@ -308,9 +308,9 @@ class Session(SessionSummary, Choices):
     prompts: list[Prompt]
     objects: list[Object]
     outdated: bool
-    """Whether the newest result was made from other choices or marks."""
+    """True if the newest result was made from other choices or marks."""
     can_resume: bool
-    """Whether a run goes on from what a stopped one has found."""
+    """True if a run goes on from what a stopped one has found."""
     queue_position: int | None
     """0: it is running; 1: it is next; null: it is neither."""
 
@@ -340,7 +340,7 @@ class Candidate(Schema):
     score: float
     """0 to 1."""
     name: str
-    """What it is of, such as "part"; empty: the model does not say."""
+    """Extent of it, such as "part"; empty: the model does not say."""
     picture: str
     """Cut-out of the frame with the mask, as a data URL."""
 

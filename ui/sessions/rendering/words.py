@@ -1,4 +1,4 @@
-"""What words name in the videos of sessions, found while somebody waits for it."""
+"""Search by words in the videos of sessions, while somebody waits for it."""
 
 from __future__ import annotations
 

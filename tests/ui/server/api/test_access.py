@@ -1,4 +1,4 @@
-"""Who may use the API, and how it says no."""
+"""Access to the API, and its refusals."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ def test_a_busy_server_says_when_to_try_again(api: Api) -> None:
 
 @pytest.fixture
 def logged() -> Iterator[io.StringIO]:
-    """What is logged, as JSON."""
+    """The lines of the log, as JSON."""
     root = logging.getLogger()
     before = root.handlers[:], root.level
     stream = io.StringIO()
