@@ -78,13 +78,16 @@ class Features:
 class Network:
     """The network with its weights, without state. One decoding runs at a time."""
 
-    def __init__(self, module: Any, device: torch.device) -> None:
-        """`module` is a `Sam2VideoModel`, whose calls transformers does not type; it is moved to `device`."""
+    def __init__(self, module: Any, device: torch.device, processor: Any = None) -> None:
+        """`module` is a `Sam2VideoModel`, whose calls transformers does not type; it is moved to `device`.
+
+        `processor` makes its input; None: as SAM 2's is made.
+        """
         self.config: Sam2VideoConfig = module.config
         self.device = device
         self.module = module.to(device).eval()
         size: Any = {"height": self.config.image_size, "width": self.config.image_size}
-        self.processor: Any = Sam2VideoProcessor(
+        self.processor: Any = processor or Sam2VideoProcessor(
             Sam2ImageProcessor(size=size), Sam2VideoVideoProcessor(size=size)
         )
         self._lock = threading.Lock()
