@@ -243,6 +243,14 @@ def fingerprint(path: Path) -> str:
     return _fingerprint(path, stat.st_size, stat.st_mtime_ns)
 
 
+def identify(path: Path) -> str:
+    """Return a name for the content of a file or folder; one that cannot be read has a name of its own."""
+    try:
+        return fingerprint(path)
+    except OSError:
+        return "missing"
+
+
 @lru_cache(maxsize=256)  # called for every previewed frame
 def _fingerprint(path: Path, size: int, _mtime_ns: int) -> str:
     with path.open("rb") as file:

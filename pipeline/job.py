@@ -139,7 +139,7 @@ class Job:
             chosen = prompt.candidate is not None
             if (
                 (prompt.points and not card.points)
-                or (prompt.box and not card.box)
+                or (prompt.initialises_anew and not card.box)
                 or (chosen and not card.candidates)
             ):
                 raise PromptError("marks.not_taken", label=card.label)
@@ -216,7 +216,7 @@ class Job:
             "source": seen(self.source),
             "output": seen(self.output),
             "model": self.model,
-            "prompts": prompts.to_json(self.prompts),
+            "prompts": prompts.to_json(self.prompts, folder),
             "objects": [item.to_json() for item in self.objects],
             "background": background.format_spec(self.background, folder),
             "format": self.format,
@@ -272,7 +272,7 @@ class Job:
                 "deflicker": data.get("stable", cls.deflicker),
                 "source": folder / data["source"],
                 "output": folder / data["output"],
-                "prompts": prompts.from_json(data["prompts"]),
+                "prompts": prompts.from_json(data["prompts"], folder),
                 "background": background.parse(data["background"], folder),
                 "objects": prompts.objects_from_json(data.get("objects", [])),
                 "sound": {True: "own", False: "none"}.get(data["sound"], data["sound"]),

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline import models, prompts
+from pipeline import models
 from pipeline.clip import Clip
 from pipeline.files import fingerprint
 from pipeline.job import Job
@@ -25,7 +25,7 @@ def matte_key(job: Job) -> str:
     That is the video's content, the model with its weights, and the prompts; not the range, because one matte
     serves every range that it covers. Raises OSError where the source or the weights cannot be read.
     """
-    inputs = _inputs(job) | {"prompts": prompts.to_json(job.active_prompts)}
+    inputs = _inputs(job) | {"prompts": [prompt.identify() for prompt in job.active_prompts]}
     return _digest(inputs)
 
 

@@ -187,6 +187,7 @@ def _prepare_outputs(job: Job, written: list[Path], *read: Path) -> None:
         read += (job.background.path,)
     if job.matte_in is not None:
         read += (job.matte_in.path,)
+    read += tuple(prompt.mask.path for prompt in job.prompts if prompt.mask is not None)
     for path in written:
         if any(path.exists() and other.exists() and path.samefile(other) for other in read):
             raise InputError("writing.overwrites", name=path.name)

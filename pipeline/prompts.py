@@ -1,4 +1,4 @@
-"""Prompts: points to keep or remove, boxes and brush strokes, placed on frames by the user.
+"""Prompts: points to keep or remove, boxes, brush strokes and masks, placed on frames by the user.
 
 Coordinates are pixels of the displayed (upright) frame, origin at the top left; times are seconds
 from the first frame of the video.
@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from pipeline.errors import PromptError
-from pipeline.files import clean_name
+from pipeline.files import clean_name, identify
 
 CANDIDATES = 3
 """Number of candidate masks for a single click, from a part to the whole."""
@@ -94,12 +95,39 @@ class Stroke:
 
 
 @dataclass(frozen=True)
+class MaskFile:
+    """Mask of an object on a frame that another tool made; `pipeline.imaging.mask_files` reads it."""
+
+    path: Path
+    invert: bool = False
+    """White is the background."""
+
+    def identify(self) -> list[Any]:
+        """Return what the mask depends on, as JSON."""
+        return [identify(self.path), self.invert]
+
+    def to_json(self, folder: Path | None = None) -> dict[str, Any]:
+        """Return it as JSON; a path below `folder` is relative to that."""
+        inside = folder is not None and self.path.is_relative_to(folder)
+        path = self.path.relative_to(folder) if folder is not None and inside else self.path
+        return {"file": str(path), **({"invert": True} if self.invert else {})}
+
+    @classmethod
+    def from_json(cls, data: Any, folder: Path | None = None) -> MaskFile:
+        """Read from JSON; raises a built-in error where `data` is not what `to_json` writes."""
+        file, invert = data["file"], data.get("invert", False)
+        if not isinstance(file, str) or not file or "\0" in file or not isinstance(invert, bool):
+            raise TypeError("mask")
+        return cls(Path(file) if folder is None else folder / file, invert)
+
+
+@dataclass(frozen=True)
 class Prompt:
     """Prompts of one object on one frame.
 
-    A box initialises the object anew; points without a box correct the mask propagated to their frame, and
-    initialise the object only where it has no box at all. Strokes correct the mask, too, and initialise the
-    object where nothing else does.
+    A box or a mask initialises the object anew; points without either correct the mask propagated to their
+    frame, and initialise the object only where it has no box and no mask at all. Strokes correct the mask,
+    too, and initialise the object where nothing else does.
     """
 
     time: float = 0.0
@@ -111,11 +139,18 @@ class Prompt:
     """Index of the chosen candidate mask of a single click; None: the best one."""
     strokes: tuple[Stroke, ...] = field(default=())
     """In the order in which they were painted."""
+    mask: MaskFile | None = None
+    """The object's mask on the frame, which points and strokes correct; a box beside it has no effect."""
 
     @property
     def initialises(self) -> bool:
-        """True if the prompt can initialise an object: it has a box, or a point to keep."""
-        return self.box is not None or any(point.keep for point in self.points)
+        """True if the prompt can initialise an object: it has a box, a mask, or a point to keep."""
+        return self.initialises_anew or any(point.keep for point in self.points)
+
+    @property
+    def initialises_anew(self) -> bool:
+        """True if it initialises the object whatever was propagated to its frame: it has a box or a mask."""
+        return self.box is not None or self.mask is not None
 
     @property
     def paints(self) -> bool:
@@ -128,18 +163,19 @@ class Prompt:
 
         Strokes beside it correct the mask that it stands for.
         """
-        return self.box is None and len(self.points) == 1 and self.points[0].keep
+        return not self.initialises_anew and len(self.points) == 1 and self.points[0].keep
 
     def __bool__(self) -> bool:
-        return bool(self.points) or self.box is not None or bool(self.strokes)
+        return bool(self.points) or self.initialises_anew or bool(self.strokes)
 
     def merge(self, other: Prompt) -> Prompt:
-        """Merge with `other`, the later one, whose box wins where both have one."""
+        """Merge with `other`, the later one, whose box and mask win where both have one."""
         both = replace(
             self,
             points=self.points + other.points,
             box=other.box or self.box,
             strokes=self.strokes + other.strokes,
+            mask=other.mask or self.mask,
         )
         chosen = self.candidate if other.candidate is None else other.candidate
         return replace(both, candidate=chosen if both.is_single_click else None)
@@ -163,7 +199,8 @@ class Prompt:
         for stroke in self.strokes:
             stroke.check(width, height)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, folder: Path | None = None) -> dict[str, Any]:
+        """Return it as JSON; the path of a mask below `folder` is relative to that."""
         out: dict[str, Any] = {"time": self.time}
         if self.points:
             out["points"] = [p.to_json() for p in self.points]
@@ -175,11 +212,21 @@ class Prompt:
             out["candidate"] = self.candidate
         if self.strokes:
             out["strokes"] = [stroke.to_json() for stroke in self.strokes]
+        if self.mask is not None:
+            out["mask"] = self.mask.to_json(folder)
         return out
 
+    def identify(self) -> dict[str, Any]:
+        """Return what a matte depends on of it, as JSON: a mask by its file's fingerprint."""
+        data = self.to_json()
+        return data if self.mask is None else data | {"mask": self.mask.identify()}
+
     @classmethod
-    def from_json(cls, data: Any) -> Prompt:
-        """Read from JSON; raises PromptError where `data` is not what `to_json` writes."""
+    def from_json(cls, data: Any, folder: Path | None = None) -> Prompt:
+        """Read from JSON, with the path of a mask relative to `folder`.
+
+        Raises PromptError where `data` is not what `to_json` writes.
+        """
         try:
             points = tuple(
                 Point(float(p["x"]), float(p["y"]), bool(p.get("keep", True)), bool(p.get("whole", False)))
@@ -194,6 +241,7 @@ class Prompt:
                 _whole(data.get("object", 1)),
                 None if chosen is None else _whole(chosen),
                 tuple(map(Stroke.from_json, data.get("strokes", ()))),
+                MaskFile.from_json(data["mask"], folder) if data.get("mask") else None,
             )
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise PromptError(
@@ -259,11 +307,11 @@ def group_by_object(prompts: Iterable[Prompt]) -> dict[int, tuple[Prompt, ...]]:
     return initialised or groups
 
 
-def from_json(data: Any) -> tuple[Prompt, ...]:
-    """Read a JSON list of prompts and normalise it; raises PromptError."""
+def from_json(data: Any, folder: Path | None = None) -> tuple[Prompt, ...]:
+    """Read a JSON list of prompts and normalise it; `folder` as in `Prompt.from_json`. Raises PromptError."""
     if not isinstance(data, list):
         raise PromptError("marks.not_a_list")
-    prompts = normalise(Prompt.from_json(entry) for entry in data)
+    prompts = normalise(Prompt.from_json(entry, folder) for entry in data)
     if len({prompt.object for prompt in prompts}) > _MOST_OBJECTS:
         raise PromptError("marks.too_many_objects", most=_MOST_OBJECTS)
     return prompts
@@ -294,5 +342,5 @@ def _whole(value: Any) -> int:
     return value
 
 
-def to_json(prompts: Sequence[Prompt]) -> list[dict[str, Any]]:
-    return [p.to_json() for p in prompts]
+def to_json(prompts: Sequence[Prompt], folder: Path | None = None) -> list[dict[str, Any]]:
+    return [p.to_json(folder) for p in prompts]

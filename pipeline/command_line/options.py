@@ -26,6 +26,14 @@ def add_matte_options(parser: argparse.ArgumentParser) -> None:
         ("--erase", f"{STROKE_FORM}[@SECONDS]", "a brush stroke over what is not on it"),
     ):
         parser.add_argument(name, metavar=form, action="append", default=[], help=text)
+    parser.add_argument(
+        "--mask-in",
+        metavar="FILE[@SECONDS]",
+        action="append",
+        default=[],
+        help="its mask on one frame, a PNG or EXR picture of another tool; the model follows it from there",
+    )
+    parser.add_argument("--mask-in-invert", action="store_true", help="white is the background in it")
     parser.add_argument("--prompts", metavar="FILE.json", type=Path, help="marks as a JSON list")
     parser.add_argument(
         "--words", metavar="TEXT", help='what to keep, in English: "the red car, a dog"; boxes are made of it'

@@ -72,10 +72,10 @@ def refine(guided: GuidedFrame, alpha: Matte) -> Prediction:
     """Return the prediction with the network's alpha in place of the tracker's mask.
 
     `alpha` is `[height, width]` uint8 of the window. Points hold on their frame. The confidence is the
-    tracker's, lowered by how far the alpha disagrees.
+    tracker's, lowered by how far the alpha disagrees. A mask that was given stays.
     """
     (image, prompt), prediction, place = guided
-    if place is None:
+    if place is None or (prompt and prompt.mask):
         return prediction
     mask = place.cut(prediction.matte)
     own = select(alpha, mask)

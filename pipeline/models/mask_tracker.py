@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.arrays import Floats, Image, Mask, as_floats
-from pipeline.imaging import guided_filter, optical_flow, strokes
+from pipeline.imaging import guided_filter, mask_files, optical_flow, strokes
 from pipeline.models.base import LOW_CONFIDENCE, Prediction
 from pipeline.models.segmenter import FrameView, initial_masks
 from pipeline.prompts import Point, Prompt
@@ -83,6 +83,8 @@ class MaskTracker:
             self._appearance.predict(motion.camera)
             # A subject of which almost nothing is left is occluded, or left the picture.
             self._logits = motion.logits if self._appearance.is_visible(motion.mask) else None
+        if prompt and prompt.mask is not None:
+            return self._take_mask(view, prompt)
         if prompt and prompt.candidate is None:  # a chosen candidate is that of the click alone
             prompt = strokes.with_points(prompt, *view.size)
         if prompt and (prompt.initialises or self._logits is not None):
@@ -107,6 +109,22 @@ class MaskTracker:
         logits = view.paint(result.logits, prompt.strokes)
         self._appearance = Appearance.from_mask(view, logits > 0)
         return self._accept(view, logits, result.score)
+
+    def _take_mask(self, view: FrameView, prompt: Prompt) -> Prediction:
+        """Begin anew with the mask that was given, which points correct."""
+        matte = mask_files.of_prompt(prompt, *view.size)
+        if matte is None:
+            raise RuntimeError("The prompt has no mask.")
+        logits, score = view.logits(matte), 1.0
+        if prompt.points:
+            mask = logits > 0
+            for point in prompt.points:
+                mask[view.pixel(point)] |= point.keep
+            (result,) = view.segment(Prompt(points=prompt.points, box=view.box(mask)), logits)
+            logits, score = view.paint(result.logits, prompt.strokes), result.score
+        self._appearance = Appearance.from_mask(view, logits > 0)
+        prediction = self._accept(view, logits, score)
+        return prediction if prompt.points else prediction._replace(matte=matte)
 
     def _track(self, view: FrameView, appearance: Appearance, motion: Motion) -> Prediction:
         """Segment around the warped mask; accept that, or the warped mask, if it matches the subject."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn, Self
 
 from pipeline.errors import InputError
-from pipeline.files import fingerprint
+from pipeline.files import identify
 from pipeline.models.base import Card
 
 KEY = "matte-in"
@@ -28,7 +28,7 @@ class BorrowedMatte:
 
     def identify(self) -> list[Any]:
         """Return what the mattes depend on, as JSON; a folder's pictures by name, size and time of change."""
-        return [_identify(self.path), self.invert, self.unpremultiply]
+        return [identify(self.path), self.invert, self.unpremultiply]
 
     def to_json(self, file: str) -> dict[str, Any]:
         """Return it as JSON with `file` in place of its path."""
@@ -41,14 +41,6 @@ class BorrowedMatte:
         if not all(isinstance(flag, bool) for flag in flags):
             raise TypeError("flags")
         return cls(folder / data["file"], *flags)
-
-
-def _identify(path: Path) -> str:
-    """Return a name for the content of a file or folder; one that cannot be read has a name of its own."""
-    try:
-        return fingerprint(path)
-    except OSError:
-        return "missing"
 
 
 def _load(_device: str, _files: list[Path]) -> NoReturn:

@@ -98,6 +98,12 @@ class FrameView:
         """Return the matte of logits on the working grid, its soft edge drawn to the picture's."""
         return guided_filter.upsample(guided_filter.logistic(logits), self.image)
 
+    def logits(self, matte: Matte) -> Floats:
+        """Return a matte of the frame as logits on the working grid, `[h, w]`."""
+        alpha = as_floats(cv2.resize(matte, self.grid[::-1], interpolation=cv2.INTER_AREA)) / np.float32(255)
+        likely = np.clip(alpha, np.float32(1e-6), np.float32(1 - 1e-6))
+        return as_floats(np.clip(np.log(likely / (1 - likely)), -_SURE, _SURE))
+
     def pixel(self, point: Point) -> tuple[int, int]:
         """Return the row and column of the working grid that a point of the frame lies on."""
         x, y = int(point.x / self._step[0]), int(point.y / self._step[1])

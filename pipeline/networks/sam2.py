@@ -36,7 +36,7 @@ from transformers import (
 from transformers.initialization import no_init_weights
 
 from pipeline import devices
-from pipeline.arrays import Floats, Image
+from pipeline.arrays import Floats, Image, Matte
 from pipeline.errors import WeightsError
 from pipeline.prompts import Prompt
 from pipeline.stream_state import State
@@ -44,6 +44,9 @@ from pipeline.weights import checkpoints
 
 _OBJECT = 1
 """The number of a session's only object; each stream has a session of its own."""
+
+_LARGEST_LOGIT = 32.0
+"""Of an earlier mask that is given to the network again, as it was trained."""
 
 _NO_PIXELS = torch.empty(3, 0, 0)
 """Placeholder for the pixels of a frame of which the session has the features. A frame argument makes the
@@ -120,13 +123,18 @@ class Network:
         number: int,
         choice: int | None = None,
         memorise: bool = True,
+        prior: Tensor | None = None,
     ) -> tuple[Any, _DecoderOutput]:
-        """Run the session on a frame whose features it has; returns its output and the mask decoder's."""
+        """Run the session on a frame whose features it has; returns its output and the mask decoder's.
+
+        `prior`, `[1, 1, h, w]`, are the logits of an earlier mask on the same frame, which points correct.
+        """
         with (
             self._lock,
             torch.inference_mode(),
             devices.autocast(self.device),
             _capture_decoder(self.module.mask_decoder, choice) as decoded,
+            _inject_mask(self.module.prompt_encoder, prior),
         ):
             output = self.module(session, frame_idx=number, frame=_NO_PIXELS, run_mem_encoder=memorise)
         return output, decoded
@@ -174,18 +182,26 @@ class Track:
                 for n, output in outputs
             }
 
-    def step(self, image: Image, prompt: Prompt | None = None) -> Answer:
+    def step(self, image: Image, prompt: Prompt | None = None, mask: Matte | None = None) -> Answer:
         """Segment the object on the stream's next frame, `[H, W, 3]` uint8.
 
-        On the first frame the prompt is required and initialises the object; on a later one it corrects the
-        tracked mask.
+        On the first frame the prompt or a mask, `[H, W]` uint8, is required and initialises the object; on a
+        later one it corrects the tracked mask. Of both, the prompt corrects the mask.
         """
         self._cache_features(image)
         if self._number:
             output, decoded = self._network.run(self._session, self._number)
+        prior = None
+        if mask is not None:
+            self._network.processor.add_inputs_to_inference_session(
+                self._session, self._number, _OBJECT, input_masks=mask > 127
+            )
+            output, decoded = self._network.run(self._session, self._number)
+            # The network takes a mask for the truth, and its decoder makes nothing but the object's pointer.
+            prior, decoded.scores = output.pred_masks, torch.ones(1)
         if prompt:
             self._add_prompt(image, prompt)
-            output, decoded = self._network.run(self._session, self._number, prompt.candidate)
+            output, decoded = self._network.run(self._session, self._number, prompt.candidate, prior=prior)
         self._prune_memory()
         self._number += 1
         return Answer(output.pred_masks[0].float(), [decoded.scores.max().item()], _presence(output))
@@ -227,6 +243,7 @@ class Track:
         session.cache.clear_all()
         session.processed_frames.clear()
         session.point_inputs_per_obj[0].clear()
+        session.mask_inputs_per_obj[0].clear()
         session.frames_tracked_per_obj[0].clear()
         following = self._number + 1
         for outputs in session.output_dict_per_obj[0].values():
@@ -269,6 +286,23 @@ def _capture_decoder(decoder: nn.Module, choice: int | None) -> Iterator[_Decode
     hook = decoder.register_forward_hook(capture)
     try:
         yield decoded
+    finally:
+        hook.remove()
+
+
+@contextmanager
+def _inject_mask(encoder: nn.Module, logits: Tensor | None) -> Iterator[None]:
+    """Give the prompt encoder the logits of a mask beside points, which the session has no way to do."""
+    if logits is None:
+        yield
+        return
+
+    def inject(_module: nn.Module, given: Any, named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        return given, named | {"input_masks": logits.clamp(-_LARGEST_LOGIT, _LARGEST_LOGIT)}
+
+    hook = encoder.register_forward_pre_hook(inject, with_kwargs=True)
+    try:
+        yield
     finally:
         hook.remove()
 

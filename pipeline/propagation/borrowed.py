@@ -20,6 +20,7 @@ import numpy as np
 from pipeline.arrays import Matte, as_floats
 from pipeline.clip import Clip
 from pipeline.errors import InputError
+from pipeline.imaging import mask_files
 from pipeline.job import Job
 from pipeline.keys import pts_range
 from pipeline.matte import MatteFile
@@ -211,8 +212,4 @@ def _to_matte(picture: GreyPicture, mattes: BorrowedMattes) -> Matte:
     matte = np.rint(255 * np.clip(values, 0, 1)).astype(np.uint8)
     if borrowed.invert:
         matte = 255 - matte
-    if matte.shape != mattes.size[::-1]:
-        smaller = matte.shape[0] > mattes.size[1]
-        how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-        matte = np.asarray(cv2.resize(matte, mattes.size, interpolation=how), np.uint8)
-    return matte
+    return mask_files.fit(matte, mattes.size)

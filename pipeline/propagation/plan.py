@@ -2,9 +2,10 @@
 
 A model propagates a mask from the first frame of its stream to the last. The clip is therefore cut into
 streams from every frame whose prompts initialise an object: forward from it and backward from it, meeting
-half-way where there are several such frames. A box initialises an object on any frame; without boxes, the
-first points to keep do; without these, the first strokes to keep, by points along them. All other prompts are
-corrections: they lie within a stream and apply from their frame on, in the direction of the stream.
+half-way where there are several such frames. A box or a mask initialises an object on any frame; without
+either, the first points to keep do; without these, the first strokes to keep, by points along them. All other
+prompts are corrections: they lie within a stream and apply from their frame on, in the direction of the
+stream.
 
 Each object has streams of its own. Where scene cuts are known beforehand, each scene has initial frames of
 its own, and streams meet at a cut rather than half-way.
@@ -137,12 +138,11 @@ def _plan_object(
 def _initial_frames(scene: list[int], by_frame: PromptsByFrame, painted: bool) -> list[int]:
     """Return the prompted frames of a scene that streams start from.
 
-    Those are the frames with a box; if there is none, the first whose points initialise the object; and if
-    there is none of those either, with `painted`, the first whose strokes do.
+    Those are the frames with a box or a mask; if there is none, the first whose points initialise the object;
+    and if there is none of those either, with `painted`, the first whose strokes do.
     """
-    boxed = [pts for pts in scene if by_frame[pts].box is not None]
     return (
-        boxed
+        [pts for pts in scene if by_frame[pts].initialises_anew]
         or [pts for pts in scene if by_frame[pts].initialises][:1]
         or [pts for pts in scene if painted and by_frame[pts].paints][:1]
     )

@@ -209,7 +209,9 @@ def _stream_records(job: Job, clip: Clip, inputs: PlanInputs | None) -> dict[str
             "direction": direction,
             "initial": segment.initial_pts,
             "until": segment.end_pts if direction == "forward" else segment.begin_pts,
-            "prompts": [[pts, prompt.to_json()] for pts, prompt in segment.stream_prompts(direction).items()],
+            "prompts": [
+                [pts, prompt.identify()] for pts, prompt in segment.stream_prompts(direction).items()
+            ],
         }
         for number, segments in enumerate(inputs.plan(clip, pts_range(job, clip)))
         for segment in segments

@@ -2,7 +2,8 @@
 
 Brush strokes hold on their own frame to the pixel, whatever the model made of them. They are painted into its
 matte here and nowhere else: after deflickering, which would carry them to other frames, and before the matte
-is stored or shown.
+is stored or shown. So does a mask that was given for a frame, unless points correct it, or fine edges are
+found anew.
 
 A scene cut ends the propagation of what was prompted before it: the frames behind it are empty until a prompt
 initialises the object again. A model without memory is run anew on each scene.
@@ -19,7 +20,7 @@ import numpy as np
 
 from pipeline import models
 from pipeline.errors import RunError
-from pipeline.imaging import scene_cuts, strokes
+from pipeline.imaging import mask_files, scene_cuts, strokes
 from pipeline.imaging.fine_edges import Matting
 from pipeline.imaging.scene_cuts import SceneCutDetector
 from pipeline.job import Job
@@ -32,6 +33,7 @@ from pipeline.propagation.predictions import FramePrediction
 from pipeline.propagation.review import Review
 from pipeline.stream_state import State
 from pipeline.video.reading.frames import Frame
+from pipeline.video.reading.probe import load_clip
 
 Stream = Callable[[Iterator[Frame], PromptsByFrame, State | None], Iterator[FramePrediction]]
 """Runs a model over frames that begin with the initial one; given the state behind one of its predictions,
@@ -39,12 +41,15 @@ over the frames that follow that one."""
 
 
 def create_stream(job: Job, *, thinned: bool = False) -> Stream:
-    """Load the job's model and return a stream of it. Raises WeightsError and InputError as `models.load`.
+    """Load the job's model and return a stream of it.
+
+    Raises WeightsError and InputError as `models.load`, and InputError for a mask that does not fit.
 
     In a thinned clip neighbouring frames are far apart, so that cuts, flicker and jumps cannot be told
     from movement: scene cuts, deflickering and review are off.
     """
     card = models.card(job.model)
+    _check_masks(job)
     model = borrowed.find_mattes(job) if card.given else models.load(job.model, job.device, job.weights)
     if card.classes and isinstance(model, ChoosesClasses):
         model = model.choose(job.classes)
@@ -57,6 +62,15 @@ def create_stream(job: Job, *, thinned: bool = False) -> Stream:
         matting=fine_edges.find_matting(job),
         steadied=not thinned,
     )
+
+
+def _check_masks(job: Job) -> None:
+    """Raise InputError for a mask of the job's prompts that cannot be used."""
+    masks = [prompt.mask for prompt in job.active_prompts if prompt.mask is not None]
+    if masks:
+        clip = load_clip(job.source, job.source_rate)
+        for mask in masks:
+            mask_files.read(mask, clip.height, clip.width)
 
 
 def run_model(
@@ -100,7 +114,7 @@ def run_model(
                     break
                 empty = Prediction(np.zeros(frame.image.shape[:2], np.uint8), 0, prompted=False)
                 behind = partial(_stream_state, frame, number, prompted, review, None)
-                yield frame, _paint(empty, marks.get(frame.pts))._replace(state=behind)
+                yield frame, _hold_marks(empty, marks.get(frame.pts))._replace(state=behind)
             else:
                 continue
         # The states of the stages are nested, the last stage's outermost.
@@ -115,18 +129,21 @@ def run_model(
         if model_state is None:
             review.begin_scene()
         for frame, prediction in predictions:
-            result = _paint(prediction, marks.get(frame.pts))
+            result = _hold_marks(prediction, marks.get(frame.pts), masks=matting is None)
             if reviewed:
                 result = review(frame.image, result, frame.pts in marks)
             behind_it = result.state and partial(_stream_state, frame, number, prompted, review, result.state)
             yield frame, result._replace(state=behind_it)
 
 
-def _paint(prediction: Prediction, prompt: Prompt | None) -> Prediction:
-    """Return the prediction with the strokes of its frame's prompt painted into the matte."""
-    if prompt is None or not prompt.strokes:
+def _hold_marks(prediction: Prediction, prompt: Prompt | None, *, masks: bool = False) -> Prediction:
+    """Return the prediction with its frame's strokes, and with `masks` its frame's mask, in the matte."""
+    if prompt is None:
         return prediction
-    return prediction._replace(matte=strokes.paint(prediction.matte, prompt.strokes))
+    matte = prediction.matte
+    if masks and prompt.mask is not None and not prompt.points:
+        matte = mask_files.read(prompt.mask, *matte.shape)
+    return prediction._replace(matte=strokes.paint(matte, prompt.strokes))
 
 
 def _stream_state(

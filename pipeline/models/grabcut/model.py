@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from pipeline.arrays import Image, Matte, as_floats
-from pipeline.imaging import guided_filter
+from pipeline.imaging import guided_filter, mask_files
 from pipeline.models.base import Candidate, Card, Prediction, PromptedFrame
 from pipeline.models.grabcut.initial import (
     SIDE,
@@ -45,8 +45,8 @@ class GrabCut:
         if first is None:
             return
         image, prompt = first
-        if prompt and prompt.candidate is not None:
-            subject, prediction = self._take_candidate(image, prompt)
+        if prompt and (prompt.candidate is not None or prompt.mask is not None):
+            subject, prediction = self._take_mask(image, prompt)
             yield prediction
             yield from self._track(subject, frames)
             return
@@ -63,22 +63,26 @@ class GrabCut:
         yield Prediction(guided_filter.upsample(mask, image), state=subject.state)
         yield from self._track(subject, frames)
 
-    def _take_candidate(self, image: Image, prompt: Prompt) -> tuple[Subject, Prediction]:
-        """Start anew with the mask that was chosen for a single click."""
-        matte = self._candidates.choose(image, prompt)
+    def _take_mask(self, image: Image, prompt: Prompt) -> tuple[Subject, Prediction]:
+        """Start anew with a mask that was given, or chosen for a single click."""
+        given = mask_files.of_prompt(prompt, *image.shape[:2])
+        matte = self._candidates.choose(image, prompt) if given is None else given
         small = guided_filter.shrink(image, SIDE)
         mask = cv2.resize(matte, small.shape[1::-1], interpolation=cv2.INTER_AREA)
+        # A click is what its candidate stands for; beside a mask that was given it corrects that.
+        points = () if given is None else scale_points(prompt, image, small)
         corrected = correct_mask(
-            small, as_floats(mask) / np.float32(255), (), scale_strokes(prompt, image, small)
+            small, as_floats(mask) / np.float32(255), points, scale_strokes(prompt, image, small)
         )
         subject = Subject.from_mask(small, corrected)
-        return subject, Prediction(matte, state=subject.state)
+        shown = guided_filter.upsample(corrected, image) if points else matte
+        return subject, Prediction(shown, state=subject.state)
 
     def _track(self, subject: Subject, frames: Iterator[PromptedFrame]) -> Iterator[Prediction]:
         """Yield the subject on the frames after the prompted one."""
         for image, prompt in frames:
-            if prompt and prompt.candidate is not None:
-                subject, prediction = self._take_candidate(image, prompt)
+            if prompt and (prompt.candidate is not None or prompt.mask is not None):
+                subject, prediction = self._take_mask(image, prompt)
                 yield prediction
                 continue
             small = guided_filter.shrink(image, SIDE)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.arrays import Floats, Image, Matte, as_floats
-from pipeline.imaging import optical_flow, strokes
+from pipeline.imaging import mask_files, optical_flow, strokes
 from pipeline.models import window
 from pipeline.models.base import LOW_CONFIDENCE, Prediction, PromptedFrame
 from pipeline.models.parts import Candidates
@@ -112,7 +112,7 @@ class Stream:
             return self._begin(image, self._candidates.choose(image, prompt), prompt)
         if prompt and any(point.whole for point in prompt.points):
             return self._apply_things(image, prompt)
-        return self._apply(image, prompt)
+        return self._apply_marks(image, prompt or Prompt())
 
     def _apply(self, image: Image, prompt: Prompt | None) -> Prediction:
         """Track or find the subject, and correct it by the marks."""
@@ -157,6 +157,9 @@ class Stream:
         whole = [point for point in prompt.points if point.whole]
         if not prompt:
             return self._apply(image, None)
+        given = mask_files.of_prompt(prompt, *frame_size(image))
+        if given is not None:
+            return self._begin(image, given, prompt, prompt.points)
         if not whole or self._memories or prompt.box is not None:
             return self._apply(image, prompt)
         things = [self._candidates.choose(image, Prompt(points=(point,))) for point in whole]

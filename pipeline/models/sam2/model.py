@@ -7,12 +7,13 @@ recognises the subject after an occlusion and in another scene, so a stream runs
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.arrays import Image, Matte
 from pipeline.errors import PromptError
-from pipeline.imaging import guided_filter, strokes
+from pipeline.imaging import guided_filter, mask_files, strokes
 from pipeline.models.base import Candidate, Card, Model, Prediction, PromptedFrame
 from pipeline.models.embeddings import Embeddings
 from pipeline.prompts import Prompt
@@ -43,9 +44,14 @@ class Sam2:
         for image, prompt in frames:
             if not track.started and not (prompt and prompt.initialises):
                 raise PromptError("marks.needed", label=self._label)
-            answer = track.step(image, None if prompt is None else _point_prompt(prompt, image))
+            given = None if prompt is None else mask_files.of_prompt(prompt, *image.shape[:2])
+            answer = track.step(image, None if prompt is None else _point_prompt(prompt, image), given)
             confidence = answer.presence * answer.scores[0]
-            yield Prediction(self._matte(answer.logits[0], image), confidence, state=track.state)
+            if given is not None and prompt is not None and not prompt.points:
+                matte = given
+            else:
+                matte = self._matte(answer.logits[0], image)
+            yield Prediction(matte, confidence, state=track.state)
 
     def candidates(self, frame: PromptedFrame) -> list[Candidate]:
         """As `OffersCandidates.candidates`; only one for an unambiguous prompt."""
@@ -76,6 +82,8 @@ def _point_prompt(prompt: Prompt, image: Image) -> Prompt | None:
     """
     if prompt.candidate is not None:
         return prompt
+    if prompt.mask is not None:  # which the strokes are painted into
+        return replace(prompt, box=None) if prompt.points else None
     pointed = strokes.with_points(prompt, *image.shape[:2])
     return pointed if pointed.points or pointed.box else None
 

@@ -71,11 +71,8 @@ class PictureSequence:
         """Read picture `number`, from 0 on. Raises InputError for one that cannot be decoded."""
         name = self.names[number]
         try:
-            data = self._bytes(name)
-            decoded = _decode_exr(data) if name.lower().endswith(".exr") else _decode_png(data)
-        except (av.error.FFmpegError, cv2.error, OSError, EOFError, ValueError, RuntimeError) as error:
-            raise self._unreadable(name) from error
-        except (zipfile.BadZipFile, NotImplementedError) as error:
+            decoded = _decode(self._bytes(name), name)
+        except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
             raise self._unreadable(name) from error
         if decoded is None:
             raise self._unreadable(name)
@@ -83,16 +80,35 @@ class PictureSequence:
 
     def _bytes(self, name: str) -> bytes:
         if self._archive is None:
-            path = self._path / name
-            if path.stat().st_size > _MOST_BYTES:
-                raise ValueError(name)
-            return path.read_bytes()
+            return _bytes(self._path / name)
         if self._archive.getinfo(name).file_size > _MOST_BYTES:
             raise ValueError(name)
         return self._archive.read(name)
 
     def _unreadable(self, name: str) -> InputError:
         return InputError("matte_in.unreadable", name=self._path.name, picture=Path(name).name)
+
+
+def read_picture(path: Path) -> GreyPicture | None:
+    """Read a single PNG or EXR picture; None for a file that cannot be decoded."""
+    try:
+        return _decode(_bytes(path), path.name)
+    except (OSError, ValueError):
+        return None
+
+
+def _bytes(path: Path) -> bytes:
+    if path.stat().st_size > _MOST_BYTES:
+        raise ValueError(path.name)
+    return path.read_bytes()
+
+
+def _decode(data: bytes, name: str) -> GreyPicture | None:
+    """Decode a picture, as EXR or PNG by its name; None for what is none."""
+    try:
+        return _decode_exr(data) if name.lower().endswith(".exr") else _decode_png(data)
+    except (av.error.FFmpegError, cv2.error, OSError, EOFError, ValueError, RuntimeError):
+        return None
 
 
 def _is_picture(name: str) -> bool:

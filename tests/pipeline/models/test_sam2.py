@@ -8,6 +8,8 @@ import gc
 import json
 import math
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -23,7 +25,7 @@ from pipeline.imaging import strokes
 from pipeline.models import Prediction, PromptedFrame
 from pipeline.models.sam2 import Sam2
 from pipeline.networks import sam2
-from pipeline.prompts import Box, Point, Prompt, Stroke
+from pipeline.prompts import Box, MaskFile, Point, Prompt, Stroke
 
 CLICK = Prompt(points=(Point(40, 31),))
 BOX = Prompt(box=Box(21, 14, 62, 55))
@@ -129,6 +131,17 @@ def clip(count: int, width: int = 93, height: int = 71) -> np.ndarray:
     return frames
 
 
+def disc_mask(frames: np.ndarray) -> np.ndarray:
+    """The mask of the disc on the first frame."""
+    return np.where((frames[0] == [230, 40, 30]).all(-1), 255, 0).astype(np.uint8)
+
+
+def mask_prompt(folder: Path, mask: np.ndarray) -> Prompt:
+    folder.mkdir(exist_ok=True)
+    assert cv2.imwrite(str(folder / "mask.png"), mask)
+    return Prompt(mask=MaskFile(folder / "mask.png"))
+
+
 def streamed(network: sam2.Network, frames: np.ndarray, marks: Mapping[int, Prompt]) -> list[torch.Tensor]:
     track = sam2.Track(network, network.embed)
     return [track.step(frame, marks.get(number)).logits for number, frame in enumerate(frames)]
@@ -219,6 +232,50 @@ class TestStreaming:
         beside = Stroke(((-30.0, -34.0),), 5.0)
         same = predicted(seen, frames, {0: BOX, 7: Prompt(strokes=(beside,))})
         assert all(np.array_equal(a, b) for a, b in zip(same, predicted(seen, frames, {0: BOX}), strict=True))
+
+    def test_a_mask_initialises_as_that_of_the_library(self, network: sam2.Network) -> None:
+        frames = clip(24)
+        mask = disc_mask(frames)
+        track = sam2.Track(network, network.embed)
+        ours = [track.step(frame, None, mask if n == 0 else None).logits for n, frame in enumerate(frames)]
+        session = network.processor.init_video_session(video=list(frames))
+        network.processor.add_inputs_to_inference_session(session, 0, 7, input_masks=mask > 127)
+        outputs = network.module.propagate_in_video_iterator(session, start_frame_idx=0)
+        assert equal(ours, [output.pred_masks[0] for output in outputs])
+
+    def test_a_mask_holds_and_is_continued_from_its_state(self, seen: sam2.Network, tmp_path: Path) -> None:
+        frames = clip(6)
+        prompt = mask_prompt(tmp_path, disc_mask(frames))
+        model = Sam2(seen)
+        stream = model.predict(PromptedFrame(f, prompt if n == 0 else None) for n, f in enumerate(frames))
+        first = next(stream)
+        assert np.array_equal(first.matte, disc_mask(frames)) and first.confidence > 0.99
+        assert first.state is not None
+        state = deepcopy(first.state())
+        rest = [prediction.matte for prediction in stream]
+        again = [p.matte for p in model.predict((PromptedFrame(f) for f in frames[1:]), state)]
+        assert all(np.array_equal(a, b) for a, b in zip(rest, again, strict=True))
+
+    def test_points_correct_a_mask_and_strokes_are_painted_into_it(
+        self, seen: sam2.Network, tmp_path: Path
+    ) -> None:
+        frames = clip(3)
+        mask = disc_mask(frames)
+        points = Prompt(points=(Point(60.0, 60.0),))
+        small = module(SEEN)
+        # So small a network has one channel there, of which normalisation leaves nothing.
+        small.prompt_encoder.mask_embed.layer_norm1 = torch.nn.Identity()
+        network = sam2.Network(small, torch.device("cpu"))
+
+        def first(prompt: Prompt | None, given: np.ndarray | None) -> torch.Tensor:
+            return sam2.Track(network, network.embed).step(frames[0], prompt, given).logits
+
+        # The network is given both: without either, or with another mask, it answers otherwise.
+        others = first(points, None), first(None, mask), first(points, 255 - mask)
+        assert not any(torch.equal(first(points, mask), other) for other in others)
+        prompt = replace(mask_prompt(tmp_path, mask), strokes=(Stroke(((70.5, 60.5),), 5.0),))
+        matte = predicted(seen, frames, {0: prompt})[0]
+        assert matte[60, 70] == 255 and np.array_equal(matte[:50], mask[:50])
 
     def test_equals_it_for_turned_frames(self, seen: sam2.Network) -> None:
         turned = np.rot90(clip(17), axes=(1, 2))
