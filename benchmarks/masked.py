@@ -45,7 +45,7 @@ Result = TypeVar("Result")
 Scores = dict[str, float]
 """Scores of a clip, by column heading."""
 
-_GROUPS = {"davis": "DAVIS", "sav": "SA-V"}
+GROUPS = {"davis": "DAVIS", "sav": "SA-V"}
 """Printed name of each sub-folder's clips."""
 
 
@@ -148,7 +148,7 @@ def evaluate_folder(
     for name, path, truth in read_clips(folder):
         if only in str(path):
             job = Job(path, path, model=model, device=device, weights=weights)
-            yield name, _GROUPS[path.parent.name], evaluate(job, truth, clicks)
+            yield name, GROUPS[path.parent.name], evaluate(job, truth, clicks)
 
 
 def group_means(rows: Sequence[tuple[str, Scores]]) -> dict[str, Scores]:
