@@ -32,12 +32,14 @@ declare const MOST: number | null;
 interface Window {
   /**
    * Offered to the page's events: show that an upload is read, and that it has been (`uploads.js`); wait until the
-   * choices that were made are saved (`streams.js`).
+   * choices that were made are saved (`streams.js`); return the frame that is shown, in seconds, and the number of the
+   * object that is marked (`stage/main.js`).
    */
   recorte: {
     reading: (name: string) => void;
     read: () => void;
     settled: () => Promise<void>;
+    marked?: () => { time: number; object: number };
     /** Of `history.js`. */
     place?: { changed: (id: string) => void; settled: (id: string) => void };
   };

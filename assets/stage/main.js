@@ -73,6 +73,7 @@ import {
 import { loadSettings, saveSettings } from "./playback/settings.js";
 import { sound } from "./playback/sound.js";
 import { onRender, render } from "./render.js";
+import { timeOf } from "./selectors.js";
 import { askCandidates, chooseCandidate } from "./server/candidates.js";
 import { askCropWindows } from "./server/crop-windows.js";
 import { followCut, onLiveSwitch, startFollowingCut } from "./server/live-cut.js";
@@ -245,6 +246,7 @@ watch("language", () => {
   translate();
   render();
 });
+window.recorte = { ...window.recorte, marked: () => ({ time: timeOf(state.index), object: state.active }) };
 loadSettings();
 loadTint();
 loadBrush();

@@ -35,6 +35,12 @@ export interface StrokeJson extends Omit<Stroke, "keep"> {
   keep?: boolean;
 }
 
+/** A mask that was uploaded for a frame; `invert` where white is the background. */
+export interface MaskFile {
+  file: string;
+  invert?: boolean;
+}
+
 /** The marks of one object on one frame. */
 export interface Prompt {
   time: number;
@@ -45,6 +51,8 @@ export interface Prompt {
   candidate: number | null;
   /** In the order in which they were painted; missing where there are none. */
   strokes?: Stroke[];
+  /** Missing where there is none. */
+  mask?: MaskFile | null;
 }
 
 /** A prompt as the server writes it: what goes without saying may be missing. */
@@ -55,6 +63,7 @@ export interface PromptJson {
   box?: Box | null;
   candidate?: number | null;
   strokes?: StrokeJson[];
+  mask?: MaskFile | null;
 }
 
 /** An object of the video; `on` where it is in the result. */

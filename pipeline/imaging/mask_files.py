@@ -37,6 +37,17 @@ def read(mask: MaskFile, height: int, width: int) -> Matte:
 
 @lru_cache(maxsize=8)
 def _read(path: Path, invert: bool, _changed: int, height: int, width: int) -> Matte:
+    matte = decode(path, height, width)
+    if invert:
+        matte = 255 - matte
+    if not (matte > _LEAST).any():
+        raise InputError("mask_in.empty", name=path.name)
+    matte.flags.writeable = False
+    return matte
+
+
+def decode(path: Path, height: int, width: int) -> Matte:
+    """Return the picture in a frame's size, `[height, width]` uint8, whatever is in it. Raises as `read`."""
     picture = read_picture(path)
     if picture is None:
         raise InputError("mask_in.unreadable", name=path.name)
@@ -45,11 +56,7 @@ def _read(path: Path, invert: bool, _changed: int, height: int, width: int) -> M
         raise InputError(
             "mask_in.size", name=path.name, width=own_width, height=own_height, wide=width, high=height
         )
-    matte = fit(255 - _quantise(picture) if invert else _quantise(picture), (width, height))
-    if not (matte > _LEAST).any():
-        raise InputError("mask_in.empty", name=path.name)
-    matte.flags.writeable = False
-    return matte
+    return fit(_quantise(picture), (width, height))
 
 
 def _quantise(picture: GreyPicture) -> Matte:

@@ -71,6 +71,18 @@ def rewrite_picture(path: Path, name: str, output: Path) -> None:
         raise BackgroundError("video.unsafe", name=name, how=_describe_loss(error)) from error
 
 
+def rewrite_mask(path: Path, name: str, clip: Clip, output: Path) -> None:
+    """Decode the picture of a mask and write it to `output` as a grey PNG in the size of a clip's frames.
+
+    `name` is the file's name in error sentences. Raises InputError where it is no mask of such a frame.
+    """
+    try:
+        with Worker(SandboxedReader, limits=PICTURE_LIMITS) as worker:
+            worker.call(SandboxedReader.mask, path, clip.height, clip.width, output)
+    except WorkerLost as error:
+        raise InputError("video.unsafe", name=name, how=_describe_loss(error)) from error
+
+
 def _describe_loss(error: WorkerLost) -> Message:
     return Message("video.reader_lost", {"how": error.how})
 
@@ -97,6 +109,11 @@ class SandboxedReader:
 
         mattes = borrowed.find_mattes(replace(job, matte_in=matte))
         mattes.read_first()
+
+    def mask(self, path: Path, height: int, width: int, output: Path) -> None:
+        from pipeline.imaging import mask_files
+
+        Image.fromarray(mask_files.decode(path, height, width)).save(output, format="PNG")
 
     def picture(self, path: Path, name: str, output: Path) -> None:
         if images.is_animated(path):

@@ -153,3 +153,20 @@ test("a deleted object's neighbour becomes active", () => {
   assert.equal(activeAmong(objects, 3), 3);
   assert.equal(activeAmong(objects, 9), 1);
 });
+
+test("a mask is kept by edits, and makes a click no single one", () => {
+  const mask = { file: "mask-1.png" };
+  const given = freeze([
+    { time: 0.1, points: [{ x: 1, y: 2 }], candidate: 1, mask: { file: "mask-1.png", invert: true } },
+    { time: 0.2, mask },
+  ]);
+  const [marked, alone] = normalise(given);
+  assert.deepEqual(marked.mask, { file: "mask-1.png", invert: true });
+  assert.equal(marked.candidate, null);
+  assert.deepEqual(toJson([alone]), [{ time: 0.2, points: [], mask }]);
+  const pointed = replaceMarks([marked, alone], 2, 1, TIMES, () => ({ points: [click] }));
+  assert.deepEqual(marksAt(pointed, 2, 1, TIMES).mask, mask);
+  const cleared = replaceMarks(pointed, 2, 1, TIMES, () => ({ points: [], mask: null }));
+  assert.equal(cleared.length, 1);
+  assert.deepEqual(acceptedBy([alone], { can_point: true, can_box: false }), []);
+});

@@ -145,6 +145,8 @@ ACTIONS: dict[str, tuple[Any, ...]] = {
     "choices.fit_background": ("fit",),
     "choices.choose_matte": (VIDEO, "a.mp4"),
     "choices.read_matte": (True, False),
+    "choices.add_mask": (PICTURE, "a.png", 0.1),
+    "choices.invert_masks": (True,),
     "choices.choose_classes": (["dog"],),
     "choices.choose_hair": (True,),
     "choices.choose_edges": (Edges(grow=3),),
@@ -403,6 +405,8 @@ def given(handler: Callable[..., Any], id: str, request: gr.Request, file: Path)
         "hair": True,
         "invert": True,
         "unpremultiply": False,
+        "inverted": True,
+        "place": '{"time": 0.1, "object": 1}',
     }
     parameters = inspect.signature(handler).parameters.values()
     return [values[one.name] for one in parameters if one.default is one.empty]

@@ -23,6 +23,7 @@ from ui.page.sections.classes import ClassesSection
 from ui.page.sections.edges import EdgesSection
 from ui.page.sections.fine_edges import FineEdgesSection
 from ui.page.sections.light import LightSection
+from ui.page.sections.mask import MaskSection
 from ui.page.sections.matte import MatteSection
 from ui.page.sections.preview import PreviewSection
 from ui.page.sections.result import ResultSection
@@ -185,6 +186,7 @@ class _Sections(NamedTuple):
     subject: SubjectSection
     classes: ClassesSection
     words: WordsSection
+    mask: MaskSection
     matte: MatteSection
     fine_edges: FineEdgesSection
     background: BackgroundSection
@@ -218,6 +220,7 @@ def _render(service: SessionService) -> tuple[Context, _Sections]:
                     subject = SubjectSection.render()
                     classes = ClassesSection.render()
                     words = WordsSection.render()
+                    mask = MaskSection.render()
                     matte = MatteSection.render()
                 with _group("background"):
                     background = BackgroundSection.render()
@@ -237,6 +240,7 @@ def _render(service: SessionService) -> tuple[Context, _Sections]:
         subject,
         classes,
         words,
+        mask,
         matte,
         fine_edges,
         background,

@@ -16,8 +16,9 @@ shows one value: `None` if there is no video yet, or a dictionary:
     prompts     list        marks by frame and object: {"time": seconds from the first frame,
                             "points": [{"x": pixels, "y": pixels, "keep": bool}, ...],
                             "box": [x0, y0, x1, y1], "object": number, "candidate": 0 to 2,
-                            "strokes": [{"path": [[x, y], ...], "width": pixels, "keep": bool}, ...]}; origin
-                            top left; "box", "points" and "strokes" may be missing, a missing "object" is 1;
+                            "strokes": [{"path": [[x, y], ...], "width": pixels, "keep": bool}, ...],
+                            "mask": {"file": name of an uploaded mask, "invert": bool}}; origin top left;
+                            "box", "points", "strokes" and "mask" may be missing, a missing "object" is 1;
                             "candidate" is the chosen one of a single click (one point to keep, no box), if
                             missing the best
     rev         str         revision: changes whenever marks, objects, model, background or matte do, so that
@@ -98,7 +99,7 @@ from typing import Any
 
 import gradio as gr
 
-from pipeline import formats, models
+from pipeline import formats, models, prompts
 from ui import text
 from ui.addresses import media_address
 from ui.assets import ASSETS
@@ -126,7 +127,7 @@ def stage_value(
         "duration": session.clip.duration,
         "start": session.job.start,
         "end": session.job.end,
-        "prompts": [prompt.to_json() for prompt in session.job.prompts],
+        "prompts": prompts.to_json(session.job.prompts, session.folder),
         "objects": [obj.to_json() for obj in session.job.objects],
         "palette": list(overlay.PALETTE),
         "rev": frames.revision(session),

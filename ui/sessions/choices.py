@@ -16,12 +16,13 @@ from pipeline.compositing import aspect, background
 from pipeline.compositing.background import Fit, Footage, Picture, Transparent
 from pipeline.compositing.edges import Edges
 from pipeline.compositing.light import Light
-from pipeline.errors import AnimatedPictureError, InputError
+from pipeline.errors import AnimatedPictureError, InputError, PromptError
 from pipeline.formats import Quality
 from pipeline.job import GREEN, Job, Sound
 from pipeline.models import classes, matte_in
 from pipeline.models.matte_in import BorrowedMatte
-from ui.sessions.intake import MATTE_PREFIX, Intake
+from pipeline.prompts import MaskFile
+from ui.sessions.intake import MATTE_PREFIX, Intake, is_own_mask
 from ui.sessions.library import stock_backgrounds
 from ui.sessions.merging import Conflict, Marks, merge
 from ui.sessions.queueing import RunQueue
@@ -209,6 +210,40 @@ class Choices:
             return self._open(id)
         return self._change(id, matte_in=BorrowedMatte(borrowed.path, invert, unpremultiply))
 
+    def add_mask(
+        self, id: str, file: Path, name: str, time: float, object: int = 1, invert: bool = False
+    ) -> Session:
+        """Take an uploaded picture as the mask of an object on the frame shown at `time`, in seconds.
+
+        It replaces one that is there. Raises InputError for a file that is no mask of the video's frames,
+        PromptError for a time or an object that there cannot be.
+        """
+        try:
+            session = self._open(id)
+            place = prompts.Prompt.from_json({"time": time, "object": object})
+            place.check(session.clip.width, session.clip.height, session.clip.duration)
+            path = self._intake.take_mask(file, name, session.clip, session.folder, self._owner)
+        finally:
+            file.unlink(missing_ok=True)
+        added = replace(place, mask=MaskFile(path, invert))
+
+        def change(session: Session) -> Job:
+            return replace(session.job, prompts=prompts.normalise((*session.job.prompts, added)))
+
+        return self._alter(id, change)
+
+    def invert_masks(self, id: str, invert: bool) -> Session:
+        """Set whether white is the background in all masks that were given for single frames."""
+
+        def change(session: Session) -> Job:
+            turned = (
+                p if p.mask is None else replace(p, mask=replace(p.mask, invert=invert))
+                for p in session.job.prompts
+            )
+            return replace(session.job, prompts=tuple(turned))
+
+        return self._alter(id, change)
+
     def choose_hair(self, id: str, hair: bool) -> Session:
         """Choose whether the alpha along edges is found anew."""
         return self._change(id, hair=hair)
@@ -333,9 +368,11 @@ def _parse_background(session: Session, spec: str) -> background.Background:
 
 
 def _read_prompts(session: Session, value: Any) -> tuple[prompts.Prompt, ...]:
-    checked = prompts.from_json(value)
+    checked = prompts.from_json(value, session.folder)
     for prompt in checked:
         prompt.check(session.clip.width, session.clip.height, session.clip.duration)
+        if prompt.mask is not None and not is_own_mask(prompt.mask.path, session.folder):
+            raise PromptError("mask_in.not_uploaded")
     return checked
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from functools import partial
@@ -30,6 +31,10 @@ _PROBES, _PROBES_EACH, _PROBES_WAITING = 6, 2, 2
 
 MATTE_PREFIX = "matte-in-"
 """Begins the names of mattes of another tool in a session's folder."""
+
+
+MASK_PREFIX = "mask-"
+"""Begins the names of masks of single frames there."""
 
 
 class Intake:
@@ -118,6 +123,23 @@ class Intake:
                 shutil.move(file, part)
         return target
 
+    def take_mask(self, file: Path, name: str, clip: Clip, folder: Path, owner: UUID | None) -> Path:
+        """Rewrite an uploaded mask as a grey PNG in the frames' size into a session's folder.
+
+        Returns its path. Raises InputError for a file that is no mask of the clip's frames.
+        """
+        target = folder / f"{MASK_PREFIX}{uuid4().hex[:8]}.png"
+        size = file.stat().st_size
+        self._limits.check_bytes(name, size)
+        with (
+            replacing(target) as part,
+            self._quota.reserve(owner, part, size) as reservation,
+            self._probes.slot(owner),
+        ):
+            sandbox.rewrite_mask(file, name, clip, part)
+            reservation.grow(part.stat().st_size)
+        return target
+
     def copy_stock_background(self, name: str, folder: Path, owner: UUID | None) -> Path:
         """Copy one of `stock_backgrounds.NAMES` into a session's folder; raises InputError for others."""
         shipped = stock_backgrounds.path(name)
@@ -167,6 +189,12 @@ class Intake:
             raise
         self._quota.forget()
         return id
+
+
+def is_own_mask(path: Path, folder: Path) -> bool:
+    """Return True for the file of a mask that was taken into this session's folder."""
+    named = re.fullmatch(MASK_PREFIX + r"[0-9a-f]+\.png", path.name) is not None
+    return named and path.parent == folder and path.is_file()
 
 
 def _safe_suffix(name: str) -> str:

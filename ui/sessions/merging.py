@@ -70,9 +70,10 @@ def _prompt(base: Prompt, mine: Prompt, theirs: Prompt) -> tuple[Prompt, bool]:
     points, points_clash = _marks(base.points, mine.points, theirs.points)
     strokes, strokes_clash = _marks(base.strokes, mine.strokes, theirs.strokes)
     box, box_clash = _pick(base.box, mine.box, theirs.box)
+    mask, mask_clash = _pick(base.mask, mine.mask, theirs.mask)
     candidate, candidate_clash = _pick(base.candidate, mine.candidate, theirs.candidate)
-    merged = replace(theirs, points=points, box=box, candidate=candidate, strokes=strokes)
-    clash = points_clash or box_clash or strokes_clash
+    merged = replace(theirs, points=points, box=box, candidate=candidate, strokes=strokes, mask=mask)
+    clash = points_clash or box_clash or strokes_clash or mask_clash
     if not merged.is_single_click:
         return replace(merged, candidate=None), clash
     return merged, clash or candidate_clash

@@ -78,5 +78,5 @@ export function deleteMark(mark) {
 /** Delete the active object's marks here. */
 export function clearMarks() {
   state.selected = null;
-  edit({ prompts: withMarks(() => ({ points: [], box: null, strokes: [] })) });
+  edit({ prompts: withMarks(() => ({ points: [], box: null, strokes: [], mask: null })) });
 }

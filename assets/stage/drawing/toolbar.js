@@ -18,7 +18,7 @@ const buttons = (attribute) => /** @type {HTMLButtonElement[]} */ (all(part.tool
 export function drawToolbar() {
   const { value, view } = state;
   const busy = !value || view === "result";
-  /** @type {Pick<Prompt, "points" | "box" | "strokes">} */
+  /** @type {Pick<Prompt, "points" | "box" | "strokes" | "mask">} */
   const here = value ? marksHere(acceptedMarks(state.prompts)) : { points: [], box: null };
   paint(part.toolbar, state.active);
   for (const button of buttons("data-tool")) {
@@ -30,7 +30,7 @@ export function drawToolbar() {
   const able = {
     undo: state.undo.length > 0,
     redo: state.redo.length > 0,
-    clear: here.points.length > 0 || Boolean(here.box) || Boolean(here.strokes),
+    clear: here.points.length > 0 || Boolean(here.box || here.strokes || here.mask),
   };
   for (const button of buttons("data-act")) {
     button.disabled = busy || !able[button.dataset.act ?? ""];

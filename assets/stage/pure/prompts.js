@@ -1,6 +1,6 @@
 // Prompts: the marks of one object on one frame. These functions do not change their arguments.
 
-/** @import { Abilities, MarkRef, Point, Box, Prompt, PromptJson, StrokeJson } from "../types" */
+/** @import { Abilities, MarkRef, MaskFile, Point, Box, Prompt, PromptJson, StrokeJson } from "../types" */
 
 import { nearestFrame } from "./frames.js";
 
@@ -14,10 +14,19 @@ function strokesOf(strokes = []) {
 }
 
 /**
- * Return whether marks are a single click, which may select a part of a thing or all of it; strokes correct that.
- * @param {{points: Point[], box: ?Box}} marks
+ * Return the mask of a prompt under its key; without one there is no key.
+ * @param {?MaskFile} [mask]
  */
-export const isSingleClick = ({ points, box }) => !box && points.length === 1 && points[0].keep;
+const maskOf = (mask) => ({
+  ...(mask && { mask: { file: mask.file, ...(mask.invert && { invert: true }) } }),
+});
+
+/**
+ * Return whether marks are a single click, which may select a part of a thing or all of it; strokes correct that.
+ * @param {{points: Point[], box: ?Box, mask?: ?MaskFile}} marks
+ */
+export const isSingleClick = ({ points, box, mask }) =>
+  !box && !mask && points.length === 1 && points[0].keep;
 
 /**
  * Bring prompts into one shape, whoever wrote them: by time and object, no empty ones, no missing keys, and a
@@ -39,8 +48,9 @@ export function normalise(prompts) {
       box: p.box || null,
       candidate: p.candidate ?? null,
       ...strokesOf(p.strokes),
+      ...maskOf(p.mask),
     }))
-    .filter((p) => p.points.length || p.box || p.strokes)
+    .filter((p) => p.points.length || p.box || p.strokes || p.mask)
     .map((p) => (isSingleClick(p) ? p : { ...p, candidate: null }))
     .sort((a, b) => a.time - b.time || a.object - b.object);
 }
@@ -51,13 +61,14 @@ export function normalise(prompts) {
  * @returns {PromptJson[]}
  */
 export function toJson(prompts) {
-  return prompts.map(({ time, object, points, box, candidate, strokes }) => ({
+  return prompts.map(({ time, object, points, box, candidate, strokes, mask }) => ({
     time,
     points,
     ...(box && { box }),
     ...(object !== 1 && { object }),
     ...(candidate !== null && { candidate }),
     ...strokesOf(strokes),
+    ...maskOf(mask),
   }));
 }
 
@@ -69,13 +80,18 @@ export function toJson(prompts) {
 export function acceptedBy(prompts, { can_point, can_box }) {
   if (can_point && can_box) return prompts;
   return normalise(
-    prompts.map((p) => ({ ...p, points: can_point ? p.points : [], box: can_box ? p.box : null })),
+    prompts.map((p) => ({
+      ...p,
+      points: can_point ? p.points : [],
+      box: can_box ? p.box : null,
+      mask: can_box ? p.mask : null,
+    })),
   );
 }
 
 /**
  * Return an object's marks on a frame as one prompt, be it empty: what prompts at several times near to it hold
- * goes together, with the last of their boxes.
+ * goes together, with the last of their boxes and masks.
  * @param {Prompt[]} prompts
  * @param {number} index
  * @param {number} object
@@ -88,7 +104,16 @@ export function marksAt(prompts, index, object, times) {
   const boxes = here.flatMap((p) => (p.box ? [p.box] : []));
   const points = here.flatMap((p) => p.points);
   const strokes = strokesOf(here.flatMap((p) => p.strokes ?? []));
-  return { time: times[index] || 0, object, points, box: boxes.pop() || null, candidate: null, ...strokes };
+  const mask = maskOf(here.findLast((p) => p.mask)?.mask);
+  return {
+    time: times[index] || 0,
+    object,
+    points,
+    box: boxes.pop() || null,
+    candidate: null,
+    ...strokes,
+    ...mask,
+  };
 }
 
 /**

@@ -89,3 +89,33 @@ def test_classes_are_chosen_from_a_list(server: Server, visit: Visit, clip: Path
     ready(page)
     expect(chosen).to_contain_text("Person")
     expect(chosen).to_contain_text("Dog")
+
+
+def test_a_mask_is_uploaded_for_the_frame_that_is_shown_and_cleared_like_a_mark(
+    server: Server, visit: Visit, clip: Path, tmp_path: Path
+) -> None:
+    page = started(server, visit, clip)
+    probed = probe_clip(clip)
+    picture = np.zeros((probed.height, probed.width), np.uint8)
+    cv2.circle(picture, (probed.width // 2, probed.height // 2), 30, 255, cv2.FILLED)
+    assert cv2.imwrite(str(tmp_path / "disc.png"), picture)
+    page.locator("#mask-in input[type=file]").set_input_files(tmp_path / "disc.png")
+    expect(page.locator("#mask-in-about")).to_contain_text("Masks from files: 1")
+    expect(page.locator("#stage [data-part=diamonds] button")).to_have_count(1)
+    ready(page)
+    page.locator("#mask-in-invert input").check()
+    page.reload()
+    ready(page)
+    expect(page.locator("#mask-in-invert input")).to_be_checked()
+    page.locator("#stage [data-act=clear]").click()
+    expect(page.locator("#stage [data-part=diamonds] button")).to_have_count(0)
+    page.reload()
+    ready(page)
+    expect(page.locator("#mask-in-about")).not_to_contain_text("Masks from files")
+
+    square = np.zeros((64, 64), np.uint8)
+    assert cv2.imwrite(str(tmp_path / "square.png"), square)
+    page.locator("#mask-in input[type=file]").set_input_files(tmp_path / "square.png")
+    expect(page.get_by_test_id("toast-body")).to_contain_text("another shape")
+    choose_model(page, "Your own matte")
+    expect(page.locator("#mask-in")).to_be_hidden()

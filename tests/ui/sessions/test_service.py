@@ -1096,3 +1096,53 @@ def test_an_uploaded_matte_takes_the_place_of_a_model(
     service.choices.choose_matte(session.id, third, "third.mp4")
     assert len(list(taken.folder.glob("matte-in-*"))) == 2  # the latest, and the one before it
     assert service.choices.choose_model(session.id, "grabcut").job.matte_in is not None
+
+
+def write_mask(path: Path) -> Path:
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[20:60, 40:90] = 255
+    Image.fromarray(mask).save(path)
+    return path
+
+
+def test_an_uploaded_mask_is_that_of_an_object_on_its_frame(
+    service: SessionService, pointed: str, tmp_path: Path
+) -> None:
+    service.choices.choose_model(pointed, "recorte")
+    service.choices.save_marks(pointed, [lone(40, 45)])
+    file = write_mask(tmp_path / "mask.png")
+    taken = service.choices.add_mask(pointed, file, "mask.png", 0.25, 2)
+    mask = taken.job.prompts[1].mask
+    assert not file.exists() and mask is not None and taken.job.prompts[1].object == 2
+    assert mask.path.parent == taken.folder and service.open(pointed).job == taken.job
+    shown = service.frames.render_frame(service.open(pointed), taken.clip.frames // 2, "cutout")
+    assert shown.data
+    inverted = service.choices.invert_masks(pointed, True).job.prompts[1].mask
+    assert inverted is not None and inverted.invert and inverted.path == mask.path
+
+    # The stage sends it back by its name; no other file is taken for one.
+    marks = [prompt.to_json(taken.folder) for prompt in taken.job.prompts]
+    assert marks[1]["mask"] == {"file": mask.path.name}
+    assert service.choices.save_marks(pointed, marks).job.prompts == taken.job.prompts
+    outside = write_mask(tmp_path / "mask-12345678.png")
+    (taken.folder / "background-1.png").write_bytes(outside.read_bytes())
+    for file in (str(outside), "background-1.png", "mask-00000000.png", f"../{pointed}/{mask.path.name}"):
+        with pytest.raises(PromptError, match="was not uploaded here"):
+            service.choices.save_marks(pointed, [{"time": 0.25, "mask": {"file": str(file)}}])
+
+
+def test_what_is_no_mask_of_the_video_is_refused(
+    service: SessionService, pointed: str, tmp_path: Path
+) -> None:
+    before = service.open(pointed).job
+    Image.new("L", (64, 64), 255).save(tmp_path / "square.png")
+    with pytest.raises(InputError, match=r"square\.png.*another shape"):
+        service.choices.add_mask(pointed, tmp_path / "square.png", "square.png", 0.0)
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(InputError, match=r"text\.png.*cannot be read"):
+        service.choices.add_mask(pointed, tmp_path / "text.png", "text.png", 0.0)
+    for time, number in ((99.0, 1), (0.0, 0)):
+        with pytest.raises(PromptError):
+            service.choices.add_mask(pointed, write_mask(tmp_path / "mask.png"), "mask.png", time, number)
+    assert service.open(pointed).job == before and not list(service.open(pointed).folder.glob("mask-*"))
+    assert not [path for path in tmp_path.iterdir() if path.suffix == ".png"]

@@ -61,7 +61,7 @@ def describe_session(theirs: SessionService, session: Session, language: str) ->
         crop=job.crop,
         hair=job.hair,
         classes=list(job.classes),
-        prompts=prompts.to_json(job.prompts),  # type: ignore[arg-type]  # read by the schema
+        prompts=prompts.to_json(job.prompts, session.folder),  # type: ignore[arg-type]  # read by the schema
         objects=choices["objects"],
         outdated=session.outdated,
         can_resume=session.can_resume,

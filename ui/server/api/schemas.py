@@ -195,6 +195,15 @@ class Stroke(Schema):
     keep: bool = True
 
 
+class Mask(Schema):
+    """Mask of an object on a frame, as `POST /sessions/{id}/masks` took it; inverted: white is outside."""
+
+    model_config = STRICT
+
+    file: str = Field(min_length=1, max_length=100)
+    invert: bool = False
+
+
 class Prompt(Schema):
     """Marks of one object on one frame."""
 
@@ -208,6 +217,7 @@ class Prompt(Schema):
     candidate: int | None = Field(default=None, ge=0, lt=prompts.CANDIDATES)
     """Which of the candidates of a single click is meant; null: the best."""
     strokes: list[Stroke] = Field(default=[], max_length=prompts.MOST_STROKES)
+    mask: Mask | None = None
 
 
 class Object(Schema):

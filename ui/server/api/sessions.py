@@ -164,6 +164,31 @@ def router(service: SessionService, threads: ApiThreads, changing: ApiThreads, u
 
         return await changing.run(request, replace)
 
+    @routes.post("/{id}/masks", openapi_extra=FILE_BODY)
+    async def add_mask(
+        id: UUID,
+        request: Request,
+        time: Annotated[float, Query(ge=0, description="Seconds: the frame that it is of")] = 0.0,
+        object: Annotated[int, Query(ge=1, le=9999, description="The object's number")] = 1,
+        invert: Annotated[bool, Query(description="White is the background")] = False,
+    ) -> schemas.Session:
+        """Take a picture as an object's mask on one frame: the one in the form, or that of a finished upload.
+
+        A PNG or EXR picture of the video's shape: its alpha, else its brightness. Return the session.
+        """
+        theirs = service.for_owner(user_id_of(request))
+        await threads.run(request, lambda: theirs.read(str(id)))  # before anything is sent
+        path = await read_file(uploads, request)
+
+        def add() -> schemas.Session:
+            try:
+                session = theirs.choices.add_mask(str(id), path, path.name, time, object, invert)
+            finally:
+                uploads.discard(path)
+            return describe_session(theirs, session, language_of(request))
+
+        return await changing.run(request, add)
+
     @routes.delete("/{id}", status_code=204)
     async def delete_session(id: UUID, request: Request) -> Response:
         """Delete a session with its video and its results; its run is stopped first."""

@@ -45,6 +45,7 @@ class RenderRequest:
                 prompt,
                 points=prompt.points if card.points else (),
                 box=prompt.box if card.box else None,
+                mask=prompt.mask if card.box else None,
                 candidate=prompt.candidate if card.candidates else None,
             )
             for prompt in self.job.prompts
