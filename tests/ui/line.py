@@ -62,14 +62,14 @@ class ManualRunner:
     def progress(self, key: str) -> None:
         return None
 
-    def step(self) -> str | None:
+    def step(self, result: bytes = b"result") -> str | None:
         """Do the first job in the line, and give its key."""
         with self._lock:
             if not self.jobs:
                 return None
             key, job = next(iter(self.jobs.items()))
         self._sink.started(key)
-        job.output.write_bytes(b"result")
+        job.output.write_bytes(result)
         with self._lock:
             del self.jobs[key]
         self._sink.finished(key, result_record(job.output.name))
@@ -78,7 +78,8 @@ class ManualRunner:
 
 def result_record(file: str) -> RunFinished:
     """Return what a runner reports of a result."""
-    return RunFinished("mp4", "#00ff00", "grabcut", file, bytes=6, frames=12, seconds=1.0)
+    form = "png-still" if file.endswith(".png") else "mp4"
+    return RunFinished(form, "#00ff00", "grabcut", file, bytes=6, frames=12, seconds=1.0)
 
 
 def progress_of(frames: int) -> Progress:

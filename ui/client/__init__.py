@@ -11,7 +11,8 @@ httpx's own.
 """
 
 from ui.client.asynchronous import AsyncRecorte
+from ui.client.pictures import PictureStep
 from ui.client.steps import ApiError, Damaged, Progress, RunFailed
 from ui.client.sync import Recorte
 
-__all__ = ["ApiError", "AsyncRecorte", "Damaged", "Progress", "Recorte", "RunFailed"]
+__all__ = ["ApiError", "AsyncRecorte", "Damaged", "PictureStep", "Progress", "Recorte", "RunFailed"]

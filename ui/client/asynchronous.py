@@ -10,7 +10,8 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from ui.client import steps
+from ui.client import pictures, steps
+from ui.client.pictures import PictureStep
 from ui.client.steps import (
     Abandoned,
     ApiError,
@@ -64,6 +65,17 @@ class AsyncRecorte:
         **choices: Any,
     ) -> AsyncIterator[Progress]:
         return self._drive(steps.cut(Path(file), Path(to), prompts, objects, keep, choices))
+
+    def cut_picture(
+        self,
+        picture: str | Path | bytes,
+        *,
+        prompts: list[Json] | None = None,
+        objects: list[Json] | None = None,
+        keep: bool = False,
+        **choices: Any,
+    ) -> AsyncIterator[PictureStep]:
+        return self._drive(pictures.cut(picture, prompts, objects, keep, choices))
 
     async def create(self, file: str | Path) -> Json:
         return await self._finish(steps.create(Path(file)))
@@ -136,8 +148,8 @@ class AsyncRecorte:
                 return await self._http.send(steps.build(self._http, command))
             case Wait(seconds):
                 await asyncio.sleep(seconds)
-            case Open():
-                response = await self._http.send(steps.build_events(self._http, command), stream=True)
+            case Open(request):
+                response = await self._http.send(steps.build(self._http, request), stream=True)
                 if response.is_error:
                     await response.aread()
                     raise steps.error_of(response)

@@ -25,7 +25,8 @@ ATTEMPTS = 6
 FIRST_WAIT = 0.5
 """Seconds before the second attempt; each wait is twice as long as the one before."""
 
-_BUSY = (429, 503)
+BUSY = (429, 503)
+"""Statuses of a server that is too busy."""
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -100,22 +101,21 @@ class Wait:
 
 @dataclass(frozen=True)
 class Open:
-    """Opens the events of a run after that with id `last`."""
+    """Sends a request whose response is read by lines."""
 
-    run: str
-    last: str | None
+    request: Request
 
 
 @dataclass(frozen=True)
 class Line:
-    """Reads the next line of events; None: they have ended."""
+    """Reads the next line of a response; None: it has ended."""
 
     stream: Any
 
 
 @dataclass(frozen=True)
 class Close:
-    """Closes a stream of events."""
+    """Closes a response that is read by lines."""
 
     stream: Any
 
@@ -136,7 +136,7 @@ def send(request: Request) -> Steps[httpx.Response]:
                 raise
             yield Wait(FIRST_WAIT * 2**attempt)
             continue
-        if response.status_code in _BUSY and not last:
+        if response.status_code in BUSY and not last:
             named = response.headers.get("retry-after", "")
             yield Wait(float(named) if named.isdecimal() else FIRST_WAIT * 2**attempt)
             continue
@@ -209,9 +209,10 @@ def follow(run: str) -> Steps[Json]:
     failures = 0
     while failures < ATTEMPTS:
         try:
-            stream = yield Open(run, last)
+            headers = {} if last is None else {"Last-Event-ID": last}
+            stream = yield Open(Request("GET", f"runs/{run}/events", headers))
         except (httpx.TransportError, ApiError) as error:
-            if isinstance(error, ApiError) and error.status not in _BUSY:
+            if isinstance(error, ApiError) and error.status not in BUSY:
                 raise
             failures += 1
             yield Wait(FIRST_WAIT * 2**failures)
@@ -357,9 +358,3 @@ def build(http: httpx.Client | httpx.AsyncClient, request: Request) -> httpx.Req
         content=request.content,
         params=request.params or None,
     )
-
-
-def build_events(http: httpx.Client | httpx.AsyncClient, command: Open) -> httpx.Request:
-    """Return the request that opens events."""
-    headers = {} if command.last is None else {"Last-Event-ID": command.last}
-    return http.build_request("GET", f"runs/{command.run}/events", headers=headers)

@@ -10,7 +10,8 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from ui.client import steps
+from ui.client import pictures, steps
+from ui.client.pictures import PictureStep
 from ui.client.steps import (
     Abandoned,
     ApiError,
@@ -69,6 +70,21 @@ class Recorte:
         and Damaged.
         """
         return self._drive(steps.cut(Path(file), Path(to), prompts, objects, keep, choices))
+
+    def cut_picture(
+        self,
+        picture: str | Path | bytes,
+        *,
+        prompts: list[Json] | None = None,
+        objects: list[Json] | None = None,
+        keep: bool = False,
+        **choices: Any,
+    ) -> Iterator[PictureStep]:
+        """Cut out a picture, a file or its bytes; yields the mask, the cut-out and the result.
+
+        `choices` as for `cut`; the session is deleted in the end, too, unless it is to be kept.
+        """
+        return self._drive(pictures.cut(picture, prompts, objects, keep, choices))
 
     def create(self, file: str | Path) -> Json:
         """Upload a video and return the session that is made of it."""
@@ -148,8 +164,8 @@ class Recorte:
                 return self._http.send(steps.build(self._http, command))
             case Wait(seconds):
                 time.sleep(seconds)
-            case Open():
-                response = self._http.send(steps.build_events(self._http, command), stream=True)
+            case Open(request):
+                response = self._http.send(steps.build(self._http, request), stream=True)
                 if response.is_error:
                     response.read()
                     raise steps.error_of(response)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
 from db import repository
 from db.models import State
@@ -19,7 +21,7 @@ from tests.ui import line
 from tests.ui.conftest import serve
 from tests.ui.server.api.conftest import Api
 from tests.waiting import until
-from ui.client import ApiError, AsyncRecorte, Damaged, Progress, Recorte, RunFailed, steps
+from ui.client import ApiError, AsyncRecorte, Damaged, PictureStep, Progress, Recorte, RunFailed, steps
 
 pytestmark = pytest.mark.usefixtures("at_once")
 
@@ -33,13 +35,13 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def working(team: Api) -> Iterator[None]:
+def working(team: Api, result: bytes = b"result") -> Iterator[None]:
     """A runner that does whatever is queued."""
     over = threading.Event()
 
     def work() -> None:
         while not over.wait(0.01):
-            team.line.step()
+            team.line.step(result)
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -233,3 +235,51 @@ def test_events_are_followed_from_where_they_broke_off(team: Api) -> None:
         states = [each["state"] for each in following]
     assert states[-1] == "done" and "queued" not in states
     assert transport.asked[:2] == [None, "queued-1"]
+
+
+PICTURE_STEPS = [("mask", "L"), ("cutout", "RGBA"), ("result", "RGB")]
+
+
+def draw() -> bytes:
+    data = io.BytesIO()
+    Image.new("RGB", (64, 48), "#804020").save(data, "PNG")
+    return data.getvalue()
+
+
+def described(steps: list[PictureStep]) -> list[tuple[str, str]]:
+    """Return the names of steps and the modes of their pictures, which have the size that they say."""
+    pictures = [Image.open(io.BytesIO(step.data)) for step in steps]
+    assert all(step.media_type == "image/png" for step in steps)
+    assert [picture.size for picture in pictures] == [(step.width, step.height) for step in steps]
+    return [(step.name, picture.mode) for step, picture in zip(steps, pictures, strict=True)]
+
+
+def test_a_picture_is_cut_step_by_step(team: Api, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(draw())
+    box = [{"box": [8, 8, 40, 40]}]
+    with (
+        serve(team.app) as url,
+        working(team, draw()),
+        Recorte(url, team.token("Ana").token) as client,
+    ):
+        assert described(list(client.cut_picture(tmp_path / "a.png", prompts=box))) == PICTURE_STEPS
+        assert list(client.sessions()) == []
+        with pytest.raises(ApiError, match="no picture") as caught:
+            list(client.cut_picture(b"no picture"))
+        assert caught.value.status == 422
+        with pytest.raises(ApiError) as caught:
+            list(client.cut_picture(draw(), model="sam-vit-b"))
+        assert caught.value.status == 422 and caught.value.code
+        assert list(client.sessions()) == []
+
+
+def test_a_picture_is_cut_by_the_client_for_asyncio(team: Api) -> None:
+    async def cut(url: str) -> list[PictureStep]:
+        async with AsyncRecorte(url, team.token("Ana").token) as client:
+            steps = client.cut_picture(draw(), prompts=[{"box": [8, 8, 40, 40]}], keep=True)
+            seen = [step async for step in steps]
+            assert [each["name"] async for each in client.sessions()] == ["picture"]
+            return seen
+
+    with serve(team.app) as url, working(team, draw()):
+        assert described(asyncio.run(cut(url))) == PICTURE_STEPS

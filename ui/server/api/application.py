@@ -7,7 +7,6 @@ from fastapi.responses import Response
 
 from ui.addresses import API_DOCUMENTATION, API_PREFIX
 from ui.server.api import (
-    cutouts,
     description,
     documentation,
     events,
@@ -18,8 +17,10 @@ from ui.server.api import (
     sessions,
     uploads,
 )
+from ui.server.api.cutouts import routes as cutouts
+from ui.server.api.cutouts.pictures import CutoutStep, EncodedPicture
 from ui.server.api.errors import add_error_handlers
-from ui.server.api.schemas import PROBLEMS
+from ui.server.api.schemas import PROBLEMS, UploadReference
 from ui.server.api.threads import ApiThreads
 from ui.server.resumable_uploads import ResumableUploads
 from ui.server.uploads import Uploads
@@ -28,6 +29,7 @@ from ui.sessions.service import SessionService
 _READ_THREADS, _READ_THREADS_PER_USER = 8, 4
 _CHANGE_THREADS, _CHANGE_THREADS_PER_USER = 8, 4
 """Threads in which uploads are looked at, which takes seconds."""
+_PICTURE_THREADS, _PICTURE_THREADS_PER_USER = 4, 2
 
 
 def create_api(service: SessionService, store: Uploads) -> FastAPI:
@@ -48,12 +50,13 @@ def create_api(service: SessionService, store: Uploads) -> FastAPI:
     reading = ApiThreads(_READ_THREADS, _READ_THREADS_PER_USER)
     api.include_router(listings.router(service, reading))
     changing = ApiThreads(_CHANGE_THREADS, _CHANGE_THREADS_PER_USER)
+    rendering = ApiThreads(_PICTURE_THREADS, _PICTURE_THREADS_PER_USER)
     streams = events.Streams()
     api.include_router(sessions.router(service, reading, changing, store))
-    api.include_router(frames.router(service))
+    api.include_router(frames.router(service, rendering))
     api.include_router(runs.router(service, reading, streams))
     api.include_router(files.router(service, reading))
-    api.include_router(cutouts.router(service, reading, changing, store, streams))
+    api.include_router(cutouts.router(service, reading, changing, rendering, store, streams))
     api.include_router(uploads.router(ResumableUploads(store)))
     api.add_exception_handler(uploads.UnsupportedVersion, uploads.answer_unsupported_version)
     api.add_middleware(uploads.TusMiddleware)
@@ -62,5 +65,5 @@ def create_api(service: SessionService, store: Uploads) -> FastAPI:
     async def document() -> Response:
         return documentation.render(api.openapi())
 
-    description.complete(api.openapi())
+    description.complete(api.openapi(), UploadReference, EncodedPicture, CutoutStep)
     return api

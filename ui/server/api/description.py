@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel
+
 from ui.server.api.problems import MEDIA_TYPE
 from ui.server.middleware.request_ids import HEADER
 
@@ -23,8 +25,8 @@ _REQUEST_ID = {
 }
 
 
-def complete(schema: dict[str, Any]) -> None:
-    """Complete FastAPI's description in place, which it keeps.
+def complete(schema: dict[str, Any], *models: type[BaseModel]) -> None:
+    """Complete FastAPI's description in place, which it keeps, with models that it has no operation of.
 
     Errors are problems, also those of values that do not fit; each response has a request id; and access is
     by token or by the page's cookie.
@@ -32,6 +34,11 @@ def complete(schema: dict[str, Any]) -> None:
     schemas = schema["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
+    for model in models:
+        described = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= {
+            name: each for name, each in described.pop("$defs", {}).items() if name not in schemas
+        } | {model.__name__: described}
     for item in schema["paths"].values():
         for operation in item.values():
             responses = operation["responses"]

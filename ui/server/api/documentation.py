@@ -102,5 +102,7 @@ def _kind(schema: Json) -> str:
 
 def _link(schema: Json) -> str:
     """Return what is sent, as HTML; a schema of its own as a link to it."""
+    if "anyOf" in schema:
+        return " or ".join(map(_link, schema["anyOf"]))
     kind = _kind(schema)
     return f'<a href="#{escape(kind)}">{escape(kind)}</a>' if "$ref" in schema else escape(kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -15,11 +16,16 @@ from db.errors import DatabaseAway, DatabaseError, NotFound
 from pipeline.errors import DISK_FULL, INTERNAL_ERROR, RecorteError, WorkerLost
 from pipeline.languages.messages import Message, MessageError
 from ui import text
+from ui.addresses import API_PREFIX
+from ui.error_text import translate_message
 from ui.server.api.problems import problem
 from ui.server.uploads import UploadRefused
 from ui.sessions.limits.quota import QuotaExceeded
 from ui.sessions.rendering.protocol import MarksChanged
+from ui.sessions.runs import Run
 from ui.visitor import language_of
+
+log = logging.getLogger(__name__)
 
 _BUSY = {"choices.uploads_busy", "choices.previews_busy"}
 """Keys of refusals that say no more than that a user asks for too much at once."""
@@ -46,20 +52,26 @@ Handler = Callable[[Request, Exception], Response]
 
 def add_error_handlers(api: FastAPI) -> None:
     """Have every error of an application answered as a problem."""
-    handlers: dict[type[Exception], Handler] = {
-        MessageError: _answer_message,
-        RequestValidationError: _answer_invalid,
-        HTTPException: _answer_http,
-        BadCursor: _answer_cursor,
-        WrongType: _answer_wrong_type,
-        UploadRefused: _answer_upload,
-        ClientDisconnect: _answer_slow,
-        FileNotFoundError: _answer_missing_file,
-        OSError: _answer_system_error,
-        Exception: _answer_unexpected,
-    }
-    for kind, handler in handlers.items():
+    for kind, handler in _HANDLERS.items():
         api.add_exception_handler(kind, handler)
+
+
+def answer_error(request: Request, error: Exception) -> Response:
+    """Return the problem of an error that an answer under way has met; one of no known kind is logged."""
+    handler = next((_HANDLERS[kind] for kind in type(error).__mro__ if kind in _HANDLERS), _answer_unexpected)
+    try:
+        response = handler(request, error)
+    except Exception:
+        handler, response = _answer_unexpected, _answer_unexpected(request, error)
+    if handler is _answer_unexpected:
+        log.error("an answer under way has failed", exc_info=error)
+    return response
+
+
+def failed_run_problem(request: Request, run: Run) -> Response:
+    """Return the problem of a run that has ended without a result."""
+    sentence = translate_message(language_of(request), *run.stored.error) or f"{run.state}"
+    return problem(request, 422, sentence, headers={"Location": f"{API_PREFIX}/runs/{run.id}"})
 
 
 def message_problem(request: Request, status: int, message: Message) -> Response:
@@ -154,3 +166,18 @@ def _answer_system_error(request: Request, error: Exception) -> Response:
 
 def _answer_unexpected(request: Request, error: Exception) -> Response:
     return message_problem(request, 500, INTERNAL_ERROR)  # and it is logged, for Starlette raises it again
+
+
+_HANDLERS: dict[type[Exception], Handler] = {
+    MessageError: _answer_message,
+    RequestValidationError: _answer_invalid,
+    HTTPException: _answer_http,
+    BadCursor: _answer_cursor,
+    WrongType: _answer_wrong_type,
+    UploadRefused: _answer_upload,
+    ClientDisconnect: _answer_slow,
+    FileNotFoundError: _answer_missing_file,
+    OSError: _answer_system_error,
+    Exception: _answer_unexpected,
+}
+"""Handler by class of error."""

@@ -34,8 +34,9 @@ LONGEST_STREAM_SECONDS = 600.0
 MOST_STREAMS = 20
 """Streams of one user at once."""
 
-_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # a proxy is not to collect events
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # a proxy is not to collect events
 
+T = TypeVar("T")
 Waited = TypeVar("Waited", bound="CanFinish")
 
 ReadRun = Callable[[], Awaitable[Run]]
@@ -60,10 +61,10 @@ class Streams:
         run = await read()
         if _has_ended(run) and event_id(run) == last:
             return Response(status_code=204)
-        if self._open[user] >= MOST_STREAMS:
+        if self.is_full(user):
             return text_problem(request, 429, "busy")
         return StreamingResponse(
-            self._counted(user, _events(run, read, last)), media_type="text/event-stream", headers=_HEADERS
+            self.count(user, _events(run, read, last)), media_type="text/event-stream", headers=HEADERS
         )
 
     async def wait(
@@ -73,7 +74,7 @@ class Streams:
 
         If too many requests of the user wait already, it is returned as it is at once.
         """
-        if self._open[user] >= MOST_STREAMS:
+        if self.is_full(user):
             return run
         self._open[user] += 1
         try:
@@ -86,7 +87,12 @@ class Streams:
         finally:
             self._open[user] -= 1
 
-    async def _counted(self, user: UUID | None, events: AsyncIterator[str]) -> AsyncIterator[str]:
+    def is_full(self, user: UUID | None) -> bool:
+        """Return True if a user has as many streams open as there may be."""
+        return self._open[user] >= MOST_STREAMS
+
+    async def count(self, user: UUID | None, events: AsyncIterator[T]) -> AsyncIterator[T]:
+        """Yield what a stream does, which counts as open meanwhile."""
         self._open[user] += 1
         try:
             async for event in events:

@@ -17,18 +17,15 @@ from ui.sessions.rendering.protocol import Encoding
 from ui.sessions.service import SessionService
 from ui.visitor import user_id_of
 
-_PICTURE_THREADS, _PICTURE_THREADS_PER_USER = 4, 2
-
 _ENCODINGS: dict[str, Encoding] = {"image/png": "png", "image/jpeg": "jpeg"}
 _PICTURE = {"schema": {"type": "string", "format": "binary"}}
 
 Frame = Annotated[int, Path(ge=0, le=2**31, description="Number of the frame, from 0")]
 
 
-def router(service: SessionService) -> APIRouter:
+def router(service: SessionService, rendering: ApiThreads) -> APIRouter:
     """Build the routes below `/sessions/{id}/frames`."""
     routes = APIRouter(prefix="/sessions/{id}/frames/{n}", tags=["Frames"])
-    rendering = ApiThreads(_PICTURE_THREADS, _PICTURE_THREADS_PER_USER)
 
     @routes.get(
         "",

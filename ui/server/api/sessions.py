@@ -6,13 +6,13 @@ import base64
 import binascii
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from db.models import State
 from db.repository import Cursor
@@ -27,11 +27,13 @@ from ui.server.uploads import UploadRefused, Uploads
 from ui.sessions.service import SessionService
 from ui.visitor import language_of, user_id_of
 
+Body = TypeVar("Body", bound=BaseModel)
+
 _LONGEST_PAGE = 200
 _USUAL_PAGE = 50
 
 
-_FORM = {
+FORM = {
     "type": "object",
     "properties": {"file": {"type": "string", "format": "binary"}},
     "required": ["file"],
@@ -40,7 +42,7 @@ FILE_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
-            "multipart/form-data": {"schema": _FORM},
+            "multipart/form-data": {"schema": FORM},
             "application/json": {"schema": schemas.UploadReference.model_json_schema()},
         },
     }
@@ -202,17 +204,30 @@ async def read_file(uploads: Uploads, request: Request) -> Path:
     """Return the file that a request brings or names. Raises what `Uploads.receive` does, and WrongType."""
     if is_form(request.headers):
         return await uploads.receive(request)
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+    if not is_json(request):
         raise WrongType(415, "multipart/form-data", "application/json")
-    try:
-        named = schemas.UploadReference.model_validate_json(await request.body())
-    except ValidationError as error:
-        invalid = [{**each, "loc": ("body", *each["loc"])} for each in error.errors(include_url=False)]
-        raise RequestValidationError(invalid) from error
+    named = validate_body(schemas.UploadReference, await request.body())
     path = await to_thread.run_sync(uploads.find, request.state.user, named.upload)
     if path is None:
         raise UploadRefused(404, "no_upload")
     return path
+
+
+def is_json(request: Request) -> bool:
+    """Return True for a request with JSON."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+
+
+def validate_body(model: type[Body], body: bytes | dict[str, Any]) -> Body:
+    """Return a request's body, as it came or parsed, as a model. Raises RequestValidationError."""
+    try:
+        return model.model_validate_json(body) if isinstance(body, bytes) else model.model_validate(body)
+    except ValidationError as error:
+        invalid = [
+            {**each, "loc": ("body", *each["loc"])}
+            for each in error.errors(include_url=False, include_input=False)
+        ]
+        raise RequestValidationError(invalid) from error
 
 
 def _write_cursor(cursor: Cursor) -> str:

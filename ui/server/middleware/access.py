@@ -34,7 +34,7 @@ from ui import text
 from ui.addresses import API_DOCUMENTATION, is_api_address, is_shared_address
 from ui.server.api.problems import problem
 from ui.server.middleware import api_requests
-from ui.server.middleware.bodies import Bodies, enforce_min_rate, read_body, replay_body
+from ui.server.middleware.bodies import MAX_HELD_BYTES, Bodies, enforce_min_rate, read_body, replay_body
 from ui.server.middleware.gradio_requests import UPLOAD, GradioRequests, is_allowed
 from ui.server.middleware.headers import STATIC_PAGE_POLICY, strip_forwarded, with_security_headers
 from ui.server.middleware.hosts import is_local, is_own_host
@@ -154,7 +154,8 @@ class AccessMiddleware:
             return receive
         visitor: Visitor = scope["state"]["user"]
         counted = body_stack.enter_context(self._bodies.hold(visitor.id))
-        return replay_body(await read_body(receive, _MAX_EVENT_BYTES, counted, language), receive)
+        max_bytes = MAX_HELD_BYTES if api_requests.may_hold_picture(method, path) else _MAX_EVENT_BYTES
+        return replay_body(await read_body(receive, max_bytes, counted, language), receive)
 
     async def _authenticate(self, request: Request, language: str) -> Visitor | None:
         """Return the visitor; None for a public address. Raises Refused for visitors who have to sign in."""

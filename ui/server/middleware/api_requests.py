@@ -27,6 +27,11 @@ def is_streamed(method: str, path: str, headers: Headers) -> bool:
     return _FORMS.fullmatch(f"{method} {path}") is not None and is_form(headers)
 
 
+def may_hold_picture(method: str, path: str) -> bool:
+    """Return True where a picture may be in the request's JSON."""
+    return (method, path) == ("POST", f"{API_PREFIX}/cutouts")
+
+
 def is_allowed(method: str, path: str) -> bool:
     """Return True for what the API may have an answer to; what it has not, it says itself."""
     if method == "OPTIONS":  # of tus

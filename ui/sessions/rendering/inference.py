@@ -226,7 +226,7 @@ class InferenceService:
         width: int | None = None,
     ) -> tuple[Pixels, bool, bool]:
         """Return the picture, and `EncodedImage.final` and `cut` of it."""
-        if view not in ("original", *overlay.TINTS, "cutout", "over"):
+        if view not in ("original", "matte", *overlay.TINTS, "cutout", "over"):
             raise InputError("choices.view", view=view)
         pts = _frame_pts(request, index)
         mattes, final, frame = (
@@ -250,6 +250,8 @@ class InferenceService:
                 True,
             )
         matte = np.maximum.reduce(list(mattes.values()))
+        if view == "matte":
+            return multiply_alpha(matte, frame.alpha), final, True
         bg = Transparent() if view == "cutout" else request.job.background
         height, width = matte.shape
         with self._composers.use(bg, width, height, request.job.edges, request.job.light) as compose:

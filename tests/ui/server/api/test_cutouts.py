@@ -17,7 +17,7 @@ from db.models import State
 from pipeline.languages.messages import Message
 from tests.ui.server.api.conftest import Api, check_problem
 from ui.server.api import events
-from ui.server.api.cutouts import LONGEST_WAIT, _read_wait
+from ui.server.api.cutouts.routes import LONGEST_WAIT, _read_wait
 
 pytestmark = pytest.mark.usefixtures("at_once")
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Header, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
-from pydantic import Field, Json, TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 from pipeline import formats
-from pipeline.compositing.edges import MAX_PIXELS, Despill
 from ui.addresses import API_PREFIX
 from ui.server.api import events, schemas
 from ui.server.api.answers import describe_run
+from ui.server.api.cutouts.options import CutoutOptions
+from ui.server.api.cutouts.pictures import EVENTS, LINES, CutoutStep, EncodedPicture, PictureCutouts
+from ui.server.api.errors import failed_run_problem
 from ui.server.api.files import describe_file, send_file
-from ui.server.api.problems import problem
-from ui.server.api.sessions import FILE_BODY, read_file
+from ui.server.api.sessions import FORM, is_json, read_file, validate_body
 from ui.server.api.threads import ApiThreads
 from ui.server.uploads import Uploads
 from ui.sessions.runs import Run
@@ -29,52 +33,43 @@ LONGEST_WAIT = 600.0
 _PICTURE_WAIT = 60.0
 
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})\"?(?:$|[,;\s])", re.IGNORECASE)
-_PROMPTS = TypeAdapter(list[schemas.Prompt])
-
-
-class CutoutOptions(schemas.PlainChoices):
-    """Choices and marks of a cut-out, as an address holds them."""
-
-    model_config = schemas.STRICT
-
-    clean: bool = True
-    """Remove the old background's colour from semi-transparent pixels."""
-    grow: float = Field(default=0.0, ge=-MAX_PIXELS, le=MAX_PIXELS)
-    """Distance that the matte grows, in pixels of a frame 720 high."""
-    feather: float = Field(default=0.0, ge=0, le=MAX_PIXELS)
-    """Distance over which the edge is softened, in pixels of a frame 720 high."""
-    despill: Despill = "none"
-    light: Json[schemas.Light] = schemas.Light()
-    """As JSON: `Light`."""
-    prompts: str = Field(default="[]", max_length=20_000)
-    """Marks, as JSON: a list of `Prompt`."""
-
-    def choices(self) -> dict[str, Any]:
-        """Return the choices that were sent, as `ui.sessions.choices.Choices.change` takes them."""
-        values = self.model_dump(exclude_unset=True, exclude={"prompts"})
-        edges = {name: values.pop(name) for name in schemas.Edges.model_fields if name in values}
-        return values | ({"edges": edges} if edges else {})
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {"schema": FORM},
+            "application/json": {
+                "schema": {
+                    "anyOf": [
+                        {"$ref": f"#/components/schemas/{model.__name__}"}
+                        for model in (schemas.UploadReference, EncodedPicture)
+                    ]
+                }
+            },
+        },
+    }
+}
 
 
 def router(
     service: SessionService,
     threads: ApiThreads,
     changing: ApiThreads,
+    rendering: ApiThreads,
     uploads: Uploads,
     streams: events.Streams,
 ) -> APIRouter:
     """Build the route `/cutouts`."""
     routes = APIRouter(tags=["Cut-outs"])
+    pictures = PictureCutouts(service, threads, changing, rendering, uploads, streams)
     mimes = dict.fromkeys(form.mime for form in formats.FORMATS.values())
 
     @routes.post(
         "/cutouts",
         status_code=202,
         response_model=schemas.Run,
-        responses={
-            200: describe_file(*mimes)[200] | {"description": "The result, which `Prefer` waited for"}
-        },
-        openapi_extra=FILE_BODY,
+        responses={200: _describe_answer(mimes)},
+        openapi_extra=_BODY,
     )
     async def create_cutout(
         request: Request,
@@ -87,10 +82,13 @@ def router(
         """Make a session of a video, with choices and marks, and run it.
 
         With `Prefer: wait=SECONDS` the answer is the finished file if it is done by then, else the run. Of a
-        picture it is the finished file without that, too.
+        picture it is the finished file without that, too. A picture in JSON is answered with its steps
+        (`CutoutStep`), as lines of JSON or server-sent events: the mask, the cut-out and the result.
         """
-        marks = _read_prompts(options.prompts)
-        path = await read_file(uploads, request)
+        marks = options.marks()
+        path = await _read_body(uploads, request)
+        if isinstance(path, EncodedPicture):
+            return await pictures.answer(request, path, options.choices(), marks)
 
         def start() -> tuple[Run, bool]:
             theirs = service.for_owner(user_id_of(request))
@@ -126,7 +124,7 @@ def router(
                 media_type="application/json",
             )
         if not described.results:
-            return problem(request, 422, described.error or f"{described.state}", headers=location)
+            return failed_run_problem(request, run)
         result = described.results[0].id
 
         def send() -> Response:
@@ -140,17 +138,27 @@ def router(
     return routes
 
 
-def _read_prompts(text: str) -> list[dict[str, Any]]:
-    """Read marks as JSON. Raises RequestValidationError."""
-    try:
-        marks = _PROMPTS.validate_json(text)
-    except ValidationError as error:
-        places = [
-            {**each, "type": "value_error", "loc": ("query", "prompts", *each["loc"])}
-            for each in error.errors(include_url=False)
-        ]
-        raise RequestValidationError(places) from error
-    return [mark.model_dump(exclude_unset=True) for mark in marks]
+async def _read_body(uploads: Uploads, request: Request) -> Path | EncodedPicture:
+    """Return the file that a request brings or names, or the picture in its JSON; raises as `read_file`."""
+    if not is_json(request):
+        return await read_file(uploads, request)
+    body = await request.body()
+
+    def read() -> EncodedPicture | None:
+        with suppress(ValueError):  # told by `read_file`
+            value = from_json(body)
+            if isinstance(value, dict) and "image_b64" in value:
+                return validate_body(EncodedPicture, value)
+        return None
+
+    return await to_thread.run_sync(read) or await read_file(uploads, request)
+
+
+def _describe_answer(mimes: Iterable[str]) -> dict[str, Any]:
+    step = {"schema": {"$ref": f"#/components/schemas/{CutoutStep.__name__}"}}
+    described = describe_file(*mimes)[200]
+    content = described["content"] | {LINES: step, EVENTS: step}
+    return {"description": "The result, or the steps of a picture in JSON", "content": content}
 
 
 def _read_wait(prefer: str | None) -> float:
