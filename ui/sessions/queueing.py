@@ -48,10 +48,7 @@ class RunQueue:
         if (known := self._find_run(session.id, hashed)) is not None:
             return known
         session = playable(session)
-        if session.awaited_background:
-            if session.awaited_background == "picture":
-                raise InputError("background.choose_picture")
-            raise InputError("background.choose_video")
+        session.check_background()
         job, seconds = self.plan(session)
         need = self.bytes_needed(session, job) if self._quota.limit_bytes else 0
         with self._lock:

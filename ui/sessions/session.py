@@ -58,6 +58,13 @@ class Session:
         if not self.licensed:
             raise models.licence_error(models.card(self.job.model))
 
+    def check_background(self) -> None:
+        """Raise InputError where the background that was chosen has not come yet."""
+        if self.awaited_background:
+            if self.awaited_background == "picture":
+                raise InputError("background.choose_picture")
+            raise InputError("background.choose_video")
+
     @cached_property
     def render_request(self) -> RenderRequest:
         return RenderRequest(self.id, self.clip, self.job, self.folder)

@@ -13,6 +13,7 @@ from ui.server.api import (
     files,
     frames,
     listings,
+    previews,
     runs,
     sessions,
     uploads,
@@ -30,6 +31,8 @@ _READ_THREADS, _READ_THREADS_PER_USER = 8, 4
 _CHANGE_THREADS, _CHANGE_THREADS_PER_USER = 8, 4
 """Threads in which uploads are looked at, which takes seconds."""
 _PICTURE_THREADS, _PICTURE_THREADS_PER_USER = 4, 2
+_PREVIEW_THREADS, _PREVIEW_THREADS_PER_USER = 6, 3
+"""Threads of previews, which may take minutes: more than have a slot, for those beyond are refused."""
 
 
 def create_api(service: SessionService, store: Uploads) -> FastAPI:
@@ -54,6 +57,8 @@ def create_api(service: SessionService, store: Uploads) -> FastAPI:
     streams = events.Streams()
     api.include_router(sessions.router(service, reading, changing, store))
     api.include_router(frames.router(service, rendering))
+    previewing = ApiThreads(_PREVIEW_THREADS, _PREVIEW_THREADS_PER_USER)
+    api.include_router(previews.router(service, previewing))
     api.include_router(runs.router(service, reading, streams))
     api.include_router(files.router(service, reading))
     api.include_router(cutouts.router(service, reading, changing, rendering, store, streams))

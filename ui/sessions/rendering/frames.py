@@ -162,11 +162,15 @@ class FrameClient:
             raise InputError("words.not_found", words=", ".join(phrases))
         return hits
 
-    def make_previews(self, session: Session) -> Iterator[list[int]]:
-        """Compute the six previews; yields the numbers of the finished frames, one more each time."""
+    def make_previews(self, session: Session, indices: Sequence[int] | None = None) -> Iterator[list[int]]:
+        """Compute the six previews, or these frames; yields the numbers of the finished, one more each time.
+
+        Raises InputError for a frame that there is not, and as `render_frame` of a mask.
+        """
         self._check_licence(session)
         with self._preview_slot(session), self._marks_version(session) as version:
-            yield from self._inference.make_previews(session.render_request, version)
+            chosen = None if indices is None else tuple(indices)
+            yield from self._inference.make_previews(session.render_request, version, chosen)
 
     def compute_cut(self, session: Session, index: int) -> Generator[Progress, None, None]:
         """Compute the session's mattes ahead of its run, those around frame number `index` first.
@@ -228,6 +232,11 @@ class FrameClient:
             return self._inference.render_poster(session.render_request)
 
     # ------------------------------------------------------------------ frame and file data
+
+    def frame_at(self, session: Session, time: float) -> int:
+        """Return the number of the frame that is shown at a time, in seconds from the first frame."""
+        pts = self.frame_pts(session)
+        return pts.index(load_index(session.clip.path).frame_at(round(time / session.clip.time_base)))
 
     def frame_pts(self, session: Session) -> Sequence[int]:
         """Return the pts of every frame, ascending, in the clip's time base."""

@@ -133,9 +133,14 @@ class InferenceService:
     def find_words(self, request: RenderRequest, text: str) -> list[Hit] | None:
         return self._words.find(request, text)
 
-    def make_previews(self, request: RenderRequest, version: int) -> Generator[list[int], None, None]:
+    def make_previews(
+        self, request: RenderRequest, version: int, indices: tuple[int, ...] | None
+    ) -> Generator[list[int], None, None]:
         order = load_index(request.clip.path).pts
-        times = spaced_times(request.clip, request.job, PREVIEWS)
+        if indices is None:
+            times = spaced_times(request.clip, request.job, PREVIEWS)
+        else:
+            times = [float(_frame_pts(request, index) * request.clip.time_base) for index in indices]
         # A stored matte is the union of all objects, and needs no model.
         *others, last = (
             jobs_by_object(request.effective_job).values()

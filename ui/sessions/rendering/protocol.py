@@ -160,8 +160,10 @@ class Inference(Protocol):
         Raises InputError for a text without words, WeightsError where the finder's weights are missing.
         """
 
-    def make_previews(self, request: RenderRequest, version: int) -> Generator[list[int], None, None]:
-        """Compute the previews' mattes; yields the numbers of the finished frames."""
+    def make_previews(
+        self, request: RenderRequest, version: int, indices: tuple[int, ...] | None
+    ) -> Generator[list[int], None, None]:
+        """Compute the previews' mattes, or those of other frames; yields the numbers of the finished ones."""
 
     def cached_previews(self, request: RenderRequest) -> list[int]:
         """Return the numbers of the preview frames whose mattes are cached, ascending."""
@@ -246,8 +248,10 @@ class InferenceClient:
     def find_words(self, request: RenderRequest, text: str) -> list[Hit] | None:
         return self._host.call(Inference.find_words, request, text)
 
-    def make_previews(self, request: RenderRequest, version: int) -> Generator[list[int], None, None]:
-        return self._host.stream(Inference.make_previews, request, version)
+    def make_previews(
+        self, request: RenderRequest, version: int, indices: tuple[int, ...] | None
+    ) -> Generator[list[int], None, None]:
+        return self._host.stream(Inference.make_previews, request, version, indices)
 
     def cached_previews(self, request: RenderRequest) -> list[int]:
         return self._host.call(Inference.cached_previews, request)
