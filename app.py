@@ -64,6 +64,7 @@ def _compose_and_serve(settings: Settings, port: socket.socket, uploads: Path) -
     from ui.sessions.rendering.protocol import InferenceClient
     from ui.sessions.retention import RetentionThread
     from ui.sessions.service import SessionService
+    from ui.sessions.webhooks.delivery import DeliveryThread
     from ui.startup import CannotStart, data_dir_errors
 
     home = settings.home
@@ -100,7 +101,15 @@ def _compose_and_serve(settings: Settings, port: socket.socket, uploads: Path) -
             )
         ) as runner:
             worker.start()
-            service = SessionService(home, database, runner, ASSETS / "sample.mp4", worker, upload_limits)
+            service = SessionService(
+                home,
+                database,
+                runner,
+                ASSETS / "sample.mp4",
+                worker,
+                upload_limits,
+                private_webhooks=settings.webhooks_private,
+            )
             service.recover()
             service.requeue()
             status = ServerStatus(database, worker, runner, service)
@@ -124,7 +133,10 @@ def _compose_and_serve(settings: Settings, port: socket.socket, uploads: Path) -
                 ],
                 on_response=server_metrics.count_response,
             )
-            with closing(RetentionThread(service, settings.keep_days)):
+            with (
+                closing(RetentionThread(service, settings.keep_days)),
+                closing(DeliveryThread(database, private=settings.webhooks_private)),
+            ):
                 serve_application(application, port)
                 service.close()
 

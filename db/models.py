@@ -230,3 +230,42 @@ class Result(Base):
         Index("ix_results_newest", "session_id", "created_at", "id"),
         Index("ix_results_run", "run_id"),
     )
+
+
+class Webhook(Base):
+    """Address that is told of the ends of its owner's runs; without an owner it is the local user's."""
+
+    __tablename__ = "webhooks"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    owner_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    url: Mapped[str]
+    events: Mapped[list[str]]
+    secret: Mapped[str]  # as it is, for each body is signed with it
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    delivered_at: Mapped[datetime | None]  # the latest delivery that was taken
+    failing_since: Mapped[datetime | None]  # the first failure after that
+    disabled_at: Mapped[datetime | None]  # it has failed for too long, and is told nothing more
+    error: Mapped[str | None]  # sentence in English on the latest failure
+    error_message: Mapped[Json | None]  # its key and fields
+
+    __table_args__ = (Index("ix_webhooks_owner", "owner_id", "created_at", "id"),)
+
+
+class Delivery(Base):
+    """Event that a webhook has not taken yet."""
+
+    __tablename__ = "deliveries"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    webhook_id: Mapped[UUID] = mapped_column(ForeignKey("webhooks.id", ondelete="CASCADE"))
+    event: Mapped[str]
+    body: Mapped[str]  # the same at each attempt
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    due_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (
+        Index("ix_deliveries_due", "due_at", "id"),
+        Index("ix_deliveries_webhook", "webhook_id"),
+    )

@@ -20,7 +20,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from db import runs
+from db import runs, webhooks
 from db.errors import NotFound
 from db.events import MatteChecked, RunFinished, RunProgress
 from db.models import Json, Result, SessionRow, State, User
@@ -162,7 +162,7 @@ def leave_queue(tx: Session, *, id: UUID | str, owner: UUID | None = None) -> bo
     if row.state is not State.QUEUED:
         return False
     set_state(row, State.CANCELLED, None, now(tx))
-    tx.flush()
+    webhooks.record(tx, row)
     return True
 
 
@@ -214,7 +214,7 @@ def change_state(tx: Session, *, id: UUID | str, state: State, error: Message | 
     """
     row = _get(tx, id, lock=True)
     set_state(row, State(state), error, now(tx))
-    tx.flush()
+    webhooks.record(tx, row)
     return row
 
 
@@ -266,7 +266,7 @@ def interrupt_running(tx: Session) -> list[UUID]:
     rows = tx.scalars(query, execution_options={"populate_existing": True}).all()
     for row in rows:
         set_state(row, State.INTERRUPTED, INTERRUPTED, now(tx))
-    tx.flush()
+        webhooks.record(tx, row)
     return [row.id for row in rows]
 
 

@@ -108,6 +108,7 @@ class Settings(BaseSettings):
     stall_seconds: Annotated[int, BeforeValidator(_whole_number(1, 10**4, 60))] = _variable(
         "RECORTE_STALL_MINUTES", 10 * 60
     )
+    webhooks_private: Annotated[bool, BeforeValidator(_switch)] = _variable("RECORTE_WEBHOOKS_PRIVATE", False)
     log: Annotated[Literal["json", "text"] | None, BeforeValidator(_log_format)] = _variable(
         "RECORTE_LOG", None
     )

@@ -40,6 +40,7 @@ from ui.sessions.library import stock_backgrounds
 from ui.sessions.runs import Runs
 from ui.sessions.service import SessionService
 from ui.sessions.sharing.share_links import ShareLinks
+from ui.sessions.webhooks.service import Webhooks
 
 
 class Visitor(NamedTuple):
@@ -187,6 +188,10 @@ NO_SESSION = {
     "find_result",
     "runs.read",
     "runs.cancel",
+    "webhooks.create",
+    "webhooks.list_webhooks",
+    "webhooks.read",
+    "webhooks.remove",
 }
 SERVERS = {"delete_expired", "recover", "purge", "close", "requeue"}
 """Actions of the server itself."""
@@ -200,6 +205,7 @@ def test_every_service_method_is_tested_below() -> None:
             ("choices.", Choices),
             ("share_links.", ShareLinks),
             ("runs.", Runs),
+            ("webhooks.", Webhooks),
         )
         for name, _ in inspect.getmembers(owner, inspect.isfunction)
         if not name.startswith("_")

@@ -38,6 +38,7 @@ from ui.sessions.runs import Runs
 from ui.sessions.session import Session, Unreadable, download_name
 from ui.sessions.sharing.share_links import ShareLinks
 from ui.sessions.store import LONGEST_NAME, SessionPage, SessionStore
+from ui.sessions.webhooks.service import Webhooks
 
 _SOUND_BYTES = 24_000
 """Upper estimate of the bytes of a second of a video's sound."""
@@ -57,7 +58,10 @@ class SessionService:
         sample: Path,
         worker: Host,
         limits: UploadLimits | None = None,
+        *,
+        private_webhooks: bool = False,
     ) -> None:
+        """`private_webhooks`: webhooks may be at private, loopback and link-local addresses."""
         self.limits = limits = limits or UploadLimits()
         self._store = SessionStore(home, database)
         self._sample = sample
@@ -68,6 +72,7 @@ class SessionService:
         self._live_cuts = LiveCuts(self.frames, self.quota, lambda: runner.is_idle())
         self._deletions = Deletions(self._store, self._queue, self._live_cuts, self.quota)
         self._intake = Intake(self._store, self.quota, limits)
+        self._private_webhooks = private_webhooks
         self._owner: UUID | None = None
 
     def for_owner(self, owner: UUID | None) -> SessionService:
@@ -90,6 +95,11 @@ class SessionService:
     def runs(self) -> Runs:
         """Runs of the user's sessions."""
         return Runs(self._store, self._queue, self._owner)
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """Addresses that are told of the ends of the user's runs."""
+        return Webhooks(self._store.database, self._owner, private=self._private_webhooks)
 
     # ------------------------------------------------------------------ sessions
 

@@ -23,6 +23,7 @@ from ui.server.api.cutouts.pictures import CutoutStep, EncodedPicture
 from ui.server.api.errors import add_error_handlers
 from ui.server.api.schemas import PROBLEMS, UploadReference
 from ui.server.api.threads import ApiThreads
+from ui.server.api.webhooks import routes as webhooks
 from ui.server.resumable_uploads import ResumableUploads
 from ui.server.uploads import Uploads
 from ui.sessions.service import SessionService
@@ -62,6 +63,7 @@ def create_api(service: SessionService, store: Uploads) -> FastAPI:
     api.include_router(runs.router(service, reading, streams))
     api.include_router(files.router(service, reading))
     api.include_router(cutouts.router(service, reading, changing, rendering, store, streams))
+    api.include_router(webhooks.router(service, changing))
     api.include_router(uploads.router(ResumableUploads(store)))
     api.add_exception_handler(uploads.UnsupportedVersion, uploads.answer_unsupported_version)
     api.add_middleware(uploads.TusMiddleware)

@@ -23,6 +23,7 @@ from tests.ui import line
 from tests.ui.conftest import serve
 from tests.ui.server.api.conftest import Api
 from ui.server.api import events
+from ui.sessions.webhooks import addresses
 
 pytestmark = pytest.mark.usefixtures("at_once")
 
@@ -49,6 +50,9 @@ def make_things(team: Api) -> dict[str, str]:
     theirs = team.service.for_owner(ana)
     for id in (session, run_of):
         theirs.choices.save_marks(id, [{"box": [20, 15, 140, 80]}])
+    (hook, *_) = [each.row for each in theirs.webhooks.list_webhooks()] or [
+        theirs.webhooks.create("https://hooks.example/", ["run.done"])
+    ]
     headers = {"Tus-Resumable": "1.0.0", "Upload-Length": "9"}
     upload = team.program("Ana").post("/uploads", headers=headers).headers["location"]
     return {
@@ -56,6 +60,7 @@ def make_things(team: Api) -> dict[str, str]:
         "runs": str(theirs.runs.start(run_of).id),
         "results": line.add_result(team.database, team.home, session),
         "uploads": upload.rpartition("/")[2],
+        "webhooks": str(hook.id),
     }
 
 
@@ -66,6 +71,8 @@ def test_answers_are_as_described(
     team: Api, signed: bool, mode: GenerationMode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "MOST_STREAMS", 0)  # a stream lasts as long as its run
+    known = [(2, 1, 6, "", ("1.1.1.1", 443))]
+    monkeypatch.setattr(addresses, "look_up", lambda *_, **__: known)
     token = team.token("Ana").token
     headers = {"Authorization": f"Bearer {token}"}
     statuses = Counter[int]()

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text as sql
 
-from db import repository
+from db import repository, webhooks
 from db.models import State
 from pipeline.languages.messages import Message
 from tests.ui import line
@@ -113,7 +113,15 @@ def test_things_of_others_do_not_exist(team: Api) -> None:
     tus = {"Tus-Resumable": "1.0.0"}
     client, ben = team.program("Ana"), team.program("Ben")
     upload = client.post("/uploads", headers=tus | {"Upload-Length": "9"}).headers["location"]
-    ids = {"/sessions/": id, "/runs/": run, "/results/": result, "/uploads/": upload.rpartition("/")[2]}
+    with team.database.begin() as tx:
+        hook = str(webhooks.add(tx, url="https://hooks.example/", events=[], secret="a", owner=ana).id)
+    ids = {
+        "/sessions/": id,
+        "/runs/": run,
+        "/results/": result,
+        "/uploads/": upload.rpartition("/")[2],
+        "/webhooks/": hook,
+    }
     schema = client.get("/openapi.json").json()
     asked = 0
     for path, item in schema["paths"].items():
@@ -137,7 +145,7 @@ def test_things_of_others_do_not_exist(team: Api) -> None:
                 details.append(check_problem(answer, 404, code=code)["detail"].replace(each, NOTHING))
             assert len({*details}) <= 1
             asked += 1
-    assert asked >= 17
+    assert asked >= 20
     assert ben.get("/sessions").json() == {"items": [], "next": None}
     assert client.get(f"/sessions/{id}").json() == before and team.line.submitted == [id]
 
