@@ -176,6 +176,8 @@ def smallest_query(schema: dict[str, Any], operation: dict[str, Any]) -> dict[st
 
 
 def smallest(schema: dict[str, Any], kind: dict[str, Any]) -> Any:
+    if "anyOf" in kind:
+        kind = kind["anyOf"][0]
     if "$ref" in kind:
         kind = schema["components"]["schemas"][kind["$ref"].rpartition("/")[2]]
     if "enum" in kind:
