@@ -76,14 +76,16 @@ class DeliveryThread:
                 return
 
     def _send_due(self) -> None:
+        # Asked before the deliveries are: whatever ended before it has been written, and is not listed again.
+        with self._lock:
+            busy = set(self._going)
         with self._database.begin() as tx:
             due = webhooks.list_due(tx, limit=_MOST_DUE)
         for each in due:
-            with self._lock:
-                if each.hook.id in self._going:
-                    continue
-                self._going.add(each.hook.id)
-            self._senders.submit(self._send, each)
+            if each.hook.id not in busy:
+                with self._lock:
+                    self._going.add(each.hook.id)
+                self._senders.submit(self._send, each)
 
     def _send(self, due: Due) -> None:
         try:
