@@ -188,6 +188,8 @@ NO_SESSION = {
     "find_result",
     "runs.read",
     "runs.cancel",
+    "start_download",
+    "cancel_download",
     "webhooks.create",
     "webhooks.list_webhooks",
     "webhooks.read",

@@ -52,14 +52,15 @@ class WeightsDownload(Components):
 
         @with_error_toasts
         def fetch(id: str, request: gr.Request) -> Updates:
-            session = context.service_for(request).open(id)
-            context.service.downloads.start(key_of(session))
+            service = context.service_for(request)
+            session = service.open(id)
+            service.start_download(key_of(session))
             return context.show(session, language_of(request))
 
         @with_error_toasts
         def stop(id: str, request: gr.Request) -> None:
-            session = context.service_for(request).open(id)
-            context.service.downloads.cancel(key_of(session))
+            service = context.service_for(request)
+            service.cancel_download(key_of(service.open(id)))
 
         self.download.click(fetch, context.current, context.shown, show_progress="hidden")
         self.stop.click(stop, context.current, None, show_progress="hidden")

@@ -22,6 +22,8 @@ from pipeline.errors import InputError, WorkerLost
 from pipeline.files import clean_name
 from pipeline.job import Progress
 from pipeline.jobs.runner import Runner
+from pipeline.models import helpers
+from pipeline.weights.locate import are_present
 from ui.sessions import estimates, recovery
 from ui.sessions.choices import Choices
 from ui.sessions.deletion import Deletions
@@ -234,6 +236,26 @@ class SessionService:
     def has_acknowledged(self, key: str) -> bool:
         """Return True if the user has read what a model's licence forbids, or it forbids nothing."""
         return self._store.licences.has_accepted(self._owner, models.card(key))
+
+    def start_download(self, key: str) -> None:
+        """Start the download of a model's or helper's weights, unless they are here or on their way.
+
+        Raises InputError for others, WeightsError where the user has not acknowledged the model's licence.
+        """
+        _label, weights = helpers.find_weights(key)
+        self._check_licence(key)
+        if weights is not None and not are_present(weights):
+            self.downloads.start(key)
+
+    def cancel_download(self, key: str) -> None:
+        """Stop a download; raises as `start_download`."""
+        helpers.find_weights(key)
+        self._check_licence(key)
+        self.downloads.cancel(key)
+
+    def _check_licence(self, key: str) -> None:
+        if key not in helpers.HELPERS and not self.has_acknowledged(key):
+            raise models.licence_error(models.card(key))
 
     # ------------------------------------------------------------------ runs
 

@@ -24,6 +24,7 @@ from ui.server.api.errors import add_error_handlers
 from ui.server.api.schemas import PROBLEMS, UploadReference
 from ui.server.api.threads import ApiThreads
 from ui.server.api.webhooks import routes as webhooks
+from ui.server.api.weights import routes as weights
 from ui.server.resumable_uploads import ResumableUploads
 from ui.server.uploads import Uploads
 from ui.sessions.service import SessionService
@@ -53,6 +54,7 @@ def create_api(service: SessionService, store: Uploads) -> FastAPI:
     add_error_handlers(api)
     reading = ApiThreads(_READ_THREADS, _READ_THREADS_PER_USER)
     api.include_router(listings.router(service, reading))
+    api.include_router(weights.router(service, reading))
     changing = ApiThreads(_CHANGE_THREADS, _CHANGE_THREADS_PER_USER)
     rendering = ApiThreads(_PICTURE_THREADS, _PICTURE_THREADS_PER_USER)
     streams = events.Streams()

@@ -24,7 +24,7 @@ def router(service: SessionService, threads: ApiThreads) -> APIRouter:
         @cached_lookups()
         def read() -> Models:
             theirs, language = service.for_owner(user_id_of(request)), language_of(request)
-            return Models(items=[_describe_model(theirs, card, language) for card in models.cards().values()])
+            return Models(items=[describe_model(theirs, card, language) for card in models.cards().values()])
 
         return await threads.run(request, read)
 
@@ -43,7 +43,8 @@ def router(service: SessionService, threads: ApiThreads) -> APIRouter:
     return routes
 
 
-def _describe_model(service: SessionService, card: models.Card, language: str) -> Model:
+def describe_model(service: SessionService, card: models.Card, language: str) -> Model:
+    """Return a model; `service` is that of the user who asks."""
     restriction = text.translate_restriction(language, card.key, card.restriction)
     return Model(
         key=card.key,

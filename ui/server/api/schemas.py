@@ -75,7 +75,7 @@ class Model(Schema):
     restriction: str | None
     """Restriction by its licence; null: none that has to be acknowledged."""
     acknowledged: bool
-    """True if you have acknowledged that, on the page; else it is not run."""
+    """True if you have acknowledged that; else it is not run."""
     present: bool
     """True if its weights are on the server, or it needs none."""
     download_bytes: int

@@ -166,6 +166,30 @@ def router(service: SessionService, threads: ApiThreads, changing: ApiThreads, u
 
         return await changing.run(request, replace)
 
+    @routes.put("/{id}/matte-in", openapi_extra=FILE_BODY)
+    async def replace_matte(
+        id: UUID,
+        request: Request,
+        invert: Annotated[bool, Query(description="White is the background")] = False,
+        unpremultiply: Annotated[
+            bool, Query(description="The matte's colours are multiplied by its alpha")
+        ] = False,
+    ) -> schemas.Session:
+        """Take a matte of another tool in place of a model's: a video, or an archive of pictures."""
+        theirs = service.for_owner(user_id_of(request))
+        await threads.run(request, lambda: theirs.read(str(id)))  # before anything is sent
+        path = await read_file(uploads, request)
+
+        def replace() -> schemas.Session:
+            try:
+                theirs.choices.choose_matte(str(id), path, path.name)
+            finally:
+                uploads.discard(path)
+            session = theirs.choices.read_matte(str(id), invert, unpremultiply)
+            return describe_session(theirs, session, language_of(request))
+
+        return await changing.run(request, replace)
+
     @routes.post("/{id}/masks", openapi_extra=FILE_BODY)
     async def add_mask(
         id: UUID,

@@ -11,7 +11,10 @@ from ui.addresses import API_PREFIX
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
 _ADDRESS = re.compile(rf"{API_PREFIX}(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+")
 
-_FORMS = re.compile(rf"POST {API_PREFIX}/(sessions|cutouts)|PUT {API_PREFIX}/sessions/[^/]+/background")
+_FORMS = re.compile(
+    rf"POST {API_PREFIX}/(sessions|cutouts|sessions/[^/]+/masks)"
+    rf"|PUT {API_PREFIX}/sessions/[^/]+/(background|matte-in)"
+)
 _UPLOAD = re.compile(rf"{API_PREFIX}/uploads/[^/]+")
 
 

@@ -105,6 +105,8 @@ def ask_often(
     def ask(case: schemathesis.Case, real: bool) -> None:
         if real and "id" in case.path_parameters:
             case.path_parameters["id"] = things[case.path.split("/")[1]]
+        if real and "key" in case.path_parameters:
+            case.path_parameters["key"] = "recorte"
         if real and "n" in case.path_parameters:
             case.path_parameters["n"] = 0
         response = case.call(headers=headers)

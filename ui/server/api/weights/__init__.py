@@ -1,0 +1,1 @@
+"""Models at the API one by one: licences and weights."""
