@@ -172,7 +172,7 @@ def router(service: SessionService, threads: ApiThreads, changing: ApiThreads, u
         request: Request,
         invert: Annotated[bool, Query(description="White is the background")] = False,
         unpremultiply: Annotated[
-            bool, Query(description="The matte's colours are multiplied by its alpha")
+            bool, Query(description="The brightness, multiplied by the alpha, is the matte")
         ] = False,
     ) -> schemas.Session:
         """Take a matte of another tool in place of a model's: a video, or an archive of pictures."""

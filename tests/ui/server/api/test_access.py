@@ -242,7 +242,7 @@ def test_each_answer_has_an_id_that_the_log_has(
         logging.getLogger("ui.somewhere").info("in a thread")
         raise ZeroDivisionError
 
-    monkeypatch.setattr(listings, "_describe_model", describe)
+    monkeypatch.setattr(listings, "describe_model", describe)
     client = team.program("Ana")
     answers = [client.get("/formats"), client.get("/models"), client.get("/nothing"), team.client().get("/x")]
     ids = [answer.headers["x-request-id"] for answer in answers]
