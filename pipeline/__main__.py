@@ -19,6 +19,7 @@ from pipeline import formats, models, preview
 from pipeline.command_line import batch_plan
 from pipeline.command_line.batch import Batch, format_table, watch_pause
 from pipeline.command_line.batch_plan import BatchJob
+from pipeline.command_line.class_map import write_class_map
 from pipeline.command_line.marks import read_prompts
 from pipeline.command_line.options import (
     add_json_option,
@@ -46,7 +47,7 @@ from pipeline.job import GREEN, Job
 from pipeline.keys import matte_key
 from pipeline.languages.messages import Message
 from pipeline.matte import MatteFile
-from pipeline.models import Card, matte_in
+from pipeline.models import Card, classes, matte_in
 from pipeline.models.helpers import find_weights
 from pipeline.models.matte_in import BorrowedMatte
 from pipeline.process import process, render
@@ -135,6 +136,9 @@ def _create_parser() -> argparse.ArgumentParser:
     made.add_argument("input", metavar="INPUT", type=Path)
     made.add_argument("output", metavar="OUTPUT.png", type=Path)
     made.add_argument("--at", metavar="SECONDS", type=float, default=0.0)
+    made.add_argument(
+        "--view", choices=("cut", "classes"), default="cut", help="the cut, or the map of all classes"
+    )
     add_matte_options(made)
     add_render_options(made, crop=False)
 
@@ -310,8 +314,13 @@ def _render(options: argparse.Namespace) -> None:
 def _preview(options: argparse.Namespace) -> None:
     if options.output.suffix.lower() != ".png":
         raise InputError("command.not_png", name=options.output.name)
+    if options.view == "classes" and options.classes is None:
+        options.classes = ",".join(classes.DEFAULT)
     job = _prepare(options)
     clip = probe_clip(job.source, rate=job.source_rate)
+    if options.view == "classes":
+        write_class_map(job, options)
+        return
     with closing(open_composer(job.background, clip.width, clip.height, job.edges, job.light)) as compose:
         for frame, prediction in preview.predict_frames(job, [options.at]):
             seconds = float(frame.pts * clip.time_base)

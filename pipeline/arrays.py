@@ -27,6 +27,9 @@ Grey = NDArray[np.uint8]
 Matte = NDArray[np.uint8]
 """One alpha image: `[H, W]`, 0 (background) to 255 (subject)."""
 
+ClassMap = NDArray[np.uint8]
+"""The class of each pixel: `[H, W]`, an index into `pipeline.models.classes.ALL`, 0 for the background."""
+
 Mask = NDArray[np.bool_]
 """A region: `[H, W]`, True inside."""
 

@@ -17,13 +17,13 @@ from itertools import chain, pairwise
 from pathlib import Path
 
 from pipeline import models
-from pipeline.arrays import Matte
+from pipeline.arrays import ClassMap, Matte
 from pipeline.clip import Clip
 from pipeline.errors import InputError
 from pipeline.job import Job
 from pipeline.keys import matte_key, pts_range
 from pipeline.matte import MatteFile
-from pipeline.models import Candidate, FindsThings, OffersCandidates, Prediction, PromptedFrame
+from pipeline.models import Candidate, FindsThings, MapsClasses, OffersCandidates, Prediction, PromptedFrame
 from pipeline.prompts import Point
 from pipeline.propagation import proposals, run
 from pipeline.propagation.plan import Segment, prompts_by_frame
@@ -169,6 +169,20 @@ def predict_candidates(
     if frame is None or not isinstance(model, OffersCandidates):
         return None
     return frame, model.candidates(PromptedFrame(frame.image, prompt))
+
+
+def find_classes(job: Job, pts: int, read: FrameReader = read_frames) -> tuple[Frame, ClassMap] | None:
+    """Find the class of each pixel of this frame, and return the map with the frame.
+
+    None where the job's model knows no classes, or the frame cannot be decoded. `read` reads the frame.
+    Raises InputError and WeightsError as `models.load` does.
+    """
+    clip = load_clip(job.source, job.source_rate)
+    model = models.load(job.model, job.device, job.weights)
+    frame = next(read(clip.path, pts, only=[pts]), None)
+    if frame is None or not isinstance(model, MapsClasses):
+        return None
+    return frame, model.find_map(frame.image)
 
 
 def find_thing(

@@ -146,7 +146,7 @@ export interface ShownPicture {
 }
 
 /** "after" is the frame as the next run makes it; it has no button. */
-export type View = "mask" | "cutout" | "split" | "original" | "result" | "after";
+export type View = "mask" | "cutout" | "split" | "classes" | "original" | "result" | "after";
 
 /** A keyboard shortcut; `group` and `text` are the keys of strings. */
 export interface Shortcut {
@@ -203,6 +203,8 @@ export interface Value extends Edited, Abilities {
   palette: string[];
   rev: string | null;
   model: string | null;
+  /** There is a view with a map of all classes. */
+  maps?: boolean;
   candidates: boolean;
   splits: boolean;
   reads: boolean;

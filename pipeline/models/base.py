@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
-from pipeline.arrays import Image, Matte
+from pipeline.arrays import ClassMap, Image, Matte
 from pipeline.prompts import Box, Point, Prompt
 from pipeline.stream_state import State
 from pipeline.weights import licences, locate
@@ -125,6 +125,15 @@ class ChoosesClasses(Protocol):
 
     def choose(self, chosen: Sequence[str]) -> Model:
         """Return the model whose subject is all that belongs to these classes."""
+        ...
+
+
+@runtime_checkable
+class MapsClasses(Protocol):
+    """Model that tells the class of each pixel (`Card.classes`)."""
+
+    def find_map(self, image: Image) -> ClassMap:
+        """Return the likeliest class of each pixel of a frame, `[H, W]` uint8, whatever is chosen."""
         ...
 
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from pipeline import devices
-from pipeline.arrays import Image, as_floats
+from pipeline.arrays import ClassMap, Image, as_floats
 from pipeline.imaging import guided_filter
 from pipeline.models.base import Card, Prediction, PromptedFrame
 from pipeline.stream_state import State
@@ -26,6 +26,18 @@ NAMES = (
     *("dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
 )
 """Those of Pascal VOC, in the order of the network's outputs behind the first, which is the background."""
+
+ALL = ("background", *NAMES)
+"""What a map of classes may hold, in the order of the network's outputs."""
+
+COLOURS = (
+    "#000000",
+    *("#dea30b", "#590af9", "#b4bfff", "#123890", "#fffbe1", "#7d6c69", "#e4fb00"),
+    *("#791614", "#ccaf97", "#0571a3", "#3e0bb5", "#5089fb", "#473e58", "#dceaff"),
+    *("#dea95e", "#fff170", "#ffffaf", "#96a7b6", "#ad6b47", "#b06300"),
+)
+"""The colour of each of `ALL` in a map: a search's, so that any two are at least 20 apart in CIELAB, also as
+people without red or without green cones see them."""
 
 DEFAULT = ("person",)
 
@@ -49,6 +61,24 @@ class Classes:
         """Return the model whose subject is all that belongs to these classes."""
         return Classes(self._network, self._device, chosen)
 
+    def find_map(self, image: Image) -> ClassMap:
+        """As `MapsClasses.find_map`."""
+        import torch
+
+        from pipeline.networks import deeplab
+
+        picture = torch.from_numpy(_shrink(image)).to(self._device).permute(2, 0, 1)[None].float() / 255
+        with torch.inference_mode(), devices.autocast(self._device):
+            planes = deeplab.probabilities(self._network, picture)[0].cpu().numpy()
+        height, width = image.shape[:2]
+        likeliest = np.zeros((height, width), np.float32)
+        found = np.zeros((height, width), np.uint8)
+        for number, plane in enumerate(planes):  # one by one: all of them in a frame's size take long
+            large = as_floats(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR))
+            found[large > likeliest] = number
+            np.maximum(likeliest, large, out=likeliest)
+        return found
+
     def predict(self, frames: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:
         size = devices.batch_size(self._device, _FRAME_BYTES)
         yield from devices.run_batches(self._predict_batch, iter(frames), size)
@@ -70,6 +100,11 @@ class Classes:
             predictions.append(Prediction(matte, min(1.0, confidence)))
         # A state only at the end of a batch: on a GPU the last bit depends on what is in it.
         return [*predictions[:-1], predictions[-1]._replace(state=dict)]
+
+
+def palette() -> Image:
+    """Return `COLOURS` as an array, `[21, 3]` uint8, RGB."""
+    return np.array([[int(c[at : at + 2], 16) for at in (1, 3, 5)] for c in COLOURS], np.uint8)
 
 
 def _shrink(image: Image) -> Image:

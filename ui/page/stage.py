@@ -26,6 +26,7 @@ shows one value: `None` if there is no video yet, or a dictionary:
     model       str         key of the chosen model: the first mask of a frame is slow for each model
     can_point   bool        the model takes points
     can_box     bool        the model takes boxes
+    maps        bool        there is a view with a map of all classes that the model knows
     candidates  bool        the model has several candidates for a single click
     splits      bool        the model tells things from each other: an object's first click and the
                             points to remove are stored with "whole": true; they stand for all of the thing
@@ -73,7 +74,8 @@ Where the model takes boxes there is a field for words: the stage requests `word
 newer search. The boxes become an edit, whose objects have numbers of the stage's own. With `ready` false the
 finder's weights are missing: `message` says so, and the event `submit` asks the page to offer them.
 
-The view "mask" has other tints: "mask-strong", "mask-solid" and "mask-outline".
+The view "mask" has other tints: "mask-strong", "mask-solid" and "mask-outline". With `maps` there is the view
+"classes", the map of all classes that the model knows.
 
 A picture whose header `Recorte-Cut` is 0 is the plain frame, because the frame is not cut yet: it is dimmed,
 and requested again once it is. `Recorte-Revision`, percent-encoded, is the revision it was made for.
@@ -134,6 +136,7 @@ def stage_value(
         "model": card.key,
         "can_point": card.points,
         "can_box": card.box,
+        "maps": bool(card.classes) and card.present,
         "candidates": card.candidates,
         "splits": card.splits,
         "reads": card.slow_encoder,

@@ -49,5 +49,6 @@ export function drawToolbar() {
   for (const button of buttons("data-view")) {
     button.setAttribute("aria-pressed", String(view === button.dataset.view));
     button.disabled = !value || (button.dataset.view === "result" && !value.result);
+    if (button.dataset.view === "classes") button.hidden = !value?.maps;
   }
 }

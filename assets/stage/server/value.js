@@ -42,6 +42,8 @@ export function adopt(incoming) {
   if (precedesNewestEdit(incoming, state)) keepEdits(incoming, before);
   else takeEdits(incoming);
   state.error = "";
+  if (!incoming.maps && state.view === "classes") setView("mask");
+  if (!incoming.maps && state.back === "classes") state.back = "mask";
   followResult(before);
   refresh();
 }

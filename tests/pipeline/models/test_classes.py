@@ -1,21 +1,27 @@
 """The model of classes: the union of those that are chosen, from torchvision's network and weights."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from torchvision.models.segmentation import DeepLabV3_ResNet101_Weights
 
-from pipeline import models
+from pipeline import models, preview
+from pipeline.__main__ import main
 from pipeline.errors import InputError, WeightsError
 from pipeline.job import Job
 from pipeline.keys import matte_key
-from pipeline.models import PromptedFrame, classes
+from pipeline.models import MapsClasses, PromptedFrame, classes
 from pipeline.models.classes import NAMES, Classes
 from pipeline.networks import deeplab
 from pipeline.process import process
+from pipeline.video.reading.frames import read_frames
+from pipeline.video.reading.index_cache import load_index
+from pipeline.video.reading.probe import probe_clip
 from pipeline.weights import verify
 from tests import ffprobe
 
@@ -149,3 +155,61 @@ def test_unknown_classes_and_none_are_refused(clip_path: Path, tmp_path: Path) -
     with pytest.raises(InputError, match=r"no class called 'unicorn'.*person"):
         list(process(replace(job, classes=("dog", "unicorn"))))
     assert classes.DEFAULT == ("person",) and set(classes.DEFAULT) <= set(NAMES)
+
+
+# ---------------------------------------------------------------- the map of all classes
+
+PROTAN = [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+DEUTAN = [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+"""On linear RGB, by Machado, Oliveira and Fernandes (2009): without red, and without green cones."""
+
+
+@pytest.mark.parametrize(
+    "seen_by", [np.eye(3), np.array(PROTAN), np.array(DEUTAN)], ids=["all", "protan", "deutan"]
+)
+def test_the_colours_of_any_two_classes_differ(seen_by: np.ndarray) -> None:
+    colours = classes.palette() / 255
+    assert colours.shape == (len(classes.ALL), 3)
+    linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ seen_by.T, 0, 1)
+    shown = np.where(seen <= 0.0031308, 12.92 * seen, 1.055 * seen ** (1 / 2.4) - 0.055)
+    lab = cv2.cvtColor(shown[None].astype(np.float32), cv2.COLOR_RGB2LAB)[0]
+    apart = np.linalg.norm(lab[:, None] - lab[None], axis=2)
+    assert apart[~np.eye(len(lab), dtype=bool)].min() > 20
+
+
+def test_a_map_has_the_likeliest_class_of_each_pixel() -> None:
+    found = Classes(Thirds(), CPU).find_map(np.full((1200, 1800, 3), 128, np.uint8))
+    assert found.shape == (1200, 1800) and found.dtype == np.uint8
+    names = [classes.ALL[int(found[600, x])] for x in (300, 900, 1500)]
+    assert names == ["dog", "person", "background"]
+    assert sorted(np.unique(found)) == [0, classes.ALL.index("dog"), classes.ALL.index("person")]
+
+
+def test_the_command_line_writes_a_map_that_others_read(
+    clip_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(deeplab, "create", lambda count: small())
+    weights, output = tmp_path / "w.pth", tmp_path / "map.png"
+    torch.save(small().state_dict(), weights)
+    options = ["--view", "classes", "--at", "0.1", "--weights", str(weights), "--device", "cpu", "--json"]
+    assert main(["preview", str(clip_path), str(output), *options]) == 0
+    told = json.loads(capsys.readouterr().out)
+    model = models.load("classes", "cpu", weights)
+    assert isinstance(model, MapsClasses)
+    clip = probe_clip(clip_path)
+    pts = load_index(clip_path).frame_at(round(0.1 / clip.time_base))
+    (frame,) = read_frames(clip_path, only=[pts])
+    numbers = model.find_map(frame.image)
+    assert len(np.unique(numbers)) > 1
+    assert told["classes"] == {classes.ALL[n]: classes.COLOURS[n] for n in np.unique(numbers)}
+    # FFmpeg reads the colours, and nothing of Recorte.
+    assert np.array_equal(ffprobe.frames(output, "rgb24")[0], classes.palette()[numbers])
+
+
+def test_only_the_model_of_classes_has_a_map(clip_path: Path, tmp_path: Path) -> None:
+    job = Job(clip_path, tmp_path / "out.mp4", "grabcut")
+    assert preview.find_classes(job, load_index(clip_path).pts[0]) is None
+    assert main(
+        ["preview", str(clip_path), str(tmp_path / "map.png"), "--view", "classes", "--model", "grabcut"]
+    )

@@ -146,3 +146,27 @@ def test_a_failed_download_names_the_host_that_cannot_be_reached(
     failure = page.locator("#fetching [role=alert]")
     expect(failure).to_contain_text("could not be downloaded: 127.0.0.1 cannot be reached")
     expect(page.locator("#download-weights")).to_be_visible()
+
+
+def test_a_model_that_knows_classes_has_a_view_of_them_all_with_a_legend(
+    server: Server, visit: Visit, clip: Path
+) -> None:
+    page = started(server, visit, clip)
+    view = page.locator("#stage [data-view=classes]")
+    choose_model(page, "GrabCut")
+    expect(page.locator("#about-model")).to_contain_text("Needs no weights")
+    expect(view).to_be_hidden()
+    choose_model(page, "Mapping")
+    expect(view).to_be_visible()
+    with page.expect_response(re.compile("view=classes")) as answered:
+        view.click()
+    assert answered.value.ok
+    ready(page)
+    expect(view).to_have_attribute("aria-pressed", "true")
+    legend = page.locator("#class-legend")
+    legend.get_by_text("Colours in the map").click()
+    expect(legend.get_by_role("listitem")).to_have_text(["Dog", "Person"])
+    choose_model(page, "GrabCut")
+    expect(view).to_be_hidden()
+    expect(legend).to_be_hidden()
+    expect(page.locator("#stage [data-view=mask]")).to_have_attribute("aria-pressed", "true")

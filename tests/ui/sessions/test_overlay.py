@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline.models import classes
 from ui.sessions.rendering import overlay
 
 NUMBERS = range(1, len(overlay.PALETTE) + 1)
@@ -48,6 +49,18 @@ def test_a_tint_is_visible_on_every_colour(number: int) -> None:
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 7, 8])
 def test_a_visible_tint_keeps_the_objects_colour(number: int) -> None:
     assert overlay.choose_tint(number, np.array([128, 128, 128], np.float32)) == overlay.PALETTE[number - 1]
+
+
+def test_classes_are_drawn_in_their_colours_over_the_picture_in_grey() -> None:
+    image = np.full((20, 30, 3), (200, 40, 40), np.uint8)
+    numbers = np.zeros((20, 30), np.uint8)
+    numbers[:, 10:20], numbers[:, 20:] = classes.ALL.index("dog"), classes.ALL.index("cat")
+    drawn = overlay.draw_classes(image, numbers)
+    background, dog, cat = drawn[5, 5], drawn[5, 15], drawn[5, 25]
+    assert len(set(background.tolist())) == 1
+    for name, colour in (("dog", dog), ("cat", cat)):
+        far = [distance(colour, other) for other in classes.palette()]
+        assert int(np.argmin(far)) == classes.ALL.index(name)
 
 
 def test_a_mask_is_drawn_as_strongly_as_is_asked_for() -> None:

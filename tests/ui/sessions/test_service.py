@@ -1146,3 +1146,19 @@ def test_what_is_no_mask_of_the_video_is_refused(
             service.choices.add_mask(pointed, write_mask(tmp_path / "mask.png"), "mask.png", time, number)
     assert service.open(pointed).job == before and not list(service.open(pointed).folder.glob("mask-*"))
     assert not [path for path in tmp_path.iterdir() if path.suffix == ".png"]
+
+
+def test_a_map_of_classes_is_a_view_of_the_models_that_know_some(
+    service: SessionService, pointed: str
+) -> None:
+    with pytest.raises(InputError, match="no view called"):
+        service.frames.render_frame(service.open(pointed), 0, "classes")
+    session = service.choices.choose_model(pointed, "mapping")
+    picture = service.frames.render_frame(session, 0, "classes", encoding="png")
+    assert picture.final and picture.cut
+    drawn = np.asarray(Image.open(io.BytesIO(picture.data)).convert("RGB"))
+    assert drawn.shape[:2] == (HEIGHT, WIDTH)
+    left, right = drawn[:, : WIDTH // 2].mean((0, 1)), drawn[:, WIDTH // 2 :].mean((0, 1))
+    assert np.abs(left - right).max() > 40
+    small = service.frames.render_frame(session, 0, "classes", width=80, encoding="png")
+    assert Image.open(io.BytesIO(small.data)).width <= 80

@@ -110,7 +110,7 @@ def _about(card: Card, session: Session, language: str) -> str:
     if card.restriction:
         about += markup.notice(text.translate_restriction(language, card.key, card.restriction))
     # Strokes only correct what the model finds by itself.
-    if not any(prompt.points or prompt.box for prompt in session.job.active_prompts):
+    if not any(prompt.points or prompt.initialises_anew for prompt in session.job.active_prompts):
         about += "".join(markup.hint(sentence) for sentence in _hints(card, session, language))
     return about
 

@@ -101,6 +101,7 @@ class FrameClient:
         """Render frame number `index`: "original", "mask" (tinted), "cutout" (RGBA) or "over" a background.
 
         "matte" is the mask itself, in grey. The other tints of a mask are the views of `overlay.TINTS`.
+        "classes" is the map of all classes.
 
         A frame whose mask is not known yet is shown as it is, and not `cut`. A frame on which marks correct a
         propagated mask is shown as a few frames propagate it there; with `propagate` as a run would. With

@@ -37,6 +37,7 @@ from pipeline.video.reading.probe import probe_clip
 from pipeline.weights.locate import cached_lookups
 from ui.sessions.rendering import overlay
 from ui.sessions.rendering.ahead import compute_cut, read_cut
+from ui.sessions.rendering.class_maps import render_classes
 from ui.sessions.rendering.composers import ComposerPool
 from ui.sessions.rendering.crop_windows import CropWindowFinder
 from ui.sessions.rendering.object_jobs import jobs_by_object, matte_job, predicts_exactly
@@ -231,9 +232,11 @@ class InferenceService:
         width: int | None = None,
     ) -> tuple[Pixels, bool, bool]:
         """Return the picture, and `EncodedImage.final` and `cut` of it."""
-        if view not in ("original", "matte", *overlay.TINTS, "cutout", "over"):
+        if view not in ("original", "matte", *overlay.TINTS, "cutout", "over", "classes"):
             raise InputError("choices.view", view=view)
         pts = _frame_pts(request, index)
+        if view == "classes":
+            return render_classes(request, pts, width, self._turns, self._stored.read), True, True
         mattes, final, frame = (
             ({}, True, None) if view == "original" else self._mattes_at(request, version, pts, propagate)
         )

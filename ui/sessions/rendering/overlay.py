@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline import arrays
+from pipeline.models import classes
 from ui.sessions.rendering.protocol import Encoding
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ PALETTE = ("#2f81f7", "#e8833a", "#2da44e", "#a475f9", "#d4a72c", "#1b9aaa", "#e
 """The colour of each object, by its number from 1; then from the start."""
 
 _OPACITY = 0.4
+_CLASS_OPACITY = 0.8
+"""Opacity of the colours of classes: what is under them is seen, and they are told apart."""
 TINTS = {"mask": _OPACITY, "mask-strong": 0.7, "mask-solid": 1.0, "mask-outline": 0.0}
 """Opacity of the tint in each of the views that show masks; a solid one has the colour of the object."""
 _CONTRAST = 16.0
@@ -54,6 +57,17 @@ def choose_tint(number: int, under: arrays.Floats) -> str:
     chosen = colours[enough[0] if len(enough) else int(contrast.argmax())]
     red, green, blue = np.rint(chosen).astype(int)
     return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def draw_classes(image: arrays.Image, numbers: arrays.ClassMap) -> arrays.Image:
+    """Draw a map of classes in their colours over the picture in grey; the background stays grey.
+
+    `image` is `[H, W, 3]` uint8 RGB, and so is what is returned.
+    """
+    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    coloured = classes.palette()[numbers]
+    mixed = cv2.addWeighted(coloured, _CLASS_OPACITY, grey, 1 - _CLASS_OPACITY, 0)
+    return np.asarray(np.where(numbers[..., None] > 0, mixed, grey // 2), np.uint8)
 
 
 def draw_masks(
