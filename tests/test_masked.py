@@ -1,10 +1,16 @@
 """The rules by which masked clips are measured."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from benchmarks import automatic
 from benchmarks.masked import corrective_click, evaluate, iou, mean, tight_box
+from pipeline import models
 from pipeline.job import Job
+from pipeline.models import Prediction, PromptedFrame
 from pipeline.prompts import Box, Point
 from tests.rendered import subject_over_background, write_clip
 
@@ -56,3 +62,30 @@ def test_a_clip_has_a_score_for_each_run(rendered: tuple[Job, list[np.ndarray]])
     assert list(figures) == ["first", "box", "1 clk", "flicker", "fps"]
     assert min(figures["first"], figures["box"], figures["1 clk"]) > 0.7
     assert list(evaluate(job, truth, None)) == ["first", "no mark", "flicker", "fps"]
+
+
+def test_automatic_models_are_compared_with_and_without_deflicker(
+    rendered: tuple[Job, list[np.ndarray]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, truth = rendered
+    plain = automatic.evaluate(replace(job, model="recorte"), truth)
+    assert list(plain) == ["J", "flicker"]
+    noise = np.random.default_rng(1)
+
+    class Noisy:
+        """Predicts the truth with a part that comes and goes."""
+
+        def predict(self, frames: Iterator[PromptedFrame]) -> Iterator[Prediction]:
+            for mask, _ in zip(truth, frames, strict=True):
+                matte = 255 * mask.astype(np.uint8)
+                matte[10:60, 10:60] = noise.integers(60, 200)
+                yield Prediction(matte)
+
+    monkeypatch.setitem(
+        models.cards(), "noisy", replace(models.card("recorte"), key="noisy", per_frame=True, weights=None)
+    )
+    monkeypatch.setattr(models, "load", lambda *_: Noisy())
+    noisy = automatic.evaluate(replace(job, model="noisy"), truth)
+    assert list(noisy) == ["J", "flicker", "deflickered J", "deflickered flicker"]
+    assert 0 < noisy["deflickered flicker"] < noisy["flicker"]
+    assert abs(noisy["deflickered J"] - noisy["J"]) < 0.1
