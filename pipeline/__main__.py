@@ -28,6 +28,7 @@ from pipeline.command_line.options import (
     add_rate_option,
     add_render_options,
 )
+from pipeline.command_line.weights import acknowledge, fetch_weights
 from pipeline.command_line.words import find_words
 from pipeline.command_output import (
     print_error,
@@ -53,7 +54,7 @@ from pipeline.models.matte_in import BorrowedMatte
 from pipeline.process import process, render
 from pipeline.propagation import resume
 from pipeline.video.reading.probe import load_clip, probe_clip
-from pipeline.weights import licences, locate
+from pipeline.weights import locate
 from pipeline.weights.download import download_files
 
 DONE, FAILED, AT_FAULT, SOME_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
@@ -229,26 +230,11 @@ def _choose_model(options: argparse.Namespace, marked: bool) -> Card:
     if options.model is None and options.weights is not None:
         raise InputError("command.weights_without_model")
     if options.model is None and options.accept_licence:
-        _acknowledge(models.card(models.AUTOMATIC))
+        acknowledge(models.card(models.AUTOMATIC))
     card = models.card(options.model or models.choose_default(marked)[0])
     if card.weights is None and options.weights is not None:
         raise InputError("command.no_weights", label=card.label)
     return card
-
-
-def _fetch_weights(card: Card, options: argparse.Namespace) -> None:
-    """Check the licence, then download the weights if they are missing."""
-    if options.accept_licence:
-        _acknowledge(card)
-    models.check_licence(card)
-    if card.weights is None:
-        return
-    show_download(download_files(card.weights), json_lines=options.json)
-
-
-def _acknowledge(card: Card) -> None:
-    if card.restriction:
-        licences.acknowledge(card.key, card.licence_url)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -295,9 +281,9 @@ def _prepare(options: argparse.Namespace) -> Job:
     print_remarks(clip)
     card = models.card(job.model)
     if job.weights is None and MatteFile.find(job.matte, matte_key(job)) is None:
-        _fetch_weights(card, options)
+        fetch_weights(card, options)
     elif options.accept_licence:
-        _acknowledge(card)
+        acknowledge(card)
     if options.model is None:
         print(models.choose_default(bool(job.prompts))[1], file=sys.stderr)
     return job
@@ -359,7 +345,7 @@ def _download(options: argparse.Namespace) -> None:
         )
         return
     if options.key in models.cards():
-        _fetch_weights(models.card(options.key), options)
+        fetch_weights(models.card(options.key), options)
     else:
         show_download(download_files(weights), json_lines=options.json)
     files = [str(path) for path in locate.find_files(weights, label, options.key)]

@@ -183,6 +183,8 @@ export interface CropWindows {
 export interface Abilities {
   can_point: boolean;
   can_box: boolean;
+  /** The networks that find what words name, where there is a choice. */
+  words: { key: string; label: string }[];
 }
 
 /** All that can be edited here, as it is sent to the server. */
@@ -400,6 +402,7 @@ export interface Parts {
   tint: HTMLSelectElement;
   objects: HTMLElement;
   words: HTMLFormElement;
+  network: HTMLSelectElement;
   said: HTMLInputElement;
   find: HTMLButtonElement;
   chips: HTMLElement;

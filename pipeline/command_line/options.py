@@ -12,8 +12,8 @@ from pipeline.command_line.marks import STROKE_FORM
 from pipeline.compositing import aspect
 from pipeline.compositing.edges import CLEAN, Despill
 from pipeline.compositing.light import Shadow
-from pipeline.imaging import detection
 from pipeline.job import Job, Sound
+from pipeline.models import word_networks
 
 
 def add_matte_options(parser: argparse.ArgumentParser) -> None:
@@ -42,8 +42,13 @@ def add_matte_options(parser: argparse.ArgumentParser) -> None:
         "--words-threshold",
         metavar="SCORE",
         type=float,
-        default=detection.THRESHOLD,
-        help="how sure a hit of --words has to be, 0 to 1",
+        help="how sure a hit of --words has to be, 0 to 1; default: 0.35, and 0.5 with sam3",
+    )
+    parser.add_argument(
+        "--words-model",
+        choices=word_networks.NETWORKS,
+        default=word_networks.GROUNDING_DINO,
+        help="the network that finds what --words names",
     )
     parser.add_argument(
         "--matte-in",

@@ -10,13 +10,14 @@ from dataclasses import replace
 
 from pipeline import models
 from pipeline.clip import Clip
+from pipeline.command_line.weights import fetch_weights
 from pipeline.command_output import print_note, show_download
 from pipeline.errors import InputError
 from pipeline.imaging.detection import Hit, check_threshold, split_phrases
 from pipeline.job import Job
 from pipeline.keys import pts_range
 from pipeline.languages.messages import Message
-from pipeline.models import helpers
+from pipeline.models import helpers, word_networks
 from pipeline.prompts import Box, Prompt, normalise
 from pipeline.propagation import words
 from pipeline.weights.download import download_files
@@ -25,22 +26,27 @@ from pipeline.weights.download import download_files
 def find_words(job: Job, clip: Clip, options: argparse.Namespace) -> Job:
     """Return the job with boxes of what `--words` names as objects behind its own; prints them.
 
-    Fetches the finder's weights if they are missing. Raises InputError where nothing is found, and as
+    Fetches the network's weights if they are missing. Raises InputError where nothing is found, and as
     `Job.check` for a job that no box would mend.
     """
     phrases = split_phrases(options.words)
-    check_threshold(options.words_threshold)
+    network, threshold = options.words_model, options.words_threshold
+    if threshold is None:
+        threshold = word_networks.THRESHOLDS[network]
+    check_threshold(threshold)
     card = models.card(job.model)
     if not card.box:
         raise InputError("words.no_boxes", label=card.label)
     whole = Prompt(job.start, box=Box(0, 0, clip.width, clip.height))
     replace(job, prompts=normalise((*job.prompts, whole))).check(clip)
-    helper = helpers.GROUNDING_DINO
-    show_download(download_files(helper.weights), json_lines=options.json)
-    detect = words.load_detector(job.device)
+    if network == word_networks.SAM3:
+        fetch_weights(models.card(word_networks.SAM3), options)
+    else:
+        show_download(download_files(helpers.GROUNDING_DINO.weights), json_lines=options.json)
+    detect = words.load_detector(job.device, network)
     taken = max((prompt.object for prompt in job.prompts), default=0)
     hits: tuple[Hit, ...] = ()
-    with closing(words.search(clip, pts_range(job, clip), phrases, detect, options.words_threshold)) as steps:
+    with closing(words.search(clip, pts_range(job, clip), phrases, detect, threshold)) as steps:
         for step in steps:
             hits = step.hits
     missing = [phrase for phrase in phrases if phrase not in {hit.phrase for hit in hits}]

@@ -1,7 +1,7 @@
 """Prompts from words: boxes of what phrases name, on the first frame of every scene.
 
 They are ordinary prompts of ordinary objects, to be changed or deleted as the user's own; a job holds them
-and not the words.
+and not the words. GroundingDINO finds them, or the detector of SAM 3 where its weights are.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pipeline import devices
 from pipeline.clip import Clip
 from pipeline.imaging.detection import MOST_OBJECTS, THRESHOLD, Detector, Hit, check_threshold, find_boxes
 from pipeline.imaging.scene_cuts import SceneCutDetector
-from pipeline.models import helpers
+from pipeline.models import helpers, loading, registry, word_networks
 from pipeline.prompts import Prompt
 from pipeline.video.reading.frames import read_frames
 from pipeline.video.reading.index_cache import load_index
@@ -35,23 +35,37 @@ class Search(NamedTuple):
     """Those found so far, by time."""
 
 
-def load_detector(device: str) -> Detector:
-    """Return the network on a device, loaded once.
+def load_detector(device: str, network: str = word_networks.GROUNDING_DINO) -> Detector:
+    """Return a network on a device; the last one is kept.
 
-    Raises WeightsError where its weights are missing or damaged, InputError for a device that is not there.
+    Raises WeightsError where its weights are missing or damaged, or its licence is not acknowledged;
+    InputError for an unknown key, and for a device that is not there.
     """
-    helper = helpers.GROUNDING_DINO
-    weights, vocabulary = locate.find_files(helper.weights, helper.label, helper.key)
-    verify.verify_files(helper.weights, [weights, vocabulary])
-    return _load(weights, vocabulary, device, weights.stat().st_mtime_ns)
+    label = word_networks.find_label(network)
+    if network == word_networks.SAM3:
+        card = registry.card(network)
+        loading.check_licence(card)
+        weights = card.weights
+        assert weights is not None
+    else:
+        weights = helpers.GROUNDING_DINO.weights
+    paths = locate.find_files(weights, label, network)
+    verify.verify_files(weights, paths)
+    return _load(network, tuple(paths), device, paths[0].stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=1)
-def _load(weights: Path, vocabulary: Path, device: str, _changed: int) -> Detector:
+def _load(network: str, paths: tuple[Path, ...], device: str, _changed: int) -> Detector:
+    if network == word_networks.SAM3:
+        from pipeline.networks import sam3
+
+        weights, vocabulary, merges = paths
+        return sam3.Sam3Detector(sam3.load_detector(weights), vocabulary, merges, devices.pick(device))
     from pipeline.networks import grounding_dino
 
-    network = grounding_dino.load(weights, grounding_dino.configure())
-    return grounding_dino.GroundingDino(network, vocabulary, devices.pick(device))
+    weights, vocabulary = paths
+    module = grounding_dino.load(weights, grounding_dino.configure())
+    return grounding_dino.GroundingDino(module, vocabulary, devices.pick(device))
 
 
 def search(

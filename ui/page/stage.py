@@ -27,6 +27,8 @@ shows one value: `None` if there is no video yet, or a dictionary:
     can_point   bool        the model takes points
     can_box     bool        the model takes boxes
     maps        bool        there is a view with a map of all classes that the model knows
+    words       list        {"key": str, "label": str} of the networks that find what words name, where there
+                            is a choice
     candidates  bool        the model has several candidates for a single click
     splits      bool        the model tells things from each other: an object's first click and the
                             points to remove are stored with "whole": true; they stand for all of the thing
@@ -69,10 +71,11 @@ With `splits`, where an object has no marks yet and a mouse rests on the picture
 thing that a click there would take, and around its holes; empty where no clear thing is. It is found while
 nobody waits for the model, and null if somebody does.
 
-Where the model takes boxes there is a field for words: the stage requests `words?q=<text>`, answered with
+Where the model takes boxes there is a field for words: the stage requests `words?q=<text>`, with
+`&model=<key>` where there is a choice, answered with
 {"ready": bool, "message": str, "found": [{"words": the phrase, "prompt": as above}, ...]}, or null after a
 newer search. The boxes become an edit, whose objects have numbers of the stage's own. With `ready` false the
-finder's weights are missing: `message` says so, and the event `submit` asks the page to offer them.
+network's weights are missing: `message` says so, and the event `submit` asks the page to offer them.
 
 The view "mask" has other tints: "mask-strong", "mask-solid" and "mask-outline". With `maps` there is the view
 "classes", the map of all classes that the model knows.
@@ -102,6 +105,7 @@ from typing import Any
 import gradio as gr
 
 from pipeline import formats, models, prompts
+from pipeline.models import word_networks
 from ui import text
 from ui.addresses import media_address
 from ui.assets import ASSETS
@@ -137,6 +141,7 @@ def stage_value(
         "can_point": card.points,
         "can_box": card.box,
         "maps": bool(card.classes) and card.present,
+        "words": _word_networks(session),
         "candidates": card.candidates,
         "splits": card.splits,
         "reads": card.slow_encoder,
@@ -164,6 +169,12 @@ def _result(session: Session) -> dict[str, Any] | None:
         "transparent": newest.background == "transparent",
         "outdated": session.outdated,
     }
+
+
+def _word_networks(session: Session) -> list[dict[str, str]]:
+    """Return key and label of the networks that find what words name; none where there is no choice."""
+    ready = word_networks.list_ready(session.accepts)
+    return [{"key": key, "label": word_networks.find_label(key)} for key in ready] if len(ready) > 1 else []
 
 
 def _crop(session: Session) -> dict[str, int] | None:

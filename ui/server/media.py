@@ -12,7 +12,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from db.errors import DatabaseAway, NotFound
 from pipeline.errors import DISK_FULL, RecorteError
 from pipeline.languages.messages import MessageError
-from pipeline.models import helpers
+from pipeline.models import word_networks
 from pipeline.weights.locate import cached_lookups
 from ui import text
 from ui.addresses import MEDIA_PREFIX
@@ -222,21 +222,24 @@ def router(service: SessionService) -> APIRouter:
         return await _respond_in_thread(outlining, request, respond)
 
     @routes.get("/{id}/words")
-    async def words(id: str, request: Request, q: str = "") -> Response:
-        """Return the boxes of what `q` names, or that the weights of the finder are missing.
+    async def words(id: str, request: Request, q: str = "", model: str = "") -> Response:
+        """Return the boxes of what `q` names, or that the weights of the network for it are missing.
 
-        null: the search was given up, for there is a newer one of the session.
+        `model` is one of `word_networks.NETWORKS`; empty: the first of those that are ready. null: the search
+        was given up, for there is a newer one of the session.
         """
 
         def respond() -> Response:
             session = open_session(id, request)
-            helper = helpers.GROUNDING_DINO
-            if not helper.present:
+            ready = word_networks.list_ready(session.accepts)
+            network = model or next(iter(ready), word_networks.GROUNDING_DINO)
+            label = word_networks.find_label(network)
+            if network not in ready:
                 language = language_of(request)
                 group = text.translate(language, "subject")
-                sentence = text.translate(language, "words_missing_here", label=helper.label, group=group)
+                sentence = text.translate(language, "words_missing_here", label=label, group=group)
                 return JSONResponse({"ready": False, "message": sentence}, headers=_REVALIDATE)
-            hits = frames.find_words(session, q)
+            hits = frames.find_words(session, q, network)
             if hits is None:
                 return JSONResponse(None, headers=_REVALIDATE)
             found = [{"words": hit.phrase, "prompt": hit.prompt.to_json()} for hit in hits]

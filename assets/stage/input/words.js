@@ -7,6 +7,6 @@ import { findWords } from "../server/words.js";
 export function onWords(event) {
   event.preventDefault();
   const text = part.said.value.trim();
-  if (text) findWords(text);
+  if (text) findWords(text, part.network.value);
   else part.said.focus();
 }

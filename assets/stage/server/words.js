@@ -16,8 +16,9 @@ let controller = new AbortController();
 /**
  * Search for what a text names; a search that is under way is given up.
  * @param {string} text
+ * @param {string} model key of the network, or empty
  */
-export async function findWords(text) {
+export async function findWords(text, model) {
   if (!state.value) return;
   const { media } = state.value;
   controller.abort();
@@ -27,7 +28,8 @@ export async function findWords(text) {
   render();
   let error = "";
   try {
-    const response = await fetch(`${media}/words?${new URLSearchParams({ q: text })}`, {
+    const query = new URLSearchParams({ q: text, ...(model && { model }) });
+    const response = await fetch(`${media}/words?${query}`, {
       cache: "no-store",
       signal,
     });

@@ -332,7 +332,7 @@ def found(monkeypatch: pytest.MonkeyPatch, tiny: Path, tmp_path: Path) -> ByColo
     """The stand-in where the command line loads the network, whose weights are here."""
     put_weights(monkeypatch, tiny, tmp_path)
     detector = ByColour()
-    monkeypatch.setattr(words, "load_detector", lambda device: detector)
+    monkeypatch.setattr(words, "load_detector", lambda device, network: detector)
     return detector
 
 

@@ -104,6 +104,7 @@ class Fake:
             "rev": "r0",
             "can_point": True,
             "can_box": True,
+            "words": [],
             "result": None,
             "message": None,
         }

@@ -27,6 +27,8 @@ FOUND = [
     {"words": "a dog", "prompt": {"time": 0.0, "box": [300, 60, 420, 260], "object": 2}},
 ]
 
+NETWORKS = [{"key": "grounding-dino", "label": "GroundingDINO"}, {"key": "sam3", "label": "SAM 3"}]
+
 
 def field(page: Page) -> Locator:
     return page.get_by_role("textbox", name="English words for what to keep")
@@ -112,6 +114,25 @@ def test_keys_in_the_field_are_text(opened: Opened, fake: Fake) -> None:
 
 def test_a_model_without_boxes_has_no_field(opened: Opened) -> None:
     expect(opened(can_box=False).locator("[data-part=words]")).to_be_hidden()
+
+
+def test_a_network_is_chosen_where_there_are_two(opened: Opened, fake: Fake) -> None:
+    page = opened(words=NETWORKS)
+    choice = page.get_by_role("combobox", name="Network for words")
+    expect(choice).to_have_value("grounding-dino")
+    expect(choice.locator("option")).to_have_text(["GroundingDINO", "SAM 3"])
+    asked = answer(page, {"ready": True, "found": FOUND})
+    choice.select_option("sam3")
+    field(page).fill("a dog")
+    field(page).press("Enter")
+    settled(page, fake, 1)
+    assert asked[0].endswith("/words?q=a+dog&model=sam3")
+    expect(choice).to_have_value("sam3")  # the answer to the edit leaves it
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_one_network_is_no_choice(opened: Opened) -> None:
+    expect(opened().locator("[data-part=network]")).to_be_hidden()
 
 
 def test_missing_weights_are_offered(server: Server, visit: Visit, clip: Path) -> None:

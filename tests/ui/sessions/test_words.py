@@ -15,12 +15,14 @@ from fastapi.testclient import TestClient
 
 from db.engine import Database
 from pipeline import models
-from pipeline.errors import InputError
-from pipeline.models import helpers
+from pipeline.errors import InputError, WeightsError
+from pipeline.models import helpers, word_networks
 from pipeline.propagation import words
+from pipeline.weights import licences
 from tests.ui import line
 from tests.ui.hosted import LocalWorker
 from tests.waiting import DEADLINE, until
+from ui.page import stage
 from ui.server import media
 from ui.sessions.rendering.inference import InferenceService
 from ui.sessions.service import SessionService
@@ -32,12 +34,14 @@ class Detector:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, ...]] = []
+        self.networks: list[str] = []
         self.searches = 0
         self.until_searches = 1
         """A call waits until so many searches have begun."""
         self._begun = threading.Condition()
 
-    def load(self, _device: str) -> Detector:
+    def load(self, _device: str, network: str) -> Detector:
+        self.networks.append(network)
         with self._begun:
             self.searches += 1
             self._begun.notify_all()
@@ -145,6 +149,66 @@ def test_the_address_answers_with_boxes(
     assert told["found"][0] == {"words": "a dog", "prompt": {"time": 0.0, "box": [10, 20, 60, 80]}}
     refused = client.get(f"/media/{session.id}/words", params={"q": "a cat"})
     assert refused.status_code == 422 and "“a cat”" in refused.json()["error"]
+
+
+def test_the_address_takes_the_network_that_is_chosen_where_its_weights_are(
+    client: TestClient,
+    session: Session,
+    detector: Detector,
+    present: None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    address = f"/media/{session.id}/words"
+    missing = client.get(address, params={"q": "a dog", "model": "sam3"}).json()
+    assert missing["ready"] is False and "weights of SAM 3 are needed" in missing["message"]
+    monkeypatch.setenv("RECORTE_WEIGHTS", str(tmp_path / "weights"))
+    card = replace(models.card("sam3"), weights=None)
+    monkeypatch.setitem(models.cards(), "sam3", card)
+    unread = client.get(address, params={"q": "a dog", "model": "sam3"}).json()
+    assert unread["ready"] is False and detector.networks == []
+    licences.acknowledge("sam3", card.licence_url)
+    told = client.get(address, params={"q": "a dog", "model": "sam3"}).json()
+    assert told["ready"] is True and told["found"] and detector.networks == ["sam3"]
+    client.get(address, params={"q": "a dog"})
+    assert detector.networks == ["sam3", "grounding-dino"]
+    unknown = client.get(address, params={"q": "a dog", "model": "yolo"})
+    assert unknown.status_code == 422 and "yolo" in unknown.json()["error"]
+
+
+def test_sam_3_is_taken_where_it_alone_is_ready(
+    client: TestClient,
+    session: Session,
+    detector: Detector,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("RECORTE_WEIGHTS", str(tmp_path / "weights"))
+    card = replace(models.card("sam3"), weights=None)
+    monkeypatch.setitem(models.cards(), "sam3", card)
+    licences.acknowledge("sam3", card.licence_url)
+    told = client.get(f"/media/{session.id}/words", params={"q": "a dog"}).json()
+    assert told["ready"] is True and detector.networks == ["sam3"]
+
+
+def test_a_choice_is_offered_where_there_is_one(
+    service: SessionService,
+    session: Session,
+    present: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert stage.stage_value(session, service.frames)["words"] == []
+    card = replace(models.card("sam3"), weights=None)
+    monkeypatch.setitem(models.cards(), "sam3", card)
+    willing = replace(session, accepts=lambda _card: True)
+    assert stage.stage_value(willing, service.frames)["words"] == [
+        {"key": "grounding-dino", "label": "GroundingDINO"},
+        {"key": "sam3", "label": "SAM 3"},
+    ]
+    unwilling = replace(session, accepts=lambda _card: False)
+    assert stage.stage_value(unwilling, service.frames)["words"] == []
+    with pytest.raises(WeightsError, match="military"):
+        service.frames.find_words(unwilling, "a dog", word_networks.SAM3)
 
 
 def test_without_weights_the_address_says_what_is_needed(client: TestClient, session: Session) -> None:

@@ -7,7 +7,7 @@ from typing import Self
 
 import gradio as gr
 
-from pipeline.models import helpers
+from pipeline.models import helpers, word_networks
 from ui import text
 from ui.page import markup
 from ui.page.context import Context, EditorSection
@@ -58,9 +58,9 @@ class WordsSection(EditorSection):
         def ask(id: str, request: gr.Request) -> Updates:
             """Offer the download where words were asked for without the weights."""
             service, language = context.service_for(request), language_of(request)
-            service.open(id)
+            needed = not word_networks.list_ready(service.open(id).accepts)
             going = is_going(_HELPER.key, service.downloads, missing=not _HELPER.present)
-            return self._show(service.downloads, language, offered=not _HELPER.present and not going)
+            return self._show(service.downloads, language, offered=needed and not going)
 
         context.stage.submit(ask, context.current, self.components, show_progress="hidden")
         self.weights.wire(context, lambda session: _HELPER.key)

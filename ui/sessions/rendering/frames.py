@@ -28,6 +28,7 @@ from pipeline.jobs import preflight
 from pipeline.keys import matte_key, pts_range, spaced_times
 from pipeline.languages.messages import Message
 from pipeline.matte import MatteFile
+from pipeline.models import word_networks
 from pipeline.video.reading.index_cache import has_index, load_index
 from ui.sessions.limits.shares import FairSemaphore, WeightedSemaphore
 from ui.sessions.rendering.protocol import (
@@ -148,17 +149,22 @@ class FrameClient:
         with self._preview_pixels.acquire(_pixels(session)):  # not those that clicks wait for
             return self._inference.find_thing(session.render_request, index, x, y)
 
-    def find_words(self, session: Session, text: str) -> list[Hit] | None:
+    def find_words(
+        self, session: Session, text: str, network: str = word_networks.GROUNDING_DINO
+    ) -> list[Hit] | None:
         """Find what a text names, in each scene of the part to keep; None once there is a newer search.
 
-        Raises InputError where nothing is found, for a text without words, and for a model without boxes;
-        WeightsError where the finder's weights are missing.
+        `network` is one of `word_networks.NETWORKS`. Raises InputError where nothing is found, for a text
+        without words, and for a model without boxes; WeightsError where the network's weights are missing or
+        its licence is not acknowledged.
         """
         phrases, card = split_phrases(text), models.card(session.job.model)
         if not card.box:
             raise InputError("words.no_boxes", label=card.label)
+        if network == word_networks.SAM3 and not session.accepts(models.card(word_networks.SAM3)):
+            raise models.licence_error(models.card(word_networks.SAM3))
         with self._preview_slot(session):
-            hits = self._inference.find_words(session.render_request, text)
+            hits = self._inference.find_words(session.render_request, text, network)
         if hits is not None and not hits:
             raise InputError("words.not_found", words=", ".join(phrases))
         return hits

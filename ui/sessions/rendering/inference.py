@@ -131,8 +131,8 @@ class InferenceService:
     def find_thing(self, request: RenderRequest, index: int, x: float, y: float) -> list[Outline] | None:
         return self._things.find(request, _frame_pts(request, index), Point(x, y))
 
-    def find_words(self, request: RenderRequest, text: str) -> list[Hit] | None:
-        return self._words.find(request, text)
+    def find_words(self, request: RenderRequest, text: str, network: str) -> list[Hit] | None:
+        return self._words.find(request, text, network)
 
     def make_previews(
         self, request: RenderRequest, version: int, indices: tuple[int, ...] | None

@@ -154,10 +154,11 @@ class Inference(Protocol):
         None if it was given up, for another request or a newer one of the same session.
         """
 
-    def find_words(self, request: RenderRequest, text: str) -> list[Hit] | None:
+    def find_words(self, request: RenderRequest, text: str, network: str) -> list[Hit] | None:
         """Find what a text names, in each scene of the part to keep; None once there is a newer search.
 
-        Raises InputError for a text without words, WeightsError where the finder's weights are missing.
+        `network` is one of `word_networks.NETWORKS`. Raises InputError for a text without words, WeightsError
+        where its weights are missing.
         """
 
     def make_previews(
@@ -245,8 +246,8 @@ class InferenceClient:
     def find_thing(self, request: RenderRequest, index: int, x: float, y: float) -> list[Outline] | None:
         return self._host.call(Inference.find_thing, request, index, x, y)
 
-    def find_words(self, request: RenderRequest, text: str) -> list[Hit] | None:
-        return self._host.call(Inference.find_words, request, text)
+    def find_words(self, request: RenderRequest, text: str, network: str) -> list[Hit] | None:
+        return self._host.call(Inference.find_words, request, text, network)
 
     def make_previews(
         self, request: RenderRequest, version: int, indices: tuple[int, ...] | None

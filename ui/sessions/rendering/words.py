@@ -8,6 +8,7 @@ from contextlib import closing
 from pipeline.arrays import Floats, Image
 from pipeline.imaging.detection import Hit, split_phrases
 from pipeline.keys import pts_range
+from pipeline.models import word_networks
 from pipeline.propagation import words
 from ui.sessions.rendering.protocol import RenderRequest
 from ui.sessions.rendering.turns import ModelTurns
@@ -21,23 +22,26 @@ class WordFinder:
         self._newest: dict[str, object] = {}
         """The newest search of each session."""
 
-    def find(self, request: RenderRequest, text: str) -> list[Hit] | None:
+    def find(self, request: RenderRequest, text: str, network: str) -> list[Hit] | None:
         """Return what the phrases of `text` name in each scene; None once there is a newer search.
 
-        Raises InputError for a text without phrases, WeightsError for weights that are missing or damaged.
+        `network` is one of `word_networks.NETWORKS`. Raises InputError for a text without phrases,
+        WeightsError for weights that are missing or damaged.
         """
         phrases, ticket = split_phrases(text), object()
         job, clip = request.job, request.clip
         self._newest[request.id] = ticket
         try:
-            detect = words.load_detector(job.device)  # slow: not in a turn
+            detect = words.load_detector(job.device, network)  # slow: not in a turn
 
             def in_turn(image: Image, phrases: Sequence[str]) -> tuple[Floats, Floats]:
                 with self._turns.request():
                     return detect(image, phrases)
 
             hits: tuple[Hit, ...] = ()
-            with closing(words.search(clip, pts_range(job, clip), phrases, in_turn)) as steps:
+            span, threshold = pts_range(job, clip), word_networks.THRESHOLDS[network]
+            search = words.search(clip, span, phrases, in_turn, threshold)
+            with closing(search) as steps:
                 for step in steps:
                     if self._newest.get(request.id) is not ticket:
                         return None
