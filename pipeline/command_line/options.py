@@ -45,6 +45,14 @@ def add_matte_options(parser: argparse.ArgumentParser) -> None:
         help="how sure a hit of --words has to be, 0 to 1; default: 0.35, and 0.5 with sam3",
     )
     parser.add_argument(
+        "--words-again",
+        metavar="SECONDS",
+        type=float,
+        action="append",
+        default=[],
+        help="search for --words again from here on, such as where an earlier run lost the subject",
+    )
+    parser.add_argument(
         "--words-model",
         choices=word_networks.NETWORKS,
         default=word_networks.GROUNDING_DINO,

@@ -37,8 +37,9 @@ def find_words(job: Job, clip: Clip, options: argparse.Namespace) -> Job:
     card = models.card(job.model)
     if not card.box:
         raise InputError("words.no_boxes", label=card.label)
-    whole = Prompt(job.start, box=Box(0, 0, clip.width, clip.height))
-    replace(job, prompts=normalise((*job.prompts, whole))).check(clip)
+    whole = Box(0, 0, clip.width, clip.height)
+    marks = [Prompt(time, box=whole) for time in (job.start, *options.words_again)]
+    replace(job, prompts=normalise((*job.prompts, *marks))).check(clip)
     if network == word_networks.SAM3:
         fetch_weights(models.card(word_networks.SAM3), options)
     else:
@@ -46,7 +47,8 @@ def find_words(job: Job, clip: Clip, options: argparse.Namespace) -> Job:
     detect = words.load_detector(job.device, network)
     taken = max((prompt.object for prompt in job.prompts), default=0)
     hits: tuple[Hit, ...] = ()
-    with closing(words.search(clip, pts_range(job, clip), phrases, detect, threshold)) as steps:
+    found = words.search(clip, pts_range(job, clip), phrases, detect, threshold, options.words_again)
+    with closing(found) as steps:
         for step in steps:
             hits = step.hits
     missing = [phrase for phrase in phrases if phrase not in {hit.phrase for hit in hits}]

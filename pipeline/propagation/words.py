@@ -6,7 +6,8 @@ and not the words. GroundingDINO finds them, or the detector of SAM 3 where its 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections import deque
+from collections.abc import Generator, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -74,20 +75,26 @@ def search(
     phrases: Sequence[str],
     detect: Detector,
     threshold: float = THRESHOLD,
+    again: Iterable[float] = (),
 ) -> Generator[Search, None, None]:
     """Search each scene from pts `span[0]` to before `span[1]`; yields once for each frame.
 
-    A scene on whose first frame nothing is found is searched again on later ones. Objects are numbered by
-    phrase and by score within it, so that the best hit of a phrase is one object in all scenes.
+    A scene on whose first frame nothing is found is searched again on later ones. A new search begins at each
+    of the times `again`, in seconds, such as those where a subject was lost. Objects are numbered by phrase
+    and by score within it, so that the best hit of a phrase is one object in all scenes.
     """
     check_threshold(threshold)
     total = len(load_index(clip.path).between(*span))
     scenes, scene, wait, at = SceneCutDetector(), -1, 0.0, 0.0
+    begins = deque(sorted(again))
     numbers: dict[tuple[int, int], int] = {}
     hits: list[Hit] = []
     for done, frame in enumerate(read_frames(clip.path, *span), 1):
         number, time = scenes(frame), float(frame.pts * clip.time_base)
-        if number != scene:
+        due = bool(begins) and time >= begins[0]
+        while begins and time >= begins[0]:
+            begins.popleft()
+        if due or number != scene:
             scene, wait, at = number, _AGAIN_SECONDS, time
         if time >= at:
             boxes = find_boxes(frame.image, phrases, detect, threshold)

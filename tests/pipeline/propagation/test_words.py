@@ -135,6 +135,22 @@ def test_every_scene_is_searched_and_later_where_its_first_frame_shows_nothing(
     assert hits_of(scenes_path, ("blue",)) == ()
 
 
+def test_a_scene_is_searched_again_from_the_times_where_a_subject_was_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A square that goes, and comes back elsewhere: boxes of the same object, on the frames that show it."""
+    monkeypatch.setattr(words, "_AGAIN_SECONDS", 0.2)
+    here, gone, back = squares(("red", 20, 40, 70)), squares(), squares(("red", 200, 60, 70))
+    path = write_clip(tmp_path / "lost.mp4", [here] * 8 + [gone] * 8 + [back] * 8, rate=12)
+    assert [hit.prompt.time for hit in hits_of(path, ("red",))] == [0]
+    first, again = hits_of(path, ("red",), again=[0.7])
+    assert first.prompt.object == again.prompt.object == 1
+    # At 0.75, 0.95 (or rather the frame after it) and 1.4 s; the square is back from 1.33 s on.
+    assert 1.33 <= again.prompt.time < 1.5 and near(again.prompt.box, 200, 60, 270, 130)
+    assert len(hits_of(path, ("red",), again=[1.4, 0.0, 0.02, 1.41])) == 3
+    assert hits_of(path, ("red",), again=[1.9, 99.0]) == (first, *hits_of(path, ("red",), again=[1.9])[1:])
+
+
 def test_a_threshold_decides_what_is_a_hit(scenes_path: Path) -> None:
     assert len(hits_of(scenes_path, ("red",), threshold=0.75)) == 1
     with pytest.raises(InputError) as raised:
@@ -375,9 +391,21 @@ def test_what_was_found_is_a_line_of_json(
     assert (mark.time, mark.object) == (0, 1) and near(mark.box, 120, 20, 170, 70) and 0.35 < hit["score"] < 1
 
 
+def test_words_are_searched_again_where_the_command_line_says(
+    found: ByColour, scenes_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "look.png"
+    again = ("--words-again", "0.5", "--words-again", "0.25")
+    assert call("preview", scenes_path, out, "--model", "carrying", "--words", "green", *again) == 0
+    shown = capsys.readouterr().err
+    assert [f"@{at}, score" in shown for at in ("0", "0.25", "0.5", "0.75")] == [True, True, True, False]
+    assert shown.count("object 1: green") == 3
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
+        (("--words", "red", "--words-again", "70"), "A mark sits at 70 s"),
         (("--words", "blue"), "Nothing was found for “blue”"),
         (("--words", "red", "--words-threshold", "0.99"), "Nothing was found for “red”"),
         (("--words", "red", "--words-threshold", "7"), "A threshold lies between 0 and 1."),
