@@ -38,7 +38,12 @@ def read(path: Path, form: Format, pixels: str = "rgb24", member: str = "foregro
 
 def _video(path: Path, pixels: str) -> Exported:
     end = Fraction(ffprobe.probe(path)["format"]["duration"])
-    return Exported(ffprobe.frames(path, pixels), ffprobe.frame_times(path), end)
+    pictures = ffprobe.frames(path, pixels).copy()
+    if pictures.dtype != np.uint8:
+        # ffmpeg gives white of limited-range video, 940 of 10 bits, as 0xFF00.
+        colours = pictures[..., :3] * (0xFFFF / 0xFF00)
+        pictures[..., :3] = np.rint(np.minimum(colours, 0xFFFF))
+    return Exported(pictures, ffprobe.frame_times(path), end)
 
 
 def _sequence(folder: Path, pixels: str) -> Exported:

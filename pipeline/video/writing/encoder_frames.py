@@ -39,6 +39,14 @@ def pad_image(image: Pixels, width: int, height: int) -> Pixels:
     return cast(Pixels, cv2.copyMakeBorder(image, 0, down, 0, across, cv2.BORDER_REFLECT))
 
 
+def _lower_white(image: Pixels) -> Pixels:
+    """Scale colours of 16 bits so that white is 0xFF00, which swscale takes for it; alpha stays."""
+    scaled = cast(Pixels, cv2.addWeighted(image, 0xFF00 / 0xFFFF, image, 0, 0))
+    if image.ndim == 3 and image.shape[2] == 4:
+        scaled[..., 3] = image[..., 3]
+    return scaled
+
+
 class FrameConverter:
     """Converter of images to frames of one pixel format; YUV is limited-range BT.709, and tagged so."""
 
@@ -48,6 +56,8 @@ class FrameConverter:
         self._reformatter = VideoReformatter()
 
     def __call__(self, image: Pixels) -> av.VideoFrame:
+        if self._yuv and image.dtype == np.uint16:
+            image = _lower_white(image)
         frame = to_frame(image)
         if frame.format.name == self._pixels:
             return av.VideoFrame.from_ndarray(cast(Any, image), format=self._pixels)
