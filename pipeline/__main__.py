@@ -199,6 +199,7 @@ def _build_job(options: argparse.Namespace) -> Job:
         rate=None if clip.untimed else options.rate,
         source_rate=options.rate if clip.untimed else None,
         hardware=options.hardware,
+        decoder=options.decoder,
         crop=getattr(options, "crop", None),
         light=Light(options.shadow, options.wrap),
         edges=Edges(not options.no_clean_edges, options.grow, options.feather, options.despill),

@@ -6,10 +6,13 @@ contiguous and is not modified once it has been passed on.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
 
 Image = NDArray[np.uint8]
 """One frame in 8 bits: `[H, W, 3]`, RGB, full range, 0 to 255."""
@@ -44,6 +47,12 @@ Flow = NDArray[np.float32]
 
 Homography = NDArray[np.float64]
 """A projective map of the plane: `[3, 3]`, for columns `(x, y, 1)` in pixels."""
+
+DeviceImage: TypeAlias = "torch.Tensor"
+"""One frame on a device: `[3, H, W]`, RGB, uint8 or uint16 over the whole range of its dtype."""
+
+DeviceMatte: TypeAlias = "torch.Tensor"
+"""One alpha image on a device: `[H, W]`, uint8, 0 (background) to 255 (subject)."""
 
 
 def as_floats(array: Any) -> Floats:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import cache
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pipeline.errors import InputError, RunError
 
@@ -39,6 +41,44 @@ def pick(name: str) -> torch.device:
     if number >= count:
         raise InputError("devices.no_such_cuda", number=number, last=count - 1)
     return torch.device("cuda", number)
+
+
+class FrameDevice(NamedTuple):
+    """A device that frames stay on from the decoder to the encoder."""
+
+    torch: torch.device
+    decoder: int | None
+    """Number of the CUDA device that decodes; None: frames are decoded on the host and uploaded."""
+
+
+def frame_device(name: str, decoder: str = "auto") -> FrameDevice | None:
+    """Return the device that frames stay on where models run on device `name`; None: they stay on the host.
+
+    Frames stay on CUDA devices only. `decoder` is "auto" or "cuda", which decodes there, too, or "cpu".
+    Raises InputError as `pick`, and for a decoder that is not there.
+    """
+    if decoder not in DECODERS:
+        raise InputError("devices.unknown_decoder", name=decoder)
+    # Without a driver there is nothing to find, and torch, which takes seconds, is not loaded for it.
+    device = pick(name) if has_cuda_driver() else None
+    if device is None or device.type != "cuda":
+        if decoder == "cuda":
+            raise InputError("devices.no_decoder")
+        return None
+    return FrameDevice(device, None if decoder == "cpu" else device.index or 0)
+
+
+DECODERS = "auto", "cpu", "cuda"
+
+
+@cache
+def has_cuda_driver() -> bool:
+    """Return True if NVIDIA's driver is installed."""
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def is_device_lost(error: BaseException) -> bool:

@@ -34,6 +34,7 @@ _PLAIN: dict[str, Any] = {
     "end": float | int | None,
     "crop": str | None,
     "hair": bool,
+    "decoder": str,
 }
 """Fields that JSON holds unchanged, with the type that each must have."""
 
@@ -64,6 +65,8 @@ class Job:
     hardware: bool = False
     """Encode on a graphics card if there is a suitable one."""
     device: str = "auto"
+    decoder: str = "auto"
+    """Where the video is decoded if frames stay on a device, one of `devices.DECODERS`."""
     weights: Path | None = None
     """The model's weights, a file or a folder; None: where `pipeline.weights` looks."""
     deflicker: bool = True
@@ -235,6 +238,7 @@ class Job:
             **({} if self.crop is None else {"crop": self.crop}),
             **({} if self.light == NONE else {"light": self.light.to_json()}),
             **({"hair": True} if self.hair else {}),
+            **({} if self.decoder == "auto" else {"decoder": self.decoder}),
             **({"classes": list(self.classes)} if self.classes else {}),
             **({} if matte is None else {"matte_in": matte.to_json(seen(matte.path))}),
             **({} if self.source_rate is None else {"source_rate": str(self.source_rate)}),

@@ -25,6 +25,7 @@ from pipeline.formats import Format
 from pipeline.video.reading.index_cache import load_index
 
 if TYPE_CHECKING:  # FFmpeg is loaded only where a matte is read or written
+    from pipeline.devices import FrameDevice
     from pipeline.video.reading.frames import Frame, FrameReader
     from pipeline.video.writing.writer import Writer
 
@@ -104,11 +105,16 @@ class MatteFile:
         return min(matte_times), next((p for p in times if p > last), last + 1)
 
     def read(
-        self, clip: Clip, span: tuple[int, int] | None = None, *, high_bit_depth: bool = False
+        self,
+        clip: Clip,
+        span: tuple[int, int] | None = None,
+        *,
+        high_bit_depth: bool = False,
+        device: FrameDevice | None = None,
     ) -> Iterator[tuple[Frame, Matte]]:
         """Yield each frame of a pts range that has a matte, with it; by default the matte's own range.
 
-        `high_bit_depth` as in `read_frames`; a matte is `[H, W]` uint8.
+        `high_bit_depth` and `device` as in `read_frames`; a matte is `[H, W]` uint8.
 
         Raises InputError where the file was not made from this clip.
         """
@@ -118,9 +124,8 @@ class MatteFile:
         matte_times = self.matte_times(clip)
         begin = next((matte_pts for pts, matte_pts in matte_times.items() if pts >= first), 0)
         mattes = read_frames(self.path, begin, pixel_format="gray")
-        yield from self._join(
-            clip, matte_times, read_frames(clip.path, first, past, high_bit_depth=high_bit_depth), mattes
-        )
+        frames = read_frames(clip.path, first, past, high_bit_depth=high_bit_depth, device=device)
+        yield from self._join(clip, matte_times, frames, mattes)
 
     def read_mattes(self, clip: Clip, span: tuple[int, int]) -> Generator[tuple[int, Matte], None, None]:
         """Yield the mattes alone, `[H, W]` uint8, with the pts of their frames in the clip.

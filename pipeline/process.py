@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from pipeline import matte
+from pipeline import devices, matte
 from pipeline.arrays import Matte
 from pipeline.clip import Clip
 from pipeline.compositing.background import Footage, Picture
@@ -56,6 +56,7 @@ def process(job: Job) -> Generator[Progress, None, None]:
     """
     clip = probe_clip(job.source, rate=job.source_rate)
     job.check(clip)
+    device = devices.frame_device(job.device, job.decoder)
     frames, key = pts_range(job, clip), matte_key(job)
     matte_file = MatteFile.find(job.matte, key)
     if matte_file is not None and matte_file.covers(*frames):
@@ -83,7 +84,9 @@ def process(job: Job) -> Generator[Progress, None, None]:
         meter = ProgressMeter("matte", count_frames(plan, clip), later=count if cropped else 0)
         windows = None
         if cropped:
-            with closing(run.run_ahead(clip, stream, plan, folder, frames[0], high_bit_depth)) as ahead:
+            with closing(
+                run.run_ahead(clip, stream, plan, folder, frames[0], high_bit_depth, device)
+            ) as ahead:
                 for step in ahead:
                     meter.step(step.frames, step.resumed)
                     yield meter.progress(0)
@@ -97,6 +100,7 @@ def process(job: Job) -> Generator[Progress, None, None]:
             folder,
             high_bit_depth=high_bit_depth,
             lasting=cropped or job.matte is not None,
+            device=device,
         )
         if cropped:
             steps = (step._replace(frames=int(step.pair is not None), resumed=0) for step in steps)
@@ -114,6 +118,7 @@ def render(job: Job, matte_file: MatteFile) -> Generator[Progress, None, None]:
     """Render the source over the background by a matte file, without a model. Raises as `process` does."""
     clip = probe_clip(job.source, rate=job.source_rate)
     job.check(clip)
+    device = devices.frame_device(job.device, job.decoder)
     (first, past), (begin, end) = pts_range(job, clip), matte_file.pts_range(clip)
     frames = max(first, begin), min(past, end)
     if frames[0] >= frames[1]:
@@ -121,7 +126,7 @@ def render(job: Job, matte_file: MatteFile) -> Generator[Progress, None, None]:
     _prepare_outputs(job, [job.output], matte_file.path)
     count = len(load_index(clip.path).between(*frames))
     preflight.check(job, clip, count)
-    pairs = matte_file.read(clip, frames, high_bit_depth=job.high_bit_depth(clip))
+    pairs = matte_file.read(clip, frames, high_bit_depth=job.high_bit_depth(clip), device=device)
     steps = (Step((frame, Prediction(alpha)), 1) for frame, alpha in pairs)
     meter = ProgressMeter("render", count)
     timing = ResultTiming.of(job, clip, frames)

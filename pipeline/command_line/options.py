@@ -12,6 +12,7 @@ from pipeline.command_line.marks import STROKE_FORM
 from pipeline.compositing import aspect
 from pipeline.compositing.edges import CLEAN, Despill
 from pipeline.compositing.light import Shadow
+from pipeline.devices import DECODERS
 from pipeline.job import Job, Sound
 from pipeline.models import word_networks
 
@@ -110,6 +111,12 @@ def add_render_options(parser: argparse.ArgumentParser, crop: bool = True) -> No
     if crop:
         parser.add_argument("--crop", metavar="|".join(aspect.ASPECTS), help="crop around the subject")
     parser.add_argument("--hardware", action="store_true", help="encode on the graphics card if it can")
+    parser.add_argument(
+        "--decoder",
+        choices=DECODERS,
+        default="auto",
+        help="decode on the graphics card that frames stay on, or on the processor",
+    )
     parser.add_argument("--grow", metavar="PIXELS", type=float, default=CLEAN.grow, help="widen the cut")
     parser.add_argument("--feather", metavar="PIXELS", type=float, default=CLEAN.feather, help="soften it")
     parser.add_argument(

@@ -60,7 +60,7 @@ def open_backdrop(background: Colour | Picture | Footage | Blur, width: int, hei
                     raise
                 return _open_picture(path, width, height, fit)
         case Blur(radius):
-            return _BlurBackdrop(radius)
+            return BlurBackdrop(radius)
 
 
 def _open_picture(path: Path, width: int, height: int, fit: Fit) -> _StillBackdrop:
@@ -87,16 +87,19 @@ class _StillBackdrop:
         pass
 
 
-class _BlurBackdrop:
+class BlurBackdrop:
+    """The image's own background, blurred."""
+
     notes: tuple[Message, ...] = ()
 
     def __init__(self, radius: float) -> None:
-        self._radius = radius
+        """`radius` is in pixels of a frame 720 high."""
+        self.radius = radius
 
     def render(self, image: Pixels, matte: Matte, seconds: float, own_alpha: Matte | None = None) -> Pixels:
         if own_alpha is not None:
             image, matte = _remove_subject(image, matte, own_alpha), multiply_alpha(matte, own_alpha)
-        return blur_background(image, matte, self._radius)
+        return blur_background(image, matte, self.radius)
 
     def close(self) -> None:
         pass

@@ -6,12 +6,12 @@ that a cut-out composited there looks the same as here.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
-from pipeline.arrays import Matte, Pixels
+from pipeline.arrays import DeviceImage, Matte, Pixels
 from pipeline.compositing.backdrop import Backdrop, open_backdrop
 from pipeline.compositing.background import Background, Transparent
 from pipeline.compositing.canvas import multiply_alpha
@@ -20,6 +20,10 @@ from pipeline.compositing.edges import CLEAN, Edges, adjust_edges
 from pipeline.compositing.foreground import estimate_foreground
 from pipeline.compositing.light import NONE, Light, cast_shadow, darken, lay_over_shade, wrap_light
 from pipeline.languages.messages import Message
+from pipeline.video.reading.frames import DeviceFrame, Frame
+
+if TYPE_CHECKING:
+    from pipeline.compositing.device_composer import DeviceComposer
 
 _MARGIN = 9
 _ROWS = 32
@@ -34,6 +38,8 @@ class Composer:
         self._backdrop = backdrop
         self._edges = edges
         self._light = light
+        self._on_device: DeviceComposer | None = None
+        self._device_full = False
 
     def __call__(self, image: Pixels, matte: Matte, seconds: float, own_alpha: Matte | None = None) -> Pixels:
         """Return `[H, W, 3]` RGB, or `[H, W, 4]` straight RGBA without a backdrop, of the image's dtype.
@@ -57,10 +63,31 @@ class Composer:
             subject = wrap_light(subject, alpha, behind, self._light.wrap)
         return over(subject, alpha, behind)
 
+    def composite(self, frame: Frame, matte: Matte, seconds: float) -> Pixels | DeviceImage:
+        """Composite a frame where it is: as `__call__`, or on its device as `DeviceComposer.__call__`.
+
+        Where the device's memory is too small, frames are composited on the host from then on, and a note
+        says so.
+        """
+        if isinstance(frame, DeviceFrame) and not self._device_full:
+            import torch
+
+            from pipeline.compositing.device_composer import DeviceComposer
+
+            if self._on_device is None:
+                self._on_device = DeviceComposer(self._backdrop, self._edges, self._light)
+            try:
+                return self._on_device(frame, matte, seconds)
+            except torch.OutOfMemoryError:
+                self._on_device, self._device_full = None, True
+            torch.cuda.empty_cache()
+        return self(frame.image if frame.image16 is None else frame.image16, matte, seconds, frame.alpha)
+
     @property
     def notes(self) -> tuple[Message, ...]:
         """Sentences for the user on deviations from the requested background."""
-        return () if self._backdrop is None else self._backdrop.notes
+        notes = () if self._backdrop is None else self._backdrop.notes
+        return (*notes, Message("notes.device_full")) if self._device_full else notes
 
     def close(self) -> None:
         """Close the background's video, if there is one."""

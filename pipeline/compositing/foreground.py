@@ -22,17 +22,17 @@ from numpy.typing import NDArray
 
 from pipeline.arrays import Floats, Matte, Pixels, as_floats
 
-_SHORT_SIDE = 180
+SHORT_SIDE = 180
 """Short side of the small image, in pixels; it is subsampled, not averaged, so that colours do not mix."""
 
-_RADII = (64, 22, 10, 5, 2, 1)
-"""Radii of the box filters on the small image; each weighs `_NEARER` times as much as the one before."""
+RADII = (64, 22, 10, 5, 2, 1)
+"""Radii of the box filters on the small image; each weighs `NEARER` times as much as the one before."""
 
-_NEARER = 10.0
-_NOISE = 20.0
+NEARER = 10.0
+NOISE = 20.0
 """Variance of pixel noise, for colours of 0 to 255."""
 
-_LEAST = np.float32(1e-30)
+LEAST = np.float32(1e-30)
 
 _CHUNK = 1 << 15
 """Pixels processed at a time, so that they fit in the processor's cache."""
@@ -89,7 +89,7 @@ def _replace(
     *other, other_variance = _sample(background, across, down)
     alpha = np.take(matte, positions).astype(np.float32) / 255
     share = alpha * own_variance
-    gain = share / (alpha * share + (1 - alpha) ** 2 * other_variance + _NOISE)
+    gain = share / (alpha * share + (1 - alpha) ** 2 * other_variance + NOISE)
     pixels: Any = np.take(image.reshape(-1, 3), positions, 0)
     likeliest = np.empty_like(pixels)
     for channel in range(3):
@@ -104,7 +104,7 @@ def _local_statistics(image: Pixels, matte: Matte, own_alpha: Matte | None) -> t
     Each is `[h, w, 4]` float32: the mean colour, 0 to 255, and its variance, at least 1.
     """
     height, width = matte.shape
-    step = max(1, min(height, width) // _SHORT_SIDE)
+    step = max(1, min(height, width) // SHORT_SIDE)
     size = -(-width // step), -(-height // step)
     picture, shares = (cv2.resize(array, size, interpolation=cv2.INTER_NEAREST) for array in (image, matte))
     colours = as_floats(picture) / np.float32(np.iinfo(image.dtype).max / 255)
@@ -121,7 +121,7 @@ def _weighted_statistics(colours: Floats, square: Floats, weight: Any) -> Floats
     # OpenCV filters four channels at once, and five one by one.
     sums = _sum_boxes(cv2.merge((*(cv2.multiply(plane, weight) for plane in cv2.split(colours)), weight)))
     *weighted, count = cv2.split(sums)
-    count = np.maximum(count, _LEAST)  # where there is no colour far and wide
+    count = np.maximum(count, LEAST)  # where there is no colour far and wide
     mean = [plane / count for plane in weighted]
     squares = as_floats(sum(plane * plane for plane in mean)) / 3
     variance = _sum_boxes(cv2.multiply(square, weight)) / count - squares
@@ -131,10 +131,10 @@ def _weighted_statistics(colours: Floats, square: Floats, weight: Any) -> Floats
 def _sum_boxes(image: Any) -> Any:
     """Return the sum of box filters of all radii, narrow ones weighing more."""
     total = np.zeros_like(image)
-    for radius in _RADII:
+    for radius in RADII:
         side = 2 * radius + 1
         box = cv2.blur(image, (side, side), borderType=cv2.BORDER_REPLICATE)
-        total = cv2.scaleAdd(total, 1 / _NEARER, box)
+        total = cv2.scaleAdd(total, 1 / NEARER, box)
     return total
 
 

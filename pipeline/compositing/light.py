@@ -92,7 +92,7 @@ def cast_shadow(alpha: Matte, shadow: Shadow) -> Matte:
     from there, as a light far away throws it on a level ground. It is blurred more where it fell farther.
     """
     height, width = alpha.shape
-    size = _grid_size(alpha)
+    size = grid_size(alpha.shape)
     small = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), np.float32)
     dark = np.zeros_like(small)
     for part, top, bottom in _parts(small):
@@ -101,9 +101,12 @@ def cast_shadow(alpha: Matte, shadow: Shadow) -> Matte:
     return np.asarray(np.rint(np.clip(shade, 0, 255)), np.uint8)
 
 
-def _grid_size(alpha: Matte) -> tuple[int, int]:
-    """Return the width and height of the grid on which a frame's shadow and light are blurred."""
-    height, width = alpha.shape
+def grid_size(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return the width and height of the grid on which a frame's shadow and light are blurred.
+
+    `shape` is the frame's height and width.
+    """
+    height, width = shape
     scale = min(1.0, _SIDE / height)
     return max(1, round(width * scale)), max(1, round(height * scale))
 
@@ -171,7 +174,7 @@ def wrap_light(image: Pixels, alpha: Matte, behind: Pixels, strength: float) -> 
     uint8.
     """
     height, width = alpha.shape
-    size = _grid_size(alpha)
+    size = grid_size(alpha.shape)
     open_sky = 255 - cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
     open_sky = cv2.GaussianBlur(open_sky, (0, 0), 0.5 + 0.015 * size[1])
     glow = cv2.resize(behind, size, interpolation=cv2.INTER_AREA)

@@ -128,7 +128,7 @@ def upsample_soft(mask: Floats, frame: Image, radius: int = 4, eps: float = 1e-4
     """
     height, width = frame.shape[:2]
     matte = np.asarray(cv2.resize(np.rint(255 * mask).astype(np.uint8), (width, height)), np.uint8)
-    changing = dilate(((mask > _SURE) & (mask < 1 - _SURE)).astype(np.uint8), radius)
+    changing = dilate(((mask > SURE) & (mask < 1 - SURE)).astype(np.uint8), radius)
     y, x = _enlarge(changing, width, height).nonzero()
     if not len(x) or mask.shape == (height, width):
         return matte
@@ -143,7 +143,7 @@ def upsample_soft(mask: Floats, frame: Image, radius: int = 4, eps: float = 1e-4
     return matte
 
 
-_SURE = 0.02
+SURE = 0.02
 """A soft matte nearer than this to 0 or 1 counts as constant."""
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, Self, runtime_checkable
 
-from pipeline.arrays import ClassMap, Image, Matte
+from pipeline.arrays import ClassMap, DeviceImage, Image, Matte
 from pipeline.prompts import Box, Point, Prompt
 from pipeline.stream_state import State
 from pipeline.weights import licences, locate
@@ -22,6 +22,19 @@ class PromptedFrame(NamedTuple):
 
     image: Image
     prompt: Prompt | None = None
+
+
+class PromptedDeviceFrame(PromptedFrame):
+    """A prompted frame whose image is on a device as well, for models that compute there."""
+
+    tensor: DeviceImage
+
+    @classmethod
+    def of(cls, image: Image, prompt: Prompt | None, tensor: DeviceImage) -> Self:
+        """Return the frame; `tensor` is its image on the device."""
+        frame = cls(image, prompt)
+        frame.tensor = tensor
+        return frame
 
 
 class Prediction(NamedTuple):

@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
+import numpy as np
 
 from pipeline import devices
 from pipeline.arrays import Floats, Image, Matte, as_floats
 from pipeline.imaging import guided_filter, veil
 from pipeline.models import guided, loading
-from pipeline.models.base import Candidate, Card, Model, Prediction, PromptedFrame
+from pipeline.models.base import Candidate, Card, Model, Prediction, PromptedDeviceFrame, PromptedFrame
 from pipeline.models.recorte.model import Recorte
 from pipeline.prompts import Point
 from pipeline.stream_state import State
@@ -117,39 +118,49 @@ class Isnet:
         import torch
 
         with torch.inference_mode():
-            grids = torch.cat([_grid(frame.image, self._side, self._device) for frame in frames])
+            grids = torch.cat([_grid(frame, self._side, self._device) for frame in frames])
             with devices.autocast(self._device):
                 logits = self._network(grids.contiguous(memory_format=torch.channels_last))
             masks = list(logits[:, 0].float().sigmoid().cpu().numpy())
         if self._clears_veil:
             masks = list(map(veil.clear_veil, masks))
         predictions = [
-            Prediction(_resize_mask(mask, frame.image)) for mask, frame in zip(masks, frames, strict=True)
+            Prediction(_resize_mask(mask, frame)) for mask, frame in zip(masks, frames, strict=True)
         ]
         # States only at the end of a batch, so that a resumed stream makes the same batches: on a GPU the
         # last bit depends on them.
         return [*predictions[:-1], predictions[-1]._replace(state=dict)]
 
 
-def _grid(image: Image, side: int, device: torch.device) -> torch.Tensor:
+def _grid(frame: PromptedFrame, side: int, device: torch.device) -> torch.Tensor:
     """Return the network's input for a frame, `[1, 3, side, side]` float32, -0.5 to 0.5."""
     import torch
     from torch.nn import functional
 
-    picture = torch.tensor(image).to(device).permute(2, 0, 1)[None].float()
+    if isinstance(frame, PromptedDeviceFrame) and frame.tensor.dtype == torch.uint8:
+        picture = frame.tensor[None].to(device).float()
+    else:
+        picture = torch.tensor(frame.image).to(device).permute(2, 0, 1)[None].float()
     return functional.interpolate(picture, (side, side), mode="bilinear") / 255 - 0.5
 
 
-def _resize_mask(mask: Floats, image: Image) -> Matte:
+def _resize_mask(mask: Floats, frame: PromptedFrame) -> Matte:
     """Resize the network's mask, `[side, side]`, 0 to 1, to its frame: `[H, W]` uint8.
 
     Values are not rescaled: to stretch each frame's mask to its own least and greatest value, as some do,
     makes a video flicker and turns the noise of an empty frame into a subject.
     """
-    height, width = image.shape[:2]
+    height, width = frame.image.shape[:2]
     # The network's grid is square; where the frame has fewer pixels one way, the frame's are enough.
     size = min(width, mask.shape[1]), min(height, mask.shape[0])
-    return guided_filter.upsample_soft(as_floats(cv2.resize(mask, size, interpolation=cv2.INTER_AREA)), image)
+    mask = as_floats(cv2.resize(mask, size, interpolation=cv2.INTER_AREA))
+    if not isinstance(frame, PromptedDeviceFrame):
+        return guided_filter.upsample_soft(mask, frame.image)
+    from pipeline.imaging import device_guided_filter
+    from pipeline.tensors import transfer
+
+    uploaded = transfer.upload(mask, frame.tensor.device)
+    return np.asarray(transfer.download(device_guided_filter.upsample_soft(uploaded, frame.tensor)), np.uint8)
 
 
 def load_into(network: isnet_network.Isnet, path: Path) -> None:

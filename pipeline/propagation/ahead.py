@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
+from pipeline import devices
 from pipeline.errors import InputError
 from pipeline.job import Job, Progress
 from pipeline.keys import matte_key, pts_range
@@ -31,6 +32,7 @@ def compute_ahead(job: Job, near: int = 0) -> Generator[Progress, None, None]:
     job.check(clip)
     if job.matte is None:
         raise InputError("writing.ahead_without_file")
+    device = devices.frame_device(job.device, job.decoder)
     frames = pts_range(job, clip)
     matte = MatteFile.find(job.matte, matte_key(job))
     if matte is not None and matte.covers(*frames):
@@ -41,6 +43,6 @@ def compute_ahead(job: Job, near: int = 0) -> Generator[Progress, None, None]:
     meter = ProgressMeter("matte", count_frames(plan, clip))
     with resume.open_folder(job, job.matte, clip, inputs) as folder:
         yield meter.progress(0)
-        for step in run.run_ahead(clip, stream, plan, folder, near, job.high_bit_depth(clip)):
+        for step in run.run_ahead(clip, stream, plan, folder, near, job.high_bit_depth(clip), device):
             meter.step(step.frames, step.resumed)
             yield meter.progress(0)

@@ -14,7 +14,7 @@ from functools import partial
 import cv2
 import numpy as np
 
-from pipeline.arrays import Floats, Image, Matte, as_floats
+from pipeline.arrays import DeviceImage, Floats, Image, Matte, as_floats
 from pipeline.imaging import guided_filter, optical_flow
 from pipeline.propagation.predictions import FramePrediction
 from pipeline.stream_state import State
@@ -45,7 +45,7 @@ def deflicker(pairs: Iterator[FramePrediction], state: State | None = None) -> I
         before = state["small"], state["matte"]
     for frame, prediction in pairs:
         small = shrink(frame.image)
-        matte = prediction.matte if before is None else blend(small, prediction.matte, *before)
+        matte = prediction.matte if before is None else blend(small, prediction.matte, *before, frame.tensor)
         before = small, matte
         behind = prediction.state and partial(_state, small, matte, prediction.state)
         yield frame, prediction._replace(matte=matte, state=behind)
@@ -60,11 +60,21 @@ def _state(small: Image, matte: Matte, model_state: Callable[[], State]) -> Stat
     return {"small": small, "matte": matte, "found": model_state()}
 
 
-def blend(small: Image, matte: Matte, small_before: Image, before: Matte) -> Matte:
-    """Blend `matte` with the previous one, warped to this frame; `[H, W]` uint8."""
+def blend(
+    small: Image, matte: Matte, small_before: Image, before: Matte, frame: DeviceImage | None = None
+) -> Matte:
+    """Blend `matte` with the previous one, warped to this frame; `[H, W]` uint8.
+
+    The flow is found on the host; the rest is done on the frame's device, if it stays on one.
+    """
     grey, grey_before = optical_flow.grey(small), optical_flow.grey(small_before)
     flow = optical_flow.flow(grey, grey_before)
     reliability = _reliability(small, small_before, flow, optical_flow.flow(grey_before, grey))
+    if frame is not None:
+        from pipeline.tensors import transfer, warping
+
+        images = (matte, before, flow, _HOLD * reliability)
+        return transfer.download(warping.blend(*(transfer.upload(image, frame.device) for image in images)))
     height, width = matte.shape
     scale = np.array([width / small.shape[1], height / small.shape[0]], np.float32)
     warped = optical_flow.warp(before, as_floats(cv2.resize(flow, (width, height))) * scale)

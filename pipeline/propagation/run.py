@@ -17,12 +17,17 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.clip import Clip
+from pipeline.devices import FrameDevice
 from pipeline.models import Prediction
 from pipeline.propagation.plan import Direction, Segment, frame_times, spool_name
 from pipeline.propagation.predictions import FramePrediction
+from pipeline.propagation.prefetch import prefetch
 from pipeline.propagation.spool import Spool
 from pipeline.propagation.stream import Stream
-from pipeline.video.reading.frames import FrameReader, read_frames, read_frames_backward
+from pipeline.video.reading.frames import Frame, FrameReader, read_frames, read_frames_backward
+
+_DECODED_AHEAD = 4
+"""Number of frames on a device that may wait for a model."""
 
 
 class Step(NamedTuple):
@@ -45,16 +50,17 @@ def run_plan(
     high_bit_depth: bool = False,
     lasting: bool = False,
     read: FrameReader = read_frames,
+    device: FrameDevice | None = None,
 ) -> Iterator[Step]:
     """Run the streams of every object and yield all frames in order, with the union of their mattes.
 
     With `only`, the clip is thinned to the frames of those pts. `high_bit_depth`, as in `read_frames`,
     applies to the frames yielded. Predictions that have to wait are stored in `folder`; with `lasting`, all
     are stored there and remain, and the next run of the same plan continues from them. `read` reads the
-    frames of forward streams.
+    frames of forward streams, unless these and those that are yielded stay on a `device`.
     """
     runs = (
-        (_ObjectRun(clip, stream, folder, number, only, high_bit_depth, lasting, read), segments)
+        (_ObjectRun(clip, stream, folder, number, only, high_bit_depth, lasting, read, device), segments)
         for number, segments in enumerate(plan)
     )
     return _merge_objects([_run_object(own, segments) for own, segments in runs])
@@ -111,6 +117,21 @@ class _ObjectRun:
     high_bit_depth: bool
     lasting: bool
     read: FrameReader
+    device: FrameDevice | None = None
+
+    def frames(
+        self,
+        start: int = 0,
+        end: int | None = None,
+        only: Collection[int] | None = None,
+        read: FrameReader = read_frames,
+    ) -> Iterator[Frame]:
+        """Read frames in order; those that stay on a device are decoded ahead by another thread."""
+        path, depth = self.clip.path, self.high_bit_depth
+        if self.device is None:
+            return read(path, start, end, only, high_bit_depth=depth)
+        on_device = read_frames(path, start, end, only, high_bit_depth=depth, device=self.device)
+        return prefetch(on_device, _DECODED_AHEAD)
 
     def spool(self, segment: Segment, direction: Direction) -> Spool:
         return Spool(
@@ -130,18 +151,14 @@ def _run_object(run: _ObjectRun, segments: list[Segment]) -> Generator[Step, Non
 
 
 def _run_forward(run: _ObjectRun, segment: Segment) -> Iterator[Step]:
-    frames = run.read(
-        run.clip.path, segment.initial_pts, segment.end_pts, run.only, high_bit_depth=run.high_bit_depth
-    )
+    frames = run.frames(segment.initial_pts, segment.end_pts, run.only, run.read)
     for pair in run.stream(frames, segment.prompts, None):
         yield Step(pair if segment.begin_pts <= pair[0].pts else None, 1)
 
 
 def _run_forward_spooled(run: _ObjectRun, segment: Segment) -> Iterator[Step]:
     """Do as `_run_forward`, recording in a spool and continuing from what is in it."""
-    frames = read_frames(
-        run.clip.path, segment.initial_pts, segment.end_pts, run.only, high_bit_depth=run.high_bit_depth
-    )
+    frames = run.frames(segment.initial_pts, segment.end_pts, run.only)
     with run.spool(segment, "forward") as spool:
         stored_pts, stored = frozenset(spool.pts), spool.read_forward()
         last = max(stored_pts, default=-1)
@@ -169,7 +186,7 @@ def _run_backward(run: _ObjectRun, segment: Segment, shared: Collection[int]) ->
         # The initial frame, and frames behind the segment, were only passed through.
         yielded = frozenset(p for p in spool.pts if segment.serves("backward", p))
         stored = spool.read_backward()
-        for frame in read_frames(run.clip.path, only=yielded, high_bit_depth=run.high_bit_depth):
+        for frame in run.frames(only=yielded):
             # A frame of a damaged clip that the backward reading could not decode is passed over.
             yield Step((frame, next(prediction for pts, prediction in stored if pts == frame.pts)), 0)
     if not run.lasting:
@@ -203,6 +220,7 @@ def run_ahead(
     folder: Path,
     near: int,
     high_bit_depth: bool = False,
+    device: FrameDevice | None = None,
 ) -> Generator[Step, None, None]:
     """Run the streams of every object into their spools only, those around the frame of pts `near` first.
 
@@ -210,7 +228,9 @@ def run_ahead(
     """
     running = [
         _fill_object(
-            _ObjectRun(clip, stream, folder, number, None, high_bit_depth, True, read_frames), segments, near
+            _ObjectRun(clip, stream, folder, number, None, high_bit_depth, True, read_frames, device),
+            segments,
+            near,
         )
         for number, segments in enumerate(plan)
     ]
@@ -248,7 +268,7 @@ def _fill_forward(run: _ObjectRun, segment: Segment, spool: Spool) -> Iterator[S
     lower = max(known, default=segment.initial_pts - 1) + 1
     if spool.ended or lower >= segment.end_pts:
         return
-    frames = read_frames(run.clip.path, lower, segment.end_pts, high_bit_depth=run.high_bit_depth)
+    frames = run.frames(lower, segment.end_pts)
     with closing(spool.record(run.stream(frames, segment.prompts, spool.state))) as recorded:
         for _ in recorded:
             yield Step(None, 1)

@@ -24,7 +24,7 @@ from pipeline.imaging import mask_files, scene_cuts, strokes
 from pipeline.imaging.fine_edges import Matting
 from pipeline.imaging.scene_cuts import SceneCutDetector
 from pipeline.job import Job
-from pipeline.models import ChoosesClasses, Model, Prediction, PromptedFrame
+from pipeline.models import ChoosesClasses, Model, Prediction, PromptedDeviceFrame, PromptedFrame
 from pipeline.prompts import Prompt
 from pipeline.propagation import borrowed, deflicker, fine_edges
 from pipeline.propagation.borrowed import BorrowedMattes
@@ -174,7 +174,11 @@ def _predict(
     def prompted_frames() -> Iterator[PromptedFrame]:
         for frame in frames:
             waiting.append(frame)
-            yield PromptedFrame(frame.image, marks.get(frame.pts))
+            prompt, tensor = marks.get(frame.pts), frame.tensor
+            if tensor is None:
+                yield PromptedFrame(frame.image, prompt)
+            else:
+                yield PromptedDeviceFrame.of(frame.image, prompt, tensor)
 
     # A model that yields no state is never given one, and need not have the parameter.
     given = prompted_frames()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -278,14 +278,8 @@ class Windows:
         frame, prediction = pair
         left, top = self.corner(frame.pts)
         inside = slice(top, top + self.height), slice(left, left + self.width)
-        cropped = replace(
-            frame,
-            image=np.ascontiguousarray(frame.image[inside]),
-            image16=None if frame.image16 is None else np.ascontiguousarray(frame.image16[inside]),
-            alpha=None if frame.alpha is None else np.ascontiguousarray(frame.alpha[inside]),
-        )
         matte = np.ascontiguousarray(prediction.matte[inside])
-        return cropped, Prediction(matte, prediction.confidence)
+        return frame.crop(*inside), Prediction(matte, prediction.confidence)
 
 
 class WindowTracker:

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import NamedTuple, Self
 
 from pipeline import formats
-from pipeline.arrays import Pixels
+from pipeline.arrays import DeviceImage, Pixels
 from pipeline.clip import Clip
 from pipeline.compositing.background import Transparent
 from pipeline.compositing.canvas import multiply_alpha
@@ -29,7 +29,7 @@ class RenderedFrame(NamedTuple):
 
     pts: int
     """In ticks of the result."""
-    pixels: Pixels
+    pixels: Pixels | DeviceImage
 
 
 class Renderer:
@@ -111,9 +111,8 @@ class Renderer:
             return RenderedFrame(
                 pts, multiply_alpha(adjust_edges(prediction.matte, self._edges), frame.alpha)
             )
-        image = frame.image if frame.image16 is None else frame.image16
         # A moving background runs by the result's times, also while a frame is repeated.
         seconds = pts * self._timing.tick
         if self._retimed is not None:
             seconds += self._timing.begin * self._clip.time_base
-        return RenderedFrame(pts, self._compose(image, prediction.matte, float(seconds), frame.alpha))
+        return RenderedFrame(pts, self._compose.composite(frame, prediction.matte, float(seconds)))

@@ -17,7 +17,7 @@ from db.errors import DatabaseError
 from pipeline import devices, formats, models
 from pipeline.errors import RecorteError
 from pipeline.languages.messages import Message, render_for_command_line
-from pipeline.video.hardware import has_encoders, has_hardware_encoder
+from pipeline.video.hardware import has_encoders, has_hardware_encoder, list_decoders
 
 _LOW_DISK = 5 * 2**30
 _MIN_DISK = 200 * 2**20
@@ -49,7 +49,7 @@ def examine(
     yield _database(home, database_url)
     yield _port(host, port, running=running)
     yield _memory()
-    yield _device()
+    yield from _device()
     yield from _models()
     yield _encoders()
 
@@ -117,16 +117,23 @@ def _memory() -> Finding:
     return Finding(Message("doctor.memory", {"free": free, "total": total}))
 
 
-def _device() -> Finding:
+def _device() -> Iterator[Finding]:
     try:
         device = devices.pick("auto")
     except (RecorteError, ImportError, OSError) as error:
         reason = error.message if isinstance(error, RecorteError) else str(error)
-        return Finding(Message("doctor.no_device", {"reason": reason}), ok=False, stops=True)
+        yield Finding(Message("doctor.no_device", {"reason": reason}), ok=False, stops=True)
+        return
     if device.type != "cuda":
-        return Finding(Message("doctor.processor", {"cores": os.cpu_count() or 1}))
+        yield Finding(Message("doctor.processor", {"cores": os.cpu_count() or 1}))
+        return
     name, memory = devices.describe(device)
-    return Finding(Message("doctor.device", {"device": str(device), "name": name, "memory": memory}))
+    yield Finding(Message("doctor.device", {"device": str(device), "name": name, "memory": memory}))
+    codecs = list_decoders(device.index or 0)
+    if codecs:
+        yield Finding(Message("doctor.decoded_on_card", {"codecs": ", ".join(codecs)}))
+    else:
+        yield Finding(Message("doctor.decoded_on_host"))
 
 
 def _models() -> Iterator[Finding]:

@@ -61,6 +61,11 @@ def get_transfer(frame: av.VideoFrame) -> Transfer:
     return _TRANSFERS.get(frame.color_trc, "sdr")
 
 
+def is_foreign(frame: av.VideoFrame) -> bool:
+    """Return True if the frame's colours are meant for other displays, and are mapped to BT.709 SDR."""
+    return get_transfer(frame) != "sdr" or frame.color_primaries in _WIDE_PRIMARIES
+
+
 def is_supported(frame: av.VideoFrame) -> bool:
     """Return True if the frame can be converted to RGB, unlike Dolby Vision without a compatible base."""
     dolby = side_data(frame, "DOVI_METADATA")
@@ -117,13 +122,13 @@ class RgbConverter:
         coded, primaries = get_transfer(frame), frame.color_primaries
         if coded != "sdr" and primaries not in tonemap.PRIMARIES:
             primaries = ColorPrimaries.BT2020
-        foreign = coded != "sdr" or primaries in _WIDE_PRIMARIES
+        foreign = is_foreign(frame)
         bits = max(component.bits for component in frame.format.components)
         # Planar output, because swscale is several times faster with it.
         if not (high_bit_depth or bits > 8 or foreign):
-            planes = self._reformat(frame, width, height, "gbrp", _choose_matrix(frame, coded))
+            planes = self._reformat(frame, width, height, "gbrp", _MATRICES[choose_matrix(frame)])
             return cast(Pixels, cv2.merge(_rgb_planes(planes, np.uint8)))
-        planes = self._reformat(frame, width, height, "gbrp16le", _choose_matrix(frame, coded))
+        planes = self._reformat(frame, width, height, "gbrp16le", _MATRICES[choose_matrix(frame)])
         white = _white_level(frame, bits)
         if foreign:
             planes, white = self._apply_tonemap(planes, coded, primaries, 0xFFFF / white, frame), 0xFFFF
@@ -177,10 +182,40 @@ def _rgb_planes(frame: av.VideoFrame, kind: type[np.uint8 | np.uint16]) -> list[
     return [red, green, blue]
 
 
-def _choose_matrix(frame: av.VideoFrame, coded: Transfer) -> Colorspace:
-    large = frame.width >= 1280 or frame.height > 576
-    guess = Colorspace.ITU709 if large else Colorspace.ITU601
-    return _MATRICES.get(frame.colorspace, guess if coded == "sdr" else Colorspace.BT2020)
+def choose_matrix(frame: av.VideoFrame) -> int:
+    """Return the number of the frame's matrix in ITU-T H.273, as tagged or, without a tag, by its size."""
+    if frame.colorspace in _MATRICES:
+        return frame.colorspace
+    if get_transfer(frame) != "sdr":
+        return 9
+    return 1 if frame.width >= 1280 or frame.height > 576 else 5
+
+
+def is_full_range(frame: av.VideoFrame) -> bool:
+    """Return True if samples span their whole range, as tagged or, without a tag, by the pixel format."""
+    return _choose_range(frame) == ColorRange.JPEG
+
+
+def measure_chroma_siting(frame: av.VideoFrame) -> tuple[float, float]:
+    """Return where the frame's chroma samples lie in the pixels that they stand for, across and down.
+
+    0 is the centre of the first pixel, 0.5 the middle of two. PyAV does not tell; a small frame with the same
+    properties and one coloured sample is converted, and the centre of what is coloured then is measured.
+    """
+    small = VideoReformatter().reformat(frame, width=_PROBE, height=_PROBE, format="yuv420p")
+    for plane, value, coloured_sample in zip(small.planes, (126, 128, 128), (126, 200, 128), strict=True):
+        samples = np.full((plane.height, plane.line_size), value, np.uint8)
+        samples[plane.height // 2, plane.width // 2] = coloured_sample
+        plane.update(samples.tobytes())
+    blue = RgbConverter().to_rgb(small, _PROBE, _PROBE, high_bit_depth=False)[..., 2].astype(np.float64)
+    coloured = np.maximum(blue - blue[0, 0], 0)
+    places = np.arange(_PROBE) - _PROBE // 2
+    across, down = (float((coloured.sum(axis) * places).sum() / coloured.sum()) for axis in (0, 1))
+    return round(across * 2) / 2, round(down * 2) / 2
+
+
+_PROBE = 32
+"""Side of the frame that chroma siting is measured on, in pixels."""
 
 
 def _choose_range(frame: av.VideoFrame) -> int:

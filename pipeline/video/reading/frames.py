@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
-from typing import Literal, Protocol, cast
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 import av
 import cv2
+import numpy as np
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from pipeline.arrays import Image, Image16, Matte
+from pipeline.arrays import DeviceImage, Image, Image16, Matte
 from pipeline.errors import VideoError
 from pipeline.video.av_errors import read_errors
 from pipeline.video.reading.frame_index import FrameIndex
 from pipeline.video.reading.index_cache import load_index
 from pipeline.video.reading.source import Source
+
+if TYPE_CHECKING:
+    from pipeline.devices import FrameDevice
 
 # Memory for frames held while a part of a video is reversed.
 _BACKWARD_BYTES = 256 * 2**20
@@ -37,6 +42,56 @@ class Frame:
     image: Image
     image16: Image16 | None = None
     alpha: Matte | None = None
+
+    @property
+    def tensor(self) -> DeviceImage | None:
+        """The picture on the device that the stages behind compute on; None: they compute on the host."""
+        return None
+
+    def crop(self, rows: slice, columns: slice) -> Frame:
+        """Return a part of the frame."""
+        return Frame(
+            self.pts,
+            np.ascontiguousarray(self.image[rows, columns]),
+            None if self.image16 is None else np.ascontiguousarray(self.image16[rows, columns]),
+            None if self.alpha is None else np.ascontiguousarray(self.alpha[rows, columns]),
+        )
+
+
+class DeviceFrame(Frame):
+    """A frame on a device; its host images are copies, made when they are first asked for."""
+
+    def __init__(self, pts: int, tensor: DeviceImage, alpha: Matte | None = None) -> None:
+        """`tensor` is `[3, H, W]` RGB, uint8, or uint16 for a frame that has 16 bits, too."""
+        vars(self).update(pts=pts, alpha=alpha, _tensor=tensor)
+
+    @property
+    def tensor(self) -> DeviceImage:
+        """The picture on its device."""
+        return cast(DeviceImage, vars(self)["_tensor"])
+
+    @cached_property
+    def image(self) -> Image:
+        """The picture in 8 bits."""
+        from pipeline.tensors import transfer
+
+        if self.image16 is not None:
+            return cast(Image, cv2.convertScaleAbs(self.image16, alpha=1 / 257))
+        return cast(Image, transfer.download_image(self.tensor))
+
+    @cached_property
+    def image16(self) -> Image16 | None:
+        """The picture in 16 bits, if that is how it was read."""
+        from pipeline.tensors import transfer
+
+        if self.tensor.element_size() == 1:
+            return None
+        return cast(Image16, transfer.download_image(self.tensor))
+
+    def crop(self, rows: slice, columns: slice) -> Frame:
+        """Return a part of the frame, on its device."""
+        alpha = None if self.alpha is None else np.ascontiguousarray(self.alpha[rows, columns])
+        return DeviceFrame(self.pts, self.tensor[:, rows, columns].contiguous(), alpha)
 
 
 class FrameReader(Protocol):
@@ -60,11 +115,13 @@ def read_frames(
     only: Collection[int] | None = None,
     pixel_format: Literal["rgb24", "gray"] = "rgb24",
     high_bit_depth: bool = False,
+    device: FrameDevice | None = None,
 ) -> Iterator[Frame]:
     """Yield the frames with start <= pts < end, in order; with `only`, those whose pts is in it.
 
     Decodes from the keyframe before, and jumps over the stretches without wanted ones. With `high_bit_depth`
-    a frame comes in 16 bits, too: RGB, whatever `pixel_format` says.
+    a frame comes in 16 bits, too: RGB, whatever `pixel_format` says. With `device` frames are `DeviceFrame`s,
+    in 16 bits or in 8.
     """
     times = load_index(path)
     wanted = None
@@ -72,12 +129,19 @@ def read_frames(
         wanted = sorted(p for p in only if p >= start and (end is None or p < end))
         if not wanted:
             return
-    with Source(path) as source:
+    with Source(path, card=None if device is None else device.decoder) as source:
         if times.size is not None:
             source.resize(times.size)
+        convert: Callable[[av.VideoFrame, int], Frame] = partial(
+            convert_frame, source, pixel_format=pixel_format, high_bit_depth=high_bit_depth
+        )
+        if device is not None:
+            from pipeline.video.device.reading import DeviceConverter
+
+            convert = DeviceConverter(source, device.torch, high_bit_depth)
         for pts, frame in decode_wanted(source, times, start, end, wanted):
             with read_errors(source.name):
-                converted = convert_frame(source, frame, pts, pixel_format, high_bit_depth)
+                converted = convert(frame, pts)
             yield converted
 
 

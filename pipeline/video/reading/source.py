@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from av.audio.stream import AudioStream
 from av.codec.context import CodecContext
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
@@ -70,9 +71,11 @@ DurationMeaning = Literal["shown", "decoded", "track", "unsaid"]
 class Source:
     """An opened video that seeks, decodes and converts frames. A context manager."""
 
-    def __init__(self, path: Path, name: str | None = None) -> None:
+    def __init__(self, path: Path, name: str | None = None, card: int | None = None) -> None:
+        """Open a video; it is decoded by the CUDA device number `card` where that can, None: on the host."""
         self.path = path
         self.name = name or path.name
+        self._card = card
         self._converter = RgbConverter()
         self._display_matrix: _DisplayMatrix | None = None
         self._stored: tuple[int, int] | None = None
@@ -97,12 +100,24 @@ class Source:
             if self._copy is None and (drawn := animated_webp.open_animation(path)) is not None:
                 self._copy, self._canvas = drawn
             file: Any = self._copy or os.fspath(path.absolute())
-            self.container: InputContainer = av.open(file, options=_OPTIONS, metadata_errors="replace")
+            self.container: InputContainer = self._open_container(file)
         try:
             self._choose_stream()
         except BaseException:
             self.close()
             raise
+
+    def _open_container(self, file: Any) -> InputContainer:
+        if self._card is not None and self._copy is None:
+            card = HWAccel("cuda", str(self._card), is_hw_owned=True)
+            try:
+                return cast(
+                    InputContainer,
+                    av.open(file, options=_OPTIONS, metadata_errors="replace", hwaccel=card),
+                )
+            except (av.error.FFmpegError, NotImplementedError):
+                self._card = None  # there is no decoder on it, or the driver does not let us
+        return cast(InputContainer, av.open(file, options=_OPTIONS, metadata_errors="replace"))
 
     def _choose_stream(self) -> None:
         kinds = set(self.container.format.name.split(","))
@@ -117,7 +132,7 @@ class Source:
         self.stream = stream
         if not self.stream.codec_context or not self.stream.codec_context.width:
             raise VideoError("video.unknown_codec", name=self.name)
-        if self.threaded:
+        if self.threaded and not self.stream.codec_context.is_hwaccel:
             self.stream.thread_type = "AUTO"
         else:
             self.stream.thread_count = 1
@@ -253,6 +268,8 @@ class Source:
                     self._check_size(decoded.width, decoded.height)
                     frame = decoded if self._canvas is None else self._canvas.draw(decoded)
                     self.interlaced |= frame.interlaced_frame
+                    if self.interlaced and frame.sw_format is not None:
+                        frame = download(frame)  # it is deinterlaced on the host
                     yield frame
             self._check_size(self._decoder.width, self._decoder.height)
 
@@ -331,6 +348,11 @@ class Source:
         if alpha is None or (self._filled and not alpha.any()):
             return None
         return cast(Matte, _apply_matrix(self._add_borders(alpha), self.display_matrix(frame)))
+
+
+def download(frame: av.VideoFrame) -> av.VideoFrame:
+    """Return the frame on the host; itself if it is there."""
+    return frame if frame.sw_format is None else frame.reformat(format=frame.sw_format.name)
 
 
 def _create_decoder(name: str, context: VideoCodecContext) -> VideoCodecContext:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
-from pipeline.arrays import Pixels
+from pipeline.arrays import DeviceImage, Pixels
 
 _CLEAN = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
 
@@ -37,6 +37,15 @@ def pad_image(image: Pixels, width: int, height: int) -> Pixels:
     if not down and not across:
         return image
     return cast(Pixels, cv2.copyMakeBorder(image, 0, down, 0, across, cv2.BORDER_REFLECT))
+
+
+def to_host(image: Pixels | DeviceImage) -> Pixels:
+    """Return a frame on the host, `[H, W, C]`: itself if it is there."""
+    if isinstance(image, np.ndarray):
+        return image
+    from pipeline.tensors import transfer
+
+    return transfer.download_image(image)
 
 
 def _lower_white(image: Pixels) -> Pixels:

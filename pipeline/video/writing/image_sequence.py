@@ -13,12 +13,12 @@ from typing import Any, Self, cast
 import av
 from av.codec.context import CodecContext
 
-from pipeline.arrays import Pixels
+from pipeline.arrays import DeviceImage, Pixels
 from pipeline.files import write_errors
 from pipeline.formats import Format, Quality
 from pipeline.languages.messages import Message
 from pipeline.video.writing.archive import TIMES_TABLE, Archive, FolderArchive, ZipArchive
-from pipeline.video.writing.encoder_frames import FrameConverter, bit_depth, mean_alpha
+from pipeline.video.writing.encoder_frames import FrameConverter, bit_depth, mean_alpha, to_host
 from pipeline.video.writing.timing import StreamSpec, Timeline
 from pipeline.video.writing.verify import Content, decode_image, verify_content
 
@@ -63,8 +63,9 @@ class ImageSequenceWriter:
         self._written = 0
         self._archive: Archive = (ZipArchive if path.suffix.lower() == form.suffix else FolderArchive)(path)
 
-    def write(self, image: Pixels, pts: int) -> None:
+    def write(self, image: Pixels | DeviceImage, pts: int) -> None:
         """Add `[H, W, 3]` RGB or `[H, W, 4]` RGBA (straight alpha) at `pts` ticks."""
+        image = to_host(image)
         if self._alpha and not len(self._timeline):
             self._mean_alpha = mean_alpha(image)
         frame = self._convert(image)

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from pipeline.arrays import Pixels
+from pipeline.arrays import DeviceImage, Pixels
 from pipeline.formats import Format, Quality
 from pipeline.languages.messages import Message
 from pipeline.video.audio.audio_mux import AudioRange
@@ -25,8 +25,8 @@ class Output(Protocol):
     notes: tuple[Message, ...]
     """Deviations from the request."""
 
-    def write(self, image: Pixels, pts: int) -> None:
-        """Add a frame, as described in `create_output`, at `pts` ticks."""
+    def write(self, image: Pixels | DeviceImage, pts: int) -> None:
+        """Add a frame, as described in `create_output`, at `pts` ticks; it may be on a device."""
 
     def __enter__(self) -> Self: ...
 

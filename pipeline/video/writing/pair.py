@@ -8,13 +8,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pipeline.arrays import Pixels
+from pipeline.arrays import DeviceImage, Pixels
 from pipeline.files import scratch_folder, write_errors
 from pipeline.formats import Format, Quality
 from pipeline.languages.messages import Message
 from pipeline.video.audio.audio_mux import AudioRange
 from pipeline.video.labels import Labels
 from pipeline.video.writing.archive import ZipArchive
+from pipeline.video.writing.encoder_frames import to_host
 from pipeline.video.writing.timing import StreamSpec
 from pipeline.video.writing.writer import Writer
 
@@ -61,8 +62,9 @@ class PairWriter:
             self.notes += self._foreground.notes
             self._stack = stack.pop_all()
 
-    def write(self, image: Pixels, pts: int) -> None:
+    def write(self, image: Pixels | DeviceImage, pts: int) -> None:
         """Add `[H, W, 4]` RGBA (straight alpha) at `pts` ticks."""
+        image = to_host(image)
         self._foreground.write(image[..., :3], pts)
         self._matte.write(image[..., 3], pts)
 

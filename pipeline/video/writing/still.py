@@ -13,12 +13,12 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from pipeline.arrays import Pixels
+from pipeline.arrays import DeviceImage, Pixels
 from pipeline.errors import RunError
 from pipeline.files import create_part, move_into_place, remove_part, write_errors
 from pipeline.formats import Format, Quality
 from pipeline.languages.messages import Message
-from pipeline.video.writing.encoder_frames import bit_depth, mean_alpha
+from pipeline.video.writing.encoder_frames import bit_depth, mean_alpha, to_host
 from pipeline.video.writing.verify import Content, decode_image, verify_content
 
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -52,11 +52,11 @@ class StillWriter:
         self._image: Pixels | None = None
         self._part = create_part(path)
 
-    def write(self, image: Pixels, pts: int) -> None:
+    def write(self, image: Pixels | DeviceImage, pts: int) -> None:
         """Take the frame: `[H, W, 3]` RGB or `[H, W, 4]` RGBA (straight alpha); `pts` is not used."""
         if self._image is not None:
             raise ValueError("a picture has one frame")
-        self._image = image.copy()
+        self._image = to_host(image).copy()
 
     def __enter__(self) -> Self:
         return self

@@ -8,29 +8,31 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import av
+import numpy as np
 from av.codec.context import Flags
 from av.packet import Packet
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
-from pipeline.arrays import Pixels
+from pipeline.arrays import DeviceImage, Pixels
 from pipeline.files import create_part, move_into_place, remove_part, write_errors
 from pipeline.formats import Format, Quality
 from pipeline.languages.messages import Message
 from pipeline.video.audio.audio_mux import AudioMuxer, AudioRange
+from pipeline.video.hardware import takes_card_frames
 from pipeline.video.labels import Labels
 from pipeline.video.priority import drop_realtime_priority
 from pipeline.video.webp import disable_blending
-from pipeline.video.writing.encoder_frames import FrameConverter, bit_depth, mean_alpha, pad_image
+from pipeline.video.writing.encoder_frames import FrameConverter, bit_depth, mean_alpha, pad_image, to_host
 from pipeline.video.writing.palette import PaletteConverter
 from pipeline.video.writing.timing import StreamSpec, Timeline
 from pipeline.video.writing.verify import Content, read_content, verify_content
 
-# SVT-AV1 logs to standard error by default.
-os.environ.setdefault("SVT_LOG", "0")
+if TYPE_CHECKING:
+    from pipeline.video.device.writing import DeviceFrameConverter
 
 
 class Writer:
@@ -75,6 +77,7 @@ class Writer:
             self._to_frame = PaletteConverter(int(codec_options.pop("colours")))
         else:
             self._to_frame = FrameConverter(self._pixels)
+        self._from_device: DeviceFrameConverter | None = None
         self._part = create_part(path)
         try:
             with write_errors(path.name):
@@ -106,16 +109,42 @@ class Writer:
             self._abandon()
             raise
 
-    def write(self, image: Pixels, pts: int) -> None:
-        """Add `[H, W, 3]` RGB, `[H, W, 4]` RGBA (straight alpha) or `[H, W]` grey at `pts` ticks."""
-        if self._alpha and not len(self._timeline):
-            self._mean_alpha = mean_alpha(image, hard=self._pixels == "pal8")
+    def write(self, image: Pixels | DeviceImage, pts: int) -> None:
+        """Add `[H, W, 3]` RGB, `[H, W, 4]` RGBA (straight alpha) or `[H, W]` grey at `pts` ticks.
+
+        Or `[3, H, W]` or `[4, H, W]` on a device: it is converted there, if the pixel format is known there.
+        """
         with write_errors(self.path.name):
-            frame = self._to_frame(pad_image(image, *self._size))
+            frame = self._convert(image)
         if self._waiting is not None:
             self._encode_for(self._waiting, self._timeline.ticks_at(pts) - cast(int, self._waiting.pts))
         frame.pts, frame.time_base = self._timeline.add(pts), self._timeline.tick
         self._waiting = frame
+
+    def _convert(self, image: Pixels | DeviceImage) -> av.VideoFrame:
+        first = not len(self._timeline)
+        if not isinstance(image, np.ndarray):
+            if first and tuple(image.shape) == (3, *self._size[::-1]):
+                self._from_device = self._create_device_converter(image)
+            if self._from_device is not None:
+                return self._from_device(image)
+            image = to_host(image)
+        if self._alpha and first:
+            self._mean_alpha = mean_alpha(image, hard=self._pixels == "pal8")
+        return self._to_frame(pad_image(image, *self._size))
+
+    def _create_device_converter(self, image: DeviceImage) -> DeviceFrameConverter | None:
+        """Return a converter of frames on a device; None: there is none to this pixel format."""
+        from pipeline.video.device import writing
+
+        if not writing.converts(self._pixels):
+            return None
+        on_card = writing.stays_on_card(self._pixels, image.device) and takes_card_frames(
+            self._form, self._pixels, *self._size, image.device.index or 0
+        )
+        if on_card:
+            self._stream.pix_fmt = "cuda"
+        return writing.DeviceFrameConverter(self._pixels, on_card)
 
     def _encode_for(self, frame: av.VideoFrame, duration: int) -> None:
         """Encode a frame, repeatedly if it lasts longer than the format's longest frame duration."""
@@ -133,9 +162,9 @@ class Writer:
     def _encode(self, frame: av.VideoFrame, duration: int) -> None:
         frame.duration = self._durations[cast(int, frame.pts)] = duration
         with write_errors(self.path.name):
-            if not self._stream.codec_context.is_open:
+            if not self._stream.codec_context.is_open and frame.sw_format is None:
                 with drop_realtime_priority():
-                    self._stream.codec_context.open()
+                    self._stream.codec_context.open()  # with frames of a card, its first one opens it
             if self._sound is not None:
                 self._sound.mux(until=cast(int, frame.pts) * self._timeline.tick)
             self._mux(self._stream.encode(frame))

@@ -1,0 +1,1 @@
+"""Frames in the memory of a device: from decoders, and to encoders."""

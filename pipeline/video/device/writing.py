@@ -1,0 +1,78 @@
+"""Conversion of frames on a device to frames in an encoder's pixel format, on the device."""
+
+from __future__ import annotations
+
+import av
+import torch
+from av.video.frame import CudaContext
+from av.video.reformatter import ColorRange, Colorspace
+
+from pipeline.arrays import DeviceImage
+from pipeline.tensors import colour, transfer
+from pipeline.tensors.colour import Yuv
+
+_CODINGS = {
+    "yuv420p": Yuv(1, False, 8),
+    "nv12": Yuv(1, False, 8),
+    "yuv420p10le": Yuv(1, False, 10),
+    "p010le": Yuv(1, False, 10, 6),
+}
+"""Samples of the pixel formats that are known here: limited-range BT.709, as `FrameConverter` makes them."""
+
+_ON_CARD = {"yuv420p": "nv12", "nv12": "nv12", "p010le": "p010le"}
+"""Pixel formats in which an encoder takes frames that stay on its card, by those in which it takes others."""
+
+
+def converts(pixels: str) -> bool:
+    """Return True if frames on a device can be converted to this pixel format."""
+    return pixels in _CODINGS
+
+
+def stays_on_card(pixels: str, device: torch.device) -> bool:
+    """Return True if an encoder of the device's card could take frames from its memory."""
+    return device.type == "cuda" and pixels in _ON_CARD
+
+
+class DeviceFrameConverter:
+    """Converter of frames on a device to frames of one pixel format, tagged as BT.709."""
+
+    def __init__(self, pixels: str, on_card: bool = False) -> None:
+        """Frames come on the host; with `on_card` in the memory of their CUDA device."""
+        self._pixels = _ON_CARD[pixels] if on_card else pixels
+        self._on_card = on_card
+        self._context: CudaContext | None = None
+
+    def __call__(self, image: DeviceImage) -> av.VideoFrame:
+        """Convert `[3, H, W]` RGB, uint8 or uint16, of even height and width."""
+        coding = _CODINGS[self._pixels]
+        kind = torch.uint8 if coding.bits == 8 else torch.uint16
+        with torch.inference_mode():
+            luma, chroma = colour.from_rgb(image, coding, 2, 2, kind)
+            packed = self._pixels in ("nv12", "p010le")
+            planes = [luma, chroma.permute(1, 2, 0).contiguous()] if packed else [luma, *chroma]
+        if self._on_card:
+            made = self._wrap(planes)
+        else:
+            on_host = tuple(torch.from_numpy(transfer.download(plane)) for plane in planes)
+            height, width = luma.shape
+            made = av.VideoFrame.from_dlpack(on_host, format=self._pixels, width=width, height=height)
+        made.colorspace, made.color_range = Colorspace.ITU709, ColorRange.MPEG
+        made.color_trc = made.color_primaries = 1  # BT.709
+        return made
+
+    def _wrap(self, planes: list[torch.Tensor]) -> av.VideoFrame:
+        """Wrap planes of a CUDA device as a frame that its encoder takes without a copy."""
+        height, width = planes[0].shape
+        device = planes[0].device
+        if self._context is None:
+            self._context = CudaContext(device.index or 0)
+        # The encoder does not wait for torch's work.
+        torch.cuda.current_stream(device).synchronize()
+        return av.VideoFrame.from_dlpack(
+            tuple(planes),
+            format=self._pixels,
+            width=width,
+            height=height,
+            device_id=device.index or 0,
+            cuda_context=self._context,
+        )
