@@ -50,6 +50,35 @@ def test_an_invalid_gpu_number_is_refused_with_the_valid_ones(cards: object) -> 
         devices.pick("cuda:2")
 
 
+@pytest.mark.parametrize(
+    ("name", "decoder", "expected"),
+    [
+        ("auto", "auto", ("cuda:0", 0)),
+        ("cuda:1", "cuda", ("cuda:1", 1)),
+        ("cuda", "cpu", ("cuda:0", None)),
+        ("cpu", "auto", None),
+    ],
+)
+def test_frames_stay_on_cuda_devices(
+    cards: pytest.MonkeyPatch, name: str, decoder: str, expected: tuple[str, int | None] | None
+) -> None:
+    cards.setattr(devices, "has_cuda_driver", lambda: True)
+    place = devices.frame_device(name, decoder)
+    assert place == (expected and (torch.device(expected[0]), expected[1]))
+
+
+def test_without_a_driver_frames_stay_on_the_host_and_torch_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(devices, "has_cuda_driver", lambda: False)
+    monkeypatch.setattr(devices, "pick", lambda name: pytest.fail("asked"))
+    assert devices.frame_device("auto") is None
+    with pytest.raises(InputError, match="decoder auto or cpu"):
+        devices.frame_device("auto", "cuda")
+    with pytest.raises(InputError, match="no decoder nvdec"):
+        devices.frame_device("auto", "nvdec")
+
+
 @pytest.mark.parametrize("name", ["", "mps", "cuda:", "cuda:x", "cpu:0", "Auto"])
 def test_unknown_devices_are_refused(name: str) -> None:
     with pytest.raises(InputError, match="is no device"):

@@ -52,6 +52,7 @@ JOBS = [
         quality="best",
         edges=Edges(False, -1.5, 2.0, "green"),
         hardware=True,
+        decoder="cpu",
         crop="4:5",
         light=Light(Shadow(45, 0.75, 0.5, 0.9), 0.3),
         hair=True,
@@ -71,6 +72,7 @@ def test_json_round_trip(job: Job) -> None:
     unwritten = {name for name in ("crop", "matte_in", "source_rate") if getattr(job, name) is None}
     unwritten |= {name for name in ("hair", "classes") if not getattr(job, name)}
     unwritten |= {"light"} if job.light == Light() else set()
+    unwritten |= {"decoder"} if job.decoder == "auto" else set()
     assert data.keys() == {written.get(field.name, field.name) for field in fields(Job)} - unwritten
 
 
@@ -231,7 +233,13 @@ def test_the_matte_key_depends_on_the_matte_inputs_only(tmp_path: Path, clip_pat
 @pytest.mark.usefixtures("stand_ins")
 def test_the_result_key_depends_on_all_inputs_of_the_result(tmp_path: Path, clip_path: Path) -> None:
     job = Job(clip_path, tmp_path / "out.mp4", model="threshold", matte=tmp_path / "m.mkv")
-    same = ({"output": tmp_path / "else.mp4"}, {"matte": None}, {"device": "cpu"}, {"hardware": True})
+    same = (
+        {"output": tmp_path / "else.mp4"},
+        {"matte": None},
+        {"device": "cpu"},
+        {"decoder": "cpu"},
+        {"hardware": True},
+    )
     assert all(result_key(replace(job, **changed), tmp_path) == result_key(job, tmp_path) for changed in same)
     different = (
         {"model": "carrying"},

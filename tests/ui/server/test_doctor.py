@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import app
 from db.embedded import EmbeddedServer
@@ -190,3 +191,15 @@ def test_users_are_added_listed_changed_and_removed(
         assert user("remove", "Ben") == "There is no user called 'Ben'."
         assert user("password", "Ben", password="password of ben") == "There is no user called 'Ben'."
     signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(("codecs", "told"), [(("h264", "av1"), "it decodes h264, av1."), ((), "processor.")])
+def test_doctor_says_how_far_frames_stay_on_a_card(
+    monkeypatch: pytest.MonkeyPatch, codecs: tuple[str, ...], told: str
+) -> None:
+    monkeypatch.setattr(doctor.devices, "pick", lambda name: torch.device("cuda", 1))
+    monkeypatch.setattr(doctor.devices, "describe", lambda device: ("A card", 2**34))
+    monkeypatch.setattr(doctor, "list_decoders", lambda card: codecs if card == 1 else pytest.fail("number"))
+    sentences = [str(finding.message) for finding in doctor._device()]
+    assert len(sentences) == 2
+    assert "A card" in sentences[0] and sentences[1].endswith(told)
