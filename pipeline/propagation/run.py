@@ -124,12 +124,12 @@ class _ObjectRun:
         start: int = 0,
         end: int | None = None,
         only: Collection[int] | None = None,
-        read: FrameReader = read_frames,
+        read: FrameReader | None = None,
     ) -> Iterator[Frame]:
         """Read frames in order; those that stay on a device are decoded ahead by another thread."""
         path, depth = self.clip.path, self.high_bit_depth
         if self.device is None:
-            return read(path, start, end, only, high_bit_depth=depth)
+            return (read or read_frames)(path, start, end, only, high_bit_depth=depth)
         on_device = read_frames(path, start, end, only, high_bit_depth=depth, device=self.device)
         return prefetch(on_device, _DECODED_AHEAD)
 
