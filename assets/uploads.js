@@ -1,10 +1,12 @@
 // Uploads with progress, which can be cancelled, and retried when the connection broke.
 //
-// Gradio sends files with fetch, which reports no progress; here they are sent by XMLHttpRequest. Gradio's promise
-// is resolved with the final response: no files if the upload was cancelled, or an error that a retry would not fix.
+// Gradio sends files with fetch, which reports no progress and begins anew after a break; here they are sent by tus.
+// Gradio's promise is resolved with the final response: no files if the upload was cancelled, or an error that a
+// retry would not fix.
 // Files and links to a session may be dropped or pasted anywhere on the page. WORDS are put before this by ui/page/blocks.py.
 
 import { sessionIn } from "./session-link.js";
+import { Upload } from "./tus.js";
 import { fill } from "./words.js";
 
 const UPLOAD = "/gradio_api/upload";
@@ -101,34 +103,19 @@ const panel = (() => {
 // ---------------------------------------------------------------- sending
 
 /**
- * Send a form once; resolves to the response, or to null if the connection broke or it was cancelled.
+ * Send what is left of a file; resolves to the response of Gradio's address, which names the file on the server, or
+ * to null if the connection broke or it was cancelled.
  * @param {string} url
- * @param {{body: FormData, headers?: Record<string, string>}} form
+ * @param {Upload} sent
  * @param {(bytes: number) => void} onProgress
- * @param {Promise<Choice>} pressed
+ * @param {AbortSignal} signal
  * @returns {Promise<?Response>}
  */
-function send(url, { body, headers = {} }, onProgress, pressed) {
-  return new Promise((resolve) => {
-    const request = new XMLHttpRequest();
-    request.open("POST", url);
-    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
-    request.upload.onprogress = ({ loaded }) => onProgress(loaded);
-    request.onloadend = () => {
-      if (!request.status) {
-        resolve(null); // the connection broke, ran out of time, or was cancelled
-        return;
-      }
-      const type = request.getResponseHeader("content-type") || "text/plain";
-      resolve(
-        new Response(request.responseText, { status: request.status, headers: { "content-type": type } }),
-      );
-    };
-    pressed.then((choice) => {
-      if (choice === "cancel") request.abort();
-    });
-    request.send(body);
-  });
+async function send(url, sent, onProgress, signal) {
+  const id = await sent.send(onProgress, signal);
+  if (typeof id !== "string") return id;
+  const finished = `${url}${url.includes("?") ? "&" : "?"}finished=${id}`;
+  return next(finished, { method: "POST", signal }).catch(() => null);
 }
 
 /**
@@ -144,23 +131,25 @@ async function temporaryFailure(answer, name) {
 }
 
 /**
- * Send a form until there is a final response, or it is cancelled.
+ * Send a file until there is a final response, or it is cancelled.
  * @param {string} url
- * @param {{body: FormData, headers?: Record<string, string>}} form
+ * @param {File} file
  * @returns {Promise<Response>}
  */
-async function upload(url, form) {
-  const files = /** @type {File[]} */ (form.body.getAll("files"));
-  const name = files.map((file) => file.name).join(", ");
-  const size = files.reduce((sum, file) => sum + file.size, 0);
+async function upload(url, file) {
+  const { name, size } = file;
+  const sent = new Upload(file);
   for (;;) {
     const pressed = panel.pressed();
     panel.sending(name, 0, size);
-    let cancelled = false;
+    const cancelling = new AbortController();
     pressed.then((choice) => {
-      cancelled = choice === "cancel";
+      if (choice === "cancel") cancelling.abort();
     });
-    const answer = await send(url, form, (done) => panel.sending(name, Math.min(done, size), size), pressed);
+    const { signal } = cancelling;
+    const onProgress = (/** @type {number} */ done) => panel.sending(name, Math.min(done, size), size);
+    const answer = await send(url, sent, onProgress, signal);
+    let cancelled = signal.aborted;
     const sentence = cancelled ? null : await temporaryFailure(answer, name);
     if (sentence !== null) {
       const choice = panel.pressed();
@@ -168,6 +157,7 @@ async function upload(url, form) {
       if ((await choice) === "again") continue;
       cancelled = true;
     }
+    if (cancelled) void sent.remove();
     if (cancelled || !answer?.ok) panel.close();
     else panel.reading(name);
     return cancelled || !answer ? Response.json([]) : answer;
@@ -178,10 +168,8 @@ const next = window.fetch;
 window.fetch = (...request) => {
   const [resource, form] = request;
   const { pathname } = new URL(resource instanceof Request ? resource.url : resource, window.location.href);
-  if (pathname.endsWith(UPLOAD) && form?.body instanceof FormData) {
-    const { body, headers } = form;
-    return upload(String(resource), { body, headers: /** @type {Record<string, string>} */ (headers) });
-  }
+  const files = pathname.endsWith(UPLOAD) && form?.body instanceof FormData ? form.body.getAll("files") : [];
+  if (files.length === 1 && files[0] instanceof File) return upload(String(resource), files[0]);
   return next(...request);
 };
 window.recorte = { ...window.recorte, reading: panel.reading, read: panel.close };

@@ -105,14 +105,22 @@ class Uploads:
         shutil.rmtree(path.parent, ignore_errors=True)
 
     def router(self, progress: Progress) -> APIRouter:
-        """Build the route that receives uploads and reports to `progress` how far they are."""
+        """Build the route that receives uploads and reports to `progress` how far they are.
+
+        The page sends files to the API, by parts, and asks here for the path of one that is `finished`.
+        """
         routes = APIRouter()
 
         @routes.post(UPLOAD)
-        async def upload(request: Request, upload_id: str = "") -> Response:
+        async def upload(request: Request, upload_id: str = "", finished: str = "") -> Response:
             language = language_of(request)
             try:
-                path = await self.receive(request, upload_id, progress)
+                if finished:
+                    path = await to_thread.run_sync(self.find, request.state.user, finished)
+                    if path is None:
+                        raise UploadRefused(404, "no_upload")
+                else:
+                    path = await self.receive(request, upload_id, progress)
             except UploadRefused as refused:
                 sizes = {name: text.format_size(count, language) for name, count in refused.sizes.items()}
                 sentence = text.translate_access(language, refused.key, **sizes)

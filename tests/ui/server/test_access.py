@@ -617,6 +617,27 @@ def test_an_event_may_name_only_uploads_of_the_visitor(team: Harness) -> None:
     assert joined(ana, {"path": mine, "meta": meta}) == 200
 
 
+def test_a_file_sent_by_parts_is_named_to_its_visitor_once_it_is_there(team: Harness) -> None:
+    ana, ben = team.signed_in("Ana"), team.signed_in("Ben")
+    tus = {"tus-resumable": "1.0.0"}
+    length = {"upload-length": "4", "upload-metadata": "filename YS5tcDQ="}
+    address = ana.post("/api/v1/uploads", headers=tus | length).headers["location"]
+
+    def find(client: TestClient, id: str = address.rpartition("/")[2]) -> Any:
+        return client.post(UPLOAD, params={"upload_id": f"up{client is ana}", "finished": id})
+
+    for offset, part in ((0, b"ab"), (2, b"cd")):
+        assert find(ana).status_code == 404 and "not uploaded by you" in find(ana).text
+        headers = tus | {"upload-offset": str(offset), "content-type": "application/offset+octet-stream"}
+        assert ana.patch(address, content=part, headers=headers).status_code == 204
+    (path,) = find(ana).json()
+    assert Path(path).name == "a.mp4" and Path(path).read_bytes() == b"abcd"
+    assert joined(ana, {"path": path, "meta": {"_type": "gradio.FileData"}}) == 200
+    assert find(ben).status_code == 404
+    for id in ("../..", "x", "0" * 32, path):
+        assert find(ana, id).status_code == 404
+
+
 def test_an_event_stream_belongs_to_its_first_user(team: Harness) -> None:
     ana, ben = team.signed_in("Ana"), team.signed_in("Ben")
     assert joined(ana, hash="anas") == 200
