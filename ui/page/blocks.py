@@ -214,7 +214,7 @@ def _render(service: SessionService) -> tuple[Context, _Sections]:
                     picture = stage.create_stage()
                     preview = PreviewSection.render()
             with gr.Column(scale=1, min_width=320, visible=False, elem_id="side") as side:
-                with _group("video"):
+                with gr.Column(elem_classes="part", elem_id="part-video"):
                     video = VideoSection.render()
                 with _group("subject"):
                     subject = SubjectSection.render()

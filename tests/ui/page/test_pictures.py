@@ -28,6 +28,7 @@ def test_a_picture_is_uploaded_cut_and_downloaded(server: Server, visit: Visit, 
     expect(page.locator("#side")).to_be_visible()
     expect(picture(page)).to_have_attribute("aria-busy", "false")
     expect(page.locator("#facts")).to_have_text("320 × 180 · picture")
+    expect(page.locator("#part-video h2")).to_have_text("Picture")
     for part in ("slider", "strip", "play", "band", "count"):
         expect(page.locator(f"[data-part={part}]")).to_be_hidden()
     expect(page.locator("[data-end=start]")).to_be_hidden()
@@ -65,6 +66,7 @@ def test_numbered_pictures_in_a_zip_are_a_clip(server: Server, visit: Visit, tmp
     upload(page, tmp_path / "shot.zip")
     ready(page)
     expect(page.locator("#facts")).to_have_text("320 × 180 · 0.2 s · 25/s · no sound")
+    expect(page.locator("#part-video h2")).to_have_text("Video")
     expect(page.locator("[data-part=slider]")).to_have_attribute("max", "5")
     expect(chosen_format(page)).to_have_value("MP4 · H.264")
     expect(page.locator("#make")).to_have_text("Make the video")

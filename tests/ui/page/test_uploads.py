@@ -21,13 +21,11 @@ PADDING = 6_000_000
 
 
 class BreakingProxy:
-    """Passes connections on to a server, until it breaks all of them in the middle of an upload."""
+    """Passes connections on to a server, and breaks those of an upload in the middle of it."""
 
     def __init__(self, url: str, uploads: Path) -> None:
         self._target = ("127.0.0.1", urlsplit(url).port)
         self._uploads = uploads
-        self._lock = threading.Lock()
-        self._open: set[socket.socket] = set()
         self._limit: float = inf
         self._broken = False
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -35,11 +33,11 @@ class BreakingProxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def break_after(self, count: int) -> None:
-        """Break all connections once one has sent so many bytes, and refuse others until `mend`."""
+        """Break the connection that sends so many bytes, and each that goes on with it, until `mend`."""
         self._limit = count
 
     def mend(self) -> None:
-        self._limit, self._broken = inf, False
+        self._broken = False
 
     def close(self) -> None:
         self._listener.close()
@@ -55,39 +53,27 @@ class BreakingProxy:
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        with client:
-            if self._broken:
-                return
-            with socket.create_connection(self._target) as server:
-                with self._lock:
-                    self._open |= {client, server}
-                back = threading.Thread(target=self._pass_on, args=(server, client), daemon=True)
-                back.start()
-                self._pass_on(client, server)
-                back.join()
-                with self._lock:
-                    self._open -= {client, server}
+        with client, socket.create_connection(self._target) as server:
+            back = threading.Thread(target=self._pass_on, args=(server, client), daemon=True)
+            back.start()
+            self._pass_on(client, server)
+            back.join()
 
     def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
         sent = 0
         with suppress(OSError):
             while data := source.recv(65536):
+                if self._broken and data.startswith((b"PATCH ", b"HEAD ")):
+                    break
                 target.sendall(data)
                 sent += len(data)
                 if sent > self._limit:
                     until(lambda: self.arrived() > 0)
                     self._limit, self._broken = inf, True
-                    with self._lock:
-                        ends = [*self._open]
-                    for end in ends:
-                        _shut_down(end)
+                    break
         for end in (source, target):
-            _shut_down(end)
-
-
-def _shut_down(end: socket.socket) -> None:
-    with suppress(OSError):
-        end.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture

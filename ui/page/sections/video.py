@@ -11,13 +11,14 @@ from ui import text
 from ui.page import markup
 from ui.page.context import Context, EditorSection
 from ui.page.handlers import Updates, with_error_toasts
-from ui.page.i18n import localized
+from ui.page.i18n import localized, localized_heading
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
 
 
 @dataclass(frozen=True)
 class VideoSection(EditorSection):
+    heading: gr.Markdown
     name: gr.Textbox
     facts: gr.HTML
     another: gr.Button
@@ -25,6 +26,7 @@ class VideoSection(EditorSection):
     @classmethod
     def render(cls) -> Self:
         return cls(
+            heading=gr.Markdown(localized_heading("video"), elem_classes="heading"),
             name=gr.Textbox(
                 label=localized("name"), show_label=False, container=False, max_lines=1, elem_id="name"
             ),
@@ -44,7 +46,9 @@ class VideoSection(EditorSection):
             sound=text.translate(language, "with_sound" if clip.sound else "without_sound"),
         )
         remarks = [text.translate(language, f"remark_{remark}", count=clip.mended) for remark in clip.remarks]
+        heading = text.translate(language, "video_picture" if clip.is_picture else "video")
         return {
+            self.heading: f"## {heading}",
             self.name: session.row.name,
             self.another: text.translate(language, "another_picture" if clip.is_picture else "another"),
             self.facts: "".join(markup.paragraph(sentence) for sentence in (facts, *remarks)),
