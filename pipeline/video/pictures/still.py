@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from functools import cache
 from typing import Any, BinaryIO, cast
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.Image import Exif
 
+from pipeline.video.colour.to_rgb import RgbConverter, is_supported
 from pipeline.video.pictures import jpeg
 from pipeline.video.pictures.srgb import convert_deep_to_srgb, convert_mode, convert_to_srgb, white_level
 
@@ -99,6 +101,8 @@ def decode_still(data: bytes, picture: Image.Image) -> av.VideoFrame:
     if jpeg.count_scans_in(data) > jpeg.MAX_SCANS:
         raise TooManyScans
     profile = picture.info.get("icc_profile")
+    if (avif := _decode_deep_avif(data, picture)) is not None:
+        return _to_frame(_turn(convert_deep_to_srgb(avif, profile), picture.getexif()))
     if _is_deep(picture):
         return _to_frame(_turn(convert_deep_to_srgb(_decode_deep(data, picture), profile), picture.getexif()))
     ImageOps.exif_transpose(picture, in_place=True)
@@ -119,6 +123,26 @@ def _is_deep(picture: Image.Image) -> bool:
     """Return True for colours in 16 bits, of which Pillow would keep 8."""
     arguments = [str(tile[3]) for tile in getattr(picture, "tile", [])[:1]]
     return picture.mode in ("RGB", "RGBA", "LA") and any(";16" in words for words in arguments)
+
+
+def _decode_deep_avif(data: bytes, picture: Image.Image) -> NDArray[np.uint16] | None:
+    """Decode an opaque AVIF of 10 or 12 bits, of which Pillow would keep 8: `[H, W, 3]` RGB, not yet upright.
+
+    None for any other picture, and for an AVIF that FFmpeg does not decode as a whole, such as one of tiles.
+    """
+    if picture.format != "AVIF" or picture.mode != "RGB":
+        return None
+    try:
+        with av.open(io.BytesIO(data), "r") as container:
+            streams = container.streams.video
+            if len(streams) != 1 or max(part.bits for part in streams[0].format.components) <= 8:
+                return None
+            frame = next(container.decode(streams[0]), None)
+    except av.FFmpegError:
+        return None
+    if frame is None or (frame.width, frame.height) != picture.size or not is_supported(frame):
+        return None
+    return cast(NDArray[np.uint16], RgbConverter().to_rgb(frame, *picture.size, high_bit_depth=True))
 
 
 def _decode_deep(data: bytes, picture: Image.Image) -> NDArray[np.uint16]:

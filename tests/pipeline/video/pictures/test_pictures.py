@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from pipeline.errors import VideoError
 from pipeline.formats import FORMATS
 from pipeline.video.pictures import still
 from pipeline.video.pictures.still import needs_heif
+from pipeline.video.priority import drop_realtime_priority
 from pipeline.video.reading.frames import Frame, read_frames
 from pipeline.video.reading.probe import probe_clip
 
@@ -164,6 +166,38 @@ def test_16_bits_are_kept(suffix: str, tmp_path: Path) -> None:
     frame = only_frame(path, high_bit_depth=True)
     assert probe_clip(path).depth == 16
     assert frame.image16 is not None and np.array_equal(frame.image16, pixels)
+
+
+def write_avif(path: Path, luma: np.ndarray) -> Path:
+    """Write a grey AVIF in 10 bits, by FFmpeg's own encoder; `luma` is in the limited range."""
+    height, width = luma.shape
+    with drop_realtime_priority(), av.open(str(path), "w", format="avif") as container:
+        stream = container.add_stream("libsvtav1", rate=1, options={"crf": "1"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p10le"
+        frame = av.VideoFrame(width, height, "yuv420p10le")
+        for number, plane in enumerate(frame.planes):
+            samples = np.full((plane.height, plane.line_size // 2), 512, np.uint16)
+            if number == 0:
+                samples[:, :width] = luma
+            plane.update(samples.tobytes())
+        for packet in (*stream.encode(frame), *stream.encode()):
+            container.mux(packet)
+    return path
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+def test_10_bits_of_an_avif_are_kept(tmp_path: Path) -> None:
+    """A ramp whose steps are smaller than those of 8 bits."""
+    luma = np.broadcast_to(np.linspace(400, 528, 256).astype(np.uint16), (64, 256))
+    path = write_avif(tmp_path / "a.avif", luma)
+    frame = only_frame(path, high_bit_depth=True)
+    assert probe_clip(path).depth == 16 and frame.image16 is not None
+    exact = (luma[32].astype(float) - 64) / 876 * 65535
+    middle = frame.image16[32].astype(float)
+    assert np.abs(middle - exact[:, None]).max() < 200  # 1/256 would be 257
+    assert len(np.unique(middle[:, 1])) > 100 > len(np.unique(frame.image[32, :, 1]))
+    with Image.open(path) as witness:
+        assert np.abs(frame.image.astype(int) - np.asarray(witness.convert("RGB"))).max() <= 2
 
 
 def test_16_bits_of_grey_are_kept(tmp_path: Path) -> None:
