@@ -133,10 +133,14 @@ def upsample_soft(mask: Floats, frame: Image, radius: int = 4, eps: float = 1e-4
     if not len(x) or mask.shape == (height, width):
         return matte
     small = np.asarray(cv2.resize(frame, mask.shape[::-1], interpolation=cv2.INTER_AREA), np.uint8)
-    a, _ = Guide(small, radius, eps).coefficients(mask)
+    # The slopes depend on what is two windows away, and are taken between two pixels.
+    rows, columns = (_extent(np.asarray(changing.any(1 - axis)), 2 * radius + 2) for axis in (0, 1))
+    small, near = np.ascontiguousarray(small[rows, columns]), np.ascontiguousarray(mask[rows, columns])
+    a, _ = Guide(small, radius, eps).coefficients(near)
     scale = mask.shape[1] / width, mask.shape[0] / height
-    grids = np.dstack((a, as_floats(small), mask))
-    values = _sample(grids, (x + 0.5) * scale[0] - 0.5, (y + 0.5) * scale[1] - 0.5)
+    grids = np.dstack((a, as_floats(small), near))
+    places = (x + 0.5) * scale[0] - 0.5 - columns.start, (y + 0.5) * scale[1] - 0.5 - rows.start
+    values = _sample(grids, *places)
     slope, coarse, alpha = values[:, :3], values[:, 3:6], values[:, 6]
     alpha = alpha + (slope * (frame[y, x] - coarse)).sum(1) / 255
     matte[y, x] = np.rint(255 * np.clip(alpha, 0, 1))
@@ -145,6 +149,12 @@ def upsample_soft(mask: Floats, frame: Image, radius: int = 4, eps: float = 1e-4
 
 SURE = 0.02
 """A soft matte nearer than this to 0 or 1 counts as constant."""
+
+
+def _extent(marked: NDArray[np.bool_], margin: int) -> slice:
+    """Return the part of a line that holds all that is marked, and a margin."""
+    places = np.flatnonzero(marked)
+    return slice(max(0, int(places[0]) - margin), min(len(marked), int(places[-1]) + 1 + margin))
 
 
 def _enlarge(mask: ByteMask, width: int, height: int) -> ByteMask:

@@ -123,3 +123,17 @@ def test_erosion_keeps_pixels_at_the_picture_border() -> None:
     mask[5:, 4:16] = 1
     assert guided_filter.erode(mask, 3)[-1].tolist() == [0] * 7 + [1] * 6 + [0] * 7
     assert guided_filter.dilate(mask, 2).sum() > mask.sum()
+
+
+def test_what_is_far_from_a_soft_edge_does_not_change_it() -> None:
+    """The filter sees no more of the picture than it needs for the edges: the values are the same."""
+    random = np.random.default_rng(5)
+    frame = random.integers(0, 255, (360, 640, 3), np.uint8)
+    y, x = np.mgrid[:180, :320].astype(np.float32)
+    alone = np.clip(1 - (np.hypot(x - 70, y - 60) - 30) / 8, 0, 1)
+    corners = [np.clip(1 - (np.hypot(x - at, y - top) - 3) / 4, 0, 1) for at, top in ((315, 175), (315, 4))]
+    together = np.maximum.reduce([alone, *corners])
+    one, all_of_them = (guided_filter.upsample_soft(mask, frame) for mask in (alone, together))
+    assert len(np.unique(one)) > 100 and not one[240:].any()
+    assert np.array_equal(one[:, :440], all_of_them[:, :440])
+    assert all_of_them[350, 630] > 0
