@@ -56,7 +56,7 @@ import {
   onWheel,
 } from "./input/pointer.js";
 import { SHORTCUTS } from "./input/shortcuts.js";
-import { onWords } from "./input/words.js";
+import { onAgain, onWords } from "./input/words.js";
 import { translate } from "./locale.js";
 import { part } from "./parts.js";
 import { watchPace } from "./pictures/pace.js";
@@ -178,6 +178,7 @@ part.keys.addEventListener("click", (event) => {
 });
 part.objects.addEventListener("click", onObjects);
 part.words.addEventListener("submit", onWords);
+part.again.addEventListener("click", onAgain);
 part.chips.addEventListener("dblclick", (event) => {
   if (closest(event, ".pick")) startRenaming(numberAt(targetOf(event)));
 });

@@ -39,10 +39,13 @@ export const endOf = (index) => frameEnd(index, state.times, video().duration);
  */
 export const keptFrames = () => state.trimming ?? framesOfRange(state.range, state.times, frameCount());
 
-/** Return the frames to review, where confidence was low. */
+/** Return the seconds to review, where confidence was low. */
+export const checkedTimes = () => [...(state.value?.checks || []), ...(currentCut()?.checks ?? [])];
+
+/** Return the frames to review. */
 export function checkedFrames() {
   if (!state.value || !state.times.length) return [];
-  return framesAt([...(state.value.checks || []), ...(currentCut()?.checks ?? [])], state.times);
+  return framesAt(checkedTimes(), state.times);
 }
 
 /** Return the report about the cut, if it is about the pictures that are shown now. */

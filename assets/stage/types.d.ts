@@ -405,6 +405,7 @@ export interface Parts {
   network: HTMLSelectElement;
   said: HTMLInputElement;
   find: HTMLButtonElement;
+  again: HTMLButtonElement;
   chips: HTMLElement;
   chip: HTMLTemplateElement;
   timeline: HTMLElement;

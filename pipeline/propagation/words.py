@@ -76,26 +76,29 @@ def search(
     detect: Detector,
     threshold: float = THRESHOLD,
     again: Iterable[float] = (),
+    scenes: bool = True,
 ) -> Generator[Search, None, None]:
     """Search each scene from pts `span[0]` to before `span[1]`; yields once for each frame.
 
     A scene on whose first frame nothing is found is searched again on later ones. A new search begins at each
-    of the times `again`, in seconds, such as those where a subject was lost. Objects are numbered by phrase
-    and by score within it, so that the best hit of a phrase is one object in all scenes.
+    of the times `again`, in seconds, such as those where a subject was lost; without `scenes` only there,
+    each until its scene ends. Objects are numbered by phrase and by score within it, so that the best hit of
+    a phrase is one object in all scenes.
     """
     check_threshold(threshold)
     total = len(load_index(clip.path).between(*span))
-    scenes, scene, wait, at = SceneCutDetector(), -1, 0.0, 0.0
+    find_scene, scene, wait, at = SceneCutDetector(), -1, 0.0, 0.0
     begins = deque(sorted(again))
     numbers: dict[tuple[int, int], int] = {}
     hits: list[Hit] = []
     for done, frame in enumerate(read_frames(clip.path, *span), 1):
-        number, time = scenes(frame), float(frame.pts * clip.time_base)
+        number, time = find_scene(frame), float(frame.pts * clip.time_base)
         due = bool(begins) and time >= begins[0]
         while begins and time >= begins[0]:
             begins.popleft()
         if due or number != scene:
-            scene, wait, at = number, _AGAIN_SECONDS, time
+            wait, at = _AGAIN_SECONDS, time if due or scenes else float("inf")
+        scene = number
         if time >= at:
             boxes = find_boxes(frame.image, phrases, detect, threshold)
             for k, (box, phrase, score) in enumerate(boxes):

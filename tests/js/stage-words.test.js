@@ -59,3 +59,17 @@ test("names are as long as a name may be", () => {
     ],
   );
 });
+
+test("what is found again is the object that its phrase has made before", () => {
+  const objects = [object(1, "hat"), object(2, "a dog"), object(3, "a dog 2")];
+  const found = [hit("a dog", 4, 1), hit("a dog", 4, 2), hit("a dog", 4, 3), hit("a cat", 5, 4)];
+  const made = withFound(objects, [], found, true);
+  assert.deepEqual(made.objects, [...objects, object(4, "a dog 3"), object(5, "a cat")]);
+  assert.deepEqual(boxesOf(made), [
+    [4, 2, 1],
+    [4, 3, 1],
+    [4, 4, 1],
+    [5, 5, 1],
+  ]);
+  assert.deepEqual(made.added, [2, 3, 4, 5]);
+});

@@ -74,7 +74,8 @@ nobody waits for the model, and null if somebody does.
 Where the model takes boxes there is a field for words: the stage requests `words?q=<text>`, with
 `&model=<key>` where there is a choice, answered with
 {"ready": bool, "message": str, "found": [{"words": the phrase, "prompt": as above}, ...]}, or null after a
-newer search. The boxes become an edit, whose objects have numbers of the stage's own. With `ready` false the
+newer search. Once there are `checks`, `&again=<seconds>` for each of them has the words searched only from
+there on. The boxes become an edit, whose objects have numbers of the stage's own. With `ready` false the
 network's weights are missing: `message` says so, and the event `submit` asks the page to offer them.
 
 The view "mask" has other tints: "mask-strong", "mask-solid" and "mask-outline". With `maps` there is the view

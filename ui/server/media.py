@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from db.errors import DatabaseAway, NotFound
@@ -222,10 +223,17 @@ def router(service: SessionService) -> APIRouter:
         return await _respond_in_thread(outlining, request, respond)
 
     @routes.get("/{id}/words")
-    async def words(id: str, request: Request, q: str = "", model: str = "") -> Response:
+    async def words(
+        id: str,
+        request: Request,
+        q: str = "",
+        model: str = "",
+        again: Annotated[tuple[float, ...], Query()] = (),
+    ) -> Response:
         """Return the boxes of what `q` names, or that the weights of the network for it are missing.
 
-        `model` is one of `word_networks.NETWORKS`; empty: the first of those that are ready. null: the search
+        `model` is one of `word_networks.NETWORKS`; empty: the first of those that are ready. With `again`,
+        times in seconds, the words are searched only from each of them on. null: the search
         was given up, for there is a newer one of the session.
         """
 
@@ -239,7 +247,7 @@ def router(service: SessionService) -> APIRouter:
                 group = text.translate(language, "subject")
                 sentence = text.translate(language, "words_missing_here", label=label, group=group)
                 return JSONResponse({"ready": False, "message": sentence}, headers=_REVALIDATE)
-            hits = frames.find_words(session, q, network)
+            hits = frames.find_words(session, q, network, again)
             if hits is None:
                 return JSONResponse(None, headers=_REVALIDATE)
             found = [{"words": hit.phrase, "prompt": hit.prompt.to_json()} for hit in hits]

@@ -2,6 +2,7 @@
 
 import { t } from "../locale.js";
 import { part } from "../parts.js";
+import { checkedTimes } from "../selectors.js";
 import { state } from "../state.js";
 
 export function drawWords() {
@@ -13,6 +14,8 @@ export function drawWords() {
   part.find.disabled = part.said.disabled;
   part.network.disabled = part.said.disabled;
   part.find.setAttribute("aria-busy", String(finding));
+  part.again.hidden = !checkedTimes().length;
+  part.again.disabled = part.said.disabled || finding;
   const label = t(finding ? "finding" : "find");
   if (part.find.textContent !== label) part.find.textContent = label;
 }

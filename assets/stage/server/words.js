@@ -17,8 +17,9 @@ let controller = new AbortController();
  * Search for what a text names; a search that is under way is given up.
  * @param {string} text
  * @param {string} model key of the network, or empty
+ * @param {number[]} again seconds from which alone it is searched, for the objects that are there; empty: in every scene
  */
-export async function findWords(text, model) {
+export async function findWords(text, model, again) {
   if (!state.value) return;
   const { media } = state.value;
   controller.abort();
@@ -29,6 +30,7 @@ export async function findWords(text, model) {
   let error = "";
   try {
     const query = new URLSearchParams({ q: text, ...(model && { model }) });
+    for (const seconds of again) query.append("again", String(seconds));
     const response = await fetch(`${media}/words?${query}`, {
       cache: "no-store",
       signal,
@@ -40,7 +42,7 @@ export async function findWords(text, model) {
     if (answer && !answer.ready) {
       error = answer.message ?? "";
       trigger("submit", {}); // offers the weights
-    } else if (answer?.found) addFound(answer.found);
+    } else if (answer?.found) addFound(answer.found, again.length > 0);
   } catch (reason) {
     if (state.value?.media !== media || signal.aborted) return;
     error = reason instanceof Refusal ? reason.message : t("words_failed");
@@ -49,9 +51,12 @@ export async function findWords(text, model) {
   render();
 }
 
-/** @param {FoundWord[]} found */
-function addFound(found) {
-  const { objects, prompts, added, left } = withFound(state.objects, state.prompts, found);
+/**
+ * @param {FoundWord[]} found
+ * @param {boolean} again
+ */
+function addFound(found, again) {
+  const { objects, prompts, added, left } = withFound(state.objects, state.prompts, found, again);
   if (added.length) {
     edit({ objects, prompts, active: added[0] });
     const frames = prompts.filter((p) => added.includes(p.object)).map((p) => indexOf(p.time));

@@ -148,7 +148,20 @@ def test_a_scene_is_searched_again_from_the_times_where_a_subject_was_lost(
     # At 0.75, 0.95 (or rather the frame after it) and 1.4 s; the square is back from 1.33 s on.
     assert 1.33 <= again.prompt.time < 1.5 and near(again.prompt.box, 200, 60, 270, 130)
     assert len(hits_of(path, ("red",), again=[1.4, 0.0, 0.02, 1.41])) == 3
+    assert hits_of(path, ("red",), again=[0.7], scenes=False) == (again,)
+    assert hits_of(path, ("red",), scenes=False) == ()
     assert hits_of(path, ("red",), again=[1.9, 99.0]) == (first, *hits_of(path, ("red",), again=[1.9])[1:])
+
+
+def test_a_search_from_a_time_on_ends_with_its_scene(
+    scenes_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(words, "_AGAIN_SECONDS", 0.2)
+    assert hits_of(scenes_path, ("blue",), again=[0.5], scenes=False) == ()
+    assert hits_of(scenes_path, ("red",), again=[0.5], scenes=False)[-1].prompt.time == 0.5
+    detect = ByColour()
+    *_, last = words.search(probe_clip(scenes_path), (0, 10**9), ("blue",), detect, again=[0.9], scenes=False)
+    assert last.hits == () and len(detect.asked) == 1  # the next would be in the other scene
 
 
 def test_a_threshold_decides_what_is_a_hit(scenes_path: Path) -> None:

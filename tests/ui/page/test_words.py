@@ -131,6 +131,34 @@ def test_a_network_is_chosen_where_there_are_two(opened: Opened, fake: Fake) -> 
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_words_are_found_again_where_the_cut_may_have_slipped(opened: Opened, fake: Fake) -> None:
+    page = opened(
+        checks=[0.5, 1.0],
+        prompts=[{"time": 0.0, "box": [20, 30, 120, 200]}],
+        objects=[{"number": 1, "name": "a dog"}, {"number": 2, "name": "a dog 2"}],
+    )
+    again = page.get_by_role("button", name="Find again")
+    later = {"words": "a dog", "prompt": {"time": 0.5, "box": [40, 50, 140, 210]}}
+    asked = answer(page, {"ready": True, "found": [later]})
+    field(page).fill("")
+    again.click()
+    expect(field(page)).to_be_focused()  # without words nothing is searched
+    assert asked == []
+    field(page).fill("a dog")
+    again.click()
+    settled(page, fake, 1)
+    assert asked[0].endswith("/words?q=a+dog&again=0.5&again=1")
+    expect(chips(page)).to_have_text(["a dog", "a dog 2"])
+    assert [(p["time"], p.get("object", 1), p["box"]) for p in fake.prompts] == [
+        (0.0, 1, [20, 30, 120, 200]), (0.5, 1, [40, 50, 140, 210])
+    ]  # fmt: skip
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_nothing_is_found_again_before_a_cut_was_looked_at(opened: Opened) -> None:
+    expect(opened().get_by_role("button", name="Find again")).to_be_hidden()
+
+
 def test_one_network_is_no_choice(opened: Opened) -> None:
     expect(opened().locator("[data-part=network]")).to_be_hidden()
 

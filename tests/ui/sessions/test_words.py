@@ -176,6 +176,18 @@ def test_the_address_takes_the_network_that_is_chosen_where_its_weights_are(
     assert unknown.status_code == 422 and "yolo" in unknown.json()["error"]
 
 
+def test_the_address_searches_again_only_where_it_is_told(
+    client: TestClient, session: Session, detector: Detector, present: None
+) -> None:
+    address = f"/media/{session.id}/words"
+    told = client.get(address, params={"q": "a dog", "again": [0.5, 0.8]}).json()
+    assert [hit["prompt"]["time"] >= 0.5 for hit in told["found"]] == [True, True]
+    assert len(detector.asked) == 2
+    late = client.get(address, params={"q": "a dog", "again": [99]})
+    assert late.status_code == 422 and "“a dog”" in late.json()["error"]
+    assert client.get(address, params={"q": "a dog", "again": "soon"}).status_code == 422
+
+
 def test_sam_3_is_taken_where_it_alone_is_ready(
     client: TestClient,
     session: Session,

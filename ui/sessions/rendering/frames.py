@@ -150,10 +150,15 @@ class FrameClient:
             return self._inference.find_thing(session.render_request, index, x, y)
 
     def find_words(
-        self, session: Session, text: str, network: str = word_networks.GROUNDING_DINO
+        self,
+        session: Session,
+        text: str,
+        network: str = word_networks.GROUNDING_DINO,
+        again: Sequence[float] = (),
     ) -> list[Hit] | None:
         """Find what a text names, in each scene of the part to keep; None once there is a newer search.
 
+        With `again`, times in seconds, only from each of them on, such as where a subject was lost.
         `network` is one of `word_networks.NETWORKS`. Raises InputError where nothing is found, for a text
         without words, and for a model without boxes; WeightsError where the network's weights are missing or
         its licence is not acknowledged.
@@ -164,7 +169,7 @@ class FrameClient:
         if network == word_networks.SAM3 and not session.accepts(models.card(word_networks.SAM3)):
             raise models.licence_error(models.card(word_networks.SAM3))
         with self._preview_slot(session):
-            hits = self._inference.find_words(session.render_request, text, network)
+            hits = self._inference.find_words(session.render_request, text, network, again)
         if hits is not None and not hits:
             raise InputError("words.not_found", words=", ".join(phrases))
         return hits

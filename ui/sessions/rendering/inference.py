@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import bisect
 from collections import OrderedDict
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -131,8 +131,10 @@ class InferenceService:
     def find_thing(self, request: RenderRequest, index: int, x: float, y: float) -> list[Outline] | None:
         return self._things.find(request, _frame_pts(request, index), Point(x, y))
 
-    def find_words(self, request: RenderRequest, text: str, network: str) -> list[Hit] | None:
-        return self._words.find(request, text, network)
+    def find_words(
+        self, request: RenderRequest, text: str, network: str, again: Sequence[float]
+    ) -> list[Hit] | None:
+        return self._words.find(request, text, network, again)
 
     def make_previews(
         self, request: RenderRequest, version: int, indices: tuple[int, ...] | None

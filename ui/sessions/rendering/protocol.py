@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -154,10 +154,13 @@ class Inference(Protocol):
         None if it was given up, for another request or a newer one of the same session.
         """
 
-    def find_words(self, request: RenderRequest, text: str, network: str) -> list[Hit] | None:
+    def find_words(
+        self, request: RenderRequest, text: str, network: str, again: Sequence[float]
+    ) -> list[Hit] | None:
         """Find what a text names, in each scene of the part to keep; None once there is a newer search.
 
-        `network` is one of `word_networks.NETWORKS`. Raises InputError for a text without words, WeightsError
+        With `again`, times in seconds, only from each of them on. `network` is one of
+        `word_networks.NETWORKS`. Raises InputError for a text without words, WeightsError
         where its weights are missing.
         """
 
@@ -246,8 +249,10 @@ class InferenceClient:
     def find_thing(self, request: RenderRequest, index: int, x: float, y: float) -> list[Outline] | None:
         return self._host.call(Inference.find_thing, request, index, x, y)
 
-    def find_words(self, request: RenderRequest, text: str, network: str) -> list[Hit] | None:
-        return self._host.call(Inference.find_words, request, text, network)
+    def find_words(
+        self, request: RenderRequest, text: str, network: str, again: Sequence[float]
+    ) -> list[Hit] | None:
+        return self._host.call(Inference.find_words, request, text, network, again)
 
     def make_previews(
         self, request: RenderRequest, version: int, indices: tuple[int, ...] | None

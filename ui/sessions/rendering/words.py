@@ -22,10 +22,13 @@ class WordFinder:
         self._newest: dict[str, object] = {}
         """The newest search of each session."""
 
-    def find(self, request: RenderRequest, text: str, network: str) -> list[Hit] | None:
+    def find(
+        self, request: RenderRequest, text: str, network: str, again: Sequence[float]
+    ) -> list[Hit] | None:
         """Return what the phrases of `text` name in each scene; None once there is a newer search.
 
-        `network` is one of `word_networks.NETWORKS`. Raises InputError for a text without phrases,
+        With `again`, times in seconds, only from each of them on. `network` is one of
+        `word_networks.NETWORKS`. Raises InputError for a text without phrases,
         WeightsError for weights that are missing or damaged.
         """
         phrases, ticket = split_phrases(text), object()
@@ -40,7 +43,7 @@ class WordFinder:
 
             hits: tuple[Hit, ...] = ()
             span, threshold = pts_range(job, clip), word_networks.THRESHOLDS[network]
-            search = words.search(clip, span, phrases, in_turn, threshold)
+            search = words.search(clip, span, phrases, in_turn, threshold, again, scenes=not again)
             with closing(search) as steps:
                 for step in steps:
                     if self._newest.get(request.id) is not ticket:
