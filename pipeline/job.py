@@ -66,7 +66,7 @@ class Job:
     """Encode on a graphics card if there is a suitable one."""
     device: str = "auto"
     decoder: str = "auto"
-    """Where the video is decoded if frames stay on a device, one of `devices.DECODERS`."""
+    """Decoder of a video whose frames stay on a device: one of `devices.DECODERS`."""
     weights: Path | None = None
     """The model's weights, a file or a folder; None: where `pipeline.weights` looks."""
     deflicker: bool = True

@@ -28,7 +28,7 @@ NAMES = (
 """Those of Pascal VOC, in the order of the network's outputs behind the first, which is the background."""
 
 ALL = ("background", *NAMES)
-"""What a map of classes may hold, in the order of the network's outputs."""
+"""Classes of a map, in the order of the network's outputs."""
 
 COLOURS = (
     "#000000",

@@ -43,7 +43,7 @@ _PUBLISHED = ("detector_model.", "tracker_neck.", "tracker_model.")
 """Beginnings of the names of all tensors of the published file."""
 
 _GREY = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
-"""What the encoder's pixels are normalised by."""
+"""Mean and deviation by which the encoder's pixels are normalised."""
 
 _TOKENS = 32
 """Length of a phrase in tokens; shorter ones are padded, longer ones cut."""

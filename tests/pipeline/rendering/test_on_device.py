@@ -1,4 +1,4 @@
-"""Whole runs with frames that stay on a device, beside the same runs on the host.
+"""Runs with frames that stay on a device, beside the same runs on the host.
 
 The device is torch's "cpu": the arithmetic, the exchange of planes and the seams are those of a graphics
 card; NVDEC, NVENC and the copies through pinned memory are not tried here.

@@ -317,7 +317,7 @@ def test_a_name_that_moves_to_a_private_address_is_not_followed(
 def test_the_connection_goes_to_the_address_that_was_checked(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the name leads to a moment later; and the receiver is told the name."""
+    """The address that was checked is used, and the receiver is told the name."""
     monkeypatch.setattr(addresses, "look_up", lookup("127.0.0.1"))
     target = resolve(f"http://moves.example:{receiver.port}/a", private=True)
     monkeypatch.undo()  # nobody knows the name any more

@@ -37,7 +37,7 @@ class MaskSection(EditorSection):
     about: gr.HTML
     invert: gr.Checkbox
     place: gr.Textbox
-    """Where a mask belongs, as JSON that the browser writes."""
+    """Place that a mask belongs to, as JSON that the browser writes."""
 
     @classmethod
     def render(cls) -> Self:

@@ -28,7 +28,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Target(NamedTuple):
-    """Where a webhook is, after its address was looked up and checked."""
+    """Address of a webhook, looked up and checked."""
 
     scheme: str
     host: str
