@@ -73,6 +73,7 @@ class DeviceConverter:
             or size != self._source.size
             or size[0] % layout.across
             or size[1] % layout.down
+            or any(plane.line_size < 0 for plane in frame.planes)  # upside down in memory
         ):
             return None
         if self._siting is None:
