@@ -13,12 +13,15 @@ from torch import nn
 from pipeline import models
 from pipeline.__main__ import main
 from pipeline.errors import InputError, PromptError
+from pipeline.imaging import strokes
 from pipeline.job import Job
 from pipeline.keys import matte_key
 from pipeline.models import Model
 from pipeline.models.grabcut import GrabCut
 from pipeline.models.isnet import Isnet
 from pipeline.models.sam import Sam
+from pipeline.models.sam2 import Sam2
+from pipeline.networks import sam2
 from pipeline.process import process
 from pipeline.prompts import Box, MaskFile, Point, Prompt, Stroke
 from pipeline.propagation.plan import plan_segments
@@ -27,6 +30,7 @@ from pipeline.video.reading.frames import Frame
 from pipeline.video.reading.index_cache import load_index
 from pipeline.video.reading.probe import probe_clip
 from tests import ffprobe
+from tests.pipeline.models import test_edgetam, test_sam2
 from tests.pipeline.models.test_sam_tracking import Hues, Scene
 from tests.rendered import overlap, subject_over_background, write_clip
 
@@ -71,6 +75,33 @@ MODELS: dict[str, tuple[Callable[[], Model], Callable[[], Clip]]] = {
 def run(model: Model, frames: list[np.ndarray], marks: dict[int, Prompt]) -> list[np.ndarray]:
     stills = (Frame(n, frame) for n, frame in enumerate(frames))
     return [prediction.matte for _, prediction in run_model(model, stills, marks)]
+
+
+def small_tracker(module: Callable[[float], nn.Module]) -> Model:
+    """SAM 2's session around a small network of random weights."""
+    return Sam2(sam2.Network(module(test_sam2.SEEN), torch.device("cpu")))
+
+
+EVERY: dict[str, tuple[Callable[[], Model], Callable[[], Clip]]] = MODELS | {
+    "sam2": (lambda: small_tracker(test_sam2.module), lambda: SUBJECT),
+    "edgetam": (lambda: small_tracker(test_edgetam.module), lambda: SUBJECT),
+}
+
+
+@pytest.mark.parametrize("every", EVERY)
+def test_strokes_hold_to_the_pixel_in_every_model(every: str) -> None:
+    create, clip = EVERY[every]
+    frames, truths = clip()
+    height, width = truths[0].shape
+    kept = Stroke(((5.0, 8.25), (width / 2, 12.0)), 7.5)
+    removed = Stroke(((width / 2, 3.0), (width / 2, height - 5.0)), 9.0, keep=False)
+    x, y, across, down = cv2.boundingRect((truths[0] > 127).astype(np.uint8))
+    prompt = Prompt(box=Box(x, y, x + across, y + down), strokes=(kept, removed))
+    (matte,) = run(create(), frames[:1], {0: prompt})
+    lowest, highest = strokes.bounds(prompt.strokes, height, width)
+    assert (lowest == 255).any() and (highest == 0).any()
+    assert (matte[lowest == 255] == 255).all() and (matte[highest == 0] == 0).all()
+    assert ((lowest <= matte) & (matte <= highest)).all()
 
 
 @pytest.fixture(params=MODELS)
