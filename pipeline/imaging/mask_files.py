@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -16,7 +17,9 @@ from pipeline.arrays import Matte
 from pipeline.errors import InputError
 from pipeline.imaging import strokes
 from pipeline.prompts import MaskFile, Prompt
-from pipeline.video.reading.picture_sequence import GreyPicture, read_picture
+
+if TYPE_CHECKING:  # FFmpeg is loaded only where a mask is read
+    from pipeline.video.reading.picture_sequence import GreyPicture
 
 _LEAST = 127
 """A mask whose values are nowhere above this marks nothing."""
@@ -48,6 +51,8 @@ def _read(path: Path, invert: bool, _changed: int, height: int, width: int) -> M
 
 def decode(path: Path, height: int, width: int) -> Matte:
     """Return the picture in a frame's size, `[height, width]` uint8, whatever is in it. Raises as `read`."""
+    from pipeline.video.reading.picture_sequence import read_picture
+
     picture = read_picture(path)
     if picture is None:
         raise InputError("mask_in.unreadable", name=path.name)
