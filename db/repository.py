@@ -177,10 +177,11 @@ def delete(tx: Session, *, id: UUID | str, owner: UUID | None = None) -> None:
 
 def save_progress(tx: Session, *, id: UUID | str, progress: RunProgress | None) -> SessionRow:
     """Save the progress of the run, with a heartbeat. Raises: NotFound."""
-    row = _get(tx, id)
+    row, moment = _get(tx, id), now(tx)
+    # In one statement: another of the same row asks for its user, whom `users.remove` may have locked.
     row.progress = None if progress is None else progress.to_json()
     if progress is not None:
-        row.beat_at = now(tx)
+        row.beat_at = moment
     tx.flush()
     return row
 

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import event, inspect, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -155,6 +155,20 @@ def test_only_valid_state_transitions_are_allowed(tx: Session, before: str, afte
         with pytest.raises(ValueError, match=f"{before} cannot become {after}"):
             repository.change_state(tx, id=id, state=State(after))
         assert repository.get(tx, id=id).state is State(before)
+
+
+def test_progress_is_saved_by_one_statement(tx: Session) -> None:
+    """With a second one the row would be the transaction's own, and its user be asked for and waited for."""
+    id = make(tx).id
+    tx.commit()
+    updates: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        updates.extend([statement] if statement.startswith("UPDATE") else [])
+
+    event.listen(tx.connection(), "before_cursor_execute", note)
+    repository.save_progress(tx, id=id, progress=progress_of(3))
+    assert len(updates) == 1 and "beat_at" in updates[0]
 
 
 def test_a_new_run_resets_times_progress_and_error(tx: Session) -> None:

@@ -878,7 +878,7 @@ def test_notes_of_a_run_are_stored(service: SessionService, upload: Any, databas
     results = ResultSection(*map(str, range(len(fields(ResultSection)))))  # type: ignore[arg-type]
     status = results.show_run(session, service, "en")[results.progress].value
     assert "Done in" in status and "The card would not &lt;encode&gt;." in status
-    videos = VideoSection(*map(str, range(3)))  # type: ignore[arg-type]
+    videos = VideoSection(*map(str, range(len(fields(VideoSection)))))  # type: ignore[arg-type]
     for tongue, words in (("en", "HDR: brought to standard range"), ("es", "HDR: llevado al rango")):
         facts = videos.show(session, service, tongue)[videos.facts]
         assert words in facts and ": 3, " in facts and facts.count("<p") == 3
