@@ -32,6 +32,7 @@ Visit = Callable[..., Page]
 
 
 IS_ON_TOP = """field => {
+    field.scrollIntoView({ block: "center" }); // out from under the bar with the buttons
     const { right, top } = field.getBoundingClientRect();
     return document.elementFromPoint(right - 8, top + 8) === field;
 }"""
