@@ -59,7 +59,7 @@ class Job:
     quality: Quality = "high"
     edges: Edges = CLEAN
     light: Light = NONE
-    """Shadow and light of the composite; a result that is a matte or a pair has none."""
+    """Shadow and light of the composite; a matte, and a foreground with its matte apart, have none."""
     rate: Fraction | None = None
     """Constant frame rate of the result, in frames a second; None: each frame keeps its own time."""
     hardware: bool = False

@@ -26,7 +26,9 @@ class Exported:
 
 
 def read(path: Path, form: Format, pixels: str = "rgb24", member: str = "foreground.mp4") -> Exported:
-    """Return what a player shows of a result; of a pair, its `member`."""
+    """Return what a player shows of a result; of foreground and matte apart, the `member`."""
+    if form.content == "stacked":
+        return _half(path, pixels, above=member == "foreground.mp4")
     if path.is_dir():
         return _sequence(path, pixels)
     if form.container == "zip":
@@ -44,6 +46,18 @@ def _video(path: Path, pixels: str) -> Exported:
         colours = pictures[..., :3] * (0xFFFF / 0xFF00)
         pictures[..., :3] = np.rint(np.minimum(colours, 0xFFFF))
     return Exported(pictures, ffprobe.frame_times(path), end)
+
+
+def _half(path: Path, pixels: str, above: bool) -> Exported:
+    """The foreground above, or the matte below; the foreground as RGBA has the matte as its alpha."""
+    if pixels == "rgba":
+        foreground, matte = (_half(path, kind, kind == "rgb24") for kind in ("rgb24", "gray"))
+        pictures = np.concatenate((foreground.pictures, matte.pictures[..., None]), axis=3)
+        return Exported(pictures, foreground.times, foreground.end)
+    whole = _video(path, pixels)
+    height = whole.pictures.shape[1] // 2
+    whole.pictures = whole.pictures[:, :height] if above else whole.pictures[:, height:]
+    return whole
 
 
 def _sequence(folder: Path, pixels: str) -> Exported:

@@ -61,8 +61,9 @@ class Format:
     high_pixel_format: str | None = None
     """Pixel format with more than 8 bits per sample; None if there is none."""
     high_alpha_pixel_format: str | None = None
-    content: Literal["picture", "matte", "pair"] = "picture"
-    """The composite ("picture"), the matte alone, or foreground and matte as two videos ("pair")."""
+    content: Literal["picture", "matte", "pair", "stacked"] = "picture"
+    """The composite ("picture"), the matte alone, or foreground and matte: as two videos ("pair"), or in one
+    with the matte below ("stacked")."""
     max_rate: Fraction | None = None
     """Most frames per second that players show or timestamps resolve; excess frames are dropped."""
     max_encoder_rate: Fraction | None = None
@@ -99,6 +100,11 @@ class Format:
         """True if the background cannot be transparent: the format holds neither alpha nor a matte."""
         return not self.alpha and self.content == "picture"
 
+    @property
+    def has_foreground(self) -> bool:
+        """True if the format holds the foreground and the matte apart, over no background."""
+        return self.content in ("pair", "stacked")
+
     def supports_high_bit_depth(self, alpha: bool) -> bool:
         """Return True if the format holds more than 8 bits per sample (with alpha if `alpha`)."""
         return (self.high_alpha_pixel_format if alpha else self.high_pixel_format) is not None
@@ -115,9 +121,14 @@ class Format:
         wide, high = max(width, self.min_side), max(height, self.min_side)
         return (wide + wide % 2, high + high % 2) if self.even else (wide, high)
 
+    def encoded_size(self, width: int, height: int) -> tuple[int, int]:
+        """Return the width and height, in pixels, of what is encoded for frames of this size."""
+        wide, high = self.padded_size(width, height)
+        return (wide, 2 * high) if self.content == "stacked" else (wide, high)
+
     def accepts_size(self, width: int, height: int) -> bool:
         """Return True if frames of this size, in pixels, are not too large for the format."""
-        wide, high = self.padded_size(width, height)
+        wide, high = self.encoded_size(width, height)
         return self.max_size is None or (wide <= self.max_size[0] and high <= self.max_size[1])
 
     def codec_options(self, quality: Quality) -> Options:

@@ -44,8 +44,8 @@ class Renderer:
         self._format = formats.by_key(job.format)
         self._rate_lowered = timing.rate != job.rate
         self._edges = job.edges
-        is_pair = self._format.content == "pair"
-        background, light = (Transparent(), NONE) if is_pair else (job.background, job.light)
+        cut_out = self._format.has_foreground
+        background, light = (Transparent(), NONE) if cut_out else (job.background, job.light)
         self._compose = open_composer(background, *job.result_size(clip), job.edges, light)
         length = (timing.stop - timing.begin) * clip.time_base
         self._retimed: ConstantRate[FramePrediction] | LimitedRate[FramePrediction] | None = None

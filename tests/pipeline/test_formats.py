@@ -70,6 +70,13 @@ def test_a_suffix_selects_the_first_format_that_has_it() -> None:
     assert formats.by_suffix(Path("pictures")).key == "png"
 
 
+def test_stacked_halves_are_even_and_count_twice_in_height() -> None:
+    form = formats.by_key("stacked")
+    assert form.padded_size(161, 121) == (162, 122) and form.encoded_size(161, 121) == (162, 244)
+    assert form.accepts_size(16384, 8192) and not form.accepts_size(64, 8194)
+    assert form.has_foreground and not form.needs_background and not form.alpha
+
+
 def test_a_format_has_every_quality_or_none() -> None:
     for form in formats.FORMATS.values():
         assert tuple(form.qualities) in ((), formats.QUALITIES)
@@ -125,9 +132,10 @@ def test_encoders_accept_the_sizes_of_their_format(key: str) -> None:
     if form.max_size is None or form.codec == "gif":
         sizes = [(17000, 16)]
     else:
-        sizes = [(form.max_size[0] // 2 * 2, 64), (64, form.max_size[1] // 2 * 2)]
+        halves = form.encoded_size(1, 64)[1] // 64  # of its height
+        sizes = [(form.max_size[0] // 2 * 2, 64), (64, form.max_size[1] // halves // 2 * 2)]
     for width, height in sizes:
-        assert form.accepts_size(width, height) and encoded(form, width, height)
+        assert form.accepts_size(width, height) and encoded(form, *form.encoded_size(width, height))
     if form.codec in ("libx264", "libsvtav1", "libwebp", "webp", "jpeg"):
         assert form.max_size is not None
         assert not encoded(form, form.max_size[0] + 2, 64) and not encoded(form, 64, form.max_size[1] + 2)

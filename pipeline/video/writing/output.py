@@ -14,6 +14,7 @@ from pipeline.video.hardware import has_hardware_encoder
 from pipeline.video.labels import Labels
 from pipeline.video.writing.image_sequence import ImageSequenceWriter
 from pipeline.video.writing.pair import PairWriter
+from pipeline.video.writing.stacked import StackedWriter
 from pipeline.video.writing.still import StillWriter
 from pipeline.video.writing.timing import StreamSpec
 from pipeline.video.writing.writer import Writer
@@ -51,23 +52,24 @@ def create_output(
 ) -> Output:
     """Create the writer of a format; `sound` and the times of `labels` start at the result's second 0.
 
-    Its frames are `[H, W, 3]` RGB or, with alpha and for a pair, `[H, W, 4]` straight RGBA, for a matte
-    `[H, W]` grey; uint8 or, with `high_bit_depth`, uint16 over the whole range.
+    Its frames are `[H, W, 3]` RGB or, with alpha and where foreground and matte are apart, `[H, W, 4]`
+    straight RGBA, for a matte `[H, W]` grey; uint8 or, with `high_bit_depth`, uint16 over the whole range.
     """
     if form.content == "matte":
         alpha = False
     notes: tuple[Message, ...] = ()
     if hardware:
         form, notes = _choose_encoder(form, shape.width, shape.height, high_bit_depth)
-    made: Writer | ImageSequenceWriter | PairWriter | StillWriter
+    made: Writer | ImageSequenceWriter | PairWriter | StackedWriter | StillWriter
     if form.still:
         made = StillWriter(path, form, alpha=alpha, high_bit_depth=high_bit_depth, quality=quality)
     elif form.codec == "png":
         made = ImageSequenceWriter(
             path, form, shape, alpha=alpha, high_bit_depth=high_bit_depth, quality=quality
         )
-    elif form.content == "pair":
-        made = PairWriter(
+    elif form.has_foreground:
+        kind: type[PairWriter] | type[StackedWriter] = PairWriter if form.content == "pair" else StackedWriter
+        made = kind(
             path,
             form,
             shape,
@@ -100,6 +102,6 @@ def _choose_encoder(
     """Return the format with its GPU encoder, or unchanged with a note that says why."""
     if form.hardware is None:
         return form, (Message("notes.no_gpu_encoder", {"label": form.label}),)
-    if has_hardware_encoder(form, *form.padded_size(width, height), high_bit_depth=high_bit_depth):
+    if has_hardware_encoder(form, *form.encoded_size(width, height), high_bit_depth=high_bit_depth):
         return form.accelerated, ()
     return form, (Message("notes.no_gpu"),)

@@ -405,7 +405,7 @@ def test_a_window_jumps_with_a_scene_cut(job: Job, tmp_path: Path) -> None:
     assert max(columns) - min(columns) < 3
 
 
-@pytest.mark.parametrize("key", ["pair", "webm", "gif", "hevc"])
+@pytest.mark.parametrize("key", ["pair", "stacked", "webm", "gif", "hevc"])
 def test_other_formats_have_the_cropped_size(job: Job, tmp_path: Path, key: str) -> None:
     form = formats.by_key(key)
     job = replace(job, output=tmp_path / f"o{form.suffix}", format=key, end=0.4)
@@ -419,7 +419,7 @@ def test_other_formats_have_the_cropped_size(job: Job, tmp_path: Path, key: str)
         sizes = {ffprobe.frames(tmp_path / "pair" / name).shape[1:3] for name in names}
     else:
         sizes = {ffprobe.frames(job.output).shape[1:3]}
-    assert sizes == {(HEIGHT, 100)}
+    assert sizes == {(2 * HEIGHT if key == "stacked" else HEIGHT, 100)}
 
 
 def test_a_constant_rate_and_a_video_behind(job: Job, tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_turned_frames_are_upright(tmp_path: Path, degrees: int) -> None:
     assert np.abs(host.image.astype(int) - device.image).max() <= 1
 
 
-@pytest.mark.parametrize("key", ["mp4", "hevc", "webm", "prores", "gif", "matte", "pair"])
+@pytest.mark.parametrize("key", ["mp4", "hevc", "webm", "prores", "gif", "matte", "pair", "stacked"])
 def test_every_format_takes_frames_of_a_device(
     clip_path: Path, tmp_path: Path, on_device: Callable[[bool], None], key: str
 ) -> None:
@@ -168,7 +168,7 @@ def test_every_format_takes_frames_of_a_device(
             model="threshold",
             format=key,
             end=0.25,
-            background=Transparent() if key in ("prores", "pair") else Colour(20, 90, 160),
+            background=Transparent() if key in ("prores", "pair", "stacked") else Colour(20, 90, 160),
         )
         run(job)
         if key == "pair":

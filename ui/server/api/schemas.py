@@ -98,8 +98,8 @@ class Format(Schema):
     """Its name, in the language of `Accept-Language`."""
     suffix: str
     media_type: str
-    content: Literal["picture", "matte", "pair"]
-    """The video over its background, the matte alone, or foreground and matte apart."""
+    content: Literal["picture", "matte", "pair", "stacked"]
+    """The video over its background, the matte alone, foreground and matte apart, or one above the other."""
     alpha: bool
     """True if it may be transparent."""
     sound: bool
