@@ -275,6 +275,7 @@ FORMATS: dict[str, Format] = {
             copied_sound_codecs=_MP4_SOUND,
             content="stacked",
             hardware=_H264_HARDWARE,
+            plays_in_browsers=False,
         ),
         Format(
             key="png-still",

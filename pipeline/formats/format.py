@@ -75,7 +75,7 @@ class Format:
     bytes_per_pixel: float = 0.1
     """Upper estimate of bytes on disk per pixel of a frame at the default quality."""
     plays_in_browsers: bool = True
-    """True if browsers can play it."""
+    """True if browsers can play it as it is."""
     qualities: QualityOptions = field(default_factory=dict)
     """Codec options for each quality; empty if quality cannot be chosen."""
     codec_tag: str | None = None
