@@ -75,6 +75,17 @@ def frames(path: Path | str, pix_fmt: str = "rgb24") -> np.ndarray:
     return np.frombuffer(raw, dtype).reshape(shape)
 
 
+def light(path: Path | str) -> np.ndarray:
+    """Every picture of floats: `[N, H, W, 4]` float32 RGBA as it is stored; opaque where there is no alpha."""
+    told = stream(path)
+    alpha = told["pix_fmt"].startswith("gbra")
+    kind = "gbrapf32le" if alpha else "gbrpf32le"
+    raw = _output("ffmpeg", "-i", path, "-pix_fmt", kind, "-f", "rawvideo", "-")
+    planes = np.frombuffer(raw, "<f4").reshape(-1, 4 if alpha else 3, told["height"], told["width"])
+    opaque = np.ones_like(planes[:, 0])
+    return np.stack([planes[:, 2], planes[:, 0], planes[:, 1], planes[:, 3] if alpha else opaque], axis=3)
+
+
 def sound(path: Path | str) -> tuple[int, np.ndarray]:
     """Sample rate and the samples, `[N, channels]` float32 in [-1, 1]."""
     told = stream(path, "audio")

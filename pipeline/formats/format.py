@@ -91,6 +91,11 @@ class Format:
         return (self.suffix, *self.more_suffixes)
 
     @property
+    def sequence(self) -> bool:
+        """True for single pictures with a table of their times."""
+        return "" in self.suffixes
+
+    @property
     def alpha(self) -> bool:
         """True if the format can hold alpha."""
         return self.alpha_pixel_format is not None

@@ -26,7 +26,7 @@ PRIMARIES = {
     9: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046)),  # BT.2020
     12: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060)),  # P3-D65
 }
-_D65 = (0.3127, 0.3290)
+WHITE_POINT = (0.3127, 0.3290)
 _LUMA = {1: (0.2126, 0.7152, 0.0722), 9: (0.2627, 0.6780, 0.0593)}
 
 _M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
@@ -118,7 +118,7 @@ def _primaries_to_bt709(primaries: int) -> Array:
 def _primaries_to_xyz(primaries: tuple[tuple[float, float], ...]) -> Array:
     """Return the 3 × 3 matrix from linear RGB to XYZ, scaled so that RGB (1, 1, 1) is D65 white."""
     columns = np.array([(x / y, 1, (1 - x - y) / y) for x, y in primaries]).T
-    x, y = _D65
+    x, y = WHITE_POINT
     return np.asarray(columns * np.linalg.solve(columns, np.array((x / y, 1, (1 - x - y) / y))))
 
 

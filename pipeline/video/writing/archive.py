@@ -144,5 +144,5 @@ def _is_replaceable(folder: Path) -> bool:
             listed = {row[0] for row in csv.reader(file) if row}
     except (OSError, UnicodeError, csv.Error):
         return False
-    pictures = {name for name in listed if re.fullmatch(r"\d+\.png", name)}
+    pictures = {name for name in listed if re.fullmatch(r"\d+\.(png|exr)", name)}
     return names - {TIMES_TABLE} <= pictures and not any(entry.is_dir() for entry in folder.iterdir())

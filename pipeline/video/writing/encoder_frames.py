@@ -8,6 +8,7 @@ import av
 import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from numpy.typing import NDArray
 
 from pipeline.arrays import DeviceImage, Pixels
 
@@ -89,8 +90,11 @@ def bit_depth(pixels: str) -> int:
     return max(part.bits for part in av.VideoFormat(pixels).components)
 
 
-def mean_alpha(image: Pixels, hard: bool = False) -> float:
-    """Return the mean alpha of `[H, W, 4]` RGBA, 0 to 1; with `hard` after thresholding at one half."""
+def mean_alpha(image: NDArray[Any], hard: bool = False) -> float:
+    """Return the mean alpha of `[H, W, 4]`, 0 to 1; with `hard` after thresholding at one half.
+
+    Samples are unsigned integers over the whole range, or floats from 0 to 1.
+    """
     alpha = image[..., 3]
-    most = np.iinfo(image.dtype).max
+    most = np.iinfo(image.dtype).max if image.dtype.kind == "u" else 1
     return float(np.mean(alpha > most // 2) if hard else np.mean(alpha) / most)

@@ -4,27 +4,45 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Protocol, Self
 
-import av
-from av.codec.context import CodecContext
+from numpy.typing import NDArray
 
 from pipeline.arrays import DeviceImage, Pixels
 from pipeline.files import write_errors
 from pipeline.formats import Format, Quality
 from pipeline.languages.messages import Message
 from pipeline.video.writing.archive import TIMES_TABLE, Archive, FolderArchive, ZipArchive
-from pipeline.video.writing.encoder_frames import FrameConverter, bit_depth, mean_alpha, to_host
+from pipeline.video.writing.encoder_frames import mean_alpha, to_host
+from pipeline.video.writing.exr import ExrEncoder
+from pipeline.video.writing.png import PngEncoder
 from pipeline.video.writing.timing import StreamSpec, Timeline
-from pipeline.video.writing.verify import Content, decode_image, verify_content
+from pipeline.video.writing.verify import Content, verify_content
 
 _HEAD = ("picture", "seconds", "lasts")
 _TICK = Fraction(1, 10**6)
-_THREADS = 4
+
+
+class PictureEncoder(Protocol):
+    """Encoder of frames as one file each, in their order."""
+
+    @property
+    def depth(self) -> int:
+        """Bits per sample."""
+
+    def encode(self, image: Pixels, pts: int) -> Iterable[bytes | memoryview]:
+        """Take a frame; return the files that are done."""
+
+    def flush(self) -> Iterable[bytes | memoryview]:
+        """Return the files that are not returned yet."""
+
+    def decode(self, data: bytes) -> NDArray[Any]:
+        """Decode a written file: `[H, W]` or `[H, W, C]`, alpha last; raises RunError if that fails."""
 
 
 class ImageSequenceWriter:
@@ -46,20 +64,16 @@ class ImageSequenceWriter:
         self.path = path
         self.notes: tuple[Message, ...] = ()
         self._form = form
-        self._pixels = form.choose_pixel_format(alpha=alpha, high_bit_depth=high_bit_depth)
+        self._size = shape.width, shape.height
         self._timeline = Timeline(shape)
         self._alpha = alpha
         self._mean_alpha: float | None = None
-        self._convert = FrameConverter(self._pixels)
-        self._encoder = cast(Any, CodecContext.create(form.codec, "w"))
-        self._encoder.width, self._encoder.height, self._encoder.pix_fmt = (
-            shape.width,
-            shape.height,
-            self._pixels,
+        pixels = form.choose_pixel_format(alpha=alpha, high_bit_depth=high_bit_depth)
+        self._encoder: PictureEncoder = (
+            ExrEncoder(shape.rate)
+            if form.codec == "exr"
+            else PngEncoder(shape, pixels, form.codec_options(quality))
         )
-        self._encoder.time_base = shape.time_base
-        self._encoder.options = dict(form.codec_options(quality))
-        self._encoder.thread_type, self._encoder.thread_count = "FRAME", _THREADS
         self._written = 0
         self._archive: Archive = (ZipArchive if path.suffix.lower() == form.suffix else FolderArchive)(path)
 
@@ -68,15 +82,16 @@ class ImageSequenceWriter:
         image = to_host(image)
         if self._alpha and not len(self._timeline):
             self._mean_alpha = mean_alpha(image)
-        frame = self._convert(image)
-        frame.pts, frame.time_base = self._timeline.add(pts), self._timeline.tick
-        self._encode(frame)
-
-    def _encode(self, frame: av.VideoFrame | None) -> None:
         with write_errors(self.path.name):
-            for packet in self._encoder.encode(frame):
-                self._archive.add(_name(self._written), memoryview(packet))
-                self._written += 1
+            self._add(self._encoder.encode(image, self._timeline.add(pts)))
+
+    def _add(self, files: Iterable[bytes | memoryview]) -> None:
+        for data in files:
+            self._archive.add(self._name(self._written), data)
+            self._written += 1
+
+    def _name(self, number: int) -> str:
+        return f"{number:06}.{self._form.codec}"
 
     def __enter__(self) -> Self:
         return self
@@ -89,12 +104,12 @@ class ImageSequenceWriter:
     ) -> None:
         try:
             if kind is None:
-                self._encode(None)
                 with write_errors(self.path.name):
-                    self._archive.add(TIMES_TABLE, _format_table(self._timeline).encode("ascii"))
+                    self._add(self._encoder.flush())
+                    self._archive.add(TIMES_TABLE, self._format_table().encode("ascii"))
                     self._archive.close()
                     if len(self._timeline):
-                        verify_content(self.path.name, self._expected_content(), _read_content(self._archive))
+                        verify_content(self.path.name, self._expected_content(), self._read_content())
                     self._archive.commit()
         finally:
             self._archive.discard()
@@ -102,41 +117,37 @@ class ImageSequenceWriter:
     def _expected_content(self) -> Content:
         return Content(
             codec=self._form.codec,
-            size=(self._encoder.width, self._encoder.height),
-            depth=bit_depth(self._pixels),
+            size=self._size,
+            depth=self._encoder.depth,
             times=self._timeline.start_times,
             duration=self._timeline.end,
             mean_alpha=self._mean_alpha,
         )
 
+    def _format_table(self) -> str:
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(_HEAD)
+        timeline = self._timeline
+        times = [*timeline.start_times, timeline.end] if len(timeline) else []
+        for number, (begin, end) in enumerate(pairwise(times)):
+            table.writerow((self._name(number), f"{float(begin):.6f}", f"{float(end - begin):.6f}"))
+        return text.getvalue()
 
-def _name(number: int) -> str:
-    return f"{number:06}.png"
-
-
-def _format_table(timeline: Timeline) -> str:
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(_HEAD)
-    times = [*timeline.start_times, timeline.end] if len(timeline) else []
-    for number, (begin, end) in enumerate(pairwise(times)):
-        table.writerow((_name(number), f"{float(begin):.6f}", f"{float(end - begin):.6f}"))
-    return text.getvalue()
-
-
-def _read_content(archive: Archive) -> Content:
-    """Read back a sequence; only its first image is decoded."""
-    rows = list(csv.DictReader(io.StringIO(archive.read(TIMES_TABLE).decode("ascii"))))
-    there = set(archive.names())
-    listed = [row for row in rows if row["picture"] in there]
-    image = decode_image(archive.read(_name(0)))
-    alpha = image.ndim == 3 and image.shape[2] == 4
-    return Content(
-        codec="png",
-        size=(image.shape[1], image.shape[0]),
-        depth=8 * image.itemsize,
-        times=[Fraction(row["seconds"]) for row in listed],
-        duration=sum((Fraction(rows[-1][key]) for key in ("seconds", "lasts")), Fraction(0)),
-        mean_alpha=mean_alpha(image) if alpha else None,
-        tick=_TICK,
-    )
+    def _read_content(self) -> Content:
+        """Read back the sequence; only its first image is decoded."""
+        archive = self._archive
+        rows = list(csv.DictReader(io.StringIO(archive.read(TIMES_TABLE).decode("ascii"))))
+        there = set(archive.names())
+        listed = [row for row in rows if row["picture"] in there]
+        image = self._encoder.decode(archive.read(self._name(0)))
+        alpha = image.ndim == 3 and image.shape[2] == 4
+        return Content(
+            codec=self._form.codec,
+            size=(image.shape[1], image.shape[0]),
+            depth=min(8 * image.itemsize, self._encoder.depth),
+            times=[Fraction(row["seconds"]) for row in listed],
+            duration=sum((Fraction(rows[-1][key]) for key in ("seconds", "lasts")), Fraction(0)),
+            mean_alpha=mean_alpha(image) if alpha else None,
+            tick=_TICK,
+        )

@@ -63,7 +63,7 @@ def create_output(
     made: Writer | ImageSequenceWriter | PairWriter | StackedWriter | StillWriter
     if form.still:
         made = StillWriter(path, form, alpha=alpha, high_bit_depth=high_bit_depth, quality=quality)
-    elif form.codec == "png":
+    elif form.sequence:
         made = ImageSequenceWriter(
             path, form, shape, alpha=alpha, high_bit_depth=high_bit_depth, quality=quality
         )
