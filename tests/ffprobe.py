@@ -76,7 +76,7 @@ def frames(path: Path | str, pix_fmt: str = "rgb24") -> np.ndarray:
 
 
 def light(path: Path | str) -> np.ndarray:
-    """Every picture of floats: `[N, H, W, 4]` float32 RGBA as it is stored; opaque where there is no alpha."""
+    """Every picture of floats as it is stored: `[N, H, W, 4]` float32 RGBA; without alpha it is opaque."""
     told = stream(path)
     alpha = told["pix_fmt"].startswith("gbra")
     kind = "gbrapf32le" if alpha else "gbrpf32le"
