@@ -41,7 +41,7 @@ from pipeline.command_output import (
 from pipeline.compositing import background
 from pipeline.compositing.composite import open_composer
 from pipeline.compositing.edges import Edges
-from pipeline.compositing.light import Light
+from pipeline.compositing.light import UNSURVEYED, Light
 from pipeline.errors import InputError, RecorteError
 from pipeline.files import replacing
 from pipeline.job import GREEN, Job
@@ -53,6 +53,7 @@ from pipeline.models.helpers import find_weights
 from pipeline.models.matte_in import BorrowedMatte
 from pipeline.process import process, render
 from pipeline.propagation import resume
+from pipeline.rendering import survey
 from pipeline.video.reading.probe import load_clip, probe_clip
 from pipeline.weights import locate
 from pipeline.weights.download import download_files
@@ -201,7 +202,7 @@ def _build_job(options: argparse.Namespace) -> Job:
         hardware=options.hardware,
         decoder=options.decoder,
         crop=getattr(options, "crop", None),
-        light=Light(options.shadow, options.wrap),
+        light=Light(options.shadow, options.wrap, *options.match),
         edges=Edges(not options.no_clean_edges, options.grow, options.feather, options.despill),
         **cut,
     )
@@ -311,7 +312,11 @@ def _preview(options: argparse.Namespace) -> None:
     with closing(open_composer(job.background, clip.width, clip.height, job.edges, job.light)) as compose:
         for frame, prediction in preview.predict_frames(job, [options.at]):
             seconds = float(frame.pts * clip.time_base)
-            picture = Image.fromarray(compose(frame.image, prediction.matte, seconds, frame.alpha))
+            surveyed = UNSURVEYED
+            if job.is_surveyed:
+                alone = survey.survey_frame(job, clip, frame, prediction.matte)
+                surveyed = alone.light_at(frame.pts, seconds)
+            picture = Image.fromarray(compose(frame.image, prediction.matte, seconds, frame.alpha, surveyed))
             with replacing(options.output) as part:
                 picture.save(part, format="PNG")
             print_facts(

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, get_args
 from pipeline import formats, models, prompts
 from pipeline.clip import MAX_RATE, Clip
 from pipeline.compositing import aspect, background
-from pipeline.compositing.background import Background, Colour, Footage, Transparent
+from pipeline.compositing.background import Background, Blur, Colour, Footage, Transparent
 from pipeline.compositing.edges import CLEAN, Edges
 from pipeline.compositing.light import NONE, Light
 from pipeline.errors import FormatError, InputError, PromptError
@@ -202,6 +202,13 @@ class Job:
     def follows_subject(self, clip: Clip) -> bool:
         """Return True if the result is smaller than the frame, so that a window has to follow the subject."""
         return self.result_size(clip) != (clip.width, clip.height)
+
+    @property
+    def is_surveyed(self) -> bool:
+        """True if the light of the result depends on a survey of the clip, see `rendering.survey`."""
+        # A cut-out has no background to match, and a blurred one has the subject's own light.
+        matched = self.light.match > 0 and not isinstance(self.background, Transparent | Blur)
+        return matched and formats.by_key(self.format).content == "picture"
 
     def high_bit_depth(self, clip: Clip) -> bool:
         """Return True if the result has more than 8 bits: the video has them and the format supports them."""

@@ -2,7 +2,8 @@
 
 Decoding with the model, compositing, and encoding run in threads of their own, joined by bounded queues;
 OpenCV and FFmpeg release Python's lock, so the whole takes about as long as its slowest part. A result that
-is cropped to its subject takes two passes, because the way of the window depends on all mattes. Closing the
+is cropped to its subject takes two passes, because the way of the window depends on all mattes; so does one
+whose light is surveyed (see `rendering.survey`). Closing the
 generator cancels: every thread ends, every file is closed, nothing half-written stays.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import cast
 
 from pipeline import devices, matte
 from pipeline.arrays import Matte
@@ -31,9 +33,11 @@ from pipeline.propagation.prefetch import prefetch
 from pipeline.propagation.run import Step
 from pipeline.propagation.scenes import find_plan_inputs
 from pipeline.propagation.stream import create_stream
+from pipeline.rendering import survey
 from pipeline.rendering.crop import Windows, WindowTracker
 from pipeline.rendering.renderer import RenderedFrame, Renderer
 from pipeline.rendering.result import ResultTiming, open_output
+from pipeline.rendering.survey import SampleReader, Survey
 from pipeline.video.reading.index_cache import load_index
 from pipeline.video.reading.probe import probe_clip
 from pipeline.video.writing.output import Output
@@ -81,9 +85,10 @@ def process(job: Job) -> Generator[Progress, None, None]:
             folder = stack.enter_context(resume.open_folder(job, job.matte, clip, inputs))
         plan = inputs.plan(clip, frames)
         cropped, high_bit_depth = job.follows_subject(clip), job.high_bit_depth(clip)
-        meter = ProgressMeter("matte", count_frames(plan, clip), later=count if cropped else 0)
-        windows = None
-        if cropped:
+        twice = cropped or job.is_surveyed
+        meter = ProgressMeter("matte", count_frames(plan, clip), later=count if twice else 0)
+        windows = surveyed = None
+        if twice:
             with closing(
                 run.run_ahead(clip, stream, plan, folder, frames[0], high_bit_depth, device)
             ) as ahead:
@@ -91,7 +96,10 @@ def process(job: Job) -> Generator[Progress, None, None]:
                     meter.step(step.frames, step.resumed)
                     yield meter.progress(0)
             _record_speed(job, clip, meter)
-            windows = yield from _follow(job, clip, PartialMatte.read(folder, plan, clip).unions(), meter)
+            mattes = PartialMatte.read(folder, plan, clip)
+            if cropped:
+                windows = yield from _follow(job, clip, mattes.unions(), meter)
+            surveyed = yield from _survey(job, clip, survey.read_partial(mattes), meter)
             meter.begin_render()
         steps = run.run_plan(
             clip,
@@ -99,15 +107,15 @@ def process(job: Job) -> Generator[Progress, None, None]:
             plan,
             folder,
             high_bit_depth=high_bit_depth,
-            lasting=cropped or job.matte is not None,
+            lasting=twice or job.matte is not None,
             device=device,
         )
-        if cropped:
+        if twice:
             steps = (step._replace(frames=int(step.pair is not None), resumed=0) for step in steps)
-        yield from _write_result(job, clip, timing, steps, meter, out, windows, matte_writer)
+        yield from _write_result(job, clip, timing, steps, meter, out, windows, surveyed, matte_writer)
     if job.matte is not None:
         resume.clear(MatteFile.open(job.matte))
-    if cropped:
+    if twice:
         _record_rendering(job, clip, meter.processed, meter.average)
     else:
         _record_rendering(job, clip, meter.resumed, meter.resumed_average)
@@ -134,7 +142,8 @@ def render(job: Job, matte_file: MatteFile) -> Generator[Progress, None, None]:
         windows = None
         if job.follows_subject(clip):
             windows = yield from _follow(job, clip, matte_file.read_mattes(clip, frames), meter)
-        yield from _write_result(job, clip, timing, steps, meter, out, windows)
+        surveyed = yield from _survey(job, clip, lambda wanted: matte_file.read_at(clip, wanted), meter)
+        yield from _write_result(job, clip, timing, steps, meter, out, windows, surveyed)
     _record_rendering(job, clip, meter.processed, meter.average)
 
 
@@ -150,6 +159,21 @@ def _follow(
     return windows.follow(float(clip.time_base))
 
 
+def _survey(
+    job: Job, clip: Clip, read: SampleReader, meter: ProgressMeter
+) -> Generator[Progress, None, Survey | None]:
+    """Return the survey of a clip; None where the job needs none. Yields as `_follow` does."""
+    if not job.is_surveyed:
+        return None
+    with closing(survey.make_survey(job, clip, read)) as steps:
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return cast(Survey, end.value)
+            yield meter.progress(0)
+
+
 def _write_result(
     job: Job,
     clip: Clip,
@@ -158,13 +182,14 @@ def _write_result(
     meter: ProgressMeter,
     out: Output,
     windows: Windows | None = None,
+    surveyed: Survey | None = None,
     matte_writer: Writer | None = None,
 ) -> Generator[Progress, None, None]:
     """Render the frames of `steps` to `out`; model, compositing and encoding overlap."""
     review, notes = ReviewPoints(clip), fine_edges.missing_note(job)
     written = 0
     with (
-        Renderer(job, clip, timing, windows) as renderer,
+        Renderer(job, clip, timing, windows, surveyed) as renderer,
         closing(prefetch(steps, _queue_depth(job, clip))) as predicted,
         closing(prefetch(renderer.render(predicted, matte_writer), _queue_depth(job, clip))) as rendered,
     ):

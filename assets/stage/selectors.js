@@ -57,6 +57,9 @@ export const currentCut = () => (state.cut && state.cut.rev === state.value?.rev
  */
 export const isCut = (index) => spansHold(currentCut()?.ready ?? [], index);
 
+/** Tell whether the whole range is cut. */
+export const isAllCut = () => currentCut()?.state === "done";
+
 /**
  * Tell whether a frame is in the part that is kept.
  * @param {number} index

@@ -11,7 +11,7 @@ from pipeline import formats
 from pipeline.command_line.marks import STROKE_FORM
 from pipeline.compositing import aspect
 from pipeline.compositing.edges import CLEAN, Despill
-from pipeline.compositing.light import Shadow
+from pipeline.compositing.light import NONE, MatchTo, Shadow
 from pipeline.devices import DECODERS
 from pipeline.job import Job, Sound
 from pipeline.models import word_networks
@@ -135,6 +135,13 @@ def add_render_options(parser: argparse.ArgumentParser, crop: bool = True) -> No
         "--wrap", metavar="STRENGTH", type=float, default=0.0, help="the background's light on edges, 0 to 1"
     )
     parser.add_argument(
+        "--match",
+        metavar="[background:|subject:]STRENGTH",
+        type=_match,
+        default=(NONE.match, NONE.match_to),
+        help="bring the subject's colours into the background's light (or the other way), 0 to 1",
+    )
+    parser.add_argument(
         "--no-clean-edges", action="store_true", help="leave the old background's colour in the edges"
     )
     add_json_option(parser)
@@ -160,6 +167,17 @@ def _shadow(text: str) -> Shadow:
     except (TypeError, ValueError):
         raise argparse.ArgumentTypeError(
             f"{text!r} is no shadow: write cast, or cast:ANGLE,LENGTH,SOFTNESS,STRENGTH"
+        ) from None
+
+
+def _match(text: str) -> tuple[float, MatchTo]:
+    """Parse `0.6`, `background:0.6` or `subject:0.6`."""
+    to, _, strength = text.rpartition(":")
+    try:
+        return float(strength), {"": NONE.match_to, **{name: name for name in get_args(MatchTo)}}[to]
+    except (KeyError, ValueError):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no match: write STRENGTH, or subject:STRENGTH, from 0 to 1"
         ) from None
 
 

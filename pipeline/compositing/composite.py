@@ -18,7 +18,17 @@ from pipeline.compositing.canvas import multiply_alpha
 from pipeline.compositing.despill import despill
 from pipeline.compositing.edges import CLEAN, Edges, adjust_edges
 from pipeline.compositing.foreground import estimate_foreground
-from pipeline.compositing.light import NONE, Light, cast_shadow, darken, lay_over_shade, wrap_light
+from pipeline.compositing.light import (
+    NONE,
+    UNSURVEYED,
+    FrameLight,
+    Light,
+    cast_shadow,
+    darken,
+    lay_over_shade,
+    wrap_light,
+)
+from pipeline.compositing.match import recolour
 from pipeline.languages.messages import Message
 from pipeline.video.reading.frames import DeviceFrame, Frame
 
@@ -41,29 +51,43 @@ class Composer:
         self._on_device: DeviceComposer | None = None
         self._device_full = False
 
-    def __call__(self, image: Pixels, matte: Matte, seconds: float, own_alpha: Matte | None = None) -> Pixels:
+    def __call__(
+        self,
+        image: Pixels,
+        matte: Matte,
+        seconds: float,
+        own_alpha: Matte | None = None,
+        surveyed: FrameLight = UNSURVEYED,
+    ) -> Pixels:
         """Return `[H, W, 3]` RGB, or `[H, W, 4]` straight RGBA without a backdrop, of the image's dtype.
 
         `image` is `[H, W, 3]`, uint8 or uint16; `matte` is `[H, W]`, uint8. `own_alpha` (`[H, W]`, uint8) is
-        the alpha of the image itself: its transparent parts are left out. None: it is opaque.
+        the alpha of the image itself: its transparent parts are left out. None: it is opaque. `surveyed` is
+        what a survey of the clip knows of the frame's light.
         """
         alpha = multiply_alpha(adjust_edges(matte, self._edges), own_alpha)
         near = alpha if self._backdrop is not None else _dilate(alpha)
         subject = estimate_foreground(image, matte, near, own_alpha) if self._edges.clean else image
         if self._edges.despill != "none":
             subject = despill(subject, self._edges.despill)
+        if surveyed.subject is not None:
+            subject = recolour(subject, surveyed.subject)
         shade = None if self._light.shadow is None else cast_shadow(alpha, self._light.shadow)
         if self._backdrop is None:
             cut = cut_out(subject, alpha)
             return cut if shade is None else lay_over_shade(cut, shade)
         behind = self._backdrop.render(image, matte, seconds, own_alpha)
+        if surveyed.behind is not None:
+            behind = recolour(behind, surveyed.behind)
         if shade is not None:
             behind = darken(behind, shade)
         if self._light.wrap:
             subject = wrap_light(subject, alpha, behind, self._light.wrap)
         return over(subject, alpha, behind)
 
-    def composite(self, frame: Frame, matte: Matte, seconds: float) -> Pixels | DeviceImage:
+    def composite(
+        self, frame: Frame, matte: Matte, seconds: float, surveyed: FrameLight = UNSURVEYED
+    ) -> Pixels | DeviceImage:
         """Composite a frame where it is: as `__call__`, or on its device as `DeviceComposer.__call__`.
 
         Where the device's memory is too small, frames are composited on the host from then on, and a note
@@ -77,11 +101,12 @@ class Composer:
             if self._on_device is None:
                 self._on_device = DeviceComposer(self._backdrop, self._edges, self._light)
             try:
-                return self._on_device(frame, matte, seconds)
+                return self._on_device(frame, matte, seconds, surveyed)
             except torch.OutOfMemoryError:
                 self._on_device, self._device_full = None, True
             torch.cuda.empty_cache()
-        return self(frame.image if frame.image16 is None else frame.image16, matte, seconds, frame.alpha)
+        image = frame.image if frame.image16 is None else frame.image16
+        return self(image, matte, seconds, frame.alpha, surveyed)
 
     @property
     def notes(self) -> tuple[Message, ...]:

@@ -8,7 +8,7 @@ from pipeline.arrays import DeviceImage, DeviceMatte, Matte, Pixels
 from pipeline.compositing.backdrop import Backdrop, BlurBackdrop
 from pipeline.compositing.device_foreground import estimate_foreground
 from pipeline.compositing.edges import Edges
-from pipeline.compositing.light import Light, cast_shadow, grid_size, lay_over_shade
+from pipeline.compositing.light import UNSURVEYED, FrameLight, Light, cast_shadow, grid_size, lay_over_shade
 from pipeline.tensors import compositing, transfer
 from pipeline.tensors.edges import adjust_edges
 from pipeline.video.reading.frames import DeviceFrame
@@ -25,15 +25,17 @@ class DeviceComposer:
         self._uploaded: tuple[Pixels, DeviceImage] | None = None
         """The backdrop's picture on the host, and on the device."""
 
-    def __call__(self, frame: DeviceFrame, matte: Matte, seconds: float) -> DeviceImage:
+    def __call__(
+        self, frame: DeviceFrame, matte: Matte, seconds: float, surveyed: FrameLight = UNSURVEYED
+    ) -> DeviceImage:
         """Return `[3, H, W]` RGB, or `[4, H, W]` straight RGBA without a backdrop, of the frame's dtype.
 
-        `matte` is `[H, W]` uint8 on the host.
+        `matte` is `[H, W]` uint8 on the host; `surveyed` as for `composite.Composer`.
         """
         with torch.inference_mode():
-            return self._compose(frame, matte, seconds)
+            return self._compose(frame, matte, seconds, surveyed)
 
-    def _compose(self, frame: DeviceFrame, matte: Matte, seconds: float) -> DeviceImage:
+    def _compose(self, frame: DeviceFrame, matte: Matte, seconds: float, surveyed: FrameLight) -> DeviceImage:
         edges, light, device = self._edges, self._light, frame.tensor.device
         uploaded = transfer.upload_matte(matte, device)
         own = None if frame.alpha is None else transfer.upload_matte(frame.alpha, device)
@@ -42,6 +44,8 @@ class DeviceComposer:
         subject = estimate_foreground(frame.tensor, uploaded, near, own) if edges.clean else frame.tensor
         if edges.despill != "none":
             subject = compositing.despill(subject, edges.despill)
+        if surveyed.subject is not None:
+            subject = compositing.recolour(subject, surveyed.subject)
         # A shadow is smooth, and drawn on the host on a small grid.
         shade = None if light.shadow is None else cast_shadow(transfer.download(alpha), light.shadow)
         if self._backdrop is None:
@@ -53,6 +57,8 @@ class DeviceComposer:
             behind = _blur(frame.tensor, uploaded, own, self._backdrop.radius)
         else:
             behind = self._upload_backdrop(self._backdrop, frame, matte, seconds)
+        if surveyed.behind is not None:
+            behind = compositing.recolour(behind, surveyed.behind)
         if shade is not None:
             behind = compositing.darken(behind, transfer.upload_matte(shade, device))
         if light.wrap:

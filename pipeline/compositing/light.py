@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 import cv2
 import numpy as np
 
-from pipeline.arrays import Matte, Pixels
+from pipeline.arrays import Floats, Matte, Pixels
 from pipeline.errors import InputError
 
 _SIDE = 360
@@ -46,6 +46,10 @@ class Shadow:
             raise InputError("choices.shadow")
 
 
+MatchTo = Literal["background", "subject"]
+"""Part of a picture whose light the other one is brought into."""
+
+
 @dataclass(frozen=True)
 class Light:
     """Shadow and light that connect the subject with its background."""
@@ -54,6 +58,9 @@ class Light:
     """None: no shadow is drawn."""
     wrap: float = 0.0
     """Share of the background's light that falls on the subject's edges, 0 to 1."""
+    match: float = 0.0
+    """How far colours are matched: 0 not at all, 1 as far as the bounds of `compositing.match` allow."""
+    match_to: MatchTo = "background"
 
     def check(self) -> None:
         """Raise InputError for what is out of range."""
@@ -61,28 +68,51 @@ class Light:
             self.shadow.check()
         if not 0 <= self.wrap <= 1:
             raise InputError("choices.wrap")
+        if not 0 <= self.match <= 1 or self.match_to not in get_args(MatchTo):
+            raise InputError("choices.match", known=", ".join(get_args(MatchTo)))
 
     def __str__(self) -> str:
         """Return the values with hyphens between, as in an address."""
         shadow = () if self.shadow is None else asdict(self.shadow).values()
-        return "-".join(map(str, (self.wrap, *shadow)))
+        added = self._added()
+        return "-".join(map(str, (self.wrap, *shadow, *(f"{key}={value}" for key, value in added.items()))))
 
     def to_json(self) -> dict[str, Any]:
         """Return the options as JSON values."""
-        return asdict(self)
+        shadow = None if self.shadow is None else asdict(self.shadow)
+        return {"shadow": shadow, "wrap": self.wrap, **self._added()}
+
+    def _added(self) -> dict[str, Any]:
+        """Return the options that older jobs do not have, where they are not the usual ones."""
+        added = {"match": self.match, "match_to": self.match_to}
+        return {key: value for key, value in added.items() if value != getattr(NONE, key)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """Read what `to_json` wrote. Raises TypeError for anything else."""
         shadow = data.get("shadow")
-        values = [*(shadow or {}).values(), data.get("wrap", 0.0)]
-        if not all(isinstance(value, float | int) for value in values):
+        values = [*(shadow or {}).values(), *(data.get(key, 0.0) for key in ("wrap", "match"))]
+        words = [data.get("match_to", "")]
+        if not all(isinstance(v, float | int) for v in values) or not all(isinstance(w, str) for w in words):
             raise TypeError("light")
         return cls(**data | {"shadow": None if shadow is None else Shadow(**shadow)})
 
 
 NONE = Light()
 """Neither shadow nor light."""
+
+
+class FrameLight(NamedTuple):
+    """Light of a frame that is known from a survey of its clip."""
+
+    subject: Floats | None = None
+    behind: Floats | None = None
+    """Maps of the colours of the subject and of the background, as `match.fit_match` returns them; None: they
+    stay."""
+
+
+UNSURVEYED = FrameLight()
+"""Light of a frame whose clip was not surveyed: colours stay."""
 
 
 def cast_shadow(alpha: Matte, shadow: Shadow) -> Matte:

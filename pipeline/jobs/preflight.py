@@ -59,7 +59,7 @@ def disk_bytes(job: Job, clip: Clip, frames: int) -> int:
         need += pixels * _MATTE_BYTES_PER_PIXEL
     spooled = 0
     # With a matte file or a crop, all streams of every object are spooled, else those that run backward.
-    lasting = job.matte is not None or job.follows_subject(clip)
+    lasting = job.matte is not None or job.is_surveyed or job.follows_subject(clip)
     if lasting or any(prompt.time > job.start for prompt in job.active_prompts):
         spooled = _spooled_bytes(job, pixels)
     return max(0, round(need) + spooled - resume.stored_bytes(job.matte))

@@ -83,8 +83,13 @@ class PartialMatte:
         Raises OSError, ValueError or zlib.error where a run has replaced them meanwhile.
         """
         for pts in sorted(set[int]().union(*self.objects.values())):
-            mattes = [stored[pts].read(self.clip) for stored in self.objects.values() if pts in stored]
-            yield pts, np.maximum.reduce(mattes)
+            yield pts, self.union(pts)
+
+    def union(self, pts: int) -> Matte:
+        """Return the union of the objects' mattes on a frame that has any. Raises as `unions` does."""
+        mattes = [stored[pts].read(self.clip) for stored in self.objects.values() if pts in stored]
+        union: Matte = np.maximum.reduce(mattes)
+        return union
 
     def ready(self) -> set[int]:
         """Return the pts of the frames that have the mattes of all objects."""

@@ -13,13 +13,14 @@ from pipeline.compositing.background import Transparent
 from pipeline.compositing.canvas import multiply_alpha
 from pipeline.compositing.composite import open_composer
 from pipeline.compositing.edges import adjust_edges
-from pipeline.compositing.light import NONE
+from pipeline.compositing.light import NONE, UNSURVEYED
 from pipeline.job import Job
 from pipeline.languages.messages import Message
 from pipeline.propagation.predictions import FramePrediction
 from pipeline.propagation.run import Step
 from pipeline.rendering.crop import Windows
 from pipeline.rendering.result import ResultTiming
+from pipeline.rendering.survey import Survey
 from pipeline.video.writing.constant_rate import ConstantRate, LimitedRate
 from pipeline.video.writing.writer import Writer
 
@@ -35,10 +36,21 @@ class RenderedFrame(NamedTuple):
 class Renderer:
     """Composites frames over a job's background by their mattes; a context manager."""
 
-    def __init__(self, job: Job, clip: Clip, timing: ResultTiming, windows: Windows | None = None) -> None:
-        """Render the frames whole, or the parts of them in `windows`, which have the result's size."""
+    def __init__(
+        self,
+        job: Job,
+        clip: Clip,
+        timing: ResultTiming,
+        windows: Windows | None = None,
+        survey: Survey | None = None,
+    ) -> None:
+        """Render the frames whole, or the parts of them in `windows`, which have the result's size.
+
+        `survey` is needed for a job whose light depends on one.
+        """
         self._clip = clip
         self._windows = windows
+        self._survey = survey
         self._timing = timing
         self._first = True
         self._format = formats.by_key(job.format)
@@ -115,4 +127,5 @@ class Renderer:
         seconds = pts * self._timing.tick
         if self._retimed is not None:
             seconds += self._timing.begin * self._clip.time_base
-        return RenderedFrame(pts, self._compose.composite(frame, prediction.matte, float(seconds)))
+        surveyed = UNSURVEYED if self._survey is None else self._survey.light_at(frame.pts, float(seconds))
+        return RenderedFrame(pts, self._compose.composite(frame, prediction.matte, float(seconds), surveyed))

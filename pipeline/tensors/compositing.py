@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import torch
 
-from pipeline.arrays import DeviceImage, DeviceMatte
+from pipeline.arrays import DeviceImage, DeviceMatte, Floats
 from pipeline.tensors import filters
 
 _MARGIN = 4
@@ -53,6 +54,15 @@ def despill(image: DeviceImage, screen: Literal["green", "blue"]) -> DeviceImage
     planes[channel] -= spill
     luma = torch.tensor((0.2126, 0.7152, 0.0722), device=image.device)[channel]
     return (planes + spill * luma).round().clamp(0, most).to(image.dtype)
+
+
+def recolour(image: DeviceImage, matching: Floats) -> DeviceImage:
+    """Apply an affine map from `match.fit_match` to an image."""
+    most = torch.iinfo(image.dtype).max
+    linear, offset = (torch.from_numpy(part.copy()).to(image.device) for part in np.split(matching, [3], 1))
+    mapped = torch.tensordot(linear, image.float(), dims=1) + offset[..., None] * most
+    result: DeviceImage = mapped.round().clamp(0, most).to(image.dtype)
+    return result
 
 
 def darken(image: DeviceImage, shade: DeviceMatte) -> DeviceImage:

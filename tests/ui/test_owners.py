@@ -407,6 +407,8 @@ def given(handler: Callable[..., Any], id: str, request: gr.Request, file: Path)
         "softness": 0.5,
         "strength": 0.5,
         "wrap": 0.5,
+        "match": 0.5,
+        "match_to": "subject",
         "despill": "none",
         "name": "Mine",
         "classes": ["dog"],

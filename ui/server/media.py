@@ -142,11 +142,12 @@ def router(service: SessionService) -> APIRouter:
             image = frames.render_frame(session, index, view, patient, width)
             # The browser may keep it only if it is the final picture of that revision.
             made = frames.revision(session)
-            immutable = image.final and (view == "original" or rev == made)
+            immutable = image.final and image.surveyed and (view == "original" or rev == made)
             headers = _IMMUTABLE if immutable else _REVALIDATE
             state = {
                 "Recorte-Final": str(int(image.final)),
                 "Recorte-Cut": str(int(image.cut)),
+                "Recorte-Surveyed": str(int(image.surveyed)),
                 "Recorte-Revision": quote(made, safe=""),  # a header holds no other letters
             }
             return _image_response((image.data, image.mime), headers | state)

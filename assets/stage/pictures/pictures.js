@@ -11,7 +11,7 @@ import { part } from "../parts.js";
 import { PictureCache } from "../pure/picture-cache.js";
 import { Refusal, refusalOf } from "../pure/refusal.js";
 import { render } from "../render.js";
-import { isCut, isMarked } from "../selectors.js";
+import { isAllCut, isCut, isMarked } from "../selectors.js";
 import { state } from "../state.js";
 import { address, decodedImage, revision } from "./images.js";
 import { noteReadFrame } from "./read-frames.js";
@@ -33,6 +33,8 @@ export const pictures = (() => {
   const passing = new Set();
   /** @type {Set<string>} addresses whose hasty pictures were requested again once the frame was cut */
   const renewed = new Set();
+  /** @type {Set<string>} addresses of pictures whose light is that of the frame alone, until all is cut */
+  const unsurveyed = new Set();
   let turn = 0; // counts requests and resets: pictures decoded for an older one are not shown
   let fallbackTimer = 0;
   let scrubTimer = 0;
@@ -48,6 +50,9 @@ export const pictures = (() => {
     const source = URL.createObjectURL(await response.blob());
     const says = (/** @type {string} */ name) => response.headers.get(name);
     cache.put(url, source, says("Recorte-Final") === "0", says("Recorte-Cut") === "0");
+    // Once, when all is cut: a frame that cannot be decoded would keep it so.
+    if (says("Recorte-Surveyed") === "0" && !isAllCut()) unsurveyed.add(url);
+    else unsurveyed.delete(url);
     const made = says("Recorte-Revision");
     const asked = new URL(url, location.href).searchParams;
     // The marks have changed meanwhile: it is shown once, but not reused as a picture of the older marks.
@@ -64,6 +69,7 @@ export const pictures = (() => {
    */
   function isRenewable({ url, index, view }) {
     if (view === "original" || !cache.has(url) || !isCut(index)) return false;
+    if (unsurveyed.has(url) && isAllCut()) return true;
     return cache.isUncut(url) || (cache.isHasty(url) && !renewed.has(url));
   }
 
@@ -259,6 +265,7 @@ export const pictures = (() => {
       state.shown = null;
       passing.clear();
       renewed.clear();
+      unsurveyed.clear();
       part.pan.replaceChildren();
       cache.clear();
     },

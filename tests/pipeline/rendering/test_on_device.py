@@ -101,7 +101,7 @@ def test_edges_shadow_and_light_are_the_hosts(job: Job, on_device: Callable[[boo
     asked = replace(
         job,
         edges=Edges(grow=6, feather=10, despill="green"),
-        light=Light(Shadow(), 0.6),
+        light=Light(Shadow(), 0.6, 0.8),
         background=Colour(200, 190, 90),
     )
     apart = levels_apart(asked, on_device)

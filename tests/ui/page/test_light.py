@@ -1,7 +1,8 @@
-"""A drawn shadow on the page."""
+"""Light on the page: a drawn shadow, and colours that match."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from playwright.sync_api import expect
@@ -37,3 +38,23 @@ def test_a_shadow_is_drawn_kept_and_taken_away(server: Server, visit: Visit, cli
     switch.uncheck()
     expect(strength).to_be_hidden()
     expect(layer).to_have_attribute("data-rev", plain)
+
+
+def test_colours_are_matched_either_way(server: Server, visit: Visit, clip: Path) -> None:
+    page = started(server, visit, clip)
+    layer = page.locator(".layer")
+    plain = layer.get_attribute("data-rev")
+    assert plain is not None
+    page.locator("#edges").get_by_role("button", name="Edges and light").click()
+    strength = page.locator("#match input[type=number]")
+    expect(page.locator("#match-to")).to_be_hidden()
+    strength.fill("0.6")
+    strength.press("Enter")
+    page.evaluate("window.recorte.settled()")
+    expect(layer).not_to_have_attribute("data-rev", plain)
+    page.get_by_label("The background, to the subject").check()
+    page.evaluate("window.recorte.settled()")
+    expect(layer).to_have_attribute("data-rev", re.compile("match=0.6-match_to=subject"))
+    strength.fill("0")
+    strength.press("Enter")
+    expect(page.locator("#match-to")).to_be_hidden()

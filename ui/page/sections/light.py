@@ -1,13 +1,13 @@
-"""Light between the subject and its background: a drawn shadow, and light around the edges."""
+"""Light between the subject and its background: a shadow, light around the edges, and colours that match."""
 
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
-from typing import Self
+from typing import Self, get_args
 
 import gradio as gr
 
-from pipeline.compositing.light import Light, Shadow
+from pipeline.compositing.light import NONE, Light, MatchTo, Shadow
 from ui.page.context import Context, EditorSection
 from ui.page.handlers import Updates, language_of, with_error_toasts
 from ui.page.i18n import localized
@@ -26,6 +26,8 @@ class LightSection(EditorSection):
     softness: gr.Slider
     strength: gr.Slider
     wrap: gr.Slider
+    match: gr.Slider
+    match_to: gr.Radio
 
     @classmethod
     def render(cls) -> Self:
@@ -44,6 +46,14 @@ class LightSection(EditorSection):
             softness=slider("shadow-softness", 1, usual.softness, 0.05, visible=False),
             strength=slider("shadow-strength", 1, usual.strength, 0.05, visible=False),
             wrap=slider("wrap", 1, 0, 0.05, visible=True),
+            match=slider("match", 1, 0, 0.05, visible=True),
+            match_to=gr.Radio(
+                [(localized(f"match_to_{name}"), name) for name in get_args(MatchTo)],
+                value=NONE.match_to,
+                label=localized("match_to"),
+                elem_id="match-to",
+                visible=False,
+            ),
         )
 
     def show(self, session: Session, service: SessionService, language: str) -> Updates:
@@ -54,6 +64,8 @@ class LightSection(EditorSection):
         return {
             self.drawn: drawn,
             self.wrap: light.wrap,
+            self.match: light.match,
+            self.match_to: gr.Radio(value=light.match_to, visible=light.match > 0),
             **{s: gr.Slider(value=value, visible=drawn) for s, value in zip(sliders, values, strict=True)},
         }
 
@@ -67,13 +79,16 @@ class LightSection(EditorSection):
             softness: float,
             strength: float,
             wrap: float,
+            match: float,
+            match_to: MatchTo,
             request: gr.Request,
         ) -> Updates:
             shadow = Shadow(angle, length, softness, strength) if drawn else None
-            session = context.service_for(request).choices.choose_light(id, Light(shadow, wrap))
+            light = Light(shadow, wrap, match, match_to)
+            session = context.service_for(request).choices.choose_light(id, light)
             return context.show(session, language_of(request))
 
-        sliders = self.angle, self.length, self.softness, self.strength, self.wrap
+        sliders = self.angle, self.length, self.softness, self.strength, self.wrap, self.match
         inputs = [context.current, *self.components]
-        for event in (self.drawn.input, *(slider.release for slider in sliders)):
+        for event in (self.drawn.input, self.match_to.input, *(slider.release for slider in sliders)):
             event(choose, inputs, context.shown, show_progress="hidden", trigger_mode="always_last")

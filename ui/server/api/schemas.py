@@ -6,24 +6,20 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from db.models import State
 from pipeline import prompts
-from pipeline.compositing.edges import MAX_PIXELS, Despill
 from pipeline.formats import Quality
 from pipeline.job import Sound
+from ui.server.api.look.base import STRICT as STRICT
+from ui.server.api.look.base import Schema as Schema
+from ui.server.api.look.look import Edges as Edges
+from ui.server.api.look.look import Light as Light
 
-STRICT = ConfigDict(use_attribute_docstrings=True, extra="forbid")
 _RATE = r"^[0-9]{1,12}(\.[0-9]{1,6}|/[1-9][0-9]{0,11})?$"
 
 Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
-
-
-class Schema(BaseModel):
-    """Base class: attributes are documented by their docstrings."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
 
 class RefusedValue(Schema):
@@ -210,7 +206,7 @@ class Prompt(Schema):
     model_config = STRICT
 
     time: Number = 0.0
-    points: list[Point] = []
+    points: list[Point] = Field(default=[])
     box: Annotated[list[Number], Field(min_length=4, max_length=4)] | None = None
     """Left, top, right and bottom."""
     object: int = Field(default=1, ge=1, le=9999)
@@ -239,42 +235,6 @@ class Prompts(Schema):
     prompts: list[Prompt]
     objects: list[Object] = Field(default=[], max_length=99)
     """Objects with a name, and those that are left out."""
-
-
-class Edges(Schema):
-    """Options of the matte's edges; lengths in pixels of a frame 720 high."""
-
-    model_config = STRICT
-
-    clean: bool = True
-    """Remove the old background's colour from semi-transparent pixels."""
-    grow: float = Field(default=0.0, ge=-MAX_PIXELS, le=MAX_PIXELS)
-    feather: float = Field(default=0.0, ge=0, le=MAX_PIXELS)
-    despill: Despill = "none"
-
-
-class Shadow(Schema):
-    """Shadow that the subject throws on a level ground."""
-
-    model_config = STRICT
-
-    angle: float = Field(default=60.0, ge=-360, le=360)
-    """Direction in which it falls, degrees: 0 to the right, 90 away from the viewer, 180 to the left."""
-    length: float = Field(default=0.5, ge=0, le=4)
-    """In heights of the subject."""
-    softness: float = Field(default=0.4, ge=0, le=1)
-    strength: float = Field(default=0.5, ge=0, le=1)
-
-
-class Light(Schema):
-    """Shadow and light that connect the subject with its background."""
-
-    model_config = STRICT
-
-    shadow: Shadow | None = None
-    """null: no shadow is drawn."""
-    wrap: float = Field(default=0.0, ge=0, le=1)
-    """Share of the background's light that falls on the subject's edges."""
 
 
 class PlainChoices(Schema):

@@ -18,6 +18,7 @@ from pipeline.arrays import Matte, Pixels
 from pipeline.clip import Clip
 from pipeline.compositing.background import Transparent
 from pipeline.compositing.canvas import composite_on_black, multiply_alpha
+from pipeline.compositing.light import UNSURVEYED
 from pipeline.errors import InputError, VideoError
 from pipeline.files import replacing
 from pipeline.imaging.detection import Hit
@@ -54,6 +55,7 @@ from ui.sessions.rendering.protocol import (
     can_load_model,
 )
 from ui.sessions.rendering.stored_frames import StoredFrames, find_matte, shrink, shrink_image
+from ui.sessions.rendering.surveys import SurveyFinder
 from ui.sessions.rendering.things import ThingFinder
 from ui.sessions.rendering.turns import MatteWriters, ModelTurns
 from ui.sessions.rendering.words import WordFinder
@@ -80,6 +82,7 @@ class InferenceService:
         self._things = ThingFinder(self._turns, self._stored.read)
         self._words = WordFinder(self._turns)
         self._composers = ComposerPool()
+        self._surveys = SurveyFinder()
         self._states = preview.StateCache()
         self._versions: dict[str, int] = {}
         """Newest announced version of each session's marks."""
@@ -102,8 +105,8 @@ class InferenceService:
         width: int | None,
         encoding: Encoding,
     ) -> EncodedImage:
-        picture, final, cut = self._render(request, version, index, view, propagate, width)
-        return EncodedImage(*overlay.encode(picture, quick=width is not None, encoding=encoding), final, cut)
+        picture, *state = self._render(request, version, index, view, propagate, width)
+        return EncodedImage(*overlay.encode(picture, quick=width is not None, encoding=encoding), *state)
 
     @cached_lookups()
     def render_candidates(self, request: RenderRequest, index: int, number: int) -> list[ClickCandidate]:
@@ -232,13 +235,13 @@ class InferenceService:
         view: str,
         propagate: bool = False,
         width: int | None = None,
-    ) -> tuple[Pixels, bool, bool]:
-        """Return the picture, and `EncodedImage.final` and `cut` of it."""
+    ) -> tuple[Pixels, bool, bool, bool]:
+        """Return the picture, and `EncodedImage.final`, `cut` and `surveyed` of it."""
         if view not in ("original", "matte", *overlay.TINTS, "cutout", "over", "classes"):
             raise InputError("choices.view", view=view)
         pts = _frame_pts(request, index)
         if view == "classes":
-            return render_classes(request, pts, width, self._turns, self._stored.read), True, True
+            return render_classes(request, pts, width, self._turns, self._stored.read), True, True, True
         mattes, final, frame = (
             ({}, True, None) if view == "original" else self._mattes_at(request, version, pts, propagate)
         )
@@ -246,27 +249,33 @@ class InferenceService:
             frame = self._stored.frame(request.clip, pts)
         if frame is None:
             raise VideoError("video.frame_damaged", name=request.clip.name, index=index)
+        surveyed, is_surveyed = UNSURVEYED, True
+        if mattes and view in ("cutout", "over"):
+            union = np.maximum.reduce(list(mattes.values()))
+            surveyed, is_surveyed = self._surveys.light_at(request, frame, union)
         if width is not None:
             frame = shrink(frame, width)
             mattes = {number: shrink_image(matte, width) for number, matte in mattes.items()}
         visible = composite_on_black(frame.image, frame.alpha)
         if not mattes:
-            return np.asarray(visible, np.uint8), view == "original", view == "original"
+            return np.asarray(visible, np.uint8), view == "original", view == "original", True
         if view in overlay.TINTS:
             visible_mattes = {number: multiply_alpha(matte, frame.alpha) for number, matte in mattes.items()}
             return (
                 overlay.draw_masks(np.asarray(visible, np.uint8), visible_mattes, overlay.TINTS[view]),
                 final,
                 True,
+                True,
             )
         matte = np.maximum.reduce(list(mattes.values()))
         if view == "matte":
-            return multiply_alpha(matte, frame.alpha), final, True
+            return multiply_alpha(matte, frame.alpha), final, True, True
         bg = Transparent() if view == "cutout" else request.job.background
         height, width = matte.shape
         with self._composers.use(bg, width, height, request.job.edges, request.job.light) as compose:
-            picture = compose(frame.image, matte, float(pts * request.clip.time_base), frame.alpha)
-        return np.asarray(picture, np.uint8), final, True
+            seconds = float(pts * request.clip.time_base)
+            picture = compose(frame.image, matte, seconds, frame.alpha, surveyed)
+        return np.asarray(picture, np.uint8), final, True, is_surveyed
 
     def _mattes_at(
         self, request: RenderRequest, version: int, pts: int, propagate: bool

@@ -70,6 +70,8 @@ class EncodedImage:
     """False while the same request may return another picture, such as before its mask is known."""
     cut: bool = True
     """False where the plain frame is shown because its mask is not known."""
+    surveyed: bool = True
+    """False where its light is that of the frame alone, until the whole range is cut."""
 
 
 class CutState(NamedTuple):

@@ -11,6 +11,8 @@ from ui.sessions.library import stock_backgrounds
 
 pytestmark = pytest.mark.usefixtures("at_once")
 
+USUAL = {"match": 0.0, "match_to": "background"}
+
 CHANGES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"model": "recorte"}, {}),
     ({"background": "blur:12"}, {}),
@@ -24,9 +26,15 @@ CHANGES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"edges": {"grow": 2.5}}, {"edges": {"clean": True, "grow": 2.5, "feather": 0.0, "despill": "none"}}),
     (
         {"light": {"shadow": {"angle": 120}}},
-        {"light": {"shadow": {"angle": 120, "length": 0.5, "softness": 0.4, "strength": 0.5}, "wrap": 0}},
+        {
+            "light": {
+                "shadow": {"angle": 120, "length": 0.5, "softness": 0.4, "strength": 0.5},
+                "wrap": 0,
+                **USUAL,
+            }
+        },
     ),
-    ({"light": {"wrap": 0.25}}, {"light": {"shadow": None, "wrap": 0.25}}),
+    ({"light": {"wrap": 0.25}}, {"light": {"shadow": None, "wrap": 0.25, **USUAL}}),
     ({"rate": "30000/1001"}, {}),
     ({"rate": None}, {}),
     ({"hardware": True}, {}),

@@ -1,0 +1,1 @@
+"""Schemas of a result's looks, and the base of all schemas."""
