@@ -9,12 +9,12 @@ generator cancels: every thread ends, every file is closed, nothing half-written
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import cast
 
-from pipeline import devices, matte
+from pipeline import devices, formats, matte
 from pipeline.arrays import Matte
 from pipeline.clip import Clip
 from pipeline.compositing.background import Footage, Picture
@@ -35,6 +35,7 @@ from pipeline.propagation.scenes import find_plan_inputs
 from pipeline.propagation.stream import create_stream
 from pipeline.rendering import survey
 from pipeline.rendering.crop import Windows, WindowTracker
+from pipeline.rendering.masks import object_numbers
 from pipeline.rendering.renderer import RenderedFrame, Renderer
 from pipeline.rendering.result import ResultTiming, open_output
 from pipeline.rendering.survey import SampleReader, Survey
@@ -62,7 +63,10 @@ def process(job: Job) -> Generator[Progress, None, None]:
     job.check(clip)
     device = devices.frame_device(job.device, job.decoder)
     frames, key = pts_range(job, clip), matte_key(job)
-    matte_file = MatteFile.find(job.matte, key)
+    apart = formats.by_key(job.format).objects_apart
+    # What is kept is the union of the objects' mattes.
+    several = apart and len(object_numbers(job.active_prompts)) > 1
+    matte_file = None if several else MatteFile.find(job.matte, key)
     if matte_file is not None and matte_file.covers(*frames):
         resume.clear(matte_file)  # left if the run that made it was killed at its end
         yield from render(job, matte_file)
@@ -74,7 +78,8 @@ def process(job: Job) -> Generator[Progress, None, None]:
     inputs = yield from find_plan_inputs(job, clip)
     with ExitStack() as stack:
         timing = ResultTiming.of(job, clip, frames)
-        out = stack.enter_context(open_output(job, clip, timing))
+        numbers = object_numbers(inputs.prompts)
+        out = stack.enter_context(open_output(job, clip, timing, numbers))
         matte_writer = None
         if job.matte is None:
             folder = stack.enter_context(scratch_folder(job.output))
@@ -109,10 +114,13 @@ def process(job: Job) -> Generator[Progress, None, None]:
             high_bit_depth=high_bit_depth,
             lasting=twice or job.matte is not None,
             device=device,
+            apart=apart,
         )
         if twice:
             steps = (step._replace(frames=int(step.pair is not None), resumed=0) for step in steps)
-        yield from _write_result(job, clip, timing, steps, meter, out, windows, surveyed, matte_writer)
+        yield from _write_result(
+            job, clip, timing, steps, meter, out, windows, surveyed, matte_writer, numbers
+        )
     if job.matte is not None:
         resume.clear(MatteFile.open(job.matte))
     if twice:
@@ -138,12 +146,15 @@ def render(job: Job, matte_file: MatteFile) -> Generator[Progress, None, None]:
     steps = (Step((frame, Prediction(alpha)), 1) for frame, alpha in pairs)
     meter = ProgressMeter("render", count)
     timing = ResultTiming.of(job, clip, frames)
-    with open_output(job, clip, timing) as out:
+    numbers = object_numbers(job.active_prompts)[:1]  # the file has one matte a frame
+    with open_output(job, clip, timing, numbers) as out:
         windows = None
         if job.follows_subject(clip):
             windows = yield from _follow(job, clip, matte_file.read_mattes(clip, frames), meter)
         surveyed = yield from _survey(job, clip, lambda wanted: matte_file.read_at(clip, wanted), meter)
-        yield from _write_result(job, clip, timing, steps, meter, out, windows, surveyed)
+        yield from _write_result(
+            job, clip, timing, steps, meter, out, windows, surveyed, numbers=numbers
+        )
     _record_rendering(job, clip, meter.processed, meter.average)
 
 
@@ -184,12 +195,13 @@ def _write_result(
     windows: Windows | None = None,
     surveyed: Survey | None = None,
     matte_writer: Writer | None = None,
+    numbers: Sequence[int] = (1,),
 ) -> Generator[Progress, None, None]:
     """Render the frames of `steps` to `out`; model, compositing and encoding overlap."""
     review, notes = ReviewPoints(clip), fine_edges.missing_note(job)
     written = 0
     with (
-        Renderer(job, clip, timing, windows, surveyed) as renderer,
+        Renderer(job, clip, timing, windows, surveyed, numbers) as renderer,
         closing(prefetch(steps, _queue_depth(job, clip))) as predicted,
         closing(prefetch(renderer.render(predicted, matte_writer), _queue_depth(job, clip))) as rendered,
     ):

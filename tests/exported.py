@@ -31,6 +31,8 @@ def read(path: Path, form: Format, pixels: str = "rgb24", member: str = "foregro
         return _half(path, pixels, above=member == "foreground.mp4")
     if path.is_dir():
         return _sequence(path, pixels, form.codec)
+    if form.content == "objects":
+        member = "1.mkv"
     if form.container == "zip":
         folder = path.with_suffix(".unpacked")
         ZipFile(path).extractall(folder)

@@ -8,6 +8,11 @@ from fractions import Fraction
 from typing import Literal, get_args
 
 Quality = Literal["small", "balanced", "high", "best"]
+Content = Literal["picture", "matte", "pair", "stacked", "objects", "mask", "overlay"]
+"""The composite ("picture"), the matte alone, foreground and matte as two videos ("pair") or as one with the
+matte below ("stacked"), the mattes of the objects as a video each ("objects"), the matte as a mask of 0 and
+255 ("mask"), or the frame with its objects tinted ("overlay")."""
+
 QUALITIES: tuple[Quality, ...] = get_args(Quality)
 
 
@@ -61,9 +66,7 @@ class Format:
     high_pixel_format: str | None = None
     """Pixel format with more than 8 bits per sample; None if there is none."""
     high_alpha_pixel_format: str | None = None
-    content: Literal["picture", "matte", "pair", "stacked"] = "picture"
-    """The composite ("picture"), the matte alone, or foreground and matte: as two videos ("pair"), or in one
-    with the matte below ("stacked")."""
+    content: Content = "picture"
     max_rate: Fraction | None = None
     """Most frames per second that players show or timestamps resolve; excess frames are dropped."""
     max_encoder_rate: Fraction | None = None
@@ -109,6 +112,11 @@ class Format:
     def has_foreground(self) -> bool:
         """True if the format holds the foreground and the matte apart, over no background."""
         return self.content in ("pair", "stacked")
+
+    @property
+    def objects_apart(self) -> bool:
+        """True if the format needs the matte of each object, and not only their union."""
+        return self.content in ("objects", "overlay")
 
     def supports_high_bit_depth(self, alpha: bool) -> bool:
         """Return True if the format holds more than 8 bits per sample (with alpha if `alpha`)."""

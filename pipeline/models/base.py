@@ -49,6 +49,8 @@ class Prediction(NamedTuple):
     state: Callable[[], State] | None = None
     """Returns the state from which a stream continues behind this frame; to be called before the next
     prediction is requested. None: a stream cannot be continued from this frame."""
+    objects: tuple[Matte, ...] = ()
+    """Mattes of the objects whose union the matte is, in the plan's order; empty unless asked for."""
 
 
 class Model(Protocol):

@@ -51,22 +51,24 @@ def run_plan(
     lasting: bool = False,
     read: FrameReader = read_frames,
     device: FrameDevice | None = None,
+    apart: bool = False,
 ) -> Iterator[Step]:
     """Run the streams of every object and yield all frames in order, with the union of their mattes.
 
     With `only`, the clip is thinned to the frames of those pts. `high_bit_depth`, as in `read_frames`,
     applies to the frames yielded. Predictions that have to wait are stored in `folder`; with `lasting`, all
     are stored there and remain, and the next run of the same plan continues from them. `read` reads the
-    frames of forward streams, unless these and those that are yielded stay on a `device`.
+    frames of forward streams, unless these and those that are yielded stay on a `device`. With `apart`, the
+    predictions have the matte of each object, too.
     """
     runs = (
         (_ObjectRun(clip, stream, folder, number, only, high_bit_depth, lasting, read, device), segments)
         for number, segments in enumerate(plan)
     )
-    return _merge_objects([_run_object(own, segments) for own, segments in runs])
+    return _merge_objects([_run_object(own, segments) for own, segments in runs], apart)
 
 
-def _merge_objects(objects: list[Generator[Step, None, None]]) -> Iterator[Step]:
+def _merge_objects(objects: list[Generator[Step, None, None]], apart: bool) -> Iterator[Step]:
     """Merge the steps of several objects; none runs ahead of the others by a frame that is ready."""
     running: dict[int, Iterator[Step]] = dict(enumerate(objects))
     ready: dict[int, FramePrediction] = {}
@@ -88,7 +90,10 @@ def _merge_objects(objects: list[Generator[Step, None, None]]) -> Iterator[Step]
             if ready and running.keys() <= ready.keys():
                 # A frame of a damaged clip may be missing from one of them.
                 first = min(frame.pts for frame, _ in ready.values())
-                pair = _union([ready.pop(n) for n in list(ready) if ready[n][0].pts == first])
+                there = {n: ready.pop(n) for n in list(ready) if ready[n][0].pts == first}
+                pair = _union(list(there.values()))
+                if apart:
+                    pair = _with_objects(pair, [there.get(n) for n in range(len(objects))])
             if frames or pair is not None:
                 yield Step(pair, frames, resumed)
 
@@ -102,6 +107,13 @@ def _union(pairs: list[FramePrediction]) -> FramePrediction:
     counted = [prediction for prediction in predictions if prediction.prompted] or predictions
     matte = np.maximum.reduce([prediction.matte for prediction in predictions])
     return pairs[0][0], Prediction(matte, min(prediction.confidence for prediction in counted))
+
+
+def _with_objects(union: FramePrediction, pairs: list[FramePrediction | None]) -> FramePrediction:
+    """Return a frame's prediction with the mattes of its objects; an object that lacks the frame is empty."""
+    frame, prediction = union
+    mattes = (np.zeros_like(prediction.matte) if pair is None else pair[1].matte for pair in pairs)
+    return frame, prediction._replace(objects=tuple(mattes))
 
 
 @dataclass(frozen=True)

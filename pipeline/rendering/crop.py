@@ -278,8 +278,10 @@ class Windows:
         frame, prediction = pair
         left, top = self.corner(frame.pts)
         inside = slice(top, top + self.height), slice(left, left + self.width)
-        matte = np.ascontiguousarray(prediction.matte[inside])
-        return frame.crop(*inside), Prediction(matte, prediction.confidence)
+        matte, *objects = (
+            np.ascontiguousarray(each[inside]) for each in (prediction.matte, *prediction.objects)
+        )
+        return frame.crop(*inside), Prediction(matte, prediction.confidence, objects=tuple(objects))
 
 
 class WindowTracker:

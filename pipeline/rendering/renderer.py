@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import NamedTuple, Self
 
+import numpy as np
+
 from pipeline import formats
-from pipeline.arrays import DeviceImage, Pixels
+from pipeline.arrays import DeviceImage, Matte, Pixels
 from pipeline.clip import Clip
 from pipeline.compositing.background import Transparent
 from pipeline.compositing.canvas import multiply_alpha
@@ -19,8 +21,10 @@ from pipeline.languages.messages import Message
 from pipeline.propagation.predictions import FramePrediction
 from pipeline.propagation.run import Step
 from pipeline.rendering.crop import Windows
+from pipeline.rendering.masks import binarise, tint
 from pipeline.rendering.result import ResultTiming
 from pipeline.rendering.survey import Survey
+from pipeline.video.reading.frames import Frame
 from pipeline.video.writing.constant_rate import ConstantRate, LimitedRate
 from pipeline.video.writing.writer import Writer
 
@@ -43,11 +47,14 @@ class Renderer:
         timing: ResultTiming,
         windows: Windows | None = None,
         survey: Survey | None = None,
+        numbers: Sequence[int] = (1,),
     ) -> None:
         """Render the frames whole, or the parts of them in `windows`, which have the result's size.
 
-        `survey` is needed for a job whose light depends on one.
+        `survey` is needed for a job whose light depends on one. `numbers` are those of the job's objects, in the
+        order of the plan.
         """
+        self._numbers = numbers
         self._clip = clip
         self._windows = windows
         self._survey = survey
@@ -119,13 +126,22 @@ class Renderer:
     def _render_frame(self, pair: FramePrediction, pts: int) -> RenderedFrame:
         """Composite one frame; `pts` is the result's."""
         frame, prediction = pair
-        if self._format.content == "matte":
-            return RenderedFrame(
-                pts, multiply_alpha(adjust_edges(prediction.matte, self._edges), frame.alpha)
-            )
+        content = self._format.content
+        if content in ("matte", "mask"):
+            alpha = self._adjust(prediction.matte, frame)
+            return RenderedFrame(pts, binarise(alpha) if content == "mask" else alpha)
+        if self._format.objects_apart:
+            mattes = [self._adjust(matte, frame) for matte in prediction.objects or (prediction.matte,)]
+            if content == "objects":
+                return RenderedFrame(pts, np.stack(mattes, axis=2))
+            return RenderedFrame(pts, tint(frame.image, mattes, self._numbers))
         # A moving background runs by the result's times, also while a frame is repeated.
         seconds = pts * self._timing.tick
         if self._retimed is not None:
             seconds += self._timing.begin * self._clip.time_base
         surveyed = UNSURVEYED if self._survey is None else self._survey.light_at(frame.pts, float(seconds))
         return RenderedFrame(pts, self._compose.composite(frame, prediction.matte, float(seconds), surveyed))
+
+    def _adjust(self, matte: Matte, frame: Frame) -> Matte:
+        """Return the alpha of a frame's matte with its edges adjusted, transparent where the frame is."""
+        return multiply_alpha(adjust_edges(matte, self._edges), frame.alpha)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from pipeline.clip import Clip
 from pipeline.compositing.background import Footage, Transparent
 from pipeline.job import Job
 from pipeline.keys import result_bounds
+from pipeline.rendering.masks import matte_names
 from pipeline.video.audio.audio_read import AudioRange
 from pipeline.video.labels import Labels
 from pipeline.video.reading.index_cache import load_index
@@ -47,8 +49,8 @@ class ResultTiming(NamedTuple):
         return cls(begin, stop, clip.time_base)
 
 
-def open_output(job: Job, clip: Clip, timing: ResultTiming) -> Output:
-    """Open the job's output for writing, with its sound and labels."""
+def open_output(job: Job, clip: Clip, timing: ResultTiming, numbers: Sequence[int] = (1,)) -> Output:
+    """Open the job's output for writing, with its sound and labels; `numbers` are those of its objects."""
     length = (timing.stop - timing.begin) * clip.time_base
     size = job.result_size(clip)
     if timing.rate is not None:
@@ -69,6 +71,7 @@ def open_output(job: Job, clip: Clip, timing: ResultTiming) -> Output:
         quality=job.quality,
         hardware=job.hardware,
         labels=_read_labels(job, clip, timing),
+        mattes=matte_names(numbers, job.objects),
     )
 
 

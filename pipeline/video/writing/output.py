@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from pipeline.arrays import DeviceImage, Pixels
 from pipeline.formats import Format, Quality
@@ -13,10 +14,10 @@ from pipeline.video.audio.audio_mux import AudioRange
 from pipeline.video.hardware import has_hardware_encoder
 from pipeline.video.labels import Labels
 from pipeline.video.writing.image_sequence import ImageSequenceWriter
-from pipeline.video.writing.pair import PairWriter
 from pipeline.video.writing.stacked import StackedWriter
 from pipeline.video.writing.still import StillWriter
 from pipeline.video.writing.timing import StreamSpec
+from pipeline.video.writing.videos import PAIR, VideosWriter
 from pipeline.video.writing.writer import Writer
 
 
@@ -49,49 +50,34 @@ def create_output(
     metadata: dict[str, str] | None = None,
     labels: Labels | None = None,
     options: dict[str, str] | None = None,
+    mattes: Sequence[str] = ("1.mkv",),
 ) -> Output:
     """Create the writer of a format; `sound` and the times of `labels` start at the result's second 0.
 
     Its frames are `[H, W, 3]` RGB or, with alpha and where foreground and matte are apart, `[H, W, 4]`
-    straight RGBA, for a matte `[H, W]` grey; uint8 or, with `high_bit_depth`, uint16 over the whole range.
+    straight RGBA, for a matte or a mask `[H, W]` grey, and `[H, W, N]` for the mattes of objects, whose files
+    are called `mattes`; uint8 or, with `high_bit_depth`, uint16 over the whole range.
     """
-    if form.content == "matte":
+    if form.content in ("matte", "objects", "mask", "overlay"):
         alpha = False
     notes: tuple[Message, ...] = ()
     if hardware:
         form, notes = _choose_encoder(form, shape.width, shape.height, high_bit_depth)
-    made: Writer | ImageSequenceWriter | PairWriter | StackedWriter | StillWriter
+    encoding: Any = {"quality": quality, "metadata": metadata, "labels": labels, "options": options}
+    made: Writer | ImageSequenceWriter | VideosWriter | StackedWriter | StillWriter
     if form.still:
         made = StillWriter(path, form, alpha=alpha, high_bit_depth=high_bit_depth, quality=quality)
     elif form.sequence:
         made = ImageSequenceWriter(
             path, form, shape, alpha=alpha, high_bit_depth=high_bit_depth, quality=quality
         )
-    elif form.has_foreground:
-        kind: type[PairWriter] | type[StackedWriter] = PairWriter if form.content == "pair" else StackedWriter
-        made = kind(
-            path,
-            form,
-            shape,
-            sound=sound,
-            quality=quality,
-            metadata=metadata,
-            labels=labels,
-            options=options,
-        )
+    elif form.content in ("pair", "objects"):
+        names = PAIR if form.content == "pair" else mattes
+        made = VideosWriter(path, form, shape, names, sound=sound, **encoding)
+    elif form.content == "stacked":
+        made = StackedWriter(path, form, shape, sound=sound, **encoding)
     else:
-        made = Writer(
-            path,
-            form,
-            shape,
-            alpha=alpha,
-            high_bit_depth=high_bit_depth,
-            sound=sound,
-            quality=quality,
-            metadata=metadata,
-            labels=labels,
-            options=options,
-        )
+        made = Writer(path, form, shape, alpha=alpha, high_bit_depth=high_bit_depth, sound=sound, **encoding)
     made.notes += notes
     return made
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from db.models import State
 from pipeline import prompts
-from pipeline.formats import Quality
+from pipeline.formats import Content, Quality
 from pipeline.job import Sound
 from ui.server.api.look.base import STRICT as STRICT
 from ui.server.api.look.base import Schema as Schema
@@ -94,8 +94,9 @@ class Format(Schema):
     """Its name, in the language of `Accept-Language`."""
     suffix: str
     media_type: str
-    content: Literal["picture", "matte", "pair", "stacked"]
-    """The video over its background, the matte alone, foreground and matte apart, or one above the other."""
+    content: Content
+    """The video over its background ("picture"), the matte alone, foreground and matte apart ("pair") or one
+    above the other ("stacked"), the matte of each object, masks of 0 and 255, or tinted frames."""
     alpha: bool
     """True if it may be transparent."""
     sound: bool
