@@ -152,9 +152,7 @@ def render(job: Job, matte_file: MatteFile) -> Generator[Progress, None, None]:
         if job.follows_subject(clip):
             windows = yield from _follow(job, clip, matte_file.read_mattes(clip, frames), meter)
         surveyed = yield from _survey(job, clip, lambda wanted: matte_file.read_at(clip, wanted), meter)
-        yield from _write_result(
-            job, clip, timing, steps, meter, out, windows, surveyed, numbers=numbers
-        )
+        yield from _write_result(job, clip, timing, steps, meter, out, windows, surveyed, numbers=numbers)
     _record_rendering(job, clip, meter.processed, meter.average)
 
 

@@ -299,6 +299,7 @@ FORMATS: dict[str, Format] = {
             alpha_pixel_format=None,
             content="overlay",
         ),
+        replace(_GIF, key="process", label="Process · GIF", alpha_pixel_format=None, content="process"),
         Format(
             key="png-still",
             bytes_per_pixel=4.0,

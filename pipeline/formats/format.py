@@ -8,10 +8,11 @@ from fractions import Fraction
 from typing import Literal, get_args
 
 Quality = Literal["small", "balanced", "high", "best"]
-Content = Literal["picture", "matte", "pair", "stacked", "objects", "mask", "overlay"]
+Content = Literal["picture", "matte", "pair", "stacked", "objects", "mask", "overlay", "process"]
 """The composite ("picture"), the matte alone, foreground and matte as two videos ("pair") or as one with the
 matte below ("stacked"), the mattes of the objects as a video each ("objects"), the matte as a mask of 0 and
-255 ("mask"), or the frame with its objects tinted ("overlay")."""
+255 ("mask"), the frame with its objects tinted ("overlay"), or frame, matte, cut-out and result side by side
+("process")."""
 
 QUALITIES: tuple[Quality, ...] = get_args(Quality)
 
@@ -107,6 +108,11 @@ class Format:
     def needs_background(self) -> bool:
         """True if the background cannot be transparent: the format holds neither alpha nor a matte."""
         return not self.alpha and self.content == "picture"
+
+    @property
+    def composited(self) -> bool:
+        """True if the format shows the composite."""
+        return self.content in ("picture", "process")
 
     @property
     def has_foreground(self) -> bool:

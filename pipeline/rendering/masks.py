@@ -1,4 +1,4 @@
-"""Results that show masks: the matte of each object, binary masks, and tinted frames."""
+"""Results that show masks: the matte of each object, binary masks, tinted frames, and the process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import cv2
 import numpy as np
 
-from pipeline.arrays import Image, Matte
+from pipeline.arrays import Image, Matte, Pixels
 from pipeline.prompts import Object, Prompt, group_by_object
 
 TINTS = (
@@ -18,6 +18,9 @@ TINTS = (
 """The colour of each object (RGB), by its number from 1; then from the start."""
 
 _OPACITY = 0.5
+_SQUARES = 40
+"""Number of a chequerboard's squares along its longer side."""
+_SQUARE_GREYS = (110, 150)
 
 
 def binarise(matte: Matte) -> Matte:
@@ -32,6 +35,35 @@ def tint(image: Image, mattes: Iterable[Matte], numbers: Iterable[int]) -> Image
         share = matte[..., None] * np.float32(_OPACITY / 255)
         image = np.rint(image + share * (colour - image)).astype(np.uint8)
     return image
+
+
+def show_process(image: Image, matte: Matte, cut_out: Pixels, result: Pixels) -> Image:
+    """Return a frame, its matte, its cut-out and its result in the quarters of a picture of their size.
+
+    `image` is `[H, W, 3]` RGB and `matte` `[H, W]`; `cut_out` is `[H, W, 4]` straight RGBA, as `result` may
+    be, and is shown on a chequerboard. All are uint8.
+    """
+    height, width = matte.shape
+    grey = np.asarray(cv2.cvtColor(matte, cv2.COLOR_GRAY2RGB), np.uint8)
+    shown = np.zeros((height, width, 3), np.uint8)
+    rows, columns = ((slice(size // 2), slice(size // 2, size)) for size in (height, width))
+    quarters = ((row, column) for row in rows for column in columns)
+    for place, panel in zip(quarters, (image, grey, cut_out, result), strict=True):
+        down, across = shown[place].shape[:2]
+        if down and across:
+            opaque = _over_chequerboard(panel) if panel.shape[2] == 4 else panel
+            shown[place] = cv2.resize(opaque, (across, down), interpolation=cv2.INTER_AREA)
+    return shown
+
+
+def _over_chequerboard(image: Pixels) -> Pixels:
+    """Composite `[H, W, 4]` straight RGBA, uint8, on grey squares."""
+    height, width = image.shape[:2]
+    side = max(1, max(height, width) // _SQUARES)
+    odd = (np.arange(height)[:, None] // side + np.arange(width) // side) % 2
+    squares = np.where(odd[..., None], np.float32(_SQUARE_GREYS[0]), np.float32(_SQUARE_GREYS[1]))
+    share = image[..., 3:] * np.float32(1 / 255)
+    return np.asarray(np.rint(squares + share * (image[..., :3] - squares)), np.uint8)
 
 
 def object_numbers(prompts: Iterable[Prompt]) -> list[int]:

@@ -21,11 +21,12 @@ from pipeline.languages.messages import Message
 from pipeline.propagation.predictions import FramePrediction
 from pipeline.propagation.run import Step
 from pipeline.rendering.crop import Windows
-from pipeline.rendering.masks import binarise, tint
+from pipeline.rendering.masks import binarise, show_process, tint
 from pipeline.rendering.result import ResultTiming
 from pipeline.rendering.survey import Survey
 from pipeline.video.reading.frames import Frame
 from pipeline.video.writing.constant_rate import ConstantRate, LimitedRate
+from pipeline.video.writing.encoder_frames import to_host
 from pipeline.video.writing.writer import Writer
 
 
@@ -51,8 +52,8 @@ class Renderer:
     ) -> None:
         """Render the frames whole, or the parts of them in `windows`, which have the result's size.
 
-        `survey` is needed for a job whose light depends on one. `numbers` are those of the job's objects, in the
-        order of the plan.
+        `survey` is needed for a job whose light depends on one. `numbers` are those of the job's objects, in
+        the order of the plan.
         """
         self._numbers = numbers
         self._clip = clip
@@ -66,6 +67,7 @@ class Renderer:
         cut_out = self._format.has_foreground
         background, light = (Transparent(), NONE) if cut_out else (job.background, job.light)
         self._compose = open_composer(background, *job.result_size(clip), job.edges, light)
+        self._cut_out = open_composer(Transparent(), *job.result_size(clip), job.edges)
         length = (timing.stop - timing.begin) * clip.time_base
         self._retimed: ConstantRate[FramePrediction] | LimitedRate[FramePrediction] | None = None
         if timing.rate is not None:
@@ -135,12 +137,21 @@ class Renderer:
             if content == "objects":
                 return RenderedFrame(pts, np.stack(mattes, axis=2))
             return RenderedFrame(pts, tint(frame.image, mattes, self._numbers))
+        composite = self._composite(frame, prediction.matte, pts)
+        if content == "process":
+            alpha = self._adjust(prediction.matte, frame)
+            cut = self._cut_out(frame.image, prediction.matte, 0, frame.alpha)
+            return RenderedFrame(pts, show_process(frame.image, alpha, cut, to_host(composite)))
+        return RenderedFrame(pts, composite)
+
+    def _composite(self, frame: Frame, matte: Matte, pts: int) -> Pixels | DeviceImage:
+        """Composite one frame over the background; `pts` is the result's."""
         # A moving background runs by the result's times, also while a frame is repeated.
         seconds = pts * self._timing.tick
         if self._retimed is not None:
             seconds += self._timing.begin * self._clip.time_base
         surveyed = UNSURVEYED if self._survey is None else self._survey.light_at(frame.pts, float(seconds))
-        return RenderedFrame(pts, self._compose.composite(frame, prediction.matte, float(seconds), surveyed))
+        return self._compose.composite(frame, matte, float(seconds), surveyed)
 
     def _adjust(self, matte: Matte, frame: Frame) -> Matte:
         """Return the alpha of a frame's matte with its edges adjusted, transparent where the frame is."""

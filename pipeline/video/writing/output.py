@@ -58,7 +58,7 @@ def create_output(
     straight RGBA, for a matte or a mask `[H, W]` grey, and `[H, W, N]` for the mattes of objects, whose files
     are called `mattes`; uint8 or, with `high_bit_depth`, uint16 over the whole range.
     """
-    if form.content in ("matte", "objects", "mask", "overlay"):
+    if form.content in ("matte", "objects", "mask", "overlay", "process"):
         alpha = False
     notes: tuple[Message, ...] = ()
     if hardware:

@@ -5,16 +5,18 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
+from pipeline.compositing.background import Colour
 from pipeline.compositing.edges import Edges
 from pipeline.job import Job
 from pipeline.matte import MatteFile
 from pipeline.process import process
 from pipeline.prompts import Object, Point, Prompt
 from pipeline.propagation import resume
-from pipeline.rendering.masks import TINTS, binarise, matte_names, tint
+from pipeline.rendering.masks import TINTS, binarise, matte_names, show_process, tint
 from pipeline.video.reading.probe import probe_clip
 from tests import ffprobe
 
@@ -140,6 +142,48 @@ def test_objects_are_tinted_on_the_frame(job: Job, key: str) -> None:
         mixed = (frame[32, x] + TINTS[number - 1]) / 2
         assert np.abs(shown[32, x] - mixed).max() < 16
     assert np.abs(shown[32, 31] - frame[32, 31]).max() < 16
+
+
+def test_the_process_is_shown_in_quarters(clip_path: Path, tmp_path: Path) -> None:
+    job = Job(
+        clip_path,
+        tmp_path / "o.gif",
+        model="threshold",
+        format="process",
+        background=Colour(20, 90, 160),
+        quality="best",
+        end=0.25,
+    )
+    run(job)
+    shown = ffprobe.frames(job.output)[0]
+    whole = {}
+    for key, suffix in (("png", ""), ("mask", "")):
+        other = tmp_path / key
+        run(replace(job, format=key, output=other.with_suffix(suffix)))
+        whole[key] = ffprobe.frames(other / "000000.png")[0]
+    frame = ffprobe.frames(clip_path)[0]
+    height, width = frame.shape[0] // 2, frame.shape[1] // 2
+    assert shown.shape == frame.shape
+    quarters = shown[:height, :width], shown[:height, width:], shown[height:, :width], shown[height:, width:]
+
+    def apart(quarter: np.ndarray, truth: np.ndarray) -> float:
+        small = cv2.resize(truth, (width, height), interpolation=cv2.INTER_AREA)
+        return float(np.abs(quarter[:height, :width].astype(int) - small).mean())
+
+    assert apart(quarters[0], frame) < 6
+    assert apart(quarters[3], whole["png"]) < 6
+    inside = whole["mask"][::2, ::2, 0][:height, :width] == 255
+    assert quarters[1][inside].mean() > 200 and quarters[1][~inside].mean() < 30
+    cut = quarters[2].astype(int)
+    assert np.abs(cut[inside] - quarters[0][inside]).mean() < 12
+    assert 100 < cut[~inside].mean() < 160 and np.ptp(cut[~inside], axis=1).mean() < 12
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (3, 2)])
+def test_the_process_of_small_frames_has_their_size(size: tuple[int, int]) -> None:
+    image = np.full((*size, 3), 9, np.uint8)
+    cut = np.full((*size, 4), 7, np.uint8)
+    assert show_process(image, image[..., 0], cut, cut).shape == image.shape
 
 
 def test_a_tint_is_as_strong_as_the_matte() -> None:
