@@ -282,7 +282,8 @@ def _prepare(options: argparse.Namespace) -> Job:
     job.check(clip)  # before hundreds of megabytes are fetched for it
     print_remarks(clip)
     card = models.card(job.model)
-    if job.weights is None and MatteFile.find(job.matte, matte_key(job)) is None:
+    kept = MatteFile.find(job.matte, matte_key(job)) if job.takes_kept_matte else None
+    if job.weights is None and kept is None:
         fetch_weights(card, options)
     elif options.accept_licence:
         acknowledge(card)

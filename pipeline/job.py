@@ -193,6 +193,12 @@ class Job:
         off = {item.number for item in self.objects if not item.on}
         return tuple(prompt for prompt in self.prompts if prompt.object not in off)
 
+    @property
+    def takes_kept_matte(self) -> bool:
+        """True if a kept matte is enough for the result; of several objects it is the union only."""
+        apart = formats.by_key(self.format).objects_apart
+        return not (apart and len(prompts.group_by_object(self.active_prompts)) > 1)
+
     def result_size(self, clip: Clip) -> tuple[int, int]:
         """Return width and height of the result, in pixels, before the format pads them."""
         if self.crop is None:

@@ -63,10 +63,7 @@ def process(job: Job) -> Generator[Progress, None, None]:
     job.check(clip)
     device = devices.frame_device(job.device, job.decoder)
     frames, key = pts_range(job, clip), matte_key(job)
-    apart = formats.by_key(job.format).objects_apart
-    # What is kept is the union of the objects' mattes.
-    several = apart and len(object_numbers(job.active_prompts)) > 1
-    matte_file = None if several else MatteFile.find(job.matte, key)
+    matte_file = MatteFile.find(job.matte, key) if job.takes_kept_matte else None
     if matte_file is not None and matte_file.covers(*frames):
         resume.clear(matte_file)  # left if the run that made it was killed at its end
         yield from render(job, matte_file)
@@ -114,7 +111,7 @@ def process(job: Job) -> Generator[Progress, None, None]:
             high_bit_depth=high_bit_depth,
             lasting=twice or job.matte is not None,
             device=device,
-            apart=apart,
+            apart=formats.by_key(job.format).objects_apart,
         )
         if twice:
             steps = (step._replace(frames=int(step.pair is not None), resumed=0) for step in steps)

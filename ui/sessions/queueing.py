@@ -93,7 +93,7 @@ class RunQueue:
         output = session.folder / f"{RESULT_PREFIX}{uuid4().hex[:8]}{form.suffix}"
         job = replace(session.effective_job, output=output)
         job.check(session.clip)
-        if self._frames.has_matte(session):
+        if job.takes_kept_matte and self._frames.has_matte(session):
             return job, None  # most of the work is done, and the rest has not been measured
         models.check_loadable(models.card(job.model), job.weights)
         session.check_licence()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
 from typing import cast
 
@@ -19,6 +21,12 @@ from pipeline.video.colour.tonemap import PRIMARIES, WHITE_POINT, srgb_to_light
 _BT709 = (*(part for colour in PRIMARIES[1] for part in colour), *WHITE_POINT)
 _MOST = 2**31 - 1
 """Largest numerator and denominator of a rational attribute."""
+
+_THREADS = 4
+"""Number of frames that are encoded at a time: OpenEXR releases Python's lock while it compresses."""
+
+_ROWS = 64
+"""Rows converted at a time, so that floats take little memory."""
 
 
 class ExrEncoder:
@@ -38,22 +46,43 @@ class ExrEncoder:
             "chromaticities": _BT709,
             "framesPerSecond": rate.limit_denominator(_MOST // max(1, int(rate) + 1)),
         }
-        self._curves: dict[int, NDArray[np.float32]] = {}
+        self._curves = {kind: _tabulate(kind) for kind in (np.uint8, np.uint16)}
+        self._threads = ThreadPoolExecutor(_THREADS, "exr")
+        self._waiting: deque[Future[bytes]] = deque()
 
     def encode(self, image: Pixels, pts: int) -> Iterable[bytes]:
-        """Return the file of `[H, W, 3]` RGB or `[H, W, 4]` straight RGBA, uint8 or uint16."""
-        light = np.take(self._curve(image), image[..., :3])
-        names, channels = "RGB", light
-        if image.shape[2] == 4:
-            alpha = image[..., 3:] / np.float32(np.iinfo(image.dtype).max)
-            names, channels = "RGBA", np.concatenate((light * alpha, alpha), axis=2)
-        data = io.BytesIO()
-        OpenEXR.File(dict(self._header), {names: channels.astype(np.float16)}).write(data)
-        return (data.getvalue(),)
+        """Take `[H, W, 3]` RGB or `[H, W, 4]` straight RGBA, uint8 or uint16; return files that are done."""
+        self._waiting.append(self._threads.submit(self._encode, image.copy()))
+        return self._take(but=_THREADS)
 
     def flush(self) -> Iterable[bytes]:
-        """Return the files that are not written yet: none."""
-        return ()
+        """Return the files that are not returned yet."""
+        return self._take()
+
+    def _take(self, but: int = 0) -> Iterator[bytes]:
+        """Wait for the oldest files and yield them, but for so many."""
+        while len(self._waiting) > but:
+            yield self._waiting.popleft().result()
+
+    def close(self) -> None:
+        """Give up the frames that are still being encoded."""
+        self._threads.shutdown(cancel_futures=True)
+
+    def _encode(self, image: Pixels) -> bytes:
+        names = "RGB" if image.shape[2] == 3 else "RGBA"
+        channels = np.empty(image.shape, np.float16)
+        curve, most = self._curves[image.dtype.type], np.float32(np.iinfo(image.dtype).max)
+        for top in range(0, len(image), _ROWS):
+            rows, into = image[top : top + _ROWS], channels[top : top + _ROWS]
+            light = np.take(curve, rows[..., :3])
+            if names == "RGBA":
+                alpha = rows[..., 3:] / most
+                light *= alpha
+                into[..., 3:] = alpha
+            into[..., :3] = light
+        data = io.BytesIO()
+        OpenEXR.File(dict(self._header), {names: channels}).write(data)
+        return data.getvalue()
 
     def decode(self, data: bytes) -> NDArray[np.float32]:
         """Decode a written file by FFmpeg: `[H, W, 3]` or `[H, W, 4]`; raises RunError if that fails."""
@@ -64,9 +93,7 @@ class ExrEncoder:
             return cast(NDArray[np.float32], planes.to_ndarray())
         raise RunError("writing.first_picture")
 
-    def _curve(self, image: Pixels) -> NDArray[np.float32]:
-        """Return the light of each sample of the image's type."""
-        count = np.iinfo(image.dtype).max + 1
-        if count not in self._curves:
-            self._curves[count] = srgb_to_light(np.linspace(0, 1, count)).astype(np.float32)
-        return self._curves[count]
+
+def _tabulate(kind: type[np.uint8 | np.uint16]) -> NDArray[np.float32]:
+    """Return the light of each sample of this type."""
+    return srgb_to_light(np.linspace(0, 1, np.iinfo(kind).max + 1)).astype(np.float32)

@@ -41,6 +41,9 @@ class PictureEncoder(Protocol):
     def flush(self) -> Iterable[bytes | memoryview]:
         """Return the files that are not returned yet."""
 
+    def close(self) -> None:
+        """Give up the frames that are still being encoded."""
+
     def decode(self, data: bytes) -> NDArray[Any]:
         """Decode a written file: `[H, W]` or `[H, W, C]`, alpha last; raises RunError if that fails."""
 
@@ -112,6 +115,7 @@ class ImageSequenceWriter:
                         verify_content(self.path.name, self._expected_content(), self._read_content())
                     self._archive.commit()
         finally:
+            self._encoder.close()
             self._archive.discard()
 
     def _expected_content(self) -> Content:

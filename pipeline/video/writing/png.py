@@ -40,6 +40,9 @@ class PngEncoder:
         """Return the files that are not written yet."""
         return self._write(None)
 
+    def close(self) -> None:
+        """Nothing is left behind: FFmpeg ends its threads with the encoder."""
+
     def decode(self, data: bytes) -> Pixels:
         """Decode a written file: `[H, W, 3]` BGR or `[H, W, 4]` BGRA; raises RunError if that fails."""
         return decode_image(data)

@@ -7,6 +7,7 @@ import io
 import shutil
 import signal
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -685,6 +686,28 @@ def test_objects_have_colours_and_can_be_switched_off(service: SessionService, p
     with pytest.raises(InputError, match="switched off"):
         service.choices.save_marks(pointed, marks, [{"number": 1, "on": False}, {"number": 2, "on": False}])
         service.run(pointed)
+
+
+def test_mattes_of_several_objects_need_the_model_though_a_matte_is_kept(
+    service: SessionService, pointed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marks = [lone(40, 45), lone(110, 45, object=2)]
+    service.choices.save_marks(pointed, marks, [{"number": 1, "name": "Man"}, {"number": 2}])
+    service.run(pointed)
+    assert service.frames.has_matte(finished(service, pointed))
+    service.choices.choose_format(pointed, "objects")
+    asked: list[str] = []
+    monkeypatch.setattr(models, "check_loadable", lambda card, weights: asked.append(card.key))
+    service.run(pointed)
+    done = finished(service, pointed)
+    assert asked == ["pointing"]
+    path, _, name = service.result(pointed, str(done.row.results[0].id))
+    assert name.endswith("-objects.zip") and zipfile.ZipFile(path).namelist() == ["1-Man.mkv", "2.mkv"]
+    service.choices.save_marks(pointed, marks, [{"number": 1}, {"number": 2, "on": False}])
+    service.run(pointed)
+    finished(service, pointed)
+    service.run(pointed)  # of one object the kept matte is enough
+    assert asked == ["pointing"] * 2 and finished(service, pointed).row.results
 
 
 def test_a_mark_on_one_object_does_not_recompute_the_others(service: SessionService, pointed: str) -> None:

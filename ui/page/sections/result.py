@@ -311,10 +311,12 @@ def _sound_choices(language: str, *, own: bool) -> list[tuple[str, str]]:
 
 
 def _can_run(session: Session, frames: FrameClient) -> bool:
-    """Return True if the model has all that it needs and its licence is acknowledged, or the matte exists."""
+    """Return True if the model has all that it needs and its licence is acknowledged, or if it is not run."""
     card = models.card(session.job.model)
     lacks_matte = card.given and session.job.matte_in is None
-    return (card.present and session.licensed and not lacks_matte) or frames.has_matte(session)
+    return (card.present and session.licensed and not lacks_matte) or (
+        session.effective_job.takes_kept_matte and frames.has_matte(session)
+    )
 
 
 def _run_status(session: Session, service: SessionService, language: str) -> str:

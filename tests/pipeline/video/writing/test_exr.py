@@ -1,6 +1,8 @@
 """EXR sequences: read back by FFmpeg, whose decoder shares no code with what writes them."""
 
 import struct
+import threading
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from zipfile import ZipFile
@@ -14,8 +16,10 @@ from pipeline.formats import by_key
 from pipeline.job import Job
 from pipeline.process import process
 from pipeline.video.writing.exr import ExrEncoder
-from tests import ffprobe
-from tests.pipeline.video.writing.test_writer import save
+from pipeline.video.writing.output import create_output
+from pipeline.video.writing.timing import StreamSpec
+from tests import exported, ffprobe
+from tests.pipeline.video.writing.test_writer import RATE, save
 
 FORM = by_key("exr")
 
@@ -77,19 +81,46 @@ def test_the_header_has_colours_rate_and_halves(tmp_path: Path, alpha: bool, nam
 
 @pytest.mark.parametrize("rate", [Fraction(10**12 + 1, 10**10), Fraction(1, 1001), Fraction(240)])
 def test_any_rate_fits_the_header(rate: Fraction) -> None:
-    (data,) = ExrEncoder(rate).encode(np.zeros((1, 1, 3), np.uint8), 0)
+    encoder = ExrEncoder(rate)
+    assert not list(encoder.encode(np.zeros((1, 1, 3), np.uint8), 0))
+    (data,) = encoder.flush()
+    encoder.close()
     above, below = struct.unpack("<iI", attributes(data)["framesPerSecond"][1])
     assert above / below == pytest.approx(float(rate), rel=1e-6)
 
 
 def test_a_damaged_picture_fails_verification(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    encode = ExrEncoder.encode
-    monkeypatch.setattr(
-        ExrEncoder, "encode", lambda self, image, pts: [data[:300] for data in encode(self, image, pts)]
-    )
+    encode = ExrEncoder._encode
+    monkeypatch.setattr(ExrEncoder, "_encode", lambda self, image: encode(self, image)[:300])
     with pytest.raises(RunError):
         save(tmp_path / "out.zip", [np.zeros((64, 64, 3), np.uint8)], FORM)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_error_of_the_encoder_ends_its_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: ExrEncoder, image: np.ndarray) -> bytes:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(ExrEncoder, "_encode", fail)
+    with pytest.raises(ZeroDivisionError):
+        save(tmp_path / "out.zip", [np.zeros((64, 64, 3), np.uint8)] * 20, FORM)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("exr")]
+    assert not list(tmp_path.iterdir())
+
+
+def test_frames_keep_their_order_and_are_copied(tmp_path: Path) -> None:
+    image = np.zeros((32, 32, 3), np.uint8)
+
+    def frames() -> Iterator[np.ndarray]:
+        for level in range(0, 240, 10):  # in one array, as a reader may use it again
+            image[:] = level
+            yield image
+
+    with create_output(tmp_path / "out", FORM, StreamSpec(32, 32, *RATE)) as output:
+        for number, frame in enumerate(frames()):
+            output.write(frame, number)
+    read = exported.read(tmp_path / "out", FORM).pictures
+    assert read[:, 5, 5, 0].tolist() == list(range(0, 240, 10))
 
 
 def test_a_folder_of_an_earlier_sequence_is_replaced(tmp_path: Path) -> None:
