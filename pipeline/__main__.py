@@ -202,10 +202,17 @@ def _build_job(options: argparse.Namespace) -> Job:
         hardware=options.hardware,
         decoder=options.decoder,
         crop=getattr(options, "crop", None),
-        light=Light(options.shadow, options.wrap, *options.match),
+        light=_light(options),
         edges=Edges(not options.no_clean_edges, options.grow, options.feather, options.despill),
         **cut,
     )
+
+
+def _light(options: argparse.Namespace) -> Light:
+    """Return the shadow and the light that are asked for."""
+    drawn, kept = options.shadow
+    match, match_to = options.match
+    return Light(drawn, options.wrap, kept, match, match_to)
 
 
 def _borrowed_matte(options: argparse.Namespace) -> BorrowedMatte | None:
@@ -316,7 +323,7 @@ def _preview(options: argparse.Namespace) -> None:
             surveyed = UNSURVEYED
             if job.is_surveyed:
                 alone = survey.survey_frame(job, clip, frame, prediction.matte)
-                surveyed = alone.light_at(frame.pts, seconds)
+                surveyed = alone.light_at(frame, prediction.matte)
             picture = Image.fromarray(compose(frame.image, prediction.matte, seconds, frame.alpha, surveyed))
             with replacing(options.output) as part:
                 picture.save(part, format="PNG")

@@ -212,9 +212,10 @@ class Job:
     @property
     def is_surveyed(self) -> bool:
         """True if the light of the result depends on a survey of the clip, see `rendering.survey`."""
-        # A cut-out has no background to match, and a blurred one has the subject's own light.
+        # A cut-out has no background to match, and a blurred one has the subject's own light and shadow.
+        kept = self.light.keep > 0 and not isinstance(self.background, Blur)
         matched = self.light.match > 0 and not isinstance(self.background, Transparent | Blur)
-        return matched and formats.by_key(self.format).composited
+        return (kept or matched) and formats.by_key(self.format).composited
 
     def high_bit_depth(self, clip: Clip) -> bool:
         """Return True if the result has more than 8 bits: the video has them and the format supports them."""

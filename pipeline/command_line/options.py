@@ -127,9 +127,11 @@ def add_render_options(parser: argparse.ArgumentParser, crop: bool = True) -> No
     )
     parser.add_argument(
         "--shadow",
-        metavar="cast[:ANGLE,LENGTH,SOFTNESS,STRENGTH]",
+        metavar="keep[:STRENGTH]|cast[:ANGLE,LENGTH,SOFTNESS,STRENGTH]",
         type=_shadow,
-        help="draw a shadow: where it falls (0 right, 90 back, 180 left), then shares from 0 to 1",
+        default=(None, NONE.keep),
+        help="keep the shadow that was filmed, from 0 to 2, or draw one: where it falls (0 right, 90 back, "
+        "180 left), then shares from 0 to 1",
     )
     parser.add_argument(
         "--wrap", metavar="STRENGTH", type=float, default=0.0, help="the background's light on edges, 0 to 1"
@@ -156,17 +158,22 @@ def add_rate_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _shadow(text: str) -> Shadow:
-    """Parse `cast` or `cast:60,0.5,0.4,0.5`; numbers at the end may be left out."""
+def _shadow(text: str) -> tuple[Shadow | None, float]:
+    """Parse `keep`, `keep:0.8`, `cast` or `cast:60,0.5,0.4,0.5`; numbers at the end may be left out.
+
+    Return the shadow to draw, and the strength of the one to keep.
+    """
     kind, _, numbers = text.partition(":")
     try:
         values = [float(number) for number in numbers.split(",")] if numbers else []
+        if kind == "keep" and len(values) <= 1:
+            return None, values[0] if values else 1.0
         if kind != "cast":
             raise ValueError(kind)
-        return Shadow(*values)
+        return Shadow(*values), NONE.keep
     except (TypeError, ValueError):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no shadow: write cast, or cast:ANGLE,LENGTH,SOFTNESS,STRENGTH"
+            f"{text!r} is no shadow: write keep, keep:STRENGTH, cast, or cast:ANGLE,LENGTH,SOFTNESS,STRENGTH"
         ) from None
 
 

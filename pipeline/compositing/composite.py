@@ -25,6 +25,7 @@ from pipeline.compositing.light import (
     Light,
     cast_shadow,
     darken,
+    join_shades,
     lay_over_shade,
     wrap_light,
 )
@@ -72,7 +73,8 @@ class Composer:
             subject = despill(subject, self._edges.despill)
         if surveyed.subject is not None:
             subject = recolour(subject, surveyed.subject)
-        shade = None if self._light.shadow is None else cast_shadow(alpha, self._light.shadow)
+        drawn = None if self._light.shadow is None else cast_shadow(alpha, self._light.shadow)
+        shade = join_shades(drawn, surveyed.shade)
         if self._backdrop is None:
             cut = cut_out(subject, alpha)
             return cut if shade is None else lay_over_shade(cut, shade)

@@ -8,7 +8,15 @@ from pipeline.arrays import DeviceImage, DeviceMatte, Matte, Pixels
 from pipeline.compositing.backdrop import Backdrop, BlurBackdrop
 from pipeline.compositing.device_foreground import estimate_foreground
 from pipeline.compositing.edges import Edges
-from pipeline.compositing.light import UNSURVEYED, FrameLight, Light, cast_shadow, grid_size, lay_over_shade
+from pipeline.compositing.light import (
+    UNSURVEYED,
+    FrameLight,
+    Light,
+    cast_shadow,
+    grid_size,
+    join_shades,
+    lay_over_shade,
+)
 from pipeline.tensors import compositing, transfer
 from pipeline.tensors.edges import adjust_edges
 from pipeline.video.reading.frames import DeviceFrame
@@ -47,7 +55,8 @@ class DeviceComposer:
         if surveyed.subject is not None:
             subject = compositing.recolour(subject, surveyed.subject)
         # A shadow is smooth, and drawn on the host on a small grid.
-        shade = None if light.shadow is None else cast_shadow(transfer.download(alpha), light.shadow)
+        drawn = None if light.shadow is None else cast_shadow(transfer.download(alpha), light.shadow)
+        shade = join_shades(drawn, surveyed.shade)
         if self._backdrop is None:
             cut = compositing.cut_out(subject, alpha)
             if shade is None:

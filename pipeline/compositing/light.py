@@ -58,6 +58,8 @@ class Light:
     """None: no shadow is drawn."""
     wrap: float = 0.0
     """Share of the background's light that falls on the subject's edges, 0 to 1."""
+    keep: float = 0.0
+    """Strength of the shadow that was filmed: 0 leaves it out, 1 keeps it as it is, 2 is the most."""
     match: float = 0.0
     """How far colours are matched: 0 not at all, 1 as far as the bounds of `compositing.match` allow."""
     match_to: MatchTo = "background"
@@ -68,6 +70,8 @@ class Light:
             self.shadow.check()
         if not 0 <= self.wrap <= 1:
             raise InputError("choices.wrap")
+        if not 0 <= self.keep <= 2:
+            raise InputError("choices.keep")
         if not 0 <= self.match <= 1 or self.match_to not in get_args(MatchTo):
             raise InputError("choices.match", known=", ".join(get_args(MatchTo)))
 
@@ -84,14 +88,14 @@ class Light:
 
     def _added(self) -> dict[str, Any]:
         """Return the options that older jobs do not have, where they are not the usual ones."""
-        added = {"match": self.match, "match_to": self.match_to}
+        added = {"keep": self.keep, "match": self.match, "match_to": self.match_to}
         return {key: value for key, value in added.items() if value != getattr(NONE, key)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """Read what `to_json` wrote. Raises TypeError for anything else."""
         shadow = data.get("shadow")
-        values = [*(shadow or {}).values(), *(data.get(key, 0.0) for key in ("wrap", "match"))]
+        values = [*(shadow or {}).values(), *(data.get(key, 0.0) for key in ("wrap", "keep", "match"))]
         words = [data.get("match_to", "")]
         if not all(isinstance(v, float | int) for v in values) or not all(isinstance(w, str) for w in words):
             raise TypeError("light")
@@ -109,6 +113,14 @@ class FrameLight(NamedTuple):
     behind: Floats | None = None
     """Maps of the colours of the subject and of the background, as `match.fit_match` returns them; None: they
     stay."""
+    shade: Matte | None = None
+    """Shadow that was filmed, `[H, W]`, 255 is black; None: there is none to keep."""
+
+    def crop(self, rows: slice, columns: slice) -> FrameLight:
+        """Return the light of a part of the frame."""
+        if self.shade is None:
+            return self
+        return self._replace(shade=np.ascontiguousarray(self.shade[rows, columns]))
 
 
 UNSURVEYED = FrameLight()
@@ -129,6 +141,13 @@ def cast_shadow(alpha: Matte, shadow: Shadow) -> Matte:
         np.maximum(dark, _throw(part, top, bottom, shadow), out=dark)
     shade = cv2.resize(dark * shadow.strength, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(np.rint(np.clip(shade, 0, 255)), np.uint8)
+
+
+def join_shades(drawn: Matte | None, kept: Matte | None) -> Matte | None:
+    """Return the darker of two shadows in each pixel; None if there is neither."""
+    if drawn is None or kept is None:
+        return kept if drawn is None else drawn
+    return np.maximum(drawn, kept)
 
 
 def grid_size(shape: tuple[int, ...]) -> tuple[int, int]:

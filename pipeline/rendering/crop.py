@@ -273,11 +273,15 @@ class Windows:
         """Return left and top of the window on a frame, or on the nearest frame before it that has one."""
         return self.corners[max(bisect.bisect_right(self.pts, pts) - 1, 0)]
 
+    def inside(self, pts: int) -> tuple[slice, slice]:
+        """Return the rows and the columns of the window on a frame."""
+        left, top = self.corner(pts)
+        return slice(top, top + self.height), slice(left, left + self.width)
+
     def cut(self, pair: FramePrediction) -> FramePrediction:
         """Return the part of a frame and its matte that lies in the window."""
         frame, prediction = pair
-        left, top = self.corner(frame.pts)
-        inside = slice(top, top + self.height), slice(left, left + self.width)
+        inside = self.inside(frame.pts)
         matte, *objects = (
             np.ascontiguousarray(each[inside]) for each in (prediction.matte, *prediction.objects)
         )

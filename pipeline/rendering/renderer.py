@@ -15,7 +15,7 @@ from pipeline.compositing.background import Transparent
 from pipeline.compositing.canvas import multiply_alpha
 from pipeline.compositing.composite import open_composer
 from pipeline.compositing.edges import adjust_edges
-from pipeline.compositing.light import NONE, UNSURVEYED
+from pipeline.compositing.light import NONE, UNSURVEYED, FrameLight
 from pipeline.job import Job
 from pipeline.languages.messages import Message
 from pipeline.propagation.predictions import FramePrediction
@@ -36,6 +36,13 @@ class RenderedFrame(NamedTuple):
     pts: int
     """In ticks of the result."""
     pixels: Pixels | DeviceImage
+
+
+class _Lit(NamedTuple):
+    """A frame and its matte, whole or cut, with their light."""
+
+    pair: FramePrediction
+    light: FrameLight
 
 
 class Renderer:
@@ -69,7 +76,7 @@ class Renderer:
         self._compose = open_composer(background, *job.result_size(clip), job.edges, light)
         self._cut_out = open_composer(Transparent(), *job.result_size(clip), job.edges)
         length = (timing.stop - timing.begin) * clip.time_base
-        self._retimed: ConstantRate[FramePrediction] | LimitedRate[FramePrediction] | None = None
+        self._retimed: ConstantRate[_Lit] | LimitedRate[_Lit] | None = None
         if timing.rate is not None:
             self._retimed = ConstantRate(timing.rate, length)
         elif timing.max_rate is not None:
@@ -85,14 +92,15 @@ class Renderer:
     def notes(self) -> tuple[Message, ...]:
         """Settings that could not be followed."""
         most, retimed = self._format.max_rate, self._retimed
+        own = (*self._compose.notes, *(() if self._survey is None else self._survey.notes))
         if isinstance(retimed, LimitedRate):
             left_out = retimed.dropped > 0
         else:
             left_out = retimed is not None and self._rate_lowered
         if most is None or not left_out:
-            return self._compose.notes
+            return own
         note = Message("notes.rate", {"label": self._format.label, "most": str(most)})
-        return (note, *self._compose.notes)
+        return (note, *own)
 
     def render(self, steps: Iterator[Step], matte_writer: Writer | None) -> Iterator[RenderedFrame | Step]:
         """Yield the frames that each step adds to the result, and then the step.
@@ -105,29 +113,37 @@ class Renderer:
                 if matte_writer is not None:
                     matte_writer.write(prediction.matte, frame.pts)
                 # Cut before it is laid over: the background stays in place while the window pans.
-                yield from self._add(step.pair if self._windows is None else self._windows.cut(step.pair))
+                yield from self._add(self._light(step.pair))
             yield step
         if self._retimed is not None:
-            yield from (self._render_frame(pair, self._ticks(at)) for at, pair in self._retimed.flush())
+            yield from (self._render_frame(lit, self._ticks(at)) for at, lit in self._retimed.flush())
 
-    def _add(self, pair: FramePrediction) -> Iterator[RenderedFrame]:
+    def _light(self, pair: FramePrediction) -> _Lit:
+        """Return a frame, or the part of it in its window, with its light, which the whole frame tells."""
+        frame, prediction = pair
+        light = UNSURVEYED if self._survey is None else self._survey.light_at(frame, prediction.matte)
+        if self._windows is None:
+            return _Lit(pair, light)
+        return _Lit(self._windows.cut(pair), light.crop(*self._windows.inside(frame.pts)))
+
+    def _add(self, lit: _Lit) -> Iterator[RenderedFrame]:
         # The first frame is also shown before its time: not every format can begin without one.
-        pts = self._timing.begin if self._first else pair[0].pts
+        pts = self._timing.begin if self._first else lit.pair[0].pts
         self._first = False
         if self._retimed is None:
-            yield self._render_frame(pair, pts)
+            yield self._render_frame(lit, pts)
             return
         seconds = (pts - self._timing.begin) * self._clip.time_base
-        for at, retimed in self._retimed.add(seconds, pair):
+        for at, retimed in self._retimed.add(seconds, lit):
             yield self._render_frame(retimed, self._ticks(at))
 
     def _ticks(self, at: int | Fraction) -> int:
         """Return the result's pts of a frame number at a constant rate, or of a time in seconds."""
         return at if isinstance(at, int) else round(at / self._timing.tick)
 
-    def _render_frame(self, pair: FramePrediction, pts: int) -> RenderedFrame:
+    def _render_frame(self, lit: _Lit, pts: int) -> RenderedFrame:
         """Composite one frame; `pts` is the result's."""
-        frame, prediction = pair
+        frame, prediction = lit.pair
         content = self._format.content
         if content in ("matte", "mask"):
             alpha = self._adjust(prediction.matte, frame)
@@ -137,21 +153,21 @@ class Renderer:
             if content == "objects":
                 return RenderedFrame(pts, np.stack(mattes, axis=2))
             return RenderedFrame(pts, tint(frame.image, mattes, self._numbers))
-        composite = self._composite(frame, prediction.matte, pts)
+        composite = self._composite(lit, pts)
         if content == "process":
             alpha = self._adjust(prediction.matte, frame)
             cut = self._cut_out(frame.image, prediction.matte, 0, frame.alpha)
             return RenderedFrame(pts, show_process(frame.image, alpha, cut, to_host(composite)))
         return RenderedFrame(pts, composite)
 
-    def _composite(self, frame: Frame, matte: Matte, pts: int) -> Pixels | DeviceImage:
+    def _composite(self, lit: _Lit, pts: int) -> Pixels | DeviceImage:
         """Composite one frame over the background; `pts` is the result's."""
         # A moving background runs by the result's times, also while a frame is repeated.
         seconds = pts * self._timing.tick
         if self._retimed is not None:
             seconds += self._timing.begin * self._clip.time_base
-        surveyed = UNSURVEYED if self._survey is None else self._survey.light_at(frame.pts, float(seconds))
-        return self._compose.composite(frame, matte, float(seconds), surveyed)
+        frame, prediction = lit.pair
+        return self._compose.composite(frame, prediction.matte, float(seconds), lit.light)
 
     def _adjust(self, matte: Matte, frame: Frame) -> Matte:
         """Return the alpha of a frame's matte with its edges adjusted, transparent where the frame is."""

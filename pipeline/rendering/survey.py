@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TypeVar, cast
 
 import numpy as np
@@ -22,9 +23,11 @@ from pipeline.compositing.background import Footage, Picture, Transparent
 from pipeline.compositing.canvas import multiply_alpha
 from pipeline.compositing.light import UNSURVEYED, FrameLight, Light
 from pipeline.compositing.match import Colours, fit_match, measure_colours
+from pipeline.compositing.plate import Plate, PlateBuilder, measure_shadow
 from pipeline.imaging import scene_cuts
 from pipeline.job import Job
 from pipeline.keys import pts_range
+from pipeline.languages.messages import Message
 from pipeline.propagation.partial import PartialMatte
 from pipeline.video.reading.frames import Frame, read_frames
 from pipeline.video.reading.index_cache import load_index
@@ -50,6 +53,8 @@ class Scene:
     """Pts of its first frame."""
     subject: Colours | None
     """Colours of the subject; None: it is not seen."""
+    plate: Plate | None
+    """Clean plate; None: none is needed, or none can be made."""
 
 
 @dataclass(frozen=True)
@@ -61,18 +66,31 @@ class Survey:
     scenes: Sequence[Scene]
     """In order of time."""
     behind: Sequence[tuple[float, Colours]]
-    """Colours of the background by time in seconds; of a still one a single entry."""
+    """Colours of the background by time in seconds: of a still one a single entry, without a match none."""
+    tick: Fraction
+    """Seconds of a pts."""
 
-    def light_at(self, pts: int, seconds: float) -> FrameLight:
-        """Return the light of the frame at `pts`, over the background at `seconds`."""
-        scene = self.scenes[max(bisect.bisect_right([s.begin for s in self.scenes], pts) - 1, 0)]
-        light = self.light
-        if not light.match or scene.subject is None or not self.behind:
-            return UNSURVEYED
-        behind = _ease(self.behind, seconds)
-        if light.match_to == "background":
-            return FrameLight(subject=fit_match(scene.subject, behind, light.match))
-        return FrameLight(behind=fit_match(behind, scene.subject, light.match))
+    def light_at(self, frame: Frame, matte: Matte) -> FrameLight:
+        """Return the light of a frame; `matte` is `[H, W]` uint8."""
+        scene = self.scenes[max(bisect.bisect_right([s.begin for s in self.scenes], frame.pts) - 1, 0)]
+        light = UNSURVEYED
+        if scene.plate is not None:
+            shade = measure_shadow(frame.image, matte, scene.plate, self.light.keep)
+            light = light._replace(shade=shade)
+        if scene.subject is None or not self.behind:
+            return light
+        behind = _ease(self.behind, float(frame.pts * self.tick))
+        if self.light.match_to == "background":
+            return light._replace(subject=fit_match(scene.subject, behind, self.light.match))
+        return light._replace(behind=fit_match(behind, scene.subject, self.light.match))
+
+    @property
+    def notes(self) -> tuple[Message, ...]:
+        """Sentence on scenes whose shadow cannot be kept, if there are any."""
+        without = sum(scene.plate is None for scene in self.scenes)
+        if not self.light.keep or not without:
+            return ()
+        return (Message("notes.shadow_not_kept", {"count": without, "total": len(self.scenes)}),)
 
 
 def sample_pts(job: Job, clip: Clip) -> list[int]:
@@ -94,23 +112,25 @@ def make_survey(job: Job, clip: Clip, read: SampleReader) -> Generator[None, Non
     found: list[Colours] = []
     times: list[float] = []
     begin, last = sample_pts(job, clip)[0], None
-    number = 0
+    number, plate = 0, PlateBuilder()
     for frame, matte in read(sample_pts(job, clip)):
         scene_number = detector(frame)
         if scene_number > number and last is not None:
             number = scene_number
             cut = yield from _find_cut(clip, last, frame.pts)
             if cut is not None:
-                scenes.append(Scene(begin, Colours.sum(found)))
-                begin, found = cut, []
+                scenes.append(Scene(begin, Colours.sum(found), plate.build()))
+                begin, found, plate = cut, [], PlateBuilder()
         last = frame.pts
         times.append(float(frame.pts * clip.time_base))
         if (colours := measure_colours(frame.image, multiply_alpha(matte, frame.alpha))) is not None:
             found.append(colours)
+        if job.light.keep:
+            plate.add(frame.image, matte)
         yield
-    scenes.append(Scene(begin, Colours.sum(found)))
+    scenes.append(Scene(begin, Colours.sum(found), plate.build()))
     behind = yield from _survey_background(job, clip, times)
-    return Survey(job.light, scenes, behind)
+    return Survey(job.light, scenes, behind, clip.time_base)
 
 
 def complete(steps: Generator[None, None, T]) -> T:
@@ -127,7 +147,7 @@ def survey_frame(job: Job, clip: Clip, frame: Frame, matte: Matte) -> Survey:
     own = measure_colours(frame.image, multiply_alpha(matte, frame.alpha))
     seconds = float(frame.pts * clip.time_base)
     behind = complete(_survey_background(job, clip, [seconds]))
-    return Survey(job.light, [Scene(frame.pts, own)], behind)
+    return Survey(job.light, [Scene(frame.pts, own, None)], behind, clip.time_base)
 
 
 def read_partial(partial: PartialMatte) -> SampleReader:
@@ -160,7 +180,8 @@ def _survey_background(
     image, matte = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.uint8)
     measured: list[tuple[float, Colours]] = []
     before = None
-    assert not isinstance(job.background, Transparent)
+    if not job.light.match or isinstance(job.background, Transparent):
+        return measured
     with closing(open_backdrop(job.background, width, height)) as backdrop:
         for seconds in times:
             picture = backdrop.render(image, matte, seconds)

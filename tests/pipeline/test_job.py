@@ -54,7 +54,7 @@ JOBS = [
         hardware=True,
         decoder="cpu",
         crop="4:5",
-        light=Light(Shadow(45, 0.75, 0.5, 0.9), 0.3, 0.6, "subject"),
+        light=Light(Shadow(45, 0.75, 0.5, 0.9), 0.3, 1.2, 0.6, "subject"),
         hair=True,
         classes=("dog", "person"),
     ),

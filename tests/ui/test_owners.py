@@ -407,6 +407,7 @@ def given(handler: Callable[..., Any], id: str, request: gr.Request, file: Path)
         "softness": 0.5,
         "strength": 0.5,
         "wrap": 0.5,
+        "keep": 0.5,
         "match": 0.5,
         "match_to": "subject",
         "despill": "none",

@@ -101,13 +101,22 @@ def test_edges_shadow_and_light_are_the_hosts(job: Job, on_device: Callable[[boo
     asked = replace(
         job,
         edges=Edges(grow=6, feather=10, despill="green"),
-        light=Light(Shadow(), 0.6, 0.8),
+        light=Light(Shadow(), 0.6),
         background=Colour(200, 190, 90),
     )
     apart = levels_apart(asked, on_device)
     assert (apart > 1).mean() < 1e-3
     apart = levels_apart(replace(asked, background=Transparent()), on_device)
     assert (apart > 1).mean() < 1e-3
+
+
+def test_kept_shadows_and_matched_colours_are_the_hosts(job: Job, on_device: Callable[[bool], None]) -> None:
+    matched = replace(job, light=Light(match=0.8), background=Colour(200, 190, 90))
+    # A level in which the frames differ may become larger with the spread of the colours.
+    assert (levels_apart(matched, on_device) > 2).mean() < 1e-3
+    kept = replace(job, light=Light(keep=0.9), background=Colour(200, 190, 90))
+    # The camera shakes: features of frames that differ in a level are found a little elsewhere.
+    assert levels_apart(kept, on_device).mean() < 0.5
 
 
 @pytest.mark.parametrize(

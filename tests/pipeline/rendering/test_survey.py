@@ -4,6 +4,7 @@ from contextlib import closing
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +14,13 @@ from pipeline.compositing.background import Blur, Colour, Footage, Picture, Tran
 from pipeline.compositing.light import Light
 from pipeline.job import Job
 from pipeline.keys import matte_key, pts_range
+from pipeline.models.matte_in import BorrowedMatte
 from pipeline.process import process
 from pipeline.rendering import survey
 from pipeline.video.reading.frames import read_frames
 from pipeline.video.reading.probe import probe_clip
 from tests.rendered import subject_over_background, write_clip
+from tests.shadowed import shadowed_clip
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
 
@@ -31,14 +34,33 @@ def job(clip_path: Path, tmp_path: Path) -> Job:
     return Job(clip_path, out, model="threshold", background=behind, end=1.0, matte=kept, light=MATCHED)
 
 
+@pytest.fixture
+def shadowed(job: Job, tmp_path: Path) -> Job:
+    """A job whose mattes are the true ones of a figure with a shadow."""
+    clip = shadowed_clip(24)
+    path = write_clip(tmp_path / "shadowed.mp4", clip.frames)
+    grey = [np.repeat(alpha[..., None], 3, axis=2) for alpha in clip.alphas]
+    given = BorrowedMatte(write_clip(tmp_path / "alphas.mkv", grey))
+    return replace(job, source=path, model="matte-in", matte_in=given)
+
+
 def run(job: Job) -> bytes:
     with closing(process(job)) as steps:
         *_, last = steps
+    assert not last.notes
     assert last.done == last.total and last.frames
     return job.output.read_bytes()
 
 
-def test_a_run_that_is_continued_or_made_from_the_kept_matte_is_the_same(job: Job, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [{}, {"light": Light(keep=1.0)}, {"light": Light(keep=0.8, match=0.5), "crop": "1:1"}],
+    ids=["match", "keep", "cropped"],
+)
+def test_a_run_that_is_continued_or_made_from_the_kept_matte_is_the_same(
+    shadowed: Job, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    job = replace(shadowed, **change)
     assert job.is_surveyed
     whole = run(job)
     assert run(job) == whole  # from the matte that is kept now
@@ -66,7 +88,7 @@ def test_each_scene_has_its_own_colours_that_do_not_change_within_it(tmp_path: P
     made = survey.complete(survey.make_survey(job, clip, read))  # type: ignore[arg-type]
     cut = sorted(mattes)[24]
     assert [scene.begin for scene in made.scenes] == [survey.sample_pts(job, clip)[0], cut]
-    maps = [made.light_at(pts, 0.0).subject for pts in sorted(mattes)]
+    maps = [made.light_at(frame, mattes[frame.pts]).subject for frame in read_frames(path)]
     assert all(found is not None and np.array_equal(found, maps[0]) for found in maps[:24])
     assert all(found is not None and np.array_equal(found, maps[24]) for found in maps[24:])
     assert maps[0] is not None and maps[24] is not None and np.abs(maps[0] - maps[24]).max() > 0.02
@@ -81,8 +103,7 @@ def test_a_moving_background_changes_the_light_slowly(tmp_path: Path, job: Job) 
     alone = np.full(frame.image.shape[:2], 255, np.uint8)
     read = lambda wanted: ((f, alone) for f in read_frames(job.source, only=wanted))  # noqa: E731
     made = survey.complete(survey.make_survey(job, clip, read))
-    times = np.arange(0, clip.duration, 1 / 24)
-    maps = [made.light_at(0, float(seconds)).subject for seconds in times]
+    maps = [made.light_at(f, alone).subject for f in read_frames(job.source)]
     levels = [float((found @ (0.5, 0.5, 0.5, 1)).mean()) for found in maps if found is not None]
     assert max(levels) - min(levels) > 0.001
     assert np.abs(np.diff(levels)).max() < 0.1 * (max(levels) - min(levels))
@@ -106,9 +127,13 @@ def test_the_samples_are_bounded_and_in_the_range(job: Job) -> None:
         ({"background": Blur()}, False),
         ({"format": "matte"}, False),
         ({"light": Light(wrap=1)}, False),
+        ({"light": Light(keep=1), "background": Transparent()}, True),
+        ({"light": Light(keep=1), "background": Blur()}, False),
     ],
 )
-def test_a_survey_is_made_where_there_is_light_to_match(job: Job, change: dict, surveyed: bool) -> None:
+def test_a_survey_is_made_where_there_is_light_to_match(
+    job: Job, change: dict[str, Any], surveyed: bool
+) -> None:
     assert replace(job, **change).is_surveyed == surveyed
 
 
@@ -120,3 +145,26 @@ def test_the_background_is_brought_into_the_subjects_light(job: Job) -> None:
     assert np.abs(corner - (210, 120, 60)).max() > 8
     kept = matte.MatteFile.find(job.matte, matte_key(job))
     assert kept is not None
+
+
+def test_the_kept_shadow_falls_on_the_new_background(shadowed: Job) -> None:
+    run(replace(shadowed, light=Light(), output=shadowed.output.with_name("plain.mp4")))
+    run(replace(shadowed, light=Light(keep=1.0)))
+    clip = shadowed_clip(24)
+    pairs = zip(
+        read_frames(shadowed.output.with_name("plain.mp4")), read_frames(shadowed.output), strict=True
+    )
+    error = {"without": 0.0, "with": 0.0}
+    for n, (plain, lit) in enumerate(pairs):
+        true = plain.image * np.where(clip.alphas[n] > 0, 1, 1 - clip.shades[n])[..., None]
+        beside = clip.alphas[n] == 0
+        error["without"] += float(np.abs(plain.image - true)[beside].mean())
+        error["with"] += float(np.abs(lit.image - true)[beside].mean())
+    assert error["with"] < error["without"] / 2
+
+
+def test_a_note_says_where_the_shadow_cannot_be_kept(job: Job) -> None:
+    job = replace(job, light=Light(keep=1.0), end=0.1)  # too short for a clean plate
+    with closing(process(job)) as steps:
+        *_, last = steps
+    assert [note.key for note in last.notes] == ["notes.shadow_not_kept"]

@@ -14,12 +14,13 @@ from ui.page.i18n import localized
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
 
-_LONGEST = 2
-"""End of the slider: a useful length, below what the pipeline accepts."""
+_LONGEST, _MOST_KEPT = 2, 1.5
+"""Ends of the sliders: a useful length and strength, below what the pipeline accepts."""
 
 
 @dataclass(frozen=True)
 class LightSection(EditorSection):
+    keep: gr.Slider
     drawn: gr.Checkbox
     angle: gr.Slider
     length: gr.Slider
@@ -40,6 +41,7 @@ class LightSection(EditorSection):
             )
 
         return cls(
+            keep=slider("keep", _MOST_KEPT, 0, 0.05, visible=True),
             drawn=gr.Checkbox(False, label=localized("shadow"), container=False, elem_id="shadow"),
             angle=slider("shadow-angle", 180, usual.angle, 5, visible=False),
             length=slider("shadow-length", _LONGEST, usual.length, 0.05, visible=False),
@@ -62,6 +64,7 @@ class LightSection(EditorSection):
         sliders = self.angle, self.length, self.softness, self.strength
         values = astuple(light.shadow or Shadow())
         return {
+            self.keep: light.keep,
             self.drawn: drawn,
             self.wrap: light.wrap,
             self.match: light.match,
@@ -73,6 +76,7 @@ class LightSection(EditorSection):
         @with_error_toasts
         def choose(
             id: str,
+            keep: float,
             drawn: bool,
             angle: float,
             length: float,
@@ -84,11 +88,11 @@ class LightSection(EditorSection):
             request: gr.Request,
         ) -> Updates:
             shadow = Shadow(angle, length, softness, strength) if drawn else None
-            light = Light(shadow, wrap, match, match_to)
+            light = Light(shadow, wrap, keep, match, match_to)
             session = context.service_for(request).choices.choose_light(id, light)
             return context.show(session, language_of(request))
 
-        sliders = self.angle, self.length, self.softness, self.strength, self.wrap, self.match
+        sliders = self.angle, self.length, self.softness, self.strength, self.wrap, self.match, self.keep
         inputs = [context.current, *self.components]
         for event in (self.drawn.input, self.match_to.input, *(slider.release for slider in sliders)):
             event(choose, inputs, context.shown, show_progress="hidden", trigger_mode="always_last")

@@ -54,7 +54,7 @@ from ui.sessions.rendering.protocol import (
     RenderRequest,
     can_load_model,
 )
-from ui.sessions.rendering.stored_frames import StoredFrames, find_matte, shrink, shrink_image
+from ui.sessions.rendering.stored_frames import StoredFrames, find_matte, shrink, shrink_image, shrink_light
 from ui.sessions.rendering.surveys import SurveyFinder
 from ui.sessions.rendering.things import ThingFinder
 from ui.sessions.rendering.turns import MatteWriters, ModelTurns
@@ -254,7 +254,7 @@ class InferenceService:
             union = np.maximum.reduce(list(mattes.values()))
             surveyed, is_surveyed = self._surveys.light_at(request, frame, union)
         if width is not None:
-            frame = shrink(frame, width)
+            frame, surveyed = shrink(frame, width), shrink_light(surveyed, width)
             mattes = {number: shrink_image(matte, width) for number, matte in mattes.items()}
         visible = composite_on_black(frame.image, frame.alpha)
         if not mattes:

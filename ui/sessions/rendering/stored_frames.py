@@ -12,6 +12,7 @@ import numpy as np
 
 from pipeline.arrays import Matte
 from pipeline.clip import Clip
+from pipeline.compositing.light import FrameLight
 from pipeline.keys import matte_key, pts_range
 from pipeline.matte import MatteFile
 from pipeline.video.reading.frame_readers import FrameReaders
@@ -66,6 +67,11 @@ def shrink(frame: Frame, width: int) -> Frame:
     image = shrink_image(frame.image, width)
     alpha = None if frame.alpha is None else shrink_image(frame.alpha, width)
     return frame if image is frame.image else Frame(frame.pts, image, alpha=alpha)
+
+
+def shrink_light(light: FrameLight, width: int) -> FrameLight:
+    """Return the light of a frame that is no wider than `width` pixels."""
+    return light if light.shade is None else light._replace(shade=shrink_image(light.shade, width))
 
 
 def shrink_image(image: Matte, width: int) -> Matte:

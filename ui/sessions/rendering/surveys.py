@@ -39,10 +39,9 @@ class SurveyFinder:
         if not job.is_surveyed:
             return UNSURVEYED, True
         found = self._find(request, job, clip)
-        seconds = float(frame.pts * clip.time_base)
         if found is None:
-            return survey.survey_frame(job, clip, frame, matte).light_at(frame.pts, seconds), False
-        return found.light_at(frame.pts, seconds), True
+            return survey.survey_frame(job, clip, frame, matte).light_at(frame, matte), False
+        return found.light_at(frame, matte), True
 
     def _find(self, request: RenderRequest, job: Job, clip: Clip) -> Survey | None:
         path = getattr(job.background, "path", None)

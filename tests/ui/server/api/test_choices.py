@@ -11,7 +11,7 @@ from ui.sessions.library import stock_backgrounds
 
 pytestmark = pytest.mark.usefixtures("at_once")
 
-USUAL = {"match": 0.0, "match_to": "background"}
+USUAL = {"keep": 0.0, "match": 0.0, "match_to": "background"}
 
 CHANGES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"model": "recorte"}, {}),

@@ -43,6 +43,8 @@ class Light(Schema):
     """null: no shadow is drawn."""
     wrap: float = Field(default=0.0, ge=0, le=1)
     """Share of the background's light that falls on the subject's edges."""
+    keep: float = Field(default=0.0, ge=0, le=2)
+    """Strength of the shadow that was filmed; 0: it is left out."""
     match: float = Field(default=0.0, ge=0, le=1)
     """How far the colours of one are brought into the light of the other."""
     match_to: MatchTo = "background"
