@@ -1,19 +1,22 @@
-"""Run jobs in the background: one queue and one job at a time for each device."""
+"""Run jobs in the background: one queue, from which each executor takes one job at a time."""
 
 from __future__ import annotations
 
+import heapq
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Protocol
+from math import inf
+from typing import NamedTuple, Protocol
 
 from pipeline.compositing import background
 from pipeline.errors import INTERNAL_ERROR, RecorteError, WorkerLost
 from pipeline.job import Job, Progress
 from pipeline.jobs.events import MatteChecked, RunFinished
+from pipeline.jobs.executor import Executor
 from pipeline.keys import matte_key, result_key
 from pipeline.languages.messages import Message
 
@@ -52,6 +55,8 @@ class _Entry:
     user: str
     seconds: float | None
     """Expected duration; None: unknown."""
+    executor: Executor | None = None
+    """The one that runs it; None: it is queued."""
     cancelled: bool = False
     progress: Progress | None = None
     model_ran: bool = False
@@ -64,38 +69,42 @@ class _Entry:
     stalled: bool = False
 
 
+class ExecutorState(NamedTuple):
+    """An executor's name, and the key of the job that it runs; None: it has none."""
+
+    name: str
+    key: str | None
+
+
 class Runner:
-    """Queue of jobs for one device. Users take turns; each user's jobs run in the order of submission.
+    """Queue of jobs for one or more executors, each of which runs one at a time.
 
-    `process` runs a job; closing it stops the job between two frames. `kill` ends the job whatever it does,
-    so that `process` raises WorkerLost: it is called for a job without progress for `stall_seconds`, loading
-    of the model included, and for one that does not stop when asked to. Without `kill` those are waited for.
+    Users take turns; each user's jobs begin in the order of submission.
 
-    `close` stops the running job, leaves queued ones alone, and returns when the threads have ended.
+    A job is killed that has no progress for `stall_seconds`, loading of the model included, and one that
+    does not stop when asked to.
+
+    `close` stops the running jobs, leaves queued ones alone, and returns when the threads have ended.
     """
 
     def __init__(
-        self,
-        sink: Sink,
-        process: Callable[[Job], Generator[Progress, None, None]],
-        *,
-        kill: Callable[[], None] | None = None,
-        stall_seconds: float = STALL_SECONDS,
+        self, sink: Sink, executors: Sequence[Executor], *, stall_seconds: float = STALL_SECONDS
     ) -> None:
         self._sink = sink
-        self._process = process
-        self._kill = kill
+        self._executors = tuple(executors)
         self._stall_seconds = stall_seconds
         self._changed = threading.Condition()
         self._waiting: list[_Entry] = []
-        self._running: _Entry | None = None
+        self._running: list[_Entry] = []
         self._turns: dict[str, int] = {}
         """Number of each user's latest turn, counted over all users."""
         self._closing = False
         self._sink_lock = threading.Lock()
         self._threads = [
-            threading.Thread(target=work, name="runner", daemon=True) for work in (self._work, self._watch)
+            threading.Thread(target=self._work, args=(executor,), name="runner", daemon=True)
+            for executor in executors
         ]
+        self._threads.append(threading.Thread(target=self._watch, name="runner", daemon=True))
         for thread in self._threads:
             thread.start()
 
@@ -124,21 +133,24 @@ class Runner:
     def position(self, key: str) -> int | None:
         """Return a job's position in the queue: 0 is running, 1 is next; None where it is unknown."""
         with self._changed:
-            if any(entry.key == key for entry in self._running_entries()):
+            if any(entry.key == key for entry in self._running):
                 return 0
             return next((n for n, entry in enumerate(self._order(), 1) if entry.key == key), None)
 
     def eta(self, key: str) -> float | None:
         """Return the seconds until a job starts; 0 for a running one, None where that is unknown."""
-        expected = 0.0
         with self._changed:
-            for entry in [*self._running_entries(), *self._order()]:
+            if any(entry.key == key for entry in self._running):
+                return 0.0
+            # Seconds until each executor is free; the queue's jobs go to the one that is first.
+            free = [0.0] * (len(self._executors) - len(self._running))
+            free += [inf if (left := _remaining(entry)) is None else left for entry in self._running]
+            heapq.heapify(free)
+            for entry in self._order():
                 if entry.key == key:
-                    return expected
-                left = _remaining(entry)
-                if left is None:
-                    return None
-                expected += left
+                    return None if free[0] == inf else free[0]
+                seconds = _remaining(entry)
+                heapq.heapreplace(free, free[0] + (inf if seconds is None else seconds))
         return None
 
     def progress(self, key: str) -> Progress | None:
@@ -150,23 +162,29 @@ class Runner:
     def is_idle(self) -> bool:
         """Return True if no job is queued or running."""
         with self._changed:
-            return self._running is None and not self._waiting
+            return not self._running and not self._waiting
 
     def queue_length(self) -> int:
-        """Return the number of queued jobs, without the running one."""
+        """Return the number of queued jobs, without the running ones."""
         with self._changed:
             return len(self._waiting)
+
+    def executors(self) -> list[ExecutorState]:
+        """Return the executors' states, in their order."""
+        with self._changed:
+            keys = {id(entry.executor): entry.key for entry in self._running}
+        return [ExecutorState(executor.name, keys.get(id(executor))) for executor in self._executors]
 
     def is_alive(self) -> bool:
         """Return True while the runner's threads work, so that queued jobs will be run."""
         return any(thread.is_alive() for thread in self._threads)
 
     def close(self) -> None:
-        """Stop the running job and wait for the threads to end."""
+        """Stop the running jobs and wait for the threads to end."""
         with self._changed:
             self._closing = True
-            if self._running is not None:
-                self._running.stopping = self._running.stopping or time.monotonic()
+            for entry in self._running:
+                entry.stopping = entry.stopping or time.monotonic()
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
@@ -174,11 +192,7 @@ class Runner:
     # ------------------------------------------------------------------ the queue
 
     def _find(self, key: str) -> _Entry | None:
-        return next((entry for entry in [*self._running_entries(), *self._waiting] if entry.key == key), None)
-
-    def _running_entries(self) -> list[_Entry]:
-        """Return the running job, if any, as a list."""
-        return [] if self._running is None else [self._running]
+        return next((entry for entry in [*self._running, *self._waiting] if entry.key == key), None)
 
     def _order(self) -> list[_Entry]:
         """Return the queued jobs in the order in which they will run."""
@@ -192,7 +206,7 @@ class Runner:
             order.append(entry)
         return order
 
-    def _next(self) -> _Entry | None:
+    def _next(self, executor: Executor) -> _Entry | None:
         """Wait for the next job and take it out of the queue; None where the runner is closing."""
         with self._changed:
             while not self._closing:
@@ -200,7 +214,8 @@ class Runner:
                 if entry is not None:
                     self._waiting.remove(entry)
                     _count_turn(self._turns, entry)
-                    self._running = entry
+                    self._running.append(entry)
+                    entry.executor = executor
                     entry.began = entry.heartbeat = time.monotonic()
                     self._changed.notify_all()
                     return entry
@@ -211,37 +226,38 @@ class Runner:
 
     # ------------------------------------------------------------------ the threads
 
-    def _work(self) -> None:
-        while (entry := self._next()) is not None:
+    def _work(self, executor: Executor) -> None:
+        while (entry := self._next(executor)) is not None:
             try:
-                self._run(entry)
+                self._run(entry, executor)
             finally:
                 with self._changed:
-                    self._running = None
+                    self._running.remove(entry)
                     self._changed.notify_all()
 
     def _watch(self) -> None:
-        """Drop jobs that were cancelled in the queue, and kill the running one when it is overdue."""
+        """Drop jobs that were cancelled in the queue, and kill the running ones that are overdue."""
         while True:
             with self._changed:
                 cancelled = [entry for entry in self._waiting if entry.cancelled]
                 self._waiting = [entry for entry in self._waiting if not entry.cancelled]
-                running = self._running
+                running = list(self._running)
                 if not cancelled:
-                    if self._closing and running is None:
+                    if self._closing and not running:
                         return
                     self._changed.wait(_REPORT_SECONDS if running else None)
             for entry in cancelled:
                 self._notify(self._sink.cancelled, entry.key)
-            if running is not None and self._kill is not None and self._overdue(running):
-                log.warning("job %s: no progress; killing its process", running.key)
-                self._kill()
+            for entry in running:
+                if entry.executor is not None and self._overdue(entry):
+                    log.warning("job %s: no progress; killing its process", entry.key)
+                    entry.executor.kill()
 
     def _overdue(self, entry: _Entry) -> bool:
         """Return True if a job must be killed; its time then begins anew."""
         now = time.monotonic()
         with self._changed:
-            if self._running is not entry:
+            if entry not in self._running:
                 return False
             silent = now - entry.heartbeat
             if entry.stopping is None:
@@ -253,13 +269,13 @@ class Runner:
                 entry.heartbeat = now
             return overdue
 
-    def _run(self, entry: _Entry) -> None:
+    def _run(self, entry: _Entry, executor: Executor) -> None:
         key = entry.key
         self._notify(self._sink.started, key)
         reported = time.monotonic()
         completed = False
         try:
-            with closing(self._process(entry.job)) as steps:
+            with closing(executor.run(entry.job)) as steps:
                 for progress in steps:
                     entry.progress, entry.heartbeat = progress, time.monotonic()
                     entry.model_ran |= progress.stage == "matte"
@@ -311,7 +327,7 @@ def _count_turn(turns: dict[str, int], entry: _Entry) -> None:
 
 
 def _remaining(entry: _Entry) -> float | None:
-    """Return the seconds for which a job still takes the device; None where that is unknown."""
+    """Return the seconds for which a job still takes an executor; None where that is unknown."""
     if entry.progress is not None and entry.progress.left is not None:
         return entry.progress.left
     if entry.seconds is None or not entry.began:

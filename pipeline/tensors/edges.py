@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 
 import torch
-from torch.nn import functional
 
 from pipeline.arrays import DeviceMatte
 from pipeline.tensors import filters
@@ -47,11 +46,10 @@ def _move_edge(values: torch.Tensor, pixels: int, grows: bool) -> torch.Tensor:
 
 def _soften_edge(values: torch.Tensor, pixels: int) -> torch.Tensor:
     """Blur `[1, H, W]` with a pyramid kernel of radius `pixels`, the border repeated."""
-    kernel = (pixels + 1 - torch.arange(-pixels, pixels + 1, device=values.device).abs()).float()
-    padded = functional.pad(values[None], (pixels,) * 4, mode="replicate")
+    kernel = tuple(float(pixels + 1 - abs(step)) for step in range(-pixels, pixels + 1))
     # OpenCV's stack blur computes with whole numbers: it multiplies by 9 bits, and rounds down.
     total = (pixels + 1) ** 2
     shift = 8 + (total - 1).bit_length()
     factor = math.ceil((1 << shift) / total) / (1 << shift)
-    rows = (functional.conv2d(padded, kernel.view(1, 1, 1, -1)) * factor).floor()
-    return (functional.conv2d(rows, kernel.view(1, 1, -1, 1))[0] * factor).floor()
+    rows = (filters.convolve_rows(values, kernel, "replicate") * factor).floor()
+    return (filters.convolve_columns(rows, kernel, "replicate") * factor).floor()

@@ -1,9 +1,14 @@
-"""Resizing, blurring and morphology of images `[C, H, W]`, float32, as OpenCV does them on the host."""
+"""Resizing, blurring and morphology of images `[C, H, W]`, float32, as OpenCV does them on the host.
+
+Weighted sums are products with matrices and not convolutions: torch computes those in float32, and lets cuDNN
+compute convolutions with ten bits of mantissa (TF32), too few for 16 bits and for sums that are rounded down.
+"""
 
 from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 import torch
@@ -140,15 +145,41 @@ def gaussian_blur(image: torch.Tensor, sigma: float, *, of_bytes: bool) -> torch
     For values that are bytes with a kernel of three standard deviations and of weights in 256ths, else of
     four, both as in OpenCV.
     """
-    side = round(sigma * (3 if of_bytes else 4) * 2 + 1) | 1
-    kernel = _gaussian(side, sigma, of_bytes).to(image.device)
-    channels = image.shape[0]
-    image = _pad_reflect(image, side // 2)[None]
-    rows = functional.conv2d(image, kernel.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
-    return functional.conv2d(rows, kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)[0]
+    kernel = _gaussian(round(sigma * (3 if of_bytes else 4) * 2 + 1) | 1, sigma, of_bytes)
+    return convolve_rows(convolve_columns(image, kernel, "reflect"), kernel, "reflect")
 
 
-def _gaussian(side: int, sigma: float, in_256ths: bool) -> torch.Tensor:
+Border = Literal["reflect", "replicate"]
+"""Continuation of an image beyond its border: mirrored at its last pixels, or by repeating them."""
+
+
+def convolve_columns(image: torch.Tensor, kernel: tuple[float, ...], border: Border) -> torch.Tensor:
+    """Convolve each column of `[C, H, W]` with a symmetric kernel of odd length."""
+    return torch.einsum("oh,chw->cow", _band(image.shape[1], kernel, border, image.device), image)
+
+
+def convolve_rows(image: torch.Tensor, kernel: tuple[float, ...], border: Border) -> torch.Tensor:
+    """Convolve each row of `[C, H, W]` with a symmetric kernel of odd length."""
+    return torch.einsum("ow,chw->cho", _band(image.shape[2], kernel, border, image.device), image)
+
+
+@lru_cache(maxsize=8)
+def _band(size: int, kernel: tuple[float, ...], border: Border, device: torch.device) -> torch.Tensor:
+    """Return the convolution with a kernel as a matrix, `[size, size]` float32."""
+    radius = len(kernel) // 2
+    matrix = np.zeros((size, size))
+    pixels = np.arange(size)
+    for step, weight in enumerate(kernel, -radius):
+        places = pixels + step
+        if border == "reflect":
+            turn = places % max(1, 2 * size - 2)
+            places = np.minimum(turn, np.abs(2 * size - 2 - turn))
+        np.add.at(matrix, (pixels, np.clip(places, 0, size - 1)), weight)
+    return torch.from_numpy(matrix.astype(np.float32)).to(device)
+
+
+@lru_cache(maxsize=32)
+def _gaussian(side: int, sigma: float, in_256ths: bool) -> tuple[float, ...]:
     steps = np.arange(side) - side // 2
     kernel = np.exp(-(steps**2) / (2 * sigma**2))
     kernel /= kernel.sum()
@@ -160,15 +191,7 @@ def _gaussian(side: int, sigma: float, in_256ths: bool) -> torch.Tensor:
             kernel[n] = kernel[-1 - n] = np.rint(value) / 256
             rest = value - np.rint(value)
         kernel[side // 2] = 1 - 2 * kernel[: side // 2].sum()
-    return torch.from_numpy(kernel.astype(np.float32))
-
-
-def _pad_reflect(image: torch.Tensor, radius: int) -> torch.Tensor:
-    for axis in (1, 2):
-        size = image.shape[axis]
-        turn = torch.arange(-radius, size + radius, device=image.device) % max(1, 2 * size - 2)
-        image = image.index_select(axis, torch.minimum(turn, (2 * size - 2 - turn).abs()))
-    return image
+    return tuple(kernel.astype(np.float32).tolist())
 
 
 def dilate(image: torch.Tensor, radius: int) -> torch.Tensor:
@@ -186,5 +209,6 @@ def dilate_cross(image: torch.Tensor) -> torch.Tensor:
 def dilate_disc(mask: torch.Tensor, disc: torch.Tensor) -> torch.Tensor:
     """Return where a mask, `[H, W]` bool, has a pixel under the disc, `[side, side]` float32 of 0 and 1."""
     radius = disc.shape[0] // 2
+    # In any precision: products of 0 and 1, of which at least one is 1 or none.
     near = functional.conv2d(mask[None, None].float(), disc[None, None], padding=radius)
     return near[0, 0] > 0.5

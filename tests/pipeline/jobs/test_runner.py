@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,17 @@ class Broken(Sink):
         return call
 
 
+@dataclass(frozen=True)
+class Here:
+    """Runs jobs in this process, and cannot be killed."""
+
+    run: Callable[[Job], Generator[Progress, None, None]]
+    name: str = "here"
+
+    def kill(self) -> None:
+        pass
+
+
 @pytest.fixture
 def sink() -> Sink:
     return Sink()
@@ -84,7 +95,7 @@ def sink() -> Sink:
 
 @pytest.fixture
 def runner(sink: Sink) -> Iterator[Runner]:
-    runner = Runner(sink, process)
+    runner = Runner(sink, [Here(process)])
     yield runner
     runner.close()
     assert not [thread for thread in threading.enumerate() if thread.name in ("runner", "ahead")]
@@ -178,7 +189,7 @@ def test_errors_are_reported_as_sentences(runner: Runner, sink: Sink, quick: Job
 
 def test_a_sink_that_raises_changes_nothing(quick: Job, slow: Job, tmp_path: Path) -> None:
     sink = Broken()
-    runner = Runner(sink, process)
+    runner = Runner(sink, [Here(process)])
     runner.submit("bad", replace(quick, start=9.0))
     runner.submit("good", quick)
     runner.submit("slow", slow)
@@ -193,7 +204,7 @@ def test_a_sink_that_raises_changes_nothing(quick: Job, slow: Job, tmp_path: Pat
 def test_close_stops_the_running_job_and_leaves_queued_ones(
     sink: Sink, slow: Job, quick: Job, tmp_path: Path
 ) -> None:
-    runner = Runner(sink, process)
+    runner = Runner(sink, [Here(process)])
     for key, job in (("one", slow), ("two", quick), ("three", quick)):
         runner.submit(key, job)
     until(lambda: runner.progress("one") is not None)
@@ -226,14 +237,16 @@ def test_a_failing_model_fails_only_its_own_job(runner: Runner, sink: Sink, quic
 class Played:
     """Runs jobs as it is told, in place of `process`; what is killed is told so at once."""
 
-    def __init__(self) -> None:
-        self.order: list[str] = []
+    def __init__(self, name: str = "played", order: list[str] | None = None) -> None:
+        """`order` gets the names of the jobs, as they begin."""
+        self.name = name
+        self.order: list[str] = [] if order is None else order
         self.killed = threading.Event()
         self.kills = 0
         self.gate = threading.Semaphore(0)
         """Released once for each job that may end."""
 
-    def process(self, job: Job) -> Generator[Progress, None, None]:
+    def run(self, job: Job) -> Generator[Progress, None, None]:
         self.order.append(job.output.stem)
         self.killed.clear()
         yield Progress("matte", 0, 10, 1.0, 10.0)
@@ -257,7 +270,7 @@ def played() -> Played:
 
 @pytest.fixture
 def line(sink: Sink, played: Played) -> Iterator[Runner]:
-    runner = Runner(sink, played.process, kill=played.kill, stall_seconds=60)
+    runner = Runner(sink, [played], stall_seconds=60)
     yield runner
     runner.close()
 
@@ -329,7 +342,7 @@ def test_expected_seconds_are_used_before_the_first_frame(sink: Sink, named: Cal
         loading.wait(DEADLINE)
         yield Progress("matte", 0, 1, 0.0, None)
 
-    runner = Runner(sink, process)
+    runner = Runner(sink, [Here(process)])
     for name, seconds in (("a", 50.0), ("b", 5.0), ("c", 5.0)):
         runner.submit(name, named(name), seconds=seconds)
     until(lambda: runner.position("a") == 0)
@@ -339,8 +352,72 @@ def test_expected_seconds_are_used_before_the_first_frame(sink: Sink, named: Cal
     runner.close()
 
 
+@pytest.fixture
+def cards() -> list[Played]:
+    order: list[str] = []
+    return [Played("cuda:0", order), Played("cuda:1", order)]
+
+
+@pytest.fixture
+def wide(sink: Sink, cards: list[Played]) -> Iterator[Runner]:
+    """A runner with two executors."""
+    runner = Runner(sink, cards, stall_seconds=60)
+    yield runner
+    runner.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "runner"]
+
+
+def test_whichever_executor_is_free_takes_the_next_job(
+    wide: Runner, sink: Sink, cards: list[Played], named: Callable[..., Job]
+) -> None:
+    for name in ("a1", "a2", "a3", "b1"):
+        wide.submit(name, named(name), user=name[0])
+    until(lambda: len(cards[0].order) == 2)
+    running = {state.key: state.name for state in wide.executors()}
+    assert sorted(running.values()) == ["cuda:0", "cuda:1"]
+    second = next(key for key in running if key != "a1")
+    assert wide.position("a1") == wide.position(second) == 0
+    assert wide.queue_length() == 2 and not wide.is_idle()
+    for card in cards:
+        if card.name == running[second]:
+            card.gate.release(3)  # it does the rest by itself
+    until(lambda: len(sink.ends()) == 3)
+    assert {state.name: state.key for state in wide.executors()}[running["a1"]] == "a1"
+    assert wide.position("a1") == 0 and wide.queue_length() == 0
+    for card in cards:
+        card.gate.release()
+    until(lambda: wide.is_idle())
+    assert sorted(sink.ends()) == [("finished", name) for name in ("a1", "a2", "a3", "b1")]
+
+
+def test_a_kill_ends_the_job_of_one_executor_only(
+    wide: Runner, sink: Sink, cards: list[Played], named: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runners, "_STOP_TIMEOUT_SECONDS", 0.5)
+    wide.submit("stuck", named("stuck", "hanging"))
+    wide.submit("good", named("good"))
+    until(lambda: all(wide.progress(key) is not None for key in ("stuck", "good")))
+    wide.cancel("stuck")
+    until(lambda: ("cancelled", "stuck") in sink.ends())
+    assert wide.position("good") == 0 and sum(card.kills for card in cards) == 1
+    for card in cards:
+        card.gate.release()
+    until(lambda: ("finished", "good") in sink.ends())
+
+
+def test_eta_with_two_executors_is_when_the_first_of_them_is_free(
+    wide: Runner, named: Callable[..., Job]
+) -> None:
+    for name, seconds in (("a", 5.0), ("b", 5.0), ("c", 20.0), ("d", None), ("e", 1.0), ("f", 1.0)):
+        wide.submit(name, named(name), seconds=seconds)
+        if name in "ab":
+            until(lambda name=name: (seen := wide.progress(name)) is not None and seen.done == 1)  # type: ignore[misc]
+    # Both running ones have nine seconds left; then come "c" and, on the other executor, "d".
+    assert [wide.eta(key) for key in "abcdef"] == [0, 0, 9, 9, 29, 30]
+
+
 def test_a_stalled_run_is_killed(sink: Sink, played: Played, named: Callable[..., Job]) -> None:
-    runner = Runner(sink, played.process, kill=played.kill, stall_seconds=3)
+    runner = Runner(sink, [played], stall_seconds=3)
     runner.submit("slow", named("slow"))  # which it is, and gives signs
     runner.submit("stuck", named("stuck", "hanging"))
     runner.submit("good", named("good"))
@@ -359,7 +436,7 @@ def test_a_hanging_run_can_be_cancelled_and_closed(
     sink: Sink, named: Callable[..., Job], played: Played, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runners, "_STOP_TIMEOUT_SECONDS", 0.5)
-    runner = Runner(sink, played.process, kill=played.kill)
+    runner = Runner(sink, [played])
     for name in ("one", "two", "three"):
         runner.submit(name, named(name, "hanging"))
     until(lambda: runner.progress("one") is not None)
@@ -389,7 +466,7 @@ def test_a_lost_worker_interrupts_the_run_and_no_other(
 
 
 def test_a_runner_is_alive_until_it_is_closed(sink: Sink) -> None:
-    runner = Runner(sink, lambda job: iter(()))  # type: ignore[arg-type, return-value]
+    runner = Runner(sink, [Here(lambda job: iter(()))])  # type: ignore[arg-type, return-value]
     assert runner.is_alive()
     runner.close()
     assert not runner.is_alive()

@@ -1,0 +1,25 @@
+"""The protocol of an executor: a place where jobs run, one at a time, such as a card or another machine."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Protocol
+
+from pipeline.job import Job, Progress
+
+
+class Executor(Protocol):
+    """Place where one job runs at a time."""
+
+    @property
+    def name(self) -> str:
+        """Name of its device or machine, for administrators."""
+
+    def run(self, job: Job) -> Generator[Progress, None, None]:
+        """Run a job, as `pipeline.process.process`; closing the generator stops it between two frames.
+
+        Raises WorkerLost where the process that runs it is lost.
+        """
+
+    def kill(self) -> None:
+        """End the running job whatever it does, so that `run` raises WorkerLost."""
