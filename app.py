@@ -44,6 +44,7 @@ def _compose_and_serve(settings: Settings, port: socket.socket, uploads: Path) -
     """Put database, worker, service, server and page together, and serve until interrupted."""
     from db.engine import Database
     from db.ledger import Ledger
+    from pipeline.devices import AUTO, list_cuda
     from pipeline.jobs import preflight
     from pipeline.jobs.runner import Runner
     from pipeline.jobs.worker import Worker
@@ -60,8 +61,8 @@ def _compose_and_serve(settings: Settings, port: socket.socket, uploads: Path) -
     from ui.server.status import ServerStatus, count_by_state
     from ui.server.uploads import Uploads
     from ui.sessions.limits.upload_limits import UploadLimits
+    from ui.sessions.rendering.executors import open_executors
     from ui.sessions.rendering.frames import create_inference_service
-    from ui.sessions.rendering.protocol import InferenceClient
     from ui.sessions.retention import RetentionThread
     from ui.sessions.service import SessionService
     from ui.sessions.webhooks.delivery import DeliveryThread
@@ -74,29 +75,30 @@ def _compose_and_serve(settings: Settings, port: socket.socket, uploads: Path) -
         pixels=settings.max_pixels,
         quota_bytes=settings.quota_bytes,
     )
+    devices = settings.devices or list_cuda() or (AUTO,)
+    # A frame that needs more memory than the machine has fails by itself, and no other process does.
+    limits = Limits(memory_bytes=preflight.machine_memory(), pixels=settings.max_pixels or None)
+    idle_timeout = settings.stall_seconds + 60
     runner: Runner  # made after the ledger, which calls it for a run's events only
     with (
         Database.open(settings.database_url, home / "database") as database,
         closing(Ledger(database, on_missing_session=lambda key: runner.cancel(key))) as ledger,
         Worker(
-            create_inference_service,
-            # A frame that needs more memory than the machine has fails by itself, and no other process does.
-            limits=Limits(memory_bytes=preflight.machine_memory(), pixels=settings.max_pixels or None),
-            idle_timeout=settings.stall_seconds + 60,
+            partial(create_inference_service, devices[0]), limits=limits, idle_timeout=idle_timeout
         ) as worker,
+        open_executors(devices, worker, limits, idle_timeout) as executors,
     ):
         with data_dir_errors(home):
             login_file.take_over(home, database)
         accounts = DatabaseAccounts(database)
         if settings.exposed and not (settings.open or settings.users or accounts.any()):
             raise CannotStart("startup.no_accounts")
-        server_metrics = metrics.Metrics(partial(count_by_state, database), home)
+        server_metrics = metrics.Metrics(partial(count_by_state, database), home, lambda: runner.executors())
         logging.getLogger().addHandler(metrics.ErrorCounter(server_metrics))
         with closing(
             Runner(
                 metrics.MeteredSink(ledger, server_metrics),
-                InferenceClient(worker).process,
-                kill=worker.kill,
+                executors,
                 stall_seconds=settings.stall_seconds,
             )
         ) as runner:

@@ -27,8 +27,8 @@ from pipeline import formats
 from pipeline.job import Job
 from pipeline.jobs.runner import Runner
 from pipeline.jobs.worker import Worker
+from ui.sessions.rendering.executors import PictureWorkerExecutor
 from ui.sessions.rendering.frames import create_inference_service
-from ui.sessions.rendering.protocol import InferenceClient
 from ui.sessions.service import SessionService
 
 SAMPLE = Path(__file__).resolve().parent.parent / "assets" / "sample.mp4"
@@ -100,7 +100,7 @@ def main() -> None:
             Database.open(None, home / "database") as database,
             closing(Ledger(database)) as ledger,
             Worker(create_inference_service) as worker,
-            closing(Runner(ledger, InferenceClient(worker).process, kill=worker.kill)) as runner,
+            closing(Runner(ledger, [PictureWorkerExecutor("auto", worker)])) as runner,
         ):
             service = SessionService(home, database, runner, SAMPLE, worker)
             forms = itertools.cycle(options.formats)

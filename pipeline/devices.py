@@ -5,10 +5,12 @@ from __future__ import annotations
 import ctypes
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from itertools import islice
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pipeline.errors import InputError, RunError
@@ -21,26 +23,87 @@ Result = TypeVar("Result")
 
 _SPARE = 0.2
 """Share of a device's free memory that is not used: a reserve for other processes and fragmentation."""
+_CLEARLY_FASTER = 0.8
+"""Share of float32's time that 16 bits may take to be worth their loss of precision."""
+_TRIALS = 4
+"""Times that a convolution is tried; the first ones include what a device prepares."""
+
+
+AUTO = "auto"
+_ACCELERATORS = ("cuda", "xpu", "mps")
+"""Kinds of devices beside the processor, in the order in which "auto" takes them: those of NVIDIA (or AMD, by
+ROCm), Intel and Apple."""
+_NAME = re.compile(r"auto|cpu|mps|(?:cuda|xpu)(?::\d+)?")
+
+_preferred = AUTO
+
+
+def check_name(name: str) -> None:
+    """Raise InputError for what is not a device's name, as "auto", "cpu", "mps", "cuda[:N]" or "xpu[:N]"."""
+    if not _NAME.fullmatch(name):
+        raise InputError("devices.unknown", name=name)
+
+
+def prefer(name: str) -> None:
+    """Make "auto" mean this device in this process: the server gives each worker one of its own."""
+    global _preferred
+    check_name(name)
+    _preferred = name
 
 
 def pick(name: str) -> torch.device:
-    """Return the device that "auto", "cpu", "cuda" or "cuda:N" means here; "auto" is CUDA where there is any.
+    """Return the device that a name means here; "auto" is the preferred one, or the first that there is.
 
     Raises InputError for another name and for a device that this machine does not have.
     """
     import torch
 
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
-        raise InputError("devices.unknown", name=name)
-    count = torch.cuda.device_count() if name != "cpu" and torch.cuda.is_available() else 0
-    if name == "cpu" or (name == "auto" and not count):
+    check_name(name)
+    if name == AUTO:
+        name = _preferred
+    if name == AUTO:
+        name = next((kind for kind in _ACCELERATORS if _count(kind)), "cpu")
+    if name == "cpu":
         return torch.device("cpu")
+    kind, _, digits = name.partition(":")
+    count, number = _count(kind), int(digits or 0)
     if not count:
-        raise InputError("devices.no_cuda")
-    number = int(name.partition(":")[2] or 0)
+        raise InputError("devices.no_cuda") if kind == "cuda" else InputError("devices.none", kind=kind)
     if number >= count:
-        raise InputError("devices.no_such_cuda", number=number, last=count - 1)
-    return torch.device("cuda", number)
+        raise InputError("devices.no_such", kind=kind, number=number, last=count - 1)
+    return torch.device(kind, number)
+
+
+def _count(kind: str) -> int:
+    """Return the number of this machine's devices of a kind."""
+    import torch
+
+    match kind:
+        case "cuda":
+            return torch.cuda.device_count() if torch.cuda.is_available() else 0
+        case "xpu":
+            return torch.xpu.device_count() if torch.xpu.is_available() else 0
+        case _:
+            return int(torch.backends.mps.is_available())
+
+
+def list_all() -> list[torch.device]:
+    """Return every device of the kind that "auto" means here, the processor as one. Raises as `pick`."""
+    import torch
+
+    kind = pick(AUTO).type
+    return [torch.device("cpu")] if kind == "cpu" else [torch.device(kind, n) for n in range(_count(kind))]
+
+
+def list_cuda() -> tuple[str, ...]:
+    """Return the names of the CUDA devices that the driver lists, without loading torch."""
+    if not has_cuda_driver():
+        return ()
+    driver, count = ctypes.CDLL(_DRIVER), ctypes.c_int()
+    # A status other than 0 means that none can be used.
+    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
+        return ()
+    return tuple(f"cuda:{number}" for number in range(count.value))
 
 
 class FrameDevice(NamedTuple):
@@ -71,11 +134,14 @@ def frame_device(name: str, decoder: str = "auto") -> FrameDevice | None:
 DECODERS = "auto", "cpu", "cuda"
 
 
+_DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+
+
 @cache
 def has_cuda_driver() -> bool:
     """Return True if NVIDIA's driver is installed."""
     try:
-        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        ctypes.CDLL(_DRIVER)
     except OSError:
         return False
     return True
@@ -95,16 +161,56 @@ def is_device_lost(error: BaseException) -> bool:
 def precision(device: torch.device) -> torch.dtype:
     """Return the number format to run a network in: 16 bits where the hardware computes with them.
 
-    CUDA: bfloat16 from Ampere on, float16 before. CPU: bfloat16 with AVX512-BF16 or AMX, else float32.
+    CUDA: bfloat16 from Ampere on, float16 before. CPU: bfloat16 with AVX512-BF16 or AMX, else float32. Other
+    devices: the fastest in a trial.
     """
     import torch
 
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
+    if device.type != "cpu":
+        return find_fastest(device)
     capabilities = torch.cpu.get_capabilities()
     return (
         torch.bfloat16 if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else torch.float32
     )
+
+
+@cache
+def find_fastest(device: torch.device) -> torch.dtype:
+    """Return the number format in which a convolution is fastest on a device, by trying them.
+
+    float32 unless one of 16 bits takes at most `_CLEARLY_FASTER` of its time and gives about the same.
+    """
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(4, 64, 128, 128, generator=generator).to(device)
+    kernels = (torch.rand(64, 64, 3, 3, generator=generator) / 576).to(device)
+    exact, best, least = None, torch.float32, inf
+    for dtype in (torch.float32, torch.bfloat16, torch.float16):
+        try:
+            seconds, result = _time_convolution(images.to(dtype), kernels.to(dtype))
+        except (RuntimeError, TypeError):  # the device does not compute with it
+            continue
+        if exact is None:
+            exact, least = result, seconds * _CLEARLY_FASTER
+        elif seconds < least and torch.allclose(result, exact, rtol=0.05, atol=0.05):
+            best, least = dtype, seconds
+    return best
+
+
+def _time_convolution(images: torch.Tensor, kernels: torch.Tensor) -> tuple[float, torch.Tensor]:
+    """Return the seconds that a convolution takes, the best of several, and its result in float32."""
+    import torch
+
+    seconds = inf
+    for _ in range(_TRIALS):
+        began = time.perf_counter()
+        # Only the copy to the host waits for a device.
+        result = torch.nn.functional.conv2d(images, kernels, padding=1)[:, :, ::16, ::16].float().cpu()
+        seconds = min(seconds, time.perf_counter() - began)
+    return seconds, result
 
 
 def autocast(device: torch.device) -> AbstractContextManager[object]:
@@ -118,15 +224,17 @@ def autocast(device: torch.device) -> AbstractContextManager[object]:
 def batch_size(device: torch.device, each: int, most: int = 16) -> int:
     """Return how many inputs of `each` bytes of working memory fit the device's free memory, 1 to `most`.
 
-    1 on a CPU: one input occupies all cores, and more only take more memory.
+    1 on a CPU: one input occupies all cores, and more only take more memory. 1 also on Apple's devices, whose
+    memory is the host's.
     """
     import torch
 
-    if device.type != "cuda":
+    if device.type not in ("cuda", "xpu"):
         return 1
-    free, _ = torch.cuda.mem_get_info(device)
+    of_device = torch.cuda if device.type == "cuda" else torch.xpu
+    free, _ = of_device.mem_get_info(device)
     # Memory that torch has reserved and not allocated is free for this process alone.
-    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    free += of_device.memory_reserved(device) - of_device.memory_allocated(device)
     return max(1, min(most, int(free * (1 - _SPARE)) // each))
 
 
@@ -160,13 +268,17 @@ def _run_batch(
         return run(batch)
     except torch.OutOfMemoryError:
         pass  # The error references the frames of `run` and their tensors: clear after it is freed.
-    torch.cuda.empty_cache()
+    if torch.accelerator.is_available():
+        torch.accelerator.empty_cache()
     return None
 
 
 def describe(device: torch.device) -> tuple[str, int]:
-    """Return a CUDA device's name, and its memory in bytes."""
+    """Return the name of a device beside the processor, and its memory in bytes (Apple: what may be used)."""
     import torch
 
-    properties = torch.cuda.get_device_properties(device)
+    if device.type == "mps":
+        return "Apple", torch.mps.recommended_max_memory()
+    of_device = torch.cuda if device.type == "cuda" else torch.xpu
+    properties = of_device.get_device_properties(device)
     return str(properties.name), int(properties.total_memory)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from pipeline import formats, models, prompts
+from pipeline import devices, formats, models, prompts
 from pipeline.clip import MAX_RATE, Clip
 from pipeline.compositing import aspect, background
 from pipeline.compositing.background import Background, Blur, Colour, Footage, Transparent
@@ -90,8 +89,7 @@ class Job:
         card = models.card(self.model)
         form = formats.by_key(self.format)
         self.check_choices()
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
-            raise InputError("devices.unknown", name=self.device)
+        devices.check_name(self.device)
         if form.still and not clip.is_still:
             raise FormatError(
                 "choices.one_picture",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -54,6 +55,14 @@ def _host_names(text: str) -> tuple[str, ...]:
         if "/" in host or " " in host or "*" in host:
             raise _Invalid("settings.hosts", value=host)
     return hosts
+
+
+def _device_names(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    for name in names:
+        if not re.fullmatch(r"cpu|mps|(cuda|xpu):\d+", name):
+            raise _Invalid("settings.devices", value=name)
+    return names
 
 
 def _folder(text: str) -> Path:
@@ -109,6 +118,10 @@ class Settings(BaseSettings):
         "RECORTE_STALL_MINUTES", 10 * 60
     )
     webhooks_private: Annotated[bool, BeforeValidator(_switch)] = _variable("RECORTE_WEBHOOKS_PRIVATE", False)
+    devices: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_device_names)] = _variable(
+        "RECORTE_DEVICES", ()
+    )
+    """Devices that take runs, one each at a time; empty: all CUDA devices, or the one that there is."""
     log: Annotated[Literal["json", "text"] | None, BeforeValidator(_log_format)] = _variable(
         "RECORTE_LOG", None
     )

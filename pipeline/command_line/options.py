@@ -77,7 +77,7 @@ def add_matte_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--hair", action="store_true", help="find hair and other soft edges anew, by ViTMatte's weights"
     )
-    parser.add_argument("--device", metavar="auto|cpu|cuda[:N]", default="auto")
+    parser.add_argument("--device", metavar="auto|cpu|cuda[:N]|xpu[:N]|mps", default="auto")
     parser.add_argument(
         "--weights", metavar="PATH", type=Path, help="the model's weights, a file or a folder"
     )

@@ -1,9 +1,11 @@
 """The device, its precision, and batches that shrink where memory is short."""
 
+import ctypes
 import gc
 import itertools
 import weakref
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -45,6 +47,57 @@ def test_a_device_is_chosen_by_its_name(cards: object, name: str, expected: str)
     assert devices.pick(name) == torch.device(expected)
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"), [("auto", "xpu:0"), ("xpu:1", "xpu:1"), ("cpu", "cpu"), ("mps", "mps:0")]
+)
+def test_devices_of_other_makers_are_chosen(
+    bare: None, monkeypatch: pytest.MonkeyPatch, name: str, expected: str
+) -> None:
+    monkeypatch.setattr(torch.xpu, "is_available", lambda: True)
+    monkeypatch.setattr(torch.xpu, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert devices.pick(name) == torch.device(expected)
+
+
+@pytest.mark.parametrize("name", ["mps", "xpu", "xpu:0"])
+def test_devices_of_other_makers_that_are_not_here_are_refused(bare: None, name: str) -> None:
+    with pytest.raises(InputError, match=rf"no device {name[:3]} here.*auto or cpu\."):
+        devices.pick(name)
+
+
+def test_auto_means_the_preferred_device(cards: pytest.MonkeyPatch) -> None:
+    cards.setattr(devices, "_preferred", devices.AUTO)
+    devices.prefer("cuda:1")
+    assert devices.pick("auto") == torch.device("cuda:1") and devices.pick("cuda") == torch.device("cuda:0")
+    with pytest.raises(InputError, match="is no device"):
+        devices.prefer("gpu")
+    assert devices.pick("auto") == torch.device("cuda:1")
+
+
+class Driver:
+    """NVIDIA's driver, as far as it counts devices: three of them."""
+
+    def __init__(self, status: int) -> None:
+        self._status = status
+
+    def cuInit(self, flags: int) -> int:
+        return self._status
+
+    def cuDeviceGetCount(self, count: Any) -> int:
+        count._obj.value = 3
+        return 0
+
+
+def test_the_drivers_devices_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "has_cuda_driver", lambda: True)
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: Driver(0))
+    assert devices.list_cuda() == ("cuda:0", "cuda:1", "cuda:2")
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: Driver(100))
+    assert devices.list_cuda() == ()
+    monkeypatch.setattr(devices, "has_cuda_driver", lambda: False)
+    assert devices.list_cuda() == ()
+
+
 def test_an_invalid_gpu_number_is_refused_with_the_valid_ones(cards: object) -> None:
     with pytest.raises(InputError, match=r"no device cuda:2.*0 to 1"):
         devices.pick("cuda:2")
@@ -79,7 +132,7 @@ def test_without_a_driver_frames_stay_on_the_host_and_torch_is_not_asked(
         devices.frame_device("auto", "nvdec")
 
 
-@pytest.mark.parametrize("name", ["", "mps", "cuda:", "cuda:x", "cpu:0", "Auto"])
+@pytest.mark.parametrize("name", ["", "mps:0", "cuda:", "cuda:x", "xpu:", "cpu:0", "Auto"])
 def test_unknown_devices_are_refused(name: str) -> None:
     with pytest.raises(InputError, match="is no device"):
         devices.pick(name)
@@ -107,6 +160,48 @@ def test_cuda_uses_half_precision(
 ) -> None:
     cards.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     assert devices.precision(torch.device("cuda", 1)) == expected
+
+
+def measured(seconds: dict[torch.dtype, float], factor: float = 1.0) -> Any:
+    """Return what stands in for the trial of a convolution; in 16 bits its result is off by a factor."""
+
+    def measure(images: torch.Tensor, kernels: torch.Tensor) -> tuple[float, torch.Tensor]:
+        if images.dtype == torch.float32:
+            return 1.0, images
+        if images.dtype not in seconds:
+            raise RuntimeError(f"no kernel for {images.dtype}")
+        return seconds[images.dtype], images.float() * factor
+
+    return measure
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        ({torch.float16: 0.4, torch.bfloat16: 0.5}, torch.float16),
+        ({torch.float16: 0.9, torch.bfloat16: 0.95}, torch.float32),  # hardly faster
+        ({torch.bfloat16: 0.5}, torch.bfloat16),  # the device has no other
+        ({}, torch.float32),
+    ],
+)
+def test_the_fastest_precision_is_found_by_trying(
+    monkeypatch: pytest.MonkeyPatch, seconds: dict[torch.dtype, float], expected: torch.dtype
+) -> None:
+    monkeypatch.setattr(devices, "_time_convolution", measured(seconds))
+    assert devices.find_fastest.__wrapped__(torch.device("cpu")) == expected
+
+
+def test_a_precision_with_wrong_results_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "_time_convolution", measured({torch.float16: 0.1}, float("nan")))
+    assert devices.find_fastest.__wrapped__(torch.device("cpu")) == torch.float32
+
+
+def test_precisions_are_really_tried() -> None:
+    for dtype in (torch.float32, torch.bfloat16):
+        seconds, result = devices._time_convolution(
+            torch.ones(1, 64, 16, 16, dtype=dtype), torch.ones(64, 64, 3, 3, dtype=dtype) / 576
+        )
+        assert seconds > 0 and result.dtype == torch.float32 and result.shape == (1, 64, 1, 1)
 
 
 @pytest.mark.parametrize(("free", "expected"), [(0, 1), (99, 1), (1000, 8), (700, 6), (10**6, 16)])

@@ -50,11 +50,13 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         RECORTE_PORT="0",
         RECORTE_UPLOAD_MB="7",
         RECORTE_STALL_MINUTES="3",
+        RECORTE_DEVICES="cuda:1, cpu,cuda:1",
         DATABASE_URL="postgresql://a@b/c",
     )
     assert read.home == tmp_path.parent / "there"
     assert (read.host, read.port, read.upload_bytes) == ("0.0.0.0", 0, 7 * 2**20)
     assert read.stall_seconds == 180
+    assert read.devices == ("cuda:1", "cpu") and settings().devices == ()
     assert read.database_url == "postgresql://a@b/c"
     assert settings(RECORTE_HOME="~/x").home == Path.home() / "x"
     assert settings(RECORTE_PORT="", DATABASE_URL="").port == 7860
@@ -64,6 +66,12 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
 def test_an_invalid_number_is_reported_with_its_variable(value: str) -> None:
     with pytest.raises(startup.CannotStart, match=r"^RECORTE_PORT is .* whole number from 0"):
         settings(RECORTE_PORT=value)
+
+
+@pytest.mark.parametrize("value", ["auto", "cuda", "cuda:1;cuda:2", "gpu:0"])
+def test_invalid_devices_are_reported_with_their_variable(value: str) -> None:
+    with pytest.raises(startup.CannotStart, match=r"^RECORTE_DEVICES holds .*cuda:N"):
+        settings(RECORTE_DEVICES=value)
 
 
 def test_the_readme_lists_the_variables_that_are_read_and_their_defaults() -> None:

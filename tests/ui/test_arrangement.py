@@ -34,7 +34,7 @@ from tests.pipeline.jobs.test_runner import Sink
 from tests.ui import hosted
 from tests.ui.conftest import Server
 from tests.waiting import until
-from ui.sessions.rendering.protocol import InferenceClient
+from ui.sessions.rendering.executors import PictureWorkerExecutor
 from ui.sessions.service import SessionService
 from ui.sessions.session import Session
 
@@ -63,7 +63,7 @@ def service(
     home = tmp_path_factory.mktemp("home")
     with (
         closing(Ledger(database)) as ledger,
-        closing(Runner(ledger, InferenceClient(worker).process, kill=worker.kill)) as runner,
+        closing(Runner(ledger, [PictureWorkerExecutor("cpu", worker)])) as runner,
     ):
         made = SessionService(home, database, runner, SAMPLE, worker)
         yield made
@@ -185,9 +185,8 @@ def test_a_lost_worker_raises_an_error_sentence_for_a_frame(
 
 def test_a_hanging_model_is_killed_and_the_next_job_runs(worker: Worker, clip: Path, tmp_path: Path) -> None:
     sink = Sink()
-    run = InferenceClient(worker).process
     # Long enough for a new process to begin with the next job on a busy machine.
-    with closing(Runner(sink, run, kill=worker.kill, stall_seconds=18)) as runner:
+    with closing(Runner(sink, [PictureWorkerExecutor("cpu", worker)], stall_seconds=18)) as runner:
         runner.submit("stuck", Job(clip, tmp_path / "stuck.mp4", model="hanging"))
         runner.submit("good", Job(clip, tmp_path / "good.mp4", model="threshold"))
         until(lambda: len(sink.ends()) == 2)
@@ -300,7 +299,7 @@ from pipeline.jobs.runner import Runner
 from pipeline.jobs.worker import Worker
 from ui.application import create_application
 from ui.sessions.library import stock_backgrounds
-from ui.sessions.rendering.protocol import InferenceClient
+from ui.sessions.rendering.executors import PictureWorkerExecutor
 from ui.sessions.service import SessionService
 from ui.sessions.rendering.frames import create_inference_service
 
@@ -313,7 +312,7 @@ if __name__ == "__main__":
     shutil.copyfile(clip, home / "upload.mp4")
     with Database.open(None, home / "database") as database, Worker(create_inference_service) as worker:
         ledger = Ledger(database)
-        runner = Runner(ledger, InferenceClient(worker).process, kill=worker.kill)
+        runner = Runner(ledger, [PictureWorkerExecutor("cpu", worker)])
         service = SessionService(home, database, runner, root / "assets" / "sample.mp4", worker)
         page = create_application(service, upload_bytes=2**30)
         id = service.create(home / "upload.mp4", "a.mp4")

@@ -87,7 +87,7 @@ def _overview_html(language: str, status: StatusSource, home: Path) -> str:
 </main>"""
 
 
-_RUN_COLUMNS = ("place", "user", "state", "model", "progress", "since", "")
+_RUN_COLUMNS = ("place", "user", "state", "model", "device", "progress", "since", "")
 _ACCOUNT_COLUMNS = ("user", "role", "sessions", "bytes")
 
 _Say = Callable[..., str]
@@ -115,6 +115,7 @@ def _run_row(run: Run, say: _Say, language: str) -> list[str]:
         html_pages.escape(run.user) or say("local"),
         say(run.state),
         html_pages.escape(run.model),
+        html_pages.escape(run.device) or "–",
         say("frames", done=run.done, total=run.total, rate=text.format_number(run.rate, language))
         if far
         else "–",

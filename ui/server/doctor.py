@@ -119,21 +119,22 @@ def _memory() -> Finding:
 
 def _device() -> Iterator[Finding]:
     try:
-        device = devices.pick("auto")
+        found = devices.list_all()
     except (RecorteError, ImportError, OSError) as error:
         reason = error.message if isinstance(error, RecorteError) else str(error)
         yield Finding(Message("doctor.no_device", {"reason": reason}), ok=False, stops=True)
         return
-    if device.type != "cuda":
-        yield Finding(Message("doctor.processor", {"cores": os.cpu_count() or 1}))
-        return
-    name, memory = devices.describe(device)
-    yield Finding(Message("doctor.device", {"device": str(device), "name": name, "memory": memory}))
-    codecs = list_decoders(device.index or 0)
-    if codecs:
-        yield Finding(Message("doctor.decoded_on_card", {"codecs": ", ".join(codecs)}))
-    else:
-        yield Finding(Message("doctor.decoded_on_host"))
+    for device in found:
+        if device.type == "cpu":
+            yield Finding(Message("doctor.processor", {"cores": os.cpu_count() or 1}))
+            continue
+        name, memory = devices.describe(device)
+        yield Finding(Message("doctor.device", {"device": str(device), "name": name, "memory": memory}))
+        codecs = list_decoders(device.index or 0) if device.type == "cuda" else ()
+        if codecs:
+            yield Finding(Message("doctor.decoded_on_card", {"codecs": ", ".join(codecs)}))
+        else:
+            yield Finding(Message("doctor.decoded_on_host"))
 
 
 def _models() -> Iterator[Finding]:

@@ -9,7 +9,7 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,13 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from db.errors import DatabaseError
 from pipeline.job import Progress
 from pipeline.jobs.events import MatteChecked, RunFinished
-from pipeline.jobs.runner import Sink
+from pipeline.jobs.runner import ExecutorState, Sink
 from pipeline.languages.messages import Message
 from ui.server import logs
 from ui.server.permissions import is_admin, not_found
@@ -37,8 +39,16 @@ _ACTIVE_STATES = ("queued", "running")
 class Metrics:
     """Prometheus counters and gauges, in a registry of their own."""
 
-    def __init__(self, count_by_state: Callable[[], Mapping[str, int]], home: Path) -> None:
-        """`count_by_state` returns the sessions in each state, or raises DatabaseError."""
+    def __init__(
+        self,
+        count_by_state: Callable[[], Mapping[str, int]],
+        home: Path,
+        executors: Callable[[], Sequence[ExecutorState]] = list,
+    ) -> None:
+        """`count_by_state` returns the sessions in each state, or raises DatabaseError.
+
+        `executors` returns the states of the devices or machines that runs are given to.
+        """
         self.registry = CollectorRegistry()
         self._states = _Cached(count_by_state)
 
@@ -50,11 +60,12 @@ class Metrics:
 
         self.ended = counter("runs_ended", "Runs that came to an end, by how.", "state")
         self.frames = counter("frames", "Frames of finished runs.")
-        self.rate = gauge("frames_per_second", "Frames per second of the run that is under way; else 0.")
+        self.rate = gauge("frames_per_second", "Frames per second of the runs that are under way; else 0.")
         self.requests = counter("requests", "Answers, by the class of their status.", "status")
         self.errors = counter("errors", "Errors, by their kind.", "kind")
         for state in ("done", "failed", "cancelled", "interrupted"):
             self.ended.labels(state)
+        self.registry.register(_ExecutorCollector(executors))
         runs = gauge("runs", "Runs that are under way.", "state")
         for state in _ACTIVE_STATES:
             runs.labels(state).set_function(lambda state=state: self._count(state))  # type: ignore[misc]
@@ -89,6 +100,23 @@ class Metrics:
         return True
 
 
+class _ExecutorCollector(Collector):
+    """Collector of a gauge for each device or machine: 1 while it runs something, else 0."""
+
+    def __init__(self, executors: Callable[[], Sequence[ExecutorState]]) -> None:
+        self._executors = executors
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        busy = GaugeMetricFamily(
+            "recorte_executor_busy",
+            "1 while a device or machine runs something, else 0.",
+            labels=("executor",),
+        )
+        for state in self._executors():
+            busy.add_metric((state.name,), float(state.key is not None))
+        yield busy
+
+
 class ErrorCounter(logging.Handler):
     """Log handler that counts errors, and records of any level that have a `kind`."""
 
@@ -113,6 +141,8 @@ class MeteredSink:
         self._sink = sink
         self._metrics = metrics
         self._started_at: dict[str, float] = {}
+        self._rates: dict[str, float] = {}
+        """Frames per second of each run that is under way."""
 
     def started(self, key: str) -> None:
         self._started_at[key] = time.monotonic()
@@ -120,7 +150,8 @@ class MeteredSink:
         self._sink.started(key)
 
     def progressed(self, key: str, progress: Progress) -> None:
-        self._metrics.rate.set(progress.rate)
+        self._rates[key] = progress.rate
+        self._metrics.rate.set(sum(self._rates.values()))
         self._sink.progressed(key, progress)
 
     def checked(self, key: str, points: MatteChecked) -> None:
@@ -146,7 +177,8 @@ class MeteredSink:
     def _ended(self, key: str, state: str, **fields: object) -> None:
         started_at = self._started_at.pop(key, None)
         self._metrics.ended.labels(state).inc()
-        self._metrics.rate.set(0)
+        self._rates.pop(key, None)
+        self._metrics.rate.set(sum(self._rates.values()))
         seconds = None if started_at is None else round(time.monotonic() - started_at, 3)
         level = logging.INFO if state in ("done", "cancelled") else logging.WARNING
         log.log(level, "run ended", extra={"session": key, "state": state, "seconds": seconds, **fields})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
@@ -11,6 +11,7 @@ from uuid import UUID
 from db import repository, users
 from db.engine import Database
 from db.models import SessionRow
+from pipeline.jobs.runner import ExecutorState
 from ui.sessions.service import SessionService
 
 
@@ -31,6 +32,8 @@ class Run:
     """Frames."""
     rate: float = 0.0
     """Frames per second."""
+    device: str = ""
+    """Name of the executor that runs it; empty: none yet."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class Runner(Protocol):
     """Queue of jobs."""
 
     def is_alive(self) -> bool: ...
+    def executors(self) -> Sequence[ExecutorState]: ...
 
 
 class ServerStatus:
@@ -102,7 +106,11 @@ class ServerStatus:
     def runs(self) -> Sequence[Run]:
         with self._database.begin() as tx:
             active = repository.list_active(tx)
-        runs = [self._run(owned.row, owned.owner or "") for owned in active]
+        devices = {state.key: state.name for state in self._runner.executors()}
+        runs = [
+            replace(self._run(owned.row, owned.owner or ""), device=devices.get(str(owned.row.id), ""))
+            for owned in active
+        ]
         return sorted(runs, key=lambda run: (run.position is None, run.position or 0, run.since))
 
     def _run(self, row: SessionRow, user: str) -> Run:

@@ -197,9 +197,19 @@ def test_users_are_added_listed_changed_and_removed(
 def test_doctor_says_how_far_frames_stay_on_a_card(
     monkeypatch: pytest.MonkeyPatch, codecs: tuple[str, ...], told: str
 ) -> None:
-    monkeypatch.setattr(doctor.devices, "pick", lambda name: torch.device("cuda", 1))
+    monkeypatch.setattr(doctor.devices, "list_all", lambda: [torch.device("cuda", 1)])
     monkeypatch.setattr(doctor.devices, "describe", lambda device: ("A card", 2**34))
     monkeypatch.setattr(doctor, "list_decoders", lambda card: codecs if card == 1 else pytest.fail("number"))
     sentences = [str(finding.message) for finding in doctor._device()]
     assert len(sentences) == 2
     assert "A card" in sentences[0] and sentences[1].endswith(told)
+
+
+def test_doctor_lists_every_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.xpu, "is_available", lambda: True)
+    monkeypatch.setattr(torch.xpu, "device_count", lambda: 2)
+    monkeypatch.setattr(doctor.devices, "describe", lambda device: (f"Card {device.index}", 2**34))
+    sentences = [str(finding.message) for finding in doctor._device()]
+    assert len(sentences) == 4  # each with where it decodes
+    assert "xpu:0" in sentences[0] and "Card 1" in sentences[2] and sentences[3].endswith("processor.")

@@ -23,6 +23,7 @@ from db.errors import DatabaseAway, NotFound
 from db.models import State
 from pipeline.job import Progress
 from pipeline.jobs.events import MatteChecked, RunFinished
+from pipeline.jobs.runner import ExecutorState
 from tests.waiting import DEADLINE, until
 from ui.server import admin, health, metrics
 from ui.server.metrics import ErrorCounter, MeteredSink, Metrics
@@ -83,7 +84,8 @@ class Somebody:
 class Server:
     def __init__(self, home: Path) -> None:
         self.status, self.who = FakeStatus(), Somebody()
-        self.metrics = Metrics(self.status.states, home)
+        self.executors = [ExecutorState("cuda:0", SESSION), ExecutorState("cuda:1", None)]
+        self.metrics = Metrics(self.status.states, home, lambda: self.executors)
         app = FastAPI()
         for routes in (
             health.router(self.status),
@@ -206,6 +208,24 @@ def test_responses_are_counted_by_status_class(server: Server) -> None:
     client.get("/healthz"), client.get("/nowhere"), client.get("/nowhere")
     assert server.figure('recorte_requests_total{status="4xx"}') == 2
     assert server.figure('recorte_requests_total{status="2xx"}') >= 1
+
+
+def test_executors_are_told_apart(server: Server) -> None:
+    assert server.figure('recorte_executor_busy{executor="cuda:0"}') == 1
+    assert server.figure('recorte_executor_busy{executor="cuda:1"}') == 0
+
+
+def test_the_rate_is_that_of_all_runs(server: Server) -> None:
+    told: Any = Told()
+    sink = MeteredSink(told, server.metrics)
+    for key, rate in (("a", 24.5), ("b", 10.0)):
+        sink.started(key)
+        sink.progressed(key, Progress("matte", 3, 120, rate=rate, left=None))
+    assert server.figure("recorte_frames_per_second") == 34.5
+    sink.cancelled("a")
+    assert server.figure("recorte_frames_per_second") == 10
+    sink.cancelled("b")
+    assert server.figure("recorte_frames_per_second") == 0
 
 
 class Told:
@@ -368,9 +388,13 @@ class Queue:
     """A runner that is alive or not."""
 
     alive = False
+    states: Sequence[ExecutorState] = ()
 
     def is_alive(self) -> bool:
         return self.alive
+
+    def executors(self) -> Sequence[ExecutorState]:
+        return self.states
 
 
 def test_a_lost_worker_process_is_reported_once_and_restarted(database: Database) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import suppress
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from typing import Protocol
 
@@ -73,6 +73,20 @@ class DeviceExecutor:
 
     def close(self) -> None:
         self._worker.close()
+
+
+@contextmanager
+def open_executors(
+    names: Sequence[str], pictures: Worker, limits: Limits, idle_timeout: float
+) -> Iterator[list[Executor]]:
+    """Open an executor for each device: the first one is the device of the worker that renders pictures."""
+    first, *others = names
+    executors: list[Executor] = [PictureWorkerExecutor(first, pictures)]
+    with ExitStack() as stack:
+        for name in others:
+            executor = stack.enter_context(closing(DeviceExecutor(name, limits, idle_timeout)))
+            executors.append(SeparateExecutor(executor, InferenceClient(pictures)))
+        yield executors
 
 
 class JobHost(Protocol):

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipeline import models
+from pipeline import devices, models
 from pipeline.compositing import background
 from pipeline.compositing.background import Background, Footage
 from pipeline.compositing.light import NONE
@@ -55,8 +55,9 @@ _PREVIEWS, _PREVIEWS_EACH = 4, 2
 """Sets of previews that are made at once in all, and of each user; as many more of each user wait."""
 
 
-def create_inference_service() -> Inference:
-    """Create what a worker hosts; called in the worker, for it imports torch and av."""
+def create_inference_service(device: str = devices.AUTO) -> Inference:
+    """Create what a worker hosts, for a device; called in the worker, for it imports torch and av."""
+    devices.prefer(device)
     from ui.sessions.rendering.inference import InferenceService
 
     return InferenceService()

@@ -91,6 +91,12 @@ class InferenceService:
         with self._writers.run(str(job.matte)):
             yield from process(job)
 
+    def hold_matte(self, path: Path) -> None:
+        self._writers.hold(str(path))
+
+    def release_matte(self, path: Path) -> None:
+        self._writers.release(str(path))
+
     def invalidate(self, id: str, version: int) -> None:
         self._versions[id] = max(version, self._versions.get(id, 0))
 

@@ -132,6 +132,12 @@ class Inference(Protocol):
     def process(self, job: Job) -> Generator[Progress, None, None]:
         """Run a job, as `pipeline.process.process`."""
 
+    def hold_matte(self, path: Path) -> None:
+        """Leave a matte's data to a run elsewhere until `release_matte`; return when it may begin."""
+
+    def release_matte(self, path: Path) -> None:
+        """Take back a matte's data from a run in another process."""
+
     def invalidate(self, id: str, version: int) -> None:
         """Announce that a session's marks have changed: requests for older versions are aborted."""
 
@@ -227,6 +233,12 @@ class InferenceClient:
 
     def process(self, job: Job) -> Generator[Progress, None, None]:
         return self._host.stream(Inference.process, job)
+
+    def hold_matte(self, path: Path) -> None:
+        self._host.call(Inference.hold_matte, path)
+
+    def release_matte(self, path: Path) -> None:
+        self._host.call(Inference.release_matte, path)
 
     def invalidate(self, id: str, version: int) -> None:
         self._host.call(Inference.invalidate, id, version)

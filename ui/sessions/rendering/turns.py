@@ -92,6 +92,14 @@ class MatteWriters:
     @contextmanager
     def run(self, matte: str) -> Iterator[None]:
         """Hold a matte's data for a run, once the cut ahead has let go of them."""
+        self.hold(matte)
+        try:
+            yield
+        finally:
+            self.release(matte)
+
+    def hold(self, matte: str) -> None:
+        """Hold a matte's data for a run until `release`, once the cut ahead has let go of them."""
         with self._changed:
             self._runs.append(matte)
             try:
@@ -99,9 +107,10 @@ class MatteWriters:
             except BaseException:
                 self._runs.remove(matte)
                 raise
-        try:
-            yield
-        finally:
-            with self._changed:
+
+    def release(self, matte: str) -> None:
+        """Let go of a matte's data, if they are held: this process may be newer than the run."""
+        with self._changed:
+            if matte in self._runs:
                 self._runs.remove(matte)
                 self._changed.notify_all()
