@@ -20,7 +20,6 @@ from pipeline.compositing.background import Transparent
 from pipeline.compositing.canvas import composite_on_black, multiply_alpha
 from pipeline.compositing.light import UNSURVEYED
 from pipeline.errors import InputError, VideoError
-from pipeline.files import replacing
 from pipeline.imaging.detection import Hit
 from pipeline.job import Job, Progress
 from pipeline.keys import matte_key, pts_range, spaced_times
@@ -32,11 +31,11 @@ from pipeline.propagation.plan import prompts_by_frame
 from pipeline.propagation.predictions import FramePrediction
 from pipeline.video import hardware
 from pipeline.video.audio.audio_file import write_audio
-from pipeline.video.reading.frames import Frame, read_frames
+from pipeline.video.reading.frames import Frame
 from pipeline.video.reading.index_cache import load_index, save_index
 from pipeline.video.reading.probe import probe_clip
 from pipeline.weights.locate import cached_lookups
-from ui.sessions.rendering import overlay
+from ui.sessions.rendering import filmstrip, overlay
 from ui.sessions.rendering.ahead import compute_cut, read_cut
 from ui.sessions.rendering.class_maps import render_classes
 from ui.sessions.rendering.composers import ComposerPool
@@ -61,7 +60,6 @@ from ui.sessions.rendering.turns import MatteWriters, ModelTurns
 from ui.sessions.rendering.words import WordFinder
 
 _CLICK_STEPS = 8
-_THUMBNAILS = 12
 _POSTER_WIDTH = 320
 _CACHE_BYTES = 128 * 2**20
 
@@ -195,16 +193,7 @@ class InferenceService:
         return self._crop_windows.find(request)
 
     def write_filmstrip(self, request: RenderRequest, path: Path) -> None:
-        order = load_index(request.clip.path).pts
-        chosen = [order[k * len(order) // _THUMBNAILS] for k in range(_THUMBNAILS)]
-        pictures = {
-            f.pts: np.asarray(composite_on_black(f.image, f.alpha), np.uint8)
-            for f in read_frames(request.clip.path, only=set(chosen))
-        }
-        fallback = next(iter(pictures.values()))
-        data = overlay.make_filmstrip([pictures.get(p, fallback) for p in chosen])
-        with replacing(path) as part:
-            part.write_bytes(data)
+        filmstrip.write(request.clip, path)
 
     def write_sound(self, request: RenderRequest, path: Path) -> None:
         write_audio(request.clip.path, path, request.clip.length)

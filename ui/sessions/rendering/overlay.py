@@ -161,17 +161,3 @@ def crop_around(mattes: list[arrays.Matte], margin: float = 0.25) -> tuple[slice
         more = max((last - first) * margin, (length / 8 - (last - first)) / 2)
         spans.append(slice(max(0, round(first - more)), min(length, round(last + more))))
     return spans[0], spans[1]
-
-
-def make_filmstrip(pictures: list[arrays.Image], height: int = 56) -> bytes:
-    """Encode pictures side by side, `height` pixels high, as a JPEG."""
-    small = [Image.fromarray(p) for p in pictures]
-    small = [p.resize((max(1, round(p.width * height / p.height)), height)) for p in small]
-    row = Image.new("RGB", (sum(p.width for p in small), height))
-    x = 0
-    for picture in small:
-        row.paste(picture, (x, 0))
-        x += picture.width
-    out = io.BytesIO()
-    row.save(out, "JPEG", quality=80)
-    return out.getvalue()
