@@ -31,6 +31,7 @@ from pipeline.prompts import Box, Object, Point, Prompt, Stroke
 from pipeline.propagation import spool
 from pipeline.video.reading.frames import read_frames
 from pipeline.video.reading.index_cache import load_index, save_index
+from tests.executors import Here
 from tests.pipeline import stand_in
 from tests.ui.hosted import LocalWorker
 from ui.server.login import login_file
@@ -159,6 +160,6 @@ def service(home: Path, database: Database) -> Iterator[Any]:
     with (
         patch.object(sandbox, "Worker", LocalWorker),
         closing(Ledger(database)) as ledger,
-        closing(Runner(ledger, process)) as runner,
+        closing(Runner(ledger, [Here(process)])) as runner,
     ):
         yield SessionService(home, database, runner, Path(), LocalWorker(InferenceService))

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from pipeline.keys import matte_key
 from pipeline.languages.messages import Message
 from pipeline.process import process
 from tests import ffprobe
+from tests.executors import Here
 from tests.pipeline.stand_in import stopped_within
 from tests.waiting import DEADLINE, until
 
@@ -75,17 +76,6 @@ class Broken(Sink):
 
         call.__name__ = name
         return call
-
-
-@dataclass(frozen=True)
-class Here:
-    """Runs jobs in this process, and cannot be killed."""
-
-    run: Callable[[Job], Generator[Progress, None, None]]
-    name: str = "here"
-
-    def kill(self) -> None:
-        pass
 
 
 @pytest.fixture

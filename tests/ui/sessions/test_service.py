@@ -37,6 +37,7 @@ from pipeline.prompts import Point, Prompt, Stroke
 from pipeline.propagation.ahead import compute_ahead
 from pipeline.propagation.partial import find_mattes
 from tests import ffprobe, rendered
+from tests.executors import Here
 from tests.pipeline import stand_in
 from tests.postgres import on_a_server_of_its_own
 from tests.ui.hosted import LocalWorker
@@ -76,7 +77,7 @@ def working() -> Iterator[Callable[[Path, Database], SessionService]]:
 
     def make(home: Path, database: Database) -> SessionService:
         ledger = Ledger(database)
-        runner = Runner(ledger, process)
+        runner = Runner(ledger, [Here(process)])
         closing.extend([ledger.close, runner.close])
         return SessionService(home, database, runner, SAMPLE, LocalWorker(InferenceService))
 

@@ -1,0 +1,17 @@
+"""An executor for tests."""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+
+from pipeline.job import Job, Progress
+
+
+@dataclass(frozen=True)
+class Here:
+    """Runs jobs in this process, and cannot be killed."""
+
+    run: Callable[[Job], Generator[Progress, None, None]]
+    name: str = "here"
+
+    def kill(self) -> None:
+        pass
