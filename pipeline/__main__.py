@@ -16,12 +16,14 @@ from typing import Any, NoReturn
 from PIL import Image
 
 from pipeline import formats, models, preview
+from pipeline.cluster.executor import run_on_cluster
 from pipeline.command_line import batch_plan
 from pipeline.command_line.batch import Batch, format_table, watch_pause
 from pipeline.command_line.batch_plan import BatchJob
 from pipeline.command_line.class_map import write_class_map
 from pipeline.command_line.marks import read_prompts
 from pipeline.command_line.options import (
+    add_cluster_option,
     add_json_option,
     add_licence_option,
     add_matte_options,
@@ -115,6 +117,7 @@ def _create_parser() -> argparse.ArgumentParser:
     made.add_argument("output", metavar="OUTPUT", type=Path)
     add_matte_options(made)
     add_render_options(made)
+    add_cluster_option(made)
 
     made = command(
         "batch", _batch, "Run many videos, and keep a manifest: what is done already is left as it is."
@@ -133,6 +136,7 @@ def _create_parser() -> argparse.ArgumentParser:
     made.add_argument("--watch", action="store_true", help="go on with what is added, until interrupted")
     add_matte_options(made)
     add_render_options(made)
+    add_cluster_option(made)
 
     made = command("preview", _preview, "Write one frame, cut out and laid over the background, as a PNG.")
     made.add_argument("input", metavar="INPUT", type=Path)
@@ -249,7 +253,8 @@ def _choose_model(options: argparse.Namespace, marked: bool) -> Card:
 def _run(options: argparse.Namespace) -> None:
     job = _prepare(options)
     try:
-        show_progress(process(job), options.output, json_lines=options.json)
+        steps = process(job) if options.ray is None else run_on_cluster(job, options.ray)
+        show_progress(steps, options.output, json_lines=options.json)
     except KeyboardInterrupt:
         if resume.can_resume(job, probe_clip(job.source, rate=job.source_rate)):
             raise KeyboardInterrupt(str(_CAN_CONTINUE)) from None
@@ -257,7 +262,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _batch(options: argparse.Namespace) -> int:
-    batch = Batch(options.folder, options.jobs, json_lines=options.json)
+    batch = Batch(options.folder, options.jobs, json_lines=options.json, ray=options.ray)
     seen: dict[BatchJob, str] = {}
     try:
         if options.watch:

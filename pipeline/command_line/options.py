@@ -149,6 +149,14 @@ def add_render_options(parser: argparse.ArgumentParser, crop: bool = True) -> No
     add_json_option(parser)
 
 
+def add_cluster_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="run on the Ray cluster at HOST:PORT, ray://HOST:PORT or auto, or local: on one of this machine",
+    )
+
+
 def add_rate_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rate",

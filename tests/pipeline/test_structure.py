@@ -14,7 +14,7 @@ from tests.imports import imported, pipeline_but_languages
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "pipeline").rglob("*.py"))
-HEAVY = ("torch", "gradio", "sqlalchemy", "transformers")
+HEAVY = ("torch", "gradio", "sqlalchemy", "transformers", "ray", "fsspec")
 
 
 def loaded_modules(code: str) -> set[str]:

@@ -1,0 +1,286 @@
+"""Driver of a Ray cluster: gives jobs to actors on its nodes, in a process of its own.
+
+Ray ends a driver's process where the head of its cluster is lost, moves it to a process group of its own and
+takes its signals; the process that hosts this one keeps its own.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pipeline.cluster.connection import join_cluster
+from pipeline.cluster.crossing import error_from_json, find_versions
+from pipeline.cluster.node import ROOT, NodeWorker
+from pipeline.errors import InputError, RunError, WorkerLost
+from pipeline.job import Job, Progress
+from pipeline.languages.messages import Message
+
+if TYPE_CHECKING:
+    import ray
+
+_RESTARTS = 2
+"""Number of times that a job is begun again, or continued, after its actor or node was lost."""
+_STOP_SECONDS = 6.0
+"""Time that a job has to stop between two frames."""
+_HEARTBEAT_SECONDS = 1.0
+_MEMORY = 5 * 2**28
+"""Memory that a new actor reserves, in bytes: what a run of 1080p takes; `NodeWorker.memory_bytes` tells."""
+
+
+class Node(NamedTuple):
+    """A node of the cluster."""
+
+    name: str
+    """Host name or address."""
+    cpus: float
+    gpus: float
+    memory: float
+    """Bytes that Ray may give to actors."""
+
+
+class Resources(NamedTuple):
+    """Share of a node that a job takes."""
+
+    cpus: float
+    gpus: float
+
+
+class _Gone(Exception):
+    """The actor or its node was lost."""
+
+
+class _Slot:
+    """Place for one job at a time, with its warm actor, if it has one."""
+
+    def __init__(self) -> None:
+        self.actor: Any = None
+        self.node = ""
+        self.resources = Resources(0, 0)
+        self.memory = 0
+        self.killed = False
+        self.busy = False
+        """True while a job is running or being stopped."""
+
+
+class RayDriver:
+    """Hosted in the driver's process; the cluster is joined by the first call."""
+
+    node_class: type[NodeWorker] = NodeWorker
+
+    def __init__(self, address: str, pixels: int | None = None) -> None:
+        """`address` as for `join_cluster`, `pixels` as in `Limits`, for the nodes' workers."""
+        self._address, self._pixels = address, pixels
+        self._lock = threading.Lock()
+        self._joined = False
+        self._slots: dict[int, _Slot] = {}
+
+    def nodes(self) -> list[Node]:
+        """Return the nodes that are alive. Raises InputError as `join_cluster`."""
+        ray = self._join()
+        alive = [node for node in ray.nodes() if node["Alive"]]
+        return [
+            Node(
+                node["NodeManagerHostname"] or node["NodeManagerAddress"],
+                node["Resources"].get("CPU", 0.0),
+                node["Resources"].get("GPU", 0.0),
+                node["Resources"].get("memory", 0.0),
+            )
+            for node in alive
+        ]
+
+    def capacity(self) -> int:
+        """Return the number of jobs that the cluster has room for at a time, at least 1."""
+        nodes = self.nodes()
+        share = share_of_node(nodes)
+        return max(1, sum(_count_shares(node, share) for node in nodes))
+
+    def run(self, number: int, job: Job) -> Generator[Progress, None, None]:
+        """Run a job in the slot of a number, which runs no other; yields its progress.
+
+        While there is no node for it, progress of no frames is yielded each second. A job whose node is lost
+        goes on elsewhere, from its resume data where it keeps a matte. Raises what the job raises, and
+        WorkerLost where it was killed or its nodes were lost again and again.
+        """
+        slot = self._slots.setdefault(number, _Slot())
+        slot.killed, slot.busy = False, True
+        try:
+            yield from self._run(slot, job)
+        finally:
+            slot.busy = False
+
+    def _run(self, slot: _Slot, job: Job) -> Generator[Progress, None, None]:
+        data = replace(job, device=job.device.partition(":")[0]).to_json(ROOT)
+        for left in reversed(range(_RESTARTS + 1)):
+            try:
+                yield from self._run_once(slot, data)
+                return
+            except _Gone as error:
+                self._drop(slot)
+                if slot.killed:
+                    raise WorkerLost("runs.lost", how=Message("runs.killed")) from None
+                if not left:
+                    how = Message("cluster.node_lost", {"node": slot.node or self._address})
+                    raise WorkerLost("runs.lost", how=how) from error
+
+    def kill(self, number: int) -> None:
+        """Kill the actor of a slot; `run` then raises WorkerLost."""
+        slot = self._slots.setdefault(number, _Slot())
+        slot.killed = True
+        self._drop(slot)
+
+    def node_of(self, number: int) -> str:
+        """Return the name of the node that a slot's actor is on; empty while there is none."""
+        slot = self._slots.get(number)
+        return slot.node if slot is not None and slot.actor is not None else ""
+
+    def leave(self) -> None:
+        """Leave the cluster when the jobs that are being stopped have; one that was started here ends."""
+        until = time.monotonic() + _STOP_SECONDS + 2 * _HEARTBEAT_SECONDS
+        while any(slot.busy for slot in self._slots.values()) and time.monotonic() < until:
+            time.sleep(0.05)
+        with self._lock:
+            if self._joined:
+                import ray
+
+                self._joined = False
+                ray.shutdown()
+
+    # ------------------------------------------------------------------ one attempt
+
+    def _run_once(self, slot: _Slot, data: dict[str, Any]) -> Generator[Progress, None, None]:
+        yield from self._prepare(slot, data)
+        actor = slot.actor
+        yield from self._wait(slot, lambda: actor.start.remote(data))
+        try:
+            while True:
+                report = yield from self._wait(slot, actor.poll.remote)
+                for progress in report["progress"]:
+                    yield Progress.from_json(progress)
+                if report["ended"]:
+                    break
+        except GeneratorExit:
+            self._stop(slot)
+            raise
+        if report["error"] is not None:
+            raise error_from_json(report["error"])
+
+    def _prepare(self, slot: _Slot, data: dict[str, Any]) -> Generator[Progress, None, None]:
+        """Give the slot an actor with enough memory for the job."""
+        nodes = self.nodes()
+        share = share_of_node(nodes, data["device"])
+        if slot.actor is None or slot.resources != share:
+            yield from self._create(slot, share, min(_MEMORY, _most_memory(nodes)))
+        need = yield from self._wait(slot, lambda: slot.actor.memory_bytes.remote(data))
+        need = min(need, _most_memory(nodes))  # the node itself refuses what is too large for it
+        if need > slot.memory:
+            yield from self._create(slot, share, need)
+
+    def _create(self, slot: _Slot, share: Resources, memory: int) -> Generator[Progress, None, None]:
+        import ray
+
+        self._drop(slot)
+        actor_class = ray.remote(
+            num_cpus=share.cpus,
+            num_gpus=share.gpus,
+            memory=memory,
+            max_concurrency=4,
+            # A new one is made where one is lost: elsewhere, if its node is gone. A call is not repeated by
+            # Ray, which does not know that a run continues.
+            max_restarts=0,
+            max_task_retries=0,
+        )(self.node_class)
+        slot.actor = actor_class.remote(self._pixels)
+        slot.resources, slot.memory, slot.node = share, memory, ""
+        told = yield from self._wait(slot, slot.actor.describe.remote)
+        slot.node = told["host"]
+        theirs = told["versions"]
+        for name, ours in find_versions().items():
+            if theirs.get(name) != ours:
+                self._drop(slot)
+                raise InputError(
+                    "cluster.versions", node=told["host"], name=name, theirs=str(theirs.get(name)), ours=ours
+                )
+
+    def _wait(self, slot: _Slot, call: Callable[[], ray.ObjectRef[Any]]) -> Generator[Progress, None, Any]:
+        """Call an actor and return its answer; yields progress of no frames while it keeps silent."""
+        import ray
+        from ray.exceptions import GetTimeoutError, RayActorError, RayError
+
+        try:
+            if slot.killed or slot.actor is None:
+                raise _Gone
+            answer = call()
+            while True:
+                try:
+                    return ray.get(answer, timeout=_HEARTBEAT_SECONDS)
+                except GetTimeoutError:
+                    if slot.killed:
+                        raise _Gone from None
+                    yield Progress("render", 0, 0, 0.0, None)
+        except RayActorError as error:
+            if error.actor_init_failed:
+                reason = str(error).strip().splitlines()[-1][:300]
+                raise InputError("cluster.node_unusable", reason=reason) from error
+            raise _Gone from error
+        except RayError as error:
+            reason = str(error).strip().splitlines()[0][:300]
+            raise RunError("cluster.call_failed", reason=reason) from error
+
+    def _stop(self, slot: _Slot) -> None:
+        """Stop the slot's job between two frames, or kill its actor where it does not stop."""
+        import ray
+        from ray.exceptions import RayError
+
+        until = time.monotonic() + _STOP_SECONDS
+        with suppress(RayError):
+            slot.actor.stop.remote()
+            while time.monotonic() < until:
+                if ray.get(slot.actor.poll.remote(), timeout=_STOP_SECONDS)["ended"]:
+                    return
+        self._drop(slot)
+
+    def _drop(self, slot: _Slot) -> None:
+        """Kill the slot's actor, if it has one."""
+        import ray
+
+        actor, slot.actor = slot.actor, None
+        if actor is not None:
+            with suppress(Exception):  # it is gone already, or the cluster is
+                ray.kill(actor, no_restart=True)
+
+    def _join(self) -> Any:
+        with self._lock:
+            if not self._joined:
+                join_cluster(self._address)
+                self._joined = True
+        import ray
+
+        return ray
+
+
+def share_of_node(nodes: list[Node], device: str = "auto") -> Resources:
+    """Return what a job takes of a node: a graphics card with its part of the processors, or the processors.
+
+    Of nodes that differ the smallest decides. While there are none, as where they are started on demand, one
+    card and one processor are asked for.
+    """
+    cards = [node for node in nodes if node.gpus >= 1]
+    plain = [node for node in nodes if node.cpus >= 1]
+    if device != "cpu" and (cards or not plain):
+        return Resources(max(1, min((node.cpus // node.gpus for node in cards), default=1)), 1)
+    return Resources(min((node.cpus // 1 for node in plain), default=1), 0)
+
+
+def _count_shares(node: Node, share: Resources) -> int:
+    by_cpus = int(node.cpus // share.cpus)
+    return min(by_cpus, int(node.gpus // share.gpus)) if share.gpus else by_cpus
+
+
+def _most_memory(nodes: list[Node]) -> int:
+    """Return the memory of the largest node, in bytes; more can never be had."""
+    return int(max((node.memory for node in nodes), default=0)) or _MEMORY

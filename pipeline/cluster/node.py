@@ -1,0 +1,119 @@
+"""Worker on a node: the object that a Ray actor hosts, which runs one job at a time.
+
+It stays between jobs, so that a model is loaded once. The driver asks for reports with one call after the
+other (`poll`): Ray's streaming generators of actors are not to be had through ray:// addresses, and are
+made anew from their first item where an actor dies, which a run that is continued does not do.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from pipeline import devices, limits
+from pipeline.cluster.crossing import error_to_json, find_versions
+from pipeline.errors import InputError
+from pipeline.job import Job, Progress
+from pipeline.jobs import preflight
+from pipeline.limits import Limits
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.5
+"""Longest time until a poll is answered."""
+
+ROOT = Path("/")
+
+
+class NodeWorker:
+    """Runs jobs on a node. Its methods are called by several threads of the actor."""
+
+    def __init__(self, pixels: int | None = None) -> None:
+        """Bind this process by limits; `pixels` as in `Limits`."""
+        Limits(memory_bytes=preflight.machine_memory(), pixels=pixels).apply()
+        self._changed = threading.Condition()
+        self._progress: dict[str, Progress] = {}
+        """The latest of each stage that was not reported yet."""
+        self._stopping = False
+        self._ended = True
+        self._error: dict[str, Any] | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """Return this node's host name, the process's id, and the versions of `find_versions`."""
+        return {"host": socket.gethostname(), "pid": os.getpid(), "versions": find_versions()}
+
+    def memory_bytes(self, data: dict[str, Any]) -> int:
+        """Return the peak memory of a job in bytes; 0 where its video cannot be read."""
+        from pipeline.video.reading.probe import load_clip
+
+        try:
+            job = self._read_job(data)
+            return preflight.memory_bytes(job, load_clip(job.source, job.source_rate))
+        except Exception:  # the run itself says what is wrong
+            return 0
+
+    def start(self, data: dict[str, Any]) -> None:
+        """Begin to run a job, as `Job.to_json` writes it, in a thread of its own."""
+        self._progress, self._stopping, self._ended, self._error = {}, False, False, None
+        threading.Thread(target=self._work, args=(data,), name="job", daemon=True).start()
+
+    def poll(self) -> dict[str, Any]:
+        """Return what is new: `progress`, a list, `ended`, and the `error` that it ended with, or None."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._progress or self._ended, POLL_SECONDS)
+            progress, self._progress = self._progress, {}
+            return {
+                "progress": [step.to_json() for step in progress.values()],
+                "ended": self._ended,
+                "error": self._error,
+            }
+
+    def stop(self) -> None:
+        """Stop the job between two frames; returns at once."""
+        self._stopping = True
+
+    def _work(self, data: dict[str, Any]) -> None:
+        error = None
+        try:
+            self._run(data)
+        except BaseException as failure:
+            if devices.is_device_lost(failure):
+                log.error("the device no longer answers: %s", failure)
+                os._exit(limits.DEVICE_LOST)
+            error = error_to_json(failure)
+        with self._changed:
+            self._ended, self._error = True, error
+            self._changed.notify_all()
+
+    def _run(self, data: dict[str, Any]) -> None:
+        from pipeline.process import process
+
+        job = self._read_job(data)
+        _check_reachable(job)
+        reported = 0.0
+        with closing(process(job)) as steps:
+            for progress in steps:
+                if self._stopping:
+                    return
+                with self._changed:
+                    self._progress[progress.stage] = progress
+                    # Few reports, so that a fast run is not held up by them.
+                    if time.monotonic() - reported >= POLL_SECONDS / 2:
+                        reported = time.monotonic()
+                        self._changed.notify_all()
+
+    def _read_job(self, data: dict[str, Any]) -> Job:
+        return Job.from_json(data, ROOT)
+
+
+def _check_reachable(job: Job) -> None:
+    """Raise InputError where this node does not see the source or the folder of the result."""
+    for path in (job.source, job.output.parent):
+        if not path.exists():
+            raise InputError("cluster.not_shared", node=socket.gethostname(), name=path.name or str(path))

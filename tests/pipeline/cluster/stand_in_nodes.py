@@ -1,0 +1,54 @@
+"""Nodes with the stand-ins among their models, and a driver that makes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.cluster.driver import RayDriver
+from pipeline.cluster.node import NodeWorker
+from pipeline.propagation import spool
+from tests.pipeline import stand_in
+
+
+class StandInNode(NodeWorker):
+    """Closes a segment after each frame's work, so that a node that is lost leaves some."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        stand_in.register()
+        spool.CHUNK_SECONDS = 0.2
+
+
+class OtherNode(StandInNode):
+    """A node with another version of the program."""
+
+    def describe(self) -> dict[str, Any]:
+        told = super().describe()
+        return told | {"versions": told["versions"] | {"torch": "1.0"}}
+
+
+class BrokenNode(NodeWorker):
+    """A node that lacks something."""
+
+    def __init__(self, *_: Any) -> None:
+        raise ModuleNotFoundError("No module named 'torch'")
+
+
+class StandInDriver(RayDriver):
+    """Driver that can tell the process of a slot's actor."""
+
+    node_class = StandInNode
+
+    def pid(self, number: int) -> int:
+        import ray
+
+        pid: int = ray.get(self._slots[number].actor.describe.remote())["pid"]
+        return pid
+
+
+class OtherDriver(RayDriver):
+    node_class = OtherNode
+
+
+class BrokenDriver(RayDriver):
+    node_class = BrokenNode
