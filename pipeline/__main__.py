@@ -29,6 +29,7 @@ from pipeline.command_line.options import (
     add_matte_options,
     add_rate_option,
     add_render_options,
+    cluster_arguments,
 )
 from pipeline.command_line.weights import acknowledge, fetch_weights
 from pipeline.command_line.words import find_words
@@ -253,7 +254,7 @@ def _choose_model(options: argparse.Namespace, marked: bool) -> Card:
 def _run(options: argparse.Namespace) -> None:
     job = _prepare(options)
     try:
-        steps = process(job) if options.ray is None else run_on_cluster(job, options.ray)
+        steps = process(job) if options.ray is None else run_on_cluster(job, options.ray, options.store)
         show_progress(steps, options.output, json_lines=options.json)
     except KeyboardInterrupt:
         if resume.can_resume(job, probe_clip(job.source, rate=job.source_rate)):
@@ -262,7 +263,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _batch(options: argparse.Namespace) -> int:
-    batch = Batch(options.folder, options.jobs, json_lines=options.json, ray=options.ray)
+    batch = Batch(options.folder, options.jobs, json_lines=options.json, cluster=cluster_arguments(options))
     seen: dict[BatchJob, str] = {}
     try:
         if options.watch:

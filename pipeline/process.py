@@ -68,7 +68,7 @@ def process(job: Job) -> Generator[Progress, None, None]:
         resume.clear(matte_file)  # left if the run that made it was killed at its end
         yield from render(job, matte_file)
         return
-    _prepare_outputs(job, [job.output] if job.matte is None else [job.output, job.matte])
+    prepare_outputs(job, [job.output] if job.matte is None else [job.output, job.matte])
     count = len(load_index(clip.path).between(*frames))
     preflight.check(job, clip, count)
     stream = create_stream(job)
@@ -136,7 +136,7 @@ def render(job: Job, matte_file: MatteFile) -> Generator[Progress, None, None]:
     frames = max(first, begin), min(past, end)
     if frames[0] >= frames[1]:
         raise InputError("writing.matte_lacks_part", name=matte_file.path.name, clip=clip.name)
-    _prepare_outputs(job, [job.output], matte_file.path)
+    prepare_outputs(job, [job.output], matte_file.path)
     count = len(load_index(clip.path).between(*frames))
     preflight.check(job, clip, count)
     pairs = matte_file.read(clip, frames, high_bit_depth=job.high_bit_depth(clip), device=device)
@@ -214,7 +214,7 @@ def _write_result(
     yield meter.progress(written, review.times, (*out.notes, *renderer.notes, *notes))
 
 
-def _prepare_outputs(job: Job, written: list[Path], *read: Path) -> None:
+def prepare_outputs(job: Job, written: list[Path], *read: Path) -> None:
     """Remove what killed runs left of the files to be written.
 
     Raises InputError where a file would replace one that is read, or the other output.

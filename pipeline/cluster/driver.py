@@ -9,13 +9,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pipeline.cluster.connection import join_cluster
 from pipeline.cluster.crossing import error_from_json, find_versions
 from pipeline.cluster.node import ROOT, NodeWorker
+from pipeline.cluster.shipping import Shipment
+from pipeline.cluster.store import Store, Tree
 from pipeline.errors import InputError, RunError, WorkerLost
 from pipeline.job import Job, Progress
 from pipeline.languages.messages import Message
@@ -23,13 +26,15 @@ from pipeline.languages.messages import Message
 if TYPE_CHECKING:
     import ray
 
+Returned = TypeVar("Returned")
+
 _RESTARTS = 2
 """Number of times that a job is begun again, or continued, after its actor or node was lost."""
 _STOP_SECONDS = 6.0
 """Time that a job has to stop between two frames."""
 _HEARTBEAT_SECONDS = 1.0
 _MEMORY = 5 * 2**28
-"""Memory that a new actor reserves, in bytes: what a run of 1080p takes; `NodeWorker.memory_bytes` tells."""
+"""Memory that a new actor reserves, in bytes: what a run of 1080p takes; `NodeWorker.prepare` tells."""
 
 
 class Node(NamedTuple):
@@ -72,9 +77,10 @@ class RayDriver:
 
     node_class: type[NodeWorker] = NodeWorker
 
-    def __init__(self, address: str, pixels: int | None = None) -> None:
-        """`address` as for `join_cluster`, `pixels` as in `Limits`, for the nodes' workers."""
-        self._address, self._pixels = address, pixels
+    def __init__(self, address: str, store: str | None = None, pixels: int | None = None) -> None:
+        """`address` as for `join_cluster`, `store` as for `Store`, `pixels` as in `Limits`, for the nodes."""
+        self._address, self._store_address, self._pixels = address, store, pixels
+        self._store: Store | None = None
         self._lock = threading.Lock()
         self._joined = False
         self._slots: dict[int, _Slot] = {}
@@ -114,11 +120,26 @@ class RayDriver:
             slot.busy = False
 
     def _run(self, slot: _Slot, job: Job) -> Generator[Progress, None, None]:
-        data = replace(job, device=job.device.partition(":")[0]).to_json(ROOT)
+        job = replace(job, device=job.device.partition(":")[0])
+        shipment = None if self._store_address is None else Shipment(self._open_store(), job)
+        if shipment is None:
+            data = {"job": job.to_json(ROOT)}
+        else:
+            data = yield from _meanwhile(shipment.send)
+        try:
+            results = yield from self._run_anywhere(slot, data)
+        except BaseException:
+            if shipment is not None:
+                shipment.keep()
+            raise
+        if shipment is not None:
+            yield from _meanwhile(lambda: shipment.receive(results))
+
+    def _run_anywhere(self, slot: _Slot, data: dict[str, Any]) -> Generator[Progress, None, dict[str, Tree]]:
+        """Run a job on a node, and on another where that is lost; return its results in the store."""
         for left in reversed(range(_RESTARTS + 1)):
             try:
-                yield from self._run_once(slot, data)
-                return
+                return (yield from self._run_once(slot, data))
             except _Gone as error:
                 self._drop(slot)
                 if slot.killed:
@@ -126,6 +147,7 @@ class RayDriver:
                 if not left:
                     how = Message("cluster.node_lost", {"node": slot.node or self._address})
                     raise WorkerLost("runs.lost", how=how) from error
+        raise AssertionError("the last attempt has returned or raised")
 
     def kill(self, number: int) -> None:
         """Kill the actor of a slot; `run` then raises WorkerLost."""
@@ -152,7 +174,7 @@ class RayDriver:
 
     # ------------------------------------------------------------------ one attempt
 
-    def _run_once(self, slot: _Slot, data: dict[str, Any]) -> Generator[Progress, None, None]:
+    def _run_once(self, slot: _Slot, data: dict[str, Any]) -> Generator[Progress, None, dict[str, Tree]]:
         yield from self._prepare(slot, data)
         actor = slot.actor
         yield from self._wait(slot, lambda: actor.start.remote(data))
@@ -168,17 +190,28 @@ class RayDriver:
             raise
         if report["error"] is not None:
             raise error_from_json(report["error"])
+        results: dict[str, Tree] = report["results"]
+        return results
 
     def _prepare(self, slot: _Slot, data: dict[str, Any]) -> Generator[Progress, None, None]:
         """Give the slot an actor with enough memory for the job."""
         nodes = self.nodes()
-        share = share_of_node(nodes, data["device"])
+        share = share_of_node(nodes, data["job"]["device"])
         if slot.actor is None or slot.resources != share:
             yield from self._create(slot, share, min(_MEMORY, _most_memory(nodes)))
-        need = yield from self._wait(slot, lambda: slot.actor.memory_bytes.remote(data))
+        need = yield from self._lay_out(slot, data)
         need = min(need, _most_memory(nodes))  # the node itself refuses what is too large for it
         if need > slot.memory:
             yield from self._create(slot, share, need)
+            yield from self._lay_out(slot, data)
+
+    def _lay_out(self, slot: _Slot, data: dict[str, Any]) -> Generator[Progress, None, int]:
+        """Have the actor lay out the job's files; return the memory that it needs, in bytes."""
+        told = yield from self._wait(slot, lambda: slot.actor.prepare.remote(data))
+        if told["error"] is not None:
+            raise error_from_json(told["error"])
+        need: int = told["memory"]
+        return need
 
     def _create(self, slot: _Slot, share: Resources, memory: int) -> Generator[Progress, None, None]:
         import ray
@@ -253,6 +286,13 @@ class RayDriver:
             with suppress(Exception):  # it is gone already, or the cluster is
                 ray.kill(actor, no_restart=True)
 
+    def _open_store(self) -> Store:
+        with self._lock:
+            if self._store is None:
+                assert self._store_address is not None
+                self._store = Store(self._store_address)
+            return self._store
+
     def _join(self) -> Any:
         with self._lock:
             if not self._joined:
@@ -261,6 +301,19 @@ class RayDriver:
         import ray
 
         return ray
+
+
+def _meanwhile(call: Callable[[], Returned]) -> Generator[Progress, None, Returned]:
+    """Call in another thread and return its value; yields progress of no frames meanwhile."""
+    with ThreadPoolExecutor(1, "store") as pool:
+        answer = pool.submit(call)
+        while True:
+            try:
+                return answer.result(_HEARTBEAT_SECONDS)
+            except TimeoutError:
+                if answer.done():  # the call's own
+                    raise
+                yield Progress("render", 0, 0, 0.0, None)
 
 
 def share_of_node(nodes: list[Node], device: str = "auto") -> Resources:

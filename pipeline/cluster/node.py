@@ -12,13 +12,15 @@ import os
 import socket
 import threading
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 from pipeline import devices, limits
 from pipeline.cluster.crossing import error_to_json, find_versions
-from pipeline.errors import InputError
+from pipeline.cluster.shipping import put_results, unpack
+from pipeline.cluster.store import NodeCache, Tree
+from pipeline.errors import InputError, RecorteError
 from pipeline.job import Job, Progress
 from pipeline.jobs import preflight
 from pipeline.limits import Limits
@@ -43,28 +45,44 @@ class NodeWorker:
         self._stopping = False
         self._ended = True
         self._error: dict[str, Any] | None = None
+        self._results: dict[str, Tree] = {}
+        self._laid_out: ExitStack = ExitStack()
+        self._job: Job | None = None
+        """The job whose files are laid out."""
 
     def describe(self) -> dict[str, Any]:
         """Return this node's host name, the process's id, and the versions of `find_versions`."""
         return {"host": socket.gethostname(), "pid": os.getpid(), "versions": find_versions()}
 
-    def memory_bytes(self, data: dict[str, Any]) -> int:
-        """Return the peak memory of a job in bytes; 0 where its video cannot be read."""
+    def prepare(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Lay out the files of a job, which `start` then runs.
+
+        Returns its peak `memory` in bytes, 0 where its video cannot be read, which the run itself tells; and
+        the `error` of a store, or None.
+        """
         from pipeline.video.reading.probe import load_clip
 
+        self._laid_out.close()
         try:
-            job = self._read_job(data)
-            return preflight.memory_bytes(job, load_clip(job.source, job.source_rate))
-        except Exception:  # the run itself says what is wrong
-            return 0
+            if "store" in request:
+                self._job = self._laid_out.enter_context(unpack(request, NodeCache()))
+            else:
+                self._job = Job.from_json(request["job"], ROOT)
+        except (RecorteError, OSError) as error:
+            return {"memory": 0, "error": error_to_json(error)}
+        try:
+            clip = load_clip(self._job.source, self._job.source_rate)
+            return {"memory": preflight.memory_bytes(self._job, clip), "error": None}
+        except (RecorteError, OSError):
+            return {"memory": 0, "error": None}
 
-    def start(self, data: dict[str, Any]) -> None:
-        """Begin to run a job, as `Job.to_json` writes it, in a thread of its own."""
+    def start(self, request: dict[str, Any]) -> None:
+        """Begin to run the job that `prepare` was given, in a thread of its own."""
         self._progress, self._stopping, self._ended, self._error = {}, False, False, None
-        threading.Thread(target=self._work, args=(data,), name="job", daemon=True).start()
+        threading.Thread(target=self._work, args=(request,), name="job", daemon=True).start()
 
     def poll(self) -> dict[str, Any]:
-        """Return what is new: `progress`, a list, `ended`, and the `error` that it ended with, or None."""
+        """Return what is new: `progress`, a list, `ended`, the `error` that it ended with, and `results`."""
         with self._changed:
             self._changed.wait_for(lambda: self._progress or self._ended, POLL_SECONDS)
             progress, self._progress = self._progress, {}
@@ -72,44 +90,48 @@ class NodeWorker:
                 "progress": [step.to_json() for step in progress.values()],
                 "ended": self._ended,
                 "error": self._error,
+                "results": self._results,
             }
 
     def stop(self) -> None:
         """Stop the job between two frames; returns at once."""
         self._stopping = True
 
-    def _work(self, data: dict[str, Any]) -> None:
-        error = None
+    def _work(self, request: dict[str, Any]) -> None:
+        error, results = None, {}
         try:
-            self._run(data)
+            with self._laid_out:
+                if self._run() and "store" in request:
+                    assert self._job is not None
+                    results = put_results(request, self._job)
         except BaseException as failure:
             if devices.is_device_lost(failure):
                 log.error("the device no longer answers: %s", failure)
                 os._exit(limits.DEVICE_LOST)
             error = error_to_json(failure)
         with self._changed:
-            self._ended, self._error = True, error
+            self._ended, self._error, self._results = True, error, results
             self._changed.notify_all()
 
-    def _run(self, data: dict[str, Any]) -> None:
+    def _run(self) -> bool:
+        """Run the job; return False where it was stopped."""
         from pipeline.process import process
 
-        job = self._read_job(data)
+        job = self._job
+        assert job is not None, "prepare comes first"
         _check_reachable(job)
         reported = 0.0
         with closing(process(job)) as steps:
             for progress in steps:
                 if self._stopping:
-                    return
+                    return False
                 with self._changed:
                     self._progress[progress.stage] = progress
                     # Few reports, so that a fast run is not held up by them.
                     if time.monotonic() - reported >= POLL_SECONDS / 2:
                         reported = time.monotonic()
                         self._changed.notify_all()
-
-    def _read_job(self, data: dict[str, Any]) -> Job:
-        return Job.from_json(data, ROOT)
+        return True
 
 
 def _check_reachable(job: Job) -> None:

@@ -50,10 +50,10 @@ class Outcome:
 class Batch:
     """Runs jobs, `workers` at a time, and keeps the manifest."""
 
-    def __init__(self, folder: Path, workers: int, *, json_lines: bool, ray: str | None = None) -> None:
-        """`ray`: run on the Ray cluster at this address."""
+    def __init__(self, folder: Path, workers: int, *, json_lines: bool, cluster: Sequence[str] = ()) -> None:
+        """`cluster`: options of each `run` on a Ray cluster."""
         self._manifest, self._workers, self._json = folder / MANIFEST, workers, json_lines
-        self._ray = [] if ray is None else ["--ray", ray]
+        self._cluster = cluster
         self._lock = threading.Lock()
         self._children: set[subprocess.Popen[str]] = set()
         self._stopped = False
@@ -109,7 +109,7 @@ class Batch:
     def _run_job(self, job: BatchJob) -> None:
         fingerprint, began = job.fingerprint, time.monotonic()
         job.output.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "pipeline", "run", *job.arguments, *self._ray, "--json", "--"]
+        command = [sys.executable, "-m", "pipeline", "run", *job.arguments, *self._cluster, "--json", "--"]
         with self._lock:
             if self._stopped:
                 return

@@ -155,6 +155,17 @@ def add_cluster_option(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="run on the Ray cluster at HOST:PORT, ray://HOST:PORT or auto, or local: on one of this machine",
     )
+    parser.add_argument(
+        "--store",
+        metavar="ADDRESS",
+        help="with --ray: a folder or bucket that all machines reach, file:///folder or s3://bucket/prefix",
+    )
+
+
+def cluster_arguments(options: argparse.Namespace) -> list[str]:
+    """Return the options of `add_cluster_option` that are given, as a `run` is called with them."""
+    given = {"--ray": options.ray, "--store": options.store}
+    return [f"{name}={value}" for name, value in given.items() if value is not None]
 
 
 def add_rate_option(parser: argparse.ArgumentParser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.cluster import shipping
 from pipeline.cluster.driver import RayDriver
 from pipeline.cluster.node import NodeWorker
 from pipeline.propagation import spool
@@ -17,6 +18,7 @@ class StandInNode(NodeWorker):
         super().__init__(*arguments)
         stand_in.register()
         spool.CHUNK_SECONDS = 0.2
+        shipping._MIRROR_SECONDS = 0.1
 
 
 class OtherNode(StandInNode):
@@ -38,6 +40,10 @@ class StandInDriver(RayDriver):
     """Driver that can tell the process of a slot's actor."""
 
     node_class = StandInNode
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        stand_in.register()
 
     def pid(self, number: int) -> int:
         import ray

@@ -16,7 +16,8 @@ import psutil
 import pytest
 
 from pipeline.cluster.driver import Node, RayDriver, Resources, share_of_node
-from pipeline.cluster.executor import RayExecutor, absolute_paths, open_driver
+from pipeline.cluster.executor import RayExecutor, open_driver
+from pipeline.cluster.paths import absolute_paths
 from pipeline.compositing.background import Picture
 from pipeline.errors import InputError, VideoError, WorkerLost
 from pipeline.job import Job, Progress

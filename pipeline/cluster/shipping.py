@@ -1,0 +1,209 @@
+"""Shipping of jobs through a store: inputs to a node, resume data both ways, and results back.
+
+A job that is shipped has the paths of a folder of its own, in which the node lays out what the job reads.
+While it runs, finished segments of its resume data are mirrored into the store, the note of each last, so
+that another node, or this machine, continues from them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pipeline.cluster.paths import map_paths
+from pipeline.cluster.store import NodeCache, Store, Tree
+from pipeline.errors import RecorteError
+from pipeline.files import create_part, remove_part, remove_stale_parts, scratch_folder
+from pipeline.job import Job
+from pipeline.keys import matte_key, pts_range
+from pipeline.matte import MatteFile
+from pipeline.propagation import resume
+
+_MIRROR_SECONDS = 1.0
+IDENTITY = "journal.json"
+"""The file of resume data that says whose they are."""
+
+_HERE = Path("/job")
+"""Folder of a shipped job before a node has given it one."""
+
+
+class Shipment:
+    """A job's way to a node and back, as its driver sees it."""
+
+    def __init__(self, store: Store, job: Job) -> None:
+        self._store, self._job = store, job
+        self._run: str | None = None
+
+    def send(self) -> dict[str, Any]:
+        """Put what the job reads into the store, and return the request for a node, as plain data."""
+        from pipeline.process import prepare_outputs
+        from pipeline.video.reading.probe import probe_clip
+
+        job, inputs = self._job, dict[str, Tree]()
+        clip = probe_clip(job.source, rate=job.source_rate)
+        job.check(clip)
+        written = [job.output] if job.matte is None else [job.output, job.matte]
+        prepare_outputs(job, written)
+        for path in written:
+            remove_part(create_part(path))  # raises what ends the run otherwise when it is done
+
+        def ship(path: Path) -> Path:
+            if path in written:
+                moved = _HERE / f"written-{written.index(path)}" / path.name
+                if not path.exists() or path == job.output:
+                    return moved
+            else:
+                moved = _HERE / f"input-{len(inputs)}" / path.name
+            inputs[moved.relative_to(_HERE).as_posix()] = self._store.put(path)
+            return moved
+
+        shipped = map_paths(job, ship).to_json(_HERE)
+        if job.matte is not None:
+            parts = [matte_key(job), pts_range(job, clip), job.high_bit_depth(clip), str(job.matte)]
+            self._run = f"runs/{hashlib.sha256(json.dumps(parts).encode()).hexdigest()}"
+            if resume.can_resume(job, clip):
+                Mirror(self._store, self._run, resume.resume_folder(job.matte)).update()
+        return {"job": shipped, "store": self._store.address, "inputs": inputs, "run": self._run}
+
+    def receive(self, results: dict[str, Tree]) -> None:
+        """Fetch what the job has written, each file whole before it takes its name."""
+        matte = self._job.matte
+        if matte is not None and "matte" in results:
+            self._store.receive(results["matte"], matte)
+            resume.clear(MatteFile.open(matte))
+        self._store.receive(results["output"], self._job.output)
+        for tree in results.values():
+            self._store.forget(tree)
+        if self._run is not None:
+            remove_run(self._store, self._run)
+
+    def keep(self) -> None:
+        """Bring the resume data of a run that did not end back to where the next one looks for it.
+
+        Where the store is away they stay there, and the next run of the same job finds them.
+        """
+        if self._run is not None and self._job.matte is not None:
+            with suppress(RecorteError):
+                restore(self._store, self._run, resume.resume_folder(self._job.matte))
+                remove_run(self._store, self._run)
+
+
+@contextmanager
+def unpack(request: dict[str, Any], cache: NodeCache) -> Iterator[Job]:
+    """Lay out a shipped job in a folder of its own, for the block, and mirror its resume data."""
+    store = Store(request["store"])
+    place = cache.folder / "job"
+    remove_stale_parts(place)
+    with scratch_folder(place) as folder:
+        for name in ("written-0", "written-1"):
+            (folder / name).mkdir()
+        for name, tree in request["inputs"].items():
+            cache.place(store, tree, folder / name)
+        job = Job.from_json(request["job"], folder)
+        if job.matte is None:
+            yield job
+            return
+        parts = resume.resume_folder(job.matte)
+        sent = restore(store, request["run"], parts)
+        with Mirror(store, request["run"], parts, sent):
+            yield job
+
+
+def put_results(request: dict[str, Any], job: Job) -> dict[str, Tree]:
+    """Put what a job has written into the store; a matte file that it was given and left is not a result."""
+    store = Store(request["store"])
+    results = {"output": store.put(job.output)}
+    if job.matte is not None:
+        given = {tree["."][0] for name, tree in request["inputs"].items() if name.startswith("written-")}
+        tree = store.put(job.matte)
+        if tree["."][0] not in given:
+            results["matte"] = tree
+    return results
+
+
+class Mirror:
+    """Copies finished segments of resume data into the store; in a `with` block by a thread of its own."""
+
+    def __init__(self, store: Store, run: str, folder: Path, sent: dict[str, int] | None = None) -> None:
+        """`sent` has the time of change, in ns, of each file that is there, by its path in `folder`."""
+        self._store, self._run, self._folder = store, run, folder
+        self._sent = {} if sent is None else sent
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="mirror", daemon=True)
+
+    def update(self) -> None:
+        """Send what is new: of each segment its files first and its note last."""
+        # In this order: what takes the place of segments that were given up is sent after they are removed.
+        segments = sorted(self._folder.glob("*/segment-*.json"))
+        identity = self._folder / IDENTITY
+        if not identity.is_file():
+            return
+        if self._sent.get(IDENTITY) != identity.stat().st_mtime_ns:
+            remove_run(self._store, self._run)
+            self._sent.clear()
+        for name in sorted(self._sent, reverse=True):
+            if name.endswith(".json") and not (self._folder / name).exists():
+                self._store.remove(f"{self._run}/{name}")
+                del self._sent[name]
+        for note in sorted(self._folder.glob("*/stream.json")) + sorted(self._folder.glob("*.json")):
+            self._send(note)
+        for index in segments:
+            with suppress(FileNotFoundError):  # an older state that is no longer needed
+                if self._sent.get(self._name(index)) != index.stat().st_mtime_ns:
+                    self._send(index.with_suffix(".mattes"))
+                    if index.with_suffix(".state").exists():
+                        self._send(index.with_suffix(".state"))
+                    self._send(index)
+
+    def __enter__(self) -> Mirror:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        if self._folder.is_dir():
+            self.update()
+
+    def _work(self) -> None:
+        while not self._ended.wait(_MIRROR_SECONDS):
+            with suppress(RecorteError, OSError):  # the run goes on without it, and the end tries again
+                self.update()
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self._folder).as_posix()
+
+    def _send(self, path: Path) -> None:
+        name, time = self._name(path), path.stat().st_mtime_ns
+        if self._sent.get(name) != time:
+            self._store.upload(path, f"{self._run}/{name}")
+            self._sent[name] = time
+
+
+def restore(store: Store, run: str, folder: Path) -> dict[str, int]:
+    """Fetch the resume data of a run in place of what is there; return the times of change of its files.
+
+    Nothing is changed where the store has none.
+    """
+    keys = store.list(run)
+    if keys:
+        shutil.rmtree(folder, ignore_errors=True)
+    times = {}
+    for key in sorted(keys, key=lambda key: (key.endswith(".json"), key.endswith(IDENTITY))):
+        name = PurePosixPath(key).relative_to(run).as_posix()
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        store.download(key, folder / name)
+        times[name] = (folder / name).stat().st_mtime_ns
+    return times
+
+
+def remove_run(store: Store, run: str) -> None:
+    """Remove the resume data of a run, notes first."""
+    for key in sorted(store.list(run), key=lambda key: not key.endswith(".json")):
+        store.remove(key)
