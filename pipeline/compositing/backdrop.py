@@ -17,6 +17,7 @@ from pipeline.clip import Clip
 from pipeline.compositing import images
 from pipeline.compositing.background import Blur, Colour, Fit, Footage, Picture
 from pipeline.compositing.canvas import composite_on_black, fit_to_canvas, multiply_alpha
+from pipeline.compositing.depth_blur import blur_by_depth
 from pipeline.errors import BackgroundError, VideoError
 from pipeline.languages.messages import Message
 from pipeline.video.reading.frames import Frame, read_frames
@@ -59,6 +60,8 @@ def open_backdrop(background: Colour | Picture | Footage | Blur, width: int, hei
                 if not images.is_image(path):
                     raise
                 return _open_picture(path, width, height, fit)
+        case Blur(radius, True):
+            return DepthBlurBackdrop(radius)
         case Blur(radius):
             return BlurBackdrop(radius)
 
@@ -100,6 +103,24 @@ class BlurBackdrop:
         if own_alpha is not None:
             image, matte = _remove_subject(image, matte, own_alpha), multiply_alpha(matte, own_alpha)
         return blur_background(image, matte, self.radius)
+
+    def close(self) -> None:
+        pass
+
+
+class DepthBlurBackdrop:
+    """The image's own background, blurred by its depth."""
+
+    notes: tuple[Message, ...] = ()
+
+    def __init__(self, radius: float) -> None:
+        """`radius`, at the horizon, is in pixels of a frame 720 high."""
+        self.radius = radius
+
+    def render(self, image: Pixels, matte: Matte, seconds: float, own_alpha: Matte | None = None) -> Pixels:
+        if own_alpha is not None:
+            image, matte = _remove_subject(image, matte, own_alpha), multiply_alpha(matte, own_alpha)
+        return blur_by_depth(image, matte, self.radius)
 
     def close(self) -> None:
         pass

@@ -64,6 +64,8 @@ class Blur:
     """The clip's own background, blurred; `radius` in pixels of a frame 720 high."""
 
     radius: float = BLUR_RADIUS
+    depth: bool = False
+    """Blur it by its depth, as a lens does: not at the subject's feet, and most at the horizon."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ Background = Colour | Picture | Footage | Blur | Transparent
 
 
 def parse(spec: str, folder: Path = Path()) -> Background:
-    """Parse a CSS colour, `blur`, `blur:RADIUS`, `transparent`, or a file's path.
+    """Parse a CSS colour, `blur[:RADIUS]`, `depth-blur[:RADIUS]`, `transparent`, or a file's path.
 
     A path is relative to `folder` and may end in `?fill`, `?fit` or `?stretch`; a video's also in `?hold`, or
     both, as in `?fit,hold`. Raises BackgroundError; the file's content is checked when it is opened.
@@ -83,8 +85,8 @@ def parse(spec: str, folder: Path = Path()) -> Background:
     spec = spec.strip()
     if spec.lower() == "transparent":
         return Transparent()
-    if blur := re.fullmatch(r"blur(?::(.+))?", spec):
-        return Blur(_parse_radius(blur[1]) if blur[1] else BLUR_RADIUS)
+    if blur := re.fullmatch(r"(depth-)?blur(?::(.+))?", spec):
+        return Blur(_parse_radius(blur[2]) if blur[2] else BLUR_RADIUS, depth=blur[1] is not None)
     if _FUNCTION.fullmatch(spec) or not any(mark in spec for mark in "./\\"):
         return _parse_colour(spec)
     # A name may hold a question mark itself.
@@ -124,8 +126,8 @@ def format_spec(background: Background, folder: Path = Path()) -> str:
             return f"{_format_path(path, folder)}?{fit}"
         case Footage(path, fit, hold_last):
             return f"{_format_path(path, folder)}?{fit}" + (f",{HOLD}" if hold_last else "")
-        case Blur(radius):
-            return f"blur:{radius}".removesuffix(".0")
+        case Blur(radius, depth):
+            return f"{'depth-' if depth else ''}blur:{radius}".removesuffix(".0")
         case Transparent():
             return "transparent"
 
@@ -133,7 +135,11 @@ def format_spec(background: Background, folder: Path = Path()) -> str:
 def _format_path(path: Path, folder: Path) -> str:
     """Return a path relative to `folder` if it is inside it, written so that `parse` takes it as a path."""
     text = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
-    plain = text == text.strip() and not text.startswith("blur:") and any(mark in text for mark in "./\\")
+    plain = (
+        text == text.strip()
+        and not text.startswith(("blur:", "depth-blur:"))
+        and any(mark in text for mark in "./\\")
+    )
     return text if plain else f"./{text}"
 
 

@@ -394,6 +394,7 @@ def given(handler: Callable[..., Any], id: str, request: gr.Request, file: Path)
         "kind": "picture",
         "file": str(file),
         "colour": "#102030",
+        "depth": True,
         "radius": 9.0,
         "fit": "fit",
         "ending": "held",

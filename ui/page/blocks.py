@@ -220,7 +220,6 @@ def _render(service: SessionService) -> tuple[Context, _Sections]:
                     subject = SubjectSection.render()
                     classes = ClassesSection.render()
                     words = WordsSection.render()
-                    mask = MaskSection.render()
                     matte = MatteSection.render()
                 with _group("background"):
                     background = BackgroundSection.render()
@@ -228,6 +227,7 @@ def _render(service: SessionService) -> tuple[Context, _Sections]:
                         fine_edges = FineEdgesSection.render()
                         edges = EdgesSection.render()
                         light = LightSection.render()
+                        mask = MaskSection.render()
                 with _group("result"):
                     result = ResultSection.render()
                 with gr.Column(elem_id="action"):

@@ -39,6 +39,7 @@ from ui.sessions.service import SessionService
 from ui.sessions.session import Session
 
 Kind = Literal["colour", "picture", "video", "blur", "transparent"]
+"""Kinds of background. A blur by depth is a blur with a switch of its own."""
 KINDS: dict[Kind, type[Background]] = {
     "colour": Colour,
     "picture": Picture,
@@ -55,8 +56,8 @@ _COLOUR_TEXT = {
 }
 # A colour chosen while an earlier one is being handled is sent when that one has been answered. By then the
 # answer has put the earlier colour into the component's value, so the newest is taken from the element.
-_NEWEST_COLOUR_JS = """(id, kind, colour, radius) =>
-  [id, kind, document.getElementById("colour").dataset.chosen ?? colour, radius]"""
+_NEWEST_COLOUR_JS = """(id, kind, colour, radius, depth) =>
+  [id, kind, document.getElementById("colour").dataset.chosen ?? colour, radius, depth]"""
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class BackgroundSection(EditorSection):
     ending: gr.Radio
     fit: gr.Radio
     radius: gr.Slider
+    depth: gr.Checkbox
     # One button for each of SWATCHES
     green: gr.Button
     blue: gr.Button
@@ -142,8 +144,21 @@ class BackgroundSection(EditorSection):
             elem_id="radius",
             buttons=[],
         )
+        depth = gr.Checkbox(False, label=localized("depth"), container=False, visible=False, elem_id="depth")
         return cls(
-            kind, colours, colour, pictures, picture, footage, film, ending, fit, radius, **swatches, **stock
+            kind,
+            colours,
+            colour,
+            pictures,
+            picture,
+            footage,
+            film,
+            ending,
+            fit,
+            radius,
+            depth,
+            **swatches,
+            **stock,
         )
 
     def show(self, session: Session, service: SessionService, language: str) -> Updates:
@@ -163,8 +178,9 @@ class BackgroundSection(EditorSection):
             case Footage(_, fit, held):
                 updates[self.fit] = gr.Radio(value=fit, visible=kind in _FITTED)
                 updates[self.ending] = "held" if held else "repeated"
-            case Blur(radius):
+            case Blur(radius, depth):
                 updates[self.radius] = gr.Slider(value=radius, visible=kind == "blur")
+                updates[self.depth] = gr.Checkbox(value=depth, visible=kind == "blur")
         return updates
 
     def _show_controls(self, kind: str) -> Updates:
@@ -175,6 +191,7 @@ class BackgroundSection(EditorSection):
             self.footage: gr.Column(visible=kind == "video"),
             self.fit: gr.Radio(visible=kind in _FITTED),
             self.radius: gr.Slider(visible=kind == "blur"),
+            self.depth: gr.Checkbox(visible=kind == "blur"),
         }
 
     def wire(self, context: Context) -> None:
@@ -186,18 +203,22 @@ class BackgroundSection(EditorSection):
 
     def _wire_choices(self, context: Context) -> None:
         @with_error_toasts
-        def choose(id: str, kind: Kind, colour: str, radius: float, request: gr.Request) -> Updates:
+        def choose(
+            id: str, kind: Kind, colour: str, radius: float, depth: bool, request: gr.Request
+        ) -> Updates:
             service = context.service_for(request)
             if kind in ("picture", "video"):
                 return context.show(service.choices.await_background(id, kind), language_of(request))
-            specs = {"colour": colour, "blur": f"blur:{radius:g}", "transparent": "transparent"}
+            blur = f"{'depth-' if depth else ''}blur:{radius:g}"
+            specs = {"colour": colour, "blur": blur, "transparent": "transparent"}
             return context.show(service.choices.choose_background(id, specs[kind]), language_of(request))
 
-        inputs = [context.current, self.kind, self.colour, self.radius]
+        inputs = [context.current, self.kind, self.colour, self.radius, self.depth]
         for event, js in (
             (self.kind.input, None),
             (self.colour.input, _NEWEST_COLOUR_JS),
             (self.radius.release, None),
+            (self.depth.input, None),
         ):
             event(choose, inputs, context.shown, show_progress="hidden", trigger_mode="always_last", js=js)
 
