@@ -108,6 +108,19 @@ _LOSSLESS = Format(
     plays_in_browsers=False,
 )
 
+_EXR = replace(
+    _PNG,
+    key="exr",
+    label="EXR sequence",
+    codec="exr",
+    pixel_format="gbrpf32le",
+    alpha_pixel_format="gbrapf32le",
+    high_pixel_format="gbrpf32le",
+    high_alpha_pixel_format="gbrapf32le",
+    options={},
+    bytes_per_pixel=8.0,
+)
+
 FORMATS: dict[str, Format] = {
     entry.key: entry
     for entry in (
@@ -231,17 +244,13 @@ FORMATS: dict[str, Format] = {
             qualities=quality_options("quality", 45, 65, 82, 95),
         ),
         _PNG,
+        _EXR,
         replace(
-            _PNG,
-            key="exr",
-            label="EXR sequence",
-            codec="exr",
-            pixel_format="gbrpf32le",
-            alpha_pixel_format="gbrapf32le",
-            high_pixel_format="gbrpf32le",
-            high_alpha_pixel_format="gbrapf32le",
-            options={},
-            bytes_per_pixel=8.0,
+            _EXR,
+            key="exr-layers",
+            label="EXR sequence · a layer for each object",
+            content="layers",
+            bytes_per_pixel=10.0,
         ),
         replace(
             _MP4,

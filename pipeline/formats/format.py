@@ -8,11 +8,11 @@ from fractions import Fraction
 from typing import Literal, get_args
 
 Quality = Literal["small", "balanced", "high", "best"]
-Content = Literal["picture", "matte", "pair", "stacked", "objects", "mask", "overlay", "process"]
+Content = Literal["picture", "matte", "pair", "stacked", "objects", "mask", "overlay", "process", "layers"]
 """The composite ("picture"), the matte alone, foreground and matte as two videos ("pair") or as one with the
 matte below ("stacked"), the mattes of the objects as a video each ("objects"), the matte as a mask of 0 and
-255 ("mask"), the frame with its objects tinted ("overlay"), or frame, matte, cut-out and result side by side
-("process")."""
+255 ("mask"), the frame with its objects tinted ("overlay"), frame, matte, cut-out and result side by side
+("process"), or the composite with the mattes of the objects as further layers ("layers")."""
 
 QUALITIES: tuple[Quality, ...] = get_args(Quality)
 
@@ -112,7 +112,7 @@ class Format:
     @property
     def composited(self) -> bool:
         """True if the format shows the composite."""
-        return self.content in ("picture", "process")
+        return self.content in ("picture", "process", "layers")
 
     @property
     def has_foreground(self) -> bool:
@@ -122,7 +122,7 @@ class Format:
     @property
     def objects_apart(self) -> bool:
         """True if the format needs the matte of each object, and not only their union."""
-        return self.content in ("objects", "overlay")
+        return self.content in ("objects", "overlay", "layers")
 
     def supports_high_bit_depth(self, alpha: bool) -> bool:
         """Return True if the format holds more than 8 bits per sample (with alpha if `alpha`)."""

@@ -28,6 +28,12 @@ def binarise(matte: Matte) -> Matte:
     return np.asarray(cv2.threshold(matte, 127, 255, cv2.THRESH_BINARY)[1], np.uint8)
 
 
+def add_layers(image: Pixels, mattes: Sequence[Matte]) -> Pixels:
+    """Return `[H, W, C + N]`, of the image's dtype: an image (`[H, W, C]`) and N mattes (`[H, W]` uint8)."""
+    planes = [matte if image.dtype == np.uint8 else matte.astype(np.uint16) * 257 for matte in mattes]
+    return np.asarray(np.dstack((image, *planes)))
+
+
 def tint(image: Image, mattes: Iterable[Matte], numbers: Iterable[int]) -> Image:
     """Tint each object on a frame (`[H, W, 3]` uint8 RGB) by its matte (`[H, W]` uint8), in its colour."""
     for matte, number in zip(mattes, numbers, strict=True):
@@ -71,7 +77,7 @@ def object_numbers(prompts: Iterable[Prompt]) -> list[int]:
     return list(group_by_object(prompts)) or [1]
 
 
-def matte_names(numbers: Iterable[int], objects: Sequence[Object]) -> list[str]:
-    """Return a file name for the matte of each object: its number, and what files may have of its name."""
+def object_names(numbers: Iterable[int], objects: Sequence[Object]) -> list[str]:
+    """Return a name of each object for files and layers: its number, and what files may have of its name."""
     named = {each.number: re.sub(r"[^\w-]+", "-", each.name).strip("-") for each in objects}
-    return ["-".join(filter(None, (str(number), named.get(number)))) + ".mkv" for number in numbers]
+    return ["-".join(filter(None, (str(number), named.get(number)))) for number in numbers]

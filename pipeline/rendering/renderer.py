@@ -21,7 +21,7 @@ from pipeline.languages.messages import Message
 from pipeline.propagation.predictions import FramePrediction
 from pipeline.propagation.run import Step
 from pipeline.rendering.crop import Windows
-from pipeline.rendering.masks import binarise, show_process, tint
+from pipeline.rendering.masks import add_layers, binarise, show_process, tint
 from pipeline.rendering.result import ResultTiming
 from pipeline.rendering.survey import Survey
 from pipeline.video.reading.frames import Frame
@@ -152,6 +152,9 @@ class Renderer:
             mattes = [self._adjust(matte, frame) for matte in prediction.objects or (prediction.matte,)]
             if content == "objects":
                 return RenderedFrame(pts, np.stack(mattes, axis=2))
+            if content == "layers":
+                colours = to_host(self._composite(lit, pts))
+                return RenderedFrame(pts, add_layers(colours, mattes))
             return RenderedFrame(pts, tint(frame.image, mattes, self._numbers))
         composite = self._composite(lit, pts)
         if content == "process":

@@ -13,7 +13,7 @@ from pipeline.clip import Clip
 from pipeline.compositing.background import Footage, Transparent
 from pipeline.job import Job
 from pipeline.keys import result_bounds
-from pipeline.rendering.masks import matte_names
+from pipeline.rendering.masks import object_names
 from pipeline.video.audio.audio_read import AudioRange
 from pipeline.video.labels import Labels
 from pipeline.video.reading.index_cache import load_index
@@ -71,7 +71,7 @@ def open_output(job: Job, clip: Clip, timing: ResultTiming, numbers: Sequence[in
         quality=job.quality,
         hardware=job.hardware,
         labels=_read_labels(job, clip, timing),
-        mattes=matte_names(numbers, job.objects),
+        objects=object_names(numbers, job.objects),
     )
 
 

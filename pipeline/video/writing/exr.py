@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
 from typing import cast
@@ -22,6 +23,9 @@ _BT709 = (*(part for colour in PRIMARIES[1] for part in colour), *WHITE_POINT)
 _MOST = 2**31 - 1
 """Largest numerator and denominator of a rational attribute."""
 
+_UNNAMEABLE = re.compile(r"\W", re.ASCII)
+"""Letters that not every program takes in the name of a layer."""
+
 _THREADS = 4
 """Number of frames that are encoded at a time: OpenEXR releases Python's lock while it compresses."""
 
@@ -33,13 +37,15 @@ class ExrEncoder:
     """Encoder of frames as OpenEXR pictures: half floats of linear light, compressed by ZIP.
 
     Light is what a display shows of the frame (`srgb_to_light`), with the primaries of BT.709, which the
-    header states; 1 is white. Colours are multiplied by their alpha, as OpenEXR defines it.
+    header states; 1 is white. Colours are multiplied by their alpha, as OpenEXR defines it. Mattes of objects
+    are the alpha of layers of their own.
     """
 
     depth = 16
 
-    def __init__(self, rate: Fraction) -> None:
-        """Write `rate`, in frames a second, to the headers."""
+    def __init__(self, rate: Fraction, layers: Sequence[str] = ()) -> None:
+        """Write `rate`, in frames a second, to the headers; `layers` name the mattes behind the colours."""
+        self._layers = [f"object{_UNNAMEABLE.sub('_', name)}.A" for name in layers]
         self._header = {
             "compression": OpenEXR.ZIP_COMPRESSION,
             "type": OpenEXR.scanlineimage,
@@ -51,7 +57,10 @@ class ExrEncoder:
         self._waiting: deque[Future[bytes]] = deque()
 
     def encode(self, image: Pixels, pts: int) -> Iterable[bytes]:
-        """Take `[H, W, 3]` RGB or `[H, W, 4]` straight RGBA, uint8 or uint16; return files that are done."""
+        """Take `[H, W, C]`, uint8 or uint16; return files that are done.
+
+        The channels are RGB or straight RGBA, and the mattes of the layers.
+        """
         self._waiting.append(self._threads.submit(self._encode, image.copy()))
         return self._take(but=_THREADS)
 
@@ -69,19 +78,24 @@ class ExrEncoder:
         self._threads.shutdown(cancel_futures=True)
 
     def _encode(self, image: Pixels) -> bytes:
-        names = "RGB" if image.shape[2] == 3 else "RGBA"
-        channels = np.empty(image.shape, np.float16)
+        colours = image.shape[2] - len(self._layers)
+        names = "RGBA"[:colours]
+        half = np.empty((*image.shape[:2], colours), np.float16)
         curve, most = self._curves[image.dtype.type], np.float32(np.iinfo(image.dtype).max)
         for top in range(0, len(image), _ROWS):
-            rows, into = image[top : top + _ROWS], channels[top : top + _ROWS]
+            rows, into = image[top : top + _ROWS], half[top : top + _ROWS]
             light = np.take(curve, rows[..., :3])
-            if names == "RGBA":
-                alpha = rows[..., 3:] / most
+            if colours == 4:
+                alpha = rows[..., 3:4] / most
                 light *= alpha
                 into[..., 3:] = alpha
             into[..., :3] = light
+        mattes = {
+            name: (image[..., number] / most).astype(np.float16)
+            for number, name in enumerate(self._layers, colours)
+        }
         data = io.BytesIO()
-        OpenEXR.File(dict(self._header), {names: channels}).write(data)
+        OpenEXR.File(dict(self._header), {names: half, **mattes}).write(data)
         return data.getvalue()
 
     def decode(self, data: bytes) -> NDArray[np.float32]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -63,7 +63,9 @@ class ImageSequenceWriter:
         alpha: bool = False,
         high_bit_depth: bool = False,
         quality: Quality = "high",
+        layers: Sequence[str] = (),
     ) -> None:
+        """Open the archive; `layers` are the objects whose mattes are behind the colours of EXR pictures."""
         self.path = path
         self.notes: tuple[Message, ...] = ()
         self._form = form
@@ -73,7 +75,7 @@ class ImageSequenceWriter:
         self._mean_alpha: float | None = None
         pixels = form.choose_pixel_format(alpha=alpha, high_bit_depth=high_bit_depth)
         self._encoder: PictureEncoder = (
-            ExrEncoder(shape.rate)
+            ExrEncoder(shape.rate, layers)
             if form.codec == "exr"
             else PngEncoder(shape, pixels, form.codec_options(quality))
         )
@@ -81,7 +83,7 @@ class ImageSequenceWriter:
         self._archive: Archive = (ZipArchive if path.suffix.lower() == form.suffix else FolderArchive)(path)
 
     def write(self, image: Pixels | DeviceImage, pts: int) -> None:
-        """Add `[H, W, 3]` RGB or `[H, W, 4]` RGBA (straight alpha) at `pts` ticks."""
+        """Add `[H, W, 3]` RGB or `[H, W, 4]` RGBA (straight alpha), and layers, at `pts` ticks."""
         image = to_host(image)
         if self._alpha and not len(self._timeline):
             self._mean_alpha = mean_alpha(image)

@@ -50,13 +50,14 @@ def create_output(
     metadata: dict[str, str] | None = None,
     labels: Labels | None = None,
     options: dict[str, str] | None = None,
-    mattes: Sequence[str] = ("1.mkv",),
+    objects: Sequence[str] = ("1",),
 ) -> Output:
     """Create the writer of a format; `sound` and the times of `labels` start at the result's second 0.
 
     Its frames are `[H, W, 3]` RGB or, with alpha and where foreground and matte are apart, `[H, W, 4]`
-    straight RGBA, for a matte or a mask `[H, W]` grey, and `[H, W, N]` for the mattes of objects, whose files
-    are called `mattes`; uint8 or, with `high_bit_depth`, uint16 over the whole range.
+    straight RGBA, for a matte or a mask `[H, W]` grey, and `[H, W, N]` for the mattes of the `objects` of
+    these names, which are also layers behind the colours; uint8 or, with `high_bit_depth`, uint16 over the
+    whole range.
     """
     if form.content in ("matte", "objects", "mask", "overlay", "process"):
         alpha = False
@@ -69,10 +70,16 @@ def create_output(
         made = StillWriter(path, form, alpha=alpha, high_bit_depth=high_bit_depth, quality=quality)
     elif form.sequence:
         made = ImageSequenceWriter(
-            path, form, shape, alpha=alpha, high_bit_depth=high_bit_depth, quality=quality
+            path,
+            form,
+            shape,
+            alpha=alpha,
+            high_bit_depth=high_bit_depth,
+            quality=quality,
+            layers=objects if form.content == "layers" else (),
         )
     elif form.content in ("pair", "objects"):
-        names = PAIR if form.content == "pair" else mattes
+        names = PAIR if form.content == "pair" else [f"{name}.mkv" for name in objects]
         made = VideosWriter(path, form, shape, names, sound=sound, **encoding)
     elif form.content == "stacked":
         made = StackedWriter(path, form, shape, sound=sound, **encoding)

@@ -7,16 +7,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import OpenEXR
 import pytest
 
-from pipeline.compositing.background import Colour
+from pipeline.compositing.background import Colour, Transparent
 from pipeline.compositing.edges import Edges
 from pipeline.job import Job
 from pipeline.matte import MatteFile
 from pipeline.process import process
 from pipeline.prompts import Object, Point, Prompt
 from pipeline.propagation import resume
-from pipeline.rendering.masks import TINTS, binarise, matte_names, show_process, tint
+from pipeline.rendering.masks import TINTS, add_layers, binarise, object_names, show_process, tint
 from pipeline.video.reading.probe import probe_clip
 from tests import ffprobe
 
@@ -119,6 +120,34 @@ def test_crop_rate_and_edges_apply_to_each_object(job: Job) -> None:
     assert {matte.shape[1:] for matte in found.values()} == {(64, 36)}
 
 
+@pytest.mark.parametrize("transparent", [False, True])
+def test_objects_are_layers_of_exr_pictures(job: Job, transparent: bool) -> None:
+    run(job)
+    apart = mattes(job.output)
+    behind = Transparent() if transparent else job.background
+    folder = job.output.with_name("layers")
+    run(replace(job, format="exr-layers", output=folder, background=behind))
+    plain = job.output.with_name("plain")
+    run(replace(job, format="exr", output=plain, background=behind))
+    # FFmpeg shows the picture without the layers.
+    assert np.array_equal(ffprobe.light(folder / "%06d.exr"), ffprobe.light(plain / "%06d.exr"))
+    for number in (0, len(apart["1.mkv"]) - 1):
+        with OpenEXR.File(str(folder / f"{number:06}.exr"), separate_channels=True) as file:
+            channels = {name: channel.pixels for name, channel in file.channels().items()}
+        colours = "ABGR" if transparent else "BGR"
+        assert sorted(channels) == [*colours, "object1.A", "object3_Dog_Bo_2.A"]
+        for name, layer in (("1.mkv", "object1.A"), ("3-Dog-Bo-2.mkv", "object3_Dog_Bo_2.A")):
+            assert channels[layer].dtype == np.float16
+            assert np.abs(channels[layer] - apart[name][number] / 255).max() < 2**-11
+
+
+def test_layers_of_sixteen_bits_span_the_same_range() -> None:
+    image, matte = np.full((1, 2, 3), 65535, np.uint16), np.array([[128, 255]], np.uint8)
+    layered = add_layers(image, [matte])
+    assert layered.dtype == np.uint16 and layered[0, :, 3].tolist() == [128 * 257, 65535]
+    assert add_layers(image.astype(np.uint8), [matte])[0, :, 3].tolist() == [128, 255]
+
+
 def test_masks_are_black_and_white(clip_path: Path, tmp_path: Path) -> None:
     job = Job(
         clip_path, tmp_path / "masks", model="threshold", format="mask", matte=tmp_path / "m.mkv", end=0.25
@@ -197,4 +226,4 @@ def test_a_tint_is_as_strong_as_the_matte() -> None:
 
 def test_names_of_files_hold_what_files_may_have() -> None:
     objects = [Object(1, "../../etc"), Object(2, "Zoë 2"), Object(3, "///")]
-    assert matte_names([1, 2, 3, 4], objects) == ["1-etc.mkv", "2-Zoë-2.mkv", "3.mkv", "4.mkv"]
+    assert object_names([1, 2, 3, 4], objects) == ["1-etc", "2-Zoë-2", "3", "4"]

@@ -96,8 +96,8 @@ class Format(Schema):
     media_type: str
     content: Content
     """The video over its background ("picture"), the matte alone, foreground and matte apart ("pair") or one
-    above the other ("stacked"), the matte of each object, masks of 0 and 255, tinted
-    frames ("overlay"), or frame, matte, cut-out and result side by side ("process")."""
+    above the other ("stacked"), the matte of each object, masks of 0 and 255, tinted frames ("overlay"),
+    frame, matte, cut-out and result side by side ("process"), or the first with each matte ("layers")."""
     alpha: bool
     """True if it may be transparent."""
     sound: bool

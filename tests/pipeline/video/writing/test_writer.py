@@ -47,6 +47,7 @@ CHANNELS: dict[str, tuple[int, ...]] = {
     "objects": (1,),
     "pair": (4,),
     "stacked": (4,),
+    "layers": (4,),
 }
 """By what the format holds; otherwise three."""
 ONE_CHANNEL = {"matte", "mask", "objects"}
@@ -72,6 +73,8 @@ def save(path: Path, images: Sequence[np.ndarray], form: Format | None = None, *
                 image = np.ascontiguousarray(image[..., 0])
             if form.content == "objects":
                 image = image[..., None]
+            if form.content == "layers":
+                image = np.dstack((image, image[..., 0]))
             if form.has_foreground and image.shape[-1] == 3:
                 image = np.dstack([image, np.full_like(image[..., 0], 255)])
             output.write(image, moment)
