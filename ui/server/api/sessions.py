@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -24,7 +25,9 @@ from ui.server.api.errors import BadCursor, WrongType
 from ui.server.api.threads import ApiThreads
 from ui.server.middleware.api_requests import is_form
 from ui.server.uploads import UploadRefused, Uploads
+from ui.sessions.choices import Choices
 from ui.sessions.service import SessionService
+from ui.sessions.session import Session
 from ui.visitor import language_of, user_id_of
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -112,6 +115,23 @@ def router(service: SessionService, threads: ApiThreads, changing: ApiThreads, u
         response.headers["Location"] = f"{API_PREFIX}/sessions/{session.id}"
         return session
 
+    async def change_by_file(
+        id: UUID, request: Request, change: Callable[[Choices, Path], Session]
+    ) -> schemas.Session:
+        """Change a session by the file that a request brings or names, and return it."""
+        theirs = service.for_owner(user_id_of(request))
+        await threads.run(request, lambda: theirs.read(str(id)))  # before anything is sent
+        path = await read_file(uploads, request)
+
+        def work() -> schemas.Session:
+            try:
+                session = change(theirs.choices, path)
+            finally:
+                uploads.discard(path)
+            return describe_session(theirs, session, language_of(request))
+
+        return await changing.run(request, work)
+
     @routes.patch("/{id}")
     async def change_session(id: UUID, changes: schemas.SessionChanges, request: Request) -> schemas.Session:
         """Change choices of a session, all or none, its name and its star, and return it."""
@@ -150,21 +170,13 @@ def router(service: SessionService, threads: ApiThreads, changing: ApiThreads, u
         hold: Annotated[bool, Query(description="Hold a short video's last frame")] = False,
     ) -> schemas.Session:
         """Put a picture or a video behind the subject: the one in the form, or that of a finished upload."""
-        theirs = service.for_owner(user_id_of(request))
-        await threads.run(request, lambda: theirs.read(str(id)))  # before anything is sent
-        path = await read_file(uploads, request)
 
-        def replace() -> schemas.Session:
-            try:
-                if kind == "picture":
-                    session = theirs.choices.choose_picture(str(id), path, path.name, fit)
-                else:
-                    session = theirs.choices.choose_video(str(id), path, path.name, fit, hold)
-            finally:
-                uploads.discard(path)
-            return describe_session(theirs, session, language_of(request))
+        def replace(choices: Choices, path: Path) -> Session:
+            if kind == "picture":
+                return choices.choose_picture(str(id), path, path.name, fit)
+            return choices.choose_video(str(id), path, path.name, fit, hold)
 
-        return await changing.run(request, replace)
+        return await change_by_file(id, request, replace)
 
     @routes.put("/{id}/matte-in", openapi_extra=FILE_BODY)
     async def replace_matte(
@@ -176,19 +188,12 @@ def router(service: SessionService, threads: ApiThreads, changing: ApiThreads, u
         ] = False,
     ) -> schemas.Session:
         """Take a matte of another tool in place of a model's: a video, or an archive of pictures."""
-        theirs = service.for_owner(user_id_of(request))
-        await threads.run(request, lambda: theirs.read(str(id)))  # before anything is sent
-        path = await read_file(uploads, request)
 
-        def replace() -> schemas.Session:
-            try:
-                theirs.choices.choose_matte(str(id), path, path.name)
-            finally:
-                uploads.discard(path)
-            session = theirs.choices.read_matte(str(id), invert, unpremultiply)
-            return describe_session(theirs, session, language_of(request))
+        def replace(choices: Choices, path: Path) -> Session:
+            choices.choose_matte(str(id), path, path.name)
+            return choices.read_matte(str(id), invert, unpremultiply)
 
-        return await changing.run(request, replace)
+        return await change_by_file(id, request, replace)
 
     @routes.post("/{id}/masks", openapi_extra=FILE_BODY)
     async def add_mask(
@@ -202,18 +207,11 @@ def router(service: SessionService, threads: ApiThreads, changing: ApiThreads, u
 
         A PNG or EXR picture of the video's shape: its alpha, else its brightness. Return the session.
         """
-        theirs = service.for_owner(user_id_of(request))
-        await threads.run(request, lambda: theirs.read(str(id)))  # before anything is sent
-        path = await read_file(uploads, request)
 
-        def add() -> schemas.Session:
-            try:
-                session = theirs.choices.add_mask(str(id), path, path.name, time, object, invert)
-            finally:
-                uploads.discard(path)
-            return describe_session(theirs, session, language_of(request))
+        def add(choices: Choices, path: Path) -> Session:
+            return choices.add_mask(str(id), path, path.name, time, object, invert)
 
-        return await changing.run(request, add)
+        return await change_by_file(id, request, add)
 
     @routes.delete("/{id}", status_code=204)
     async def delete_session(id: UUID, request: Request) -> Response:
