@@ -44,10 +44,8 @@ def test_an_address_where_nothing_answers_ends_the_command(clip_path: Path, tmp_
     output.write_text("before")
     done = run("run", clip_path, output, "--model", "grabcut", "--ray", f"127.0.0.1:{port}", "--json")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.splitlines() == [
-        f"No Ray cluster answers at 127.0.0.1:{port}. Is it started there, and is the port open to this "
-        "machine?"
-    ]
+    (sentence,) = done.stderr.splitlines()
+    assert sentence.startswith(f"No Ray cluster answers at 127.0.0.1:{port}.")
     assert output.read_text() == "before"
 
 
