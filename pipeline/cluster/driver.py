@@ -177,8 +177,8 @@ class RayDriver:
     def _run_once(self, slot: _Slot, data: dict[str, Any]) -> Generator[Progress, None, dict[str, Tree]]:
         yield from self._prepare(slot, data)
         actor = slot.actor
-        yield from self._wait(slot, lambda: actor.start.remote(data))
         try:
+            yield from self._wait(slot, lambda: actor.start.remote(data))
             while True:
                 report = yield from self._wait(slot, actor.poll.remote)
                 for progress in report["progress"]:
