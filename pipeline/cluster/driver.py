@@ -83,6 +83,8 @@ class RayDriver:
         self._store: Store | None = None
         self._lock = threading.Lock()
         self._joined = False
+        # The kernel ends a cluster that is started here with the thread that has started it: this one stays.
+        self._joining = ThreadPoolExecutor(1, "ray")
         self._slots: dict[int, _Slot] = {}
 
     def nodes(self) -> list[Node]:
@@ -296,7 +298,7 @@ class RayDriver:
     def _join(self) -> Any:
         with self._lock:
             if not self._joined:
-                join_cluster(self._address)
+                self._joining.submit(join_cluster, self._address).result()
                 self._joined = True
         import ray
 

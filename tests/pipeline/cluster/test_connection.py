@@ -12,8 +12,11 @@ import pytest
 
 from pipeline.cluster.connection import join_cluster
 from pipeline.cluster.crossing import error_from_json, error_to_json, find_versions
+from pipeline.cluster.executor import RayExecutor, open_driver
 from pipeline.errors import InputError, RunError, WorkerLost
+from pipeline.job import Job
 from pipeline.languages.messages import Message
+from pipeline.prompts import Box, Prompt
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -58,6 +61,17 @@ def test_the_command_line_runs_on_a_cluster_of_its_own(clip_path: Path, tmp_path
         assert (done.returncode, done.stderr) == (0, "")
         assert '"frames_per_second"' in done.stdout.splitlines()[-1]
     assert results[0].read_bytes() == results[1].read_bytes()
+
+
+def test_a_cluster_of_this_machine_outlives_its_first_job(clip_path: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    with open_driver("local") as driver:
+        for number in range(2):
+            output = tmp_path / f"{number}.mp4"
+            job = Job(clip_path, output, "grabcut", (Prompt(0.0, box=Box(90, 40, 230, 170)),), end=0.2)
+            for _ in RayExecutor(driver, 0).run(job):
+                pass
+            assert output.exists()
 
 
 @pytest.mark.parametrize(
