@@ -31,6 +31,7 @@ from pipeline.command_line.options import (
     add_render_options,
     cluster_arguments,
 )
+from pipeline.command_line.plate import add_plate_option, check_plate, write_plate
 from pipeline.command_line.weights import acknowledge, fetch_weights
 from pipeline.command_line.words import find_words
 from pipeline.command_output import (
@@ -119,6 +120,7 @@ def _create_parser() -> argparse.ArgumentParser:
     add_matte_options(made)
     add_render_options(made)
     add_cluster_option(made)
+    add_plate_option(made)
 
     made = command(
         "batch", _batch, "Run many videos, and keep a manifest: what is done already is left as it is."
@@ -156,6 +158,7 @@ def _create_parser() -> argparse.ArgumentParser:
     made.add_argument("kept", metavar="MATTE", type=Path)
     made.add_argument("output", metavar="OUTPUT", type=Path)
     add_render_options(made)
+    add_plate_option(made)
 
     made = command("probe", _probe, "Tell what INPUT holds.")
     made.add_argument("input", metavar="INPUT", type=Path)
@@ -252,6 +255,7 @@ def _choose_model(options: argparse.Namespace, marked: bool) -> Card:
 
 
 def _run(options: argparse.Namespace) -> None:
+    check_plate(options, options.matte)
     job = _prepare(options)
     try:
         steps = process(job) if options.ray is None else run_on_cluster(job, options.ray, options.store)
@@ -260,6 +264,7 @@ def _run(options: argparse.Namespace) -> None:
         if resume.can_resume(job, probe_clip(job.source, rate=job.source_rate)):
             raise KeyboardInterrupt(str(_CAN_CONTINUE)) from None
         raise
+    write_plate(options, job, options.matte)
 
 
 def _batch(options: argparse.Namespace) -> int:
@@ -306,11 +311,13 @@ def _prepare(options: argparse.Namespace) -> Job:
 
 
 def _render(options: argparse.Namespace) -> None:
+    check_plate(options, options.kept)
     if not options.kept.is_file():
         raise InputError("command.no_such_matte", name=options.kept.name)
     job = _build_job(options)
     print_remarks(probe_clip(job.source, rate=job.source_rate))
     show_progress(render(job, MatteFile.open(options.kept)), options.output, json_lines=options.json)
+    write_plate(options, job, options.kept)
 
 
 def _preview(options: argparse.Namespace) -> None:

@@ -92,16 +92,12 @@ class PlateBuilder:
 
     def build(self) -> Plate | None:
         """Return the plate; None where the frames do not register, or show too little of the ground."""
-        if len(self._frames) < _LEAST_FRAMES:
+        ways = register_all(self._frames)
+        if ways is None:
             return None
         reference = self._frames[len(self._frames) // 2][0]
-        found = [register(image, matte, reference) for image, matte in self._frames]
-        kept = [(frame, way) for frame, way in zip(self._frames, found, strict=True) if way is not None]
-        if len(kept) < max(_LEAST_FRAMES, _LEAST_REGISTERED * len(self._frames)):
-            return None
-        still = sum(_is_still(way, reference) for _, way in kept) >= 0.9 * len(kept)
-        if still:
-            kept = [(frame, np.eye(3)) for frame, _ in kept]
+        kept = [(frame, way) for frame, way in zip(self._frames, ways, strict=True) if way is not None]
+        still = all(np.array_equal(way, np.eye(3)) for _, way in kept)
         plate = _merge([frame for frame, _ in kept], [way for _, way in kept], reference, still)
         if not _is_known(plate, self._frames):
             return None
@@ -117,6 +113,23 @@ def shrink(image: Pixels, matte: Matte) -> tuple[Image, Matte]:
     if small.dtype != np.uint8:
         small = np.rint(small / np.float32(257))
     return np.asarray(small, np.uint8), np.asarray(cv2.resize(matte, size, interpolation=cv2.INTER_AREA))
+
+
+def register_all(frames: list[tuple[Image, Matte]]) -> list[Homography | None] | None:
+    """Return the homographies from frames on the grid to the middle one of them; None where too few have one.
+
+    Those of a camera that stands are all the identity.
+    """
+    if len(frames) < _LEAST_FRAMES:
+        return None
+    reference = frames[len(frames) // 2][0]
+    found = [register(image, matte, reference) for image, matte in frames]
+    ways = [way for way in found if way is not None]
+    if len(ways) < max(_LEAST_FRAMES, _LEAST_REGISTERED * len(frames)):
+        return None
+    if sum(_is_still(way, reference) for way in ways) < 0.9 * len(ways):
+        return found
+    return [None if way is None else np.eye(3) for way in found]
 
 
 def register(image: Image, matte: Matte, reference: Image) -> Homography | None:
