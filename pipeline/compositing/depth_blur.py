@@ -7,6 +7,7 @@ and what is clipped to white counts as brighter than that, so that lamps become 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import cv2
@@ -41,9 +42,8 @@ def blur_by_depth(image: Pixels, matte: Matte, radius: float) -> Pixels:
     most = float(np.iinfo(image.dtype).max)
     # Reduced as light, and without the subject, whose colours would else be mixed into the edge.
     behind = (255 - matte).astype(np.float32) / 255
-    light = cv2.resize(
-        _LIGHT[image.dtype.itemsize][image] * behind[..., None], size, interpolation=cv2.INTER_AREA
-    )
+    seen = cv2.multiply(_light_of(image), cv2.merge((behind,) * 3))
+    light = cv2.resize(seen, size, interpolation=cv2.INTER_AREA)
     weight = as_floats(cv2.resize(behind, size, interpolation=cv2.INTER_AREA))
     light = _fill(as_floats(np.dstack((light, weight))))
     largest = max(0.5, radius * height / 720 / 4)
@@ -63,10 +63,14 @@ def blur_by_depth(image: Pixels, matte: Matte, radius: float) -> Pixels:
 
 def _fill(light: Floats) -> Floats:
     """Give a trace of the light around it to what the subject hides: `[h, w, 4]`, light and weight."""
-    for share, sigma in ((1e-2, len(light) / 48), (1e-4, len(light) / 6)):
-        wide = cv2.GaussianBlur(light, (0, 0), max(1.0, sigma))
+    height, width = light.shape[:2]
+    size = max(1, width // 4), max(1, height // 4)
+    coarse = cv2.resize(light, size, interpolation=cv2.INTER_AREA)
+    for share, sigma in ((1e-2, height / 192), (1e-4, height / 24)):
+        wide = cv2.GaussianBlur(coarse, (0, 0), max(1.0, sigma))
+        around = cv2.resize(wide, (width, height), interpolation=cv2.INTER_LINEAR)
         missing = share * (1 - light[..., 3:]).clip(0, 1)
-        light = as_floats(light + missing * wide / np.maximum(wide[..., 3:], 1e-6))
+        light = as_floats(light + missing * around / np.maximum(around[..., 3:], 1e-6))
     return light
 
 
@@ -126,5 +130,13 @@ def _to_signal(light: Floats) -> Floats:
     return as_floats(np.interp(light.ravel(), _to_light(signal), signal).reshape(light.shape))
 
 
-_LIGHT = {size: _to_light(np.linspace(0, 1, 256**size, dtype=np.float32)) for size in (1, 2)}
-"""Light of each value of a picture, by the bytes of a value."""
+def _light_of(image: Pixels) -> Floats:
+    """Return the light of a picture, `[H, W, 3]`."""
+    table = _light_table(image.dtype.itemsize)
+    return as_floats(cv2.LUT(image, table) if image.dtype == np.uint8 else table[image])
+
+
+@cache
+def _light_table(size: int) -> Floats:
+    """Return the light of each value of `size` bytes."""
+    return _to_light(np.linspace(0, 1, 256**size, dtype=np.float32))
