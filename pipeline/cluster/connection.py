@@ -23,6 +23,8 @@ def join_cluster(address: str) -> None:
     Ray looks for a cluster that does not answer for minutes, and may end the process; therefore its address
     is asked first. Raises InputError where Ray is missing, or the cluster cannot be joined.
     """
+    # Nothing is told to Ray's makers about a cluster that is started here, unless that is wanted.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
     except ImportError as error:
