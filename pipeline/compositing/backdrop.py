@@ -100,9 +100,7 @@ class BlurBackdrop:
         self.radius = radius
 
     def render(self, image: Pixels, matte: Matte, seconds: float, own_alpha: Matte | None = None) -> Pixels:
-        if own_alpha is not None:
-            image, matte = _remove_subject(image, matte, own_alpha), multiply_alpha(matte, own_alpha)
-        return blur_background(image, matte, self.radius)
+        return blur_background(*_extract_own_background(image, matte, own_alpha), self.radius)
 
     def close(self) -> None:
         pass
@@ -118,12 +116,17 @@ class DepthBlurBackdrop:
         self.radius = radius
 
     def render(self, image: Pixels, matte: Matte, seconds: float, own_alpha: Matte | None = None) -> Pixels:
-        if own_alpha is not None:
-            image, matte = _remove_subject(image, matte, own_alpha), multiply_alpha(matte, own_alpha)
-        return blur_by_depth(image, matte, self.radius)
+        return blur_by_depth(*_extract_own_background(image, matte, own_alpha), self.radius)
 
     def close(self) -> None:
         pass
+
+
+def _extract_own_background(image: Pixels, matte: Matte, own_alpha: Matte | None) -> tuple[Pixels, Matte]:
+    """Return the image without the subject where it is transparent itself, and the matte of what is left."""
+    if own_alpha is None:
+        return image, matte
+    return _remove_subject(image, matte, own_alpha), multiply_alpha(matte, own_alpha)
 
 
 class _VideoBackdrop:
