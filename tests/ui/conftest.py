@@ -190,7 +190,8 @@ def visit(chrome: Browser) -> Iterator[Callable[..., Page]]:
     def said(message: ConsoleMessage) -> None:
         # What could not be loaded is told by its answer; "Response" is Gradio's echo of one. It also reports
         # the requests that it gives up where a page is left.
-        known = "Failed to load resource|Response$|AbortError: signal is aborted|.*Connection errored out"
+        aborted = "AbortError: (signal is|BodyStreamBuffer was) aborted"
+        known = f"Failed to load resource|Response$|{aborted}|.*Connection errored out"
         if message.type == "error" and not re.match(known, message.text, re.DOTALL):
             complaints.append(message.text)
 
@@ -201,8 +202,10 @@ def visit(chrome: Browser) -> Iterator[Callable[..., Page]]:
     def answered(response: Response) -> None:
         # Gradio's page may ask how far an upload is before or after the server knows of it, and a picture
         # that was asked for while the marks changed is refused, by 409, however fast the page is.
+        # Where leaving the page cuts a stream off, Gradio asks whether the server is still the same.
         raced = response.status == 409 and "/frames/" in response.url
-        if response.status >= 400 and not raced and "/upload_progress" not in response.url:
+        raced |= "/upload_progress" in response.url or response.url.endswith("/app_id")
+        if response.status >= 400 and not raced:
             complaints.append(f"{response.status} {response.url}")
 
     def go(url: str, locale: str = "en-GB", live: bool = False, **options: object) -> Page:
