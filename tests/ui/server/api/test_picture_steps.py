@@ -117,6 +117,7 @@ def test_a_step_that_cannot_be_made_is_a_problem_and_leaves_nothing(
 
 def test_a_run_that_takes_long_says_that_it_waits(team: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "KEEP_ALIVE_SECONDS", 0.0)
+    monkeypatch.setattr(events, "POLL_SECONDS", 0.0)  # so that the wait is seen on any machine
     asked = []
 
     def work() -> None:
