@@ -56,17 +56,18 @@ class BreakingProxy:
         with client, socket.create_connection(self._target) as server:
             back = threading.Thread(target=self._pass_on, args=(server, client), daemon=True)
             back.start()
-            self._pass_on(client, server)
+            self._pass_on(client, server, counts=True)
             back.join()
 
-    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+    def _pass_on(self, source: socket.socket, target: socket.socket, counts: bool = False) -> None:
+        """Pass data on; with `counts` until there was too much of it, unlike the files of the page itself."""
         sent = 0
         with suppress(OSError):
             while data := source.recv(65536):
                 if self._broken and data.startswith((b"PATCH ", b"HEAD ")):
                     break
                 target.sendall(data)
-                sent += len(data)
+                sent += len(data) if counts else 0
                 if sent > self._limit:
                     self._limit, self._broken = inf, True
                     until(lambda: self.arrived() > 0)
