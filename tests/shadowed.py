@@ -16,7 +16,7 @@ class Shadowed(NamedTuple):
     alphas: list[np.ndarray]
     """`[H, W]` uint8."""
     shades: list[np.ndarray]
-    """How much the ground is darkened in the frame's values: `[H, W]`, 0 to 1."""
+    """Darkening of the ground in the frame's values: `[H, W]`, 0 to 1."""
     subject: list[np.ndarray]
     """The subject alone, `[H, W, 3]` uint8."""
     ground: np.ndarray

@@ -61,7 +61,7 @@ class Light:
     keep: float = 0.0
     """Strength of the shadow that was filmed: 0 leaves it out, 1 keeps it as it is, 2 is the most."""
     match: float = 0.0
-    """How far colours are matched: 0 not at all, 1 as far as the bounds of `compositing.match` allow."""
+    """Strength of the match of colours: 0 leaves them, 1 goes as far as the bounds of `compositing.match`."""
     match_to: MatchTo = "background"
 
     def check(self) -> None:

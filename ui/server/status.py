@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
@@ -108,12 +108,11 @@ class ServerStatus:
             active = repository.list_active(tx)
         devices = {state.key: state.name for state in self._runner.executors()}
         runs = [
-            replace(self._run(owned.row, owned.owner or ""), device=devices.get(str(owned.row.id), ""))
-            for owned in active
+            self._run(owned.row, owned.owner or "", devices.get(str(owned.row.id), "")) for owned in active
         ]
         return sorted(runs, key=lambda run: (run.position is None, run.position or 0, run.since))
 
-    def _run(self, row: SessionRow, user: str) -> Run:
+    def _run(self, row: SessionRow, user: str, device: str) -> Run:
         service = self._sessions.for_owner(row.owner_id)
         progress = service.progress(str(row.id))
         return Run(
@@ -126,6 +125,7 @@ class ServerStatus:
             done=0 if progress is None else progress.done,
             total=0 if progress is None else progress.total,
             rate=0.0 if progress is None else progress.rate,
+            device=device,
         )
 
     def accounts(self) -> Sequence[Account]:

@@ -58,7 +58,7 @@ Made = tuple[bytes, bytes, str | None]
 
 
 def expected(job: Job, folder: Path) -> Made:
-    """What the job makes in this process."""
+    """Run the job in this process and return its files."""
     folder.mkdir()
     assert job.matte is not None
     own = replace(job, output=folder / job.output.name, matte=folder / job.matte.name)

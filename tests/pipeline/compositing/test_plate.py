@@ -29,7 +29,7 @@ def made(clip: Shadowed) -> plate.Plate:
 
 
 def test_the_shadow_is_the_one_that_fell(clip: Shadowed, made: plate.Plate) -> None:
-    """What is left of the error of leaving it out; the shadow is known to the pixel."""
+    """Share that is left of the error of leaving it out; the shadow is known to the pixel."""
     without = kept = 0.0
     for image, alpha, shade in zip(clip.frames, clip.alphas, clip.shades, strict=True):
         measured = plate.measure_shadow(image, alpha, made)

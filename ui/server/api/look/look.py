@@ -46,6 +46,6 @@ class Light(Schema):
     keep: float = Field(default=0.0, ge=0, le=2)
     """Strength of the shadow that was filmed; 0: it is left out."""
     match: float = Field(default=0.0, ge=0, le=1)
-    """How far the colours of one are brought into the light of the other."""
+    """Strength with which the colours of one are brought into the light of the other."""
     match_to: MatchTo = "background"
     """The one whose light stays: the other one's colours change."""
