@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import signal
+import time
 from dataclasses import dataclass
 
 from pipeline.languages.messages import Message
@@ -19,7 +21,7 @@ class Limits:
     """Writable memory; reserved address space, as allocators and CUDA use it, does not count."""
     open_files: int | None = None
     cpu_seconds: int | None = None
-    """Processor time of all threads together; the process is killed when it is spent."""
+    """Processor time of all threads together from now on; the process is killed when it is spent."""
     seconds: int | None = None
     """Wall-clock time from now on; the process is killed at its end."""
     pixels: int | None = None
@@ -35,7 +37,9 @@ class Limits:
         if self.open_files is not None:
             _lower(resource.RLIMIT_NOFILE, self.open_files)
         if self.cpu_seconds is not None:
-            _lower(resource.RLIMIT_CPU, self.cpu_seconds, self.cpu_seconds + 1)
+            # The kernel counts from the start of the process, whose imports may have taken more than the limit.
+            last = math.ceil(time.process_time()) + self.cpu_seconds
+            _lower(resource.RLIMIT_CPU, last, last + 1)
         if self.seconds is not None:
             signal.setitimer(signal.ITIMER_REAL, self.seconds)
 
