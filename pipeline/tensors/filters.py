@@ -69,17 +69,17 @@ def _resample(
     """Resize along both axes as two products with matrices of weights."""
     across, down = siting
     if image.shape[1] != height:
-        weights = _weights(image.shape[1], height, kind, down, image.device)
+        weights = _weights(image.shape[1], height, kind, down, 12, image.device)
         image = torch.einsum("oh,chw->cow", weights, image)
     if image.shape[2] != width:
-        weights = _weights(image.shape[2], width, kind, across, image.device)
+        weights = _weights(image.shape[2], width, kind, across, 14, image.device)
         image = torch.einsum("ow,chw->cho", weights, image)
     return image
 
 
 @lru_cache(maxsize=32)
-def _weights(old: int, new: int, kind: str, siting: float, device: torch.device) -> torch.Tensor:
-    weights = _area_weights(old, new) if kind == "area" else _cubic_weights(old, new, siting)
+def _weights(old: int, new: int, kind: str, siting: float, bits: int, device: torch.device) -> torch.Tensor:
+    weights = _area_weights(old, new) if kind == "area" else _cubic_weights(old, new, siting, bits)
     return torch.from_numpy(weights).to(device)
 
 
@@ -92,18 +92,29 @@ def _area_weights(old: int, new: int) -> Floats:
     return np.asarray(share / share.sum(1, keepdims=True), np.float32)
 
 
-def _cubic_weights(old: int, new: int, siting: float) -> Floats:
-    """Return the weights of Keys' bicubic kernel with a = -0.6, `[new, old]` float32; borders repeat."""
+def _cubic_weights(old: int, new: int, siting: float, bits: int) -> Floats:
+    """Return the weights of Keys' bicubic kernel with a = -0.6, `[new, old]` float32; borders repeat.
+
+    As in swscale they have so many bits behind the point.
+    """
     scale = max(1.0, old / new)
     ratio = old / new
     centres = (np.arange(new) + 0.5) * ratio - 0.5 + (0.5 - siting) * (1 - ratio)
     reach = math.ceil(2 * scale)
     first = np.floor(centres).astype(int) - reach
+    index = first[:, None] + np.arange(2 * reach + 2)
+    kernel = _keys((index - centres[:, None]) / scale)
+    kernel /= kernel.sum(1, keepdims=True)
+    # The rest of each rounding is added to the next weight, so that they still add up to 1.
+    rest = np.zeros(new)
+    for weight in kernel.T:
+        weight += rest
+        rounded = np.rint(weight * 2**bits) / 2**bits
+        rest = weight - rounded
+        weight[:] = rounded
     weights = np.zeros((new, old))
-    for step in range(2 * reach + 2):
-        index = first + step
-        np.add.at(weights, (np.arange(new), np.clip(index, 0, old - 1)), _keys((index - centres) / scale))
-    return np.asarray(weights / weights.sum(1, keepdims=True), np.float32)
+    np.add.at(weights, (np.arange(new)[:, None], np.clip(index, 0, old - 1)), kernel)
+    return np.asarray(weights, np.float32)
 
 
 def _keys(distance: np.ndarray) -> np.ndarray:

@@ -25,6 +25,7 @@ from pipeline.arrays import Grey, Matte, Pixels
 from pipeline.clip import Transfer
 from pipeline.files import write_errors
 from pipeline.video.colour import tonemap
+from pipeline.video.colour.tonemap import ToneMap
 from pipeline.video.reading.side_data import side_data
 
 # Without the last two flags swscale repeats chroma samples instead of interpolating them, and rounds down:
@@ -119,9 +120,6 @@ class RgbConverter:
 
     def to_rgb(self, frame: av.VideoFrame, width: int, height: int, high_bit_depth: bool) -> Pixels:
         """Return `[H, W, 3]` RGB over the full range: uint8, or uint16 if `high_bit_depth`."""
-        coded, primaries = get_transfer(frame), frame.color_primaries
-        if coded != "sdr" and primaries not in tonemap.PRIMARIES:
-            primaries = ColorPrimaries.BT2020
         foreign = is_foreign(frame)
         bits = max(component.bits for component in frame.format.components)
         # Planar output, because swscale is several times faster with it.
@@ -129,9 +127,9 @@ class RgbConverter:
             planes = self._reformat(frame, width, height, "gbrp", _MATRICES[choose_matrix(frame)])
             return cast(Pixels, cv2.merge(_rgb_planes(planes, np.uint8)))
         planes = self._reformat(frame, width, height, "gbrp16le", _MATRICES[choose_matrix(frame)])
-        white = _white_level(frame, bits)
+        white = white_level(frame, bits)
         if foreign:
-            planes, white = self._apply_tonemap(planes, coded, primaries, 0xFFFF / white, frame), 0xFFFF
+            planes, white = self._apply_tonemap(planes, self.choose_tonemap(frame, white)), 0xFFFF
         channels = _rgb_planes(planes, np.uint16)
         if high_bit_depth:
             return cast(Pixels, cv2.merge([cv2.addWeighted(c, 0xFFFF / white, c, 0, 0) for c in channels]))
@@ -152,17 +150,22 @@ class RgbConverter:
             threads=_THREADS,
         )
 
-    def _apply_tonemap(
-        self, planes: av.VideoFrame, coded: Transfer, primaries: int, max_input: float, frame: av.VideoFrame
-    ) -> av.VideoFrame:
-        """Convert `planes` to BT.709 SDR by a 3D lookup table for inputs up to `max_input` times white."""
+    def choose_tonemap(self, frame: av.VideoFrame, white: int) -> ToneMap:
+        """Return the tone map of a foreign frame whose signal is in 16 bits, with white at this value."""
+        transfer, primaries = get_transfer(frame), frame.color_primaries
+        if transfer != "sdr" and primaries not in tonemap.PRIMARIES:
+            primaries = ColorPrimaries.BT2020
         if self._peak is None:  # read from one frame only: side data keeps its frame alive for a while
-            self._peak = _peak_luminance(frame) if coded == "pq" else tonemap.DEFAULT_PEAK
-        key = (coded, primaries, max_input, planes.width, planes.height)
+            self._peak = _peak_luminance(frame) if transfer == "pq" else tonemap.DEFAULT_PEAK
+        return ToneMap(transfer, primaries, self._peak, 0xFFFF / white)
+
+    def _apply_tonemap(self, planes: av.VideoFrame, tone_map: ToneMap) -> av.VideoFrame:
+        """Convert `planes` to BT.709 SDR by a 3D lookup table."""
+        key = (tone_map, planes.width, planes.height)
         if self._lut is None or self._lut_key != key:
             self._lut, self._lut_key = Graph(), key
             with write_errors("table of colours"), tempfile.NamedTemporaryFile(suffix=".cube") as file:
-                file.write(tonemap.make_cube(coded, primaries, self._peak, max_input))
+                file.write(tonemap.make_cube(tone_map))
                 file.flush()
                 source = self._lut.add_buffer(
                     width=planes.width, height=planes.height, format=planes.format, time_base=_TICK
@@ -203,6 +206,7 @@ def measure_chroma_siting(frame: av.VideoFrame) -> tuple[float, float]:
     properties and one coloured sample is converted, and the centre of what is coloured then is measured.
     """
     small = VideoReformatter().reformat(frame, width=_PROBE, height=_PROBE, format="yuv420p")
+    small.color_trc = small.color_primaries = ColorPrimaries.BT709  # tone mapping would only take time
     for plane, value, coloured_sample in zip(small.planes, (126, 128, 128), (126, 200, 128), strict=True):
         samples = np.full((plane.height, plane.line_size), value, np.uint8)
         samples[plane.height // 2, plane.width // 2] = coloured_sample
@@ -230,7 +234,7 @@ def _is_rgb_or_grey(frame: av.VideoFrame) -> bool:
     return frame.format.name.startswith(("rgb", "bgr", "gbr", "gray", "pal8", "argb", "abgr"))
 
 
-def _white_level(frame: av.VideoFrame, bits: int) -> int:
+def white_level(frame: av.VideoFrame, bits: int) -> int:
     """Return the value of white in swscale's 16-bit output, which pads samples with zero bits."""
     if _choose_range(frame) == ColorRange.MPEG and not _is_rgb_or_grey(frame):
         return 0xFF00

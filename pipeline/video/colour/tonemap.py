@@ -7,10 +7,12 @@ Signals are R'G'B' in [0, 1] and light is linear RGB in cd/m2 unless stated othe
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.arrays import Floats, as_floats
 from pipeline.clip import Transfer
 
 Array = NDArray[np.float64]
@@ -122,12 +124,30 @@ def _primaries_to_xyz(primaries: tuple[tuple[float, float], ...]) -> Array:
     return np.asarray(columns * np.linalg.solve(columns, np.array((x / y, 1, (1 - x - y) / y))))
 
 
+class ToneMap(NamedTuple):
+    """What decides how one video's colours are mapped to BT.709 SDR."""
+
+    transfer: Transfer
+    primaries: int
+    """A key of `PRIMARIES`."""
+    peak: float
+    """The video's peak luminance, in cd/m2."""
+    max_input: float
+    """The largest signal of the table."""
+
+
 @lru_cache(maxsize=4)
-def make_cube(transfer: Transfer, primaries: int, peak: float, max_input: float) -> bytes:
-    """Return `to_bt709` as the bytes of a .cube file for inputs from 0 to `max_input`."""
+def make_table(tone_map: ToneMap) -> Floats:
+    """Return `to_bt709` for signals from 0 to `max_input`, `[65, 65, 65, 3]` by blue, green and red."""
     size = 65  # moderately saturated colours are within 1/255 of the exact result
-    axis = np.linspace(0, max_input, size)
-    blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")  # red runs fastest
-    table = to_bt709(np.stack([red, green, blue], axis=-1), transfer, primaries, peak)
-    rows = "%.5f %.5f %.5f\n" * size**3 % tuple(table.ravel().tolist())
-    return f"LUT_3D_SIZE {size}\n{rows}".encode()
+    axis = np.linspace(0, tone_map.max_input, size)
+    blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")
+    table = to_bt709(np.stack([red, green, blue], axis=-1), *tone_map[:3])
+    return as_floats(table.round(5))
+
+
+def make_cube(tone_map: ToneMap) -> bytes:
+    """Return `make_table` as the bytes of a .cube file, in which red runs fastest."""
+    table = make_table(tone_map)
+    rows = "%.5f %.5f %.5f\n" * (table.size // 3) % tuple(table.ravel().tolist())
+    return f"LUT_3D_SIZE {len(table)}\n{rows}".encode()

@@ -1,6 +1,6 @@
 """Frames on a device: decoded there or on the host, and converted to RGB there.
 
-What the arithmetic on devices does not know (HDR, alpha, other sizes than the coded one, rare pixel formats)
+What the arithmetic on devices does not know (alpha, other sizes than the coded one, rare pixel formats)
 is converted on the host and uploaded.
 """
 
@@ -15,6 +15,8 @@ from torch.utils.dlpack import from_dlpack
 from pipeline.tensors import colour, transfer
 from pipeline.tensors.colour import Yuv
 from pipeline.video.colour import to_rgb
+from pipeline.video.colour.to_rgb import RgbConverter
+from pipeline.video.colour.tonemap import ToneMap, make_table
 from pipeline.video.reading.frames import DeviceFrame, Frame, convert_frame
 from pipeline.video.reading.source import Source, download
 
@@ -47,7 +49,11 @@ class DeviceConverter:
         self._source = source
         self._device = device
         self._high_bit_depth = high_bit_depth
+        self._converter = RgbConverter()
+        """For what it finds out about the video's colours."""
         self._siting: tuple[float, float] | None = None
+        self._table: tuple[ToneMap, torch.Tensor] | None = None
+        """The last tone map, and its table on the device."""
 
     def __call__(self, frame: av.VideoFrame, pts: int) -> Frame:
         """Convert a frame of the source; it may be reused by the decoder afterwards.
@@ -69,7 +75,6 @@ class DeviceConverter:
         size = frame.width, frame.height
         if (
             layout is None
-            or to_rgb.is_foreign(frame)
             or size != self._source.size
             or size[0] % layout.across
             or size[1] % layout.down
@@ -87,12 +92,22 @@ class DeviceConverter:
             planes = [from_dlpack(plane).to(self._device, non_blocking=True) for plane in frame.planes]
             chroma = planes[1].permute(2, 0, 1) if len(planes) == 2 else torch.stack(planes[1:3])
             dtype = torch.uint16 if self._high_bit_depth else torch.uint8
-            image = colour.to_rgb(planes[0], chroma, coding, dtype)
+            if to_rgb.is_foreign(frame):
+                tone_map = self._converter.choose_tonemap(frame, to_rgb.white_level(frame, coding.bits))
+                signal = colour.to_signal(planes[0], chroma, coding)
+                image = colour.apply_table(signal, self._load_table(tone_map), tone_map.max_input, dtype)
+            else:
+                image = colour.to_rgb(planes[0], chroma, coding, dtype)
             image = colour.turn(image, self._source.display_matrix(frame))
         if self._device.type == "cuda":
             # Until it is computed, the decoder must not write into the planes.
             torch.cuda.current_stream(self._device).synchronize()
         return DeviceFrame(pts, image)
+
+    def _load_table(self, tone_map: ToneMap) -> torch.Tensor:
+        if self._table is None or self._table[0] != tone_map:
+            self._table = tone_map, transfer.upload(make_table(tone_map), self._device)
+        return self._table[1]
 
     def _upload(self, frame: av.VideoFrame, pts: int) -> DeviceFrame:
         """Convert a frame on the host, and upload it."""

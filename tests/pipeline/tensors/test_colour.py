@@ -55,13 +55,14 @@ def test_planes_become_the_rgb_of_the_host(
     frame.colorspace, frame.color_range = tag, ColorRange.JPEG if full else ColorRange.MPEG
     frame.color_trc = frame.color_primaries = 1
     coding = Yuv(matrix, full, bits, shift)
-    for kind, unit in ((torch.uint8, 1), (torch.uint16, 257)):
+    for kind in (torch.uint8, torch.uint16):
         host = RgbConverter().to_rgb(frame, frame.width, frame.height, kind == torch.uint16)
         device = transfer.download_image(colour.to_rgb(*planes(frame), coding, kind))
-        apart = np.abs(host.astype(int) - device) / unit
-        # swscale rounds chroma to 15 bits between its two steps.
-        assert apart.max() <= (1 if unit == 1 else 1.2)
-        assert apart.mean() < 0.02
+        apart = np.abs(host.astype(int) - device)
+        assert apart.max() <= (1 if kind == torch.uint8 else 16)
+        assert apart.mean() < (0.02 if kind == torch.uint8 else 1)
+        if kind == torch.uint16:  # 2^-14 but in noise, where chroma changes from end to end at each sample
+            assert (apart > 4).mean() < 0.01
 
 
 @pytest.mark.parametrize("pixels", ["yuv420p", "nv12", "yuv420p10le", "p010le"])
