@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -28,6 +29,9 @@ from pipeline.video.priority import realtime_threads  # noqa: E402
 from tests.pipeline import stand_in  # noqa: E402
 from tests.postgres import administrator  # noqa: E402
 
+RACING = [Path(__file__).parent / folder for folder in ("ui", "pipeline/cluster", "pipeline/jobs")]
+"""Folders of the tests in which servers, processes and threads run beside each other."""
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
@@ -43,12 +47,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that drive a browser, so that they can be left out: `-m "not browser"`.
 
     Their modules come first, for they take longest: of several processes none is left with one at the end.
-    On a machine that is busy otherwise one in some hundred fails by chance; such a test has a second try, and
-    the summary of the run names it.
+    On a machine that is busy otherwise one in some hundred fails by chance, and of those in which servers,
+    processes and threads race one in some thousand; such a test has a second try, and the summary of the run
+    names it.
     """
     for item in items:
         if isinstance(item, pytest.Function) and "chrome" in item.fixturenames:
             item.add_marker("browser")
+            item.add_marker(pytest.mark.flaky(reruns=1))
+        elif any(item.path.is_relative_to(folder) for folder in RACING):
             item.add_marker(pytest.mark.flaky(reruns=1))
     long = {item.path for item in items if item.get_closest_marker("browser")}
     items.sort(key=lambda item: item.path not in long)
