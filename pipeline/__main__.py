@@ -21,6 +21,7 @@ from pipeline.command_line import batch_plan
 from pipeline.command_line.batch import Batch, format_table, watch_pause
 from pipeline.command_line.batch_plan import BatchJob
 from pipeline.command_line.class_map import write_class_map
+from pipeline.command_line.generate import make_background
 from pipeline.command_line.marks import read_prompts
 from pipeline.command_line.options import (
     add_cluster_option,
@@ -43,11 +44,13 @@ from pipeline.command_output import (
     show_progress,
 )
 from pipeline.compositing import background
+from pipeline.compositing.background import Words
 from pipeline.compositing.composite import open_composer
 from pipeline.compositing.edges import Edges
 from pipeline.compositing.light import UNSURVEYED, Light
 from pipeline.errors import InputError, RecorteError
 from pipeline.files import replacing
+from pipeline.generation import backgrounds
 from pipeline.job import GREEN, Job
 from pipeline.keys import matte_key
 from pipeline.languages.messages import Message
@@ -297,6 +300,8 @@ def _prepare(options: argparse.Namespace) -> Job:
     clip = probe_clip(job.source, rate=job.source_rate)
     if options.words is not None:
         job = find_words(job, clip, options)
+    if isinstance(job.background, Words):
+        backgrounds.check(job.background)
     job.check(clip)  # before hundreds of megabytes are fetched for it
     print_remarks(clip)
     card = models.card(job.model)
@@ -307,7 +312,7 @@ def _prepare(options: argparse.Namespace) -> Job:
         acknowledge(card)
     if options.model is None:
         print(models.choose_default(bool(job.prompts))[1], file=sys.stderr)
-    return job
+    return make_background(job, clip, options)
 
 
 def _render(options: argparse.Namespace) -> None:
@@ -315,7 +320,10 @@ def _render(options: argparse.Namespace) -> None:
     if not options.kept.is_file():
         raise InputError("command.no_such_matte", name=options.kept.name)
     job = _build_job(options)
-    print_remarks(probe_clip(job.source, rate=job.source_rate))
+    clip = probe_clip(job.source, rate=job.source_rate)
+    print_remarks(clip)
+    job.check(clip)
+    job = make_background(job, clip, options)
     show_progress(render(job, MatteFile.open(options.kept)), options.output, json_lines=options.json)
     write_plate(options, job, options.kept)
 

@@ -37,7 +37,7 @@ class Limits:
         if self.open_files is not None:
             _lower(resource.RLIMIT_NOFILE, self.open_files)
         if self.cpu_seconds is not None:
-            # The kernel counts from the start of the process, whose imports may have taken more than the limit.
+            # The kernel counts from the start of the process, whose imports may have taken more than that.
             last = math.ceil(time.process_time()) + self.cpu_seconds
             _lower(resource.RLIMIT_CPU, last, last + 1)
         if self.seconds is not None:

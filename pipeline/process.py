@@ -20,6 +20,7 @@ from pipeline.clip import Clip
 from pipeline.compositing.background import Footage, Picture
 from pipeline.errors import InputError, VideoError
 from pipeline.files import remove_stale_parts, scratch_folder
+from pipeline.generation import backgrounds
 from pipeline.job import Job, Progress
 from pipeline.jobs import preflight, speeds
 from pipeline.keys import matte_key, pts_range
@@ -61,6 +62,7 @@ def process(job: Job) -> Generator[Progress, None, None]:
     """
     clip = probe_clip(job.source, rate=job.source_rate)
     job.check(clip)
+    job = yield from _lay_background(job, clip)
     device = devices.frame_device(job.device, job.decoder)
     frames, key = pts_range(job, clip), matte_key(job)
     matte_file = MatteFile.find(job.matte, key) if job.takes_kept_matte else None
@@ -131,6 +133,7 @@ def render(job: Job, matte_file: MatteFile) -> Generator[Progress, None, None]:
     """Render the source over the background by a matte file, without a model. Raises as `process` does."""
     clip = probe_clip(job.source, rate=job.source_rate)
     job.check(clip)
+    job = yield from _lay_background(job, clip)
     device = devices.frame_device(job.device, job.decoder)
     (first, past), (begin, end) = pts_range(job, clip), matte_file.pts_range(clip)
     frames = max(first, begin), min(past, end)
@@ -151,6 +154,17 @@ def render(job: Job, matte_file: MatteFile) -> Generator[Progress, None, None]:
         surveyed = yield from _survey(job, clip, lambda wanted: matte_file.read_at(clip, wanted), meter)
         yield from _write_result(job, clip, timing, steps, meter, out, windows, surveyed, numbers=numbers)
     _record_rendering(job, clip, meter.processed, meter.average)
+
+
+def _lay_background(job: Job, clip: Clip) -> Generator[Progress, None, Job]:
+    """Return the job with a picture in place of words for its background. Yields as `_follow` does."""
+    with closing(backgrounds.lay_picture(job, clip)) as steps:
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return cast(Job, end.value)
+            yield Progress("matte", 0, clip.frames, 0.0, None)
 
 
 def _follow(

@@ -97,8 +97,9 @@ def add_render_options(parser: argparse.ArgumentParser, crop: bool = True) -> No
     parser.add_argument(
         "--background",
         metavar="SPEC",
-        help="#rrggbb, a colour's name, a picture, a video, blur[:RADIUS], depth-blur[:RADIUS] or "
-        "transparent; default: green, and transparent for a picture where the format can",
+        help="#rrggbb, a colour's name, a picture, a video, blur[:RADIUS], depth-blur[:RADIUS], "
+        "transparent or words:TEXT[?seed=N]; "
+        "default: green, and transparent for a picture where the format can",
     )
     parser.add_argument("--start", metavar="SECONDS", type=float, default=0.0)
     parser.add_argument("--end", metavar="SECONDS", type=float)

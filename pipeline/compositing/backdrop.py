@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.arrays import Matte, Pixels
 from pipeline.clip import Clip
 from pipeline.compositing import images
-from pipeline.compositing.background import Blur, Colour, Fit, Footage, Picture
+from pipeline.compositing.background import Blur, Colour, Fit, Footage, Picture, Words
 from pipeline.compositing.canvas import composite_on_black, fit_to_canvas, multiply_alpha
 from pipeline.compositing.depth_blur import blur_by_depth
 from pipeline.errors import BackgroundError, VideoError
@@ -44,7 +44,7 @@ class Backdrop(Protocol):
         """Close the background's video, if there is one."""
 
 
-def open_backdrop(background: Colour | Picture | Footage | Blur, width: int, height: int) -> Backdrop:
+def open_backdrop(background: Colour | Picture | Words | Footage | Blur, width: int, height: int) -> Backdrop:
     """Open a background for frames of this size in pixels; raises BackgroundError if it cannot be opened."""
     match background:
         case Colour(red, green, blue):
@@ -60,6 +60,8 @@ def open_backdrop(background: Colour | Picture | Footage | Blur, width: int, hei
                 if not images.is_image(path):
                     raise
                 return _open_picture(path, width, height, fit)
+        case Words():
+            raise BackgroundError("background.words_not_made")
         case Blur(radius, True):
             return DepthBlurBackdrop(radius)
         case Blur(radius):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
@@ -16,6 +16,9 @@ Fit = Literal["fill", "fit", "stretch"]
 FITS: tuple[Fit, ...] = ("fill", "fit", "stretch")
 BLUR_RADIUS = 24.0
 """Default blur radius in pixels of a frame 720 high; it scales with the frame."""
+
+LONGEST_WORDS = 1000
+"""Most letters of the words that a background is made of."""
 
 HOLD = "hold"
 """Option that holds a video's last frame."""
@@ -32,6 +35,13 @@ _PICTURES = frozenset({
 _FUNCTION = re.compile(r"[a-z-]+\(.*\)", re.IGNORECASE | re.DOTALL)
 """A colour function such as `hsl(120.5 50% 50%)`, never taken as a path."""
 
+_WORDS = re.compile(
+    r"words:(?P<text>.*?)(?:\?(?P<options>(?:seed=\d{1,18}|model=[\w.-]+|fill|fit|stretch)"
+    r"(?:,(?:seed=\d{1,18}|model=[\w.-]+|fill|fit|stretch))*))?",
+    re.DOTALL,
+)
+"""Words for a background; a question mark without options behind it is one of the words."""
+
 
 @dataclass(frozen=True)
 class Colour:
@@ -47,6 +57,18 @@ class Picture:
     """A still image, or an animated one, which is played like `Footage`."""
 
     path: Path
+    fit: Fit = "fill"
+
+
+@dataclass(frozen=True)
+class Words:
+    """A picture that a network makes of words; `pipeline.generation` turns it into a `Picture`."""
+
+    text: str
+    seed: int = 0
+    """Another one gives another picture; the same one the same."""
+    model: str = ""
+    """Key of the network, of `generation.cards`; empty: the default one."""
     fit: Fit = "fill"
 
 
@@ -73,11 +95,13 @@ class Transparent:
     """No background: the result has alpha."""
 
 
-Background = Colour | Picture | Footage | Blur | Transparent
+Background = Colour | Picture | Words | Footage | Blur | Transparent
 
 
 def parse(spec: str, folder: Path = Path()) -> Background:
-    """Parse a CSS colour, `blur[:RADIUS]`, `depth-blur[:RADIUS]`, `transparent`, or a file's path.
+    """Parse a CSS colour, `blur[:RADIUS]`, `depth-blur[:RADIUS]`, `transparent`, words, or a file's path.
+
+    Words are written `words:TEXT` and may end in `?seed=N`, `?model=KEY` and a fit, joined by commas.
 
     A path is relative to `folder` and may end in `?fill`, `?fit` or `?stretch`; a video's also in `?hold`, or
     both, as in `?fit,hold`. Raises BackgroundError; the file's content is checked when it is opened.
@@ -87,6 +111,8 @@ def parse(spec: str, folder: Path = Path()) -> Background:
         return Transparent()
     if blur := re.fullmatch(r"(depth-)?blur(?::(.+))?", spec):
         return Blur(_parse_radius(blur[2]) if blur[2] else BLUR_RADIUS, depth=blur[1] is not None)
+    if spoken := _WORDS.fullmatch(spec):
+        return _parse_words(spoken["text"].strip(), spoken["options"] or "")
     if _FUNCTION.fullmatch(spec) or not any(mark in spec for mark in "./\\"):
         return _parse_colour(spec)
     # A name may hold a question mark itself.
@@ -124,6 +150,13 @@ def format_spec(background: Background, folder: Path = Path()) -> str:
             return f"#{red:02x}{green:02x}{blue:02x}"
         case Picture(path, fit):
             return f"{_format_path(path, folder)}?{fit}"
+        case Words(text, seed, model, fit):
+            options = [
+                f"seed={seed}",
+                *([f"model={model}"] if model else []),
+                *([fit] if fit != FITS[0] else []),
+            ]
+            return f"words:{text}?{','.join(options)}"
         case Footage(path, fit, hold_last):
             return f"{_format_path(path, folder)}?{fit}" + (f",{HOLD}" if hold_last else "")
         case Blur(radius, depth):
@@ -137,10 +170,27 @@ def _format_path(path: Path, folder: Path) -> str:
     text = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
     plain = (
         text == text.strip()
-        and not text.startswith(("blur:", "depth-blur:"))
+        and not text.startswith(("blur:", "depth-blur:", "words:"))
         and any(mark in text for mark in "./\\")
     )
     return text if plain else f"./{text}"
+
+
+def _parse_words(text: str, options: str) -> Words:
+    if not text:
+        raise BackgroundError("background.no_words")
+    if len(text) > LONGEST_WORDS:
+        raise BackgroundError("background.words_too_long", most=LONGEST_WORDS)
+    words = Words(text)
+    for option in options.split(",") if options else ():
+        name, _, value = option.partition("=")
+        if name == "seed":
+            words = replace(words, seed=int(value))
+        elif name == "model":
+            words = replace(words, model=value)
+        else:
+            words = replace(words, fit=cast(Fit, name))
+    return words
 
 
 def _parse_radius(text: str) -> float:

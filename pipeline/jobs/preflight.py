@@ -43,6 +43,13 @@ def check_frame(clip: Clip) -> None:
         raise _too_large(clip, need, free)
 
 
+def check_network(label: str, need: int) -> None:
+    """Raise InputError where memory does not suffice for a network of `need` bytes."""
+    free = _free_memory()
+    if need > free:
+        raise InputError("limits.memory_network", label=label, need=need, free=free)
+
+
 def memory_bytes(job: Job, clip: Clip) -> int:
     """Return the peak memory of a run in bytes; it grows with the frame's size, never with the length."""
     each = _DEEP_BYTES_PER_PIXEL if job.high_bit_depth(clip) else _BYTES_PER_PIXEL

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.compositing.background import Blur, Colour, Footage, Picture, Transparent
+from pipeline.compositing.background import Blur, Colour, Footage, Picture, Transparent, Words
 from pipeline.compositing.edges import Edges
 from pipeline.compositing.light import Light, Shadow
 from pipeline.errors import FormatError, InputError, PromptError
@@ -59,6 +59,7 @@ JOBS = [
         classes=("dog", "person"),
     ),
     Job(FOLDER / "in.mp4", FOLDER / "out.mp4", background=Colour(1, 2, 3)),
+    Job(FOLDER / "in.mp4", FOLDER / "out.mp4", background=Words("a loft, who? me", 7, "tiny", "fit")),
     Job(FOLDER / "frames", FOLDER / "out.mp4", source_rate=Fraction(24000, 1001)),
 ]
 

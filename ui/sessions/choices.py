@@ -13,10 +13,10 @@ from uuid import UUID
 from db import repository
 from pipeline import formats, models, prompts
 from pipeline.compositing import aspect, background
-from pipeline.compositing.background import Fit, Footage, Picture, Transparent
+from pipeline.compositing.background import Fit, Footage, Picture, Transparent, Words
 from pipeline.compositing.edges import Edges
 from pipeline.compositing.light import Light
-from pipeline.errors import AnimatedPictureError, InputError, PromptError
+from pipeline.errors import AnimatedPictureError, BackgroundError, InputError, PromptError
 from pipeline.formats import Quality
 from pipeline.job import GREEN, Job, Sound
 from pipeline.models import classes, matte_in
@@ -138,6 +138,8 @@ class Choices:
         bg = background.parse(spec)
         if isinstance(bg, Picture | Footage):
             raise InputError("background.not_uploaded")
+        if isinstance(bg, Words):
+            raise BackgroundError("background.words_not_made")
         return self._set_background(self._open(id), bg)
 
     def choose_picture(self, id: str, file: Path, name: str, fit: Fit = "fill") -> Session:
@@ -364,6 +366,8 @@ def _parse_background(session: Session, spec: str) -> background.Background:
     bg = background.parse(spec, session.folder)
     if isinstance(bg, Picture | Footage) and bg.path != getattr(session.job.background, "path", None):
         raise InputError("background.not_uploaded")
+    if isinstance(bg, Words):
+        raise BackgroundError("background.words_not_made")
     return bg
 
 

@@ -1,0 +1,39 @@
+"""Backgrounds made of words as the command line has them: made, with their progress, before anything else."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from contextlib import closing
+
+from pipeline.clip import Clip
+from pipeline.compositing.background import Words
+from pipeline.generation import backgrounds
+from pipeline.job import Job
+
+
+def make_background(job: Job, clip: Clip, options: argparse.Namespace) -> Job:
+    """Return the job with a picture in place of words for its background, and show how far it is.
+
+    Raises InputError where the packages or weights for it are missing.
+    """
+    if not isinstance(job.background, Words):
+        return job
+    backgrounds.check(job.background)
+    shown = False
+    with closing(backgrounds.lay_picture(job, clip)) as steps:
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as end:
+                laid: Job = end.value
+                break
+            if options.json:
+                print(json.dumps({"stage": "background", **step._asdict()}), flush=True)
+            elif sys.stderr.isatty():
+                shown = True
+                print(f"\rbackground: step {step.done} of {step.total}", end="", file=sys.stderr, flush=True)
+    if shown:
+        print(file=sys.stderr)
+    return laid
