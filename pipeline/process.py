@@ -50,12 +50,13 @@ _MEASURED_FRAMES = 24
 """Number of frames from which on a run's speed is recorded."""
 
 
-def process(job: Job) -> Generator[Progress, None, None]:
+def process(job: Job, raw: Sequence[Path] = ()) -> Generator[Progress, None, None]:
     """Write `job.output`, and `job.matte` if set; reuse a matte file there that covers the job.
 
     Where the matte is kept, an earlier run that did not end may have left its predictions (see
     `propagation.resume`): this one continues from them, and the files are the same to the bit as those of an
-    uninterrupted run.
+    uninterrupted run. `raw` are the folders of resume data of the job's pieces, where other machines have
+    run the model (see `propagation.raw`); the files are the same again.
 
     Yields after every frame. Raises InputError where the job cannot be done, before anything is written,
     and RunError where the machine fails; both leave the previous files as they were.
@@ -73,7 +74,7 @@ def process(job: Job) -> Generator[Progress, None, None]:
     prepare_outputs(job, [job.output] if job.matte is None else [job.output, job.matte])
     count = len(load_index(clip.path).between(*frames))
     preflight.check(job, clip, count)
-    stream = create_stream(job)
+    stream = create_stream(job, raw=raw)
     inputs = yield from find_plan_inputs(job, clip)
     with ExitStack() as stack:
         timing = ResultTiming.of(job, clip, frames)
@@ -99,7 +100,8 @@ def process(job: Job) -> Generator[Progress, None, None]:
                 for step in ahead:
                     meter.step(step.frames, step.resumed)
                     yield meter.progress(0)
-            _record_speed(job, clip, meter)
+            if not raw:
+                _record_speed(job, clip, meter)
             mattes = PartialMatte.read(folder, plan, clip)
             if cropped:
                 windows = yield from _follow(job, clip, mattes.unions(), meter)
@@ -124,7 +126,7 @@ def process(job: Job) -> Generator[Progress, None, None]:
         resume.clear(MatteFile.open(job.matte))
     if twice:
         _record_rendering(job, clip, meter.processed, meter.average)
-    else:
+    elif not raw:
         _record_rendering(job, clip, meter.resumed, meter.resumed_average)
         _record_speed(job, clip, meter)
 

@@ -12,12 +12,15 @@ from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pipeline.cluster.connection import join_cluster
+from pipeline.cluster.crew import Crew, Gone, Piece, as_rendering
 from pipeline.cluster.crossing import error_from_json, find_versions
-from pipeline.cluster.node import ROOT, NodeWorker
-from pipeline.cluster.shipping import Shipment
+from pipeline.cluster.cutting import cut_job
+from pipeline.cluster.node import NodeWorker
+from pipeline.cluster.shipping import Shared, Shipment
 from pipeline.cluster.store import Store, Tree
 from pipeline.errors import InputError, RunError, WorkerLost
 from pipeline.job import Job, Progress
@@ -55,10 +58,6 @@ class Resources(NamedTuple):
     gpus: float
 
 
-class _Gone(Exception):
-    """The actor or its node was lost."""
-
-
 class _Slot:
     """Place for one job at a time, with its warm actor, if it has one."""
 
@@ -70,6 +69,13 @@ class _Slot:
         self.killed = False
         self.busy = False
         """True while a job is running or being stopped."""
+        self.crew: list[_Slot] = []
+        """Places for pieces of its job, with actors of their own."""
+
+    @property
+    def waiting(self) -> bool:
+        """True while its actor does not answer yet, such as for want of room."""
+        return self.actor is not None and not self.node
 
 
 class RayDriver:
@@ -123,26 +129,65 @@ class RayDriver:
 
     def _run(self, slot: _Slot, job: Job) -> Generator[Progress, None, None]:
         job = replace(job, device=job.device.partition(":")[0])
-        shipment = None if self._store_address is None else Shipment(self._open_store(), job)
-        if shipment is None:
-            data = {"job": job.to_json(ROOT)}
-        else:
-            data = yield from _meanwhile(shipment.send)
+        helpers = self._count_idle(job)
+        with cut_job(job, helpers + 1) as cut:
+            parcels, whole = [self._parcel(piece) for piece, _ in cut], self._parcel(job)
+            pieces = [Piece(parcel, frames) for parcel, (_, frames) in zip(parcels, cut, strict=True)]
+            try:
+                if pieces:
+                    yield from self._compute(slot, helpers, pieces)
+                data = yield from _meanwhile(whole.send)
+                data["pieces"] = [parcel.resume_data for parcel in parcels]
+                steps = self._run_anywhere(slot, data)
+                results = yield from (as_rendering(steps) if pieces else steps)
+            except BaseException:
+                # The whole first: it replaces the folder that those of the pieces are in.
+                for parcel in (whole, *parcels):
+                    parcel.keep()
+                raise
+            yield from _meanwhile(lambda: whole.receive(results))
+            for parcel in parcels:
+                parcel.discard()
+
+    def _parcel(self, job: Job) -> Shared | Shipment:
+        return Shared(job) if self._store_address is None else Shipment(self._open_store(), job)
+
+    def _count_idle(self, job: Job) -> int:
+        """Return how many others there is room for, where the nodes compute on processors.
+
+        On a graphics card the last bit depends on which frames are computed together: such a job is not cut.
+        """
+        nodes = self.nodes()
+        share = share_of_node(nodes, job.device)
+        if share.gpus:
+            return 0
+        room = sum(_count_shares(node, share) for node in nodes)
+        return max(0, room - sum(slot.busy for slot in self._slots.values()))
+
+    def _compute(self, slot: _Slot, helpers: int, pieces: list[Piece]) -> Generator[Progress, None, None]:
+        """Compute a job's pieces in its slot and in others."""
+        members = [slot, *(_Slot() for _ in range(helpers))][: len(pieces)]
+        crew = Crew(
+            pieces, self._engage, self._run_once, self._drop, partial(self._is_crowded, slot), _RESTARTS
+        )
+        slot.crew = members[1:]
         try:
-            results = yield from self._run_anywhere(slot, data)
-        except BaseException:
-            if shipment is not None:
-                shipment.keep()
-            raise
-        if shipment is not None:
-            yield from _meanwhile(lambda: shipment.receive(results))
+            yield from crew.work(members)
+        except Gone:
+            raise WorkerLost("runs.lost", how=Message("runs.killed")) from None
+        finally:
+            slot.crew = []
+
+    def _is_crowded(self, slot: _Slot) -> bool:
+        """Return True while a job of another slot waits for room."""
+        return any(other.busy and other.waiting for other in self._slots.values() if other is not slot)
 
     def _run_anywhere(self, slot: _Slot, data: dict[str, Any]) -> Generator[Progress, None, dict[str, Tree]]:
         """Run a job on a node, and on another where that is lost; return its results in the store."""
         for left in reversed(range(_RESTARTS + 1)):
             try:
                 return (yield from self._run_once(slot, data))
-            except _Gone as error:
+            except Gone as error:
                 self._drop(slot)
                 if slot.killed:
                     raise WorkerLost("runs.lost", how=Message("runs.killed")) from None
@@ -154,8 +199,9 @@ class RayDriver:
     def kill(self, number: int) -> None:
         """Kill the actor of a slot; `run` then raises WorkerLost."""
         slot = self._slots.setdefault(number, _Slot())
-        slot.killed = True
-        self._drop(slot)
+        for each in (slot, *slot.crew):
+            each.killed = True
+            self._drop(each)
 
     def node_of(self, number: int) -> str:
         """Return the name of the node that a slot's actor is on; empty while there is none."""
@@ -197,15 +243,20 @@ class RayDriver:
 
     def _prepare(self, slot: _Slot, data: dict[str, Any]) -> Generator[Progress, None, None]:
         """Give the slot an actor with enough memory for the job."""
-        nodes = self.nodes()
-        share = share_of_node(nodes, data["job"]["device"])
-        if slot.actor is None or slot.resources != share:
-            yield from self._create(slot, share, min(_MEMORY, _most_memory(nodes)))
+        yield from self._engage(slot, data["job"]["device"])
+        nodes, share = self.nodes(), slot.resources
         need = yield from self._lay_out(slot, data)
         need = min(need, _most_memory(nodes))  # the node itself refuses what is too large for it
         if need > slot.memory:
             yield from self._create(slot, share, need)
             yield from self._lay_out(slot, data)
+
+    def _engage(self, slot: _Slot, device: str = "cpu") -> Generator[Progress, None, None]:
+        """Give the slot an actor, unless it has one that fits; `device` as in a job."""
+        nodes = self.nodes()
+        share = share_of_node(nodes, device)
+        if slot.actor is None or slot.resources != share:
+            yield from self._create(slot, share, min(_MEMORY, _most_memory(nodes)))
 
     def _lay_out(self, slot: _Slot, data: dict[str, Any]) -> Generator[Progress, None, int]:
         """Have the actor lay out the job's files; return the memory that it needs, in bytes."""
@@ -248,20 +299,20 @@ class RayDriver:
 
         try:
             if slot.killed or slot.actor is None:
-                raise _Gone
+                raise Gone
             answer = call()
             while True:
                 try:
                     return ray.get(answer, timeout=_HEARTBEAT_SECONDS)
                 except GetTimeoutError:
                     if slot.killed:
-                        raise _Gone from None
+                        raise Gone from None
                     yield Progress("render", 0, 0, 0.0, None)
         except RayActorError as error:
             if error.actor_init_failed:
                 reason = str(error).strip().splitlines()[-1][:300]
                 raise InputError("cluster.node_unusable", reason=reason) from error
-            raise _Gone from error
+            raise Gone from error
         except RayError as error:
             reason = str(error).strip().splitlines()[0][:300]
             raise RunError("cluster.call_failed", reason=reason) from error

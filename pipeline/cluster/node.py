@@ -18,7 +18,7 @@ from typing import Any
 
 from pipeline import devices, limits
 from pipeline.cluster.crossing import error_to_json, find_versions
-from pipeline.cluster.shipping import put_results, unpack
+from pipeline.cluster.shipping import put_results, unpack, unpack_pieces
 from pipeline.cluster.store import NodeCache, Tree
 from pipeline.errors import InputError, RecorteError
 from pipeline.job import Job, Progress
@@ -49,13 +49,15 @@ class NodeWorker:
         self._laid_out: ExitStack = ExitStack()
         self._job: Job | None = None
         """The job whose files are laid out."""
+        self._pieces: list[Path] = []
+        """Folders of resume data of its pieces, where it was cut."""
 
     def describe(self) -> dict[str, Any]:
         """Return this node's host name, the process's id, and the versions of `find_versions`."""
         return {"host": socket.gethostname(), "pid": os.getpid(), "versions": find_versions()}
 
     def prepare(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Lay out the files of a job, which `start` then runs.
+        """Lay out the files of a job, which `start` then runs: of a "piece" its mattes alone.
 
         Returns its peak `memory` in bytes, 0 where its video cannot be read, which the run itself tells; and
         the `error` of a store, or None.
@@ -68,6 +70,7 @@ class NodeWorker:
                 self._job = self._laid_out.enter_context(unpack(request, NodeCache()))
             else:
                 self._job = Job.from_json(request["job"], ROOT)
+            self._pieces = self._laid_out.enter_context(unpack_pieces(request, NodeCache()))
         except (RecorteError, OSError) as error:
             return {"memory": 0, "error": error_to_json(error)}
         try:
@@ -101,7 +104,8 @@ class NodeWorker:
         error, results = None, {}
         try:
             with self._laid_out:
-                if self._run() and "store" in request:
+                piece = bool(request.get("piece"))
+                if self._run(piece) and "store" in request and not piece:
                     assert self._job is not None
                     results = put_results(request, self._job)
         except BaseException as failure:
@@ -113,15 +117,17 @@ class NodeWorker:
             self._ended, self._error, self._results = True, error, results
             self._changed.notify_all()
 
-    def _run(self) -> bool:
-        """Run the job; return False where it was stopped."""
+    def _run(self, piece: bool) -> bool:
+        """Run the job, or what a piece is of it; return False where it was stopped."""
         from pipeline.process import process
+        from pipeline.propagation.ahead import compute_ahead
 
         job = self._job
         assert job is not None, "prepare comes first"
         _check_reachable(job)
         reported = 0.0
-        with closing(process(job)) as steps:
+        run = compute_ahead(job, raw=True) if piece else process(job, self._pieces)
+        with closing(run) as steps:
             for progress in steps:
                 if self._stopping:
                     return False

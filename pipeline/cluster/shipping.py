@@ -2,7 +2,8 @@
 
 A job that is shipped has the paths of a folder of its own, in which the node lays out what the job reads.
 While it runs, finished segments of its resume data are mirrored into the store, the note of each last, so
-that another node, or this machine, continues from them.
+that another node, or this machine, continues from them. Those of a piece (see `crew`) stay there until the
+node that renders the whole has fetched them.
 """
 
 from __future__ import annotations
@@ -33,12 +34,45 @@ _HERE = Path("/job")
 """Folder of a shipped job before a node has given it one."""
 
 
+class Shared:
+    """A job whose files the nodes see under the same paths, as its driver sees it."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    @property
+    def resume_data(self) -> str:
+        """Place of the resume data of a job that keeps a matte, as `unpack_pieces` takes it."""
+        assert self._job.matte is not None
+        return str(resume.resume_folder(self._job.matte))
+
+    def send(self) -> dict[str, Any]:
+        """Return the request for a node, as plain data."""
+        return {"job": self._job.to_json(Path("/"))}
+
+    def receive(self, results: dict[str, Tree]) -> None:
+        """Do nothing: the files are where they belong."""
+
+    def keep(self) -> None:
+        """Do nothing: so are the resume data."""
+
+    def discard(self) -> None:
+        """Remove the resume data."""
+        shutil.rmtree(self.resume_data, ignore_errors=True)
+
+
 class Shipment:
-    """A job's way to a node and back, as its driver sees it."""
+    """A job's way to a node and back through a store, as its driver sees it."""
 
     def __init__(self, store: Store, job: Job) -> None:
         self._store, self._job = store, job
         self._run: str | None = None
+
+    @property
+    def resume_data(self) -> str:
+        """As of `Shared`, once the job was sent."""
+        assert self._run is not None
+        return self._run
 
     def send(self) -> dict[str, Any]:
         """Put what the job reads into the store, and return the request for a node, as plain data."""
@@ -80,6 +114,10 @@ class Shipment:
         self._store.receive(results["output"], self._job.output)
         for tree in results.values():
             self._store.forget(tree)
+        self.discard()
+
+    def discard(self) -> None:
+        """Remove the resume data from the store."""
         if self._run is not None:
             remove_run(self._store, self._run)
 
@@ -113,6 +151,21 @@ def unpack(request: dict[str, Any], cache: NodeCache) -> Iterator[Job]:
         sent = restore(store, request["run"], parts)
         with Mirror(store, request["run"], parts, sent):
             yield job
+
+
+@contextmanager
+def unpack_pieces(request: dict[str, Any], cache: NodeCache) -> Iterator[list[Path]]:
+    """Fetch the resume data of a job's pieces, for the block; return their folders."""
+    places: list[str] = request.get("pieces", [])
+    if "store" not in request or not places:
+        yield [Path(place) for place in places]
+        return
+    store = Store(request["store"])
+    with scratch_folder(cache.folder / "job") as folder:
+        folders = [folder / str(number) for number in range(len(places))]
+        for run, path in zip(places, folders, strict=True):
+            restore(store, run, path)
+        yield folders
 
 
 def put_results(request: dict[str, Any], job: Job) -> dict[str, Tree]:

@@ -21,8 +21,11 @@ from pipeline.propagation.stream import create_stream
 from pipeline.video.reading.probe import probe_clip
 
 
-def compute_ahead(job: Job, near: int = 0) -> Generator[Progress, None, None]:
+def compute_ahead(job: Job, near: int = 0, *, raw: bool = False) -> Generator[Progress, None, None]:
     """Compute the mattes of the job's frames, those around the frame of pts `near` first.
+
+    `raw`: what the model makes of each frame, without scene cuts and reviews; the job is that of a piece, see
+    `propagation.raw`.
 
     Continues what an earlier call or run left, and does nothing where the matte file covers the job. Closing
     the generator keeps what was computed. Raises InputError as `process` does, and RunError while a run of
@@ -37,7 +40,7 @@ def compute_ahead(job: Job, near: int = 0) -> Generator[Progress, None, None]:
     matte = MatteFile.find(job.matte, matte_key(job))
     if matte is not None and matte.covers(*frames):
         return
-    stream = create_stream(job)
+    stream = create_stream(job, thinned=raw)
     inputs = yield from find_plan_inputs(job, clip)
     plan = inputs.plan(clip, frames)
     meter = ProgressMeter("matte", count_frames(plan, clip))

@@ -2,8 +2,9 @@
 
 A run that ended early leaves them, and the next run of the same matte continues from them; so does the cut
 that is computed ahead of a run (`pipeline.ahead`). When the prompts change, the streams that do not depend on
-the change are kept, and of the others what lies before it; each stream's folder records what it depends on. A
-finished matte removes the folder.
+the change are kept, and of the others what lies before it; each stream's folder records what it depends on.
+Pieces of a run that several machines share (`propagation.raw`) have resume data of their own, in a folder
+within. A finished matte removes the folder.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ _VERSION = 1
 _IDENTITY_FILE = "journal.json"
 _PLAN = "plan.json"
 _STREAM = "stream.json"
+_PIECES = "pieces"
 
 
 def can_resume(job: Job, clip: Clip) -> bool:
@@ -151,6 +153,23 @@ def open_folder(job: Job, matte: Path, clip: Clip, inputs: PlanInputs | None = N
         os.close(lock)
 
 
+@contextmanager
+def open_pieces(matte: Path) -> Iterator[Path]:
+    """Create the folder of the pieces of a run, and remove it at the end; where the run fails it is kept.
+
+    Raises RunError where nothing can be written.
+    """
+    folder = pieces_folder(matte)
+    with write_errors(matte.name):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield folder
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        if not _has_segments(resume_folder(matte)):
+            _remove(resume_folder(matte))
+
+
 def clear(matte_file: MatteFile) -> None:
     """Remove the resume data that a finished matte file covers."""
     folder = resume_folder(matte_file.path)
@@ -171,6 +190,11 @@ def resume_folder(matte: Path) -> Path:
     return matte.with_name(f"{matte.name}.parts")
 
 
+def pieces_folder(matte: Path) -> Path:
+    """Return the folder of the pieces of a run of the matte file at `matte`."""
+    return resume_folder(matte) / _PIECES
+
+
 def _identity(job: Job, clip: Clip) -> dict[str, Any]:
     """Return the data that two runs must agree in for one to continue from the other."""
     return {
@@ -183,8 +207,8 @@ def _identity(job: Job, clip: Clip) -> dict[str, Any]:
 
 
 def _has_segments(folder: Path) -> bool:
-    """Return True if there is a finished spool segment."""
-    return any(folder.glob("*/segment-*.json"))
+    """Return True if there is a finished spool segment, or one of a piece."""
+    return any(folder.glob("*/segment-*.json")) or any(folder.glob(f"{_PIECES}/*/*/segment-*.json"))
 
 
 def _lock(folder: int, matte: Path) -> None:
@@ -244,7 +268,7 @@ def _adapt(folder: Path, wanted: dict[str, dict[str, Any]]) -> None:
     stored = _read_records(folder)
     reused = _match(stored, wanted)
     for path in folder.iterdir():
-        if path in reused.values():
+        if path in reused.values() or path.name == _PIECES:  # those tell themselves what they are of
             continue
         if path.is_dir():
             shutil.rmtree(path)
@@ -260,7 +284,8 @@ def _adapt(folder: Path, wanted: dict[str, dict[str, Any]]) -> None:
 
 def _read_records(folder: Path) -> dict[Path, dict[str, Any]]:
     """Return what each stored stream depends on, by its folder."""
-    return {path: read_json(path / _STREAM) for path in sorted(folder.iterdir()) if path.is_dir()}
+    found = (path for path in sorted(folder.iterdir()) if path.is_dir() and path.name != _PIECES)
+    return {path: read_json(path / _STREAM) for path in found}
 
 
 def _match(stored: dict[Path, dict[str, Any]], wanted: dict[str, dict[str, Any]]) -> dict[str, Path]:

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from pipeline.propagation import borrowed, deflicker, fine_edges
 from pipeline.propagation.borrowed import BorrowedMattes
 from pipeline.propagation.plan import PromptsByFrame
 from pipeline.propagation.predictions import FramePrediction
+from pipeline.propagation.raw import RawMattes
 from pipeline.propagation.review import Review
 from pipeline.stream_state import State
 from pipeline.video.reading.frames import Frame
@@ -40,19 +42,30 @@ Stream = Callable[[Iterator[Frame], PromptsByFrame, State | None], Iterator[Fram
 over the frames that follow that one."""
 
 
-def create_stream(job: Job, *, thinned: bool = False) -> Stream:
+FrameMattes = BorrowedMattes | RawMattes
+"""Mattes that are known, by the pts of their frames."""
+
+
+def create_stream(job: Job, *, thinned: bool = False, raw: Sequence[Path] = ()) -> Stream:
     """Load the job's model and return a stream of it.
 
     Raises WeightsError and InputError as `models.load`, and InputError for a mask that does not fit.
 
     In a thinned clip neighbouring frames are far apart, so that cuts, flicker and jumps cannot be told
-    from movement: scene cuts, deflickering and review are off.
+    from movement: scene cuts, deflickering and review are off. `raw` are the folders of resume data of the
+    job's pieces, whose predictions stand for the model's, see `propagation.raw`.
     """
     card = models.card(job.model)
     _check_masks(job)
-    model = borrowed.find_mattes(job) if card.given else models.load(job.model, job.device, job.weights)
-    if card.classes and isinstance(model, ChoosesClasses):
-        model = model.choose(job.classes)
+    model: Model | FrameMattes
+    if card.given:
+        model = borrowed.find_mattes(job)
+    else:
+        model = models.load(job.model, job.device, job.weights)
+        if card.classes and isinstance(model, ChoosesClasses):
+            model = model.choose(job.classes)
+        if raw:
+            model = RawMattes.of(model, load_clip(job.source, job.source_rate), raw)
     return partial(
         run_model,
         model,
@@ -74,7 +87,7 @@ def _check_masks(job: Job) -> None:
 
 
 def run_model(
-    model: Model | BorrowedMattes,
+    model: Model | FrameMattes,
     frames: Iterator[Frame],
     marks: PromptsByFrame,
     state: State | None = None,
@@ -163,10 +176,10 @@ def _stream_state(
 
 
 def _predict(
-    model: Model | BorrowedMattes, frames: Iterator[Frame], marks: PromptsByFrame, state: State | None
+    model: Model | FrameMattes, frames: Iterator[Frame], marks: PromptsByFrame, state: State | None
 ) -> Iterator[FramePrediction]:
     """Run the model over frames and check that its mattes fit them one for one."""
-    if isinstance(model, BorrowedMattes):
+    if isinstance(model, FrameMattes):
         yield from model.predict(frames)
         return
     waiting: deque[Frame] = deque()

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -144,6 +145,28 @@ class Greedy:
         yield from results[:-2]
 
 
+GATE = "GATE"
+"""Variable of the environment with the path of a file; while it is there, gated models stop."""
+
+
+@dataclass
+class Each:
+    """Finds the subject of each frame by itself, with grain that differs from one frame to the next."""
+
+    gated: bool = False
+    """Takes its time over each frame, and stops before a stream's fourth while the gate is closed."""
+
+    def predict(self, stills: Iterator[PromptedFrame], state: State | None = None) -> Iterator[Prediction]:
+        for done, (image, _) in enumerate(stills):
+            if self.gated:
+                time.sleep(0.1)
+                while done == 3 and Path(os.environ[GATE]).exists():
+                    time.sleep(0.02)
+            level = int(image.astype(np.uint32).sum())
+            grain = np.random.default_rng(level).integers(0, 60, image.shape[:2])
+            yield Prediction((threshold(image) * 0.7 + grain).astype(np.uint8), level % 97 / 96, state=dict)
+
+
 @dataclass
 class Remembering:
     """Its mattes hang on every frame and mark that came before, in the last bit of a sum."""
@@ -247,6 +270,8 @@ CARDS = (
     card("slow", Slow),
     card("remembering", Remembering),
     card("dwelling", lambda: Remembering(0.04)),
+    card("each", Each, per_frame=True),
+    card("gated", lambda: Each(gated=True), per_frame=True),
     card("hanging", Hanging),
     card("shy", Threshold, automatic=False),
     card("blind", Threshold, points=False, box=False),

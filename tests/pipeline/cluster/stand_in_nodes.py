@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.cluster import shipping
+from pipeline.cluster import cutting, shipping
 from pipeline.cluster.driver import RayDriver
 from pipeline.cluster.node import NodeWorker
 from pipeline.propagation import spool
@@ -44,11 +44,19 @@ class StandInDriver(RayDriver):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         stand_in.register()
+        cutting.PIECE_FRAMES = 5
 
     def pid(self, number: int) -> int:
+        return self._pid(self._slots[number].actor)
+
+    def helpers(self, number: int) -> list[int]:
+        """Return the processes of the actors that compute pieces of a slot's job beside its own."""
+        return [self._pid(each.actor) for each in self._slots[number].crew if each.node]
+
+    def _pid(self, actor: Any) -> int:
         import ray
 
-        pid: int = ray.get(self._slots[number].actor.describe.remote())["pid"]
+        pid: int = ray.get(actor.describe.remote())["pid"]
         return pid
 
 
