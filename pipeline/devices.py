@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from itertools import islice
 from math import inf
@@ -23,6 +23,8 @@ Result = TypeVar("Result")
 
 _SPARE = 0.2
 """Share of a device's free memory that is not used: a reserve for other processes and fragmentation."""
+_QUEUED = 0.02
+"""Share of a device's free memory that the frames of one queue may take."""
 _CLEARLY_FASTER = 0.8
 """Share of float32's time that 16 bits may take to be worth their loss of precision."""
 _TRIALS = 4
@@ -131,6 +133,25 @@ def frame_device(name: str, decoder: str = "auto") -> FrameDevice | None:
     return FrameDevice(device, None if decoder == "cpu" else device.index or 0)
 
 
+def own_stream(device: FrameDevice | None) -> AbstractContextManager[object]:
+    """Return a context in which a thread queues what it computes on a device in a stream of its own.
+
+    None: frames are on the host, and the context does nothing.
+    """
+    if device is None:
+        return nullcontext()
+    from pipeline.tensors import streams
+
+    return streams.OwnStream(device.torch)
+
+
+def queue_depth(device: FrameDevice | None, each: int, most: int) -> int:
+    """Return how many frames of `each` bytes on a device may wait in a queue, 1 to `most`."""
+    if device is None or device.torch.type != "cuda":
+        return most
+    return max(1, min(most, int(_free_memory(device.torch) * _QUEUED) // each))
+
+
 DECODERS = "auto", "cpu", "cuda"
 
 
@@ -227,15 +248,19 @@ def batch_size(device: torch.device, each: int, most: int = 16) -> int:
     1 on a CPU: one input occupies all cores, and more only take more memory. 1 also on Apple's devices, whose
     memory is the host's.
     """
-    import torch
-
     if device.type not in ("cuda", "xpu"):
         return 1
+    return max(1, min(most, int(_free_memory(device) * (1 - _SPARE)) // each))
+
+
+def _free_memory(device: torch.device) -> int:
+    """Return the free bytes of a CUDA or XPU device."""
+    import torch
+
     of_device = torch.cuda if device.type == "cuda" else torch.xpu
     free, _ = of_device.mem_get_info(device)
     # Memory that torch has reserved and not allocated is free for this process alone.
-    free += of_device.memory_reserved(device) - of_device.memory_allocated(device)
-    return max(1, min(most, int(free * (1 - _SPARE)) // each))
+    return int(free + of_device.memory_reserved(device) - of_device.memory_allocated(device))
 
 
 def run_batches(

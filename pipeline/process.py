@@ -18,12 +18,14 @@ from pipeline import devices, formats, matte
 from pipeline.arrays import Matte
 from pipeline.clip import Clip
 from pipeline.compositing.background import Footage, Picture
+from pipeline.devices import FrameDevice
 from pipeline.errors import InputError, VideoError
 from pipeline.files import remove_stale_parts, scratch_folder
 from pipeline.generation import backgrounds
 from pipeline.job import Job, Progress
 from pipeline.jobs import preflight, speeds
 from pipeline.keys import matte_key, pts_range
+from pipeline.languages.messages import Message
 from pipeline.matte import MatteFile
 from pipeline.models import Prediction
 from pipeline.progress import ProgressMeter, ReviewPoints
@@ -120,7 +122,7 @@ def process(job: Job, raw: Sequence[Path] = ()) -> Generator[Progress, None, Non
         if twice:
             steps = (step._replace(frames=int(step.pair is not None), resumed=0) for step in steps)
         yield from _write_result(
-            job, clip, timing, steps, meter, out, windows, surveyed, matte_writer, numbers
+            job, clip, timing, steps, meter, out, windows, surveyed, matte_writer, numbers, device
         )
     if job.matte is not None:
         resume.clear(MatteFile.open(job.matte))
@@ -154,7 +156,9 @@ def render(job: Job, matte_file: MatteFile) -> Generator[Progress, None, None]:
         if job.follows_subject(clip):
             windows = yield from _follow(job, clip, matte_file.read_mattes(clip, frames), meter)
         surveyed = yield from _survey(job, clip, lambda wanted: matte_file.read_at(clip, wanted), meter)
-        yield from _write_result(job, clip, timing, steps, meter, out, windows, surveyed, numbers=numbers)
+        yield from _write_result(
+            job, clip, timing, steps, meter, out, windows, surveyed, numbers=numbers, device=device
+        )
     _record_rendering(job, clip, meter.processed, meter.average)
 
 
@@ -207,27 +211,35 @@ def _write_result(
     surveyed: Survey | None = None,
     matte_writer: Writer | None = None,
     numbers: Sequence[int] = (1,),
+    device: FrameDevice | None = None,
 ) -> Generator[Progress, None, None]:
     """Render the frames of `steps` to `out`; model, compositing and encoding overlap."""
-    review, notes = ReviewPoints(clip), fine_edges.missing_note(job)
-    written = 0
+    review, missing = ReviewPoints(clip), fine_edges.missing_note(job)
+    written, depth = 0, _queue_depth(job, clip, device)
     with (
-        Renderer(job, clip, timing, windows, surveyed, numbers) as renderer,
-        closing(prefetch(steps, _queue_depth(job, clip))) as predicted,
-        closing(prefetch(renderer.render(predicted, matte_writer), _queue_depth(job, clip))) as rendered,
+        Renderer(job, clip, timing, windows, surveyed, numbers, device is not None) as renderer,
+        closing(prefetch(steps, depth, devices.own_stream(device))) as predicted,
+        closing(
+            prefetch(renderer.render(predicted, matte_writer), depth, devices.own_stream(device))
+        ) as rendered,
     ):
         for item in rendered:
             if isinstance(item, RenderedFrame):
-                out.write(item.pixels, item.pts)
+                out.write(item.take(), item.pts)
                 written += 1
                 continue
             meter.step(item.frames, item.resumed)
             if item.pair is not None:
                 review.add(item.pair[0].pts, item.pair[1].confidence)
-            yield meter.progress(written, review.times, (*out.notes, *renderer.notes, *notes))
+            yield meter.progress(written, review.times, _once(*out.notes, *renderer.notes, *missing))
     if not written:
         raise VideoError("video.nothing_decoded", name=clip.name)
-    yield meter.progress(written, review.times, (*out.notes, *renderer.notes, *notes))
+    yield meter.progress(written, review.times, _once(*out.notes, *renderer.notes, *missing))
+
+
+def _once(*notes: Message) -> tuple[Message, ...]:
+    """Return the notes without repetitions, as of a device that is too small for several stages."""
+    return tuple(note for n, note in enumerate(notes) if note not in notes[:n])
 
 
 def prepare_outputs(job: Job, written: list[Path], *read: Path) -> None:
@@ -250,10 +262,10 @@ def prepare_outputs(job: Job, written: list[Path], *read: Path) -> None:
         remove_stale_parts(path)
 
 
-def _queue_depth(job: Job, clip: Clip) -> int:
+def _queue_depth(job: Job, clip: Clip, device: FrameDevice | None) -> int:
     """Return the number of frames with their mattes that may wait between two threads."""
     each = clip.width * clip.height * (10 if job.high_bit_depth(clip) else 4)
-    return max(2, min(32, _QUEUED_BYTES // each))
+    return devices.queue_depth(device, each, max(2, min(32, _QUEUED_BYTES // each)))
 
 
 def _record_speed(job: Job, clip: Clip, meter: ProgressMeter) -> None:

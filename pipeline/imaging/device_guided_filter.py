@@ -9,7 +9,7 @@ import torch
 
 from pipeline.arrays import DeviceImage, DeviceMatte
 from pipeline.imaging.guided_filter import SURE
-from pipeline.tensors import filters
+from pipeline.tensors import filters, streams
 
 
 def upsample_soft(mask: torch.Tensor, frame: DeviceImage, radius: int = 4, eps: float = 1e-4) -> DeviceMatte:
@@ -18,7 +18,8 @@ def upsample_soft(mask: torch.Tensor, frame: DeviceImage, radius: int = 4, eps: 
     matte = filters.resize_linear((255 * mask).round()[None], height, width)[0].round()
     if tuple(mask.shape) == (height, width):
         return matte.to(torch.uint8)
-    changing = filters.dilate_disc((mask > SURE) & (mask < 1 - SURE), _disc(radius, mask.device))
+    disc = _disc(radius, mask.device, streams.number(mask.device))
+    changing = filters.dilate_disc((mask > SURE) & (mask < 1 - SURE), disc)
     around = filters.enlarge_nearest(changing[None], height, width)[0]
     colours = frame.float() if frame.dtype == torch.uint8 else (frame.float() / 257).round()
     small = filters.resize_area(colours, mask.shape[0], mask.shape[1]).round()
@@ -55,7 +56,7 @@ def _slopes(picture: torch.Tensor, image: torch.Tensor, radius: int, eps: float)
 
 
 @lru_cache(maxsize=8)
-def _disc(radius: int, device: torch.device) -> torch.Tensor:
+def _disc(radius: int, device: torch.device, stream: int) -> torch.Tensor:
     side = 2 * radius + 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     return torch.tensor(disc, dtype=torch.float32, device=device)

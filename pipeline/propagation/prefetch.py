@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -17,8 +18,12 @@ class _End:
         self.error = error
 
 
-def prefetch(items: Iterator[Item], depth: int) -> Generator[Item, None, None]:
+def prefetch(
+    items: Iterator[Item], depth: int, within: AbstractContextManager[object] | None = None
+) -> Generator[Item, None, None]:
     """Yield the same items, computed by another thread that is up to `depth` of them ahead.
+
+    The thread computes them in the context `within`, such as a stream of its own (`devices.own_stream`).
 
     An error in `items` is raised here, at its place in the order. Closing this generator stops the thread,
     closes `items` in it, and returns when both are done.
@@ -38,9 +43,10 @@ def prefetch(items: Iterator[Item], depth: int) -> Generator[Item, None, None]:
     def work() -> None:
         error: BaseException | None = None
         try:
-            for item in items:
-                if not put(item):
-                    break
+            with within or nullcontext():
+                for item in items:
+                    if not put(item):
+                        break
         except BaseException as caught:  # raised again in the consumer's thread
             error = caught
         finally:

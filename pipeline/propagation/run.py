@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipeline import devices
 from pipeline.clip import Clip
 from pipeline.devices import FrameDevice
 from pipeline.models import Prediction
@@ -27,7 +28,7 @@ from pipeline.propagation.stream import Stream
 from pipeline.video.reading.frames import Frame, FrameReader, read_frames, read_frames_backward
 
 _DECODED_AHEAD = 4
-"""Number of frames on a device that may wait for a model."""
+"""Number of frames on a device that may wait for a model, where its memory is large."""
 
 
 class Step(NamedTuple):
@@ -143,7 +144,9 @@ class _ObjectRun:
         if self.device is None:
             return (read or read_frames)(path, start, end, only, high_bit_depth=depth)
         on_device = read_frames(path, start, end, only, high_bit_depth=depth, device=self.device)
-        return prefetch(on_device, _DECODED_AHEAD)
+        each = self.clip.width * self.clip.height * (6 if depth else 3)
+        ahead = devices.queue_depth(self.device, each, _DECODED_AHEAD)
+        return prefetch(on_device, ahead, devices.own_stream(self.device))
 
     def spool(self, segment: Segment, direction: Direction) -> Spool:
         return Spool(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
@@ -24,10 +24,13 @@ from pipeline.rendering.crop import Windows
 from pipeline.rendering.masks import add_layers, binarise, show_process, tint
 from pipeline.rendering.result import ResultTiming
 from pipeline.rendering.survey import Survey
-from pipeline.video.reading.frames import Frame
+from pipeline.video.reading.frames import DeviceFrame, Frame
 from pipeline.video.writing.constant_rate import ConstantRate, LimitedRate
 from pipeline.video.writing.encoder_frames import to_host
 from pipeline.video.writing.writer import Writer
+
+if TYPE_CHECKING:
+    from pipeline.tensors.streams import Mark
 
 
 class RenderedFrame(NamedTuple):
@@ -36,6 +39,23 @@ class RenderedFrame(NamedTuple):
     pts: int
     """In ticks of the result."""
     pixels: Pixels | DeviceImage
+    mark: Mark | None = None
+    """Behind what makes the pixels on a device."""
+
+    @classmethod
+    def of(cls, pts: int, pixels: Pixels | DeviceImage) -> RenderedFrame:
+        """Return the frame, whose pixels the calling thread has made."""
+        if isinstance(pixels, np.ndarray):
+            return cls(pts, pixels)
+        from pipeline.tensors import streams
+
+        return cls(pts, pixels, streams.mark(pixels.device))
+
+    def take(self) -> Pixels | DeviceImage:
+        """Return the pixels, for use in the calling thread's stream."""
+        if self.mark is None or isinstance(self.pixels, np.ndarray):
+            return self.pixels
+        return self.mark.take(self.pixels)
 
 
 class _Lit(NamedTuple):
@@ -56,18 +76,21 @@ class Renderer:
         windows: Windows | None = None,
         survey: Survey | None = None,
         numbers: Sequence[int] = (1,),
+        on_device: bool = False,
     ) -> None:
         """Render the frames whole, or the parts of them in `windows`, which have the result's size.
 
         `survey` is needed for a job whose light depends on one. `numbers` are those of the job's objects, in
-        the order of the plan.
+        the order of the plan. `on_device`: frames should be on one, and a note tells of those that are not.
         """
+        self._on_device = on_device
         self._numbers = numbers
         self._clip = clip
         self._windows = windows
         self._survey = survey
         self._timing = timing
         self._first = True
+        self._read_on_host = False
         self._format = formats.by_key(job.format)
         self._rate_lowered = timing.rate != job.rate
         self._edges = job.edges
@@ -93,6 +116,8 @@ class Renderer:
         """Settings that could not be followed."""
         most, retimed = self._format.max_rate, self._retimed
         own = (*self._compose.notes, *(() if self._survey is None else self._survey.notes))
+        if self._read_on_host:
+            own = (*own, Message("notes.device_full"))
         if isinstance(retimed, LimitedRate):
             left_out = retimed.dropped > 0
         else:
@@ -110,6 +135,7 @@ class Renderer:
         for step in steps:
             if step.pair is not None:
                 frame, prediction = step.pair
+                self._read_on_host |= self._on_device and not isinstance(frame, DeviceFrame)
                 if matte_writer is not None:
                     matte_writer.write(prediction.matte, frame.pts)
                 # Cut before it is laid over: the background stays in place while the window pans.
@@ -161,7 +187,7 @@ class Renderer:
             alpha = self._adjust(prediction.matte, frame)
             cut = self._cut_out(frame.image, prediction.matte, 0, frame.alpha)
             return RenderedFrame(pts, show_process(frame.image, alpha, cut, to_host(composite)))
-        return RenderedFrame(pts, composite)
+        return RenderedFrame.of(pts, composite)
 
     def _composite(self, lit: _Lit, pts: int) -> Pixels | DeviceImage:
         """Composite one frame over the background; `pts` is the result's."""

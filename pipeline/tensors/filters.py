@@ -15,6 +15,7 @@ import torch
 from torch.nn import functional
 
 from pipeline.arrays import Floats
+from pipeline.tensors import streams
 
 
 def resize_area(image: torch.Tensor, height: int, width: int) -> torch.Tensor:
@@ -69,16 +70,22 @@ def _resample(
     """Resize along both axes as two products with matrices of weights."""
     across, down = siting
     if image.shape[1] != height:
-        weights = _weights(image.shape[1], height, kind, down, 12, image.device)
+        weights = _weights(image.shape[1], height, kind, down, 12, image.device, _stream(image))
         image = torch.einsum("oh,chw->cow", weights, image)
     if image.shape[2] != width:
-        weights = _weights(image.shape[2], width, kind, across, 14, image.device)
+        weights = _weights(image.shape[2], width, kind, across, 14, image.device, _stream(image))
         image = torch.einsum("ow,chw->cho", weights, image)
     return image
 
 
-@lru_cache(maxsize=32)
-def _weights(old: int, new: int, kind: str, siting: float, bits: int, device: torch.device) -> torch.Tensor:
+def _stream(image: torch.Tensor) -> int:
+    return streams.number(image.device)
+
+
+@lru_cache(maxsize=64)
+def _weights(
+    old: int, new: int, kind: str, siting: float, bits: int, device: torch.device, stream: int
+) -> torch.Tensor:
     weights = _area_weights(old, new) if kind == "area" else _cubic_weights(old, new, siting, bits)
     return torch.from_numpy(weights).to(device)
 
@@ -166,17 +173,21 @@ Border = Literal["reflect", "replicate"]
 
 def convolve_columns(image: torch.Tensor, kernel: tuple[float, ...], border: Border) -> torch.Tensor:
     """Convolve each column of `[C, H, W]` with a symmetric kernel of odd length."""
-    return torch.einsum("oh,chw->cow", _band(image.shape[1], kernel, border, image.device), image)
+    band = _band(image.shape[1], kernel, border, image.device, _stream(image))
+    return torch.einsum("oh,chw->cow", band, image)
 
 
 def convolve_rows(image: torch.Tensor, kernel: tuple[float, ...], border: Border) -> torch.Tensor:
     """Convolve each row of `[C, H, W]` with a symmetric kernel of odd length."""
-    return torch.einsum("ow,chw->cho", _band(image.shape[2], kernel, border, image.device), image)
+    band = _band(image.shape[2], kernel, border, image.device, _stream(image))
+    return torch.einsum("ow,chw->cho", band, image)
 
 
-@lru_cache(maxsize=8)
-def _band(size: int, kernel: tuple[float, ...], border: Border, device: torch.device) -> torch.Tensor:
-    """Return the convolution with a kernel as a matrix, `[size, size]` float32."""
+@lru_cache(maxsize=16)
+def _band(
+    size: int, kernel: tuple[float, ...], border: Border, device: torch.device, stream: int
+) -> torch.Tensor:
+    """Return the convolution with a kernel as a matrix, `[size, size]` float32; kept for each stream."""
     radius = len(kernel) // 2
     matrix = np.zeros((size, size))
     pixels = np.arange(size)

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.arrays import DeviceImage, DeviceMatte, Matte, Pixels
+from pipeline.tensors import streams
 
 
 def upload(array: NDArray[Any], device: torch.device) -> torch.Tensor:
@@ -21,14 +22,22 @@ def upload(array: NDArray[Any], device: torch.device) -> torch.Tensor:
     return held.to(device, non_blocking=True)
 
 
+def move(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return a tensor, of the host or of this device, on the device: itself if it is there."""
+    if tensor.device.type != "cpu" or device.type != "cuda":
+        return tensor.to(device)
+    held = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    held.copy_(tensor)
+    return held.to(device, non_blocking=True)
+
+
 def download(tensor: torch.Tensor) -> NDArray[Any]:
     """Return a tensor's values as an array of the host, of its shape and dtype."""
     if tensor.device.type != "cuda":
         return np.asarray(tensor.cpu().contiguous().numpy())
     held = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
     held.copy_(tensor, non_blocking=True)
-    # The work of other threads is not waited for: each has a stream of its own.
-    torch.cuda.current_stream(tensor.device).synchronize()
+    streams.finish(tensor.device)  # other threads have streams of their own, and are not waited for
     return np.asarray(held.numpy())
 
 

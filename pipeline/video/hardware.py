@@ -131,4 +131,4 @@ def _black_frames(pixels: str, width: int, height: int, card: int | None) -> Ite
 
     convert = DeviceFrameConverter(pixels, on_card=True)
     black = torch.zeros((3, height, width), dtype=torch.uint8, device=f"cuda:{card}")
-    yield from (convert(black) for _ in range(_FRAMES))
+    yield from filter(None, (convert(black) for _ in range(_FRAMES)))

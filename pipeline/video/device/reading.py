@@ -12,7 +12,7 @@ import av
 import torch
 from torch.utils.dlpack import from_dlpack
 
-from pipeline.tensors import colour, transfer
+from pipeline.tensors import colour, streams, transfer
 from pipeline.tensors.colour import Yuv
 from pipeline.video.colour import to_rgb
 from pipeline.video.colour.to_rgb import RgbConverter
@@ -89,7 +89,8 @@ class DeviceConverter:
 
     def _convert(self, frame: av.VideoFrame, pts: int, coding: Yuv) -> DeviceFrame:
         with torch.inference_mode():
-            planes = [from_dlpack(plane).to(self._device, non_blocking=True) for plane in frame.planes]
+            streams.wait_for_decoder(self._device)
+            planes = [transfer.move(from_dlpack(plane), self._device) for plane in frame.planes]
             chroma = planes[1].permute(2, 0, 1) if len(planes) == 2 else torch.stack(planes[1:3])
             dtype = torch.uint16 if self._high_bit_depth else torch.uint8
             if to_rgb.is_foreign(frame):
@@ -99,9 +100,7 @@ class DeviceConverter:
             else:
                 image = colour.to_rgb(planes[0], chroma, coding, dtype)
             image = colour.turn(image, self._source.display_matrix(frame))
-        if self._device.type == "cuda":
-            # Until it is computed, the decoder must not write into the planes.
-            torch.cuda.current_stream(self._device).synchronize()
+        streams.finish(self._device)  # until then, the decoder must not write into the planes
         return DeviceFrame(pts, image)
 
     def _load_table(self, tone_map: ToneMap) -> torch.Tensor:

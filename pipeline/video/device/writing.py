@@ -8,7 +8,7 @@ from av.video.frame import CudaContext
 from av.video.reformatter import ColorRange, Colorspace
 
 from pipeline.arrays import DeviceImage
-from pipeline.tensors import colour, transfer
+from pipeline.tensors import colour, streams, transfer
 from pipeline.tensors.colour import Yuv
 
 _CODINGS = {
@@ -41,9 +41,26 @@ class DeviceFrameConverter:
         self._pixels = _ON_CARD[pixels] if on_card else pixels
         self._on_card = on_card
         self._context: CudaContext | None = None
+        self._stream: streams.OwnStream | None = None
 
-    def __call__(self, image: DeviceImage) -> av.VideoFrame:
-        """Convert `[3, H, W]` RGB, uint8 or uint16, of even height and width."""
+    def __call__(self, image: DeviceImage) -> av.VideoFrame | None:
+        """Convert `[3, H, W]` RGB, uint8 or uint16, of even height and width.
+
+        None: the device's memory is too small, and the frame can be converted on the host instead. Raises
+        torch.OutOfMemoryError where it cannot, because the encoder takes frames of its card.
+        """
+        if self._stream is None:
+            self._stream = streams.OwnStream(image.device)
+        try:
+            with self._stream:
+                return self._convert(image)
+        except torch.OutOfMemoryError:
+            if self._on_card:
+                raise
+        torch.cuda.empty_cache()
+        return None
+
+    def _convert(self, image: DeviceImage) -> av.VideoFrame:
         coding = _CODINGS[self._pixels]
         kind = torch.uint8 if coding.bits == 8 else torch.uint16
         with torch.inference_mode():
@@ -66,8 +83,7 @@ class DeviceFrameConverter:
         device = planes[0].device
         if self._context is None:
             self._context = CudaContext(device.index or 0)
-        # The encoder does not wait for torch's work.
-        torch.cuda.current_stream(device).synchronize()
+        streams.finish(device)  # the encoder does not wait for torch's work
         return av.VideoFrame.from_dlpack(
             tuple(planes),
             format=self._pixels,

@@ -62,13 +62,18 @@ class DeviceFrame(Frame):
     """A frame on a device; its host images are copies, made when they are first asked for."""
 
     def __init__(self, pts: int, tensor: DeviceImage, alpha: Matte | None = None) -> None:
-        """`tensor` is `[3, H, W]` RGB, uint8, or uint16 for a frame that has 16 bits, too."""
-        vars(self).update(pts=pts, alpha=alpha, _tensor=tensor)
+        """`tensor` is `[3, H, W]` RGB, uint8, or uint16 for a frame that has 16 bits, too.
+
+        What makes it has been queued by the calling thread.
+        """
+        from pipeline.tensors import streams
+
+        vars(self).update(pts=pts, alpha=alpha, _tensor=tensor, _mark=streams.mark(tensor.device))
 
     @property
     def tensor(self) -> DeviceImage:
-        """The picture on its device."""
-        return cast(DeviceImage, vars(self)["_tensor"])
+        """The picture on its device, for use in the calling thread's stream."""
+        return cast(DeviceImage, vars(self)["_mark"].take(vars(self)["_tensor"]))
 
     @cached_property
     def image(self) -> Image:

@@ -127,7 +127,10 @@ class Writer:
             if first and tuple(image.shape) == (3, *self._size[::-1]):
                 self._from_device = self._create_device_converter(image)
             if self._from_device is not None:
-                return self._from_device(image)
+                if (frame := self._from_device(image)) is not None:
+                    return frame
+                self._from_device = None
+                self.notes += (Message("notes.device_full"),)
             image = to_host(image)
         if self._alpha and first:
             self._mean_alpha = mean_alpha(image, hard=self._pixels == "pal8")
