@@ -14,7 +14,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import cast
 
-from pipeline import devices, formats, matte
+from pipeline import devices, formats, matte, models
 from pipeline.arrays import Matte
 from pipeline.clip import Clip
 from pipeline.compositing.background import Footage, Picture
@@ -77,6 +77,7 @@ def process(job: Job, raw: Sequence[Path] = ()) -> Generator[Progress, None, Non
     count = len(load_index(clip.path).between(*frames))
     preflight.check(job, clip, count)
     stream = create_stream(job, raw=raw)
+    notes = _model_notes(job)
     inputs = yield from find_plan_inputs(job, clip)
     with ExitStack() as stack:
         timing = ResultTiming.of(job, clip, frames)
@@ -122,7 +123,7 @@ def process(job: Job, raw: Sequence[Path] = ()) -> Generator[Progress, None, Non
         if twice:
             steps = (step._replace(frames=int(step.pair is not None), resumed=0) for step in steps)
         yield from _write_result(
-            job, clip, timing, steps, meter, out, windows, surveyed, matte_writer, numbers, device
+            job, clip, timing, steps, meter, out, windows, surveyed, matte_writer, numbers, device, notes
         )
     if job.matte is not None:
         resume.clear(MatteFile.open(job.matte))
@@ -212,9 +213,13 @@ def _write_result(
     matte_writer: Writer | None = None,
     numbers: Sequence[int] = (1,),
     device: FrameDevice | None = None,
+    notes: tuple[Message, ...] = (),
 ) -> Generator[Progress, None, None]:
-    """Render the frames of `steps` to `out`; model, compositing and encoding overlap."""
-    review, missing = ReviewPoints(clip), fine_edges.missing_note(job)
+    """Render the frames of `steps` to `out`; model, compositing and encoding overlap.
+
+    `notes` are those of the model.
+    """
+    review, notes = ReviewPoints(clip), (*notes, *fine_edges.missing_note(job))
     written, depth = 0, _queue_depth(job, clip, device)
     with (
         Renderer(job, clip, timing, windows, surveyed, numbers, device is not None) as renderer,
@@ -231,10 +236,18 @@ def _write_result(
             meter.step(item.frames, item.resumed)
             if item.pair is not None:
                 review.add(item.pair[0].pts, item.pair[1].confidence)
-            yield meter.progress(written, review.times, _once(*out.notes, *renderer.notes, *missing))
+            yield meter.progress(written, review.times, _once(*out.notes, *renderer.notes, *notes))
     if not written:
         raise VideoError("video.nothing_decoded", name=clip.name)
-    yield meter.progress(written, review.times, _once(*out.notes, *renderer.notes, *missing))
+    yield meter.progress(written, review.times, _once(*out.notes, *renderer.notes, *notes))
+
+
+def _model_notes(job: Job) -> tuple[Message, ...]:
+    """Return why the job's model, which is loaded, could not be loaded as a setting asks for."""
+    if models.card(job.model).given:
+        return ()
+    model = models.load(job.model, job.device, job.weights)
+    return model.notes if isinstance(model, models.HasNotes) else ()
 
 
 def _once(*notes: Message) -> tuple[Message, ...]:

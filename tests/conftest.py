@@ -15,7 +15,15 @@ from sqlalchemy import text
 # Before anything is imported, for some libraries read these when they are.
 _HOME = tempfile.mkdtemp(prefix="recorte-tests-")
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
-for _name in ("HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT", "HF_TOKEN", "TORCH_HOME", "RECORTE_COMPILE"):
+for _name in (
+    "HF_HOME",
+    "HF_HUB_CACHE",
+    "HF_ENDPOINT",
+    "HF_TOKEN",
+    "TORCH_HOME",
+    "RECORTE_COMPILE",
+    "RECORTE_TENSORRT",
+):
     os.environ.pop(_name, None)
 # The command line speaks the language that these name.
 for _name in ("LC_ALL", "LC_MESSAGES", "LANG"):

@@ -85,7 +85,8 @@ def _variable(name: str, default: Any) -> Any:
 class Settings(BaseSettings):
     """Settings, read from the environment once; a variable that is empty counts as not set.
 
-    Of the variables in README.md's table, `pipeline` itself reads RECORTE_WEIGHTS and RECORTE_COMPILE.
+    Of the variables in README.md's table, `pipeline` itself reads RECORTE_WEIGHTS, RECORTE_COMPILE and
+    RECORTE_TENSORRT.
     """
 
     model_config = SettingsConfigDict(

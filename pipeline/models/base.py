@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, Self, runtime_checkable
 
 from pipeline.arrays import ClassMap, DeviceImage, Image, Matte
+from pipeline.languages.messages import Message
 from pipeline.prompts import Box, Point, Prompt
 from pipeline.stream_state import State
 from pipeline.weights import licences, locate
@@ -150,6 +151,14 @@ class MapsClasses(Protocol):
     def find_map(self, image: Image) -> ClassMap:
         """Return the likeliest class of each pixel of a frame, `[H, W]` uint8, whatever is chosen."""
         ...
+
+
+@runtime_checkable
+class HasNotes(Protocol):
+    """Model that could not be loaded as a setting asks for."""
+
+    notes: tuple[Message, ...]
+    """Reasons, in sentences for the user; empty: it was."""
 
 
 @dataclass(frozen=True)

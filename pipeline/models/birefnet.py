@@ -35,6 +35,7 @@ def _load(tiny: bool, side: int, device: str, files: list[Path]) -> Isnet:
         partial(loading.load, TRACKER, device),
         side=side,
         frame_bytes=_FRAME_BYTES * (side // SIDE) ** 2,
+        weights=files[0],
     )
 
 

@@ -7,7 +7,8 @@ The network is our own (`pipeline.networks.isnet`), the checkpoint is read as da
 names, or the constants of an ONNX file, which are those of the convolutions its nodes are named after.
 
 Where the environment variable RECORTE_COMPILE is 1 when a model is loaded, its network is compiled by torch:
-a slow first frame, faster ones after it.
+a slow first frame, faster ones after it. Where RECORTE_TENSORRT is 1, an engine takes its place on CUDA
+devices, see `pipeline.networks.tensorrt`.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ import numpy as np
 from pipeline import devices
 from pipeline.arrays import Floats, Image, Matte, as_floats
 from pipeline.imaging import guided_filter, veil
+from pipeline.languages.messages import Message
 from pipeline.models import guided, loading
 from pipeline.models.base import Candidate, Card, Model, Prediction, PromptedDeviceFrame, PromptedFrame
 from pipeline.models.recorte.model import Recorte
 from pipeline.prompts import Point
 from pipeline.stream_state import State
-from pipeline.weights import checkpoints, onnx_file
+from pipeline.weights import checkpoints, onnx_file, verify
 from pipeline.weights.spec import File, Weights
 
 if TYPE_CHECKING:
@@ -60,17 +62,27 @@ class Isnet:
         clears_veil: bool = False,
         side: int = SIDE,
         frame_bytes: int = _FRAME_BYTES,
+        weights: Path | None = None,
     ) -> None:
         """`network` maps pictures `[N, 3, H, W]`, RGB, -0.5 to 0.5, to logits `[N, 1, H, W]`.
 
         `load_tracker` loads the model `recorte`, for marks; None: there will be none. `clears_veil` removes
         the faint alpha that the network leaves far from any subject. `side` is that of the network's square
-        grid, in pixels; `frame_bytes` is about what one frame takes on the device.
+        grid, in pixels; `frame_bytes` is about what one frame takes on the device. `weights` is the file of
+        the network's; None: it has no engine.
+
+        Raises InputError where an engine is asked for and there is no package to build it.
         """
         import torch
 
+        from pipeline.networks import tensorrt
+
         self._device = device
         network = network.eval().to(device).to(memory_format=torch.channels_last)
+        self.notes: tuple[Message, ...] = ()
+        if weights is not None and tensorrt.is_asked(device):
+            network, note = tensorrt.accelerate(network, device, side, verify.identify(weights))
+            self.notes = () if note is None else (note,)
         self._network = torch.compile(network) if os.environ.get("RECORTE_COMPILE") == "1" else network
         self._load_tracker = load_tracker
         self._clears_veil = clears_veil
@@ -230,7 +242,7 @@ def _load(clears_veil: bool, device: str, files: list[Path]) -> Isnet:
     load_into(network, files[0])
     # Converted once what autocast would convert for every frame: the results are the same.
     network = isnet.fuse_norms(network).to(devices.precision(chosen))
-    return Isnet(network, chosen, partial(loading.load, TRACKER, device), clears_veil)
+    return Isnet(network, chosen, partial(loading.load, TRACKER, device), clears_veil, weights=files[0])
 
 
 def create_card(

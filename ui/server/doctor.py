@@ -124,6 +124,7 @@ def _device() -> Iterator[Finding]:
         reason = error.message if isinstance(error, RecorteError) else str(error)
         yield Finding(Message("doctor.no_device", {"reason": reason}), ok=False, stops=True)
         return
+    yield from _engines()
     for device in found:
         if device.type == "cpu":
             yield Finding(Message("doctor.processor", {"cores": os.cpu_count() or 1}))
@@ -135,6 +136,19 @@ def _device() -> Iterator[Finding]:
             yield Finding(Message("doctor.decoded_on_card", {"codecs": ", ".join(codecs)}))
         else:
             yield Finding(Message("doctor.decoded_on_host"))
+
+
+def _engines() -> Iterator[Finding]:
+    """Yield a finding on TensorRT where the setting asks for it."""
+    from pipeline.networks import tensorrt
+
+    if os.environ.get(tensorrt.SETTING) != "1":
+        return
+    version = tensorrt.find_version()
+    if version is None:
+        yield Finding(Message("doctor.no_tensorrt", {"setting": tensorrt.SETTING}), ok=False)
+    else:
+        yield Finding(Message("doctor.tensorrt", {"version": version}))
 
 
 def _models() -> Iterator[Finding]:

@@ -213,3 +213,17 @@ def test_doctor_lists_every_device(monkeypatch: pytest.MonkeyPatch) -> None:
     sentences = [str(finding.message) for finding in doctor._device()]
     assert len(sentences) == 4  # each with where it decodes
     assert "xpu:0" in sentences[0] and "Card 1" in sentences[2] and sentences[3].endswith("processor.")
+
+
+@pytest.mark.parametrize("version", [None, "2.14.0"])
+def test_doctor_looks_for_tensorrt_where_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, version: str | None
+) -> None:
+    from pipeline.networks import tensorrt
+
+    monkeypatch.setattr(tensorrt, "find_version", lambda: version)
+    assert list(doctor._engines()) == []
+    monkeypatch.setenv("RECORTE_TENSORRT", "1")
+    (finding,) = doctor._engines()
+    assert finding.ok == (version is not None) and not finding.stops
+    assert (version or "RECORTE_TENSORRT") in finding.sentence
