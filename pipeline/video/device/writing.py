@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import av
 import torch
 from av.video.frame import CudaContext
@@ -11,21 +13,35 @@ from pipeline.arrays import DeviceImage
 from pipeline.tensors import colour, streams, transfer
 from pipeline.tensors.colour import Yuv
 
-_CODINGS = {
-    "yuv420p": Yuv(1, False, 8),
-    "nv12": Yuv(1, False, 8),
-    "yuv420p10le": Yuv(1, False, 10),
-    "p010le": Yuv(1, False, 10, 6),
+
+class _Planes(NamedTuple):
+    """Planes of a pixel format: limited-range BT.709, as `FrameConverter` makes them."""
+
+    coding: Yuv
+    side: int = 2
+    """Pixels that a chroma sample stands for, across and down."""
+    packed: bool = False
+    """The chroma is one plane of pairs."""
+    alpha: bool = False
+
+
+_PLANES = {
+    "yuv420p": _Planes(Yuv(1, False, 8)),
+    "nv12": _Planes(Yuv(1, False, 8), packed=True),
+    "yuv420p10le": _Planes(Yuv(1, False, 10)),
+    "p010le": _Planes(Yuv(1, False, 10, 6), packed=True),
+    "yuv444p10le": _Planes(Yuv(1, False, 10), 1),
+    "yuva420p": _Planes(Yuv(1, False, 8), alpha=True),
+    "yuva444p10le": _Planes(Yuv(1, False, 10), 1, alpha=True),
 }
-"""Samples of the pixel formats that are known here: limited-range BT.709, as `FrameConverter` makes them."""
 
 _ON_CARD = {"yuv420p": "nv12", "nv12": "nv12", "p010le": "p010le"}
 """Pixel formats in which an encoder takes frames that stay on its card, by those in which it takes others."""
 
 
-def converts(pixels: str) -> bool:
-    """Return True if frames on a device can be converted to this pixel format."""
-    return pixels in _CODINGS
+def converts(pixels: str, image: DeviceImage) -> bool:
+    """Return True if images on a device like this one can be converted to a pixel format."""
+    return pixels in _PLANES and len(image) == (4 if _PLANES[pixels].alpha else 3)
 
 
 def stays_on_card(pixels: str, device: torch.device) -> bool:
@@ -44,7 +60,9 @@ class DeviceFrameConverter:
         self._stream: streams.OwnStream | None = None
 
     def __call__(self, image: DeviceImage) -> av.VideoFrame | None:
-        """Convert `[3, H, W]` RGB, uint8 or uint16, of even height and width.
+        """Convert `[3, H, W]` RGB or, to a format with alpha, `[4, H, W]` straight RGBA; uint8 or uint16.
+
+        Height and width are even where chroma is subsampled.
 
         None: the device's memory is too small, and the frame can be converted on the host instead. Raises
         torch.OutOfMemoryError where it cannot, because the encoder takes frames of its card.
@@ -61,12 +79,14 @@ class DeviceFrameConverter:
         return None
 
     def _convert(self, image: DeviceImage) -> av.VideoFrame:
-        coding = _CODINGS[self._pixels]
-        kind = torch.uint8 if coding.bits == 8 else torch.uint16
+        form = _PLANES[self._pixels]
+        kind = torch.uint8 if form.coding.bits == 8 else torch.uint16
         with torch.inference_mode():
-            luma, chroma = colour.from_rgb(image, coding, 2, 2, kind)
-            packed = self._pixels in ("nv12", "p010le")
-            planes = [luma, chroma.permute(1, 2, 0).contiguous()] if packed else [luma, *chroma]
+            luma, chroma = colour.from_rgb(image[:3], form.coding, form.side, form.side, kind)
+            planes = [luma, chroma.permute(1, 2, 0).contiguous()] if form.packed else [luma, *chroma]
+            if form.alpha:
+                share = ((1 << form.coding.bits) - 1) / torch.iinfo(image.dtype).max
+                planes.append((image[3].float() * share).round().to(kind))
         if self._on_card:
             made = self._wrap(planes)
         else:

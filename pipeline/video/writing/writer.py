@@ -124,8 +124,10 @@ class Writer:
     def _convert(self, image: Pixels | DeviceImage) -> av.VideoFrame:
         first = not len(self._timeline)
         if not isinstance(image, np.ndarray):
-            if first and tuple(image.shape) == (3, *self._size[::-1]):
+            if first and tuple(image.shape[1:]) == self._size[::-1]:
                 self._from_device = self._create_device_converter(image)
+            if self._alpha and first:
+                self._mean_alpha = mean_alpha(to_host(image))
             if self._from_device is not None:
                 if (frame := self._from_device(image)) is not None:
                     return frame
@@ -140,7 +142,7 @@ class Writer:
         """Return a converter of frames on a device; None: there is none to this pixel format."""
         from pipeline.video.device import writing
 
-        if not writing.converts(self._pixels):
+        if not writing.converts(self._pixels, image):
             return None
         on_card = writing.stays_on_card(self._pixels, image.device) and takes_card_frames(
             self._form, self._pixels, *self._size, image.device.index or 0

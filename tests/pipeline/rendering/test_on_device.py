@@ -177,7 +177,7 @@ def test_every_format_takes_frames_of_a_device(
             model="threshold",
             format=key,
             end=0.25,
-            background=Transparent() if key in ("prores", "pair", "stacked") else Colour(20, 90, 160),
+            background=Transparent() if key in ("prores", "webm", "pair", "stacked") else Colour(20, 90, 160),
         )
         run(job)
         if key == "pair":

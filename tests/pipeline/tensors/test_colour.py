@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from av.video.reformatter import ColorRange
+from numpy.typing import NDArray
 from torch.utils.dlpack import from_dlpack
 
 from pipeline.arrays import Image
@@ -65,12 +66,13 @@ def test_planes_become_the_rgb_of_the_host(
             assert (apart > 4).mean() < 0.01
 
 
-@pytest.mark.parametrize("pixels", ["yuv420p", "nv12", "yuv420p10le", "p010le"])
+@pytest.mark.parametrize("pixels", ["yuv420p", "nv12", "yuv420p10le", "p010le", "yuv444p10le"])
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 def test_rgb_becomes_the_planes_of_the_host(pixels: str, kind: Any) -> None:
     image = picture() if kind == np.uint8 else picture().astype(np.uint16) * np.uint16(257)
     host = FrameConverter(pixels)(image)
     device = DeviceFrameConverter(pixels)(transfer.upload_image(image, CPU))
+    assert device is not None
     assert device.format.name == pixels and (device.width, device.height) == (host.width, host.height)
     for name in ("colorspace", "color_range", "color_trc", "color_primaries"):
         assert getattr(device, name) == getattr(host, name)
@@ -81,9 +83,28 @@ def test_rgb_becomes_the_planes_of_the_host(pixels: str, kind: Any) -> None:
         assert apart.mean() < 0.3
 
 
+@pytest.mark.parametrize("pixels", ["yuva420p", "yuva444p10le"])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_rgba_becomes_the_planes_of_the_host(pixels: str, kind: Any) -> None:
+    image = np.dstack((picture(), picture()[..., ::-1].mean(2).astype(np.uint8)))
+    image[:40, :, 3], image[40:60, :, 3] = 0, 255
+    image = image if kind == np.uint8 else image.astype(np.uint16) * np.uint16(257)
+    host, device = FrameConverter(pixels)(image), DeviceFrameConverter(pixels)(put(image))
+    assert device is not None and len(device.planes) == 4
+    for ours, theirs in zip(map(from_dlpack, device.planes), map(from_dlpack, host.planes), strict=True):
+        assert (ours.float() - theirs.float()).abs().max() <= (1 if pixels == "yuva420p" else 2)
+    alpha = from_dlpack(device.planes[3])
+    assert not alpha[:40].any() and (alpha[40:60] == (255 if pixels == "yuva420p" else 1023)).all()
+
+
+def put(image: NDArray[Any]) -> torch.Tensor:
+    return transfer.upload_image(image, CPU)
+
+
 def test_a_converted_frame_is_not_tied_to_the_image() -> None:
     image = transfer.upload_image(picture(), CPU)
     frame = DeviceFrameConverter("yuv420p")(image)
+    assert frame is not None
     before = [bytes(plane) for plane in frame.planes]
     image.zero_()
     assert [bytes(plane) for plane in frame.planes] == before
