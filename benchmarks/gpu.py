@@ -1,8 +1,9 @@
 """A graphics card beside the host: python -m benchmarks.gpu [--device cuda] [--size 1080p] [--seconds 10]
 
 For each model, with random weights and in a process of its own after a warm-up: `process` with frames that
-stay on the card, `process` with frames on the host, and for RMBG the plain loop (OpenCV reads and writes, the
-network in float32, one frame at a time) and the network alone on tensors that are on the card already.
+stay on the card, `process` with frames on the host, and for RMBG an engine of TensorRT (where
+`torch-tensorrt` is installed), the plain loop (OpenCV reads and writes, the network in float32, one frame at
+a time) and the network alone on tensors that are on the card already.
 Printed are frames per second, the share of time in which the card computes (by `nvidia-smi`), the host's
 processor seconds a frame, and the peaks of both memories. Then, for each step, the milliseconds a frame on
 the card and on the host. With `--device cpu` only what needs no card is measured.
@@ -37,18 +38,19 @@ from pipeline.compositing import composite, device_foreground, foreground
 from pipeline.imaging import device_guided_filter as device_filter
 from pipeline.imaging import guided_filter
 from pipeline.job import Job
-from pipeline.networks import isnet
+from pipeline.networks import isnet, tensorrt
 from pipeline.process import process
 from pipeline.prompts import Box, Prompt
 from pipeline.tensors import colour, compositing, transfer
-from pipeline.video.colour.to_rgb import RgbConverter
+from pipeline.video.colour.to_rgb import RgbConverter, white_level
+from pipeline.video.colour.tonemap import make_table
 from pipeline.video.writing.encoder_frames import FrameConverter
 from pipeline.weights import licences
 from tests.rendered import subject_over_background, write_clip
 
 SIZES = {"360p": (640, 360), "1080p": (1920, 1080), "4k": (3840, 2160)}
 MODELS = ("rmbg", "recorte", "sam2-tiny")
-WAYS = ("card", "host", "loop", "network")
+WAYS = ("card", "engine", "host", "loop", "network")
 BATCH = 4
 
 
@@ -115,12 +117,14 @@ def measure(model: str, way: str, folder: Path, device: str, frames: int) -> dic
         prompts=() if model == "rmbg" else (box,),
         device=device,
         weights=weights,
-        hardware=way == "card",
+        hardware=way in ("card", "engine"),
     )
+    if way == "engine":
+        os.environ[tensorrt.SETTING] = "1"
     run = create_action(way, job, frames)
     picked = devices.pick(device)
     with ExitStack() as stack:
-        if way != "card":
+        if way not in ("card", "engine"):
             stack.enter_context(patch.object(devices, "frame_device", lambda *_: None))
         run(replace(job, source=folder / "short.mp4"))
         used = stack.enter_context(sampled_use(picked))
@@ -145,10 +149,23 @@ def time_steps(size: tuple[int, int], device: torch.device) -> Iterator[tuple[st
     on_device = [transfer.upload_image(picture, device) for picture in (image, behind)]
     alpha, small = transfer.upload_matte(matte, device), transfer.upload(mask, device)
     luma, chroma = colour.from_rgb(on_device[0], colour.Yuv(1, False, 8), 2, 2, torch.uint8)
+    hdr = FrameConverter("yuv420p10le")(image)
+    hdr.color_trc, hdr.color_primaries, hdr.colorspace = 16, 9, 9  # PQ in BT.2020
+    deep = colour.Yuv(9, False, 10)
+    hdr_luma, hdr_chroma = colour.from_rgb(on_device[0], deep, 2, 2, torch.uint16)
+    converter = RgbConverter()
+    tone_map = converter.choose_tonemap(hdr, white_level(hdr, 10))
+    table = transfer.upload(make_table(tone_map), device)
     steps: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
         "planes to RGB": (
             lambda: colour.to_rgb(luma, chroma, colour.Yuv(1, False, 8), torch.uint8),
             lambda: RgbConverter().to_rgb(frame, *size, high_bit_depth=False),
+        ),
+        "HDR planes to RGB": (
+            lambda: colour.apply_table(
+                colour.to_signal(hdr_luma, hdr_chroma, deep), table, tone_map.max_input, torch.uint8
+            ),
+            lambda: converter.to_rgb(hdr, *size, high_bit_depth=False),
         ),
         "upsampling": (
             lambda: device_filter.upsample_soft(small, on_device[0]),
@@ -181,6 +198,14 @@ def time_steps(size: tuple[int, int], device: torch.device) -> Iterator[tuple[st
                     seconds.append(time.perf_counter() - started)
             took.append(statistics.median(seconds) * 1000)
         yield name, took[0], took[1]
+
+
+def is_possible(way: str, model: str, device: torch.device) -> bool:
+    """Return True if a model can be run in this way on the device."""
+    if way == "engine" and tensorrt.find_version() is None:
+        return False
+    on_card = way in ("card", "engine")
+    return (device.type == "cuda" or not on_card) and (model == "rmbg" or way in ("card", "host"))
 
 
 def create_inputs(folder: Path, size: tuple[int, int], frames: int) -> None:
@@ -221,9 +246,7 @@ def main() -> None:
                 licences.acknowledge("rmbg", models.card("rmbg").licence_url)
                 for model in options.model or MODELS:
                     for way in WAYS:
-                        if (way in ("loop", "network") and model != "rmbg") or (
-                            way == "card" and device.type != "cuda"
-                        ):
+                        if not is_possible(way, model, device):
                             continue
                         command = [sys.executable, "-m", "benchmarks.gpu", "--measure", model, way]
                         command += ["--folder", name, "--device", options.device]
@@ -237,7 +260,7 @@ def main() -> None:
                             flush=True,
                         )
         for step, ours, theirs in time_steps(SIZES[size], device):
-            print(f"{step:16} {ours:8.2f} ms on {device}, {theirs:8.2f} ms on the host", flush=True)
+            print(f"{step:18} {ours:8.2f} ms on {device}, {theirs:8.2f} ms on the host", flush=True)
 
 
 if __name__ == "__main__":
