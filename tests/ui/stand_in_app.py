@@ -1,18 +1,21 @@
 """`python -m tests.ui.stand_in_app`: the server, with stand-ins among its models.
 
 SEGMENT_SECONDS in its environment is as for `tests.pipeline.stand_in`; RMBG_PUBLISHED, "BYTES SHA256", says
-what RMBG's file of weights is, for a hub that is played.
+what RMBG's file of weights is, for a hub that is played. A tiny network for words in the folder of weights is
+the default one.
 """
 
 import os
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import app
 from pipeline import models
 from pipeline.propagation import spool
 from pipeline.weights.spec import Weights
 from tests.pipeline import stand_in
+from tests.pipeline.generation import tiny
 
 
 def publish() -> None:
@@ -22,6 +25,7 @@ def publish() -> None:
         (file,) = card.weights.files
         made = replace(file, bytes=int(bytes), sha256=sha256)
         models.cards()[card.key] = replace(card, weights=Weights((made,)))
+    tiny.register(Path(os.environ.get("RECORTE_WEIGHTS", "")))
 
 
 if __name__ == "__main__":

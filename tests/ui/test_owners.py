@@ -8,7 +8,7 @@ import json
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from fractions import Fraction
 from operator import attrgetter
 from pathlib import Path
@@ -27,8 +27,10 @@ from db.engine import Database
 from db.errors import NotFound
 from db.ledger import Ledger
 from db.models import State, User
+from pipeline.compositing.background import Picture
 from pipeline.compositing.edges import Edges
 from pipeline.compositing.light import Light
+from pipeline.generation.backgrounds import picture_name
 from tests.ui import line
 from tests.waiting import until
 from ui import visitor
@@ -36,7 +38,8 @@ from ui.addresses import MEDIA_PREFIX
 from ui.page import blocks, handlers
 from ui.server import media
 from ui.sessions.choices import Choices
-from ui.sessions.library import stock_backgrounds
+from ui.sessions.library import drawn_backgrounds, stock_backgrounds
+from ui.sessions.library.word_backgrounds import WordBackgrounds
 from ui.sessions.runs import Runs
 from ui.sessions.service import SessionService
 from ui.sessions.sharing.share_links import ShareLinks
@@ -143,6 +146,7 @@ ACTIONS: dict[str, tuple[Any, ...]] = {
     "choices.choose_picture": (PICTURE, "a.png"),
     "choices.choose_video": (VIDEO, "a.mp4"),
     "choices.choose_stock_background": (stock_backgrounds.NAMES[0],),
+    "choices.set_file_background": (Picture(Path("a.png")),),
     "choices.fit_background": ("fit",),
     "choices.choose_matte": (VIDEO, "a.mp4"),
     "choices.read_matte": (True, False),
@@ -169,10 +173,14 @@ ACTIONS: dict[str, tuple[Any, ...]] = {
     "share_links.list_links": (),
     "share_links.revoke": ("any",),
     "sound": (),
+    "word_backgrounds.cancel": (),
+    "word_backgrounds.picture": (7,),
+    "word_backgrounds.choose": (7,),
 }
 SILENT = {"queue_position": None, "eta": None, "progress": None}
 """These tell nothing."""
 NO_SESSION = {
+    "word_backgrounds.propose",  # a generator, called by the page's handler below
     "create",
     "create_sample",
     "create_example",
@@ -207,6 +215,7 @@ def test_every_service_method_is_tested_below() -> None:
             ("choices.", Choices),
             ("share_links.", ShareLinks),
             ("runs.", Runs),
+            ("word_backgrounds.", WordBackgrounds),
             ("webhooks.", Webhooks),
         )
         for name, _ in inspect.getmembers(owner, inspect.isfunction)
@@ -312,6 +321,7 @@ def routes() -> list[str]:
         "/{id}/frames/{index}/candidates": "?object=1",
         "/{id}/frames/{index}/thing": "?x=1&y=1",
         "/{id}/words": "?q=dog",
+        "/{id}/proposals/{seed}": "",
         "/{id}/results/{result}": "?download",
         "/{id}/sound": "",
     }
@@ -330,16 +340,29 @@ def service_without_frames() -> Any:
     return Bare()
 
 
+@contextmanager
+def proposed(house: House, id: str) -> Iterator[None]:
+    """Have a session a picture of words to choose from, for as long as the block lasts."""
+    folder, proposals = house.home / "sessions" / id, drawn_backgrounds.Proposals("a loft", (7,))
+    session = house.service.for_owner(next(who for who, own in house.ids.items() if own == id)).open(id)
+    name = picture_name(proposals.words(7), session.clip.width, session.clip.height)
+    drawn_backgrounds.save(folder, proposals)
+    Image.new("RGB", (8, 8)).save(folder / drawn_backgrounds.FOLDER / name)
+    yield
+    shutil.rmtree(folder / drawn_backgrounds.FOLDER)
+
+
 @pytest.mark.parametrize("address", routes())
 def test_every_route_returns_404_for_sessions_of_other_users(
     house: House, server: TestClient, address: str
 ) -> None:
     def ask(who: UUID | None, whose: UUID | None, id: str) -> Any:
-        url = address.format(id=id, index=0, result=house.results[whose])
+        url = address.format(id=id, index=0, seed=7, result=house.results[whose])
         return server.get(url, headers={"x-user": str(who)} if who else {})
 
     for whose, id in house.ids.items():
-        assert ask(whose, whose, id).status_code == 200
+        with proposed(house, id):
+            assert ask(whose, whose, id).status_code == 200
         for who in house.ids.keys() - {whose}:
             answer = ask(who, whose, id)
             nobodys = ask(who, whose, nothing := "00000000-0000-4000-8000-000000000000")
@@ -418,6 +441,8 @@ def given(handler: Callable[..., Any], id: str, request: gr.Request, file: Path)
         "invert": True,
         "unpremultiply": False,
         "inverted": True,
+        "words": "a loft",
+        "picked": {"chosen": 7},
         "place": '{"time": 0.1, "object": 1}',
     }
     parameters = inspect.signature(handler).parameters.values()

@@ -26,6 +26,7 @@ from ui.page.sections.light import LightSection
 from ui.page.sections.mask import MaskSection
 from ui.page.sections.matte import MatteSection
 from ui.page.sections.preview import PreviewSection
+from ui.page.sections.proposals import ProposalsSection
 from ui.page.sections.result import ResultSection
 from ui.page.sections.sessions import SessionsSection
 from ui.page.sections.subject import SubjectSection
@@ -190,6 +191,7 @@ class _Sections(NamedTuple):
     matte: MatteSection
     fine_edges: FineEdgesSection
     background: BackgroundSection
+    proposals: ProposalsSection
     edges: EdgesSection
     light: LightSection
     preview: PreviewSection
@@ -223,6 +225,7 @@ def _render(service: SessionService) -> tuple[Context, _Sections]:
                     matte = MatteSection.render()
                 with _group("background"):
                     background = BackgroundSection.render()
+                    proposals = ProposalsSection.render()
                     with gr.Accordion(localized("edges"), open=False, elem_id="edges", elem_classes="fold"):
                         fine_edges = FineEdgesSection.render()
                         edges = EdgesSection.render()
@@ -244,6 +247,7 @@ def _render(service: SessionService) -> tuple[Context, _Sections]:
         matte,
         fine_edges,
         background,
+        proposals,
         edges,
         light,
         preview,
@@ -324,6 +328,7 @@ def _wire(context: Context, sections: _Sections, blocks: gr.Blocks) -> None:
         if session.running or context.is_downloading(session):
             weights = sections.subject.show_weights(session, service.downloads, language)
             weights |= sections.fine_edges.show_weights(session, service.downloads, language)
+            weights |= sections.proposals.show_weights(service.downloads, language)
             weights |= sections.words.show_weights(service.downloads, language)
             return sections.result.show_run(session, service, language) | weights
         return context.show(session, language)

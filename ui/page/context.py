@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import gradio as gr
 
+from pipeline.generation.cards import find_card
 from pipeline.models import helpers
 from pipeline.weights.locate import cached_lookups
 from ui.page.handlers import Updates, user_id_of
@@ -131,6 +132,6 @@ class Context:
     def is_downloading(self, session: Session) -> bool:
         """Return True while weights that a session needs are being downloaded."""
         hair = [helpers.VITMATTE.key] if session.job.hair else []
-        needed = [session.job.model, helpers.GROUNDING_DINO.key, *hair]
+        needed = [session.job.model, helpers.GROUNDING_DINO.key, find_card().key, *hair]
         states = map(self.service.downloads.state, needed)
         return any(download is not None and not download.error for download in states)

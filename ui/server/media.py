@@ -256,6 +256,16 @@ def router(service: SessionService) -> APIRouter:
 
         return await _respond_in_thread(searching, request, respond)
 
+    @routes.get("/{id}/proposals/{seed}")
+    async def proposal(id: str, seed: int, request: Request) -> Response:
+        """Return a picture that was made of words, to choose it as background."""
+
+        def respond() -> Response:
+            path = service.for_owner(user_id_of(request)).word_backgrounds.picture(id, seed)
+            return FileResponse(path, media_type="image/png", headers=_REVALIDATE, stat_result=path.stat())
+
+        return await _respond_in_thread(reading, request, respond)
+
     @routes.get("/{id}/sound")
     async def sound(id: str, request: Request) -> Response:
         """Return the video's sound, or a part of it (`Range`); its second 0 is the first frame."""

@@ -23,7 +23,7 @@ from pipeline.models import classes, matte_in
 from pipeline.models.matte_in import BorrowedMatte
 from pipeline.prompts import MaskFile
 from ui.sessions.intake import MATTE_PREFIX, Intake, is_own_mask
-from ui.sessions.library import stock_backgrounds
+from ui.sessions.library import drawn_backgrounds, stock_backgrounds
 from ui.sessions.merging import Conflict, Marks, merge
 from ui.sessions.queueing import RunQueue
 from ui.sessions.rendering.frames import FrameClient
@@ -149,7 +149,7 @@ class Choices:
         """
         try:
             path = self._intake.take_picture(file, name, self._open(id).folder, self._owner)
-            return self._set_file_background(id, Picture(path, fit))
+            return self.set_file_background(id, Picture(path, fit))
         except AnimatedPictureError:
             return self.choose_video(id, file, name, fit)
         finally:
@@ -161,13 +161,13 @@ class Choices:
             path = self._intake.take_video(file, name, self._open(id).folder, self._owner)
         finally:
             file.unlink(missing_ok=True)
-        return self._set_file_background(id, Footage(path, fit, held))
+        return self.set_file_background(id, Footage(path, fit, held))
 
     def choose_stock_background(self, id: str, name: str, fit: Fit = "fill") -> Session:
         """Take one of `stock_backgrounds.NAMES` as background."""
         stock_backgrounds.path(name)  # an unknown name is refused before the session is looked up
         path = self._intake.copy_stock_background(name, self._open(id).folder, self._owner)
-        return self._set_file_background(id, Picture(path, fit))
+        return self.set_file_background(id, Picture(path, fit))
 
     def fit_background(self, id: str, fit: Fit, held: bool = False) -> Session:
         """Set how a picture or video is laid, `held` as in `Footage`; other backgrounds stay as they are."""
@@ -177,6 +177,17 @@ class Choices:
                 return self._set_background(session, Picture(path, fit))
             case Footage(path):
                 return self._set_background(session, Footage(path, fit, held))
+        return session
+
+    def set_file_background(self, id: str, bg: Picture | Footage) -> Session:
+        """Set a background file in the session's folder, and delete the ones before the previous."""
+        previous = self._open(id)
+        session = self._set_background(previous, bg)
+        # A request for a picture over the previous background may still be under way.
+        needed = {b.path for b in (previous.job.background, bg) if isinstance(b, Picture | Footage)}
+        for old in bg.path.parent.glob("background-*"):
+            if old not in needed and self._queue.is_gone(id):  # a run may need it
+                old.unlink(missing_ok=True)
         return session
 
     # ------------------------------------------------------------------ other fields
@@ -335,17 +346,6 @@ class Choices:
             sound = "own"
         return replace(job, background=bg, format=form, sound=sound)
 
-    def _set_file_background(self, id: str, bg: Picture | Footage) -> Session:
-        """Set a background file in the session's folder, and delete the ones before the previous."""
-        previous = self._open(id)
-        session = self._set_background(previous, bg)
-        # A request for a picture over the previous background may still be under way.
-        needed = {b.path for b in (previous.job.background, bg) if isinstance(b, Picture | Footage)}
-        for old in bg.path.parent.glob("background-*"):
-            if old not in needed and self._queue.is_gone(id):  # a run may need it
-                old.unlink(missing_ok=True)
-        return session
-
 
 def _with_model(job: Job, key: str) -> Job:
     """Return the job with a model; one that knows classes gets the usual ones where none is chosen."""
@@ -367,7 +367,7 @@ def _parse_background(session: Session, spec: str) -> background.Background:
     if isinstance(bg, Picture | Footage) and bg.path != getattr(session.job.background, "path", None):
         raise InputError("background.not_uploaded")
     if isinstance(bg, Words):
-        raise BackgroundError("background.words_not_made")
+        return drawn_backgrounds.take(session.folder, session.clip, session.job, bg)
     return bg
 
 

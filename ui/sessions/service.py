@@ -30,6 +30,7 @@ from ui.sessions.deletion import Deletions
 from ui.sessions.downloads import Downloads
 from ui.sessions.intake import Intake
 from ui.sessions.library import examples
+from ui.sessions.library.word_backgrounds import Drawings, WordBackgrounds
 from ui.sessions.limits.quota import Quota
 from ui.sessions.limits.upload_limits import UploadLimits
 from ui.sessions.live_cuts import LiveCut, LiveCuts
@@ -70,6 +71,7 @@ class SessionService:
         self.quota = Quota(limits.quota_bytes, self._store.folders)
         self.frames = FrameClient(worker)
         self.downloads = Downloads()
+        self._drawings = Drawings()
         self._queue = RunQueue(self._store, runner, self.frames, self.quota)
         self._live_cuts = LiveCuts(self.frames, self.quota, lambda: runner.is_idle())
         self._deletions = Deletions(self._store, self._queue, self._live_cuts, self.quota)
@@ -87,6 +89,12 @@ class SessionService:
     def choices(self) -> Choices:
         """Changes of the user's sessions."""
         return Choices(self._store, self._intake, self._queue, self.frames, self._owner)
+
+    @property
+    def word_backgrounds(self) -> WordBackgrounds:
+        """Pictures made of words for the backgrounds of the user's sessions."""
+        own = self._store, self.quota, self.frames, self.choices, self._drawings, self._owner
+        return WordBackgrounds(*own)
 
     @property
     def share_links(self) -> ShareLinks:

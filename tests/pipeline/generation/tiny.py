@@ -5,14 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
-from diffusers import (
-    AutoencoderKLFlux2,
-    FlowMatchEulerDiscreteScheduler,
-    Flux2KleinPipeline,
-    Flux2Transformer2DModel,
-)
-from transformers import Qwen2TokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from pipeline.generation import cards
 from pipeline.generation.cards import Generator
@@ -21,12 +13,21 @@ from pipeline.models.helpers import Helper
 from pipeline.weights.spec import HUB, File, Weights
 
 KEY = "tiny"
-_REPOSITORY = "example/tiny"
+REPOSITORY = "example/tiny"
 _TEMPLATE = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
 
 
 def save(folder: Path) -> None:
     """Save a pipeline into a folder, as diffusers lays it out."""
+    import torch
+    from diffusers import (
+        AutoencoderKLFlux2,
+        FlowMatchEulerDiscreteScheduler,
+        Flux2KleinPipeline,
+        Flux2Transformer2DModel,
+    )
+    from transformers import Qwen2TokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
     torch.manual_seed(0)
     letters = [chr(code) for code in (*range(33, 127), 288)]  # 288 is the space of byte-level vocabularies
     vocabulary = {"<|endoftext|>": 0, **{letter: number + 1 for number, letter in enumerate(letters)}}
@@ -73,22 +74,18 @@ def save(folder: Path) -> None:
     pipeline.to(torch.bfloat16).save_pretrained(folder, safe_serialization=True)
 
 
-def install(weights: Path, monkeypatch: pytest.MonkeyPatch) -> Generator:
-    """Save a pipeline into a folder of weights, and make it the default network; returns its card."""
-    folder = weights / _REPOSITORY
-    save(folder)
-    monkeypatch.setenv("RECORTE_WEIGHTS", str(weights))
+def card_of(weights: Path) -> Generator:
+    """Return the card of the pipeline that is saved in a folder of weights."""
+    folder = weights / REPOSITORY
     names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     files = (
         File(
-            f"{_REPOSITORY}/{name}",
-            f"{HUB}/{_REPOSITORY}/resolve/main/{name}",
-            (folder / name).stat().st_size,
+            f"{REPOSITORY}/{name}", f"{HUB}/{REPOSITORY}/resolve/main/{name}", (folder / name).stat().st_size
         )
         for name in names
     )
     helper = Helper(KEY, "Tiny", "Apache-2.0", "https://example.org/licence", Weights(tuple(files)))
-    card = Generator(
+    return Generator(
         helper,
         "Flux2KleinPipeline",
         steps=3,
@@ -96,6 +93,21 @@ def install(weights: Path, monkeypatch: pytest.MonkeyPatch) -> Generator:
         pixels=64 * 64,
         options=(("text_encoder_out_layers", (1,)), ("max_sequence_length", 32)),
     )
+
+
+def register(weights: Path) -> None:
+    """Make the pipeline in a folder of weights the default network of this process, if there is one."""
+    if (weights / REPOSITORY).is_dir():
+        card = card_of(weights)
+        cards.GENERATORS = {KEY: card, **cards.GENERATORS}
+        helpers.HELPERS[KEY] = card.helper
+
+
+def install(weights: Path, monkeypatch: pytest.MonkeyPatch) -> Generator:
+    """Save a pipeline into a folder of weights, and make it the default network; returns its card."""
+    save(weights / REPOSITORY)
+    monkeypatch.setenv("RECORTE_WEIGHTS", str(weights))
+    card = card_of(weights)
     monkeypatch.setattr(cards, "GENERATORS", {KEY: card, **cards.GENERATORS})
-    monkeypatch.setitem(helpers.HELPERS, KEY, helper)
+    monkeypatch.setitem(helpers.HELPERS, KEY, card.helper)
     return card

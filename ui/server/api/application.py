@@ -18,6 +18,7 @@ from ui.server.api import (
     sessions,
     uploads,
 )
+from ui.server.api.cutouts import drawings
 from ui.server.api.cutouts import routes as cutouts
 from ui.server.api.cutouts.pictures import CutoutStep, EncodedPicture
 from ui.server.api.errors import add_error_handlers
@@ -62,6 +63,8 @@ def create_api(service: SessionService, store: Uploads) -> FastAPI:
     api.include_router(frames.router(service, rendering))
     previewing = ApiThreads(_PREVIEW_THREADS, _PREVIEW_THREADS_PER_USER)
     api.include_router(previews.router(service, previewing))
+    drawing = ApiThreads(_PREVIEW_THREADS, _PREVIEW_THREADS_PER_USER)
+    api.include_router(drawings.router(service, reading, drawing, streams))
     api.include_router(runs.router(service, reading, streams))
     api.include_router(files.router(service, reading))
     api.include_router(cutouts.router(service, reading, changing, rendering, store, streams))
@@ -74,5 +77,5 @@ def create_api(service: SessionService, store: Uploads) -> FastAPI:
     async def document() -> Response:
         return documentation.render(api.openapi())
 
-    description.complete(api.openapi(), UploadReference, EncodedPicture, CutoutStep)
+    description.complete(api.openapi(), UploadReference, EncodedPicture, CutoutStep, drawings.DrawingStep)
     return api

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from pipeline import devices, models
 from pipeline.compositing import background
-from pipeline.compositing.background import Background, Footage
+from pipeline.compositing.background import Background, Footage, Words
 from pipeline.compositing.light import NONE
 from pipeline.errors import InputError, WorkerLost
 from pipeline.files import file_state
@@ -36,6 +36,7 @@ from ui.sessions.rendering.protocol import (
     ClickCandidate,
     CropWindows,
     CutState,
+    DrawingStep,
     EncodedImage,
     Encoding,
     Host,
@@ -202,6 +203,12 @@ class FrameClient:
             first = bisect.bisect_left(times.pts, span[0])
             return CutState([(first, first + len(span))], session.review_times, len(span))
         return self._query(lambda: self._inference.read_cut(session.render_request))
+
+    def draw_backgrounds(
+        self, session: Session, words: tuple[Words, ...]
+    ) -> Generator[DrawingStep, None, None]:
+        """Draw the pictures of words for the session's frames into its folder; yields the progress."""
+        return self._inference.draw_backgrounds(session.render_request, words)
 
     def crop_windows(self, session: Session) -> CropWindows:
         """Return where the window of the session's crop is, as far as known."""

@@ -16,7 +16,7 @@ import numpy as np
 from pipeline import formats, models, preview
 from pipeline.arrays import Matte, Pixels
 from pipeline.clip import Clip
-from pipeline.compositing.background import Transparent
+from pipeline.compositing.background import Transparent, Words
 from pipeline.compositing.canvas import composite_on_black, multiply_alpha
 from pipeline.compositing.light import UNSURVEYED
 from pipeline.errors import InputError, VideoError
@@ -40,12 +40,14 @@ from ui.sessions.rendering.ahead import compute_cut, read_cut
 from ui.sessions.rendering.class_maps import render_classes
 from ui.sessions.rendering.composers import ComposerPool
 from ui.sessions.rendering.crop_windows import CropWindowFinder
+from ui.sessions.rendering.drawings import BackgroundDrawer
 from ui.sessions.rendering.object_jobs import jobs_by_object, matte_job, predicts_exactly
 from ui.sessions.rendering.protocol import (
     PREVIEWS,
     ClickCandidate,
     CropWindows,
     CutState,
+    DrawingStep,
     EncodedImage,
     Encoding,
     MarksChanged,
@@ -79,6 +81,7 @@ class InferenceService:
         self._stored = StoredFrames()
         self._things = ThingFinder(self._turns, self._stored.read)
         self._words = WordFinder(self._turns)
+        self._drawer = BackgroundDrawer()
         self._composers = ComposerPool()
         self._surveys = SurveyFinder()
         self._states = preview.StateCache()
@@ -189,6 +192,11 @@ class InferenceService:
     def read_cut(self, request: RenderRequest) -> CutState:
         return read_cut(request)
 
+    def draw_backgrounds(
+        self, request: RenderRequest, words: tuple[Words, ...]
+    ) -> Generator[DrawingStep, None, None]:
+        return self._drawer.draw(request, words)
+
     def find_crop_windows(self, request: RenderRequest) -> CropWindows:
         return self._crop_windows.find(request)
 
@@ -206,8 +214,6 @@ class InferenceService:
         view = "original" if find_matte(request) is None else "cutout"
         return overlay.encode(self._render(request, 0, middle, view)[0], width=_POSTER_WIDTH)
 
-    # ------------------------------------------------------------------ file data
-
     def write_index(self, path: Path) -> None:
         save_index(path)
 
@@ -219,8 +225,6 @@ class InferenceService:
 
     def has_hardware_encoder(self, key: str) -> bool:
         return hardware.has_hardware_encoder(formats.by_key(key))
-
-    # ------------------------------------------------------------------ computation
 
     def _render(
         self,

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from pipeline import models, prompts
 from pipeline.clip import Clip
+from pipeline.compositing.background import Words
 from pipeline.errors import InputError, WeightsError
 from pipeline.imaging.detection import Hit
 from pipeline.job import Job, Progress
@@ -72,6 +73,17 @@ class EncodedImage:
     """False where the plain frame is shown because its mask is not known."""
     surveyed: bool = True
     """False where its light is that of the frame alone, until the whole range is cut."""
+
+
+class DrawingStep(NamedTuple):
+    """Progress of pictures that are drawn of words."""
+
+    drawn: int
+    pictures: int
+    """Pictures that are there, of so many."""
+    done: int
+    total: int
+    """Steps of the network for the next one; 0 while it is loaded, or others are drawn first."""
 
 
 class CutState(NamedTuple):
@@ -191,6 +203,11 @@ class Inference(Protocol):
     def read_cut(self, request: RenderRequest) -> CutState:
         """Read how much of the cut is stored that is computed ahead of the run."""
 
+    def draw_backgrounds(
+        self, request: RenderRequest, words: tuple[Words, ...]
+    ) -> Generator[DrawingStep, None, None]:
+        """Draw the pictures of words for the session's frames into its folder."""
+
     def find_crop_windows(self, request: RenderRequest) -> CropWindows:
         """Find the windows of the session's result, from its matte file or the cut ahead of its run."""
 
@@ -283,6 +300,11 @@ class InferenceClient:
 
     def read_cut(self, request: RenderRequest) -> CutState:
         return self._host.call(Inference.read_cut, request)
+
+    def draw_backgrounds(
+        self, request: RenderRequest, words: tuple[Words, ...]
+    ) -> Generator[DrawingStep, None, None]:
+        return self._host.stream(Inference.draw_backgrounds, request, words)
 
     def find_crop_windows(self, request: RenderRequest) -> CropWindows:
         return self._host.call(Inference.find_crop_windows, request)

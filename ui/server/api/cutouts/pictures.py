@@ -148,7 +148,7 @@ class PictureCutouts:
 
         id = await self._changing.run(request, create)
         steps = self._streams.count(user_id_of(request), self._steps(request, id))
-        write = _write_event if kind == EVENTS else _write_line
+        write = write_event if kind == EVENTS else write_line
         written = (write(step) async for step in steps)
         return StreamingResponse(written, media_type=kind, headers=events.HEADERS)
 
@@ -192,17 +192,17 @@ class PictureCutouts:
                         "queue_position": run.queue_position,
                     }
             if not run.finished:
-                yield _problem_step(text_problem(request, 503, "busy"))
+                yield problem_step(text_problem(request, 503, "busy"))
                 return
             if not run.stored.results:
-                yield _problem_step(failed_run_problem(request, run))
+                yield problem_step(failed_run_problem(request, run))
                 return
             for name in missing:
                 if drawn := await self._draw(request, theirs, id, name):
                     yield drawn
             yield await self._reading.run(request, lambda: _read_result(theirs, id, run))
         except Exception as error:
-            yield _problem_step(answer_error(request, error))
+            yield problem_step(answer_error(request, error))
         finally:
             if not started:  # nothing is left of what has come to nothing
                 with CancelScope(shield=True), suppress(NotFound, DatabaseAway):
@@ -215,7 +215,7 @@ class PictureCutouts:
         def draw() -> Step | None:
             session = theirs.open(id)
             image = theirs.frames.render_frame(session, 0, _VIEWS[name], encoding="png")
-            return _picture_step(name, id, image.data, image.mime) if image.cut else None
+            return picture_step(name, id, image.data, image.mime) if image.cut else None
 
         return await self._rendering.run(request, draw)
 
@@ -236,11 +236,12 @@ class PictureCutouts:
 def _read_result(theirs: SessionService, id: str, run: Run) -> Step:
     result = run.stored.results[0]
     file, mime, _name = theirs.find_result(str(result.id))
-    step = _picture_step("result", id, file.read_bytes(), mime)
+    step = picture_step("result", id, file.read_bytes(), mime)
     return step | {"run": str(run.id), "result": str(result.id)}
 
 
-def _picture_step(name: str, id: str, data: bytes, mime: str) -> Step:
+def picture_step(name: str, id: str, data: bytes, mime: str) -> Step:
+    """Return a step with a picture of a session."""
     width = height = None
     if mime.startswith("image/"):
         with Image.open(io.BytesIO(data)) as picture:  # reads no more than its header
@@ -259,14 +260,17 @@ def _waiting_step(id: str, run: Run) -> Step:
     return {"step": "waiting", "session": id, "run": str(run.id), "queue_position": run.queue_position}
 
 
-def _problem_step(response: Response) -> Step:
+def problem_step(response: Response) -> Step:
+    """Return the last step of a stream that failed, with the problem of a response."""
     details: Step = json.loads(bytes(response.body))
     return {"step": "problem"} | details
 
 
-def _write_line(step: Step) -> str:
+def write_line(step: Step) -> str:
+    """Return a step as a line of JSON."""
     return json.dumps(step) + "\n"
 
 
-def _write_event(step: Step) -> str:
+def write_event(step: Step) -> str:
+    """Return a step as a server-sent event."""
     return f"event: {step['step']}\ndata: {json.dumps(step)}\n\n"
