@@ -1,7 +1,8 @@
 """Crew of a cut job: the actors that compute its pieces, one after the other, until all are there.
 
-A member takes a piece once its actor answers. A piece whose actor is lost, or waits for a larger one while
-another member is idle, goes back to the others, who continue it from its last segment.
+A member takes a piece once its actor answers. A piece whose actor is lost, is to make room for a job, or
+waits for more memory while another member is idle, goes back to the others, who continue it from its last
+segment.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ class Crew:
         """Compute pieces until none is left; of a `passing` member until a job waits for its room."""
         try:
             while not self._over and not (passing and self.wanted()):
-                self._serve_once(member)
+                self._serve_once(member, passing)
         except Gone:
             if not member.killed:
                 raise
@@ -110,7 +111,7 @@ class Crew:
             if passing:
                 self.dismiss(member)
 
-    def _serve_once(self, member: Member) -> None:
+    def _serve_once(self, member: Member, passing: bool) -> None:
         try:
             with closing(self.engage(member)) as waiting:
                 for _ in waiting:
@@ -126,7 +127,7 @@ class Crew:
             return
         finished = False
         try:
-            finished = self._compute(member, piece)
+            finished = self._compute(member, piece, passing)
         except Gone:
             self.dismiss(member)
             if member.killed:
@@ -153,12 +154,12 @@ class Crew:
             self._idle -= 1
             return self._left.popleft() if self._left and not self._over else None
 
-    def _compute(self, member: Member, piece: Piece) -> bool:
+    def _compute(self, member: Member, piece: Piece, passing: bool) -> bool:
         """Compute a piece; return False where it was given up for others."""
         request = piece.parcel.send() | {"piece": True}
         with closing(self.run(member, request)) as steps:
             for step in steps:
-                if self._over or (member.waiting and self._idle):
+                if self._over or (member.waiting and self._idle) or (passing and self.wanted()):
                     return False
                 if step.total:
                     piece.done, piece.rate = max(piece.done, step.done), step.rate

@@ -97,7 +97,7 @@ def test_pieces_go_through_a_store_and_a_cancelled_job_goes_on_with_them(
         assert not store.list("runs") and not job.output.exists()
         assert any(resume.pieces_folder(job.matte).glob("*/*/segment-*.json"))
         steps = list(frames(executor.run(job)))
-        assert steps[0].done >= 3 and not store.list("runs")
+        assert next(step.done for step in steps if step.done) >= 3 and not store.list("runs")
     assert made(job) == expected(job, tmp_path / "here")
     assert {path.name for path in tmp_path.iterdir()} == {"store", "here", "result.mp4", "matte.mkv"}
 
