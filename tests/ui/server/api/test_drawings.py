@@ -81,7 +81,9 @@ def test_what_cannot_be_drawn_is_refused_before_the_first_step(
     ):
         check_problem(ask(team, id, **body), 422)
     check_problem(ask(team, id, words="  "), 422, code="background.no_words")
-    check_problem(ask(team, team.make(team.users["Ben"]), words="a loft"), 404)
+    check_problem(
+        ask(team, team.make(team.users["Ben"]), words="a loft"), 404, code="choices.no_such_session"
+    )
     next((tmp_path / "weights").rglob("model.safetensors")).unlink()
     missing = check_problem(ask(team, id, words="a loft"), 422, code="weights.missing")
     assert "Tiny" in missing["detail"]
