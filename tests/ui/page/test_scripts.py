@@ -16,6 +16,7 @@ from ui.page.scripts import bundle, script
 ENTRIES = (
     "cards.js",
     "colour.js",
+    "proposals.js",
     "controls.js",
     "files.js",
     "stage/main.js",
