@@ -30,8 +30,9 @@ class Ledger:
     """Sink of a runner that writes to the database; `key` is a session's id.
 
     Each call returns at once: a thread writes, one short transaction for each entry, and retries until the
-    database is back. Progress is dropped while the database is away. A run without events gets a heartbeat
-    every few seconds, for as long as this process runs it.
+    database is back. Progress is dropped while the database is away, and where runs report faster than it
+    writes, all but each run's latest. A run without events gets a heartbeat every few seconds, for as long as
+    this process runs it.
 
     `on_missing_session` is called with the key of a run whose session was deleted: it is to be stopped.
     """
@@ -47,6 +48,8 @@ class Ledger:
         self._lock = threading.Lock()
         self._heartbeats: dict[str, float] = {}
         """Time of the latest event or heartbeat of each run, by `time.monotonic`."""
+        self._progress: dict[str, RunProgress] = {}
+        """Latest progress of each run that has an entry for it in the queue."""
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
         self._thread.start()
 
@@ -57,7 +60,11 @@ class Ledger:
     def progressed(self, key: str, progress: RunProgress) -> None:
         if not self._away:
             self._record_heartbeat(key)
-            self._put(key, lambda tx: repository.save_progress(tx, id=key, progress=progress))
+            with self._lock:
+                pending = key in self._progress
+                self._progress[key] = progress
+            if not pending:
+                self._put(key, lambda tx: self._save_progress(tx, key))
 
     def checked(self, key: str, points: MatteChecked) -> None:
         self._put(key, lambda tx: repository.save_review_points(tx, id=key, points=points))
@@ -95,6 +102,12 @@ class Ledger:
     def _forget(self, key: str) -> None:
         with self._lock:
             self._heartbeats.pop(key, None)
+
+    def _save_progress(self, tx: Session, key: str) -> None:
+        with self._lock:
+            progress = self._progress.pop(key, None)
+        if progress is not None:
+            repository.save_progress(tx, id=key, progress=progress)
 
     def _due_heartbeats(self) -> list[str]:
         """Return the runs that are due for a heartbeat, which the caller writes."""

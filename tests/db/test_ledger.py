@@ -161,6 +161,33 @@ def test_a_commit_whose_connection_broke_is_not_repeated(
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
+def test_of_progress_that_waits_only_the_latest_is_written(
+    database: Database, ledger: Ledger, id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.started(id)
+    until(lambda: read(database, id).state is State.RUNNING)
+    whole, written = repository.save_progress, []
+    taken, go_on = threading.Event(), threading.Event()
+
+    def save_progress(tx: Any, *, id: str, progress: Any) -> None:
+        taken.set()
+        assert go_on.wait(DEADLINE)
+        written.append(progress.done)
+        whole(tx, id=id, progress=progress)
+
+    monkeypatch.setattr(repository, "save_progress", save_progress)
+    ledger.progressed(id, Done(1))
+    assert taken.wait(DEADLINE)
+    for done in range(2, 1000):
+        ledger.progressed(id, Done(done))
+    go_on.set()
+    until(lambda: read(database, id).progress == {"done": 999})
+    ledger.progressed(id, Done(1000))
+    ledger.finished(id, RESULT)
+    until(lambda: read(database, id).state is State.DONE)
+    assert written == [1, 999, 1000]
+
+
 def test_a_run_survives_five_database_outages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run itself never waits; all that happened is written in order, and nothing twice."""
     monkeypatch.setattr(module, "_RETRY_SECONDS", 0.1)
