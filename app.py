@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing, nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -60,6 +60,7 @@ def _compose_and_serve(settings: Settings, port: socket.socket, uploads: Path) -
     from ui.server.serve import serve as serve_application
     from ui.server.status import ServerStatus, count_by_state
     from ui.server.uploads import Uploads
+    from ui.sessions.cluster.executors import open_cluster
     from ui.sessions.limits.upload_limits import UploadLimits
     from ui.sessions.rendering.executors import open_executors
     from ui.sessions.rendering.frames import create_inference_service
@@ -86,8 +87,14 @@ def _compose_and_serve(settings: Settings, port: socket.socket, uploads: Path) -
         Worker(
             partial(create_inference_service, devices[0]), limits=limits, idle_timeout=idle_timeout
         ) as worker,
-        open_executors(devices, worker, limits, idle_timeout) as executors,
+        ExitStack() as places,
     ):
+        if settings.ray is None:
+            cluster = None
+            executors = places.enter_context(open_executors(devices, worker, limits, idle_timeout))
+        else:
+            cluster = places.enter_context(open_cluster(settings.ray, settings.store, limits.pixels, worker))
+            executors = list(cluster.list())
         with data_dir_errors(home):
             login_file.take_over(home, database)
         accounts = DatabaseAccounts(database)
@@ -138,6 +145,7 @@ def _compose_and_serve(settings: Settings, port: socket.socket, uploads: Path) -
             with (
                 closing(RetentionThread(service, settings.keep_days)),
                 closing(DeliveryThread(database, private=settings.webhooks_private)),
+                nullcontext() if cluster is None else cluster.follow(runner.use),
             ):
                 serve_application(application, port)
                 service.close()
@@ -152,7 +160,13 @@ def doctor(settings: Settings) -> int:
     stops = False
     with lock_if_free(settings.home) as running:
         for finding in examine(
-            settings.home, settings.database_url, settings.host, settings.port, running=running
+            settings.home,
+            settings.database_url,
+            settings.host,
+            settings.port,
+            running=running,
+            ray=settings.ray,
+            store=settings.store,
         ):
             print(finding, flush=True)
             stops |= finding.stops
@@ -284,6 +298,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that everything is closed then, too
     from db.errors import DatabaseError
+    from pipeline.errors import RecorteError
     from pipeline.languages.messages import render_for_command_line
     from ui.settings import read_settings
     from ui.startup import CannotStart
@@ -308,7 +323,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logs.setup(settings.log)
         with logs.log_printed_output():
             serve(settings)
-    except (CannotStart, DatabaseError) as error:
+    except (CannotStart, DatabaseError, RecorteError) as error:
         print(render_for_command_line(error.message), file=sys.stderr)
         return 2
     except KeyboardInterrupt:

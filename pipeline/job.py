@@ -312,7 +312,7 @@ class Progress:
     """"matte": the model runs, and finished frames are rendered alongside; "render": only rendering."""
     done: int
     total: int
-    """Frames; the total is the container's number, of which some may not be decodable."""
+    """Frames; the total is the container's number, of which some may not be decodable; 0: it waits."""
     rate: float
     """Frames per second since the stage began."""
     left: float | None
@@ -322,7 +322,12 @@ class Progress:
     checks: tuple[float, ...] = ()
     """Times to review, in seconds from the first frame: the model lost confidence there."""
     notes: tuple[Message, ...] = ()
-    """Settings that could not be followed, such as a missing encoder."""
+    """Settings that could not be followed, such as a missing encoder; of a job that waits: for what."""
+
+    @property
+    def waits_for(self) -> Message | None:
+        """What the job waits for, such as a node of a cluster; None: nothing, or it has only begun."""
+        return self.notes[0] if self.notes and not self.total else None
 
     def to_json(self) -> dict[str, Any]:
         """Return the progress as JSON: `notes` as sentences in English, `messages` as they are, if any."""

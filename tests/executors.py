@@ -12,6 +12,7 @@ class Here:
 
     run: Callable[[Job], Generator[Progress, None, None]]
     name: str = "here"
+    node: None = None
 
     def kill(self) -> None:
         pass

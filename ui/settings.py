@@ -123,6 +123,10 @@ class Settings(BaseSettings):
         "RECORTE_DEVICES", ()
     )
     """Devices that take runs, one each at a time; empty: all CUDA devices, or the one that there is."""
+    ray: str | None = _variable("RECORTE_RAY", None)
+    """Address of the Ray cluster whose nodes take the runs in place of this machine's devices."""
+    store: str | None = _variable("RECORTE_STORE", None)
+    """Address of the store through which the cluster's nodes get files; None: they see the data folder."""
     log: Annotated[Literal["json", "text"] | None, BeforeValidator(_log_format)] = _variable(
         "RECORTE_LOG", None
     )
@@ -136,10 +140,13 @@ class Settings(BaseSettings):
 def read_settings() -> Settings:
     """Read the settings from the environment. Raises CannotStart for the first variable that is not valid."""
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as invalid:
         error = invalid.errors()[0]
         variable, cause = str(error["loc"][0]), error.get("ctx", {}).get("error")
         if isinstance(cause, _Invalid):
             raise CannotStart.of(cause.message.extend(variable=variable)) from None
         raise CannotStart("settings.other", variable=variable, reason=error["msg"]) from None
+    if settings.store is not None and settings.ray is None:
+        raise CannotStart("settings.store_alone", store=settings.store)
+    return settings

@@ -12,6 +12,9 @@ from pipeline.errors import InputError
 LOCAL = "local"
 """Address of a cluster of this machine alone, which is started and ends with its driver."""
 
+AWAY = ("cluster.no_answer", "cluster.not_joined")
+"""Keys of the errors that say that a cluster is away, which may pass."""
+
 _CONNECT_SECONDS = 10.0
 _OBJECT_STORE_BYTES = 100 * 2**20
 """Ray's object store on a local cluster; frames and files do not go through it."""

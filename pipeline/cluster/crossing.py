@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import errors, limits
-from pipeline.errors import RecorteError, RunError
+from pipeline.errors import InputError, RecorteError, RunError
 from pipeline.languages.messages import Message
 
 CODE = Path(__file__).resolve().parents[2]
@@ -49,6 +49,15 @@ def find_versions() -> dict[str, str]:
         "Python": ".".join(platform.python_version_tuple()[:2]),
         **{name: metadata.version(name) for name in ("torch", "ray")},
     }
+
+
+def version_error(node: str, theirs: dict[str, str]) -> InputError | None:
+    """Return the error that names the first version of a node that is not this machine's; None: none is."""
+    for name, ours in find_versions().items():
+        if theirs.get(name) != ours:
+            said = str(theirs.get(name))
+            return InputError("cluster.versions", node=node, name=name, theirs=said, ours=ours)
+    return None
 
 
 def _code_version() -> str:

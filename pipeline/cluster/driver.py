@@ -10,18 +10,30 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from pipeline.cluster.connection import join_cluster
+from pipeline.cluster.capacity import (
+    Node,
+    Resources,
+    count_jobs,
+    count_places,
+    list_nodes,
+    most_memory,
+    new_actor_memory,
+    share_of_node,
+)
+from pipeline.cluster.connection import AWAY, join_cluster
 from pipeline.cluster.crew import Crew, Gone, Piece, as_rendering
-from pipeline.cluster.crossing import error_from_json, find_versions
+from pipeline.cluster.crossing import error_from_json, version_error
 from pipeline.cluster.cutting import cut_job
+from pipeline.cluster.inspection import NodeReport, inspect_nodes, unusable_error
 from pipeline.cluster.node import NodeWorker
 from pipeline.cluster.shipping import Shared, Shipment
 from pipeline.cluster.store import Store, Tree
+from pipeline.cluster.waiting import HEARTBEAT_SECONDS, NO_CLUSTER, NO_NODE, SHIPPING, STARTING, meanwhile
 from pipeline.errors import InputError, RunError, WorkerLost
 from pipeline.job import Job, Progress
 from pipeline.languages.messages import Message
@@ -29,33 +41,16 @@ from pipeline.languages.messages import Message
 if TYPE_CHECKING:
     import ray
 
-Returned = TypeVar("Returned")
-
 _RESTARTS = 2
 """Number of times that a job is begun again, or continued, after its actor or node was lost."""
 _STOP_SECONDS = 6.0
 """Time that a job has to stop between two frames."""
-_HEARTBEAT_SECONDS = 1.0
-_MEMORY = 5 * 2**28
-"""Memory that a new actor reserves, in bytes: what a run of 1080p takes; `NodeWorker.prepare` tells."""
-
-
-class Node(NamedTuple):
-    """A node of the cluster."""
-
-    name: str
-    """Host name or address."""
-    cpus: float
-    gpus: float
-    memory: float
-    """Bytes that Ray may give to actors."""
-
-
-class Resources(NamedTuple):
-    """Share of a node that a job takes."""
-
-    cpus: float
-    gpus: float
+_SILENT_SECONDS = 120.0
+"""A running job's actor that does not answer for so long is given up; Ray itself finds lost nodes."""
+_CROWDED_SECONDS = 10.0
+"""Time without a node after which warm actors of other slots make room for a job."""
+_WARM_SECONDS = 300.0
+"""Time for which an actor without a job keeps its share of a node, with its model loaded."""
 
 
 class _Slot:
@@ -71,6 +66,10 @@ class _Slot:
         """True while a job is running or being stopped."""
         self.crew: list[_Slot] = []
         """Places for pieces of its job, with actors of their own."""
+        self.idle_since = 0.0
+        """Time at which its latest job ended, by `time.monotonic`."""
+        self.latest: Progress | None = None
+        """Latest progress of its job."""
 
     @property
     def waiting(self) -> bool:
@@ -83,11 +82,19 @@ class RayDriver:
 
     node_class: type[NodeWorker] = NodeWorker
 
-    def __init__(self, address: str, store: str | None = None, pixels: int | None = None) -> None:
-        """`address` as for `join_cluster`, `store` as for `Store`, `pixels` as in `Limits`, for the nodes."""
+    def __init__(
+        self, address: str, store: str | None = None, pixels: int | None = None, waits: bool = False
+    ) -> None:
+        """`address` as for `join_cluster`, `store` as for `Store`, `pixels` as in `Limits`, for the nodes.
+
+        With `waits` a job waits while the cluster is away; else it fails.
+        """
         self._address, self._store_address, self._pixels = address, store, pixels
+        self._waits = waits
         self._store: Store | None = None
         self._lock = threading.Lock()
+        """Held while the cluster is joined or left, and the store opened."""
+        self._slots_lock = threading.Lock()
         self._joined = False
         # The kernel ends a cluster that is started here with the thread that has started it: this one stays.
         self._joining = ThreadPoolExecutor(1, "ray")
@@ -95,36 +102,39 @@ class RayDriver:
 
     def nodes(self) -> list[Node]:
         """Return the nodes that are alive. Raises InputError as `join_cluster`."""
-        ray = self._join()
-        alive = [node for node in ray.nodes() if node["Alive"]]
-        return [
-            Node(
-                node["NodeManagerHostname"] or node["NodeManagerAddress"],
-                node["Resources"].get("CPU", 0.0),
-                node["Resources"].get("GPU", 0.0),
-                node["Resources"].get("memory", 0.0),
-            )
-            for node in alive
-        ]
+        self._join()
+        return list_nodes()
+
+    def inspect(self) -> list[NodeReport]:
+        """Return the nodes with what is installed there. Raises InputError as `join_cluster` and `Store`."""
+        nodes = self.nodes()
+        if self._store_address is not None:
+            self._open_store()
+        return inspect_nodes(nodes, self.node_class)
 
     def capacity(self) -> int:
         """Return the number of jobs that the cluster has room for at a time, at least 1."""
-        nodes = self.nodes()
-        share = share_of_node(nodes)
-        return max(1, sum(_count_shares(node, share) for node in nodes))
+        self._drop_idle(_WARM_SECONDS)
+        return count_jobs(self.nodes())
 
     def run(self, number: int, job: Job) -> Generator[Progress, None, None]:
         """Run a job in the slot of a number, which runs no other; yields its progress.
 
-        While there is no node for it, progress of no frames is yielded each second. A job whose node is lost
-        goes on elsewhere, from its resume data where it keeps a matte. Raises what the job raises, and
-        WorkerLost where it was killed or its nodes were lost again and again.
+        While it waits, progress of no frames is yielded each second, whose note says for what. A job whose
+        node is lost goes on elsewhere, from its resume data where it keeps a matte. Raises what the job
+        raises, and WorkerLost where it was killed, its nodes were lost again and again, or the cluster was.
         """
-        slot = self._slots.setdefault(number, _Slot())
-        slot.killed, slot.busy = False, True
+        with self._slots_lock:
+            slot = self._slots.setdefault(number, _Slot())
+            slot.killed, slot.busy, slot.latest = False, True, None
         try:
+            yield from self._connect()
             yield from self._run(slot, job)
+        except ConnectionError as error:  # of a ray:// address
+            slot.actor = None
+            raise WorkerLost("runs.lost", how=Message("cluster.lost")) from error
         finally:
+            slot.idle_since = time.monotonic()
             slot.busy = False
 
     def _run(self, slot: _Slot, job: Job) -> Generator[Progress, None, None]:
@@ -136,7 +146,7 @@ class RayDriver:
             try:
                 if pieces:
                     yield from self._compute(slot, helpers, pieces)
-                data = yield from _meanwhile(whole.send)
+                data = yield from meanwhile(whole.send, slot.latest or SHIPPING)
                 data["pieces"] = [parcel.resume_data for parcel in parcels]
                 steps = self._run_anywhere(slot, data)
                 results = yield from (as_rendering(steps) if pieces else steps)
@@ -145,7 +155,8 @@ class RayDriver:
                 for parcel in (whole, *parcels):
                     parcel.keep()
                 raise
-            yield from _meanwhile(lambda: whole.receive(results))
+            told = slot.latest or SHIPPING
+            yield from meanwhile(lambda: whole.receive(results), told)
             for parcel in parcels:
                 parcel.discard()
 
@@ -161,8 +172,9 @@ class RayDriver:
         share = share_of_node(nodes, job.device)
         if share.gpus:
             return 0
-        room = sum(_count_shares(node, share) for node in nodes)
-        return max(0, room - sum(slot.busy for slot in self._slots.values()))
+        with self._slots_lock:
+            busy = sum(slot.busy for slot in self._slots.values())
+        return max(0, count_places(nodes, share) - busy)
 
     def _compute(self, slot: _Slot, helpers: int, pieces: list[Piece]) -> Generator[Progress, None, None]:
         """Compute a job's pieces in its slot and in others."""
@@ -180,7 +192,7 @@ class RayDriver:
 
     def _is_crowded(self, slot: _Slot) -> bool:
         """Return True while a job of another slot waits for room."""
-        return any(other.busy and other.waiting for other in self._slots.values() if other is not slot)
+        return any(other.busy and other.waiting for other in list(self._slots.values()) if other is not slot)
 
     def _run_anywhere(self, slot: _Slot, data: dict[str, Any]) -> Generator[Progress, None, dict[str, Tree]]:
         """Run a job on a node, and on another where that is lost; return its results in the store."""
@@ -198,20 +210,24 @@ class RayDriver:
 
     def kill(self, number: int) -> None:
         """Kill the actor of a slot; `run` then raises WorkerLost."""
-        slot = self._slots.setdefault(number, _Slot())
+        with self._slots_lock:
+            slot = self._slots.setdefault(number, _Slot())
         for each in (slot, *slot.crew):
             each.killed = True
             self._drop(each)
 
     def node_of(self, number: int) -> str:
-        """Return the name of the node that a slot's actor is on; empty while there is none."""
+        """Return the names of the nodes that a slot's actors are on, joined by commas."""
         slot = self._slots.get(number)
-        return slot.node if slot is not None and slot.actor is not None else ""
+        places = [] if slot is None else [slot, *slot.crew]
+        return ", ".join(
+            dict.fromkeys(place.node for place in places if place.actor is not None and place.node)
+        )
 
     def leave(self) -> None:
         """Leave the cluster when the jobs that are being stopped have; one that was started here ends."""
-        until = time.monotonic() + _STOP_SECONDS + 2 * _HEARTBEAT_SECONDS
-        while any(slot.busy for slot in self._slots.values()) and time.monotonic() < until:
+        until = time.monotonic() + _STOP_SECONDS + 2 * HEARTBEAT_SECONDS
+        while any(slot.busy for slot in list(self._slots.values())) and time.monotonic() < until:
             time.sleep(0.05)
         with self._lock:
             if self._joined:
@@ -220,17 +236,16 @@ class RayDriver:
                 self._joined = False
                 ray.shutdown()
 
-    # ------------------------------------------------------------------ one attempt
-
     def _run_once(self, slot: _Slot, data: dict[str, Any]) -> Generator[Progress, None, dict[str, Tree]]:
         yield from self._prepare(slot, data)
         actor = slot.actor
         try:
-            yield from self._wait(slot, lambda: actor.start.remote(data))
+            yield from self._wait(slot, lambda: actor.start.remote(data), STARTING)
             while True:
-                report = yield from self._wait(slot, actor.poll.remote)
+                report = yield from self._wait(slot, actor.poll.remote, slot.latest or STARTING)
                 for progress in report["progress"]:
-                    yield Progress.from_json(progress)
+                    slot.latest = Progress.from_json(progress)
+                    yield slot.latest
                 if report["ended"]:
                     break
         except GeneratorExit:
@@ -246,7 +261,7 @@ class RayDriver:
         yield from self._engage(slot, data["job"]["device"])
         nodes, share = self.nodes(), slot.resources
         need = yield from self._lay_out(slot, data)
-        need = min(need, _most_memory(nodes))  # the node itself refuses what is too large for it
+        need = min(need, most_memory(nodes))  # the node itself refuses what is too large for it
         if need > slot.memory:
             yield from self._create(slot, share, need)
             yield from self._lay_out(slot, data)
@@ -255,12 +270,18 @@ class RayDriver:
         """Give the slot an actor, unless it has one that fits; `device` as in a job."""
         nodes = self.nodes()
         share = share_of_node(nodes, device)
-        if slot.actor is None or slot.resources != share:
-            yield from self._create(slot, share, min(_MEMORY, _most_memory(nodes)))
+        while slot.actor is None or slot.resources != share:
+            with closing(self._create(slot, share, new_actor_memory(nodes))) as waiting:
+                for told in waiting:
+                    yield told
+                    # Nodes that have joined meanwhile may have another share to give.
+                    nodes = self.nodes()
+                    if share != (share := share_of_node(nodes, device)):
+                        break
 
     def _lay_out(self, slot: _Slot, data: dict[str, Any]) -> Generator[Progress, None, int]:
         """Have the actor lay out the job's files; return the memory that it needs, in bytes."""
-        told = yield from self._wait(slot, lambda: slot.actor.prepare.remote(data))
+        told = yield from self._wait(slot, lambda: slot.actor.prepare.remote(data), SHIPPING)
         if told["error"] is not None:
             raise error_from_json(told["error"])
         need: int = told["memory"]
@@ -282,36 +303,38 @@ class RayDriver:
         )(self.node_class)
         slot.actor = actor_class.remote(self._pixels)
         slot.resources, slot.memory, slot.node = share, memory, ""
-        told = yield from self._wait(slot, slot.actor.describe.remote)
+        slot.latest = None
+        told = yield from self._wait(slot, slot.actor.describe.remote, NO_NODE)
         slot.node = told["host"]
-        theirs = told["versions"]
-        for name, ours in find_versions().items():
-            if theirs.get(name) != ours:
-                self._drop(slot)
-                raise InputError(
-                    "cluster.versions", node=told["host"], name=name, theirs=str(theirs.get(name)), ours=ours
-                )
+        error = version_error(slot.node, told["versions"])
+        if error is not None:
+            self._drop(slot)
+            raise error
 
-    def _wait(self, slot: _Slot, call: Callable[[], ray.ObjectRef[Any]]) -> Generator[Progress, None, Any]:
-        """Call an actor and return its answer; yields progress of no frames while it keeps silent."""
+    def _wait(
+        self, slot: _Slot, call: Callable[[], ray.ObjectRef[Any]], told: Progress
+    ) -> Generator[Progress, None, Any]:
+        """Call an actor and return its answer; yields `told` each second until it comes."""
         import ray
         from ray.exceptions import GetTimeoutError, RayActorError, RayError
 
         try:
             if slot.killed or slot.actor is None:
                 raise Gone
-            answer = call()
+            answer, began = call(), time.monotonic()
             while True:
                 try:
-                    return ray.get(answer, timeout=_HEARTBEAT_SECONDS)
+                    return ray.get(answer, timeout=HEARTBEAT_SECONDS)
                 except GetTimeoutError:
-                    if slot.killed:
+                    waited = time.monotonic() - began
+                    if slot.killed or (slot.latest is not None and waited > _SILENT_SECONDS):
                         raise Gone from None
-                    yield Progress("render", 0, 0, 0.0, None)
+                    if not slot.node and waited > _CROWDED_SECONDS:
+                        self._drop_idle()
+                    yield told
         except RayActorError as error:
             if error.actor_init_failed:
-                reason = str(error).strip().splitlines()[-1][:300]
-                raise InputError("cluster.node_unusable", reason=reason) from error
+                raise unusable_error(error) from error
             raise Gone from error
         except RayError as error:
             reason = str(error).strip().splitlines()[0][:300]
@@ -339,6 +362,13 @@ class RayDriver:
             with suppress(Exception):  # it is gone already, or the cluster is
                 ray.kill(actor, no_restart=True)
 
+    def _drop_idle(self, seconds: float = 0.0) -> None:
+        """Kill the actors that have had no job for so long."""
+        with self._slots_lock:
+            for slot in self._slots.values():
+                if not slot.busy and time.monotonic() - slot.idle_since >= seconds:
+                    self._drop(slot)
+
     def _open_store(self) -> Store:
         with self._lock:
             if self._store is None:
@@ -346,47 +376,24 @@ class RayDriver:
                 self._store = Store(self._store_address)
             return self._store
 
-    def _join(self) -> Any:
+    def _connect(self) -> Generator[Progress, None, None]:
+        """Join the cluster, unless it is joined; wait for it where this is wanted."""
+        while True:
+            try:
+                yield from meanwhile(self._join, NO_CLUSTER)
+                return
+            except InputError as error:
+                if not self._waits or error.message.key not in AWAY:
+                    raise
+            yield NO_CLUSTER
+            time.sleep(HEARTBEAT_SECONDS)
+
+    def _join(self) -> None:
         with self._lock:
+            if self._joined:
+                import ray
+
+                self._joined = ray.is_initialized()  # a connection to ray:// may be lost
             if not self._joined:
                 self._joining.submit(join_cluster, self._address).result()
                 self._joined = True
-        import ray
-
-        return ray
-
-
-def _meanwhile(call: Callable[[], Returned]) -> Generator[Progress, None, Returned]:
-    """Call in another thread and return its value; yields progress of no frames meanwhile."""
-    with ThreadPoolExecutor(1, "store") as pool:
-        answer = pool.submit(call)
-        while True:
-            try:
-                return answer.result(_HEARTBEAT_SECONDS)
-            except TimeoutError:
-                if answer.done():  # the call's own
-                    raise
-                yield Progress("render", 0, 0, 0.0, None)
-
-
-def share_of_node(nodes: list[Node], device: str = "auto") -> Resources:
-    """Return what a job takes of a node: a graphics card with its part of the processors, or the processors.
-
-    Of nodes that differ the smallest decides. While there are none, as where they are started on demand, one
-    card and one processor are asked for.
-    """
-    cards = [node for node in nodes if node.gpus >= 1]
-    plain = [node for node in nodes if node.cpus >= 1]
-    if device != "cpu" and (cards or not plain):
-        return Resources(max(1, min((node.cpus // node.gpus for node in cards), default=1)), 1)
-    return Resources(min((node.cpus // 1 for node in plain), default=1), 0)
-
-
-def _count_shares(node: Node, share: Resources) -> int:
-    by_cpus = int(node.cpus // share.cpus)
-    return min(by_cpus, int(node.gpus // share.gpus)) if share.gpus else by_cpus
-
-
-def _most_memory(nodes: list[Node]) -> int:
-    """Return the memory of the largest node, in bytes; more can never be had."""
-    return int(max((node.memory for node in nodes), default=0)) or _MEMORY

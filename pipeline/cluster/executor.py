@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 
 from pipeline.cluster.driver import RayDriver
 from pipeline.cluster.paths import absolute_paths
-from pipeline.errors import RecorteError
+from pipeline.errors import RecorteError, WorkerLost
 from pipeline.job import Job, Progress
 from pipeline.jobs.worker import Worker
+from pipeline.languages.messages import Message
+
+_ASK_SECONDS = 1.0
+"""Time between two questions on which node a job is."""
 
 
 class RayExecutor:
@@ -19,15 +24,36 @@ class RayExecutor:
     def __init__(self, driver: Worker, number: int) -> None:
         """`number` is that of this executor among those of the driver."""
         self._driver, self._number = driver, number
+        self._node = ""
 
     @property
     def name(self) -> str:
         """Name of this place in the cluster, such as `ray:0`."""
         return f"ray:{self._number}"
 
+    @property
+    def node(self) -> str:
+        """Names of the nodes that run the job, joined by commas; empty: none does."""
+        return self._node
+
     def run(self, job: Job) -> Generator[Progress, None, None]:
         """Run a job; closing the generator stops it between two frames. Errors as of `RayDriver.run`."""
-        return self._driver.stream(RayDriver.run, self._number, absolute_paths(job))
+        driver: int | None = None
+        asked = -_ASK_SECONDS
+        try:
+            with closing(self._driver.stream(RayDriver.run, self._number, absolute_paths(job))) as steps:
+                for step in steps:
+                    driver = self._driver.pid
+                    if time.monotonic() - asked >= _ASK_SECONDS:
+                        asked = time.monotonic()
+                        self._node = self._driver.call(RayDriver.node_of, self._number)
+                    yield step
+        except WorkerLost as error:
+            if driver is not None and self._driver.pid != driver:
+                raise WorkerLost("runs.lost", how=Message("cluster.lost")) from error
+            raise
+        finally:
+            self._node = ""
 
     def kill(self) -> None:
         """Kill the job's process; `run` then raises WorkerLost."""
@@ -41,13 +67,14 @@ def open_driver(
     store: str | None = None,
     pixels: int | None = None,
     *,
+    waits: bool = False,
     factory: Callable[..., RayDriver] = RayDriver,
 ) -> Iterator[Worker]:
     """Host a driver of the cluster at an address in a worker process, and leave the cluster at the end.
 
-    Without a `store` the nodes have the job's files under the same paths.
+    Without a `store` the nodes have the job's files under the same paths. `waits` as for `RayDriver`.
     """
-    with Worker(partial(factory, address, store, pixels)) as driver:
+    with Worker(partial(factory, address, store, pixels, waits)) as driver:
         try:
             yield driver
         finally:
@@ -60,5 +87,5 @@ def run_on_cluster(job: Job, address: str, store: str | None = None) -> Generato
     """Run one job on the cluster at an address, as `pipeline.process.process` does here."""
     with open_driver(address, store) as driver, closing(RayExecutor(driver, 0).run(job)) as steps:
         for step in steps:
-            if step.total:  # others tell that there is no node yet
+            if step.total:  # others tell that it waits
                 yield step

@@ -260,3 +260,4 @@ def remove_run(store: Store, run: str) -> None:
     """Remove the resume data of a run, notes first."""
     for key in sorted(store.list(run), key=lambda key: not key.endswith(".json")):
         store.remove(key)
+    store.remove_parts(run)

@@ -153,6 +153,17 @@ class Store:
 
         self._try(delete)
 
+    def remove_parts(self, prefix: str) -> None:
+        """Remove what is left below a prefix of uploads that were cut off, while nobody uploads there."""
+
+        def delete() -> None:
+            self._check_there()
+            for path in self._files.find(self._path(prefix)):
+                if str(path).endswith(".part"):
+                    self._files.rm_file(path)
+
+        self._try(delete)
+
     def _path(self, key: str) -> str:
         return f"{self._root.rstrip('/')}/{key}"
 

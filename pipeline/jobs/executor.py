@@ -13,7 +13,11 @@ class Executor(Protocol):
 
     @property
     def name(self) -> str:
-        """Name of its device or machine, for administrators."""
+        """Name of its device or of its place in a cluster, for administrators."""
+
+    @property
+    def node(self) -> str | None:
+        """Names of the machines of a cluster that run its job, joined by ", "; None: it is in no cluster."""
 
     def run(self, job: Job) -> Generator[Progress, None, None]:
         """Run a job, as `pipeline.process.process`; closing the generator stops it between two frames.

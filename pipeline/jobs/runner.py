@@ -70,10 +70,13 @@ class _Entry:
 
 
 class ExecutorState(NamedTuple):
-    """An executor's name, and the key of the job that it runs; None: it has none."""
+    """State of an executor."""
 
     name: str
     key: str | None
+    """Of the job that it runs; None: it has none."""
+    node: str | None = None
+    """As `Executor.node`."""
 
 
 class Runner:
@@ -91,7 +94,7 @@ class Runner:
         self, sink: Sink, executors: Sequence[Executor], *, stall_seconds: float = STALL_SECONDS
     ) -> None:
         self._sink = sink
-        self._executors = tuple(executors)
+        self._executors: tuple[Executor, ...] = ()
         self._stall_seconds = stall_seconds
         self._changed = threading.Condition()
         self._waiting: list[_Entry] = []
@@ -100,13 +103,22 @@ class Runner:
         """Number of each user's latest turn, counted over all users."""
         self._closing = False
         self._sink_lock = threading.Lock()
-        self._threads = [
-            threading.Thread(target=self._work, args=(executor,), name="runner", daemon=True)
-            for executor in executors
-        ]
-        self._threads.append(threading.Thread(target=self._watch, name="runner", daemon=True))
-        for thread in self._threads:
-            thread.start()
+        self._threads: dict[int, threading.Thread] = {}
+        """The thread of each executor that has one, by the executor's `id`."""
+        self.use(executors)
+        self._watcher = threading.Thread(target=self._watch, name="runner", daemon=True)
+        self._watcher.start()
+
+    def use(self, executors: Sequence[Executor]) -> None:
+        """Give jobs to these executors from now on; another one that runs a job ends it first."""
+        with self._changed:
+            self._executors = tuple(executors)
+            for executor in executors:
+                if not self._closing and id(executor) not in self._threads:
+                    thread = threading.Thread(target=self._work, args=(executor,), name="runner", daemon=True)
+                    self._threads[id(executor)] = thread
+                    thread.start()
+            self._changed.notify_all()
 
     def submit(self, key: str, job: Job, user: str = "", seconds: float | None = None) -> None:
         """Queue a job for a user; `seconds` is its expected duration.
@@ -145,6 +157,8 @@ class Runner:
             # Seconds until each executor is free; the queue's jobs go to the one that is first.
             free = [0.0] * (len(self._executors) - len(self._running))
             free += [inf if (left := _remaining(entry)) is None else left for entry in self._running]
+            # Those that take no other job are not counted, as if they were the first to end.
+            free = heapq.nlargest(len(self._executors), free)
             heapq.heapify(free)
             for entry in self._order():
                 if entry.key == key:
@@ -173,11 +187,13 @@ class Runner:
         """Return the executors' states, in their order."""
         with self._changed:
             keys = {id(entry.executor): entry.key for entry in self._running}
-        return [ExecutorState(executor.name, keys.get(id(executor))) for executor in self._executors]
+            leaving = [entry.executor for entry in self._running if entry.executor not in self._executors]
+            executors = [*self._executors, *filter(None, leaving)]
+        return [ExecutorState(one.name, keys.get(id(one)), one.node) for one in executors]
 
     def is_alive(self) -> bool:
         """Return True while the runner's threads work, so that queued jobs will be run."""
-        return any(thread.is_alive() for thread in self._threads)
+        return self._watcher.is_alive() or any(thread.is_alive() for thread in list(self._threads.values()))
 
     def close(self) -> None:
         """Stop the running jobs and wait for the threads to end."""
@@ -186,7 +202,8 @@ class Runner:
             for entry in self._running:
                 entry.stopping = entry.stopping or time.monotonic()
             self._changed.notify_all()
-        for thread in self._threads:
+            threads = [*self._threads.values(), self._watcher]
+        for thread in threads:
             thread.join()
 
     # ------------------------------------------------------------------ the queue
@@ -207,9 +224,9 @@ class Runner:
         return order
 
     def _next(self, executor: Executor) -> _Entry | None:
-        """Wait for the next job and take it out of the queue; None where the runner is closing."""
+        """Wait for the next job and take it out of the queue; None where the executor takes no other."""
         with self._changed:
-            while not self._closing:
+            while not self._closing and executor in self._executors:
                 entry = next((entry for entry in self._order() if not entry.cancelled), None)
                 if entry is not None:
                     self._waiting.remove(entry)
@@ -222,6 +239,7 @@ class Runner:
                 if not self._waiting:
                     self._turns.clear()  # no job is waiting
                 self._changed.wait()
+            del self._threads[id(executor)]
         return None
 
     # ------------------------------------------------------------------ the threads

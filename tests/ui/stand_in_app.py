@@ -1,5 +1,7 @@
 """`python -m tests.ui.stand_in_app`: the server, with stand-ins among its models.
 
+So have the nodes of a Ray cluster that RECORTE_RAY names.
+
 SEGMENT_SECONDS in its environment is as for `tests.pipeline.stand_in`; RMBG_PUBLISHED, "BYTES SHA256", says
 what RMBG's file of weights is, for a hub that is played. A tiny network for words in the folder of weights is
 the default one.
@@ -12,9 +14,11 @@ from pathlib import Path
 
 import app
 from pipeline import models
+from pipeline.cluster.driver import RayDriver
 from pipeline.propagation import spool
 from pipeline.weights.spec import Weights
 from tests.pipeline import stand_in
+from tests.pipeline.cluster.stand_in_nodes import StandInNode
 from tests.pipeline.generation import tiny
 
 
@@ -36,4 +40,5 @@ if __name__ == "__main__":
 elif __name__ == "__mp_main__":  # a process that the server has started, which has the same models
     publish()
     stand_in.register()
+    RayDriver.node_class = StandInNode
     spool.CHUNK_SECONDS = float(os.environ.get("SEGMENT_SECONDS", spool.CHUNK_SECONDS))

@@ -51,12 +51,15 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         RECORTE_UPLOAD_MB="7",
         RECORTE_STALL_MINUTES="3",
         RECORTE_DEVICES="cuda:1, cpu,cuda:1",
+        RECORTE_RAY="auto",
+        RECORTE_STORE="s3://bucket/work",
         DATABASE_URL="postgresql://a@b/c",
     )
     assert read.home == tmp_path.parent / "there"
     assert (read.host, read.port, read.upload_bytes) == ("0.0.0.0", 0, 7 * 2**20)
     assert read.stall_seconds == 180
     assert read.devices == ("cuda:1", "cpu") and settings().devices == ()
+    assert (read.ray, read.store) == ("auto", "s3://bucket/work") and settings().ray is None
     assert read.database_url == "postgresql://a@b/c"
     assert settings(RECORTE_HOME="~/x").home == Path.home() / "x"
     assert settings(RECORTE_PORT="", DATABASE_URL="").port == 7860
@@ -114,6 +117,15 @@ def test_an_unreachable_database_ends_the_program_with_a_sentence(tmp_path: Path
     url = "postgresql://user:geheim@127.0.0.1:1/nothing"
     said = refused(python("app.py", RECORTE_HOME=str(tmp_path), RECORTE_PORT="0", DATABASE_URL=url))
     assert "DATABASE_URL" in said and "geheim" not in said
+
+
+def test_a_cluster_that_cannot_be_joined_ends_the_program_with_a_sentence(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    done = python("app.py", RECORTE_HOME=str(tmp_path), RECORTE_PORT="0", RECORTE_RAY="127.0.0.1:1")
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.splitlines()[-1].startswith("No Ray cluster answers at 127.0.0.1:1.")
+    said = refused(python("app.py", RECORTE_HOME=str(tmp_path), RECORTE_STORE="s3://bucket"))
+    assert said.startswith("RECORTE_STORE is 's3://bucket', which only RECORTE_RAY makes use of")
 
 
 @pytest.mark.parametrize("command", [[], ["user", "list"], ["user", "add", "Ana"]])

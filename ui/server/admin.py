@@ -118,11 +118,16 @@ def _run_row(run: Run, say: _Say, language: str) -> list[str]:
         html_pages.escape(run.device) or "–",
         say("frames", done=run.done, total=run.total, rate=text.format_number(run.rate, language))
         if far
-        else "–",
+        else _waiting(run, language),
         say("minutes", minutes=minutes),
         f'<form method="post" action="/admin/cancel/{html_pages.escape(run.session)}">'
         f'<button class="small">{say("cancel")}</button></form>',
     ]
+
+
+def _waiting(run: Run, language: str) -> str:
+    """Return what a run waits for that has begun, as HTML."""
+    return html_pages.escape(run.waits_for.render(language)) if run.waits_for is not None else "–"
 
 
 def _account_row(account: Account, say: _Say, language: str) -> list[str]:

@@ -15,7 +15,10 @@ import psutil
 from db.engine import Database
 from db.errors import DatabaseError
 from pipeline import devices, formats, models
-from pipeline.errors import RecorteError
+from pipeline.cluster.driver import RayDriver
+from pipeline.cluster.executor import open_driver
+from pipeline.cluster.inspection import NodeReport
+from pipeline.errors import InputError, RecorteError
 from pipeline.languages.messages import Message, render_for_command_line
 from pipeline.video.hardware import has_encoders, has_hardware_encoder, list_decoders
 
@@ -42,9 +45,19 @@ class Finding:
 
 
 def examine(
-    home: Path, database_url: str | None, host: str, port: int, *, running: bool
+    home: Path,
+    database_url: str | None,
+    host: str,
+    port: int,
+    *,
+    running: bool,
+    ray: str | None = None,
+    store: str | None = None,
 ) -> Iterator[Finding]:
-    """Yield the findings. `running`: a server holds the folder, so that its port is rightly in use."""
+    """Yield the findings. `running`: a server holds the folder, so that its port is rightly in use.
+
+    `ray` and `store` are the addresses of a cluster and its store; None: there is none.
+    """
     yield from _folder(home)
     yield _database(home, database_url)
     yield _port(host, port, running=running)
@@ -52,6 +65,8 @@ def examine(
     yield from _device()
     yield from _models()
     yield _encoders()
+    if ray is not None:
+        yield from _cluster(ray, store)
 
 
 def _folder(home: Path) -> Iterator[Finding]:
@@ -175,3 +190,33 @@ def _encoders() -> Finding:
     if fast:
         return Finding(Message("doctor.formats_fast", {"count": len(every), "formats": ", ".join(fast)}))
     return Finding(Message("doctor.formats", {"count": len(every)}))
+
+
+def _cluster(address: str, store: str | None) -> Iterator[Finding]:
+    try:
+        with open_driver(address, store) as driver:
+            reports = driver.call(RayDriver.inspect)
+            room = driver.call(RayDriver.capacity)
+    except RecorteError as error:
+        yield Finding(error.message, ok=False, stops=True)
+        return
+    yield Finding(Message("doctor.cluster", {"address": address, "nodes": len(reports), "room": room}))
+    if store is not None:
+        yield Finding(Message("doctor.store", {"address": store}))
+    for report in reports:
+        yield _node(report)
+
+
+def _node(report: NodeReport) -> Finding:
+    node = report.node
+    if report.error is not None:
+        return Finding(report.error.message, ok=False, stops=isinstance(report.error, InputError))
+    if not node.runs_jobs:
+        return Finding(Message("doctor.node_without_jobs", {"node": node.name}))
+    versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
+    fields: dict[str, str | int | float | Message]
+    fields = {"node": node.name, "cpus": int(node.cpus), "memory": int(node.memory), "versions": versions}
+    if node.gpus:
+        cards = " ".join(filter(None, (f"{node.gpus:g} ×", node.card or "GPU")))
+        return Finding(Message("doctor.node_with_cards", fields | {"cards": cards}))
+    return Finding(Message("doctor.node", fields))

@@ -9,6 +9,7 @@ import logging
 import shutil
 import threading
 import time
+from collections import Counter as Counts
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -101,20 +102,32 @@ class Metrics:
 
 
 class _ExecutorCollector(Collector):
-    """Collector of a gauge for each device or machine: 1 while it runs something, else 0."""
+    """Collector of a gauge for each device or place in a cluster, and of the cluster's jobs by node."""
 
     def __init__(self, executors: Callable[[], Sequence[ExecutorState]]) -> None:
         self._executors = executors
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
+        states = self._executors()
         busy = GaugeMetricFamily(
             "recorte_executor_busy",
             "1 while a device or machine runs something, else 0.",
             labels=("executor",),
         )
-        for state in self._executors():
+        for state in states:
             busy.add_metric((state.name,), float(state.key is not None))
         yield busy
+        jobs = GaugeMetricFamily(
+            "recorte_cluster_jobs",
+            "Jobs that were given to the cluster, on each node that works on one, or waiting for a node.",
+            labels=("state", "node"),
+        )
+        given = [state.node for state in states if state.key is not None and state.node is not None]
+        nodes = Counts(node for names in given for node in names.split(", "))
+        for node, count in nodes.items():
+            jobs.add_metric(("running" if node else "waiting", node), float(count))
+        if any(state.node is not None for state in states):
+            yield jobs
 
 
 class ErrorCounter(logging.Handler):

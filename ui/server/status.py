@@ -12,6 +12,7 @@ from db import repository, users
 from db.engine import Database
 from db.models import SessionRow
 from pipeline.jobs.runner import ExecutorState
+from pipeline.languages.messages import Message
 from ui.sessions.service import SessionService
 
 
@@ -33,7 +34,9 @@ class Run:
     rate: float = 0.0
     """Frames per second."""
     device: str = ""
-    """Name of the executor that runs it; empty: none yet."""
+    """Name of the node or else of the executor that runs it; empty: none yet."""
+    waits_for: Message | None = None
+    """What it waits for before its first frame; None: nothing."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ class ServerStatus:
     def runs(self) -> Sequence[Run]:
         with self._database.begin() as tx:
             active = repository.list_active(tx)
-        devices = {state.key: state.name for state in self._runner.executors()}
+        devices = {state.key: state.node or state.name for state in self._runner.executors()}
         runs = [
             self._run(owned.row, owned.owner or "", devices.get(str(owned.row.id), "")) for owned in active
         ]
@@ -126,6 +129,7 @@ class ServerStatus:
             total=0 if progress is None else progress.total,
             rate=0.0 if progress is None else progress.rate,
             device=device,
+            waits_for=None if progress is None else progress.waits_for,
         )
 
     def accounts(self) -> Sequence[Account]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.cluster.driver import Node, share_of_node
+from pipeline.cluster.capacity import Node, share_of_node
 
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 

@@ -15,7 +15,8 @@ from typing import Any
 import psutil
 import pytest
 
-from pipeline.cluster.driver import Node, RayDriver, Resources, share_of_node
+from pipeline.cluster.capacity import Node, Resources, share_of_node
+from pipeline.cluster.driver import RayDriver
 from pipeline.cluster.executor import RayExecutor, open_driver
 from pipeline.cluster.paths import absolute_paths
 from pipeline.compositing.background import Picture

@@ -227,6 +227,8 @@ def test_a_failing_model_fails_only_its_own_job(runner: Runner, sink: Sink, quic
 class Played:
     """Runs jobs as it is told, in place of `process`; what is killed is told so at once."""
 
+    node = None
+
     def __init__(self, name: str = "played", order: list[str] | None = None) -> None:
         """`order` gets the names of the jobs, as they begin."""
         self.name = name
@@ -378,6 +380,29 @@ def test_whichever_executor_is_free_takes_the_next_job(
         card.gate.release()
     until(lambda: wide.is_idle())
     assert sorted(sink.ends()) == [("finished", name) for name in ("a1", "a2", "a3", "b1")]
+
+
+def test_an_executor_that_is_not_used_any_more_ends_its_job_and_takes_no_other(
+    wide: Runner, sink: Sink, cards: list[Played], named: Callable[..., Job]
+) -> None:
+    first, second = cards
+    wide.use([first])
+    for name in ("a1", "a2"):
+        wide.submit(name, named(name), seconds=5.0)
+    until(lambda: first.order == ["a1"])
+    wide.use([first, second])
+    until(lambda: len(first.order) == 2)
+    wide.use([second])
+    states = {state.name: state.key for state in wide.executors()}
+    assert states == {"cuda:0": "a1", "cuda:1": "a2"}
+    wide.submit("a3", named("a3"))
+    first.gate.release(3)
+    until(lambda: ("finished", "a1") in sink.ends())
+    assert wide.position("a3") == 1 and [state.name for state in wide.executors()] == ["cuda:1"]
+    wide.use([first, second])  # it is used again
+    until(lambda: ("finished", "a3") in sink.ends())
+    second.gate.release(3)
+    until(wide.is_idle)
 
 
 def test_a_kill_ends_the_job_of_one_executor_only(

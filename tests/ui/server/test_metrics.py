@@ -24,6 +24,7 @@ from db.models import State
 from pipeline.job import Progress
 from pipeline.jobs.events import MatteChecked, RunFinished
 from pipeline.jobs.runner import ExecutorState
+from pipeline.languages.messages import Message
 from tests.waiting import DEADLINE, until
 from ui.server import admin, health, metrics
 from ui.server.metrics import ErrorCounter, MeteredSink, Metrics
@@ -213,6 +214,26 @@ def test_responses_are_counted_by_status_class(server: Server) -> None:
 def test_executors_are_told_apart(server: Server) -> None:
     assert server.figure('recorte_executor_busy{executor="cuda:0"}') == 1
     assert server.figure('recorte_executor_busy{executor="cuda:1"}') == 0
+
+
+def test_jobs_of_a_cluster_are_counted_by_state_and_node(server: Server) -> None:
+    assert "recorte_cluster_jobs" not in server.client().get("/metrics").text
+    nodes = ("gpu-1", "gpu-2", "gpu-1", "", "")
+    server.executors = [ExecutorState(f"ray:{n}", str(n), node) for n, node in enumerate(nodes)]
+    server.executors.append(ExecutorState("ray:5", None, ""))
+    assert server.figure('recorte_cluster_jobs{node="gpu-1",state="running"}') == 2
+    assert server.figure('recorte_cluster_jobs{node="gpu-2",state="running"}') == 1
+    assert server.figure('recorte_cluster_jobs{node="",state="waiting"}') == 2
+    assert server.figure('recorte_executor_busy{executor="ray:5"}') == 0
+
+
+def test_administrators_see_what_a_run_waits_for(server: Server) -> None:
+    server.who.visitor = ADMIN
+    since = datetime.now(UTC)
+    waits_for = Message("cluster.waiting_node")
+    server.status.under_way = [Run(SESSION, "", "running", "recorte", since, 0, waits_for=waits_for)]
+    assert "Waiting for a free node of the Ray cluster." in server.client().get("/admin").text
+    assert "freien Knoten" in server.client(language="de").get("/admin").text
 
 
 def test_the_rate_is_that_of_all_runs(server: Server) -> None:

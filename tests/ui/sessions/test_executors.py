@@ -101,6 +101,7 @@ class Elsewhere:
     """Runs nothing, for as long as it is asked to."""
 
     name = "cuda:1"
+    node = None
 
     def run(self, job: Job) -> Generator[Progress, None, None]:
         for done in range(3):

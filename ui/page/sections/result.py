@@ -342,8 +342,10 @@ def _run_status(session: Session, service: SessionService, language: str) -> str
 
 def _progress_status(session: Session, service: SessionService, language: str) -> str:
     progress = service.progress(session.id)
-    if progress is None:
-        return markup.status(text.translate(language, "starting"))
+    if progress is None or not progress.total:
+        waits_for = None if progress is None else progress.waits_for
+        starting = text.translate(language, "starting")
+        return markup.status(starting if waits_for is None else waits_for.render(language))
     parts = [
         text.translate(language, progress.stage, done=progress.done, total=progress.total),
         text.translate(language, "rate", rate=text.format_number(progress.rate, language)),

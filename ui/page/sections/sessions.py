@@ -150,7 +150,7 @@ def card(session: Session | Unreadable, language: str) -> dict[str, Any]:
         "starred": row.starred,
         "when": row.changed_at.isoformat(),
         "state": row.state.value,
-        "progress": progress and _progress(progress, language),
+        "progress": _progress(progress, language) if progress is not None and progress.total else None,
         "error": error,
         "took": text.format_duration(row.results[0].seconds, language) if row.results else None,
         "results": [

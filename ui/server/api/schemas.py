@@ -330,7 +330,7 @@ class Progress(Schema):
     """"matte": the model runs, and finished frames are rendered alongside; "render": only rendering."""
     done: int
     total: int
-    """Frames."""
+    """Frames; 0: the run waits, such as for a node of a Ray cluster."""
     rate: float
     """Frames per second."""
     left: float | None

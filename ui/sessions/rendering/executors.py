@@ -19,6 +19,8 @@ from ui.sessions.rendering.protocol import Inference, InferenceClient
 class PictureWorkerExecutor:
     """Executor of the worker that renders pictures: a run and the cut ahead of it share its model."""
 
+    node = None
+
     def __init__(self, name: str, worker: Worker) -> None:
         self.name = name
         self._worker = worker
@@ -41,6 +43,10 @@ class SeparateExecutor:
     def name(self) -> str:
         return self._executor.name
 
+    @property
+    def node(self) -> str | None:
+        return self._executor.node
+
     def run(self, job: Job) -> Generator[Progress, None, None]:
         if job.matte is None:
             yield from self._executor.run(job)
@@ -60,6 +66,8 @@ class SeparateExecutor:
 
 class DeviceExecutor:
     """Executor of one device, in a worker process of its own that starts with the first job."""
+
+    node = None
 
     def __init__(self, device: str, limits: Limits, idle_timeout: float) -> None:
         self.name = device
