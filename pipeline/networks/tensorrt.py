@@ -60,7 +60,7 @@ class Engine(nn.Module):
 
 def is_asked(device: torch.device) -> bool:
     """Return True if networks on this device are to be replaced by engines."""
-    return os.environ.get(SETTING) == "1" and device.type in _DEVICES
+    return os.environ.get("RECORTE_TENSORRT") == "1" and device.type in _DEVICES
 
 
 def find_version() -> str | None:
