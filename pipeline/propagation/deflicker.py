@@ -18,6 +18,7 @@ from pipeline.arrays import DeviceImage, Floats, Image, Matte, as_floats
 from pipeline.imaging import guided_filter, optical_flow
 from pipeline.propagation.predictions import FramePrediction
 from pipeline.stream_state import State
+from pipeline.video.reading.frames import Frame
 
 _SIDE = 480
 """Long side in pixels of the frames that flow is computed on."""
@@ -44,8 +45,9 @@ def deflicker(pairs: Iterator[FramePrediction], state: State | None = None) -> I
     if state is not None:
         before = state["small"], state["matte"]
     for frame, prediction in pairs:
-        small = shrink(frame.image)
-        matte = prediction.matte if before is None else blend(small, prediction.matte, *before, frame.tensor)
+        small, matte = shrink(frame.image), prediction.matte
+        if before is not None:
+            frame, matte = _blend_within_memory(frame, small, matte, *before)
         before = small, matte
         behind = prediction.state and partial(_state, small, matte, prediction.state)
         yield frame, prediction._replace(matte=matte, state=behind)
@@ -58,6 +60,25 @@ def shrink(image: Image) -> Image:
 
 def _state(small: Image, matte: Matte, model_state: Callable[[], State]) -> State:
     return {"small": small, "matte": matte, "found": model_state()}
+
+
+def _blend_within_memory(
+    frame: Frame, small: Image, matte: Matte, small_before: Image, before: Matte
+) -> tuple[Frame, Matte]:
+    """Return a frame and its matte, blended as by `blend`.
+
+    Where the memory of the frame's device is too small, both are the host's from here on.
+    """
+    if frame.tensor is None:
+        return frame, blend(small, matte, small_before, before)
+    import torch
+
+    try:
+        return frame, blend(small, matte, small_before, before, frame.tensor)
+    except torch.OutOfMemoryError:
+        pass  # The error references the tensors: clear after it is freed.
+    torch.cuda.empty_cache()
+    return frame.on_host(), blend(small, matte, small_before, before)
 
 
 def blend(

@@ -48,6 +48,10 @@ class Frame:
         """The picture on the device that the stages behind compute on; None: they compute on the host."""
         return None
 
+    def on_host(self) -> Frame:
+        """Return the frame without its device, for stages that compute on the host."""
+        return Frame(self.pts, self.image, self.image16, self.alpha)
+
     def crop(self, rows: slice, columns: slice) -> Frame:
         """Return a part of the frame."""
         return Frame(

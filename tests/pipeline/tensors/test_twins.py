@@ -12,9 +12,12 @@ from pipeline.arrays import Floats, Image, Matte, Pixels, as_floats
 from pipeline.compositing import backdrop, composite, despill, device_foreground, edges, foreground, light
 from pipeline.imaging import device_guided_filter as device_filter
 from pipeline.imaging import guided_filter, optical_flow
+from pipeline.models import Prediction
 from pipeline.propagation import deflicker
-from pipeline.tensors import compositing, transfer
+from pipeline.propagation.predictions import FramePrediction
+from pipeline.tensors import compositing, transfer, warping
 from pipeline.tensors import edges as device_edges
+from pipeline.video.reading.frames import DeviceFrame, Frame
 
 HEIGHT, WIDTH = 180, 322
 CPU = torch.device("cpu")
@@ -143,6 +146,30 @@ def test_blending_along_the_motion() -> None:
     assert (host != matte).any()
     device = deflicker.blend(second, matte, first, before, put(second))
     assert np.abs(host.astype(int) - device).max() <= 1
+
+
+def test_a_frame_whose_device_is_full_goes_on_on_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, mattes = [picture(11)] * 3, [soft_matte(n) for n in range(3)]
+    blend, calls = warping.blend, 0
+
+    def fill(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise torch.OutOfMemoryError("full")
+        return blend(*arguments)
+
+    def run(frames: list[Frame]) -> list[FramePrediction]:
+        return list(deflicker.deflicker(zip(frames, map(Prediction, mattes), strict=True)))
+
+    host = run([Frame(n, image) for n, image in enumerate(images)])
+    monkeypatch.setattr(warping, "blend", fill)
+    device = run([DeviceFrame(n, put(image)) for n, image in enumerate(images)])
+    assert calls == 2
+    assert [frame.tensor is None for frame, _ in device] == [False, True, False]
+    assert np.array_equal(device[1][0].image, images[1])
+    assert np.array_equal(device[1][1].matte, host[1][1].matte)
+    assert np.abs(device[2][1].matte.astype(int) - host[2][1].matte).max() <= 1
 
 
 def test_a_matte_that_stands_still_stays_as_it_is() -> None:
