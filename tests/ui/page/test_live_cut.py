@@ -321,18 +321,18 @@ def test_after_many_marks_the_newest_picture_is_shown(opened: Opened, fake: Fake
 
 
 def test_a_picture_of_later_marks_is_not_kept_as_one_of_these(opened: Opened, fake: Fake) -> None:
+    url = "/media/one/frames/5?view=mask&rev=r0"
     fake.revision = "later"
     page = opened(automatic=True)
+    for asked in (1, 2):
+        move_to(page, 5)
+        until(lambda: fake.asked.count(url) == asked)  # noqa: B023 - called before the loop goes on
+        expect(picture(page)).to_have_attribute("aria-busy", "false")
+        fake.revision = None
+        move_to(page, 0)
+        expect(picture(page)).to_have_attribute("aria-busy", "false")
     move_to(page, 5)
     expect(picture(page)).to_have_attribute("aria-busy", "false")
-    fake.revision = None
     move_to(page, 0)
     expect(picture(page)).to_have_attribute("aria-busy", "false")
-    asked = fake.asked.count("/media/one/frames/5?view=mask&rev=r0")
-    move_to(page, 5)
-    until(lambda: fake.asked.count("/media/one/frames/5?view=mask&rev=r0") == asked + 1)
-    move_to(page, 0)
-    expect(picture(page)).to_have_attribute("aria-busy", "false")
-    move_to(page, 5)
-    expect(picture(page)).to_have_attribute("aria-busy", "false")
-    assert fake.asked.count("/media/one/frames/5?view=mask&rev=r0") == asked + 1, "this one was kept"
+    assert fake.asked.count(url) == 2, "this one was kept"
