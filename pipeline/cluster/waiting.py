@@ -15,14 +15,14 @@ HEARTBEAT_SECONDS = 1.0
 Returned = TypeVar("Returned")
 
 
-def _waiting(*reason: str) -> Progress:
-    return Progress("render", 0, 0, 0.0, None, notes=tuple(map(Message, reason)))
+def _waiting(*notes: Message) -> Progress:
+    return Progress("render", 0, 0, 0.0, None, notes=notes)
 
 
 STARTING = _waiting()
-NO_NODE = _waiting("cluster.waiting_node")
-NO_CLUSTER = _waiting("cluster.waiting_cluster")
-SHIPPING = _waiting("cluster.shipping")
+NO_NODE = _waiting(Message("cluster.waiting_node"))
+NO_CLUSTER = _waiting(Message("cluster.waiting_cluster"))
+SHIPPING = _waiting(Message("cluster.shipping"))
 
 
 def meanwhile(call: Callable[[], Returned], told: Progress) -> Generator[Progress, None, Returned]:

@@ -214,9 +214,15 @@ def _node(report: NodeReport) -> Finding:
     if not node.runs_jobs:
         return Finding(Message("doctor.node_without_jobs", {"node": node.name}))
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
-    fields: dict[str, str | int | float | Message]
-    fields = {"node": node.name, "cpus": int(node.cpus), "memory": int(node.memory), "versions": versions}
-    if node.gpus:
-        cards = " ".join(filter(None, (f"{node.gpus:g} ×", node.card or "GPU")))
-        return Finding(Message("doctor.node_with_cards", fields | {"cards": cards}))
-    return Finding(Message("doctor.node", fields))
+    name, cpus, memory = node.name, int(node.cpus), int(node.memory)
+    if not node.gpus:
+        return Finding(
+            Message("doctor.node", {"node": name, "cpus": cpus, "memory": memory, "versions": versions})
+        )
+    cards = " ".join(filter(None, (f"{node.gpus:g} ×", node.card or "GPU")))
+    return Finding(
+        Message(
+            "doctor.node_with_cards",
+            {"node": name, "cpus": cpus, "memory": memory, "versions": versions, "cards": cards},
+        )
+    )
