@@ -326,7 +326,7 @@ class Progress:
 
     @property
     def waits_for(self) -> Message | None:
-        """What the job waits for, such as a node of a cluster; None: nothing, or it has only begun."""
+        """Thing that the job waits for, such as a node of a cluster; None: nothing, or it has only begun."""
         return self.notes[0] if self.notes and not self.total else None
 
     def to_json(self) -> dict[str, Any]:

@@ -22,7 +22,7 @@ class NodeReport:
     versions: dict[str, str] = field(default_factory=dict)
     """As of `find_versions`; empty where it runs no jobs, or did not say."""
     error: RecorteError | None = None
-    """Why it cannot run jobs: an InputError where something has to be installed there, else a RunError."""
+    """Fault for which it runs no jobs: an InputError where something has to be installed, else a RunError."""
 
 
 def inspect_nodes(nodes: list[Node], worker: type) -> list[NodeReport]:

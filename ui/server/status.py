@@ -36,7 +36,7 @@ class Run:
     device: str = ""
     """Name of the node or else of the executor that runs it; empty: none yet."""
     waits_for: Message | None = None
-    """What it waits for before its first frame; None: nothing."""
+    """Thing that it waits for before its first frame; None: nothing."""
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ def _primaries_to_xyz(primaries: tuple[tuple[float, float], ...]) -> Array:
 
 
 class ToneMap(NamedTuple):
-    """What decides how one video's colours are mapped to BT.709 SDR."""
+    """Properties that decide how one video's colours are mapped to BT.709 SDR."""
 
     transfer: Transfer
     primaries: int
