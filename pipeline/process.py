@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import cast
 
 from pipeline import devices, formats, matte, models
 from pipeline.arrays import Matte
@@ -22,6 +21,7 @@ from pipeline.devices import FrameDevice
 from pipeline.errors import InputError, VideoError
 from pipeline.files import remove_stale_parts, scratch_folder
 from pipeline.generation import backgrounds
+from pipeline.generators import retell
 from pipeline.job import Job, Progress
 from pipeline.jobs import preflight, speeds
 from pipeline.keys import matte_key, pts_range
@@ -165,13 +165,8 @@ def render(job: Job, matte_file: MatteFile) -> Generator[Progress, None, None]:
 
 def _lay_background(job: Job, clip: Clip) -> Generator[Progress, None, Job]:
     """Return the job with a picture in place of words for its background. Yields as `_follow` does."""
-    with closing(backgrounds.lay_picture(job, clip)) as steps:
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                return cast(Job, end.value)
-            yield Progress("matte", 0, clip.frames, 0.0, None)
+    waiting = Progress("matte", 0, clip.frames, 0.0, None)
+    return (yield from retell(backgrounds.lay_picture(job, clip), lambda _: waiting))
 
 
 def _follow(
@@ -192,13 +187,7 @@ def _survey(
     """Return the survey of a clip; None where the job needs none. Yields as `_follow` does."""
     if not job.is_surveyed:
         return None
-    with closing(survey.make_survey(job, clip, read)) as steps:
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                return cast(Survey, end.value)
-            yield meter.progress(0)
+    return (yield from retell(survey.make_survey(job, clip, read), lambda _: meter.progress(0)))
 
 
 def _write_result(

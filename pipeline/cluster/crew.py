@@ -13,10 +13,11 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
 from pipeline.cluster.shipping import Shared, Shipment
 from pipeline.errors import WorkerLost
+from pipeline.generators import retell
 from pipeline.job import Progress
 from pipeline.languages.messages import Message
 
@@ -175,10 +176,4 @@ class Crew:
 
 def as_rendering(steps: Generator[Progress, None, Returned]) -> Generator[Progress, None, Returned]:
     """Count the frames of a run whose pieces are there in a stage of their own; return what it returns."""
-    with closing(steps):
-        while True:
-            try:
-                step = next(steps)
-            except StopIteration as end:
-                return cast(Returned, end.value)
-            yield replace(step, stage="render")
+    return retell(steps, lambda step: replace(step, stage="render"))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from contextlib import closing
 
 from pipeline.clip import Clip
 from pipeline.compositing.background import Words
 from pipeline.generation import backgrounds
+from pipeline.generation.drawing import Step
+from pipeline.generators import complete, retell
 from pipeline.job import Job
 
 
@@ -22,18 +23,16 @@ def make_background(job: Job, clip: Clip, options: argparse.Namespace) -> Job:
         return job
     backgrounds.check(job.background)
     shown = False
-    with closing(backgrounds.lay_picture(job, clip)) as steps:
-        while True:
-            try:
-                step = next(steps)
-            except StopIteration as end:
-                laid: Job = end.value
-                break
-            if options.json:
-                print(json.dumps({"stage": "background", **step._asdict()}), flush=True)
-            elif sys.stderr.isatty():
-                shown = True
-                print(f"\rbackground: step {step.done} of {step.total}", end="", file=sys.stderr, flush=True)
+
+    def show(step: Step) -> None:
+        nonlocal shown
+        if options.json:
+            print(json.dumps({"stage": "background", **step._asdict()}), flush=True)
+        elif sys.stderr.isatty():
+            shown = True
+            print(f"\rbackground: step {step.done} of {step.total}", end="", file=sys.stderr, flush=True)
+
+    laid = complete(retell(backgrounds.lay_picture(job, clip), show))
     if shown:
         print(file=sys.stderr)
     return laid

@@ -176,11 +176,16 @@ def _format_path(path: Path, folder: Path) -> str:
     return text if plain else f"./{text}"
 
 
-def _parse_words(text: str, options: str) -> Words:
+def check_words(text: str) -> None:
+    """Raise BackgroundError for no words or too many."""
     if not text:
         raise BackgroundError("background.no_words")
     if len(text) > LONGEST_WORDS:
         raise BackgroundError("background.words_too_long", most=LONGEST_WORDS)
+
+
+def _parse_words(text: str, options: str) -> Words:
+    check_words(text)
     words = Words(text)
     for option in options.split(",") if options else ():
         name, _, value = option.partition("=")

@@ -12,19 +12,17 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.arrays import Image, Mask, Matte
+from pipeline.generators import complete
 from pipeline.imaging import guided_filter
 from pipeline.models.base import Candidate, CandidateName, PromptedFrame
 from pipeline.models.embeddings import hash_frame
 from pipeline.prompts import CANDIDATES, Point, Prompt
-
-T = TypeVar("T")
 
 Segment = Callable[[Image, Point], Matte]
 """Segments by one point to keep, in the image's pixels: `[H, W]` uint8."""
@@ -88,7 +86,7 @@ class Candidates:
         with self._lock:
             found = self._found.get(key)
         if found is None:
-            found = _exhaust(self.steps(image, key[1]))
+            found = complete(self.steps(image, key[1]))
         with self._lock:
             self._found[key] = found
             self._found.move_to_end(key)
@@ -125,7 +123,7 @@ def find_candidates(segment: Segment, frame: Image, point: Point, everything: Ma
     the score 1, for it is what the model takes where none is chosen. The other scores are the shares of the
     crops that agree on a thing, below 1.
     """
-    return _exhaust(candidate_steps(segment, frame, point, lambda: everything))
+    return complete(candidate_steps(segment, frame, point, lambda: everything))
 
 
 def candidate_steps(
@@ -262,16 +260,6 @@ def _segment_crop(segment: Segment, frame: Image, point: Point, reach: float) ->
     matte = np.zeros((height, width), np.uint8)
     matte[top:bottom, left:right] = part
     return matte
-
-
-def _exhaust(steps: Generator[None, None, T]) -> T:
-    """Run a generator to its end, and return its value."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            value: T = end.value
-            return value
 
 
 def _span(middle: float, half: float, end: int) -> tuple[int, int]:

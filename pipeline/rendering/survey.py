@@ -12,7 +12,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TypeVar, cast
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from pipeline.compositing.canvas import multiply_alpha
 from pipeline.compositing.light import UNSURVEYED, FrameLight, Light
 from pipeline.compositing.match import Colours, fit_match, measure_colours
 from pipeline.compositing.plate import Plate, PlateBuilder, measure_shadow
+from pipeline.generators import complete
 from pipeline.imaging import scene_cuts
 from pipeline.job import Job
 from pipeline.keys import pts_range
@@ -38,8 +38,6 @@ _LEAST_SAMPLES, _MOST_SAMPLES = 24, 360
 
 _EASE_SECONDS = 1.5
 """Standard deviation of the Gaussian over which the light of a moving background changes."""
-
-T = TypeVar("T")
 
 SampleReader = Callable[[list[int]], Iterator[tuple[Frame, Matte]]]
 """Reads the frames of these pts, ascending, with their mattes, `[H, W]` uint8."""
@@ -131,15 +129,6 @@ def make_survey(job: Job, clip: Clip, read: SampleReader) -> Generator[None, Non
     scenes.append(Scene(begin, Colours.sum(found), plate.build()))
     behind = yield from _survey_background(job, clip, times)
     return Survey(job.light, scenes, behind, clip.time_base)
-
-
-def complete(steps: Generator[None, None, T]) -> T:
-    """Run the steps of a survey, and return what they return."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return cast(T, end.value)
 
 
 def survey_frame(job: Job, clip: Clip, frame: Frame, matte: Matte) -> Survey:

@@ -17,6 +17,7 @@ from pipeline.errors import BackgroundError, InputError, RunError, WeightsError
 from pipeline.generation import backgrounds, cards, drawing, loading
 from pipeline.generation.cards import FLUX2_KLEIN
 from pipeline.generation.cards import Generator as Card
+from pipeline.generators import complete, retell
 from pipeline.jobs import preflight
 from tests.pipeline.generation import tiny
 
@@ -32,13 +33,9 @@ def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Card]:
 
 
 def run(steps: Generator[drawing.Step, None, Any]) -> tuple[list[drawing.Step], Any]:
-    """What a generator yields, and what it returns."""
-    done = []
-    while True:
-        try:
-            done.append(next(steps))
-        except StopIteration as end:
-            return done, end.value
+    """Run a generator; return the values that it yields, and its own."""
+    done: list[drawing.Step] = []
+    return done, complete(retell(steps, done.append))
 
 
 # ---------------------------------------------------------------- the text form

@@ -8,8 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from uuid import UUID
 
-from pipeline.compositing.background import LONGEST_WORDS, Fit, Words
-from pipeline.errors import BackgroundError
+from pipeline.compositing.background import Fit, Words, check_words
 from pipeline.generation import backgrounds
 from pipeline.generation.cards import find_card
 from ui.sessions.choices import Choices
@@ -82,10 +81,7 @@ class WordBackgrounds:
         """
         session = self._store.open(id, self._owner)
         text = " ".join(text.split())
-        if not text:
-            raise BackgroundError("background.no_words")
-        if len(text) > LONGEST_WORDS:
-            raise BackgroundError("background.words_too_long", most=LONGEST_WORDS)
+        check_words(text)
         before = drawn_backgrounds.read(session.folder)
         if seed is None:
             seed = max(before.seeds, default=-1) + 1 if before.text == text else 0

@@ -11,6 +11,7 @@ from pipeline.arrays import Matte
 from pipeline.clip import Clip
 from pipeline.compositing.light import UNSURVEYED, FrameLight
 from pipeline.files import file_state
+from pipeline.generators import complete
 from pipeline.job import Job
 from pipeline.keys import matte_key, pts_range
 from pipeline.matte import MatteFile
@@ -55,7 +56,7 @@ class SurveyFinder:
         if read is None:
             return None
         try:
-            made = survey.complete(survey.make_survey(job, clip, read))
+            made = complete(survey.make_survey(job, clip, read))
         except (OSError, ValueError, zlib.error):  # a run has replaced the mattes meanwhile
             return None
         with self._lock:

@@ -38,7 +38,7 @@ class WordsRequest(schemas.Schema):
     model_config = schemas.STRICT
 
     words: Annotated[str, Field(min_length=1, max_length=LONGEST_WORDS)]
-    """What is to stand behind the subject, best in English; they stay on the server's machine."""
+    """Description of the background, best in English; the words stay on the server's machine."""
     seed: Annotated[int, Field(ge=0, lt=10**18)] | None = None
     """Of the first picture; each further one has the next. Null: behind those that are there."""
     count: Annotated[int, Field(ge=1, le=PROPOSED)] = PROPOSED
@@ -48,7 +48,7 @@ class DrawingStep(schemas.Schema):
     """Step of pictures that are made of words."""
 
     step: Literal["drawing", "picture", "problem"]
-    """How far they are; one of the pictures. "problem": the fields of `Problem`."""
+    """Progress; one of the pictures. "problem": the fields of `Problem`."""
     session: UUID | None = None
     drawn: int | None = None
     """Of "drawing": pictures that are there, of `pictures`."""
@@ -59,7 +59,7 @@ class DrawingStep(schemas.Schema):
     seed: int | None = None
     """Of "picture"."""
     background: str | None = None
-    """What chooses the picture, as the `background` of the session."""
+    """Value that chooses the picture, as the `background` of the session."""
     image_b64: str | None = None
     media_type: str | None = None
     width: int | None = None
