@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -273,7 +273,7 @@ def run_batches(
     """
     while batch := list(islice(items, size)):
         while batch:
-            results = _run_batch(run, batch[:size])
+            results = within_memory(partial(run, batch[:size]))
             if results is None:
                 if size == 1:
                     raise RunError("devices.no_memory")
@@ -283,16 +283,14 @@ def run_batches(
             yield from results
 
 
-def _run_batch(
-    run: Callable[[Sequence[Item]], Sequence[Result]], batch: Sequence[Item]
-) -> Sequence[Result] | None:
-    """Return the results of `run`; None where the memory was too small, after it was cleared."""
+def within_memory(action: Callable[[], Result]) -> Result | None:
+    """Return the result of `action`; None where its device's memory is too small, which is cleared then."""
     import torch
 
     try:
-        return run(batch)
+        return action()
     except torch.OutOfMemoryError:
-        pass  # The error references the frames of `run` and their tensors: clear after it is freed.
+        pass  # The error references the frames of `action` and their tensors: clear after it is freed.
     if torch.accelerator.is_available():
         torch.accelerator.empty_cache()
     return None

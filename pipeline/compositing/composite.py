@@ -6,11 +6,13 @@ that a cut-out composited there looks the same as here.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
+from pipeline import devices
 from pipeline.arrays import DeviceImage, Matte, Pixels
 from pipeline.compositing.backdrop import Backdrop, open_backdrop
 from pipeline.compositing.background import Background, Transparent
@@ -96,17 +98,14 @@ class Composer:
         says so.
         """
         if isinstance(frame, DeviceFrame) and not self._device_full:
-            import torch
-
             from pipeline.compositing.device_composer import DeviceComposer
 
             if self._on_device is None:
                 self._on_device = DeviceComposer(self._backdrop, self._edges, self._light)
-            try:
-                return self._on_device(frame, matte, seconds, surveyed)
-            except torch.OutOfMemoryError:
-                self._on_device, self._device_full = None, True
-            torch.cuda.empty_cache()
+            made = devices.within_memory(partial(self._on_device, frame, matte, seconds, surveyed))
+            if made is not None:
+                return made
+            self._on_device, self._device_full = None, True
         image = frame.image if frame.image16 is None else frame.image16
         return self(image, matte, seconds, frame.alpha, surveyed)
 

@@ -14,6 +14,7 @@ from functools import partial
 import cv2
 import numpy as np
 
+from pipeline import devices
 from pipeline.arrays import DeviceImage, Floats, Image, Matte, as_floats
 from pipeline.imaging import guided_filter, optical_flow
 from pipeline.propagation.predictions import FramePrediction
@@ -71,13 +72,9 @@ def _blend_within_memory(
     """
     if frame.tensor is None:
         return frame, blend(small, matte, small_before, before)
-    import torch
-
-    try:
-        return frame, blend(small, matte, small_before, before, frame.tensor)
-    except torch.OutOfMemoryError:
-        pass  # The error references the tensors: clear after it is freed.
-    torch.cuda.empty_cache()
+    blended = devices.within_memory(partial(blend, small, matte, small_before, before, frame.tensor))
+    if blended is not None:
+        return frame, blended
     return frame.on_host(), blend(small, matte, small_before, before)
 
 

@@ -6,12 +6,14 @@ is converted on the host and uploaded.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import av
 import torch
 from torch.utils.dlpack import from_dlpack
 
+from pipeline import devices
 from pipeline.tensors import colour, streams, transfer
 from pipeline.tensors.colour import Yuv
 from pipeline.video.colour import to_rgb
@@ -61,12 +63,12 @@ class DeviceConverter:
         Where the device's memory is too small, the frame stays on the host.
         """
         coding = self._coding(frame)
-        try:
-            return self._upload(frame, pts) if coding is None else self._convert(frame, pts, coding)
-        except torch.OutOfMemoryError:
-            pass
-        torch.cuda.empty_cache()
-        return self._convert_on_host(frame, pts)
+        made = devices.within_memory(
+            partial(self._upload, frame, pts)
+            if coding is None
+            else partial(self._convert, frame, pts, coding)
+        )
+        return self._convert_on_host(frame, pts) if made is None else made
 
     def _coding(self, frame: av.VideoFrame) -> Yuv | None:
         """Return the coding of the frame's samples; None: it is not converted on devices."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import av
@@ -9,7 +10,9 @@ import torch
 from av.video.frame import CudaContext
 from av.video.reformatter import ColorRange, Colorspace
 
+from pipeline import devices
 from pipeline.arrays import DeviceImage
+from pipeline.errors import RunError
 from pipeline.tensors import colour, streams, transfer
 from pipeline.tensors.colour import Yuv
 
@@ -65,18 +68,15 @@ class DeviceFrameConverter:
         Height and width are even where chroma is subsampled.
 
         None: the device's memory is too small, and the frame can be converted on the host instead. Raises
-        torch.OutOfMemoryError where it cannot, because the encoder takes frames of its card.
+        RunError where it cannot, because the encoder takes frames of its card.
         """
         if self._stream is None:
             self._stream = streams.OwnStream(image.device)
-        try:
-            with self._stream:
-                return self._convert(image)
-        except torch.OutOfMemoryError:
-            if self._on_card:
-                raise
-        torch.cuda.empty_cache()
-        return None
+        with self._stream:
+            made = devices.within_memory(partial(self._convert, image))
+        if made is None and self._on_card:
+            raise RunError("devices.no_memory")
+        return made
 
     def _convert(self, image: DeviceImage) -> av.VideoFrame:
         form = _PLANES[self._pixels]

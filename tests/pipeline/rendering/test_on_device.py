@@ -24,9 +24,11 @@ from pipeline.compositing.background import Blur, Colour, Footage, Picture, Tran
 from pipeline.compositing.edges import Edges
 from pipeline.compositing.light import Light, Shadow
 from pipeline.devices import FrameDevice
+from pipeline.errors import RunError
 from pipeline.job import Job, Progress
 from pipeline.process import process
 from pipeline.video.device import reading
+from pipeline.video.device.writing import DeviceFrameConverter
 from pipeline.video.reading.frames import DeviceFrame, read_frames
 from tests import ffprobe
 from tests.pipeline.video.test_video import ffmpeg
@@ -232,3 +234,17 @@ def test_a_frame_that_does_not_fit_is_read_on_the_host(
     host, read = next(iter(read_frames(clip_path))), next(iter(read_frames(clip_path, device=CPU)))
     assert read.tensor is None
     assert (read.image == host.image).all()
+
+
+@pytest.mark.parametrize("on_card", [False, True])
+def test_a_frame_for_which_the_card_has_no_room(on_card: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("full")
+
+    monkeypatch.setattr(reading.colour, "from_rgb", fill)
+    convert, image = DeviceFrameConverter("yuv420p", on_card), torch.zeros((3, 8, 8), dtype=torch.uint8)
+    if on_card:
+        with pytest.raises(RunError, match="too little free memory"):
+            convert(image)
+    else:
+        assert convert(image) is None, "the host converts it"
