@@ -30,13 +30,13 @@ def read(path: Path, form: Format, pixels: str = "rgb24", member: str = "foregro
     if form.content == "stacked":
         return _half(path, pixels, above=member == "foreground.mp4")
     if path.is_dir():
-        return _sequence(path, pixels, form.codec)
+        return _sequence(path, pixels, form)
     if form.content == "objects":
         member = "1.mkv"
     if form.container == "zip":
         folder = path.with_suffix(".unpacked")
         ZipFile(path).extractall(folder)
-        return _sequence(folder, pixels, form.codec) if form.sequence else _video(folder / member, pixels)
+        return _sequence(folder, pixels, form) if form.sequence else _video(folder / member, pixels)
     return _animated(path, pixels) if form.key == "webp" else _video(path, pixels)
 
 
@@ -62,22 +62,24 @@ def _half(path: Path, pixels: str, above: bool) -> Exported:
     return whole
 
 
-def _sequence(folder: Path, pixels: str, suffix: str) -> Exported:
+def _sequence(folder: Path, pixels: str, form: Format) -> Exported:
     with (folder / "times.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     names = [row["picture"] for row in rows]
-    assert sorted(names) == names == sorted(path.name for path in folder.glob(f"*.{suffix}"))
+    assert sorted(names) == names == sorted(path.name for path in folder.glob(f"*.{form.codec}"))
     times = [Fraction(row["seconds"]) for row in rows]
     end = times[-1] + Fraction(rows[-1]["lasts"])
-    if suffix == "exr":
-        return Exported(_displayed(ffprobe.light(folder / "%06d.exr"), pixels), times, end)
+    if form.codec == "exr":
+        light = ffprobe.light(folder / "%06d.exr")
+        if not form.straight:
+            light[..., :3] /= np.where(light[..., 3:] == 0, 1, light[..., 3:])
+        return Exported(_displayed(light, pixels), times, end)
     return Exported(ffprobe.frames(folder / "%06d.png", pixels), times, end)
 
 
 def _displayed(light: np.ndarray, pixels: str) -> np.ndarray:
-    """The signal, in `pixels`, of linear light with associated alpha, `[N, H, W, 4]`."""
-    alpha = light[..., 3:]
-    straight = np.clip(light[..., :3] / np.where(alpha == 0, 1, alpha), 0, 1)
+    """The signal, in `pixels`, of linear light with straight alpha, `[N, H, W, 4]`."""
+    straight, alpha = np.clip(light[..., :3], 0, 1), light[..., 3:]
     # IEC 61966-2-1, written anew.
     signal = np.where(straight > 0.0031308, 1.055 * straight ** (1 / 2.4) - 0.055, straight * 12.92)
     channels, dtype = ffprobe.LAYOUTS[pixels]

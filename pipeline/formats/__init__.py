@@ -94,6 +94,8 @@ _PNG = Format(
     plays_in_browsers=False,
 )
 
+_OPAQUE_PNG = replace(_PNG, alpha_pixel_format=None, high_pixel_format=None, high_alpha_pixel_format=None)
+
 _LOSSLESS = Format(
     key="matte-lossless",
     label="Matte · MKV FFV1",
@@ -245,6 +247,7 @@ FORMATS: dict[str, Format] = {
         ),
         _PNG,
         _EXR,
+        replace(_EXR, key="exr-straight", label="EXR sequence · straight alpha", straight=True),
         replace(
             _EXR,
             key="exr-layers",
@@ -290,17 +293,25 @@ FORMATS: dict[str, Format] = {
             content="objects",
         ),
         replace(
-            _PNG,
+            _OPAQUE_PNG,
             key="mask",
             label="Binary masks · PNG sequence",
             pixel_format="gray",
-            alpha_pixel_format=None,
-            high_pixel_format=None,
-            high_alpha_pixel_format=None,
             content="mask",
             bytes_per_pixel=0.2,
         ),
+        replace(_LOSSLESS, key="mask-lossless", label="Binary masks · MKV FFV1", content="mask"),
+        replace(
+            _GIF,
+            key="mask-gif",
+            label="Binary masks · GIF",
+            alpha_pixel_format=None,
+            content="mask",
+            options={"colours": "255"},
+            qualities={},
+        ),
         replace(_MP4, key="overlay", label="Coloured masks · MP4 H.264", content="overlay"),
+        replace(_OPAQUE_PNG, key="overlay-png", label="Coloured masks · PNG sequence", content="overlay"),
         replace(
             _GIF,
             key="overlay-gif",

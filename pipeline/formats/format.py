@@ -67,6 +67,8 @@ class Format:
     high_pixel_format: str | None = None
     """Pixel format with more than 8 bits per sample; None if there is none."""
     high_alpha_pixel_format: str | None = None
+    straight: bool = False
+    """True for EXR pictures whose colours are not multiplied by their alpha."""
     content: Content = "picture"
     max_rate: Fraction | None = None
     """Most frames per second that players show or timestamps resolve; excess frames are dropped."""

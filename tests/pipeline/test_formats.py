@@ -36,7 +36,7 @@ def test_an_unknown_format_is_refused_with_the_list_of_formats() -> None:
 def test_formats_with_alpha_and_high_bit_depth() -> None:
     every = formats.FORMATS.values()
     assert [form.key for form in every if form.alpha] == [
-        *("webm", "prores", "gif", "webp", "png", "exr", "exr-layers"),
+        *("webm", "prores", "gif", "webp", "png", "exr", "exr-straight", "exr-layers"),
         *("png-still", "webp-still"),
     ]
     assert [form.key for form in every if form.supports_high_bit_depth(alpha=False)] == [
@@ -45,11 +45,12 @@ def test_formats_with_alpha_and_high_bit_depth() -> None:
         "prores",
         "png",
         "exr",
+        "exr-straight",
         "exr-layers",
         "png-still",
     ]
     deep = [form.key for form in every if form.supports_high_bit_depth(alpha=True)]
-    assert deep == ["prores", "png", "exr", "exr-layers", "png-still"]
+    assert deep == ["prores", "png", "exr", "exr-straight", "exr-layers", "png-still"]
 
 
 def test_a_suffix_selects_the_first_format_that_has_it() -> None:

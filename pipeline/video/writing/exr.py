@@ -23,6 +23,11 @@ _BT709 = (*(part for colour in PRIMARIES[1] for part in colour), *WHITE_POINT)
 _MOST = 2**31 - 1
 """Largest numerator and denominator of a rational attribute."""
 
+_STRAIGHT = {
+    "comments": "Straight alpha: colours are not multiplied by it.",
+    "oiio:UnassociatedAlpha": 1,  # OpenImageIO's name of it; OpenEXR has no attribute for this
+}
+
 _UNNAMEABLE = re.compile(r"\W", re.ASCII)
 """Letters that not every program takes in the name of a layer."""
 
@@ -37,20 +42,25 @@ class ExrEncoder:
     """Encoder of frames as OpenEXR pictures: half floats of linear light, compressed by ZIP.
 
     Light is what a display shows of the frame (`srgb_to_light`), with the primaries of BT.709, which the
-    header states; 1 is white. Colours are multiplied by their alpha, as OpenEXR defines it. Mattes of objects
-    are the alpha of layers of their own.
+    header states; 1 is white. Colours are multiplied by their alpha, as OpenEXR defines it, or straight, and
+    then the header says so. Mattes of objects are the alpha of layers of their own.
     """
 
     depth = 16
 
-    def __init__(self, rate: Fraction, layers: Sequence[str] = ()) -> None:
-        """Write `rate`, in frames a second, to the headers; `layers` name the mattes behind the colours."""
+    def __init__(self, rate: Fraction, layers: Sequence[str] = (), straight: bool = False) -> None:
+        """Write `rate`, in frames a second, to the headers; `layers` name the mattes behind the colours.
+
+        `straight`: colours are not multiplied by their alpha.
+        """
+        self._straight = straight
         self._layers = [f"object{_UNNAMEABLE.sub('_', name)}.A" for name in layers]
         self._header = {
             "compression": OpenEXR.ZIP_COMPRESSION,
             "type": OpenEXR.scanlineimage,
             "chromaticities": _BT709,
             "framesPerSecond": rate.limit_denominator(_MOST // max(1, int(rate) + 1)),
+            **(_STRAIGHT if straight else {}),
         }
         self._curves = {kind: _tabulate(kind) for kind in (np.uint8, np.uint16)}
         self._threads = ThreadPoolExecutor(_THREADS, "exr")
@@ -87,7 +97,8 @@ class ExrEncoder:
             light = np.take(curve, rows[..., :3])
             if colours == 4:
                 alpha = rows[..., 3:4] / most
-                light *= alpha
+                if not self._straight:
+                    light *= alpha
                 into[..., 3:] = alpha
             into[..., :3] = light
         mattes = {

@@ -75,7 +75,7 @@ class ImageSequenceWriter:
         self._mean_alpha: float | None = None
         pixels = form.choose_pixel_format(alpha=alpha, high_bit_depth=high_bit_depth)
         self._encoder: PictureEncoder = (
-            ExrEncoder(shape.rate, layers)
+            ExrEncoder(shape.rate, layers, form.straight)
             if form.codec == "exr"
             else PngEncoder(shape, pixels, form.codec_options(quality))
         )

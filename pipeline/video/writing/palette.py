@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import cast
 
 import av
+import cv2
 import numpy as np
 from av.filter import Graph
 from av.filter.context import FilterContext
@@ -34,6 +36,8 @@ class PaletteConverter:
         self._limit = 0.0
 
     def __call__(self, image: Pixels) -> av.VideoFrame:
+        if image.ndim == 2:
+            image = cast(Pixels, cv2.cvtColor(image, cv2.COLOR_GRAY2RGB))
         frame = to_frame(image)
         if self._mapper is not None:
             result = _filter_frame(self._mapper, frame)

@@ -148,24 +148,28 @@ def test_layers_of_sixteen_bits_span_the_same_range() -> None:
     assert add_layers(image.astype(np.uint8), [matte])[0, :, 3].tolist() == [128, 255]
 
 
-def test_masks_are_black_and_white(clip_path: Path, tmp_path: Path) -> None:
-    job = Job(
-        clip_path, tmp_path / "masks", model="threshold", format="mask", matte=tmp_path / "m.mkv", end=0.25
-    )
+@pytest.mark.parametrize(
+    ("key", "name", "pixels"),
+    [("mask", "masks", "gray"), ("mask-lossless", "m.mkv", "gray"), ("mask-gif", "m.gif", "bgra")],
+)
+def test_masks_are_black_and_white(clip_path: Path, tmp_path: Path, key: str, name: str, pixels: str) -> None:
+    output = tmp_path / name
+    job = Job(clip_path, output, model="threshold", format=key, matte=tmp_path / "matte.mkv", end=0.25)
     run(job)
     alpha = kept(job)
     assert len(np.unique(alpha)) > 10
-    found = ffprobe.frames(tmp_path / "masks" / "%06d.png", "gray")
-    assert ffprobe.stream(tmp_path / "masks" / "000000.png")["pix_fmt"] == "gray"
+    read = output / "%06d.png" if key == "mask" else output
+    found = ffprobe.frames(read, "gray")
+    assert ffprobe.stream(read)["pix_fmt"] == pixels
     assert np.array_equal(found, np.where(alpha > 127, 255, 0))
     assert np.array_equal(binarise(alpha[0]), found[0])
 
 
-@pytest.mark.parametrize("key", ["overlay", "overlay-gif"])
+@pytest.mark.parametrize("key", ["overlay", "overlay-png", "overlay-gif"])
 def test_objects_are_tinted_on_the_frame(job: Job, key: str) -> None:
-    output = job.output.with_suffix(".gif" if key == "overlay-gif" else ".mp4")
+    output = job.output.with_suffix({"overlay-gif": ".gif", "overlay-png": ""}.get(key, ".mp4"))
     run(replace(job, format=key, output=output))
-    shown = ffprobe.frames(output)[0].astype(int)
+    shown = ffprobe.frames(output / "%06d.png" if key == "overlay-png" else output)[0].astype(int)
     frame = ffprobe.frames(job.source)[0].astype(int)
     for number, x in ((1, 12), (3, 50)):
         mixed = (frame[32, x] + TINTS[number - 1]) / 2

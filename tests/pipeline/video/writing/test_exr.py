@@ -44,18 +44,20 @@ def to_light(signal: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("alpha", [False, True])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_values_are_the_light_in_halves(tmp_path: Path, dtype: type, alpha: bool) -> None:
+@pytest.mark.parametrize("key", ["exr", "exr-straight"])
+def test_values_are_the_light_in_halves(tmp_path: Path, dtype: type, alpha: bool, key: str) -> None:
     most = np.iinfo(dtype).max
     image = np.random.default_rng(5).integers(0, most, (40, 64, 4 if alpha else 3), dtype, endpoint=True)
     image[0, 0], image[0, 1] = 0, most
-    path = save(tmp_path / "out", [image], FORM, alpha=alpha, high_bit_depth=dtype is np.uint16)
+    path = save(tmp_path / "out", [image], by_key(key), alpha=alpha, high_bit_depth=dtype is np.uint16)
     read = ffprobe.light(path / "%06d.exr")[0].astype(np.float64)
     signal = image / np.float64(most)
     truth = np.ones((40, 64, 4))
     truth[..., :3] = to_light(signal[..., :3])
     if alpha:
         truth[..., 3] = signal[..., 3]
-        truth[..., :3] *= signal[..., 3:]
+        if key == "exr":
+            truth[..., :3] *= signal[..., 3:]
     # Half a step of a half float: 11 bits, down to 2**-14.
     assert (np.abs(read - truth) <= np.maximum(truth, 2.0**-14) * (2.0**-11 + 1e-5)).all()
 
@@ -77,6 +79,19 @@ def test_the_header_has_colours_rate_and_halves(tmp_path: Path, alpha: bool, nam
     half = struct.pack("<iIii", 1, 0, 1, 1)
     assert told["channels"] == ("chlist", b"".join(name.encode() + b"\0" + half for name in names) + b"\0")
     assert told["dataWindow"][1] == told["displayWindow"][1] == struct.pack("<4i", 0, 0, 15, 8)
+
+
+def test_the_header_says_that_alpha_is_straight(tmp_path: Path) -> None:
+    image = np.full((4, 4, 4), 100, np.uint8)
+    told = {}
+    for key in ("exr", "exr-straight"):
+        path = save(tmp_path / key, [image], by_key(key), alpha=True)
+        told[key] = attributes((path / "000000.exr").read_bytes())
+    added = {"comments", "oiio:UnassociatedAlpha"}
+    assert told["exr-straight"].keys() - told["exr"].keys() == added
+    assert told["exr-straight"]["oiio:UnassociatedAlpha"] == ("int", struct.pack("<i", 1))
+    kind, value = told["exr-straight"]["comments"]
+    assert kind == "string" and value.startswith(b"Straight alpha")
 
 
 @pytest.mark.parametrize("rate", [Fraction(10**12 + 1, 10**10), Fraction(1, 1001), Fraction(240)])
