@@ -34,8 +34,9 @@ import psutil
 from benchmarks.memory import repeat_clip, scale_clip
 from db import repository
 from db.engine import Database
+from pipeline.cluster.actors import Slot
 from pipeline.cluster.crew import Piece
-from pipeline.cluster.driver import RayDriver, _Slot
+from pipeline.cluster.driver import RayDriver
 from pipeline.cluster.executor import RayExecutor, open_driver
 from pipeline.cluster.node import NodeWorker
 from pipeline.cluster.shipping import Shared
@@ -91,7 +92,7 @@ class SleepingDriver(RayDriver):
         until = time.monotonic() + 60
         while self.capacity() < nodes and time.monotonic() < until:
             time.sleep(0.1)
-        slot = self._slots.setdefault(0, _Slot())
+        slot = self._slots.setdefault(0, Slot())
         began, left = 0.0, 0
         for step in self._compute(slot, nodes - 1, [Piece(Sleep(), 1) for _ in range(PIECES)]):
             if not began and all(each.node for each in (slot, *slot.crew)):

@@ -43,7 +43,7 @@ from pipeline.rendering.renderer import RenderedFrame, Renderer
 from pipeline.rendering.result import ResultTiming, open_output
 from pipeline.rendering.survey import SampleReader, Survey
 from pipeline.video.reading.index_cache import load_index
-from pipeline.video.reading.probe import probe_clip
+from pipeline.video.reading.probe import load_clip
 from pipeline.video.writing.output import Output
 from pipeline.video.writing.writer import Writer
 
@@ -63,7 +63,7 @@ def process(job: Job, raw: Sequence[Path] = ()) -> Generator[Progress, None, Non
     Yields after every frame. Raises InputError where the job cannot be done, before anything is written,
     and RunError where the machine fails; both leave the previous files as they were.
     """
-    clip = probe_clip(job.source, rate=job.source_rate)
+    clip = load_clip(job.source, job.source_rate)
     job.check(clip)
     job = yield from _lay_background(job, clip)
     device = devices.frame_device(job.device, job.decoder)
@@ -136,7 +136,7 @@ def process(job: Job, raw: Sequence[Path] = ()) -> Generator[Progress, None, Non
 
 def render(job: Job, matte_file: MatteFile) -> Generator[Progress, None, None]:
     """Render the source over the background by a matte file, without a model. Raises as `process` does."""
-    clip = probe_clip(job.source, rate=job.source_rate)
+    clip = load_clip(job.source, job.source_rate)
     job.check(clip)
     job = yield from _lay_background(job, clip)
     device = devices.frame_device(job.device, job.decoder)

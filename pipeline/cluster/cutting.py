@@ -25,12 +25,12 @@ def cut_job(job: Job, nodes: int) -> Iterator[list[tuple[Job, int]]]:
     pieces is that of the job's resume data; without a matte to keep it ends with the block.
     """
     from pipeline.video.reading.index_cache import load_index
-    from pipeline.video.reading.probe import probe_clip
+    from pipeline.video.reading.probe import load_clip
 
     if nodes < 2 or not raw.is_raw(job):
         yield []
         return
-    clip = probe_clip(job.source, rate=job.source_rate)
+    clip = load_clip(job.source, job.source_rate)
     job.check(clip)
     index, frames = load_index(clip.path), pts_range(job, clip)
     kept = None if job.matte is None else MatteFile.find(job.matte, matte_key(job))

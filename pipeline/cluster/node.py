@@ -18,7 +18,7 @@ from typing import Any
 
 from pipeline import devices, limits
 from pipeline.cluster.crossing import error_to_json, find_versions
-from pipeline.cluster.shipping import put_results, unpack, unpack_pieces
+from pipeline.cluster.shipping import put_results, shared_pieces, unpack, unpack_pieces
 from pipeline.cluster.store import NodeCache, Tree
 from pipeline.errors import InputError, RecorteError
 from pipeline.job import Job, Progress
@@ -47,6 +47,8 @@ class NodeWorker:
         self._error: dict[str, Any] | None = None
         self._results: dict[str, Tree] = {}
         self._laid_out: ExitStack = ExitStack()
+        self._cache: NodeCache | None = None
+        """Of the files of shipped jobs."""
         self._job: Job | None = None
         """The job whose files are laid out."""
         self._pieces: list[Path] = []
@@ -67,10 +69,11 @@ class NodeWorker:
         self._laid_out.close()
         try:
             if "store" in request:
-                self._job = self._laid_out.enter_context(unpack(request, NodeCache()))
+                self._cache = self._cache or NodeCache()
+                self._job = self._laid_out.enter_context(unpack(request, self._cache))
+                self._pieces = self._laid_out.enter_context(unpack_pieces(request, self._cache))
             else:
-                self._job = Job.from_json(request["job"], ROOT)
-            self._pieces = self._laid_out.enter_context(unpack_pieces(request, NodeCache()))
+                self._job, self._pieces = Job.from_json(request["job"], ROOT), shared_pieces(request)
         except (RecorteError, OSError) as error:
             return {"memory": 0, "error": error_to_json(error)}
         try:
@@ -134,7 +137,7 @@ class NodeWorker:
                 with self._changed:
                     self._progress[progress.stage] = progress
                     # Few reports, so that a fast run is not held up by them.
-                    if time.monotonic() - reported >= POLL_SECONDS / 2:
+                    if time.monotonic() - reported >= POLL_SECONDS:
                         reported = time.monotonic()
                         self._changed.notify_all()
         return True

@@ -11,27 +11,35 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import groupby
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.cluster.paths import map_paths
 from pipeline.cluster.store import NodeCache, Store, Tree
 from pipeline.errors import RecorteError
-from pipeline.files import create_part, remove_part, remove_stale_parts, scratch_folder
+from pipeline.files import create_part, remove_part
 from pipeline.job import Job
 from pipeline.keys import matte_key, pts_range
 from pipeline.matte import MatteFile
 from pipeline.propagation import resume
+from pipeline.video.reading.index_cache import has_index, index_path
 
 _MIRROR_SECONDS = 1.0
+_TRANSFERS = 16
+"""Number of objects that are fetched at a time."""
 IDENTITY = "journal.json"
 """The file of resume data that says whose they are."""
 
 _HERE = Path("/job")
 """Folder of a shipped job before a node has given it one."""
+
+Item = TypeVar("Item")
 
 
 class Shared:
@@ -77,10 +85,10 @@ class Shipment:
     def send(self) -> dict[str, Any]:
         """Put what the job reads into the store, and return the request for a node, as plain data."""
         from pipeline.process import prepare_outputs
-        from pipeline.video.reading.probe import probe_clip
+        from pipeline.video.reading.probe import load_clip
 
         job, inputs = self._job, dict[str, Tree]()
-        clip = probe_clip(job.source, rate=job.source_rate)
+        clip = load_clip(job.source, job.source_rate)
         job.check(clip)
         written = [job.output] if job.matte is None else [job.output, job.matte]
         prepare_outputs(job, written)
@@ -94,15 +102,19 @@ class Shipment:
                     return moved
             else:
                 moved = _HERE / f"input-{len(inputs)}" / path.name
-            inputs[moved.relative_to(_HERE).as_posix()] = self._store.put(path)
+            name = moved.relative_to(_HERE).as_posix()
+            inputs[name] = self._store.put(path)
+            if path == job.source and has_index(path):  # which spares the node a scan of the video
+                inputs[f"{name}.index"] = self._store.put(index_path(path))
             return moved
 
         shipped = map_paths(job, ship).to_json(_HERE)
         if job.matte is not None:
             parts = [matte_key(job), pts_range(job, clip), job.high_bit_depth(clip), str(job.matte)]
             self._run = f"runs/{hashlib.sha256(json.dumps(parts).encode()).hexdigest()}"
-            if resume.can_resume(job, clip):
-                Mirror(self._store, self._run, resume.resume_folder(job.matte)).update()
+            folder = resume.resume_folder(job.matte)
+            if resume.can_resume(job, clip) and not _holds(self._store, self._run, folder):
+                Mirror(self._store, self._run, folder).update()
         return {"job": shipped, "store": self._store.address, "inputs": inputs, "run": self._run}
 
     def receive(self, results: dict[str, Tree]) -> None:
@@ -127,20 +139,32 @@ class Shipment:
         Where the store is away they stay there, and the next run of the same job finds them.
         """
         if self._run is not None and self._job.matte is not None:
+            store = self._store.without_waiting()
             with suppress(RecorteError):
-                restore(self._store, self._run, resume.resume_folder(self._job.matte))
-                remove_run(self._store, self._run)
+                restore(store, self._run, resume.resume_folder(self._job.matte))
+                remove_run(store, self._run)
+
+
+def keep_all(whole: Shared | Shipment, pieces: Sequence[Shared | Shipment]) -> None:
+    """Bring the resume data of a job and of its pieces back."""
+    whole.keep()  # first: it replaces the folder that those of the pieces are in
+    _at_once(pieces, lambda piece: piece.keep())
 
 
 @contextmanager
 def unpack(request: dict[str, Any], cache: NodeCache) -> Iterator[Job]:
-    """Lay out a shipped job in a folder of its own, for the block, and mirror its resume data."""
+    """Lay out a shipped job in a folder of its own, for the block, and mirror its resume data.
+
+    A job of the same inputs is laid out at the same paths by the same process, so that what is remembered of
+    files by their paths holds.
+    """
     store = Store(request["store"])
-    place = cache.folder / "job"
-    remove_stale_parts(place)
-    with scratch_folder(place) as folder:
+    inputs = json.dumps(request["inputs"], sort_keys=True)
+    folder = cache.scratch() / hashlib.sha256(inputs.encode()).hexdigest()[:16]
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
         for name in ("written-0", "written-1"):
-            (folder / name).mkdir()
+            (folder / name).mkdir(parents=True)
         for name, tree in request["inputs"].items():
             cache.place(store, tree, folder / name)
         job = Job.from_json(request["job"], folder)
@@ -149,23 +173,24 @@ def unpack(request: dict[str, Any], cache: NodeCache) -> Iterator[Job]:
             return
         parts = resume.resume_folder(job.matte)
         sent = restore(store, request["run"], parts)
-        with Mirror(store, request["run"], parts, sent):
-            yield job
+        stack.enter_context(Mirror(store, request["run"], parts, sent))
+        yield job
 
 
 @contextmanager
 def unpack_pieces(request: dict[str, Any], cache: NodeCache) -> Iterator[list[Path]]:
-    """Fetch the resume data of a job's pieces, for the block; return their folders."""
-    places: list[str] = request.get("pieces", [])
-    if "store" not in request or not places:
-        yield [Path(place) for place in places]
-        return
-    store = Store(request["store"])
-    with scratch_folder(cache.folder / "job") as folder:
-        folders = [folder / str(number) for number in range(len(places))]
-        for run, path in zip(places, folders, strict=True):
-            restore(store, run, path)
+    """Fetch the resume data of a shipped job's pieces, for the block; yield their folders."""
+    store, runs = Store(request["store"]), list[str](request.get("pieces", []))
+    with tempfile.TemporaryDirectory(dir=cache.scratch()) as name:
+        folders = [Path(name, str(number)) for number in range(len(runs))]
+        for run, folder in zip(runs, folders, strict=True):
+            restore(store, run, folder)
         yield folders
+
+
+def shared_pieces(request: dict[str, Any]) -> list[Path]:
+    """Return the folders of resume data of the pieces of a job whose files this node sees."""
+    return [Path(place) for place in request.get("pieces", [])]
 
 
 def put_results(request: dict[str, Any], job: Job) -> dict[str, Tree]:
@@ -200,9 +225,11 @@ class Mirror:
         if self._sent.get(IDENTITY) != identity.stat().st_mtime_ns:
             remove_run(self._store, self._run)
             self._sent.clear()
-        for name in sorted(self._sent, reverse=True):
-            if name.endswith(".json") and not (self._folder / name).exists():
-                self._store.remove(f"{self._run}/{name}")
+        for given_up in (".json", ".state"):  # the notes first; states also of segments that stay
+            gone = [name for name in self._sent if name.endswith(given_up)]
+            gone = [name for name in gone if not (self._folder / name).exists()]
+            self._store.remove(f"{self._run}/{name}" for name in sorted(gone, reverse=True))
+            for name in gone:
                 del self._sent[name]
         for note in sorted(self._folder.glob("*/stream.json")) + sorted(self._folder.glob("*.json")):
             self._send(note)
@@ -248,16 +275,47 @@ def restore(store: Store, run: str, folder: Path) -> dict[str, int]:
     if keys:
         shutil.rmtree(folder, ignore_errors=True)
     times = {}
-    for key in sorted(keys, key=lambda key: (key.endswith(".json"), key.endswith(IDENTITY))):
+
+    def fetch(key: str) -> None:
         name = PurePosixPath(key).relative_to(run).as_posix()
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         store.download(key, folder / name)
         times[name] = (folder / name).stat().st_mtime_ns
+
+    # What the notes are of first, and last the note that says whose all of it is.
+    for _, some in groupby(sorted(keys, key=_rank), _rank):
+        _at_once(list(some), fetch)
     return times
 
 
 def remove_run(store: Store, run: str) -> None:
     """Remove the resume data of a run, notes first."""
-    for key in sorted(store.list(run), key=lambda key: not key.endswith(".json")):
-        store.remove(key)
+    keys = sorted(store.list(run), key=_rank, reverse=True)
+    for _, some in groupby(keys, _rank):
+        store.remove(some)
     store.remove_parts(run)
+
+
+def _rank(key: str) -> int:
+    """Return the place of an object of resume data in the order in which they are written."""
+    return key.endswith(".json") + key.endswith(IDENTITY)
+
+
+def _holds(store: Store, run: str, folder: Path) -> bool:
+    """Return True if the store has all notes of a folder of resume data.
+
+    What it has was continued from them: a run's that ended with its driver.
+    """
+    held = store.list(run)
+    return all(
+        held.get(f"{run}/{note.relative_to(folder).as_posix()}") == note.stat().st_size
+        for note in (*folder.glob("*.json"), *folder.glob("*/*.json"))
+    )
+
+
+def _at_once(items: Sequence[Item], call: Callable[[Item], None]) -> None:
+    """Call a function with each item, some at a time. Raises what it raises."""
+    if items:
+        with ThreadPoolExecutor(min(_TRANSFERS, len(items)), "store") as pool:
+            for _ in pool.map(call, items):
+                pass

@@ -6,11 +6,12 @@ step: a PUT, or in a folder a temporary file that is renamed. A store that is aw
 
 from __future__ import annotations
 
+import copy
 import errno
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +21,7 @@ from uuid import uuid4
 from platformdirs import user_cache_path
 
 from pipeline.errors import DISK_FULL, InputError, RunError
-from pipeline.files import create_part, move_into_place, remove_part
+from pipeline.files import create_part, create_part_folder, move_into_place, remove_part, remove_stale_parts
 
 AWAY_SECONDS = 60.0
 """Time for which a store that does not answer is waited for."""
@@ -52,6 +53,13 @@ class Store:
         self._local = "file" in ([self._files.protocol, *self._files.protocol])
         if self._local and not Path(self._root).is_dir():
             raise InputError("cluster.bad_store", address=address, reason=os.strerror(errno.ENOENT))
+        self._waits = True
+
+    def without_waiting(self) -> Store:
+        """Return the same store, which raises at once while it is away."""
+        other = copy.copy(self)
+        other._waits = False
+        return other
 
     # ------------------------------------------------------------------ content
 
@@ -93,8 +101,7 @@ class Store:
 
     def forget(self, tree: Tree) -> None:
         """Remove content that nobody else has put, such as a result that was fetched."""
-        for digest, _, _ in tree.values():
-            self.remove(_blob(digest))
+        self.remove(_blob(digest) for digest, _, _ in tree.values())
 
     # ------------------------------------------------------------------ objects
 
@@ -133,25 +140,36 @@ class Store:
 
         return self._try(read)
 
-    def list(self, prefix: str) -> list[str]:
-        """Return the keys below a prefix."""
+    def list(self, prefix: str) -> dict[str, int]:
+        """Return the bytes of the objects below a prefix, by their keys, sorted."""
 
-        def read() -> list[str]:
+        def read() -> dict[str, Any]:
             self._check_there()
-            return [str(path) for path in self._files.find(self._path(prefix))]
+            found: dict[str, Any] = self._files.find(self._path(prefix), detail=True)
+            return found
 
         start = len(self._path("")) if self._root else 0
-        return sorted(path[start:].lstrip("/") for path in self._try(read) if not path.endswith(".part"))
+        return {
+            path[start:].lstrip("/"): int(told["size"])
+            for path, told in sorted(self._try(read).items())
+            if not path.endswith(".part")
+        }
 
-    def remove(self, key: str) -> None:
-        """Remove an object, if it is there."""
+    def remove(self, keys: Iterable[str]) -> None:
+        """Remove those of some objects that are there."""
+        paths = [self._path(key) for key in keys]
 
         def delete() -> None:
             self._check_there()
-            with suppress(FileNotFoundError):
-                self._files.rm_file(self._path(key))
+            try:
+                self._files.rm(paths)  # of a bucket by few requests
+            except FileNotFoundError:  # one of them is gone
+                for path in paths:
+                    with suppress(FileNotFoundError):
+                        self._files.rm_file(path)
 
-        self._try(delete)
+        if paths:
+            self._try(delete)
 
     def remove_parts(self, prefix: str) -> None:
         """Remove what is left below a prefix of uploads that were cut off, while nobody uploads there."""
@@ -174,7 +192,7 @@ class Store:
 
     def _try(self, call: Callable[[], Returned]) -> Returned:
         """Call until it succeeds, for as long as a store that is away is waited for. Raises RunError."""
-        until = time.monotonic() + AWAY_SECONDS
+        until = time.monotonic() + (AWAY_SECONDS if self._waits else 0)
         while True:
             try:
                 return call()
@@ -195,7 +213,15 @@ class NodeCache:
     def __init__(self, folder: Path | None = None, most_bytes: int = CACHE_BYTES) -> None:
         self.folder = folder or user_cache_path("recorte") / "cluster"
         self._most_bytes = most_bytes
+        self._scratch: Path | None = None
         self.folder.mkdir(parents=True, exist_ok=True)
+
+    def scratch(self) -> Path:
+        """Return a folder on the cache's file system; one of another process goes when that has ended."""
+        if self._scratch is None:
+            remove_stale_parts(self.folder / "job")
+            self._scratch = create_part_folder(self.folder / "job")
+        return self._scratch
 
     def place(self, store: Store, tree: Tree, path: Path) -> None:
         """Give a file or folder of the store its place at `path`, which lies on the cache's file system."""

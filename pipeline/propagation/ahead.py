@@ -18,7 +18,7 @@ from pipeline.propagation import resume, run
 from pipeline.propagation.plan import count_frames
 from pipeline.propagation.scenes import find_plan_inputs
 from pipeline.propagation.stream import create_stream
-from pipeline.video.reading.probe import probe_clip
+from pipeline.video.reading.probe import load_clip
 
 
 def compute_ahead(job: Job, near: int = 0, *, raw: bool = False) -> Generator[Progress, None, None]:
@@ -31,7 +31,7 @@ def compute_ahead(job: Job, near: int = 0, *, raw: bool = False) -> Generator[Pr
     the generator keeps what was computed. Raises InputError as `process` does, and RunError while a run of
     the same matte is going on.
     """
-    clip = probe_clip(job.source, rate=job.source_rate)
+    clip = load_clip(job.source, job.source_rate)
     job.check(clip)
     if job.matte is None:
         raise InputError("writing.ahead_without_file")
