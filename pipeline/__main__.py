@@ -44,13 +44,11 @@ from pipeline.command_output import (
     show_progress,
 )
 from pipeline.compositing import background
-from pipeline.compositing.background import Words
 from pipeline.compositing.composite import open_composer
 from pipeline.compositing.edges import Edges
 from pipeline.compositing.light import UNSURVEYED, Light
 from pipeline.errors import InputError, RecorteError
 from pipeline.files import replacing
-from pipeline.generation import backgrounds
 from pipeline.job import GREEN, Job
 from pipeline.keys import matte_key
 from pipeline.languages.messages import Message
@@ -58,7 +56,7 @@ from pipeline.matte import MatteFile
 from pipeline.models import Card, classes, matte_in
 from pipeline.models.helpers import find_weights
 from pipeline.models.matte_in import BorrowedMatte
-from pipeline.process import process, render
+from pipeline.process import check, process, render
 from pipeline.propagation import resume
 from pipeline.rendering import survey
 from pipeline.video.reading.probe import load_clip, probe_clip
@@ -213,6 +211,7 @@ def _build_job(options: argparse.Namespace) -> Job:
         hardware=options.hardware,
         decoder=options.decoder,
         crop=getattr(options, "crop", None),
+        upscale=getattr(options, "upscale", Job.upscale),
         light=_light(options),
         edges=Edges(not options.no_clean_edges, options.grow, options.feather, options.despill),
         **cut,
@@ -300,9 +299,7 @@ def _prepare(options: argparse.Namespace) -> Job:
     clip = probe_clip(job.source, rate=job.source_rate)
     if options.words is not None:
         job = find_words(job, clip, options)
-    if isinstance(job.background, Words):
-        backgrounds.check(job.background)
-    job.check(clip)  # before hundreds of megabytes are fetched for it
+    check(job, clip)  # before hundreds of megabytes are fetched for it
     print_remarks(clip)
     card = models.card(job.model)
     kept = MatteFile.find(job.matte, matte_key(job)) if job.takes_kept_matte else None
@@ -322,7 +319,7 @@ def _render(options: argparse.Namespace) -> None:
     job = _build_job(options)
     clip = probe_clip(job.source, rate=job.source_rate)
     print_remarks(clip)
-    job.check(clip)
+    check(job, clip)
     job = make_background(job, clip, options)
     show_progress(render(job, MatteFile.open(options.kept)), options.output, json_lines=options.json)
     write_plate(options, job, options.kept)

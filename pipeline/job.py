@@ -19,6 +19,10 @@ from pipeline.formats import Quality
 from pipeline.languages.messages import Message
 from pipeline.models.matte_in import BorrowedMatte
 from pipeline.prompts import Object, Prompt
+from pipeline.video.pictures.srgb import MAX_CLAIMED_PIXELS
+
+SCALES = (1, 2, 4)
+"""Times as wide and as high as its source that a result can be."""
 
 Sound = Literal["own", "behind", "none"]
 """Source of the result's sound: the video itself, the background video, or none."""
@@ -33,6 +37,7 @@ _PLAIN: dict[str, Any] = {
     "end": float | int | None,
     "crop": str | None,
     "hair": bool,
+    "upscale": int,
     "decoder": str,
 }
 """Fields that JSON holds unchanged, with the type that each must have."""
@@ -81,6 +86,8 @@ class Job:
     """Classes of things that are the subject, for a model that knows classes; others do not use them."""
     hair: bool = False
     """Find the alpha along edges anew, where the weights for it are present."""
+    upscale: int = 1
+    """Times as wide and as high as its source that the result is, of `SCALES`; for one frame alone."""
     source_rate: Fraction | None = None
     """Frames a second of a source whose pictures have no times; None: the usual ones. Others ignore it."""
 
@@ -98,7 +105,17 @@ class Job:
                 label=form.label,
                 able=formats.by_key("png").label,
             )
-        width, height = self.result_size(clip)
+        if self.upscale != 1 and not clip.is_still:
+            raise InputError("choices.upscale_video", name=clip.name, frames=clip.frames)
+        width, height = self.output_size(clip)
+        if self.upscale != 1 and width * height > MAX_CLAIMED_PIXELS:
+            raise InputError(
+                "choices.upscale_too_large",
+                name=clip.name,
+                width=width,
+                height=height,
+                most=MAX_CLAIMED_PIXELS // 1_000_000,
+            )
         if form.max_size is not None and not form.accepts_size(width, height):
             large = [
                 f.label
@@ -158,6 +175,10 @@ class Job:
             raise FormatError("choices.not_transparent", label=form.label, able=supported)
         if self.crop is not None and self.crop not in aspect.ASPECTS:
             raise InputError("choices.aspect_ratio", value=self.crop, known=", ".join(aspect.ASPECTS))
+        if self.upscale not in SCALES:
+            raise InputError("choices.upscale", value=self.upscale, known=", ".join(map(str, SCALES)))
+        if self.upscale != 1 and form.content != "picture":
+            raise FormatError("choices.upscale_format", label=form.label)
         self.edges.check()
         self.light.check()
         if self.quality not in formats.QUALITIES:
@@ -198,10 +219,15 @@ class Job:
         return not (apart and len(prompts.group_by_object(self.active_prompts)) > 1)
 
     def result_size(self, clip: Clip) -> tuple[int, int]:
-        """Return width and height of the result, in pixels, before the format pads them."""
+        """Return width and height of the composite, in pixels."""
         if self.crop is None:
             return clip.width, clip.height
         return aspect.window_size(self.crop, clip.width, clip.height)
+
+    def output_size(self, clip: Clip) -> tuple[int, int]:
+        """Return width and height of the result, in pixels, before the format pads them."""
+        width, height = self.result_size(clip)
+        return width * self.upscale, height * self.upscale
 
     def follows_subject(self, clip: Clip) -> bool:
         """Return True if the result is smaller than the frame, so that a window has to follow the subject."""
@@ -250,6 +276,7 @@ class Job:
             **({} if self.crop is None else {"crop": self.crop}),
             **({} if self.light == NONE else {"light": self.light.to_json()}),
             **({"hair": True} if self.hair else {}),
+            **({} if self.upscale == 1 else {"upscale": self.upscale}),
             **({} if self.decoder == "auto" else {"decoder": self.decoder}),
             **({"classes": list(self.classes)} if self.classes else {}),
             **({} if matte is None else {"matte_in": matte.to_json(seen(matte.path))}),

@@ -18,6 +18,7 @@ from pipeline.arrays import Matte
 from pipeline.clip import Clip
 from pipeline.compositing.background import Footage, Picture
 from pipeline.devices import FrameDevice
+from pipeline.enlarging import loading as enlarging
 from pipeline.errors import InputError, VideoError
 from pipeline.files import remove_stale_parts, scratch_folder
 from pipeline.generation import backgrounds
@@ -38,6 +39,7 @@ from pipeline.propagation.scenes import find_plan_inputs
 from pipeline.propagation.stream import create_stream
 from pipeline.rendering import survey
 from pipeline.rendering.crop import Windows, WindowTracker
+from pipeline.rendering.enlarge import enlarge_frames
 from pipeline.rendering.masks import object_numbers
 from pipeline.rendering.renderer import RenderedFrame, Renderer
 from pipeline.rendering.result import ResultTiming, open_output
@@ -64,8 +66,8 @@ def process(job: Job, raw: Sequence[Path] = ()) -> Generator[Progress, None, Non
     and RunError where the machine fails; both leave the previous files as they were.
     """
     clip = load_clip(job.source, job.source_rate)
-    job.check(clip)
-    job = yield from _lay_background(job, clip)
+    check(job, clip)
+    given, job = job, (yield from _lay_background(job, clip))
     device = devices.frame_device(job.device, job.decoder)
     frames, key = pts_range(job, clip), matte_key(job)
     matte_file = MatteFile.find(job.matte, key) if job.takes_kept_matte else None
@@ -73,7 +75,7 @@ def process(job: Job, raw: Sequence[Path] = ()) -> Generator[Progress, None, Non
         resume.clear(matte_file)  # left if the run that made it was killed at its end
         yield from render(job, matte_file)
         return
-    prepare_outputs(job, [job.output] if job.matte is None else [job.output, job.matte])
+    prepare_outputs(given, [job.output] if job.matte is None else [job.output, job.matte])
     count = len(load_index(clip.path).between(*frames))
     preflight.check(job, clip, count)
     stream = create_stream(job, raw=raw)
@@ -137,14 +139,14 @@ def process(job: Job, raw: Sequence[Path] = ()) -> Generator[Progress, None, Non
 def render(job: Job, matte_file: MatteFile) -> Generator[Progress, None, None]:
     """Render the source over the background by a matte file, without a model. Raises as `process` does."""
     clip = load_clip(job.source, job.source_rate)
-    job.check(clip)
-    job = yield from _lay_background(job, clip)
+    check(job, clip)
+    given, job = job, (yield from _lay_background(job, clip))
     device = devices.frame_device(job.device, job.decoder)
     (first, past), (begin, end) = pts_range(job, clip), matte_file.pts_range(clip)
     frames = max(first, begin), min(past, end)
     if frames[0] >= frames[1]:
         raise InputError("writing.matte_lacks_part", name=matte_file.path.name, clip=clip.name)
-    prepare_outputs(job, [job.output], matte_file.path)
+    prepare_outputs(given, [job.output], matte_file.path)
     count = len(load_index(clip.path).between(*frames))
     preflight.check(job, clip, count)
     pairs = matte_file.read(clip, frames, high_bit_depth=job.high_bit_depth(clip), device=device)
@@ -163,8 +165,16 @@ def render(job: Job, matte_file: MatteFile) -> Generator[Progress, None, None]:
     _record_rendering(job, clip, meter.processed, meter.average)
 
 
+def check(job: Job, clip: Clip) -> None:
+    """Raise InputError where a job cannot be done, or what it needs for its background or size is missing."""
+    job.check(clip)
+    backgrounds.check(job.background, job.result_size(clip))
+    if job.upscale != 1:
+        enlarging.check_loadable(job.upscale)
+
+
 def _lay_background(job: Job, clip: Clip) -> Generator[Progress, None, Job]:
-    """Return the job with a picture in place of words for its background. Yields as `_follow` does."""
+    """Return the job with the picture that its background is made of. Yields as `_follow` does."""
     waiting = Progress("matte", 0, clip.frames, 0.0, None)
     return (yield from retell(backgrounds.lay_picture(job, clip), lambda _: waiting))
 
@@ -213,11 +223,13 @@ def _write_result(
     with (
         Renderer(job, clip, timing, windows, surveyed, numbers, device is not None) as renderer,
         closing(prefetch(steps, depth, devices.own_stream(device))) as predicted,
-        closing(
-            prefetch(renderer.render(predicted, matte_writer), depth, devices.own_stream(device))
-        ) as rendered,
+        ExitStack() as stack,
     ):
-        for item in rendered:
+        rendered = renderer.render(predicted, matte_writer)
+        if job.upscale != 1:
+            rendered = enlarge_frames(rendered, enlarging.load(job.upscale, job.device))
+        ahead = prefetch(rendered, depth, devices.own_stream(device))
+        for item in stack.enter_context(closing(ahead)):
             if isinstance(item, RenderedFrame):
                 out.write(item.take(), item.pts)
                 written += 1

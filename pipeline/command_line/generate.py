@@ -1,4 +1,4 @@
-"""Backgrounds made of words as the command line has them: made, with their progress, before anything else."""
+"""Backgrounds that a network makes, at the command line: with their progress, before anything else."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import sys
 
 from pipeline.clip import Clip
-from pipeline.compositing.background import Words
 from pipeline.generation import backgrounds
 from pipeline.generation.drawing import Step
 from pipeline.generators import complete, retell
@@ -15,13 +14,10 @@ from pipeline.job import Job
 
 
 def make_background(job: Job, clip: Clip, options: argparse.Namespace) -> Job:
-    """Return the job with a picture in place of words for its background, and show how far it is.
+    """Return the job with the picture that its background is made of, and show how far it is.
 
-    Raises InputError where the packages or weights for it are missing.
+    Raises as `backgrounds.lay_picture`.
     """
-    if not isinstance(job.background, Words):
-        return job
-    backgrounds.check(job.background)
     shown = False
 
     def show(step: Step) -> None:

@@ -111,6 +111,13 @@ def add_render_options(parser: argparse.ArgumentParser, crop: bool = True) -> No
     add_rate_option(parser)
     if crop:
         parser.add_argument("--crop", metavar="|".join(aspect.ASPECTS), help="crop around the subject")
+        parser.add_argument(
+            "--upscale",
+            metavar="2|4",
+            type=int,
+            default=Job.upscale,
+            help="enlarge a picture by Swin2SR's weights; no video, whose frames would flicker",
+        )
     parser.add_argument("--hardware", action="store_true", help="encode on the graphics card if it can")
     parser.add_argument(
         "--decoder",

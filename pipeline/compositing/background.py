@@ -23,6 +23,9 @@ LONGEST_WORDS = 1000
 HOLD = "hold"
 """Option that holds a video's last frame."""
 
+ENLARGE = "enlarge"
+"""Option that enlarges a picture by a network where it is smaller than the frame."""
+
 # fmt: off
 _PICTURES = frozenset({
     ".apng", ".avif", ".bmp", ".dds", ".dib", ".eps", ".gif", ".heic", ".heif", ".icns", ".ico", ".j2k",
@@ -36,8 +39,8 @@ _FUNCTION = re.compile(r"[a-z-]+\(.*\)", re.IGNORECASE | re.DOTALL)
 """A colour function such as `hsl(120.5 50% 50%)`, never taken as a path."""
 
 _WORDS = re.compile(
-    r"words:(?P<text>.*?)(?:\?(?P<options>(?:seed=\d{1,18}|model=[\w.-]+|fill|fit|stretch)"
-    r"(?:,(?:seed=\d{1,18}|model=[\w.-]+|fill|fit|stretch))*))?",
+    r"words:(?P<text>.*?)(?:\?(?P<options>(?:seed=\d{1,18}|model=[\w.-]+|fill|fit|stretch|enlarge)"
+    r"(?:,(?:seed=\d{1,18}|model=[\w.-]+|fill|fit|stretch|enlarge))*))?",
     re.DOTALL,
 )
 """Words for a background; a question mark without options behind it is one of the words."""
@@ -58,6 +61,8 @@ class Picture:
 
     path: Path
     fit: Fit = "fill"
+    enlarge: bool = False
+    """Enlarge it by a network where it is smaller than the frame; a still one."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,8 @@ class Words:
     model: str = ""
     """Key of the network, of `generation.cards`; empty: the default one."""
     fit: Fit = "fill"
+    enlarge: bool = False
+    """As of `Picture`."""
 
 
 @dataclass(frozen=True)
@@ -101,10 +108,12 @@ Background = Colour | Picture | Words | Footage | Blur | Transparent
 def parse(spec: str, folder: Path = Path()) -> Background:
     """Parse a CSS colour, `blur[:RADIUS]`, `depth-blur[:RADIUS]`, `transparent`, words, or a file's path.
 
-    Words are written `words:TEXT` and may end in `?seed=N`, `?model=KEY` and a fit, joined by commas.
+    Words are written `words:TEXT` and may end in `?seed=N`, `?model=KEY`, a fit and `?enlarge`, joined by
+    commas.
 
-    A path is relative to `folder` and may end in `?fill`, `?fit` or `?stretch`; a video's also in `?hold`, or
-    both, as in `?fit,hold`. Raises BackgroundError; the file's content is checked when it is opened.
+    A path is relative to `folder` and may end in `?fill`, `?fit` or `?stretch`; a video's also in `?hold`, a
+    picture's in `?enlarge`, or both, as in `?fit,hold`. Raises BackgroundError; the file's content
+    is checked when it is opened.
     """
     spec = spec.strip()
     if spec.lower() == "transparent":
@@ -120,17 +129,24 @@ def parse(spec: str, folder: Path = Path()) -> Background:
     path = folder / name
     is_picture = path.suffix.lower() in _PICTURES
     fit: Fit = "fill"
-    hold_last = False
+    hold_last = enlarge = False
     for word in words.split(",") if words else ():
         if word in FITS:
             fit = word
         elif word == HOLD and not is_picture:
             hold_last = True
+        elif word == ENLARGE and is_picture:
+            enlarge = True
         else:
             raise BackgroundError(
-                "background.unknown_word", name=path.name, word=word, fits=", ".join(FITS), hold=HOLD
+                "background.unknown_word",
+                name=path.name,
+                word=word,
+                fits=", ".join(FITS),
+                hold=HOLD,
+                enlarge=ENLARGE,
             )
-    return Picture(path, fit) if is_picture else Footage(path, fit, hold_last)
+    return Picture(path, fit, enlarge) if is_picture else Footage(path, fit, hold_last)
 
 
 def parse_argument(text: str) -> Background:
@@ -148,13 +164,14 @@ def format_spec(background: Background, folder: Path = Path()) -> str:
     match background:
         case Colour(red, green, blue):
             return f"#{red:02x}{green:02x}{blue:02x}"
-        case Picture(path, fit):
-            return f"{_format_path(path, folder)}?{fit}"
-        case Words(text, seed, model, fit):
+        case Picture(path, fit, enlarge):
+            return f"{_format_path(path, folder)}?{fit}" + (f",{ENLARGE}" if enlarge else "")
+        case Words(text, seed, model, fit, enlarge):
             options = [
                 f"seed={seed}",
                 *([f"model={model}"] if model else []),
                 *([fit] if fit != FITS[0] else []),
+                *([ENLARGE] if enlarge else []),
             ]
             return f"words:{text}?{','.join(options)}"
         case Footage(path, fit, hold_last):
@@ -193,6 +210,8 @@ def _parse_words(text: str, options: str) -> Words:
             words = replace(words, seed=int(value))
         elif name == "model":
             words = replace(words, model=value)
+        elif name == ENLARGE:
+            words = replace(words, enlarge=True)
         else:
             words = replace(words, fit=cast(Fit, name))
     return words

@@ -1,4 +1,4 @@
-"""Backgrounds made of words: the picture's size, its file, and the job that lays it behind the subject."""
+"""Backgrounds that a network makes, of words or by enlarging a picture, and the job that lays them behind."""
 
 from __future__ import annotations
 
@@ -9,17 +9,24 @@ from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
-from PIL import Image
+import PIL.Image
 from platformdirs import user_cache_path
 
+from pipeline.arrays import Pixels
 from pipeline.clip import Clip
-from pipeline.compositing.background import Picture, Words
+from pipeline.compositing import images
+from pipeline.compositing.background import Background, Picture, Words
+from pipeline.enlarging import loading as enlarging
+from pipeline.enlarging.tiles import enlarge
+from pipeline.errors import BackgroundError
 from pipeline.files import replacing
 from pipeline.generation import loading
 from pipeline.generation.cards import Generator as Card
 from pipeline.generation.cards import find_card
 from pipeline.generation.drawing import Step, draw
-from pipeline.job import Job
+from pipeline.generators import retell
+from pipeline.job import SCALES, Job
+from pipeline.models import helpers
 
 _MOST = 64
 """Pictures that the user's cache holds; the oldest ones are deleted."""
@@ -30,9 +37,19 @@ def cache_folder() -> Path:
     return user_cache_path("recorte") / "backgrounds"
 
 
-def check(words: Words) -> None:
-    """Raise InputError for an unknown network, and where its packages or weights are missing."""
-    loading.check_loadable(find_card(words.model))
+def check(background: Background, size: tuple[int, int]) -> None:
+    """Raise InputError for words that there is no network for, or whose packages or weights are missing.
+
+    `size` is that of the frames, in pixels; a picture that is to be enlarged for them must not move.
+    """
+    if isinstance(background, Picture) and background.enlarge and images.is_animated(background.path):
+        raise BackgroundError("background.enlarge_animated", name=background.path.name)
+    if isinstance(background, Words):
+        card = find_card(background.model)
+        loading.check_loadable(card)
+        scale = _scale_to_cover(picture_size(card, *size), size)
+        if background.enlarge and scale != 1:
+            enlarging.check_loadable(scale)
 
 
 def picture_size(card: Card, width: int, height: int) -> tuple[int, int]:
@@ -67,24 +84,62 @@ def make_picture(
     if path.is_file():
         path.touch()
         return path
-    drawn = yield from draw(card, words.text, words.seed, picture_size(card, *size), device)
-    folder.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as part:
-        Image.fromarray(drawn).save(part, format="PNG")
+    _save((yield from draw(card, words.text, words.seed, picture_size(card, *size), device)), path)
     return path
 
 
-def lay_picture(job: Job, clip: Clip) -> Generator[Step, None, Job]:
-    """Return the job with the picture in place of words for its background; another job as it is.
+def enlarge_picture(
+    picture: Picture, size: tuple[int, int], folder: Path, device: str = "auto"
+) -> Generator[Step, None, Picture]:
+    """Return a picture that covers frames of a size: itself, or an enlarged one in `folder`.
 
-    The picture has the shape of the result, and lies in the user's cache. Raises as `make_picture`.
+    It is twice or four times as large, if that is enough. Yields, and is cancelled, as `make_picture`. Raises
+    BackgroundError for a file that is no picture, WeightsError as `enlarging.load`.
     """
-    words = job.background
-    if not isinstance(words, Words):
+    small = images.open_image(picture.path, min_side=max(size))
+    height, width = small.shape[:2]
+    scale = _scale_to_cover((width, height), size)
+    if scale == 1:
+        return replace(picture, enlarge=False)
+    made_of = [hashlib.sha256(small.tobytes()).hexdigest(), width, *helpers.SWIN2SR[scale].identify()]
+    path = folder / f"{hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:32]}.png"
+    if path.is_file():
+        path.touch()
+    else:
+        tiles = enlarge(small, enlarging.load(scale, device))
+        large = yield from retell(tiles, lambda tile: Step(*tile))
+        _save(large, path)
+    return Picture(path, picture.fit)
+
+
+def lay_picture(job: Job, clip: Clip) -> Generator[Step, None, Job]:
+    """Return the job with the picture in place of words for its background, or of a small one to be enlarged.
+
+    The picture has the shape of the result, and lies in the user's cache. Another job is returned as it is.
+    Raises as `make_picture` and `enlarge_picture`.
+    """
+    behind, size = job.background, job.result_size(clip)
+    if isinstance(behind, Words):
+        path = yield from make_picture(behind, size, cache_folder(), job.device)
+        behind = Picture(path, behind.fit, behind.enlarge)
+    if isinstance(behind, Picture) and behind.enlarge:
+        behind = yield from enlarge_picture(behind, size, cache_folder(), job.device)
+    if behind is job.background:
         return job
-    path = yield from make_picture(words, job.result_size(clip), cache_folder(), job.device)
-    _delete_oldest(path.parent)
-    return replace(job, background=Picture(path, words.fit))
+    _delete_oldest(cache_folder())
+    return replace(job, background=behind)
+
+
+def _scale_to_cover(small: tuple[int, int], size: tuple[int, int]) -> int:
+    """Return the least of `SCALES` at which a picture covers frames of a size, or the largest."""
+    lacking = max(size[0] / small[0], size[1] / small[1])
+    return next((each for each in SCALES if each >= lacking), SCALES[-1])
+
+
+def _save(picture: Pixels, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as part:
+        PIL.Image.fromarray(picture).save(part, format="PNG")
 
 
 def _delete_oldest(folder: Path) -> None:

@@ -24,6 +24,8 @@ class Generator:
     """Name of the pipeline's class in diffusers."""
     steps: int
     guidance: float
+    inpaint: str = ""
+    """Name of the class in diffusers that fills in a part of a picture, by the same files; empty: none."""
     pixels: int = 2**20
     """Pixels of the pictures that it was trained to make."""
     multiple: int = 16
@@ -41,7 +43,9 @@ class Generator:
 
 
 # Steps and guidance as its authors recommend: it is distilled to four steps, without guidance.
-FLUX2_KLEIN = Generator(helpers.FLUX2_KLEIN, "Flux2KleinPipeline", steps=4, guidance=1.0)
+FLUX2_KLEIN = Generator(
+    helpers.FLUX2_KLEIN, "Flux2KleinPipeline", steps=4, guidance=1.0, inpaint="Flux2KleinInpaintPipeline"
+)
 
 GENERATORS = {card.key: card for card in (FLUX2_KLEIN,)}
 """By key; the first is the default."""

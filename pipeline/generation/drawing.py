@@ -1,4 +1,4 @@
-"""Drawing a picture of words, in steps that can be followed and cancelled."""
+"""Drawing a picture of words, or a part of one, in steps that can be followed and cancelled."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Generator
 from typing import Any, NamedTuple, cast
 
 import numpy as np
+import PIL.Image
 
-from pipeline.arrays import Image
+from pipeline.arrays import ByteMask, Image
 from pipeline.errors import RunError
 from pipeline.generation import loading
 from pipeline.generation.cards import Generator as Card
@@ -23,22 +24,36 @@ class Step(NamedTuple):
     """Steps of the network; `done` is 0 while it is loaded."""
 
 
+class Around(NamedTuple):
+    """Picture of which a part is drawn, by a card that has `inpaint`."""
+
+    image: Image
+    mask: ByteMask
+    """255 where it is drawn, 0 where it stays about as it is."""
+
+
 class _Cancelled(Exception):
     """Ends a pipeline's call from within: diffusers would do the steps that are left otherwise."""
 
 
 def draw(
-    card: Card, text: str, seed: int, size: tuple[int, int], device: str
+    card: Card,
+    text: str,
+    seed: int,
+    size: tuple[int, int],
+    device: str,
+    around: Around | None = None,
 ) -> Generator[Step, None, Image]:
     """Draw a picture of words, `[H, W, 3]` uint8 RGB; yields the progress.
 
-    `size` is the width and height in pixels, multiples of `card.multiple`. The same arguments give the same
-    picture on the same machine. Closing the generator ends the work at its next step. Raises as
+    `size` is the width and height in pixels, multiples of `card.multiple`; of `around`, too, if
+    it is given. The same arguments give the same picture on the same machine. Closing the generator ends the
+    work at its next step. Raises as
     `loading.load`, RunError where the device's memory does not suffice.
     """
     steps = card.steps
     yield Step(0, steps)
-    pipeline = loading.load(card, device)
+    pipeline = loading.load(card, device, inpaint=around is not None)
     told: queue.Queue[Step | Image | BaseException] = queue.Queue()
     stop = threading.Event()
 
@@ -50,7 +65,7 @@ def draw(
 
     def work() -> None:
         try:
-            told.put(_call(card, pipeline, text, seed, size, on_step))
+            told.put(_call(card, pipeline, text, seed, size, around, on_step))
         except BaseException as error:
             told.put(error)
 
@@ -67,22 +82,35 @@ def draw(
     return item
 
 
-def _call(card: Card, pipeline: Any, text: str, seed: int, size: tuple[int, int], on_step: Any) -> Image:
+def _call(
+    card: Card,
+    pipeline: Any,
+    text: str,
+    seed: int,
+    size: tuple[int, int],
+    around: Around | None,
+    on_step: Any,
+) -> Image:
     import torch
 
-    width, height = size
+    given: dict[str, Any] = {"width": size[0], "height": size[1]}
+    if around is not None:
+        given = {
+            "image": PIL.Image.fromarray(around.image),
+            "mask_image": PIL.Image.fromarray(around.mask),
+            "strength": 1.0,  # from noise alone: nothing shines through of what was there
+        }
     try:
         with torch.inference_mode():
             drawn = pipeline(
                 prompt=text,
-                width=width,
-                height=height,
                 num_inference_steps=card.steps,
                 guidance_scale=card.guidance,
                 # Noise of the processor's generator is the same on every device.
                 generator=torch.Generator().manual_seed(seed),
                 output_type="np",
                 callback_on_step_end=on_step,
+                **given,
                 **dict(card.options),
             )
     except torch.OutOfMemoryError as error:

@@ -20,8 +20,8 @@ def check_loadable(card: Generator) -> None:
     locate.find_files(card.helper.weights, card.helper.label, card.key)
 
 
-def load(card: Generator, device: str) -> Any:
-    """Return the pipeline of a card on a device; the last one is kept.
+def load(card: Generator, device: str, inpaint: bool = False) -> Any:
+    """Return the pipeline of a card on a device, or the one that fills in; the last one is kept.
 
     Raises BackgroundError where packages are missing, WeightsError where weights are missing or damaged,
     InputError for a device that is not there, and where the memory does not suffice.
@@ -30,7 +30,8 @@ def load(card: Generator, device: str) -> Any:
     weights = card.helper.weights
     paths = locate.find_files(weights, card.helper.label, card.key)
     verify.verify_files(weights, paths)
-    return _load(card.key, tuple(paths), device, paths[0].stat().st_mtime_ns)
+    name = card.inpaint if inpaint else card.pipeline
+    return _load(card.key, name, tuple(paths), device, paths[0].stat().st_mtime_ns)
 
 
 def unload() -> None:
@@ -39,7 +40,7 @@ def unload() -> None:
 
 
 @lru_cache(maxsize=1)  # they take gigabytes
-def _load(key: str, paths: tuple[Path, ...], device: str, _changed: int) -> Any:
+def _load(key: str, pipeline_name: str, paths: tuple[Path, ...], device: str, _changed: int) -> Any:
     import diffusers
     import torch
     from diffusers.utils import logging as diffusers_logging
@@ -60,7 +61,7 @@ def _load(key: str, paths: tuple[Path, ...], device: str, _changed: int) -> Any:
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(path.absolute())
         try:
-            pipeline = getattr(diffusers, card.pipeline).from_pretrained(
+            pipeline = getattr(diffusers, pipeline_name).from_pretrained(
                 folder, dtype=torch.bfloat16, use_safetensors=True, local_files_only=True
             )
         # A file that is damaged, or another pipeline's, fails wherever it is first looked into.

@@ -27,6 +27,12 @@ _FRAME_BYTES_PER_PIXEL = 60
 _MATTE_BYTES_PER_PIXEL = 0.06
 _SPOOLED_BYTES_PER_PIXEL = 0.12
 
+_ENLARGING_BYTES = 900 * 2**20
+"""Memory of the network that enlarges, and of one tile in it."""
+
+# Memory for each pixel of an enlarged result, in 16 bits with alpha: itself, and what its encoder takes.
+_ENLARGED_BYTES_PER_PIXEL = 24
+
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -53,14 +59,18 @@ def check_network(label: str, need: int) -> None:
 def memory_bytes(job: Job, clip: Clip) -> int:
     """Return the peak memory of a run in bytes; it grows with the frame's size, never with the length."""
     each = _DEEP_BYTES_PER_PIXEL if job.high_bit_depth(clip) else _BYTES_PER_PIXEL
-    return _BASE_BYTES + each * clip.width * clip.height
+    need = _BASE_BYTES + each * clip.width * clip.height
+    if job.upscale != 1:
+        width, height = job.output_size(clip)
+        need += _ENLARGING_BYTES + _ENLARGED_BYTES_PER_PIXEL * width * height
+    return need
 
 
 def disk_bytes(job: Job, clip: Clip, frames: int) -> int:
     """Return the further bytes on disk that result, matte and spools of a run may take."""
     form = formats.by_key(job.format)
     pixels = frames * clip.width * clip.height
-    width, height = job.result_size(clip)
+    width, height = job.output_size(clip)
     need = frames * width * height * form.bytes_per_pixel
     if job.matte is not None:
         need += pixels * _MATTE_BYTES_PER_PIXEL

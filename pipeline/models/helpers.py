@@ -170,7 +170,32 @@ FLUX2_KLEIN = Helper(
     ),
 )
 
-HELPERS = {helper.key: helper for helper in (VITMATTE, GROUNDING_DINO, FLUX2_KLEIN)}
+
+def _swin2sr(scale: int, revision: str, size: int, digest: str) -> Helper:
+    name = f"caidas/swin2SR-classical-sr-x{scale}-64"
+    file = File(
+        f"{name}/model.safetensors", f"{HUB}/{name}/resolve/{revision}/model.safetensors", size, digest
+    )
+    return Helper(f"swin2sr-x{scale}", f"Swin2SR ×{scale}", "Apache-2.0", _APACHE, Weights((file,)))
+
+
+SWIN2SR = {
+    2: _swin2sr(
+        2,
+        "cee1c923c6a37361c6e5650b65dcf4be821e5d52",
+        48_460_660,
+        "a515955815ab6dba3a9331d8c75db13a5166a5ffbcebf1a95ab676a5656ac4fb",
+    ),
+    4: _swin2sr(
+        4,
+        "c69ef3e2d2ac5777ff4a9f2f5afcd86d20604b7e",
+        49_051_724,
+        "e4e0680f28b663d62a64a3e1884336d0bac5b215da7903c618f41f58f4cc0ff4",
+    ),
+}
+"""Networks that enlarge pictures, by how many times."""
+
+HELPERS = {helper.key: helper for helper in (VITMATTE, GROUNDING_DINO, FLUX2_KLEIN, *SWIN2SR.values())}
 
 
 def find_weights(key: str) -> tuple[str, Weights | None]:

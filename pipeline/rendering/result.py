@@ -52,7 +52,7 @@ class ResultTiming(NamedTuple):
 def open_output(job: Job, clip: Clip, timing: ResultTiming, numbers: Sequence[int] = (1,)) -> Output:
     """Open the job's output for writing, with its sound and labels; `numbers` are those of its objects."""
     length = (timing.stop - timing.begin) * clip.time_base
-    size = job.result_size(clip)
+    size = job.output_size(clip)
     if timing.rate is not None:
         shape = StreamSpec(*size, timing.tick, timing.rate)
     elif timing.max_rate is not None:

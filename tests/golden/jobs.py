@@ -94,6 +94,15 @@ def fixed() -> dict[str, Job]:
         "unsteady": Job(source, DATA / "out.mp4", "rmbg", background=Blur(), deflicker=False),
         "classes": Job(source, DATA / "out.mp4", "classes", classes=("person", "dog")),
         "hair": Job(source, DATA / "out.mp4", "grabcut", (BOX,), hair=True),
+        "enlarged": Job(
+            source,
+            DATA / "out.png",
+            "grabcut",
+            (BOX,),
+            background=Picture(DATA / "back.png", enlarge=True),
+            format="png-still",
+            upscale=2,
+        ),
         "matte-in": Job(
             source, DATA / "out.mp4", "matte-in", matte_in=BorrowedMatte(DATA / "matte.mkv", invert=True)
         ),

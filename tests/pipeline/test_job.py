@@ -60,6 +60,13 @@ JOBS = [
     ),
     Job(FOLDER / "in.mp4", FOLDER / "out.mp4", background=Colour(1, 2, 3)),
     Job(FOLDER / "in.mp4", FOLDER / "out.mp4", background=Words("a loft, who? me", 7, "tiny", "fit")),
+    Job(
+        FOLDER / "in.png",
+        FOLDER / "out.png",
+        background=Picture(FOLDER / "beach.png", enlarge=True),
+        format="png-still",
+        upscale=4,
+    ),
     Job(FOLDER / "frames", FOLDER / "out.mp4", source_rate=Fraction(24000, 1001)),
 ]
 
@@ -73,6 +80,7 @@ def test_json_round_trip(job: Job) -> None:
     unwritten = {name for name in ("crop", "matte_in", "source_rate") if getattr(job, name) is None}
     unwritten |= {name for name in ("hair", "classes") if not getattr(job, name)}
     unwritten |= {"light"} if job.light == Light() else set()
+    unwritten |= {"upscale"} if job.upscale == 1 else set()
     unwritten |= {"decoder"} if job.decoder == "auto" else set()
     assert data.keys() == {written.get(field.name, field.name) for field in fields(Job)} - unwritten
 

@@ -181,6 +181,7 @@ SILENT = {"queue_position": None, "eta": None, "progress": None}
 """These tell nothing."""
 NO_SESSION = {
     "word_backgrounds.propose",  # a generator, called by the page's handler below
+    "word_backgrounds.fill",  # so is this one, called in tests/ui/server/api/test_photography.py
     "create",
     "create_sample",
     "create_example",

@@ -30,7 +30,7 @@ from ui.sessions.rendering.frames import FrameClient
 from ui.sessions.session import Session
 from ui.sessions.store import SessionStore
 
-_PLAIN = frozenset({"quality", "sound", "rate", "hardware", "crop", "hair", "classes", "light"})
+_PLAIN = frozenset({"quality", "sound", "rate", "hardware", "crop", "hair", "upscale", "classes", "light"})
 CHANGEABLE = _PLAIN | {"model", "background", "format", "start", "end", "edges"}
 """Fields of a job that `Choices.change` takes."""
 
@@ -173,8 +173,8 @@ class Choices:
         """Set how a picture or video is laid, `held` as in `Footage`; other backgrounds stay as they are."""
         session = self._open(id)
         match session.job.background:
-            case Picture(path):
-                return self._set_background(session, Picture(path, fit))
+            case Picture() as picture:
+                return self._set_background(session, replace(picture, fit=fit))
             case Footage(path):
                 return self._set_background(session, Footage(path, fit, held))
         return session

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 from db import repository, runs
 from pipeline import formats, models
+from pipeline.enlarging import loading as enlarging
 from pipeline.errors import InputError
 from pipeline.job import Job, Progress
 from pipeline.jobs import preflight, speeds
@@ -93,6 +94,8 @@ class RunQueue:
         output = session.folder / f"{RESULT_PREFIX}{uuid4().hex[:8]}{form.suffix}"
         job = replace(session.effective_job, output=output)
         job.check(session.clip)
+        if job.upscale != 1:
+            enlarging.check_loadable(job.upscale)
         if job.takes_kept_matte and self._frames.has_matte(session):
             return job, None  # most of the work is done, and the rest has not been measured
         models.check_loadable(models.card(job.model), job.weights)

@@ -145,12 +145,12 @@ def test_missing_weights_and_packages_are_said(
 ) -> None:
     next((tmp_path / "weights").rglob("model.safetensors")).unlink()
     with pytest.raises(WeightsError, match=r"Tiny needs its weights, .*download tiny"):
-        backgrounds.check(LOFT)
+        backgrounds.check(LOFT, (320, 180))
     monkeypatch.setattr(cards, "_EXTRA", ("diffusers", "no_such_package"))
     with pytest.raises(BackgroundError, match=r"requirements-generate\.txt"):
-        backgrounds.check(LOFT)
+        backgrounds.check(LOFT, (320, 180))
     with pytest.raises(InputError, match="tiny, flux2-klein"):
-        backgrounds.check(Words("a loft", model="unknown"))
+        backgrounds.check(Words("a loft", model="unknown"), (320, 180))
 
 
 @pytest.mark.parametrize("name", ["model_index.json", "vae/config.json", "transformer/config.json"])

@@ -90,6 +90,7 @@ def card_of(weights: Path) -> Generator:
         "Flux2KleinPipeline",
         steps=3,
         guidance=1.0,
+        inpaint="Flux2KleinInpaintPipeline",
         pixels=64 * 64,
         options=(("text_encoder_out_layers", (1,)), ("max_sequence_length", 32)),
     )

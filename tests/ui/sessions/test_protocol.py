@@ -36,7 +36,7 @@ def test_client_and_service_implement_exactly_the_protocol(end: type) -> None:
         for name, call in vars(end).items()
         if inspect.isfunction(call) and not name.startswith("_")
     }
-    assert own.keys() == CALLS.keys() and len(own) == 21
+    assert own.keys() == CALLS.keys() and len(own) == 22
     for name, call in own.items():
         assert inspect.signature(call) == inspect.signature(CALLS[name]), name
 

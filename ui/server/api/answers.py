@@ -60,6 +60,7 @@ def describe_session(theirs: SessionService, session: Session, language: str) ->
         hardware=job.hardware,
         crop=job.crop,
         hair=job.hair,
+        upscale=job.upscale,
         classes=list(job.classes),
         prompts=prompts.to_json(job.prompts, session.folder),  # type: ignore[arg-type]  # read by the schema
         objects=choices["objects"],

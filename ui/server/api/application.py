@@ -18,7 +18,7 @@ from ui.server.api import (
     sessions,
     uploads,
 )
-from ui.server.api.cutouts import drawings
+from ui.server.api.cutouts import drawings, photography
 from ui.server.api.cutouts import routes as cutouts
 from ui.server.api.cutouts.pictures import CutoutStep, EncodedPicture
 from ui.server.api.errors import add_error_handlers
@@ -68,6 +68,7 @@ def create_api(service: SessionService, store: Uploads) -> FastAPI:
     api.include_router(runs.router(service, reading, streams))
     api.include_router(files.router(service, reading))
     api.include_router(cutouts.router(service, reading, changing, rendering, store, streams))
+    api.include_router(photography.router(service, reading, changing, rendering, drawing, store, streams))
     api.include_router(webhooks.router(service, changing))
     api.include_router(uploads.router(ResumableUploads(store)))
     api.add_exception_handler(uploads.UnsupportedVersion, uploads.answer_unsupported_version)
@@ -77,5 +78,6 @@ def create_api(service: SessionService, store: Uploads) -> FastAPI:
     async def document() -> Response:
         return documentation.render(api.openapi())
 
-    description.complete(api.openapi(), UploadReference, EncodedPicture, CutoutStep, drawings.DrawingStep)
+    described = EncodedPicture, CutoutStep, photography.ProductPicture, photography.PhotographyStep
+    description.complete(api.openapi(), UploadReference, *described, drawings.DrawingStep)
     return api

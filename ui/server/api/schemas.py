@@ -261,6 +261,8 @@ class PlainChoices(Schema):
     """Aspect ratio, such as "9:16", of a window that follows the subject; null: the whole frame."""
     hair: bool = False
     """Find the alpha along edges anew, where the weights for it are present."""
+    upscale: int = Field(default=1, ge=1, le=4)
+    """Times as wide and high as the picture that its result is: 1, 2 or 4; of a video it is 1."""
     classes: list[Annotated[str, Field(max_length=100)]] = Field(default=[], max_length=200)
     """Classes that are the subject, for a model that knows classes."""
 

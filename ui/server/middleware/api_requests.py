@@ -15,6 +15,7 @@ _FORMS = re.compile(
     rf"POST {API_PREFIX}/(sessions|cutouts|sessions/[^/]+/masks)"
     rf"|PUT {API_PREFIX}/sessions/[^/]+/(background|matte-in)"
 )
+_PICTURES = {f"{API_PREFIX}/cutouts", f"{API_PREFIX}/photography/background"}
 _UPLOAD = re.compile(rf"{API_PREFIX}/uploads/[^/]+")
 
 
@@ -32,7 +33,7 @@ def is_streamed(method: str, path: str, headers: Headers) -> bool:
 
 def may_hold_picture(method: str, path: str) -> bool:
     """Return True where a picture may be in the request's JSON."""
-    return (method, path) == ("POST", f"{API_PREFIX}/cutouts")
+    return method == "POST" and path in _PICTURES
 
 
 def is_allowed(method: str, path: str) -> bool:

@@ -61,7 +61,7 @@ def take(folder: Path, clip: Clip, job: Job, words: Words) -> Picture:
     target = folder / f"background-words-{words.seed}-{made.stem[:16]}.png"
     with replacing(target) as part:
         shutil.copyfile(made, part)
-    return Picture(target, words.fit)
+    return Picture(target, words.fit, words.enlarge)
 
 
 def available(folder: Path, clip: Clip, job: Job) -> Proposals:

@@ -1,4 +1,4 @@
-"""Backgrounds made of words: pictures to choose from, drawn in the worker process while somebody waits."""
+"""Backgrounds made of words: several to choose from, or one around a product, drawn in the worker process."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import threading
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from pipeline.compositing.background import Fit, Words, check_words
-from pipeline.generation import backgrounds
+from pipeline.compositing.background import Fit, Picture, Words, check_words
+from pipeline.errors import BackgroundError, InputError
+from pipeline.generation import backgrounds, product
 from pipeline.generation.cards import find_card
+from pipeline.generation.drawing import Step
+from pipeline.generation.product import Facts
 from ui.sessions.choices import Choices
 from ui.sessions.library import drawn_backgrounds
 from ui.sessions.library.drawn_backgrounds import Proposals
@@ -87,8 +90,9 @@ class WordBackgrounds:
             seed = max(before.seeds, default=-1) + 1 if before.text == text else 0
         proposals = Proposals(text, tuple(range(seed, seed + count)))
         words = tuple(Words(text, each) for each in proposals.seeds)
-        backgrounds.check(words[0])
-        width, height = backgrounds.picture_size(find_card(), *session.job.result_size(session.clip))
+        size = session.job.result_size(session.clip)
+        backgrounds.check(words[0], size)
+        width, height = backgrounds.picture_size(find_card(), *size)
         listed = session.folder / drawn_backgrounds.FOLDER
         stop = self._drawings.begin(id)
         try:
@@ -104,6 +108,36 @@ class WordBackgrounds:
             drawn_backgrounds.save(session.folder, proposals)
             drawn_backgrounds.clear(session.folder, session.clip, session.job, proposals)
             return proposals
+        finally:
+            self._drawings.end(id, stop)
+            self._quota.forget()
+
+    def fill(
+        self, id: str, text: str, seed: int = 0, model: str = ""
+    ) -> Generator[Facts | Step, None, Session]:
+        """Fill in the background around the product of a picture, and take it; yields facts and progress.
+
+        Returns the session. Raises as `propose`, and InputError for a video, a crop, and a picture in which
+        nothing is cut out.
+        """
+        session = self._store.open(id, self._owner)
+        words = Words(" ".join(text.split()), seed, model)
+        check_words(words.text)
+        if not session.clip.is_still or session.job.follows_subject(session.clip):
+            raise InputError("product.one_whole_picture")
+        product.check(words)
+        path = session.folder / f"background-around-{uuid4().hex[:8]}.png"
+        stop = self._drawings.begin(id)
+        try:
+            with (
+                self._quota.reserve(self._owner, path, session.clip.width * session.clip.height * 3),
+                closing(self._frames.fill_background(session, words, path)) as steps,
+            ):
+                for step in steps:
+                    if stop.is_set():
+                        raise BackgroundError("background.words_not_made")
+                    yield step
+            return self._choices.set_file_background(id, Picture(path, "stretch"))
         finally:
             self._drawings.end(id, stop)
             self._quota.forget()

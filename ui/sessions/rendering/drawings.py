@@ -1,14 +1,28 @@
-"""Pictures made of words for the backgrounds of sessions, while somebody waits for them."""
+"""Pictures made of words for the backgrounds of sessions, whole or around a product, while somebody waits."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
+from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
+from pipeline.arrays import Matte
 from pipeline.compositing.background import Words
+from pipeline.compositing.canvas import multiply_alpha
+from pipeline.compositing.edges import adjust_edges
+from pipeline.errors import InputError
+from pipeline.files import replacing
 from pipeline.generation import loading
 from pipeline.generation.backgrounds import make_picture
+from pipeline.generation.drawing import Step
+from pipeline.generation.filling import fill_around
+from pipeline.generation.product import Facts
+from pipeline.job import Job
+from pipeline.video.reading.frames import Frame
 from ui.sessions.library.drawn_backgrounds import FOLDER
 from ui.sessions.rendering.protocol import DrawingStep, RenderRequest
 
@@ -36,4 +50,22 @@ class BackgroundDrawer:
                 yield DrawingStep(number + 1, count, 0, 1)
         finally:
             loading.unload()  # gigabytes, which the models need
+            self._turn.release()
+
+    def fill(
+        self, job: Job, words: Words, frame: Frame | None, mattes: Sequence[Matte], path: Path
+    ) -> Generator[Facts | Step, None, None]:
+        """Write the background around what the mattes of a frame hold; raises as `fill_around`."""
+        if frame is None or not mattes:
+            raise InputError("product.none")
+        matte = adjust_edges(np.maximum.reduce(list(mattes)), job.edges)
+        alpha = multiply_alpha(matte, frame.alpha)
+        while not self._turn.acquire(timeout=_WAIT_SECONDS):
+            yield Step(0, 1)
+        try:
+            filled = yield from fill_around(words, frame.image, alpha, job.device)
+            with replacing(path) as part:
+                Image.fromarray(filled).save(part, format="PNG")
+        finally:
+            loading.unload()
             self._turn.release()

@@ -22,6 +22,8 @@ from pipeline.compositing.light import NONE
 from pipeline.errors import InputError, WorkerLost
 from pipeline.files import file_state
 from pipeline.formats import Format
+from pipeline.generation.drawing import Step
+from pipeline.generation.product import Facts
 from pipeline.imaging.detection import Hit, split_phrases
 from pipeline.job import Progress
 from pipeline.jobs import preflight
@@ -209,6 +211,14 @@ class FrameClient:
     ) -> Generator[DrawingStep, None, None]:
         """Draw the pictures of words for the session's frames into its folder; yields the progress."""
         return self._inference.draw_backgrounds(session.render_request, words)
+
+    def fill_background(
+        self, session: Session, words: Words, path: Path
+    ) -> Generator[Facts | Step, None, None]:
+        """Fill in the background around what is cut out of the first frame; yields facts and progress."""
+        self._check_licence(session)
+        with self._marks_version(session) as version:
+            yield from self._inference.fill_background(session.render_request, version, words, path)
 
     def crop_windows(self, session: Session) -> CropWindows:
         """Return where the window of the session's crop is, as far as known."""

@@ -20,6 +20,8 @@ from pipeline.compositing.background import Transparent, Words
 from pipeline.compositing.canvas import composite_on_black, multiply_alpha
 from pipeline.compositing.light import UNSURVEYED
 from pipeline.errors import InputError, VideoError
+from pipeline.generation.drawing import Step
+from pipeline.generation.product import Facts
 from pipeline.imaging.detection import Hit
 from pipeline.job import Job, Progress
 from pipeline.keys import matte_key, pts_range, spaced_times
@@ -35,7 +37,7 @@ from pipeline.video.reading.frames import Frame
 from pipeline.video.reading.index_cache import load_index, save_index
 from pipeline.video.reading.probe import probe_clip
 from pipeline.weights.locate import cached_lookups
-from ui.sessions.rendering import filmstrip, overlay
+from ui.sessions.rendering import filmstrip, overlay, stored_frames
 from ui.sessions.rendering.ahead import compute_cut, read_cut
 from ui.sessions.rendering.class_maps import render_classes
 from ui.sessions.rendering.composers import ComposerPool
@@ -55,7 +57,6 @@ from ui.sessions.rendering.protocol import (
     RenderRequest,
     can_load_model,
 )
-from ui.sessions.rendering.stored_frames import StoredFrames, find_matte, shrink, shrink_image, shrink_light
 from ui.sessions.rendering.surveys import SurveyFinder
 from ui.sessions.rendering.things import ThingFinder
 from ui.sessions.rendering.turns import MatteWriters, ModelTurns
@@ -78,7 +79,7 @@ class InferenceService:
         """By matte key and pts, one for each object: a mark on one does not recompute the others."""
         self._propagated: set[tuple[str, int]] = set()
         """The mattes among them that were propagated frame by frame, as a run would."""
-        self._stored = StoredFrames()
+        self._stored = stored_frames.StoredFrames()
         self._things = ThingFinder(self._turns, self._stored.read)
         self._words = WordFinder(self._turns)
         self._drawer = BackgroundDrawer()
@@ -117,7 +118,7 @@ class InferenceService:
 
     @cached_lookups()
     def render_candidates(self, request: RenderRequest, index: int, number: int) -> list[ClickCandidate]:
-        pts = _frame_pts(request, index)
+        pts = stored_frames.frame_pts(request, index)
         job = jobs_by_object(request.effective_job).get(number)
         if job is None:
             return []
@@ -139,7 +140,7 @@ class InferenceService:
 
     @cached_lookups()
     def find_thing(self, request: RenderRequest, index: int, x: float, y: float) -> list[Outline] | None:
-        return self._things.find(request, _frame_pts(request, index), Point(x, y))
+        return self._things.find(request, stored_frames.frame_pts(request, index), Point(x, y))
 
     def find_words(
         self, request: RenderRequest, text: str, network: str, again: Sequence[float]
@@ -153,11 +154,12 @@ class InferenceService:
         if indices is None:
             times = spaced_times(request.clip, request.job, PREVIEWS)
         else:
-            times = [float(_frame_pts(request, index) * request.clip.time_base) for index in indices]
+            chosen = [stored_frames.frame_pts(request, index) for index in indices]
+            times = [float(pts * request.clip.time_base) for pts in chosen]
         # A stored matte is the union of all objects, and needs no model.
         *others, last = (
             jobs_by_object(request.effective_job).values()
-            if find_matte(request) is None
+            if stored_frames.find_matte(request) is None
             else [matte_job(request.effective_job)]
         )
         for job in others:
@@ -173,7 +175,7 @@ class InferenceService:
         index = load_index(request.clip.path)
         times = spaced_times(request.clip, request.job, PREVIEWS)
         cached = {index.frame_at(round(t / request.clip.time_base)) for t in times}
-        if find_matte(request) is None:
+        if stored_frames.find_matte(request) is None:
             keys = [matte_key(job) for job in jobs_by_object(request.effective_job).values()]
             cached = {pts for pts in cached if all((key, pts) in self._mattes for key in keys)}
         return sorted(index.pts.index(pts) for pts in cached)
@@ -197,6 +199,14 @@ class InferenceService:
     ) -> Generator[DrawingStep, None, None]:
         return self._drawer.draw(request, words)
 
+    def fill_background(
+        self, request: RenderRequest, version: int, words: Words, path: Path
+    ) -> Generator[Facts | Step, None, None]:
+        pts = stored_frames.frame_pts(request, 0)
+        mattes, _final, frame = self._mattes_at(request, version, pts, propagate=True)
+        frame = frame or self._stored.frame(request.clip, pts)
+        yield from self._drawer.fill(request.job, words, frame, list(mattes.values()), path)
+
     def find_crop_windows(self, request: RenderRequest) -> CropWindows:
         return self._crop_windows.find(request)
 
@@ -211,7 +221,7 @@ class InferenceService:
         order = load_index(request.clip.path).pts
         first, past = pts_range(request.job, request.clip)
         middle = (bisect.bisect_left(order, first) + bisect.bisect_left(order, past)) // 2
-        view = "original" if find_matte(request) is None else "cutout"
+        view = "original" if stored_frames.find_matte(request) is None else "cutout"
         return overlay.encode(self._render(request, 0, middle, view)[0], width=_POSTER_WIDTH)
 
     def write_index(self, path: Path) -> None:
@@ -238,7 +248,7 @@ class InferenceService:
         """Return the picture, and `EncodedImage.final`, `cut` and `surveyed` of it."""
         if view not in ("original", "matte", *overlay.TINTS, "cutout", "over", "classes"):
             raise InputError("choices.view", view=view)
-        pts = _frame_pts(request, index)
+        pts = stored_frames.frame_pts(request, index)
         if view == "classes":
             return render_classes(request, pts, width, self._turns, self._stored.read), True, True, True
         mattes, final, frame = (
@@ -253,8 +263,8 @@ class InferenceService:
             union = np.maximum.reduce(list(mattes.values()))
             surveyed, is_surveyed = self._surveys.light_at(request, frame, union)
         if width is not None:
-            frame, surveyed = shrink(frame, width), shrink_light(surveyed, width)
-            mattes = {number: shrink_image(matte, width) for number, matte in mattes.items()}
+            frame, surveyed = stored_frames.shrink(frame, width), stored_frames.shrink_light(surveyed, width)
+            mattes = {number: stored_frames.shrink_image(matte, width) for number, matte in mattes.items()}
         visible = composite_on_black(frame.image, frame.alpha)
         if not mattes:
             return np.asarray(visible, np.uint8), view == "original", view == "original", True
@@ -286,7 +296,7 @@ class InferenceService:
         run makes the same. A stored matte is what the result has; it is the union of all objects, and is
         returned as the first one's.
         """
-        jobs, stored = jobs_by_object(request.effective_job), find_matte(request)
+        jobs, stored = jobs_by_object(request.effective_job), stored_frames.find_matte(request)
         if stored is not None:
             matte = self._stored.matte(stored, request.clip, pts)
             if matte is not None:
@@ -332,7 +342,7 @@ class InferenceService:
         index = load_index(request.clip.path)
         times, key = list(times), matte_key(job)
         frame_keys = [(key, index.frame_at(round(t / request.clip.time_base))) for t in times]
-        if find_matte(request) is None:
+        if stored_frames.find_matte(request) is None:
             self._load_model(job)
         with closing(preview.predict_steps(job, times, steps, self._stored.read)) as stream:
             yield from self._run_interleaved(request, version, stream, frame_keys)
@@ -388,11 +398,3 @@ class InferenceService:
         while sum(cached.nbytes for cached in self._mattes.values()) > _CACHE_BYTES:
             oldest, _ = self._mattes.popitem(last=False)
             self._propagated.discard(oldest)
-
-
-def _frame_pts(request: RenderRequest, index: int) -> int:
-    """Return the pts of frame number `index`; raises InputError for a number out of range."""
-    order = load_index(request.clip.path).pts
-    if not 0 <= index < len(order):
-        raise InputError("video.no_such_frame", name=request.clip.name, index=index)
-    return order[index]

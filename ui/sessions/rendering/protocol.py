@@ -16,6 +16,8 @@ from pipeline import models, prompts
 from pipeline.clip import Clip
 from pipeline.compositing.background import Words
 from pipeline.errors import InputError, WeightsError
+from pipeline.generation.drawing import Step
+from pipeline.generation.product import Facts
 from pipeline.imaging.detection import Hit
 from pipeline.job import Job, Progress
 from pipeline.jobs.worker import Arguments, Returned
@@ -208,6 +210,14 @@ class Inference(Protocol):
     ) -> Generator[DrawingStep, None, None]:
         """Draw the pictures of words for the session's frames into its folder."""
 
+    def fill_background(
+        self, request: RenderRequest, version: int, words: Words, path: Path
+    ) -> Generator[Facts | Step, None, None]:
+        """Fill in the background around what is cut out of the session's first frame, and write it as a PNG.
+
+        Raises as `pipeline.generation.filling.fill_around`.
+        """
+
     def find_crop_windows(self, request: RenderRequest) -> CropWindows:
         """Find the windows of the session's result, from its matte file or the cut ahead of its run."""
 
@@ -305,6 +315,11 @@ class InferenceClient:
         self, request: RenderRequest, words: tuple[Words, ...]
     ) -> Generator[DrawingStep, None, None]:
         return self._host.stream(Inference.draw_backgrounds, request, words)
+
+    def fill_background(
+        self, request: RenderRequest, version: int, words: Words, path: Path
+    ) -> Generator[Facts | Step, None, None]:
+        return self._host.stream(Inference.fill_background, request, version, words, path)
 
     def find_crop_windows(self, request: RenderRequest) -> CropWindows:
         return self._host.call(Inference.find_crop_windows, request)

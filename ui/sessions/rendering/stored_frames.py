@@ -13,10 +13,12 @@ import numpy as np
 from pipeline.arrays import Matte
 from pipeline.clip import Clip
 from pipeline.compositing.light import FrameLight
+from pipeline.errors import InputError
 from pipeline.keys import matte_key, pts_range
 from pipeline.matte import MatteFile
 from pipeline.video.reading.frame_readers import FrameReaders
 from pipeline.video.reading.frames import Frame, read_frames
+from pipeline.video.reading.index_cache import load_index
 from ui.sessions.rendering.protocol import RenderRequest
 
 _MAX_PIXELS = 8192 * 4320
@@ -54,6 +56,14 @@ class StoredFrames:
         place = _matte_times(stored, clip).get(pts)
         frame = None if place is None else self._readers.read(stored.path, place, "gray")
         return None if frame is None else frame.image
+
+
+def frame_pts(request: RenderRequest, index: int) -> int:
+    """Return the pts of frame number `index`; raises InputError for a number out of range."""
+    order = load_index(request.clip.path).pts
+    if not 0 <= index < len(order):
+        raise InputError("video.no_such_frame", name=request.clip.name, index=index)
+    return order[index]
 
 
 def find_matte(request: RenderRequest) -> MatteFile | None:

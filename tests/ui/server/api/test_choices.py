@@ -40,6 +40,7 @@ CHANGES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"hardware": True}, {}),
     ({"crop": "9:16"}, {}),
     ({"hair": True}, {}),
+    ({"upscale": 4}, {}),
     ({"model": "classes", "classes": ["dog", "cat"]}, {}),
     ({"name": "Sea", "starred": True, "quality": "best"}, {}),
 ]
@@ -66,6 +67,8 @@ def test_choices_are_changed(team: Api, sent: dict[str, Any], told: dict[str, An
 REFUSED: list[dict[str, Any]] = [
     {"model": "nobody's"},
     {"model": None},
+    {"upscale": 3},
+    {"upscale": 8},
     {"background": "no colour"},
     {"background": "/etc/passwd.png"},
     {"background": "../other/background-1.png"},

@@ -60,6 +60,8 @@ def test_pictures_are_drawn_step_by_step_and_one_is_chosen(team: Api, card: card
     behind = team.service.for_owner(team.users["Ana"]).open(id).job.background
     assert isinstance(behind, Picture)
     assert behind.path.read_bytes() == base64.b64decode(other["image_b64"])
+    larger = ana.patch(f"/sessions/{id}", json={"background": f"{other['background']},enlarge"})
+    assert larger.json()["background"].endswith("?fill,enlarge")
     # The same words go on behind the seeds that are there; they are drawn in place of the others.
     more = lines(ask(team, id, words="a sunlit loft", count=1))
     assert more[-1]["seed"] == 9

@@ -19,8 +19,8 @@ import io
 import json
 import re
 import time
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
@@ -49,6 +49,9 @@ LONGEST_SECONDS = 600.0
 
 Step = dict[str, Any]
 """`CutoutStep` as JSON has it."""
+
+LayBackground = Callable[[str], AbstractAsyncContextManager[AsyncIterator[Step]]]
+"""`(session)` to the steps in which its background is made, before its run."""
 
 _VIEWS = {"mask": "matte", "cutout": "cutout"}
 """Views of the frame by the names of their steps."""
@@ -107,7 +110,12 @@ class PictureCutouts:
         self._streams = streams
 
     async def answer(
-        self, request: Request, picture: EncodedPicture, choices: dict[str, Any], marks: list[dict[str, Any]]
+        self,
+        request: Request,
+        picture: EncodedPicture,
+        choices: dict[str, Any],
+        marks: list[dict[str, Any]],
+        lay_background: LayBackground | None = None,
     ) -> Response:
         """Make a session of a picture and return the stream of its steps.
 
@@ -119,7 +127,8 @@ class PictureCutouts:
             raise WrongType(406, LINES, EVENTS)
         if self._streams.is_full(user_id_of(request)):
             return text_problem(request, 429, "busy")
-        values = picture.model_dump(exclude_unset=True, exclude={"image_b64", "name"})
+        own = EncodedPicture.model_fields.keys() - {"image_b64", "name"}
+        values = picture.model_dump(exclude_unset=True, include=own)
         marks = values.pop("prompts", marks)
         objects = values.pop("objects", None)
         if "edges" in values and "edges" in choices:
@@ -147,7 +156,7 @@ class PictureCutouts:
             return id
 
         id = await self._changing.run(request, create)
-        steps = self._streams.count(user_id_of(request), self._steps(request, id))
+        steps = self._streams.count(user_id_of(request), self._steps(request, id, lay_background))
         write = write_event if kind == EVENTS else write_line
         written = (write(step) async for step in steps)
         return StreamingResponse(written, media_type=kind, headers=events.HEADERS)
@@ -172,7 +181,9 @@ class PictureCutouts:
             path.write_bytes(data)
         return path
 
-    async def _steps(self, request: Request, id: str) -> AsyncIterator[Step]:
+    async def _steps(
+        self, request: Request, id: str, lay_background: LayBackground | None
+    ) -> AsyncIterator[Step]:
         theirs = self._service.for_owner(user_id_of(request))
         missing = dict(_VIEWS)
         started = False
@@ -181,6 +192,10 @@ class PictureCutouts:
             while missing and (drawn := await self._draw(request, theirs, id, next(iter(missing)))):
                 missing.pop(drawn["step"])
                 yield drawn
+            if lay_background is not None:
+                async with lay_background(id) as steps:
+                    async for step in steps:
+                        yield step
             begun = await self._reading.run(request, lambda: theirs.runs.start(id))
             started = True
             async for run in self._follow(request, theirs, begun):

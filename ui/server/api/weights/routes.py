@@ -20,7 +20,12 @@ from ui.visitor import language_of, user_id_of
 
 ModelKey = Annotated[str, Path(max_length=100, description="Key of a model")]
 WeightsKey = Annotated[
-    str, Path(max_length=100, description='Key of a model, "vitmatte" (for `hair`) or "grounding-dino"')
+    str,
+    Path(
+        max_length=100,
+        description='Key of a model, "vitmatte" (for `hair`), "grounding-dino", or "swin2sr-x2" or '
+        '"swin2sr-x4" (for `upscale`)',
+    ),
 ]
 
 
