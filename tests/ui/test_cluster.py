@@ -324,20 +324,25 @@ def end_cluster(place: Place, nodes: Nodes, run: str) -> None:
     place.cancel(waiting)
 
 
+@pytest.mark.parametrize("number", range(KILLS))
 @pytest.mark.parametrize("end", [end_worker, end_node, end_server, end_run, end_cluster])
 def test_nothing_is_lost_with_what_is_killed(
-    place: Place, nodes: Nodes, expected: bytes, tmp_path: Path, end: Callable[[Place, Nodes, str], None]
+    place: Place,
+    nodes: Nodes,
+    expected: bytes,
+    tmp_path: Path,
+    end: Callable[[Place, Nodes, str], None],
+    number: int,
 ) -> None:
-    for number in range(KILLS):
-        session = place.create()
-        run = place.run(session)
-        moment = random.randrange(1, 24)
-        until(partial(place.has_done, run, moment))
-        if place.frames(run) > 0:
-            end(place, nodes, run)
-        done = place.finish(session, run)
-        assert place.result(done, tmp_path / f"{number}.mp4") == expected, f"killed at frame {moment}"
-        assert not list((place.server.sessions / session).glob(".*.part"))
+    session = place.create()
+    run = place.run(session)
+    moment = random.randrange(1, 24)
+    until(partial(place.has_done, run, moment))
+    if place.frames(run) > 0:
+        end(place, nodes, run)
+    done = place.finish(session, run)
+    assert place.result(done, tmp_path / "result.mp4") == expected, f"killed at frame {moment}"
+    assert not list((place.server.sessions / session).glob(".*.part"))
     assert not [path for path in (place.store / "runs").rglob("*") if path.is_file()]
 
 
