@@ -60,7 +60,8 @@ def process(job: Job, raw: Sequence[Path] = ()) -> Generator[Progress, None, Non
     Where the matte is kept, an earlier run that did not end may have left its predictions (see
     `propagation.resume`): this one continues from them, and the files are the same to the bit as those of an
     uninterrupted run. `raw` are the folders of resume data of the job's pieces, where other machines have
-    run the model (see `propagation.raw`); the files are the same again.
+    run the model (see `propagation.raw`), or else those that are left beside the matte; the files are the
+    same again.
 
     Yields after every frame. Raises InputError where the job cannot be done, before anything is written,
     and RunError where the machine fails; both leave the previous files as they were.
@@ -78,6 +79,7 @@ def process(job: Job, raw: Sequence[Path] = ()) -> Generator[Progress, None, Non
     prepare_outputs(given, [job.output] if job.matte is None else [job.output, job.matte])
     count = len(load_index(clip.path).between(*frames))
     preflight.check(job, clip, count)
+    raw = raw or resume.find_pieces(job, clip)
     stream = create_stream(job, raw=raw)
     notes = _model_notes(job)
     inputs = yield from find_plan_inputs(job, clip)

@@ -42,7 +42,7 @@ def cut_job(job: Job, nodes: int) -> Iterator[list[tuple[Job, int]]]:
             remove_stale_parts(job.output)
             folder = stack.enter_context(scratch_folder(job.output))
         else:
-            if resume.can_resume(job, clip) and not resume.pieces_folder(job.matte).is_dir():
+            if resume.can_resume(job, clip) and not resume.find_pieces(job, clip):
                 yield []
                 return
             folder = stack.enter_context(resume.open_pieces(job.matte))

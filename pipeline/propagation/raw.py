@@ -12,6 +12,7 @@ import bisect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline import models, prompts
 from pipeline.clip import Clip
@@ -19,10 +20,12 @@ from pipeline.compositing.background import Transparent
 from pipeline.job import Job
 from pipeline.keys import pts_range
 from pipeline.models import Model, Prediction, PromptedFrame
-from pipeline.propagation.predictions import FramePrediction
 from pipeline.propagation.spool import Spool, StoredMatte, stored_mattes
-from pipeline.video.reading.frames import Frame
 from pipeline.video.reading.index_cache import load_index
+
+if TYPE_CHECKING:  # FFmpeg is loaded only where frames are read
+    from pipeline.propagation.predictions import FramePrediction
+    from pipeline.video.reading.frames import Frame
 
 
 def is_raw(job: Job) -> bool:
@@ -47,10 +50,11 @@ def cut(job: Job, clip: Clip, most_frames: int, folder: Path) -> list[Job]:
     times = load_index(clip.path).pts
     begins = [first, *(pts for pts in times[::most_frames] if first < pts < past)]
     bounds = zip(begins, [*begins[1:], past], strict=True)
-    return [_piece(job, clip, begin, None if end > times[-1] else end, folder) for begin, end in bounds]
+    return [make_piece(job, clip, begin, None if end > times[-1] else end, folder) for begin, end in bounds]
 
 
-def _piece(job: Job, clip: Clip, begin: int, end: int | None, folder: Path) -> Job:
+def make_piece(job: Job, clip: Clip, begin: int, end: int | None, folder: Path) -> Job:
+    """Return the job of the piece of the pts from `begin` to before `end`, or to the end of the clip."""
     seconds = clip.time_base
     piece = Job(
         job.source,
@@ -98,11 +102,12 @@ class RawMattes:
             if number != current and number >= 0:
                 current, stored = number, self._open(self.pieces[begins[number]])
             if frame.pts in stored:
-                found = stored[frame.pts]
-                yield frame, Prediction(found.read(self.clip), found.confidence, state=dict)
+                held = stored[frame.pts]
+                yield frame, Prediction(held.read(self.clip), held.confidence, state=dict)
             else:
-                # A frame of a damaged clip that the piece's reading could not decode.
-                yield frame, next(self.model.predict(iter([PromptedFrame(frame.image)])))
+                # Of a piece that was not finished, or that its reading of a damaged clip could not decode.
+                found = next(self.model.predict(iter([PromptedFrame(frame.image)])))
+                yield frame, found._replace(state=dict)
 
     def _open(self, folder: Path) -> dict[int, StoredMatte]:
         with Spool(folder, self.clip, lasting=True):  # removes what is damaged

@@ -22,7 +22,7 @@ from pipeline.errors import PromptError, RunError
 from pipeline.files import bytes_on_disk, read_json, try_lock, write_errors, write_json
 from pipeline.job import Job
 from pipeline.keys import matte_key, pts_range, stream_key
-from pipeline.propagation import spool
+from pipeline.propagation import raw, spool
 from pipeline.propagation.plan import PlanInputs, spool_name
 
 if TYPE_CHECKING:
@@ -35,13 +35,27 @@ _IDENTITY_FILE = "journal.json"
 _PLAN = "plan.json"
 _STREAM = "stream.json"
 _PIECES = "pieces"
+_SUFFIX = ".parts"
 
 
 def can_resume(job: Job, clip: Clip) -> bool:
-    """Return True if an earlier run of this job left data to continue from."""
+    """Return True if an earlier run of this job left data to continue from, or pieces of it."""
     if job.matte is None or not resume_folder(job.matte).is_dir():
         return False
-    return is_of(job, clip) and _has_segments(resume_folder(job.matte))
+    return (is_of(job, clip) and _has_streams(resume_folder(job.matte))) or bool(find_pieces(job, clip))
+
+
+def find_pieces(job: Job, clip: Clip) -> list[Path]:
+    """Return the folders of resume data of the pieces that an earlier run of a job has left."""
+    if job.matte is None or not pieces_folder(job.matte).is_dir() or not raw.is_raw(job):
+        return []
+    wanted = _identity(raw.make_piece(job, clip, 0, None, pieces_folder(job.matte)), clip)
+    del wanted["span"]
+    return [
+        folder
+        for folder in sorted(pieces_folder(job.matte).glob(f"*{_SUFFIX}"))
+        if wanted.items() <= read_json(folder / _IDENTITY_FILE).items() and _has_streams(folder)
+    ]
 
 
 def is_of(job: Job, clip: Clip) -> bool:
@@ -187,7 +201,7 @@ def stored_bytes(matte: Path | None) -> int:
 
 def resume_folder(matte: Path) -> Path:
     """Return the folder of the resume data of the matte file at `matte`."""
-    return matte.with_name(f"{matte.name}.parts")
+    return matte.with_name(f"{matte.name}{_SUFFIX}")
 
 
 def pieces_folder(matte: Path) -> Path:
@@ -208,7 +222,12 @@ def _identity(job: Job, clip: Clip) -> dict[str, Any]:
 
 def _has_segments(folder: Path) -> bool:
     """Return True if there is a finished spool segment, or one of a piece."""
-    return any(folder.glob("*/segment-*.json")) or any(folder.glob(f"{_PIECES}/*/*/segment-*.json"))
+    return _has_streams(folder) or any(folder.glob(f"{_PIECES}/*/*/segment-*.json"))
+
+
+def _has_streams(folder: Path) -> bool:
+    """Return True if there is a finished spool segment of the run itself."""
+    return any(folder.glob("*/segment-*.json"))
 
 
 def _lock(folder: int, matte: Path) -> None:

@@ -9,6 +9,9 @@ from __future__ import annotations
 import os
 import random
 import signal
+import socket
+import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -29,6 +32,7 @@ from pipeline.jobs.worker import Worker
 from pipeline.languages.messages import Message
 from pipeline.process import process
 from pipeline.prompts import Point, Prompt
+from tests import children
 from tests.pipeline.cluster.conftest import NODE
 from tests.pipeline.cluster.stand_in_nodes import OtherDriver, StandInDriver
 from tests.ui import hosted
@@ -54,7 +58,14 @@ class Nodes:
 
     def __init__(self) -> None:
         self.port = 0
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self._outside: int = free.getsockname()[1]
         self.start()
+
+    @property
+    def address_outside(self) -> str:
+        """The address for machines that are no nodes."""
+        return f"ray://127.0.0.1:{self._outside}"
 
     def start(self) -> None:
         """Start it, at the address that it had before."""
@@ -62,7 +73,8 @@ class Nodes:
             warnings.simplefilter("ignore")  # of Ray's own modules
             from ray.cluster_utils import Cluster
 
-            head = NODE | {"num_cpus": 0} | ({"gcs_server_port": self.port} if self.port else {})
+            head = NODE | {"num_cpus": 0, "ray_client_server_port": self._outside}
+            head |= {"gcs_server_port": self.port} if self.port else {}
             self._cluster = Cluster(initialize_head=True, head_node_args=head)
         self.address: str = self._cluster.address
         self.port = int(self.address.rpartition(":")[2])
@@ -81,7 +93,33 @@ class Nodes:
 
 
 @pytest.fixture(scope="module")
-def nodes() -> Iterator[Nodes]:
+def bucket() -> Iterator[psutil.Process]:
+    """The process of an S3 server with a bucket, which everything finds that is started after it."""
+    pytest.importorskip("moto.server")
+    boto3 = pytest.importorskip("boto3")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with (
+        children.running(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "testing")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        until(lambda: answers(port))
+        boto3.client("s3").create_bucket(Bucket="recorte")
+        yield psutil.Process(server.pid)
+
+
+def answers(port: int) -> bool:
+    with closing(socket.socket()) as asking:
+        return asking.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture(scope="module")
+def nodes(bucket: psutil.Process) -> Iterator[Nodes]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "3")  # until a lost head is given up
         nodes = Nodes()
@@ -92,14 +130,15 @@ def nodes() -> Iterator[Nodes]:
 class Place:
     """The server that gives runs to a cluster, through a store."""
 
-    def __init__(self, folder: Path, address: str) -> None:
+    def __init__(self, folder: Path, address: str, store: str = "") -> None:
+        """`store` is the address of a store other than a folder."""
         self.store = folder / "store"
         self.store.mkdir()
         self.server = Server(
             folder / "home",
             program=("-m", "tests.ui.stand_in_app"),
             RECORTE_RAY=address,
-            RECORTE_STORE=f"file://{self.store}",
+            RECORTE_STORE=store or f"file://{self.store}",
         )
         self.start()
 
@@ -356,3 +395,23 @@ def test_a_store_that_is_away_is_waited_for(place: Place, expected: bytes, tmp_p
     away.rename(place.store)
     assert place.finish(session, run) == run
     assert place.result(run, tmp_path / "result.mp4") == expected
+
+
+def test_a_server_outside_the_cluster_waits_for_a_bucket_that_is_away(
+    nodes: Nodes, bucket: psutil.Process, expected: bytes, tmp_path: Path
+) -> None:
+    place = Place(tmp_path, nodes.address_outside, "s3://recorte/work")
+    try:
+        session = place.create()
+        run = place.run(session)
+        until(lambda: place.frames(run) > 0)
+        bucket.suspend()
+        try:
+            time.sleep(AWAY)
+        finally:
+            bucket.resume()
+        assert place.finish(session, run) == run
+        assert place.result(run, tmp_path / "result.mp4") == expected
+    finally:
+        place.close()
+    assert not place.server.failed(), place.server.said()

@@ -132,3 +132,21 @@ def test_pieces_outlive_other_marks_and_go_with_the_finished_matte(job: Job) -> 
     assert read_json(pieces[0] / "journal.json") and resume.stored_bytes(job.matte)
     made(job, pieces)
     assert MatteFile.open(job.matte).key and not resume.resume_folder(job.matte).exists()
+
+
+def test_an_interrupted_run_in_pieces_is_continued_by_any_machine(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = made(replace(job, output=tmp_path / "w.mp4", matte=tmp_path / "w.mkv"), [])
+    assert job.matte is not None
+    clip, folder = probe_clip(job.source), resume.pieces_folder(job.matte)
+    folder.mkdir(parents=True)
+    assert not resume.can_resume(job, clip)
+    compute(raw.cut(job, clip, 16, folder)[:1])
+    assert resume.can_resume(job, clip)
+    assert not resume.can_resume(replace(job, model="gated"), clip)
+    asked: list[object] = []
+    predict = stand_in.Each.predict
+    monkeypatch.setattr(stand_in.Each, "predict", lambda *given: (asked.append(given), predict(*given))[1])
+    assert made(job, []) == whole
+    assert len(asked) == 24 - 16 and not resume.resume_folder(job.matte).exists()
