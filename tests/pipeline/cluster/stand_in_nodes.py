@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.cluster import cutting, shipping
+from pipeline.cluster import actors, cutting, shipping
 from pipeline.cluster.driver import RayDriver
 from pipeline.cluster.node import NodeWorker
 from pipeline.propagation import spool
@@ -58,6 +58,14 @@ class StandInDriver(RayDriver):
 
         pid: int = ray.get(actor.describe.remote())["pid"]
         return pid
+
+
+class ImpatientDriver(StandInDriver):
+    """Driver that soon gives up a job without progress."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        actors.STALL_SECONDS = 2.0
 
 
 class OtherDriver(RayDriver):

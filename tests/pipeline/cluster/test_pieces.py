@@ -23,7 +23,7 @@ from pipeline.jobs.worker import Worker
 from pipeline.propagation import resume
 from tests.pipeline import stand_in
 from tests.pipeline.cluster.conftest import NODE
-from tests.pipeline.cluster.stand_in_nodes import StandInDriver
+from tests.pipeline.cluster.stand_in_nodes import ImpatientDriver, StandInDriver
 from tests.pipeline.cluster.test_executor import expected, frames, leftovers, made
 from tests.waiting import until
 
@@ -109,6 +109,33 @@ def test_a_cancelled_job_without_a_matte_leaves_nothing(
         helper = begin(driver, running, gate)
     until(lambda: not list(tmp_path.iterdir()))
     until(lambda: not psutil.pid_exists(helper))
+
+
+def test_a_job_is_cancelled_in_the_middle_of_frames_that_do_not_end(
+    driver: Worker, executor: RayExecutor, gate: Path, job: Job, tmp_path: Path
+) -> None:
+    gate.touch()
+    try:
+        with closing(executor.run(job)) as running:
+            assert any(step.done == 6 for step in running)  # two nodes are within a frame each
+    finally:
+        gate.unlink()
+    assert not job.output.exists() and not leftovers(job)
+
+
+def test_a_job_without_progress_is_given_up(
+    two_nodes: Any, driver: Worker, gate: Path, job: Job, tmp_path: Path
+) -> None:
+    driver.call(RayDriver.kill, 0)  # the warm process makes room
+    gate.touch()
+    try:
+        with (
+            open_driver(two_nodes.address, factory=ImpatientDriver) as other,
+            pytest.raises(WorkerLost, match="did not answer"),
+        ):
+            list(RayExecutor(other, 0).run(job))
+    finally:
+        gate.unlink()
 
 
 def test_a_waiting_job_gets_the_room_of_a_helper_and_a_killed_one_leaves_none(
