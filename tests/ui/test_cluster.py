@@ -196,9 +196,9 @@ class Place:
     def metrics(self) -> str:
         return httpx.get(f"{self.server.url}/metrics").text
 
-    def close(self) -> None:
+    def close(self, how: signal.Signals = signal.SIGTERM) -> None:
         self._client.close()
-        self.server.stop()
+        self.server.stop(how)
 
 
 def workers() -> list[psutil.Process]:
@@ -340,7 +340,7 @@ def end_node(place: Place, nodes: Nodes, run: str) -> None:
 
 
 def end_server(place: Place, nodes: Nodes, run: str) -> None:
-    place.server.stop(signal.SIGKILL)
+    place.close(signal.SIGKILL)
     until(lambda: not workers())
     place.start()
     assert place.read(run)["state"] == "interrupted"
