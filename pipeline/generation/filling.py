@@ -22,8 +22,9 @@ def fill_around(
 ) -> Generator[Facts | Step, None, Image]:
     """Fill in the background around a product; yields its facts, then the progress.
 
-    `image` is `[H, W, 3]` uint8, as is what is returned, and `matte` is `[H, W]` uint8. The product is only
-    about as it was in there: it is to be laid over it by its matte. Unless the background is white already,
+    `image` is `[H, W, 3]` uint8, and `matte` is `[H, W]` uint8. What is returned is `[h, w, 3]` uint8, in the
+    network's own size, to be stretched to that of the image. The product is only about as it was in there: it
+    is to be laid over it by its matte. Unless the background is white already,
     the network does not see it. Raises as `find_facts` and `draw`.
     """
     facts = find_facts(image, matte)
@@ -34,8 +35,7 @@ def fill_around(
     seen = image if facts.white else np.asarray(over(image, matte, np.full_like(image, 255)), np.uint8)
     mask = cv2.resize(np.where(matte < 128, 255, 0).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
     around = Around(_resize(seen, size), np.asarray(mask, np.uint8))
-    drawn = yield from draw(card, write_prompt(words.text, facts), words.seed, size, device, around)
-    return _resize(drawn, (width, height))
+    return (yield from draw(card, write_prompt(words.text, facts), words.seed, size, device, around))
 
 
 def _size_for(card: Card, width: int, height: int) -> tuple[int, int]:

@@ -113,12 +113,12 @@ class WordBackgrounds:
             self._quota.forget()
 
     def fill(
-        self, id: str, text: str, seed: int = 0, model: str = ""
+        self, id: str, text: str, seed: int = 0, model: str = "", *, enlarge: bool = False
     ) -> Generator[Facts | Step, None, Session]:
         """Fill in the background around the product of a picture, and take it; yields facts and progress.
 
-        Returns the session. Raises as `propose`, and InputError for a video, a crop, and a picture in which
-        nothing is cut out.
+        With `enlarge` a run enlarges it where it is smaller than the picture. Returns the session.
+        Raises as `propose`, and InputError for a video, a crop, and a picture in which nothing is cut out.
         """
         session = self._store.open(id, self._owner)
         words = Words(" ".join(text.split()), seed, model)
@@ -126,18 +126,19 @@ class WordBackgrounds:
         if not session.clip.is_still or session.job.follows_subject(session.clip):
             raise InputError("product.one_whole_picture")
         product.check(words)
+        width, height = backgrounds.picture_size(find_card(model), session.clip.width, session.clip.height)
         path = session.folder / f"background-around-{uuid4().hex[:8]}.png"
         stop = self._drawings.begin(id)
         try:
             with (
-                self._quota.reserve(self._owner, path, session.clip.width * session.clip.height * 3),
+                self._quota.reserve(self._owner, path, width * height * 3),
                 closing(self._frames.fill_background(session, words, path)) as steps,
             ):
                 for step in steps:
                     if stop.is_set():
                         raise BackgroundError("background.words_not_made")
                     yield step
-            return self._choices.set_file_background(id, Picture(path, "stretch"))
+            return self._choices.set_file_background(id, Picture(path, "stretch", enlarge))
         finally:
             self._drawings.end(id, stop)
             self._quota.forget()

@@ -14,10 +14,13 @@ import pytest
 from PIL import Image
 
 from db.errors import NotFound
-from pipeline.compositing.background import Picture
-from pipeline.generation import cards, loading
+from pipeline.compositing.background import Picture, format_spec
+from pipeline.compositing.canvas import fit_to_canvas
+from pipeline.generation import backgrounds, cards, loading
 from pipeline.process import process
+from tests.pipeline.enlarging import tiny as enlarging
 from tests.pipeline.generation import tiny
+from tests.pipeline.hub import apart
 from tests.ui.server.api.conftest import Api, check_problem
 from tests.ui.server.api.test_cutouts import working
 from ui.server.api import events
@@ -106,8 +109,30 @@ def test_the_result_has_the_products_own_pixels_before_another_background(
     assert team.program("Ana").get(f"/sessions/{id}").json()["name"] == "mug.png"
     behind = team.service.for_owner(team.users["Ana"]).open(id).job.background
     assert isinstance(behind, Picture) and behind.path.parent.name == id
+    assert format_spec(behind, behind.path.parent).endswith("?stretch")
     with Image.open(behind.path) as picture:
-        assert np.array_equal(np.asarray(picture)[outside], result[outside])
+        behind_it = fit_to_canvas(np.asarray(picture), 64, 48, "stretch")
+    assert np.array_equal(behind_it[outside], result[outside])
+
+
+def test_a_background_that_is_too_small_is_enlarged(
+    team: Api, card: cards.Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apart(monkeypatch, tmp_path / "user")
+    enlarging.install(tmp_path / "weights", monkeypatch)
+    large = io.BytesIO()
+    Image.fromarray(square()).resize((192, 144)).save(large, "PNG")
+    box = [{"box": [24, 24, 120, 120]}]
+    with working(lambda: render(team)):
+        *_, result = lines(
+            ask(team, image_b64=encode(large.getvalue()), prompts=box, enlarge=True, upscale=2)
+        )
+    assert result["step"] == "result" and decode(result).shape == (288, 384, 3)
+    behind = team.service.for_owner(team.users["Ana"]).open(result["session"]).job.background
+    assert isinstance(behind, Picture) and behind.enlarge
+    (made,) = backgrounds.cache_folder().glob("*.png")
+    with Image.open(behind.path) as small, Image.open(made) as picture:
+        assert small.size == (80, 48) and picture.size == (320, 192)
 
 
 def test_steps_are_events_where_those_are_preferred(team: Api, card: cards.Generator) -> None:

@@ -41,6 +41,8 @@ class ProductPicture(EncodedPicture):
     """Another one gives another background; the same one the same."""
     generator: str = Field(default="", max_length=100)
     """Key of the network that fills it in; empty: the default one. `model` finds the product."""
+    enlarge: bool = False
+    """Enlarge the background by a network, as `upscale` the result, where the picture has more pixels."""
     background: Literal[""] = ""
     """It is made of the words."""
     crop: None = None
@@ -117,7 +119,7 @@ def router(
 
         async def fill(id: str) -> AsyncGenerator[Step, None]:
             backgrounds = service.for_owner(user_id_of(request)).word_backgrounds
-            filling = backgrounds.fill(id, words.text, words.seed, words.model)
+            filling = backgrounds.fill(id, words.text, words.seed, words.model, enlarge=picture.enlarge)
             try:
                 while told := await drawing.run(request, lambda: next(filling, None)):
                     yield {"session": id, **_describe(words, told)}
