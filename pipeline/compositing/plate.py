@@ -53,6 +53,9 @@ _DARKEST = 0.8
 _COLOURED = 0.25
 """Difference between the channels' darkening at which it is that of another object and no shadow."""
 
+_UNEVEN = 0.2
+"""Standard deviation, around a place, of the ratio to the plate at which it is hardly that of a shadow."""
+
 _FAR = 0.7
 """Distance from the subject up to which its shadow reaches, in its heights."""
 
@@ -139,7 +142,9 @@ def register(image: Image, matte: Matte, reference: Image) -> Homography | None:
     """
     finder = cv2.ORB_create(nfeatures=1200, fastThreshold=8)  # type: ignore[attr-defined]
     beside = np.asarray(cv2.dilate(matte, np.ones((9, 9), np.uint8)) < 8, np.uint8)
-    grey, other = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (image, reference))
+    grey, other = (
+        np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8) for picture in (image, reference)
+    )
     points, features = finder.detectAndCompute(grey, beside)
     targets, wanted = finder.detectAndCompute(other, None)
     if features is not None and wanted is not None:
@@ -149,10 +154,32 @@ def register(image: Image, matte: Matte, reference: Image) -> Homography | None:
             target = np.array([targets[pair.trainIdx].pt for pair in pairs], np.float32)
             way, inliers = cv2.findHomography(source, target, cv2.RANSAC, 2.0)
             if way is not None and int(inliers.sum()) >= max(12, len(pairs) // 5):
-                return np.asarray(way, np.float64)
+                return _refine(np.asarray(way, np.float64), grey, beside, other)
     # Without structure the camera may as well stand, if nothing has changed.
     change = np.abs(grey.astype(np.int16) - other)[beside > 0]
     return np.eye(3) if change.size and float(np.median(change)) < 3 else None
+
+
+def _refine(way: Homography, grey: Matte, beside: Matte, other: Matte) -> Homography:
+    """Return a homography more exactly, from corners that optical flow follows the rest of the way.
+
+    Features alone jitter from frame to frame by parts of a pixel. The flow is Lucas and Kanade's (1981).
+    """
+    corners = cv2.goodFeaturesToTrack(grey, 400, 0.01, 5, mask=beside)
+    if corners is None:
+        return way
+    size = grey.shape[::-1]
+    moved = cv2.warpPerspective(other, way, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    found, tracked, _ = cv2.calcOpticalFlowPyrLK(
+        grey, moved, corners, np.empty_like(corners), winSize=(15, 15), maxLevel=1
+    )
+    kept = tracked.ravel() > 0
+    if kept.sum() < 24:
+        return way
+    rest, inliers = cv2.findHomography(corners[kept], found[kept], cv2.RANSAC, 0.7)
+    if rest is None or int(inliers.sum()) < max(24, int(kept.sum()) // 3):
+        return way
+    return np.asarray(way @ rest, np.float64)
 
 
 def measure_shadow(image: Pixels, matte: Matte, plate: Plate, strength: float = 1.0) -> Matte | None:
@@ -204,8 +231,23 @@ def _compare(
         ground = ground * np.median(lit[away] / ground[away], axis=0)
     spread = [cv2.GaussianBlur(plane * weight[..., None], (0, 0), sigma) for plane in (lit, ground)]
     dark = 1 - spread[0] / np.maximum(spread[1], 1e-3)
-    seen = cv2.GaussianBlur(weight, (0, 0), sigma)
-    return as_floats(dark), as_floats(np.clip(seen * 2 - 0.2, 0, 1))
+    seen = as_floats(cv2.GaussianBlur(weight, (0, 0), sigma))
+    trust = np.clip(seen * 2 - 0.2, 0, 1) * _evenness(lit, ground, weight, seen)
+    return as_floats(dark), as_floats(trust)
+
+
+def _evenness(lit: Floats, ground: Floats, weight: Floats, seen: Floats) -> Floats:
+    """Return how evenly each place is darkened, 0 to 1: a shadow's is even, unlike that of another object.
+
+    Nor is it even where the ground is not where the plate has it, as behind things close to the camera.
+    """
+    ratio = np.clip(lit.mean(axis=2) / ground.mean(axis=2), 0, 2)
+    sigma = _sigma(len(ratio))
+    mean, square = (
+        cv2.GaussianBlur(plane * weight, (0, 0), sigma) / np.maximum(seen, 1e-3)
+        for plane in (ratio, ratio * ratio)
+    )
+    return as_floats(np.exp(-np.maximum(square - mean * mean, 0) / _UNEVEN**2))
 
 
 def _measure_unrest(plate: Plate, frames: list[tuple[tuple[Image, Matte], Homography]]) -> Floats:

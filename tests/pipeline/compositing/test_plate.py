@@ -18,8 +18,10 @@ def build(clip: Shadowed) -> plate.Plate:
     return made
 
 
-@pytest.fixture(scope="module", params=["still", "panned"])
+@pytest.fixture(scope="module", params=["still", "panned", "held by hand"])
 def clip(request: pytest.FixtureRequest) -> Shadowed:
+    if request.param == "held by hand":
+        return shadowed_clip(24, pan=1.3, shake=3.0)
     return shadowed_clip(24, pan=2.0 if request.param == "panned" else 0.0)
 
 
@@ -48,6 +50,25 @@ def test_the_shadow_moves_as_steadily_as_the_true_one(clip: Shadowed, made: plat
     steps = [np.abs(a / 255 - b / 255).mean() for a, b in pairwise(s for s in shades if s is not None)]
     true = [np.abs(a - b).mean() for a, b in pairwise(clip.shades)]
     assert np.mean(steps) < 1.3 * np.mean(true)
+
+
+def test_ground_that_lies_elsewhere_has_no_shadow() -> None:
+    """A pole before the ground stands aside of where the plate has it, as it does where the camera moves."""
+    clip = shadowed_clip(24)
+    before = [image.copy() for image in clip.frames]
+    for image in before:
+        image[:, 300:306] = 235
+    builder = plate.PlateBuilder()
+    for image, alpha in zip(before, clip.alphas, strict=True):
+        builder.add(image, alpha)
+    made = builder.build()
+    assert made is not None
+    image, alpha = clip.frames[12].copy(), clip.alphas[12]
+    image[:, 304:310] = 235
+    beside = np.s_[230:, 296:314]
+    found, true = plate.measure_shadow(image, alpha, made), clip.shades[12][beside]
+    assert found is not None and not alpha[beside].any()
+    assert found[beside].mean() < 12 + 255 * true.mean()
 
 
 def test_strength_and_bit_depth(clip: Shadowed, made: plate.Plate) -> None:
