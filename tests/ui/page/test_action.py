@@ -67,6 +67,8 @@ def test_the_whole_editor_is_in_view_at_1440_by_900(
     )
     assert all(0 <= left < right <= 1440 and 0 <= top < bottom <= 900 for left, top, right, bottom in boxes)
     assert page.evaluate("scrollY") == 0
+    for row in ("#format", "#quality", "#crop"):
+        assert is_in_view(page.locator(row)), f"{row} lies behind the bar"
     rows = page.locator(".toolbar .group").evaluate_all("all => all.map(node => node.offsetTop)")
     assert len(set(rows[1:])) == 1, "tools, history and views stand in one row"
     height = boxes[0][3] - boxes[0][1]
