@@ -4,7 +4,7 @@ So have the nodes of a Ray cluster that RECORTE_RAY names.
 
 SEGMENT_SECONDS in its environment is as for `tests.pipeline.stand_in`; RMBG_PUBLISHED, "BYTES SHA256", says
 what RMBG's file of weights is, for a hub that is played. A tiny network for words in the folder of weights is
-the default one.
+the default one, and never gets done with the words `tiny.HELD`.
 """
 
 import os
@@ -15,6 +15,7 @@ from pathlib import Path
 import app
 from pipeline import models
 from pipeline.cluster.driver import RayDriver
+from pipeline.generation import backgrounds
 from pipeline.propagation import spool
 from pipeline.weights.spec import Weights
 from tests.pipeline import stand_in
@@ -29,6 +30,7 @@ def publish() -> None:
         (file,) = card.weights.files
         made = replace(file, bytes=int(bytes), sha256=sha256)
         models.cards()[card.key] = replace(card, weights=Weights((made,)))
+    backgrounds.draw = tiny.hold(backgrounds.draw)
     tiny.register(Path(os.environ.get("RECORTE_WEIGHTS", "")))
 
 

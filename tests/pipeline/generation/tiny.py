@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +17,7 @@ from pipeline.models.helpers import Helper
 from pipeline.weights.spec import HUB, File, Weights
 
 KEY = "tiny"
+HELD = "words that are held"
 REPOSITORY = "example/tiny"
 _TEMPLATE = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
 
@@ -94,6 +99,21 @@ def card_of(weights: Path) -> Generator:
         pixels=64 * 64,
         options=(("text_encoder_out_layers", (1,)), ("max_sequence_length", 32)),
     )
+
+
+def hold(draw: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a drawing that never gets beyond its first step with the words `HELD`, until it is cancelled."""
+
+    def drawn(card: Generator, text: str, *rest: Any) -> Iterator[Any]:
+        if text != HELD:
+            return (yield from draw(card, text, *rest))
+        with closing(draw(card, text, *rest)) as steps:
+            for step in steps:
+                while True:
+                    yield step
+                    time.sleep(0.05)
+
+    return drawn
 
 
 def register(weights: Path) -> None:

@@ -62,6 +62,30 @@ def test_four_pictures_are_proposed_and_one_is_chosen(server: Server, visit: Vis
     expect(pictures).to_have_count(4)
 
 
+def test_cancelling_leaves_what_was_proposed(server: Server, visit: Visit, clip: Path) -> None:
+    page = started(server, visit, clip)
+    choose(page, "Picture")
+    words, propose = page.get_by_label("Words for a background"), page.locator("#propose")
+    pictures = page.locator(".proposal img")
+    words.fill("a sunlit loft")
+    propose.click()
+    expect(pictures).to_have_count(4)
+    expect(page.locator("#drawing")).to_be_hidden()
+    addresses = pictures.evaluate_all("all => all.map(picture => picture.src)")
+    words.fill(tiny.HELD)
+    propose.click()
+    expect(page.locator("#drawing")).to_contain_text("Drawing pictures: 0 of 4")
+    page.locator("#stop-drawing").click()
+    expect(page.locator("#drawing")).to_be_hidden()
+    expect(page.locator("#stop-drawing")).to_be_hidden()
+    assert pictures.evaluate_all("all => all.map(picture => picture.src)") == addresses
+    # The network is free for other words.
+    words.fill("a garden")
+    propose.click()
+    expect(pictures.first).to_have_attribute("src", re.compile("a%20garden"))
+    expect(pictures).to_have_count(4)
+
+
 def test_without_the_weights_they_are_offered(server: Server, visit: Visit, clip: Path) -> None:
     folder = Path(server.settings["RECORTE_WEIGHTS"]) / tiny.REPOSITORY
     away = folder.rename(folder.with_name("away"))
