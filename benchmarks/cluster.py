@@ -3,7 +3,7 @@
 Clusters of several nodes on this machine, with a folder as store. Printed as JSON, a line a figure:
 
 - local: frames per second of a run on one node with a store, beside one in a worker process here, in turns,
-  each warm; the medians and their ratio, and the bytes that were moved for each frame
+  each warm and with all processors; the medians and their ratio, and the bytes that were moved for each frame
 - first: seconds from submit to the first frame's progress, of an actor that starts and of a warm one
 - pieces: 1,000 pieces that sleep, on 1, 2 and 4 nodes; the time asleep of those behind the moment at which
   all actors have started, divided by the nodes and by the time that they took
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import tempfile
 import threading
@@ -141,15 +142,15 @@ def watch_store(folder: Path) -> Iterator[Traffic]:
 
 
 @contextmanager
-def start_cluster(nodes: int) -> Iterator[str]:
-    """Start a head that runs no job, and nodes of one processor each; yield the address."""
+def start_cluster(nodes: int, processors: int = 1) -> Iterator[str]:
+    """Start a head that runs no job, and nodes of so many processors each; yield the address."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Ray's own modules
         from ray.cluster_utils import Cluster
 
         made: Any = Cluster(initialize_head=True, head_node_args=NODE | {"num_cpus": 0})
     for _ in range(nodes):
-        made.add_node(**NODE)
+        made.add_node(**NODE | {"num_cpus": processors})
     yield made.address
     made.shutdown()
 
@@ -175,12 +176,13 @@ def measure_local(job: Job, address: str, store: Path, runs: int) -> None:
             for name, run in places.items():
                 assert job.matte is not None
                 job.matte.unlink(missing_ok=True)
-                with watch_store(store) as traffic:
-                    _, seconds, frames = run_timed(run())
                 if turn:
+                    _, seconds, frames = run_timed(run())
                     rates[name].append(frames / seconds)
-                if name == "node":
-                    moved = traffic.bytes / frames
+                    continue
+                with watch_store(store) as traffic:
+                    *_, frames = run_timed(run())
+                moved = traffic.bytes / frames
     here_rate, node_rate = (statistics.median(rates[name]) for name in ("here", "node"))
     show("local", here=here_rate, node=node_rate, ratio=node_rate / here_rate, bytes_a_frame=moved)
 
@@ -255,7 +257,7 @@ def main() -> None:
         box = Box(width * 0.3, height * 0.2, width * 0.7, height * 0.9)
         job = Job(clip, folder / "out.mp4", "recorte", (Prompt(0.0, box=box),), matte=folder / "matte.mkv")
         if {"local", "first", "memory"} & {*options.only}:
-            with start_cluster(1) as address:
+            with start_cluster(1, os.cpu_count() or 1) as address:
                 if "local" in options.only:
                     measure_local(job, address, folder / "store", options.runs)
                 if "first" in options.only:

@@ -25,6 +25,10 @@ import httpx
 import psutil
 import pytest
 
+from db import api_tokens
+from db.engine import Database
+from db.models import User
+from pipeline.cluster.crossing import CODE
 from pipeline.errors import InputError
 from pipeline.job import Job, Progress
 from pipeline.jobs.runner import Runner
@@ -122,6 +126,7 @@ def answers(port: int) -> bool:
 def nodes(bucket: psutil.Process) -> Iterator[Nodes]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "3")  # until a lost head is given up
+        patch.setenv("PYTHONPATH", str(CODE))  # as the README has it for `ray start`
         nodes = Nodes()
         yield nodes
         nodes.kill()
@@ -130,7 +135,7 @@ def nodes(bucket: psutil.Process) -> Iterator[Nodes]:
 class Place:
     """The server that gives runs to a cluster, through a store."""
 
-    def __init__(self, folder: Path, address: str, store: str = "") -> None:
+    def __init__(self, folder: Path, address: str, store: str = "", **settings: str) -> None:
         """`store` is the address of a store other than a folder."""
         self.store = folder / "store"
         self.store.mkdir()
@@ -139,12 +144,18 @@ class Place:
             program=("-m", "tests.ui.stand_in_app"),
             RECORTE_RAY=address,
             RECORTE_STORE=store or f"file://{self.store}",
+            **settings,
         )
         self.start()
 
     def start(self) -> None:
         self.server.start()
         self._client = Recorte(self.server.url)
+
+    def sign_in(self, token: str) -> None:
+        """Make the requests from now on as the user of a token."""
+        self._client.close()
+        self._client = Recorte(self.server.url, token)
 
     def create(self) -> str:
         """Create a session whose run takes a second or two; the model's work is put by bit by bit."""
@@ -412,6 +423,34 @@ def test_a_server_outside_the_cluster_waits_for_a_bucket_that_is_away(
             bucket.resume()
         assert place.finish(session, run) == run
         assert place.result(run, tmp_path / "result.mp4") == expected
+    finally:
+        place.close()
+    assert not place.server.failed(), place.server.said()
+
+
+def add_users(home: Path, *names: str) -> list[str]:
+    """Add users to the database of a server to be; return a token of each."""
+    with Database.open(None, home / "database") as database, database.begin() as tx:
+        users = [User(name=name, password="a hash") for name in names]
+        tx.add_all(users)
+        tx.flush()
+        return [api_tokens.add(tx, user_id=user.id).token for user in users]
+
+
+def test_two_users_who_have_signed_in_take_turns(nodes: Nodes, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    ana, ben = add_users(tmp_path / "home", "Ana", "Ben")
+    place = Place(tmp_path, nodes.address, RECORTE_USERS="1")
+    try:
+        place.sign_in(ben)
+        session = place.create()
+        place.sign_in(ana)
+        sessions = [place.create() for _ in range(3)]
+        first, *_, last = [place.run(session) for session in sessions]
+        place.sign_in(ben)
+        until(partial(place.has_ended, place.run(session)))
+        place.sign_in(ana)
+        assert place.read(first)["state"] == "done" and not place.has_ended(last)
     finally:
         place.close()
     assert not place.server.failed(), place.server.said()
