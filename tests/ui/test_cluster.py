@@ -332,6 +332,54 @@ def test_the_page_says_what_a_run_waits_for() -> None:
     assert "3 of 24 frames" in said(Progress("matte", 3, 24, 1.0, None))
 
 
+def test_a_server_outside_the_cluster_waits_for_a_bucket_that_is_away(
+    nodes: Nodes, bucket: psutil.Process, expected: bytes, tmp_path: Path
+) -> None:
+    place = Place(tmp_path, nodes.address_outside, "s3://recorte/work")
+    try:
+        session = place.create()
+        run = place.run(session)
+        until(lambda: place.frames(run) > 0)
+        bucket.suspend()
+        try:
+            time.sleep(AWAY)
+        finally:
+            bucket.resume()
+        assert place.finish(session, run) == run
+        assert place.result(run, tmp_path / "result.mp4") == expected
+    finally:
+        place.close()
+    assert not place.server.failed(), place.server.said()
+
+
+def add_users(home: Path, *names: str) -> list[str]:
+    """Add users to the database of a server to be; return a token of each."""
+    with Database.open(None, home / "database") as database, database.begin() as tx:
+        users = [User(name=name, password="a hash") for name in names]
+        tx.add_all(users)
+        tx.flush()
+        return [api_tokens.add(tx, user_id=user.id).token for user in users]
+
+
+def test_two_users_who_have_signed_in_take_turns(nodes: Nodes, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    ana, ben = add_users(tmp_path / "home", "Ana", "Ben")
+    place = Place(tmp_path, nodes.address, RECORTE_USERS="1")
+    try:
+        place.sign_in(ben)
+        session = place.create()
+        place.sign_in(ana)
+        sessions = [place.create() for _ in range(3)]
+        first, *_, last = [place.run(session) for session in sessions]
+        place.sign_in(ben)
+        until(partial(place.has_ended, place.run(session)))
+        place.sign_in(ana)
+        assert place.read(first)["state"] == "done" and not place.has_ended(last)
+    finally:
+        place.close()
+    assert not place.server.failed(), place.server.said()
+
+
 def test_a_run_of_the_server_is_that_of_this_machine(place: Place, expected: bytes, tmp_path: Path) -> None:
     session = place.create()
     run = place.run(session)
@@ -406,51 +454,3 @@ def test_a_store_that_is_away_is_waited_for(place: Place, expected: bytes, tmp_p
     away.rename(place.store)
     assert place.finish(session, run) == run
     assert place.result(run, tmp_path / "result.mp4") == expected
-
-
-def test_a_server_outside_the_cluster_waits_for_a_bucket_that_is_away(
-    nodes: Nodes, bucket: psutil.Process, expected: bytes, tmp_path: Path
-) -> None:
-    place = Place(tmp_path, nodes.address_outside, "s3://recorte/work")
-    try:
-        session = place.create()
-        run = place.run(session)
-        until(lambda: place.frames(run) > 0)
-        bucket.suspend()
-        try:
-            time.sleep(AWAY)
-        finally:
-            bucket.resume()
-        assert place.finish(session, run) == run
-        assert place.result(run, tmp_path / "result.mp4") == expected
-    finally:
-        place.close()
-    assert not place.server.failed(), place.server.said()
-
-
-def add_users(home: Path, *names: str) -> list[str]:
-    """Add users to the database of a server to be; return a token of each."""
-    with Database.open(None, home / "database") as database, database.begin() as tx:
-        users = [User(name=name, password="a hash") for name in names]
-        tx.add_all(users)
-        tx.flush()
-        return [api_tokens.add(tx, user_id=user.id).token for user in users]
-
-
-def test_two_users_who_have_signed_in_take_turns(nodes: Nodes, tmp_path: Path) -> None:
-    (tmp_path / "home").mkdir()
-    ana, ben = add_users(tmp_path / "home", "Ana", "Ben")
-    place = Place(tmp_path, nodes.address, RECORTE_USERS="1")
-    try:
-        place.sign_in(ben)
-        session = place.create()
-        place.sign_in(ana)
-        sessions = [place.create() for _ in range(3)]
-        first, *_, last = [place.run(session) for session in sessions]
-        place.sign_in(ben)
-        until(partial(place.has_ended, place.run(session)))
-        place.sign_in(ana)
-        assert place.read(first)["state"] == "done" and not place.has_ended(last)
-    finally:
-        place.close()
-    assert not place.server.failed(), place.server.said()
