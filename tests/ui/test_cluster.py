@@ -9,9 +9,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import socket
-import subprocess
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -25,10 +22,6 @@ import httpx
 import psutil
 import pytest
 
-from db import api_tokens
-from db.engine import Database
-from db.models import User
-from pipeline.cluster.crossing import CODE
 from pipeline.errors import InputError
 from pipeline.job import Job, Progress
 from pipeline.jobs.runner import Runner
@@ -36,7 +29,6 @@ from pipeline.jobs.worker import Worker
 from pipeline.languages.messages import Message
 from pipeline.process import process
 from pipeline.prompts import Point, Prompt
-from tests import children
 from tests.pipeline.cluster.conftest import NODE
 from tests.pipeline.cluster.stand_in_nodes import OtherDriver, StandInDriver
 from tests.ui import hosted
@@ -62,14 +54,7 @@ class Nodes:
 
     def __init__(self) -> None:
         self.port = 0
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self._outside: int = free.getsockname()[1]
         self.start()
-
-    @property
-    def address_outside(self) -> str:
-        """The address for machines that are no nodes."""
-        return f"ray://127.0.0.1:{self._outside}"
 
     def start(self) -> None:
         """Start it, at the address that it had before."""
@@ -77,7 +62,7 @@ class Nodes:
             warnings.simplefilter("ignore")  # of Ray's own modules
             from ray.cluster_utils import Cluster
 
-            head = NODE | {"num_cpus": 0, "ray_client_server_port": self._outside}
+            head = NODE | {"num_cpus": 0}
             head |= {"gcs_server_port": self.port} if self.port else {}
             self._cluster = Cluster(initialize_head=True, head_node_args=head)
         self.address: str = self._cluster.address
@@ -97,36 +82,9 @@ class Nodes:
 
 
 @pytest.fixture(scope="module")
-def bucket() -> Iterator[psutil.Process]:
-    """The process of an S3 server with a bucket, which everything finds that is started after it."""
-    pytest.importorskip("moto.server")
-    boto3 = pytest.importorskip("boto3")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with (
-        children.running(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            patch.setenv(name, "testing")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        until(lambda: answers(port))
-        boto3.client("s3").create_bucket(Bucket="recorte")
-        yield psutil.Process(server.pid)
-
-
-def answers(port: int) -> bool:
-    with closing(socket.socket()) as asking:
-        return asking.connect_ex(("127.0.0.1", port)) == 0
-
-
-@pytest.fixture(scope="module")
-def nodes(bucket: psutil.Process) -> Iterator[Nodes]:
+def nodes() -> Iterator[Nodes]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "3")  # until a lost head is given up
-        patch.setenv("PYTHONPATH", str(CODE))  # as the README has it for `ray start`
         nodes = Nodes()
         yield nodes
         nodes.kill()
@@ -135,27 +93,20 @@ def nodes(bucket: psutil.Process) -> Iterator[Nodes]:
 class Place:
     """The server that gives runs to a cluster, through a store."""
 
-    def __init__(self, folder: Path, address: str, store: str = "", **settings: str) -> None:
-        """`store` is the address of a store other than a folder."""
+    def __init__(self, folder: Path, address: str) -> None:
         self.store = folder / "store"
         self.store.mkdir()
         self.server = Server(
             folder / "home",
             program=("-m", "tests.ui.stand_in_app"),
             RECORTE_RAY=address,
-            RECORTE_STORE=store or f"file://{self.store}",
-            **settings,
+            RECORTE_STORE=f"file://{self.store}",
         )
         self.start()
 
     def start(self) -> None:
         self.server.start()
         self._client = Recorte(self.server.url)
-
-    def sign_in(self, token: str) -> None:
-        """Make the requests from now on as the user of a token."""
-        self._client.close()
-        self._client = Recorte(self.server.url, token)
 
     def create(self) -> str:
         """Create a session whose run takes a second or two; the model's work is put by bit by bit."""
@@ -330,54 +281,6 @@ def test_the_page_says_what_a_run_waits_for() -> None:
     assert "nodo libre" in said(waiting, "es") and "<progress" not in said(waiting)
     assert said(None) == said(Progress("render", 0, 0, 0.0, None)) and "Starting" in said(None)
     assert "3 of 24 frames" in said(Progress("matte", 3, 24, 1.0, None))
-
-
-def test_a_server_outside_the_cluster_waits_for_a_bucket_that_is_away(
-    nodes: Nodes, bucket: psutil.Process, expected: bytes, tmp_path: Path
-) -> None:
-    place = Place(tmp_path, nodes.address_outside, "s3://recorte/work")
-    try:
-        session = place.create()
-        run = place.run(session)
-        until(lambda: place.frames(run) > 0)
-        bucket.suspend()
-        try:
-            time.sleep(AWAY)
-        finally:
-            bucket.resume()
-        assert place.finish(session, run) == run
-        assert place.result(run, tmp_path / "result.mp4") == expected
-    finally:
-        place.close()
-    assert not place.server.failed(), place.server.said()
-
-
-def add_users(home: Path, *names: str) -> list[str]:
-    """Add users to the database of a server to be; return a token of each."""
-    with Database.open(None, home / "database") as database, database.begin() as tx:
-        users = [User(name=name, password="a hash") for name in names]
-        tx.add_all(users)
-        tx.flush()
-        return [api_tokens.add(tx, user_id=user.id).token for user in users]
-
-
-def test_two_users_who_have_signed_in_take_turns(nodes: Nodes, tmp_path: Path) -> None:
-    (tmp_path / "home").mkdir()
-    ana, ben = add_users(tmp_path / "home", "Ana", "Ben")
-    place = Place(tmp_path, nodes.address, RECORTE_USERS="1")
-    try:
-        place.sign_in(ben)
-        session = place.create()
-        place.sign_in(ana)
-        sessions = [place.create() for _ in range(3)]
-        first, *_, last = [place.run(session) for session in sessions]
-        place.sign_in(ben)
-        until(partial(place.has_ended, place.run(session)))
-        place.sign_in(ana)
-        assert place.read(first)["state"] == "done" and not place.has_ended(last)
-    finally:
-        place.close()
-    assert not place.server.failed(), place.server.said()
 
 
 def test_a_run_of_the_server_is_that_of_this_machine(place: Place, expected: bytes, tmp_path: Path) -> None:
