@@ -241,6 +241,16 @@ class Job:
         matched = self.light.match > 0 and not isinstance(self.background, Transparent | Blur)
         return (kept or matched) and formats.by_key(self.format).composited
 
+    @property
+    def shows_plate(self) -> bool:
+        """True if the result shows what stands behind the subject."""
+        return formats.by_key(self.format).content == "plate"
+
+    @property
+    def needs_survey(self) -> bool:
+        """True if the clip is surveyed before anything is rendered, with all mattes."""
+        return self.is_surveyed or self.shows_plate
+
     def high_bit_depth(self, clip: Clip) -> bool:
         """Return True if the result has more than 8 bits: the video has them and the format supports them."""
         alpha = isinstance(self.background, Transparent)

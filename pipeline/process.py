@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 
 from pipeline import devices, formats, matte, models
@@ -41,6 +42,7 @@ from pipeline.rendering import survey
 from pipeline.rendering.crop import Windows, WindowTracker
 from pipeline.rendering.enlarge import enlarge_frames
 from pipeline.rendering.masks import object_numbers
+from pipeline.rendering.removal import SubjectRemover
 from pipeline.rendering.renderer import RenderedFrame, Renderer
 from pipeline.rendering.result import ResultTiming, open_output
 from pipeline.rendering.survey import SampleReader, Survey
@@ -97,9 +99,9 @@ def process(job: Job, raw: Sequence[Path] = ()) -> Generator[Progress, None, Non
             folder = stack.enter_context(resume.open_folder(job, job.matte, clip, inputs))
         plan = inputs.plan(clip, frames)
         cropped, high_bit_depth = job.follows_subject(clip), job.high_bit_depth(clip)
-        twice = cropped or job.is_surveyed
+        twice = cropped or job.needs_survey
         meter = ProgressMeter("matte", count_frames(plan, clip), later=count if twice else 0)
-        windows = surveyed = None
+        windows = surveyed = remover = None
         if twice:
             with closing(
                 run.run_ahead(clip, stream, plan, folder, frames[0], high_bit_depth, device)
@@ -112,7 +114,10 @@ def process(job: Job, raw: Sequence[Path] = ()) -> Generator[Progress, None, Non
             mattes = PartialMatte.read(folder, plan, clip)
             if cropped:
                 windows = yield from _follow(job, clip, mattes.unions(), meter)
-            surveyed = yield from _survey(job, clip, survey.read_partial(mattes), meter)
+            read = survey.read_partial(mattes)
+            surveyed = yield from _survey(job, clip, read, meter)
+            if surveyed is not None and job.shows_plate:
+                remover = SubjectRemover(clip, surveyed.scenes, survey.sample_pts(job, clip), read)
             meter.begin_render()
         steps = run.run_plan(
             clip,
@@ -127,7 +132,19 @@ def process(job: Job, raw: Sequence[Path] = ()) -> Generator[Progress, None, Non
         if twice:
             steps = (step._replace(frames=int(step.pair is not None), resumed=0) for step in steps)
         yield from _write_result(
-            job, clip, timing, steps, meter, out, windows, surveyed, matte_writer, numbers, device, notes
+            job,
+            clip,
+            timing,
+            steps,
+            meter,
+            out,
+            windows,
+            surveyed,
+            remover,
+            matte_writer,
+            numbers,
+            device,
+            notes,
         )
     if job.matte is not None:
         resume.clear(MatteFile.open(job.matte))
@@ -157,12 +174,15 @@ def render(job: Job, matte_file: MatteFile) -> Generator[Progress, None, None]:
     timing = ResultTiming.of(job, clip, frames)
     numbers = object_numbers(job.active_prompts)[:1]  # the file has one matte a frame
     with open_output(job, clip, timing, numbers) as out:
-        windows = None
+        windows = remover = None
         if job.follows_subject(clip):
             windows = yield from _follow(job, clip, matte_file.read_mattes(clip, frames), meter)
-        surveyed = yield from _survey(job, clip, lambda wanted: matte_file.read_at(clip, wanted), meter)
+        read = partial(matte_file.read_at, clip)
+        surveyed = yield from _survey(job, clip, read, meter)
+        if surveyed is not None and job.shows_plate:
+            remover = SubjectRemover(clip, surveyed.scenes, survey.sample_pts(job, clip), read)
         yield from _write_result(
-            job, clip, timing, steps, meter, out, windows, surveyed, numbers=numbers, device=device
+            job, clip, timing, steps, meter, out, windows, surveyed, remover, numbers=numbers, device=device
         )
     _record_rendering(job, clip, meter.processed, meter.average)
 
@@ -197,7 +217,7 @@ def _survey(
     job: Job, clip: Clip, read: SampleReader, meter: ProgressMeter
 ) -> Generator[Progress, None, Survey | None]:
     """Return the survey of a clip; None where the job needs none. Yields as `_follow` does."""
-    if not job.is_surveyed:
+    if not job.needs_survey:
         return None
     return (yield from retell(survey.make_survey(job, clip, read), lambda _: meter.progress(0)))
 
@@ -211,6 +231,7 @@ def _write_result(
     out: Output,
     windows: Windows | None = None,
     surveyed: Survey | None = None,
+    remover: SubjectRemover | None = None,
     matte_writer: Writer | None = None,
     numbers: Sequence[int] = (1,),
     device: FrameDevice | None = None,
@@ -222,11 +243,20 @@ def _write_result(
     """
     review, notes = ReviewPoints(clip), (*notes, *fine_edges.missing_note(job))
     written, depth = 0, _queue_depth(job, clip, device)
+    if remover is not None:
+        steps = remover.remove(steps)
     with (
-        Renderer(job, clip, timing, windows, surveyed, numbers, device is not None) as renderer,
+        Renderer(
+            job, clip, timing, windows, surveyed if job.is_surveyed else None, numbers, device is not None
+        ) as renderer,
         closing(prefetch(steps, depth, devices.own_stream(device))) as predicted,
         ExitStack() as stack,
     ):
+
+        def told() -> tuple[Message, ...]:
+            removed = () if remover is None else remover.notes
+            return _once(*out.notes, *renderer.notes, *removed, *notes)
+
         rendered = renderer.render(predicted, matte_writer)
         if job.upscale != 1:
             rendered = enlarge_frames(rendered, enlarging.load(job.upscale, job.device))
@@ -239,10 +269,10 @@ def _write_result(
             meter.step(item.frames, item.resumed)
             if item.pair is not None:
                 review.add(item.pair[0].pts, item.pair[1].confidence)
-            yield meter.progress(written, review.times, _once(*out.notes, *renderer.notes, *notes))
+            yield meter.progress(written, review.times, told())
     if not written:
         raise VideoError("video.nothing_decoded", name=clip.name)
-    yield meter.progress(written, review.times, _once(*out.notes, *renderer.notes, *notes))
+    yield meter.progress(written, review.times, told())
 
 
 def _model_notes(job: Job) -> tuple[Message, ...]:

@@ -21,6 +21,8 @@ class Shadowed(NamedTuple):
     """The subject alone, `[H, W, 3]` uint8."""
     ground: np.ndarray
     """The ground of the first frame without it, `[H, W, 3]` uint8."""
+    grounds: list[np.ndarray]
+    """The ground of each frame without it."""
 
 
 def shadowed_clip(
@@ -42,7 +44,7 @@ def shadowed_clip(
     random = np.random.default_rng(5)
     margin = int(abs(pan) * frames) + 2
     ground = _ground(random, width + margin, height)
-    result = Shadowed([], [], [], [], np.rint(ground[:, :width]).astype(np.uint8))
+    result = Shadowed([], [], [], [], np.rint(ground[:, :width]).astype(np.uint8), [])
     columns, lines = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     for n in range(frames):
         view = _hand(shake, n, width, height)
@@ -71,6 +73,7 @@ def shadowed_clip(
         result.frames.append(np.clip(np.rint(seen), 0, 255).astype(np.uint8))
         result.alphas.append(np.rint(alpha * 255).astype(np.uint8))
         result.shades.append(shade.astype(np.float32))
+        result.grounds.append(np.clip(np.rint(moved), 0, 255).astype(np.uint8))
         result.subject.append(np.clip(np.rint(cloth), 0, 255).astype(np.uint8))
     return result
 

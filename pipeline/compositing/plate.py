@@ -262,7 +262,7 @@ def _measure_unrest(plate: Plate, frames: list[tuple[tuple[Image, Matte], Homogr
         dark, trust = _compare(image, matte, picture, known, near)
         apart = as_floats(np.clip(dark.mean(axis=2), 0, 1) * trust * (near < 0.05))
         if not plate.still:
-            apart = as_floats(cv2.warpPerspective(apart, _shift(*plate.origin) @ way, (width, height)))
+            apart = as_floats(cv2.warpPerspective(apart, shift(*plate.origin) @ way, (width, height)))
         unrest = np.maximum(unrest, apart)
     return as_floats(cv2.dilate(unrest, np.ones((3, 3), np.uint8)))
 
@@ -286,7 +286,7 @@ def _bring_back(plate: Plate, way: Homography, size: tuple[int, int]) -> tuple[F
     """Return the plate as it lies in a frame, where it is known there (0 to 1), and its unrest."""
     if plate.still:
         return plate.picture, as_floats(plate.known), plate.unrest
-    moved = _shift(*plate.origin) @ way
+    moved = shift(*plate.origin) @ way
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     picture = cv2.warpPerspective(plate.picture, moved, size, flags=flags)
     known = cv2.warpPerspective(as_floats(plate.known), moved, size, flags=flags)
@@ -297,13 +297,13 @@ def _bring_back(plate: Plate, way: Homography, size: tuple[int, int]) -> tuple[F
 def _merge(frames: list[tuple[Image, Matte]], ways: list[Homography], reference: Image, still: bool) -> Plate:
     """Lay frames upon each other, and take each pixel from the brighter ones that were seen."""
     height, width = reference.shape[:2]
-    left, top, right, bottom = _bounds(ways, width, height)
+    left, top, right, bottom = bounds(ways, width, height)
     size = right - left, bottom - top
     pictures, seen = [], []
     for (image, matte), way in zip(frames, ways, strict=True):
         beside = np.asarray(cv2.dilate(matte, np.ones((7, 7), np.uint8)) < 8, np.uint8)
         if not still:
-            moved = _shift(-left, -top) @ way
+            moved = shift(-left, -top) @ way
             beside = np.asarray(cv2.warpPerspective(beside, moved, size, flags=cv2.INTER_NEAREST), np.uint8)
             image = np.asarray(cv2.warpPerspective(image, moved, size), np.uint8)
         pictures.append(image)
@@ -339,7 +339,7 @@ def _is_known(plate: Plate, frames: list[tuple[Image, Matte]]) -> bool:
     return bool(shares) and float(np.median(shares)) >= _LEAST_KNOWN
 
 
-def _bounds(ways: list[Homography], width: int, height: int) -> tuple[int, int, int, int]:
+def bounds(ways: list[Homography], width: int, height: int) -> tuple[int, int, int, int]:
     """Return left, top, right and bottom of all frames upon the reference, at most twice its size."""
     corners = np.array([[[0, 0], [width, 0], [width, height], [0, height]]], np.float64)
     places = np.concatenate([cv2.perspectiveTransform(corners, way)[0] for way in ways])
@@ -356,5 +356,5 @@ def _is_still(way: Homography, reference: Image) -> bool:
     return float(np.abs(cv2.perspectiveTransform(corners, way) - corners).max()) < 2 * _STILL
 
 
-def _shift(x: float, y: float) -> Homography:
+def shift(x: float, y: float) -> Homography:
     return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], np.float64)

@@ -319,6 +319,7 @@ FORMATS: dict[str, Format] = {
             alpha_pixel_format=None,
             content="overlay",
         ),
+        replace(_MP4, key="plate", label="Clean plate · MP4 H.264", content="plate"),
         replace(_GIF, key="process", label="Process · GIF", alpha_pixel_format=None, content="process"),
         Format(
             key="png-still",

@@ -8,11 +8,14 @@ from fractions import Fraction
 from typing import Literal, get_args
 
 Quality = Literal["small", "balanced", "high", "best"]
-Content = Literal["picture", "matte", "pair", "stacked", "objects", "mask", "overlay", "process", "layers"]
+Content = Literal[
+    "picture", "matte", "pair", "stacked", "objects", "mask", "overlay", "process", "layers", "plate"
+]
 """The composite ("picture"), the matte alone, foreground and matte as two videos ("pair") or as one with the
 matte below ("stacked"), the mattes of the objects as a video each ("objects"), the matte as a mask of 0 and
 255 ("mask"), the frame with its objects tinted ("overlay"), frame, matte, cut-out and result side by side
-("process"), or the composite with the mattes of the objects as further layers ("layers")."""
+("process"), the composite with the mattes of the objects as further layers ("layers"), or the frame without
+its subject ("plate")."""
 
 QUALITIES: tuple[Quality, ...] = get_args(Quality)
 

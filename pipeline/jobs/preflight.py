@@ -33,6 +33,12 @@ _ENLARGING_BYTES = 900 * 2**20
 # Memory for each pixel of an enlarged result, in 16 bits with alpha: itself, and what its encoder takes.
 _ENLARGED_BYTES_PER_PIXEL = 24
 
+_PLATE_BYTES = 500 * 2**20
+"""Memory of the frames that a clean plate is made of, and of what is made of them."""
+
+# Memory for each pixel of a frame whose subject is removed, of its plate, as large as four, and its parts.
+_PLATE_BYTES_PER_PIXEL = 120
+
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -63,6 +69,8 @@ def memory_bytes(job: Job, clip: Clip) -> int:
     if job.upscale != 1:
         width, height = job.output_size(clip)
         need += _ENLARGING_BYTES + _ENLARGED_BYTES_PER_PIXEL * width * height
+    if job.shows_plate:
+        need += _PLATE_BYTES + _PLATE_BYTES_PER_PIXEL * clip.width * clip.height
     return need
 
 
@@ -76,7 +84,7 @@ def disk_bytes(job: Job, clip: Clip, frames: int) -> int:
         need += pixels * _MATTE_BYTES_PER_PIXEL
     spooled = 0
     # With a matte file or a crop, all streams of every object are spooled, else those that run backward.
-    lasting = job.matte is not None or job.is_surveyed or job.follows_subject(clip)
+    lasting = job.matte is not None or job.needs_survey or job.follows_subject(clip)
     if lasting or any(prompt.time > job.start for prompt in job.active_prompts):
         spooled = _spooled_bytes(job, pixels)
     return max(0, round(need) + spooled - resume.stored_bytes(job.matte))

@@ -171,6 +171,8 @@ class Renderer:
         """Composite one frame; `pts` is the result's."""
         frame, prediction = lit.pair
         content = self._format.content
+        if content == "plate":
+            return RenderedFrame(pts, frame.image if frame.image16 is None else frame.image16)
         if content in ("matte", "mask"):
             alpha = self._adjust(prediction.matte, frame)
             return RenderedFrame(pts, binarise(alpha) if content == "mask" else alpha)

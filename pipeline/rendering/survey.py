@@ -123,7 +123,7 @@ def make_survey(job: Job, clip: Clip, read: SampleReader) -> Generator[None, Non
         times.append(float(frame.pts * clip.time_base))
         if (colours := measure_colours(frame.image, multiply_alpha(matte, frame.alpha))) is not None:
             found.append(colours)
-        if job.light.keep:
+        if job.light.keep or job.shows_plate:
             plate.add(frame.image, matte)
         yield
     scenes.append(Scene(begin, Colours.sum(found), plate.build()))

@@ -15,7 +15,9 @@ def expected_seconds(session: Session, cut: CutState, rate: float = 0.0) -> floa
     """
     left, size = max(0, cut.total - cut.done), (session.clip.width, session.clip.height)
     # A crop is rendered once all frames are cut.
-    rendered = cut.total if session.job.is_surveyed or session.job.follows_subject(session.clip) else cut.done
+    rendered = (
+        cut.total if session.job.needs_survey or session.job.follows_subject(session.clip) else cut.done
+    )
     rendering = speeds.expected_seconds(speeds.rendering_key(session.job.format), size, rendered)
     if not left:
         return rendering

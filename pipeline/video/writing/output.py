@@ -59,7 +59,7 @@ def create_output(
     these names, which are also layers behind the colours; uint8 or, with `high_bit_depth`, uint16 over the
     whole range.
     """
-    if form.content in ("matte", "objects", "mask", "overlay", "process"):
+    if form.content in ("matte", "objects", "mask", "overlay", "process", "plate"):
         alpha = False
     notes: tuple[Message, ...] = ()
     if hardware:

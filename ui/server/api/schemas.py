@@ -97,7 +97,8 @@ class Format(Schema):
     content: Content
     """The video over its background ("picture"), the matte alone, foreground and matte apart ("pair") or one
     above the other ("stacked"), the matte of each object, masks of 0 and 255, tinted frames ("overlay"),
-    frame, matte, cut-out and result side by side ("process"), or the first with each matte ("layers")."""
+    frame, matte, cut-out and result side by side ("process"), the first with each matte ("layers"), or the
+    frame without its subject ("plate")."""
     alpha: bool
     """True if it may be transparent."""
     sound: bool
