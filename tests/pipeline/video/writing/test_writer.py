@@ -39,7 +39,7 @@ FORMATS = {key: form for key, form in formats.FORMATS.items() if not form.still}
 
 ALPHA = [key for key, form in FORMATS.items() if form.alpha]
 DEEP = [key for key, form in FORMATS.items() if form.supports_high_bit_depth(False)]
-EVEN = {"mkv", "mp4", "hevc", "matte", "pair", "stacked", "overlay"}
+EVEN = {"mkv", "mp4", "hevc", "matte", "pair", "stacked", "overlay", "plate"}
 MEMBERS = ("foreground.mp4", "matte.mp4")
 CHANNELS: dict[str, tuple[int, ...]] = {
     "matte": (),
