@@ -78,6 +78,7 @@ def process(job: Job, raw: Sequence[Path] = ()) -> Generator[Progress, None, Non
         resume.clear(matte_file)  # left if the run that made it was killed at its end
         yield from render(job, matte_file)
         return
+    # A picture that is enlarged or drawn lies in a cache: the one that was given is not to be replaced.
     prepare_outputs(given, [job.output] if job.matte is None else [job.output, job.matte])
     count = len(load_index(clip.path).between(*frames))
     preflight.check(job, clip, count)
@@ -116,8 +117,7 @@ def process(job: Job, raw: Sequence[Path] = ()) -> Generator[Progress, None, Non
                 windows = yield from _follow(job, clip, mattes.unions(), meter)
             read = survey.read_partial(mattes)
             surveyed = yield from _survey(job, clip, read, meter)
-            if surveyed is not None and job.shows_plate:
-                remover = SubjectRemover(clip, surveyed.scenes, survey.sample_pts(job, clip), read)
+            remover = _create_remover(job, clip, surveyed, read)
             meter.begin_render()
         steps = run.run_plan(
             clip,
@@ -174,13 +174,12 @@ def render(job: Job, matte_file: MatteFile) -> Generator[Progress, None, None]:
     timing = ResultTiming.of(job, clip, frames)
     numbers = object_numbers(job.active_prompts)[:1]  # the file has one matte a frame
     with open_output(job, clip, timing, numbers) as out:
-        windows = remover = None
+        windows = None
         if job.follows_subject(clip):
             windows = yield from _follow(job, clip, matte_file.read_mattes(clip, frames), meter)
         read = partial(matte_file.read_at, clip)
         surveyed = yield from _survey(job, clip, read, meter)
-        if surveyed is not None and job.shows_plate:
-            remover = SubjectRemover(clip, surveyed.scenes, survey.sample_pts(job, clip), read)
+        remover = _create_remover(job, clip, surveyed, read)
         yield from _write_result(
             job, clip, timing, steps, meter, out, windows, surveyed, remover, numbers=numbers, device=device
         )
@@ -220,6 +219,15 @@ def _survey(
     if not job.needs_survey:
         return None
     return (yield from retell(survey.make_survey(job, clip, read), lambda _: meter.progress(0)))
+
+
+def _create_remover(
+    job: Job, clip: Clip, surveyed: Survey | None, read: SampleReader
+) -> SubjectRemover | None:
+    """Return the remover of the subject; None where the result does not show the clean plate."""
+    if surveyed is None or not job.shows_plate:
+        return None
+    return SubjectRemover(clip, surveyed, survey.sample_pts(job, clip), read)
 
 
 def _write_result(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from pipeline.errors import BackgroundError
+from pipeline.files import replacing
 from pipeline.video.pictures import jpeg
 from pipeline.video.pictures.srgb import MAX_CLAIMED_PIXELS, convert_mode, convert_to_srgb, white_level
 
@@ -55,6 +56,12 @@ def open_image_with_transparency(
         raise BackgroundError("background.too_many_pixels", name=name, most=_MAX_PIXELS // 1000000) from error
     except Exception as error:  # decoders raise whatever a damaged file makes them stumble over
         raise BackgroundError("background.no_picture", name=name) from error
+
+
+def save_png(pixels: NDArray[np.uint8], path: Path) -> None:
+    """Write `[H, W, 3]` RGB or `[H, W, 4]` straight RGBA as a PNG, in one step. Raises OSError."""
+    with replacing(path) as part:
+        Image.fromarray(pixels).save(part, format="PNG")
 
 
 def is_animated(path: Path) -> bool:

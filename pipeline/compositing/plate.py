@@ -107,11 +107,16 @@ class PlateBuilder:
         return replace(plate, unrest=_measure_unrest(plate, kept))
 
 
+def grid_size(width: int, height: int) -> tuple[int, int]:
+    """Return the width and height on the grid of frames of a size, in pixels."""
+    scale = min(1.0, _SIDE / height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
 def shrink(image: Pixels, matte: Matte) -> tuple[Image, Matte]:
     """Return a frame and its matte on the grid, the frame in 8 bits."""
     height, width = matte.shape
-    scale = min(1.0, _SIDE / height)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    size = grid_size(width, height)
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     if small.dtype != np.uint8:
         small = np.rint(small / np.float32(257))

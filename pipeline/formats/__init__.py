@@ -94,6 +94,7 @@ _PNG = Format(
     plays_in_browsers=False,
 )
 
+_OPAQUE_GIF = replace(_GIF, alpha_pixel_format=None)
 _OPAQUE_PNG = replace(_PNG, alpha_pixel_format=None, high_pixel_format=None, high_alpha_pixel_format=None)
 
 _LOSSLESS = Format(
@@ -302,25 +303,18 @@ FORMATS: dict[str, Format] = {
         ),
         replace(_LOSSLESS, key="mask-lossless", label="Binary masks · MKV FFV1", content="mask"),
         replace(
-            _GIF,
+            _OPAQUE_GIF,
             key="mask-gif",
             label="Binary masks · GIF",
-            alpha_pixel_format=None,
             content="mask",
             options={"colours": "255"},
             qualities={},
         ),
         replace(_MP4, key="overlay", label="Coloured masks · MP4 H.264", content="overlay"),
         replace(_OPAQUE_PNG, key="overlay-png", label="Coloured masks · PNG sequence", content="overlay"),
-        replace(
-            _GIF,
-            key="overlay-gif",
-            label="Coloured masks · GIF",
-            alpha_pixel_format=None,
-            content="overlay",
-        ),
+        replace(_OPAQUE_GIF, key="overlay-gif", label="Coloured masks · GIF", content="overlay"),
         replace(_MP4, key="plate", label="Clean plate · MP4 H.264", content="plate"),
-        replace(_GIF, key="process", label="Process · GIF", alpha_pixel_format=None, content="process"),
+        replace(_OPAQUE_GIF, key="process", label="Process · GIF", content="process"),
         Format(
             key="png-still",
             bytes_per_pixel=4.0,

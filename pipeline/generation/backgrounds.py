@@ -9,7 +9,7 @@ from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
-import PIL.Image
+import numpy as np
 from platformdirs import user_cache_path
 
 from pipeline.arrays import Pixels
@@ -19,7 +19,6 @@ from pipeline.compositing.background import Background, Picture, Words
 from pipeline.enlarging import loading as enlarging
 from pipeline.enlarging.tiles import enlarge
 from pipeline.errors import BackgroundError
-from pipeline.files import replacing
 from pipeline.generation import loading
 from pipeline.generation.cards import Generator as Card
 from pipeline.generation.cards import find_card
@@ -138,8 +137,7 @@ def _scale_to_cover(small: tuple[int, int], size: tuple[int, int]) -> int:
 
 def _save(picture: Pixels, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as part:
-        PIL.Image.fromarray(picture).save(part, format="PNG")
+    images.save_png(np.asarray(picture, np.uint8), path)
 
 
 def _delete_oldest(folder: Path) -> None:

@@ -39,7 +39,7 @@ _SKEWED = 0.15
 
 @dataclass(frozen=True)
 class Facts:
-    """What the matte tells of a product in its picture."""
+    """Facts of a product and its picture, as its matte tells them."""
 
     white: bool
     """The background is white already."""

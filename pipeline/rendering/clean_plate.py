@@ -8,19 +8,18 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import PIL.Image
 
 from pipeline.arrays import Homography, Image, Mask, Matte
 from pipeline.clip import Clip
-from pipeline.compositing.plate import bounds, choose_brighter, register_all, shift, shrink
+from pipeline.compositing.images import save_png
+from pipeline.compositing.plate import bounds, choose_brighter, grid_size, register_all, shift, shrink
 from pipeline.errors import InputError
-from pipeline.files import replacing
 from pipeline.job import Job
 from pipeline.matte import MatteFile
-from pipeline.rendering.survey import sample_pts
+from pipeline.rendering.survey import choose_evenly, sample_pts
 
 _MOST_FRAMES = 24
-MOST_BYTES = 400 * 2**20
+_MOST_BYTES = 400 * 2**20
 """Frames that a plate is made of: at most `_MOST_FRAMES`, and of so many bytes together."""
 
 _ROWS = 16
@@ -54,16 +53,13 @@ def write_plate(job: Job, clip: Clip, matte_file: MatteFile, path: Path) -> None
     plate = make_plate(pairs)
     if plate is None:
         raise InputError("writing.no_plate", clip=clip.name)
-    with replacing(path) as part:
-        alpha = np.where(plate.known, 255, 0).astype(np.uint8)
-        PIL.Image.fromarray(np.dstack((plate.picture, alpha))).save(part, format="PNG")
+    save_png(np.dstack((plate.picture, np.where(plate.known, 255, 0).astype(np.uint8))), path)
 
 
 def choose_frames(pts: Sequence[int], clip: Clip, area: int = 1) -> list[int]:
     """Return those of some frames that a plate is made of, evenly spaced; `area` is that of it, in frames."""
-    most = MOST_BYTES // (4 * clip.width * clip.height * area)
-    count = min(_MOST_FRAMES, max(4, most), len(pts))
-    return [pts[(2 * k + 1) * len(pts) // (2 * count)] for k in range(count)]
+    most = _MOST_BYTES // (4 * clip.width * clip.height * area)
+    return choose_evenly(pts, min(_MOST_FRAMES, max(4, most)))
 
 
 def make_plate(pairs: Sequence[tuple[Image, Matte]], wide: bool = False) -> CleanPlate | None:
@@ -99,7 +95,7 @@ def make_plate(pairs: Sequence[tuple[Image, Matte]], wide: bool = False) -> Clea
 def enlarge_way(way: Homography, matte: Matte) -> Homography:
     """Return a homography between frames on the grid as one between frames of the matte's size."""
     height, width = matte.shape
-    rows, columns = shrink(matte, matte)[1].shape
+    columns, rows = grid_size(width, height)
     across, down = columns / width, rows / height
     # Pixels' centres lie half a pixel from their corners, on either grid.
     onto = np.array([[across, 0, across / 2 - 0.5], [0, down, down / 2 - 0.5], [0, 0, 1]])

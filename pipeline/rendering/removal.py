@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,11 +15,11 @@ from pipeline.compositing.plate import measure_shadow, register, shift, shrink
 from pipeline.languages.messages import Message
 from pipeline.propagation.run import Step
 from pipeline.rendering.clean_plate import CleanPlate, choose_frames, enlarge_way, make_plate
-from pipeline.rendering.survey import SampleReader, Scene
+from pipeline.rendering.survey import SampleReader, Survey
 from pipeline.video.reading.frames import Frame
 
 _REACH = 0.012
-"""How far beside the matte the plate is shown, in heights of the frame; it eases out over half of that."""
+"""Width of the band around the matte in which the plate is shown, in heights of the frame; it eases out."""
 
 _FAINT, _CLEAR = 8, 40
 """Darkening, of 255, up to which there is no shadow, and from which on the plate is shown in its place."""
@@ -35,15 +34,13 @@ _WIDE = 4
 class SubjectRemover:
     """Shows in each frame what stands behind the subject, scene by scene; frames come in their order."""
 
-    def __init__(
-        self, clip: Clip, scenes: Sequence[Scene], samples: Sequence[int], read: SampleReader
-    ) -> None:
+    def __init__(self, clip: Clip, surveyed: Survey, samples: Sequence[int], read: SampleReader) -> None:
         """`samples` are the pts of the frames that the plates are made of, and `read` reads them.
 
         The plate of a scene is made once its first frame comes, and only the latest one is held.
         """
         self._clip = clip
-        self._scenes, self._begins = scenes, [scene.begin for scene in scenes]
+        self._survey = surveyed
         self._samples = samples
         self._read = read
         self._number = -1
@@ -65,10 +62,10 @@ class SubjectRemover:
         A frame is left as it is where its scene has no plate, or it does not register with it.
         """
         self._frames += 1
-        number = max(bisect.bisect_right(self._begins, frame.pts) - 1, 0)
+        number = self._survey.scene_at(frame.pts)
         if number != self._number:
             self._number, self._plate = number, self._make(number)
-        plate, coarse = self._plate, self._scenes[number].plate
+        plate, coarse = self._plate, self._survey.scenes[number].plate
         frame = frame.on_host()
         if not (matte >= 8).any():
             return frame
@@ -91,11 +88,10 @@ class SubjectRemover:
         return (Message("notes.not_removed", {"count": self._left, "total": self._frames}),)
 
     def _make(self, number: int) -> CleanPlate | None:
-        coarse = self._scenes[number].plate
+        coarse = self._survey.scenes[number].plate
         if coarse is None:
             return None
-        past = self._begins[number + 1] if number + 1 < len(self._begins) else None
-        own = [pts for pts in self._samples if self._begins[number] <= pts and (past is None or pts < past)]
+        own = [pts for pts in self._samples if self._survey.scene_at(pts) == number]
         chosen = choose_frames(own, self._clip, 1 if coarse.still else _WIDE)
         plate = make_plate([(frame.image, matte) for frame, matte in self._read(chosen)], wide=True)
         return None if plate is None else replace(plate, picture=_fill_unknown(plate))

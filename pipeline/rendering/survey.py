@@ -68,9 +68,13 @@ class Survey:
     tick: Fraction
     """Seconds of a pts."""
 
+    def scene_at(self, pts: int) -> int:
+        """Return the place in `scenes` of the one that a frame belongs to."""
+        return max(bisect.bisect_right(self.scenes, pts, key=lambda scene: scene.begin) - 1, 0)
+
     def light_at(self, frame: Frame, matte: Matte) -> FrameLight:
         """Return the light of a frame; `matte` is `[H, W]` uint8."""
-        scene = self.scenes[max(bisect.bisect_right([s.begin for s in self.scenes], frame.pts) - 1, 0)]
+        scene = self.scenes[self.scene_at(frame.pts)]
         light = UNSURVEYED
         if scene.plate is not None:
             shade = measure_shadow(frame.image, matte, scene.plate, self.light.keep)
@@ -96,7 +100,12 @@ def sample_pts(job: Job, clip: Clip) -> list[int]:
     order = load_index(clip.path).between(*pts_range(job, clip))
     seconds = float((order[-1] - order[0]) * clip.time_base)
     wanted = min(max(math.ceil(seconds / _EVERY_SECONDS), _LEAST_SAMPLES), _MOST_SAMPLES)
-    count = min(wanted, len(order))
+    return choose_evenly(order, wanted)
+
+
+def choose_evenly(order: Sequence[int], count: int) -> list[int]:
+    """Return so many of these pts, in the middles of parts of the same length; all where there are fewer."""
+    count = min(count, len(order))
     return [order[(2 * k + 1) * len(order) // (2 * count)] for k in range(count)]
 
 

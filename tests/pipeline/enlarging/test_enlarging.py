@@ -25,6 +25,19 @@ def network(scale: int = 2) -> swin2sr.Swin2sr:
     return swin2sr.Swin2sr(tiny.create(scale), torch.device("cpu"))
 
 
+class Doubler:
+    """Repeats each pixel, in place of a network, and notes what it was given."""
+
+    scale = 2
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, ...]] = []
+
+    def __call__(self, image: Floats) -> Floats:
+        self.seen.append(image.shape)
+        return image.repeat(2, 0).repeat(2, 1)
+
+
 def noise(height: int, width: int, depth: int = 3) -> Pixels:
     drawn = np.random.default_rng(1).integers(0, 256, (height, width, depth), np.uint8)
     return np.asarray(drawn, np.uint8)
@@ -67,38 +80,22 @@ def test_sixteen_bits_stay_and_solid_alpha_stays_solid() -> None:
 
 
 def test_the_network_never_sees_more_than_a_tile_and_its_margin() -> None:
-    seen = []
-
-    class Doubler:
-        scale = 2
-
-        def __call__(self, image: Floats) -> Floats:
-            seen.append(image.shape)
-            return image.repeat(2, 0).repeat(2, 1)
-
+    doubler = Doubler()
     image = noise(700, 1100)
-    steps = enlarge(image, Doubler())
+    steps = enlarge(image, doubler)
     first = next(steps)
-    assert first == Tile(0, 24) and not seen
+    assert first == Tile(0, 24) and not doubler.seen
     made = complete(steps)
     assert np.array_equal(made, image.repeat(2, 0).repeat(2, 1))
-    assert len(seen) == 24 and max(seen) == (256, 256, 3)
+    assert len(doubler.seen) == 24 and max(doubler.seen) == (256, 256, 3)
 
 
 def test_closing_leaves_the_tiles_that_are_not_made() -> None:
-    seen = []
-
-    class Counter:
-        scale = 2
-
-        def __call__(self, image: Floats) -> Floats:
-            seen.append(image.shape)
-            return image.repeat(2, 0).repeat(2, 1)
-
-    steps = enlarge(noise(400, 400), Counter())
+    doubler = Doubler()
+    steps = enlarge(noise(400, 400), doubler)
     next(steps), next(steps)
     steps.close()
-    assert len(seen) == 1
+    assert len(doubler.seen) == 1
 
 
 # ---------------------------------------------------------------- weights

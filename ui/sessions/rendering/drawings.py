@@ -8,14 +8,13 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from pipeline.arrays import Matte
 from pipeline.compositing.background import Words
 from pipeline.compositing.canvas import multiply_alpha
 from pipeline.compositing.edges import adjust_edges
+from pipeline.compositing.images import save_png
 from pipeline.errors import InputError
-from pipeline.files import replacing
 from pipeline.generation import loading
 from pipeline.generation.backgrounds import make_picture
 from pipeline.generation.drawing import Step
@@ -64,8 +63,7 @@ class BackgroundDrawer:
             yield Step(0, 1)
         try:
             filled = yield from fill_around(words, frame.image, alpha, job.device)
-            with replacing(path) as part:
-                Image.fromarray(filled).save(part, format="PNG")
+            save_png(filled, path)
         finally:
             loading.unload()
             self._turn.release()
