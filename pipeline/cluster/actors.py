@@ -17,6 +17,7 @@ from pipeline.cluster.crew import Gone
 from pipeline.cluster.crossing import error_from_json, version_error
 from pipeline.cluster.inspection import unusable_error
 from pipeline.cluster.node import NodeWorker
+from pipeline.cluster.shipping import Halts
 from pipeline.cluster.store import Tree
 from pipeline.cluster.waiting import HEARTBEAT_SECONDS, NO_NODE, SHIPPING, STARTING
 from pipeline.errors import RunError, WorkerLost
@@ -45,6 +46,8 @@ class Slot:
         self.resources = Resources(0, 0)
         self.memory = 0
         self.killed = False
+        self.halts = Halts()
+        """Those of its job."""
         self.busy = False
         """True while a job is running or being stopped."""
         self.crew: list[Slot] = []
@@ -86,9 +89,10 @@ class Actors:
         the job. Raises what the job raises, Gone where the actor is lost, and WorkerLost where the job has no
         progress for long.
         """
-        yield from self._prepare(slot, request, told or SHIPPING)
-        actor, latest = slot.actor, told or STARTING
+        latest = told or STARTING
         try:
+            yield from self._prepare(slot, request, told or SHIPPING)
+            actor = slot.actor
             yield from self._wait(slot, lambda: actor.start.remote(request), latest, _SILENT_SECONDS)
             moved = time.monotonic()
             while True:
@@ -214,16 +218,29 @@ class Actors:
             raise RunError("cluster.call_failed", reason=reason) from error
 
     def _stop(self, slot: Slot) -> None:
-        """Stop the slot's job between two frames, or kill its actor where it does not stop."""
-        import ray
-        from ray.exceptions import RayError
+        """Stop the slot's job between two frames, or kill its actor where it does not stop.
 
-        until = time.monotonic() + STOP_SECONDS
-        actor = slot.actor
-        with suppress(RayError):
-            if actor is not None:
-                actor.stop.remote()
-                while time.monotonic() < until:
-                    if ray.get(actor.poll.remote(), timeout=STOP_SECONDS)["ended"]:
-                        return
+        What it has finished until then is saved in the store before, however long that takes, unless the slot
+        is killed.
+        """
+        import ray
+        from ray.exceptions import GetTimeoutError, RayError
+
+        until, actor = time.monotonic() + STOP_SECONDS, slot.actor
+        if actor is None or slot.waiting:
+            self.drop(slot)
+            return
+        with suppress(RayError, ConnectionError):  # it is gone
+            actor.stop.remote()
+            while True:
+                report = ray.get(actor.poll.remote(), timeout=STOP_SECONDS)
+                if report["ended"]:
+                    return
+                if slot.killed or (time.monotonic() > until and not report["saving"]):
+                    break
+            saved = actor.save.remote()
+            while not slot.killed:
+                with suppress(GetTimeoutError):
+                    ray.get(saved, timeout=HEARTBEAT_SECONDS)
+                    break
         self.drop(slot)

@@ -22,8 +22,8 @@ from pipeline.cluster.crew import Crew, Gone, Piece, as_rendering
 from pipeline.cluster.cutting import cut_job
 from pipeline.cluster.inspection import NodeReport, inspect_nodes
 from pipeline.cluster.node import NodeWorker
-from pipeline.cluster.shipping import Shared, Shipment, keep_all
-from pipeline.cluster.store import Store, Tree
+from pipeline.cluster.shipping import Halts, Shared, Shipment, keep_all
+from pipeline.cluster.store import Store, TransferStopped, Tree
 from pipeline.cluster.waiting import HEARTBEAT_SECONDS, NO_CLUSTER, SHIPPING, meanwhile
 from pipeline.errors import InputError, WorkerLost
 from pipeline.job import Job, Progress
@@ -84,14 +84,19 @@ class RayDriver:
         """
         with self._slots_lock:
             slot = self._slots.setdefault(number, Slot())
-            slot.killed, slot.busy, slot.latest = False, True, None
+            slot.killed, slot.busy, slot.latest, slot.halts = False, True, None, Halts()
         try:
             yield from self._connect()
             with closing(self._run(slot, job)) as steps:
-                for step in steps:
-                    if step.total:
-                        slot.latest = step
-                    yield step
+                try:
+                    for step in steps:
+                        if step.total:
+                            slot.latest = step
+                        yield step
+                finally:
+                    slot.halts.stopped.set()
+        except TransferStopped as error:
+            raise WorkerLost("runs.lost", how=Message("runs.killed")) from error
         except ConnectionError as error:  # of a ray:// address
             slot.actor = None
             raise WorkerLost("runs.lost", how=Message("cluster.lost")) from error
@@ -103,7 +108,7 @@ class RayDriver:
         job = replace(job, device=job.device.partition(":")[0])
         helpers = self._count_idle(job)
         with cut_job(job, helpers + 1) as cut:
-            parcels, whole = [self._parcel(piece) for piece, _ in cut], self._parcel(job)
+            parcels, whole = [self._parcel(slot, piece) for piece, _ in cut], self._parcel(slot, job)
             pieces = [Piece(parcel, frames) for parcel, (_, frames) in zip(parcels, cut, strict=True)]
             try:
                 if pieces:
@@ -112,16 +117,18 @@ class RayDriver:
                 data["pieces"] = [parcel.resume_data for parcel in parcels]
                 steps = self._run_anywhere(slot, data)
                 results = yield from (as_rendering(steps) if pieces else steps)
+                told = slot.latest or SHIPPING
+                yield from meanwhile(lambda: whole.receive(results), told)
             except BaseException:
                 keep_all(whole, parcels)
                 raise
-            told = slot.latest or SHIPPING
-            yield from meanwhile(lambda: whole.receive(results), told)
             for parcel in parcels:
                 parcel.discard()
 
-    def _parcel(self, job: Job) -> Shared | Shipment:
-        return Shared(job) if self._store_address is None else Shipment(self._open_store(), job)
+    def _parcel(self, slot: Slot, job: Job) -> Shared | Shipment:
+        if self._store_address is None:
+            return Shared(job)
+        return Shipment(self._open_store(), job, slot.halts)
 
     def _count_idle(self, job: Job) -> int:
         """Return how many others there is room for, where the nodes compute on processors.
@@ -168,9 +175,15 @@ class RayDriver:
         raise AssertionError("the last attempt has returned or raised")
 
     def kill(self, number: int) -> None:
-        """Kill the actor of a slot; `run` then raises WorkerLost."""
+        """Kill the actor of a slot; `run` then raises WorkerLost.
+
+        What a job that is being stopped has found, or one that was killed before, is left in the store.
+        """
         with self._slots_lock:
             slot = self._slots.setdefault(number, Slot())
+        if slot.halts.stopped.is_set():
+            slot.halts.killed.set()
+        slot.halts.stopped.set()
         for each in (slot, *slot.crew):
             each.killed = True
             self._actors.drop(each)

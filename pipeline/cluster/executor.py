@@ -11,6 +11,7 @@ from pipeline.cluster.driver import RayDriver
 from pipeline.cluster.paths import absolute_paths
 from pipeline.errors import RecorteError, WorkerLost
 from pipeline.job import Job, Progress
+from pipeline.jobs.runner import STALL_SECONDS
 from pipeline.jobs.worker import Worker
 from pipeline.languages.messages import Message
 
@@ -20,6 +21,9 @@ _ASK_SECONDS = 1.0
 
 class RayExecutor:
     """Runs one job at a time on a Ray cluster, by the driver that a worker process hosts."""
+
+    stop_seconds = STALL_SECONDS
+    """The driver itself ends a job that does not stop; then what it has found is brought back."""
 
     def __init__(self, driver: Worker, number: int) -> None:
         """`number` is that of this executor among those of the driver."""

@@ -18,8 +18,8 @@ from typing import Any
 
 from pipeline import devices, limits
 from pipeline.cluster.crossing import error_to_json, find_versions
-from pipeline.cluster.shipping import put_results, shared_pieces, unpack, unpack_pieces
-from pipeline.cluster.store import NodeCache, Tree
+from pipeline.cluster.shipping import Mirror, put_results, shared_pieces, unpack, unpack_pieces
+from pipeline.cluster.store import NodeCache, TransferStopped, Tree
 from pipeline.errors import InputError, RecorteError
 from pipeline.job import Job, Progress
 from pipeline.jobs import preflight
@@ -42,8 +42,14 @@ class NodeWorker:
         self._changed = threading.Condition()
         self._progress: dict[str, Progress] = {}
         """The latest of each stage that was not reported yet."""
-        self._stopping = False
+        self._preparing = threading.Lock()
+        """Held while files are laid out, of one job after the other."""
+        self._stop = threading.Event()
+        """Set when the job is to stop; each has its own."""
         self._ended = True
+        """False while a job is laid out or runs."""
+        self._saving = False
+        """True while what a job has found is saved, behind its last frame."""
         self._error: dict[str, Any] | None = None
         self._results: dict[str, Tree] = {}
         self._laid_out: ExitStack = ExitStack()
@@ -51,6 +57,8 @@ class NodeWorker:
         """Of the files of shipped jobs."""
         self._job: Job | None = None
         """The job whose files are laid out."""
+        self._mirror: Mirror | None = None
+        """Of its resume data, if they go into a store."""
         self._pieces: list[Path] = []
         """Folders of resume data of its pieces, where it was cut."""
 
@@ -64,18 +72,31 @@ class NodeWorker:
         Returns its peak `memory` in bytes, 0 where its video cannot be read, which the run itself tells; and
         the `error` of a store, or None.
         """
+        with self._preparing:
+            self._stop, self._ended, self._saving = threading.Event(), False, False
+            try:
+                return self._prepare(request)
+            finally:
+                self._ended = True
+
+    def _prepare(self, request: dict[str, Any]) -> dict[str, Any]:
         from pipeline.video.reading.probe import load_clip
 
         self._laid_out.close()
+        self._mirror = None
         try:
             if "store" in request:
                 self._cache = self._cache or NodeCache()
-                self._job = self._laid_out.enter_context(unpack(request, self._cache))
-                self._pieces = self._laid_out.enter_context(unpack_pieces(request, self._cache))
+                self._job, self._mirror = self._laid_out.enter_context(
+                    unpack(request, self._cache, self._stop)
+                )
+                self._pieces = self._laid_out.enter_context(unpack_pieces(request, self._cache, self._stop))
             else:
                 self._job, self._pieces = Job.from_json(request["job"], ROOT), shared_pieces(request)
         except (RecorteError, OSError) as error:
             return {"memory": 0, "error": error_to_json(error)}
+        except TransferStopped:  # nobody waits for the answer
+            return {"memory": 0, "error": None}
         try:
             clip = load_clip(self._job.source, self._job.source_rate)
             return {"memory": preflight.memory_bytes(self._job, clip), "error": None}
@@ -84,33 +105,46 @@ class NodeWorker:
 
     def start(self, request: dict[str, Any]) -> None:
         """Begin to run the job that `prepare` was given, in a thread of its own."""
-        self._progress, self._stopping, self._ended, self._error = {}, False, False, None
+        self._progress, self._ended, self._saving, self._error = {}, False, False, None
         threading.Thread(target=self._work, args=(request,), name="job", daemon=True).start()
 
     def poll(self) -> dict[str, Any]:
-        """Return what is new: `progress`, a list, `ended`, the `error` that it ended with, and `results`."""
+        """Return what is new: `progress`, a list, `ended`, the `error` that it ended with, and `results`.
+
+        `saving` is True once the job has stopped and what it has found is being saved.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._progress or self._ended, POLL_SECONDS)
             progress, self._progress = self._progress, {}
             return {
                 "progress": [step.to_json() for step in progress.values()],
                 "ended": self._ended,
+                "saving": self._saving,
                 "error": self._error,
                 "results": self._results,
             }
 
     def stop(self) -> None:
-        """Stop the job between two frames; returns at once."""
-        self._stopping = True
+        """Stop the job between two frames, or between two chunks of a file; returns at once."""
+        self._stop.set()
+
+    def save(self) -> None:
+        """Send finished segments of the job's resume data to the store, if there is one, and wait for it."""
+        if self._mirror is not None:
+            self._mirror.update()
 
     def _work(self, request: dict[str, Any]) -> None:
         error, results = None, {}
         try:
             with self._laid_out:
                 piece = bool(request.get("piece"))
-                if self._run(piece) and "store" in request and not piece:
+                completed = self._run(piece)
+                self._saving = not completed
+                if completed and "store" in request and not piece:
                     assert self._job is not None
-                    results = put_results(request, self._job)
+                    results = put_results(request, self._job, self._stop)
+        except TransferStopped:  # as the driver knows
+            pass
         except BaseException as failure:
             if devices.is_device_lost(failure):
                 log.error("the device no longer answers: %s", failure)
@@ -132,7 +166,7 @@ class NodeWorker:
         run = compute_ahead(job, raw=True) if piece else process(job, self._pieces)
         with closing(run) as steps:
             for progress in steps:
-                if self._stopping:
+                if self._stop.is_set():
                     return False
                 with self._changed:
                     self._progress[progress.stage] = progress

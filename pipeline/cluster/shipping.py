@@ -16,12 +16,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pipeline.cluster.paths import map_paths
-from pipeline.cluster.store import NodeCache, Store, Tree
+from pipeline.cluster.store import NodeCache, Store, TransferStopped, Tree
 from pipeline.errors import RecorteError
 from pipeline.files import create_part, remove_part
 from pipeline.job import Job
@@ -40,6 +41,16 @@ _HERE = Path("/job")
 """Folder of a shipped job before a node has given it one."""
 
 Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Halts:
+    """Events that stop transfers of a job, between two chunks."""
+
+    stopped: threading.Event = field(default_factory=threading.Event)
+    """Set when the job is to stop."""
+    killed: threading.Event = field(default_factory=threading.Event)
+    """Set when what it has found is not brought back either, but stays in the store."""
 
 
 class Shared:
@@ -72,9 +83,12 @@ class Shared:
 class Shipment:
     """A job's way to a node and back through a store, as its driver sees it."""
 
-    def __init__(self, store: Store, job: Job) -> None:
-        self._store, self._job = store, job
+    def __init__(self, store: Store, job: Job, halts: Halts | None = None) -> None:
+        halts = halts or Halts()
+        self._store, self._job = store.until(halts.stopped), job
+        self._keeping = store.without_waiting().until(halts.killed)
         self._run: str | None = None
+        self._sent = self._received = False
 
     @property
     def resume_data(self) -> str:
@@ -83,7 +97,10 @@ class Shipment:
         return self._run
 
     def send(self) -> dict[str, Any]:
-        """Put what the job reads into the store, and return the request for a node, as plain data."""
+        """Put what the job reads into the store, and return the request for a node, as plain data.
+
+        Raises TransferStopped.
+        """
         from pipeline.process import prepare_outputs
         from pipeline.video.reading.probe import load_clip
 
@@ -115,15 +132,24 @@ class Shipment:
             folder = resume.resume_folder(job.matte)
             if resume.can_resume(job, clip) and not _holds(self._store, self._run, folder):
                 Mirror(self._store, self._run, folder).update()
+        self._sent = True
         return {"job": shipped, "store": self._store.address, "inputs": inputs, "run": self._run}
 
     def receive(self, results: dict[str, Tree]) -> None:
-        """Fetch what the job has written, each file whole before it takes its name."""
+        """Fetch what the job has written, each file whole before it takes its name.
+
+        Raises TransferStopped.
+        """
         matte = self._job.matte
-        if matte is not None and "matte" in results:
-            self._store.receive(results["matte"], matte)
-            resume.clear(MatteFile.open(matte))
-        self._store.receive(results["output"], self._job.output)
+        try:
+            if matte is not None and "matte" in results:
+                self._store.receive(results["matte"], matte)
+                resume.clear(MatteFile.open(matte))
+                self._received = True
+            self._store.receive(results["output"], self._job.output)
+        except TransferStopped:
+            _forget(self._keeping, results)
+            raise
         for tree in results.values():
             self._store.forget(tree)
         self.discard()
@@ -136,13 +162,14 @@ class Shipment:
     def keep(self) -> None:
         """Bring the resume data of a run that did not end back to where the next one looks for it.
 
-        Where the store is away they stay there, and the next run of the same job finds them.
+        Where the store is away they stay there, and the next run of the same job finds them. Those here stay
+        where not all of them were sent.
         """
         if self._run is not None and self._job.matte is not None:
-            store = self._store.without_waiting()
-            with suppress(RecorteError):
-                restore(store, self._run, resume.resume_folder(self._job.matte))
-                remove_run(store, self._run)
+            with suppress(RecorteError, TransferStopped):
+                if self._sent and not self._received:
+                    restore(self._keeping, self._run, resume.resume_folder(self._job.matte))
+                remove_run(self._keeping, self._run)
 
 
 def keep_all(whole: Shared | Shipment, pieces: Sequence[Shared | Shipment]) -> None:
@@ -151,14 +178,23 @@ def keep_all(whole: Shared | Shipment, pieces: Sequence[Shared | Shipment]) -> N
     _at_once(pieces, lambda piece: piece.keep())
 
 
+class Unpacked(NamedTuple):
+    """A shipped job, laid out on a node."""
+
+    job: Job
+    mirror: Mirror | None
+    """Of its resume data, if it keeps a matte."""
+
+
 @contextmanager
-def unpack(request: dict[str, Any], cache: NodeCache) -> Iterator[Job]:
+def unpack(request: dict[str, Any], cache: NodeCache, stop: threading.Event) -> Iterator[Unpacked]:
     """Lay out a shipped job in a folder of its own, for the block, and mirror its resume data.
 
     A job of the same inputs is laid out at the same paths by the same process, so that what is remembered of
-    files by their paths holds.
+    files by their paths holds. Raises TransferStopped once `stop` is set; the mirror goes on to its end.
     """
-    store = Store(request["store"])
+    lasting = Store(request["store"])
+    store = lasting.until(stop)
     inputs = json.dumps(request["inputs"], sort_keys=True)
     folder = cache.scratch() / hashlib.sha256(inputs.encode()).hexdigest()[:16]
     with ExitStack() as stack:
@@ -169,18 +205,20 @@ def unpack(request: dict[str, Any], cache: NodeCache) -> Iterator[Job]:
             cache.place(store, tree, folder / name)
         job = Job.from_json(request["job"], folder)
         if job.matte is None:
-            yield job
+            yield Unpacked(job, None)
             return
         parts = resume.resume_folder(job.matte)
         sent = restore(store, request["run"], parts)
-        stack.enter_context(Mirror(store, request["run"], parts, sent))
-        yield job
+        yield Unpacked(job, stack.enter_context(Mirror(lasting, request["run"], parts, sent)))
 
 
 @contextmanager
-def unpack_pieces(request: dict[str, Any], cache: NodeCache) -> Iterator[list[Path]]:
-    """Fetch the resume data of a shipped job's pieces, for the block; yield their folders."""
-    store, runs = Store(request["store"]), list[str](request.get("pieces", []))
+def unpack_pieces(request: dict[str, Any], cache: NodeCache, stop: threading.Event) -> Iterator[list[Path]]:
+    """Fetch the resume data of a shipped job's pieces, for the block; yield their folders.
+
+    Raises TransferStopped once `stop` is set.
+    """
+    store, runs = Store(request["store"]).until(stop), list[str](request.get("pieces", []))
     with tempfile.TemporaryDirectory(dir=cache.scratch()) as name:
         folders = [Path(name, str(number)) for number in range(len(runs))]
         for run, folder in zip(runs, folders, strict=True):
@@ -193,16 +231,31 @@ def shared_pieces(request: dict[str, Any]) -> list[Path]:
     return [Path(place) for place in request.get("pieces", [])]
 
 
-def put_results(request: dict[str, Any], job: Job) -> dict[str, Tree]:
-    """Put what a job has written into the store; a matte file that it was given and left is not a result."""
+def put_results(request: dict[str, Any], job: Job, stop: threading.Event) -> dict[str, Tree]:
+    """Put what a job has written into the store; a matte file that it was given and left is not a result.
+
+    Raises TransferStopped once `stop` is set, and leaves no result there then.
+    """
     store = Store(request["store"])
-    results = {"output": store.put(job.output)}
-    if job.matte is not None:
-        given = {tree["."][0] for name, tree in request["inputs"].items() if name.startswith("written-")}
-        tree = store.put(job.matte)
-        if tree["."][0] not in given:
-            results["matte"] = tree
+    sending, results = store.until(stop), dict[str, Tree]()
+    try:
+        results["output"] = sending.put(job.output)
+        if job.matte is not None:
+            given = {tree["."][0] for name, tree in request["inputs"].items() if name.startswith("written-")}
+            tree = sending.put(job.matte)
+            if tree["."][0] not in given:
+                results["matte"] = tree
+    except TransferStopped:
+        _forget(store.without_waiting(), results)
+        raise
     return results
+
+
+def _forget(store: Store, results: dict[str, Tree]) -> None:
+    """Remove the results of a job that was stopped, unless the store is away."""
+    with suppress(RecorteError, TransferStopped):
+        for tree in results.values():
+            store.forget(tree)
 
 
 class Mirror:
@@ -214,9 +267,14 @@ class Mirror:
         self._sent = {} if sent is None else sent
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="mirror", daemon=True)
+        self._updating = threading.Lock()
 
     def update(self) -> None:
-        """Send what is new: of each segment its files first and its note last."""
+        """Send what is new: of each segment its files first and its note last. Thread-safe."""
+        with self._updating:
+            self._update()
+
+    def _update(self) -> None:
         # In this order: what takes the place of segments that were given up is sent after they are removed.
         segments = sorted(self._folder.glob("*/segment-*.json"))
         identity = self._folder / IDENTITY
@@ -228,6 +286,8 @@ class Mirror:
         for given_up in (".json", ".state"):  # the notes first; states also of segments that stay
             gone = [name for name in self._sent if name.endswith(given_up)]
             gone = [name for name in gone if not (self._folder / name).exists()]
+            if not identity.is_file():  # all are being removed, by a run that has its matte
+                return
             self._store.remove(f"{self._run}/{name}" for name in sorted(gone, reverse=True))
             for name in gone:
                 del self._sent[name]

@@ -2,6 +2,7 @@
 
 Content is kept under its SHA-256 and put once, so that runs of one file share it. An object is written in one
 step: a PUT, or in a folder a temporary file that is renamed. A store that is away for a while is waited for.
+Transfers can be stopped between two chunks, and nothing half stays then.
 """
 
 from __future__ import annotations
@@ -10,18 +11,22 @@ import copy
 import errno
 import hashlib
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from platformdirs import user_cache_path
 
 from pipeline.errors import DISK_FULL, InputError, RunError
 from pipeline.files import create_part, create_part_folder, move_into_place, remove_part, remove_stale_parts
+
+if TYPE_CHECKING:
+    from fsspec.callbacks import Callback
 
 AWAY_SECONDS = 60.0
 """Time for which a store that does not answer is waited for."""
@@ -35,6 +40,10 @@ Tree = dict[str, list[Any]]
 """
 
 Returned = TypeVar("Returned")
+
+
+class TransferStopped(Exception):
+    """A transfer was stopped: see `Store.until`."""
 
 
 class Store:
@@ -54,6 +63,13 @@ class Store:
         if self._local and not Path(self._root).is_dir():
             raise InputError("cluster.bad_store", address=address, reason=os.strerror(errno.ENOENT))
         self._waits = True
+        self._stop = threading.Event()
+
+    def until(self, stop: threading.Event) -> Store:
+        """Return the same store, whose transfers raise TransferStopped once `stop` is set."""
+        other = copy.copy(self)
+        other._stop = stop
+        return other
 
     def without_waiting(self) -> Store:
         """Return the same store, which raises at once while it is away."""
@@ -110,13 +126,13 @@ class Store:
 
         def write() -> None:
             if not self._local:
-                self._files.put_file(str(path), self._path(key))
+                self._put_object(path, key)
                 return
             self._check_there()
             part = self._path(f"{key}.{uuid4().hex}.part")
             self._files.makedirs(self._files._parent(part), exist_ok=True)
             try:
-                self._files.put_file(str(path), part)
+                self._copy(path, Path(part))
                 self._files.mv(part, self._path(key))
             except BaseException:
                 Path(part).unlink(missing_ok=True)
@@ -126,7 +142,14 @@ class Store:
 
     def download(self, key: str, path: Path) -> None:
         """Write an object to a file. Raises RunError where it is missing."""
-        self._try(lambda: self._files.get_file(self._path(key), str(path)))
+
+        def fetch() -> None:
+            if self._local:
+                self._copy(Path(self._path(key)), path)
+            else:
+                self._files.get_file(self._path(key), str(path), callback=self._callback())
+
+        self._try(fetch)
 
     def size(self, key: str) -> int | None:
         """Return the bytes of an object; None where there is none."""
@@ -182,6 +205,32 @@ class Store:
 
         self._try(delete)
 
+    def _put_object(self, path: Path, key: str) -> None:
+        try:
+            self._files.put_file(str(path), self._path(key), callback=self._callback())
+        except TransferStopped:
+            # Some of fsspec's file systems close what they have written so far.
+            with suppress(FileNotFoundError):
+                if int(self._files.info(self._path(key))["size"]) != path.stat().st_size:
+                    self._files.rm_file(self._path(key))
+            raise
+
+    def _copy(self, source: Path, target: Path) -> None:
+        with source.open("rb") as read, target.open("wb") as written:
+            while chunk := read.read(_CHUNK_BYTES):
+                self._check_stop()
+                written.write(chunk)
+
+    def _callback(self) -> Callback:
+        """Return what fsspec calls after each chunk."""
+        from fsspec.callbacks import Callback
+
+        return Callback(hooks={"stop": lambda *_, **__: self._check_stop()})
+
+    def _check_stop(self) -> None:
+        if self._stop.is_set():
+            raise TransferStopped
+
     def _path(self, key: str) -> str:
         return f"{self._root.rstrip('/')}/{key}"
 
@@ -191,9 +240,13 @@ class Store:
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
 
     def _try(self, call: Callable[[], Returned]) -> Returned:
-        """Call until it succeeds, for as long as a store that is away is waited for. Raises RunError."""
+        """Call until it succeeds, for as long as a store that is away is waited for.
+
+        Raises RunError, and TransferStopped.
+        """
         until = time.monotonic() + (AWAY_SECONDS if self._waits else 0)
         while True:
+            self._check_stop()
             try:
                 return call()
             except Exception as error:
@@ -204,7 +257,7 @@ class Store:
                 if time.monotonic() > until or isinstance(error, PermissionError):
                     reason = " ".join(str(error).split())[:300]
                     raise RunError("cluster.store_away", address=self.address, reason=reason) from error
-            time.sleep(_RETRY_SECONDS)
+            self._stop.wait(_RETRY_SECONDS)
 
 
 class NodeCache:

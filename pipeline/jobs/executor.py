@@ -7,6 +7,9 @@ from typing import Protocol
 
 from pipeline.job import Job, Progress
 
+STOP_SECONDS = 8.0
+"""Usual time that a job has to stop between two frames."""
+
 
 class Executor(Protocol):
     """Place where one job runs at a time."""
@@ -18,6 +21,10 @@ class Executor(Protocol):
     @property
     def node(self) -> str | None:
         """Names of the machines of a cluster that run its job, joined by ", "; None: it is in no cluster."""
+
+    @property
+    def stop_seconds(self) -> float:
+        """Time that a job has to stop in before it is killed."""
 
     def run(self, job: Job) -> Generator[Progress, None, None]:
         """Run a job, as `pipeline.process.process`; closing the generator stops it between two frames.

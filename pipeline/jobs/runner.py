@@ -14,9 +14,10 @@ from typing import NamedTuple, Protocol
 
 from pipeline.compositing import background
 from pipeline.errors import INTERNAL_ERROR, RecorteError, WorkerLost
+from pipeline.files import file_state, remove_part
 from pipeline.job import Job, Progress
 from pipeline.jobs.events import MatteChecked, RunFinished
-from pipeline.jobs.executor import Executor
+from pipeline.jobs.executor import STOP_SECONDS, Executor
 from pipeline.keys import matte_key, result_key
 from pipeline.languages.messages import Message
 
@@ -26,8 +27,8 @@ STALL_SECONDS = 600.0
 
 _REPORT_SECONDS = 0.5
 """Shortest time between two reports of progress."""
-_STOP_TIMEOUT_SECONDS = 8.0
-"""A job that does not stop between two frames is killed after this time."""
+_TELL_SECONDS = 0.4
+"""A job that has not stopped so long after it was cancelled is told to be, and stops in the background."""
 
 STOPPED = Message("runs.stopped")
 
@@ -67,6 +68,8 @@ class _Entry:
     stopping: float | None = None
     """Time at which it was asked to stop; None: it was not."""
     stalled: bool = False
+    ended: bool = False
+    """True once the sink was told of its end; it may still be stopping then."""
 
 
 class ExecutorState(NamedTuple):
@@ -85,7 +88,8 @@ class Runner:
     Users take turns; each user's jobs begin in the order of submission.
 
     A job is killed that has no progress for `stall_seconds`, loading of the model included, and one that
-    does not stop when asked to.
+    does not stop within its executor's `stop_seconds`. The sink is told of a cancelled one at once; its
+    executor takes no other, and no job of its key begins, before it has stopped.
 
     `close` stops the running jobs, leaves queued ones alone, and returns when the threads have ended.
     """
@@ -123,7 +127,7 @@ class Runner:
     def submit(self, key: str, job: Job, user: str = "", seconds: float | None = None) -> None:
         """Queue a job for a user; `seconds` is its expected duration.
 
-        Raises ValueError where a job of this key is queued or running.
+        Raises ValueError where a job of this key is queued or running, and not cancelled.
         """
         with self._changed:
             if self._find(key) is not None:
@@ -145,14 +149,16 @@ class Runner:
     def position(self, key: str) -> int | None:
         """Return a job's position in the queue: 0 is running, 1 is next; None where it is unknown."""
         with self._changed:
-            if any(entry.key == key for entry in self._running):
+            found = self._find(key)
+            if found is not None and found.executor is not None:
                 return 0
-            return next((n for n, entry in enumerate(self._order(), 1) if entry.key == key), None)
+            return next((n for n, entry in enumerate(self._order(), 1) if entry is found), None)
 
     def eta(self, key: str) -> float | None:
         """Return the seconds until a job starts; 0 for a running one, None where that is unknown."""
         with self._changed:
-            if any(entry.key == key for entry in self._running):
+            found = self._find(key)
+            if found is not None and found.executor is not None:
                 return 0.0
             # Seconds until each executor is free; the queue's jobs go to the one that is first.
             free = [0.0] * (len(self._executors) - len(self._running))
@@ -161,7 +167,7 @@ class Runner:
             free = heapq.nlargest(len(self._executors), free)
             heapq.heapify(free)
             for entry in self._order():
-                if entry.key == key:
+                if entry is found:
                     return None if free[0] == inf else free[0]
                 seconds = _remaining(entry)
                 heapq.heapreplace(free, free[0] + (inf if seconds is None else seconds))
@@ -172,6 +178,11 @@ class Runner:
         with self._changed:
             entry = self._find(key)
         return None if entry is None else entry.progress
+
+    def holds(self, key: str) -> bool:
+        """Return True while a job of this key is queued, running or being stopped."""
+        with self._changed:
+            return any(entry.key == key for entry in [*self._running, *self._waiting])
 
     def is_idle(self) -> bool:
         """Return True if no job is queued or running."""
@@ -209,7 +220,9 @@ class Runner:
     # ------------------------------------------------------------------ the queue
 
     def _find(self, key: str) -> _Entry | None:
-        return next((entry for entry in [*self._running, *self._waiting] if entry.key == key), None)
+        """Return the job of a key whose end was not told."""
+        entries = [*self._running, *self._waiting]
+        return next((entry for entry in entries if entry.key == key and not entry.ended), None)
 
     def _order(self) -> list[_Entry]:
         """Return the queued jobs in the order in which they will run."""
@@ -227,7 +240,9 @@ class Runner:
         """Wait for the next job and take it out of the queue; None where the executor takes no other."""
         with self._changed:
             while not self._closing and executor in self._executors:
-                entry = next((entry for entry in self._order() if not entry.cancelled), None)
+                held = {entry.key for entry in self._running}  # by one that is being stopped
+                free = (entry for entry in self._order() if not entry.cancelled and entry.key not in held)
+                entry = next(free, None)
                 if entry is not None:
                     self._waiting.remove(entry)
                     _count_turn(self._turns, entry)
@@ -254,7 +269,7 @@ class Runner:
                     self._changed.notify_all()
 
     def _watch(self) -> None:
-        """Drop jobs that were cancelled in the queue, and kill the running ones that are overdue."""
+        """Drop jobs that were cancelled in the queue, tell of those that stop, and kill what is overdue."""
         while True:
             with self._changed:
                 cancelled = [entry for entry in self._waiting if entry.cancelled]
@@ -265,8 +280,10 @@ class Runner:
                         return
                     self._changed.wait(_REPORT_SECONDS if running else None)
             for entry in cancelled:
-                self._notify(self._sink.cancelled, entry.key)
+                self._tell(entry, self._sink.cancelled)
             for entry in running:
+                if entry.cancelled and time.monotonic() - (entry.stopping or inf) >= _TELL_SECONDS:
+                    self._tell(entry, self._sink.cancelled)
                 if entry.executor is not None and self._overdue(entry):
                     log.warning("job %s: no progress; killing its process", entry.key)
                     entry.executor.kill()
@@ -278,19 +295,20 @@ class Runner:
             if entry not in self._running:
                 return False
             silent = now - entry.heartbeat
+            limit = STOP_SECONDS if entry.executor is None else entry.executor.stop_seconds
             if entry.stopping is None:
                 overdue = silent > self._stall_seconds
                 entry.stalled |= overdue
             else:
-                overdue = min(silent, now - entry.stopping) > _STOP_TIMEOUT_SECONDS
+                limit = min(limit, STOP_SECONDS) if self._closing else limit
+                overdue = min(silent, now - entry.stopping) > limit
             if overdue:
                 entry.heartbeat = now
             return overdue
 
     def _run(self, entry: _Entry, executor: Executor) -> None:
-        key = entry.key
-        self._notify(self._sink.started, key)
-        reported = time.monotonic()
+        self._tell(entry, self._sink.started, last=False)
+        reported, before = time.monotonic(), file_state(entry.job.output)
         completed = False
         try:
             with closing(executor.run(entry.job)) as steps:
@@ -301,42 +319,50 @@ class Runner:
                         break
                     if entry.heartbeat - reported >= _REPORT_SECONDS:
                         reported = entry.heartbeat
-                        self._notify(self._sink.progressed, key, progress)
+                        self._tell(entry, self._sink.progressed, progress, last=False)
                 else:
                     completed = True
         except WorkerLost as error:
             if entry.stopping is None:
-                self._notify(self._sink.interrupted, key, self._interruption(entry, error))
+                self._tell(entry, self._sink.interrupted, self._interruption(entry, error))
                 return
         except RecorteError as error:
-            self._notify(self._sink.failed, key, error.message)
+            self._tell(entry, self._sink.failed, error.message)
             return
         except Exception:
-            log.exception("job %s", key)
-            self._notify(self._sink.failed, key, INTERNAL_ERROR)
+            log.exception("job %s", entry.key)
+            self._tell(entry, self._sink.failed, INTERNAL_ERROR)
             return
         if completed and entry.progress is not None:
             if entry.model_ran:
                 checked = MatteChecked(matte_key(entry.job), list(entry.progress.checks))
-                self._notify(self._sink.checked, key, checked)
+                self._tell(entry, self._sink.checked, checked, last=False)
             finished = _finish(entry, time.monotonic() - entry.began)
-            self._notify(self._sink.finished, key, finished)
+            if self._tell(entry, self._sink.finished, finished):
+                return
         elif entry.cancelled:
-            self._notify(self._sink.cancelled, key)
+            self._tell(entry, self._sink.cancelled)
         else:
-            self._notify(self._sink.interrupted, key, STOPPED)
+            self._tell(entry, self._sink.interrupted, STOPPED)
+        if file_state(entry.job.output) != before:  # a result of the last moment
+            remove_part(entry.job.output)
 
     def _interruption(self, entry: _Entry, error: WorkerLost) -> Message:
         if entry.stalled:
             return Message("runs.stalled", {"minutes": self._stall_seconds / 60})
         return Message("runs.lost_continue", {"how": error.how})
 
-    def _notify(self, call: Callable[..., None], *args: object) -> None:
+    def _tell(self, entry: _Entry, call: Callable[..., None], *args: object, last: bool = True) -> bool:
+        """Tell the sink of a job, with `last` of its end; return False where it was told of that already."""
         with self._sink_lock:
+            if entry.ended:
+                return False
+            entry.ended = last
             try:
-                call(*args)
+                call(entry.key, *args)
             except Exception:
                 log.exception("the sink did not take %s", call.__name__)
+            return True
 
 
 def _count_turn(turns: dict[str, int], entry: _Entry) -> None:
@@ -346,6 +372,8 @@ def _count_turn(turns: dict[str, int], entry: _Entry) -> None:
 
 def _remaining(entry: _Entry) -> float | None:
     """Return the seconds for which a job still takes an executor; None where that is unknown."""
+    if entry.stopping is not None:
+        return 0.0
     if entry.progress is not None and entry.progress.left is not None:
         return entry.progress.left
     if entry.seconds is None or not entry.began:

@@ -51,6 +51,9 @@ class ManualRunner:
         with self._lock:
             return list(self.jobs).index(key) + 1 if key in self.jobs else None
 
+    def holds(self, key: str) -> bool:
+        return self.position(key) is not None
+
     def is_idle(self) -> bool:
         with self._lock:
             return not self.jobs

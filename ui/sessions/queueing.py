@@ -111,14 +111,14 @@ class RunQueue:
 
     def submit(self, session: Session, job: Job, seconds: float | None, reservation: Reservation) -> None:
         """Give a job to the runner; `reservation`, the room for its files, is kept until the run is over."""
-        self.wait_until_gone(session.id)  # a finished run is told before the runner lets go of it
-        # Partial results of a killed run: results have random names, so nothing overwrites them.
-        for partial in session.folder.glob(f".{RESULT_PREFIX}*.part"):
-            erase(partial)
+        if self.is_gone(session.id):  # else one that was cancelled is still stopping
+            # Partial results of a killed run: results have random names, so nothing overwrites them.
+            for partial in session.folder.glob(f".{RESULT_PREFIX}*.part"):
+                erase(partial)
         owner = session.row.owner_id
         self._owners[session.id] = owner
         self._runner.submit(session.id, job, str(owner or ""), seconds)
-        reservation.keep(until=lambda: self._runner.position(session.id) is None)
+        reservation.keep(until=lambda: self.is_gone(session.id))
 
     def cancel(self, id: str, owner: UUID | None) -> None:
         """Stop the session's run, or remove it from the queue; otherwise nothing. Raises NotFound."""
@@ -141,8 +141,8 @@ class RunQueue:
             time.sleep(_POLL_SECONDS)
 
     def is_gone(self, id: str) -> bool:
-        """Return True if the runner neither queues nor runs the session."""
-        return self._runner.position(id) is None
+        """Return True if the runner neither queues nor runs the session, nor still stops its run."""
+        return not self._runner.holds(id)
 
     def forget(self, id: str) -> None:
         """Forget the owner of a deleted session."""

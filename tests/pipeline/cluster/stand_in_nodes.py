@@ -21,6 +21,23 @@ class StandInNode(NodeWorker):
         shipping._MIRROR_SECONDS = 0.1
 
 
+class HastyNode(StandInNode):
+    """A node that knows a store that is slow, and tells if it was told to save what its job has found."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        import tests.pipeline.cluster.slow_files  # noqa: F401  # which registers it
+
+        self._told_to_save = False
+
+    def save(self) -> None:
+        self._told_to_save = True
+        super().save()
+
+    def is_saving(self) -> bool:
+        return self._told_to_save
+
+
 class OtherNode(StandInNode):
     """A node with another version of the program."""
 
@@ -66,6 +83,25 @@ class ImpatientDriver(StandInDriver):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         actors.STALL_SECONDS = 2.0
+
+
+class HastyDriver(StandInDriver):
+    """Driver that soon kills a process within a frame, and knows a store that is slow."""
+
+    node_class = HastyNode
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        import tests.pipeline.cluster.slow_files  # noqa: F401
+
+        actors.STOP_SECONDS = 1.0
+
+    def is_saving(self, number: int) -> bool:
+        """Return True once the actor of a slot was told to save what its job has found."""
+        import ray
+
+        told: bool = ray.get(self._slots[number].actor.is_saving.remote())
+        return told
 
 
 class OtherDriver(RayDriver):

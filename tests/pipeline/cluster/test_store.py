@@ -18,7 +18,7 @@ from PIL import Image
 from pipeline.cluster import store as module
 from pipeline.cluster.executor import RayExecutor, open_driver
 from pipeline.cluster.shipping import Mirror, restore
-from pipeline.cluster.store import NodeCache, Store
+from pipeline.cluster.store import NodeCache, Store, TransferStopped
 from pipeline.compositing.background import Picture
 from pipeline.errors import InputError, RunError, WorkerLost
 from pipeline.job import Job
@@ -31,6 +31,7 @@ from tests.pipeline.cluster.stand_in_nodes import StandInDriver
 from tests.pipeline.cluster.test_executor import expected, frames, made
 
 pytest.importorskip("fsspec")
+slow_files: Any = pytest.importorskip("tests.pipeline.cluster.slow_files")
 BUCKET = "recorte"
 
 
@@ -57,12 +58,12 @@ def s3() -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=["file", "slow", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "s3":
         return Store(f"{request.getfixturevalue('s3')}/{tmp_path.name}")
     (tmp_path / "store").mkdir()
-    return Store(f"file://{tmp_path}/store")
+    return Store(f"{request.param}://{tmp_path}/store")
 
 
 def test_content_is_put_once_and_comes_back_whole(store: Store, tmp_path: Path) -> None:
@@ -92,6 +93,49 @@ def test_a_folder_keeps_names_and_times(store: Store, tmp_path: Path) -> None:
     assert found == {"1.png", "2.png", "deep/3.png"}
     assert (tmp_path / "there" / "2.png").stat().st_mtime_ns == 10**18
     assert len(store.list("blobs")) == 1
+
+
+class SetAfter(threading.Event):
+    """Event that is set once it was looked at so many times."""
+
+    def __init__(self, looks: int) -> None:
+        super().__init__()
+        self._looks = looks
+
+    def is_set(self) -> bool:
+        self._looks -= 1
+        return self._looks < 0
+
+
+def test_a_stopped_transfer_leaves_nothing_half(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_CHUNK_BYTES", 5 * 2**20)
+    monkeypatch.setattr(slow_files, "CHUNK_BYTES", 5 * 2**20)
+    monkeypatch.setattr("s3fs.core.calculate_chunksize", lambda *_, **__: 5 * 2**20)
+    path, back = tmp_path / "three.bin", tmp_path / "back.bin"
+    path.write_bytes(os.urandom(12 * 2**20))
+    stopped = 0
+    for looks in range(100):
+        try:
+            tree = store.until(SetAfter(looks)).put(path)
+            break
+        except TransferStopped:
+            stopped += 1
+            assert set(store.list("blobs").values()) <= {path.stat().st_size}
+            assert not list(tmp_path.glob("store/**/*.part"))
+            if store.address.startswith("s3:"):
+                s3 = pytest.importorskip("boto3").client("s3")
+                assert not s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads")
+            store.remove(store.list("blobs"))
+    assert stopped > 3
+    back.write_text("before")
+    for looks in range(4):
+        with pytest.raises(TransferStopped):
+            store.until(SetAfter(looks)).receive(tree, back)
+        assert back.read_text() == "before" and not list(tmp_path.glob(".back*"))
+    store.receive(tree, back)
+    assert back.read_bytes() == path.read_bytes()
 
 
 def test_damaged_content_is_not_taken(store: Store, tmp_path: Path) -> None:
@@ -143,7 +187,7 @@ def test_a_full_store_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     def fail(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "full")
 
-    monkeypatch.setattr(store._files, "put_file", fail)
+    monkeypatch.setattr(store, "_copy", fail)
     with pytest.raises(RunError, match="is full"):
         store.put(tmp_path / "a")
     assert not store.list("blobs")

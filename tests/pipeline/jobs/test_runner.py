@@ -13,6 +13,7 @@ from pipeline.errors import WorkerLost
 from pipeline.job import Job, Progress
 from pipeline.jobs import runner as runners
 from pipeline.jobs.events import MatteChecked, RunFinished
+from pipeline.jobs.executor import STOP_SECONDS
 from pipeline.jobs.runner import STOPPED, Runner
 from pipeline.keys import matte_key
 from pipeline.languages.messages import Message
@@ -232,6 +233,7 @@ class Played:
     def __init__(self, name: str = "played", order: list[str] | None = None) -> None:
         """`order` gets the names of the jobs, as they begin."""
         self.name = name
+        self.stop_seconds = STOP_SECONDS
         self.order: list[str] = [] if order is None else order
         self.killed = threading.Event()
         self.kills = 0
@@ -406,14 +408,16 @@ def test_an_executor_that_is_not_used_any_more_ends_its_job_and_takes_no_other(
 
 
 def test_a_kill_ends_the_job_of_one_executor_only(
-    wide: Runner, sink: Sink, cards: list[Played], named: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+    wide: Runner, sink: Sink, cards: list[Played], named: Callable[..., Job]
 ) -> None:
-    monkeypatch.setattr(runners, "_STOP_TIMEOUT_SECONDS", 0.5)
+    for card in cards:
+        card.stop_seconds = 0.5
     wide.submit("stuck", named("stuck", "hanging"))
     wide.submit("good", named("good"))
     until(lambda: all(wide.progress(key) is not None for key in ("stuck", "good")))
     wide.cancel("stuck")
     until(lambda: ("cancelled", "stuck") in sink.ends())
+    until(lambda: not wide.holds("stuck"))
     assert wide.position("good") == 0 and sum(card.kills for card in cards) == 1
     for card in cards:
         card.gate.release()
@@ -450,7 +454,8 @@ def test_a_stalled_run_is_killed(sink: Sink, played: Played, named: Callable[...
 def test_a_hanging_run_can_be_cancelled_and_closed(
     sink: Sink, named: Callable[..., Job], played: Played, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runners, "_STOP_TIMEOUT_SECONDS", 0.5)
+    played.stop_seconds = 0.5
+    monkeypatch.setattr(runners, "STOP_SECONDS", 0.5)  # at the end no executor has more
     runner = Runner(sink, [played])
     for name in ("one", "two", "three"):
         runner.submit(name, named(name, "hanging"))
@@ -462,6 +467,59 @@ def test_a_hanging_run_can_be_cancelled_and_closed(
     until(lambda: runner.progress("three") is not None)
     runner.close()
     assert sink.ends() == [("cancelled", "two"), ("cancelled", "one"), ("interrupted", "three")]
+
+
+def test_a_cancelled_run_is_told_while_it_stops_and_its_executor_takes_no_other(
+    sink: Sink, named: Callable[..., Job]
+) -> None:
+    """As within a frame that takes long, or a file that is on its way."""
+    order, stopped = list[str](), threading.Event()
+
+    def process(job: Job) -> Generator[Progress, None, None]:
+        order.append(job.output.stem)
+        try:
+            yield Progress("matte", 1, 10, 1.0, 9.0)
+            yield Progress("matte", 2, 10, 1.0, 8.0)
+        finally:
+            stopped.wait(DEADLINE)
+            order.append("stopped")
+            job.output.write_bytes(b"made in the last moment")
+
+    runner = Runner(sink, [Here(process)])
+    runner.submit("a", named("a"))
+    runner.submit("b", named("b"))
+    until(lambda: runner.position("a") == 0)
+    assert runner.cancel("a")
+    until(lambda: ("cancelled", "a") in sink.ends())
+    assert order == ["a"] and runner.holds("a") and not runner.cancel("a")
+    assert runner.position("a") is None and runner.progress("a") is None
+    runner.submit("a", named("again"))
+    assert runner.position("b") == 1 and runner.position("a") == 2 and not runner.is_idle()
+    assert runner.eta("b") == 0
+    stopped.set()
+    until(lambda: len(sink.ends()) == 3)
+    assert order[:4] == ["a", "stopped", "b", "stopped"] and order[4] == "again"
+    until(runner.is_idle)
+    assert not named("a").output.exists() and named("b").output.exists()
+    runner.close()
+    assert sink.ends() == [("cancelled", "a"), ("finished", "b"), ("finished", "a")]
+
+
+def test_no_job_begins_beside_one_of_its_key_that_is_being_stopped(
+    wide: Runner, sink: Sink, cards: list[Played], named: Callable[..., Job]
+) -> None:
+    wide.submit("a", named("a", "hanging"))
+    until(lambda: wide.progress("a") is not None)
+    wide.cancel("a")
+    until(lambda: ("cancelled", "a") in sink.ends())
+    wide.submit("a", named("again"))
+    wide.submit("b", named("b"))
+    until(lambda: wide.position("b") == 0)
+    assert wide.position("a") == 1 and cards[0].order == ["a", "b"]
+    for card in cards:
+        card.gate.release(2)
+    until(lambda: len(sink.ends()) == 3)
+    assert cards[0].order == ["a", "b", "again"]
 
 
 def test_a_lost_worker_interrupts_the_run_and_no_other(

@@ -14,15 +14,26 @@ import pytest
 
 from pipeline.errors import InputError, WorkerLost
 from pipeline.job import Job, Progress
-from pipeline.jobs.executor import Executor
+from pipeline.jobs.executor import STOP_SECONDS, Executor
+from pipeline.jobs.runner import Runner
 from pipeline.jobs.worker import Worker
 from pipeline.languages.messages import Message
 from pipeline.limits import Limits
 from pipeline.process import process
 from pipeline.prompts import Box, Prompt
+from pipeline.propagation import resume, spool
+from pipeline.video.reading.probe import probe_clip
+from tests.pipeline import stand_in
+from tests.pipeline.jobs.test_runner import Sink
 from tests.ui import hosted
 from tests.waiting import until
-from ui.sessions.rendering.executors import DeviceExecutor, SeparateExecutor, open_executors
+from ui.sessions.rendering.executors import (
+    DeviceExecutor,
+    PictureWorkerExecutor,
+    SeparateExecutor,
+    open_executors,
+)
+from ui.sessions.rendering.inference import InferenceService
 from ui.sessions.rendering.protocol import InferenceClient
 from ui.sessions.rendering.turns import MatteWriters
 
@@ -79,6 +90,38 @@ def test_a_killed_device_loses_its_own_run_only_and_takes_the_next(
     assert make_job("b").output.read_bytes() == make_job("a").output.read_bytes()
 
 
+def test_a_run_that_is_cancelled_within_a_frame_is_told_at_once_and_continued(
+    make_job: Callable[[str], Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, sink = tmp_path / "gate", Sink()
+    gate.touch()
+    monkeypatch.setenv(stand_in.GATE, str(gate))
+    monkeypatch.setattr(PictureWorkerExecutor, "stop_seconds", 1.0)
+    job = replace(make_job("a"), model="gated", prompts=())
+    with (
+        stand_in.registered(),
+        Worker(create_quick_service) as worker,
+        closing(Runner(sink, [PictureWorkerExecutor("cpu", worker)])) as runner,
+    ):
+        runner.submit("a", job)
+        until(lambda: (seen := runner.progress("a")) is not None and seen.done == 3)
+        runner.cancel("a")
+        until(lambda: ("cancelled", "a") in sink.ends())
+        assert runner.holds("a") and worker.pid is not None
+        until(runner.is_idle)  # its process was killed within the frame
+        assert resume.can_resume(job, probe_clip(job.source)) and not job.output.exists()
+        gate.unlink()
+        runner.submit("a", job)
+        until(lambda: ("finished", "a") in sink.ends())
+    assert job.output.exists() and not resume.can_resume(job, probe_clip(job.source))
+
+
+def create_quick_service() -> InferenceService:
+    """For a worker that closes a segment after each frame's work."""
+    spool.CHUNK_SECONDS = 0.2
+    return hosted.create_inference_service()
+
+
 class Pictures:
     """The worker that renders pictures, as far as it holds mattes."""
 
@@ -102,6 +145,7 @@ class Elsewhere:
 
     name = "cuda:1"
     node = None
+    stop_seconds = STOP_SECONDS
 
     def run(self, job: Job) -> Generator[Progress, None, None]:
         for done in range(3):

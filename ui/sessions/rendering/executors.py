@@ -10,7 +10,7 @@ from typing import Protocol
 from pipeline import devices
 from pipeline.errors import WorkerLost
 from pipeline.job import Job, Progress
-from pipeline.jobs.executor import Executor
+from pipeline.jobs.executor import STOP_SECONDS, Executor
 from pipeline.jobs.worker import Worker
 from pipeline.limits import Limits
 from ui.sessions.rendering.protocol import Inference, InferenceClient
@@ -20,6 +20,7 @@ class PictureWorkerExecutor:
     """Executor of the worker that renders pictures: a run and the cut ahead of it share its model."""
 
     node = None
+    stop_seconds = STOP_SECONDS
 
     def __init__(self, name: str, worker: Worker) -> None:
         self.name = name
@@ -47,6 +48,10 @@ class SeparateExecutor:
     def node(self) -> str | None:
         return self._executor.node
 
+    @property
+    def stop_seconds(self) -> float:
+        return self._executor.stop_seconds
+
     def run(self, job: Job) -> Generator[Progress, None, None]:
         if job.matte is None:
             yield from self._executor.run(job)
@@ -68,6 +73,7 @@ class DeviceExecutor:
     """Executor of one device, in a worker process of its own that starts with the first job."""
 
     node = None
+    stop_seconds = STOP_SECONDS
 
     def __init__(self, device: str, limits: Limits, idle_timeout: float) -> None:
         self.name = device
