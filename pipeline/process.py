@@ -23,6 +23,7 @@ from pipeline.enlarging import loading as enlarging
 from pipeline.errors import InputError, VideoError
 from pipeline.files import remove_stale_parts, scratch_folder
 from pipeline.generation import backgrounds
+from pipeline.generation.needs import check_needs
 from pipeline.generators import retell
 from pipeline.job import Job, Progress
 from pipeline.jobs import preflight, speeds
@@ -189,9 +190,7 @@ def render(job: Job, matte_file: MatteFile) -> Generator[Progress, None, None]:
 def check(job: Job, clip: Clip) -> None:
     """Raise InputError where a job cannot be done, or what it needs for its background or size is missing."""
     job.check(clip)
-    backgrounds.check(job.background, job.result_size(clip))
-    if job.upscale != 1:
-        enlarging.check_loadable(job.upscale)
+    check_needs(job, clip)
 
 
 def _lay_background(job: Job, clip: Clip) -> Generator[Progress, None, Job]:

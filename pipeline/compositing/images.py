@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,13 @@ from PIL import Image, ImageOps
 from pipeline.errors import BackgroundError
 from pipeline.files import replacing
 from pipeline.video.pictures import jpeg
-from pipeline.video.pictures.srgb import MAX_CLAIMED_PIXELS, convert_mode, convert_to_srgb, white_level
+from pipeline.video.pictures.srgb import (
+    MAX_CLAIMED_PIXELS,
+    convert_mode,
+    convert_to_srgb,
+    upright_size,
+    white_level,
+)
 
 _MAX_PIXELS = 89_000_000
 """Most pixels of a decoded image. A JPEG with more, up to `MAX_CLAIMED_PIXELS`, is decoded at a reduced size:
@@ -38,24 +46,23 @@ def open_image_with_transparency(
     path: Path, name: str | None = None, min_side: int | None = None
 ) -> tuple[NDArray[np.uint8], bool]:
     """Read an image like `open_image`; return it with True if it has transparency."""
-    name = name or path.name
-    if not path.is_file():
-        raise BackgroundError("background.not_found", name=name)
-    if jpeg.count_scans(path) > jpeg.MAX_SCANS:
-        raise BackgroundError("background.too_many_scans", name=name, most=jpeg.MAX_SCANS)
-    try:
-        with Image.open(path) as picture:
-            _reduce(picture, min_side)
-            if picture.width * picture.height > _MAX_PIXELS:
-                raise Image.DecompressionBombError
-            if picture.format in _EXTERNAL_FORMATS:
-                raise ValueError(f"{picture.format} is not decoded")
-            decoded, holes = _decode(picture, min_side)
-            return np.asarray(decoded), holes
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise BackgroundError("background.too_many_pixels", name=name, most=_MAX_PIXELS // 1000000) from error
-    except Exception as error:  # decoders raise whatever a damaged file makes them stumble over
-        raise BackgroundError("background.no_picture", name=name) from error
+    with _open(path, name or path.name) as picture:
+        _reduce(picture, min_side)
+        if picture.width * picture.height > _MAX_PIXELS:
+            raise Image.DecompressionBombError
+        if picture.format in _EXTERNAL_FORMATS:
+            raise ValueError(f"{picture.format} is not decoded")
+        decoded, holes = _decode(picture, min_side)
+        return np.asarray(decoded), holes
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """Return width and height in pixels of an image file as it is shown, from its header alone.
+
+    Raises as `open_image`.
+    """
+    with _open(path, path.name) as picture:
+        return upright_size(picture)
 
 
 def save_png(pixels: NDArray[np.uint8], path: Path) -> None:
@@ -80,6 +87,22 @@ def is_image(path: Path) -> bool:
             return picture.format not in _EXTERNAL_FORMATS
     except Exception:
         return False
+
+
+@contextmanager
+def _open(path: Path, name: str) -> Iterator[Image.Image]:
+    """Open an image file; errors of it and of the block become BackgroundError."""
+    if not path.is_file():
+        raise BackgroundError("background.not_found", name=name)
+    if jpeg.count_scans(path) > jpeg.MAX_SCANS:
+        raise BackgroundError("background.too_many_scans", name=name, most=jpeg.MAX_SCANS)
+    try:
+        with Image.open(path) as picture:
+            yield picture
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise BackgroundError("background.too_many_pixels", name=name, most=_MAX_PIXELS // 1000000) from error
+    except Exception as error:  # decoders raise whatever a damaged file makes them stumble over
+        raise BackgroundError("background.no_picture", name=name) from error
 
 
 def _reduce(picture: Image.Image, min_side: int | None) -> None:

@@ -37,16 +37,20 @@ def cache_folder() -> Path:
 
 
 def check(background: Background, size: tuple[int, int]) -> None:
-    """Raise InputError for words that there is no network for, or whose packages or weights are missing.
+    """Raise InputError for words that there is no network for, or where packages or weights are missing.
 
     `size` is that of the frames, in pixels; a picture that is to be enlarged for them must not move.
     """
-    if isinstance(background, Picture) and background.enlarge and images.is_animated(background.path):
-        raise BackgroundError("background.enlarge_animated", name=background.path.name)
+    if isinstance(background, Picture) and background.enlarge:
+        if images.is_animated(background.path):
+            raise BackgroundError("background.enlarge_animated", name=background.path.name)
+        scale = scale_to_cover(images.read_size(background.path), size)
+        if scale != 1:
+            enlarging.check_loadable(scale)
     if isinstance(background, Words):
         card = find_card(background.model)
         loading.check_loadable(card)
-        scale = _scale_to_cover(picture_size(card, *size), size)
+        scale = scale_to_cover(picture_size(card, *size), size)
         if background.enlarge and scale != 1:
             enlarging.check_loadable(scale)
 
@@ -61,6 +65,12 @@ def picture_size(card: Card, width: int, height: int) -> tuple[int, int]:
     across, down = math.sqrt(card.pixels * aspect), math.sqrt(card.pixels / aspect)
     step = card.multiple
     return max(step, round(across / step) * step), max(step, round(down / step) * step)
+
+
+def scale_to_cover(small: tuple[int, int], size: tuple[int, int]) -> int:
+    """Return the least of `SCALES` at which a picture covers frames of a size, or the largest."""
+    lacking = max(size[0] / small[0], size[1] / small[1])
+    return next((each for each in SCALES if each >= lacking), SCALES[-1])
 
 
 def picture_name(words: Words, width: int, height: int) -> str:
@@ -97,7 +107,7 @@ def enlarge_picture(
     """
     small = images.open_image(picture.path, min_side=max(size))
     height, width = small.shape[:2]
-    scale = _scale_to_cover((width, height), size)
+    scale = scale_to_cover((width, height), size)
     if scale == 1:
         return replace(picture, enlarge=False)
     made_of = [hashlib.sha256(small.tobytes()).hexdigest(), width, *helpers.SWIN2SR[scale].identify()]
@@ -127,12 +137,6 @@ def lay_picture(job: Job, clip: Clip) -> Generator[Step, None, Job]:
         return job
     _delete_oldest(cache_folder())
     return replace(job, background=behind)
-
-
-def _scale_to_cover(small: tuple[int, int], size: tuple[int, int]) -> int:
-    """Return the least of `SCALES` at which a picture covers frames of a size, or the largest."""
-    lacking = max(size[0] / small[0], size[1] / small[1])
-    return next((each for each in SCALES if each >= lacking), SCALES[-1])
 
 
 def _save(picture: Pixels, path: Path) -> None:

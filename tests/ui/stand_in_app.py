@@ -4,7 +4,8 @@ So have the nodes of a Ray cluster that RECORTE_RAY names.
 
 SEGMENT_SECONDS in its environment is as for `tests.pipeline.stand_in`; RMBG_PUBLISHED, "BYTES SHA256", says
 what RMBG's file of weights is, for a hub that is played. A tiny network for words in the folder of weights is
-the default one, and never gets done with the words `tiny.HELD`.
+the default one, and never gets done with the words `tiny.HELD`; tiny ones that enlarge take the places of the
+published ones.
 """
 
 import os
@@ -31,7 +32,12 @@ def publish() -> None:
         made = replace(file, bytes=int(bytes), sha256=sha256)
         models.cards()[card.key] = replace(card, weights=Weights((made,)))
     backgrounds.draw = tiny.hold(backgrounds.draw)
-    tiny.register(Path(os.environ.get("RECORTE_WEIGHTS", "")))
+    weights = Path(os.environ.get("RECORTE_WEIGHTS", ""))
+    tiny.register(weights)
+    if (weights / "caidas").is_dir():  # the module imports torch
+        from tests.pipeline.enlarging import tiny as enlarging
+
+        enlarging.register(weights)
 
 
 if __name__ == "__main__":

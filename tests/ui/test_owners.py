@@ -148,6 +148,7 @@ ACTIONS: dict[str, tuple[Any, ...]] = {
     "choices.choose_stock_background": (stock_backgrounds.NAMES[0],),
     "choices.set_file_background": (Picture(Path("a.png")),),
     "choices.fit_background": ("fit",),
+    "choices.enlarge_background": (True,),
     "choices.choose_matte": (VIDEO, "a.mp4"),
     "choices.read_matte": (True, False),
     "choices.add_mask": (PICTURE, "a.png", 0.1),

@@ -21,6 +21,7 @@ from ui.page.i18n import I18N, localized, localized_heading
 from ui.page.sections.background import BackgroundSection
 from ui.page.sections.classes import ClassesSection
 from ui.page.sections.edges import EdgesSection
+from ui.page.sections.enlarging import BackgroundSizeSection, ResultSizeSection
 from ui.page.sections.fine_edges import FineEdgesSection
 from ui.page.sections.light import LightSection
 from ui.page.sections.mask import MaskSection
@@ -191,11 +192,13 @@ class _Sections(NamedTuple):
     matte: MatteSection
     fine_edges: FineEdgesSection
     background: BackgroundSection
+    background_size: BackgroundSizeSection
     proposals: ProposalsSection
     edges: EdgesSection
     light: LightSection
     preview: PreviewSection
     result: ResultSection
+    result_size: ResultSizeSection
     sessions: SessionsSection
 
 
@@ -225,6 +228,7 @@ def _render(service: SessionService) -> tuple[Context, _Sections]:
                     matte = MatteSection.render()
                 with _group("background"):
                     background = BackgroundSection.render()
+                    background_size = BackgroundSizeSection.render()
                     proposals = ProposalsSection.render()
                     with gr.Accordion(localized("edges"), open=False, elem_id="edges", elem_classes="fold"):
                         fine_edges = FineEdgesSection.render()
@@ -233,6 +237,7 @@ def _render(service: SessionService) -> tuple[Context, _Sections]:
                         mask = MaskSection.render()
                 with _group("result"):
                     result = ResultSection.render()
+                    result_size = ResultSizeSection.render()
                 with gr.Column(elem_id="action"):
                     result.render_actions()
         with gr.Tab(localized("tab_sessions"), id="sessions") as sessions_tab:
@@ -247,11 +252,13 @@ def _render(service: SessionService) -> tuple[Context, _Sections]:
         matte,
         fine_edges,
         background,
+        background_size,
         proposals,
         edges,
         light,
         preview,
         result,
+        result_size,
         sessions,
     )
     context = Context(
@@ -327,7 +334,8 @@ def _wire(context: Context, sections: _Sections, blocks: gr.Blocks) -> None:
             return context.clear()
         if session.running or context.is_downloading(session):
             weights = sections.subject.show_weights(session, service.downloads, language)
-            weights |= sections.fine_edges.show_weights(session, service.downloads, language)
+            for section in (sections.fine_edges, sections.background_size, sections.result_size):
+                weights |= section.show_weights(session, service.downloads, language)
             weights |= sections.proposals.show_weights(service.downloads, language)
             weights |= sections.words.show_weights(service.downloads, language)
             return sections.result.show_run(session, service, language) | weights

@@ -9,7 +9,6 @@ from typing import Any, Self
 
 import gradio as gr
 
-from pipeline.generation.cards import find_card
 from pipeline.models import helpers
 from pipeline.weights.locate import cached_lookups
 from ui.page.handlers import Updates, user_id_of
@@ -130,8 +129,6 @@ class Context:
         return updates
 
     def is_downloading(self, session: Session) -> bool:
-        """Return True while weights that a session needs are being downloaded."""
-        hair = [helpers.VITMATTE.key] if session.job.hair else []
-        needed = [session.job.model, helpers.GROUNDING_DINO.key, find_card().key, *hair]
-        states = map(self.service.downloads.state, needed)
+        """Return True while weights that a session needs, or may need, are being downloaded."""
+        states = map(self.service.downloads.state, [session.job.model, *helpers.HELPERS])
         return any(download is not None and not download.error for download in states)

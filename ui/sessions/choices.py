@@ -66,7 +66,8 @@ class Choices:
             if "model" in values:
                 job = _with_model(job, values["model"])
             if "background" in values:
-                job = self._with_background(session, job, _parse_background(session, values["background"]))
+                bg = drawn_backgrounds.parse(values["background"], session.folder, session.clip, job)
+                job = self._with_background(session, job, bg)
             if "format" in values:
                 key = values["format"]
                 job = replace(job, format=key) if "background" in values else _with_format(job, key)
@@ -177,6 +178,14 @@ class Choices:
                 return self._set_background(session, replace(picture, fit=fit))
             case Footage(path):
                 return self._set_background(session, Footage(path, fit, held))
+        return session
+
+    def enlarge_background(self, id: str, enlarge: bool) -> Session:
+        """Set whether a picture that is smaller than the frame is enlarged; others stay as they are."""
+        session = self._open(id)
+        picture = session.job.background
+        if isinstance(picture, Picture):
+            return self._set_background(session, replace(picture, enlarge=enlarge))
         return session
 
     def set_file_background(self, id: str, bg: Picture | Footage) -> Session:
@@ -359,16 +368,6 @@ def _with_format(job: Job, key: str) -> Job:
     form = formats.by_key(key)
     transparent = isinstance(job.background, Transparent) and form.needs_background
     return replace(job, format=key, background=GREEN if transparent else job.background)
-
-
-def _parse_background(session: Session, spec: str) -> background.Background:
-    """Return the background of a specification. Raises InputError for a file other than the present one."""
-    bg = background.parse(spec, session.folder)
-    if isinstance(bg, Picture | Footage) and bg.path != getattr(session.job.background, "path", None):
-        raise InputError("background.not_uploaded")
-    if isinstance(bg, Words):
-        return drawn_backgrounds.take(session.folder, session.clip, session.job, bg)
-    return bg
 
 
 def _read_prompts(session: Session, value: Any) -> tuple[prompts.Prompt, ...]:

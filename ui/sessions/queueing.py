@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 
 from db import repository, runs
 from pipeline import formats, models
-from pipeline.enlarging import loading as enlarging
 from pipeline.errors import InputError
+from pipeline.generation.needs import check_needs
 from pipeline.job import Job, Progress
 from pipeline.jobs import preflight, speeds
 from pipeline.jobs.runner import Runner
@@ -88,14 +88,13 @@ class RunQueue:
     def plan(self, session: Session) -> tuple[Job, float | None]:
         """Return the job of a run and its expected seconds, None if unknown.
 
-        Raises InputError if the job cannot be run, WeightsError if its model cannot be loaded.
+        Raises InputError if the job cannot be run, or what it needs is missing; WeightsError for weights.
         """
         form = formats.by_key(session.job.format)
         output = session.folder / f"{RESULT_PREFIX}{uuid4().hex[:8]}{form.suffix}"
         job = replace(session.effective_job, output=output)
         job.check(session.clip)
-        if job.upscale != 1:
-            enlarging.check_loadable(job.upscale)
+        check_needs(job, session.clip)
         if job.takes_kept_matte and self._frames.has_matte(session):
             return job, None  # most of the work is done, and the rest has not been measured
         models.check_loadable(models.card(job.model), job.weights)

@@ -20,13 +20,13 @@ from PIL import Image
 
 from pipeline.clip import PICTURE_SUFFIXES
 from pipeline.errors import VideoError
+from pipeline.video.pictures.srgb import upright_size
 from pipeline.video.pictures.still import (
     MAX_PIXELS,
     TooManyPixels,
     TooManyScans,
     needs_heif,
     open_still,
-    upright_size,
 )
 
 TIMES_TABLE = "times.csv"

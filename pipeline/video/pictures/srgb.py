@@ -1,4 +1,4 @@
-"""Conversion of Pillow's pictures to sRGB, and bounds on what Pillow decodes."""
+"""Conversion of Pillow's pictures to sRGB, their upright size, and bounds on what Pillow decodes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 
 from pipeline.files import write_errors
 
@@ -23,6 +23,14 @@ _NODES = 33
 _PLANAR = "gbrp16le"
 
 _SRGB = ImageCms.createProfile("sRGB")
+
+
+def upright_size(picture: Image.Image) -> tuple[int, int]:
+    """Return width and height in pixels of a picture once its EXIF orientation is applied."""
+    width, height = picture.size
+    turned = picture.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+    # Pillow gives the size of a TIFF picture as it is shown, before its pixels are turned.
+    return (height, width) if turned and picture.format != "TIFF" else (width, height)
 
 
 def convert_to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:

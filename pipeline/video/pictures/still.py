@@ -86,12 +86,6 @@ def needs_heif(file: BinaryIO) -> bool:
     return _HEIF not in formats() and head[4:8] == b"ftyp" and bool(brands)
 
 
-def upright_size(picture: Image.Image) -> tuple[int, int]:
-    """Return width and height in pixels of a picture once its EXIF orientation is applied."""
-    width, height = picture.size
-    return (height, width) if picture.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8) else (width, height)
-
-
 def decode_still(data: bytes, picture: Image.Image) -> av.VideoFrame:
     """Decode a picture that was opened from these bytes.
 

@@ -18,7 +18,7 @@ from PIL import Image, ImageCms, features
 
 from pipeline.compositing import background
 from pipeline.compositing.canvas import fit_to_canvas
-from pipeline.compositing.images import open_image
+from pipeline.compositing.images import open_image, read_size
 from pipeline.errors import BackgroundError
 from tests.pipeline.compositing.test_composite import noise
 
@@ -66,6 +66,7 @@ def test_an_image_is_rotated_by_its_exif_orientation(
     for least in (None, 60):
         shown = open_image(tmp_path / f"turned{suffix}", min_side=least)
         expected = upright(stored)
+        assert read_size(tmp_path / f"turned{suffix}") == expected.shape[1::-1]
         assert shown.shape == expected.shape or least
         large = cv2.resize(shown, expected.shape[1::-1], interpolation=cv2.INTER_NEAREST)
         assert np.abs(large.astype(int) - expected).mean() < 12

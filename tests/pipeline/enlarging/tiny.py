@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from pipeline.models import helpers
+from pipeline.models.helpers import Helper
 from pipeline.networks import swin2sr
 from pipeline.weights.spec import Weights
 
@@ -28,18 +29,37 @@ def create(scale: int, **_changes: Any) -> Any:
     return network
 
 
+def save(weights: Path) -> list[Path]:
+    """Save tiny networks into a folder of weights under the names of the published ones."""
+    paths = []
+    for scale, helper in helpers.SWIN2SR.items():
+        path = weights / helper.weights.files[0].name
+        path.parent.mkdir(parents=True)
+        save_file(create(scale).state_dict(), path)
+        paths.append(path)
+    return paths
+
+
+def helper_of(scale: int, path: Path) -> Helper:
+    """Return the helper of a scale whose file is the one that was saved there."""
+    helper, data = helpers.SWIN2SR[scale], path.read_bytes()
+    (published,) = helper.weights.files
+    own = replace(published, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+    return replace(helper, weights=Weights((own,)))
+
+
+def register(weights: Path) -> None:
+    """Make the networks in a folder of weights those of this process."""
+    swin2sr.create = create
+    for scale, helper in helpers.SWIN2SR.items():
+        helpers.SWIN2SR[scale] = helper_of(scale, weights / helper.weights.files[0].name)
+
+
 def install(weights: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Save tiny networks into a folder of weights, in place of the published ones; returns their files."""
     monkeypatch.setenv("RECORTE_WEIGHTS", str(weights))
     monkeypatch.setattr(swin2sr, "create", create)
-    paths = []
-    for scale, helper in helpers.SWIN2SR.items():
-        (published,) = helper.weights.files
-        path = weights / published.name
-        path.parent.mkdir(parents=True)
-        save_file(create(scale).state_dict(), path)
-        data = path.read_bytes()
-        own = replace(published, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
-        monkeypatch.setitem(helpers.SWIN2SR, scale, replace(helper, weights=Weights((own,))))
-        paths.append(path)
+    paths = save(weights)
+    for scale, path in zip([*helpers.SWIN2SR], paths, strict=True):
+        monkeypatch.setitem(helpers.SWIN2SR, scale, helper_of(scale, path))
     return paths

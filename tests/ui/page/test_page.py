@@ -115,6 +115,7 @@ def test_the_sample_is_one_click_away(server: Server, visit: Visit) -> None:
 def test_an_upload_shows_the_videos_properties(server: Server, visit: Visit, clip: Path) -> None:
     page = started(server, visit, clip)
     expect(page.locator("#facts")).to_have_text("320 × 180 · 1.0 s · 24/s · with sound")
+    expect(page.locator("#size")).to_be_hidden()  # which only a picture's result has
     folder = server.sessions / session(page)
     assert (folder / "source.mp4").read_bytes() == clip.read_bytes()
     left = [p for p in (server.home / "uploads").rglob("*") if p.is_file() and p.stat().st_size]

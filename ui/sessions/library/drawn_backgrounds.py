@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.clip import Clip
-from pipeline.compositing.background import Picture, Words
-from pipeline.errors import BackgroundError
+from pipeline.compositing import background
+from pipeline.compositing.background import Background, Footage, Picture, Words
+from pipeline.errors import BackgroundError, InputError
 from pipeline.files import read_json, replacing, write_json
 from pipeline.generation import backgrounds
 from pipeline.job import Job
@@ -62,6 +63,17 @@ def take(folder: Path, clip: Clip, job: Job, words: Words) -> Picture:
     with replacing(target) as part:
         shutil.copyfile(made, part)
     return Picture(target, words.fit, words.enlarge)
+
+
+def parse(spec: str, folder: Path, clip: Clip, job: Job) -> Background:
+    """Return the background of a specification for a session, the picture of words among them.
+
+    Raises InputError for a file other than the present one, BackgroundError as `background.parse` and `take`.
+    """
+    behind = background.parse(spec, folder)
+    if isinstance(behind, Picture | Footage) and behind.path != getattr(job.background, "path", None):
+        raise InputError("background.not_uploaded")
+    return take(folder, clip, job, behind) if isinstance(behind, Words) else behind
 
 
 def available(folder: Path, clip: Clip, job: Job) -> Proposals:

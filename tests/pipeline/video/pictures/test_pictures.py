@@ -98,6 +98,17 @@ def test_the_orientation_is_applied(orientation: int, deep: bool, tmp_path: Path
     assert np.array_equal(only_frame(path).image, witness)
 
 
+@pytest.mark.parametrize("orientation", [3, 5, 6, 8])
+def test_the_orientation_of_a_tiff_is_applied_once(orientation: int, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(tmp_path / "a.tif", drawn(), exif=exif)
+    witness = np.asarray(_upright(path))
+    clip = probe_clip(path)
+    assert (clip.height, clip.width) == witness.shape[:2]
+    assert np.array_equal(only_frame(path).image, witness)
+
+
 def _upright(path: Path) -> Image.Image:
     from PIL import ImageOps
 
