@@ -320,8 +320,9 @@ def _render(options: argparse.Namespace) -> None:
     clip = probe_clip(job.source, rate=job.source_rate)
     print_remarks(clip)
     check(job, clip)
-    job = make_background(job, clip, options)
-    show_progress(render(job, MatteFile.open(options.kept)), options.output, json_lines=options.json)
+    kept = MatteFile.open(options.kept)
+    job = make_background(job, clip, options, kept)
+    show_progress(render(job, kept), options.output, json_lines=options.json)
     write_plate(options, job, options.kept)
 
 

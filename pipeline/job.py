@@ -11,7 +11,7 @@ from typing import Any, Literal, Self, get_args
 from pipeline import devices, formats, models, prompts
 from pipeline.clip import MAX_RATE, Clip
 from pipeline.compositing import aspect, background
-from pipeline.compositing.background import Background, Blur, Colour, Footage, Transparent
+from pipeline.compositing.background import Background, Blur, Colour, Footage, Transparent, Words
 from pipeline.compositing.edges import CLEAN, Edges
 from pipeline.compositing.light import NONE, Light
 from pipeline.errors import FormatError, InputError, PromptError
@@ -105,6 +105,8 @@ class Job:
                 label=form.label,
                 able=formats.by_key("png").label,
             )
+        if self.is_filled_around and (not clip.is_still or self.follows_subject(clip)):
+            raise InputError("product.one_whole_picture")
         if self.upscale != 1 and not clip.is_still:
             raise InputError("choices.upscale_video", name=clip.name, frames=clip.frames)
         width, height = self.output_size(clip)
@@ -217,6 +219,11 @@ class Job:
         """True if a kept matte is enough for the result; of several objects it is the union only."""
         apart = formats.by_key(self.format).objects_apart
         return not (apart and len(prompts.group_by_object(self.active_prompts)) > 1)
+
+    @property
+    def is_filled_around(self) -> bool:
+        """True if the background is filled in around the subject, by words."""
+        return isinstance(self.background, Words) and self.background.around
 
     def result_size(self, clip: Clip) -> tuple[int, int]:
         """Return width and height of the composite, in pixels."""

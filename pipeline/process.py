@@ -22,7 +22,7 @@ from pipeline.devices import FrameDevice
 from pipeline.enlarging import loading as enlarging
 from pipeline.errors import InputError, VideoError
 from pipeline.files import remove_stale_parts, scratch_folder
-from pipeline.generation import backgrounds
+from pipeline.generation.laying import lay_picture
 from pipeline.generation.needs import check_needs
 from pipeline.generators import retell
 from pipeline.job import Job, Progress
@@ -160,7 +160,7 @@ def render(job: Job, matte_file: MatteFile) -> Generator[Progress, None, None]:
     """Render the source over the background by a matte file, without a model. Raises as `process` does."""
     clip = load_clip(job.source, job.source_rate)
     check(job, clip)
-    given, job = job, (yield from _lay_background(job, clip))
+    given, job = job, (yield from _lay_background(job, clip, matte_file))
     device = devices.frame_device(job.device, job.decoder)
     (first, past), (begin, end) = pts_range(job, clip), matte_file.pts_range(clip)
     frames = max(first, begin), min(past, end)
@@ -193,10 +193,10 @@ def check(job: Job, clip: Clip) -> None:
     check_needs(job, clip)
 
 
-def _lay_background(job: Job, clip: Clip) -> Generator[Progress, None, Job]:
+def _lay_background(job: Job, clip: Clip, kept: MatteFile | None = None) -> Generator[Progress, None, Job]:
     """Return the job with the picture that its background is made of. Yields as `_follow` does."""
     waiting = Progress("matte", 0, clip.frames, 0.0, None)
-    return (yield from retell(backgrounds.lay_picture(job, clip), lambda _: waiting))
+    return (yield from retell(lay_picture(job, clip, kept), lambda _: waiting))
 
 
 def _follow(

@@ -98,7 +98,7 @@ def add_render_options(parser: argparse.ArgumentParser, crop: bool = True) -> No
         "--background",
         metavar="SPEC",
         help="#rrggbb, a colour's name, a picture, a video, blur[:RADIUS], depth-blur[:RADIUS], "
-        "transparent or words:TEXT[?seed=N]; "
+        "transparent, words:TEXT[?seed=N] or, around a picture's subject, around:TEXT[?seed=N]; "
         "default: green, and transparent for a picture where the format can",
     )
     parser.add_argument("--start", metavar="SECONDS", type=float, default=0.0)

@@ -39,7 +39,7 @@ _FUNCTION = re.compile(r"[a-z-]+\(.*\)", re.IGNORECASE | re.DOTALL)
 """A colour function such as `hsl(120.5 50% 50%)`, never taken as a path."""
 
 _WORDS = re.compile(
-    r"words:(?P<text>.*?)(?:\?(?P<options>(?:seed=\d{1,18}|model=[\w.-]+|fill|fit|stretch|enlarge)"
+    r"(?P<kind>words|around):(?P<text>.*?)(?:\?(?P<options>(?:seed=\d{1,18}|model=[\w.-]+|fill|fit|stretch|enlarge)"
     r"(?:,(?:seed=\d{1,18}|model=[\w.-]+|fill|fit|stretch|enlarge))*))?",
     re.DOTALL,
 )
@@ -77,6 +77,8 @@ class Words:
     fit: Fit = "fill"
     enlarge: bool = False
     """As of `Picture`."""
+    around: bool = False
+    """Fill it in around the subject of a picture that is not cropped; it is then as large as that."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def parse(spec: str, folder: Path = Path()) -> Background:
     """Parse a CSS colour, `blur[:RADIUS]`, `depth-blur[:RADIUS]`, `transparent`, words, or a file's path.
 
     Words are written `words:TEXT` and may end in `?seed=N`, `?model=KEY`, a fit and `?enlarge`, joined by
-    commas.
+    commas; so are those of a background around the subject, `around:TEXT`, but for the fit.
 
     A path is relative to `folder` and may end in `?fill`, `?fit` or `?stretch`; a video's also in `?hold`, a
     picture's in `?enlarge`, or both, as in `?fit,hold`. Raises BackgroundError; the file's content
@@ -121,7 +123,7 @@ def parse(spec: str, folder: Path = Path()) -> Background:
     if blur := re.fullmatch(r"(depth-)?blur(?::(.+))?", spec):
         return Blur(_parse_radius(blur[2]) if blur[2] else BLUR_RADIUS, depth=blur[1] is not None)
     if spoken := _WORDS.fullmatch(spec):
-        return _parse_words(spoken["text"].strip(), spoken["options"] or "")
+        return _parse_words(spoken["text"].strip(), spoken["options"] or "", spoken["kind"] == "around")
     if _FUNCTION.fullmatch(spec) or not any(mark in spec for mark in "./\\"):
         return _parse_colour(spec)
     # A name may hold a question mark itself.
@@ -166,14 +168,14 @@ def format_spec(background: Background, folder: Path = Path()) -> str:
             return f"#{red:02x}{green:02x}{blue:02x}"
         case Picture(path, fit, enlarge):
             return f"{_format_path(path, folder)}?{fit}" + (f",{ENLARGE}" if enlarge else "")
-        case Words(text, seed, model, fit, enlarge):
+        case Words(text, seed, model, fit, enlarge, around):
             options = [
                 f"seed={seed}",
                 *([f"model={model}"] if model else []),
                 *([fit] if fit != FITS[0] else []),
                 *([ENLARGE] if enlarge else []),
             ]
-            return f"words:{text}?{','.join(options)}"
+            return f"{'around' if around else 'words'}:{text}?{','.join(options)}"
         case Footage(path, fit, hold_last):
             return f"{_format_path(path, folder)}?{fit}" + (f",{HOLD}" if hold_last else "")
         case Blur(radius, depth):
@@ -187,7 +189,7 @@ def _format_path(path: Path, folder: Path) -> str:
     text = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
     plain = (
         text == text.strip()
-        and not text.startswith(("blur:", "depth-blur:", "words:"))
+        and not text.startswith(("blur:", "depth-blur:", "words:", "around:"))
         and any(mark in text for mark in "./\\")
     )
     return text if plain else f"./{text}"
@@ -201,9 +203,9 @@ def check_words(text: str) -> None:
         raise BackgroundError("background.words_too_long", most=LONGEST_WORDS)
 
 
-def _parse_words(text: str, options: str) -> Words:
+def _parse_words(text: str, options: str, around: bool) -> Words:
     check_words(text)
-    words = Words(text)
+    words = Words(text, around=around)
     for option in options.split(",") if options else ():
         name, _, value = option.partition("=")
         if name == "seed":
@@ -212,6 +214,8 @@ def _parse_words(text: str, options: str) -> Words:
             words = replace(words, model=value)
         elif name == ENLARGE:
             words = replace(words, enlarge=True)
+        elif around:
+            raise BackgroundError("background.around_fit", fit=name)
         else:
             words = replace(words, fit=cast(Fit, name))
     return words

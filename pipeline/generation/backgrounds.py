@@ -1,30 +1,30 @@
-"""Backgrounds that a network makes, of words or by enlarging a picture, and the job that lays them behind."""
+"""Backgrounds that a network makes, of words or by enlarging a picture, kept by what they are made of."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from platformdirs import user_cache_path
 
 from pipeline.arrays import Pixels
-from pipeline.clip import Clip
 from pipeline.compositing import images
 from pipeline.compositing.background import Background, Picture, Words
 from pipeline.enlarging import loading as enlarging
 from pipeline.enlarging.tiles import enlarge
 from pipeline.errors import BackgroundError
-from pipeline.generation import loading
+from pipeline.generation import loading, product
 from pipeline.generation.cards import Generator as Card
 from pipeline.generation.cards import find_card
 from pipeline.generation.drawing import Step, draw
-from pipeline.generators import retell
-from pipeline.job import SCALES, Job
+from pipeline.generators import Yielded, retell
+from pipeline.job import SCALES
 from pipeline.models import helpers
 
 _MOST = 64
@@ -49,8 +49,12 @@ def check(background: Background, size: tuple[int, int]) -> None:
             enlarging.check_loadable(scale)
     if isinstance(background, Words):
         card = find_card(background.model)
-        loading.check_loadable(card)
-        scale = scale_to_cover(picture_size(card, *size), size)
+        if background.around:
+            product.check(background)
+        else:
+            loading.check_loadable(card)
+        made = filled_size(card, *size) if background.around else picture_size(card, *size)
+        scale = scale_to_cover(made, size)
         if background.enlarge and scale != 1:
             enlarging.check_loadable(scale)
 
@@ -67,6 +71,16 @@ def picture_size(card: Card, width: int, height: int) -> tuple[int, int]:
     return max(step, round(across / step) * step), max(step, round(down / step) * step)
 
 
+def filled_size(card: Card, width: int, height: int) -> tuple[int, int]:
+    """Return the size of a picture that is filled in, in pixels: never more of them than `card.pixels`."""
+    step = card.multiple
+    size = picture_size(card, width, height)
+    while size[0] * size[1] > card.pixels:
+        longer = size.index(max(size))
+        size = (size[0] - step, size[1]) if longer == 0 else (size[0], size[1] - step)
+    return size
+
+
 def scale_to_cover(small: tuple[int, int], size: tuple[int, int]) -> int:
     """Return the least of `SCALES` at which a picture covers frames of a size, or the largest."""
     lacking = max(size[0] / small[0], size[1] / small[1])
@@ -76,8 +90,29 @@ def scale_to_cover(small: tuple[int, int], size: tuple[int, int]) -> int:
 def picture_name(words: Words, width: int, height: int) -> str:
     """Return the file name of the picture of words for frames of this size."""
     card = find_card(words.model)
-    made_of = [words.text, words.seed, card.identify(), picture_size(card, width, height)]
+    return name_of(words.text, words.seed, card.identify(), picture_size(card, width, height))
+
+
+def name_of(*made_of: Any) -> str:
+    """Return the file name of a picture that is made of these values, which JSON can hold."""
     return f"{hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:32]}.png"
+
+
+def keep_picture(
+    path: Path, make: Callable[[], Generator[Yielded, None, Pixels]]
+) -> Generator[Yielded, None, Path]:
+    """Return the file of a picture; unless it is there, make it first and yield the progress.
+
+    Closing the generator cancels, and leaves nothing. Raises as `make`, and OSError where the file cannot be
+    written.
+    """
+    if path.is_file():
+        path.touch()
+        return path
+    picture = yield from make()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    images.save_png(np.asarray(picture, np.uint8), path)
+    return path
 
 
 def make_picture(
@@ -85,16 +120,14 @@ def make_picture(
 ) -> Generator[Step, None, Path]:
     """Make the picture of words for frames of a size, and return its file; yields the progress.
 
-    A file in `folder` that was made before is returned as it is. Closing the generator cancels, and leaves
-    nothing. Raises as `draw`, and OSError where the file cannot be written.
+    A file in `folder` that was made before is returned as it is. Is cancelled, and raises, as `keep_picture`
+    and `draw`.
     """
     card = find_card(words.model)
-    path = folder / picture_name(words, *size)
-    if path.is_file():
-        path.touch()
-        return path
-    _save((yield from draw(card, words.text, words.seed, picture_size(card, *size), device)), path)
-    return path
+    return keep_picture(
+        folder / picture_name(words, *size),
+        lambda: draw(card, words.text, words.seed, picture_size(card, *size), device),
+    )
 
 
 def enlarge_picture(
@@ -110,41 +143,15 @@ def enlarge_picture(
     scale = scale_to_cover((width, height), size)
     if scale == 1:
         return replace(picture, enlarge=False)
-    made_of = [hashlib.sha256(small.tobytes()).hexdigest(), width, *helpers.SWIN2SR[scale].identify()]
-    path = folder / f"{hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:32]}.png"
-    if path.is_file():
-        path.touch()
-    else:
-        tiles = enlarge(small, enlarging.load(scale, device))
-        large = yield from retell(tiles, lambda tile: Step(*tile))
-        _save(large, path)
+    name = name_of(hashlib.sha256(small.tobytes()).hexdigest(), width, *helpers.SWIN2SR[scale].identify())
+    path = yield from keep_picture(
+        folder / name,
+        lambda: retell(enlarge(small, enlarging.load(scale, device)), lambda tile: Step(*tile)),
+    )
     return Picture(path, picture.fit)
 
 
-def lay_picture(job: Job, clip: Clip) -> Generator[Step, None, Job]:
-    """Return the job with the picture in place of words for its background, or of a small one to be enlarged.
-
-    The picture has the shape of the result, and lies in the user's cache. Another job is returned as it is.
-    Raises as `make_picture` and `enlarge_picture`.
-    """
-    behind, size = job.background, job.result_size(clip)
-    if isinstance(behind, Words):
-        path = yield from make_picture(behind, size, cache_folder(), job.device)
-        behind = Picture(path, behind.fit, behind.enlarge)
-    if isinstance(behind, Picture) and behind.enlarge:
-        behind = yield from enlarge_picture(behind, size, cache_folder(), job.device)
-    if behind is job.background:
-        return job
-    _delete_oldest(cache_folder())
-    return replace(job, background=behind)
-
-
-def _save(picture: Pixels, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    images.save_png(np.asarray(picture, np.uint8), path)
-
-
-def _delete_oldest(folder: Path) -> None:
+def delete_oldest(folder: Path) -> None:
     """Delete pictures beyond `_MOST`, those that were not used for the longest time."""
     by_age = sorted(folder.glob("*.png"), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in by_age[_MOST:]:

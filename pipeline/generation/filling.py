@@ -10,8 +10,7 @@ import numpy as np
 from pipeline.arrays import Image, Matte
 from pipeline.compositing.background import Words
 from pipeline.compositing.composite import over
-from pipeline.generation.backgrounds import picture_size
-from pipeline.generation.cards import Generator as Card
+from pipeline.generation.backgrounds import filled_size
 from pipeline.generation.cards import find_card
 from pipeline.generation.drawing import Around, Step, draw
 from pipeline.generation.product import Facts, find_facts, write_prompt
@@ -31,21 +30,11 @@ def fill_around(
     yield facts
     card = find_card(words.model)
     height, width = matte.shape
-    size = _size_for(card, width, height)
+    size = filled_size(card, width, height)
     seen = image if facts.white else np.asarray(over(image, matte, np.full_like(image, 255)), np.uint8)
     mask = cv2.resize(np.where(matte < 128, 255, 0).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
     around = Around(_resize(seen, size), np.asarray(mask, np.uint8))
     return (yield from draw(card, write_prompt(words.text, facts), words.seed, size, device, around))
-
-
-def _size_for(card: Card, width: int, height: int) -> tuple[int, int]:
-    """Return the size of the picture that is filled in, in pixels: never more than `card.pixels`."""
-    step = card.multiple
-    size = picture_size(card, width, height)
-    while size[0] * size[1] > card.pixels:
-        longer = size.index(max(size))
-        size = (size[0] - step, size[1]) if longer == 0 else (size[0], size[1] - step)
-    return size
 
 
 def _resize(image: Image, size: tuple[int, int]) -> Image:

@@ -440,6 +440,8 @@ def given(handler: Callable[..., Any], id: str, request: gr.Request, file: Path)
         "name": "Mine",
         "classes": ["dog"],
         "hair": True,
+        "scale": 2,
+        "enlarge": True,
         "invert": True,
         "unpremultiply": False,
         "inverted": True,

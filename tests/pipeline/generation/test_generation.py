@@ -126,7 +126,7 @@ def test_the_oldest_pictures_are_deleted(card: Card, tmp_path: Path, monkeypatch
     monkeypatch.setattr(backgrounds, "_MOST", 2)
     paths = [run(backgrounds.make_picture(Words("a", n), (64, 64), tmp_path, "cpu"))[1] for n in range(3)]
     run(backgrounds.make_picture(Words("a", 0), (64, 64), tmp_path, "cpu"))  # used again
-    backgrounds._delete_oldest(tmp_path)
+    backgrounds.delete_oldest(tmp_path)
     assert [path.exists() for path in paths] == [True, False, True]
 
 

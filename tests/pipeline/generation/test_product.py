@@ -15,7 +15,7 @@ import pytest
 from pipeline.arrays import Image, Matte
 from pipeline.compositing.background import Words
 from pipeline.errors import InputError
-from pipeline.generation import cards, filling, loading, product
+from pipeline.generation import backgrounds, cards, filling, loading, product
 from pipeline.generation.cards import Generator as Card
 from pipeline.generation.drawing import Around, Step
 from pipeline.generation.filling import fill_around
@@ -192,5 +192,5 @@ def test_a_network_of_whole_pictures_and_missing_weights_are_refused(
 
 @pytest.mark.parametrize("size", [(1920, 1080), (1000, 1000), (1024, 1025), (300, 4000)])
 def test_the_network_is_never_given_more_pixels_than_it_takes(size: tuple[int, int]) -> None:
-    width, height = filling._size_for(cards.FLUX2_KLEIN, *size)
+    width, height = backgrounds.filled_size(cards.FLUX2_KLEIN, *size)
     assert width % 16 == height % 16 == 0 and 0.9 * 2**20 < width * height <= 2**20

@@ -51,7 +51,7 @@ def read(folder: Path) -> Proposals:
 def find(folder: Path, clip: Clip, job: Job, words: Words) -> Path:
     """Return the picture of words in a session's folder. Raises BackgroundError where it is not made."""
     path = folder / FOLDER / backgrounds.picture_name(words, *job.result_size(clip))
-    if not path.is_file():
+    if words.around or not path.is_file():
         raise BackgroundError("background.words_not_made")
     return path
 
