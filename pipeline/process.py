@@ -36,6 +36,7 @@ from pipeline.propagation import fine_edges, resume, run
 from pipeline.propagation.partial import PartialMatte
 from pipeline.propagation.plan import count_frames
 from pipeline.propagation.prefetch import prefetch
+from pipeline.propagation.raw import is_raw
 from pipeline.propagation.run import Step
 from pipeline.propagation.scenes import find_plan_inputs
 from pipeline.propagation.stream import create_stream
@@ -57,14 +58,14 @@ _MEASURED_FRAMES = 24
 """Number of frames from which on a run's speed is recorded."""
 
 
-def process(job: Job, raw: Sequence[Path] = ()) -> Generator[Progress, None, None]:
+def process(job: Job, pieces: Sequence[Path] = ()) -> Generator[Progress, None, None]:
     """Write `job.output`, and `job.matte` if set; reuse a matte file there that covers the job.
 
     Where the matte is kept, an earlier run that did not end may have left its predictions (see
     `propagation.resume`): this one continues from them, and the files are the same to the bit as those of an
-    uninterrupted run. `raw` are the folders of resume data of the job's pieces, where other machines have
-    run the model (see `propagation.raw`), or else those that are left beside the matte; the files are the
-    same again.
+    uninterrupted run. `pieces` are the folders of resume data of the job's pieces, where other machines have
+    run the model (see `propagation.raw`, and of streams `resume.open_folder`), or else those that are left
+    beside the matte; the files are the same again.
 
     Yields after every frame. Raises InputError where the job cannot be done, before anything is written,
     and RunError where the machine fails; both leave the previous files as they were.
@@ -83,7 +84,7 @@ def process(job: Job, raw: Sequence[Path] = ()) -> Generator[Progress, None, Non
     prepare_outputs(given, [job.output] if job.matte is None else [job.output, job.matte])
     count = len(load_index(clip.path).between(*frames))
     preflight.check(job, clip, count)
-    raw = raw or resume.find_pieces(job, clip)
+    raw = (pieces or resume.find_pieces(job, clip)) if is_raw(job) else ()
     stream = create_stream(job, raw=raw)
     notes = _model_notes(job)
     inputs = yield from find_plan_inputs(job, clip)
@@ -98,7 +99,9 @@ def process(job: Job, raw: Sequence[Path] = ()) -> Generator[Progress, None, Non
             first, past = frames
             matte_writer = matte.create_writer(job.matte, clip, key=key, start=first, past=past)
             stack.enter_context(matte_writer)
-            folder = stack.enter_context(resume.open_folder(job, job.matte, clip, inputs))
+            folder = stack.enter_context(
+                resume.open_folder(job, job.matte, clip, inputs, () if raw else pieces)
+            )
         plan = inputs.plan(clip, frames)
         cropped, high_bit_depth = job.follows_subject(clip), job.high_bit_depth(clip)
         twice = cropped or job.needs_survey

@@ -49,6 +49,8 @@ class Piece:
 
     parcel: Shared | Shipment
     frames: int
+    streams: Sequence[str] = ()
+    """Names of the job's streams that it is; none: it is raw predictions."""
     done: int = 0
     rate: float = 0.0
     losses: int = 0
@@ -157,7 +159,7 @@ class Crew:
 
     def _compute(self, member: Member, piece: Piece, passing: bool) -> bool:
         """Compute a piece; return False where it was given up for others."""
-        request = piece.parcel.send() | {"piece": True}
+        request = piece.parcel.send() | {"piece": True, "streams": list(piece.streams)}
         with closing(self.run(member, request)) as steps:
             for step in steps:
                 if self._over or (member.waiting and self._idle) or (passing and self.wanted()):

@@ -19,7 +19,7 @@ from pipeline.cluster.actors import STOP_SECONDS, Actors, Slot
 from pipeline.cluster.capacity import Node, count_jobs, count_places, list_nodes, share_of_node
 from pipeline.cluster.connection import AWAY, join_cluster
 from pipeline.cluster.crew import Crew, Gone, Piece, as_rendering
-from pipeline.cluster.cutting import cut_job
+from pipeline.cluster.cutting import cut_job, needs_plan
 from pipeline.cluster.inspection import NodeReport, inspect_nodes
 from pipeline.cluster.node import NodeWorker
 from pipeline.cluster.shipping import Halts, Shared, Shipment, keep_all
@@ -28,6 +28,7 @@ from pipeline.cluster.waiting import HEARTBEAT_SECONDS, NO_CLUSTER, SHIPPING, me
 from pipeline.errors import InputError, WorkerLost
 from pipeline.job import Job, Progress
 from pipeline.languages.messages import Message
+from pipeline.propagation.plan import PlanInputs
 
 _RESTARTS = 2
 """Number of times that a job is begun again, or continued, after its actor or node was lost."""
@@ -107,9 +108,12 @@ class RayDriver:
     def _run(self, slot: Slot, job: Job) -> Generator[Progress, None, None]:
         job = replace(job, device=job.device.partition(":")[0])
         helpers = self._count_idle(job)
-        with cut_job(job, helpers + 1) as cut:
-            parcels, whole = [self._parcel(slot, piece) for piece, _ in cut], self._parcel(slot, job)
-            pieces = [Piece(parcel, frames) for parcel, (_, frames) in zip(parcels, cut, strict=True)]
+        inputs = (yield from self._find_plan(slot, job)) if needs_plan(job, helpers + 1) else None
+        with cut_job(job, helpers + 1, inputs) as (job, cuts):
+            parcels, whole = [self._parcel(slot, cut.job) for cut in cuts], self._parcel(slot, job)
+            pieces = [
+                Piece(parcel, cut.frames, cut.streams) for parcel, cut in zip(parcels, cuts, strict=True)
+            ]
             try:
                 if pieces:
                     yield from self._compute(slot, helpers, pieces)
@@ -124,6 +128,24 @@ class RayDriver:
                 raise
             for parcel in parcels:
                 parcel.discard()
+
+    def _find_plan(self, slot: Slot, job: Job) -> Generator[Progress, None, PlanInputs | None]:
+        """Return what a job's plan is made of: a node finds it, where that takes a search in the video."""
+        # Here, so that who only starts a driver does not load FFmpeg.
+        from pipeline.propagation.scenes import known_plan_inputs
+        from pipeline.video.reading.probe import load_clip
+
+        inputs = known_plan_inputs(job, load_clip(job.source, job.source_rate))
+        if inputs is not None:
+            return inputs
+        whole = self._parcel(slot, job)
+        try:
+            data = yield from meanwhile(whole.send, slot.latest or SHIPPING)
+            results: dict[str, Any] = yield from self._run_anywhere(slot, data | {"plan": True})
+        finally:
+            whole.keep()
+        inputs = PlanInputs.from_json(results["plan"])
+        return inputs and inputs.with_masks(job.active_prompts)
 
     def _parcel(self, slot: Slot, job: Job) -> Shared | Shipment:
         if self._store_address is None:

@@ -12,6 +12,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Generator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 from pipeline import devices, limits
 from pipeline.cluster.crossing import error_to_json, find_versions
 from pipeline.cluster.shipping import Mirror, put_results, shared_pieces, unpack, unpack_pieces
-from pipeline.cluster.store import NodeCache, TransferStopped, Tree
+from pipeline.cluster.store import NodeCache, TransferStopped
 from pipeline.errors import InputError, RecorteError
 from pipeline.job import Job, Progress
 from pipeline.jobs import preflight
@@ -51,7 +52,7 @@ class NodeWorker:
         self._saving = False
         """True while what a job has found is saved, behind its last frame."""
         self._error: dict[str, Any] | None = None
-        self._results: dict[str, Tree] = {}
+        self._results: dict[str, Any] = {}
         self._laid_out: ExitStack = ExitStack()
         self._cache: NodeCache | None = None
         """Of the files of shipped jobs."""
@@ -134,15 +135,10 @@ class NodeWorker:
             self._mirror.update()
 
     def _work(self, request: dict[str, Any]) -> None:
-        error, results = None, {}
+        error, results = None, dict[str, Any]()
         try:
             with self._laid_out:
-                piece = bool(request.get("piece"))
-                completed = self._run(piece)
-                self._saving = not completed
-                if completed and "store" in request and not piece:
-                    assert self._job is not None
-                    results = put_results(request, self._job, self._stop)
+                results = self._run(request)
         except TransferStopped:  # as the driver knows
             pass
         except BaseException as failure:
@@ -154,27 +150,44 @@ class NodeWorker:
             self._ended, self._error, self._results = True, error, results
             self._changed.notify_all()
 
-    def _run(self, piece: bool) -> bool:
-        """Run the job, or what a piece is of it; return False where it was stopped."""
-        from pipeline.process import process
-        from pipeline.propagation.ahead import compute_ahead
-
-        job = self._job
-        assert job is not None, "prepare comes first"
-        _check_reachable(job)
+    def _run(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Do what a request asks for, and return its results; none where it was stopped."""
         reported = 0.0
-        run = compute_ahead(job, raw=True) if piece else process(job, self._pieces)
-        with closing(run) as steps:
-            for progress in steps:
-                if self._stop.is_set():
-                    return False
+        with closing(self._steps(request)) as steps:
+            while not self._stop.is_set():
+                try:
+                    progress = next(steps)
+                except StopIteration as end:
+                    results: dict[str, Any] = end.value
+                    return results
                 with self._changed:
                     self._progress[progress.stage] = progress
                     # Few reports, so that a fast run is not held up by them.
                     if time.monotonic() - reported >= POLL_SECONDS:
                         reported = time.monotonic()
                         self._changed.notify_all()
-        return True
+        self._saving = True
+        return {}
+
+    def _steps(self, request: dict[str, Any]) -> Generator[Progress, None, dict[str, Any]]:
+        """Run the job, or make a "piece" or the "plan" of it, and return the results."""
+        from pipeline.process import process
+        from pipeline.propagation.ahead import compute_ahead
+        from pipeline.propagation.scenes import find_plan_inputs
+        from pipeline.video.reading.probe import load_clip
+
+        job = self._job
+        assert job is not None, "prepare comes first"
+        _check_reachable(job)
+        if request.get("plan"):
+            inputs = yield from find_plan_inputs(job, load_clip(job.source, job.source_rate))
+            return {"plan": inputs.to_json()}
+        if request.get("piece"):
+            streams = request.get("streams") or None
+            yield from compute_ahead(job, raw=streams is None, streams=streams)
+            return {}
+        yield from process(job, self._pieces)
+        return put_results(request, job, self._stop) if "store" in request else {}
 
 
 def _check_reachable(job: Job) -> None:

@@ -130,7 +130,7 @@ class Shipment:
             parts = [matte_key(job), pts_range(job, clip), job.high_bit_depth(clip), str(job.matte)]
             self._run = f"runs/{hashlib.sha256(json.dumps(parts).encode()).hexdigest()}"
             folder = resume.resume_folder(job.matte)
-            if resume.can_resume(job, clip) and not _holds(self._store, self._run, folder):
+            if resume.is_of(job, clip) and not _holds(self._store, self._run, folder):
                 Mirror(self._store, self._run, folder).update()
         self._sent = True
         return {"job": shipped, "store": self._store.address, "inputs": inputs, "run": self._run}

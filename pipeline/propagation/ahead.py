@@ -6,7 +6,7 @@ first; the run itself then only reads, composites and encodes. Nothing else is w
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 
 from pipeline import devices
 from pipeline.errors import InputError
@@ -15,17 +15,19 @@ from pipeline.keys import matte_key, pts_range
 from pipeline.matte import MatteFile
 from pipeline.progress import ProgressMeter
 from pipeline.propagation import resume, run
-from pipeline.propagation.plan import count_frames
+from pipeline.propagation.plan import frame_times, list_streams
 from pipeline.propagation.scenes import find_plan_inputs
 from pipeline.propagation.stream import create_stream
 from pipeline.video.reading.probe import load_clip
 
 
-def compute_ahead(job: Job, near: int = 0, *, raw: bool = False) -> Generator[Progress, None, None]:
+def compute_ahead(
+    job: Job, near: int = 0, *, raw: bool = False, streams: Collection[str] | None = None
+) -> Generator[Progress, None, None]:
     """Compute the mattes of the job's frames, those around the frame of pts `near` first.
 
     `raw`: what the model makes of each frame, without scene cuts and reviews; the job is that of a piece, see
-    `propagation.raw`.
+    `propagation.raw`. `streams` are the names of the plan's streams to compute; None: all.
 
     Continues what an earlier call or run left, and does nothing where the matte file covers the job. Closing
     the generator keeps what was computed. Raises InputError as `process` does, and RunError while a run of
@@ -43,9 +45,12 @@ def compute_ahead(job: Job, near: int = 0, *, raw: bool = False) -> Generator[Pr
     stream = create_stream(job, thinned=raw)
     inputs = yield from find_plan_inputs(job, clip)
     plan = inputs.plan(clip, frames)
-    meter = ProgressMeter("matte", count_frames(plan, clip))
-    with resume.open_folder(job, job.matte, clip, inputs) as folder:
+    times = frame_times(clip, None)
+    wanted = [each for each in list_streams(plan) if streams is None or each.name in streams]
+    meter = ProgressMeter("matte", sum(each.count(times) for each in wanted))
+    with resume.open_folder(job, job.matte, clip, inputs, streams=streams) as folder:
         yield meter.progress(0)
-        for step in run.run_ahead(clip, stream, plan, folder, near, job.high_bit_depth(clip), device):
+        deep = job.high_bit_depth(clip)
+        for step in run.run_ahead(clip, stream, plan, folder, near, deep, device, streams):
             meter.step(step.frames, step.resumed)
             yield meter.progress(0)

@@ -14,13 +14,14 @@ its own, and streams meet at a cut rather than half-way.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pipeline import prompts
 from pipeline.clip import Clip
+from pipeline.errors import PromptError
 from pipeline.imaging import strokes
 from pipeline.prompts import Prompt
 from pipeline.video.reading.index_cache import load_index
@@ -109,6 +110,72 @@ class PlanInputs(NamedTuple):
     def plan(self, clip: Clip, frames: tuple[int, int]) -> list[list[Segment]]:
         """Return the segments of each object in a pts range, as `plan_segments`."""
         return plan_segments(self.prompts, clip, *frames, self.scenes, automatic=self.automatic)
+
+    def with_masks(self, active: Iterable[Prompt]) -> PlanInputs:
+        """Return the inputs with the mask files of a job's active prompts: each machine has its own."""
+        masks = {(prompt.time, prompt.object): prompt.mask for prompt in active if prompt.mask is not None}
+        return self._replace(
+            prompts=tuple(
+                replace(prompt, mask=masks.get((prompt.time, prompt.object), prompt.mask))
+                for prompt in self.prompts
+            )
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the inputs as JSON."""
+        return {
+            "scenes": list(self.scenes),
+            "prompts": prompts.to_json(self.prompts),
+            "automatic": self.automatic,
+            "scanned": self.scanned and list(self.scanned),
+            "proposed": None if self.proposed is None else prompts.to_json(self.proposed),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> PlanInputs | None:
+        """Read the inputs from JSON; None where `data` is not what `to_json` writes."""
+        try:
+            scanned, proposed = data.get("scanned"), data.get("proposed")
+            return cls(
+                [int(pts) for pts in data["scenes"]],
+                prompts.from_json(data["prompts"]),
+                bool(data.get("automatic", False)),
+                None if scanned is None else (int(scanned[0]), int(scanned[1])),
+                None if proposed is None else prompts.from_json(proposed),
+            )
+        except (LookupError, TypeError, ValueError, PromptError):
+            return None
+
+
+class PlannedStream(NamedTuple):
+    """Stream of a plan: the frames of one object from an initial one in one direction."""
+
+    number: int
+    """The object's place in the plan."""
+    segment: Segment
+    direction: Direction
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return spool_name(self.number, self.segment, self.direction)
+
+    def count(self, times: Sequence[int]) -> int:
+        """Count its frames among `times` (pts); an initial frame counts in the forward stream alone."""
+        forward = self.segment.forward(times)
+        if self.direction == "forward":
+            return len(forward)
+        return len({*self.segment.backward(times)}.difference(forward))
+
+
+def list_streams(plan: Iterable[Iterable[Segment]]) -> list[PlannedStream]:
+    """Return the streams of a plan."""
+    return [
+        PlannedStream(number, segment, direction)
+        for number, segments in enumerate(plan)
+        for segment in segments
+        for direction in segment.directions
+    ]
 
 
 def spool_name(number: int, segment: Segment, direction: Direction) -> str:

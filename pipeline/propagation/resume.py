@@ -3,27 +3,27 @@
 A run that ended early leaves them, and the next run of the same matte continues from them; so does the cut
 that is computed ahead of a run (`pipeline.ahead`). When the prompts change, the streams that do not depend on
 the change are kept, and of the others what lies before it; each stream's folder records what it depends on.
-Pieces of a run that several machines share (`propagation.raw`) have resume data of their own, in a folder
-within. A finished matte removes the folder.
+Pieces of a run that several machines share have resume data of their own, in a folder within: raw predictions
+(`propagation.raw`), which the run reads, or some of its streams, which the run takes over. A finished matte
+removes the folder.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline import prompts
 from pipeline.clip import Clip
-from pipeline.errors import PromptError, RunError
+from pipeline.errors import RunError
 from pipeline.files import bytes_on_disk, read_json, try_lock, write_errors, write_json
 from pipeline.job import Job
 from pipeline.keys import matte_key, pts_range, stream_key
 from pipeline.propagation import raw, spool
-from pipeline.propagation.plan import PlanInputs, spool_name
+from pipeline.propagation.plan import PlanInputs, list_streams
 
 if TYPE_CHECKING:
     from pipeline.matte import MatteFile
@@ -36,6 +36,8 @@ _PLAN = "plan.json"
 _STREAM = "stream.json"
 _PIECES = "pieces"
 _SUFFIX = ".parts"
+_STREAM_PIECES = f"{_PIECES}/*-*-*{_SUFFIX}"
+"""Pieces of streams, which have the name of one; those of raw predictions have a frame's pts."""
 
 
 def can_resume(job: Job, clip: Clip) -> bool:
@@ -47,10 +49,12 @@ def can_resume(job: Job, clip: Clip) -> bool:
 
 def find_pieces(job: Job, clip: Clip) -> list[Path]:
     """Return the folders of resume data of the pieces that an earlier run of a job has left."""
-    if job.matte is None or not pieces_folder(job.matte).is_dir() or not raw.is_raw(job):
+    if job.matte is None or not pieces_folder(job.matte).is_dir():
         return []
-    wanted = _identity(raw.make_piece(job, clip, 0, None, pieces_folder(job.matte)), clip)
-    del wanted["span"]
+    wanted = _identity(job, clip)
+    if raw.is_raw(job):
+        wanted = _identity(raw.make_piece(job, clip, 0, None, pieces_folder(job.matte)), clip)
+        del wanted["span"]
     return [
         folder
         for folder in sorted(pieces_folder(job.matte).glob(f"*{_SUFFIX}"))
@@ -69,27 +73,14 @@ def read_plan_inputs(job: Job, clip: Clip) -> PlanInputs | None:
     """Return what an earlier run of this job has planned with; None if there was none."""
     if job.matte is None or not is_of(job, clip):
         return None
-    return _parse_inputs(read_json(resume_folder(job.matte) / _PLAN))
+    inputs = PlanInputs.from_json(read_json(resume_folder(job.matte) / _PLAN))
+    return inputs and inputs.with_masks(job.active_prompts)
 
 
 def read_earlier_inputs(job: Job) -> PlanInputs | None:
     """Return what an earlier run has planned with, whose prompts and range may differ; None if none did."""
     data = {} if job.matte is None else read_json(resume_folder(job.matte) / _PLAN)
-    return _parse_inputs(data) if data.get("streams") == stream_key(job) else None
-
-
-def _parse_inputs(data: dict[str, Any]) -> PlanInputs | None:
-    try:
-        scanned, proposed = data.get("scanned"), data.get("proposed")
-        return PlanInputs(
-            [int(pts) for pts in data["scenes"]],
-            prompts.from_json(data["prompts"]),
-            bool(data.get("automatic", False)),
-            None if scanned is None else (int(scanned[0]), int(scanned[1])),
-            None if proposed is None else prompts.from_json(proposed),
-        )
-    except (LookupError, TypeError, ValueError, PromptError):
-        return None
+    return PlanInputs.from_json(data) if data.get("streams") == stream_key(job) else None
 
 
 class KeptStream(NamedTuple):
@@ -140,31 +131,44 @@ def find_kept(job: Job, clip: Clip, inputs: PlanInputs) -> KeptStreams | None:
 
 
 @contextmanager
-def open_folder(job: Job, matte: Path, clip: Clip, inputs: PlanInputs | None = None) -> Iterator[Path]:
+def open_folder(
+    job: Job,
+    matte: Path,
+    clip: Clip,
+    inputs: PlanInputs | None = None,
+    pieces: Sequence[Path] = (),
+    streams: Collection[str] | None = None,
+    *,
+    lasting: bool = False,
+) -> Iterator[Path]:
     """Open and lock the folder for the streams of a run, keeping the data of an earlier run of the same.
 
-    With `inputs`, predictions of another run are kept as well, as far as this one's plan would make the same.
-    Raises RunError where nothing can be written, or another run is writing there now.
+    With `inputs`, predictions of another run are kept as well, as far as this one's plan would make the same,
+    and the streams of pieces are taken over: of those in the folder, and of the folders `pieces`. `streams`
+    are the names of those that the run has; None: all of the plan. A folder without predictions ends with the
+    block, unless it is `lasting`, for another run to plan with these inputs. Raises RunError where nothing
+    can be written, or another run is writing there now.
     """
     folder, title = resume_folder(matte), _identity(job, clip)
     with write_errors(matte.name):
         folder.mkdir(exist_ok=True)
-        lock = os.open(folder, os.O_RDONLY)
-    try:
-        _lock(lock, matte)
+    with _locked(folder, matte.name):
         try:
             with write_errors(matte.name):
+                records = _stream_records(job, clip, inputs)
                 if read_json(folder / _IDENTITY_FILE) != title:
-                    _adapt(folder, _stream_records(job, clip, inputs))
+                    _adapt(folder, records)
                     write_json(folder / _IDENTITY_FILE, title)
                 if inputs is not None:
-                    _record_plan(folder, job, clip, inputs)
+                    own = [] if raw.is_raw(job) else sorted(folder.glob(_STREAM_PIECES))
+                    _take_over(folder, records, dict.fromkeys([*own, *pieces]))
+                    for piece in own:
+                        _remove(piece)
+                    _record_plan(folder, job, inputs, records, streams)
             yield folder
         finally:
-            if not _has_segments(folder):
+            if not lasting and not _has_segments(folder):
                 _remove(folder)
-    finally:
-        os.close(lock)
 
 
 @contextmanager
@@ -190,6 +194,12 @@ def clear(matte_file: MatteFile) -> None:
     title = read_json(folder / _IDENTITY_FILE)
     if title.get("matte") == matte_file.key and matte_file.covers(*title["span"]):
         _remove(folder)
+
+
+def stored_frames(folder: Path) -> tuple[int, bool]:
+    """Return the number of frames in a stream's finished segments, and True if these are all of it."""
+    found = [read_json(path) for path in sorted(folder.glob("segment-*.json"))]
+    return sum(len(index.get("pts", ())) for index in found), any(index.get("ended") for index in found)
 
 
 def stored_bytes(matte: Path | None) -> int:
@@ -230,10 +240,17 @@ def _has_streams(folder: Path) -> bool:
     return any(folder.glob("*/segment-*.json"))
 
 
-def _lock(folder: int, matte: Path) -> None:
-    """Lock the folder for as long as this process lives and has it open."""
-    if not try_lock(folder):
-        raise RunError("writing.matte_locked", name=matte.name)
+@contextmanager
+def _locked(folder: Path, name: str) -> Iterator[None]:
+    """Lock a folder of resume data of the matte `name` for the block, or as long as this process lives."""
+    with write_errors(name):
+        lock = os.open(folder, os.O_RDONLY)
+    try:
+        if not try_lock(lock):
+            raise RunError("writing.matte_locked", name=name)
+        yield
+    finally:
+        os.close(lock)
 
 
 # ---------------------------------------------------------------------- data of other prompts
@@ -245,39 +262,35 @@ def _stream_records(job: Job, clip: Clip, inputs: PlanInputs | None) -> dict[str
         return {}
     key, deep = stream_key(job), job.high_bit_depth(clip)
     return {
-        spool_name(number, segment, direction): {
+        stream.name: {
             "version": _VERSION,
             "streams": key,
             "deep": deep,
-            "direction": direction,
-            "initial": segment.initial_pts,
-            "until": segment.end_pts if direction == "forward" else segment.begin_pts,
+            "direction": stream.direction,
+            "initial": stream.segment.initial_pts,
+            "until": stream.segment.end_pts if stream.direction == "forward" else stream.segment.begin_pts,
             "prompts": [
-                [pts, prompt.identify()] for pts, prompt in segment.stream_prompts(direction).items()
+                [pts, prompt.identify()]
+                for pts, prompt in stream.segment.stream_prompts(stream.direction).items()
             ],
         }
-        for number, segments in enumerate(inputs.plan(clip, pts_range(job, clip)))
-        for segment in segments
-        for direction in segment.directions
+        for stream in list_streams(inputs.plan(clip, pts_range(job, clip)))
     }
 
 
-def _record_plan(folder: Path, job: Job, clip: Clip, inputs: PlanInputs) -> None:
-    write_json(
-        folder / _PLAN,
-        {
-            "scenes": list(inputs.scenes),
-            "prompts": prompts.to_json(inputs.prompts),
-            "automatic": inputs.automatic,
-            "streams": stream_key(job),
-            "scanned": inputs.scanned and list(inputs.scanned),
-            "proposed": None if inputs.proposed is None else prompts.to_json(inputs.proposed),
-        },
-    )
-    for name, record in _stream_records(job, clip, inputs).items():
-        (folder / name).mkdir(exist_ok=True)
-        if read_json(folder / name / _STREAM) != record:
-            write_json(folder / name / _STREAM, record)
+def _record_plan(
+    folder: Path,
+    job: Job,
+    inputs: PlanInputs,
+    records: dict[str, dict[str, Any]],
+    streams: Collection[str] | None,
+) -> None:
+    write_json(folder / _PLAN, inputs.to_json() | {"streams": stream_key(job)})
+    for name, record in records.items():
+        if streams is None or name in streams:
+            (folder / name).mkdir(exist_ok=True)
+            if read_json(folder / name / _STREAM) != record:
+                write_json(folder / name / _STREAM, record)
 
 
 def _adapt(folder: Path, wanted: dict[str, dict[str, Any]]) -> None:
@@ -299,6 +312,19 @@ def _adapt(folder: Path, wanted: dict[str, dict[str, Any]]) -> None:
     moved = {name: path.rename(path.with_name(f"{path.name}.moved")) for name, path in reused.items()}
     for name, path in moved.items():
         path.rename(folder / name)
+
+
+def _take_over(folder: Path, wanted: dict[str, dict[str, Any]], pieces: Iterable[Path]) -> None:
+    """Move streams of pieces to where the plan has them, as far as they agree; what is longer there stays."""
+    for piece in filter(Path.is_dir, pieces):  # where nothing could be decoded there is none
+        with _locked(piece, folder.name.removesuffix(_SUFFIX)):
+            stored = _read_records(piece)
+            for name, path in _match(stored, wanted).items():
+                _truncate(path, stored[path], wanted[name])
+                if stored_frames(path) > stored_frames(folder / name):
+                    shutil.rmtree(folder / name, ignore_errors=True)
+                    shutil.move(path, folder / name)
+                    write_json(folder / name / _STREAM, wanted[name])
 
 
 def _read_records(folder: Path) -> dict[Path, dict[str, Any]]:

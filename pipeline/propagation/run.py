@@ -8,7 +8,7 @@ in spools.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Container, Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -236,16 +236,19 @@ def run_ahead(
     near: int,
     high_bit_depth: bool = False,
     device: FrameDevice | None = None,
+    streams: Container[str] | None = None,
 ) -> Generator[Step, None, None]:
     """Run the streams of every object into their spools only, those around the frame of pts `near` first.
 
-    Steps have no mattes: `partial` reads them. The next `run_plan` with the same folder yields all of them.
+    `streams` are the names of those to run; None: all. Steps have no mattes: `partial` reads them. The next
+    `run_plan` with the same folder yields all of them.
     """
     running = [
         _fill_object(
             _ObjectRun(clip, stream, folder, number, None, high_bit_depth, True, read_frames, device),
             segments,
             near,
+            streams,
         )
         for number, segments in enumerate(plan)
     ]
@@ -262,11 +265,15 @@ def run_ahead(
                     yield step
 
 
-def _fill_object(run: _ObjectRun, segments: list[Segment], near: int) -> Generator[Step, None, None]:
+def _fill_object(
+    run: _ObjectRun, segments: list[Segment], near: int, streams: Container[str] | None
+) -> Generator[Step, None, None]:
     times = frame_times(run.clip, None)
     for segment in sorted(segments, key=lambda s: max(s.begin_pts - near, near - s.end_pts + 1, 0)):
         forward = segment.forward(times)
         for direction in segment.directions if near < segment.initial_pts else segment.directions[::-1]:
+            if streams is not None and spool_name(run.number, segment, direction) not in streams:
+                continue
             if direction == "forward" and forward:
                 with run.spool(segment, "forward") as spool:
                     yield from _fill_forward(run, segment, spool)

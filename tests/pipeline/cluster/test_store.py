@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from pipeline.cluster import store as module
+from pipeline.cluster.driver import RayDriver
 from pipeline.cluster.executor import RayExecutor, open_driver
 from pipeline.cluster.shipping import Mirror, restore
 from pipeline.cluster.store import NodeCache, Store, TransferStopped
@@ -23,12 +24,14 @@ from pipeline.compositing.background import Picture
 from pipeline.errors import InputError, RunError, WorkerLost
 from pipeline.job import Job
 from pipeline.jobs.worker import Worker
-from pipeline.prompts import Point, Prompt
+from pipeline.prompts import MaskFile, Point, Prompt
 from pipeline.propagation import resume
 from pipeline.propagation.resume import resume_folder
 from pipeline.video.reading.probe import probe_clip
+from tests.pipeline.cluster.conftest import NODE
 from tests.pipeline.cluster.stand_in_nodes import StandInDriver
 from tests.pipeline.cluster.test_executor import expected, frames, made
+from tests.waiting import until
 
 pytest.importorskip("fsspec")
 slow_files: Any = pytest.importorskip("tests.pipeline.cluster.slow_files")
@@ -320,3 +323,35 @@ def test_a_result_never_replaces_what_is_read(store_driver: tuple[Worker, Store]
     with pytest.raises(InputError):
         list(RayExecutor(driver, 0).run(replace(job, output=job.output.parent / "no" / "folder.mp4")))
     assert job.source.stat().st_size > 1000
+
+
+@pytest.fixture
+def second_node(store_driver: tuple[Worker, Store], cluster: Any) -> Iterator[None]:
+    driver, _ = store_driver
+    node = cluster.add_node(**NODE)
+    until(lambda: driver.call(RayDriver.capacity) == 2)
+    yield
+    driver.call(RayDriver.kill, 0)
+    cluster.remove_node(node)
+    until(lambda: driver.call(RayDriver.capacity) == 1)
+
+
+@pytest.mark.usefixtures("stand_ins", "second_node")
+def test_streams_go_through_a_store_and_a_cancelled_job_goes_on_with_them(
+    store_driver: tuple[Worker, Store], job: Job, tmp_path: Path
+) -> None:
+    driver, store = store_driver
+    executor = RayExecutor(driver, 0)
+    mask = tmp_path / "mask.png"  # which each node has under another path
+    Image.linear_gradient("L").resize((320, 180)).save(mask)
+    second = Prompt(0.6, object=2, mask=MaskFile(mask))
+    job = replace(job, prompts=(*job.prompts, second))
+    whole, clip = expected(job, tmp_path / "here"), probe_clip(job.source)
+    with closing(executor.run(job)) as steps:
+        assert any(step.done >= 12 and driver.call(StandInDriver.helpers, 0) for step in steps)
+    assert not store.list("runs") and not job.output.exists()
+    assert resume.can_resume(job, clip) and len(resume.find_pieces(job, clip)) >= 2
+    for _ in executor.run(job):
+        pass
+    assert made(job) == whole
+    assert not store.list("runs") and not resume_folder(tmp_path / "matte.mkv").exists()
