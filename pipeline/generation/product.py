@@ -19,6 +19,7 @@ from pipeline.generation import loading
 from pipeline.generation.cards import find_card
 
 Side = Literal["left", "right", "none"]
+Column = Literal["left", "middle", "right"]
 
 _WHITE, _WHITE_SHARE = 240, 0.9
 """Least value of a white pixel's channels, and the share of the background that is so where it is white: the
@@ -54,6 +55,11 @@ class Facts:
     """Ratio of its longer axis to the other."""
     side: Side
     """Side to which it thins out, as a shoe does to its tip."""
+
+    @property
+    def column(self) -> Column:
+        """Third of the picture, about so, in which its centre lies."""
+        return "left" if self.x < 0.4 else "right" if self.x > 0.6 else "middle"
 
 
 def check(words: Words) -> None:
@@ -95,9 +101,8 @@ def find_facts(image: Image, matte: Matte) -> Facts:
 
 def write_prompt(text: str, facts: Facts) -> str:
     """Return the words of a background as a prompt that tells what stands where in it, in English."""
-    column = "left" if facts.x < 0.4 else "right" if facts.x > 0.6 else "middle"
     row = "upper" if facts.y < 0.4 else "lower" if facts.y > 0.6 else ""
-    place = {("middle", ""): "the middle"}.get((column, row), " ".join(filter(None, ("the", row, column))))
+    place = " ".join(filter(None, ("the", row, facts.column)))
     pose = "standing"
     if facts.elongation >= _LONG and abs(facts.axis) > _LYING:
         pose = "lying"

@@ -46,7 +46,10 @@ if __name__ == "__main__":
         status = app.main()
     sys.exit(status)
 elif __name__ == "__mp_main__":  # a process that the server has started, which has the same models
+    from pipeline.generation import filling  # with FFmpeg's libraries, which the server does without
+
     publish()
+    filling.draw = tiny.hold(filling.draw)
     stand_in.register()
     RayDriver.node_class = StandInNode
     spool.CHUNK_SECONDS = float(os.environ.get("SEGMENT_SECONDS", spool.CHUNK_SECONDS))

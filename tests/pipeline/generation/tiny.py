@@ -102,10 +102,10 @@ def card_of(weights: Path) -> Generator:
 
 
 def hold(draw: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a drawing that never gets beyond its first step with the words `HELD`, until it is cancelled."""
+    """Return a drawing that, with words that begin as `HELD`, stays at its first step until cancelled."""
 
     def drawn(card: Generator, text: str, *rest: Any) -> Iterator[Any]:
-        if text != HELD:
+        if not text.startswith(HELD):
             return (yield from draw(card, text, *rest))
         with closing(draw(card, text, *rest)) as steps:
             for step in steps:

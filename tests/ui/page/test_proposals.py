@@ -7,12 +7,16 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from tests.pipeline.generation import tiny
+from tests.rendered import subject_over_background
 from tests.ui.conftest import Server, running
-from tests.ui.page.test_page import Visit, choose, ready, started
+from tests.ui.page.test_models import choose_model
+from tests.ui.page.test_page import Visit, choose, download, make, ready, started, upload
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -35,6 +39,7 @@ def test_four_pictures_are_proposed_and_one_is_chosen(server: Server, visit: Vis
     choose(page, "Picture")
     layer = page.locator(".layer")
     plain = layer.get_attribute("data-rev") or ""
+    expect(page.locator("#fill-around")).to_be_hidden()  # it is for pictures
     page.get_by_label("Words for a background").fill("a sunlit loft")
     page.locator("#propose").click()
     expect(page.locator("#drawing")).to_contain_text(re.compile(r"Drawing pictures: \d of 4"))
@@ -84,6 +89,54 @@ def test_cancelling_leaves_what_was_proposed(server: Server, visit: Visit, clip:
     propose.click()
     expect(pictures.first).to_have_attribute("src", re.compile("a%20garden"))
     expect(pictures).to_have_count(4)
+
+
+def test_a_background_is_filled_in_around_a_pictures_subject(
+    server: Server, visit: Visit, tmp_path: Path
+) -> None:
+    (frame, *_), _ = subject_over_background(1, 96, 54)
+    Image.fromarray(frame).save(tmp_path / "mug.png")
+    page = visit(server.url)
+    upload(page, tmp_path / "mug.png")
+    expect(page.locator("#side")).to_be_visible()
+    choose_model(page, "Threshold")
+    choose(page, "Picture")
+    words, fill, layer = (
+        page.locator("#background-words textarea"),
+        page.locator("#fill-around"),
+        page.locator(".layer"),
+    )
+    status, facts = page.locator("#drawing"), page.locator("#product-facts")
+    words.fill(tiny.HELD)
+    fill.click()
+    expect(status).to_contain_text(re.compile(r"Filling in: step \d of 3"))
+    expect(facts).to_contain_text(re.compile(r"The subject stands .* covers \d+ % of the picture"))
+    page.locator("#stop-drawing").click()
+    expect(status).to_be_hidden()
+    expect(facts).to_be_hidden()
+    expect(page.locator(".toast-body")).to_have_count(0)
+    words.fill("a marble counter")
+    fill.click()
+    expect(layer).to_have_attribute("data-rev", re.compile("background-around-0-"))
+    expect(status).to_be_hidden()
+    expect(facts).to_be_visible()
+    expect(page.locator("#fit").get_by_label("Stretch")).to_be_checked()
+    fill.click()  # asked again it is another one
+    expect(layer).to_have_attribute("data-rev", re.compile("background-around-1-"))
+    expect(status).to_be_hidden()
+    page.reload()  # it is the session's, with what was told of it
+    expect(layer).to_have_attribute("data-rev", re.compile("background-around-1-"))
+    expect(facts).to_contain_text("The subject stands")
+    make(page)
+    download(page, "PNG").save_as(tmp_path / "made.png")
+    with Image.open(tmp_path / "made.png") as made:
+        result = np.asarray(made.convert("RGB"))
+    assert result.shape == frame.shape
+    same = (result == frame).all(axis=2)
+    assert 0.02 < same.mean() < 0.9  # the subject's own pixels before another background
+    words.fill(" ")
+    fill.click()
+    expect(page.locator(".toast-body")).to_contain_text("Say in words")
 
 
 def test_without_the_weights_they_are_offered(server: Server, visit: Visit, clip: Path) -> None:

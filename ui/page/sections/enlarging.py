@@ -54,7 +54,7 @@ class EnlargingNetwork(Components):
             licence=helper.licence,
         )
         return {
-            self.about: gr.HTML(markup.hint(told), visible=scale != 1),
+            self.about: gr.HTML(markup.paragraph(told), visible=scale != 1),
             **self.weights.show(helper.key, downloads, language, missing=missing, offered=True),
         }
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from pipeline.clip import Clip
 from pipeline.compositing import background
@@ -12,12 +14,15 @@ from pipeline.compositing.background import Background, Footage, Picture, Words
 from pipeline.errors import BackgroundError, InputError
 from pipeline.files import read_json, replacing, write_json
 from pipeline.generation import backgrounds
+from pipeline.generation.product import Facts
 from pipeline.job import Job
 
 FOLDER = "words"
 """Name of their folder in a session's."""
 
 _LISTED = "proposals.json"
+_FACTS = "around.json"
+_AROUND = "background-around-"
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,34 @@ def chosen_seed(folder: Path, clip: Clip, job: Job) -> int | None:
         if behind.path.name == f"background-words-{seed}-{Path(name).stem[:16]}.png":
             return seed
     return None
+
+
+def path_around(folder: Path, seed: int) -> Path:
+    """Return the file, in a session's folder, for a background that is filled in with a seed."""
+    return folder / f"{_AROUND}{seed}-{uuid4().hex[:8]}.png"
+
+
+def next_seed_around(job: Job) -> int:
+    """Return the seed behind that of a job's background which was filled in; 0 where it is another one."""
+    name = job.background.path.name if isinstance(job.background, Picture) else ""
+    filled = re.match(re.escape(_AROUND) + r"(\d+)-", name)
+    return int(filled[1]) + 1 if filled else 0
+
+
+def save_facts(path: Path, facts: Facts) -> None:
+    """Save the facts of the subject around which a file of a session's folder was filled in."""
+    write_json(path.parent / FOLDER / _FACTS, {"file": path.name, **asdict(facts)})
+
+
+def read_facts(folder: Path, job: Job) -> Facts | None:
+    """Read the facts of the subject around which a job's background was filled in; None for another one."""
+    data = read_json(folder / FOLDER / _FACTS)
+    behind = job.background
+    try:
+        filled = isinstance(behind, Picture) and data.pop("file") == behind.path.name
+        return Facts(**data) if filled else None
+    except (AttributeError, KeyError, TypeError):
+        return None
 
 
 def clear(folder: Path, clip: Clip, job: Job, kept: Proposals) -> None:

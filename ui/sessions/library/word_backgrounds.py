@@ -6,7 +6,7 @@ import threading
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from pipeline.compositing.background import Fit, Picture, Words, check_words
 from pipeline.errors import BackgroundError, InputError
@@ -25,6 +25,10 @@ from ui.sessions.store import SessionStore
 
 PROPOSED = 4
 """Pictures that are proposed at once."""
+
+
+class DrawingStopped(BackgroundError):
+    """The background of a session was stopped while it was filled in."""
 
 
 class Drawings:
@@ -113,21 +117,25 @@ class WordBackgrounds:
             self._quota.forget()
 
     def fill(
-        self, id: str, text: str, seed: int = 0, model: str = "", *, enlarge: bool = False
+        self, id: str, text: str, seed: int | None = None, model: str = "", *, enlarge: bool = False
     ) -> Generator[Facts | Step, None, Session]:
         """Fill in the background around the product of a picture, and take it; yields facts and progress.
 
-        With `enlarge` a run enlarges it where it is smaller than the picture. Returns the session.
-        Raises as `propose`, and InputError for a video, a crop, and a picture in which nothing is cut out.
+        `seed` None: the one behind that of the background which is there. With `enlarge` a run enlarges it
+        where it is smaller than the picture. Returns the session. Raises as `propose`, InputError for a
+        video, a crop, and a picture in which nothing is cut out, DrawingStopped where it is cancelled.
         """
         session = self._store.open(id, self._owner)
+        if seed is None:
+            seed = drawn_backgrounds.next_seed_around(session.job)
         words = Words(" ".join(text.split()), seed, model)
         check_words(words.text)
         if not session.clip.is_still or session.job.follows_subject(session.clip):
             raise InputError("product.one_whole_picture")
         product.check(words)
         width, height = backgrounds.picture_size(find_card(model), session.clip.width, session.clip.height)
-        path = session.folder / f"background-around-{uuid4().hex[:8]}.png"
+        path = drawn_backgrounds.path_around(session.folder, seed)
+        facts: Facts | None = None
         stop = self._drawings.begin(id)
         try:
             with (
@@ -136,8 +144,12 @@ class WordBackgrounds:
             ):
                 for step in steps:
                     if stop.is_set():
-                        raise BackgroundError("background.words_not_made")
+                        raise DrawingStopped("background.stopped")
+                    if isinstance(step, Facts):
+                        facts = step
                     yield step
+            if facts is not None:
+                drawn_backgrounds.save_facts(path, facts)
             return self._choices.set_file_background(id, Picture(path, "stretch", enlarge))
         finally:
             self._drawings.end(id, stop)
