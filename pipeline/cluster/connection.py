@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+from contextlib import suppress
 
 from pipeline.cluster.crossing import CODE
 from pipeline.errors import InputError
@@ -48,6 +49,26 @@ def join_cluster(address: str) -> None:
         if isinstance(error, ConnectionError):
             raise InputError("cluster.no_answer", address=address) from error
         raise InputError("cluster.not_joined", address=address, reason=_first_lines(text)) from error
+
+
+def is_connected() -> bool:
+    """Return False where the connection to a `ray://` address that was joined is lost, and left."""
+    import ray
+
+    try:
+        ray.put(None)  # takes the way that jobs take; whether Ray is initialised, its proxy answers for it
+        return True
+    except Exception as error:
+        if not is_lost(error):
+            raise
+    with suppress(Exception):
+        ray.shutdown()
+    return False
+
+
+def is_lost(error: Exception) -> bool:
+    """Return True for an error by which Ray tells that the connection to a `ray://` address is lost."""
+    return isinstance(error, ConnectionError) or type(error).__module__.partition(".")[0] == "grpc"
 
 
 def _check_answer(address: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from pipeline.cluster.actors import STOP_SECONDS, Actors, Slot
 from pipeline.cluster.capacity import Node, count_jobs, count_places, list_nodes, share_of_node
-from pipeline.cluster.connection import AWAY, join_cluster
+from pipeline.cluster.connection import AWAY, is_connected, is_lost, join_cluster
 from pipeline.cluster.crew import Crew, Gone, Piece, as_rendering
 from pipeline.cluster.cutting import cut_job, needs_plan
 from pipeline.cluster.inspection import NodeReport, inspect_nodes
@@ -62,7 +62,12 @@ class RayDriver:
     def nodes(self) -> list[Node]:
         """Return the nodes that are alive. Raises InputError as `join_cluster`."""
         self._join()
-        return list_nodes()
+        try:
+            return list_nodes()
+        except Exception as error:
+            if is_lost(error):
+                raise InputError("cluster.no_answer", address=self._address) from error
+            raise
 
     def inspect(self) -> list[NodeReport]:
         """Return the nodes with what is installed there. Raises InputError as `join_cluster` and `Store`."""
@@ -98,7 +103,9 @@ class RayDriver:
                     slot.halts.stopped.set()
         except TransferStopped as error:
             raise WorkerLost("runs.lost", how=Message("runs.killed")) from error
-        except ConnectionError as error:  # of a ray:// address
+        except Exception as error:
+            if not is_lost(error):
+                raise
             slot.actor = None
             raise WorkerLost("runs.lost", how=Message("cluster.lost")) from error
         finally:
@@ -258,10 +265,10 @@ class RayDriver:
 
     def _join(self) -> None:
         with self._lock:
-            if self._joined:
-                import ray
-
-                self._joined = ray.is_initialized()  # a connection to ray:// may be lost
+            if self._joined and self._address.startswith("ray://") and not is_connected():
+                self._joined = False
+                for slot in list(self._slots.values()):
+                    slot.actor = None
             if not self._joined:
                 self._joining.submit(join_cluster, self._address).result()
                 self._joined = True
