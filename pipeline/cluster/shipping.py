@@ -193,7 +193,7 @@ def unpack(request: dict[str, Any], cache: NodeCache, stop: threading.Event) -> 
     A job of the same inputs is laid out at the same paths by the same process, so that what is remembered of
     files by their paths holds. Raises TransferStopped once `stop` is set; the mirror goes on to its end.
     """
-    lasting = Store(request["store"])
+    lasting = Store(request["store"], opened=True)
     store = lasting.until(stop)
     inputs = json.dumps(request["inputs"], sort_keys=True)
     folder = cache.scratch() / hashlib.sha256(inputs.encode()).hexdigest()[:16]
@@ -218,7 +218,7 @@ def unpack_pieces(request: dict[str, Any], cache: NodeCache, stop: threading.Eve
 
     Raises TransferStopped once `stop` is set.
     """
-    store, runs = Store(request["store"]).until(stop), list[str](request.get("pieces", []))
+    store, runs = Store(request["store"], opened=True).until(stop), list[str](request.get("pieces", []))
     with tempfile.TemporaryDirectory(dir=cache.scratch()) as name:
         folders = [Path(name, str(number)) for number in range(len(runs))]
         for run, folder in zip(runs, folders, strict=True):
@@ -236,7 +236,7 @@ def put_results(request: dict[str, Any], job: Job, stop: threading.Event) -> dic
 
     Raises TransferStopped once `stop` is set, and leaves no result there then.
     """
-    store = Store(request["store"])
+    store = Store(request["store"], opened=True)
     sending, results = store.until(stop), dict[str, Tree]()
     try:
         results["output"] = sending.put(job.output)

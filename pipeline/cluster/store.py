@@ -49,8 +49,11 @@ class TransferStopped(Exception):
 class Store:
     """A folder, `file:///folder`, a bucket, `s3://bucket/prefix`, or what else fsspec has a protocol for."""
 
-    def __init__(self, address: str) -> None:
-        """Raises InputError where the address is of no kind that is known, or names no folder."""
+    def __init__(self, address: str, *, opened: bool = False) -> None:
+        """Raises InputError where the address is of no kind that is known, or names no folder.
+
+        `opened`: another process has opened it, so that a folder which is not there is one that is away.
+        """
         from fsspec.core import url_to_fs
 
         self.address = address
@@ -60,7 +63,7 @@ class Store:
         except (ImportError, ValueError, OSError) as error:
             raise InputError("cluster.bad_store", address=address, reason=str(error)) from error
         self._local = "file" in ([self._files.protocol, *self._files.protocol])
-        if self._local and not Path(self._root).is_dir():
+        if self._local and not opened and not Path(self._root).is_dir():
             raise InputError("cluster.bad_store", address=address, reason=os.strerror(errno.ENOENT))
         self._waits = True
         self._stop = threading.Event()
@@ -122,9 +125,10 @@ class Store:
     # ------------------------------------------------------------------ objects
 
     def upload(self, path: Path, key: str) -> None:
-        """Write a file to an object, in one step."""
+        """Write a file to an object, in one step. Raises FileNotFoundError where the file is gone."""
 
         def write() -> None:
+            path.stat()
             if not self._local:
                 self._put_object(path, key)
                 return
@@ -138,7 +142,7 @@ class Store:
                 Path(part).unlink(missing_ok=True)
                 raise
 
-        self._try(write)
+        self._try(write, path)
 
     def download(self, key: str, path: Path) -> None:
         """Write an object to a file. Raises RunError where it is missing."""
@@ -239,10 +243,10 @@ class Store:
         if self._local and not Path(self._root).is_dir():
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
 
-    def _try(self, call: Callable[[], Returned]) -> Returned:
+    def _try(self, call: Callable[[], Returned], source: Path | None = None) -> Returned:
         """Call until it succeeds, for as long as a store that is away is waited for.
 
-        Raises RunError, and TransferStopped.
+        Raises RunError, TransferStopped, and FileNotFoundError once a `source` of this machine is gone.
         """
         until = time.monotonic() + (AWAY_SECONDS if self._waits else 0)
         while True:
@@ -252,7 +256,7 @@ class Store:
             except Exception as error:
                 if getattr(error, "errno", None) in DISK_FULL:
                     raise RunError("cluster.store_full", address=self.address) from error
-                if not _is_of_store(error):
+                if not _is_of_store(error) or (source is not None and not source.exists()):
                     raise
                 if time.monotonic() > until or isinstance(error, PermissionError):
                     reason = " ".join(str(error).split())[:300]

@@ -41,7 +41,7 @@ from ui.sessions.cluster import executors as module
 from ui.sessions.cluster.executors import open_cluster
 
 KILLS = int(os.environ.get("KILLS", "1"))
-AWAY = float(os.environ.get("AWAY", "2"))
+AWAY = float(os.environ.get("AWAY", "10"))
 CLIP = Path(__file__).resolve().parents[2] / "assets" / "sample.mp4"
 END = 1.0
 MARK = {"time": 0.4, "points": [{"x": 160.0, "y": 90.0, "keep": True}]}

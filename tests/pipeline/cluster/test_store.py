@@ -7,8 +7,10 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +183,24 @@ def test_a_store_that_is_away_is_waited_for(tmp_path: Path, monkeypatch: pytest.
     folder.rename(away)
     with pytest.raises(RunError, match="could not be reached"):
         store.put(tmp_path / "a")
+
+
+def test_a_store_that_is_away_is_opened_by_a_node(tmp_path: Path) -> None:
+    folder, put = tmp_path / "store", tmp_path / "put"
+    put.write_bytes(b"something")
+    store = Store(f"file://{folder}", opened=True)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(store.put, put)
+        folder.mkdir()
+        store.get(waiting.result()["."], tmp_path / "got")
+    assert (tmp_path / "got").read_bytes() == b"something"
+
+
+def test_a_file_that_is_gone_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "AWAY_SECONDS", inf)
+    (tmp_path / "store").mkdir()
+    with pytest.raises(FileNotFoundError):
+        Store(f"file://{tmp_path}/store").upload(tmp_path / "gone", "a")
 
 
 def test_a_full_store_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
