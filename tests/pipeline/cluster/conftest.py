@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.cluster.executor import RayExecutor, open_driver
 from pipeline.jobs.worker import Worker
+from tests.pipeline import stand_in
 from tests.pipeline.cluster.stand_in_nodes import StandInDriver
 
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
@@ -27,6 +29,15 @@ def cluster() -> Iterator[Any]:
     made.add_node(**NODE)
     yield made
     made.shutdown()
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The file that keeps the model within a frame."""
+    path = tmp_path_factory.mktemp("gate") / "closed"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(stand_in.GATE, str(path))
+        yield path
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,6 @@ from pipeline.jobs.runner import Runner
 from pipeline.jobs.worker import Worker
 from pipeline.propagation import resume
 from pipeline.video.reading.probe import probe_clip
-from tests.pipeline import stand_in
 from tests.pipeline.cluster.stand_in_nodes import HastyDriver
 from tests.pipeline.cluster.test_executor import expected, leftovers, made
 from tests.pipeline.jobs.test_runner import Sink
@@ -26,15 +25,6 @@ from tests.waiting import until
 
 held: Any = pytest.importorskip("tests.pipeline.cluster.slow_files").held
 pytestmark = pytest.mark.usefixtures("stand_ins")
-
-
-@pytest.fixture(scope="module")
-def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The file that keeps the model within a frame."""
-    path = tmp_path_factory.mktemp("gate") / "closed"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(stand_in.GATE, str(path))
-        yield path
 
 
 @pytest.fixture(scope="module")

@@ -21,22 +21,12 @@ from pipeline.errors import WorkerLost
 from pipeline.job import Job, Progress
 from pipeline.jobs.worker import Worker
 from pipeline.propagation import resume
-from tests.pipeline import stand_in
 from tests.pipeline.cluster.conftest import NODE
 from tests.pipeline.cluster.stand_in_nodes import ImpatientDriver, StandInDriver
 from tests.pipeline.cluster.test_executor import expected, frames, leftovers, made
 from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("stand_ins")
-
-
-@pytest.fixture(scope="module")
-def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The file that stops the model within each piece."""
-    path = tmp_path_factory.mktemp("gate") / "closed"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(stand_in.GATE, str(path))
-        yield path
 
 
 @pytest.fixture(scope="module")

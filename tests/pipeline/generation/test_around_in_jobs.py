@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,29 +13,17 @@ from PIL import Image
 from pipeline.__main__ import main
 from pipeline.compositing.background import Picture, Words, format_spec, parse
 from pipeline.errors import BackgroundError
-from pipeline.generation import backgrounds, cards, loading
+from pipeline.generation import backgrounds, cards
 from pipeline.job import Job
 from pipeline.process import process
 from tests.pipeline.generation import tiny
-from tests.pipeline.hub import apart
 
 pytestmark = [
-    pytest.mark.usefixtures("stand_ins"),
+    pytest.mark.usefixtures("stand_ins", "folder"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
 ]
 
 SPEC = "around:a marble counter?seed=3"
-
-
-@pytest.fixture(autouse=True)
-def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Generator[Path]:
-    yield apart(monkeypatch, tmp_path / "user")
-    loading.unload()
-
-
-@pytest.fixture
-def card(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> cards.Generator:
-    return tiny.install(tmp_path / "weights", monkeypatch)
 
 
 @pytest.fixture

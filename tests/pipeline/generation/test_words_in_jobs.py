@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,30 +12,17 @@ from PIL import Image
 
 from pipeline.__main__ import main
 from pipeline.compositing.background import Picture, Words
-from pipeline.generation import backgrounds, cards, loading
+from pipeline.generation import backgrounds, cards
 from pipeline.job import Job
 from pipeline.process import process
 from tests import ffprobe
-from tests.pipeline.generation import tiny
-from tests.pipeline.hub import apart
 
 pytestmark = [
-    pytest.mark.usefixtures("stand_ins"),
+    pytest.mark.usefixtures("stand_ins", "folder"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
 ]
 
 SPEC = "words:a sunlit loft?seed=7"
-
-
-@pytest.fixture(autouse=True)
-def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Generator[Path]:
-    yield apart(monkeypatch, tmp_path / "user")
-    loading.unload()
-
-
-@pytest.fixture
-def card(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> cards.Generator:
-    return tiny.install(tmp_path / "weights", monkeypatch)
 
 
 def made() -> list[Path]:

@@ -1,4 +1,4 @@
-"""What a job needs beside its model is looked for before its run is queued."""
+"""Checks of what a job needs beside its model, before its run is queued."""
 
 from __future__ import annotations
 
